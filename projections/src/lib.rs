@@ -1,0 +1,3 @@
+//! projections
+#![no_std]
+extern crate alloc;

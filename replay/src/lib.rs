@@ -1,0 +1,3 @@
+//! replay
+#![no_std]
+extern crate alloc;

@@ -1,0 +1,3 @@
+//! schema
+#![no_std]
+extern crate alloc;
