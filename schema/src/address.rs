@@ -1,0 +1,199 @@
+//! Where everything is found: every subject, bucket, key, object, role, slot and publication name, in one place.
+
+use alloc::format;
+use alloc::string::String;
+use core::fmt;
+use core::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
+
+use crate::digest::Digest;
+use crate::event::Event;
+use crate::id::NodeId;
+use crate::invalid::Invalid;
+
+/// The role that appends and reads. It can change neither events nor blobs.
+pub const APP_ROLE: &str = "headwater_app";
+/// The role that holds the replication slot.
+pub const RELAY_ROLE: &str = "headwater_relay";
+/// The role that only reads.
+pub const READER_ROLE: &str = "headwater_reader";
+/// The publication of table `event`.
+pub const PUBLICATION: &str = "headwater";
+/// The prefix of heartbeat messages in the write-ahead log.
+pub const HEARTBEAT: &str = "headwater.heartbeat";
+
+/// The replication slot's name for a database: slots belong to the whole cluster, so the name says which database.
+#[must_use]
+pub fn slot(database: &str) -> String {
+    let plain = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '_' };
+    let mut name: String = "headwater_".chars().chain(database.chars().map(plain)).collect();
+    name.truncate(63);
+    name
+}
+
+/// What all names in NATS begin with; `cfg` unless told otherwise. Lower-case letters, digits and `_`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prefix(String);
+
+impl Default for Prefix {
+    fn default() -> Self {
+        Self("cfg".into())
+    }
+}
+
+impl FromStr for Prefix {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        if text.is_empty() || text.len() > 32 || !text.bytes().all(plain) {
+            return Err(Invalid::new("invalid_value", "a prefix is 1 to 32 of a-z 0-9 _"));
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The key-value buckets, each with its one writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bucket {
+    /// Key `<node>`: its signed desired record. Written by the centre.
+    Desired,
+    /// Key `<node>`: its report. Written by the node.
+    Reported,
+    /// Key `<node>.<proposal>`. Written by the node.
+    Proposed,
+    /// Key `<node>.<proposal>`. Written by the centre.
+    Verdict,
+    /// Key `<key_id>` in hex: a public key. Written by the centre.
+    Keys,
+}
+
+impl Bucket {
+    /// Every bucket.
+    pub const ALL: [Self; 5] = [Self::Desired, Self::Reported, Self::Proposed, Self::Verdict, Self::Keys];
+
+    /// Whether nodes write it. On such a bucket roll-up headers are refused, or one node could erase all others' keys.
+    #[must_use]
+    pub const fn written_by_nodes(self) -> bool {
+        matches!(self, Self::Reported | Self::Proposed)
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Desired => "desired",
+            Self::Reported => "reported",
+            Self::Proposed => "proposed",
+            Self::Verdict => "verdict",
+            Self::Keys => "keys",
+        }
+    }
+}
+
+impl Prefix {
+    /// The stream that holds each event at sequence = position.
+    #[must_use]
+    pub fn event_stream(&self) -> String {
+        format!("{self}_events")
+    }
+
+    /// All subjects of that stream.
+    #[must_use]
+    pub fn event_subjects(&self) -> String {
+        format!("{self}.events.>")
+    }
+
+    /// An event's subject: `<prefix>.events.<kind>.<id>.<event type>`.
+    #[must_use]
+    pub fn event_subject(&self, event: &Event) -> String {
+        format!("{self}.events.{}.{}.{}", event.entity.kind.name(), event.entity.id, event.event_type)
+    }
+
+    /// A bucket's name.
+    #[must_use]
+    pub fn bucket(&self, bucket: Bucket) -> String {
+        format!("{self}_{}", bucket.name())
+    }
+
+    /// The stream behind a bucket.
+    #[must_use]
+    pub fn bucket_stream(&self, bucket: Bucket) -> String {
+        format!("KV_{}", self.bucket(bucket))
+    }
+
+    /// All subjects of a bucket.
+    #[must_use]
+    pub fn bucket_subjects(&self, bucket: Bucket) -> String {
+        format!("$KV.{}.>", self.bucket(bucket))
+    }
+
+    /// The subject of one key of a bucket.
+    #[must_use]
+    pub fn bucket_subject(&self, bucket: Bucket, key: &str) -> String {
+        format!("$KV.{}.{key}", self.bucket(bucket))
+    }
+
+    /// The object store of content, each object named by its SHA-256 in hex.
+    #[must_use]
+    pub fn blobs(&self) -> String {
+        format!("{self}_blobs")
+    }
+
+    /// The stream behind the object store.
+    #[must_use]
+    pub fn blob_stream(&self) -> String {
+        format!("OBJ_{}", self.blobs())
+    }
+
+    /// The two kinds of subjects of the object store: chunks and meta.
+    #[must_use]
+    pub fn blob_subjects(&self) -> [String; 2] {
+        [format!("$O.{}.C.>", self.blobs()), format!("$O.{}.M.>", self.blobs())]
+    }
+
+    /// The subject that holds an object's meta.
+    #[must_use]
+    pub fn blob_meta_subject(&self, digest: Digest) -> String {
+        format!("$O.{}.M.{}", self.blobs(), URL_SAFE.encode(format!("{digest}")))
+    }
+
+    /// The subject that holds the chunks of the object with this NUID.
+    #[must_use]
+    pub fn blob_chunk_subject(&self, nuid: &str) -> String {
+        format!("$O.{}.C.{nuid}", self.blobs())
+    }
+
+    /// The subject on which a node asks `verb` (`claim`, `renew`, `release`, `complete`, `mine`).
+    #[must_use]
+    pub fn rpc_subject(&self, node: &NodeId, verb: &str) -> String {
+        format!("{self}.rpc.{node}.{verb}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_the_published_ones() {
+        let prefix = Prefix::default();
+        assert_eq!(prefix.event_stream(), "cfg_events");
+        assert_eq!(prefix.bucket(Bucket::Desired), "cfg_desired");
+        assert_eq!(prefix.bucket_subject(Bucket::Reported, "n-1"), "$KV.cfg_reported.n-1");
+        assert_eq!(prefix.blob_stream(), "OBJ_cfg_blobs");
+        assert_eq!(prefix.rpc_subject(&"n-1".parse().expect("valid"), "mine"), "cfg.rpc.n-1.mine");
+    }
+
+    #[test]
+    fn a_slots_name_is_one_that_postgres_takes() {
+        assert_eq!(slot("Fleet-7"), "headwater__leet_7");
+        assert_eq!(slot(&"x".repeat(80)).len(), 63);
+    }
+}

@@ -1,0 +1,278 @@
+//! What happened, and how it is read for ever.
+//!
+//! A change is the part of an event that is not its envelope: a type, a format version and JSON text. The entity that
+//! it happened to stands in the envelope only. Formats are never edited: a type whose data changes shape gets an entry
+//! in [`UPCASTS`], which lifts stored data step by step to the shape of today, and its version follows from their count.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::command::{MediaType, Merge, Role};
+use crate::digest::Digest;
+use crate::path::DocumentPath;
+use crate::report::Summary;
+use crate::target::{Labels, Target};
+
+/// What happened to an entity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A document became what this says.
+    DocumentPut(DocumentPut),
+    /// A document was taken away.
+    DocumentRemoved,
+    /// A node takes part from here on.
+    NodeEnrolled(Labelled),
+    /// A node's labels were replaced.
+    NodeLabelled(Labelled),
+    /// A node takes part no more.
+    NodeRetired,
+    /// A node may try again what it had rejected.
+    NodeRetried,
+    /// Somebody may speak to the door.
+    PrincipalCreated(PrincipalCreated),
+    /// And may no more.
+    PrincipalRevoked,
+    /// What a node runs, failed at or drifted from became this.
+    ReportChanged(Summary),
+}
+
+/// A document as of its event. The bytes are the blob of that digest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentPut {
+    /// Where it lands on a node.
+    pub path: DocumentPath,
+    /// What its bytes are.
+    pub media_type: MediaType,
+    /// Names its bytes.
+    pub digest: Digest,
+    /// How many they are.
+    pub size: u64,
+    /// For whom.
+    pub target: Target,
+    /// Which document wins where several share a path: the highest.
+    pub priority: i32,
+    /// How it combines with documents of lower priority.
+    pub merge: Merge,
+}
+
+/// A node's labels as of its event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Labelled {
+    /// All of them.
+    pub labels: Labels,
+}
+
+/// A principal as of its event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrincipalCreated {
+    /// What they may do.
+    pub role: Role,
+    /// SHA-256 of the token's text.
+    pub token_hash: Digest,
+}
+
+/// One step of upcasting: data of `event_type` in format `from` becomes data in format `from + 1`.
+#[derive(Clone, Copy, Debug)]
+pub struct Upcast {
+    /// The type whose format changed.
+    pub event_type: &'static str,
+    /// The older format.
+    pub from: u16,
+    /// Rewrites the data.
+    pub lift: fn(Value) -> Value,
+}
+
+/// Every change of a format there has been. All types are still in their first.
+pub const UPCASTS: &[Upcast] = &[];
+
+/// Why a stored change can't be understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Written by a newer Headwater.
+    #[error("{event_type} in format {v} is newer than this program, which reads up to {newest}: upgrade it")]
+    Newer {
+        /// The event's type.
+        event_type: String,
+        /// Its format.
+        v: u16,
+        /// The newest format that is understood.
+        newest: u16,
+    },
+    /// A type that this program has never heard of.
+    #[error("{event_type} is no event type that this program knows: upgrade it")]
+    UnknownType {
+        /// The event's type.
+        event_type: String,
+    },
+    /// The data does not have the shape of its format.
+    #[error("the data of {event_type} in format {v} is damaged: {why}")]
+    Damaged {
+        /// The event's type.
+        event_type: String,
+        /// Its format.
+        v: u16,
+        /// What the reader stumbled over.
+        why: String,
+    },
+}
+
+impl Change {
+    /// Every event type there is.
+    pub const TYPES: [&'static str; 9] = [
+        "DocumentPut",
+        "DocumentRemoved",
+        "NodeEnrolled",
+        "NodeLabelled",
+        "NodeRetired",
+        "NodeRetried",
+        "PrincipalCreated",
+        "PrincipalRevoked",
+        "ReportChanged",
+    ];
+
+    /// The type's name on every wire.
+    #[must_use]
+    pub const fn event_type(&self) -> &'static str {
+        match self {
+            Self::DocumentPut(_) => "DocumentPut",
+            Self::DocumentRemoved => "DocumentRemoved",
+            Self::NodeEnrolled(_) => "NodeEnrolled",
+            Self::NodeLabelled(_) => "NodeLabelled",
+            Self::NodeRetired => "NodeRetired",
+            Self::NodeRetried => "NodeRetried",
+            Self::PrincipalCreated(_) => "PrincipalCreated",
+            Self::PrincipalRevoked => "PrincipalRevoked",
+            Self::ReportChanged(_) => "ReportChanged",
+        }
+    }
+
+    /// The format that [`Change::data`] writes.
+    #[must_use]
+    pub fn format(&self) -> u16 {
+        newest(UPCASTS, self.event_type())
+    }
+
+    /// The data as JSON text.
+    #[must_use]
+    pub fn data(&self) -> String {
+        let written = match self {
+            Self::DocumentPut(put) => serde_json::to_string(put),
+            Self::NodeEnrolled(node) | Self::NodeLabelled(node) => serde_json::to_string(node),
+            Self::PrincipalCreated(principal) => serde_json::to_string(principal),
+            Self::ReportChanged(summary) => serde_json::to_string(summary),
+            Self::DocumentRemoved | Self::NodeRetired | Self::NodeRetried | Self::PrincipalRevoked => Ok("{}".into()),
+        };
+        written.expect("BUG: a change has text keys and no failing serializer")
+    }
+
+    /// Reads a change in whatever format it was stored.
+    ///
+    /// # Errors
+    /// If the type is unknown, the format newer than this program, or the data not of that format.
+    pub fn read(event_type: &str, v: u16, data: &str) -> Result<Self, Unreadable> {
+        Self::read_through(UPCASTS, event_type, v, data)
+    }
+
+    fn read_through(upcasts: &[Upcast], event_type: &str, v: u16, data: &str) -> Result<Self, Unreadable> {
+        if !Self::TYPES.contains(&event_type) {
+            return Err(Unreadable::UnknownType { event_type: event_type.to_string() });
+        }
+        let newest = newest(upcasts, event_type);
+        if v > newest {
+            return Err(Unreadable::Newer { event_type: event_type.to_string(), v, newest });
+        }
+        let damaged = |why: String| Unreadable::Damaged { event_type: event_type.to_string(), v, why };
+        if v == 0 {
+            return Err(damaged("formats count from 1".into()));
+        }
+        // Data in today's format goes straight into its shape; only what is older pays for the detour.
+        if v == newest {
+            return shape(event_type, data).map_err(|error| damaged(error.to_string()));
+        }
+        let stored: Value = serde_json::from_str(data).map_err(|error| damaged(error.to_string()))?;
+        let lifted = steps(upcasts, event_type, v).into_iter().fold(stored, |value, step| (step.lift)(value));
+        shape(event_type, &lifted.to_string()).map_err(|error| damaged(error.to_string()))
+    }
+}
+
+/// Reads data of today's format.
+fn shape(event_type: &str, text: &str) -> Result<Change, serde_json::Error> {
+    Ok(match event_type {
+        "DocumentPut" => Change::DocumentPut(parse(text)?),
+        "NodeEnrolled" => Change::NodeEnrolled(parse(text)?),
+        "NodeLabelled" => Change::NodeLabelled(parse(text)?),
+        "PrincipalCreated" => Change::PrincipalCreated(parse(text)?),
+        "ReportChanged" => Change::ReportChanged(parse(text)?),
+        "DocumentRemoved" => empty(text, Change::DocumentRemoved)?,
+        "NodeRetired" => empty(text, Change::NodeRetired)?,
+        "NodeRetried" => empty(text, Change::NodeRetried)?,
+        "PrincipalRevoked" => empty(text, Change::PrincipalRevoked)?,
+        other => unreachable!("BUG: {other} was checked against TYPES"),
+    })
+}
+
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
+    serde_json::from_str(text)
+}
+
+/// Data that says no more than that it happened; still an object, so that members can be added.
+fn empty(text: &str, change: Change) -> Result<Change, serde_json::Error> {
+    parse::<serde_json::Map<String, Value>>(text).map(|_| change)
+}
+
+fn steps<'a>(upcasts: &'a [Upcast], event_type: &str, v: u16) -> Vec<&'a Upcast> {
+    let mut steps: Vec<_> = upcasts.iter().filter(|step| step.event_type == event_type && step.from >= v).collect();
+    steps.sort_by_key(|step| step.from);
+    steps
+}
+
+fn newest(upcasts: &[Upcast], event_type: &str) -> u16 {
+    upcasts.iter().filter(|step| step.event_type == event_type).fold(1, |newest, step| newest.max(step.from + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIFTED: &[Upcast] = &[
+        Upcast { event_type: "NodeLabelled", from: 2, lift: |value| value["inner"].clone() },
+        Upcast {
+            event_type: "NodeLabelled",
+            from: 1,
+            lift: |value| serde_json::json!({ "inner": { "labels": value } }),
+        },
+    ];
+
+    #[test]
+    fn older_formats_are_lifted_step_by_step() {
+        let labels: Labels = [("site".to_string(), "lund".to_string())].into();
+        let expected = Ok(Change::NodeLabelled(Labelled { labels }));
+        for (v, data) in [
+            (1, r#"{"site":"lund"}"#),
+            (2, r#"{"inner":{"labels":{"site":"lund"}}}"#),
+            (3, r#"{"labels":{"site":"lund"}}"#),
+        ] {
+            assert_eq!(Change::read_through(LIFTED, "NodeLabelled", v, data), expected, "format {v}");
+        }
+    }
+
+    #[test]
+    fn newer_formats_unknown_types_and_damage_are_told_apart() {
+        let read = |event_type, v, data| Change::read(event_type, v, data);
+        assert!(matches!(read("NodeRetired", 2, "{}"), Err(Unreadable::Newer { v: 2, newest: 1, .. })));
+        assert!(matches!(read("NodeExploded", 1, "{}"), Err(Unreadable::UnknownType { .. })));
+        for (v, data) in [(0, "{}"), (1, ""), (1, "[]"), (1, "{\"a\":")] {
+            assert!(matches!(read("NodeRetired", v, data), Err(Unreadable::Damaged { .. })), "{v} {data}");
+        }
+    }
+
+    #[test]
+    fn members_that_a_later_writer_adds_are_passed_over() {
+        let read = Change::read("NodeEnrolled", 1, r#"{"labels":{},"rack":7}"#);
+        assert_eq!(read, Ok(Change::NodeEnrolled(Labelled { labels: Labels::new() })));
+    }
+}

@@ -1,0 +1,170 @@
+//! What an event is about, and who caused it.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::fmt;
+use core::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::id::{DocumentId, Id, NodeId, PrincipalName};
+use crate::invalid::Invalid;
+
+/// The kinds of things that have a history of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A piece of configuration with a path and a target.
+    Document,
+    /// A machine that runs what is desired of it.
+    Node,
+    /// Somebody who may speak to the door.
+    Principal,
+    /// What a node says of itself; apart from the node, so that a report does not disturb the node's version.
+    Report,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Document, Self::Node, Self::Principal, Self::Report];
+
+    /// The kind's name on every wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Document => "document",
+            Self::Node => "node",
+            Self::Principal => "principal",
+            Self::Report => "report",
+        }
+    }
+}
+
+/// One thing with a history: written `<kind>/<id>`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Entity {
+    /// What sort of thing.
+    pub kind: Kind,
+    /// Which one.
+    pub id: Id,
+}
+
+impl Entity {
+    /// The report of a node.
+    #[must_use]
+    pub fn report(node: &NodeId) -> Self {
+        Self { kind: Kind::Report, id: node.id().clone() }
+    }
+}
+
+impl From<&DocumentId> for Entity {
+    fn from(id: &DocumentId) -> Self {
+        Self { kind: Kind::Document, id: id.id().clone() }
+    }
+}
+
+impl From<&NodeId> for Entity {
+    fn from(id: &NodeId) -> Self {
+        Self { kind: Kind::Node, id: id.id().clone() }
+    }
+}
+
+impl From<&PrincipalName> for Entity {
+    fn from(name: &PrincipalName) -> Self {
+        Self { kind: Kind::Principal, id: name.id().clone() }
+    }
+}
+
+impl FromStr for Entity {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let unknown = || Invalid::new("invalid_value", format!("`{text}` is not <kind>/<id> of a known kind"));
+        let (kind, id) = text.split_once('/').ok_or_else(unknown)?;
+        let kind = Kind::ALL.into_iter().find(|known| known.name() == kind).ok_or_else(unknown)?;
+        Ok(Self { kind, id: id.parse()? })
+    }
+}
+
+impl fmt::Display for Entity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind.name(), self.id)
+    }
+}
+
+impl fmt::Debug for Entity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Who caused an event: a principal by name, or a part of Headwater itself as `system/<part>`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Actor {
+    /// Somebody who spoke to the door.
+    Principal(PrincipalName),
+    /// `headwater install`, which makes the first administrator.
+    Install,
+    /// The active reconciler, which turns what nodes say into commands.
+    Reconciler,
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Principal(name) => fmt::Display::fmt(name, f),
+            Self::Install => f.write_str("system/install"),
+            Self::Reconciler => f.write_str("system/reconciler"),
+        }
+    }
+}
+
+impl FromStr for Actor {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "system/install" => Ok(Self::Install),
+            "system/reconciler" => Ok(Self::Reconciler),
+            name => name.parse().map(Self::Principal),
+        }
+    }
+}
+
+/// Text on every wire, read back with the type's own rules.
+macro_rules! as_text {
+    ($name:ident) => {
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.to_string())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+as_text!(Entity);
+as_text!(Actor);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entities_and_actors_are_read_as_they_are_written() {
+        for text in ["document/loki", "node/n-1", "principal/ann", "report/n-1"] {
+            assert_eq!(text.parse::<Entity>().map(|e| e.to_string()), Ok(text.to_string()));
+        }
+        for text in ["ann", "system/install", "system/reconciler"] {
+            assert_eq!(text.parse::<Actor>().map(|a| a.to_string()), Ok(text.to_string()));
+        }
+        for refused in ["document", "planet/mars", "node/", "node/a/b"] {
+            assert!(refused.parse::<Entity>().is_err(), "{refused}");
+        }
+        assert!("system/stranger".parse::<Actor>().is_err());
+    }
+}

@@ -1,0 +1,78 @@
+//! One line of the log: the envelope around a change.
+
+use alloc::string::String;
+
+use serde::{Deserialize, Serialize};
+
+use crate::canonical;
+use crate::change::{Change, Unreadable};
+use crate::digest::Digest;
+use crate::entity::{Actor, Entity};
+use crate::id::{CommandId, EventId, LogId};
+use crate::instant::Instant;
+use crate::position::{Position, Version};
+
+/// An event as the table `event` holds it, with the identity of its log. In MessagePack it is a map of these names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// The format of `data`.
+    pub v: u16,
+    /// Which log.
+    pub log_id: LogId,
+    /// Where in it.
+    pub position: Position,
+    /// The event's identity.
+    pub event_id: EventId,
+    /// The request that it belongs to.
+    pub command_id: CommandId,
+    /// Its place in the request, from 1.
+    pub ordinal: u32,
+    /// How many events the request has.
+    pub count: u32,
+    /// What it is about.
+    pub entity: Entity,
+    /// The entity's version with this event.
+    pub version: Version,
+    /// What happened.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// Who caused it.
+    pub actor: Actor,
+    /// Why, in their words.
+    pub reason: Option<String>,
+    /// When it was appended; never before the event that precedes it.
+    pub at: Instant,
+    /// The change as JSON text, byte for byte as it was first written.
+    pub data: String,
+    /// Seals all of the above: see [`canonical`].
+    pub leaf: Digest,
+}
+
+impl Event {
+    /// What happened, read in whatever format it was stored.
+    ///
+    /// # Errors
+    /// If this program does not know the type or the format, or the data is damaged.
+    pub fn change(&self) -> Result<Change, Unreadable> {
+        Change::read(&self.event_type, self.v, &self.data)
+    }
+
+    /// The event with the leaf that seals it.
+    #[must_use]
+    pub fn sealed(mut self) -> Self {
+        self.leaf = canonical::leaf(&self);
+        self
+    }
+
+    /// Whether the leaf is the one that seals these fields.
+    #[must_use]
+    pub fn is_intact(&self) -> bool {
+        self.leaf == canonical::leaf(self)
+    }
+
+    /// Whether the request that the event belongs to ends with it.
+    #[must_use]
+    pub fn ends_request(&self) -> bool {
+        self.ordinal == self.count
+    }
+}

@@ -1,0 +1,270 @@
+//! Names of things: text that is safe as a NATS token, a file name and a URL segment at once.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use core::fmt;
+use core::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::Uuid;
+
+use crate::invalid::Invalid;
+use crate::limit::ID_CHARS_MAX;
+
+/// An id: `[A-Za-z0-9][A-Za-z0-9_-]{0,63}`. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id(Arc<str>);
+
+impl Id {
+    /// The id's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Id {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let tail = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        let valid = text.len() <= ID_CHARS_MAX
+            && text.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
+            && text.bytes().all(tail);
+        if !valid {
+            let detail = format!("an id is 1 to {ID_CHARS_MAX} of A-Z a-z 0-9 _ - and starts with a letter or digit");
+            return Err(Invalid::new("invalid_id", detail));
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Id {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A newtype over [`Id`] for one kind of thing, so that a node's id is never taken for a document's.
+macro_rules! id_of {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Id);
+
+        impl $name {
+            /// The id's text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                self.0.as_str()
+            }
+
+            /// The id without its kind.
+            #[must_use]
+            pub fn id(&self) -> &Id {
+                &self.0
+            }
+        }
+
+        impl From<Id> for $name {
+            fn from(id: Id) -> Self {
+                Self(id)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Invalid;
+
+            fn from_str(text: &str) -> Result<Self, Invalid> {
+                text.parse().map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
+id_of!(
+    /// A document's id.
+    DocumentId
+);
+id_of!(
+    /// A node's id.
+    NodeId
+);
+id_of!(
+    /// The name of somebody who may speak to the door.
+    PrincipalName
+);
+
+/// A UUID with a meaning, text on every wire.
+macro_rules! uuid_of {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// The UUID.
+            #[must_use]
+            pub const fn uuid(&self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl From<Uuid> for $name {
+            fn from(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Invalid;
+
+            fn from_str(text: &str) -> Result<Self, Invalid> {
+                Uuid::try_parse(text).map(Self).map_err(|error| Invalid::new("invalid_value", error.to_string()))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0.hyphenated(), f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+uuid_of!(
+    /// The identity of a log, made when it is installed. `(log_id, position)` is what the whole system compares.
+    LogId
+);
+uuid_of!(
+    /// The identity of a request; all its events carry it.
+    CommandId
+);
+uuid_of!(
+    /// The identity of an event.
+    EventId
+);
+
+impl CommandId {
+    /// The command id of a request sent under an idempotency key: the same principal's same key is always the same
+    /// command, in this log and no other. A UUID of version 8 (RFC 9562), from SHA-256.
+    #[must_use]
+    pub fn derived(log: LogId, principal: &str, key: &str) -> Self {
+        let seed = crate::digest::Digest::of_parts([
+            b"headwater/command".as_slice(),
+            log.uuid().as_bytes(),
+            &(principal.len() as u64).to_be_bytes(),
+            principal.as_bytes(),
+            key.as_bytes(),
+        ]);
+        Self(uuid::Builder::from_custom_bytes(first(seed)).into_uuid())
+    }
+}
+
+impl EventId {
+    /// The id of the event at `ordinal` of a command: a UUID of version 7 whose time is the event's and whose other
+    /// bits follow from the command, so that deciding needs no randomness of its own.
+    #[must_use]
+    pub fn derived(command: CommandId, ordinal: u32, at: crate::instant::Instant) -> Self {
+        let seed = crate::digest::Digest::of_parts([
+            b"headwater/event".as_slice(),
+            command.uuid().as_bytes(),
+            &ordinal.to_be_bytes(),
+        ]);
+        Self(uuid::Builder::from_unix_timestamp_millis(at.unix_millis(), &first(seed)).into_uuid())
+    }
+}
+
+/// The first bytes of a digest.
+fn first<const N: usize>(digest: crate::digest::Digest) -> [u8; N] {
+    let mut bytes = [0; N];
+    bytes.copy_from_slice(&digest.as_bytes()[..N]);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::instant::Instant;
+
+    #[test]
+    fn ids_match_the_published_pattern_and_nothing_else() {
+        let longest = "a".repeat(ID_CHARS_MAX);
+        for valid in ["a", "9", "node-1", "AC-2_1", longest.as_str()] {
+            assert!(valid.parse::<Id>().is_ok(), "{valid}");
+        }
+        let too_long = "a".repeat(ID_CHARS_MAX + 1);
+        for refused in ["", "-a", "_a", "a.b", "a/b", "a b", "ä", "a\0", too_long.as_str()] {
+            assert_eq!(refused.parse::<Id>().map_err(|e| e.code), Err("invalid_id"), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_names_one_command_of_one_principal_in_one_log() {
+        let log = LogId::from(Uuid::from_u128(7));
+        let derived = CommandId::derived(log, "ann", "k");
+        assert_eq!(derived, CommandId::derived(log, "ann", "k"));
+        assert_ne!(derived, CommandId::derived(log, "an", "nk"));
+        assert_ne!(derived, CommandId::derived(LogId::from(Uuid::from_u128(8)), "ann", "k"));
+        assert_eq!(derived.uuid().get_version_num(), 8);
+    }
+
+    #[test]
+    fn event_ids_are_version_7_and_differ_by_ordinal() {
+        let command = CommandId::from(Uuid::from_u128(1));
+        let at = Instant::from_unix_micros(1_700_000_000_123_456);
+        let first = EventId::derived(command, 1, at);
+        assert_eq!(first.uuid().get_version_num(), 7);
+        assert_ne!(first, EventId::derived(command, 2, at));
+    }
+}

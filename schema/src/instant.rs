@@ -1,0 +1,87 @@
+//! Points in time, in the resolution that Postgres keeps.
+
+use alloc::string::{String, ToString};
+use core::fmt;
+use core::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::invalid::Invalid;
+
+/// Microseconds since the Unix epoch; RFC 3339 in UTC with six digits of fraction on every wire.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(i64);
+
+impl Instant {
+    /// The instant that lies `micros` microseconds after 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub const fn from_unix_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub const fn unix_micros(self) -> i64 {
+        self.0
+    }
+
+    /// Milliseconds since 1970-01-01T00:00:00Z; 0 before it, as a UUID of version 7 has no sign.
+    #[must_use]
+    pub fn unix_millis(self) -> u64 {
+        u64::try_from(self.0 / 1_000).unwrap_or(0)
+    }
+}
+
+impl fmt::Display for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Years beyond 9999 have no RFC 3339 form; they are shown as the last instant that has one.
+        let time = Timestamp::from_microsecond(self.0).unwrap_or(Timestamp::MAX);
+        write!(f, "{time:.6}")
+    }
+}
+
+impl fmt::Debug for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Instant {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let time: Timestamp = text.parse().map_err(|_| {
+            Invalid::new("invalid_value", "a time is RFC 3339 with an offset, such as 2026-01-31T12:00:00Z")
+        })?;
+        Ok(Self(time.as_microsecond()))
+    }
+}
+
+impl Serialize for Instant {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.to_string())
+    }
+}
+
+impl<'de> Deserialize<'de> for Instant {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn six_digits_and_a_z_always() {
+        let table = [(0, "1970-01-01T00:00:00.000000Z"), (1_700_000_000_000_001, "2023-11-14T22:13:20.000001Z")];
+        for (micros, text) in table {
+            assert_eq!(Instant::from_unix_micros(micros).to_string(), text);
+            assert_eq!(text.parse(), Ok(Instant::from_unix_micros(micros)));
+        }
+        assert_eq!("2023-11-14T23:13:20+01:00".parse(), Ok(Instant::from_unix_micros(1_700_000_000_000_000)));
+        assert!("2023-11-14".parse::<Instant>().is_err());
+    }
+}

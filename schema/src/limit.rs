@@ -1,0 +1,32 @@
+//! A limit on everything, with its unit and where it comes from.
+
+/// Commands in one request.
+pub const COMMANDS_MAX: usize = 1_000;
+/// Bytes of a request's `reason`.
+pub const REASON_BYTES_MAX: usize = 4 * 1024;
+/// Bytes of an HTTP body: the largest content (4 MiB) as base64 is 5.4 MiB, and the rest of the request fits beside it.
+pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Bytes of one event's `data`: with its envelope it stays far below the 1 MiB payload that NATS takes by default.
+pub const EVENT_DATA_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of one document's content.
+pub const CONTENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of a document's path.
+pub const PATH_BYTES_MAX: usize = 255;
+/// Bytes of a media type: RFC 6838 allows 127 for each half and the slash between them.
+pub const MEDIA_TYPE_BYTES_MAX: usize = 255;
+/// Characters of an id.
+pub const ID_CHARS_MAX: usize = 64;
+/// Bytes of an `Idempotency-Key`.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+
+/// Entries in one node's desired record.
+pub const ENTRIES_MAX: usize = 1_000;
+/// Bytes of one node's desired record: three quarters of the 1 MiB payload that NATS takes by default.
+pub const RECORD_BYTES_MAX: usize = 768 * 1024;
+/// Bytes of an entry's content that still travels inside the record.
+pub const INLINE_ENTRY_BYTES_MAX: u64 = 4 * 1024;
+/// Bytes of all content that travels inside one record.
+pub const INLINE_RECORD_BYTES_MAX: u64 = 256 * 1024;
+/// Bytes that one entry can add to a record beside its inline content: the path, the media type, the source's entity
+/// (kind, slash, id), a digest, five numbers and the names of the fields.
+pub const ENTRY_OVERHEAD_BYTES_MAX: usize = PATH_BYTES_MAX + MEDIA_TYPE_BYTES_MAX + 16 + ID_CHARS_MAX + 34 + 45 + 96;

@@ -1,0 +1,146 @@
+//! Where a document lands below a node's `files/`.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::fmt;
+use core::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use unicode_normalization::is_nfc;
+
+use crate::invalid::Invalid;
+use crate::limit::PATH_BYTES_MAX;
+
+/// The first segment that is kept for job specs.
+const RESERVED: &str = "jobs";
+
+/// A relative path that can't leave its folder: UTF-8 in NFC, `/`-separated, at most 255 bytes, no empty, `.` or `..`
+/// segment, no backslash, no control character, not `jobs` nor below it. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DocumentPath(Arc<str>);
+
+impl DocumentPath {
+    /// The path's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The proper prefixes by segment, shortest first: of `a/b/c` these are `a` and `a/b`.
+    pub fn ancestors(&self) -> impl Iterator<Item = &str> {
+        self.0.match_indices('/').map(|(slash, _)| &self.0[..slash])
+    }
+
+    /// Whether this path lies below `ancestor`.
+    #[must_use]
+    pub fn is_below(&self, ancestor: &Self) -> bool {
+        self.0.strip_prefix(&*ancestor.0).is_some_and(|rest| rest.starts_with('/'))
+    }
+}
+
+impl FromStr for DocumentPath {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match fault(text) {
+            None => Ok(Self(text.into())),
+            Some(why) => Err(Invalid::new("invalid_path", why)),
+        }
+    }
+}
+
+/// What is wrong with `text` as a path.
+fn fault(text: &str) -> Option<String> {
+    let why = if text.is_empty() {
+        "a path is not empty"
+    } else if text.len() > PATH_BYTES_MAX {
+        return Some(format!("a path has at most {PATH_BYTES_MAX} bytes, this one {}", text.len()));
+    } else if text.starts_with('/') {
+        "a path is relative"
+    } else if text.chars().any(char::is_control) {
+        "a path has no control characters"
+    } else if text.contains('\\') {
+        "a path has no backslash; segments are separated by /"
+    } else if text.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
+        "a path has no empty, . or .. segment"
+    } else if text.split('/').next() == Some(RESERVED) {
+        "jobs and what is below it is kept for job specs"
+    } else if !is_nfc(text) {
+        "a path is in Unicode normalization form C"
+    } else {
+        return None;
+    };
+    Some(why.into())
+}
+
+impl fmt::Display for DocumentPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for DocumentPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl Serialize for DocumentPath {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for DocumentPath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn a_path_cannot_leave_its_folder_or_mean_two_things() {
+        let longest = "a".repeat(PATH_BYTES_MAX);
+        for valid in ["a", "a/b.json", "jobs2/x", "a/jobs", "ü/é", "a b", "...", "-", longest.as_str()] {
+            assert!(valid.parse::<DocumentPath>().is_ok(), "{valid}");
+        }
+        let too_long = "a".repeat(PATH_BYTES_MAX + 1);
+        for refused in [
+            "",
+            "/",
+            "/a",
+            "a/",
+            "a//b",
+            ".",
+            "..",
+            "./a",
+            "a/..",
+            "a/./b",
+            "a\\b",
+            "a\0",
+            "a\nb",
+            "a\u{7f}",
+            "a\u{85}",
+            "jobs",
+            "jobs/a",
+            "u\u{308}",
+            too_long.as_str(),
+        ] {
+            assert_eq!(refused.parse::<DocumentPath>().map_err(|e| e.code), Err("invalid_path"), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn ancestry_goes_by_segment() {
+        let path = |text: &str| text.parse::<DocumentPath>().expect("valid");
+        assert_eq!(path("a/b/c").ancestors().collect::<Vec<_>>(), ["a", "a/b"]);
+        assert!(path("a/b").is_below(&path("a")));
+        assert!(!path("ab").is_below(&path("a")));
+        assert!(!path("a").is_below(&path("a")));
+    }
+}

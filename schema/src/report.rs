@@ -1,0 +1,159 @@
+//! What a node says of itself.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::id::{LogId, NodeId};
+use crate::instant::Instant;
+use crate::limit::PATH_BYTES_MAX;
+use crate::position::Position;
+use crate::wire::Record;
+
+/// A point in a node's life: a record's position and digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// The record's position.
+    pub position: Position,
+    /// The record's digest.
+    pub digest: Digest,
+}
+
+/// A node's report, written on change and every 10 s.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reported {
+    /// The record's format.
+    pub v: u16,
+    /// The log that the node has pinned; none before its first record.
+    #[serde(default)]
+    pub log_id: Option<LogId>,
+    /// Who reports.
+    pub node: NodeId,
+    /// Made anew at each start of the agent.
+    pub boot: String,
+    /// Counts the reports of this boot, from 1.
+    pub seq: u64,
+    /// The newest record that was accepted.
+    #[serde(default)]
+    pub seen: Option<Mark>,
+    /// What was last tried.
+    #[serde(default)]
+    pub attempt: Option<Attempt>,
+    /// What runs.
+    #[serde(default)]
+    pub running: Option<Mark>,
+    /// What ran and was good.
+    #[serde(default)]
+    pub last_good: Option<Mark>,
+    /// What the check or the hook rejected, and is not tried again.
+    #[serde(default)]
+    pub rejected: Vec<Mark>,
+    /// Paths below `current` that differ from what was applied.
+    #[serde(default)]
+    pub drift: Vec<String>,
+    /// The agent and its version.
+    pub agent: String,
+    /// The node's own clock; it may be wrong, and nothing is decided by it.
+    pub at: Instant,
+}
+
+impl Record for Reported {
+    const WHAT: &'static str = "report";
+}
+
+/// What became of trying a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// The record's position.
+    pub position: Position,
+    /// The record's digest.
+    pub digest: Digest,
+    /// How far it came.
+    pub state: AttemptState,
+    /// Why it failed or was refused.
+    #[serde(default)]
+    pub code: Option<String>,
+    /// The same in words.
+    #[serde(default)]
+    pub detail: Option<String>,
+    /// The node's clock.
+    pub at: Instant,
+}
+
+/// How far an attempt came. Failed: it was tried. Refused: nothing was touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptState {
+    /// Missing content is on its way.
+    Fetching,
+    /// All digests are right.
+    Verified,
+    /// The operator's check runs.
+    Checking,
+    /// The switch and the operator's hook run.
+    Applying,
+    /// It is in force.
+    Applied,
+    /// It was tried and did not work.
+    Failed,
+    /// It was not tried.
+    Refused,
+}
+
+/// Paths of drift that are kept in the log for one report; more are counted, not listed.
+pub const DRIFT_PATHS_MAX: usize = 100;
+/// Bytes of a failure's detail that are kept in the log.
+pub const DETAIL_BYTES_MAX: usize = 4 * 1024;
+
+/// The part of a report that is history and not a heartbeat: what runs, what failed, what drifted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// What runs.
+    pub running: Option<Mark>,
+    /// What was tried in vain, or refused.
+    pub failed: Option<Failure>,
+    /// Paths below `current` that differ, the first hundred.
+    pub drift: Vec<String>,
+}
+
+/// An attempt that did not end well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What was tried.
+    #[serde(flatten)]
+    pub mark: Mark,
+    /// Whether it was refused (nothing was touched) or failed.
+    pub state: AttemptState,
+    /// Why.
+    pub code: Option<String>,
+    /// The same in words, up to 4 KiB.
+    pub detail: Option<String>,
+}
+
+impl From<&Reported> for Summary {
+    fn from(report: &Reported) -> Self {
+        let ended_badly = |attempt: &&Attempt| matches!(attempt.state, AttemptState::Failed | AttemptState::Refused);
+        Self {
+            running: report.running,
+            failed: report.attempt.as_ref().filter(ended_badly).map(|attempt| Failure {
+                mark: Mark { position: attempt.position, digest: attempt.digest },
+                state: attempt.state,
+                code: attempt.code.as_deref().map(|text| kept(text, PATH_BYTES_MAX)),
+                detail: attempt.detail.as_deref().map(|text| kept(text, DETAIL_BYTES_MAX)),
+            }),
+            drift: report.drift.iter().take(DRIFT_PATHS_MAX).map(|path| kept(path, PATH_BYTES_MAX)).collect(),
+        }
+    }
+}
+
+/// Text of a node as the log can keep it: without U+0000, and not endless.
+fn kept(text: &str, bytes_max: usize) -> String {
+    let mut kept = text.replace('\0', "\u{fffd}");
+    if kept.len() > bytes_max {
+        let cut = (0..=bytes_max).rev().find(|at| kept.is_char_boundary(*at)).unwrap_or(0);
+        kept.truncate(cut);
+    }
+    kept
+}

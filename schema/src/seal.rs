@@ -1,0 +1,167 @@
+//! Signatures on what the centre says to a node.
+//!
+//! The verifier knows that a signature is required, and by which key; the message never says.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::invalid::Invalid;
+use crate::wire::Record;
+
+/// Bytes with the signature that vouches for them, and the name of the key that made it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signed {
+    /// The record's format.
+    pub v: u16,
+    /// Names the public key: see [`PublicKey::id`].
+    pub key_id: Digest,
+    /// Ed25519 over `body`.
+    #[serde(with = "serde_bytes")]
+    pub sig: [u8; 64],
+    /// What is said.
+    #[serde(with = "serde_bytes")]
+    pub body: Vec<u8>,
+}
+
+impl Record for Signed {
+    const WHAT: &'static str = "signed record";
+}
+
+/// The centre's public key, as bucket `cfg_keys` holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRecord {
+    /// The record's format.
+    pub v: u16,
+    /// Names the key.
+    pub key_id: Digest,
+    /// The key.
+    #[serde(with = "serde_bytes")]
+    pub key: [u8; 32],
+}
+
+impl Record for KeyRecord {
+    const WHAT: &'static str = "public key";
+}
+
+/// What a signature is checked with.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PublicKey(VerifyingKey);
+
+/// What the centre signs with. Its debug form shows the public half only.
+#[derive(Clone)]
+pub struct SecretKey(SigningKey);
+
+/// The signature is missing, by another key, or wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadSignature {
+    /// Another key than the trusted one.
+    #[error("it is signed by key {}, not by the trusted {}", .found.short(), .trusted.short())]
+    OtherKey {
+        /// Who signed, by the message's own word.
+        found: Digest,
+        /// Who should have.
+        trusted: Digest,
+    },
+    /// The trusted key did not make this signature over these bytes.
+    #[error("the signature is wrong")]
+    Wrong,
+}
+
+impl PublicKey {
+    /// A public key from its 32 bytes.
+    ///
+    /// # Errors
+    /// If they are no point on the curve.
+    pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, Invalid> {
+        VerifyingKey::from_bytes(bytes).map(Self).map_err(|_| Invalid::new("invalid_value", "no Ed25519 public key"))
+    }
+
+    /// The 32 bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        self.0.as_bytes()
+    }
+
+    /// The key's name: SHA-256 of its bytes.
+    #[must_use]
+    pub fn id(&self) -> Digest {
+        Digest::of(self.0.as_bytes())
+    }
+
+    /// The key as bucket `cfg_keys` holds it.
+    #[must_use]
+    pub fn record(&self) -> KeyRecord {
+        KeyRecord { v: KeyRecord::NEWEST, key_id: self.id(), key: *self.as_bytes() }
+    }
+
+    /// The body, if this key signed it.
+    ///
+    /// # Errors
+    /// If it did not.
+    pub fn open<'a>(&self, signed: &'a Signed) -> Result<&'a [u8], BadSignature> {
+        let trusted = self.id();
+        if signed.key_id != trusted {
+            return Err(BadSignature::OtherKey { found: signed.key_id, trusted });
+        }
+        let signature = ed25519_dalek::Signature::from_bytes(&signed.sig);
+        self.0.verify_strict(&signed.body, &signature).map_err(|_| BadSignature::Wrong)?;
+        Ok(&signed.body)
+    }
+}
+
+impl SecretKey {
+    /// The secret key of a 32-byte seed.
+    #[must_use]
+    pub fn from_seed(seed: &[u8; 32]) -> Self {
+        Self(SigningKey::from_bytes(seed))
+    }
+
+    /// The public half.
+    #[must_use]
+    pub fn public(&self) -> PublicKey {
+        PublicKey(self.0.verifying_key())
+    }
+
+    /// Signs `body`. The same body always gets the same bytes.
+    #[must_use]
+    pub fn seal(&self, body: Vec<u8>) -> Signed {
+        let sig = self.0.sign(&body).to_bytes();
+        Signed { v: Signed::NEWEST, key_id: self.public().id(), sig, body }
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKey({})", self.id().short())
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretKey(of {:?})", self.public())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_trusted_key_over_the_same_bytes_opens_a_record() {
+        let key = SecretKey::from_seed(&[7; 32]);
+        let signed = key.seal(b"body".to_vec());
+        assert_eq!(key.public().open(&signed), Ok(b"body".as_slice()));
+        let other = SecretKey::from_seed(&[8; 32]);
+        assert!(matches!(other.public().open(&signed), Err(BadSignature::OtherKey { .. })));
+        let claimed = Signed { key_id: other.public().id(), ..signed.clone() };
+        assert_eq!(other.public().open(&claimed), Err(BadSignature::Wrong));
+        let changed = Signed { body: b"bodY".to_vec(), ..signed.clone() };
+        assert_eq!(key.public().open(&changed), Err(BadSignature::Wrong));
+        let unsigned = Signed { sig: [0; 64], ..signed };
+        assert_eq!(key.public().open(&unsigned), Err(BadSignature::Wrong));
+    }
+}

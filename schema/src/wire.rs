@@ -1,0 +1,83 @@
+//! MessagePack on the wire: maps with named fields and a `v`.
+//!
+//! A reader passes over fields that it does not know, so that a writer may add some; it refuses a `v` that is newer than
+//! it understands, by name and before it looks at anything else.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Why bytes are no record.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Written by a newer Headwater.
+    #[error("a {what} in format {v} is newer than this program, which reads up to {newest}: upgrade it")]
+    Newer {
+        /// What it should be.
+        what: &'static str,
+        /// Its format.
+        v: u16,
+        /// The newest format that is understood.
+        newest: u16,
+    },
+    /// Not a record at all.
+    #[error("this is no {what}: {why}")]
+    Damaged {
+        /// What it should be.
+        what: &'static str,
+        /// What the reader stumbled over.
+        why: String,
+    },
+}
+
+impl Unreadable {
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Newer { .. } => "newer_format",
+            Self::Damaged { .. } => "damaged_record",
+        }
+    }
+}
+
+/// A shape with a name and a newest format.
+pub trait Record: Serialize + DeserializeOwned {
+    /// What a message calls it.
+    const WHAT: &'static str;
+    /// The newest format, and the one that is written.
+    const NEWEST: u16 = 1;
+
+    /// The record's bytes.
+    #[must_use]
+    fn write(&self) -> Vec<u8> {
+        rmp_serde::to_vec_named(self).expect("BUG: a record has text keys and no failing serializer")
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// If its format is newer than [`Record::NEWEST`], or the bytes are damaged.
+    fn read(bytes: &[u8]) -> Result<Self, Unreadable> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            v: u16,
+        }
+        let damaged =
+            |error: rmp_serde::decode::Error| Unreadable::Damaged { what: Self::WHAT, why: error.to_string() };
+        let Versioned { v } = rmp_serde::from_slice(bytes).map_err(damaged)?;
+        match v {
+            0 => Err(Unreadable::Damaged { what: Self::WHAT, why: "formats count from 1".into() }),
+            v if v > Self::NEWEST => Err(Unreadable::Newer { what: Self::WHAT, v, newest: Self::NEWEST }),
+            _ => rmp_serde::from_slice(bytes).map_err(damaged),
+        }
+    }
+}
+
+impl Record for crate::event::Event {
+    const WHAT: &'static str = "event";
+    // The `v` of an event is the format of its data, and each type counts its own: `Event::change` judges it.
+    const NEWEST: u16 = u16::MAX;
+}
