@@ -21,6 +21,7 @@ pub mod path;
 pub mod position;
 pub mod target;
 
+pub mod answer;
 pub mod command;
 pub mod request;
 

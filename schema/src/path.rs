@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
+use core::borrow::Borrow;
 use core::fmt;
 use core::str::FromStr;
 
@@ -72,6 +73,13 @@ fn fault(text: &str) -> Option<String> {
         return None;
     };
     Some(why.into())
+}
+
+/// Paths are ordered as their text is, so that a map of them can be searched by text.
+impl Borrow<str> for DocumentPath {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Display for DocumentPath {

@@ -1,0 +1,72 @@
+//! The write side in the vocabulary of the `eventually` project.
+//!
+//! `fold` and `decide` are plain functions; this wraps them as `apply` and `handle`. The executor that batches, numbers
+//! and stores is Headwater's own, because the crate's store knows no position, no metadata and no batch.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use eventually::aggregate::Aggregate;
+use futures::future::BoxFuture;
+use schema::change::Unreadable;
+use schema::event::Event;
+use schema::id::LogId;
+use schema::position::Position;
+use schema::request::Request;
+
+use crate::configuration::Configuration;
+use crate::refusal::Refused;
+use crate::request::{Envelope, decide_request};
+
+/// The configuration of one log, as one aggregate: a decision may depend on any part of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fleet;
+
+/// Why the aggregate can't go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Halt {
+    /// A request was refused.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// An event can't be understood.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// An event is missing or came again.
+    #[error("event {found} came where {expected} was next")]
+    Gap {
+        /// The position that was next.
+        expected: Position,
+        /// The position that came.
+        found: Position,
+    },
+}
+
+impl Aggregate for Fleet {
+    type Id = LogId;
+    type State = Configuration;
+    type Event = Event;
+    type Command = (Envelope, Request);
+    type Error = Halt;
+
+    fn apply(mut state: Configuration, event: Event) -> Result<Configuration, Halt> {
+        let expected = state.position().next();
+        if event.position != expected {
+            return Err(Halt::Gap { expected, found: event.position });
+        }
+        let change = event.change()?;
+        state.fold(&event, &change);
+        Ok(state)
+    }
+
+    fn handle<'a, 's: 'a>(
+        &'a self,
+        _id: &'s LogId,
+        state: &'s Configuration,
+        (envelope, request): (Envelope, Request),
+    ) -> BoxFuture<'a, Result<Option<Vec<Event>>, Halt>> {
+        Box::pin(async move {
+            let events = decide_request(state, &envelope, &request)?.events;
+            Ok((!events.is_empty()).then_some(events))
+        })
+    }
+}

@@ -1,0 +1,177 @@
+//! The folded state: everything that the log says, as of one position.
+//!
+//! Cloning it is cheap (the maps share their structure), so every reader holds a snapshot of its own that no write
+//! disturbs. Only [`crate::fold`] changes it.
+
+use alloc::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
+use schema::change::{DocumentPut, PrincipalCreated};
+use schema::command::Role;
+use schema::desired::Cause;
+use schema::digest::Digest;
+use schema::entity::{Actor, Entity};
+use schema::id::{DocumentId, NodeId, PrincipalName};
+use schema::instant::Instant;
+use schema::path::DocumentPath;
+use schema::position::{Position, Version};
+use schema::report::Summary;
+use schema::target::Labels;
+
+use crate::reach::Reach;
+
+/// The configuration as of one position of the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Configuration {
+    pub(crate) position: Position,
+    pub(crate) at: Instant,
+    pub(crate) documents: OrdMap<DocumentId, Document>,
+    pub(crate) paths: OrdMap<DocumentPath, OrdSet<DocumentId>>,
+    pub(crate) nodes: OrdMap<NodeId, Node>,
+    pub(crate) principals: OrdMap<PrincipalName, Principal>,
+    pub(crate) tokens: OrdMap<Digest, PrincipalName>,
+    pub(crate) reports: OrdMap<NodeId, Noted>,
+    pub(crate) versions: OrdMap<Entity, Version>,
+    pub(crate) reach: Reach,
+}
+
+/// A document that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// What its last event said.
+    pub put: Arc<DocumentPut>,
+    /// Its version.
+    pub version: Version,
+    /// Where that version was made.
+    pub position: Position,
+    /// When.
+    pub at: Instant,
+}
+
+/// A node that was enrolled once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Its labels.
+    pub labels: Arc<Labels>,
+    /// Its version.
+    pub version: Version,
+    /// Whether it takes part no more.
+    pub retired: bool,
+    /// The position of the last `retry_node`, or 0.
+    pub retry: Position,
+    /// The last event that names the node or changes something that selects it.
+    pub cause: Cause,
+}
+
+/// Somebody who may speak to the door, or once might.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// What its last `PrincipalCreated` said.
+    pub created: PrincipalCreated,
+    /// Its version.
+    pub version: Version,
+    /// Whether it may no more.
+    pub revoked: bool,
+    /// Where it became what it is.
+    pub position: Position,
+    /// When.
+    pub at: Instant,
+}
+
+/// What a node was last noted to say of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Noted {
+    /// What it said.
+    pub summary: Arc<Summary>,
+    /// How often it was noted.
+    pub version: Version,
+    /// Where.
+    pub position: Position,
+}
+
+impl Configuration {
+    /// The last event that was folded; 0 for the empty log.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// When that event was appended.
+    #[must_use]
+    pub fn at(&self) -> Instant {
+        self.at
+    }
+
+    /// The documents that are there, by id.
+    #[must_use]
+    pub fn documents(&self) -> &OrdMap<DocumentId, Document> {
+        &self.documents
+    }
+
+    /// The nodes that were ever enrolled, by id.
+    #[must_use]
+    pub fn nodes(&self) -> &OrdMap<NodeId, Node> {
+        &self.nodes
+    }
+
+    /// The principals that there ever were, by name.
+    #[must_use]
+    pub fn principals(&self) -> &OrdMap<PrincipalName, Principal> {
+        &self.principals
+    }
+
+    /// What nodes were noted to say, by node.
+    #[must_use]
+    pub fn reports(&self) -> &OrdMap<NodeId, Noted> {
+        &self.reports
+    }
+
+    /// How many events an entity has had, whether it is there or not.
+    #[must_use]
+    pub fn version(&self, entity: &Entity) -> Version {
+        self.versions.get(entity).copied().unwrap_or_default()
+    }
+
+    /// Who holds the token with this hash.
+    #[must_use]
+    pub fn bearer(&self, token_hash: &Digest) -> Option<(&PrincipalName, Role)> {
+        let name = self.tokens.get(token_hash)?;
+        Some((name, self.role(name)?))
+    }
+
+    /// What a principal may do; nothing if it is unknown or revoked.
+    #[must_use]
+    pub fn role(&self, name: &PrincipalName) -> Option<Role> {
+        self.principals.get(name).filter(|principal| !principal.revoked).map(|principal| principal.created.role)
+    }
+
+    /// Whether an actor may change the configuration.
+    #[must_use]
+    pub fn may_command(&self, actor: &Actor) -> bool {
+        match actor {
+            Actor::Install | Actor::Reconciler => true,
+            Actor::Principal(name) => self.role(name) == Some(Role::Admin),
+        }
+    }
+
+    /// The version of an entity as a sender sees it: 0 if it is not there, even if it once was.
+    #[must_use]
+    pub fn version_present(&self, entity: &Entity) -> Version {
+        use schema::entity::Kind;
+        let present = match entity.kind {
+            Kind::Document => self.documents.contains_key(&DocumentId::from(entity.id.clone())),
+            Kind::Node => self.nodes.contains_key(&NodeId::from(entity.id.clone())),
+            Kind::Principal => self.role(&PrincipalName::from(entity.id.clone())).is_some(),
+            Kind::Report => self.reports.contains_key(&NodeId::from(entity.id.clone())),
+        };
+        if present { self.version(entity) } else { Version::ZERO }
+    }
+}
+
+impl Document {
+    /// Whether a put would leave the document as it is.
+    #[must_use]
+    pub fn equals(&self, put: &DocumentPut) -> bool {
+        *self.put == *put
+    }
+}

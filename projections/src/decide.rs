@@ -1,0 +1,147 @@
+//! Command and state in, change or refusal out.
+//!
+//! A command is decided against the exact state at the head of the log. What changes nothing gives no change; what can't
+//! be rendered or published later is refused here and never found out downstream.
+
+use core::ops::Bound;
+
+use alloc::format;
+
+use imbl::OrdSet;
+use schema::change::{Change, DocumentPut, Labelled, PrincipalCreated};
+use schema::command::{Command, CreatePrincipal, PutDocument, Role};
+use schema::id::{DocumentId, NodeId, PrincipalName};
+use schema::limit::EVENT_DATA_BYTES_MAX;
+use schema::path::DocumentPath;
+use schema::request::Ask;
+use schema::target::Labels;
+
+use crate::configuration::{Configuration, Node};
+use crate::refusal::Refusal;
+
+/// Decides one command.
+///
+/// # Errors
+/// With the reason why it is refused.
+pub fn decide(state: &Configuration, ask: &Ask) -> Result<Option<Change>, Refusal> {
+    expect_version(state, ask)?;
+    let change = match &ask.command {
+        Command::PutDocument(put) => put_document(state, put)?,
+        Command::RemoveDocument(id) => Some(remove_document(state, id)?),
+        Command::EnrolNode(id, labels) => enrol_node(state, id, labels)?,
+        Command::LabelNode(id, labels) => label_node(state, id, labels)?,
+        Command::RetireNode(id) => (!node(state, id)?.retired).then_some(Change::NodeRetired),
+        Command::RetryNode(id) => active(state, id).map(|_| Some(Change::NodeRetried))?,
+        Command::CreatePrincipal(create) => create_principal(state, create)?,
+        Command::RevokePrincipal(name) => revoke_principal(state, name)?,
+        Command::NoteReport(id, summary) => {
+            node(state, id)?;
+            let noted = state.reports.get(id).map(|noted| &*noted.summary);
+            (noted != Some(summary)).then(|| Change::ReportChanged(summary.clone()))
+        }
+    };
+    match change.as_ref().map(|change| change.data().len()) {
+        Some(bytes) if bytes > EVENT_DATA_BYTES_MAX => Err(Refusal::EventTooLarge { bytes }),
+        _ => Ok(change),
+    }
+}
+
+fn expect_version(state: &Configuration, ask: &Ask) -> Result<(), Refusal> {
+    let Some(expected) = ask.expected_version else { return Ok(()) };
+    let entity = ask.command.entity();
+    let actual = state.version_present(&entity);
+    if actual == expected { Ok(()) } else { Err(Refusal::VersionConflict { entity, expected, actual }) }
+}
+
+fn put_document(state: &Configuration, put: &PutDocument) -> Result<Option<Change>, Refusal> {
+    let becomes = DocumentPut {
+        path: put.path.clone(),
+        media_type: put.media_type.clone(),
+        digest: put.content.digest(),
+        size: put.content.bytes().len() as u64,
+        target: put.target.clone(),
+        priority: put.priority,
+        merge: put.merge,
+    };
+    if state.documents.get(&put.id).is_some_and(|document| document.equals(&becomes)) {
+        return Ok(None);
+    }
+    no_file_is_a_folder(state, &put.id, &put.path)?;
+    Ok(Some(Change::DocumentPut(becomes)))
+}
+
+/// No document's path may be a segment-wise prefix of another's, whatever their targets: a relabelled node would have to
+/// hold both.
+fn no_file_is_a_folder(state: &Configuration, id: &DocumentId, path: &DocumentPath) -> Result<(), Refusal> {
+    let other = |at: &DocumentPath, holders: &OrdSet<DocumentId>| {
+        let document = holders.iter().find(|holder| *holder != id)?.clone();
+        Some(Refusal::PathConflict { path: path.clone(), other: at.clone(), document })
+    };
+    let above = path.ancestors().filter_map(|ancestor| state.paths.get_key_value(ancestor));
+    let folder = format!("{path}/");
+    let below = state.paths.range::<_, str>((Bound::Included(folder.as_str()), Bound::Unbounded));
+    let below = below.take_while(|(at, _)| at.is_below(path));
+    match above.chain(below).find_map(|(at, holders)| other(at, holders)) {
+        Some(refusal) => Err(refusal),
+        None => Ok(()),
+    }
+}
+
+fn remove_document(state: &Configuration, id: &DocumentId) -> Result<Change, Refusal> {
+    match state.documents.contains_key(id) {
+        true => Ok(Change::DocumentRemoved),
+        false => Err(Refusal::Unknown(id.into())),
+    }
+}
+
+fn enrol_node(state: &Configuration, id: &NodeId, labels: &Labels) -> Result<Option<Change>, Refusal> {
+    match state.nodes.get(id) {
+        Some(node) if !node.retired && *node.labels == *labels => Ok(None),
+        Some(node) if !node.retired => Err(Refusal::AlreadyEnrolled(id.clone())),
+        _ => Ok(Some(Change::NodeEnrolled(Labelled { labels: labels.clone() }))),
+    }
+}
+
+fn label_node(state: &Configuration, id: &NodeId, labels: &Labels) -> Result<Option<Change>, Refusal> {
+    let changes = *active(state, id)?.labels != *labels;
+    Ok(changes.then(|| Change::NodeLabelled(Labelled { labels: labels.clone() })))
+}
+
+fn create_principal(state: &Configuration, create: &CreatePrincipal) -> Result<Option<Change>, Refusal> {
+    let becomes = PrincipalCreated { role: create.role, token_hash: create.token_hash };
+    match state.principals.get(&create.name).filter(|principal| !principal.revoked) {
+        Some(principal) if principal.created == becomes => return Ok(None),
+        Some(_) => return Err(Refusal::PrincipalExists(create.name.clone())),
+        None => {}
+    }
+    if state.tokens.contains_key(&create.token_hash) {
+        return Err(Refusal::TokenInUse);
+    }
+    Ok(Some(Change::PrincipalCreated(becomes)))
+}
+
+fn revoke_principal(state: &Configuration, name: &PrincipalName) -> Result<Option<Change>, Refusal> {
+    let Some(principal) = state.principals.get(name) else {
+        return Err(Refusal::Unknown(name.into()));
+    };
+    if principal.revoked {
+        return Ok(None);
+    }
+    let mut others = state.principals.keys().filter(|other| *other != name);
+    let is_admin = |name: &PrincipalName| state.role(name) == Some(Role::Admin);
+    if is_admin(name) && !others.any(is_admin) {
+        return Err(Refusal::LastAdmin(name.clone()));
+    }
+    Ok(Some(Change::PrincipalRevoked))
+}
+
+fn node<'a>(state: &'a Configuration, id: &NodeId) -> Result<&'a Node, Refusal> {
+    state.nodes.get(id).ok_or_else(|| Refusal::Unknown(id.into()))
+}
+
+fn active<'a>(state: &'a Configuration, id: &NodeId) -> Result<&'a Node, Refusal> {
+    match node(state, id)? {
+        node if node.retired => Err(Refusal::Retired(id.clone())),
+        node => Ok(node),
+    }
+}

@@ -1,0 +1,134 @@
+//! Event and state in, next state out, and the nodes that it concerns.
+//!
+//! Folding never fails: what could be wrong with an event was found while it was read, and a gap is found by whoever
+//! brings the events. The nodes concerned are found by index, and none of them is rendered.
+
+use alloc::collections::BTreeSet;
+use alloc::sync::Arc;
+
+use schema::change::{Change, DocumentPut, PrincipalCreated};
+use schema::desired::Cause;
+use schema::entity::{Entity, Kind};
+use schema::event::Event;
+use schema::id::{DocumentId, NodeId, PrincipalName};
+use schema::position::Position;
+use schema::report::Summary;
+use schema::target::Labels;
+
+use crate::configuration::{Configuration, Document, Node, Noted, Principal};
+use crate::reach;
+
+/// The nodes whose desired record follows from an event.
+pub type Touched = BTreeSet<NodeId>;
+
+impl Configuration {
+    /// Takes the next event of the log in.
+    ///
+    /// # Panics
+    /// If it is not the next event: whoever brings events brings them in order.
+    pub fn fold(&mut self, event: &Event, change: &Change) -> Touched {
+        assert_eq!(event.position, self.position.next(), "BUG: events are folded in order and without a gap");
+        self.position = event.position;
+        self.at = event.at;
+        self.versions.insert(event.entity.clone(), event.version);
+        let touched = self.turn(event, change);
+        let cause = Cause { position: event.position, event_id: event.event_id, command_id: event.command_id };
+        for node in &touched {
+            self.nodes.get_mut(node).expect("BUG: only known nodes are touched").cause = cause;
+        }
+        touched
+    }
+
+    fn turn(&mut self, event: &Event, change: &Change) -> Touched {
+        let id = event.entity.id.clone();
+        match change {
+            Change::DocumentPut(put) => self.put_document(id.into(), event, put),
+            Change::DocumentRemoved => self.remove_document(&id.into()),
+            Change::NodeEnrolled(node) | Change::NodeLabelled(node) => self.label_node(id.into(), event, &node.labels),
+            Change::NodeRetired => self.retire_node(id.into(), event),
+            Change::NodeRetried => self.retry_node(id.into(), event),
+            Change::PrincipalCreated(created) => self.create_principal(id.into(), event, created),
+            Change::PrincipalRevoked => self.revoke_principal(&id.into(), event),
+            Change::ReportChanged(summary) => self.note_report(id.into(), event, summary),
+        }
+    }
+
+    fn put_document(&mut self, id: DocumentId, event: &Event, put: &DocumentPut) -> Touched {
+        let mut touched = self.remove_document(&id);
+        touched.extend(self.nodes_of(&put.target));
+        self.reach.place(&id, &put.target);
+        reach::insert(&mut self.paths, &put.path, &id);
+        let document =
+            Document { put: Arc::new(put.clone()), version: event.version, position: event.position, at: event.at };
+        self.documents.insert(id, document);
+        touched
+    }
+
+    fn remove_document(&mut self, id: &DocumentId) -> Touched {
+        let Some(document) = self.documents.remove(id) else { return Touched::new() };
+        self.reach.displace(id);
+        reach::remove(&mut self.paths, &document.put.path, id);
+        self.nodes_of(&document.put.target)
+    }
+
+    fn label_node(&mut self, id: NodeId, event: &Event, labels: &Labels) -> Touched {
+        let before = self.nodes.get(&id);
+        let retry = before.map_or(Position::ZERO, |node| node.retry);
+        if let Some(node) = before {
+            self.reach.unlabel(&id, &node.labels);
+        }
+        self.reach.label(&id, labels);
+        let cause = Cause { position: event.position, event_id: event.event_id, command_id: event.command_id };
+        let labels = Arc::new(labels.clone());
+        self.nodes.insert(id.clone(), Node { labels, version: event.version, retired: false, retry, cause });
+        [id].into()
+    }
+
+    fn retire_node(&mut self, id: NodeId, event: &Event) -> Touched {
+        let Some(node) = self.nodes.get_mut(&id) else { return Touched::new() };
+        node.version = event.version;
+        node.retired = true;
+        let labels = node.labels.clone();
+        self.reach.unlabel(&id, &labels);
+        [id].into()
+    }
+
+    fn retry_node(&mut self, id: NodeId, event: &Event) -> Touched {
+        let Some(node) = self.nodes.get_mut(&id) else { return Touched::new() };
+        node.version = event.version;
+        node.retry = event.position;
+        [id].into()
+    }
+
+    fn create_principal(&mut self, name: PrincipalName, event: &Event, created: &PrincipalCreated) -> Touched {
+        self.tokens.insert(created.token_hash, name.clone());
+        let principal = Principal {
+            created: created.clone(),
+            version: event.version,
+            revoked: false,
+            position: event.position,
+            at: event.at,
+        };
+        self.principals.insert(name, principal);
+        Touched::new()
+    }
+
+    fn revoke_principal(&mut self, name: &PrincipalName, event: &Event) -> Touched {
+        if let Some(principal) = self.principals.get_mut(name) {
+            principal.version = event.version;
+            principal.revoked = true;
+            principal.position = event.position;
+            principal.at = event.at;
+            self.tokens.remove(&principal.created.token_hash);
+        }
+        Touched::new()
+    }
+
+    /// A report is about what a node runs, not about what it should run: it touches no record.
+    fn note_report(&mut self, node: NodeId, event: &Event, summary: &Summary) -> Touched {
+        debug_assert_eq!(event.entity, Entity { kind: Kind::Report, id: node.id().clone() });
+        let summary = Arc::new(summary.clone());
+        self.reports.insert(node, Noted { summary, version: event.version, position: event.position });
+        Touched::new()
+    }
+}

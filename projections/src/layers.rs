@@ -1,0 +1,29 @@
+//! Which document wins where several select the same node at the same path.
+
+use alloc::collections::BTreeMap;
+
+use schema::id::{DocumentId, NodeId};
+use schema::path::DocumentPath;
+
+use crate::configuration::{Configuration, Document, Node};
+
+impl Configuration {
+    /// For each path of a node the document in force: the highest priority, ties by the greatest id.
+    #[must_use]
+    pub fn layers<'a>(
+        &'a self,
+        id: &NodeId,
+        node: &'a Node,
+    ) -> BTreeMap<&'a DocumentPath, (&'a DocumentId, &'a Document)> {
+        let mut winners: BTreeMap<&DocumentPath, (&DocumentId, &Document)> = BTreeMap::new();
+        // Ids come in order, so that of two with the same priority the later one is the greater one.
+        for id in self.documents_of(id, node) {
+            let document = &self.documents[id];
+            let holder = winners.entry(&document.put.path).or_insert((id, document));
+            if document.put.priority >= holder.1.put.priority {
+                *holder = (id, document);
+            }
+        }
+        winners
+    }
+}

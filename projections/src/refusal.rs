@@ -1,0 +1,163 @@
+//! Why a request is refused although it was read: each reason with the values that explain it and a stable code.
+
+use alloc::string::String;
+
+use schema::entity::{Actor, Entity};
+use schema::id::{DocumentId, NodeId, PrincipalName};
+use schema::limit::{ENTRIES_MAX, EVENT_DATA_BYTES_MAX, RECORD_BYTES_MAX};
+use schema::path::DocumentPath;
+use schema::position::Version;
+
+/// A refused request: which command, which of its fields, and why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{refusal}")]
+pub struct Refused {
+    /// The command's place in the request; none where the request as a whole is refused.
+    pub command: Option<usize>,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+/// Why a command is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The entity is not there.
+    #[error("there is no {0}")]
+    Unknown(Entity),
+    /// The entity has another version than the sender expects.
+    #[error("{entity} has version {actual}, not {expected}: read it again and decide anew")]
+    VersionConflict {
+        /// Which entity.
+        entity: Entity,
+        /// What the sender expects.
+        expected: Version,
+        /// What it is; 0 says that the entity is not there.
+        actual: Version,
+    },
+    /// One path would have to be a file and a folder.
+    #[error("{path} can't be beside {other} of document {document}: one would be a file and a folder at once")]
+    PathConflict {
+        /// The path asked for.
+        path: DocumentPath,
+        /// The path that is there.
+        other: DocumentPath,
+        /// Whose it is.
+        document: DocumentId,
+    },
+    /// The node is enrolled with other labels.
+    #[error("node {0} is enrolled already: use label_node to change its labels")]
+    AlreadyEnrolled(NodeId),
+    /// The node takes part no more.
+    #[error("node {0} is retired: enrol it again first")]
+    Retired(NodeId),
+    /// The principal is there with another role or token.
+    #[error("principal {0} exists already: revoke it first, or take another name")]
+    PrincipalExists(PrincipalName),
+    /// Two principals can't share a token.
+    #[error("this token belongs to another principal: make a new one")]
+    TokenInUse,
+    /// Nobody could command any more.
+    #[error("{0} is the last administrator: create another one first")]
+    LastAdmin(PrincipalName),
+    /// The actor may not change anything (any more).
+    #[error("{0} may not change the configuration")]
+    NotPermitted(Actor),
+    /// The event would be too large.
+    #[error("the event would have {bytes} bytes of data, at most {EVENT_DATA_BYTES_MAX} are possible")]
+    EventTooLarge {
+        /// Bytes of its data.
+        bytes: usize,
+    },
+    /// A node would get too many files.
+    #[error("node {node} would get {entries} files, at most {ENTRIES_MAX} are possible")]
+    TooManyEntries {
+        /// Which node.
+        node: NodeId,
+        /// How many files.
+        entries: usize,
+    },
+    /// A node's record would be too large to publish.
+    #[error("the record of node {node} would have {bytes} bytes, at most {RECORD_BYTES_MAX} are possible")]
+    RecordTooLarge {
+        /// Which node.
+        node: NodeId,
+        /// Bytes of its record.
+        bytes: usize,
+    },
+}
+
+/// What sort of answer a refusal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sort {
+    /// It names something that is not there.
+    NotFound,
+    /// It does not fit what is there.
+    Conflict,
+    /// It breaks a limit.
+    TooLarge,
+    /// The sender may not.
+    Forbidden,
+}
+
+impl Refusal {
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown(_) => "unknown_entity",
+            Self::VersionConflict { .. } => "version_conflict",
+            Self::PathConflict { .. } => "path_conflict",
+            Self::AlreadyEnrolled(_) => "already_enrolled",
+            Self::Retired(_) => "node_retired",
+            Self::PrincipalExists(_) => "principal_exists",
+            Self::TokenInUse => "token_in_use",
+            Self::LastAdmin(_) => "last_admin",
+            Self::NotPermitted(_) => "not_permitted",
+            Self::EventTooLarge { .. } => "event_too_large",
+            Self::TooManyEntries { .. } => "too_many_entries",
+            Self::RecordTooLarge { .. } => "record_too_large",
+        }
+    }
+
+    /// The field of the command that is at fault; empty for the whole.
+    #[must_use]
+    pub const fn field(&self) -> &'static str {
+        match self {
+            Self::Unknown(entity) => match entity.kind {
+                schema::entity::Kind::Principal => "name",
+                _ => "id",
+            },
+            Self::VersionConflict { .. } => "expected_version",
+            Self::PathConflict { .. } => "path",
+            Self::AlreadyEnrolled(_) | Self::Retired(_) => "id",
+            Self::PrincipalExists(_) | Self::LastAdmin(_) => "name",
+            Self::TokenInUse => "token_hash",
+            Self::NotPermitted(_) | Self::EventTooLarge { .. } => "",
+            Self::TooManyEntries { .. } | Self::RecordTooLarge { .. } => "",
+        }
+    }
+
+    /// What sort of answer it is.
+    #[must_use]
+    pub const fn sort(&self) -> Sort {
+        match self {
+            Self::Unknown(_) => Sort::NotFound,
+            Self::NotPermitted(_) => Sort::Forbidden,
+            Self::EventTooLarge { .. } | Self::TooManyEntries { .. } | Self::RecordTooLarge { .. } => Sort::TooLarge,
+            _ => Sort::Conflict,
+        }
+    }
+}
+
+impl Refused {
+    /// The offending field as the sender wrote it: `commands[3].path`.
+    #[must_use]
+    pub fn field(&self) -> String {
+        use alloc::format;
+        match (self.command, self.refusal.field()) {
+            (None, field) => field.into(),
+            (Some(index), "") => format!("commands[{index}]"),
+            (Some(index), field) => format!("commands[{index}].{field}"),
+        }
+    }
+}

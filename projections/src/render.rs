@@ -1,0 +1,134 @@
+//! State in, a node's desired record out.
+//!
+//! A record is a pure function of the log: its position and cause were folded, so it is the same however events were
+//! batched and whenever it is rendered. Rendering knows sizes and digests but no content; [`Manifest::fill`] takes what
+//! travels inside the record from whoever has it.
+
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use schema::desired::{Cause, Desired, Entry, EntryKind, Source, digest_of};
+use schema::digest::Digest;
+use schema::entity::Entity;
+use schema::id::{LogId, NodeId};
+use schema::limit::{INLINE_ENTRY_BYTES_MAX, INLINE_RECORD_BYTES_MAX};
+use schema::position::Position;
+use schema::wire::Record;
+
+use crate::configuration::Configuration;
+
+/// A node's desired record without the content that travels inside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// Which node.
+    pub node: NodeId,
+    /// Digest of all entries.
+    pub digest: Digest,
+    /// The position of the last `retry_node`, or 0.
+    pub retry: Position,
+    /// Whether the node takes part no more.
+    pub retired: bool,
+    /// The last event that names the node or changes something that selects it.
+    pub cause: Cause,
+    /// What the node must hold, sorted by path.
+    pub pieces: Vec<Piece>,
+}
+
+/// An entry, and whether its content travels inside the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// The entry without content.
+    pub entry: Entry,
+    /// Whether its content is filled in.
+    pub inline: bool,
+}
+
+/// Renders a node's desired record; nothing if the node was never enrolled.
+#[must_use]
+pub fn render(state: &Configuration, id: &NodeId) -> Option<Manifest> {
+    let node = state.nodes().get(id)?;
+    let mut pieces: Vec<Piece> = state
+        .layers(id, node)
+        .into_iter()
+        .map(|(path, (document_id, document))| Entry {
+            path: path.to_string(),
+            kind: EntryKind::Document,
+            media_type: document.put.media_type.as_str().to_string(),
+            size: document.put.size,
+            digest: document.put.digest,
+            inline: None,
+            source: Source {
+                entity: Entity::from(document_id),
+                version: document.version,
+                position: document.position,
+            },
+        })
+        .map(|entry| Piece { entry, inline: false })
+        .collect();
+    choose_inline(&mut pieces);
+    let digest = digest_of(pieces.iter().map(|piece| (piece.entry.path.as_str(), piece.entry.digest)));
+    Some(Manifest { node: id.clone(), digest, retry: node.retry, retired: node.retired, cause: node.cause, pieces })
+}
+
+/// Small content travels inside the record: the smallest first, then by path, as long as it fits.
+fn choose_inline(pieces: &mut [Piece]) {
+    let mut small: Vec<&mut Piece> =
+        pieces.iter_mut().filter(|piece| piece.entry.size <= INLINE_ENTRY_BYTES_MAX).collect();
+    small.sort_by(|a, b| (a.entry.size, &a.entry.path).cmp(&(b.entry.size, &b.entry.path)));
+    let mut room = INLINE_RECORD_BYTES_MAX;
+    for piece in small {
+        let Some(left) = room.checked_sub(piece.entry.size) else { break };
+        room = left;
+        piece.inline = true;
+    }
+}
+
+impl Manifest {
+    /// The digests whose content travels inside the record.
+    pub fn inline(&self) -> impl Iterator<Item = Digest> {
+        self.pieces.iter().filter(|piece| piece.inline).map(|piece| piece.entry.digest)
+    }
+
+    /// The digests whose content the node fetches by itself.
+    pub fn fetched(&self) -> impl Iterator<Item = Digest> {
+        self.pieces.iter().filter(|piece| !piece.inline).map(|piece| piece.entry.digest)
+    }
+
+    /// The record, with content taken from `content`.
+    ///
+    /// # Errors
+    /// With the first digest that `content` does not have.
+    pub fn fill(self, log_id: LogId, content: impl Fn(Digest) -> Option<Vec<u8>>) -> Result<Desired, Digest> {
+        let filled = |piece: Piece| {
+            let inline = match piece.inline {
+                true => Some(content(piece.entry.digest).ok_or(piece.entry.digest)?),
+                false => None,
+            };
+            Ok(Entry { inline, ..piece.entry })
+        };
+        Ok(Desired {
+            v: Desired::NEWEST,
+            log_id,
+            node: self.node,
+            position: self.cause.position,
+            digest: self.digest,
+            retry: self.retry,
+            retired: self.retired,
+            entries: self.pieces.into_iter().map(filled).collect::<Result<_, Digest>>()?,
+            cause: self.cause,
+        })
+    }
+
+    /// Bytes of the signed record, without making its content available.
+    #[must_use]
+    pub fn record_bytes(&self, log_id: LogId) -> usize {
+        /// The envelope: two numbers, a key id, a signature, the names of five fields and the frames around them.
+        const ENVELOPE_BYTES_MAX: usize = 192;
+        let sizes = |digest| {
+            let piece = self.pieces.iter().find(|piece| piece.entry.digest == digest)?;
+            usize::try_from(piece.entry.size).ok().map(|size| alloc::vec![0; size])
+        };
+        let body = self.clone().fill(log_id, sizes).map(|desired| desired.write().len());
+        ENVELOPE_BYTES_MAX + body.expect("BUG: every piece has a size")
+    }
+}

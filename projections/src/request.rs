@@ -1,0 +1,151 @@
+//! A whole request in one step: its commands decided one after another, each against what the one before left, and all
+//! of their events numbered, dated and sealed, or none.
+
+use alloc::collections::BTreeSet;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use schema::answer::{Answer, Appended, Outcome};
+use schema::change::Change;
+use schema::digest::Digest;
+use schema::entity::{Actor, Entity};
+use schema::event::Event;
+use schema::id::{CommandId, EventId, LogId, NodeId};
+use schema::instant::Instant;
+use schema::limit::{ENTRIES_MAX, ENTRY_OVERHEAD_BYTES_MAX, INLINE_RECORD_BYTES_MAX, RECORD_BYTES_MAX};
+use schema::request::Request;
+
+use crate::configuration::Configuration;
+use crate::decide::decide;
+use crate::refusal::{Refusal, Refused};
+use crate::render::render;
+
+/// What comes in with a request: who asks, under which identity, and what the clock says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// Which log.
+    pub log_id: LogId,
+    /// The request's identity.
+    pub command_id: CommandId,
+    /// Who asks.
+    pub actor: Actor,
+    /// The clock; an event is never dated before the one that precedes it.
+    pub clock: Instant,
+}
+
+/// What a request comes to.
+#[derive(Clone, Debug)]
+pub struct Decided {
+    /// The state after it.
+    pub configuration: Configuration,
+    /// Its events, sealed.
+    pub events: Vec<Event>,
+    /// The nodes that they concern.
+    pub touched: BTreeSet<NodeId>,
+    /// What to answer once they are appended.
+    pub answer: Answer,
+}
+
+/// Entries that fit into a record whatever they are, so that nothing needs rendering to know it.
+const ENTRIES_SAFE: usize = (RECORD_BYTES_MAX - INLINE_RECORD_BYTES_MAX as usize - 4096) / ENTRY_OVERHEAD_BYTES_MAX;
+
+/// Decides a request against the state at the head of the log.
+///
+/// # Errors
+/// With the first command that is refused, or the node that could not be served.
+pub fn decide_request(state: &Configuration, envelope: &Envelope, request: &Request) -> Result<Decided, Refused> {
+    if !state.may_command(&envelope.actor) {
+        return Err(Refused { command: None, refusal: Refusal::NotPermitted(envelope.actor.clone()) });
+    }
+    let mut configuration = state.clone();
+    let mut drafts = Vec::new();
+    let mut touched = BTreeSet::new();
+    let mut results = Vec::with_capacity(request.commands.len());
+    for (index, ask) in request.commands.iter().enumerate() {
+        let refused = |refusal| Refused { command: Some(index), refusal };
+        let change = decide(&configuration, ask).map_err(refused)?;
+        let entity = ask.command.entity();
+        if let Some(change) = &change {
+            let ordinal = u32::try_from(drafts.len() + 1).expect("BUG: a request has at most 1000 commands");
+            let draft = draft(&configuration, envelope, request.reason.clone(), ordinal, entity.clone(), change);
+            touched.append(&mut configuration.fold(&draft, change));
+            drafts.push(draft);
+        }
+        results.push(Outcome { version: configuration.version(&entity), entity, changed: change.is_some() });
+    }
+    records_fit(&configuration, envelope.log_id, &touched).map_err(|refusal| Refused { command: None, refusal })?;
+    let events = seal(drafts);
+    let answer = Answer {
+        log_id: envelope.log_id,
+        position: configuration.position(),
+        events: events.iter().map(appended).collect(),
+        results,
+    };
+    Ok(Decided { configuration, events, touched, answer })
+}
+
+/// An event that still lacks the request's count, and with it its leaf.
+fn draft(
+    state: &Configuration,
+    envelope: &Envelope,
+    reason: Option<String>,
+    ordinal: u32,
+    entity: Entity,
+    change: &Change,
+) -> Event {
+    let at = envelope.clock.max(state.at());
+    Event {
+        v: change.format(),
+        log_id: envelope.log_id,
+        position: state.position().next(),
+        event_id: EventId::derived(envelope.command_id, ordinal, at),
+        command_id: envelope.command_id,
+        ordinal,
+        count: 0,
+        version: state.version(&entity).next(),
+        entity,
+        event_type: change.event_type().to_string(),
+        actor: envelope.actor.clone(),
+        reason,
+        at,
+        data: change.data(),
+        leaf: Digest::from_bytes([0; Digest::BYTES]),
+    }
+}
+
+fn seal(drafts: Vec<Event>) -> Vec<Event> {
+    let count = u32::try_from(drafts.len()).expect("BUG: a request has at most 1000 commands");
+    drafts.into_iter().map(|draft| Event { count, ..draft }.sealed()).collect()
+}
+
+fn appended(event: &Event) -> Appended {
+    Appended {
+        position: event.position,
+        event_type: event.event_type.clone(),
+        entity: event.entity.clone(),
+        version: event.version,
+    }
+}
+
+/// Every record that the request changes can be published. A fleet with few documents is known to fit.
+fn records_fit(state: &Configuration, log_id: LogId, touched: &BTreeSet<NodeId>) -> Result<(), Refusal> {
+    if state.documents().len() <= ENTRIES_SAFE {
+        return Ok(());
+    }
+    touched.iter().try_for_each(|id| record_fits(state, log_id, id))
+}
+
+fn record_fits(state: &Configuration, log_id: LogId, id: &NodeId) -> Result<(), Refusal> {
+    let Some(node) = state.nodes().get(id) else { return Ok(()) };
+    if state.documents_of(id, node).len() <= ENTRIES_SAFE {
+        return Ok(());
+    }
+    let Some(manifest) = render(state, id) else { return Ok(()) };
+    if manifest.pieces.len() > ENTRIES_MAX {
+        return Err(Refusal::TooManyEntries { node: id.clone(), entries: manifest.pieces.len() });
+    }
+    match manifest.record_bytes(log_id) {
+        bytes if bytes > RECORD_BYTES_MAX => Err(Refusal::RecordTooLarge { node: id.clone(), bytes }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,140 @@
+//! Following a log event by event, and naming the first place where it is not what it should be.
+
+use projections::configuration::Configuration;
+use projections::fold::Touched;
+use schema::change::Unreadable;
+use schema::entity::Entity;
+use schema::event::Event;
+use schema::id::LogId;
+use schema::instant::Instant;
+use schema::position::{Position, Version};
+
+/// A log that is being folded from its first event on.
+#[derive(Clone, Debug)]
+pub struct Follower {
+    log_id: LogId,
+    configuration: Configuration,
+}
+
+/// An event is not what the log before it requires.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("at position {position}: {fault}")]
+pub struct Divergence {
+    /// The first position that is wrong.
+    pub position: Position,
+    /// What is wrong there.
+    pub fault: Fault,
+}
+
+/// What can be wrong with an event.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// It belongs to another log.
+    #[error("the event belongs to log {found}, not to {expected}")]
+    OtherLog {
+        /// The log that is followed.
+        expected: LogId,
+        /// The event's.
+        found: LogId,
+    },
+    /// One is missing, or came again.
+    #[error("event {found} came where this one was next")]
+    Gap {
+        /// The event that came.
+        found: Position,
+    },
+    /// The leaf is not the one that seals these fields.
+    #[error("the event's fields are not those that its leaf seals")]
+    Unsealed,
+    /// Versions of an entity don't count up.
+    #[error("{entity} has version {found}, {expected} was next")]
+    Version {
+        /// Which entity.
+        entity: Entity,
+        /// The version that was next.
+        expected: Version,
+        /// The event's.
+        found: Version,
+    },
+    /// Time ran backwards.
+    #[error("the event is dated {found}, before its predecessor at {before}")]
+    Time {
+        /// The predecessor's.
+        before: Instant,
+        /// The event's.
+        found: Instant,
+    },
+    /// The change can't be understood.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+}
+
+impl Follower {
+    /// Follows the log from its beginning.
+    #[must_use]
+    pub fn new(log_id: LogId) -> Self {
+        Self::resume(log_id, Configuration::default())
+    }
+
+    /// Goes on from a state that was folded before.
+    #[must_use]
+    pub fn resume(log_id: LogId, configuration: Configuration) -> Self {
+        Self { log_id, configuration }
+    }
+
+    /// Which log is followed.
+    #[must_use]
+    pub fn log_id(&self) -> LogId {
+        self.log_id
+    }
+
+    /// The state so far.
+    #[must_use]
+    pub fn configuration(&self) -> &Configuration {
+        &self.configuration
+    }
+
+    /// The state so far, for good.
+    #[must_use]
+    pub fn into_configuration(self) -> Configuration {
+        self.configuration
+    }
+
+    /// The last event that was followed.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.configuration.position()
+    }
+
+    /// Checks the next event, folds it, and says which nodes it concerns.
+    ///
+    /// # Errors
+    /// If it is not what the log before it requires; nothing is folded then.
+    pub fn advance(&mut self, event: &Event) -> Result<Touched, Divergence> {
+        let position = self.configuration.position().next();
+        let diverges = |fault| Divergence { position, fault };
+        self.check(event, position).map_err(diverges)?;
+        let change = event.change().map_err(|unreadable| diverges(unreadable.into()))?;
+        Ok(self.configuration.fold(event, &change))
+    }
+
+    fn check(&self, event: &Event, next: Position) -> Result<(), Fault> {
+        if event.log_id != self.log_id {
+            return Err(Fault::OtherLog { expected: self.log_id, found: event.log_id });
+        }
+        if event.position != next {
+            return Err(Fault::Gap { found: event.position });
+        }
+        if !event.is_intact() {
+            return Err(Fault::Unsealed);
+        }
+        let expected = self.configuration.version(&event.entity).next();
+        if event.version != expected {
+            return Err(Fault::Version { entity: event.entity.clone(), expected, found: event.version });
+        }
+        match self.configuration.at() {
+            before if event.at < before => Err(Fault::Time { before, found: event.at }),
+            _ => Ok(()),
+        }
+    }
+}
