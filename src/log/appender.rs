@@ -1,0 +1,274 @@
+//! The one writer of this process: what waits goes into one transaction.
+//!
+//! While a transaction is on its way, further requests wait; the next transaction takes all of them, so one fsync serves
+//! many. Several processes may append to one log: whoever holds the head row first reads what the others appended, and
+//! then decides. If a connection breaks while committing, the outcome is looked up behind the head row's lock: until
+//! that lock is ours, the transaction may still commit.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use projections::configuration::Configuration;
+use replay::log::Follower;
+use schema::id::{CommandId, LogId};
+use schema::instant::Instant;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use super::batch::{Batch, Submission, Verdict};
+use super::database::Error;
+use super::handle::{Health, Log, SubmitError, Waiting, queue};
+use super::reader::Reader;
+use super::rows;
+use super::store::Store;
+
+/// Bytes of requests that one transaction takes at most, unless a single one is larger.
+const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Requests that one transaction takes at most: the deciding of all of them must fit into the time that a lock may be held.
+const BATCH_REQUESTS_MAX: usize = 1_000;
+/// How often an idle process looks whether another one appended.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// The first pause after a failure; it doubles, and a random half of it is left out.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+/// The longest pause.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// After so many failures in a row callers are told, where nothing of theirs can have been stored.
+const ATTEMPTS_MAX: u32 = 5;
+
+/// The writer. [`Appender::run`] it in a task of its own.
+pub struct Appender {
+    reader: Reader,
+    log_id: LogId,
+    follower: Follower,
+    store: Option<Store>,
+    queue: mpsc::Receiver<Waiting>,
+    carried: Option<Waiting>,
+    nudge: Arc<Notify>,
+    view: watch::Sender<Configuration>,
+    health: watch::Sender<Health>,
+}
+
+impl Appender {
+    /// Folds the log up to its head, and is ready to append to it.
+    ///
+    /// # Errors
+    /// If the log can't be read or is not intact.
+    pub async fn start(reader: Reader) -> Result<(Self, Log), Error> {
+        let log_id = reader.log_id();
+        let mut follower = Follower::new(log_id);
+        let head = reader.head().await?;
+        reader.follow(&mut follower, head.position).await?;
+        let (view, views) = watch::channel(follower.configuration().clone());
+        let (health, healths) = watch::channel(Health::default());
+        let nudge = Arc::new(Notify::new());
+        let (sender, queue) = queue();
+        let log = Log::new(reader.clone(), sender, views, healths, Arc::clone(&nudge));
+        let appender = Self { reader, log_id, follower, store: None, queue, carried: None, nudge, view, health };
+        Ok((appender, log))
+    }
+
+    /// Appends until told to stop, or until nobody holds the log any more.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let nudge = Arc::clone(&self.nudge);
+        loop {
+            let first = match self.carried.take() {
+                Some(carried) => Some(carried),
+                None => tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return,
+                    first = self.queue.recv() => match first {
+                        Some(first) => Some(first),
+                        None => return,
+                    },
+                    () = nudge.notified() => None,
+                    _ = look.tick() => None,
+                },
+            };
+            match first {
+                Some(first) => {
+                    let waiting = self.gather(first);
+                    self.append(waiting, &stop).await;
+                }
+                None => self.look().await,
+            }
+        }
+    }
+
+    /// Everything that waits behind `first`, as far as one transaction takes it.
+    fn gather(&mut self, first: Waiting) -> Vec<Waiting> {
+        let mut bytes = first.bytes;
+        let mut waiting = vec![first];
+        while waiting.len() < BATCH_REQUESTS_MAX {
+            let Ok(next) = self.queue.try_recv() else { break };
+            bytes += next.bytes;
+            if bytes > BATCH_BYTES_MAX {
+                self.carried = Some(next);
+                break;
+            }
+            waiting.push(next);
+        }
+        waiting
+    }
+
+    /// Appends what waits, however often it takes, and answers every caller.
+    async fn append(&mut self, mut waiting: Vec<Waiting>, stop: &CancellationToken) {
+        let mut unknown = None;
+        for attempt in 1.. {
+            if unknown.is_none() {
+                // Whoever has gone is not served: nothing is accepted that nobody hears of.
+                waiting.retain(|waiting| !waiting.is_gone());
+            }
+            if waiting.iter().all(Waiting::is_gone) {
+                return;
+            }
+            let error = match self.attempt(&waiting, &mut unknown).await {
+                Ok(verdicts) => {
+                    self.health.send_replace(Health::default());
+                    return answer(waiting, verdicts);
+                }
+                Err(error) => error,
+            };
+            if error.is_about_data() && unknown.is_none() {
+                return self.append_one_by_one(waiting, &error, stop).await;
+            }
+            tracing::warn!(%error, attempt, requests = waiting.len(), "appending failed");
+            self.health.send_replace(Health::failing(&error));
+            let hopeless = !error.is_transient() || attempt >= ATTEMPTS_MAX;
+            if unknown.is_none() && (hopeless || stop.is_cancelled()) {
+                return waiting
+                    .into_iter()
+                    .for_each(|waiting| waiting.fail(SubmitError::Unavailable(error.to_string())));
+            }
+            tokio::time::sleep(pause(attempt)).await;
+        }
+    }
+
+    /// A batch that fails on its data is tried request by request, so that one costs the others nothing.
+    async fn append_one_by_one(&mut self, waiting: Vec<Waiting>, error: &Error, stop: &CancellationToken) {
+        if waiting.len() == 1 {
+            tracing::error!(%error, "PostgreSQL refuses data that was let in");
+            let refused = |waiting: Waiting| waiting.fail(SubmitError::Unstorable(error.to_string()));
+            return waiting.into_iter().for_each(refused);
+        }
+        for alone in waiting {
+            Box::pin(self.append(vec![alone], stop)).await;
+        }
+    }
+
+    /// One transaction. `unknown` holds the batch whose outcome is not known, across attempts.
+    async fn attempt(&mut self, waiting: &[Waiting], unknown: &mut Option<Batch>) -> Result<Vec<Verdict>, Error> {
+        let store = match self.store.take().filter(|store| !store.is_closed()) {
+            Some(store) => store,
+            None => Store::open(self.reader.database()).await?,
+        };
+        let commands: Vec<CommandId> = waiting.iter().map(|waiting| waiting.submission.command_id).collect();
+        // A session is put back only where its transaction has certainly ended.
+        let mut opened = store.begin(self.log_id, self.follower.position(), &commands).await?;
+        while self.fold(&opened.later, opened.head.position)? {
+            store.roll_back().await?;
+            self.reader.follow(&mut self.follower, opened.head.position).await?;
+            opened = store.begin(self.log_id, self.follower.position(), &commands).await?;
+        }
+        self.show();
+        if let Some(batch) = unknown.take() {
+            let committed = match batch.events.first() {
+                Some(event) => store.holds(event.event_id).await?,
+                None => batch.receipts.iter().all(|receipt| opened.receipts.contains(receipt)),
+            };
+            if committed {
+                store.roll_back().await?;
+                self.store = Some(store);
+                return Ok(batch.verdicts);
+            }
+        }
+        let submissions = waiting.iter().map(|waiting| &waiting.submission);
+        let state = self.follower.configuration();
+        let batch = Batch::decide(self.log_id, state, now(), opened.receipts, submissions);
+        if batch.is_empty() {
+            store.roll_back().await?;
+            self.store = Some(store);
+            return Ok(batch.verdicts);
+        }
+        match store.commit(&batch).await {
+            Ok(()) => {
+                self.store = Some(store);
+                self.follower = Follower::resume(self.log_id, batch.configuration);
+                self.show();
+                Ok(batch.verdicts)
+            }
+            Err(error) => {
+                // The server itself said that the data is at fault: the COMMIT behind it was a rollback.
+                if !error.is_about_data() {
+                    *unknown = Some(batch);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Folds what others appended; true if there is more than one look brings.
+    fn fold(&mut self, later: &[schema::event::Event], head: schema::position::Position) -> Result<bool, Error> {
+        if head < self.follower.position() {
+            return Err(Error::WentBack { head, folded: self.follower.position() });
+        }
+        for event in later {
+            self.follower.advance(event)?;
+        }
+        Ok(self.follower.position() < head)
+    }
+
+    /// Looks whether another process appended.
+    async fn look(&mut self) {
+        let looked = async {
+            let head = self.reader.head().await?.position;
+            if head < self.follower.position() {
+                return Err(Error::WentBack { head, folded: self.follower.position() });
+            }
+            self.reader.follow(&mut self.follower, head).await
+        };
+        let health = match looked.await {
+            Ok(_) => Health::default(),
+            Err(error) => Health::failing(&error),
+        };
+        self.show();
+        self.health.send_if_modified(|current| std::mem::replace(current, health.clone()) != health);
+    }
+
+    /// Shows the folded state to every reader.
+    fn show(&self) {
+        let state = self.follower.configuration();
+        self.view.send_if_modified(|shown| {
+            let newer = shown.position() != state.position();
+            if newer {
+                *shown = state.clone();
+            }
+            newer
+        });
+    }
+}
+
+fn answer(waiting: Vec<Waiting>, verdicts: Vec<Verdict>) {
+    assert_eq!(waiting.len(), verdicts.len(), "BUG: every submission gets a verdict");
+    waiting.into_iter().zip(verdicts).for_each(|(waiting, verdict)| waiting.answer(verdict));
+}
+
+fn now() -> Instant {
+    rows::instant(SystemTime::now())
+}
+
+/// Half of the pause is certain, the other half random, so that two servers don't retry in step.
+fn pause(attempt: u32) -> Duration {
+    let full = PAUSE_MIN.saturating_mul(1 << attempt.min(10)).min(PAUSE_MAX);
+    full.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+/// A submission as the appender takes it.
+pub(crate) fn submission_bytes(submission: &Submission) -> usize {
+    /// What a command weighs beside its content.
+    const COMMAND_BYTES: usize = 1024;
+    let contents = submission.request.commands.iter().filter_map(|ask| ask.command.content());
+    contents.map(|content| content.bytes().len()).sum::<usize>() + COMMAND_BYTES * submission.request.commands.len()
+}

@@ -1,0 +1,126 @@
+//! Waiting requests decided together against the head of the log: pure, so that the appender only has to store.
+
+use std::collections::BTreeMap;
+
+use projections::configuration::Configuration;
+use projections::refusal::Refused;
+use projections::request::{Envelope, decide_request};
+use schema::answer::Answer;
+use schema::command::Content;
+use schema::digest::Digest;
+use schema::entity::Actor;
+use schema::event::Event;
+use schema::id::{CommandId, LogId};
+use schema::instant::Instant;
+use schema::request::Request;
+
+/// A request with who sends it and under which key.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// What is asked.
+    pub request: Request,
+    /// Who asks.
+    pub actor: Actor,
+    /// The request's identity.
+    pub command_id: CommandId,
+    /// Whether it came under an idempotency key, so that its answer is kept.
+    pub keyed: bool,
+}
+
+/// The answer that was given to a keyed request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The request's identity, derived from principal and key.
+    pub command_id: CommandId,
+    /// What was asked.
+    pub fingerprint: Digest,
+    /// What was answered.
+    pub answer: Answer,
+}
+
+/// What one submission comes to.
+pub type Verdict = Result<Answer, No>;
+
+/// Why a submission is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum No {
+    /// The state refuses it.
+    Refused(Refused),
+    /// Another request came under the same key.
+    KeyReused,
+}
+
+/// A decided batch: what to store, and what to answer once it is stored.
+#[derive(Debug)]
+pub struct Batch {
+    /// The state after it.
+    pub configuration: Configuration,
+    /// Events in the order of the log.
+    pub events: Vec<Event>,
+    /// Content that the events name, each once.
+    pub contents: BTreeMap<Digest, Content>,
+    /// Receipts of keyed requests.
+    pub receipts: Vec<Receipt>,
+    /// One for each submission, in order.
+    pub verdicts: Vec<Verdict>,
+}
+
+impl Batch {
+    /// Decides submissions one after another, each against what the one before left. A refusal costs the others nothing.
+    #[must_use]
+    pub fn decide<'a>(
+        log_id: LogId,
+        state: &Configuration,
+        clock: Instant,
+        known: Vec<Receipt>,
+        submissions: impl IntoIterator<Item = &'a Submission>,
+    ) -> Self {
+        let mut batch = Self {
+            configuration: state.clone(),
+            events: Vec::new(),
+            contents: BTreeMap::new(),
+            receipts: Vec::new(),
+            verdicts: Vec::new(),
+        };
+        let mut known: BTreeMap<CommandId, Receipt> =
+            known.into_iter().map(|receipt| (receipt.command_id, receipt)).collect();
+        for submission in submissions {
+            let verdict = match known.get(&submission.command_id) {
+                Some(receipt) if receipt.fingerprint == submission.request.fingerprint => Ok(receipt.answer.clone()),
+                Some(_) => Err(No::KeyReused),
+                None => batch.take(log_id, clock, submission, &mut known),
+            };
+            batch.verdicts.push(verdict);
+        }
+        batch
+    }
+
+    fn take(
+        &mut self,
+        log_id: LogId,
+        clock: Instant,
+        submission: &Submission,
+        known: &mut BTreeMap<CommandId, Receipt>,
+    ) -> Verdict {
+        let Submission { request, actor, command_id, keyed } = submission;
+        let envelope = Envelope { log_id, command_id: *command_id, actor: actor.clone(), clock };
+        let decided = decide_request(&self.configuration, &envelope, request).map_err(No::Refused)?;
+        self.configuration = decided.configuration;
+        self.events.extend(decided.events);
+        let contents = request.commands.iter().filter_map(|ask| ask.command.content());
+        self.contents.extend(contents.map(|content| (content.digest(), content.clone())));
+        if *keyed {
+            let fingerprint = request.fingerprint;
+            let receipt = Receipt { command_id: *command_id, fingerprint, answer: decided.answer.clone() };
+            known.insert(*command_id, receipt.clone());
+            self.receipts.push(receipt);
+        }
+        Ok(decided.answer)
+    }
+
+    /// Whether there is anything to store.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.receipts.is_empty()
+    }
+}

@@ -1,0 +1,158 @@
+//! A connection to PostgreSQL that is given up when it no longer answers.
+
+use std::future::Future;
+use std::time::Duration;
+
+use replay::log::Divergence;
+use schema::position::Position;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Config, NoTls};
+
+/// How long connecting may take.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// How long an answer may take. A frozen server keeps its sockets open, so only a deadline finds it out.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// A peer that is gone without a word is found out after about idle + interval × retries.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
+const KEEPALIVE_RETRIES: u32 = 3;
+
+/// What every session of ours asks of the server: whoever freezes with the head row locked is cut off, and nobody waits
+/// for a lock or a statement for ever. Shorter than our own deadline, so that the server's reason arrives first.
+const SESSION: &str = "SET idle_in_transaction_session_timeout = '5s'; SET lock_timeout = '10s'; \
+                       SET statement_timeout = '15s'; SET tcp_user_timeout = '15s'; SET timezone = 'UTC'";
+
+/// Where the log is.
+#[derive(Clone, Debug)]
+pub struct Database {
+    config: Config,
+}
+
+/// Why the log can't be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address is none.
+    #[error("the database URL is not valid: postgres://user:password@host:port/database is expected")]
+    Address(#[source] tokio_postgres::Error),
+    /// PostgreSQL refused, or the connection broke.
+    #[error("PostgreSQL: {}", said(.0))]
+    Postgres(#[from] tokio_postgres::Error),
+    /// PostgreSQL did not answer in time.
+    #[error("PostgreSQL did not answer within {} s", ANSWER_WITHIN.as_secs())]
+    Silent,
+    /// No log was installed in this database.
+    #[error("there is no log in this database: run `headwater install` first")]
+    NotInstalled,
+    /// The log is not what it must be.
+    #[error("the log in PostgreSQL is not intact {0}")]
+    Diverged(#[from] Divergence),
+    /// A row does not have the shape of an event.
+    #[error("event {position} in PostgreSQL can't be read: {why}")]
+    Row {
+        /// Which row.
+        position: Position,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The head is below what was folded: the database was put back to an earlier state, or is another one.
+    #[error("the log ends at {head} but had reached {folded}: the database was put back to an earlier state")]
+    WentBack {
+        /// Where it ends.
+        head: Position,
+        /// What was folded.
+        folded: Position,
+    },
+    /// The log is not the one that this program began with.
+    #[error("the database now holds another log than the one that this program began with: start it again")]
+    OtherLog,
+    /// The schema could not be installed.
+    #[error("the schema can't be installed: {0}")]
+    Migration(String),
+    /// The log is signed for with another key.
+    #[error("the log was installed with another signing key ({installed}); this one is {given}")]
+    OtherKey {
+        /// The installed public key in hex.
+        installed: String,
+        /// The given public key in hex.
+        given: String,
+    },
+}
+
+/// The server's own words where it spoke, with the code that tells an operator where to look.
+fn said(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(refused) => format!("{} (SQLSTATE {})", refused.message(), refused.code().code()),
+        None => match std::error::Error::source(error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        },
+    }
+}
+
+impl Error {
+    /// Whether the same may work later without anybody's doing.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Silent => true,
+            Self::Postgres(error) => !error.as_db_error().is_some_and(|refused| is_lasting(refused.code())),
+            _ => false,
+        }
+    }
+
+    /// Whether the fault lies in what was to be written, so that others can still be written.
+    #[must_use]
+    pub fn is_about_data(&self) -> bool {
+        let Self::Postgres(error) = self else { return false };
+        error.code().is_some_and(|code| matches!(&code.code()[..2], "22" | "23" | "54"))
+    }
+}
+
+/// Wrong credentials, missing rights and missing objects stay wrong until somebody acts.
+fn is_lasting(code: &SqlState) -> bool {
+    matches!(&code.code()[..2], "28" | "3D" | "42")
+}
+
+impl Database {
+    /// A database from its URL or its `key=value` form.
+    ///
+    /// # Errors
+    /// If it is neither.
+    pub fn parse(url: &str) -> Result<Self, Error> {
+        let mut config: Config = url.parse().map_err(Error::Address)?;
+        config
+            .connect_timeout(CONNECT_WITHIN)
+            .keepalives_idle(KEEPALIVE_IDLE)
+            .keepalives_interval(KEEPALIVE_INTERVAL)
+            .keepalives_retries(KEEPALIVE_RETRIES);
+        Ok(Self { config })
+    }
+
+    /// The name of the database.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.config.get_dbname().or_else(|| self.config.get_user()).unwrap_or("postgres")
+    }
+
+    /// A new session. It ends when the client is dropped.
+    ///
+    /// # Errors
+    /// If PostgreSQL can't be reached or refuses.
+    pub async fn connect(&self, purpose: &str) -> Result<Client, Error> {
+        let mut config = self.config.clone();
+        config.application_name(format!("headwater {purpose}"));
+        let (client, connection) = in_time(config.connect(NoTls)).await?;
+        // The connection's error reaches whoever waits for an answer, and `is_closed` tells everybody else.
+        tokio::spawn(connection);
+        in_time(client.batch_execute(SESSION)).await?;
+        Ok(client)
+    }
+}
+
+/// The answer, unless it takes too long.
+pub(crate) async fn in_time<T>(answer: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Error> {
+    match tokio::time::timeout(ANSWER_WITHIN, answer).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(Error::Silent),
+    }
+}

@@ -1,0 +1,205 @@
+//! The log as the rest of the program holds it: submit, look, wait.
+
+use std::sync::Arc;
+
+use projections::configuration::Configuration;
+use projections::refusal::Refused;
+use replay::log::Follower;
+use schema::answer::Answer;
+use schema::entity::Actor;
+use schema::id::{CommandId, LogId};
+use schema::instant::Instant;
+use schema::position::Position;
+use schema::request::Request;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use uuid::Uuid;
+
+use super::appender::submission_bytes;
+use super::batch::{No, Submission, Verdict};
+use super::database::Error;
+use super::reader::Reader;
+
+/// Requests that may wait.
+const QUEUE_REQUESTS_MAX: usize = 4_096;
+/// KiB of requests that may wait: four full transactions.
+const QUEUE_KIB_MAX: usize = 64 * 1024;
+
+/// The log. Cheap to clone.
+#[derive(Clone)]
+pub struct Log {
+    reader: Reader,
+    queue: mpsc::Sender<Waiting>,
+    room: Arc<Semaphore>,
+    view: watch::Receiver<Configuration>,
+    health: watch::Receiver<Health>,
+    nudge: Arc<Notify>,
+}
+
+/// Whether the log can be appended to, and why not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    fault: Option<String>,
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// The state refuses it.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// Another request came under the same idempotency key.
+    #[error("this idempotency key was used for another request")]
+    KeyReused,
+    /// Too much is waiting; nothing of this request was accepted.
+    #[error("too many requests are waiting")]
+    Busy,
+    /// PostgreSQL does not take what was let in; nothing of this request was stored.
+    #[error("the log can't store this: {0}")]
+    Unstorable(String),
+    /// The log can't be reached. Whether the request was stored is not known; it can be sent again under its key.
+    #[error("the log is not available: {0}")]
+    Unavailable(String),
+}
+
+/// A past moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// After this event, and what belongs to its request.
+    Position(Position),
+    /// After the last event at or before this time, and what belongs to its request.
+    Time(Instant),
+}
+
+impl Health {
+    pub(crate) fn failing(error: &Error) -> Self {
+        Self { fault: Some(error.to_string()) }
+    }
+
+    /// Why the log can't be appended to.
+    #[must_use]
+    pub fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
+    }
+}
+
+impl Log {
+    pub(crate) fn new(
+        reader: Reader,
+        queue: mpsc::Sender<Waiting>,
+        view: watch::Receiver<Configuration>,
+        health: watch::Receiver<Health>,
+        nudge: Arc<Notify>,
+    ) -> Self {
+        Self { reader, queue, room: Arc::new(Semaphore::new(QUEUE_KIB_MAX)), view, health, nudge }
+    }
+
+    /// Which log.
+    #[must_use]
+    pub fn log_id(&self) -> LogId {
+        self.reader.log_id()
+    }
+
+    /// What is in it.
+    #[must_use]
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// The state as this process knows it; never waits.
+    #[must_use]
+    pub fn view(&self) -> Configuration {
+        self.view.borrow().clone()
+    }
+
+    /// Changes whenever the state does.
+    #[must_use]
+    pub fn views(&self) -> watch::Receiver<Configuration> {
+        self.view.clone()
+    }
+
+    /// Whether the log can be appended to.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.health.borrow().clone()
+    }
+
+    /// Appends a request: all of its events or none. With a key, the same key gives the first accepted answer again.
+    ///
+    /// # Errors
+    /// With the reason why there is no answer.
+    pub async fn submit(&self, request: Request, actor: Actor, key: Option<&str>) -> Result<Answer, SubmitError> {
+        let command_id = match key {
+            Some(key) => CommandId::derived(self.log_id(), &actor.to_string(), key),
+            None => CommandId::from(Uuid::now_v7()),
+        };
+        let submission = Submission { request, actor, command_id, keyed: key.is_some() };
+        let bytes = submission_bytes(&submission);
+        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).try_acquire_many_owned(kib).map_err(|_| SubmitError::Busy)?;
+        let (reply, answer) = oneshot::channel();
+        let waiting = Waiting { submission, bytes, reply, _room: room };
+        self.queue.try_send(waiting).map_err(|_| SubmitError::Busy)?;
+        let ended = |_| SubmitError::Unavailable("the server is stopping".into());
+        answer.await.map_err(ended)?
+    }
+
+    /// Waits until the state has reached `position`, and asks for it to be looked up.
+    pub async fn reached(&self, position: Position) {
+        let mut views = self.view.clone();
+        if views.borrow().position() < position {
+            self.nudge.notify_one();
+        }
+        if views.wait_for(|view| view.position() >= position).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// The state as of a past moment, folded from the table; nothing if the log has not come that far.
+    ///
+    /// # Errors
+    /// If the log can't be read or is not intact.
+    pub async fn past(&self, moment: Moment) -> Result<Option<Configuration>, Error> {
+        let head = self.reader.head().await?.position;
+        let position = match moment {
+            Moment::Position(position) if position > head => return Ok(None),
+            Moment::Position(position) => position,
+            Moment::Time(at) => self.reader.position_at(at).await?,
+        };
+        let end = self.reader.request_end(position).await?;
+        let mut follower = Follower::new(self.log_id());
+        self.reader.follow(&mut follower, end).await?;
+        Ok(Some(follower.into_configuration()))
+    }
+}
+
+/// A submission in the queue, with its caller.
+pub(crate) struct Waiting {
+    pub(crate) submission: Submission,
+    pub(crate) bytes: usize,
+    reply: oneshot::Sender<Result<Answer, SubmitError>>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Waiting {
+    pub(crate) fn is_gone(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    pub(crate) fn answer(self, verdict: Verdict) {
+        let answer = verdict.map_err(|no| match no {
+            No::Refused(refused) => SubmitError::Refused(refused),
+            No::KeyReused => SubmitError::KeyReused,
+        });
+        // A caller that has gone meanwhile asks again under its key.
+        let _ = self.reply.send(answer);
+    }
+
+    pub(crate) fn fail(self, error: SubmitError) {
+        let _ = self.reply.send(Err(error));
+    }
+}
+
+/// The queue between handles and the appender.
+pub(crate) fn queue() -> (mpsc::Sender<Waiting>, mpsc::Receiver<Waiting>) {
+    mpsc::channel(QUEUE_REQUESTS_MAX)
+}

@@ -1,0 +1,68 @@
+//! Making a log: schema, roles and the head. Doing it again changes nothing.
+
+use schema::address::{APP_ROLE, READER_ROLE, RELAY_ROLE};
+use schema::id::LogId;
+use schema::seal::PublicKey;
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use super::database::{Database, Error, in_time};
+use super::reader::head;
+
+mod migrations {
+    refinery::embed_migrations!("schema/sql");
+}
+
+/// Keeps two installs of one database apart. The number is arbitrary and belongs to Headwater.
+const INSTALL_LOCK: i64 = 0x4865_6164_7761_7465;
+
+/// How the roles log in. A role without a password is left as it is, for whoever uses certificates or peer.
+#[derive(Clone, Default)]
+pub struct Passwords {
+    /// Of the role that appends.
+    pub app: Option<String>,
+    /// Of the role that holds the slot.
+    pub relay: Option<String>,
+    /// Of the role that only reads.
+    pub reader: Option<String>,
+}
+
+/// Installs what a log needs, as an owner who may create roles, and says which log it is.
+///
+/// # Errors
+/// If PostgreSQL refuses, or the log was installed with another key.
+pub async fn install(database: &Database, passwords: &Passwords, key: &PublicKey) -> Result<LogId, Error> {
+    let mut client = database.connect("install").await?;
+    in_time(client.execute("SELECT pg_advisory_lock($1)", &[&INSTALL_LOCK])).await?;
+    let migrated = migrations::migrations::runner().run_async(&mut client).await;
+    migrated.map_err(|error| Error::Migration(error.to_string()))?;
+    let relay = format!("ALTER ROLE {RELAY_ROLE} REPLICATION");
+    in_time(client.batch_execute(&relay)).await?;
+    for (role, password) in
+        [(APP_ROLE, &passwords.app), (RELAY_ROLE, &passwords.relay), (READER_ROLE, &passwords.reader)]
+    {
+        if let Some(password) = password {
+            let_in(&client, role, password).await?;
+        }
+    }
+    make_head(&client, key).await
+    // The advisory lock ends with the session.
+}
+
+/// Utility statements take no parameters, so the server itself quotes the password.
+async fn let_in(client: &Client, role: &str, password: &str) -> Result<(), Error> {
+    let quoting = "SELECT format('ALTER ROLE %I LOGIN PASSWORD %L', $1::text, $2::text)";
+    let row = in_time(client.query_one(quoting, &[&role, &password])).await?;
+    in_time(client.batch_execute(row.get(0))).await
+}
+
+async fn make_head(client: &Client, key: &PublicKey) -> Result<LogId, Error> {
+    let insert = "INSERT INTO log_head (log_id, public_key) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    in_time(client.execute(insert, &[&Uuid::now_v7(), &key.as_bytes().as_slice()])).await?;
+    let head = head(client, "").await?;
+    if head.public_key != *key {
+        let installed = hex::encode(head.public_key.as_bytes());
+        return Err(Error::OtherKey { installed, given: hex::encode(key.as_bytes()) });
+    }
+    Ok(head.log_id)
+}

@@ -1,0 +1,21 @@
+//! The log in PostgreSQL: the only folder that speaks SQL.
+//!
+//! - [`database`]: a connection that is given up when it no longer answers.
+//! - `rows`: events as rows, and back.
+//! - [`reader`]: what is in the log, for whoever asks.
+//! - [`batch`]: waiting requests decided together against the head.
+//! - `store`: one append as a transaction.
+//! - [`appender`]: the one writer of this process.
+//! - [`handle`]: the log as the rest of the program holds it.
+//! - [`install`]: roles, schema and the head of a new log.
+//!
+//! Absent on purpose: LSNs, NATS, HTTP, and any statement that changes or removes an event.
+
+pub mod appender;
+pub mod batch;
+pub mod database;
+pub mod handle;
+pub mod install;
+pub mod reader;
+mod rows;
+mod store;

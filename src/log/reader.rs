@@ -1,0 +1,243 @@
+//! What is in the log, for whoever asks. Reads wait for no write.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use replay::log::Follower;
+use schema::digest::Digest;
+use schema::event::Event;
+use schema::id::LogId;
+use schema::instant::Instant;
+use schema::position::Position;
+use schema::seal::PublicKey;
+use tokio::sync::Mutex;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Row};
+use uuid::Uuid;
+
+use super::database::{Database, Error, in_time};
+use super::rows;
+
+/// Events that one statement returns at most while a log is folded.
+const PAGE_EVENTS: i64 = 2_000;
+
+/// Reads the log over a connection of its own, which is made anew when it broke.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    database: Database,
+    head: Head,
+    client: Mutex<Option<Arc<Client>>>,
+}
+
+/// The head of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Which log.
+    pub log_id: LogId,
+    /// Its last event.
+    pub position: Position,
+    /// When that was appended.
+    pub at: Instant,
+    /// What the log's records are signed with.
+    pub public_key: PublicKey,
+}
+
+/// Which events are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct EventPage {
+    /// Only those after this position.
+    pub after: Position,
+    /// Only those up to this position.
+    pub up_to: Option<Position>,
+    /// At most this many.
+    pub limit: usize,
+    /// Only those of this entity.
+    pub entity: Option<String>,
+    /// Only those of this type.
+    pub event_type: Option<String>,
+}
+
+impl Reader {
+    /// Opens the log of a database.
+    ///
+    /// # Errors
+    /// If it can't be reached, or no log is installed in it.
+    pub async fn open(database: Database) -> Result<Self, Error> {
+        let client = database.connect("reader").await?;
+        let head = head(&client, "").await?;
+        let shared = Shared { database, head, client: Mutex::new(Some(Arc::new(client))) };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Which log is read.
+    #[must_use]
+    pub fn log_id(&self) -> LogId {
+        self.shared.head.log_id
+    }
+
+    /// What the log's records are signed with.
+    #[must_use]
+    pub fn public_key(&self) -> &PublicKey {
+        &self.shared.head.public_key
+    }
+
+    /// Where the log is.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.shared.database
+    }
+
+    /// The head as of now; an append may be under way.
+    ///
+    /// # Errors
+    /// If the log can't be read, or is another one by now.
+    pub async fn head(&self) -> Result<Head, Error> {
+        self.head_with("").await
+    }
+
+    /// The head once nobody is appending: read under its row lock, which waits for an append that is under way.
+    ///
+    /// # Errors
+    /// If the log can't be read, or is another one by now.
+    pub async fn head_at_rest(&self) -> Result<Head, Error> {
+        self.head_with("FOR UPDATE").await
+    }
+
+    async fn head_with(&self, lock: &str) -> Result<Head, Error> {
+        let client = self.client().await?;
+        let head = self.heard(head(&client, lock).await).await?;
+        if head.log_id == self.log_id() { Ok(head) } else { Err(Error::OtherLog) }
+    }
+
+    /// A page of events in the order of the log.
+    ///
+    /// # Errors
+    /// If the log can't be read.
+    pub async fn events(&self, page: EventPage) -> Result<Vec<Event>, Error> {
+        let after = rows::signed(page.after.get());
+        let up_to = page.up_to.map_or(i64::MAX, |position| rows::signed(position.get()));
+        let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
+        let mut wanted = String::from("position > $1 AND position <= $2");
+        let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&after, &up_to, &limit];
+        for (column, value) in [("entity", &page.entity), ("type", &page.event_type)] {
+            if let Some(value) = value {
+                parameters.push(value);
+                wanted.push_str(&format!(" AND {column} = ${}", parameters.len()));
+            }
+        }
+        let columns = rows::COLUMNS;
+        let query = format!("SELECT {columns} FROM event WHERE {wanted} ORDER BY position LIMIT $3");
+        let found = self.rows(&query, &parameters).await?;
+        found.iter().map(|row| rows::event(self.log_id(), row)).collect()
+    }
+
+    /// The bytes of those digests that are there.
+    ///
+    /// # Errors
+    /// If the log can't be read.
+    pub async fn contents(&self, digests: &[Digest]) -> Result<BTreeMap<Digest, Vec<u8>>, Error> {
+        let wanted: Vec<&[u8]> = digests.iter().map(|digest| &digest.as_bytes()[..]).collect();
+        let rows = self.rows("SELECT digest, bytes FROM blob WHERE digest = ANY($1)", &[&wanted]).await?;
+        let named = |row: &Row| Some((Digest::try_from(row.get::<_, &[u8]>(0)).ok()?, row.get(1)));
+        Ok(rows.iter().filter_map(named).collect())
+    }
+
+    /// The last position at or before a time; 0 if there is none.
+    ///
+    /// # Errors
+    /// If the log can't be read.
+    pub async fn position_at(&self, at: Instant) -> Result<Position, Error> {
+        // Times rise with positions, so that the last event in time is the last in the log.
+        let query = "SELECT coalesce(max(position), 0) FROM event WHERE at <= $1";
+        let rows = self.rows(query, &[&rows::time(at)]).await?;
+        Ok(rows.first().map_or(0, |row| rows::unsigned(row.get(0))).into())
+    }
+
+    /// Where the request ends that the event at `position` belongs to.
+    ///
+    /// # Errors
+    /// If the log can't be read.
+    pub async fn request_end(&self, position: Position) -> Result<Position, Error> {
+        let query = "SELECT position + count - ordinal FROM event WHERE position = $1";
+        let rows = self.rows(query, &[&rows::signed(position.get())]).await?;
+        Ok(rows.first().map_or(position, |row| rows::unsigned(row.get(0)).into()))
+    }
+
+    /// Follows the log from where `follower` stands up to `up_to`, and says which nodes were concerned.
+    ///
+    /// # Errors
+    /// If the log can't be read, ends before `up_to`, or is not intact.
+    pub async fn follow(&self, follower: &mut Follower, up_to: Position) -> Result<projections::fold::Touched, Error> {
+        let mut touched = projections::fold::Touched::new();
+        while follower.position() < up_to {
+            let after = follower.position();
+            let limit = usize::try_from(PAGE_EVENTS).unwrap_or(usize::MAX);
+            let page = EventPage { after, up_to: Some(up_to), limit, ..EventPage::default() };
+            let events = self.events(page).await?;
+            if events.is_empty() {
+                return Err(Error::WentBack { head: after, folded: up_to });
+            }
+            for event in &events {
+                touched.extend(follower.advance(event)?);
+            }
+            if follower.position() < up_to {
+                tracing::info!(position = %follower.position(), of = %up_to, "folding the log");
+            }
+        }
+        Ok(touched)
+    }
+
+    async fn rows(&self, query: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+        let client = self.client().await?;
+        let answer = in_time(client.query(query, parameters)).await;
+        self.heard(answer).await
+    }
+
+    /// Gives the connection up if nothing was heard on it in time.
+    async fn heard<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
+        if matches!(answer, Err(Error::Silent)) {
+            *self.shared.client.lock().await = None;
+        }
+        answer
+    }
+
+    async fn client(&self) -> Result<Arc<Client>, Error> {
+        let mut held = self.shared.client.lock().await;
+        if let Some(client) = held.as_ref().filter(|client| !client.is_closed()) {
+            return Ok(Arc::clone(client));
+        }
+        let client = Arc::new(self.shared.database.connect("reader").await?);
+        *held = Some(Arc::clone(&client));
+        Ok(client)
+    }
+}
+
+/// Reads the head row; `lock` is empty or a locking clause.
+pub(crate) async fn head(client: &Client, lock: &str) -> Result<Head, Error> {
+    let query = format!("SELECT log_id, position, at, public_key FROM log_head {lock}");
+    let row = match in_time(client.query_opt(&query, &[])).await {
+        Ok(row) => row.ok_or(Error::NotInstalled)?,
+        Err(Error::Postgres(error)) if error.code() == Some(&tokio_postgres::error::SqlState::UNDEFINED_TABLE) => {
+            return Err(Error::NotInstalled);
+        }
+        Err(error) => return Err(error),
+    };
+    head_of(&row)
+}
+
+/// A row of `log_id, position, at, public_key`.
+pub(crate) fn head_of(row: &Row) -> Result<Head, Error> {
+    let key: &[u8] = row.get(3);
+    let public_key = <[u8; 32]>::try_from(key).ok().and_then(|bytes| PublicKey::from_bytes(&bytes).ok());
+    Ok(Head {
+        log_id: row.get::<_, Uuid>(0).into(),
+        position: rows::unsigned(row.get(1)).into(),
+        at: rows::instant(row.get(2)),
+        public_key: public_key.ok_or_else(|| Error::Migration("log_head holds no valid public key".into()))?,
+    })
+}

@@ -1,0 +1,175 @@
+//! One append as PostgreSQL sees it: a transaction of two round trips.
+//!
+//! The first takes the head row's lock and reads, in statements after it, what others appended and which receipts there
+//! are: under READ COMMITTED each statement sees what was committed before it, so only a statement after the lock sees
+//! everything before the head. The second stores and commits. Statements of one trip are sent together, in the order in
+//! which their futures are first polled (hence `biased`), and PostgreSQL executes them in that order.
+
+use schema::digest::Digest;
+use schema::event::Event;
+use schema::id::{CommandId, EventId, LogId};
+use schema::position::Position;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Statement};
+use uuid::Uuid;
+
+use super::batch::{Batch, Receipt};
+use super::database::{Database, Error, in_time};
+use super::reader::Head;
+use super::rows;
+
+/// Events that one look behind the lock brings at most; whoever is further behind catches up without the lock first.
+pub(crate) const CATCH_UP_EVENTS_MAX: i64 = 5_000;
+
+/// A session that can append.
+pub(crate) struct Store {
+    client: Client,
+    lock: Statement,
+    receipts: Statement,
+    later: Statement,
+    events: Statement,
+    blobs: Statement,
+    keep: Statement,
+    head: Statement,
+}
+
+/// What stands behind the lock.
+pub(crate) struct Opened {
+    /// The head.
+    pub(crate) head: Head,
+    /// Events after the position that was asked about.
+    pub(crate) later: Vec<Event>,
+    /// Receipts of the commands that were asked about.
+    pub(crate) receipts: Vec<Receipt>,
+}
+
+impl Store {
+    pub(crate) async fn open(database: &Database) -> Result<Self, Error> {
+        let client = database.connect("appender").await?;
+        let prepare = |query: String, types: &'static [Type]| {
+            let client = &client;
+            async move { in_time(client.prepare_typed(&query, types)).await }
+        };
+        let columns = rows::COLUMNS;
+        Ok(Self {
+            lock: prepare("SELECT log_id, position, at, public_key FROM log_head FOR UPDATE".into(), &[]).await?,
+            receipts: prepare(
+                "SELECT command_id, fingerprint, answer::text FROM receipt WHERE command_id = ANY($1)".into(),
+                &[Type::UUID_ARRAY],
+            )
+            .await?,
+            later: prepare(
+                format!("SELECT {columns} FROM event WHERE position > $1 ORDER BY position LIMIT $2"),
+                &[Type::INT8, Type::INT8],
+            )
+            .await?,
+            events: prepare(rows::INSERT.into(), rows::INSERT_TYPES).await?,
+            blobs: prepare(
+                "INSERT INTO blob (digest, bytes) SELECT * FROM unnest($1::bytea[], $2::bytea[]) \
+                 ON CONFLICT (digest) DO NOTHING"
+                    .into(),
+                &[Type::BYTEA_ARRAY, Type::BYTEA_ARRAY],
+            )
+            .await?,
+            keep: prepare(
+                "INSERT INTO receipt (command_id, fingerprint, answer, at) \
+                 SELECT command_id, fingerprint, answer::json, now() \
+                 FROM unnest($1::uuid[], $2::bytea[], $3::text[]) AS new (command_id, fingerprint, answer)"
+                    .into(),
+                &[Type::UUID_ARRAY, Type::BYTEA_ARRAY, Type::TEXT_ARRAY],
+            )
+            .await?,
+            head: prepare("UPDATE log_head SET position = $1, at = $2".into(), &[Type::INT8, Type::TIMESTAMPTZ])
+                .await?,
+            client,
+        })
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// Begins the transaction, takes the lock, and reads what stands behind it.
+    pub(crate) async fn begin(&self, log_id: LogId, after: Position, commands: &[CommandId]) -> Result<Opened, Error> {
+        let commands: Vec<Uuid> = commands.iter().map(CommandId::uuid).collect();
+        let after = rows::signed(after.get());
+        let commands: [&(dyn ToSql + Sync); 1] = [&commands];
+        let after: [&(dyn ToSql + Sync); 2] = [&after, &CATCH_UP_EVENTS_MAX];
+        let answers = async {
+            let (begun, head, receipts, later) = tokio::join!(
+                biased;
+                self.client.batch_execute("BEGIN"),
+                self.client.query_one(&self.lock, &[]),
+                self.client.query(&self.receipts, &commands),
+                self.client.query(&self.later, &after),
+            );
+            begun?;
+            Ok((head?, receipts?, later?))
+        };
+        let (head, receipts, later) = in_time(answers).await?;
+        let head = super::reader::head_of(&head)?;
+        if head.log_id != log_id {
+            return Err(Error::OtherLog);
+        }
+        Ok(Opened {
+            head,
+            later: later.iter().map(|row| rows::event(log_id, row)).collect::<Result<_, _>>()?,
+            receipts: receipts.iter().map(receipt).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Stores a batch and commits. If this fails, only a look behind the lock tells whether it was stored.
+    pub(crate) async fn commit(&self, batch: &Batch) -> Result<(), Error> {
+        let events = rows::Columns::of(&batch.events);
+        let events = events.parameters();
+        let (digests, contents): (Vec<&[u8]>, Vec<&[u8]>) =
+            batch.contents.iter().map(|(digest, content)| (&digest.as_bytes()[..], &content.bytes()[..])).unzip();
+        let commands: Vec<Uuid> = batch.receipts.iter().map(|receipt| receipt.command_id.uuid()).collect();
+        let prints: Vec<&[u8]> = batch.receipts.iter().map(|receipt| &receipt.fingerprint.as_bytes()[..]).collect();
+        let answers: Vec<String> = batch.receipts.iter().map(answer_text).collect();
+        let position = rows::signed(batch.configuration.position().get());
+        let at = rows::time(batch.configuration.at());
+        let blobs: [&(dyn ToSql + Sync); 2] = [&digests, &contents];
+        let receipts: [&(dyn ToSql + Sync); 3] = [&commands, &prints, &answers];
+        let head: [&(dyn ToSql + Sync); 2] = [&position, &at];
+        let stored = async {
+            let (blobs, events, receipts, head, commit) = tokio::join!(
+                biased;
+                self.client.execute(&self.blobs, &blobs),
+                self.client.execute(&self.events, &events),
+                self.client.execute(&self.keep, &receipts),
+                self.client.execute(&self.head, &head),
+                self.client.batch_execute("COMMIT"),
+            );
+            // The first to fail is the cause; what follows it only says that the transaction is aborted.
+            blobs.and(events).and(receipts).and(head)?;
+            commit
+        };
+        in_time(stored).await
+    }
+
+    /// Whether an event is stored. Certain only while the head row's lock is held.
+    pub(crate) async fn holds(&self, event: EventId) -> Result<bool, Error> {
+        let query = "SELECT EXISTS (SELECT FROM event WHERE event_id = $1)";
+        Ok(in_time(self.client.query_one(query, &[&event.uuid()])).await?.get(0))
+    }
+
+    /// Ends the transaction without a trace.
+    pub(crate) async fn roll_back(&self) -> Result<(), Error> {
+        in_time(self.client.batch_execute("ROLLBACK")).await
+    }
+}
+
+fn receipt(row: &tokio_postgres::Row) -> Result<Receipt, Error> {
+    let wrong = |why: String| Error::Row { position: Position::ZERO, why };
+    let fingerprint: &[u8] = row.get(1);
+    Ok(Receipt {
+        command_id: row.get::<_, Uuid>(0).into(),
+        fingerprint: Digest::try_from(fingerprint).map_err(|error| wrong(error.to_string()))?,
+        answer: serde_json::from_str(row.get(2)).map_err(|error| wrong(error.to_string()))?,
+    })
+}
+
+fn answer_text(receipt: &Receipt) -> String {
+    serde_json::to_string(&receipt.answer).expect("BUG: an answer has text keys and no failing serializer")
+}

@@ -1,0 +1,238 @@
+//! The relay: from the write-ahead log, through the projections, into NATS.
+//!
+//! Holding the slot, it first makes NATS level with the log: head under its lock, table folded up to it, blobs, records
+//! and events repaired to it. Then it follows the write-ahead log, skipping what it has. Whenever anything is not as it
+//! was left — NATS was gone, a sequence is wrong, somebody else wrote, an event is missing — it makes NATS level again.
+//! It remembers nothing between runs: progress is what NATS holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use projections::fold::Touched;
+use replay::log::{Divergence, Follower};
+use schema::event::Event;
+use schema::position::Position;
+use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::log::database::Error as LogError;
+use crate::log::reader::Reader;
+use crate::nats::connect::Link;
+use crate::publish::Error as PublishError;
+use crate::publish::publisher::{Publisher, Settings, Source};
+use crate::publish::sentry::{self, Write};
+use crate::wal::Error as WalError;
+use crate::wal::slot::Slot;
+use crate::wal::tail::Batch;
+
+/// How often the relay looks whether somebody else wrote to the event stream.
+const INSPECT_EVERY: Duration = Duration::from_secs(5);
+/// How soon a waiting relay asks for the slot again.
+const STANDBY_PAUSE: Duration = Duration::from_millis(700);
+/// The first pause after a failure; it doubles, and a random half of it is left out.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// The longest pause.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Writes to the bucket of records that may wait to be looked at.
+const WRITES_MAX: usize = 16_384;
+
+/// Where the relay stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// What it does.
+    pub phase: Phase,
+    /// The last event that is public, as far as this process knows.
+    pub published: Position,
+    /// What keeps it from its work.
+    pub fault: Option<String>,
+}
+
+/// What a relay does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// It has not got the slot yet.
+    #[default]
+    Starting,
+    /// Another server has the slot, and does the work.
+    Standby,
+    /// It has the slot, and makes NATS level with the log.
+    Repairing,
+    /// It follows. Only now is this process the reconciler.
+    Following,
+}
+
+/// Why the relay has to begin anew.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Wal(#[from] WalError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error("the write-ahead log diverges {0}")]
+    Diverged(#[from] Divergence),
+}
+
+/// The relay of one log.
+pub struct Relay {
+    slot: Slot,
+    reader: Reader,
+    link: Link,
+    publisher: Publisher,
+    follower: Follower,
+    writes: mpsc::Receiver<Write>,
+    standing: watch::Sender<Standing>,
+}
+
+impl Relay {
+    /// A relay that has done nothing yet, and where it stands.
+    #[must_use]
+    pub fn new(
+        slot: Slot,
+        reader: Reader,
+        link: Link,
+        settings: Settings,
+        source: Arc<dyn Source>,
+    ) -> (Self, watch::Receiver<Standing>) {
+        let (standing, standings) = watch::channel(Standing::default());
+        let (sender, writes) = mpsc::channel(WRITES_MAX);
+        tokio::spawn(sentry::watch(settings.jetstream.clone(), settings.prefix.clone(), sender));
+        let follower = Follower::new(reader.log_id());
+        let publisher = Publisher::new(settings, source);
+        (Self { slot, reader, link, publisher, follower, writes, standing }, standings)
+    }
+
+    /// Relays until told to stop.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut failures = 0;
+        while !stop.is_cancelled() {
+            let before = self.publisher.published();
+            let ended = tokio::select! {
+                () = stop.cancelled() => return,
+                ended = self.relay() => ended,
+            };
+            let Err(error) = ended;
+            if self.publisher.published() > before {
+                failures = 0;
+            }
+            let pause = match &error {
+                Error::Wal(WalError::SlotBusy(_)) => {
+                    self.stand(Phase::Standby, None);
+                    STANDBY_PAUSE.mul_f64(0.5 + fastrand::f64())
+                }
+                error => {
+                    tracing::warn!(%error, failures, "the relay begins anew");
+                    self.stand(Phase::Starting, Some(error.to_string()));
+                    failures += 1;
+                    pause(failures)
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Takes the slot, and follows for as long as nothing goes wrong with it.
+    async fn relay(&mut self) -> Result<std::convert::Infallible, Error> {
+        let mut tail = self.slot.take(self.reader.log_id()).await?;
+        tracing::info!(slot = self.slot.name(), "this server has the slot");
+        self.level().await?;
+        let mut ups = self.link.ups();
+        ups.mark_unchanged();
+        let mut inspect = tokio::time::interval(INSPECT_EVERY);
+        inspect.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let (done, receipt) = tokio::select! {
+                batch = tail.next() => {
+                    let Batch { events, receipt } = batch?;
+                    (self.relay_events(events).await?, Some(receipt))
+                }
+                Some(write) = self.writes.recv() => (self.expect_ours(&write), None),
+                Ok(()) = ups.changed() => {
+                    (Err(PublishError::Disturbed("NATS, perhaps, while it was gone".into())), None)
+                }
+                _ = inspect.tick() => (self.publisher.inspect().await, None),
+            };
+            if let Err(error) = done {
+                self.level_again(error).await?;
+            }
+            // Whether it was published or made level: all that follows from these transactions is public.
+            if let Some(receipt) = receipt {
+                tail.acknowledge(receipt);
+            }
+            self.stand(Phase::Following, None);
+        }
+    }
+
+    /// Folds and publishes the events of whole transactions, but for those that it has already.
+    async fn relay_events(&mut self, events: Vec<Event>) -> Result<Result<(), PublishError>, Divergence> {
+        let known = self.follower.position();
+        let new: Vec<Event> = events.into_iter().filter(|event| event.position > known).collect();
+        let Some(first) = new.first() else { return Ok(Ok(())) };
+        if first.position != known.next() {
+            let hole = format!("the slot: event {} came after {known}", first.position);
+            return Ok(Err(PublishError::Disturbed(hole)));
+        }
+        let mut touched = Touched::new();
+        for event in &new {
+            touched.append(&mut self.follower.advance(event)?);
+        }
+        Ok(self.publisher.publish(self.follower.configuration(), touched, &new).await)
+    }
+
+    fn expect_ours(&self, write: &Write) -> Result<(), PublishError> {
+        match self.publisher.knows(&write.key, write.revision) {
+            true => Ok(()),
+            false => Err(PublishError::Disturbed(format!("the record of {}", write.key))),
+        }
+    }
+
+    /// Makes NATS level with the log, however often it takes, while the slot is held.
+    async fn level_again(&mut self, error: PublishError) -> Result<(), Error> {
+        let mut error = error;
+        for attempt in 1.. {
+            if !error.is_transient() {
+                return Err(error.into());
+            }
+            tracing::warn!(%error, "NATS is made level with the log again");
+            self.stand(Phase::Repairing, Some(error.to_string()));
+            if attempt > 1 || !self.link.is_up() {
+                tokio::time::sleep(pause(attempt)).await;
+                self.link.up().await;
+            }
+            error = match self.level().await {
+                Ok(()) => return Ok(()),
+                Err(Error::Publish(error)) => error,
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(())
+    }
+
+    async fn level(&mut self) -> Result<(), Error> {
+        self.stand(Phase::Repairing, None);
+        let head = self.reader.head_at_rest().await?;
+        if head.position < self.follower.position() {
+            return Err(LogError::WentBack { head: head.position, folded: self.follower.position() }.into());
+        }
+        self.reader.follow(&mut self.follower, head.position).await?;
+        self.publisher.repair(self.follower.configuration()).await?;
+        self.stand(Phase::Following, None);
+        Ok(())
+    }
+
+    fn stand(&self, phase: Phase, fault: Option<String>) {
+        let standing = Standing { phase, published: self.publisher.published(), fault };
+        self.standing.send_if_modified(|shown| std::mem::replace(shown, standing.clone()) != standing);
+    }
+}
+
+/// Half of the pause is certain, the other half random, so that two servers don't retry in step.
+fn pause(failures: u32) -> Duration {
+    let full = PAUSE_MIN.saturating_mul(1 << failures.min(10)).min(PAUSE_MAX);
+    full.mul_f64(0.5 + fastrand::f64() / 2.0)
+}

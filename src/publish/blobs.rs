@@ -1,0 +1,88 @@
+//! Content in the object store, each object named by its SHA-256 and never overwritten.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_nats::jetstream::Context;
+use async_nats::jetstream::object_store::{ObjectInfo, ObjectMetadata};
+use futures::{StreamExt as _, TryStreamExt as _};
+use schema::address::Prefix;
+use schema::digest::Digest;
+
+use super::error::SourceError;
+use super::{Error, latest, streams};
+
+/// Objects that are put at once; with the largest content that is 32 MiB in memory.
+const PUTS_AT_ONCE: usize = 8;
+
+/// The object store as its publisher knows it.
+#[derive(Debug)]
+pub struct Blobs {
+    jetstream: Context,
+    prefix: Prefix,
+    present: BTreeSet<Digest>,
+}
+
+impl Blobs {
+    /// Knows nothing yet: [`Blobs::recover`] first.
+    #[must_use]
+    pub fn new(jetstream: Context, prefix: Prefix) -> Self {
+        Self { jetstream, prefix, present: BTreeSet::new() }
+    }
+
+    /// Reads back what is in the store. An object counts only if its meta and all of its chunks are there.
+    ///
+    /// # Errors
+    /// If NATS does not answer.
+    pub async fn recover(&mut self) -> Result<(), Error> {
+        self.present.clear();
+        let stream = streams::get(&self.jetstream, &self.prefix.blob_stream()).await?;
+        let [chunks, metas] = self.prefix.blob_subjects();
+        let failed = |error: &dyn std::fmt::Display| Error::nats("reading the object store", error);
+        let counts = stream.info_with_subjects(chunks).await.map_err(|error| failed(&error))?;
+        let counts: BTreeMap<String, usize> = counts.try_collect().await.map_err(|error| failed(&error))?;
+        for meta in latest::of(&stream, &metas).await? {
+            // What can't be read is no object; it is put again if it is needed.
+            let Ok(info) = serde_json::from_slice::<ObjectInfo>(&meta.payload) else { continue };
+            let there = counts.get(&self.prefix.blob_chunk_subject(&info.nuid)).copied().unwrap_or(0);
+            if let Ok(digest) = info.name.parse::<Digest>()
+                && !info.deleted
+                && there == info.chunks
+            {
+                self.present.insert(digest);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts what is missing of `wanted`, with the bytes that `content` gives.
+    ///
+    /// # Errors
+    /// If NATS does not take it, or there is no content.
+    pub async fn ensure<F>(&mut self, wanted: BTreeSet<Digest>, content: impl Fn(Digest) -> F) -> Result<(), Error>
+    where
+        F: Future<Output = Result<Vec<u8>, SourceError>>,
+    {
+        let missing: Vec<Digest> = wanted.difference(&self.present).copied().collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let bucket = self.prefix.blobs();
+        let store = self.jetstream.get_object_store(&bucket).await;
+        let store = store.map_err(|error| Error::nats(format!("bucket {bucket}"), error))?;
+        let put = |digest: Digest| {
+            let (store, content) = (&store, content(digest));
+            async move {
+                let bytes = content.await.map_err(Error::Source)?;
+                let meta = ObjectMetadata { name: digest.to_string(), ..ObjectMetadata::default() };
+                let put = store.put(meta, &mut bytes.as_slice()).await;
+                put.map_err(|error| Error::nats(format!("putting object {digest}"), error))?;
+                Ok::<_, Error>(digest)
+            }
+        };
+        let mut puts = futures::stream::iter(missing.into_iter().map(put)).buffer_unordered(PUTS_AT_ONCE);
+        while let Some(digest) = puts.next().await {
+            self.present.insert(digest?);
+        }
+        Ok(())
+    }
+}

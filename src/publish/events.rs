@@ -1,0 +1,114 @@
+//! The event stream: each event at sequence = position, so that the server itself refuses a gap, a repeat and a second
+//! publisher.
+
+use async_nats::jetstream::Context;
+use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::jetstream::message::PublishMessage;
+use schema::address::Prefix;
+use schema::event::Event;
+use schema::position::Position;
+use schema::wire::Record as _;
+
+use super::Error;
+use super::streams;
+
+/// Events that are on their way at once. Each names its predecessor, so one broken link refuses all that follow.
+const IN_FLIGHT: usize = 1_000;
+
+/// The event stream as its publisher knows it.
+#[derive(Debug)]
+pub struct Events {
+    jetstream: Context,
+    prefix: Prefix,
+    replicas: usize,
+    /// The last sequence that is known to be in the stream.
+    last: Position,
+}
+
+impl Events {
+    /// Knows nothing yet: [`Events::recover`] first.
+    #[must_use]
+    pub fn new(jetstream: Context, prefix: Prefix, replicas: usize) -> Self {
+        Self { jetstream, prefix, replicas, last: Position::ZERO }
+    }
+
+    /// The last event that is public.
+    #[must_use]
+    pub fn last(&self) -> Position {
+        self.last
+    }
+
+    /// Looks what is in the stream. A stream with holes is made anew; the caller fills it. Gives the last event in it,
+    /// for a comparison with the log.
+    ///
+    /// # Errors
+    /// If NATS does not answer, or the stream is ahead of the log.
+    pub async fn recover(&mut self, head: Position) -> Result<Option<Event>, Error> {
+        let name = self.prefix.event_stream();
+        let failed = |error: &dyn std::fmt::Display| Error::nats(format!("stream {name}"), error);
+        let mut stream = streams::get(&self.jetstream, &name).await?;
+        let state = stream.info().await.map_err(|error| failed(&error))?.state.clone();
+        let last = Position::from(state.last_sequence);
+        if last > head {
+            return Err(Error::Forked { what: format!("stream {name}"), found: last, head });
+        }
+        if state.messages != state.last_sequence {
+            tracing::warn!(stream = name, messages = state.messages, %last, "the stream has holes; filling it anew");
+            streams::remake_events(&self.jetstream, &self.prefix, self.replicas).await?;
+            self.last = Position::ZERO;
+            return Ok(None);
+        }
+        self.last = last;
+        if last == Position::ZERO {
+            return Ok(None);
+        }
+        let message = stream.get_raw_message(last.get()).await.map_err(|error| failed(&error))?;
+        let unreadable = |_| Error::Differs { what: format!("stream {name}"), position: last };
+        Event::read(&message.payload).map(Some).map_err(unreadable)
+    }
+
+    /// Whether the stream still ends where this publisher left it.
+    ///
+    /// # Errors
+    /// If NATS does not answer.
+    pub async fn is_undisturbed(&self) -> Result<bool, Error> {
+        let stream = streams::get(&self.jetstream, &self.prefix.event_stream()).await?;
+        let state = &stream.cached_info().state;
+        Ok(state.last_sequence == self.last.get() && state.messages == state.last_sequence)
+    }
+
+    /// Publishes the next events of the log.
+    ///
+    /// # Errors
+    /// If NATS does not take them all; how many it took is not known then.
+    pub async fn append(&mut self, events: &[Event]) -> Result<(), Error> {
+        for chunk in events.chunks(IN_FLIGHT) {
+            let mut acks = Vec::with_capacity(chunk.len());
+            for event in chunk {
+                acks.push((event.position, self.send(event).await?));
+            }
+            for (position, ack) in acks {
+                let ack = ack.await.map_err(|error| refused(&self.prefix, &error))?;
+                if ack.sequence != position.get() {
+                    return Err(Error::Disturbed(self.prefix.event_stream()));
+                }
+                self.last = position;
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&self, event: &Event) -> Result<async_nats::jetstream::context::PublishAckFuture, Error> {
+        let subject = self.prefix.event_subject(event);
+        let message =
+            PublishMessage::build().payload(event.write().into()).expected_last_sequence(event.position.get() - 1);
+        self.jetstream.send_publish(subject, message).await.map_err(|error| refused(&self.prefix, &error))
+    }
+}
+
+fn refused(prefix: &Prefix, error: &async_nats::jetstream::context::PublishError) -> Error {
+    match error.kind() {
+        PublishErrorKind::WrongLastSequence => Error::Disturbed(prefix.event_stream()),
+        _ => Error::nats("publishing events", error),
+    }
+}

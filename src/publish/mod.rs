@@ -1,0 +1,25 @@
+//! What follows from the log, made public in NATS: blobs, then desired records, then events.
+//!
+//! - [`key`]: what records are signed with.
+//! - [`streams`]: the streams and buckets, and how they are set.
+//! - [`blobs`]: content by digest in the object store.
+//! - [`records`]: each node's signed desired record.
+//! - [`events`]: the log itself, at sequence = position.
+//! - [`publisher`]: the order of the three, and the repair of what differs from what should be there.
+//! - [`sentry`]: whether somebody else writes records.
+//! - `latest`: what a stream holds last for each subject.
+//!
+//! A pointer never points at nothing, and the last sequence of the event stream says that everything before it is
+//! public. Absent on purpose: LSNs, SQL, and any state that could not be read back from NATS.
+
+pub mod blobs;
+pub mod error;
+pub mod events;
+pub mod key;
+mod latest;
+pub mod publisher;
+pub mod records;
+pub mod sentry;
+pub mod streams;
+
+pub use error::Error;

@@ -1,0 +1,212 @@
+//! The order of publishing, and the repair of what differs from what should be there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::Context;
+use projections::configuration::Configuration;
+use projections::fold::Touched;
+use projections::render::{Manifest, render};
+use schema::address::Prefix;
+use schema::desired::Desired;
+use schema::digest::Digest;
+use schema::event::Event;
+use schema::id::{LogId, NodeId};
+use schema::position::Position;
+use schema::seal::SecretKey;
+
+use super::blobs::Blobs;
+use super::error::{Later, SourceError};
+use super::events::Events;
+use super::records::Records;
+use super::{Error, streams};
+
+/// Nodes that are rendered and set together.
+const NODES_AT_ONCE: usize = 64;
+/// Events that are read together while the stream is filled.
+const FILL_EVENTS: usize = 2_000;
+/// Bytes of small content that are remembered, so that not every record reads the same again.
+const SMALL_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// How long content may take to become visible. With a synchronous standby, the write-ahead log can bring an event
+/// before a snapshot shows what was stored with it.
+const VISIBLE_WITHIN: Duration = Duration::from_secs(20);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Where the publisher gets content and events: the log's table.
+pub trait Source: Send + Sync {
+    /// The bytes of those digests that are there.
+    fn contents(&self, digests: Vec<Digest>) -> Later<'_, BTreeMap<Digest, Vec<u8>>>;
+    /// At most `limit` events after a position, in the order of the log.
+    fn events(&self, after: Position, limit: usize) -> Later<'_, Vec<Event>>;
+}
+
+/// What to publish to, and as whom.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The connection.
+    pub jetstream: Context,
+    /// What all names begin with.
+    pub prefix: Prefix,
+    /// Copies that a NATS cluster keeps of each stream.
+    pub replicas: usize,
+    /// What records are signed with.
+    pub key: SecretKey,
+    /// Which log.
+    pub log_id: LogId,
+}
+
+/// Makes public what follows from the log.
+pub struct Publisher {
+    settings: Settings,
+    source: Arc<dyn Source>,
+    blobs: Blobs,
+    records: Records,
+    events: Events,
+    small: BTreeMap<Digest, Vec<u8>>,
+    small_bytes: usize,
+}
+
+impl Publisher {
+    /// Knows nothing of NATS yet: [`Publisher::repair`] first.
+    #[must_use]
+    pub fn new(settings: Settings, source: Arc<dyn Source>) -> Self {
+        let Settings { jetstream, prefix, replicas, key, .. } = settings.clone();
+        Self {
+            source,
+            blobs: Blobs::new(jetstream.clone(), prefix.clone()),
+            records: Records::new(jetstream.clone(), prefix.clone(), key),
+            events: Events::new(jetstream, prefix, replicas),
+            small: BTreeMap::new(),
+            small_bytes: 0,
+            settings,
+        }
+    }
+
+    /// The last event that is public.
+    #[must_use]
+    pub fn published(&self) -> Position {
+        self.events.last()
+    }
+
+    /// Reads back what is in NATS, and brings all of it to where the log is: blobs, then records, then events.
+    ///
+    /// # Errors
+    /// If NATS or the log does not answer, or NATS is ahead of the log.
+    pub async fn repair(&mut self, state: &Configuration) -> Result<(), Error> {
+        let Settings { jetstream, prefix, replicas, key, .. } = &self.settings;
+        streams::ensure(jetstream, prefix, *replicas, &key.public()).await?;
+        let head = state.position();
+        if let Some(last) = self.events.recover(head).await? {
+            self.is_ours(&last).await?;
+        }
+        self.blobs.recover().await?;
+        let held = self.records.recover(head).await?;
+        let nodes: Vec<NodeId> = state.nodes().keys().cloned().collect();
+        let mut written = 0;
+        for nodes in nodes.chunks(NODES_AT_ONCE) {
+            let desired = self.prepare(state, nodes).await?;
+            written += self.records.set(desired, Some(&held)).await?;
+        }
+        self.records.sweep(&held, |node| state.nodes().contains_key(node)).await?;
+        let from = self.events.last();
+        while self.events.last() < head {
+            let events = self.source.events(self.events.last(), FILL_EVENTS).await.map_err(Error::Source)?;
+            let known = events.iter().take_while(|event| event.position <= head).count();
+            if known == 0 {
+                return Err(Error::Source("the table has fewer events than its head says".into()));
+            }
+            self.events.append(&events[..known]).await?;
+        }
+        tracing::info!(%head, records = written, nodes = nodes.len(), events = head.get() - from.get(), "NATS is level with the log");
+        Ok(())
+    }
+
+    /// Publishes what came since: blobs, then the records of the nodes concerned, then the events.
+    ///
+    /// # Errors
+    /// If NATS or the log does not answer, or somebody else wrote; [`Publisher::repair`] is next.
+    pub async fn publish(&mut self, state: &Configuration, touched: Touched, events: &[Event]) -> Result<(), Error> {
+        let nodes: Vec<NodeId> = touched.into_iter().collect();
+        for nodes in nodes.chunks(NODES_AT_ONCE) {
+            let desired = self.prepare(state, nodes).await?;
+            self.records.set(desired, None).await?;
+        }
+        self.events.append(events).await
+    }
+
+    /// Looks whether anybody else wrote to the event stream.
+    ///
+    /// # Errors
+    /// If NATS does not answer, or somebody did.
+    pub async fn inspect(&self) -> Result<(), Error> {
+        match self.events.is_undisturbed().await? {
+            true => Ok(()),
+            false => Err(Error::Disturbed(self.settings.prefix.event_stream())),
+        }
+    }
+
+    /// Whether a revision of a node's record is one that this publisher wrote or read.
+    #[must_use]
+    pub fn knows(&self, key: &str, revision: u64) -> bool {
+        self.records.knows(key, revision)
+    }
+
+    /// Renders nodes, and makes sure that everything their records point at is there.
+    async fn prepare(&mut self, state: &Configuration, nodes: &[NodeId]) -> Result<Vec<Desired>, Error> {
+        let manifests: Vec<Manifest> = nodes.iter().filter_map(|node| render(state, node)).collect();
+        let fetched: BTreeSet<Digest> = manifests.iter().flat_map(Manifest::fetched).collect();
+        let source = Arc::clone(&self.source);
+        self.blobs.ensure(fetched, |digest| one(Arc::clone(&source), digest)).await?;
+        self.remember(manifests.iter().flat_map(Manifest::inline).collect()).await?;
+        let filled =
+            |manifest: Manifest| manifest.fill(self.settings.log_id, |digest| self.small.get(&digest).cloned());
+        let filled: Result<Vec<Desired>, Digest> = manifests.into_iter().map(filled).collect();
+        filled.map_err(|digest| Error::Source(format!("content {digest} is missing").into()))
+    }
+
+    /// Reads small content that is not remembered yet.
+    async fn remember(&mut self, wanted: BTreeSet<Digest>) -> Result<(), Error> {
+        if self.small_bytes > SMALL_BYTES_MAX {
+            self.small.clear();
+            self.small_bytes = 0;
+        }
+        let missing = wanted.into_iter().filter(|digest| !self.small.contains_key(digest)).collect();
+        let found = visible(&*self.source, missing).await.map_err(Error::Source)?;
+        self.small_bytes += found.values().map(Vec::len).sum::<usize>();
+        self.small.extend(found);
+        Ok(())
+    }
+
+    /// The last event in the stream is the log's own.
+    async fn is_ours(&self, last: &Event) -> Result<(), Error> {
+        let before = Position::from(last.position.get().saturating_sub(1));
+        let ours = self.source.events(before, 1).await.map_err(Error::Source)?;
+        match ours.first() {
+            Some(event) if event == last => Ok(()),
+            _ => Err(Error::Differs { what: self.settings.prefix.event_stream(), position: last.position }),
+        }
+    }
+}
+
+async fn one(source: Arc<dyn Source>, digest: Digest) -> Result<Vec<u8>, SourceError> {
+    let mut found = visible(&*source, vec![digest]).await?;
+    found.remove(&digest).ok_or_else(|| format!("content {digest} is missing").into())
+}
+
+/// Content of digests, asked for again until all of it is visible.
+async fn visible(source: &dyn Source, mut wanted: Vec<Digest>) -> Result<BTreeMap<Digest, Vec<u8>>, SourceError> {
+    let deadline = tokio::time::Instant::now() + VISIBLE_WITHIN;
+    let mut found = BTreeMap::new();
+    while !wanted.is_empty() {
+        found.append(&mut source.contents(wanted.clone()).await?);
+        wanted.retain(|digest| !found.contains_key(digest));
+        if let Some(missing) = wanted.first() {
+            if tokio::time::Instant::now() >= deadline {
+                return Err(format!("content {missing} did not become visible").into());
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+    Ok(found)
+}

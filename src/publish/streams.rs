@@ -1,0 +1,110 @@
+//! The streams and buckets, and how they are set.
+
+use async_nats::jetstream::Context;
+use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType, Stream};
+use schema::address::{Bucket, Prefix};
+use schema::seal::PublicKey;
+use schema::wire::Record as _;
+
+use super::Error;
+
+/// nats-server caps a stream that says nothing at 1,000 consumers; every node watches with one.
+const CONSUMERS_MAX: i32 = 100_000;
+/// Earlier records of a node that stay readable.
+const DESIRED_HISTORY: i64 = 5;
+
+/// Makes what is missing, and publishes the public key. What is there is left as it is.
+///
+/// # Errors
+/// If NATS does not answer or refuses.
+pub async fn ensure(jetstream: &Context, prefix: &Prefix, replicas: usize, key: &PublicKey) -> Result<(), Error> {
+    for config in configs(prefix, replicas) {
+        ensure_stream(jetstream, config).await?;
+    }
+    let subject = prefix.bucket_subject(Bucket::Keys, &key.id().to_string());
+    let stream = get(jetstream, &prefix.bucket_stream(Bucket::Keys)).await?;
+    let record = key.record().write();
+    let there = stream.get_last_raw_message_by_subject(&subject).await;
+    if there.is_ok_and(|message| message.payload == record.as_slice()) {
+        return Ok(());
+    }
+    let sent = jetstream.publish(subject, record.into()).await.map_err(|error| Error::nats("the public key", error))?;
+    sent.await.map(drop).map_err(|error| Error::nats("the public key", error))
+}
+
+/// The stream of this name.
+pub(crate) async fn get(jetstream: &Context, name: &str) -> Result<Stream, Error> {
+    jetstream.get_stream(name).await.map_err(|error| Error::nats(format!("stream {name}"), error))
+}
+
+/// Makes the event stream anew, and with it empty.
+pub(crate) async fn remake_events(jetstream: &Context, prefix: &Prefix, replicas: usize) -> Result<(), Error> {
+    let name = prefix.event_stream();
+    jetstream.delete_stream(&name).await.map_err(|error| Error::nats(format!("stream {name}"), error))?;
+    ensure_stream(jetstream, events(prefix, replicas)).await
+}
+
+async fn ensure_stream(jetstream: &Context, config: Config) -> Result<(), Error> {
+    const NOT_FOUND: async_nats::jetstream::ErrorCode = async_nats::jetstream::ErrorCode::STREAM_NOT_FOUND;
+    let name = config.name.clone();
+    match jetstream.get_stream(&name).await {
+        Ok(_) => return Ok(()),
+        Err(error) => match error.kind() {
+            GetStreamErrorKind::JetStream(refused) if refused.error_code() == NOT_FOUND => {}
+            _ => return Err(Error::nats(format!("stream {name}"), error)),
+        },
+    }
+    tracing::info!(stream = name, "making a stream");
+    jetstream.create_stream(config).await.map(drop).map_err(|error| Error::nats(format!("stream {name}"), error))
+}
+
+fn configs(prefix: &Prefix, replicas: usize) -> Vec<Config> {
+    let buckets = Bucket::ALL.map(|which| bucket(prefix, which, replicas));
+    [events(prefix, replicas), blobs(prefix, replicas)].into_iter().chain(buckets).collect()
+}
+
+/// The log: nothing is ever taken out of it.
+fn events(prefix: &Prefix, replicas: usize) -> Config {
+    Config {
+        name: prefix.event_stream(),
+        subjects: vec![prefix.event_subjects()],
+        deny_delete: true,
+        deny_purge: true,
+        ..kept(replicas)
+    }
+}
+
+fn bucket(prefix: &Prefix, bucket: Bucket, replicas: usize) -> Config {
+    Config {
+        name: prefix.bucket_stream(bucket),
+        subjects: vec![prefix.bucket_subjects(bucket)],
+        max_messages_per_subject: if bucket == Bucket::Desired { DESIRED_HISTORY } else { 1 },
+        discard: DiscardPolicy::New,
+        deny_delete: true,
+        // With roll-up allowed, a node that may write one key could erase all others.
+        allow_rollup: !bucket.written_by_nodes(),
+        ..kept(replicas)
+    }
+}
+
+fn blobs(prefix: &Prefix, replicas: usize) -> Config {
+    Config {
+        name: prefix.blob_stream(),
+        subjects: prefix.blob_subjects().into(),
+        discard: DiscardPolicy::New,
+        allow_rollup: true,
+        ..kept(replicas)
+    }
+}
+
+/// What all have in common: on disk, without limits of their own, readable without a consumer.
+fn kept(replicas: usize) -> Config {
+    Config {
+        storage: StorageType::File,
+        num_replicas: replicas,
+        max_consumers: CONSUMERS_MAX,
+        allow_direct: true,
+        ..Config::default()
+    }
+}

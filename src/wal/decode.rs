@@ -1,0 +1,253 @@
+//! Binary pgoutput as events: the table's description (`R`), then its rows (`I`).
+//!
+//! Column order is the description's, so a column added later disturbs nothing; a column that is missing is an error.
+
+use std::collections::BTreeMap;
+use std::error::Error as StdError;
+
+use postgres_protocol::types;
+use schema::digest::Digest;
+use schema::event::Event;
+use schema::id::LogId;
+use schema::instant::Instant;
+use uuid::Uuid;
+
+/// Microseconds between 1970-01-01, where we count from, and 2000-01-01, where PostgreSQL does.
+const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
+
+/// A message that does not say what pgoutput says.
+#[derive(Debug, thiserror::Error)]
+pub enum Malformed {
+    /// It ends too early.
+    #[error("a message ends too early")]
+    Short,
+    /// A name is not UTF-8.
+    #[error("a name is not UTF-8")]
+    Name,
+    /// A row came before its table was described.
+    #[error("a row came before its table was described")]
+    Undescribed,
+    /// A column that an event needs is not in the publication.
+    #[error("column {0} is not in the publication")]
+    Missing(&'static str),
+    /// A value is not in binary form.
+    #[error("column {0} is null or not binary")]
+    NotBinary(&'static str),
+    /// A value is not of the column's type.
+    #[error("column {column} can't be read: {why}")]
+    Value {
+        /// Which column.
+        column: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+    /// The publication lets something through that never happens to an append-only table.
+    #[error("a message of kind {:?} came, although events are only ever inserted", char::from(*.0))]
+    Unexpected(u8),
+}
+
+/// Reads messages, remembering how the tables were described.
+#[derive(Debug)]
+pub struct Decoder {
+    log_id: LogId,
+    relations: BTreeMap<u32, Vec<String>>,
+}
+
+impl Decoder {
+    /// A decoder of one log's stream.
+    #[must_use]
+    pub fn new(log_id: LogId) -> Self {
+        Self { log_id, relations: BTreeMap::new() }
+    }
+
+    /// Reads one message; an event if it was a row.
+    ///
+    /// # Errors
+    /// If it is malformed.
+    pub fn read(&mut self, message: &[u8]) -> Result<Option<Event>, Malformed> {
+        let mut cursor = Cursor(message);
+        match cursor.byte()? {
+            b'R' => self.describe(&mut cursor).map(|()| None),
+            b'I' => self.row(&mut cursor).map(Some),
+            // A type's description, an origin, and a logical message say nothing about events.
+            b'Y' | b'O' | b'M' => Ok(None),
+            other => Err(Malformed::Unexpected(other)),
+        }
+    }
+
+    fn describe(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
+        let relation = cursor.u32()?;
+        let (_namespace, _table) = (cursor.name()?, cursor.name()?);
+        let _replica_identity = cursor.byte()?;
+        let mut columns = Vec::new();
+        for _ in 0..cursor.u16()? {
+            let _flags = cursor.byte()?;
+            columns.push(cursor.name()?.to_owned());
+            let (_type, _modifier) = (cursor.u32()?, cursor.u32()?);
+        }
+        self.relations.insert(relation, columns);
+        Ok(())
+    }
+
+    fn row(&self, cursor: &mut Cursor<'_>) -> Result<Event, Malformed> {
+        let columns = self.relations.get(&cursor.u32()?).ok_or(Malformed::Undescribed)?;
+        let _new_tuple = cursor.byte()?;
+        let mut values = BTreeMap::new();
+        let mut names = columns.iter();
+        for _ in 0..cursor.u16()? {
+            let name = names.next().ok_or(Malformed::Undescribed)?;
+            values.insert(name.as_str(), cursor.value()?);
+        }
+        Row(values).event(self.log_id)
+    }
+}
+
+/// What a tuple holds for a column.
+enum Value<'a> {
+    Null,
+    Binary(&'a [u8]),
+    Other,
+}
+
+/// A row by its columns' names.
+struct Row<'a>(BTreeMap<&'a str, Value<'a>>);
+
+impl Row<'_> {
+    fn event(&self, log_id: LogId) -> Result<Event, Malformed> {
+        Ok(Event {
+            v: self.number("v", |bytes| types::int2_from_sql(bytes))?,
+            log_id,
+            position: self.number::<_, u64>("position", |bytes| types::int8_from_sql(bytes))?.into(),
+            event_id: self.uuid("event_id")?.into(),
+            command_id: self.uuid("command_id")?.into(),
+            ordinal: self.number("ordinal", |bytes| types::int4_from_sql(bytes))?,
+            count: self.number("count", |bytes| types::int4_from_sql(bytes))?,
+            entity: self.parsed("entity")?,
+            version: self.number::<_, u64>("version", |bytes| types::int8_from_sql(bytes))?.into(),
+            event_type: self.text("type")?.to_owned(),
+            actor: self.parsed("actor")?,
+            reason: match self.value("reason")? {
+                Value::Null => None,
+                _ => Some(self.text("reason")?.to_owned()),
+            },
+            at: self.at()?,
+            // The binary form of json is its text.
+            data: self.text("data")?.to_owned(),
+            leaf: Digest::try_from(self.binary("leaf")?).map_err(|error| value("leaf", error))?,
+        })
+    }
+
+    fn value(&self, column: &'static str) -> Result<&Value<'_>, Malformed> {
+        self.0.get(column).ok_or(Malformed::Missing(column))
+    }
+
+    fn binary(&self, column: &'static str) -> Result<&[u8], Malformed> {
+        match self.value(column)? {
+            Value::Binary(bytes) => Ok(bytes),
+            Value::Null | Value::Other => Err(Malformed::NotBinary(column)),
+        }
+    }
+
+    fn text(&self, column: &'static str) -> Result<&str, Malformed> {
+        types::text_from_sql(self.binary(column)?).map_err(|error| value(column, error))
+    }
+
+    fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(&self, column: &'static str) -> Result<T, Malformed> {
+        self.text(column)?.parse().map_err(|error| value(column, error))
+    }
+
+    fn uuid(&self, column: &'static str) -> Result<Uuid, Malformed> {
+        let bytes = types::uuid_from_sql(self.binary(column)?).map_err(|error| value(column, error))?;
+        Ok(Uuid::from_bytes(bytes))
+    }
+
+    fn number<N, T: TryFrom<N, Error: std::fmt::Display>>(
+        &self,
+        column: &'static str,
+        read: impl Fn(&[u8]) -> Result<N, Box<dyn StdError + Sync + Send>>,
+    ) -> Result<T, Malformed> {
+        let number = read(self.binary(column)?).map_err(|error| value(column, error))?;
+        T::try_from(number).map_err(|error| value(column, error))
+    }
+
+    fn at(&self) -> Result<Instant, Malformed> {
+        let micros = types::timestamp_from_sql(self.binary("at")?).map_err(|error| value("at", error))?;
+        let since_unix = micros.checked_add(POSTGRES_EPOCH_MICROS).ok_or_else(|| value("at", "infinity"))?;
+        Ok(Instant::from_unix_micros(since_unix))
+    }
+}
+
+fn value(column: &'static str, why: impl std::fmt::Display) -> Malformed {
+    Malformed::Value { column, why: why.to_string() }
+}
+
+/// The rest of a message.
+struct Cursor<'a>(&'a [u8]);
+
+impl<'a> Cursor<'a> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(Malformed::Short)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        self.take(N)?.try_into().map_err(|_| Malformed::Short)
+    }
+
+    fn byte(&mut self) -> Result<u8, Malformed> {
+        self.array().map(|[byte]| byte)
+    }
+
+    fn u16(&mut self) -> Result<u16, Malformed> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    fn u32(&mut self) -> Result<u32, Malformed> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    fn name(&mut self) -> Result<&'a str, Malformed> {
+        let end = self.0.iter().position(|byte| *byte == 0).ok_or(Malformed::Short)?;
+        let name = std::str::from_utf8(self.take(end)?).map_err(|_| Malformed::Name)?;
+        self.take(1)?;
+        Ok(name)
+    }
+
+    fn value(&mut self) -> Result<Value<'a>, Malformed> {
+        match self.byte()? {
+            b'n' => Ok(Value::Null),
+            kind @ (b'b' | b't') => {
+                let length = usize::try_from(self.u32()?).map_err(|_| Malformed::Short)?;
+                let bytes = self.take(length)?;
+                Ok(if kind == b'b' { Value::Binary(bytes) } else { Value::Other })
+            }
+            b'u' => Ok(Value::Other),
+            other => Err(Malformed::Unexpected(other)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_decoder_panic(messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..8)) {
+            let mut decoder = Decoder::new(Uuid::nil().into());
+            for message in messages {
+                let _ = decoder.read(&message);
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_before_its_description_is_refused() {
+        let mut decoder = Decoder::new(Uuid::nil().into());
+        assert!(matches!(decoder.read(b"I\0\0\0\x01N\0\0"), Err(Malformed::Undescribed)));
+        assert!(matches!(decoder.read(b"U"), Err(Malformed::Unexpected(b'U'))));
+        assert!(matches!(decoder.read(b""), Err(Malformed::Short)));
+    }
+}

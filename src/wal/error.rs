@@ -1,0 +1,52 @@
+//! Why the write-ahead log can't be followed (for now).
+
+use pgwire_replication::PgWireError;
+
+use super::tail::SILENCE_MAX;
+
+/// Why the write-ahead log can't be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address is none.
+    #[error("the replication URL is not valid: postgres://user:password@host:port/database is expected")]
+    Address(#[source] tokio_postgres::Error),
+    /// Another relay holds the slot.
+    #[error("replication slot {0} is held by another server")]
+    SlotBusy(String),
+    /// The control session failed.
+    #[error("PostgreSQL: {}", said(.0))]
+    Control(#[from] tokio_postgres::Error),
+    /// The stream failed.
+    #[error("the replication stream broke: {0}")]
+    Stream(#[from] PgWireError),
+    /// Nothing was heard for too long, although a heartbeat was written.
+    #[error("nothing came through the write-ahead log within {} s of a heartbeat", SILENCE_MAX.as_secs())]
+    Silent,
+    /// PostgreSQL did not answer in time.
+    #[error("PostgreSQL did not answer in time")]
+    Unanswered,
+    /// PostgreSQL ended the stream.
+    #[error("PostgreSQL ended the replication stream")]
+    Ended,
+    /// The stream does not say what it must.
+    #[error("the replication stream can't be understood: {0}")]
+    Decode(#[from] super::decode::Malformed),
+}
+
+fn said(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(refused) => format!("{} (SQLSTATE {})", refused.message(), refused.code().code()),
+        None => error.to_string(),
+    }
+}
+
+impl Error {
+    /// Names the slot where the stream says that it is in use: the crate has the SQLSTATE in its text only.
+    pub(crate) fn starting(error: PgWireError, slot: &str) -> Self {
+        const OBJECT_IN_USE: &str = "SQLSTATE 55006";
+        match &error {
+            PgWireError::Server(text) if text.contains(OBJECT_IN_USE) => Self::SlotBusy(slot.to_owned()),
+            _ => Self::Stream(error),
+        }
+    }
+}

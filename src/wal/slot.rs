@@ -1,0 +1,122 @@
+//! The replication slot and its publication: where following begins, and the lock that makes one relay active.
+
+use std::time::Duration;
+
+use pgwire_replication::{ReplicationClient, ReplicationConfig};
+use schema::address;
+use schema::id::LogId;
+use tokio::time::timeout;
+use tokio_postgres::config::Host;
+use tokio_postgres::{Client, Config, NoTls};
+
+use super::Error;
+use super::tail::Tail;
+
+/// How long PostgreSQL may take to answer.
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// How often acknowledgements are sent. What was acknowledged in the last interval comes again after a restart.
+const STATUS_EVERY: Duration = Duration::from_secs(1);
+/// Changes that may wait in memory between the stream and its reader.
+const BUFFER_EVENTS: usize = 8_192;
+
+/// The slot of one log's database.
+#[derive(Clone, Debug)]
+pub struct Slot {
+    config: Config,
+    name: String,
+}
+
+impl Slot {
+    /// The slot as the replication role reaches it. Without a name, the name says which database it follows.
+    ///
+    /// # Errors
+    /// If the URL is none.
+    pub fn parse(url: &str, name: Option<String>) -> Result<Self, Error> {
+        let mut config: Config = url.parse().map_err(Error::Address)?;
+        config.connect_timeout(ANSWER_WITHIN).application_name("headwater relay control");
+        let name = name.unwrap_or_else(|| address::slot(database(&config)));
+        Ok(Self { config, name })
+    }
+
+    /// The slot's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Makes the slot if it is missing, and makes it anew if PostgreSQL gave it up. Nothing is lost by either: a new
+    /// relay first reads the table up to the head, and then follows. True if it was made.
+    ///
+    /// # Errors
+    /// If PostgreSQL refuses or can't be reached.
+    pub async fn ensure(&self) -> Result<bool, Error> {
+        let control = self.control().await?;
+        let query = "SELECT coalesce(wal_status = 'lost', false) FROM pg_replication_slots WHERE slot_name = $1";
+        let lost = answered(control.query_opt(query, &[&self.name])).await?.map(|row| row.get::<_, bool>(0));
+        if lost == Some(false) {
+            return Ok(false);
+        }
+        if lost == Some(true) {
+            tracing::warn!(slot = self.name, "PostgreSQL gave the slot up; making it anew");
+            answered(control.execute("SELECT pg_drop_replication_slot($1)", &[&self.name])).await?;
+        }
+        let create = "SELECT pg_create_logical_replication_slot($1, 'pgoutput')";
+        answered(control.execute(create, &[&self.name])).await?;
+        Ok(true)
+    }
+
+    /// Takes the slot and follows from where it was acknowledged.
+    ///
+    /// # Errors
+    /// [`Error::SlotBusy`] while another relay holds it.
+    pub async fn take(&self, log_id: LogId) -> Result<Tail, Error> {
+        self.ensure().await?;
+        let control = self.control().await?;
+        let client = timeout(ANSWER_WITHIN, self.stream()).await.map_err(|_| Error::Unanswered)??;
+        Ok(Tail::new(client, control, log_id))
+    }
+
+    async fn stream(&self) -> Result<ReplicationClient, Error> {
+        let (host, port) = self.address();
+        let user = self.config.get_user().unwrap_or("postgres");
+        let password = String::from_utf8_lossy(self.config.get_password().unwrap_or_default()).into_owned();
+        let database = database(&self.config);
+        let config = ReplicationConfig::new(host, user, password, database, &self.name, address::PUBLICATION)
+            .with_port(port)
+            .with_binary(true)
+            .with_status_interval(STATUS_EVERY)
+            .with_wakeup_interval(STATUS_EVERY)
+            .with_buffer_size(BUFFER_EVENTS)
+            .with_application_name("headwater relay");
+        let mut client = ReplicationClient::connect(config).await?;
+        client.wait_started().await.map_err(|error| Error::starting(error, &self.name))?;
+        Ok(client)
+    }
+
+    /// A session beside the stream, for the slot's state and the heartbeat.
+    async fn control(&self) -> Result<Client, Error> {
+        let (client, connection) = answered(self.config.connect(NoTls)).await?;
+        // Its end shows in the next answer.
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    fn address(&self) -> (String, u16) {
+        let host = match self.config.get_hosts().first() {
+            Some(Host::Tcp(host)) => host.clone(),
+            #[cfg(unix)]
+            Some(Host::Unix(folder)) => folder.to_string_lossy().into_owned(),
+            None => "127.0.0.1".to_owned(),
+        };
+        (host, self.config.get_ports().first().copied().unwrap_or(5432))
+    }
+}
+
+fn database(config: &Config) -> &str {
+    config.get_dbname().or_else(|| config.get_user()).unwrap_or("postgres")
+}
+
+/// The answer, unless it takes too long.
+pub(crate) async fn answered<T>(answer: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Error> {
+    Ok(timeout(ANSWER_WITHIN, answer).await.map_err(|_| Error::Unanswered)??)
+}

@@ -1,0 +1,159 @@
+//! Following: whole transactions in commit order, and what may be acknowledged when.
+//!
+//! A transaction is acknowledged by whoever received it, once everything derived from it is safe. What lies between
+//! transactions is acknowledged here, and only while nothing is open and nothing is outstanding: without that PostgreSQL
+//! could neither shut down quickly nor recycle its write-ahead log on an idle log. None of it is remembered anywhere.
+
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use pgwire_replication::{Lsn, ReplicationClient, ReplicationEvent};
+use schema::address::HEARTBEAT;
+use schema::event::Event;
+use schema::id::LogId;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio_postgres::Client;
+
+use super::Error;
+use super::decode::Decoder;
+use super::slot::answered;
+
+/// How often a heartbeat is written into the write-ahead log.
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(4);
+/// How long after a heartbeat nothing at all may come through. A frozen walsender keeps its socket open, so that only
+/// this finds it out.
+pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// Events that are handed over at once at most, unless one transaction has more.
+const BATCH_EVENTS: usize = 4_096;
+
+/// A slot that is held, and the stream that it gives.
+pub struct Tail {
+    client: ReplicationClient,
+    control: Client,
+    decoder: Decoder,
+    heartbeat: Interval,
+    /// When the oldest heartbeat was written that nothing was heard since.
+    waiting: Option<Instant>,
+    /// Events of the transaction that is coming in.
+    open: Option<Vec<Event>>,
+    /// Events of whole transactions that were not handed over yet.
+    ready: Vec<Event>,
+    /// The end of the last whole transaction that came in.
+    received: Lsn,
+    /// The end of the last transaction that was acknowledged.
+    acknowledged: Lsn,
+}
+
+/// Whole transactions.
+#[derive(Debug)]
+pub struct Batch {
+    /// Their events in the order of the log.
+    pub events: Vec<Event>,
+    /// What to acknowledge once everything derived from them is safe.
+    pub receipt: Receipt,
+}
+
+/// Stands for a batch that was handed over.
+#[derive(Debug)]
+pub struct Receipt(Lsn);
+
+impl Tail {
+    pub(crate) fn new(client: ReplicationClient, control: Client, log_id: LogId) -> Self {
+        let mut heartbeat = tokio::time::interval(HEARTBEAT_EVERY);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            client,
+            control,
+            decoder: Decoder::new(log_id),
+            heartbeat,
+            waiting: None,
+            open: None,
+            ready: Vec::new(),
+            received: Lsn::default(),
+            acknowledged: Lsn::default(),
+        }
+    }
+
+    /// Waits for the next whole transaction, and takes with it those that have come in already. It may be cancelled and
+    /// called again; nothing is lost.
+    ///
+    /// # Errors
+    /// If the stream broke, fell silent or makes no sense. It is of no use then.
+    pub async fn next(&mut self) -> Result<Batch, Error> {
+        loop {
+            while self.ready.len() < BATCH_EVENTS {
+                match self.client.recv().now_or_never() {
+                    Some(heard) => self.hear(heard?)?,
+                    None => break,
+                }
+            }
+            if !self.ready.is_empty() {
+                return Ok(Batch { events: std::mem::take(&mut self.ready), receipt: Receipt(self.received) });
+            }
+            self.wait().await?;
+        }
+    }
+
+    /// Tells PostgreSQL that it may forget everything up to the end of a batch.
+    pub fn acknowledge(&mut self, receipt: Receipt) {
+        self.acknowledged = receipt.0;
+        self.client.update_applied_lsn(receipt.0);
+    }
+
+    /// Waits until something is heard, or a heartbeat is due, or the silence has lasted too long.
+    async fn wait(&mut self) -> Result<(), Error> {
+        let silent_at = self.waiting.map_or_else(|| Instant::now() + HEARTBEAT_EVERY * 2, |since| since + SILENCE_MAX);
+        tokio::select! {
+            biased;
+            heard = self.client.recv() => self.hear(heard?),
+            _ = self.heartbeat.tick() => {
+                self.waiting.get_or_insert_with(Instant::now);
+                let emit = "SELECT pg_logical_emit_message(false, $1, '')";
+                answered(self.control.execute(emit, &[&HEARTBEAT])).await.map(drop)
+            }
+            () = tokio::time::sleep_until(silent_at) => match self.waiting {
+                Some(_) => Err(Error::Silent),
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn hear(&mut self, heard: Option<ReplicationEvent>) -> Result<(), Error> {
+        self.waiting = None;
+        match heard.ok_or(Error::Ended)? {
+            ReplicationEvent::Begin { .. } => self.open = Some(Vec::new()),
+            ReplicationEvent::XLogData { data, .. } => {
+                let event = self.decoder.read(&data)?;
+                if let (Some(open), Some(event)) = (&mut self.open, event) {
+                    open.push(event);
+                }
+            }
+            ReplicationEvent::Commit { end_lsn, .. } => self.close(end_lsn),
+            ReplicationEvent::KeepAlive { wal_end, .. } => self.quiet(wal_end),
+            ReplicationEvent::Message { lsn, .. } => self.quiet(lsn),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A transaction has come in whole. One without events leaves nothing to be made safe.
+    fn close(&mut self, end: Lsn) {
+        let events = self.open.take().unwrap_or_default();
+        if events.is_empty() {
+            return self.quiet(end);
+        }
+        self.received = end;
+        self.ready.extend(events);
+    }
+
+    /// Everything before `reached` has come in; acknowledge it if all of that is safe.
+    fn quiet(&mut self, reached: Lsn) {
+        if self.is_settled() && self.open.is_none() {
+            self.client.update_applied_lsn(reached);
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.ready.is_empty() && self.received == self.acknowledged
+    }
+}
