@@ -98,7 +98,11 @@ fn one<'a>(words: &'a [&'a str]) -> (bool, &'a [&'a str]) {
             (met, [")", rest @ ..]) => (met, rest),
             (_, rest) => panic!("a parenthesis is open before {rest:?}"),
         },
-        [licence, "WITH", _, rest @ ..] | [licence, rest @ ..] => (ALLOWED.contains(licence), rest),
+        [licence, "WITH", _, rest @ ..] | [licence, rest @ ..] => {
+            // A plus is "or any later version".
+            let licence = licence.trim_end_matches('+');
+            (ALLOWED.contains(&licence), rest)
+        }
         [] => panic!("a licence is missing"),
     }
 }
