@@ -32,6 +32,12 @@ pub enum Error {
     /// A folder that must be ours is somebody else's.
     #[error("{} belongs to somebody else, or is not a folder", .0.display())]
     NotOurs(PathBuf),
+    /// A folder that its account can't enter any more.
+    #[error("{} is there already, but PostgreSQL's account may not enter it: open the folders above it, or remove it", .0.display())]
+    Shut(PathBuf),
+    /// The cluster that a folder belongs to has been removed.
+    #[error("{} is gone, where the data of this folder lived: remove the folder to start anew", .0.display())]
+    Gone(PathBuf),
     /// Another process holds the folder.
     #[error("another `headwater dev` is running on {}", .0.display())]
     Locked(PathBuf),
@@ -101,6 +107,8 @@ impl Error {
             Self::NoRandomness => "no_randomness",
             Self::NoPort(_) => "no_port",
             Self::NotOurs(_) => "not_ours",
+            Self::Shut(_) => "shut",
+            Self::Gone(_) => "gone",
             Self::Locked(_) => "locked",
             Self::File { .. } => "file",
             Self::Start { .. } => "start",

@@ -9,12 +9,15 @@
 //! - [`supervise`]: one that is started again when it dies
 //! - [`identity`]: which process a number meant, and clearing what a killed parent left
 //! - [`postgres`] and [`nats`]: the two servers, and [`running`], one of them at work
+//! - [`folder`]: the folder that they live in
 //! - [`account`], [`lock`], [`port`], [`private`]: what they stand on
 
 pub mod account;
 pub mod child;
 mod error;
 pub mod find;
+pub mod folder;
+mod home;
 pub mod identity;
 pub mod lock;
 pub mod nats;

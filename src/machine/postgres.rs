@@ -11,7 +11,6 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use tokio_postgres::NoTls;
 
 use super::account::Account;
@@ -19,7 +18,7 @@ use super::child::{Ask, Spec};
 use super::find::{self, PostgresPrograms};
 use super::identity::Identity;
 use super::running::{Running, Server};
-use super::{Error, port, private};
+use super::{Error, home, port, private};
 
 /// The role that owns the cluster.
 const SUPERUSER: &str = "postgres";
@@ -29,8 +28,6 @@ const SHARED: &str = include_str!("../../docker/postgres/headwater.conf");
 const GRACE: Duration = Duration::from_secs(30);
 /// How long one attempt to connect may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
-/// Where a cluster lives whose account can't enter the folder it was meant for. Unlike /tmp it lasts over a boot.
-const ELSEWHERE: &str = "/var/tmp";
 
 /// What a cluster is made of.
 #[derive(Clone, Debug)]
@@ -76,7 +73,7 @@ impl Cluster {
     /// Puts the files in place: new ones the first time, the settings each time.
     pub async fn make(options: &Options) -> Result<Self, Error> {
         let account = Account::for_postgres()?;
-        let home = make_home(&options.home, account)?;
+        let home = home::make(&options.home, account)?;
         let password = own_secret(&home.join("superuser.password"), account)?;
         let maker = Maker {
             options,
@@ -253,26 +250,6 @@ impl Maker<'_> {
     }
 }
 
-/// Makes the folder, in the place asked for if the account may enter it there.
-fn make_home(wanted: &Path, account: Option<Account>) -> Result<PathBuf, Error> {
-    let above = wanted.parent().unwrap_or(Path::new("/"));
-    let home = match account {
-        Some(account) if !account.can_enter(above) => elsewhere(wanted),
-        _ => wanted.to_path_buf(),
-    };
-    private::folder(&home, account.map(|account| account.uid))?;
-    if let Some(account) = account {
-        account.own(&home)?;
-    }
-    Ok(home)
-}
-
-/// The place for what should live at `wanted` and can't: always the same one for the same place.
-fn elsewhere(wanted: &Path) -> PathBuf {
-    let name = hex::encode(&Sha256::digest(wanted.as_os_str().as_encoded_bytes())[..8]);
-    Path::new(ELSEWHERE).join(format!("headwater-{name}"))
-}
-
 fn own_secret(path: &Path, account: Option<Account>) -> Result<String, Error> {
     let secret = private::secret(path, private::password)?;
     if let Some(account) = account {
@@ -300,17 +277,4 @@ fn take_over_lock_file(data: &Path, programs: &PostgresPrograms) -> Result<(), E
     }
     let ours = format!("{}\n{rest}", std::process::id());
     fs::write(&path, ours).map_err(|error| Error::file("write", &path, error))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_other_place_is_the_same_for_the_same_folder_and_differs_for_another() {
-        let of = |path: &str| elsewhere(Path::new(path));
-        assert_eq!(of("/root/a/postgres"), of("/root/a/postgres"));
-        assert_ne!(of("/root/a/postgres"), of("/root/b/postgres"));
-        assert!(of("/root/a/postgres").starts_with("/var/tmp"));
-    }
 }
