@@ -1,3 +1,4 @@
 //! Headwater.
 
+pub mod dev;
 pub mod machine;

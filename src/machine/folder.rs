@@ -80,6 +80,11 @@ impl Folder {
         private::secret(&self.secret_file(name), make)
     }
 
+    /// A secret, if it is there.
+    pub fn kept_secret(&self, name: &str) -> Result<Option<String>, Error> {
+        private::kept_secret(&self.secret_file(name))
+    }
+
     /// The ports of last time. What can't be read is no port: others do as well.
     pub fn ports(&self) -> Ports {
         let text = fs::read(self.path.join("ports.json")).unwrap_or_default();

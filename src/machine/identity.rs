@@ -5,7 +5,6 @@
 //! A child's identity is kept in a file, so that the next start clears what a killed parent left behind.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -98,7 +97,7 @@ pub fn record(run: &Path, child: &Child) -> Result<(), Error> {
 
 /// Forgets a child that has ended.
 pub fn forget(run: &Path, name: &str) -> Result<(), Error> {
-    remove(&file(run, name))
+    private::remove(&file(run, name))
 }
 
 /// Ends what a killed parent left behind of its own, and forgets it. Blocks for as long as that takes.
@@ -110,7 +109,7 @@ pub fn clear(run: &Path) -> Result<(), Error> {
         if let Ok(left) = serde_json::from_slice::<Left>(&left) {
             end(&left);
         }
-        remove(&path)?;
+        private::remove(&path)?;
     }
     Ok(())
 }
@@ -155,15 +154,6 @@ fn hold(left: &Left) -> Option<OwnedFd> {
 
 fn file(run: &Path, name: &str) -> PathBuf {
     run.join(format!("{name}.pid"))
-}
-
-fn remove(path: &Path) -> Result<(), Error> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(Error::file("remove", path, error))
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -60,16 +60,33 @@ pub fn write_with_mode(path: &Path, content: &[u8], mode: u32) -> Result<(), Err
     written.map_err(|error| Error::file("write", path, error))
 }
 
+/// Removes the file, if it is there.
+pub fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(Error::file("remove", path, error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The secret kept at `path`; one is made the first time.
 pub fn secret(path: &Path, make: impl FnOnce() -> Result<String, Error>) -> Result<String, Error> {
+    if let Some(secret) = kept_secret(path)? {
+        return Ok(secret);
+    }
+    let secret = make()?;
+    write(path, format!("{secret}\n").as_bytes())?;
+    Ok(secret)
+}
+
+/// The secret kept at `path`, if there is one.
+pub fn kept_secret(path: &Path) -> Result<Option<String>, Error> {
     match fs::read_to_string(path) {
-        Ok(text) if !text.trim().is_empty() => Ok(text.trim().to_owned()),
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::file("read", path, error)),
-        _ => {
-            let secret = make()?;
-            write(path, format!("{secret}\n").as_bytes())?;
-            Ok(secret)
-        }
+        Ok(text) if text.trim().is_empty() => Ok(None),
+        Ok(text) => Ok(Some(text.trim().to_owned())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::file("read", path, error)),
     }
 }
 
