@@ -151,8 +151,9 @@ fn version_of(program: &Path, prefix: &str, least: Version) -> Result<Version, U
         .output()
         .map_err(|error| Unfit::Mute(error.to_string()))?;
     let said = String::from_utf8_lossy(&said.stdout).into_owned();
-    let found = Version::after(prefix, said.lines().next().unwrap_or_default())
-        .ok_or_else(|| Unfit::Mute(format!("it printed {:?}", said.trim())))?;
+    let line = said.lines().next().unwrap_or_default();
+    let found =
+        Version::after(prefix, line).ok_or_else(|| Unfit::Mute(format!("it printed {line:?}")))?;
     if found < least {
         return Err(Unfit::Old { found, least });
     }
