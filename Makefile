@@ -1,0 +1,21 @@
+# `make demo` shows Headwater at work, `make test` proves it. Both install what is missing first.
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test
+
+# Where cargo puts what it builds; cargo reads the same variable.
+target_dir := $(or $(CARGO_TARGET_DIR),target)
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+
+setup: ## install what is missing: a C linker, PostgreSQL, nats-server
+	@scripts/setup.sh
+
+build: ## build the programs
+	cargo build --locked
+
+demo: setup build ## a fleet of three nodes, from a command to a verified file on each
+	@"$(target_dir)/debug/headwater" demo
+
+test: setup ## format, lints, docs and the whole suite on real PostgreSQL and NATS
+	@scripts/test.sh

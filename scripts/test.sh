@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Everything that has to hold before a change is taken: format, lints, docs, advisories and the whole suite.
+#
+# Always: every step that can run here does, also after one failed; the end names what failed and what did not
+# run, and why. Licences are checked by the suite itself (src/tests/dependencies.rs), so they always are.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+failed=()
+skipped=()
+
+# step NAME COMMAND…
+step() {
+    local name=$1
+    shift
+    printf '\n== %s\n' "$name"
+    "$@" || failed+=("$name")
+}
+
+skip() {
+    printf '\n== %s: did not run: %s\n' "$1" "$2"
+    skipped+=("$1: $2")
+}
+
+# has SUBCOMMAND — whether cargo knows it.
+has() { cargo "$1" --version >/dev/null 2>&1; }
+
+format() {
+    if has fmt; then step format cargo fmt --all --check; else
+        skip format "rustfmt is not installed (rustup component add rustfmt)"
+    fi
+}
+
+lints() {
+    if has clippy; then step lints cargo clippy --locked --workspace --all-targets -- -D warnings; else
+        skip lints "clippy is not installed (rustup component add clippy)"
+    fi
+}
+
+docs() {
+    RUSTDOCFLAGS="-D warnings" step docs cargo doc --locked --workspace --no-deps --quiet
+}
+
+# The database of advisories is never fetched here, so that the same checkout always answers the same.
+advisories() {
+    local home=${CARGO_HOME:-$HOME/.cargo}
+    if has audit && [ -d "$home/advisory-db" ]; then
+        step advisories cargo audit --no-fetch --stale
+    elif has deny && [ -n "$(ls -A "$home/advisory-dbs" 2>/dev/null)" ]; then
+        step advisories cargo deny --offline check advisories
+    else
+        skip advisories "neither cargo-audit nor cargo-deny is here with a database of its own (the suite checks the few it knows by name)"
+    fi
+}
+
+suite() {
+    if [ -n "${HEADWATER_TEST_DATA:-}" ]; then
+        printf '\nThe tests of real input read %s.\n' "$HEADWATER_TEST_DATA"
+    else
+        printf '\nHEADWATER_TEST_DATA is not set: the tests of real input run without real input.\n'
+        skipped+=("real input: HEADWATER_TEST_DATA is not set")
+    fi
+    if has nextest; then
+        step suite cargo nextest run --locked --workspace --no-fail-fast
+        step doctests cargo test --locked --workspace --doc --quiet
+    else
+        step suite cargo test --locked --workspace --no-fail-fast
+    fi
+}
+
+format
+lints
+docs
+advisories
+suite
+
+printf '\n'
+for each in ${skipped[@]+"${skipped[@]}"}; do printf 'did not run  %s\n' "$each"; done
+for each in ${failed[@]+"${failed[@]}"}; do printf 'FAILED       %s\n' "$each"; done
+if [ ${#failed[@]} -gt 0 ]; then exit 1; fi
+printf 'all that ran passed\n'

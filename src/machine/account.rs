@@ -1,0 +1,92 @@
+//! The account that PostgreSQL runs as.
+//!
+//! PostgreSQL refuses to run as root. When root starts us, it runs as `postgres` where the machine has that
+//! account and as `nobody` otherwise; everybody else runs it as themselves, and there is no account to name.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::fs::{Gid, Uid};
+
+use super::Error;
+
+/// The accounts to try, best first.
+const NAMES: [&str; 2] = ["postgres", "nobody"];
+
+/// Another account of this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its user id.
+    pub uid: u32,
+    /// Its first group.
+    pub gid: u32,
+}
+
+impl Account {
+    /// The account to drop to, or none if we are not root and need not.
+    pub fn for_postgres() -> Result<Option<Self>, Error> {
+        if !rustix::process::geteuid().is_root() {
+            return Ok(None);
+        }
+        let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let found = NAMES.iter().find_map(|name| named(name, &passwd));
+        found.map(Some).ok_or(Error::NoAccount)
+    }
+
+    /// Whether this account may enter `dir`. The account itself is asked, since modes are not all there is to it
+    /// (access lists, mounts).
+    pub fn can_enter(self, dir: &Path) -> bool {
+        Command::new("setpriv")
+            .args(self.setpriv_args())
+            .args(["--", "sh", "-c", r#"cd -- "$0""#])
+            .arg(dir)
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    }
+
+    /// Gives `path` to this account.
+    pub fn own(self, path: &Path) -> Result<(), Error> {
+        let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
+        rustix::fs::chown(path, Some(uid), Some(gid))
+            .map_err(|error| Error::file("give away", path, error.into()))
+    }
+
+    /// What tells `setpriv` to become this account.
+    pub(super) fn setpriv_args(self) -> [String; 3] {
+        [
+            format!("--reuid={}", self.uid),
+            format!("--regid={}", self.gid),
+            "--clear-groups".to_owned(),
+        ]
+    }
+}
+
+/// The account `name` in the text of a passwd file.
+fn named(name: &str, passwd: &str) -> Option<Account> {
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let is_it = fields.next() == Some(name);
+        let uid = fields.nth(1)?.parse().ok()?;
+        let gid = fields.next()?.parse().ok()?;
+        (is_it && uid != 0).then_some(Account { uid, gid })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Account, named};
+
+    #[test]
+    fn an_account_is_read_from_its_own_line_and_is_never_root() {
+        let passwd = "root:x:0:0:root:/root:/bin/bash\nodd\nnobody:x:65534:65533::/:/bin/false\n";
+        let (uid, gid) = (65534, 65533);
+        assert_eq!(named("nobody", passwd), Some(Account { uid, gid }));
+        assert_eq!(named("nobod", passwd), None);
+        assert_eq!(named("root", passwd), None);
+    }
+}

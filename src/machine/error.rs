@@ -1,0 +1,121 @@
+//! What can go wrong with this machine.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use super::find::NotFound;
+
+/// What can go wrong with this machine.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A server program is missing.
+    #[error(transparent)]
+    NotFound(#[from] NotFound),
+    /// `setpriv` is missing, and we are root.
+    #[error(
+        "PostgreSQL does not run as root, and `setpriv` (util-linux) is not here to drop to another account"
+    )]
+    NoSetpriv,
+    /// There is no account to drop to.
+    #[error(
+        "PostgreSQL does not run as root, and this machine has neither an account `postgres` nor `nobody`"
+    )]
+    NoAccount,
+    /// The machine gives no random bytes.
+    #[error("the machine gives no random bytes")]
+    NoRandomness,
+    /// No port could be bound.
+    #[error("no port of 127.0.0.1 could be bound")]
+    NoPort(#[source] io::Error),
+    /// A folder that must be ours is somebody else's.
+    #[error("{} belongs to somebody else, or is not a folder", .0.display())]
+    NotOurs(PathBuf),
+    /// A folder that its account can't enter any more.
+    #[error("{} is there already, but PostgreSQL's account may not enter it: open the folders above it, or remove it", .0.display())]
+    Shut(PathBuf),
+    /// The cluster that a folder belongs to has been removed.
+    #[error("{} is gone, where the data of this folder lived: remove the folder to start anew", .0.display())]
+    Gone(PathBuf),
+    /// Another process holds the folder.
+    #[error("another `headwater dev` is running on {}", .0.display())]
+    Locked(PathBuf),
+    /// A file could not be read, written or made.
+    #[error("could not {verb} {}", .path.display())]
+    File {
+        /// What was to be done with it.
+        verb: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A process could not be started.
+    #[error("could not start {name}")]
+    Start {
+        /// Which.
+        name: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A process could not be waited for.
+    #[error("could not wait for {name}")]
+    Wait {
+        /// Which.
+        name: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A process ended before it had done its part.
+    #[error("{name} ended ({status}); its log says:\n{log}")]
+    Ended {
+        /// Which.
+        name: String,
+        /// How.
+        status: ExitStatus,
+        /// The end of its log.
+        log: String,
+    },
+    /// A server did not answer in time.
+    #[error("{name} did not answer within {} s; its log says:\n{log}", .within.as_secs())]
+    NotReady {
+        /// Which.
+        name: String,
+        /// How long it was given.
+        within: Duration,
+        /// The end of its log.
+        log: String,
+    },
+    /// PostgreSQL refused a statement.
+    #[error("PostgreSQL refused")]
+    Postgres(#[from] tokio_postgres::Error),
+}
+
+impl Error {
+    pub(crate) fn file(verb: &'static str, path: &Path, source: io::Error) -> Self {
+        let path = path.to_path_buf();
+        Self::File { verb, path, source }
+    }
+
+    /// The stable name of this error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "program_not_found",
+            Self::NoSetpriv => "no_setpriv",
+            Self::NoAccount => "no_account",
+            Self::NoRandomness => "no_randomness",
+            Self::NoPort(_) => "no_port",
+            Self::NotOurs(_) => "not_ours",
+            Self::Shut(_) => "shut",
+            Self::Gone(_) => "gone",
+            Self::Locked(_) => "locked",
+            Self::File { .. } => "file",
+            Self::Start { .. } => "start",
+            Self::Wait { .. } => "wait",
+            Self::Ended { .. } => "ended",
+            Self::NotReady { .. } => "not_ready",
+            Self::Postgres(_) => "postgres",
+        }
+    }
+}

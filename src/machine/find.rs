@@ -1,0 +1,297 @@
+//! Where the server programs are.
+//!
+//! Looked for in this order: what the caller names, the variable, PATH, the distribution's folders, then the
+//! `.tools` of the checkout. A candidate counts only once it has run and said a version that is new enough; one
+//! that has not is passed over with its reason kept, so that an empty search says what was looked at. A path
+//! that somebody named (a flag, a variable) is never passed over: it is used or it is the error.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::version::Version;
+
+/// The least PostgreSQL that Headwater runs on.
+pub const POSTGRES_MIN: Version = Version::new(15, 0);
+/// The least nats-server: atomic batches, `first_seq` and a TTL on each message came with it.
+pub const NATS_MIN: Version = Version::new(2, 12);
+
+/// Names the folder with `postgres` and `initdb`.
+pub const POSTGRES_VARIABLE: &str = "HEADWATER_POSTGRES_BIN";
+/// Names the `nats-server` program.
+pub const NATS_VARIABLE: &str = "HEADWATER_NATS_SERVER";
+
+/// Where Debian and Ubuntu keep one folder for each major version.
+const DISTRIBUTION: &str = "/usr/lib/postgresql";
+
+/// A PostgreSQL that runs here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PostgresPrograms {
+    /// The folder that holds `postgres` and `initdb`.
+    pub bin: PathBuf,
+    /// What `postgres --version` said.
+    pub version: Version,
+}
+
+/// A nats-server that runs here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NatsProgram {
+    /// The program.
+    pub path: PathBuf,
+    /// What `nats-server --version` said.
+    pub version: Version,
+}
+
+/// Nothing usable was found.
+#[derive(Debug, thiserror::Error)]
+pub struct NotFound {
+    /// What was looked for.
+    pub wanted: String,
+    /// Each place looked at, with why it would not do.
+    pub looked_at: Vec<(PathBuf, Unfit)>,
+}
+
+impl fmt::Display for NotFound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "found no {}; `make setup` installs it", self.wanted)?;
+        for (path, why) in &self.looked_at {
+            write!(f, "\n  {}: {why}", path.display())?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a candidate will not do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// There is no such file.
+    #[error("not there")]
+    Absent,
+    /// The program that has to lie beside it does not.
+    #[error("no {0} beside it")]
+    Alone(&'static str),
+    /// It could not be run, or said something else than its version.
+    #[error("does not say its version: {0}")]
+    Mute(String),
+    /// It is too old.
+    #[error("is version {found}, and {least} is the least")]
+    Old {
+        /// What it is.
+        found: Version,
+        /// What is needed.
+        least: Version,
+    },
+}
+
+/// Finds PostgreSQL; `named` is a folder that the caller insists on.
+pub fn postgres(named: Option<&Path>) -> Result<PostgresPrograms, NotFound> {
+    let named = named
+        .map(Path::to_path_buf)
+        .or_else(|| variable(POSTGRES_VARIABLE));
+    let places = named.map_or_else(postgres_places, |bin| vec![bin]);
+    first(
+        format!("PostgreSQL {} or newer", POSTGRES_MIN.major),
+        places,
+        postgres_in,
+    )
+}
+
+/// Finds nats-server; `named` is a program that the caller insists on.
+pub fn nats_server(named: Option<&Path>) -> Result<NatsProgram, NotFound> {
+    let named = named
+        .map(Path::to_path_buf)
+        .or_else(|| variable(NATS_VARIABLE));
+    let places = named.map_or_else(nats_places, |path| vec![path]);
+    first(
+        format!("nats-server {NATS_MIN} or newer"),
+        places,
+        nats_server_at,
+    )
+}
+
+/// The first place that holds what is wanted.
+fn first<T>(
+    wanted: String,
+    places: Vec<PathBuf>,
+    look: impl Fn(&Path) -> Result<T, Unfit>,
+) -> Result<T, NotFound> {
+    let mut looked_at = Vec::new();
+    for place in places {
+        match look(&place) {
+            Ok(found) => return Ok(found),
+            Err(unfit) => looked_at.push((place, unfit)),
+        }
+    }
+    Err(NotFound { wanted, looked_at })
+}
+
+fn postgres_in(bin: &Path) -> Result<PostgresPrograms, Unfit> {
+    // A link on PATH points into the folder that has the rest.
+    let program = bin.join("postgres");
+    let program = program.canonicalize().map_err(|_| Unfit::Absent)?;
+    let bin = program.parent().unwrap_or(bin).to_path_buf();
+    if !bin.join("initdb").is_file() {
+        return Err(Unfit::Alone("initdb"));
+    }
+    let version = version_of(&program, "postgres (PostgreSQL) ", POSTGRES_MIN)?;
+    Ok(PostgresPrograms { bin, version })
+}
+
+fn nats_server_at(path: &Path) -> Result<NatsProgram, Unfit> {
+    let path = path.canonicalize().map_err(|_| Unfit::Absent)?;
+    let version = version_of(&path, "nats-server: v", NATS_MIN)?;
+    Ok(NatsProgram { path, version })
+}
+
+fn version_of(program: &Path, prefix: &str, least: Version) -> Result<Version, Unfit> {
+    let said = Command::new(program)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| Unfit::Mute(error.to_string()))?;
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let line = said.lines().next().unwrap_or_default();
+    let found =
+        Version::after(prefix, line).ok_or_else(|| Unfit::Mute(format!("it printed {line:?}")))?;
+    if found < least {
+        return Err(Unfit::Old { found, least });
+    }
+    Ok(found)
+}
+
+fn postgres_places() -> Vec<PathBuf> {
+    let mut places: Vec<PathBuf> = on_path()
+        .filter(|dir| dir.join("postgres").exists())
+        .collect();
+    places.extend(newest_first(Path::new(DISTRIBUTION)));
+    places.extend(tools().map(|tools| tools.join("postgresql/bin")));
+    places
+}
+
+fn nats_places() -> Vec<PathBuf> {
+    on_path()
+        .map(|dir| dir.join("nats-server"))
+        .filter(|program| program.exists())
+        .chain(tools().map(|tools| tools.join("nats-server")))
+        .collect()
+}
+
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+}
+
+fn on_path() -> impl Iterator<Item = PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .filter(|dir| dir.is_absolute())
+        .collect::<Vec<_>>()
+        .into_iter()
+}
+
+/// The `bin` folders below `root/<major version>`, newest first.
+fn newest_first(root: &Path) -> Vec<PathBuf> {
+    let mut majors: Vec<u32> = std::fs::read_dir(root)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    majors.sort_unstable_by(|a, b| b.cmp(a));
+    majors
+        .into_iter()
+        .map(|major| root.join(major.to_string()).join("bin"))
+        .collect()
+}
+
+/// The `.tools` folders of the checkouts that the current folder, this program and its build belong to.
+fn tools() -> impl Iterator<Item = PathBuf> {
+    let here = std::env::current_dir().ok();
+    let program = std::env::current_exe().ok();
+    let built = Some(PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+    let mut found: Vec<PathBuf> = Vec::new();
+    for start in [here, program, built].into_iter().flatten() {
+        let above = start
+            .ancestors()
+            .map(|dir| dir.join(OsStr::new(".tools")))
+            .find(|tools| tools.is_dir());
+        if let Some(tools) = above.filter(|tools| !found.contains(tools)) {
+            found.push(tools);
+        }
+    }
+    found.into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+    use std::fs;
+
+    use super::*;
+
+    /// Makes a program that prints `says` whatever it is asked. Another process writes it: a file that this
+    /// one had open for writing, in any thread that is just forking, can't be run.
+    fn program(path: &Path, says: &str) {
+        let script = r##"printf '#!/bin/sh\necho "%s"\n' "$1" > "$0" && chmod 755 "$0""##;
+        let made = Command::new("sh")
+            .args(["-c", script])
+            .args([path.as_os_str(), OsStr::new(says)])
+            .status();
+        assert!(made.unwrap().success());
+    }
+
+    #[test]
+    fn the_first_fit_candidate_is_taken_and_the_unfit_before_it_are_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().canonicalize().unwrap().join(name);
+        program(&path("old"), "nats-server: v2.9.10");
+        program(&path("odd"), "I am a teapot");
+        program(&path("good"), "nats-server: v2.12.0");
+        program(&path("later"), "nats-server: v2.15.1");
+        let places = ["none", "old", "odd", "good", "later"].map(path).to_vec();
+        let found = first("it".into(), places, nats_server_at).unwrap();
+        assert_eq!(found.path, path("good"));
+        assert_eq!(found.version, Version::new(2, 12));
+    }
+
+    #[test]
+    fn an_empty_search_says_what_was_looked_at_and_why_it_would_not_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = dir.path().join("old");
+        program(&old, "nats-server: v2.9.10");
+        let error = nats_server(Some(&old)).unwrap_err();
+        let least = NATS_MIN;
+        let found = Version::new(2, 9);
+        assert_eq!(
+            error.looked_at,
+            [(old.clone(), Unfit::Old { found, least })]
+        );
+        let text = error.to_string();
+        assert!(text.contains("make setup") && text.contains(old.to_str().unwrap()));
+    }
+
+    #[test]
+    fn a_postgres_without_initdb_beside_it_is_unfit() {
+        let dir = tempfile::tempdir().unwrap();
+        program(&dir.path().join("postgres"), "postgres (PostgreSQL) 17.2");
+        assert_eq!(postgres_in(dir.path()), Err(Unfit::Alone("initdb")));
+        program(&dir.path().join("initdb"), "");
+        assert_eq!(
+            postgres_in(dir.path()).unwrap().version,
+            Version::new(17, 2)
+        );
+    }
+
+    #[test]
+    fn the_distributions_folders_are_tried_newest_first_by_number() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["9", "15", "100", "common"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        let bins = ["100/bin", "15/bin", "9/bin"].map(|bin| dir.path().join(bin));
+        assert_eq!(newest_first(dir.path()), bins);
+    }
+}

@@ -1,0 +1,129 @@
+//! The folder that a PostgreSQL cluster lives in.
+//!
+//! It lives where it was asked to, unless it has to run as an account that can't get there (we are root, and a folder
+//! above has mode 0700): then it lives in /var/tmp, and a symlink stands in the place asked for. Whoever removes
+//! the symlink's folder means the cluster too, so one in /var/tmp that no symlink leads to is cleared away.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::account::Account;
+use super::{Error, private};
+
+/// Where such a cluster lives. Unlike /tmp it lasts over a boot.
+const ELSEWHERE: &str = "/var/tmp";
+/// Its name begins with this.
+const PREFIX: &str = "headwater-";
+
+/// Makes the home that was asked for at `wanted`, or finds it again; its own account has it alone.
+pub(super) fn make(wanted: &Path, account: Option<Account>) -> Result<PathBuf, Error> {
+    let Some(account) = account else {
+        private::folder(wanted, None)?;
+        return Ok(wanted.to_path_buf());
+    };
+    let can_enter = account.can_enter(wanted.parent().unwrap_or(Path::new("/")));
+    match fs::symlink_metadata(wanted) {
+        Ok(there) if there.is_symlink() => found_elsewhere(wanted, account),
+        Ok(_) if !can_enter => Err(Error::Shut(wanted.to_path_buf())),
+        Err(error) if error.kind() == ErrorKind::NotFound && !can_enter => {
+            let home = elsewhere(wanted);
+            if home.exists() {
+                own(&home, account)?; // or it is not ours to clear
+                tracing::warn!(home = %home.display(), "clearing a cluster whose folder has been removed");
+                fs::remove_dir_all(&home).map_err(|error| Error::file("clear", &home, error))?;
+            }
+            own(&home, account)?;
+            symlink(&home, wanted).map_err(|error| Error::file("link", wanted, error))?;
+            Ok(home)
+        }
+        _ => {
+            own(wanted, account)?;
+            Ok(wanted.to_path_buf())
+        }
+    }
+}
+
+/// The home that the symlink at `wanted` leads to.
+fn found_elsewhere(wanted: &Path, account: Account) -> Result<PathBuf, Error> {
+    let home = fs::read_link(wanted).map_err(|error| Error::file("read", wanted, error))?;
+    if !home.is_dir() {
+        return Err(Error::Gone(home));
+    }
+    own(&home, account)?;
+    Ok(home)
+}
+
+/// Makes the folder unless it is there, and gives it to the account, unless a stranger has it.
+fn own(home: &Path, account: Account) -> Result<(), Error> {
+    private::folder(home, Some(account.uid))?;
+    account.own(home)
+}
+
+/// The place for what should live at `wanted` and can't: always the same one for the same place.
+fn elsewhere(wanted: &Path) -> PathBuf {
+    let name = hex::encode(&Sha256::digest(wanted.as_os_str().as_encoded_bytes())[..8]);
+    Path::new(ELSEWHERE).join(format!("{PREFIX}{name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn set_mode(dir: &Path, mode: u32) {
+        fs::set_permissions(dir, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn the_other_place_is_the_same_for_the_same_folder_and_differs_for_another() {
+        let of = |path: &str| elsewhere(Path::new(path));
+        assert_eq!(of("/root/a/postgres"), of("/root/a/postgres"));
+        assert_ne!(of("/root/a/postgres"), of("/root/b/postgres"));
+        assert!(of("/root/a/postgres").starts_with(ELSEWHERE));
+    }
+
+    #[test]
+    fn a_home_that_its_account_cannot_reach_is_elsewhere_and_belongs_to_the_folder() {
+        // Only root has another account to drop to.
+        let Some(account) = Account::for_postgres().unwrap() else {
+            return;
+        };
+        let dir = tempfile::tempdir().unwrap();
+        set_mode(dir.path(), 0o700);
+        let wanted = dir.path().join("postgres");
+        let home = make(&wanted, Some(account)).unwrap();
+        assert!(home.starts_with(ELSEWHERE) && account.can_enter(&home));
+        fs::write(home.join("mark"), "").unwrap();
+
+        assert_eq!(make(&wanted, Some(account)).unwrap(), home);
+        assert!(home.join("mark").exists(), "found again");
+        fs::remove_file(&wanted).unwrap();
+        assert_eq!(make(&wanted, Some(account)).unwrap(), home);
+        assert!(!home.join("mark").exists(), "cleared with its folder");
+        fs::remove_dir_all(&home).unwrap();
+        assert!(matches!(make(&wanted, Some(account)), Err(Error::Gone(_))));
+    }
+
+    #[test]
+    fn a_home_that_its_account_can_reach_is_where_it_was_asked_for() {
+        let Some(account) = Account::for_postgres().unwrap() else {
+            return;
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let open =
+            |mode| fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+        open(0o711);
+        let wanted = dir.path().join("postgres");
+        assert_eq!(make(&wanted, Some(account)).unwrap(), wanted);
+        assert!(account.can_enter(&wanted));
+        set_mode(dir.path(), 0o700);
+        assert!(matches!(make(&wanted, Some(account)), Err(Error::Shut(_))));
+    }
+}

@@ -1,0 +1,231 @@
+//! Which process a number meant.
+//!
+//! A process id alone means nothing once its process has gone: the system gives it to somebody else. With the
+//! boot and the tick at which it started it means one process for ever, and only such a one is ever signalled.
+//! A child's identity is kept in a file, so that the next start clears what a killed parent left behind.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fd::OwnedFd;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
+
+use super::child::{Ask, Child};
+use super::{Error, private};
+
+/// How often a process that was asked to end is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// How long a process that was killed may take to be gone; only a stuck kernel takes longer.
+const KILLED_WITHIN: Duration = Duration::from_secs(10);
+
+/// One process, for ever.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Its number.
+    pub pid: u32,
+    /// When it started, in the kernel's ticks since boot.
+    pub started: u64,
+    /// The boot that those ticks count from.
+    pub boot: String,
+}
+
+/// What a child's file holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Left {
+    #[serde(flatten)]
+    identity: Identity,
+    program: PathBuf,
+    ask: String,
+    grace_ms: u64,
+}
+
+impl Identity {
+    /// The identity of the process that has this number now, if one is alive.
+    pub fn of(pid: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let started = started_unless_dead(&stat)?;
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let boot = boot.trim().to_owned();
+        Some(Self { pid, started, boot })
+    }
+
+    /// Whether that very process is alive.
+    pub fn is_alive(&self) -> bool {
+        Self::of(self.pid).as_ref() == Some(self)
+    }
+
+    /// Whether its command line names `program`. In another container the same number is another process.
+    pub fn runs(&self, program: &Path) -> bool {
+        let line = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
+        let program = program.as_os_str().as_encoded_bytes();
+        line.split(|byte| *byte == 0)
+            .any(|argument| argument == program)
+    }
+}
+
+/// The start time (field 22) in the text of a process's `stat`, or none if it is a zombie or dead: such a one runs
+/// no code, and how soon it is reaped is up to whoever inherited it.
+fn started_unless_dead(stat: &str) -> Option<u64> {
+    // The name, in parentheses, may hold spaces and parentheses of its own.
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let mut fields = after_name.split_ascii_whitespace();
+    let state = fields.next()?;
+    if matches!(state, "Z" | "X" | "x") {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+/// Writes down a child that was just started.
+pub fn record(run: &Path, child: &Child) -> Result<(), Error> {
+    let Some(identity) = Identity::of(child.pid()) else {
+        return Ok(()); // it has ended, and left nothing to clear
+    };
+    let spec = child.spec();
+    let left = Left {
+        identity,
+        program: spec.program.clone(),
+        ask: spec.ask.name().to_owned(),
+        grace_ms: u64::try_from(spec.grace.as_millis()).unwrap_or(u64::MAX),
+    };
+    let text = serde_json::to_vec(&left).expect("BUG: names and numbers can be written as JSON");
+    private::write(&file(run, &spec.name), &text)
+}
+
+/// Forgets a child that has ended.
+pub fn forget(run: &Path, name: &str) -> Result<(), Error> {
+    private::remove(&file(run, name))
+}
+
+/// Ends what a killed parent left behind of its own, and forgets it. Blocks for as long as that takes.
+pub fn clear(run: &Path) -> Result<(), Error> {
+    let entries = fs::read_dir(run).map_err(|error| Error::file("read", run, error))?;
+    let files = entries.flatten().map(|entry| entry.path());
+    for path in files.filter(|path| path.extension().is_some_and(|is| is == "pid")) {
+        let left = fs::read(&path).map_err(|error| Error::file("read", &path, error))?;
+        if let Ok(left) = serde_json::from_slice::<Left>(&left) {
+            end(&left);
+        }
+        private::remove(&path)?;
+    }
+    Ok(())
+}
+
+/// Asks it to end, and kills it if it does not.
+fn end(left: &Left) {
+    let Some(pidfd) = hold(left) else { return };
+    let pid = left.identity.pid;
+    tracing::info!(pid, program = %left.program.display(), "ending what a killed parent left running");
+    let ask = if left.ask == Ask::Interrupt.name() {
+        Signal::INT
+    } else {
+        Signal::TERM
+    };
+    let _ended_meanwhile = pidfd_send_signal(&pidfd, ask);
+    if !ends_within(Duration::from_millis(left.grace_ms), &left.identity) {
+        let _ended_meanwhile = pidfd_send_signal(&pidfd, Signal::KILL);
+        if !ends_within(KILLED_WITHIN, &left.identity) {
+            tracing::warn!(pid, "was killed and is still there");
+        }
+    }
+}
+
+fn ends_within(time: Duration, identity: &Identity) -> bool {
+    let deadline = Instant::now() + time;
+    while identity.is_alive() {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    true
+}
+
+/// A hold on the process that was left, or none if it is gone. The hold comes first and the look after it, so that
+/// what was looked at is what is held.
+fn hold(left: &Left) -> Option<OwnedFd> {
+    let pid = Pid::from_raw(i32::try_from(left.identity.pid).ok()?)?;
+    let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+    (left.identity.is_alive() && left.identity.runs(&left.program)).then_some(pidfd)
+}
+
+fn file(run: &Path, name: &str) -> PathBuf {
+    run.join(format!("{name}.pid"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+    use std::process::Command;
+
+    use super::*;
+
+    /// Ours to end when the test does.
+    struct Sleeper(std::process::Child);
+
+    impl Sleeper {
+        fn start() -> Self {
+            Self(Command::new("sleep").arg("600").spawn().unwrap())
+        }
+
+        fn left(&self, program: &str) -> Left {
+            Left {
+                identity: Identity::of(self.0.id()).unwrap(),
+                program: program.into(),
+                ask: "SIGTERM".into(),
+                grace_ms: 10_000,
+            }
+        }
+    }
+
+    impl Drop for Sleeper {
+        fn drop(&mut self) {
+            let _gone = self.0.kill();
+            let _reaped = self.0.wait();
+        }
+    }
+
+    fn clear_of(left: &Left) {
+        let run = tempfile::tempdir().unwrap();
+        private::write(&file(run.path(), "it"), &serde_json::to_vec(left).unwrap()).unwrap();
+        clear(run.path()).unwrap();
+        assert!(!file(run.path(), "it").exists());
+    }
+
+    #[test]
+    fn the_start_time_is_read_past_any_name() {
+        let fields = "1 1 1 0 -1 4 5 6 7 8 9 10 11 12 20 0 1 0 4711 99";
+        assert_eq!(
+            started_unless_dead(&format!("7 (a) b) S {fields}")),
+            Some(4711)
+        );
+        assert_eq!(started_unless_dead(&format!("7 (a) Z {fields}")), None);
+        assert_eq!(started_unless_dead("7"), None);
+    }
+
+    #[test]
+    fn what_was_left_is_ended() {
+        let sleeper = Sleeper::start();
+        let left = sleeper.left("sleep");
+        clear_of(&left);
+        assert!(!left.identity.is_alive());
+    }
+
+    #[test]
+    fn a_stranger_who_has_the_number_now_is_let_be() {
+        let sleeper = Sleeper::start();
+        let mut earlier = sleeper.left("sleep");
+        earlier.identity.started -= 1;
+        let mut other_boot = sleeper.left("sleep");
+        other_boot.identity.boot = "another".into();
+        let other_program = sleeper.left("/usr/bin/postgres");
+        for left in [earlier, other_boot, other_program] {
+            clear_of(&left);
+            assert!(Identity::of(sleeper.0.id()).is_some(), "{left:?}");
+        }
+    }
+}

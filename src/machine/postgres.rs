@@ -1,0 +1,280 @@
+//! A PostgreSQL of our own.
+//!
+//! Always: it listens on one port of the loopback interface and on no socket; everybody needs a password, also
+//! locally; its folder is its own (mode 0700), and the machine's other clusters are never looked at. What
+//! Headwater needs of it is in `docker/postgres/headwater.conf`, which containers use too.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio_postgres::NoTls;
+
+use super::account::Account;
+use super::child::{Ask, Spec};
+use super::find::{self, PostgresPrograms};
+use super::identity::Identity;
+use super::running::{Running, Server};
+use super::{Error, home, port, private};
+
+/// The role that owns the cluster.
+const SUPERUSER: &str = "postgres";
+/// What Headwater needs of PostgreSQL wherever it runs.
+const SHARED: &str = include_str!("../../docker/postgres/headwater.conf");
+/// A fast shutdown writes a checkpoint first.
+const GRACE: Duration = Duration::from_secs(30);
+/// How long one attempt to connect may take.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+
+/// What a cluster is made of.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The programs to run.
+    pub programs: PostgresPrograms,
+    /// The folder it is to live in, made if missing; see [`Cluster::home`].
+    pub home: PathBuf,
+    /// The folder for its log, which is there.
+    pub logs: PathBuf,
+    /// The port to take if it is free.
+    pub port: Option<u16>,
+    /// Settings beside, and stronger than, the shared ones.
+    pub settings: Vec<(String, String)>,
+}
+
+/// A cluster whose files are in place.
+#[derive(Debug)]
+pub struct Cluster {
+    spec: Spec,
+    home: PathBuf,
+    port: u16,
+    password: String,
+    temporary: bool,
+}
+
+impl Cluster {
+    /// A cluster for a test: made below `dir`, started, and removed when dropped.
+    pub async fn start(dir: &Path, settings: &[(&str, &str)]) -> Result<Running<Self>, Error> {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let options = Options {
+            programs: find::postgres(None)?,
+            home: dir.join("postgres"),
+            logs: dir.to_path_buf(),
+            port: None,
+            settings: settings.iter().map(owned).collect(),
+        };
+        let mut cluster = Self::make(&options).await?;
+        cluster.temporary = true;
+        Running::start(cluster).await
+    }
+
+    /// Puts the files in place: new ones the first time, the settings each time.
+    pub async fn make(options: &Options) -> Result<Self, Error> {
+        let account = Account::for_postgres()?;
+        let home = home::make(&options.home, account)?;
+        let password = own_secret(&home.join("superuser.password"), account)?;
+        let maker = Maker {
+            options,
+            account,
+            home: &home,
+        };
+        maker.init().await?;
+        let port = port::free(options.port)?;
+        maker.configure(port)?;
+        take_over_lock_file(&home.join("data"), &options.programs)?;
+        let spec = maker.server();
+        let temporary = false;
+        Ok(Self {
+            spec,
+            home,
+            port,
+            password,
+            temporary,
+        })
+    }
+
+    /// The superuser's URL of a database.
+    pub fn url(&self, database: &str) -> String {
+        let (password, port) = (&self.password, self.port);
+        format!("postgres://{SUPERUSER}:{password}@127.0.0.1:{port}/{database}")
+    }
+
+    /// The port that it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where it lives: the folder asked for, or one in /var/tmp if the account that PostgreSQL must run as can't
+    /// enter that.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// Makes a database unless it is there, and gives the superuser's URL of it.
+    pub async fn create_database(&self, name: &str) -> Result<String, Error> {
+        let (client, connection) = tokio_postgres::connect(&self.url("postgres"), NoTls).await?;
+        let connection = tokio::spawn(connection);
+        let look = "select from pg_database where datname = $1";
+        if client.query_opt(look, &[&name]).await?.is_none() {
+            let quoted = name.replace('"', "\"\"");
+            client
+                .batch_execute(&format!("create database \"{quoted}\""))
+                .await?;
+        }
+        drop(client);
+        let _closed = connection.await;
+        Ok(self.url(name))
+    }
+
+    async fn ask(&self) -> Result<(), tokio_postgres::Error> {
+        let (client, connection) = tokio_postgres::connect(&self.url("postgres"), NoTls).await?;
+        let connection = tokio::spawn(connection);
+        let answer = client.simple_query("select 1").await.map(drop);
+        drop(client);
+        let _closed = connection.await;
+        answer
+    }
+}
+
+impl Server for Cluster {
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    async fn answers(&self) -> bool {
+        let asked = tokio::time::timeout(CONNECT_WITHIN, self.ask()).await;
+        matches!(asked, Ok(Ok(())))
+    }
+
+    /// After a kill its other processes take a moment to notice and go.
+    fn may_start_later(&self, log: &str) -> bool {
+        log.contains("pre-existing shared memory block")
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if self.temporary {
+            let _best_effort = fs::remove_dir_all(&self.home);
+        }
+    }
+}
+
+struct Maker<'a> {
+    options: &'a Options,
+    account: Option<Account>,
+    home: &'a Path,
+}
+
+impl Maker<'_> {
+    /// Makes the data folder unless it is there. It is made beside its place and moved, so that one that was cut
+    /// off is never taken for a whole one.
+    async fn init(&self) -> Result<(), Error> {
+        let (data, beside) = (self.home.join("data"), self.home.join("data.new"));
+        if data.exists() {
+            return Ok(());
+        }
+        match fs::remove_dir_all(&beside) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(Error::file("clear", &beside, error));
+            }
+            _ => {}
+        }
+        let mut child = self.initdb(&beside).spawn()?;
+        let status = child.exited().await?;
+        if !status.success() {
+            let (name, log) = (child.spec().name.clone(), child.spec().log_tail());
+            return Err(Error::Ended { name, status, log });
+        }
+        fs::rename(&beside, &data).map_err(|error| Error::file("move", &beside, error))
+    }
+
+    fn initdb(&self, data: &Path) -> Spec {
+        let mut pwfile = OsString::from("--pwfile=");
+        pwfile.push(self.home.join("superuser.password"));
+        // Sorting by bytes is the same everywhere and for ever; words of a language are nobody's business here.
+        let mut args: Vec<OsString> = [
+            "--encoding=UTF8",
+            "--locale=C",
+            "--auth=scram-sha-256",
+            "--data-checksums",
+            "--no-instructions",
+            "--username=postgres",
+        ]
+        .map(OsString::from)
+        .into();
+        args.extend([pwfile, "-D".into(), data.into()]);
+        self.spec("initdb", args)
+    }
+
+    fn server(&self) -> Spec {
+        self.spec("postgres", vec!["-D".into(), self.home.join("data").into()])
+    }
+
+    fn spec(&self, program: &str, args: Vec<OsString>) -> Spec {
+        Spec {
+            name: program.to_owned(),
+            program: self.options.programs.bin.join(program),
+            args,
+            // The log is read by us, so it has to be in one language.
+            env: vec![("LC_ALL".into(), "C".into())],
+            dir: self.home.to_path_buf(),
+            log: self.options.logs.join(format!("{program}.log")),
+            account: self.account,
+            ask: Ask::Interrupt,
+            grace: GRACE,
+        }
+    }
+
+    /// Writes the whole of `postgresql.conf`: nothing of what initdb guessed from this machine stays.
+    fn configure(&self, port: u16) -> Result<(), Error> {
+        let mut text = String::from("# Written at each start; a change made here is lost.\n\n");
+        text.push_str(SHARED);
+        text.push_str("\n# This machine.\n");
+        let mut set = |name: &str, value: &str| {
+            let value = value.replace('\'', "''");
+            writeln!(text, "{name} = '{value}'").expect("BUG: a String takes any text");
+        };
+        set("listen_addresses", "127.0.0.1");
+        set("port", &port.to_string());
+        set("unix_socket_directories", "");
+        set("lc_messages", "C");
+        for (name, value) in &self.options.settings {
+            set(name, value);
+        }
+        let path = self.home.join("data/postgresql.conf");
+        private::write(&path, text.as_bytes())?;
+        self.account.map_or(Ok(()), |account| account.own(&path))
+    }
+}
+
+fn own_secret(path: &Path, account: Option<Account>) -> Result<String, Error> {
+    let secret = private::secret(path, private::password)?;
+    if let Some(account) = account {
+        account.own(path)?;
+    }
+    Ok(secret)
+}
+
+/// Makes a lock file that a killed server left behind count as left behind.
+///
+/// The server refuses to start while the process named there exists, even as a zombie or as a stranger who was given
+/// its number; only its own parent it never takes for a rival. So our number is put there instead. The file stays
+/// because the rest of it says which shared memory must be free of the old server's processes.
+fn take_over_lock_file(data: &Path, programs: &PostgresPrograms) -> Result<(), Error> {
+    let path = data.join("postmaster.pid");
+    let Ok(text) = fs::read_to_string(&path) else {
+        return Ok(());
+    };
+    let Some((pid, rest)) = text.split_once('\n') else {
+        return Ok(());
+    };
+    let rival = pid.trim().parse().ok().and_then(Identity::of);
+    if rival.is_some_and(|rival| rival.runs(&programs.bin.join("postgres"))) {
+        return Ok(());
+    }
+    let ours = format!("{}\n{rest}", std::process::id());
+    fs::write(&path, ours).map_err(|error| Error::file("write", &path, error))
+}

@@ -1,0 +1,151 @@
+//! Files and folders that only their owner may read, and the secrets kept in them.
+//!
+//! A file is always written beside its place and renamed into it, so that nobody ever reads half of one.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use super::Error;
+
+/// Entropy of a password, in bytes.
+const PASSWORD_BYTES: usize = 24;
+
+/// Makes `dir`, and what is missing above it, with mode 0700; one that is there must be ours or `owner`'s alone.
+pub fn folder(dir: &Path, owner: Option<u32>) -> Result<(), Error> {
+    if let Some(above) = dir.parent() {
+        fs::create_dir_all(above).map_err(|error| Error::file("make", above, error))?;
+    }
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Ok(()) => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(Error::file("make", dir, error)),
+    }
+    // In a folder that everybody may write to, somebody else may have been first.
+    let there = fs::symlink_metadata(dir).map_err(|error| Error::file("look at", dir, error))?;
+    let me = rustix::process::geteuid().as_raw();
+    if !there.is_dir() || (there.uid() != me && Some(there.uid()) != owner) {
+        return Err(Error::NotOurs(dir.to_path_buf()));
+    }
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
+        .map_err(|error| Error::file("close", dir, error))
+}
+
+/// Puts `content` at `path`, mode 0600.
+pub fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
+    write_with_mode(path, content, 0o600)
+}
+
+/// Puts `content` at `path` in one step.
+pub fn write_with_mode(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = Path::new(&beside);
+    let written = (|| {
+        // A leftover would keep its own mode.
+        match fs::remove_file(beside) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(beside)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(beside, path)
+    })();
+    written.map_err(|error| Error::file("write", path, error))
+}
+
+/// Removes the file, if it is there.
+pub fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(Error::file("remove", path, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The secret kept at `path`; one is made the first time.
+pub fn secret(path: &Path, make: impl FnOnce() -> Result<String, Error>) -> Result<String, Error> {
+    if let Some(secret) = kept_secret(path)? {
+        return Ok(secret);
+    }
+    let secret = make()?;
+    write(path, format!("{secret}\n").as_bytes())?;
+    Ok(secret)
+}
+
+/// The secret kept at `path`, if there is one.
+pub fn kept_secret(path: &Path) -> Result<Option<String>, Error> {
+    match fs::read_to_string(path) {
+        Ok(text) if text.trim().is_empty() => Ok(None),
+        Ok(text) => Ok(Some(text.trim().to_owned())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::file("read", path, error)),
+    }
+}
+
+/// A password of letters and digits, so that it needs no escaping in a URL.
+pub fn password() -> Result<String, Error> {
+    Ok(hex::encode(random::<PASSWORD_BYTES>()?))
+}
+
+/// Random bytes of the machine.
+pub fn random<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|_| Error::NoRandomness)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::symlink_metadata(path).unwrap().mode() & 0o777
+    }
+
+    #[test]
+    fn a_secret_is_made_once_and_only_its_owner_may_read_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        let first = secret(&path, password).unwrap();
+        assert_eq!(secret(&path, || panic!("made twice")).unwrap(), first);
+        assert_eq!((first.len(), mode(&path)), (2 * PASSWORD_BYTES, 0o600));
+    }
+
+    #[test]
+    fn a_folder_is_closed_to_others_even_if_it_was_there_and_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = dir.path().join("open");
+        fs::create_dir(&open).unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+        folder(&open, None).unwrap();
+        assert_eq!(mode(&open), 0o700);
+    }
+
+    #[test]
+    fn a_link_in_the_folders_place_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(dir.path(), &link).unwrap();
+        assert!(matches!(folder(&link, None), Err(Error::NotOurs(_))));
+    }
+
+    #[test]
+    fn a_leftover_of_a_write_that_was_cut_off_is_no_hindrance() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(dir.path().join("file.new"), "half").unwrap();
+        write(&path, b"whole").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        assert_eq!(mode(&path), 0o600);
+    }
+}
