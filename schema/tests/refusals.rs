@@ -81,6 +81,19 @@ fn a_body_that_is_no_request_is_refused() {
 }
 
 #[test]
+fn a_member_named_twice_is_refused_because_its_sender_means_one_of_them() {
+    for (text, field) in [
+        (r#"{"commands":[],"commands":[{"type":"retire_node","id":"n"}]}"#, "commands"),
+        (r#"{"commands":[{"type":"retire_node","id":"n","id":"m"}]}"#, "id"),
+        (r#"{"commands":[{"type":"enrol_node","id":"n","labels":{"a":"1","a":"2"}}]}"#, "a"),
+    ] {
+        let refused = Request::read(text.as_bytes()).expect_err(text);
+        assert_eq!(refused.code, "invalid_json", "{text}");
+        assert!(refused.detail.contains(&format!("`{field}`")), "{}", refused.detail);
+    }
+}
+
+#[test]
 fn a_command_of_an_unknown_or_later_type_is_refused_by_name() {
     command_is_refused(json!({"id": "n"}), "missing_field", "type");
     command_is_refused(json!({"type": 7}), "invalid_value", "type");
