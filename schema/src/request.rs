@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::command::Command;
 use crate::digest::Digest;
 use crate::invalid::Invalid;
+use crate::json::Strict;
 use crate::limit::{COMMANDS_MAX, REASON_BYTES_MAX};
 use crate::position::Version;
 
@@ -45,9 +46,11 @@ impl Request {
     /// # Errors
     /// With the code and the field that are at fault.
     pub fn read(body: &[u8]) -> Result<Self, Invalid> {
-        let value: Value =
+        let Strict(mut value) =
             serde_json::from_slice(body).map_err(|error| Invalid::new("invalid_json", format!("{error}")))?;
         refuse_nul(&value)?;
+        // Members are sorted as it is, unless somebody in the build asks serde_json to keep their order.
+        value.sort_all_objects();
         let fingerprint = Digest::of(format!("{value}").as_bytes());
         let Value::Object(mut fields) = value else {
             return Err(Invalid::new("invalid_value", "a request is an object with `commands`"));

@@ -6,8 +6,12 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use rmp_serde::decode::Error;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+/// Lists and maps within each other. Today's records need 4; what is deeper was made to exhaust a reader's stack.
+const DEPTH_MAX: usize = 32;
 
 /// Why bytes are no record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,14 +69,25 @@ pub trait Record: Serialize + DeserializeOwned {
         struct Versioned {
             v: u16,
         }
-        let damaged =
-            |error: rmp_serde::decode::Error| Unreadable::Damaged { what: Self::WHAT, why: error.to_string() };
-        let Versioned { v } = rmp_serde::from_slice(bytes).map_err(damaged)?;
+        let damaged = |error: Error| Unreadable::Damaged { what: Self::WHAT, why: error.to_string() };
+        let Versioned { v } = whole(bytes).map_err(damaged)?;
         match v {
             0 => Err(Unreadable::Damaged { what: Self::WHAT, why: "formats count from 1".into() }),
             v if v > Self::NEWEST => Err(Unreadable::Newer { what: Self::WHAT, v, newest: Self::NEWEST }),
-            _ => rmp_serde::from_slice(bytes).map_err(damaged),
+            _ => whole(bytes).map_err(damaged),
         }
+    }
+}
+
+/// The one value that `bytes` are, from the first to the last.
+fn whole<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
+    reader.set_max_depth(DEPTH_MAX);
+    let value = T::deserialize(&mut reader)?;
+    // The reader does not say where it stands; but only at the end does it fail to find a next value's marker.
+    match bool::deserialize(&mut reader) {
+        Err(Error::InvalidMarkerRead(_)) => Ok(value),
+        _ => Err(Error::Uncategorized("more bytes follow behind its end".into())),
     }
 }
 

@@ -1,0 +1,192 @@
+//! Behaviour as files that read like a protocol: given what was said before, when this is said, then these events, and
+//! these records for the nodes that are concerned.
+//!
+//! Each line below `given` is a request of its own and must be accepted; all lines below one `when` are one request;
+//! what stands below `then` is compared word for word. `UPDATE_SCENARIOS=1` writes it anew; read the difference before
+//! you commit it. What a line may say is in [`script`].
+#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+mod script;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::{env, fs};
+
+use projections::configuration::Configuration;
+use projections::render::{Manifest, render};
+use projections::request::{Decided, Envelope, decide_request};
+use schema::digest::Digest;
+use schema::entity::Actor;
+use schema::id::{CommandId, LogId, NodeId};
+use schema::instant::Instant;
+use schema::invalid::Invalid;
+use schema::request::{Ask, Request};
+
+/// Entries of a record, or nodes of an answer, that are shown one by one; of more only the sums are.
+const SHOWN_MAX: usize = 8;
+
+/// A log in memory, and how many requests it was asked.
+#[derive(Default)]
+struct World {
+    state: Configuration,
+    requests: i64,
+}
+
+impl World {
+    /// Decides one request, and keeps what it comes to.
+    fn ask(&mut self, actor: &Actor, asks: Vec<Result<Ask, Invalid>>) -> Result<Decided, String> {
+        self.requests += 1;
+        let named = |(index, ask): (usize, Result<Ask, Invalid>)| {
+            ask.map_err(|refused| refused.at(&format!("commands[{index}]")))
+        };
+        let commands: Result<Vec<Ask>, Invalid> = asks.into_iter().enumerate().map(named).collect();
+        let commands = commands.map_err(|refused| format!("refused {} at {}", refused.code, refused.field))?;
+        let request = Request { reason: None, commands, fingerprint: Digest::of(b"") };
+        let log_id: LogId = "0197f3a0-0000-7000-8000-0000000000a1".parse().unwrap();
+        let envelope = Envelope {
+            log_id,
+            command_id: CommandId::derived(log_id, "scenario", &self.requests.to_string()),
+            actor: actor.clone(),
+            clock: Instant::from_unix_micros(self.requests * 1_000_000),
+        };
+        let decided = decide_request(&self.state, &envelope, &request).map_err(|refused| {
+            let field = refused.field();
+            let place = if field.is_empty() { String::from("the whole") } else { field };
+            format!("refused {} at {place}: {refused}", refused.refusal.code())
+        })?;
+        self.state = decided.configuration.clone();
+        Ok(decided)
+    }
+
+    fn manifests(&self) -> BTreeMap<NodeId, Manifest> {
+        self.state.nodes().keys().map(|id| (id.clone(), render(&self.state, id).unwrap())).collect()
+    }
+}
+
+/// What stands below `then` for this request.
+fn outcome(world: &mut World, actor: &Actor, asks: Vec<Result<Ask, Invalid>>) -> String {
+    let before = world.manifests();
+    let position = world.state.position();
+    let decided = match world.ask(actor, asks) {
+        Ok(decided) => decided,
+        Err(refused) => {
+            assert_eq!((before, position), (world.manifests(), world.state.position()), "a refusal changes nothing");
+            return format!("  {refused}\n");
+        }
+    };
+    let mut told = String::new();
+    let last = decided.events.len().saturating_sub(SHOWN_MAX);
+    if last > 0 {
+        writeln!(told, "  … {last} events").unwrap();
+    }
+    for event in &decided.events[last..] {
+        writeln!(told, "  {} {} {} v{}", event.position, event.event_type, event.entity, event.version).unwrap();
+    }
+    for result in decided.answer.results.iter().filter(|result| !result.changed) {
+        writeln!(told, "  unchanged {} v{}", result.entity, result.version).unwrap();
+    }
+    for (id, manifest) in world.manifests() {
+        match decided.touched.contains(&id) {
+            true => told.push_str(&record(&manifest)),
+            false => assert_eq!(before.get(&id), Some(&manifest), "what does not touch {id} leaves its record alone"),
+        }
+    }
+    told
+}
+
+/// A desired record as a paragraph.
+fn record(manifest: &Manifest) -> String {
+    let mut told = format!("  {} at {}", manifest.node, manifest.cause.position);
+    if manifest.retired {
+        told.push_str(", retired");
+    }
+    if manifest.retry.get() > 0 {
+        write!(told, ", retry {}", manifest.retry).unwrap();
+    }
+    told.push('\n');
+    let many = manifest.pieces.len() > SHOWN_MAX;
+    let inline: Vec<u64> = manifest.pieces.iter().filter(|piece| piece.inline).map(|piece| piece.entry.size).collect();
+    if many {
+        let (count, of, bytes) = (inline.len(), manifest.pieces.len(), inline.iter().sum::<u64>());
+        writeln!(told, "    … {of} entries, {count} of them inline with {bytes} B").unwrap();
+    }
+    // Of many entries those at the edge between inline and fetched are the ones to look at.
+    let edge = manifest.pieces.windows(2).position(|pair| pair[0].inline != pair[1].inline);
+    let (first, shown) = if many { (edge.unwrap_or(0), 2) } else { (0, SHOWN_MAX) };
+    for piece in manifest.pieces.iter().skip(first).take(shown) {
+        let (entry, how) = (&piece.entry, if piece.inline { "inline" } else { "fetched" });
+        let source = &entry.source;
+        writeln!(
+            told,
+            "    {:.40} ← {:.40} v{} at {}, {} B {how}",
+            entry.path, source.entity.id, source.version, source.position, entry.size
+        )
+        .unwrap();
+    }
+    told
+}
+
+/// Runs a file, and returns it as it should read.
+fn played(text: &str) -> String {
+    let mut world = World::default();
+    let mut told = String::new();
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let block = |lines: &mut std::iter::Peekable<std::str::Lines<'_>>| {
+            std::iter::from_fn(|| lines.next_if(|line| line.starts_with("  "))).map(String::from).collect::<Vec<_>>()
+        };
+        let mut words = line.split_whitespace();
+        let heading = words.next().unwrap_or_default();
+        if heading != "then" {
+            writeln!(told, "{line}").unwrap();
+        }
+        match heading {
+            "scenario" => world = World::default(),
+            "given" => {
+                for line in block(&mut lines) {
+                    writeln!(told, "{line}").unwrap();
+                    for ask in script::asks(line.trim()) {
+                        world
+                            .ask(&Actor::Install, vec![ask])
+                            .unwrap_or_else(|refused| panic!("given {line}: {refused}"));
+                    }
+                }
+            }
+            "when" => {
+                let actor = words.nth(1).map_or(Actor::Install, |name| name.parse().unwrap());
+                let asked = block(&mut lines);
+                asked.iter().for_each(|line| writeln!(told, "{line}").unwrap());
+                let asks = asked.iter().flat_map(|line| script::asks(line.trim())).collect();
+                write!(told, "then\n{}", outcome(&mut world, &actor, asks)).unwrap();
+            }
+            "then" => drop(block(&mut lines)),
+            "" | "#" => {}
+            other => panic!("{other} begins no part of a scenario"),
+        }
+    }
+    told
+}
+
+#[test]
+fn scenarios_come_out_as_they_are_written() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let mut paths: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty(), "there are scenarios");
+    let mut differing = String::new();
+    for path in paths {
+        let written = fs::read_to_string(&path).unwrap();
+        let played = played(&written);
+        if env::var_os("UPDATE_SCENARIOS").is_some() {
+            fs::write(&path, &played).unwrap();
+        } else if let Some((line, (is, should))) =
+            played.lines().zip(written.lines().chain([""])).enumerate().find(|(_, (is, should))| is != should)
+        {
+            writeln!(differing, "{}:{}\n  written: {should}\n  is:      {is}", path.display(), line + 1).unwrap();
+        } else if played.lines().count() != written.lines().count() {
+            writeln!(differing, "{}: more is written than comes out", path.display()).unwrap();
+        }
+    }
+    assert!(differing.is_empty(), "\n{differing}UPDATE_SCENARIOS=1 writes them anew");
+}

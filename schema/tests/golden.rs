@@ -1,0 +1,121 @@
+//! The bytes that are for ever: what sealed an event once must seal it always, and what was written once is always read.
+//!
+//! Each input lies as JSON beside the bytes that follow from it. Nothing here rewrites a golden file: a new one is put
+//! there by hand from `golden/check.py`, which knows nothing of this crate, and an old one never changes.
+#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{fs, io};
+
+use schema::canonical;
+use schema::change::Change;
+use schema::desired::Desired;
+use schema::event::Event;
+use schema::report::Reported;
+use schema::seal::{KeyRecord, SecretKey, Signed};
+use schema::wire::Record;
+
+fn golden(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(folder)
+}
+
+/// The inputs of a folder whose names begin so.
+fn inputs(folder: &str, beginning: &str) -> Vec<PathBuf> {
+    let named = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with(beginning);
+    let paths = fs::read_dir(golden(folder)).unwrap().map(|entry| entry.unwrap().path());
+    let mut paths: Vec<_> = paths.filter(|path| path.extension().is_some_and(|e| e == "json")).filter(named).collect();
+    paths.sort();
+    assert!(!paths.is_empty(), "there are golden files of {folder}/{beginning}");
+    paths
+}
+
+/// The bytes of the golden file that lies beside `input`.
+fn bytes_beside(input: &Path, extension: &str) -> Vec<u8> {
+    let path = input.with_extension(extension);
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    hex::decode(text.trim()).unwrap()
+}
+
+fn events() -> Vec<(PathBuf, Event)> {
+    let read = |path: PathBuf| (serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap(), path);
+    inputs("events", "").into_iter().map(read).map(|(event, path)| (path, event)).collect()
+}
+
+#[test]
+fn an_events_entry_and_leaf_are_for_ever() {
+    for (path, event) in events() {
+        let name = path.display();
+        assert_eq!(hex::encode(canonical::entry(&event)), hex::encode(bytes_beside(&path, "entry.hex")), "{name}");
+        assert_eq!(canonical::leaf(&event).as_bytes().as_slice(), bytes_beside(&path, "leaf.hex"), "{name}");
+        assert!(event.is_intact(), "{name}");
+    }
+}
+
+#[test]
+fn a_change_of_the_first_format_is_read_and_still_written_byte_for_byte() {
+    let mut seen = std::collections::BTreeSet::new();
+    for (path, event) in events() {
+        let verbatim = path.ends_with("spacing-of-data-is-kept.json");
+        let Ok(change) = event.change() else {
+            assert!(event.v > 1, "{} is read", path.display());
+            continue;
+        };
+        seen.insert(change.event_type());
+        assert!(verbatim || change.data() == event.data, "{}: {}", path.display(), change.data());
+        assert_eq!((change.event_type(), change.format()), (event.event_type.as_str(), 1));
+    }
+    assert_eq!(seen, Change::TYPES.into(), "every type has a golden event");
+}
+
+/// A record of the first format is read from its golden bytes and from its JSON, and written as it was.
+fn is_for_ever<R: Record + PartialEq + std::fmt::Debug>(path: &Path) -> R {
+    let bytes = bytes_beside(path, "record.hex");
+    let record = R::read(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let json: serde_json::Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    assert_eq!(record, serde_json::from_value(json.clone()).unwrap(), "{}", path.display());
+    assert_eq!(serde_json::to_value(&record).unwrap(), json, "{}", path.display());
+    assert_eq!(hex::encode(record.write()), hex::encode(bytes), "{}", path.display());
+    record
+}
+
+#[test]
+fn events_on_the_wire_are_for_ever() {
+    inputs("events", "").iter().for_each(|path| drop(is_for_ever::<Event>(path)));
+}
+
+#[test]
+fn desired_records_and_the_digest_of_their_entries_are_for_ever() {
+    for path in inputs("records", "desired") {
+        let desired: Desired = is_for_ever(&path);
+        assert_eq!(desired.digest_of_entries().as_bytes().as_slice(), bytes_beside(&path, "digest.hex"));
+        assert_eq!(desired.digest, desired.digest_of_entries(), "{}", path.display());
+    }
+}
+
+#[test]
+fn reports_are_for_ever() {
+    inputs("records", "reported").iter().for_each(|path| drop(is_for_ever::<Reported>(path)));
+}
+
+#[test]
+fn keys_and_signatures_are_for_ever() {
+    let secret = SecretKey::from_seed(&[7; 32]);
+    let body = bytes_beside(&golden("records/desired-empty.json"), "record.hex");
+    let signed: Signed = is_for_ever(&golden("records/signed.json"));
+    assert_eq!(signed, secret.seal(body.clone()));
+    assert_eq!(secret.public().open(&signed), Ok(body.as_slice()));
+    let key: KeyRecord = is_for_ever(&golden("records/key.json"));
+    assert_eq!(key, secret.public().record());
+}
+
+#[test]
+fn a_stranger_with_python_computes_the_same_bytes() {
+    match Command::new("python3").arg("-B").arg(golden("check.py")).output() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            eprintln!("SKIPPED: there is no python3 here, so nothing but this crate has checked the golden vectors");
+        }
+        Err(error) => panic!("python3: {error}"),
+        Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr)),
+    }
+}

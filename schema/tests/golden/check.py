@@ -1,0 +1,93 @@
+"""Checks the golden vectors with nothing of Headwater: MessagePack encoded by hand, SHA-256 of the standard library.
+
+An auditor who trusts no Rust can start here. Every number is written in its shortest form, text as str, digests, keys
+and signatures as bin. Prints one line for each vector and ends with 1 at the first that differs.
+"""
+
+import hashlib
+import json
+import pathlib
+import struct
+import sys
+
+BIN_HEX = {"digest", "leaf", "key_id", "sig", "body", "key", "inline"}
+
+
+def framed(small, small_max, wide, length):
+    """The head of a text, a list or a map: in the tag itself, or as 1, 2 or 4 bytes behind a tag of its own."""
+    if length <= small_max:
+        return bytes([small | length])
+    for tag, form, limit in wide:
+        if length < limit:
+            return struct.pack(form, tag, length)
+    raise ValueError("too long")
+
+
+def pack(value):
+    if value is None:
+        return b"\xc0"
+    if value is True or value is False:
+        return b"\xc3" if value else b"\xc2"
+    if isinstance(value, int):
+        wide = [(0xCC, ">BB", 1 << 8), (0xCD, ">BH", 1 << 16), (0xCE, ">BI", 1 << 32), (0xCF, ">BQ", 1 << 64)]
+        return framed(0x00, 127, wide, value)
+    if isinstance(value, bytes):
+        return framed(0, -1, [(0xC4, ">BB", 1 << 8), (0xC5, ">BH", 1 << 16), (0xC6, ">BI", 1 << 32)], len(value)) + value
+    if isinstance(value, str):
+        text = value.encode()
+        return framed(0xA0, 31, [(0xD9, ">BB", 1 << 8), (0xDA, ">BH", 1 << 16), (0xDB, ">BI", 1 << 32)], len(text)) + text
+    if isinstance(value, list):
+        return framed(0x90, 15, [(0xDC, ">BH", 1 << 16)], len(value)) + b"".join(map(pack, value))
+    pairs = b"".join(pack(key) + pack(member) for key, member in value.items())
+    return framed(0x80, 15, [(0xDE, ">BH", 1 << 16)], len(value)) + pairs
+
+
+def binary(value):
+    """The JSON as it goes on the wire: what is hex for people, or a list of bytes, is bin there."""
+    if isinstance(value, list):
+        return [binary(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    bin_of = lambda item: bytes.fromhex(item) if isinstance(item, str) else bytes(item)
+    return {key: bin_of(item) if key in BIN_HEX else binary(item) for key, item in value.items()}
+
+
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+def entry(event):
+    fields = "v log_id position event_id command_id ordinal count entity version type actor at".split()
+    texts = [event["reason"] or "", event["data"]]
+    return pack([event[field] for field in fields] + [sha256(text.encode()) for text in texts])
+
+
+def manifest(record):
+    parts = [(item["path"].encode(), bytes.fromhex(item["digest"])) for item in record["entries"]]
+    return sha256(b"".join(struct.pack(">I", len(path)) + path + digest for path, digest in parts))
+
+
+def vectors(folder):
+    """Each golden file with the bytes that it must hold."""
+    for source in sorted(folder.glob("events/*.json")):
+        event = json.loads(source.read_text())
+        leaf = sha256(b"\x00" + entry(event))
+        yield source.with_suffix(".entry.hex"), entry(event)
+        yield source.with_suffix(".leaf.hex"), leaf
+        yield source.with_suffix(".record.hex"), pack(binary(event | {"leaf": leaf.hex()}))
+    for source in sorted(folder.glob("records/*.json")):
+        record = json.loads(source.read_text())
+        yield source.with_suffix(".record.hex"), pack(binary(record))
+        if "entries" in record:
+            yield source.with_suffix(".digest.hex"), manifest(record)
+
+
+def main():
+    for path, computed in vectors(pathlib.Path(__file__).parent):
+        if computed.hex() != "".join(path.read_text().split()):
+            sys.exit(f"{path.name} differs: computed {computed.hex()}")
+        print(f"{path.name} agrees")
+
+
+if __name__ == "__main__":
+    main()
