@@ -1,3 +1,5 @@
 //! projections
 #![no_std]
 extern crate alloc;
+
+pub mod plan;
