@@ -1,1 +1,4 @@
 //! Headwater.
+pub mod edge;
+pub mod nats;
+pub mod node;

@@ -34,8 +34,6 @@ pub struct Have {
     pub last_good: Option<Mark>,
     /// What the check or the hook rejected.
     pub rejected: Vec<Rejection>,
-    /// Whether the tree in force differs from what was applied, and is to be put right.
-    pub drifted: bool,
     /// Whether the operator checks a tree before the switch.
     pub checks: bool,
     /// Whether the operator's hook runs after the switch.
@@ -51,20 +49,26 @@ pub struct Rejection {
     pub retry: Position,
 }
 
+/// Content that does not travel inside the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Content {
+    /// Names it.
+    pub digest: Digest,
+    /// How many bytes.
+    pub size: u64,
+}
+
 /// One thing to do. Each is safe to do again after a kill in the middle of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Remember the record and raise the floor to it, before anything else is touched.
     Accept,
-    /// The digest was rejected before and no retry came: say so again, and leave what runs alone.
+    /// Put the last good generation back in force, or nothing if there is none: what runs was rejected.
+    Restore,
+    /// The digest was rejected before and no retry came: say so again.
     LeaveRejected,
-    /// Have this content in the cache.
-    Fetch {
-        /// Names it.
-        digest: Digest,
-        /// Its bytes.
-        size: u64,
-    },
+    /// Have all this content in the cache.
+    Fetch(Vec<Content>),
     /// Write the whole generation beside what runs.
     Write,
     /// Run the operator's check on it.
@@ -225,10 +229,7 @@ fn moves_forward(have: &Have, want: &Desired) -> Result<(), Refusal> {
 }
 
 /// Every claim that the manifest makes about itself, so that what follows may believe it.
-///
-/// # Errors
-/// The first claim that is not true.
-pub fn is_whole(want: &Desired) -> Result<(), Refusal> {
+fn is_whole(want: &Desired) -> Result<(), Refusal> {
     if want.entries.len() > ENTRIES_MAX {
         return Err(Refusal::TooManyEntries(want.entries.len()));
     }
@@ -295,37 +296,49 @@ fn are_apart(entries: &[Entry]) -> Result<(), Refusal> {
 /// What remains to be done for a record that may be trusted.
 fn steps(have: &Have, want: &Desired) -> Vec<Step> {
     let mark = Mark { position: want.position, digest: want.digest };
-    let mut steps = if have.floor == Some(mark) && have.log_id.is_some() { vec![] } else { vec![Step::Accept] };
-    let has = |place: Option<Mark>| place.is_some_and(|mark| mark.digest == want.digest);
-    if has(have.running) && has(have.last_good) && !have.drifted {
+    let mut steps = if have.floor == Some(mark) { vec![] } else { vec![Step::Accept] };
+    let is_wanted = |place: Option<Mark>| place.is_some_and(|mark| mark.digest == want.digest);
+    if is_wanted(have.running) && is_wanted(have.last_good) {
         return steps;
     }
-    // A tree that was good before is only put right again; whether it is good was asked when it came.
-    let repairs = has(have.running) && has(have.last_good);
-    if !repairs && is_rejected(have, want) {
+    if is_rejected(have, want) {
+        if is_wanted(have.running) {
+            steps.push(Step::Restore);
+        }
         steps.push(Step::LeaveRejected);
         return steps;
     }
-    steps.extend(missing_content(want));
+    steps.extend(fetch(want));
     steps.push(Step::Write);
-    if have.checks && !repairs {
+    if have.checks {
         steps.push(Step::Check);
     }
-    steps.push(Step::Switch);
-    if have.hooks {
-        steps.push(Step::Hook);
-    }
-    steps.push(Step::Settle);
+    steps.extend(in_force(have));
     steps
+}
+
+/// The steps that put the tree in force right after somebody changed it by hand. Whether it is good was asked when it came.
+///
+/// # Errors
+/// If `running`, the record that is in force, is not whole: then nothing can be put right by it.
+pub fn repair(have: &Have, running: &Desired) -> Result<Vec<Step>, Refusal> {
+    is_for_this_node(have, running)?;
+    is_whole(running)?;
+    Ok(fetch(running).into_iter().chain([Step::Write]).chain(in_force(have)).collect())
+}
+
+/// From written to good.
+fn in_force(have: &Have) -> impl Iterator<Item = Step> + use<> {
+    [Some(Step::Switch), have.hooks.then_some(Step::Hook), Some(Step::Settle)].into_iter().flatten()
 }
 
 fn is_rejected(have: &Have, want: &Desired) -> bool {
     have.rejected.iter().any(|rejection| rejection.digest == want.digest && want.retry <= rejection.retry)
 }
 
-/// One fetch for each content that does not travel inside the record, however many entries name it.
-fn missing_content(want: &Desired) -> impl Iterator<Item = Step> {
-    let large: BTreeSet<(Digest, u64)> =
-        want.entries.iter().filter(|entry| entry.inline.is_none()).map(|entry| (entry.digest, entry.size)).collect();
-    large.into_iter().map(|(digest, size)| Step::Fetch { digest, size })
+/// Each content that does not travel inside the record once, however many entries name it.
+fn fetch(want: &Desired) -> Option<Step> {
+    let large = want.entries.iter().filter(|entry| entry.inline.is_none());
+    let contents: BTreeSet<Content> = large.map(|entry| Content { digest: entry.digest, size: entry.size }).collect();
+    (!contents.is_empty()).then(|| Step::Fetch(contents.into_iter().collect()))
 }

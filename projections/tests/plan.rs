@@ -1,7 +1,7 @@
 //! The laws of a node's plan.
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
-use projections::plan::{Have, Rejection, Step, plan};
+use projections::plan::{Content, Have, Rejection, Step, plan, repair};
 use proptest::prelude::*;
 use schema::desired::{Cause, Desired, Entry, EntryKind, Source, digest_of};
 use schema::digest::Digest;
@@ -27,8 +27,7 @@ fn entry(path: &str, content: &[u8], inline: bool) -> Entry {
 fn want(position: u64, entries: Vec<Entry>) -> Desired {
     let digest = digest_of(entries.iter().map(|entry| (entry.path.as_str(), entry.digest)));
     let position = Position::from(position);
-    let cause =
-        Cause { position, event_id: Uuid::from_u128(1).into(), command_id: Uuid::from_u128(2).into() };
+    let cause = Cause { position, event_id: Uuid::from_u128(1).into(), command_id: Uuid::from_u128(2).into() };
     let (node, log_id) = ("n-1".parse().unwrap(), Uuid::from_u128(9).into());
     Desired { v: 1, log_id, node, position, digest, retry: Position::ZERO, retired: false, entries, cause }
 }
@@ -41,7 +40,6 @@ fn empty_hands() -> Have {
         running: None,
         last_good: None,
         rejected: vec![],
-        drifted: false,
         checks: false,
         hooks: false,
     }
@@ -64,7 +62,7 @@ fn refusal(have: &Have, want: &Desired) -> &'static str {
 #[test]
 fn a_first_record_is_accepted_fetched_written_switched_and_settled() {
     let large = entry("b", b"large", false);
-    let fetch = Step::Fetch { digest: large.digest, size: 5 };
+    let fetch = Step::Fetch(vec![Content { digest: large.digest, size: 5 }]);
     let want = want(1, vec![entry("a", b"small", true), large.clone(), Entry { path: "c".into(), ..large }]);
     let steps = [Step::Accept, fetch.clone(), Step::Write, Step::Switch, Step::Settle];
     assert_eq!(plan(&empty_hands(), &want).unwrap(), steps, "one fetch for content that two entries name");
@@ -98,8 +96,10 @@ fn an_unfinished_attempt_is_taken_up_again() {
 #[test]
 fn drift_is_put_right_without_asking_the_check_again() {
     let want = want(4, vec![entry("a", b"x", true)]);
-    let drifted = Have { drifted: true, checks: true, hooks: true, ..holding(&want) };
-    assert_eq!(plan(&drifted, &want).unwrap(), [Step::Write, Step::Switch, Step::Hook, Step::Settle]);
+    let have = Have { checks: true, hooks: true, ..holding(&want) };
+    assert_eq!(repair(&have, &want).unwrap(), [Step::Write, Step::Switch, Step::Hook, Step::Settle]);
+    let damaged = Desired { digest: Digest::of(b"other"), ..want };
+    assert_eq!(repair(&have, &damaged).expect_err("a refusal").code(), "wrong_digest");
 }
 
 #[test]
@@ -109,6 +109,8 @@ fn a_rejected_digest_waits_for_another_digest_or_a_retry() {
     let rejection = Rejection { digest: bad.digest, retry: bad.retry };
     let have = Have { floor: Some(mark(&bad)), rejected: vec![rejection], ..holding(&good) };
     assert_eq!(plan(&have, &bad).unwrap(), [Step::LeaveRejected]);
+    let in_force = Have { running: Some(mark(&bad)), ..have.clone() };
+    assert_eq!(plan(&in_force, &bad).unwrap(), [Step::Restore, Step::LeaveRejected], "killed before it went back");
     let again = Desired { position: Position::from(6), ..bad.clone() };
     assert_eq!(plan(&have, &again).unwrap(), [Step::Accept, Step::LeaveRejected]);
     let retried = Desired { retry: Position::from(6), ..again };

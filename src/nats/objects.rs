@@ -1,0 +1,144 @@
+//! Reading content from the object store by its digest.
+//!
+//! What always holds: every answer has a deadline; memory holds one chunk, whatever the object's size; what was written to
+//! the sink is only content if `Ok` came back, for the digest is known at the end. The client's own `get` makes a consumer
+//! for each read, and a stream takes only so many; here the chunks' subject is read directly.
+
+use std::time::Duration;
+
+use async_nats::jetstream::Context;
+use async_nats::jetstream::stream::{DirectGetError, DirectGetErrorKind, Stream};
+use schema::address::Prefix;
+use schema::digest::{Digest, Hasher};
+use serde::Deserialize;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+
+/// How long one chunk may take.
+const CHUNK_WITHIN: Duration = Duration::from_secs(5);
+
+/// The object store of content.
+#[derive(Clone, Debug)]
+pub struct Objects {
+    stream: Stream<()>,
+    prefix: Prefix,
+}
+
+/// Why content could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// There is no such object, or not all of it.
+    #[error("object {0} is not there")]
+    Missing(Digest),
+    /// There is one by that name with other content.
+    #[error("object {digest} is wrong: {why}")]
+    Wrong {
+        /// Its name.
+        digest: Digest,
+        /// In what way.
+        why: String,
+    },
+    /// No answer in time.
+    #[error("NATS did not answer within {} s", CHUNK_WITHIN.as_secs())]
+    Late,
+    /// An answer that is none.
+    #[error("NATS answers wrongly")]
+    Nats(#[source] DirectGetError),
+    /// The sink does not take it.
+    #[error("it can't be written")]
+    Sink(#[source] std::io::Error),
+}
+
+/// What the meta of an object says, as far as it matters here.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Meta {
+    /// Which chunks are its.
+    #[serde(default)]
+    pub nuid: String,
+    /// How many bytes.
+    #[serde(default)]
+    pub size: u64,
+    /// How many chunks.
+    #[serde(default)]
+    pub chunks: u64,
+    /// Whether it was taken away.
+    #[serde(default)]
+    pub deleted: bool,
+}
+
+impl Objects {
+    /// The object store of `prefix`. Asks nothing yet.
+    ///
+    /// # Panics
+    /// Never: a prefix makes valid names.
+    #[must_use]
+    pub async fn of(jetstream: &Context, prefix: &Prefix) -> Self {
+        let stream = jetstream.get_stream_no_info(prefix.blob_stream()).await.expect("BUG: a prefix makes valid names");
+        Self { stream, prefix: prefix.clone() }
+    }
+
+    /// The meta of the object with this name, if it is there.
+    ///
+    /// # Errors
+    /// If NATS does not answer, or not with a meta.
+    pub async fn meta(&self, digest: Digest) -> Result<Option<Meta>, ReadError> {
+        let read = self.stream.direct_get_last_for_subject(self.prefix.blob_meta_subject(digest));
+        let message = match tokio::time::timeout(CHUNK_WITHIN, read).await.map_err(|_| ReadError::Late)? {
+            Ok(message) => message,
+            Err(error) if error.kind() == DirectGetErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(ReadError::Nats(error)),
+        };
+        let meta: Meta = serde_json::from_slice(&message.payload)
+            .map_err(|error| ReadError::Wrong { digest, why: format!("its meta can't be read: {error}") })?;
+        Ok((!meta.deleted).then_some(meta))
+    }
+
+    /// Writes the `size` bytes that have this digest to `sink`.
+    ///
+    /// # Errors
+    /// If the object is not there, is other than its name and `size` say, does not come in time, or `sink` fails. What
+    /// the sink has taken until then is worth nothing.
+    pub async fn read<W>(&self, digest: Digest, size: u64, sink: &mut W) -> Result<(), ReadError>
+    where
+        W: AsyncWrite + Unpin,
+    {
+        let wrong = |why: String| ReadError::Wrong { digest, why };
+        let meta = self.meta(digest).await?.ok_or(ReadError::Missing(digest))?;
+        if meta.size != size {
+            return Err(wrong(format!("it has {} bytes, not {size}", meta.size)));
+        }
+        let subject = self.prefix.blob_chunk_subject(&meta.nuid);
+        let (mut hasher, mut written, mut next) = (Hasher::default(), 0, 1);
+        for _ in 0..meta.chunks {
+            let chunk = self.chunk(digest, &subject, next).await?;
+            next = chunk.sequence + 1;
+            written += chunk.payload.len() as u64;
+            if written > size {
+                return Err(wrong(format!("it goes on after {size} bytes")));
+            }
+            hasher.update(&chunk.payload);
+            sink.write_all(&chunk.payload).await.map_err(ReadError::Sink)?;
+        }
+        sink.flush().await.map_err(ReadError::Sink)?;
+        match hasher.finish() {
+            found if found == digest => Ok(()),
+            _ if written < size => Err(wrong(format!("it ends after {written} of {size} bytes"))),
+            found => Err(wrong(format!("its bytes have digest {found}"))),
+        }
+    }
+
+    /// The first chunk at or after sequence `from`.
+    async fn chunk(
+        &self,
+        digest: Digest,
+        subject: &str,
+        from: u64,
+    ) -> Result<async_nats::jetstream::message::StreamMessage, ReadError> {
+        let read = self.stream.direct_get_next_for_subject(subject, Some(from));
+        match tokio::time::timeout(CHUNK_WITHIN, read).await {
+            Ok(Ok(message)) => Ok(message),
+            Ok(Err(error)) if error.kind() == DirectGetErrorKind::NotFound => Err(ReadError::Missing(digest)),
+            Ok(Err(error)) => Err(ReadError::Nats(error)),
+            Err(_) => Err(ReadError::Late),
+        }
+    }
+}
