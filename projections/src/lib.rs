@@ -19,3 +19,5 @@ pub mod fold;
 
 pub mod layers;
 pub mod render;
+
+pub mod plan;

@@ -1,0 +1,344 @@
+//! What a node does about a record: ordered steps, or the refusal, or nothing.
+//!
+//! What always holds: a step that touches the tree is planned only for a manifest whose every claim was checked; the floor
+//! never falls; what the operator's check or hook rejected is not tried again until its digest differs or a retry came.
+//!
+//! Absent on purpose: the signature, which is checked over bytes before a record is read at all, and every file.
+
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeSet;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+
+use schema::desired::{Desired, Entry, EntryKind};
+use schema::digest::Digest;
+use schema::id::{Id, LogId, NodeId};
+use schema::limit::{CONTENT_BYTES_MAX, ENTRIES_MAX};
+use schema::path::DocumentPath;
+use schema::position::Position;
+use schema::report::Mark;
+
+/// What a node has: its memory, and what `current` points to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Have {
+    /// Who it is.
+    pub node: NodeId,
+    /// The log that it follows; none before its first record.
+    pub log_id: Option<LogId>,
+    /// The newest record that it accepted.
+    pub floor: Option<Mark>,
+    /// What is in force.
+    pub running: Option<Mark>,
+    /// What was in force and good.
+    pub last_good: Option<Mark>,
+    /// What the check or the hook rejected.
+    pub rejected: Vec<Rejection>,
+    /// Whether the operator checks a tree before the switch.
+    pub checks: bool,
+    /// Whether the operator's hook runs after the switch.
+    pub hooks: bool,
+}
+
+/// A digest that the operator's check or hook said no to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// What was rejected.
+    pub digest: Digest,
+    /// The record's `retry` at that time: a higher one asks for another attempt.
+    pub retry: Position,
+}
+
+/// Content that does not travel inside the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Content {
+    /// Names it.
+    pub digest: Digest,
+    /// How many bytes.
+    pub size: u64,
+}
+
+/// One thing to do. Each is safe to do again after a kill in the middle of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Remember the record and raise the floor to it, before anything else is touched.
+    Accept,
+    /// Put the last good generation back in force, or nothing if there is none: what runs was rejected.
+    Restore,
+    /// The digest was rejected before and no retry came: say so again.
+    LeaveRejected,
+    /// Have all this content in the cache.
+    Fetch(Vec<Content>),
+    /// Write the whole generation beside what runs.
+    Write,
+    /// Run the operator's check on it.
+    Check,
+    /// Put it in force.
+    Switch,
+    /// Run the operator's hook, now that it is in force.
+    Hook,
+    /// Remember it as good.
+    Settle,
+}
+
+/// Why a record is not tried. Nothing was touched.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It is for another node.
+    #[error("the record is for node {0}")]
+    OtherNode(NodeId),
+    /// It follows from another log than the one this node follows.
+    #[error("the record is of log {found}; this node follows {pinned}")]
+    OtherLog {
+        /// The record's.
+        found: LogId,
+        /// This node's.
+        pinned: LogId,
+    },
+    /// No event has position 0.
+    #[error("the record has no position")]
+    NoPosition,
+    /// A newer record was accepted before.
+    #[error("the record is of position {found}; {floor} was accepted before")]
+    OlderPosition {
+        /// The record's.
+        found: Position,
+        /// The newest that was accepted.
+        floor: Position,
+    },
+    /// The same position was accepted with other content. Two histories claim it.
+    #[error("position {position} was accepted with content {}, and comes with {}", .accepted.short(), .found.short())]
+    SamePositionOtherContent {
+        /// The position of both.
+        position: Position,
+        /// The accepted content.
+        accepted: Digest,
+        /// The record's.
+        found: Digest,
+    },
+    /// More entries than a record may have.
+    #[error("the record has {0} entries, more than {ENTRIES_MAX}")]
+    TooManyEntries(usize),
+    /// A retired node's record holds entries.
+    #[error("the record retires the node and yet has entries")]
+    RetiredWithEntries,
+    /// A path that could leave its folder, or is of the wrong form for its kind.
+    #[error("path {path:?}: {why}")]
+    InvalidPath {
+        /// The entry's.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The entries are not in order of their paths, or name one twice.
+    #[error("path {0:?} is not in order, or is there twice")]
+    UnsortedEntries(String),
+    /// One entry is the folder of another.
+    #[error("path {path:?} lies below {ancestor:?}, which is a file")]
+    NestedPath {
+        /// The longer one.
+        path: String,
+        /// The shorter one.
+        ancestor: String,
+    },
+    /// Content beyond what a document may have.
+    #[error("path {path:?} has {size} bytes, more than {CONTENT_BYTES_MAX}")]
+    TooLarge {
+        /// The entry's.
+        path: String,
+        /// Its size.
+        size: u64,
+    },
+    /// Content inside the record is not what the entry says.
+    #[error("path {path:?} carries other content than its digest or size says")]
+    WrongInline {
+        /// The entry's.
+        path: String,
+    },
+    /// The entries do not have the digest that the record claims.
+    #[error("the entries have digest {}, the record says {}", .found.short(), .claimed.short())]
+    WrongDigest {
+        /// What was computed.
+        found: Digest,
+        /// What is claimed.
+        claimed: Digest,
+    },
+}
+
+impl Refusal {
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::OtherNode(_) => "other_node",
+            Self::OtherLog { .. } => "other_log",
+            Self::NoPosition => "no_position",
+            Self::OlderPosition { .. } => "older_position",
+            Self::SamePositionOtherContent { .. } => "same_position_other_content",
+            Self::TooManyEntries(_) => "too_many_entries",
+            Self::RetiredWithEntries => "retired_with_entries",
+            Self::InvalidPath { .. } => "invalid_path",
+            Self::UnsortedEntries(_) => "unsorted_entries",
+            Self::NestedPath { .. } => "nested_path",
+            Self::TooLarge { .. } => "too_large",
+            Self::WrongInline { .. } => "wrong_inline",
+            Self::WrongDigest { .. } => "wrong_digest",
+        }
+    }
+}
+
+/// The steps from `have` to `want`; none if there is nothing to do.
+///
+/// `want` must have been opened with the pinned key: this function trusts its author, and nothing that it says.
+///
+/// # Errors
+/// The reason why `want` must not be tried.
+pub fn plan(have: &Have, want: &Desired) -> Result<Vec<Step>, Refusal> {
+    is_for_this_node(have, want)?;
+    moves_forward(have, want)?;
+    is_whole(want)?;
+    Ok(steps(have, want))
+}
+
+/// The record's own node and log.
+fn is_for_this_node(have: &Have, want: &Desired) -> Result<(), Refusal> {
+    if want.node != have.node {
+        return Err(Refusal::OtherNode(want.node.clone()));
+    }
+    match have.log_id {
+        Some(pinned) if pinned != want.log_id => Err(Refusal::OtherLog { found: want.log_id, pinned }),
+        _ => Ok(()),
+    }
+}
+
+/// Nodes only move forward.
+fn moves_forward(have: &Have, want: &Desired) -> Result<(), Refusal> {
+    if want.position == Position::ZERO {
+        return Err(Refusal::NoPosition);
+    }
+    let Some(floor) = have.floor else { return Ok(()) };
+    if want.position < floor.position {
+        return Err(Refusal::OlderPosition { found: want.position, floor: floor.position });
+    }
+    // The digest covers every path and all content, so equal digests are equal trees.
+    if want.position == floor.position && want.digest != floor.digest {
+        let (position, accepted, found) = (want.position, floor.digest, want.digest);
+        return Err(Refusal::SamePositionOtherContent { position, accepted, found });
+    }
+    Ok(())
+}
+
+/// Every claim that the manifest makes about itself, so that what follows may believe it.
+fn is_whole(want: &Desired) -> Result<(), Refusal> {
+    if want.entries.len() > ENTRIES_MAX {
+        return Err(Refusal::TooManyEntries(want.entries.len()));
+    }
+    if want.retired && !want.entries.is_empty() {
+        return Err(Refusal::RetiredWithEntries);
+    }
+    for entry in &want.entries {
+        has_valid_path(entry)?;
+        has_its_content(entry)?;
+    }
+    are_apart(&want.entries)?;
+    let found = want.digest_of_entries();
+    if found != want.digest {
+        return Err(Refusal::WrongDigest { found, claimed: want.digest });
+    }
+    Ok(())
+}
+
+fn has_valid_path(entry: &Entry) -> Result<(), Refusal> {
+    let invalid = |why: String| Refusal::InvalidPath { path: entry.path.clone(), why };
+    match entry.kind {
+        EntryKind::Document => match entry.path.parse::<DocumentPath>() {
+            Ok(_) => Ok(()),
+            Err(fault) => Err(invalid(fault.detail)),
+        },
+        EntryKind::Job => {
+            let id = entry.path.strip_prefix("jobs/").and_then(|rest| rest.strip_suffix(".json"));
+            match id.map(str::parse::<Id>) {
+                Some(Ok(_)) => Ok(()),
+                _ => Err(invalid("a job's path is jobs/<id>.json".to_owned())),
+            }
+        }
+    }
+}
+
+fn has_its_content(entry: &Entry) -> Result<(), Refusal> {
+    if entry.size > CONTENT_BYTES_MAX as u64 {
+        return Err(Refusal::TooLarge { path: entry.path.clone(), size: entry.size });
+    }
+    match &entry.inline {
+        Some(bytes) if bytes.len() as u64 != entry.size || Digest::of(bytes) != entry.digest => {
+            Err(Refusal::WrongInline { path: entry.path.clone() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Sorted, no path twice, and no path a folder of another.
+fn are_apart(entries: &[Entry]) -> Result<(), Refusal> {
+    if let Some(pair) = entries.windows(2).find(|pair| pair[0].path >= pair[1].path) {
+        return Err(Refusal::UnsortedEntries(pair[1].path.clone()));
+    }
+    // Neighbours do not tell: `a-b` sorts between `a` and `a/b`.
+    let paths: BTreeSet<&str> = entries.iter().map(|entry| entry.path.as_str()).collect();
+    for path in &paths {
+        let mut ancestors = path.match_indices('/').map(|(slash, _)| &path[..slash]);
+        if let Some(ancestor) = ancestors.find(|ancestor| paths.contains(ancestor)) {
+            return Err(Refusal::NestedPath { path: path.to_string(), ancestor: ancestor.to_string() });
+        }
+    }
+    Ok(())
+}
+
+/// What remains to be done for a record that may be trusted.
+fn steps(have: &Have, want: &Desired) -> Vec<Step> {
+    let mark = Mark { position: want.position, digest: want.digest };
+    let mut steps = if have.floor == Some(mark) { vec![] } else { vec![Step::Accept] };
+    let is_wanted = |place: Option<Mark>| place.is_some_and(|mark| mark.digest == want.digest);
+    if is_wanted(have.running) && is_wanted(have.last_good) {
+        return steps;
+    }
+    if is_rejected(have, want) {
+        if is_wanted(have.running) {
+            steps.push(Step::Restore);
+        }
+        steps.push(Step::LeaveRejected);
+        return steps;
+    }
+    steps.extend(fetch(want));
+    steps.push(Step::Write);
+    if have.checks {
+        steps.push(Step::Check);
+    }
+    steps.extend(in_force(have));
+    steps
+}
+
+/// The steps that put the tree in force right after somebody changed it by hand. Whether it is good was asked when it came.
+///
+/// # Errors
+/// If `running`, the record that is in force, is not whole: then nothing can be put right by it.
+pub fn repair(have: &Have, running: &Desired) -> Result<Vec<Step>, Refusal> {
+    is_for_this_node(have, running)?;
+    is_whole(running)?;
+    Ok(fetch(running).into_iter().chain([Step::Write]).chain(in_force(have)).collect())
+}
+
+/// From written to good.
+fn in_force(have: &Have) -> impl Iterator<Item = Step> + use<> {
+    [Some(Step::Switch), have.hooks.then_some(Step::Hook), Some(Step::Settle)].into_iter().flatten()
+}
+
+fn is_rejected(have: &Have, want: &Desired) -> bool {
+    have.rejected.iter().any(|rejection| rejection.digest == want.digest && want.retry <= rejection.retry)
+}
+
+/// Each content that does not travel inside the record once, however many entries name it.
+fn fetch(want: &Desired) -> Option<Step> {
+    let large = want.entries.iter().filter(|entry| entry.inline.is_none());
+    let contents: BTreeSet<Content> = large.map(|entry| Content { digest: entry.digest, size: entry.size }).collect();
+    (!contents.is_empty()).then(|| Step::Fetch(contents.into_iter().collect()))
+}

@@ -1,0 +1,119 @@
+//! Why an attempt came to nothing, with the code that the report carries.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use schema::digest::Digest;
+use schema::report::AttemptState;
+
+use crate::nats::objects::ReadError;
+
+/// An attempt that did not work. All of them are tried again, except what the operator said no to.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The disk, or who owns it, says no.
+    #[error("can't {doing} {}", .path.display())]
+    Disk {
+        /// What was tried.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What came of it.
+        source: io::Error,
+    },
+    /// Somebody put a link, or something else, where a folder or file of the agent belongs.
+    #[error("{} is not what the agent put there; remove it", .path.display())]
+    Planted {
+        /// Where.
+        path: PathBuf,
+    },
+    /// A large content could not be had.
+    #[error("content {} can't be fetched", .digest.short())]
+    Fetch {
+        /// Which.
+        digest: Digest,
+        /// Why.
+        source: ReadError,
+    },
+    /// What lies in the cache is not what its name says. It was thrown away, and is fetched anew.
+    #[error("cached content {} was damaged", .0.short())]
+    WrongCache(Digest),
+    /// There is no connection, so what is missing can't be fetched.
+    #[error("NATS is not there")]
+    Unreachable,
+    /// The centre's key is not known.
+    #[error("no key is trusted yet: {0}")]
+    NoTrustedKey(String),
+    /// The operator's check or hook said no.
+    #[error("{said}")]
+    Rejected {
+        /// `check_rejected`, `check_timed_out`, `apply_rejected` or `apply_timed_out`.
+        code: &'static str,
+        /// How it ended, and the tail of what it printed.
+        said: String,
+    },
+    /// The record on disk, which was whole when it was written, is not.
+    #[error("the record of what runs can't be used: {0}")]
+    Record(String),
+    /// The agent is to end.
+    #[error("the agent ends")]
+    Ending,
+}
+
+impl Fault {
+    /// A failure of the disk.
+    pub fn disk(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Disk { doing, path, source }
+    }
+
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Disk { source, .. } => disk_code(source),
+            Self::Planted { .. } => "planted_path",
+            Self::Fetch { source, .. } => match source {
+                ReadError::Missing(_) => "blob_missing",
+                ReadError::Wrong { .. } => "wrong_blob",
+                ReadError::Late => "fetch_timed_out",
+                ReadError::Nats(_) => "fetch_failed",
+                ReadError::Sink(source) => disk_code(source),
+            },
+            Self::WrongCache(_) => "damaged_cache",
+            Self::Unreachable => "nats_unreachable",
+            Self::NoTrustedKey(_) => "no_trusted_key",
+            Self::Rejected { code, .. } => code,
+            Self::Record(_) => "damaged_record",
+            Self::Ending => "agent_ending",
+        }
+    }
+
+    /// Refused where nothing was touched and what came is at fault; else failed.
+    #[must_use]
+    pub fn state(&self) -> AttemptState {
+        match self {
+            Self::Planted { .. } | Self::Fetch { source: ReadError::Wrong { .. }, .. } => AttemptState::Refused,
+            _ => AttemptState::Failed,
+        }
+    }
+
+    /// The whole story in one line: this failure and what it came from.
+    #[must_use]
+    pub fn story(&self) -> String {
+        let mut story = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            story = format!("{story}: {cause}");
+            source = cause.source();
+        }
+        story
+    }
+}
+
+fn disk_code(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "disk_full",
+        _ => "disk_failed",
+    }
+}

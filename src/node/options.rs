@@ -1,0 +1,75 @@
+//! What the operator of a node says.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schema::address::Prefix;
+use schema::id::NodeId;
+
+use crate::node::hook::{Hook, Moment};
+use crate::node::state::PinnedKey;
+
+/// Runs the agent of one node: it keeps a folder as the centre wants it, and says what runs.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// The node's id, as it was enrolled. A folder belongs to one node for ever.
+    #[arg(long, env = "HEADWATER_NODE", value_name = "ID")]
+    pub node: NodeId,
+
+    /// The node's folder. Your programs read `<dir>/current/files/…`; a switch changes all of it at once.
+    #[arg(long, env = "HEADWATER_NODE_DIR", value_name = "DIR")]
+    pub dir: PathBuf,
+
+    /// Where NATS is: nats://user:password@host:port, several separated by commas. It need not be there yet.
+    #[arg(long, env = "HEADWATER_NATS_URL", value_name = "URL", hide_env_values = true)]
+    pub nats_url: String,
+
+    /// What all names in NATS begin with, as the centre was installed.
+    #[arg(long, env = "HEADWATER_NATS_PREFIX", value_name = "PREFIX", default_value = "cfg")]
+    pub nats_prefix: Prefix,
+
+    /// The centre's public key, 64 hex digits, as `GET /v1/log` shows it. Without it the node trusts the only key that it
+    /// finds on its first day, and that one for ever.
+    #[arg(long, env = "HEADWATER_TRUST", value_name = "HEX")]
+    pub trust: Option<PinnedKey>,
+
+    /// Runs on a new tree before it is put in force, with `sh -c`; `{}` and HEADWATER_TREE are its path. If it does not end
+    /// with 0, the tree is rejected and what runs stays.
+    #[arg(long, env = "HEADWATER_CHECK", value_name = "CMD")]
+    pub check: Option<String>,
+
+    /// Runs after a tree was put in force, like --check; for example to reload a service. If it does not end with 0, the last
+    /// good tree comes back.
+    #[arg(long, env = "HEADWATER_APPLY", value_name = "CMD")]
+    pub apply: Option<String>,
+
+    /// How many seconds --check and --apply may take before they are killed, with their children, and count as a no.
+    #[arg(long, env = "HEADWATER_HOOK_TIMEOUT_S", value_name = "SECONDS", default_value_t = 60)]
+    pub hook_timeout_s: u64,
+
+    /// What to do about a file that was changed, added or removed by hand. Either way it is reported.
+    #[arg(long, env = "HEADWATER_ON_DRIFT", value_name = "WHAT", value_enum, default_value_t = OnDrift::Repair)]
+    pub on_drift: OnDrift,
+}
+
+/// What to do about drift.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum OnDrift {
+    /// Put it right.
+    Repair,
+    /// Leave it.
+    Report,
+}
+
+impl Options {
+    /// The operator's command of `moment`, if there is one.
+    #[must_use]
+    pub fn hook(&self, moment: Moment) -> Option<Hook> {
+        let command = match moment {
+            Moment::Check => &self.check,
+            Moment::Apply => &self.apply,
+        };
+        let within = Duration::from_secs(self.hook_timeout_s);
+        command.as_ref().map(|command| Hook { moment, command: command.clone(), within })
+    }
+}

@@ -1,0 +1,120 @@
+//! What a node must remember over a restart: `state.json`.
+
+use schema::digest::Digest;
+use schema::id::{LogId, NodeId};
+use schema::instant::Instant;
+use schema::position::Position;
+use schema::report::Mark;
+use schema::seal::PublicKey;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The newest format, and the one that is written.
+pub const FORMAT: u16 = 1;
+/// Rejections that are remembered; the oldest give way.
+pub const REJECTIONS_MAX: usize = 32;
+
+/// A node's memory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// The format of this file.
+    pub v: u16,
+    /// Whose folder this is.
+    pub node: NodeId,
+    /// The key that every record must be signed with.
+    #[serde(default)]
+    pub key: Option<PinnedKey>,
+    /// The log that every record must follow from.
+    #[serde(default)]
+    pub log_id: Option<LogId>,
+    /// The newest record that was accepted; older ones are refused.
+    #[serde(default)]
+    pub floor: Option<Mark>,
+    /// What was last put in force. The link `current` is the truth; this has all of the digest.
+    #[serde(default)]
+    pub running: Option<Mark>,
+    /// What was last in force and good.
+    #[serde(default)]
+    pub last_good: Option<Mark>,
+    /// What the operator's check or hook said no to, oldest first.
+    #[serde(default)]
+    pub rejected: Vec<Rejected>,
+}
+
+/// A digest that is not tried again, and why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// The record's position when it was tried.
+    pub position: Position,
+    /// What was rejected.
+    pub digest: Digest,
+    /// The record's `retry` then.
+    pub retry: Position,
+    /// The stable code.
+    pub code: String,
+    /// What the check or hook said.
+    pub detail: String,
+    /// When, by the node's clock.
+    pub at: Instant,
+}
+
+impl State {
+    /// The memory of a node that never had a record.
+    #[must_use]
+    pub fn blank(node: NodeId) -> Self {
+        let (key, log_id, floor, running, last_good) = (None, None, None, None, None);
+        Self { v: FORMAT, node, key, log_id, floor, running, last_good, rejected: Vec::new() }
+    }
+
+    /// Remembers a rejection, in the place of an older one of the same digest.
+    pub fn reject(&mut self, rejected: Rejected) {
+        self.forgive(rejected.digest);
+        self.rejected.push(rejected);
+        let surplus = self.rejected.len().saturating_sub(REJECTIONS_MAX);
+        self.rejected.drain(..surplus);
+    }
+
+    /// Forgets that a digest was rejected.
+    pub fn forgive(&mut self, digest: Digest) {
+        self.rejected.retain(|rejected| rejected.digest != digest);
+    }
+
+    /// Why a digest was rejected, if it was.
+    #[must_use]
+    pub fn rejection(&self, digest: Digest) -> Option<&Rejected> {
+        self.rejected.iter().find(|rejected| rejected.digest == digest)
+    }
+}
+
+/// A public key as 64 hex digits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PinnedKey(pub PublicKey);
+
+impl PinnedKey {
+    /// The 64 hex digits.
+    #[must_use]
+    pub fn hex(&self) -> String {
+        hex::encode(self.0.as_bytes())
+    }
+}
+
+impl std::str::FromStr for PinnedKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| "a key is 64 hex digits".to_owned())?;
+        PublicKey::from_bytes(&bytes).map(Self).map_err(|fault| fault.detail)
+    }
+}
+
+impl Serialize for PinnedKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.hex())
+    }
+}
+
+impl<'de> Deserialize<'de> for PinnedKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}

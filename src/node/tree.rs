@@ -1,0 +1,187 @@
+//! A whole generation on disk.
+//!
+//! What always holds: a generation gets its name when every byte, mode and name of it is synced, and every byte was hashed on
+//! its way in; the same record gives the same tree, whatever was there before. Content is copied from the cache and never
+//! linked to it, or an edit by hand would reach into the cache.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags};
+use schema::desired::{Desired, Entry};
+use schema::digest::Hasher;
+use schema::report::Mark;
+
+use crate::node::disk;
+use crate::node::fault::Fault;
+use crate::node::layout::{Layout, place};
+
+/// How much of a file is in memory at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Writes the generation of `want`, whose paths and inline content were checked and whose large content is in the cache.
+/// One of the same name gives way, in one step if it is in force.
+///
+/// # Errors
+/// If the disk fails, the cache is damaged, or somebody planted something in the way.
+pub fn write(layout: &Layout, want: &Desired) -> Result<(), Fault> {
+    let (growing, done) = (layout.growing(), layout.generation(Mark { position: want.position, digest: want.digest }));
+    disk::own_dir(&layout.generations())?;
+    disk::own_dir(&layout.blobs())?;
+    disk::remove(&growing).map_err(Fault::disk("clear", &growing))?;
+    let grown = grow(layout, &growing, want).and_then(|()| put(&growing, &done));
+    if grown.is_err() {
+        // A full disk must not be kept full by what is of no use.
+        let _ = disk::remove(&growing);
+    }
+    grown?;
+    disk::sync_dir(&layout.generations()).map_err(Fault::disk("sync", &layout.generations()))
+}
+
+/// The tree at `root`, complete and synced.
+fn grow(layout: &Layout, root: &Path, want: &Desired) -> Result<(), Fault> {
+    let mut dirs: BTreeSet<PathBuf> = ["", "files", "jobs"].map(PathBuf::from).into();
+    let places: Vec<(PathBuf, &Entry)> = want.entries.iter().map(|entry| (place(entry), entry)).collect();
+    for (place, _) in &places {
+        dirs.extend(place.ancestors().skip(1).map(Path::to_owned));
+    }
+    for dir in &dirs {
+        let dir = root.join(dir);
+        disk::create_dir(&dir).map_err(Fault::disk("make folder", &dir))?;
+    }
+    for (place, entry) in places {
+        fill(layout, &root.join(place), entry)?;
+    }
+    // The deepest first: a folder's names are synced before its own name is.
+    for dir in dirs.iter().rev() {
+        let dir = root.join(dir);
+        disk::sync_dir(&dir).map_err(Fault::disk("sync", &dir))?;
+    }
+    Ok(())
+}
+
+/// One file, complete and synced.
+fn fill(layout: &Layout, path: &Path, entry: &Entry) -> Result<(), Fault> {
+    let mut file = disk::create(path).map_err(Fault::disk("write", path))?;
+    match &entry.inline {
+        Some(bytes) => file.write_all(bytes).map_err(Fault::disk("write", path))?,
+        None => copy(layout, path, &mut file, entry)?,
+    }
+    file.sync_all().map_err(Fault::disk("sync", path))
+}
+
+/// From the cache, hashed on the way: what was right when it was fetched may have been touched since.
+fn copy(layout: &Layout, path: &Path, file: &mut File, entry: &Entry) -> Result<(), Fault> {
+    let cached = layout.blob(entry.digest);
+    let damaged = || {
+        let _ = disk::remove(&cached);
+        Fault::WrongCache(entry.digest)
+    };
+    let mut source = disk::open(&cached).map_err(|_| damaged())?;
+    let (mut hasher, mut chunk, mut copied) = (Hasher::default(), vec![0; CHUNK_BYTES], 0);
+    loop {
+        let count = source.read(&mut chunk).map_err(Fault::disk("read", &cached))?;
+        if count == 0 {
+            break;
+        }
+        copied += count as u64;
+        hasher.update(&chunk[..count]);
+        file.write_all(&chunk[..count]).map_err(Fault::disk("write", path))?;
+    }
+    if copied == entry.size && hasher.finish() == entry.digest { Ok(()) } else { Err(damaged()) }
+}
+
+/// Gives the grown tree its name. If the name is taken, by what a kill left or by what drifted, the two change places in one
+/// step, so that a link to the name never dangles.
+fn put(growing: &Path, done: &Path) -> Result<(), Fault> {
+    let put = match fs::symlink_metadata(done) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::rename(growing, done),
+        Err(error) => Err(error),
+        Ok(_) => exchange(growing, done).and_then(|()| disk::remove(growing)),
+    };
+    put.map_err(Fault::disk("name", done))
+}
+
+fn exchange(growing: &Path, done: &Path) -> io::Result<()> {
+    match rustix::fs::renameat_with(CWD, growing, CWD, done, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(()),
+        // A file system that can't: the name is gone for an instant.
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP) => {
+            disk::remove(done)?;
+            fs::rename(growing, done)?;
+            disk::create_dir(growing)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The places below a generation that are not as `want` says: changed, added, removed, or of another mode; sorted.
+///
+/// # Errors
+/// If the disk fails.
+pub fn differences(layout: &Layout, mark: Mark, want: &Desired) -> Result<Vec<String>, Fault> {
+    let root = layout.generation(mark);
+    let mut dirs: BTreeSet<PathBuf> = ["files", "jobs"].map(PathBuf::from).into();
+    let mut differing = BTreeSet::new();
+    if !is_folder(&root) {
+        differing.insert(PathBuf::from("."));
+    }
+    let mut files = BTreeSet::new();
+    for entry in &want.entries {
+        let place = place(entry);
+        dirs.extend(place.ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty()).map(Path::to_owned));
+        if !is_as_written(&root.join(&place), entry)? {
+            differing.insert(place.clone());
+        }
+        files.insert(place);
+    }
+    differing.extend(dirs.iter().filter(|dir| !is_folder(&root.join(dir))).cloned());
+    differing.extend(strangers(&root, Path::new(""), &dirs, &files)?);
+    Ok(differing.into_iter().map(|place| place.to_string_lossy().into_owned()).collect())
+}
+
+fn is_folder(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir() && meta.permissions().mode() & 0o7777 == disk::DIR_MODE)
+}
+
+fn is_as_written(path: &Path, entry: &Entry) -> Result<bool, Fault> {
+    let Ok(meta) = fs::symlink_metadata(path) else { return Ok(false) };
+    if !meta.is_file() || meta.len() != entry.size || meta.permissions().mode() & 0o7777 != disk::FILE_MODE {
+        return Ok(false);
+    }
+    let Ok(mut file) = disk::open(path) else { return Ok(false) };
+    let (mut hasher, mut chunk) = (Hasher::default(), vec![0; CHUNK_BYTES]);
+    loop {
+        match file.read(&mut chunk).map_err(Fault::disk("read", path))? {
+            0 => return Ok(hasher.finish() == entry.digest),
+            count => hasher.update(&chunk[..count]),
+        }
+    }
+}
+
+/// What lies in the folders of a generation and does not belong there. A folder that does not belong is named, not entered.
+fn strangers(
+    root: &Path,
+    below: &Path,
+    dirs: &BTreeSet<PathBuf>,
+    files: &BTreeSet<PathBuf>,
+) -> Result<Vec<PathBuf>, Fault> {
+    let dir = root.join(below);
+    // A folder that is gone, or is a link to another, is a difference already.
+    if !fs::symlink_metadata(&dir).is_ok_and(|meta| meta.is_dir()) {
+        return Ok(Vec::new());
+    }
+    let mut strangers = Vec::new();
+    for found in fs::read_dir(&dir).map_err(Fault::disk("read", &dir))? {
+        let place = below.join(found.map_err(Fault::disk("read", &dir))?.file_name());
+        if dirs.contains(&place) {
+            strangers.extend(self::strangers(root, &place, dirs, files)?);
+        } else if !files.contains(&place) {
+            strangers.push(place);
+        }
+    }
+    Ok(strangers)
+}
