@@ -1,2 +1,107 @@
-//! The `headwater` program.
-fn main() {}
+//! The `headwater` program: reads what it is told, starts what that names, and turns signals into an orderly end.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use headwater::{dev, edge, install, serve, telemetry};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Configuration for fleets. Every change is an event in PostgreSQL; the write-ahead log carries it into NATS; each node
+/// verifies and applies what is desired of it, and reports what it runs.
+///
+/// To try it: `headwater dev` starts everything on this machine.
+#[derive(Parser)]
+#[command(name = "headwater", version, propagate_version = true, after_help = AFTER_HELP)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "Every flag can also be given as the HEADWATER_* variable that its help names.\n\
+                          HEADWATER_LOG sets how much is logged (debug, info, warn); HEADWATER_LOG_FORMAT=json for machines.\n\
+                          Exit codes: 0 done, 1 refused or diverged, 2 usage, 3 could not reach something.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Everything on this machine: a private PostgreSQL and NATS, the server, and a few nodes
+    Dev(dev::Options),
+    /// Prepare PostgreSQL and NATS for a log, and make the first administrator
+    Install(install::Options),
+    /// Serve a log: the HTTP door, and the relay into NATS
+    Serve(serve::Options),
+    /// The agent of one node
+    Edge(edge::Options),
+}
+
+/// How a run ends badly.
+enum Failure {
+    /// It was refused, or something is wrong.
+    Refused(anyhow::Error),
+    /// Something could not be reached.
+    Unreachable(anyhow::Error),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    telemetry::begin();
+    let (failure, code) = match run(arguments.command) {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Refused(failure)) => (failure, 1),
+        Err(Failure::Unreachable(failure)) => (failure, 3),
+    };
+    eprintln!("headwater: {failure:#}");
+    ExitCode::from(code)
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    // Children of `dev` die with the thread that started them, so it has one thread only: this one.
+    let runtime = match command {
+        Command::Dev(_) => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+        _ => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
+    };
+    let runtime = runtime.context("starting").map_err(Failure::Refused)?;
+    runtime.block_on(async {
+        match command {
+            Command::Dev(options) => dev::run(options).await.map_err(|error| Failure::Refused(error.into())),
+            Command::Install(options) => {
+                let json = options.json;
+                let installed = install::run(options).await.map_err(|error| match error.is_unreachable() {
+                    true => Failure::Unreachable(error.into()),
+                    false => Failure::Refused(error.into()),
+                })?;
+                installed.print(json);
+                Ok(())
+            }
+            Command::Serve(options) => {
+                let stop = stop_on_signals().map_err(Failure::Refused)?;
+                serve::run(options, stop).await.map_err(|error| match error.is_unreachable() {
+                    true => Failure::Unreachable(error.into()),
+                    false => Failure::Refused(error.into()),
+                })
+            }
+            Command::Edge(options) => {
+                let stop = stop_on_signals().map_err(Failure::Refused)?;
+                edge::run(options, stop).await.map_err(|error| Failure::Refused(error.into()))
+            }
+        }
+    })
+}
+
+/// Cancelled at the first SIGINT or SIGTERM.
+fn stop_on_signals() -> anyhow::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let stopped = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("stopping");
+        stopped.cancel();
+    });
+    Ok(stop)
+}

@@ -1,0 +1,203 @@
+//! `headwater install`: everything that has to be there before a server can serve. Doing it again changes nothing.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use schema::command::{Command, CreatePrincipal, Role};
+use schema::digest::Digest;
+use schema::entity::Actor;
+use schema::request::Request;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Key, Nats};
+use crate::log::appender::Appender;
+use crate::log::database::{Database, Error as LogError};
+use crate::log::handle::SubmitError;
+use crate::log::install::{Passwords, install};
+use crate::log::reader::Reader;
+use crate::nats::connect::{BadAddress, connect};
+use crate::publish::{Error as PublishError, key, streams};
+use crate::token;
+use crate::wal::Error as WalError;
+use crate::wal::slot::Slot;
+
+/// The name of the first administrator.
+const FIRST_ADMIN: &str = "admin";
+
+/// Installs a log: roles, schema and publication in PostgreSQL, the replication slot, streams and buckets in NATS, the
+/// signing key, and the first administrator. What is there already is left as it is, so it can be run at each deployment.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// The database as somebody who may create roles and replication slots: postgres://postgres:password@host/database
+    #[arg(long, env = "HEADWATER_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub database_url: String,
+
+    /// The replication slot [default: headwater_ and the database's name]
+    #[arg(long, env = "HEADWATER_SLOT", value_name = "NAME")]
+    pub slot: Option<String>,
+
+    /// A file with the password of role headwater_app, which appends and reads. Without one the role can't log in unless
+    /// you let it.
+    #[arg(long, value_name = "FILE")]
+    pub app_password_file: Option<PathBuf>,
+
+    /// A file with the password of role headwater_relay, which holds the slot.
+    #[arg(long, value_name = "FILE")]
+    pub replication_password_file: Option<PathBuf>,
+
+    /// A file with the password of role headwater_reader, which only reads.
+    #[arg(long, value_name = "FILE")]
+    pub reader_password_file: Option<PathBuf>,
+
+    /// Where the first administrator's token goes (mode 600) or, if the file is there, comes from. Without it the token is
+    /// printed, once.
+    #[arg(long, value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
+
+    /// Print what was installed as JSON.
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    nats: Nats,
+
+    #[command(flatten)]
+    key: Key,
+}
+
+/// Why it could not be installed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// PostgreSQL refused.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The slot could not be made.
+    #[error(transparent)]
+    Wal(#[from] WalError),
+    /// NATS refused, or the signing key can't be used.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// NATS has no such address.
+    #[error(transparent)]
+    Nats(#[from] BadAddress),
+    /// A file can't be read or written.
+    #[error("{0}")]
+    File(PathBuf, #[source] std::io::Error),
+    /// The system gives no randomness.
+    #[error(transparent)]
+    Token(#[from] token::NoRandomness),
+    /// The first administrator could not be created.
+    #[error("the first administrator could not be created: {0}")]
+    Admin(#[from] SubmitError),
+}
+
+impl Error {
+    /// Whether something could not be reached, rather than being wrong.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Log(error) => error.is_transient(),
+            Self::Publish(error) => error.is_transient(),
+            _ => false,
+        }
+    }
+}
+
+/// What is there now.
+#[derive(Debug, Serialize)]
+pub struct Installed {
+    log_id: String,
+    slot: String,
+    signing_key: String,
+    /// The first administrator's token, if it was made now and there is no file for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin_token: Option<String>,
+}
+
+/// Installs everything, in the order in which one thing needs the other.
+///
+/// # Errors
+/// If anything refuses or can't be reached; running it again goes on where it was.
+pub async fn run(options: Options) -> Result<Installed, Error> {
+    let key = key::load_or_make(&options.key.signing_key_file)?;
+    let database = Database::parse(&options.database_url)?;
+    let passwords = Passwords {
+        app: password(options.app_password_file.as_deref())?,
+        relay: password(options.replication_password_file.as_deref())?,
+        reader: password(options.reader_password_file.as_deref())?,
+    };
+    let log_id = install(&database, &passwords, &key.public()).await?;
+    let slot = Slot::parse(&options.database_url, options.slot.clone())?;
+    slot.ensure().await?;
+    let Nats { nats_url, nats_prefix, nats_replicas } = &options.nats;
+    let link = connect(nats_url, "headwater install").await?;
+    streams::ensure(&link.jetstream(), nats_prefix, usize::from(*nats_replicas), &key.public()).await?;
+    let admin_token = first_admin(database, options.admin_token_file.as_deref()).await?;
+    Ok(Installed {
+        log_id: log_id.to_string(),
+        slot: slot.name().to_owned(),
+        signing_key: hex::encode(key.public().as_bytes()),
+        admin_token,
+    })
+}
+
+/// Creates the first administrator, unless there is one. The token is on disk before its hash is in the log, so that an
+/// interrupted install never leaves an administrator whose token nobody has.
+async fn first_admin(database: Database, file: Option<&Path>) -> Result<Option<String>, Error> {
+    let (appender, log) = Appender::start(Reader::open(database).await?).await?;
+    let state = log.view();
+    if state.principals().keys().any(|name| state.role(name) == Some(Role::Admin)) {
+        return Ok(None);
+    }
+    let token = match file {
+        Some(file) if file.exists() => read(file)?,
+        Some(file) => {
+            let token = token::make()?;
+            write_private(file, &token).map_err(|error| Error::File(file.to_owned(), error))?;
+            token
+        }
+        None => token::make()?,
+    };
+    let name = FIRST_ADMIN.parse().expect("BUG: the first administrator's name is an id");
+    let create = CreatePrincipal { name, role: Role::Admin, token_hash: Digest::of(token.as_bytes()) };
+    let stop = CancellationToken::new();
+    let appending = tokio::spawn(appender.run(stop.clone()));
+    let request = Request { reason: Some("installation".into()), ..Request::of([Command::CreatePrincipal(create)]) };
+    let created = log.submit(request, Actor::Install, None).await;
+    stop.cancel();
+    let _ = appending.await;
+    created?;
+    Ok(file.is_none().then_some(token))
+}
+
+fn password(file: Option<&Path>) -> Result<Option<String>, Error> {
+    file.map(read).transpose()
+}
+
+fn read(file: &Path) -> Result<String, Error> {
+    let text = std::fs::read_to_string(file).map_err(|error| Error::File(file.to_owned(), error))?;
+    Ok(text.trim().to_owned())
+}
+
+fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+impl Installed {
+    /// Prints what is there, for a person or for a program.
+    pub fn print(&self, json: bool) {
+        if json {
+            println!("{}", serde_json::to_string(self).expect("BUG: text has no failing serializer"));
+            return;
+        }
+        println!("log          {}\nslot         {}\nsigning key  {} (public)", self.log_id, self.slot, self.signing_key);
+        if let Some(token) = &self.admin_token {
+            println!("admin token  {token}\n\nThis is the only time that the token is shown.");
+        }
+        println!("\nNext: `headwater serve` with this log's database, NATS and signing key.");
+    }
+}

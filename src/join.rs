@@ -1,0 +1,133 @@
+//! Where rooms meet: what each states it needs, given by what another offers.
+
+use std::collections::BTreeMap;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use projections::configuration::Configuration;
+use schema::answer::Answer;
+use schema::digest::Digest;
+use schema::event::Event;
+use schema::id::LogId;
+use schema::position::Position;
+use schema::seal::PublicKey;
+use tokio::sync::watch;
+
+use crate::door::source as door;
+use crate::log::database::Error as LogError;
+use crate::log::handle::{Log, Moment, SubmitError};
+use crate::log::reader::{EventPage, Reader};
+use crate::publish::error::Later;
+use crate::publish::publisher;
+
+/// The table as the publisher needs it.
+pub struct Table(pub Reader);
+
+impl publisher::Source for Table {
+    fn contents(&self, digests: Vec<Digest>) -> Later<'_, BTreeMap<Digest, Vec<u8>>> {
+        async move { Ok(self.0.contents(&digests).await?) }.boxed()
+    }
+
+    fn events(&self, after: Position, limit: usize) -> Later<'_, Vec<Event>> {
+        async move { Ok(self.0.events(EventPage { after, limit, ..EventPage::default() }).await?) }.boxed()
+    }
+}
+
+/// The log as the door needs it.
+pub struct Behind {
+    log: Log,
+    heads: watch::Receiver<Position>,
+}
+
+impl Behind {
+    /// The log behind a door. Its heads close when the log ends.
+    #[must_use]
+    pub fn new(log: Log) -> Self {
+        let mut views = log.views();
+        let (head, heads) = watch::channel(views.borrow().position());
+        tokio::spawn(async move {
+            while views.changed().await.is_ok() {
+                head.send_replace(views.borrow_and_update().position());
+            }
+        });
+        Self { log, heads }
+    }
+}
+
+fn unavailable(error: &LogError) -> door::Unavailable {
+    door::Unavailable(error.to_string())
+}
+
+impl door::Source for Behind {
+    fn log_id(&self) -> LogId {
+        self.log.log_id()
+    }
+
+    fn public_key(&self) -> PublicKey {
+        self.log.reader().public_key().clone()
+    }
+
+    fn view(&self) -> Configuration {
+        self.log.view()
+    }
+
+    fn reached(&self, position: Position) -> BoxFuture<'_, ()> {
+        self.log.reached(position).boxed()
+    }
+
+    fn heads(&self) -> watch::Receiver<Position> {
+        self.heads.clone()
+    }
+
+    fn submit(&self, submission: door::Submission) -> BoxFuture<'_, Result<Answer, door::SubmitError>> {
+        async move {
+            let door::Submission { request, actor, key } = submission;
+            self.log.submit(request, actor, key.as_deref()).await.map_err(|error| match error {
+                SubmitError::Refused(refused) => door::SubmitError::Refused(refused),
+                SubmitError::KeyReused => door::SubmitError::KeyReused,
+                SubmitError::Busy => door::SubmitError::Busy,
+                SubmitError::Unstorable(_) | SubmitError::Unavailable(_) => {
+                    door::SubmitError::Unavailable(door::Unavailable(error.to_string()))
+                }
+            })
+        }
+        .boxed()
+    }
+
+    fn events(&self, page: door::EventPage) -> BoxFuture<'_, Result<Vec<Event>, door::Unavailable>> {
+        async move {
+            let page = EventPage {
+                after: page.after,
+                up_to: Some(page.up_to),
+                limit: page.limit,
+                entity: page.entity.map(|entity| entity.to_string()),
+                event_type: page.event_type,
+            };
+            self.log.reader().events(page).await.map_err(|error| unavailable(&error))
+        }
+        .boxed()
+    }
+
+    fn content(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Vec<u8>>, door::Unavailable>> {
+        async move {
+            let found = self.log.reader().contents(&[digest]).await.map_err(|error| unavailable(&error))?;
+            Ok(found.into_values().next())
+        }
+        .boxed()
+    }
+
+    fn past(&self, at: door::At) -> BoxFuture<'_, Result<Configuration, door::PastError>> {
+        let moment = match at {
+            door::At::Position(position) => Moment::Position(position),
+            door::At::Time(time) => Moment::Time(time),
+        };
+        async move {
+            match self.log.past(moment).await {
+                Ok(Some(past)) => Ok(past),
+                Ok(None) => Err(door::PastError::Future { head: self.log.view().position() }),
+                Err(error) => Err(door::PastError::Unavailable(unavailable(&error))),
+            }
+        }
+        .boxed()
+    }
+}

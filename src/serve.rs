@@ -1,0 +1,210 @@
+//! `headwater serve`: the door, and the relay with its reconciler, joined.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{Key, Nats};
+use crate::door::hearing::{self, Ears};
+use crate::door::router::{self, Door, Fittings, Limits, Reason};
+use crate::join::{Behind, Table};
+use crate::log::appender::Appender;
+use crate::log::database::{Database, Error as LogError};
+use crate::log::handle::Log;
+use crate::log::reader::Reader;
+use crate::nats::connect::{BadAddress, Link, connect};
+use crate::project::{Phase, Relay, Standing};
+use crate::publish::publisher::Settings;
+use crate::publish::{Error as PublishError, key};
+use crate::reconcile;
+use crate::wal::Error as WalError;
+use crate::wal::slot::Slot;
+
+/// How long a server waits for PostgreSQL at its start before it gives up: databases and servers start together.
+const DATABASE_WITHIN: Duration = Duration::from_secs(30);
+/// How often it tries meanwhile.
+const DATABASE_AGAIN: Duration = Duration::from_millis(500);
+
+/// Serves a log: the HTTP door that takes commands and answers questions, and the relay that carries every change from
+/// the write-ahead log into NATS. Several servers may serve one log: all of their doors are open, one of them relays.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// What this server does: `door` takes commands, `reconciler` relays, `all` does both.
+    #[arg(long, env = "HEADWATER_ROLE", value_enum, default_value_t = Role::All)]
+    pub role: Role,
+
+    /// Where the door listens. It speaks plain HTTP: put a proxy with TLS before it where others can listen in.
+    #[arg(long, env = "HEADWATER_HTTP", value_name = "ADDR", default_value = "127.0.0.1:7300")]
+    pub http: SocketAddr,
+
+    /// The log as role headwater_app: postgres://headwater_app:password@host:port/database
+    #[arg(long, env = "HEADWATER_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub database_url: String,
+
+    /// The same database as role headwater_relay, which may replicate [default: the database URL]
+    #[arg(long, env = "HEADWATER_REPLICATION_URL", value_name = "URL", hide_env_values = true)]
+    pub replication_url: Option<String>,
+
+    /// The replication slot [default: headwater_ and the database's name]
+    #[arg(long, env = "HEADWATER_SLOT", value_name = "NAME")]
+    pub slot: Option<String>,
+
+    #[command(flatten)]
+    nats: Nats,
+
+    #[command(flatten)]
+    key: Key,
+}
+
+/// What a server does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Role {
+    /// The door and the relay.
+    All,
+    /// Only the door.
+    Door,
+    /// Only the relay and the reconciler.
+    Reconciler,
+}
+
+/// Why a server does not start, or ends.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The log can't be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The slot can't be used.
+    #[error(transparent)]
+    Wal(#[from] WalError),
+    /// The signing key can't be used.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// NATS has no such address.
+    #[error(transparent)]
+    Nats(#[from] BadAddress),
+    /// The key is not the log's.
+    #[error("the signing key is not the one that this log was installed with ({0}): use that key's file")]
+    OtherKey(String),
+    /// The door can't be opened.
+    #[error("can't listen on {0}")]
+    Listen(SocketAddr, #[source] std::io::Error),
+}
+
+impl Error {
+    /// Whether something could not be reached, rather than being wrong.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Log(error) if error.is_transient())
+    }
+}
+
+/// Serves until `stop`.
+///
+/// # Errors
+/// Only at the start: once it serves, whatever fails is tried again, and `/readyz` says what.
+pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error> {
+    let key = key::load(&options.key.signing_key_file)?;
+    let replication_url = options.replication_url.as_deref().unwrap_or(&options.database_url);
+    let slot = Slot::parse(replication_url, options.slot.clone())?;
+    let database = Database::parse(&options.database_url)?;
+    let link = connect(&options.nats.nats_url, "headwater serve").await?;
+    let (appender, log) = open(database).await?;
+    let reader = log.reader().clone();
+    if *reader.public_key() != key.public() {
+        return Err(Error::OtherKey(hex::encode(reader.public_key().as_bytes())));
+    }
+    tracing::info!(log = %log.log_id(), head = %log.view().position(), "the log is folded");
+
+    let tasks = TaskTracker::new();
+    let ears = Ears::default();
+    let prefix = options.nats.nats_prefix.clone();
+    // The appender outlives the door, so that what was taken in is answered.
+    let appending = CancellationToken::new();
+    let appended = tokio::spawn(appender.run(appending.clone()));
+    tasks.spawn(hearing::listen(link.client().clone(), prefix.clone(), ears.clone(), stop.clone()));
+
+    let mut standing = None;
+    if options.role != Role::Door {
+        let settings = Settings {
+            jetstream: link.jetstream(),
+            prefix,
+            replicas: usize::from(options.nats.nats_replicas),
+            key,
+            log_id: log.log_id(),
+        };
+        let (relay, stands) = Relay::new(slot, reader.clone(), link.clone(), settings, Arc::new(Table(reader)));
+        tasks.spawn(relay.run(stop.clone()));
+        tasks.spawn(reconcile::run(log.clone(), ears.clone(), stands.clone(), stop.clone()));
+        standing = Some(stands);
+    }
+    if options.role != Role::Reconciler {
+        let listener = TcpListener::bind(options.http).await.map_err(|why| Error::Listen(options.http, why))?;
+        tracing::info!(http = %options.http, "the door is open");
+        let fittings = fittings(log, ears, link, standing, stop.clone());
+        crate::door::serve::serve(listener, router::router(Door::from(fittings)), stop.clone()).await;
+    }
+    stop.cancelled().await;
+    tasks.close();
+    tasks.wait().await;
+    appending.cancel();
+    // A panic of the appender was reported where it happened.
+    let _ = appended.await;
+    Ok(())
+}
+
+/// Folds the log, waiting a while for PostgreSQL to be there.
+async fn open(database: Database) -> Result<(Appender, Log), Error> {
+    let deadline = tokio::time::Instant::now() + DATABASE_WITHIN;
+    loop {
+        let opened = async { Appender::start(Reader::open(database.clone()).await?).await };
+        match opened.await {
+            Ok(opened) => return Ok(opened),
+            Err(error) if error.is_transient() && tokio::time::Instant::now() < deadline => {
+                tracing::warn!(%error, "waiting for PostgreSQL");
+                tokio::time::sleep(DATABASE_AGAIN).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn fittings(
+    log: Log,
+    ears: Ears,
+    link: Link,
+    standing: Option<watch::Receiver<Standing>>,
+    closing: CancellationToken,
+) -> Fittings {
+    let published = standing.clone();
+    let healthy = (log.clone(), ears.clone());
+    Fittings {
+        source: Arc::new(Behind::new(log)),
+        ears,
+        readiness: Arc::new(move || {
+            let (log, ears) = &healthy;
+            reasons(log, ears, &link, standing.as_ref().map(|standing| standing.borrow().clone()))
+        }),
+        published: Arc::new(move || published.as_ref().map(|standing| standing.borrow().published)),
+        limits: Limits::default(),
+        closing,
+    }
+}
+
+/// What is not ready. A relay that waits behind another one is as ready as it can be.
+fn reasons(log: &Log, ears: &Ears, link: &Link, standing: Option<Standing>) -> Vec<Reason> {
+    let log = log.health().fault().map(|fault| ("log", fault.to_owned()));
+    let nats = (!link.is_up()).then(|| ("nats", "NATS can't be reached".to_owned()));
+    let ears = (!ears.are_open()).then(|| ("reports", "nodes can't be heard".to_owned()));
+    let relay = standing.and_then(|standing| match (standing.phase, standing.fault) {
+        (Phase::Standby | Phase::Following, None) => None,
+        (_, Some(fault)) => Some(("relay", fault)),
+        (phase, None) => Some(("relay", format!("the relay is {phase:?}").to_lowercase())),
+    });
+    let reason = |(part, reason): (&str, String)| Reason { part: part.to_owned(), reason };
+    [log, nats, ears, relay].into_iter().flatten().map(reason).collect()
+}

@@ -1,0 +1,17 @@
+//! What the program says while it works: one line for each thing that an operator may want to know, on standard error.
+
+use tracing_subscriber::EnvFilter;
+
+/// What is said unless `HEADWATER_LOG` asks for more or less: the client of NATS repeats what is said here already.
+const DEFAULT: &str = "info,async_nats=error,pgwire_replication=error,refinery_core=warn";
+
+/// Begins to speak. `HEADWATER_LOG` is a filter such as `debug` or `headwater::publish=trace`;
+/// `HEADWATER_LOG_FORMAT=json` gives one JSON object a line.
+pub fn begin() {
+    let filter = EnvFilter::try_from_env("HEADWATER_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    match std::env::var("HEADWATER_LOG_FORMAT").as_deref() {
+        Ok("json") => lines.json().init(),
+        _ => lines.init(),
+    }
+}
