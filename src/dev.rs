@@ -91,9 +91,7 @@ pub enum Error {
     #[error("this program can't tell its own path, to start its children with")]
     NoProgram(#[source] std::io::Error),
     /// An admin is installed whose token is not in the folder.
-    #[error(
-        "the log has an admin, and secrets/admin.token is gone from the folder: remove the folder to start anew"
-    )]
+    #[error("the log has an admin, and secrets/admin.token is gone from the folder: remove the folder to start anew")]
     NoAdmin,
     /// Signals can't be listened to.
     #[error("signals can't be listened to")]
@@ -145,11 +143,7 @@ pub async fn start(options: Options) -> Result<Running, Error> {
         () = signals.any() => Err(Error::Interrupted),
     };
     match risen {
-        Ok(json) => Ok(Running {
-            json,
-            signals,
-            stack,
-        }),
+        Ok(json) => Ok(Running { json, signals, stack }),
         Err(error) => {
             stack.stop().await;
             Err(error)
@@ -202,10 +196,7 @@ impl Running {
             line("data", data.display().to_string());
         }
         line("logs", folder.logs().display().to_string());
-        line(
-            "dev.json",
-            format!("{path}/dev.json (the same for scripts, with tokens and passwords)"),
-        );
+        line("dev.json", format!("{path}/dev.json (the same for scripts, with tokens and passwords)"));
         text.push_str("\nCtrl-C stops it all.\n");
         text
     }
@@ -229,11 +220,7 @@ struct Signals([Signal; 3]);
 
 impl Signals {
     fn listen() -> std::io::Result<Self> {
-        Ok(Self([
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::hangup())?,
-        ]))
+        Ok(Self([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?]))
     }
 
     async fn any(&mut self) {

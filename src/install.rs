@@ -194,7 +194,10 @@ impl Installed {
             println!("{}", serde_json::to_string(self).expect("BUG: text has no failing serializer"));
             return;
         }
-        println!("log          {}\nslot         {}\nsigning key  {} (public)", self.log_id, self.slot, self.signing_key);
+        println!(
+            "log          {}\nslot         {}\nsigning key  {} (public)",
+            self.log_id, self.slot, self.signing_key
+        );
         if let Some(token) = &self.admin_token {
             println!("admin token  {token}\n\nThis is the only time that the token is shown.");
         }

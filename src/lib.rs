@@ -1,11 +1,19 @@
-//! Headwater: see the README for the picture. The modules are the rooms that touch something, and the orders of touches.
+//! Headwater: see the README for the picture. A folder is one thing touched; a file beside it is one order of touches.
 
+pub mod config;
 pub mod dev;
+pub mod door;
 pub mod edge;
+pub mod install;
+pub mod join;
 pub mod log;
 pub mod machine;
 pub mod nats;
 pub mod node;
 pub mod project;
 pub mod publish;
+pub mod reconcile;
+pub mod serve;
+pub mod telemetry;
+pub mod token;
 pub mod wal;

@@ -66,9 +66,7 @@ impl Door {
         let there = there.await?;
         if there.status() == StatusCode::NOT_FOUND {
             let command = json!({"type": "enrol_node", "id": id, "labels": labels(number)});
-            return self
-                .command(&what, &format!("dev-enrol-{id}"), command)
-                .await;
+            return self.command(&what, &format!("dev-enrol-{id}"), command).await;
         }
         accepted(what, there).await
     }
@@ -77,9 +75,7 @@ impl Door {
     pub(super) async fn let_in_auditor(&self, token: &str) -> Result<(), Refused> {
         let what = "let the auditor in".to_owned();
         let log = format!("{}/v1/log", self.url);
-        let there = self
-            .send(&what, self.client.get(log).bearer_auth(token))
-            .await?;
+        let there = self.send(&what, self.client.get(log).bearer_auth(token)).await?;
         if there.status() == StatusCode::UNAUTHORIZED {
             let hash = hex::encode(Sha256::digest(token));
             let key = format!("dev-auditor-{}", &hash[..16]);

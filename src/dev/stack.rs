@@ -78,15 +78,7 @@ impl Stack {
         let folder = Folder::open(&options.dir)?;
         // Until there is a new one, a script that waits for it must not find the old one.
         private::remove(&folder.path().join("dev.json"))?;
-        Ok(Self {
-            options,
-            program,
-            folder,
-            postgres: None,
-            nats: None,
-            serve: None,
-            edges: Vec::new(),
-        })
+        Ok(Self { options, program, folder, postgres: None, nats: None, serve: None, edges: Vec::new() })
     }
 
     /// The folder, absolutely.
@@ -100,9 +92,7 @@ impl Stack {
         let admin = self.install(&ground).await?;
         let http = self.start_server(&ground, &admin).await?;
         let door = Door::new(&http, &admin)?;
-        let auditor = self
-            .folder
-            .secret("auditor.token", || Ok(door::token(private::random()?)))?;
+        let auditor = self.folder.secret("auditor.token", || Ok(door::token(private::random()?)))?;
         door.let_in_auditor(&auditor).await?;
         let nodes = self.start_nodes(&ground, &door).await?;
         let home = ground.cluster.home();
@@ -130,10 +120,8 @@ impl Stack {
     }
 
     async fn lay_ground(&mut self) -> Result<Ground, Error> {
-        let programs =
-            find::postgres(self.options.postgres_bin.as_deref()).map_err(Machine::from)?;
-        let program =
-            find::nats_server(self.options.nats_server.as_deref()).map_err(Machine::from)?;
+        let programs = find::postgres(self.options.postgres_bin.as_deref()).map_err(Machine::from)?;
+        let program = find::nats_server(self.options.nats_server.as_deref()).map_err(Machine::from)?;
         let (path, logs, ports) = (self.folder.path(), self.folder.logs(), self.folder.ports());
         tracing::info!(version = %programs.version, bin = %programs.bin.display(), "starting PostgreSQL");
         let options = postgres::Options {
@@ -145,24 +133,13 @@ impl Stack {
         };
         let cluster = Cluster::make(&options).await?;
         tracing::info!(version = %program.version, program = %program.path.display(), "starting nats-server");
-        let nats = NatsServer::make(&nats::Options {
-            program,
-            home: path.join("nats"),
-            logs,
-            port: ports.nats,
-        })?;
-        let postgres = self
-            .postgres
-            .insert(supervise(&self.folder, cluster.spec())?);
+        let nats = NatsServer::make(&nats::Options { program, home: path.join("nats"), logs, port: ports.nats })?;
+        let postgres = self.postgres.insert(supervise(&self.folder, cluster.spec())?);
         let nats_server = self.nats.insert(supervise(&self.folder, nats.spec())?);
         running::ready(&cluster, postgres).await?;
         running::ready(&nats, nats_server).await?;
         let database = cluster.create_database(DATABASE).await?;
-        Ok(Ground {
-            cluster,
-            nats,
-            database,
-        })
+        Ok(Ground { cluster, nats, database })
     }
 
     /// Runs `headwater install`, and gives the token of the first admin.
@@ -171,10 +148,7 @@ impl Stack {
         for role in ["app", "replication", "reader"] {
             let name = format!("{role}.password");
             self.folder.secret(&name, private::password)?;
-            args.extend([
-                format!("--{role}-password-file").into(),
-                self.secret_path(&name),
-            ]);
+            args.extend([format!("--{role}-password-file").into(), self.secret_path(&name)]);
         }
         args.extend(["--signing-key-file".into(), self.secret_path("signing.key")]);
         args.extend(["--admin-token-file".into(), self.secret_path("admin.token")]);
@@ -193,9 +167,7 @@ impl Stack {
             let (name, log) = ("headwater install".to_owned(), spec.log_tail());
             return Err(Machine::Ended { name, status, log }.into());
         }
-        self.folder
-            .kept_secret("admin.token")?
-            .ok_or(Error::NoAdmin)
+        self.folder.kept_secret("admin.token")?.ok_or(Error::NoAdmin)
     }
 
     /// Starts `headwater serve`, and gives the door's URL once it is ready.
@@ -208,19 +180,10 @@ impl Stack {
         })?;
         let env = [
             ("HEADWATER_HTTP", address.to_string().into()),
-            (
-                "HEADWATER_DATABASE_URL",
-                self.role_url(ground, "app", "app")?.into(),
-            ),
-            (
-                "HEADWATER_REPLICATION_URL",
-                self.role_url(ground, "relay", "replication")?.into(),
-            ),
+            ("HEADWATER_DATABASE_URL", self.role_url(ground, "app", "app")?.into()),
+            ("HEADWATER_REPLICATION_URL", self.role_url(ground, "relay", "replication")?.into()),
             ("HEADWATER_NATS_URL", ground.nats.url().into()),
-            (
-                "HEADWATER_SIGNING_KEY_FILE",
-                self.secret_path("signing.key"),
-            ),
+            ("HEADWATER_SIGNING_KEY_FILE", self.secret_path("signing.key")),
         ];
         let spec = self.ours("serve", vec!["serve".into()], env.into(), SERVE_GRACE);
         let http = format!("http://{}", reachable(address));
@@ -243,21 +206,14 @@ impl Stack {
             self.edges.push(supervise(&self.folder, &spec)?);
             nodes.push(Node { id, dir });
         }
-        tracing::info!(
-            nodes = nodes.len(),
-            ms = began.elapsed().as_millis(),
-            "started the nodes"
-        );
+        tracing::info!(nodes = nodes.len(), ms = began.elapsed().as_millis(), "started the nodes");
         Ok(nodes)
     }
 
     fn edge(&self, ground: &Ground, id: &str, dir: &std::path::Path) -> Spec {
         let mut args: Vec<OsString> = ["edge", "--node", id, "--dir"].map(OsString::from).into();
         args.push(dir.into());
-        for (flag, command) in [
-            ("--check", &self.options.check),
-            ("--apply", &self.options.apply),
-        ] {
+        for (flag, command) in [("--check", &self.options.check), ("--apply", &self.options.apply)] {
             if let Some(command) = command {
                 args.extend([flag.into(), command.into()]);
             }
@@ -267,21 +223,12 @@ impl Stack {
     }
 
     /// A child that is `headwater` itself.
-    fn ours(
-        &self,
-        name: &str,
-        args: Vec<OsString>,
-        env: Vec<(&str, OsString)>,
-        grace: Duration,
-    ) -> Spec {
+    fn ours(&self, name: &str, args: Vec<OsString>, env: Vec<(&str, OsString)>, grace: Duration) -> Spec {
         Spec {
             name: name.to_owned(),
             program: self.program.clone(),
             args,
-            env: env
-                .into_iter()
-                .map(|(name, value)| (name.into(), value))
-                .collect(),
+            env: env.into_iter().map(|(name, value)| (name.into(), value)).collect(),
             dir: self.folder.path().to_path_buf(),
             log: self.folder.logs().join(format!("{name}.log")),
             account: None,
@@ -295,13 +242,9 @@ impl Stack {
     }
 
     fn role_url(&self, ground: &Ground, role: &str, secret: &str) -> Result<String, Machine> {
-        let password = self
-            .folder
-            .secret(&format!("{secret}.password"), private::password)?;
+        let password = self.folder.secret(&format!("{secret}.password"), private::password)?;
         let port = ground.cluster.port();
-        Ok(format!(
-            "postgres://headwater_{role}:{password}@127.0.0.1:{port}/{DATABASE}"
-        ))
+        Ok(format!("postgres://headwater_{role}:{password}@127.0.0.1:{port}/{DATABASE}"))
     }
 
     /// The address asked for; any free port of the loopback interface if none was.

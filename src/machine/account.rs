@@ -52,17 +52,12 @@ impl Account {
     /// Gives `path` to this account.
     pub fn own(self, path: &Path) -> Result<(), Error> {
         let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
-        rustix::fs::chown(path, Some(uid), Some(gid))
-            .map_err(|error| Error::file("give away", path, error.into()))
+        rustix::fs::chown(path, Some(uid), Some(gid)).map_err(|error| Error::file("give away", path, error.into()))
     }
 
     /// What tells `setpriv` to become this account.
     pub(super) fn setpriv_args(self) -> [String; 3] {
-        [
-            format!("--reuid={}", self.uid),
-            format!("--regid={}", self.gid),
-            "--clear-groups".to_owned(),
-        ]
+        [format!("--reuid={}", self.uid), format!("--regid={}", self.gid), "--clear-groups".to_owned()]
     }
 }
 

@@ -77,21 +77,14 @@ pub struct Spec {
 impl Spec {
     /// Starts it.
     pub fn spawn(&self) -> Result<Child, Error> {
-        let failed = |source| Error::Start {
-            name: self.name.clone(),
-            source,
-        };
+        let failed = |source| Error::Start { name: self.name.clone(), source };
         let command = self.command()?;
         let inner = on_lasting_thread(command).map_err(failed)?;
         let pid = i32::try_from(inner.id()).ok().and_then(Pid::from_raw);
         let pid = pid.expect("BUG: the kernel gave a pid that is none");
         // It is not waited for yet, so the number is still its own.
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(|error| failed(error.into()))?;
-        Ok(Child {
-            spec: self.clone(),
-            inner,
-            pidfd,
-        })
+        Ok(Child { spec: self.clone(), inner, pidfd })
     }
 
     /// The end of its log, for an error.
@@ -101,9 +94,7 @@ impl Spec {
 
     fn command(&self) -> Result<Command, Error> {
         let log = open_log(&self.log)?;
-        let log_again = log
-            .try_clone()
-            .map_err(|error| Error::file("open", &self.log, error))?;
+        let log_again = log.try_clone().map_err(|error| Error::file("open", &self.log, error))?;
         let mut command = if has_setpriv() {
             let mut command = Command::new("setpriv");
             command.args(["--pdeathsig", self.ask.name()]);
@@ -154,9 +145,7 @@ impl Child {
 
     /// How it ended, if it has.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>, Error> {
-        self.inner
-            .try_wait()
-            .map_err(|error| self.not_waited(error))
+        self.inner.try_wait().map_err(|error| self.not_waited(error))
     }
 
     /// Waits until it has ended. May be dropped and called again.
@@ -225,14 +214,12 @@ fn on_lasting_thread(command: Command) -> io::Result<std::process::Child> {
     let gone = || io::Error::other("the thread that starts children is gone");
     let orders = ORDERS.get_or_init(|| {
         let (orders, taken) = mpsc::channel::<Order>();
-        let spawned = thread::Builder::new()
-            .name("children".into())
-            .spawn(move || {
-                while let Ok((mut command, answer)) = taken.recv() {
-                    // Whoever asked waits for the answer; if it has gone, dropping the child is all that is left.
-                    let _unheard = answer.send(command.spawn());
-                }
-            });
+        let spawned = thread::Builder::new().name("children".into()).spawn(move || {
+            while let Ok((mut command, answer)) = taken.recv() {
+                // Whoever asked waits for the answer; if it has gone, dropping the child is all that is left.
+                let _unheard = answer.send(command.spawn());
+            }
+        });
         spawned.expect("BUG: a thread can be started");
         orders
     });
@@ -253,9 +240,7 @@ fn has_setpriv() -> bool {
 fn open_log(path: &Path) -> Result<File, Error> {
     let mut options = OpenOptions::new();
     options.create(true).append(true);
-    options
-        .open(path)
-        .map_err(|error| Error::file("open", path, error))
+    options.open(path).map_err(|error| Error::file("open", path, error))
 }
 
 fn tail(path: &Path) -> io::Result<String> {

@@ -14,14 +14,10 @@ pub enum Error {
     #[error(transparent)]
     NotFound(#[from] NotFound),
     /// `setpriv` is missing, and we are root.
-    #[error(
-        "PostgreSQL does not run as root, and `setpriv` (util-linux) is not here to drop to another account"
-    )]
+    #[error("PostgreSQL does not run as root, and `setpriv` (util-linux) is not here to drop to another account")]
     NoSetpriv,
     /// There is no account to drop to.
-    #[error(
-        "PostgreSQL does not run as root, and this machine has neither an account `postgres` nor `nobody`"
-    )]
+    #[error("PostgreSQL does not run as root, and this machine has neither an account `postgres` nor `nobody`")]
     NoAccount,
     /// The machine gives no random bytes.
     #[error("the machine gives no random bytes")]

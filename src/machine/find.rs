@@ -86,36 +86,20 @@ pub enum Unfit {
 
 /// Finds PostgreSQL; `named` is a folder that the caller insists on.
 pub fn postgres(named: Option<&Path>) -> Result<PostgresPrograms, NotFound> {
-    let named = named
-        .map(Path::to_path_buf)
-        .or_else(|| variable(POSTGRES_VARIABLE));
+    let named = named.map(Path::to_path_buf).or_else(|| variable(POSTGRES_VARIABLE));
     let places = named.map_or_else(postgres_places, |bin| vec![bin]);
-    first(
-        format!("PostgreSQL {} or newer", POSTGRES_MIN.major),
-        places,
-        postgres_in,
-    )
+    first(format!("PostgreSQL {} or newer", POSTGRES_MIN.major), places, postgres_in)
 }
 
 /// Finds nats-server; `named` is a program that the caller insists on.
 pub fn nats_server(named: Option<&Path>) -> Result<NatsProgram, NotFound> {
-    let named = named
-        .map(Path::to_path_buf)
-        .or_else(|| variable(NATS_VARIABLE));
+    let named = named.map(Path::to_path_buf).or_else(|| variable(NATS_VARIABLE));
     let places = named.map_or_else(nats_places, |path| vec![path]);
-    first(
-        format!("nats-server {NATS_MIN} or newer"),
-        places,
-        nats_server_at,
-    )
+    first(format!("nats-server {NATS_MIN} or newer"), places, nats_server_at)
 }
 
 /// The first place that holds what is wanted.
-fn first<T>(
-    wanted: String,
-    places: Vec<PathBuf>,
-    look: impl Fn(&Path) -> Result<T, Unfit>,
-) -> Result<T, NotFound> {
+fn first<T>(wanted: String, places: Vec<PathBuf>, look: impl Fn(&Path) -> Result<T, Unfit>) -> Result<T, NotFound> {
     let mut looked_at = Vec::new();
     for place in places {
         match look(&place) {
@@ -152,8 +136,7 @@ fn version_of(program: &Path, prefix: &str, least: Version) -> Result<Version, U
         .map_err(|error| Unfit::Mute(error.to_string()))?;
     let said = String::from_utf8_lossy(&said.stdout).into_owned();
     let line = said.lines().next().unwrap_or_default();
-    let found =
-        Version::after(prefix, line).ok_or_else(|| Unfit::Mute(format!("it printed {line:?}")))?;
+    let found = Version::after(prefix, line).ok_or_else(|| Unfit::Mute(format!("it printed {line:?}")))?;
     if found < least {
         return Err(Unfit::Old { found, least });
     }
@@ -161,9 +144,7 @@ fn version_of(program: &Path, prefix: &str, least: Version) -> Result<Version, U
 }
 
 fn postgres_places() -> Vec<PathBuf> {
-    let mut places: Vec<PathBuf> = on_path()
-        .filter(|dir| dir.join("postgres").exists())
-        .collect();
+    let mut places: Vec<PathBuf> = on_path().filter(|dir| dir.join("postgres").exists()).collect();
     places.extend(newest_first(Path::new(DISTRIBUTION)));
     places.extend(tools().map(|tools| tools.join("postgresql/bin")));
     places
@@ -178,17 +159,12 @@ fn nats_places() -> Vec<PathBuf> {
 }
 
 fn variable(name: &str) -> Option<PathBuf> {
-    std::env::var_os(name)
-        .filter(|value| !value.is_empty())
-        .map(PathBuf::from)
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 fn on_path() -> impl Iterator<Item = PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .filter(|dir| dir.is_absolute())
-        .collect::<Vec<_>>()
-        .into_iter()
+    std::env::split_paths(&path).filter(|dir| dir.is_absolute()).collect::<Vec<_>>().into_iter()
 }
 
 /// The `bin` folders below `root/<major version>`, newest first.
@@ -200,10 +176,7 @@ fn newest_first(root: &Path) -> Vec<PathBuf> {
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .collect();
     majors.sort_unstable_by(|a, b| b.cmp(a));
-    majors
-        .into_iter()
-        .map(|major| root.join(major.to_string()).join("bin"))
-        .collect()
+    majors.into_iter().map(|major| root.join(major.to_string()).join("bin")).collect()
 }
 
 /// The `.tools` folders of the checkouts that the current folder, this program and its build belong to.
@@ -213,10 +186,7 @@ fn tools() -> impl Iterator<Item = PathBuf> {
     let built = Some(PathBuf::from(env!("CARGO_MANIFEST_DIR")));
     let mut found: Vec<PathBuf> = Vec::new();
     for start in [here, program, built].into_iter().flatten() {
-        let above = start
-            .ancestors()
-            .map(|dir| dir.join(OsStr::new(".tools")))
-            .find(|tools| tools.is_dir());
+        let above = start.ancestors().map(|dir| dir.join(OsStr::new(".tools"))).find(|tools| tools.is_dir());
         if let Some(tools) = above.filter(|tools| !found.contains(tools)) {
             found.push(tools);
         }
@@ -236,10 +206,7 @@ mod tests {
     /// one had open for writing, in any thread that is just forking, can't be run.
     fn program(path: &Path, says: &str) {
         let script = r##"printf '#!/bin/sh\necho "%s"\n' "$1" > "$0" && chmod 755 "$0""##;
-        let made = Command::new("sh")
-            .args(["-c", script])
-            .args([path.as_os_str(), OsStr::new(says)])
-            .status();
+        let made = Command::new("sh").args(["-c", script]).args([path.as_os_str(), OsStr::new(says)]).status();
         assert!(made.unwrap().success());
     }
 
@@ -265,10 +232,7 @@ mod tests {
         let error = nats_server(Some(&old)).unwrap_err();
         let least = NATS_MIN;
         let found = Version::new(2, 9);
-        assert_eq!(
-            error.looked_at,
-            [(old.clone(), Unfit::Old { found, least })]
-        );
+        assert_eq!(error.looked_at, [(old.clone(), Unfit::Old { found, least })]);
         let text = error.to_string();
         assert!(text.contains("make setup") && text.contains(old.to_str().unwrap()));
     }
@@ -279,10 +243,7 @@ mod tests {
         program(&dir.path().join("postgres"), "postgres (PostgreSQL) 17.2");
         assert_eq!(postgres_in(dir.path()), Err(Unfit::Alone("initdb")));
         program(&dir.path().join("initdb"), "");
-        assert_eq!(
-            postgres_in(dir.path()).unwrap().version,
-            Version::new(17, 2)
-        );
+        assert_eq!(postgres_in(dir.path()).unwrap().version, Version::new(17, 2));
     }
 
     #[test]

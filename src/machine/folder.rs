@@ -72,11 +72,7 @@ impl Folder {
     }
 
     /// A secret, made the first time.
-    pub fn secret(
-        &self,
-        name: &str,
-        make: impl FnOnce() -> Result<String, Error>,
-    ) -> Result<String, Error> {
+    pub fn secret(&self, name: &str, make: impl FnOnce() -> Result<String, Error>) -> Result<String, Error> {
         private::secret(&self.secret_file(name), make)
     }
 
@@ -109,10 +105,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::open(&dir.path().join("a/b")).unwrap();
         assert_eq!(folder.ports(), Ports::default());
-        let ports = Ports {
-            nats: Some(4222),
-            ..Ports::default()
-        };
+        let ports = Ports { nats: Some(4222), ..Ports::default() };
         folder.remember(ports).unwrap();
         assert_eq!(folder.ports(), ports);
         fs::write(folder.path().join("ports.json"), "{\"nats\": 70000}").unwrap();

@@ -117,8 +117,7 @@ mod tests {
             return;
         };
         let dir = tempfile::tempdir().unwrap();
-        let open =
-            |mode| fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+        let open = |mode| fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
         open(0o711);
         let wanted = dir.path().join("postgres");
         assert_eq!(make(&wanted, Some(account)).unwrap(), wanted);

@@ -61,8 +61,7 @@ impl Identity {
     pub fn runs(&self, program: &Path) -> bool {
         let line = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
         let program = program.as_os_str().as_encoded_bytes();
-        line.split(|byte| *byte == 0)
-            .any(|argument| argument == program)
+        line.split(|byte| *byte == 0).any(|argument| argument == program)
     }
 }
 
@@ -119,11 +118,7 @@ fn end(left: &Left) {
     let Some(pidfd) = hold(left) else { return };
     let pid = left.identity.pid;
     tracing::info!(pid, program = %left.program.display(), "ending what a killed parent left running");
-    let ask = if left.ask == Ask::Interrupt.name() {
-        Signal::INT
-    } else {
-        Signal::TERM
-    };
+    let ask = if left.ask == Ask::Interrupt.name() { Signal::INT } else { Signal::TERM };
     let _ended_meanwhile = pidfd_send_signal(&pidfd, ask);
     if !ends_within(Duration::from_millis(left.grace_ms), &left.identity) {
         let _ended_meanwhile = pidfd_send_signal(&pidfd, Signal::KILL);
@@ -199,10 +194,7 @@ mod tests {
     #[test]
     fn the_start_time_is_read_past_any_name() {
         let fields = "1 1 1 0 -1 4 5 6 7 8 9 10 11 12 20 0 1 0 4711 99";
-        assert_eq!(
-            started_unless_dead(&format!("7 (a) b) S {fields}")),
-            Some(4711)
-        );
+        assert_eq!(started_unless_dead(&format!("7 (a) b) S {fields}")), Some(4711));
         assert_eq!(started_unless_dead(&format!("7 (a) Z {fields}")), None);
         assert_eq!(started_unless_dead("7"), None);
     }

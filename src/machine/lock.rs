@@ -49,10 +49,7 @@ mod tests {
         // A child that another test is just starting holds what we held until it has become its program.
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
         while Lock::take(dir.path()).is_err() {
-            assert!(
-                std::time::Instant::now() < deadline,
-                "the lock outlived its holder"
-            );
+            assert!(std::time::Instant::now() < deadline, "the lock outlived its holder");
             std::thread::yield_now();
         }
     }

@@ -53,12 +53,8 @@ pub struct NatsServer {
 impl NatsServer {
     /// A server for a test: made below `dir` and started.
     pub async fn start(dir: &Path) -> Result<Running<Self>, Error> {
-        let options = Options {
-            program: find::nats_server(None)?,
-            home: dir.join("nats"),
-            logs: dir.to_path_buf(),
-            port: None,
-        };
+        let options =
+            Options { program: find::nats_server(None)?, home: dir.join("nats"), logs: dir.to_path_buf(), port: None };
         Running::start(Self::make(&options)?).await
     }
 
@@ -69,10 +65,7 @@ impl NatsServer {
         let password = private::secret(&home.join("password"), private::password)?;
         let has_limits = options.program.version >= LIMITS_SINCE;
         private::write(&home.join("nats.conf"), SHARED.as_bytes())?;
-        private::write(
-            &home.join("limits.conf"),
-            if has_limits { LIMITS } else { "" }.as_bytes(),
-        )?;
+        private::write(&home.join("limits.conf"), if has_limits { LIMITS } else { "" }.as_bytes())?;
         let port = port::free(options.port)?;
         // The server reads a variable as it reads its file: without quotes a password such as 1e5 is a number.
         let quoted = |value: &str| format!("\"{value}\"").into();
@@ -82,14 +75,8 @@ impl NatsServer {
             program: options.program.path.clone(),
             args: vec!["-c".into(), home.join("nats.conf").into()],
             env: vec![
-                (
-                    "HEADWATER_NATS_LISTEN".into(),
-                    quoted(&format!("127.0.0.1:{port}")),
-                ),
-                (
-                    "HEADWATER_NATS_STORE".into(),
-                    quoted(&store.to_string_lossy()),
-                ),
+                ("HEADWATER_NATS_LISTEN".into(), quoted(&format!("127.0.0.1:{port}"))),
+                ("HEADWATER_NATS_STORE".into(), quoted(&store.to_string_lossy())),
                 ("HEADWATER_NATS_PASSWORD".into(), quoted(&password)),
             ],
             dir: home.clone(),
@@ -98,11 +85,7 @@ impl NatsServer {
             ask: Ask::Terminate,
             grace: GRACE,
         };
-        Ok(Self {
-            spec,
-            port,
-            password,
-        })
+        Ok(Self { spec, port, password })
     }
 
     /// The URL with its credentials.

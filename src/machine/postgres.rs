@@ -75,24 +75,14 @@ impl Cluster {
         let account = Account::for_postgres()?;
         let home = home::make(&options.home, account)?;
         let password = own_secret(&home.join("superuser.password"), account)?;
-        let maker = Maker {
-            options,
-            account,
-            home: &home,
-        };
+        let maker = Maker { options, account, home: &home };
         maker.init().await?;
         let port = port::free(options.port)?;
         maker.configure(port)?;
         take_over_lock_file(&home.join("data"), &options.programs)?;
         let spec = maker.server();
         let temporary = false;
-        Ok(Self {
-            spec,
-            home,
-            port,
-            password,
-            temporary,
-        })
+        Ok(Self { spec, home, port, password, temporary })
     }
 
     /// The superuser's URL of a database.
@@ -119,9 +109,7 @@ impl Cluster {
         let look = "select from pg_database where datname = $1";
         if client.query_opt(look, &[&name]).await?.is_none() {
             let quoted = name.replace('"', "\"\"");
-            client
-                .batch_execute(&format!("create database \"{quoted}\""))
-                .await?;
+            client.batch_execute(&format!("create database \"{quoted}\"")).await?;
         }
         drop(client);
         let _closed = connection.await;

@@ -28,8 +28,7 @@ pub fn folder(dir: &Path, owner: Option<u32>) -> Result<(), Error> {
     if !there.is_dir() || (there.uid() != me && Some(there.uid()) != owner) {
         return Err(Error::NotOurs(dir.to_path_buf()));
     }
-    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
-        .map_err(|error| Error::file("close", dir, error))
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(|error| Error::file("close", dir, error))
 }
 
 /// Puts `content` at `path`, mode 0600.
@@ -48,11 +47,7 @@ pub fn write_with_mode(path: &Path, content: &[u8], mode: u32) -> Result<(), Err
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(beside)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(beside)?;
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(beside, path)
@@ -63,9 +58,7 @@ pub fn write_with_mode(path: &Path, content: &[u8], mode: u32) -> Result<(), Err
 /// Removes the file, if it is there.
 pub fn remove(path: &Path) -> Result<(), Error> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(Error::file("remove", path, error))
-        }
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::file("remove", path, error)),
         _ => Ok(()),
     }
 }

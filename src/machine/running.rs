@@ -112,9 +112,5 @@ async fn until_ready(server: &impl Server) -> Result<Child, Error> {
 }
 
 fn not_ready(spec: &Spec) -> Error {
-    Error::NotReady {
-        name: spec.name.clone(),
-        within: READY_WITHIN,
-        log: spec.log_tail(),
-    }
+    Error::NotReady { name: spec.name.clone(), within: READY_WITHIN, log: spec.log_tail() }
 }

@@ -38,20 +38,9 @@ impl Supervised {
         let pid = Arc::new(AtomicU32::new(child.pid()));
         let (stop, stopped) = oneshot::channel();
         let deaths_in_a_row = Arc::new(AtomicU32::new(0));
-        let keeper = Keeper {
-            spec: spec.clone(),
-            run,
-            pid: pid.clone(),
-            deaths_in_a_row: deaths_in_a_row.clone(),
-        };
+        let keeper = Keeper { spec: spec.clone(), run, pid: pid.clone(), deaths_in_a_row: deaths_in_a_row.clone() };
         let task = tokio::spawn(keeper.keep(child, stopped));
-        Ok(Self {
-            spec,
-            pid,
-            deaths_in_a_row,
-            stop,
-            task,
-        })
+        Ok(Self { spec, pid, deaths_in_a_row, stop, task })
     }
 
     /// What it is started from.
@@ -153,9 +142,7 @@ fn start(spec: &Spec, run: &std::path::Path) -> Result<Child, Error> {
 fn back_off(deaths_in_a_row: u32) -> Duration {
     match deaths_in_a_row {
         0 | 1 => Duration::ZERO,
-        n => BACK_OFF_MIN
-            .saturating_mul(1 << (n - 2).min(16))
-            .min(BACK_OFF_MAX),
+        n => BACK_OFF_MIN.saturating_mul(1 << (n - 2).min(16)).min(BACK_OFF_MAX),
     }
 }
 

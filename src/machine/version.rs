@@ -23,10 +23,7 @@ impl Version {
     pub fn after(prefix: &str, line: &str) -> Option<Self> {
         let text = line.trim().strip_prefix(prefix)?;
         let (major, rest) = leading_number(text)?;
-        let minor = rest
-            .strip_prefix('.')
-            .and_then(leading_number)
-            .map_or(0, |(minor, _)| minor);
+        let minor = rest.strip_prefix('.').and_then(leading_number).map_or(0, |(minor, _)| minor);
         Some(Self { major, minor })
     }
 }
@@ -38,9 +35,7 @@ impl fmt::Display for Version {
 }
 
 fn leading_number(text: &str) -> Option<(u32, &str)> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, rest) = text.split_at(end);
     Some((digits.parse().ok()?, rest))
 }
@@ -54,16 +49,8 @@ mod tests {
         let postgres = "postgres (PostgreSQL) ";
         let nats = "nats-server: v";
         let table = [
-            (
-                postgres,
-                "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n",
-                Some(Version::new(15, 18)),
-            ),
-            (
-                postgres,
-                "postgres (PostgreSQL) 18beta1",
-                Some(Version::new(18, 0)),
-            ),
+            (postgres, "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n", Some(Version::new(15, 18))),
+            (postgres, "postgres (PostgreSQL) 18beta1", Some(Version::new(18, 0))),
             (nats, "nats-server: v2.15.1", Some(Version::new(2, 15))),
             (nats, "nats-server: v2.12", Some(Version::new(2, 12))),
             (nats, "nats-server: vnext", None),

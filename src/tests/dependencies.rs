@@ -24,37 +24,22 @@ const ALLOWED: [&str; 11] = [
 ];
 
 /// A crate, the least version that is sound, and the advisory that says so.
-const FLOORS: [(&str, [u64; 3], &str); 2] = [
-    ("tokio", [1, 0, 0], "RUSTSEC-2021-0124"),
-    ("tokio-postgres", [0, 7, 18], "RUSTSEC-2026-0178"),
-];
+const FLOORS: [(&str, [u64; 3], &str); 2] =
+    [("tokio", [1, 0, 0], "RUSTSEC-2021-0124"), ("tokio-postgres", [0, 7, 18], "RUSTSEC-2026-0178")];
 
 fn said(program: &str, args: &[&str]) -> String {
-    let said = Command::new(program)
-        .args(args)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap();
-    assert!(
-        said.status.success(),
-        "{program} {args:?}: {}",
-        String::from_utf8_lossy(&said.stderr)
-    );
+    let said = Command::new(program).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    assert!(said.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&said.stderr));
     String::from_utf8(said.stdout).unwrap()
 }
 
 /// All packages of the lock file that are built on this machine.
 fn packages() -> Vec<Value> {
     let versions = said("rustc", &["-vV"]);
-    let host = versions
-        .lines()
-        .find_map(|line| line.strip_prefix("host: "));
+    let host = versions.lines().find_map(|line| line.strip_prefix("host: "));
     let cargo = std::env::var("CARGO").unwrap_or("cargo".into());
     let how = ["metadata", "--format-version=1", "--offline", "--locked"];
-    let metadata = said(
-        &cargo,
-        &[how.as_slice(), &["--filter-platform", host.unwrap()]].concat(),
-    );
+    let metadata = said(&cargo, &[how.as_slice(), &["--filter-platform", host.unwrap()]].concat());
     let mut metadata: Value = serde_json::from_str(&metadata).unwrap();
     let packages: Vec<Value> = serde_json::from_value(metadata["packages"].take()).unwrap();
     assert!(packages.len() > 100, "this is not the whole of it");
@@ -64,10 +49,7 @@ fn packages() -> Vec<Value> {
 /// Whether an SPDX expression can be met by what is allowed. `AND` binds tighter than `OR`; a slash is the `OR` of
 /// old manifests. An exception (`WITH`) only adds permissions.
 fn is_met(expression: &str) -> bool {
-    let spaced = expression
-        .replace('/', " OR ")
-        .replace('(', " ( ")
-        .replace(')', " ) ");
+    let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
     let (met, rest) = any(&words);
     assert!(rest.is_empty(), "not an expression: {expression}");
@@ -112,12 +94,7 @@ fn every_dependency_has_a_licence_that_we_may_ship() {
     let unmet: Vec<String> = packages()
         .iter()
         .filter(|package| !package["license"].as_str().is_some_and(is_met))
-        .map(|package| {
-            format!(
-                "{} {}: {}",
-                package["name"], package["version"], package["license"]
-            )
-        })
+        .map(|package| format!("{} {}: {}", package["name"], package["version"], package["license"]))
         .collect();
     assert!(unmet.is_empty(), "{unmet:#?}");
 }

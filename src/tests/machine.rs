@@ -69,17 +69,9 @@ async fn a_cluster_keeps_its_commits_port_and_password_over_a_kill() {
     let dir = tempfile::tempdir().unwrap();
     let mut cluster = Cluster::start(dir.path(), &[]).await.unwrap();
     let url = cluster.create_database("it's \"one\"").await.unwrap();
-    assert_eq!(
-        cluster.create_database("it's \"one\"").await.unwrap(),
-        url,
-        "made once"
-    );
+    assert_eq!(cluster.create_database("it's \"one\"").await.unwrap(), url, "made once");
     let url = cluster.create_database("plain").await.unwrap();
-    execute(
-        &url,
-        "create table kept (x text); insert into kept values ('kept')",
-    )
-    .await;
+    execute(&url, "create table kept (x text); insert into kept values ('kept')").await;
 
     let first = cluster.pid();
     cluster.kill();
@@ -97,26 +89,16 @@ async fn a_cluster_keeps_its_commits_port_and_password_over_a_kill() {
 #[tokio::test]
 async fn a_cluster_is_set_up_for_replication_and_listens_on_the_loopback_alone() {
     let dir = tempfile::tempdir().unwrap();
-    let cluster = Cluster::start(dir.path(), &[("max_wal_senders", "3")])
-        .await
-        .unwrap();
+    let cluster = Cluster::start(dir.path(), &[("max_wal_senders", "3")]).await.unwrap();
     let url = cluster.url("postgres");
-    let setting =
-        async |name: &str| query(&url, &format!("select current_setting('{name}')")).await;
+    let setting = async |name: &str| query(&url, &format!("select current_setting('{name}')")).await;
     assert_eq!(setting("wal_level").await, "logical");
     assert_eq!(setting("fsync").await, "on");
     assert_eq!(setting("listen_addresses").await, "127.0.0.1");
     assert_eq!(setting("unix_socket_directories").await, "");
-    assert_eq!(
-        setting("max_wal_senders").await,
-        "3",
-        "a test's setting is the stronger"
-    );
+    assert_eq!(setting("max_wal_senders").await, "3", "a test's setting is the stronger");
     let wrong = url.replacen("postgres:", "postgres:not", 1);
-    assert!(
-        tokio_postgres::connect(&wrong, NoTls).await.is_err(),
-        "a password is needed"
-    );
+    assert!(tokio_postgres::connect(&wrong, NoTls).await.is_err(), "a password is needed");
 }
 
 #[tokio::test]
@@ -137,17 +119,9 @@ async fn a_nats_server_keeps_its_streams_port_and_password_over_a_kill() {
     let url = server.url();
     let client = client_of(&url).await;
     let jetstream = async_nats::jetstream::new(client);
-    let config = async_nats::jetstream::stream::Config {
-        name: "kept".into(),
-        ..Default::default()
-    };
+    let config = async_nats::jetstream::stream::Config { name: "kept".into(), ..Default::default() };
     jetstream.create_stream(config).await.unwrap();
-    jetstream
-        .publish("kept", "it".into())
-        .await
-        .unwrap()
-        .await
-        .unwrap();
+    jetstream.publish("kept", "it".into()).await.unwrap().await.unwrap();
 
     let first = server.pid();
     server.kill();
@@ -159,10 +133,7 @@ async fn a_nats_server_keeps_its_streams_port_and_password_over_a_kill() {
     assert_eq!(stream.info().await.unwrap().state.messages, 1);
 
     let without = format!("127.0.0.1:{}", server.port());
-    assert!(
-        async_nats::connect(without).await.is_err(),
-        "a password is needed"
-    );
+    assert!(async_nats::connect(without).await.is_err(), "a password is needed");
     assert!(server.stop().await.is_ok());
     assert!(!server.answers().await);
 }
@@ -172,10 +143,7 @@ async fn a_child_that_will_not_end_is_killed_after_its_grace() {
     let dir = tempfile::tempdir().unwrap();
     let script = "trap '' TERM; echo deaf; while :; do sleep 0.1; done";
     let mut deaf = sleeper(dir.path(), "deaf", script).spawn().unwrap();
-    eventually("it has gone deaf", async || {
-        deaf.spec().log_tail() == "deaf"
-    })
-    .await;
+    eventually("it has gone deaf", async || deaf.spec().log_tail() == "deaf").await;
     assert!(!deaf.stop().await.unwrap().success());
 }
 
@@ -187,10 +155,7 @@ async fn a_supervised_child_is_started_again_and_after_a_stop_it_is_not() {
     let kept = Supervised::start(spec, run.clone()).unwrap();
     let first = Identity::of(kept.pid()).unwrap();
     kill(first.pid);
-    eventually("another is running", async || {
-        kept.pid() != first.pid && Identity::of(kept.pid()).is_some()
-    })
-    .await;
+    eventually("another is running", async || kept.pid() != first.pid && Identity::of(kept.pid()).is_some()).await;
     let second = kept.pid();
     assert!(run.join("it.pid").exists());
     kept.stop().await;
@@ -227,16 +192,10 @@ async fn children_end_with_a_parent_that_is_killed() {
         .spawn()
         .unwrap();
     let pids = dir.path().join("pids");
-    eventually("the children run", async || {
-        pids.exists() || parent_ended(&mut parent)
-    })
-    .await;
+    eventually("the children run", async || pids.exists() || parent_ended(&mut parent)).await;
     let text = fs::read_to_string(pids).unwrap();
     let (home, pids) = text.split_once('\n').unwrap();
-    let children: Vec<Identity> = pids
-        .lines()
-        .map(|pid| Identity::of(pid.parse().unwrap()).unwrap())
-        .collect();
+    let children: Vec<Identity> = pids.lines().map(|pid| Identity::of(pid.parse().unwrap()).unwrap()).collect();
     assert_eq!(children.len(), 3);
 
     parent.kill().unwrap();

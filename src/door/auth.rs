@@ -1,0 +1,84 @@
+//! Who speaks: a bearer token, of which the log knows the hash.
+//!
+//! The door is closed unless a token opens it, unknown routes included. An auditor may read everything and change
+//! nothing. Whether a command's sender may still command is decided again at the head of the log.
+
+use axum::extract::{Request, State};
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use schema::command::Role;
+use schema::digest::Digest;
+use schema::id::PrincipalName;
+
+use super::problem::Problem;
+use super::router::Door;
+
+/// Who sent a request that was let in.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    /// Their name.
+    pub(super) name: PrincipalName,
+}
+
+/// Lets in whom the log knows.
+pub(super) async fn admit(State(door): State<Door>, mut request: Request, next: Next) -> Response {
+    match recognize(&door, &request) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn recognize(door: &Door, request: &Request) -> Result<Caller, Problem> {
+    let unauthorized = |code, detail: &str| Problem::new(StatusCode::UNAUTHORIZED, code, detail).at("Authorization");
+    let Some(token) = bearer(request.headers()) else {
+        let problem = unauthorized("missing_token", "send `Authorization: Bearer <token>`");
+        return Err(problem.challenge("Bearer"));
+    };
+    let view = door.source().view();
+    let Some((name, role)) = view.bearer(&Digest::of(token)) else {
+        let problem = unauthorized("invalid_token", "the token is unknown or was revoked");
+        return Err(problem.challenge("Bearer error=\"invalid_token\""));
+    };
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    match role {
+        Role::Auditor if !reads => {
+            Err(Problem::new(StatusCode::FORBIDDEN, "not_permitted", format!("{name} may read, and change nothing")))
+        }
+        Role::Admin | Role::Auditor => Ok(Caller { name: name.clone() }),
+    }
+}
+
+/// The token of a request: the scheme's case does not matter, the token's does.
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let value = headers.get(AUTHORIZATION)?.as_bytes();
+    let (scheme, token) = value.split_at_checked("Bearer ".len())?;
+    let token = token.trim_ascii();
+    (scheme.eq_ignore_ascii_case(b"Bearer ") && !token.is_empty()).then_some(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_what_follows_the_scheme() {
+        let table: [(&str, Option<&[u8]>); 6] = [
+            ("Bearer abc", Some(b"abc")),
+            ("bearer  abc ", Some(b"abc")),
+            ("Bearer ", None),
+            ("Bearer", None),
+            ("Basic abc=", None),
+            ("abc", None),
+        ];
+        for (value, token) in table {
+            let headers = HeaderMap::from_iter([(AUTHORIZATION, value.parse().expect("a header"))]);
+            assert_eq!(bearer(&headers), token, "{value}");
+        }
+        assert_eq!(bearer(&HeaderMap::new()), None);
+    }
+}

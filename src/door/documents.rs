@@ -1,0 +1,115 @@
+//! Documents: what an administrator put, and its bytes.
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use projections::configuration::Document;
+use schema::change::DocumentPut;
+use schema::digest::Digest;
+use schema::id::DocumentId;
+use schema::instant::Instant;
+use schema::position::{Position, Version};
+use serde::Serialize;
+
+use super::answer::{self, File};
+use super::paging::Page;
+use super::params::Params;
+use super::problem::Problem;
+use super::router::Door;
+use super::snapshot::When;
+
+/// A document as it is shown.
+#[derive(Serialize)]
+struct View<'a> {
+    id: &'a DocumentId,
+    #[serde(flatten)]
+    put: &'a DocumentPut,
+    version: Version,
+    position: Position,
+    at: Instant,
+}
+
+impl<'a> View<'a> {
+    fn of(id: &'a DocumentId, document: &'a Document) -> Self {
+        Self { id, put: &document.put, version: document.version, position: document.position, at: document.at }
+    }
+}
+
+/// `GET /v1/documents`
+pub(super) async fn list(State(door): State<Door>, mut params: Params) -> Result<Response, Problem> {
+    let page = Page::take(&mut params)?;
+    let when = When::take(&mut params)?;
+    params.done()?;
+    let state = door.snapshot(when).await?.configuration;
+    let rows = state.documents().range(page.keys::<DocumentId>());
+    Ok(answer::json(state.position(), page.list(rows, |id, document| View::of(id, document))))
+}
+
+/// `GET /v1/documents/{id}`
+pub(super) async fn one(
+    State(door): State<Door>,
+    Path(id): Path<String>,
+    mut params: Params,
+) -> Result<Response, Problem> {
+    let when = When::take(&mut params)?;
+    params.done()?;
+    let id: DocumentId = read(&id)?;
+    let state = door.snapshot(when).await?.configuration;
+    match state.documents().get(&id) {
+        Some(document) => Ok(answer::json(state.position(), View::of(&id, document))),
+        None => Err(Problem::unknown("document", id.as_str())),
+    }
+}
+
+/// `GET /v1/documents/{id}/content`
+pub(super) async fn content(
+    State(door): State<Door>,
+    Path(id): Path<String>,
+    mut params: Params,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let when = When::take(&mut params)?;
+    params.done()?;
+    let id: DocumentId = read(&id)?;
+    let state = door.snapshot(when).await?.configuration;
+    let Some(document) = state.documents().get(&id) else {
+        return Err(Problem::unknown("document", id.as_str()));
+    };
+    let file = File { media_type: document.put.media_type.as_str(), digest: document.put.digest };
+    door.file(state.position(), &file, &headers).await
+}
+
+/// The id in a path.
+pub(super) fn read<T: std::str::FromStr<Err = schema::invalid::Invalid>>(id: &str) -> Result<T, Problem> {
+    id.parse().map_err(|invalid: schema::invalid::Invalid| Problem::parameter("id", invalid.detail))
+}
+
+impl Door {
+    /// The bytes of a file, unless the caller has them.
+    pub(super) async fn file(
+        &self,
+        position: Position,
+        file: &File<'_>,
+        headers: &HeaderMap,
+    ) -> Result<Response, Problem> {
+        if file.is_known(headers) {
+            return Ok(file.not_modified(position));
+        }
+        match self.source().content(file.digest).await? {
+            Some(bytes) => Ok(file.bytes(position, checked(bytes, file.digest)?)),
+            None => {
+                let detail = format!("the content {} is not there any more", file.digest);
+                Err(Problem::new(StatusCode::GONE, "content_gone", detail))
+            }
+        }
+    }
+}
+
+/// Bytes are served under their own name only.
+fn checked(bytes: Vec<u8>, digest: Digest) -> Result<Vec<u8>, Problem> {
+    if Digest::of(&bytes) == digest {
+        return Ok(bytes);
+    }
+    tracing::error!(%digest, "stored content does not have the digest that names it");
+    Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", format!("the content {digest} is damaged")))
+}

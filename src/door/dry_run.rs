@@ -1,0 +1,63 @@
+//! What a request would do: decided against the newest snapshot and rendered, and nothing of it kept.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use projections::configuration::Configuration;
+use projections::refusal::Refused;
+use projections::render::render;
+use projections::request::{Envelope, decide_request};
+use schema::answer::Answer;
+use schema::digest::Digest;
+use schema::entity::Actor;
+use schema::id::{CommandId, NodeId};
+use schema::instant::Instant;
+use schema::request::Request;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::blocking::apart;
+use super::problem::Problem;
+use super::router::Door;
+
+/// The answer that the request would get, and what would become of the nodes that it touches.
+#[derive(Debug, Serialize)]
+pub(super) struct Preview {
+    /// The answer, whose positions are those that the events would have if nothing came before them.
+    #[serde(flatten)]
+    pub(super) answer: Answer,
+    dry_run: bool,
+    desired: Vec<Turn>,
+}
+
+/// A node's desired digest before and after; none where there is no record.
+#[derive(Debug, Serialize)]
+struct Turn {
+    node: NodeId,
+    before: Option<Digest>,
+    after: Option<Digest>,
+}
+
+/// Decides and renders a request.
+pub(super) async fn preview(door: &Door, actor: Actor, request: Request) -> Result<Preview, Problem> {
+    let before = door.source().view();
+    // Nothing of a preview is kept, so its identity means nothing.
+    let command_id = CommandId::from(Uuid::nil());
+    let envelope = Envelope { log_id: door.source().log_id(), command_id, actor, clock: clock() };
+    let previewed = apart(move || {
+        let decided = decide_request(&before, &envelope, &request)?;
+        let after = &decided.configuration;
+        let turn = |node| Turn { before: digest(&before, &node), after: digest(after, &node), node };
+        let desired = decided.touched.into_iter().map(turn).collect();
+        Ok(Preview { answer: decided.answer, dry_run: true, desired })
+    });
+    previewed.await.map_err(|refused: Refused| refused.into())
+}
+
+fn digest(state: &Configuration, node: &NodeId) -> Option<Digest> {
+    render(state, node).map(|manifest| manifest.digest)
+}
+
+fn clock() -> Instant {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Instant::from_unix_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}

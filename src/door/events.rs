@@ -1,0 +1,156 @@
+//! `GET /v1/events`: the log itself, in pages, or live where the caller takes `text/event-stream`.
+
+use axum::extract::{Extension, State};
+use axum::http::header::ACCEPT;
+use axum::http::{HeaderMap, HeaderName};
+use axum::response::Response;
+use schema::change::Change;
+use schema::digest::Digest;
+use schema::entity::{Actor, Entity};
+use schema::event::Event;
+use schema::id::{CommandId, EventId, LogId};
+use schema::instant::Instant;
+use schema::position::{Position, Version};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::answer;
+use super::auth::Caller;
+use super::live::{self, Filter};
+use super::paging::{Listing, limit};
+use super::params::{Params, number};
+use super::problem::Problem;
+use super::router::Door;
+use super::snapshot::When;
+use super::source::EventPage;
+
+/// Where a client of a broken stream was.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// An event as it is shown. `data` is the stored text, byte for byte, as the JSON value that it is.
+#[derive(Serialize)]
+pub(super) struct View {
+    v: u16,
+    log_id: LogId,
+    position: Position,
+    event_id: EventId,
+    command_id: CommandId,
+    ordinal: u32,
+    count: u32,
+    entity: Entity,
+    version: Version,
+    #[serde(rename = "type")]
+    event_type: String,
+    actor: Actor,
+    reason: Option<String>,
+    at: Instant,
+    data: Box<RawValue>,
+    leaf: Digest,
+}
+
+impl From<Event> for View {
+    fn from(event: Event) -> Self {
+        let Event { v, log_id, position, event_id, command_id, ordinal, count, entity, version, .. } = event;
+        let Event { event_type, actor, reason, at, data, leaf, .. } = event;
+        let data = RawValue::from_string(data).expect("BUG: the log holds JSON, or Postgres had refused it");
+        Self {
+            v,
+            log_id,
+            position,
+            event_id,
+            command_id,
+            ordinal,
+            count,
+            entity,
+            version,
+            event_type,
+            actor,
+            reason,
+            at,
+            data,
+            leaf,
+        }
+    }
+}
+
+/// Which part of the log, forward from a position. The cursor of such a list is a position, so that it can be given as
+/// `after` just as well.
+pub(super) struct Span {
+    /// Only what comes after.
+    pub(super) after: Position,
+    /// At most so many.
+    pub(super) limit: usize,
+}
+
+impl Span {
+    /// Reads `limit` and `cursor`.
+    pub(super) fn take(params: &mut Params) -> Result<Self, Problem> {
+        let after = params.take("cursor", |text| match text {
+            "" => Ok(0),
+            text => number(text).map_err(|_| "is not a cursor of this list".to_string()),
+        })?;
+        Ok(Self { after: after.unwrap_or(0).into(), limit: limit(params)? })
+    }
+}
+
+/// Shows events.
+pub(super) async fn list(
+    State(door): State<Door>,
+    Extension(caller): Extension<Caller>,
+    mut params: Params,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let from = params.position("after")?;
+    let span = Span::take(&mut params)?;
+    let after = from.unwrap_or(Position::ZERO).max(span.after);
+    let filter = Filter {
+        entity: params
+            .take("entity", |text| text.parse().map_err(|invalid: schema::invalid::Invalid| invalid.detail))?,
+        event_type: params.take("type", event_type)?,
+    };
+    let when = When::take(&mut params)?;
+    params.done()?;
+    if wants_stream(&headers) {
+        if when.is_past() {
+            return Err(Problem::parameter("at", "a live stream has no past"));
+        }
+        let after = last_event(&headers)?.unwrap_or(after);
+        door.snapshot(when).await?;
+        return live::stream(&door, caller.name, filter, after);
+    }
+    let up_to = door.snapshot(when).await?.configuration.position();
+    let Filter { entity, event_type } = filter;
+    let page = EventPage { after, up_to, limit: span.limit, entity, event_type };
+    Ok(answer::json(up_to, listing(&door, page).await?.map(View::from)))
+}
+
+/// A page of events, and the cursor of the next.
+pub(super) async fn listing(door: &Door, mut page: EventPage) -> Result<Listing<Event>, Problem> {
+    let limit = page.limit;
+    // One more than is shown says whether there is more.
+    page.limit += 1;
+    let mut items = door.source().events(page).await?;
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = items.last().filter(|_| more).map(|last| last.position.to_string());
+    Ok(Listing { items, next })
+}
+
+fn event_type(text: &str) -> Result<String, String> {
+    match Change::TYPES.contains(&text) {
+        true => Ok(text.to_string()),
+        false => Err(format!("is one of {}", Change::TYPES.join(", "))),
+    }
+}
+
+fn wants_stream(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut kinds = accepted.flat_map(|list| list.split(',')).filter_map(|kind| kind.split(';').next());
+    kinds.any(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
+}
+
+fn last_event(headers: &HeaderMap) -> Result<Option<Position>, Problem> {
+    let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(None) };
+    let position = value.to_str().map_err(|_| "is a position".to_string()).and_then(number);
+    position.map(|number| Some(number.into())).map_err(|detail| Problem::parameter("Last-Event-ID", detail))
+}

@@ -1,0 +1,51 @@
+//! `GET /v1/fleet`: how many nodes are in which state. Retired nodes are counted apart: they have nothing to do.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::response::Response;
+use schema::instant::Instant;
+use schema::position::Position;
+use serde::Serialize;
+
+use super::answer;
+use super::blocking::apart;
+use super::params::Params;
+use super::problem::Problem;
+use super::router::Door;
+use super::snapshot::{Snapshot, When};
+use super::state::State as NodeState;
+
+/// The counts.
+#[derive(Serialize)]
+struct Counts {
+    position: Position,
+    at: Instant,
+    nodes: usize,
+    retired: usize,
+    states: BTreeMap<&'static str, usize>,
+}
+
+/// Counts nodes by state.
+pub(super) async fn counts(State(door): State<Door>, mut params: Params) -> Result<Response, Problem> {
+    let when = When::take(&mut params)?;
+    params.done()?;
+    let snapshot = door.snapshot(when).await?;
+    let counts = apart(move || count(&door, &snapshot)).await;
+    Ok(answer::json(counts.position, counts))
+}
+
+fn count(door: &Door, snapshot: &Snapshot) -> Counts {
+    let state = &snapshot.configuration;
+    let mut states: BTreeMap<_, _> = NodeState::ALL.into_iter().map(|state| (state.name(), 0)).collect();
+    let (mut nodes, mut retired) = (0, 0);
+    for (id, node) in state.nodes() {
+        if node.retired {
+            retired += 1;
+            continue;
+        }
+        nodes += 1;
+        *states.entry(door.state(snapshot, id, node).name()).or_default() += 1;
+    }
+    Counts { position: state.position(), at: state.at(), nodes, retired, states }
+}

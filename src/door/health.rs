@@ -1,0 +1,37 @@
+//! Whether the door is there, and whether what it leads to is.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::problem::PROBLEM_JSON;
+use super::router::Door;
+
+/// `GET /healthz`: the process lives.
+pub(super) async fn alive() -> Response {
+    Json(json!({"status": "ok"})).into_response()
+}
+
+/// `GET /readyz`: what the door leads to is there; else which part is not. The refusal is a problem that has the members
+/// of the good answer besides its own.
+pub(super) async fn ready(State(door): State<Door>) -> Response {
+    let reasons = door.readiness();
+    if reasons.is_empty() {
+        return Json(json!({"ready": true, "reasons": []})).into_response();
+    }
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let sentences: Vec<String> = reasons.iter().map(|reason| format!("{}: {}", reason.part, reason.reason)).collect();
+    let problem = json!({
+        "type": "about:blank",
+        "title": status.canonical_reason(),
+        "status": status.as_u16(),
+        "code": "not_ready",
+        "detail": sentences.join("; "),
+        "ready": false,
+        "reasons": reasons,
+    });
+    (status, [(CONTENT_TYPE, PROBLEM_JSON)], problem.to_string()).into_response()
+}

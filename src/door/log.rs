@@ -1,0 +1,44 @@
+//! `GET /v1/log`: which log this is, how far it has come, and whose signature to trust.
+
+use axum::extract::State;
+use axum::response::Response;
+use schema::digest::Digest;
+use schema::id::LogId;
+use schema::instant::Instant;
+use schema::position::Position;
+use serde::Serialize;
+
+use super::answer;
+use super::params::Params;
+use super::problem::Problem;
+use super::router::Door;
+use super::snapshot::When;
+
+/// The log as it is shown.
+#[derive(Serialize)]
+struct View {
+    log_id: LogId,
+    position: Position,
+    at: Instant,
+    /// The last sequence of `cfg_events`, if that is known.
+    published: Option<Position>,
+    signing_key: String,
+    key_id: Digest,
+}
+
+/// Shows the log.
+pub(super) async fn show(State(door): State<Door>, mut params: Params) -> Result<Response, Problem> {
+    let when = When::take_present(&mut params)?;
+    params.done()?;
+    let state = door.snapshot(when).await?.configuration;
+    let key = door.source().public_key();
+    let view = View {
+        log_id: door.source().log_id(),
+        position: state.position(),
+        at: state.at(),
+        published: door.published(),
+        signing_key: hex::encode(key.as_bytes()),
+        key_id: key.id(),
+    };
+    Ok(answer::json(state.position(), view))
+}

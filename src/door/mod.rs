@@ -1,0 +1,47 @@
+//! The HTTP door: where people and programs come in, and what they see.
+//!
+//! Every answer is JSON of one consistent snapshot and says the position that it holds for; every error is a problem
+//! (RFC 9457) with a stable code. Nothing is served to somebody without a token but whether the door is well. Reading
+//! never waits for a write.
+//!
+//! Absent on purpose: SQL and the log itself (the door states what it needs in [`source`], and whoever opens it brings
+//! that), and every judgement that is not about HTTP or about what a node says of itself.
+//!
+//! A request passes, in this order: [`serve`], [`router`], `limits`, `auth`, `params`, one of the resources, `answer`
+//! or `problem`. What nodes say comes in through [`hearing`] into the [`notebook`].
+
+pub mod source;
+
+pub mod router;
+pub mod serve;
+
+mod auth;
+mod blocking;
+mod limits;
+mod paging;
+mod params;
+mod snapshot;
+
+mod body;
+mod commands;
+mod dry_run;
+
+mod documents;
+mod events;
+mod files;
+mod fleet;
+mod health;
+mod live;
+mod log;
+mod nodes;
+mod principals;
+mod versions;
+
+mod answer;
+mod problem;
+
+pub mod hearing;
+pub mod notebook;
+
+mod digests;
+pub mod state;

@@ -1,0 +1,84 @@
+//! Which state a reader sees: the newest, one that has reached a position, or a past one.
+
+use projections::configuration::Configuration;
+use schema::position::Position;
+
+use axum::http::StatusCode;
+use tokio::time::timeout;
+
+use super::params::{Params, number};
+use super::problem::Problem;
+use super::router::Door;
+use super::source::At;
+
+/// `min_position` and `at` of a URL.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct When {
+    min_position: Option<Position>,
+    at: Option<At>,
+}
+
+/// A consistent state, and whether it is a past one, of which only the log tells.
+#[derive(Clone, Debug)]
+pub(super) struct Snapshot {
+    /// The state.
+    pub(super) configuration: Configuration,
+    /// Whether it was asked for by `at`.
+    pub(super) past: bool,
+}
+
+impl When {
+    /// Reads `min_position` and `at`.
+    pub(super) fn take(params: &mut Params) -> Result<Self, Problem> {
+        Ok(Self { at: params.take("at", at)?, ..Self::take_present(params)? })
+    }
+
+    /// Reads `min_position` alone, for what has no past.
+    pub(super) fn take_present(params: &mut Params) -> Result<Self, Problem> {
+        Ok(Self { min_position: params.position("min_position")?, at: None })
+    }
+
+    /// Whether a past state is asked for.
+    pub(super) fn is_past(&self) -> bool {
+        self.at.is_some()
+    }
+}
+
+fn at(text: &str) -> Result<At, String> {
+    if let Ok(position) = number(text) {
+        return Ok(At::Position(Position::from(position)));
+    }
+    text.parse().map(At::Time).map_err(|_| "is a position or an RFC 3339 time".to_string())
+}
+
+impl Door {
+    /// The state that is asked for.
+    pub(super) async fn snapshot(&self, when: When) -> Result<Snapshot, Problem> {
+        if let Some(position) = when.min_position {
+            self.reach(position).await?;
+        }
+        let configuration = self.source().view();
+        match when.at {
+            None => Ok(Snapshot { configuration, past: false }),
+            Some(At::Position(position)) if position == configuration.position() => {
+                Ok(Snapshot { configuration, past: true })
+            }
+            Some(at) => Ok(Snapshot { configuration: self.source().past(at).await?, past: true }),
+        }
+    }
+
+    async fn reach(&self, position: Position) -> Result<(), Problem> {
+        if self.source().view().position() < position {
+            // Whether it came in time is what the view says, not how the waiting ended.
+            drop(timeout(self.limits().position_wait, self.source().reached(position)).await);
+        }
+        match self.source().view().position() {
+            reached if reached >= position => Ok(()),
+            reached => {
+                let detail = format!("this server has reached position {reached}, not {position}");
+                let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "position_not_reached", detail);
+                Err(problem.at("min_position").retry_after(1))
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What the door needs of the log, and nothing more. Whoever opens the door implements it.
+
+use futures::future::BoxFuture;
+use projections::configuration::Configuration;
+use projections::refusal::Refused;
+use schema::answer::Answer;
+use schema::digest::Digest;
+use schema::entity::{Actor, Entity};
+use schema::event::Event;
+use schema::id::LogId;
+use schema::instant::Instant;
+use schema::position::Position;
+use schema::request::Request;
+use schema::seal::PublicKey;
+use tokio::sync::watch;
+
+/// The log as the door sees it.
+pub trait Source: Send + Sync + 'static {
+    /// Which log.
+    fn log_id(&self) -> LogId;
+
+    /// What the centre's signatures are checked with.
+    fn public_key(&self) -> PublicKey;
+
+    /// A consistent snapshot, always at the end of a request. It never waits for a write, and it never goes back.
+    fn view(&self) -> Configuration;
+
+    /// Completes once the view has reached `position`. It may wait for ever: the door bounds it.
+    fn reached(&self, position: Position) -> BoxFuture<'_, ()>;
+
+    /// The head as this process knows it. It closes when nothing more can come.
+    fn heads(&self) -> watch::Receiver<Position>;
+
+    /// Decides and appends, and answers after the commit.
+    fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<Answer, SubmitError>>;
+
+    /// Committed events in order.
+    fn events(&self, page: EventPage) -> BoxFuture<'_, Result<Vec<Event>, Unavailable>>;
+
+    /// The bytes that a digest names, if they are there.
+    fn content(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Vec<u8>>, Unavailable>>;
+
+    /// The state as of a position or a time, at the end of the request that it falls into.
+    fn past(&self, at: At) -> BoxFuture<'_, Result<Configuration, PastError>>;
+}
+
+/// A request with who sends it.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// What is asked for.
+    pub request: Request,
+    /// Who asks.
+    pub actor: Actor,
+    /// The sender's `Idempotency-Key`.
+    pub key: Option<String>,
+}
+
+/// Which events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventPage {
+    /// Only those after this position.
+    pub after: Position,
+    /// And up to this one.
+    pub up_to: Position,
+    /// At most so many, the first ones.
+    pub limit: usize,
+    /// Only those about this.
+    pub entity: Option<Entity>,
+    /// Only those of this type.
+    pub event_type: Option<String>,
+}
+
+/// A moment in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// By position.
+    Position(Position),
+    /// By time.
+    Time(Instant),
+}
+
+/// The log can't be read or written at the moment: said in a sentence that may be shown to the caller.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unavailable(pub String);
+
+/// Why a submission was not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// It does not follow from what is there.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The key stands for another body.
+    #[error("this Idempotency-Key was used for another request")]
+    KeyReused,
+    /// Too much is waiting.
+    #[error("too many commands are waiting")]
+    Busy,
+    /// The log can't be written, or the outcome is not known.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why a past state can't be told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PastError {
+    /// It is not past yet.
+    #[error("the log ends at position {head}")]
+    Future {
+        /// The last position there is.
+        head: Position,
+    },
+    /// The log can't be read.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
