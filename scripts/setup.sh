@@ -46,9 +46,12 @@ apt_install() {
     fi
     say "installing $* from the distribution"
     local options=(-qq -o Acquire::Retries=2 -o Acquire::http::Timeout=20 -o DPkg::Lock::Timeout=120)
-    # A failing update may concern a repository that we don't need: the install decides.
-    as_root apt-get "${options[@]}" update ||
-        say "apt-get update failed; going on with the lists that are here"
+    if [ -z "${lists_are_fresh:-}" ]; then
+        # A failing update may concern a repository that we don't need: the install decides.
+        as_root apt-get "${options[@]}" update ||
+            say "apt-get update failed; going on with the lists that are here"
+        lists_are_fresh=yes
+    fi
     as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get "${options[@]}" install --yes --no-install-recommends "$@" ||
         fail "could not install $*: see the message above, run '$by_hand', then make setup again"

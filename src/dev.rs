@@ -7,6 +7,7 @@
 
 mod door;
 mod json;
+mod ours;
 mod stack;
 
 use std::fmt::Write as _;
@@ -87,8 +88,8 @@ pub enum Error {
     /// The door did not do its part.
     #[error(transparent)]
     Door(#[from] Refused),
-    /// This program's own path is unknown.
-    #[error("this program can't tell its own path, to start its children with")]
+    /// This program's own path, or the folder it was started in, is unknown.
+    #[error("this program can't tell its own path and folder, to start its children with")]
     NoProgram(#[source] std::io::Error),
     /// An admin is installed whose token is not in the folder.
     #[error("the log has an admin, and secrets/admin.token is gone from the folder: remove the folder to start anew")]

@@ -3,12 +3,11 @@
 //! PostgreSQL and NATS, then what is installed in them, then the server, then the nodes; and back again.
 //! Always: what was started is stopped in order, also when what should have come after it failed.
 
-use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::machine::child::{Ask, Spec};
+use crate::machine::child::Spec;
 use crate::machine::folder::{Folder, Ports};
 use crate::machine::nats::{self, NatsServer};
 use crate::machine::postgres::{self, Cluster};
@@ -18,34 +17,21 @@ use crate::machine::{Error as Machine, find, port, private};
 
 use super::door::{self, Door};
 use super::json::{DevJson, Node, Tokens};
+use super::ours::{ADMIN_TOKEN, DATABASE, Ground, Ours};
 use super::{Error, Options};
 
-/// The database's name.
-const DATABASE: &str = "headwater";
 /// How long it may take to install everything.
 const INSTALL_WITHIN: Duration = Duration::from_secs(120);
-/// How long the server may take over answering what it was asked before it ends.
-const SERVE_GRACE: Duration = Duration::from_secs(20);
-/// How long a node may take to finish what it is writing.
-const EDGE_GRACE: Duration = Duration::from_secs(10);
-
 /// Everything that is running, or was started before something failed.
 #[derive(Debug)]
 pub(super) struct Stack {
     options: Options,
-    program: PathBuf,
+    ours: Ours,
     folder: Folder,
     postgres: Option<Supervised>,
     nats: Option<Supervised>,
     serve: Option<Supervised>,
     edges: Vec<Supervised>,
-}
-
-/// The two servers, ready.
-struct Ground {
-    cluster: Cluster,
-    nats: NatsServer,
-    database: String,
 }
 
 /// The server as `running::ready` asks for it.
@@ -71,14 +57,11 @@ impl Server for Serve {
 impl Stack {
     /// Takes the folder; nothing runs yet.
     pub(super) fn new(options: Options) -> Result<Self, Error> {
-        let program = match &options.program {
-            Some(program) => program.clone(),
-            None => std::env::current_exe().map_err(Error::NoProgram)?,
-        };
+        let ours = Ours::new(options.program.as_deref()).map_err(Error::NoProgram)?;
         let folder = Folder::open(&options.dir)?;
         // Until there is a new one, a script that waits for it must not find the old one.
         private::remove(&folder.path().join("dev.json"))?;
-        Ok(Self { options, program, folder, postgres: None, nats: None, serve: None, edges: Vec::new() })
+        Ok(Self { options, ours, folder, postgres: None, nats: None, serve: None, edges: Vec::new() })
     }
 
     /// The folder, absolutely.
@@ -88,21 +71,21 @@ impl Stack {
 
     /// Starts everything in order, and says where it is once it is all there.
     pub(super) async fn rise(&mut self) -> Result<DevJson, Error> {
-        let ground = self.lay_ground().await?;
+        let (ground, data) = self.lay_ground().await?;
         let admin = self.install(&ground).await?;
         let http = self.start_server(&ground, &admin).await?;
         let door = Door::new(&http, &admin)?;
-        let auditor = self.folder.secret("auditor.token", || Ok(door::token(private::random()?)))?;
+        let new_token = || Ok(door::token(private::random()?));
+        let auditor = self.folder.secret("auditor.token", new_token)?;
         door.let_in_auditor(&auditor).await?;
         let nodes = self.start_nodes(&ground, &door).await?;
-        let home = ground.cluster.home();
         let json = DevJson {
             http,
-            nats: ground.nats.url(),
+            nats: ground.nats,
             database: ground.database,
             tokens: Tokens { admin, auditor },
             nodes,
-            data: (!home.starts_with(self.folder.path())).then(|| home.to_path_buf()),
+            data,
         };
         let text = json.to_text();
         private::write(&self.folder.path().join("dev.json"), text.as_bytes())?;
@@ -119,44 +102,50 @@ impl Stack {
         }
     }
 
-    async fn lay_ground(&mut self) -> Result<Ground, Error> {
-        let programs = find::postgres(self.options.postgres_bin.as_deref()).map_err(Machine::from)?;
-        let program = find::nats_server(self.options.nats_server.as_deref()).map_err(Machine::from)?;
-        let (path, logs, ports) = (self.folder.path(), self.folder.logs(), self.folder.ports());
-        tracing::info!(version = %programs.version, bin = %programs.bin.display(), "starting PostgreSQL");
-        let options = postgres::Options {
-            programs,
-            home: path.join("postgres"),
-            logs: logs.clone(),
-            port: ports.postgres,
-            settings: Vec::new(),
-        };
-        let cluster = Cluster::make(&options).await?;
-        tracing::info!(version = %program.version, program = %program.path.display(), "starting nats-server");
-        let nats = NatsServer::make(&nats::Options { program, home: path.join("nats"), logs, port: ports.nats })?;
+    /// Starts the two servers; says also where PostgreSQL lives if that is not in the folder.
+    async fn lay_ground(&mut self) -> Result<(Ground, Option<PathBuf>), Error> {
+        let ports = self.folder.ports();
+        let cluster = self.make_cluster(ports.postgres).await?;
+        let nats = self.make_nats(ports.nats)?;
+        self.folder.remember(Ports { postgres: Some(cluster.port()), nats: Some(nats.port()), ..ports })?;
         let postgres = self.postgres.insert(supervise(&self.folder, cluster.spec())?);
         let nats_server = self.nats.insert(supervise(&self.folder, nats.spec())?);
         running::ready(&cluster, postgres).await?;
         running::ready(&nats, nats_server).await?;
-        let database = cluster.create_database(DATABASE).await?;
-        Ok(Ground { cluster, nats, database })
+        let home = cluster.home();
+        let data = (!home.starts_with(self.folder.path())).then(|| home.to_path_buf());
+        let ground =
+            Ground { database: cluster.create_database(DATABASE).await?, postgres: cluster.port(), nats: nats.url() };
+        Ok((ground, data))
+    }
+
+    async fn make_cluster(&self, port: Option<u16>) -> Result<Cluster, Machine> {
+        let programs = find::postgres(self.options.postgres_bin.as_deref())?;
+        tracing::info!(version = %programs.version, bin = %programs.bin.display(), "starting PostgreSQL");
+        let options = postgres::Options {
+            programs,
+            home: self.folder.path().join("postgres"),
+            logs: self.folder.logs(),
+            port,
+            settings: Vec::new(),
+        };
+        Cluster::make(&options).await
+    }
+
+    fn make_nats(&self, port: Option<u16>) -> Result<NatsServer, Machine> {
+        let program = find::nats_server(self.options.nats_server.as_deref())?;
+        tracing::info!(version = %program.version, program = %program.path.display(), "starting nats-server");
+        NatsServer::make(&nats::Options {
+            program,
+            home: self.folder.path().join("nats"),
+            logs: self.folder.logs(),
+            port,
+        })
     }
 
     /// Runs `headwater install`, and gives the token of the first admin.
     async fn install(&self, ground: &Ground) -> Result<String, Error> {
-        let mut args: Vec<OsString> = vec!["install".into(), "--json".into()];
-        for role in ["app", "replication", "reader"] {
-            let name = format!("{role}.password");
-            self.folder.secret(&name, private::password)?;
-            args.extend([format!("--{role}-password-file").into(), self.secret_path(&name)]);
-        }
-        args.extend(["--signing-key-file".into(), self.secret_path("signing.key")]);
-        args.extend(["--admin-token-file".into(), self.secret_path("admin.token")]);
-        let env = [
-            ("HEADWATER_DATABASE_URL", ground.database.clone().into()),
-            ("HEADWATER_NATS_URL", ground.nats.url().into()),
-        ];
-        let spec = self.ours("install", args, env.into(), SERVE_GRACE);
+        let spec = self.ours.install(&self.folder, ground)?;
         tracing::info!("installing");
         let mut child = spec.spawn()?;
         let status = match tokio::time::timeout(INSTALL_WITHIN, child.exited()).await {
@@ -167,25 +156,15 @@ impl Stack {
             let (name, log) = ("headwater install".to_owned(), spec.log_tail());
             return Err(Machine::Ended { name, status, log }.into());
         }
-        self.folder.kept_secret("admin.token")?.ok_or(Error::NoAdmin)
+        let token = self.folder.kept_secret(ADMIN_TOKEN)?;
+        token.ok_or(Error::NoAdmin)
     }
 
     /// Starts `headwater serve`, and gives the door's URL once it is ready.
     async fn start_server(&mut self, ground: &Ground, admin: &str) -> Result<String, Error> {
         let address = self.http_address()?;
-        self.folder.remember(Ports {
-            http: Some(address.port()),
-            postgres: Some(ground.cluster.port()),
-            nats: Some(ground.nats.port()),
-        })?;
-        let env = [
-            ("HEADWATER_HTTP", address.to_string().into()),
-            ("HEADWATER_DATABASE_URL", self.role_url(ground, "app", "app")?.into()),
-            ("HEADWATER_REPLICATION_URL", self.role_url(ground, "relay", "replication")?.into()),
-            ("HEADWATER_NATS_URL", ground.nats.url().into()),
-            ("HEADWATER_SIGNING_KEY_FILE", self.secret_path("signing.key")),
-        ];
-        let spec = self.ours("serve", vec!["serve".into()], env.into(), SERVE_GRACE);
+        self.folder.remember(Ports { http: Some(address.port()), ..self.folder.ports() })?;
+        let spec = self.ours.serve(&self.folder, ground, address)?;
         let http = format!("http://{}", reachable(address));
         tracing::info!(http, "starting the server");
         let serve = self.serve.insert(supervise(&self.folder, &spec)?);
@@ -196,55 +175,18 @@ impl Stack {
 
     async fn start_nodes(&mut self, ground: &Ground, door: &Door) -> Result<Vec<Node>, Error> {
         let mut nodes = Vec::new();
-        let began = Instant::now();
+        let hooks = [("--check", self.options.check.as_deref()), ("--apply", self.options.apply.as_deref())];
         for number in 1..=self.options.nodes {
             let id = format!("node-{number}");
             door.enrol(number, &id).await?;
             let dir = self.folder.path().join("nodes").join(&id);
             private::folder(&dir, None)?;
-            let spec = self.edge(ground, &id, &dir);
+            let spec = self.ours.edge(&self.folder, ground, &id, &dir, hooks);
             self.edges.push(supervise(&self.folder, &spec)?);
             nodes.push(Node { id, dir });
         }
-        tracing::info!(nodes = nodes.len(), ms = began.elapsed().as_millis(), "started the nodes");
+        tracing::info!(nodes = nodes.len(), "started the nodes");
         Ok(nodes)
-    }
-
-    fn edge(&self, ground: &Ground, id: &str, dir: &std::path::Path) -> Spec {
-        let mut args: Vec<OsString> = ["edge", "--node", id, "--dir"].map(OsString::from).into();
-        args.push(dir.into());
-        for (flag, command) in [("--check", &self.options.check), ("--apply", &self.options.apply)] {
-            if let Some(command) = command {
-                args.extend([flag.into(), command.into()]);
-            }
-        }
-        let env = [("HEADWATER_NATS_URL", ground.nats.url().into())];
-        self.ours(id, args, env.into(), EDGE_GRACE)
-    }
-
-    /// A child that is `headwater` itself.
-    fn ours(&self, name: &str, args: Vec<OsString>, env: Vec<(&str, OsString)>, grace: Duration) -> Spec {
-        Spec {
-            name: name.to_owned(),
-            program: self.program.clone(),
-            args,
-            env: env.into_iter().map(|(name, value)| (name.into(), value)).collect(),
-            dir: self.folder.path().to_path_buf(),
-            log: self.folder.logs().join(format!("{name}.log")),
-            account: None,
-            ask: Ask::Terminate,
-            grace,
-        }
-    }
-
-    fn secret_path(&self, name: &str) -> OsString {
-        self.folder.secret_file(name).into()
-    }
-
-    fn role_url(&self, ground: &Ground, role: &str, secret: &str) -> Result<String, Machine> {
-        let password = self.folder.secret(&format!("{secret}.password"), private::password)?;
-        let port = ground.cluster.port();
-        Ok(format!("postgres://headwater_{role}:{password}@127.0.0.1:{port}/{DATABASE}"))
     }
 
     /// The address asked for; any free port of the loopback interface if none was.

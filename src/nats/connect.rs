@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::jetstream::{self, context::ContextBuilder};
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use tokio::sync::watch;
 
 /// How long one answer of NATS may take.
@@ -33,7 +33,7 @@ pub struct Link {
 #[error("{url:?} is no NATS address")]
 pub struct BadAddress {
     url: String,
-    source: async_nats::ConnectError,
+    source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 /// Begins to connect to `url` (`nats://user:password@host:port`, several separated by commas) under `name`, and returns
@@ -43,6 +43,9 @@ pub struct BadAddress {
 /// If `url` is no address.
 pub async fn connect(url: &str, name: &str) -> Result<Link, BadAddress> {
     let (up, ups) = watch::channel(0);
+    let bad = |source| BadAddress { url: without_password(url), source };
+    let addresses: Result<Vec<ServerAddr>, _> = url.split(',').map(|url| url.trim().parse()).collect();
+    let addresses = addresses.map_err(|source: std::io::Error| bad(source.into()))?;
     let options = ConnectOptions::new()
         .name(name)
         .retry_on_initial_connect()
@@ -57,10 +60,16 @@ pub async fn connect(url: &str, name: &str) -> Result<Link, BadAddress> {
             }
             std::future::ready(())
         });
-    match options.connect(url).await {
-        Ok(client) => Ok(Link { client, ups }),
-        Err(source) => Err(BadAddress { url: without_password(url), source }),
-    }
+    let client = match credentials(&addresses) {
+        Some((user, password)) => options.user_and_password(user, password).connect(addresses).await,
+        None => options.connect(addresses).await,
+    };
+    Ok(Link { client: client.map_err(|source| bad(source.into()))?, ups })
+}
+
+/// The client takes credentials as an option and passes over those in an address.
+fn credentials(addresses: &[ServerAddr]) -> Option<(String, String)> {
+    addresses.iter().find_map(|address| Some((address.username()?.to_owned(), address.password()?.to_owned())))
 }
 
 impl Link {

@@ -1,0 +1,165 @@
+//! The children that are `headwater` itself, and what each is told.
+//!
+//! Always: a secret goes to a child in a file or in its environment, never on its command line, which everybody on
+//! the machine can read; each child is told what it needs and no more.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::machine::child::{Ask, Spec};
+use crate::machine::folder::Folder;
+use crate::machine::{Error as Machine, private};
+
+/// The database's name.
+pub(super) const DATABASE: &str = "headwater";
+/// The file with the first admin's token.
+pub(super) const ADMIN_TOKEN: &str = "admin.token";
+/// The file with the key that records are signed with.
+const SIGNING_KEY: &str = "signing.key";
+/// How long the server may take over answering what it was asked before it ends.
+const SERVE_GRACE: Duration = Duration::from_secs(20);
+/// How long a node may take to finish what it is writing.
+const EDGE_GRACE: Duration = Duration::from_secs(10);
+
+/// How children of our own are started.
+#[derive(Debug)]
+pub(super) struct Ours {
+    program: PathBuf,
+    /// Where we were started, so that a relative path in a hook means what it meant to whoever wrote it.
+    dir: PathBuf,
+}
+
+/// Where the two servers are.
+#[derive(Clone, Debug)]
+pub(super) struct Ground {
+    /// The superuser's URL of the database.
+    pub(super) database: String,
+    /// PostgreSQL's port.
+    pub(super) postgres: u16,
+    /// The nats-server's URL.
+    pub(super) nats: String,
+}
+
+impl Ours {
+    /// Starts `program`, or this one.
+    pub(super) fn new(program: Option<&Path>) -> std::io::Result<Self> {
+        let program = program.map_or_else(std::env::current_exe, std::path::absolute)?;
+        let dir = std::env::current_dir()?;
+        Ok(Self { program, dir })
+    }
+
+    /// `headwater install`, as the superuser.
+    pub(super) fn install(&self, folder: &Folder, ground: &Ground) -> Result<Spec, Machine> {
+        let file = |name: &str| OsString::from(folder.secret_file(name));
+        let mut args: Vec<OsString> = vec!["install".into(), "--json".into()];
+        for role in ["app", "replication", "reader"] {
+            password(folder, role)?;
+            let flag = format!("--{role}-password-file").into();
+            args.extend([flag, file(&format!("{role}.password"))]);
+        }
+        args.extend(["--signing-key-file".into(), file(SIGNING_KEY)]);
+        args.extend(["--admin-token-file".into(), file(ADMIN_TOKEN)]);
+        let env = [
+            ("HEADWATER_DATABASE_URL", ground.database.clone().into()),
+            ("HEADWATER_NATS_URL", ground.nats.clone().into()),
+        ];
+        Ok(self.spec(folder, "install", args, &env, SERVE_GRACE))
+    }
+
+    /// `headwater serve`, with the roles that install made.
+    pub(super) fn serve(&self, folder: &Folder, ground: &Ground, http: SocketAddr) -> Result<Spec, Machine> {
+        let url = |role: &str, password: String| {
+            let port = ground.postgres;
+            format!("postgres://headwater_{role}:{password}@127.0.0.1:{port}/{DATABASE}").into()
+        };
+        let app = url("app", password(folder, "app")?);
+        let relay = url("relay", password(folder, "replication")?);
+        let env: [(&str, OsString); 5] = [
+            ("HEADWATER_HTTP", http.to_string().into()),
+            ("HEADWATER_DATABASE_URL", app),
+            ("HEADWATER_REPLICATION_URL", relay),
+            ("HEADWATER_NATS_URL", ground.nats.clone().into()),
+            ("HEADWATER_SIGNING_KEY_FILE", folder.secret_file(SIGNING_KEY).into()),
+        ];
+        Ok(self.spec(folder, "serve", vec!["serve".into()], &env, SERVE_GRACE))
+    }
+
+    /// `headwater edge`, with the hooks (`--check`, `--apply`) that there are.
+    pub(super) fn edge(
+        &self,
+        folder: &Folder,
+        ground: &Ground,
+        id: &str,
+        dir: &Path,
+        hooks: [(&str, Option<&str>); 2],
+    ) -> Spec {
+        let mut args: Vec<OsString> = ["edge", "--node", id, "--dir"].map(OsString::from).into();
+        args.push(dir.into());
+        for (flag, command) in hooks {
+            args.extend(command.into_iter().flat_map(|command| [flag.into(), command.into()]));
+        }
+        let env = [("HEADWATER_NATS_URL", ground.nats.clone().into())];
+        self.spec(folder, id, args, &env, EDGE_GRACE)
+    }
+
+    fn spec(
+        &self,
+        folder: &Folder,
+        name: &str,
+        args: Vec<OsString>,
+        env: &[(&str, OsString)],
+        grace: Duration,
+    ) -> Spec {
+        let owned = |(name, value): &(&str, OsString)| ((*name).into(), value.clone());
+        Spec {
+            name: name.to_owned(),
+            program: self.program.clone(),
+            args,
+            env: env.iter().map(owned).collect(),
+            dir: self.dir.clone(),
+            log: folder.logs().join(format!("{name}.log")),
+            account: None,
+            ask: Ask::Terminate,
+            grace,
+        }
+    }
+}
+
+/// The password of a role.
+fn password(folder: &Folder, role: &str) -> Result<String, Machine> {
+    folder.secret(&format!("{role}.password"), private::password)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+    use super::*;
+
+    #[test]
+    fn no_secret_is_on_a_command_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::open(dir.path()).unwrap();
+        let ours = Ours::new(None).unwrap();
+        let ground = Ground {
+            database: "postgres://postgres:s3cret@127.0.0.1:5/headwater".into(),
+            postgres: 5,
+            nats: "nats://headwater:s3cret@127.0.0.1:4".into(),
+        };
+        let hooks = [("--check", Some("true {}")), ("--apply", None)];
+        let http = SocketAddr::from(([127, 0, 0, 1], 8080));
+        let specs = [
+            ours.install(&folder, &ground).unwrap(),
+            ours.serve(&folder, &ground, http).unwrap(),
+            ours.edge(&folder, &ground, "node-1", dir.path(), hooks),
+        ];
+        let app = password(&folder, "app").unwrap();
+        for spec in specs {
+            let line = format!("{:?}", spec.args);
+            assert!(!line.contains("s3cret") && !line.contains(&app), "{line}");
+            assert!(format!("{:?}", spec.env).contains("s3cret"), "it is told");
+        }
+    }
+}
