@@ -1,5 +1,7 @@
 //! What the program says while it works: one line for each thing that an operator may want to know, on standard error.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 
 /// What is said unless `HEADWATER_LOG` asks for more or less: the client of NATS repeats what is said here already.
@@ -9,7 +11,9 @@ const DEFAULT: &str = "info,async_nats=error,pgwire_replication=error,refinery_c
 /// `HEADWATER_LOG_FORMAT=json` gives one JSON object a line.
 pub fn begin() {
     let filter = EnvFilter::try_from_env("HEADWATER_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let colours = std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = lines.with_target(false).with_ansi(colours);
     match std::env::var("HEADWATER_LOG_FORMAT").as_deref() {
         Ok("json") => lines.json().init(),
         _ => lines.init(),
