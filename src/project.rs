@@ -26,7 +26,7 @@ use crate::wal::Error as WalError;
 use crate::wal::slot::Slot;
 use crate::wal::tail::Batch;
 
-/// How often the relay looks whether somebody else wrote to the event stream.
+/// How often the relay looks whether somebody else wrote to NATS.
 const INSPECT_EVERY: Duration = Duration::from_secs(5);
 /// How soon a waiting relay asks for the slot again.
 const STANDBY_PAUSE: Duration = Duration::from_millis(700);

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use schema::address::Prefix;
+use schema::position::Position;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +21,7 @@ use crate::log::handle::Log;
 use crate::log::reader::Reader;
 use crate::nats::connect::{BadAddress, Link, connect};
 use crate::project::{Phase, Relay, Standing};
+use crate::publish::events::last_public;
 use crate::publish::publisher::Settings;
 use crate::publish::{Error as PublishError, key};
 use crate::reconcile;
@@ -29,6 +32,9 @@ use crate::wal::slot::Slot;
 const DATABASE_WITHIN: Duration = Duration::from_secs(30);
 /// How often it tries meanwhile.
 const DATABASE_AGAIN: Duration = Duration::from_millis(500);
+
+/// How often a server that does not relay asks NATS how far the log is public.
+const PUBLIC_AGAIN: Duration = Duration::from_millis(500);
 
 /// Serves a log: the HTTP door that takes commands and answers questions, and the relay that carries every change from
 /// the write-ahead log into NATS. Several servers may serve one log: all of their doors are open, one of them relays.
@@ -128,24 +134,27 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
     let appended = tokio::spawn(appender.run(appending.clone()));
     tasks.spawn(hearing::listen(link.client().clone(), prefix.clone(), ears.clone(), stop.clone()));
 
+    let (public, published) = watch::channel(None);
     let mut standing = None;
     if options.role != Role::Door {
         let settings = Settings {
             jetstream: link.jetstream(),
-            prefix,
+            prefix: prefix.clone(),
             replicas: usize::from(options.nats.nats_replicas),
             key,
             log_id: log.log_id(),
         };
+        let reader = reader.beside();
         let (relay, stands) = Relay::new(slot, reader.clone(), link.clone(), settings, Arc::new(Table(reader)));
         tasks.spawn(relay.run(stop.clone()));
         tasks.spawn(reconcile::run(log.clone(), ears.clone(), stands.clone(), stop.clone()));
         standing = Some(stands);
     }
+    tasks.spawn(stop.clone().run_until_cancelled_owned(follow_public(link.clone(), prefix, standing.clone(), public)));
     if options.role != Role::Reconciler {
         let listener = TcpListener::bind(options.http).await.map_err(|why| Error::Listen(options.http, why))?;
         tracing::info!(http = %options.http, "the door is open");
-        let fittings = fittings(log, ears, link, standing, stop.clone());
+        let fittings = fittings(log, ears, link, standing, published, stop.clone());
         crate::door::serve::serve(listener, router::router(Door::from(fittings)), stop.clone()).await;
     }
     stop.cancelled().await;
@@ -173,14 +182,42 @@ async fn open(database: Database) -> Result<(Appender, Log), Error> {
     }
 }
 
+/// Knows how far the log is public: from the relay while it follows here, and from NATS while it does elsewhere.
+async fn follow_public(
+    link: Link,
+    prefix: Prefix,
+    mut standing: Option<watch::Receiver<Standing>>,
+    public: watch::Sender<Option<Position>>,
+) {
+    loop {
+        let here = standing.as_mut().map(|standing| standing.borrow_and_update().clone());
+        match here.filter(|here| here.phase == Phase::Following) {
+            Some(here) => drop(public.send_replace(Some(here.published))),
+            None if link.is_up() => match last_public(&link.jetstream(), &prefix).await {
+                Ok(last) => drop(public.send_replace(Some(last))),
+                Err(error) => tracing::debug!(%error, "how far the log is public is not known"),
+            },
+            None => {}
+        }
+        let moved = async {
+            match &mut standing {
+                Some(standing) => drop(standing.changed().await),
+                None => std::future::pending().await,
+            }
+        };
+        // Whether the relay moved or the time is up, it is looked again.
+        let _ = tokio::time::timeout(PUBLIC_AGAIN, moved).await;
+    }
+}
+
 fn fittings(
     log: Log,
     ears: Ears,
     link: Link,
     standing: Option<watch::Receiver<Standing>>,
+    published: watch::Receiver<Option<Position>>,
     closing: CancellationToken,
 ) -> Fittings {
-    let published = standing.clone();
     let healthy = (log.clone(), ears.clone());
     Fittings {
         source: Arc::new(Behind::new(log)),
@@ -189,7 +226,7 @@ fn fittings(
             let (log, ears) = &healthy;
             reasons(log, ears, &link, standing.as_ref().map(|standing| standing.borrow().clone()))
         }),
-        published: Arc::new(move || published.as_ref().map(|standing| standing.borrow().published)),
+        published: Arc::new(move || *published.borrow()),
         limits: Limits::default(),
         closing,
     }

@@ -74,6 +74,14 @@ impl Reader {
         Ok(Self { shared: Arc::new(shared) })
     }
 
+    /// The same log over another connection, for whoever reads so much that others would have to wait.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        let Shared { database, head, .. } = &*self.shared;
+        let shared = Shared { database: database.clone(), head: head.clone(), client: Mutex::new(None) };
+        Self { shared: Arc::new(shared) }
+    }
+
     /// Which log is read.
     #[must_use]
     pub fn log_id(&self) -> LogId {
@@ -97,7 +105,8 @@ impl Reader {
     /// # Errors
     /// If the log can't be read, or is another one by now.
     pub async fn head(&self) -> Result<Head, Error> {
-        self.head_with("").await
+        let client = self.client().await?;
+        self.same_log(self.heard(head(&client, "").await).await?)
     }
 
     /// The head once nobody is appending: read under its row lock, which waits for an append that is under way.
@@ -105,12 +114,12 @@ impl Reader {
     /// # Errors
     /// If the log can't be read, or is another one by now.
     pub async fn head_at_rest(&self) -> Result<Head, Error> {
-        self.head_with("FOR UPDATE").await
+        // On a session of its own: other reads must not queue up behind the wait.
+        let client = self.shared.database.connect("head").await?;
+        self.same_log(head(&client, "FOR UPDATE").await?)
     }
 
-    async fn head_with(&self, lock: &str) -> Result<Head, Error> {
-        let client = self.client().await?;
-        let head = self.heard(head(&client, lock).await).await?;
+    fn same_log(&self, head: Head) -> Result<Head, Error> {
         if head.log_id == self.log_id() { Ok(head) } else { Err(Error::OtherLog) }
     }
 

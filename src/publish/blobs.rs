@@ -20,13 +20,15 @@ pub struct Blobs {
     jetstream: Context,
     prefix: Prefix,
     present: BTreeSet<Digest>,
+    /// Messages in the store, and its last sequence, as this publisher left them.
+    left: (u64, u64),
 }
 
 impl Blobs {
     /// Knows nothing yet: [`Blobs::recover`] first.
     #[must_use]
     pub fn new(jetstream: Context, prefix: Prefix) -> Self {
-        Self { jetstream, prefix, present: BTreeSet::new() }
+        Self { jetstream, prefix, present: BTreeSet::new(), left: (0, 0) }
     }
 
     /// Reads back what is in the store. An object counts only if its meta and all of its chunks are there.
@@ -51,7 +53,22 @@ impl Blobs {
                 self.present.insert(digest);
             }
         }
+        self.left = self.counts().await?;
         Ok(())
+    }
+
+    /// Whether the store still holds what this publisher left there, as far as its counts tell.
+    ///
+    /// # Errors
+    /// If NATS does not answer.
+    pub async fn is_undisturbed(&self) -> Result<bool, Error> {
+        Ok(self.counts().await? == self.left)
+    }
+
+    async fn counts(&self) -> Result<(u64, u64), Error> {
+        let stream = streams::get(&self.jetstream, &self.prefix.blob_stream()).await?;
+        let state = &stream.cached_info().state;
+        Ok((state.messages, state.last_sequence))
     }
 
     /// Puts what is missing of `wanted`, with the bytes that `content` gives.
@@ -83,6 +100,8 @@ impl Blobs {
         while let Some(digest) = puts.next().await {
             self.present.insert(digest?);
         }
+        drop(puts);
+        self.left = self.counts().await?;
         Ok(())
     }
 }

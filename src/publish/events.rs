@@ -15,6 +15,15 @@ use super::streams;
 /// Events that are on their way at once. Each names its predecessor, so one broken link refuses all that follow.
 const IN_FLIGHT: usize = 1_000;
 
+/// The last event that is public, for whoever does not publish.
+///
+/// # Errors
+/// If NATS does not answer.
+pub async fn last_public(jetstream: &Context, prefix: &Prefix) -> Result<Position, Error> {
+    let stream = streams::get(jetstream, &prefix.event_stream()).await?;
+    Ok(stream.cached_info().state.last_sequence.into())
+}
+
 /// The event stream as its publisher knows it.
 #[derive(Debug)]
 pub struct Events {

@@ -8,7 +8,7 @@ use async_nats::jetstream::Context;
 use projections::configuration::Configuration;
 use projections::fold::Touched;
 use projections::render::{Manifest, render};
-use schema::address::Prefix;
+use schema::address::{Bucket, Prefix};
 use schema::desired::Desired;
 use schema::digest::Digest;
 use schema::event::Event;
@@ -135,15 +135,22 @@ impl Publisher {
         self.events.append(events).await
     }
 
-    /// Looks whether anybody else wrote to the event stream.
+    /// Looks whether anybody else wrote to NATS, as far as counts tell.
     ///
     /// # Errors
     /// If NATS does not answer, or somebody did.
     pub async fn inspect(&self) -> Result<(), Error> {
-        match self.events.is_undisturbed().await? {
-            true => Ok(()),
-            false => Err(Error::Disturbed(self.settings.prefix.event_stream())),
+        let prefix = &self.settings.prefix;
+        for (name, undisturbed) in [
+            (prefix.event_stream(), self.events.is_undisturbed().await?),
+            (prefix.bucket_stream(Bucket::Desired), self.records.is_undisturbed().await?),
+            (prefix.blob_stream(), self.blobs.is_undisturbed().await?),
+        ] {
+            if !undisturbed {
+                return Err(Error::Disturbed(name));
+            }
         }
+        Ok(())
     }
 
     /// Whether a revision of a node's record is one that this publisher wrote or read.

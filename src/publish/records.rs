@@ -63,6 +63,17 @@ impl Records {
         Ok(Held { records })
     }
 
+    /// Whether the bucket still holds what this publisher left there, as far as its counts tell.
+    ///
+    /// # Errors
+    /// If NATS does not answer.
+    pub async fn is_undisturbed(&self) -> Result<bool, Error> {
+        let stream = streams::get(&self.jetstream, &self.prefix.bucket_stream(Bucket::Desired)).await?;
+        let state = &stream.cached_info().state;
+        let newest = self.revisions.values().max().copied().unwrap_or(0);
+        Ok(state.last_sequence == newest && state.subjects_count == self.revisions.len() as u64)
+    }
+
     /// Whether a revision of a key is one that this publisher knows.
     #[must_use]
     pub fn knows(&self, key: &str, revision: u64) -> bool {
