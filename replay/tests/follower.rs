@@ -99,7 +99,8 @@ fn following_goes_on_from_any_place_where_it_was_left() {
 
 #[test]
 fn each_field_that_is_changed_breaks_the_seal() {
-    let changes: [(&str, fn(&mut Event)); 13] = [
+    type Change = fn(&mut Event);
+    let changes: [(&str, Change); 13] = [
         ("v", |event| event.v += 1),
         ("event_id", |event| event.event_id = EventId::derived(event.command_id, 9, event.at)),
         ("command_id", |event| event.command_id = CommandId::derived(log_id(), "eve", "1")),
