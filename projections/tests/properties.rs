@@ -123,6 +123,7 @@ proptest! {
         for (id, node) in active() {
             let selects = |document: &DocumentId| state.documents()[document].put.target.matches(id, &node.labels);
             let tried: Vec<_> = state.documents().keys().filter(|document| selects(document)).collect();
+            prop_assert!(tried.len() <= state.documents_max(id, node));
             prop_assert_eq!(state.documents_of(id, node), tried);
         }
     }
