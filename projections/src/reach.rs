@@ -98,6 +98,13 @@ impl Reach {
         by_pair.chain(by_key).chain(named).chain([&self.everywhere]).flatten().collect()
     }
 
+    /// How many documents may select a node with these labels at most: counted, not looked at.
+    fn candidates_max(&self, node: &NodeId, labels: &Labels) -> usize {
+        let by_pair = pairs(labels).map(|pair| count(&self.by_pair, &pair));
+        let by_key = labels.keys().map(|key| count(&self.by_key, key));
+        by_pair.chain(by_key).sum::<usize>() + count(&self.by_node, node) + self.everywhere.len()
+    }
+
     /// The nodes that a selector may match: those with its rarest label; none says that it names no label.
     fn bearers(&self, selector: &Selector) -> Option<Vec<&NodeId>> {
         let rarest = alternatives(selector)
@@ -130,6 +137,12 @@ impl Configuration {
                 None => self.nodes.keys().filter(selected).cloned().collect(),
             },
         }
+    }
+
+    /// A number that the documents selecting a node do not exceed, found without looking at them.
+    #[must_use]
+    pub fn documents_max(&self, id: &NodeId, node: &Node) -> usize {
+        if node.retired { 0 } else { self.reach.candidates_max(id, &node.labels) }
     }
 
     /// The documents that select a node, in the order of their ids. A retired node has none.

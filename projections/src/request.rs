@@ -137,7 +137,7 @@ fn records_fit(state: &Configuration, log_id: LogId, touched: &BTreeSet<NodeId>)
 
 fn record_fits(state: &Configuration, log_id: LogId, id: &NodeId) -> Result<(), Refusal> {
     let Some(node) = state.nodes().get(id) else { return Ok(()) };
-    if state.documents_of(id, node).len() <= ENTRIES_SAFE {
+    if state.documents_max(id, node) <= ENTRIES_SAFE || state.documents_of(id, node).len() <= ENTRIES_SAFE {
         return Ok(());
     }
     let Some(manifest) = render(state, id) else { return Ok(()) };

@@ -1,8 +1,10 @@
 //! Does it follow again? The memory of Headwater.
 //!
 //! Whoever reads a log — a server that starts, the relay that joins the write-ahead log, an auditor with a file — reads it
-//! through [`log::Follower`], which trusts nothing: identity, order, seals, versions and formats are checked before an
+//! through [`log::Follower`], which trusts nothing: identity, order, seals, versions, requests and formats are checked before an
 //! event is folded. The crate is `no_std`: it compares what it is given, and touches nothing.
 #![no_std]
+
+extern crate alloc;
 
 pub mod log;

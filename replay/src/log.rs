@@ -1,11 +1,13 @@
 //! Following a log event by event, and naming the first place where it is not what it should be.
 
+use alloc::string::String;
+
 use projections::configuration::Configuration;
 use projections::fold::Touched;
 use schema::change::Unreadable;
 use schema::entity::Entity;
 use schema::event::Event;
-use schema::id::LogId;
+use schema::id::{CommandId, LogId};
 use schema::instant::Instant;
 use schema::position::{Position, Version};
 
@@ -14,6 +16,25 @@ use schema::position::{Position, Version};
 pub struct Follower {
     log_id: LogId,
     configuration: Configuration,
+    next: Next,
+}
+
+/// Which event of which request comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// Any: following goes on from a state, and a state does not say where in a request it was left.
+    Any,
+    /// The first of a request.
+    First,
+    /// This one of this request.
+    Within {
+        /// Whose.
+        command_id: CommandId,
+        /// Its place.
+        ordinal: u32,
+        /// How many the request has.
+        count: u32,
+    },
 }
 
 /// An event is not what the log before it requires.
@@ -64,6 +85,17 @@ pub enum Fault {
         /// The event's.
         found: Instant,
     },
+    /// A request ends early, begins late, or holds an event of another one.
+    #[error("the events of a request are not all there, one after another")]
+    Torn,
+    /// Such a thing can't happen to such an entity.
+    #[error("{event_type} can't happen to {entity}")]
+    Misplaced {
+        /// What happened.
+        event_type: String,
+        /// To what.
+        entity: Entity,
+    },
     /// The change can't be understood.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
@@ -79,7 +111,8 @@ impl Follower {
     /// Goes on from a state that was folded before.
     #[must_use]
     pub fn resume(log_id: LogId, configuration: Configuration) -> Self {
-        Self { log_id, configuration }
+        let next = if configuration.position() == Position::ZERO { Next::First } else { Next::Any };
+        Self { log_id, configuration, next }
     }
 
     /// Which log is followed.
@@ -115,6 +148,11 @@ impl Follower {
         let diverges = |fault| Divergence { position, fault };
         self.check(event, position).map_err(diverges)?;
         let change = event.change().map_err(|unreadable| diverges(unreadable.into()))?;
+        if change.kind() != event.entity.kind {
+            let (event_type, entity) = (event.event_type.clone(), event.entity.clone());
+            return Err(diverges(Fault::Misplaced { event_type, entity }));
+        }
+        self.next = Next::after(event);
         Ok(self.configuration.fold(event, &change))
     }
 
@@ -132,9 +170,33 @@ impl Follower {
         if event.version != expected {
             return Err(Fault::Version { entity: event.entity.clone(), expected, found: event.version });
         }
+        if !self.next.is(event) {
+            return Err(Fault::Torn);
+        }
         match self.configuration.at() {
             before if event.at < before => Err(Fault::Time { before, found: event.at }),
             _ => Ok(()),
         }
+    }
+}
+
+impl Next {
+    fn after(event: &Event) -> Self {
+        match event.ends_request() {
+            true => Self::First,
+            false => Self::Within { command_id: event.command_id, ordinal: event.ordinal + 1, count: event.count },
+        }
+    }
+
+    fn is(self, event: &Event) -> bool {
+        let inside = (1..=event.count).contains(&event.ordinal);
+        inside
+            && match self {
+                Self::Any => true,
+                Self::First => event.ordinal == 1,
+                Self::Within { command_id, ordinal, count } => {
+                    (event.command_id, event.ordinal, event.count) == (command_id, ordinal, count)
+                }
+            }
     }
 }

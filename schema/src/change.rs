@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::command::{MediaType, Merge, Role};
 use crate::digest::Digest;
+use crate::entity::Kind;
 use crate::path::DocumentPath;
 use crate::report::Summary;
 use crate::target::{Labels, Target};
@@ -147,6 +148,17 @@ impl Change {
             Self::PrincipalCreated(_) => "PrincipalCreated",
             Self::PrincipalRevoked => "PrincipalRevoked",
             Self::ReportChanged(_) => "ReportChanged",
+        }
+    }
+
+    /// The kind of entity that it happens to.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::DocumentPut(_) | Self::DocumentRemoved => Kind::Document,
+            Self::NodeEnrolled(_) | Self::NodeLabelled(_) | Self::NodeRetired | Self::NodeRetried => Kind::Node,
+            Self::PrincipalCreated(_) | Self::PrincipalRevoked => Kind::Principal,
+            Self::ReportChanged(_) => Kind::Report,
         }
     }
 
