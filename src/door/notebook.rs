@@ -133,3 +133,138 @@ impl Page {
         Heard { report: Arc::clone(&self.report), silence }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use schema::digest::Digest;
+    use schema::report::Mark;
+
+    fn node(name: &str) -> NodeId {
+        name.parse().expect("an id")
+    }
+
+    fn report(name: &str, running: u64) -> Reported {
+        let mark = Mark { position: running.into(), digest: Digest::of(&running.to_be_bytes()) };
+        Reported {
+            v: 1,
+            log_id: None,
+            node: node(name),
+            boot: "b".into(),
+            seq: 1,
+            seen: None,
+            attempt: None,
+            running: Some(mark),
+            last_good: None,
+            rejected: Vec::new(),
+            drift: Vec::new(),
+            agent: "test".into(),
+            at: schema::instant::Instant::default(),
+        }
+    }
+
+    /// A notebook, what was noted out of it, and a clock.
+    struct Scene {
+        notebook: Notebook,
+        noted: BTreeMap<NodeId, Summary>,
+        now: Instant,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            Self { notebook: Notebook::default(), noted: BTreeMap::new(), now: Instant::now() }
+        }
+
+        fn pass(&mut self, ms: u64) {
+            self.now += Duration::from_millis(ms);
+        }
+
+        fn hear(&mut self, name: &str, running: u64) {
+            self.notebook.hear(node(name), report(name, running), self.now, Duration::ZERO);
+        }
+
+        fn give(&mut self) -> Due {
+            let Self { notebook, noted, now } = self;
+            notebook.due(*now, |node, summary| noted.get(node) != Some(summary))
+        }
+
+        /// What is noted now, by node and what it runs.
+        fn note(&mut self) -> Vec<(String, u64)> {
+            let mut lines = Vec::new();
+            while let Due::Change(node, summary) = self.give() {
+                lines.push((node.to_string(), summary.running.map_or(0, |running| running.position.get())));
+                self.noted.insert(node, summary);
+            }
+            lines
+        }
+    }
+
+    #[test]
+    fn a_change_is_due_at_once_and_a_heartbeat_never() {
+        let mut scene = Scene::new();
+        assert_eq!(scene.give(), Due::Nothing);
+        scene.hear("a", 1);
+        assert_eq!(scene.note(), [("a".to_string(), 1)]);
+        for _ in 0..10 {
+            scene.pass(10_000);
+            scene.hear("a", 1);
+            assert_eq!(scene.note(), []);
+        }
+    }
+
+    #[test]
+    fn a_node_gets_one_line_a_second_and_the_newest_one_wins() {
+        let mut scene = Scene::new();
+        scene.hear("a", 1);
+        scene.note();
+        scene.pass(10);
+        scene.hear("a", 2);
+        scene.hear("a", 3);
+        scene.hear("b", 1);
+        assert_eq!(scene.note(), [("b".to_string(), 1)], "others don't wait for it");
+        let Due::At(at) = scene.give() else { panic!("a is waiting") };
+        assert_eq!(at - scene.now, Duration::from_millis(990));
+        scene.pass(990);
+        assert_eq!(scene.note(), [("a".to_string(), 3)]);
+    }
+
+    #[test]
+    fn what_came_and_went_within_the_second_is_not_noted() {
+        let mut scene = Scene::new();
+        scene.hear("a", 1);
+        scene.note();
+        scene.hear("a", 2);
+        scene.hear("a", 1);
+        scene.pass(2_000);
+        assert_eq!(scene.note(), []);
+    }
+
+    #[test]
+    fn a_change_that_could_not_be_noted_comes_again() {
+        let mut scene = Scene::new();
+        scene.hear("a", 1);
+        assert!(matches!(scene.give(), Due::Change(..)));
+        scene.notebook.again(&node("a"), scene.now);
+        assert_eq!(scene.give(), Due::At(scene.now + BETWEEN_CHANGES));
+        scene.pass(1_000);
+        assert_eq!(scene.note(), [("a".to_string(), 1)]);
+    }
+
+    #[test]
+    fn silence_counts_from_when_the_report_was_written() {
+        let mut scene = Scene::new();
+        scene.notebook.hear(node("a"), report("a", 1), scene.now, Duration::from_secs(40));
+        scene.pass(2_000);
+        let silence = |scene: &Scene| scene.notebook.heard(&node("a"), scene.now).map(|heard| heard.silence);
+        assert_eq!(silence(&scene), Some(Duration::from_secs(42)));
+        scene.notebook.forget(&node("a"));
+        assert_eq!(silence(&scene), None);
+        assert_eq!(scene.give(), Due::Nothing, "what is forgotten waits for nothing");
+    }
+
+    #[test]
+    fn strangers_have_no_history() {
+        let summary = Summary::from(&report("a", 1));
+        assert!(!is_news(&Configuration::default(), &node("a"), &summary));
+    }
+}

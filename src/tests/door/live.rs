@@ -1,0 +1,138 @@
+//! The log as it grows, told as it grows.
+
+use std::time::Duration;
+
+use axum::body::BodyDataStream;
+use axum::http::{Method, StatusCode};
+use futures::StreamExt;
+use headwater::door::router::Limits;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use tower::ServiceExt;
+
+use crate::ask::{ADMIN, House, enrol, request};
+
+/// An open stream of events.
+struct Stream {
+    body: BodyDataStream,
+    buffer: String,
+}
+
+impl House {
+    async fn listen(&self, uri: &str, headers: &[(&str, &str)]) -> Stream {
+        self.listen_as(ADMIN, uri, headers).await
+    }
+
+    async fn listen_as(&self, token: &str, uri: &str, headers: &[(&str, &str)]) -> Stream {
+        let bearer = format!("Bearer {token}");
+        let mut all = vec![("authorization", bearer.as_str()), ("accept", "text/event-stream")];
+        all.extend(headers);
+        let response = self.router.clone().oneshot(request(Method::GET, uri, &all, "")).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Stream { body: response.into_body().into_data_stream(), buffer: String::new() }
+    }
+}
+
+impl Stream {
+    /// The next event: its id, its type, its data. None at the end.
+    async fn next(&mut self) -> Option<(u64, String, Value)> {
+        loop {
+            if let Some((message, rest)) = self.buffer.split_once("\n\n") {
+                let message = message.to_string();
+                self.buffer = rest.to_string();
+                let field = |name: &str| {
+                    let line = message.lines().find_map(|line| line.strip_prefix(name));
+                    line.map(str::to_string)
+                };
+                let Some(data) = field("data: ") else { continue };
+                return Some((field("id: ")?.parse().unwrap(), field("event: ")?, serde_json::from_str(&data).unwrap()));
+            }
+            let chunk = timeout(Duration::from_secs(10), self.body.next()).await.expect("the stream is silent")?;
+            self.buffer.push_str(std::str::from_utf8(&chunk.unwrap()).unwrap());
+        }
+    }
+
+    async fn ids(&mut self, count: usize) -> Vec<u64> {
+        let mut ids = Vec::new();
+        for _ in 0..count {
+            ids.push(self.next().await.unwrap().0);
+        }
+        ids
+    }
+}
+
+#[tokio::test]
+async fn a_stream_tells_what_was_and_goes_on_with_what_comes() {
+    let house = House::new();
+    let mut stream = house.listen("/v1/events", &[]).await;
+    assert_eq!(stream.ids(2).await, [1, 2]);
+    house.done(json!([enrol("n-1", json!({})), enrol("n-2", json!({}))])).await;
+    let (id, kind, data) = stream.next().await.unwrap();
+    assert_eq!((id, kind.as_str()), (3, "NodeEnrolled"));
+    let paged = house.shown("/v1/events?after=2&limit=1").await;
+    assert_eq!(data, paged["items"][0], "a stream and a page show the same");
+    assert_eq!(stream.ids(1).await, [4]);
+}
+
+#[tokio::test]
+async fn a_stream_begins_where_the_client_was() {
+    let house = House::new();
+    house.done(json!([enrol("n-1", json!({})), enrol("n-2", json!({}))])).await;
+    assert_eq!(house.listen("/v1/events?after=3", &[]).await.ids(1).await, [4]);
+    let mut resumed = house.listen("/v1/events?after=1", &[("last-event-id", "2")]).await;
+    assert_eq!(resumed.ids(2).await, [3, 4]);
+    let mut filtered = house.listen("/v1/events?entity=node/n-2", &[]).await;
+    assert_eq!(filtered.ids(1).await, [4]);
+    house.done(json!([{"type": "retry_node", "id": "n-1"}, {"type": "retry_node", "id": "n-2"}])).await;
+    assert_eq!(filtered.ids(1).await, [6]);
+    assert_eq!(house.listen("/v1/events?type=NodeRetried", &[]).await.ids(2).await, [5, 6]);
+}
+
+#[tokio::test]
+async fn a_long_history_is_told_without_gap_or_repeat() {
+    let house = House::new();
+    let nodes: Vec<Value> = (0..999).map(|number| enrol(&format!("n-{number}"), json!({}))).collect();
+    house.done(json!(nodes)).await;
+    let told = house.listen("/v1/events", &[]).await.ids(1_001).await;
+    assert_eq!(told, (1..=1_001).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_bad_stream_is_refused_before_it_begins() {
+    let house = House::new();
+    let bearer = format!("Bearer {ADMIN}");
+    let ask = async |uri: &str, last: &str| {
+        let headers = [("authorization", bearer.as_str()), ("accept", "text/event-stream"), ("last-event-id", last)];
+        house.send(request(Method::GET, uri, &headers, "")).await
+    };
+    ask("/v1/events", "x").await.is_problem("last", 400, "invalid_parameter", "Last-Event-ID");
+    ask("/v1/events?at=1", "1").await.is_problem("at", 400, "invalid_parameter", "at");
+}
+
+#[tokio::test]
+async fn streams_end_when_the_door_closes_or_their_caller_is_revoked() {
+    let house = House::new();
+    let hash = schema::digest::Digest::of(b"eve-token");
+    let eve = json!({"type": "create_principal", "name": "eve", "role": "auditor", "token_hash": hash});
+    house.done(json!([eve])).await;
+    let mut hers = house.listen_as("eve-token", "/v1/events?after=3", &[]).await;
+    let mut ours = house.listen("/v1/events?after=3", &[]).await;
+    house.done(json!([{"type": "revoke_principal", "name": "eve"}])).await;
+    assert_eq!(hers.next().await, None, "she learns nothing more, not even that");
+    assert_eq!(ours.ids(1).await, [4]);
+    house.closing.cancel();
+    assert_eq!(ours.next().await, None);
+}
+
+#[tokio::test]
+async fn one_stream_too_many_is_refused_until_another_ends() {
+    let house = House::with(Limits { streams: 1, ..Limits::default() });
+    let stream = house.listen("/v1/events", &[]).await;
+    let bearer = format!("Bearer {ADMIN}");
+    let headers = [("authorization", bearer.as_str()), ("accept", "text/event-stream")];
+    let refused = house.send(request(Method::GET, "/v1/events", &headers, "")).await;
+    refused.is_problem("second", 503, "too_many_streams", "");
+    drop(stream);
+    house.listen("/v1/events", &[]).await;
+}

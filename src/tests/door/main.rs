@@ -1,0 +1,14 @@
+//! The door over a log that is decided and folded by the real engine and held in memory. What Postgres adds to this is
+//! tested where Postgres is.
+#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+mod ask;
+mod memory;
+
+mod access;
+mod bad_input;
+mod commanding;
+mod connections;
+mod live;
+mod reading;
+mod states;

@@ -1,0 +1,191 @@
+//! A log in memory. Decisions, folds and seals are the real ones; only the storage is not.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use headwater::door::source::{At, EventPage, PastError, Source, Submission, SubmitError, Unavailable};
+use projections::configuration::Configuration;
+use projections::request::{Envelope, decide_request};
+use replay::log::Follower;
+use schema::answer::Answer;
+use schema::digest::Digest;
+use schema::event::Event;
+use schema::id::{CommandId, LogId};
+use schema::instant::Instant;
+use schema::position::Position;
+use schema::seal::{PublicKey, SecretKey};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// The log.
+pub(crate) struct Memory {
+    log_id: LogId,
+    state: Mutex<State>,
+    heads: watch::Sender<Position>,
+    /// Whether the log can be read and written.
+    pub(crate) is_broken: AtomicBool,
+    /// Whether submissions find the queue full.
+    pub(crate) is_busy: AtomicBool,
+    /// Whether submissions are never answered.
+    pub(crate) is_stuck: AtomicBool,
+    /// Submissions that were not answered.
+    pub(crate) waiting: AtomicUsize,
+}
+
+#[derive(Default)]
+struct State {
+    configuration: Configuration,
+    events: Vec<Event>,
+    blobs: BTreeMap<Digest, Vec<u8>>,
+    receipts: BTreeMap<CommandId, (Digest, Answer)>,
+}
+
+impl Memory {
+    pub(crate) fn new() -> Self {
+        Self {
+            log_id: Uuid::from_u128(7).into(),
+            state: Mutex::default(),
+            heads: watch::Sender::default(),
+            is_broken: AtomicBool::new(false),
+            is_busy: AtomicBool::new(false),
+            is_stuck: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+
+    /// Erases a payload, as a law may demand.
+    pub(crate) fn erase(&self, digest: Digest) {
+        self.state.lock().unwrap().blobs.remove(&digest);
+    }
+
+    pub(crate) fn append(&self, submission: &Submission) -> Result<Answer, SubmitError> {
+        let Submission { request, actor, key } = submission;
+        let mut state = self.state.lock().unwrap();
+        let command_id = match key {
+            Some(key) => CommandId::derived(self.log_id, &actor.to_string(), key),
+            None => Uuid::now_v7().into(),
+        };
+        match state.receipts.get(&command_id) {
+            Some((fingerprint, answer)) if *fingerprint == request.fingerprint => return Ok(answer.clone()),
+            Some(_) => return Err(SubmitError::KeyReused),
+            None => {}
+        }
+        let envelope = Envelope { log_id: self.log_id, command_id, actor: actor.clone(), clock: now() };
+        let decided = decide_request(&state.configuration, &envelope, request)?;
+        let contents = request.commands.iter().filter_map(|ask| ask.command.content());
+        state.blobs.extend(contents.map(|content| (content.digest(), content.bytes().to_vec())));
+        state.receipts.insert(command_id, (request.fingerprint, decided.answer.clone()));
+        state.events.extend(decided.events);
+        state.configuration = decided.configuration;
+        self.heads.send_replace(state.configuration.position());
+        Ok(decided.answer)
+    }
+
+    fn sound(&self) -> Result<(), Unavailable> {
+        match self.is_broken.load(Ordering::Relaxed) {
+            true => Err(Unavailable("the log can't be reached".into())),
+            false => Ok(()),
+        }
+    }
+
+    fn fold(&self, at: At) -> Result<Configuration, PastError> {
+        self.sound()?;
+        let state = self.state.lock().unwrap();
+        let head = state.configuration.position();
+        let in_future = match at {
+            At::Position(position) => position > head,
+            At::Time(time) => time > now(),
+        };
+        if in_future {
+            return Err(PastError::Future { head });
+        }
+        let is_past = |event: &Event| match at {
+            At::Position(position) => event.position <= position,
+            At::Time(time) => event.at <= time,
+        };
+        let mut follower = Follower::new(self.log_id);
+        let mut in_request = false;
+        for event in &state.events {
+            if !is_past(event) && !in_request {
+                break;
+            }
+            follower.advance(event).unwrap();
+            in_request = !event.ends_request();
+        }
+        Ok(follower.into_configuration())
+    }
+}
+
+fn now() -> Instant {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    Instant::from_unix_micros(since.as_micros().try_into().unwrap())
+}
+
+impl Source for Memory {
+    fn log_id(&self) -> LogId {
+        self.log_id
+    }
+
+    fn public_key(&self) -> PublicKey {
+        SecretKey::from_seed(&[7; 32]).public()
+    }
+
+    fn view(&self) -> Configuration {
+        self.state.lock().unwrap().configuration.clone()
+    }
+
+    fn reached(&self, position: Position) -> BoxFuture<'_, ()> {
+        let mut heads = self.heads.subscribe();
+        async move { drop(heads.wait_for(|head| *head >= position).await) }.boxed()
+    }
+
+    fn heads(&self) -> watch::Receiver<Position> {
+        self.heads.subscribe()
+    }
+
+    fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<Answer, SubmitError>> {
+        async move {
+            if self.is_stuck.load(Ordering::Relaxed) {
+                self.waiting.fetch_add(1, Ordering::Relaxed);
+                futures::future::pending::<()>().await;
+            }
+            self.sound()?;
+            match self.is_busy.load(Ordering::Relaxed) {
+                true => Err(SubmitError::Busy),
+                false => self.append(&submission),
+            }
+        }
+        .boxed()
+    }
+
+    fn events(&self, page: EventPage) -> BoxFuture<'_, Result<Vec<Event>, Unavailable>> {
+        async move {
+            self.sound()?;
+            let state = self.state.lock().unwrap();
+            let fits = |event: &&Event| {
+                event.position > page.after
+                    && event.position <= page.up_to
+                    && page.entity.as_ref().is_none_or(|entity| event.entity == *entity)
+                    && page.event_type.as_ref().is_none_or(|kind| event.event_type == *kind)
+            };
+            Ok(state.events.iter().filter(fits).take(page.limit).cloned().collect())
+        }
+        .boxed()
+    }
+
+    fn content(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Vec<u8>>, Unavailable>> {
+        async move {
+            self.sound()?;
+            Ok(self.state.lock().unwrap().blobs.get(&digest).cloned())
+        }
+        .boxed()
+    }
+
+    fn past(&self, at: At) -> BoxFuture<'_, Result<Configuration, PastError>> {
+        async move { self.fold(at) }.boxed()
+    }
+}

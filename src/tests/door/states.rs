@@ -1,0 +1,133 @@
+//! Nodes in the eyes of the door: what they must hold, what they say, and how many are how far.
+
+use std::time::Duration;
+
+use headwater::door::source::Submission;
+use schema::command::Command;
+use schema::digest::Digest;
+use schema::entity::Actor;
+use schema::report::{Attempt, AttemptState, Mark, Reported, Summary};
+use schema::request::Request;
+use serde_json::{Value, json};
+
+use crate::ask::{House, enrol, put};
+
+/// A report of a node that runs this.
+fn report(node: &str, running: Option<Mark>) -> Reported {
+    Reported {
+        v: 1,
+        log_id: Some(uuid::Uuid::from_u128(7).into()),
+        node: node.parse().unwrap(),
+        boot: "boot".into(),
+        seq: 1,
+        seen: running,
+        attempt: None,
+        running,
+        last_good: running,
+        rejected: Vec::new(),
+        drift: Vec::new(),
+        agent: "test/1".into(),
+        at: schema::instant::Instant::default(),
+    }
+}
+
+impl House {
+    fn hear(&self, report: Reported, age: Duration) {
+        self.ears.hear(report.node.clone(), report, age);
+    }
+
+    async fn desired(&self, node: &str) -> Mark {
+        let shown = self.shown(&format!("/v1/nodes/{node}")).await;
+        let digest = shown["desired"]["digest"].as_str().unwrap().parse().unwrap();
+        Mark { position: shown["desired"]["position"].as_u64().unwrap().into(), digest }
+    }
+
+    async fn state(&self, node: &str) -> String {
+        let shown = self.shown(&format!("/v1/nodes/{node}")).await;
+        let listed = self.shown("/v1/nodes").await;
+        let listed = listed["items"].as_array().unwrap().iter().find(|item| item["id"] == node).unwrap();
+        assert_eq!(shown["state"], listed["state"], "the list and the node agree");
+        shown["state"].as_str().unwrap().to_string()
+    }
+}
+
+#[tokio::test]
+async fn a_node_is_judged_by_what_it_was_heard_to_say() {
+    let house = House::new();
+    house.done(json!([enrol("n-1", json!({"site": "lund"})), put("d", "d", "1", json!({"all": true}))])).await;
+    assert_eq!(house.state("n-1").await, "unknown");
+    let first = house.desired("n-1").await;
+    house.hear(report("n-1", None), Duration::ZERO);
+    assert_eq!(house.state("n-1").await, "progressing");
+    house.hear(report("n-1", Some(first)), Duration::ZERO);
+    assert_eq!(house.state("n-1").await, "converged");
+    house.done(json!([put("d", "d", "2", json!({"all": true}))])).await;
+    assert_eq!(house.state("n-1").await, "progressing", "what it runs is not what it must any more");
+    let second = house.desired("n-1").await;
+    let attempt = Attempt {
+        position: second.position,
+        digest: second.digest,
+        state: AttemptState::Failed,
+        code: Some("check_failed".into()),
+        detail: None,
+        at: schema::instant::Instant::default(),
+    };
+    house.hear(Reported { attempt: Some(attempt), ..report("n-1", Some(first)) }, Duration::ZERO);
+    assert_eq!(house.state("n-1").await, "failed");
+    house.done(json!([{"type": "retry_node", "id": "n-1"}])).await;
+    assert_eq!(house.state("n-1").await, "progressing", "what failed before the retry does not count");
+    house.hear(Reported { drift: vec!["files/d".into()], ..report("n-1", Some(second)) }, Duration::ZERO);
+    assert_eq!(house.state("n-1").await, "drifted");
+    let beyond = Mark { position: 1_000.into(), digest: Digest::of(b"") };
+    house.hear(Reported { seen: Some(beyond), ..report("n-1", Some(second)) }, Duration::ZERO);
+    assert_eq!(house.state("n-1").await, "ahead");
+    house.hear(report("n-1", Some(second)), Duration::from_secs(31));
+    assert_eq!(house.state("n-1").await, "offline");
+    let shown = house.shown("/v1/nodes/n-1").await;
+    assert!(shown["reported"]["silence_ms"].as_u64().unwrap() >= 31_000);
+    assert_eq!(shown["reported"]["running"]["digest"], json!(second.digest));
+    assert_eq!((&shown["labels"], &shown["retired"]), (&json!({"site": "lund"}), &json!(false)));
+}
+
+#[tokio::test]
+async fn of_the_past_only_the_log_tells() {
+    let house = House::new();
+    house.done(json!([enrol("n-1", json!({})), put("d", "d", "1", json!({"all": true}))])).await;
+    let mark = house.desired("n-1").await;
+    let noted = Summary::from(&report("n-1", Some(mark)));
+    let request = Request::of([Command::NoteReport("n-1".parse().unwrap(), noted)]);
+    house.log.append(&Submission { request, actor: Actor::Reconciler, key: None }).unwrap();
+    house.hear(report("n-1", None), Duration::from_secs(60));
+    assert_eq!(house.state("n-1").await, "offline");
+    let state = async |at: u64| house.shown(&format!("/v1/nodes/n-1?at={at}")).await;
+    assert_eq!(state(4).await["state"], "unknown");
+    let then = state(5).await;
+    assert_eq!((&then["state"], &then["reported"]), (&json!("converged"), &Value::Null));
+    assert_eq!((&then["noted"]["position"], &then["noted"]["running"]["digest"]), (&json!(5), &json!(mark.digest)));
+    assert_eq!(house.shown("/v1/fleet?at=5").await["states"]["converged"], 1);
+    assert_eq!(house.shown("/v1/fleet").await["states"]["offline"], 1);
+}
+
+#[tokio::test]
+async fn the_fleet_counts_every_node_once_and_the_retired_apart() {
+    let house = House::new();
+    house
+        .done(json!([
+            put("d", "d", "1", json!({"all": true})),
+            enrol("n-1", json!({})),
+            enrol("n-2", json!({})),
+            enrol("n-3", json!({})),
+            enrol("n-4", json!({})),
+            {"type": "retire_node", "id": "n-4"},
+        ]))
+        .await;
+    let mark = house.desired("n-1").await;
+    house.hear(report("n-1", Some(mark)), Duration::ZERO);
+    house.hear(report("n-2", None), Duration::ZERO);
+    let fleet = house.shown("/v1/fleet").await;
+    assert_eq!((&fleet["nodes"], &fleet["retired"], &fleet["position"]), (&json!(3), &json!(1), &json!(8)));
+    let states = json!({"converged": 1, "progressing": 1, "unknown": 1, "failed": 0, "refused": 0, "drifted": 0, "offline": 0, "ahead": 0});
+    assert_eq!(fleet["states"], states);
+    let retired = house.shown("/v1/nodes/n-4").await;
+    assert_eq!((&retired["retired"], &retired["desired"]["entries"]), (&json!(true), &json!([])));
+}

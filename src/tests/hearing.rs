@@ -1,0 +1,211 @@
+//! Nodes are heard through a real nats-server, also through one that dies and comes back without its memory.
+#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use async_nats::jetstream::{self, kv};
+use headwater::door::hearing::{Ears, listen};
+use schema::address::{Bucket, Prefix};
+use schema::digest::Digest;
+use schema::id::NodeId;
+use schema::report::{Mark, Reported};
+use schema::wire::Record;
+use tempfile::TempDir;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A nats-server of the test's own, killed when it is dropped.
+struct Nats {
+    port: u16,
+    folder: TempDir,
+    child: Child,
+}
+
+impl Nats {
+    fn start() -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let folder = TempDir::new().unwrap();
+        let child = Self::spawn(port, folder.path());
+        Self { port, folder, child }
+    }
+
+    fn spawn(port: u16, folder: &Path) -> Child {
+        let program = std::env::var("HEADWATER_NATS_SERVER").unwrap_or("nats-server".into());
+        let mut command = Command::new(&program);
+        command.args(["-a", "127.0.0.1", "-p", &port.to_string(), "-js", "-sd"]).arg(folder);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        child.unwrap_or_else(|error| panic!("{program} can't be started ({error}): set HEADWATER_NATS_SERVER"))
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn start_again(&mut self) {
+        self.child = Self::spawn(self.port, self.folder.path());
+    }
+
+    fn start_without_memory(&mut self) {
+        self.folder = TempDir::new().unwrap();
+        self.start_again();
+    }
+
+    async fn client(&self) -> async_nats::Client {
+        let options = async_nats::ConnectOptions::new().retry_on_initial_connect();
+        options.connect(format!("127.0.0.1:{}", self.port)).await.unwrap()
+    }
+}
+
+impl Drop for Nats {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+async fn bucket(client: &async_nats::Client) -> kv::Store {
+    let context = jetstream::new(client.clone());
+    let made = async {
+        loop {
+            let config = kv::Config { bucket: Prefix::default().bucket(Bucket::Reported), ..kv::Config::default() };
+            match context.create_key_value(config).await {
+                Ok(store) => return store,
+                Err(_) => sleep(Duration::from_millis(50)).await,
+            }
+        }
+    };
+    timeout(DEADLINE, made).await.unwrap()
+}
+
+fn report(node: &str, seq: u64, running: u64) -> Reported {
+    Reported {
+        v: 1,
+        log_id: None,
+        node: node.parse().unwrap(),
+        boot: "boot".into(),
+        seq,
+        seen: None,
+        attempt: None,
+        running: Some(Mark { position: running.into(), digest: Digest::of(&running.to_be_bytes()) }),
+        last_good: None,
+        rejected: Vec::new(),
+        drift: Vec::new(),
+        agent: "test/1".into(),
+        at: schema::instant::Instant::default(),
+    }
+}
+
+/// Puts until it is there: right after a restart the server may not answer yet.
+async fn say(store: &kv::Store, key: &str, report: &Reported) {
+    let said = async {
+        while store.put(key, report.write().into()).await.is_err() {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(DEADLINE, said).await.unwrap();
+}
+
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let waiting = async {
+        while !holds() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(DEADLINE, waiting).await.unwrap_or_else(|_| panic!("it never came true that {what}"));
+}
+
+fn seq(ears: &Ears, node: &str) -> Option<u64> {
+    ears.heard(&node.parse().unwrap()).map(|heard| heard.report.seq)
+}
+
+/// Ears that listen, until the guard is dropped.
+async fn ears(nats: &Nats) -> (Ears, tokio_util::sync::DropGuard) {
+    let (ears, closing) = (Ears::default(), CancellationToken::new());
+    tokio::spawn(listen(nats.client().await, Prefix::default(), ears.clone(), closing.clone()));
+    (ears, closing.drop_guard())
+}
+
+#[tokio::test]
+async fn the_newest_report_of_each_node_is_heard_and_lies_are_not() {
+    let nats = Nats::start();
+    let store = bucket(&nats.client().await).await;
+    say(&store, "n-1", &report("n-1", 1, 1)).await;
+    say(&store, "n-1", &report("n-1", 2, 1)).await;
+    let (ears, _listening) = ears(&nats).await;
+    until("what was there is heard", || seq(&ears, "n-1") == Some(2)).await;
+    assert!(ears.are_open());
+    say(&store, "n-2", &report("n-1", 99, 1)).await;
+    store.put("n-3", "no report".into()).await.unwrap();
+    say(&store, "n.4", &report("n-1", 98, 1)).await;
+    say(&store, "n-5", &report("n-5", 1, 1)).await;
+    until("what is said after the lies is heard", || seq(&ears, "n-5") == Some(1)).await;
+    assert_eq!(ears.all().keys().map(NodeId::as_str).collect::<Vec<_>>(), ["n-1", "n-5"]);
+    assert_eq!(seq(&ears, "n-1"), Some(2));
+    store.delete("n-5").await.unwrap();
+    until("who is deleted is forgotten", || seq(&ears, "n-5").is_none()).await;
+}
+
+#[tokio::test]
+async fn old_words_are_as_old_as_they_are() {
+    let nats = Nats::start();
+    let store = bucket(&nats.client().await).await;
+    say(&store, "n-1", &report("n-1", 1, 1)).await;
+    let written = std::time::Instant::now();
+    until("time passes", || written.elapsed() > Duration::from_millis(1_200)).await;
+    let (ears, _listening) = ears(&nats).await;
+    until("what was there is heard", || seq(&ears, "n-1") == Some(1)).await;
+    let heard = ears.heard(&"n-1".parse().unwrap()).unwrap();
+    assert!(heard.silence >= Duration::from_secs(1), "{:?}", heard.silence);
+}
+
+#[tokio::test]
+async fn changes_are_given_to_who_writes_them_and_heartbeats_are_not() {
+    let nats = Nats::start();
+    let store = bucket(&nats.client().await).await;
+    let (ears, _listening) = ears(&nats).await;
+    let noted = std::sync::Mutex::new(None);
+    let is_news = |_: &NodeId, summary: &schema::report::Summary| noted.lock().unwrap().as_ref() != Some(summary);
+    say(&store, "n-1", &report("n-1", 1, 1)).await;
+    let (node, summary) = timeout(DEADLINE, ears.next_change(is_news)).await.unwrap();
+    assert_eq!((node.as_str(), summary.running.unwrap().position.get()), ("n-1", 1));
+    *noted.lock().unwrap() = Some(summary);
+    let first = std::time::Instant::now();
+    for seq in 2..5 {
+        say(&store, "n-1", &report("n-1", seq, 1)).await;
+    }
+    for (seq, running) in [(5, 2), (6, 3)] {
+        say(&store, "n-1", &report("n-1", seq, running)).await;
+    }
+    until("all was said", || seq(&ears, "n-1") == Some(6)).await;
+    let (_, summary) = timeout(DEADLINE, ears.next_change(is_news)).await.unwrap();
+    assert_eq!(summary.running.unwrap().position.get(), 3, "the newest wins");
+    assert!(first.elapsed() >= Duration::from_millis(900), "a second lies between two lines");
+}
+
+#[tokio::test]
+async fn hearing_outlives_the_server_and_its_memory() {
+    let mut nats = Nats::start();
+    let client = nats.client().await;
+    let store = bucket(&client).await;
+    let (ears, _listening) = ears(&nats).await;
+    for seq in 1..=20 {
+        say(&store, "n-1", &report("n-1", seq, 1)).await;
+    }
+    until("the first words are heard", || seq(&ears, "n-1") == Some(20)).await;
+    nats.kill();
+    nats.start_again();
+    say(&store, "n-1", &report("n-1", 21, 1)).await;
+    until("a server that was killed is heard again", || seq(&ears, "n-1") == Some(21)).await;
+    nats.kill();
+    nats.start_without_memory();
+    // The new bucket counts from 1: a watch that waited for number 22 would wait for long.
+    let store = bucket(&client).await;
+    say(&store, "n-1", &report("n-1", 22, 1)).await;
+    until("a server that forgot everything is heard again", || seq(&ears, "n-1") == Some(22)).await;
+}
