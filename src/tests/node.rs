@@ -18,6 +18,7 @@ use schema::desired::{Desired, EntryKind};
 use schema::digest::Digest;
 use schema::position::Position;
 use schema::report::AttemptState::{Applied, Failed, Refused};
+use schema::report::Reported;
 use schema::seal::{SecretKey, Signed};
 use schema::wire::Record as _;
 use server::Server;
@@ -384,12 +385,9 @@ async fn when_the_hook_rejects_the_last_good_tree_comes_back() {
     let good = centre.desire(2, &[("a", b"good;")]).await;
     centre.applied(&good).await;
     let bad = centre.desire(3, &[("a", b"bad 2;")]).await;
-    let report = centre.report("the bad one", |report| report.rejected.contains(&mark(&bad))).await;
-    let report = if state(&report) == Some((Failed, Some("apply_rejected"))) {
-        report
-    } else {
-        centre.said(Failed, "apply_rejected").await
-    };
+    let is_back = |report: &Reported| report.rejected.contains(&mark(&bad)) && report.running == Some(mark(&good));
+    centre.report("the way back", is_back).await;
+    let report = centre.said(Failed, "apply_rejected").await;
     assert_eq!((report.running, report.last_good), (Some(mark(&good)), Some(mark(&good))));
     assert_eq!(agent.tree(), expected(&[("a", b"good;")]));
     assert_eq!(fs::read_to_string(log).unwrap(), "bad 1;good;bad 2;good;", "the hook hears of the way back");
@@ -458,6 +456,82 @@ async fn old_generations_and_their_content_are_collected() {
         assert!(since.elapsed() < centre::PATIENCE);
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drift_is_only_reported_where_the_operator_wants_it_so() {
+    let server = Server::start();
+    let centre = Centre::at(&server).await;
+    let agent = Agent::start(&server.url(), &["--trust", &centre.trust(), "--on-drift", "report"]);
+    centre.applied(&centre.desire(1, &[("a", b"x")]).await).await;
+    fs::write(agent.path("current/files/a"), b"by hand").unwrap();
+    centre.desire(2, &[("a", b"x")]).await;
+    centre.report("drift", |report| report.drift == ["files/a"]).await;
+    assert_eq!(agent.tree(), expected(&[("a", b"by hand")]));
+    let next = centre.desire(3, &[("a", b"y")]).await;
+    centre.report("no drift", |report| report.drift.is_empty() && report.running == Some(mark(&next))).await;
+    assert_eq!(agent.tree(), expected(&[("a", b"y")]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_runs_full_leaves_what_runs_whole() {
+    let server = Server::start();
+    let centre = Centre::at(&server).await;
+    let mut agent = Agent::of(&server.url(), &["--trust", &centre.trust()]);
+    let Some(_disk) = SmallDisk::at(agent.dir.path(), "2m") else {
+        eprintln!("SKIPPED: only root can make a small disk");
+        return;
+    };
+    agent.run();
+    let small: &[(&str, &[u8])] = &[("a", b"x"), ("b", &noise(1, 100_000))];
+    let held = centre.desire(1, small).await;
+    centre.applied(&held).await;
+    centre.desire(2, &[("a", b"y"), ("b", &noise(2, 3_000_000))]).await;
+    let report = centre.said(Failed, "disk_full").await;
+    assert_eq!(report.running, Some(mark(&held)));
+    assert_eq!(agent.tree(), expected(small));
+    let fits: &[(&str, &[u8])] = &[("a", b"y"), ("b", &noise(3, 400_000))];
+    for position in 3..9 {
+        centre.applied(&centre.desire(position, &[("a", format!("{position}").as_bytes()), fits[1]]).await).await;
+    }
+    centre.applied(&centre.desire(9, fits).await).await;
+    assert_eq!(agent.tree(), expected(fits), "what is old gives way to what is new");
+    agent.stop().await;
+}
+
+/// A file system of a few megabytes, where the test may make one.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn at(path: &std::path::Path, size: &str) -> Option<Self> {
+        let options = format!("size={size},mode=755");
+        let mounted =
+            std::process::Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(path).output();
+        mounted.is_ok_and(|mounted| mounted.status.success()).then(|| Self(path.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).output();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_megabytes_are_applied_in_less_than_twenty_of_memory() {
+    let server = Server::start();
+    let centre = Centre::at(&server).await;
+    let agent = Agent::of(&server.url(), &["--trust", &centre.trust()]);
+    let process = agent.process();
+    centre.applied(&centre.desire(1, &[("a", b"x")]).await).await;
+    let idle = process.kilobytes("VmRSS:");
+    let large: Vec<(String, Vec<u8>)> = (0..13).map(|n| (format!("{n:02}"), noise(n, 4 << 20))).collect();
+    let files: Vec<(&str, &[u8])> = large.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
+    centre.applied(&centre.desire(2, &files).await).await;
+    let peak = process.kilobytes("VmHWM:");
+    assert_eq!(agent.tree(), expected(&files));
+    eprintln!("idle {idle} kB, peak {peak} kB");
+    assert!(peak - idle < 20_000, "idle {idle} kB, peak {peak} kB");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -96,6 +96,15 @@ impl Agent {
 /// A process that is killed when it goes.
 pub(crate) struct Process(Child);
 
+impl Process {
+    /// A line of `/proc/<pid>/status` that counts memory.
+    pub(crate) fn kilobytes(&self, line: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
+        let line = status.lines().find_map(|found| found.strip_prefix(line)).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         self.0.kill().unwrap();
