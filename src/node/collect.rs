@@ -16,17 +16,14 @@ use crate::node::disk;
 use crate::node::fault::Fault;
 use crate::node::layout::{Layout, name};
 
-/// Generations that are kept, besides what must be.
-const KEEP: usize = 3;
-
-/// Removes what is not needed any more; `needed` are the records that must stay.
+/// Removes what is not needed any more: all but the newest `keep` generations and those of the records in `needed`.
 ///
 /// # Errors
 /// If the disk fails.
-pub fn collect(layout: &Layout, needed: &[Mark]) -> Result<(), Fault> {
+pub fn collect(layout: &Layout, needed: &[Mark], keep: usize) -> Result<(), Fault> {
     let mut kept: BTreeSet<OsString> = needed.iter().map(|mark| name(*mark).into()).collect();
     let generations = names(&layout.generations())?;
-    kept.extend(generations.iter().rev().filter(|name| !is_temporary(name)).take(KEEP).cloned());
+    kept.extend(generations.iter().rev().filter(|name| !is_temporary(name)).take(keep).cloned());
     // What is removed while it is half removed must not look whole: a generation goes before its record.
     sweep(&layout.generations(), &generations, &kept)?;
     let records = names(&layout.records())?;

@@ -30,3 +30,5 @@ pub mod report;
 pub mod status;
 
 pub mod options;
+
+pub(crate) mod agent;

@@ -1,0 +1,153 @@
+//! An agent under test, in this process or in one of its own that can be killed, and what lies in its folder.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use clap::Parser;
+use headwater::edge::{self, Options};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// The variable that tells a process of this test to be an agent.
+pub(crate) const ARGUMENTS: &str = "HEADWATER_TEST_AGENT";
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    options: Options,
+}
+
+pub(crate) fn options(arguments: &[&str]) -> Options {
+    Line::parse_from([&["edge"], arguments].concat()).options
+}
+
+/// An agent, and the folder that outlives it.
+pub(crate) struct Agent {
+    pub(crate) dir: TempDir,
+    arguments: Vec<String>,
+    running: Option<(CancellationToken, JoinHandle<Result<(), edge::Error>>)>,
+}
+
+impl Agent {
+    pub(crate) fn of(url: &str, more: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().to_str().unwrap();
+        let mut arguments: Vec<String> = ["--node", "n-1", "--dir", path, "--nats-url", url].map(str::to_owned).into();
+        arguments.extend(more.iter().map(|&argument| argument.to_owned()));
+        Self { dir, arguments, running: None }
+    }
+
+    pub(crate) fn start(url: &str, more: &[&str]) -> Self {
+        let mut agent = Self::of(url, more);
+        agent.run();
+        agent
+    }
+
+    pub(crate) fn options(&self) -> Options {
+        options(&self.arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    pub(crate) fn run(&mut self) {
+        let shutdown = CancellationToken::new();
+        let running = tokio::spawn(edge::run(self.options(), shutdown.clone()));
+        self.running = Some((shutdown, running));
+    }
+
+    pub(crate) async fn stop(&mut self) {
+        let (shutdown, running) = self.running.take().unwrap();
+        shutdown.cancel();
+        running.await.unwrap().unwrap();
+    }
+
+    /// The same agent as a process of its own.
+    pub(crate) fn process(&self) -> Process {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "agent_process", "--ignored"])
+            .env(ARGUMENTS, self.arguments.join("\n"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Process(child)
+    }
+
+    pub(crate) fn path(&self, below: &str) -> PathBuf {
+        self.dir.path().join(below)
+    }
+
+    /// Every file below `current`.
+    pub(crate) fn tree(&self) -> BTreeMap<String, Vec<u8>> {
+        files(&self.path("current/"))
+    }
+
+    /// Every file of the folder that a refusal must not touch.
+    pub(crate) fn everything(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut files = files(self.dir.path());
+        files.insert("-> current".into(), link(&self.path("current")));
+        files
+    }
+}
+
+/// A process that is killed when it goes.
+pub(crate) struct Process(Child);
+
+impl Process {
+    /// A line of `/proc/<pid>/status` that counts memory.
+    pub(crate) fn kilobytes(&self, line: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
+        let line = status.lines().find_map(|found| found.strip_prefix(line)).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+pub(crate) fn link(path: &Path) -> Vec<u8> {
+    fs::read_link(path).map(|to| to.to_string_lossy().into_owned().into_bytes()).unwrap_or_default()
+}
+
+/// Every file and folder below, folders with a slash; each must have the modes that the contract names.
+pub(crate) fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    walk(root, Path::new(""), &mut found);
+    found
+}
+
+fn walk(root: &Path, below: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
+    for entry in fs::read_dir(root.join(below)).unwrap() {
+        let place = below.join(entry.unwrap().file_name());
+        let (path, name) = (root.join(&place), place.to_str().unwrap().to_owned());
+        let meta = fs::symlink_metadata(&path).unwrap();
+        if meta.is_dir() {
+            assert_eq!(meta.permissions().mode() & 0o7777, 0o755, "{name}");
+            found.insert(format!("{name}/"), Vec::new());
+            walk(root, &place, found);
+        } else if meta.is_file() {
+            assert_eq!(meta.permissions().mode() & 0o7777, 0o644, "{name}");
+            found.insert(name, fs::read(path).unwrap());
+        }
+    }
+}
+
+/// The tree that these files make.
+pub(crate) fn expected(wanted: &[(&str, &[u8])]) -> BTreeMap<String, Vec<u8>> {
+    let mut tree: BTreeMap<String, Vec<u8>> = [("files/".to_owned(), vec![]), ("jobs/".to_owned(), vec![])].into();
+    for (path, content) in wanted {
+        let path = if path.starts_with("jobs/") { (*path).to_owned() } else { format!("files/{path}") };
+        for (slash, _) in path.match_indices('/') {
+            tree.insert(path[..=slash].to_owned(), vec![]);
+        }
+        tree.insert(path, content.to_vec());
+    }
+    tree
+}
