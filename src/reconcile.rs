@@ -14,20 +14,15 @@ use crate::project::{Phase, Standing};
 /// Notes in the log what nodes run, failed at or drifted from, whenever it changes; for as long as this process has the
 /// slot.
 pub async fn run(log: Log, ears: Ears, mut standing: watch::Receiver<Standing>, stop: CancellationToken) {
-    loop {
-        let noting = async {
-            while standing.wait_for(|standing| standing.phase == Phase::Following).await.is_ok() {
-                tokio::select! {
-                    () = note_next(&log, &ears) => {}
-                    _ = standing.wait_for(|standing| standing.phase != Phase::Following) => {}
-                }
+    let noting = async {
+        while standing.wait_for(|standing| standing.phase == Phase::Following).await.is_ok() {
+            tokio::select! {
+                () = note_next(&log, &ears) => {}
+                _ = standing.wait_for(|standing| standing.phase != Phase::Following) => {}
             }
-        };
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = noting => return,
         }
-    }
+    };
+    stop.run_until_cancelled(noting).await;
 }
 
 async fn note_next(log: &Log, ears: &Ears) {

@@ -115,15 +115,15 @@ struct Row<'a>(BTreeMap<&'a str, Value<'a>>);
 impl Row<'_> {
     fn event(&self, log_id: LogId) -> Result<Event, Malformed> {
         Ok(Event {
-            v: self.number("v", |bytes| types::int2_from_sql(bytes))?,
+            v: self.number("v", types::int2_from_sql)?,
             log_id,
-            position: self.number::<_, u64>("position", |bytes| types::int8_from_sql(bytes))?.into(),
+            position: self.number::<_, u64>("position", types::int8_from_sql)?.into(),
             event_id: self.uuid("event_id")?.into(),
             command_id: self.uuid("command_id")?.into(),
-            ordinal: self.number("ordinal", |bytes| types::int4_from_sql(bytes))?,
-            count: self.number("count", |bytes| types::int4_from_sql(bytes))?,
+            ordinal: self.number("ordinal", types::int4_from_sql)?,
+            count: self.number("count", types::int4_from_sql)?,
             entity: self.parsed("entity")?,
-            version: self.number::<_, u64>("version", |bytes| types::int8_from_sql(bytes))?.into(),
+            version: self.number::<_, u64>("version", types::int8_from_sql)?.into(),
             event_type: self.text("type")?.to_owned(),
             actor: self.parsed("actor")?,
             reason: match self.value("reason")? {
