@@ -51,8 +51,7 @@ fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
     if kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json")) {
         return Ok(());
     }
-    let problem =
-        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "send application/json");
+    let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "send application/json");
     Err(problem.at("Content-Type"))
 }
 
@@ -63,10 +62,12 @@ async fn read(mut body: BodyDataStream) -> Result<Bytes, Problem> {
         let incomplete = |_| Problem::new(StatusCode::BAD_REQUEST, "incomplete_body", "the body broke off");
         let chunk = chunk.map_err(incomplete)?;
         length += chunk.len();
-        match length {
-            0..=BODY_BYTES_MAX => held.extend_from_slice(&chunk),
-            ..=WASTED_BYTES_MAX => held = BytesMut::new(),
-            _ => break,
+        if length <= BODY_BYTES_MAX {
+            held.extend_from_slice(&chunk);
+        } else if length <= WASTED_BYTES_MAX {
+            held = BytesMut::new();
+        } else {
+            break;
         }
     }
     if length > BODY_BYTES_MAX {

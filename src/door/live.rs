@@ -45,12 +45,7 @@ struct Live {
 }
 
 /// Opens a stream of what comes after a position.
-pub(super) fn stream(
-    door: &Door,
-    caller: PrincipalName,
-    filter: Filter,
-    after: Position,
-) -> Result<Response, Problem> {
+pub(super) fn stream(door: &Door, caller: PrincipalName, filter: Filter, after: Position) -> Result<Response, Problem> {
     let place = Arc::clone(door.streams()).try_acquire_owned().map_err(|_| {
         let detail = "too many live streams are open";
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", detail).retry_after(5)

@@ -16,7 +16,9 @@ use super::digests::Digests;
 use super::hearing::Ears;
 use super::problem::Problem;
 use super::source::Source;
-use super::{auth, commands, documents, events, files, fleet, health, limits, log, nodes, principals, problem, versions};
+use super::{
+    auth, commands, documents, events, files, fleet, health, limits, log, nodes, principals, problem, versions,
+};
 
 pub use super::limits::Limits;
 

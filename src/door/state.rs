@@ -188,18 +188,54 @@ mod tests {
             (State::Converged, "it runs what it must", Evidence { running, ..quiet() }),
             (State::Offline, "silence makes the rest worthless", Evidence { running, silence, ..quiet() }),
             (State::Converged, "30 s are not yet silence", Evidence { running, silence: OFFLINE_AFTER, ..quiet() }),
-            (State::Ahead, "a position beyond the head", Evidence { seen: Some((log(), 11.into())), running, ..quiet() }),
-            (State::Converged, "the head itself is not beyond", Evidence { seen: Some((log(), 10.into())), running, ..quiet() }),
+            (
+                State::Ahead,
+                "a position beyond the head",
+                Evidence { seen: Some((log(), 11.into())), running, ..quiet() },
+            ),
+            (
+                State::Converged,
+                "the head itself is not beyond",
+                Evidence { seen: Some((log(), 10.into())), running, ..quiet() },
+            ),
             (State::Converged, "another log proves nothing", Evidence { seen: elsewhere, running, ..quiet() }),
             (State::Drifted, "drift comes before the digest", Evidence { running, drifted: true, ..quiet() }),
-            (State::Failed, "it tried in vain", Evidence { attempt: attempt(5, WANTED, AttemptState::Failed), ..quiet() }),
-            (State::Refused, "it would not", Evidence { attempt: attempt(5, WANTED, AttemptState::Refused), ..quiet() }),
-            (State::Progressing, "another digest failed", Evidence { attempt: attempt(5, OTHER, AttemptState::Failed), ..quiet() }),
-            (State::Progressing, "it failed before the retry", Evidence { attempt: attempt(2, WANTED, AttemptState::Failed), ..quiet() }),
-            (State::Progressing, "it is at it", Evidence { attempt: attempt(5, WANTED, AttemptState::Checking), rejected: &rejected, ..quiet() }),
-            (State::Failed, "it rejected this once", Evidence { attempt: attempt(6, OTHER, AttemptState::Applied), rejected: &rejected, ..quiet() }),
+            (
+                State::Failed,
+                "it tried in vain",
+                Evidence { attempt: attempt(5, WANTED, AttemptState::Failed), ..quiet() },
+            ),
+            (
+                State::Refused,
+                "it would not",
+                Evidence { attempt: attempt(5, WANTED, AttemptState::Refused), ..quiet() },
+            ),
+            (
+                State::Progressing,
+                "another digest failed",
+                Evidence { attempt: attempt(5, OTHER, AttemptState::Failed), ..quiet() },
+            ),
+            (
+                State::Progressing,
+                "it failed before the retry",
+                Evidence { attempt: attempt(2, WANTED, AttemptState::Failed), ..quiet() },
+            ),
+            (
+                State::Progressing,
+                "it is at it",
+                Evidence { attempt: attempt(5, WANTED, AttemptState::Checking), rejected: &rejected, ..quiet() },
+            ),
+            (
+                State::Failed,
+                "it rejected this once",
+                Evidence { attempt: attempt(6, OTHER, AttemptState::Applied), rejected: &rejected, ..quiet() },
+            ),
             (State::Progressing, "rejected before the retry", Evidence { rejected: &early, ..quiet() }),
-            (State::Converged, "it runs what it must, whatever failed", Evidence { running, attempt: attempt(6, OTHER, AttemptState::Failed), ..quiet() }),
+            (
+                State::Converged,
+                "it runs what it must, whatever failed",
+                Evidence { running, attempt: attempt(6, OTHER, AttemptState::Failed), ..quiet() },
+            ),
         ];
         let expected = Expected { log_id: log(), head: 10.into(), digest: Digest::of(WANTED), retry: 3.into() };
         for (state, why, evidence) in table {

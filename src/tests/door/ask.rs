@@ -48,7 +48,8 @@ impl House {
     pub(crate) fn with(limits: Limits) -> Self {
         let log = Arc::new(Memory::new());
         let person = |name: &str, role, token: &str| {
-            let create = CreatePrincipal { name: name.parse().unwrap(), role, token_hash: Digest::of(token.as_bytes()) };
+            let create =
+                CreatePrincipal { name: name.parse().unwrap(), role, token_hash: Digest::of(token.as_bytes()) };
             let request = schema::request::Request::of([Command::CreatePrincipal(create)]);
             log.append(&Submission { request, actor: Actor::Install, key: None }).unwrap();
         };

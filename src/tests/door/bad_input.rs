@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 
 use crate::ask::{ADMIN, House, enrol, put, request};
 
+/// Status, code, field; and where, under which headers and with which body this comes back.
+type Row<'a> = (u16, &'a str, &'a str, &'a str, &'a [(&'a str, &'a str)], &'a str);
+
 fn all() -> Value {
     json!({"all": true})
 }
@@ -70,13 +73,28 @@ async fn a_bad_command_has_a_code_and_a_field_and_writes_nothing() {
         (422, "empty_target", "target", target(json!({"match_labels": {}}))),
         (422, "invalid_target", "target", target(json!({"all": true, "nodes": ["n-1"]}))),
         (422, "unknown_field", "target.node", target(json!({"node": "n-1"}))),
-        (422, "unknown_operator", "target", target(json!({"match_expressions": [{"key": "k", "operator": "Near", "values": ["x"]}]}))),
+        (
+            422,
+            "unknown_operator",
+            "target",
+            target(json!({"match_expressions": [{"key": "k", "operator": "Near", "values": ["x"]}]})),
+        ),
         (422, "nul_in_text", "content", with(good(), "content", json!("a\0b"))),
         (422, "nul_in_text", "labels.a", enrol("n-3", json!({"a": "\0"}))),
         (422, "too_large", "content", with(good(), "content", json!("x".repeat(4 * 1024 * 1024 + 1)))),
         (422, "event_too_large", "", enrol("n-3", json!({"a": "x".repeat(256 * 1024)}))),
-        (409, "version_conflict", "expected_version", with(put("there", "d.json", "{}", all()), "expected_version", json!(7))),
-        (409, "version_conflict", "expected_version", with(put("there", "d.json", "{}", all()), "expected_version", json!(0))),
+        (
+            409,
+            "version_conflict",
+            "expected_version",
+            with(put("there", "d.json", "{}", all()), "expected_version", json!(7)),
+        ),
+        (
+            409,
+            "version_conflict",
+            "expected_version",
+            with(put("there", "d.json", "{}", all()), "expected_version", json!(0)),
+        ),
         (422, "invalid_value", "expected_version", with(good(), "expected_version", json!(-1))),
         (404, "unknown_entity", "id", json!({"type": "remove_document", "id": "nowhere"})),
         (404, "unknown_entity", "id", json!({"type": "label_node", "id": "nowhere", "labels": {}})),
@@ -97,7 +115,11 @@ async fn a_bad_command_has_a_code_and_a_field_and_writes_nothing() {
         let answered = house.ask(json!([enrol("n-9", json!({})), command])).await;
         if code == "unknown_operator" {
             assert!(answered.json()["field"].as_str().unwrap().starts_with(&field), "{answered}");
-            assert_eq!((answered.status.as_u16(), answered.json()["code"].as_str()), (status, Some(code)), "{answered}");
+            assert_eq!(
+                (answered.status.as_u16(), answered.json()["code"].as_str()),
+                (status, Some(code)),
+                "{answered}"
+            );
         } else {
             answered.is_problem(&what, status, code, &field);
         }
@@ -114,13 +136,20 @@ async fn a_bad_request_has_a_code_and_a_field_and_writes_nothing() {
     let long = json!({"reason": "x".repeat(4_097), "commands": [enrol("n-9", json!({}))]}).to_string();
     let large = " ".repeat(8 * 1024 * 1024 + 1);
     let commands = "/v1/commands";
-    let table: [(u16, &str, &str, &str, &[(&str, &str)], &str); 17] = [
+    let table: [Row<'_>; 17] = [
         (400, "invalid_json", "", commands, &[], "{"),
         (400, "invalid_json", "", commands, &[], ""),
         (422, "invalid_value", "", commands, &[], "[]"),
         (422, "missing_field", "commands", commands, &[], "{}"),
         (422, "invalid_value", "commands", commands, &[], r#"{"commands": []}"#),
-        (422, "unknown_field", "command", commands, &[], r#"{"commands": [{"type": "retire_node", "id": "n-1"}], "command": 1}"#),
+        (
+            422,
+            "unknown_field",
+            "command",
+            commands,
+            &[],
+            r#"{"commands": [{"type": "retire_node", "id": "n-1"}], "command": 1}"#,
+        ),
         (422, "too_many", "commands", commands, &[], &many),
         (422, "too_large", "reason", commands, &[], &long),
         (422, "nul_in_text", "reason", commands, &[], r#"{"reason": "\u0000", "commands": []}"#),
@@ -159,7 +188,8 @@ async fn what_a_node_could_not_be_sent_is_refused_at_the_door() {
     let before = house.position();
     let answered = house.ask(json!([file(1_000, 4, "")])).await;
     answered.is_problem("the 1001st file", 422, "too_many_entries", "");
-    let wide = |number| with(file(number, 255, &"x".repeat(260)), "media_type", json!(format!("a/{}", "b".repeat(250))));
+    let wide =
+        |number| with(file(number, 255, &"x".repeat(260)), "media_type", json!(format!("a/{}", "b".repeat(250))));
     let long: Vec<Value> = (0..999).map(|number| with(wide(number), "id", json!(format!("f-{number}")))).collect();
     let answered = house.ask(json!(long)).await;
     answered.is_problem("long paths", 422, "record_too_large", "");

@@ -14,7 +14,9 @@ use crate::ask::{ADMIN, House, enrol, put, request};
 #[tokio::test]
 async fn an_accepted_request_says_what_was_appended_and_where() {
     let house = House::new();
-    let answer = house.done(json!([enrol("n-1", json!({})), enrol("n-1", json!({})), put("d", "d", "", json!({"all": true}))])).await;
+    let answer = house
+        .done(json!([enrol("n-1", json!({})), enrol("n-1", json!({})), put("d", "d", "", json!({"all": true}))]))
+        .await;
     assert_eq!(answer["position"], 4);
     assert_eq!(answer["events"][0], json!({"position": 3, "type": "NodeEnrolled", "entity": "node/n-1", "version": 1}));
     assert_eq!(answer["events"].as_array().map(Vec::len), Some(2));
@@ -60,7 +62,9 @@ async fn a_dry_run_answers_as_the_real_one_would_and_writes_nothing() {
     }
     let digest = house.shown("/v1/nodes/n-1").await["desired"]["digest"].clone();
     assert_eq!(desired[0]["after"], digest);
-    let refused = house.post("/v1/commands?dry_run=true", &[], &json!({"commands": [{"type": "retry_node", "id": "x"}]}).to_string()).await;
+    let refused = house
+        .post("/v1/commands?dry_run=true", &[], &json!({"commands": [{"type": "retry_node", "id": "x"}]}).to_string())
+        .await;
     refused.is_problem("dry", 404, "unknown_entity", "commands[0].id");
 }
 

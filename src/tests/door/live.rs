@@ -46,7 +46,11 @@ impl Stream {
                     line.map(str::to_string)
                 };
                 let Some(data) = field("data: ") else { continue };
-                return Some((field("id: ")?.parse().unwrap(), field("event: ")?, serde_json::from_str(&data).unwrap()));
+                return Some((
+                    field("id: ")?.parse().unwrap(),
+                    field("event: ")?,
+                    serde_json::from_str(&data).unwrap(),
+                ));
             }
             let chunk = timeout(Duration::from_secs(10), self.body.next()).await.expect("the stream is silent")?;
             self.buffer.push_str(std::str::from_utf8(&chunk.unwrap()).unwrap());

@@ -39,14 +39,39 @@ async fn lists_come_in_pages_and_each_item_once() {
 #[tokio::test]
 async fn an_event_is_shown_whole_and_its_data_as_it_was_written() {
     let house = House::new();
-    house.post("/v1/commands", &[], &json!({"reason": "because", "commands": [enrol("n-1", json!({"b": "2", "a": "1"}))]}).to_string()).await;
+    house
+        .post(
+            "/v1/commands",
+            &[],
+            &json!({"reason": "because", "commands": [enrol("n-1", json!({"b": "2", "a": "1"}))]}).to_string(),
+        )
+        .await;
     let answered = house.get("/v1/events?after=2").await;
     assert!(String::from_utf8_lossy(&answered.body).contains(r#""data":{"labels":{"a":"1","b":"2"}}"#), "{answered}");
     let event = &answered.json()["items"][0];
     let fields: Vec<&String> = event.as_object().unwrap().keys().collect();
-    let all = ["actor", "at", "command_id", "count", "data", "entity", "event_id", "leaf", "log_id", "ordinal", "position", "reason", "type", "v", "version"];
+    let all = [
+        "actor",
+        "at",
+        "command_id",
+        "count",
+        "data",
+        "entity",
+        "event_id",
+        "leaf",
+        "log_id",
+        "ordinal",
+        "position",
+        "reason",
+        "type",
+        "v",
+        "version",
+    ];
     assert_eq!(fields, all);
-    assert_eq!((&event["actor"], &event["reason"], &event["entity"]), (&json!("ann"), &json!("because"), &json!("node/n-1")));
+    assert_eq!(
+        (&event["actor"], &event["reason"], &event["entity"]),
+        (&json!("ann"), &json!("because"), &json!("node/n-1"))
+    );
 }
 
 #[tokio::test]
@@ -57,7 +82,9 @@ async fn a_document_is_shown_as_of_now_and_of_then() {
     house.done(json!([put("d", "e.json", "two", json!({"nodes": ["n-1"]}))])).await;
     house.done(json!([{"type": "remove_document", "id": "d"}])).await;
     house.get("/v1/documents/d").await.is_problem("now", 404, "unknown_entity", "id");
-    for (at, path, content, version) in [("3", "d.json", "one", 1), (between.as_str(), "d.json", "one", 1), ("4", "e.json", "two", 2)] {
+    for (at, path, content, version) in
+        [("3", "d.json", "one", 1), (between.as_str(), "d.json", "one", 1), ("4", "e.json", "two", 2)]
+    {
         let shown = house.get(&format!("/v1/documents/d?at={at}")).await;
         let json = shown.json();
         let seen = (&json["path"], &json["version"], &json["digest"], &json["size"]);
