@@ -62,10 +62,12 @@ async fn read(mut body: BodyDataStream) -> Result<Bytes, Problem> {
         let incomplete = |_| Problem::new(StatusCode::BAD_REQUEST, "incomplete_body", "the body broke off");
         let chunk = chunk.map_err(incomplete)?;
         length += chunk.len();
-        match length {
-            0..=BODY_BYTES_MAX => held.extend_from_slice(&chunk),
-            ..=WASTED_BYTES_MAX => held = BytesMut::new(),
-            _ => break,
+        if length <= BODY_BYTES_MAX {
+            held.extend_from_slice(&chunk);
+        } else if length <= WASTED_BYTES_MAX {
+            held = BytesMut::new();
+        } else {
+            break;
         }
     }
     if length > BODY_BYTES_MAX {

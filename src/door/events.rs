@@ -12,7 +12,7 @@ use schema::id::{CommandId, EventId, LogId};
 use schema::instant::Instant;
 use schema::position::{Position, Version};
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::answer;
 use super::auth::Caller;
@@ -50,25 +50,24 @@ pub(super) struct View {
 
 impl From<Event> for View {
     fn from(event: Event) -> Self {
-        let Event { v, log_id, position, event_id, command_id, ordinal, count, entity, version, .. } = event;
-        let Event { event_type, actor, reason, at, data, leaf, .. } = event;
-        let data = RawValue::from_string(data).expect("BUG: the log holds JSON, or Postgres had refused it");
+        // Postgres refuses what is no JSON; were it here all the same, it would be shown as the text that it is.
+        let data = RawValue::from_string(event.data.clone()).or_else(|_| to_raw_value(&event.data));
         Self {
-            v,
-            log_id,
-            position,
-            event_id,
-            command_id,
-            ordinal,
-            count,
-            entity,
-            version,
-            event_type,
-            actor,
-            reason,
-            at,
-            data,
-            leaf,
+            v: event.v,
+            log_id: event.log_id,
+            position: event.position,
+            event_id: event.event_id,
+            command_id: event.command_id,
+            ordinal: event.ordinal,
+            count: event.count,
+            entity: event.entity,
+            version: event.version,
+            event_type: event.event_type,
+            actor: event.actor,
+            reason: event.reason,
+            at: event.at,
+            data: data.expect("BUG: text can be written as JSON"),
+            leaf: event.leaf,
         }
     }
 }

@@ -30,7 +30,7 @@ struct Counts {
 pub(super) async fn counts(State(door): State<Door>, mut params: Params) -> Result<Response, Problem> {
     let when = When::take(&mut params)?;
     params.done()?;
-    let snapshot = door.snapshot(when).await?;
+    let snapshot = door.snapshot_for_nodes(when).await?;
     let counts = apart(move || count(&door, &snapshot)).await;
     Ok(answer::json(counts.position, counts))
 }

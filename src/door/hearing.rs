@@ -11,7 +11,8 @@ use std::time::{Duration, SystemTime};
 use async_nats::jetstream::{self, kv};
 use futures::StreamExt;
 use schema::address::{Bucket, Prefix};
-use schema::id::NodeId;
+use schema::id::{LogId, NodeId};
+use schema::position::Position;
 use schema::report::{Reported, Summary};
 use schema::wire::Record;
 use tokio::sync::Notify;
@@ -52,6 +53,12 @@ impl Ears {
     #[must_use]
     pub fn all(&self) -> BTreeMap<NodeId, Heard> {
         self.with(|notebook| notebook.all(Instant::now()))
+    }
+
+    /// The highest position of a log that any node has seen, by its own word.
+    #[must_use]
+    pub fn highest_seen(&self, log_id: LogId) -> Option<Position> {
+        self.with(|notebook| notebook.highest_seen(log_id))
     }
 
     /// Whether nodes would be heard if they spoke.

@@ -84,7 +84,7 @@ pub(super) async fn list(State(door): State<Door>, mut params: Params) -> Result
     let page = Page::take(&mut params)?;
     let when = When::take(&mut params)?;
     params.done()?;
-    let snapshot = door.snapshot(when).await?;
+    let snapshot = door.snapshot_for_nodes(when).await?;
     let position = snapshot.configuration.position();
     let listing = apart(move || listing(&door, &snapshot, &page)).await;
     Ok(answer::json(position, listing))
@@ -107,7 +107,7 @@ pub(super) async fn one(
     let when = When::take(&mut params)?;
     params.done()?;
     let id: NodeId = read(&id)?;
-    let snapshot = door.snapshot(when).await?;
+    let snapshot = door.snapshot_for_nodes(when).await?;
     let state = &snapshot.configuration;
     let (Some(node), Some(manifest)) = (state.nodes().get(&id), render(state, &id)) else {
         return Err(Problem::unknown("node", id.as_str()));

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use projections::configuration::Configuration;
-use schema::id::NodeId;
+use schema::id::{LogId, NodeId};
+use schema::position::Position;
 use schema::report::{Reported, Summary};
 use tokio::time::Instant;
 
@@ -96,6 +97,14 @@ impl Notebook {
     #[must_use]
     pub fn all(&self, now: Instant) -> BTreeMap<NodeId, Heard> {
         self.pages.iter().map(|(node, page)| (node.clone(), page.shown(now))).collect()
+    }
+
+    /// The highest position of a log that any node has seen, by its own word.
+    #[must_use]
+    pub fn highest_seen(&self, log_id: LogId) -> Option<Position> {
+        let reports = self.pages.values().map(|page| &page.report);
+        let of_log = reports.filter(|report| report.log_id == Some(log_id));
+        of_log.filter_map(|report| report.seen).map(|seen| seen.position).max()
     }
 
     /// The next change that is due at `now`.

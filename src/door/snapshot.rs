@@ -1,15 +1,20 @@
 //! Which state a reader sees: the newest, one that has reached a position, or a past one.
 
-use projections::configuration::Configuration;
-use schema::position::Position;
+use std::time::Duration;
 
 use axum::http::StatusCode;
+use projections::configuration::Configuration;
+use schema::position::Position;
 use tokio::time::timeout;
 
 use super::params::{Params, number};
 use super::problem::Problem;
 use super::router::Door;
 use super::source::At;
+
+/// How long this server may be behind a node before the node is said to be ahead: many times what another server's
+/// commit needs to come here, and little for a reader who waits.
+const CATCH_UP_WAIT: Duration = Duration::from_millis(250);
 
 /// `min_position` and `at` of a URL.
 #[derive(Clone, Copy, Debug, Default)]
@@ -65,6 +70,18 @@ impl Door {
             }
             Some(at) => Ok(Snapshot { configuration: self.source().past(at).await?, past: true }),
         }
+    }
+
+    /// The state that is asked for, for who judges nodes by it. A node may have seen what this server has not: its record
+    /// was published by another one. Only what stays unseen for a moment is taken for a position that the log lacks.
+    pub(super) async fn snapshot_for_nodes(&self, when: When) -> Result<Snapshot, Problem> {
+        if !when.is_past()
+            && let Some(seen) = self.ears().highest_seen(self.source().log_id())
+            && seen > self.source().view().position()
+        {
+            drop(timeout(CATCH_UP_WAIT, self.source().reached(seen)).await);
+        }
+        self.snapshot(when).await
     }
 
     async fn reach(&self, position: Position) -> Result<(), Problem> {

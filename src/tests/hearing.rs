@@ -1,9 +1,9 @@
 //! Nodes are heard through a real nats-server, also through one that dies and comes back without its memory.
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
-use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+#[path = "node/server.rs"]
+mod server;
+
 use std::time::Duration;
 
 use async_nats::jetstream::{self, kv};
@@ -13,60 +13,16 @@ use schema::digest::Digest;
 use schema::id::NodeId;
 use schema::report::{Mark, Reported};
 use schema::wire::Record;
-use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use server::Server;
+
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A nats-server of the test's own, killed when it is dropped.
-struct Nats {
-    port: u16,
-    folder: TempDir,
-    child: Child,
-}
-
-impl Nats {
-    fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let folder = TempDir::new().unwrap();
-        let child = Self::spawn(port, folder.path());
-        Self { port, folder, child }
-    }
-
-    fn spawn(port: u16, folder: &Path) -> Child {
-        let program = std::env::var("HEADWATER_NATS_SERVER").unwrap_or("nats-server".into());
-        let mut command = Command::new(&program);
-        command.args(["-a", "127.0.0.1", "-p", &port.to_string(), "-js", "-sd"]).arg(folder);
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        child.unwrap_or_else(|error| panic!("{program} can't be started ({error}): set HEADWATER_NATS_SERVER"))
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    fn start_again(&mut self) {
-        self.child = Self::spawn(self.port, self.folder.path());
-    }
-
-    fn start_without_memory(&mut self) {
-        self.folder = TempDir::new().unwrap();
-        self.start_again();
-    }
-
-    async fn client(&self) -> async_nats::Client {
-        let options = async_nats::ConnectOptions::new().retry_on_initial_connect();
-        options.connect(format!("127.0.0.1:{}", self.port)).await.unwrap()
-    }
-}
-
-impl Drop for Nats {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
+async fn client(nats: &Server) -> async_nats::Client {
+    let options = async_nats::ConnectOptions::new().retry_on_initial_connect();
+    options.connect(nats.url()).await.unwrap()
 }
 
 async fn bucket(client: &async_nats::Client) -> kv::Store {
@@ -125,16 +81,16 @@ fn seq(ears: &Ears, node: &str) -> Option<u64> {
 }
 
 /// Ears that listen, until the guard is dropped.
-async fn ears(nats: &Nats) -> (Ears, tokio_util::sync::DropGuard) {
+async fn ears(nats: &Server) -> (Ears, tokio_util::sync::DropGuard) {
     let (ears, closing) = (Ears::default(), CancellationToken::new());
-    tokio::spawn(listen(nats.client().await, Prefix::default(), ears.clone(), closing.clone()));
+    tokio::spawn(listen(client(nats).await, Prefix::default(), ears.clone(), closing.clone()));
     (ears, closing.drop_guard())
 }
 
 #[tokio::test]
 async fn the_newest_report_of_each_node_is_heard_and_lies_are_not() {
-    let nats = Nats::start();
-    let store = bucket(&nats.client().await).await;
+    let nats = Server::start();
+    let store = bucket(&client(&nats).await).await;
     say(&store, "n-1", &report("n-1", 1, 1)).await;
     say(&store, "n-1", &report("n-1", 2, 1)).await;
     let (ears, _listening) = ears(&nats).await;
@@ -153,8 +109,8 @@ async fn the_newest_report_of_each_node_is_heard_and_lies_are_not() {
 
 #[tokio::test]
 async fn old_words_are_as_old_as_they_are() {
-    let nats = Nats::start();
-    let store = bucket(&nats.client().await).await;
+    let nats = Server::start();
+    let store = bucket(&client(&nats).await).await;
     say(&store, "n-1", &report("n-1", 1, 1)).await;
     let written = std::time::Instant::now();
     until("time passes", || written.elapsed() > Duration::from_millis(1_200)).await;
@@ -166,8 +122,8 @@ async fn old_words_are_as_old_as_they_are() {
 
 #[tokio::test]
 async fn changes_are_given_to_who_writes_them_and_heartbeats_are_not() {
-    let nats = Nats::start();
-    let store = bucket(&nats.client().await).await;
+    let nats = Server::start();
+    let store = bucket(&client(&nats).await).await;
     let (ears, _listening) = ears(&nats).await;
     let noted = std::sync::Mutex::new(None);
     let is_news = |_: &NodeId, summary: &schema::report::Summary| noted.lock().unwrap().as_ref() != Some(summary);
@@ -190,8 +146,8 @@ async fn changes_are_given_to_who_writes_them_and_heartbeats_are_not() {
 
 #[tokio::test]
 async fn hearing_outlives_the_server_and_its_memory() {
-    let mut nats = Nats::start();
-    let client = nats.client().await;
+    let mut nats = Server::start();
+    let client = client(&nats).await;
     let store = bucket(&client).await;
     let (ears, _listening) = ears(&nats).await;
     for seq in 1..=20 {
@@ -199,11 +155,12 @@ async fn hearing_outlives_the_server_and_its_memory() {
     }
     until("the first words are heard", || seq(&ears, "n-1") == Some(20)).await;
     nats.kill();
-    nats.start_again();
+    nats.run();
     say(&store, "n-1", &report("n-1", 21, 1)).await;
     until("a server that was killed is heard again", || seq(&ears, "n-1") == Some(21)).await;
     nats.kill();
-    nats.start_without_memory();
+    nats.wipe();
+    nats.run();
     // The new bucket counts from 1: a watch that waited for number 22 would wait for long.
     let store = bucket(&client).await;
     say(&store, "n-1", &report("n-1", 22, 1)).await;

@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 
 use crate::ask::{ADMIN, House, enrol, put, request};
 
+/// Status, code, field; and where, under which headers and with which body this comes back.
+type Row<'a> = (u16, &'a str, &'a str, &'a str, &'a [(&'a str, &'a str)], &'a str);
+
 fn all() -> Value {
     json!({"all": true})
 }
@@ -133,7 +136,7 @@ async fn a_bad_request_has_a_code_and_a_field_and_writes_nothing() {
     let long = json!({"reason": "x".repeat(4_097), "commands": [enrol("n-9", json!({}))]}).to_string();
     let large = " ".repeat(8 * 1024 * 1024 + 1);
     let commands = "/v1/commands";
-    let table: [(u16, &str, &str, &str, &[(&str, &str)], &str); 17] = [
+    let table: [Row<'_>; 17] = [
         (400, "invalid_json", "", commands, &[], "{"),
         (400, "invalid_json", "", commands, &[], ""),
         (422, "invalid_value", "", commands, &[], "[]"),

@@ -89,6 +89,23 @@ async fn a_node_is_judged_by_what_it_was_heard_to_say() {
     assert_eq!((&shown["labels"], &shown["retired"]), (&json!({"site": "lund"}), &json!(false)));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_a_moment_behind_takes_no_node_for_ahead() {
+    let house = House::new();
+    house.done(json!([enrol("n-1", json!({}))])).await;
+    let seen = Mark { position: 4.into(), digest: Digest::of(b"") };
+    house.hear(Reported { seen: Some(seen), ..report("n-1", None) }, Duration::ZERO);
+    let other_server = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        house.done(json!([{"type": "retry_node", "id": "n-1"}])).await
+    };
+    let (shown, _) = tokio::join!(house.shown("/v1/nodes/n-1"), other_server);
+    assert_eq!(shown["state"], "progressing");
+    let beyond = Mark { position: 5.into(), digest: Digest::of(b"") };
+    house.hear(Reported { seen: Some(beyond), ..report("n-1", None) }, Duration::ZERO);
+    assert_eq!(house.state("n-1").await, "ahead");
+}
+
 #[tokio::test]
 async fn of_the_past_only_the_log_tells() {
     let house = House::new();

@@ -1,8 +1,9 @@
-//! A private nats-server for one test. It is found by `HEADWATER_NATS_SERVER`, or on the PATH.
+//! A private nats-server for one test, which may be killed, started again and robbed of its memory.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
+use headwater::machine::find;
 use tempfile::TempDir;
 
 /// A nats-server on a port of its own that keeps its data between kills.
@@ -27,15 +28,15 @@ impl Server {
     }
 
     pub(crate) fn run(&mut self) {
-        let program = std::env::var_os("HEADWATER_NATS_SERVER").unwrap_or_else(|| "nats-server".into());
-        let child = Command::new(program)
+        let program = find::nats_server(None).expect("a nats-server: run `make setup`");
+        let child = Command::new(program.path)
             .args(["-a", "127.0.0.1", "-p", &self.port.to_string(), "-js", "-sd"])
             .arg(self.data.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("nats-server: set HEADWATER_NATS_SERVER to it");
+            .expect("the nats-server that was found runs");
         self.child = Some(child);
     }
 
