@@ -1,0 +1,74 @@
+//! A private PostgreSQL with a log in it, and what the figures need around it.
+
+use headwater::log::appender::Appender;
+use headwater::log::database::Database;
+use headwater::log::handle::Log;
+use headwater::log::install::{Passwords, install};
+use headwater::log::reader::Reader;
+use headwater::machine::postgres::Cluster;
+use headwater::machine::running::Running;
+use schema::command::Command;
+use schema::entity::Actor;
+use schema::id::NodeId;
+use schema::request::Request;
+use schema::seal::SecretKey;
+use schema::target::Labels;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use crate::Result;
+
+/// The servers and the log. Dropping it stops and removes all.
+pub(crate) struct Ground {
+    pub(crate) folder: TempDir,
+    _cluster: Running<Cluster>,
+    pub(crate) url: String,
+    pub(crate) log: Log,
+    pub(crate) key: SecretKey,
+    stop: CancellationToken,
+}
+
+impl Ground {
+    pub(crate) async fn lay() -> Result<Self> {
+        let folder = TempDir::new()?;
+        let cluster = Cluster::start(folder.path(), &[]).await?;
+        let url = cluster.create_database("figures").await?;
+        let database = Database::parse(&url)?;
+        let key = SecretKey::from_seed(&[7; 32]);
+        install(&database, &Passwords::default(), &key.public()).await?;
+        let (appender, log) = Appender::start(Reader::open(database).await?).await?;
+        let stop = CancellationToken::new();
+        tokio::spawn(appender.run(stop.clone()));
+        Ok(Self { folder, _cluster: cluster, url, log, key, stop })
+    }
+
+    pub(crate) async fn command(&self, commands: Vec<Command>) -> Result<u64> {
+        let answer = self.log.submit(Request::of(commands), Actor::Install, None).await?;
+        Ok(answer.position.get())
+    }
+
+    /// Enrols nodes `n-0` to `n-<count - 1>`.
+    pub(crate) async fn enrol(&self, count: usize) -> Result<()> {
+        let enrol = |number| Command::EnrolNode(node(number), Labels::new());
+        for numbers in (0..count).collect::<Vec<_>>().chunks(500) {
+            self.command(numbers.iter().copied().map(enrol).collect()).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+pub(crate) fn node(number: usize) -> NodeId {
+    format!("n-{number}").parse().expect("an id")
+}
+
+/// A command that changes something each round.
+pub(crate) fn relabel(number: usize, round: usize) -> Command {
+    let labels = [("round".to_owned(), round.to_string()), ("site".to_owned(), "lund".to_owned())];
+    Command::LabelNode(node(number), labels.into())
+}

@@ -1,0 +1,52 @@
+//! Figures of the whole path on real servers, as a table. Every ratio is taken in one run, its two sides in turn, with the
+//! time of an fsync beside it: on shared machines that swings more than anything that is measured here.
+//!
+//! `cargo bench --bench figures` (add `-- appender`, `-- relay` or `-- latency` for one of them)
+
+mod appender;
+mod fsync;
+mod ground;
+mod latency;
+mod relay;
+
+use std::error::Error;
+
+/// One line of the table.
+pub(crate) struct Figure {
+    pub(crate) what: String,
+    pub(crate) value: String,
+    pub(crate) beside: String,
+}
+
+impl Figure {
+    pub(crate) fn new(what: impl Into<String>, value: impl Into<String>, beside: impl Into<String>) -> Self {
+        Self { what: what.into(), value: value.into(), beside: beside.into() }
+    }
+}
+
+pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+fn main() -> Result<()> {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let wants = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(async {
+        if wants("appender") {
+            print("The appender against single-row transactions", appender::figures().await?);
+        }
+        if wants("relay") {
+            print("The write-ahead log to folded state against pg_recvlogical", relay::figures().await?);
+        }
+        if wants("latency") {
+            print("Commit to file switched, one idle node", latency::figures().await?);
+        }
+        Ok(())
+    })
+}
+
+fn print(title: &str, figures: Vec<Figure>) {
+    println!("\n{title}");
+    for Figure { what, value, beside } in figures {
+        println!("  {what:<58} {value:>14}   {beside}");
+    }
+}

@@ -1,0 +1,103 @@
+//! From the write-ahead log to folded state, against `pg_recvlogical` throwing the same slot's bytes away.
+
+use std::process::Stdio;
+use std::time::Instant;
+
+use headwater::log::reader::EventPage;
+use headwater::machine::find;
+use headwater::wal::slot::Slot;
+use replay::log::Follower;
+use schema::position::Position;
+use tokio_postgres::NoTls;
+
+use crate::ground::{Ground, relabel};
+use crate::{Figure, Result, fsync};
+
+/// Events to drain, in transactions of 500.
+const EVENTS: usize = 150_000;
+const BATCH: usize = 500;
+const ROUNDS: usize = 3;
+
+pub(crate) async fn figures() -> Result<Vec<Figure>> {
+    let ground = Ground::lay().await?;
+    ground.enrol(BATCH).await?;
+    let slot = Slot::parse(&ground.url, None)?;
+    slot.ensure().await?;
+    let before = ground.log.view();
+    for round in 0..EVENTS / BATCH {
+        ground.command((0..BATCH).map(|number| relabel(number, round)).collect()).await?;
+    }
+    let head = ground.log.view().position();
+    let (client, connection) = tokio_postgres::connect(&ground.url, NoTls).await?;
+    tokio::spawn(connection);
+    let end: String = client.query_one("SELECT pg_current_wal_lsn()::text", &[]).await?.get(0);
+
+    let mut figures = Vec::new();
+    let mut ratios = Vec::new();
+    for round in 1..=ROUNDS {
+        let disk = fsync::median(ground.folder.path())?;
+        // Copies stand where the slot stands, so that each run drains the same.
+        let copies = [format!("ours_{round}"), format!("theirs_{round}")];
+        for copy in &copies {
+            let copied = "SELECT pg_copy_logical_replication_slot($1, $2)";
+            client.execute(copied, &[&slot.name(), copy]).await?;
+        }
+        let ours = folded(&ground, &before, head, &copies[0]).await?;
+        let theirs = received(&ground, &copies[1], &end).await?;
+        for copy in &copies {
+            // The server lets go of a slot a moment after its reader has gone.
+            while client.execute("SELECT pg_drop_replication_slot($1)", &[copy]).await.is_err() {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        }
+        ratios.push(ours / theirs);
+        figures.push(Figure::new(
+            format!("round {round}: events/s folded, events/s thrown away"),
+            format!("{ours:.0} / {theirs:.0}"),
+            format!("ratio {:.2}, fsync {:.2} ms", ours / theirs, disk.as_secs_f64() * 1e3),
+        ));
+    }
+    ratios.sort_by(f64::total_cmp);
+    figures.push(Figure::new("median ratio (wanted: 0.8)", format!("{:.2}", ratios[ROUNDS / 2]), ""));
+    Ok(figures)
+}
+
+async fn folded(
+    ground: &Ground,
+    before: &projections::configuration::Configuration,
+    head: Position,
+    slot: &str,
+) -> Result<f64> {
+    let slot = Slot::parse(&ground.url, Some(slot.to_owned()))?;
+    let mut follower = Follower::resume(ground.log.log_id(), before.clone());
+    let began = Instant::now();
+    let mut tail = slot.take(ground.log.log_id()).await?;
+    while follower.position() < head {
+        for event in &tail.next().await?.events {
+            follower.advance(event)?;
+        }
+    }
+    let taken = began.elapsed();
+    let last = ground.log.reader().events(EventPage {
+        after: Position::from(head.get() - 1),
+        limit: 1,
+        ..EventPage::default()
+    });
+    assert_eq!(last.await?.first().map(|event| event.position), Some(follower.position()));
+    Ok(EVENTS as f64 / taken.as_secs_f64())
+}
+
+async fn received(ground: &Ground, slot: &str, end: &str) -> Result<f64> {
+    let program = find::postgres(None)?.bin.join("pg_recvlogical");
+    let began = Instant::now();
+    let status = tokio::process::Command::new(program)
+        .args(["--dbname", &ground.url, "--slot", slot, "--start", "--no-loop", "--endpos", end, "--file", "/dev/null"])
+        .args(["--option", "proto_version=1", "--option", "publication_names=headwater", "--option", "binary=true"])
+        .stdout(Stdio::null())
+        .status()
+        .await?;
+    if !status.success() {
+        return Err(format!("pg_recvlogical ended with {status}").into());
+    }
+    Ok(EVENTS as f64 / began.elapsed().as_secs_f64())
+}
