@@ -8,7 +8,6 @@ use projections::configuration::Configuration;
 use projections::render::render;
 use projections::request::{Envelope, decide_request};
 use schema::command::{Command, Content, Merge, PutDocument};
-use schema::digest::Digest;
 use schema::entity::Actor;
 use schema::id::{CommandId, LogId, NodeId};
 use schema::instant::Instant;
@@ -74,7 +73,7 @@ fn one_document_of_one_node(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::from_parameter(nodes), |bencher| {
             bencher.iter(|| {
                 round += 1;
-                let request = Request { fingerprint: Digest::of(b""), ..Request::of([put(number, round)]) };
+                let request = Request::of([put(number, round)]);
                 let decided = decide_request(&state, &envelope(round.into()), &request).expect("accepted");
                 assert_eq!(decided.touched.len(), 1);
                 black_box(render(&decided.configuration, &node(number)))

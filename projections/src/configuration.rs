@@ -126,6 +126,15 @@ impl Configuration {
         &self.reports
     }
 
+    /// Whether what a node says differs from what was last noted. A node that says nothing of itself yet is no news.
+    #[must_use]
+    pub fn is_news(&self, node: &NodeId, summary: &Summary) -> bool {
+        match self.reports.get(node) {
+            Some(noted) => *noted.summary != *summary,
+            None => *summary != Summary::default(),
+        }
+    }
+
     /// How many events an entity has had, whether it is there or not.
     #[must_use]
     pub fn version(&self, entity: &Entity) -> Version {

@@ -36,8 +36,7 @@ pub fn decide(state: &Configuration, ask: &Ask) -> Result<Option<Change>, Refusa
         Command::RevokePrincipal(name) => revoke_principal(state, name)?,
         Command::NoteReport(id, summary) => {
             node(state, id)?;
-            let noted = state.reports.get(id).map(|noted| &*noted.summary);
-            (noted != Some(summary)).then(|| Change::ReportChanged(summary.clone()))
+            state.is_news(id, summary).then(|| Change::ReportChanged(summary.clone()))
         }
     };
     match change.as_ref().map(|change| change.data().len()) {

@@ -42,7 +42,7 @@ impl World {
         };
         let commands: Result<Vec<Ask>, Invalid> = asks.into_iter().enumerate().map(named).collect();
         let commands = commands.map_err(|refused| format!("refused {} at {}", refused.code, refused.field))?;
-        let request = Request { reason: None, commands, fingerprint: Digest::of(b"") };
+        let request = Request { reason: None, commands, fingerprint: Digest::of(b""), bytes: 0 };
         let log_id: LogId = "0197f3a0-0000-7000-8000-0000000000a1".parse().unwrap();
         let envelope = Envelope {
             log_id,

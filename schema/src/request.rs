@@ -22,6 +22,8 @@ pub struct Request {
     pub commands: Vec<Ask>,
     /// Digest of what was asked, with its keys sorted: whether two requests under one idempotency key are the same.
     pub fingerprint: Digest,
+    /// Bytes that it came in; 0 if it did not come from outside.
+    pub bytes: usize,
 }
 
 /// A command with the version that its sender expects the entity to have.
@@ -38,7 +40,7 @@ impl Request {
     #[must_use]
     pub fn of(commands: impl IntoIterator<Item = Command>) -> Self {
         let commands = commands.into_iter().map(|command| Ask { command, expected_version: None }).collect();
-        Self { reason: None, commands, fingerprint: Digest::of(b"") }
+        Self { reason: None, commands, fingerprint: Digest::of(b""), bytes: 0 }
     }
 
     /// Reads a request's JSON.
@@ -59,7 +61,7 @@ impl Request {
         let commands = commands(fields.remove("commands"))?;
         match fields.keys().next() {
             Some(unknown) => Err(Invalid::new("unknown_field", "a request has `reason` and `commands`").at(unknown)),
-            None => Ok(Self { reason, commands, fingerprint }),
+            None => Ok(Self { reason, commands, fingerprint, bytes: body.len() }),
         }
     }
 }

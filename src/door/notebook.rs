@@ -41,7 +41,7 @@ pub enum Due {
 /// history, however much they talk.
 #[must_use]
 pub fn is_news(state: &Configuration, node: &NodeId, summary: &Summary) -> bool {
-    state.nodes().contains_key(node) && state.reports().get(node).is_none_or(|noted| *noted.summary != *summary)
+    state.nodes().contains_key(node) && state.is_news(node, summary)
 }
 
 /// The notes.

@@ -265,10 +265,11 @@ fn pause(attempt: u32) -> Duration {
     full.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
-/// A submission as the appender takes it.
+/// What a submission weighs while it waits: what it came in, or what it carries.
 pub(crate) fn submission_bytes(submission: &Submission) -> usize {
     /// What a command weighs beside its content.
     const COMMAND_BYTES: usize = 1024;
-    let contents = submission.request.commands.iter().filter_map(|ask| ask.command.content());
-    contents.map(|content| content.bytes().len()).sum::<usize>() + COMMAND_BYTES * submission.request.commands.len()
+    let commands = &submission.request.commands;
+    let contents: usize = commands.iter().filter_map(|ask| ask.command.content()).map(|c| c.bytes().len()).sum();
+    submission.request.bytes.max(contents) + COMMAND_BYTES * commands.len()
 }

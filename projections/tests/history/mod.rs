@@ -55,7 +55,10 @@ pub(crate) fn envelope(index: usize) -> Envelope {
 /// Up to 40 requests of up to 4 commands.
 pub(crate) fn requests() -> impl Strategy<Value = Vec<Request>> {
     let request = (option::of("[a-z]{0,5}"), vec(ask(), 1..=4));
-    vec(request.prop_map(|(reason, commands)| Request { reason, commands, fingerprint: Digest::of(b"") }), 1..40)
+    vec(
+        request.prop_map(|(reason, commands)| Request { reason, commands, fingerprint: Digest::of(b""), bytes: 0 }),
+        1..40,
+    )
 }
 
 fn ask() -> impl Strategy<Value = Ask> {
