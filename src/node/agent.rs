@@ -15,6 +15,7 @@ use crate::nats::objects::Objects;
 use crate::node::fault::Fault;
 use crate::node::hook::Moment;
 use crate::node::layout::Layout;
+use crate::node::notice::Notice;
 use crate::node::options::{OnDrift, Options};
 use crate::node::state::{PinnedKey, Rejected};
 use crate::node::status::Status;
@@ -37,6 +38,8 @@ pub(crate) struct Agent {
     pub(crate) judged: Option<Bytes>,
     /// The newest record that was accepted.
     pub(crate) want: Option<Arc<Desired>>,
+    /// Tells when what runs is touched.
+    pub(crate) notice: Option<Notice>,
 }
 
 impl Agent {
@@ -214,6 +217,26 @@ impl Agent {
         }
         let record = record.clone();
         self.on_disk(move |layout| tree::differences(layout, mark(&record), &record)).await
+    }
+
+    /// Watches what runs now.
+    pub(crate) fn keep_watch(&mut self) {
+        let running = self.store.state().running;
+        if self.notice.as_ref().map(|notice| notice.mark) != running {
+            let notice = running.map(|mark| Notice::of(self.store.layout(), mark)).transpose();
+            self.notice = notice.unwrap_or_else(|error| {
+                tracing::debug!(%error, "no inotify: what is touched is found a little later");
+                None
+            });
+        }
+    }
+
+    /// Waits until what runs is touched.
+    pub(crate) async fn touched(&self) {
+        match &self.notice {
+            Some(notice) => notice.touched().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// The record on disk that a generation was made from. It is believed as little as one from NATS.

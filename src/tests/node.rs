@@ -416,10 +416,11 @@ async fn a_check_that_takes_too_long_is_killed_with_its_children() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn drift_is_reported_and_put_right() {
-    let (_server, centre, agent) = both().await;
+    let (_server, centre, mut agent) = both().await;
     let large = noise(6, 10_000);
     let files: &[(&str, &[u8])] = &[("a", b"x"), ("b/c", b"y"), ("d", &large), ("e/f", b"z")];
     centre.applied(&centre.desire(1, files).await).await;
+    agent.stop().await;
     fs::write(agent.path("current/files/a"), b"X").unwrap();
     fs::remove_dir_all(agent.path("current/files/b")).unwrap();
     fs::write(agent.path("current/files/added"), b"").unwrap();
@@ -427,8 +428,7 @@ async fn drift_is_reported_and_put_right() {
     let outside = tempfile::tempdir().unwrap();
     fs::rename(agent.path("current/files/e"), outside.path().join("e")).unwrap();
     std::os::unix::fs::symlink(outside.path().join("e"), agent.path("current/files/e")).unwrap();
-    // Another record makes the agent look at once.
-    centre.desire(2, files).await;
+    agent.run();
     let report = centre.report("drift", |report| !report.drift.is_empty()).await;
     let paths = ["files/a", "files/added", "files/b", "files/b/c", "files/e", "jobs/j.json"];
     assert_eq!(report.drift, paths);
@@ -436,8 +436,11 @@ async fn drift_is_reported_and_put_right() {
     assert_eq!(agent.tree(), expected(files));
     assert_eq!(fs::read(outside.path().join("e/f")).unwrap(), b"z", "what lies behind a link is not touched");
 
+    // From now on the kernel tells.
+    fs::write(agent.path("current/files/d"), b"by hand").unwrap();
+    centre.report("drift", |report| report.drift == ["files/d"]).await;
+    centre.report("no drift", |report| report.drift.is_empty()).await;
     fs::remove_file(agent.path("current")).unwrap();
-    centre.desire(3, files).await;
     centre.report("drift", |report| report.drift == ["current"]).await;
     centre.report("no drift", |report| report.drift.is_empty() && report.running.is_some()).await;
     assert_eq!(agent.tree(), expected(files));
@@ -465,7 +468,6 @@ async fn drift_is_only_reported_where_the_operator_wants_it_so() {
     let agent = Agent::start(&server.url(), &["--trust", &centre.trust(), "--on-drift", "report"]);
     centre.applied(&centre.desire(1, &[("a", b"x")]).await).await;
     fs::write(agent.path("current/files/a"), b"by hand").unwrap();
-    centre.desire(2, &[("a", b"x")]).await;
     centre.report("drift", |report| report.drift == ["files/a"]).await;
     assert_eq!(agent.tree(), expected(&[("a", b"by hand")]));
     let next = centre.desire(3, &[("a", b"y")]).await;
