@@ -182,6 +182,7 @@ impl Agent {
                 Step::Switch => {
                     self.status.reach(mark, AttemptState::Applying);
                     self.switch(mark).await?;
+                    self.keep_watch();
                 }
                 Step::Hook => self.ask(Moment::Apply, mark).await?,
                 Step::Settle => self.settle(mark).await?,
@@ -202,12 +203,9 @@ impl Agent {
         }
         let steps = repair(&self.have()?, &record).map_err(|refusal| Fault::Record(refusal.to_string()))?;
         let mended = self.follow(&steps, &record).await;
-        // What was watched has given way to what was written.
-        self.notice = None;
         self.keep_watch();
         match &mended {
-            Ok(()) => self.status.drift(&[]),
-            Err(Fault::Ending) => {}
+            Ok(()) | Err(Fault::Ending) => {}
             Err(fault) => self.status.fail(running, fault),
         }
         // The repair is not what was tried last.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::jetstream::{self, context::ContextBuilder};
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use tokio::sync::watch;
 
 /// How long one answer of NATS may take.
@@ -30,20 +30,24 @@ pub struct Link {
 
 /// The address is none.
 #[derive(Debug, thiserror::Error)]
-#[error("{url:?} is no NATS address")]
+#[error("{url:?} is no NATS address: {why}")]
 pub struct BadAddress {
     url: String,
-    source: async_nats::ConnectError,
+    why: String,
 }
 
-/// Begins to connect to `url` (`nats://user:password@host:port`, several separated by commas) under `name`, and returns
+/// Begins to connect to `url` (`nats://user:password@host:port`, or a token alone before the `@`; several separated by
+/// commas, the credentials of the first that has any are for all) under `name`, and returns
 /// at once, whether NATS is there or not.
 ///
 /// # Errors
 /// If `url` is no address.
 pub async fn connect(url: &str, name: &str) -> Result<Link, BadAddress> {
+    let bad = |why: String| BadAddress { url: without_password(url), why };
+    let servers: Result<Vec<ServerAddr>, _> = url.split(',').map(str::parse).collect();
+    let servers = servers.map_err(|error| bad(error.to_string()))?;
     let (up, ups) = watch::channel(0);
-    let options = ConnectOptions::new()
+    let options = authenticated(&servers)
         .name(name)
         .retry_on_initial_connect()
         .connection_timeout(ANSWER_WITHIN)
@@ -57,10 +61,31 @@ pub async fn connect(url: &str, name: &str) -> Result<Link, BadAddress> {
             }
             std::future::ready(())
         });
-    match options.connect(url).await {
-        Ok(client) => Ok(Link { client, ups }),
-        Err(source) => Err(BadAddress { url: without_password(url), source }),
+    let client = options.connect(servers).await.map_err(|error| bad(error.to_string()))?;
+    Ok(Link { client, ups })
+}
+
+/// The client reads no credentials from an address, so they are handed to it: a user and password, or a token alone.
+fn authenticated(servers: &[ServerAddr]) -> ConnectOptions {
+    let credentials = servers.iter().find_map(|server| Some((server.username()?, server.password())));
+    match credentials {
+        Some((user, Some(password))) => ConnectOptions::with_user_and_password(decoded(user), decoded(password)),
+        Some((token, None)) => ConnectOptions::with_token(decoded(token)),
+        None => ConnectOptions::new(),
     }
+}
+
+/// Percent-encoded text of an address as it was meant.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let mut byte = [first];
+        let is_encoded = first == b'%' && after.len() >= 2 && hex::decode_to_slice(&after[..2], &mut byte).is_ok();
+        bytes.extend(byte);
+        rest = if is_encoded { &after[2..] } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 impl Link {
@@ -144,6 +169,21 @@ mod tests {
         let pauses: std::collections::BTreeSet<_> = (0..10).map(|_| pause(30)).collect();
         assert!(pauses.len() > 1);
         assert!(pause(usize::MAX) >= PAUSE_MAX / 2);
+    }
+
+    #[test]
+    fn credentials_are_decoded() {
+        for (text, meant) in
+            [("plain", "plain"), ("a%40b%2Fc", "a@b/c"), ("100%", "100%"), ("%zz", "%zz"), ("%C3%BC", "ü")]
+        {
+            assert_eq!(decoded(text), meant);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_address_is_refused_without_its_password() {
+        let refused = connect("http://ann:secret@h:1", "test").await.expect_err("no NATS address");
+        assert!(!refused.to_string().contains("secret"), "{refused}");
     }
 
     #[test]

@@ -118,7 +118,9 @@ impl Agent {
     }
 
     /// Writes a generation beside what runs.
-    pub(crate) async fn write(&self, want: &Arc<Desired>) -> Result<(), Fault> {
+    pub(crate) async fn write(&mut self, want: &Arc<Desired>) -> Result<(), Fault> {
+        // What is watched may give way to what is written.
+        self.notice = None;
         let want = want.clone();
         self.on_disk(move |layout| tree::write(layout, &want)).await
     }
@@ -146,6 +148,8 @@ impl Agent {
             state.forgive(mark.digest);
         })?;
         self.hold();
+        // What was written anew differs in nothing.
+        self.status.drift(&[]);
         self.status.reach(mark, AttemptState::Applied);
         self.collect(KEEP).await;
         Ok(())

@@ -13,7 +13,8 @@ use std::fs;
 use agent::{Agent, expected};
 use centre::{Centre, entry, mark, state};
 use headwater::edge;
-use schema::address::Bucket;
+use headwater::nats::connect::connect;
+use schema::address::{Bucket, Prefix};
 use schema::desired::{Desired, EntryKind};
 use schema::digest::Digest;
 use schema::position::Position;
@@ -249,6 +250,30 @@ async fn an_agent_may_start_before_nats() {
 
 fn centre_key() -> SecretKey {
     SecretKey::from_seed(&[7; 32])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_needs_to_speak_only_of_itself() {
+    let mut server = Server::with_permissions(&Prefix::default().published_by_node(&"n-1".parse().unwrap()));
+    let centre = Centre::at(&server).await;
+    let record = centre.key.public().record();
+    centre.put_at(Bucket::Keys, &record.key_id.to_string(), record.write()).await;
+    let url = server.url_of("n-1", "n");
+    let mut agent = Agent::start(&url, &[]);
+    let large = noise(1, 300_000);
+    centre.applied(&centre.desire(1, &[("a", &large)]).await).await;
+    server.kill();
+    server.run();
+    centre.applied(&centre.desire(2, &[("a", b"x")]).await).await;
+    agent.stop().await;
+    let stranger = connect(&url, "stranger").await.unwrap();
+    stranger.up().await;
+    let jetstream = stranger.jetstream();
+    for subject in ["$KV.cfg_reported.n-2", "$KV.cfg_desired.n-1", "$KV.cfg_keys.k"] {
+        let refused = async { jetstream.publish(subject, "x".into()).await.map_err(drop)?.await.map_err(drop) };
+        let refused = tokio::time::timeout(std::time::Duration::from_millis(300), refused).await;
+        assert!(!matches!(refused, Ok(Ok(_))), "{subject}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
