@@ -45,8 +45,9 @@ pub(crate) struct Agent {
 impl Agent {
     /// Takes up what a former agent left: it may have accepted a record and not come to its end.
     pub(crate) fn resume(&mut self) {
-        if let Err(fault) = self.remember_what_runs() {
-            tracing::warn!(fault = fault.story(), "can't remember what runs");
+        // A kill may have come between a switch and the memory of it: the link is the truth.
+        if let Ok(Some(running)) = self.store.running() {
+            self.store.note_running(running);
         }
         if let Some(floor) = self.store.state().floor {
             match self.record_of(floor) {
@@ -55,15 +56,6 @@ impl Agent {
             }
         }
         self.hold();
-    }
-
-    /// A kill may have come between the switch and the memory of it.
-    fn remember_what_runs(&mut self) -> Result<(), Fault> {
-        let running = self.store.running()?;
-        if running.is_some() && running == self.store.state().floor {
-            self.store.remember(|state| state.running = running)?;
-        }
-        Ok(())
     }
 
     /// What the plan must know. An operator who only wants to hear of drift has the link left as it is, too.
@@ -128,7 +120,8 @@ impl Agent {
     /// Puts a generation in force.
     pub(crate) async fn switch(&mut self, mark: Mark) -> Result<(), Fault> {
         self.on_disk(move |layout| switch::switch(layout, mark)).await?;
-        self.store.remember(|state| state.running = Some(mark))
+        self.store.note_running(mark);
+        Ok(())
     }
 
     /// Asks the operator's command about a tree, if there is one.
@@ -206,12 +199,12 @@ impl Agent {
         }
     }
 
-    /// Whether somebody else than the agent changed what `current` points to. What is wanted is no stranger there: a kill or
-    /// a full disk may have come between the switch and the memory of it.
+    /// Whether somebody else than the agent changed what `current` points to, when it pointed to what was good. What is wanted
+    /// is no stranger there: a full disk may have come between the switch and the memory of it.
     pub(crate) fn is_relinked(&self) -> Result<bool, Fault> {
         let (state, found) = (self.store.state(), self.store.running()?);
         let is_wanted = found.is_some() && found == state.floor;
-        Ok(state.running.is_some() && found != state.running && !is_wanted)
+        Ok(state.running.is_some() && state.running == state.last_good && found != state.running && !is_wanted)
     }
 
     /// What below `current` differs from `record`, which is in force.

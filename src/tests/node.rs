@@ -216,7 +216,7 @@ async fn what_is_on_disk_stays_in_force_without_nats_and_catches_up() {
     let (mut server, centre, mut agent) = both().await;
     let files: &[(&str, &[u8])] = &[("a", b"x"), ("b", &noise(5, 10_000))];
     let want = centre.desire(1, files).await;
-    centre.applied(&want).await;
+    let former = centre.applied(&want).await.boot;
     server.kill();
     agent.stop().await;
     agent.run();
@@ -228,7 +228,7 @@ async fn what_is_on_disk_stays_in_force_without_nats_and_catches_up() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     server.run();
-    let boot = centre.applied(&want).await.boot;
+    let boot = centre.report("the new boot", |report| report.boot != former).await.boot;
     for position in 2..6 {
         centre.desire(position, &[("a", format!("{position}").as_bytes())]).await;
     }
@@ -403,7 +403,7 @@ async fn when_the_hook_rejects_the_last_good_tree_comes_back() {
     let seen = tempfile::tempdir().unwrap();
     let log = seen.path().join("log");
     let apply = format!("cat {{}}/files/a >>{}; ! grep -q bad {{}}/files/a", log.display());
-    let agent = Agent::start(&server.url(), &["--trust", &centre.trust(), "--apply", &apply]);
+    let mut agent = Agent::start(&server.url(), &["--trust", &centre.trust(), "--apply", &apply]);
     centre.desire(1, &[("a", b"bad 1;")]).await;
     let report = centre.said(Failed, "apply_rejected").await;
     assert_eq!((report.running, agent.path("current").exists()), (None, false), "there is nothing to go back to");
@@ -415,7 +415,18 @@ async fn when_the_hook_rejects_the_last_good_tree_comes_back() {
     let report = centre.said(Failed, "apply_rejected").await;
     assert_eq!((report.running, report.last_good), (Some(mark(&good)), Some(mark(&good))));
     assert_eq!(agent.tree(), expected(&[("a", b"good;")]));
-    assert_eq!(fs::read_to_string(log).unwrap(), "bad 1;good;bad 2;good;", "the hook hears of the way back");
+    assert_eq!(fs::read_to_string(&log).unwrap(), "bad 1;good;bad 2;good;", "the hook hears of the way back");
+
+    // As if it had been killed after the no and before the way back.
+    agent.stop().await;
+    let target = format!("generations/{:020}-{}", 3, bad.digest.short());
+    fs::remove_file(agent.path("current")).unwrap();
+    std::os::unix::fs::symlink(target, agent.path("current")).unwrap();
+    agent.run();
+    let is_back = |now: &Reported| now.boot != report.boot && now.running == Some(mark(&good));
+    centre.report("the way back", is_back).await;
+    assert_eq!(agent.tree(), expected(&[("a", b"good;")]));
+    assert_eq!(fs::read_to_string(log).unwrap(), "bad 1;good;bad 2;good;good;");
 }
 
 #[tokio::test(flavor = "multi_thread")]
