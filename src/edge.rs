@@ -28,7 +28,7 @@ use crate::node::status::Status;
 use crate::node::store::{OpenError, Store};
 use crate::node::{report, verify, watch as records};
 
-/// How often the tree in force is compared with its record although nothing happened: drift is put right within 30 s.
+/// How often the tree in force is compared with its record although nothing was noticed: drift is put right within 30 s.
 const COMPARE_EVERY: Duration = Duration::from_secs(15);
 
 /// Why an agent does not start.
@@ -59,13 +59,15 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
     let _telling = AbortOnDropHandle::new(tokio::spawn(report::tell(link.clone(), prefix.clone(), news, told)));
 
     let objects = Objects::of(&link.jetstream(), &prefix).await;
-    let (mut ups, mut backoff, judged, want) = (link.ups(), Backoff::default(), None, None);
-    let mut agent = Agent { options, store, status, link, objects, shutdown: shutdown.clone(), judged, want };
+    let (mut ups, mut backoff, shutdown_of_agent) = (link.ups(), Backoff::default(), shutdown.clone());
+    let (judged, want, notice) = (None, None, None);
+    let mut agent = Agent { options, store, status, link, objects, shutdown: shutdown_of_agent, judged, want, notice };
     agent.resume();
+    let mut look = true;
     while !shutdown.is_cancelled() {
         ups.mark_unchanged();
         let record = newest.borrow_and_update().clone();
-        let pause = match agent.turn(record).await {
+        let pause = match agent.turn(record, look).await {
             Ok(()) => {
                 backoff.reset();
                 COMPARE_EVERY
@@ -75,19 +77,20 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
                 backoff.failed()
             }
         };
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = tokio::time::sleep(pause) => {}
-            _ = newest.changed() => {}
-            _ = ups.changed() => {}
-        }
+        look = tokio::select! {
+            () = shutdown.cancelled() => false,
+            _ = newest.changed() => false,
+            _ = ups.changed() => false,
+            () = agent.touched() => true,
+            () = tokio::time::sleep(pause) => true,
+        };
     }
     Ok(())
 }
 
 impl Agent {
-    /// One turn, from what NATS said last to what runs.
-    async fn turn(&mut self, newest: Option<Bytes>) -> Result<(), Fault> {
+    /// One turn, from what NATS said last to what runs; and a `look` at what runs.
+    async fn turn(&mut self, newest: Option<Bytes>, look: bool) -> Result<(), Fault> {
         let judged = match newest.filter(|bytes| self.judged.as_ref() != Some(bytes)) {
             Some(bytes) => self.judge(bytes).await,
             None => Ok(()),
@@ -96,7 +99,8 @@ impl Agent {
             Some(want) => self.pursue(&want).await,
             None => Ok(()),
         };
-        let mended = self.mend().await;
+        self.keep_watch();
+        let mended = if look { self.mend().await } else { Ok(()) };
         self.hold();
         judged.and(pursued).and(mended)
     }
@@ -178,6 +182,7 @@ impl Agent {
                 Step::Switch => {
                     self.status.reach(mark, AttemptState::Applying);
                     self.switch(mark).await?;
+                    self.keep_watch();
                 }
                 Step::Hook => self.ask(Moment::Apply, mark).await?,
                 Step::Settle => self.settle(mark).await?,
@@ -198,9 +203,9 @@ impl Agent {
         }
         let steps = repair(&self.have()?, &record).map_err(|refusal| Fault::Record(refusal.to_string()))?;
         let mended = self.follow(&steps, &record).await;
+        self.keep_watch();
         match &mended {
-            Ok(()) => self.status.drift(&[]),
-            Err(Fault::Ending) => {}
+            Ok(()) | Err(Fault::Ending) => {}
             Err(fault) => self.status.fail(running, fault),
         }
         // The repair is not what was tried last.

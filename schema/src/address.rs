@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
 
@@ -168,6 +169,25 @@ impl Prefix {
     #[must_use]
     pub fn blob_chunk_subject(&self, nuid: &str) -> String {
         format!("$O.{}.C.{nuid}", self.blobs())
+    }
+
+    /// All that a node must be allowed to publish, and may be: its own keys and requests, the watch of its own desired record
+    /// with its flow control, and direct reads. A plain `CONSUMER.CREATE` is not among them: it would let a node watch all.
+    #[must_use]
+    pub fn published_by_node(&self, node: &NodeId) -> Vec<String> {
+        let (desired, own) = (self.bucket_stream(Bucket::Desired), self.bucket_subject(Bucket::Desired, node.as_str()));
+        let [_, blob_meta] = self.blob_subjects();
+        Vec::from([
+            self.bucket_subject(Bucket::Reported, node.as_str()),
+            self.bucket_subject(Bucket::Proposed, &format!("{node}.*")),
+            self.rpc_subject(node, "*"),
+            format!("$JS.API.CONSUMER.CREATE.{desired}.*.{own}"),
+            format!("$JS.FC.{desired}.>"),
+            format!("$JS.API.DIRECT.GET.{desired}.{own}"),
+            format!("$JS.API.DIRECT.GET.{}", self.bucket_stream(Bucket::Keys)),
+            format!("$JS.API.DIRECT.GET.{}", self.blob_stream()),
+            format!("$JS.API.DIRECT.GET.{}.{blob_meta}", self.blob_stream()),
+        ])
     }
 
     /// The subject on which a node asks `verb` (`claim`, `renew`, `release`, `complete`, `mine`).

@@ -30,23 +30,24 @@ pub struct Link {
 
 /// The address is none.
 #[derive(Debug, thiserror::Error)]
-#[error("{url:?} is no NATS address")]
+#[error("{url:?} is no NATS address: {why}")]
 pub struct BadAddress {
     url: String,
-    source: Box<dyn std::error::Error + Send + Sync>,
+    why: String,
 }
 
-/// Begins to connect to `url` (`nats://user:password@host:port`, several separated by commas) under `name`, and returns
+/// Begins to connect to `url` (`nats://user:password@host:port`, or a token alone before the `@`; several separated by
+/// commas, the credentials of the first that has any are for all) under `name`, and returns
 /// at once, whether NATS is there or not.
 ///
 /// # Errors
 /// If `url` is no address.
 pub async fn connect(url: &str, name: &str) -> Result<Link, BadAddress> {
+    let bad = |why: String| BadAddress { url: without_password(url), why };
+    let servers: Result<Vec<ServerAddr>, _> = url.split(',').map(str::parse).collect();
+    let servers = servers.map_err(|error| bad(error.to_string()))?;
     let (up, ups) = watch::channel(0);
-    let bad = |source| BadAddress { url: without_password(url), source };
-    let addresses: Result<Vec<ServerAddr>, _> = url.split(',').map(|url| url.trim().parse()).collect();
-    let addresses = addresses.map_err(|source: std::io::Error| bad(source.into()))?;
-    let options = ConnectOptions::new()
+    let options = authenticated(&servers)
         .name(name)
         .retry_on_initial_connect()
         .connection_timeout(ANSWER_WITHIN)
@@ -60,16 +61,31 @@ pub async fn connect(url: &str, name: &str) -> Result<Link, BadAddress> {
             }
             std::future::ready(())
         });
-    let client = match credentials(&addresses) {
-        Some((user, password)) => options.user_and_password(user, password).connect(addresses).await,
-        None => options.connect(addresses).await,
-    };
-    Ok(Link { client: client.map_err(|source| bad(source.into()))?, ups })
+    let client = options.connect(servers).await.map_err(|error| bad(error.to_string()))?;
+    Ok(Link { client, ups })
 }
 
-/// The client takes credentials as an option and passes over those in an address.
-fn credentials(addresses: &[ServerAddr]) -> Option<(String, String)> {
-    addresses.iter().find_map(|address| Some((address.username()?.to_owned(), address.password()?.to_owned())))
+/// The client reads no credentials from an address, so they are handed to it: a user and password, or a token alone.
+fn authenticated(servers: &[ServerAddr]) -> ConnectOptions {
+    let credentials = servers.iter().find_map(|server| Some((server.username()?, server.password())));
+    match credentials {
+        Some((user, Some(password))) => ConnectOptions::with_user_and_password(decoded(user), decoded(password)),
+        Some((token, None)) => ConnectOptions::with_token(decoded(token)),
+        None => ConnectOptions::new(),
+    }
+}
+
+/// Percent-encoded text of an address as it was meant.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let mut byte = [first];
+        let is_encoded = first == b'%' && after.len() >= 2 && hex::decode_to_slice(&after[..2], &mut byte).is_ok();
+        bytes.extend(byte);
+        rest = if is_encoded { &after[2..] } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 impl Link {
@@ -153,6 +169,21 @@ mod tests {
         let pauses: std::collections::BTreeSet<_> = (0..10).map(|_| pause(30)).collect();
         assert!(pauses.len() > 1);
         assert!(pause(usize::MAX) >= PAUSE_MAX / 2);
+    }
+
+    #[test]
+    fn credentials_are_decoded() {
+        for (text, meant) in
+            [("plain", "plain"), ("a%40b%2Fc", "a@b/c"), ("100%", "100%"), ("%zz", "%zz"), ("%C3%BC", "ü")]
+        {
+            assert_eq!(decoded(text), meant);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_address_is_refused_without_its_password() {
+        let refused = connect("http://ann:secret@h:1", "test").await.expect_err("no NATS address");
+        assert!(!refused.to_string().contains("secret"), "{refused}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::nats::objects::Objects;
 use crate::node::fault::Fault;
 use crate::node::hook::Moment;
 use crate::node::layout::Layout;
+use crate::node::notice::Notice;
 use crate::node::options::{OnDrift, Options};
 use crate::node::state::{PinnedKey, Rejected};
 use crate::node::status::Status;
@@ -37,13 +38,16 @@ pub(crate) struct Agent {
     pub(crate) judged: Option<Bytes>,
     /// The newest record that was accepted.
     pub(crate) want: Option<Arc<Desired>>,
+    /// Tells when what runs is touched.
+    pub(crate) notice: Option<Notice>,
 }
 
 impl Agent {
     /// Takes up what a former agent left: it may have accepted a record and not come to its end.
     pub(crate) fn resume(&mut self) {
-        if let Err(fault) = self.remember_what_runs() {
-            tracing::warn!(fault = fault.story(), "can't remember what runs");
+        // A kill may have come between a switch and the memory of it: the link is the truth.
+        if let Ok(Some(running)) = self.store.running() {
+            self.store.note_running(running);
         }
         if let Some(floor) = self.store.state().floor {
             match self.record_of(floor) {
@@ -52,15 +56,6 @@ impl Agent {
             }
         }
         self.hold();
-    }
-
-    /// A kill may have come between the switch and the memory of it.
-    fn remember_what_runs(&mut self) -> Result<(), Fault> {
-        let running = self.store.running()?;
-        if running.is_some() && running == self.store.state().floor {
-            self.store.remember(|state| state.running = running)?;
-        }
-        Ok(())
     }
 
     /// What the plan must know. An operator who only wants to hear of drift has the link left as it is, too.
@@ -115,7 +110,9 @@ impl Agent {
     }
 
     /// Writes a generation beside what runs.
-    pub(crate) async fn write(&self, want: &Arc<Desired>) -> Result<(), Fault> {
+    pub(crate) async fn write(&mut self, want: &Arc<Desired>) -> Result<(), Fault> {
+        // What is watched may give way to what is written.
+        self.notice = None;
         let want = want.clone();
         self.on_disk(move |layout| tree::write(layout, &want)).await
     }
@@ -123,7 +120,8 @@ impl Agent {
     /// Puts a generation in force.
     pub(crate) async fn switch(&mut self, mark: Mark) -> Result<(), Fault> {
         self.on_disk(move |layout| switch::switch(layout, mark)).await?;
-        self.store.remember(|state| state.running = Some(mark))
+        self.store.note_running(mark);
+        Ok(())
     }
 
     /// Asks the operator's command about a tree, if there is one.
@@ -143,6 +141,8 @@ impl Agent {
             state.forgive(mark.digest);
         })?;
         self.hold();
+        // What was written anew differs in nothing.
+        self.status.drift(&[]);
         self.status.reach(mark, AttemptState::Applied);
         self.collect(KEEP).await;
         Ok(())
@@ -199,12 +199,12 @@ impl Agent {
         }
     }
 
-    /// Whether somebody else than the agent changed what `current` points to. What is wanted is no stranger there: a kill or
-    /// a full disk may have come between the switch and the memory of it.
+    /// Whether somebody else than the agent changed what `current` points to, when it pointed to what was good. What is wanted
+    /// is no stranger there: a full disk may have come between the switch and the memory of it.
     pub(crate) fn is_relinked(&self) -> Result<bool, Fault> {
         let (state, found) = (self.store.state(), self.store.running()?);
         let is_wanted = found.is_some() && found == state.floor;
-        Ok(state.running.is_some() && found != state.running && !is_wanted)
+        Ok(state.running.is_some() && state.running == state.last_good && found != state.running && !is_wanted)
     }
 
     /// What below `current` differs from `record`, which is in force.
@@ -214,6 +214,26 @@ impl Agent {
         }
         let record = record.clone();
         self.on_disk(move |layout| tree::differences(layout, mark(&record), &record)).await
+    }
+
+    /// Watches what runs now.
+    pub(crate) fn keep_watch(&mut self) {
+        let running = self.store.state().running;
+        if self.notice.as_ref().map(|notice| notice.mark) != running {
+            let notice = running.map(|mark| Notice::of(self.store.layout(), mark)).transpose();
+            self.notice = notice.unwrap_or_else(|error| {
+                tracing::debug!(%error, "no inotify: what is touched is found a little later");
+                None
+            });
+        }
+    }
+
+    /// Waits until what runs is touched.
+    pub(crate) async fn touched(&self) {
+        match &self.notice {
+            Some(notice) => notice.touched().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// The record on disk that a generation was made from. It is believed as little as one from NATS.

@@ -6,20 +6,32 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::node::fault::Fault;
 
+/// Syncs on their way at once.
+const SYNCS_AT_ONCE: usize = 8;
 /// Everybody reads, the owner writes.
 pub const FILE_MODE: u32 = 0o644;
 /// Everybody reads and enters, the owner writes.
 pub const DIR_MODE: u32 = 0o755;
 
-/// Puts `bytes` at `path`.
+/// Puts `bytes` at `path`, and makes its name survive.
+///
+/// # Errors
+/// If the disk fails; then `path` is as it was, or as it should be.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+    place(path, bytes)?;
+    let dir = path.parent().unwrap_or(path);
+    sync_dir(dir).map_err(Fault::disk("sync", dir))
+}
+
+/// Puts `bytes` at `path`. Until its folder is synced, a power failure may bring back what was there before.
 ///
 /// # Errors
 /// If the disk fails; then `path` is as it was.
-pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+pub fn place(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
     let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(Fault::Planted { path: path.to_owned() });
     };
@@ -28,8 +40,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
         let mut file = create(&beside)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&beside, path)?;
-        sync_dir(dir)
+        fs::rename(&beside, path)
     };
     write().map_err(|error| {
         let _ = remove(&beside);
@@ -82,7 +93,21 @@ pub fn own_dir(path: &Path) -> Result<(), Fault> {
     }
 }
 
-/// Makes the names in a folder survive.
+/// Syncs many files and folders, several at once: a journal takes them together.
+///
+/// # Errors
+/// If the disk fails.
+pub fn sync_all(paths: &[PathBuf]) -> Result<(), Fault> {
+    let sync_some =
+        |some: &[PathBuf]| some.iter().try_for_each(|path| sync_dir(path).map_err(Fault::disk("sync", path)));
+    let share = paths.len().div_ceil(SYNCS_AT_ONCE).max(1);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = paths.chunks(share).map(|some| scope.spawn(move || sync_some(some))).collect();
+        workers.into_iter().try_for_each(|worker| worker.join().expect("BUG: syncing does not panic"))
+    })
+}
+
+/// Makes the bytes of a file, or the names in a folder, survive.
 ///
 /// # Errors
 /// If the disk fails.

@@ -1,7 +1,7 @@
 //! The operator's check and hook: shell commands with a time limit.
 //!
-//! What always holds: a command that passes its limit is killed with all its children; only the tail of what it printed is
-//! kept in memory.
+//! What always holds: a command that passes its limit is killed with all its children; one that ends in time may leave some
+//! behind; only the tail of what it printed is kept in memory.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::node::fault::Fault;
 
 /// How much of each output is reported: both tails and the sentence before them fit the 4 KiB that the log keeps.
 const TAIL_BYTES: usize = 1_900;
-/// How long a child that survives its killed parent may hold the output open.
+/// How long a child that survives its parent may hold the output open before it is reported without.
 const OUTPUT_WITHIN: Duration = Duration::from_secs(1);
 
 /// Which of the two.
@@ -77,7 +77,11 @@ impl Hook {
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let output = tokio::spawn(async move { tokio::join!(tail(stdout), tail(stderr)) });
         let ended = timeout(self.within, child.wait()).await;
-        group.kill();
+        match ended {
+            // What it leaves behind on purpose, such as the service that it started, lives on.
+            Ok(_) => group.release(),
+            Err(_) => group.kill(),
+        }
         let (stdout, stderr) = match timeout(OUTPUT_WITHIN, output).await {
             Ok(Ok(output)) => output,
             _ => (Vec::new(), Vec::new()),
@@ -114,10 +118,14 @@ impl Hook {
     }
 }
 
-/// A process group that does not outlive its command, also when the agent stops waiting for it.
+/// A process group that is killed when its command takes too long, also when the agent stops waiting for it.
 struct Group(Option<u32>);
 
 impl Group {
+    fn release(&mut self) {
+        self.0 = None;
+    }
+
     fn kill(&mut self) {
         let leader = self.0.take().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         if let Some(leader) = leader {

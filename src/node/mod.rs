@@ -32,3 +32,4 @@ pub mod status;
 pub mod options;
 
 pub(crate) mod agent;
+pub(crate) mod notice;

@@ -1,6 +1,6 @@
 //! What a node says of itself, on change and every 10 s.
 //!
-//! What always holds: reports of one boot are numbered from 1 without gap in what was sent; nothing is queued while NATS is
+//! What always holds: of one boot each report has a higher number than the one before; nothing is queued while NATS is
 //! away, so what comes first on return is how things are now.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -21,6 +21,8 @@ use crate::node::state::{FORMAT, PinnedKey, State};
 pub struct Store {
     layout: Layout,
     state: State,
+    /// What `state.json` says.
+    written: Option<State>,
     // Held while the store lives; the lock goes with the file.
     _lock: File,
 }
@@ -80,12 +82,13 @@ impl Store {
         let dir = dir.canonicalize().map_err(Fault::disk("find", dir))?;
         let lock = lock(&dir)?;
         let layout = Layout::of(dir);
-        let state = recall(&layout)?.unwrap_or_else(|| State::blank(node.clone()));
+        let written = recall(&layout)?;
+        let state = written.clone().unwrap_or_else(|| State::blank(node.clone()));
         if state.node != *node {
             let (found, asked) = (state.node, node.clone());
             return Err(OpenError::OtherNode { dir: layout.root().to_owned(), found, asked });
         }
-        Ok(Self { layout, state, _lock: lock })
+        Ok(Self { layout, state, written, _lock: lock })
     }
 
     /// Where things lie.
@@ -107,13 +110,19 @@ impl Store {
     pub fn remember(&mut self, change: impl FnOnce(&mut State)) -> Result<(), Fault> {
         let mut state = self.state.clone();
         change(&mut state);
-        if state != self.state {
+        if self.written.as_ref() != Some(&state) {
             let mut text = serde_json::to_vec_pretty(&state).expect("BUG: a state has a JSON form");
             text.push(b'\n');
             disk::replace(&self.layout.state(), &text)?;
-            self.state = state;
+            self.written = Some(state.clone());
         }
+        self.state = state;
         Ok(())
+    }
+
+    /// Notes what was put in force. The link says it to a later agent, so it is written down only with what comes next.
+    pub fn note_running(&mut self, mark: Mark) {
+        self.state.running = Some(mark);
     }
 
     /// Pins the key that the operator gives, or finds that it is pinned already.
@@ -175,13 +184,14 @@ impl Store {
         }
     }
 
-    /// Keeps the signed record of `mark`, so that it can be applied and repaired without NATS.
+    /// Keeps the signed record of `mark`, so that it can be applied and repaired without NATS. Its name survives a power
+    /// failure from when its tree does; until then NATS has it.
     ///
     /// # Errors
     /// If the disk fails.
     pub fn keep_record(&self, mark: Mark, bytes: &[u8]) -> Result<(), Fault> {
         disk::own_dir(&self.layout.records())?;
-        disk::replace(&self.layout.record(mark), bytes)
+        disk::place(&self.layout.record(mark), bytes)
     }
 }
 

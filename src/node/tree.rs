@@ -41,7 +41,7 @@ pub fn write(layout: &Layout, want: &Desired) -> Result<(), Fault> {
     disk::sync_dir(&layout.generations()).map_err(Fault::disk("sync", &layout.generations()))
 }
 
-/// The tree at `root`, complete and synced.
+/// The tree at `root`, complete and synced, and the folder of its record with it.
 fn grow(layout: &Layout, root: &Path, want: &Desired) -> Result<(), Fault> {
     let mut dirs: BTreeSet<PathBuf> = ["", "files", "jobs"].map(PathBuf::from).into();
     let places: Vec<(PathBuf, &Entry)> = want.entries.iter().map(|entry| (place(entry), entry)).collect();
@@ -52,25 +52,21 @@ fn grow(layout: &Layout, root: &Path, want: &Desired) -> Result<(), Fault> {
         let dir = root.join(dir);
         disk::create_dir(&dir).map_err(Fault::disk("make folder", &dir))?;
     }
-    for (place, entry) in places {
+    for (place, entry) in &places {
         fill(layout, &root.join(place), entry)?;
     }
-    // The deepest first: a folder's names are synced before its own name is.
-    for dir in dirs.iter().rev() {
-        let dir = root.join(dir);
-        disk::sync_dir(&dir).map_err(Fault::disk("sync", &dir))?;
-    }
-    Ok(())
+    // The tree has no name yet, so the order does not matter; at once, the disk makes one wait of many.
+    let places = places.iter().map(|(place, _)| place).chain(&dirs);
+    disk::sync_all(&places.map(|place| root.join(place)).chain([layout.records()]).collect::<Vec<_>>())
 }
 
-/// One file, complete and synced.
+/// One file, complete and not synced yet.
 fn fill(layout: &Layout, path: &Path, entry: &Entry) -> Result<(), Fault> {
     let mut file = disk::create(path).map_err(Fault::disk("write", path))?;
     match &entry.inline {
-        Some(bytes) => file.write_all(bytes).map_err(Fault::disk("write", path))?,
-        None => copy(layout, path, &mut file, entry)?,
+        Some(bytes) => file.write_all(bytes).map_err(Fault::disk("write", path)),
+        None => copy(layout, path, &mut file, entry),
     }
-    file.sync_all().map_err(Fault::disk("sync", path))
 }
 
 /// From the cache, hashed on the way: what was right when it was fetched may have been touched since.

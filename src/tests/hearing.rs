@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
 #[path = "node/server.rs"]
+#[expect(dead_code, reason = "nodes need more of it")]
 mod server;
 
 use std::time::Duration;

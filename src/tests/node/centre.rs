@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{self, kv, object_store};
+use headwater::nats::connect::connect;
 use schema::address::{Bucket, Prefix};
 use schema::desired::{Cause, Desired, Entry, EntryKind, Source, digest_of};
 use schema::digest::Digest;
@@ -30,8 +31,9 @@ pub(crate) struct Centre {
 impl Centre {
     /// Connects and makes what `install` makes.
     pub(crate) async fn at(server: &Server) -> Self {
-        let client = async_nats::ConnectOptions::new().retry_on_initial_connect().connect(server.url()).await.unwrap();
-        let jetstream = jetstream::new(client);
+        let link = connect(&server.url(), "centre").await.unwrap();
+        link.up().await;
+        let jetstream = link.jetstream();
         let key = SecretKey::from_seed(&[7; 32]);
         let centre = Self { key, log_id: Uuid::from_u128(9).into(), jetstream, prefix: Prefix::default() };
         centre.install().await;

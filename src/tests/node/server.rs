@@ -11,6 +11,7 @@ pub(crate) struct Server {
     port: u16,
     data: TempDir,
     child: Option<Child>,
+    users: Option<String>,
 }
 
 impl Server {
@@ -18,7 +19,7 @@ impl Server {
     pub(crate) fn later() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        Self { port, data: tempfile::tempdir().unwrap(), child: None }
+        Self { port, data: tempfile::tempdir().unwrap(), child: None, users: None }
     }
 
     pub(crate) fn start() -> Self {
@@ -27,9 +28,25 @@ impl Server {
         server
     }
 
+    /// A server with the user `centre`, who may do all, and the user `n-1`, who may publish only to `subjects`.
+    pub(crate) fn with_permissions(subjects: &[String]) -> Self {
+        let mut server = Self::later();
+        let subjects = subjects.iter().map(|subject| format!("{subject:?}")).collect::<Vec<_>>().join(", ");
+        server.users = Some(format!(
+            "authorization {{ users = [ {{ user: centre, password: c }}, {{ user: n-1, password: n, permissions: {{ \
+             publish: {{ allow: [{subjects}] }}, subscribe: {{ allow: [\"_INBOX.>\"] }} }} }} ] }}"
+        ));
+        server.run();
+        server
+    }
+
     pub(crate) fn run(&mut self) {
         let program = find::nats_server(None).expect("a nats-server: run `make setup`");
+        let config = self.data.path().join("nats.conf");
+        std::fs::write(&config, self.users.as_deref().unwrap_or_default()).unwrap();
         let child = Command::new(program.path)
+            .arg("-c")
+            .arg(config)
             .args(["-a", "127.0.0.1", "-p", &self.port.to_string(), "-js", "-sd"])
             .arg(self.data.path())
             .stdin(Stdio::null())
@@ -41,7 +58,14 @@ impl Server {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        self.url_of("centre", "c")
+    }
+
+    pub(crate) fn url_of(&self, user: &str, password: &str) -> String {
+        match self.users {
+            Some(_) => format!("nats://{user}:{password}@127.0.0.1:{}", self.port),
+            None => format!("nats://127.0.0.1:{}", self.port),
+        }
     }
 
     /// `kill -9`.

@@ -1,0 +1,149 @@
+//! What a node does without NATS, with a NATS that lost its memory, and whom it trusts.
+
+use super::agent::{Agent, expected};
+use super::centre::Centre;
+use super::server::Server;
+use super::{both, noise};
+use headwater::edge;
+use headwater::nats::connect::connect;
+use schema::address::{Bucket, Prefix};
+use schema::report::AttemptState::{Failed, Refused};
+use schema::seal::SecretKey;
+use schema::wire::Record as _;
+use std::fs;
+use tokio_util::sync::CancellationToken;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_on_disk_stays_in_force_without_nats_and_catches_up() {
+    let (mut server, centre, mut agent) = both().await;
+    let files: &[(&str, &[u8])] = &[("a", b"x"), ("b", &noise(5, 10_000))];
+    let want = centre.desire(1, files).await;
+    let former = centre.applied(&want).await.boot;
+    server.kill();
+    agent.stop().await;
+    agent.run();
+    // Without NATS, what drifts is put right all the same: all that is needed is on disk.
+    fs::write(agent.path("current/files/b"), b"by hand").unwrap();
+    let since = std::time::Instant::now();
+    while agent.tree() != expected(files) {
+        assert!(since.elapsed() < super::centre::PATIENCE);
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    server.run();
+    let boot = centre.report("the new boot", |report| report.boot != former).await.boot;
+    for position in 2..6 {
+        centre.desire(position, &[("a", format!("{position}").as_bytes())]).await;
+    }
+    let report = centre.applied(&centre.record(5, &[("a", b"5")])).await;
+    assert_eq!((agent.tree(), report.boot), (expected(&[("a", b"5")]), boot));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_may_start_before_nats() {
+    let mut server = Server::later();
+    let trust = centre_key().public();
+    let trust: String = trust.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let agent = Agent::start(&server.url(), &["--trust", &trust]);
+    server.run();
+    let centre = Centre::at(&server).await;
+    centre.applied(&centre.desire(1, &[("a", b"x")]).await).await;
+    assert_eq!(agent.tree(), expected(&[("a", b"x")]));
+}
+
+fn centre_key() -> SecretKey {
+    SecretKey::from_seed(&[7; 32])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_needs_to_speak_only_of_itself() {
+    let mut server = Server::with_permissions(&Prefix::default().published_by_node(&"n-1".parse().unwrap()));
+    let centre = Centre::at(&server).await;
+    let record = centre.key.public().record();
+    centre.put_at(Bucket::Keys, &record.key_id.to_string(), record.write()).await;
+    let url = server.url_of("n-1", "n");
+    let mut agent = Agent::start(&url, &[]);
+    let large = noise(1, 300_000);
+    centre.applied(&centre.desire(1, &[("a", &large)]).await).await;
+    server.kill();
+    server.run();
+    centre.applied(&centre.desire(2, &[("a", b"x")]).await).await;
+    agent.stop().await;
+    let stranger = connect(&url, "stranger").await.unwrap();
+    stranger.up().await;
+    let jetstream = stranger.jetstream();
+    for subject in ["$KV.cfg_reported.n-2", "$KV.cfg_desired.n-1", "$KV.cfg_keys.k"] {
+        let refused = async { jetstream.publish(subject, "x".into()).await.map_err(drop)?.await.map_err(drop) };
+        let refused = tokio::time::timeout(std::time::Duration::from_millis(300), refused).await;
+        assert!(!matches!(refused, Ok(Ok(_))), "{subject}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_watch_survives_a_killed_server_and_one_that_lost_everything() {
+    let (mut server, centre, agent) = both().await;
+    for position in 1..9 {
+        centre.desire(position, &[("a", b"x")]).await;
+    }
+    centre.applied(&centre.record(8, &[("a", b"x")])).await;
+    server.kill();
+    server.run();
+    centre.applied(&centre.desire(9, &[("a", b"after the kill")]).await).await;
+    server.kill();
+    server.wipe();
+    server.run();
+    centre.install().await;
+    // Its revisions count from 1 again: lower than what the watch has seen.
+    centre.applied(&centre.desire(10, &[("a", b"after the loss")]).await).await;
+    assert_eq!(agent.tree(), expected(&[("a", b"after the loss")]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_made_anew_under_a_living_watch_is_noticed() {
+    let (_server, centre, agent) = both().await;
+    for position in 1..5 {
+        centre.desire(position, &[("a", b"x")]).await;
+    }
+    centre.applied(&centre.record(4, &[("a", b"x")])).await;
+    centre.drop_bucket(Bucket::Desired).await;
+    centre.put(&centre.record(5, &[("a", b"y")])).await;
+    centre.applied(&centre.record(5, &[("a", b"y")])).await;
+    assert_eq!(agent.tree(), expected(&[("a", b"y")]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_key_is_trusted_if_it_is_the_only_one_and_then_for_ever() {
+    let server = Server::start();
+    let centre = Centre::at(&server).await;
+    let mut agent = Agent::start(&server.url(), &[]);
+    let want = centre.desire(1, &[("a", b"x")]).await;
+    centre.said(Failed, "no_trusted_key").await;
+    let publish = |key: SecretKey| {
+        let record = key.public().record();
+        let centre = &centre;
+        async move { centre.put_at(Bucket::Keys, &record.key_id.to_string(), record.write()).await }
+    };
+    publish(centre_key()).await;
+    centre.applied(&want).await;
+    let other = SecretKey::from_seed(&[8; 32]);
+    publish(other.clone()).await;
+    agent.stop().await;
+    agent.run();
+    let forged = other.seal(centre.record(2, &[("a", b"forged")]).write());
+    centre.put_bytes(forged.write()).await;
+    centre.said(Refused, "bad_signature").await;
+    agent.stop().await;
+
+    let flag: String = other.public().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let options = edge::Options { trust: Some(flag.parse().unwrap()), ..agent.options() };
+    let error = edge::run(options, CancellationToken::new()).await.unwrap_err();
+    assert!(error.to_string().contains("start it with a new --dir"), "{error}");
+
+    let second = Agent::start(&server.url(), &[]);
+    centre
+        .report("two keys", |report| {
+            let detail = report.attempt.as_ref().and_then(|attempt| attempt.detail.clone());
+            detail.is_some_and(|detail| detail.contains("published 2"))
+        })
+        .await;
+    assert!(!second.path("current").exists());
+}

@@ -1,0 +1,180 @@
+//! The node's folder: drift, collection, a full disk, memory, and kills at any step.
+
+use super::agent::{Agent, expected};
+use super::centre::{Centre, mark, state};
+use super::server::Server;
+use super::{both, noise};
+use headwater::edge;
+use schema::report::AttemptState::{Applied, Failed};
+use std::fs;
+use tokio_util::sync::CancellationToken;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_has_one_agent_and_one_node() {
+    let (_server, centre, mut agent) = both().await;
+    centre.applied(&centre.desire(1, &[("a", b"x")]).await).await;
+    let second = edge::run(agent.options(), CancellationToken::new()).await.unwrap_err();
+    assert!(second.to_string().contains("another agent"), "{second}");
+    agent.stop().await;
+    let options = edge::Options { node: "n-2".parse().unwrap(), ..agent.options() };
+    let other = edge::run(options, CancellationToken::new()).await.unwrap_err();
+    assert!(other.to_string().contains("belongs to node n-1"), "{other}");
+    fs::write(agent.path("state.json"), "{").unwrap();
+    let damaged = edge::run(agent.options(), CancellationToken::new()).await.unwrap_err();
+    assert!(damaged.to_string().contains("state.json"), "{damaged}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drift_is_reported_and_put_right() {
+    let (_server, centre, mut agent) = both().await;
+    let large = noise(6, 10_000);
+    let files: &[(&str, &[u8])] = &[("a", b"x"), ("b/c", b"y"), ("d", &large), ("e/f", b"z")];
+    centre.applied(&centre.desire(1, files).await).await;
+    agent.stop().await;
+    fs::write(agent.path("current/files/a"), b"X").unwrap();
+    fs::remove_dir_all(agent.path("current/files/b")).unwrap();
+    fs::write(agent.path("current/files/added"), b"").unwrap();
+    fs::write(agent.path("current/jobs/j.json"), b"").unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    fs::rename(agent.path("current/files/e"), outside.path().join("e")).unwrap();
+    std::os::unix::fs::symlink(outside.path().join("e"), agent.path("current/files/e")).unwrap();
+    agent.run();
+    let report = centre.report("drift", |report| !report.drift.is_empty()).await;
+    let paths = ["files/a", "files/added", "files/b", "files/b/c", "files/e", "jobs/j.json"];
+    assert_eq!(report.drift, paths);
+    centre.report("no drift", |report| report.drift.is_empty() && state(report) == Some((Applied, None))).await;
+    assert_eq!(agent.tree(), expected(files));
+    assert_eq!(fs::read(outside.path().join("e/f")).unwrap(), b"z", "what lies behind a link is not touched");
+
+    // From now on the kernel tells.
+    fs::write(agent.path("current/files/d"), b"by hand").unwrap();
+    centre.report("drift", |report| report.drift == ["files/d"]).await;
+    centre.report("no drift", |report| report.drift.is_empty()).await;
+    fs::remove_file(agent.path("current")).unwrap();
+    centre.report("drift", |report| report.drift == ["current"]).await;
+    centre.report("no drift", |report| report.drift.is_empty() && report.running.is_some()).await;
+    assert_eq!(agent.tree(), expected(files));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_generations_and_their_content_are_collected() {
+    let (_server, centre, agent) = both().await;
+    for position in 1..8 {
+        let content = noise(position, 10_000);
+        centre.applied(&centre.desire(position, &[("a", &content)]).await).await;
+    }
+    let count = |dir| fs::read_dir(agent.path(dir)).unwrap().count();
+    let since = std::time::Instant::now();
+    while (count("generations"), count("records"), count("blobs")) != (3, 3, 3) {
+        assert!(since.elapsed() < super::centre::PATIENCE);
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drift_is_only_reported_where_the_operator_wants_it_so() {
+    let server = Server::start();
+    let centre = Centre::at(&server).await;
+    let agent = Agent::start(&server.url(), &["--trust", &centre.trust(), "--on-drift", "report"]);
+    centre.applied(&centre.desire(1, &[("a", b"x")]).await).await;
+    fs::write(agent.path("current/files/a"), b"by hand").unwrap();
+    centre.report("drift", |report| report.drift == ["files/a"]).await;
+    assert_eq!(agent.tree(), expected(&[("a", b"by hand")]));
+    let next = centre.desire(3, &[("a", b"y")]).await;
+    centre.report("no drift", |report| report.drift.is_empty() && report.running == Some(mark(&next))).await;
+    assert_eq!(agent.tree(), expected(&[("a", b"y")]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_runs_full_leaves_what_runs_whole() {
+    let server = Server::start();
+    let centre = Centre::at(&server).await;
+    let mut agent = Agent::of(&server.url(), &["--trust", &centre.trust()]);
+    let Some(_disk) = SmallDisk::at(agent.dir.path(), "2m") else {
+        eprintln!("SKIPPED: only root can make a small disk");
+        return;
+    };
+    agent.run();
+    let small: &[(&str, &[u8])] = &[("a", b"x"), ("b", &noise(1, 100_000))];
+    let held = centre.desire(1, small).await;
+    centre.applied(&held).await;
+    centre.desire(2, &[("a", b"y"), ("b", &noise(2, 3_000_000))]).await;
+    let report = centre.said(Failed, "disk_full").await;
+    assert_eq!(report.running, Some(mark(&held)));
+    assert_eq!(agent.tree(), expected(small));
+    let fits: &[(&str, &[u8])] = &[("a", b"y"), ("b", &noise(3, 400_000))];
+    for position in 3..9 {
+        centre.applied(&centre.desire(position, &[("a", format!("{position}").as_bytes()), fits[1]]).await).await;
+    }
+    centre.applied(&centre.desire(9, fits).await).await;
+    assert_eq!(agent.tree(), expected(fits), "what is old gives way to what is new");
+    agent.stop().await;
+}
+
+/// A file system of a few megabytes, where the test may make one.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn at(path: &std::path::Path, size: &str) -> Option<Self> {
+        let options = format!("size={size},mode=755");
+        let mounted =
+            std::process::Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(path).output();
+        mounted.is_ok_and(|mounted| mounted.status.success()).then(|| Self(path.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).output();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_megabytes_are_applied_in_less_than_twenty_of_memory() {
+    let server = Server::start();
+    let centre = Centre::at(&server).await;
+    let agent = Agent::of(&server.url(), &["--trust", &centre.trust()]);
+    let process = agent.process();
+    centre.applied(&centre.desire(1, &[("a", b"x")]).await).await;
+    let idle = process.kilobytes("VmRSS:");
+    let large: Vec<(String, Vec<u8>)> = (0..13).map(|n| (format!("{n:02}"), noise(n, 4 << 20))).collect();
+    let files: Vec<(&str, &[u8])> = large.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
+    centre.applied(&centre.desire(2, &files).await).await;
+    let peak = process.kilobytes("VmHWM:");
+    assert_eq!(agent.tree(), expected(&files));
+    eprintln!("idle {idle} kB, peak {peak} kB");
+    assert!(peak - idle < 20_000, "idle {idle} kB, peak {peak} kB");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_step_the_tree_is_as_if_built_at_once() {
+    let server = Server::start();
+    let centre = Centre::at(&server).await;
+    let agent = Agent::of(&server.url(), &["--trust", &centre.trust()]);
+    let mut random = fastrand::Rng::with_seed(11);
+    let mut files: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut position = 0;
+    for round in 0..25 {
+        let process = agent.process();
+        for _ in 0..random.u8(1..4) {
+            let path = format!("{}/{}", random.u8(0..3), random.u8(0..4));
+            files.retain(|(known, _)| *known != path);
+            if random.u8(0..4) > 0 {
+                let bytes = if random.bool() { random.usize(0..4_000) } else { random.usize(5_000..2_000_000) };
+                files.push((path, noise(random.u64(..), bytes)));
+            }
+            position += 1;
+            let wanted: Vec<(&str, &[u8])> =
+                files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
+            centre.desire(position, &wanted).await;
+            tokio::time::sleep(std::time::Duration::from_micros(random.u64(..40_000))).await;
+        }
+        if round % 5 == 4 {
+            let wanted: Vec<(&str, &[u8])> =
+                files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
+            centre.applied(&centre.record(position, &wanted)).await;
+            assert_eq!(agent.tree(), expected(&wanted), "round {round}");
+        }
+        drop(process);
+    }
+}

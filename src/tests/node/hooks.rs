@@ -1,0 +1,99 @@
+//! The operator's check and hook: their no is final until something differs or a retry came.
+
+use super::agent::{Agent, expected};
+use super::centre::{Centre, mark, state};
+use super::server::Server;
+use schema::desired::Desired;
+use schema::position::Position;
+use schema::report::AttemptState::Failed;
+use schema::report::Reported;
+use std::fs;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_check_rejects_never_runs_and_waits_for_a_retry() {
+    let server = Server::start();
+    let centre = Centre::at(&server).await;
+    let tries = tempfile::tempdir().unwrap();
+    let count = || fs::read_dir(tries.path()).unwrap().count();
+    let check = format!(
+        "mktemp -p {} >/dev/null; echo looking at; cat {{}}/files/a; test -d \"$HEADWATER_TREE\"; ! grep -q bad {{}}/files/a",
+        tries.path().display()
+    );
+    let mut agent = Agent::start(&server.url(), &["--trust", &centre.trust(), "--check", &check]);
+    let good = centre.desire(1, &[("a", b"good")]).await;
+    centre.applied(&good).await;
+    let bad = centre.desire(2, &[("a", b"bad")]).await;
+    let report = centre.said(Failed, "check_rejected").await;
+    assert_eq!((report.running, report.last_good), (Some(mark(&good)), Some(mark(&good))));
+    assert_eq!((report.seen, report.rejected), (Some(mark(&bad)), vec![mark(&bad)]));
+    assert!(report.attempt.unwrap().detail.unwrap().contains("looking at\nbad"));
+    assert_eq!(agent.tree(), expected(&[("a", b"good")]));
+    assert_eq!(count(), 2);
+
+    agent.stop().await;
+    agent.run();
+    let again = centre.desire(3, &[("a", b"bad")]).await;
+    centre.report("the newer position", |report| report.seen == Some(mark(&again)) && state(report).is_some()).await;
+    assert_eq!(state(&centre.said(Failed, "check_rejected").await), Some((Failed, Some("check_rejected"))));
+    assert_eq!(count(), 2, "the same digest is not tried again, also after a restart");
+    let retried = Desired { position: Position::from(4), retry: Position::from(4), ..again };
+    centre.put(&retried).await;
+    centre.report("a retry", |report| report.rejected == [mark(&retried)]).await;
+    assert_eq!(count(), 3);
+    let better = centre.desire(5, &[("a", b"better")]).await;
+    centre.applied(&better).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_hook_rejects_the_last_good_tree_comes_back() {
+    let server = Server::start();
+    let centre = Centre::at(&server).await;
+    let seen = tempfile::tempdir().unwrap();
+    let log = seen.path().join("log");
+    let apply = format!("cat {{}}/files/a >>{}; ! grep -q bad {{}}/files/a", log.display());
+    let mut agent = Agent::start(&server.url(), &["--trust", &centre.trust(), "--apply", &apply]);
+    centre.desire(1, &[("a", b"bad 1;")]).await;
+    let report = centre.said(Failed, "apply_rejected").await;
+    assert_eq!((report.running, agent.path("current").exists()), (None, false), "there is nothing to go back to");
+    let good = centre.desire(2, &[("a", b"good;")]).await;
+    centre.applied(&good).await;
+    let bad = centre.desire(3, &[("a", b"bad 2;")]).await;
+    let is_back = |report: &Reported| report.rejected.contains(&mark(&bad)) && report.running == Some(mark(&good));
+    centre.report("the way back", is_back).await;
+    let report = centre.said(Failed, "apply_rejected").await;
+    assert_eq!((report.running, report.last_good), (Some(mark(&good)), Some(mark(&good))));
+    assert_eq!(agent.tree(), expected(&[("a", b"good;")]));
+    assert_eq!(fs::read_to_string(&log).unwrap(), "bad 1;good;bad 2;good;", "the hook hears of the way back");
+
+    // As if it had been killed after the no and before the way back.
+    agent.stop().await;
+    let target = format!("generations/{:020}-{}", 3, bad.digest.short());
+    fs::remove_file(agent.path("current")).unwrap();
+    std::os::unix::fs::symlink(target, agent.path("current")).unwrap();
+    agent.run();
+    let is_back = |now: &Reported| now.boot != report.boot && now.running == Some(mark(&good));
+    centre.report("the way back", is_back).await;
+    assert_eq!(agent.tree(), expected(&[("a", b"good;")]));
+    assert_eq!(fs::read_to_string(log).unwrap(), "bad 1;good;bad 2;good;good;");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_takes_too_long_is_killed_with_its_children() {
+    let server = Server::start();
+    let centre = Centre::at(&server).await;
+    let pids = tempfile::tempdir().unwrap();
+    let pid = pids.path().join("pid");
+    let check = format!("sleep 600 & echo $! >{}; wait", pid.display());
+    let more = ["--trust", &centre.trust(), "--check", &check, "--hook-timeout-s", "1"];
+    let agent = Agent::start(&server.url(), &more);
+    centre.desire(1, &[("a", b"x")]).await;
+    centre.said(Failed, "check_timed_out").await;
+    let child = fs::read_to_string(pid).unwrap();
+    let since = std::time::Instant::now();
+    let stat = format!("/proc/{}/stat", child.trim());
+    while fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
+        assert!(since.elapsed() < super::centre::PATIENCE, "the child outlived its check");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert!(!agent.path("current").exists());
+}

@@ -1,0 +1,40 @@
+//! The laws of a node, on a real nats-server. The test plays the centre.
+#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+mod agent;
+mod centre;
+mod server;
+
+mod connection;
+mod folder;
+mod hooks;
+mod records;
+
+use agent::Agent;
+use centre::Centre;
+use headwater::edge;
+use server::Server;
+use tokio_util::sync::CancellationToken;
+
+/// A process of its own for the tests that kill agents.
+#[test]
+#[ignore = "it is started by other tests"]
+fn agent_process() {
+    let Ok(arguments) = std::env::var(agent::ARGUMENTS) else { return };
+    let options = agent::options(&arguments.lines().collect::<Vec<_>>());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(edge::run(options, CancellationToken::new())).unwrap();
+}
+
+/// Content that does not compress into a pattern, so that a chunk in the wrong place is seen.
+fn noise(seed: u64, bytes: usize) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    (0..bytes).map(|_| random.u8(..)).collect()
+}
+
+async fn both() -> (Server, Centre, Agent) {
+    let server = Server::start();
+    let centre = Centre::at(&server).await;
+    let agent = Agent::start(&server.url(), &["--trust", &centre.trust()]);
+    (server, centre, agent)
+}

@@ -1,0 +1,175 @@
+//! What a node does about a record: it takes what is right, and what is wrong touches nothing.
+
+use super::agent::expected;
+use super::centre::{entry, mark};
+use super::{both, noise};
+use schema::desired::{Desired, EntryKind};
+use schema::digest::Digest;
+use schema::position::Position;
+use schema::report::AttemptState::{Failed, Refused};
+use schema::seal::{SecretKey, Signed};
+use schema::wire::Record as _;
+use std::fs;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_desired_is_on_disk_byte_for_byte_and_is_reported() {
+    let (_server, centre, agent) = both().await;
+    let (large, larger) = (noise(1, 300_000), noise(2, 4 << 20));
+    let files: &[(&str, &[u8])] = &[
+        ("a.json", b"{}"),
+        ("deep/er/b", &large),
+        ("deep/er/same", &large),
+        ("empty", b""),
+        ("jobs/j-1.json", b"{\"id\":1}"),
+        ("larger", &larger),
+    ];
+    let want = centre.desire(3, files).await;
+    let report = centre.applied(&want).await;
+    assert_eq!(agent.tree(), expected(files));
+    let link = format!("generations/{:020}-{}", 3, want.digest.short());
+    assert_eq!(super::agent::link(&agent.path("current")), link.into_bytes());
+    let marks = (report.seen, report.running, report.last_good, report.log_id);
+    let mark = Some(mark(&want));
+    assert_eq!(marks, (mark, mark, mark, Some(centre.log_id)));
+    assert_eq!((report.agent.as_str(), report.drift.len()), (concat!("headwater/", env!("CARGO_PKG_VERSION")), 0));
+    assert_eq!(centre.consumers().await, 0, "reading objects makes no consumer");
+
+    let fewer: &[(&str, &[u8])] = &[("a.json", b"{\"now\":2}"), ("deep/c", b"c")];
+    let later = centre.desire(4, fewer).await;
+    assert!(centre.applied(&later).await.seq > report.seq);
+    assert_eq!(agent.tree(), expected(fewer), "what is gone from the record is gone from the node");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_higher_position_with_the_same_digest_only_raises_the_floor() {
+    let (_server, centre, agent) = both().await;
+    let first = centre.desire(3, &[("a", b"x")]).await;
+    centre.applied(&first).await;
+    let link = super::agent::link(&agent.path("current"));
+    let second = centre.desire(7, &[("a", b"x")]).await;
+    let report = centre.applied(&second).await;
+    assert_eq!(report.running, Some(mark(&first)));
+    assert_eq!(super::agent::link(&agent.path("current")), link);
+    centre.put(&centre.record(6, &[("a", b"y")])).await;
+    centre.said(Refused, "older_position").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retired_node_holds_nothing() {
+    let (_server, centre, agent) = both().await;
+    centre.applied(&centre.desire(3, &[("a", b"x"), ("jobs/j.json", b"{}")]).await).await;
+    let retired = Desired { retired: true, ..centre.record(4, &[]) };
+    centre.put(&retired).await;
+    centre.applied(&retired).await;
+    assert_eq!(agent.tree(), expected(&[]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_refusal_touches_nothing_and_is_reported_by_its_code() {
+    let (_server, centre, mut agent) = both().await;
+    let held = centre.desire(5, &[("a", b"x")]).await;
+    centre.applied(&held).await;
+    let before = agent.everything();
+    let next = |change: &dyn Fn(&mut Desired)| {
+        let mut record = centre.record(6, &[("a", b"y"), ("b", b"z")]);
+        change(&mut record);
+        record
+    };
+    let sealed = |record: &Desired| centre.key.seal(record.write());
+    let resealed = |change: &dyn Fn(&mut Desired)| sealed(&next(change)).write();
+    let good = sealed(&next(&|_| {}));
+    let unsigned: Vec<u8> = next(&|_| {}).write();
+    let mut flipped = good.body.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    let newer_body = {
+        let record = next(&|record| record.v = 2);
+        centre.key.seal(record.write())
+    };
+    let escaping = |path: &'static str, kind| {
+        resealed(&move |record: &mut Desired| {
+            record.entries = vec![schema::desired::Entry { path: path.into(), kind, ..entry("a", b"y") }];
+            record.digest = record.digest_of_entries();
+        })
+    };
+    let cases: Vec<(&str, Vec<u8>)> = vec![
+        ("missing_signature", unsigned),
+        ("bad_signature", Signed { sig: [0; 64], ..good.clone() }.write()),
+        ("bad_signature", Signed { body: flipped, ..good.clone() }.write()),
+        ("bad_signature", SecretKey::from_seed(&[8; 32]).seal(good.body.clone()).write()),
+        ("newer_format", Signed { v: 2, ..good.clone() }.write()),
+        ("newer_format", newer_body.write()),
+        ("damaged_record", b"no record at all".to_vec()),
+        ("damaged_record", centre.key.seal(b"no record at all".to_vec()).write()),
+        ("damaged_record", Vec::new()),
+        ("other_node", resealed(&|record| record.node = "n-2".parse().unwrap())),
+        ("other_log", resealed(&|record| record.log_id = uuid::Uuid::from_u128(1).into())),
+        ("older_position", resealed(&|record| record.position = Position::from(4))),
+        ("same_position_other_content", resealed(&|record| record.position = Position::from(5))),
+        ("no_position", resealed(&|record| record.position = Position::ZERO)),
+        ("wrong_digest", resealed(&|record| record.digest = Digest::of(b"other"))),
+        ("wrong_inline", resealed(&|record| record.entries[0].inline = Some(b"x".to_vec()))),
+        ("unsorted_entries", resealed(&|record| record.entries.reverse())),
+        ("retired_with_entries", resealed(&|record| record.retired = true)),
+        ("invalid_path", escaping("../outside", EntryKind::Document)),
+        ("invalid_path", escaping("/etc/outside", EntryKind::Document)),
+        ("invalid_path", escaping("jobs/../../outside.json", EntryKind::Job)),
+    ];
+    for (code, bytes) in cases {
+        centre.put_bytes(bytes).await;
+        let report = centre.said(Refused, code).await;
+        assert_eq!((report.running, report.seen), (Some(mark(&held)), Some(mark(&held))), "{code}");
+        assert_eq!(agent.everything(), before, "{code}");
+    }
+    // Nothing of all this is in the way of what is good, nor of a restart.
+    agent.stop().await;
+    agent.run();
+    centre.put(&centre.record(4, &[("a", b"old")])).await;
+    centre.said(Refused, "older_position").await;
+    centre.applied(&centre.desire(6, &[("a", b"y")]).await).await;
+    assert_eq!(agent.tree(), expected(&[("a", b"y")]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn content_that_is_not_what_its_name_says_is_refused_until_it_is() {
+    let (_server, centre, agent) = both().await;
+    let held = centre.desire(5, &[("a", b"x")]).await;
+    centre.applied(&held).await;
+    let large = noise(3, 200_000);
+    let name = Digest::of(&large);
+    centre.put(&centre.record(6, &[("a", b"x"), ("b", &large)])).await;
+    centre.said(Failed, "blob_missing").await;
+    centre.store(name, &large[..199_999]).await;
+    centre.said(Refused, "wrong_blob").await;
+    centre.store(name, &noise(4, 200_000)).await;
+    let report = centre.said(Refused, "wrong_blob").await;
+    assert_eq!(report.running, Some(mark(&held)));
+    assert_eq!(agent.tree(), expected(&[("a", b"x")]));
+    assert_eq!(fs::read_dir(agent.path("blobs")).unwrap().count(), 0, "nothing wrong is kept");
+    centre.forget(name).await;
+    centre.said(Failed, "blob_missing").await;
+    centre.store(name, &large).await;
+    let want = centre.record(6, &[("a", b"x"), ("b", &large)]);
+    centre.applied(&want).await;
+    assert_eq!(agent.tree(), expected(&[("a", b"x"), ("b", &large)]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_planted_link_is_not_followed() {
+    let (_server, centre, mut agent) = both().await;
+    centre.applied(&centre.desire(1, &[("sub/a", b"x")]).await).await;
+    agent.stop().await;
+    let outside = tempfile::tempdir().unwrap();
+    for name in ["blobs", "generations/.new", "generations/00000000000000000002-000000000000", ".current.new"] {
+        let _ = fs::remove_dir_all(agent.path(name));
+        std::os::unix::fs::symlink(outside.path(), agent.path(name)).unwrap();
+    }
+    agent.run();
+    let large = noise(1, 10_000);
+    let want = centre.desire(2, &[("sub/a", b"y"), ("sub/b", &large)]).await;
+    centre.said(Refused, "planted_path").await;
+    assert_eq!(agent.tree(), expected(&[("sub/a", b"x")]));
+    fs::remove_file(agent.path("blobs")).unwrap();
+    centre.applied(&want).await;
+    assert_eq!(agent.tree(), expected(&[("sub/a", b"y"), ("sub/b", &large)]));
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0, "nothing was written through a link");
+}
