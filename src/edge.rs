@@ -15,10 +15,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::backoff::Backoff;
 use crate::nats::connect::{BadAddress, connect};
 use crate::nats::objects::Objects;
 use crate::node::agent::{Agent, mark};
-use crate::node::backoff::Backoff;
 use crate::node::fault::Fault;
 use crate::node::hook::Moment;
 use crate::node::options::OnDrift;

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use crate::backoff::Backoff;
 use crate::log::database::Error as LogError;
 use crate::log::reader::Reader;
 use crate::nats::connect::Link;
@@ -30,7 +31,7 @@ use crate::wal::tail::Batch;
 const INSPECT_EVERY: Duration = Duration::from_secs(5);
 /// How soon a waiting relay asks for the slot again.
 const STANDBY_PAUSE: Duration = Duration::from_millis(700);
-/// The first pause after a failure; it doubles, and a random half of it is left out.
+/// The first pause after a failure.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -106,7 +107,7 @@ impl Relay {
 
     /// Relays until told to stop.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut failures = 0;
+        let mut backoff = Backoff::between(PAUSE_MIN, PAUSE_MAX);
         while !stop.is_cancelled() {
             let before = self.publisher.published();
             let ended = tokio::select! {
@@ -115,7 +116,7 @@ impl Relay {
             };
             let Err(error) = ended;
             if self.publisher.published() > before {
-                failures = 0;
+                backoff.reset();
             }
             let pause = match &error {
                 Error::Wal(WalError::SlotBusy(_)) => {
@@ -123,10 +124,9 @@ impl Relay {
                     STANDBY_PAUSE.mul_f64(0.5 + fastrand::f64())
                 }
                 error => {
-                    tracing::warn!(%error, failures, "the relay begins anew");
+                    tracing::warn!(%error, failures = backoff.failures(), "the relay begins anew");
                     self.stand(Phase::Starting, Some(error.to_string()));
-                    failures += 1;
-                    pause(failures)
+                    backoff.failed()
                 }
             };
             tokio::select! {
@@ -194,23 +194,21 @@ impl Relay {
     /// Makes NATS level with the log, however often it takes, while the slot is held.
     async fn level_again(&mut self, error: PublishError) -> Result<(), Error> {
         let mut error = error;
-        for attempt in 1.. {
+        let mut backoff = Backoff::between(PAUSE_MIN, PAUSE_MAX);
+        loop {
             if !error.is_transient() {
                 return Err(error.into());
             }
             tracing::warn!(%error, "NATS is made level with the log again");
             self.stand(Phase::Repairing, Some(error.to_string()));
-            if attempt > 1 || !self.link.is_up() {
-                tokio::time::sleep(pause(attempt)).await;
-                self.link.up().await;
-            }
+            self.link.up().await;
             error = match self.level().await {
                 Ok(()) => return Ok(()),
                 Err(Error::Publish(error)) => error,
                 Err(error) => return Err(error),
             };
+            tokio::time::sleep(backoff.failed()).await;
         }
-        Ok(())
     }
 
     async fn level(&mut self) -> Result<(), Error> {
@@ -229,10 +227,4 @@ impl Relay {
         let standing = Standing { phase, published: self.publisher.published(), fault };
         self.standing.send_if_modified(|shown| std::mem::replace(shown, standing.clone()) != standing);
     }
-}
-
-/// Half of the pause is certain, the other half random, so that two servers don't retry in step.
-fn pause(failures: u32) -> Duration {
-    let full = PAUSE_MIN.saturating_mul(1 << failures.min(10)).min(PAUSE_MAX);
-    full.mul_f64(0.5 + fastrand::f64() / 2.0)
 }

@@ -16,6 +16,8 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use crate::backoff::Backoff;
+
 use super::batch::{Batch, Submission, Verdict};
 use super::database::Error;
 use super::handle::{Health, Log, SubmitError, Waiting, queue};
@@ -29,12 +31,12 @@ const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 const BATCH_REQUESTS_MAX: usize = 1_000;
 /// How often an idle process looks whether another one appended.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// The first pause after a failure; it doubles, and a random half of it is left out.
+/// The first pause after a failure.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// After so many failures in a row callers are told, where nothing of theirs can have been stored.
-const ATTEMPTS_MAX: u32 = 5;
+const FAILURES_MAX: u32 = 5;
 
 /// The writer. [`Appender::run`] it in a task of its own.
 pub struct Appender {
@@ -116,7 +118,8 @@ impl Appender {
     /// Appends what waits, however often it takes, and answers every caller.
     async fn append(&mut self, mut waiting: Vec<Waiting>, stop: &CancellationToken) {
         let mut unknown = None;
-        for attempt in 1.. {
+        let mut backoff = Backoff::between(PAUSE_MIN, PAUSE_MAX);
+        loop {
             if unknown.is_none() {
                 // Whoever has gone is not served: nothing is accepted that nobody hears of.
                 waiting.retain(|waiting| !waiting.is_gone());
@@ -134,15 +137,15 @@ impl Appender {
             if error.is_about_data() && unknown.is_none() {
                 return self.append_one_by_one(waiting, &error, stop).await;
             }
-            tracing::warn!(%error, attempt, requests = waiting.len(), "appending failed");
+            tracing::warn!(%error, failures = backoff.failures(), requests = waiting.len(), "appending failed");
             self.health.send_replace(Health::failing(&error));
-            let hopeless = !error.is_transient() || attempt >= ATTEMPTS_MAX;
+            let hopeless = !error.is_transient() || backoff.failures() >= FAILURES_MAX;
             if unknown.is_none() && (hopeless || stop.is_cancelled()) {
                 return waiting
                     .into_iter()
                     .for_each(|waiting| waiting.fail(SubmitError::Unavailable(error.to_string())));
             }
-            tokio::time::sleep(pause(attempt)).await;
+            tokio::time::sleep(backoff.failed()).await;
         }
     }
 
@@ -257,12 +260,6 @@ fn answer(waiting: Vec<Waiting>, verdicts: Vec<Verdict>) {
 
 fn now() -> Instant {
     rows::instant(SystemTime::now())
-}
-
-/// Half of the pause is certain, the other half random, so that two servers don't retry in step.
-fn pause(attempt: u32) -> Duration {
-    let full = PAUSE_MIN.saturating_mul(1 << attempt.min(10)).min(PAUSE_MAX);
-    full.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
 /// What a submission weighs while it waits: what it came in, or what it carries.

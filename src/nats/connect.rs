@@ -10,11 +10,13 @@ use async_nats::jetstream::{self, context::ContextBuilder};
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use tokio::sync::watch;
 
+use crate::backoff::Backoff;
+
 /// How long one answer of NATS may take.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// A silent connection is found out after two missed answers.
 const PING_EVERY: Duration = Duration::from_secs(5);
-/// The first pause between two attempts to connect; it doubles.
+/// The first pause between two attempts to connect.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 /// The longest pause: a fleet that comes back at once asks at most this late.
 const PAUSE_MAX: Duration = Duration::from_secs(4);
@@ -53,7 +55,7 @@ pub async fn connect(url: &str, name: &str) -> Result<Link, BadAddress> {
         .connection_timeout(ANSWER_WITHIN)
         .request_timeout(Some(ANSWER_WITHIN))
         .ping_interval(PING_EVERY)
-        .reconnect_delay_callback(pause)
+        .reconnect_delay_callback(|attempt| Backoff::between(PAUSE_MIN, PAUSE_MAX).before(attempt))
         .event_callback(move |event| {
             log(&event);
             if matches!(event, Event::Connected) {
@@ -127,16 +129,6 @@ impl Link {
     }
 }
 
-/// The pause before the given attempt: none before the first, then doubling, and anywhere between half and all of it.
-fn pause(attempt: usize) -> Duration {
-    if attempt <= 1 {
-        return Duration::ZERO;
-    }
-    let doublings = u32::try_from(attempt - 2).unwrap_or(u32::MAX).min(16);
-    let full = PAUSE_MIN.saturating_mul(1 << doublings).min(PAUSE_MAX);
-    full.mul_f64(0.5 + fastrand::f64() / 2.0)
-}
-
 fn log(event: &Event) {
     match event {
         Event::Connected => tracing::info!("NATS is there"),
@@ -159,17 +151,6 @@ fn without_password(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pauses_grow_to_a_limit_and_are_never_in_step() {
-        assert_eq!(pause(1), Duration::ZERO);
-        for attempt in 2..200 {
-            assert!((PAUSE_MIN / 2..=PAUSE_MAX).contains(&pause(attempt)), "{attempt}");
-        }
-        let pauses: std::collections::BTreeSet<_> = (0..10).map(|_| pause(30)).collect();
-        assert!(pauses.len() > 1);
-        assert!(pause(usize::MAX) >= PAUSE_MAX / 2);
-    }
 
     #[test]
     fn credentials_are_decoded() {

@@ -25,7 +25,6 @@ pub mod hook;
 
 pub mod collect;
 
-pub mod backoff;
 pub mod report;
 pub mod status;
 

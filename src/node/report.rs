@@ -13,8 +13,8 @@ use schema::wire::Record as _;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::backoff::Backoff;
 use crate::nats::connect::Link;
-use crate::node::backoff::Backoff;
 
 /// The agent and its version, as every report says it.
 pub const AGENT: &str = concat!("headwater/", env!("CARGO_PKG_VERSION"));

@@ -19,8 +19,8 @@ use schema::id::NodeId;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::backoff::Backoff;
 use crate::nats::connect::Link;
-use crate::node::backoff::Backoff;
 
 /// How long one answer may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
