@@ -1,5 +1,6 @@
 //! Headwater: see the README for the picture. A folder is one thing touched; a file beside it is one order of touches.
 
+pub mod client;
 pub mod config;
 pub mod dev;
 pub mod door;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use headwater::{dev, edge, install, serve, telemetry};
+use headwater::{dev, edge, install, serve, telemetry, token};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +33,8 @@ enum Command {
     Serve(serve::Options),
     /// The agent of one node
     Edge(edge::Options),
+    /// Who may speak to the door: create, list and revoke tokens
+    Token(token::command::Options),
 }
 
 /// How a run ends badly.
@@ -84,6 +86,12 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Edge(options) => {
                 let stop = stop_on_signals().map_err(Failure::Refused)?;
                 edge::run(options, stop).await.map_err(|error| Failure::Refused(error.into()))
+            }
+            Command::Token(options) => {
+                token::command::run(options).await.map_err(|error| match error.is_unreachable() {
+                    true => Failure::Unreachable(error.into()),
+                    false => Failure::Refused(error.into()),
+                })
             }
         }
     })
