@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod config;
+pub mod demo;
 pub mod dev;
 pub mod door;
 pub mod edge;
