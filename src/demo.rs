@@ -147,34 +147,37 @@ async fn told(running: &mut Running, screen: Screen, fleet: Fleet) -> Result<(us
 
 /// Says where to look next. With nobody to look, it all ends now.
 async fn end(running: Running, mut screen: Screen, dir: &Path) -> Result<(), Error> {
-    let next = where_next(&running.json.http, &dir.display().to_string());
     let all = screen.paint(Style::Green, "All of it came true.");
+    let next = where_next(&running.json.http);
+    let dir = dir.display();
     if screen.is_terminal {
-        screen.say(&format!("\n{all} It stays up until Ctrl-C. Where to look next, in another terminal:\n\n{next}"));
+        let stays = format!("\n{all} It stays up until Ctrl-C.\nWhere to look next, in another terminal:");
+        screen.say(&format!("{stays}\n\n  cd {dir}\n{next}"));
         running.wait().await;
         return Ok(());
     }
     running.stop().await;
-    screen.say(&format!(
-        "\n{all} It has been stopped. Where to look next:\n\n  headwater dev --dir {dir}   # brings it back\n{next}",
-        dir = dir.display()
-    ));
+    let program = std::env::args().next().unwrap_or_else(|| "headwater".into());
+    let stopped = format!("\n{all} It has been stopped.\nTo bring it back: {program} dev --dir {dir}");
+    screen.say(&format!("{stopped}\nWhere to look next:\n\n  cd {dir}\n{next}"));
     Ok(())
 }
 
-fn where_next(http: &str, dir: &str) -> String {
-    let url = |name: &str| format!("\"$(sed 's/.*\"{name}\":\"\\([^\"]*\\)\".*/\\1/' {dir}/dev.json)\"");
+/// Commands that show more, for somebody in the demo's folder.
+fn where_next(http: &str) -> String {
+    let url = |name: &str| format!("\"$(sed 's/.*\"{name}\":\"\\([^\"]*\\)\".*/\\1/' dev.json)\"");
     let (database, nats) = (url("database"), url("nats"));
     format!(
-        "  token=\"Authorization: Bearer $(cat {dir}/secrets/auditor.token)\"\n  \
-         curl -H \"$token\" {http}/v1/fleet\n  \
-         curl -H \"$token\" {http}/v1/nodes/node-2\n  \
-         curl -H \"$token\" '{http}/v1/events?entity=document/dream-high-voltage'\n  \
-         curl -N -H \"$token\" -H 'Accept: text/event-stream' {http}/v1/events\n  \
+        "  url={http}\n  \
+         token=\"Authorization: Bearer $(cat secrets/auditor.token)\"\n  \
+         curl -H \"$token\" $url/v1/fleet\n  \
+         curl -H \"$token\" $url/v1/nodes/node-2\n  \
+         curl -H \"$token\" \"$url/v1/events?entity=document/dream-high-voltage\"\n  \
+         curl -H \"$token\" -N -H 'Accept: text/event-stream' $url/v1/events\n  \
          psql {database} -c 'table event'\n  \
-         nats --server {nats} stream ls   # if you have the nats tool\n  \
-         ls -lR {dir}/nodes/node-1/current/files\n  \
-         cat {dir}/log/node-2.log"
+         nats -s {nats} stream ls\n  \
+         ls -lR nodes/node-1/current/files\n  \
+         cat log/node-2.log"
     )
 }
 

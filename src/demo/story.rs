@@ -278,7 +278,7 @@ impl Story {
         for node in nodes.iter().filter(|node| !node.is_converged()) {
             let Some((code, detail)) = node.trouble() else { continue };
             let detail: Vec<&str> = detail.lines().collect();
-            let text = format!("   {}: {code}: {}\n", node.id, detail.join(": "));
+            let text = format!("   {}: {code}: {}\n", node.id, detail.join("\n           "));
             let text = self.screen.paint(Style::Yellow, &text);
             self.screen.say(&text);
         }
