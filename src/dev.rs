@@ -88,6 +88,12 @@ pub enum Error {
     /// The door did not do its part.
     #[error(transparent)]
     Door(#[from] Refused),
+    /// The door can't be asked.
+    #[error(transparent)]
+    Client(#[from] crate::client::error::Error),
+    /// A token that is kept in the folder is damaged.
+    #[error("a token in the folder's secrets/ is damaged: {0}")]
+    Token(#[from] crate::client::place::BadToken),
     /// This program's own path, or the folder it was started in, is unknown.
     #[error("this program can't tell its own path and folder, to start its children with")]
     NoProgram(#[source] std::io::Error),
@@ -107,7 +113,8 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Machine(error) => error.code(),
-            Self::Door(_) => "door",
+            Self::Door(_) | Self::Client(_) => "door",
+            Self::Token(_) => "bad_token",
             Self::NoProgram(_) => "no_program",
             Self::NoAdmin => "no_admin",
             Self::NoSignals(_) => "no_signals",

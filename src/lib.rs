@@ -1,7 +1,9 @@
 //! Headwater: see the README for the picture. A folder is one thing touched; a file beside it is one order of touches.
 
 pub mod backoff;
+pub mod client;
 pub mod config;
+pub mod demo;
 pub mod dev;
 pub mod door;
 pub mod edge;

@@ -4,14 +4,14 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use headwater::{dev, edge, install, serve, telemetry};
+use headwater::{demo, dev, edge, install, serve, telemetry, token};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Configuration for fleets. Every change is an event in PostgreSQL; the write-ahead log carries it into NATS; each node
 /// verifies and applies what is desired of it, and reports what it runs.
 ///
-/// To try it: `headwater dev` starts everything on this machine.
+/// To see it: `headwater demo`. To try it: `headwater dev` starts everything on this machine.
 #[derive(Parser)]
 #[command(name = "headwater", version, propagate_version = true, after_help = AFTER_HELP)]
 struct Arguments {
@@ -27,12 +27,16 @@ const AFTER_HELP: &str = "Every flag can also be given as the HEADWATER_* variab
 enum Command {
     /// Everything on this machine: a private PostgreSQL and NATS, the server, and a few nodes
     Dev(dev::Options),
+    /// Show all of it at work in a minute: a fleet of three nodes, from a command to a verified file on each
+    Demo(demo::Options),
     /// Prepare PostgreSQL and NATS for a log, and make the first administrator
     Install(install::Options),
     /// Serve a log: the HTTP door, and the relay into NATS
     Serve(serve::Options),
     /// The agent of one node
     Edge(edge::Options),
+    /// Who may speak to the door: create, list and revoke tokens
+    Token(token::command::Options),
 }
 
 /// How a run ends badly.
@@ -45,7 +49,10 @@ enum Failure {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    telemetry::begin();
+    match arguments.command {
+        Command::Demo(_) => telemetry::begin_quietly(),
+        _ => telemetry::begin(),
+    }
     let (failure, code) = match run(arguments.command) {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Refused(failure)) => (failure, 1),
@@ -56,15 +63,16 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<(), Failure> {
-    // Children of `dev` die with the thread that started them, so it has one thread only: this one.
+    // Children of `dev` and `demo` die with the thread that started them, so it has one thread only: this one.
     let runtime = match command {
-        Command::Dev(_) => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+        Command::Dev(_) | Command::Demo(_) => tokio::runtime::Builder::new_current_thread().enable_all().build(),
         _ => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
     };
     let runtime = runtime.context("starting").map_err(Failure::Refused)?;
     runtime.block_on(async {
         match command {
             Command::Dev(options) => dev::run(options).await.map_err(|error| Failure::Refused(error.into())),
+            Command::Demo(options) => demo::run(options).await.map_err(|error| Failure::Refused(error.into())),
             Command::Install(options) => {
                 let json = options.json;
                 let installed = install::run(options).await.map_err(|error| match error.is_unreachable() {
@@ -84,6 +92,12 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Edge(options) => {
                 let stop = stop_on_signals().map_err(Failure::Refused)?;
                 edge::run(options, stop).await.map_err(|error| Failure::Refused(error.into()))
+            }
+            Command::Token(options) => {
+                token::command::run(options).await.map_err(|error| match error.is_unreachable() {
+                    true => Failure::Unreachable(error.into()),
+                    false => Failure::Refused(error.into()),
+                })
             }
         }
     })

@@ -7,10 +7,22 @@ use tracing_subscriber::EnvFilter;
 /// What is said unless `HEADWATER_LOG` asks for more or less: the client of NATS repeats what is said here already.
 const DEFAULT: &str = "info,async_nats=error,pgwire_replication=error,refinery_core=warn";
 
+/// What is said by a program that has something else to show.
+const QUIET: &str = "error,headwater=warn";
+
 /// Begins to speak. `HEADWATER_LOG` is a filter such as `debug` or `headwater::publish=trace`;
 /// `HEADWATER_LOG_FORMAT=json` gives one JSON object a line.
 pub fn begin() {
-    let filter = EnvFilter::try_from_env("HEADWATER_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT));
+    begin_with(DEFAULT);
+}
+
+/// Begins to speak, and unless asked for more only of what is wrong.
+pub fn begin_quietly() {
+    begin_with(QUIET);
+}
+
+fn begin_with(default: &str) {
+    let filter = EnvFilter::try_from_env("HEADWATER_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let colours = std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let lines = lines.with_target(false).with_ansi(colours);

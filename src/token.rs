@@ -1,5 +1,7 @@
 //! Tokens: shown once to whom they are for, and known to the log by their hash only.
 
+pub mod command;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 

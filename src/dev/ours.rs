@@ -86,13 +86,14 @@ impl Ours {
         Ok(self.spec(folder, "serve", vec!["serve".into()], &env, SERVE_GRACE))
     }
 
-    /// `headwater edge`, with the hooks (`--check`, `--apply`) that there are.
+    /// `headwater edge` of a node with its folder, which trusts one key from the first, with the hooks (`--check`,
+    /// `--apply`) that there are.
     pub(super) fn edge(
         &self,
         folder: &Folder,
         ground: &Ground,
-        id: &str,
-        dir: &Path,
+        trust: &str,
+        (id, dir): (&str, &Path),
         hooks: [(&str, Option<&str>); 2],
     ) -> Spec {
         let mut args: Vec<OsString> = ["edge", "--node", id, "--dir"].map(OsString::from).into();
@@ -100,7 +101,7 @@ impl Ours {
         for (flag, command) in hooks {
             args.extend(command.into_iter().flat_map(|command| [flag.into(), command.into()]));
         }
-        let env = [("HEADWATER_NATS_URL", ground.nats.clone().into())];
+        let env = [("HEADWATER_NATS_URL", ground.nats.clone().into()), ("HEADWATER_TRUST", trust.into())];
         self.spec(folder, id, args, &env, EDGE_GRACE)
     }
 
@@ -153,7 +154,7 @@ mod tests {
         let specs = [
             ours.install(&folder, &ground).unwrap(),
             ours.serve(&folder, &ground, http).unwrap(),
-            ours.edge(&folder, &ground, "node-1", dir.path(), hooks),
+            ours.edge(&folder, &ground, "ab", ("node-1", dir.path()), hooks),
         ];
         let app = password(&folder, "app").unwrap();
         for spec in specs {

@@ -7,6 +7,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::client::door::Door;
+use crate::client::place::{DoorUrl, Token};
 use crate::machine::child::Spec;
 use crate::machine::folder::{Folder, Ports};
 use crate::machine::nats::{self, NatsServer};
@@ -14,8 +16,9 @@ use crate::machine::postgres::{self, Cluster};
 use crate::machine::running::{self, Server};
 use crate::machine::supervise::Supervised;
 use crate::machine::{Error as Machine, find, port, private};
+use crate::token;
 
-use super::door::{self, Door};
+use super::door;
 use super::json::{DevJson, Node, Tokens};
 use super::ours::{ADMIN_TOKEN, DATABASE, Ground, Ours};
 use super::{Error, Options};
@@ -73,14 +76,13 @@ impl Stack {
     pub(super) async fn rise(&mut self) -> Result<DevJson, Error> {
         let (ground, data) = self.lay_ground().await?;
         let admin = self.install(&ground).await?;
-        let http = self.start_server(&ground, &admin).await?;
-        let door = Door::new(&http, &admin)?;
-        let new_token = || Ok(door::token(private::random()?));
+        let door = self.start_server(&ground, admin.parse()?).await?;
+        let new_token = || token::make().map_err(|_| Machine::NoRandomness);
         let auditor = self.folder.secret("auditor.token", new_token)?;
-        door.let_in_auditor(&auditor).await?;
+        door::let_in_auditor(&door, &auditor, &auditor.parse()?).await?;
         let nodes = self.start_nodes(&ground, &door).await?;
         let json = DevJson {
-            http,
+            http: door.url().to_string(),
             nats: ground.nats,
             database: ground.database,
             tokens: Tokens { admin, auditor },
@@ -160,28 +162,28 @@ impl Stack {
         token.ok_or(Error::NoAdmin)
     }
 
-    /// Starts `headwater serve`, and gives the door's URL once it is ready.
-    async fn start_server(&mut self, ground: &Ground, admin: &str) -> Result<String, Error> {
+    /// Starts `headwater serve`, and gives its door once it is ready.
+    async fn start_server(&mut self, ground: &Ground, admin: Token) -> Result<Door, Error> {
         let address = self.http_address()?;
         self.folder.remember(Ports { http: Some(address.port()), ..self.folder.ports() })?;
         let spec = self.ours.serve(&self.folder, ground, address)?;
-        let http = format!("http://{}", reachable(address));
-        tracing::info!(http, "starting the server");
+        let door = Door::new(DoorUrl::from(reachable(address)), admin)?;
+        tracing::info!(http = %door.url(), "starting the server");
         let serve = self.serve.insert(supervise(&self.folder, &spec)?);
-        let door = Door::new(&http, admin)?;
-        running::ready(&Serve { spec, door }, serve).await?;
-        Ok(http)
+        running::ready(&Serve { spec, door: door.clone() }, serve).await?;
+        Ok(door)
     }
 
     async fn start_nodes(&mut self, ground: &Ground, door: &Door) -> Result<Vec<Node>, Error> {
         let mut nodes = Vec::new();
+        let key = door::signing_key(door).await?;
         let hooks = [("--check", self.options.check.as_deref()), ("--apply", self.options.apply.as_deref())];
         for number in 1..=self.options.nodes {
             let id = format!("node-{number}");
-            door.enrol(number, &id).await?;
+            door::enrol(door, number, &id).await?;
             let dir = self.folder.path().join("nodes").join(&id);
             private::folder(&dir, None)?;
-            let spec = self.ours.edge(&self.folder, ground, &id, &dir, hooks);
+            let spec = self.ours.edge(&self.folder, ground, &key, (&id, &dir), hooks);
             self.edges.push(supervise(&self.folder, &spec)?);
             nodes.push(Node { id, dir });
         }

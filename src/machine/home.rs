@@ -33,7 +33,7 @@ pub(super) fn make(wanted: &Path, account: Option<Account>) -> Result<PathBuf, E
             let home = elsewhere(wanted);
             if home.exists() {
                 own(&home, account)?; // or it is not ours to clear
-                tracing::warn!(home = %home.display(), "clearing a cluster whose folder has been removed");
+                tracing::info!(home = %home.display(), "clearing a cluster whose folder has been removed");
                 fs::remove_dir_all(&home).map_err(|error| Error::file("clear", &home, error))?;
             }
             own(&home, account)?;

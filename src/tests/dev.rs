@@ -1,0 +1,194 @@
+//! Laws of `headwater dev`, held on the real program with all its parts.
+#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use headwater::client::door::{Door, Request};
+use headwater::dev::DevJson;
+use headwater::machine::identity::Identity;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+/// How long anything here may take before it counts as never.
+const DEADLINE: Duration = Duration::from_secs(90);
+/// Children of a `dev` with two nodes.
+const CHILDREN: [&str; 5] = ["nats-server", "node-1", "node-2", "postgres", "serve"];
+
+async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "never came true: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A folder that PostgreSQL's account may enter, so that all of `dev` is in it and goes with it.
+fn folder() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    dir
+}
+
+/// A running `headwater dev`; it is killed when this goes, and all its children with it.
+struct Dev {
+    program: Child,
+    dir: PathBuf,
+    json: DevJson,
+}
+
+impl Dev {
+    /// Starts it, and waits until it says where everything is.
+    fn start(dir: &Path) -> Self {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_headwater"))
+            .args(["dev", "--json", "--nodes", "2", "--dir"])
+            .arg(dir)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut output = BufReader::new(program.stdout.take().unwrap());
+        let (said, heard) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            output.read_line(&mut line).unwrap();
+            let _given_up = said.send(line);
+        });
+        let line = heard.recv_timeout(DEADLINE);
+        let line = line.inspect_err(|_| drop(program.kill())).expect("dev says where everything is");
+        assert!(!line.is_empty(), "dev ended: {:?}", program.wait());
+        Self { program, dir: dir.to_owned(), json: serde_json::from_str(&line).unwrap() }
+    }
+
+    fn door(&self) -> Door {
+        Door::new(self.json.http.parse().unwrap(), self.json.tokens.admin.parse().unwrap()).unwrap()
+    }
+
+    /// Its children by name, as it has written them down.
+    fn children(&self) -> BTreeMap<String, Identity> {
+        let files = fs::read_dir(self.dir.join("run")).unwrap().map(|entry| entry.unwrap().path());
+        let pids = files.filter(|path| path.extension().is_some_and(|is| is == "pid"));
+        pids.filter_map(|path| {
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            // It may be taken away and written again while we look.
+            let identity = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
+            Some((name, identity))
+        })
+        .collect()
+    }
+
+    /// Puts a document for every node, and waits until each runs it.
+    async fn converges_on(&self, content: &str) {
+        let door = self.door();
+        let put = json!({"type": "put_document", "id": "d", "path": "d.txt", "media_type": "text/plain",
+                         "content": content, "target": {"all": true}, "priority": 0});
+        let request = Request { reason: None, commands: vec![put], key: Some(format!("put-{content}")) };
+        eventually("the door takes a command", async || door.send(&request).await.is_ok()).await;
+        for node in &self.json.nodes {
+            let file = node.dir.join("current/files/d.txt");
+            eventually("the node has the file", async || fs::read_to_string(&file).is_ok_and(|text| text == content))
+                .await;
+        }
+        eventually("every node says so", async || self.states().await == ["converged", "converged"]).await;
+    }
+
+    async fn states(&self) -> Vec<String> {
+        let nodes: Vec<Value> = self.door().list("/v1/nodes").await.unwrap_or_default();
+        nodes.iter().map(|node| node["state"].as_str().unwrap().to_owned()).collect()
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(self.program.id(), signal);
+    }
+
+    /// How it ended.
+    async fn ended(&mut self) -> ExitStatus {
+        eventually("dev has ended", async || self.program.try_wait().unwrap().is_some()).await;
+        self.program.wait().unwrap()
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        if matches!(self.program.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        // In order, so that nothing still writes into a folder that is being removed.
+        self.signal(Signal::TERM);
+        let deadline = Instant::now() + DEADLINE;
+        while matches!(self.program.try_wait(), Ok(None)) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _gone = self.program.kill();
+        let _reaped = self.program.wait();
+    }
+}
+
+fn kill(pid: u32, signal: Signal) {
+    kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal).unwrap();
+}
+
+async fn are_gone(children: &BTreeMap<String, Identity>) {
+    assert_eq!(children.keys().collect::<Vec<_>>(), CHILDREN);
+    for (name, child) in children {
+        eventually(&format!("{name} is gone"), async || !child.is_alive()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_second_start_goes_on_where_the_first_was_asked_to_end() {
+    let dir = folder();
+    let mut first = Dev::start(dir.path());
+    first.converges_on("kept").await;
+    let log: Value = first.door().get("/v1/log").await.unwrap();
+    let children = first.children();
+    first.signal(Signal::TERM);
+    assert!(first.ended().await.success(), "it was asked to end, and did");
+    are_gone(&children).await;
+    assert!(first.children().is_empty(), "nobody is written down any more");
+
+    let second = Dev::start(dir.path());
+    let again: Value = second.door().get("/v1/log").await.unwrap();
+    assert_eq!((&again["log_id"], &again["signing_key"]), (&log["log_id"], &log["signing_key"]));
+    assert!(again["position"].as_u64() >= log["position"].as_u64());
+    assert_eq!((&second.json.tokens, &second.json.nodes), (&first.json.tokens, &first.json.nodes));
+    assert!(second.json.data.is_none(), "all of it is in its folder");
+    let kept = second.json.nodes[0].dir.join("current/files/d.txt");
+    assert_eq!(fs::read_to_string(kept).unwrap(), "kept");
+    second.converges_on("changed").await;
+}
+
+#[tokio::test]
+async fn a_child_that_is_killed_comes_back_and_all_goes_on() {
+    let dir = folder();
+    let dev = Dev::start(dir.path());
+    for name in CHILDREN {
+        let before = dev.children();
+        assert_eq!(before.keys().collect::<Vec<_>>(), CHILDREN);
+        kill(before[name].pid, Signal::KILL);
+        let is_another = |now: &Identity| *now != before[name] && now.is_alive();
+        eventually(&format!("{name} comes back"), async || dev.children().get(name).is_some_and(is_another)).await;
+        dev.converges_on(name).await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_a_dev_that_is_killed_and_the_next_goes_on() {
+    let dir = folder();
+    let mut killed = Dev::start(dir.path());
+    killed.converges_on("before").await;
+    let children = killed.children();
+    killed.signal(Signal::KILL);
+    killed.ended().await;
+    are_gone(&children).await;
+
+    let next = Dev::start(dir.path());
+    assert_eq!(next.json.tokens, killed.json.tokens);
+    next.converges_on("after").await;
+}
