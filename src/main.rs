@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use headwater::{dev, edge, install, serve, telemetry};
+use headwater::{dev, edge, health, install, serve, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +33,8 @@ enum Command {
     Serve(serve::Options),
     /// The agent of one node
     Edge(edge::Options),
+    /// Ask a server whether it can do its work
+    Health(health::Options),
 }
 
 /// How a run ends badly.
@@ -85,6 +87,7 @@ fn run(command: Command) -> Result<(), Failure> {
                 let stop = stop_on_signals().map_err(Failure::Refused)?;
                 edge::run(options, stop).await.map_err(|error| Failure::Refused(error.into()))
             }
+            Command::Health(options) => health::run(options).await.map_err(|error| Failure::Unreachable(error.into())),
         }
     })
 }

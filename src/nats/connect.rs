@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_nats::connection::State;
 use async_nats::jetstream::{self, context::ContextBuilder};
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 
 /// How long one answer of NATS may take.
@@ -67,9 +68,10 @@ pub async fn connect(url: &str, name: &str) -> Result<Link, BadAddress> {
     Ok(Link { client: client.map_err(|source| bad(source.into()))?, ups })
 }
 
-/// The client takes credentials as an option and passes over those in an address.
+/// The client takes credentials as an option and passes over those in an address, where they are percent-encoded.
 fn credentials(addresses: &[ServerAddr]) -> Option<(String, String)> {
-    addresses.iter().find_map(|address| Some((address.username()?.to_owned(), address.password()?.to_owned())))
+    let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    addresses.iter().find_map(|address| Some((plain(address.username()?), plain(address.password()?))))
 }
 
 impl Link {
