@@ -4,12 +4,18 @@ use std::path::PathBuf;
 
 use schema::address::Prefix;
 
+use crate::password;
+
 /// Where NATS is, and what Headwater's names in it look like.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Nats {
     /// Where NATS is: nats://user:password@host:port, several separated by commas.
     #[arg(long, env = "HEADWATER_NATS_URL", value_name = "URL", hide_env_values = true)]
     pub nats_url: String,
+
+    /// A file with the password for that URL, which then is nats://user@host:port.
+    #[arg(long, env = "HEADWATER_NATS_PASSWORD_FILE", value_name = "FILE")]
+    pub nats_password_file: Option<PathBuf>,
 
     /// What all names in NATS begin with. Two logs that share a NATS need two prefixes.
     #[arg(long, env = "HEADWATER_NATS_PREFIX", value_name = "PREFIX", default_value = "cfg")]
@@ -19,6 +25,16 @@ pub struct Nats {
     #[arg(long, env = "HEADWATER_NATS_REPLICAS", value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u8).range(1..=5))]
     pub nats_replicas: u8,
+}
+
+impl Nats {
+    /// The URL with its password.
+    ///
+    /// # Errors
+    /// If the password's file is of no use.
+    pub fn url(&self) -> Result<String, password::Error> {
+        password::fill(&self.nats_url, self.nats_password_file.as_deref())
+    }
 }
 
 /// What desired records are signed with.

@@ -27,6 +27,7 @@ use crate::node::state::PinnedKey;
 use crate::node::status::Status;
 use crate::node::store::{OpenError, Store};
 use crate::node::{report, verify, watch as records};
+use crate::password;
 
 /// How often the tree in force is compared with its record although nothing was noticed: drift is put right within 30 s.
 const COMPARE_EVERY: Duration = Duration::from_secs(15);
@@ -40,6 +41,9 @@ pub enum Error {
     /// NATS has no such address.
     #[error(transparent)]
     Address(#[from] BadAddress),
+    /// The password for NATS can't be read.
+    #[error(transparent)]
+    Password(#[from] password::Error),
 }
 
 /// Runs the agent until `shutdown`.
@@ -52,7 +56,8 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
         store.trust(key)?;
     }
     let (prefix, node) = (options.nats_prefix.clone(), options.node.clone());
-    let link = connect(&options.nats_url, &format!("headwater-edge {node}")).await?;
+    let nats_url = password::fill(&options.nats_url, options.nats_password_file.as_deref())?;
+    let link = connect(&nats_url, &format!("headwater-edge {node}")).await?;
     let (status, news, told) = Status::of(report::blank(node.clone()));
     let (found, mut newest) = watch::channel(None);
     let _watching = AbortOnDropHandle::new(tokio::spawn(records::follow(link.clone(), prefix.clone(), node, found)));

@@ -18,6 +18,7 @@ use crate::log::handle::SubmitError;
 use crate::log::install::{Passwords, install};
 use crate::log::reader::Reader;
 use crate::nats::connect::{BadAddress, connect};
+use crate::password;
 use crate::publish::{Error as PublishError, key, streams};
 use crate::token;
 use crate::wal::Error as WalError;
@@ -33,6 +34,10 @@ pub struct Options {
     /// The database as somebody who may create roles and replication slots: postgres://postgres:password@host/database
     #[arg(long, env = "HEADWATER_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub database_url: String,
+
+    /// A file with the password for that URL, which then is postgres://postgres@host/database
+    #[arg(long, env = "HEADWATER_DATABASE_PASSWORD_FILE", value_name = "FILE")]
+    pub database_password_file: Option<PathBuf>,
 
     /// The replication slot [default: headwater_ and the database's name]
     #[arg(long, env = "HEADWATER_SLOT", value_name = "NAME")]
@@ -82,7 +87,10 @@ pub enum Error {
     /// NATS has no such address.
     #[error(transparent)]
     Nats(#[from] BadAddress),
-    /// A file can't be read or written.
+    /// A password or token can't be read.
+    #[error(transparent)]
+    Password(#[from] password::Error),
+    /// A file can't be written.
     #[error("{0}")]
     File(PathBuf, #[source] std::io::Error),
     /// The system gives no randomness.
@@ -122,17 +130,18 @@ pub struct Installed {
 /// If anything refuses or can't be reached; running it again goes on where it was.
 pub async fn run(options: Options) -> Result<Installed, Error> {
     let key = key::load_or_make(&options.key.signing_key_file)?;
-    let database = Database::parse(&options.database_url)?;
+    let database_url = password::fill(&options.database_url, options.database_password_file.as_deref())?;
+    let database = Database::parse(&database_url)?;
     let passwords = Passwords {
-        app: password(options.app_password_file.as_deref())?,
-        relay: password(options.replication_password_file.as_deref())?,
-        reader: password(options.reader_password_file.as_deref())?,
+        app: options.app_password_file.as_deref().map(password::read).transpose()?,
+        relay: options.replication_password_file.as_deref().map(password::read).transpose()?,
+        reader: options.reader_password_file.as_deref().map(password::read).transpose()?,
     };
     let log_id = install(&database, &passwords, &key.public()).await?;
-    let slot = Slot::parse(&options.database_url, options.slot.clone())?;
+    let slot = Slot::parse(&database_url, options.slot.clone())?;
     slot.ensure().await?;
-    let Nats { nats_url, nats_prefix, nats_replicas } = &options.nats;
-    let link = connect(nats_url, "headwater install").await?;
+    let Nats { nats_prefix, nats_replicas, .. } = &options.nats;
+    let link = connect(&options.nats.url()?, "headwater install").await?;
     streams::ensure(&link.jetstream(), nats_prefix, usize::from(*nats_replicas), &key.public()).await?;
     let admin_token = first_admin(database, options.admin_token_file.as_deref()).await?;
     Ok(Installed {
@@ -152,7 +161,7 @@ async fn first_admin(database: Database, file: Option<&Path>) -> Result<Option<S
         return Ok(None);
     }
     let token = match file {
-        Some(file) if file.exists() => read(file)?,
+        Some(file) if file.exists() => password::read(file)?,
         Some(file) => {
             let token = token::make()?;
             write_private(file, &token).map_err(|error| Error::File(file.to_owned(), error))?;
@@ -170,15 +179,6 @@ async fn first_admin(database: Database, file: Option<&Path>) -> Result<Option<S
     let _ = appending.await;
     created?;
     Ok(file.is_none().then_some(token))
-}
-
-fn password(file: Option<&Path>) -> Result<Option<String>, Error> {
-    file.map(read).transpose()
-}
-
-fn read(file: &Path) -> Result<String, Error> {
-    let text = std::fs::read_to_string(file).map_err(|error| Error::File(file.to_owned(), error))?;
-    Ok(text.trim().to_owned())
 }
 
 fn write_private(file: &Path, text: &str) -> std::io::Result<()> {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use headwater::{demo, dev, edge, install, serve, telemetry, token};
+use headwater::{demo, dev, edge, health, install, serve, telemetry, token};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +37,8 @@ enum Command {
     Edge(edge::Options),
     /// Who may speak to the door: create, list and revoke tokens
     Token(token::command::Options),
+    /// Ask a server whether it can do its work
+    Health(health::Options),
 }
 
 /// How a run ends badly.
@@ -99,6 +101,7 @@ fn run(command: Command) -> Result<(), Failure> {
                     false => Failure::Refused(error.into()),
                 })
             }
+            Command::Health(options) => health::run(options).await.map_err(|error| Failure::Unreachable(error.into())),
         }
     })
 }

@@ -1,6 +1,7 @@
 //! `headwater serve`: the door, and the relay with its reconciler, joined.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use crate::log::database::{Database, Error as LogError};
 use crate::log::handle::Log;
 use crate::log::reader::Reader;
 use crate::nats::connect::{BadAddress, Link, connect};
+use crate::password;
 use crate::project::{Phase, Relay, Standing};
 use crate::publish::events::last_public;
 use crate::publish::publisher::Settings;
@@ -52,9 +54,17 @@ pub struct Options {
     #[arg(long, env = "HEADWATER_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub database_url: String,
 
+    /// A file with the password for that URL, which then is postgres://headwater_app@host:port/database
+    #[arg(long, env = "HEADWATER_DATABASE_PASSWORD_FILE", value_name = "FILE")]
+    pub database_password_file: Option<PathBuf>,
+
     /// The same database as role headwater_relay, which may replicate [default: the database URL]
     #[arg(long, env = "HEADWATER_REPLICATION_URL", value_name = "URL", hide_env_values = true)]
     pub replication_url: Option<String>,
+
+    /// A file with the password for the replication URL.
+    #[arg(long, env = "HEADWATER_REPLICATION_PASSWORD_FILE", value_name = "FILE", requires = "replication_url")]
+    pub replication_password_file: Option<PathBuf>,
 
     /// The replication slot [default: headwater_ and the database's name]
     #[arg(long, env = "HEADWATER_SLOT", value_name = "NAME")]
@@ -93,6 +103,9 @@ pub enum Error {
     /// NATS has no such address.
     #[error(transparent)]
     Nats(#[from] BadAddress),
+    /// A password can't be read.
+    #[error(transparent)]
+    Password(#[from] password::Error),
     /// The key is not the log's.
     #[error("the signing key is not the one that this log was installed with ({0}): use that key's file")]
     OtherKey(String),
@@ -115,10 +128,14 @@ impl Error {
 /// Only at the start: once it serves, whatever fails is tried again, and `/readyz` says what.
 pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error> {
     let key = key::load(&options.key.signing_key_file)?;
-    let replication_url = options.replication_url.as_deref().unwrap_or(&options.database_url);
-    let slot = Slot::parse(replication_url, options.slot.clone())?;
-    let database = Database::parse(&options.database_url)?;
-    let link = connect(&options.nats.nats_url, "headwater serve").await?;
+    let database_url = password::fill(&options.database_url, options.database_password_file.as_deref())?;
+    let replication_url = match &options.replication_url {
+        Some(url) => password::fill(url, options.replication_password_file.as_deref())?,
+        None => database_url.clone(),
+    };
+    let slot = Slot::parse(&replication_url, options.slot.clone())?;
+    let database = Database::parse(&database_url)?;
+    let link = connect(&options.nats.url()?, "headwater serve").await?;
     let (appender, log) = open(database).await?;
     let reader = log.reader().clone();
     if *reader.public_key() != key.public() {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_nats::connection::State;
 use async_nats::jetstream::{self, context::ContextBuilder};
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 
 use crate::backoff::Backoff;
@@ -79,15 +80,7 @@ fn authenticated(servers: &[ServerAddr]) -> ConnectOptions {
 
 /// Percent-encoded text of an address as it was meant.
 fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let mut byte = [first];
-        let is_encoded = first == b'%' && after.len() >= 2 && hex::decode_to_slice(&after[..2], &mut byte).is_ok();
-        bytes.extend(byte);
-        rest = if is_encoded { &after[2..] } else { after };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 impl Link {
@@ -142,7 +135,7 @@ fn log(event: &Event) {
 /// An address as it may be shown.
 fn without_password(url: &str) -> String {
     let shown = |url: &str| match url.rsplit_once('@') {
-        Some((before, host)) => format!("{}…@{host}", before.split_once("://").map_or("", |(scheme, _)| scheme)),
+        Some((before, host)) => format!("{}://…@{host}", before.split_once("://").map_or("nats", |(scheme, _)| scheme)),
         None => url.to_owned(),
     };
     url.split(',').map(shown).collect::<Vec<_>>().join(",")
@@ -169,6 +162,6 @@ mod tests {
 
     #[test]
     fn an_address_is_shown_without_its_password() {
-        assert_eq!(without_password("nats://ann:secret@h:1,nats://h:2"), "nats…@h:1,nats://h:2");
+        assert_eq!(without_password("nats://ann:secret@h:1,nats://h:2"), "nats://…@h:1,nats://h:2");
     }
 }

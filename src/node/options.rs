@@ -24,6 +24,10 @@ pub struct Options {
     #[arg(long, env = "HEADWATER_NATS_URL", value_name = "URL", hide_env_values = true)]
     pub nats_url: String,
 
+    /// A file with the password for that URL, which then is nats://user@host:port.
+    #[arg(long, env = "HEADWATER_NATS_PASSWORD_FILE", value_name = "FILE")]
+    pub nats_password_file: Option<PathBuf>,
+
     /// What all names in NATS begin with, as the centre was installed.
     #[arg(long, env = "HEADWATER_NATS_PREFIX", value_name = "PREFIX", default_value = "cfg")]
     pub nats_prefix: Prefix,

@@ -1,7 +1,8 @@
-//! The file that holds what records are signed with: 64 hex digits of an Ed25519 seed, readable by its owner only.
+//! The file that holds what records are signed with: 64 hex digits of an Ed25519 seed, readable by its owner only
+//! (and by a group where the owner is root).
 
 use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use schema::seal::SecretKey;
@@ -16,7 +17,9 @@ pub fn load(path: &Path) -> Result<SecretKey, Error> {
     let wrong = |why: String| Error::Key { path: path.display().to_string(), why };
     let metadata = std::fs::metadata(path).map_err(|error| wrong(error.to_string()))?;
     let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
+    // What root gives to a service (a credential of systemd) may name a group: it takes root to let others in there.
+    let forbidden = if metadata.uid() == 0 { 0o037 } else { 0o077 };
+    if mode & forbidden != 0 {
         return Err(wrong(format!("mode {mode:04o} lets others at it: chmod 600")));
     }
     let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;

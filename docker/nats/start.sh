@@ -1,0 +1,19 @@
+#!/bin/sh
+# Starts nats-server in a container, with the settings beside this script and the password in the file that
+# HEADWATER_NATS_PASSWORD_FILE names. The server can read a password from a variable, but not from a file.
+#
+# Always: the password is on no command line; the limits are left out for a server that does not know them yet.
+set -eu
+here=$(dirname "$0")
+settings=$(mktemp -d)
+
+cp "$here/headwater.conf" "$here/container.conf" "$settings"
+version=$(nats-server --version | sed 's/^[^0-9]*//')
+major=${version%%.*} rest=${version#*.}
+minor=${rest%%.*}
+if [ "$major" -gt 2 ] || [ "$minor" -ge 15 ]; then cp "$here/limits.conf" "$settings"; else : >"$settings/limits.conf"; fi
+
+# The server reads a variable as it reads its file: quoted, and with an escape before a quote.
+HEADWATER_NATS_PASSWORD="\"$(sed 's/["\\]/\\&/g' "$HEADWATER_NATS_PASSWORD_FILE")\""
+export HEADWATER_NATS_PASSWORD
+exec nats-server --config "$settings/container.conf"

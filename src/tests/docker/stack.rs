@@ -1,0 +1,205 @@
+//! What the composition starts, started on this machine: its commands and its variables, its script for nats-server and
+//! its secrets, with names and folders of containers replaced by those of a test.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use headwater::machine::find;
+use headwater::machine::postgres::Cluster;
+use serde_json::{Value, json};
+use tokio_postgres::Config;
+
+use super::{checkout, dockerfile, environment, services, words};
+
+/// How long anything here may take before it counts as never.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A program that ends with the test.
+struct Started(Child);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Where things are that containers have under other names.
+struct Stack {
+    dir: PathBuf,
+    postgres: u16,
+    nats: u16,
+    monitor: u16,
+    door: u16,
+}
+
+impl Stack {
+    /// A service's own command with its own variables.
+    fn service(&self, name: &str) -> Command {
+        let service = &services()[name];
+        let target = service["build"]["target"].as_str().unwrap();
+        let mut command = self.program(service);
+        let path = format!("{}:{}", self.dir.join("bin").display(), std::env::var("PATH").unwrap());
+        command.env_clear().env("PATH", path).env("TMPDIR", &self.dir);
+        let mut variables = dockerfile().environment(target);
+        variables.extend(environment(service));
+        let here = |(name, value): (String, String)| (name, self.here(service, &value));
+        command.envs(variables.into_iter().map(here).collect::<BTreeMap<_, _>>());
+        command.args(words(&service["command"]).into_iter().map(|word| self.here(service, word)));
+        let log = fs::File::create(self.dir.join(format!("{name}.log"))).unwrap();
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        command
+    }
+
+    fn program(&self, service: &Value) -> Command {
+        match words(&service["entrypoint"]).as_slice() {
+            [program, rest @ ..] => {
+                let mut command = Command::new(program);
+                command.args(rest.iter().map(|word| self.here(service, word)));
+                command
+            }
+            [] => Command::new(env!("CARGO_BIN_EXE_headwater")),
+        }
+    }
+
+    /// What a container says, as it is on this machine.
+    fn here(&self, service: &Value, text: &str) -> String {
+        let mut here = text
+            .replace("/run/secrets", &self.secrets().to_string_lossy())
+            .replace("/etc/headwater", &checkout("docker/nats").to_string_lossy())
+            .replace("@postgres:5432", &format!("@127.0.0.1:{}", self.postgres))
+            .replace("@nats:4222", &format!("@127.0.0.1:{}", self.nats))
+            .replace("0.0.0.0:4222", &format!("127.0.0.1:{}", self.nats))
+            .replace("127.0.0.1:8222", &format!("127.0.0.1:{}", self.monitor))
+            .replace("0.0.0.0:7300", &format!("127.0.0.1:{}", self.door));
+        for volume in words(&service["volumes"]) {
+            let (name, folder) = volume.split_once(':').unwrap();
+            let volume = self.volume(name);
+            fs::create_dir_all(&volume).unwrap();
+            here = here.replace(folder.trim_end_matches(":ro"), &volume.to_string_lossy());
+        }
+        here
+    }
+
+    fn start(&self, name: &str) -> Started {
+        Started(self.service(name).spawn().unwrap())
+    }
+
+    fn volume(&self, name: &str) -> PathBuf {
+        self.dir.join("volumes").join(name)
+    }
+
+    fn secrets(&self) -> PathBuf {
+        self.dir.join("secrets")
+    }
+
+    fn log(&self, name: &str) -> String {
+        fs::read_to_string(self.dir.join(format!("{name}.log"))).unwrap_or_default()
+    }
+
+    fn door(&self) -> String {
+        format!("http://127.0.0.1:{}", self.door)
+    }
+
+    /// What the server's health check does.
+    fn health(&self) -> ExitStatus {
+        let services = services();
+        let check = words(&services["server"]["healthcheck"]["test"]);
+        let mut health = Command::new(env!("CARGO_BIN_EXE_headwater"));
+        health.args(&check[2..]).env("HEADWATER_URL", self.door()).output().unwrap().status
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool, said: impl Fn() -> String) {
+    let deadline = Instant::now() + DEADLINE;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "never came true: {what}\n{}", said());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn is_ok(url: &str) -> bool {
+    reqwest::get(url).await.is_ok_and(|answer| answer.status().is_success())
+}
+
+fn make_secrets(folder: &Path) {
+    let made = Command::new(checkout("docker/secrets.sh")).arg(folder).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}
+
+fn contents(folder: &Path) -> BTreeMap<PathBuf, String> {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.map(|file| (file.clone(), fs::read_to_string(file).unwrap())).collect()
+}
+
+#[test]
+fn secrets_are_made_once_and_only_their_owner_gets_at_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("secrets");
+    make_secrets(&folder);
+    let made = contents(&folder);
+    let named: Vec<PathBuf> = super::names(&super::compose()["secrets"]).iter().map(|name| folder.join(name)).collect();
+    assert_eq!(made.keys().cloned().collect::<Vec<_>>(), named, "each secret that is mounted, and nothing else");
+    assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+    // A container whose user is not the owner still has to read what is mounted.
+    assert!(named.iter().all(|file| fs::metadata(file).unwrap().permissions().mode() & 0o777 == 0o444));
+    assert!(made.values().all(|secret| secret.trim().len() >= 64));
+    assert_eq!(made.values().collect::<std::collections::BTreeSet<_>>().len(), made.len(), "all differ");
+    make_secrets(&folder);
+    assert_eq!(contents(&folder), made);
+}
+
+#[tokio::test]
+async fn the_composition_carries_a_command_to_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start(dir.path(), &[]).await.unwrap();
+    let superuser: Config = cluster.create_database("headwater").await.unwrap().parse().unwrap();
+    let ports = (cluster.port(), free_port(), free_port(), free_port());
+    let stack = Stack { dir: dir.path().into(), postgres: ports.0, nats: ports.1, monitor: ports.2, door: ports.3 };
+    fs::create_dir(stack.secrets()).unwrap();
+    fs::write(stack.secrets().join("postgres_password"), superuser.get_password().unwrap()).unwrap();
+    // Characters that mean something in a URL, in nats-server's settings and in a shell.
+    fs::write(stack.secrets().join("nats_password"), "n\"a@t\\s:$p/w d#1e5%41\n").unwrap();
+    make_secrets(&stack.secrets());
+    assert_eq!(stack.health().code(), Some(3), "nobody is there yet");
+
+    let programs = dir.path().join("bin");
+    fs::create_dir(&programs).unwrap();
+    std::os::unix::fs::symlink(find::nats_server(None).unwrap().path, programs.join("nats-server")).unwrap();
+    let _nats = stack.start("nats");
+    let healthz = format!("http://127.0.0.1:{}/healthz", stack.monitor);
+    eventually("nats-server is healthy", async || is_ok(&healthz).await, || stack.log("nats")).await;
+
+    for _ in 0..2 {
+        let installed = stack.service("install").status().unwrap();
+        assert!(installed.success(), "{}", stack.log("install"));
+    }
+    let _server = stack.start("server");
+    eventually("the server is healthy", async || stack.health().success(), || stack.log("server")).await;
+    let _edges = ["edge-1", "edge-2"].map(|edge| stack.start(edge));
+
+    let token = fs::read_to_string(stack.secrets().join("admin_token")).unwrap();
+    let request = json!({"commands": [
+        {"type": "enrol_node", "id": "edge-1", "labels": {}},
+        {"type": "enrol_node", "id": "edge-2", "labels": {}},
+        {"type": "put_document", "id": "motd", "path": "etc/motd", "media_type": "text/plain", "content": "hello\n",
+         "target": {"all": true}, "priority": 0},
+    ]});
+    let commands = format!("{}/v1/commands", stack.door());
+    let answer = reqwest::Client::new().post(commands).bearer_auth(token.trim()).json(&request).send().await.unwrap();
+    assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+    for edge in ["edge-1", "edge-2"] {
+        let file = stack.volume(edge).join("current/files/etc/motd");
+        let is_there = async || fs::read(&file).is_ok_and(|bytes| bytes == b"hello\n");
+        eventually("the file is on the node", is_there, || stack.log(edge)).await;
+    }
+}
