@@ -26,7 +26,7 @@ use crate::wal::Error as WalError;
 use crate::wal::slot::Slot;
 use crate::wal::tail::Batch;
 
-/// How often the relay looks whether somebody else wrote to the event stream.
+/// How often the relay looks whether somebody else laid hands on what it keeps in NATS.
 const INSPECT_EVERY: Duration = Duration::from_secs(5);
 /// How soon a waiting relay asks for the slot again.
 const STANDBY_PAUSE: Duration = Duration::from_millis(700);
@@ -140,9 +140,10 @@ impl Relay {
     async fn relay(&mut self) -> Result<std::convert::Infallible, Error> {
         let mut tail = self.slot.take(self.reader.log_id()).await?;
         tracing::info!(slot = self.slot.name(), "this server has the slot");
-        self.level().await?;
+        // NATS may go and come back while it is made level: that is news as well.
         let mut ups = self.link.ups();
         ups.mark_unchanged();
+        self.level().await?;
         let mut inspect = tokio::time::interval(INSPECT_EVERY);
         inspect.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

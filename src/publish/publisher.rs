@@ -8,7 +8,7 @@ use async_nats::jetstream::Context;
 use projections::configuration::Configuration;
 use projections::fold::Touched;
 use projections::render::{Manifest, render};
-use schema::address::Prefix;
+use schema::address::{Bucket, Prefix};
 use schema::desired::Desired;
 use schema::digest::Digest;
 use schema::event::Event;
@@ -135,14 +135,22 @@ impl Publisher {
         self.events.append(events).await
     }
 
-    /// Looks whether anybody else wrote to the event stream.
+    /// Looks whether anybody else laid hands on what this publisher keeps.
     ///
     /// # Errors
     /// If NATS does not answer, or somebody did.
     pub async fn inspect(&self) -> Result<(), Error> {
-        match self.events.is_undisturbed().await? {
-            true => Ok(()),
-            false => Err(Error::Disturbed(self.settings.prefix.event_stream())),
+        let prefix = &self.settings.prefix;
+        let (events, records, blobs) = tokio::try_join!(
+            self.events.is_undisturbed(),
+            self.records.is_undisturbed(),
+            self.blobs.is_undisturbed(),
+        )?;
+        let kept =
+            [(events, prefix.event_stream()), (records, prefix.bucket(Bucket::Desired)), (blobs, prefix.blobs())];
+        match kept.into_iter().find(|(is_undisturbed, _)| !is_undisturbed) {
+            None => Ok(()),
+            Some((_, what)) => Err(Error::Disturbed(what)),
         }
     }
 
