@@ -1,10 +1,10 @@
 //! A whole Headwater of real processes: `install`, any number of `serve`, any number of `edge`.
 //!
-//! Always: every process is killed when the fleet is dropped; a test that fails shows the end of each one's log.
+//! Always: every process is killed when the fleet is dropped.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use headwater::machine::child::{Ask, Child, Spec};
@@ -19,8 +19,6 @@ use crate::ground::Ground;
 
 /// How long the fleet may take to become what it should be, whatever was done to it.
 pub(crate) const CONVERGED_WITHIN: Duration = Duration::from_secs(60);
-/// Lines of each log that a failure shows.
-const LOG_LINES: usize = 60;
 /// How long a process may take to end when asked.
 const GRACE: Duration = Duration::from_secs(20);
 
@@ -78,9 +76,9 @@ impl Fleet {
         fleet
     }
 
-    /// Runs `headwater install`.
-    async fn install(&mut self) {
-        let dir = self.ground.dir();
+    /// Runs `headwater install`, which may be done any number of times.
+    pub(crate) async fn install(&mut self) {
+        let dir = self.ground.dir.path();
         let file = |name: &str| OsString::from(dir.join(name));
         let mut args: Vec<OsString> = vec!["install".into(), "--json".into()];
         for (flag, role) in [("app", APP_ROLE), ("replication", RELAY_ROLE), ("reader", READER_ROLE)] {
@@ -118,7 +116,7 @@ impl Fleet {
 
     /// Starts the agent of a node.
     pub(crate) fn edge(&mut self, id: &str) {
-        let dir = self.ground.dir().join("nodes").join(id);
+        let dir = self.ground.dir.path().join("nodes").join(id);
         std::fs::create_dir_all(&dir).unwrap();
         let args: Vec<OsString> = ["edge", "--node", id, "--dir"].map(OsString::from).into();
         let args = args.into_iter().chain([dir.clone().into()]).collect();
@@ -156,7 +154,7 @@ impl Fleet {
     }
 
     fn spec(&self, name: &str, args: Vec<OsString>, env: &[(&str, String)]) -> Spec {
-        let dir = self.ground.dir();
+        let dir = self.ground.dir.path();
         let ours = [
             ("HEADWATER_NATS_URL", self.ground.nats.url().into()),
             ("HEADWATER_SIGNING_KEY_FILE", OsString::from(dir.join("signing.key"))),
@@ -173,25 +171,5 @@ impl Fleet {
             ask: Ask::Terminate,
             grace: GRACE,
         }
-    }
-}
-
-impl Drop for Fleet {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            show_logs(self.ground.dir());
-        }
-    }
-}
-
-fn show_logs(dir: &Path) {
-    let files = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut logs: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|kind| kind == "log")).collect();
-    logs.sort();
-    for log in logs {
-        let text = String::from_utf8_lossy(&std::fs::read(&log).unwrap_or_default()).into_owned();
-        let lines: Vec<&str> = text.lines().collect();
-        let tail = &lines[lines.len().saturating_sub(LOG_LINES)..];
-        eprintln!("\n== the end of {}\n{}", log.display(), tail.join("\n"));
     }
 }

@@ -133,3 +133,21 @@ async fn when_the_active_server_is_killed_the_other_publishes_on() {
     fleet.servers.remove(0);
     settles(&fleet, outcome).await;
 }
+
+#[tokio::test]
+async fn when_everything_is_killed_at_once_any_order_brings_it_back() {
+    let mut fleet = fleet().await;
+    survives(&mut fleet, async |fleet| {
+        fleet.ground.postgres.kill();
+        fleet.ground.nats.kill();
+        fleet.servers[0].process.kill();
+        fleet.edges.values_mut().for_each(|edge| edge.process.kill());
+        // Those who need something come before what they need.
+        fleet.edges.values_mut().for_each(|edge| edge.process.start_again());
+        fleet.servers[0].process.start_again();
+        fleet.ground.nats.start_again().await.unwrap();
+        fleet.ground.postgres.start_again().await.unwrap();
+        fleet.servers[0].door.ready().await;
+    })
+    .await;
+}

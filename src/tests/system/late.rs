@@ -1,4 +1,4 @@
-//! Processes that start in the wrong order.
+//! Processes that start in the wrong order, or again.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::disk;
 use crate::eventually::eventually;
 use crate::fleet::Fleet;
+use crate::law;
 
 #[tokio::test]
 async fn an_edge_that_starts_without_nats_keeps_what_it_has_and_catches_up() {
@@ -41,4 +42,22 @@ async fn an_edge_that_starts_without_nats_keeps_what_it_has_and_catches_up() {
     fleet.ground.nats.start_again().await.unwrap();
     let want = ["a", "b"].map(|node| (node.to_owned(), tree("meanwhile"))).into();
     fleet.converges(&want).await;
+}
+
+#[tokio::test]
+async fn installing_again_beside_a_working_server_changes_nothing() {
+    let mut fleet = Fleet::start().await;
+    fleet.node("a", json!({})).await;
+    fleet.converges(&[("a".to_owned(), disk::Tree::new())].into()).await;
+    let files = ["admin.token", "signing.key"].map(|name| fleet.ground.dir.path().join(name));
+    let before = files.clone().map(|file| std::fs::read(file).unwrap());
+    let log = law::holds(&fleet.ground).await;
+    fleet.install().await;
+    assert_eq!(files.map(|file| std::fs::read(file).unwrap()), before);
+    let mut now = law::holds(&fleet.ground).await;
+    let since = now.split_off(log.len());
+    assert_eq!(now, log);
+    assert!(since.iter().all(|line| line.entity == "report/a"), "{since:?}");
+    fleet.door().accepted(json!({"commands": [{"type": "retry_node", "id": "a"}]})).await;
+    fleet.converges(&[("a".to_owned(), disk::Tree::new())].into()).await;
 }

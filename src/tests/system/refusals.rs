@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::fleet::Fleet;
-use crate::law;
+use crate::law::{self, Line};
 
 fn put(id: &str, path: &str, more: Value) -> Value {
     let mut put = json!({
@@ -14,6 +14,12 @@ fn put(id: &str, path: &str, more: Value) -> Value {
     put
 }
 
+/// The log without what nodes reported meanwhile.
+fn commanded(log: Vec<Line>) -> Vec<(String, u64, String)> {
+    let by_command = log.into_iter().filter(|line| !line.entity.starts_with("report/"));
+    by_command.map(|line| (line.entity, line.version, line.data)).collect()
+}
+
 #[tokio::test]
 async fn what_is_refused_leaves_no_trace() {
     let mut fleet = Fleet::start().await;
@@ -22,7 +28,7 @@ async fn what_is_refused_leaves_no_trace() {
     let one = json!({"commands": [put("one", "etc/one", json!({}))]});
     assert_eq!(door.post(&one, Some("key")).await.unwrap().status, 200);
     fleet.converges(&[("a".to_owned(), [("files/etc/one".to_owned(), b"x".to_vec())].into())].into()).await;
-    let log = law::holds(&fleet.ground).await;
+    let log = commanded(law::holds(&fleet.ground).await);
 
     let big = "x".repeat(4 * 1024 * 1024 + 1);
     let refused = [
@@ -65,8 +71,7 @@ async fn what_is_refused_leaves_no_trace() {
     let not_json = door.post_bytes(b"{\"commands\": [".into(), None).await.unwrap();
     assert_eq!((not_json.status, not_json.code()), (400, "invalid_json"));
 
-    assert_eq!(law::holds(&fleet.ground).await, log, "nothing was written");
-    assert_eq!(door.position().await, log.len() as u64);
+    assert_eq!(commanded(law::holds(&fleet.ground).await), log, "nothing was written");
 }
 
 #[tokio::test]
