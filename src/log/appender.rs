@@ -176,14 +176,16 @@ impl Appender {
             opened = store.begin(self.log_id, self.follower.position(), &commands).await?;
         }
         self.show();
-        if let Some(batch) = unknown.take() {
+        if let Some(batch) = unknown.as_ref() {
             let committed = match batch.events.first() {
                 Some(event) => store.holds(event.event_id).await?,
                 None => batch.receipts.iter().all(|receipt| opened.receipts.contains(receipt)),
             };
-            if committed {
-                store.roll_back().await?;
-                self.store = Some(store);
+            // Until here a broken connection leaves the outcome unknown; from here it is known, however this session ends.
+            if let Some(batch) = unknown.take().filter(|_| committed) {
+                if store.roll_back().await.is_ok() {
+                    self.store = Some(store);
+                }
                 return Ok(batch.verdicts);
             }
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::object_store::{ObjectInfo, ObjectMetadata};
+use async_nats::jetstream::stream::Stream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use schema::address::Prefix;
 use schema::digest::Digest;
@@ -20,15 +21,15 @@ pub struct Blobs {
     jetstream: Context,
     prefix: Prefix,
     present: BTreeSet<Digest>,
-    /// Messages in the store, and its last sequence, as this publisher left them.
-    left: (u64, u64),
+    /// How many messages the store had and which was the last, when it was last looked at.
+    state: (u64, u64),
 }
 
 impl Blobs {
     /// Knows nothing yet: [`Blobs::recover`] first.
     #[must_use]
     pub fn new(jetstream: Context, prefix: Prefix) -> Self {
-        Self { jetstream, prefix, present: BTreeSet::new(), left: (0, 0) }
+        Self { jetstream, prefix, present: BTreeSet::new(), state: (0, 0) }
     }
 
     /// Reads back what is in the store. An object counts only if its meta and all of its chunks are there.
@@ -38,6 +39,7 @@ impl Blobs {
     pub async fn recover(&mut self) -> Result<(), Error> {
         self.present.clear();
         let stream = streams::get(&self.jetstream, &self.prefix.blob_stream()).await?;
+        self.state = state_of(&stream);
         let [chunks, metas] = self.prefix.blob_subjects();
         let failed = |error: &dyn std::fmt::Display| Error::nats("reading the object store", error);
         let counts = stream.info_with_subjects(chunks).await.map_err(|error| failed(&error))?;
@@ -53,22 +55,7 @@ impl Blobs {
                 self.present.insert(digest);
             }
         }
-        self.left = self.counts().await?;
         Ok(())
-    }
-
-    /// Whether the store still holds what this publisher left there, as far as its counts tell.
-    ///
-    /// # Errors
-    /// If NATS does not answer.
-    pub async fn is_undisturbed(&self) -> Result<bool, Error> {
-        Ok(self.counts().await? == self.left)
-    }
-
-    async fn counts(&self) -> Result<(u64, u64), Error> {
-        let stream = streams::get(&self.jetstream, &self.prefix.blob_stream()).await?;
-        let state = &stream.cached_info().state;
-        Ok((state.messages, state.last_sequence))
     }
 
     /// Puts what is missing of `wanted`, with the bytes that `content` gives.
@@ -101,7 +88,21 @@ impl Blobs {
             self.present.insert(digest?);
         }
         drop(puts);
-        self.left = self.counts().await?;
+        self.state = state_of(&streams::get(&self.jetstream, &self.prefix.blob_stream()).await?);
         Ok(())
     }
+
+    /// Whether the store is as this publisher read or left it.
+    ///
+    /// # Errors
+    /// If NATS does not answer.
+    pub async fn is_undisturbed(&self) -> Result<bool, Error> {
+        let stream = streams::get(&self.jetstream, &self.prefix.blob_stream()).await?;
+        Ok(state_of(&stream) == self.state)
+    }
+}
+
+fn state_of(stream: &Stream) -> (u64, u64) {
+    let state = &stream.cached_info().state;
+    (state.messages, state.last_sequence)
 }

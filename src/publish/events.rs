@@ -72,8 +72,10 @@ impl Events {
             return Ok(None);
         }
         let message = stream.get_raw_message(last.get()).await.map_err(|error| failed(&error))?;
-        let unreadable = |_| Error::Differs { what: format!("stream {name}"), position: last };
-        Event::read(&message.payload).map(Some).map_err(unreadable)
+        match Event::read(&message.payload) {
+            Ok(event) if event.position == last => Ok(Some(event)),
+            _ => Err(Error::Differs { what: format!("stream {name}"), position: last }),
+        }
     }
 
     /// Whether the stream still ends where this publisher left it.

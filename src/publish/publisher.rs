@@ -135,22 +135,23 @@ impl Publisher {
         self.events.append(events).await
     }
 
-    /// Looks whether anybody else wrote to NATS, as far as counts tell.
+    /// Looks whether anybody else laid hands on what this publisher keeps.
     ///
     /// # Errors
     /// If NATS does not answer, or somebody did.
     pub async fn inspect(&self) -> Result<(), Error> {
         let prefix = &self.settings.prefix;
-        for (name, undisturbed) in [
-            (prefix.event_stream(), self.events.is_undisturbed().await?),
-            (prefix.bucket_stream(Bucket::Desired), self.records.is_undisturbed().await?),
-            (prefix.blob_stream(), self.blobs.is_undisturbed().await?),
-        ] {
-            if !undisturbed {
-                return Err(Error::Disturbed(name));
-            }
+        let (events, records, blobs) = tokio::try_join!(
+            self.events.is_undisturbed(),
+            self.records.is_undisturbed(),
+            self.blobs.is_undisturbed(),
+        )?;
+        let kept =
+            [(events, prefix.event_stream()), (records, prefix.bucket(Bucket::Desired)), (blobs, prefix.blobs())];
+        match kept.into_iter().find(|(is_undisturbed, _)| !is_undisturbed) {
+            None => Ok(()),
+            Some((_, what)) => Err(Error::Disturbed(what)),
         }
-        Ok(())
     }
 
     /// Whether a revision of a node's record is one that this publisher wrote or read.

@@ -27,6 +27,8 @@ pub struct Records {
     key: SecretKey,
     /// The revision that each key has, whatever it holds.
     revisions: BTreeMap<String, u64>,
+    /// The bucket's last revision.
+    last: u64,
 }
 
 /// What the bucket held when it was read.
@@ -38,7 +40,7 @@ impl Records {
     /// Knows nothing yet: [`Records::recover`] first.
     #[must_use]
     pub fn new(jetstream: Context, prefix: Prefix, key: SecretKey) -> Self {
-        Self { jetstream, prefix, key, revisions: BTreeMap::new() }
+        Self { jetstream, prefix, key, revisions: BTreeMap::new(), last: 0 }
     }
 
     /// Reads back what the bucket holds, and drops what was remembered of it.
@@ -48,10 +50,11 @@ impl Records {
     pub async fn recover(&mut self, head: Position) -> Result<Held, Error> {
         self.revisions.clear();
         let stream = streams::get(&self.jetstream, &self.prefix.bucket_stream(Bucket::Desired)).await?;
+        self.last = stream.cached_info().state.last_sequence;
         let mut records = BTreeMap::new();
         for latest in latest::of(&stream, &self.prefix.bucket_subjects(Bucket::Desired)).await? {
             let Some(key) = latest.subject.splitn(3, '.').nth(2) else { continue };
-            self.revisions.insert(key.to_owned(), latest.sequence);
+            self.has(key, latest.sequence);
             if latest.deleted {
                 continue;
             }
@@ -63,21 +66,25 @@ impl Records {
         Ok(Held { records })
     }
 
-    /// Whether the bucket still holds what this publisher left there, as far as its counts tell.
+    /// Whether a revision of a key is one that this publisher knows.
+    #[must_use]
+    pub fn knows(&self, key: &str, revision: u64) -> bool {
+        self.revisions.get(key).is_some_and(|known| *known >= revision)
+    }
+
+    /// Whether the bucket is as this publisher read or left it.
     ///
     /// # Errors
     /// If NATS does not answer.
     pub async fn is_undisturbed(&self) -> Result<bool, Error> {
         let stream = streams::get(&self.jetstream, &self.prefix.bucket_stream(Bucket::Desired)).await?;
         let state = &stream.cached_info().state;
-        let newest = self.revisions.values().max().copied().unwrap_or(0);
-        Ok(state.last_sequence == newest && state.subjects_count == self.revisions.len() as u64)
+        Ok(state.last_sequence == self.last && state.subjects_count == self.revisions.len() as u64)
     }
 
-    /// Whether a revision of a key is one that this publisher knows.
-    #[must_use]
-    pub fn knows(&self, key: &str, revision: u64) -> bool {
-        self.revisions.get(key).is_some_and(|known| *known >= revision)
+    fn has(&mut self, key: &str, revision: u64) {
+        self.revisions.insert(key.to_owned(), revision);
+        self.last = self.last.max(revision);
     }
 
     /// Signs and sets records. Those that the bucket holds already are left alone.
@@ -96,7 +103,7 @@ impl Records {
             }
             for (node, ack) in acks {
                 let ack = ack.await.map_err(|error| self.refused(node.as_str(), &error))?;
-                self.revisions.insert(node.to_string(), ack.sequence);
+                self.has(node.as_str(), ack.sequence);
                 written += 1;
             }
         }
@@ -116,7 +123,7 @@ impl Records {
             let message = PublishMessage::build().header("KV-Operation", "DEL");
             let ack = self.send_message(key, message).await?;
             let ack = ack.await.map_err(|error| self.refused(key, &error))?;
-            self.revisions.insert(key.clone(), ack.sequence);
+            self.has(key, ack.sequence);
         }
         Ok(())
     }

@@ -19,12 +19,12 @@ pub struct Write {
     pub revision: u64,
 }
 
-/// Tells of every write, for as long as somebody listens. A write during a pause is not told of; the repair at the next
-/// reconnect finds it.
+/// Tells of every write, for as long as somebody listens. Each watch begins with what is there, so that a write before it
+/// or during a pause is told of as well.
 pub async fn watch(jetstream: Context, prefix: Prefix, writes: mpsc::Sender<Write>) {
     while !writes.is_closed() {
         if let Ok(store) = jetstream.get_key_value(prefix.bucket(Bucket::Desired)).await
-            && let Ok(mut watch) = store.watch_all().await
+            && let Ok(mut watch) = store.watch_with_history(">").await
         {
             while let Some(Ok(entry)) = watch.next().await {
                 if writes.send(Write { key: entry.key, revision: entry.revision }).await.is_err() {

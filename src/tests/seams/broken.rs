@@ -1,0 +1,139 @@
+//! Connections that break at the worst moments: what was answered is in the log once, what was not accepted is not in it,
+//! and nobody waits for ever.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use headwater::log::handle::SubmitError;
+use tokio::task::JoinSet;
+
+use crate::desk::{Desk, Open, enrol, named, one, put, reasons, retry};
+use crate::ground::DATABASE;
+use crate::proxy::{Cut, Proxy};
+use crate::{SOON, law};
+
+/// An appender that reaches PostgreSQL through a proxy.
+async fn open_behind(desk: &Desk) -> (Open, Proxy) {
+    let proxy = Proxy::to(desk.ground.postgres.port()).await;
+    let url = format!("postgres://headwater_app:headwater_app@127.0.0.1:{}/{DATABASE}", proxy.port());
+    (Desk::open_at(&url).await, proxy)
+}
+
+/// Where an append breaks: before it is stored, after it, and while it is looked up which of the two it was.
+const BREAKS: [&[Cut]; 8] = [
+    &[Cut::Before("BEGIN")],
+    &[Cut::After("BEGIN")],
+    &[Cut::Before("COMMIT")],
+    &[Cut::After("COMMIT")],
+    &[Cut::After("COMMIT"), Cut::Before("BEGIN")],
+    &[Cut::After("COMMIT"), Cut::Before("SELECT EXISTS")],
+    &[Cut::After("COMMIT"), Cut::Before("ROLLBACK")],
+    &[Cut::Before("COMMIT"), Cut::Before("SELECT EXISTS"), Cut::After("COMMIT"), Cut::After("SELECT EXISTS")],
+];
+
+#[tokio::test]
+async fn wherever_an_append_breaks_it_happens_once() {
+    let desk = Desk::new().await;
+    let (open, proxy) = open_behind(&desk).await;
+    open.submit(one(enrol("a"))).await.unwrap();
+    for (number, cuts) in BREAKS.into_iter().enumerate() {
+        for keyed in [false, true] {
+            proxy.cut(cuts);
+            let reason = format!("{number} {keyed} {cuts:?}");
+            let key = format!("key-{number}");
+            let submitted = open.submit_under(named(&reason, retry("a")), keyed.then_some(&key));
+            let answer = tokio::time::timeout(SOON, submitted).await.expect("answered soon").expect(&reason);
+            assert_eq!(proxy.left(), 0, "{reason}: it broke where it was to break");
+            let log = open.events().await;
+            assert_eq!(reasons(&log).get(&reason), Some(&1), "{reason}: once in the log");
+            let last = log.last().unwrap();
+            assert_eq!((answer.position, answer.events[0].version), (last.position, last.version), "{reason}");
+        }
+    }
+    assert_eq!(law::table(&desk.ground.database()).await.unwrap().len(), 1 + 2 * BREAKS.len());
+}
+
+#[tokio::test]
+async fn a_keyed_request_that_changes_nothing_survives_an_unknown_outcome() {
+    let desk = Desk::new().await;
+    let (open, proxy) = open_behind(&desk).await;
+    open.submit(one(enrol("a"))).await.unwrap();
+    for (key, cut) in [("before", Cut::Before("COMMIT")), ("after", Cut::After("COMMIT"))] {
+        proxy.cut(&[cut]);
+        let answer = open.submit_under(one(enrol("a")), Some(key)).await.unwrap();
+        assert!(answer.events.is_empty());
+        assert_eq!(open.submit_under(one(enrol("a")), Some(key)).await.unwrap(), answer);
+    }
+    assert_eq!(desk.ask("SELECT count(*) FROM receipt").await, "2");
+}
+
+/// How many sessions are ended, at random.
+const STORM_SESSIONS: usize = 30;
+
+#[tokio::test]
+async fn a_storm_of_ended_sessions_loses_and_repeats_nothing() {
+    let seed =
+        std::env::var("HEADWATER_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(fastrand::u64(..));
+    println!("HEADWATER_TEST_SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let desk = Desk::new().await;
+    let open = std::sync::Arc::new(desk.open().await);
+    open.submit(one(enrol("a"))).await.unwrap();
+    let is_over = std::sync::Arc::new(AtomicBool::new(false));
+    let mut callers = JoinSet::new();
+    for caller in 0..8 {
+        let (open, is_over) = (std::sync::Arc::clone(&open), std::sync::Arc::clone(&is_over));
+        callers.spawn(async move {
+            let mut told = BTreeMap::new();
+            for turn in 0.. {
+                if is_over.load(Ordering::Relaxed) {
+                    break;
+                }
+                let reason = format!("{caller} {turn}");
+                let body = match turn % 3 {
+                    0 => named(&reason, put(&format!("d-{caller}"), &reason)),
+                    _ => named(&reason, retry("a")),
+                };
+                told.insert(reason, open.submit(body).await);
+            }
+            told
+        });
+    }
+    let (client, connection) = tokio_postgres::connect(&desk.ground.database(), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'headwater %'";
+    let mut ended = 0;
+    while ended < STORM_SESSIONS {
+        ended += client.query(terminate, &[]).await.unwrap().len();
+        // The storm is what is tested: how it blows is random, and nothing waits for it.
+        tokio::time::sleep(Duration::from_millis(random.u64(0..60))).await;
+    }
+    is_over.store(true, Ordering::Relaxed);
+    let mut told = BTreeMap::new();
+    while let Some(one) = tokio::time::timeout(SOON, callers.join_next()).await.expect("all are answered") {
+        told.extend(one.unwrap());
+    }
+    let log = open.events().await;
+    let times = reasons(&log);
+    let (mut accepted, mut failed) = (0, 0);
+    for (reason, answer) in &told {
+        match answer {
+            Ok(answer) => {
+                accepted += 1;
+                assert_eq!(times.get(reason), Some(&1), "{reason}");
+                let event = &log[usize::try_from(answer.position.get()).unwrap() - 1];
+                assert_eq!(event.reason.as_ref(), Some(reason), "{answer:?}");
+            }
+            // The appender says this only where nothing can have been stored.
+            Err(SubmitError::Unavailable(_)) => {
+                failed += 1;
+                assert_eq!(times.get(reason), None, "{reason}");
+            }
+            Err(other) => panic!("{reason}: {other}"),
+        }
+    }
+    println!("{ended} sessions ended; {accepted} accepted, {failed} failed");
+    assert!(accepted > 0);
+    assert_eq!(law::table(&desk.ground.database()).await.unwrap().len(), log.len());
+}

@@ -1,0 +1,20 @@
+//! The seams: the log, the write-ahead log and publishing, on real servers and without the rest of Headwater.
+#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+mod appending;
+mod broken;
+mod desk;
+#[path = "../system/eventually.rs"]
+mod eventually;
+#[path = "../system/ground.rs"]
+mod ground;
+#[path = "../system/law.rs"]
+mod law;
+mod proxy;
+mod publish;
+mod repair;
+mod rights;
+mod wal;
+
+/// How long anything may take that happens by itself.
+const SOON: std::time::Duration = std::time::Duration::from_secs(30);

@@ -1,0 +1,179 @@
+//! Publishing: a pointer never points at nothing, and the last sequence of the event stream says that all before it is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use schema::address::{Bucket, Prefix};
+use schema::desired::Desired;
+use schema::digest::Digest;
+use schema::event::Event;
+use schema::seal::Signed;
+use schema::wire::Record as _;
+use serde_json::json;
+
+use crate::SOON;
+use crate::desk::{Desk, enrol, one, put, retry};
+use crate::eventually::eventually;
+use crate::law;
+
+/// What was heard, in the order in which it was published.
+#[derive(Default)]
+struct Heard {
+    /// The position of each node's record.
+    records: BTreeMap<String, u64>,
+    /// Objects whose meta was put.
+    objects: BTreeSet<Digest>,
+    /// The last event.
+    published: u64,
+}
+
+impl Heard {
+    fn hear(&mut self, subject: &str, payload: &[u8], desk: &Desk) {
+        if subject.starts_with("$O.cfg_blobs.M.") {
+            let meta: serde_json::Value = serde_json::from_slice(payload).unwrap();
+            self.objects.insert(meta["name"].as_str().unwrap().parse().unwrap());
+        } else if let Some(node) = subject.strip_prefix("$KV.cfg_desired.") {
+            let signed = Signed::read(payload).unwrap();
+            let desired = Desired::read(desk.key.public().open(&signed).unwrap()).unwrap();
+            let fetched = desired.entries.iter().filter(|entry| entry.inline.is_none());
+            for entry in fetched {
+                assert!(self.objects.contains(&entry.digest), "{subject} points at nothing: {}", entry.path);
+            }
+            assert!(desired.position.get() > self.published, "{subject} came after its event");
+            self.records.insert(node.to_owned(), desired.position.get());
+        } else if subject.starts_with("cfg.events.") {
+            let event = Event::read(payload).unwrap();
+            assert_eq!(event.position.get(), self.published + 1);
+            self.published = event.position.get();
+            // Every document here is for all nodes, and every node is named by its own events.
+            let concerned: Vec<&String> = match event.entity.to_string().split_once('/').unwrap() {
+                ("document", _) => self.records.keys().collect(),
+                (_, node) => self.records.keys().filter(|name| *name == node).collect(),
+            };
+            for node in concerned {
+                assert!(
+                    self.records[node] >= self.published,
+                    "the record of {node} is not there for {}",
+                    self.published
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_an_event_needs_is_published_before_it() {
+    let desk = Desk::new().await;
+    let open = desk.open().await;
+    let mut relay = desk.relay(&open.log).await;
+    relay.follows().await;
+    // One subscription hears everything in the order in which one publisher sent it.
+    let link = desk.nats().await;
+    let mut all = link.client().subscribe(">").await.unwrap();
+    link.client().flush().await.unwrap();
+
+    for node in ["a", "b", "c"] {
+        open.submit(one(enrol(node))).await.unwrap();
+    }
+    for round in 0..12 {
+        let large = "x".repeat(5_000 + round * 20_000) + &round.to_string();
+        let commands = [put("small", &round.to_string()), put(&format!("large-{}", round % 3), &large), retry("b")];
+        open.submit(json!({"commands": commands})).await.unwrap();
+    }
+    let head = open.events().await.len() as u64;
+    let mut heard = Heard::default();
+    while heard.published < head {
+        let message = tokio::time::timeout(SOON, all.next()).await.expect("all is published soon").unwrap();
+        // What a consumer is sent comes by as well; it was published before.
+        if message.reply.as_ref().is_some_and(|reply| reply.starts_with("$JS.ACK.")) {
+            continue;
+        }
+        heard.hear(&message.subject, &message.payload, &desk);
+    }
+    assert_eq!(heard.records.len(), 3);
+    assert!(heard.objects.len() >= 3);
+    law::holds(&desk.ground).await;
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_slot_that_is_gone_is_made_anew_and_nothing_is_lost() {
+    let desk = Desk::new().await;
+    let open = desk.open().await;
+    let mut relay = desk.relay(&open.log).await;
+    relay.follows().await;
+    open.submit(one(enrol("a"))).await.unwrap();
+    relay.stop().await;
+    eventually("the slot is free", SOON, async || {
+        let dropped = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active";
+        desk.sql(dropped).await;
+        match desk.ask("SELECT count(*) FROM pg_replication_slots").await.as_str() {
+            "0" => Ok(()),
+            _ => Err("it is still held".to_owned()),
+        }
+    })
+    .await;
+    for number in 0..10 {
+        open.submit(one(put(&format!("d-{number}"), "x"))).await.unwrap();
+    }
+    let mut relay = desk.relay(&open.log).await;
+    relay.follows().await;
+    open.submit(one(retry("a"))).await.unwrap();
+    assert_eq!(law::holds(&desk.ground).await.len(), 12);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_second_relay_waits_and_takes_over() {
+    let desk = Desk::new().await;
+    let open = desk.open().await;
+    let mut first = desk.relay(&open.log).await;
+    first.follows().await;
+    let mut second = desk.relay(&open.log).await;
+    let waits = second.standing.wait_for(|standing| standing.phase == headwater::project::Phase::Standby);
+    drop(tokio::time::timeout(SOON, waits).await.expect("it waits").unwrap());
+    open.submit(one(enrol("a"))).await.unwrap();
+    first.stop().await;
+    open.submit(one(retry("a"))).await.unwrap();
+    second.follows().await;
+    assert_eq!(law::holds(&desk.ground).await.len(), 2);
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn an_idle_relay_stays_at_its_post() {
+    let desk = Desk::new().await;
+    let open = desk.open().await;
+    open.submit(json!({"commands": [enrol("a"), put("before", &"x".repeat(50_000))]})).await.unwrap();
+    let mut relay = desk.relay(&open.log).await;
+    relay.follows().await;
+    open.submit(one(put("after", &"y".repeat(50_000)))).await.unwrap();
+    law::holds(&desk.ground).await;
+    let published = relay.standing.wait_for(|standing| standing.published.get() == 3);
+    drop(tokio::time::timeout(SOON, published).await.expect("it says so").unwrap());
+    // Longer than it takes to find a silent stream out, and than several looks at what it keeps.
+    let moved = tokio::time::timeout(Duration::from_secs(17), relay.standing.changed()).await;
+    assert!(moved.is_err(), "it moved: {:?}", relay.standing.borrow());
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn what_nodes_write_can_not_be_rolled_up() {
+    let desk = Desk::new().await;
+    let open = desk.open().await;
+    let mut relay = desk.relay(&open.log).await;
+    relay.follows().await;
+    let jetstream = desk.nats().await.jetstream();
+    for bucket in [Bucket::Reported, Bucket::Proposed] {
+        let subject = |key: &str| Prefix::default().bucket_subject(bucket, key);
+        jetstream.publish(subject("other.x"), "kept".into()).await.unwrap().await.unwrap();
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert("Nats-Rollup", "all");
+        let erased = jetstream.publish_with_headers(subject("mine.x"), headers, "mine".into()).await.unwrap().await;
+        assert!(erased.is_err(), "{erased:?}");
+        let mut stream = jetstream.get_stream(Prefix::default().bucket_stream(bucket)).await.unwrap();
+        assert_eq!(stream.info().await.unwrap().state.messages, 1);
+    }
+    relay.stop().await;
+}

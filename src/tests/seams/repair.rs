@@ -1,0 +1,247 @@
+//! Repair: whatever was done to NATS, it holds again what follows from the log; only what is ahead of the log is left alone.
+
+use std::time::Duration;
+
+use async_nats::jetstream::Context;
+use async_nats::jetstream::stream::Config;
+use headwater::nats::objects::Objects;
+use headwater::project::Phase;
+use schema::address::{Bucket, Prefix};
+use schema::desired::Desired;
+use schema::digest::Digest;
+use schema::position::Position;
+use schema::seal::Signed;
+use schema::wire::Record as _;
+use serde_json::json;
+
+use crate::SOON;
+use crate::desk::{Desk, Open, Relaying, enrol, one, put, retry};
+use crate::eventually::eventually;
+use crate::law;
+
+/// How long a running relay may take to see that somebody laid hands on NATS.
+const SEEN_WITHIN: Duration = Duration::from_secs(20);
+
+/// Content that travels as an object.
+fn large() -> String {
+    "large ".repeat(10_000)
+}
+
+/// A log with two nodes and two documents, one of them large.
+async fn filled() -> (Desk, Open) {
+    let desk = Desk::new().await;
+    let open = desk.open().await;
+    let commands = [enrol("a"), enrol("b"), put("small", "small"), put("large", &large())];
+    open.submit(json!({"commands": commands})).await.unwrap();
+    open.submit(one(retry("a"))).await.unwrap();
+    (desk, open)
+}
+
+async fn following(desk: &Desk, open: &Open) -> (Relaying, Context) {
+    let mut relay = desk.relay(&open.log).await;
+    relay.follows().await;
+    (relay, desk.nats().await.jetstream())
+}
+
+/// The record of a node as it lies in the bucket.
+async fn record(desk: &Desk, jetstream: &Context, node: &str) -> Result<Desired, String> {
+    let stream = jetstream.get_stream(Prefix::default().bucket_stream(Bucket::Desired)).await;
+    let stream = stream.map_err(|error| error.to_string())?;
+    let subject = Prefix::default().bucket_subject(Bucket::Desired, node);
+    let message = stream.get_last_raw_message_by_subject(&subject).await.map_err(|error| error.to_string())?;
+    let signed = Signed::read(&message.payload).map_err(|error| error.to_string())?;
+    let body = desk.key.public().open(&signed).map_err(|error| error.to_string())?;
+    Desired::read(body).map_err(|error| error.to_string())
+}
+
+/// Whether everything is in NATS that follows from the log: records, their objects, events.
+async fn is_level(desk: &Desk, jetstream: &Context) -> Result<(), String> {
+    for (node, position) in [("a", 5), ("b", 4)] {
+        let desired = record(desk, jetstream, node).await?;
+        if (desired.node.as_str(), desired.position) != (node, Position::from(position)) || desired.entries.len() != 2 {
+            return Err(format!("{desired:?}"));
+        }
+        let fetched = desired.entries.iter().find(|entry| entry.inline.is_none()).unwrap();
+        let objects = Objects::of(jetstream, &Prefix::default()).await;
+        let mut content = Vec::new();
+        objects.read(fetched.digest, fetched.size, &mut content).await.map_err(|error| error.to_string())?;
+        assert_eq!(content, large().into_bytes());
+    }
+    match law::stream(&desk.ground.nats.url()).await?.len() {
+        5 => Ok(()),
+        other => Err(format!("{other} events")),
+    }
+}
+
+async fn becomes_level(desk: &Desk, jetstream: &Context, after: &str) {
+    eventually(&format!("NATS is level again after {after}"), SEEN_WITHIN, async || is_level(desk, jetstream).await)
+        .await;
+    law::holds(&desk.ground).await;
+}
+
+#[tokio::test]
+async fn a_nats_that_lost_everything_is_filled_again() {
+    let (desk, open) = filled().await;
+    let (relay, jetstream) = following(&desk, &open).await;
+    becomes_level(&desk, &jetstream, "the start").await;
+    let mut names: Vec<String> = Bucket::ALL.map(|bucket| Prefix::default().bucket_stream(bucket)).into();
+    names.extend([Prefix::default().blob_stream(), Prefix::default().event_stream()]);
+    for name in names {
+        jetstream.delete_stream(name).await.unwrap();
+    }
+    becomes_level(&desk, &jetstream, "all was deleted").await;
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_record_that_somebody_else_wrote_is_put_right_at_once() {
+    let (desk, open) = filled().await;
+    let (relay, jetstream) = following(&desk, &open).await;
+    let subject = Prefix::default().bucket_subject(Bucket::Desired, "a");
+    let theirs =
+        desk.key.seal(Desired { entries: Vec::new(), ..record(&desk, &jetstream, "b").await.unwrap() }.write());
+    for written in [b"garbage".to_vec(), theirs.write(), Vec::new()] {
+        jetstream.publish(subject.clone(), written.into()).await.unwrap().await.unwrap();
+        becomes_level(&desk, &jetstream, "a record was overwritten").await;
+    }
+    let store = jetstream.get_key_value(Prefix::default().bucket(Bucket::Desired)).await.unwrap();
+    store.delete("a").await.unwrap();
+    becomes_level(&desk, &jetstream, "a record was deleted").await;
+    store.purge("a").await.unwrap();
+    becomes_level(&desk, &jetstream, "a record was purged").await;
+    // One of nobody's is taken away.
+    store.put("nobody", "x".into()).await.unwrap();
+    eventually("nobody's record is gone", SEEN_WITHIN, async || match store.get("nobody").await.unwrap() {
+        None => Ok(()),
+        Some(record) => Err(format!("{record:?}")),
+    })
+    .await;
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn an_object_that_was_deleted_is_put_again_at_the_next_start() {
+    let (desk, open) = filled().await;
+    let (relay, jetstream) = following(&desk, &open).await;
+    becomes_level(&desk, &jetstream, "the start").await;
+    relay.stop().await;
+    let name = Digest::of(large().as_bytes()).to_string();
+    let store = jetstream.get_object_store(Prefix::default().blobs()).await.unwrap();
+    store.delete(&name).await.unwrap();
+    let (relay, _) = following(&desk, &open).await;
+    becomes_level(&desk, &jetstream, "an object was deleted").await;
+    relay.stop().await;
+
+    // The same where only its chunks are gone.
+    let stream = jetstream.get_stream(Prefix::default().blob_stream()).await.unwrap();
+    let [chunks, _metas] = Prefix::default().blob_subjects();
+    stream.purge().filter(chunks).await.unwrap();
+    let (relay, _) = following(&desk, &open).await;
+    becomes_level(&desk, &jetstream, "its chunks were purged").await;
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_running_relay_sees_that_a_bucket_or_an_object_is_gone() {
+    let (desk, open) = filled().await;
+    let (relay, jetstream) = following(&desk, &open).await;
+    becomes_level(&desk, &jetstream, "the start").await;
+    let store = jetstream.get_object_store(Prefix::default().blobs()).await.unwrap();
+    store.delete(Digest::of(large().as_bytes()).to_string()).await.unwrap();
+    becomes_level(&desk, &jetstream, "an object was deleted").await;
+    jetstream.delete_stream(Prefix::default().bucket_stream(Bucket::Desired)).await.unwrap();
+    becomes_level(&desk, &jetstream, "the bucket of records was deleted").await;
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_stream_with_a_hole_or_without_its_tail_is_filled_again() {
+    let (desk, open) = filled().await;
+    let (relay, jetstream) = following(&desk, &open).await;
+    becomes_level(&desk, &jetstream, "the start").await;
+    let name = Prefix::default().event_stream();
+    let (mut stream, mut messages) = (jetstream.get_stream(&name).await.unwrap(), Vec::new());
+    for sequence in 1..=5 {
+        messages.push(stream.get_raw_message(sequence).await.unwrap());
+    }
+    let config = stream.info().await.unwrap().config.clone();
+    // The server keeps even an administrator from taking events out.
+    assert!(stream.delete_message(3).await.is_err() && stream.purge().await.is_err());
+    relay.stop().await;
+
+    for (kept, hole) in [(5, Some(3)), (5, Some(5)), (3, None)] {
+        jetstream.delete_stream(&name).await.unwrap();
+        let loose = Config { deny_delete: false, deny_purge: false, ..config.clone() };
+        let stream = jetstream.create_stream(loose).await.unwrap();
+        for message in &messages[..kept] {
+            let sent = jetstream.publish(message.subject.clone(), message.payload.clone()).await.unwrap();
+            sent.await.unwrap();
+        }
+        if let Some(sequence) = hole {
+            stream.delete_message(sequence).await.unwrap();
+        }
+        let (relay, _) = following(&desk, &open).await;
+        becomes_level(&desk, &jetstream, &format!("{kept} events were left, without {hole:?}")).await;
+        relay.stop().await;
+    }
+}
+
+/// Waits until a relay says that it will not go on, and why.
+async fn refuses(mut relay: Relaying, why: &str) {
+    let says = relay.standing.wait_for(|standing| standing.fault.as_ref().is_some_and(|fault| fault.contains(why)));
+    let said = tokio::time::timeout(SOON, says).await.map(|standing| standing.unwrap().clone());
+    let standing = said.unwrap_or_else(|_| panic!("it says {:?}", relay.standing.borrow()));
+    assert_ne!(standing.phase, Phase::Following);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_ahead_of_the_log_is_left_alone() {
+    let (desk, open) = filled().await;
+    let (relay, jetstream) = following(&desk, &open).await;
+    becomes_level(&desk, &jetstream, "the start").await;
+
+    // A record that this log's own key signed, for a position that the log does not have.
+    let subject = Prefix::default().bucket_subject(Bucket::Desired, "b");
+    let ours = record(&desk, &jetstream, "b").await.unwrap();
+    let ahead = desk.key.seal(Desired { position: Position::from(9), ..ours }.write()).write();
+    jetstream.publish(subject.clone(), ahead.clone().into()).await.unwrap().await.unwrap();
+    refuses(relay, "at position 9").await;
+    refuses(desk.relay(&open.log).await, "at position 9").await;
+    let bucket = jetstream.get_stream(Prefix::default().bucket_stream(Bucket::Desired)).await.unwrap();
+    assert_eq!(bucket.get_last_raw_message_by_subject(&subject).await.unwrap().payload, ahead);
+    let commanded = open.submit(one(put("meanwhile", "x"))).await.unwrap();
+    assert_eq!(law::stream(&desk.ground.nats.url()).await.unwrap().len(), 5, "nothing was published");
+
+    // Once the log has come that far, nothing is ahead any more.
+    assert_eq!(commanded.position, Position::from(6));
+    for _ in 0..3 {
+        open.submit(one(retry("b"))).await.unwrap();
+    }
+    let (relay, _) = following(&desk, &open).await;
+    law::holds(&desk.ground).await;
+    relay.stop().await;
+
+    // An event that the log does not have.
+    let message =
+        jetstream.get_stream(Prefix::default().event_stream()).await.unwrap().get_raw_message(9).await.unwrap();
+    jetstream.publish(message.subject, message.payload).await.unwrap().await.unwrap();
+    refuses(desk.relay(&open.log).await, "at position 10").await;
+}
+
+#[tokio::test]
+async fn another_logs_events_are_left_alone() {
+    let (desk, open) = filled().await;
+    let (relay, jetstream) = following(&desk, &open).await;
+    becomes_level(&desk, &jetstream, "the start").await;
+    relay.stop().await;
+    let name = Prefix::default().event_stream();
+    let mut stream = jetstream.get_stream(&name).await.unwrap();
+    let (config, message) = (stream.info().await.unwrap().config.clone(), stream.get_raw_message(1).await.unwrap());
+    jetstream.delete_stream(&name).await.unwrap();
+    jetstream.create_stream(config).await.unwrap();
+    for _ in 0..2 {
+        jetstream.publish(message.subject.clone(), message.payload.clone()).await.unwrap().await.unwrap();
+    }
+    refuses(desk.relay(&open.log).await, "not what the log has there").await;
+}

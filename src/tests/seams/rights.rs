@@ -1,0 +1,96 @@
+//! Who may do what in PostgreSQL, and that installing again changes nothing.
+
+use headwater::log::database::{Database, Error};
+use headwater::log::install::install;
+use schema::address::{APP_ROLE, READER_ROLE, RELAY_ROLE};
+use schema::seal::SecretKey;
+use tokio_postgres::NoTls;
+
+use crate::desk::{Desk, one, passwords, put};
+
+/// Statements that change history or what guards it.
+const FORBIDDEN: [&str; 14] = [
+    "UPDATE event SET actor = 'me'",
+    "DELETE FROM event",
+    "TRUNCATE event",
+    "UPDATE blob SET bytes = ''",
+    "DELETE FROM blob",
+    "TRUNCATE blob",
+    "UPDATE receipt SET answer = '{}'",
+    "DELETE FROM receipt",
+    "TRUNCATE receipt",
+    "UPDATE log_head SET log_id = gen_random_uuid()",
+    "DELETE FROM log_head",
+    "ALTER TABLE event DISABLE TRIGGER ALL",
+    "DROP TABLE event",
+    "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+];
+
+async fn code_of(url: &str, statement: &str) -> String {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    match client.batch_execute(statement).await {
+        Ok(()) => "done".to_owned(),
+        Err(error) => error.code().map_or_else(|| error.to_string(), |code| code.code().to_owned()),
+    }
+}
+
+#[tokio::test]
+async fn history_is_out_of_every_roles_reach() {
+    const PRIVILEGE: &str = "42501";
+    let desk = Desk::new().await;
+    let open = desk.open().await;
+    open.submit_under(one(put("x", "x")), Some("k")).await.unwrap();
+    let [app, relay, reader] = [APP_ROLE, RELAY_ROLE, READER_ROLE].map(|role| desk.ground.database_as(role));
+    for statement in FORBIDDEN {
+        for role in [&app, &relay, &reader] {
+            assert_eq!(code_of(role, statement).await, PRIVILEGE, "{role}: {statement}");
+        }
+    }
+    for role in [&relay, &reader] {
+        for statement in ["INSERT INTO blob VALUES ('', '')", "UPDATE log_head SET position = 0"] {
+            assert_eq!(code_of(role, statement).await, PRIVILEGE, "{role}: {statement}");
+        }
+    }
+    assert_eq!(code_of(&reader, "SELECT FROM event, blob, log_head").await, "done");
+    assert_eq!(code_of(&reader, "SELECT FROM receipt").await, PRIVILEGE, "answers are between the door and its caller");
+    assert_eq!(code_of(&relay, "SELECT FROM event").await, "done");
+    assert_eq!(code_of(&reader, "SELECT pg_create_logical_replication_slot('x', 'pgoutput')").await, PRIVILEGE);
+
+    // An owner's slip of the hand is stopped too.
+    let owner = desk.ground.database();
+    for statement in &FORBIDDEN[..6] {
+        assert_eq!(code_of(&owner, statement).await, PRIVILEGE, "the owner: {statement}");
+    }
+    assert_eq!(open.events().await.len(), 1);
+}
+
+#[tokio::test]
+async fn installing_again_changes_nothing() {
+    const EVERYTHING: &str = "SELECT string_agg(line, E'\\n' ORDER BY line) FROM ( \
+        SELECT concat_ws(' ', table_name, column_name, data_type, is_nullable, column_default) AS line \
+            FROM information_schema.columns WHERE table_schema = 'public' \
+        UNION ALL SELECT concat_ws(' ', grantee, table_name, privilege_type) FROM information_schema.role_table_grants \
+            WHERE table_schema = 'public' \
+        UNION ALL SELECT concat_ws(' ', tgname, tgenabled) FROM pg_trigger \
+        UNION ALL SELECT concat_ws(' ', rolname, rolcanlogin, rolreplication, rolsuper, rolcreaterole) FROM pg_roles \
+        UNION ALL SELECT concat_ws(' ', pubname, pubinsert, pubupdate, pubdelete, pubtruncate) FROM pg_publication \
+        UNION ALL SELECT concat_ws(' ', log_id, position, at, public_key) FROM log_head \
+        UNION ALL SELECT concat_ws(' ', version, name, applied_on, checksum) FROM refinery_schema_history) AS all_of_it";
+    let desk = Desk::new().await;
+    let open = desk.open().await;
+    open.submit(one(put("x", "x"))).await.unwrap();
+    let before = desk.ask(EVERYTHING).await;
+    assert!(before.lines().count() > 30, "{before}");
+
+    let database = Database::parse(&desk.ground.database()).unwrap();
+    // Also by two at once.
+    let (passwords, key) = (passwords(), desk.key.public());
+    let (left, right) = tokio::join!(install(&database, &passwords, &key), install(&database, &passwords, &key));
+    assert_eq!((left.unwrap(), right.unwrap()), (desk.log_id, desk.log_id));
+    assert_eq!(desk.ask(EVERYTHING).await, before);
+
+    let other = install(&database, &passwords, &SecretKey::from_seed(&[8; 32]).public()).await;
+    assert!(matches!(other, Err(Error::OtherKey { .. })), "{other:?}");
+    assert_eq!(desk.ask(EVERYTHING).await, before);
+}

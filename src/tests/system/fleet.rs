@@ -1,0 +1,175 @@
+//! A whole Headwater of real processes: `install`, any number of `serve`, any number of `edge`.
+//!
+//! Always: every process is killed when the fleet is dropped.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use headwater::machine::child::{Ask, Child, Spec};
+use headwater::machine::port;
+use schema::address::{APP_ROLE, READER_ROLE, RELAY_ROLE};
+use serde_json::json;
+
+use crate::disk;
+use crate::door::Door;
+use crate::eventually::eventually;
+use crate::ground::Ground;
+
+/// How long the fleet may take to become what it should be, whatever was done to it.
+pub(crate) const CONVERGED_WITHIN: Duration = Duration::from_secs(60);
+/// How long a process may take to end when asked.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// A process that can be killed and started again.
+pub(crate) struct Process(Child);
+
+impl Process {
+    fn start(spec: &Spec) -> Self {
+        Self(spec.spawn().unwrap())
+    }
+
+    /// Kills it with -9.
+    pub(crate) fn kill(&mut self) {
+        self.0.kill();
+    }
+
+    /// Starts it again as it was started first.
+    pub(crate) fn start_again(&mut self) {
+        self.0 = self.0.spec().spawn().unwrap();
+    }
+
+    /// Asks it to end, and says whether it ended well.
+    pub(crate) async fn stop(&mut self) -> bool {
+        self.0.stop().await.unwrap().success()
+    }
+}
+
+/// A server and the way to its door.
+pub(crate) struct Server {
+    pub(crate) process: Process,
+    pub(crate) door: Door,
+}
+
+/// A node's agent and its folder.
+pub(crate) struct Edge {
+    pub(crate) process: Process,
+    pub(crate) dir: PathBuf,
+}
+
+/// Everything that runs.
+pub(crate) struct Fleet {
+    pub(crate) edges: BTreeMap<String, Edge>,
+    pub(crate) servers: Vec<Server>,
+    pub(crate) ground: Ground,
+    token: String,
+}
+
+impl Fleet {
+    /// Installs a log and starts one server.
+    pub(crate) async fn start() -> Self {
+        let ground = Ground::start().await;
+        let mut fleet = Self { edges: BTreeMap::new(), servers: Vec::new(), ground, token: String::new() };
+        fleet.install().await;
+        fleet.serve().await;
+        fleet
+    }
+
+    /// Runs `headwater install`, which may be done any number of times.
+    pub(crate) async fn install(&mut self) {
+        let dir = self.ground.dir.path();
+        let file = |name: &str| OsString::from(dir.join(name));
+        let mut args: Vec<OsString> = vec!["install".into(), "--json".into()];
+        for (flag, role) in [("app", APP_ROLE), ("replication", RELAY_ROLE), ("reader", READER_ROLE)] {
+            std::fs::write(dir.join(role), role).unwrap();
+            args.extend([format!("--{flag}-password-file").into(), file(role)]);
+        }
+        args.extend(["--admin-token-file".into(), file("admin.token")]);
+        let env = [("HEADWATER_DATABASE_URL", self.ground.database())];
+        let mut install = self.spec("install", args, &env).spawn().unwrap();
+        assert!(install.exited().await.unwrap().success(), "install: {}", install.spec().log_tail());
+        self.token = std::fs::read_to_string(dir.join("admin.token")).unwrap();
+    }
+
+    /// Starts one more `headwater serve`, and waits until its door is ready.
+    pub(crate) async fn serve(&mut self) {
+        let http = format!("127.0.0.1:{}", port::free(None).unwrap());
+        let env = [
+            ("HEADWATER_DATABASE_URL", self.ground.database_as(APP_ROLE)),
+            ("HEADWATER_REPLICATION_URL", self.ground.database_as(RELAY_ROLE)),
+            ("HEADWATER_HTTP", http.clone()),
+        ];
+        let name = format!("serve-{}", self.servers.len());
+        let process = Process::start(&self.spec(&name, vec!["serve".into()], &env));
+        let door = Door::new(&http, &self.token);
+        door.ready().await;
+        self.servers.push(Server { process, door });
+    }
+
+    /// Enrols a node and starts its agent.
+    pub(crate) async fn node(&mut self, id: &str, labels: serde_json::Value) {
+        let enrol = json!({"type": "enrol_node", "id": id, "labels": labels});
+        self.door().accepted(json!({"commands": [enrol]})).await;
+        self.edge(id);
+    }
+
+    /// Starts the agent of a node.
+    pub(crate) fn edge(&mut self, id: &str) {
+        let dir = self.ground.dir.path().join("nodes").join(id);
+        std::fs::create_dir_all(&dir).unwrap();
+        let args: Vec<OsString> = ["edge", "--node", id, "--dir"].map(OsString::from).into();
+        let args = args.into_iter().chain([dir.clone().into()]).collect();
+        let process = Process::start(&self.spec(&format!("edge-{id}"), args, &[]));
+        self.edges.insert(id.to_owned(), Edge { process, dir });
+    }
+
+    /// The first server's door.
+    pub(crate) fn door(&self) -> &Door {
+        &self.servers[0].door
+    }
+
+    /// Waits until every node has exactly these files and says so, as one server sees it.
+    pub(crate) async fn converges(&self, want: &BTreeMap<String, disk::Tree>) {
+        self.converges_seen_by(self.door(), want).await;
+    }
+
+    /// As [`Fleet::converges`], asking a certain server.
+    pub(crate) async fn converges_seen_by(&self, door: &Door, want: &BTreeMap<String, disk::Tree>) {
+        for (node, tree) in want {
+            eventually(&format!("node {node} has its files and says so"), CONVERGED_WITHIN, async || {
+                disk::same(&self.edges[node].dir, tree)?;
+                let shown = door.get(&format!("/v1/nodes/{node}")).await?;
+                match shown.body["state"].as_str() {
+                    Some("converged") => Ok(()),
+                    _ => Err(format!("{shown:?}")),
+                }
+            })
+            .await;
+        }
+        // Nothing moved while the others were looked at.
+        for (node, tree) in want {
+            disk::same(&self.edges[node].dir, tree).unwrap();
+        }
+    }
+
+    fn spec(&self, name: &str, args: Vec<OsString>, env: &[(&str, String)]) -> Spec {
+        let dir = self.ground.dir.path();
+        let ours = [
+            ("HEADWATER_NATS_URL", self.ground.nats.url().into()),
+            ("HEADWATER_SIGNING_KEY_FILE", OsString::from(dir.join("signing.key"))),
+        ];
+        let told = env.iter().map(|(name, value)| (*name, value.into()));
+        Spec {
+            name: name.to_owned(),
+            program: env!("CARGO_BIN_EXE_headwater").into(),
+            args,
+            env: ours.into_iter().chain(told).map(|(name, value)| (name.into(), value)).collect(),
+            dir: dir.to_path_buf(),
+            log: dir.join(format!("{name}.log")),
+            account: None,
+            ask: Ask::Terminate,
+            grace: GRACE,
+        }
+    }
+}

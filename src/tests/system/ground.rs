@@ -1,0 +1,64 @@
+//! What every test stands on: a PostgreSQL and a nats-server of its own, which are gone when it ends. A test that fails
+//! shows the end of every log in its folder.
+
+use std::path::{Path, PathBuf};
+
+use headwater::machine::nats::NatsServer;
+use headwater::machine::postgres::Cluster;
+use headwater::machine::running::Running;
+use tempfile::TempDir;
+
+/// The database that a log is installed in.
+pub(crate) const DATABASE: &str = "headwater";
+
+/// Lines of each log that a failure shows.
+const LOG_LINES: usize = 60;
+
+/// Two servers and a folder.
+pub(crate) struct Ground {
+    pub(crate) postgres: Running<Cluster>,
+    pub(crate) nats: Running<NatsServer>,
+    // The folder goes last: the servers write into it.
+    pub(crate) dir: TempDir,
+}
+
+impl Ground {
+    /// Starts both, with an empty database.
+    pub(crate) async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (postgres, nats) = tokio::join!(Cluster::start(dir.path(), &[]), NatsServer::start(dir.path()));
+        let (postgres, nats) = (postgres.unwrap(), nats.unwrap());
+        postgres.create_database(DATABASE).await.unwrap();
+        Self { postgres, nats, dir }
+    }
+
+    /// The superuser's URL of the database.
+    pub(crate) fn database(&self) -> String {
+        self.postgres.url(DATABASE)
+    }
+
+    /// The URL of a role of Headwater's, whose password is its name.
+    pub(crate) fn database_as(&self, role: &str) -> String {
+        format!("postgres://{role}:{role}@127.0.0.1:{}/{DATABASE}", self.postgres.port())
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            show_logs(self.dir.path());
+        }
+    }
+}
+
+fn show_logs(dir: &Path) {
+    let files = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut logs: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|kind| kind == "log")).collect();
+    logs.sort();
+    for log in logs {
+        let text = String::from_utf8_lossy(&std::fs::read(&log).unwrap_or_default()).into_owned();
+        let lines: Vec<&str> = text.lines().collect();
+        let tail = &lines[lines.len().saturating_sub(LOG_LINES)..];
+        eprintln!("\n== the end of {}\n{}", log.display(), tail.join("\n"));
+    }
+}

@@ -1,0 +1,63 @@
+//! Processes that start in the wrong order, or again.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::disk;
+use crate::eventually::eventually;
+use crate::fleet::Fleet;
+use crate::law;
+
+#[tokio::test]
+async fn an_edge_that_starts_without_nats_keeps_what_it_has_and_catches_up() {
+    let mut fleet = Fleet::start().await;
+    fleet.node("a", json!({})).await;
+    let put = |content: &str| {
+        json!({"commands": [{
+            "type": "put_document", "id": "x", "path": "x", "media_type": "text/plain", "content": content,
+            "target": {"all": true}, "priority": 0,
+        }]})
+    };
+    let tree = |content: &str| disk::Tree::from([("files/x".to_owned(), content.into())]);
+    fleet.door().accepted(put("before")).await;
+    fleet.converges(&[("a".to_owned(), tree("before"))].into()).await;
+
+    fleet.ground.nats.stop().await.unwrap();
+    fleet.edges.get_mut("a").unwrap().process.kill();
+    fleet.door().accepted(put("meanwhile")).await;
+    fleet.edges.get_mut("a").unwrap().process.start_again();
+    // One that has nothing yet starts as well.
+    fleet.door().accepted(json!({"commands": [{"type": "enrol_node", "id": "b", "labels": {}}]})).await;
+    fleet.edge("b");
+    eventually("it has begun without NATS", Duration::from_secs(20), async || {
+        match fleet.edges["b"].dir.join("lock").exists() {
+            true => Ok(()),
+            false => Err("its folder is not taken".to_owned()),
+        }
+    })
+    .await;
+    disk::same(&fleet.edges["a"].dir, &tree("before")).unwrap();
+
+    fleet.ground.nats.start_again().await.unwrap();
+    let want = ["a", "b"].map(|node| (node.to_owned(), tree("meanwhile"))).into();
+    fleet.converges(&want).await;
+}
+
+#[tokio::test]
+async fn installing_again_beside_a_working_server_changes_nothing() {
+    let mut fleet = Fleet::start().await;
+    fleet.node("a", json!({})).await;
+    fleet.converges(&[("a".to_owned(), disk::Tree::new())].into()).await;
+    let files = ["admin.token", "signing.key"].map(|name| fleet.ground.dir.path().join(name));
+    let before = files.clone().map(|file| std::fs::read(file).unwrap());
+    let log = law::holds(&fleet.ground).await;
+    fleet.install().await;
+    assert_eq!(files.map(|file| std::fs::read(file).unwrap()), before);
+    let mut now = law::holds(&fleet.ground).await;
+    let since = now.split_off(log.len());
+    assert_eq!(now, log);
+    assert!(since.iter().all(|line| line.entity == "report/a"), "{since:?}");
+    fleet.door().accepted(json!({"commands": [{"type": "retry_node", "id": "a"}]})).await;
+    fleet.converges(&[("a".to_owned(), disk::Tree::new())].into()).await;
+}

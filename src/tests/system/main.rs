@@ -1,0 +1,15 @@
+//! The whole of Headwater as real processes on a real PostgreSQL and a real nats-server.
+#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+mod disk;
+mod door;
+mod eventually;
+mod fleet;
+mod ground;
+mod kills;
+mod late;
+mod law;
+mod load;
+mod real_input;
+mod refusals;
+mod two_servers;
