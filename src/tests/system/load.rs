@@ -99,7 +99,7 @@ impl Caller {
     async fn until_answered(&mut self, turn: usize) {
         let (number, reason) = (self.number, format!("caller {} turn {turn}", self.number));
         let mut content = format!("{reason}\n").into_bytes();
-        if turn % 8 == 0 {
+        if turn.is_multiple_of(8) {
             content.resize(LARGE_BYTES, b'.');
         }
         let path = format!("load/{number}.txt");
