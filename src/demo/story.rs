@@ -112,7 +112,7 @@ impl Story {
         let (count, bytes) = (self.fleet.documents.len(), self.fleet.bytes().div_ceil(1_000));
         self.headline("2", &format!("One request puts {count} documents, {bytes} kB"));
         self.send(&self.fleet.reason.clone(), self.fleet.commands()).await?;
-        let (nodes, held) = self.watch(|nodes| nodes.iter().all(Node::is_converged)).await?;
+        let (nodes, held) = self.watch(|nodes| nodes.iter().all(Node::is_done)).await?;
         self.claim(held, "every node runs what it must");
         let fleet = self.fleet.clone();
         self.claim_files(&nodes, "each node's files are those of its layers, byte for byte", |node| {
@@ -133,7 +133,7 @@ impl Story {
         let concerns = |node: &Node| fleet.concerns(edit.document, &node.id, &node.labels);
         let has_come_to = |node: &Node| match outcome {
             _ if !concerns(node) => node.is_converged(),
-            Outcome::Converges => node.is_converged(),
+            Outcome::Converges => node.is_done(),
             Outcome::Rejects => node.state == "failed" && node.trouble().is_some(),
         };
         let reached = self.reached;
