@@ -7,8 +7,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::machine::Error as Machine;
 use crate::machine::folder::Folder;
+use crate::machine::{Error as Machine, private};
 
 /// The file that says who made the folder.
 const MARK: &str = "made-by-headwater-demo";
@@ -46,7 +46,7 @@ pub(super) fn make_anew(dir: &Path) -> Result<(), Error> {
     }
     // Whoever opens the folder has it alone, and has ended what a killed demo left running there.
     let _alone = Folder::open(dir)?;
-    empty(dir).map_err(failed)
+    empty(dir, failed)
 }
 
 fn is_empty(dir: &Path) -> std::io::Result<bool> {
@@ -57,16 +57,16 @@ fn is_empty(dir: &Path) -> std::io::Result<bool> {
     }
 }
 
-fn empty(dir: &Path) -> std::io::Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
+fn empty(dir: &Path, failed: impl Fn(std::io::Error) -> Error) -> Result<(), Error> {
+    for entry in fs::read_dir(dir).map_err(&failed)? {
+        let entry = entry.map_err(&failed)?;
         if KEPT.iter().any(|kept| entry.file_name() == *kept) {
             continue;
         }
         // A link is removed as a link.
-        match entry.file_type()?.is_dir() {
-            true => fs::remove_dir_all(entry.path())?,
-            false => fs::remove_file(entry.path())?,
+        match entry.file_type().map_err(&failed)?.is_dir() {
+            true => private::remove_folder(&entry.path())?,
+            false => fs::remove_file(entry.path()).map_err(&failed)?,
         }
     }
     Ok(())

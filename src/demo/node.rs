@@ -53,6 +53,11 @@ impl Node {
         self.state == "converged"
     }
 
+    /// Whether it has also said that it came to the end of it: what runs is reported a moment before that.
+    pub(super) fn is_done(&self) -> bool {
+        self.is_converged() && self.applied_at().is_some()
+    }
+
     /// When it put in force what it must hold, by its own clock.
     pub(super) fn applied_at(&self) -> Option<Instant> {
         let attempt = self.reported.as_ref()?.attempt.as_ref()?;

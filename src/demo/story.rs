@@ -23,6 +23,9 @@ const WITHIN: Duration = Duration::from_secs(60);
 /// How often is looked.
 const LOOK_EVERY: Duration = Duration::from_millis(30);
 
+/// More nodes than so many are counted and not named, so that the line stays short.
+const NAMED_MAX: usize = 4;
+
 /// A change that concerns one label.
 const CHANGE: Edit = Edit {
     document: "loki-thresholds",
@@ -109,7 +112,7 @@ impl Story {
         let (count, bytes) = (self.fleet.documents.len(), self.fleet.bytes().div_ceil(1_000));
         self.headline("2", &format!("One request puts {count} documents, {bytes} kB"));
         self.send(&self.fleet.reason.clone(), self.fleet.commands()).await?;
-        let (nodes, held) = self.watch(|nodes| nodes.iter().all(Node::is_converged)).await?;
+        let (nodes, held) = self.watch(|nodes| nodes.iter().all(Node::is_done)).await?;
         self.claim(held, "every node runs what it must");
         let fleet = self.fleet.clone();
         self.claim_files(&nodes, "each node's files are those of its layers, byte for byte", |node| {
@@ -130,7 +133,7 @@ impl Story {
         let concerns = |node: &Node| fleet.concerns(edit.document, &node.id, &node.labels);
         let has_come_to = |node: &Node| match outcome {
             _ if !concerns(node) => node.is_converged(),
-            Outcome::Converges => node.is_converged(),
+            Outcome::Converges => node.is_done(),
             Outcome::Rejects => node.state == "failed" && node.trouble().is_some(),
         };
         let reached = self.reached;
@@ -144,15 +147,15 @@ impl Story {
         self.claim(
             held && !moved.is_empty(),
             &match outcome {
-                Outcome::Converges => format!("{moved} runs position {reached}"),
-                Outcome::Rejects => format!("{moved} refuses to run position {reached}"),
+                Outcome::Converges => format!("position {reached} runs on {moved}"),
+                Outcome::Rejects => format!("position {reached} is rejected by {moved}"),
             },
         );
         // Once NATS has the events, all that follows from them has been there before.
         self.claim_published().await?;
         let after = self.look().await?;
         let unmoved = stands.iter().zip(&after).all(|(stand, node)| concerns(node) || *stand == node.stand());
-        self.claim(unmoved, &format!("{still} did not move: same position, digest and generation"));
+        self.claim(unmoved, &format!("{still} did not move: position, digest, generation"));
         match outcome {
             Outcome::Converges => self.claim_files(&after, "each node's files are right, byte for byte", |node| {
                 fleet.files_of(&node.id, &node.labels)
@@ -294,7 +297,8 @@ fn names(nodes: &[&Node]) -> String {
     let names: Vec<&str> = nodes.iter().map(|node| node.id.as_str()).collect();
     match names.split_last() {
         Some((last, [])) => (*last).to_owned(),
-        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        Some((last, others)) if names.len() <= NAMED_MAX => format!("{} and {last}", others.join(", ")),
+        Some(_) => format!("{} nodes", names.len()),
         None => "no node".to_owned(),
     }
 }

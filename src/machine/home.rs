@@ -34,7 +34,7 @@ pub(super) fn make(wanted: &Path, account: Option<Account>) -> Result<PathBuf, E
             if home.exists() {
                 own(&home, account)?; // or it is not ours to clear
                 tracing::info!(home = %home.display(), "clearing a cluster whose folder has been removed");
-                fs::remove_dir_all(&home).map_err(|error| Error::file("clear", &home, error))?;
+                private::remove_folder(&home)?;
             }
             own(&home, account)?;
             symlink(&home, wanted).map_err(|error| Error::file("link", wanted, error))?;

@@ -7,7 +7,6 @@
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,6 +25,8 @@ const SUPERUSER: &str = "postgres";
 const SHARED: &str = include_str!("../../docker/postgres/headwater.conf");
 /// A fast shutdown writes a checkpoint first.
 const GRACE: Duration = Duration::from_secs(30);
+/// What the name of a data folder in the making begins with.
+const BESIDE: &str = "data.new";
 /// How long one attempt to connect may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
@@ -158,18 +159,17 @@ struct Maker<'a> {
 
 impl Maker<'_> {
     /// Makes the data folder unless it is there. It is made beside its place and moved, so that one that was cut
-    /// off is never taken for a whole one.
+    /// off is never taken for a whole one; under another name each time, since an initdb whose parent was killed takes a
+    /// moment to end, and then removes what it had made.
     async fn init(&self) -> Result<(), Error> {
-        let (data, beside) = (self.home.join("data"), self.home.join("data.new"));
+        let data = self.home.join("data");
         if data.exists() {
             return Ok(());
         }
-        match fs::remove_dir_all(&beside) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(Error::file("clear", &beside, error));
-            }
-            _ => {}
+        for leftover in self.cut_off()? {
+            private::remove_folder(&leftover)?;
         }
+        let beside = self.home.join(format!("{BESIDE}{}", hex::encode(private::random::<4>()?)));
         let mut child = self.initdb(&beside).spawn()?;
         let status = child.exited().await?;
         if !status.success() {
@@ -177,6 +177,13 @@ impl Maker<'_> {
             return Err(Error::Ended { name, status, log });
         }
         fs::rename(&beside, &data).map_err(|error| Error::file("move", &beside, error))
+    }
+
+    /// What was begun and not brought to its end.
+    fn cut_off(&self) -> Result<Vec<PathBuf>, Error> {
+        let entries = fs::read_dir(self.home).map_err(|error| Error::file("read", self.home, error))?;
+        let begun = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(BESIDE));
+        Ok(begun.map(|entry| entry.path()).collect())
     }
 
     fn initdb(&self, data: &Path) -> Spec {

@@ -6,11 +6,17 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::Error;
 
 /// Entropy of a password, in bytes.
 const PASSWORD_BYTES: usize = 24;
+
+/// How long a process that was told to end may keep a folder from being removed.
+const EMPTY_WITHIN: Duration = Duration::from_secs(20);
+/// The rest between two tries at that.
+const TRY_EVERY: Duration = Duration::from_millis(50);
 
 /// Makes `dir`, and what is missing above it, with mode 0700; one that is there must be ours or `owner`'s alone.
 pub fn folder(dir: &Path, owner: Option<u32>) -> Result<(), Error> {
@@ -60,6 +66,24 @@ pub fn remove(path: &Path) -> Result<(), Error> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::file("remove", path, error)),
         _ => Ok(()),
+    }
+}
+
+/// Removes the folder with all that is in it, if it is there. A process that is just ending may still put files into it, so
+/// one that won't be empty is tried again for a while. Blocks for as long as that takes.
+pub fn remove_folder(dir: &Path) -> Result<(), Error> {
+    let deadline = Instant::now() + EMPTY_WITHIN;
+    loop {
+        match fs::remove_dir_all(dir) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound && !dir.exists() => return Ok(()),
+            Err(error) => match error.kind() {
+                ErrorKind::DirectoryNotEmpty | ErrorKind::NotFound if Instant::now() < deadline => {
+                    std::thread::sleep(TRY_EVERY);
+                }
+                _ => return Err(Error::file("remove", dir, error)),
+            },
+        }
     }
 }
 
@@ -130,6 +154,24 @@ mod tests {
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(dir.path(), &link).unwrap();
         assert!(matches!(folder(&link, None), Err(Error::NotOurs(_))));
+    }
+
+    #[test]
+    fn a_folder_that_somebody_still_writes_to_is_removed_once_they_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("folder");
+        fs::create_dir(&folder).unwrap();
+        let written = folder.clone();
+        let writer = std::thread::spawn(move || {
+            let end = Instant::now() + Duration::from_millis(300);
+            (0..).take_while(|_| Instant::now() < end).for_each(|number| {
+                let _removed_under_us = fs::write(written.join(number.to_string()), "");
+            });
+        });
+        remove_folder(&folder).unwrap();
+        writer.join().unwrap();
+        remove_folder(&folder).unwrap();
+        assert!(!folder.exists());
     }
 
     #[test]

@@ -192,3 +192,43 @@ async fn nothing_is_left_of_a_dev_that_is_killed_and_the_next_goes_on() {
     assert_eq!(next.json.tokens, killed.json.tokens);
     next.converges_on("after").await;
 }
+
+/// What `headwater token` says, and its exit code.
+fn token(dev: &Dev, with: &str, arguments: &[&str]) -> (i32, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_headwater"))
+        .arg("token")
+        .args(arguments)
+        .env("HEADWATER_URL", &dev.json.http)
+        .env("HEADWATER_TOKEN", with)
+        .output()
+        .unwrap();
+    (output.status.code().unwrap(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+}
+
+#[tokio::test]
+async fn a_token_lets_in_as_its_role_until_it_is_revoked() {
+    let dir = folder();
+    let dev = Dev::start(dir.path());
+    let admin = dev.json.tokens.admin.clone();
+    let (code, said) = token(&dev, &admin, &["create", "--name", "grafana", "--role", "auditor", "--json"]);
+    assert_eq!(code, 0, "{said}");
+    let made: Value = serde_json::from_str(&said).unwrap();
+    let made = made["token"].as_str().unwrap();
+    let door = dev.door().with_token(made.parse().unwrap());
+    assert!(door.get::<Value>("/v1/fleet").await.is_ok(), "it reads");
+    let (code, said) = token(&dev, made, &["create", "--name", "more", "--role", "admin"]);
+    assert!(code == 1 && said.contains("not_permitted"), "it does no more: {code} {said}");
+
+    let (_, list) = token(&dev, &admin, &["list"]);
+    assert!(list.lines().any(|row| row.starts_with("grafana") && row.contains("good")), "{list}");
+    let (_, events) = token(&dev, &admin, &["list", "--json"]);
+    assert!(!events.contains(made) && !list.contains(made), "it is shown once");
+    let (code, said) = token(&dev, &admin, &["create", "--name", "grafana", "--role", "auditor"]);
+    assert!(code == 1 && said.contains("principal_exists"), "{code} {said}");
+
+    assert_eq!(token(&dev, &admin, &["revoke", "grafana"]).0, 0);
+    let refused = door.get::<Value>("/v1/fleet").await.unwrap_err();
+    assert_eq!(refused.code(), "invalid_token");
+    let (code, said) = token(&dev, &admin, &["list", "--url", "http://127.0.0.1:1"]);
+    assert!(code == 3 && said.contains("could not reach the door"), "{code} {said}");
+}
