@@ -102,9 +102,7 @@ impl Desk {
 
     /// Runs statements as the superuser.
     pub(crate) async fn sql(&self, statements: &str) {
-        let (client, connection) = tokio_postgres::connect(&self.ground.database(), NoTls).await.unwrap();
-        tokio::spawn(connection);
-        client.batch_execute(statements).await.unwrap();
+        crate::law::execute(&self.ground.database(), statements).await;
     }
 
     /// Asks one value as text as the superuser; empty for no row and for NULL.

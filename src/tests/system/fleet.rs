@@ -35,6 +35,11 @@ impl Process {
         self.0.kill();
     }
 
+    /// Stops it where it stands, or lets it go on.
+    pub(crate) fn freeze(&self, frozen: bool) {
+        self.0.freeze(frozen);
+    }
+
     /// Starts it again as it was started first.
     pub(crate) fn start_again(&mut self) {
         self.0 = self.0.spec().spawn().unwrap();
@@ -72,7 +77,7 @@ impl Fleet {
         let ground = Ground::start().await;
         let mut fleet = Self { edges: BTreeMap::new(), servers: Vec::new(), ground, token: String::new() };
         fleet.install().await;
-        fleet.serve().await;
+        fleet.serve("all").await;
         fleet
     }
 
@@ -92,8 +97,8 @@ impl Fleet {
         self.token = std::fs::read_to_string(dir.join("admin.token")).unwrap();
     }
 
-    /// Starts one more `headwater serve`, and waits until its door is ready.
-    pub(crate) async fn serve(&mut self) {
+    /// Starts one more `headwater serve` in a role, and waits until its door is ready. A reconciler has none.
+    pub(crate) async fn serve(&mut self, role: &str) {
         let http = format!("127.0.0.1:{}", port::free(None).unwrap());
         let env = [
             ("HEADWATER_DATABASE_URL", self.ground.database_as(APP_ROLE)),
@@ -101,9 +106,11 @@ impl Fleet {
             ("HEADWATER_HTTP", http.clone()),
         ];
         let name = format!("serve-{}", self.servers.len());
-        let process = Process::start(&self.spec(&name, vec!["serve".into()], &env));
+        let process = Process::start(&self.spec(&name, vec!["serve".into(), "--role".into(), role.into()], &env));
         let door = Door::new(&http, &self.token);
-        door.ready().await;
+        if role != "reconciler" {
+            door.ready().await;
+        }
         self.servers.push(Server { process, door });
     }
 

@@ -122,7 +122,7 @@ async fn a_killed_postgres_loses_and_repeats_nothing() {
 #[tokio::test]
 async fn when_the_active_server_is_killed_the_other_publishes_on() {
     let mut fleet = fleet().await;
-    fleet.serve().await;
+    fleet.serve("all").await;
     let doors: Vec<_> = fleet.servers.iter().map(|server| server.door.clone()).collect();
     let load = Load::begin(&doors, "a");
     grows(&fleet).await;
@@ -148,6 +148,38 @@ async fn when_everything_is_killed_at_once_any_order_brings_it_back() {
         fleet.ground.nats.start_again().await.unwrap();
         fleet.ground.postgres.start_again().await.unwrap();
         fleet.servers[0].door.ready().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_frozen_nats_server_is_found_out_and_has_everything_again() {
+    let mut fleet = fleet().await;
+    survives(&mut fleet, async |fleet| {
+        fleet.ground.nats.child().freeze(true);
+        eventually("the server says that NATS is gone", UNDER_WAY_WITHIN, async || {
+            match fleet.door().get("/readyz").await?.status {
+                503 => Ok(()),
+                status => Err(format!("{status}")),
+            }
+        })
+        .await;
+        grows(fleet).await;
+        fleet.ground.nats.child().freeze(false);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_asked_to_end_ends_well_in_the_midst_of_work() {
+    let mut fleet = fleet().await;
+    survives(&mut fleet, async |fleet| {
+        let server = &mut fleet.servers[0];
+        let begun = std::time::Instant::now();
+        assert!(server.process.stop().await, "it ended well");
+        assert!(begun.elapsed() < Duration::from_secs(15), "it took {:?}", begun.elapsed());
+        server.process.start_again();
+        server.door.ready().await;
     })
     .await;
 }

@@ -70,6 +70,13 @@ pub(crate) async fn table(url: &str) -> Result<Vec<Line>, String> {
     Ok(rows.iter().map(line_of_row).collect())
 }
 
+/// Runs a statement as the superuser.
+pub(crate) async fn execute(url: &str, statement: &str) {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.batch_execute(statement).await.unwrap();
+}
+
 fn line_of_row(row: &Row) -> Line {
     let number = |column| u64::try_from(row.get::<_, i64>(column)).unwrap();
     Line {
