@@ -41,3 +41,18 @@ pub fn entry(event: &Event) -> Vec<u8> {
 pub fn leaf(event: &Event) -> Digest {
     Digest::of_parts([[LEAF_PREFIX].as_slice(), &entry(event)])
 }
+
+impl Event {
+    /// The event with the leaf that seals it.
+    #[must_use]
+    pub fn sealed(mut self) -> Self {
+        self.leaf = leaf(&self);
+        self
+    }
+
+    /// Whether the leaf is the one that seals these fields.
+    #[must_use]
+    pub fn is_intact(&self) -> bool {
+        self.leaf == leaf(self)
+    }
+}

@@ -4,13 +4,13 @@ use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 
-use crate::canonical;
 use crate::change::{Change, Unreadable};
 use crate::digest::Digest;
 use crate::entity::{Actor, Entity};
 use crate::id::{CommandId, EventId, LogId};
 use crate::instant::Instant;
 use crate::position::{Position, Version};
+use crate::wire::Record;
 
 /// An event as the table `event` holds it, with the identity of its log. In MessagePack it is a map of these names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,8 +44,14 @@ pub struct Event {
     pub at: Instant,
     /// The change as JSON text, byte for byte as it was first written.
     pub data: String,
-    /// Seals all of the above: see [`canonical`].
+    /// Seals all of the above: see [`crate::canonical`].
     pub leaf: Digest,
+}
+
+impl Record for Event {
+    const WHAT: &'static str = "event";
+    // The `v` of an event is the format of its data, and each type counts its own: `Event::change` judges it.
+    const NEWEST: u16 = u16::MAX;
 }
 
 impl Event {
@@ -55,19 +61,6 @@ impl Event {
     /// If this program does not know the type or the format, or the data is damaged.
     pub fn change(&self) -> Result<Change, Unreadable> {
         Change::read(&self.event_type, self.v, &self.data)
-    }
-
-    /// The event with the leaf that seals it.
-    #[must_use]
-    pub fn sealed(mut self) -> Self {
-        self.leaf = canonical::leaf(&self);
-        self
-    }
-
-    /// Whether the leaf is the one that seals these fields.
-    #[must_use]
-    pub fn is_intact(&self) -> bool {
-        self.leaf == canonical::leaf(self)
     }
 
     /// Whether the request that the event belongs to ends with it.

@@ -90,9 +90,3 @@ fn whole<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
         _ => Err(Error::Uncategorized("more bytes follow behind its end".into())),
     }
 }
-
-impl Record for crate::event::Event {
-    const WHAT: &'static str = "event";
-    // The `v` of an event is the format of its data, and each type counts its own: `Event::change` judges it.
-    const NEWEST: u16 = u16::MAX;
-}

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 
-use super::batch::{Batch, Submission, Verdict};
+use super::batch::{Batch, Verdict};
 use super::database::Error;
 use super::handle::{Health, Log, SubmitError, Waiting, queue};
 use super::reader::Reader;
@@ -262,13 +262,4 @@ fn answer(waiting: Vec<Waiting>, verdicts: Vec<Verdict>) {
 
 fn now() -> Instant {
     rows::instant(SystemTime::now())
-}
-
-/// What a submission weighs while it waits: what it came in, or what it carries.
-pub(crate) fn submission_bytes(submission: &Submission) -> usize {
-    /// What a command weighs beside its content.
-    const COMMAND_BYTES: usize = 1024;
-    let commands = &submission.request.commands;
-    let contents: usize = commands.iter().filter_map(|ask| ask.command.content()).map(|c| c.bytes().len()).sum();
-    submission.request.bytes.max(contents) + COMMAND_BYTES * commands.len()
 }

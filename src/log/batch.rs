@@ -27,6 +27,18 @@ pub struct Submission {
     pub keyed: bool,
 }
 
+impl Submission {
+    /// What it weighs while it waits: what it came in, or what it carries.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        /// What a command weighs beside its content.
+        const COMMAND_BYTES: usize = 1024;
+        let commands = &self.request.commands;
+        let contents: usize = commands.iter().filter_map(|ask| ask.command.content()).map(|c| c.bytes().len()).sum();
+        self.request.bytes.max(contents) + COMMAND_BYTES * commands.len()
+    }
+}
+
 /// The answer that was given to a keyed request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {

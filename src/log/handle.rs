@@ -14,7 +14,6 @@ use schema::request::Request;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use uuid::Uuid;
 
-use super::appender::submission_bytes;
 use super::batch::{No, Submission, Verdict};
 use super::database::Error;
 use super::reader::Reader;
@@ -133,7 +132,7 @@ impl Log {
             None => CommandId::from(Uuid::now_v7()),
         };
         let submission = Submission { request, actor, command_id, keyed: key.is_some() };
-        let bytes = submission_bytes(&submission);
+        let bytes = submission.bytes();
         let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).try_acquire_many_owned(kib).map_err(|_| SubmitError::Busy)?;
         let (reply, answer) = oneshot::channel();

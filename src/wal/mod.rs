@@ -9,6 +9,7 @@
 
 pub mod decode;
 mod error;
+mod session;
 pub mod slot;
 pub mod tail;
 

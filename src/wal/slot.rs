@@ -10,10 +10,9 @@ use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::Error;
+use super::session::{ANSWER_WITHIN, answered};
 use super::tail::Tail;
 
-/// How long PostgreSQL may take to answer.
-pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// How often acknowledgements are sent. What was acknowledged in the last interval comes again after a restart.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 /// Changes that may wait in memory between the stream and its reader.
@@ -114,9 +113,4 @@ impl Slot {
 
 fn database(config: &Config) -> &str {
     config.get_dbname().or_else(|| config.get_user()).unwrap_or("postgres")
-}
-
-/// The answer, unless it takes too long.
-pub(crate) async fn answered<T>(answer: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Error> {
-    Ok(timeout(ANSWER_WITHIN, answer).await.map_err(|_| Error::Unanswered)??)
 }

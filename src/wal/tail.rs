@@ -16,7 +16,7 @@ use tokio_postgres::Client;
 
 use super::Error;
 use super::decode::Decoder;
-use super::slot::answered;
+use super::session::answered;
 
 /// How often a heartbeat is written into the write-ahead log.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(4);
