@@ -184,8 +184,8 @@ impl Store {
         }
     }
 
-    /// Keeps the signed record of `mark`, so that it can be applied and repaired without NATS. Its name survives a power
-    /// failure from when its tree does; until then NATS has it.
+    /// Keeps the signed record of `mark`, so that it can be applied and repaired without NATS. It survives a power failure
+    /// from when its tree does; until then NATS has it, and half of it would be seen by its signature.
     ///
     /// # Errors
     /// If the disk fails.
