@@ -126,7 +126,11 @@ impl Agent {
                 Ok(_) => return self.accept(want, bytes, key),
                 Err(refusal) => (refusal.code(), refusal.to_string()),
             },
-            Err(unverified) => (unverified.code(), unverified.to_string()),
+            Err(unverified) => {
+                let mark = verify::claimed_beside(bytes, self.store.state().floor);
+                self.status.refuse(mark, unverified.code(), unverified.to_string());
+                return Ok(());
+            }
         };
         self.status.refuse(verify::claimed(bytes), code, detail);
         Ok(())
