@@ -59,12 +59,12 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
     let _telling = AbortOnDropHandle::new(tokio::spawn(report::tell(link.clone(), prefix.clone(), news, told)));
 
     let objects = Objects::of(&link.jetstream(), &prefix).await;
-    let (mut ups, mut backoff, shutdown_of_agent) = (link.ups(), Backoff::default(), shutdown.clone());
-    let (judged, want, notice) = (None, None, None);
-    let mut agent = Agent { options, store, status, link, objects, shutdown: shutdown_of_agent, judged, want, notice };
+    let (mut ups, mut backoff, stop) = (link.ups(), Backoff::default(), shutdown.clone());
+    let (judged, want, notice, is_untidy) = (None, None, None, true);
+    let mut agent = Agent { options, store, status, link, objects, shutdown, judged, want, notice, is_untidy };
     agent.resume();
     let mut look = true;
-    while !shutdown.is_cancelled() {
+    while !stop.is_cancelled() {
         ups.mark_unchanged();
         let record = newest.borrow_and_update().clone();
         let pause = match agent.turn(record, look).await {
@@ -78,7 +78,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
             }
         };
         look = tokio::select! {
-            () = shutdown.cancelled() => false,
+            () = stop.cancelled() => false,
             _ = newest.changed() => false,
             _ = ups.changed() => false,
             () = agent.touched() => true,
@@ -101,6 +101,7 @@ impl Agent {
         };
         self.keep_watch();
         let mended = if look { self.mend().await } else { Ok(()) };
+        self.tidy().await;
         self.hold();
         judged.and(pursued).and(mended)
     }
@@ -199,8 +200,13 @@ impl Agent {
     async fn mend(&mut self) -> Result<(), Fault> {
         let state = self.store.state();
         let Some(running) = state.running.filter(|running| state.last_good == Some(*running)) else { return Ok(()) };
-        let record = Arc::new(self.record_of(running)?);
-        let drift = self.drift(&record).await?;
+        // Equal digests are equal trees, so another record can stand in for one that is lost.
+        let equal = self.want.clone().filter(|want| want.digest == running.digest);
+        let record = match (self.record_of(running), equal) {
+            (Err(Fault::Record(_)), Some(equal)) => equal,
+            (record, _) => Arc::new(record?),
+        };
+        let drift = self.drift(running, &record).await?;
         self.show_drift(&drift).await;
         if drift.is_empty() || self.options.on_drift == OnDrift::Report {
             return Ok(());

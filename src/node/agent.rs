@@ -17,7 +17,7 @@ use crate::node::hook::Moment;
 use crate::node::layout::Layout;
 use crate::node::notice::Notice;
 use crate::node::options::{OnDrift, Options};
-use crate::node::state::{PinnedKey, Rejected};
+use crate::node::state::{PinnedKey, Rejected, State};
 use crate::node::status::Status;
 use crate::node::store::Store;
 use crate::node::{collect, fetch, keys, report, switch, tree, verify};
@@ -40,6 +40,8 @@ pub(crate) struct Agent {
     pub(crate) want: Option<Arc<Desired>>,
     /// Tells when what runs is touched.
     pub(crate) notice: Option<Notice>,
+    /// Whether there may be something to collect.
+    pub(crate) is_untidy: bool,
 }
 
 impl Agent {
@@ -81,9 +83,8 @@ impl Agent {
     /// Raises the floor. The first record that is accepted pins its key and its log.
     pub(crate) fn accept(&mut self, want: Desired, bytes: &[u8], key: PinnedKey) -> Result<(), Fault> {
         let mark = mark(&want);
-        if let Some(floor) = self.store.state().floor.filter(|floor| floor.position < mark.position) {
-            tracing::info!(from = %floor.position, to = %mark.position, "newer record; whatever lies between is skipped");
-        }
+        self.tell_skipped(mark);
+        self.is_untidy = true;
         self.store.keep_record(mark, bytes)?;
         self.store.remember(|state| {
             (state.key, state.log_id, state.floor) = (Some(key), Some(want.log_id), Some(mark));
@@ -92,6 +93,19 @@ impl Agent {
         self.status.accept();
         self.hold();
         Ok(())
+    }
+
+    /// Says which versions this node never had. A version is a position of the log, most of which concern other nodes.
+    fn tell_skipped(&self, to: Mark) {
+        let State { floor, running, .. } = self.store.state();
+        let Some(from) = floor.filter(|floor| floor.position < to.position) else { return };
+        let (first, last) = (from.position.get() + 1, to.position.get() - 1);
+        if first <= last {
+            tracing::info!(from = %from.position, to = %to.position, "newer record; versions {first} to {last} are skipped");
+        }
+        if running.is_none_or(|running| running.digest != from.digest) {
+            tracing::info!(to = %to.position, "version {} was seen, and is skipped without having come to run", from.position);
+        }
     }
 
     /// Has content in the cache.
@@ -144,8 +158,14 @@ impl Agent {
         // What was written anew differs in nothing.
         self.status.drift(&[]);
         self.status.reach(mark, AttemptState::Applied);
-        self.collect(KEEP).await;
         Ok(())
+    }
+
+    /// Removes what the records since the last time have made old, whether they were applied, rejected or changed nothing.
+    pub(crate) async fn tidy(&mut self) {
+        if std::mem::take(&mut self.is_untidy) {
+            self.collect(KEEP).await;
+        }
     }
 
     /// Removes what is not needed. What can't be removed now is removed another time.
@@ -207,13 +227,13 @@ impl Agent {
         Ok(state.running.is_some() && state.running == state.last_good && found != state.running && !is_wanted)
     }
 
-    /// What below `current` differs from `record`, which is in force.
-    pub(crate) async fn drift(&self, record: &Arc<Desired>) -> Result<Vec<String>, Fault> {
+    /// What below `current` differs from `record`, whose tree is in force as `running`.
+    pub(crate) async fn drift(&self, running: Mark, record: &Arc<Desired>) -> Result<Vec<String>, Fault> {
         if self.is_relinked()? {
             return Ok(vec!["current".to_owned()]);
         }
         let record = record.clone();
-        self.on_disk(move |layout| tree::differences(layout, mark(&record), &record)).await
+        self.on_disk(move |layout| tree::differences(layout, running, &record)).await
     }
 
     /// Watches what runs now.
