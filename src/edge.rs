@@ -4,6 +4,7 @@
 //! What always holds: what is on disk stays in force until something newer is whole; every turn begins from what is on disk,
 //! so a turn that was cut off anywhere is simply made again; only the operator's no is final.
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,11 +23,12 @@ use crate::node::backoff::Backoff;
 use crate::node::fault::Fault;
 use crate::node::hook::Moment;
 use crate::node::options::OnDrift;
-pub use crate::node::options::Options;
+pub use crate::node::options::{Look, Options, Order};
 use crate::node::state::PinnedKey;
-use crate::node::status::Status;
+use crate::node::status;
 use crate::node::store::{OpenError, Store};
-use crate::node::{report, verify, watch as records};
+use crate::node::survey::{Survey, Unreadable};
+use crate::node::{report, verify, watch as records, words};
 
 /// How often the tree in force is compared with its record although nothing was noticed: drift is put right within 30 s.
 const COMPARE_EVERY: Duration = Duration::from_secs(15);
@@ -53,7 +55,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
     }
     let (prefix, node) = (options.nats_prefix.clone(), options.node.clone());
     let link = connect(&options.nats_url, &format!("headwater-edge {node}")).await?;
-    let (status, news, told) = Status::of(report::blank(node.clone()));
+    let (status, news, told) = status::Status::of(report::blank(node.clone()));
     let (found, mut newest) = watch::channel(None);
     let _watching = AbortOnDropHandle::new(tokio::spawn(records::follow(link.clone(), prefix.clone(), node, found)));
     let _telling = AbortOnDropHandle::new(tokio::spawn(report::tell(link.clone(), prefix.clone(), news, told)));
@@ -88,6 +90,37 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
     Ok(())
 }
 
+/// How a node's folder stands, and how that is to be said.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// What was found.
+    pub survey: Survey,
+    json: bool,
+}
+
+/// Looks at a node's folder.
+///
+/// # Errors
+/// If it is no node's folder, or can't be read.
+pub fn status(look: &Look) -> Result<Status, Unreadable> {
+    Ok(Status { survey: Survey::of(&look.dir)?, json: look.json })
+}
+
+impl Status {
+    /// What there is to say.
+    #[must_use]
+    pub fn told(&self) -> String {
+        if self.json { format!("{:#}\n", words::json(&self.survey)) } else { words::text(&self.survey) }
+    }
+
+    /// Prints it, and says whether all is well. Nobody listening changes nothing about that.
+    #[must_use]
+    pub fn print(&self) -> bool {
+        let _ = std::io::stdout().write_all(self.told().as_bytes());
+        self.survey.is_well()
+    }
+}
+
 impl Agent {
     /// One turn, from what NATS said last to what runs; and a `look` at what runs.
     async fn turn(&mut self, newest: Option<Bytes>, look: bool) -> Result<(), Fault> {
@@ -101,6 +134,7 @@ impl Agent {
         };
         self.keep_watch();
         let mended = if look { self.mend().await } else { Ok(()) };
+        self.note_attempt();
         self.tidy().await;
         self.hold();
         judged.and(pursued).and(mended)
@@ -202,7 +236,7 @@ impl Agent {
         let Some(running) = state.running.filter(|running| state.last_good == Some(*running)) else { return Ok(()) };
         // Equal digests are equal trees, so another record can stand in for one that is lost.
         let equal = self.want.clone().filter(|want| want.digest == running.digest);
-        let record = match (self.record_of(running), equal) {
+        let record = match (self.store.record(running), equal) {
             (Err(Fault::Record(_)), Some(equal)) => equal,
             (record, _) => Arc::new(record?),
         };

@@ -18,9 +18,9 @@ use crate::node::layout::Layout;
 use crate::node::notice::Notice;
 use crate::node::options::{OnDrift, Options};
 use crate::node::state::{PinnedKey, Rejected, State};
-use crate::node::status::Status;
+use crate::node::status::{Status, is_same};
 use crate::node::store::Store;
-use crate::node::{collect, fetch, keys, report, switch, tree, verify};
+use crate::node::{collect, fetch, keys, report, switch, tree};
 
 /// Generations that are kept, besides those that must be.
 const KEEP: usize = 3;
@@ -52,12 +52,25 @@ impl Agent {
             self.store.note_running(running);
         }
         if let Some(floor) = self.store.state().floor {
-            match self.record_of(floor) {
+            match self.store.record(floor) {
                 Ok(record) => self.want = Some(Arc::new(record)),
                 Err(fault) => tracing::warn!(fault = fault.story(), "waiting for NATS to say what is wanted"),
             }
         }
+        self.status.resume(self.store.state().attempt.clone(), self.store.state().floor);
         self.hold();
+    }
+
+    /// Writes down what became of the last attempt, for somebody who looks while no agent runs. One that comes to the same
+    /// again and again is written once; a disk that can't take it has more to say than this.
+    pub(crate) fn note_attempt(&mut self) {
+        let Some(ended) = self.status.ended() else { return };
+        if !self.store.state().attempt.as_ref().is_some_and(|known| is_same(known, ended)) {
+            let attempt = Some(ended.clone());
+            if let Err(fault) = self.store.remember(|state| state.attempt = attempt) {
+                tracing::debug!(fault = fault.story(), "can't write down what became of the attempt");
+            }
+        }
     }
 
     /// What the plan must know. An operator who only wants to hear of drift has the link left as it is, too.
@@ -219,12 +232,9 @@ impl Agent {
         }
     }
 
-    /// Whether somebody else than the agent changed what `current` points to, when it pointed to what was good. What is wanted
-    /// is no stranger there: a full disk may have come between the switch and the memory of it.
+    /// Whether somebody else than the agent changed what `current` points to.
     pub(crate) fn is_relinked(&self) -> Result<bool, Fault> {
-        let (state, found) = (self.store.state(), self.store.running()?);
-        let is_wanted = found.is_some() && found == state.floor;
-        Ok(state.running.is_some() && state.running == state.last_good && found != state.running && !is_wanted)
+        Ok(self.store.state().is_relinked(self.store.running()?))
     }
 
     /// What below `current` differs from `record`, whose tree is in force as `running`.
@@ -254,14 +264,6 @@ impl Agent {
             Some(notice) => notice.touched().await,
             None => std::future::pending().await,
         }
-    }
-
-    /// The record on disk that a generation was made from. It is believed as little as one from NATS.
-    pub(crate) fn record_of(&self, mark: Mark) -> Result<Desired, Fault> {
-        let key = self.store.state().key.as_ref().ok_or_else(|| Fault::NoTrustedKey("none is pinned".to_owned()))?;
-        let bytes = self.store.record(mark)?.ok_or_else(|| Fault::Record("it is gone".to_owned()))?;
-        let record = verify::open(&bytes, &key.0).map_err(|unverified| Fault::Record(unverified.to_string()))?;
-        if self::mark(&record) == mark { Ok(record) } else { Err(Fault::Record("it is another".to_owned())) }
     }
 
     /// Work on files, where it keeps nobody else waiting. It is never cut off in the middle.
