@@ -10,6 +10,7 @@ mod folder;
 mod hooks;
 mod records;
 
+mod clock;
 mod status;
 
 use agent::Agent;
