@@ -4,6 +4,7 @@
 //! What always holds: what is on disk stays in force until something newer is whole; every turn begins from what is on disk,
 //! so a turn that was cut off anywhere is simply made again; only the operator's no is final.
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,11 +23,12 @@ use crate::node::agent::{Agent, mark};
 use crate::node::fault::Fault;
 use crate::node::hook::Moment;
 use crate::node::options::OnDrift;
-pub use crate::node::options::Options;
+pub use crate::node::options::{Look, Options, Order};
 use crate::node::state::PinnedKey;
-use crate::node::status::Status;
+use crate::node::status;
 use crate::node::store::{OpenError, Store};
-use crate::node::{report, verify, watch as records};
+use crate::node::survey::{Survey, Unreadable};
+use crate::node::{report, verify, watch as records, words};
 use crate::password;
 
 /// How often the tree in force is compared with its record although nothing was noticed: drift is put right within 30 s.
@@ -58,18 +60,18 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
     let (prefix, node) = (options.nats_prefix.clone(), options.node.clone());
     let nats_url = password::fill(&options.nats_url, options.nats_password_file.as_deref())?;
     let link = connect(&nats_url, &format!("headwater-edge {node}")).await?;
-    let (status, news, told) = Status::of(report::blank(node.clone()));
+    let (status, news, told) = status::Status::of(report::blank(node.clone()));
     let (found, mut newest) = watch::channel(None);
     let _watching = AbortOnDropHandle::new(tokio::spawn(records::follow(link.clone(), prefix.clone(), node, found)));
     let _telling = AbortOnDropHandle::new(tokio::spawn(report::tell(link.clone(), prefix.clone(), news, told)));
 
     let objects = Objects::of(&link.jetstream(), &prefix).await;
-    let (mut ups, mut backoff, shutdown_of_agent) = (link.ups(), Backoff::default(), shutdown.clone());
-    let (judged, want, notice) = (None, None, None);
-    let mut agent = Agent { options, store, status, link, objects, shutdown: shutdown_of_agent, judged, want, notice };
+    let (mut ups, mut backoff, stop) = (link.ups(), Backoff::default(), shutdown.clone());
+    let (judged, want, notice, is_untidy) = (None, None, None, true);
+    let mut agent = Agent { options, store, status, link, objects, shutdown, judged, want, notice, is_untidy };
     agent.resume();
     let mut look = true;
-    while !shutdown.is_cancelled() {
+    while !stop.is_cancelled() {
         ups.mark_unchanged();
         let record = newest.borrow_and_update().clone();
         let pause = match agent.turn(record, look).await {
@@ -83,7 +85,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
             }
         };
         look = tokio::select! {
-            () = shutdown.cancelled() => false,
+            () = stop.cancelled() => false,
             _ = newest.changed() => false,
             _ = ups.changed() => false,
             () = agent.touched() => true,
@@ -91,6 +93,37 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
         };
     }
     Ok(())
+}
+
+/// How a node's folder stands, and how that is to be said.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// What was found.
+    pub survey: Survey,
+    json: bool,
+}
+
+/// Looks at a node's folder.
+///
+/// # Errors
+/// If it is no node's folder, or can't be read.
+pub fn status(look: &Look) -> Result<Status, Unreadable> {
+    Ok(Status { survey: Survey::of(&look.dir)?, json: look.json })
+}
+
+impl Status {
+    /// What there is to say.
+    #[must_use]
+    pub fn told(&self) -> String {
+        if self.json { format!("{:#}\n", words::json(&self.survey)) } else { words::text(&self.survey) }
+    }
+
+    /// Prints it, and says whether all is well. Nobody listening changes nothing about that.
+    #[must_use]
+    pub fn print(&self) -> bool {
+        let _ = std::io::stdout().write_all(self.told().as_bytes());
+        self.survey.is_well()
+    }
 }
 
 impl Agent {
@@ -106,6 +139,8 @@ impl Agent {
         };
         self.keep_watch();
         let mended = if look { self.mend().await } else { Ok(()) };
+        self.note_attempt();
+        self.tidy().await;
         self.hold();
         judged.and(pursued).and(mended)
     }
@@ -131,7 +166,11 @@ impl Agent {
                 Ok(_) => return self.accept(want, bytes, key),
                 Err(refusal) => (refusal.code(), refusal.to_string()),
             },
-            Err(unverified) => (unverified.code(), unverified.to_string()),
+            Err(unverified) => {
+                let mark = verify::claimed_beside(bytes, self.store.state().floor);
+                self.status.refuse(mark, unverified.code(), unverified.to_string());
+                return Ok(());
+            }
         };
         self.status.refuse(verify::claimed(bytes), code, detail);
         Ok(())
@@ -200,8 +239,13 @@ impl Agent {
     async fn mend(&mut self) -> Result<(), Fault> {
         let state = self.store.state();
         let Some(running) = state.running.filter(|running| state.last_good == Some(*running)) else { return Ok(()) };
-        let record = Arc::new(self.record_of(running)?);
-        let drift = self.drift(&record).await?;
+        // Equal digests are equal trees, so another record can stand in for one that is lost.
+        let equal = self.want.clone().filter(|want| want.digest == running.digest);
+        let record = match (self.store.record(running), equal) {
+            (Err(Fault::Record(_)), Some(equal)) => equal,
+            (record, _) => Arc::new(record?),
+        };
+        let drift = self.drift(running, &record).await?;
         self.show_drift(&drift).await;
         if drift.is_empty() || self.options.on_drift == OnDrift::Report {
             return Ok(());

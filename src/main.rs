@@ -33,8 +33,8 @@ enum Command {
     Install(install::Options),
     /// Serve a log: the HTTP door, and the relay into NATS
     Serve(serve::Options),
-    /// The agent of one node
-    Edge(edge::Options),
+    /// The agent of one node, and how its folder stands
+    Edge(edge::Order),
     /// Who may speak to the door: create, list and revoke tokens
     Token(token::command::Options),
     /// Ask a server whether it can do its work
@@ -47,6 +47,8 @@ enum Failure {
     Refused(anyhow::Error),
     /// Something could not be reached.
     Unreachable(anyhow::Error),
+    /// Something is wrong, and all of it was printed.
+    Told,
 }
 
 fn main() -> ExitCode {
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Refused(failure)) => (failure, 1),
         Err(Failure::Unreachable(failure)) => (failure, 3),
+        Err(Failure::Told) => return ExitCode::from(1),
     };
     eprintln!("headwater: {failure:#}");
     ExitCode::from(code)
@@ -91,10 +94,14 @@ fn run(command: Command) -> Result<(), Failure> {
                     false => Failure::Refused(error.into()),
                 })
             }
-            Command::Edge(options) => {
+            Command::Edge(edge::Order::Run(options)) => {
                 let stop = stop_on_signals().map_err(Failure::Refused)?;
-                edge::run(options, stop).await.map_err(|error| Failure::Refused(error.into()))
+                edge::run(*options, stop).await.map_err(|error| Failure::Refused(error.into()))
             }
+            Command::Edge(edge::Order::Status(look)) => match edge::status(&look) {
+                Ok(status) => status.print().then_some(()).ok_or(Failure::Told),
+                Err(error) => Err(Failure::Unreachable(error.into())),
+            },
             Command::Token(options) => {
                 token::command::run(options).await.map_err(|error| match error.is_unreachable() {
                     true => Failure::Unreachable(error.into()),

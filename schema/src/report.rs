@@ -149,7 +149,8 @@ impl From<&Reported> for Summary {
 }
 
 /// Text of a node as the log can keep it: without U+0000, and not endless.
-fn kept(text: &str, bytes_max: usize) -> String {
+#[must_use]
+pub fn kept(text: &str, bytes_max: usize) -> String {
     let mut kept = text.replace('\0', "\u{fffd}");
     if kept.len() > bytes_max {
         let cut = (0..=bytes_max).rev().find(|at| kept.is_char_boundary(*at)).unwrap_or(0);

@@ -245,6 +245,23 @@ mod tests {
     }
 
     #[test]
+    fn what_a_record_claims_that_was_refused_decides_nothing_but_that_it_was_refused() {
+        let expected = Expected { log_id: log(), head: 10.into(), digest: Digest::of(WANTED), retry: 3.into() };
+        for (content, position, state) in [
+            (WANTED, 5, State::Refused),
+            (WANTED, u64::MAX, State::Refused),
+            (WANTED, 0, State::Progressing),
+            (OTHER, u64::MAX, State::Progressing),
+        ] {
+            let attempt = Some((mark(position, content), AttemptState::Refused));
+            assert_eq!(judge(&expected, Some(&Evidence { attempt, ..quiet() })), state, "{position}");
+            let running = Some(Digest::of(WANTED));
+            let evidence = Evidence { attempt, running, ..quiet() };
+            assert_eq!(judge(&expected, Some(&evidence)), State::Converged, "what runs is what counts");
+        }
+    }
+
+    #[test]
     fn names_are_those_of_the_wire() {
         for state in State::ALL {
             assert_eq!(serde_json::to_value(state).expect("text"), state.name());

@@ -17,10 +17,10 @@ use crate::node::hook::Moment;
 use crate::node::layout::Layout;
 use crate::node::notice::Notice;
 use crate::node::options::{OnDrift, Options};
-use crate::node::state::{PinnedKey, Rejected};
-use crate::node::status::Status;
+use crate::node::state::{PinnedKey, Rejected, State};
+use crate::node::status::{Status, is_same};
 use crate::node::store::Store;
-use crate::node::{collect, fetch, keys, report, switch, tree, verify};
+use crate::node::{collect, fetch, keys, report, switch, tree};
 
 /// Generations that are kept, besides those that must be.
 const KEEP: usize = 3;
@@ -40,6 +40,8 @@ pub(crate) struct Agent {
     pub(crate) want: Option<Arc<Desired>>,
     /// Tells when what runs is touched.
     pub(crate) notice: Option<Notice>,
+    /// Whether there may be something to collect.
+    pub(crate) is_untidy: bool,
 }
 
 impl Agent {
@@ -50,12 +52,25 @@ impl Agent {
             self.store.note_running(running);
         }
         if let Some(floor) = self.store.state().floor {
-            match self.record_of(floor) {
+            match self.store.record(floor) {
                 Ok(record) => self.want = Some(Arc::new(record)),
                 Err(fault) => tracing::warn!(fault = fault.story(), "waiting for NATS to say what is wanted"),
             }
         }
+        self.status.resume(self.store.state().attempt.clone(), self.store.state().floor);
         self.hold();
+    }
+
+    /// Writes down what became of the last attempt, for somebody who looks while no agent runs. One that comes to the same
+    /// again and again is written once; a disk that can't take it has more to say than this.
+    pub(crate) fn note_attempt(&mut self) {
+        let Some(ended) = self.status.ended() else { return };
+        if !self.store.state().attempt.as_ref().is_some_and(|known| is_same(known, ended)) {
+            let attempt = Some(ended.clone());
+            if let Err(fault) = self.store.remember(|state| state.attempt = attempt) {
+                tracing::debug!(fault = fault.story(), "can't write down what became of the attempt");
+            }
+        }
     }
 
     /// What the plan must know. An operator who only wants to hear of drift has the link left as it is, too.
@@ -81,9 +96,8 @@ impl Agent {
     /// Raises the floor. The first record that is accepted pins its key and its log.
     pub(crate) fn accept(&mut self, want: Desired, bytes: &[u8], key: PinnedKey) -> Result<(), Fault> {
         let mark = mark(&want);
-        if let Some(floor) = self.store.state().floor.filter(|floor| floor.position < mark.position) {
-            tracing::info!(from = %floor.position, to = %mark.position, "newer record; whatever lies between is skipped");
-        }
+        self.tell_skipped(mark);
+        self.is_untidy = true;
         self.store.keep_record(mark, bytes)?;
         self.store.remember(|state| {
             (state.key, state.log_id, state.floor) = (Some(key), Some(want.log_id), Some(mark));
@@ -92,6 +106,19 @@ impl Agent {
         self.status.accept();
         self.hold();
         Ok(())
+    }
+
+    /// Says which versions this node never had. A version is a position of the log, most of which concern other nodes.
+    fn tell_skipped(&self, to: Mark) {
+        let State { floor, running, .. } = self.store.state();
+        let Some(from) = floor.filter(|floor| floor.position < to.position) else { return };
+        let (first, last) = (from.position.get() + 1, to.position.get() - 1);
+        if first <= last {
+            tracing::info!(from = %from.position, to = %to.position, "newer record; versions {first} to {last} are skipped");
+        }
+        if running.is_none_or(|running| running.digest != from.digest) {
+            tracing::info!(to = %to.position, "version {} was seen, and is skipped without having come to run", from.position);
+        }
     }
 
     /// Has content in the cache.
@@ -144,8 +171,14 @@ impl Agent {
         // What was written anew differs in nothing.
         self.status.drift(&[]);
         self.status.reach(mark, AttemptState::Applied);
-        self.collect(KEEP).await;
         Ok(())
+    }
+
+    /// Removes what the records since the last time have made old, whether they were applied, rejected or changed nothing.
+    pub(crate) async fn tidy(&mut self) {
+        if std::mem::take(&mut self.is_untidy) {
+            self.collect(KEEP).await;
+        }
     }
 
     /// Removes what is not needed. What can't be removed now is removed another time.
@@ -199,21 +232,18 @@ impl Agent {
         }
     }
 
-    /// Whether somebody else than the agent changed what `current` points to, when it pointed to what was good. What is wanted
-    /// is no stranger there: a full disk may have come between the switch and the memory of it.
+    /// Whether somebody else than the agent changed what `current` points to.
     pub(crate) fn is_relinked(&self) -> Result<bool, Fault> {
-        let (state, found) = (self.store.state(), self.store.running()?);
-        let is_wanted = found.is_some() && found == state.floor;
-        Ok(state.running.is_some() && state.running == state.last_good && found != state.running && !is_wanted)
+        Ok(self.store.state().is_relinked(self.store.running()?))
     }
 
-    /// What below `current` differs from `record`, which is in force.
-    pub(crate) async fn drift(&self, record: &Arc<Desired>) -> Result<Vec<String>, Fault> {
+    /// What below `current` differs from `record`, whose tree is in force as `running`.
+    pub(crate) async fn drift(&self, running: Mark, record: &Arc<Desired>) -> Result<Vec<String>, Fault> {
         if self.is_relinked()? {
             return Ok(vec!["current".to_owned()]);
         }
         let record = record.clone();
-        self.on_disk(move |layout| tree::differences(layout, mark(&record), &record)).await
+        self.on_disk(move |layout| tree::differences(layout, running, &record)).await
     }
 
     /// Watches what runs now.
@@ -234,14 +264,6 @@ impl Agent {
             Some(notice) => notice.touched().await,
             None => std::future::pending().await,
         }
-    }
-
-    /// The record on disk that a generation was made from. It is believed as little as one from NATS.
-    pub(crate) fn record_of(&self, mark: Mark) -> Result<Desired, Fault> {
-        let key = self.store.state().key.as_ref().ok_or_else(|| Fault::NoTrustedKey("none is pinned".to_owned()))?;
-        let bytes = self.store.record(mark)?.ok_or_else(|| Fault::Record("it is gone".to_owned()))?;
-        let record = verify::open(&bytes, &key.0).map_err(|unverified| Fault::Record(unverified.to_string()))?;
-        if self::mark(&record) == mark { Ok(record) } else { Err(Fault::Record("it is another".to_owned())) }
     }
 
     /// Work on files, where it keeps nobody else waiting. It is never cut off in the middle.

@@ -2,6 +2,14 @@
 //!
 //! What always holds: a file is written beside its place, synced, renamed into place, and its folder synced, so that at
 //! every instant the place holds the old bytes or the new ones; no link is followed in the last step of a path.
+//!
+//! Between a record and the switch to its small files the agent waits for the disk three times, one after another:
+//! 1. the bytes of `state.json`, or a power failure could leave it without any and the node without a memory;
+//! 2. its name, or the floor could fall after the centre has heard of it;
+//! 3. the new tree, its name and its record, all at once, or `current` could point to what is not whole.
+//!
+//! After the switch it waits for the link, or what was reported to run could not be what runs after a power failure, and
+//! twice for `state.json` with what is good.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -22,16 +30,21 @@ pub const DIR_MODE: u32 = 0o755;
 /// # Errors
 /// If the disk fails; then `path` is as it was, or as it should be.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
-    place(path, bytes)?;
+    put(path, bytes, File::sync_all)?;
     let dir = path.parent().unwrap_or(path);
     sync_dir(dir).map_err(Fault::disk("sync", dir))
 }
 
-/// Puts `bytes` at `path`. Until its folder is synced, a power failure may bring back what was there before.
+/// Puts `bytes` at `path`. Until both it and its folder are synced, a power failure may leave anything there, so it is only
+/// for what is checked whenever it is read.
 ///
 /// # Errors
 /// If the disk fails; then `path` is as it was.
 pub fn place(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+    put(path, bytes, |_| Ok(()))
+}
+
+fn put(path: &Path, bytes: &[u8], sync: impl FnOnce(&File) -> io::Result<()>) -> Result<(), Fault> {
     let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(Fault::Planted { path: path.to_owned() });
     };
@@ -39,7 +52,7 @@ pub fn place(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
     let write = || {
         let mut file = create(&beside)?;
         file.write_all(bytes)?;
-        file.sync_all()?;
+        sync(&file)?;
         fs::rename(&beside, path)
     };
     write().map_err(|error| {

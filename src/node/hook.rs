@@ -1,7 +1,7 @@
 //! The operator's check and hook: shell commands with a time limit.
 //!
-//! What always holds: a command that passes its limit is killed with all its children; one that ends in time may leave some
-//! behind; only the tail of what it printed is kept in memory.
+//! What always holds: when a command has ended or passed its limit, all its children are killed, except those of a hook that
+//! said yes; only the tail of what it printed is kept in memory.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
@@ -77,10 +77,11 @@ impl Hook {
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let output = tokio::spawn(async move { tokio::join!(tail(stdout), tail(stderr)) });
         let ended = timeout(self.within, child.wait()).await;
-        match ended {
-            // What it leaves behind on purpose, such as the service that it started, lives on.
-            Ok(_) => group.release(),
-            Err(_) => group.kill(),
+        match &ended {
+            // What a hook leaves behind on purpose, such as the service that it started, lives on. A check has nothing to
+            // leave, and after a no nobody wants what was left.
+            Ok(Ok(status)) if status.success() && self.moment == Moment::Apply => group.release(),
+            _ => group.kill(),
         }
         let (stdout, stderr) = match timeout(OUTPUT_WITHIN, output).await {
             Ok(Ok(output)) => output,
@@ -118,7 +119,7 @@ impl Hook {
     }
 }
 
-/// A process group that is killed when its command takes too long, also when the agent stops waiting for it.
+/// A process group that is killed unless it is released, also when the agent stops waiting for its command.
 struct Group(Option<u32>);
 
 impl Group {

@@ -10,6 +10,7 @@ pub mod fault;
 pub mod layout;
 
 pub mod disk;
+pub mod recall;
 pub mod state;
 pub mod store;
 
@@ -29,6 +30,10 @@ pub mod report;
 pub mod status;
 
 pub mod options;
+
+pub mod advice;
+pub mod survey;
+pub mod words;
 
 pub(crate) mod agent;
 pub(crate) mod notice;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::{ArgMatches, Command};
 use schema::address::Prefix;
 use schema::id::NodeId;
 
@@ -38,12 +39,13 @@ pub struct Options {
     pub trust: Option<PinnedKey>,
 
     /// Runs on a new tree before it is put in force, with `sh -c`; `{}` and HEADWATER_TREE are its path. If it does not end
-    /// with 0, the tree is rejected and what runs stays.
+    /// with 0, the tree is rejected and what runs stays. What it leaves behind is killed when it ends.
     #[arg(long, env = "HEADWATER_CHECK", value_name = "CMD")]
     pub check: Option<String>,
 
     /// Runs after a tree was put in force, like --check; for example to reload a service. If it does not end with 0, the last
-    /// good tree comes back.
+    /// good tree comes back. What it starts in the background lives on if it ends with 0, or else is killed. It belongs to
+    /// the agent's service all the same: what should outlive the agent needs a service of its own.
     #[arg(long, env = "HEADWATER_APPLY", value_name = "CMD")]
     pub apply: Option<String>,
 
@@ -75,5 +77,61 @@ impl Options {
         };
         let within = Duration::from_secs(self.hook_timeout_s);
         command.as_ref().map(|command| Hook { moment, command: command.clone(), within })
+    }
+}
+
+/// Says in plain words how a node's folder stands, whether its agent runs or not. It only reads.
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    after_help = "Exit codes: 0 what runs is what was last seen, nothing newer was refused and nothing was changed by \
+                        hand; 1 not so; 2 usage; 3 it is no node's folder, or can't be read."
+)]
+pub struct Look {
+    /// The node's folder.
+    #[arg(long, env = "HEADWATER_NODE_DIR", value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+
+    /// For programs: one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `headwater edge` is asked to do: to run, or a subcommand.
+#[derive(Clone, Debug)]
+pub enum Order {
+    /// `headwater edge --node ID --dir DIR …`
+    Run(Box<Options>),
+    /// `headwater edge status`
+    Status(Look),
+}
+
+/// The name of the one subcommand.
+const STATUS: &str = "status";
+
+// Derived, the options of the agent would be asked for beside a subcommand, too.
+impl clap::Args for Order {
+    fn augment_args(edge: Command) -> Command {
+        Options::augment_args(edge)
+            .args_conflicts_with_subcommands(true)
+            .subcommand_negates_reqs(true)
+            .subcommand(Look::augment_args(Command::new(STATUS)))
+    }
+
+    fn augment_args_for_update(edge: Command) -> Command {
+        Self::augment_args(edge)
+    }
+}
+
+impl clap::FromArgMatches for Order {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        match matches.subcommand_matches(STATUS) {
+            Some(matches) => Look::from_arg_matches(matches).map(Self::Status),
+            None => Options::from_arg_matches(matches).map(|options| Self::Run(options.into())),
+        }
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
     }
 }

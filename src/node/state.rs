@@ -4,7 +4,7 @@ use schema::digest::Digest;
 use schema::id::{LogId, NodeId};
 use schema::instant::Instant;
 use schema::position::Position;
-use schema::report::Mark;
+use schema::report::{Attempt, Mark};
 use schema::seal::PublicKey;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -38,6 +38,9 @@ pub struct State {
     /// What the operator's check or hook said no to, oldest first.
     #[serde(default)]
     pub rejected: Vec<Rejected>,
+    /// What became of the last attempt that came to an end, for somebody who looks while no agent runs.
+    #[serde(default)]
+    pub attempt: Option<Attempt>,
 }
 
 /// A digest that is not tried again, and why.
@@ -62,7 +65,16 @@ impl State {
     #[must_use]
     pub fn blank(node: NodeId) -> Self {
         let (key, log_id, floor, running, last_good) = (None, None, None, None, None);
-        Self { v: FORMAT, node, key, log_id, floor, running, last_good, rejected: Vec::new() }
+        Self { v: FORMAT, node, key, log_id, floor, running, last_good, rejected: Vec::new(), attempt: None }
+    }
+
+    /// Whether somebody else than the agent changed what `current` points to, if `found` is what it points to, when it
+    /// pointed to what was good. What is wanted is no stranger there: a full disk may have come between the switch and the
+    /// memory of it.
+    #[must_use]
+    pub fn is_relinked(&self, found: Option<Mark>) -> bool {
+        let is_wanted = found.is_some() && found == self.floor;
+        self.running.is_some() && self.running == self.last_good && found != self.running && !is_wanted
     }
 
     /// Remembers a rejection, in the place of an older one of the same digest.

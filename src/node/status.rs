@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use schema::report::{Attempt, AttemptState, Mark, Reported};
+use schema::report::{Attempt, AttemptState, DETAIL_BYTES_MAX, Mark, Reported, kept};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -31,6 +31,25 @@ impl Status {
         let (news, reported) = watch::channel(News { count: 0, report: blank });
         let (telling, told) = watch::channel(0);
         (Self { news, told, refused: None, tried: None }, reported, telling)
+    }
+
+    /// Takes up what became of the last attempt of a former agent; a refusal is one of a record that was never accepted.
+    pub fn resume(&mut self, attempt: Option<Attempt>, floor: Option<Mark>) {
+        let is_refusal = |attempt: &Attempt| {
+            attempt.state == AttemptState::Refused && floor.is_none_or(|floor| floor.digest != attempt.digest)
+        };
+        (self.refused, self.tried) =
+            if attempt.as_ref().is_some_and(is_refusal) { (attempt, None) } else { (None, attempt) };
+        self.publish();
+    }
+
+    /// What became of the last attempt, if it came to an end.
+    #[must_use]
+    pub fn ended(&self) -> Option<&Attempt> {
+        let has_ended = |attempt: &&Attempt| {
+            matches!(attempt.state, AttemptState::Applied | AttemptState::Failed | AttemptState::Refused)
+        };
+        self.refused.as_ref().or(self.tried.as_ref()).filter(has_ended)
     }
 
     /// The newest record was refused.
@@ -65,8 +84,7 @@ impl Status {
     /// The attempt at `mark` came to nothing, some time ago.
     pub fn fail_with(&mut self, mark: Mark, state: AttemptState, code: &str, detail: String) {
         let failed = attempt(mark, state, Some((code.to_owned(), detail)));
-        let is_known = |tried: &Attempt| Attempt { at: failed.at, ..tried.clone() } == failed;
-        if !self.tried.as_ref().is_some_and(is_known) {
+        if !self.tried.as_ref().is_some_and(|tried| is_same(tried, &failed)) {
             tracing::warn!(position = %mark.position, digest = %mark.digest.short(), code, detail = failed.detail, "record failed");
             self.tried = Some(failed);
             self.publish();
@@ -116,7 +134,15 @@ impl Status {
     }
 }
 
+/// Whether two attempts came to the same, whenever that was.
+#[must_use]
+pub fn is_same(one: &Attempt, other: &Attempt) -> bool {
+    Attempt { at: other.at, ..one.clone() } == *other
+}
+
 fn attempt(mark: Mark, state: AttemptState, why: Option<(String, String)>) -> Attempt {
     let (code, detail) = why.unzip();
+    // What somebody else wrote may be of any length.
+    let detail = detail.map(|detail| kept(&detail, DETAIL_BYTES_MAX));
     Attempt { position: mark.position, digest: mark.digest, state, code, detail, at: now() }
 }

@@ -6,15 +6,23 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use projections::plan::{Have, Rejection};
+use schema::desired::Desired;
 use schema::id::NodeId;
 use schema::report::Mark;
 
 use crate::node::disk;
 use crate::node::fault::Fault;
-use crate::node::layout::{Layout, link_to};
-use crate::node::state::{FORMAT, PinnedKey, State};
+use crate::node::layout::Layout;
+use crate::node::recall::{self, Damaged};
+use crate::node::state::{PinnedKey, State};
+
+/// Somebody who looks whether the folder is locked has the lock for an instant, which must not keep an agent from starting.
+const LOOKS_MAX: u32 = 10;
+/// The pause between two tries for the lock.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// A node's folder.
 #[derive(Debug)]
@@ -57,16 +65,8 @@ pub enum OpenError {
         asked: String,
     },
     /// Its memory can't be read.
-    #[error(
-        "{} can't be read: {why}. Without it the node can't tell an old record from a new one; restore it, or start with a \
-         new --dir", .path.display()
-    )]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        why: String,
-    },
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
     /// The disk fails.
     #[error(transparent)]
     Disk(#[from] Fault),
@@ -82,13 +82,16 @@ impl Store {
         let dir = dir.canonicalize().map_err(Fault::disk("find", dir))?;
         let lock = lock(&dir)?;
         let layout = Layout::of(dir);
-        let written = recall(&layout)?;
+        let written = recall::state(&layout)?;
         let state = written.clone().unwrap_or_else(|| State::blank(node.clone()));
         if state.node != *node {
             let (found, asked) = (state.node, node.clone());
             return Err(OpenError::OtherNode { dir: layout.root().to_owned(), found, asked });
         }
-        Ok(Self { layout, state, written, _lock: lock })
+        let mut store = Self { layout, state, written, _lock: lock };
+        // From its first day the folder says whose it is.
+        store.remember(|_| {})?;
+        Ok(store)
     }
 
     /// Where things lie.
@@ -139,24 +142,12 @@ impl Store {
         }
     }
 
-    /// What `current` points to, if the agent put it there. The link is the truth: a kill may have come between it and the
-    /// memory of it, so it is compared with all that the agent could have put in force.
+    /// What `current` points to, if the agent put it there.
     ///
     /// # Errors
     /// If the disk fails.
     pub fn running(&self) -> Result<Option<Mark>, Fault> {
-        let current = self.layout.current();
-        let link = match fs::read_link(&current) {
-            Ok(link) => link,
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => {
-                return Ok(None);
-            }
-            Err(error) => return Err(Fault::disk("read", &current)(error)),
-        };
-        let State { running, floor, last_good, .. } = self.state;
-        let known = [running, floor, last_good].into_iter().flatten();
-        let there = |mark: &Mark| link_to(*mark) == link && self.layout.generation(*mark).is_dir();
-        Ok(known.into_iter().find(there))
+        recall::running(&self.layout, &self.state)
     }
 
     /// What the plan must know.
@@ -170,22 +161,16 @@ impl Store {
         Ok(Have { node, log_id, floor, running: self.running()?, last_good, rejected, checks, hooks })
     }
 
-    /// The signed record of `mark` as it came, if it is still there.
+    /// The signed record of `mark`, which was accepted.
     ///
     /// # Errors
-    /// If the disk fails.
-    pub fn record(&self, mark: Mark) -> Result<Option<Vec<u8>>, Fault> {
-        let path = self.layout.record(mark);
-        let mut bytes = Vec::new();
-        match disk::open(&path).and_then(|mut file| io::Read::read_to_end(&mut file, &mut bytes)) {
-            Ok(_) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Fault::disk("read", &path)(error)),
-        }
+    /// If it is not there as it came, or the disk fails.
+    pub fn record(&self, mark: Mark) -> Result<Desired, Fault> {
+        recall::record(&self.layout, &self.state, mark)
     }
 
-    /// Keeps the signed record of `mark`, so that it can be applied and repaired without NATS. Its name survives a power
-    /// failure from when its tree does; until then NATS has it.
+    /// Keeps the signed record of `mark`, so that it can be applied and repaired without NATS. It survives a power failure
+    /// from when its tree does; until then NATS has it, and half of it would be seen by its signature.
     ///
     /// # Errors
     /// If the disk fails.
@@ -199,25 +184,31 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
     let path = dir.join("lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(Fault::disk("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(dir.to_owned())),
-        Err(TryLockError::Error(error)) => Err(Fault::disk("lock", &path)(error).into()),
+    let mut looks = 0;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if looks == LOOKS_MAX => return Err(OpenError::Locked(dir.to_owned())),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
+            Err(TryLockError::Error(error)) => return Err(Fault::disk("lock", &path)(error).into()),
+        }
+        looks += 1;
     }
 }
 
-/// What `state.json` says, if it is there.
-fn recall(layout: &Layout) -> Result<Option<State>, OpenError> {
-    let path = layout.state();
-    let damaged = |why: String| OpenError::Damaged { path: path.clone(), why };
-    let text = match fs::read(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(damaged(error.to_string())),
+/// Whether an agent works in the folder. It is asked by a try that is given back at once.
+///
+/// # Errors
+/// If the lock can't be read.
+pub fn is_locked(layout: &Layout) -> io::Result<bool> {
+    let file = match disk::open(&layout.lock()) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
     };
-    let state: State = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
-    if state.v > FORMAT {
-        return Err(damaged(format!("it is of format {}, written by a newer Headwater", state.v)));
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
     }
-    Ok(Some(state))
 }

@@ -1,7 +1,7 @@
 //! A whole generation on disk.
 //!
-//! What always holds: a generation gets its name when every byte, mode and name of it is synced, and every byte was hashed on
-//! its way in; the same record gives the same tree, whatever was there before. Content is copied from the cache and never
+//! What always holds: nothing points to a generation before every byte, mode and name of it is synced, and every byte was
+//! hashed on its way in; the same record gives the same tree, whatever was there before. Content is copied from the cache and never
 //! linked to it, or an edit by hand would reach into the cache.
 
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ use schema::report::Mark;
 
 use crate::node::disk;
 use crate::node::fault::Fault;
-use crate::node::layout::{Layout, place};
+use crate::node::layout::{Layout, link_to, place};
 
 /// How much of a file is in memory at once.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -28,21 +28,24 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// # Errors
 /// If the disk fails, the cache is damaged, or somebody planted something in the way.
 pub fn write(layout: &Layout, want: &Desired) -> Result<(), Fault> {
-    let (growing, done) = (layout.growing(), layout.generation(Mark { position: want.position, digest: want.digest }));
+    let growing = layout.growing();
     disk::own_dir(&layout.generations())?;
     disk::own_dir(&layout.blobs())?;
     disk::remove(&growing).map_err(Fault::disk("clear", &growing))?;
-    let grown = grow(layout, &growing, want).and_then(|()| put(&growing, &done));
-    if grown.is_err() {
+    let written = grow(layout, &growing, want).and_then(|places| put(layout, &places, mark_of(want)));
+    if written.is_err() {
         // A full disk must not be kept full by what is of no use.
         let _ = disk::remove(&growing);
     }
-    grown?;
-    disk::sync_dir(&layout.generations()).map_err(Fault::disk("sync", &layout.generations()))
+    written
 }
 
-/// The tree at `root`, complete and synced, and the folder of its record with it.
-fn grow(layout: &Layout, root: &Path, want: &Desired) -> Result<(), Fault> {
+fn mark_of(want: &Desired) -> Mark {
+    Mark { position: want.position, digest: want.digest }
+}
+
+/// The tree at `root`, complete and not synced yet; the places of all its files and folders.
+fn grow(layout: &Layout, root: &Path, want: &Desired) -> Result<Vec<PathBuf>, Fault> {
     let mut dirs: BTreeSet<PathBuf> = ["", "files", "jobs"].map(PathBuf::from).into();
     let places: Vec<(PathBuf, &Entry)> = want.entries.iter().map(|entry| (place(entry), entry)).collect();
     for (place, _) in &places {
@@ -55,9 +58,7 @@ fn grow(layout: &Layout, root: &Path, want: &Desired) -> Result<(), Fault> {
     for (place, entry) in &places {
         fill(layout, &root.join(place), entry)?;
     }
-    // The tree has no name yet, so the order does not matter; at once, the disk makes one wait of many.
-    let places = places.iter().map(|(place, _)| place).chain(&dirs);
-    disk::sync_all(&places.map(|place| root.join(place)).chain([layout.records()]).collect::<Vec<_>>())
+    Ok(places.into_iter().map(|(place, _)| place).chain(dirs).collect())
 }
 
 /// One file, complete and not synced yet.
@@ -90,17 +91,43 @@ fn copy(layout: &Layout, path: &Path, file: &mut File, entry: &Entry) -> Result<
     if copied == entry.size && hasher.finish() == entry.digest { Ok(()) } else { Err(damaged()) }
 }
 
-/// Gives the grown tree its name. If the name is taken, by what a kill left or by what drifted, the two change places in one
-/// step, so that a link to the name never dangles.
-fn put(growing: &Path, done: &Path) -> Result<(), Fault> {
-    let put = match fs::symlink_metadata(done) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::rename(growing, done),
-        Err(error) => Err(error),
-        Ok(_) => exchange(growing, done).and_then(|()| disk::remove(growing)),
-    };
-    put.map_err(Fault::disk("name", done))
+/// Gives the grown tree its name, and makes all of it survive, with the record that it was made from.
+fn put(layout: &Layout, places: &[PathBuf], mark: Mark) -> Result<(), Fault> {
+    let (growing, done, generations) = (layout.growing(), layout.generation(mark), layout.generations());
+    let named = |named: io::Result<()>| named.map_err(Fault::disk("name", &done));
+    let record = [layout.record(mark), layout.records()].into_iter().filter(|path| path.exists());
+    let tree = |root: &Path| places.iter().map(|place| root.join(place)).chain(record.clone()).collect::<Vec<_>>();
+    if is_free(layout, mark)? {
+        // Nothing points to the name, so the order does not matter; at once, the disk makes one wait of many.
+        named(fs::rename(&growing, &done))?;
+        let synced = disk::sync_all(&[tree(&done), vec![generations]].concat());
+        if synced.is_err() {
+            let _ = disk::remove(&done);
+        }
+        return synced;
+    }
+    disk::sync_all(&tree(&growing))?;
+    named(if fs::symlink_metadata(&done).is_ok() {
+        exchange(&growing, &done).and_then(|()| disk::remove(&growing))
+    } else {
+        fs::rename(&growing, &done)
+    })?;
+    disk::sync_dir(&generations).map_err(Fault::disk("sync", &generations))
 }
 
+/// Whether the generation's name is neither taken, by what a kill left or by what drifted, nor pointed to.
+fn is_free(layout: &Layout, mark: Mark) -> Result<bool, Fault> {
+    let done = layout.generation(mark);
+    match fs::symlink_metadata(&done) {
+        Ok(_) => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Ok(fs::read_link(layout.current()).ok() != Some(link_to(mark)))
+        }
+        Err(error) => Err(Fault::disk("look at", &done)(error)),
+    }
+}
+
+/// Two names change places in one step, so that a link to either never dangles.
 fn exchange(growing: &Path, done: &Path) -> io::Result<()> {
     match rustix::fs::renameat_with(CWD, growing, CWD, done, RenameFlags::EXCHANGE) {
         Ok(()) => Ok(()),

@@ -63,5 +63,19 @@ fn is_unsigned(bytes: &[u8]) -> bool {
 pub fn claimed(bytes: &[u8]) -> Mark {
     let signed = Signed::read(bytes);
     let body = signed.as_ref().map_or(bytes, |signed| signed.body.as_slice());
-    from_slice(body).unwrap_or_else(|_| Mark { position: Position::ZERO, digest: Digest::of(bytes) })
+    from_slice(body).unwrap_or_else(|_| unnamed(bytes))
+}
+
+/// What a record that nobody vouches for claims to be. It is not believed to be what was accepted: what becomes of that is
+/// told of that alone.
+#[must_use]
+pub fn claimed_beside(bytes: &[u8], accepted: Option<Mark>) -> Mark {
+    let claimed = claimed(bytes);
+    let takes_its_name = accepted.is_some_and(|accepted| accepted.digest == claimed.digest);
+    if takes_its_name { unnamed(bytes) } else { claimed }
+}
+
+/// A name for bytes that have none.
+fn unnamed(bytes: &[u8]) -> Mark {
+    Mark { position: Position::ZERO, digest: Digest::of(bytes) }
 }

@@ -65,12 +65,17 @@ impl Agent {
 
     /// The same agent as a process of its own.
     pub(crate) fn process(&self) -> Process {
+        self.process_saying(Stdio::null())
+    }
+
+    /// The same, and where its log goes.
+    pub(crate) fn process_saying(&self, log: Stdio) -> Process {
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "agent_process", "--ignored"])
             .env(ARGUMENTS, self.arguments.join("\n"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .unwrap();
         Process(child)
@@ -85,9 +90,12 @@ impl Agent {
         files(&self.path("current/"))
     }
 
-    /// Every file of the folder that a refusal must not touch.
+    /// Every file of the folder that a refusal must not touch, without the word that something was refused.
     pub(crate) fn everything(&self) -> BTreeMap<String, Vec<u8>> {
         let mut files = files(self.dir.path());
+        let mut state: serde_json::Value = serde_json::from_slice(&files["state.json"]).unwrap();
+        state["attempt"].take();
+        files.insert("state.json".into(), state.to_string().into());
         files.insert("-> current".into(), link(&self.path("current")));
         files
     }

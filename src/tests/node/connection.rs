@@ -39,6 +39,26 @@ async fn what_is_on_disk_stays_in_force_without_nats_and_catches_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_log_says_which_versions_were_skipped() {
+    let server = Server::start();
+    let centre = Centre::at(&server).await;
+    let agent = Agent::of(&server.url(), &["--trust", &centre.trust()]);
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let said = || fs::read_to_string(log.path()).unwrap();
+    let process = agent.process_saying(log.reopen().unwrap().into());
+    centre.applied(&centre.desire(3, &[("a", b"x")]).await).await;
+    centre.applied(&centre.desire(4, &[("a", b"y")]).await).await;
+    assert!(!said().contains("skipped"), "{}", said());
+    drop(process);
+    centre.desire(6, &[("a", b"never here")]).await;
+    let newest = centre.desire(9, &[("a", b"z")]).await;
+    let _process = agent.process_saying(log.reopen().unwrap().into());
+    centre.applied(&newest).await;
+    assert!(said().contains("versions 5 to 8 are skipped"), "{}", said());
+    assert!(!said().contains("never here"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_agent_may_start_before_nats() {
     let mut server = Server::later();
     let trust = centre_key().public();

@@ -6,6 +6,7 @@ use super::server::Server;
 use super::{both, noise};
 use headwater::edge;
 use schema::report::AttemptState::{Applied, Failed};
+use std::collections::BTreeSet;
 use std::fs;
 use tokio_util::sync::CancellationToken;
 
@@ -69,6 +70,47 @@ async fn old_generations_and_their_content_are_collected() {
         assert!(since.elapsed() < super::centre::PATIENCE);
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_rejected_or_changes_nothing_is_collected_too() {
+    let server = Server::start();
+    let centre = Centre::at(&server).await;
+    let check = "! grep -q bad {}/files/a";
+    let agent = Agent::start(&server.url(), &["--trust", &centre.trust(), "--check", check]);
+    let good = centre.desire(1, &[("a", b"good")]).await;
+    centre.applied(&good).await;
+    for position in 2..8 {
+        centre.applied(&centre.desire(position, &[("a", b"good")]).await).await;
+    }
+    for position in 8..14 {
+        let bad = centre.desire(position, &[("a", b"bad"), ("b", &noise(position, 10_000))]).await;
+        centre.report("the no", |report| report.rejected.contains(&mark(&bad))).await;
+    }
+    let names = |dir| -> BTreeSet<String> {
+        let found = fs::read_dir(agent.path(dir)).unwrap();
+        found.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    let since = std::time::Instant::now();
+    // What is good, and the three newest.
+    while (names("generations").len(), names("blobs").len()) != (4, 3) || names("records") != names("generations") {
+        assert!(since.elapsed() < super::centre::PATIENCE, "{:?} {:?}", names("generations"), names("records"));
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(agent.tree(), expected(&[("a", b"good")]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_record_of_what_runs_keeps_no_drift_from_being_put_right() {
+    let (_server, centre, agent) = both().await;
+    let want = centre.desire(1, &[("a", b"x")]).await;
+    centre.applied(&want).await;
+    let record = agent.path(&format!("records/{:020}-{}", 1, want.digest.short()));
+    fs::write(record, b"damaged").unwrap();
+    fs::write(agent.path("current/files/a"), b"by hand").unwrap();
+    centre.report("drift", |report| report.drift == ["files/a"]).await;
+    centre.report("no drift", |report| report.drift.is_empty()).await;
+    assert_eq!(agent.tree(), expected(&[("a", b"x")]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,6 +8,7 @@ use schema::position::Position;
 use schema::report::AttemptState::Failed;
 use schema::report::Reported;
 use std::fs;
+use std::path::Path;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_check_rejects_never_runs_and_waits_for_a_retry() {
@@ -88,12 +89,45 @@ async fn a_check_that_takes_too_long_is_killed_with_its_children() {
     let agent = Agent::start(&server.url(), &more);
     centre.desire(1, &[("a", b"x")]).await;
     centre.said(Failed, "check_timed_out").await;
-    let child = fs::read_to_string(pid).unwrap();
+    is_gone(&pid).await;
+    assert!(!agent.path("current").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_a_hook_that_said_yes_left_behind_lives_on() {
+    let server = Server::start();
+    let centre = Centre::at(&server).await;
+    let pids = tempfile::tempdir().unwrap();
+    let leave = |moment: &str| {
+        let pids = pids.path().display();
+        format!("n=$(cat {{}}/files/a); sleep 600 >/dev/null 2>&1 & echo $! >{pids}/{moment}-$n; test $n != bad")
+    };
+    let (check, apply) = (leave("check").replace("test $n != bad", "true"), leave("apply"));
+    let more = ["--trust", &centre.trust(), "--check", &check, "--apply", &apply];
+    let _agent = Agent::start(&server.url(), &more);
+    centre.applied(&centre.desire(1, &[("a", b"good")]).await).await;
+    is_gone(&pids.path().join("check-good")).await;
+    let service = pids.path().join("apply-good");
+    assert!(lives(&service), "what the hook started is there to stay");
+    let service = fs::read_to_string(service).unwrap();
+    centre.desire(2, &[("a", b"bad")]).await;
+    centre.said(Failed, "apply_rejected").await;
+    is_gone(&pids.path().join("apply-bad")).await;
+    for pid in [service, fs::read_to_string(pids.path().join("apply-good")).unwrap()] {
+        std::process::Command::new("kill").arg(pid.trim()).status().unwrap();
+    }
+}
+
+/// Whether the process whose id is in a file lives.
+fn lives(pid: &Path) -> bool {
+    let stat = format!("/proc/{}/stat", fs::read_to_string(pid).unwrap().trim());
+    fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+async fn is_gone(pid: &Path) {
     let since = std::time::Instant::now();
-    let stat = format!("/proc/{}/stat", child.trim());
-    while fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
-        assert!(since.elapsed() < super::centre::PATIENCE, "the child outlived its check");
+    while lives(pid) {
+        assert!(since.elapsed() < super::centre::PATIENCE, "{} lives on", pid.display());
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    assert!(!agent.path("current").exists());
 }

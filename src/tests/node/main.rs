@@ -10,6 +10,9 @@ mod folder;
 mod hooks;
 mod records;
 
+mod clock;
+mod status;
+
 use agent::Agent;
 use centre::Centre;
 use headwater::edge;
@@ -22,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 fn agent_process() {
     let Ok(arguments) = std::env::var(agent::ARGUMENTS) else { return };
     let options = agent::options(&arguments.lines().collect::<Vec<_>>());
+    headwater::telemetry::begin();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(edge::run(options, CancellationToken::new())).unwrap();
 }

@@ -130,6 +130,27 @@ async fn each_refusal_touches_nothing_and_is_reported_by_its_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_can_claim_to_be_the_record_that_was_accepted() {
+    let (_server, centre, _agent) = both().await;
+    let held = centre.desire(5, &[("a", b"x")]).await;
+    centre.applied(&held).await;
+    let forged = Signed { sig: [0; 64], ..centre.key.seal(held.write()) }.write();
+    centre.put_bytes(forged).await;
+    let attempt = centre.said(Refused, "bad_signature").await.attempt.unwrap();
+    assert_ne!(attempt.digest, held.digest);
+    assert_eq!(attempt.position, Position::ZERO);
+    // What somebody else claims to be is named, so that a node with the wrong key is seen to refuse what it should run.
+    let next = centre.record(6, &[("a", b"y")]);
+    centre.put_bytes(SecretKey::from_seed(&[8; 32]).seal(next.write()).write()).await;
+    let is_it = |report: &schema::report::Reported| {
+        report.attempt.as_ref().is_some_and(|attempt| attempt.digest == next.digest)
+    };
+    centre.report("the claim", is_it).await;
+    centre.put(&held).await;
+    centre.applied(&held).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn content_that_is_not_what_its_name_says_is_refused_until_it_is() {
     let (_server, centre, agent) = both().await;
     let held = centre.desire(5, &[("a", b"x")]).await;

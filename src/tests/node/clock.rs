@@ -1,0 +1,64 @@
+//! A clock that is wrong does no harm: the node's wall clock is written down for people, and nothing is decided by it.
+
+use super::agent::{Agent, expected};
+use super::centre::Centre;
+use super::server::Server;
+use schema::desired::Desired;
+use schema::position::Position;
+use schema::report::AttemptState::Failed;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where the wall clock is read, or what was read of it is passed on: the report, and the two places that date what they
+/// write down.
+const MAY_TELL_THE_TIME: [&str; 3] = ["agent.rs", "report.rs", "status.rs"];
+/// What reads a clock of its own, in all the crates that the node knows.
+const CLOCKS: [&str; 4] = ["SystemTime::now", "now()", "now_v7", ".elapsed()"];
+
+#[test]
+fn the_wall_clock_is_read_only_to_date_what_is_written() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let files = fs::read_dir(root.join("node")).unwrap().map(|entry| entry.unwrap().path());
+    let files: Vec<PathBuf> = files.chain([root.join("edge.rs")]).collect();
+    assert!(files.len() > 20, "the node is elsewhere");
+    for path in files {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let text = fs::read_to_string(&path).unwrap();
+        for clock in CLOCKS.iter().filter(|_| !MAY_TELL_THE_TIME.contains(&name.as_str())) {
+            assert!(!text.contains(clock), "{name} reads a clock: {clock}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dates_of_another_century_change_nothing() {
+    let server = Server::start();
+    let centre = Centre::at(&server).await;
+    let check = "! grep -q bad {}/files/a || test -e {}/files/ok";
+    let mut agent = Agent::start(&server.url(), &["--trust", &centre.trust(), "--check", check]);
+    centre.applied(&centre.desire(1, &[("a", b"good")]).await).await;
+    let bad = centre.desire(2, &[("a", b"bad")]).await;
+    for (round, year) in ["1970", "2999"].into_iter().enumerate() {
+        centre.said(Failed, "check_rejected").await;
+        agent.stop().await;
+        let state = fs::read_to_string(agent.path("state.json")).unwrap();
+        let dated: Vec<String> = state.lines().map(|line| redated(line, year)).collect();
+        assert_eq!(dated.iter().filter(|line| line.contains(year)).count(), 2, "{dated:#?}");
+        fs::write(agent.path("state.json"), dated.join("\n")).unwrap();
+        agent.run();
+        let position = Position::from(3 + round as u64);
+        let retried = Desired { position, retry: position, ..bad.clone() };
+        centre.put(&retried).await;
+        centre.report("another no", |report| report.rejected.iter().any(|no| no.position == position)).await;
+    }
+    centre.applied(&centre.desire(9, &[("a", b"better")]).await).await;
+    assert_eq!(agent.tree(), expected(&[("a", b"better")]));
+}
+
+/// A line of `state.json`, in another year if it has one.
+fn redated(line: &str, year: &str) -> String {
+    match line.split_once("\"at\": \"") {
+        Some((before, date)) => format!("{before}\"at\": \"{year}{}", &date[4..]),
+        None => line.to_owned(),
+    }
+}
