@@ -14,6 +14,7 @@ minor=${rest%%.*}
 if [ "$major" -gt 2 ] || [ "$minor" -ge 15 ]; then cp "$here/limits.conf" "$settings"; else : >"$settings/limits.conf"; fi
 
 # The server reads a variable as it reads its file: quoted, and with an escape before a quote.
-HEADWATER_NATS_PASSWORD="\"$(sed 's/["\\]/\\&/g' "$HEADWATER_NATS_PASSWORD_FILE")\""
 export HEADWATER_NATS_PASSWORD
+# shellcheck disable=SC2089 # the quotes are meant literally
+HEADWATER_NATS_PASSWORD="\"$(sed 's/["\\]/\\&/g' "$HEADWATER_NATS_PASSWORD_FILE")\""
 exec nats-server --config "$settings/container.conf"
