@@ -4,6 +4,7 @@
 //! batched and whenever it is rendered. Rendering knows sizes and digests but no content; [`Manifest::fill`] takes what
 //! travels inside the record from whoever has it.
 
+use alloc::collections::BTreeMap;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
@@ -124,11 +125,10 @@ impl Manifest {
     pub fn record_bytes(&self, log_id: LogId) -> usize {
         /// The envelope: two numbers, a key id, a signature, the names of five fields and the frames around them.
         const ENVELOPE_BYTES_MAX: usize = 192;
-        let sizes = |digest| {
-            let piece = self.pieces.iter().find(|piece| piece.entry.digest == digest)?;
-            usize::try_from(piece.entry.size).ok().map(|size| alloc::vec![0; size])
-        };
-        let body = self.clone().fill(log_id, sizes).map(|desired| desired.write().len());
+        let sizes: BTreeMap<Digest, u64> =
+            self.pieces.iter().map(|piece| (piece.entry.digest, piece.entry.size)).collect();
+        let blank = |digest| usize::try_from(*sizes.get(&digest)?).ok().map(|size| alloc::vec![0; size]);
+        let body = self.clone().fill(log_id, blank).map(|desired| desired.write().len());
         ENVELOPE_BYTES_MAX + body.expect("BUG: every piece has a size")
     }
 }

@@ -10,9 +10,11 @@ use schema::change::Change;
 use schema::digest::Digest;
 use schema::entity::{Actor, Entity};
 use schema::event::Event;
-use schema::id::{CommandId, EventId, LogId, NodeId};
+use schema::id::{CommandId, DocumentId, EventId, LogId, NodeId};
 use schema::instant::Instant;
-use schema::limit::{ENTRIES_MAX, ENTRY_OVERHEAD_BYTES_MAX, INLINE_RECORD_BYTES_MAX, RECORD_BYTES_MAX};
+use schema::limit::{
+    ENTRIES_MAX, ENTRY_FRAME_BYTES_MAX, ENTRY_OVERHEAD_BYTES_MAX, INLINE_RECORD_BYTES_MAX, RECORD_BYTES_MAX,
+};
 use schema::request::Request;
 
 use crate::configuration::Configuration;
@@ -46,8 +48,10 @@ pub struct Decided {
     pub answer: Answer,
 }
 
+/// Bytes of entries that fit into a record with as much content inside it as ever can be.
+const ENTRIES_BYTES_SAFE: usize = RECORD_BYTES_MAX - INLINE_RECORD_BYTES_MAX as usize - 4096;
 /// Entries that fit into a record whatever they are, so that nothing needs rendering to know it.
-const ENTRIES_SAFE: usize = (RECORD_BYTES_MAX - INLINE_RECORD_BYTES_MAX as usize - 4096) / ENTRY_OVERHEAD_BYTES_MAX;
+const ENTRIES_SAFE: usize = ENTRIES_BYTES_SAFE / ENTRY_OVERHEAD_BYTES_MAX;
 
 /// Decides a request against the state at the head of the log.
 ///
@@ -137,7 +141,11 @@ fn records_fit(state: &Configuration, log_id: LogId, touched: &BTreeSet<NodeId>)
 
 fn record_fits(state: &Configuration, log_id: LogId, id: &NodeId) -> Result<(), Refusal> {
     let Some(node) = state.nodes().get(id) else { return Ok(()) };
-    if state.documents_max(id, node) <= ENTRIES_SAFE || state.documents_of(id, node).len() <= ENTRIES_SAFE {
+    if state.documents_max(id, node) <= ENTRIES_SAFE {
+        return Ok(());
+    }
+    let documents = state.documents_of(id, node);
+    if documents.len() <= ENTRIES_SAFE || fit_whatever_wins(state, &documents) {
         return Ok(());
     }
     let Some(manifest) = render(state, id) else { return Ok(()) };
@@ -148,4 +156,14 @@ fn record_fits(state: &Configuration, log_id: LogId, id: &NodeId) -> Result<(), 
         bytes if bytes > RECORD_BYTES_MAX => Err(Refusal::RecordTooLarge { node: id.clone(), bytes }),
         _ => Ok(()),
     }
+}
+
+/// Whether a record of all these documents fits, were each an entry of its own and as much inside it as ever can be. A
+/// fleet whose nodes have many documents each would else be rendered and written out for every change of one of them.
+fn fit_whatever_wins(state: &Configuration, documents: &[&DocumentId]) -> bool {
+    let most = |id: &&DocumentId| {
+        let put = &state.documents()[*id].put;
+        put.path.as_str().len() + put.media_type.as_str().len() + id.as_str().len() + ENTRY_FRAME_BYTES_MAX
+    };
+    documents.len() <= ENTRIES_MAX && documents.iter().map(most).sum::<usize>() <= ENTRIES_BYTES_SAFE
 }

@@ -13,24 +13,28 @@ use replay::log::Follower;
 use schema::id::{CommandId, LogId};
 use schema::instant::Instant;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 
-use super::batch::{Batch, Verdict};
+use super::batch::{Batch, Receipt, Submission, Verdict};
 use super::database::Error;
 use super::handle::{Health, Log, SubmitError, Waiting, queue};
 use super::reader::Reader;
 use super::rows;
-use super::store::Store;
+use super::store::{NotStored, Store};
 
 /// Bytes of requests that one transaction takes at most, unless a single one is larger.
 const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Requests that one transaction takes at most: the deciding of all of them must fit into the time that a lock may be held.
+/// Requests that one transaction takes at most, so that none waits long for the deciding of the others.
 const BATCH_REQUESTS_MAX: usize = 1_000;
 /// How often an idle process looks whether another one appended.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Nodes that commands may concern, each counted for each command, for the deciding to be quick: some milliseconds.
+const QUICK_STEPS: usize = 2_000;
+/// How often PostgreSQL is told that the lock's holder lives: well within `idle_in_transaction_session_timeout`.
+const ALIVE_EVERY: Duration = Duration::from_secs(1);
 /// The first pause after a failure.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 /// The longest pause.
@@ -189,9 +193,7 @@ impl Appender {
                 return Ok(batch.verdicts);
             }
         }
-        let submissions = waiting.iter().map(|waiting| &waiting.submission);
-        let state = self.follower.configuration();
-        let batch = Batch::decide(self.log_id, state, now(), opened.receipts, submissions);
+        let batch = self.decide(&store, waiting, opened.receipts).await?;
         if batch.is_empty() {
             store.roll_back().await?;
             self.store = Some(store);
@@ -204,12 +206,32 @@ impl Appender {
                 self.show();
                 Ok(batch.verdicts)
             }
-            Err(error) => {
-                // The server itself said that the data is at fault: the COMMIT behind it was a rollback.
-                if !error.is_about_data() {
+            Err(NotStored { error, is_certain }) => {
+                if !is_certain {
                     *unknown = Some(batch);
                 }
                 Err(error)
+            }
+        }
+    }
+
+    /// Decides what waits, with the head row locked. What concerns many nodes takes its time: it is done where it holds up
+    /// nobody else of this process, while PostgreSQL is told that the lock's holder lives.
+    async fn decide(&self, store: &Store, waiting: &[Waiting], known: Vec<Receipt>) -> Result<Batch, Error> {
+        let submissions: Vec<Arc<Submission>> = waiting.iter().map(|waiting| Arc::clone(&waiting.submission)).collect();
+        let (log_id, state, clock) = (self.log_id, self.follower.configuration().clone(), now());
+        let commands: usize = submissions.iter().map(|submission| submission.request.commands.len()).sum();
+        let steps_max = commands.saturating_mul(state.nodes().len());
+        let decide = move || Batch::decide(log_id, &state, clock, known, submissions.iter().map(|one| &**one));
+        if steps_max <= QUICK_STEPS {
+            return Ok(decide());
+        }
+        let mut deciding = tokio::task::spawn_blocking(decide);
+        loop {
+            match timeout(ALIVE_EVERY, &mut deciding).await {
+                Ok(Ok(batch)) => return Ok(batch),
+                Ok(Err(ended)) => std::panic::resume_unwind(ended.into_panic()),
+                Err(_) => store.keep_alive().await?,
             }
         }
     }
@@ -235,10 +257,13 @@ impl Appender {
             self.reader.follow(&mut self.follower, head).await
         };
         let health = match looked.await {
-            Ok(_) => Health::default(),
+            Ok(_) => {
+                self.show();
+                Health::default()
+            }
+            // It may have come to the middle of a request, and no request is shown in part.
             Err(error) => Health::failing(&error),
         };
-        self.show();
         self.health.send_if_modified(|current| std::mem::replace(current, health.clone()) != health);
     }
 

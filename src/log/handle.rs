@@ -136,7 +136,7 @@ impl Log {
         let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).try_acquire_many_owned(kib).map_err(|_| SubmitError::Busy)?;
         let (reply, answer) = oneshot::channel();
-        let waiting = Waiting { submission, bytes, reply, _room: room };
+        let waiting = Waiting { submission: Arc::new(submission), bytes, reply, _room: room };
         self.queue.try_send(waiting).map_err(|_| SubmitError::Busy)?;
         let ended = |_| SubmitError::Unavailable("the server is stopping".into());
         answer.await.map_err(ended)?
@@ -173,7 +173,7 @@ impl Log {
 
 /// A submission in the queue, with its caller.
 pub(crate) struct Waiting {
-    pub(crate) submission: Submission,
+    pub(crate) submission: Arc<Submission>,
     pub(crate) bytes: usize,
     reply: oneshot::Sender<Result<Answer, SubmitError>>,
     _room: OwnedSemaphorePermit,

@@ -9,6 +9,7 @@ use schema::digest::Digest;
 use schema::event::Event;
 use schema::id::{CommandId, EventId, LogId};
 use schema::position::Position;
+use tokio_postgres::error::{DbError, Severity};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
@@ -31,6 +32,25 @@ pub(crate) struct Store {
     blobs: Statement,
     keep: Statement,
     head: Statement,
+}
+
+/// Why a batch is not known to be stored.
+pub(crate) struct NotStored {
+    pub(crate) error: Error,
+    /// Whether it certainly is not. Else only a look behind the lock tells.
+    pub(crate) is_certain: bool,
+}
+
+impl NotStored {
+    fn unknown(error: Error) -> Self {
+        Self { error, is_certain: false }
+    }
+
+    /// A statement before the COMMIT failed. If the server itself refused it and lives on, the COMMIT was a rollback.
+    fn before_commit(error: tokio_postgres::Error) -> Self {
+        let refused = error.as_db_error().and_then(DbError::parsed_severity);
+        Self { is_certain: refused == Some(Severity::Error), error: error.into() }
+    }
 }
 
 /// What stands behind the lock.
@@ -118,8 +138,14 @@ impl Store {
         })
     }
 
-    /// Stores a batch and commits. If this fails, only a look behind the lock tells whether it was stored.
-    pub(crate) async fn commit(&self, batch: &Batch) -> Result<(), Error> {
+    /// Says that the transaction is in good hands, however long it is thought about. A process that is frozen says nothing,
+    /// and is cut off by `idle_in_transaction_session_timeout`.
+    pub(crate) async fn keep_alive(&self) -> Result<(), Error> {
+        in_time(self.client.batch_execute("SELECT")).await
+    }
+
+    /// Stores a batch and commits.
+    pub(crate) async fn commit(&self, batch: &Batch) -> Result<(), NotStored> {
         let events = rows::Columns::of(&batch.events);
         let events = events.parameters();
         let (digests, contents): (Vec<&[u8]>, Vec<&[u8]>) =
@@ -142,10 +168,11 @@ impl Store {
                 self.client.batch_execute("COMMIT"),
             );
             // The first to fail is the cause; what follows it only says that the transaction is aborted.
-            blobs.and(events).and(receipts).and(head)?;
-            commit
+            Ok((blobs.and(events).and(receipts).and(head), commit))
         };
-        in_time(stored).await
+        let (stored, committed) = in_time(stored).await.map_err(NotStored::unknown)?;
+        stored.map_err(NotStored::before_commit)?;
+        committed.map_err(|error| NotStored::unknown(error.into()))
     }
 
     /// Whether an event is stored. Certain only while the head row's lock is held.
