@@ -101,6 +101,8 @@ impl Relay {
         tokio::spawn(sentry::watch(settings.jetstream.clone(), settings.prefix.clone(), sender));
         let follower = Follower::new(reader.log_id());
         let publisher = Publisher::new(settings, source);
+        // It waits for the head row's lock, and nobody else's reads shall wait with it.
+        let reader = reader.apart();
         (Self { slot, reader, link, publisher, follower, writes, standing }, standings)
     }
 

@@ -74,6 +74,14 @@ impl Reader {
         Ok(Self { shared: Arc::new(shared) })
     }
 
+    /// Reads the same log over a connection of its own. What waits on one connection holds up all that comes after it.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        let Shared { database, head, .. } = &*self.shared;
+        let shared = Shared { database: database.clone(), head: head.clone(), client: Mutex::default() };
+        Self { shared: Arc::new(shared) }
+    }
+
     /// Which log is read.
     #[must_use]
     pub fn log_id(&self) -> LogId {
