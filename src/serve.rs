@@ -137,7 +137,8 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
             key,
             log_id: log.log_id(),
         };
-        let (relay, stands) = Relay::new(slot, reader.clone(), link.clone(), settings, Arc::new(Table(reader)));
+        let table = Arc::new(Table(reader.apart()));
+        let (relay, stands) = Relay::new(slot, reader, link.clone(), settings, table);
         tasks.spawn(relay.run(stop.clone()));
         tasks.spawn(reconcile::run(log.clone(), ears.clone(), stands.clone(), stop.clone()));
         standing = Some(stands);
@@ -189,7 +190,11 @@ fn fittings(
             let (log, ears) = &healthy;
             reasons(log, ears, &link, standing.as_ref().map(|standing| standing.borrow().clone()))
         }),
-        published: Arc::new(move || published.as_ref().map(|standing| standing.borrow().published)),
+        // Who does not follow has not looked for a while, or never.
+        published: Arc::new(move || {
+            let standing = published.as_ref()?.borrow();
+            (standing.phase == Phase::Following).then_some(standing.published)
+        }),
         limits: Limits::default(),
         closing,
     }
