@@ -49,6 +49,19 @@ pub struct Standing {
     pub fault: Option<String>,
 }
 
+impl Phase {
+    /// The phase in one word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Standby => "standby",
+            Self::Repairing => "repairing",
+            Self::Following => "following",
+        }
+    }
+}
+
 /// What a relay does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
@@ -102,6 +115,7 @@ impl Relay {
         tokio::spawn(sentry::watch(settings.jetstream.clone(), settings.prefix.clone(), sender));
         let follower = Follower::new(reader.log_id());
         let publisher = Publisher::new(settings, source);
+        // It waits for the head row's lock, and nobody else's reads shall wait with it.
         (Self { slot, reader, link, publisher, follower, writes, standing }, standings)
     }
 

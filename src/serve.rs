@@ -236,6 +236,7 @@ fn fittings(
     closing: CancellationToken,
 ) -> Fittings {
     let healthy = (log.clone(), ears.clone());
+    let relaying = standing.clone();
     Fittings {
         source: Arc::new(Behind::new(log)),
         ears,
@@ -244,6 +245,7 @@ fn fittings(
             reasons(log, ears, &link, standing.as_ref().map(|standing| standing.borrow().clone()))
         }),
         published: Arc::new(move || *published.borrow()),
+        relay: Arc::new(move || relaying.as_ref().map(|standing| standing.borrow().phase.name())),
         limits: Limits::default(),
         closing,
     }
@@ -257,7 +259,7 @@ fn reasons(log: &Log, ears: &Ears, link: &Link, standing: Option<Standing>) -> V
     let relay = standing.and_then(|standing| match (standing.phase, standing.fault) {
         (Phase::Standby | Phase::Following, None) => None,
         (_, Some(fault)) => Some(("relay", fault)),
-        (phase, None) => Some(("relay", format!("the relay is {phase:?}").to_lowercase())),
+        (phase, None) => Some(("relay", format!("the relay is {}", phase.name()))),
     });
     let reason = |(part, reason): (&str, String)| Reason { part: part.to_owned(), reason };
     [log, nats, ears, relay].into_iter().flatten().map(reason).collect()

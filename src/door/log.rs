@@ -22,6 +22,8 @@ struct View {
     at: Instant,
     /// The last sequence of `cfg_events`, if that is known.
     published: Option<Position>,
+    /// What the relay of the server that answers does; one of several servers is `following`.
+    relay: Option<&'static str>,
     signing_key: String,
     key_id: Digest,
 }
@@ -37,6 +39,7 @@ pub(super) async fn show(State(door): State<Door>, mut params: Params) -> Result
         position: state.position(),
         at: state.at(),
         published: door.published(),
+        relay: door.relay(),
         signing_key: hex::encode(key.as_bytes()),
         key_id: key.id(),
     };

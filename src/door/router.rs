@@ -42,6 +42,8 @@ pub struct Fittings {
     pub readiness: Arc<dyn Fn() -> Vec<Reason> + Send + Sync>,
     /// The last position that is published, if that is known.
     pub published: Arc<dyn Fn() -> Option<Position> + Send + Sync>,
+    /// What this server's relay does, in one word; nothing if it has none.
+    pub relay: Arc<dyn Fn() -> Option<&'static str> + Send + Sync>,
     /// What callers may spend.
     pub limits: Limits,
     /// Cancelled when the door closes: live streams end then.
@@ -92,6 +94,11 @@ impl Door {
     /// The last position that is published.
     pub(super) fn published(&self) -> Option<Position> {
         (self.0.fittings.published)()
+    }
+
+    /// What this server's relay does.
+    pub(super) fn relay(&self) -> Option<&'static str> {
+        (self.0.fittings.relay)()
     }
 
     /// What callers may spend.

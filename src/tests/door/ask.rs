@@ -63,6 +63,7 @@ impl House {
             ears: ears.clone(),
             readiness: Arc::new(move || given.lock().unwrap().clone()),
             published: Arc::new(move || Some(sequence.load(Ordering::Relaxed).into())),
+            relay: Arc::new(|| Some("following")),
             limits,
             closing: closing.clone(),
         });

@@ -125,6 +125,55 @@ async fn a_slot_that_is_gone_is_made_anew_and_nothing_is_lost() {
 }
 
 #[tokio::test]
+async fn a_slot_that_postgres_gave_up_is_made_anew_and_nothing_is_lost() {
+    let desk = Desk::new().await;
+    let open = desk.open().await;
+    let mut relay = desk.relay(&open.log).await;
+    relay.follows().await;
+    open.submit(one(enrol("a"))).await.unwrap();
+    relay.stop().await;
+    desk.sql("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'").await;
+    desk.sql("SELECT pg_reload_conf()").await;
+    desk.sql("CREATE TABLE foreign_table (x int)").await;
+    eventually("the slot is lost", SOON, async || {
+        desk.sql("INSERT INTO foreign_table VALUES (1); SELECT pg_switch_wal()").await;
+        desk.sql("CHECKPOINT").await;
+        match desk.ask("SELECT wal_status FROM pg_replication_slots").await {
+            lost if lost == "lost" => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+    open.submit(one(put("x", "x"))).await.unwrap();
+    let mut relay = desk.relay(&open.log).await;
+    relay.follows().await;
+    open.submit(one(retry("a"))).await.unwrap();
+    assert_eq!(law::holds(&desk.ground).await.len(), 3);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_relay_that_waits_for_the_lock_holds_no_reader_up() {
+    let desk = Desk::new().await;
+    let open = desk.open().await;
+    open.submit(one(enrol("a"))).await.unwrap();
+    let (holder, connection) = tokio_postgres::connect(&desk.ground.database(), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    holder.batch_execute("BEGIN; SELECT FROM log_head FOR UPDATE").await.unwrap();
+    let mut relay = desk.relay(&open.log).await;
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    eventually("the relay waits for the lock", SOON, async || match desk.ask(waiting).await.as_str() {
+        "0" => Err("nobody waits".to_owned()),
+        _ => Ok(()),
+    })
+    .await;
+    tokio::time::timeout(Duration::from_secs(3), open.events()).await.expect("a reader does not wait");
+    holder.batch_execute("ROLLBACK").await.unwrap();
+    relay.follows().await;
+    relay.stop().await;
+}
+
+#[tokio::test]
 async fn a_second_relay_waits_and_takes_over() {
     let desk = Desk::new().await;
     let open = desk.open().await;
