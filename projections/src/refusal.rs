@@ -133,7 +133,8 @@ impl Refusal {
             Self::PrincipalExists(_) | Self::LastAdmin(_) => "name",
             Self::TokenInUse => "token_hash",
             Self::NotPermitted(_) | Self::EventTooLarge { .. } => "",
-            Self::TooManyEntries { .. } | Self::RecordTooLarge { .. } => "",
+            // It follows from all of the request, and no command of it is more at fault than another.
+            Self::TooManyEntries { .. } | Self::RecordTooLarge { .. } => "commands",
         }
     }
 

@@ -187,12 +187,12 @@ async fn what_a_node_could_not_be_sent_is_refused_at_the_door() {
     house.done(json!(short)).await;
     let before = house.position();
     let answered = house.ask(json!([file(1_000, 4, "")])).await;
-    answered.is_problem("the 1001st file", 422, "too_many_entries", "");
+    answered.is_problem("the 1001st file", 422, "too_many_entries", "commands");
     let wide =
         |number| with(file(number, 255, &"x".repeat(260)), "media_type", json!(format!("a/{}", "b".repeat(250))));
     let long: Vec<Value> = (0..999).map(|number| with(wide(number), "id", json!(format!("f-{number}")))).collect();
     let answered = house.ask(json!(long)).await;
-    answered.is_problem("long paths", 422, "record_too_large", "");
+    answered.is_problem("long paths", 422, "record_too_large", "commands");
     assert_eq!(house.position(), before);
 }
 
