@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::object_store::{ObjectInfo, ObjectMetadata};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
 use futures::{StreamExt as _, TryStreamExt as _};
 use schema::address::Prefix;
 use schema::digest::Digest;
@@ -31,7 +33,8 @@ impl Blobs {
         Self { jetstream, prefix, present: BTreeSet::new(), left: (0, 0) }
     }
 
-    /// Reads back what is in the store. An object counts only if its meta and all of its chunks are there.
+    /// Reads back what is in the store. An object counts only if its meta and all of its chunks are there, and by its meta
+    /// it has the content that its name says: somebody else may have put something in its place.
     ///
     /// # Errors
     /// If NATS does not answer.
@@ -49,6 +52,7 @@ impl Blobs {
             if let Ok(digest) = info.name.parse::<Digest>()
                 && !info.deleted
                 && there == info.chunks
+                && is_of(&info, digest)
             {
                 self.present.insert(digest);
             }
@@ -104,4 +108,10 @@ impl Blobs {
         self.left = self.counts().await?;
         Ok(())
     }
+}
+
+/// Whether an object has, by its own word, the content that is named `digest`.
+fn is_of(info: &ObjectInfo, digest: Digest) -> bool {
+    let said = info.digest.as_deref().and_then(|said| said.strip_prefix("SHA-256="));
+    said.and_then(|said| URL_SAFE.decode(said).ok()).is_some_and(|said| said == digest.as_bytes())
 }
