@@ -34,11 +34,11 @@ pub struct Options {
     pub nodes: u16,
 
     /// A shell command that each node runs on a new tree before it takes it; `{}` and HEADWATER_TREE are its path.
-    #[arg(long, value_name = "CMD")]
+    #[arg(long, env = "HEADWATER_CHECK", value_name = "CMD")]
     pub check: Option<String>,
 
     /// A shell command that each node runs on a tree that it has taken; `{}` and HEADWATER_TREE are its path.
-    #[arg(long, value_name = "CMD")]
+    #[arg(long, env = "HEADWATER_APPLY", value_name = "CMD")]
     pub apply: Option<String>,
 
     /// Where the door listens [default: a free port of 127.0.0.1, the same as last time if it can be]

@@ -5,7 +5,7 @@
 //! terminal reaches us and not it; it is signalled through its pidfd, so that a number which the system has
 //! given to somebody else is never hit; and dropping it kills it. Output goes to a log file, never to ours.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
@@ -60,7 +60,8 @@ pub struct Spec {
     pub program: PathBuf,
     /// Its arguments. Everybody on the machine can read them: secrets go into `env`.
     pub args: Vec<OsString>,
-    /// Variables set for it, beside those we have.
+    /// Variables set for it, beside those we have. Of Headwater's own settings it gets no other than these: what is set for
+    /// somebody else's server must not reach a child of ours.
     pub env: Vec<(OsString, OsString)>,
     /// Its working folder; it has to be one that `account` may enter.
     pub dir: PathBuf,
@@ -112,6 +113,9 @@ impl Spec {
             );
             Command::new(&self.program)
         };
+        for (name, _) in std::env::vars_os().filter(|(name, _)| is_setting(name)) {
+            command.env_remove(name);
+        }
         command
             .args(&self.args)
             .envs(self.env.iter().map(|(name, value)| (name, value)))
@@ -122,6 +126,12 @@ impl Spec {
             .process_group(0);
         Ok(command)
     }
+}
+
+/// Whether a variable is one of Headwater's settings. What is said while working, and how, is up to whoever watches.
+fn is_setting(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.starts_with(b"HEADWATER_") && !name.starts_with(b"HEADWATER_LOG")
 }
 
 /// A running child.
@@ -250,4 +260,23 @@ fn tail(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_somebody_elses_server_are_known_by_their_name() {
+        for (name, expected) in [
+            ("HEADWATER_ROLE", true),
+            ("HEADWATER_NATS_PREFIX", true),
+            ("HEADWATER_TRUST", true),
+            ("HEADWATER_LOG", false),
+            ("HEADWATER_LOG_FORMAT", false),
+            ("PATH", false),
+        ] {
+            assert_eq!(is_setting(OsStr::new(name)), expected, "{name}");
+        }
+    }
 }
