@@ -4,6 +4,7 @@
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use schema::address::Prefix;
 use schema::event::Event;
 use schema::position::Position;
@@ -47,8 +48,8 @@ impl Events {
         self.last
     }
 
-    /// Looks what is in the stream. A stream with holes is made anew; the caller fills it. Gives the last event in it,
-    /// for a comparison with the log.
+    /// Looks what is in the stream. A stream with holes, or one that ends with what is no event, is made anew; the caller
+    /// fills it. Gives the last event in it, for a comparison with the log.
     ///
     /// # Errors
     /// If NATS does not answer, or the stream is ahead of the log.
@@ -58,22 +59,27 @@ impl Events {
         let mut stream = streams::get(&self.jetstream, &name).await?;
         let state = stream.info().await.map_err(|error| failed(&error))?.state.clone();
         let last = Position::from(state.last_sequence);
-        if last > head {
-            return Err(Error::Forked { what: format!("stream {name}"), found: last, head });
-        }
-        if state.messages != state.last_sequence {
-            tracing::warn!(stream = name, messages = state.messages, %last, "the stream has holes; filling it anew");
-            streams::remake_events(&self.jetstream, &self.prefix, self.replicas).await?;
-            self.last = Position::ZERO;
-            return Ok(None);
-        }
         self.last = last;
         if last == Position::ZERO {
             return Ok(None);
         }
-        let message = stream.get_raw_message(last.get()).await.map_err(|error| failed(&error))?;
-        let unreadable = |_| Error::Differs { what: format!("stream {name}"), position: last };
-        Event::read(&message.payload).map(Some).map_err(unreadable)
+        let event = match stream.get_raw_message(last.get()).await {
+            // Nobody who publishes events puts one elsewhere than at its position, nor anything that is none.
+            Ok(message) => Event::read(&message.payload).ok().filter(|event| event.position == last),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => None,
+            Err(error) => return Err(failed(&error)),
+        };
+        if event.is_some() && last > head {
+            return Err(Error::Forked { what: format!("stream {name}"), found: last, head });
+        }
+        if event.is_none() || state.messages != state.last_sequence {
+            let messages = state.messages;
+            tracing::warn!(stream = name, messages, %last, "the stream has holes, or somebody else's end; filling it anew");
+            streams::remake_events(&self.jetstream, &self.prefix, self.replicas).await?;
+            self.last = Position::ZERO;
+            return Ok(None);
+        }
+        Ok(event)
     }
 
     /// Whether the stream still ends where this publisher left it.
