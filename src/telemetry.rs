@@ -4,8 +4,9 @@ use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
 
-/// What is said unless `HEADWATER_LOG` asks for more or less: the client of NATS repeats what is said here already.
-const DEFAULT: &str = "info,async_nats=error,pgwire_replication=error,refinery_core=warn";
+/// What is said unless `HEADWATER_LOG` asks for more or less: the client of NATS repeats what is said here already, and that of
+/// the slot calls it an error, again and again, that another server holds it.
+const DEFAULT: &str = "info,async_nats=error,pgwire_replication=off,refinery_core=warn";
 
 /// What is said by a program that has something else to show.
 const QUIET: &str = "error,headwater=warn";

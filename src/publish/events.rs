@@ -4,6 +4,7 @@
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use schema::address::Prefix;
 use schema::event::Event;
 use schema::position::Position;
@@ -47,8 +48,8 @@ impl Events {
         self.last
     }
 
-    /// Looks what is in the stream. A stream with holes is made anew; the caller fills it. Gives the last event in it,
-    /// for a comparison with the log.
+    /// Looks what is in the stream. A stream with holes, or one that ends with what is no event, is made anew; the caller
+    /// fills it. Gives the last event in it, for a comparison with the log.
     ///
     /// # Errors
     /// If NATS does not answer, or the stream is ahead of the log.
@@ -58,24 +59,30 @@ impl Events {
         let mut stream = streams::get(&self.jetstream, &name).await?;
         let state = stream.info().await.map_err(|error| failed(&error))?.state.clone();
         let last = Position::from(state.last_sequence);
-        if last > head {
-            return Err(Error::Forked { what: format!("stream {name}"), found: last, head });
-        }
-        if state.messages != state.last_sequence {
-            tracing::warn!(stream = name, messages = state.messages, %last, "the stream has holes; filling it anew");
-            streams::remake_events(&self.jetstream, &self.prefix, self.replicas).await?;
-            self.last = Position::ZERO;
-            return Ok(None);
-        }
         self.last = last;
         if last == Position::ZERO {
             return Ok(None);
         }
-        let message = stream.get_raw_message(last.get()).await.map_err(|error| failed(&error))?;
-        match Event::read(&message.payload) {
-            Ok(event) if event.position == last => Ok(Some(event)),
-            _ => Err(Error::Differs { what: format!("stream {name}"), position: last }),
+        let message = match stream.get_raw_message(last.get()).await {
+            Ok(message) => Some(message),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => None,
+            Err(error) => return Err(failed(&error)),
+        };
+        // Nobody who publishes events puts one elsewhere than at its position, nor anything that is none.
+        let event = message.as_ref().and_then(|message| Event::read(&message.payload).ok());
+        let event = event.filter(|event| event.position == last);
+        // What was there and is deleted may have been an event that the log lost: that is not for us to wipe away.
+        if last > head && (event.is_some() || message.is_none()) {
+            return Err(Error::Forked { what: format!("stream {name}"), found: last, head });
         }
+        if event.is_none() || state.messages != state.last_sequence {
+            let messages = state.messages;
+            tracing::warn!(stream = name, messages, %last, "the stream has holes, or somebody else's end; filling it anew");
+            streams::remake_events(&self.jetstream, &self.prefix, self.replicas).await?;
+            self.last = Position::ZERO;
+            return Ok(None);
+        }
+        Ok(event)
     }
 
     /// Whether the stream still ends where this publisher left it.

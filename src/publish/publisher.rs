@@ -135,12 +135,14 @@ impl Publisher {
         self.events.append(events).await
     }
 
-    /// Looks whether anybody else laid hands on what this publisher keeps.
+    /// Looks whether anybody else wrote to NATS, as far as counts tell. A bucket that is gone is made again: nodes report
+    /// into one that the centre never writes.
     ///
     /// # Errors
     /// If NATS does not answer, or somebody did.
     pub async fn inspect(&self) -> Result<(), Error> {
-        let prefix = &self.settings.prefix;
+        let Settings { jetstream, prefix, replicas, key, .. } = &self.settings;
+        streams::ensure(jetstream, prefix, *replicas, &key.public()).await?;
         let (events, records, blobs) = tokio::try_join!(
             self.events.is_undisturbed(),
             self.records.is_undisturbed(),
