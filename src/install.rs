@@ -111,6 +111,12 @@ impl Error {
             _ => false,
         }
     }
+
+    /// Whether what it was told makes no sense.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Log(LogError::Address(_)) | Self::Wal(WalError::Address(_)) | Self::Nats(_))
+    }
 }
 
 /// What is there now.

@@ -45,10 +45,22 @@ enum Command {
 enum Failure {
     /// It was refused, or something is wrong.
     Refused(anyhow::Error),
+    /// What it was told makes no sense.
+    Usage(anyhow::Error),
     /// Something could not be reached.
     Unreachable(anyhow::Error),
     /// Something is wrong, and all of it was printed.
     Told,
+}
+
+impl Failure {
+    fn of(is_usage: bool, is_unreachable: bool, error: anyhow::Error) -> Self {
+        match (is_usage, is_unreachable) {
+            (true, _) => Self::Usage(error),
+            (_, true) => Self::Unreachable(error),
+            _ => Self::Refused(error),
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -60,6 +72,7 @@ fn main() -> ExitCode {
     let (failure, code) = match run(arguments.command) {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Refused(failure)) => (failure, 1),
+        Err(Failure::Usage(failure)) => (failure, 2),
         Err(Failure::Unreachable(failure)) => (failure, 3),
         Err(Failure::Told) => return ExitCode::from(1),
     };
@@ -80,19 +93,16 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Demo(options) => demo::run(options).await.map_err(|error| Failure::Refused(error.into())),
             Command::Install(options) => {
                 let json = options.json;
-                let installed = install::run(options).await.map_err(|error| match error.is_unreachable() {
-                    true => Failure::Unreachable(error.into()),
-                    false => Failure::Refused(error.into()),
-                })?;
+                let installed = install::run(options).await;
+                let installed =
+                    installed.map_err(|error| Failure::of(error.is_usage(), error.is_unreachable(), error.into()))?;
                 installed.print(json);
                 Ok(())
             }
             Command::Serve(options) => {
                 let stop = stop_on_signals().map_err(Failure::Refused)?;
-                serve::run(options, stop).await.map_err(|error| match error.is_unreachable() {
-                    true => Failure::Unreachable(error.into()),
-                    false => Failure::Refused(error.into()),
-                })
+                let served = serve::run(options, stop).await;
+                served.map_err(|error| Failure::of(error.is_usage(), error.is_unreachable(), error.into()))
             }
             Command::Edge(edge::Order::Run(options)) => {
                 let stop = stop_on_signals().map_err(Failure::Refused)?;
@@ -103,10 +113,8 @@ fn run(command: Command) -> Result<(), Failure> {
                 Err(error) => Err(Failure::Unreachable(error.into())),
             },
             Command::Token(options) => {
-                token::command::run(options).await.map_err(|error| match error.is_unreachable() {
-                    true => Failure::Unreachable(error.into()),
-                    false => Failure::Refused(error.into()),
-                })
+                let done = token::command::run(options).await;
+                done.map_err(|error| Failure::of(false, error.is_unreachable(), error.into()))
             }
             Command::Health(options) => health::run(options).await.map_err(|error| Failure::Unreachable(error.into())),
         }

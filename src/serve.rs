@@ -120,6 +120,12 @@ impl Error {
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::Log(error) if error.is_transient())
     }
+
+    /// Whether what it was told makes no sense.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Log(LogError::Address(_)) | Self::Wal(WalError::Address(_)) | Self::Nats(_))
+    }
 }
 
 /// Serves until `stop`.

@@ -30,7 +30,7 @@ struct View {
 
 /// Shows the log.
 pub(super) async fn show(State(door): State<Door>, mut params: Params) -> Result<Response, Problem> {
-    let when = When::take_present(&mut params)?;
+    let when = When::take(&mut params)?;
     params.done()?;
     let state = door.snapshot(when).await?.configuration;
     let key = door.source().public_key();

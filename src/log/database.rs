@@ -36,7 +36,7 @@ pub enum Error {
     Address(#[source] tokio_postgres::Error),
     /// PostgreSQL refused, or the connection broke.
     #[error("PostgreSQL: {}", said(.0))]
-    Postgres(#[from] tokio_postgres::Error),
+    Postgres(tokio_postgres::Error),
     /// PostgreSQL did not answer in time.
     #[error("PostgreSQL did not answer within {} s", ANSWER_WITHIN.as_secs())]
     Silent,
@@ -78,14 +78,19 @@ pub enum Error {
     },
 }
 
-/// The server's own words where it spoke, with the code that tells an operator where to look.
+/// The server's own words where it spoke, with the code that tells an operator where to look; else the client's, with what
+/// caused them. As that says all of it, no source stands beside it.
 fn said(error: &tokio_postgres::Error) -> String {
-    match error.as_db_error() {
-        Some(refused) => format!("{} (SQLSTATE {})", refused.message(), refused.code().code()),
-        None => match std::error::Error::source(error) {
-            Some(source) => format!("{error}: {source}"),
-            None => error.to_string(),
-        },
+    match (error.as_db_error(), std::error::Error::source(error)) {
+        (Some(refused), _) => format!("{} (SQLSTATE {})", refused.message(), refused.code().code()),
+        (None, Some(cause)) => format!("{error}: {cause}"),
+        (None, None) => error.to_string(),
+    }
+}
+
+impl From<tokio_postgres::Error> for Error {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Postgres(error)
     }
 }
 

@@ -7,6 +7,7 @@ use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use schema::address::Prefix;
 use schema::event::Event;
+use schema::id::LogId;
 use schema::position::Position;
 use schema::wire::Record as _;
 
@@ -31,6 +32,7 @@ pub struct Events {
     jetstream: Context,
     prefix: Prefix,
     replicas: usize,
+    log_id: LogId,
     /// The last sequence that is known to be in the stream.
     last: Position,
 }
@@ -38,8 +40,8 @@ pub struct Events {
 impl Events {
     /// Knows nothing yet: [`Events::recover`] first.
     #[must_use]
-    pub fn new(jetstream: Context, prefix: Prefix, replicas: usize) -> Self {
-        Self { jetstream, prefix, replicas, last: Position::ZERO }
+    pub fn new(jetstream: Context, prefix: Prefix, replicas: usize, log_id: LogId) -> Self {
+        Self { jetstream, prefix, replicas, log_id, last: Position::ZERO }
     }
 
     /// The last event that is public.
@@ -52,7 +54,7 @@ impl Events {
     /// fills it. Gives the last event in it, for a comparison with the log.
     ///
     /// # Errors
-    /// If NATS does not answer, or the stream is ahead of the log.
+    /// If NATS does not answer, the stream is ahead of the log, or it is another log's.
     pub async fn recover(&mut self, head: Position) -> Result<Option<Event>, Error> {
         let name = self.prefix.event_stream();
         let failed = |error: &dyn std::fmt::Display| Error::nats(format!("stream {name}"), error);
@@ -68,13 +70,19 @@ impl Events {
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => None,
             Err(error) => return Err(failed(&error)),
         };
-        // Nobody who publishes events puts one elsewhere than at its position, nor anything that is none.
         let event = message.as_ref().and_then(|message| Event::read(&message.payload).ok());
-        let event = event.filter(|event| event.position == last);
-        // What was there and is deleted may have been an event that the log lost: that is not for us to wipe away.
-        if last > head && (event.is_some() || message.is_none()) {
-            return Err(Error::Forked { what: format!("stream {name}"), found: last, head });
+        let ahead = |found| Error::Forked { what: format!("stream {name}"), found, head };
+        match (&event, &message) {
+            (Some(event), _) if event.position > head => return Err(ahead(event.position)),
+            (Some(event), _) if event.log_id != self.log_id => {
+                return Err(Error::Differs { what: format!("stream {name}"), position: last });
+            }
+            // What was there and is deleted may have been an event that the log lost: that is not for us to wipe away.
+            (None, None) if last > head => return Err(ahead(last)),
+            _ => {}
         }
+        // Nobody who publishes events puts one elsewhere than at its position, nor anything that is none.
+        let event = event.filter(|event| event.position == last);
         if event.is_none() || state.messages != state.last_sequence {
             let messages = state.messages;
             tracing::warn!(stream = name, messages, %last, "the stream has holes, or somebody else's end; filling it anew");

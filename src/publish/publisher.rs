@@ -71,12 +71,12 @@ impl Publisher {
     /// Knows nothing of NATS yet: [`Publisher::repair`] first.
     #[must_use]
     pub fn new(settings: Settings, source: Arc<dyn Source>) -> Self {
-        let Settings { jetstream, prefix, replicas, key, .. } = settings.clone();
+        let Settings { jetstream, prefix, replicas, key, log_id } = settings.clone();
         Self {
             source,
             blobs: Blobs::new(jetstream.clone(), prefix.clone()),
             records: Records::new(jetstream.clone(), prefix.clone(), key),
-            events: Events::new(jetstream, prefix, replicas),
+            events: Events::new(jetstream, prefix, replicas, log_id),
             small: BTreeMap::new(),
             small_bytes: 0,
             settings,

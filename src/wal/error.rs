@@ -15,7 +15,7 @@ pub enum Error {
     SlotBusy(String),
     /// The control session failed.
     #[error("PostgreSQL: {}", said(.0))]
-    Control(#[from] tokio_postgres::Error),
+    Control(tokio_postgres::Error),
     /// The stream failed.
     #[error("the replication stream broke: {0}")]
     Stream(#[from] PgWireError),
@@ -37,6 +37,12 @@ fn said(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(refused) => format!("{} (SQLSTATE {})", refused.message(), refused.code().code()),
         None => error.to_string(),
+    }
+}
+
+impl From<tokio_postgres::Error> for Error {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Control(error)
     }
 }
 

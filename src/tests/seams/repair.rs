@@ -9,10 +9,12 @@ use headwater::project::Phase;
 use schema::address::{Bucket, Prefix};
 use schema::desired::Desired;
 use schema::digest::Digest;
+use schema::event::Event;
 use schema::position::Position;
 use schema::seal::Signed;
 use schema::wire::Record as _;
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::SOON;
 use crate::desk::{Desk, Open, Relaying, enrol, one, put, retry};
@@ -225,7 +227,9 @@ async fn what_is_ahead_of_the_log_is_left_alone() {
     // An event that the log does not have.
     let message =
         jetstream.get_stream(Prefix::default().event_stream()).await.unwrap().get_raw_message(9).await.unwrap();
-    jetstream.publish(message.subject, message.payload).await.unwrap().await.unwrap();
+    let last = Event::read(&message.payload).unwrap();
+    let next = Event { position: last.position.next(), ..last }.sealed();
+    jetstream.publish(message.subject, next.write().into()).await.unwrap().await.unwrap();
     refuses(desk.relay(&open.log).await, "at position 10").await;
 }
 
@@ -240,8 +244,8 @@ async fn another_logs_events_are_left_alone() {
     let (config, message) = (stream.info().await.unwrap().config.clone(), stream.get_raw_message(1).await.unwrap());
     jetstream.delete_stream(&name).await.unwrap();
     jetstream.create_stream(config).await.unwrap();
-    for _ in 0..2 {
-        jetstream.publish(message.subject.clone(), message.payload.clone()).await.unwrap().await.unwrap();
-    }
+    let ours = Event::read(&message.payload).unwrap();
+    let theirs = Event { log_id: Uuid::from_u128(7).into(), ..ours }.sealed();
+    jetstream.publish(message.subject, theirs.write().into()).await.unwrap().await.unwrap();
     refuses(desk.relay(&open.log).await, "not what the log has there").await;
 }
