@@ -48,6 +48,7 @@ impl World {
             log_id,
             command_id: CommandId::derived(log_id, "scenario", &self.requests.to_string()),
             actor: actor.clone(),
+            entropy: [7; 16],
             clock: Instant::from_unix_micros(self.requests * 1_000_000),
         };
         let decided = decide_request(&self.state, &envelope, &request).map_err(|refused| {
