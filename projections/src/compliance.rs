@@ -22,13 +22,16 @@ use crate::configuration::Configuration;
 use crate::fold::Touched;
 use crate::reach::{self, Aim, Reach};
 
+/// What is defined, by id.
+pub type ById<K, T> = OrdMap<K, Defined<T>>;
+
 /// What is to be assessed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Compliance {
-    controls: OrdMap<ControlId, Defined<ControlDefined>>,
-    components: OrdMap<ComponentId, Defined<ComponentDefined>>,
-    assessments: OrdMap<AssessmentId, Defined<AssessmentDefined>>,
-    attestations: OrdMap<AttestationId, Defined<AttestationDefined>>,
+    controls: ById<ControlId, ControlDefined>,
+    components: ById<ComponentId, ComponentDefined>,
+    assessments: ById<AssessmentId, AssessmentDefined>,
+    attestations: ById<AttestationId, AttestationDefined>,
     components_of: OrdMap<ControlId, OrdSet<ComponentId>>,
     assessments_of: OrdMap<ControlId, OrdSet<AssessmentId>>,
     attestations_of: OrdMap<AssessmentId, OrdSet<AttestationId>>,
@@ -64,25 +67,25 @@ impl<T> Defined<T> {
 impl Compliance {
     /// The controls, by id.
     #[must_use]
-    pub fn controls(&self) -> &OrdMap<ControlId, Defined<ControlDefined>> {
+    pub fn controls(&self) -> &ById<ControlId, ControlDefined> {
         &self.controls
     }
 
     /// The components, by id.
     #[must_use]
-    pub fn components(&self) -> &OrdMap<ComponentId, Defined<ComponentDefined>> {
+    pub fn components(&self) -> &ById<ComponentId, ComponentDefined> {
         &self.components
     }
 
     /// The assessments, by id.
     #[must_use]
-    pub fn assessments(&self) -> &OrdMap<AssessmentId, Defined<AssessmentDefined>> {
+    pub fn assessments(&self) -> &ById<AssessmentId, AssessmentDefined> {
         &self.assessments
     }
 
     /// The attestations, by id.
     #[must_use]
-    pub fn attestations(&self) -> &OrdMap<AttestationId, Defined<AttestationDefined>> {
+    pub fn attestations(&self) -> &ById<AttestationId, AttestationDefined> {
         &self.attestations
     }
 

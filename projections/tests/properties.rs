@@ -56,7 +56,7 @@ impl Plain {
             Change::NodeEnrolled(_) | Change::NodeLabelled(_) | Change::NodeRetired | Change::NodeRetried => {
                 [node.clone()].into()
             }
-            // What is to be assessed and by whom has histories of its own, in `claims.rs`.
+            // What is to be assessed and by whom has histories of its own, in `claims`.
             _ => BTreeSet::new(),
         };
         match change {
