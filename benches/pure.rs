@@ -31,6 +31,7 @@ fn envelope(number: u128) -> Envelope {
         log_id: LogId::from(Uuid::from_u128(1)),
         command_id: CommandId::from(Uuid::from_u128(number)),
         actor: Actor::Install,
+        entropy: [7; 16],
         clock: Instant::from_unix_micros(1_700_000_000_000_000),
     }
 }

@@ -1,9 +1,15 @@
-//! The reconciler: what nodes say becomes commands. Only the server that holds the slot does this.
+//! The reconciler: what nodes say becomes commands, and so does their silence. Only the server that holds the slot does
+//! this.
+
+mod silence;
+
+use std::time::Duration;
 
 use schema::command::Command;
 use schema::entity::Actor;
 use schema::request::Request;
 use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::door::hearing::Ears;
@@ -11,18 +17,53 @@ use crate::door::notebook::is_news;
 use crate::log::handle::{Log, SubmitError};
 use crate::project::{Phase, Standing};
 
-/// Notes in the log what nodes run, failed at or drifted from, whenever it changes; for as long as this process has the
-/// slot.
+use self::silence::Silence;
+
+/// How often it is looked for silent runtimes: little beside the shortest lease.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Claims that one request ends. One that was given back meanwhile refuses all of them, until the next look.
+const ENDED_AT_ONCE: usize = 100;
+
+/// Notes in the log what nodes run, failed at or drifted from, whenever it changes, and ends the claims of runtimes that
+/// are silent; for as long as this process has the slot.
 pub async fn run(log: Log, ears: Ears, mut standing: watch::Receiver<Standing>, stop: CancellationToken) {
-    let noting = async {
+    let reconciling = async {
         while standing.wait_for(|standing| standing.phase == Phase::Following).await.is_ok() {
             tokio::select! {
-                () = note_next(&log, &ears) => {}
+                () = note(&log, &ears) => {}
+                () = end_silent(&log, &ears) => {}
                 _ = standing.wait_for(|standing| standing.phase != Phase::Following) => {}
             }
         }
     };
-    stop.run_until_cancelled(noting).await;
+    stop.run_until_cancelled(reconciling).await;
+}
+
+async fn note(log: &Log, ears: &Ears) {
+    loop {
+        note_next(log, ears).await;
+    }
+}
+
+/// Whoever becomes the reconciler knows nothing of how long anybody was silent, and begins to listen.
+async fn end_silent(log: &Log, ears: &Ears) {
+    let mut silence = Silence::default();
+    let mut look = interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        look.tick().await;
+        let said = |node: &_| ears.heard(node).map(|heard| heard.silence);
+        let due = silence.due(Instant::now(), ears.are_open(), &log.view(), said);
+        for claims in due.chunks(ENDED_AT_ONCE) {
+            let commands = claims.iter().map(|(job, token)| Command::ExpireClaim(job.clone(), *token));
+            let reason = Some("its runtime was silent for longer than the lease".to_string());
+            let request = Request { reason, ..Request::of(commands) };
+            match log.submit(request, Actor::Reconciler, None).await {
+                Ok(_) => tracing::info!(claims = claims.len(), "claims of silent runtimes have ended"),
+                Err(error) => tracing::warn!(%error, "claims of silent runtimes could not be ended; trying again"),
+            }
+        }
+    }
 }
 
 async fn note_next(log: &Log, ears: &Ears) {

@@ -11,13 +11,15 @@ use schema::command::Role;
 use schema::desired::Cause;
 use schema::digest::Digest;
 use schema::entity::{Actor, Entity};
-use schema::id::{DocumentId, NodeId, PrincipalName};
+use schema::id::{DocumentId, JobId, NodeId, PrincipalName};
 use schema::instant::Instant;
 use schema::path::DocumentPath;
 use schema::position::{Position, Version};
 use schema::report::Summary;
 use schema::target::Labels;
 
+use crate::compliance::Compliance;
+use crate::jobs::Jobs;
 use crate::reach::Reach;
 
 /// The configuration as of one position of the log.
@@ -32,7 +34,9 @@ pub struct Configuration {
     pub(crate) tokens: OrdMap<Digest, PrincipalName>,
     pub(crate) reports: OrdMap<NodeId, Noted>,
     pub(crate) versions: OrdMap<Entity, Version>,
-    pub(crate) reach: Reach,
+    pub(crate) reach: Reach<DocumentId, NodeId>,
+    pub(crate) compliance: Compliance,
+    pub(crate) jobs: Jobs,
 }
 
 /// A document that is there.
@@ -126,6 +130,18 @@ impl Configuration {
         &self.reports
     }
 
+    /// What is to be assessed.
+    #[must_use]
+    pub fn compliance(&self) -> &Compliance {
+        &self.compliance
+    }
+
+    /// The jobs that follow from it, and who has claimed them.
+    #[must_use]
+    pub fn jobs(&self) -> &Jobs {
+        &self.jobs
+    }
+
     /// Whether what a node says differs from what was last noted. A node that says nothing of itself yet is no news.
     #[must_use]
     pub fn is_news(&self, node: &NodeId, summary: &Summary) -> bool {
@@ -172,6 +188,9 @@ impl Configuration {
             Kind::Node => self.nodes.contains_key(&NodeId::from(entity.id.clone())),
             Kind::Principal => self.role(&PrincipalName::from(entity.id.clone())).is_some(),
             Kind::Report => self.reports.contains_key(&NodeId::from(entity.id.clone())),
+            Kind::Runtime => self.nodes.contains_key(&NodeId::from(entity.id.clone())),
+            Kind::Job => self.jobs.all().contains_key(&JobId::from(entity.id.clone())),
+            _ => self.compliance.has(entity),
         };
         if present { self.version(entity) } else { Version::ZERO }
     }

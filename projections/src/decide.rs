@@ -3,13 +3,18 @@
 //! A command is decided against the exact state at the head of the log. What changes nothing gives no change; what can't
 //! be rendered or published later is refused here and never found out downstream.
 
+mod claims;
+mod compliance;
+
 use core::ops::Bound;
 
 use alloc::format;
+use alloc::vec::Vec;
 
 use imbl::OrdSet;
 use schema::change::{Change, DocumentPut, Labelled, PrincipalCreated};
 use schema::command::{Command, CreatePrincipal, PutDocument, Role};
+use schema::entity::Entity;
 use schema::id::{DocumentId, NodeId, PrincipalName};
 use schema::limit::EVENT_DATA_BYTES_MAX;
 use schema::path::DocumentPath;
@@ -19,13 +24,28 @@ use schema::target::Labels;
 use crate::configuration::{Configuration, Node};
 use crate::refusal::Refusal;
 
-/// Decides one command.
+pub use self::claims::Mint;
+
+/// Decides one command: what happens to what. All but the commands about several jobs change at most one thing.
 ///
 /// # Errors
 /// With the reason why it is refused.
-pub fn decide(state: &Configuration, ask: &Ask) -> Result<Option<Change>, Refusal> {
+pub fn decide(state: &Configuration, ask: &Ask, mint: &Mint) -> Result<Vec<(Entity, Change)>, Refusal> {
     expect_version(state, ask)?;
-    let change = match &ask.command {
+    let changes: Vec<(Entity, Change)> = match &ask.command {
+        Command::ClaimJobs(claim) => claims::claim(state, claim, mint)?,
+        Command::ReleaseJobs(release) => claims::release(state, release)?,
+        command => decide_one(state, command)?.into_iter().map(|change| (command.entity(), change)).collect(),
+    };
+    match changes.iter().map(|(_, change)| change.data().len()).max() {
+        Some(bytes) if bytes > EVENT_DATA_BYTES_MAX => Err(Refusal::EventTooLarge { bytes }),
+        _ => Ok(changes),
+    }
+}
+
+/// What happens to the entity that the command is about.
+fn decide_one(state: &Configuration, command: &Command) -> Result<Option<Change>, Refusal> {
+    Ok(match command {
         Command::PutDocument(put) => put_document(state, put)?,
         Command::RemoveDocument(id) => Some(remove_document(state, id)?),
         Command::EnrolNode(id, labels) => enrol_node(state, id, labels)?,
@@ -38,11 +58,12 @@ pub fn decide(state: &Configuration, ask: &Ask) -> Result<Option<Change>, Refusa
             node(state, id)?;
             state.is_news(id, summary).then(|| Change::ReportChanged(summary.clone()))
         }
-    };
-    match change.as_ref().map(|change| change.data().len()) {
-        Some(bytes) if bytes > EVENT_DATA_BYTES_MAX => Err(Refusal::EventTooLarge { bytes }),
-        _ => Ok(change),
-    }
+        Command::RenewClaims(runtime) => claims::renew(state, runtime)?,
+        Command::CompleteJob(complete) => Some(claims::complete(state, complete)?),
+        Command::ExpireClaim(job, token) => Some(claims::expire(state, job, *token)?),
+        Command::ClaimJobs(_) | Command::ReleaseJobs(_) => unreachable!("BUG: these change several things"),
+        command => compliance::decide(state, command)?,
+    })
 }
 
 fn expect_version(state: &Configuration, ask: &Ask) -> Result<(), Refusal> {

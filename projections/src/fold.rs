@@ -50,13 +50,26 @@ impl Configuration {
             Change::PrincipalCreated(created) => self.create_principal(id.into(), event, created),
             Change::PrincipalRevoked => self.revoke_principal(&id.into(), event),
             Change::ReportChanged(summary) => self.note_report(id.into(), event, summary),
+            Change::ControlDefined(_)
+            | Change::ControlRemoved
+            | Change::ComponentDefined(_)
+            | Change::ComponentRemoved
+            | Change::AssessmentDefined(_)
+            | Change::AssessmentRemoved
+            | Change::AttestationDefined(_)
+            | Change::AttestationRemoved => self.turn_compliance(event, change),
+            Change::JobClaimed(_)
+            | Change::JobReleased(_)
+            | Change::JobCompleted(_)
+            | Change::ClaimExpired(_)
+            | Change::ClaimRenewed => self.turn_claims(event, change),
         }
     }
 
     fn put_document(&mut self, id: DocumentId, event: &Event, put: &DocumentPut) -> Touched {
         let mut touched = self.remove_document(&id);
         touched.extend(self.nodes_of(&put.target));
-        self.reach.place(&id, &put.target);
+        self.reach.place(&id, (&put.target).into());
         reach::insert(&mut self.paths, &put.path, &id);
         let document =
             Document { put: Arc::new(put.clone()), version: event.version, position: event.position, at: event.at };
@@ -90,6 +103,7 @@ impl Configuration {
         node.retired = true;
         let labels = node.labels.clone();
         self.reach.unlabel(&id, &labels);
+        self.jobs.free_all(&id, event.position);
         [id].into()
     }
 

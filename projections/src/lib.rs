@@ -10,6 +10,10 @@ extern crate alloc;
 pub mod configuration;
 pub mod reach;
 
+pub mod compliance;
+pub mod jobs;
+pub mod spec;
+
 pub mod aggregate;
 pub mod decide;
 pub mod refusal;

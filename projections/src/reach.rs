@@ -1,15 +1,17 @@
-//! Who is concerned: the index between documents and nodes.
+//! Who is concerned: the index between what selects and what bears labels, such as documents and nodes, or assessments
+//! and components.
 //!
 //! A change of one document finds the nodes that it can affect, and a node finds the documents that can select it,
 //! through a label that both name; neither tries all of the other. Where several labels would do, the rarest is taken.
-//! The index says who *may* match; the target itself decides.
+//! The index says who *may* match; the selector itself decides.
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use imbl::{OrdMap, OrdSet};
-use schema::id::{DocumentId, NodeId};
+use schema::compliance::Cover;
+use schema::id::{ComponentId, DocumentId, NodeId};
 use schema::target::{Labels, Operator, Selector, Target};
 
 use crate::configuration::{Configuration, Node};
@@ -17,71 +19,130 @@ use crate::configuration::{Configuration, Node};
 /// A label: its key and its value.
 type Pair = (String, String);
 
-/// The index. It follows from documents and nodes alone.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reach {
-    anchors: OrdMap<DocumentId, Anchor>,
-    everywhere: OrdSet<DocumentId>,
-    by_node: OrdMap<NodeId, OrdSet<DocumentId>>,
-    by_pair: OrdMap<Pair, OrdSet<DocumentId>>,
-    by_key: OrdMap<String, OrdSet<DocumentId>>,
-    nodes_by_pair: OrdMap<Pair, OrdSet<NodeId>>,
+/// The index between `S`, which select, and `T`, which bear labels. It follows from these alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reach<S, T>
+where
+    S: Ord + Clone,
+    T: Ord + Clone,
+{
+    anchors: OrdMap<S, Anchor<T>>,
+    everywhere: OrdSet<S>,
+    by_name: OrdMap<T, OrdSet<S>>,
+    by_pair: OrdMap<Pair, OrdSet<S>>,
+    by_key: OrdMap<String, OrdSet<S>>,
+    bearers_by_pair: OrdMap<Pair, OrdSet<T>>,
 }
 
-/// Where a document is found by the nodes that it may be for.
+/// Where one that selects is found by those that it may select.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Anchor {
-    /// By every node: it is for all, or names no label that must be there.
+enum Anchor<T: Ord> {
+    /// By every one: it selects all, or names no label that must be there.
     Everywhere,
-    /// By these nodes.
-    Nodes(BTreeSet<NodeId>),
-    /// By nodes with one of these labels.
+    /// By these.
+    Names(BTreeSet<T>),
+    /// By those with one of these labels.
     Pairs(Vec<Pair>),
-    /// By nodes with a label of this key.
+    /// By those with a label of this key.
     Key(String),
 }
 
-impl Reach {
-    /// Takes a document in, or moves it where its target now says.
-    pub(crate) fn place(&mut self, id: &DocumentId, target: &Target) {
+/// What is selected.
+#[derive(Clone, Copy, Debug)]
+pub enum Aim<'a, T> {
+    /// All.
+    Everything,
+    /// These.
+    Names(&'a BTreeSet<T>),
+    /// Those whose labels fit.
+    Fitting(&'a Selector),
+}
+
+impl<'a> From<&'a Target> for Aim<'a, NodeId> {
+    fn from(target: &'a Target) -> Self {
+        match target {
+            Target::All => Self::Everything,
+            Target::Nodes(nodes) => Self::Names(nodes),
+            Target::Selector(selector) => Self::Fitting(selector),
+        }
+    }
+}
+
+impl<'a> From<&'a Cover> for Aim<'a, ComponentId> {
+    fn from(cover: &'a Cover) -> Self {
+        match cover {
+            Cover::Components(components) => Self::Names(components),
+            Cover::Selector(selector) => Self::Fitting(selector),
+        }
+    }
+}
+
+impl<T: Ord> Aim<'_, T> {
+    /// Whether one with this name and these labels is selected.
+    #[must_use]
+    pub fn matches(&self, name: &T, labels: &Labels) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Names(names) => names.contains(name),
+            Self::Fitting(selector) => selector.matches(labels),
+        }
+    }
+}
+
+impl<S: Ord + Clone, T: Ord + Clone> Default for Reach<S, T> {
+    fn default() -> Self {
+        Self {
+            anchors: OrdMap::new(),
+            everywhere: OrdSet::new(),
+            by_name: OrdMap::new(),
+            by_pair: OrdMap::new(),
+            by_key: OrdMap::new(),
+            bearers_by_pair: OrdMap::new(),
+        }
+    }
+}
+
+impl<S: Ord + Clone, T: Ord + Clone> Reach<S, T> {
+    /// Takes one that selects in, or moves it where its aim now says.
+    pub(crate) fn place(&mut self, id: &S, aim: Aim<'_, T>) {
         self.displace(id);
-        let anchor = self.anchor(target);
+        let anchor = self.anchor(aim);
         match &anchor {
             Anchor::Everywhere => drop(self.everywhere.insert(id.clone())),
-            Anchor::Nodes(nodes) => nodes.iter().for_each(|node| insert(&mut self.by_node, node, id)),
+            Anchor::Names(names) => names.iter().for_each(|name| insert(&mut self.by_name, name, id)),
             Anchor::Pairs(pairs) => pairs.iter().for_each(|pair| insert(&mut self.by_pair, pair, id)),
             Anchor::Key(key) => insert(&mut self.by_key, key, id),
         }
         self.anchors.insert(id.clone(), anchor);
     }
 
-    /// Forgets a document.
-    pub(crate) fn displace(&mut self, id: &DocumentId) {
+    /// Forgets one that selects.
+    pub(crate) fn displace(&mut self, id: &S) {
         match self.anchors.remove(id) {
             None => {}
             Some(Anchor::Everywhere) => drop(self.everywhere.remove(id)),
-            Some(Anchor::Nodes(nodes)) => nodes.iter().for_each(|node| remove(&mut self.by_node, node, id)),
+            Some(Anchor::Names(names)) => names.iter().for_each(|name| remove(&mut self.by_name, name, id)),
             Some(Anchor::Pairs(pairs)) => pairs.iter().for_each(|pair| remove(&mut self.by_pair, pair, id)),
             Some(Anchor::Key(key)) => remove(&mut self.by_key, &key, id),
         }
     }
 
-    /// Takes a node's labels in.
-    pub(crate) fn label(&mut self, node: &NodeId, labels: &Labels) {
-        pairs(labels).for_each(|pair| insert(&mut self.nodes_by_pair, &pair, node));
+    /// Takes labels in.
+    pub(crate) fn label(&mut self, bearer: &T, labels: &Labels) {
+        pairs(labels).for_each(|pair| insert(&mut self.bearers_by_pair, &pair, bearer));
     }
 
-    /// Forgets a node's labels.
-    pub(crate) fn unlabel(&mut self, node: &NodeId, labels: &Labels) {
-        pairs(labels).for_each(|pair| remove(&mut self.nodes_by_pair, &pair, node));
+    /// Forgets labels.
+    pub(crate) fn unlabel(&mut self, bearer: &T, labels: &Labels) {
+        pairs(labels).for_each(|pair| remove(&mut self.bearers_by_pair, &pair, bearer));
     }
 
-    /// The anchor that is shared with the fewest other documents.
-    fn anchor(&self, target: &Target) -> Anchor {
-        let selector = match target {
-            Target::All => return Anchor::Everywhere,
-            Target::Nodes(nodes) => return Anchor::Nodes(nodes.clone()),
-            Target::Selector(selector) => selector,
+    /// The anchor that is shared with the fewest others.
+    fn anchor(&self, aim: Aim<'_, T>) -> Anchor<T> {
+        let selector = match aim {
+            Aim::Everything => return Anchor::Everywhere,
+            Aim::Names(names) => return Anchor::Names(names.clone()),
+            Aim::Fitting(selector) => selector,
         };
         let crowd = |pairs: &Vec<Pair>| -> usize { pairs.iter().map(|pair| count(&self.by_pair, pair)).sum() };
         match alternatives(selector).min_by_key(crowd) {
@@ -90,25 +151,30 @@ impl Reach {
         }
     }
 
-    /// The documents that may select a node with these labels, in the order of their ids.
-    fn candidates<'a>(&'a self, node: &NodeId, labels: &'a Labels) -> BTreeSet<&'a DocumentId> {
+    /// Those that may select one with this name and these labels, in order.
+    pub(crate) fn candidates<'a>(&'a self, name: &T, labels: &'a Labels) -> BTreeSet<&'a S> {
         let by_pair = pairs(labels).filter_map(|pair| self.by_pair.get(&pair));
         let by_key = labels.keys().filter_map(|key| self.by_key.get(key));
-        let named = self.by_node.get(node);
+        let named = self.by_name.get(name);
         by_pair.chain(by_key).chain(named).chain([&self.everywhere]).flatten().collect()
     }
 
-    /// How many documents may select a node with these labels at most: counted, not looked at.
-    fn candidates_max(&self, node: &NodeId, labels: &Labels) -> usize {
+    /// How many may select one with this name and these labels at most: counted, not looked at.
+    fn candidates_max(&self, name: &T, labels: &Labels) -> usize {
         let by_pair = pairs(labels).map(|pair| count(&self.by_pair, &pair));
         let by_key = labels.keys().map(|key| count(&self.by_key, key));
-        by_pair.chain(by_key).sum::<usize>() + count(&self.by_node, node) + self.everywhere.len()
+        by_pair.chain(by_key).sum::<usize>() + count(&self.by_name, name) + self.everywhere.len()
     }
 
-    /// The nodes that a selector may match: those with its rarest label; none says that it names no label.
-    fn bearers(&self, selector: &Selector) -> Option<Vec<&NodeId>> {
+    /// Those that select this one by its name.
+    pub(crate) fn naming(&self, name: &T) -> impl Iterator<Item = &S> {
+        self.by_name.get(name).into_iter().flatten()
+    }
+
+    /// Those that a selector may match: the bearers of its rarest label; none says that it names no label.
+    pub(crate) fn bearers(&self, selector: &Selector) -> Option<Vec<&T>> {
         let rarest = alternatives(selector)
-            .map(|pairs| pairs.iter().filter_map(|pair| self.nodes_by_pair.get(pair)).collect::<Vec<_>>())
+            .map(|pairs| pairs.iter().filter_map(|pair| self.bearers_by_pair.get(pair)).collect::<Vec<_>>())
             .min_by_key(|sets| sets.iter().map(|set| set.len()).sum::<usize>());
         let sets = match rarest {
             Some(sets) => sets,
@@ -117,9 +183,13 @@ impl Reach {
         Some(sets.into_iter().flatten().collect())
     }
 
-    fn with_key(&self, key: &str) -> Vec<&OrdSet<NodeId>> {
+    fn with_key(&self, key: &str) -> Vec<&OrdSet<T>> {
         let start = (String::from(key), String::new());
-        self.nodes_by_pair.range(start..).take_while(|((found, _), _)| found == key).map(|(_, nodes)| nodes).collect()
+        self.bearers_by_pair
+            .range(start..)
+            .take_while(|((found, _), _)| found == key)
+            .map(|(_, bearers)| bearers)
+            .collect()
     }
 }
 

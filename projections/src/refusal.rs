@@ -1,10 +1,14 @@
 //! Why a request is refused although it was read: each reason with the values that explain it and a stable code.
 
-use alloc::string::String;
+use core::fmt;
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use schema::digest::Digest;
 use schema::entity::{Actor, Entity};
-use schema::id::{DocumentId, NodeId, PrincipalName};
-use schema::limit::{ENTRIES_MAX, EVENT_DATA_BYTES_MAX, RECORD_BYTES_MAX};
+use schema::id::{AttestationId, DocumentId, JobId, NodeId, PrincipalName};
+use schema::limit::{ENTRIES_MAX, EVENT_DATA_BYTES_MAX, EVENTS_MAX, RECORD_BYTES_MAX, SPEC_BYTES_MAX};
 use schema::path::DocumentPath;
 use schema::position::Version;
 
@@ -62,6 +66,51 @@ pub enum Refusal {
     /// The actor may not change anything (any more).
     #[error("{0} may not change the configuration")]
     NotPermitted(Actor),
+    /// Something that a field refers to is not there.
+    #[error("there is no {entity}")]
+    UnknownReference {
+        /// The field.
+        field: &'static str,
+        /// What it names.
+        entity: Entity,
+    },
+    /// Others refer to it.
+    #[error("{entity} is in use by {by}")]
+    InUse {
+        /// What is in use.
+        entity: Entity,
+        /// By whom.
+        by: Users,
+    },
+    /// The runtime's node takes part no more.
+    #[error("node {0} is retired: enrol it again first")]
+    RetiredRuntime(NodeId),
+    /// The token is not that of the job's current claim, or nobody has claimed it.
+    #[error("job {0} is not claimed under this token: it was given back, ran out or went to another runtime")]
+    ClaimLost(JobId),
+    /// The job's spec is another one by now.
+    #[error("job {job} has the spec {}, not {}: take the new one", .current.short(), .given.short())]
+    SpecChanged {
+        /// Which job.
+        job: JobId,
+        /// What was run.
+        given: Digest,
+        /// What is to be run.
+        current: Digest,
+    },
+    /// A job's spec would be too large.
+    #[error(
+        "the job spec of attestation {attestation} would have {bytes} bytes, at most {SPEC_BYTES_MAX} are possible"
+    )]
+    SpecTooLarge {
+        /// Whose spec.
+        attestation: AttestationId,
+        /// Its bytes.
+        bytes: usize,
+    },
+    /// The request would have too many events.
+    #[error("the request would have more than {EVENTS_MAX} events")]
+    TooManyEvents,
     /// The event would be too large.
     #[error("the event would have {bytes} bytes of data, at most {EVENT_DATA_BYTES_MAX} are possible")]
     EventTooLarge {
@@ -84,6 +133,38 @@ pub enum Refusal {
         /// Bytes of its record.
         bytes: usize,
     },
+}
+
+/// Some of those who refer to something, and how many there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Users {
+    /// The first of them.
+    pub named: Vec<Entity>,
+    /// How many more there are.
+    pub more: usize,
+}
+
+impl Users {
+    /// How many are named.
+    const NAMED_MAX: usize = 5;
+}
+
+impl From<Vec<Entity>> for Users {
+    fn from(mut named: Vec<Entity>) -> Self {
+        let more = named.len().saturating_sub(Self::NAMED_MAX);
+        named.truncate(Self::NAMED_MAX);
+        Self { named, more }
+    }
+}
+
+impl fmt::Display for Users {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, entity) in self.named.iter().enumerate() {
+            let comma = if index > 0 { ", " } else { "" };
+            write!(f, "{comma}{entity}")?;
+        }
+        if self.more > 0 { write!(f, " and {} more", self.more) } else { Ok(()) }
+    }
 }
 
 /// What sort of answer a refusal is.
@@ -113,6 +194,13 @@ impl Refusal {
             Self::TokenInUse => "token_in_use",
             Self::LastAdmin(_) => "last_admin",
             Self::NotPermitted(_) => "not_permitted",
+            Self::UnknownReference { .. } => "unknown_entity",
+            Self::InUse { .. } => "in_use",
+            Self::RetiredRuntime(_) => "node_retired",
+            Self::ClaimLost(_) => "claim_lost",
+            Self::SpecChanged { .. } => "spec_changed",
+            Self::SpecTooLarge { .. } => "spec_too_large",
+            Self::TooManyEvents => "too_many_events",
             Self::EventTooLarge { .. } => "event_too_large",
             Self::TooManyEntries { .. } => "too_many_entries",
             Self::RecordTooLarge { .. } => "record_too_large",
@@ -135,6 +223,12 @@ impl Refusal {
             Self::NotPermitted(_) | Self::EventTooLarge { .. } => "",
             // It follows from all of the request, and no command of it is more at fault than another.
             Self::TooManyEntries { .. } | Self::RecordTooLarge { .. } => "commands",
+            Self::UnknownReference { field, .. } => field,
+            Self::InUse { .. } => "id",
+            Self::RetiredRuntime(_) => "runtime",
+            Self::ClaimLost(_) => "token",
+            Self::SpecChanged { .. } => "spec_digest",
+            Self::SpecTooLarge { .. } | Self::TooManyEvents => "",
         }
     }
 
@@ -142,9 +236,10 @@ impl Refusal {
     #[must_use]
     pub const fn sort(&self) -> Sort {
         match self {
-            Self::Unknown(_) => Sort::NotFound,
+            Self::Unknown(_) | Self::UnknownReference { .. } => Sort::NotFound,
             Self::NotPermitted(_) => Sort::Forbidden,
             Self::EventTooLarge { .. } | Self::TooManyEntries { .. } | Self::RecordTooLarge { .. } => Sort::TooLarge,
+            Self::SpecTooLarge { .. } | Self::TooManyEvents => Sort::TooLarge,
             _ => Sort::Conflict,
         }
     }

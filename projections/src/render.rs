@@ -1,22 +1,27 @@
 //! State in, a node's desired record out.
 //!
 //! A record is a pure function of the log: its position and cause were folded, so it is the same however events were
-//! batched and whenever it is rendered. Rendering knows sizes and digests but no content; [`Manifest::fill`] takes what
-//! travels inside the record from whoever has it.
+//! batched and whenever it is rendered. Of documents rendering knows sizes and digests but no content;
+//! [`Manifest::fill`] takes what travels inside the record from whoever has it. Of job specs it has the content, because
+//! they are nowhere but in the state.
 
 use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::string::ToString;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use schema::desired::{Cause, Desired, Entry, EntryKind, Source, digest_of};
 use schema::digest::Digest;
 use schema::entity::Entity;
-use schema::id::{LogId, NodeId};
+use schema::id::{JobId, LogId, NodeId};
 use schema::limit::{INLINE_ENTRY_BYTES_MAX, INLINE_RECORD_BYTES_MAX};
 use schema::position::Position;
 use schema::wire::Record;
 
 use crate::configuration::Configuration;
+use crate::jobs::Job;
+use crate::spec;
 
 /// A node's desired record without the content that travels inside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +47,8 @@ pub struct Piece {
     pub entry: Entry,
     /// Whether its content is filled in.
     pub inline: bool,
+    /// Its content, where it follows from the state itself.
+    pub content: Option<Arc<[u8]>>,
 }
 
 /// Renders a node's desired record; nothing if the node was never enrolled.
@@ -64,11 +71,28 @@ pub fn render(state: &Configuration, id: &NodeId) -> Option<Manifest> {
                 position: document.position,
             },
         })
-        .map(|entry| Piece { entry, inline: false })
+        .map(|entry| Piece { entry, inline: false, content: None })
         .collect();
+    pieces.extend(state.jobs().held_by(id).map(|(id, job)| job_piece(state, id, job)));
+    pieces.sort_by(|a, b| a.entry.path.cmp(&b.entry.path));
     choose_inline(&mut pieces);
     let digest = digest_of(pieces.iter().map(|piece| (piece.entry.path.as_str(), piece.entry.digest)));
     Some(Manifest { node: id.clone(), digest, retry: node.retry, retired: node.retired, cause: node.cause, pieces })
+}
+
+/// A claimed job.
+fn job_piece(state: &Configuration, id: &JobId, job: &Job) -> Piece {
+    let spec = state.spec(id).expect("BUG: a job of the state has a spec");
+    let entry = Entry {
+        path: format!("jobs/{id}.json"),
+        kind: EntryKind::Job,
+        media_type: spec::MEDIA_TYPE.to_string(),
+        size: spec.bytes.len() as u64,
+        digest: spec.digest,
+        inline: None,
+        source: job.source.clone(),
+    };
+    Piece { entry, inline: false, content: Some(Arc::clone(&spec.bytes)) }
 }
 
 /// Small content travels inside the record: the smallest first, then by path, as long as it fits.
@@ -85,9 +109,16 @@ fn choose_inline(pieces: &mut [Piece]) {
 }
 
 impl Manifest {
-    /// The digests whose content travels inside the record.
+    /// The digests whose content travels inside the record and is somewhere else.
     pub fn inline(&self) -> impl Iterator<Item = Digest> {
-        self.pieces.iter().filter(|piece| piece.inline).map(|piece| piece.entry.digest)
+        self.pieces.iter().filter(|piece| piece.inline && piece.content.is_none()).map(|piece| piece.entry.digest)
+    }
+
+    /// The content that the node fetches by itself and that follows from the state: nowhere else is it kept.
+    #[must_use]
+    pub fn brought(&self) -> BTreeMap<Digest, Arc<[u8]>> {
+        let fetched = self.pieces.iter().filter(|piece| !piece.inline);
+        fetched.filter_map(|piece| Some((piece.entry.digest, piece.content.clone()?))).collect()
     }
 
     /// The digests whose content the node fetches by itself.
@@ -102,7 +133,10 @@ impl Manifest {
     pub fn fill(self, log_id: LogId, content: impl Fn(Digest) -> Option<Vec<u8>>) -> Result<Desired, Digest> {
         let filled = |piece: Piece| {
             let inline = match piece.inline {
-                true => Some(content(piece.entry.digest).ok_or(piece.entry.digest)?),
+                true => {
+                    let own = piece.content.map(|content| content.to_vec());
+                    Some(own.or_else(|| content(piece.entry.digest)).ok_or(piece.entry.digest)?)
+                }
                 false => None,
             };
             Ok(Entry { inline, ..piece.entry })

@@ -7,18 +7,21 @@ use alloc::vec::Vec;
 
 use schema::answer::{Answer, Appended, Outcome};
 use schema::change::Change;
+use schema::command::Command;
 use schema::digest::Digest;
 use schema::entity::{Actor, Entity};
 use schema::event::Event;
-use schema::id::{CommandId, DocumentId, EventId, LogId, NodeId};
+use schema::id::{AttestationId, CommandId, DocumentId, EventId, JobId, LogId, NodeId};
 use schema::instant::Instant;
+use schema::lease::{Entropy, Leased};
 use schema::limit::{
-    ENTRIES_MAX, ENTRY_FRAME_BYTES_MAX, ENTRY_OVERHEAD_BYTES_MAX, INLINE_RECORD_BYTES_MAX, RECORD_BYTES_MAX,
+    ENTRIES_MAX, ENTRY_FRAME_BYTES_MAX, ENTRY_OVERHEAD_BYTES_MAX, EVENTS_MAX, INLINE_RECORD_BYTES_MAX,
+    RECORD_BYTES_MAX, SPEC_BYTES_MAX,
 };
 use schema::request::Request;
 
 use crate::configuration::Configuration;
-use crate::decide::decide;
+use crate::decide::{Mint, decide};
 use crate::refusal::{Refusal, Refused};
 use crate::render::render;
 
@@ -31,6 +34,8 @@ pub struct Envelope {
     pub command_id: CommandId,
     /// Who asks.
     pub actor: Actor,
+    /// Bytes drawn at random for this request; what proves a claim is made from them.
+    pub entropy: Entropy,
     /// The clock; an event is never dated before the one that precedes it.
     pub clock: Instant,
 }
@@ -67,17 +72,22 @@ pub fn decide_request(state: &Configuration, envelope: &Envelope, request: &Requ
     let mut results = Vec::with_capacity(request.commands.len());
     for (index, ask) in request.commands.iter().enumerate() {
         let refused = |refusal| Refused { command: Some(index), refusal };
-        let change = decide(&configuration, ask).map_err(refused)?;
-        let entity = ask.command.entity();
-        if let Some(change) = &change {
-            let ordinal = u32::try_from(drafts.len() + 1).expect("BUG: a request has at most 1000 commands");
-            let draft = draft(&configuration, envelope, request.reason.clone(), ordinal, entity.clone(), change);
+        let mint = Mint::new(envelope.entropy, envelope.command_id, ordinal(&drafts));
+        let changes = decide(&configuration, ask, &mint).map_err(refused)?;
+        if drafts.len() + changes.len() > EVENTS_MAX {
+            return Err(refused(Refusal::TooManyEvents));
+        }
+        for (entity, change) in &changes {
+            let draft =
+                draft(&configuration, envelope, request.reason.clone(), ordinal(&drafts), entity.clone(), change);
             touched.append(&mut configuration.fold(&draft, change));
             drafts.push(draft);
         }
-        results.push(Outcome { version: configuration.version(&entity), entity, changed: change.is_some() });
+        results.push(outcome(&configuration, &ask.command, &changes));
     }
-    records_fit(&configuration, envelope.log_id, &touched).map_err(|refusal| Refused { command: None, refusal })?;
+    let whole = |refusal| Refused { command: None, refusal };
+    specs_fit(&configuration, &drafts).map_err(whole)?;
+    records_fit(&configuration, envelope.log_id, &touched).map_err(whole)?;
     let events = seal(drafts);
     let answer = Answer {
         log_id: envelope.log_id,
@@ -86,6 +96,28 @@ pub fn decide_request(state: &Configuration, envelope: &Envelope, request: &Requ
         results,
     };
     Ok(Decided { configuration, events, touched, answer })
+}
+
+/// The place in the request of the event after these.
+fn ordinal(drafts: &[Event]) -> u32 {
+    u32::try_from(drafts.len() + 1).expect("BUG: a request has at most 10000 events")
+}
+
+/// What became of a command. A runtime is told which jobs it was given, or still has.
+fn outcome(state: &Configuration, command: &Command, changes: &[(Entity, Change)]) -> Outcome {
+    let entity = command.entity();
+    let jobs: Option<Vec<Leased>> = match command {
+        Command::ClaimJobs(_) => {
+            let claimed = changes.iter().map(|(job, _)| job.id.clone().into());
+            Some(claimed.filter_map(|job| state.leased(&job, true)).collect())
+        }
+        Command::RenewClaims(runtime) => {
+            let held = state.jobs().held_by(runtime);
+            Some(held.filter_map(|(job, _)| state.leased(job, false)).collect())
+        }
+        _ => None,
+    };
+    Outcome { version: state.version(&entity), entity, changed: !changes.is_empty(), jobs }
 }
 
 /// An event that still lacks the request's count, and with it its leaf.
@@ -118,7 +150,7 @@ fn draft(
 }
 
 fn seal(drafts: Vec<Event>) -> Vec<Event> {
-    let count = u32::try_from(drafts.len()).expect("BUG: a request has at most 1000 commands");
+    let count = u32::try_from(drafts.len()).expect("BUG: a request has at most 10000 events");
     drafts.into_iter().map(|draft| Event { count, ..draft }.sealed()).collect()
 }
 
@@ -131,9 +163,23 @@ fn appended(event: &Event) -> Appended {
     }
 }
 
-/// Every record that the request changes can be published. A fleet with few documents is known to fit.
+/// Every job spec that the request changes can be published.
+fn specs_fit(state: &Configuration, drafts: &[Event]) -> Result<(), Refusal> {
+    let entities: BTreeSet<&Entity> = drafts.iter().map(|draft| &draft.entity).collect();
+    let affected: BTreeSet<AttestationId> =
+        entities.into_iter().flat_map(|entity| state.compliance().attestations_with(entity)).collect();
+    for attestation in affected {
+        match state.spec(&JobId::derived(&attestation)).map(|spec| spec.bytes.len()) {
+            Some(bytes) if bytes > SPEC_BYTES_MAX => return Err(Refusal::SpecTooLarge { attestation, bytes }),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Every record that the request changes can be published. A fleet with few documents and claims is known to fit.
 fn records_fit(state: &Configuration, log_id: LogId, touched: &BTreeSet<NodeId>) -> Result<(), Refusal> {
-    if state.documents().len() <= ENTRIES_SAFE {
+    if state.documents().len() + state.jobs().claimed_count() <= ENTRIES_SAFE {
         return Ok(());
     }
     touched.iter().try_for_each(|id| record_fits(state, log_id, id))
@@ -141,11 +187,13 @@ fn records_fit(state: &Configuration, log_id: LogId, touched: &BTreeSet<NodeId>)
 
 fn record_fits(state: &Configuration, log_id: LogId, id: &NodeId) -> Result<(), Refusal> {
     let Some(node) = state.nodes().get(id) else { return Ok(()) };
-    if state.documents_max(id, node) <= ENTRIES_SAFE {
+    let held = state.jobs().held_count(id);
+    let safe = ENTRIES_SAFE.saturating_sub(held);
+    if state.documents_max(id, node) <= safe {
         return Ok(());
     }
     let documents = state.documents_of(id, node);
-    if documents.len() <= ENTRIES_SAFE || fit_whatever_wins(state, &documents) {
+    if documents.len() <= safe || (held == 0 && fit_whatever_wins(state, &documents)) {
         return Ok(());
     }
     let Some(manifest) = render(state, id) else { return Ok(()) };

@@ -56,7 +56,8 @@ impl Plain {
             Change::NodeEnrolled(_) | Change::NodeLabelled(_) | Change::NodeRetired | Change::NodeRetried => {
                 [node.clone()].into()
             }
-            Change::PrincipalCreated(_) | Change::PrincipalRevoked | Change::ReportChanged(_) => BTreeSet::new(),
+            // What is to be assessed and by whom has histories of its own, in `claims`.
+            _ => BTreeSet::new(),
         };
         match change {
             Change::DocumentPut(put) => drop(self.documents.insert(document.clone(), put)),
@@ -67,7 +68,7 @@ impl Plain {
             }
             Change::NodeRetired => self.nodes.get_mut(&node).unwrap().retired = true,
             Change::NodeRetried => self.nodes.get_mut(&node).unwrap().retry = event.position,
-            Change::PrincipalCreated(_) | Change::PrincipalRevoked | Change::ReportChanged(_) => {}
+            _ => {}
         }
         if event.entity.kind == schema::entity::Kind::Document {
             concerned.append(&mut self.selected_by(&document));

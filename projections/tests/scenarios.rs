@@ -16,9 +16,10 @@ use std::{env, fs};
 use projections::configuration::Configuration;
 use projections::render::{Manifest, render};
 use projections::request::{Decided, Envelope, decide_request};
+use schema::desired::EntryKind;
 use schema::digest::Digest;
 use schema::entity::Actor;
-use schema::id::{CommandId, LogId, NodeId};
+use schema::id::{CommandId, JobId, LogId, NodeId};
 use schema::instant::Instant;
 use schema::invalid::Invalid;
 use schema::request::{Ask, Request};
@@ -48,6 +49,7 @@ impl World {
             log_id,
             command_id: CommandId::derived(log_id, "scenario", &self.requests.to_string()),
             actor: actor.clone(),
+            entropy: [7; 16],
             clock: Instant::from_unix_micros(self.requests * 1_000_000),
         };
         let decided = decide_request(&self.state, &envelope, &request).map_err(|refused| {
@@ -81,7 +83,10 @@ fn outcome(world: &mut World, actor: &Actor, asks: Vec<Result<Ask, Invalid>>) ->
         writeln!(told, "  … {last} events").unwrap();
     }
     for event in &decided.events[last..] {
-        writeln!(told, "  {} {} {} v{}", event.position, event.event_type, event.entity, event.version).unwrap();
+        // A job is named by a digest; the attestation that it comes from says more.
+        let job = decided.configuration.jobs().all().get(&JobId::from(event.entity.id.clone()));
+        let entity = job.map_or(event.entity.to_string(), |job| format!("job of {}", job.attestation));
+        writeln!(told, "  {} {} {entity} v{}", event.position, event.event_type, event.version).unwrap();
     }
     for result in decided.answer.results.iter().filter(|result| !result.changed) {
         writeln!(told, "  unchanged {} v{}", result.entity, result.version).unwrap();
@@ -117,10 +122,14 @@ fn record(manifest: &Manifest) -> String {
     for piece in manifest.pieces.iter().skip(first).take(shown) {
         let (entry, how) = (&piece.entry, if piece.inline { "inline" } else { "fetched" });
         let source = &entry.source;
+        let path = match entry.kind {
+            EntryKind::Document => &entry.path,
+            EntryKind::Job => "a job",
+        };
         writeln!(
             told,
             "    {:.40} ← {:.40} v{} at {}, {} B {how}",
-            entry.path, source.entity.id, source.version, source.position, entry.size
+            path, source.entity.id, source.version, source.position, entry.size
         )
         .unwrap();
     }

@@ -1,6 +1,8 @@
 //! However events are batched, the records come out the same, byte for byte.
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
+#[path = "../../projections/tests/claims/acts.rs"]
+mod acts;
 #[path = "../../projections/tests/history/mod.rs"]
 mod history;
 
@@ -60,6 +62,23 @@ proptest! {
         prop_assert_eq!(&after_each, &in_batches);
         prop_assert_eq!(&after_each, &by_request);
         prop_assert_eq!(&state, &decided.last().map(|decided| decided.configuration.clone()).unwrap_or_default());
+    }
+
+    #[test]
+    fn any_batching_gives_the_same_job_specs(
+        acts in acts::history(), ends in prop::collection::vec(any::<bool>(), 1..50),
+    ) {
+        let run = acts::run(&acts);
+        let events = run.events();
+        let (state, after_each) = followed(&events, |_| true);
+        let (in_one, at_the_end) = followed(&events, |_| false);
+        let (_, in_batches) = followed(&events, |index| ends[index % ends.len()]);
+        prop_assert_eq!(&after_each, &at_the_end);
+        prop_assert_eq!(&after_each, &in_batches);
+        prop_assert_eq!(&state, &run.state);
+        for id in state.jobs().all().keys() {
+            prop_assert_eq!(state.spec(id), in_one.spec(id));
+        }
     }
 
     #[test]

@@ -41,6 +41,7 @@ fn log() -> Vec<Event> {
             log_id: log_id(),
             command_id: CommandId::derived(log_id(), "ann", &index.to_string()),
             actor: Actor::Install,
+            entropy: [7; 16],
             clock: Instant::from_unix_micros(1_000_000 * (i64::try_from(index).unwrap() + 1)),
         };
         let decided = decide_request(&state, &envelope, &Request::of(commands)).unwrap();

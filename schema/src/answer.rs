@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::entity::Entity;
 use crate::id::LogId;
+use crate::lease::Leased;
 use crate::position::{Position, Version};
 
 /// The answer to an accepted request.
@@ -45,4 +46,7 @@ pub struct Outcome {
     pub version: Version,
     /// Whether it changed anything; what changes nothing appends nothing.
     pub changed: bool,
+    /// What a runtime was given, or still has; only where it asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jobs: Option<Vec<Leased>>,
 }

@@ -12,8 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::command::{MediaType, Merge, Role};
+use crate::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
 use crate::digest::Digest;
 use crate::entity::Kind;
+use crate::lease::{ClaimExpired, JobClaimed, JobCompleted, JobReleased};
 use crate::path::DocumentPath;
 use crate::report::Summary;
 use crate::target::{Labels, Target};
@@ -39,6 +41,32 @@ pub enum Change {
     PrincipalRevoked,
     /// What a node runs, failed at or drifted from became this.
     ReportChanged(Summary),
+    /// A control became what this says.
+    ControlDefined(ControlDefined),
+    /// A control was taken away.
+    ControlRemoved,
+    /// A component became what this says.
+    ComponentDefined(ComponentDefined),
+    /// A component was taken away.
+    ComponentRemoved,
+    /// An assessment became what this says.
+    AssessmentDefined(AssessmentDefined),
+    /// An assessment was taken away.
+    AssessmentRemoved,
+    /// An attestation became what this says, and with it its job.
+    AttestationDefined(AttestationDefined),
+    /// An attestation was taken away, and its job.
+    AttestationRemoved,
+    /// A job has a holder from here on.
+    JobClaimed(JobClaimed),
+    /// Its holder gave it back.
+    JobReleased(JobReleased),
+    /// Its holder ran it.
+    JobCompleted(JobCompleted),
+    /// Its holder was silent for too long.
+    ClaimExpired(ClaimExpired),
+    /// A runtime is still at all that it holds.
+    ClaimRenewed,
 }
 
 /// A document as of its event. The bytes are the blob of that digest.
@@ -123,7 +151,7 @@ pub enum Unreadable {
 
 impl Change {
     /// Every event type there is.
-    pub const TYPES: [&'static str; 9] = [
+    pub const TYPES: [&'static str; 22] = [
         "DocumentPut",
         "DocumentRemoved",
         "NodeEnrolled",
@@ -133,6 +161,19 @@ impl Change {
         "PrincipalCreated",
         "PrincipalRevoked",
         "ReportChanged",
+        "ControlDefined",
+        "ControlRemoved",
+        "ComponentDefined",
+        "ComponentRemoved",
+        "AssessmentDefined",
+        "AssessmentRemoved",
+        "AttestationDefined",
+        "AttestationRemoved",
+        "JobClaimed",
+        "JobReleased",
+        "JobCompleted",
+        "ClaimExpired",
+        "ClaimRenewed",
     ];
 
     /// The type's name on every wire.
@@ -148,6 +189,19 @@ impl Change {
             Self::PrincipalCreated(_) => "PrincipalCreated",
             Self::PrincipalRevoked => "PrincipalRevoked",
             Self::ReportChanged(_) => "ReportChanged",
+            Self::ControlDefined(_) => "ControlDefined",
+            Self::ControlRemoved => "ControlRemoved",
+            Self::ComponentDefined(_) => "ComponentDefined",
+            Self::ComponentRemoved => "ComponentRemoved",
+            Self::AssessmentDefined(_) => "AssessmentDefined",
+            Self::AssessmentRemoved => "AssessmentRemoved",
+            Self::AttestationDefined(_) => "AttestationDefined",
+            Self::AttestationRemoved => "AttestationRemoved",
+            Self::JobClaimed(_) => "JobClaimed",
+            Self::JobReleased(_) => "JobReleased",
+            Self::JobCompleted(_) => "JobCompleted",
+            Self::ClaimExpired(_) => "ClaimExpired",
+            Self::ClaimRenewed => "ClaimRenewed",
         }
     }
 
@@ -159,6 +213,12 @@ impl Change {
             Self::NodeEnrolled(_) | Self::NodeLabelled(_) | Self::NodeRetired | Self::NodeRetried => Kind::Node,
             Self::PrincipalCreated(_) | Self::PrincipalRevoked => Kind::Principal,
             Self::ReportChanged(_) => Kind::Report,
+            Self::ControlDefined(_) | Self::ControlRemoved => Kind::Control,
+            Self::ComponentDefined(_) | Self::ComponentRemoved => Kind::Component,
+            Self::AssessmentDefined(_) | Self::AssessmentRemoved => Kind::Assessment,
+            Self::AttestationDefined(_) | Self::AttestationRemoved => Kind::Attestation,
+            Self::JobClaimed(_) | Self::JobReleased(_) | Self::JobCompleted(_) | Self::ClaimExpired(_) => Kind::Job,
+            Self::ClaimRenewed => Kind::Runtime,
         }
     }
 
@@ -176,7 +236,17 @@ impl Change {
             Self::NodeEnrolled(node) | Self::NodeLabelled(node) => serde_json::to_string(node),
             Self::PrincipalCreated(principal) => serde_json::to_string(principal),
             Self::ReportChanged(summary) => serde_json::to_string(summary),
+            Self::ControlDefined(control) => serde_json::to_string(control),
+            Self::ComponentDefined(component) => serde_json::to_string(component),
+            Self::AssessmentDefined(assessment) => serde_json::to_string(assessment),
+            Self::AttestationDefined(attestation) => serde_json::to_string(attestation),
+            Self::JobClaimed(claimed) => serde_json::to_string(claimed),
+            Self::JobReleased(released) => serde_json::to_string(released),
+            Self::JobCompleted(completed) => serde_json::to_string(completed),
+            Self::ClaimExpired(expired) => serde_json::to_string(expired),
             Self::DocumentRemoved | Self::NodeRetired | Self::NodeRetried | Self::PrincipalRevoked => Ok("{}".into()),
+            Self::ControlRemoved | Self::ComponentRemoved | Self::AssessmentRemoved => Ok("{}".into()),
+            Self::AttestationRemoved | Self::ClaimRenewed => Ok("{}".into()),
         };
         written.expect("BUG: a change has text keys and no failing serializer")
     }
@@ -219,6 +289,19 @@ fn shape(event_type: &str, text: &str) -> Result<Change, serde_json::Error> {
         "NodeLabelled" => Change::NodeLabelled(parse(text)?),
         "PrincipalCreated" => Change::PrincipalCreated(parse(text)?),
         "ReportChanged" => Change::ReportChanged(parse(text)?),
+        "ControlDefined" => Change::ControlDefined(parse(text)?),
+        "ComponentDefined" => Change::ComponentDefined(parse(text)?),
+        "AssessmentDefined" => Change::AssessmentDefined(parse(text)?),
+        "AttestationDefined" => Change::AttestationDefined(parse(text)?),
+        "JobClaimed" => Change::JobClaimed(parse(text)?),
+        "JobReleased" => Change::JobReleased(parse(text)?),
+        "JobCompleted" => Change::JobCompleted(parse(text)?),
+        "ClaimExpired" => Change::ClaimExpired(parse(text)?),
+        "ControlRemoved" => empty(text, Change::ControlRemoved)?,
+        "ComponentRemoved" => empty(text, Change::ComponentRemoved)?,
+        "AssessmentRemoved" => empty(text, Change::AssessmentRemoved)?,
+        "AttestationRemoved" => empty(text, Change::AttestationRemoved)?,
+        "ClaimRenewed" => empty(text, Change::ClaimRenewed)?,
         "DocumentRemoved" => empty(text, Change::DocumentRemoved)?,
         "NodeRetired" => empty(text, Change::NodeRetired)?,
         "NodeRetried" => empty(text, Change::NodeRetried)?,

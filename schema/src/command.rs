@@ -3,6 +3,8 @@
 //! A command states an intention about one entity. It is read from JSON strictly (an unknown field is a mistake, not a
 //! wish for later) and is complete: whoever decides it needs no clock, no file and no second look at the sender.
 
+mod compliance;
+
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -14,10 +16,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use self::compliance::{ClaimJobs, CompleteJob, ReleaseJobs};
+use crate::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
 use crate::digest::Digest;
 use crate::entity::Entity;
-use crate::id::{DocumentId, NodeId, PrincipalName};
+use crate::id::{AssessmentId, AttestationId, ComponentId, ControlId, DocumentId, JobId, NodeId, PrincipalName};
 use crate::invalid::Invalid;
+use crate::lease::LeaseToken;
 use crate::limit::{CONTENT_BYTES_MAX, MEDIA_TYPE_BYTES_MAX};
 use crate::path::DocumentPath;
 use crate::report::Summary;
@@ -44,6 +49,32 @@ pub enum Command {
     RevokePrincipal(PrincipalName),
     /// Keep what a node says it runs. Only the reconciler asks for this; no JSON is read as it.
     NoteReport(NodeId, Summary),
+    /// Make a control what this says.
+    DefineControl(ControlId, ControlDefined),
+    /// Take it away.
+    RemoveControl(ControlId),
+    /// Make a component what this says.
+    DefineComponent(ComponentId, ComponentDefined),
+    /// Take it away.
+    RemoveComponent(ComponentId),
+    /// Make an assessment what this says.
+    DefineAssessment(AssessmentId, AssessmentDefined),
+    /// Take it away.
+    RemoveAssessment(AssessmentId),
+    /// Make an attestation what this says, and with it its job.
+    DefineAttestation(AttestationId, AttestationDefined),
+    /// Take it away, and its job.
+    RemoveAttestation(AttestationId),
+    /// Give a runtime jobs that nobody has.
+    ClaimJobs(ClaimJobs),
+    /// Say that a runtime is still at its jobs.
+    RenewClaims(NodeId),
+    /// Give jobs back.
+    ReleaseJobs(ReleaseJobs),
+    /// Keep what a run of a job came to.
+    CompleteJob(CompleteJob),
+    /// End a claim whose holder is silent. Only the reconciler asks for this; no JSON is read as it.
+    ExpireClaim(JobId, LeaseToken),
 }
 
 /// The fields of `put_document`.
@@ -189,23 +220,7 @@ impl fmt::Debug for Content {
 
 /// Commands that the contract names and that are not there yet: refused by name, so that nobody takes the silence of a
 /// typing error for them.
-const NOT_YET: &[&str] = &[
-    "define_control",
-    "remove_control",
-    "define_component",
-    "remove_component",
-    "define_assessment",
-    "remove_assessment",
-    "define_attestation",
-    "remove_attestation",
-    "claim_jobs",
-    "renew_claims",
-    "release_jobs",
-    "complete_job",
-    "propose",
-    "accept_proposal",
-    "reject_proposal",
-];
+const NOT_YET: &[&str] = &["propose", "accept_proposal", "reject_proposal"];
 
 impl Command {
     /// Reads a command from the fields that stand beside `type`.
@@ -225,7 +240,8 @@ impl Command {
             _ if NOT_YET.contains(&kind) => {
                 Err(Invalid::new("not_available_yet", format!("`{kind}` is not available yet")).at("type"))
             }
-            _ => Err(Invalid::new("unknown_type", format!("`{kind}` is not a command")).at("type")),
+            _ => compliance::read(kind, fields)
+                .unwrap_or_else(|| Err(Invalid::new("unknown_type", format!("`{kind}` is not a command")).at("type"))),
         }
     }
 
@@ -239,6 +255,14 @@ impl Command {
             Self::CreatePrincipal(create) => (&create.name).into(),
             Self::RevokePrincipal(name) => name.into(),
             Self::NoteReport(node, _) => Entity::report(node),
+            Self::DefineControl(id, _) | Self::RemoveControl(id) => id.into(),
+            Self::DefineComponent(id, _) | Self::RemoveComponent(id) => id.into(),
+            Self::DefineAssessment(id, _) | Self::RemoveAssessment(id) => id.into(),
+            Self::DefineAttestation(id, _) | Self::RemoveAttestation(id) => id.into(),
+            Self::ClaimJobs(ClaimJobs { runtime, .. })
+            | Self::RenewClaims(runtime)
+            | Self::ReleaseJobs(ReleaseJobs { runtime, .. }) => Entity::runtime(runtime),
+            Self::CompleteJob(CompleteJob { job, .. }) | Self::ExpireClaim(job, _) => job.into(),
         }
     }
 

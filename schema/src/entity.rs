@@ -7,7 +7,7 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::id::{DocumentId, Id, NodeId, PrincipalName};
+use crate::id::{AssessmentId, AttestationId, ComponentId, ControlId, DocumentId, Id, JobId, NodeId, PrincipalName};
 use crate::invalid::Invalid;
 
 /// The kinds of things that have a history of their own.
@@ -21,11 +21,34 @@ pub enum Kind {
     Principal,
     /// What a node says of itself; apart from the node, so that a report does not disturb the node's version.
     Report,
+    /// What must hold.
+    Control,
+    /// What it must hold of.
+    Component,
+    /// A plan of how that is found out.
+    Assessment,
+    /// One check of such a plan.
+    Attestation,
+    /// The work that an attestation comes to, and who has claimed it.
+    Job,
+    /// A node in its part as one who runs jobs; apart from the node, so that a renewal does not disturb its version.
+    Runtime,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Document, Self::Node, Self::Principal, Self::Report];
+    pub const ALL: [Self; 10] = [
+        Self::Document,
+        Self::Node,
+        Self::Principal,
+        Self::Report,
+        Self::Control,
+        Self::Component,
+        Self::Assessment,
+        Self::Attestation,
+        Self::Job,
+        Self::Runtime,
+    ];
 
     /// The kind's name on every wire.
     #[must_use]
@@ -35,6 +58,12 @@ impl Kind {
             Self::Node => "node",
             Self::Principal => "principal",
             Self::Report => "report",
+            Self::Control => "control",
+            Self::Component => "component",
+            Self::Assessment => "assessment",
+            Self::Attestation => "attestation",
+            Self::Job => "job",
+            Self::Runtime => "runtime",
         }
     }
 }
@@ -54,25 +83,29 @@ impl Entity {
     pub fn report(node: &NodeId) -> Self {
         Self { kind: Kind::Report, id: node.id().clone() }
     }
-}
 
-impl From<&DocumentId> for Entity {
-    fn from(id: &DocumentId) -> Self {
-        Self { kind: Kind::Document, id: id.id().clone() }
+    /// A node in its part as one who runs jobs.
+    #[must_use]
+    pub fn runtime(node: &NodeId) -> Self {
+        Self { kind: Kind::Runtime, id: node.id().clone() }
     }
 }
 
-impl From<&NodeId> for Entity {
-    fn from(id: &NodeId) -> Self {
-        Self { kind: Kind::Node, id: id.id().clone() }
-    }
+/// An id that stands for an entity of one kind.
+macro_rules! kind_of {
+    ($($id:ident => $kind:ident),*) => {
+        $(impl From<&$id> for Entity {
+            fn from(id: &$id) -> Self {
+                Self { kind: Kind::$kind, id: id.id().clone() }
+            }
+        })*
+    };
 }
 
-impl From<&PrincipalName> for Entity {
-    fn from(name: &PrincipalName) -> Self {
-        Self { kind: Kind::Principal, id: name.id().clone() }
-    }
-}
+kind_of!(
+    DocumentId => Document, NodeId => Node, PrincipalName => Principal, ControlId => Control,
+    ComponentId => Component, AssessmentId => Assessment, AttestationId => Attestation, JobId => Job
+);
 
 impl FromStr for Entity {
     type Err = Invalid;
@@ -156,7 +189,7 @@ mod tests {
 
     #[test]
     fn entities_and_actors_are_read_as_they_are_written() {
-        for text in ["document/loki", "node/n-1", "principal/ann", "report/n-1"] {
+        for text in ["document/loki", "node/n-1", "principal/ann", "report/n-1", "control/ac-2_1", "runtime/n-1"] {
             assert_eq!(text.parse::<Entity>().map(|e| e.to_string()), Ok(text.to_string()));
         }
         for text in ["ann", "system/install", "system/reconciler"] {

@@ -123,6 +123,26 @@ id_of!(
     NodeId
 );
 id_of!(
+    /// A control's id.
+    ControlId
+);
+id_of!(
+    /// A component's id.
+    ComponentId
+);
+id_of!(
+    /// An assessment's id.
+    AssessmentId
+);
+id_of!(
+    /// An attestation's id.
+    AttestationId
+);
+id_of!(
+    /// The id of an attestation's job.
+    JobId
+);
+id_of!(
     /// The name of somebody who may speak to the door.
     PrincipalName
 );
@@ -211,6 +231,17 @@ impl CommandId {
     }
 }
 
+impl JobId {
+    /// The id of an attestation's job: the same after every rebuild, and after the attestation was removed and defined
+    /// again. The text of a UUID of version 8 (RFC 9562), from SHA-256.
+    #[must_use]
+    pub fn derived(attestation: &AttestationId) -> Self {
+        let seed = crate::digest::Digest::of_parts([b"headwater/job".as_slice(), attestation.as_str().as_bytes()]);
+        let uuid = uuid::Builder::from_custom_bytes(first(seed)).into_uuid();
+        Self(Id(uuid.hyphenated().to_string().into()))
+    }
+}
+
 impl EventId {
     /// The id of the event at `ordinal` of a command: a UUID of version 7 whose time is the event's and whose other
     /// bits follow from the command, so that deciding needs no randomness of its own.
@@ -257,6 +288,14 @@ mod tests {
         assert_ne!(derived, CommandId::derived(log, "an", "nk"));
         assert_ne!(derived, CommandId::derived(LogId::from(Uuid::from_u128(8)), "ann", "k"));
         assert_eq!(derived.uuid().get_version_num(), 8);
+    }
+
+    #[test]
+    fn a_jobs_id_follows_from_its_attestation_and_is_an_id() {
+        let derived = |id: &str| JobId::derived(&id.parse().expect("valid"));
+        assert_eq!(derived("a"), derived("a"));
+        assert_ne!(derived("a"), derived("b"));
+        assert!(derived("a").as_str().parse::<Id>().is_ok());
     }
 
     #[test]

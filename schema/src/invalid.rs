@@ -16,6 +16,7 @@ pub const CODES: &[&str] = &[
     "invalid_path",
     "invalid_target",
     "empty_target",
+    "invalid_schedule",
     "unknown_operator",
     "unknown_type",
     "unknown_field",

@@ -20,7 +20,11 @@ pub mod instant;
 pub mod limit;
 pub mod path;
 pub mod position;
+pub mod schedule;
 pub mod target;
+
+pub mod compliance;
+pub mod lease;
 
 pub mod answer;
 pub mod command;

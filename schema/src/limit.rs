@@ -19,6 +19,28 @@ pub const ID_CHARS_MAX: usize = 64;
 /// Bytes of an `Idempotency-Key`.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
+/// Bytes of a schedule.
+pub const SCHEDULE_BYTES_MAX: usize = 255;
+/// Bytes of a job's spec: a plan over a thousand components of a kibibyte each.
+pub const SPEC_BYTES_MAX: usize = 1024 * 1024;
+/// Jobs that one command claims.
+pub const CLAIM_JOBS_MAX: u32 = 1_000;
+/// Bytes of all specs that one command claims, unless the first alone has more: its answer is kept under the request's
+/// idempotency key.
+pub const CLAIM_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Seconds of the shortest lease.
+pub const LEASE_S_MIN: u32 = 10;
+/// Seconds of the longest lease: a day.
+pub const LEASE_S_MAX: u32 = 24 * 60 * 60;
+/// Seconds of a lease unless asked otherwise.
+pub const LEASE_S_DEFAULT: u32 = 300;
+/// Bytes of a completed job's outcome.
+pub const OUTCOME_BYTES_MAX: usize = 255;
+/// Bytes of a completed job's evidence.
+pub const EVIDENCE_BYTES_MAX: usize = 64 * 1024;
+/// Events of one request: a few commands may claim, renew and release many jobs each.
+pub const EVENTS_MAX: usize = 10_000;
+
 /// Entries in one node's desired record.
 pub const ENTRIES_MAX: usize = 1_000;
 /// Bytes of one node's desired record: three quarters of the 1 MiB payload that NATS takes by default.

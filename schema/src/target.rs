@@ -37,12 +37,16 @@ impl Target {
     }
 }
 
-/// Requirements on labels, all of which must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Requirements on labels, all of which must hold; none at all hold for everything. Where that would be said by
+/// mistake, as in a [`Target`], the selector is refused while being read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Selector {
     /// Labels that must be there with these values.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
     pub match_labels: Labels,
     /// Further requirements.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub match_expressions: Vec<Requirement>,
 }
 

@@ -40,9 +40,9 @@ struct Turn {
 /// Decides and renders a request.
 pub(super) async fn preview(door: &Door, actor: Actor, request: Request) -> Result<Preview, Problem> {
     let before = door.source().view();
-    // Nothing of a preview is kept, so its identity means nothing.
+    // Nothing of a preview is kept, so its identity means nothing, and a token that it shows opens nothing.
     let command_id = CommandId::from(Uuid::nil());
-    let envelope = Envelope { log_id: door.source().log_id(), command_id, actor, clock: clock() };
+    let envelope = Envelope { log_id: door.source().log_id(), command_id, actor, entropy: [0; 16], clock: clock() };
     let previewed = apart(move || {
         let decided = decide_request(&before, &envelope, &request)?;
         let after = &decided.configuration;

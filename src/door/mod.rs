@@ -24,6 +24,8 @@ mod snapshot;
 
 mod body;
 mod commands;
+mod compliance;
+mod coverage;
 mod dry_run;
 
 mod documents;
@@ -31,6 +33,7 @@ mod events;
 mod files;
 mod fleet;
 mod health;
+mod jobs;
 mod live;
 mod log;
 mod nodes;

@@ -98,7 +98,16 @@ macro_rules! keys {
         })*
     };
 }
-keys!(schema::id::DocumentId, schema::id::NodeId, schema::id::PrincipalName);
+keys!(
+    schema::id::DocumentId,
+    schema::id::NodeId,
+    schema::id::PrincipalName,
+    schema::id::ControlId,
+    schema::id::ComponentId,
+    schema::id::AssessmentId,
+    schema::id::AttestationId,
+    schema::id::JobId
+);
 
 fn written(id: &Id) -> String {
     URL_SAFE_NO_PAD.encode(id.as_str())

@@ -12,6 +12,7 @@ use schema::entity::Actor;
 use schema::event::Event;
 use schema::id::{CommandId, LogId};
 use schema::instant::Instant;
+use schema::lease::Entropy;
 use schema::request::Request;
 
 /// A request with who sends it and under which key.
@@ -23,6 +24,8 @@ pub struct Submission {
     pub actor: Actor,
     /// The request's identity.
     pub command_id: CommandId,
+    /// Bytes drawn at random for it.
+    pub entropy: Entropy,
     /// Whether it came under an idempotency key, so that its answer is kept.
     pub keyed: bool,
 }
@@ -114,8 +117,9 @@ impl Batch {
         submission: &Submission,
         known: &mut BTreeMap<CommandId, Receipt>,
     ) -> Verdict {
-        let Submission { request, actor, command_id, keyed } = submission;
-        let envelope = Envelope { log_id, command_id: *command_id, actor: actor.clone(), clock };
+        let Submission { request, actor, command_id, entropy, keyed } = submission;
+        let (command_id, entropy) = (*command_id, *entropy);
+        let envelope = Envelope { log_id, command_id, actor: actor.clone(), entropy, clock };
         let decided = decide_request(&self.configuration, &envelope, request).map_err(No::Refused)?;
         self.configuration = decided.configuration;
         self.events.extend(decided.events);
@@ -123,8 +127,8 @@ impl Batch {
         self.contents.extend(contents.map(|content| (content.digest(), content.clone())));
         if *keyed {
             let fingerprint = request.fingerprint;
-            let receipt = Receipt { command_id: *command_id, fingerprint, answer: decided.answer.clone() };
-            known.insert(*command_id, receipt.clone());
+            let receipt = Receipt { command_id, fingerprint, answer: decided.answer.clone() };
+            known.insert(command_id, receipt.clone());
             self.receipts.push(receipt);
         }
         Ok(decided.answer)

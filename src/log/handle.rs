@@ -131,7 +131,10 @@ impl Log {
             Some(key) => CommandId::derived(self.log_id(), &actor.to_string(), key),
             None => CommandId::from(Uuid::now_v7()),
         };
-        let submission = Submission { request, actor, command_id, keyed: key.is_some() };
+        let mut entropy = [0; 16];
+        getrandom::fill(&mut entropy)
+            .map_err(|_| SubmitError::Unavailable("the machine gives no random bytes".into()))?;
+        let submission = Submission { request, actor, command_id, entropy, keyed: key.is_some() };
         let bytes = submission.bytes();
         let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).try_acquire_many_owned(kib).map_err(|_| SubmitError::Busy)?;

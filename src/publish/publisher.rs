@@ -166,8 +166,11 @@ impl Publisher {
     async fn prepare(&mut self, state: &Configuration, nodes: &[NodeId]) -> Result<Vec<Desired>, Error> {
         let manifests: Vec<Manifest> = nodes.iter().filter_map(|node| render(state, node)).collect();
         let fetched: BTreeSet<Digest> = manifests.iter().flat_map(Manifest::fetched).collect();
+        // Documents are content of the table; job specs follow from the state, and their manifests bring them.
+        let brought: BTreeMap<Digest, Arc<[u8]>> = manifests.iter().flat_map(Manifest::brought).collect();
         let source = Arc::clone(&self.source);
-        self.blobs.ensure(fetched, |digest| one(Arc::clone(&source), digest)).await?;
+        let content = |digest| one(Arc::clone(&source), brought.get(&digest).cloned(), digest);
+        self.blobs.ensure(fetched, content).await?;
         self.remember(manifests.iter().flat_map(Manifest::inline).collect()).await?;
         let filled =
             |manifest: Manifest| manifest.fill(self.settings.log_id, |digest| self.small.get(&digest).cloned());
@@ -199,7 +202,10 @@ impl Publisher {
     }
 }
 
-async fn one(source: Arc<dyn Source>, digest: Digest) -> Result<Vec<u8>, SourceError> {
+async fn one(source: Arc<dyn Source>, brought: Option<Arc<[u8]>>, digest: Digest) -> Result<Vec<u8>, SourceError> {
+    if let Some(bytes) = brought {
+        return Ok(bytes.to_vec());
+    }
     let mut found = visible(&*source, vec![digest]).await?;
     found.remove(&digest).ok_or_else(|| format!("content {digest} is missing").into())
 }

@@ -58,7 +58,7 @@ impl Table {
         let enrol = |number| Command::EnrolNode(format!("n-{number}").parse().unwrap(), Labels::new());
         let command_id = CommandId::derived(Self::log_id(), "test", "1");
         let clock = Instant::from_unix_micros(1);
-        let envelope = Envelope { log_id: Self::log_id(), command_id, actor: Actor::Install, clock };
+        let envelope = Envelope { log_id: Self::log_id(), command_id, actor: Actor::Install, clock, entropy: [0; 16] };
         let request = Request::of((0..nodes).map(enrol));
         let decided = decide_request(&Configuration::default(), &envelope, &request).unwrap();
         Self(decided.configuration, decided.events)

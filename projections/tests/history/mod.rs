@@ -48,6 +48,7 @@ pub(crate) fn envelope(index: usize) -> Envelope {
         log_id: log_id(),
         command_id: CommandId::derived(log_id(), "history", &index.to_string()),
         actor: Actor::Install,
+        entropy: [7; 16],
         clock: Instant::from_unix_micros((seconds - 5 * (seconds % 2)) * 1_000_000),
     }
 }

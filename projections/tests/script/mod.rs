@@ -7,6 +7,10 @@
 //!                                                                                    and LABEL not in A,B and has LABEL and lacks LABEL
 //! enrol_node | label_node ID [LABEL=VALUE…]          remove_document | retire_node | retry_node ID
 //! create_principal NAME ROLE TOKEN                   revoke_principal NAME
+//! define_control ID [title=TEXT]                     define_component ID [title=TEXT] [controls=ID,ID…] [LABEL=VALUE…]
+//! define_assessment ID CONTROL for all               … of COMPONENT,COMPONENT…   … where, as above
+//! define_attestation ID ASSESSMENT [where, as above] claim_jobs NODE LIMIT
+//! remove_control | remove_component | …  ID          renew_claims NODE   release_jobs NODE [ATTESTATION…]
 //! note_report NODE POSITION                          repeat N COMMAND, in which {} counts and {x*9} is nine x
 //! ```
 //!
@@ -14,6 +18,7 @@
 
 use schema::command::Command;
 use schema::digest::Digest;
+use schema::id::JobId;
 use schema::invalid::Invalid;
 use schema::report::{Mark, Summary};
 use schema::request::{Ask, Request};
@@ -69,6 +74,24 @@ fn fields(words: &[&str], target: Option<Value>) -> Value {
         .map(|(name, value)| (name.into(), json!(value)))
         .collect();
     match plain[..] {
+        ["define_control", id] => titled(json!({"type": "define_control", "id": id}), id, named),
+        ["define_component", id] => component(id, named),
+        ["define_assessment", id, control] => assessment(id, control, target),
+        ["define_assessment", id, control, "of", components] => {
+            let components: Vec<&str> = components.split(',').collect();
+            assessment(id, control, Some(json!({ "components": components })))
+        }
+        ["define_attestation", id, assessment] => json!({
+            "type": "define_attestation", "id": id, "assessment": assessment, "title": id,
+            "provider": {"name": "probe"}, "runtime_selector": target.unwrap_or(json!({})),
+        }),
+        ["claim_jobs", runtime, limit] => json!({"type": "claim_jobs", "runtime": runtime, "limit": number(limit)}),
+        ["renew_claims", runtime] => json!({"type": "renew_claims", "runtime": runtime}),
+        ["release_jobs", runtime] => json!({"type": "release_jobs", "runtime": runtime}),
+        ["release_jobs", runtime, ref attestations @ ..] => {
+            let job = |id: &&str| JobId::derived(&id.parse().unwrap());
+            json!({"type": "release_jobs", "runtime": runtime, "jobs": attestations.iter().map(job).collect::<Vec<_>>()})
+        }
         ["put_document", id, path] => put_document(id, path, &named, target),
         [kind @ ("enrol_node" | "label_node"), id] => json!({"type": kind, "id": id, "labels": named}),
         ["create_principal", name, role, token] => {
@@ -82,6 +105,37 @@ fn fields(words: &[&str], target: Option<Value>) -> Value {
         },
         _ => panic!("not a command of this language: {words:?}"),
     }
+}
+
+/// With `title` and `expecting` where they are said.
+fn titled(mut command: Value, id: &str, mut named: Map<String, Value>) -> Value {
+    command["title"] = named.remove("title").unwrap_or(json!(id));
+    if let Some(version) = named.remove("expecting") {
+        command["expected_version"] = json!(number(version.as_str().unwrap()));
+    }
+    command["labels"] = Value::Object(named);
+    command
+}
+
+fn component(id: &str, mut named: Map<String, Value>) -> Value {
+    let controls = named.remove("controls");
+    let controls: Vec<&str> =
+        controls.as_ref().and_then(Value::as_str).map_or(Vec::new(), |list| list.split(',').collect());
+    titled(json!({"type": "define_component", "id": id, "controls": controls}), id, named)
+}
+
+/// `target` holds `components`, or is a target whose every node stands for every component.
+fn assessment(id: &str, control: &str, target: Option<Value>) -> Value {
+    let target = target.expect("an assessment is of components, for all, or where");
+    let mut command = json!({
+        "type": "define_assessment", "id": id, "title": id, "control": control, "schedule": "0 * * * *",
+    });
+    match target.get("components") {
+        Some(components) => command["components"] = components.clone(),
+        None if target.get("all").is_some() => command["component_selector"] = json!({}),
+        None => command["component_selector"] = target,
+    }
+    command
 }
 
 fn put_document(id: &str, path: &str, named: &Map<String, Value>, target: Option<Value>) -> Value {

@@ -8,6 +8,7 @@ mod memory;
 mod access;
 mod bad_input;
 mod commanding;
+mod compliance;
 mod connections;
 mod live;
 mod reading;

@@ -74,7 +74,13 @@ impl Memory {
             Some(_) => return Err(SubmitError::KeyReused),
             None => {}
         }
-        let envelope = Envelope { log_id: self.log_id, command_id, actor: actor.clone(), clock: now() };
+        let envelope = Envelope {
+            log_id: self.log_id,
+            command_id,
+            actor: actor.clone(),
+            entropy: Uuid::now_v7().into_bytes(),
+            clock: now(),
+        };
         let decided = decide_request(&state.configuration, &envelope, request)?;
         let contents = request.commands.iter().filter_map(|ask| ask.command.content());
         state.blobs.extend(contents.map(|content| (content.digest(), content.bytes().to_vec())));

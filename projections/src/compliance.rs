@@ -1,0 +1,250 @@
+//! What is to be assessed, folded: controls, components, assessments and attestations, and who refers to whom.
+//!
+//! A change finds the attestations whose job specs follow from it through indexes, and looks at no other. References
+//! always lead to what is there: deciding saw to it.
+
+use alloc::collections::BTreeSet;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use imbl::{OrdMap, OrdSet};
+use schema::change::Change;
+use schema::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined, Cover};
+use schema::desired::{Cause, Source};
+use schema::entity::{Entity, Kind};
+use schema::event::Event;
+use schema::id::{AssessmentId, AttestationId, ComponentId, ControlId, JobId};
+use schema::instant::Instant;
+use schema::position::{Position, Version};
+use schema::target::Labels;
+
+use crate::configuration::Configuration;
+use crate::fold::Touched;
+use crate::reach::{self, Aim, Reach};
+
+/// What is defined, by id.
+pub type ById<K, T> = OrdMap<K, Defined<T>>;
+
+/// What is to be assessed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Compliance {
+    controls: ById<ControlId, ControlDefined>,
+    components: ById<ComponentId, ComponentDefined>,
+    assessments: ById<AssessmentId, AssessmentDefined>,
+    attestations: ById<AttestationId, AttestationDefined>,
+    components_of: OrdMap<ControlId, OrdSet<ComponentId>>,
+    assessments_of: OrdMap<ControlId, OrdSet<AssessmentId>>,
+    attestations_of: OrdMap<AssessmentId, OrdSet<AttestationId>>,
+    reach: Reach<AssessmentId, ComponentId>,
+}
+
+/// Something that is defined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Defined<T> {
+    /// What its last event said.
+    pub said: Arc<T>,
+    /// Its version.
+    pub version: Version,
+    /// Where that version was made.
+    pub position: Position,
+    /// When.
+    pub at: Instant,
+}
+
+impl<T: Clone> Defined<T> {
+    fn by(event: &Event, said: &T) -> Self {
+        Self { said: Arc::new(said.clone()), version: event.version, position: event.position, at: event.at }
+    }
+}
+
+impl<T> Defined<T> {
+    /// The entity of this id as of its last event.
+    pub(crate) fn source(&self, entity: impl Into<Entity>) -> Source {
+        Source { entity: entity.into(), version: self.version, position: self.position }
+    }
+}
+
+impl Compliance {
+    /// The controls, by id.
+    #[must_use]
+    pub fn controls(&self) -> &ById<ControlId, ControlDefined> {
+        &self.controls
+    }
+
+    /// The components, by id.
+    #[must_use]
+    pub fn components(&self) -> &ById<ComponentId, ComponentDefined> {
+        &self.components
+    }
+
+    /// The assessments, by id.
+    #[must_use]
+    pub fn assessments(&self) -> &ById<AssessmentId, AssessmentDefined> {
+        &self.assessments
+    }
+
+    /// The attestations, by id.
+    #[must_use]
+    pub fn attestations(&self) -> &ById<AttestationId, AttestationDefined> {
+        &self.attestations
+    }
+
+    /// The components that a control holds for.
+    pub fn components_of(&self, control: &ControlId) -> impl Iterator<Item = &ComponentId> {
+        self.components_of.get(control).into_iter().flatten()
+    }
+
+    /// The assessments of a control.
+    pub fn assessments_of(&self, control: &ControlId) -> impl Iterator<Item = &AssessmentId> {
+        self.assessments_of.get(control).into_iter().flatten()
+    }
+
+    /// The attestations of an assessment.
+    pub fn attestations_of(&self, assessment: &AssessmentId) -> impl Iterator<Item = &AttestationId> {
+        self.attestations_of.get(assessment).into_iter().flatten()
+    }
+
+    /// The components that an assessment covers, in the order of their ids.
+    #[must_use]
+    pub fn covered(&self, cover: &Cover) -> Vec<(&ComponentId, &Defined<ComponentDefined>)> {
+        let there = |id: &ComponentId| self.components.get_key_value(id);
+        let selector = match cover {
+            Cover::Components(components) => return components.iter().filter_map(there).collect(),
+            Cover::Selector(selector) => selector,
+        };
+        let fits =
+            |(_, component): &(&ComponentId, &Defined<ComponentDefined>)| selector.matches(&component.said.labels);
+        match self.reach.bearers(selector) {
+            // A bearer of several of the labels is found once for each.
+            Some(bearers) => {
+                bearers.into_iter().collect::<BTreeSet<_>>().into_iter().filter_map(there).filter(fits).collect()
+            }
+            None => self.components.iter().filter(fits).collect(),
+        }
+    }
+
+    /// Whether it is there.
+    #[must_use]
+    pub fn has(&self, entity: &Entity) -> bool {
+        match entity.kind {
+            Kind::Control => self.controls.contains_key(&ControlId::from(entity.id.clone())),
+            Kind::Component => self.components.contains_key(&ComponentId::from(entity.id.clone())),
+            Kind::Assessment => self.assessments.contains_key(&AssessmentId::from(entity.id.clone())),
+            Kind::Attestation => self.attestations.contains_key(&AttestationId::from(entity.id.clone())),
+            _ => false,
+        }
+    }
+
+    /// Who refers to it by its id. An assessment that selects a component by labels does not refer to it.
+    #[must_use]
+    pub fn referring_to(&self, entity: &Entity) -> Vec<Entity> {
+        match entity.kind {
+            Kind::Control => {
+                let id = ControlId::from(entity.id.clone());
+                let components = self.components_of(&id).map(Entity::from);
+                components.chain(self.assessments_of(&id).map(Entity::from)).collect()
+            }
+            Kind::Component => self.reach.naming(&entity.id.clone().into()).map(Entity::from).collect(),
+            Kind::Assessment => self.attestations_of(&entity.id.clone().into()).map(Entity::from).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The attestations whose job specs follow from it as it is now.
+    #[must_use]
+    pub fn attestations_with(&self, entity: &Entity) -> BTreeSet<AttestationId> {
+        let of = |assessments: Vec<&AssessmentId>| {
+            assessments.into_iter().flat_map(|assessment| self.attestations_of(assessment)).cloned().collect()
+        };
+        match entity.kind {
+            Kind::Control => of(self.assessments_of(&entity.id.clone().into()).collect()),
+            Kind::Component => {
+                let id = ComponentId::from(entity.id.clone());
+                match self.components.get(&id) {
+                    Some(component) => of(self.assessments_with(&id, &component.said.labels)),
+                    None => BTreeSet::new(),
+                }
+            }
+            Kind::Assessment => of([&AssessmentId::from(entity.id.clone())].into()),
+            Kind::Attestation => [AttestationId::from(entity.id.clone())].into(),
+            _ => BTreeSet::new(),
+        }
+    }
+
+    fn assessments_with<'a>(&'a self, id: &ComponentId, labels: &'a Labels) -> Vec<&'a AssessmentId> {
+        let covers = |assessment: &&AssessmentId| {
+            self.assessments.get(*assessment).is_some_and(|defined| Aim::from(&defined.said.cover).matches(id, labels))
+        };
+        self.reach.candidates(id, labels).into_iter().filter(covers).collect()
+    }
+
+    fn define_component(&mut self, id: ComponentId, event: &Event, said: &ComponentDefined) {
+        self.remove_component(&id);
+        said.controls.iter().for_each(|control| reach::insert(&mut self.components_of, control, &id));
+        self.reach.label(&id, &said.labels);
+        self.components.insert(id, Defined::by(event, said));
+    }
+
+    fn remove_component(&mut self, id: &ComponentId) {
+        let Some(component) = self.components.remove(id) else { return };
+        component.said.controls.iter().for_each(|control| reach::remove(&mut self.components_of, control, id));
+        self.reach.unlabel(id, &component.said.labels);
+    }
+
+    fn define_assessment(&mut self, id: AssessmentId, event: &Event, said: &AssessmentDefined) {
+        self.remove_assessment(&id);
+        reach::insert(&mut self.assessments_of, &said.control, &id);
+        self.reach.place(&id, (&said.cover).into());
+        self.assessments.insert(id, Defined::by(event, said));
+    }
+
+    fn remove_assessment(&mut self, id: &AssessmentId) {
+        let Some(assessment) = self.assessments.remove(id) else { return };
+        reach::remove(&mut self.assessments_of, &assessment.said.control, id);
+        self.reach.displace(id);
+    }
+
+    fn define_attestation(&mut self, id: AttestationId, event: &Event, said: &AttestationDefined) {
+        self.remove_attestation(&id);
+        reach::insert(&mut self.attestations_of, &said.assessment, &id);
+        self.attestations.insert(id, Defined::by(event, said));
+    }
+
+    fn remove_attestation(&mut self, id: &AttestationId) {
+        let Some(attestation) = self.attestations.remove(id) else { return };
+        reach::remove(&mut self.attestations_of, &attestation.said.assessment, id);
+    }
+
+    fn turn(&mut self, event: &Event, change: &Change) {
+        let id = event.entity.id.clone();
+        match change {
+            Change::ControlDefined(said) => drop(self.controls.insert(id.into(), Defined::by(event, said))),
+            Change::ControlRemoved => drop(self.controls.remove(&ControlId::from(id))),
+            Change::ComponentDefined(said) => self.define_component(id.into(), event, said),
+            Change::ComponentRemoved => self.remove_component(&id.into()),
+            Change::AssessmentDefined(said) => self.define_assessment(id.into(), event, said),
+            Change::AssessmentRemoved => self.remove_assessment(&id.into()),
+            Change::AttestationDefined(said) => self.define_attestation(id.into(), event, said),
+            Change::AttestationRemoved => self.remove_attestation(&id.into()),
+            _ => {}
+        }
+    }
+}
+
+impl Configuration {
+    /// Takes a change of what is to be assessed in. It concerns the holders of the job specs that follow from it, before
+    /// or after.
+    pub(crate) fn turn_compliance(&mut self, event: &Event, change: &Change) -> Touched {
+        let mut affected = self.compliance.attestations_with(&event.entity);
+        self.compliance.turn(event, change);
+        affected.append(&mut self.compliance.attestations_with(&event.entity));
+        let source = Source { entity: event.entity.clone(), version: event.version, position: event.position };
+        let cause = Cause { position: event.position, event_id: event.event_id, command_id: event.command_id };
+        let holders = affected.into_iter().filter_map(|attestation| match change {
+            Change::AttestationRemoved => self.jobs.remove(&JobId::derived(&attestation)),
+            _ => self.jobs.respecify(attestation, &source, cause),
+        });
+        let known: Vec<_> = holders.collect();
+        known.into_iter().filter(|holder| self.nodes.contains_key(holder)).collect()
+    }
+}

@@ -1,0 +1,213 @@
+//! Jobs, folded: one for each attestation, and who has claimed it.
+//!
+//! A job is either claimed by one runtime or waits, never both and never neither. It waits since the event that freed
+//! it, or that made it; the one that waits longest is claimed first, and of those of one event the one of the least id.
+//!
+//! A claim ends when its holder gives it back, when the reconciler finds the holder silent, when the holder's node is
+//! retired, or with the attestation. It does not end when the job is completed (the holder runs it whenever it is due),
+//! when the spec changes (the holder gets the new one, and the old digest completes nothing any more), or when the
+//! holder's labels or the job's `runtime_selector` change: who holds a job keeps it, who claims is asked for labels.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
+use schema::change::Change;
+use schema::desired::{Cause, Source};
+use schema::digest::Digest;
+use schema::event::Event;
+use schema::id::{AttestationId, JobId, NodeId};
+use schema::instant::Instant;
+use schema::lease::{JobClaimed, JobCompleted, LeaseToken};
+use schema::position::Position;
+
+use crate::configuration::Configuration;
+use crate::fold::Touched;
+use crate::reach;
+use crate::spec::Memo;
+
+/// The jobs of all attestations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Jobs {
+    jobs: OrdMap<JobId, Job>,
+    waiting: OrdSet<(Position, JobId)>,
+    held: OrdMap<NodeId, OrdSet<JobId>>,
+    lively: OrdMap<NodeId, Position>,
+}
+
+/// One job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// The attestation that it comes from.
+    pub attestation: AttestationId,
+    /// What its spec last followed from: a control, a component, an assessment, an attestation.
+    pub source: Source,
+    /// That event.
+    pub cause: Cause,
+    /// Who has it; nobody while it waits.
+    pub claim: Option<Arc<Claim>>,
+    /// Since when it waits, or waited last.
+    pub since: Position,
+    /// What its last run came to.
+    pub completed: Option<Arc<Completed>>,
+    /// Its spec, once somebody asked for it.
+    pub(crate) spec: Memo,
+}
+
+/// A claim on a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Whose it is.
+    pub runtime: NodeId,
+    /// Its proof.
+    pub token: LeaseToken,
+    /// Seconds of silence after which it ends.
+    pub lease_s: u32,
+    /// Where it was made.
+    pub position: Position,
+}
+
+/// The last run of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Completed {
+    /// Who ran it.
+    pub runtime: NodeId,
+    /// Which spec.
+    pub spec_digest: Digest,
+    /// What came out.
+    pub outcome: String,
+    /// Where that was kept, with its evidence.
+    pub position: Position,
+    /// When.
+    pub at: Instant,
+}
+
+impl Jobs {
+    /// All jobs, by id.
+    #[must_use]
+    pub fn all(&self) -> &OrdMap<JobId, Job> {
+        &self.jobs
+    }
+
+    /// The jobs that nobody has, the one that waits longest first.
+    pub fn waiting(&self) -> impl Iterator<Item = (&JobId, &Job)> {
+        self.waiting.iter().filter_map(|(_, id)| self.jobs.get_key_value(id))
+    }
+
+    /// The jobs that a runtime has, by id.
+    pub fn held_by(&self, runtime: &NodeId) -> impl Iterator<Item = (&JobId, &Job)> {
+        self.held.get(runtime).into_iter().flatten().filter_map(|id| self.jobs.get_key_value(id))
+    }
+
+    /// How many jobs a runtime has.
+    #[must_use]
+    pub fn held_count(&self, runtime: &NodeId) -> usize {
+        self.held.get(runtime).map_or(0, OrdSet::len)
+    }
+
+    /// How many jobs somebody has.
+    #[must_use]
+    pub fn claimed_count(&self) -> usize {
+        self.jobs.len() - self.waiting.len()
+    }
+
+    /// The runtimes that have jobs.
+    pub fn holders(&self) -> impl Iterator<Item = &NodeId> {
+        self.held.keys()
+    }
+
+    /// Where the log last shows a runtime to be at its jobs: it claimed, renewed or completed.
+    #[must_use]
+    pub fn lively_at(&self, runtime: &NodeId) -> Position {
+        self.lively.get(runtime).copied().unwrap_or_default()
+    }
+
+    /// Makes or changes an attestation's job; gives its holder.
+    pub(crate) fn respecify(&mut self, attestation: AttestationId, source: &Source, cause: Cause) -> Option<NodeId> {
+        let id = JobId::derived(&attestation);
+        let (source, spec) = (source.clone(), Memo::default());
+        if let Some(job) = self.jobs.get_mut(&id) {
+            (job.source, job.cause, job.spec) = (source, cause, spec);
+            return job.claim.as_ref().map(|claim| claim.runtime.clone());
+        }
+        let since = cause.position;
+        self.waiting.insert((since, id.clone()));
+        self.jobs.insert(id, Job { attestation, source, cause, claim: None, since, completed: None, spec });
+        None
+    }
+
+    /// Takes a job away; gives who held it.
+    pub(crate) fn remove(&mut self, id: &JobId) -> Option<NodeId> {
+        let job = self.jobs.remove(id)?;
+        self.waiting.remove(&(job.since, id.clone()));
+        let runtime = job.claim.as_ref()?.runtime.clone();
+        reach::remove(&mut self.held, &runtime, id);
+        Some(runtime)
+    }
+
+    /// Frees all that a runtime has, from this position on.
+    pub(crate) fn free_all(&mut self, runtime: &NodeId, position: Position) {
+        for id in self.held.get(runtime).cloned().unwrap_or_default() {
+            self.free(&id, position);
+        }
+        self.lively.remove(runtime);
+    }
+
+    /// Lets a job wait from this position on; gives who held it.
+    fn free(&mut self, id: &JobId, position: Position) -> Option<NodeId> {
+        let job = self.jobs.get_mut(id)?;
+        let claim = job.claim.take()?;
+        job.since = position;
+        self.waiting.insert((position, id.clone()));
+        reach::remove(&mut self.held, &claim.runtime, id);
+        Some(claim.runtime.clone())
+    }
+
+    /// Frees a job if this is still the claim on it.
+    fn end(&mut self, id: &JobId, token: LeaseToken, position: Position) -> Option<NodeId> {
+        let claim = self.jobs.get(id)?.claim.as_ref()?;
+        if claim.token == token { self.free(id, position) } else { None }
+    }
+
+    fn claim(&mut self, id: &JobId, claimed: &JobClaimed, position: Position) -> Option<NodeId> {
+        self.free(id, position);
+        let job = self.jobs.get_mut(id)?;
+        let JobClaimed { runtime, token, lease_s, .. } = claimed.clone();
+        self.waiting.remove(&(job.since, id.clone()));
+        job.claim = Some(Arc::new(Claim { runtime: runtime.clone(), token, lease_s, position }));
+        reach::insert(&mut self.held, &runtime, id);
+        self.lively.insert(runtime.clone(), position);
+        Some(runtime)
+    }
+
+    fn complete(&mut self, id: &JobId, event: &Event, completed: &JobCompleted) {
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        let JobCompleted { runtime, spec_digest, outcome, .. } = completed.clone();
+        self.lively.insert(runtime.clone(), event.position);
+        let (position, at) = (event.position, event.at);
+        job.completed = Some(Arc::new(Completed { runtime, spec_digest, outcome, position, at }));
+    }
+}
+
+impl Configuration {
+    /// Takes a change of a claim in. It concerns the record of whoever has or had the job; a run and a renewal concern
+    /// none.
+    pub(crate) fn turn_claims(&mut self, event: &Event, change: &Change) -> Touched {
+        let (job, position) = (JobId::from(event.entity.id.clone()), event.position);
+        let holder = match change {
+            Change::JobClaimed(claimed) => self.jobs.claim(&job, claimed, position),
+            Change::JobReleased(released) => self.jobs.end(&job, released.token, position),
+            Change::ClaimExpired(expired) => self.jobs.end(&job, expired.token, position),
+            Change::JobCompleted(completed) => {
+                self.jobs.complete(&job, event, completed);
+                None
+            }
+            Change::ClaimRenewed => {
+                self.jobs.lively.insert(event.entity.id.clone().into(), position);
+                None
+            }
+            _ => None,
+        };
+        holder.into_iter().filter(|holder| self.nodes.contains_key(holder)).collect()
+    }
+}

@@ -1,0 +1,185 @@
+//! The commands of compliance: what is to be assessed, and who runs the jobs that follow from it.
+
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::{Command, Only, strict};
+use crate::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
+use crate::digest::Digest;
+use crate::id::{AssessmentId, AttestationId, ComponentId, ControlId, JobId, NodeId};
+use crate::invalid::Invalid;
+use crate::lease::LeaseToken;
+use crate::limit::{CLAIM_JOBS_MAX, EVIDENCE_BYTES_MAX, LEASE_S_DEFAULT, LEASE_S_MAX, LEASE_S_MIN, OUTCOME_BYTES_MAX};
+use crate::schedule::Schedule;
+
+/// The fields of `claim_jobs`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimJobs {
+    /// Who runs them.
+    pub runtime: NodeId,
+    /// How many at most.
+    pub limit: u32,
+    /// Seconds of silence after which the claims end.
+    #[serde(default = "lease_s_default")]
+    pub lease_s: u32,
+}
+
+/// The fields of `release_jobs`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseJobs {
+    /// Whose they are.
+    pub runtime: NodeId,
+    /// Which; if not said, all.
+    #[serde(default)]
+    pub jobs: Option<BTreeSet<JobId>>,
+}
+
+/// The fields of `complete_job`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompleteJob {
+    /// Which job.
+    pub job: JobId,
+    /// The proof of the claim.
+    pub token: LeaseToken,
+    /// The spec that was run.
+    pub spec_digest: Digest,
+    /// What came out.
+    pub outcome: String,
+    /// What shows it.
+    pub evidence: String,
+}
+
+/// A runtime and nothing else.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Runtime {
+    runtime: NodeId,
+}
+
+const fn lease_s_default() -> u32 {
+    LEASE_S_DEFAULT
+}
+
+/// The fields of a `define_` command beside `id`. The shape is the event's, which passes over what a later writer adds;
+/// a command that brings such a member is mistaken.
+trait Definition: DeserializeOwned {
+    const FIELDS: &[&str];
+    /// Of two fields exactly one is there.
+    const EITHER: Option<[&str; 2]> = None;
+
+    /// What only a command is checked for.
+    fn check(&self) -> Result<(), Invalid> {
+        Ok(())
+    }
+}
+
+impl Definition for ControlDefined {
+    const FIELDS: &[&str] = &["title", "class", "statement", "parameters", "labels"];
+}
+
+impl Definition for ComponentDefined {
+    const FIELDS: &[&str] = &["title", "kind", "controls", "properties", "labels"];
+}
+
+impl Definition for AssessmentDefined {
+    const FIELDS: &[&str] = &["title", "control", "components", "component_selector", "schedule"];
+    const EITHER: Option<[&str; 2]> = Some(["components", "component_selector"]);
+
+    fn check(&self) -> Result<(), Invalid> {
+        check_schedule(Some(&self.schedule))
+    }
+}
+
+impl Definition for AttestationDefined {
+    const FIELDS: &[&str] =
+        &["assessment", "title", "provider", "selector", "schedule", "parameters", "runtime_selector"];
+
+    fn check(&self) -> Result<(), Invalid> {
+        check_schedule(self.schedule.as_ref())
+    }
+}
+
+fn check_schedule(schedule: Option<&Schedule>) -> Result<(), Invalid> {
+    schedule.map_or(Ok(()), Schedule::check).map_err(|refused| refused.at("schedule"))
+}
+
+/// Reads one of these commands; nothing if `kind` is none of them.
+pub(super) fn read(kind: &str, fields: Map<String, Value>) -> Option<Result<Command, Invalid>> {
+    Some(match kind {
+        "define_control" => define(fields).map(|(id, defined)| Command::DefineControl(id, defined)),
+        "define_component" => define(fields).map(|(id, defined)| Command::DefineComponent(id, defined)),
+        "define_assessment" => define(fields).map(|(id, defined)| Command::DefineAssessment(id, defined)),
+        "define_attestation" => define(fields).map(|(id, defined)| Command::DefineAttestation(id, defined)),
+        "remove_control" => strict::<Only<ControlId>>(fields).map(|only| Command::RemoveControl(only.id)),
+        "remove_component" => strict::<Only<ComponentId>>(fields).map(|only| Command::RemoveComponent(only.id)),
+        "remove_assessment" => strict::<Only<AssessmentId>>(fields).map(|only| Command::RemoveAssessment(only.id)),
+        "remove_attestation" => strict::<Only<AttestationId>>(fields).map(|only| Command::RemoveAttestation(only.id)),
+        "claim_jobs" => claim_jobs(fields),
+        "renew_claims" => strict::<Runtime>(fields).map(|only| Command::RenewClaims(only.runtime)),
+        "release_jobs" => strict(fields).map(Command::ReleaseJobs),
+        "complete_job" => complete_job(fields),
+        _ => return None,
+    })
+}
+
+fn define<I: DeserializeOwned, T: Definition>(mut fields: Map<String, Value>) -> Result<(I, T), Invalid> {
+    let id = fields.remove("id").map(|id| ("id".to_string(), id));
+    let id = strict::<Only<I>>(id.into_iter().collect())?.id;
+    if let Some(unknown) = fields.keys().find(|field| !T::FIELDS.contains(&field.as_str())) {
+        let known = T::FIELDS.join("`, `");
+        return Err(Invalid::new("unknown_field", format!("the fields here are `id`, `{known}`")).at(unknown));
+    }
+    if let Some([one, other]) = T::EITHER {
+        let there = |field: &str| fields.get(field).is_some_and(|value| !value.is_null());
+        match (there(one), there(other)) {
+            (false, false) => {
+                return Err(Invalid::new("missing_field", format!("one of `{one}` and `{other}` is needed")).at(one));
+            }
+            (true, true) => {
+                return Err(
+                    Invalid::new("invalid_value", format!("`{one}` and `{other}` exclude each other")).at(other)
+                );
+            }
+            _ => {}
+        }
+    }
+    let defined: T = strict(fields)?;
+    defined.check().map(|()| (id, defined))
+}
+
+fn claim_jobs(fields: Map<String, Value>) -> Result<Command, Invalid> {
+    let claim: ClaimJobs = strict(fields)?;
+    if !(1..=CLAIM_JOBS_MAX).contains(&claim.limit) {
+        let detail = format!("from 1 to {CLAIM_JOBS_MAX} jobs are claimed at once");
+        return Err(Invalid::new("invalid_value", detail).at("limit"));
+    }
+    if !(LEASE_S_MIN..=LEASE_S_MAX).contains(&claim.lease_s) {
+        let detail = format!("a lease is {LEASE_S_MIN} to {LEASE_S_MAX} seconds long");
+        return Err(Invalid::new("invalid_value", detail).at("lease_s"));
+    }
+    Ok(Command::ClaimJobs(claim))
+}
+
+fn complete_job(fields: Map<String, Value>) -> Result<Command, Invalid> {
+    let complete: CompleteJob = strict(fields)?;
+    if complete.outcome.is_empty() {
+        return Err(Invalid::new("invalid_value", "an outcome says something").at("outcome"));
+    }
+    for (field, text, max) in
+        [("outcome", &complete.outcome, OUTCOME_BYTES_MAX), ("evidence", &complete.evidence, EVIDENCE_BYTES_MAX)]
+    {
+        if text.len() > max {
+            let detail = format!("{field} has at most {max} bytes, this one {}", text.len());
+            return Err(Invalid::new("too_large", detail).at(field));
+        }
+    }
+    Ok(Command::CompleteJob(complete))
+}
