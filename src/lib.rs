@@ -7,6 +7,8 @@ pub mod demo;
 pub mod dev;
 pub mod door;
 pub mod edge;
+pub mod events;
+pub mod get;
 pub mod health;
 pub mod install;
 pub mod join;
