@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use headwater::{demo, dev, edge, events, get, health, install, serve, telemetry, token};
+use headwater::{demo, dev, edge, events, get, health, import, install, serve, telemetry, token};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +41,8 @@ enum Command {
     Get(get::Options),
     /// Show what happened, and what happens next
     Events(events::Options),
+    /// Make definitions from files of another language
+    Import(import::Options),
     /// Ask a server whether it can do its work
     Health(health::Options),
 }
@@ -117,6 +119,10 @@ fn run(command: Command) -> Result<(), Failure> {
                 false => Failure::Refused(error.into()),
             }),
             Command::Events(options) => events::run(options).await.map_err(|error| match error.is_unreachable() {
+                true => Failure::Unreachable(error.into()),
+                false => Failure::Refused(error.into()),
+            }),
+            Command::Import(options) => import::run(options).await.map_err(|error| match error.is_unreachable() {
                 true => Failure::Unreachable(error.into()),
                 false => Failure::Refused(error.into()),
             }),
