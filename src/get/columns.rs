@@ -153,17 +153,20 @@ const ATTESTATIONS: [Column; 7] = [
     POSITION,
     TITLE,
 ];
-const JOBS: [Column; 5] = [
+const JOBS: [Column; 6] = [
     ID,
     text("RUNTIME", &["/claim/runtime"]),
     number("SINCE", &["/claim/position"]),
-    text("CONTROL", &["/spec/control-id", "/control-id", "/control"]),
-    long("TITLE", &["/spec/title", "/title"]),
+    number("WAITS", &["/waiting_since"]),
+    digest("SPEC", &["/spec_digest"]),
+    long("ATTESTATION", &["/attestation"]),
 ];
 const PROPOSALS: [Column; 5] =
     [ID, text("NODE", &["/node"]), text("STATE", &["/state"]), POSITION, long("PATH", &["/path"])];
-const COVERAGE: [Column; 4] = [
-    text("CONTROL", &["/control", "/id"]),
+const COVERAGE: [Column; 6] = [
+    text("CONTROL", &["/control"]),
+    text("COVERED", &["/covered"]),
+    number("JOBS", &["/jobs"]),
     long("COMPONENTS", &["/components"]),
     long("ASSESSMENTS", &["/assessments"]),
     long("CLAIMS", &["/claims"]),
