@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use headwater::{demo, dev, edge, health, install, serve, telemetry, token};
+use headwater::{demo, dev, edge, events, get, health, import, install, serve, telemetry, token};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +37,12 @@ enum Command {
     Edge(edge::Order),
     /// Who may speak to the door: create, list and revoke tokens
     Token(token::command::Options),
+    /// Show what there is: one sort of thing, or one of them
+    Get(get::Options),
+    /// Show what happened, and what happens next
+    Events(events::Options),
+    /// Make definitions from files of another language
+    Import(import::Options),
     /// Ask a server whether it can do its work
     Health(health::Options),
 }
@@ -116,6 +122,18 @@ fn run(command: Command) -> Result<(), Failure> {
                 let done = token::command::run(options).await;
                 done.map_err(|error| Failure::of(false, error.is_unreachable(), error.into()))
             }
+            Command::Get(options) => get::run(options).await.map_err(|error| match error.is_unreachable() {
+                true => Failure::Unreachable(error.into()),
+                false => Failure::Refused(error.into()),
+            }),
+            Command::Events(options) => events::run(options).await.map_err(|error| match error.is_unreachable() {
+                true => Failure::Unreachable(error.into()),
+                false => Failure::Refused(error.into()),
+            }),
+            Command::Import(options) => import::run(options).await.map_err(|error| match error.is_unreachable() {
+                true => Failure::Unreachable(error.into()),
+                false => Failure::Refused(error.into()),
+            }),
             Command::Health(options) => health::run(options).await.map_err(|error| Failure::Unreachable(error.into())),
         }
     })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Client, RequestBuilder};
 use schema::answer::Answer;
 use serde::Deserialize;
@@ -11,9 +11,12 @@ use serde_json::{Value, json};
 
 use super::error::{Error, Problem};
 use super::place::{DoorUrl, Options, Token};
+use super::stream::Stream;
 
 /// How long one answer may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+/// How long a live stream may take: longer than any log is kept, and short enough for every clock to add up.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 /// How often a request that has a key is sent before it counts as lost.
 const SENT_MAX: u32 = 3;
 /// The rest before a request is sent again; doubled with each that follows.
@@ -41,10 +44,12 @@ pub struct Request {
 }
 
 /// A part of a list.
-#[derive(Deserialize)]
-struct Page<T> {
-    items: Vec<T>,
-    next: Option<String>,
+#[derive(Debug, Deserialize)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// The cursor of the next part; none at the end.
+    pub next: Option<String>,
 }
 
 impl Door {
@@ -111,15 +116,57 @@ impl Door {
     /// # Errors
     /// As [`Door::get`].
     pub async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, Error> {
-        let (mut items, mut cursor) = (Vec::new(), String::new());
-        loop {
-            let page: Page<T> = self.get(&format!("{path}?limit={PAGE_ITEMS}&cursor={cursor}")).await?;
+        let (mut items, mut cursor) = (Vec::new(), Some(String::new()));
+        while let Some(at) = cursor {
+            let page: Page<T> = self.page(path, &[], &at).await?;
             items.extend(page.items);
-            match page.next {
-                Some(next) => cursor = next,
-                None => return Ok(items),
-            }
+            cursor = page.next;
         }
+        Ok(items)
+    }
+
+    /// One part of the list at `path` that `query` narrows; the first has an empty cursor.
+    ///
+    /// # Errors
+    /// As [`Door::get`].
+    pub async fn page<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        cursor: &str,
+    ) -> Result<Page<T>, Error> {
+        let limit = PAGE_ITEMS.to_string();
+        let whole = [&[("limit", limit.as_str()), ("cursor", cursor)], query].concat();
+        self.get(&asked(path, &whole)).await
+    }
+
+    /// Has a request decided as [`Door::send`] would, and nothing appended.
+    ///
+    /// # Errors
+    /// If it is refused, or no answer came.
+    pub async fn try_out(&self, request: &Request) -> Result<(), Error> {
+        let url = self.url.below("/v1/commands?dry_run=true");
+        let post = self.client.post(&url).header(CONTENT_TYPE, "application/json").body(request.body());
+        self.ask::<serde::de::IgnoredAny>(&url, post).await.map(drop)
+    }
+
+    /// Opens the live stream of events at `path`.
+    ///
+    /// # Errors
+    /// As [`Door::get`].
+    pub async fn follow(&self, path: &str) -> Result<Stream, Error> {
+        let url = self.url.below(path);
+        // It takes as long as it likes; whoever reads it notices when nothing comes.
+        let get = self.client.get(&url).timeout(FOREVER).header(ACCEPT, "text/event-stream");
+        let answer = tokio::time::timeout(ANSWER_WITHIN, get.header(AUTHORIZATION, self.token.header()).send());
+        let silent = || Error::Silent { url: self.url.to_string() };
+        let answer = answer.await.map_err(|_| silent())?.map_err(|source| self.unreached(source))?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(Stream::of(answer, self.url.to_string()));
+        }
+        let body = answer.bytes().await.map_err(|source| self.unreached(source))?;
+        Err(Error::Refused(Problem::read(status.as_u16(), &body)))
     }
 
     /// Has a request decided and appended. One with a key is sent again if its answer does not come.
@@ -128,7 +175,7 @@ impl Door {
     /// If it is refused, or no answer came; then one without a key may have been done all the same.
     pub async fn send(&self, request: &Request) -> Result<Answer, Error> {
         let url = self.url.below("/v1/commands");
-        let body = json!({"reason": request.reason, "commands": request.commands}).to_string();
+        let body = request.body();
         let sent_max = if request.key.is_some() { SENT_MAX } else { 1 };
         let mut sent = 0;
         loop {
@@ -147,9 +194,7 @@ impl Door {
     }
 
     async fn ask<T: DeserializeOwned>(&self, url: &str, request: RequestBuilder) -> Result<T, Error> {
-        // The URL is said by our own error, and its path may be long.
-        let unreached =
-            |source: reqwest::Error| Error::Unreached { url: self.url.to_string(), source: source.without_url() };
+        let unreached = |source| self.unreached(source);
         let answer = request.header(AUTHORIZATION, self.token.header()).send().await.map_err(unreached)?;
         let status = answer.status();
         let body = answer.bytes().await.map_err(unreached)?;
@@ -158,4 +203,26 @@ impl Door {
         }
         serde_json::from_slice(&body).map_err(|source| Error::Strange { url: url.to_owned(), source })
     }
+    fn unreached(&self, source: reqwest::Error) -> Error {
+        // The URL is said by our own error, and its path may be long.
+        Error::Unreached { url: self.url.to_string(), source: source.without_url() }
+    }
+}
+
+impl Request {
+    /// The request as it is sent.
+    #[must_use]
+    pub fn body(&self) -> String {
+        json!({"reason": self.reason, "commands": self.commands}).to_string()
+    }
+}
+
+/// A path with what is asked of it.
+#[must_use]
+pub fn asked(path: &str, query: &[(&str, &str)]) -> String {
+    if query.is_empty() {
+        return path.to_owned();
+    }
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+    format!("{path}?{query}")
 }

@@ -21,6 +21,12 @@ pub enum Error {
         /// Why not.
         source: reqwest::Error,
     },
+    /// A live stream said nothing for so long that it is taken for dead.
+    #[error("the door at {url} says nothing any more")]
+    Silent {
+        /// What was asked for.
+        url: String,
+    },
     /// Something answered that is not a door of this version.
     #[error("what answers at {url} does not speak as this program does")]
     Strange {
@@ -37,7 +43,7 @@ impl Error {
     pub fn is_unreachable(&self) -> bool {
         match self {
             Self::Refused(problem) => problem.status >= 500,
-            Self::Unreached { .. } => true,
+            Self::Unreached { .. } | Self::Silent { .. } => true,
             Self::Strange { .. } => false,
         }
     }
@@ -47,7 +53,7 @@ impl Error {
     pub fn code(&self) -> &str {
         match self {
             Self::Refused(problem) => &problem.code,
-            Self::Unreached { .. } => "unreachable",
+            Self::Unreached { .. } | Self::Silent { .. } => "unreachable",
             Self::Strange { .. } => "strange_answer",
         }
     }

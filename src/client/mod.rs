@@ -6,3 +6,4 @@
 pub mod door;
 pub mod error;
 pub mod place;
+pub mod stream;

@@ -7,8 +7,9 @@ use std::str::FromStr;
 use reqwest::header::HeaderValue;
 use url::Url;
 
-/// Which door, and as whom.
+/// Which door, and as whom. Part of the options of every command that speaks to one, and no group among them.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub struct Options {
     /// Where the door is, such as http://127.0.0.1:8080. `headwater dev` says where its own is.
     #[arg(long, env = "HEADWATER_URL", value_name = "URL")]

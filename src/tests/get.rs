@@ -1,0 +1,218 @@
+//! Laws of `headwater get` and `headwater events`, held on the real program and what `headwater dev` starts.
+#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use headwater::client::door::{Door, Request};
+use headwater::dev::DevJson;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+/// How long anything here may take before it counts as never.
+const DEADLINE: Duration = Duration::from_secs(90);
+
+/// A running `headwater dev` with one node, in a folder of its own.
+struct Dev {
+    program: Child,
+    json: DevJson,
+    dir: tempfile::TempDir,
+}
+
+/// Lines as a child says them.
+struct Lines(mpsc::Receiver<String>);
+
+impl Lines {
+    fn of(child: &mut Child) -> Self {
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (said, heard) = mpsc::channel();
+        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| said.send(line)));
+        Self(heard)
+    }
+
+    fn next(&self) -> String {
+        self.0.recv_timeout(DEADLINE).expect("another line")
+    }
+}
+
+impl Dev {
+    fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        // PostgreSQL's account may enter it.
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).unwrap();
+        let mut program = Command::new(env!("CARGO_BIN_EXE_headwater"))
+            .args(["dev", "--json", "--nodes", "1", "--dir"])
+            .arg(dir.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let line = Lines::of(&mut program).next();
+        Self { program, json: serde_json::from_str(&line).unwrap(), dir }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_headwater"));
+        command.args(arguments).env("HEADWATER_URL", &self.json.http).env("HEADWATER_TOKEN", &self.json.tokens.auditor);
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn said(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.said(&[arguments, &["--json"]].concat())).unwrap()
+    }
+
+    fn refused(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let output = self.run(arguments);
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    }
+
+    async fn send(&self, commands: Vec<Value>) -> u64 {
+        let door = Door::new(self.json.http.parse().unwrap(), self.json.tokens.admin.parse().unwrap()).unwrap();
+        let request = Request { reason: Some("a law".into()), commands, key: None };
+        let position = door.send(&request).await.unwrap().position;
+        position.to_string().parse().unwrap()
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        let pid = Pid::from_raw(i32::try_from(self.program.id()).unwrap()).unwrap();
+        let _asked = kill_process(pid, Signal::TERM);
+        let deadline = Instant::now() + DEADLINE;
+        while matches!(self.program.try_wait(), Ok(None)) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _gone = self.program.kill();
+        let _reaped = self.program.wait();
+    }
+}
+
+fn document(number: usize) -> Value {
+    json!({"type": "put_document", "id": format!("doc-{number}"), "path": format!("docs/{number}.txt"),
+           "media_type": "text/plain", "content": "x", "target": {"all": true}, "priority": number})
+}
+
+#[tokio::test]
+async fn what_there_is_and_what_happened_is_shown_whole() {
+    let dev = Dev::start();
+    let before = dev.send((0..700).map(document).collect()).await;
+    let far = json!({"nodes": ["far-away"]});
+    let more = (700..1_300).map(|number| {
+        let mut command = document(number);
+        command["target"] = far.clone();
+        command
+    });
+    let after = dev.send(more.collect()).await;
+
+    lists_are_whole_and_narrow_in_time(&dev, before);
+    one_thing_is_shown_with_all_that_is_known(&dev);
+    refusals_say_why_and_end_as_they_should(&dev);
+    events_are_all_there_in_order(&dev, before, after);
+    events_go_on(&dev, after).await;
+}
+
+fn lists_are_whole_and_narrow_in_time(dev: &Dev, before: u64) {
+    let documents = dev.json(&["get", "documents"]);
+    assert_eq!(documents.as_array().unwrap().len(), 1_300, "more than a page");
+    let past = dev.json(&["get", "document", "--at", &before.to_string()]);
+    assert_eq!(past.as_array().unwrap().len(), 700);
+
+    let table = dev.said(&["get", "documents"]);
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines.len(), 1_301);
+    assert!(lines[0].starts_with("ID") && lines[0].ends_with("POSITION"), "{}", lines[0]);
+    assert!(
+        lines[1].contains("doc-0 ") && lines[1].contains("docs/0.txt") && lines[1].contains(" all "),
+        "{}",
+        lines[1]
+    );
+
+    let nodes = dev.said(&["get", "nodes"]);
+    assert!(nodes.lines().nth(1).unwrap().starts_with("node-1 "), "{nodes}");
+    let names = dev.json(&["get", "principals"]);
+    assert!(names.as_array().unwrap().iter().any(|principal| principal["role"] == "auditor"), "{names}");
+    assert!(dev.said(&["get", "principals"]).starts_with("NAME"));
+}
+
+fn one_thing_is_shown_with_all_that_is_known(dev: &Dev) {
+    let node = dev.said(&["get", "node", "node-1"]);
+    assert!(node.contains("id: node-1\n") && node.contains("desired:\n"), "{node}");
+    assert_eq!(dev.json(&["get", "nodes", "node-1"])["id"], "node-1");
+    let log = dev.said(&["get", "log"]);
+    assert!(log.contains("signing_key: "), "{log}");
+    assert_eq!(dev.json(&["get", "fleet"])["nodes"], 1);
+}
+
+fn refusals_say_why_and_end_as_they_should(dev: &Dev) {
+    let (code, said) = dev.refused(&["get", "documents", "nowhere"]);
+    assert!(code == Some(1) && said.contains("unknown_entity"), "{said}");
+    let (code, said) = dev.refused(&["get", "nodes", "--at", "yesterday"]);
+    assert!(code == Some(1) && said.contains("RFC 3339"), "{said}");
+    assert_eq!(dev.refused(&["get", "weather"]).0, Some(2));
+    assert_eq!(dev.refused(&["get", "node", "a.b"]).0, Some(2));
+    assert_eq!(dev.refused(&["events", "--entity", "weather/x"]).0, Some(2));
+    assert_eq!(dev.refused(&["get", "nodes", "--url", "http://127.0.0.1:1"]).0, Some(3));
+    assert_eq!(dev.refused(&["events", "--follow", "--url", "http://127.0.0.1:1"]).0, Some(3));
+    assert_eq!(dev.refused(&["get", "nodes", "--token", "hw_wrong"]).0, Some(1));
+}
+
+fn events_are_all_there_in_order(dev: &Dev, before: u64, after: u64) {
+    let said = dev.said(&["events", "--json"]);
+    let events: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(events.len() as u64 >= after);
+    assert!((1..).zip(&events).all(|(position, event): (u64, _)| event["position"] == position), "none is left out");
+    let later = dev.said(&["events", "--after", &before.to_string(), "--type", "DocumentPut"]);
+    assert_eq!(later.lines().count(), 600);
+    assert!(later.lines().all(|line| line.contains("DocumentPut") && line.ends_with("\"a law\"")));
+    let one = dev.said(&["events", "--entity", "document/doc-7"]);
+    assert!(one.lines().count() == 1 && one.contains("document/doc-7 v1"), "{one}");
+}
+
+async fn events_go_on(dev: &Dev, after: u64) {
+    let arguments = ["events", "--follow", "--json", "--type", "DocumentPut", "--after", &(after - 1).to_string()];
+    let mut follower = dev.command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let lines = Lines::of(&mut follower);
+    let position = |line: String| serde_json::from_str::<Value>(&line).unwrap()["position"].as_u64().unwrap();
+    assert_eq!(position(lines.next()), after, "what was there");
+    let next = dev.send(vec![document(9_000)]).await;
+    assert_eq!(position(lines.next()), next, "what came");
+
+    // The server goes, and `dev` starts it again: nothing is lost and nothing comes twice.
+    let server: Value = serde_json::from_slice(&fs::read(serve_pid(dev)).unwrap()).unwrap();
+    let pid = i32::try_from(server["pid"].as_i64().unwrap()).unwrap();
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    let deadline = Instant::now() + DEADLINE;
+    let door = Door::new(dev.json.http.parse().unwrap(), dev.json.tokens.admin.parse().unwrap()).unwrap();
+    let request = Request { reason: None, commands: vec![document(9_001)], key: Some("again".into()) };
+    let answer = loop {
+        match door.send(&request).await {
+            Ok(answer) => break answer,
+            Err(error) => assert!(Instant::now() < deadline, "the server never came back: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert_eq!(position(lines.next()).to_string(), answer.position.to_string(), "what came while it was gone");
+    follower.kill().unwrap();
+    follower.wait().unwrap();
+}
+
+fn serve_pid(dev: &Dev) -> std::path::PathBuf {
+    let dir: &Path = dev.dir.path();
+    dir.join("run/serve.pid")
+}
