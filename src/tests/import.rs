@@ -157,7 +157,11 @@ fn files_are_imported_once_and_what_changes_is_changed() {
 
     let after = first["position"].clone();
     let second = dev.import(&[], &files);
-    assert_eq!((&second["events"], &second["requests"], &second["position"]), (&json!(0), &json!(0), &after), "{second}");
+    assert_eq!(
+        (&second["events"], &second["requests"], &second["position"]),
+        (&json!(0), &json!(0), &after),
+        "{second}"
+    );
     assert_eq!(second["counts"]["controls"], json!({"created": 0, "updated": 0, "unchanged": 2}));
 
     dev.file("house.json", &catalog("All doors"));
