@@ -1,5 +1,5 @@
-//! What a change of one document for one node costs the pure rooms, in a small fleet and in a large one: decide, fold and
-//! render must not look at the rest of the fleet.
+//! What a change of one document for one node, or of one component for its jobs, costs the pure rooms, in a small fleet
+//! and in a large one: decide, fold and render must not look at the rest of it.
 
 use std::hint::black_box;
 
@@ -9,10 +9,11 @@ use projections::render::render;
 use projections::request::{Envelope, decide_request};
 use schema::command::{Command, Content, Merge, PutDocument};
 use schema::entity::Actor;
-use schema::id::{CommandId, LogId, NodeId};
+use schema::id::{CommandId, JobId, LogId, NodeId};
 use schema::instant::Instant;
 use schema::request::Request;
 use schema::target::{Labels, Selector, Target};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// Fleets to compare.
@@ -84,5 +85,65 @@ fn one_document_of_one_node(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, one_document_of_one_node);
+/// Attestations to compare.
+const ATTESTATIONS: [u32; 3] = [100, 1_000, 10_000];
+/// Attestations of one assessment, which covers one component.
+const OF_ONE: u32 = 10;
+
+fn read(commands: Vec<Value>) -> Request {
+    Request::read(json!({ "commands": commands }).to_string().as_bytes()).expect("a request")
+}
+
+fn component(number: u32, round: u64) -> Value {
+    json!({"type": "define_component", "id": format!("component-{number}"), "title": "A component",
+        "properties": {"round": round.to_string()}, "labels": {"host": number.to_string(), "site": "lund"}})
+}
+
+/// A plan in which every component has an assessment of its own, found by its label, of ten attestations.
+fn plan(attestations: u32) -> Configuration {
+    let control = json!({"type": "define_control", "id": "control", "title": "A control"});
+    let first = read(vec![control]);
+    let mut state = decide_request(&Configuration::default(), &envelope(0), &first).expect("accepted").configuration;
+    for number in 0..attestations / OF_ONE {
+        let assessment = format!("assessment-{number}");
+        let mut commands = vec![
+            component(number, 0),
+            json!({"type": "define_assessment", "id": assessment, "title": "An assessment", "control": "control",
+                "component_selector": {"match_labels": {"host": number.to_string(), "site": "lund"}},
+                "schedule": "0 * * * *"}),
+        ];
+        commands.extend((0..OF_ONE).map(|index| {
+            json!({"type": "define_attestation", "id": format!("attestation-{number}-{index}"),
+                "assessment": assessment, "title": "An attestation", "provider": {"name": "probe"}})
+        }));
+        let (request, envelope) = (read(commands), envelope(u128::from(number) + 1));
+        state = decide_request(&state, &envelope, &request).expect("accepted").configuration;
+    }
+    state
+}
+
+fn one_component_of_ten_jobs(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("one component of ten jobs: decide, fold, render their specs");
+    for attestations in ATTESTATIONS {
+        let state = plan(attestations);
+        let number = attestations / OF_ONE / 2;
+        let jobs: Vec<JobId> = (0..OF_ONE)
+            .map(|index| format!("attestation-{number}-{index}").parse().expect("an id"))
+            .map(|attestation| JobId::derived(&attestation))
+            .collect();
+        let mut round = 0;
+        group.bench_function(BenchmarkId::from_parameter(attestations), |bencher| {
+            bencher.iter(|| {
+                round += 1;
+                let request = read(vec![component(number, round)]);
+                let decided = decide_request(&state, &envelope(round.into()), &request).expect("accepted");
+                let specs = jobs.iter().map(|job| decided.configuration.spec(job).expect("there is a job").digest);
+                black_box(specs.collect::<Vec<_>>())
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, one_document_of_one_node, one_component_of_ten_jobs);
 criterion_main!(benches);
