@@ -45,6 +45,27 @@ enum Command {
     Import(import::Options),
     /// Ask a server whether it can do its work
     Health(health::Options),
+    #[command(hide = true)]
+    Apply(NotYet),
+    #[command(hide = true)]
+    Diff(NotYet),
+    #[command(hide = true)]
+    Why(NotYet),
+    #[command(hide = true)]
+    Export(NotYet),
+}
+
+/// A command whose name is kept for what is to come.
+#[derive(clap::Args)]
+struct NotYet {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    _whatever: Vec<String>,
+}
+
+impl NotYet {
+    fn refuse(name: &str) -> Result<(), Failure> {
+        Err(Failure::Refused(anyhow::anyhow!("`headwater {name}` is not available yet")))
+    }
 }
 
 /// How a run ends badly.
@@ -134,6 +155,10 @@ fn run(command: Command) -> Result<(), Failure> {
                 true => Failure::Unreachable(error.into()),
                 false => Failure::Refused(error.into()),
             }),
+            Command::Apply(_) => NotYet::refuse("apply"),
+            Command::Diff(_) => NotYet::refuse("diff"),
+            Command::Why(_) => NotYet::refuse("why"),
+            Command::Export(_) => NotYet::refuse("export"),
             Command::Health(options) => health::run(options).await.map_err(|error| Failure::Unreachable(error.into())),
         }
     })
