@@ -29,7 +29,8 @@ use crate::spec::Memo;
 /// The jobs of all attestations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Jobs {
-    jobs: OrdMap<JobId, Job>,
+    /// Shared one by one: a map that changes copies whole leaves, and a job is many small things.
+    jobs: OrdMap<JobId, Arc<Job>>,
     waiting: OrdSet<(Position, JobId)>,
     held: OrdMap<NodeId, OrdSet<JobId>>,
     lively: OrdMap<NodeId, Position>,
@@ -85,18 +86,22 @@ pub struct Completed {
 impl Jobs {
     /// All jobs, by id.
     #[must_use]
-    pub fn all(&self) -> &OrdMap<JobId, Job> {
+    pub fn all(&self) -> &OrdMap<JobId, Arc<Job>> {
         &self.jobs
     }
 
     /// The jobs that nobody has, the one that waits longest first.
     pub fn waiting(&self) -> impl Iterator<Item = (&JobId, &Job)> {
-        self.waiting.iter().filter_map(|(_, id)| self.jobs.get_key_value(id))
+        self.waiting.iter().filter_map(|(_, id)| self.one(id))
     }
 
     /// The jobs that a runtime has, by id.
     pub fn held_by(&self, runtime: &NodeId) -> impl Iterator<Item = (&JobId, &Job)> {
-        self.held.get(runtime).into_iter().flatten().filter_map(|id| self.jobs.get_key_value(id))
+        self.held.get(runtime).into_iter().flatten().filter_map(|id| self.one(id))
+    }
+
+    fn one(&self, id: &JobId) -> Option<(&JobId, &Job)> {
+        self.jobs.get_key_value(id).map(|(id, job)| (id, &**job))
     }
 
     /// How many jobs a runtime has.
@@ -126,13 +131,14 @@ impl Jobs {
     pub(crate) fn respecify(&mut self, attestation: AttestationId, source: &Source, cause: Cause) -> Option<NodeId> {
         let id = JobId::derived(&attestation);
         let (source, spec) = (source.clone(), Memo::default());
-        if let Some(job) = self.jobs.get_mut(&id) {
+        if let Some(job) = self.jobs.get_mut(&id).map(Arc::make_mut) {
             (job.source, job.cause, job.spec) = (source, cause, spec);
             return job.claim.as_ref().map(|claim| claim.runtime.clone());
         }
         let since = cause.position;
         self.waiting.insert((since, id.clone()));
-        self.jobs.insert(id, Job { attestation, source, cause, claim: None, since, completed: None, spec });
+        let job = Job { attestation, source, cause, claim: None, since, completed: None, spec };
+        self.jobs.insert(id, Arc::new(job));
         None
     }
 
@@ -155,7 +161,7 @@ impl Jobs {
 
     /// Lets a job wait from this position on; gives who held it.
     fn free(&mut self, id: &JobId, position: Position) -> Option<NodeId> {
-        let job = self.jobs.get_mut(id)?;
+        let job = Arc::make_mut(self.jobs.get_mut(id)?);
         let claim = job.claim.take()?;
         job.since = position;
         self.waiting.insert((position, id.clone()));
@@ -171,7 +177,7 @@ impl Jobs {
 
     fn claim(&mut self, id: &JobId, claimed: &JobClaimed, position: Position) -> Option<NodeId> {
         self.free(id, position);
-        let job = self.jobs.get_mut(id)?;
+        let job = Arc::make_mut(self.jobs.get_mut(id)?);
         let JobClaimed { runtime, token, lease_s, .. } = claimed.clone();
         self.waiting.remove(&(job.since, id.clone()));
         job.claim = Some(Arc::new(Claim { runtime: runtime.clone(), token, lease_s, position }));
@@ -181,7 +187,7 @@ impl Jobs {
     }
 
     fn complete(&mut self, id: &JobId, event: &Event, completed: &JobCompleted) {
-        let Some(job) = self.jobs.get_mut(id) else { return };
+        let Some(job) = self.jobs.get_mut(id).map(Arc::make_mut) else { return };
         let JobCompleted { runtime, spec_digest, outcome, .. } = completed.clone();
         self.lively.insert(runtime.clone(), event.position);
         let (position, at) = (event.position, event.at);
