@@ -214,7 +214,7 @@ async fn a_bad_question_has_a_code_and_a_field() {
         (400, "invalid_parameter", "min_position", "/v1/fleet?min_position=x"),
         (400, "at_in_the_future", "at", &format!("/v1/fleet?at={}", head + 1)),
         (400, "at_in_the_future", "at", "/v1/fleet?at=2999-01-01T00:00:00Z"),
-        (400, "unknown_parameter", "at", "/v1/log?at=1"),
+        (400, "unknown_parameter", "since", "/v1/log?since=1"),
         (400, "invalid_parameter", "id", "/v1/documents/a.b"),
         (404, "unknown_entity", "id", "/v1/documents/nowhere"),
         (404, "unknown_entity", "id", "/v1/documents/nowhere/content"),

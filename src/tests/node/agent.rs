@@ -135,6 +135,10 @@ fn walk(root: &Path, below: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
     for entry in fs::read_dir(root.join(below)).unwrap() {
         let place = below.join(entry.unwrap().file_name());
         let (path, name) = (root.join(&place), place.to_str().unwrap().to_owned());
+        // It is there for the moment in which the word of a refusal is being kept.
+        if name == ".state.json.new" {
+            continue;
+        }
         let meta = fs::symlink_metadata(&path).unwrap();
         if meta.is_dir() {
             assert_eq!(meta.permissions().mode() & 0o7777, 0o755, "{name}");
