@@ -1,5 +1,5 @@
-//! The reconciler: what nodes say becomes commands, and so does their silence. Only the server that holds the slot does
-//! this.
+//! The reconciler: what nodes say and ask becomes commands, and so does their silence. Only the server that holds the slot
+//! does this.
 
 mod silence;
 
@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use crate::door::asking::Asking;
 use crate::door::hearing::Ears;
 use crate::door::notebook::is_news;
 use crate::log::handle::{Log, SubmitError};
@@ -24,14 +25,21 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Claims that one request ends. One that was given back meanwhile refuses all of them, until the next look.
 const ENDED_AT_ONCE: usize = 100;
 
-/// Notes in the log what nodes run, failed at or drifted from, whenever it changes, and ends the claims of runtimes that
-/// are silent; for as long as this process has the slot.
-pub async fn run(log: Log, ears: Ears, mut standing: watch::Receiver<Standing>, stop: CancellationToken) {
+/// Notes in the log what nodes run, failed at or drifted from, whenever it changes, answers what they ask, and ends the
+/// claims of runtimes that are silent; for as long as this process has the slot.
+pub async fn run(
+    log: Log,
+    ears: Ears,
+    asking: Asking,
+    mut standing: watch::Receiver<Standing>,
+    stop: CancellationToken,
+) {
     let reconciling = async {
         while standing.wait_for(|standing| standing.phase == Phase::Following).await.is_ok() {
             tokio::select! {
                 () = note(&log, &ears) => {}
                 () = end_silent(&log, &ears) => {}
+                () = asking.answer() => {}
                 _ = standing.wait_for(|standing| standing.phase != Phase::Following) => {}
             }
         }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Key, Nats};
+use crate::door::asking::Asking;
 use crate::door::hearing::{self, Ears};
 use crate::door::router::{self, Door, Fittings, Limits, Reason};
 use crate::join::{Behind, Table};
@@ -170,7 +171,9 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
         let reader = reader.beside();
         let (relay, stands) = Relay::new(slot, reader.clone(), link.clone(), settings, Arc::new(Table(reader)));
         tasks.spawn(relay.run(stop.clone()));
-        tasks.spawn(reconcile::run(log.clone(), ears.clone(), stands.clone(), stop.clone()));
+        let source = Arc::new(Behind::new(log.clone()));
+        let asking = Asking { client: link.client().clone(), prefix: prefix.clone(), source };
+        tasks.spawn(reconcile::run(log.clone(), ears.clone(), asking, stands.clone(), stop.clone()));
         standing = Some(stands);
     }
     tasks.spawn(stop.clone().run_until_cancelled_owned(follow_public(link.clone(), prefix, standing.clone(), public)));

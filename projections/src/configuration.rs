@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 use schema::change::{DocumentPut, PrincipalCreated};
-use schema::command::Role;
+use schema::command::{ClaimJobs, Command, CompleteJob, ReleaseJobs, Role};
 use schema::desired::Cause;
 use schema::digest::Digest;
 use schema::entity::{Actor, Entity};
@@ -170,13 +170,26 @@ impl Configuration {
         self.principals.get(name).filter(|principal| !principal.revoked).map(|principal| principal.created.role)
     }
 
-    /// Whether an actor may change the configuration.
+    /// Whether an actor may ask for this. A node may only act as the runtime that it is itself.
     #[must_use]
-    pub fn may_command(&self, actor: &Actor) -> bool {
+    pub fn may_command(&self, actor: &Actor, command: &Command) -> bool {
         match actor {
             Actor::Install | Actor::Reconciler => true,
             Actor::Principal(name) => self.role(name) == Some(Role::Admin),
+            Actor::Node(node) => match command {
+                Command::ClaimJobs(ClaimJobs { runtime, .. })
+                | Command::RenewClaims(runtime)
+                | Command::ReleaseJobs(ReleaseJobs { runtime, .. }) => runtime == node,
+                Command::CompleteJob(complete) => !self.is_anothers(node, complete),
+                _ => false,
+            },
         }
+    }
+
+    /// Whether a node shows the proof of a claim that another one has. A wrong or old proof is refused as such.
+    fn is_anothers(&self, node: &NodeId, complete: &CompleteJob) -> bool {
+        let claim = self.jobs.all().get(&complete.job).and_then(|job| job.claim.as_ref());
+        claim.is_some_and(|claim| claim.token == complete.token && claim.runtime != *node)
     }
 
     /// The version of an entity as a sender sees it: 0 if it is not there, even if it once was.

@@ -18,7 +18,7 @@ use schema::limit::{
     ENTRIES_MAX, ENTRY_FRAME_BYTES_MAX, ENTRY_OVERHEAD_BYTES_MAX, EVENTS_MAX, INLINE_RECORD_BYTES_MAX,
     RECORD_BYTES_MAX, SPEC_BYTES_MAX,
 };
-use schema::request::Request;
+use schema::request::{Ask, Request};
 
 use crate::configuration::Configuration;
 use crate::decide::{Mint, decide};
@@ -63,7 +63,8 @@ const ENTRIES_SAFE: usize = ENTRIES_BYTES_SAFE / ENTRY_OVERHEAD_BYTES_MAX;
 /// # Errors
 /// With the first command that is refused, or the node that could not be served.
 pub fn decide_request(state: &Configuration, envelope: &Envelope, request: &Request) -> Result<Decided, Refused> {
-    if !state.may_command(&envelope.actor) {
+    let may = |ask: &Ask| state.may_command(&envelope.actor, &ask.command);
+    if !request.commands.iter().all(may) {
         return Err(Refused { command: None, refusal: Refusal::NotPermitted(envelope.actor.clone()) });
     }
     let mut configuration = state.clone();

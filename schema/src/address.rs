@@ -13,6 +13,7 @@ use crate::digest::Digest;
 use crate::event::Event;
 use crate::id::NodeId;
 use crate::invalid::Invalid;
+use crate::rpc::Verb;
 
 /// The role that appends and reads. It can change neither events nor blobs.
 pub const APP_ROLE: &str = "headwater_app";
@@ -22,6 +23,8 @@ pub const RELAY_ROLE: &str = "headwater_relay";
 pub const READER_ROLE: &str = "headwater_reader";
 /// The publication of table `event`.
 pub const PUBLICATION: &str = "headwater";
+/// The name under which the reconciler's answers are found among the micro services of NATS.
+pub const SERVICE: &str = "headwater";
 /// The prefix of heartbeat messages in the write-ahead log.
 pub const HEARTBEAT: &str = "headwater.heartbeat";
 
@@ -180,7 +183,7 @@ impl Prefix {
         Vec::from([
             self.bucket_subject(Bucket::Reported, node.as_str()),
             self.bucket_subject(Bucket::Proposed, &format!("{node}.*")),
-            self.rpc_subject(node, "*"),
+            format!("{self}.rpc.{node}.*"),
             format!("$JS.API.CONSUMER.CREATE.{desired}.*.{own}"),
             format!("$JS.FC.{desired}.>"),
             format!("$JS.API.DIRECT.GET.{desired}.{own}"),
@@ -190,11 +193,32 @@ impl Prefix {
         ])
     }
 
-    /// The subject on which a node asks `verb` (`claim`, `renew`, `release`, `complete`, `mine`).
+    /// The subject on which a node asks.
     #[must_use]
-    pub fn rpc_subject(&self, node: &NodeId, verb: &str) -> String {
-        format!("{self}.rpc.{node}.{verb}")
+    pub fn rpc_subject(&self, node: &NodeId, verb: Verb) -> String {
+        format!("{self}.rpc.{node}.{}", verb.name())
     }
+
+    /// The subjects on which any node asks this.
+    #[must_use]
+    pub fn rpc_subjects(&self, verb: Verb) -> String {
+        format!("{self}.rpc.*.{}", verb.name())
+    }
+
+    /// Who asks on a subject, and what; nothing if it is no node's.
+    #[must_use]
+    pub fn rpc_asked(&self, subject: &str) -> Option<(NodeId, Verb)> {
+        let (node, verb) = subject.strip_prefix(&self.0)?.strip_prefix(".rpc.")?.split_once('.')?;
+        Some((node.parse().ok()?, Verb::ALL.into_iter().find(|known| known.name() == verb)?))
+    }
+}
+
+/// Whether a reply may be sent to this subject. NATS checks where a node publishes and not where it wants its answers, and
+/// what the centre sends goes everywhere: an answer to the wrong subject would be an event, a record or an order to
+/// JetStream. So it goes to inboxes alone.
+#[must_use]
+pub fn is_inbox(subject: &str) -> bool {
+    subject.starts_with("_INBOX.") || subject.starts_with("_INBOX_")
 }
 
 #[cfg(test)]
@@ -208,7 +232,23 @@ mod tests {
         assert_eq!(prefix.bucket(Bucket::Desired), "cfg_desired");
         assert_eq!(prefix.bucket_subject(Bucket::Reported, "n-1"), "$KV.cfg_reported.n-1");
         assert_eq!(prefix.blob_stream(), "OBJ_cfg_blobs");
-        assert_eq!(prefix.rpc_subject(&"n-1".parse().expect("valid"), "mine"), "cfg.rpc.n-1.mine");
+        let node: NodeId = "n-1".parse().expect("valid");
+        assert_eq!(prefix.rpc_subject(&node, Verb::Mine), "cfg.rpc.n-1.mine");
+        assert!(prefix.published_by_node(&node).contains(&"cfg.rpc.n-1.*".into()));
+        for verb in Verb::ALL {
+            assert_eq!(prefix.rpc_asked(&prefix.rpc_subject(&node, verb)), Some((node.clone(), verb)));
+        }
+        for none in ["cfg.rpc.n-1", "cfg.rpc.n-1.mine.x", "cfg.rpc..mine", "cfg.rpc.n-1.drop", "cfgx.rpc.n-1.mine"] {
+            assert_eq!(prefix.rpc_asked(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_reply_goes_to_an_inbox_and_nowhere_else() {
+        assert!(is_inbox("_INBOX.x.y") && is_inbox("_INBOX_n-1.x"));
+        for other in ["$KV.cfg_desired.n-2", "$JS.API.STREAM.DELETE.cfg_events", "cfg.events.x", "_INBOX", ""] {
+            assert!(!is_inbox(other), "{other}");
+        }
     }
 
     #[test]

@@ -130,11 +130,14 @@ impl fmt::Debug for Entity {
     }
 }
 
-/// Who caused an event: a principal by name, or a part of Headwater itself as `system/<part>`.
+/// Who caused an event: a principal by name, a node as `node/<id>`, or a part of Headwater
+/// itself as `system/<part>`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Actor {
     /// Somebody who spoke to the door.
     Principal(PrincipalName),
+    /// A node that asked over NATS, for itself.
+    Node(NodeId),
     /// `headwater install`, which makes the first administrator.
     Install,
     /// The active reconciler, which turns what nodes say into commands.
@@ -145,6 +148,7 @@ impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Principal(name) => fmt::Display::fmt(name, f),
+            Self::Node(node) => write!(f, "node/{node}"),
             Self::Install => f.write_str("system/install"),
             Self::Reconciler => f.write_str("system/reconciler"),
         }
@@ -158,7 +162,10 @@ impl FromStr for Actor {
         match text {
             "system/install" => Ok(Self::Install),
             "system/reconciler" => Ok(Self::Reconciler),
-            name => name.parse().map(Self::Principal),
+            name => match name.strip_prefix("node/") {
+                Some(node) => node.parse().map(Self::Node),
+                None => name.parse().map(Self::Principal),
+            },
         }
     }
 }
@@ -192,12 +199,14 @@ mod tests {
         for text in ["document/loki", "node/n-1", "principal/ann", "report/n-1", "control/ac-2_1", "runtime/n-1"] {
             assert_eq!(text.parse::<Entity>().map(|e| e.to_string()), Ok(text.to_string()));
         }
-        for text in ["ann", "system/install", "system/reconciler"] {
+        for text in ["ann", "node/n-1", "system/install", "system/reconciler"] {
             assert_eq!(text.parse::<Actor>().map(|a| a.to_string()), Ok(text.to_string()));
         }
         for refused in ["document", "planet/mars", "node/", "node/a/b"] {
             assert!(refused.parse::<Entity>().is_err(), "{refused}");
         }
-        assert!("system/stranger".parse::<Actor>().is_err());
+        for refused in ["system/stranger", "node/", "node/a/b", "node/node/a"] {
+            assert!(refused.parse::<Actor>().is_err(), "{refused}");
+        }
     }
 }

@@ -31,6 +31,12 @@ impl LeaseToken {
             job.as_str().as_bytes(),
         ]))
     }
+
+    /// The token's bytes.
+    #[must_use]
+    pub const fn digest(&self) -> &Digest {
+        &self.0
+    }
 }
 
 impl From<Digest> for LeaseToken {

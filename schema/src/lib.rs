@@ -38,5 +38,7 @@ pub mod desired;
 pub mod report;
 pub mod seal;
 
+pub mod rpc;
+
 pub mod address;
 pub mod wire;

@@ -41,6 +41,12 @@ pub const EVIDENCE_BYTES_MAX: usize = 64 * 1024;
 /// Events of one request: a few commands may claim, renew and release many jobs each.
 pub const EVENTS_MAX: usize = 10_000;
 
+/// Bytes of one request over NATS: the largest evidence, or the ids of a thousand jobs, and the rest beside it.
+pub const RPC_REQUEST_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of all specs in one reply over NATS: with the leases of a thousand jobs beside them it stays below the 1 MiB
+/// payload that NATS takes by default.
+pub const RPC_SPECS_BYTES_MAX: usize = 512 * 1024;
+
 /// Entries in one node's desired record.
 pub const ENTRIES_MAX: usize = 1_000;
 /// Bytes of one node's desired record: three quarters of the 1 MiB payload that NATS takes by default.

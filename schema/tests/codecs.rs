@@ -15,15 +15,19 @@ use schema::instant::Instant;
 use schema::path::DocumentPath;
 use schema::report::{Reported, Summary};
 use schema::request::Request;
+use schema::rpc;
 use schema::seal::{KeyRecord, Signed};
 use schema::target::Target;
 use schema::wire::{Record, Unreadable};
 
-const GOLDEN: [(&str, Read); 5] = [
+const GOLDEN: [(&str, Read); 8] = [
     ("events/node-enrolled", |bytes| Event::read(bytes).map(|record| record.write())),
     ("records/desired-inline-and-fetched", |bytes| Desired::read(bytes).map(|record| record.write())),
     ("records/reported-failed", |bytes| Reported::read(bytes).map(|record| record.write())),
     ("records/signed", |bytes| Signed::read(bytes).map(|record| record.write())),
+    ("records/rpc-claim-in-full", |bytes| rpc::Claim::read(bytes).map(|record| record.write())),
+    ("records/rpc-complete", |bytes| rpc::Complete::read(bytes).map(|record| record.write())),
+    ("records/rpc-reply-claimed", |bytes| rpc::Reply::read(bytes).map(|record| record.write())),
     ("records/key", |bytes| KeyRecord::read(bytes).map(|record| record.write())),
 ];
 

@@ -13,6 +13,7 @@ use schema::change::Change;
 use schema::desired::Desired;
 use schema::event::Event;
 use schema::report::Reported;
+use schema::rpc::{self, Reply};
 use schema::seal::{KeyRecord, SecretKey, Signed};
 use schema::wire::Record;
 
@@ -96,6 +97,22 @@ fn desired_records_and_the_digest_of_their_entries_are_for_ever() {
 #[test]
 fn reports_are_for_ever() {
     inputs("records", "reported").iter().for_each(|path| drop(is_for_ever::<Reported>(path)));
+}
+
+#[test]
+fn what_nodes_ask_and_are_answered_is_for_ever() {
+    inputs("records", "rpc-claim").iter().for_each(|path| drop(is_for_ever::<rpc::Claim>(path)));
+    inputs("records", "rpc-renew").iter().for_each(|path| drop(is_for_ever::<rpc::Renew>(path)));
+    inputs("records", "rpc-release").iter().for_each(|path| drop(is_for_ever::<rpc::Release>(path)));
+    inputs("records", "rpc-complete").iter().for_each(|path| drop(is_for_ever::<rpc::Complete>(path)));
+    inputs("records", "rpc-mine").iter().for_each(|path| drop(is_for_ever::<rpc::Mine>(path)));
+    for path in inputs("records", "rpc-reply") {
+        let reply: Reply = is_for_ever(&path);
+        let Some(rpc::Done { jobs: Some(jobs), digest, .. }) = reply.result else { continue };
+        let named = rpc::digest_of(&jobs);
+        assert_eq!(named.as_bytes().as_slice(), bytes_beside(&path, "digest.hex"), "{}", path.display());
+        assert!(digest.is_none_or(|digest| digest == named), "{}", path.display());
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@
 //! that), and every judgement that is not about HTTP or about what a node says of itself.
 //!
 //! A request passes, in this order: [`serve`], [`router`], `limits`, `auth`, `params`, one of the resources, `answer`
-//! or `problem`. What nodes say comes in through [`hearing`] into the [`notebook`].
+//! or `problem`. What nodes say comes in through [`hearing`] into the [`notebook`]; what they ask, through [`asking`].
 
 pub mod source;
 
@@ -43,6 +43,8 @@ mod versions;
 mod answer;
 mod problem;
 
+mod asked;
+pub mod asking;
 pub mod hearing;
 pub mod notebook;
 

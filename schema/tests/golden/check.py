@@ -10,7 +10,7 @@ import pathlib
 import struct
 import sys
 
-BIN_HEX = {"digest", "leaf", "key_id", "sig", "body", "key", "inline"}
+BIN_HEX = {"digest", "leaf", "key_id", "sig", "body", "key", "inline", "token", "spec_digest"}
 
 
 def framed(small, small_max, wide, length):
@@ -67,6 +67,12 @@ def manifest(record):
     return sha256(b"".join(struct.pack(">I", len(path)) + path + digest for path, digest in parts))
 
 
+def claims(jobs):
+    """What names the jobs that a node has."""
+    texts = [(job["id"].encode(), bytes.fromhex(job["token"] + job["spec_digest"])) for job in jobs]
+    return sha256(b"".join(struct.pack(">I", len(text)) + text + proof for text, proof in texts))
+
+
 def vectors(folder):
     """Each golden file with the bytes that it must hold."""
     for source in sorted(folder.glob("events/*.json")):
@@ -80,6 +86,8 @@ def vectors(folder):
         yield source.with_suffix(".record.hex"), pack(binary(record))
         if "entries" in record:
             yield source.with_suffix(".digest.hex"), manifest(record)
+        if "jobs" in (record.get("result") or {}):
+            yield source.with_suffix(".digest.hex"), claims(record["result"]["jobs"])
 
 
 def main():

@@ -4,10 +4,12 @@ use super::agent::{Agent, expected};
 use super::centre::Centre;
 use super::server::Server;
 use super::{both, noise};
+use futures::StreamExt as _;
 use headwater::edge;
 use headwater::nats::connect::connect;
 use schema::address::{Bucket, Prefix};
 use schema::report::AttemptState::{Failed, Refused};
+use schema::rpc::Verb;
 use schema::seal::SecretKey;
 use schema::wire::Record as _;
 use std::fs;
@@ -96,6 +98,17 @@ async fn a_node_needs_to_speak_only_of_itself() {
         let refused = tokio::time::timeout(std::time::Duration::from_millis(300), refused).await;
         assert!(!matches!(refused, Ok(Ok(_))), "{subject}");
     }
+    // It asks for itself, and not for another one.
+    let heard = connect(&server.url(), "heard").await.unwrap();
+    heard.up().await;
+    let mut asked = heard.client().subscribe("cfg.rpc.>").await.unwrap();
+    heard.client().flush().await.unwrap();
+    for node in ["n-2", "n-1"] {
+        let subject = Prefix::default().rpc_subject(&node.parse().unwrap(), Verb::Claim);
+        stranger.client().publish(subject, "".into()).await.unwrap();
+    }
+    let first = tokio::time::timeout(std::time::Duration::from_secs(10), asked.next()).await.unwrap().unwrap();
+    assert_eq!(first.subject.as_str(), "cfg.rpc.n-1.claim");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,8 @@
 //! The whole of Headwater as real processes on a real PostgreSQL and a real nats-server.
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
+mod asker;
+mod asking;
 mod disk;
 mod door;
 mod eventually;
@@ -14,4 +16,5 @@ mod layers;
 mod load;
 mod real_input;
 mod refusals;
+mod runtimes;
 mod two_servers;

@@ -1,0 +1,312 @@
+//! What a node asks for its jobs over NATS, and what it is answered.
+//!
+//! A request comes on `<prefix>.rpc.<node>.<verb>` and is a MessagePack map with `v`, an `id` of the sender's making and the
+//! verb's fields. Who asks is the node of the subject, which NATS lets nobody else publish; a request may repeat it as
+//! `runtime`, and one that names another node is refused. The same id gives the first accepted answer again. What may be
+//! asked, and what it comes to, is the same as at the HTTP door: a request becomes that door's command.
+
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::answer::Outcome;
+use crate::digest::{Digest, Hasher};
+use crate::entity::Entity;
+use crate::id::{JobId, LogId, NodeId};
+use crate::invalid::Invalid;
+use crate::lease::{LeaseToken, Leased};
+use crate::limit::{IDEMPOTENCY_KEY_BYTES_MAX, RPC_REQUEST_BYTES_MAX, RPC_SPECS_BYTES_MAX};
+use crate::position::{Position, Version};
+use crate::request::Request;
+use crate::wire::{Record, Unreadable};
+
+/// What a node may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verb {
+    /// For jobs that nobody has: `claim_jobs`.
+    Claim,
+    /// To be known as still at its jobs: `renew_claims`.
+    Renew,
+    /// To be rid of jobs: `release_jobs`.
+    Release,
+    /// To keep what a run came to: `complete_job`.
+    Complete,
+    /// Which jobs are its own. It changes nothing.
+    Mine,
+}
+
+impl Verb {
+    /// Every verb.
+    pub const ALL: [Self; 5] = [Self::Claim, Self::Renew, Self::Release, Self::Complete, Self::Mine];
+
+    /// The verb's name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Claim => "claim",
+            Self::Renew => "renew",
+            Self::Release => "release",
+            Self::Complete => "complete",
+            Self::Mine => "mine",
+        }
+    }
+}
+
+macro_rules! asks {
+    ($($(#[$doc:meta])* $name:ident = $what:literal { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+            pub struct $name {
+                /// The record's format.
+                pub v: u16,
+                /// Names the request: 1 to 255 visible ASCII characters. Who asks again asks under the same.
+                pub id: String,
+                /// Who asks, if it is repeated here.
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                pub runtime: Option<NodeId>,
+                $($(#[$field_doc])* pub $field: $type,)*
+            }
+
+            impl Record for $name {
+                const WHAT: &'static str = $what;
+            }
+        )*
+    };
+}
+
+asks! {
+    /// Asks for jobs that nobody has.
+    Claim = "claim" {
+        /// How many at most, 1 to 1,000.
+        limit: u32,
+        /// Seconds of silence after which the claims end; if not said, 300.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lease_s: Option<u32>,
+    }
+    /// Says that the node is still at its jobs.
+    Renew = "renewal" {}
+    /// Gives jobs back.
+    Release = "release" {
+        /// Which; if not said, all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        jobs: Option<BTreeSet<JobId>>,
+    }
+    /// Says what a run of a job came to.
+    Complete = "completion" {
+        /// Which job.
+        job: JobId,
+        /// The proof of the claim.
+        token: LeaseToken,
+        /// The spec that was run.
+        spec_digest: Digest,
+        /// What came out.
+        outcome: String,
+        /// What shows it.
+        evidence: String,
+    }
+    /// Asks which jobs are the node's own.
+    Mine = "question" {
+        /// Only as of this position or a later one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        min_position: Option<Position>,
+    }
+}
+
+/// A request that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// A command, to be decided and appended under the request's id.
+    Command(String, Request),
+    /// Which jobs are the node's own, as of a position or later.
+    Mine(Position),
+}
+
+/// Reads what `node` asks with `verb`.
+///
+/// # Errors
+/// With the code and the field that are at fault.
+pub fn read(verb: Verb, node: &NodeId, bytes: &[u8]) -> Result<Asked, Fault> {
+    if bytes.len() > RPC_REQUEST_BYTES_MAX {
+        let detail = format!("a request has at most {RPC_REQUEST_BYTES_MAX} bytes, this one {}", bytes.len());
+        return Err(Fault::new("too_large", "", detail));
+    }
+    let own = |id: &str, runtime: &Option<NodeId>| sent_by(node, id, runtime.as_ref());
+    let (id, command) = match verb {
+        Verb::Claim => {
+            let Claim { id, runtime, limit, lease_s, .. } = Claim::read(bytes)?;
+            own(&id, &runtime)?;
+            let mut command = json!({"type": "claim_jobs", "runtime": node, "limit": limit});
+            if let Some(lease_s) = lease_s {
+                command["lease_s"] = lease_s.into();
+            }
+            (id, command)
+        }
+        Verb::Renew => {
+            let Renew { id, runtime, .. } = Renew::read(bytes)?;
+            own(&id, &runtime)?;
+            (id, json!({"type": "renew_claims", "runtime": node}))
+        }
+        Verb::Release => {
+            let Release { id, runtime, jobs, .. } = Release::read(bytes)?;
+            own(&id, &runtime)?;
+            (id, json!({"type": "release_jobs", "runtime": node, "jobs": jobs}))
+        }
+        Verb::Complete => {
+            let Complete { id, runtime, job, token, spec_digest, outcome, evidence, .. } = Complete::read(bytes)?;
+            own(&id, &runtime)?;
+            let run = json!({"type": "complete_job", "job": job, "token": token, "spec_digest": spec_digest,
+                "outcome": outcome, "evidence": evidence});
+            (id, run)
+        }
+        Verb::Mine => {
+            let Mine { id, runtime, min_position, .. } = Mine::read(bytes)?;
+            own(&id, &runtime)?;
+            return Ok(Asked::Mine(min_position.unwrap_or_default()));
+        }
+    };
+    Ok(Asked::Command(id, as_at_the_door(&command)?))
+}
+
+/// The request that the HTTP door would make of this command: with the same limits, and the same fingerprint.
+fn as_at_the_door(command: &Value) -> Result<Request, Invalid> {
+    Request::read(format!("{}", json!({ "commands": [command] })).as_bytes())
+}
+
+/// A request has a usable id and does not speak for another node.
+fn sent_by(node: &NodeId, id: &str, runtime: Option<&NodeId>) -> Result<(), Fault> {
+    let visible = id.bytes().all(|byte| byte.is_ascii_graphic());
+    if !visible || !(1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&id.len()) {
+        let detail = format!("an id is 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters");
+        return Err(Fault::new("invalid_id", "id", detail));
+    }
+    match runtime {
+        Some(other) if other != node => {
+            let detail = format!("this is {node}'s subject: it can't ask for {other}");
+            Err(Fault::new("not_permitted", "runtime", detail))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The answer to a request: what became of it, or why nothing did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The record's format.
+    pub v: u16,
+    /// Which log answers.
+    pub log_id: LogId,
+    /// The request's last event, or the position that the answer holds for.
+    pub position: Position,
+    /// What became of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Done>,
+    /// Why nothing did; where the log is unavailable it is not known, and the same request asked again finds it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Fault>,
+}
+
+impl Record for Reply {
+    const WHAT: &'static str = "reply";
+}
+
+/// What became of a request, as the HTTP door says it of a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// What it was about.
+    pub entity: Entity,
+    /// The entity's version after it.
+    pub version: Version,
+    /// Whether it changed anything.
+    pub changed: bool,
+    /// What the node was given (`claim`), or has (`renew`, `mine`: without the specs, which are in its record). A claimed
+    /// spec for which the reply has no room is left out: it comes with the node's record, as all of them do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jobs: Option<Vec<Leased>>,
+    /// Of `mine`: [`digest_of`] the jobs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+}
+
+impl From<Outcome> for Done {
+    fn from(outcome: Outcome) -> Self {
+        let Outcome { entity, version, changed, mut jobs } = outcome;
+        let mut room = RPC_SPECS_BYTES_MAX;
+        for job in jobs.iter_mut().flatten() {
+            let bytes = job.spec.as_ref().map_or(0, |spec| format!("{spec}").len());
+            match room.checked_sub(bytes) {
+                Some(left) => room = left,
+                None => (job.spec, room) = (None, 0),
+            }
+        }
+        Self { entity, version, changed, jobs, digest: None }
+    }
+}
+
+/// Names a set of claims with the specs that are to be run: SHA-256 over the jobs in the order of their ids of
+/// `u32be(len(id)) ‖ id ‖ token ‖ spec digest`.
+#[must_use]
+pub fn digest_of(jobs: &[Leased]) -> Digest {
+    let mut hasher = Hasher::default();
+    for job in jobs {
+        let id = job.id.as_str().as_bytes();
+        hasher.update(&u32::try_from(id.len()).expect("BUG: an id has at most 64 characters").to_be_bytes());
+        hasher.update(id);
+        hasher.update(job.token.digest().as_bytes());
+        hasher.update(job.spec_digest.as_bytes());
+    }
+    hasher.finish()
+}
+
+/// Why nothing became of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// The stable code, as at the HTTP door.
+    pub code: String,
+    /// The offending field; empty for the whole.
+    pub field: String,
+    /// One sentence for a person.
+    pub detail: String,
+}
+
+impl Fault {
+    /// Too much is being asked at once.
+    pub const OVERLOADED: &'static str = "overloaded";
+    /// The log can't be reached.
+    pub const UNAVAILABLE: &'static str = "unavailable";
+    /// Who answers has not come as far as was asked for.
+    pub const NOT_REACHED: &'static str = "position_not_reached";
+    /// The id stands for another request.
+    pub const ID_REUSED: &'static str = "idempotency_key_reused";
+
+    /// A fault in a field; in the whole if `field` is empty.
+    #[must_use]
+    pub fn new(code: &str, field: &str, detail: impl Into<String>) -> Self {
+        // A request is one command, and its sender knows nothing of a list of them.
+        let field = field.trim_start_matches("commands[0]").trim_start_matches('.').to_owned();
+        Self { code: code.to_owned(), field, detail: detail.into() }
+    }
+
+    /// Whether the same request, under the same id, may be answered otherwise soon.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        [Self::OVERLOADED, Self::UNAVAILABLE, Self::NOT_REACHED].contains(&self.code.as_str())
+    }
+}
+
+impl From<Invalid> for Fault {
+    fn from(invalid: Invalid) -> Self {
+        Self::new(invalid.code, &invalid.field, invalid.detail)
+    }
+}
+
+impl From<Unreadable> for Fault {
+    fn from(unreadable: Unreadable) -> Self {
+        Self::new(unreadable.code(), "", format!("{unreadable}"))
+    }
+}

@@ -1,0 +1,119 @@
+//! What a node asks over NATS is read as the command that HTTP would make of it, or refused by the name of what is wrong.
+#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+use schema::answer::Outcome;
+use schema::id::NodeId;
+use schema::lease::Leased;
+use schema::limit::{EVIDENCE_BYTES_MAX, RPC_REQUEST_BYTES_MAX, RPC_SPECS_BYTES_MAX};
+use schema::request::Request;
+use schema::rpc::{Asked, Done, Fault, Verb, read};
+use serde_json::{Value, json};
+
+fn node() -> NodeId {
+    "n-1".parse().unwrap()
+}
+
+/// What the fields come to, written as MessagePack.
+fn asked(verb: Verb, fields: &Value) -> Result<Asked, Fault> {
+    read(verb, &node(), &rmp_serde::to_vec_named(fields).unwrap())
+}
+
+#[test]
+fn a_request_is_the_command_that_http_would_make_of_it() {
+    for (verb, fields, command) in [
+        (
+            Verb::Claim,
+            json!({"v": 1, "id": "a", "limit": 3}),
+            json!({"type": "claim_jobs", "runtime": "n-1", "limit": 3}),
+        ),
+        (
+            Verb::Claim,
+            json!({"v": 1, "id": "a", "limit": 3, "lease_s": 60, "runtime": "n-1", "later": [1]}),
+            json!({"type": "claim_jobs", "runtime": "n-1", "limit": 3, "lease_s": 60}),
+        ),
+        (Verb::Renew, json!({"v": 1, "id": "a"}), json!({"type": "renew_claims", "runtime": "n-1"})),
+        (
+            Verb::Release,
+            json!({"v": 1, "id": "a", "jobs": ["x"]}),
+            json!({"type": "release_jobs", "runtime": "n-1", "jobs": ["x"]}),
+        ),
+    ] {
+        let same = Request::read(json!({ "commands": [command] }).to_string().as_bytes()).unwrap();
+        assert_eq!(asked(verb, &fields), Ok(Asked::Command("a".into(), same)), "{fields}");
+    }
+    let at = |fields: Value| asked(Verb::Mine, &fields).unwrap();
+    assert_eq!(at(json!({"v": 1, "id": "a"})), Asked::Mine(0.into()));
+    assert_eq!(at(json!({"v": 1, "id": "a", "min_position": 7})), Asked::Mine(7.into()));
+}
+
+#[test]
+fn what_is_wrong_is_refused_by_its_name() {
+    let long = "x".repeat(256);
+    for (verb, code, field, fields) in [
+        (Verb::Claim, "newer_format", "", json!({"v": 2, "limit": "another form"})),
+        (Verb::Claim, "damaged_record", "", json!({"id": "a", "limit": 1})),
+        (Verb::Claim, "damaged_record", "", json!({"v": 1, "limit": 1})),
+        (Verb::Claim, "damaged_record", "", json!({"v": 1, "id": "a"})),
+        (Verb::Claim, "damaged_record", "", json!({"v": 1, "id": "a", "limit": -1})),
+        (Verb::Claim, "invalid_value", "limit", json!({"v": 1, "id": "a", "limit": 0})),
+        (Verb::Claim, "invalid_value", "limit", json!({"v": 1, "id": "a", "limit": 1001})),
+        (Verb::Claim, "invalid_value", "lease_s", json!({"v": 1, "id": "a", "limit": 1, "lease_s": 9})),
+        (Verb::Claim, "not_permitted", "runtime", json!({"v": 1, "id": "a", "limit": 1, "runtime": "n-2"})),
+        (Verb::Renew, "not_permitted", "runtime", json!({"v": 1, "id": "a", "runtime": "n-2"})),
+        (Verb::Mine, "not_permitted", "runtime", json!({"v": 1, "id": "a", "runtime": "n-2"})),
+        (Verb::Renew, "invalid_id", "id", json!({"v": 1, "id": ""})),
+        (Verb::Renew, "invalid_id", "id", json!({"v": 1, "id": "a b"})),
+        (Verb::Mine, "invalid_id", "id", json!({"v": 1, "id": long})),
+        (Verb::Release, "damaged_record", "", json!({"v": 1, "id": "a", "jobs": ["not an id"]})),
+    ] {
+        let fault = asked(verb, &fields).unwrap_err();
+        assert_eq!((fault.code.as_str(), fault.field.as_str()), (code, field), "{fields}: {}", fault.detail);
+        assert!(!fault.is_transient(), "{fields}");
+    }
+    let whole = rmp_serde::to_vec_named(&json!({"v": 1, "id": "a", "limit": 1})).unwrap();
+    for end in 0..whole.len() {
+        assert_eq!(read(Verb::Claim, &node(), &whole[..end]).unwrap_err().code, "damaged_record");
+    }
+    let endless = vec![0xc0; RPC_REQUEST_BYTES_MAX + 1];
+    assert_eq!(read(Verb::Renew, &node(), &endless).unwrap_err().code, "too_large");
+}
+
+#[test]
+fn evidence_has_the_limits_that_it_has_over_http() {
+    let complete = |evidence: &str| {
+        let complete = schema::rpc::Complete {
+            v: 1,
+            id: "a".into(),
+            runtime: None,
+            job: "x".parse().unwrap(),
+            token: schema::digest::Digest::of(b"token").into(),
+            spec_digest: schema::digest::Digest::of(b"spec"),
+            outcome: "pass".into(),
+            evidence: evidence.into(),
+        };
+        let bytes = schema::wire::Record::write(&complete);
+        read(Verb::Complete, &node(), &bytes).map_err(|fault| (fault.code, fault.field))
+    };
+    assert!(complete(&"\u{1}".repeat(EVIDENCE_BYTES_MAX)).is_ok());
+    let refused = |code: &str, field: &str| Err((code.to_owned(), field.to_owned()));
+    assert_eq!(complete(&"x".repeat(EVIDENCE_BYTES_MAX + 1)), refused("too_large", "evidence"));
+    assert_eq!(complete("\0"), refused("nul_in_text", "evidence"));
+}
+
+#[test]
+fn a_reply_has_the_specs_that_it_has_room_for_and_all_leases() {
+    let digest = schema::digest::Digest::of(b"");
+    let large = json!("x".repeat(RPC_SPECS_BYTES_MAX / 3));
+    let lease = |id: usize| Leased {
+        id: format!("j{id}").parse().unwrap(),
+        token: digest.into(),
+        spec_digest: digest,
+        lease_s: 10,
+        spec: Some(large.clone()),
+    };
+    let jobs = Some((0..5).map(lease).collect());
+    let outcome = Outcome { entity: "runtime/n-1".parse().unwrap(), version: 1.into(), changed: true, jobs };
+    let jobs = Done::from(outcome).jobs.unwrap();
+    let with: Vec<bool> = jobs.iter().map(|job| job.spec.is_some()).collect();
+    assert_eq!(with, [true, true, false, false, false]);
+}
