@@ -20,6 +20,7 @@ async fn jobs_are_claimed_up_to_capacity_and_run_when_they_are_due() {
         ["a", "b"].iter().all(|job| claims.completed.iter().filter(|done| is_done(job)(done)).count() > 1)
     })
     .await;
+    runtime.stop().await;
     let claims = desk.claims();
     assert_eq!((claims.most, claims.free.len()), (3, 2));
     assert!(claims.held.contains_key(&"never".parse().unwrap()));
@@ -31,8 +32,6 @@ async fn jobs_are_claimed_up_to_capacity_and_run_when_they_are_due() {
             if job == "a" { ("passed", printed) } else { ("failed", format!("{printed}\n[ended with 1]\n")) };
         assert_eq!((done.outcome.as_deref(), done.evidence.as_ref()), (Some(outcome), Some(&evidence)));
     }
-    drop(claims);
-    runtime.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
