@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::backoff::Backoff;
-use crate::nats::connect::{BadAddress, connect};
+use crate::nats::connect::{BadAddress, Link, connect};
 use crate::nats::objects::Objects;
 use crate::node::agent::{Agent, mark};
 use crate::node::fault::Fault;
@@ -30,6 +30,10 @@ use crate::node::store::{OpenError, Store};
 use crate::node::survey::{Survey, Unreadable};
 use crate::node::{report, verify, watch as records, words};
 use crate::password;
+use crate::runtime::asking::Asking;
+use crate::runtime::memory::Unusable;
+use crate::runtime::settings::Settings;
+use crate::runtime::work::Work;
 
 /// How often the tree in force is compared with its record although nothing was noticed: drift is put right within 30 s.
 const COMPARE_EVERY: Duration = Duration::from_secs(15);
@@ -46,6 +50,9 @@ pub enum Error {
     /// The password for NATS can't be read.
     #[error(transparent)]
     Password(#[from] password::Error),
+    /// It is a runtime, and its memory can't be used.
+    #[error(transparent)]
+    Runtime(#[from] Unusable),
 }
 
 /// Runs the agent until `shutdown`.
@@ -64,6 +71,9 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
     let (found, mut newest) = watch::channel(None);
     let _watching = AbortOnDropHandle::new(tokio::spawn(records::follow(link.clone(), prefix.clone(), node, found)));
     let _telling = AbortOnDropHandle::new(tokio::spawn(report::tell(link.clone(), prefix.clone(), news, told)));
+
+    let work = work(&options, &link)?;
+    let _working = work.map(|work| AbortOnDropHandle::new(tokio::spawn(work.run(shutdown.clone()))));
 
     let objects = Objects::of(&link.jetstream(), &prefix).await;
     let (mut ups, mut backoff, stop) = (link.ups(), Backoff::default(), shutdown.clone());
@@ -93,6 +103,23 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
         };
     }
     Ok(())
+}
+
+/// What the node does as a runtime, if it is one.
+fn work(options: &Options, link: &Link) -> Result<Option<Work<Asking>>, Unusable> {
+    let jobs = &options.jobs;
+    let Some(command) = jobs.job_cmd.clone().filter(|_| jobs.runtime) else { return Ok(None) };
+    let settings = Settings {
+        // Commands may change their folder.
+        dir: std::path::absolute(&options.dir).unwrap_or_else(|_| options.dir.clone()),
+        command,
+        jobs_max: jobs.jobs_max,
+        at_once: jobs.jobs_at_once as usize,
+        within: Duration::from_secs(jobs.job_timeout_s),
+        lease_s: jobs.job_lease_s,
+    };
+    let asking = Asking::of(link.clone(), options.nats_prefix.clone(), options.node.clone());
+    Work::of(settings, asking).map(Some)
 }
 
 /// How a node's folder stands, and how that is to be said.

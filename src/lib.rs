@@ -22,6 +22,7 @@ pub mod password;
 pub mod project;
 pub mod publish;
 pub mod reconcile;
+pub mod runtime;
 pub mod serve;
 pub mod telemetry;
 pub mod token;

@@ -8,6 +8,7 @@
 //! blobs/<sha256>                    the cache of large content
 //! state.json                        what must survive a restart
 //! lock                              held by the one agent
+//! runtime/                          the runtime's own, if the node is one
 //! ```
 
 use std::path::{Path, PathBuf};

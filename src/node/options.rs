@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{ArgMatches, Command};
 use schema::address::Prefix;
 use schema::id::NodeId;
+use schema::limit::{CLAIM_JOBS_MAX, LEASE_S_DEFAULT, LEASE_S_MAX, LEASE_S_MIN};
 
 use crate::node::hook::{Hook, Moment};
 use crate::node::state::PinnedKey;
@@ -56,6 +57,46 @@ pub struct Options {
     /// What to do about a file that was changed, added or removed by hand. Either way it is reported.
     #[arg(long, env = "HEADWATER_ON_DRIFT", value_name = "WHAT", value_enum, default_value_t = OnDrift::Repair)]
     pub on_drift: OnDrift,
+
+    /// What it runs, if it is an assessment runtime.
+    #[command(flatten)]
+    pub jobs: Jobs,
+}
+
+/// What the operator of an assessment runtime says.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Assessment runtime")]
+pub struct Jobs {
+    /// The node is an assessment runtime, too: it claims jobs, runs --job-cmd for each when it is due, and tells the centre
+    /// what came of it.
+    #[arg(long, env = "HEADWATER_RUNTIME", requires = "job_cmd")]
+    pub runtime: bool,
+
+    /// How many jobs it holds at once.
+    #[arg(long, env = "HEADWATER_JOBS_MAX", value_name = "N", default_value_t = 10,
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(CLAIM_JOBS_MAX)))]
+    pub jobs_max: u32,
+
+    /// Runs for each job, with `sh -c`; `{}` and HEADWATER_JOB are the path of the job's spec, HEADWATER_JOB_ID its id. What
+    /// it prints is the evidence, up to 64 KiB; the outcome is `passed` if it ends with 0, else `failed` or `timed_out`.
+    /// What it leaves behind is killed when it ends. It may run again for the same due time if it is cut off.
+    #[arg(long, env = "HEADWATER_JOB_CMD", value_name = "CMD")]
+    pub job_cmd: Option<String>,
+
+    /// How many seconds --job-cmd may take before it is killed, with its children.
+    #[arg(long, env = "HEADWATER_JOB_TIMEOUT_S", value_name = "SECONDS", default_value_t = 600,
+          value_parser = clap::value_parser!(u64).range(1..=u64::from(LEASE_S_MAX)))]
+    pub job_timeout_s: u64,
+
+    /// How many commands run at once.
+    #[arg(long, env = "HEADWATER_JOBS_AT_ONCE", value_name = "N", default_value_t = 4,
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(CLAIM_JOBS_MAX)))]
+    pub jobs_at_once: u32,
+
+    /// After how many seconds without a word its jobs may be given to others. A command that runs then is killed.
+    #[arg(long, env = "HEADWATER_JOB_LEASE_S", value_name = "SECONDS", default_value_t = LEASE_S_DEFAULT,
+          value_parser = clap::value_parser!(u32).range(i64::from(LEASE_S_MIN)..=i64::from(LEASE_S_MAX)))]
+    pub job_lease_s: u32,
 }
 
 /// What to do about drift.

@@ -1,0 +1,174 @@
+//! The jobs that a runtime holds, as it was told last, and what it knows of each.
+//!
+//! What always holds: what is held is replaced as a whole by what was told; a command whose job is gone, or is held under another
+//! claim or spec, loses its lease with that.
+
+use std::collections::BTreeMap;
+
+use schema::digest::Digest;
+use schema::id::JobId;
+use schema::instant::Instant;
+use schema::lease::{LeaseToken, Leased};
+use tokio::sync::watch;
+
+use crate::runtime::due::Turns;
+use crate::runtime::lease::{Lease, Uptime};
+
+/// All jobs of a runtime.
+pub(crate) type Jobs = BTreeMap<JobId, Held>;
+
+/// One job.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) token: LeaseToken,
+    pub(crate) spec_digest: Digest,
+    /// None until a lease was asked for and given.
+    pub(crate) lease: Option<Lease>,
+    /// When it is due; none until its spec is there.
+    pub(crate) turns: Option<Turns>,
+    /// The command that runs for it.
+    pub(crate) running: Option<Running>,
+    /// Not tried before.
+    pub(crate) not_before: Uptime,
+    /// Its spec was found to be of no use, which was said.
+    pub(crate) is_useless: bool,
+}
+
+/// A command that runs. It is killed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Running {
+    /// Which of this process' runs it is.
+    pub(crate) number: u64,
+    /// What it was due.
+    pub(crate) due: Instant,
+    /// Follows the job's lease.
+    pub(crate) lease: watch::Sender<Lease>,
+}
+
+impl Held {
+    fn of(leased: &Leased) -> Self {
+        Self {
+            token: leased.token,
+            spec_digest: leased.spec_digest,
+            lease: None,
+            turns: None,
+            running: None,
+            not_before: Uptime::default(),
+            is_useless: false,
+        }
+    }
+
+    fn is(&self, leased: &Leased) -> bool {
+        self.token == leased.token && self.spec_digest == leased.spec_digest
+    }
+
+    fn vouch(&mut self, lease: Lease) {
+        self.lease = Some(lease);
+        if let Some(running) = &self.running {
+            running.lease.send_replace(lease);
+        }
+    }
+}
+
+/// Replaces what is held by what was told; `asked` is when a lease was asked for by that, if it was.
+pub(crate) fn replace(jobs: &mut Jobs, told: &[Leased], asked: Option<Uptime>) {
+    let mut before = std::mem::take(jobs);
+    for leased in told {
+        let known = before.remove(&leased.id).filter(|held| held.is(leased));
+        jobs.insert(leased.id.clone(), known.unwrap_or_else(|| Held::of(leased)));
+    }
+    if let Some(asked) = asked {
+        vouch(jobs, told, asked);
+    }
+}
+
+/// Adds what was given to what is held.
+pub(crate) fn add(jobs: &mut Jobs, given: &[Leased], asked: Uptime) {
+    for leased in given {
+        if !jobs.get(&leased.id).is_some_and(|held| held.is(leased)) {
+            jobs.insert(leased.id.clone(), Held::of(leased));
+        }
+    }
+    vouch(jobs, given, asked);
+}
+
+fn vouch(jobs: &mut Jobs, leases: &[Leased], asked: Uptime) {
+    for leased in leases {
+        if let Some(held) = jobs.get_mut(&leased.id) {
+            held.vouch(Lease::since(asked, leased.lease_s));
+        }
+    }
+}
+
+/// Which of the jobs that are due start now, the longest due first, if `free` more commands may run.
+pub(crate) fn starts(mut due: Vec<(Instant, JobId)>, free: usize) -> Vec<(Instant, JobId)> {
+    due.sort();
+    due.truncate(free);
+    due
+}
+
+/// What is held beyond `most`, and does not run: to be given back.
+pub(crate) fn surplus(jobs: &Jobs, most: usize) -> Vec<JobId> {
+    let idle = jobs.iter().rev().filter(|(_, held)| held.running.is_none()).map(|(id, _)| id.clone());
+    idle.take(jobs.len().saturating_sub(most)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn leased(id: &str, token: u8, spec: u8) -> Leased {
+        let (token, spec_digest) = (Digest::of(&[token]).into(), Digest::of(&[spec]));
+        Leased { id: id.parse().expect("an id"), token, spec_digest, lease_s: 60, spec: None }
+    }
+
+    fn run(jobs: &mut Jobs, id: &str) -> watch::Receiver<Lease> {
+        let held = jobs.get_mut(&id.parse().expect("an id")).expect("held");
+        let (lease, seen) = watch::channel(held.lease.expect("a lease"));
+        held.running = Some(Running { number: 1, due: Instant::default(), lease });
+        seen
+    }
+
+    #[test]
+    fn a_command_loses_its_lease_with_its_job_its_claim_or_its_spec() {
+        let up = |seconds| Uptime(Duration::from_secs(seconds));
+        for (told, goes_on) in [
+            (vec![leased("a", 1, 1)], true),
+            (vec![leased("a", 1, 1), leased("b", 1, 1)], true),
+            (vec![leased("a", 2, 1)], false),
+            (vec![leased("a", 1, 2)], false),
+            (vec![], false),
+        ] {
+            let mut jobs = Jobs::new();
+            add(&mut jobs, &[leased("a", 1, 1)], up(5));
+            let seen = run(&mut jobs, "a");
+            replace(&mut jobs, &told, Some(up(9)));
+            assert_eq!(seen.has_changed().is_ok(), goes_on, "{told:?}");
+            assert_eq!(*seen.borrow() == Lease::since(up(9), 60), goes_on, "{told:?}");
+            assert_eq!(jobs.len(), told.len());
+        }
+    }
+
+    #[test]
+    fn only_what_was_asked_for_gives_a_lease() {
+        let mut jobs = Jobs::new();
+        replace(&mut jobs, &[leased("a", 1, 1)], None);
+        assert!(jobs.values().all(|held| held.lease.is_none()));
+    }
+
+    #[test]
+    fn what_is_longest_due_starts_first_and_what_is_too_much_is_idle() {
+        let at = |seconds| Instant::from_unix_micros(seconds);
+        let id = |id: &str| -> JobId { id.parse().expect("an id") };
+        let due = vec![(at(9), id("a")), (at(3), id("c")), (at(3), id("b"))];
+        assert_eq!(starts(due.clone(), 2), [(at(3), id("b")), (at(3), id("c"))]);
+        assert_eq!(starts(due, 0), []);
+        let mut jobs = Jobs::new();
+        add(&mut jobs, &[leased("a", 1, 1), leased("b", 1, 1), leased("c", 1, 1)], Uptime::default());
+        let _running = run(&mut jobs, "c");
+        assert_eq!(surplus(&jobs, 2), [id("b")]);
+        assert_eq!(surplus(&jobs, 3), []);
+    }
+}

@@ -1,0 +1,161 @@
+//! What a runtime must remember over a restart: how far each job was served, and what is still to be told.
+//!
+//! What always holds: the file is replaced as a whole, synced, and found whole. Absent on purpose: who holds what; that is
+//! asked anew at each start.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use schema::id::JobId;
+use schema::instant::Instant;
+use serde::{Deserialize, Serialize};
+
+use crate::runtime::claims::Completion;
+
+/// The newest format, and the one that is written.
+const FORMAT: u16 = 1;
+
+/// A runtime's memory, and its file.
+#[derive(Debug)]
+pub struct Memory {
+    path: PathBuf,
+    known: Known,
+    is_written: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Known {
+    v: u16,
+    jobs: BTreeMap<JobId, Served>,
+}
+
+/// What is remembered of one job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Served {
+    /// The last due time that was served, or when the job came.
+    pub until: Instant,
+    /// What a run came to that the centre has not answered for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untold: Option<Untold>,
+}
+
+/// A run that is still to be told of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Untold {
+    /// What it was due.
+    pub due: Instant,
+    /// What it came to.
+    pub completion: Completion,
+}
+
+/// The memory can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// The disk fails.
+    #[error("can't use the runtime's folder {}", .0.display())]
+    Disk(PathBuf, #[source] io::Error),
+    /// It is not what was written.
+    #[error("{} is damaged: {why}. If you remove it, jobs count as served until now", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+impl Memory {
+    /// What is remembered below `dir`, which is made if it is not there.
+    ///
+    /// # Errors
+    /// If the disk fails, or the file is damaged or newer than this program.
+    pub fn open(dir: &Path) -> Result<Self, Unusable> {
+        let path = dir.join("state.json");
+        let found = fs::create_dir_all(dir).and_then(|()| match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            found => found.map(Some),
+        });
+        let found = found.map_err(|error| Unusable::Disk(dir.to_owned(), error))?;
+        let damaged = |why: String| Unusable::Damaged { path: path.clone(), why };
+        let known = match found {
+            None => Known { v: FORMAT, jobs: BTreeMap::new() },
+            Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?,
+        };
+        if known.v != FORMAT {
+            return Err(damaged(format!("format {} is not one that this program reads", known.v)));
+        }
+        Ok(Self { path, known, is_written: true })
+    }
+
+    /// What is known of a job.
+    #[must_use]
+    pub fn of(&self, job: &JobId) -> Option<&Served> {
+        self.known.jobs.get(job)
+    }
+
+    /// Everything that is still to be told.
+    pub fn untold(&self) -> impl Iterator<Item = (&JobId, &Untold)> {
+        self.known.jobs.iter().filter_map(|(job, served)| Some((job, served.untold.as_ref()?)))
+    }
+
+    /// Remembers `served` of a job.
+    pub fn note(&mut self, job: &JobId, served: Served) {
+        if self.known.jobs.get(job) != Some(&served) {
+            self.known.jobs.insert(job.clone(), served);
+            self.is_written = false;
+        }
+    }
+
+    /// Forgets all jobs but those that `is_held`.
+    pub fn keep(&mut self, is_held: impl Fn(&JobId) -> bool) {
+        let before = self.known.jobs.len();
+        self.known.jobs.retain(|job, _| is_held(job));
+        self.is_written &= self.known.jobs.len() == before;
+    }
+
+    /// Puts it on disk. A disk that fails is tried again the next time.
+    ///
+    /// # Errors
+    /// If the disk fails; the file is as it was, or as it should be.
+    pub fn save(&mut self) -> io::Result<()> {
+        if self.is_written {
+            return Ok(());
+        }
+        let (beside, dir) = (self.path.with_extension("new"), self.path.parent().unwrap_or(&self.path));
+        let mut file = File::create(&beside)?;
+        file.write_all(&serde_json::to_vec(&self.known)?)?;
+        file.sync_all()?;
+        fs::rename(&beside, &self.path)?;
+        File::open(dir)?.sync_all()?;
+        self.is_written = true;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_saved_is_found_and_what_is_damaged_is_named() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let own = dir.path().join("runtime");
+        let job: JobId = "j-1".parse().expect("an id");
+        let served = Served { until: Instant::from_unix_micros(5), untold: None };
+        let mut memory = Memory::open(&own).expect("nothing is fine");
+        memory.note(&job, served.clone());
+        memory.save().expect("saved");
+        let mut memory = Memory::open(&own).expect("it is found");
+        assert_eq!(memory.of(&job), Some(&served));
+        memory.keep(|_| false);
+        memory.save().expect("saved");
+        assert_eq!(Memory::open(&own).expect("it is found").of(&job), None);
+        for damaged in ["", "{", "{\"v\":2,\"jobs\":{}}"] {
+            fs::write(own.join("state.json"), damaged).expect("written");
+            let why = Memory::open(&own).expect_err("damaged").to_string();
+            assert!(why.contains("state.json"), "{why}");
+        }
+    }
+}
