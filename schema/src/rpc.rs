@@ -288,7 +288,8 @@ impl Fault {
     #[must_use]
     pub fn new(code: &str, field: &str, detail: impl Into<String>) -> Self {
         // A request is one command, and its sender knows nothing of a list of them.
-        let field = field.trim_start_matches("commands[0]").trim_start_matches('.').to_owned();
+        let field = field.strip_prefix("commands").map_or(field, |inside| inside.trim_start_matches("[0]"));
+        let field = field.trim_start_matches('.').to_owned();
         Self { code: code.to_owned(), field, detail: detail.into() }
     }
 

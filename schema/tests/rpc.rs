@@ -79,6 +79,14 @@ fn what_is_wrong_is_refused_by_its_name() {
 }
 
 #[test]
+fn a_field_is_one_of_the_request_and_not_of_a_list_of_commands() {
+    for (told, field) in [("commands[0].limit", "limit"), ("commands[0]", ""), ("commands", ""), ("runtime", "runtime")]
+    {
+        assert_eq!(Fault::new("code", told, "").field, field, "{told}");
+    }
+}
+
+#[test]
 fn evidence_has_the_limits_that_it_has_over_http() {
     let complete = |evidence: &str| {
         let complete = schema::rpc::Complete {
