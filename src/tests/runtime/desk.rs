@@ -10,8 +10,11 @@ use headwater::nats::connect::connect;
 use schema::digest::Digest;
 use schema::id::JobId;
 use schema::lease::{LeaseToken, Leased};
-use serde::{Deserialize, Serialize};
+use schema::rpc::{Done, Fault, Reply};
+use schema::wire::Record as _;
+use serde::Deserialize;
 use tempfile::TempDir;
+use uuid::Uuid;
 
 use crate::agent::Agent;
 use crate::centre::{Centre, PATIENCE};
@@ -31,16 +34,6 @@ pub(crate) struct Request {
     pub(crate) spec_digest: Option<Digest>,
     pub(crate) outcome: Option<String>,
     pub(crate) evidence: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Reply {
-    v: u16,
-    position: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    result: Option<BTreeMap<&'static str, Vec<Leased>>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<BTreeMap<&'static str, String>>,
 }
 
 /// What the centre knows.
@@ -139,10 +132,11 @@ impl Desk {
                 };
                 let Some(answer) = answer else { continue };
                 let (result, error) = match answer {
-                    Ok(jobs) => (Some([("jobs", jobs)].into()), None),
-                    Err(code) => (None, Some([("code", code.to_owned()), ("field", String::new())].into())),
+                    Ok(jobs) => (Some(done(jobs)), None),
+                    Err(code) => (None, Some(Fault::new(code, "", "the test says no"))),
                 };
-                let reply = rmp_serde::to_vec_named(&Reply { v: 1, position: 7, result, error }).unwrap();
+                let (log_id, position) = (Uuid::from_u128(9).into(), 7.into());
+                let reply = Reply { v: Reply::NEWEST, log_id, position, result, error }.write();
                 link.client().publish(message.reply.unwrap(), reply.into()).await.unwrap();
             }
         });
@@ -183,6 +177,11 @@ impl Desk {
         wait("a process id", || self.note(name).ends_with('\n')).await;
         self.note(name).trim().to_owned()
     }
+}
+
+fn done(jobs: Vec<Leased>) -> Done {
+    let entity = "runtime/n-1".parse().unwrap();
+    Done { entity, version: 1.into(), changed: true, jobs: Some(jobs), digest: None }
 }
 
 pub(crate) async fn wait(what: &str, is_it: impl Fn() -> bool) {
