@@ -11,7 +11,7 @@
 extern crate alloc;
 
 pub mod invalid;
-mod json;
+pub mod json;
 
 pub mod digest;
 pub mod entity;

@@ -144,7 +144,7 @@ fn a_fault_is_shown_with_its_place() {
         (text.replace("\"t\"", "7"), "catalog.groups[0].controls[0].title: expected text, found a number"),
         (text.replace("\"title\":\"t\"", "\"t\":1"), "catalog.groups[0].controls[0]: `title` is missing"),
         (text.replace("\"t\"", "\"\\u0000\""), "catalog.groups[0].controls[0].title: the text contains U+0000"),
-        (text.replace("\"id\":\"a\"", "\"id\":\"a\",\"id\":\"b\""), "`id` is given twice"),
+        (text.replace("\"id\":\"a\"", "\"id\":\"a\",\"id\":\"b\""), "member `id` stands here twice"),
         (catalog(json!({})).to_string(), "catalog.groups[0].controls: expected a list, found an object"),
         ("[]".to_owned(), "but a list"),
         ("{\"profile\":{}}".to_owned(), "an object of `profile`"),
