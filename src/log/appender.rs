@@ -21,7 +21,7 @@ use crate::backoff::Backoff;
 use super::batch::{Batch, Receipt, Submission, Verdict};
 use super::database::Error;
 use super::handle::{Health, Log, SubmitError, Waiting, queue};
-use super::reader::Reader;
+use super::reader::{Head, Reader};
 use super::rows;
 use super::store::{NotStored, Store};
 
@@ -174,7 +174,7 @@ impl Appender {
         let commands: Vec<CommandId> = waiting.iter().map(|waiting| waiting.submission.command_id).collect();
         // A session is put back only where its transaction has certainly ended.
         let mut opened = store.begin(self.log_id, self.follower.position(), &commands).await?;
-        while self.fold(&opened.later, opened.head.position)? {
+        while self.fold(&opened.later, &opened.head)? {
             store.roll_back().await?;
             self.reader.follow(&mut self.follower, opened.head.position).await?;
             opened = store.begin(self.log_id, self.follower.position(), &commands).await?;
@@ -202,7 +202,7 @@ impl Appender {
         match store.commit(&batch).await {
             Ok(()) => {
                 self.store = Some(store);
-                self.follower = Follower::resume(self.log_id, batch.configuration);
+                self.follower = Follower::resume(self.log_id, batch.configuration, batch.growth.into_edge());
                 self.show();
                 Ok(batch.verdicts)
             }
@@ -220,9 +220,10 @@ impl Appender {
     async fn decide(&self, store: &Store, waiting: &[Waiting], known: Vec<Receipt>) -> Result<Batch, Error> {
         let submissions: Vec<Arc<Submission>> = waiting.iter().map(|waiting| Arc::clone(&waiting.submission)).collect();
         let (log_id, state, clock) = (self.log_id, self.follower.configuration().clone(), now());
+        let edge = self.follower.edge().clone();
         let commands: usize = submissions.iter().map(|submission| submission.request.commands.len()).sum();
         let steps_max = commands.saturating_mul(state.nodes().len());
-        let decide = move || Batch::decide(log_id, &state, clock, known, submissions.iter().map(|one| &**one));
+        let decide = move || Batch::decide(log_id, (&state, &edge), clock, known, submissions.iter().map(|one| &**one));
         if steps_max <= QUICK_STEPS {
             return Ok(decide());
         }
@@ -236,28 +237,33 @@ impl Appender {
         }
     }
 
-    /// Folds what others appended; true if there is more than one look brings.
-    fn fold(&mut self, later: &[schema::event::Event], head: schema::position::Position) -> Result<bool, Error> {
-        if head < self.follower.position() {
-            return Err(Error::WentBack { head, folded: self.follower.position() });
+    /// Folds what others appended; true if there is more than one look brings. Nothing is appended to a log that is not what
+    /// its head says.
+    fn fold(&mut self, later: &[schema::event::Event], head: &Head) -> Result<bool, Error> {
+        if head.position < self.follower.position() {
+            return Err(Error::WentBack { head: head.position, folded: self.follower.position() });
+        }
+        if let Some(last) = later.last().filter(|last| last.position > head.position) {
+            return Err(Error::Beyond { found: last.position, head: head.position });
         }
         for event in later {
             self.follower.advance(event)?;
         }
-        Ok(self.follower.position() < head)
+        if self.follower.position() < head.position { Ok(true) } else { head.is_over(&self.follower).map(|()| false) }
     }
 
     /// Looks whether another process appended.
     async fn look(&mut self) {
         let looked = async {
-            let head = self.reader.head().await?.position;
-            if head < self.follower.position() {
-                return Err(Error::WentBack { head, folded: self.follower.position() });
+            let head = self.reader.head().await?;
+            if head.position < self.follower.position() {
+                return Err(Error::WentBack { head: head.position, folded: self.follower.position() });
             }
-            self.reader.follow(&mut self.follower, head).await
+            self.reader.follow(&mut self.follower, head.position).await?;
+            head.is_over(&self.follower)
         };
         let health = match looked.await {
-            Ok(_) => {
+            Ok(()) => {
                 self.show();
                 Health::default()
             }

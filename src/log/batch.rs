@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use projections::configuration::Configuration;
 use projections::refusal::Refused;
 use projections::request::{Envelope, decide_request};
+use replay::tree::Edge;
 use schema::answer::Answer;
 use schema::command::Content;
 use schema::digest::Digest;
@@ -14,6 +15,8 @@ use schema::id::{CommandId, LogId};
 use schema::instant::Instant;
 use schema::lease::Entropy;
 use schema::request::Request;
+
+use super::tree::Growth;
 
 /// A request with who sends it and under which key.
 #[derive(Clone, Debug)]
@@ -70,6 +73,8 @@ pub enum No {
 pub struct Batch {
     /// The state after it.
     pub configuration: Configuration,
+    /// What becomes of the tree.
+    pub growth: Growth,
     /// Events in the order of the log.
     pub events: Vec<Event>,
     /// Content that the events name, each once.
@@ -85,13 +90,14 @@ impl Batch {
     #[must_use]
     pub fn decide<'a>(
         log_id: LogId,
-        state: &Configuration,
+        (state, edge): (&Configuration, &Edge),
         clock: Instant,
         known: Vec<Receipt>,
         submissions: impl IntoIterator<Item = &'a Submission>,
     ) -> Self {
         let mut batch = Self {
             configuration: state.clone(),
+            growth: Growth::from(edge.clone()),
             events: Vec::new(),
             contents: BTreeMap::new(),
             receipts: Vec::new(),
@@ -107,6 +113,7 @@ impl Batch {
             };
             batch.verdicts.push(verdict);
         }
+        batch.events.iter().for_each(|event| batch.growth.push(event.leaf));
         batch
     }
 
