@@ -8,3 +8,6 @@
 extern crate alloc;
 
 pub mod log;
+
+pub mod explain;
+pub mod impact;
