@@ -145,7 +145,7 @@ impl From<PastError> for Problem {
     fn from(error: PastError) -> Self {
         let detail = error.to_string();
         match error {
-            PastError::Future { .. } => Self::new(StatusCode::BAD_REQUEST, "at_in_the_future", detail).at("at"),
+            PastError::Future { .. } => Self::new(StatusCode::NOT_FOUND, "at_in_the_future", detail).at("at"),
             PastError::Unavailable(unavailable) => unavailable.into(),
         }
     }

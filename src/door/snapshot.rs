@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use projections::configuration::Configuration;
+use schema::instant::Instant;
 use schema::position::Position;
 use tokio::time::timeout;
 
@@ -53,7 +54,7 @@ fn at(text: &str) -> Result<At, String> {
     if let Ok(position) = number(text) {
         return Ok(At::Position(Position::from(position)));
     }
-    text.parse().map(At::Time).map_err(|_| "is a position or an RFC 3339 time".to_string())
+    Instant::nearest(text).map(At::Time).map_err(|_| "is a position or an RFC 3339 time".to_string())
 }
 
 impl Door {

@@ -40,7 +40,8 @@ pub trait Source: Send + Sync + 'static {
     /// The bytes that a digest names, if they are there.
     fn content(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Vec<u8>>, Unavailable>>;
 
-    /// The state as of a position or a time, at the end of the request that it falls into.
+    /// The state as of a position or a time, at the end of the request that it falls into. What comes after the last event
+    /// is as it left things.
     fn past(&self, at: At) -> BoxFuture<'_, Result<Configuration, PastError>>;
 }
 
@@ -104,7 +105,7 @@ pub enum SubmitError {
 /// Why a past state can't be told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PastError {
-    /// It is not past yet.
+    /// The log has no such position yet.
     #[error("the log ends at position {head}")]
     Future {
         /// The last position there is.

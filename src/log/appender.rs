@@ -21,6 +21,7 @@ use crate::backoff::Backoff;
 use super::batch::{Batch, Receipt, Submission, Verdict};
 use super::database::Error;
 use super::handle::{Health, Log, SubmitError, Waiting, queue};
+use super::kept::Kept;
 use super::reader::Reader;
 use super::rows;
 use super::store::{NotStored, Store};
@@ -53,6 +54,7 @@ pub struct Appender {
     nudge: Arc<Notify>,
     view: watch::Sender<Configuration>,
     health: watch::Sender<Health>,
+    kept: Kept,
 }
 
 impl Appender {
@@ -64,13 +66,14 @@ impl Appender {
         let log_id = reader.log_id();
         let mut follower = Follower::new(log_id);
         let head = reader.head().await?;
-        reader.follow(&mut follower, head.position).await?;
+        let kept = Kept::default();
+        reader.follow_keeping(&mut follower, head.position, Some(&kept)).await?;
         let (view, views) = watch::channel(follower.configuration().clone());
         let (health, healths) = watch::channel(Health::default());
         let nudge = Arc::new(Notify::new());
         let (sender, queue) = queue();
-        let log = Log::new(reader.clone(), sender, views, healths, Arc::clone(&nudge));
-        let appender = Self { reader, log_id, follower, store: None, queue, carried: None, nudge, view, health };
+        let log = Log::new(reader.clone(), sender, views, healths, Arc::clone(&nudge), kept.clone());
+        let appender = Self { reader, log_id, follower, store: None, queue, carried: None, nudge, view, health, kept };
         Ok((appender, log))
     }
 
@@ -176,7 +179,7 @@ impl Appender {
         let mut opened = store.begin(self.log_id, self.follower.position(), &commands).await?;
         while self.fold(&opened.later, opened.head.position)? {
             store.roll_back().await?;
-            self.reader.follow(&mut self.follower, opened.head.position).await?;
+            self.reader.follow_keeping(&mut self.follower, opened.head.position, Some(&self.kept)).await?;
             opened = store.begin(self.log_id, self.follower.position(), &commands).await?;
         }
         self.show();
@@ -202,6 +205,7 @@ impl Appender {
         match store.commit(&batch).await {
             Ok(()) => {
                 self.store = Some(store);
+                batch.milestones.into_iter().for_each(|state| self.kept.keep(state));
                 self.follower = Follower::resume(self.log_id, batch.configuration);
                 self.show();
                 Ok(batch.verdicts)
@@ -243,6 +247,7 @@ impl Appender {
         }
         for event in later {
             self.follower.advance(event)?;
+            self.kept.pass(event, self.follower.configuration());
         }
         Ok(self.follower.position() < head)
     }
@@ -254,7 +259,7 @@ impl Appender {
             if head < self.follower.position() {
                 return Err(Error::WentBack { head, folded: self.follower.position() });
             }
-            self.reader.follow(&mut self.follower, head).await
+            self.reader.follow_keeping(&mut self.follower, head, Some(&self.kept)).await
         };
         let health = match looked.await {
             Ok(_) => {

@@ -15,6 +15,8 @@ use schema::instant::Instant;
 use schema::lease::Entropy;
 use schema::request::Request;
 
+use super::kept::is_due;
+
 /// A request with who sends it and under which key.
 #[derive(Clone, Debug)]
 pub struct Submission {
@@ -70,6 +72,8 @@ pub enum No {
 pub struct Batch {
     /// The state after it.
     pub configuration: Configuration,
+    /// States within it that are to be kept.
+    pub milestones: Vec<Configuration>,
     /// Events in the order of the log.
     pub events: Vec<Event>,
     /// Content that the events name, each once.
@@ -92,6 +96,7 @@ impl Batch {
     ) -> Self {
         let mut batch = Self {
             configuration: state.clone(),
+            milestones: Vec::new(),
             events: Vec::new(),
             contents: BTreeMap::new(),
             receipts: Vec::new(),
@@ -122,6 +127,7 @@ impl Batch {
         let envelope = Envelope { log_id, command_id, actor: actor.clone(), entropy, clock };
         let decided = decide_request(&self.configuration, &envelope, request).map_err(No::Refused)?;
         self.configuration = decided.configuration;
+        self.milestones.extend(decided.events.last().filter(|last| is_due(last)).map(|_| self.configuration.clone()));
         self.events.extend(decided.events);
         let contents = request.commands.iter().filter_map(|ask| ask.command.content());
         self.contents.extend(contents.map(|content| (content.digest(), content.clone())));

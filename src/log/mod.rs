@@ -5,6 +5,7 @@
 //! - [`reader`]: what is in the log, for whoever asks.
 //! - [`batch`]: waiting requests decided together against the head.
 //! - `store`: one append as a transaction.
+//! - [`kept`]: states of the past.
 //! - [`appender`]: the one writer of this process.
 //! - [`handle`]: the log as the rest of the program holds it.
 //! - [`install`]: roles, schema and the head of a new log.
@@ -16,6 +17,7 @@ pub mod batch;
 pub mod database;
 pub mod handle;
 pub mod install;
+pub mod kept;
 pub mod reader;
 mod rows;
 mod store;

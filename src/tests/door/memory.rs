@@ -102,11 +102,7 @@ impl Memory {
         self.sound()?;
         let state = self.state.lock().unwrap();
         let head = state.configuration.position();
-        let in_future = match at {
-            At::Position(position) => position > head,
-            At::Time(time) => time > now(),
-        };
-        if in_future {
+        if matches!(at, At::Position(position) if position > head) {
             return Err(PastError::Future { head });
         }
         let is_past = |event: &Event| match at {
