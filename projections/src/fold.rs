@@ -69,34 +69,38 @@ impl Configuration {
     }
 
     fn put_document(&mut self, id: DocumentId, event: &Event, put: &DocumentPut) -> Touched {
-        let before = self.displace(&id);
-        let mut touched = before.as_ref().map_or_else(Touched::new, |before| self.nodes_of(&before.put.target));
-        if let Some(before) = before.filter(|before| before.put.path != put.path) {
-            self.leave(&id, before, event.position);
-        }
-        self.come_back(&id, &put.path);
-        touched.extend(self.nodes_of(&put.target));
-        self.reach.place(&id, (&put.target).into());
-        reach::insert(&mut self.paths, &put.path, &id);
+        let put = Arc::new(put.clone());
         let document =
-            Document { put: Arc::new(put.clone()), version: event.version, position: event.position, at: event.at };
-        self.documents.insert(id, document);
+            Document { put: Arc::clone(&put), version: event.version, position: event.position, at: event.at };
+        let before = self.documents.insert(id.clone(), document);
+        // New content alone leaves the indexes as they are.
+        let moved = before.as_ref().is_none_or(|before| before.put.path != put.path);
+        let aimed = before.as_ref().is_none_or(|before| before.put.target != put.target);
+        let mut touched = self.nodes_of(&put.target);
+        if let Some(before) = before.filter(|_| moved || aimed) {
+            touched.extend(self.nodes_of(&before.put.target));
+            if moved {
+                reach::remove(&mut self.paths, &before.put.path, &id);
+                self.leave(&id, before, event.position);
+            }
+        }
+        if moved {
+            self.come_back(&id, &put.path);
+            reach::insert(&mut self.paths, &put.path, &id);
+        }
+        if aimed {
+            self.reach.place(&id, (&put.target).into());
+        }
         touched
     }
 
     fn remove_document(&mut self, id: &DocumentId, event: &Event) -> Touched {
-        let Some(document) = self.displace(id) else { return Touched::new() };
+        let Some(document) = self.documents.remove(id) else { return Touched::new() };
+        self.reach.displace(id);
+        reach::remove(&mut self.paths, &document.put.path, id);
         let touched = self.nodes_of(&document.put.target);
         self.leave(id, document, event.position);
         touched
-    }
-
-    /// Takes a document from where it is.
-    fn displace(&mut self, id: &DocumentId) -> Option<Document> {
-        let document = self.documents.remove(id)?;
-        self.reach.displace(id);
-        reach::remove(&mut self.paths, &document.put.path, id);
-        Some(document)
     }
 
     /// Remembers where a document was, for whoever asks why nothing is there.
