@@ -43,6 +43,7 @@ pub(super) const CODES: &[&str] = &[
     "timed_out",
     "too_many_streams",
     "unavailable",
+    "unknown_command",
     "unknown_entity",
     "unknown_file",
     "unknown_parameter",

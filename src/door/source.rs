@@ -7,7 +7,7 @@ use schema::answer::Answer;
 use schema::digest::Digest;
 use schema::entity::{Actor, Entity};
 use schema::event::Event;
-use schema::id::LogId;
+use schema::id::{CommandId, LogId};
 use schema::instant::Instant;
 use schema::position::Position;
 use schema::request::Request;
@@ -36,6 +36,12 @@ pub trait Source: Send + Sync + 'static {
 
     /// Committed events in order.
     fn events(&self, page: EventPage) -> BoxFuture<'_, Result<Vec<Event>, Unavailable>>;
+
+    /// The events at these positions, in order.
+    fn events_at(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Event>, Unavailable>>;
+
+    /// The events of a request, in order; none if there is no such request, or it changed nothing.
+    fn events_of(&self, command_id: CommandId) -> BoxFuture<'_, Result<Vec<Event>, Unavailable>>;
 
     /// The bytes that a digest names, if they are there.
     fn content(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Vec<u8>>, Unavailable>>;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use replay::log::Follower;
 use schema::digest::Digest;
 use schema::event::Event;
-use schema::id::LogId;
+use schema::id::{CommandId, LogId};
 use schema::instant::Instant;
 use schema::position::Position;
 use schema::seal::PublicKey;
@@ -157,6 +157,29 @@ impl Reader {
         let columns = rows::COLUMNS;
         let query = format!("SELECT {columns} FROM event WHERE {wanted} ORDER BY position LIMIT $3");
         let found = self.rows(&query, &parameters).await?;
+        found.iter().map(|row| rows::event(self.log_id(), row)).collect()
+    }
+
+    /// The events at these positions, in the order of the log.
+    ///
+    /// # Errors
+    /// If the log can't be read.
+    pub async fn events_at(&self, positions: &[Position]) -> Result<Vec<Event>, Error> {
+        let positions: Vec<i64> = positions.iter().map(|position| rows::signed(position.get())).collect();
+        self.events_where("position = ANY($1)", &positions).await
+    }
+
+    /// The events of a request, in the order of the log.
+    ///
+    /// # Errors
+    /// If the log can't be read.
+    pub async fn events_of(&self, command_id: CommandId) -> Result<Vec<Event>, Error> {
+        self.events_where("command_id = $1", &command_id.uuid()).await
+    }
+
+    async fn events_where(&self, wanted: &str, parameter: &(dyn ToSql + Sync)) -> Result<Vec<Event>, Error> {
+        let query = format!("SELECT {} FROM event WHERE {wanted} ORDER BY position", rows::COLUMNS);
+        let found = self.rows(&query, &[parameter]).await?;
         found.iter().map(|row| rows::event(self.log_id(), row)).collect()
     }
 
