@@ -23,6 +23,7 @@ use super::ahead::{Ahead, Load, is_quick};
 use super::batch::{Batch, Receipt, Submission, Verdict};
 use super::database::Error;
 use super::handle::{Health, Log, SubmitError, Waiting, queue};
+use super::kept::Kept;
 use super::reader::{Head, Reader};
 use super::rows;
 use super::store::{NotStored, Store};
@@ -52,6 +53,7 @@ pub struct Appender {
     nudge: Arc<Notify>,
     view: watch::Sender<Configuration>,
     health: watch::Sender<Health>,
+    kept: Kept,
 }
 
 impl Appender {
@@ -63,14 +65,15 @@ impl Appender {
         let log_id = reader.log_id();
         let mut follower = Follower::new(log_id);
         let head = reader.head().await?;
-        reader.follow(&mut follower, head.position).await?;
+        let kept = Kept::default();
+        reader.follow_keeping(&mut follower, head.position, Some(&kept)).await?;
         let (view, views) = watch::channel(follower.configuration().clone());
         let (health, healths) = watch::channel(Health::default());
         let nudge = Arc::new(Notify::new());
         let (sender, queue) = queue();
-        let log = Log::new(reader.clone(), sender, views, healths, Arc::clone(&nudge));
-        let appender =
-            Self { reader, log_id, follower, store: None, queue, carried: None, ahead: None, nudge, view, health };
+        let log = Log::new(reader.clone(), sender, views, healths, Arc::clone(&nudge), kept.clone());
+        let (store, carried, ahead) = (None, None, None);
+        let appender = Self { reader, log_id, follower, store, queue, carried, ahead, nudge, view, health, kept };
         Ok((appender, log))
     }
 
@@ -175,7 +178,7 @@ impl Appender {
         let mut opened = store.begin(self.log_id, self.follower.position(), &commands).await?;
         while self.fold(&opened.later, &opened.head)? {
             store.roll_back().await?;
-            self.reader.follow(&mut self.follower, opened.head.position).await?;
+            self.reader.follow_keeping(&mut self.follower, opened.head.position, Some(&self.kept)).await?;
             opened = store.begin(self.log_id, self.follower.position(), &commands).await?;
         }
         self.show();
@@ -209,6 +212,7 @@ impl Appender {
         match stored {
             Ok(()) => {
                 self.store = Some(store);
+                batch.milestones.into_iter().for_each(|state| self.kept.keep(state));
                 self.follower = Follower::resume(self.log_id, batch.configuration, batch.growth.into_edge());
                 self.show();
                 Ok(batch.verdicts)
@@ -273,6 +277,7 @@ impl Appender {
         }
         for event in later {
             self.follower.advance(event)?;
+            self.kept.pass(event, self.follower.configuration());
         }
         if self.follower.position() < head.position { Ok(true) } else { head.is_over(&self.follower).map(|()| false) }
     }
@@ -284,7 +289,7 @@ impl Appender {
             if head.position < self.follower.position() {
                 return Err(Error::WentBack { head: head.position, folded: self.follower.position() });
             }
-            self.reader.follow(&mut self.follower, head.position).await?;
+            self.reader.follow_keeping(&mut self.follower, head.position, Some(&self.kept)).await?;
             head.is_over(&self.follower)
         };
         let health = match looked.await {
