@@ -34,7 +34,6 @@ mod eventually;
 #[expect(dead_code, reason = "shared with the tests of the whole system, which use the rest")]
 #[path = "../system/fleet.rs"]
 mod fleet;
-#[expect(dead_code, reason = "shared with the tests of the whole system, which use the rest")]
 #[path = "../system/ground.rs"]
 mod ground;
 #[path = "../system/law.rs"]

@@ -62,18 +62,9 @@ async fn restart_in_a_large_transaction(story: &mut Story) {
 async fn fill_disk(story: &mut Story) {
     story.props.disk.as_ref().unwrap().fill();
     let door = story.fleet.door().clone();
-    let content = "x".repeat(1_000_000);
-    let mut number = 0;
-    eventually("the door says that it can't", SOON, async || {
-        number += 1;
-        let put = json!({
-            "type": "put_document", "id": "ballast", "path": "ballast", "media_type": "text/plain",
-            "content": format!("{number}{content}"), "target": {"nodes": []}, "priority": 0,
-        });
-        match door.post(&json!({"commands": [put]}), None).await?.status {
-            503 => Ok(()),
-            status => Err(format!("{status}")),
-        }
+    eventually("the server says that it can't append", SOON, async || match door.get("/readyz").await? {
+        ready if ready.status == 503 && ready.body.to_string().contains("No space left") => Ok(()),
+        ready => Err(format!("{ready:?}")),
     })
     .await;
     story.lasts().await;

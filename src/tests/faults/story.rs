@@ -162,18 +162,14 @@ pub(crate) async fn play(
     heal(&mut story).await;
     let healed = Instant::now();
     story.grows(EVENTS_AFTER).await;
-    let figures = Figures { works_again: healed.elapsed(), ..Figures::default() };
+    let works_again = healed.elapsed();
 
     let outcome = load.end().await;
     let grants = claims.end().await;
-    let figures = Figures {
-        door: outcome.pause,
-        stream: witness.published.longest(),
-        nodes: witness.applied.longest(),
-        requests: outcome.answered(),
-        ..figures
-    };
     let log = story.settles(&outcome).await;
+    // Only now has come what was held up last.
+    let (stream, nodes) = (witness.published.longest(), witness.applied.longest());
+    let figures = Figures { door: outcome.pause, stream, nodes, works_again, requests: outcome.answered() };
     claims::hold(&log, &grants);
     let desired = reader::desired(&log);
     witness.saw_nothing_wrong(&desired);
@@ -244,7 +240,7 @@ fn wanted(tree: &Tree) -> BTreeMap<String, Tree> {
 }
 
 /// What users saw.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Figures {
     /// The longest time in which no request was accepted.
     door: Duration,

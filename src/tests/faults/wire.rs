@@ -51,10 +51,6 @@ impl Wire {
         format!("{before}:{}", self.port)
     }
 
-    pub(crate) fn port(&self) -> u16 {
-        self.port
-    }
-
     pub(crate) fn set(&self, mode: Mode) {
         self.mode.send_replace(mode);
     }
