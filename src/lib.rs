@@ -19,6 +19,7 @@ pub mod nats;
 pub mod node;
 pub mod oscal;
 pub mod password;
+pub mod points;
 pub mod project;
 pub mod publish;
 pub mod reconcile;

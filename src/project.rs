@@ -20,6 +20,7 @@ use crate::backoff::Backoff;
 use crate::log::database::Error as LogError;
 use crate::log::reader::Reader;
 use crate::nats::connect::Link;
+use crate::points;
 use crate::publish::Error as PublishError;
 use crate::publish::publisher::{Publisher, Settings, Source};
 use crate::publish::sentry::{self, Write};
@@ -154,6 +155,7 @@ impl Relay {
     async fn relay(&mut self) -> Result<std::convert::Infallible, Error> {
         let mut tail = self.slot.take(self.reader.log_id()).await?;
         tracing::info!(slot = self.slot.name(), "this server has the slot");
+        points::RELAY_TAKEN.reached();
         self.level().await?;
         let mut ups = self.link.ups();
         ups.mark_unchanged();
@@ -163,6 +165,7 @@ impl Relay {
             let (done, receipt) = tokio::select! {
                 batch = tail.next() => {
                     let Batch { events, receipt } = batch?;
+                    points::RELAY_RECEIVED.reached();
                     (self.relay_events(events).await?, Some(receipt))
                 }
                 Some(write) = self.writes.recv() => (self.expect_ours(&write), None),
@@ -176,7 +179,9 @@ impl Relay {
             }
             // Whether it was published or made level: all that follows from these transactions is public.
             if let Some(receipt) = receipt {
+                points::RELAY_PUBLISHED.reached();
                 tail.acknowledge(receipt);
+                points::RELAY_ACKNOWLEDGED.reached();
             }
             self.stand(Phase::Following, None);
         }
@@ -195,6 +200,7 @@ impl Relay {
         for event in &new {
             touched.append(&mut self.follower.advance(event)?);
         }
+        points::RELAY_FOLDED.reached();
         Ok(self.publisher.publish(self.follower.configuration(), touched, &new).await)
     }
 

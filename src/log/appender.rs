@@ -18,6 +18,7 @@ use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
+use crate::points;
 
 use super::ahead::{Ahead, Load, is_quick};
 use super::batch::{Batch, Receipt, Submission, Verdict};
@@ -96,6 +97,7 @@ impl Appender {
             if ahead.is_none() {
                 ahead = self.gather().map(|load| (load, None));
             }
+            points::APPEND_TAKEN.reached();
             match ahead {
                 Some((load, batch)) => self.append(load.into_waiting(), batch, &stop).await,
                 None => self.look().await,
@@ -126,7 +128,8 @@ impl Appender {
             let error = match self.attempt(&waiting, decided.take(), &mut unknown).await {
                 Ok(verdicts) => {
                     self.health.send_replace(Health::default());
-                    return answer(waiting, verdicts);
+                    answer(waiting, verdicts);
+                    return points::APPEND_ANSWERED.reached();
                 }
                 Err(error) => error,
             };
@@ -179,6 +182,7 @@ impl Appender {
             opened = store.begin(self.log_id, self.follower.position(), &commands).await?;
         }
         self.show();
+        points::APPEND_LOCKED.reached();
         if let Some(batch) = unknown.as_ref() {
             let committed = match batch.events.first() {
                 Some(event) => store.holds(event.event_id).await?,
@@ -197,6 +201,7 @@ impl Appender {
             Some(batch) => batch,
             None => self.decide(&store, waiting, opened.receipts).await?,
         };
+        points::APPEND_DECIDED.reached();
         if batch.is_empty() {
             store.roll_back().await?;
             self.store = Some(store);
@@ -208,6 +213,7 @@ impl Appender {
         self.ahead = self.ahead.take().or((!load.is_empty()).then_some((load, next)));
         match stored {
             Ok(()) => {
+                points::APPEND_COMMITTED.reached();
                 self.store = Some(store);
                 self.follower = Follower::resume(self.log_id, batch.configuration);
                 self.show();
@@ -232,6 +238,7 @@ impl Appender {
                 stored = &mut stored => return (stored, ahead),
                 Some(next) = self.queue.recv(), if self.ahead.is_none() && self.carried.is_none() => {
                     self.carried = ahead.take(next, now()).err();
+                    points::APPEND_AHEAD.reached();
                 }
             }
         }

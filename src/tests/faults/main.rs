@@ -13,6 +13,7 @@ mod disks;
 mod links;
 mod many;
 mod nats;
+mod places;
 mod postgres;
 mod processes;
 mod reader;

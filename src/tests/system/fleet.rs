@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use headwater::machine::child::{Ask, Child, Spec};
 use headwater::machine::port;
+use headwater::points;
 use schema::address::{APP_ROLE, READER_ROLE, RELAY_ROLE};
 use serde_json::json;
 
@@ -38,6 +39,11 @@ impl Process {
     /// Stops it where it stands, or lets it go on.
     pub(crate) fn freeze(&self, frozen: bool) {
         self.0.freeze(frozen);
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.0.ended().unwrap().is_some()
     }
 
     /// Starts it again as it was started first.
@@ -187,6 +193,7 @@ impl Fleet {
         let ours = [
             ("HEADWATER_NATS_URL", self.ground.nats_url().into()),
             ("HEADWATER_SIGNING_KEY_FILE", OsString::from(dir.join("signing.key"))),
+            (points::FILE, OsString::from(dir.join(format!("{name}.point")))),
         ];
         let told = self.ways.env.iter().chain(env).map(|(name, value)| (*name, value.into()));
         Spec {
