@@ -15,6 +15,7 @@ pub mod install;
 pub mod join;
 pub mod log;
 pub mod machine;
+pub mod metrics;
 pub mod nats;
 pub mod node;
 pub mod oscal;

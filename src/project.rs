@@ -20,13 +20,13 @@ use crate::backoff::Backoff;
 use crate::log::database::Error as LogError;
 use crate::log::reader::Reader;
 use crate::nats::connect::Link;
-use crate::points;
 use crate::publish::Error as PublishError;
 use crate::publish::publisher::{Publisher, Settings, Source};
 use crate::publish::sentry::{self, Write};
 use crate::wal::Error as WalError;
 use crate::wal::slot::Slot;
 use crate::wal::tail::Batch;
+use crate::{metrics, points, telemetry};
 
 /// How often the relay looks whether somebody else wrote to NATS.
 const INSPECT_EVERY: Duration = Duration::from_secs(5);
@@ -139,6 +139,7 @@ impl Relay {
                     STANDBY_PAUSE.mul_f64(0.5 + fastrand::f64())
                 }
                 error => {
+                    metrics::failed("relay");
                     tracing::warn!(%error, failures = backoff.failures(), "the relay begins anew");
                     self.stand(Phase::Starting, Some(error.to_string()));
                     backoff.failed()
@@ -182,6 +183,7 @@ impl Relay {
                 points::RELAY_PUBLISHED.reached();
                 tail.acknowledge(receipt);
                 points::RELAY_ACKNOWLEDGED.reached();
+                metrics::acknowledged(self.publisher.published());
             }
             self.stand(Phase::Following, None);
         }
@@ -201,7 +203,12 @@ impl Relay {
             touched.append(&mut self.follower.advance(event)?);
         }
         points::RELAY_FOLDED.reached();
-        Ok(self.publisher.publish(self.follower.configuration(), touched, &new).await)
+        let published = self.publisher.publish(self.follower.configuration(), touched, &new).await;
+        if published.is_ok() {
+            metrics::published(&new);
+            tell_published(&new);
+        }
+        Ok(published)
     }
 
     fn expect_ours(&self, write: &Write) -> Result<(), PublishError> {
@@ -219,6 +226,7 @@ impl Relay {
             if !error.is_transient() {
                 return Err(error.into());
             }
+            metrics::failed("publish");
             tracing::warn!(%error, "NATS is made level with the log again");
             self.stand(Phase::Repairing, Some(error.to_string()));
             self.link.up().await;
@@ -246,5 +254,14 @@ impl Relay {
     fn stand(&self, phase: Phase, fault: Option<String>) {
         let standing = Standing { phase, published: self.publisher.published(), fault };
         self.standing.send_if_modified(|shown| std::mem::replace(shown, standing.clone()) != standing);
+    }
+}
+
+/// Says of each request that it is public, if anybody wants to know.
+fn tell_published(events: &[Event]) {
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        for last in events.iter().filter(|event| event.ends_request()) {
+            telemetry::request(last.command_id).in_scope(|| tracing::debug!(position = %last.position, "published"));
+        }
     }
 }

@@ -20,7 +20,7 @@ use schema::wire::Record as _;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::points;
+use crate::{metrics, points};
 
 use super::asked;
 use super::source::Source;
@@ -121,6 +121,7 @@ impl Asking {
 async fn reply(request: &Request, reply: &Reply) {
     let mut headers = HeaderMap::new();
     if let Some(fault) = &reply.error {
+        metrics::refused(&fault.code);
         headers.insert(NATS_SERVICE_ERROR, fault.code.as_str());
         headers.insert(NATS_SERVICE_ERROR_CODE, if fault.is_transient() { "503" } else { "400" });
     }

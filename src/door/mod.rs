@@ -36,6 +36,7 @@ mod health;
 mod jobs;
 mod live;
 mod log;
+mod metrics;
 mod nodes;
 mod principals;
 mod versions;

@@ -18,7 +18,7 @@ use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
-use crate::points;
+use crate::{metrics, points, telemetry};
 
 use super::ahead::{Ahead, Load, is_quick};
 use super::batch::{Batch, Receipt, Submission, Verdict};
@@ -136,6 +136,7 @@ impl Appender {
             if error.is_about_data() && unknown.is_none() {
                 return self.append_one_by_one(waiting, &error, stop).await;
             }
+            metrics::failed("append");
             tracing::warn!(%error, failures = backoff.failures(), requests = waiting.len(), "appending failed");
             self.health.send_replace(Health::failing(&error));
             let hopeless = !error.is_transient() || backoff.failures() >= FAILURES_MAX;
@@ -214,6 +215,8 @@ impl Appender {
         match stored {
             Ok(()) => {
                 points::APPEND_COMMITTED.reached();
+                metrics::appended(&batch.events, waiting.len());
+                tell_stored(waiting);
                 self.store = Some(store);
                 self.follower = Follower::resume(self.log_id, batch.configuration);
                 self.show();
@@ -315,6 +318,14 @@ impl Appender {
 fn answer(waiting: Vec<Waiting>, verdicts: Vec<Verdict>) {
     assert_eq!(waiting.len(), verdicts.len(), "BUG: every submission gets a verdict");
     waiting.into_iter().zip(verdicts).for_each(|(waiting, verdict)| waiting.answer(verdict));
+}
+
+/// Says of each request that it is in the log, if anybody wants to know.
+fn tell_stored(waiting: &[Waiting]) {
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        let requests = waiting.iter().map(|waiting| telemetry::request(waiting.submission.command_id));
+        requests.for_each(|request| request.in_scope(|| tracing::debug!("decided and stored")));
+    }
 }
 
 fn now() -> Instant {

@@ -75,6 +75,18 @@ impl Slot {
         Ok(Tail::new(client, control, log_id))
     }
 
+    /// Bytes of write-ahead log that PostgreSQL keeps for the slot; nothing if there is no slot.
+    ///
+    /// # Errors
+    /// If PostgreSQL can't be reached.
+    pub async fn retained_bytes(&self) -> Result<Option<u64>, Error> {
+        let query = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint FROM pg_replication_slots \
+                     WHERE slot_name = $1";
+        let control = self.control().await?;
+        let row = answered(control.query_opt(query, &[&self.name])).await?;
+        Ok(row.and_then(|row| row.get::<_, Option<i64>>(0)).and_then(|bytes| u64::try_from(bytes).ok()))
+    }
+
     async fn stream(&self) -> Result<ReplicationClient, Error> {
         let (host, port) = self.address();
         let user = self.config.get_user().unwrap_or("postgres");

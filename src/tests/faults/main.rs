@@ -15,6 +15,7 @@ mod many;
 mod nats;
 mod places;
 mod postgres;
+mod pressure;
 mod processes;
 mod reader;
 mod slot;

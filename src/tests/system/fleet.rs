@@ -41,6 +41,11 @@ impl Process {
         self.0.freeze(frozen);
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.pid()
+    }
+
     /// Whether it has ended by itself.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.0.ended().unwrap().is_some()
@@ -122,7 +127,7 @@ impl Fleet {
         self.token = std::fs::read_to_string(dir.join("admin.token")).unwrap();
     }
 
-    /// Starts one more `headwater serve` in a role, and waits until its door is ready. A reconciler has none.
+    /// Starts one more `headwater serve` in a role, and waits until it is ready.
     pub(crate) async fn serve(&mut self, role: &str) {
         let http = format!("127.0.0.1:{}", port::free(None).unwrap());
         let nats = self.ways.server_nats.clone().unwrap_or_else(|| self.ground.nats_url());
@@ -135,9 +140,7 @@ impl Fleet {
         let name = format!("serve-{}", self.servers.len());
         let process = Process::start(&self.spec(&name, vec!["serve".into(), "--role".into(), role.into()], &env));
         let door = Door::new(&http, &self.token);
-        if role != "reconciler" {
-            door.ready().await;
-        }
+        door.ready().await;
         self.servers.push(Server { process, door });
     }
 

@@ -19,3 +19,4 @@ mod real_input;
 mod refusals;
 mod runtimes;
 mod two_servers;
+mod watching;
