@@ -15,8 +15,8 @@ use super::tail::Tail;
 
 /// How often acknowledgements are sent. What was acknowledged in the last interval comes again after a restart.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
-/// Changes that may wait in memory between the stream and its reader.
-const BUFFER_EVENTS: usize = 8_192;
+/// Changes that may wait in memory between the stream and its reader: of the largest, 128 MiB.
+const BUFFER_EVENTS: usize = 512;
 
 /// The slot of one log's database.
 #[derive(Clone, Debug)]
