@@ -39,6 +39,7 @@ mod impact;
 mod jobs;
 mod live;
 mod log;
+mod metrics;
 mod nodes;
 mod principals;
 mod proof;

@@ -15,6 +15,8 @@ use projections::refusal::{Refused, Sort};
 use schema::invalid::Invalid;
 use serde::Serialize;
 
+use crate::metrics;
+
 use super::source::{PastError, SubmitError, Unavailable};
 
 /// The media type of every error.
@@ -167,6 +169,7 @@ struct Body<'a> {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        metrics::refused(self.code);
         let body = Body {
             r#type: "about:blank",
             title: self.status.canonical_reason().unwrap_or_default(),

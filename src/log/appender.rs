@@ -18,6 +18,7 @@ use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
+use crate::{metrics, points, telemetry};
 
 use super::ahead::{Ahead, Load, is_quick};
 use super::batch::{Batch, Receipt, Submission, Verdict};
@@ -99,6 +100,7 @@ impl Appender {
             if ahead.is_none() {
                 ahead = self.gather().map(|load| (load, None));
             }
+            points::APPEND_TAKEN.reached();
             match ahead {
                 Some((load, batch)) => self.append(load.into_waiting(), batch, &stop).await,
                 None => self.look().await,
@@ -129,13 +131,15 @@ impl Appender {
             let error = match Box::pin(self.attempt(&waiting, decided.take(), &mut unknown)).await {
                 Ok(verdicts) => {
                     self.health.send_replace(Health::default());
-                    return answer(waiting, verdicts);
+                    answer(waiting, verdicts);
+                    return points::APPEND_ANSWERED.reached();
                 }
                 Err(error) => error,
             };
             if error.is_about_data() && unknown.is_none() {
                 return self.append_one_by_one(waiting, &error, stop).await;
             }
+            metrics::failed("append");
             tracing::warn!(%error, failures = backoff.failures(), requests = waiting.len(), "appending failed");
             self.health.send_replace(Health::failing(&error));
             let hopeless = !error.is_transient() || backoff.failures() >= FAILURES_MAX;
@@ -182,6 +186,7 @@ impl Appender {
             opened = store.begin(self.log_id, self.follower.position(), &commands).await?;
         }
         self.show();
+        points::APPEND_LOCKED.reached();
         if let Some(batch) = unknown.as_ref() {
             let committed = match batch.events.first() {
                 Some(event) => store.holds(event.event_id).await?,
@@ -200,6 +205,7 @@ impl Appender {
             Some(batch) => batch,
             None => self.decide(&store, waiting, opened.receipts).await?,
         };
+        points::APPEND_DECIDED.reached();
         if batch.is_empty() {
             store.roll_back().await?;
             self.store = Some(store);
@@ -211,6 +217,9 @@ impl Appender {
         self.ahead = self.ahead.take().or((!load.is_empty()).then_some((load, next)));
         match stored {
             Ok(()) => {
+                points::APPEND_COMMITTED.reached();
+                metrics::appended(&batch.events, waiting.len());
+                tell_stored(waiting);
                 self.store = Some(store);
                 batch.milestones.into_iter().for_each(|state| self.kept.keep(state));
                 self.follower = Follower::resume(self.log_id, batch.configuration, batch.growth.into_edge());
@@ -236,6 +245,7 @@ impl Appender {
                 stored = &mut stored => return (stored, ahead),
                 Some(next) = self.queue.recv(), if self.ahead.is_none() && self.carried.is_none() => {
                     self.carried = ahead.take(next, now()).err();
+                    points::APPEND_AHEAD.reached();
                 }
             }
         }
@@ -319,6 +329,14 @@ impl Appender {
 fn answer(waiting: Vec<Waiting>, verdicts: Vec<Verdict>) {
     assert_eq!(waiting.len(), verdicts.len(), "BUG: every submission gets a verdict");
     waiting.into_iter().zip(verdicts).for_each(|(waiting, verdict)| waiting.answer(verdict));
+}
+
+/// Says of each request that it is in the log, if anybody wants to know.
+fn tell_stored(waiting: &[Waiting]) {
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        let requests = waiting.iter().map(|waiting| telemetry::request(waiting.submission.command_id));
+        requests.for_each(|request| request.in_scope(|| tracing::debug!("decided and stored")));
+    }
 }
 
 fn now() -> Instant {
