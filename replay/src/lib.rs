@@ -7,4 +7,6 @@
 
 extern crate alloc;
 
+pub mod file;
 pub mod log;
+mod references;
