@@ -5,10 +5,11 @@
 use projections::configuration::Configuration;
 use schema::change::Change;
 use schema::compliance::Cover;
-use schema::entity::Entity;
+use schema::entity::{Entity, Kind};
 use schema::event::Event;
 use schema::id::{JobId, NodeId};
 use schema::lease::LeaseToken;
+use schema::position::Version;
 
 use crate::log::Fault;
 
@@ -51,9 +52,17 @@ pub(crate) fn check(state: &Configuration, event: &Event, change: &Change) -> Re
 }
 
 fn all(state: &Configuration, event: &Event, entities: impl IntoIterator<Item = Entity>) -> Result<(), Fault> {
-    match entities.into_iter().find(|entity| state.version_present(entity).get() == 0) {
+    match entities.into_iter().find(|entity| !is_there(state, entity)) {
         Some(to) => Err(Fault::Dangling { entity: event.entity.clone(), to }),
         None => Ok(()),
+    }
+}
+
+fn is_there(state: &Configuration, entity: &Entity) -> bool {
+    match entity.kind {
+        // A job is there with its attestation, and has events of its own only once it was claimed.
+        Kind::Job => state.jobs().all().contains_key(&entity.id.clone().into()),
+        _ => state.version_present(entity) != Version::ZERO,
     }
 }
 
