@@ -8,8 +8,13 @@
 
 extern crate alloc;
 
-pub mod checkpoint;
 pub mod file;
 pub mod log;
 mod references;
+
+pub mod checkpoint;
 pub mod tree;
+
+pub mod audit;
+pub mod finding;
+pub mod moment;

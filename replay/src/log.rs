@@ -206,6 +206,12 @@ impl Follower {
         self.configuration.position()
     }
 
+    /// Whether the request of the last event is there to its end.
+    #[must_use]
+    pub fn is_between_requests(&self) -> bool {
+        !matches!(self.next, Next::Within { .. })
+    }
+
     /// Checks the next event, folds it, and says which nodes it concerns.
     ///
     /// # Errors

@@ -26,10 +26,9 @@ pub(crate) fn check(state: &Configuration, event: &Event, change: &Change) -> Re
             all(state, event, [Entity::from(&said.control)].into_iter().chain(components))
         }
         Change::AttestationDefined(said) => all(state, event, [Entity::from(&said.assessment)]),
-        Change::ControlRemoved
-        | Change::ComponentRemoved
-        | Change::AssessmentRemoved
-        | Change::AttestationRemoved => removed(state, event),
+        Change::ControlRemoved | Change::ComponentRemoved | Change::AssessmentRemoved | Change::AttestationRemoved => {
+            removed(state, event)
+        }
         Change::DocumentRemoved => all(state, event, [event.entity.clone()]),
         Change::NodeLabelled(_) | Change::NodeRetired | Change::NodeRetried => {
             runtime(state, event, &event.entity.id.clone().into())
@@ -61,7 +60,7 @@ fn all(state: &Configuration, event: &Event, entities: impl IntoIterator<Item = 
 fn is_there(state: &Configuration, entity: &Entity) -> bool {
     match entity.kind {
         // A job is there with its attestation, and has events of its own only once it was claimed.
-        Kind::Job => state.jobs().all().contains_key(&entity.id.clone().into()),
+        Kind::Job => state.jobs().all().contains_key(&JobId::from(entity.id.clone())),
         _ => state.version_present(entity) != Version::ZERO,
     }
 }

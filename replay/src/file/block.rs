@@ -155,7 +155,9 @@ impl Unpacker {
         self.0.reset(true);
         let damaged = |why| Err(Damage::Packed { why });
         match self.0.decompress_vec(stored, &mut raw, FlushDecompress::Finish) {
-            Ok(Status::StreamEnd) if self.0.total_in() != stored.len() as u64 => damaged("more bytes follow behind its end"),
+            Ok(Status::StreamEnd) if self.0.total_in() != stored.len() as u64 => {
+                damaged("more bytes follow behind its end")
+            }
             Ok(Status::StreamEnd) if raw.len() != head.raw => damaged("it is shorter than its head says"),
             Ok(Status::StreamEnd) => Ok(raw),
             Ok(_) if raw.len() == head.raw => damaged("it is longer than its head says"),

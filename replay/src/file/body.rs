@@ -48,8 +48,20 @@ pub struct Blob<'a> {
 
 /// The columns of an event, in the order of its row.
 pub const COLUMNS: [&str; 14] = [
-    "v", "position", "event_id", "command_id", "ordinal", "count", "entity", "version", "type", "actor", "reason", "at",
-    "data", "leaf",
+    "v",
+    "position",
+    "event_id",
+    "command_id",
+    "ordinal",
+    "count",
+    "entity",
+    "version",
+    "type",
+    "actor",
+    "reason",
+    "at",
+    "data",
+    "leaf",
 ];
 
 /// MessagePack's maps of one and of two members.

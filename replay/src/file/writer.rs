@@ -28,6 +28,7 @@ pub struct Writer {
     events: List,
     blobs: List,
     checkpoints: List,
+    block_bytes: usize,
 }
 
 /// Something does not fit into a block.
@@ -49,9 +50,17 @@ impl Writer {
             events: List::events(),
             blobs: List::blobs(),
             checkpoints: List::checkpoints(),
+            block_bytes: BLOCK_BYTES,
         };
         writer.packer.write(Kind::Header, &header.write(), &mut writer.ready);
         writer
+    }
+
+    /// The same with blocks of about so many raw bytes. Readers don't care.
+    #[must_use]
+    pub fn with_blocks_of(mut self, bytes: usize) -> Self {
+        self.block_bytes = bytes;
+        self
     }
 
     /// Takes content that a later event names.
@@ -60,7 +69,7 @@ impl Writer {
     /// If no block is large enough for it.
     pub fn blob(&mut self, blob: &Blob<'_>) -> Result<(), TooLarge> {
         fits(blob.bytes.len())?;
-        if self.blobs.bytes() + blob.bytes.len() > BLOCK_BYTES {
+        if self.blobs.bytes() + blob.bytes.len() > self.block_bytes {
             self.close_before_events();
         }
         self.blobs.push(blob);
@@ -73,7 +82,7 @@ impl Writer {
     /// If no block is large enough for it.
     pub fn checkpoint(&mut self, note: &str) -> Result<(), TooLarge> {
         fits(note.len())?;
-        if self.checkpoints.bytes() + note.len() > BLOCK_BYTES {
+        if self.checkpoints.bytes() + note.len() > self.block_bytes {
             self.close_before_events();
         }
         self.checkpoints.push(note);
@@ -88,7 +97,7 @@ impl Writer {
         let texts = [row.entity, row.event_type, row.actor, row.reason, row.data];
         let bytes = texts.iter().map(|text| text.len()).sum::<usize>() + ROW_FRAME_BYTES;
         fits(bytes)?;
-        if self.events.bytes() + bytes > BLOCK_BYTES {
+        if self.events.bytes() + bytes > self.block_bytes {
             self.close();
         }
         self.events.push(row);
