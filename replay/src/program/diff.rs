@@ -1,7 +1,7 @@
 //! `headwater-replay diff`: what a node had to hold at two moments of a log, or at the end of two files.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use projections::configuration::Configuration;
 use projections::render::render;
@@ -108,12 +108,12 @@ impl Diff {
         }
     }
 
-    fn ends(&self, first: &PathBuf, second: &PathBuf) -> Result<(Configuration, Configuration), Trouble> {
-        let before = past::state(std::slice::from_ref(first), &self.how, None)?;
+    fn ends(&self, first: &Path, second: &Path) -> Result<(Configuration, Configuration), Trouble> {
+        let before = past::state(&[first.to_owned()], &self.how, None)?;
         let goes_on = Source::open(second).is_ok_and(|(_, header)| header.from == before.position().next());
         let later = match goes_on && before.position().get() > 0 {
-            true => vec![first.clone(), second.clone()],
-            false => vec![second.clone()],
+            true => vec![first.to_owned(), second.to_owned()],
+            false => vec![second.to_owned()],
         };
         Ok((before, past::state(&later, &self.how, None)?))
     }
