@@ -9,6 +9,7 @@ mod compliance;
 use core::ops::Bound;
 
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use imbl::OrdSet;
@@ -26,20 +27,38 @@ use crate::refusal::Refusal;
 
 pub use self::claims::Mint;
 
+/// One thing that a command comes to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Happening {
+    /// To what it happens.
+    pub entity: Entity,
+    /// What happens.
+    pub change: Change,
+    /// The change as the log keeps it.
+    pub data: String,
+}
+
 /// Decides one command: what happens to what. All but the commands about several jobs change at most one thing.
 ///
 /// # Errors
 /// With the reason why it is refused.
-pub fn decide(state: &Configuration, ask: &Ask, mint: &Mint) -> Result<Vec<(Entity, Change)>, Refusal> {
+pub fn decide(state: &Configuration, ask: &Ask, mint: &Mint) -> Result<Vec<Happening>, Refusal> {
     expect_version(state, ask)?;
     let changes: Vec<(Entity, Change)> = match &ask.command {
         Command::ClaimJobs(claim) => claims::claim(state, claim, mint)?,
         Command::ReleaseJobs(release) => claims::release(state, release)?,
         command => decide_one(state, command)?.into_iter().map(|change| (command.entity(), change)).collect(),
     };
-    match changes.iter().map(|(_, change)| change.data().len()).max() {
-        Some(bytes) if bytes > EVENT_DATA_BYTES_MAX => Err(Refusal::EventTooLarge { bytes }),
-        _ => Ok(changes),
+    changes.into_iter().map(|(entity, change)| Happening::new(entity, change)).collect()
+}
+
+impl Happening {
+    fn new(entity: Entity, change: Change) -> Result<Self, Refusal> {
+        let data = change.data();
+        match data.len() {
+            bytes if bytes > EVENT_DATA_BYTES_MAX => Err(Refusal::EventTooLarge { bytes }),
+            _ => Ok(Self { entity, change, data }),
+        }
     }
 }
 

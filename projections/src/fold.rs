@@ -67,13 +67,26 @@ impl Configuration {
     }
 
     fn put_document(&mut self, id: DocumentId, event: &Event, put: &DocumentPut) -> Touched {
-        let mut touched = self.remove_document(&id);
-        touched.extend(self.nodes_of(&put.target));
-        self.reach.place(&id, (&put.target).into());
-        reach::insert(&mut self.paths, &put.path, &id);
+        let put = Arc::new(put.clone());
         let document =
-            Document { put: Arc::new(put.clone()), version: event.version, position: event.position, at: event.at };
-        self.documents.insert(id, document);
+            Document { put: Arc::clone(&put), version: event.version, position: event.position, at: event.at };
+        let before = self.documents.insert(id.clone(), document);
+        // New content alone leaves the indexes as they are.
+        let moved = before.as_ref().is_none_or(|before| before.put.path != put.path);
+        let aimed = before.as_ref().is_none_or(|before| before.put.target != put.target);
+        let mut touched = self.nodes_of(&put.target);
+        if let Some(before) = before.filter(|_| moved || aimed) {
+            touched.extend(self.nodes_of(&before.put.target));
+            if moved {
+                reach::remove(&mut self.paths, &before.put.path, &id);
+            }
+        }
+        if moved {
+            reach::insert(&mut self.paths, &put.path, &id);
+        }
+        if aimed {
+            self.reach.place(&id, (&put.target).into());
+        }
         touched
     }
 

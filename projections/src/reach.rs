@@ -7,6 +7,7 @@
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use imbl::{OrdMap, OrdSet};
@@ -16,8 +17,9 @@ use schema::target::{Labels, Operator, Selector, Target};
 
 use crate::configuration::{Configuration, Node};
 
-/// A label: its key and its value.
-type Pair = (String, String);
+/// A label: its key and its value, with U+0000 between them, which neither has. It is copied wherever an index is that a
+/// reader still holds, so a copy costs next to nothing.
+type Pair = Arc<str>;
 
 /// The index between `S`, which select, and `T`, which bear labels. It follows from these alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -184,12 +186,9 @@ impl<S: Ord + Clone, T: Ord + Clone> Reach<S, T> {
     }
 
     fn with_key(&self, key: &str) -> Vec<&OrdSet<T>> {
-        let start = (String::from(key), String::new());
-        self.bearers_by_pair
-            .range(start..)
-            .take_while(|((found, _), _)| found == key)
-            .map(|(_, bearers)| bearers)
-            .collect()
+        let start = pair(key, "");
+        let bearers = self.bearers_by_pair.range(Arc::clone(&start)..);
+        bearers.take_while(|(found, _)| found.starts_with(&*start)).map(|(_, bearers)| bearers).collect()
     }
 }
 
@@ -232,11 +231,7 @@ impl Configuration {
 fn alternatives(selector: &Selector) -> impl Iterator<Item = Vec<Pair>> {
     let exact = pairs(&selector.match_labels).map(|pair| alloc::vec![pair]);
     let among = selector.match_expressions.iter().filter(|requirement| requirement.operator == Operator::In);
-    exact.chain(
-        among.map(|requirement| {
-            requirement.values.iter().map(|value| (requirement.key.clone(), value.clone())).collect()
-        }),
-    )
+    exact.chain(among.map(|requirement| requirement.values.iter().map(|value| pair(&requirement.key, value)).collect()))
 }
 
 /// The keys that a matching node must have.
@@ -246,7 +241,11 @@ fn keys(selector: &Selector) -> impl Iterator<Item = &String> {
 }
 
 fn pairs(labels: &Labels) -> impl Iterator<Item = Pair> {
-    labels.iter().map(|(key, value)| (key.clone(), value.clone()))
+    labels.iter().map(|(key, value)| pair(key, value))
+}
+
+fn pair(key: &str, value: &str) -> Pair {
+    [key, "\0", value].concat().into()
 }
 
 fn count<K: Ord + Clone, T: Ord + Clone>(index: &OrdMap<K, OrdSet<T>>, key: &K) -> usize {

@@ -1,10 +1,11 @@
 //! The one writer of this process: what waits goes into one transaction.
 //!
-//! While a transaction is on its way, further requests wait; the next transaction takes all of them, so one fsync serves
-//! many. Several processes may append to one log: whoever holds the head row first reads what the others appended, and
+//! While a transaction is on its way, further requests are decided ahead; the next transaction takes all of them, so one
+//! fsync serves many. Several processes may append to one log: whoever holds the head row first reads what the others appended, and
 //! then decides. If a connection breaks while committing, the outcome is looked up behind the head row's lock: until
 //! that lock is ours, the transaction may still commit.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 
+use super::ahead::{Ahead, Load, is_quick};
 use super::batch::{Batch, Receipt, Submission, Verdict};
 use super::database::Error;
 use super::handle::{Health, Log, SubmitError, Waiting, queue};
@@ -25,14 +27,8 @@ use super::reader::Reader;
 use super::rows;
 use super::store::{NotStored, Store};
 
-/// Bytes of requests that one transaction takes at most, unless a single one is larger.
-const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Requests that one transaction takes at most, so that none waits long for the deciding of the others.
-const BATCH_REQUESTS_MAX: usize = 1_000;
 /// How often an idle process looks whether another one appended.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// Nodes that commands may concern, each counted for each command, for the deciding to be quick: some milliseconds.
-const QUICK_STEPS: usize = 2_000;
 /// How often PostgreSQL is told that the lock's holder lives: well within `idle_in_transaction_session_timeout`.
 const ALIVE_EVERY: Duration = Duration::from_secs(1);
 /// The first pause after a failure.
@@ -49,7 +45,10 @@ pub struct Appender {
     follower: Follower,
     store: Option<Store>,
     queue: mpsc::Receiver<Waiting>,
+    /// A request that the last load had no room for.
     carried: Option<Waiting>,
+    /// What is appended next, decided ahead or not.
+    ahead: Option<(Load, Option<Batch>)>,
     nudge: Arc<Notify>,
     view: watch::Sender<Configuration>,
     health: watch::Sender<Health>,
@@ -70,7 +69,8 @@ impl Appender {
         let nudge = Arc::new(Notify::new());
         let (sender, queue) = queue();
         let log = Log::new(reader.clone(), sender, views, healths, Arc::clone(&nudge));
-        let appender = Self { reader, log_id, follower, store: None, queue, carried: None, nudge, view, health };
+        let appender =
+            Self { reader, log_id, follower, store: None, queue, carried: None, ahead: None, nudge, view, health };
         Ok((appender, log))
     }
 
@@ -79,48 +79,40 @@ impl Appender {
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let nudge = Arc::clone(&self.nudge);
-        loop {
-            let first = match self.carried.take() {
-                Some(carried) => Some(carried),
-                None => tokio::select! {
+        while !stop.is_cancelled() {
+            let mut ahead = self.ahead.take();
+            if ahead.is_none() && self.carried.is_none() {
+                tokio::select! {
                     biased;
                     () = stop.cancelled() => return,
                     first = self.queue.recv() => match first {
-                        Some(first) => Some(first),
+                        Some(first) => self.carried = Some(first),
                         None => return,
                     },
-                    () = nudge.notified() => None,
-                    _ = look.tick() => None,
-                },
-            };
-            match first {
-                Some(first) => {
-                    let waiting = self.gather(first);
-                    self.append(waiting, &stop).await;
+                    () = nudge.notified() => {}
+                    _ = look.tick() => {}
                 }
+            }
+            if ahead.is_none() {
+                ahead = self.gather().map(|load| (load, None));
+            }
+            match ahead {
+                Some((load, batch)) => self.append(load.into_waiting(), batch, &stop).await,
                 None => self.look().await,
             }
         }
     }
 
-    /// Everything that waits behind `first`, as far as one transaction takes it.
-    fn gather(&mut self, first: Waiting) -> Vec<Waiting> {
-        let mut bytes = first.bytes;
-        let mut waiting = vec![first];
-        while waiting.len() < BATCH_REQUESTS_MAX {
-            let Ok(next) = self.queue.try_recv() else { break };
-            bytes += next.bytes;
-            if bytes > BATCH_BYTES_MAX {
-                self.carried = Some(next);
-                break;
-            }
-            waiting.push(next);
-        }
-        waiting
+    /// Everything that waits, as far as one transaction takes it.
+    fn gather(&mut self) -> Option<Load> {
+        let mut load = Load::default();
+        load.take(self.carried.take()?).ok()?;
+        self.carried = load.gather(&mut self.queue);
+        Some(load)
     }
 
-    /// Appends what waits, however often it takes, and answers every caller.
-    async fn append(&mut self, mut waiting: Vec<Waiting>, stop: &CancellationToken) {
+    /// Appends what waits, however often it takes, and answers every caller. `decided` is what it comes to, if that is known.
+    async fn append(&mut self, mut waiting: Vec<Waiting>, mut decided: Option<Batch>, stop: &CancellationToken) {
         let mut unknown = None;
         let mut backoff = Backoff::between(PAUSE_MIN, PAUSE_MAX);
         loop {
@@ -131,7 +123,7 @@ impl Appender {
             if waiting.iter().all(Waiting::is_gone) {
                 return;
             }
-            let error = match self.attempt(&waiting, &mut unknown).await {
+            let error = match self.attempt(&waiting, decided.take(), &mut unknown).await {
                 Ok(verdicts) => {
                     self.health.send_replace(Health::default());
                     return answer(waiting, verdicts);
@@ -161,17 +153,24 @@ impl Appender {
             return waiting.into_iter().for_each(refused);
         }
         for alone in waiting {
-            Box::pin(self.append(vec![alone], stop)).await;
+            Box::pin(self.append(vec![alone], None, stop)).await;
         }
     }
 
     /// One transaction. `unknown` holds the batch whose outcome is not known, across attempts.
-    async fn attempt(&mut self, waiting: &[Waiting], unknown: &mut Option<Batch>) -> Result<Vec<Verdict>, Error> {
+    async fn attempt(
+        &mut self,
+        waiting: &[Waiting],
+        decided: Option<Batch>,
+        unknown: &mut Option<Batch>,
+    ) -> Result<Vec<Verdict>, Error> {
         let store = match self.store.take().filter(|store| !store.is_closed()) {
             Some(store) => store,
             None => Store::open(self.reader.database()).await?,
         };
-        let commands: Vec<CommandId> = waiting.iter().map(|waiting| waiting.submission.command_id).collect();
+        // A request without a key has an identity of its own, so there is no receipt to look for.
+        let keyed = waiting.iter().filter(|waiting| waiting.submission.keyed);
+        let commands: Vec<CommandId> = keyed.map(|waiting| waiting.submission.command_id).collect();
         // A session is put back only where its transaction has certainly ended.
         let mut opened = store.begin(self.log_id, self.follower.position(), &commands).await?;
         while self.fold(&opened.later, opened.head.position)? {
@@ -193,13 +192,21 @@ impl Appender {
                 return Ok(batch.verdicts);
             }
         }
-        let batch = self.decide(&store, waiting, opened.receipts).await?;
+        let holds = |batch: &Batch| batch.is_of(waiting.len(), self.follower.configuration());
+        let batch = match decided.filter(|batch| opened.receipts.is_empty() && holds(batch)) {
+            Some(batch) => batch,
+            None => self.decide(&store, waiting, opened.receipts).await?,
+        };
         if batch.is_empty() {
             store.roll_back().await?;
             self.store = Some(store);
             return Ok(batch.verdicts);
         }
-        match store.commit(&batch).await {
+        let (stored, ahead) = self.commit(&store, &batch).await;
+        let Ahead { load, batch: next } = ahead;
+        let next = stored.is_ok().then_some(next);
+        self.ahead = self.ahead.take().or((!load.is_empty()).then_some((load, next)));
+        match stored {
             Ok(()) => {
                 self.store = Some(store);
                 self.follower = Follower::resume(self.log_id, batch.configuration);
@@ -215,15 +222,33 @@ impl Appender {
         }
     }
 
+    /// Stores a batch, and decides what comes meanwhile against the state after it.
+    async fn commit(&mut self, store: &Store, batch: &Batch) -> (Result<(), NotStored>, Ahead) {
+        let mut ahead = Ahead::of(self.log_id, batch.configuration.clone());
+        let mut stored = pin!(store.commit(batch));
+        loop {
+            tokio::select! {
+                biased;
+                stored = &mut stored => return (stored, ahead),
+                Some(next) = self.queue.recv(), if self.ahead.is_none() && self.carried.is_none() => {
+                    self.carried = ahead.take(next, now()).err();
+                }
+            }
+        }
+    }
+
     /// Decides what waits, with the head row locked. What concerns many nodes takes its time: it is done where it holds up
     /// nobody else of this process, while PostgreSQL is told that the lock's holder lives.
     async fn decide(&self, store: &Store, waiting: &[Waiting], known: Vec<Receipt>) -> Result<Batch, Error> {
         let submissions: Vec<Arc<Submission>> = waiting.iter().map(|waiting| Arc::clone(&waiting.submission)).collect();
         let (log_id, state, clock) = (self.log_id, self.follower.configuration().clone(), now());
-        let commands: usize = submissions.iter().map(|submission| submission.request.commands.len()).sum();
-        let steps_max = commands.saturating_mul(state.nodes().len());
-        let decide = move || Batch::decide(log_id, &state, clock, known, submissions.iter().map(|one| &**one));
-        if steps_max <= QUICK_STEPS {
+        let quick = is_quick(submissions.iter().map(|submission| &**submission), &state);
+        let decide = move || {
+            let mut batch = Batch::new(log_id, state, known);
+            submissions.into_iter().for_each(|submission| batch.take(submission, clock));
+            batch
+        };
+        if quick {
             return Ok(decide());
         }
         let mut deciding = tokio::task::spawn_blocking(decide);

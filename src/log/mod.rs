@@ -11,6 +11,7 @@
 //!
 //! Absent on purpose: LSNs, NATS, HTTP, and any statement that changes or removes an event.
 
+mod ahead;
 pub mod appender;
 pub mod batch;
 pub mod database;
