@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use headwater::{demo, dev, edge, events, get, health, import, install, serve, telemetry, token};
+use headwater::{demo, dev, edge, events, export, get, health, import, install, serve, telemetry, token};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +43,8 @@ enum Command {
     Events(events::Options),
     /// Make definitions from files of another language
     Import(import::Options),
+    /// Write the log, its contents and its checkpoints into one file, which `headwater-replay` verifies
+    Export(export::Options),
     /// Ask a server whether it can do its work
     Health(health::Options),
     #[command(hide = true)]
@@ -51,8 +53,6 @@ enum Command {
     Diff(NotYet),
     #[command(hide = true)]
     Why(NotYet),
-    #[command(hide = true)]
-    Export(NotYet),
 }
 
 /// A command whose name is kept for what is to come.
@@ -158,7 +158,10 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Apply(_) => NotYet::refuse("apply"),
             Command::Diff(_) => NotYet::refuse("diff"),
             Command::Why(_) => NotYet::refuse("why"),
-            Command::Export(_) => NotYet::refuse("export"),
+            Command::Export(options) => {
+                let done = export::run(options).await;
+                done.map_err(|error| Failure::of(error.is_usage(), error.is_unreachable(), error.into()))
+            }
             Command::Health(options) => health::run(options).await.map_err(|error| Failure::Unreachable(error.into())),
         }
     })

@@ -201,7 +201,7 @@ impl Reader {
         Ok(touched)
     }
 
-    async fn rows(&self, query: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+    pub(super) async fn rows(&self, query: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
         let client = self.client().await?;
         let answer = in_time(client.query(query, parameters)).await;
         self.heard(answer).await
@@ -215,7 +215,7 @@ impl Reader {
         answer
     }
 
-    async fn client(&self) -> Result<Arc<Client>, Error> {
+    pub(super) async fn client(&self) -> Result<Arc<Client>, Error> {
         let mut held = self.shared.client.lock().await;
         if let Some(client) = held.as_ref().filter(|client| !client.is_closed()) {
             return Ok(Arc::clone(client));

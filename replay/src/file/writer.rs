@@ -127,13 +127,13 @@ impl Writer {
         mem::take(&mut self.ready)
     }
 
-    /// The file's last bytes, and its digest.
+    /// The file's last bytes, and its digest. Nothing can follow them.
     #[must_use]
-    pub fn finish(mut self) -> (Vec<u8>, Digest) {
+    pub fn finish(&mut self) -> (Vec<u8>, Digest) {
         self.close();
         write_end_head(&mut self.ready);
         let mut last = self.take();
-        let digest = self.hasher.finish();
+        let digest = self.hasher.clone().finish();
         last.extend_from_slice(digest.as_bytes());
         (last, digest)
     }
