@@ -120,7 +120,6 @@ struct Log {
     id: LogId,
     key: PublicKey,
     follower: Follower,
-    edge: Edge,
     blobs: BTreeMap<Digest, Held>,
     /// Checkpoints whose event is still to come, in order.
     ahead: VecDeque<Checkpoint>,
@@ -174,7 +173,7 @@ impl Audit {
     /// The tree so far.
     #[must_use]
     pub fn root(&self) -> Digest {
-        self.log.as_ref().map_or_else(|| Edge::default().root(), |log| log.edge.root())
+        self.log.as_ref().map_or_else(|| Edge::default().root(), |log| log.follower.edge().root())
     }
 
     /// Begins a part: the first one with the first event, each other where the one before it ended.
@@ -232,8 +231,8 @@ impl Audit {
         let log = begun(&mut self.log);
         for note in notes {
             let checkpoint = log.open(note)?;
-            if checkpoint.position < log.edge.size() || checkpoint.position > log.to {
-                let expected = format!("one about {} to {}", log.edge.size(), log.to);
+            if checkpoint.position < log.follower.position() || checkpoint.position > log.to {
+                let expected = format!("one about {} to {}", log.follower.position(), log.to);
                 let what = "a checkpoint stands where it does not belong";
                 return Err(Finding::new(log.next(), "checkpoint", what, expected, checkpoint.position));
             }
@@ -260,7 +259,6 @@ impl Audit {
         let touched = log.follower.take(opened);
         let touched = touched.map_err(|found| Finding::fault(found.position, opened.event(), &found.fault))?;
         log.has_content(opened)?;
-        log.edge.push(opened.event().leaf);
         log.reached(&mut self.tally)?;
         Ok(touched)
     }
@@ -322,7 +320,6 @@ impl Log {
             id,
             key,
             follower: Follower::new(id),
-            edge: Edge::default(),
             blobs: BTreeMap::new(),
             ahead: VecDeque::new(),
             to: Position::ZERO,
@@ -356,10 +353,10 @@ impl Log {
                 header.to.to_string(),
             );
         }
-        if header.edge != self.edge.roots() {
+        if header.edge != self.follower.edge().roots() {
             let shown = |roots: &[Digest]| roots.iter().map(Digest::short).collect::<Vec<_>>().join(" ");
             let what = "the file goes on from another tree";
-            return wrong("edge", what, shown(self.edge.roots()), shown(&header.edge));
+            return wrong("edge", what, shown(self.follower.edge().roots()), shown(&header.edge));
         }
         self.to = header.to;
         Ok(())
@@ -408,10 +405,10 @@ impl Log {
 
     /// Compares the tree with the checkpoints that are about it as it is now.
     fn reached(&mut self, tally: &mut Tally) -> Result<(), Finding> {
-        let size = self.edge.size();
+        let size = self.follower.position();
         while self.ahead.front().is_some_and(|checkpoint| checkpoint.position == size) {
             let Some(checkpoint) = self.ahead.pop_front() else { break };
-            let root = self.edge.root();
+            let root = self.follower.edge().root();
             if checkpoint.root != root {
                 let since = tally.signed.map_or(Position::ZERO, |signed| signed.position).next();
                 return Err(Finding::root(since.min(size), size, checkpoint.root, root));

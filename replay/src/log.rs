@@ -13,12 +13,14 @@ use schema::instant::Instant;
 use schema::position::{Position, Version};
 
 use crate::references;
+use crate::tree::Edge;
 
 /// A log that is being folded from its first event on.
 #[derive(Clone, Debug)]
 pub struct Follower {
     log_id: LogId,
     configuration: Configuration,
+    edge: Edge,
     next: Next,
 }
 
@@ -172,14 +174,15 @@ impl Follower {
     /// Follows the log from its beginning.
     #[must_use]
     pub fn new(log_id: LogId) -> Self {
-        Self::resume(log_id, Configuration::default())
+        Self::resume(log_id, Configuration::default(), Edge::default())
     }
 
-    /// Goes on from a state that was folded before.
+    /// Goes on from a state that was folded before, and the edge of the tree over the same events.
     #[must_use]
-    pub fn resume(log_id: LogId, configuration: Configuration) -> Self {
+    pub fn resume(log_id: LogId, configuration: Configuration, edge: Edge) -> Self {
+        assert_eq!(configuration.position(), edge.size(), "BUG: a state and an edge of one position");
         let next = if configuration.position() == Position::ZERO { Next::First } else { Next::Any };
-        Self { log_id, configuration, next }
+        Self { log_id, configuration, edge, next }
     }
 
     /// Which log is followed.
@@ -198,6 +201,12 @@ impl Follower {
     #[must_use]
     pub fn into_configuration(self) -> Configuration {
         self.configuration
+    }
+
+    /// The edge of the tree over all leaves so far.
+    #[must_use]
+    pub fn edge(&self) -> &Edge {
+        &self.edge
     }
 
     /// The last event that was followed.
@@ -243,6 +252,7 @@ impl Follower {
     fn fold(&mut self, event: &Event, change: &Change) -> Result<Touched, Fault> {
         references::check(&self.configuration, event, change)?;
         self.next = Next::after(event);
+        self.edge.push(event.leaf);
         Ok(self.configuration.fold(event, change))
     }
 

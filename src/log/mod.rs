@@ -4,6 +4,8 @@
 //! - `rows`: events as rows, and back; [`stored`]: rows with nothing read of them.
 //! - [`reader`]: what is in the log, for whoever asks.
 //! - [`batch`]: waiting requests decided together against the head.
+//! - [`tree`]: the nodes of the tree that are kept, and any other from them.
+//! - `proof`: roots and proofs, from what is kept of the tree.
 //! - `store`: one append as a transaction.
 //! - [`appender`]: the one writer of this process.
 //! - [`handle`]: the log as the rest of the program holds it.
@@ -17,7 +19,9 @@ pub mod batch;
 pub mod database;
 pub mod handle;
 pub mod install;
+mod proof;
 pub mod reader;
 mod rows;
 mod store;
 pub mod stored;
+pub mod tree;

@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use super::batch::{Batch, Receipt};
 use super::database::{Database, Error, in_time};
-use super::reader::Head;
-use super::rows;
+use super::reader::{HEAD_COLUMNS, Head};
+use super::{rows, tree};
 
 /// Events that one look behind the lock brings at most; whoever is further behind catches up without the lock first.
 pub(crate) const CATCH_UP_EVENTS_MAX: i64 = 5_000;
@@ -32,6 +32,7 @@ pub(crate) struct Store {
     blobs: Statement,
     keep: Statement,
     head: Statement,
+    nodes: Statement,
 }
 
 /// Why a batch is not known to be stored.
@@ -72,7 +73,7 @@ impl Store {
         };
         let columns = rows::COLUMNS;
         Ok(Self {
-            lock: prepare("SELECT log_id, position, at, public_key FROM log_head FOR UPDATE".into(), &[]).await?,
+            lock: prepare(format!("SELECT {HEAD_COLUMNS} FROM log_head FOR UPDATE"), &[]).await?,
             receipts: prepare(
                 "SELECT command_id, fingerprint, answer::text FROM receipt WHERE command_id = ANY($1)".into(),
                 &[Type::UUID_ARRAY],
@@ -99,8 +100,12 @@ impl Store {
                 &[Type::UUID_ARRAY, Type::BYTEA_ARRAY, Type::TEXT_ARRAY],
             )
             .await?,
-            head: prepare("UPDATE log_head SET position = $1, at = $2".into(), &[Type::INT8, Type::TIMESTAMPTZ])
-                .await?,
+            head: prepare(
+                "UPDATE log_head SET position = $1, at = $2, root = $3".into(),
+                &[Type::INT8, Type::TIMESTAMPTZ, Type::BYTEA],
+            )
+            .await?,
+            nodes: prepare(tree::INSERT.into(), tree::INSERT_TYPES).await?,
             client,
         })
     }
@@ -157,18 +162,29 @@ impl Store {
         let at = rows::time(batch.configuration.at());
         let blobs: [&(dyn ToSql + Sync); 2] = [&digests, &contents];
         let receipts: [&(dyn ToSql + Sync); 3] = [&commands, &prints, &answers];
-        let head: [&(dyn ToSql + Sync); 2] = [&position, &at];
+        let root = batch.growth.edge().root();
+        let root: &[u8] = root.as_bytes();
+        let head: [&(dyn ToSql + Sync); 3] = [&position, &at, &root];
+        let nodes = tree::Columns::of(batch.growth.nodes());
+        let nodes = nodes.parameters();
         let stored = async {
-            let (blobs, events, receipts, head, commit) = tokio::join!(
+            let (blobs, events, receipts, head, nodes, commit) = tokio::join!(
                 biased;
                 self.client.execute(&self.blobs, &blobs),
                 self.client.execute(&self.events, &events),
                 self.client.execute(&self.keep, &receipts),
                 self.client.execute(&self.head, &head),
+                // Few batches complete a subtree that is kept, and the others need not say so.
+                async {
+                    match batch.growth.nodes().is_empty() {
+                        true => Ok(0),
+                        false => self.client.execute(&self.nodes, &nodes).await,
+                    }
+                },
                 self.client.batch_execute("COMMIT"),
             );
             // The first to fail is the cause; what follows it only says that the transaction is aborted.
-            Ok((blobs.and(events).and(receipts).and(head), commit))
+            Ok((blobs.and(events).and(receipts).and(head).and(nodes), commit))
         };
         let (stored, committed) = in_time(stored).await.map_err(NotStored::unknown)?;
         stored.map_err(NotStored::before_commit)?;

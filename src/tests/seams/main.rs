@@ -14,6 +14,7 @@ mod proxy;
 mod publish;
 mod repair;
 mod rights;
+mod tree;
 mod wal;
 
 /// How long anything may take that happens by itself.
