@@ -1,7 +1,7 @@
 //! The log in PostgreSQL: the only folder that speaks SQL.
 //!
 //! - [`database`]: a connection that is given up when it no longer answers.
-//! - `rows`: events as rows, and back.
+//! - `rows`: events as rows, and back; [`stored`]: rows with nothing read of them.
 //! - [`reader`]: what is in the log, for whoever asks.
 //! - [`batch`]: waiting requests decided together against the head.
 //! - [`tree`]: the nodes of the tree that are kept, and any other from them.
@@ -27,4 +27,5 @@ mod proof;
 pub mod reader;
 mod rows;
 mod store;
+pub mod stored;
 pub mod tree;
