@@ -126,7 +126,7 @@ impl Appender {
             if waiting.iter().all(Waiting::is_gone) {
                 return;
             }
-            let error = match self.attempt(&waiting, decided.take(), &mut unknown).await {
+            let error = match Box::pin(self.attempt(&waiting, decided.take(), &mut unknown)).await {
                 Ok(verdicts) => {
                     self.health.send_replace(Health::default());
                     return answer(waiting, verdicts);
