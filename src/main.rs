@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use headwater::{client, demo, dev, edge, events, get, health, impact, import, install, serve, telemetry, token, why};
+use headwater::{
+    client, demo, dev, edge, events, export, get, health, impact, import, install, serve, telemetry, token, why,
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -47,14 +49,14 @@ enum Command {
     Impact(impact::Options),
     /// Make definitions from files of another language
     Import(import::Options),
+    /// Write the log, its contents and its checkpoints into one file, which `headwater-replay` verifies
+    Export(export::Options),
     /// Ask a server whether it can do its work
     Health(health::Options),
     #[command(hide = true)]
     Apply(NotYet),
     #[command(hide = true)]
     Diff(NotYet),
-    #[command(hide = true)]
-    Export(NotYet),
 }
 
 /// A command whose name is kept for what is to come.
@@ -161,7 +163,10 @@ fn run(command: Command) -> Result<(), Failure> {
             }),
             Command::Apply(_) => NotYet::refuse("apply"),
             Command::Diff(_) => NotYet::refuse("diff"),
-            Command::Export(_) => NotYet::refuse("export"),
+            Command::Export(options) => {
+                let done = export::run(options).await;
+                done.map_err(|error| Failure::of(error.is_usage(), error.is_unreachable(), error.into()))
+            }
             Command::Health(options) => health::run(options).await.map_err(|error| Failure::Unreachable(error.into())),
         }
     })

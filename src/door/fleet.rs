@@ -18,12 +18,12 @@ use super::state::State as NodeState;
 
 /// The counts.
 #[derive(Serialize)]
-struct Counts {
+pub(super) struct Counts {
     position: Position,
     at: Instant,
     nodes: usize,
     retired: usize,
-    states: BTreeMap<&'static str, usize>,
+    pub(super) states: BTreeMap<&'static str, usize>,
 }
 
 /// Counts nodes by state.
@@ -35,7 +35,8 @@ pub(super) async fn counts(State(door): State<Door>, mut params: Params) -> Resu
     Ok(answer::json(counts.position, counts))
 }
 
-fn count(door: &Door, snapshot: &Snapshot) -> Counts {
+/// Counts the nodes of a snapshot.
+pub(super) fn count(door: &Door, snapshot: &Snapshot) -> Counts {
     let state = &snapshot.configuration;
     let mut states: BTreeMap<_, _> = NodeState::ALL.into_iter().map(|state| (state.name(), 0)).collect();
     let (mut nodes, mut retired) = (0, 0);

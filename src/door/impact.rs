@@ -90,7 +90,7 @@ pub(super) async fn show(
 }
 
 fn view(log_id: LogId, before: Configuration, events: Vec<Event>) -> Result<View, Divergence> {
-    let mut follower = Follower::resume(log_id, before.clone());
+    let mut follower = Follower::glance(log_id, before.clone());
     let mut touched = Touched::new();
     for event in &events {
         touched.append(&mut follower.advance(event)?);

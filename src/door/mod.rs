@@ -39,8 +39,10 @@ mod impact;
 mod jobs;
 mod live;
 mod log;
+mod metrics;
 mod nodes;
 mod principals;
+mod proof;
 mod versions;
 mod why;
 

@@ -15,6 +15,8 @@ use projections::refusal::{Refused, Sort};
 use schema::invalid::Invalid;
 use serde::Serialize;
 
+use crate::metrics;
+
 use super::source::{PastError, SubmitError, Unavailable};
 
 /// The media type of every error.
@@ -37,6 +39,7 @@ pub(super) const CODES: &[&str] = &[
     "missing_token",
     "not_available_yet",
     "not_permitted",
+    "not_published",
     "not_ready",
     "overloaded",
     "position_not_reached",
@@ -166,6 +169,7 @@ struct Body<'a> {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        metrics::refused(self.code);
         let body = Body {
             r#type: "about:blank",
             title: self.status.canonical_reason().unwrap_or_default(),

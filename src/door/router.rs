@@ -9,8 +9,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::problem::Problem;
 use super::{
-    auth, commands, compliance, coverage, documents, events, files, fleet, health, impact, jobs, limits, log, nodes,
-    principals, problem, versions, why,
+    auth, commands, compliance, coverage, documents, events, files, fleet, health, impact, jobs, limits, log, metrics,
+    nodes, principals, problem, proof, versions, why,
 };
 
 pub use super::fittings::{Door, Fittings, Reason};
@@ -21,7 +21,7 @@ const NOT_YET: [&str; 1] = ["proposals"];
 
 /// The whole door as one service.
 pub fn router(door: Door) -> Router {
-    let mut inner = Router::new()
+    let mut inner = watched()
         .route("/v1/commands", post(commands::post))
         .route("/v1/documents", get(documents::list))
         .route("/v1/documents/{id}", get(documents::one))
@@ -48,10 +48,27 @@ pub fn router(door: Door) -> Router {
         .route("/v1/coverage", get(coverage::show))
         .route("/v1/fleet", get(fleet::counts))
         .route("/v1/events", get(events::list))
-        .route("/v1/log", get(log::show));
+        .route("/v1/log", get(log::show))
+        .route("/v1/log/checkpoint", get(proof::checkpoint))
+        .route("/v1/log/proof/inclusion/{position}", get(proof::inclusion))
+        .route("/v1/log/proof/consistency", get(proof::consistency));
     for kind in NOT_YET {
         inner = inner.route(&format!("/v1/{kind}"), get(not_yet)).route(&format!("/v1/{kind}/{{id}}"), get(not_yet));
     }
+    enclosed(door, inner)
+}
+
+/// What there is to know of a server that has no door: whether it is well, and its figures.
+pub fn watch(door: Door) -> Router {
+    enclosed(door, watched())
+}
+
+/// What every server has behind its tokens.
+fn watched() -> Router<Door> {
+    Router::new().route("/metrics", get(metrics::show))
+}
+
+fn enclosed(door: Door, inner: Router<Door>) -> Router {
     let inner = inner
         .fallback(nowhere)
         .layer(from_fn_with_state(door.clone(), auth::admit))

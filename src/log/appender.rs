@@ -18,13 +18,14 @@ use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
+use crate::{metrics, points, telemetry};
 
 use super::ahead::{Ahead, Load, is_quick};
 use super::batch::{Batch, Receipt, Submission, Verdict};
 use super::database::Error;
 use super::handle::{Health, Log, SubmitError, Waiting, queue};
 use super::kept::Kept;
-use super::reader::Reader;
+use super::reader::{Head, Reader};
 use super::rows;
 use super::store::{NotStored, Store};
 
@@ -99,6 +100,7 @@ impl Appender {
             if ahead.is_none() {
                 ahead = self.gather().map(|load| (load, None));
             }
+            points::APPEND_TAKEN.reached();
             match ahead {
                 Some((load, batch)) => self.append(load.into_waiting(), batch, &stop).await,
                 None => self.look().await,
@@ -129,13 +131,15 @@ impl Appender {
             let error = match Box::pin(self.attempt(&waiting, decided.take(), &mut unknown)).await {
                 Ok(verdicts) => {
                     self.health.send_replace(Health::default());
-                    return answer(waiting, verdicts);
+                    answer(waiting, verdicts);
+                    return points::APPEND_ANSWERED.reached();
                 }
                 Err(error) => error,
             };
             if error.is_about_data() && unknown.is_none() {
                 return self.append_one_by_one(waiting, &error, stop).await;
             }
+            metrics::failed("append");
             tracing::warn!(%error, failures = backoff.failures(), requests = waiting.len(), "appending failed");
             self.health.send_replace(Health::failing(&error));
             let hopeless = !error.is_transient() || backoff.failures() >= FAILURES_MAX;
@@ -176,12 +180,13 @@ impl Appender {
         let commands: Vec<CommandId> = keyed.map(|waiting| waiting.submission.command_id).collect();
         // A session is put back only where its transaction has certainly ended.
         let mut opened = store.begin(self.log_id, self.follower.position(), &commands).await?;
-        while self.fold(&opened.later, opened.head.position)? {
+        while self.fold(&opened.later, &opened.head)? {
             store.roll_back().await?;
             self.reader.follow_keeping(&mut self.follower, opened.head.position, Some(&self.kept)).await?;
             opened = store.begin(self.log_id, self.follower.position(), &commands).await?;
         }
         self.show();
+        points::APPEND_LOCKED.reached();
         if let Some(batch) = unknown.as_ref() {
             let committed = match batch.events.first() {
                 Some(event) => store.holds(event.event_id).await?,
@@ -200,6 +205,7 @@ impl Appender {
             Some(batch) => batch,
             None => self.decide(&store, waiting, opened.receipts).await?,
         };
+        points::APPEND_DECIDED.reached();
         if batch.is_empty() {
             store.roll_back().await?;
             self.store = Some(store);
@@ -211,9 +217,12 @@ impl Appender {
         self.ahead = self.ahead.take().or((!load.is_empty()).then_some((load, next)));
         match stored {
             Ok(()) => {
+                points::APPEND_COMMITTED.reached();
+                metrics::appended(&batch.events, waiting.len());
+                tell_stored(waiting);
                 self.store = Some(store);
                 batch.milestones.into_iter().for_each(|state| self.kept.keep(state));
-                self.follower = Follower::resume(self.log_id, batch.configuration);
+                self.follower = Follower::resume(self.log_id, batch.configuration, batch.growth.into_edge());
                 self.show();
                 Ok(batch.verdicts)
             }
@@ -228,7 +237,7 @@ impl Appender {
 
     /// Stores a batch, and decides what comes meanwhile against the state after it.
     async fn commit(&mut self, store: &Store, batch: &Batch) -> (Result<(), NotStored>, Ahead) {
-        let mut ahead = Ahead::of(self.log_id, batch.configuration.clone());
+        let mut ahead = Ahead::after(self.log_id, batch);
         let mut stored = pin!(store.commit(batch));
         loop {
             tokio::select! {
@@ -236,6 +245,7 @@ impl Appender {
                 stored = &mut stored => return (stored, ahead),
                 Some(next) = self.queue.recv(), if self.ahead.is_none() && self.carried.is_none() => {
                     self.carried = ahead.take(next, now()).err();
+                    points::APPEND_AHEAD.reached();
                 }
             }
         }
@@ -246,9 +256,10 @@ impl Appender {
     async fn decide(&self, store: &Store, waiting: &[Waiting], known: Vec<Receipt>) -> Result<Batch, Error> {
         let submissions: Vec<Arc<Submission>> = waiting.iter().map(|waiting| Arc::clone(&waiting.submission)).collect();
         let (log_id, state, clock) = (self.log_id, self.follower.configuration().clone(), now());
+        let edge = self.follower.edge().clone();
         let quick = is_quick(submissions.iter().map(|submission| &**submission), &state);
         let decide = move || {
-            let mut batch = Batch::new(log_id, state, known);
+            let mut batch = Batch::new(log_id, (state, edge), known);
             submissions.into_iter().for_each(|submission| batch.take(submission, clock));
             batch
         };
@@ -265,29 +276,34 @@ impl Appender {
         }
     }
 
-    /// Folds what others appended; true if there is more than one look brings.
-    fn fold(&mut self, later: &[schema::event::Event], head: schema::position::Position) -> Result<bool, Error> {
-        if head < self.follower.position() {
-            return Err(Error::WentBack { head, folded: self.follower.position() });
+    /// Folds what others appended; true if there is more than one look brings. Nothing is appended to a log that is not what
+    /// its head says.
+    fn fold(&mut self, later: &[schema::event::Event], head: &Head) -> Result<bool, Error> {
+        if head.position < self.follower.position() {
+            return Err(Error::WentBack { head: head.position, folded: self.follower.position() });
+        }
+        if let Some(last) = later.last().filter(|last| last.position > head.position) {
+            return Err(Error::Beyond { found: last.position, head: head.position });
         }
         for event in later {
             self.follower.advance(event)?;
             self.kept.pass(event, self.follower.configuration());
         }
-        Ok(self.follower.position() < head)
+        if self.follower.position() < head.position { Ok(true) } else { head.is_over(&self.follower).map(|()| false) }
     }
 
     /// Looks whether another process appended.
     async fn look(&mut self) {
         let looked = async {
-            let head = self.reader.head().await?.position;
-            if head < self.follower.position() {
-                return Err(Error::WentBack { head, folded: self.follower.position() });
+            let head = self.reader.head().await?;
+            if head.position < self.follower.position() {
+                return Err(Error::WentBack { head: head.position, folded: self.follower.position() });
             }
-            self.reader.follow_keeping(&mut self.follower, head, Some(&self.kept)).await
+            self.reader.follow_keeping(&mut self.follower, head.position, Some(&self.kept)).await?;
+            head.is_over(&self.follower)
         };
         let health = match looked.await {
-            Ok(_) => {
+            Ok(()) => {
                 self.show();
                 Health::default()
             }
@@ -313,6 +329,14 @@ impl Appender {
 fn answer(waiting: Vec<Waiting>, verdicts: Vec<Verdict>) {
     assert_eq!(waiting.len(), verdicts.len(), "BUG: every submission gets a verdict");
     waiting.into_iter().zip(verdicts).for_each(|(waiting, verdict)| waiting.answer(verdict));
+}
+
+/// Says of each request that it is in the log, if anybody wants to know.
+fn tell_stored(waiting: &[Waiting]) {
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        let requests = waiting.iter().map(|waiting| telemetry::request(waiting.submission.command_id));
+        requests.for_each(|request| request.in_scope(|| tracing::debug!("decided and stored")));
+    }
 }
 
 fn now() -> Instant {

@@ -14,6 +14,8 @@ use schema::request::Request;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use uuid::Uuid;
 
+use crate::telemetry;
+
 use super::batch::{No, Submission, Verdict};
 use super::database::Error;
 use super::kept::Kept;
@@ -141,11 +143,18 @@ impl Log {
         let bytes = submission.bytes();
         let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).try_acquire_many_owned(kib).map_err(|_| SubmitError::Busy)?;
+        let span = telemetry::request(command_id);
+        span.in_scope(|| tracing::debug!(actor = %submission.actor, "taken in"));
         let (reply, answer) = oneshot::channel();
         let waiting = Waiting { submission: Arc::new(submission), bytes, reply, _room: room };
         self.queue.try_send(waiting).map_err(|_| SubmitError::Busy)?;
         let ended = |_| SubmitError::Unavailable("the server is stopping".into());
-        answer.await.map_err(ended)?
+        let answer = answer.await.map_err(ended)?;
+        span.in_scope(|| match &answer {
+            Ok(answer) => tracing::debug!(position = %answer.position, "answered"),
+            Err(refusal) => tracing::debug!(%refusal, "refused"),
+        });
+        answer
     }
 
     /// Waits until the state has reached `position`, and asks for it to be looked up.
@@ -175,7 +184,7 @@ impl Log {
         let (view, kept) = (self.view(), self.kept.nearest(end));
         let near = [view, kept].into_iter().filter(|state| state.position() <= end);
         let near = near.max_by_key(Configuration::position).unwrap_or_default();
-        let mut follower = Follower::resume(self.log_id(), near);
+        let mut follower = Follower::glance(self.log_id(), near);
         self.reader.follow(&mut follower, end).await?;
         self.kept.answered(follower.configuration());
         Ok(Some(follower.into_configuration()))

@@ -11,6 +11,7 @@ use schema::instant::Instant;
 use schema::position::Position;
 use schema::seal::PublicKey;
 use tokio::sync::Mutex;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
@@ -21,6 +22,8 @@ use super::rows;
 
 /// Events that one statement returns at most while a log is folded.
 const PAGE_EVENTS: i64 = 2_000;
+/// The columns of the head row in the order in which [`head_of`] reads them.
+pub(crate) const HEAD_COLUMNS: &str = "log_id, position, at, public_key, root";
 
 /// Positions have no gap and times rise with them, so halving the log again and again finds a time in a few reads of the
 /// primary key: an index by time would cost every append something.
@@ -58,6 +61,8 @@ pub struct Head {
     pub position: Position,
     /// When that was appended.
     pub at: Instant,
+    /// The root of the tree over all events up to it.
+    pub root: Digest,
     /// What the log's records are signed with.
     pub public_key: PublicKey,
 }
@@ -75,6 +80,17 @@ pub struct EventPage {
     pub entity: Option<String>,
     /// Only those of this type.
     pub event_type: Option<String>,
+}
+
+impl Head {
+    /// Whether this is the head of the log that was followed to its position.
+    pub(crate) fn is_over(&self, follower: &Follower) -> Result<(), Error> {
+        let (size, root) = (follower.edge().size(), follower.edge().root());
+        if (size, root) == (self.position, self.root) {
+            return Ok(());
+        }
+        Err(Error::OtherRoot { position: self.position })
+    }
 }
 
 impl Reader {
@@ -131,6 +147,10 @@ impl Reader {
     pub async fn head_at_rest(&self) -> Result<Head, Error> {
         // On a session of its own: other reads must not queue up behind the wait.
         let client = self.shared.database.connect("head").await?;
+        // What is read is durable: ending a transaction that locked a row waits for all before it, unless told not to.
+        let durable = "SELECT set_config('synchronous_commit', 'on', false) \
+                       WHERE current_setting('synchronous_commit') = 'off'";
+        in_time(client.batch_execute(durable)).await?;
         self.same_log(head(&client, "FOR UPDATE").await?)
     }
 
@@ -252,7 +272,7 @@ impl Reader {
         Ok(touched)
     }
 
-    async fn rows(&self, query: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+    pub(crate) async fn rows(&self, query: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
         let client = self.client().await?;
         let answer = in_time(client.query(query, parameters)).await;
         self.heard(answer).await
@@ -266,7 +286,7 @@ impl Reader {
         answer
     }
 
-    async fn client(&self) -> Result<Arc<Client>, Error> {
+    pub(super) async fn client(&self) -> Result<Arc<Client>, Error> {
         let mut held = self.shared.client.lock().await;
         if let Some(client) = held.as_ref().filter(|client| !client.is_closed()) {
             return Ok(Arc::clone(client));
@@ -279,10 +299,11 @@ impl Reader {
 
 /// Reads the head row; `lock` is empty or a locking clause.
 pub(crate) async fn head(client: &Client, lock: &str) -> Result<Head, Error> {
-    let query = format!("SELECT log_id, position, at, public_key FROM log_head {lock}");
+    const NOT_THERE: [SqlState; 2] = [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN];
+    let query = format!("SELECT {HEAD_COLUMNS} FROM log_head {lock}");
     let row = match in_time(client.query_opt(&query, &[])).await {
         Ok(row) => row.ok_or(Error::NotInstalled)?,
-        Err(Error::Postgres(error)) if error.code() == Some(&tokio_postgres::error::SqlState::UNDEFINED_TABLE) => {
+        Err(Error::Postgres(error)) if error.code().is_some_and(|code| NOT_THERE.contains(code)) => {
             return Err(Error::NotInstalled);
         }
         Err(error) => return Err(error),
@@ -290,14 +311,16 @@ pub(crate) async fn head(client: &Client, lock: &str) -> Result<Head, Error> {
     head_of(&row)
 }
 
-/// A row of `log_id, position, at, public_key`.
+/// A row of [`HEAD_COLUMNS`].
 pub(crate) fn head_of(row: &Row) -> Result<Head, Error> {
     let key: &[u8] = row.get(3);
+    let root = Digest::try_from(row.get::<_, &[u8]>(4));
     let public_key = <[u8; 32]>::try_from(key).ok().and_then(|bytes| PublicKey::from_bytes(&bytes).ok());
     Ok(Head {
         log_id: row.get::<_, Uuid>(0).into(),
         position: rows::unsigned(row.get(1)).into(),
         at: rows::instant(row.get(2)),
+        root: root.map_err(|_| Error::Migration("log_head holds no root".into()))?,
         public_key: public_key.ok_or_else(|| Error::Migration("log_head holds no valid public key".into()))?,
     })
 }

@@ -12,5 +12,6 @@ mod compliance;
 mod connections;
 mod explaining;
 mod live;
+mod proof;
 mod reading;
 mod states;

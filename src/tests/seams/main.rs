@@ -3,6 +3,7 @@
 
 mod appending;
 mod broken;
+mod checkpoint;
 mod desk;
 #[path = "../system/eventually.rs"]
 mod eventually;
@@ -15,6 +16,7 @@ mod proxy;
 mod publish;
 mod repair;
 mod rights;
+mod tree;
 mod wal;
 
 /// How long anything may take that happens by itself.
