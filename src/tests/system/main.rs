@@ -20,3 +20,4 @@ mod refusals;
 mod runtimes;
 mod two_servers;
 mod watching;
+mod working;
