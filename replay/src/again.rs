@@ -38,7 +38,7 @@ pub enum Witness {
 
 /// Where and how the log is not what it was.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Finding {
+pub enum Difference {
     /// An event does not follow.
     #[error(transparent)]
     Diverged(#[from] Divergence),
@@ -100,7 +100,7 @@ pub enum Finding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordDigest(pub Option<Digest>);
 
-impl Finding {
+impl Difference {
     /// The first position that is wrong, as far as this tells.
     #[must_use]
     pub fn position(&self) -> Position {
@@ -148,7 +148,7 @@ impl Again {
     ///
     /// # Errors
     /// If it does not follow from the log before it.
-    pub fn advance(&mut self, event: &Event) -> Result<(), Finding> {
+    pub fn advance(&mut self, event: &Event) -> Result<(), Difference> {
         self.follower.advance(event)?;
         let Self { edge, completed, .. } = self;
         edge.push_noting(event.leaf, |node, hash| completed.push((node, hash)));
@@ -164,11 +164,11 @@ impl Again {
     ///
     /// # Errors
     /// If they differ, or nothing is kept.
-    pub fn hold_node(&mut self, (node, hash): (Node, Digest), kept: Option<Digest>) -> Result<(), Finding> {
+    pub fn hold_node(&mut self, (node, hash): (Node, Digest), kept: Option<Digest>) -> Result<(), Difference> {
         let (_, last) = node.span();
         let Some(kept) = kept else {
             let why = "what should be kept of the tree is not there";
-            return Err(Finding::NoWitness { position: last, why: why.into() });
+            return Err(Difference::NoWitness { position: last, why: why.into() });
         };
         self.hold(kept == hash, last, Witness::Tree)
     }
@@ -177,22 +177,22 @@ impl Again {
     ///
     /// # Errors
     /// If they differ.
-    pub fn hold_root(&mut self, root: Digest, witness: Witness) -> Result<(), Finding> {
+    pub fn hold_root(&mut self, root: Digest, witness: Witness) -> Result<(), Difference> {
         self.hold(root == self.edge.root(), self.position(), witness)
     }
 
-    fn hold(&mut self, is_same: bool, position: Position, witness: Witness) -> Result<(), Finding> {
+    fn hold(&mut self, is_same: bool, position: Position, witness: Witness) -> Result<(), Difference> {
         if is_same {
             self.agreed = self.agreed.max(position);
             return Ok(());
         }
         Err(match self.agreed.next() {
-            first if first < position => Finding::ChangedWithin { first, last: position, witness },
-            first if first == position => Finding::Changed { position, witness },
+            first if first < position => Difference::ChangedWithin { first, last: position, witness },
+            first if first == position => Difference::Changed { position, witness },
             _ => {
                 let why =
                     format!("another witness agrees with the events up to here, but they are not those {witness}");
-                Finding::NoWitness { position, why }
+                Difference::NoWitness { position, why }
             }
         })
     }
@@ -202,21 +202,21 @@ impl Again {
     ///
     /// # Errors
     /// With the first that differs; of several nodes, with the one whose record has the least position.
-    pub fn hold_live(&mut self, live: &Follower) -> Result<(), Finding> {
+    pub fn hold_live(&mut self, live: &Follower) -> Result<(), Difference> {
         assert_eq!(live.position(), self.position(), "BUG: only what has come equally far can be compared");
         self.hold(live.edge() == &self.edge, live.position(), Witness::Live)?;
         let (before, again) = (live.configuration(), self.follower.configuration());
         let nodes = before.nodes().keys().chain(again.nodes().keys());
         let differing = nodes.filter_map(|node| differing(before, again, node));
-        if let Some(first) = differing.min_by_key(Finding::position) {
+        if let Some(first) = differing.min_by_key(Difference::position) {
             return Err(first);
         }
-        if before == again { Ok(()) } else { Err(Finding::State { position: self.position() }) }
+        if before == again { Ok(()) } else { Err(Difference::State { position: self.position() }) }
     }
 }
 
 /// How a node's record differs between two states.
-fn differing(live: &Configuration, again: &Configuration, node: &NodeId) -> Option<Finding> {
+fn differing(live: &Configuration, again: &Configuration, node: &NodeId) -> Option<Difference> {
     let record = |state| render(state, node).map(|manifest| (manifest.digest, manifest.cause.position, manifest.retry));
     let (live, again) = (record(live), record(again));
     if live == again {
@@ -225,18 +225,18 @@ fn differing(live: &Configuration, again: &Configuration, node: &NodeId) -> Opti
     let position = [live, again].into_iter().flatten().map(|(_, position, _)| position).min();
     let digest = |record: Option<(Digest, _, _)>| RecordDigest(record.map(|(digest, _, _)| digest));
     let (node, position) = (node.clone(), position.unwrap_or_default());
-    Some(Finding::Folded { position, node, live: digest(live), again: digest(again) })
+    Some(Difference::Folded { position, node, live: digest(live), again: digest(again) })
 }
 
 /// The first event that is not the one that was published at its position. `published` stands in the same order, with
 /// nothing where nothing is known.
 #[must_use]
-pub fn first_changed(events: &[Event], published: &[Option<Event>]) -> Option<Finding> {
+pub fn first_changed(events: &[Event], published: &[Option<Event>]) -> Option<Difference> {
     let is_other = |(event, published): &(&Event, &Option<Event>)| {
         published.as_ref().is_some_and(|published| published.is_intact() && published.leaf != event.leaf)
     };
     let (event, _) = events.iter().zip(published).find(is_other)?;
-    Some(Finding::Changed { position: event.position, witness: Witness::Published })
+    Some(Difference::Changed { position: event.position, witness: Witness::Published })
 }
 
 impl fmt::Display for Witness {

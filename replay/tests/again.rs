@@ -7,7 +7,7 @@ mod history;
 use projections::configuration::Configuration;
 use projections::request::{Envelope, decide_request};
 use proptest::prelude::*;
-use replay::again::{Again, Finding, RecordDigest, Witness, first_changed};
+use replay::again::{Again, Difference, RecordDigest, Witness, first_changed};
 use replay::checkpoint::Checkpoint;
 use replay::log::{Divergence, Fault, Follower};
 use replay::tree::{Edge, Node};
@@ -90,7 +90,7 @@ fn what_does_not_follow_is_named_where_it_is() {
     let mut events = log();
     events[4].data.push(' ');
     let mut again = again(&events[..4]);
-    let found = Finding::Diverged(Divergence { position: at(5), fault: Fault::Unsealed });
+    let found = Difference::Diverged(Divergence { position: at(5), fault: Fault::Unsealed });
     assert_eq!(found.position(), at(5));
     assert_eq!(again.advance(&events[4]), Err(found));
     assert_eq!(again.position(), at(4));
@@ -99,7 +99,7 @@ fn what_does_not_follow_is_named_where_it_is() {
 #[test]
 fn a_witness_vouches_for_all_before_it() {
     let (events, other) = (log(), changed(&log(), 6));
-    let within = |first, last, witness| Finding::ChangedWithin { first: at(first), last: at(last), witness };
+    let within = |first, last, witness| Difference::ChangedWithin { first: at(first), last: at(last), witness };
     let mut again = again(&other);
     assert_eq!(again.agreed(), at(0));
     assert_eq!(again.hold_root(root(&events), Witness::Head), Err(within(1, 8, Witness::Head)));
@@ -127,7 +127,7 @@ fn of_one_event_it_is_that_one() {
     let mut again = again(&other[..2]);
     again.hold_root(root(&events[..2]), Witness::Checkpoint).unwrap();
     again.advance(&other[2]).unwrap();
-    let found = Finding::Changed { position: at(3), witness: Witness::Head };
+    let found = Difference::Changed { position: at(3), witness: Witness::Head };
     assert_eq!(again.hold_root(root(&events[..3]), Witness::Head), Err(found));
 }
 
@@ -137,16 +137,16 @@ fn witnesses_that_do_not_agree_with_each_other_are_named() {
     let mut again = again(&events);
     again.hold_root(root(&events), Witness::Head).unwrap();
     let found = again.hold_root(Digest::of(b"x"), Witness::Checkpoint).unwrap_err();
-    assert!(matches!(&found, Finding::NoWitness { position, .. } if *position == at(8)), "{found}");
+    assert!(matches!(&found, Difference::NoWitness { position, .. } if *position == at(8)), "{found}");
     let found = again.hold_node((Node { level: 3, index: 0 }, root(&events)), None).unwrap_err();
-    assert!(matches!(&found, Finding::NoWitness { position, .. } if *position == at(8)), "{found}");
+    assert!(matches!(&found, Difference::NoWitness { position, .. } if *position == at(8)), "{found}");
 }
 
 #[test]
 fn what_was_published_tells_which_event_it_is() {
     let (events, other) = (log(), changed(&changed(&log(), 6), 7));
     let published = |events: &[Event]| events.iter().cloned().map(Some).collect::<Vec<_>>();
-    let found = Finding::Changed { position: at(6), witness: Witness::Published };
+    let found = Difference::Changed { position: at(6), witness: Witness::Published };
     assert_eq!(first_changed(&other, &published(&events)), Some(found));
     assert_eq!(first_changed(&events, &published(&events)), None);
     // What is missing there, or is damaged, tells nothing.
@@ -167,7 +167,7 @@ fn a_record_that_comes_out_differently_is_named_with_both_digests() {
     let (events, other) = (log(), log_with(enrol("n-2")));
     let live = gone_wrong(&events, &other);
     let (node, empty) = ("n-2".parse().unwrap(), RecordDigest(Some(Digest::of(b""))));
-    let found = Finding::Folded { position: at(5), node, live: empty, again: RecordDigest(None) };
+    let found = Difference::Folded { position: at(5), node, live: empty, again: RecordDigest(None) };
     assert!(found.to_string().contains("not there"), "{found}");
     assert_eq!(again(&events).hold_live(&live), Err(found));
 
@@ -175,7 +175,7 @@ fn a_record_that_comes_out_differently_is_named_with_both_digests() {
     let [early, late] = [log_with(principal("ann")), log_with(principal("bob"))];
     let live = gone_wrong(&early, &late);
     let found = again(&early).hold_live(&live);
-    assert_eq!(found, Err(Finding::State { position: at(8) }), "no node's record tells");
+    assert_eq!(found, Err(Difference::State { position: at(8) }), "no node's record tells");
     assert_eq!(again(&early).hold_live(&folded(&early)), Ok(()));
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use replay::again::{Again, Finding, Witness, first_changed};
+use replay::again::{Again, Difference, Witness, first_changed};
 use replay::checkpoint::Checkpoint;
 use replay::log::Follower;
 use schema::event::Event;
@@ -42,18 +42,18 @@ pub(super) enum Error {
     #[error(transparent)]
     Publish(#[from] PublishError),
     #[error("the log in PostgreSQL is not what it was, {0}. Nothing is published until this is settled")]
-    Found(#[from] Finding),
+    Found(#[from] Difference),
 }
 
 /// What can't be followed is a finding; what can't be reached is not.
 impl From<LogError> for Error {
     fn from(error: LogError) -> Self {
         match error {
-            LogError::Diverged(divergence) => Finding::from(divergence).into(),
-            LogError::Row { position, why } => Finding::Row { position, why }.into(),
+            LogError::Diverged(divergence) => Difference::from(divergence).into(),
+            LogError::Row { position, why } => Difference::Row { position, why }.into(),
             LogError::Beyond { found, head } => {
                 let why = format!("it was put there directly: the log ends at {head}");
-                Finding::Row { position: found, why }.into()
+                Difference::Row { position: found, why }.into()
             }
             error => Self::Log(error),
         }
@@ -74,7 +74,7 @@ impl Check {
     }
 
     /// Passes over the log again and again, beside what is folded, until something is found.
-    pub(super) async fn run(self, asks: mpsc::Sender<Ask>) -> Finding {
+    pub(super) async fn run(self, asks: mpsc::Sender<Ask>) -> Difference {
         loop {
             let (ask, answer) = oneshot::channel();
             if asks.send(ask).await.is_ok()
@@ -134,7 +134,7 @@ impl Check {
             }
             if Instant::now() >= deadline {
                 let why = format!("the log ends at {head}, though it had reached {position}");
-                return Err(Finding::Row { position: head.next(), why }.into());
+                return Err(Difference::Row { position: head.next(), why }.into());
             }
             sleep(LOOK_AGAIN).await;
         }
@@ -144,7 +144,7 @@ impl Check {
     async fn fold_page(&self, again: &mut Again, up_to: Position) -> Result<(), Error> {
         let events = self.page(again.position(), up_to).await?;
         let Some(last) = events.last() else {
-            return Err(Finding::Row { position: again.position().next(), why: "it is not there".into() }.into());
+            return Err(Difference::Row { position: again.position().next(), why: "it is not there".into() }.into());
         };
         let signed = self.table.checkpoints(again.position(), last.position, PAGE_EVENTS).await?;
         let mut signed: BTreeMap<Position, Kept> = signed.into_iter().map(|kept| (kept.position, kept)).collect();
@@ -169,7 +169,7 @@ impl Check {
         let head = self.table.head().await?;
         if let Some(Kept { position, .. }) = signed.filter(|signed| signed.position > head.position) {
             let why = format!("it is signed for, but the log ends at {}", head.position);
-            return Err(Finding::Row { position, why }.into());
+            return Err(Difference::Row { position, why }.into());
         }
         if head.position == again.position() {
             again.hold_root(head.root, Witness::Head)?;
@@ -177,9 +177,9 @@ impl Check {
         Ok(())
     }
 
-    fn opened(&self, kept: &Kept) -> Result<Checkpoint, Finding> {
+    fn opened(&self, kept: &Kept) -> Result<Checkpoint, Difference> {
         let opened = Checkpoint::open(kept.note.as_bytes(), self.table.log_id(), self.table.public_key());
-        let no_witness = |why: String| Finding::NoWitness { position: kept.position, why };
+        let no_witness = |why: String| Difference::NoWitness { position: kept.position, why };
         let opened = opened.map_err(|bad| no_witness(format!("the checkpoint can't be trusted: {bad}")))?;
         match opened.position == kept.position {
             true => Ok(opened),
@@ -188,7 +188,7 @@ impl Check {
     }
 
     /// The first event after a position that is not the one that was published.
-    pub(super) async fn first_changed(&self, agreed: Position, last: Position) -> Result<Option<Finding>, Error> {
+    pub(super) async fn first_changed(&self, agreed: Position, last: Position) -> Result<Option<Difference>, Error> {
         let mut after = agreed;
         loop {
             let events = match self.page(after, last).await {
@@ -217,9 +217,9 @@ impl Check {
 }
 
 /// The last position that a finding may be about.
-fn last_of(finding: &Finding) -> Position {
+fn last_of(finding: &Difference) -> Position {
     match finding {
-        Finding::ChangedWithin { last, .. } => *last,
+        Difference::ChangedWithin { last, .. } => *last,
         other => other.position(),
     }
 }

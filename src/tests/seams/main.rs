@@ -11,6 +11,7 @@ mod eventually;
 mod ground;
 #[path = "../system/law.rs"]
 mod law;
+mod past;
 mod proxy;
 mod publish;
 mod repair;

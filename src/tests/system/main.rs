@@ -6,11 +6,12 @@ mod asking;
 mod disk;
 mod door;
 mod eventually;
+#[expect(dead_code, reason = "shared with the faults, which use the rest")]
 mod fleet;
 mod ground;
 mod inputs;
-mod kills;
 mod late;
+#[expect(dead_code, reason = "shared with the faults, which use the rest")]
 mod law;
 mod layers;
 mod load;
@@ -18,3 +19,4 @@ mod real_input;
 mod refusals;
 mod runtimes;
 mod two_servers;
+mod watching;
