@@ -21,3 +21,4 @@ mod refusals;
 mod runtimes;
 mod two_servers;
 mod watching;
+mod working;
