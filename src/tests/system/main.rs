@@ -4,6 +4,7 @@
 mod asker;
 mod asking;
 mod disk;
+#[expect(dead_code, reason = "shared with the faults, which use the rest")]
 mod door;
 mod eventually;
 #[expect(dead_code, reason = "shared with the faults, which use the rest")]
@@ -11,10 +12,10 @@ mod fleet;
 mod ground;
 mod inputs;
 mod late;
-#[expect(dead_code, reason = "shared with the faults, which use the rest")]
 mod law;
 mod layers;
 mod load;
+mod proofs;
 mod real_input;
 mod refusals;
 mod runtimes;
