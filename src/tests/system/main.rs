@@ -15,6 +15,7 @@ mod law;
 mod layers;
 mod load;
 mod real_input;
+mod rebuild;
 mod refusals;
 mod runtimes;
 mod two_servers;
