@@ -160,6 +160,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
 
     let (public, published) = watch::channel(None);
     let mut standing = None;
+    let mut demand = Arc::default();
     if options.role != Role::Door {
         let settings = Settings {
             jetstream: link.jetstream(),
@@ -170,8 +171,9 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
         };
         let reader = reader.beside();
         let (relay, stands) = Relay::new(slot, reader.clone(), link.clone(), settings, Arc::new(Table(reader)));
+        demand = relay.demand();
         tasks.spawn(relay.run(stop.clone()));
-        let source = Arc::new(Behind::new(log.clone()));
+        let source = Arc::new(Behind::new(log.clone(), Arc::clone(&demand)));
         let asking = Asking { client: link.client().clone(), prefix: prefix.clone(), source };
         tasks.spawn(reconcile::run(log.clone(), ears.clone(), asking, stands.clone(), stop.clone()));
         standing = Some(stands);
@@ -180,7 +182,8 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
     if options.role != Role::Reconciler {
         let listener = TcpListener::bind(options.http).await.map_err(|why| Error::Listen(options.http, why))?;
         tracing::info!(http = %options.http, "the door is open");
-        let fittings = fittings(log, ears, link, standing, published, stop.clone());
+        let source = Arc::new(Behind::new(log.clone(), demand));
+        let fittings = fittings(log, source, ears, link, standing, published, stop.clone());
         crate::door::serve::serve(listener, router::router(Door::from(fittings)), stop.clone()).await;
     }
     stop.cancelled().await;
@@ -238,16 +241,17 @@ async fn follow_public(
 
 fn fittings(
     log: Log,
+    source: Arc<Behind>,
     ears: Ears,
     link: Link,
     standing: Option<watch::Receiver<Standing>>,
     published: watch::Receiver<Option<Position>>,
     closing: CancellationToken,
 ) -> Fittings {
-    let healthy = (log.clone(), ears.clone());
+    let healthy = (log, ears.clone());
     let relaying = standing.clone();
     Fittings {
-        source: Arc::new(Behind::new(log)),
+        source,
         ears,
         readiness: Arc::new(move || {
             let (log, ears) = &healthy;

@@ -38,6 +38,7 @@ mod live;
 mod log;
 mod nodes;
 mod principals;
+mod proof;
 mod versions;
 
 mod answer;

@@ -37,6 +37,7 @@ pub(super) const CODES: &[&str] = &[
     "missing_token",
     "not_available_yet",
     "not_permitted",
+    "not_published",
     "not_ready",
     "overloaded",
     "position_not_reached",

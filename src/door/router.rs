@@ -19,7 +19,7 @@ use super::problem::Problem;
 use super::source::Source;
 use super::{
     auth, commands, compliance, coverage, documents, events, files, fleet, health, jobs, limits, log, nodes,
-    principals, problem, versions,
+    principals, problem, proof, versions,
 };
 
 pub use super::limits::Limits;
@@ -163,7 +163,10 @@ pub fn router(door: Door) -> Router {
         .route("/v1/coverage", get(coverage::show))
         .route("/v1/fleet", get(fleet::counts))
         .route("/v1/events", get(events::list))
-        .route("/v1/log", get(log::show));
+        .route("/v1/log", get(log::show))
+        .route("/v1/log/checkpoint", get(proof::checkpoint))
+        .route("/v1/log/proof/inclusion/{position}", get(proof::inclusion))
+        .route("/v1/log/proof/consistency", get(proof::consistency));
     for kind in NOT_YET {
         inner = inner.route(&format!("/v1/{kind}"), get(not_yet)).route(&format!("/v1/{kind}/{{id}}"), get(not_yet));
     }

@@ -3,6 +3,7 @@
 use futures::future::BoxFuture;
 use projections::configuration::Configuration;
 use projections::refusal::Refused;
+use replay::tree::{Proof, Question};
 use schema::answer::Answer;
 use schema::digest::Digest;
 use schema::entity::{Actor, Entity};
@@ -42,6 +43,25 @@ pub trait Source: Send + Sync + 'static {
 
     /// The state as of a position or a time, at the end of the request that it falls into.
     fn past(&self, at: At) -> BoxFuture<'_, Result<Configuration, PastError>>;
+
+    /// The newest checkpoint, if there is any: one for at least this position, if it can be had within moments.
+    fn signed_root(&self, position: Position) -> BoxFuture<'_, Result<Option<SignedRoot>, Unavailable>>;
+
+    /// What the tree over the log says. The question must make sense and be about what is there.
+    fn answer(&self, question: Question) -> BoxFuture<'_, Result<Proof, Unavailable>>;
+}
+
+/// A checkpoint: what the log's key signed about its tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedRoot {
+    /// The tree's size.
+    pub position: Position,
+    /// Its root.
+    pub root: Digest,
+    /// When it was signed.
+    pub at: Instant,
+    /// The signed note that says so.
+    pub note: String,
 }
 
 /// A request with who sends it.

@@ -5,6 +5,7 @@
 //! - [`reader`]: what is in the log, for whoever asks.
 //! - [`batch`]: waiting requests decided together against the head.
 //! - [`tree`]: the nodes of the tree that are kept, and any other from them.
+//! - [`checkpoint`]: what was signed about the log.
 //! - `proof`: roots and proofs, from what is kept of the tree.
 //! - `store`: one append as a transaction.
 //! - [`appender`]: the one writer of this process.
@@ -16,6 +17,7 @@
 mod ahead;
 pub mod appender;
 pub mod batch;
+pub mod checkpoint;
 pub mod database;
 pub mod handle;
 pub mod install;

@@ -132,6 +132,10 @@ impl Reader {
     pub async fn head_at_rest(&self) -> Result<Head, Error> {
         // On a session of its own: other reads must not queue up behind the wait.
         let client = self.shared.database.connect("head").await?;
+        // What is read is durable: ending a transaction that locked a row waits for all before it, unless told not to.
+        let durable = "SELECT set_config('synchronous_commit', 'on', false) \
+                       WHERE current_setting('synchronous_commit') = 'off'";
+        in_time(client.batch_execute(durable)).await?;
         self.same_log(head(&client, "FOR UPDATE").await?)
     }
 

@@ -11,5 +11,6 @@ mod commanding;
 mod compliance;
 mod connections;
 mod live;
+mod proof;
 mod reading;
 mod states;

@@ -7,10 +7,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use headwater::door::source::{At, EventPage, PastError, Source, Submission, SubmitError, Unavailable};
+use headwater::door::source::{At, EventPage, PastError, SignedRoot, Source, Submission, SubmitError, Unavailable};
 use projections::configuration::Configuration;
 use projections::request::{Envelope, decide_request};
+use replay::checkpoint::Checkpoint;
 use replay::log::Follower;
+use replay::tree::{Edge, Proof, Question};
 use schema::answer::Answer;
 use schema::digest::Digest;
 use schema::event::Event;
@@ -193,5 +195,31 @@ impl Source for Memory {
 
     fn past(&self, at: At) -> BoxFuture<'_, Result<Configuration, PastError>> {
         async move { self.fold(at) }.boxed()
+    }
+
+    fn signed_root(&self, _: Position) -> BoxFuture<'_, Result<Option<SignedRoot>, Unavailable>> {
+        async move {
+            self.sound()?;
+            let state = self.state.lock().unwrap();
+            let edge = Edge::over(state.events.iter().map(|event| event.leaf));
+            let (position, root, at) = (edge.size(), edge.root(), state.configuration.at());
+            let note = Checkpoint { log_id: self.log_id, position, root }.sign(&SecretKey::from_seed(&[7; 32]));
+            Ok((position > Position::ZERO).then_some(SignedRoot { position, root, at, note }))
+        }
+        .boxed()
+    }
+
+    fn answer(&self, question: Question) -> BoxFuture<'_, Result<Proof, Unavailable>> {
+        async move {
+            self.sound()?;
+            let state = self.state.lock().unwrap();
+            let mut nodes = BTreeMap::new();
+            let mut edge = Edge::default();
+            state.events.iter().for_each(|event| {
+                edge.push_noting(event.leaf, |node, hash| assert_eq!(nodes.insert(node, hash), None))
+            });
+            Ok(question.answer(&nodes).unwrap())
+        }
+        .boxed()
     }
 }

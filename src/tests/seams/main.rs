@@ -3,6 +3,7 @@
 
 mod appending;
 mod broken;
+mod checkpoint;
 mod desk;
 #[path = "../system/eventually.rs"]
 mod eventually;

@@ -9,7 +9,7 @@ use tokio_postgres::NoTls;
 use crate::desk::{Desk, one, passwords, put};
 
 /// Statements that change history or what guards it.
-const FORBIDDEN: [&str; 17] = [
+const FORBIDDEN: [&str; 20] = [
     "UPDATE event SET actor = 'me'",
     "DELETE FROM event",
     "TRUNCATE event",
@@ -19,6 +19,9 @@ const FORBIDDEN: [&str; 17] = [
     "UPDATE tree SET hash = hash",
     "DELETE FROM tree",
     "TRUNCATE tree",
+    "UPDATE checkpoint SET note = note",
+    "DELETE FROM checkpoint",
+    "TRUNCATE checkpoint",
     "UPDATE receipt SET answer = '{}'",
     "DELETE FROM receipt",
     "TRUNCATE receipt",
@@ -59,14 +62,14 @@ async fn history_is_out_of_every_roles_reach() {
             assert_eq!(code_of(role, statement).await, PRIVILEGE, "{role}: {statement}");
         }
     }
-    assert_eq!(code_of(&reader, "SELECT FROM event, blob, log_head, tree").await, "done");
+    assert_eq!(code_of(&reader, "SELECT FROM event, blob, log_head, tree, checkpoint").await, "done");
     assert_eq!(code_of(&reader, "SELECT FROM receipt").await, PRIVILEGE, "answers are between the door and its caller");
     assert_eq!(code_of(&relay, "SELECT FROM event").await, "done");
     assert_eq!(code_of(&reader, "SELECT pg_create_logical_replication_slot('x', 'pgoutput')").await, PRIVILEGE);
 
     // An owner's slip of the hand is stopped too.
     let owner = desk.ground.database();
-    for statement in &FORBIDDEN[..9] {
+    for statement in &FORBIDDEN[..12] {
         assert_eq!(code_of(&owner, statement).await, PRIVILEGE, "the owner: {statement}");
     }
     assert_eq!(open.events().await.len(), 1);
