@@ -3,6 +3,8 @@
 
 mod asker;
 mod asking;
+#[path = "../auditor.rs"]
+mod auditor;
 mod disk;
 mod door;
 mod eventually;

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use fastrand::Rng;
 use schema::address::READER_ROLE;
 use serde_json::{Value, json};
 
+use crate::auditor::{exported, replay};
 use crate::eventually::eventually;
 use crate::fleet::{CONVERGED_WITHIN, Fleet};
 use crate::law;
@@ -52,20 +52,26 @@ async fn every_disk_is_what_the_export_says_after_a_thousand_random_commands_wit
 /// Exports, rebuilds, and looks at every disk until it is the same.
 async fn compare(fleet: &Fleet, position: u64) {
     let dir = fleet.ground.dir.path();
+    eventually("all of it is signed", CONVERGED_WITHIN, async || {
+        let newest = fleet.door().get("/v1/log/checkpoint").await?;
+        if newest.body["position"] == position { Ok(()) } else { Err(format!("{newest:?}")) }
+    })
+    .await;
     let half = position / 2;
-    let first = exported(fleet, &["--to-position", &half.to_string()], "first.hwlog");
+    let reader = fleet.ground.database_as(READER_ROLE);
+    let first = exported(dir, &reader, &["--to", "first.hwlog", "--to-position", &half.to_string()]);
     let next = first["to"].as_u64().unwrap() + 1;
     assert!(next > half, "a request is never cut");
-    let second = exported(fleet, &["--from", &next.to_string()], "second.hwlog");
+    let second = exported(dir, &reader, &["--to", "second.hwlog", "--from", &next.to_string()]);
     assert_eq!(second["to"], position);
-    let files = ["first.hwlog", "second.hwlog"].map(|name| dir.join(name));
-    let files = files.each_ref().map(|path| path.to_str().unwrap());
     let key = fleet.door().get("/v1/log").await.unwrap().body["signing_key"].as_str().unwrap().to_owned();
-    let verified = replayed(&[&["verify", "--trust", &key], files.as_slice()].concat());
-    assert_eq!((&verified["ok"], &verified["position"]), (&json!(true), &json!(position)), "{verified}");
+    let verified = replayed(dir, &["verify", "--trust", &key, "first.hwlog", "second.hwlog"]);
+    for (field, expected) in [("ok", json!(true)), ("position", json!(position)), ("unsigned", json!(0))] {
+        assert_eq!(verified[field], expected, "{verified}");
+    }
 
     let rebuilt = dir.join("rebuilt");
-    replayed(&[&["rebuild", "--to", rebuilt.to_str().unwrap()], files.as_slice()].concat());
+    replayed(dir, &["rebuild", "--to", "rebuilt", "first.hwlog", "second.hwlog"]);
     for (node, edge) in &fleet.edges {
         let want = everything(&rebuilt.join(node));
         assert!(want.contains_key(Path::new("files")) && want.contains_key(Path::new("jobs")));
@@ -80,6 +86,12 @@ async fn compare(fleet: &Fleet, position: u64) {
         let files: usize = want.values().flatten().count();
         println!("{node}: {files} files");
     }
+}
+
+fn replayed(dir: &Path, words: &[&str]) -> Value {
+    let (code, said) = replay(dir, words);
+    assert_eq!(code, Some(0), "{said}");
+    said
 }
 
 fn everything(root: &Path) -> Everything {
@@ -161,46 +173,4 @@ fn put(rng: &mut Rng, document: &str) -> Value {
 fn labels(rng: &mut Rng) -> Value {
     let site = if rng.bool() { "lund" } else { "copenhagen" };
     json!({ "site": site })
-}
-
-/// Exports as somebody who may only read, and gives what is said of it.
-fn exported(fleet: &Fleet, part: &[&str], name: &str) -> Value {
-    let output = Command::new(env!("CARGO_BIN_EXE_headwater"))
-        .args(["export", "--json", "--to", name])
-        .args(part)
-        .env("HEADWATER_DATABASE_URL", fleet.ground.database_as(READER_ROLE))
-        .current_dir(fleet.ground.dir.path())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-/// What the auditor's program says, which is told of nothing but files.
-fn replayed(words: &[&str]) -> Value {
-    let output = Command::new(auditor()).args(words).arg("--json").env_clear().output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-/// The auditor's program belongs to another package: it lies beside ours if all was built, and is built if it is not there
-/// or older than its sources.
-fn auditor() -> PathBuf {
-    let path = Path::new(env!("CARGO_BIN_EXE_headwater")).with_file_name("headwater-replay");
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let built = path.metadata().and_then(|there| there.modified()).ok();
-    let sources = ["schema/src", "projections/src", "replay/src"].map(|folder| newest(&root.join(folder)));
-    if built.is_none_or(|built| sources.iter().any(|source| *source > built)) {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let build = ["build", "--quiet", "--workspace", "--bin", "headwater-replay"];
-        assert!(Command::new(cargo).args(build).current_dir(root).status().unwrap().success());
-    }
-    path
-}
-
-fn newest(folder: &Path) -> SystemTime {
-    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let changed =
-        paths.map(|path| if path.is_dir() { newest(&path) } else { path.metadata().unwrap().modified().unwrap() });
-    changed.max().unwrap_or(SystemTime::UNIX_EPOCH)
 }
