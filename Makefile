@@ -1,6 +1,6 @@
 # `make demo` shows Headwater at work, `make test` proves it. Both install what is missing first.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test
+.PHONY: help setup build demo test faults
 
 # Where cargo puts what it builds; cargo reads the same variable.
 target_dir := $(or $(CARGO_TARGET_DIR),target)
@@ -19,3 +19,6 @@ demo: setup build ## a fleet of three nodes, from a command to a verified file o
 
 test: setup ## format, lints, docs and the whole suite on real PostgreSQL and NATS
 	@scripts/test.sh
+
+faults: setup ## every fault in its long form, with several seeds, and a table of what users see (an hour)
+	@scripts/faults.sh

@@ -30,6 +30,7 @@ use crate::node::store::{OpenError, Store};
 use crate::node::survey::{Survey, Unreadable};
 use crate::node::{report, verify, watch as records, words};
 use crate::password;
+use crate::points;
 use crate::runtime::asking::Asking;
 use crate::runtime::memory::Unusable;
 use crate::runtime::settings::Settings;
@@ -241,22 +242,32 @@ impl Agent {
                 Step::Fetch(contents) => {
                     self.status.reach(mark, AttemptState::Fetching);
                     self.fetch(contents).await?;
+                    points::APPLY_FETCHED.reached();
                 }
                 Step::Write => {
                     self.status.reach(mark, AttemptState::Verified);
                     self.write(want).await?;
+                    points::APPLY_WRITTEN.reached();
                 }
                 Step::Check => {
                     self.status.reach(mark, AttemptState::Checking);
                     self.ask(Moment::Check, mark).await?;
+                    points::APPLY_CHECKED.reached();
                 }
                 Step::Switch => {
                     self.status.reach(mark, AttemptState::Applying);
                     self.switch(mark).await?;
+                    points::APPLY_SWITCHED.reached();
                     self.keep_watch();
                 }
-                Step::Hook => self.ask(Moment::Apply, mark).await?,
-                Step::Settle => self.settle(mark).await?,
+                Step::Hook => {
+                    self.ask(Moment::Apply, mark).await?;
+                    points::APPLY_HOOKED.reached();
+                }
+                Step::Settle => {
+                    self.settle(mark).await?;
+                    points::APPLY_SETTLED.reached();
+                }
             }
         }
         Ok(())

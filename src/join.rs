@@ -12,7 +12,7 @@ use replay::tree::{Proof, Question};
 use schema::answer::Answer;
 use schema::digest::Digest;
 use schema::event::Event;
-use schema::id::LogId;
+use schema::id::{CommandId, LogId};
 use schema::position::Position;
 use schema::seal::PublicKey;
 use tokio::sync::{Notify, watch};
@@ -133,6 +133,14 @@ impl door::Source for Behind {
             self.log.reader().events(page).await.map_err(|error| unavailable(&error))
         }
         .boxed()
+    }
+
+    fn events_at(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Event>, door::Unavailable>> {
+        async move { self.log.reader().events_at(&positions).await.map_err(|error| unavailable(&error)) }.boxed()
+    }
+
+    fn events_of(&self, command_id: CommandId) -> BoxFuture<'_, Result<Vec<Event>, door::Unavailable>> {
+        async move { self.log.reader().events_of(command_id).await.map_err(|error| unavailable(&error)) }.boxed()
     }
 
     fn content(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Vec<u8>>, door::Unavailable>> {

@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use headwater::{demo, dev, edge, events, export, get, health, import, install, serve, telemetry, token};
+use headwater::{
+    client, demo, dev, edge, events, export, get, health, impact, import, install, serve, telemetry, token, why,
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +43,10 @@ enum Command {
     Get(get::Options),
     /// Show what happened, and what happens next
     Events(events::Options),
+    /// Show why a node has what it has at a path, or why a job is what it is: the events that it follows from
+    Why(why::Options),
+    /// Show what a request changed: which nodes and which jobs' specs
+    Impact(impact::Options),
     /// Make definitions from files of another language
     Import(import::Options),
     /// Write the log, its contents and its checkpoints into one file, which `headwater-replay` verifies
@@ -51,8 +57,6 @@ enum Command {
     Apply(NotYet),
     #[command(hide = true)]
     Diff(NotYet),
-    #[command(hide = true)]
-    Why(NotYet),
 }
 
 /// A command whose name is kept for what is to come.
@@ -87,6 +91,12 @@ impl Failure {
             (_, true) => Self::Unreachable(error),
             _ => Self::Refused(error),
         }
+    }
+}
+
+impl From<client::error::Error> for Failure {
+    fn from(error: client::error::Error) -> Self {
+        Self::of(false, error.is_unreachable(), error.into())
     }
 }
 
@@ -143,21 +153,16 @@ fn run(command: Command) -> Result<(), Failure> {
                 let done = token::command::run(options).await;
                 done.map_err(|error| Failure::of(false, error.is_unreachable(), error.into()))
             }
-            Command::Get(options) => get::run(options).await.map_err(|error| match error.is_unreachable() {
-                true => Failure::Unreachable(error.into()),
-                false => Failure::Refused(error.into()),
-            }),
-            Command::Events(options) => events::run(options).await.map_err(|error| match error.is_unreachable() {
-                true => Failure::Unreachable(error.into()),
-                false => Failure::Refused(error.into()),
-            }),
+            Command::Get(options) => get::run(options).await.map_err(Failure::from),
+            Command::Events(options) => events::run(options).await.map_err(Failure::from),
+            Command::Why(options) => why::run(options).await.map_err(Failure::from),
+            Command::Impact(options) => impact::run(options).await.map_err(Failure::from),
             Command::Import(options) => import::run(options).await.map_err(|error| match error.is_unreachable() {
                 true => Failure::Unreachable(error.into()),
                 false => Failure::Refused(error.into()),
             }),
             Command::Apply(_) => NotYet::refuse("apply"),
             Command::Diff(_) => NotYet::refuse("diff"),
-            Command::Why(_) => NotYet::refuse("why"),
             Command::Export(options) => {
                 let done = export::run(options).await;
                 done.map_err(|error| Failure::of(error.is_usage(), error.is_unreachable(), error.into()))

@@ -28,6 +28,7 @@ use crate::publish::sentry::{self, Write};
 use crate::wal::Error as WalError;
 use crate::wal::slot::Slot;
 use crate::wal::tail::Batch;
+use crate::{metrics, points, telemetry};
 
 use self::vouch::Notary;
 
@@ -165,6 +166,7 @@ impl Relay {
                     STANDBY_PAUSE.mul_f64(0.5 + fastrand::f64())
                 }
                 error => {
+                    metrics::failed("relay");
                     tracing::warn!(%error, failures = backoff.failures(), "the relay begins anew");
                     self.stand(Phase::Starting, Some(error.to_string()));
                     backoff.failed()
@@ -181,6 +183,7 @@ impl Relay {
     async fn relay(&mut self) -> Result<std::convert::Infallible, Error> {
         let mut tail = self.slot.take(self.reader.log_id()).await?;
         tracing::info!(slot = self.slot.name(), "this server has the slot");
+        points::RELAY_TAKEN.reached();
         self.level().await?;
         let mut ups = self.link.ups();
         ups.mark_unchanged();
@@ -192,6 +195,7 @@ impl Relay {
             let (done, receipt) = tokio::select! {
                 batch = tail.next() => {
                     let Batch { events, receipt } = batch?;
+                    points::RELAY_RECEIVED.reached();
                     (self.relay_events(events).await?, Some(receipt))
                 }
                 Some(write) = self.writes.recv() => (self.expect_ours(&write), None),
@@ -207,7 +211,10 @@ impl Relay {
             }
             // Whether it was published or made level: all that follows from these transactions is public.
             if let Some(receipt) = receipt {
+                points::RELAY_PUBLISHED.reached();
                 tail.acknowledge(receipt);
+                points::RELAY_ACKNOWLEDGED.reached();
+                metrics::acknowledged(self.publisher.published());
             }
             self.stand(Phase::Following, None);
         }
@@ -226,7 +233,13 @@ impl Relay {
         for event in &new {
             touched.append(&mut self.follower.advance(event)?);
         }
-        Ok(self.publisher.publish(self.follower.configuration(), touched, &new).await)
+        points::RELAY_FOLDED.reached();
+        let published = self.publisher.publish(self.follower.configuration(), touched, &new).await;
+        if published.is_ok() {
+            metrics::published(&new);
+            tell_published(&new);
+        }
+        Ok(published)
     }
 
     /// Signs for what is public.
@@ -257,6 +270,7 @@ impl Relay {
             if !error.is_transient() {
                 return Err(error.into());
             }
+            metrics::failed("publish");
             tracing::warn!(%error, "NATS is made level with the log again");
             self.stand(Phase::Repairing, Some(error.to_string()));
             self.link.up().await;
@@ -288,5 +302,14 @@ impl Relay {
     fn stand(&self, phase: Phase, fault: Option<String>) {
         let standing = Standing { phase, published: self.publisher.published(), fault };
         self.standing.send_if_modified(|shown| std::mem::replace(shown, standing.clone()) != standing);
+    }
+}
+
+/// Says of each request that it is public, if anybody wants to know.
+fn tell_published(events: &[Event]) {
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        for last in events.iter().filter(|event| event.ends_request()) {
+            telemetry::request(last.command_id).in_scope(|| tracing::debug!(position = %last.position, "published"));
+        }
     }
 }

@@ -16,6 +16,7 @@ use crate::door::asking::Asking;
 use crate::door::hearing::Ears;
 use crate::door::notebook::is_news;
 use crate::log::handle::{Log, SubmitError};
+use crate::points;
 use crate::project::{Phase, Standing};
 
 use self::silence::Silence;
@@ -76,9 +77,10 @@ async fn end_silent(log: &Log, ears: &Ears) {
 
 async fn note_next(log: &Log, ears: &Ears) {
     let (node, summary) = ears.next_change(|node, summary| is_news(&log.view(), node, summary)).await;
+    points::REPORT_HEARD.reached();
     let request = Request::of([Command::NoteReport(node.clone(), summary)]);
     match log.submit(request, Actor::Reconciler, None).await {
-        Ok(_) => {}
+        Ok(_) => points::REPORT_NOTED.reached(),
         // A node that was never enrolled may say what it likes.
         Err(SubmitError::Refused(refused)) => tracing::debug!(%node, %refused, "a report is not noted"),
         Err(error) => {

@@ -1,5 +1,7 @@
 //! `headwater serve`: the door, and the relay with its reconciler, joined.
 
+mod readiness;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,12 +17,13 @@ use tokio_util::task::TaskTracker;
 use crate::config::{Key, Nats};
 use crate::door::asking::Asking;
 use crate::door::hearing::{self, Ears};
-use crate::door::router::{self, Door, Fittings, Limits, Reason};
+use crate::door::router::{self, Door, Fittings, Limits};
 use crate::join::{Behind, Table};
 use crate::log::appender::Appender;
 use crate::log::database::{Database, Error as LogError};
 use crate::log::handle::Log;
 use crate::log::reader::Reader;
+use crate::metrics;
 use crate::nats::connect::{BadAddress, Link, connect};
 use crate::password;
 use crate::project::{Phase, Relay, Standing};
@@ -31,6 +34,8 @@ use crate::reconcile;
 use crate::wal::Error as WalError;
 use crate::wal::slot::Slot;
 
+use self::readiness::{Pace, Parts};
+
 /// How long a server waits for PostgreSQL at its start before it gives up: databases and servers start together.
 const DATABASE_WITHIN: Duration = Duration::from_secs(30);
 /// How often it tries meanwhile.
@@ -38,12 +43,15 @@ const DATABASE_AGAIN: Duration = Duration::from_millis(500);
 
 /// How often a server that does not relay asks NATS how far the log is public.
 const PUBLIC_AGAIN: Duration = Duration::from_millis(500);
+/// How often PostgreSQL is asked what it keeps for the slot.
+const RETAINED_AGAIN: Duration = Duration::from_secs(10);
 
 /// Serves a log: the HTTP door that takes commands and answers questions, and the relay that carries every change from
 /// the write-ahead log into NATS. Several servers may serve one log: all of their doors are open, one of them relays.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// What this server does: `door` takes commands, `reconciler` relays, `all` does both.
+    /// What this server does: `door` takes commands, `reconciler` relays, `all` does both. Each answers to /healthz, /readyz and
+    /// /metrics.
     #[arg(long, env = "HEADWATER_ROLE", value_enum, default_value_t = Role::All)]
     pub role: Role,
 
@@ -169,6 +177,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
             key,
             log_id: log.log_id(),
         };
+        tasks.spawn(stop.clone().run_until_cancelled_owned(watch_slot(slot.clone())));
         let reader = reader.beside();
         let (relay, stands) = Relay::new(slot, reader.clone(), link.clone(), settings, Arc::new(Table(reader)));
         demand = relay.demand();
@@ -178,15 +187,15 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
         tasks.spawn(reconcile::run(log.clone(), ears.clone(), asking, stands.clone(), stop.clone()));
         standing = Some(stands);
     }
-    tasks.spawn(stop.clone().run_until_cancelled_owned(follow_public(link.clone(), prefix, standing.clone(), public)));
-    if options.role != Role::Reconciler {
-        let listener = TcpListener::bind(options.http).await.map_err(|why| Error::Listen(options.http, why))?;
-        tracing::info!(http = %options.http, "the door is open");
-        let source = Arc::new(Behind::new(log.clone(), demand));
-        let fittings = fittings(log, source, ears, link, standing, published, stop.clone());
-        crate::door::serve::serve(listener, router::router(Door::from(fittings)), stop.clone()).await;
-    }
-    stop.cancelled().await;
+    let pace = Arc::new(Pace::of(log.clone()));
+    let follow = follow_public(link.clone(), prefix, standing.clone(), public, Arc::clone(&pace));
+    tasks.spawn(stop.clone().run_until_cancelled_owned(follow));
+    let listener = TcpListener::bind(options.http).await.map_err(|why| Error::Listen(options.http, why))?;
+    tracing::info!(http = %options.http, role = ?options.role, "this server can be asked");
+    let source = Arc::new(Behind::new(log.clone(), demand));
+    let door = Door::from(fittings(log, source, ears, link, standing, published, pace, stop.clone()));
+    let router = if options.role == Role::Reconciler { router::watch(door) } else { router::router(door) };
+    crate::door::serve::serve(listener, router, stop.clone()).await;
     tasks.close();
     tasks.wait().await;
     appending.cancel();
@@ -217,6 +226,7 @@ async fn follow_public(
     prefix: Prefix,
     mut standing: Option<watch::Receiver<Standing>>,
     public: watch::Sender<Option<Position>>,
+    pace: Arc<Pace>,
 ) {
     loop {
         let here = standing.as_mut().map(|standing| standing.borrow_and_update().clone());
@@ -228,6 +238,7 @@ async fn follow_public(
             },
             None => {}
         }
+        pace.look(*public.borrow());
         let moved = async {
             match &mut standing {
                 Some(standing) => drop(standing.changed().await),
@@ -239,6 +250,14 @@ async fn follow_public(
     }
 }
 
+/// Knows what PostgreSQL keeps for the slot, above all while nobody takes it away.
+async fn watch_slot(slot: Slot) {
+    loop {
+        metrics::retained(slot.retained_bytes().await.ok().flatten());
+        tokio::time::sleep(RETAINED_AGAIN).await;
+    }
+}
+
 fn fittings(
     log: Log,
     source: Arc<Behind>,
@@ -246,34 +265,23 @@ fn fittings(
     link: Link,
     standing: Option<watch::Receiver<Standing>>,
     published: watch::Receiver<Option<Position>>,
+    pace: Arc<Pace>,
     closing: CancellationToken,
 ) -> Fittings {
-    let healthy = (log, ears.clone());
-    let relaying = standing.clone();
+    let parts = Parts { log: log.clone(), ears: ears.clone(), link };
+    let (relaying, public) = (standing.clone(), published.clone());
     Fittings {
         source,
         ears,
         readiness: Arc::new(move || {
-            let (log, ears) = &healthy;
-            reasons(log, ears, &link, standing.as_ref().map(|standing| standing.borrow().clone()))
+            let standing = standing.as_ref().map(|standing| standing.borrow().clone());
+            // A door does its work whoever publishes.
+            let wait = standing.as_ref().and_then(|_| pace.look(*public.borrow()));
+            parts.reasons(standing, wait)
         }),
         published: Arc::new(move || *published.borrow()),
         relay: Arc::new(move || relaying.as_ref().map(|standing| standing.borrow().phase.name())),
         limits: Limits::default(),
         closing,
     }
-}
-
-/// What is not ready. A relay that waits behind another one is as ready as it can be.
-fn reasons(log: &Log, ears: &Ears, link: &Link, standing: Option<Standing>) -> Vec<Reason> {
-    let log = log.health().fault().map(|fault| ("log", fault.to_owned()));
-    let nats = (!link.is_up()).then(|| ("nats", "NATS can't be reached".to_owned()));
-    let ears = (!ears.are_open()).then(|| ("reports", "nodes can't be heard".to_owned()));
-    let relay = standing.and_then(|standing| match (standing.phase, standing.fault) {
-        (Phase::Standby | Phase::Following, None) => None,
-        (_, Some(fault)) => Some(("relay", fault)),
-        (phase, None) => Some(("relay", format!("the relay is {}", phase.name()))),
-    });
-    let reason = |(part, reason): (&str, String)| Reason { part: part.to_owned(), reason };
-    [log, nats, ears, relay].into_iter().flatten().map(reason).collect()
 }

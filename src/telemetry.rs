@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 
+use schema::id::CommandId;
 use tracing_subscriber::EnvFilter;
 
 /// What is said unless `HEADWATER_LOG` asks for more or less: the client of NATS repeats what is said here already, and that of
@@ -15,6 +16,13 @@ const QUIET: &str = "error,headwater=warn";
 /// `HEADWATER_LOG_FORMAT=json` gives one JSON object a line.
 pub fn begin() {
     begin_with(DEFAULT);
+}
+
+/// What belongs to one request, wherever it is seen: at the door, in the log, on its way out, on a node. It is said at
+/// `debug`, and costs nothing where that is not asked for.
+#[must_use]
+pub fn request(command_id: CommandId) -> tracing::Span {
+    tracing::debug_span!("request", %command_id)
 }
 
 /// Begins to speak, and unless asked for more only of what is wrong.

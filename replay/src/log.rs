@@ -20,7 +20,8 @@ use crate::tree::Edge;
 pub struct Follower {
     log_id: LogId,
     configuration: Configuration,
-    edge: Edge,
+    /// Nothing if no tree is grown.
+    edge: Option<Edge>,
     next: Next,
 }
 
@@ -181,8 +182,14 @@ impl Follower {
     #[must_use]
     pub fn resume(log_id: LogId, configuration: Configuration, edge: Edge) -> Self {
         assert_eq!(configuration.position(), edge.size(), "BUG: a state and an edge of one position");
+        Self { edge: Some(edge), ..Self::glance(log_id, configuration) }
+    }
+
+    /// Goes on from a state for a look at a later one: no tree grows with it, and there is no [`Follower::edge`].
+    #[must_use]
+    pub fn glance(log_id: LogId, configuration: Configuration) -> Self {
         let next = if configuration.position() == Position::ZERO { Next::First } else { Next::Any };
-        Self { log_id, configuration, edge, next }
+        Self { log_id, configuration, edge: None, next }
     }
 
     /// Which log is followed.
@@ -204,9 +211,12 @@ impl Follower {
     }
 
     /// The edge of the tree over all leaves so far.
+    ///
+    /// # Panics
+    /// After [`Follower::glance`].
     #[must_use]
     pub fn edge(&self) -> &Edge {
-        &self.edge
+        self.edge.as_ref().expect("BUG: whoever glances at a log asks for no tree")
     }
 
     /// The last event that was followed.
@@ -252,7 +262,9 @@ impl Follower {
     fn fold(&mut self, event: &Event, change: &Change) -> Result<Touched, Fault> {
         references::check(&self.configuration, event, change)?;
         self.next = Next::after(event);
-        self.edge.push(event.leaf);
+        if let Some(edge) = &mut self.edge {
+            edge.push(event.leaf);
+        }
         Ok(self.configuration.fold(event, change))
     }
 

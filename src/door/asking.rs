@@ -20,6 +20,8 @@ use schema::wire::Record as _;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::{metrics, points};
+
 use super::asked;
 use super::source::Source;
 
@@ -110,6 +112,7 @@ impl Asking {
             Some((node, verb)) => asked::answer(&*self.source, verb, node, &request.message.payload).await,
             None => asked::failed(&*self.source, Fault::new("invalid_id", "", "the subject names no node")),
         };
+        points::ASKED_DECIDED.reached();
         reply(&request, &answer).await;
     }
 }
@@ -118,6 +121,7 @@ impl Asking {
 async fn reply(request: &Request, reply: &Reply) {
     let mut headers = HeaderMap::new();
     if let Some(fault) = &reply.error {
+        metrics::refused(&fault.code);
         headers.insert(NATS_SERVICE_ERROR, fault.code.as_str());
         headers.insert(NATS_SERVICE_ERROR_CODE, if fault.is_transient() { "503" } else { "400" });
     }

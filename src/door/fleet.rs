@@ -10,20 +10,20 @@ use serde::Serialize;
 
 use super::answer;
 use super::blocking::apart;
+use super::fittings::Door;
 use super::params::Params;
 use super::problem::Problem;
-use super::router::Door;
 use super::snapshot::{Snapshot, When};
 use super::state::State as NodeState;
 
 /// The counts.
 #[derive(Serialize)]
-struct Counts {
+pub(super) struct Counts {
     position: Position,
     at: Instant,
     nodes: usize,
     retired: usize,
-    states: BTreeMap<&'static str, usize>,
+    pub(super) states: BTreeMap<&'static str, usize>,
 }
 
 /// Counts nodes by state.
@@ -35,7 +35,8 @@ pub(super) async fn counts(State(door): State<Door>, mut params: Params) -> Resu
     Ok(answer::json(counts.position, counts))
 }
 
-fn count(door: &Door, snapshot: &Snapshot) -> Counts {
+/// Counts the nodes of a snapshot.
+pub(super) fn count(door: &Door, snapshot: &Snapshot) -> Counts {
     let state = &snapshot.configuration;
     let mut states: BTreeMap<_, _> = NodeState::ALL.into_iter().map(|state| (state.name(), 0)).collect();
     let (mut nodes, mut retired) = (0, 0);

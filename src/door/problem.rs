@@ -15,6 +15,8 @@ use projections::refusal::{Refused, Sort};
 use schema::invalid::Invalid;
 use serde::Serialize;
 
+use crate::metrics;
+
 use super::source::{PastError, SubmitError, Unavailable};
 
 /// The media type of every error.
@@ -44,6 +46,7 @@ pub(super) const CODES: &[&str] = &[
     "timed_out",
     "too_many_streams",
     "unavailable",
+    "unknown_command",
     "unknown_entity",
     "unknown_file",
     "unknown_parameter",
@@ -146,7 +149,7 @@ impl From<PastError> for Problem {
     fn from(error: PastError) -> Self {
         let detail = error.to_string();
         match error {
-            PastError::Future { .. } => Self::new(StatusCode::BAD_REQUEST, "at_in_the_future", detail).at("at"),
+            PastError::Future { .. } => Self::new(StatusCode::NOT_FOUND, "at_in_the_future", detail).at("at"),
             PastError::Unavailable(unavailable) => unavailable.into(),
         }
     }
@@ -166,6 +169,7 @@ struct Body<'a> {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        metrics::refused(self.code);
         let body = Body {
             r#type: "about:blank",
             title: self.status.canonical_reason().unwrap_or_default(),

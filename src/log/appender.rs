@@ -18,11 +18,13 @@ use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
+use crate::{metrics, points, telemetry};
 
 use super::ahead::{Ahead, Load, is_quick};
 use super::batch::{Batch, Receipt, Submission, Verdict};
 use super::database::Error;
 use super::handle::{Health, Log, SubmitError, Waiting, queue};
+use super::kept::Kept;
 use super::reader::{Head, Reader};
 use super::rows;
 use super::store::{NotStored, Store};
@@ -52,6 +54,7 @@ pub struct Appender {
     nudge: Arc<Notify>,
     view: watch::Sender<Configuration>,
     health: watch::Sender<Health>,
+    kept: Kept,
 }
 
 impl Appender {
@@ -63,14 +66,15 @@ impl Appender {
         let log_id = reader.log_id();
         let mut follower = Follower::new(log_id);
         let head = reader.head().await?;
-        reader.follow(&mut follower, head.position).await?;
+        let kept = Kept::default();
+        reader.follow_keeping(&mut follower, head.position, Some(&kept)).await?;
         let (view, views) = watch::channel(follower.configuration().clone());
         let (health, healths) = watch::channel(Health::default());
         let nudge = Arc::new(Notify::new());
         let (sender, queue) = queue();
-        let log = Log::new(reader.clone(), sender, views, healths, Arc::clone(&nudge));
-        let appender =
-            Self { reader, log_id, follower, store: None, queue, carried: None, ahead: None, nudge, view, health };
+        let log = Log::new(reader.clone(), sender, views, healths, Arc::clone(&nudge), kept.clone());
+        let (store, carried, ahead) = (None, None, None);
+        let appender = Self { reader, log_id, follower, store, queue, carried, ahead, nudge, view, health, kept };
         Ok((appender, log))
     }
 
@@ -96,6 +100,7 @@ impl Appender {
             if ahead.is_none() {
                 ahead = self.gather().map(|load| (load, None));
             }
+            points::APPEND_TAKEN.reached();
             match ahead {
                 Some((load, batch)) => self.append(load.into_waiting(), batch, &stop).await,
                 None => self.look().await,
@@ -126,13 +131,15 @@ impl Appender {
             let error = match Box::pin(self.attempt(&waiting, decided.take(), &mut unknown)).await {
                 Ok(verdicts) => {
                     self.health.send_replace(Health::default());
-                    return answer(waiting, verdicts);
+                    answer(waiting, verdicts);
+                    return points::APPEND_ANSWERED.reached();
                 }
                 Err(error) => error,
             };
             if error.is_about_data() && unknown.is_none() {
                 return self.append_one_by_one(waiting, &error, stop).await;
             }
+            metrics::failed("append");
             tracing::warn!(%error, failures = backoff.failures(), requests = waiting.len(), "appending failed");
             self.health.send_replace(Health::failing(&error));
             let hopeless = !error.is_transient() || backoff.failures() >= FAILURES_MAX;
@@ -175,10 +182,11 @@ impl Appender {
         let mut opened = store.begin(self.log_id, self.follower.position(), &commands).await?;
         while self.fold(&opened.later, &opened.head)? {
             store.roll_back().await?;
-            self.reader.follow(&mut self.follower, opened.head.position).await?;
+            self.reader.follow_keeping(&mut self.follower, opened.head.position, Some(&self.kept)).await?;
             opened = store.begin(self.log_id, self.follower.position(), &commands).await?;
         }
         self.show();
+        points::APPEND_LOCKED.reached();
         if let Some(batch) = unknown.as_ref() {
             let committed = match batch.events.first() {
                 Some(event) => store.holds(event.event_id).await?,
@@ -197,6 +205,7 @@ impl Appender {
             Some(batch) => batch,
             None => self.decide(&store, waiting, opened.receipts).await?,
         };
+        points::APPEND_DECIDED.reached();
         if batch.is_empty() {
             store.roll_back().await?;
             self.store = Some(store);
@@ -208,7 +217,11 @@ impl Appender {
         self.ahead = self.ahead.take().or((!load.is_empty()).then_some((load, next)));
         match stored {
             Ok(()) => {
+                points::APPEND_COMMITTED.reached();
+                metrics::appended(&batch.events, waiting.len());
+                tell_stored(waiting);
                 self.store = Some(store);
+                batch.milestones.into_iter().for_each(|state| self.kept.keep(state));
                 self.follower = Follower::resume(self.log_id, batch.configuration, batch.growth.into_edge());
                 self.show();
                 Ok(batch.verdicts)
@@ -232,6 +245,7 @@ impl Appender {
                 stored = &mut stored => return (stored, ahead),
                 Some(next) = self.queue.recv(), if self.ahead.is_none() && self.carried.is_none() => {
                     self.carried = ahead.take(next, now()).err();
+                    points::APPEND_AHEAD.reached();
                 }
             }
         }
@@ -273,6 +287,7 @@ impl Appender {
         }
         for event in later {
             self.follower.advance(event)?;
+            self.kept.pass(event, self.follower.configuration());
         }
         if self.follower.position() < head.position { Ok(true) } else { head.is_over(&self.follower).map(|()| false) }
     }
@@ -284,7 +299,7 @@ impl Appender {
             if head.position < self.follower.position() {
                 return Err(Error::WentBack { head: head.position, folded: self.follower.position() });
             }
-            self.reader.follow(&mut self.follower, head.position).await?;
+            self.reader.follow_keeping(&mut self.follower, head.position, Some(&self.kept)).await?;
             head.is_over(&self.follower)
         };
         let health = match looked.await {
@@ -314,6 +329,14 @@ impl Appender {
 fn answer(waiting: Vec<Waiting>, verdicts: Vec<Verdict>) {
     assert_eq!(waiting.len(), verdicts.len(), "BUG: every submission gets a verdict");
     waiting.into_iter().zip(verdicts).for_each(|(waiting, verdict)| waiting.answer(verdict));
+}
+
+/// Says of each request that it is in the log, if anybody wants to know.
+fn tell_stored(waiting: &[Waiting]) {
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        let requests = waiting.iter().map(|waiting| telemetry::request(waiting.submission.command_id));
+        requests.for_each(|request| request.in_scope(|| tracing::debug!("decided and stored")));
+    }
 }
 
 fn now() -> Instant {

@@ -17,6 +17,7 @@ use schema::instant::Instant;
 use schema::lease::Entropy;
 use schema::request::Request;
 
+use super::kept::is_due;
 use super::tree::Growth;
 
 /// A request with who sends it and under which key.
@@ -76,6 +77,8 @@ pub struct Batch {
     pub configuration: Configuration,
     /// The tree after it.
     pub growth: Growth,
+    /// States within it that are to be kept.
+    pub milestones: Vec<Configuration>,
     /// Events in the order of the log.
     pub events: Vec<Event>,
     /// Content that the events name, each once.
@@ -105,6 +108,7 @@ impl Batch {
         Self {
             configuration: state.clone(),
             growth: edge.clone().into(),
+            milestones: Vec::new(),
             events: Vec::new(),
             contents: BTreeMap::new(),
             receipts: Vec::new(),
@@ -145,6 +149,7 @@ impl Batch {
         }
         let decided = decided.map_err(No::Refused)?;
         decided.events.iter().for_each(|event| self.growth.push(event.leaf));
+        self.milestones.extend(decided.events.last().filter(|last| is_due(last)).map(|_| self.configuration.clone()));
         self.events.extend(decided.events);
         let contents = request.commands.iter().filter_map(|ask| ask.command.content());
         self.contents.extend(contents.map(|content| (content.digest(), content.clone())));

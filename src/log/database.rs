@@ -9,6 +9,8 @@ use schema::position::Position;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
 
+use crate::metrics;
+
 /// How long connecting may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// How long an answer may take. A frozen server keeps its sockets open, so only a deadline finds it out.
@@ -171,6 +173,7 @@ impl Database {
         // The connection's error reaches whoever waits for an answer, and `is_closed` tells everybody else.
         tokio::spawn(connection);
         in_time(client.batch_execute(SESSION)).await?;
+        metrics::connected("postgres");
         Ok(client)
     }
 }

@@ -8,6 +8,7 @@
 //! - [`checkpoint`]: what was signed about the log.
 //! - `proof`: roots and proofs, from what is kept of the tree.
 //! - `store`: one append as a transaction.
+//! - [`kept`]: states of the past.
 //! - [`appender`]: the one writer of this process.
 //! - [`handle`]: the log as the rest of the program holds it.
 //! - [`install`]: roles, schema and the head of a new log.
@@ -21,6 +22,7 @@ pub mod checkpoint;
 pub mod database;
 pub mod handle;
 pub mod install;
+pub mod kept;
 mod proof;
 pub mod reader;
 mod rows;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use replay::log::Follower;
 use schema::digest::Digest;
 use schema::event::Event;
-use schema::id::LogId;
+use schema::id::{CommandId, LogId};
 use schema::instant::Instant;
 use schema::position::Position;
 use schema::seal::PublicKey;
@@ -17,12 +17,27 @@ use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::database::{Database, Error, in_time};
+use super::kept::Kept;
 use super::rows;
 
 /// Events that one statement returns at most while a log is folded.
 const PAGE_EVENTS: i64 = 2_000;
 /// The columns of the head row in the order in which [`head_of`] reads them.
 pub(crate) const HEAD_COLUMNS: &str = "log_id, position, at, public_key, root";
+
+/// Positions have no gap and times rise with them, so halving the log again and again finds a time in a few reads of the
+/// primary key: an index by time would cost every append something.
+const POSITION_AT: &str = "\
+    WITH RECURSIVE search (low, high) AS ( \
+        SELECT 0::bigint, position FROM log_head \
+        UNION ALL \
+        SELECT CASE WHEN event.at <= $1 THEN event.position ELSE low END, \
+               CASE WHEN event.at <= $1 THEN high ELSE event.position - 1 END \
+        FROM search JOIN event ON event.position = (low + high + 1) / 2 WHERE low < high) \
+    SELECT low FROM search WHERE low = high";
+
+/// Nothing was appended before the year 1, and PostgreSQL does not know every time before it.
+const EARLIEST: Instant = Instant::from_unix_micros(-62_135_596_800_000_000);
 
 /// Reads the log over a connection of its own, which is made anew when it broke.
 #[derive(Clone, Debug)]
@@ -165,6 +180,29 @@ impl Reader {
         found.iter().map(|row| rows::event(self.log_id(), row)).collect()
     }
 
+    /// The events at these positions, in the order of the log.
+    ///
+    /// # Errors
+    /// If the log can't be read.
+    pub async fn events_at(&self, positions: &[Position]) -> Result<Vec<Event>, Error> {
+        let positions: Vec<i64> = positions.iter().map(|position| rows::signed(position.get())).collect();
+        self.events_where("position = ANY($1)", &positions).await
+    }
+
+    /// The events of a request, in the order of the log.
+    ///
+    /// # Errors
+    /// If the log can't be read.
+    pub async fn events_of(&self, command_id: CommandId) -> Result<Vec<Event>, Error> {
+        self.events_where("command_id = $1", &command_id.uuid()).await
+    }
+
+    async fn events_where(&self, wanted: &str, parameter: &(dyn ToSql + Sync)) -> Result<Vec<Event>, Error> {
+        let query = format!("SELECT {} FROM event WHERE {wanted} ORDER BY position", rows::COLUMNS);
+        let found = self.rows(&query, &[parameter]).await?;
+        found.iter().map(|row| rows::event(self.log_id(), row)).collect()
+    }
+
     /// The bytes of those digests that are there.
     ///
     /// # Errors
@@ -181,10 +219,12 @@ impl Reader {
     /// # Errors
     /// If the log can't be read.
     pub async fn position_at(&self, at: Instant) -> Result<Position, Error> {
-        // Times rise with positions, so that the last event in time is the last in the log.
-        let query = "SELECT coalesce(max(position), 0) FROM event WHERE at <= $1";
-        let rows = self.rows(query, &[&rows::time(at)]).await?;
-        Ok(rows.first().map_or(0, |row| rows::unsigned(row.get(0))).into())
+        let rows = self.rows(POSITION_AT, &[&rows::time(at.max(EARLIEST))]).await?;
+        let found = rows.first().ok_or_else(|| Error::Row {
+            position: Position::ZERO,
+            why: "an event is missing between the first and the head".into(),
+        })?;
+        Ok(rows::unsigned(found.get(0)).into())
     }
 
     /// Where the request ends that the event at `position` belongs to.
@@ -202,6 +242,16 @@ impl Reader {
     /// # Errors
     /// If the log can't be read, ends before `up_to`, or is not intact.
     pub async fn follow(&self, follower: &mut Follower, up_to: Position) -> Result<projections::fold::Touched, Error> {
+        self.follow_keeping(follower, up_to, None).await
+    }
+
+    /// As [`Reader::follow`], and keeps states on the way.
+    pub(crate) async fn follow_keeping(
+        &self,
+        follower: &mut Follower,
+        up_to: Position,
+        kept: Option<&Kept>,
+    ) -> Result<projections::fold::Touched, Error> {
         let mut touched = projections::fold::Touched::new();
         while follower.position() < up_to {
             let after = follower.position();
@@ -213,6 +263,7 @@ impl Reader {
             }
             for event in &events {
                 touched.extend(follower.advance(event)?);
+                kept.inspect(|kept| kept.pass(event, follower.configuration()));
             }
             if follower.position() < up_to {
                 tracing::info!(position = %follower.position(), of = %up_to, "folding the log");

@@ -11,7 +11,7 @@ use schema::id::{CommandId, EventId, LogId};
 use schema::position::Position;
 use tokio_postgres::error::{DbError, Severity};
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Statement};
+use tokio_postgres::{Client, Row, Statement};
 use uuid::Uuid;
 
 use super::batch::{Batch, Receipt};
@@ -116,16 +116,14 @@ impl Store {
 
     /// Begins the transaction, takes the lock, and reads what stands behind it.
     pub(crate) async fn begin(&self, log_id: LogId, after: Position, commands: &[CommandId]) -> Result<Opened, Error> {
-        let commands: Vec<Uuid> = commands.iter().map(CommandId::uuid).collect();
         let after = rows::signed(after.get());
-        let commands: [&(dyn ToSql + Sync); 1] = [&commands];
         let after: [&(dyn ToSql + Sync); 2] = [&after, &CATCH_UP_EVENTS_MAX];
         let answers = async {
             let (begun, head, receipts, later) = tokio::join!(
                 biased;
                 self.client.batch_execute("BEGIN"),
                 self.client.query_one(&self.lock, &[]),
-                self.client.query(&self.receipts, &commands),
+                self.receipts(commands),
                 self.client.query(&self.later, &after),
             );
             begun?;
@@ -141,6 +139,14 @@ impl Store {
             later: later.iter().map(|row| rows::event(log_id, row)).collect::<Result<_, _>>()?,
             receipts: receipts.iter().map(receipt).collect::<Result<_, _>>()?,
         })
+    }
+
+    async fn receipts(&self, commands: &[CommandId]) -> Result<Vec<Row>, tokio_postgres::Error> {
+        if commands.is_empty() {
+            return Ok(Vec::new());
+        }
+        let commands: Vec<Uuid> = commands.iter().map(CommandId::uuid).collect();
+        self.client.query(&self.receipts, &[&commands]).await
     }
 
     /// Says that the transaction is in good hands, however long it is thought about. A process that is frozen says nothing,
@@ -170,9 +176,9 @@ impl Store {
         let stored = async {
             let (blobs, events, receipts, head, nodes, commit) = tokio::join!(
                 biased;
-                self.client.execute(&self.blobs, &blobs),
-                self.client.execute(&self.events, &events),
-                self.client.execute(&self.keep, &receipts),
+                self.insert(&self.blobs, digests.len(), &blobs),
+                self.insert(&self.events, batch.events.len(), &events),
+                self.insert(&self.keep, commands.len(), &receipts),
                 self.client.execute(&self.head, &head),
                 // Few batches complete a subtree that is kept, and the others need not say so.
                 async {
@@ -191,6 +197,16 @@ impl Store {
         committed.map_err(|error| NotStored::unknown(error.into()))
     }
 
+    /// Inserts `rows` rows; none takes no statement.
+    async fn insert(
+        &self,
+        statement: &Statement,
+        rows: usize,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<u64, tokio_postgres::Error> {
+        if rows == 0 { Ok(0) } else { self.client.execute(statement, parameters).await }
+    }
+
     /// Whether an event is stored. Certain only while the head row's lock is held.
     pub(crate) async fn holds(&self, event: EventId) -> Result<bool, Error> {
         let query = "SELECT EXISTS (SELECT FROM event WHERE event_id = $1)";
@@ -203,7 +219,7 @@ impl Store {
     }
 }
 
-fn receipt(row: &tokio_postgres::Row) -> Result<Receipt, Error> {
+fn receipt(row: &Row) -> Result<Receipt, Error> {
     let wrong = |why: String| Error::Row { position: Position::ZERO, why };
     let fingerprint: &[u8] = row.get(1);
     Ok(Receipt {

@@ -12,6 +12,7 @@ use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 
 use crate::backoff::Backoff;
+use crate::metrics;
 
 /// How long one answer of NATS may take.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -61,6 +62,7 @@ pub async fn connect(url: &str, name: &str) -> Result<Link, BadAddress> {
             log(&event);
             if matches!(event, Event::Connected) {
                 up.send_modify(|count| *count += 1);
+                metrics::connected("nats");
             }
             std::future::ready(())
         });

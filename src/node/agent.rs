@@ -21,6 +21,7 @@ use crate::node::state::{PinnedKey, Rejected, State};
 use crate::node::status::{Status, is_same};
 use crate::node::store::Store;
 use crate::node::{collect, fetch, keys, report, switch, tree};
+use crate::{points, telemetry};
 
 /// Generations that are kept, besides those that must be.
 const KEEP: usize = 3;
@@ -102,6 +103,8 @@ impl Agent {
         self.store.remember(|state| {
             (state.key, state.log_id, state.floor) = (Some(key), Some(want.log_id), Some(mark));
         })?;
+        telemetry::request(want.cause.command_id).in_scope(|| tracing::debug!(position = %mark.position, "accepted"));
+        points::APPLY_ACCEPTED.reached();
         self.want = Some(Arc::new(want));
         self.status.accept();
         self.hold();

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use crate::backoff::Backoff;
 use crate::nats::connect::Link;
+use crate::points;
 
 /// The agent and its version, as every report says it.
 pub const AGENT: &str = concat!("headwater/", env!("CARGO_PKG_VERSION"));
@@ -61,6 +62,7 @@ pub async fn tell(link: Link, prefix: Prefix, mut news: watch::Receiver<News>, t
         (report.seq, report.at) = (seq, now());
         let pause = match store(&link, &prefix, &report).await {
             Ok(()) => {
+                points::REPORT_STORED.reached();
                 backoff.reset();
                 told.send_replace(count);
                 REPORT_EVERY

@@ -16,6 +16,8 @@ use schema::id::{LogId, NodeId};
 use schema::position::Position;
 use schema::seal::SecretKey;
 
+use crate::points;
+
 use super::blobs::Blobs;
 use super::error::{Later, SourceError};
 use super::events::Events;
@@ -96,12 +98,14 @@ impl Publisher {
     pub async fn repair(&mut self, state: &Configuration) -> Result<(), Error> {
         let Settings { jetstream, prefix, replicas, key, .. } = &self.settings;
         streams::ensure(jetstream, prefix, *replicas, &key.public()).await?;
+        points::REPAIR_STREAMS.reached();
         let head = state.position();
         if let Some(last) = self.events.recover(head).await? {
             self.is_ours(&last).await?;
         }
         self.blobs.recover().await?;
         let held = self.records.recover(head).await?;
+        points::REPAIR_READ.reached();
         let nodes: Vec<NodeId> = state.nodes().keys().cloned().collect();
         let mut written = 0;
         for nodes in nodes.chunks(NODES_AT_ONCE) {
@@ -109,6 +113,7 @@ impl Publisher {
             written += self.records.set(desired, Some(&held)).await?;
         }
         self.records.sweep(&held, |node| state.nodes().contains_key(node)).await?;
+        points::REPAIR_RECORDS.reached();
         let from = self.events.last();
         while self.events.last() < head {
             let events = self.source.events(self.events.last(), FILL_EVENTS).await.map_err(Error::Source)?;
@@ -118,6 +123,7 @@ impl Publisher {
             }
             self.events.append(&events[..known]).await?;
         }
+        points::REPAIR_EVENTS.reached();
         tracing::info!(%head, records = written, nodes = nodes.len(), events = head.get() - from.get(), "NATS is level with the log");
         Ok(())
     }
@@ -130,9 +136,13 @@ impl Publisher {
         let nodes: Vec<NodeId> = touched.into_iter().collect();
         for nodes in nodes.chunks(NODES_AT_ONCE) {
             let desired = self.prepare(state, nodes).await?;
+            points::PUBLISH_BLOBS.reached();
             self.records.set(desired, None).await?;
         }
-        self.events.append(events).await
+        points::PUBLISH_RECORDS.reached();
+        self.events.append(events).await?;
+        points::PUBLISH_EVENTS.reached();
+        Ok(())
     }
 
     /// Looks whether anybody else wrote to NATS, as far as counts tell. A bucket that is gone is made again: nodes report

@@ -15,8 +15,8 @@ use super::tail::Tail;
 
 /// How often acknowledgements are sent. What was acknowledged in the last interval comes again after a restart.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
-/// Changes that may wait in memory between the stream and its reader.
-const BUFFER_EVENTS: usize = 8_192;
+/// Changes that may wait in memory between the stream and its reader: of the largest, 128 MiB.
+const BUFFER_EVENTS: usize = 512;
 
 /// The slot of one log's database.
 #[derive(Clone, Debug)]
@@ -73,6 +73,18 @@ impl Slot {
         let control = self.control().await?;
         let client = timeout(ANSWER_WITHIN, self.stream()).await.map_err(|_| Error::Unanswered)??;
         Ok(Tail::new(client, control, log_id))
+    }
+
+    /// Bytes of write-ahead log that PostgreSQL keeps for the slot; nothing if there is no slot.
+    ///
+    /// # Errors
+    /// If PostgreSQL can't be reached.
+    pub async fn retained_bytes(&self) -> Result<Option<u64>, Error> {
+        let query = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint FROM pg_replication_slots \
+                     WHERE slot_name = $1";
+        let control = self.control().await?;
+        let row = answered(control.query_opt(query, &[&self.name])).await?;
+        Ok(row.and_then(|row| row.get::<_, Option<i64>>(0)).and_then(|bytes| u64::try_from(bytes).ok()))
     }
 
     async fn stream(&self) -> Result<ReplicationClient, Error> {

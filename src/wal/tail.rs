@@ -25,6 +25,9 @@ const HEARTBEAT_EVERY: Duration = Duration::from_secs(4);
 pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// Events that are handed over at once at most, unless one transaction has more.
 const BATCH_EVENTS: usize = 4_096;
+/// Bytes of their data that are handed over at once at most, unless one transaction has more. What comes after waits in
+/// PostgreSQL.
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
 /// A slot that is held, and the stream that it gives.
 pub struct Tail {
@@ -38,6 +41,8 @@ pub struct Tail {
     open: Option<Vec<Event>>,
     /// Events of whole transactions that were not handed over yet.
     ready: Vec<Event>,
+    /// How much data they have.
+    ready_bytes: usize,
     /// The end of the last whole transaction that came in.
     received: Lsn,
     /// The end of the last transaction that was acknowledged.
@@ -69,6 +74,7 @@ impl Tail {
             waiting: None,
             open: None,
             ready: Vec::new(),
+            ready_bytes: 0,
             received: Lsn::default(),
             acknowledged: Lsn::default(),
         }
@@ -81,13 +87,14 @@ impl Tail {
     /// If the stream broke, fell silent or makes no sense. It is of no use then.
     pub async fn next(&mut self) -> Result<Batch, Error> {
         loop {
-            while self.ready.len() < BATCH_EVENTS {
+            while self.ready.len() < BATCH_EVENTS && self.ready_bytes < BATCH_BYTES {
                 match self.client.recv().now_or_never() {
                     Some(heard) => self.hear(heard?)?,
                     None => break,
                 }
             }
             if !self.ready.is_empty() {
+                self.ready_bytes = 0;
                 return Ok(Batch { events: std::mem::take(&mut self.ready), receipt: Receipt(self.received) });
             }
             self.wait().await?;
@@ -143,6 +150,7 @@ impl Tail {
             return self.quiet(end);
         }
         self.received = end;
+        self.ready_bytes += events.iter().map(|event| event.data.len()).sum::<usize>();
         self.ready.extend(events);
     }
 

@@ -100,15 +100,16 @@ impl Memory {
         }
     }
 
+    fn those(&self, wanted: impl Fn(&Event) -> bool) -> Result<Vec<Event>, Unavailable> {
+        self.sound()?;
+        Ok(self.state.lock().unwrap().events.iter().filter(|event| wanted(event)).cloned().collect())
+    }
+
     fn fold(&self, at: At) -> Result<Configuration, PastError> {
         self.sound()?;
         let state = self.state.lock().unwrap();
         let head = state.configuration.position();
-        let in_future = match at {
-            At::Position(position) => position > head,
-            At::Time(time) => time > now(),
-        };
-        if in_future {
+        if matches!(at, At::Position(position) if position > head) {
             return Err(PastError::Future { head });
         }
         let is_past = |event: &Event| match at {
@@ -183,6 +184,14 @@ impl Source for Memory {
             Ok(state.events.iter().filter(fits).take(page.limit).cloned().collect())
         }
         .boxed()
+    }
+
+    fn events_at(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Event>, Unavailable>> {
+        async move { self.those(|event| positions.contains(&event.position)) }.boxed()
+    }
+
+    fn events_of(&self, command_id: CommandId) -> BoxFuture<'_, Result<Vec<Event>, Unavailable>> {
+        async move { self.those(|event| event.command_id == command_id) }.boxed()
     }
 
     fn content(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Vec<u8>>, Unavailable>> {

@@ -14,6 +14,7 @@ mod export;
 mod ground;
 #[path = "../system/law.rs"]
 mod law;
+mod past;
 mod proxy;
 mod publish;
 mod repair;

@@ -21,7 +21,7 @@ pub(crate) struct Asker(Client);
 
 impl Asker {
     pub(crate) async fn new(fleet: &Fleet) -> Self {
-        let link = connect(&fleet.ground.nats.url(), "test").await.unwrap();
+        let link = connect(&fleet.ground.nats_url(), "test").await.unwrap();
         link.up().await;
         Self(link.client().clone())
     }

@@ -25,6 +25,8 @@ pub(crate) struct Door {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Value,
+    /// After how many seconds to come again, if it says that.
+    pub(crate) retry_after: Option<u32>,
 }
 
 impl Answer {
@@ -95,9 +97,11 @@ impl Door {
         }
         let response = request.send().await.map_err(|error| format!("{error:?}"))?;
         let status = response.status().as_u16();
+        let after = response.headers().get("retry-after");
+        let retry_after = after.and_then(|after| after.to_str().ok()?.parse().ok());
         let bytes = response.bytes().await.map_err(|error| format!("{error:?}"))?;
         let body = serde_json::from_slice(&bytes)
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
-        Ok(Answer { status, body })
+        Ok(Answer { status, body, retry_after })
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use headwater::machine::child::{Ask, Child, Spec};
 use headwater::machine::port;
+use headwater::points;
 use schema::address::{APP_ROLE, READER_ROLE, RELAY_ROLE};
 use serde_json::json;
 
@@ -40,6 +41,16 @@ impl Process {
         self.0.freeze(frozen);
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.pid()
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.0.ended().unwrap().is_some()
+    }
+
     /// Starts it again as it was started first.
     pub(crate) fn start_again(&mut self) {
         self.0 = self.0.spec().spawn().unwrap();
@@ -68,16 +79,35 @@ pub(crate) struct Fleet {
     pub(crate) edges: BTreeMap<String, Edge>,
     pub(crate) servers: Vec<Server>,
     pub(crate) ground: Ground,
+    pub(crate) ways: Ways,
     token: String,
+}
+
+/// How processes that are started from now on reach what they need, where it is not as usual.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ways {
+    /// Where servers find NATS.
+    pub(crate) server_nats: Option<String>,
+    /// Where agents find NATS.
+    pub(crate) edge_nats: Option<String>,
+    /// What agents are told beside.
+    pub(crate) edge_args: Vec<OsString>,
+    /// Variables of every process.
+    pub(crate) env: Vec<(&'static str, String)>,
 }
 
 impl Fleet {
     /// Installs a log and starts one server.
     pub(crate) async fn start() -> Self {
-        let ground = Ground::start().await;
-        let mut fleet = Self { edges: BTreeMap::new(), servers: Vec::new(), ground, token: String::new() };
-        fleet.install().await;
+        let mut fleet = Self::on(Ground::start().await, Ways::default()).await;
         fleet.serve("all").await;
+        fleet
+    }
+
+    /// Installs a log, and starts nothing yet.
+    pub(crate) async fn on(ground: Ground, ways: Ways) -> Self {
+        let mut fleet = Self { edges: BTreeMap::new(), servers: Vec::new(), ground, ways, token: String::new() };
+        fleet.install().await;
         fleet
     }
 
@@ -97,20 +127,20 @@ impl Fleet {
         self.token = std::fs::read_to_string(dir.join("admin.token")).unwrap();
     }
 
-    /// Starts one more `headwater serve` in a role, and waits until its door is ready. A reconciler has none.
+    /// Starts one more `headwater serve` in a role, and waits until it is ready.
     pub(crate) async fn serve(&mut self, role: &str) {
         let http = format!("127.0.0.1:{}", port::free(None).unwrap());
+        let nats = self.ways.server_nats.clone().unwrap_or_else(|| self.ground.nats_url());
         let env = [
             ("HEADWATER_DATABASE_URL", self.ground.database_as(APP_ROLE)),
             ("HEADWATER_REPLICATION_URL", self.ground.database_as(RELAY_ROLE)),
+            ("HEADWATER_NATS_URL", nats),
             ("HEADWATER_HTTP", http.clone()),
         ];
         let name = format!("serve-{}", self.servers.len());
         let process = Process::start(&self.spec(&name, vec!["serve".into(), "--role".into(), role.into()], &env));
         let door = Door::new(&http, &self.token);
-        if role != "reconciler" {
-            door.ready().await;
-        }
+        door.ready().await;
         self.servers.push(Server { process, door });
     }
 
@@ -126,8 +156,9 @@ impl Fleet {
         let dir = self.ground.dir.path().join("nodes").join(id);
         std::fs::create_dir_all(&dir).unwrap();
         let args: Vec<OsString> = ["edge", "--node", id, "--dir"].map(OsString::from).into();
-        let args = args.into_iter().chain([dir.clone().into()]).collect();
-        let process = Process::start(&self.spec(&format!("edge-{id}"), args, &[]));
+        let args = args.into_iter().chain([dir.clone().into()]).chain(self.ways.edge_args.clone()).collect();
+        let nats = self.ways.edge_nats.clone().unwrap_or_else(|| self.ground.nats_url());
+        let process = Process::start(&self.spec(&format!("edge-{id}"), args, &[("HEADWATER_NATS_URL", nats)]));
         self.edges.insert(id.to_owned(), Edge { process, dir });
     }
 
@@ -163,10 +194,11 @@ impl Fleet {
     fn spec(&self, name: &str, args: Vec<OsString>, env: &[(&str, String)]) -> Spec {
         let dir = self.ground.dir.path();
         let ours = [
-            ("HEADWATER_NATS_URL", self.ground.nats.url().into()),
+            ("HEADWATER_NATS_URL", self.ground.nats_url().into()),
             ("HEADWATER_SIGNING_KEY_FILE", OsString::from(dir.join("signing.key"))),
+            (points::FILE, OsString::from(dir.join(format!("{name}.point")))),
         ];
-        let told = env.iter().map(|(name, value)| (*name, value.into()));
+        let told = self.ways.env.iter().chain(env).map(|(name, value)| (*name, value.into()));
         Spec {
             name: name.to_owned(),
             program: env!("CARGO_BIN_EXE_headwater").into(),

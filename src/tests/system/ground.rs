@@ -18,6 +18,10 @@ const LOG_LINES: usize = 60;
 pub(crate) struct Ground {
     pub(crate) postgres: Running<Cluster>,
     pub(crate) nats: Running<NatsServer>,
+    /// Where NATS is, if it is not that server.
+    pub(crate) nats_elsewhere: Option<String>,
+    /// The port on which roles of Headwater's find PostgreSQL, if it is not its own.
+    pub(crate) postgres_by: Option<u16>,
     // The folder goes last: the servers write into it.
     pub(crate) dir: TempDir,
 }
@@ -25,11 +29,20 @@ pub(crate) struct Ground {
 impl Ground {
     /// Starts both, with an empty database.
     pub(crate) async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let (postgres, nats) = tokio::join!(Cluster::start(dir.path(), &[]), NatsServer::start(dir.path()));
+        Self::start_in(tempfile::tempdir().unwrap(), &[]).await
+    }
+
+    /// Starts both in a folder, PostgreSQL with settings of its own.
+    pub(crate) async fn start_in(dir: TempDir, settings: &[(&str, &str)]) -> Self {
+        let (postgres, nats) = tokio::join!(Cluster::start(dir.path(), settings), NatsServer::start(dir.path()));
         let (postgres, nats) = (postgres.unwrap(), nats.unwrap());
         postgres.create_database(DATABASE).await.unwrap();
-        Self { postgres, nats, dir }
+        Self { postgres, nats, nats_elsewhere: None, postgres_by: None, dir }
+    }
+
+    /// Where NATS is.
+    pub(crate) fn nats_url(&self) -> String {
+        self.nats_elsewhere.clone().unwrap_or_else(|| self.nats.url())
     }
 
     /// The superuser's URL of the database.
@@ -39,7 +52,8 @@ impl Ground {
 
     /// The URL of a role of Headwater's, whose password is its name.
     pub(crate) fn database_as(&self, role: &str) -> String {
-        format!("postgres://{role}:{role}@127.0.0.1:{}/{DATABASE}", self.postgres.port())
+        let port = self.postgres_by.unwrap_or(self.postgres.port());
+        format!("postgres://{role}:{role}@127.0.0.1:{port}/{DATABASE}")
     }
 }
 

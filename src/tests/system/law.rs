@@ -33,7 +33,7 @@ pub(crate) struct Line {
 /// of them once, at the sequence of its number, with the same content.
 pub(crate) async fn holds(ground: &Ground) -> Vec<Line> {
     let published = eventually("all that is in the log is published", PUBLISHED_WITHIN, async || {
-        let (table, stream) = (table(&ground.database()).await?, stream(&ground.nats.url()).await?);
+        let (table, stream) = (table(&ground.database()).await?, stream(&ground.nats_url()).await?);
         match table.len() == stream.len() {
             true => Ok((table, stream)),
             false => Err(format!("{} events in the table, {} in the stream", table.len(), stream.len())),

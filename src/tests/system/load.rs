@@ -1,12 +1,14 @@
-//! Callers who never stop: each puts its own document, names every request, and remembers what it was answered.
+//! Callers who never stop: each puts, changes and removes documents of its own, asks for what must be refused, names every
+//! request, and remembers what it was answered. What each of them does follows from a seed.
 //!
 //! Always: a request under a key is sent again under that key until it is answered; one without a key is sent once.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
+use fastrand::Rng;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -16,15 +18,41 @@ use crate::law::Line;
 
 /// The pause before a request that was not answered is sent again.
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
+/// The longest pause of a caller between two requests.
+const PAUSE_MS_MAX: u64 = 30;
 /// Callers at once.
-const CALLERS: usize = 6;
-/// Content of every eighth request is so large that it travels as an object.
+const CALLERS: u64 = 6;
+/// Content of every eighth document is so large that it travels as an object.
 const LARGE_BYTES: usize = 40_000;
 
 /// A load that runs until it is ended.
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
+    pulse: Pulse,
     callers: JoinSet<Told>,
+}
+
+/// How long nothing happened at most. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Pulse(Arc<Mutex<(Instant, Duration)>>);
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new((Instant::now(), Duration::ZERO))))
+    }
+}
+
+impl Pulse {
+    /// It happened.
+    pub(crate) fn beat(&self) {
+        let mut pulse = self.0.lock().unwrap();
+        *pulse = (Instant::now(), pulse.1.max(pulse.0.elapsed()));
+    }
+
+    /// The longest time between two beats.
+    pub(crate) fn longest(&self) -> Duration {
+        self.0.lock().unwrap().1
+    }
 }
 
 /// What one caller was told.
@@ -34,7 +62,9 @@ pub(crate) struct Told {
     answered: Vec<(String, Value)>,
     /// Requests without a key that nobody answered: they may be in the log or not.
     unanswered: Vec<String>,
-    /// The caller's document as it was last accepted.
+    /// Requests that had to be refused, whether or not anybody said so.
+    refused: Vec<String>,
+    /// The caller's documents as they were last accepted.
     last: Tree,
 }
 
@@ -42,24 +72,28 @@ pub(crate) struct Told {
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     told: Vec<Told>,
+    /// The longest time in which nobody's request was accepted.
+    pub(crate) pause: Duration,
 }
 
 impl Load {
     /// Begins: callers are spread over the doors, and retry `node` beside putting documents for every node.
-    pub(crate) fn begin(doors: &[Door], node: &str) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
+    pub(crate) fn begin(seed: u64, doors: &[Door], node: &str) -> Self {
+        let (stop, pulse) = (Arc::new(AtomicBool::new(false)), Pulse::default());
         let mut callers = JoinSet::new();
         for number in 0..CALLERS {
             let caller = Caller {
                 number,
-                door: doors[number % doors.len()].clone(),
+                random: Rng::with_seed(seed.wrapping_add(number)),
+                door: doors[usize::try_from(number).unwrap() % doors.len()].clone(),
                 others: doors.to_vec(),
                 node: node.to_owned(),
+                pulse: pulse.clone(),
                 told: Told::default(),
             };
             callers.spawn(caller.call(Arc::clone(&stop)));
         }
-        Self { stop, callers }
+        Self { stop, pulse, callers }
     }
 
     /// Ends the load; every request under a key is answered first.
@@ -69,15 +103,18 @@ impl Load {
         while let Some(told) = self.callers.join_next().await {
             outcome.told.push(told.unwrap());
         }
+        outcome.pause = self.pulse.longest();
         outcome
     }
 }
 
 struct Caller {
-    number: usize,
+    number: u64,
+    random: Rng,
     door: Door,
     others: Vec<Door>,
     node: String,
+    pulse: Pulse,
     told: Told,
 }
 
@@ -87,19 +124,22 @@ impl Caller {
             if stop.load(Ordering::Relaxed) {
                 break;
             }
-            match turn % 4 {
-                3 => self.once(turn).await,
-                _ => self.until_answered(turn).await,
+            match self.random.u8(..10) {
+                0 => self.refused(turn).await,
+                1 | 2 => self.once(turn).await,
+                3 => self.remove(turn).await,
+                _ => self.put(turn).await,
             }
+            tokio::time::sleep(Duration::from_millis(self.random.u64(..PAUSE_MS_MAX))).await;
         }
         self.told
     }
 
-    /// A document and a retry of the node, under a key.
-    async fn until_answered(&mut self, turn: usize) {
+    /// A document and a retry of the node.
+    async fn put(&mut self, turn: usize) {
         let (number, reason) = (self.number, format!("caller {} turn {turn}", self.number));
         let mut content = format!("{reason}\n").into_bytes();
-        if turn.is_multiple_of(8) {
+        if self.random.u8(..8) == 0 {
             content.resize(LARGE_BYTES, b'.');
         }
         let path = format!("load/{number}.txt");
@@ -107,17 +147,29 @@ impl Caller {
             "type": "put_document", "id": format!("load-{number}"), "path": path, "media_type": "text/plain",
             "content": String::from_utf8(content.clone()).unwrap(), "target": {"all": true}, "priority": 0,
         });
-        let body = json!({"reason": reason, "commands": [put, {"type": "retry_node", "id": self.node}]});
+        self.until_answered(reason, json!([put, {"type": "retry_node", "id": self.node}])).await;
+        self.told.last.insert(format!("files/{path}"), content);
+    }
+
+    /// The document is taken away, if it is there.
+    async fn remove(&mut self, turn: usize) {
+        let path = format!("files/load/{}.txt", self.number);
+        if self.told.last.contains_key(&path) {
+            let remove = json!([{"type": "remove_document", "id": format!("load-{}", self.number)}]);
+            self.until_answered(format!("caller {} turn {turn} removes", self.number), remove).await;
+            self.told.last.remove(&path);
+        }
+    }
+
+    /// A request under a key.
+    async fn until_answered(&mut self, reason: String, commands: Value) {
+        let body = json!({"reason": reason, "commands": commands});
         loop {
             match self.door.post(&body, Some(&reason.replace(' ', "-"))).await {
-                Ok(answer) if answer.status == 200 => {
-                    self.told.answered.push((reason, answer.body));
-                    self.told.last.insert(format!("files/{path}"), content);
-                    return;
-                }
+                Ok(answer) if answer.status == 200 => return self.accepted(reason, answer.body),
                 Ok(answer) => assert_eq!(answer.status, 503, "{answer:?}"),
                 // Any server knows a key that another one has seen.
-                Err(_) => self.door = self.others[fastrand::usize(..self.others.len())].clone(),
+                Err(_) => self.door = self.others[self.random.usize(..self.others.len())].clone(),
             }
             tokio::time::sleep(AGAIN_AFTER).await;
         }
@@ -128,13 +180,28 @@ impl Caller {
         let reason = format!("caller {} turn {turn} without a key", self.number);
         let body = json!({"reason": reason, "commands": [{"type": "retry_node", "id": self.node}]});
         match self.door.post(&body, None).await {
-            Ok(answer) if answer.status == 200 => self.told.answered.push((reason, answer.body)),
+            Ok(answer) if answer.status == 200 => self.accepted(reason, answer.body),
             Ok(answer) => {
                 assert_eq!(answer.status, 503, "{answer:?}");
                 self.told.unanswered.push(reason);
             }
             Err(_) => self.told.unanswered.push(reason),
         }
+    }
+
+    /// A request whose second command can't be accepted, so that its first one must not be, either.
+    async fn refused(&mut self, turn: usize) {
+        let reason = format!("caller {} turn {turn} to be refused", self.number);
+        let commands = json!([{"type": "retry_node", "id": self.node}, {"type": "remove_document", "id": "nobodys"}]);
+        if let Ok(answer) = self.door.post(&json!({"reason": reason, "commands": commands}), None).await {
+            assert!([404, 503].contains(&answer.status), "{answer:?}");
+        }
+        self.told.refused.push(reason);
+    }
+
+    fn accepted(&mut self, reason: String, answer: Value) {
+        self.pulse.beat();
+        self.told.answered.push((reason, answer));
     }
 }
 
@@ -149,7 +216,7 @@ impl Outcome {
         self.told.iter().flat_map(|told| told.last.clone()).collect()
     }
 
-    /// Every answer is true, and every answered request is in the log once and whole.
+    /// Every answer is true, every answered request is in the log once and whole, and no refused one is in it.
     pub(crate) fn is_true_of(&self, log: &[Line]) {
         let mut said: BTreeMap<&str, Vec<&Line>> = BTreeMap::new();
         for line in log {
@@ -157,11 +224,14 @@ impl Outcome {
         }
         for told in &self.told {
             for (reason, answer) in &told.answered {
-                is_true(reason, answer, &said[reason.as_str()]);
+                is_true(reason, answer, said.get(reason.as_str()).map_or(&[], Vec::as_slice));
             }
             for reason in &told.unanswered {
                 let times = said.get(reason.as_str()).map_or(0, Vec::len);
                 assert!(times <= 1, "{reason} is in the log {times} times");
+            }
+            for reason in &told.refused {
+                assert!(!said.contains_key(reason.as_str()), "{reason} is in the log");
             }
         }
     }

@@ -8,11 +8,12 @@ mod auditor;
 mod disk;
 mod door;
 mod eventually;
+#[expect(dead_code, reason = "shared with the faults, which use the rest")]
 mod fleet;
 mod ground;
 mod inputs;
-mod kills;
 mod late;
+#[expect(dead_code, reason = "shared with the faults, which use the rest")]
 mod law;
 mod layers;
 mod load;
@@ -21,3 +22,4 @@ mod rebuild;
 mod refusals;
 mod runtimes;
 mod two_servers;
+mod watching;

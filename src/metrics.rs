@@ -1,0 +1,183 @@
+//! The figures of this process, for Prometheus.
+//!
+//! What always holds: what is counted is counted where it happens, once, and only goes up; what is a state is set when
+//! somebody asks. A figure that is not known is NaN and not 0. Labels are words of this program's and never a caller's, so
+//! there are as many series as there are words.
+
+use std::sync::LazyLock;
+use std::sync::atomic::AtomicU64;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+use schema::event::Event;
+use schema::instant::Instant;
+use schema::position::Position;
+
+/// The media type of the figures.
+pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// A word by which a figure is told apart.
+type Label = [(&'static str, String); 1];
+/// A state that may be unknown.
+type Level = Gauge<f64, AtomicU64>;
+
+struct Metrics {
+    registry: Registry,
+    ready: Level,
+    head: Level,
+    published: Level,
+    acknowledged: Level,
+    lag_events: Level,
+    lag_seconds: Level,
+    slot_bytes: Level,
+    nodes: Family<Label, Level>,
+    batch_requests: Histogram,
+    batch_events: Histogram,
+    relayed_events: Histogram,
+    publish_seconds: Histogram,
+    connections: Family<Label, Counter>,
+    failures: Family<Label, Counter>,
+    refusals: Family<Label, Counter>,
+}
+
+static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
+    // From 1 to 4,096 of something, and from half a millisecond to a minute.
+    let sizes = || Histogram::new(exponential_buckets(1.0, 2.0, 13));
+    let mut metrics = Metrics {
+        registry: Registry::with_prefix("headwater"),
+        ready: Level::default(),
+        head: Level::default(),
+        published: Level::default(),
+        acknowledged: Level::default(),
+        lag_events: Level::default(),
+        lag_seconds: Level::default(),
+        slot_bytes: Level::default(),
+        nodes: Family::default(),
+        batch_requests: sizes(),
+        batch_events: sizes(),
+        relayed_events: sizes(),
+        publish_seconds: Histogram::new(exponential_buckets(0.0005, 2.0, 18)),
+        connections: Family::default(),
+        failures: Family::default(),
+        refusals: Family::default(),
+    };
+    // Nothing is known before somebody looks.
+    for level in [&metrics.acknowledged, &metrics.slot_bytes] {
+        level.set(f64::NAN);
+    }
+    metrics.register();
+    metrics
+});
+
+impl Metrics {
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("ready", "Whether this server can do its work: 1 or 0", self.ready.clone());
+        registry.register("head_position", "The last event of the log", self.head.clone());
+        registry.register("published_position", "The last event in the event stream", self.published.clone());
+        let text = "The last event that this server acknowledged to the write-ahead log";
+        registry.register("acknowledged_position", text, self.acknowledged.clone());
+        registry.register("publish_lag_events", "Events that are not published yet", self.lag_events.clone());
+        registry.register("publish_lag_seconds", "How old the oldest of them is", self.lag_seconds.clone());
+        let text = "Write-ahead log that PostgreSQL keeps for the relay";
+        registry.register("slot_retained_bytes", text, self.slot_bytes.clone());
+        registry.register("nodes", "Nodes by state", self.nodes.clone());
+        registry.register("append_batch_requests", "Requests of one transaction", self.batch_requests.clone());
+        registry.register("append_batch_events", "Events of one transaction", self.batch_events.clone());
+        registry.register("relay_batch_events", "Events published together", self.relayed_events.clone());
+        let text = "From the deciding of a request until its events were published";
+        registry.register("publish_latency_seconds", text, self.publish_seconds.clone());
+        registry.register("connections", "Connections made, again and again", self.connections.clone());
+        registry.register("failures", "What was tried and has to be tried again", self.failures.clone());
+        registry.register("refusals", "What was refused, by code", self.refusals.clone());
+    }
+}
+
+fn word(name: &'static str, value: &str) -> Label {
+    [(name, value.to_owned())]
+}
+
+/// A transaction was stored.
+pub fn appended(events: &[Event], requests: usize) {
+    METRICS.batch_requests.observe(requests as f64);
+    METRICS.batch_events.observe(events.len() as f64);
+}
+
+/// Events were published.
+pub fn published(events: &[Event]) {
+    METRICS.relayed_events.observe(events.len() as f64);
+    let now = now_micros();
+    for event in events.iter().filter(|event| event.ends_request()) {
+        METRICS.publish_seconds.observe(seconds(now - event.at.unix_micros()));
+    }
+}
+
+/// The write-ahead log was acknowledged.
+pub fn acknowledged(position: Position) {
+    METRICS.acknowledged.set(position.get() as f64);
+}
+
+/// A connection was made to `what`.
+pub fn connected(what: &str) {
+    METRICS.connections.get_or_create(&word("to", what)).inc();
+}
+
+/// `what` failed, and is tried again.
+pub fn failed(what: &str) {
+    METRICS.failures.get_or_create(&word("of", what)).inc();
+}
+
+/// Something was refused with a stable code.
+pub fn refused(code: &str) {
+    METRICS.refusals.get_or_create(&word("code", code)).inc();
+}
+
+/// What PostgreSQL keeps for the slot, if that is known.
+pub fn retained(bytes: Option<u64>) {
+    METRICS.slot_bytes.set(bytes.map_or(f64::NAN, |bytes| bytes as f64));
+}
+
+/// How far the log and its publishing have come, and when the oldest event was appended that is not public.
+pub fn reached(head: Position, published: Option<Position>, oldest: Option<Instant>, is_ready: bool) {
+    let head = head.get() as f64;
+    let published = published.map_or(f64::NAN, |published| published.get() as f64);
+    // The relay may be ahead of what this server has folded.
+    let lag = if published.is_nan() { f64::NAN } else { (head - published).max(0.0) };
+    METRICS.head.set(head);
+    METRICS.published.set(published);
+    METRICS.lag_events.set(lag);
+    METRICS.lag_seconds.set(match oldest {
+        Some(oldest) => seconds(now_micros() - oldest.unix_micros()),
+        None if lag == 0.0 => 0.0,
+        None => f64::NAN,
+    });
+    METRICS.ready.set(if is_ready { 1.0 } else { 0.0 });
+}
+
+/// How many nodes are in a state.
+pub fn nodes(state: &str, count: usize) {
+    METRICS.nodes.get_or_create(&word("state", state)).set(count as f64);
+}
+
+/// All figures as OpenMetrics text.
+#[must_use]
+pub fn text() -> String {
+    let mut text = String::new();
+    encode(&mut text, &METRICS.registry).expect("BUG: a String takes any text");
+    text
+}
+
+fn now_micros() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Clocks may differ: nothing takes less than no time.
+fn seconds(micros: i64) -> f64 {
+    micros.max(0) as f64 / 1e6
+}

@@ -1,0 +1,90 @@
+//! Disks: a small one of its own for whom it is to run full.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::eventually::eventually;
+use crate::story::{NODES, PLAIN, Stage, Story, open_dir, scenarios};
+
+/// The first node's folder is on a small disk of its own.
+const ON_A_SMALL_DISK: Stage = Stage { small_disk: Some("nodes/a"), ..PLAIN };
+/// How large such a disk is: room for a cluster with its write-ahead log.
+const DISK_MIB: usize = 160;
+/// How long anything may take that happens by itself.
+const SOON: Duration = Duration::from_secs(30);
+
+scenarios! {
+    disk_of_a_node_is_full: ON_A_SMALL_DISK, fill_disk, free_disk;
+}
+
+async fn fill_disk(story: &mut Story) {
+    story.props.disk.as_ref().unwrap().fill();
+    let door = story.fleet.door().clone();
+    eventually("the node says that its disk is full", SOON, async || {
+        let node = door.get(&format!("/v1/nodes/{}", NODES[0])).await?;
+        match node.body["reported"]["attempt"]["code"].as_str() {
+            Some("disk_full") => Ok(()),
+            _ => Err(node.body.to_string()),
+        }
+    })
+    .await;
+    story.lasts().await;
+}
+
+async fn free_disk(story: &mut Story) {
+    story.props.disk.as_ref().unwrap().free();
+}
+
+/// A disk in memory. It goes when this is dropped.
+pub(crate) struct Disk(TempDir);
+
+impl Disk {
+    /// Makes one, and puts it where `place` is to be.
+    pub(crate) fn at(place: &Path) -> Self {
+        let disk = Self(open_dir());
+        std::fs::create_dir(disk.root()).unwrap();
+        let size = format!("size={DISK_MIB}m,mode=755");
+        run(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(disk.root()));
+        std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(disk.root(), place).unwrap();
+        disk
+    }
+
+    /// Whether this process may make one.
+    pub(crate) fn is_possible() -> bool {
+        rustix::process::geteuid().is_root()
+    }
+
+    fn root(&self) -> PathBuf {
+        self.0.path().join("disk")
+    }
+
+    /// Fills it to the last byte.
+    pub(crate) fn fill(&self) {
+        let mut ballast = File::create(self.root().join("ballast")).unwrap();
+        for piece in [1 << 20, 4096, 1] {
+            while ballast.write_all(&vec![0; piece]).is_ok() {}
+        }
+    }
+
+    /// Makes room again.
+    pub(crate) fn free(&self) {
+        std::fs::remove_file(self.root().join("ballast")).unwrap();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: whoever still has a file there keeps it until it ends.
+        let _best_effort = Command::new("umount").arg("-l").arg(self.root()).status();
+    }
+}
+
+fn run(command: &mut Command) {
+    assert!(command.status().unwrap().success(), "{command:?}");
+}

@@ -1,0 +1,46 @@
+//! The system under faults: real servers, a random load, a fault in its midst, and after it the law.
+//!
+//! Each scenario is a row of one of the tables here: how the stage is set, what is done, how it is undone. What happens and
+//! when follows from one seed, which is printed; `FAULT_SEED=… cargo nextest run --test faults SCENARIO` plays it again.
+//! `make faults` plays the long form: every scenario with several seeds, faults that last as long as in earnest, and a
+//! table of what users saw meanwhile. Whoever checks shares no code with whoever is checked: the log is read by SQL, the
+//! stream and the buckets by a plain consumer, the nodes' disks by hand.
+#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+mod claims;
+mod cluster;
+mod disks;
+mod links;
+mod many;
+mod nats;
+mod places;
+mod postgres;
+mod pressure;
+mod processes;
+mod reader;
+mod slot;
+mod story;
+mod wire;
+mod witness;
+
+#[expect(dead_code, reason = "shared with the tests of the whole system, which use the rest")]
+#[path = "../system/asker.rs"]
+mod asker;
+#[path = "../system/disk.rs"]
+mod disk;
+#[expect(dead_code, reason = "shared with the tests of the whole system, which use the rest")]
+#[path = "../system/door.rs"]
+mod door;
+#[path = "../system/eventually.rs"]
+mod eventually;
+#[expect(dead_code, reason = "shared with the tests of the whole system, which use the rest")]
+#[path = "../system/fleet.rs"]
+mod fleet;
+#[path = "../system/ground.rs"]
+mod ground;
+#[path = "../system/law.rs"]
+mod law;
+#[path = "../system/load.rs"]
+mod load;
+#[path = "../seams/proxy.rs"]
+mod proxy;

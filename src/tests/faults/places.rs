@@ -1,0 +1,91 @@
+//! A process ends at each named place, between any two steps of append, relay, publish, apply and report, and is started
+//! again.
+
+use std::time::Duration;
+
+use headwater::points::{self, Point};
+
+use crate::eventually::eventually;
+use crate::fleet::Process;
+use crate::story::{NODES, PLAIN, Stage, Story, nothing, scenarios};
+
+/// The operator's commands are asked.
+const HOOKS: Stage = Stage { hooks: true, ..PLAIN };
+/// How long a process may take to come to a place under load.
+const REACHED_WITHIN: Duration = Duration::from_secs(60);
+/// Events that are appended between two places.
+const EVENTS_BETWEEN: u64 = 10;
+
+scenarios! {
+    server_ends_at_each_place_of_append: PLAIN, async |story: &mut Story| servers(story, "append.").await, nothing;
+    server_ends_at_each_place_of_relay: PLAIN, async |story: &mut Story| servers(story, "relay.").await, nothing;
+    server_ends_at_each_place_of_publish: PLAIN, async |story: &mut Story| servers(story, "publish.").await, nothing;
+    server_ends_at_each_place_of_repair: PLAIN, async |story: &mut Story| servers(story, "repair.").await, nothing;
+    server_ends_at_each_place_of_hearing: HOOKS, hearing, nothing;
+    edge_ends_at_each_place_of_apply: HOOKS, apply, nothing;
+}
+
+fn named(beginning: &str) -> Vec<Point> {
+    let named: Vec<Point> = points::ALL.iter().filter(|point| point.name().starts_with(beginning)).copied().collect();
+    assert!(!named.is_empty(), "there are places of {beginning}");
+    named
+}
+
+async fn servers(story: &mut Story, beginning: &str) {
+    for point in named(beginning) {
+        server(story, point).await;
+    }
+}
+
+async fn hearing(story: &mut Story) {
+    for point in [points::REPORT_HEARD, points::REPORT_NOTED, points::ASKED_DECIDED] {
+        server(story, point).await;
+    }
+}
+
+async fn server(story: &mut Story, point: Point) {
+    arm(story, "serve-0", point);
+    if point.name().starts_with("repair.") || point == points::RELAY_TAKEN {
+        // It comes there when it starts.
+        story.fleet.servers[0].process.kill();
+        story.fleet.servers[0].process.start_again();
+    }
+    ends(&mut story.fleet.servers[0].process, point).await;
+    story.fleet.servers[0].process.start_again();
+    story.fleet.servers[0].door.ready().await;
+    story.grows(EVENTS_BETWEEN).await;
+}
+
+async fn apply(story: &mut Story) {
+    for point in named("apply.").into_iter().chain([points::REPORT_STORED]) {
+        arm(story, &format!("edge-{}", NODES[0]), point);
+        let edge = story.fleet.edges.get_mut(NODES[0]).unwrap();
+        ends(&mut edge.process, point).await;
+        edge.process.start_again();
+        story.grows(EVENTS_BETWEEN).await;
+    }
+}
+
+fn arm(story: &Story, process: &str, point: Point) {
+    let (dir, name) = (story.fleet.ground.dir.path(), format!("{process}.point"));
+    // Moved into place, so that nobody reads half of it.
+    std::fs::write(dir.join("point"), point.name()).unwrap();
+    std::fs::rename(dir.join("point"), dir.join(name)).unwrap();
+}
+
+async fn ends(process: &mut Process, point: Point) {
+    eventually(&format!("it ends at {point}"), REACHED_WITHIN, async || match process.has_ended() {
+        true => Ok(()),
+        false => Err("it lives".to_owned()),
+    })
+    .await;
+}
+
+/// Every place is one of those that a scenario here comes to.
+#[test]
+fn no_place_is_left_out() {
+    let visited = ["append.", "relay.", "publish.", "repair.", "apply.", "report.", "asked."];
+    for point in points::ALL {
+        assert!(visited.iter().any(|beginning| point.name().starts_with(beginning)), "{point}");
+    }
+}

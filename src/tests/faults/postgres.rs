@@ -1,0 +1,78 @@
+//! PostgreSQL: restarted under a large transaction, asked to shut down fast, with a full disk.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::eventually::eventually;
+use crate::processes::{signal, start_postgres};
+use crate::story::{PLAIN, Stage, Story, scenarios};
+use crate::{law, reader};
+
+/// How long a fast shutdown may take beside a connected relay.
+const STOPPED_WITHIN: Duration = Duration::from_secs(5);
+/// How long anything may take that happens by itself.
+const SOON: Duration = Duration::from_secs(60);
+/// The data folder is on a small disk of its own.
+const ON_A_SMALL_DISK: Stage = Stage { small_disk: Some("postgres"), ..PLAIN };
+
+scenarios! {
+    postgres_is_asked_to_stop_fast: PLAIN, stop_fast, start_postgres;
+    postgres_restarts_during_a_large_transaction: PLAIN, restart_in_a_large_transaction, start_postgres;
+    disk_of_postgres_is_full: ON_A_SMALL_DISK, fill_disk, free_disk;
+}
+
+async fn stop_fast(story: &mut Story) {
+    let stopped = tokio::time::timeout(STOPPED_WITHIN, story.fleet.ground.postgres.stop()).await;
+    stopped.expect("it stops in time").unwrap();
+}
+
+/// One of ours, of a thousand events, and a larger one of somebody else's.
+async fn restart_in_a_large_transaction(story: &mut Story) {
+    let url = story.fleet.ground.database();
+    let foreign = reader::session(&url).await.unwrap();
+    foreign.batch_execute("CREATE TABLE foreign_table (x text); BEGIN").await.unwrap();
+    let rows = "INSERT INTO foreign_table SELECT repeat('x', 100) FROM generate_series(1, 300000)";
+    let (door, id) = (story.fleet.door().clone(), story.random.u32(..));
+    let nodes: Vec<_> =
+        (0..1000).map(|number| json!({"type": "enrol_node", "id": format!("n-{id}-{number}"), "labels": {}})).collect();
+    let large = tokio::spawn(async move {
+        let body = json!({"reason": "a thousand at once", "commands": nodes});
+        // Under a key it is sent until it is answered.
+        while !door.post(&body, Some("large")).await.is_ok_and(|answer| answer.status == 200) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let foreign = tokio::spawn(async move { foreign.batch_execute(rows).await });
+    story.a_moment(0..400).await;
+    let stopped = tokio::time::timeout(STOPPED_WITHIN, story.fleet.ground.postgres.stop()).await;
+    stopped.expect("it stops in time").unwrap();
+    // It was ended, or had ended.
+    let _ = foreign.await.unwrap();
+    story.fleet.ground.postgres.start_again().await.unwrap();
+    tokio::time::timeout(SOON, large).await.expect("it is answered").unwrap();
+    let log = law::table(&url).await.unwrap();
+    let large = log.iter().filter(|line| line.reason.as_deref() == Some("a thousand at once")).count();
+    assert_eq!(large, 1000, "it happened once");
+    signal(story.fleet.ground.postgres.pid(), Signal::INT);
+    story.fleet.ground.postgres.stop().await.unwrap();
+}
+
+async fn fill_disk(story: &mut Story) {
+    story.props.disk.as_ref().unwrap().fill();
+    let door = story.fleet.door().clone();
+    eventually("the server says that it can't append", SOON, async || match door.get("/readyz").await? {
+        ready if ready.status == 503 && ready.body.to_string().contains("No space left") => Ok(()),
+        ready => Err(format!("{ready:?}")),
+    })
+    .await;
+    story.lasts().await;
+}
+
+/// PostgreSQL may have given up meanwhile; whoever frees its disk starts it again.
+async fn free_disk(story: &mut Story) {
+    story.props.disk.as_ref().unwrap().free();
+    story.fleet.ground.postgres.stop().await.unwrap();
+    start_postgres(story).await;
+}

@@ -1,0 +1,147 @@
+//! Ten times what is taken away: what can't be finished is refused at once, what waits is bounded, and so is memory.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::eventually::eventually;
+use crate::fleet::{Fleet, Ways};
+use crate::ground::Ground;
+use crate::law;
+use crate::wire::{Mode, Wire};
+
+/// How long anything may take that happens by itself.
+const SOON: Duration = Duration::from_secs(60);
+/// Callers at once.
+const CALLERS: usize = 48;
+/// What the server may use beyond what it used before: what may wait (64 MiB), twice, and the bodies that come in.
+const GROWTH_MIB_MAX: u64 = 320;
+
+/// What callers sent, and what of it was taken.
+#[derive(Default)]
+struct Sent {
+    offered: AtomicU64,
+    taken: AtomicU64,
+    /// Refusals, each with the time after which to come again.
+    refused: AtomicU64,
+}
+
+/// Mebibytes that a process has in memory.
+fn resident_mib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+}
+
+/// Callers who never wait for longer than they must, until they are told to stop.
+fn press(
+    fleet: &Fleet,
+    body: impl Fn(usize, u64) -> Value + Send + Sync + 'static,
+) -> (Arc<Sent>, Arc<AtomicBool>, JoinSet<()>) {
+    let (sent, stop, body) = (Arc::new(Sent::default()), Arc::new(AtomicBool::new(false)), Arc::new(body));
+    let mut callers = JoinSet::new();
+    for caller in 0..CALLERS {
+        let (sent, stop, body, door) = (sent.clone(), stop.clone(), body.clone(), fleet.door().clone());
+        callers.spawn(async move {
+            for turn in 0.. {
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                let body = body(caller, turn).to_string().into_bytes();
+                let bytes = body.len() as u64;
+                sent.offered.fetch_add(bytes, Ordering::Relaxed);
+                let Ok(answer) = door.post_bytes(body, None).await else { continue };
+                match answer.status {
+                    200 => drop(sent.taken.fetch_add(bytes, Ordering::Relaxed)),
+                    503 => {
+                        assert!(answer.retry_after.is_some(), "it says when to come again: {answer:?}");
+                        sent.refused.fetch_add(1, Ordering::Relaxed);
+                    }
+                    _ => panic!("{answer:?}"),
+                }
+            }
+        });
+    }
+    (sent, stop, callers)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_log_refuses_what_it_cannot_finish_and_memory_stays_flat() {
+    let mut ground = Ground::start().await;
+    let wire = Wire::to(ground.postgres.port()).await;
+    ground.postgres_by = Some(wire.port());
+    let mut fleet = Fleet::on(ground, Ways::default()).await;
+    fleet.serve("all").await;
+    let pid = fleet.servers[0].process.pid();
+    let before = resident_mib(pid);
+    wire.set(Mode::Slow(4_000_000));
+    let content = "x".repeat(1_000_000);
+    let (sent, stop, mut callers) = press(&fleet, move |caller, turn| {
+        json!({"commands": [{
+            "type": "put_document", "id": format!("d-{caller}"), "path": format!("d-{caller}"),
+            "media_type": "text/plain", "content": format!("{caller} {turn}{content}"), "target": {"all": true},
+            "priority": 0,
+        }]})
+    });
+    let mut most = 0;
+    eventually("ten times what is taken was sent", SOON, async || {
+        most = most.max(resident_mib(pid));
+        let (offered, taken) = (sent.offered.load(Ordering::Relaxed), sent.taken.load(Ordering::Relaxed));
+        let enough = offered > 10 * taken && offered > 400_000_000;
+        if enough { Ok(()) } else { Err(format!("{offered} sent, {taken} taken")) }
+    })
+    .await;
+    stop.store(true, Ordering::Relaxed);
+    wire.set(Mode::Open);
+    while callers.join_next().await.is_some() {}
+    println!("{before} MiB before, {most} MiB at most; {} refused", sent.refused.load(Ordering::Relaxed));
+    assert!(sent.refused.load(Ordering::Relaxed) > 0, "something was refused");
+    assert!(most < before + GROWTH_MIB_MAX, "{before} MiB before, {most} MiB at most");
+    law::holds(&fleet.ground).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_before_a_slow_nats_stops_reading_and_says_how_far_behind_it_is() {
+    let ground = Ground::start().await;
+    let wire = Wire::to(ground.nats.port()).await;
+    let ways = Ways { server_nats: Some(wire.instead(&ground.nats_url())), ..Ways::default() };
+    let mut fleet = Fleet::on(ground, ways).await;
+    fleet.serve("all").await;
+    let pid = fleet.servers[0].process.pid();
+    let before = resident_mib(pid);
+    wire.set(Mode::Slow(1_000_000));
+    let filling = "x".repeat(200_000);
+    let (sent, stop, mut callers) = press(&fleet, move |caller, turn| {
+        json!({"commands": [{
+            "type": "define_component", "id": format!("c-{}", caller % 4), "title": "Component", "kind": "service",
+            "controls": [], "properties": {"filling": format!("{caller} {turn}{filling}")}, "labels": {},
+        }]})
+    });
+    let mut most = 0;
+    eventually("a lot was taken", SOON, async || {
+        most = most.max(resident_mib(pid));
+        let taken = sent.taken.load(Ordering::Relaxed);
+        if taken > 500_000_000 { Ok(()) } else { Err(format!("{taken} taken")) }
+    })
+    .await;
+    stop.store(true, Ordering::Relaxed);
+    while callers.join_next().await.is_some() {}
+    eventually("it says how far behind it is", SOON, async || {
+        most = most.max(resident_mib(pid));
+        let answer = fleet.door().get("/metrics").await?;
+        let text = answer.body.as_str().unwrap_or_default();
+        let lag = text.lines().find_map(|line| line.strip_prefix("headwater_publish_lag_events ")).unwrap_or_default();
+        match lag.parse::<f64>() {
+            Ok(lag) if lag > 1000.0 => Ok(()),
+            _ => Err(format!("it says {lag}")),
+        }
+    })
+    .await;
+    println!("{before} MiB before, {most} MiB at most");
+    assert!(most < before + GROWTH_MIB_MAX, "{before} MiB before, {most} MiB at most");
+    wire.set(Mode::Open);
+    law::holds(&fleet.ground).await;
+}
