@@ -42,9 +42,9 @@ impl How {
     pub(crate) fn audit(&self) -> Result<Audit, Trouble> {
         let mut audit = Audit::new(self.trust.clone().map(|key| key.0));
         for path in &self.checkpoint {
-            let note = std::fs::read_to_string(path);
-            let note =
-                note.map_err(|error| Trouble::Unreachable(format!("{} can't be read: {error}", path.display())))?;
+            let text = std::fs::read_to_string(path);
+            let text =
+                text.map_err(|error| Trouble::Unreachable(format!("{} can't be read: {error}", path.display())))?;
             // As the door shows it, or the note alone.
             let shown = serde_json::from_str::<serde_json::Value>(&text).ok();
             let note = shown.and_then(|shown| shown["note"].as_str().map(str::to_owned)).unwrap_or(text);
