@@ -3,6 +3,8 @@
 
 mod asker;
 mod asking;
+#[path = "../auditor.rs"]
+mod auditor;
 mod disk;
 #[expect(dead_code, reason = "shared with the faults, which use the rest")]
 mod door;
@@ -17,6 +19,7 @@ mod layers;
 mod load;
 mod proofs;
 mod real_input;
+mod rebuild;
 mod refusals;
 mod runtimes;
 mod two_servers;
