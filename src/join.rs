@@ -1,19 +1,25 @@
 //! Where rooms meet: what each states it needs, given by what another offers.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use projections::configuration::Configuration;
+use replay::checkpoint::Checkpoint;
+use replay::tree::{Proof, Question};
 use schema::answer::Answer;
 use schema::digest::Digest;
 use schema::event::Event;
-use schema::id::LogId;
+use schema::id::{CommandId, LogId};
 use schema::position::Position;
 use schema::seal::PublicKey;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use crate::door::source as door;
+use crate::log::checkpoint::Kept;
 use crate::log::database::Error as LogError;
 use crate::log::handle::{Log, Moment, SubmitError};
 use crate::log::reader::{EventPage, Reader};
@@ -37,12 +43,19 @@ impl publisher::Source for Table {
 pub struct Behind {
     log: Log,
     heads: watch::Receiver<Position>,
+    /// Asks the signer of this process, if it has one, for a checkpoint.
+    demand: Arc<Notify>,
 }
+
+/// How long a reader waits for a checkpoint of what is published: a little longer than whoever signs lets pass.
+const SIGNED_WITHIN: Duration = Duration::from_secs(6);
+/// How often it is looked for meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 impl Behind {
     /// The log behind a door. Its heads close when the log ends.
     #[must_use]
-    pub fn new(log: Log) -> Self {
+    pub fn new(log: Log, demand: Arc<Notify>) -> Self {
         let mut views = log.views();
         let (head, heads) = watch::channel(views.borrow().position());
         tokio::spawn(async move {
@@ -50,7 +63,21 @@ impl Behind {
                 head.send_replace(views.borrow_and_update().position());
             }
         });
-        Self { log, heads }
+        Self { log, heads, demand }
+    }
+
+    /// The newest checkpoint once it is one of at least this position, or the time is up.
+    async fn newest_checkpoint(&self, position: Position) -> Result<Option<Kept>, LogError> {
+        let deadline = Instant::now() + SIGNED_WITHIN;
+        loop {
+            let newest = self.log.reader().newest_checkpoint().await?;
+            let reached = newest.as_ref().map_or(Position::ZERO, |newest| newest.position);
+            if reached >= position || Instant::now() >= deadline {
+                return Ok(newest);
+            }
+            self.demand.notify_one();
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 }
 
@@ -108,6 +135,14 @@ impl door::Source for Behind {
         .boxed()
     }
 
+    fn events_at(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Event>, door::Unavailable>> {
+        async move { self.log.reader().events_at(&positions).await.map_err(|error| unavailable(&error)) }.boxed()
+    }
+
+    fn events_of(&self, command_id: CommandId) -> BoxFuture<'_, Result<Vec<Event>, door::Unavailable>> {
+        async move { self.log.reader().events_of(command_id).await.map_err(|error| unavailable(&error)) }.boxed()
+    }
+
     fn content(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Vec<u8>>, door::Unavailable>> {
         async move {
             let found = self.log.reader().contents(&[digest]).await.map_err(|error| unavailable(&error))?;
@@ -129,5 +164,21 @@ impl door::Source for Behind {
             }
         }
         .boxed()
+    }
+
+    fn signed_root(&self, position: Position) -> BoxFuture<'_, Result<Option<door::SignedRoot>, door::Unavailable>> {
+        async move {
+            let newest = self.newest_checkpoint(position).await.map_err(|error| unavailable(&error))?;
+            let Some(Kept { position, at, note }) = newest else { return Ok(None) };
+            let said = Checkpoint::open(note.as_bytes(), self.log_id(), &self.public_key());
+            let Checkpoint { root, .. } =
+                said.map_err(|bad| door::Unavailable(format!("the checkpoint at position {position}: {bad}")))?;
+            Ok(Some(door::SignedRoot { position, root, at, note }))
+        }
+        .boxed()
+    }
+
+    fn answer(&self, question: Question) -> BoxFuture<'_, Result<Proof, door::Unavailable>> {
+        async move { self.log.reader().answer(question).await.map_err(|error| unavailable(&error)) }.boxed()
     }
 }

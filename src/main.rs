@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use headwater::{demo, dev, edge, events, get, health, import, install, serve, telemetry, token};
+use headwater::{client, demo, dev, edge, events, get, health, impact, import, install, serve, telemetry, token, why};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +41,10 @@ enum Command {
     Get(get::Options),
     /// Show what happened, and what happens next
     Events(events::Options),
+    /// Show why a node has what it has at a path, or why a job is what it is: the events that it follows from
+    Why(why::Options),
+    /// Show what a request changed: which nodes and which jobs' specs
+    Impact(impact::Options),
     /// Make definitions from files of another language
     Import(import::Options),
     /// Ask a server whether it can do its work
@@ -49,8 +53,6 @@ enum Command {
     Apply(NotYet),
     #[command(hide = true)]
     Diff(NotYet),
-    #[command(hide = true)]
-    Why(NotYet),
     #[command(hide = true)]
     Export(NotYet),
 }
@@ -87,6 +89,12 @@ impl Failure {
             (_, true) => Self::Unreachable(error),
             _ => Self::Refused(error),
         }
+    }
+}
+
+impl From<client::error::Error> for Failure {
+    fn from(error: client::error::Error) -> Self {
+        Self::of(false, error.is_unreachable(), error.into())
     }
 }
 
@@ -143,21 +151,16 @@ fn run(command: Command) -> Result<(), Failure> {
                 let done = token::command::run(options).await;
                 done.map_err(|error| Failure::of(false, error.is_unreachable(), error.into()))
             }
-            Command::Get(options) => get::run(options).await.map_err(|error| match error.is_unreachable() {
-                true => Failure::Unreachable(error.into()),
-                false => Failure::Refused(error.into()),
-            }),
-            Command::Events(options) => events::run(options).await.map_err(|error| match error.is_unreachable() {
-                true => Failure::Unreachable(error.into()),
-                false => Failure::Refused(error.into()),
-            }),
+            Command::Get(options) => get::run(options).await.map_err(Failure::from),
+            Command::Events(options) => events::run(options).await.map_err(Failure::from),
+            Command::Why(options) => why::run(options).await.map_err(Failure::from),
+            Command::Impact(options) => impact::run(options).await.map_err(Failure::from),
             Command::Import(options) => import::run(options).await.map_err(|error| match error.is_unreachable() {
                 true => Failure::Unreachable(error.into()),
                 false => Failure::Refused(error.into()),
             }),
             Command::Apply(_) => NotYet::refuse("apply"),
             Command::Diff(_) => NotYet::refuse("diff"),
-            Command::Why(_) => NotYet::refuse("why"),
             Command::Export(_) => NotYet::refuse("export"),
             Command::Health(options) => health::run(options).await.map_err(|error| Failure::Unreachable(error.into())),
         }

@@ -3,7 +3,9 @@
 //! Holding the slot, it first makes NATS level with the log: head under its lock, table folded up to it, blobs, records
 //! and events repaired to it. Then it follows the write-ahead log, skipping what it has. Whenever anything is not as it
 //! was left — NATS was gone, a sequence is wrong, somebody else wrote, an event is missing — it makes NATS level again.
-//! It remembers nothing between runs: progress is what NATS holds.
+//! It remembers nothing between runs: progress is what NATS holds. What is public it vouches for, at least every ten seconds.
+
+mod vouch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +14,7 @@ use projections::fold::Touched;
 use replay::log::{Divergence, Follower};
 use schema::event::Event;
 use schema::position::Position;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -28,8 +30,12 @@ use crate::wal::slot::Slot;
 use crate::wal::tail::Batch;
 use crate::{metrics, points, telemetry};
 
+use self::vouch::Notary;
+
 /// How often the relay looks whether somebody else wrote to NATS.
 const INSPECT_EVERY: Duration = Duration::from_secs(5);
+/// How often it signs for what was published since.
+const SIGN_EVERY: Duration = Duration::from_secs(5);
 /// How soon a waiting relay asks for the slot again.
 const STANDBY_PAUSE: Duration = Duration::from_millis(700);
 /// The first pause after a failure.
@@ -88,6 +94,18 @@ enum Error {
     Publish(#[from] PublishError),
     #[error("the write-ahead log diverges {0}")]
     Diverged(#[from] Divergence),
+    #[error(transparent)]
+    Unvouched(vouch::Error),
+}
+
+impl From<vouch::Error> for Error {
+    fn from(error: vouch::Error) -> Self {
+        match error {
+            vouch::Error::Log(error) => Self::Log(error),
+            vouch::Error::Publish(error) => Self::Publish(error),
+            error => Self::Unvouched(error),
+        }
+    }
 }
 
 /// The relay of one log.
@@ -96,6 +114,8 @@ pub struct Relay {
     reader: Reader,
     link: Link,
     publisher: Publisher,
+    notary: Notary,
+    demand: Arc<Notify>,
     follower: Follower,
     writes: mpsc::Receiver<Write>,
     standing: watch::Sender<Standing>,
@@ -115,9 +135,16 @@ impl Relay {
         let (sender, writes) = mpsc::channel(WRITES_MAX);
         tokio::spawn(sentry::watch(settings.jetstream.clone(), settings.prefix.clone(), sender));
         let follower = Follower::new(reader.log_id());
+        let notary = Notary::new(&settings, reader.clone());
         let publisher = Publisher::new(settings, source);
-        // It waits for the head row's lock, and nobody else's reads shall wait with it.
-        (Self { slot, reader, link, publisher, follower, writes, standing }, standings)
+        let demand = Arc::default();
+        (Self { slot, reader, link, publisher, notary, demand, follower, writes, standing }, standings)
+    }
+
+    /// Notified, it signs for what is public by now.
+    #[must_use]
+    pub fn demand(&self) -> Arc<Notify> {
+        Arc::clone(&self.demand)
     }
 
     /// Relays until told to stop.
@@ -162,6 +189,8 @@ impl Relay {
         ups.mark_unchanged();
         let mut inspect = tokio::time::interval(INSPECT_EVERY);
         inspect.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut sign = tokio::time::interval(SIGN_EVERY);
+        sign.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let (done, receipt) = tokio::select! {
                 batch = tail.next() => {
@@ -174,6 +203,8 @@ impl Relay {
                     (Err(PublishError::Disturbed("NATS, perhaps, while it was gone".into())), None)
                 }
                 _ = inspect.tick() => (self.publisher.inspect().await, None),
+                _ = sign.tick() => (self.vouch().await?, None),
+                () = self.demand.notified() => (self.vouch().await?, None),
             };
             if let Err(error) = done {
                 self.level_again(error).await?;
@@ -211,6 +242,19 @@ impl Relay {
         Ok(published)
     }
 
+    /// Signs for what is public.
+    async fn vouch(&mut self) -> Result<Result<(), PublishError>, Error> {
+        let edge = self.follower.edge();
+        if edge.size() != self.publisher.published() {
+            return Ok(Ok(()));
+        }
+        match self.notary.sign(edge).await.map_err(Error::from) {
+            Ok(()) => Ok(Ok(())),
+            Err(Error::Publish(error)) => Ok(Err(error)),
+            Err(error) => Err(error),
+        }
+    }
+
     fn expect_ours(&self, write: &Write) -> Result<(), PublishError> {
         match self.publisher.knows(&write.key, write.revision) {
             true => Ok(()),
@@ -240,12 +284,16 @@ impl Relay {
     }
 
     async fn level(&mut self) -> Result<(), Error> {
-        self.stand(Phase::Repairing, None);
+        // What is wrong stays said until it is not.
+        let fault = self.standing.borrow().fault.clone();
+        self.stand(Phase::Repairing, fault);
         let head = self.reader.head_at_rest().await?;
         if head.position < self.follower.position() {
             return Err(LogError::WentBack { head: head.position, folded: self.follower.position() }.into());
         }
         self.reader.follow(&mut self.follower, head.position).await?;
+        head.is_over(&self.follower)?;
+        self.notary.check(self.follower.edge()).await?;
         self.publisher.repair(self.follower.configuration()).await?;
         self.stand(Phase::Following, None);
         Ok(())

@@ -168,6 +168,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
 
     let (public, published) = watch::channel(None);
     let mut standing = None;
+    let mut demand = Arc::default();
     if options.role != Role::Door {
         let settings = Settings {
             jetstream: link.jetstream(),
@@ -179,8 +180,9 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
         tasks.spawn(stop.clone().run_until_cancelled_owned(watch_slot(slot.clone())));
         let reader = reader.beside();
         let (relay, stands) = Relay::new(slot, reader.clone(), link.clone(), settings, Arc::new(Table(reader)));
+        demand = relay.demand();
         tasks.spawn(relay.run(stop.clone()));
-        let source = Arc::new(Behind::new(log.clone()));
+        let source = Arc::new(Behind::new(log.clone(), Arc::clone(&demand)));
         let asking = Asking { client: link.client().clone(), prefix: prefix.clone(), source };
         tasks.spawn(reconcile::run(log.clone(), ears.clone(), asking, stands.clone(), stop.clone()));
         standing = Some(stands);
@@ -190,7 +192,8 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
     tasks.spawn(stop.clone().run_until_cancelled_owned(follow));
     let listener = TcpListener::bind(options.http).await.map_err(|why| Error::Listen(options.http, why))?;
     tracing::info!(http = %options.http, role = ?options.role, "this server can be asked");
-    let door = Door::from(fittings(log, ears, link, standing, published, pace, stop.clone()));
+    let source = Arc::new(Behind::new(log.clone(), demand));
+    let door = Door::from(fittings(log, source, ears, link, standing, published, pace, stop.clone()));
     let router = if options.role == Role::Reconciler { router::watch(door) } else { router::router(door) };
     crate::door::serve::serve(listener, router, stop.clone()).await;
     tasks.close();
@@ -257,6 +260,7 @@ async fn watch_slot(slot: Slot) {
 
 fn fittings(
     log: Log,
+    source: Arc<Behind>,
     ears: Ears,
     link: Link,
     standing: Option<watch::Receiver<Standing>>,
@@ -264,10 +268,10 @@ fn fittings(
     pace: Arc<Pace>,
     closing: CancellationToken,
 ) -> Fittings {
-    let parts = Parts { log: log.clone(), ears: ears.clone(), link };
+    let parts = Parts { log, ears: ears.clone(), link };
     let (relaying, public) = (standing.clone(), published.clone());
     Fittings {
-        source: Arc::new(Behind::new(log)),
+        source,
         ears,
         readiness: Arc::new(move || {
             let standing = standing.as_ref().map(|standing| standing.borrow().clone());

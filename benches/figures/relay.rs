@@ -23,7 +23,8 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
     ground.enrol(BATCH).await?;
     let slot = Slot::parse(&ground.url, None)?;
     slot.ensure().await?;
-    let before = ground.log.view();
+    let mut before = Follower::new(ground.log.log_id());
+    ground.log.reader().follow(&mut before, ground.log.view().position()).await?;
     for round in 0..EVENTS / BATCH {
         ground.command((0..BATCH).map(|number| relabel(number, round)).collect()).await?;
     }
@@ -62,14 +63,9 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-async fn folded(
-    ground: &Ground,
-    before: &projections::configuration::Configuration,
-    head: Position,
-    slot: &str,
-) -> Result<f64> {
+async fn folded(ground: &Ground, before: &Follower, head: Position, slot: &str) -> Result<f64> {
     let slot = Slot::parse(&ground.url, Some(slot.to_owned()))?;
-    let mut follower = Follower::resume(ground.log.log_id(), before.clone());
+    let mut follower = before.clone();
     let began = Instant::now();
     let mut tail = slot.take(ground.log.log_id()).await?;
     while follower.position() < head {

@@ -241,7 +241,7 @@ impl Configuration {
         let source = Source { entity: event.entity.clone(), version: event.version, position: event.position };
         let cause = Cause { position: event.position, event_id: event.event_id, command_id: event.command_id };
         let holders = affected.into_iter().filter_map(|attestation| match change {
-            Change::AttestationRemoved => self.jobs.remove(&JobId::derived(&attestation)),
+            Change::AttestationRemoved => self.jobs.remove(&JobId::derived(&attestation), event.position),
             _ => self.jobs.respecify(attestation, &source, cause),
         });
         let known: Vec<_> = holders.collect();

@@ -29,6 +29,7 @@ pub struct Configuration {
     pub(crate) at: Instant,
     pub(crate) documents: OrdMap<DocumentId, Document>,
     pub(crate) paths: OrdMap<DocumentPath, OrdSet<DocumentId>>,
+    pub(crate) left: OrdMap<DocumentPath, OrdMap<DocumentId, Left>>,
     pub(crate) nodes: OrdMap<NodeId, Node>,
     pub(crate) principals: OrdMap<PrincipalName, Principal>,
     pub(crate) tokens: OrdMap<Digest, PrincipalName>,
@@ -52,6 +53,15 @@ pub struct Document {
     pub at: Instant,
 }
 
+/// A document that was at a path, and is there no more: it was removed, or put elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// What it last said while it was there.
+    pub put: Arc<DocumentPut>,
+    /// The event that took it away.
+    pub position: Position,
+}
+
 /// A node that was enrolled once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
@@ -63,6 +73,10 @@ pub struct Node {
     pub retired: bool,
     /// The position of the last `retry_node`, or 0.
     pub retry: Position,
+    /// Where it was last enrolled.
+    pub enrolled: Position,
+    /// Where it got the labels that it has; never before it was enrolled.
+    pub labelled: Position,
     /// The last event that names the node or changes something that selects it.
     pub cause: Cause,
 }
@@ -91,6 +105,8 @@ pub struct Noted {
     pub version: Version,
     /// Where.
     pub position: Position,
+    /// When.
+    pub at: Instant,
 }
 
 impl Configuration {
@@ -110,6 +126,16 @@ impl Configuration {
     #[must_use]
     pub fn documents(&self) -> &OrdMap<DocumentId, Document> {
         &self.documents
+    }
+
+    /// The documents that are at a path, by id.
+    pub fn documents_at<'a>(&'a self, path: &DocumentPath) -> impl Iterator<Item = (&'a DocumentId, &'a Document)> {
+        self.paths.get(path).into_iter().flatten().filter_map(|id| self.documents.get_key_value(id))
+    }
+
+    /// The documents that were at a path and are there no more, by id.
+    pub fn left(&self, path: &DocumentPath) -> impl Iterator<Item = (&DocumentId, &Left)> {
+        self.left.get(path).into_iter().flatten()
     }
 
     /// The nodes that were ever enrolled, by id.

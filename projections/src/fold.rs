@@ -11,11 +11,12 @@ use schema::desired::Cause;
 use schema::entity::{Entity, Kind};
 use schema::event::Event;
 use schema::id::{DocumentId, NodeId, PrincipalName};
+use schema::path::DocumentPath;
 use schema::position::Position;
 use schema::report::Summary;
 use schema::target::Labels;
 
-use crate::configuration::{Configuration, Document, Node, Noted, Principal};
+use crate::configuration::{Configuration, Document, Left, Node, Noted, Principal};
 use crate::reach;
 
 /// The nodes whose desired record follows from an event.
@@ -43,8 +44,9 @@ impl Configuration {
         let id = event.entity.id.clone();
         match change {
             Change::DocumentPut(put) => self.put_document(id.into(), event, put),
-            Change::DocumentRemoved => self.remove_document(&id.into()),
-            Change::NodeEnrolled(node) | Change::NodeLabelled(node) => self.label_node(id.into(), event, &node.labels),
+            Change::DocumentRemoved => self.remove_document(&id.into(), event),
+            Change::NodeEnrolled(node) => self.label_node(id.into(), event, &node.labels, true),
+            Change::NodeLabelled(node) => self.label_node(id.into(), event, &node.labels, false),
             Change::NodeRetired => self.retire_node(id.into(), event),
             Change::NodeRetried => self.retry_node(id.into(), event),
             Change::PrincipalCreated(created) => self.create_principal(id.into(), event, created),
@@ -79,9 +81,11 @@ impl Configuration {
             touched.extend(self.nodes_of(&before.put.target));
             if moved {
                 reach::remove(&mut self.paths, &before.put.path, &id);
+                self.leave(&id, before, event.position);
             }
         }
         if moved {
+            self.come_back(&id, &put.path);
             reach::insert(&mut self.paths, &put.path, &id);
         }
         if aimed {
@@ -90,23 +94,44 @@ impl Configuration {
         touched
     }
 
-    fn remove_document(&mut self, id: &DocumentId) -> Touched {
+    fn remove_document(&mut self, id: &DocumentId, event: &Event) -> Touched {
         let Some(document) = self.documents.remove(id) else { return Touched::new() };
         self.reach.displace(id);
         reach::remove(&mut self.paths, &document.put.path, id);
-        self.nodes_of(&document.put.target)
+        let touched = self.nodes_of(&document.put.target);
+        self.leave(id, document, event.position);
+        touched
     }
 
-    fn label_node(&mut self, id: NodeId, event: &Event, labels: &Labels) -> Touched {
+    /// Remembers where a document was, for whoever asks why nothing is there.
+    fn leave(&mut self, id: &DocumentId, Document { put, .. }: Document, position: Position) {
+        self.left.entry(put.path.clone()).or_default().insert(id.clone(), Left { put, position });
+    }
+
+    /// What is put where it once was has not left.
+    fn come_back(&mut self, id: &DocumentId, path: &DocumentPath) {
+        if !self.left.contains_key(path) {
+            return;
+        }
+        let Some(left) = self.left.get_mut(path) else { return };
+        left.remove(id);
+        if left.is_empty() {
+            self.left.remove(path);
+        }
+    }
+
+    fn label_node(&mut self, id: NodeId, event: &Event, labels: &Labels, enrols: bool) -> Touched {
         let before = self.nodes.get(&id);
         let retry = before.map_or(Position::ZERO, |node| node.retry);
+        let enrolled = before.filter(|_| !enrols).map_or(event.position, |node| node.enrolled);
         if let Some(node) = before {
             self.reach.unlabel(&id, &node.labels);
         }
         self.reach.label(&id, labels);
         let cause = Cause { position: event.position, event_id: event.event_id, command_id: event.command_id };
         let labels = Arc::new(labels.clone());
-        self.nodes.insert(id.clone(), Node { labels, version: event.version, retired: false, retry, cause });
+        let (version, labelled) = (event.version, event.position);
+        self.nodes.insert(id.clone(), Node { labels, version, retired: false, retry, enrolled, labelled, cause });
         [id].into()
     }
 
@@ -155,7 +180,8 @@ impl Configuration {
     fn note_report(&mut self, node: NodeId, event: &Event, summary: &Summary) -> Touched {
         debug_assert_eq!(event.entity, Entity { kind: Kind::Report, id: node.id().clone() });
         let summary = Arc::new(summary.clone());
-        self.reports.insert(node, Noted { summary, version: event.version, position: event.position });
+        let (version, position, at) = (event.version, event.position, event.at);
+        self.reports.insert(node, Noted { summary, version, position, at });
         Touched::new()
     }
 }

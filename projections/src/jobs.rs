@@ -34,6 +34,16 @@ pub struct Jobs {
     waiting: OrdSet<(Position, JobId)>,
     held: OrdMap<NodeId, OrdSet<JobId>>,
     lively: OrdMap<NodeId, Position>,
+    gone: OrdMap<JobId, Gone>,
+}
+
+/// A job that is there no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// The attestation that it came from.
+    pub attestation: AttestationId,
+    /// Where that was removed.
+    pub position: Position,
 }
 
 /// One job.
@@ -45,6 +55,8 @@ pub struct Job {
     pub source: Source,
     /// That event.
     pub cause: Cause,
+    /// The event that made it, by defining its attestation.
+    pub made: Position,
     /// Who has it; nobody while it waits.
     pub claim: Option<Arc<Claim>>,
     /// Since when it waits, or waited last.
@@ -66,6 +78,8 @@ pub struct Claim {
     pub lease_s: u32,
     /// Where it was made.
     pub position: Position,
+    /// Where the runtime had got the labels that it claimed with.
+    pub labelled: Position,
 }
 
 /// The last run of a job.
@@ -116,6 +130,12 @@ impl Jobs {
         self.jobs.len() - self.waiting.len()
     }
 
+    /// A job that is there no more, if it ever was.
+    #[must_use]
+    pub fn gone(&self, id: &JobId) -> Option<&Gone> {
+        self.gone.get(id)
+    }
+
     /// The runtimes that have jobs.
     pub fn holders(&self) -> impl Iterator<Item = &NodeId> {
         self.held.keys()
@@ -136,15 +156,17 @@ impl Jobs {
             return job.claim.as_ref().map(|claim| claim.runtime.clone());
         }
         let since = cause.position;
+        self.gone.remove(&id);
         self.waiting.insert((since, id.clone()));
-        let job = Job { attestation, source, cause, claim: None, since, completed: None, spec };
+        let job = Job { attestation, source, cause, made: since, claim: None, since, completed: None, spec };
         self.jobs.insert(id, Arc::new(job));
         None
     }
 
     /// Takes a job away; gives who held it.
-    pub(crate) fn remove(&mut self, id: &JobId) -> Option<NodeId> {
+    pub(crate) fn remove(&mut self, id: &JobId, position: Position) -> Option<NodeId> {
         let job = self.jobs.remove(id)?;
+        self.gone.insert(id.clone(), Gone { attestation: job.attestation.clone(), position });
         self.waiting.remove(&(job.since, id.clone()));
         let runtime = job.claim.as_ref()?.runtime.clone();
         reach::remove(&mut self.held, &runtime, id);
@@ -175,12 +197,12 @@ impl Jobs {
         if claim.token == token { self.free(id, position) } else { None }
     }
 
-    fn claim(&mut self, id: &JobId, claimed: &JobClaimed, position: Position) -> Option<NodeId> {
+    fn claim(&mut self, id: &JobId, claimed: &JobClaimed, position: Position, labelled: Position) -> Option<NodeId> {
         self.free(id, position);
         let job = Arc::make_mut(self.jobs.get_mut(id)?);
         let JobClaimed { runtime, token, lease_s, .. } = claimed.clone();
         self.waiting.remove(&(job.since, id.clone()));
-        job.claim = Some(Arc::new(Claim { runtime: runtime.clone(), token, lease_s, position }));
+        job.claim = Some(Arc::new(Claim { runtime: runtime.clone(), token, lease_s, position, labelled }));
         reach::insert(&mut self.held, &runtime, id);
         self.lively.insert(runtime.clone(), position);
         Some(runtime)
@@ -201,7 +223,10 @@ impl Configuration {
     pub(crate) fn turn_claims(&mut self, event: &Event, change: &Change) -> Touched {
         let (job, position) = (JobId::from(event.entity.id.clone()), event.position);
         let holder = match change {
-            Change::JobClaimed(claimed) => self.jobs.claim(&job, claimed, position),
+            Change::JobClaimed(claimed) => {
+                let labelled = self.nodes.get(&claimed.runtime).map_or(Position::ZERO, |node| node.labelled);
+                self.jobs.claim(&job, claimed, position, labelled)
+            }
             Change::JobReleased(released) => self.jobs.end(&job, released.token, position),
             Change::ClaimExpired(expired) => self.jobs.end(&job, expired.token, position),
             Change::JobCompleted(completed) => {

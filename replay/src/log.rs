@@ -11,11 +11,15 @@ use schema::id::{CommandId, LogId};
 use schema::instant::Instant;
 use schema::position::{Position, Version};
 
+use crate::tree::Edge;
+
 /// A log that is being folded from its first event on.
 #[derive(Clone, Debug)]
 pub struct Follower {
     log_id: LogId,
     configuration: Configuration,
+    /// Nothing if no tree is grown.
+    edge: Option<Edge>,
     next: Next,
 }
 
@@ -105,14 +109,21 @@ impl Follower {
     /// Follows the log from its beginning.
     #[must_use]
     pub fn new(log_id: LogId) -> Self {
-        Self::resume(log_id, Configuration::default())
+        Self::resume(log_id, Configuration::default(), Edge::default())
     }
 
-    /// Goes on from a state that was folded before.
+    /// Goes on from a state that was folded before, and the edge of the tree over the same events.
     #[must_use]
-    pub fn resume(log_id: LogId, configuration: Configuration) -> Self {
+    pub fn resume(log_id: LogId, configuration: Configuration, edge: Edge) -> Self {
+        assert_eq!(configuration.position(), edge.size(), "BUG: a state and an edge of one position");
+        Self { edge: Some(edge), ..Self::glance(log_id, configuration) }
+    }
+
+    /// Goes on from a state for a look at a later one: no tree grows with it, and there is no [`Follower::edge`].
+    #[must_use]
+    pub fn glance(log_id: LogId, configuration: Configuration) -> Self {
         let next = if configuration.position() == Position::ZERO { Next::First } else { Next::Any };
-        Self { log_id, configuration, next }
+        Self { log_id, configuration, edge: None, next }
     }
 
     /// Which log is followed.
@@ -131,6 +142,15 @@ impl Follower {
     #[must_use]
     pub fn into_configuration(self) -> Configuration {
         self.configuration
+    }
+
+    /// The edge of the tree over all leaves so far.
+    ///
+    /// # Panics
+    /// After [`Follower::glance`].
+    #[must_use]
+    pub fn edge(&self) -> &Edge {
+        self.edge.as_ref().expect("BUG: whoever glances at a log asks for no tree")
     }
 
     /// The last event that was followed.
@@ -153,6 +173,9 @@ impl Follower {
             return Err(diverges(Fault::Misplaced { event_type, entity }));
         }
         self.next = Next::after(event);
+        if let Some(edge) = &mut self.edge {
+            edge.push(event.leaf);
+        }
         Ok(self.configuration.fold(event, &change))
     }
 

@@ -4,6 +4,7 @@
 use projections::configuration::Configuration;
 use projections::request::{Envelope, decide_request};
 use replay::log::{Fault, Follower};
+use replay::tree::Edge;
 use schema::change::Unreadable;
 use schema::command::Command;
 use schema::digest::Digest;
@@ -92,9 +93,10 @@ fn following_goes_on_from_any_place_where_it_was_left() {
     for left in 0..events.len() {
         let mut first = Follower::new(log_id());
         events[..left].iter().for_each(|event| drop(first.advance(event).unwrap()));
-        let mut second = Follower::resume(log_id(), first.into_configuration());
+        let mut second = Follower::resume(log_id(), first.configuration().clone(), first.edge().clone());
         events[left..].iter().for_each(|event| drop(second.advance(event).unwrap()));
         assert_eq!(second.position(), Position::from(5));
+        assert_eq!(second.edge(), &Edge::over(events.iter().map(|event| event.leaf)));
     }
 }
 

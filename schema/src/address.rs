@@ -25,6 +25,8 @@ pub const READER_ROLE: &str = "headwater_reader";
 pub const PUBLICATION: &str = "headwater";
 /// The name under which the reconciler's answers are found among the micro services of NATS.
 pub const SERVICE: &str = "headwater";
+/// The key of the newest checkpoint in its bucket.
+pub const NEWEST_CHECKPOINT: &str = "newest";
 /// The prefix of heartbeat messages in the write-ahead log.
 pub const HEARTBEAT: &str = "headwater.heartbeat";
 
@@ -78,11 +80,14 @@ pub enum Bucket {
     Verdict,
     /// Key `<key_id>` in hex: a public key. Written by the centre.
     Keys,
+    /// Key [`NEWEST_CHECKPOINT`]: the signed note. Written by the centre.
+    Checkpoint,
 }
 
 impl Bucket {
     /// Every bucket.
-    pub const ALL: [Self; 5] = [Self::Desired, Self::Reported, Self::Proposed, Self::Verdict, Self::Keys];
+    pub const ALL: [Self; 6] =
+        [Self::Desired, Self::Reported, Self::Proposed, Self::Verdict, Self::Keys, Self::Checkpoint];
 
     /// Whether nodes write it. On such a bucket roll-up headers are refused, or one node could erase all others' keys.
     #[must_use]
@@ -97,6 +102,7 @@ impl Bucket {
             Self::Proposed => "proposed",
             Self::Verdict => "verdict",
             Self::Keys => "keys",
+            Self::Checkpoint => "checkpoint",
         }
     }
 }

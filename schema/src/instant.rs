@@ -5,6 +5,8 @@ use core::fmt;
 use core::str::FromStr;
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::fmt::temporal::Pieces;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::invalid::Invalid;
@@ -31,6 +33,25 @@ impl Instant {
     pub fn unix_millis(self) -> u64 {
         u64::try_from(self.0 / 1_000).unwrap_or(0)
     }
+}
+
+impl Instant {
+    /// The instant that a text names, or the nearest that there is: the calendar has days on both ends that have none.
+    ///
+    /// # Errors
+    /// If the text is no RFC 3339 time.
+    pub fn nearest(text: &str) -> Result<Self, Invalid> {
+        text.parse().or_else(|invalid| beyond(text).ok_or(invalid))
+    }
+}
+
+/// The first or the last instant, if a text names one that lies beyond it.
+fn beyond(text: &str) -> Option<Instant> {
+    let pieces = Pieces::parse(text).ok()?;
+    let (time, offset) = (pieces.time()?, pieces.to_numeric_offset()?);
+    let named = DateTime::from_parts(pieces.date(), time);
+    let nearest = if named.year() < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    offset.to_timestamp(named).is_err().then(|| Instant(nearest.as_microsecond()))
 }
 
 impl fmt::Display for Instant {
@@ -83,5 +104,21 @@ mod tests {
         }
         assert_eq!("2023-11-14T23:13:20+01:00".parse(), Ok(Instant::from_unix_micros(1_700_000_000_000_000)));
         assert!("2023-11-14".parse::<Instant>().is_err());
+    }
+
+    #[test]
+    fn what_lies_beyond_the_calendar_is_its_edge() {
+        let [first, last] = [Timestamp::MIN, Timestamp::MAX].map(|edge| Instant(edge.as_microsecond()));
+        for (text, expected) in [
+            ("9999-12-31T23:59:59.999999Z", last),
+            ("9999-12-31T00:00:00+01:00", last),
+            ("-009999-01-01T00:00:00Z", first),
+            ("1970-01-01T00:00:00.000001Z", Instant(1)),
+        ] {
+            assert_eq!(Instant::nearest(text), Ok(expected), "{text}");
+        }
+        for text in ["9999-12-31", "9999-12-31T00:00:00", "9999-12-32T00:00:00Z", "10000-01-01T00:00:00Z", "", "now"] {
+            assert!(Instant::nearest(text).is_err(), "{text}");
+        }
     }
 }

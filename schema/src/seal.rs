@@ -1,4 +1,4 @@
-//! Signatures on what the centre says to a node.
+//! Signatures on what the centre says: to a node, and about the log.
 //!
 //! The verifier knows that a signature is required, and by which key; the message never says.
 
@@ -107,9 +107,16 @@ impl PublicKey {
         if signed.key_id != trusted {
             return Err(BadSignature::OtherKey { found: signed.key_id, trusted });
         }
-        let signature = ed25519_dalek::Signature::from_bytes(&signed.sig);
-        self.0.verify_strict(&signed.body, &signature).map_err(|_| BadSignature::Wrong)?;
+        if !self.has_signed(&signed.body, &signed.sig) {
+            return Err(BadSignature::Wrong);
+        }
         Ok(&signed.body)
+    }
+
+    /// Whether this key made a signature over these bytes.
+    #[must_use]
+    pub fn has_signed(&self, bytes: &[u8], signature: &[u8; 64]) -> bool {
+        self.0.verify_strict(bytes, &ed25519_dalek::Signature::from_bytes(signature)).is_ok()
     }
 }
 
@@ -129,8 +136,14 @@ impl SecretKey {
     /// Signs `body`. The same body always gets the same bytes.
     #[must_use]
     pub fn seal(&self, body: Vec<u8>) -> Signed {
-        let sig = self.0.sign(&body).to_bytes();
-        Signed { v: Signed::NEWEST, key_id: self.public().id(), sig, body }
+        Signed { v: Signed::NEWEST, key_id: self.public().id(), sig: self.sign(&body), body }
+    }
+
+    /// The signature over `bytes`. Whatever is signed must say what it is by its first byte, because one key signs all:
+    /// the body of a record is a MessagePack map (0x80 to 0x8f, 0xde or 0xdf), a checkpoint is text that begins with a letter.
+    #[must_use]
+    pub fn sign(&self, bytes: &[u8]) -> [u8; 64] {
+        self.0.sign(bytes).to_bytes()
     }
 }
 

@@ -12,8 +12,8 @@ use schema::command::Role;
 use schema::digest::Digest;
 use schema::id::PrincipalName;
 
+use super::fittings::Door;
 use super::problem::Problem;
-use super::router::Door;
 
 /// Who sent a request that was let in.
 #[derive(Clone, Debug)]

@@ -9,9 +9,9 @@ use schema::limit::BODY_BYTES_MAX;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
+use super::fittings::Door;
 use super::limits::overloaded;
 use super::problem::Problem;
-use super::router::Door;
 
 /// Bytes of a body that are read to no purpose. A sender who is answered in the middle of a body would see a broken
 /// connection instead of the answer, so what is moderately too large is let through to its end.

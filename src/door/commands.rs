@@ -13,9 +13,9 @@ use super::answer;
 use super::auth::Caller;
 use super::blocking::apart;
 use super::dry_run;
+use super::fittings::Door;
 use super::params::Params;
 use super::problem::Problem;
-use super::router::Door;
 use super::source::Submission;
 
 /// The header under which a request may be sent again.

@@ -11,12 +11,10 @@ use schema::position::{Position, Version};
 use serde::Serialize;
 
 use super::answer;
-use super::documents::read;
-use super::paging::{AsId, Page};
+use super::fittings::Door;
+use super::paging::AsId;
 use super::params::Params;
 use super::problem::Problem;
-use super::router::Door;
-use super::snapshot::When;
 
 /// Something defined as it is shown.
 #[derive(Serialize)]
@@ -113,14 +111,11 @@ impl<'a, T: Kind> View<'a, T> {
 }
 
 /// `GET /v1/controls`, and so on.
-pub(super) async fn list<T: Kind>(State(door): State<Door>, mut params: Params) -> Result<Response, Problem>
+pub(super) async fn list<T: Kind>(State(door): State<Door>, params: Params) -> Result<Response, Problem>
 where
     for<'a> &'a T::Key: AsId,
 {
-    let page = Page::take(&mut params)?;
-    let when = When::take(&mut params)?;
-    params.done()?;
-    let state = door.snapshot(when).await?.configuration;
+    let (page, state) = door.page(params).await?;
     let rows = T::all(state.compliance()).range(page.keys::<T::Key>());
     Ok(answer::json(state.position(), page.list(rows, |key, defined| View::<T>::of(key, defined))))
 }
@@ -129,12 +124,9 @@ where
 pub(super) async fn one<T: Kind>(
     State(door): State<Door>,
     Path(id): Path<String>,
-    mut params: Params,
+    params: Params,
 ) -> Result<Response, Problem> {
-    let when = When::take(&mut params)?;
-    params.done()?;
-    let key: T::Key = read(&id)?;
-    let state = door.snapshot(when).await?.configuration;
+    let (key, state) = door.item::<T::Key>(&id, params).await?;
     match T::all(state.compliance()).get(&key) {
         Some(defined) => Ok(answer::json(state.position(), View::of(&key, defined))),
         None => Err(Problem::unknown(T::NAME, &id)),

@@ -10,11 +10,10 @@ use serde::Serialize;
 
 use super::answer;
 use super::blocking::apart;
+use super::fittings::Door;
 use super::paging::{Listing, Page};
 use super::params::Params;
 use super::problem::Problem;
-use super::router::Door;
-use super::snapshot::When;
 
 /// A page of controls, and what holds for all of them.
 #[derive(Serialize)]
@@ -100,11 +99,8 @@ fn report(state: &Configuration, page: &Page) -> Report {
 }
 
 /// Shows it.
-pub(super) async fn show(State(door): State<Door>, mut params: Params) -> Result<Response, Problem> {
-    let page = Page::take(&mut params)?;
-    let when = When::take(&mut params)?;
-    params.done()?;
-    let state = door.snapshot(when).await?.configuration;
+pub(super) async fn show(State(door): State<Door>, params: Params) -> Result<Response, Problem> {
+    let (page, state) = door.page(params).await?;
     let position = state.position();
     let report = apart(move || report(&state, &page)).await;
     Ok(answer::json(position, report))

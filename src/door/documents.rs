@@ -12,11 +12,9 @@ use schema::position::{Position, Version};
 use serde::Serialize;
 
 use super::answer::{self, File};
-use super::paging::Page;
+use super::fittings::Door;
 use super::params::Params;
 use super::problem::Problem;
-use super::router::Door;
-use super::snapshot::When;
 
 /// A document as it is shown.
 #[derive(Serialize)]
@@ -36,25 +34,15 @@ impl<'a> View<'a> {
 }
 
 /// `GET /v1/documents`
-pub(super) async fn list(State(door): State<Door>, mut params: Params) -> Result<Response, Problem> {
-    let page = Page::take(&mut params)?;
-    let when = When::take(&mut params)?;
-    params.done()?;
-    let state = door.snapshot(when).await?.configuration;
+pub(super) async fn list(State(door): State<Door>, params: Params) -> Result<Response, Problem> {
+    let (page, state) = door.page(params).await?;
     let rows = state.documents().range(page.keys::<DocumentId>());
     Ok(answer::json(state.position(), page.list(rows, |id, document| View::of(id, document))))
 }
 
 /// `GET /v1/documents/{id}`
-pub(super) async fn one(
-    State(door): State<Door>,
-    Path(id): Path<String>,
-    mut params: Params,
-) -> Result<Response, Problem> {
-    let when = When::take(&mut params)?;
-    params.done()?;
-    let id: DocumentId = read(&id)?;
-    let state = door.snapshot(when).await?.configuration;
+pub(super) async fn one(State(door): State<Door>, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
+    let (id, state) = door.item::<DocumentId>(&id, params).await?;
     match state.documents().get(&id) {
         Some(document) => Ok(answer::json(state.position(), View::of(&id, document))),
         None => Err(Problem::unknown("document", id.as_str())),
@@ -65,13 +53,10 @@ pub(super) async fn one(
 pub(super) async fn content(
     State(door): State<Door>,
     Path(id): Path<String>,
-    mut params: Params,
+    params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let when = When::take(&mut params)?;
-    params.done()?;
-    let id: DocumentId = read(&id)?;
-    let state = door.snapshot(when).await?.configuration;
+    let (id, state) = door.item::<DocumentId>(&id, params).await?;
     let Some(document) = state.documents().get(&id) else {
         return Err(Problem::unknown("document", id.as_str()));
     };

@@ -16,8 +16,8 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::blocking::apart;
+use super::fittings::Door;
 use super::problem::Problem;
-use super::router::Door;
 
 /// The answer that the request would get, and what would become of the nodes that it touches.
 #[derive(Debug, Serialize)]

@@ -16,11 +16,11 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::answer;
 use super::auth::Caller;
+use super::fittings::Door;
 use super::live::{self, Filter};
 use super::paging::{Listing, limit};
 use super::params::{Params, number};
 use super::problem::Problem;
-use super::router::Door;
 use super::snapshot::When;
 use super::source::EventPage;
 

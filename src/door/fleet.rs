@@ -10,9 +10,9 @@ use serde::Serialize;
 
 use super::answer;
 use super::blocking::apart;
+use super::fittings::Door;
 use super::params::Params;
 use super::problem::Problem;
-use super::router::Door;
 use super::snapshot::{Snapshot, When};
 use super::state::State as NodeState;
 

@@ -7,8 +7,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use super::fittings::Door;
 use super::problem::PROBLEM_JSON;
-use super::router::Door;
 
 /// `GET /healthz`: the process lives.
 pub(super) async fn alive() -> Response {

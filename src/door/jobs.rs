@@ -6,23 +6,18 @@ use projections::configuration::Configuration;
 use projections::jobs::{Completed, Job};
 use schema::desired::Source;
 use schema::digest::Digest;
-use schema::entity::{Actor, Entity};
-use schema::event::Event;
-use schema::id::{AttestationId, CommandId, EventId, JobId, NodeId};
+use schema::id::{AttestationId, JobId, NodeId};
 use schema::instant::Instant;
-use schema::position::{Position, Version};
+use schema::position::Position;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::answer;
 use super::blocking::apart;
-use super::documents::read;
-use super::paging::Page;
+use super::causes::Cause;
+use super::fittings::Door;
 use super::params::Params;
 use super::problem::Problem;
-use super::router::Door;
-use super::snapshot::When;
-use super::source::EventPage;
 
 /// A job as a list shows it.
 #[derive(Serialize)]
@@ -45,7 +40,7 @@ struct Whole {
     view: View,
     spec: Value,
     /// The change that made the spec what it is.
-    cause: Option<CauseView>,
+    cause: Option<Cause>,
     /// All that the spec is rendered from.
     sources: Vec<Source>,
 }
@@ -64,21 +59,6 @@ struct CompletedView {
     spec_digest: Digest,
     position: Position,
     at: Instant,
-}
-
-/// An event as a cause: who, when and why.
-#[derive(Serialize)]
-struct CauseView {
-    position: Position,
-    event_id: EventId,
-    command_id: CommandId,
-    entity: Entity,
-    version: Version,
-    #[serde(rename = "type")]
-    event_type: String,
-    actor: Actor,
-    at: Instant,
-    reason: Option<String>,
 }
 
 impl View {
@@ -106,19 +86,9 @@ impl From<&Completed> for CompletedView {
     }
 }
 
-impl From<Event> for CauseView {
-    fn from(event: Event) -> Self {
-        let Event { position, event_id, command_id, entity, version, event_type, actor, at, reason, .. } = event;
-        Self { position, event_id, command_id, entity, version, event_type, actor, at, reason }
-    }
-}
-
 /// `GET /v1/jobs`
-pub(super) async fn list(State(door): State<Door>, mut params: Params) -> Result<Response, Problem> {
-    let page = Page::take(&mut params)?;
-    let when = When::take(&mut params)?;
-    params.done()?;
-    let state = door.snapshot(when).await?.configuration;
+pub(super) async fn list(State(door): State<Door>, params: Params) -> Result<Response, Problem> {
+    let (page, state) = door.page(params).await?;
     let position = state.position();
     // Digests are of rendered specs, and a page may be the first to ask for a thousand of them.
     let listing =
@@ -127,15 +97,8 @@ pub(super) async fn list(State(door): State<Door>, mut params: Params) -> Result
 }
 
 /// `GET /v1/jobs/{id}`
-pub(super) async fn one(
-    State(door): State<Door>,
-    Path(id): Path<String>,
-    mut params: Params,
-) -> Result<Response, Problem> {
-    let when = When::take(&mut params)?;
-    params.done()?;
-    let id: JobId = read(&id)?;
-    let state = door.snapshot(when).await?.configuration;
+pub(super) async fn one(State(door): State<Door>, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
+    let (id, state) = door.item::<JobId>(&id, params).await?;
     let Some(job) = state.jobs().all().get(&id) else {
         return Err(Problem::unknown("job", id.as_str()));
     };
@@ -143,14 +106,8 @@ pub(super) async fn one(
     let whole = Whole {
         view: View::of(&state, &id, job),
         spec: serde_json::from_slice(&spec.bytes).expect("BUG: a spec is JSON"),
-        cause: cause(&door, job.cause.position).await?,
+        cause: door.causes(vec![job.cause.position]).await?.pop(),
         sources: state.spec_sources(job),
     };
     Ok(answer::json(state.position(), whole))
-}
-
-async fn cause(door: &Door, position: Position) -> Result<Option<CauseView>, Problem> {
-    let after = Position::from(position.get().saturating_sub(1));
-    let page = EventPage { after, up_to: position, limit: 1, entity: None, event_type: None };
-    Ok(door.source().events(page).await?.pop().map(CauseView::from))
 }

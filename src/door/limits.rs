@@ -10,8 +10,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 
+use super::fittings::Door;
 use super::problem::Problem;
-use super::router::Door;
 
 /// The limits of a door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,8 +19,8 @@ use schema::position::Position;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::events::View;
+use super::fittings::Door;
 use super::problem::Problem;
-use super::router::Door;
 use super::source::EventPage;
 
 /// Events that are read at once.

@@ -9,9 +9,9 @@ use schema::position::Position;
 use serde::Serialize;
 
 use super::answer;
+use super::fittings::Door;
 use super::params::Params;
 use super::problem::Problem;
-use super::router::Door;
 use super::snapshot::When;
 
 /// The log as it is shown.

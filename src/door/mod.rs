@@ -10,6 +10,7 @@
 //! A request passes, in this order: [`serve`], [`router`], `limits`, `auth`, `params`, one of the resources, `answer`
 //! or `problem`. What nodes say comes in through [`hearing`] into the [`notebook`]; what they ask, through [`asking`].
 
+mod fittings;
 pub mod source;
 
 pub mod router;
@@ -17,6 +18,7 @@ pub mod serve;
 
 mod auth;
 mod blocking;
+mod causes;
 mod limits;
 mod paging;
 mod params;
@@ -33,13 +35,16 @@ mod events;
 mod files;
 mod fleet;
 mod health;
+mod impact;
 mod jobs;
 mod live;
 mod log;
 mod metrics;
 mod nodes;
 mod principals;
+mod proof;
 mod versions;
+mod why;
 
 mod answer;
 mod problem;

@@ -7,6 +7,7 @@ use projections::render::{Manifest, render};
 use schema::desired::{Cause, Entry};
 use schema::digest::Digest;
 use schema::id::NodeId;
+use schema::instant::Instant;
 use schema::position::{Position, Version};
 use schema::report::{Reported, Summary};
 use schema::target::Labels;
@@ -15,11 +16,11 @@ use serde::Serialize;
 use super::answer;
 use super::blocking::apart;
 use super::documents::read;
+use super::fittings::Door;
 use super::notebook::Heard;
 use super::paging::{Listing, Page};
 use super::params::Params;
 use super::problem::Problem;
-use super::router::Door;
 use super::snapshot::{Snapshot, When};
 use super::state::{Evidence, Expected, State as NodeState, judge};
 
@@ -74,6 +75,7 @@ struct ReportView {
 #[derive(Serialize)]
 struct NotedView {
     position: Position,
+    at: Instant,
     version: Version,
     #[serde(flatten)]
     summary: Summary,
@@ -171,6 +173,6 @@ impl From<Heard> for ReportView {
 
 impl From<&Noted> for NotedView {
     fn from(noted: &Noted) -> Self {
-        Self { position: noted.position, version: noted.version, summary: (*noted.summary).clone() }
+        Self { position: noted.position, at: noted.at, version: noted.version, summary: (*noted.summary).clone() }
     }
 }

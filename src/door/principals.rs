@@ -10,12 +10,9 @@ use schema::position::{Position, Version};
 use serde::Serialize;
 
 use super::answer;
-use super::documents::read;
-use super::paging::Page;
+use super::fittings::Door;
 use super::params::Params;
 use super::problem::Problem;
-use super::router::Door;
-use super::snapshot::When;
 
 /// A principal as it is shown.
 #[derive(Serialize)]
@@ -36,11 +33,8 @@ impl<'a> View<'a> {
 }
 
 /// `GET /v1/principals`
-pub(super) async fn list(State(door): State<Door>, mut params: Params) -> Result<Response, Problem> {
-    let page = Page::take(&mut params)?;
-    let when = When::take(&mut params)?;
-    params.done()?;
-    let state = door.snapshot(when).await?.configuration;
+pub(super) async fn list(State(door): State<Door>, params: Params) -> Result<Response, Problem> {
+    let (page, state) = door.page(params).await?;
     let rows = state.principals().range(page.keys::<PrincipalName>());
     Ok(answer::json(state.position(), page.list(rows, |name, principal| View::of(name, principal))))
 }
@@ -49,12 +43,9 @@ pub(super) async fn list(State(door): State<Door>, mut params: Params) -> Result
 pub(super) async fn one(
     State(door): State<Door>,
     Path(name): Path<String>,
-    mut params: Params,
+    params: Params,
 ) -> Result<Response, Problem> {
-    let when = When::take(&mut params)?;
-    params.done()?;
-    let state = door.snapshot(when).await?.configuration;
-    let name: PrincipalName = read(&name)?;
+    let (name, state) = door.item::<PrincipalName>(&name, params).await?;
     match state.principals().get(&name) {
         Some(principal) => Ok(answer::json(state.position(), View::of(&name, principal))),
         None => Err(Problem::unknown("principal", name.as_str())),

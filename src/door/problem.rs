@@ -39,12 +39,14 @@ pub(super) const CODES: &[&str] = &[
     "missing_token",
     "not_available_yet",
     "not_permitted",
+    "not_published",
     "not_ready",
     "overloaded",
     "position_not_reached",
     "timed_out",
     "too_many_streams",
     "unavailable",
+    "unknown_command",
     "unknown_entity",
     "unknown_file",
     "unknown_parameter",
@@ -147,7 +149,7 @@ impl From<PastError> for Problem {
     fn from(error: PastError) -> Self {
         let detail = error.to_string();
         match error {
-            PastError::Future { .. } => Self::new(StatusCode::BAD_REQUEST, "at_in_the_future", detail).at("at"),
+            PastError::Future { .. } => Self::new(StatusCode::NOT_FOUND, "at_in_the_future", detail).at("at"),
             PastError::Unavailable(unavailable) => unavailable.into(),
         }
     }

@@ -1,138 +1,20 @@
 //! The routes, and what every request passes on its way to one.
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use schema::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
-use schema::position::Position;
-use serde::Serialize;
-use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::digests::Digests;
-use super::hearing::Ears;
 use super::problem::Problem;
-use super::source::Source;
 use super::{
-    auth, commands, compliance, coverage, documents, events, files, fleet, health, jobs, limits, log, metrics, nodes,
-    principals, problem, versions,
+    auth, commands, compliance, coverage, documents, events, files, fleet, health, impact, jobs, limits, log, metrics,
+    nodes, principals, problem, proof, versions, why,
 };
 
+pub use super::fittings::{Door, Fittings, Reason};
 pub use super::limits::Limits;
-
-/// A part that is not ready, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Reason {
-    /// Which part.
-    pub part: String,
-    /// One sentence.
-    pub reason: String,
-}
-
-/// What a door is made of. Whoever opens it brings all of these.
-#[derive(Clone)]
-pub struct Fittings {
-    /// The log.
-    pub source: Arc<dyn Source>,
-    /// What nodes say.
-    pub ears: Ears,
-    /// What is not ready; nothing if all is.
-    pub readiness: Arc<dyn Fn() -> Vec<Reason> + Send + Sync>,
-    /// The last position that is published, if that is known.
-    pub published: Arc<dyn Fn() -> Option<Position> + Send + Sync>,
-    /// What this server's relay does, in one word; nothing if it has none.
-    pub relay: Arc<dyn Fn() -> Option<&'static str> + Send + Sync>,
-    /// What callers may spend.
-    pub limits: Limits,
-    /// Cancelled when the door closes: live streams end then.
-    pub closing: CancellationToken,
-}
-
-/// An open door. Cheap to clone.
-#[derive(Clone)]
-pub struct Door(Arc<Inside>);
-
-struct Inside {
-    fittings: Fittings,
-    digests: Digests,
-    requests: Semaphore,
-    streams: Arc<Semaphore>,
-    bodies: Arc<Semaphore>,
-}
-
-impl From<Fittings> for Door {
-    fn from(fittings: Fittings) -> Self {
-        let limits = fittings.limits;
-        Self(Arc::new(Inside {
-            fittings,
-            digests: Digests::default(),
-            requests: Semaphore::new(limits.requests),
-            streams: Arc::new(Semaphore::new(limits.streams)),
-            bodies: Arc::new(Semaphore::new(limits.bodies_kib)),
-        }))
-    }
-}
-
-impl Door {
-    /// The log.
-    pub(super) fn source(&self) -> &dyn Source {
-        &*self.0.fittings.source
-    }
-
-    /// What nodes say.
-    pub(super) fn ears(&self) -> &Ears {
-        &self.0.fittings.ears
-    }
-
-    /// What is not ready.
-    pub(super) fn readiness(&self) -> Vec<Reason> {
-        (self.0.fittings.readiness)()
-    }
-
-    /// The last position that is published.
-    pub(super) fn published(&self) -> Option<Position> {
-        (self.0.fittings.published)()
-    }
-
-    /// What this server's relay does.
-    pub(super) fn relay(&self) -> Option<&'static str> {
-        (self.0.fittings.relay)()
-    }
-
-    /// What callers may spend.
-    pub(super) fn limits(&self) -> &Limits {
-        &self.0.fittings.limits
-    }
-
-    /// Cancelled when the door closes.
-    pub(super) fn closing(&self) -> &CancellationToken {
-        &self.0.fittings.closing
-    }
-
-    /// Digests of desired records.
-    pub(super) fn digests(&self) -> &Digests {
-        &self.0.digests
-    }
-
-    /// Places for requests.
-    pub(super) fn requests(&self) -> &Semaphore {
-        &self.0.requests
-    }
-
-    /// Places for live streams.
-    pub(super) fn streams(&self) -> &Arc<Semaphore> {
-        &self.0.streams
-    }
-
-    /// Kibibytes for bodies.
-    pub(super) fn bodies(&self) -> &Arc<Semaphore> {
-        &self.0.bodies
-    }
-}
 
 /// Collections that the contract names and that are not there yet.
 const NOT_YET: [&str; 1] = ["proposals"];
@@ -160,10 +42,16 @@ pub fn router(door: Door) -> Router {
         .route("/v1/attestations/{id}", get(compliance::one::<AttestationDefined>))
         .route("/v1/jobs", get(jobs::list))
         .route("/v1/jobs/{id}", get(jobs::one))
+        .route("/v1/why/nodes/{id}/{*path}", get(why::file))
+        .route("/v1/why/jobs/{id}", get(why::job))
+        .route("/v1/impact/{command_id}", get(impact::show))
         .route("/v1/coverage", get(coverage::show))
         .route("/v1/fleet", get(fleet::counts))
         .route("/v1/events", get(events::list))
-        .route("/v1/log", get(log::show));
+        .route("/v1/log", get(log::show))
+        .route("/v1/log/checkpoint", get(proof::checkpoint))
+        .route("/v1/log/proof/inclusion/{position}", get(proof::inclusion))
+        .route("/v1/log/proof/consistency", get(proof::consistency));
     for kind in NOT_YET {
         inner = inner.route(&format!("/v1/{kind}"), get(not_yet)).route(&format!("/v1/{kind}/{{id}}"), get(not_yet));
     }

@@ -1,15 +1,19 @@
 //! Which state a reader sees: the newest, one that has reached a position, or a past one.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use projections::configuration::Configuration;
+use schema::instant::Instant;
+use schema::invalid::Invalid;
 use schema::position::Position;
 use tokio::time::timeout;
 
+use super::fittings::Door;
+use super::paging::Page;
 use super::params::{Params, number};
 use super::problem::Problem;
-use super::router::Door;
 use super::source::At;
 
 /// How long this server may be behind a node before the node is said to be ahead: many times what another server's
@@ -53,10 +57,29 @@ fn at(text: &str) -> Result<At, String> {
     if let Ok(position) = number(text) {
         return Ok(At::Position(Position::from(position)));
     }
-    text.parse().map(At::Time).map_err(|_| "is a position or an RFC 3339 time".to_string())
+    Instant::nearest(text).map(At::Time).map_err(|_| "is a position or an RFC 3339 time".to_string())
 }
 
 impl Door {
+    /// The thing that a URL names, and the state that is asked for.
+    pub(super) async fn item<T>(&self, id: &str, mut params: Params) -> Result<(T, Configuration), Problem>
+    where
+        T: FromStr<Err = Invalid>,
+    {
+        let when = When::take(&mut params)?;
+        params.done()?;
+        let id = id.parse().map_err(|invalid: Invalid| Problem::parameter("id", invalid.detail))?;
+        Ok((id, self.snapshot(when).await?.configuration))
+    }
+
+    /// The part of a list that is asked for, and the state.
+    pub(super) async fn page(&self, mut params: Params) -> Result<(Page, Configuration), Problem> {
+        let page = Page::take(&mut params)?;
+        let when = When::take(&mut params)?;
+        params.done()?;
+        Ok((page, self.snapshot(when).await?.configuration))
+    }
+
     /// The state that is asked for.
     pub(super) async fn snapshot(&self, when: When) -> Result<Snapshot, Problem> {
         if let Some(position) = when.min_position {

@@ -3,11 +3,12 @@
 use futures::future::BoxFuture;
 use projections::configuration::Configuration;
 use projections::refusal::Refused;
+use replay::tree::{Proof, Question};
 use schema::answer::Answer;
 use schema::digest::Digest;
 use schema::entity::{Actor, Entity};
 use schema::event::Event;
-use schema::id::LogId;
+use schema::id::{CommandId, LogId};
 use schema::instant::Instant;
 use schema::position::Position;
 use schema::request::Request;
@@ -37,11 +38,37 @@ pub trait Source: Send + Sync + 'static {
     /// Committed events in order.
     fn events(&self, page: EventPage) -> BoxFuture<'_, Result<Vec<Event>, Unavailable>>;
 
+    /// The events at these positions, in order.
+    fn events_at(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Event>, Unavailable>>;
+
+    /// The events of a request, in order; none if there is no such request, or it changed nothing.
+    fn events_of(&self, command_id: CommandId) -> BoxFuture<'_, Result<Vec<Event>, Unavailable>>;
+
     /// The bytes that a digest names, if they are there.
     fn content(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Vec<u8>>, Unavailable>>;
 
-    /// The state as of a position or a time, at the end of the request that it falls into.
+    /// The state as of a position or a time, at the end of the request that it falls into. What comes after the last event
+    /// is as it left things.
     fn past(&self, at: At) -> BoxFuture<'_, Result<Configuration, PastError>>;
+
+    /// The newest checkpoint, if there is any: one for at least this position, if it can be had within moments.
+    fn signed_root(&self, position: Position) -> BoxFuture<'_, Result<Option<SignedRoot>, Unavailable>>;
+
+    /// What the tree over the log says. The question must make sense and be about what is there.
+    fn answer(&self, question: Question) -> BoxFuture<'_, Result<Proof, Unavailable>>;
+}
+
+/// A checkpoint: what the log's key signed about its tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedRoot {
+    /// The tree's size.
+    pub position: Position,
+    /// Its root.
+    pub root: Digest,
+    /// When it was signed.
+    pub at: Instant,
+    /// The signed note that says so.
+    pub note: String,
 }
 
 /// A request with who sends it.
@@ -104,7 +131,7 @@ pub enum SubmitError {
 /// Why a past state can't be told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PastError {
-    /// It is not past yet.
+    /// The log has no such position yet.
     #[error("the log ends at position {head}")]
     Future {
         /// The last position there is.

@@ -13,9 +13,9 @@ use serde::Serialize;
 use super::answer;
 use super::documents::read;
 use super::events;
+use super::fittings::Door;
 use super::params::Params;
 use super::problem::Problem;
-use super::router::Door;
 use super::snapshot::When;
 use super::source::EventPage;
 

@@ -66,9 +66,10 @@ pub(crate) struct Ahead {
 }
 
 impl Ahead {
-    /// Nothing yet, to be decided against `state`.
-    pub(crate) fn of(log_id: LogId, state: Configuration) -> Self {
-        Self { load: Load::default(), batch: Batch::new(log_id, state, Vec::new()) }
+    /// Nothing yet, to be decided against what a batch leaves behind.
+    pub(crate) fn after(log_id: LogId, batch: &Batch) -> Self {
+        let base = (batch.configuration.clone(), batch.growth.edge().clone());
+        Self { load: Load::default(), batch: Batch::new(log_id, base, Vec::new()) }
     }
 
     /// Takes and decides a request, or gives it back if there is no room for it or its deciding is not quick.

@@ -24,7 +24,8 @@ use super::ahead::{Ahead, Load, is_quick};
 use super::batch::{Batch, Receipt, Submission, Verdict};
 use super::database::Error;
 use super::handle::{Health, Log, SubmitError, Waiting, queue};
-use super::reader::Reader;
+use super::kept::Kept;
+use super::reader::{Head, Reader};
 use super::rows;
 use super::store::{NotStored, Store};
 
@@ -53,6 +54,7 @@ pub struct Appender {
     nudge: Arc<Notify>,
     view: watch::Sender<Configuration>,
     health: watch::Sender<Health>,
+    kept: Kept,
 }
 
 impl Appender {
@@ -64,14 +66,15 @@ impl Appender {
         let log_id = reader.log_id();
         let mut follower = Follower::new(log_id);
         let head = reader.head().await?;
-        reader.follow(&mut follower, head.position).await?;
+        let kept = Kept::default();
+        reader.follow_keeping(&mut follower, head.position, Some(&kept)).await?;
         let (view, views) = watch::channel(follower.configuration().clone());
         let (health, healths) = watch::channel(Health::default());
         let nudge = Arc::new(Notify::new());
         let (sender, queue) = queue();
-        let log = Log::new(reader.clone(), sender, views, healths, Arc::clone(&nudge));
-        let appender =
-            Self { reader, log_id, follower, store: None, queue, carried: None, ahead: None, nudge, view, health };
+        let log = Log::new(reader.clone(), sender, views, healths, Arc::clone(&nudge), kept.clone());
+        let (store, carried, ahead) = (None, None, None);
+        let appender = Self { reader, log_id, follower, store, queue, carried, ahead, nudge, view, health, kept };
         Ok((appender, log))
     }
 
@@ -125,7 +128,7 @@ impl Appender {
             if waiting.iter().all(Waiting::is_gone) {
                 return;
             }
-            let error = match self.attempt(&waiting, decided.take(), &mut unknown).await {
+            let error = match Box::pin(self.attempt(&waiting, decided.take(), &mut unknown)).await {
                 Ok(verdicts) => {
                     self.health.send_replace(Health::default());
                     answer(waiting, verdicts);
@@ -177,9 +180,9 @@ impl Appender {
         let commands: Vec<CommandId> = keyed.map(|waiting| waiting.submission.command_id).collect();
         // A session is put back only where its transaction has certainly ended.
         let mut opened = store.begin(self.log_id, self.follower.position(), &commands).await?;
-        while self.fold(&opened.later, opened.head.position)? {
+        while self.fold(&opened.later, &opened.head)? {
             store.roll_back().await?;
-            self.reader.follow(&mut self.follower, opened.head.position).await?;
+            self.reader.follow_keeping(&mut self.follower, opened.head.position, Some(&self.kept)).await?;
             opened = store.begin(self.log_id, self.follower.position(), &commands).await?;
         }
         self.show();
@@ -218,7 +221,8 @@ impl Appender {
                 metrics::appended(&batch.events, waiting.len());
                 tell_stored(waiting);
                 self.store = Some(store);
-                self.follower = Follower::resume(self.log_id, batch.configuration);
+                batch.milestones.into_iter().for_each(|state| self.kept.keep(state));
+                self.follower = Follower::resume(self.log_id, batch.configuration, batch.growth.into_edge());
                 self.show();
                 Ok(batch.verdicts)
             }
@@ -233,7 +237,7 @@ impl Appender {
 
     /// Stores a batch, and decides what comes meanwhile against the state after it.
     async fn commit(&mut self, store: &Store, batch: &Batch) -> (Result<(), NotStored>, Ahead) {
-        let mut ahead = Ahead::of(self.log_id, batch.configuration.clone());
+        let mut ahead = Ahead::after(self.log_id, batch);
         let mut stored = pin!(store.commit(batch));
         loop {
             tokio::select! {
@@ -252,9 +256,10 @@ impl Appender {
     async fn decide(&self, store: &Store, waiting: &[Waiting], known: Vec<Receipt>) -> Result<Batch, Error> {
         let submissions: Vec<Arc<Submission>> = waiting.iter().map(|waiting| Arc::clone(&waiting.submission)).collect();
         let (log_id, state, clock) = (self.log_id, self.follower.configuration().clone(), now());
+        let edge = self.follower.edge().clone();
         let quick = is_quick(submissions.iter().map(|submission| &**submission), &state);
         let decide = move || {
-            let mut batch = Batch::new(log_id, state, known);
+            let mut batch = Batch::new(log_id, (state, edge), known);
             submissions.into_iter().for_each(|submission| batch.take(submission, clock));
             batch
         };
@@ -271,28 +276,34 @@ impl Appender {
         }
     }
 
-    /// Folds what others appended; true if there is more than one look brings.
-    fn fold(&mut self, later: &[schema::event::Event], head: schema::position::Position) -> Result<bool, Error> {
-        if head < self.follower.position() {
-            return Err(Error::WentBack { head, folded: self.follower.position() });
+    /// Folds what others appended; true if there is more than one look brings. Nothing is appended to a log that is not what
+    /// its head says.
+    fn fold(&mut self, later: &[schema::event::Event], head: &Head) -> Result<bool, Error> {
+        if head.position < self.follower.position() {
+            return Err(Error::WentBack { head: head.position, folded: self.follower.position() });
+        }
+        if let Some(last) = later.last().filter(|last| last.position > head.position) {
+            return Err(Error::Beyond { found: last.position, head: head.position });
         }
         for event in later {
             self.follower.advance(event)?;
+            self.kept.pass(event, self.follower.configuration());
         }
-        Ok(self.follower.position() < head)
+        if self.follower.position() < head.position { Ok(true) } else { head.is_over(&self.follower).map(|()| false) }
     }
 
     /// Looks whether another process appended.
     async fn look(&mut self) {
         let looked = async {
-            let head = self.reader.head().await?.position;
-            if head < self.follower.position() {
-                return Err(Error::WentBack { head, folded: self.follower.position() });
+            let head = self.reader.head().await?;
+            if head.position < self.follower.position() {
+                return Err(Error::WentBack { head: head.position, folded: self.follower.position() });
             }
-            self.reader.follow(&mut self.follower, head).await
+            self.reader.follow_keeping(&mut self.follower, head.position, Some(&self.kept)).await?;
+            head.is_over(&self.follower)
         };
         let health = match looked.await {
-            Ok(_) => {
+            Ok(()) => {
                 self.show();
                 Health::default()
             }

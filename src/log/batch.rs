@@ -6,6 +6,7 @@ use std::sync::Arc;
 use projections::configuration::Configuration;
 use projections::refusal::Refused;
 use projections::request::{Envelope, decide_in_place};
+use replay::tree::Edge;
 use schema::answer::Answer;
 use schema::command::Content;
 use schema::digest::Digest;
@@ -15,6 +16,9 @@ use schema::id::{CommandId, LogId};
 use schema::instant::Instant;
 use schema::lease::Entropy;
 use schema::request::Request;
+
+use super::kept::is_due;
+use super::tree::Growth;
 
 /// A request with who sends it and under which key.
 #[derive(Clone, Debug)]
@@ -71,6 +75,10 @@ pub enum No {
 pub struct Batch {
     /// The state after it.
     pub configuration: Configuration,
+    /// The tree after it.
+    pub growth: Growth,
+    /// States within it that are to be kept.
+    pub milestones: Vec<Configuration>,
     /// Events in the order of the log.
     pub events: Vec<Event>,
     /// Content that the events name, each once.
@@ -80,8 +88,8 @@ pub struct Batch {
     /// One for each submission, in order.
     pub verdicts: Vec<Verdict>,
     log_id: LogId,
-    /// The state before it.
-    base: Configuration,
+    /// The state and the tree before it.
+    base: (Configuration, Edge),
     /// Receipts that were there before it.
     stored: Vec<Receipt>,
     /// These, and its own.
@@ -93,17 +101,20 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// A batch of nothing yet, to be decided against `state`. `stored` are the receipts that there are of its requests.
+    /// A batch of nothing yet, to be decided against a state with its tree. `stored` are the receipts that there are of its
+    /// requests.
     #[must_use]
-    pub fn new(log_id: LogId, state: Configuration, stored: Vec<Receipt>) -> Self {
+    pub fn new(log_id: LogId, (state, edge): (Configuration, Edge), stored: Vec<Receipt>) -> Self {
         Self {
             configuration: state.clone(),
+            growth: edge.clone().into(),
+            milestones: Vec::new(),
             events: Vec::new(),
             contents: BTreeMap::new(),
             receipts: Vec::new(),
             verdicts: Vec::new(),
             log_id,
-            base: state,
+            base: (state, edge),
             known: stored.iter().map(|receipt| (receipt.command_id, receipt.clone())).collect(),
             stored,
             submissions: Vec::new(),
@@ -137,6 +148,8 @@ impl Batch {
             self.configuration = copy;
         }
         let decided = decided.map_err(No::Refused)?;
+        decided.events.iter().for_each(|event| self.growth.push(event.leaf));
+        self.milestones.extend(decided.events.last().filter(|last| is_due(last)).map(|_| self.configuration.clone()));
         self.events.extend(decided.events);
         let contents = request.commands.iter().filter_map(|ask| ask.command.content());
         self.contents.extend(contents.map(|content| (content.digest(), content.clone())));
@@ -161,7 +174,7 @@ impl Batch {
     /// Whether this is what `submissions` come to at the head of the log, where no receipt is known of any of them.
     #[must_use]
     pub fn is_of(&self, submissions: usize, head: &Configuration) -> bool {
-        self.stored.is_empty() && self.submissions.len() == submissions && self.base.position() == head.position()
+        self.stored.is_empty() && self.submissions.len() == submissions && self.base.0.position() == head.position()
     }
 
     /// Whether there is anything to store.
@@ -206,7 +219,7 @@ mod tests {
             vec![retire("b"), enrol("b", "rome")],
         ];
         let submissions = (1..).zip(asked).map(|(number, commands)| submission(number, commands));
-        let mut batch = Batch::new(log_id, Configuration::default(), Vec::new());
+        let mut batch = Batch::new(log_id, (Configuration::default(), Edge::default()), Vec::new());
         let mut state = Configuration::default();
         let (mut events, mut verdicts) = (Vec::new(), Vec::new());
         for submission in submissions {
@@ -221,6 +234,7 @@ mod tests {
             }));
             assert_eq!((&batch.events, &batch.verdicts), (&events, &verdicts), "{request:?}");
             assert_eq!(batch.configuration, state);
+            assert_eq!(batch.growth.edge(), &Edge::over(events.iter().map(|event| event.leaf)));
         }
         assert_eq!(verdicts.iter().filter(|verdict| verdict.is_err()).count(), 3, "{verdicts:?}");
     }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use replay::log::Divergence;
+use replay::tree::Unanswerable;
 use schema::position::Position;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
@@ -63,6 +64,26 @@ pub enum Error {
         head: Position,
         /// What was folded.
         folded: Position,
+    },
+    /// The tree can't answer.
+    #[error(transparent)]
+    Unanswerable(#[from] Unanswerable),
+    /// There is an event behind the last one.
+    #[error("event {found} is in the table, but the log ends at {head}: it was put there directly")]
+    Beyond {
+        /// The event.
+        found: Position,
+        /// Where the log ends.
+        head: Position,
+    },
+    /// The head names another root than the events have.
+    #[error(
+        "the events up to {position} are not those that the root at the head of the log was made from: the log was changed \
+         directly"
+    )]
+    OtherRoot {
+        /// Where the log ends.
+        position: Position,
     },
     /// The log is not the one that this program began with.
     #[error("the database now holds another log than the one that this program began with: start it again")]

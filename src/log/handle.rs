@@ -18,6 +18,7 @@ use crate::telemetry;
 
 use super::batch::{No, Submission, Verdict};
 use super::database::Error;
+use super::kept::Kept;
 use super::reader::Reader;
 
 /// Requests that may wait.
@@ -34,6 +35,7 @@ pub struct Log {
     view: watch::Receiver<Configuration>,
     health: watch::Receiver<Health>,
     nudge: Arc<Notify>,
+    kept: Kept,
 }
 
 /// Whether the log can be appended to, and why not.
@@ -90,8 +92,9 @@ impl Log {
         view: watch::Receiver<Configuration>,
         health: watch::Receiver<Health>,
         nudge: Arc<Notify>,
+        kept: Kept,
     ) -> Self {
-        Self { reader, queue, room: Arc::new(Semaphore::new(QUEUE_KIB_MAX)), view, health, nudge }
+        Self { reader, queue, room: Arc::new(Semaphore::new(QUEUE_KIB_MAX)), view, health, nudge, kept }
     }
 
     /// Which log.
@@ -165,7 +168,8 @@ impl Log {
         }
     }
 
-    /// The state as of a past moment, folded from the table; nothing if the log has not come that far.
+    /// The state as of a past moment; nothing if the log has no such position. Fewer than [`EVERY`](super::kept::EVERY)
+    /// events are folded for it. What comes after the last event is as it left things.
     ///
     /// # Errors
     /// If the log can't be read or is not intact.
@@ -177,9 +181,19 @@ impl Log {
             Moment::Time(at) => self.reader.position_at(at).await?,
         };
         let end = self.reader.request_end(position).await?;
-        let mut follower = Follower::new(self.log_id());
+        let (view, kept) = (self.view(), self.kept.nearest(end));
+        let near = [view, kept].into_iter().filter(|state| state.position() <= end);
+        let near = near.max_by_key(Configuration::position).unwrap_or_default();
+        let mut follower = Follower::glance(self.log_id(), near);
         self.reader.follow(&mut follower, end).await?;
+        self.kept.answered(follower.configuration());
         Ok(Some(follower.into_configuration()))
+    }
+
+    /// Where states of the past are kept.
+    #[must_use]
+    pub fn kept(&self) -> Vec<Position> {
+        self.kept.positions()
     }
 }
 

@@ -1,13 +1,18 @@
 //! Making a log: schema, roles and the head. Doing it again changes nothing.
 
+use replay::tree::Edge;
 use schema::address::{APP_ROLE, READER_ROLE, RELAY_ROLE};
+use schema::digest::Digest;
 use schema::id::LogId;
+use schema::position::Position;
 use schema::seal::PublicKey;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::database::{Database, Error, in_time};
 use super::reader::head;
+use super::rows;
+use super::tree::{self, Growth};
 
 mod migrations {
     refinery::embed_migrations!("schema/sql");
@@ -15,6 +20,9 @@ mod migrations {
 
 /// Keeps two installs of one database apart. The number is arbitrary and belongs to Headwater.
 const INSTALL_LOCK: i64 = 0x4865_6164_7761_7465;
+
+/// Leaves that are read together while an older log gets its tree.
+const PAGE_LEAVES: i64 = 10_000;
 
 /// How the roles log in. A role without a password is left as it is, for whoever uses certificates or peer.
 #[derive(Clone, Default)]
@@ -45,7 +53,9 @@ pub async fn install(database: &Database, passwords: &Passwords, key: &PublicKey
             let_in(&client, role, password).await?;
         }
     }
-    make_head(&client, key).await
+    let log_id = make_head(&client, key).await?;
+    grow_tree(&client).await?;
+    Ok(log_id)
     // The advisory lock ends with the session.
 }
 
@@ -65,4 +75,38 @@ async fn make_head(client: &Client, key: &PublicKey) -> Result<LogId, Error> {
         return Err(Error::OtherKey { installed, given: hex::encode(key.as_bytes()) });
     }
     Ok(head.log_id)
+}
+
+/// A log that is older than its tree gets one, while nobody appends. One that has a tree keeps it: whether the tree is that of
+/// the events is for a server to find out, and not for an installation to cover up.
+async fn grow_tree(client: &Client) -> Result<(), Error> {
+    in_time(client.batch_execute("BEGIN")).await?;
+    let head = head(client, "FOR UPDATE").await?;
+    let mut growth = Growth::from(Edge::default());
+    if head.root == growth.edge().root() {
+        while growth.edge().size() < head.position {
+            push_page(client, &mut growth, head.position).await?;
+            in_time(client.execute(tree::INSERT, &tree::Columns::of(growth.nodes()).parameters())).await?;
+            growth.kept();
+        }
+        let root = growth.edge().root();
+        in_time(client.execute("UPDATE log_head SET root = $1", &[&root.as_bytes().as_slice()])).await?;
+    }
+    in_time(client.batch_execute("COMMIT")).await
+}
+
+async fn push_page(client: &Client, growth: &mut Growth, up_to: Position) -> Result<(), Error> {
+    let query = "SELECT position, leaf FROM event WHERE position > $1 AND position <= $2 ORDER BY position LIMIT $3";
+    let after = growth.edge().size();
+    let (from, to) = (rows::signed(after.get()), rows::signed(up_to.get()));
+    let page = in_time(client.query(query, &[&from, &to, &PAGE_LEAVES])).await?;
+    for row in &page {
+        let position = growth.edge().size().next();
+        let missing = |why: &str| Error::Row { position, why: why.into() };
+        if rows::unsigned(row.get(0)) != position.get() {
+            return Err(missing("it is not there"));
+        }
+        growth.push(Digest::try_from(row.get::<_, &[u8]>(1)).map_err(|_| missing("its leaf is no digest"))?);
+    }
+    if page.is_empty() { Err(Error::Row { position: after.next(), why: "it is not there".into() }) } else { Ok(()) }
 }

@@ -4,7 +4,11 @@
 //! - `rows`: events as rows, and back.
 //! - [`reader`]: what is in the log, for whoever asks.
 //! - [`batch`]: waiting requests decided together against the head.
+//! - [`tree`]: the nodes of the tree that are kept, and any other from them.
+//! - [`checkpoint`]: what was signed about the log.
+//! - `proof`: roots and proofs, from what is kept of the tree.
 //! - `store`: one append as a transaction.
+//! - [`kept`]: states of the past.
 //! - [`appender`]: the one writer of this process.
 //! - [`handle`]: the log as the rest of the program holds it.
 //! - [`install`]: roles, schema and the head of a new log.
@@ -14,9 +18,13 @@
 mod ahead;
 pub mod appender;
 pub mod batch;
+pub mod checkpoint;
 pub mod database;
 pub mod handle;
 pub mod install;
+pub mod kept;
+mod proof;
 pub mod reader;
 mod rows;
 mod store;
+pub mod tree;

@@ -6,20 +6,38 @@ use std::sync::Arc;
 use replay::log::Follower;
 use schema::digest::Digest;
 use schema::event::Event;
-use schema::id::LogId;
+use schema::id::{CommandId, LogId};
 use schema::instant::Instant;
 use schema::position::Position;
 use schema::seal::PublicKey;
 use tokio::sync::Mutex;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::database::{Database, Error, in_time};
+use super::kept::Kept;
 use super::rows;
 
 /// Events that one statement returns at most while a log is folded.
 const PAGE_EVENTS: i64 = 2_000;
+/// The columns of the head row in the order in which [`head_of`] reads them.
+pub(crate) const HEAD_COLUMNS: &str = "log_id, position, at, public_key, root";
+
+/// Positions have no gap and times rise with them, so halving the log again and again finds a time in a few reads of the
+/// primary key: an index by time would cost every append something.
+const POSITION_AT: &str = "\
+    WITH RECURSIVE search (low, high) AS ( \
+        SELECT 0::bigint, position FROM log_head \
+        UNION ALL \
+        SELECT CASE WHEN event.at <= $1 THEN event.position ELSE low END, \
+               CASE WHEN event.at <= $1 THEN high ELSE event.position - 1 END \
+        FROM search JOIN event ON event.position = (low + high + 1) / 2 WHERE low < high) \
+    SELECT low FROM search WHERE low = high";
+
+/// Nothing was appended before the year 1, and PostgreSQL does not know every time before it.
+const EARLIEST: Instant = Instant::from_unix_micros(-62_135_596_800_000_000);
 
 /// Reads the log over a connection of its own, which is made anew when it broke.
 #[derive(Clone, Debug)]
@@ -43,6 +61,8 @@ pub struct Head {
     pub position: Position,
     /// When that was appended.
     pub at: Instant,
+    /// The root of the tree over all events up to it.
+    pub root: Digest,
     /// What the log's records are signed with.
     pub public_key: PublicKey,
 }
@@ -60,6 +80,17 @@ pub struct EventPage {
     pub entity: Option<String>,
     /// Only those of this type.
     pub event_type: Option<String>,
+}
+
+impl Head {
+    /// Whether this is the head of the log that was followed to its position.
+    pub(crate) fn is_over(&self, follower: &Follower) -> Result<(), Error> {
+        let (size, root) = (follower.edge().size(), follower.edge().root());
+        if (size, root) == (self.position, self.root) {
+            return Ok(());
+        }
+        Err(Error::OtherRoot { position: self.position })
+    }
 }
 
 impl Reader {
@@ -116,6 +147,10 @@ impl Reader {
     pub async fn head_at_rest(&self) -> Result<Head, Error> {
         // On a session of its own: other reads must not queue up behind the wait.
         let client = self.shared.database.connect("head").await?;
+        // What is read is durable: ending a transaction that locked a row waits for all before it, unless told not to.
+        let durable = "SELECT set_config('synchronous_commit', 'on', false) \
+                       WHERE current_setting('synchronous_commit') = 'off'";
+        in_time(client.batch_execute(durable)).await?;
         self.same_log(head(&client, "FOR UPDATE").await?)
     }
 
@@ -145,6 +180,29 @@ impl Reader {
         found.iter().map(|row| rows::event(self.log_id(), row)).collect()
     }
 
+    /// The events at these positions, in the order of the log.
+    ///
+    /// # Errors
+    /// If the log can't be read.
+    pub async fn events_at(&self, positions: &[Position]) -> Result<Vec<Event>, Error> {
+        let positions: Vec<i64> = positions.iter().map(|position| rows::signed(position.get())).collect();
+        self.events_where("position = ANY($1)", &positions).await
+    }
+
+    /// The events of a request, in the order of the log.
+    ///
+    /// # Errors
+    /// If the log can't be read.
+    pub async fn events_of(&self, command_id: CommandId) -> Result<Vec<Event>, Error> {
+        self.events_where("command_id = $1", &command_id.uuid()).await
+    }
+
+    async fn events_where(&self, wanted: &str, parameter: &(dyn ToSql + Sync)) -> Result<Vec<Event>, Error> {
+        let query = format!("SELECT {} FROM event WHERE {wanted} ORDER BY position", rows::COLUMNS);
+        let found = self.rows(&query, &[parameter]).await?;
+        found.iter().map(|row| rows::event(self.log_id(), row)).collect()
+    }
+
     /// The bytes of those digests that are there.
     ///
     /// # Errors
@@ -161,10 +219,12 @@ impl Reader {
     /// # Errors
     /// If the log can't be read.
     pub async fn position_at(&self, at: Instant) -> Result<Position, Error> {
-        // Times rise with positions, so that the last event in time is the last in the log.
-        let query = "SELECT coalesce(max(position), 0) FROM event WHERE at <= $1";
-        let rows = self.rows(query, &[&rows::time(at)]).await?;
-        Ok(rows.first().map_or(0, |row| rows::unsigned(row.get(0))).into())
+        let rows = self.rows(POSITION_AT, &[&rows::time(at.max(EARLIEST))]).await?;
+        let found = rows.first().ok_or_else(|| Error::Row {
+            position: Position::ZERO,
+            why: "an event is missing between the first and the head".into(),
+        })?;
+        Ok(rows::unsigned(found.get(0)).into())
     }
 
     /// Where the request ends that the event at `position` belongs to.
@@ -182,6 +242,16 @@ impl Reader {
     /// # Errors
     /// If the log can't be read, ends before `up_to`, or is not intact.
     pub async fn follow(&self, follower: &mut Follower, up_to: Position) -> Result<projections::fold::Touched, Error> {
+        self.follow_keeping(follower, up_to, None).await
+    }
+
+    /// As [`Reader::follow`], and keeps states on the way.
+    pub(crate) async fn follow_keeping(
+        &self,
+        follower: &mut Follower,
+        up_to: Position,
+        kept: Option<&Kept>,
+    ) -> Result<projections::fold::Touched, Error> {
         let mut touched = projections::fold::Touched::new();
         while follower.position() < up_to {
             let after = follower.position();
@@ -193,6 +263,7 @@ impl Reader {
             }
             for event in &events {
                 touched.extend(follower.advance(event)?);
+                kept.inspect(|kept| kept.pass(event, follower.configuration()));
             }
             if follower.position() < up_to {
                 tracing::info!(position = %follower.position(), of = %up_to, "folding the log");
@@ -201,7 +272,7 @@ impl Reader {
         Ok(touched)
     }
 
-    async fn rows(&self, query: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+    pub(crate) async fn rows(&self, query: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
         let client = self.client().await?;
         let answer = in_time(client.query(query, parameters)).await;
         self.heard(answer).await
@@ -228,10 +299,11 @@ impl Reader {
 
 /// Reads the head row; `lock` is empty or a locking clause.
 pub(crate) async fn head(client: &Client, lock: &str) -> Result<Head, Error> {
-    let query = format!("SELECT log_id, position, at, public_key FROM log_head {lock}");
+    const NOT_THERE: [SqlState; 2] = [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN];
+    let query = format!("SELECT {HEAD_COLUMNS} FROM log_head {lock}");
     let row = match in_time(client.query_opt(&query, &[])).await {
         Ok(row) => row.ok_or(Error::NotInstalled)?,
-        Err(Error::Postgres(error)) if error.code() == Some(&tokio_postgres::error::SqlState::UNDEFINED_TABLE) => {
+        Err(Error::Postgres(error)) if error.code().is_some_and(|code| NOT_THERE.contains(code)) => {
             return Err(Error::NotInstalled);
         }
         Err(error) => return Err(error),
@@ -239,14 +311,16 @@ pub(crate) async fn head(client: &Client, lock: &str) -> Result<Head, Error> {
     head_of(&row)
 }
 
-/// A row of `log_id, position, at, public_key`.
+/// A row of [`HEAD_COLUMNS`].
 pub(crate) fn head_of(row: &Row) -> Result<Head, Error> {
     let key: &[u8] = row.get(3);
+    let root = Digest::try_from(row.get::<_, &[u8]>(4));
     let public_key = <[u8; 32]>::try_from(key).ok().and_then(|bytes| PublicKey::from_bytes(&bytes).ok());
     Ok(Head {
         log_id: row.get::<_, Uuid>(0).into(),
         position: rows::unsigned(row.get(1)).into(),
         at: rows::instant(row.get(2)),
+        root: root.map_err(|_| Error::Migration("log_head holds no root".into()))?,
         public_key: public_key.ok_or_else(|| Error::Migration("log_head holds no valid public key".into()))?,
     })
 }

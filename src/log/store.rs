@@ -11,13 +11,13 @@ use schema::id::{CommandId, EventId, LogId};
 use schema::position::Position;
 use tokio_postgres::error::{DbError, Severity};
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Statement};
+use tokio_postgres::{Client, Row, Statement};
 use uuid::Uuid;
 
 use super::batch::{Batch, Receipt};
 use super::database::{Database, Error, in_time};
-use super::reader::Head;
-use super::rows;
+use super::reader::{HEAD_COLUMNS, Head};
+use super::{rows, tree};
 
 /// Events that one look behind the lock brings at most; whoever is further behind catches up without the lock first.
 pub(crate) const CATCH_UP_EVENTS_MAX: i64 = 5_000;
@@ -32,6 +32,7 @@ pub(crate) struct Store {
     blobs: Statement,
     keep: Statement,
     head: Statement,
+    nodes: Statement,
 }
 
 /// Why a batch is not known to be stored.
@@ -72,7 +73,7 @@ impl Store {
         };
         let columns = rows::COLUMNS;
         Ok(Self {
-            lock: prepare("SELECT log_id, position, at, public_key FROM log_head FOR UPDATE".into(), &[]).await?,
+            lock: prepare(format!("SELECT {HEAD_COLUMNS} FROM log_head FOR UPDATE"), &[]).await?,
             receipts: prepare(
                 "SELECT command_id, fingerprint, answer::text FROM receipt WHERE command_id = ANY($1)".into(),
                 &[Type::UUID_ARRAY],
@@ -99,8 +100,12 @@ impl Store {
                 &[Type::UUID_ARRAY, Type::BYTEA_ARRAY, Type::TEXT_ARRAY],
             )
             .await?,
-            head: prepare("UPDATE log_head SET position = $1, at = $2".into(), &[Type::INT8, Type::TIMESTAMPTZ])
-                .await?,
+            head: prepare(
+                "UPDATE log_head SET position = $1, at = $2, root = $3".into(),
+                &[Type::INT8, Type::TIMESTAMPTZ, Type::BYTEA],
+            )
+            .await?,
+            nodes: prepare(tree::INSERT.into(), tree::INSERT_TYPES).await?,
             client,
         })
     }
@@ -111,16 +116,14 @@ impl Store {
 
     /// Begins the transaction, takes the lock, and reads what stands behind it.
     pub(crate) async fn begin(&self, log_id: LogId, after: Position, commands: &[CommandId]) -> Result<Opened, Error> {
-        let commands: Vec<Uuid> = commands.iter().map(CommandId::uuid).collect();
         let after = rows::signed(after.get());
-        let commands: [&(dyn ToSql + Sync); 1] = [&commands];
         let after: [&(dyn ToSql + Sync); 2] = [&after, &CATCH_UP_EVENTS_MAX];
         let answers = async {
             let (begun, head, receipts, later) = tokio::join!(
                 biased;
                 self.client.batch_execute("BEGIN"),
                 self.client.query_one(&self.lock, &[]),
-                self.client.query(&self.receipts, &commands),
+                self.receipts(commands),
                 self.client.query(&self.later, &after),
             );
             begun?;
@@ -136,6 +139,14 @@ impl Store {
             later: later.iter().map(|row| rows::event(log_id, row)).collect::<Result<_, _>>()?,
             receipts: receipts.iter().map(receipt).collect::<Result<_, _>>()?,
         })
+    }
+
+    async fn receipts(&self, commands: &[CommandId]) -> Result<Vec<Row>, tokio_postgres::Error> {
+        if commands.is_empty() {
+            return Ok(Vec::new());
+        }
+        let commands: Vec<Uuid> = commands.iter().map(CommandId::uuid).collect();
+        self.client.query(&self.receipts, &[&commands]).await
     }
 
     /// Says that the transaction is in good hands, however long it is thought about. A process that is frozen says nothing,
@@ -157,22 +168,43 @@ impl Store {
         let at = rows::time(batch.configuration.at());
         let blobs: [&(dyn ToSql + Sync); 2] = [&digests, &contents];
         let receipts: [&(dyn ToSql + Sync); 3] = [&commands, &prints, &answers];
-        let head: [&(dyn ToSql + Sync); 2] = [&position, &at];
+        let root = batch.growth.edge().root();
+        let root: &[u8] = root.as_bytes();
+        let head: [&(dyn ToSql + Sync); 3] = [&position, &at, &root];
+        let nodes = tree::Columns::of(batch.growth.nodes());
+        let nodes = nodes.parameters();
         let stored = async {
-            let (blobs, events, receipts, head, commit) = tokio::join!(
+            let (blobs, events, receipts, head, nodes, commit) = tokio::join!(
                 biased;
-                self.client.execute(&self.blobs, &blobs),
-                self.client.execute(&self.events, &events),
-                self.client.execute(&self.keep, &receipts),
+                self.insert(&self.blobs, digests.len(), &blobs),
+                self.insert(&self.events, batch.events.len(), &events),
+                self.insert(&self.keep, commands.len(), &receipts),
                 self.client.execute(&self.head, &head),
+                // Few batches complete a subtree that is kept, and the others need not say so.
+                async {
+                    match batch.growth.nodes().is_empty() {
+                        true => Ok(0),
+                        false => self.client.execute(&self.nodes, &nodes).await,
+                    }
+                },
                 self.client.batch_execute("COMMIT"),
             );
             // The first to fail is the cause; what follows it only says that the transaction is aborted.
-            Ok((blobs.and(events).and(receipts).and(head), commit))
+            Ok((blobs.and(events).and(receipts).and(head).and(nodes), commit))
         };
         let (stored, committed) = in_time(stored).await.map_err(NotStored::unknown)?;
         stored.map_err(NotStored::before_commit)?;
         committed.map_err(|error| NotStored::unknown(error.into()))
+    }
+
+    /// Inserts `rows` rows; none takes no statement.
+    async fn insert(
+        &self,
+        statement: &Statement,
+        rows: usize,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<u64, tokio_postgres::Error> {
+        if rows == 0 { Ok(0) } else { self.client.execute(statement, parameters).await }
     }
 
     /// Whether an event is stored. Certain only while the head row's lock is held.
@@ -187,7 +219,7 @@ impl Store {
     }
 }
 
-fn receipt(row: &tokio_postgres::Row) -> Result<Receipt, Error> {
+fn receipt(row: &Row) -> Result<Receipt, Error> {
     let wrong = |why: String| Error::Row { position: Position::ZERO, why };
     let fingerprint: &[u8] = row.get(1);
     Ok(Receipt {

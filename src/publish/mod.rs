@@ -5,6 +5,7 @@
 //! - [`blobs`]: content by digest in the object store.
 //! - [`records`]: each node's signed desired record.
 //! - [`events`]: the log itself, at sequence = position.
+//! - [`checkpoint`]: what was last signed about the log, where its database does not reach.
 //! - [`publisher`]: the order of the three, and the repair of what differs from what should be there.
 //! - [`sentry`]: whether somebody else writes records.
 //! - `latest`: what a stream holds last for each subject.
@@ -13,6 +14,7 @@
 //! public. Absent on purpose: LSNs, SQL, and any state that could not be read back from NATS.
 
 pub mod blobs;
+pub mod checkpoint;
 pub mod error;
 pub mod events;
 pub mod key;

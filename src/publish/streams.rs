@@ -45,15 +45,22 @@ pub(crate) async fn remake_events(jetstream: &Context, prefix: &Prefix, replicas
     ensure_stream(jetstream, events(prefix, replicas)).await
 }
 
-async fn ensure_stream(jetstream: &Context, config: Config) -> Result<(), Error> {
+/// The stream of this name, if there is one.
+pub(crate) async fn find(jetstream: &Context, name: &str) -> Result<Option<Stream>, Error> {
     const NOT_FOUND: async_nats::jetstream::ErrorCode = async_nats::jetstream::ErrorCode::STREAM_NOT_FOUND;
-    let name = config.name.clone();
-    match jetstream.get_stream(&name).await {
-        Ok(_) => return Ok(()),
+    match jetstream.get_stream(name).await {
+        Ok(stream) => Ok(Some(stream)),
         Err(error) => match error.kind() {
-            GetStreamErrorKind::JetStream(refused) if refused.error_code() == NOT_FOUND => {}
-            _ => return Err(Error::nats(format!("stream {name}"), error)),
+            GetStreamErrorKind::JetStream(refused) if refused.error_code() == NOT_FOUND => Ok(None),
+            _ => Err(Error::nats(format!("stream {name}"), error)),
         },
+    }
+}
+
+async fn ensure_stream(jetstream: &Context, config: Config) -> Result<(), Error> {
+    let name = config.name.clone();
+    if find(jetstream, &name).await?.is_some() {
+        return Ok(());
     }
     tracing::info!(stream = name, "making a stream");
     jetstream.create_stream(config).await.map(drop).map_err(|error| Error::nats(format!("stream {name}"), error))

@@ -122,6 +122,7 @@ async fn what_there_is_and_what_happened_is_shown_whole() {
 
     lists_are_whole_and_narrow_in_time(&dev, before);
     one_thing_is_shown_with_all_that_is_known(&dev);
+    what_is_so_is_explained_and_what_followed_is_told(&dev, before);
     refusals_say_why_and_end_as_they_should(&dev);
     events_are_all_there_in_order(&dev, before, after);
     events_go_on(&dev, after).await;
@@ -157,6 +158,36 @@ fn one_thing_is_shown_with_all_that_is_known(dev: &Dev) {
     let log = dev.said(&["get", "log"]);
     assert!(log.contains("signing_key: "), "{log}");
     assert_eq!(dev.json(&["get", "fleet"])["nodes"], 1);
+}
+
+fn what_is_so_is_explained_and_what_followed_is_told(dev: &Dev, before: u64) {
+    let why = dev.json(&["why", "node", "node-1", "docs/7.txt"]);
+    let parts: Vec<&str> =
+        why["because"].as_array().unwrap().iter().map(|reason| reason["part"].as_str().unwrap()).collect();
+    assert_eq!(parts, ["put", "enrolled"]);
+    let put = &why["because"][0];
+    assert_eq!((&put["reason"], &put["entity"]), (&json!("a law"), &json!("document/doc-7")));
+    let table = dev.said(&["why", "node", "node-1", "docs/7.txt"]);
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines[0].starts_with("docs/7.txt on node-1: 1 B from document/doc-7, sha256 "), "{table}");
+    assert!(lines[2].starts_with("PART") && lines[3].starts_with("put ") && lines[3].ends_with(" a law"), "{table}");
+    let far = dev.said(&["why", "node", "node-1", "docs/1000.txt"]);
+    assert!(far.starts_with("docs/1000.txt on node-1: nothing, because\n") && far.contains("\nunfit "), "{far}");
+    let early = dev.refused(&["why", "node", "node-1", "docs/1000.txt", "--at", &before.to_string()]);
+    assert!(early.0 == Some(1) && early.1.contains("unknown_file"), "{early:?}");
+
+    let request = put["command_id"].as_str().unwrap();
+    let impact = dev.json(&["impact", request]);
+    assert_eq!((impact["events"].as_array().unwrap().len(), &impact["nodes"][0]["node"]), (700, &json!("node-1")));
+    assert_eq!(
+        impact["nodes"][0]["after"],
+        dev.json(&["get", "node", "node-1", "--at", &before.to_string()])["desired"]["digest"]
+    );
+    let told = dev.said(&["impact", request]);
+    assert!(told.starts_with(&format!("request {request} by ")) && told.contains("\nnode-1  "), "{told}");
+    assert_eq!(dev.refused(&["why", "job", "nothing"]).0, Some(1));
+    assert_eq!(dev.refused(&["impact", "0198b0a2-0000-7000-8000-000000000000"]).0, Some(1));
+    assert_eq!(dev.refused(&["impact", "first"]).0, Some(2));
 }
 
 fn refusals_say_why_and_end_as_they_should(dev: &Dev) {

@@ -10,6 +10,8 @@ mod bad_input;
 mod commanding;
 mod compliance;
 mod connections;
+mod explaining;
 mod live;
+mod proof;
 mod reading;
 mod states;

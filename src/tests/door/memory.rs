@@ -7,10 +7,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use headwater::door::source::{At, EventPage, PastError, Source, Submission, SubmitError, Unavailable};
+use headwater::door::source::{At, EventPage, PastError, SignedRoot, Source, Submission, SubmitError, Unavailable};
 use projections::configuration::Configuration;
 use projections::request::{Envelope, decide_request};
+use replay::checkpoint::Checkpoint;
 use replay::log::Follower;
+use replay::tree::{Edge, Proof, Question};
 use schema::answer::Answer;
 use schema::digest::Digest;
 use schema::event::Event;
@@ -98,15 +100,16 @@ impl Memory {
         }
     }
 
+    fn those(&self, wanted: impl Fn(&Event) -> bool) -> Result<Vec<Event>, Unavailable> {
+        self.sound()?;
+        Ok(self.state.lock().unwrap().events.iter().filter(|event| wanted(event)).cloned().collect())
+    }
+
     fn fold(&self, at: At) -> Result<Configuration, PastError> {
         self.sound()?;
         let state = self.state.lock().unwrap();
         let head = state.configuration.position();
-        let in_future = match at {
-            At::Position(position) => position > head,
-            At::Time(time) => time > now(),
-        };
-        if in_future {
+        if matches!(at, At::Position(position) if position > head) {
             return Err(PastError::Future { head });
         }
         let is_past = |event: &Event| match at {
@@ -183,6 +186,14 @@ impl Source for Memory {
         .boxed()
     }
 
+    fn events_at(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Event>, Unavailable>> {
+        async move { self.those(|event| positions.contains(&event.position)) }.boxed()
+    }
+
+    fn events_of(&self, command_id: CommandId) -> BoxFuture<'_, Result<Vec<Event>, Unavailable>> {
+        async move { self.those(|event| event.command_id == command_id) }.boxed()
+    }
+
     fn content(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Vec<u8>>, Unavailable>> {
         async move {
             self.sound()?;
@@ -193,5 +204,31 @@ impl Source for Memory {
 
     fn past(&self, at: At) -> BoxFuture<'_, Result<Configuration, PastError>> {
         async move { self.fold(at) }.boxed()
+    }
+
+    fn signed_root(&self, _: Position) -> BoxFuture<'_, Result<Option<SignedRoot>, Unavailable>> {
+        async move {
+            self.sound()?;
+            let state = self.state.lock().unwrap();
+            let edge = Edge::over(state.events.iter().map(|event| event.leaf));
+            let (position, root, at) = (edge.size(), edge.root(), state.configuration.at());
+            let note = Checkpoint { log_id: self.log_id, position, root }.sign(&SecretKey::from_seed(&[7; 32]));
+            Ok((position > Position::ZERO).then_some(SignedRoot { position, root, at, note }))
+        }
+        .boxed()
+    }
+
+    fn answer(&self, question: Question) -> BoxFuture<'_, Result<Proof, Unavailable>> {
+        async move {
+            self.sound()?;
+            let state = self.state.lock().unwrap();
+            let mut nodes = BTreeMap::new();
+            let mut edge = Edge::default();
+            state.events.iter().for_each(|event| {
+                edge.push_noting(event.leaf, |node, hash| assert_eq!(nodes.insert(node, hash), None))
+            });
+            Ok(question.answer(&nodes).unwrap())
+        }
+        .boxed()
     }
 }

@@ -3,6 +3,7 @@
 
 mod appending;
 mod broken;
+mod checkpoint;
 mod desk;
 #[path = "../system/eventually.rs"]
 mod eventually;
@@ -10,10 +11,12 @@ mod eventually;
 mod ground;
 #[path = "../system/law.rs"]
 mod law;
+mod past;
 mod proxy;
 mod publish;
 mod repair;
 mod rights;
+mod tree;
 mod wal;
 
 /// How long anything may take that happens by itself.

@@ -9,13 +9,19 @@ use tokio_postgres::NoTls;
 use crate::desk::{Desk, one, passwords, put};
 
 /// Statements that change history or what guards it.
-const FORBIDDEN: [&str; 14] = [
+const FORBIDDEN: [&str; 20] = [
     "UPDATE event SET actor = 'me'",
     "DELETE FROM event",
     "TRUNCATE event",
     "UPDATE blob SET bytes = ''",
     "DELETE FROM blob",
     "TRUNCATE blob",
+    "UPDATE tree SET hash = hash",
+    "DELETE FROM tree",
+    "TRUNCATE tree",
+    "UPDATE checkpoint SET note = note",
+    "DELETE FROM checkpoint",
+    "TRUNCATE checkpoint",
     "UPDATE receipt SET answer = '{}'",
     "DELETE FROM receipt",
     "TRUNCATE receipt",
@@ -48,18 +54,22 @@ async fn history_is_out_of_every_roles_reach() {
         }
     }
     for role in [&relay, &reader] {
-        for statement in ["INSERT INTO blob VALUES ('', '')", "UPDATE log_head SET position = 0"] {
+        for statement in [
+            "INSERT INTO blob VALUES ('', '')",
+            "INSERT INTO tree VALUES (8, 9, '')",
+            "UPDATE log_head SET position = 0",
+        ] {
             assert_eq!(code_of(role, statement).await, PRIVILEGE, "{role}: {statement}");
         }
     }
-    assert_eq!(code_of(&reader, "SELECT FROM event, blob, log_head").await, "done");
+    assert_eq!(code_of(&reader, "SELECT FROM event, blob, log_head, tree, checkpoint").await, "done");
     assert_eq!(code_of(&reader, "SELECT FROM receipt").await, PRIVILEGE, "answers are between the door and its caller");
     assert_eq!(code_of(&relay, "SELECT FROM event").await, "done");
     assert_eq!(code_of(&reader, "SELECT pg_create_logical_replication_slot('x', 'pgoutput')").await, PRIVILEGE);
 
     // An owner's slip of the hand is stopped too.
     let owner = desk.ground.database();
-    for statement in &FORBIDDEN[..6] {
+    for statement in &FORBIDDEN[..12] {
         assert_eq!(code_of(&owner, statement).await, PRIVILEGE, "the owner: {statement}");
     }
     assert_eq!(open.events().await.len(), 1);
@@ -75,7 +85,7 @@ async fn installing_again_changes_nothing() {
         UNION ALL SELECT concat_ws(' ', tgname, tgenabled) FROM pg_trigger \
         UNION ALL SELECT concat_ws(' ', rolname, rolcanlogin, rolreplication, rolsuper, rolcreaterole) FROM pg_roles \
         UNION ALL SELECT concat_ws(' ', pubname, pubinsert, pubupdate, pubdelete, pubtruncate) FROM pg_publication \
-        UNION ALL SELECT concat_ws(' ', log_id, position, at, public_key) FROM log_head \
+        UNION ALL SELECT concat_ws(' ', log_id, position, at, public_key, root) FROM log_head \
         UNION ALL SELECT concat_ws(' ', version, name, applied_on, checksum) FROM refinery_schema_history) AS all_of_it";
     let desk = Desk::new().await;
     let open = desk.open().await;

@@ -1,0 +1,289 @@
+//! Why is it so? The events that a node's file or a job follows from, or why it is not there.
+//!
+//! A pure function of a configuration: it names positions, each with the part that its event plays, and whoever has the
+//! log looks the events up. Of what is there, the events named are enough: folded alone, they give the same bytes. What is
+//! not there is explained by what stands in its way: documents of that path that don't select the node, documents that
+//! have left the path, the node's retirement, whoever else has the job.
+//!
+//! Absent on purpose: what a node says of itself. It follows from nothing in the log.
+
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
+use projections::configuration::{Configuration, Document, Node};
+use projections::jobs::Job;
+use schema::desired::{EntryKind, Source};
+use schema::digest::Digest;
+use schema::entity::{Entity, Kind};
+use schema::id::{DocumentId, JobId, NodeId};
+use schema::path::DocumentPath;
+use schema::position::Position;
+use schema::target::Target;
+
+/// Obstacles that are named at most, the latest first: thousands of nodes may each have a document of their own at a path.
+pub const OBSTACLES_MAX: usize = 100;
+
+/// Why something is as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Why {
+    /// What is there; nothing if the reasons say why it is not.
+    pub found: Option<Found>,
+    /// What it follows from, the most telling first.
+    pub reasons: Vec<Reason>,
+    /// Obstacles beyond [`OBSTACLES_MAX`], which are not named.
+    pub more: usize,
+}
+
+/// What is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// What sort of file.
+    pub kind: EntryKind,
+    /// Names its bytes.
+    pub digest: Digest,
+    /// How many they are.
+    pub size: u64,
+    /// The entity that a record would give as its source.
+    pub source: Source,
+}
+
+/// An event, and the part it plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reason {
+    /// Which event.
+    pub position: Position,
+    /// Its part.
+    pub part: Part,
+}
+
+/// The part that an event plays in an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// It put the document that is in force.
+    Put,
+    /// The node takes part since then.
+    Enrolled,
+    /// It gave a node the labels that a selector fits, or does not fit.
+    Labelled,
+    /// It put another document for this node and path, which the one in force overrides.
+    Overrode,
+    /// It put a document at the path that does not select the node.
+    Unfit,
+    /// It took a document away from the path.
+    Left,
+    /// The node takes part no more.
+    Retired,
+    /// It defined the job's attestation.
+    Attestation,
+    /// It defined the attestation's assessment.
+    Assessment,
+    /// It defined the assessment's control.
+    Control,
+    /// It defined a component that the assessment covers.
+    Component,
+    /// It made the spec what it is by taking something away from it.
+    Respecified,
+    /// The job is there since then.
+    Made,
+    /// It gave the job to whoever has it.
+    Claimed,
+    /// The last that the log shows of the holder being at its jobs.
+    Renewed,
+    /// The job waits since then.
+    Waits,
+    /// What the job's last run came to.
+    Completed,
+    /// It took the job away.
+    Removed,
+}
+
+/// Why there is nothing to explain.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unknown {
+    /// Nothing of this name is or was there.
+    #[error("there is no {0}")]
+    Entity(Entity),
+    /// Nothing is or ever was at this path, for any node.
+    #[error("no document and no job was ever at this path")]
+    Path,
+}
+
+impl Part {
+    /// The part's name on every wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Put => "put",
+            Self::Enrolled => "enrolled",
+            Self::Labelled => "labelled",
+            Self::Overrode => "overrode",
+            Self::Unfit => "unfit",
+            Self::Left => "left",
+            Self::Retired => "retired",
+            Self::Attestation => "attestation",
+            Self::Assessment => "assessment",
+            Self::Control => "control",
+            Self::Component => "component",
+            Self::Respecified => "respecified",
+            Self::Made => "made",
+            Self::Claimed => "claimed",
+            Self::Renewed => "renewed",
+            Self::Waits => "waits",
+            Self::Completed => "completed",
+            Self::Removed => "removed",
+        }
+    }
+}
+
+impl Why {
+    fn there(found: Found) -> Self {
+        Self { found: Some(found), reasons: Vec::new(), more: 0 }
+    }
+
+    fn absent() -> Self {
+        Self { found: None, reasons: Vec::new(), more: 0 }
+    }
+
+    /// Names an event, once: the first part it plays is the one that tells most.
+    fn because(&mut self, part: Part, position: Position) {
+        if position > Position::ZERO && self.reasons.iter().all(|reason| reason.position != position) {
+            self.reasons.push(Reason { position, part });
+        }
+    }
+}
+
+/// Why a node has what it has at a path of its tree, or has nothing there. The path is a document's, or `jobs/<id>.json`.
+///
+/// # Errors
+/// If the node was never enrolled, or the path never meant anything.
+pub fn why_file(state: &Configuration, id: &NodeId, path: &str) -> Result<Why, Unknown> {
+    let node = state.nodes().get(id).ok_or_else(|| Unknown::Entity(id.into()))?;
+    match path.strip_prefix("jobs/") {
+        Some(name) => {
+            let job = name.strip_suffix(".json").and_then(|id| id.parse().ok()).ok_or(Unknown::Path)?;
+            why_held(state, id, node, &job)
+        }
+        None => why_document(state, id, node, &path.parse().map_err(|_| Unknown::Path)?),
+    }
+}
+
+/// Why a job is what it is and is with whom it is, or is not there any more.
+///
+/// # Errors
+/// If there never was such a job.
+pub fn why_job(state: &Configuration, id: &JobId) -> Result<Why, Unknown> {
+    let Some(job) = state.jobs().all().get(id) else {
+        let gone = state.jobs().gone(id).ok_or_else(|| Unknown::Entity(id.into()))?;
+        let mut why = Why::absent();
+        why.because(Part::Removed, gone.position);
+        return Ok(why);
+    };
+    let mut why = Why::there(spec_of(state, id, job));
+    for source in state.spec_sources(job) {
+        let part = match source.entity.kind {
+            Kind::Attestation => Part::Attestation,
+            Kind::Assessment => Part::Assessment,
+            Kind::Control => Part::Control,
+            _ => Part::Component,
+        };
+        why.because(part, source.position);
+    }
+    why.because(Part::Respecified, job.cause.position);
+    why.because(Part::Made, job.made);
+    match &job.claim {
+        Some(claim) => {
+            why.because(Part::Claimed, claim.position);
+            why.because(Part::Labelled, claim.labelled);
+        }
+        None => why.because(Part::Waits, job.since),
+    }
+    if let Some(completed) = &job.completed {
+        why.because(Part::Completed, completed.position);
+    }
+    if let Some(claim) = &job.claim {
+        why.because(Part::Renewed, state.jobs().lively_at(&claim.runtime));
+    }
+    Ok(why)
+}
+
+fn spec_of(state: &Configuration, id: &JobId, job: &Job) -> Found {
+    let spec = state.spec(id).expect("BUG: a job of the state has a spec");
+    Found { kind: EntryKind::Job, digest: spec.digest, size: spec.bytes.len() as u64, source: job.source.clone() }
+}
+
+fn why_held(state: &Configuration, id: &NodeId, node: &Node, job_id: &JobId) -> Result<Why, Unknown> {
+    let why = why_job(state, job_id).map_err(|_| Unknown::Path)?;
+    let Some(job) = state.jobs().all().get(job_id) else { return Ok(why) };
+    let claim = job.claim.as_ref();
+    if claim.is_some_and(|claim| claim.runtime == *id) {
+        return Ok(why);
+    }
+    let mut why = if node.retired { retired(node) } else { Why::absent() };
+    match claim {
+        Some(claim) => why.because(Part::Claimed, claim.position),
+        None => why.because(Part::Waits, job.since),
+    }
+    Ok(why)
+}
+
+fn why_document(state: &Configuration, id: &NodeId, node: &Node, path: &DocumentPath) -> Result<Why, Unknown> {
+    let selects = |target: &Target| target.matches(id, &node.labels);
+    let (mut fitting, unfit): (Vec<_>, Vec<_>) =
+        state.documents_at(path).partition(|(_, document)| selects(&document.put.target));
+    if fitting.is_empty() && unfit.is_empty() && state.left(path).next().is_none() {
+        return Err(Unknown::Path);
+    }
+    // As in `layers`: the highest priority, of equals the greatest id.
+    fitting.sort_by_key(|(id, document)| Reverse((document.put.priority, *id)));
+    Ok(match fitting.split_first() {
+        Some((winner, others)) if !node.retired => in_force(node, *winner, others),
+        Some(_) => retired(node),
+        None => nothing_there(state, node, path, &unfit, selects),
+    })
+}
+
+fn in_force(node: &Node, winner: (&DocumentId, &Document), others: &[(&DocumentId, &Document)]) -> Why {
+    let (id, Document { put, version, position, .. }) = winner;
+    let source = Source { entity: id.into(), version: *version, position: *position };
+    let found = Found { kind: EntryKind::Document, digest: put.digest, size: put.size, source };
+    let mut why = Why::there(found);
+    why.because(Part::Put, *position);
+    why.because(Part::Enrolled, node.enrolled);
+    if matches!(put.target, Target::Selector(_)) {
+        why.because(Part::Labelled, node.labelled);
+    }
+    others.iter().for_each(|(_, other)| why.because(Part::Overrode, other.position));
+    why
+}
+
+/// Nothing concerns a node after it was retired, so that is its cause.
+fn retired(node: &Node) -> Why {
+    let mut why = Why::absent();
+    why.because(Part::Retired, node.cause.position);
+    why
+}
+
+fn nothing_there(
+    state: &Configuration,
+    node: &Node,
+    path: &DocumentPath,
+    unfit: &[(&DocumentId, &Document)],
+    selects: impl Fn(&Target) -> bool,
+) -> Why {
+    let mut why = if node.retired { retired(node) } else { Why::absent() };
+    let stands = unfit.iter().map(|(_, document)| Reason { position: document.position, part: Part::Unfit });
+    let gone = || state.left(path).map(|(_, left)| (left, selects(&left.put.target)));
+    // What has left and would not select the node anyway tells something only where nothing else does.
+    let alone = unfit.is_empty() && !node.retired && gone().all(|(_, fits)| !fits);
+    let went = gone().filter(|(_, fits)| alone || *fits);
+    let went = went.map(|(left, _)| Reason { position: left.position, part: Part::Left });
+    let mut obstacles: Vec<Reason> = stands.chain(went).collect();
+    obstacles.sort_by_key(|obstacle| Reverse(*obstacle));
+    why.more = obstacles.len().saturating_sub(OBSTACLES_MAX);
+    obstacles.iter().take(OBSTACLES_MAX).for_each(|obstacle| why.because(obstacle.part, obstacle.position));
+    let by_labels = unfit.iter().any(|(_, document)| matches!(document.put.target, Target::Selector(_)));
+    if by_labels || alone {
+        why.because(Part::Labelled, node.labelled);
+    }
+    why
+}

@@ -1,0 +1,103 @@
+//! What followed from it? The nodes and job specs that a request changed, and the events that concern a node.
+//!
+//! Only what a request can have changed is looked at, and that is all that it has changed: whatever else has the digest
+//! that it had.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use projections::configuration::Configuration;
+use projections::fold::Touched;
+use projections::render::render;
+use schema::change::Change;
+use schema::digest::Digest;
+use schema::entity::{Actor, Kind};
+use schema::event::Event;
+use schema::id::{JobId, NodeId};
+
+/// What a request changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Impact {
+    /// The nodes that must hold something else than before.
+    pub nodes: Vec<Turn<NodeId>>,
+    /// The nodes that it concerns and that hold what they held: their records have another position, and say whether they
+    /// are retired or may try again.
+    pub unchanged: Vec<NodeId>,
+    /// The jobs whose specs are other ones than before, whoever has them.
+    pub jobs: Vec<Turn<JobId>>,
+}
+
+/// A digest before and after; none where there is nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn<T> {
+    /// Of what.
+    pub id: T,
+    /// Before.
+    pub before: Option<Digest>,
+    /// After.
+    pub after: Option<Digest>,
+}
+
+impl<T> Turn<T> {
+    fn of(id: T, before: Option<Digest>, after: Option<Digest>) -> Self {
+        Self { id, before, after }
+    }
+
+    /// Whether it is another one.
+    #[must_use]
+    pub fn is_change(&self) -> bool {
+        self.before != self.after
+    }
+}
+
+/// What a request changed: `before` and `after` are the states around it, `touched` whom its events concern.
+#[must_use]
+pub fn impact(before: &Configuration, after: &Configuration, touched: &Touched, events: &[Event]) -> Impact {
+    let mut impact = Impact::default();
+    for turn in touched.iter().map(|node| node_turn(before, after, node)) {
+        match turn.is_change() {
+            true => impact.nodes.push(turn),
+            false => impact.unchanged.push(turn.id),
+        }
+    }
+    let spec = |state: &Configuration, id: &JobId| state.spec(id).map(|spec| spec.digest);
+    let jobs = jobs(before, after, events).into_iter().map(|id| {
+        let (was, is) = (spec(before, &id), spec(after, &id));
+        Turn::of(id, was, is)
+    });
+    impact.jobs = jobs.filter(Turn::is_change).collect();
+    impact
+}
+
+/// A node's digest before and after.
+#[must_use]
+pub fn node_turn(before: &Configuration, after: &Configuration, node: &NodeId) -> Turn<NodeId> {
+    let digest = |state| render(state, node).map(|manifest| manifest.digest);
+    Turn::of(node.clone(), digest(before), digest(after))
+}
+
+/// The jobs whose specs can have changed: a spec that is another one than before was rendered, before or after, from
+/// something that an event of the request is about.
+fn jobs(before: &Configuration, after: &Configuration, events: &[Event]) -> BTreeSet<JobId> {
+    let entities: BTreeSet<_> = events.iter().map(|event| &event.entity).collect();
+    let with = |entity| {
+        let attestations = [before, after].map(|state| state.compliance().attestations_with(entity));
+        attestations.into_iter().flatten()
+    };
+    entities.into_iter().flat_map(with).map(|attestation| JobId::derived(&attestation)).collect()
+}
+
+/// Whether an event belongs to the history of a node: it names the node, comes from it, or touched its record.
+#[must_use]
+pub fn concerns(event: &Event, change: &Change, touched: &Touched, node: &NodeId) -> bool {
+    let is_about =
+        matches!(event.entity.kind, Kind::Node | Kind::Report | Kind::Runtime) && event.entity.id == *node.id();
+    let names = match change {
+        Change::JobClaimed(claimed) => claimed.runtime == *node,
+        Change::JobReleased(released) => released.runtime == *node,
+        Change::JobCompleted(completed) => completed.runtime == *node,
+        Change::ClaimExpired(expired) => expired.runtime == *node,
+        _ => false,
+    };
+    is_about || names || event.actor == Actor::Node(node.clone()) || touched.contains(node)
+}

@@ -1,0 +1,239 @@
+//! The Merkle tree over the log (RFC 6962): what a root is computed from, what proves that an event is in a log, and that
+//! one log begins with another.
+//!
+//! Leaf `position − 1` is the event's own `leaf`, so that the size of a tree is the position of its last event. Proofs are
+//! made and checked by `tlog_tiles`; what is here is the right edge that a growing tree needs, and the nodes by level and
+//! index that a proof is made from, wherever they are kept.
+//!
+//! Absent on purpose: where nodes are stored, and signatures ([`crate::checkpoint`]).
+
+use alloc::collections::BTreeMap;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+
+use schema::digest::Digest;
+use schema::position::Position;
+use tlog_tiles::tlog::{self, Hash, HashReader};
+
+/// The largest tree that is spoken of: a million events a second for 70,000 years. Beyond it, `tlog_tiles` counts its
+/// stored hashes past what 64 bits hold.
+const SIZE_MAX: u64 = 1 << 61;
+
+/// A complete subtree: the `index`th, from 0, of those that have `2^level` leaves. At level 0 it is a leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Node {
+    /// How high it is.
+    pub level: u8,
+    /// Which of its height.
+    pub index: u64,
+}
+
+impl Node {
+    /// The first and the last event below it.
+    #[must_use]
+    pub fn span(self) -> (Position, Position) {
+        let first = (self.index << self.level) + 1;
+        (first.into(), (first + (1 << self.level) - 1).into())
+    }
+
+    fn stored(index: u64) -> Self {
+        let (level, index) = tlog::split_stored_hash_index(index);
+        Self { level, index }
+    }
+}
+
+/// The hash of two neighbours of one height.
+#[must_use]
+pub fn join(left: Digest, right: Digest) -> Digest {
+    digest(tlog::node_hash(hash(left), hash(right)))
+}
+
+/// The right edge of a tree: all that it needs to grow, however large it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edge {
+    size: Position,
+    /// The roots of the complete subtrees that the tree falls into, from the largest to the smallest.
+    roots: Vec<Digest>,
+}
+
+impl Edge {
+    /// The edge of the tree over these leaves.
+    #[must_use]
+    pub fn over(leaves: impl IntoIterator<Item = Digest>) -> Self {
+        let mut edge = Self::default();
+        leaves.into_iter().for_each(|leaf| edge.push(leaf));
+        edge
+    }
+
+    /// The position of the last leaf; 0 if there is none.
+    #[must_use]
+    pub fn size(&self) -> Position {
+        self.size
+    }
+
+    /// Takes the next leaf.
+    pub fn push(&mut self, leaf: Digest) {
+        self.push_noting(leaf, |_, _| {});
+    }
+
+    /// Takes the next leaf, and tells of every subtree that it completes, from itself upwards.
+    pub fn push_noting(&mut self, leaf: Digest, mut note: impl FnMut(Node, Digest)) {
+        let mut node = Node { level: 0, index: self.size.get() };
+        let mut hash = leaf;
+        note(node, hash);
+        // A subtree with an odd index has its left neighbour on the edge.
+        while node.index % 2 == 1 {
+            let left = self.roots.pop().expect("BUG: an odd subtree has a left neighbour");
+            node = Node { level: node.level + 1, index: node.index / 2 };
+            hash = join(left, hash);
+            note(node, hash);
+        }
+        self.roots.push(hash);
+        self.size = self.size.next();
+    }
+
+    /// The tree's root. That of the empty tree is SHA-256 of nothing.
+    #[must_use]
+    pub fn root(&self) -> Digest {
+        let joined = self.roots.iter().rev().copied().reduce(|right, left| join(left, right));
+        joined.unwrap_or_else(|| digest(tlog::EMPTY_HASH))
+    }
+}
+
+/// What is to be shown about a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// The root of the tree of a size.
+    Root {
+        /// The size.
+        size: Position,
+    },
+    /// That the tree of a size has an event's leaf at its position.
+    Inclusion {
+        /// Which event.
+        position: Position,
+        /// The tree's size.
+        size: Position,
+    },
+    /// That a tree begins with all of a smaller one.
+    Consistency {
+        /// The smaller tree's size, at least 1.
+        from: Position,
+        /// The larger tree's size.
+        to: Position,
+    },
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unanswerable {
+    /// Positions begin with 1 and end with the tree's size; a smaller tree is not larger than the larger.
+    #[error("there is no such event in a tree of that size")]
+    OutOfRange,
+    /// A node that the answer is made from is not there.
+    #[error("a hash of the tree is missing")]
+    Missing,
+}
+
+/// The hashes of a proof, in the order of RFC 6962.
+pub type Proof = Vec<Digest>;
+
+impl Question {
+    /// The nodes that the answer is made from. All of them are complete in a tree of that size.
+    ///
+    /// # Errors
+    /// If the question makes no sense.
+    pub fn needs(self) -> Result<Vec<Node>, Unanswerable> {
+        let asked = Asked::default();
+        self.put_to(&asked)?;
+        Ok(asked.0.into_inner().into_iter().map(Node::stored).collect())
+    }
+
+    /// The answer: the hashes of a proof, or a root alone.
+    ///
+    /// # Errors
+    /// If the question makes no sense, or a node that it needs is not among those given.
+    pub fn answer(self, nodes: &BTreeMap<Node, Digest>) -> Result<Proof, Unanswerable> {
+        Ok(self.put_to(&Given(nodes))?.into_iter().map(digest).collect())
+    }
+
+    fn put_to(self, nodes: &impl HashReader) -> Result<Vec<Hash>, Unanswerable> {
+        // What makes no sense is refused here, so that the one thing that can go wrong there is a missing node.
+        let (first, second, largest) = match self {
+            Self::Root { size } => (size, size, size),
+            Self::Inclusion { position, size } => (position, size, size),
+            Self::Consistency { from, to } => (from, to, to),
+        };
+        let is_root = matches!(self, Self::Root { .. });
+        if first > second || largest.get() > SIZE_MAX || (first == Position::ZERO && !is_root) {
+            return Err(Unanswerable::OutOfRange);
+        }
+        let answer = match self {
+            Self::Root { size } => tlog::tree_hash(size.get(), nodes).map(|root| vec![root]),
+            Self::Inclusion { position, size } => tlog::prove_record(size.get(), position.get() - 1, nodes),
+            Self::Consistency { from, to } => tlog::prove_tree(to.get(), from.get(), nodes),
+        };
+        answer.map_err(|_| Unanswerable::Missing)
+    }
+}
+
+/// A proof that proves nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the proof does not show this")]
+pub struct Unproven;
+
+/// Checks that the tree of this size and root has `leaf` at `position`.
+///
+/// # Errors
+/// If the proof does not show it.
+pub fn check_inclusion(
+    proof: &[Digest],
+    (size, root): (Position, Digest),
+    (position, leaf): (Position, Digest),
+) -> Result<(), Unproven> {
+    let index = position.get().checked_sub(1).ok_or(Unproven)?;
+    tlog::check_record(&hashes(proof), size.get(), hash(root), index, hash(leaf)).map_err(|_| Unproven)
+}
+
+/// Checks that the tree of size and root `to` begins with all of the tree `from`.
+///
+/// # Errors
+/// If the proof does not show it.
+pub fn check_consistency(proof: &[Digest], from: (Position, Digest), to: (Position, Digest)) -> Result<(), Unproven> {
+    let (smaller, larger) = (hash(from.1), hash(to.1));
+    tlog::check_tree(&hashes(proof), to.0.get(), larger, from.0.get(), smaller).map_err(|_| Unproven)
+}
+
+/// Learns what would be read.
+#[derive(Default)]
+struct Asked(RefCell<Vec<u64>>);
+
+impl HashReader for Asked {
+    fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog::Error> {
+        self.0.borrow_mut().extend_from_slice(indexes);
+        Ok(vec![tlog::EMPTY_HASH; indexes.len()])
+    }
+}
+
+/// Reads what was given.
+struct Given<'a>(&'a BTreeMap<Node, Digest>);
+
+impl HashReader for Given<'_> {
+    fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog::Error> {
+        let given = |index: &u64| self.0.get(&Node::stored(*index)).copied().map(hash);
+        indexes.iter().map(given).collect::<Option<_>>().ok_or(tlog::Error::IndexesNotInTree)
+    }
+}
+
+fn hash(digest: Digest) -> Hash {
+    Hash(*digest.as_bytes())
+}
+
+fn hashes(digests: &[Digest]) -> Vec<Hash> {
+    digests.iter().copied().map(hash).collect()
+}
+
+fn digest(hash: Hash) -> Digest {
+    Digest::from_bytes(hash.0)
+}

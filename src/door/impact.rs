@@ -1,0 +1,111 @@
+//! `GET /v1/impact/{command_id}`: what a request changed. The inverse of `why`.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use projections::configuration::Configuration;
+use projections::fold::Touched;
+use replay::impact::{Turn, impact};
+use replay::log::{Divergence, Follower};
+use schema::answer::Appended;
+use schema::digest::Digest;
+use schema::entity::Actor;
+use schema::event::Event;
+use schema::id::{CommandId, JobId, LogId, NodeId};
+use schema::instant::Instant;
+use schema::position::Position;
+use serde::Serialize;
+
+use super::answer;
+use super::blocking::apart;
+use super::fittings::Door;
+use super::params::Params;
+use super::problem::Problem;
+use super::snapshot::When;
+use super::source::{At, Unavailable};
+
+/// What a request changed.
+#[derive(Serialize)]
+struct View {
+    command_id: CommandId,
+    /// Its last event.
+    position: Position,
+    actor: Actor,
+    at: Instant,
+    reason: Option<String>,
+    events: Vec<Appended>,
+    /// The nodes that must hold something else than before.
+    nodes: Vec<NodeTurn>,
+    /// The nodes that it concerns and that hold what they held.
+    unchanged: Vec<NodeId>,
+    /// The jobs whose specs are other ones than before.
+    jobs: Vec<JobTurn>,
+}
+
+#[derive(Serialize)]
+struct NodeTurn {
+    node: NodeId,
+    before: Option<Digest>,
+    after: Option<Digest>,
+}
+
+#[derive(Serialize)]
+struct JobTurn {
+    job: JobId,
+    before: Option<Digest>,
+    after: Option<Digest>,
+}
+
+/// Shows it.
+pub(super) async fn show(
+    State(door): State<Door>,
+    Path(command_id): Path<String>,
+    mut params: Params,
+) -> Result<Response, Problem> {
+    let when = When::take(&mut params)?;
+    params.done()?;
+    let command_id: CommandId =
+        command_id.parse().map_err(|_| Problem::parameter("command_id", "is a UUID, as events show it"))?;
+    let seen = door.snapshot(when).await?.configuration.position();
+    let mut events = door.source().events_of(command_id).await?;
+    events.retain(|event| event.position <= seen);
+    let Some(first) = events.first() else {
+        let detail = format!("the log has no event of request {command_id}: it changed nothing, or never was");
+        return Err(Problem::new(StatusCode::NOT_FOUND, "unknown_command", detail).at("command_id"));
+    };
+    // A request is told whole, so the one before it ends right before its first event.
+    let before = Position::from(first.position.get().saturating_sub(1));
+    let before = door.source().past(At::Position(before)).await?;
+    let log_id = door.source().log_id();
+    let view = apart(move || view(log_id, before, events)).await;
+    let view = view.map_err(|diverges| Unavailable(format!("the log diverges {diverges}")))?;
+    Ok(answer::json(seen, view))
+}
+
+fn view(log_id: LogId, before: Configuration, events: Vec<Event>) -> Result<View, Divergence> {
+    let mut follower = Follower::glance(log_id, before.clone());
+    let mut touched = Touched::new();
+    for event in &events {
+        touched.append(&mut follower.advance(event)?);
+    }
+    let found = impact(&before, follower.configuration(), &touched, &events);
+    let last = events.last().expect("BUG: a request that is found has an event").clone();
+    let node = |Turn { id: node, before, after }| NodeTurn { node, before, after };
+    let job = |Turn { id: job, before, after }| JobTurn { job, before, after };
+    Ok(View {
+        command_id: last.command_id,
+        position: last.position,
+        actor: last.actor,
+        at: last.at,
+        reason: last.reason,
+        events: events.into_iter().map(appended).collect(),
+        nodes: found.nodes.into_iter().map(node).collect(),
+        unchanged: found.unchanged,
+        jobs: found.jobs.into_iter().map(job).collect(),
+    })
+}
+
+fn appended(event: Event) -> Appended {
+    let Event { position, event_type, entity, version, .. } = event;
+    Appended { position, event_type, entity, version }
+}

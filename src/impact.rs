@@ -1,0 +1,90 @@
+//! `headwater impact`: what a request changed, as tables for people or as the door's JSON.
+
+use clap::Args;
+use schema::id::CommandId;
+use serde_json::Value;
+
+use crate::client::error::Error;
+use crate::get::table::{self, Column, Look, said};
+use crate::get::width;
+use crate::why::How;
+
+/// Nodes that are named in a line; of more there is a number.
+const NAMED_MAX: usize = 20;
+
+const EVENTS: [Column; 4] = [
+    Column { head: "POSITION", places: &["/position"], look: Look::Number },
+    Column { head: "EVENT", places: &["/type"], look: Look::Whole },
+    Column { head: "ENTITY", places: &["/entity"], look: Look::Whole },
+    Column { head: "VERSION", places: &["/version"], look: Look::Number },
+];
+const TURNS: [Column; 3] = [
+    Column { head: "CHANGED", places: &["/node", "/job"], look: Look::Whole },
+    Column { head: "BEFORE", places: &["/before"], look: Look::Digest },
+    Column { head: "AFTER", places: &["/after"], look: Look::Digest },
+];
+
+/// Which request.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+A request's id stands in each of its events: see `headwater events --json` and `headwater why … --json`.")]
+pub struct Options {
+    /// The request's id, a UUID.
+    #[arg(value_name = "COMMAND_ID")]
+    command_id: CommandId,
+
+    #[command(flatten)]
+    how: How,
+}
+
+/// Shows what it changed.
+///
+/// # Errors
+/// If the door refuses or can't be reached.
+pub async fn run(options: Options) -> Result<(), Error> {
+    options.how.tell(&format!("/v1/impact/{}", options.command_id), outline).await
+}
+
+fn outline(impact: &Value) -> String {
+    let list = |name: &str| impact[name].as_array().cloned().unwrap_or_default();
+    let member = |name: &str| said(&impact[name]);
+    let because = impact["reason"].as_str().map_or_else(String::new, |_| format!(": \"{}\"", member("reason")));
+    let mut text = format!("request {} by {} at {}{because}\n\n", member("command_id"), member("actor"), member("at"));
+    text.push_str(&table::written(&EVENTS, &list("events"), width()));
+    for (name, none) in [("nodes", "no node holds anything else"), ("jobs", "no job's spec is another")] {
+        text.push('\n');
+        match list(name) {
+            turns if turns.is_empty() => text.push_str(&format!("{none}\n")),
+            turns => text.push_str(&table::written(&TURNS, &turns, width())),
+        }
+    }
+    match list("unchanged") {
+        nodes if nodes.is_empty() => {}
+        nodes if nodes.len() > NAMED_MAX => {
+            text.push_str(&format!("\n{} more nodes are concerned and hold what they held\n", nodes.len()));
+        }
+        nodes => text.push_str(&format!("\nconcerned, and hold what they held: {}\n", said(&Value::Array(nodes)))),
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_changed_and_what_did_not_are_told_apart() {
+        let digest = "0123456789abcdef";
+        let impact = json!({"command_id": "c", "actor": "ann", "at": "then", "reason": "why\nnot",
+            "events": [{"position": 4, "type": "DocumentPut", "entity": "document/d", "version": 1}],
+            "nodes": [{"node": "n-1", "before": null, "after": digest}], "unchanged": ["n-2", "n-3"], "jobs": []});
+        let text = outline(&impact);
+        assert!(text.starts_with("request c by ann at then: \"why not\"\n"), "{text}");
+        assert!(text.contains("n-1      -       0123456789ab\n"), "{text}");
+        assert!(text.contains("no job's spec is another\n"), "{text}");
+        assert!(text.ends_with("hold what they held: n-2,n-3\n"), "{text}");
+        let many = json!({"unchanged": (0..30).map(|number| format!("n-{number}")).collect::<Vec<_>>()});
+        assert!(outline(&many).ends_with("30 more nodes are concerned and hold what they held\n"));
+    }
+}

@@ -1,0 +1,125 @@
+//! Kept folds: states of the past, so that any moment is told by folding few events onto one of them.
+//!
+//! Always: where a request ends, a state is kept that lies fewer than [`EVERY`] events before it, or there; for as much of
+//! the log as was seen. They are kept while the log is folded and as it grows, and shared by all handles of the log.
+//!
+//! Kept states share all that did not change between them, so what one costs follows from the [`EVERY`] events before it
+//! and not from the size of the fleet. None is ever dropped: a log of a million events has a hundred.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use projections::configuration::Configuration;
+use schema::event::Event;
+use schema::position::Position;
+
+/// Events that are folded at most to tell a moment.
+pub const EVERY: u64 = 10_000;
+/// Answers that are kept as well, the latest: whoever reads a list of the past page by page asks for one state again and
+/// again.
+const ANSWERS_MAX: usize = 4;
+
+/// States of the past. Cheap to clone; all clones hold the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Kept(Arc<Mutex<States>>);
+
+#[derive(Debug, Default)]
+struct States {
+    kept: BTreeMap<Position, Configuration>,
+    answers: VecDeque<Configuration>,
+}
+
+/// Whether the state after this event is to be kept: it ends the first request that reaches the next [`EVERY`] events.
+pub(crate) fn is_due(event: &Event) -> bool {
+    let end = event.position.get();
+    let before = end.saturating_sub(u64::from(event.count));
+    event.ends_request() && end / EVERY > before / EVERY
+}
+
+impl Kept {
+    /// Takes note of a state that was folded up to and with this event.
+    pub(crate) fn pass(&self, event: &Event, state: &Configuration) {
+        if is_due(event) {
+            self.keep(state.clone());
+        }
+    }
+
+    /// Keeps a state.
+    pub(crate) fn keep(&self, state: Configuration) {
+        self.states().kept.insert(state.position(), state);
+    }
+
+    /// Keeps an answer for a while.
+    pub(crate) fn answered(&self, state: &Configuration) {
+        let mut states = self.states();
+        states.answers.retain(|answer| answer.position() != state.position());
+        states.answers.truncate(ANSWERS_MAX - 1);
+        states.answers.push_front(state.clone());
+    }
+
+    /// The last state at or before a position; the empty one if there is none.
+    pub(crate) fn nearest(&self, position: Position) -> Configuration {
+        let states = self.states();
+        let kept = states.kept.range(..=position).next_back().map(|(_, state)| state);
+        let answers = states.answers.iter().filter(|answer| answer.position() <= position);
+        answers.chain(kept).max_by_key(|state| state.position()).cloned().unwrap_or_default()
+    }
+
+    /// Where states are kept.
+    pub(crate) fn positions(&self) -> Vec<Position> {
+        self.states().kept.keys().copied().collect()
+    }
+
+    fn states(&self) -> MutexGuard<'_, States> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use schema::digest::Digest;
+    use schema::entity::Actor;
+
+    fn event(position: u64, ordinal: u32, count: u32) -> Event {
+        Event {
+            v: 1,
+            log_id: uuid::Uuid::nil().into(),
+            position: position.into(),
+            event_id: uuid::Uuid::nil().into(),
+            command_id: uuid::Uuid::nil().into(),
+            ordinal,
+            count,
+            entity: "node/a".parse().expect("an entity"),
+            version: 1.into(),
+            event_type: "NodeRetried".into(),
+            actor: Actor::Install,
+            reason: None,
+            at: schema::instant::Instant::default(),
+            data: "{}".into(),
+            leaf: Digest::of(b""),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn wherever_a_request_ends_few_events_lie_between_it_and_a_kept_state(
+            counts in prop::collection::vec(prop_oneof![1..5_u32, 1..10_000_u32, Just(10_000)], 1..60),
+        ) {
+            let (mut end, mut kept) = (0, 0);
+            for count in counts {
+                for ordinal in [1, count / 2, count].into_iter().filter(|ordinal| (1..count).contains(ordinal)) {
+                    prop_assert!(!is_due(&event(end + u64::from(ordinal), ordinal, count)), "no state is torn");
+                }
+                end += u64::from(count);
+                if is_due(&event(end, count, count)) {
+                    kept = end;
+                }
+                prop_assert!(end - kept < EVERY, "{} after {}", end, kept);
+            }
+        }
+    }
+}

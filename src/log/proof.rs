@@ -1,0 +1,84 @@
+//! Roots and proofs, from what is kept of the tree.
+
+use std::collections::BTreeMap;
+
+use replay::tree::{Node, Proof, Question, Unanswerable};
+use schema::digest::Digest;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use super::database::Error;
+use super::reader::Reader;
+use super::rows;
+use super::tree::Below;
+
+const NODES: &str = "SELECT asked.at, kept.hash \
+     FROM unnest($1::int8[], $2::int2[], $3::int8[], $4::int8[]) AS asked (at, level, first, last) \
+     JOIN tree AS kept ON kept.level = asked.level AND kept.index BETWEEN asked.first AND asked.last \
+     ORDER BY asked.at, kept.index";
+const LEAVES: &str = "SELECT asked.at, event.leaf \
+     FROM unnest($1::int8[], $2::int8[], $3::int8[]) AS asked (at, first, last) \
+     JOIN event ON event.position BETWEEN asked.first + 1 AND asked.last + 1 \
+     ORDER BY asked.at, event.position";
+
+impl Reader {
+    /// The answer to a question about the tree. It is made from the kept nodes and the leaves as they are: whoever checks it
+    /// finds out whether they are those that a root was made from.
+    ///
+    /// # Errors
+    /// If the log can't be read, the question makes no sense, or a node that it needs is missing.
+    pub async fn answer(&self, question: Question) -> Result<Proof, Error> {
+        let nodes = self.nodes(&question.needs()?).await?;
+        Ok(question.answer(&nodes)?)
+    }
+
+    /// The hashes of these nodes.
+    async fn nodes(&self, nodes: &[Node]) -> Result<BTreeMap<Node, Digest>, Error> {
+        let below: Vec<Below> = nodes.iter().copied().map(Below::of).collect();
+        let mut found = vec![Vec::new(); nodes.len()];
+        let kept = Asked::of(&below, |below| below.level > 0);
+        let levels: Vec<i16> = kept.below.iter().map(|below| below.level.into()).collect();
+        let (first, last) = kept.bounds();
+        self.collect(NODES, &[&kept.at, &levels, &first, &last], &mut found).await?;
+        let leaves = Asked::of(&below, |below| below.level == 0);
+        let (first, last) = leaves.bounds();
+        self.collect(LEAVES, &[&leaves.at, &first, &last], &mut found).await?;
+        let hash = |((node, below), found): ((&Node, &Below), &Vec<Digest>)| Some((*node, below.hash(found)?));
+        let hashes: Option<_> = nodes.iter().zip(&below).zip(&found).map(hash).collect();
+        Ok(hashes.ok_or(Unanswerable::Missing)?)
+    }
+
+    async fn collect(
+        &self,
+        query: &str,
+        asked: &[&(dyn ToSql + Sync)],
+        found: &mut [Vec<Digest>],
+    ) -> Result<(), Error> {
+        let place = |row: &Row| usize::try_from(row.get::<_, i64>(0)).ok();
+        for row in &self.rows(query, asked).await? {
+            let hash = Digest::try_from(row.get::<_, &[u8]>(1)).map_err(|_| Unanswerable::Missing)?;
+            if let Some(found) = place(row).and_then(|at| found.get_mut(at)) {
+                found.push(hash);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Those of one kind, with their places among all.
+struct Asked<'a> {
+    at: Vec<i64>,
+    below: Vec<&'a Below>,
+}
+
+impl<'a> Asked<'a> {
+    fn of(below: &'a [Below], is_wanted: impl Fn(&Below) -> bool) -> Self {
+        let wanted = below.iter().enumerate().filter(|(_, below)| is_wanted(below));
+        let (at, below) = wanted.map(|(at, below)| (rows::signed(at as u64), below)).unzip();
+        Self { at, below }
+    }
+
+    fn bounds(&self) -> (Vec<i64>, Vec<i64>) {
+        self.below.iter().map(|below| (rows::signed(below.first), rows::signed(below.last))).unzip()
+    }
+}

@@ -1,0 +1,115 @@
+//! The nodes of the tree that are kept, and any other from them.
+//!
+//! Kept are the roots of the complete subtrees whose heights are multiples of 8, and the root of all at the head: one row for
+//! 256 events. Whatever else a proof needs is computed from at most 128 kept nodes, or leaves of table `event`.
+
+use replay::tree::{Edge, Node};
+use schema::digest::Digest;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::rows;
+
+/// Every so many levels are kept.
+const STRIDE: u8 = 8;
+
+/// Inserts any number of nodes in one statement.
+pub(crate) const INSERT: &str =
+    "INSERT INTO tree (level, index, hash) SELECT * FROM unnest($1::int2[], $2::int8[], $3::bytea[])";
+/// The types of [`INSERT`]'s parameters.
+pub(crate) const INSERT_TYPES: &[Type] = &[Type::INT2_ARRAY, Type::INT8_ARRAY, Type::BYTEA_ARRAY];
+
+/// A tree that grows, with the nodes to be kept that were completed meanwhile.
+#[derive(Clone, Debug)]
+pub struct Growth {
+    edge: Edge,
+    nodes: Vec<(Node, Digest)>,
+}
+
+impl From<Edge> for Growth {
+    fn from(edge: Edge) -> Self {
+        Self { edge, nodes: Vec::new() }
+    }
+}
+
+impl Growth {
+    /// Takes the next leaf.
+    pub fn push(&mut self, leaf: Digest) {
+        let Self { edge, nodes } = self;
+        edge.push_noting(leaf, |node, hash| {
+            if is_kept(node.level) {
+                nodes.push((node, hash));
+            }
+        });
+    }
+
+    /// Forgets what was to be kept, because it is.
+    pub(crate) fn kept(&mut self) {
+        self.nodes.clear();
+    }
+
+    /// The tree's edge by now.
+    #[must_use]
+    pub fn edge(&self) -> &Edge {
+        &self.edge
+    }
+
+    /// The tree's edge for good.
+    #[must_use]
+    pub fn into_edge(self) -> Edge {
+        self.edge
+    }
+
+    /// What is to be kept, in the order in which it was completed.
+    #[must_use]
+    pub fn nodes(&self) -> &[(Node, Digest)] {
+        &self.nodes
+    }
+}
+
+fn is_kept(level: u8) -> bool {
+    level > 0 && level.is_multiple_of(STRIDE)
+}
+
+/// What a node is computed from: these of a kept level, or of the leaves (level 0), all of them there once the node is
+/// complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Below {
+    pub(crate) level: u8,
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+}
+
+impl Below {
+    pub(crate) fn of(node: Node) -> Self {
+        let height = node.level % STRIDE;
+        let first = node.index << height;
+        Self { level: node.level - height, first, last: first + (1 << height) - 1 }
+    }
+
+    /// The node's hash, from those below it in their order.
+    pub(crate) fn hash(self, below: &[Digest]) -> Option<Digest> {
+        let count = usize::try_from(self.last - self.first + 1).unwrap_or(usize::MAX);
+        (below.len() == count).then(|| Edge::over(below.iter().copied()).root())
+    }
+}
+
+/// Nodes column by column, as [`INSERT`] takes them.
+pub(crate) struct Columns<'a> {
+    level: Vec<i16>,
+    index: Vec<i64>,
+    hash: Vec<&'a [u8]>,
+}
+
+impl<'a> Columns<'a> {
+    pub(crate) fn of(nodes: &'a [(Node, Digest)]) -> Self {
+        Self {
+            level: nodes.iter().map(|(node, _)| node.level.into()).collect(),
+            index: nodes.iter().map(|(node, _)| rows::signed(node.index)).collect(),
+            hash: nodes.iter().map(|(_, hash)| &hash.as_bytes()[..]).collect(),
+        }
+    }
+
+    pub(crate) fn parameters(&self) -> [&(dyn ToSql + Sync); 3] {
+        [&self.level, &self.index, &self.hash]
+    }
+}

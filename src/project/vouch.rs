@@ -1,0 +1,99 @@
+//! The relay vouches for the log: it signs what the root of its tree is, for others to hold it to.
+//!
+//! It signs what it folded itself, up to an event that is durable, and only what the newest checkpoint kept outside
+//! PostgreSQL leads to: the proof from there to here is made from the database and checked against what was folded. A
+//! database that was put back ends before that checkpoint, and one that was rewritten has no such proof. Neither is signed,
+//! and nothing of it is published.
+
+use replay::checkpoint::{BadCheckpoint, Checkpoint};
+use replay::tree::{Edge, Question, Unanswerable, check_consistency};
+use schema::id::LogId;
+use schema::position::Position;
+use schema::seal::SecretKey;
+
+use crate::log::database::Error as LogError;
+use crate::log::reader::Reader;
+use crate::publish::Error as PublishError;
+use crate::publish::checkpoint::{Held, Outside};
+use crate::publish::publisher::Settings;
+
+/// Why the log is not vouched for.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error(
+        "the newest checkpoint kept outside PostgreSQL is at position {kept}, but the log ends at {head}: the database was put \
+         back to an earlier state. Nothing is signed or published until this is settled"
+    )]
+    Ahead { kept: Position, head: Position },
+    #[error(
+        "the log up to position {head} does not begin with what was signed at position {kept}: an event up to there was \
+         changed. Nothing is signed or published until this is settled"
+    )]
+    Rewritten { kept: Position, head: Position },
+    #[error(
+        "the newest checkpoint kept outside PostgreSQL can't be trusted: {0}. Nothing is signed or published over it"
+    )]
+    Untrusted(#[from] BadCheckpoint),
+}
+
+/// Who signs for a log.
+pub(super) struct Notary {
+    key: SecretKey,
+    log_id: LogId,
+    table: Reader,
+    outside: Outside,
+    signed: Position,
+}
+
+impl Notary {
+    pub(super) fn new(settings: &Settings, table: Reader) -> Self {
+        let Settings { jetstream, prefix, key, log_id, .. } = settings.clone();
+        Self { key, log_id, table, outside: Outside::new(jetstream, prefix), signed: Position::ZERO }
+    }
+
+    /// Whether the log that was folded to this edge goes on from what was signed.
+    pub(super) async fn check(&self, edge: &Edge) -> Result<(), Error> {
+        self.proven(edge).await.map(drop)
+    }
+
+    /// Signs for the log up to this edge, which is durable and public.
+    pub(super) async fn sign(&mut self, edge: &Edge) -> Result<(), Error> {
+        let position = edge.size();
+        if position <= self.signed {
+            return Ok(());
+        }
+        let (held, kept) = match self.proven(edge).await {
+            Ok(proven) => proven,
+            // With a synchronous standby an event may be here before the table shows it. There is a next time.
+            Err(Error::Log(LogError::Unanswerable(Unanswerable::Missing))) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let note = Checkpoint { log_id: self.log_id, position, root: edge.root() }.sign(&self.key);
+        if kept < position {
+            self.outside.replace(&held, &note).await?;
+        }
+        self.table.keep_checkpoint(position, &note).await?;
+        self.signed = position;
+        Ok(())
+    }
+
+    /// What is kept outside, once it is proven that the log goes on from there; its position is 0 if nothing is kept.
+    async fn proven(&self, edge: &Edge) -> Result<(Held, Position), Error> {
+        let held = self.outside.read().await?;
+        let Some(note) = &held.note else { return Ok((held, Position::ZERO)) };
+        let Checkpoint { position: kept, root, .. } = Checkpoint::open(note, self.log_id, &self.key.public())?;
+        let head = edge.size();
+        if kept > head {
+            return Err(Error::Ahead { kept, head });
+        }
+        let proof = self.table.answer(Question::Consistency { from: kept, to: head }).await?;
+        match check_consistency(&proof, (kept, root), (head, edge.root())) {
+            Ok(()) => Ok((held, kept)),
+            Err(_) => Err(Error::Rewritten { kept, head }),
+        }
+    }
+}
