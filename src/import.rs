@@ -6,7 +6,6 @@
 //! by its version. Absent on purpose: removing what the files do not name.
 
 mod compare;
-mod progress;
 mod requests;
 mod summary;
 
@@ -21,7 +20,6 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use self::compare::{Change, There};
-use self::progress::Progress;
 use self::requests::{Limits, Step};
 use self::summary::Summary;
 use crate::client::door::Door;
@@ -29,6 +27,7 @@ use crate::client::error::Error as ClientError;
 use crate::client::place::Options as Place;
 use crate::oscal::fault::Fault;
 use crate::oscal::plan::{Draft, Kind, Known};
+use crate::progress::Progress;
 
 /// What to import.
 #[derive(Clone, Debug, Args)]
@@ -208,7 +207,8 @@ fn known(there: &There) -> Known {
 
 /// Sends one request after the other.
 async fn send(door: &Door, steps: &[Step<'_>], summary: &mut Summary) -> Result<(), Error> {
-    let mut progress = Progress::begin(steps.iter().map(|step| step.items.len()).sum());
+    let total = steps.iter().map(|step| step.items.len() as u64).sum();
+    let mut progress = Progress::begin("definitions sent", total);
     for (done, step) in steps.iter().enumerate() {
         let answer: Answer = match door.send(&step.request).await {
             Ok(answer) => answer,
@@ -216,7 +216,7 @@ async fn send(door: &Door, steps: &[Step<'_>], summary: &mut Summary) -> Result<
             Err(source) => return Err(Error::Halfway { done, total: steps.len(), source }),
         };
         summary.note(&step.items, &answer);
-        progress.advance(step.items.len());
+        progress.advance(step.items.len() as u64);
     }
     Ok(())
 }

@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use headwater::{client, demo, dev, edge, events, get, health, impact, import, install, serve, telemetry, token, why};
+use headwater::{
+    client, demo, dev, edge, events, export, get, health, impact, import, install, recover, serve, telemetry, token,
+    why,
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -47,14 +50,16 @@ enum Command {
     Impact(impact::Options),
     /// Make definitions from files of another language
     Import(import::Options),
+    /// Write the log, its contents and its checkpoints into one file, which `headwater-replay` verifies
+    Export(export::Options),
+    /// Say what a database that was put back to an earlier state lacks, and take it back
+    Recover(recover::Options),
     /// Ask a server whether it can do its work
     Health(health::Options),
     #[command(hide = true)]
     Apply(NotYet),
     #[command(hide = true)]
     Diff(NotYet),
-    #[command(hide = true)]
-    Export(NotYet),
 }
 
 /// A command whose name is kept for what is to come.
@@ -159,9 +164,18 @@ fn run(command: Command) -> Result<(), Failure> {
                 true => Failure::Unreachable(error.into()),
                 false => Failure::Refused(error.into()),
             }),
+            Command::Recover(options) => {
+                let json = options.json;
+                let found = Box::pin(recover::run(options)).await;
+                let found = found.map_err(|error| Failure::of(false, error.is_unreachable(), error.into()))?;
+                found.print(json).then_some(()).ok_or(Failure::Told)
+            }
             Command::Apply(_) => NotYet::refuse("apply"),
             Command::Diff(_) => NotYet::refuse("diff"),
-            Command::Export(_) => NotYet::refuse("export"),
+            Command::Export(options) => {
+                let done = export::run(options).await;
+                done.map_err(|error| Failure::of(error.is_usage(), error.is_unreachable(), error.into()))
+            }
             Command::Health(options) => health::run(options).await.map_err(|error| Failure::Unreachable(error.into())),
         }
     })

@@ -5,7 +5,7 @@
 //! was left — NATS was gone, a sequence is wrong, somebody else wrote, an event is missing — it makes NATS level again.
 //! It remembers nothing between runs: progress is what NATS holds. What is public it vouches for, at least every ten seconds.
 
-mod vouch;
+pub(crate) mod vouch;
 
 use std::sync::Arc;
 use std::time::Duration;

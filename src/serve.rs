@@ -1,5 +1,6 @@
 //! `headwater serve`: the door, and the relay with its reconciler, joined.
 
+mod outlook;
 mod readiness;
 
 use std::net::SocketAddr;
@@ -34,6 +35,7 @@ use crate::reconcile;
 use crate::wal::Error as WalError;
 use crate::wal::slot::Slot;
 
+use self::outlook::Outlook;
 use self::readiness::{Pace, Parts};
 
 /// How long a server waits for PostgreSQL at its start before it gives up: databases and servers start together.
@@ -166,6 +168,10 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
     let appended = tokio::spawn(appender.run(appending.clone()));
     tasks.spawn(hearing::listen(link.client().clone(), prefix.clone(), ears.clone(), stop.clone()));
 
+    let outlook = Outlook { log: log.clone(), link: link.clone(), prefix: prefix.clone() };
+    outlook.withhold_at_first();
+    tasks.spawn(stop.clone().run_until_cancelled_owned(outlook.keep()));
+
     let (public, published) = watch::channel(None);
     let mut standing = None;
     let mut demand = Arc::default();
@@ -193,7 +199,8 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
     let listener = TcpListener::bind(options.http).await.map_err(|why| Error::Listen(options.http, why))?;
     tracing::info!(http = %options.http, role = ?options.role, "this server can be asked");
     let source = Arc::new(Behind::new(log.clone(), demand));
-    let door = Door::from(fittings(log, source, ears, link, standing, published, pace, stop.clone()));
+    let parts = Parts { log, ears, link };
+    let door = Door::from(fittings(parts, source, standing, published, pace, stop.clone()));
     let router = if options.role == Role::Reconciler { router::watch(door) } else { router::router(door) };
     crate::door::serve::serve(listener, router, stop.clone()).await;
     tasks.close();
@@ -259,16 +266,14 @@ async fn watch_slot(slot: Slot) {
 }
 
 fn fittings(
-    log: Log,
+    parts: Parts,
     source: Arc<Behind>,
-    ears: Ears,
-    link: Link,
     standing: Option<watch::Receiver<Standing>>,
     published: watch::Receiver<Option<Position>>,
     pace: Arc<Pace>,
     closing: CancellationToken,
 ) -> Fittings {
-    let parts = Parts { log, ears: ears.clone(), link };
+    let ears = parts.ears.clone();
     let (relaying, public) = (standing.clone(), published.clone());
     Fittings {
         source,

@@ -9,8 +9,13 @@
 
 extern crate alloc;
 
+pub mod audit;
 pub mod checkpoint;
 pub mod explain;
+pub mod file;
+pub mod finding;
 pub mod impact;
 pub mod log;
+pub mod moment;
+mod references;
 pub mod tree;

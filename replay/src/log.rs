@@ -1,16 +1,18 @@
 //! Following a log event by event, and naming the first place where it is not what it should be.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 
 use projections::configuration::Configuration;
 use projections::fold::Touched;
-use schema::change::Unreadable;
+use schema::change::{Change, Unreadable};
 use schema::entity::Entity;
 use schema::event::Event;
 use schema::id::{CommandId, LogId};
 use schema::instant::Instant;
 use schema::position::{Position, Version};
 
+use crate::references;
 use crate::tree::Edge;
 
 /// A log that is being folded from its first event on.
@@ -103,6 +105,70 @@ pub enum Fault {
     /// The change can't be understood.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
+    /// It refers to what is not there.
+    #[error("{entity} refers to {to}, which is not there")]
+    Dangling {
+        /// What refers.
+        entity: Entity,
+        /// To what.
+        to: Entity,
+    },
+    /// It takes away what others refer to.
+    #[error("{entity} is taken away, and {by} refers to it")]
+    InUse {
+        /// What is taken away.
+        entity: Entity,
+        /// One of those who refer to it.
+        by: Entity,
+    },
+    /// It is about a claim that is not the current one.
+    #[error("it is about a claim on {job} that is not the current one")]
+    NoClaim {
+        /// On which job.
+        job: Entity,
+    },
+}
+
+/// An event whose seal was checked and whose change was read: what can be found out about it alone, by anybody and in any
+/// order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    event: Event,
+    change: Change,
+}
+
+impl Opened {
+    /// Opens an event.
+    ///
+    /// # Errors
+    /// If it is not intact, or can't be understood; with the event, as its place in the log says more.
+    pub fn new(event: Event) -> Result<Self, Box<(Event, Fault)>> {
+        match event.is_intact().then(|| change_of(&event)) {
+            Some(Ok(change)) => Ok(Self { event, change }),
+            Some(Err(fault)) => Err(Box::new((event, fault))),
+            None => Err(Box::new((event, Fault::Unsealed))),
+        }
+    }
+
+    /// The event.
+    #[must_use]
+    pub fn event(&self) -> &Event {
+        &self.event
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn change(&self) -> &Change {
+        &self.change
+    }
+}
+
+fn change_of(event: &Event) -> Result<Change, Fault> {
+    let change = event.change()?;
+    match change.kind() == event.entity.kind {
+        true => Ok(change),
+        false => Err(Fault::Misplaced { event_type: event.event_type.clone(), entity: event.entity.clone() }),
+    }
 }
 
 impl Follower {
@@ -159,6 +225,12 @@ impl Follower {
         self.configuration.position()
     }
 
+    /// Whether the request of the last event is there to its end.
+    #[must_use]
+    pub fn is_between_requests(&self) -> bool {
+        !matches!(self.next, Next::Within { .. })
+    }
+
     /// Checks the next event, folds it, and says which nodes it concerns.
     ///
     /// # Errors
@@ -166,29 +238,47 @@ impl Follower {
     pub fn advance(&mut self, event: &Event) -> Result<Touched, Divergence> {
         let position = self.configuration.position().next();
         let diverges = |fault| Divergence { position, fault };
-        self.check(event, position).map_err(diverges)?;
-        let change = event.change().map_err(|unreadable| diverges(unreadable.into()))?;
-        if change.kind() != event.entity.kind {
-            let (event_type, entity) = (event.event_type.clone(), event.entity.clone());
-            return Err(diverges(Fault::Misplaced { event_type, entity }));
+        self.check_place(event, position).map_err(diverges)?;
+        if !event.is_intact() {
+            return Err(diverges(Fault::Unsealed));
         }
+        self.check_order(event).map_err(diverges)?;
+        let change = change_of(event).map_err(diverges)?;
+        self.fold(event, &change).map_err(diverges)
+    }
+
+    /// As [`Follower::advance`], with an event that was opened before.
+    ///
+    /// # Errors
+    /// If it is not what the log before it requires; nothing is folded then.
+    pub fn take(&mut self, opened: &Opened) -> Result<Touched, Divergence> {
+        let position = self.configuration.position().next();
+        let diverges = |fault| Divergence { position, fault };
+        self.check_place(&opened.event, position).map_err(diverges)?;
+        self.check_order(&opened.event).map_err(diverges)?;
+        self.fold(&opened.event, &opened.change).map_err(diverges)
+    }
+
+    fn fold(&mut self, event: &Event, change: &Change) -> Result<Touched, Fault> {
+        references::check(&self.configuration, event, change)?;
         self.next = Next::after(event);
         if let Some(edge) = &mut self.edge {
             edge.push(event.leaf);
         }
-        Ok(self.configuration.fold(event, &change))
+        Ok(self.configuration.fold(event, change))
     }
 
-    fn check(&self, event: &Event, next: Position) -> Result<(), Fault> {
+    fn check_place(&self, event: &Event, next: Position) -> Result<(), Fault> {
         if event.log_id != self.log_id {
             return Err(Fault::OtherLog { expected: self.log_id, found: event.log_id });
         }
         if event.position != next {
             return Err(Fault::Gap { found: event.position });
         }
-        if !event.is_intact() {
-            return Err(Fault::Unsealed);
-        }
+        Ok(())
+    }
+
+    fn check_order(&self, event: &Event) -> Result<(), Fault> {
         let expected = self.configuration.version(&event.entity).next();
         if event.version != expected {
             return Err(Fault::Version { entity: event.entity.clone(), expected, found: event.version });

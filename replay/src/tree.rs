@@ -93,6 +93,12 @@ impl Edge {
         self.size = self.size.next();
     }
 
+    /// The roots of the complete subtrees that the tree falls into, from the largest to the smallest.
+    #[must_use]
+    pub fn roots(&self) -> &[Digest] {
+        &self.roots
+    }
+
     /// The tree's root. That of the empty tree is SHA-256 of nothing.
     #[must_use]
     pub fn root(&self) -> Digest {

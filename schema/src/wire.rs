@@ -3,7 +3,7 @@
 //! A reader passes over fields that it does not know, so that a writer may add some; it refuses a `v` that is newer than
 //! it understands, by name and before it looks at anything else.
 
-use alloc::string::{String, ToString};
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use rmp_serde::decode::Error;
@@ -69,7 +69,7 @@ pub trait Record: Serialize + DeserializeOwned {
         struct Versioned {
             v: u16,
         }
-        let damaged = |error: Error| Unreadable::Damaged { what: Self::WHAT, why: error.to_string() };
+        let damaged = |why: String| Unreadable::Damaged { what: Self::WHAT, why };
         let Versioned { v } = whole(bytes).map_err(damaged)?;
         match v {
             0 => Err(Unreadable::Damaged { what: Self::WHAT, why: "formats count from 1".into() }),
@@ -80,13 +80,16 @@ pub trait Record: Serialize + DeserializeOwned {
 }
 
 /// The one value that `bytes` are, from the first to the last.
-fn whole<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+///
+/// # Errors
+/// With what the reader stumbled over.
+pub fn whole<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
     let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
     reader.set_max_depth(DEPTH_MAX);
-    let value = T::deserialize(&mut reader)?;
+    let value = T::deserialize(&mut reader).map_err(|error| error.to_string())?;
     // The reader does not say where it stands; but only at the end does it fail to find a next value's marker.
     match bool::deserialize(&mut reader) {
         Err(Error::InvalidMarkerRead(_)) => Ok(value),
-        _ => Err(Error::Uncategorized("more bytes follow behind its end".into())),
+        _ => Err("more bytes follow behind its end".into()),
     }
 }

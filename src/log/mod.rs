@@ -1,7 +1,7 @@
 //! The log in PostgreSQL: the only folder that speaks SQL.
 //!
 //! - [`database`]: a connection that is given up when it no longer answers.
-//! - `rows`: events as rows, and back.
+//! - `rows`: events as rows, and back; [`stored`]: rows with nothing read of them.
 //! - [`reader`]: what is in the log, for whoever asks.
 //! - [`batch`]: waiting requests decided together against the head.
 //! - [`tree`]: the nodes of the tree that are kept, and any other from them.
@@ -9,12 +9,14 @@
 //! - `proof`: roots and proofs, from what is kept of the tree.
 //! - `store`: one append as a transaction.
 //! - [`kept`]: states of the past.
+//! - [`adopt`]: taking events back that the log had and lost.
 //! - [`appender`]: the one writer of this process.
 //! - [`handle`]: the log as the rest of the program holds it.
 //! - [`install`]: roles, schema and the head of a new log.
 //!
 //! Absent on purpose: LSNs, NATS, HTTP, and any statement that changes or removes an event.
 
+pub mod adopt;
 mod ahead;
 pub mod appender;
 pub mod batch;
@@ -27,4 +29,5 @@ mod proof;
 pub mod reader;
 mod rows;
 mod store;
+pub mod stored;
 pub mod tree;

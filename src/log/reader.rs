@@ -286,7 +286,7 @@ impl Reader {
         answer
     }
 
-    async fn client(&self) -> Result<Arc<Client>, Error> {
+    pub(super) async fn client(&self) -> Result<Arc<Client>, Error> {
         let mut held = self.shared.client.lock().await;
         if let Some(client) = held.as_ref().filter(|client| !client.is_closed()) {
             return Ok(Arc::clone(client));

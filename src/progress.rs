@@ -1,23 +1,28 @@
-//! How far an import has come: a bar where somebody watches, a line for each request where nobody does.
+//! How far something long has come: a bar where somebody watches, a line now and then where nobody does.
 
 use std::io::{IsTerminal as _, Write as _};
 
 /// Characters of the bar: the line then fits 80 columns.
 const BAR_CHARS: usize = 40;
+/// Steps that are shown at most.
+const STEPS: u64 = 100;
 
 /// Says it on standard error; what is printed at the end goes elsewhere.
 #[derive(Debug)]
-pub(super) struct Progress {
-    done: usize,
-    total: usize,
+pub struct Progress {
+    done: u64,
+    total: u64,
+    what: &'static str,
     is_terminal: bool,
+    shown: u64,
 }
 
 impl Progress {
-    /// So many definitions are to be made.
-    pub(super) fn begin(total: usize) -> Self {
+    /// So many are to be done; `what` says of what and how, such as `events written`.
+    #[must_use]
+    pub fn begin(what: &'static str, total: u64) -> Self {
         let is_terminal = std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        let progress = Self { done: 0, total, is_terminal };
+        let mut progress = Self { done: 0, total, what, is_terminal, shown: 0 };
         if total > 0 && is_terminal {
             progress.show();
         }
@@ -25,15 +30,20 @@ impl Progress {
     }
 
     /// So many more were.
-    pub(super) fn advance(&mut self, count: usize) {
+    pub fn advance(&mut self, count: u64) {
         self.done += count;
-        self.show();
+        // A step that nobody can see is not shown: a file with a line for each would have millions.
+        let is_step = self.done >= self.total || self.done - self.shown >= self.total / STEPS;
+        if is_step {
+            self.show();
+        }
     }
 
-    fn show(&self) {
+    fn show(&mut self) {
+        self.shown = self.done;
         let line = match self.is_terminal {
             true => format!("\r{}\x1b[K", self.bar()),
-            false => format!("{} of {} definitions sent\n", self.done, self.total),
+            false => format!("{} of {} {}\n", self.done, self.total, self.what),
         };
         // Whoever has closed it does not want it.
         let mut stderr = std::io::stderr().lock();
@@ -41,7 +51,8 @@ impl Progress {
     }
 
     fn bar(&self) -> String {
-        let full = (self.done * BAR_CHARS).checked_div(self.total).unwrap_or(BAR_CHARS);
+        let full = (self.done * BAR_CHARS as u64).checked_div(self.total).unwrap_or(BAR_CHARS as u64);
+        let full = usize::try_from(full).unwrap_or(BAR_CHARS).min(BAR_CHARS);
         format!("[{}{}] {} of {}", "#".repeat(full), "-".repeat(BAR_CHARS - full), self.done, self.total)
     }
 }
@@ -61,7 +72,7 @@ mod tests {
 
     #[test]
     fn the_bar_is_full_when_all_is_done_and_not_before() {
-        let bar = |done, total| Progress { done, total, is_terminal: false }.bar();
+        let bar = |done, total| Progress { done, total, what: "done", is_terminal: false, shown: 0 }.bar();
         assert_eq!(bar(0, 3), format!("[{}] 0 of 3", "-".repeat(40)));
         assert!(bar(2, 3).contains("#-"));
         assert_eq!(bar(3, 3), format!("[{}] 3 of 3", "#".repeat(40)));

@@ -1,0 +1,421 @@
+//! Whether an export is true: everything that a file says is checked against everything else that it says, and against the
+//! key that the auditor trusts.
+//!
+//! Blocks are [prepared](Prepared) each by itself, in any order and on any number of threads; an [`Audit`] then takes them
+//! in the order of the file. Its memory is the folded state, and a digest for each content.
+//!
+//! Always: what was taken without a finding is gapless, sealed, in order, refers to what is there, has its content, and is
+//! what every checkpoint so far was signed over. The first finding is the last thing that an audit says.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+
+use projections::configuration::Configuration;
+use projections::fold::Touched;
+use schema::change::Change;
+use schema::digest::Digest;
+use schema::event::Event;
+use schema::id::LogId;
+use schema::position::Position;
+use schema::seal::PublicKey;
+
+use crate::checkpoint::Checkpoint;
+use crate::file::Damage;
+use crate::file::block::Kind;
+use crate::file::body::{Header, read_blobs, read_checkpoints, read_events};
+use crate::finding::Finding;
+use crate::log::{Fault, Follower, Opened};
+use crate::tree::Edge;
+
+/// A block with all that can be found out about it alone.
+#[derive(Debug)]
+pub enum Prepared {
+    /// Contents: by the file's word, by their bytes, and how many they are.
+    Blobs(Vec<Content>),
+    /// Events.
+    Events(Vec<Result<Opened, Unfit>>),
+    /// Signed notes.
+    Checkpoints(Vec<String>),
+}
+
+/// A content whose bytes were hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// What the file calls it.
+    pub named: Digest,
+    /// What its bytes are.
+    pub digest: Digest,
+    /// How many they are.
+    pub size: u64,
+}
+
+/// An event that can't be right wherever it stands.
+#[derive(Debug)]
+pub enum Unfit {
+    /// Its seal is broken, or its change can't be read.
+    Event(Box<(Event, Fault)>),
+    /// It is none.
+    Row(String),
+}
+
+impl Prepared {
+    /// Prepares a block.
+    ///
+    /// # Errors
+    /// If it does not hold what its kind says.
+    pub fn new(kind: Kind, raw: &[u8], log_id: LogId) -> Result<Self, Damage> {
+        Ok(match kind {
+            Kind::Blobs => Self::Blobs(
+                read_blobs(raw)?
+                    .iter()
+                    .map(|blob| Content {
+                        named: blob.digest,
+                        digest: Digest::of(blob.bytes),
+                        size: blob.bytes.len() as u64,
+                    })
+                    .collect(),
+            ),
+            Kind::Events => Self::Events(
+                read_events(raw)?
+                    .iter()
+                    .map(|row| row.event(log_id).map_err(Unfit::Row))
+                    .map(|event| Opened::new(event?).map_err(Unfit::Event))
+                    .collect(),
+            ),
+            Kind::Checkpoints => Self::Checkpoints(read_checkpoints(raw)?.into_iter().map(String::from).collect()),
+            Kind::Header | Kind::End => {
+                return Err(Damage::Order { expected: "blobs, events or checkpoints", found: kind.name() });
+            }
+        })
+    }
+}
+
+/// What was counted on the way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Contents, each once.
+    pub blobs: u64,
+    /// Their bytes.
+    pub blob_bytes: u64,
+    /// Checkpoints.
+    pub checkpoints: u64,
+    /// The last of them.
+    pub signed: Option<Checkpoint>,
+}
+
+/// An audit of one log, of which any number of files are the parts.
+#[derive(Debug)]
+pub struct Audit {
+    trusted: Option<PublicKey>,
+    known: Vec<String>,
+    log: Option<Log>,
+    tally: Tally,
+}
+
+#[derive(Debug)]
+struct Log {
+    id: LogId,
+    key: PublicKey,
+    follower: Follower,
+    blobs: BTreeMap<Digest, Held>,
+    /// Checkpoints whose event is still to come, in order.
+    ahead: VecDeque<Checkpoint>,
+    to: Position,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    size: u64,
+    named: bool,
+}
+
+impl Audit {
+    /// Begins. Without a key that is trusted the file's own is believed, which shows that it is of one piece and no more.
+    #[must_use]
+    pub fn new(trusted: Option<PublicKey>) -> Self {
+        Self { trusted, known: Vec::new(), log: None, tally: Tally::default() }
+    }
+
+    /// Demands that the log is the one of a checkpoint that came some other way, and is no shorter.
+    #[must_use]
+    pub fn knowing(mut self, note: String) -> Self {
+        self.known.push(note);
+        self
+    }
+
+    /// The state so far; nothing before the first part.
+    #[must_use]
+    pub fn configuration(&self) -> Option<&Configuration> {
+        self.log.as_ref().map(|log| log.follower.configuration())
+    }
+
+    /// The last event so far.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.log.as_ref().map(|log| log.follower.position()).unwrap_or_default()
+    }
+
+    /// Which log this is, and what it is signed with; nothing before the first part.
+    #[must_use]
+    pub fn log(&self) -> Option<(LogId, &PublicKey)> {
+        self.log.as_ref().map(|log| (log.id, &log.key))
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// The tree so far.
+    #[must_use]
+    pub fn root(&self) -> Digest {
+        self.log.as_ref().map_or_else(|| Edge::default().root(), |log| log.follower.edge().root())
+    }
+
+    /// Begins a part: the first one with the first event, each other where the one before it ended.
+    ///
+    /// # Errors
+    /// If it is another log's, or another part.
+    pub fn begin(&mut self, header: &Header) -> Result<(), Finding> {
+        let next = self.position().next();
+        let key = PublicKey::from_bytes(&header.public_key).map_err(|_| {
+            Finding::new(next, "key", "the header has no public key", "an Ed25519 key", "32 other bytes")
+        })?;
+        if let Some(trusted) = self.trusted.as_ref().filter(|trusted| **trusted != key) {
+            let what = "the log is signed with another key than the trusted one";
+            return Err(Finding::new(next, "key", what, hex::encode(trusted.as_bytes()), hex::encode(key.as_bytes())));
+        }
+        let log = match self.log.take() {
+            Some(log) => self.log.insert(log),
+            None => {
+                let log = Log::new(header.log_id, key.clone());
+                let log = self.log.insert(log);
+                for note in &self.known {
+                    log.ahead.push_back(log.open(note)?);
+                }
+                log.ahead.make_contiguous().sort_by_key(|checkpoint| checkpoint.position);
+                log
+            }
+        };
+        log.begin(header, &key)
+    }
+
+    /// Takes contents.
+    ///
+    /// # Errors
+    /// If the bytes of one are not what it is called.
+    pub fn blobs(&mut self, contents: &[Content]) -> Result<(), Finding> {
+        let log = begun(&mut self.log);
+        for content in contents {
+            let Content { named, digest, size } = *content;
+            if named != digest {
+                return Err(Finding::new(log.next(), "blob", "the bytes of a content are others", named, digest));
+            }
+            if log.blobs.insert(digest, Held { size, named: false }).is_none() {
+                self.tally.blobs += 1;
+                self.tally.blob_bytes += size;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes checkpoints.
+    ///
+    /// # Errors
+    /// If one is not signed by the log's key, stands in the wrong place, or was signed over another tree.
+    pub fn checkpoints(&mut self, notes: &[String]) -> Result<(), Finding> {
+        let log = begun(&mut self.log);
+        for note in notes {
+            let checkpoint = log.open(note)?;
+            if checkpoint.position < log.follower.position() || checkpoint.position > log.to {
+                let expected = format!("one about {} to {}", log.follower.position(), log.to);
+                let what = "a checkpoint stands where it does not belong";
+                return Err(Finding::new(log.next(), "checkpoint", what, expected, checkpoint.position));
+            }
+            let after = log.ahead.partition_point(|other| other.position <= checkpoint.position);
+            log.ahead.insert(after, checkpoint);
+        }
+        log.reached(&mut self.tally)
+    }
+
+    /// Takes the next event, and says which nodes it concerns.
+    ///
+    /// # Errors
+    /// If it is not what all before it requires.
+    pub fn event(&mut self, event: &Result<Opened, Unfit>) -> Result<Touched, Finding> {
+        let log = begun(&mut self.log);
+        let next = log.next();
+        if next > log.to {
+            return Err(Finding::new(next, "end", "there are more events than the header says", log.to, next));
+        }
+        let opened = match event {
+            Ok(opened) => opened,
+            Err(unfit) => return Err(log.unfit(unfit)),
+        };
+        let touched = log.follower.take(opened);
+        let touched = touched.map_err(|found| Finding::fault(found.position, opened.event(), &found.fault))?;
+        log.has_content(opened)?;
+        log.reached(&mut self.tally)?;
+        Ok(touched)
+    }
+
+    /// Ends a part.
+    ///
+    /// # Errors
+    /// If something is missing, or too much.
+    pub fn end(&mut self) -> Result<(), Finding> {
+        let log = begun(&mut self.log);
+        let (next, last) = (log.next(), log.follower.position());
+        if last != log.to {
+            return Err(Finding::new(next, "end", "the events end before the header says", log.to, last));
+        }
+        if !log.follower.is_between_requests() {
+            return Err(Finding::new(
+                next,
+                "torn_request",
+                "the file ends within a request",
+                "its other events",
+                "the end",
+            ));
+        }
+        match log.blobs.iter().find(|(_, held)| !held.named) {
+            Some((digest, _)) => {
+                let what = "there is a content that no event names";
+                Err(Finding::new(next, "blob", what, "nothing that nobody speaks of", digest))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the audit, after the last part.
+    ///
+    /// # Errors
+    /// If the log is shorter than a checkpoint that came another way, or nothing vouches for it that is trusted.
+    pub fn finish(&self) -> Result<(), Finding> {
+        let (next, last) = (self.position().next(), self.position());
+        let ahead = self.log.as_ref().and_then(|log| log.ahead.back());
+        if let Some(known) = ahead {
+            let what = "the log was longer when a checkpoint was signed that is known from elsewhere";
+            return Err(Finding::new(next, "cut", what, known.position, last));
+        }
+        if self.trusted.is_some() && self.tally.signed.is_none() && last > Position::ZERO {
+            let what = "no checkpoint vouches for any of it";
+            return Err(Finding::new(1.into(), "unsigned", what, "a checkpoint that the trusted key signed", "none"));
+        }
+        Ok(())
+    }
+}
+
+fn begun(log: &mut Option<Log>) -> &mut Log {
+    log.as_mut().expect("BUG: a part begins with its header")
+}
+
+impl Log {
+    fn new(id: LogId, key: PublicKey) -> Self {
+        Self {
+            id,
+            key,
+            follower: Follower::new(id),
+            blobs: BTreeMap::new(),
+            ahead: VecDeque::new(),
+            to: Position::ZERO,
+        }
+    }
+
+    fn next(&self) -> Position {
+        self.follower.position().next()
+    }
+
+    fn begin(&mut self, header: &Header, key: &PublicKey) -> Result<(), Finding> {
+        let next = self.next();
+        let wrong =
+            |code, what: &str, expected: String, found: String| Err(Finding::new(next, code, what, expected, found));
+        if header.log_id != self.id {
+            return wrong("other_log", "the file is of another log", self.id.to_string(), header.log_id.to_string());
+        }
+        if *key != self.key {
+            let (expected, found) = (hex::encode(self.key.as_bytes()), hex::encode(key.as_bytes()));
+            return wrong("key", "the file has another key than the one before it", expected, found);
+        }
+        if header.from != next {
+            let what = "the file does not begin where the log before it ends: give all exports in their order";
+            return wrong("gap", what, next.to_string(), header.from.to_string());
+        }
+        if header.to < self.follower.position() {
+            return wrong(
+                "end",
+                "the file ends before it begins",
+                format!("{} or more", header.from),
+                header.to.to_string(),
+            );
+        }
+        if header.edge != self.follower.edge().roots() {
+            let shown = |roots: &[Digest]| roots.iter().map(Digest::short).collect::<Vec<_>>().join(" ");
+            let what = "the file goes on from another tree";
+            return wrong("edge", what, shown(self.follower.edge().roots()), shown(&header.edge));
+        }
+        self.to = header.to;
+        Ok(())
+    }
+
+    fn open(&self, note: &str) -> Result<Checkpoint, Finding> {
+        Checkpoint::open(note.as_bytes(), self.id, &self.key).map_err(|bad| {
+            let expected = format!("a note that {} signed", hex::encode(self.key.as_bytes()));
+            Finding::new(self.next(), "checkpoint", "a checkpoint is none of this log", expected, bad)
+        })
+    }
+
+    fn unfit(&self, unfit: &Unfit) -> Finding {
+        let next = self.next();
+        match unfit {
+            Unfit::Event(fault) => {
+                let (event, fault) = &**fault;
+                // An event in the wrong place is named as such, whatever else is wrong with it.
+                match event.position == next {
+                    true => Finding::fault(next, event, fault),
+                    false => Finding::fault(next, event, &Fault::Gap { found: event.position }),
+                }
+            }
+            Unfit::Row(why) => Finding::new(next, "row", "the event can't be read", "an entity and an actor", why),
+        }
+    }
+
+    fn has_content(&mut self, opened: &Opened) -> Result<(), Finding> {
+        let Change::DocumentPut(put) = opened.change() else { return Ok(()) };
+        let (position, entity) = (opened.event().position, &opened.event().entity);
+        match self.blobs.get_mut(&put.digest) {
+            Some(held) if held.size == put.size => {
+                held.named = true;
+                Ok(())
+            }
+            Some(held) => {
+                let what = format!("the content of {entity} has another size");
+                Err(Finding::new(position, "size", what, put.size, held.size))
+            }
+            None => {
+                let what = format!("the content of {entity} is not in the file before it");
+                Err(Finding::new(position, "blob", what, put.digest, "no such content"))
+            }
+        }
+    }
+
+    /// Compares the tree with the checkpoints that are about it as it is now.
+    fn reached(&mut self, tally: &mut Tally) -> Result<(), Finding> {
+        let size = self.follower.position();
+        while self.ahead.front().is_some_and(|checkpoint| checkpoint.position == size) {
+            let Some(checkpoint) = self.ahead.pop_front() else { break };
+            let root = self.follower.edge().root();
+            if checkpoint.root != root {
+                let since = tally.signed.map_or(Position::ZERO, |signed| signed.position).next();
+                return Err(Finding::root(since.min(size), size, checkpoint.root, root));
+            }
+            tally.checkpoints += 1;
+            tally.signed = Some(checkpoint);
+        }
+        Ok(())
+    }
+}

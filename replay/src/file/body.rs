@@ -1,0 +1,370 @@
+//! What stands in blocks: MessagePack maps with named members, one for each block.
+//!
+//! A reader passes over members and columns that it does not know, so that a writer may add some. Events stand as rows below
+//! the names of their columns, which are said once for each block.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::{fmt, mem};
+
+use serde::de::{Error as _, IgnoredAny, SeqAccess, Visitor};
+use serde::ser::SerializeTuple as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_bytes::Bytes;
+use uuid::Uuid;
+
+use schema::digest::Digest;
+use schema::event::Event;
+use schema::id::LogId;
+use schema::instant::Instant;
+use schema::position::Position;
+
+use super::Damage;
+
+/// The first block: which log this is a part of, and which part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// Which log.
+    pub log_id: LogId,
+    /// What its checkpoints are signed with, by the file's own word.
+    #[serde(with = "serde_bytes")]
+    pub public_key: [u8; 32],
+    /// The first event.
+    pub from: Position,
+    /// The last one; one less than `from` if there is none.
+    pub to: Position,
+    /// The right edge of the tree over the events before `from`: the roots of its complete subtrees, largest first.
+    pub edge: Vec<Digest>,
+}
+
+/// Content, and what names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blob<'a> {
+    /// SHA-256 of the bytes, by the file's own word.
+    pub digest: Digest,
+    /// The bytes.
+    pub bytes: &'a [u8],
+}
+
+/// The columns of an event, in the order of its row.
+pub const COLUMNS: [&str; 14] = [
+    "v",
+    "position",
+    "event_id",
+    "command_id",
+    "ordinal",
+    "count",
+    "entity",
+    "version",
+    "type",
+    "actor",
+    "reason",
+    "at",
+    "data",
+    "leaf",
+];
+
+/// MessagePack's maps of one and of two members.
+const MAP_OF_1: &[u8] = &[0x81];
+const MAP_OF_2: &[u8] = &[0x82];
+
+/// An event as its row has it: nothing of it is read yet, so that what can't be read is carried, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row<'a> {
+    /// The format of `data`.
+    pub v: u16,
+    /// Where in the log.
+    pub position: u64,
+    /// The event's identity.
+    pub event_id: [u8; 16],
+    /// The request that it belongs to.
+    pub command_id: [u8; 16],
+    /// Its place in the request.
+    pub ordinal: u32,
+    /// How many events the request has.
+    pub count: u32,
+    /// What it is about.
+    pub entity: &'a str,
+    /// The entity's version.
+    pub version: u64,
+    /// What happened.
+    pub event_type: &'a str,
+    /// Who caused it.
+    pub actor: &'a str,
+    /// Why; the empty text where nobody said it, which the leaf does not tell apart.
+    pub reason: &'a str,
+    /// When, in microseconds since 1970.
+    pub at: i64,
+    /// The change as JSON text, byte for byte.
+    pub data: &'a str,
+    /// What seals it.
+    pub leaf: [u8; 32],
+}
+
+impl<'a> Row<'a> {
+    /// The row of an event; `texts` keeps its entity and actor as text.
+    #[must_use]
+    pub fn of(event: &'a Event, texts: &'a (String, String)) -> Self {
+        Self {
+            v: event.v,
+            position: event.position.get(),
+            event_id: event.event_id.uuid().into_bytes(),
+            command_id: event.command_id.uuid().into_bytes(),
+            ordinal: event.ordinal,
+            count: event.count,
+            entity: &texts.0,
+            version: event.version.get(),
+            event_type: &event.event_type,
+            actor: &texts.1,
+            reason: event.reason.as_deref().unwrap_or_default(),
+            at: event.at.unix_micros(),
+            data: &event.data,
+            leaf: *event.leaf.as_bytes(),
+        }
+    }
+
+    /// The event.
+    ///
+    /// # Errors
+    /// With the reason, if its entity or its actor is none.
+    pub fn event(&self, log_id: LogId) -> Result<Event, String> {
+        Ok(Event {
+            v: self.v,
+            log_id,
+            position: self.position.into(),
+            event_id: Uuid::from_bytes(self.event_id).into(),
+            command_id: Uuid::from_bytes(self.command_id).into(),
+            ordinal: self.ordinal,
+            count: self.count,
+            entity: self.entity.parse().map_err(|error| alloc::format!("{error}"))?,
+            version: self.version.into(),
+            event_type: self.event_type.to_string(),
+            actor: self.actor.parse().map_err(|error| alloc::format!("{error}"))?,
+            reason: (!self.reason.is_empty()).then(|| self.reason.to_string()),
+            at: Instant::from_unix_micros(self.at),
+            data: self.data.to_string(),
+            leaf: Digest::from_bytes(self.leaf),
+        })
+    }
+}
+
+/// The texts that [`Row::of`] borrows.
+#[must_use]
+pub fn texts(event: &Event) -> (String, String) {
+    (event.entity.to_string(), event.actor.to_string())
+}
+
+impl Serialize for Row<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut row = serializer.serialize_tuple(COLUMNS.len())?;
+        row.serialize_element(&self.v)?;
+        row.serialize_element(&self.position)?;
+        row.serialize_element(Bytes::new(&self.event_id))?;
+        row.serialize_element(Bytes::new(&self.command_id))?;
+        row.serialize_element(&self.ordinal)?;
+        row.serialize_element(&self.count)?;
+        row.serialize_element(self.entity)?;
+        row.serialize_element(&self.version)?;
+        row.serialize_element(self.event_type)?;
+        row.serialize_element(self.actor)?;
+        row.serialize_element(self.reason)?;
+        row.serialize_element(&self.at)?;
+        row.serialize_element(self.data)?;
+        row.serialize_element(Bytes::new(&self.leaf))?;
+        row.end()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Row<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Columns)
+    }
+}
+
+struct Columns;
+
+impl<'de> Visitor<'de> for Columns {
+    type Value = Row<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the {} columns of an event", COLUMNS.len())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut row: A) -> Result<Row<'de>, A::Error> {
+        let row_of = Row {
+            v: next(&mut row)?,
+            position: next(&mut row)?,
+            event_id: fixed(&mut row)?,
+            command_id: fixed(&mut row)?,
+            ordinal: next(&mut row)?,
+            count: next(&mut row)?,
+            entity: next(&mut row)?,
+            version: next(&mut row)?,
+            event_type: next(&mut row)?,
+            actor: next(&mut row)?,
+            reason: next(&mut row)?,
+            at: next(&mut row)?,
+            data: next(&mut row)?,
+            leaf: fixed(&mut row)?,
+        };
+        while row.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(row_of)
+    }
+}
+
+fn next<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(row: &mut A) -> Result<T, A::Error> {
+    row.next_element()?.ok_or_else(|| A::Error::custom("a row with too few columns"))
+}
+
+fn fixed<'de, const N: usize, A: SeqAccess<'de>>(row: &mut A) -> Result<[u8; N], A::Error> {
+    let bytes: &[u8] = next::<&Bytes, A>(row)?;
+    bytes.try_into().map_err(|_| A::Error::custom(format_args!("{N} bytes were expected, not {}", bytes.len())))
+}
+
+/// A block of events.
+#[derive(Deserialize)]
+struct Events<'a> {
+    #[serde(borrow)]
+    columns: Vec<&'a str>,
+    #[serde(borrow)]
+    rows: Vec<Row<'a>>,
+}
+
+/// A block of blobs.
+#[derive(Deserialize)]
+struct Blobs<'a> {
+    #[serde(borrow)]
+    blobs: Vec<Blob<'a>>,
+}
+
+/// A block of checkpoints.
+#[derive(Deserialize)]
+struct Checkpoints<'a> {
+    #[serde(borrow)]
+    notes: Vec<&'a str>,
+}
+
+/// The raw bytes of a block whose items come one by one.
+#[derive(Debug)]
+pub struct List {
+    head: Vec<u8>,
+    items: Vec<u8>,
+    count: u32,
+}
+
+impl List {
+    /// Events, as rows.
+    #[must_use]
+    pub fn events() -> Self {
+        Self::new(&[MAP_OF_2, &packed("columns"), &packed(&COLUMNS), &packed("rows")])
+    }
+
+    /// Blobs.
+    #[must_use]
+    pub fn blobs() -> Self {
+        Self::new(&[MAP_OF_1, &packed("blobs")])
+    }
+
+    /// Checkpoints, as the text of their notes.
+    #[must_use]
+    pub fn checkpoints() -> Self {
+        Self::new(&[MAP_OF_1, &packed("notes")])
+    }
+
+    fn new(head: &[&[u8]]) -> Self {
+        Self { head: head.concat(), items: Vec::new(), count: 0 }
+    }
+
+    /// Takes the next item.
+    pub fn push(&mut self, item: &(impl Serialize + ?Sized)) {
+        rmp_serde::encode::write_named(&mut self.items, item).expect("BUG: an item has no failing serializer");
+        self.count += 1;
+    }
+
+    /// Bytes of the items so far.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.items.len()
+    }
+
+    /// The raw bytes; the list is empty afterwards. Nothing if it was.
+    pub fn take(&mut self) -> Option<Vec<u8>> {
+        let length = match mem::take(&mut self.count) {
+            0 => return None,
+            few @ ..16 => [0x90 | few.to_be_bytes()[3]].to_vec(),
+            some @ ..0x1_0000 => [&[0xdc], &some.to_be_bytes()[2..]].concat(),
+            many => [&[0xdd], &many.to_be_bytes()[..]].concat(),
+        };
+        let raw = [&self.head, &length, &self.items].map(Vec::as_slice).concat();
+        self.items.clear();
+        Some(raw)
+    }
+}
+
+impl Serialize for Blob<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut blob = serializer.serialize_tuple(2)?;
+        blob.serialize_element(&self.digest)?;
+        blob.serialize_element(Bytes::new(self.bytes))?;
+        blob.end()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Blob<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (digest, bytes): (Digest, &Bytes) = Deserialize::deserialize(deserializer)?;
+        Ok(Self { digest, bytes })
+    }
+}
+
+impl Header {
+    /// The header's raw bytes.
+    #[must_use]
+    pub fn write(&self) -> Vec<u8> {
+        packed(self)
+    }
+
+    /// Reads a header.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn read(raw: &[u8]) -> Result<Self, Damage> {
+        read(raw, "a header")
+    }
+}
+
+/// The events of a block.
+///
+/// # Errors
+/// If they are none.
+pub fn read_events(raw: &[u8]) -> Result<Vec<Row<'_>>, Damage> {
+    let events: Events<'_> = read(raw, "events")?;
+    match events.columns.starts_with(&COLUMNS) {
+        true => Ok(events.rows),
+        false => Err(Damage::Shape { what: "events", why: "their columns are not those of events".into() }),
+    }
+}
+
+/// The blobs of a block.
+///
+/// # Errors
+/// If they are none.
+pub fn read_blobs(raw: &[u8]) -> Result<Vec<Blob<'_>>, Damage> {
+    read::<Blobs<'_>>(raw, "blobs").map(|block| block.blobs)
+}
+
+/// The checkpoints of a block: signed notes.
+///
+/// # Errors
+/// If they are none.
+pub fn read_checkpoints(raw: &[u8]) -> Result<Vec<&str>, Damage> {
+    read::<Checkpoints<'_>>(raw, "checkpoints").map(|block| block.notes)
+}
+
+fn packed(body: &(impl Serialize + ?Sized)) -> Vec<u8> {
+    rmp_serde::to_vec_named(body).expect("BUG: a body has text keys and no failing serializer")
+}
+
+fn read<'a, T: Deserialize<'a>>(raw: &'a [u8], what: &'static str) -> Result<T, Damage> {
+    schema::wire::whole(raw).map_err(|error| Damage::Shape { what, why: error.to_string() })
+}

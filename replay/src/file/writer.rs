@@ -1,0 +1,144 @@
+//! How a file grows: whoever exports brings blobs, checkpoints and events, and takes the bytes that are ready.
+//!
+//! Always: what was brought before an event stands before it in the file, so that a reader has a blob before the first event
+//! that names it, and a checkpoint before the event that it is about; memory is bounded by a block of each kind.
+
+use alloc::vec::Vec;
+use core::mem;
+
+use schema::digest::{Digest, Hasher};
+
+use super::block::{Kind, Packer, RAW_BYTES_MAX, write_end_head};
+use super::body::{Blob, Header, List, Row};
+use super::prefix;
+
+/// Raw bytes after which a block is closed: enough to pack well, little enough to be unpacked in a cache.
+const BLOCK_BYTES: usize = 256 * 1024;
+/// Bytes that a block has beside its items, and more.
+const FRAME_BYTES: usize = 1024;
+/// Bytes that a row has beside its texts, and more.
+const ROW_FRAME_BYTES: usize = 256;
+
+/// A file that is being written.
+#[derive(Debug)]
+pub struct Writer {
+    packer: Packer,
+    hasher: Hasher,
+    ready: Vec<u8>,
+    events: List,
+    blobs: List,
+    checkpoints: List,
+    block_bytes: usize,
+}
+
+/// Something does not fit into a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it has {bytes} bytes, more than fit into a block of {RAW_BYTES_MAX}")]
+pub struct TooLarge {
+    /// Its bytes.
+    pub bytes: usize,
+}
+
+impl Writer {
+    /// Begins a file.
+    #[must_use]
+    pub fn new(header: &Header) -> Self {
+        let mut writer = Self {
+            packer: Packer::new(),
+            hasher: Hasher::default(),
+            ready: prefix().to_vec(),
+            events: List::events(),
+            blobs: List::blobs(),
+            checkpoints: List::checkpoints(),
+            block_bytes: BLOCK_BYTES,
+        };
+        writer.packer.write(Kind::Header, &header.write(), &mut writer.ready);
+        writer
+    }
+
+    /// The same with blocks of about so many raw bytes. Readers don't care.
+    #[must_use]
+    pub fn with_blocks_of(mut self, bytes: usize) -> Self {
+        self.block_bytes = bytes;
+        self
+    }
+
+    /// Takes content that a later event names.
+    ///
+    /// # Errors
+    /// If no block is large enough for it.
+    pub fn blob(&mut self, blob: &Blob<'_>) -> Result<(), TooLarge> {
+        fits(blob.bytes.len())?;
+        if self.blobs.bytes() + blob.bytes.len() > self.block_bytes {
+            self.close_before_events();
+        }
+        self.blobs.push(blob);
+        Ok(())
+    }
+
+    /// Takes a signed note about a later event. They come in the order of what they are about.
+    ///
+    /// # Errors
+    /// If no block is large enough for it.
+    pub fn checkpoint(&mut self, note: &str) -> Result<(), TooLarge> {
+        fits(note.len())?;
+        if self.checkpoints.bytes() + note.len() > self.block_bytes {
+            self.close_before_events();
+        }
+        self.checkpoints.push(note);
+        Ok(())
+    }
+
+    /// Takes the next event.
+    ///
+    /// # Errors
+    /// If no block is large enough for it.
+    pub fn event(&mut self, row: &Row<'_>) -> Result<(), TooLarge> {
+        let texts = [row.entity, row.event_type, row.actor, row.reason, row.data];
+        let bytes = texts.iter().map(|text| text.len()).sum::<usize>() + ROW_FRAME_BYTES;
+        fits(bytes)?;
+        if self.events.bytes() + bytes > self.block_bytes {
+            self.close();
+        }
+        self.events.push(row);
+        Ok(())
+    }
+
+    /// Closes the blocks of what must stand before the events that are waiting.
+    fn close_before_events(&mut self) {
+        for (kind, list) in [(Kind::Blobs, &mut self.blobs), (Kind::Checkpoints, &mut self.checkpoints)] {
+            if let Some(raw) = list.take() {
+                self.packer.write(kind, &raw, &mut self.ready);
+            }
+        }
+    }
+
+    /// Closes every block.
+    fn close(&mut self) {
+        self.close_before_events();
+        if let Some(raw) = self.events.take() {
+            self.packer.write(Kind::Events, &raw, &mut self.ready);
+        }
+    }
+
+    /// The bytes that are ready for the file, which are given once.
+    pub fn take(&mut self) -> Vec<u8> {
+        self.hasher.update(&self.ready);
+        mem::take(&mut self.ready)
+    }
+
+    /// The file's last bytes, and its digest. Nothing can follow them.
+    #[must_use]
+    pub fn finish(&mut self) -> (Vec<u8>, Digest) {
+        self.close();
+        write_end_head(&mut self.ready);
+        let mut last = self.take();
+        let digest = self.hasher.clone().finish();
+        last.extend_from_slice(digest.as_bytes());
+        (last, digest)
+    }
+}
+
+fn fits(bytes: usize) -> Result<(), TooLarge> {
+    if bytes + FRAME_BYTES > RAW_BYTES_MAX { Err(TooLarge { bytes }) } else { Ok(()) }
+}

@@ -1,0 +1,101 @@
+//! What an audit finds: the first thing that is not as it must be, and where.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::fmt;
+
+use schema::canonical;
+use schema::digest::Digest;
+use schema::event::Event;
+use schema::position::Position;
+
+use crate::file::Damage;
+use crate::log::Fault;
+
+/// The first thing that is not as it must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The first position that is wrong, or that can't be shown to be right.
+    pub position: Position,
+    /// Names the sort of finding, for programs.
+    pub code: &'static str,
+    /// What is wrong, in words.
+    pub what: String,
+    /// What it should be.
+    pub expected: String,
+    /// What it is.
+    pub found: String,
+}
+
+impl Finding {
+    /// A finding at a position.
+    #[must_use]
+    pub fn new(
+        position: Position,
+        code: &'static str,
+        what: impl fmt::Display,
+        expected: impl fmt::Display,
+        found: impl fmt::Display,
+    ) -> Self {
+        let (what, expected, found) = (what.to_string(), expected.to_string(), found.to_string());
+        Self { position, code, what, expected, found }
+    }
+
+    /// The file itself is damaged, before this position.
+    #[must_use]
+    pub fn damage(position: Position, damage: &Damage) -> Self {
+        let (code, expected, found) = match damage {
+            Damage::NoExport => ("no_export", "the magic of an export".into(), "other bytes".into()),
+            Damage::Newer { found } => {
+                ("newer_format", format!("format {} or older", crate::file::FORMAT), format!("{found}"))
+            }
+            Damage::Cut { .. } => ("cut", "more bytes".into(), "the end of the file".into()),
+            Damage::Kind { found } => ("unknown_block", "a kind from 1 to 5".into(), format!("{found}")),
+            Damage::Order { expected, found } => ("block_order", (*expected).to_string(), (*found).to_string()),
+            Damage::TooLarge { bytes, limit } => ("block_size", format!("at most {limit} bytes"), format!("{bytes}")),
+            Damage::Packed { why } => ("unpacking", "a zlib stream of that length".into(), (*why).to_string()),
+            Damage::Shape { what, why } => ("block_shape", (*what).to_string(), why.clone()),
+        };
+        Self::new(position, code, damage, expected, found)
+    }
+
+    /// An event is not what the log before it requires.
+    #[must_use]
+    pub fn fault(position: Position, event: &Event, fault: &Fault) -> Self {
+        let (code, expected, found) = match fault {
+            Fault::OtherLog { expected, found } => ("other_log", expected.to_string(), found.to_string()),
+            Fault::Gap { found } => ("gap", position.to_string(), found.to_string()),
+            Fault::Unsealed => ("leaf", canonical::leaf(event).to_string(), event.leaf.to_string()),
+            Fault::Version { expected, found, .. } => ("version", expected.to_string(), found.to_string()),
+            Fault::Time { before, found } => ("time", format!("{before} or later"), found.to_string()),
+            Fault::Torn => {
+                let found = format!("{} of {} of {}", event.ordinal, event.count, event.command_id);
+                ("torn_request", "the next event of its request".into(), found)
+            }
+            Fault::Misplaced { event_type, entity } => {
+                ("misplaced", format!("an entity that {event_type} can happen to"), entity.to_string())
+            }
+            Fault::Unreadable(why) => ("unreadable", "a change that can be folded".into(), why.to_string()),
+            Fault::Dangling { to, .. } => ("reference", format!("{to} to be there"), "it is not".into()),
+            Fault::InUse { by, .. } => ("reference", "nobody to refer to it".into(), by.to_string()),
+            Fault::NoClaim { job } => ("reference", format!("the current claim on {job}"), "another, or none".into()),
+        };
+        Self::new(position, code, fault, expected, found)
+    }
+
+    /// The tree of so many events has another root than was signed or said.
+    #[must_use]
+    pub fn root(since: Position, size: Position, expected: Digest, found: Digest) -> Self {
+        let what = format!(
+            "the events up to {size} are not those that were signed: the first that differs is {since} or later"
+        );
+        Self::new(since, "root", what, expected, found)
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { position, what, expected, found, .. } = self;
+        write!(f, "at position {position}: {what}\n  expected: {expected}\n  found:    {found}")
+    }
+}

@@ -1,0 +1,55 @@
+//! `headwater-replay`: what a log says, and whether it is true, from exports alone. It needs neither server, PostgreSQL nor
+//! NATS, and trusts one key.
+
+mod program;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use program::options::Options;
+use program::{diff, history, rebuild, show, stats, verify};
+
+/// Verifies exports of a Headwater log, and says what any node had to hold at any moment, and why.
+///
+/// Every order reads its files to their end, and says nothing of a log that is not right.
+#[derive(Parser)]
+#[command(name = "headwater-replay", version, propagate_version = true, after_help = AFTER_HELP)]
+struct Arguments {
+    #[command(subcommand)]
+    order: Order,
+}
+
+const AFTER_HELP: &str = "Exports come from `headwater export --to FILE`; several parts of one log are given in their order.\n\
+                          Exit codes: 0 done, 1 something is not right or not there, 2 usage, 3 a file can't be read or written.";
+
+#[derive(Subcommand)]
+enum Order {
+    /// Whether all of it is true; if not, what is the first thing that is not
+    Verify(Options),
+    /// What a node held at a moment, or what a job was, byte for byte
+    Show(show::Show),
+    /// What a node had to hold at two moments, or by two files
+    Diff(diff::Diff),
+    /// What happened to a node, or to one thing
+    History(history::History),
+    /// Every node's tree, as it lies on its disk
+    Rebuild(rebuild::Rebuild),
+    /// What there is, counted
+    Stats(Options),
+}
+
+fn main() -> ExitCode {
+    let (done, json) = match Arguments::parse().order {
+        Order::Verify(options) => (verify::run(&options), options.how.json),
+        Order::Show(order) => (show::run(&order), order.json()),
+        Order::Diff(order) => (diff::run(&order), order.json()),
+        Order::History(order) => (history::run(&order), order.json()),
+        Order::Rebuild(order) => (rebuild::run(&order), order.json()),
+        Order::Stats(options) => (stats::run(&options), options.how.json),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(trouble) => trouble.tell(json),
+    }
+}

@@ -1,0 +1,115 @@
+//! `headwater-replay history`: what happened to one thing, and what a node had to hold after each change.
+
+use projections::configuration::Configuration;
+use projections::fold::Touched;
+use projections::render::render;
+use replay::log::Opened;
+use schema::digest::Digest;
+use schema::entity::{Entity, Kind};
+use schema::event::Event;
+use schema::id::NodeId;
+use serde_json::{Value, json};
+
+use super::options::Options;
+use super::output::{Trouble, print, print_json, table};
+use super::reading::{Witness, read};
+
+/// Whose history.
+#[derive(Clone, Debug, clap::Args)]
+#[group(id = "whose", required = true, multiple = false, args = ["node", "entity"])]
+pub(crate) struct History {
+    /// A node's: all that changed what it must hold, and what it said.
+    #[arg(long, value_name = "ID")]
+    node: Option<NodeId>,
+
+    /// A thing's own, such as `document/motd`.
+    #[arg(long, value_name = "KIND/ID")]
+    entity: Option<Entity>,
+
+    #[command(flatten)]
+    options: Options,
+}
+
+impl History {
+    pub(crate) fn json(&self) -> bool {
+        self.options.how.json
+    }
+}
+
+/// Collects it.
+struct Chronicle<'a> {
+    whose: &'a History,
+    lines: Vec<Line>,
+    digest: Option<Digest>,
+}
+
+struct Line {
+    event: Event,
+    /// What the node had to hold from here on, if that changed.
+    digest: Option<Digest>,
+}
+
+impl Witness for Chronicle<'_> {
+    fn after(&mut self, event: &Opened, state: &Configuration, touched: &Touched) {
+        let event = event.event();
+        let is_its = match &self.whose.node {
+            Some(node) => touched.contains(node) || is_about(&event.entity, node),
+            None => self.whose.entity.as_ref() == Some(&event.entity),
+        };
+        if is_its {
+            self.lines.push(Line { event: event.clone(), digest: None });
+        }
+        // What stands in the midst of a request nobody ever had to hold.
+        if event.ends_request()
+            && let Some(node) = &self.whose.node
+            && let Some(line) = self.lines.last_mut().filter(|line| line.event.command_id == event.command_id)
+        {
+            let digest = render(state, node).map(|manifest| manifest.digest);
+            line.digest = digest.filter(|_| digest != self.digest);
+            self.digest = digest;
+        }
+    }
+}
+
+/// Whether a thing is a node, or the node in one of its parts.
+fn is_about(entity: &Entity, node: &NodeId) -> bool {
+    [Kind::Node, Kind::Report, Kind::Runtime].contains(&entity.kind) && entity.id == *node.id()
+}
+
+/// Shows it.
+pub(crate) fn run(history: &History) -> Result<(), Trouble> {
+    let mut audit = history.options.how.audit()?;
+    let mut chronicle = Chronicle { whose: history, lines: Vec::new(), digest: None };
+    read(&history.options.files, &mut audit, &mut chronicle)?;
+    if chronicle.lines.is_empty() {
+        return Err(Trouble::Nothing("nothing ever happened to it".into()));
+    }
+    if history.options.how.json {
+        let items: Vec<Value> = chronicle.lines.iter().map(Line::to_json).collect();
+        print_json(&json!({ "items": items }));
+        return Ok(());
+    }
+    let mut rows =
+        vec![["POSITION", "AT", "ACTOR", "TYPE", "ENTITY", "VERSION", "DESIRED", "REASON"].map(String::from).to_vec()];
+    rows.extend(chronicle.lines.iter().map(Line::to_row));
+    print(&table(&rows));
+    Ok(())
+}
+
+impl Line {
+    fn to_row(&self) -> Vec<String> {
+        let event = &self.event;
+        let digest = self.digest.map_or_else(|| "-".into(), |digest| digest.short());
+        let reason = event.reason.clone().unwrap_or_default().replace(char::is_control, " ");
+        let texts =
+            [event.position.to_string(), event.at.to_string(), event.actor.to_string(), event.event_type.clone()];
+        texts.into_iter().chain([event.entity.to_string(), event.version.to_string(), digest, reason]).collect()
+    }
+
+    fn to_json(&self) -> Value {
+        let mut shown = json!(self.event);
+        shown["data"] = serde_json::from_str(&self.event.data).unwrap_or_default();
+        shown["desired"] = json!(self.digest);
+        shown
+    }
+}

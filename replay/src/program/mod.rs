@@ -1,0 +1,18 @@
+//! The auditor's program, order by order. Each reads its files to their end and finds them to be right before it says
+//! anything else.
+
+pub(crate) mod content;
+pub(crate) mod diff;
+pub(crate) mod history;
+pub(crate) mod options;
+pub(crate) mod output;
+pub(crate) mod past;
+pub(crate) mod reading;
+pub(crate) mod rebuild;
+pub(crate) mod show;
+pub(crate) mod source;
+pub(crate) mod stats;
+pub(crate) mod verify;
+
+#[cfg(test)]
+mod tests;

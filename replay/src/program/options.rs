@@ -1,0 +1,66 @@
+//! What every order is told: the files, whom to trust, and how to print.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use replay::audit::Audit;
+use schema::seal::PublicKey;
+
+use super::output::Trouble;
+
+/// The files of a log, and whose word counts.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Options {
+    /// The exports of a log, in their order.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) how: How,
+}
+
+/// Whose word counts, and how to print.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct How {
+    /// The public key that the log must be signed with: 64 hex digits, as `GET /v1/log` shows it. Without it the files are
+    /// shown to be of one piece, by whomever they were written.
+    #[arg(long, env = "HEADWATER_TRUST", value_name = "KEY")]
+    pub(crate) trust: Option<Key>,
+
+    /// A file with a checkpoint that came some other way, such as from `GET /v1/log/checkpoint` at an earlier time: the log
+    /// must be the one that it speaks of, and no shorter. May be given several times.
+    #[arg(long, value_name = "NOTE")]
+    pub(crate) checkpoint: Vec<PathBuf>,
+
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl How {
+    /// An audit with what is trusted.
+    pub(crate) fn audit(&self) -> Result<Audit, Trouble> {
+        let mut audit = Audit::new(self.trust.clone().map(|key| key.0));
+        for path in &self.checkpoint {
+            let note = std::fs::read_to_string(path);
+            let note =
+                note.map_err(|error| Trouble::Unreachable(format!("{} can't be read: {error}", path.display())))?;
+            audit = audit.knowing(note);
+        }
+        Ok(audit)
+    }
+}
+
+/// A public key in hex.
+#[derive(Clone, Debug)]
+pub(crate) struct Key(PublicKey);
+
+impl FromStr for Key {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text.trim(), &mut bytes).map_err(|_| "a public key is 64 hex digits".to_owned())?;
+        PublicKey::from_bytes(&bytes).map(Self).map_err(|invalid| invalid.to_string())
+    }
+}

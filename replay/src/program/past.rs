@@ -1,0 +1,46 @@
+//! The state of a log as of a moment, once all of it was found to be right.
+
+use std::path::PathBuf;
+
+use projections::configuration::Configuration;
+use replay::log::Opened;
+use replay::moment::Moment;
+
+use super::options::How;
+use super::output::Trouble;
+use super::reading::{Witness, read};
+
+/// Keeps the state as of some moments.
+struct Keeper {
+    wanted: Vec<(Option<Moment>, Option<Configuration>)>,
+}
+
+impl Witness for Keeper {
+    fn before(&mut self, event: &Opened, state: &Configuration) {
+        for (moment, kept) in &mut self.wanted {
+            if kept.is_none() && moment.is_some_and(|moment| moment.is_before(event.event())) {
+                *kept = Some(state.clone());
+            }
+        }
+    }
+}
+
+/// The states as of these moments; where none is given, as of the end.
+pub(crate) fn states(files: &[PathBuf], how: &How, moments: &[Option<Moment>]) -> Result<Vec<Configuration>, Trouble> {
+    let mut audit = how.audit()?;
+    let mut keeper = Keeper { wanted: moments.iter().map(|moment| (*moment, None)).collect() };
+    read(files, &mut audit, &mut keeper)?;
+    let end = audit.configuration().cloned().unwrap_or_default();
+    let state = |(moment, kept): (Option<Moment>, Option<Configuration>)| match moment {
+        Some(Moment::Position(position)) if position > end.position() => {
+            Err(Trouble::Usage(format!("there is no position {position}: the log ends at {}", end.position())))
+        }
+        _ => Ok(kept.unwrap_or_else(|| end.clone())),
+    };
+    keeper.wanted.into_iter().map(state).collect()
+}
+
+/// The state as of a moment, or of the end.
+pub(crate) fn state(files: &[PathBuf], how: &How, moment: Option<Moment>) -> Result<Configuration, Trouble> {
+    states(files, how, &[moment])?.pop().ok_or_else(|| Trouble::Nothing("there is no state".into()))
+}

@@ -1,0 +1,96 @@
+//! `headwater-replay rebuild`: every node's tree as it lies under `current/` on its disk.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use projections::configuration::Configuration;
+use projections::render::render;
+use replay::moment::Moment;
+use schema::desired::{Entry, EntryKind};
+use schema::digest::Digest;
+use schema::id::NodeId;
+use serde_json::json;
+
+use super::content;
+use super::options::Options;
+use super::output::{Trouble, print, print_json};
+use super::past;
+
+/// Where to rebuild what.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Rebuild {
+    /// A folder that is empty or not there yet: it gets one folder for each node.
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+
+    /// As of a position, or a time such as 2026-01-31T12:00:00Z; else as of the end.
+    #[arg(long, value_name = "POSITION|TIME")]
+    at: Option<Moment>,
+
+    #[command(flatten)]
+    options: Options,
+}
+
+impl Rebuild {
+    pub(crate) fn json(&self) -> bool {
+        self.options.how.json
+    }
+}
+
+/// Where each content belongs.
+type Places = BTreeMap<Digest, Vec<PathBuf>>;
+
+/// Rebuilds.
+pub(crate) fn run(rebuild: &Rebuild) -> Result<(), Trouble> {
+    let Options { files, how } = &rebuild.options;
+    if fs::read_dir(&rebuild.to).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(Trouble::Usage(format!("{} is not empty", rebuild.to.display())));
+    }
+    let state = past::state(files, how, rebuild.at)?;
+    let mut places = Places::new();
+    for node in state.nodes().keys() {
+        grow(&state, node, &rebuild.to, &mut places)?;
+    }
+    let wanted: BTreeSet<Digest> = places.keys().copied().collect();
+    content::bring(files, wanted, |digest, bytes| places[&digest].iter().try_for_each(|place| write(place, bytes)))?;
+    let (nodes, position) = (state.nodes().len(), state.position());
+    match how.json {
+        true => print_json(&json!({"ok": true, "position": position, "nodes": nodes, "to": rebuild.to})),
+        false => print(&format!("{nodes} nodes as of position {position} in {}\n", rebuild.to.display())),
+    }
+    Ok(())
+}
+
+/// A node's folders and job specs; what its documents are is noted.
+fn grow(state: &Configuration, node: &NodeId, to: &Path, places: &mut Places) -> Result<(), Trouble> {
+    let root = to.join(node.as_str());
+    for folder in ["files", "jobs"] {
+        make(&root.join(folder))?;
+    }
+    for piece in render(state, node).into_iter().flat_map(|manifest| manifest.pieces) {
+        let place = root.join(place(&piece.entry));
+        place.parent().map_or(Ok(()), make)?;
+        match &piece.content {
+            Some(content) => write(&place, content)?,
+            None => places.entry(piece.entry.digest).or_default().push(place),
+        }
+    }
+    Ok(())
+}
+
+/// An entry's place in a node's tree. Its path was checked when it was read: it is relative and stays below.
+fn place(entry: &Entry) -> PathBuf {
+    match entry.kind {
+        EntryKind::Document => Path::new("files").join(&entry.path),
+        EntryKind::Job => PathBuf::from(&entry.path),
+    }
+}
+
+fn make(folder: &Path) -> Result<(), Trouble> {
+    fs::create_dir_all(folder).map_err(|error| Trouble::Unreachable(format!("{}: {error}", folder.display())))
+}
+
+fn write(place: &Path, bytes: &[u8]) -> Result<(), Trouble> {
+    fs::write(place, bytes).map_err(|error| Trouble::Unreachable(format!("{}: {error}", place.display())))
+}

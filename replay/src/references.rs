@@ -1,0 +1,90 @@
+//! What an event refers to is there: deciding saw to it once, and whoever reads the log sees to it again.
+//!
+//! Folding and rendering rest on it. Blobs are not looked at here: who has them differs from place to place.
+
+use projections::configuration::Configuration;
+use schema::change::Change;
+use schema::compliance::Cover;
+use schema::entity::{Entity, Kind};
+use schema::event::Event;
+use schema::id::{JobId, NodeId};
+use schema::lease::LeaseToken;
+use schema::position::Version;
+
+use crate::log::Fault;
+
+/// Checks the references of the next event against the state before it.
+pub(crate) fn check(state: &Configuration, event: &Event, change: &Change) -> Result<(), Fault> {
+    match change {
+        Change::ComponentDefined(said) => all(state, event, said.controls.iter().map(Entity::from)),
+        Change::AssessmentDefined(said) => {
+            let components = match &said.cover {
+                Cover::Components(components) => Some(components),
+                Cover::Selector(_) => None,
+            };
+            let components = components.into_iter().flatten().map(Entity::from);
+            all(state, event, [Entity::from(&said.control)].into_iter().chain(components))
+        }
+        Change::AttestationDefined(said) => all(state, event, [Entity::from(&said.assessment)]),
+        Change::ControlRemoved | Change::ComponentRemoved | Change::AssessmentRemoved | Change::AttestationRemoved => {
+            removed(state, event)
+        }
+        Change::DocumentRemoved => all(state, event, [event.entity.clone()]),
+        Change::NodeLabelled(_) | Change::NodeRetired | Change::NodeRetried => {
+            runtime(state, event, &event.entity.id.clone().into())
+        }
+        Change::JobClaimed(claimed) => {
+            all(state, event, [event.entity.clone()])?;
+            runtime(state, event, &claimed.runtime)
+        }
+        Change::JobReleased(released) => claim(state, event, &released.runtime, released.token),
+        Change::JobCompleted(completed) => claim(state, event, &completed.runtime, completed.token),
+        Change::ClaimExpired(expired) => claim(state, event, &expired.runtime, expired.token),
+        Change::ClaimRenewed => runtime(state, event, &event.entity.id.clone().into()),
+        Change::ControlDefined(_)
+        | Change::DocumentPut(_)
+        | Change::NodeEnrolled(_)
+        | Change::PrincipalCreated(_)
+        | Change::PrincipalRevoked
+        | Change::ReportChanged(_) => Ok(()),
+    }
+}
+
+fn all(state: &Configuration, event: &Event, entities: impl IntoIterator<Item = Entity>) -> Result<(), Fault> {
+    match entities.into_iter().find(|entity| !is_there(state, entity)) {
+        Some(to) => Err(Fault::Dangling { entity: event.entity.clone(), to }),
+        None => Ok(()),
+    }
+}
+
+fn is_there(state: &Configuration, entity: &Entity) -> bool {
+    match entity.kind {
+        // A job is there with its attestation, and has events of its own only once it was claimed.
+        Kind::Job => state.jobs().all().contains_key(&JobId::from(entity.id.clone())),
+        _ => state.version_present(entity) != Version::ZERO,
+    }
+}
+
+fn removed(state: &Configuration, event: &Event) -> Result<(), Fault> {
+    all(state, event, [event.entity.clone()])?;
+    match state.compliance().referring_to(&event.entity).into_iter().next() {
+        Some(by) => Err(Fault::InUse { entity: event.entity.clone(), by }),
+        None => Ok(()),
+    }
+}
+
+/// A node that takes part.
+fn runtime(state: &Configuration, event: &Event, node: &NodeId) -> Result<(), Fault> {
+    match state.nodes().get(node) {
+        Some(known) if !known.retired => Ok(()),
+        _ => Err(Fault::Dangling { entity: event.entity.clone(), to: node.into() }),
+    }
+}
+
+fn claim(state: &Configuration, event: &Event, runtime: &NodeId, token: LeaseToken) -> Result<(), Fault> {
+    let job = state.jobs().all().get(&JobId::from(event.entity.id.clone()));
+    match job.and_then(|job| job.claim.as_ref()) {
+        Some(claim) if claim.token == token && claim.runtime == *runtime => Ok(()),
+        _ => Err(Fault::NoClaim { job: event.entity.clone() }),
+    }
+}
