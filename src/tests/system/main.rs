@@ -4,7 +4,6 @@
 mod asker;
 mod asking;
 mod disk;
-#[expect(dead_code, reason = "shared with the faults, which use the rest")]
 mod door;
 mod eventually;
 #[expect(dead_code, reason = "shared with the faults, which use the rest")]
