@@ -3,6 +3,8 @@
 
 mod asker;
 mod asking;
+#[path = "../auditor.rs"]
+mod auditor;
 mod disk;
 mod door;
 mod eventually;
@@ -16,6 +18,7 @@ mod layers;
 mod load;
 mod proofs;
 mod real_input;
+mod rebuild;
 mod refusals;
 mod runtimes;
 mod two_servers;
