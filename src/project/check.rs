@@ -9,6 +9,8 @@ use std::time::Duration;
 use replay::again::{Again, Difference, Witness, first_changed};
 use replay::checkpoint::Checkpoint;
 use replay::log::Follower;
+use schema::change::Change;
+use schema::digest::Digest;
 use schema::event::Event;
 use schema::position::Position;
 use tokio::sync::{mpsc, oneshot};
@@ -23,6 +25,8 @@ use crate::publish::events::Published;
 
 /// Events that are read and folded together.
 const PAGE_EVENTS: usize = 500;
+/// Contents that PostgreSQL hashes for one statement: at 4 MiB each well within its time.
+const CONTENTS_AT_ONCE: usize = 32;
 /// How much longer it rests after a page than it worked on it.
 const REST: u32 = 3;
 /// The pause between two passes.
@@ -36,7 +40,7 @@ pub(super) type Ask = oneshot::Sender<Follower>;
 
 /// Why a pass did not come to its end.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub(crate) enum Error {
     #[error(transparent)]
     Log(LogError),
     #[error(transparent)]
@@ -62,14 +66,14 @@ impl From<LogError> for Error {
 
 /// Reads the log again.
 #[derive(Clone)]
-pub(super) struct Check {
+pub(crate) struct Check {
     table: Reader,
     published: Published,
 }
 
 impl Check {
     /// Over a connection of its own.
-    pub(super) fn new(table: &Reader, published: Published) -> Self {
+    pub(crate) fn new(table: &Reader, published: Published) -> Self {
         Self { table: table.beside(), published }
     }
 
@@ -91,7 +95,7 @@ impl Check {
     }
 
     /// Folds the log from its first event to where `live` is, or to its head at full speed.
-    pub(super) async fn whole(&self) -> Result<Position, Error> {
+    pub(crate) async fn whole(&self) -> Result<Position, Error> {
         self.pass(None, 0).await
     }
 
@@ -154,10 +158,30 @@ impl Check {
                 again.hold_root(self.opened(&kept)?.root, Witness::Checkpoint)?;
             }
         }
+        self.hold_contents(&events).await?;
         let completed = again.completed().into_iter().filter(|(node, _)| is_kept(node.level)).collect::<Vec<_>>();
         let kept = self.table.kept_nodes(completed.iter().map(|(node, _)| *node)).await?;
         for (node, hash) in completed {
             again.hold_node((node, hash), kept.get(&node).copied())?;
+        }
+        Ok(())
+    }
+
+    /// Holds content against its name. What is not there may have been erased, as a law may demand; the event proves that it
+    /// was.
+    async fn hold_contents(&self, events: &[Event]) -> Result<(), Error> {
+        let named = |event: &Event| match event.change() {
+            Ok(Change::DocumentPut(put)) => Some((event.position, put.digest)),
+            _ => None,
+        };
+        let named: Vec<(Position, Digest)> = events.iter().filter_map(named).collect();
+        for named in named.chunks(CONTENTS_AT_ONCE) {
+            let digests: Vec<Digest> = named.iter().map(|(_, digest)| *digest).collect();
+            let damaged = self.table.damaged(&digests).await?;
+            if let Some((position, digest)) = named.iter().find(|(_, digest)| damaged.contains(digest)) {
+                let why = format!("its content is not the one that {digest} names");
+                return Err(Difference::Row { position: *position, why }.into());
+            }
         }
         Ok(())
     }
