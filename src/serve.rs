@@ -193,7 +193,8 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
     let listener = TcpListener::bind(options.http).await.map_err(|why| Error::Listen(options.http, why))?;
     tracing::info!(http = %options.http, role = ?options.role, "this server can be asked");
     let source = Arc::new(Behind::new(log.clone(), demand));
-    let door = Door::from(fittings(log, source, ears, link, standing, published, pace, stop.clone()));
+    let parts = Parts { log, ears, link };
+    let door = Door::from(fittings(parts, source, standing, published, pace, stop.clone()));
     let router = if options.role == Role::Reconciler { router::watch(door) } else { router::router(door) };
     crate::door::serve::serve(listener, router, stop.clone()).await;
     tasks.close();
@@ -259,16 +260,14 @@ async fn watch_slot(slot: Slot) {
 }
 
 fn fittings(
-    log: Log,
+    parts: Parts,
     source: Arc<Behind>,
-    ears: Ears,
-    link: Link,
     standing: Option<watch::Receiver<Standing>>,
     published: watch::Receiver<Option<Position>>,
     pace: Arc<Pace>,
     closing: CancellationToken,
 ) -> Fittings {
-    let parts = Parts { log: log.clone(), ears: ears.clone(), link };
+    let ears = parts.ears.clone();
     let (relaying, public) = (standing.clone(), published.clone());
     Fittings {
         source,

@@ -19,6 +19,7 @@ mod proxy;
 mod publish;
 mod repair;
 mod rights;
+mod tamper;
 mod tree;
 mod wal;
 
