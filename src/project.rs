@@ -6,7 +6,7 @@
 //! It remembers nothing between runs: progress is what NATS holds. What is public it vouches for, at least every ten seconds.
 
 mod check;
-mod vouch;
+pub(crate) mod vouch;
 
 use std::sync::Arc;
 use std::time::Duration;

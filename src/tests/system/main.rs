@@ -6,7 +6,6 @@ mod asking;
 #[path = "../auditor.rs"]
 mod auditor;
 mod disk;
-#[expect(dead_code, reason = "shared with the faults, which use the rest")]
 mod door;
 mod eventually;
 #[expect(dead_code, reason = "shared with the faults, which use the rest")]
