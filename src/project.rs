@@ -15,7 +15,7 @@ use replay::log::{Divergence, Follower};
 use schema::event::Event;
 use schema::position::Position;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
@@ -34,6 +34,8 @@ use self::vouch::Notary;
 
 /// How often the relay looks whether somebody else wrote to NATS.
 const INSPECT_EVERY: Duration = Duration::from_secs(5);
+/// How soon NATS is made level again after it was: whoever goes on writing there costs no more than this.
+const LEVEL_EVERY: Duration = Duration::from_millis(500);
 /// How often it signs for what was published since.
 const SIGN_EVERY: Duration = Duration::from_secs(5);
 /// How soon a waiting relay asks for the slot again.
@@ -119,6 +121,8 @@ pub struct Relay {
     follower: Follower,
     writes: mpsc::Receiver<Write>,
     standing: watch::Sender<Standing>,
+    /// When NATS was last made level.
+    leveled: Option<Instant>,
 }
 
 impl Relay {
@@ -138,7 +142,7 @@ impl Relay {
         let notary = Notary::new(&settings, reader.clone());
         let publisher = Publisher::new(settings, source);
         let demand = Arc::default();
-        (Self { slot, reader, link, publisher, notary, demand, follower, writes, standing }, standings)
+        (Self { slot, reader, link, publisher, notary, demand, follower, writes, standing, leveled: None }, standings)
     }
 
     /// Notified, it signs for what is public by now.
@@ -274,6 +278,9 @@ impl Relay {
             tracing::warn!(%error, "NATS is made level with the log again");
             self.stand(Phase::Repairing, Some(error.to_string()));
             self.link.up().await;
+            if let Some(leveled) = self.leveled {
+                sleep_until(leveled + LEVEL_EVERY).await;
+            }
             error = match self.level().await {
                 Ok(()) => return Ok(()),
                 Err(Error::Publish(error)) => error,
@@ -295,6 +302,7 @@ impl Relay {
         head.is_over(&self.follower)?;
         self.notary.check(self.follower.edge()).await?;
         self.publisher.repair(self.follower.configuration()).await?;
+        self.leveled = Some(Instant::now());
         self.stand(Phase::Following, None);
         Ok(())
     }

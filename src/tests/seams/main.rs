@@ -11,6 +11,7 @@ mod eventually;
 mod ground;
 #[path = "../system/law.rs"]
 mod law;
+mod newer;
 mod past;
 mod proxy;
 mod publish;
