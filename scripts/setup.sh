@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what Headwater needs and this machine lacks: a C linker, PostgreSQL and nats-server.
+# Installs what Headwater needs and this machine lacks: a C linker, PostgreSQL, nats-server, and for the suite a Python with
+# the package `cryptography`.
 #
 # Always: what is there already is left as it is, and nothing is fetched when all is there. PostgreSQL comes
 # from the distribution, and no cluster of the machine's own is made, started or changed. nats-server goes
@@ -228,6 +229,18 @@ need_nats() {
     find_nats || fail "the nats-server fetched does not run here: $tools/nats-server"
 }
 
+# --- Python, for the verifier that the suite checks ours with -------------------------------------------------
+
+need_cryptography() {
+    local python
+    for python in python3 /usr/bin/python3; do
+        if "$python" -c 'import cryptography' 2>/dev/null; then return; fi
+    done
+    apt_install python3 python3-cryptography
+    /usr/bin/python3 -c 'import cryptography' 2>/dev/null ||
+        fail "python3 still can't import cryptography, although the distribution's package was installed"
+}
+
 # ------------------------------------------------------------------------------------------------------------
 
 command -v cargo >/dev/null ||
@@ -235,3 +248,4 @@ command -v cargo >/dev/null ||
 need_linker
 need_postgres
 need_nats
+need_cryptography

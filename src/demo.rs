@@ -1,11 +1,12 @@
 //! `headwater demo`: Headwater at work, in a minute: what `make demo` runs.
 //!
 //! Starts what `headwater dev` starts, in a folder of its own and anew each time; puts the example fleet, changes it,
-//! makes a slip that a node's check rejects, and puts it right. Always: what it says came true was looked up; it ends with
+//! makes a slip that a node's check rejects, and puts it right; imports definitions, and shows two nodes share the jobs. Always: what it says came true was looked up; it ends with
 //! success only if all of it did; all that it started ends with it. Absent on purpose: any way in that a user has not.
 
 mod fleet;
 mod folder;
+mod jobs;
 mod node;
 mod screen;
 mod story;
@@ -18,6 +19,7 @@ use std::time::Instant;
 pub use self::fleet::Error as FleetError;
 use self::fleet::Fleet;
 pub use self::folder::Error as FolderError;
+use self::jobs::{Definitions, JOB_COMMAND, JOBS_EACH, RUNTIMES};
 use self::screen::{Screen, Style};
 use self::story::Story;
 use crate::client::door::Door;
@@ -81,6 +83,12 @@ pub enum Error {
     /// `dev` said what to enter with, and it can't be.
     #[error("the admin's token can't be used")]
     Token(#[from] BadToken),
+    /// The import can't be started.
+    #[error("`headwater import` could not be started")]
+    Import(#[source] std::io::Error),
+    /// The import failed.
+    #[error("`headwater import` failed: {0}")]
+    Imported(String),
     /// A request that should change something did not.
     #[error("a request that should have changed something changed nothing")]
     NothingChanged,
@@ -101,7 +109,9 @@ impl Options {
     fn dev(&self) -> dev::Options {
         let Self { dir, nodes, http, postgres_bin, nats_server, .. } = self.clone();
         let check = Some(CHECK.to_owned());
-        dev::Options { dir, nodes, http, postgres_bin, nats_server, check, ..dev::Options::default() }
+        let (runtimes, job_cmd) = (RUNTIMES, Some(JOB_COMMAND.to_owned()));
+        let ours = dev::Options { dir, nodes, http, postgres_bin, nats_server, check, ..dev::Options::default() };
+        dev::Options { runtimes, job_cmd, jobs_max: JOBS_EACH, ..ours }
     }
 }
 
@@ -120,7 +130,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let mut running = dev::start(options.dev()).await?;
     let (dir, seconds) = (options.dir.display(), begun.elapsed().as_secs_f32());
     screen.say(&format!("   ready after {seconds:.1} s, in {dir}"));
-    match told(&mut running, screen, fleet).await {
+    match told(&mut running, screen, fleet, &options.examples).await {
         Ok((0, screen)) => end(running, screen, &options.dir).await,
         Ok((untrue, _)) => {
             running.stop().await;
@@ -134,10 +144,11 @@ pub async fn run(options: Options) -> Result<(), Error> {
 }
 
 /// Tells the story, unless it is interrupted.
-async fn told(running: &mut Running, screen: Screen, fleet: Fleet) -> Result<(usize, Screen), Error> {
+async fn told(running: &mut Running, screen: Screen, fleet: Fleet, examples: &Path) -> Result<(usize, Screen), Error> {
     let json = running.json.clone();
     let door = Door::new(json.http.parse()?, json.tokens.admin.parse()?)?;
-    let mut story = Story::new(screen, door, json.nodes, fleet);
+    let definitions = Definitions::new(examples, &json.http, &json.tokens.admin);
+    let mut story = Story::new(screen, door, json.nodes, fleet, definitions);
     let untrue = tokio::select! {
         untrue = Box::pin(story.tell()) => untrue?,
         () = running.interrupted() => return Err(Error::Interrupted),

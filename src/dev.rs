@@ -41,6 +41,18 @@ pub struct Options {
     #[arg(long, env = "HEADWATER_APPLY", value_name = "CMD")]
     pub apply: Option<String>,
 
+    /// How many of the nodes are assessment runtimes as well, the first ones: they claim jobs and run --job-cmd for each.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "job_cmd")]
+    pub runtimes: u16,
+
+    /// A shell command that a runtime runs for each job that is due; `{}` and HEADWATER_JOB are the path of its spec.
+    #[arg(long, env = "HEADWATER_JOB_CMD", value_name = "CMD")]
+    pub job_cmd: Option<String>,
+
+    /// How many jobs a runtime holds at once.
+    #[arg(long, env = "HEADWATER_JOBS_MAX", value_name = "N", default_value_t = 10)]
+    pub jobs_max: u32,
+
     /// Where the door listens [default: a free port of 127.0.0.1, the same as last time if it can be]
     #[arg(long, value_name = "ADDR")]
     pub http: Option<SocketAddr>,
@@ -70,6 +82,9 @@ impl Default for Options {
             nodes: 3,
             check: None,
             apply: None,
+            runtimes: 0,
+            job_cmd: None,
+            jobs_max: 10,
             http: None,
             postgres_bin: None,
             nats_server: None,

@@ -5,24 +5,28 @@
 //! was left — NATS was gone, a sequence is wrong, somebody else wrote, an event is missing — it makes NATS level again.
 //! It remembers nothing between runs: progress is what NATS holds. What is public it vouches for, at least every ten seconds.
 
+mod check;
 pub(crate) mod vouch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use projections::fold::Touched;
+use replay::again::Difference;
 use replay::log::{Divergence, Follower};
 use schema::event::Event;
 use schema::position::Position;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::backoff::Backoff;
 use crate::log::database::Error as LogError;
 use crate::log::reader::Reader;
 use crate::nats::connect::Link;
 use crate::publish::Error as PublishError;
+use crate::publish::events::Published;
 use crate::publish::publisher::{Publisher, Settings, Source};
 use crate::publish::sentry::{self, Write};
 use crate::wal::Error as WalError;
@@ -30,6 +34,7 @@ use crate::wal::slot::Slot;
 use crate::wal::tail::Batch;
 use crate::{metrics, points, telemetry};
 
+use self::check::Check;
 use self::vouch::Notary;
 
 /// How often the relay looks whether somebody else wrote to NATS.
@@ -96,8 +101,24 @@ enum Error {
     Publish(#[from] PublishError),
     #[error("the write-ahead log diverges {0}")]
     Diverged(#[from] Divergence),
+    #[error("{error}{}", first.as_ref().map(|first| format!(" ({first})")).unwrap_or_default())]
+    Unvouched {
+        error: vouch::Error,
+        /// The first event that is another one, if that can be told.
+        first: Option<Difference>,
+    },
     #[error(transparent)]
-    Unvouched(vouch::Error),
+    Found(check::Error),
+}
+
+impl From<check::Error> for Error {
+    fn from(error: check::Error) -> Self {
+        match error {
+            check::Error::Log(error) => Self::Log(error),
+            check::Error::Publish(error) => Self::Publish(error),
+            found => Self::Found(found),
+        }
+    }
 }
 
 impl From<vouch::Error> for Error {
@@ -105,7 +126,7 @@ impl From<vouch::Error> for Error {
         match error {
             vouch::Error::Log(error) => Self::Log(error),
             vouch::Error::Publish(error) => Self::Publish(error),
-            error => Self::Unvouched(error),
+            error => Self::Unvouched { error, first: None },
         }
     }
 }
@@ -117,6 +138,9 @@ pub struct Relay {
     link: Link,
     publisher: Publisher,
     notary: Notary,
+    check: Check,
+    /// Whether the log was found not to be what it was. Nothing is done then until it is again.
+    suspect: bool,
     demand: Arc<Notify>,
     follower: Follower,
     writes: mpsc::Receiver<Write>,
@@ -140,9 +164,12 @@ impl Relay {
         tokio::spawn(sentry::watch(settings.jetstream.clone(), settings.prefix.clone(), sender));
         let follower = Follower::new(reader.log_id());
         let notary = Notary::new(&settings, reader.clone());
+        let check = Check::new(&reader, Published::new(settings.jetstream.clone(), settings.prefix.clone()));
         let publisher = Publisher::new(settings, source);
-        let demand = Arc::default();
-        (Self { slot, reader, link, publisher, notary, demand, follower, writes, standing, leveled: None }, standings)
+        let (suspect, demand, leveled) = (false, Arc::default(), None);
+        let relay =
+            Self { slot, reader, link, publisher, notary, check, suspect, demand, follower, writes, standing, leveled };
+        (relay, standings)
     }
 
     /// Notified, it signs for what is public by now.
@@ -172,6 +199,7 @@ impl Relay {
                 error => {
                     metrics::failed("relay");
                     tracing::warn!(%error, failures = backoff.failures(), "the relay begins anew");
+                    self.suspect |= matches!(error, Error::Found(_));
                     self.stand(Phase::Starting, Some(error.to_string()));
                     backoff.failed()
                 }
@@ -188,7 +216,15 @@ impl Relay {
         let mut tail = self.slot.take(self.reader.log_id()).await?;
         tracing::info!(slot = self.slot.name(), "this server has the slot");
         points::RELAY_TAKEN.reached();
+        if self.suspect {
+            // Also what was folded is no longer trusted.
+            self.check.whole().await?;
+            self.follower = Follower::new(self.reader.log_id());
+            self.suspect = false;
+        }
         self.level().await?;
+        let (asks, mut asked) = mpsc::channel(1);
+        let mut checking = AbortOnDropHandle::new(tokio::spawn(self.check.clone().run(asks)));
         let mut ups = self.link.ups();
         ups.mark_unchanged();
         let mut inspect = tokio::time::interval(INSPECT_EVERY);
@@ -209,6 +245,15 @@ impl Relay {
                 _ = inspect.tick() => (self.publisher.inspect().await, None),
                 _ = sign.tick() => (self.vouch().await?, None),
                 () = self.demand.notified() => (self.vouch().await?, None),
+                Some(ask) = asked.recv() => {
+                    // Whoever asked may be gone by now.
+                    let _ = ask.send(self.follower.clone());
+                    continue;
+                }
+                found = &mut checking => {
+                    let found = found.unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic()));
+                    return Err(Error::Found(found.into()));
+                }
             };
             if let Err(error) = done {
                 self.level_again(error).await?;
@@ -290,7 +335,24 @@ impl Relay {
         }
     }
 
+    /// Makes NATS level with the log. If it is not the log that it was, it is told where.
     async fn level(&mut self) -> Result<(), Error> {
+        use LogError::{Diverged, OtherRoot, Row};
+        match self.make_level().await {
+            Err(error @ Error::Log(OtherRoot { .. } | Diverged(_) | Row { .. })) => {
+                self.check.whole().await?;
+                Err(error)
+            }
+            Err(Error::Unvouched { error: error @ vouch::Error::Rewritten { head, .. }, .. }) => {
+                self.check.whole().await?;
+                let first = self.check.first_changed(Position::ZERO, head).await?;
+                Err(Error::Unvouched { error, first })
+            }
+            other => other,
+        }
+    }
+
+    async fn make_level(&mut self) -> Result<(), Error> {
         // What is wrong stays said until it is not.
         let fault = self.standing.borrow().fault.clone();
         self.stand(Phase::Repairing, fault);

@@ -128,7 +128,7 @@ fn outline(what: &str, why: &Value) -> String {
     let reasons = why["because"].as_array().map_or(&[][..], Vec::as_slice);
     text.push_str(&table::written(&COLUMNS, reasons, width()));
     if let Some(more @ 1..) = why["more"].as_u64() {
-        text.push_str(&format!("and {more} more, older than these\n"));
+        text.push_str(&format!("and {more} more\n"));
     }
     text
 }
@@ -149,6 +149,6 @@ mod tests {
         assert!(lines[2].starts_with("PART") && lines[3].starts_with("put "), "{there}");
         assert!(!there.contains('\u{1b}'));
         let gone = outline("job x", &json!({"found": null, "because": [], "more": 7}));
-        assert!(gone.starts_with("job x: nothing, because\n") && gone.ends_with("and 7 more, older than these\n"));
+        assert!(gone.starts_with("job x: nothing, because\n") && gone.ends_with("and 7 more\n"));
     }
 }

@@ -20,7 +20,8 @@ use schema::path::DocumentPath;
 use schema::position::Position;
 use schema::target::Target;
 
-/// Obstacles that are named at most, the latest first: thousands of nodes may each have a document of their own at a path.
+/// Documents that are named at most as obstacles, the latest first, or as overridden, the next in line first: thousands of
+/// nodes may each have one of their own at a path.
 pub const OBSTACLES_MAX: usize = 100;
 
 /// Why something is as it is.
@@ -30,7 +31,7 @@ pub struct Why {
     pub found: Option<Found>,
     /// What it follows from, the most telling first.
     pub reasons: Vec<Reason>,
-    /// Obstacles beyond [`OBSTACLES_MAX`], which are not named.
+    /// Obstacles or overridden documents beyond [`OBSTACLES_MAX`], which are not named.
     pub more: usize,
 }
 
@@ -252,7 +253,8 @@ fn in_force(node: &Node, winner: (&DocumentId, &Document), others: &[(&DocumentI
     if matches!(put.target, Target::Selector(_)) {
         why.because(Part::Labelled, node.labelled);
     }
-    others.iter().for_each(|(_, other)| why.because(Part::Overrode, other.position));
+    others.iter().take(OBSTACLES_MAX).for_each(|(_, other)| why.because(Part::Overrode, other.position));
+    why.more = others.len().saturating_sub(OBSTACLES_MAX);
     why
 }
 

@@ -2,13 +2,14 @@
 //!
 //! Whoever reads a log — a server that starts, the relay that joins the write-ahead log, an auditor with a file — reads it
 //! through [`log::Follower`], which trusts nothing: identity, order, seals, versions, requests and formats are checked before an
-//! event is folded. Over the leaves stands a Merkle [`tree`], whose root a [`checkpoint`] signs. [`explain`] says which events a file
-//! or a job follows from, and [`impact`] what a request changed. The crate is `no_std`: it compares what it is given, and
-//! touches nothing.
+//! event is folded. Over the leaves stands a Merkle [`tree`], whose root a [`checkpoint`] signs; and what was folded before is
+//! held against the log when it is folded [`again`]. [`explain`] says which events a file or a job follows from, and [`impact`]
+//! what a request changed. The crate is `no_std`: it compares what it is given, and touches nothing.
 #![no_std]
 
 extern crate alloc;
 
+pub mod again;
 pub mod audit;
 pub mod checkpoint;
 pub mod explain;

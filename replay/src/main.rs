@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use program::options::Options;
-use program::{diff, history, rebuild, show, stats, verify};
+use program::{diff, history, rebuild, show, stats, verify, why};
 
 /// Verifies exports of a Headwater log, and says what any node had to hold at any moment, and why.
 ///
@@ -33,6 +33,8 @@ enum Order {
     Diff(diff::Diff),
     /// What happened to a node, or to one thing
     History(history::History),
+    /// The events that a node's file or a job follows from, or that keep it away
+    Why(why::Why),
     /// Every node's tree, as it lies on its disk
     Rebuild(rebuild::Rebuild),
     /// What there is, counted
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Order::Show(order) => (show::run(&order), order.json()),
         Order::Diff(order) => (diff::run(&order), order.json()),
         Order::History(order) => (history::run(&order), order.json()),
+        Order::Why(order) => (why::run(&order), order.json()),
         Order::Rebuild(order) => (rebuild::run(&order), order.json()),
         Order::Stats(options) => (stats::run(&options), options.how.json),
     };

@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use projections::render::render;
+use replay::tree::Edge;
 use schema::change::Change;
+use schema::digest::Digest;
 use serde_json::{Value, json};
 
 fn golden(name: &str) -> PathBuf {
@@ -24,7 +26,7 @@ fn digests(story: &story::Story) -> Value {
     let state = &story.state;
     let nodes = state.nodes().keys().map(|id| (id.to_string(), json!(render(state, id).unwrap().digest)));
     let jobs = state.jobs().all().keys().map(|id| (id.to_string(), json!(state.spec(id).unwrap().digest)));
-    let root = replay::tree::Edge::over(story.events.iter().map(|event| event.leaf)).root();
+    let root = Edge::over(story.events.iter().map(|event| event.leaf)).root();
     json!({
         "log_id": story::log_id(), "key": hex::encode(story::key().public().as_bytes()), "position": story.position(),
         "root": root, "nodes": nodes.collect::<serde_json::Map<_, _>>(), "jobs": jobs.collect::<serde_json::Map<_, _>>(),
@@ -58,6 +60,39 @@ fn the_story_has_every_type_of_event_and_is_the_golden_one() {
         let there = fs::read(golden(name)).unwrap();
         // How hard zlib tries may change with its version; what it says may not.
         assert!(!is_text || there == bytes, "{name} is for ever");
+    }
+}
+
+/// Single pieces of `FORMAT.md`, for whoever builds a verifier step by step.
+fn vectors() -> [(&'static str, Value); 3] {
+    let story = story::told();
+    let events = story.events.iter().map(|event| {
+        let entry = hex::encode(schema::canonical::entry(event));
+        json!({"event": event, "entry": entry, "leaf": event.leaf})
+    });
+    let leaf = |index: u64| Digest::of_parts([[0].as_slice(), &index.to_be_bytes()]);
+    let trees = [0, 1, 2, 3, 4, 5, 7, 8, 255, 256, 257, 1_000].map(|size| {
+        let edge = Edge::over((0..size).map(leaf));
+        json!({"size": size, "edge": edge.roots(), "root": edge.root()})
+    });
+    let (position, note) = story.notes.iter().next_back().unwrap();
+    let signed = Edge::over(story.events[..usize::try_from(*position).unwrap()].iter().map(|event| event.leaf));
+    let key = hex::encode(story::key().public().as_bytes());
+    let checkpoint = json!({
+        "log_id": story::log_id(), "key": key, "note": note, "position": position, "root": signed.root(),
+    });
+    [("events.json", events.collect()), ("trees.json", json!(trees)), ("checkpoint.json", checkpoint)]
+}
+
+#[test]
+fn vectors_are_for_ever() {
+    for (name, value) in vectors() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(name);
+        let text = format!("{value:#}\n");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(&path, &text).unwrap();
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), text, "{name}");
     }
 }
 

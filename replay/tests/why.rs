@@ -89,6 +89,12 @@ fn of_many_obstacles_the_latest_are_named_and_the_others_counted() {
     let latest: Vec<Position> = events.iter().rev().take(OBSTACLES_MAX).map(|event| event.position).collect();
     assert_eq!(why.reasons.iter().map(|reason| reason.position).collect::<Vec<_>>(), latest);
     assert_eq!(why.more, 7);
+
+    let named = Request::of([Command::EnrolNode("n9".parse().unwrap(), Labels::new())]);
+    let puts = (0..OBSTACLES_MAX + 7).map(|index| Request::of([put(&format!("d{index}"), "a", away.clone())]));
+    let events = history::events(&std::iter::once(named).chain(puts).collect::<Vec<_>>());
+    let why = why_file(&folded(&events), &"n9".parse().unwrap(), "a").unwrap();
+    assert_eq!((parts(&why, &[Part::Overrode]).len(), why.more), (OBSTACLES_MAX, 6), "one of them is in force");
 }
 
 fn put(id: &str, path: &str, target: Target) -> Command {

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::Error;
 use super::fleet::{Edit, Files, Fleet};
+use super::jobs::{Definitions, RUNTIMES};
 use super::node::{Node, Stand, difference};
 use super::screen::{Screen, Style};
 use super::table::{self, Since};
@@ -19,9 +20,9 @@ use crate::client::door::{Door, Request};
 use crate::dev::Node as Place;
 
 /// How long a step may take to come true.
-const WITHIN: Duration = Duration::from_secs(60);
+pub(super) const WITHIN: Duration = Duration::from_secs(60);
 /// How often is looked.
-const LOOK_EVERY: Duration = Duration::from_millis(30);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(30);
 
 /// More nodes than so many are counted and not named, so that the line stays short.
 const NAMED_MAX: usize = 4;
@@ -55,6 +56,7 @@ pub(super) struct Story {
     door: Door,
     places: Vec<Place>,
     fleet: Fleet,
+    definitions: Definitions,
     /// The step that is going on.
     since: Since,
     /// The log, as far as the step took it.
@@ -90,9 +92,9 @@ struct Event {
 }
 
 impl Story {
-    pub(super) fn new(screen: Screen, door: Door, places: Vec<Place>, fleet: Fleet) -> Self {
-        let since = Since { position: Position::ZERO, at: Instant::default() };
-        Self { screen, door, places, fleet, since, reached: Position::ZERO, written: Vec::new(), untrue: 0 }
+    pub(super) fn new(screen: Screen, door: Door, places: Vec<Place>, fleet: Fleet, definitions: Definitions) -> Self {
+        let (since, reached) = (Since { position: Position::ZERO, at: Instant::default() }, Position::ZERO);
+        Self { screen, door, places, fleet, definitions, since, reached, written: Vec::new(), untrue: 0 }
     }
 
     /// Tells it to the end; gives how many claims did not hold.
@@ -104,6 +106,10 @@ impl Story {
         self.change(&SLIP, 1, Outcome::Rejects).await?;
         self.headline("5", "Put right: the node takes what it can run");
         self.change(&REPAIR, 2, Outcome::Converges).await?;
+        self.headline("6", "Rules, components and a plan in OSCAL are imported: they become jobs");
+        self.import().await?;
+        self.headline("7", "Two of the nodes are runtimes: they share the jobs and run them");
+        self.share_jobs().await?;
         Ok(self.untrue)
     }
 
@@ -258,7 +264,7 @@ impl Story {
         }
     }
 
-    fn claim(&mut self, holds: bool, text: &str) {
+    pub(super) fn claim(&mut self, holds: bool, text: &str) {
         let (style, mark) = if holds { (Style::Green, "ok ") } else { (Style::Red, "NOT") };
         self.untrue += usize::from(!holds);
         let mark = self.screen.paint(style, mark);
@@ -285,6 +291,27 @@ impl Story {
             let text = self.screen.paint(Style::Yellow, &text);
             self.screen.say(&text);
         }
+    }
+
+    /// The way to the door.
+    pub(super) fn door(&self) -> &Door {
+        &self.door
+    }
+
+    /// What is to be imported.
+    pub(super) fn definitions(&self) -> &Definitions {
+        &self.definitions
+    }
+
+    /// The nodes that are runtimes.
+    pub(super) fn runtimes(&self) -> &[Place] {
+        &self.places[..RUNTIMES.into()]
+    }
+
+    /// Says a line, in a style.
+    pub(super) fn say(&mut self, style: Style, text: &str) {
+        let text = self.screen.paint(style, text);
+        self.screen.say(&text);
     }
 
     /// The screen, for what comes after the story.

@@ -86,20 +86,20 @@ impl Ours {
         Ok(self.spec(folder, "serve", vec!["serve".into()], &env, SERVE_GRACE))
     }
 
-    /// `headwater edge` of a node with its folder, which trusts one key from the first, with the hooks (`--check`,
-    /// `--apply`) that there are.
+    /// `headwater edge` of a node with its folder, which trusts one key from the first, and what else it is told: flags with
+    /// or without a value.
     pub(super) fn edge(
         &self,
         folder: &Folder,
         ground: &Ground,
         trust: &str,
         (id, dir): (&str, &Path),
-        hooks: [(&str, Option<&str>); 2],
+        told: &[(&str, Option<&str>)],
     ) -> Spec {
         let mut args: Vec<OsString> = ["edge", "--node", id, "--dir"].map(OsString::from).into();
         args.push(dir.into());
-        for (flag, command) in hooks {
-            args.extend(command.into_iter().flat_map(|command| [flag.into(), command.into()]));
+        for (flag, value) in told {
+            args.extend([Some(*flag), *value].into_iter().flatten().map(OsString::from));
         }
         let env = [("HEADWATER_NATS_URL", ground.nats.clone().into()), ("HEADWATER_TRUST", trust.into())];
         self.spec(folder, id, args, &env, EDGE_GRACE)
@@ -149,12 +149,12 @@ mod tests {
             postgres: 5,
             nats: "nats://headwater:s3cret@127.0.0.1:4".into(),
         };
-        let hooks = [("--check", Some("true {}")), ("--apply", None)];
+        let told = [("--check", Some("true {}")), ("--runtime", None)];
         let http = SocketAddr::from(([127, 0, 0, 1], 8080));
         let specs = [
             ours.install(&folder, &ground).unwrap(),
             ours.serve(&folder, &ground, http).unwrap(),
-            ours.edge(&folder, &ground, "ab", ("node-1", dir.path()), hooks),
+            ours.edge(&folder, &ground, "ab", ("node-1", dir.path()), &told),
         ];
         let app = password(&folder, "app").unwrap();
         for spec in specs {

@@ -178,12 +178,19 @@ impl Stack {
         let mut nodes = Vec::new();
         let key = door::signing_key(door).await?;
         let hooks = [("--check", self.options.check.as_deref()), ("--apply", self.options.apply.as_deref())];
+        let hooks = hooks.map(|(flag, command)| command.map(|command| (flag, Some(command))));
+        let hooks: Vec<(&str, Option<&str>)> = hooks.into_iter().flatten().collect();
+        let jobs_max = self.options.jobs_max.to_string();
         for number in 1..=self.options.nodes {
             let id = format!("node-{number}");
             door::enrol(door, number, &id).await?;
             let dir = self.folder.path().join("nodes").join(&id);
             private::folder(&dir, None)?;
-            let spec = self.ours.edge(&self.folder, ground, &key, (&id, &dir), hooks);
+            let mut told = hooks.clone();
+            if let Some(command) = self.options.job_cmd.as_deref().filter(|_| number <= self.options.runtimes) {
+                told.extend([("--runtime", None), ("--job-cmd", Some(command)), ("--jobs-max", Some(&jobs_max))]);
+            }
+            let spec = self.ours.edge(&self.folder, ground, &key, (&id, &dir), &told);
             self.edges.push(supervise(&self.folder, &spec)?);
             nodes.push(Node { id, dir });
         }

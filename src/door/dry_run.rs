@@ -2,14 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use projections::configuration::Configuration;
 use projections::refusal::Refused;
-use projections::render::render;
 use projections::request::{Envelope, decide_request};
+use replay::impact::node_turn;
 use schema::answer::Answer;
-use schema::digest::Digest;
 use schema::entity::Actor;
-use schema::id::{CommandId, NodeId};
+use schema::id::CommandId;
 use schema::instant::Instant;
 use schema::request::Request;
 use serde::Serialize;
@@ -17,6 +15,7 @@ use uuid::Uuid;
 
 use super::blocking::apart;
 use super::fittings::Door;
+use super::impact::NodeTurn;
 use super::problem::Problem;
 
 /// The answer that the request would get, and what would become of the nodes that it touches.
@@ -26,15 +25,8 @@ pub(super) struct Preview {
     #[serde(flatten)]
     pub(super) answer: Answer,
     dry_run: bool,
-    desired: Vec<Turn>,
-}
-
-/// A node's desired digest before and after; none where there is no record.
-#[derive(Debug, Serialize)]
-struct Turn {
-    node: NodeId,
-    before: Option<Digest>,
-    after: Option<Digest>,
+    /// The desired digests of the nodes that it touches, before and after; none where there is no record.
+    desired: Vec<NodeTurn>,
 }
 
 /// Decides and renders a request.
@@ -46,15 +38,11 @@ pub(super) async fn preview(door: &Door, actor: Actor, request: Request) -> Resu
     let previewed = apart(move || {
         let decided = decide_request(&before, &envelope, &request)?;
         let after = &decided.configuration;
-        let turn = |node| Turn { before: digest(&before, &node), after: digest(after, &node), node };
-        let desired = decided.touched.into_iter().map(turn).collect();
+        let turn = |node| NodeTurn::from(node_turn(&before, after, node));
+        let desired = decided.touched.iter().map(turn).collect();
         Ok(Preview { answer: decided.answer, dry_run: true, desired })
     });
     previewed.await.map_err(|refused: Refused| refused.into())
-}
-
-fn digest(state: &Configuration, node: &NodeId) -> Option<Digest> {
-    render(state, node).map(|manifest| manifest.digest)
 }
 
 fn clock() -> Instant {

@@ -42,8 +42,9 @@ struct View {
     jobs: Vec<JobTurn>,
 }
 
-#[derive(Serialize)]
-struct NodeTurn {
+/// A node's desired digest before and after; none where there is no record.
+#[derive(Debug, Serialize)]
+pub(super) struct NodeTurn {
     node: NodeId,
     before: Option<Digest>,
     after: Option<Digest>,
@@ -54,6 +55,12 @@ struct JobTurn {
     job: JobId,
     before: Option<Digest>,
     after: Option<Digest>,
+}
+
+impl From<Turn<NodeId>> for NodeTurn {
+    fn from(Turn { id: node, before, after }: Turn<NodeId>) -> Self {
+        Self { node, before, after }
+    }
 }
 
 /// Shows it.
@@ -90,7 +97,6 @@ fn view(log_id: LogId, before: Configuration, events: Vec<Event>) -> Result<View
     }
     let found = impact(&before, follower.configuration(), &touched, &events);
     let last = events.last().expect("BUG: a request that is found has an event").clone();
-    let node = |Turn { id: node, before, after }| NodeTurn { node, before, after };
     let job = |Turn { id: job, before, after }| JobTurn { job, before, after };
     Ok(View {
         command_id: last.command_id,
@@ -99,7 +105,7 @@ fn view(log_id: LogId, before: Configuration, events: Vec<Event>) -> Result<View
         at: last.at,
         reason: last.reason,
         events: events.into_iter().map(appended).collect(),
-        nodes: found.nodes.into_iter().map(node).collect(),
+        nodes: found.nodes.into_iter().map(NodeTurn::from).collect(),
         unchanged: found.unchanged,
         jobs: found.jobs.into_iter().map(job).collect(),
     })

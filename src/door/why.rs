@@ -17,6 +17,7 @@ use super::causes::Cause;
 use super::fittings::Door;
 use super::params::Params;
 use super::problem::Problem;
+use super::source::Unavailable;
 
 /// An explanation of `T`.
 #[derive(Serialize)]
@@ -27,7 +28,7 @@ struct View<T> {
     found: Option<FoundView>,
     /// The most telling first.
     because: Vec<ReasonView>,
-    /// Further obstacles, which are not named.
+    /// Further obstacles, or overridden documents, which are not named.
     more: usize,
 }
 
@@ -96,10 +97,12 @@ impl Door {
     async fn told<T: Serialize>(&self, position: Position, of: T, why: Why) -> Result<Response, Problem> {
         let causes = self.causes(why.reasons.iter().map(|reason| reason.position).collect()).await?;
         let mut causes: BTreeMap<Position, Cause> = causes.into_iter().map(|cause| (cause.position, cause)).collect();
-        let because = why.reasons.iter().filter_map(|reason| {
-            Some(ReasonView { part: reason.part.name(), cause: causes.remove(&reason.position)? })
+        let because = why.reasons.iter().map(|reason| {
+            let lost = || Unavailable(format!("event {} is not in the log any more", reason.position));
+            let cause = causes.remove(&reason.position).ok_or_else(lost)?;
+            Ok(ReasonView { part: reason.part.name(), cause })
         });
-        let view = View { of, found: why.found.map(FoundView::from), because: because.collect(), more: why.more };
-        Ok(answer::json(position, view))
+        let because = because.collect::<Result<_, Unavailable>>()?;
+        Ok(answer::json(position, View { of, found: why.found.map(FoundView::from), because, more: why.more }))
     }
 }

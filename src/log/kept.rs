@@ -52,9 +52,13 @@ impl Kept {
     /// Keeps an answer for a while.
     pub(crate) fn answered(&self, state: &Configuration) {
         let mut states = self.states();
-        states.answers.retain(|answer| answer.position() != state.position());
-        states.answers.truncate(ANSWERS_MAX - 1);
-        states.answers.push_front(state.clone());
+        let mut before = std::mem::take(&mut states.answers);
+        before.retain(|answer| answer.position() != state.position());
+        // Freeing a state takes its time, and nobody shall wait for it: it goes when the lock is free again.
+        let _forgotten = before.split_off(before.len().min(ANSWERS_MAX - 1));
+        before.push_front(state.clone());
+        states.answers = before;
+        drop(states);
     }
 
     /// The last state at or before a position; the empty one if there is none.

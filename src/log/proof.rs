@@ -32,6 +32,40 @@ impl Reader {
         Ok(question.answer(&nodes)?)
     }
 
+    /// What is kept of these nodes.
+    ///
+    /// # Errors
+    /// If the log can't be read.
+    pub async fn kept_nodes(&self, nodes: impl IntoIterator<Item = Node>) -> Result<BTreeMap<Node, Digest>, Error> {
+        let (levels, indexes): (Vec<i16>, Vec<i64>) =
+            nodes.into_iter().map(|node| (i16::from(node.level), rows::signed(node.index))).unzip();
+        let query = "SELECT level, index, hash FROM tree \
+                     JOIN unnest($1::int2[], $2::int8[]) AS asked (level, index) USING (level, index)";
+        let node = |row: &Row| Node {
+            level: row.get::<_, i16>(0).try_into().unwrap_or_default(),
+            index: rows::unsigned(row.get(1)),
+        };
+        let found = if levels.is_empty() { Vec::new() } else { self.rows(query, &[&levels, &indexes]).await? };
+        let kept = |row: &Row| Some((node(row), Digest::try_from(row.get::<_, &[u8]>(2)).ok()?));
+        Ok(found.iter().filter_map(kept).collect())
+    }
+
+    /// Whether nothing stands behind the head: neither an event nor what would be kept of a larger tree.
+    ///
+    /// # Errors
+    /// If the log can't be read, or something does.
+    pub async fn ends_at_its_head(&self) -> Result<(), Error> {
+        let query = "SELECT position, greatest((SELECT max(position) FROM event), \
+                                               (SELECT max((index + 1) << level::integer) FROM tree)) FROM log_head";
+        let rows = self.rows(query, &[]).await?;
+        let head = rows.first().ok_or(Error::NotInstalled)?;
+        let (position, last) = (rows::unsigned(head.get(0)), head.get::<_, Option<i64>>(1).map_or(0, rows::unsigned));
+        match last <= position {
+            true => Ok(()),
+            false => Err(Error::Beyond { found: last.into(), head: position.into() }),
+        }
+    }
+
     /// The hashes of these nodes.
     async fn nodes(&self, nodes: &[Node]) -> Result<BTreeMap<Node, Digest>, Error> {
         let below: Vec<Below> = nodes.iter().copied().map(Below::of).collect();

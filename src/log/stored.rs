@@ -94,6 +94,17 @@ impl Stored {
 }
 
 impl Reader {
+    /// The last position by the head's word, and the last that there is, at one instant.
+    ///
+    /// # Errors
+    /// If the log can't be read.
+    pub async fn ends(&self) -> Result<(Position, Position), Error> {
+        let query = "SELECT position, (SELECT coalesce(max(position), 0) FROM event) FROM log_head";
+        let rows = self.rows(query, &[]).await?;
+        let row = rows.first().ok_or(Error::NotInstalled)?;
+        Ok((rows::unsigned(row.get(0)).into(), rows::unsigned(row.get(1)).into()))
+    }
+
     /// The next events after a position, as they stand in the table.
     ///
     /// # Errors

@@ -66,7 +66,9 @@ impl Growth {
     }
 }
 
-fn is_kept(level: u8) -> bool {
+/// Whether nodes of a level are kept.
+#[must_use]
+pub fn is_kept(level: u8) -> bool {
     level > 0 && level.is_multiple_of(STRIDE)
 }
 

@@ -26,6 +26,40 @@ pub async fn last_public(jetstream: &Context, prefix: &Prefix) -> Result<Positio
     Ok(stream.cached_info().state.last_sequence.into())
 }
 
+/// The events that are public, for whoever looks them up.
+#[derive(Clone, Debug)]
+pub struct Published {
+    jetstream: Context,
+    prefix: Prefix,
+}
+
+impl Published {
+    /// The stream behind a connection.
+    #[must_use]
+    pub fn new(jetstream: Context, prefix: Prefix) -> Self {
+        Self { jetstream, prefix }
+    }
+
+    /// The events at these positions; nothing where there is none.
+    ///
+    /// # Errors
+    /// If NATS does not answer.
+    pub async fn at(&self, positions: impl IntoIterator<Item = Position>) -> Result<Vec<Option<Event>>, Error> {
+        let Some(stream) = streams::find(&self.jetstream, &self.prefix.event_stream()).await? else {
+            return Ok(Vec::new());
+        };
+        let mut events = Vec::new();
+        for position in positions {
+            events.push(match stream.get_raw_message(position.get()).await {
+                Ok(message) => Event::read(&message.payload).ok().filter(|event| event.position == position),
+                Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => None,
+                Err(error) => return Err(Error::nats("reading what was published", error)),
+            });
+        }
+        Ok(events)
+    }
+}
+
 /// The last sequence of the event stream, and the event there if it is one, for whoever compares it with the log; nothing if
 /// nothing was ever published.
 ///

@@ -31,7 +31,7 @@ fn the_demo_ends_well_once_all_of_it_came_true() {
 
     let steps: Vec<&str> =
         said.split("\n\n").filter(|step| step.starts_with(|first: char| first.is_ascii_digit())).collect();
-    assert_eq!(steps.len(), 5, "{said}");
+    assert_eq!(steps.len(), 7, "{said}");
     let table = |step: usize| said.split(steps[step]).nth(1).unwrap().split("\n\n").nth(1).unwrap();
     let last = |step: usize, node: &str| table(step).lines().rfind(|row| row[2..].starts_with(node)).unwrap();
     for node in ["node-1", "node-2", "node-3"] {
@@ -42,6 +42,11 @@ fn the_demo_ends_well_once_all_of_it_came_true() {
     assert!(last(2, "node-2").starts_with(' ') && last(2, "node-3").starts_with(' '), "the others did not");
     assert!(last(3, "node-2").contains("failed") && last(4, "node-2").contains("converged"), "{said}");
     assert!(said.contains("check_rejected") && said.contains("asks for 10850 V"), "{said}");
+    assert!(
+        said.contains("each attestation is a job: 4") && said.contains("4 were run, with the outcome passed"),
+        "{said}"
+    );
+    assert!(said.contains("bias 1085 1200 - at most 1500"), "evidence is in the log: {said}");
     assert!(said.contains("\nAll of it came true.") && !said.contains("NOT"), "{said}");
     let file = dir.path().join("demo/nodes/node-2/current/files/detector/high-voltage.json");
     assert!(fs::read_to_string(file).unwrap().contains("\"bias_v\": 1090"), "what was meant runs");

@@ -13,6 +13,7 @@ pub(crate) mod show;
 pub(crate) mod source;
 pub(crate) mod stats;
 pub(crate) mod verify;
+pub(crate) mod why;
 
 #[cfg(test)]
 mod tests;

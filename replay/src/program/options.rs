@@ -27,7 +27,7 @@ pub(crate) struct How {
     #[arg(long, env = "HEADWATER_TRUST", value_name = "KEY")]
     pub(crate) trust: Option<Key>,
 
-    /// A file with a checkpoint that came some other way, such as from `GET /v1/log/checkpoint` at an earlier time: the log
+    /// A file with a checkpoint that came some other way, such as the answer of `GET /v1/log/checkpoint` at an earlier time: the log
     /// must be the one that it speaks of, and no shorter. May be given several times.
     #[arg(long, value_name = "NOTE")]
     pub(crate) checkpoint: Vec<PathBuf>,
@@ -42,9 +42,12 @@ impl How {
     pub(crate) fn audit(&self) -> Result<Audit, Trouble> {
         let mut audit = Audit::new(self.trust.clone().map(|key| key.0));
         for path in &self.checkpoint {
-            let note = std::fs::read_to_string(path);
-            let note =
-                note.map_err(|error| Trouble::Unreachable(format!("{} can't be read: {error}", path.display())))?;
+            let text = std::fs::read_to_string(path);
+            let text =
+                text.map_err(|error| Trouble::Unreachable(format!("{} can't be read: {error}", path.display())))?;
+            // As the door shows it, or the note alone.
+            let shown = serde_json::from_str::<serde_json::Value>(&text).ok();
+            let note = shown.and_then(|shown| shown["note"].as_str().map(str::to_owned)).unwrap_or(text);
             audit = audit.knowing(note);
         }
         Ok(audit)

@@ -2,11 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
 mod appending;
+#[path = "../auditor.rs"]
+mod auditor;
 mod broken;
 mod checkpoint;
 mod desk;
 #[path = "../system/eventually.rs"]
 mod eventually;
+mod export;
 #[path = "../system/ground.rs"]
 mod ground;
 #[path = "../system/law.rs"]
@@ -17,6 +20,7 @@ mod proxy;
 mod publish;
 mod repair;
 mod rights;
+mod tamper;
 mod tree;
 mod wal;
 

@@ -30,6 +30,11 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// Whether it can't be done now, and when to come again.
+    pub(crate) fn is_for_later(&self) -> bool {
+        self.status == 503 && self.retry_after.is_some()
+    }
+
     /// The stable code of a refusal.
     pub(crate) fn code(&self) -> &str {
         self.body["code"].as_str().unwrap_or_default()

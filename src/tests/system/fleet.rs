@@ -56,6 +56,14 @@ impl Process {
         self.0 = self.0.spec().spawn().unwrap();
     }
 
+    /// Waits until it ends, not well, and says why.
+    pub(crate) async fn fails(&mut self, why: &str) {
+        let ended = tokio::time::timeout(CONVERGED_WITHIN, self.0.exited()).await;
+        assert!(!ended.expect("it ends").unwrap().success());
+        let said = self.0.spec().log_tail();
+        assert!(said.contains(why), "{said}");
+    }
+
     /// Asks it to end, and says whether it ended well.
     pub(crate) async fn stop(&mut self) -> bool {
         self.0.stop().await.unwrap().success()

@@ -3,8 +3,9 @@
 
 mod asker;
 mod asking;
+#[path = "../auditor.rs"]
+mod auditor;
 mod disk;
-#[expect(dead_code, reason = "shared with the faults, which use the rest")]
 mod door;
 mod eventually;
 #[expect(dead_code, reason = "shared with the faults, which use the rest")]
@@ -12,12 +13,14 @@ mod fleet;
 mod ground;
 mod inputs;
 mod late;
-#[expect(dead_code, reason = "shared with the faults, which use the rest")]
 mod law;
 mod layers;
 mod load;
+mod proofs;
 mod real_input;
+mod rebuild;
 mod refusals;
 mod runtimes;
 mod two_servers;
 mod watching;
+mod working;

@@ -1,20 +1,33 @@
-//! Fifty runtimes claim and release over NATS and HTTP at once, and repeat themselves: no job has two holders, none is lost,
-//! and every answer equals what the log says.
+//! Fifty runtimes claim and release over NATS and HTTP at once, and repeat themselves; some fall silent with jobs in their
+//! hands, and the server is killed in between. No job has two holders, none is lost, and every answer equals what the log
+//! says.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures::future::join_all;
-use schema::rpc::{Done, Verb};
+use schema::limit::{LEASE_S_DEFAULT, LEASE_S_MIN};
+use schema::rpc::{Claim, Done, Verb};
 use serde_json::{Value, json};
 
 use crate::asker::{Asker, claim, furnish, release};
 use crate::door::Door;
+use crate::eventually::eventually;
 use crate::fleet::Fleet;
 use crate::law::{self, Line};
 
 const RUNTIMES: usize = 50;
 const JOBS: usize = 120;
 const ROUNDS: usize = 8;
+/// One runtime in so many falls silent half-way, with a short lease.
+const ONE_SILENT_IN: usize = 5;
+/// Rounds of all runtimes after which the server is killed.
+const KILLED_AFTER: usize = RUNTIMES * ROUNDS / 3;
+/// How long an answer may take that has to wait for a server to start.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
+/// How long it may take until the claims of the silent have ended: several of their leases.
+const EXPIRED_WITHIN: Duration = Duration::from_secs(90);
 
 /// Jobs with the proofs of their claims.
 type Proofs = BTreeMap<String, String>;
@@ -26,18 +39,50 @@ struct Given {
     proofs: Proofs,
 }
 
+/// A runtime by its number.
+struct Runtime {
+    id: String,
+    is_silent: bool,
+}
+
 #[tokio::test]
 async fn fifty_runtimes_share_the_jobs_over_nats_and_http() {
-    let fleet = Fleet::start().await;
-    let runtimes: Vec<String> = (0..RUNTIMES).map(|number| format!("n-{number}")).collect();
-    furnish(&fleet, &runtimes, JOBS).await;
+    let mut fleet = Fleet::start().await;
+    let of = |number| Runtime { id: format!("n-{number}"), is_silent: number % ONE_SILENT_IN == 0 };
+    let runtimes: Vec<Runtime> = (0..RUNTIMES).map(of).collect();
+    let ids: Vec<String> = runtimes.iter().map(|runtime| runtime.id.clone()).collect();
+    furnish(&fleet, &ids, JOBS).await;
     let asker = Asker::new(&fleet).await;
     asker.mine("n-0", 0).await;
-    let working = runtimes.iter().map(|runtime| works(&asker, fleet.door(), runtime));
-    let given: Vec<Given> = join_all(working).await.into_iter().flatten().collect();
+    let (door, rounds) = (fleet.door().clone(), AtomicUsize::new(0));
+    let working = join_all(runtimes.iter().map(|runtime| works(&asker, &door, runtime, &rounds)));
+    let killing = async {
+        eventually("the runtimes are at work", ANSWERED_WITHIN, async || match rounds.load(Ordering::Relaxed) {
+            KILLED_AFTER.. => Ok(()),
+            rounds => Err(format!("{rounds} rounds")),
+        })
+        .await;
+        fleet.servers[0].process.kill();
+        fleet.servers[0].process.start_again();
+    };
+    let (given, ()) = tokio::join!(working, killing);
+    let given: Vec<Given> = given.into_iter().flatten().collect();
 
+    let silent: BTreeSet<&String> =
+        runtimes.iter().filter(|runtime| runtime.is_silent).map(|runtime| &runtime.id).collect();
+    eventually("the claims of the silent have ended", EXPIRED_WITHIN, async || {
+        let held = holders(&law::table(&fleet.ground.database()).await?);
+        match held.keys().find(|holder| silent.contains(holder)) {
+            Some(holder) => Err(format!("{holder} holds {:?}", held[holder])),
+            None => Ok(()),
+        }
+    })
+    .await;
     let log = law::holds(&fleet.ground).await;
     let held = holders(&log);
+    let ended = |line: &&Line| line.kind == "ClaimExpired";
+    let expired: BTreeSet<String> = log.iter().filter(ended).map(|line| said(line).0).collect();
+    assert!(!expired.is_empty() && expired.iter().all(|runtime| silent.contains(runtime)), "{expired:?}");
     for answer in &given {
         assert_eq!(answer.proofs, claimed_with(&log, answer), "{} at {}", answer.runtime, answer.position);
     }
@@ -47,7 +92,7 @@ async fn fifty_runtimes_share_the_jobs_over_nats_and_http() {
     println!("{} answers, {claims} claims", given.len());
 
     let mut all = BTreeSet::new();
-    for runtime in &runtimes {
+    for runtime in &ids {
         let (_, mine) = asker.mine(runtime, log.len() as u64).await;
         let mine = proofs(&mine);
         assert_eq!(Some(&mine), held.get(runtime).or(Some(&Proofs::new())), "{runtime}");
@@ -62,32 +107,40 @@ async fn fifty_runtimes_share_the_jobs_over_nats_and_http() {
 }
 
 /// One runtime at work: it claims, asks the same again, and sometimes gives all back.
-async fn works(asker: &Asker, door: &Door, runtime: &str) -> Vec<Given> {
+async fn works(asker: &Asker, door: &Door, runtime: &Runtime, rounds: &AtomicUsize) -> Vec<Given> {
+    let Runtime { id: runtime, is_silent } = runtime;
+    let (until, lease_s) = if *is_silent { (ROUNDS / 2, LEASE_S_MIN) } else { (ROUNDS, LEASE_S_DEFAULT) };
     let mut given = Vec::new();
-    for round in 0..ROUNDS {
+    for round in 0..until {
         let (id, limit) = (format!("{runtime}-{round}"), fastrand::u32(1..4));
         let answers = if fastrand::bool() {
-            let request = claim(&id, limit);
+            let request = Claim { lease_s: Some(lease_s), ..claim(&id, limit) };
             let times = (0..fastrand::usize(1..4)).map(|_| asker.done(runtime, Verb::Claim, &request));
             let answers = join_all(times).await;
             answers.into_iter().map(|(position, done)| (position, proofs(&done))).collect()
         } else {
-            let body = json!({"commands": [{"type": "claim_jobs", "runtime": runtime, "limit": limit}]});
+            let claim = json!({"type": "claim_jobs", "runtime": runtime, "limit": limit, "lease_s": lease_s});
+            let body = json!({"commands": [claim]});
             let times = (0..fastrand::usize(1..4)).map(|_| over_http(door, &body, &id));
             join_all(times).await
         };
         assert!(answers.windows(2).all(|two| two[0] == two[1]), "the same is answered again: {answers:?}");
         let (position, proofs) = answers.into_iter().next().unwrap();
         given.push(Given { position, runtime: runtime.to_owned(), proofs });
-        if fastrand::u32(..3) == 0 {
+        if fastrand::u32(..3) == 0 && round + 1 < until {
             asker.done(runtime, Verb::Release, &release(&format!("r-{round}"))).await;
         }
+        rounds.fetch_add(1, Ordering::Relaxed);
     }
     given
 }
 
 async fn over_http(door: &Door, body: &Value, key: &str) -> (u64, Proofs) {
-    let answer = door.post(body, Some(key)).await.unwrap();
+    let answer = eventually("it is answered", ANSWERED_WITHIN, async || match door.post(body, Some(key)).await? {
+        answer if answer.is_for_later() => Err(format!("{answer:?}")),
+        answer => Ok(answer),
+    })
+    .await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let done = &answer.body["results"][0]["jobs"];
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -119,12 +172,11 @@ fn claimed_with(log: &[Line], answer: &Given) -> Proofs {
 fn holders(log: &[Line]) -> BTreeMap<String, Proofs> {
     let mut held: BTreeMap<String, (String, String)> = BTreeMap::new();
     for line in log {
-        let data: Value = serde_json::from_str(&line.data).unwrap();
-        let claim = || (data["runtime"].as_str().unwrap().to_owned(), data["token"].as_str().unwrap().to_owned());
         match line.kind.as_str() {
-            "JobClaimed" => assert_eq!(held.insert(job(line), claim()), None, "two holders at {}", line.position),
-            "JobReleased" => assert_eq!(held.remove(&job(line)), Some(claim()), "at {}", line.position),
-            "ClaimExpired" => panic!("nobody was silent"),
+            "JobClaimed" => assert_eq!(held.insert(job(line), said(line)), None, "two holders at {}", line.position),
+            "JobReleased" | "ClaimExpired" => {
+                assert_eq!(held.remove(&job(line)), Some(said(line)), "at {}", line.position);
+            }
             _ => {}
         }
     }
@@ -133,6 +185,12 @@ fn holders(log: &[Line]) -> BTreeMap<String, Proofs> {
         by_runtime.entry(runtime).or_default().insert(job, token);
     }
     by_runtime
+}
+
+/// Which runtime's claim a line is about, and its proof.
+fn said(line: &Line) -> (String, String) {
+    let data: Value = serde_json::from_str(&line.data).unwrap();
+    (data["runtime"].as_str().unwrap().to_owned(), data["token"].as_str().unwrap().to_owned())
 }
 
 fn job(line: &Line) -> String {

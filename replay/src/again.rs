@@ -1,0 +1,261 @@
+//! The log folded again, beside what was folded and kept before: where do they part?
+//!
+//! Whoever does this reads the log from its first event on, and holds what it comes to against every witness there is: the
+//! nodes that are kept of the tree, what was signed, the root at the head, and the state that is being worked with. What
+//! agrees with a witness vouches for all before it, so that a finding is no wider than from the last agreement to here.
+//!
+//! Absent on purpose: reading. Rows and witnesses are given.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use projections::configuration::Configuration;
+use projections::render::render;
+use schema::digest::Digest;
+use schema::event::Event;
+use schema::id::{LogId, NodeId};
+use schema::position::Position;
+
+use crate::log::{Divergence, Follower};
+use crate::tree::{Edge, Node};
+
+/// Who says what the events are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Witness {
+    /// The nodes that are kept of the tree.
+    Tree,
+    /// The root at the head of the log.
+    Head,
+    /// A checkpoint.
+    Checkpoint,
+    /// What was folded before.
+    Live,
+    /// What was published.
+    Published,
+}
+
+/// Where and how the log is not what it was.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Difference {
+    /// An event does not follow.
+    #[error(transparent)]
+    Diverged(#[from] Divergence),
+    /// A row can't be read as an event, or is not there.
+    #[error("at position {position}: {why}")]
+    Row {
+        /// Which row.
+        position: Position,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// An event is another one.
+    #[error("at position {position}: the event is not the one {witness}")]
+    Changed {
+        /// Which event.
+        position: Position,
+        /// Who says so.
+        witness: Witness,
+    },
+    /// An event of several is another one.
+    #[error("from position {first} to {last}: an event is not the one {witness}")]
+    ChangedWithin {
+        /// The first that it can be.
+        first: Position,
+        /// The last that it can be.
+        last: Position,
+        /// Who says so.
+        witness: Witness,
+    },
+    /// A witness is not there, or can't be trusted.
+    #[error("at position {position}: {why}")]
+    NoWitness {
+        /// Which events it should vouch for, up to here.
+        position: Position,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A node's record is another one, though the events are the same.
+    #[error("at position {position}: the record of {node} is {live} and comes to {again} when the log is folded again")]
+    Folded {
+        /// The event that one of the records follows from.
+        position: Position,
+        /// Whose record.
+        node: NodeId,
+        /// The digest that is worked with; none where there is no record.
+        live: RecordDigest,
+        /// The digest that it comes to.
+        again: RecordDigest,
+    },
+    /// The state is another one, though every node's record is the same.
+    #[error("at position {position}: the state is not what it comes to when the log is folded again")]
+    State {
+        /// The position of both.
+        position: Position,
+    },
+}
+
+/// A record's digest, or that there is no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordDigest(pub Option<Digest>);
+
+impl Difference {
+    /// The first position that is wrong, as far as this tells.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        match self {
+            Self::Diverged(Divergence { position, .. })
+            | Self::Row { position, .. }
+            | Self::Changed { position, .. }
+            | Self::ChangedWithin { first: position, .. }
+            | Self::NoWitness { position, .. }
+            | Self::Folded { position, .. }
+            | Self::State { position } => *position,
+        }
+    }
+}
+
+/// The log, folded again.
+#[derive(Clone, Debug)]
+pub struct Again {
+    follower: Follower,
+    edge: Edge,
+    completed: Vec<(Node, Digest)>,
+    agreed: Position,
+}
+
+impl Again {
+    /// From the first event on.
+    #[must_use]
+    pub fn new(log_id: LogId) -> Self {
+        Self { follower: Follower::new(log_id), edge: Edge::default(), completed: Vec::new(), agreed: Position::ZERO }
+    }
+
+    /// The last event that was folded.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.follower.position()
+    }
+
+    /// The last position up to which a witness agreed.
+    #[must_use]
+    pub fn agreed(&self) -> Position {
+        self.agreed
+    }
+
+    /// Folds the next event.
+    ///
+    /// # Errors
+    /// If it does not follow from the log before it.
+    pub fn advance(&mut self, event: &Event) -> Result<(), Difference> {
+        self.follower.advance(event)?;
+        let Self { edge, completed, .. } = self;
+        edge.push_noting(event.leaf, |node, hash| completed.push((node, hash)));
+        Ok(())
+    }
+
+    /// The subtrees that were completed since this was last asked.
+    pub fn completed(&mut self) -> Vec<(Node, Digest)> {
+        core::mem::take(&mut self.completed)
+    }
+
+    /// Holds a subtree against what is kept of it.
+    ///
+    /// # Errors
+    /// If they differ, or nothing is kept.
+    pub fn hold_node(&mut self, (node, hash): (Node, Digest), kept: Option<Digest>) -> Result<(), Difference> {
+        let (_, last) = node.span();
+        let Some(kept) = kept else {
+            let why = "what should be kept of the tree is not there";
+            return Err(Difference::NoWitness { position: last, why: why.into() });
+        };
+        self.hold(kept == hash, last, Witness::Tree)
+    }
+
+    /// Holds the root as of now against what a witness says.
+    ///
+    /// # Errors
+    /// If they differ.
+    pub fn hold_root(&mut self, root: Digest, witness: Witness) -> Result<(), Difference> {
+        self.hold(root == self.edge.root(), self.position(), witness)
+    }
+
+    fn hold(&mut self, is_same: bool, position: Position, witness: Witness) -> Result<(), Difference> {
+        if is_same {
+            self.agreed = self.agreed.max(position);
+            return Ok(());
+        }
+        Err(match self.agreed.next() {
+            first if first < position => Difference::ChangedWithin { first, last: position, witness },
+            first if first == position => Difference::Changed { position, witness },
+            _ => {
+                let why =
+                    format!("another witness agrees with the events up to here, but they are not those {witness}");
+                Difference::NoWitness { position, why }
+            }
+        })
+    }
+
+    /// Holds everything against what was folded before, up to the same position: the tree, each node's record by its digest,
+    /// and the state.
+    ///
+    /// # Errors
+    /// With the first that differs; of several nodes, with the one whose record has the least position.
+    pub fn hold_live(&mut self, live: &Follower) -> Result<(), Difference> {
+        assert_eq!(live.position(), self.position(), "BUG: only what has come equally far can be compared");
+        self.hold(live.edge() == &self.edge, live.position(), Witness::Live)?;
+        let (before, again) = (live.configuration(), self.follower.configuration());
+        let nodes = before.nodes().keys().chain(again.nodes().keys());
+        let differing = nodes.filter_map(|node| differing(before, again, node));
+        if let Some(first) = differing.min_by_key(Difference::position) {
+            return Err(first);
+        }
+        if before == again { Ok(()) } else { Err(Difference::State { position: self.position() }) }
+    }
+}
+
+/// How a node's record differs between two states.
+fn differing(live: &Configuration, again: &Configuration, node: &NodeId) -> Option<Difference> {
+    let record = |state| render(state, node).map(|manifest| (manifest.digest, manifest.cause.position, manifest.retry));
+    let (live, again) = (record(live), record(again));
+    if live == again {
+        return None;
+    }
+    let position = [live, again].into_iter().flatten().map(|(_, position, _)| position).min();
+    let digest = |record: Option<(Digest, _, _)>| RecordDigest(record.map(|(digest, _, _)| digest));
+    let (node, position) = (node.clone(), position.unwrap_or_default());
+    Some(Difference::Folded { position, node, live: digest(live), again: digest(again) })
+}
+
+/// The first event that is not the one that was published at its position. `published` stands in the same order, with
+/// nothing where nothing is known.
+#[must_use]
+pub fn first_changed(events: &[Event], published: &[Option<Event>]) -> Option<Difference> {
+    let is_other = |(event, published): &(&Event, &Option<Event>)| {
+        published.as_ref().is_some_and(|published| published.is_intact() && published.leaf != event.leaf)
+    };
+    let (event, _) = events.iter().zip(published).find(is_other)?;
+    Some(Difference::Changed { position: event.position, witness: Witness::Published })
+}
+
+impl fmt::Display for Witness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tree => "that the tree was made from",
+            Self::Head => "that the root at the head of the log was made from",
+            Self::Checkpoint => "that was signed for",
+            Self::Live => "that was folded before",
+            Self::Published => "that was published",
+        })
+    }
+}
+
+impl fmt::Display for RecordDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(digest) => fmt::Display::fmt(&digest, f),
+            None => f.write_str("not there"),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! `headwater-replay why`: the events that a node's file or a job follows from, or that keep it away, with who caused them and
+//! what they said. Its JSON is what the door's `GET /v1/why/…` answers.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use projections::configuration::Configuration;
+use replay::explain::{Found, Unknown, Why as Answer, why_file, why_job};
+use replay::moment::Moment;
+use schema::event::Event;
+use schema::id::{JobId, NodeId};
+use schema::position::Position;
+use serde_json::{Value, json};
+
+use super::content;
+use super::options::Options;
+use super::output::{Trouble, print, print_json, table};
+use super::past;
+
+/// What to explain.
+#[derive(Clone, Debug, clap::Args)]
+#[group(id = "what", required = true, multiple = true, args = ["node", "job"])]
+pub(crate) struct Why {
+    /// The node whose file it is.
+    #[arg(long, value_name = "ID", requires = "path", conflicts_with = "job")]
+    node: Option<NodeId>,
+
+    /// The file's path: a document's, or `jobs/<id>.json`.
+    #[arg(long, value_name = "PATH", requires = "node")]
+    path: Option<String>,
+
+    /// A job.
+    #[arg(long, value_name = "ID")]
+    job: Option<JobId>,
+
+    /// As of a position, or a time such as 2026-01-31T12:00:00Z; else as of the end.
+    #[arg(long, value_name = "POSITION|TIME")]
+    at: Option<Moment>,
+
+    #[command(flatten)]
+    options: Options,
+}
+
+impl Why {
+    pub(crate) fn json(&self) -> bool {
+        self.options.how.json
+    }
+}
+
+/// Explains it.
+pub(crate) fn run(why: &Why) -> Result<(), Trouble> {
+    let Options { files, how } = &why.options;
+    let state = past::state(files, how, why.at)?;
+    let (of, answer) = asked(why, &state)?;
+    let causes = causes(files, &answer)?;
+    match how.json {
+        true => print_json(&to_json(of, &answer, &causes)),
+        false => print(&to_text(&of, &answer, &causes, state.position())),
+    }
+    Ok(())
+}
+
+/// What is asked about, and the answer.
+fn asked(why: &Why, state: &Configuration) -> Result<(Value, Answer), Trouble> {
+    let (of, answer) = match (&why.node, &why.path, &why.job) {
+        (Some(node), Some(path), _) => (json!({"node": node, "path": path}), why_file(state, node, path)),
+        (_, _, Some(job)) => (json!({ "job": job }), why_job(state, job)),
+        _ => return Err(Trouble::Usage("give --node and --path, or --job".into())),
+    };
+    let unknown = |unknown: Unknown| Trouble::Nothing(format!("{unknown} at position {}", state.position()));
+    Ok((of, answer.map_err(unknown)?))
+}
+
+fn causes(files: &[PathBuf], answer: &Answer) -> Result<BTreeMap<Position, Event>, Trouble> {
+    content::events(files, answer.reasons.iter().map(|reason| reason.position).collect())
+}
+
+fn to_json(of: Value, answer: &Answer, causes: &BTreeMap<Position, Event>) -> Value {
+    let because = answer.reasons.iter().filter_map(|reason| {
+        let Event { position, event_id, command_id, entity, version, event_type, actor, at, reason: said, .. } =
+            causes.get(&reason.position)?;
+        Some(json!({
+            "part": reason.part.name(), "position": position, "event_id": event_id, "command_id": command_id,
+            "entity": entity, "version": version, "type": event_type, "actor": actor, "at": at, "reason": said,
+        }))
+    });
+    let found = answer.found.as_ref().map(
+        |Found { kind, digest, size, source }| json!({"kind": kind, "digest": digest, "size": size, "source": source}),
+    );
+    let mut shown = of;
+    shown["found"] = json!(found);
+    shown["because"] = because.collect();
+    shown["more"] = json!(answer.more);
+    shown
+}
+
+fn to_text(of: &Value, answer: &Answer, causes: &BTreeMap<Position, Event>, position: Position) -> String {
+    let text = |name: &str| of[name].as_str().unwrap_or_default();
+    let what = match of["job"].as_str() {
+        Some(job) => format!("job {job}"),
+        None => format!("{} on node {}", text("path"), text("node")),
+    };
+    let is = match &answer.found {
+        Some(Found { digest, size, .. }) => format!("is {} ({size} bytes)", digest.short()),
+        None => "is not there".into(),
+    };
+    let mut rows = vec![["POSITION", "AT", "ACTOR", "PART", "TYPE", "ENTITY", "REASON"].map(String::from).to_vec()];
+    rows.extend(answer.reasons.iter().filter_map(|reason| {
+        let event = causes.get(&reason.position)?;
+        let said = event.reason.clone().unwrap_or_default().replace(char::is_control, " ");
+        let texts =
+            [event.position.to_string(), event.at.to_string(), event.actor.to_string(), reason.part.name().into()];
+        Some(texts.into_iter().chain([event.event_type.clone(), event.entity.to_string(), said]).collect())
+    }));
+    let more = if answer.more == 0 { String::new() } else { format!("and {} more\n", answer.more) };
+    format!("{what} {is} at position {position}, because of\n{}{more}", table(&rows))
+}

@@ -1,0 +1,560 @@
+"""Verifies exports of a Headwater log with nothing of Headwater, from what FORMAT.md says: Python's standard library, and
+`cryptography` for Ed25519.
+
+    python3 verify.py [--trust KEY] [--json] FILE…
+
+Prints what the log comes to (with --json also each node's and each job's digest) and ends with 0, or names the first thing
+that is wrong and ends with 1. Ends with 2 if it is called wrongly or `cryptography` is not there: nothing is left out.
+"""
+
+import base64
+import bisect
+import datetime
+import hashlib
+import json
+import re
+import struct
+import sys
+import uuid
+import zlib
+
+try:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+except ImportError:
+    sys.stderr.write("the package `cryptography` is missing: signatures can't be checked without it\n")
+    sys.exit(2)
+
+MAGIC = b"\x89HWLOG\r\n"
+RAW_MAX = 4 * 1024 * 1024 + 64 * 1024
+HEADER, BLOBS, EVENTS, CHECKPOINTS, END = 1, 2, 3, 4, 5
+COLUMNS = "v position event_id command_id ordinal count entity version type actor reason at data leaf".split()
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+EPOCH = datetime.datetime(1970, 1, 1)
+
+
+class Wrong(Exception):
+    """The first thing that is wrong: where, what was expected and what was found."""
+
+    def __init__(self, position, code, expected, found):
+        super().__init__(f"at position {position}: {code}: expected {expected}, found {found}")
+        self.position, self.code = position, code
+
+
+class Damaged(Exception):
+    """Bytes that are no part of an export."""
+
+
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+# --- MessagePack --------------------------------------------------------------------------------------------
+
+
+def head(small, small_max, wide, length):
+    """In the tag itself, or as 1, 2, 4 or 8 bytes behind a tag of its own."""
+    if length <= small_max:
+        return bytes([small | length])
+    for tag, form, limit in wide:
+        if length < limit:
+            return struct.pack(form, tag, length)
+    raise ValueError("too long")
+
+
+def pack(value):
+    """Whatever a leaf's entry is made of, in its shortest form."""
+    if isinstance(value, int):
+        wide = [(0xCC, ">BB", 1 << 8), (0xCD, ">BH", 1 << 16), (0xCE, ">BI", 1 << 32), (0xCF, ">BQ", 1 << 64)]
+        return head(0x00, 127, wide, value)
+    if isinstance(value, bytes):
+        return head(0, -1, [(0xC4, ">BB", 1 << 8), (0xC5, ">BH", 1 << 16), (0xC6, ">BI", 1 << 32)], len(value)) + value
+    if isinstance(value, str):
+        text = value.encode()
+        return head(0xA0, 31, [(0xD9, ">BB", 1 << 8), (0xDA, ">BH", 1 << 16), (0xDB, ">BI", 1 << 32)], len(text)) + text
+    return head(0x90, 15, [(0xDC, ">BH", 1 << 16)], len(value)) + b"".join(map(pack, value))
+
+
+INTEGERS = {0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q", 0xD0: ">b", 0xD1: ">h", 0xD2: ">i", 0xD3: ">q"}
+LENGTHS = {
+    0xC4: (">B", bytes), 0xC5: (">H", bytes), 0xC6: (">I", bytes),
+    0xD9: (">B", str), 0xDA: (">H", str), 0xDB: (">I", str),
+    0xDC: (">H", list), 0xDD: (">I", list), 0xDE: (">H", dict), 0xDF: (">I", dict),
+}
+
+
+class Unpacker:
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, count):
+        part = self.data[self.at : self.at + count]
+        if len(part) != count:
+            raise Damaged("MessagePack ends too early")
+        self.at += count
+        return part
+
+    def number(self, form):
+        return struct.unpack(form, self.take(struct.calcsize(form)))[0]
+
+    def value(self):
+        tag = self.take(1)[0]
+        if tag < 0x80:
+            return tag
+        if tag >= 0xE0:
+            return tag - 0x100
+        if tag in INTEGERS:
+            return self.number(INTEGERS[tag])
+        if tag in (0xC0, 0xC2, 0xC3):
+            return {0xC0: None, 0xC2: False, 0xC3: True}[tag]
+        if tag < 0x90:
+            kind, length = dict, tag & 0x0F
+        elif tag < 0xA0:
+            kind, length = list, tag & 0x0F
+        elif tag < 0xC0:
+            kind, length = str, tag & 0x1F
+        elif tag in LENGTHS:
+            form, kind = LENGTHS[tag]
+            length = self.number(form)
+        else:
+            raise Damaged(f"MessagePack of an unknown sort: {tag:#x}")
+        if kind is bytes:
+            return self.take(length)
+        if kind is str:
+            return self.take(length).decode()
+        if kind is list:
+            return [self.value() for _ in range(length)]
+        return {self.value(): self.value() for _ in range(length)}
+
+
+def unpack(data):
+    unpacker = Unpacker(data)
+    value = unpacker.value()
+    if unpacker.at != len(data) or not isinstance(value, dict):
+        raise Damaged("a block is one MessagePack map")
+    return value
+
+
+# --- the file -----------------------------------------------------------------------------------------------
+
+
+class File:
+    """Blocks, and the digest of all that was read."""
+
+    def __init__(self, path):
+        self.file, self.hash, self.offset = open(path, "rb"), hashlib.sha256(), 0
+        if self.read(8) != MAGIC or self.number(">H") != 1:
+            raise Damaged("this is no export of format 1")
+
+    def read(self, count, is_hashed=True):
+        data = self.file.read(count)
+        if len(data) != count:
+            raise Damaged(f"the file is cut at byte {self.offset + len(data)}")
+        self.offset += count
+        if is_hashed:
+            self.hash.update(data)
+        return data
+
+    def number(self, form):
+        return struct.unpack(form, self.read(struct.calcsize(form)))[0]
+
+    def blocks(self):
+        """Every block but the last, as its kind and its map."""
+        while True:
+            offset = self.offset
+            kind, stored, raw = self.number(">B"), self.number(">I"), self.number(">I")
+            if kind == END:
+                if (stored, raw) != (32, 32):
+                    raise Damaged("the file's end is none")
+                computed, written = self.hash.digest(), self.read(32, is_hashed=False)
+                if computed != written:
+                    raise Damaged(f"the file's digest is {written.hex()}, that of its bytes {computed.hex()}")
+                if self.file.read(1):
+                    raise Damaged("something follows behind the file's end")
+                return
+            if kind not in (HEADER, BLOBS, EVENTS, CHECKPOINTS) or raw > RAW_MAX or stored > 2 * RAW_MAX:
+                raise Damaged(f"at byte {offset}: no such block")
+            packed = self.read(stored)
+            inflater = zlib.decompressobj()
+            try:
+                data = inflater.decompress(packed, raw + 1)
+                if not inflater.eof or inflater.unused_data or len(data) != raw:
+                    raise Damaged(f"at byte {offset}: the block has another length")
+                yield kind, unpack(data)
+            except (zlib.error, UnicodeDecodeError, TypeError) as error:
+                raise Damaged(f"at byte {offset}: {error}") from error
+
+
+# --- leaf, tree, checkpoint ---------------------------------------------------------------------------------
+
+
+def time_of(micros):
+    return (EPOCH + datetime.timedelta(microseconds=micros)).isoformat(timespec="microseconds") + "Z"
+
+
+def leaf_of(log_id, event):
+    items = [
+        event["v"], log_id, event["position"], str(uuid.UUID(bytes=event["event_id"])),
+        str(uuid.UUID(bytes=event["command_id"])), event["ordinal"], event["count"], event["entity"], event["version"],
+        event["type"], event["actor"], time_of(event["at"]), sha256(event["reason"].encode()), sha256(event["data"].encode()),
+    ]
+    return sha256(b"\x00" + pack(items))
+
+
+def node(left, right):
+    return sha256(b"\x01" + left + right)
+
+
+class Tree:
+    def __init__(self):
+        self.size, self.edge = 0, []
+
+    def push(self, leaf):
+        self.edge.append(leaf)
+        size = self.size
+        while size & 1:
+            right, left = self.edge.pop(), self.edge.pop()
+            self.edge.append(node(left, right))
+            size >>= 1
+        self.size += 1
+
+    def root(self):
+        if not self.edge:
+            return sha256(b"")
+        root = self.edge[-1]
+        for left in reversed(self.edge[:-1]):
+            root = node(left, root)
+        return root
+
+
+def read_checkpoint(note, log_id, key):
+    """The size and the root that a note says, if the key signed it."""
+    text, separator, signatures = note.partition("\n\n")
+    lines = text.split("\n")
+    name = f"headwater/{log_id}"
+    if not separator or len(lines) != 3 or lines[0] != name or not re.fullmatch(r"0|[1-9][0-9]*", lines[1]):
+        raise ValueError("it is no checkpoint of this log")
+    size, root = int(lines[1]), base64.b64decode(lines[2], validate=True)
+    if len(root) != 32 or base64.b64encode(root).decode() != lines[2] or not signatures.endswith("\n"):
+        raise ValueError("its root is none")
+    key_id = sha256(name.encode() + b"\n\x01" + key)[:4]
+    for line in signatures[:-1].split("\n"):
+        dash, signer, encoded = (line.split(" ") + ["", ""])[:3]
+        signature = base64.b64decode(encoded, validate=True)
+        if dash != "\u2014" or base64.b64encode(signature).decode() != encoded:
+            raise ValueError("a signature is none")
+        if signer == name and signature[:4] == key_id:
+            Ed25519PublicKey.from_public_bytes(key).verify(signature[4:], (text + "\n").encode())
+            return size, root
+    raise ValueError("it is not signed by the log's key")
+
+
+# --- what events do -----------------------------------------------------------------------------------------
+
+
+def job_id(attestation):
+    digest = bytearray(sha256(b"headwater/job" + attestation.encode())[:16])
+    digest[6] = digest[6] & 0x0F | 0x80
+    digest[8] = digest[8] & 0x3F | 0x80
+    return str(uuid.UUID(bytes=bytes(digest)))
+
+
+def only(said, names):
+    return {name: said[name] for name in names.split() if name in said}
+
+
+class State:
+    """What there is, as far as references and what nodes must hold need it."""
+
+    def __init__(self):
+        self.there = {kind: {} for kind in ("document", "node", "control", "component", "assessment", "attestation")}
+        self.retired, self.claims = set(), {}
+
+    def demand(self, holds, what):
+        if not holds:
+            raise LookupError(what)
+
+    def takes_part(self, name):
+        self.demand(name in self.there["node"] and name not in self.retired, f"node/{name} to take part")
+
+    def is_there(self, kind, name):
+        self.demand(name in self.there[kind], f"{kind}/{name} to be there")
+
+    def users(self, kind, name):
+        if kind == "control":
+            of = [said["controls"] for said in self.there["component"].values()]
+            of += [[said["control"]] for said in self.there["assessment"].values()]
+        elif kind == "component":
+            of = [said.get("components") or [] for said in self.there["assessment"].values()]
+        elif kind == "assessment":
+            of = [[said["assessment"]] for said in self.there["attestation"].values()]
+        else:
+            of = []
+        return any(name in names for names in of)
+
+    def jobs(self):
+        return {job_id(attestation): attestation for attestation in self.there["attestation"]}
+
+    def fold(self, kind, name, what, said):
+        if what in ("DocumentPut", "ControlDefined", "ComponentDefined", "AssessmentDefined", "AttestationDefined"):
+            for control in said["controls"] if what == "ComponentDefined" else []:
+                self.is_there("control", control)
+            if what == "AssessmentDefined":
+                self.is_there("control", said["control"])
+                for component in said.get("components") or []:
+                    self.is_there("component", component)
+            if what == "AttestationDefined":
+                self.is_there("assessment", said["assessment"])
+            self.there[kind][name] = said
+        elif what in ("DocumentRemoved", "ControlRemoved", "ComponentRemoved", "AssessmentRemoved", "AttestationRemoved"):
+            self.is_there(kind, name)
+            self.demand(not self.users(kind, name), f"nobody to refer to {kind}/{name}")
+            del self.there[kind][name]
+            self.claims.pop(job_id(name), None) if kind == "attestation" else None
+        elif what in ("NodeEnrolled", "NodeLabelled"):
+            self.takes_part(name) if what == "NodeLabelled" else None
+            self.there["node"][name] = said["labels"]
+            self.retired.discard(name)
+        elif what in ("NodeRetired", "NodeRetried", "ClaimRenewed"):
+            self.takes_part(name)
+            if what == "NodeRetired":
+                self.retired.add(name)
+                self.claims = {job: claim for job, claim in self.claims.items() if claim[0] != name}
+        elif what == "JobClaimed":
+            self.demand(name in self.jobs(), f"job/{name} to be there")
+            self.takes_part(said["runtime"])
+            self.claims[name] = (said["runtime"], said["token"])
+        elif what in ("JobReleased", "JobCompleted", "ClaimExpired"):
+            current = self.claims.get(name)
+            self.demand(current == (said["runtime"], said["token"]), f"the current claim on job/{name}")
+            if what != "JobCompleted":
+                del self.claims[name]
+        elif what not in ("PrincipalCreated", "PrincipalRevoked", "ReportChanged"):
+            raise LookupError("a type that is known")
+
+    def entries(self, name):
+        """What a node must hold: digests by path."""
+        if name in self.retired:
+            return {}
+        best = {}
+        for document, said in self.there["document"].items():
+            if targets(said["target"], name, self.there["node"][name]):
+                rank = (said["priority"], document.encode())
+                if said["path"] not in best or rank > best[said["path"]][0]:
+                    best[said["path"]] = (rank, bytes.fromhex(said["digest"]))
+        entries = {path: digest for path, (_, digest) in best.items()}
+        for job, claim in self.claims.items():
+            if claim[0] == name:
+                entries[f"jobs/{job}.json"] = sha256(self.spec(job))
+        return entries
+
+    def digest(self, name):
+        hashed = hashlib.sha256()
+        for path, digest in sorted((path.encode(), digest) for path, digest in self.entries(name).items()):
+            hashed.update(struct.pack(">I", len(path)) + path + digest)
+        return hashed.hexdigest()
+
+    def spec(self, job):
+        attestation_id = self.jobs()[job]
+        attestation = self.there["attestation"][attestation_id]
+        assessment = self.there["assessment"][attestation["assessment"]]
+        control = self.there["control"][assessment["control"]]
+        named, selector = assessment.get("components"), assessment.get("component_selector")
+        components = {
+            name: said for name, said in sorted(self.there["component"].items())
+            if (name in named if named is not None else fits(selector, said["labels"]))
+        }
+        subjects = only(attestation["selector"], "query labels ids")
+        subjects["expressions"] = [only(each, "key operator values") for each in attestation["selector"]["expressions"]]
+        activity = {
+            "id": attestation_id, "title": attestation["title"], "selector": subjects,
+            "provider": only(attestation["provider"], "name image tag configuration"),
+        }
+        task = {
+            "id": attestation["assessment"], "title": assessment["title"],
+            "schedule": attestation.get("schedule") or assessment["schedule"], "activities": [activity],
+        }
+        spec = {
+            "id": job, "title": attestation["title"], "assessment-plan-id": attestation["assessment"],
+            "control-id": assessment["control"], "control": only(control, "title class statement parameters labels"),
+            "component-ids": list(components),
+            "components": [
+                {"id": name} | only(said, "title kind controls properties labels") for name, said in components.items()
+            ],
+            "tasks": [task], "parameters": control["parameters"] | attestation["parameters"],
+        }
+        return json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def fits(selector, labels):
+    def one(requirement):
+        values, value = requirement.get("values") or [], labels.get(requirement["key"])
+        return {
+            "In": value in values, "NotIn": value not in values, "Exists": value is not None, "DoesNotExist": value is None,
+        }[requirement["operator"]]
+
+    wanted = (selector.get("match_labels") or {}).items()
+    return all(labels.get(key) == value for key, value in wanted) and all(map(one, selector.get("match_expressions") or []))
+
+
+def targets(target, name, labels):
+    if target.get("all"):
+        return True
+    return name in target["nodes"] if "nodes" in target else fits(target, labels)
+
+
+# --- the audit ----------------------------------------------------------------------------------------------
+
+
+class Audit:
+    def __init__(self, trusted):
+        self.trusted, self.log_id, self.key = trusted, None, None
+        self.tree, self.state, self.versions = Tree(), State(), {}
+        self.blobs, self.unnamed, self.ahead = {}, set(), []
+        self.at, self.request, self.to, self.signed, self.checkpoints = None, None, 0, 0, 0
+
+    def next(self):
+        return self.tree.size + 1
+
+    def demand(self, expected, found, code):
+        if expected != found:
+            show = lambda value: value.hex() if isinstance(value, bytes) else value
+            raise Wrong(self.next(), code, show(expected), show(found))
+
+    def begin(self, header):
+        if self.trusted is not None:
+            self.demand(self.trusted, header["public_key"], "key")
+        if self.log_id is None:
+            self.log_id, self.key = header["log_id"], header["public_key"]
+        self.demand(self.log_id, header["log_id"], "other_log")
+        self.demand(self.key, header["public_key"], "key")
+        self.demand(self.next(), header["from"], "gap")
+        self.demand(self.tree.edge, header["edge"], "edge")
+        self.demand(True, header["to"] >= self.tree.size, "end")
+        self.to = header["to"]
+
+    def block(self, kind, block):
+        if kind == BLOBS:
+            for digest, data in block["blobs"]:
+                self.demand(digest, sha256(data), "blob")
+                self.blobs[digest] = len(data)
+                self.unnamed.add(digest)
+        elif kind == CHECKPOINTS:
+            for note in block["notes"]:
+                self.checkpoint(note)
+        elif kind == EVENTS:
+            self.demand(COLUMNS, block["columns"][: len(COLUMNS)], "columns")
+            for row in block["rows"]:
+                self.event(dict(zip(COLUMNS, row, strict=False)))
+        else:
+            raise Damaged("a second header")
+
+    def checkpoint(self, note):
+        try:
+            size, root = read_checkpoint(note, self.log_id, self.key)
+        except (ValueError, InvalidSignature) as error:
+            raise Wrong(self.next(), "checkpoint", "a note that the log's key signed", error or "a wrong signature") from error
+        self.demand(True, self.tree.size <= size <= self.to, "checkpoint")
+        bisect.insort(self.ahead, (size, root))
+        self.reached()
+
+    def reached(self):
+        while self.ahead and self.ahead[0][0] == self.tree.size:
+            size, root = self.ahead.pop(0)
+            if root != self.tree.root():
+                raise Wrong(min(self.signed + 1, size), "root", root.hex(), self.tree.root().hex())
+            self.signed, self.checkpoints = size, self.checkpoints + 1
+
+    def event(self, event):
+        if self.next() > self.to:
+            raise Wrong(self.next(), "end", self.to, "another event")
+        self.demand(self.next(), event["position"], "gap")
+        kind, slash, name = event["entity"].partition("/")
+        self.demand(True, bool(slash and ID.fullmatch(name)), "row")
+        try:
+            self.demand(leaf_of(self.log_id, event), event["leaf"], "leaf")
+        except (ValueError, OverflowError, struct.error) as error:
+            raise Wrong(self.next(), "row", "an event", error) from error
+        self.demand(self.versions.get(event["entity"], 0) + 1, event["version"], "version")
+        expected = self.request or (event["command_id"], 1, event["count"])
+        self.demand(expected, (event["command_id"], event["ordinal"], event["count"]), "torn_request")
+        self.demand(True, event["count"] >= event["ordinal"], "torn_request")
+        self.demand(True, self.at is None or event["at"] >= self.at, "time")
+        self.fold(kind, name, event)
+        more = event["ordinal"] < event["count"]
+        self.request = (event["command_id"], event["ordinal"] + 1, event["count"]) if more else None
+        self.versions[event["entity"]], self.at = event["version"], event["at"]
+        self.tree.push(event["leaf"])
+        self.reached()
+
+    def fold(self, kind, name, event):
+        try:
+            self.demand(1, event["v"], "unreadable")
+            said = json.loads(event["data"])
+            belongs = {"Claim": "job", "ClaimRenewed": "runtime"}
+            of = belongs.get(event["type"]) or belongs.get(re.match("[A-Z][a-z]*", event["type"])[0])
+            self.demand(of or re.match("[A-Z][a-z]*", event["type"])[0].lower(), kind, "misplaced")
+            self.state.fold(kind, name, event["type"], said)
+        except LookupError as error:
+            raise Wrong(self.next(), "reference", error, "it is not so") from error
+        except (ValueError, TypeError, AttributeError) as error:
+            raise Wrong(self.next(), "unreadable", "a change that can be folded", error) from error
+        if event["type"] == "DocumentPut":
+            digest = bytes.fromhex(said["digest"])
+            self.demand(said["size"], self.blobs.get(digest, f"no content {said['digest']}"), "blob")
+            self.unnamed.discard(digest)
+
+    def end(self):
+        self.demand(self.to, self.tree.size, "end")
+        self.demand(None, self.request, "torn_request")
+        self.demand(0, len(self.unnamed), "blob")
+
+    def finish(self):
+        if self.trusted is not None and self.tree.size and not self.checkpoints:
+            raise Wrong(1, "unsigned", "a checkpoint that the trusted key signed", "none")
+
+    def read(self, path):
+        blocks = None
+        try:
+            file = File(path)
+            blocks = file.blocks()
+            kind, header = next(blocks)
+            self.demand(HEADER, kind, "block_order")
+            self.begin(header)
+            for kind, block in blocks:
+                self.block(kind, block)
+        except (Damaged, StopIteration, KeyError, TypeError, ValueError) as error:
+            raise Wrong(self.next(), "file", "an export", f"{path}: {error!r}") from error
+        self.end()
+
+
+def main(words):
+    trusted = None
+    if "--trust" in words:
+        at = words.index("--trust")
+        trusted = bytes.fromhex(words[at + 1])
+        del words[at : at + 2]
+    is_json = "--json" in words
+    files = [word for word in words if word != "--json"]
+    if not files:
+        sys.stderr.write(__doc__)
+        sys.exit(2)
+    audit = Audit(trusted)
+    try:
+        for path in files:
+            audit.read(path)
+        audit.finish()
+    except Wrong as wrong:
+        print(json.dumps({"ok": False, "position": wrong.position, "code": wrong.code, "what": str(wrong)}) if is_json else wrong)
+        sys.exit(1)
+    said = {"log_id": audit.log_id, "key": audit.key.hex(), "position": audit.tree.size, "root": audit.tree.root().hex()}
+    if is_json:
+        said["nodes"] = {name: audit.state.digest(name) for name in audit.state.there["node"]}
+        said["jobs"] = {job: sha256(audit.state.spec(job)).hex() for job in audit.state.jobs()}
+        print(json.dumps(said))
+    else:
+        print(f"{said}, signed up to {audit.signed} by {audit.checkpoints} checkpoints")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

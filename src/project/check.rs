@@ -1,0 +1,225 @@
+//! The running system checks itself: it reads the log again from its first event, beside its work, and holds what it comes
+//! to against all that was kept and folded before.
+//!
+//! It has a connection of its own, and works for a quarter of the time. What it finds ends the publishing.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use replay::again::{Again, Difference, Witness, first_changed};
+use replay::checkpoint::Checkpoint;
+use replay::log::Follower;
+use schema::event::Event;
+use schema::position::Position;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep};
+
+use crate::log::checkpoint::Kept;
+use crate::log::database::Error as LogError;
+use crate::log::reader::{EventPage, Reader};
+use crate::log::tree::is_kept;
+use crate::publish::Error as PublishError;
+use crate::publish::events::Published;
+
+/// Events that are read and folded together.
+const PAGE_EVENTS: usize = 500;
+/// How much longer it rests after a page than it worked on it.
+const REST: u32 = 3;
+/// The pause between two passes.
+const PASS_PAUSE: Duration = Duration::from_secs(5);
+/// How long the table may take to show what came through the write-ahead log: with a synchronous standby it can be later.
+const VISIBLE_WITHIN: Duration = Duration::from_secs(20);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Asks for what was folded so far.
+pub(super) type Ask = oneshot::Sender<Follower>;
+
+/// Why a pass did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error(transparent)]
+    Log(LogError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error("the log in PostgreSQL is not what it was, {0}. Nothing is published until this is settled")]
+    Found(#[from] Difference),
+}
+
+/// What can't be followed is a finding; what can't be reached is not.
+impl From<LogError> for Error {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Diverged(divergence) => Difference::from(divergence).into(),
+            LogError::Row { position, why } => Difference::Row { position, why }.into(),
+            LogError::Beyond { found, head } => {
+                let why = format!("it was put there directly: the log ends at {head}");
+                Difference::Row { position: found, why }.into()
+            }
+            error => Self::Log(error),
+        }
+    }
+}
+
+/// Reads the log again.
+#[derive(Clone)]
+pub(super) struct Check {
+    table: Reader,
+    published: Published,
+}
+
+impl Check {
+    /// Over a connection of its own.
+    pub(super) fn new(table: &Reader, published: Published) -> Self {
+        Self { table: table.beside(), published }
+    }
+
+    /// Passes over the log again and again, beside what is folded, until something is found.
+    pub(super) async fn run(self, asks: mpsc::Sender<Ask>) -> Difference {
+        loop {
+            let (ask, answer) = oneshot::channel();
+            if asks.send(ask).await.is_ok()
+                && let Ok(live) = answer.await
+            {
+                match self.pass(Some(live), REST).await {
+                    Ok(position) => tracing::debug!(%position, "the log was folded again, to the same"),
+                    Err(Error::Found(finding)) => return finding,
+                    Err(error) => tracing::debug!(%error, "the log could not be folded again; trying again"),
+                }
+            }
+            sleep(PASS_PAUSE).await;
+        }
+    }
+
+    /// Folds the log from its first event to where `live` is, or to its head at full speed.
+    pub(super) async fn whole(&self) -> Result<Position, Error> {
+        self.pass(None, 0).await
+    }
+
+    async fn pass(&self, live: Option<Follower>, rest: u32) -> Result<Position, Error> {
+        let mut again = Again::new(self.table.log_id());
+        let passed = self.fold_all(&mut again, live, rest).await;
+        let Err(Error::Found(found)) = passed else { return passed };
+        // What was published since the last agreement may tell more exactly which event it is.
+        let first = self.first_changed(again.agreed(), last_of(&found)).await;
+        Err(first.ok().flatten().unwrap_or(found).into())
+    }
+
+    async fn fold_all(&self, again: &mut Again, live: Option<Follower>, rest: u32) -> Result<Position, Error> {
+        self.table.ends_at_its_head().await?;
+        let up_to = match &live {
+            Some(live) => self.shown(live.position()).await?,
+            None => self.table.head().await?.position,
+        };
+        while again.position() < up_to {
+            let began = Instant::now();
+            self.fold_page(again, up_to).await?;
+            sleep(began.elapsed() * rest).await;
+        }
+        if let Some(live) = live {
+            let mut held = again.clone();
+            let holding = tokio::task::spawn_blocking(move || held.hold_live(&live));
+            holding.await.unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic()))?;
+        }
+        self.hold_end(again).await?;
+        Ok(up_to)
+    }
+
+    /// A position that was folded is in the table, at the latest after a while.
+    async fn shown(&self, position: Position) -> Result<Position, Error> {
+        let deadline = Instant::now() + VISIBLE_WITHIN;
+        loop {
+            let head = self.table.head().await?.position;
+            if head >= position {
+                return Ok(position);
+            }
+            if Instant::now() >= deadline {
+                let why = format!("the log ends at {head}, though it had reached {position}");
+                return Err(Difference::Row { position: head.next(), why }.into());
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Folds a page of events, and holds it against what was signed and what is kept of the tree.
+    async fn fold_page(&self, again: &mut Again, up_to: Position) -> Result<(), Error> {
+        let events = self.page(again.position(), up_to).await?;
+        let Some(last) = events.last() else {
+            return Err(Difference::Row { position: again.position().next(), why: "it is not there".into() }.into());
+        };
+        let signed = self.table.checkpoints(again.position(), last.position, PAGE_EVENTS).await?;
+        let mut signed: BTreeMap<Position, Kept> = signed.into_iter().map(|kept| (kept.position, kept)).collect();
+        for event in &events {
+            again.advance(event)?;
+            if let Some(kept) = signed.remove(&event.position) {
+                again.hold_root(self.opened(&kept)?.root, Witness::Checkpoint)?;
+            }
+        }
+        let completed = again.completed().into_iter().filter(|(node, _)| is_kept(node.level)).collect::<Vec<_>>();
+        let kept = self.table.kept_nodes(completed.iter().map(|(node, _)| *node)).await?;
+        for (node, hash) in completed {
+            again.hold_node((node, hash), kept.get(&node).copied())?;
+        }
+        Ok(())
+    }
+
+    /// Holds the end of the log against its head, and against the last that was signed.
+    async fn hold_end(&self, again: &mut Again) -> Result<(), Error> {
+        // What is read first is never ahead of what is read after it.
+        let signed = self.table.newest_checkpoint().await?;
+        let head = self.table.head().await?;
+        if let Some(Kept { position, .. }) = signed.filter(|signed| signed.position > head.position) {
+            let why = format!("it is signed for, but the log ends at {}", head.position);
+            return Err(Difference::Row { position, why }.into());
+        }
+        if head.position == again.position() {
+            again.hold_root(head.root, Witness::Head)?;
+        }
+        Ok(())
+    }
+
+    fn opened(&self, kept: &Kept) -> Result<Checkpoint, Difference> {
+        let opened = Checkpoint::open(kept.note.as_bytes(), self.table.log_id(), self.table.public_key());
+        let no_witness = |why: String| Difference::NoWitness { position: kept.position, why };
+        let opened = opened.map_err(|bad| no_witness(format!("the checkpoint can't be trusted: {bad}")))?;
+        match opened.position == kept.position {
+            true => Ok(opened),
+            false => Err(no_witness(format!("the checkpoint is one of position {}", opened.position))),
+        }
+    }
+
+    /// The first event after a position that is not the one that was published.
+    pub(super) async fn first_changed(&self, agreed: Position, last: Position) -> Result<Option<Difference>, Error> {
+        let mut after = agreed;
+        loop {
+            let events = match self.page(after, last).await {
+                Ok(events) => events,
+                // A row that can't be read is named already, and what stands before it one by one.
+                Err(Error::Found(found)) if found.position() > after.next() => {
+                    self.page(after, Position::from(found.position().get() - 1)).await?
+                }
+                Err(Error::Found(_)) => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            let Some(end) = events.last() else { return Ok(None) };
+            let positions: Vec<Position> = events.iter().map(|event| event.position).collect();
+            let published = self.published.at(positions).await?;
+            if let Some(first) = first_changed(&events, &published) {
+                return Ok(Some(first));
+            }
+            after = end.position;
+        }
+    }
+
+    async fn page(&self, after: Position, up_to: Position) -> Result<Vec<Event>, Error> {
+        let page = EventPage { after, up_to: Some(up_to), limit: PAGE_EVENTS, ..EventPage::default() };
+        Ok(self.table.events(page).await?)
+    }
+}
+
+/// The last position that a finding may be about.
+fn last_of(finding: &Difference) -> Position {
+    match finding {
+        Difference::ChangedWithin { last, .. } => *last,
+        other => other.position(),
+    }
+}

@@ -1,0 +1,129 @@
+//! What anybody does to the tables behind Headwater's back is in the export, and found there by the auditor's program.
+
+use std::path::Path;
+
+use replay::checkpoint::Checkpoint;
+use replay::tree::Edge;
+use schema::address::READER_ROLE;
+use serde_json::{Value, json};
+
+use crate::auditor::{export, exported, replay};
+use crate::desk::{Desk, Open, enrol, one, put, retry};
+
+/// Lets the superuser do what no role of Headwater's may.
+const UNGUARDED: &str = "SET session_replication_role = replica;";
+
+/// Eight events, of which the fifth to the seventh are one request, and a checkpoint over all of them.
+async fn signed(desk: &Desk) -> Open {
+    let open = desk.open().await;
+    open.submit(one(enrol("a"))).await.unwrap();
+    open.submit(one(enrol("b"))).await.unwrap();
+    open.submit(json!({"reason": "two", "commands": [put("motd", "hello\n"), put("large", &"x".repeat(9_000))]}))
+        .await
+        .unwrap();
+    open.submit(json!({"commands": [retry("a"), retry("b"), retry("a")]})).await.unwrap();
+    open.submit(one(retry("b"))).await.unwrap();
+    let events = open.events().await;
+    let root = Edge::over(events.iter().map(|event| event.leaf)).root();
+    let checkpoint = Checkpoint { log_id: desk.log_id, position: 8.into(), root };
+    open.log.reader().keep_checkpoint(8.into(), &checkpoint.sign(&desk.key)).await.unwrap();
+    open
+}
+
+impl Desk {
+    fn dir(&self) -> &Path {
+        self.ground.dir.path()
+    }
+
+    fn reader(&self) -> String {
+        self.ground.database_as(READER_ROLE)
+    }
+
+    /// What the auditor finds in an export of the log as it is now.
+    fn found(&self) -> Value {
+        let key = hex::encode(self.key.public().as_bytes());
+        let _gone = std::fs::remove_file(self.dir().join("found.hwlog"));
+        exported(self.dir(), &self.reader(), &["--to", "found.hwlog"]);
+        let (code, said) = replay(self.dir(), &["verify", "found.hwlog", "--trust", &key]);
+        assert_eq!(code == Some(0), said["ok"] == true, "{said}");
+        said
+    }
+}
+
+#[tokio::test]
+async fn whatever_a_superuser_changes_is_found_and_named() {
+    let desk = Desk::new().await;
+    let open = signed(&desk).await;
+    let right = desk.found();
+    assert_eq!((&right["ok"], &right["signed"], &right["unsigned"]), (&json!(true), &json!(8), &json!(0)), "{right}");
+    desk.sql(
+        "CREATE TABLE kept AS TABLE event; CREATE TABLE kept_blob AS TABLE blob; \
+         CREATE TABLE kept_checkpoint AS TABLE checkpoint",
+    )
+    .await;
+    let mut sealed = open.events().await[3].clone();
+    sealed.reason = Some("forged".into());
+    let leaf = sealed.sealed().leaf;
+    let resealed = format!("UPDATE event SET reason = 'forged', leaf = '\\x{leaf}' WHERE position = 4");
+    let another = "INSERT INTO event SELECT 9, gen_random_uuid(), gen_random_uuid(), 1, 1, entity, version + 1, type, v, \
+                   actor, reason, at, data, leaf FROM event WHERE position = 8";
+    let exchanged = "UPDATE event SET position = 100 WHERE position = 4; UPDATE event SET position = 4 WHERE position = 5; \
+                     UPDATE event SET position = 5 WHERE position = 100";
+    for (what, statements, position, code) in [
+        ("a reason", "UPDATE event SET reason = 'x' WHERE position = 4", 4, "leaf"),
+        ("a space", "UPDATE event SET data = (data::text || ' ')::json WHERE position = 2", 2, "leaf"),
+        ("what can't be read", "UPDATE event SET entity = 'planet/mars' WHERE position = 3", 3, "row"),
+        ("a row gone", "DELETE FROM event WHERE position = 4", 4, "gap"),
+        ("the last row gone", "DELETE FROM event WHERE position = 8", 8, "end"),
+        ("a row more", another, 9, "end"),
+        ("two rows exchanged", exchanged, 4, "leaf"),
+        ("a row that is sealed again", &resealed, 1, "root"),
+        ("a content", "UPDATE blob SET bytes = '\\x00' WHERE length(bytes) = 6", 1, "blob"),
+        ("a content gone", "DELETE FROM blob WHERE length(bytes) = 6", 3, "blob"),
+        ("a checkpoint", "UPDATE checkpoint SET note = replace(note, '8', '7')", 1, "checkpoint"),
+        ("all checkpoints gone", "DELETE FROM checkpoint", 1, "unsigned"),
+    ] {
+        desk.sql(&format!("{UNGUARDED} {statements}")).await;
+        let finding = &desk.found()["finding"];
+        assert_eq!((&finding["position"], &finding["code"]), (&json!(position), &json!(code)), "{what}: {finding}");
+        desk.sql(&format!(
+            "{UNGUARDED} DELETE FROM event; INSERT INTO event SELECT * FROM kept; DELETE FROM blob; \
+             INSERT INTO blob SELECT * FROM kept_blob; DELETE FROM checkpoint; \
+             INSERT INTO checkpoint SELECT * FROM kept_checkpoint"
+        ))
+        .await;
+    }
+    assert_eq!(desk.found()["ok"], true, "all of it was put back");
+}
+
+#[tokio::test]
+async fn parts_follow_each_other_and_a_request_is_never_cut() {
+    let desk = Desk::new().await;
+    let reader = desk.reader();
+    let empty = exported(desk.dir(), &reader, &["--to", "empty.hwlog"]);
+    assert_eq!((&empty["from"], &empty["to"]), (&json!(1), &json!(0)));
+    assert_eq!(replay(desk.dir(), &["verify", "empty.hwlog"]).1["position"], 0);
+    let _open = signed(&desk).await;
+    let first = exported(desk.dir(), &reader, &["--to", "a.hwlog", "--to-position", "5"]);
+    assert_eq!(first["to"], 7, "the rest of the request comes along");
+    let second = exported(desk.dir(), &reader, &["--to", "b.hwlog", "--from", "8"]);
+    assert_eq!((&second["from"], &second["to"]), (&json!(8), &json!(8)));
+    let key = hex::encode(desk.key.public().as_bytes());
+    let (code, said) = replay(desk.dir(), &["verify", "a.hwlog", "b.hwlog", "--trust", &key]);
+    assert_eq!((code, &said["position"], &said["signed"]), (Some(0), &json!(8), &json!(8)), "{said}");
+    for (words, what) in [
+        (["--to", "c.hwlog", "--from", "6"], "within a request that begins at 5"),
+        (["--to", "c.hwlog", "--from", "9"], "ends at 8"),
+        (["--to", "c.hwlog", "--to-position", "9"], "ends at 8"),
+        (["--to", "a.hwlog", "--from", "8"], "is there already"),
+    ] {
+        let output = export(desk.dir(), &reader, &words);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(what), "{said}");
+    }
+    let files = std::fs::read_dir(desk.dir()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut files: Vec<String> = files.filter(|name| name.contains("hwlog")).collect();
+    files.sort_unstable();
+    assert_eq!(files, ["a.hwlog", "b.hwlog", "empty.hwlog"], "nothing half done is left behind");
+}
