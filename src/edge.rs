@@ -68,7 +68,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
     let (prefix, node) = (options.nats_prefix.clone(), options.node.clone());
     let nats_url = password::fill(&options.nats_url, options.nats_password_file.as_deref())?;
     let link = connect(&nats_url, &format!("headwater-edge {node}")).await?;
-    let (status, news, told) = status::Status::of(report::blank(node.clone()));
+    let (status, news, told) = status::Status::of(report::blank(node.clone(), options.jobs.runtime));
     let (found, mut newest) = watch::channel(None);
     let _watching = AbortOnDropHandle::new(tokio::spawn(records::follow(link.clone(), prefix.clone(), node, found)));
     let _telling = AbortOnDropHandle::new(tokio::spawn(report::tell(link.clone(), prefix.clone(), news, told)));

@@ -27,6 +27,7 @@ pub mod progress;
 pub mod project;
 pub mod publish;
 pub mod reconcile;
+pub mod recover;
 pub mod runtime;
 pub mod serve;
 pub mod telemetry;

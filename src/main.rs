@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use headwater::{
-    client, demo, dev, edge, events, export, get, health, impact, import, install, serve, telemetry, token, why,
+    client, demo, dev, edge, events, export, get, health, impact, import, install, recover, serve, telemetry, token,
+    why,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -51,6 +52,8 @@ enum Command {
     Import(import::Options),
     /// Write the log, its contents and its checkpoints into one file, which `headwater-replay` verifies
     Export(export::Options),
+    /// Say what a database that was put back to an earlier state lacks, and take it back
+    Recover(recover::Options),
     /// Ask a server whether it can do its work
     Health(health::Options),
     #[command(hide = true)]
@@ -161,6 +164,12 @@ fn run(command: Command) -> Result<(), Failure> {
                 true => Failure::Unreachable(error.into()),
                 false => Failure::Refused(error.into()),
             }),
+            Command::Recover(options) => {
+                let json = options.json;
+                let found = Box::pin(recover::run(options)).await;
+                let found = found.map_err(|error| Failure::of(false, error.is_unreachable(), error.into()))?;
+                found.print(json).then_some(()).ok_or(Failure::Told)
+            }
             Command::Apply(_) => NotYet::refuse("apply"),
             Command::Diff(_) => NotYet::refuse("diff"),
             Command::Export(options) => {

@@ -6,7 +6,7 @@
 //! It remembers nothing between runs: progress is what NATS holds. What is public it vouches for, at least every ten seconds.
 
 pub(crate) mod check;
-mod vouch;
+pub(crate) mod vouch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use replay::log::{Divergence, Follower};
 use schema::event::Event;
 use schema::position::Position;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -39,6 +39,8 @@ use self::vouch::Notary;
 
 /// How often the relay looks whether somebody else wrote to NATS.
 const INSPECT_EVERY: Duration = Duration::from_secs(5);
+/// How soon NATS is made level again after it was: whoever goes on writing there costs no more than this.
+const LEVEL_EVERY: Duration = Duration::from_millis(500);
 /// How often it signs for what was published since.
 const SIGN_EVERY: Duration = Duration::from_secs(5);
 /// How soon a waiting relay asks for the slot again.
@@ -143,6 +145,8 @@ pub struct Relay {
     follower: Follower,
     writes: mpsc::Receiver<Write>,
     standing: watch::Sender<Standing>,
+    /// When NATS was last made level.
+    leveled: Option<Instant>,
 }
 
 impl Relay {
@@ -162,8 +166,9 @@ impl Relay {
         let notary = Notary::new(&settings, reader.clone());
         let check = Check::new(&reader, Published::new(settings.jetstream.clone(), settings.prefix.clone()));
         let publisher = Publisher::new(settings, source);
-        let (suspect, demand) = (false, Arc::default());
-        let relay = Self { slot, reader, link, publisher, notary, check, suspect, demand, follower, writes, standing };
+        let (suspect, demand, leveled) = (false, Arc::default(), None);
+        let relay =
+            Self { slot, reader, link, publisher, notary, check, suspect, demand, follower, writes, standing, leveled };
         (relay, standings)
     }
 
@@ -318,6 +323,9 @@ impl Relay {
             tracing::warn!(%error, "NATS is made level with the log again");
             self.stand(Phase::Repairing, Some(error.to_string()));
             self.link.up().await;
+            if let Some(leveled) = self.leveled {
+                sleep_until(leveled + LEVEL_EVERY).await;
+            }
             error = match self.level().await {
                 Ok(()) => return Ok(()),
                 Err(Error::Publish(error)) => error,
@@ -359,6 +367,7 @@ impl Relay {
         head.is_over(&self.follower)?;
         self.notary.check(self.follower.edge()).await?;
         self.publisher.repair(self.follower.configuration()).await?;
+        self.leveled = Some(Instant::now());
         self.stand(Phase::Following, None);
         Ok(())
     }

@@ -61,7 +61,8 @@ async fn end_silent(log: &Log, ears: &Ears) {
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         look.tick().await;
-        let said = |node: &_| ears.heard(node).map(|heard| heard.silence);
+        // An agent that is no runtime, or no longer one, says nothing about whether one lives.
+        let said = |node: &_| ears.heard(node).filter(|heard| heard.report.runtime).map(|heard| heard.silence);
         let due = silence.due(Instant::now(), ears.are_open(), &log.view(), said);
         for claims in due.chunks(ENDED_AT_ONCE) {
             let commands = claims.iter().map(|(job, token)| Command::ExpireClaim(job.clone(), *token));

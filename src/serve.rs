@@ -1,5 +1,6 @@
 //! `headwater serve`: the door, and the relay with its reconciler, joined.
 
+mod outlook;
 mod readiness;
 
 use std::net::SocketAddr;
@@ -36,6 +37,7 @@ use crate::reconcile;
 use crate::wal::Error as WalError;
 use crate::wal::slot::Slot;
 
+use self::outlook::Outlook;
 use self::readiness::{Pace, Parts};
 
 /// How long a server waits for PostgreSQL at its start before it gives up: databases and servers start together.
@@ -173,6 +175,10 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
     let appending = CancellationToken::new();
     let appended = tokio::spawn(appender.run(appending.clone()));
     tasks.spawn(hearing::listen(link.client().clone(), prefix.clone(), ears.clone(), stop.clone()));
+
+    let outlook = Outlook { log: log.clone(), link: link.clone(), prefix: prefix.clone() };
+    outlook.withhold_at_first();
+    tasks.spawn(stop.clone().run_until_cancelled_owned(outlook.keep()));
 
     let (public, published) = watch::channel(None);
     let mut standing = None;

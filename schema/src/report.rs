@@ -53,6 +53,9 @@ pub struct Reported {
     /// Paths below `current` that differ from what was applied.
     #[serde(default)]
     pub drift: Vec<String>,
+    /// Whether the agent is an assessment runtime, too: only then does the report say that one lives.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub runtime: bool,
     /// The agent and its version.
     pub agent: String,
     /// The node's own clock; it may be wrong, and nothing is decided by it.

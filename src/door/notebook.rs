@@ -167,6 +167,7 @@ mod tests {
             last_good: None,
             rejected: Vec::new(),
             drift: Vec::new(),
+            runtime: false,
             agent: "test".into(),
             at: schema::instant::Instant::default(),
         }

@@ -55,6 +55,8 @@ pub struct Appender {
     view: watch::Sender<Configuration>,
     health: watch::Sender<Health>,
     kept: Kept,
+    /// Why nothing may be appended now.
+    withheld: watch::Receiver<Option<String>>,
 }
 
 impl Appender {
@@ -72,9 +74,11 @@ impl Appender {
         let (health, healths) = watch::channel(Health::default());
         let nudge = Arc::new(Notify::new());
         let (sender, queue) = queue();
-        let log = Log::new(reader.clone(), sender, views, healths, Arc::clone(&nudge), kept.clone());
+        let (withhold, withheld) = watch::channel(None);
+        let log = Log::new(reader.clone(), sender, views, healths, Arc::clone(&nudge), kept.clone(), withhold);
         let (store, carried, ahead) = (None, None, None);
-        let appender = Self { reader, log_id, follower, store, queue, carried, ahead, nudge, view, health, kept };
+        let appender =
+            Self { reader, log_id, follower, store, queue, carried, ahead, nudge, view, health, kept, withheld };
         Ok((appender, log))
     }
 
@@ -171,6 +175,10 @@ impl Appender {
         decided: Option<Batch>,
         unknown: &mut Option<Batch>,
     ) -> Result<Vec<Verdict>, Error> {
+        // What may have been appended already is looked up, whatever is said since.
+        if unknown.is_none() {
+            self.is_let()?;
+        }
         let store = match self.store.take().filter(|store| !store.is_closed()) {
             Some(store) => store,
             None => Store::open(self.reader.database()).await?,
@@ -292,6 +300,14 @@ impl Appender {
         if self.follower.position() < head.position { Ok(true) } else { head.is_over(&self.follower).map(|()| false) }
     }
 
+    /// Whether anything may be appended now.
+    fn is_let(&self) -> Result<(), Error> {
+        match &*self.withheld.borrow() {
+            Some(reason) => Err(Error::Withheld(reason.clone())),
+            None => Ok(()),
+        }
+    }
+
     /// Looks whether another process appended.
     async fn look(&mut self) {
         let looked = async {
@@ -300,13 +316,13 @@ impl Appender {
                 return Err(Error::WentBack { head: head.position, folded: self.follower.position() });
             }
             self.reader.follow_keeping(&mut self.follower, head.position, Some(&self.kept)).await?;
-            head.is_over(&self.follower)
+            head.is_over(&self.follower)?;
+            // What was folded is shown, whether or not anything may be added to it.
+            self.show();
+            self.is_let()
         };
         let health = match looked.await {
-            Ok(()) => {
-                self.show();
-                Health::default()
-            }
+            Ok(()) => Health::default(),
             // It may have come to the middle of a request, and no request is shown in part.
             Err(error) => Health::failing(&error),
         };

@@ -85,6 +85,9 @@ pub enum Error {
         /// Where the log ends.
         position: Position,
     },
+    /// Nothing may be appended now.
+    #[error("{0}")]
+    Withheld(String),
     /// The log is not the one that this program began with.
     #[error("the database now holds another log than the one that this program began with: start it again")]
     OtherLog,

@@ -36,6 +36,7 @@ pub struct Log {
     health: watch::Receiver<Health>,
     nudge: Arc<Notify>,
     kept: Kept,
+    withheld: watch::Sender<Option<String>>,
 }
 
 /// Whether the log can be appended to, and why not.
@@ -93,8 +94,20 @@ impl Log {
         health: watch::Receiver<Health>,
         nudge: Arc<Notify>,
         kept: Kept,
+        withheld: watch::Sender<Option<String>>,
     ) -> Self {
-        Self { reader, queue, room: Arc::new(Semaphore::new(QUEUE_KIB_MAX)), view, health, nudge, kept }
+        Self { reader, queue, room: Arc::new(Semaphore::new(QUEUE_KIB_MAX)), view, health, nudge, kept, withheld }
+    }
+
+    /// Lets nothing be appended for as long as there is a reason against it. Whoever asks is told the reason.
+    pub fn withhold(&self, reason: Option<String>) {
+        self.withheld.send_if_modified(|held| std::mem::replace(held, reason.clone()) != reason);
+    }
+
+    /// Why nothing may be appended now.
+    #[must_use]
+    pub fn withheld(&self) -> Option<String> {
+        self.withheld.borrow().clone()
     }
 
     /// Which log.

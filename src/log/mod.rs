@@ -9,12 +9,14 @@
 //! - `proof`: roots and proofs, from what is kept of the tree.
 //! - `store`: one append as a transaction.
 //! - [`kept`]: states of the past.
+//! - [`adopt`]: taking events back that the log had and lost.
 //! - [`appender`]: the one writer of this process.
 //! - [`handle`]: the log as the rest of the program holds it.
 //! - [`install`]: roles, schema and the head of a new log.
 //!
 //! Absent on purpose: LSNs, NATS, HTTP, and any statement that changes or removes an event.
 
+pub mod adopt;
 mod ahead;
 pub mod appender;
 pub mod batch;

@@ -33,14 +33,14 @@ pub struct News {
     pub report: Reported,
 }
 
-/// A blank report of this boot.
+/// A blank report of this boot, of an agent that is an assessment runtime or not.
 #[must_use]
-pub fn blank(node: NodeId) -> Reported {
+pub fn blank(node: NodeId, runtime: bool) -> Reported {
     let boot = uuid::Uuid::now_v7().to_string();
     let (log_id, seen, attempt, running, last_good) = (None, None, None, None, None);
     let (rejected, drift, agent, at) = (Vec::new(), Vec::new(), AGENT.to_owned(), now());
     let v = Reported::NEWEST;
-    Reported { v, log_id, node, boot, seq: 0, seen, attempt, running, last_good, rejected, drift, agent, at }
+    Reported { v, log_id, node, boot, seq: 0, seen, attempt, running, last_good, rejected, drift, runtime, agent, at }
 }
 
 /// The node's clock.

@@ -7,6 +7,7 @@
 
 use replay::checkpoint::{BadCheckpoint, Checkpoint};
 use replay::tree::{Edge, Question, Unanswerable, check_consistency};
+use schema::digest::Digest;
 use schema::id::LogId;
 use schema::position::Position;
 use schema::seal::SecretKey;
@@ -20,7 +21,7 @@ use crate::publish::publisher::Settings;
 
 /// Why the log is not vouched for.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub(crate) enum Error {
     #[error(transparent)]
     Log(#[from] LogError),
     #[error(transparent)]
@@ -86,16 +87,26 @@ impl Notary {
     /// What is kept outside, once it is proven that the log goes on from there; its position is 0 if nothing is kept.
     async fn proven(&self, edge: &Edge) -> Result<(Held, Position), Error> {
         let held = self.outside.read().await?;
-        let Some(note) = &held.note else { return Ok((held, Position::ZERO)) };
-        let Checkpoint { position: kept, root, .. } = Checkpoint::open(note, self.log_id, &self.key.public())?;
-        let head = edge.size();
-        if kept > head {
-            return Err(Error::Ahead { kept, head });
-        }
-        let proof = self.table.answer(Question::Consistency { from: kept, to: head }).await?;
-        match check_consistency(&proof, (kept, root), (head, edge.root())) {
-            Ok(()) => Ok((held, kept)),
-            Err(_) => Err(Error::Rewritten { kept, head }),
-        }
+        let kept = goes_on_from(&self.table, &held, (edge.size(), edge.root())).await?;
+        Ok((held, kept))
+    }
+}
+
+/// Whether a log whose tree has this size and root goes on from what is kept outside; gives the position of that, which
+/// is 0 if nothing is kept.
+pub(crate) async fn goes_on_from(
+    table: &Reader,
+    held: &Held,
+    (head, root): (Position, Digest),
+) -> Result<Position, Error> {
+    let Some(note) = &held.note else { return Ok(Position::ZERO) };
+    let Checkpoint { position: kept, root: signed, .. } = Checkpoint::open(note, table.log_id(), table.public_key())?;
+    if kept > head {
+        return Err(Error::Ahead { kept, head });
+    }
+    let proof = table.answer(Question::Consistency { from: kept, to: head }).await?;
+    match check_consistency(&proof, (kept, signed), (head, root)) {
+        Ok(()) => Ok(kept),
+        Err(_) => Err(Error::Rewritten { kept, head }),
     }
 }

@@ -60,6 +60,25 @@ impl Published {
     }
 }
 
+/// The last sequence of the event stream, and the event there if it is one, for whoever compares it with the log; nothing if
+/// nothing was ever published.
+///
+/// # Errors
+/// If NATS does not answer.
+pub async fn end(jetstream: &Context, prefix: &Prefix) -> Result<Option<(Position, Option<Event>)>, Error> {
+    let name = prefix.event_stream();
+    let Some(stream) = streams::find(jetstream, &name).await? else { return Ok(None) };
+    let last = Position::from(stream.cached_info().state.last_sequence);
+    if last == Position::ZERO {
+        return Ok(None);
+    }
+    match stream.get_raw_message(last.get()).await {
+        Ok(message) => Ok(Some((last, Event::read(&message.payload).ok()))),
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(Some((last, None))),
+        Err(error) => Err(Error::nats(format!("stream {name}"), error)),
+    }
+}
+
 /// The event stream as its publisher knows it.
 #[derive(Debug)]
 pub struct Events {

@@ -8,6 +8,7 @@
 //! - [`checkpoint`]: what was last signed about the log, where its database does not reach.
 //! - [`publisher`]: the order of the three, and the repair of what differs from what should be there.
 //! - [`sentry`]: whether somebody else writes records.
+//! - [`holdings`]: what NATS holds that the log may have lost.
 //! - `latest`: what a stream holds last for each subject.
 //!
 //! A pointer never points at nothing, and the last sequence of the event stream says that everything before it is
@@ -17,6 +18,7 @@ pub mod blobs;
 pub mod checkpoint;
 pub mod error;
 pub mod events;
+pub mod holdings;
 pub mod key;
 mod latest;
 pub mod publisher;

@@ -26,8 +26,8 @@ use super::{Error, streams};
 
 /// Nodes that are rendered and set together.
 const NODES_AT_ONCE: usize = 64;
-/// Events that are read together while the stream is filled.
-const FILL_EVENTS: usize = 2_000;
+/// Events that are read together while the stream is filled: of the largest, 64 MiB.
+const FILL_EVENTS: usize = 256;
 /// Bytes of small content that are remembered, so that not every record reads the same again.
 const SMALL_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How long content may take to become visible. With a synchronous standby, the write-ahead log can bring an event

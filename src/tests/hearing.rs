@@ -53,6 +53,7 @@ fn report(node: &str, seq: u64, running: u64) -> Reported {
         last_good: None,
         rejected: Vec::new(),
         drift: Vec::new(),
+        runtime: false,
         agent: "test/1".into(),
         at: schema::instant::Instant::default(),
     }

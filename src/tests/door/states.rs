@@ -26,6 +26,7 @@ fn report(node: &str, running: Option<Mark>) -> Reported {
         last_good: running,
         rejected: Vec::new(),
         drift: Vec::new(),
+        runtime: false,
         agent: "test/1".into(),
         at: schema::instant::Instant::default(),
     }

@@ -18,6 +18,7 @@ mod postgres;
 mod pressure;
 mod processes;
 mod reader;
+mod restore;
 mod slot;
 mod story;
 mod wire;

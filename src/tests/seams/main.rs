@@ -14,6 +14,7 @@ mod export;
 mod ground;
 #[path = "../system/law.rs"]
 mod law;
+mod newer;
 mod past;
 mod proxy;
 mod publish;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::service::Info;
 use futures::StreamExt as _;
 use schema::digest::Digest;
-use schema::rpc::{Complete, Verb, digest_of};
+use schema::rpc::{Claim, Complete, Verb, digest_of};
 use schema::wire::Record as _;
 use serde_json::{Value, json};
 
@@ -117,6 +117,24 @@ async fn bad_questions_are_refused_and_nothing_is_written() {
     trick.await.unwrap();
     asker.mine("n-1", 0).await;
     assert_eq!(fleet.door().position().await, head);
+    law::holds(&fleet.ground).await;
+}
+
+#[tokio::test]
+async fn an_agent_that_is_no_runtime_does_not_keep_claims_alive() {
+    let (mut fleet, asker) = asked().await;
+    // It reports as every agent does, and nobody renews.
+    fleet.edge("n-1");
+    let short = Claim { lease_s: Some(10), ..claim("k", 4) };
+    asker.done("n-1", Verb::Claim, &short).await;
+    eventually("its claims end", Duration::from_secs(60), async || {
+        let log = law::table(&fleet.ground.database()).await?;
+        match log.iter().filter(|line| line.kind == "ClaimExpired").count() {
+            4 => Ok(()),
+            ended => Err(format!("{ended} claims have ended")),
+        }
+    })
+    .await;
     law::holds(&fleet.ground).await;
 }
 

@@ -135,6 +135,14 @@ impl Fleet {
         self.token = std::fs::read_to_string(dir.join("admin.token")).unwrap();
     }
 
+    /// Runs a command of the application's role to its end, and gives its exit code and what it said.
+    pub(crate) async fn run(&self, name: &str, args: &[&str]) -> (Option<i32>, String) {
+        let env = [("HEADWATER_DATABASE_URL", self.ground.database_as(APP_ROLE))];
+        let spec = self.spec(name, args.iter().map(OsString::from).collect(), &env);
+        let code = spec.spawn().unwrap().exited().await.unwrap().code();
+        (code, std::fs::read_to_string(&spec.log).unwrap())
+    }
+
     /// Starts one more `headwater serve` in a role, and waits until it is ready.
     pub(crate) async fn serve(&mut self, role: &str) {
         let http = format!("127.0.0.1:{}", port::free(None).unwrap());

@@ -1,0 +1,262 @@
+//! `headwater recover`: what to do about a database that was put back to an earlier state.
+//!
+//! Always: without being told to it only looks. What is taken back is what the event stream holds, if it goes on from what
+//! the log still has and leads to what was signed and kept outside; nothing that is in the log is changed. Absent on
+//! purpose: a choice between two stories. A log that was appended to since is not the one that others know, and no event of
+//! either is thrown away here.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use replay::checkpoint::{BadCheckpoint, Checkpoint};
+use replay::log::{Divergence, Follower};
+use schema::change::Change;
+use schema::command::Content;
+use schema::digest::Digest;
+use schema::event::Event;
+use schema::id::NodeId;
+use schema::position::Position;
+use serde_json::{Value, json};
+
+use crate::config::Nats;
+use crate::log::adopt::adopt;
+use crate::log::database::{Database, Error as LogError};
+use crate::log::reader::{EventPage, Reader};
+use crate::nats::connect::{BadAddress, Link, connect};
+use crate::password;
+use crate::publish::checkpoint::Outside;
+use crate::publish::{Error as PublishError, events, holdings};
+
+/// Says what a database that was put back lacks, and takes it back.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// The log as role headwater_app: postgres://headwater_app:password@host:port/database
+    #[arg(long, env = "HEADWATER_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub database_url: String,
+
+    /// A file with the password for that URL.
+    #[arg(long, env = "HEADWATER_DATABASE_PASSWORD_FILE", value_name = "FILE")]
+    pub database_password_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    nats: Nats,
+
+    /// Take the missing events back from the event stream.
+    #[arg(long)]
+    pub adopt_stream: bool,
+
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Why nothing can be said or done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The log can't be read or written.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// NATS does not answer.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// NATS has no such address.
+    #[error(transparent)]
+    Address(#[from] BadAddress),
+    /// A password can't be read.
+    #[error(transparent)]
+    Password(#[from] password::Error),
+    /// The checkpoint is not this log's.
+    #[error("the newest checkpoint kept outside PostgreSQL can't be trusted: {0}")]
+    Untrusted(#[from] BadCheckpoint),
+    /// The stream's events do not go on from the log's.
+    #[error("the event stream does not go on from the log {0}")]
+    Diverged(#[from] Divergence),
+    /// The log was appended to since.
+    #[error(
+        "the log and the event stream tell different stories from position {0} on: the database was put back and then \
+         appended to. The stream's events can't be taken back behind those"
+    )]
+    TwoStories(Position),
+    /// The stream does not hold all that was signed.
+    #[error("what was signed at position {0} is not what the event stream leads to: nothing is taken back")]
+    NotSigned(Position),
+    /// The stream ends in a request.
+    #[error("the event stream ends within a request, at position {0}: nothing is taken back")]
+    Cut(Position),
+    /// A document's content is gone.
+    #[error(
+        "the content of these documents is nowhere in NATS, so that no node could be given it: {0}. Nothing is taken back"
+    )]
+    ContentGone(String),
+}
+
+impl Error {
+    /// Whether something could not be reached, rather than being wrong.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Log(error) => error.is_transient(),
+            Self::Publish(error) => error.is_transient(),
+            _ => false,
+        }
+    }
+}
+
+/// What was found.
+#[derive(Debug)]
+pub struct Findings {
+    head: Position,
+    stream: Position,
+    checkpoint: Option<Position>,
+    missing: Vec<Event>,
+    /// Nodes that say that they have seen more than the log has.
+    nodes: BTreeMap<NodeId, Position>,
+    adopted: bool,
+}
+
+struct Recovery {
+    reader: Reader,
+    link: Link,
+    options: Options,
+}
+
+/// Looks, and takes back if told so.
+///
+/// # Errors
+/// If something can't be reached, or must not be taken back.
+pub async fn run(options: Options) -> Result<Findings, Error> {
+    let url = password::fill(&options.database_url, options.database_password_file.as_deref())?;
+    let reader = Reader::open(Database::parse(&url)?).await?;
+    let link = connect(&options.nats.url()?, "headwater recover").await?;
+    link.up().await;
+    let recovery = Recovery { reader, link, options };
+    let (mut findings, kept) = recovery.look().await?;
+    if recovery.options.adopt_stream && !findings.missing.is_empty() {
+        Box::pin(recovery.take_back(&findings, kept)).await?;
+        findings.adopted = true;
+    }
+    Ok(findings)
+}
+
+impl Recovery {
+    async fn look(&self) -> Result<(Findings, Option<Checkpoint>), Error> {
+        let (jetstream, prefix) = (self.link.jetstream(), &self.options.nats.nats_prefix);
+        let stream = events::end(&jetstream, prefix).await?.map_or(Position::ZERO, |(last, _)| last);
+        let held = Outside::new(jetstream.clone(), prefix.clone()).read().await?;
+        let open = |note: bytes::Bytes| Checkpoint::open(&note, self.reader.log_id(), self.reader.public_key());
+        let checkpoint = held.note.map(open).transpose()?;
+        let head = self.reader.head().await?.position;
+        self.one_story(head.min(stream)).await?;
+        let missing = match stream > head {
+            true => holdings::events(&jetstream, prefix, head, stream).await?,
+            false => Vec::new(),
+        };
+        let nodes = holdings::seen(&jetstream, prefix, self.reader.log_id()).await?;
+        let nodes = nodes.into_iter().filter(|(_, seen)| *seen > head).collect();
+        let kept = checkpoint.as_ref().map(|checkpoint| checkpoint.position);
+        Ok((Findings { head, stream, checkpoint: kept, missing, nodes, adopted: false }, checkpoint))
+    }
+
+    /// Whether the log and the stream have the same event at a position that both have.
+    async fn one_story(&self, position: Position) -> Result<(), Error> {
+        let Some(before) = position.get().checked_sub(1).map(Position::from) else { return Ok(()) };
+        let prefix = &self.options.nats.nats_prefix;
+        let public = holdings::events(&self.link.jetstream(), prefix, before, position).await?;
+        let ours = self.reader.events(EventPage { after: before, limit: 1, ..EventPage::default() }).await?;
+        if public == ours { Ok(()) } else { Err(Error::TwoStories(position)) }
+    }
+
+    async fn take_back(&self, findings: &Findings, kept: Option<Checkpoint>) -> Result<(), Error> {
+        let mut follower = Follower::new(self.reader.log_id());
+        self.reader.follow(&mut follower, findings.head).await?;
+        let after = proven(follower.clone(), &findings.missing, kept.filter(|kept| kept.position > findings.head))?;
+        let contents = self.contents(&findings.missing, &after).await?;
+        Ok(adopt(&self.reader, &mut follower, &findings.missing, &contents).await?)
+    }
+
+    /// The content that the missing events name and the table lacks. Of what was overwritten since it may be gone.
+    async fn contents(&self, missing: &[Event], after: &Follower) -> Result<BTreeMap<Digest, Content>, Error> {
+        let puts = missing.iter().filter_map(|event| match event.change() {
+            Ok(Change::DocumentPut(put)) => Some((put.digest, put.size)),
+            _ => None,
+        });
+        let mut wanted: BTreeMap<Digest, u64> = puts.collect();
+        let there = self.reader.contents(&wanted.keys().copied().collect::<Vec<_>>()).await?;
+        wanted.retain(|digest, _| !there.contains_key(digest));
+        let (prefix, key) = (&self.options.nats.nats_prefix, self.reader.public_key());
+        let found = holdings::contents(&self.link.jetstream(), prefix, key, &wanted).await?;
+        let documents = after.configuration().documents().iter();
+        let gone = |digest: &Digest| wanted.contains_key(digest) && !found.contains_key(digest);
+        let lost: Vec<String> =
+            documents.filter(|(_, one)| gone(&one.put.digest)).map(|(id, _)| id.to_string()).collect();
+        if !lost.is_empty() {
+            return Err(Error::ContentGone(lost.join(", ")));
+        }
+        let contents = found.into_iter().filter_map(|(digest, bytes)| Some((digest, Content::new(bytes).ok()?)));
+        Ok(contents.collect())
+    }
+}
+
+/// The log after these events, if they go on from it, end with a request, and lead to what was signed.
+fn proven(mut follower: Follower, events: &[Event], signed: Option<Checkpoint>) -> Result<Follower, Error> {
+    let mut is_proven = signed.is_none();
+    for event in events {
+        follower.advance(event)?;
+        if let Some(signed) = &signed
+            && signed.position == event.position
+        {
+            is_proven = follower.edge().root() == signed.root;
+        }
+    }
+    match signed {
+        Some(signed) if !is_proven => Err(Error::NotSigned(signed.position)),
+        _ if !follower.is_between_requests() => Err(Error::Cut(follower.position())),
+        _ => Ok(follower),
+    }
+}
+
+impl Findings {
+    /// Prints what was found. True if nothing is missing any more.
+    #[must_use]
+    pub fn print(&self, json: bool) -> bool {
+        if json {
+            println!("{:#}", self.json());
+        } else {
+            println!("{}", self.text());
+        }
+        self.adopted || (self.missing.is_empty() && self.checkpoint.is_none_or(|kept| kept <= self.head))
+    }
+
+    fn json(&self) -> Value {
+        let event = |event: &Event| json!({"position": event.position, "event_id": event.event_id, "command_id": event.command_id, "type": event.event_type, "entity": event.entity});
+        json!({
+            "head": self.head,
+            "stream": self.stream,
+            "checkpoint": self.checkpoint,
+            "missing": self.missing.iter().map(event).collect::<Vec<_>>(),
+            "nodes": self.nodes,
+            "adopted": self.adopted,
+        })
+    }
+
+    fn text(&self) -> String {
+        let mut lines = vec![format!("the log ends at {}, the event stream at {}", self.head, self.stream)];
+        if let Some(kept) = self.checkpoint {
+            lines.push(format!("the newest checkpoint kept outside PostgreSQL is at {kept}"));
+        }
+        let nodes = self.nodes.iter().map(|(node, seen)| format!("node {node} says that it has seen {seen}"));
+        lines.extend(nodes);
+        let missing = self.missing.iter();
+        lines.extend(missing.map(|event| {
+            format!("{} {} {} {} (in the event stream)", event.position, event.event_id, event.event_type, event.entity)
+        }));
+        lines.push(match (self.missing.len(), self.adopted) {
+            (0, _) => "the event stream holds nothing that the log lacks".to_owned(),
+            (count, true) => format!("{count} events were taken back from the event stream"),
+            (count, false) => {
+                format!("{count} events are missing; `--adopt-stream` takes them back from the event stream")
+            }
+        });
+        lines.join("\n")
+    }
+}

@@ -1,0 +1,86 @@
+//! Whether the log in PostgreSQL goes on from what was made public of it: a database that was put back to an earlier state
+//! does not, and whoever appended to it would tell another story from there.
+//!
+//! What always holds: nothing is appended before the log was compared once with what is public, nor while the two differ;
+//! whoever asks is told why. What can't be compared now, after it once was, changes nothing: the appender holds what it
+//! folded itself against the head each time. Absent on purpose: any mending, which is for a person to choose.
+
+use std::time::Duration;
+
+use schema::address::Prefix;
+use schema::position::Position;
+
+use crate::log::handle::Log;
+use crate::log::reader::EventPage;
+use crate::nats::connect::Link;
+use crate::project::vouch::{Error, goes_on_from};
+use crate::publish::Error as PublishError;
+use crate::publish::checkpoint::Outside;
+use crate::publish::events;
+
+/// How often the two are compared.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// What is said before they were compared.
+const NOT_YET: &str =
+    "the log was not yet compared with what was made public of it, so nothing is appended: NATS can't be reached";
+
+/// What is looked at.
+pub(super) struct Outlook {
+    pub(super) log: Log,
+    pub(super) link: Link,
+    pub(super) prefix: Prefix,
+}
+
+impl Outlook {
+    /// Lets nothing be appended before the first look.
+    pub(super) fn withhold_at_first(&self) {
+        self.log.withhold(Some(NOT_YET.to_owned()));
+    }
+
+    /// Looks for ever.
+    pub(super) async fn keep(self) {
+        loop {
+            self.link.up().await;
+            match self.compare().await {
+                Ok(()) => {
+                    if self.log.withheld().is_some() {
+                        tracing::info!("the log goes on from what is public: it may be appended to");
+                    }
+                    self.log.withhold(None);
+                }
+                Err(Error::Log(error)) => tracing::debug!(%error, "the log can't be compared with what is public"),
+                Err(Error::Publish(error)) if error.is_transient() => {
+                    tracing::debug!(%error, "the log can't be compared with what is public");
+                }
+                Err(differs) => {
+                    if self.log.withheld().as_ref() != Some(&differs.to_string()) {
+                        tracing::error!(%differs, "nothing is appended: see `headwater recover`");
+                    }
+                    self.log.withhold(Some(differs.to_string()));
+                }
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// What is public is read first: whatever is public by then is in the log by the time that is read.
+    async fn compare(&self) -> Result<(), Error> {
+        let (jetstream, table) = (self.link.jetstream(), self.log.reader());
+        let public = events::end(&jetstream, &self.prefix).await?;
+        let kept = Outside::new(jetstream, self.prefix.clone()).read().await?;
+        let head = table.head().await?;
+        if let Some((last, event)) = public {
+            let what = self.prefix.event_stream();
+            if last > head.position {
+                return Err(PublishError::Forked { what, found: last, head: head.position }.into());
+            }
+            let before = Position::from(last.get() - 1);
+            let ours = table.events(EventPage { after: before, limit: 1, ..EventPage::default() }).await?;
+            // What is no event, and no more than the log has, is the relay's to put right.
+            if event.is_some_and(|event| event.position == last && ours.first() != Some(&event)) {
+                return Err(PublishError::Differs { what, position: last }.into());
+            }
+        }
+        goes_on_from(table, &kept, (head.position, head.root)).await.map(drop)
+    }
+}

@@ -1,0 +1,150 @@
+//! PostgreSQL put back to an earlier point: nobody appends or publishes over what is public, whoever asks is told why, and
+//! what was lost comes back from the event stream.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::disk::Tree;
+use crate::eventually::eventually;
+use crate::fleet::Fleet;
+use crate::{law, reader};
+
+/// How long anything may take that happens by itself.
+const SOON: Duration = Duration::from_secs(60);
+/// Content that travels as an object.
+const LARGE: usize = 40_000;
+
+fn put(id: &str, content: &str) -> Value {
+    json!({"reason": content.get(..10), "commands": [{
+        "type": "put_document", "id": id, "path": id, "media_type": "text/plain", "content": content,
+        "target": {"all": true}, "priority": 0,
+    }]})
+}
+
+fn data(fleet: &Fleet) -> PathBuf {
+    fleet.ground.postgres.home().join("data")
+}
+
+fn copy(from: &Path, to: &Path) {
+    let _ = std::fs::remove_dir_all(to);
+    assert!(Command::new("cp").arg("-a").args([from, to]).status().unwrap().success());
+}
+
+/// A log with a node, and a copy of its database from before its last events, which is put in its place.
+async fn put_back() -> (Fleet, Vec<law::Line>, u64) {
+    let mut fleet = Fleet::start().await;
+    fleet.node("a", json!({})).await;
+    fleet.door().accepted(put("x", "before all")).await;
+    fleet.ground.postgres.stop().await.unwrap();
+    let copied = data(&fleet).with_file_name("copy");
+    copy(&data(&fleet), &copied);
+    fleet.ground.postgres.start_again().await.unwrap();
+    fleet.door().ready().await;
+    let head = reader::head(&fleet.ground.database()).await.unwrap();
+    let keyed = fleet.door().post(&put("x", "thereafter it is another"), Some("key")).await.unwrap();
+    assert_eq!(keyed.status, 200, "{keyed:?}");
+    fleet.door().accepted(put("y", &"large one ".repeat(LARGE / 10))).await;
+    fleet.converges(&[("a".to_owned(), tree())].into()).await;
+    let log = law::holds(&fleet.ground).await;
+    fleet.ground.postgres.stop().await.unwrap();
+    copy(&copied, &data(&fleet));
+    fleet.ground.postgres.start_again().await.unwrap();
+    let back = reader::head(&fleet.ground.database()).await.unwrap();
+    assert!(back <= head && head < log.len() as u64);
+    (fleet, log, back)
+}
+
+fn tree() -> Tree {
+    let large = "large one ".repeat(LARGE / 10).into_bytes();
+    [("files/x".to_owned(), b"thereafter it is another".to_vec()), ("files/y".to_owned(), large)].into()
+}
+
+/// Waits until commands are refused because the database was put back, and nothing else is said.
+async fn is_refused(fleet: &Fleet) {
+    eventually("the door says why it takes nothing", SOON, async || {
+        let answer = fleet.door().post(&put("z", "lost again and again"), None).await?;
+        let ready = fleet.door().get("/readyz").await?;
+        assert_ne!(answer.status, 200, "nothing is taken: {answer:?}");
+        let says = |body: &Value| body.to_string().contains("put back");
+        match (answer.status, ready.status) {
+            (503, 503) if says(&answer.body) && says(&ready.body) && answer.retry_after.is_some() => Ok(()),
+            _ => Err(format!("{answer:?} {ready:?}")),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nothing_is_appended_to_a_log_that_was_put_back_until_it_is_whole_again() {
+    let (mut fleet, log, back) = put_back().await;
+    let stream = law::stream(&fleet.ground.nats_url()).await.unwrap();
+    // A server that lived through it knows what it folded; one that starts has to look at what is public.
+    is_refused(&fleet).await;
+    fleet.servers[0].process.kill();
+    fleet.servers[0].process.start_again();
+    eventually("the server answers", SOON, async || fleet.door().get("/healthz").await.map(drop)).await;
+    is_refused(&fleet).await;
+    assert_eq!(reader::head(&fleet.ground.database()).await.unwrap(), back, "nothing was appended");
+    assert_eq!(law::stream(&fleet.ground.nats_url()).await.unwrap(), stream, "nothing was published");
+
+    let (code, said) = fleet.run("recover", &["recover", "--json"]).await;
+    assert_eq!(code, Some(1), "{said}");
+    let said: Value = serde_json::from_str(&said[said.find('{').unwrap()..]).unwrap();
+    let missing = said["missing"].as_array().unwrap();
+    assert_eq!(missing.len() as u64, stream.len() as u64 - back, "{said}");
+    assert_eq!((&said["head"], &missing[0]["position"]), (&json!(back), &json!(back + 1)));
+    assert_eq!(said["nodes"]["a"].as_u64().map(|seen| seen > back), Some(true), "who holds more is named: {said}");
+
+    let (code, said) = fleet.run("adopt", &["recover", "--adopt-stream"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    fleet.door().ready().await;
+    fleet.converges(&[("a".to_owned(), tree())].into()).await;
+    let now = law::holds(&fleet.ground).await;
+    assert_eq!(now[..log.len()], log[..], "every event is as it was");
+    // What was asked under a key is not done twice.
+    let again = fleet.door().post(&put("x", "thereafter it is another"), Some("key")).await.unwrap();
+    assert_eq!((again.status, again.code()), (409, "idempotency_key_reused"));
+    fleet.door().accepted(put("z", "goes on from there")).await;
+    law::holds(&fleet.ground).await;
+}
+
+#[tokio::test]
+async fn a_log_that_was_appended_to_since_is_neither_taken_back_nor_published() {
+    let (mut fleet, _log, back) = put_back().await;
+    fleet.servers[0].process.kill();
+    let stream = law::stream(&fleet.ground.nats_url()).await.unwrap();
+    // Somebody appends without looking.
+    let url = fleet.ground.database_as(schema::address::APP_ROLE);
+    let opened = headwater::log::reader::Reader::open(headwater::log::database::Database::parse(&url).unwrap()).await;
+    let (appender, log) = headwater::log::appender::Appender::start(opened.unwrap()).await.unwrap();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let appending = tokio::spawn(appender.run(stop.clone()));
+    for _ in 0..20 {
+        let retry = json!({"commands": [{"type": "retry_node", "id": "a"}]});
+        let retry = schema::request::Request::read(retry.to_string().as_bytes()).unwrap();
+        log.submit(retry, schema::entity::Actor::Install, None).await.unwrap();
+    }
+    stop.cancel();
+    appending.await.unwrap();
+    let head = reader::head(&fleet.ground.database()).await.unwrap();
+    assert!(head > back && head > stream.len() as u64, "it is longer than what is public");
+
+    fleet.servers[0].process.start_again();
+    eventually("the door says why it takes nothing", SOON, async || {
+        let answer = fleet.door().post(&put("z", "neither of the two"), None).await?;
+        assert_ne!(answer.status, 200, "nothing is taken: {answer:?}");
+        match answer.body.to_string().contains("is not what the log has there") {
+            true => Ok(()),
+            false => Err(format!("{answer:?}")),
+        }
+    })
+    .await;
+    let (code, said) = fleet.run("adopt", &["recover", "--adopt-stream"]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("different stories"), "{said}");
+    assert_eq!(law::stream(&fleet.ground.nats_url()).await.unwrap(), stream, "nothing was published");
+    assert_eq!(reader::head(&fleet.ground.database()).await.unwrap(), head, "nothing was appended");
+}
