@@ -31,7 +31,14 @@ pub struct Table(pub Reader);
 
 impl publisher::Source for Table {
     fn contents(&self, digests: Vec<Digest>) -> Later<'_, BTreeMap<Digest, Vec<u8>>> {
-        async move { Ok(self.0.contents(&digests).await?) }.boxed()
+        async move {
+            let contents = self.0.contents(&digests).await?;
+            match contents.iter().find(|(digest, bytes)| Digest::of(bytes) != **digest) {
+                None => Ok(contents),
+                Some((digest, _)) => Err(format!("content {digest} is not what its name says").into()),
+            }
+        }
+        .boxed()
     }
 
     fn events(&self, after: Position, limit: usize) -> Later<'_, Vec<Event>> {

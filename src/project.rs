@@ -5,7 +5,7 @@
 //! was left — NATS was gone, a sequence is wrong, somebody else wrote, an event is missing — it makes NATS level again.
 //! It remembers nothing between runs: progress is what NATS holds. What is public it vouches for, at least every ten seconds.
 
-mod check;
+pub(crate) mod check;
 pub(crate) mod vouch;
 
 use std::sync::Arc;
@@ -339,7 +339,10 @@ impl Relay {
     async fn level(&mut self) -> Result<(), Error> {
         use LogError::{Diverged, OtherRoot, Row};
         match self.make_level().await {
-            Err(error @ Error::Log(OtherRoot { .. } | Diverged(_) | Row { .. })) => {
+            Err(
+                error @ (Error::Log(OtherRoot { .. } | Diverged(_) | Row { .. })
+                | Error::Publish(PublishError::Source(_))),
+            ) => {
                 self.check.whole().await?;
                 Err(error)
             }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use replay::again::Difference;
 use schema::address::Prefix;
 use schema::position::Position;
 use tokio::net::TcpListener;
@@ -27,8 +28,9 @@ use crate::log::reader::Reader;
 use crate::metrics;
 use crate::nats::connect::{BadAddress, Link, connect};
 use crate::password;
+use crate::project::check::{Check, Error as CheckError};
 use crate::project::{Phase, Relay, Standing};
-use crate::publish::events::last_public;
+use crate::publish::events::{Published, last_public};
 use crate::publish::publisher::Settings;
 use crate::publish::{Error as PublishError, key};
 use crate::reconcile;
@@ -105,6 +107,9 @@ pub enum Error {
     /// The log can't be read.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The log is not what it was.
+    #[error("the log in PostgreSQL is not what it was, {0}")]
+    NotIntact(Difference),
     /// The slot can't be used.
     #[error(transparent)]
     Wal(#[from] WalError),
@@ -153,7 +158,10 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
     let slot = Slot::parse(&replication_url, options.slot.clone())?;
     let database = Database::parse(&database_url)?;
     let link = connect(&options.nats.url()?, "headwater serve").await?;
-    let (appender, log) = open(database).await?;
+    let (appender, log) = match open(database.clone()).await {
+        Err(Error::Log(error)) => return Err(told_where(error, database, &link, &options.nats.nats_prefix).await),
+        opened => opened?,
+    };
     let reader = log.reader().clone();
     if *reader.public_key() != key.public() {
         return Err(Error::OtherKey(hex::encode(reader.public_key().as_bytes())));
@@ -224,6 +232,21 @@ async fn open(database: Database) -> Result<(Appender, Log), Error> {
             }
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+/// A log that can't be folded may have been changed before the place where that shows: what was published tells.
+async fn told_where(error: LogError, database: Database, link: &Link, prefix: &Prefix) -> Error {
+    if !matches!(error, LogError::Diverged(_) | LogError::Row { .. }) {
+        return error.into();
+    }
+    let checked = async {
+        let reader = Reader::open(database).await.ok()?;
+        Check::new(&reader, Published::new(link.jetstream(), prefix.clone())).whole().await.err()
+    };
+    match tokio::time::timeout(DATABASE_WITHIN, checked).await {
+        Ok(Some(CheckError::Found(first))) => Error::NotIntact(first),
+        _ => error.into(),
     }
 }
 

@@ -1,11 +1,14 @@
 //! Figures of the whole path on real servers, as a table. Every ratio is taken in one run, its two sides in turn, with the
 //! time of an fsync beside it: on shared machines that swings more than anything that is measured here.
 //!
-//! `cargo bench --bench figures` (add `-- appender`, `-- relay` or `-- latency` for one of them)
+//! `cargo bench --bench figures` (add `-- appender`, `relay`, `latency`, `audit`, `claims` or `import` for one of them)
 
 mod appender;
+mod audit;
+mod claims;
 mod fsync;
 mod ground;
+mod import;
 mod latency;
 mod relay;
 
@@ -39,6 +42,15 @@ fn main() -> Result<()> {
         }
         if wants("latency") {
             print("Commit to file switched, one idle node", latency::figures().await?);
+        }
+        if wants("audit") {
+            print("An audit of a million events", audit::figures().await?);
+        }
+        if wants("claims") {
+            print("A hundred runtimes claiming ten jobs each", claims::figures().await?);
+        }
+        if wants("import") {
+            print("An import of OSCAL in one command", import::figures().await?);
         }
         Ok(())
     })

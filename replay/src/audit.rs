@@ -7,7 +7,8 @@
 //! Always: what was taken without a finding is gapless, sealed, in order, refers to what is there, has its content, and is
 //! what every checkpoint so far was signed over. The first finding is the last thing that an audit says.
 
-use alloc::boxed::Box;
+mod prepared;
+
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::string::{String, ToString as _};
@@ -17,81 +18,16 @@ use projections::configuration::Configuration;
 use projections::fold::Touched;
 use schema::change::Change;
 use schema::digest::Digest;
-use schema::event::Event;
 use schema::id::LogId;
 use schema::position::Position;
 use schema::seal::PublicKey;
 
+pub use self::prepared::{Content, Prepared, Unfit};
 use crate::checkpoint::Checkpoint;
-use crate::file::Damage;
-use crate::file::block::Kind;
-use crate::file::body::{Header, read_blobs, read_checkpoints, read_events};
+use crate::file::body::Header;
 use crate::finding::Finding;
 use crate::log::{Fault, Follower, Opened};
 use crate::tree::Edge;
-
-/// A block with all that can be found out about it alone.
-#[derive(Debug)]
-pub enum Prepared {
-    /// Contents: by the file's word, by their bytes, and how many they are.
-    Blobs(Vec<Content>),
-    /// Events.
-    Events(Vec<Result<Opened, Unfit>>),
-    /// Signed notes.
-    Checkpoints(Vec<String>),
-}
-
-/// A content whose bytes were hashed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Content {
-    /// What the file calls it.
-    pub named: Digest,
-    /// What its bytes are.
-    pub digest: Digest,
-    /// How many they are.
-    pub size: u64,
-}
-
-/// An event that can't be right wherever it stands.
-#[derive(Debug)]
-pub enum Unfit {
-    /// Its seal is broken, or its change can't be read.
-    Event(Box<(Event, Fault)>),
-    /// It is none.
-    Row(String),
-}
-
-impl Prepared {
-    /// Prepares a block.
-    ///
-    /// # Errors
-    /// If it does not hold what its kind says.
-    pub fn new(kind: Kind, raw: &[u8], log_id: LogId) -> Result<Self, Damage> {
-        Ok(match kind {
-            Kind::Blobs => Self::Blobs(
-                read_blobs(raw)?
-                    .iter()
-                    .map(|blob| Content {
-                        named: blob.digest,
-                        digest: Digest::of(blob.bytes),
-                        size: blob.bytes.len() as u64,
-                    })
-                    .collect(),
-            ),
-            Kind::Events => Self::Events(
-                read_events(raw)?
-                    .iter()
-                    .map(|row| row.event(log_id).map_err(Unfit::Row))
-                    .map(|event| Opened::new(event?).map_err(Unfit::Event))
-                    .collect(),
-            ),
-            Kind::Checkpoints => Self::Checkpoints(read_checkpoints(raw)?.into_iter().map(String::from).collect()),
-            Kind::Header | Kind::End => {
-                return Err(Damage::Order { expected: "blobs, events or checkpoints", found: kind.name() });
-            }
-        })
-    }
-}
 
 /// What was counted on the way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

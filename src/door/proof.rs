@@ -138,7 +138,7 @@ impl Door {
             Some(published) if position <= published => Ok(position),
             Some(published) => {
                 let detail = format!("the log is published up to position {published}");
-                Err(Problem::new(StatusCode::BAD_REQUEST, "not_published", detail).at(name))
+                Err(Problem::new(StatusCode::NOT_FOUND, "not_published", detail).at(name))
             }
             None => {
                 let detail = "how far the log is published is not known at the moment";

@@ -214,6 +214,17 @@ impl Reader {
         Ok(rows.iter().filter_map(named).collect())
     }
 
+    /// Those of these digests whose bytes are there and are not what they name.
+    ///
+    /// # Errors
+    /// If the log can't be read.
+    pub async fn damaged(&self, digests: &[Digest]) -> Result<Vec<Digest>, Error> {
+        let asked: Vec<&[u8]> = digests.iter().map(|digest| &digest.as_bytes()[..]).collect();
+        let query = "SELECT digest FROM blob WHERE digest = ANY($1) AND sha256(bytes) <> digest";
+        let rows = if asked.is_empty() { Vec::new() } else { self.rows(query, &[&asked]).await? };
+        Ok(rows.iter().filter_map(|row| Digest::try_from(row.get::<_, &[u8]>(0)).ok()).collect())
+    }
+
     /// The last position at or before a time; 0 if there is none.
     ///
     /// # Errors

@@ -77,13 +77,13 @@ async fn what_makes_no_sense_is_named() {
         (400, "invalid_parameter", "position", "/v1/log/proof/inclusion/99999999999999999999"),
         (404, "unknown_entity", "position", "/v1/log/proof/inclusion/8"),
         (404, "unknown_entity", "position", "/v1/log/proof/inclusion/5?size=4"),
-        (400, "not_published", "size", "/v1/log/proof/inclusion/1?size=8"),
+        (404, "not_published", "size", "/v1/log/proof/inclusion/1?size=8"),
         (400, "invalid_parameter", "size", "/v1/log/proof/inclusion/1?size=-1"),
         (400, "unknown_parameter", "to", "/v1/log/proof/inclusion/1?to=3"),
         (400, "invalid_parameter", "from", "/v1/log/proof/consistency"),
         (400, "invalid_parameter", "from", "/v1/log/proof/consistency?from=0&to=3"),
         (400, "invalid_parameter", "from", "/v1/log/proof/consistency?from=4&to=3"),
-        (400, "not_published", "to", "/v1/log/proof/consistency?from=4&to=8"),
+        (404, "not_published", "to", "/v1/log/proof/consistency?from=4&to=8"),
         (400, "unknown_parameter", "at", "/v1/log/checkpoint?at=3"),
     ] {
         house.get(uri).await.is_problem(uri, status, code, field);

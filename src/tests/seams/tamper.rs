@@ -9,7 +9,7 @@ use schema::event::Event;
 use serde_json::json;
 
 use crate::SOON;
-use crate::desk::{Desk, Open, Relaying, enrol, one, retry};
+use crate::desk::{Desk, Open, Relaying, enrol, one, put, retry};
 use crate::eventually::eventually;
 
 /// Enough that part of the tree is kept, and part is not yet.
@@ -31,7 +31,8 @@ async fn furnished(desk: &Desk) -> (Open, Relaying) {
     open.submit(json!({"commands": nodes.iter().map(|node| enrol(node)).collect::<Vec<_>>()})).await.unwrap();
     for number in 10..EVENTS {
         let node = &nodes[usize::try_from(number).unwrap() % nodes.len()];
-        open.submit(json!({"reason": number.to_string(), "commands": [retry(node)]})).await.unwrap();
+        let command = if number == 100 { put("a", "some content") } else { retry(node) };
+        open.submit(json!({"reason": number.to_string(), "commands": [command]})).await.unwrap();
     }
     let mut relay = desk.relay(&open.log).await;
     relay.follows().await;
@@ -40,7 +41,7 @@ async fn furnished(desk: &Desk) -> (Open, Relaying) {
         newest.filter(|newest| newest.position.get() == EVENTS).map(drop).ok_or("not yet".into())
     })
     .await;
-    desk.sql("CREATE TABLE saved AS SELECT * FROM event").await;
+    desk.sql("CREATE TABLE saved AS SELECT * FROM event; CREATE TABLE saved_blob AS SELECT * FROM blob").await;
     (open, relay)
 }
 
@@ -98,6 +99,7 @@ fn deeds(events: &[Event]) -> Vec<Deed> {
         deed("the last row is deleted", EVENTS, &format!("DELETE FROM event WHERE position = {EVENTS}"), false),
         deed("a row is changed and sealed again", 42, &sealed_again(events, 42), true),
         deed("a new row is changed and sealed again", 290, &sealed_again(events, 290), true),
+        deed("content is changed", 101, "UPDATE blob SET bytes = 'other content'", true),
         deed("two rows are exchanged and sealed again", 50, &exchanged(events, [50, 60]), false),
     ]
 }
@@ -107,7 +109,9 @@ async fn tampered(desk: &Desk, statements: &str) {
 }
 
 async fn mended(desk: &Desk) {
-    tampered(desk, "DELETE FROM event; INSERT INTO event SELECT * FROM saved ORDER BY position").await;
+    let statements = "DELETE FROM event; INSERT INTO event SELECT * FROM saved ORDER BY position; \
+                      DELETE FROM blob; INSERT INTO blob SELECT * FROM saved_blob";
+    tampered(desk, statements).await;
 }
 
 /// Waits until the relay stops, naming a position.

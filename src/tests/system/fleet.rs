@@ -56,12 +56,12 @@ impl Process {
         self.0 = self.0.spec().spawn().unwrap();
     }
 
-    /// Waits until it ends, not well, and says why.
+    /// Waits until it ends, not well, and the last that it says is why.
     pub(crate) async fn fails(&mut self, why: &str) {
         let ended = tokio::time::timeout(CONVERGED_WITHIN, self.0.exited()).await;
         assert!(!ended.expect("it ends").unwrap().success());
         let said = self.0.spec().log_tail();
-        assert!(said.contains(why), "{said}");
+        assert!(said.trim_end().lines().last().is_some_and(|last| last.contains(why)), "{said}");
     }
 
     /// Asks it to end, and says whether it ended well.

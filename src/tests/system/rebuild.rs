@@ -148,7 +148,7 @@ fn command(rng: &mut Rng) -> Value {
         12 | 13 => json!({"type": "label_node", "id": node, "labels": labels(rng)}),
         14 => json!({"type": "retry_node", "id": node}),
         15 => json!({"type": "define_component", "id": format!("k-{}", rng.u8(..4)), "title": rng.u8(..).to_string()}),
-        16 | 17 => json!({"type": "claim_jobs", "runtime": node, "limit": rng.u8(1..4)}),
+        16 | 17 => json!({"type": "claim_jobs", "runtime": node, "limit": rng.u8(1..4), "lease_s": 86_400}),
         18 => json!({"type": "release_jobs", "runtime": node}),
         _ => json!({"type": "define_control", "id": "c", "title": rng.u8(..).to_string()}),
     }

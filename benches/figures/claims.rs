@@ -1,0 +1,116 @@
+//! A hundred runtimes claiming ten jobs each over NATS, beside the appender taking as many events of as many requests.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::try_join_all;
+use headwater::door::asking::Asking;
+use headwater::join::{Behind, Table};
+use headwater::machine::nats::NatsServer;
+use headwater::nats::connect::{Link, connect};
+use headwater::project::Relay;
+use headwater::publish::publisher::Settings;
+use headwater::wal::slot::Slot;
+use schema::address::Prefix;
+use schema::request::Request;
+use schema::rpc::{Claim, Release, Reply, Verb};
+use schema::wire::Record;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::ground::{Ground, node, relabel};
+use crate::{Figure, Result, fsync};
+
+const RUNTIMES: usize = 100;
+const EACH: usize = 10;
+const ROUNDS: usize = 10;
+
+pub(crate) async fn figures() -> Result<Vec<Figure>> {
+    let ground = Ground::lay().await?;
+    let nats = NatsServer::start(ground.folder.path()).await?;
+    let stop = CancellationToken::new();
+    let link = connect(&nats.url(), "figures").await?;
+    link.up().await;
+    let settings = Settings {
+        jetstream: link.jetstream(),
+        prefix: Prefix::default(),
+        replicas: 1,
+        key: ground.key.clone(),
+        log_id: ground.log.log_id(),
+    };
+    let reader = ground.log.reader().beside();
+    let slot = Slot::parse(&ground.url, None)?;
+    let (relay, _) = Relay::new(slot, reader.clone(), link.clone(), settings, Arc::new(Table(reader)));
+    let source = Arc::new(Behind::new(ground.log.clone(), relay.demand()));
+    let asking = Asking { client: link.client().clone(), prefix: Prefix::default(), source };
+    tokio::spawn(relay.run(stop.clone()));
+    tokio::spawn(async move { asking.answer().await });
+    ground.enrol(RUNTIMES).await?;
+    define_jobs(&ground).await?;
+    // Whoever asks before somebody answers asks again.
+    while ask(&link, 0, Verb::Renew, &renew()).await.is_err() {}
+
+    let (mut claimed, mut appended) = (Duration::ZERO, Duration::ZERO);
+    for round in 0..ROUNDS {
+        let began = Instant::now();
+        try_join_all((0..RUNTIMES).map(|runtime| claim(&link, runtime, round))).await?;
+        claimed += began.elapsed();
+        try_join_all((0..RUNTIMES).map(|runtime| release(&link, runtime, round))).await?;
+        let began = Instant::now();
+        let requests = (0..RUNTIMES).map(|caller| {
+            let nodes = (0..EACH).map(|each| (caller + each * EACH) % RUNTIMES);
+            ground.command(nodes.map(|node| relabel(node, round * RUNTIMES * EACH + caller)).collect())
+        });
+        try_join_all(requests).await?;
+        appended += began.elapsed();
+    }
+    stop.cancel();
+    let rate = |took: Duration| (ROUNDS * RUNTIMES * EACH) as f64 / took.as_secs_f64();
+    let disk = fsync::median(ground.folder.path())?;
+    Ok(vec![Figure::new(
+        "claims/s over NATS, events/s of as many requests as are",
+        format!("{:.0} / {:.0}", rate(claimed), rate(appended)),
+        format!("ratio {:.2}, fsync {:.2} ms", rate(claimed) / rate(appended), disk.as_secs_f64() * 1e3),
+    )])
+}
+
+async fn define_jobs(ground: &Ground) -> Result<()> {
+    let mut commands = vec![
+        json!({"type": "define_control", "id": "c", "title": "A control"}),
+        json!({"type": "define_assessment", "id": "as", "title": "A plan", "control": "c", "component_selector": {},
+            "schedule": "* * * * *"}),
+    ];
+    let attestation = |number: usize| -> Value {
+        json!({"type": "define_attestation", "id": format!("at-{number}"), "assessment": "as", "title": "A check",
+            "provider": {"name": "probe"}})
+    };
+    commands.extend((0..RUNTIMES * EACH).map(attestation));
+    for commands in commands.chunks(500) {
+        let request = Request::read(json!({ "commands": commands }).to_string().as_bytes())?;
+        ground.command(request.commands.into_iter().map(|ask| ask.command).collect()).await?;
+    }
+    Ok(())
+}
+
+async fn claim(link: &Link, runtime: usize, round: usize) -> Result<()> {
+    let limit = u32::try_from(EACH)?;
+    let claim = Claim { v: Claim::NEWEST, id: format!("claim-{round}"), runtime: None, limit, lease_s: None };
+    let reply = ask(link, runtime, Verb::Claim, &claim).await?;
+    let given = reply.result.and_then(|done| done.jobs).map_or(0, |jobs| jobs.len());
+    if given == EACH { Ok(()) } else { Err(format!("{given} jobs were given: {:?}", reply.error).into()) }
+}
+
+async fn release(link: &Link, runtime: usize, round: usize) -> Result<()> {
+    let release = Release { v: Release::NEWEST, id: format!("release-{round}"), runtime: None, jobs: None };
+    ask(link, runtime, Verb::Release, &release).await.map(|_| ())
+}
+
+fn renew() -> schema::rpc::Renew {
+    schema::rpc::Renew { v: schema::rpc::Renew::NEWEST, id: "first".into(), runtime: None }
+}
+
+async fn ask(link: &Link, runtime: usize, verb: Verb, request: &impl Record) -> Result<Reply> {
+    let subject = Prefix::default().rpc_subject(&node(runtime), verb);
+    let message = link.client().request(subject, request.write().into()).await?;
+    Ok(Reply::read(&message.payload)?)
+}
