@@ -97,7 +97,8 @@ fn seed() -> u64 {
     given.map_or_else(|| fastrand::u64(..), |seed| seed.parse().expect("FAULT_SEED is a number"))
 }
 
-fn is_long() -> bool {
+/// Whether faults last as long as in earnest.
+pub(crate) fn is_long() -> bool {
     std::env::var("FAULT_FORM").is_ok_and(|form| form == "long")
 }
 
