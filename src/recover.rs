@@ -1,7 +1,8 @@
 //! `headwater recover`: what to do about a database that was put back to an earlier state.
 //!
 //! Always: without being told to it only looks. What is taken back is what the event stream holds, if it goes on from what
-//! the log still has and leads to what was signed and kept outside; nothing that is in the log is changed. Absent on
+//! the log still has and leads to what was signed and kept outside; nothing that is in the log is changed. What the stream
+//! holds behind that nobody signed for: it is taken back only by who is told so and answers for it. Absent on
 //! purpose: a choice between two stories. A log that was appended to since is not the one that others know, and no event of
 //! either is thrown away here.
 
@@ -41,9 +42,13 @@ pub struct Options {
     #[command(flatten)]
     nats: Nats,
 
-    /// Take the missing events back from the event stream.
+    /// Take the missing events back from the event stream, up to the newest checkpoint kept outside PostgreSQL.
     #[arg(long)]
     pub adopt_stream: bool,
+
+    /// Take back also what stands behind that checkpoint: nobody signed for it, and whoever may publish could have put it there.
+    #[arg(long, requires = "adopt_stream")]
+    pub unsigned_too: bool,
 
     /// Print JSON.
     #[arg(long)]
@@ -78,7 +83,7 @@ pub enum Error {
     )]
     TwoStories(Position),
     /// The stream does not hold all that was signed.
-    #[error("what was signed at position {0} is not what the event stream leads to: nothing is taken back")]
+    #[error("what was signed at position {0} is not what the log and the event stream lead to: nothing is taken back")]
     NotSigned(Position),
     /// The stream ends in a request.
     #[error("the event stream ends within a request, at position {0}: nothing is taken back")]
@@ -111,7 +116,7 @@ pub struct Findings {
     missing: Vec<Event>,
     /// Nodes that say that they have seen more than the log has.
     nodes: BTreeMap<NodeId, Position>,
-    adopted: bool,
+    adopted: usize,
 }
 
 struct Recovery {
@@ -131,9 +136,14 @@ pub async fn run(options: Options) -> Result<Findings, Error> {
     link.up().await;
     let recovery = Recovery { reader, link, options };
     let (mut findings, kept) = recovery.look().await?;
-    if recovery.options.adopt_stream && !findings.missing.is_empty() {
-        Box::pin(recovery.take_back(&findings, kept)).await?;
-        findings.adopted = true;
+    let wanted = match (recovery.options.adopt_stream, recovery.options.unsigned_too) {
+        (false, _) => 0,
+        (true, false) => findings.signed(),
+        (true, true) => findings.missing.len(),
+    };
+    if wanted > 0 {
+        Box::pin(recovery.take_back(findings.head, &findings.missing[..wanted], kept)).await?;
+        findings.adopted = wanted;
     }
     Ok(findings)
 }
@@ -154,7 +164,7 @@ impl Recovery {
         let nodes = holdings::seen(&jetstream, prefix, self.reader.log_id()).await?;
         let nodes = nodes.into_iter().filter(|(_, seen)| *seen > head).collect();
         let kept = checkpoint.as_ref().map(|checkpoint| checkpoint.position);
-        Ok((Findings { head, stream, checkpoint: kept, missing, nodes, adopted: false }, checkpoint))
+        Ok((Findings { head, stream, checkpoint: kept, missing, nodes, adopted: 0 }, checkpoint))
     }
 
     /// Whether the log and the stream have the same event at a position that both have.
@@ -166,12 +176,24 @@ impl Recovery {
         if public == ours { Ok(()) } else { Err(Error::TwoStories(position)) }
     }
 
-    async fn take_back(&self, findings: &Findings, kept: Option<Checkpoint>) -> Result<(), Error> {
+    async fn take_back(&self, head: Position, missing: &[Event], kept: Option<Checkpoint>) -> Result<(), Error> {
         let mut follower = Follower::new(self.reader.log_id());
-        self.reader.follow(&mut follower, findings.head).await?;
-        let after = proven(follower.clone(), &findings.missing, kept.filter(|kept| kept.position > findings.head))?;
-        let contents = self.contents(&findings.missing, &after).await?;
-        Ok(adopt(&self.reader, &mut follower, &findings.missing, &contents).await?)
+        let (within, ahead): (Option<_>, Option<_>) = match kept {
+            Some(kept) if kept.position <= head => (Some(kept), None),
+            kept => (None, kept),
+        };
+        if let Some(signed) = within {
+            self.reader.follow(&mut follower, signed.position).await?;
+            if follower.edge().root() != signed.root {
+                return Err(Error::NotSigned(signed.position));
+            }
+        }
+        self.reader.follow(&mut follower, head).await?;
+        // Also what the log still has must be what it was, or the missing would come to stand behind something else.
+        self.reader.head_at_rest().await?.is_over(&follower)?;
+        let after = proven(follower.clone(), missing, ahead)?;
+        let contents = self.contents(missing, &after).await?;
+        Ok(adopt(&self.reader, &mut follower, missing, &contents).await?)
     }
 
     /// The content that the missing events name and the table lacks. Of what was overwritten since it may be gone.
@@ -216,6 +238,12 @@ fn proven(mut follower: Follower, events: &[Event], signed: Option<Checkpoint>) 
 }
 
 impl Findings {
+    /// How many of the missing events the newest checkpoint vouches for.
+    fn signed(&self) -> usize {
+        let signed = self.checkpoint.unwrap_or_default();
+        self.missing.partition_point(|event| event.position <= signed)
+    }
+
     /// Prints what was found. True if nothing is missing any more.
     #[must_use]
     pub fn print(&self, json: bool) -> bool {
@@ -224,7 +252,8 @@ impl Findings {
         } else {
             println!("{}", self.text());
         }
-        self.adopted || (self.missing.is_empty() && self.checkpoint.is_none_or(|kept| kept <= self.head))
+        let is_whole = self.adopted > 0 || self.checkpoint.is_none_or(|kept| kept <= self.head);
+        is_whole && self.adopted == self.missing.len()
     }
 
     fn json(&self) -> Value {
@@ -234,6 +263,7 @@ impl Findings {
             "stream": self.stream,
             "checkpoint": self.checkpoint,
             "missing": self.missing.iter().map(event).collect::<Vec<_>>(),
+            "signed": self.signed(),
             "nodes": self.nodes,
             "adopted": self.adopted,
         })
@@ -246,17 +276,27 @@ impl Findings {
         }
         let nodes = self.nodes.iter().map(|(node, seen)| format!("node {node} says that it has seen {seen}"));
         lines.extend(nodes);
-        let missing = self.missing.iter();
-        lines.extend(missing.map(|event| {
-            format!("{} {} {} {} (in the event stream)", event.position, event.event_id, event.event_type, event.entity)
+        let (signed, missing) = (self.signed(), self.missing.len());
+        lines.extend(self.missing.iter().enumerate().map(|(index, event)| {
+            let signed = if index < signed { "" } else { ", unsigned" };
+            let Event { position, event_id, event_type, entity, .. } = event;
+            format!("{position} {event_id} {event_type} {entity} (in the event stream{signed})")
         }));
-        lines.push(match (self.missing.len(), self.adopted) {
+        lines.push(match (missing, self.adopted) {
             (0, _) => "the event stream holds nothing that the log lacks".to_owned(),
-            (count, true) => format!("{count} events were taken back from the event stream"),
-            (count, false) => {
-                format!("{count} events are missing; `--adopt-stream` takes them back from the event stream")
+            (_, 0) => {
+                format!(
+                    "{missing} events are missing; `--adopt-stream` takes back from the event stream what was signed"
+                )
             }
+            (_, adopted) => format!("{adopted} events were taken back from the event stream"),
         });
+        if missing > self.adopted.max(signed) {
+            lines.push(format!(
+                "nobody signed for the last {} of them, so that whoever may publish could have put them there:                  `--adopt-stream --unsigned-too` takes them back all the same",
+                missing - self.adopted.max(signed)
+            ));
+        }
         lines.join("\n")
     }
 }

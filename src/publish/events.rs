@@ -4,7 +4,7 @@
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
 use schema::address::Prefix;
 use schema::event::Event;
 use schema::id::LogId;
@@ -125,13 +125,15 @@ impl Events {
         };
         let event = message.as_ref().and_then(|message| Event::read(&message.payload).ok());
         let ahead = |found| Error::Forked { what: format!("stream {name}"), found, head };
-        match (&event, &message) {
-            (Some(event), _) if event.position > head => return Err(ahead(event.position)),
-            (Some(event), _) if event.log_id != self.log_id => {
+        match &event {
+            Some(event) if event.position > head => return Err(ahead(event.position)),
+            Some(event) if event.log_id != self.log_id => {
                 return Err(Error::Differs { what: format!("stream {name}"), position: last });
             }
-            // What was there and is deleted may have been an event that the log lost: that is not for us to wipe away.
-            (None, None) if last > head => return Err(ahead(last)),
+            // Whatever stands at the end, before it may stand what the log lost: that is not for us to wipe away.
+            _ if last > head && (message.is_none() || self.may_have_held(&stream, head.next()).await?) => {
+                return Err(ahead(last));
+            }
             _ => {}
         }
         // Nobody who publishes events puts one elsewhere than at its position, nor anything that is none.
@@ -144,6 +146,16 @@ impl Events {
             return Ok(None);
         }
         Ok(event)
+    }
+
+    /// Whether an event of this log stands at its position in the stream, or stood there until it was deleted.
+    async fn may_have_held(&self, stream: &Stream, position: Position) -> Result<bool, Error> {
+        match stream.get_raw_message(position.get()).await {
+            Ok(message) => Ok(Event::read(&message.payload)
+                .is_ok_and(|event| event.position == position && event.log_id == self.log_id)),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(true),
+            Err(error) => Err(Error::nats("reading what may be ahead of the log", error)),
+        }
     }
 
     /// Whether the stream still ends where this publisher left it.

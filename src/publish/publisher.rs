@@ -100,11 +100,12 @@ impl Publisher {
         streams::ensure(jetstream, prefix, *replicas, &key.public()).await?;
         points::REPAIR_STREAMS.reached();
         let head = state.position();
+        // A record that is ahead of the log shows that it was put back: this is known before a stream is made anew.
+        let held = self.records.recover(head).await?;
         if let Some(last) = self.events.recover(head).await? {
             self.is_ours(&last).await?;
         }
         self.blobs.recover().await?;
-        let held = self.records.recover(head).await?;
         points::REPAIR_READ.reached();
         let nodes: Vec<NodeId> = state.nodes().keys().cloned().collect();
         let mut written = 0;

@@ -8,21 +8,21 @@
 use std::time::Duration;
 
 use schema::address::Prefix;
+use schema::event::Event;
 use schema::position::Position;
 
 use crate::log::handle::Log;
-use crate::log::reader::EventPage;
+use crate::log::reader::{EventPage, Head};
 use crate::nats::connect::Link;
 use crate::project::vouch::{Error, goes_on_from};
 use crate::publish::Error as PublishError;
-use crate::publish::checkpoint::Outside;
+use crate::publish::checkpoint::{Held, Outside};
 use crate::publish::events;
 
 /// How often the two are compared.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// What is said before they were compared.
-const NOT_YET: &str =
-    "the log was not yet compared with what was made public of it, so nothing is appended: NATS can't be reached";
+const NOT_YET: &str = "the log was not yet compared with what was made public of it, so nothing is appended";
 
 /// What is looked at.
 pub(super) struct Outlook {
@@ -34,7 +34,7 @@ pub(super) struct Outlook {
 impl Outlook {
     /// Lets nothing be appended before the first look.
     pub(super) fn withhold_at_first(&self) {
-        self.log.withhold(Some(NOT_YET.to_owned()));
+        self.log.withhold(Some(format!("{NOT_YET}: NATS can't be reached")));
     }
 
     /// Looks for ever.
@@ -48,9 +48,11 @@ impl Outlook {
                     }
                     self.log.withhold(None);
                 }
-                Err(Error::Log(error)) => tracing::debug!(%error, "the log can't be compared with what is public"),
-                Err(Error::Publish(error)) if error.is_transient() => {
-                    tracing::debug!(%error, "the log can't be compared with what is public");
+                Err(error) if passes(&error) => {
+                    tracing::warn!(%error, "the log can't be compared with what is public");
+                    if self.log.withheld().is_some_and(|reason| reason.starts_with(NOT_YET)) {
+                        self.log.withhold(Some(format!("{NOT_YET}: {error}")));
+                    }
                 }
                 Err(differs) => {
                     if self.log.withheld().as_ref() != Some(&differs.to_string()) {
@@ -63,13 +65,26 @@ impl Outlook {
         }
     }
 
-    /// What is public is read first: whatever is public by then is in the log by the time that is read.
+    /// What is public is read first: whatever is public by then is in the log by the time that is read. But with a
+    /// synchronous standby the write-ahead log brings an event before the table shows it, for as long as the commit waits:
+    /// only a head that is still behind once that has let go of its lock was put back.
     async fn compare(&self) -> Result<(), Error> {
         let (jetstream, table) = (self.link.jetstream(), self.log.reader());
         let public = events::end(&jetstream, &self.prefix).await?;
         let kept = Outside::new(jetstream, self.prefix.clone()).read().await?;
-        let head = table.head().await?;
+        match self.hold(public.as_ref(), &kept, table.head().await?).await {
+            Err(Error::Publish(PublishError::Forked { .. }) | Error::Ahead { .. }) => {
+                self.hold(public.as_ref(), &kept, table.head_at_rest().await?).await
+            }
+            held => held,
+        }
+    }
+
+    /// Holds a head against what is public and what is kept outside.
+    async fn hold(&self, public: Option<&(Position, Option<Event>)>, kept: &Held, head: Head) -> Result<(), Error> {
+        let table = self.log.reader();
         if let Some((last, event)) = public {
+            let last = *last;
             let what = self.prefix.event_stream();
             if last > head.position {
                 return Err(PublishError::Forked { what, found: last, head: head.position }.into());
@@ -77,10 +92,19 @@ impl Outlook {
             let before = Position::from(last.get() - 1);
             let ours = table.events(EventPage { after: before, limit: 1, ..EventPage::default() }).await?;
             // What is no event, and no more than the log has, is the relay's to put right.
-            if event.is_some_and(|event| event.position == last && ours.first() != Some(&event)) {
+            if event.as_ref().is_some_and(|event| event.position == last && ours.first() != Some(event)) {
                 return Err(PublishError::Differs { what, position: last }.into());
             }
         }
-        goes_on_from(table, &kept, (head.position, head.root)).await.map(drop)
+        goes_on_from(table, kept, (head.position, head.root)).await.map(drop)
+    }
+}
+
+/// Whether it may be compared later without anybody's doing.
+fn passes(error: &Error) -> bool {
+    match error {
+        Error::Log(error) => error.is_transient(),
+        Error::Publish(error) => error.is_transient(),
+        _ => false,
     }
 }

@@ -229,8 +229,16 @@ async fn what_is_ahead_of_the_log_is_left_alone() {
         jetstream.get_stream(Prefix::default().event_stream()).await.unwrap().get_raw_message(9).await.unwrap();
     let last = Event::read(&message.payload).unwrap();
     let next = Event { position: last.position.next(), ..last }.sealed();
-    jetstream.publish(message.subject, next.write().into()).await.unwrap().await.unwrap();
+    jetstream.publish(message.subject.clone(), next.write().into()).await.unwrap().await.unwrap();
     refuses(desk.relay(&open.log).await, "at position 10").await;
+
+    // What stands behind it does not hide it: neither what is no event, nor one that the log has.
+    for (behind, position) in [(b"garbage".to_vec(), "at position 11"), (message.payload.to_vec(), "at position 12")] {
+        jetstream.publish(message.subject.clone(), behind.into()).await.unwrap().await.unwrap();
+        refuses(desk.relay(&open.log).await, position).await;
+    }
+    let stream = jetstream.get_stream(Prefix::default().event_stream()).await.unwrap();
+    assert_eq!(Event::read(&stream.get_raw_message(10).await.unwrap().payload).unwrap(), next, "it was not wiped away");
 }
 
 #[tokio::test]
