@@ -7,6 +7,7 @@
 mod growing;
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use replay::file::body::Header;
 use replay::file::writer::TooLarge;
@@ -18,6 +19,11 @@ use self::growing::{Growing, Written};
 use crate::log::database::{Database, Error as LogError};
 use crate::log::reader::Reader;
 use crate::password;
+
+/// How long an export waits for its end to be signed: whoever relays the log signs at least every 10 s.
+const SIGNED_WITHIN: Duration = Duration::from_secs(15);
+/// How often it looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Exports a log, or a part of it. The role headwater_reader may do it.
 #[derive(Clone, Debug, clap::Args)]
@@ -134,6 +140,9 @@ pub async fn run(options: Options) -> Result<(), Error> {
         to,
         edge: edge(&reader, from).await?.roots().to_vec(),
     };
+    if options.to_position.is_none() {
+        await_signature(&reader, to).await?;
+    }
     let mut file = Growing::begin(&options.to, &header, reader.beside())?;
     file.write_all(&reader, &header, rows_to).await?;
     let Written { digest, bytes, missing } = file.finish()?;
@@ -151,6 +160,23 @@ pub async fn run(options: Options) -> Result<(), Error> {
         false => println!("events {from} to {to} in {}, {bytes} bytes\nsha256 {digest}", options.to.display()),
     }
     Ok(())
+}
+
+/// Waits for a checkpoint over the end of the log: who trusts a key believes no event that nobody signed for. A log that nobody
+/// signs at the moment is exported all the same.
+async fn await_signature(reader: &Reader, to: Position) -> Result<(), Error> {
+    let deadline = Instant::now() + SIGNED_WITHIN;
+    loop {
+        let signed = reader.newest_checkpoint().await?.map(|kept| kept.position).unwrap_or_default();
+        if signed >= to {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            eprintln!("headwater: the log is signed up to {signed} only: is a server running that signs it?");
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }
 
 /// From where to where, in whole requests.

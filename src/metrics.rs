@@ -32,6 +32,8 @@ struct Metrics {
     head: Level,
     published: Level,
     acknowledged: Level,
+    signed: Level,
+    checked: Level,
     lag_events: Level,
     lag_seconds: Level,
     slot_bytes: Level,
@@ -54,6 +56,8 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
         head: Level::default(),
         published: Level::default(),
         acknowledged: Level::default(),
+        signed: Level::default(),
+        checked: Level::default(),
         lag_events: Level::default(),
         lag_seconds: Level::default(),
         slot_bytes: Level::default(),
@@ -67,7 +71,7 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
         refusals: Family::default(),
     };
     // Nothing is known before somebody looks.
-    for level in [&metrics.acknowledged, &metrics.slot_bytes] {
+    for level in [&metrics.acknowledged, &metrics.signed, &metrics.checked, &metrics.slot_bytes] {
         level.set(f64::NAN);
     }
     metrics.register();
@@ -82,6 +86,10 @@ impl Metrics {
         registry.register("published_position", "The last event in the event stream", self.published.clone());
         let text = "The last event that this server acknowledged to the write-ahead log";
         registry.register("acknowledged_position", text, self.acknowledged.clone());
+        let text = "The last event that this server signed a checkpoint for";
+        registry.register("signed_position", text, self.signed.clone());
+        let text = "The last event up to which this server read the log again and found it to be what it was";
+        registry.register("checked_position", text, self.checked.clone());
         registry.register("publish_lag_events", "Events that are not published yet", self.lag_events.clone());
         registry.register("publish_lag_seconds", "How old the oldest of them is", self.lag_seconds.clone());
         let text = "Write-ahead log that PostgreSQL keeps for the relay";
@@ -120,6 +128,16 @@ pub fn published(events: &[Event]) {
 /// The write-ahead log was acknowledged.
 pub fn acknowledged(position: Position) {
     METRICS.acknowledged.set(position.get() as f64);
+}
+
+/// A checkpoint was signed.
+pub fn signed(position: Position) {
+    METRICS.signed.set(position.get() as f64);
+}
+
+/// The log was read again up to here, and is what it was.
+pub fn checked(position: Position) {
+    METRICS.checked.set(position.get() as f64);
 }
 
 /// A connection was made to `what`.

@@ -46,6 +46,8 @@ pub struct Tally {
 #[derive(Debug)]
 pub struct Audit {
     trusted: Option<PublicKey>,
+    /// Whether the end of the log may be one that nobody signed.
+    may_end_unsigned: bool,
     known: Vec<String>,
     log: Option<Log>,
     tally: Tally,
@@ -72,7 +74,13 @@ impl Audit {
     /// Begins. Without a key that is trusted the file's own is believed, which shows that it is of one piece and no more.
     #[must_use]
     pub fn new(trusted: Option<PublicKey>) -> Self {
-        Self { trusted, known: Vec::new(), log: None, tally: Tally::default() }
+        Self { trusted, may_end_unsigned: false, known: Vec::new(), log: None, tally: Tally::default() }
+    }
+
+    /// Takes a log whose last events no checkpoint vouches for. Their leaves need no key, so that anybody can write them.
+    #[must_use]
+    pub fn allowing_an_unsigned_end(self) -> Self {
+        Self { may_end_unsigned: true, ..self }
     }
 
     /// Demands that the log is the one of a checkpoint that came some other way, and is no shorter.
@@ -230,7 +238,7 @@ impl Audit {
     /// Ends the audit, after the last part.
     ///
     /// # Errors
-    /// If the log is shorter than a checkpoint that came another way, or nothing vouches for it that is trusted.
+    /// If the log is shorter than a checkpoint that came another way, or not all of it is vouched for by the trusted key.
     pub fn finish(&self) -> Result<(), Finding> {
         let (next, last) = (self.position().next(), self.position());
         let ahead = self.log.as_ref().and_then(|log| log.ahead.back());
@@ -238,11 +246,19 @@ impl Audit {
             let what = "the log was longer when a checkpoint was signed that is known from elsewhere";
             return Err(Finding::new(next, "cut", what, known.position, last));
         }
-        if self.trusted.is_some() && self.tally.signed.is_none() && last > Position::ZERO {
-            let what = "no checkpoint vouches for any of it";
-            return Err(Finding::new(1.into(), "unsigned", what, "a checkpoint that the trusted key signed", "none"));
+        let signed = self.tally.signed.map(|signed| signed.position);
+        match (&self.trusted, signed) {
+            (Some(_), None) => {
+                let what = "no checkpoint vouches for any of it";
+                Err(Finding::new(1.into(), "unsigned", what, "a checkpoint that the trusted key signed", "none"))
+            }
+            (Some(_), Some(signed)) if signed < last && !self.may_end_unsigned => {
+                let what = "no checkpoint vouches for the log from here on: anybody could have written it";
+                let expected = format!("a checkpoint of {last} events");
+                Err(Finding::new(signed.next(), "unsigned", what, expected, format!("one of {signed}")))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 

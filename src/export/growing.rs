@@ -18,9 +18,7 @@ use crate::log::reader::Reader;
 use crate::log::stored::Stored;
 use crate::progress::Progress;
 
-/// Events that are kept until their contents are fetched together.
-const CHUNK_EVENTS: usize = 1_000;
-/// Bytes of their data.
+/// Bytes of the data of events that are written together, unless one alone has more.
 const CHUNK_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of contents that are fetched together, unless one alone has more.
 const CONTENTS_BYTES: u64 = 8 * 1024 * 1024;
@@ -35,13 +33,27 @@ pub(super) struct Growing {
     path: PathBuf,
     file: BufWriter<File>,
     writer: Writer,
-    /// For contents and checkpoints, while events stream in over another connection.
+    /// For contents and checkpoints.
     contents: Reader,
     written: BTreeSet<Digest>,
     missing: BTreeSet<Digest>,
     /// Checkpoints about this position and those before it are written.
     signed: Position,
     bytes: u64,
+}
+
+/// Events that are written together: read to the end before any of them is written, because a statement that waits for our
+/// packing would run into its timeout.
+async fn read_chunk(reader: &Reader, after: Position, to: Position) -> Result<Vec<Stored>, Error> {
+    let mut page = reader.stored(after, to).await?;
+    let (mut chunk, mut bytes) = (Vec::new(), 0);
+    while bytes < CHUNK_BYTES
+        && let Some(stored) = page.next().await?
+    {
+        bytes += stored.data().len();
+        chunk.push(stored);
+    }
+    Ok(chunk)
 }
 
 /// What came of it.
@@ -86,25 +98,12 @@ impl Growing {
         let mut after = Position::from(header.from.get() - 1);
         let mut progress = Progress::begin("events exported", to.get() - after.get());
         while after < to {
-            let mut page = reader.stored(after, to).await?;
-            let begun = after;
-            let (mut chunk, mut bytes) = (Vec::new(), 0);
-            while let Some(stored) = page.next().await? {
-                after = stored.position();
-                bytes += stored.data().len();
-                chunk.push(stored);
-                if chunk.len() >= CHUNK_EVENTS || bytes >= CHUNK_BYTES {
-                    self.write_chunk(&chunk).await?;
-                    progress.advance(chunk.len() as u64);
-                    (chunk, bytes) = (Vec::new(), 0);
-                }
-            }
+            let chunk = read_chunk(reader, after, to).await?;
+            // The table may end before the head says. Whoever verifies the file finds that.
+            let Some(last) = chunk.last() else { break };
+            after = last.position();
             self.write_chunk(&chunk).await?;
             progress.advance(chunk.len() as u64);
-            if after == begun {
-                // The table ends before the head says. Whoever verifies the file finds that.
-                break;
-            }
         }
         Ok(())
     }

@@ -15,8 +15,8 @@ use super::database::{Error, in_time};
 use super::reader::Reader;
 use super::rows;
 
-/// Events that one statement returns at most. They are streamed, so that this bounds its time and not any memory.
-const PAGE_EVENTS: i64 = 20_000;
+/// Events that one statement returns at most.
+const PAGE_EVENTS: i64 = 1_000;
 /// Leaves that one statement returns at most.
 const PAGE_LEAVES: i64 = 50_000;
 

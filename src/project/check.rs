@@ -20,6 +20,7 @@ use crate::log::checkpoint::Kept;
 use crate::log::database::Error as LogError;
 use crate::log::reader::{EventPage, Reader};
 use crate::log::tree::is_kept;
+use crate::metrics;
 use crate::publish::Error as PublishError;
 use crate::publish::events::Published;
 
@@ -31,9 +32,6 @@ const CONTENTS_AT_ONCE: usize = 32;
 const REST: u32 = 3;
 /// The pause between two passes.
 const PASS_PAUSE: Duration = Duration::from_secs(5);
-/// How long the table may take to show what came through the write-ahead log: with a synchronous standby it can be later.
-const VISIBLE_WITHIN: Duration = Duration::from_secs(20);
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Asks for what was folded so far.
 pub(super) type Ask = oneshot::Sender<Follower>;
@@ -85,9 +83,12 @@ impl Check {
                 && let Ok(live) = answer.await
             {
                 match self.pass(Some(live), REST).await {
-                    Ok(position) => tracing::debug!(%position, "the log was folded again, to the same"),
+                    Ok(position) => metrics::checked(position),
                     Err(Error::Found(finding)) => return finding,
-                    Err(error) => tracing::debug!(%error, "the log could not be folded again; trying again"),
+                    Err(error) => {
+                        metrics::failed("check");
+                        tracing::debug!(%error, "the log could not be folded again; trying again");
+                    }
                 }
             }
             sleep(PASS_PAUSE).await;
@@ -110,10 +111,13 @@ impl Check {
 
     async fn fold_all(&self, again: &mut Again, live: Option<Follower>, rest: u32) -> Result<Position, Error> {
         self.table.ends_at_its_head().await?;
-        let up_to = match &live {
-            Some(live) => self.shown(live.position()).await?,
-            None => self.table.head().await?.position,
-        };
+        let head = self.table.head().await?.position;
+        let up_to = live.as_ref().map_or(head, Follower::position);
+        if head < up_to {
+            // With a synchronous standby the table shows later what came through the write-ahead log. And if it never does, whoever
+            // appends finds out.
+            return Err(LogError::WentBack { head, folded: up_to }.into());
+        }
         while again.position() < up_to {
             let began = Instant::now();
             self.fold_page(again, up_to).await?;
@@ -126,27 +130,6 @@ impl Check {
         }
         self.hold_end(again).await?;
         Ok(up_to)
-    }
-
-    /// A position that was folded is in the table, at the latest after a while.
-    async fn shown(&self, position: Position) -> Result<Position, Error> {
-        let deadline = Instant::now() + VISIBLE_WITHIN;
-        loop {
-            let head = self.table.head().await?.position;
-            if head >= position {
-                return Ok(position);
-            }
-            if Instant::now() >= deadline {
-                // A commit that waits for its standby holds the lock until the table shows it.
-                let head = self.table.head_at_rest().await?.position;
-                if head >= position {
-                    return Ok(position);
-                }
-                let why = format!("the log ends at {head}, though it had reached {position}");
-                return Err(Difference::Row { position: head.next(), why }.into());
-            }
-            sleep(LOOK_AGAIN).await;
-        }
     }
 
     /// Folds a page of events, and holds it against what was signed and what is kept of the tree.

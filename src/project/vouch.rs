@@ -14,6 +14,7 @@ use schema::seal::SecretKey;
 
 use crate::log::database::Error as LogError;
 use crate::log::reader::Reader;
+use crate::metrics;
 use crate::publish::Error as PublishError;
 use crate::publish::checkpoint::{Held, Outside};
 use crate::publish::publisher::Settings;
@@ -79,6 +80,7 @@ impl Notary {
         }
         self.table.keep_checkpoint(position, &note).await?;
         self.signed = position;
+        metrics::signed(position);
         Ok(())
     }
 

@@ -224,7 +224,7 @@ fn fixed<'de, const N: usize, A: SeqAccess<'de>>(row: &mut A) -> Result<[u8; N],
 /// A block of events.
 #[derive(Deserialize)]
 struct Events<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "few::<_, { COLUMNS_MAX }>")]
     columns: Vec<&'a str>,
     #[serde(borrow)]
     rows: Vec<Row<'a>>,
@@ -240,8 +240,37 @@ struct Blobs<'a> {
 /// A block of checkpoints.
 #[derive(Deserialize)]
 struct Checkpoints<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "few::<_, { NOTES_MAX }>")]
     notes: Vec<&'a str>,
+}
+
+/// Columns of a block at most: the known ones, and room for many more.
+const COLUMNS_MAX: usize = 256;
+/// Checkpoints of a block at most: some times as many as fit into one.
+const NOTES_MAX: usize = 65_536;
+
+/// Not more texts than `MAX`: a block of empty ones would unpack to many times its size.
+fn few<'de, D: Deserializer<'de>, const MAX: usize>(deserializer: D) -> Result<Vec<&'de str>, D::Error> {
+    struct Few<const MAX: usize>;
+    impl<'de, const MAX: usize> Visitor<'de> for Few<MAX> {
+        type Value = Vec<&'de str>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {MAX} texts")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut texts: A) -> Result<Self::Value, A::Error> {
+            let mut found = Vec::new();
+            while let Some(text) = texts.next_element()? {
+                if found.len() == MAX {
+                    return Err(A::Error::invalid_length(MAX + 1, &self));
+                }
+                found.push(text);
+            }
+            Ok(found)
+        }
+    }
+    deserializer.deserialize_seq(Few::<MAX>)
 }
 
 /// The raw bytes of a block whose items come one by one.

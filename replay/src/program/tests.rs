@@ -29,7 +29,7 @@ fn audited_knowing(bytes: &[u8], note: Option<&str>) -> Option<Found> {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("log.hwlog");
     fs::write(&path, bytes).unwrap();
-    let mut audit = Audit::new(Some(story::key().public()));
+    let mut audit = Audit::new(Some(story::key().public())).allowing_an_unsigned_end();
     if let Some(note) = note {
         audit = audit.knowing(note.to_owned());
     }
@@ -260,6 +260,27 @@ fn a_log_that_nobody_trusted_signed_is_not_believed() {
 }
 
 #[test]
+fn an_end_that_nobody_signed_is_not_believed_unless_it_may_be() {
+    let story = story::told();
+    let signed = *story.notes.keys().last().unwrap();
+    assert!(signed < story.position(), "the story goes on behind its last checkpoint");
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("log.hwlog");
+    let audited = |to| {
+        fs::write(&path, story.file(1, to)).unwrap();
+        let mut audit = Audit::new(Some(story::key().public()));
+        match read(std::slice::from_ref(&path), &mut audit, &mut Nobody) {
+            Ok(_) => None,
+            Err(Failure::Found(found)) => Some((found.finding.position.get(), found.finding.code)),
+            Err(failure) => panic!("{failure}"),
+        }
+    };
+    assert_eq!(audited(signed), None);
+    assert_eq!(audited(story.position()), Some((signed + 1, "unsigned")));
+    assert!(super::tests::named(&whole(&story)).is_none(), "where it may be");
+}
+
+#[test]
 fn each_member_of_the_header_is_checked() {
     let story = story::told();
     let bytes = story.file(1, story.position());
@@ -305,7 +326,7 @@ fn parts_are_one_log_in_their_order_only() {
     let late = part("late", story::FIRST_PART + 3, story.position());
     let audited = |files: &[&std::path::PathBuf]| {
         let files: Vec<_> = files.iter().map(|path| (*path).clone()).collect();
-        let mut audit = Audit::new(Some(story::key().public()));
+        let mut audit = Audit::new(Some(story::key().public())).allowing_an_unsigned_end();
         match read(&files, &mut audit, &mut Nobody) {
             Ok(_) => Ok(audit.position().get()),
             Err(Failure::Found(found)) => Err((found.finding.code, found.finding.expected)),

@@ -9,7 +9,7 @@ use schema::address::RELAY_ROLE;
 
 use crate::eventually::eventually;
 use crate::processes::signal;
-use crate::story::{PLAIN, Stage, Story, nothing, scenarios};
+use crate::story::{PLAIN, Stage, Story, is_long, nothing, scenarios};
 use crate::{law, reader};
 
 /// PostgreSQL keeps little for a slot that does not move.
@@ -78,6 +78,11 @@ async fn hold_slot(story: &mut Story) {
     })
     .await;
     story.lasts().await;
+    if is_long() {
+        let ready = story.fleet.door().get("/readyz").await.unwrap();
+        let says = ready.body.to_string().contains("events wait to be published");
+        assert!(ready.status == 503 && says, "it says how far behind publishing is: {ready:?}");
+    }
     drop(held);
 }
 

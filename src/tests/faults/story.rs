@@ -97,7 +97,8 @@ fn seed() -> u64 {
     given.map_or_else(|| fastrand::u64(..), |seed| seed.parse().expect("FAULT_SEED is a number"))
 }
 
-fn is_long() -> bool {
+/// Whether faults last as long as in earnest.
+pub(crate) fn is_long() -> bool {
     std::env::var("FAULT_FORM").is_ok_and(|form| form == "long")
 }
 
@@ -172,9 +173,11 @@ pub(crate) async fn play(
 
     let outcome = load.end().await;
     let grants = claims.end().await;
+    // What was held up last has come by then, and what follows is the rest of a system at rest.
+    story.is_published().await;
+    let stream = witness.published.longest();
     let log = story.settles(&outcome).await;
-    // Only now has come what was held up last.
-    let (stream, nodes) = (witness.published.longest(), witness.applied.longest());
+    let nodes = witness.applied.longest();
     let figures = Figures { door: outcome.pause, stream, nodes, works_again, requests: outcome.answered() };
     claims::hold(&log, &grants);
     let desired = reader::desired(&log);
@@ -199,6 +202,16 @@ impl Story {
         eventually("the log grows", AT_WORK_WITHIN, async || match reader::head(&url).await? {
             head if head >= from + events => Ok(()),
             head => Err(format!("{head} events after {from}, and {events} more wanted")),
+        })
+        .await;
+    }
+
+    /// Waits until all that is in the log is public.
+    async fn is_published(&self) {
+        let ground = &self.fleet.ground;
+        eventually("all is published", AT_WORK_WITHIN, async || {
+            let (head, end) = (reader::head(&ground.database()).await?, reader::stream_end(&ground.nats_url()).await?);
+            if head == end { Ok(()) } else { Err(format!("{end} of {head}")) }
         })
         .await;
     }

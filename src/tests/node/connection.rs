@@ -93,7 +93,7 @@ async fn a_node_needs_to_speak_only_of_itself() {
     let stranger = connect(&url, "stranger").await.unwrap();
     stranger.up().await;
     let jetstream = stranger.jetstream();
-    for subject in ["$KV.cfg_reported.n-2", "$KV.cfg_desired.n-1", "$KV.cfg_keys.k"] {
+    for subject in ["$KV.cfg_reported.n-2", "$KV.cfg_desired.n-1", "$KV.cfg_keys.k", "$KV.cfg_checkpoint.newest"] {
         let refused = async { jetstream.publish(subject, "x".into()).await.map_err(drop)?.await.map_err(drop) };
         let refused = tokio::time::timeout(std::time::Duration::from_millis(300), refused).await;
         assert!(!matches!(refused, Ok(Ok(_))), "{subject}");

@@ -46,6 +46,8 @@ async fn figures_say_how_far_everything_has_come() {
         let at_rest = is("headwater_ready", 1.0)
             && is("headwater_published_position", head)
             && is("headwater_acknowledged_position", head)
+            && is("headwater_signed_position", head)
+            && is("headwater_checked_position", head)
             && is("headwater_publish_lag_events", 0.0)
             && is("headwater_publish_lag_seconds", 0.0)
             && is("headwater_nodes{state=\"converged\"}", 1.0)
