@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use schema::event::Event;
+use schema::wire::Record as _;
 use serde_json::{Value, json};
 
 use crate::disk::Tree;
@@ -153,4 +155,34 @@ async fn a_log_that_was_appended_to_since_is_neither_taken_back_nor_published() 
     assert!(said.contains("different stories"), "{said}");
     assert_eq!(law::stream(&fleet.ground.nats_url()).await.unwrap(), stream, "nothing was published");
     assert_eq!(reader::head(&fleet.ground.database()).await.unwrap(), head, "nothing was appended");
+}
+
+#[tokio::test]
+async fn what_stands_behind_the_signed_events_is_taken_back_only_on_demand() {
+    let (mut fleet, _log, back) = put_back().await;
+    fleet.servers[0].process.kill();
+    // Whoever may publish makes one up, which follows the last one in every way.
+    let end = reader::stream_end(&fleet.ground.nats_url()).await.unwrap();
+    let link = headwater::nats::connect::connect(&fleet.ground.nats_url(), "test").await.unwrap();
+    let stream = link.jetstream().get_stream("cfg_events").await.unwrap();
+    let message = stream.get_raw_message(end).await.unwrap();
+    let last = Event::read(&message.payload).unwrap();
+    let made_up = Event {
+        position: last.position.next(),
+        version: last.version.next(),
+        event_id: uuid::Uuid::now_v7().into(),
+        command_id: uuid::Uuid::now_v7().into(),
+        ..last
+    };
+    let sent = link.jetstream().publish(message.subject, made_up.sealed().write().into()).await.unwrap();
+    sent.await.unwrap();
+
+    let (code, said) = fleet.run("recover", &["recover", "--adopt-stream"]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains(", unsigned)") && said.contains("--unsigned-too"), "{said}");
+    let head = reader::head(&fleet.ground.database()).await.unwrap();
+    assert!((back..=end).contains(&head), "what nobody signed for is not in the log: {head}");
+    let (code, said) = fleet.run("adopt", &["recover", "--adopt-stream", "--unsigned-too"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(reader::head(&fleet.ground.database()).await.unwrap(), end + 1);
 }
