@@ -6,13 +6,13 @@
 //! It remembers nothing between runs: progress is what NATS holds. What is public it vouches for, at least every ten seconds.
 
 pub(crate) mod check;
+mod error;
 pub(crate) mod vouch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use projections::fold::Touched;
-use replay::again::Difference;
 use replay::log::{Divergence, Follower};
 use schema::event::Event;
 use schema::position::Position;
@@ -35,6 +35,7 @@ use crate::wal::tail::Batch;
 use crate::{metrics, points, telemetry};
 
 use self::check::Check;
+use self::error::Error;
 use self::vouch::Notary;
 
 /// How often the relay looks whether somebody else wrote to NATS.
@@ -49,6 +50,9 @@ const STANDBY_PAUSE: Duration = Duration::from_millis(700);
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How much longer it rests after it has read a log again that is not what it was, and how long at most.
+const SUSPECT_REST: u32 = 3;
+const SUSPECT_REST_MAX: Duration = Duration::from_secs(60);
 /// Writes to the bucket of records that may wait to be looked at.
 const WRITES_MAX: usize = 16_384;
 
@@ -88,47 +92,6 @@ pub enum Phase {
     Repairing,
     /// It follows. Only now is this process the reconciler.
     Following,
-}
-
-/// Why the relay has to begin anew.
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error(transparent)]
-    Log(#[from] LogError),
-    #[error(transparent)]
-    Wal(#[from] WalError),
-    #[error(transparent)]
-    Publish(#[from] PublishError),
-    #[error("the write-ahead log diverges {0}")]
-    Diverged(#[from] Divergence),
-    #[error("{error}{}", first.as_ref().map(|first| format!(" ({first})")).unwrap_or_default())]
-    Unvouched {
-        error: vouch::Error,
-        /// The first event that is another one, if that can be told.
-        first: Option<Difference>,
-    },
-    #[error(transparent)]
-    Found(check::Error),
-}
-
-impl From<check::Error> for Error {
-    fn from(error: check::Error) -> Self {
-        match error {
-            check::Error::Log(error) => Self::Log(error),
-            check::Error::Publish(error) => Self::Publish(error),
-            found => Self::Found(found),
-        }
-    }
-}
-
-impl From<vouch::Error> for Error {
-    fn from(error: vouch::Error) -> Self {
-        match error {
-            vouch::Error::Log(error) => Self::Log(error),
-            vouch::Error::Publish(error) => Self::Publish(error),
-            error => Self::Unvouched { error, first: None },
-        }
-    }
 }
 
 /// The relay of one log.
@@ -182,7 +145,7 @@ impl Relay {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut backoff = Backoff::between(PAUSE_MIN, PAUSE_MAX);
         while !stop.is_cancelled() {
-            let before = self.publisher.published();
+            let (before, began, was_suspect) = (self.publisher.published(), Instant::now(), self.suspect);
             let ended = tokio::select! {
                 () = stop.cancelled() => return,
                 ended = self.relay() => ended,
@@ -199,9 +162,13 @@ impl Relay {
                 error => {
                     metrics::failed("relay");
                     tracing::warn!(%error, failures = backoff.failures(), "the relay begins anew");
-                    self.suspect |= matches!(error, Error::Found(_));
+                    let is_suspect = error.is_about_content();
+                    self.suspect |= is_suspect;
                     self.stand(Phase::Starting, Some(error.to_string()));
-                    backoff.failed()
+                    // Reading all of a large log again at full speed, only to find the same, would leave little for others.
+                    let still = was_suspect && is_suspect && self.leveled.is_none_or(|leveled| leveled < began);
+                    let rest = if still { began.elapsed() * SUSPECT_REST } else { Duration::ZERO };
+                    backoff.failed().max(rest.min(SUSPECT_REST_MAX))
                 }
             };
             tokio::select! {

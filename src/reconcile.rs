@@ -41,7 +41,12 @@ pub async fn run(
                 () = note(&log, &ears) => {}
                 () = end_silent(&log, &ears) => {}
                 () = asking.answer() => {}
-                _ = standing.wait_for(|standing| standing.phase != Phase::Following) => {}
+                moved = standing.wait_for(|standing| standing.phase != Phase::Following) => {
+                    // A relay that has ended leaves nobody to reconcile for.
+                    if moved.is_err() {
+                        return;
+                    }
+                }
             }
         }
     };

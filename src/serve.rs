@@ -271,12 +271,14 @@ async fn follow_public(
         pace.look(*public.borrow());
         let moved = async {
             match &mut standing {
-                Some(standing) => drop(standing.changed().await),
+                Some(standing) => standing.changed().await,
                 None => std::future::pending().await,
             }
         };
-        // Whether the relay moved or the time is up, it is looked again.
-        let _ = tokio::time::timeout(PUBLIC_AGAIN, moved).await;
+        // Whether the relay moved or the time is up, it is looked again. One that has ended moves no more.
+        if let Ok(Err(_)) = tokio::time::timeout(PUBLIC_AGAIN, moved).await {
+            standing = None;
+        }
     }
 }
 
@@ -302,7 +304,12 @@ fn fittings(
         source,
         ears,
         readiness: Arc::new(move || {
-            let standing = standing.as_ref().map(|standing| standing.borrow().clone());
+            let standing = standing.as_ref().map(|standing| {
+                let shown = standing.borrow().clone();
+                let ended = standing.has_changed().err();
+                let ended = ended.map(|_| "the relay has ended: this server has to be started again".to_owned());
+                Standing { fault: ended.or(shown.fault), ..shown }
+            });
             // A door does its work whoever publishes.
             let wait = standing.as_ref().and_then(|_| pace.look(*public.borrow()));
             parts.reasons(standing, wait)

@@ -20,6 +20,8 @@ const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 const BATCH_REQUESTS_MAX: usize = 1_000;
 /// Nodes that commands may concern, each counted for each command, for the deciding to be quick: some milliseconds.
 const QUICK_STEPS: usize = 2_000;
+/// The same, for all that is decided ahead: it may have to be decided twice in one go.
+const AHEAD_STEPS: usize = 100_000;
 
 /// Requests that wait for one transaction.
 #[derive(Default)]
@@ -63,22 +65,25 @@ impl Load {
 pub(crate) struct Ahead {
     pub(crate) load: Load,
     pub(crate) batch: Batch,
+    steps: usize,
 }
 
 impl Ahead {
     /// Nothing yet, to be decided against what a batch leaves behind.
     pub(crate) fn after(log_id: LogId, batch: &Batch) -> Self {
         let base = (batch.configuration.clone(), batch.growth.edge().clone());
-        Self { load: Load::default(), batch: Batch::new(log_id, base, Vec::new()) }
+        Self { load: Load::default(), batch: Batch::new(log_id, base, Vec::new()), steps: 0 }
     }
 
-    /// Takes and decides a request, or gives it back if there is no room for it or its deciding is not quick.
+    /// Takes and decides a request, or gives it back if there is no room for it or the deciding would not stay quick.
     pub(crate) fn take(&mut self, next: Waiting, clock: Instant) -> Result<(), Waiting> {
         let submission = Arc::clone(&next.submission);
-        if !is_quick([&*submission], &self.batch.configuration) {
+        let steps = steps([&*submission], &self.batch.configuration);
+        if steps > QUICK_STEPS || self.steps + steps > AHEAD_STEPS {
             return Err(next);
         }
         self.load.take(next)?;
+        self.steps += steps;
         self.batch.take(submission, clock);
         Ok(())
     }
@@ -86,6 +91,10 @@ impl Ahead {
 
 /// Whether deciding holds up nobody who shares the thread.
 pub(crate) fn is_quick<'a>(submissions: impl IntoIterator<Item = &'a Submission>, state: &Configuration) -> bool {
+    steps(submissions, state) <= QUICK_STEPS
+}
+
+fn steps<'a>(submissions: impl IntoIterator<Item = &'a Submission>, state: &Configuration) -> usize {
     let commands: usize = submissions.into_iter().map(|submission| submission.request.commands.len()).sum();
-    commands.saturating_mul(state.nodes().len()) <= QUICK_STEPS
+    commands.saturating_mul(state.nodes().len())
 }

@@ -27,7 +27,7 @@ use super::handle::{Health, Log, SubmitError, Waiting, queue};
 use super::kept::Kept;
 use super::reader::{Head, Reader};
 use super::rows;
-use super::store::{NotStored, Store};
+use super::store::{NotStored, Opened, Store};
 
 /// How often an idle process looks whether another one appended.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -138,6 +138,7 @@ impl Appender {
                     answer(waiting, verdicts);
                     return points::APPEND_ANSWERED.reached();
                 }
+                Err(Error::Uncommitted) => continue,
                 Err(error) => error,
             };
             if error.is_about_data() && unknown.is_none() {
@@ -186,13 +187,9 @@ impl Appender {
         // A request without a key has an identity of its own, so there is no receipt to look for.
         let keyed = waiting.iter().filter(|waiting| waiting.submission.keyed);
         let commands: Vec<CommandId> = keyed.map(|waiting| waiting.submission.command_id).collect();
-        // A session is put back only where its transaction has certainly ended.
-        let mut opened = store.begin(self.log_id, self.follower.position(), &commands).await?;
-        while self.fold(&opened.later, &opened.head)? {
-            store.roll_back().await?;
-            self.reader.follow_keeping(&mut self.follower, opened.head.position, Some(&self.kept)).await?;
-            opened = store.begin(self.log_id, self.follower.position(), &commands).await?;
-        }
+        // What is not as its head says is not kept, so that it can be folded once it is right again.
+        let before = self.follower.clone();
+        let opened = self.open(&store, &commands).await.inspect_err(|_| self.follower = before)?;
         self.show();
         points::APPEND_LOCKED.reached();
         if let Some(batch) = unknown.as_ref() {
@@ -201,12 +198,12 @@ impl Appender {
                 None => batch.receipts.iter().all(|receipt| opened.receipts.contains(receipt)),
             };
             // Until here a broken connection leaves the outcome unknown; from here it is known, however this session ends.
-            if let Some(batch) = unknown.take().filter(|_| committed) {
-                if store.roll_back().await.is_ok() {
-                    self.store = Some(store);
-                }
-                return Ok(batch.verdicts);
+            let batch = unknown.take().filter(|_| committed);
+            if store.roll_back().await.is_ok() {
+                self.store = Some(store);
             }
+            // What was not committed is sent again only if it still may be, and if somebody still waits for it.
+            return batch.map(|batch| batch.verdicts).ok_or(Error::Uncommitted);
         }
         let holds = |batch: &Batch| batch.is_of(waiting.len(), self.follower.configuration());
         let batch = match decided.filter(|batch| opened.receipts.is_empty() && holds(batch)) {
@@ -220,7 +217,7 @@ impl Appender {
             return Ok(batch.verdicts);
         }
         let (stored, ahead) = self.commit(&store, &batch).await;
-        let Ahead { load, batch: next } = ahead;
+        let Ahead { load, batch: next, .. } = ahead;
         let next = stored.is_ok().then_some(next);
         self.ahead = self.ahead.take().or((!load.is_empty()).then_some((load, next)));
         match stored {
@@ -241,6 +238,18 @@ impl Appender {
                 Err(error)
             }
         }
+    }
+
+    /// Locks the head, and folds what others appended up to it. A session is put back only where its transaction has certainly
+    /// ended.
+    async fn open(&mut self, store: &Store, commands: &[CommandId]) -> Result<Opened, Error> {
+        let mut opened = store.begin(self.log_id, self.follower.position(), commands).await?;
+        while self.fold(&opened.later, &opened.head)? {
+            store.roll_back().await?;
+            self.reader.follow_keeping(&mut self.follower, opened.head.position, Some(&self.kept)).await?;
+            opened = store.begin(self.log_id, self.follower.position(), commands).await?;
+        }
+        Ok(opened)
     }
 
     /// Stores a batch, and decides what comes meanwhile against the state after it.
@@ -315,8 +324,10 @@ impl Appender {
             if head.position < self.follower.position() {
                 return Err(Error::WentBack { head: head.position, folded: self.follower.position() });
             }
-            self.reader.follow_keeping(&mut self.follower, head.position, Some(&self.kept)).await?;
-            head.is_over(&self.follower)?;
+            let mut follower = self.follower.clone();
+            self.reader.follow_keeping(&mut follower, head.position, Some(&self.kept)).await?;
+            head.is_over(&follower)?;
+            self.follower = follower;
             // What was folded is shown, whether or not anything may be added to it.
             self.show();
             self.is_let()

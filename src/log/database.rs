@@ -85,6 +85,9 @@ pub enum Error {
         /// Where the log ends.
         position: Position,
     },
+    /// What was sent without an answer is now known not to be stored.
+    #[error("what was sent was not committed")]
+    Uncommitted,
     /// Nothing may be appended now.
     #[error("{0}")]
     Withheld(String),
@@ -125,7 +128,7 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Silent => true,
+            Self::Silent | Self::Uncommitted => true,
             Self::Postgres(error) => !error.as_db_error().is_some_and(|refused| is_lasting(refused.code())),
             _ => false,
         }

@@ -84,10 +84,17 @@ impl Notary {
         Ok(())
     }
 
-    /// What is kept outside, once it is proven that the log goes on from there; its position is 0 if nothing is kept.
+    /// What is kept outside, once it is proven that the log goes on from there; its position is 0 if nothing is kept. Where
+    /// that says less than what was signed before, what the table keeps and the table itself are asked.
     async fn proven(&self, edge: &Edge) -> Result<(Held, Position), Error> {
-        let held = self.outside.read().await?;
-        let kept = goes_on_from(&self.table, &held, (edge.size(), edge.root())).await?;
+        let (held, head) = (self.outside.read().await?, (edge.size(), edge.root()));
+        let kept = goes_on_from(&self.table, &held, head).await?;
+        let inside = self.table.newest_checkpoint().await?;
+        match inside.filter(|inside| inside.position > kept && inside.position <= head.0) {
+            Some(inside) => drop(leads_to(&self.table, inside.note.as_bytes(), head).await?),
+            None if kept == Position::ZERO => has_root(&self.table, head).await?,
+            None => {}
+        }
         Ok((held, kept))
     }
 }
@@ -99,7 +106,21 @@ pub(crate) async fn goes_on_from(
     held: &Held,
     (head, root): (Position, Digest),
 ) -> Result<Position, Error> {
-    let Some(note) = &held.note else { return Ok(Position::ZERO) };
+    match &held.note {
+        Some(note) => leads_to(table, note, (head, root)).await,
+        None => Ok(Position::ZERO),
+    }
+}
+
+/// Whether the table has this tree, where nothing was signed that would lead to it.
+async fn has_root(table: &Reader, (position, root): (Position, Digest)) -> Result<(), Error> {
+    match table.answer(Question::Root { size: position }).await?[..] == [root] {
+        true => Ok(()),
+        false => Err(LogError::OtherRoot { position }.into()),
+    }
+}
+
+async fn leads_to(table: &Reader, note: &[u8], (head, root): (Position, Digest)) -> Result<Position, Error> {
     let Checkpoint { position: kept, root: signed, .. } = Checkpoint::open(note, table.log_id(), table.public_key())?;
     if kept > head {
         return Err(Error::Ahead { kept, head });

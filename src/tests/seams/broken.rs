@@ -9,6 +9,7 @@ use headwater::log::handle::SubmitError;
 use tokio::task::JoinSet;
 
 use crate::desk::{Desk, Open, enrol, named, one, put, reasons, retry};
+use crate::eventually::eventually;
 use crate::ground::DATABASE;
 use crate::proxy::{Cut, Proxy};
 use crate::{SOON, law};
@@ -66,6 +67,31 @@ async fn a_keyed_request_that_changes_nothing_survives_an_unknown_outcome() {
         assert_eq!(open.submit_under(one(enrol("a")), Some(key)).await.unwrap(), answer);
     }
     assert_eq!(desk.ask("SELECT count(*) FROM receipt").await, "2");
+}
+
+/// How often the look for what became of it breaks: long enough for somebody to act meanwhile.
+const LOOKS: usize = 6;
+
+#[tokio::test]
+async fn what_was_not_committed_is_not_sent_again_once_nothing_may_be_appended() {
+    let desk = Desk::new().await;
+    let (open, proxy) = open_behind(&desk).await;
+    open.submit(one(enrol("a"))).await.unwrap();
+    proxy.cut(&[Cut::Before("COMMIT")]);
+    proxy.cut(&[Cut::Before("BEGIN"); LOOKS]);
+    let withheld = async {
+        eventually("the commit is lost", SOON, async || match proxy.left() {
+            0..=LOOKS => Ok(()),
+            left => Err(format!("{left} cuts are left")),
+        })
+        .await;
+        open.log.withhold(Some("not now".to_owned()));
+    };
+    let (answer, ()) = tokio::join!(open.submit(one(retry("a"))), withheld);
+    assert_eq!(answer, Err(SubmitError::Unavailable("not now".to_owned())));
+    assert_eq!((proxy.left(), open.events().await.len()), (0, 1));
+    open.log.withhold(None);
+    open.submit(one(retry("a"))).await.unwrap();
 }
 
 /// How many sessions are ended, at random.

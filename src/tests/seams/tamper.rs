@@ -180,14 +180,21 @@ async fn a_rewriting_that_leaves_nothing_amiss_is_found_by_what_was_folded_and_b
     let desk = Desk::new().await;
     let (open, relay) = furnished(&desk).await;
     let events = open.events().await;
+    desk.sql("CREATE TABLE saved_tree AS SELECT * FROM tree; CREATE TABLE saved_head AS SELECT * FROM log_head").await;
     tampered(&desk, &rewritten(&events, 42)).await;
     stops(&relay, "rewritten", 42).await;
     relay.stop().await;
     drop(open);
     let open = desk.open().await;
-    let relay = desk.relay(&open.log).await;
+    let mut relay = desk.relay(&open.log).await;
     let said = stops(&relay, "rewritten", 42).await;
     assert!(said.contains(&format!("signed at position {EVENTS}")), "{said}");
+    // It folded what was rewritten, and lets go of it once the log is what it was.
+    let tree = "DELETE FROM tree; INSERT INTO tree SELECT * FROM saved_tree; \
+                UPDATE log_head SET root = (SELECT root FROM saved_head)";
+    tampered(&desk, tree).await;
+    mended(&desk).await;
+    relay.follows().await;
     relay.stop().await;
 }
 
@@ -196,24 +203,47 @@ async fn a_row_that_nobody_appended_is_found() {
     let desk = Desk::new().await;
     let (open, relay) = furnished(&desk).await;
     // It follows in every way, and goes through the write-ahead log as any other.
-    let last = open.events().await.pop().unwrap();
+    tampered(&desk, &inserted(open.events().await.pop().unwrap())).await;
+    stops(&relay, "inserted", EVENTS + 1).await;
+    relay.stop().await;
+}
+
+/// One more event, which follows the last one in every way.
+fn inserted(last: Event) -> String {
+    let before = last.position;
     let event = Event {
-        position: last.position.next(),
+        position: before.next(),
         version: last.version.next(),
         event_id: uuid::Uuid::now_v7().into(),
         command_id: uuid::Uuid::now_v7().into(),
         ..last
     }
     .sealed();
-    tampered(
-        &desk,
-        &format!(
-            "INSERT INTO event SELECT {}, '{}', '{}', ordinal, count, entity, {}, type, v, actor, reason, at, data, \
-             '\\x{}' FROM event WHERE position = {EVENTS}",
-            event.position, event.event_id, event.command_id, event.version, event.leaf
-        ),
+    format!(
+        "INSERT INTO event SELECT {}, '{}', '{}', ordinal, count, entity, {}, type, v, actor, reason, at, data, '\\x{}' \
+         FROM event WHERE position = {before}; ",
+        event.position, event.event_id, event.command_id, event.version, event.leaf
     )
+}
+
+#[tokio::test]
+async fn an_appender_lets_go_of_what_the_head_does_not_vouch_for() {
+    let desk = Desk::new().await;
+    let open = desk.open().await;
+    open.submit(one(enrol("a"))).await.unwrap();
+    open.submit(one(retry("a"))).await.unwrap();
+    let row = inserted(open.events().await.pop().unwrap());
+    tampered(&desk, &format!("{row}UPDATE log_head SET position = 3")).await;
+    eventually("it is seen", SOON, async || {
+        let fault = open.log.health().fault().map(str::to_owned);
+        fault.filter(|fault| fault.contains("changed directly")).map(drop).ok_or("not yet".into())
+    })
     .await;
-    stops(&relay, "inserted", EVENTS + 1).await;
-    relay.stop().await;
+    assert!(open.submit(one(retry("a"))).await.is_err());
+    tampered(&desk, "DELETE FROM event WHERE position = 3; UPDATE log_head SET position = 2").await;
+    eventually("it goes on", SOON, async || {
+        open.submit(one(retry("a"))).await.map(drop).map_err(|error| error.to_string())
+    })
+    .await;
+    assert_eq!(open.events().await.len(), 3);
 }
