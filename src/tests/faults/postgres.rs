@@ -1,11 +1,14 @@
 //! PostgreSQL: restarted under a large transaction, asked to shut down fast, with a full disk.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::json;
 
 use crate::eventually::eventually;
+use crate::fleet::Fleet;
 use crate::processes::{signal, start_postgres};
 use crate::story::{PLAIN, Stage, Story, scenarios};
 use crate::{law, reader};
@@ -75,4 +78,46 @@ async fn free_disk(story: &mut Story) {
     story.props.disk.as_ref().unwrap().free();
     story.fleet.ground.postgres.stop().await.unwrap();
     start_postgres(story).await;
+}
+
+/// Names whom a commit waits for.
+async fn waits_for(url: &str, standby: &str) {
+    let session = reader::session(url).await.unwrap();
+    session.batch_execute(&format!("ALTER SYSTEM SET synchronous_standby_names = '{standby}'")).await.unwrap();
+    session.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_commit_that_waits_for_its_standby_is_no_database_that_was_put_back() {
+    let fleet = Fleet::start().await;
+    let url = fleet.ground.database();
+    waits_for(&url, "nobody").await;
+    let (door, is_over) = (fleet.door().clone(), Arc::new(AtomicBool::new(false)));
+    let asking = tokio::spawn({
+        let is_over = Arc::clone(&is_over);
+        async move {
+            for number in 0.. {
+                let enrol = json!({"commands": [{"type": "enrol_node", "id": format!("n-{number}"), "labels": {}}]});
+                let answer = door.post(&enrol, None).await.unwrap();
+                assert_eq!(answer.status, 200, "{answer:?}");
+                if is_over.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+        }
+    });
+    eventually("an event is public that the table does not show", SOON, async || {
+        let (public, head) = (reader::stream_end(&fleet.ground.nats_url()).await?, reader::head(&url).await?);
+        if public > head { Ok(()) } else { Err(format!("{public} {head}")) }
+    })
+    .await;
+    // Whoever compares the two waits for that commit.
+    let waiting =
+        "SELECT pid::text FROM pg_stat_activity WHERE application_name = 'headwater head' AND wait_event_type = 'Lock'";
+    eventually("it is waited for", SOON, async || reader::ask(&url, waiting).await?.map(drop).ok_or("not yet".into()))
+        .await;
+    is_over.store(true, Ordering::Relaxed);
+    waits_for(&url, "").await;
+    tokio::time::timeout(SOON, asking).await.expect("all are answered").unwrap();
+    law::holds(&fleet.ground).await;
 }
