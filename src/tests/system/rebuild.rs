@@ -54,7 +54,7 @@ async fn compare(fleet: &Fleet, position: u64) {
     let dir = fleet.ground.dir.path();
     eventually("all of it is signed", CONVERGED_WITHIN, async || {
         let newest = fleet.door().get("/v1/log/checkpoint").await?;
-        if newest.body["position"] == position { Ok(()) } else { Err(format!("{newest:?}")) }
+        if newest.body["position"].as_u64() >= Some(position) { Ok(()) } else { Err(format!("{newest:?}")) }
     })
     .await;
     let half = position / 2;
@@ -63,10 +63,11 @@ async fn compare(fleet: &Fleet, position: u64) {
     let next = first["to"].as_u64().unwrap() + 1;
     assert!(next > half, "a request is never cut");
     let second = exported(dir, &reader, &["--to", "second.hwlog", "--from", &next.to_string()]);
-    assert_eq!(second["to"], position);
+    // What nodes report late belongs to it.
+    assert!(second["to"].as_u64() >= Some(position), "{second}");
     let key = fleet.door().get("/v1/log").await.unwrap().body["signing_key"].as_str().unwrap().to_owned();
     let verified = replayed(dir, &["verify", "--trust", &key, "first.hwlog", "second.hwlog"]);
-    for (field, expected) in [("ok", json!(true)), ("position", json!(position)), ("unsigned", json!(0))] {
+    for (field, expected) in [("ok", json!(true)), ("position", second["to"].clone()), ("unsigned", json!(0))] {
         assert_eq!(verified[field], expected, "{verified}");
     }
 
