@@ -5,12 +5,8 @@ use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
 use headwater::door::asking::Asking;
-use headwater::join::{Behind, Table};
-use headwater::machine::nats::NatsServer;
-use headwater::nats::connect::{Link, connect};
-use headwater::project::Relay;
-use headwater::publish::publisher::Settings;
-use headwater::wal::slot::Slot;
+use headwater::join::Behind;
+use headwater::nats::connect::Link;
 use schema::address::Prefix;
 use schema::request::Request;
 use schema::rpc::{Claim, Release, Reply, Verb};
@@ -27,23 +23,11 @@ const ROUNDS: usize = 10;
 
 pub(crate) async fn figures() -> Result<Vec<Figure>> {
     let ground = Ground::lay().await?;
-    let nats = NatsServer::start(ground.folder.path()).await?;
+    let (_nats, link) = ground.nats().await?;
     let stop = CancellationToken::new();
-    let link = connect(&nats.url(), "figures").await?;
-    link.up().await;
-    let settings = Settings {
-        jetstream: link.jetstream(),
-        prefix: Prefix::default(),
-        replicas: 1,
-        key: ground.key.clone(),
-        log_id: ground.log.log_id(),
-    };
-    let reader = ground.log.reader().beside();
-    let slot = Slot::parse(&ground.url, None)?;
-    let (relay, _) = Relay::new(slot, reader.clone(), link.clone(), settings, Arc::new(Table(reader)));
-    let source = Arc::new(Behind::new(ground.log.clone(), relay.demand()));
+    let demand = ground.relay(&link, &stop)?;
+    let source = Arc::new(Behind::new(ground.log.clone(), demand));
     let asking = Asking { client: link.client().clone(), prefix: Prefix::default(), source };
-    tokio::spawn(relay.run(stop.clone()));
     tokio::spawn(async move { asking.answer().await });
     ground.enrol(RUNTIMES).await?;
     define_jobs(&ground).await?;

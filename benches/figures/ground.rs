@@ -1,12 +1,21 @@
 //! A private PostgreSQL with a log in it, and what the figures need around it.
 
+use std::sync::Arc;
+
+use headwater::join::Table;
 use headwater::log::appender::Appender;
 use headwater::log::database::Database;
 use headwater::log::handle::Log;
 use headwater::log::install::{Passwords, install};
 use headwater::log::reader::Reader;
+use headwater::machine::nats::NatsServer;
 use headwater::machine::postgres::Cluster;
 use headwater::machine::running::Running;
+use headwater::nats::connect::{Link, connect};
+use headwater::project::Relay;
+use headwater::publish::publisher::Settings;
+use headwater::wal::slot::Slot;
+use schema::address::Prefix;
 use schema::command::Command;
 use schema::entity::Actor;
 use schema::id::NodeId;
@@ -14,6 +23,7 @@ use schema::request::Request;
 use schema::seal::SecretKey;
 use schema::target::Labels;
 use tempfile::TempDir;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::Result;
@@ -45,6 +55,31 @@ impl Ground {
     pub(crate) async fn command(&self, commands: Vec<Command>) -> Result<u64> {
         let answer = self.log.submit(Request::of(commands), Actor::Install, None).await?;
         Ok(answer.position.get())
+    }
+
+    /// A nats-server, and a connection to it.
+    pub(crate) async fn nats(&self) -> Result<(Running<NatsServer>, Link)> {
+        let nats = NatsServer::start(self.folder.path()).await?;
+        let link = connect(&nats.url(), "figures").await?;
+        link.up().await;
+        Ok((nats, link))
+    }
+
+    /// Relays the log until told to stop; notified, the relay signs.
+    pub(crate) fn relay(&self, link: &Link, stop: &CancellationToken) -> Result<Arc<Notify>> {
+        let settings = Settings {
+            jetstream: link.jetstream(),
+            prefix: Prefix::default(),
+            replicas: 1,
+            key: self.key.clone(),
+            log_id: self.log.log_id(),
+        };
+        let reader = self.log.reader().beside();
+        let slot = Slot::parse(&self.url, None)?;
+        let (relay, _) = Relay::new(slot, reader.clone(), link.clone(), settings, Arc::new(Table(reader)));
+        let demand = relay.demand();
+        tokio::spawn(relay.run(stop.clone()));
+        Ok(demand)
     }
 
     /// Enrols nodes `n-0` to `n-<count - 1>`.

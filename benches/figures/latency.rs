@@ -2,16 +2,9 @@
 //! publishes, and the node's own fsyncs.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use headwater::edge;
-use headwater::join::Table;
-use headwater::machine::nats::NatsServer;
-use headwater::nats::connect::connect;
-use headwater::project::Relay;
-use headwater::publish::publisher::Settings;
-use headwater::wal::slot::Slot;
 use schema::address::{Bucket, Prefix};
 use schema::command::{Command, Content, Merge, PutDocument};
 use schema::target::Target;
@@ -26,21 +19,9 @@ const REST: Duration = Duration::from_millis(40);
 
 pub(crate) async fn figures() -> Result<Vec<Figure>> {
     let ground = Ground::lay().await?;
-    let nats = NatsServer::start(ground.folder.path()).await?;
+    let (nats, link) = ground.nats().await?;
     let stop = CancellationToken::new();
-    let link = connect(&nats.url(), "figures").await?;
-    link.up().await;
-    let settings = Settings {
-        jetstream: link.jetstream(),
-        prefix: Prefix::default(),
-        replicas: 1,
-        key: ground.key.clone(),
-        log_id: ground.log.log_id(),
-    };
-    let reader = ground.log.reader().beside();
-    let slot = Slot::parse(&ground.url, None)?;
-    let (relay, _) = Relay::new(slot, reader.clone(), link.clone(), settings, Arc::new(Table(reader)));
-    tokio::spawn(relay.run(stop.clone()));
+    ground.relay(&link, &stop)?;
     ground.enrol(1).await?;
     let dir = ground.folder.path().join("node");
     let agent = tokio::spawn(edge::run(agent(&dir, &nats.url())?, stop.clone()));
