@@ -1,6 +1,6 @@
 //! A way to a server that can be slow, silent or cut.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -75,12 +75,15 @@ async fn connect(client: TcpStream, port: u16, modes: watch::Receiver<Mode>) {
 
 async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut modes: watch::Receiver<Mode>) {
     let mut chunk = vec![0; CHUNK_BYTES];
+    let mut last = Instant::now();
     loop {
         let Ok(read @ 1..) = from.read(&mut chunk).await else { return };
         let Ok(mode) = modes.wait_for(|mode| *mode != Mode::Silent).await.map(|mode| *mode) else { return };
         if let Mode::Slow(bytes_per_s) = mode {
-            let late = LATE + Duration::from_secs_f64(read as f64 / f64::from(bytes_per_s));
-            tokio::time::sleep(late).await;
+            // What follows at once is on its way already: it takes its time, and is not late once more.
+            let late = if last.elapsed() < LATE { Duration::ZERO } else { LATE };
+            tokio::time::sleep(late + Duration::from_secs_f64(read as f64 / f64::from(bytes_per_s))).await;
+            last = Instant::now();
         }
         if to.write_all(&chunk[..read]).await.is_err() {
             return;
