@@ -122,7 +122,7 @@ impl Appender {
 
     /// Appends what waits, however often it takes, and answers every caller. `decided` is what it comes to, if that is known.
     async fn append(&mut self, mut waiting: Vec<Waiting>, mut decided: Option<Batch>, stop: &CancellationToken) {
-        let (mut unknown, mut was_too_slow) = (None, false);
+        let mut unknown = None;
         let mut backoff = Backoff::between(PAUSE_MIN, PAUSE_MAX);
         loop {
             if unknown.is_none() {
@@ -138,7 +138,7 @@ impl Appender {
                     answer(waiting, verdicts);
                     return points::APPEND_ANSWERED.reached();
                 }
-                Err(Error::Uncommitted) if was_too_slow && waiting.len() > 1 => {
+                Err(Error::Uncommitted) if waiting.len() > 1 => {
                     return self.append_in_halves(waiting, stop).await;
                 }
                 Err(Error::Uncommitted) => continue,
@@ -147,7 +147,6 @@ impl Appender {
             if error.is_about_data() && unknown.is_none() {
                 return self.append_one_by_one(waiting, &error, stop).await;
             }
-            was_too_slow = error.is_of_a_slow_sender();
             metrics::failed("append");
             tracing::warn!(%error, failures = backoff.failures(), requests = waiting.len(), "appending failed");
             self.health.send_replace(Health::failing(&error));
@@ -173,8 +172,8 @@ impl Appender {
         }
     }
 
-    /// A batch that did not get to PostgreSQL while that lets the lock be held is sent in smaller ones: over a slow link it
-    /// would never get there as a whole.
+    /// A batch that was sent and is not there is sent in smaller ones: over a slow link it would never get to PostgreSQL in
+    /// the time for which that lets the lock be held.
     async fn append_in_halves(&mut self, mut waiting: Vec<Waiting>, stop: &CancellationToken) {
         let later = waiting.split_off(waiting.len() / 2);
         for half in [waiting, later] {

@@ -134,12 +134,6 @@ impl Error {
         }
     }
 
-    /// Whether PostgreSQL gave a transaction up because it heard nothing: for it, what is still on its way is silence.
-    #[must_use]
-    pub(crate) fn is_of_a_slow_sender(&self) -> bool {
-        matches!(self, Self::Postgres(error) if error.code() == Some(&SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT))
-    }
-
     /// Whether the fault lies in what was to be written, so that others can still be written.
     #[must_use]
     pub fn is_about_data(&self) -> bool {

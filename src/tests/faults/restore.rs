@@ -94,7 +94,7 @@ async fn nothing_is_appended_to_a_log_that_was_put_back_until_it_is_whole_again(
 
     let (code, said) = fleet.run("recover", &["recover", "--json"]).await;
     assert_eq!(code, Some(1), "{said}");
-    let said: Value = serde_json::from_str(&said[said.find('{').unwrap()..]).unwrap();
+    let said: Value = first_json(&said);
     let missing = said["missing"].as_array().unwrap();
     assert_eq!(missing.len() as u64, stream.len() as u64 - back, "{said}");
     assert_eq!((&said["head"], &missing[0]["position"]), (&json!(back), &json!(back + 1)));
@@ -185,4 +185,10 @@ async fn what_stands_behind_the_signed_events_is_taken_back_only_on_demand() {
     let (code, said) = fleet.run("adopt", &["recover", "--adopt-stream", "--unsigned-too"]).await;
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(reader::head(&fleet.ground.database()).await.unwrap(), end + 1);
+}
+
+/// What a command printed as JSON: its log stands in the same file, before it and behind it.
+fn first_json(said: &str) -> Value {
+    let from = &said[said.find('{').unwrap()..];
+    serde_json::Deserializer::from_str(from).into_iter().next().unwrap().unwrap()
 }
