@@ -131,8 +131,12 @@ pub async fn run(options: Options) -> Result<(), Error> {
     }
     let url = password::fill(&options.database_url, options.database_password_file.as_deref())?;
     let reader = Reader::open(Database::parse(&url)?).await?;
-    let Part { from, to, rows_to } =
-        part(&reader, options.from.into(), options.to_position.map(Position::from)).await?;
+    let (from, to) = (options.from.into(), options.to_position.map(Position::from));
+    let mut part = part(&reader, from, to).await?;
+    if to.is_none() {
+        part.end_at_signature(&reader).await?;
+    }
+    let Part { from, to, rows_to } = part;
     let header = Header {
         log_id: reader.log_id(),
         public_key: *reader.public_key().as_bytes(),
@@ -140,9 +144,6 @@ pub async fn run(options: Options) -> Result<(), Error> {
         to,
         edge: edge(&reader, from).await?.roots().to_vec(),
     };
-    if options.to_position.is_none() {
-        await_signature(&reader, to).await?;
-    }
     let mut file = Growing::begin(&options.to, &header, reader.beside())?;
     file.write_all(&reader, &header, rows_to).await?;
     let Written { digest, bytes, missing } = file.finish()?;
@@ -162,29 +163,36 @@ pub async fn run(options: Options) -> Result<(), Error> {
     Ok(())
 }
 
-/// Waits for a checkpoint over the end of the log: who trusts a key believes no event that nobody signed for. A log that nobody
-/// signs at the moment is exported all the same.
-async fn await_signature(reader: &Reader, to: Position) -> Result<(), Error> {
-    let deadline = Instant::now() + SIGNED_WITHIN;
-    loop {
-        let signed = reader.newest_checkpoint().await?.map(|kept| kept.position).unwrap_or_default();
-        if signed >= to {
-            return Ok(());
-        }
-        if Instant::now() >= deadline {
-            eprintln!("headwater: the log is signed up to {signed} only: is a server running that signs it?");
-            return Ok(());
-        }
-        tokio::time::sleep(LOOK_AGAIN).await;
-    }
-}
-
 /// From where to where, in whole requests.
 struct Part {
     from: Position,
     to: Position,
     /// Rows are written up to here: whatever stands behind the end of the log is evidence.
     rows_to: Position,
+}
+
+impl Part {
+    /// Waits for a checkpoint over the end of the log and ends there: who trusts a key believes no event that nobody signed for,
+    /// and a log that grows may be signed for later events only. A log that nobody signs at the moment is exported all the same.
+    async fn end_at_signature(&mut self, reader: &Reader) -> Result<(), Error> {
+        let deadline = Instant::now() + SIGNED_WITHIN;
+        loop {
+            let signed = reader.newest_checkpoint().await?.map(|kept| kept.position).unwrap_or_default();
+            if signed >= self.to {
+                // A log that was cut may have signatures beyond its end.
+                if signed <= reader.ends().await?.0 {
+                    self.to = reader.request_of(signed).await?.map_or(signed, |request| request.last);
+                    self.rows_to = self.rows_to.max(self.to);
+                }
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                eprintln!("headwater: the log is signed up to {signed} only: is a server running that signs it?");
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
 }
 
 async fn part(reader: &Reader, from: Position, to: Option<Position>) -> Result<Part, Error> {

@@ -7,14 +7,22 @@ use replay::tree::Edge;
 use schema::address::READER_ROLE;
 use serde_json::{Value, json};
 
+use crate::SOON;
 use crate::auditor::{export, exported, replay};
 use crate::desk::{Desk, Open, enrol, one, put, retry};
+use crate::eventually::eventually;
 
 /// Lets the superuser do what no role of Headwater's may.
 const UNGUARDED: &str = "SET session_replication_role = replica;";
 
 /// Eight events, of which the fifth to the seventh are one request, and a checkpoint over all of them.
 async fn signed(desk: &Desk) -> Open {
+    let open = eight(desk).await;
+    sign(desk, &open).await;
+    open
+}
+
+async fn eight(desk: &Desk) -> Open {
     let open = desk.open().await;
     open.submit(one(enrol("a"))).await.unwrap();
     open.submit(one(enrol("b"))).await.unwrap();
@@ -23,11 +31,16 @@ async fn signed(desk: &Desk) -> Open {
         .unwrap();
     open.submit(json!({"commands": [retry("a"), retry("b"), retry("a")]})).await.unwrap();
     open.submit(one(retry("b"))).await.unwrap();
-    let events = open.events().await;
-    let root = Edge::over(events.iter().map(|event| event.leaf)).root();
-    let checkpoint = Checkpoint { log_id: desk.log_id, position: 8.into(), root };
-    open.log.reader().keep_checkpoint(8.into(), &checkpoint.sign(&desk.key)).await.unwrap();
     open
+}
+
+/// Keeps a checkpoint over all there is.
+async fn sign(desk: &Desk, open: &Open) {
+    let events = open.events().await;
+    let position = events.last().unwrap().position;
+    let root = Edge::over(events.iter().map(|event| event.leaf)).root();
+    let checkpoint = Checkpoint { log_id: desk.log_id, position, root };
+    open.log.reader().keep_checkpoint(position, &checkpoint.sign(&desk.key)).await.unwrap();
 }
 
 impl Desk {
@@ -126,4 +139,32 @@ async fn parts_follow_each_other_and_a_request_is_never_cut() {
     let mut files: Vec<String> = files.filter(|name| name.contains("hwlog")).collect();
     files.sort_unstable();
     assert_eq!(files, ["a.hwlog", "b.hwlog", "empty.hwlog"], "nothing half done is left behind");
+}
+
+/// What was signed while an export waited is about more events than there were when it began.
+#[tokio::test]
+async fn an_export_of_a_log_that_grows_ends_where_it_is_signed() {
+    let desk = Desk::new().await;
+    let open = eight(&desk).await;
+    let (dir, reader) = (desk.dir().to_owned(), desk.reader());
+    let waiting = tokio::task::spawn_blocking(move || exported(&dir, &reader, &["--to", "grown.hwlog"]));
+    let asking = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE usename = '{READER_ROLE}' AND query LIKE '%FROM checkpoint%'"
+    );
+    eventually("the export has read where the log ends and asks who signed it", SOON, async || {
+        let count = desk.ask(&asking).await;
+        if count == "1" { Ok(()) } else { Err(count) }
+    })
+    .await;
+    open.submit(one(retry("a"))).await.unwrap();
+    sign(&desk, &open).await;
+    open.submit(one(retry("a"))).await.unwrap();
+    assert_eq!(
+        waiting.await.unwrap()["to"],
+        9,
+        "no longer 8, which nobody signed, and not 10, which nobody did either"
+    );
+    let key = hex::encode(desk.key.public().as_bytes());
+    let (code, said) = replay(desk.dir(), &["verify", "grown.hwlog", "--trust", &key]);
+    assert_eq!((code, &said["unsigned"]), (Some(0), &json!(0)), "{said}");
 }
