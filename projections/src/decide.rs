@@ -10,6 +10,7 @@ use core::ops::Bound;
 
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use imbl::OrdSet;
@@ -75,7 +76,7 @@ fn decide_one(state: &Configuration, command: &Command) -> Result<Option<Change>
         Command::RevokePrincipal(name) => revoke_principal(state, name)?,
         Command::NoteReport(id, summary) => {
             node(state, id)?;
-            state.is_news(id, summary).then(|| Change::ReportChanged(summary.clone()))
+            state.is_news(id, summary).then(|| Change::ReportChanged(Arc::new(summary.clone())))
         }
         Command::RenewClaims(runtime) => claims::renew(state, runtime)?,
         Command::CompleteJob(complete) => Some(claims::complete(state, complete)?),
@@ -106,7 +107,7 @@ fn put_document(state: &Configuration, put: &PutDocument) -> Result<Option<Chang
         return Ok(None);
     }
     no_file_is_a_folder(state, &put.id, &put.path)?;
-    Ok(Some(Change::DocumentPut(becomes)))
+    Ok(Some(Change::DocumentPut(Arc::new(becomes))))
 }
 
 /// No document's path may be a segment-wise prefix of another's, whatever their targets: a relabelled node would have to
@@ -137,13 +138,13 @@ fn enrol_node(state: &Configuration, id: &NodeId, labels: &Labels) -> Result<Opt
     match state.nodes.get(id) {
         Some(node) if !node.retired && *node.labels == *labels => Ok(None),
         Some(node) if !node.retired => Err(Refusal::AlreadyEnrolled(id.clone())),
-        _ => Ok(Some(Change::NodeEnrolled(Labelled { labels: labels.clone() }))),
+        _ => Ok(Some(Change::NodeEnrolled(Labelled { labels: Arc::new(labels.clone()) }))),
     }
 }
 
 fn label_node(state: &Configuration, id: &NodeId, labels: &Labels) -> Result<Option<Change>, Refusal> {
     let changes = *active(state, id)?.labels != *labels;
-    Ok(changes.then(|| Change::NodeLabelled(Labelled { labels: labels.clone() })))
+    Ok(changes.then(|| Change::NodeLabelled(Labelled { labels: Arc::new(labels.clone()) })))
 }
 
 fn create_principal(state: &Configuration, create: &CreatePrincipal) -> Result<Option<Change>, Refusal> {

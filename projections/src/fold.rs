@@ -33,9 +33,12 @@ impl Configuration {
         self.at = event.at;
         self.versions.insert(event.entity.clone(), event.version);
         let touched = self.turn(event, change);
-        let cause = Cause { position: event.position, event_id: event.event_id, command_id: event.command_id };
-        for node in &touched {
-            self.nodes.get_mut(node).expect("BUG: only known nodes are touched").cause = cause;
+        // What labels a node writes all of it, its cause as well.
+        if !matches!(change, Change::NodeEnrolled(_) | Change::NodeLabelled(_)) {
+            let cause = cause_of(event);
+            for node in &touched {
+                self.nodes.get_mut(node).expect("BUG: only known nodes are touched").cause = cause;
+            }
         }
         touched
     }
@@ -68,10 +71,9 @@ impl Configuration {
         }
     }
 
-    fn put_document(&mut self, id: DocumentId, event: &Event, put: &DocumentPut) -> Touched {
-        let put = Arc::new(put.clone());
+    fn put_document(&mut self, id: DocumentId, event: &Event, put: &Arc<DocumentPut>) -> Touched {
         let document =
-            Document { put: Arc::clone(&put), version: event.version, position: event.position, at: event.at };
+            Document { put: Arc::clone(put), version: event.version, position: event.position, at: event.at };
         let before = self.documents.insert(id.clone(), document);
         // New content alone leaves the indexes as they are.
         let moved = before.as_ref().is_none_or(|before| before.put.path != put.path);
@@ -120,18 +122,22 @@ impl Configuration {
         }
     }
 
-    fn label_node(&mut self, id: NodeId, event: &Event, labels: &Labels, enrols: bool) -> Touched {
-        let before = self.nodes.get(&id);
-        let retry = before.map_or(Position::ZERO, |node| node.retry);
-        let enrolled = before.filter(|_| !enrols).map_or(event.position, |node| node.enrolled);
-        if let Some(node) = before {
-            self.reach.unlabel(&id, &node.labels);
+    fn label_node(&mut self, id: NodeId, event: &Event, labels: &Arc<Labels>, enrols: bool) -> Touched {
+        let (labels, version, labelled) = (Arc::clone(labels), event.version, event.position);
+        let cause = cause_of(event);
+        let Some(node) = self.nodes.get_mut(&id) else {
+            self.reach.label(&id, &labels);
+            let (retry, enrolled) = (Position::ZERO, event.position);
+            self.nodes.insert(id.clone(), Node { labels, version, retired: false, retry, enrolled, labelled, cause });
+            return [id].into();
+        };
+        // A retired node's labels were forgotten when it was.
+        match node.retired {
+            true => self.reach.label(&id, &labels),
+            false => self.reach.relabel(&id, &node.labels, &labels),
         }
-        self.reach.label(&id, labels);
-        let cause = Cause { position: event.position, event_id: event.event_id, command_id: event.command_id };
-        let labels = Arc::new(labels.clone());
-        let (version, labelled) = (event.version, event.position);
-        self.nodes.insert(id.clone(), Node { labels, version, retired: false, retry, enrolled, labelled, cause });
+        let enrolled = if enrols { event.position } else { node.enrolled };
+        *node = Node { labels, version, retired: false, retry: node.retry, enrolled, labelled, cause };
         [id].into()
     }
 
@@ -177,11 +183,15 @@ impl Configuration {
     }
 
     /// A report is about what a node runs, not about what it should run: it touches no record.
-    fn note_report(&mut self, node: NodeId, event: &Event, summary: &Summary) -> Touched {
+    fn note_report(&mut self, node: NodeId, event: &Event, summary: &Arc<Summary>) -> Touched {
         debug_assert_eq!(event.entity, Entity { kind: Kind::Report, id: node.id().clone() });
-        let summary = Arc::new(summary.clone());
+        let summary = Arc::clone(summary);
         let (version, position, at) = (event.version, event.position, event.at);
         self.reports.insert(node, Noted { summary, version, position, at });
         Touched::new()
     }
+}
+
+fn cause_of(event: &Event) -> Cause {
+    Cause { position: event.position, event_id: event.event_id, command_id: event.command_id }
 }

@@ -139,6 +139,16 @@ impl<S: Ord + Clone, T: Ord + Clone> Reach<S, T> {
         pairs(labels).for_each(|pair| remove(&mut self.bearers_by_pair, &pair, bearer));
     }
 
+    /// Takes labels in where others were; most of them are the same.
+    pub(crate) fn relabel(&mut self, bearer: &T, before: &Labels, labels: &Labels) {
+        for (key, value) in before.iter().filter(|(key, value)| labels.get(*key) != Some(*value)) {
+            remove(&mut self.bearers_by_pair, &pair(key, value), bearer);
+        }
+        for (key, value) in labels.iter().filter(|(key, value)| before.get(*key) != Some(*value)) {
+            insert(&mut self.bearers_by_pair, &pair(key, value), bearer);
+        }
+    }
+
     /// The anchor that is shared with the fewest others.
     fn anchor(&self, aim: Aim<'_, T>) -> Anchor<T> {
         let selector = match aim {
@@ -253,7 +263,10 @@ fn count<K: Ord + Clone, T: Ord + Clone>(index: &OrdMap<K, OrdSet<T>>, key: &K) 
 }
 
 pub(crate) fn insert<K: Ord + Clone, T: Ord + Clone>(index: &mut OrdMap<K, OrdSet<T>>, key: &K, item: &T) {
-    index.entry(key.clone()).or_default().insert(item.clone());
+    match index.get_mut(key) {
+        Some(items) => drop(items.insert(item.clone())),
+        None => drop(index.insert(key.clone(), OrdSet::unit(item.clone()))),
+    }
 }
 
 pub(crate) fn remove<K: Ord + Clone, T: Ord + Clone>(index: &mut OrdMap<K, OrdSet<T>>, key: &K, item: &T) {

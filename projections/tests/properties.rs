@@ -4,6 +4,7 @@
 mod history;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use eventually::aggregate::Aggregate as _;
 use futures::FutureExt as _;
@@ -27,13 +28,13 @@ use schema::wire::Record as _;
 /// What the log says, kept without any index.
 #[derive(Clone, Default)]
 struct Plain {
-    documents: BTreeMap<DocumentId, DocumentPut>,
+    documents: BTreeMap<DocumentId, Arc<DocumentPut>>,
     nodes: BTreeMap<NodeId, PlainNode>,
 }
 
 #[derive(Clone, Default)]
 struct PlainNode {
-    labels: Labels,
+    labels: Arc<Labels>,
     retired: bool,
     retry: Position,
     cause: Option<Cause>,

@@ -259,6 +259,19 @@ impl Follower {
         self.fold(&opened.event, &opened.change).map_err(diverges)
     }
 
+    /// What diverges where an event comes that can't be opened: that it is in the wrong place, if it is, and else what
+    /// [`Opened::new`] found. Nothing is folded.
+    #[must_use]
+    pub fn refuse(&self, event: &Event, found: Fault) -> Divergence {
+        let position = self.configuration.position().next();
+        let placed = self.check_place(event, position);
+        let fault = match found {
+            Fault::Unsealed => placed.err().unwrap_or(found),
+            _ => placed.and_then(|()| self.check_order(event)).err().unwrap_or(found),
+        };
+        Divergence { position, fault }
+    }
+
     fn fold(&mut self, event: &Event, change: &Change) -> Result<Touched, Fault> {
         references::check(&self.configuration, event, change)?;
         self.next = Next::after(event);

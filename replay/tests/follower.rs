@@ -3,7 +3,7 @@
 
 use projections::configuration::Configuration;
 use projections::request::{Envelope, decide_request};
-use replay::log::{Fault, Follower};
+use replay::log::{Fault, Follower, Opened};
 use replay::tree::Edge;
 use schema::change::Unreadable;
 use schema::command::Command;
@@ -52,12 +52,18 @@ fn log() -> Vec<Event> {
     events
 }
 
-/// Where following stops, and why; nothing is folded there.
+/// Where following stops, and why; nothing is folded there. Whoever opens events before comes to the same.
 fn stops(events: &[Event]) -> Option<(u64, Fault)> {
     let mut follower = Follower::new(log_id());
     for event in events {
         let before = follower.configuration().clone();
-        if let Err(divergence) = follower.advance(event) {
+        let opened = match Opened::new(event.clone()) {
+            Ok(opened) => follower.clone().take(&opened),
+            Err(unfit) => Err(follower.refuse(&unfit.0, unfit.1)),
+        };
+        let advanced = follower.advance(event);
+        assert_eq!(advanced, opened);
+        if let Err(divergence) = advanced {
             assert_eq!(follower.configuration(), &before, "what diverges is not folded");
             assert_eq!(divergence.position, before.position().next());
             return Some((divergence.position.get(), divergence.fault));

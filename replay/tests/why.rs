@@ -7,6 +7,7 @@ mod acts;
 mod history;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use projections::configuration::Configuration;
 use projections::render::render;
@@ -61,8 +62,8 @@ fn parts(why: &Why, wanted: &[Part]) -> BTreeSet<Reason> {
 }
 
 /// Each document's last words at a path, and where it was taken from it: all that a log tells, read without an index.
-fn ever_at(events: &[Event], path: &str) -> BTreeMap<DocumentId, (Position, DocumentPut, Option<Position>)> {
-    let mut ever: BTreeMap<DocumentId, (Position, DocumentPut, Option<Position>)> = BTreeMap::new();
+fn ever_at(events: &[Event], path: &str) -> BTreeMap<DocumentId, (Position, Arc<DocumentPut>, Option<Position>)> {
+    let mut ever: BTreeMap<DocumentId, (Position, Arc<DocumentPut>, Option<Position>)> = BTreeMap::new();
     for event in events.iter().filter(|event| event.entity.kind == Kind::Document) {
         let id = DocumentId::from(event.entity.id.clone());
         match event.change().unwrap() {

@@ -35,9 +35,13 @@ pub fn entry(event: &Event) -> Vec<u8> {
     entry.text(&[event.entity.kind.name(), "/", event.entity.id.as_str()]);
     entry.number(event.version.get());
     entry.text(&[&event.event_type]);
-    entry.text(&[&event.actor.to_string()]);
-    entry.text(&[&event.at.to_string()]);
-    entry.digest(&Digest::of(event.reason.as_deref().unwrap_or_default().as_bytes()));
+    entry.text(&event.actor.parts());
+    match event.at.digits() {
+        Some(digits) => entry.bytes_of_text(&digits),
+        None => entry.text(&[&event.at.to_string()]),
+    }
+    let reason = event.reason.as_deref().filter(|reason| !reason.is_empty());
+    entry.digest(&reason.map_or(Digest::OF_NOTHING, |reason| Digest::of(reason.as_bytes())));
     entry.digest(&Digest::of(event.data.as_bytes()));
     entry.0
 }
@@ -64,7 +68,16 @@ impl Entry {
     }
 
     fn text(&mut self, parts: &[&str]) {
-        let length = parts.iter().map(|part| part.len()).sum::<usize>();
+        self.length_of_text(parts.iter().map(|part| part.len()).sum());
+        parts.iter().for_each(|part| self.0.extend_from_slice(part.as_bytes()));
+    }
+
+    fn bytes_of_text(&mut self, text: &[u8]) {
+        self.length_of_text(text.len());
+        self.0.extend_from_slice(text);
+    }
+
+    fn length_of_text(&mut self, length: usize) {
         let [.., b4, b5, b6, b7] = (length as u64).to_be_bytes();
         match length {
             0..=31 => self.0.push(0xa0 | b7),
@@ -72,7 +85,6 @@ impl Entry {
             0x100..=0xffff => self.0.extend_from_slice(&[0xda, b6, b7]),
             _ => self.0.extend_from_slice(&[0xdb, b4, b5, b6, b7]),
         }
-        parts.iter().for_each(|part| self.0.extend_from_slice(part.as_bytes()));
     }
 
     fn uuid(&mut self, uuid: Uuid) {
@@ -164,6 +176,18 @@ mod tests {
         for length in [0, 31, 32, 255, 256, 65_535, 65_536] {
             event.event_type = "x".repeat(length);
             assert_eq!(entry(&event), reference(&event), "{length}");
+        }
+        for actor in ["ann", "node/n-1", "system/install", "system/reconciler"] {
+            event.actor = actor.parse().expect("an actor");
+            assert_eq!(entry(&event), reference(&event), "{actor}");
+        }
+        for reason in [Some(""), Some("a reason"), None] {
+            event.reason = reason.map(Into::into);
+            assert_eq!(entry(&event), reference(&event), "{reason:?}");
+        }
+        for micros in [i64::MIN, -62_167_219_200_000_001, -62_167_219_200_000_000, -1, 0, i64::MAX] {
+            event.at = crate::instant::Instant::from_unix_micros(micros);
+            assert_eq!(entry(&event), reference(&event), "{micros}");
         }
     }
 }

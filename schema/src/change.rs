@@ -5,10 +5,11 @@
 //! in [`UPCASTS`], which lifts stored data step by step to the shape of today, and its version follows from their count.
 
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::command::{MediaType, Merge, Role};
@@ -20,11 +21,11 @@ use crate::path::DocumentPath;
 use crate::report::Summary;
 use crate::target::{Labels, Target};
 
-/// What happened to an entity.
+/// What happened to an entity. What a state keeps as it was said is shared with it: a log is folded as often as it is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// A document became what this says.
-    DocumentPut(DocumentPut),
+    DocumentPut(Arc<DocumentPut>),
     /// A document was taken away.
     DocumentRemoved,
     /// A node takes part from here on.
@@ -40,7 +41,7 @@ pub enum Change {
     /// And may no more.
     PrincipalRevoked,
     /// What a node runs, failed at or drifted from became this.
-    ReportChanged(Summary),
+    ReportChanged(Arc<Summary>),
     /// A control became what this says.
     ControlDefined(ControlDefined),
     /// A control was taken away.
@@ -92,7 +93,8 @@ pub struct DocumentPut {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Labelled {
     /// All of them.
-    pub labels: Labels,
+    #[serde(serialize_with = "said", deserialize_with = "shared")]
+    pub labels: Arc<Labels>,
 }
 
 /// A principal as of its event.
@@ -232,10 +234,10 @@ impl Change {
     #[must_use]
     pub fn data(&self) -> String {
         let written = match self {
-            Self::DocumentPut(put) => serde_json::to_string(put),
+            Self::DocumentPut(put) => serde_json::to_string(&**put),
             Self::NodeEnrolled(node) | Self::NodeLabelled(node) => serde_json::to_string(node),
             Self::PrincipalCreated(principal) => serde_json::to_string(principal),
-            Self::ReportChanged(summary) => serde_json::to_string(summary),
+            Self::ReportChanged(summary) => serde_json::to_string(&**summary),
             Self::ControlDefined(control) => serde_json::to_string(control),
             Self::ComponentDefined(component) => serde_json::to_string(component),
             Self::AssessmentDefined(assessment) => serde_json::to_string(assessment),
@@ -284,11 +286,11 @@ impl Change {
 /// Reads data of today's format.
 fn shape(event_type: &str, text: &str) -> Result<Change, serde_json::Error> {
     Ok(match event_type {
-        "DocumentPut" => Change::DocumentPut(parse(text)?),
+        "DocumentPut" => Change::DocumentPut(Arc::new(parse(text)?)),
         "NodeEnrolled" => Change::NodeEnrolled(parse(text)?),
         "NodeLabelled" => Change::NodeLabelled(parse(text)?),
         "PrincipalCreated" => Change::PrincipalCreated(parse(text)?),
-        "ReportChanged" => Change::ReportChanged(parse(text)?),
+        "ReportChanged" => Change::ReportChanged(Arc::new(parse(text)?)),
         "ControlDefined" => Change::ControlDefined(parse(text)?),
         "ComponentDefined" => Change::ComponentDefined(parse(text)?),
         "AssessmentDefined" => Change::AssessmentDefined(parse(text)?),
@@ -308,6 +310,14 @@ fn shape(event_type: &str, text: &str) -> Result<Change, serde_json::Error> {
         "PrincipalRevoked" => empty(text, Change::PrincipalRevoked)?,
         other => unreachable!("BUG: {other} was checked against TYPES"),
     })
+}
+
+fn said<S: Serializer>(labels: &Arc<Labels>, serializer: S) -> Result<S::Ok, S::Error> {
+    labels.serialize(serializer)
+}
+
+fn shared<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Labels>, D::Error> {
+    Labels::deserialize(deserializer).map(Arc::new)
 }
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
@@ -345,7 +355,7 @@ mod tests {
     #[test]
     fn older_formats_are_lifted_step_by_step() {
         let labels: Labels = [("site".to_string(), "lund".to_string())].into();
-        let expected = Ok(Change::NodeLabelled(Labelled { labels }));
+        let expected = Ok(Change::NodeLabelled(Labelled { labels: Arc::new(labels) }));
         for (v, data) in [
             (1, r#"{"site":"lund"}"#),
             (2, r#"{"inner":{"labels":{"site":"lund"}}}"#),
@@ -368,6 +378,6 @@ mod tests {
     #[test]
     fn members_that_a_later_writer_adds_are_passed_over() {
         let read = Change::read("NodeEnrolled", 1, r#"{"labels":{},"rack":7}"#);
-        assert_eq!(read, Ok(Change::NodeEnrolled(Labelled { labels: Labels::new() })));
+        assert_eq!(read, Ok(Change::NodeEnrolled(Labelled { labels: Arc::default() })));
     }
 }

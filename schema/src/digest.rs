@@ -17,6 +17,12 @@ impl Digest {
     /// Bytes of a digest.
     pub const BYTES: usize = 32;
 
+    /// The digest of no bytes at all.
+    pub const OF_NOTHING: Self = Self([
+        0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27, 0xae,
+        0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
+    ]);
+
     /// The digest of `bytes`.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
@@ -137,6 +143,7 @@ mod tests {
         assert_eq!(digest.to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(digest.to_string().parse(), Ok(digest));
         assert_eq!(digest.short(), "ba7816bf8f01");
+        assert_eq!(Digest::OF_NOTHING, Digest::of(b""));
         for refused in ["", "ba", &digest.to_string().to_uppercase(), &digest.to_string().replace('b', "g")] {
             assert_eq!(refused.parse::<Digest>().map_err(|e| e.code), Err("invalid_value"), "{refused}");
         }

@@ -144,14 +144,21 @@ pub enum Actor {
     Reconciler,
 }
 
+impl Actor {
+    /// The actor's text in two parts.
+    pub(crate) fn parts(&self) -> [&str; 2] {
+        match self {
+            Self::Principal(name) => ["", name.as_str()],
+            Self::Node(node) => ["node/", node.as_str()],
+            Self::Install => ["system/", "install"],
+            Self::Reconciler => ["system/", "reconciler"],
+        }
+    }
+}
+
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Principal(name) => fmt::Display::fmt(name, f),
-            Self::Node(node) => write!(f, "node/{node}"),
-            Self::Install => f.write_str("system/install"),
-            Self::Reconciler => f.write_str("system/reconciler"),
-        }
+        self.parts().into_iter().try_for_each(|part| f.write_str(part))
     }
 }
 

@@ -7,6 +7,7 @@ use core::str::FromStr;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::fmt::temporal::Pieces;
+use jiff::tz::Offset;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::invalid::Invalid;
@@ -54,6 +55,34 @@ fn beyond(text: &str) -> Option<Instant> {
     offset.to_timestamp(named).is_err().then(|| Instant(nearest.as_microsecond()))
 }
 
+/// How every text of an instant of these years looks; the digits are yet to be written.
+const PATTERN: [u8; 27] = *b"0000-00-00T00:00:00.000000Z";
+
+impl Instant {
+    /// The text's bytes; nothing for what lies before the year 0 or beyond the calendar. It says the same as the long way
+    /// round, which every event of a log would else take whenever it is verified.
+    pub(crate) fn digits(self) -> Option<[u8; 27]> {
+        let time = Offset::UTC.to_datetime(Timestamp::from_microsecond(self.0).ok()?);
+        let mut text = PATTERN;
+        let mut write = |from: usize, to: usize, number: u32| {
+            let mut rest = number;
+            for digit in text[from..to].iter_mut().rev() {
+                *digit = b'0' + (rest % 10) as u8;
+                rest /= 10;
+            }
+        };
+        let part = |number: i8| u32::from(number.unsigned_abs());
+        write(0, 4, u32::try_from(time.year()).ok()?);
+        write(5, 7, part(time.month()));
+        write(8, 10, part(time.day()));
+        write(11, 13, part(time.hour()));
+        write(14, 16, part(time.minute()));
+        write(17, 19, part(time.second()));
+        write(20, 26, time.subsec_nanosecond().unsigned_abs() / 1_000);
+        Some(text)
+    }
+}
+
 impl fmt::Display for Instant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Years beyond 9999 have no RFC 3339 form; they are shown as the last instant that has one.
@@ -94,6 +123,7 @@ impl<'de> Deserialize<'de> for Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
 
     #[test]
     fn six_digits_and_a_z_always() {
@@ -104,6 +134,18 @@ mod tests {
         }
         assert_eq!("2023-11-14T23:13:20+01:00".parse(), Ok(Instant::from_unix_micros(1_700_000_000_000_000)));
         assert!("2023-11-14".parse::<Instant>().is_err());
+    }
+
+    #[test]
+    fn digits_are_the_text() {
+        let steps = (-62_167_219_200_000_000..=Timestamp::MAX.as_microsecond()).step_by(7_777_777_777_777);
+        for micros in steps.chain([-62_167_219_200_000_000, -1, 0, 1, 951_782_400_000_000, 1_709_164_799_999_999]) {
+            let instant = Instant::from_unix_micros(micros);
+            assert_eq!(instant.digits().map(Vec::from), Some(instant.to_string().into_bytes()), "{micros}");
+        }
+        for beyond in [i64::MIN, -62_167_219_200_000_001, Timestamp::MAX.as_microsecond() + 1, i64::MAX] {
+            assert_eq!(Instant::from_unix_micros(beyond).digits(), None, "{beyond}");
+        }
     }
 
     #[test]

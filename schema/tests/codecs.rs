@@ -292,7 +292,7 @@ proptest! {
         (attempt.code, attempt.detail) = (code, Some(detail));
         report.drift = drift;
         let summary = Summary::from(&report);
-        let change = Change::ReportChanged(summary);
+        let change = Change::ReportChanged(summary.into());
         let data = change.data();
         prop_assert!(data.len() <= schema::limit::EVENT_DATA_BYTES_MAX);
         prop_assert!(!data.contains('\0') && !data.contains("\\u0000"), "Postgres can hold it");

@@ -1,5 +1,7 @@
 //! `GET /v1/documents/{id}/versions`: all that ever happened to one document, also to one that is gone.
 
+use std::sync::Arc;
+
 use axum::extract::{Path, State};
 use axum::response::Response;
 use schema::change::{Change, DocumentPut};
@@ -38,7 +40,7 @@ struct View {
 impl From<Event> for View {
     fn from(event: Event) -> Self {
         let put = match event.change() {
-            Ok(Change::DocumentPut(put)) => Some(put),
+            Ok(Change::DocumentPut(put)) => Some(Arc::unwrap_or_clone(put)),
             _ => None,
         };
         let Event { version, position, event_type, at, actor, reason, command_id, .. } = event;

@@ -1,8 +1,8 @@
 //! The log in PostgreSQL: the only folder that speaks SQL.
 //!
 //! - [`database`]: a connection that is given up when it no longer answers.
-//! - `rows`: events as rows, and back; [`stored`]: rows with nothing read of them.
-//! - [`reader`]: what is in the log, for whoever asks.
+//! - `rows`: events as rows, and back; [`stored`]: rows with nothing read of them; `copied`: many events at once.
+//! - [`reader`]: what is in the log, for whoever asks; `follow`: all of it, folded.
 //! - [`batch`]: waiting requests decided together against the head.
 //! - [`tree`]: the nodes of the tree that are kept, and any other from them.
 //! - [`checkpoint`]: what was signed about the log.
@@ -21,7 +21,9 @@ mod ahead;
 pub mod appender;
 pub mod batch;
 pub mod checkpoint;
+mod copied;
 pub mod database;
+mod follow;
 pub mod handle;
 pub mod install;
 pub mod kept;

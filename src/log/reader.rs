@@ -17,11 +17,8 @@ use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::database::{Database, Error, in_time};
-use super::kept::Kept;
 use super::rows;
 
-/// Events that one statement returns at most while a log is folded.
-const PAGE_EVENTS: i64 = 2_000;
 /// The columns of the head row in the order in which [`head_of`] reads them.
 pub(crate) const HEAD_COLUMNS: &str = "log_id, position, at, public_key, root";
 
@@ -248,41 +245,6 @@ impl Reader {
         Ok(rows.first().map_or(position, |row| rows::unsigned(row.get(0)).into()))
     }
 
-    /// Follows the log from where `follower` stands up to `up_to`, and says which nodes were concerned.
-    ///
-    /// # Errors
-    /// If the log can't be read, ends before `up_to`, or is not intact.
-    pub async fn follow(&self, follower: &mut Follower, up_to: Position) -> Result<projections::fold::Touched, Error> {
-        self.follow_keeping(follower, up_to, None).await
-    }
-
-    /// As [`Reader::follow`], and keeps states on the way.
-    pub(crate) async fn follow_keeping(
-        &self,
-        follower: &mut Follower,
-        up_to: Position,
-        kept: Option<&Kept>,
-    ) -> Result<projections::fold::Touched, Error> {
-        let mut touched = projections::fold::Touched::new();
-        while follower.position() < up_to {
-            let after = follower.position();
-            let limit = usize::try_from(PAGE_EVENTS).unwrap_or(usize::MAX);
-            let page = EventPage { after, up_to: Some(up_to), limit, ..EventPage::default() };
-            let events = self.events(page).await?;
-            if events.is_empty() {
-                return Err(Error::WentBack { head: after, folded: up_to });
-            }
-            for event in &events {
-                touched.extend(follower.advance(event)?);
-                kept.inspect(|kept| kept.pass(event, follower.configuration()));
-            }
-            if follower.position() < up_to {
-                tracing::info!(position = %follower.position(), of = %up_to, "folding the log");
-            }
-        }
-        Ok(touched)
-    }
-
     pub(crate) async fn rows(&self, query: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
         let client = self.client().await?;
         let answer = in_time(client.query(query, parameters)).await;
@@ -290,7 +252,7 @@ impl Reader {
     }
 
     /// Gives the connection up if nothing was heard on it in time.
-    async fn heard<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
+    pub(super) async fn heard<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
         if matches!(answer, Err(Error::Silent)) {
             *self.shared.client.lock().await = None;
         }

@@ -1,0 +1,309 @@
+//! Events as PostgreSQL copies them out: pages of bytes that are read on the connection, and become events elsewhere.
+//!
+//! Always: a page is read to its end before anybody works on it, because a statement that waits for our work would run into
+//! its timeout. Its bytes are bounded, but for its last row. What can't be read of a row is an error with its position.
+//!
+//! Absent on purpose: what an event must be beyond its shape.
+
+use futures::TryStreamExt as _;
+use schema::digest::Digest;
+use schema::event::Event;
+use schema::id::LogId;
+use schema::instant::Instant;
+use schema::position::Position;
+use uuid::Uuid;
+
+use super::database::{Error, in_time};
+use super::reader::Reader;
+use super::rows;
+
+/// Bytes of a page, unless its last row alone has more.
+const PAGE_BYTES: usize = 2 * 1024 * 1024;
+/// Events of a page at most.
+const PAGE_EVENTS: usize = 4_000;
+/// The columns in the order in which [`Row::event`] reads them. `data` is sent as the text that it is.
+const COLUMNS: &str = "position, event_id, command_id, ordinal, count, entity, version, type, v, actor, reason, at, data, \
+                       leaf";
+const COLUMNS_COUNT: usize = 14;
+
+/// What a copy begins with; flags and an extension that nobody has used yet follow.
+const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
+/// Bytes before the first row.
+const HEADER_BYTES: usize = SIGNATURE.len() + 8;
+/// Microseconds from 1970 to 2000, from which PostgreSQL counts.
+const EPOCH_MICROS: i64 = 946_684_800_000_000;
+
+/// The events between two positions as they came, as many of them as fit.
+#[derive(Debug)]
+pub(super) struct Page {
+    after: Position,
+    up_to: Position,
+    bytes: Vec<u8>,
+}
+
+/// How many events the next page asks for, by how large those of the one before it were.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Measure(usize);
+
+impl Default for Measure {
+    fn default() -> Self {
+        Self(PAGE_EVENTS)
+    }
+}
+
+impl Reader {
+    /// The events of the next positions, as many as `measure` says and not beyond `up_to`.
+    ///
+    /// The positions are named one end and the other, because a limit on more of them makes a planner that knows little of
+    /// the table sort all of it, page by page.
+    pub(super) async fn copied(&self, after: Position, up_to: Position, measure: Measure) -> Result<Page, Error> {
+        let up_to = up_to.min((after.get() + measure.0 as u64).into());
+        let (first, last) = (rows::signed(after.get()), rows::signed(up_to.get()));
+        let query = format!(
+            "COPY (SELECT {COLUMNS} FROM event WHERE position > {first} AND position <= {last} ORDER BY position) \
+             TO STDOUT (FORMAT binary)"
+        );
+        let client = self.client().await?;
+        let copied = in_time(async {
+            let mut copy = Box::pin(client.copy_out(&query).await?);
+            let mut bytes = Vec::new();
+            while bytes.len() < PAGE_BYTES
+                && let Some(rows) = copy.try_next().await?
+            {
+                bytes.extend_from_slice(&rows);
+            }
+            Ok(bytes)
+        });
+        let bytes = self.heard(copied.await).await?;
+        Ok(Page { after, up_to, bytes })
+    }
+}
+
+impl Page {
+    /// Where the next page begins, and how many events it may ask for.
+    pub(super) fn end(&self) -> Result<(Position, Measure), Error> {
+        let (mut last, mut count) = (self.after, 0);
+        for row in self.rows() {
+            last = row.and_then(|row| row.position()).map_err(|why| self.unreadable(why))?;
+            count += 1;
+        }
+        let each = self.bytes.len().div_ceil(count.max(1));
+        let measure = Measure((PAGE_BYTES / each).clamp(1, PAGE_EVENTS));
+        // What is not there at the end of a whole page is not there at all, and whoever folds the next one finds that.
+        let is_whole = self.bytes.len() < PAGE_BYTES;
+        Ok((if is_whole { self.up_to } else { last }, measure))
+    }
+
+    /// The events, or why a row is none.
+    pub(super) fn events(&self, log_id: LogId) -> impl Iterator<Item = Result<Event, Error>> {
+        self.rows().map(move |row| row.map_err(|why| self.unreadable(why))?.event(log_id))
+    }
+
+    fn rows(&self) -> Rows<'_> {
+        // What is shorter than a header or has another is no copy, and its first row says so.
+        let is_copy = self.bytes.starts_with(SIGNATURE);
+        Rows(self.bytes.get(HEADER_BYTES..).filter(|_| is_copy).unwrap_or(&[0]))
+    }
+
+    fn unreadable(&self, why: &str) -> Error {
+        Error::Row { position: self.after.next(), why: format!("one of the rows from here on: {why}") }
+    }
+}
+
+/// Rows, one after another, as far as they can be told apart.
+struct Rows<'a>(&'a [u8]);
+
+/// A row's columns; nothing where it is null.
+struct Row<'a>([Option<&'a [u8]>; COLUMNS_COUNT]);
+
+type Why = &'static str;
+
+impl<'a> Iterator for Rows<'a> {
+    type Item = Result<Row<'a>, Why>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        // A page that is cut after a row has no trailer.
+        if self.0.is_empty() || self.0 == (-1_i16).to_be_bytes() {
+            return None;
+        }
+        let row = Row::take(&mut self.0);
+        if row.is_err() {
+            self.0 = &[];
+        }
+        Some(row)
+    }
+}
+
+impl<'a> Row<'a> {
+    fn take(rest: &mut &'a [u8]) -> Result<Self, Why> {
+        const CUT: Why = "it is cut";
+        let count = i16::from_be_bytes(taken(rest).ok_or(CUT)?);
+        if usize::try_from(count) != Ok(COLUMNS_COUNT) {
+            return Err("it has another number of columns");
+        }
+        let mut columns = [None; COLUMNS_COUNT];
+        for column in &mut columns {
+            let length = i32::from_be_bytes(taken(rest).ok_or(CUT)?);
+            // A length of -1 means null.
+            if let Ok(length) = usize::try_from(length) {
+                *column = Some(rest.split_off(..length).ok_or(CUT)?);
+            }
+        }
+        Ok(Self(columns))
+    }
+
+    fn position(&self) -> Result<Position, Why> {
+        Ok(rows::unsigned(i64::from_be_bytes(self.fixed(0)?)).into())
+    }
+
+    fn event(&self, log_id: LogId) -> Result<Event, Error> {
+        let position = self.position().unwrap_or_default();
+        self.read(log_id).map_err(|why| Error::Row { position, why })
+    }
+
+    fn read(&self, log_id: LogId) -> Result<Event, String> {
+        let counted = |column, why: Why| i32::from_be_bytes(self.fixed(column)?).try_into().map_err(|_| why);
+        Ok(Event {
+            v: i16::from_be_bytes(self.fixed(8)?).try_into().map_err(|_| "a negative format")?,
+            log_id,
+            position: self.position()?,
+            event_id: Uuid::from_bytes(self.fixed(1)?).into(),
+            command_id: Uuid::from_bytes(self.fixed(2)?).into(),
+            ordinal: counted(3, "a negative ordinal")?,
+            count: counted(4, "a negative count")?,
+            entity: self.text(5)?.parse().map_err(|error| format!("{error}"))?,
+            version: rows::unsigned(i64::from_be_bytes(self.fixed(6)?)).into(),
+            event_type: self.text(7)?.into(),
+            actor: self.text(9)?.parse().map_err(|error| format!("{error}"))?,
+            reason: self.0[10].map(|_| self.text(10).map(String::from)).transpose()?,
+            at: Instant::from_unix_micros(i64::from_be_bytes(self.fixed(11)?).saturating_add(EPOCH_MICROS)),
+            data: self.text(12)?.into(),
+            leaf: Digest::try_from(self.bytes(13)?).map_err(|error| format!("{error}"))?,
+        })
+    }
+
+    fn bytes(&self, column: usize) -> Result<&'a [u8], Why> {
+        self.0[column].ok_or("a column is null")
+    }
+
+    fn text(&self, column: usize) -> Result<&'a str, Why> {
+        std::str::from_utf8(self.bytes(column)?).map_err(|_| "a text is not in UTF-8")
+    }
+
+    fn fixed<const N: usize>(&self, column: usize) -> Result<[u8; N], Why> {
+        self.bytes(column)?.try_into().map_err(|_| "a column has another length")
+    }
+}
+
+fn taken<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    rest.split_off(..N)?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+    use super::*;
+
+    type Columns = [Option<Vec<u8>>; COLUMNS_COUNT];
+
+    fn columns() -> Columns {
+        [
+            Some(7_i64.to_be_bytes().into()),
+            Some([1; 16].into()),
+            Some([2; 16].into()),
+            Some(1_i32.to_be_bytes().into()),
+            Some(2_i32.to_be_bytes().into()),
+            Some(b"node/n".into()),
+            Some(3_i64.to_be_bytes().into()),
+            Some(b"NodeRetried".into()),
+            Some(1_i16.to_be_bytes().into()),
+            Some(b"system/install".into()),
+            None,
+            Some(1_i64.to_be_bytes().into()),
+            Some(b"{}".into()),
+            Some([9; 32].into()),
+        ]
+    }
+
+    fn page(rows: &[Columns]) -> Page {
+        let mut bytes = [SIGNATURE, &[0; 8]].concat();
+        for row in rows {
+            bytes.extend(14_i16.to_be_bytes());
+            for column in row {
+                bytes.extend(column.as_ref().map_or(-1, |value| i32::try_from(value.len()).unwrap()).to_be_bytes());
+                bytes.extend(column.iter().flatten());
+            }
+        }
+        bytes.extend((-1_i16).to_be_bytes());
+        Page { after: 6.into(), up_to: 10.into(), bytes }
+    }
+
+    fn events(page: &Page) -> Vec<Result<Event, Error>> {
+        page.events(Uuid::nil().into()).collect()
+    }
+
+    #[test]
+    fn a_row_becomes_the_event_that_it_is() {
+        let mut reasoned = columns();
+        reasoned[0] = Some(8_i64.to_be_bytes().into());
+        reasoned[10] = Some(b"why".into());
+        let page = page(&[columns(), reasoned]);
+        let found = events(&page);
+        let event = found[0].as_ref().unwrap();
+        assert_eq!((event.position, event.version, event.v), (7.into(), 3.into(), 1));
+        assert_eq!((event.ordinal, event.count, event.reason.as_deref()), (1, 2, None));
+        assert_eq!(
+            (event.event_id.uuid(), event.command_id.uuid()),
+            (Uuid::from_bytes([1; 16]), Uuid::from_bytes([2; 16]))
+        );
+        assert_eq!((event.entity.to_string(), event.actor.to_string()), ("node/n".into(), "system/install".into()));
+        assert_eq!((event.event_type.as_str(), event.data.as_str()), ("NodeRetried", "{}"));
+        assert_eq!(event.at.to_string(), "2000-01-01T00:00:00.000001Z");
+        assert_eq!(event.leaf, Digest::from_bytes([9; 32]));
+        assert_eq!(found[1].as_ref().unwrap().reason.as_deref(), Some("why"));
+        assert_eq!(page.end().unwrap().0, 10.into(), "a page with room left is over where it was to end");
+    }
+
+    #[test]
+    fn a_page_that_is_full_goes_on_behind_its_last_row_with_as_many_as_fit() {
+        let mut large = columns();
+        large[12] = Some(vec![b' '; PAGE_BYTES / 2]);
+        let (next, measure) = page(&[large.clone(), large]).end().unwrap();
+        assert_eq!((next, measure.0), (7.into(), 1));
+    }
+
+    #[test]
+    fn what_is_no_event_is_named_by_its_position() {
+        let wrong: [(usize, Option<Vec<u8>>); 8] = [
+            (1, Some(vec![1; 15])),
+            (3, Some((-1_i32).to_be_bytes().into())),
+            (5, Some(b"planet/mars".into())),
+            (5, None),
+            (8, Some((-1_i16).to_be_bytes().into())),
+            (9, Some(b"system/stranger".into())),
+            (12, Some(vec![0xff])),
+            (13, Some(vec![9; 31])),
+        ];
+        for (column, value) in wrong {
+            let mut row = columns();
+            row[column] = value;
+            let found = events(&page(&[row]));
+            assert!(
+                matches!(found[..], [Err(Error::Row { position, .. })] if position == 7.into()),
+                "{column}: {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_page_that_is_cut_within_a_row_is_not_taken_for_a_shorter_one() {
+        let whole = page(&[columns(), columns()]);
+        let row = (whole.bytes.len() - HEADER_BYTES - 2) / 2;
+        for length in 0..whole.bytes.len() - 2 {
+            let cut = Page { bytes: whole.bytes[..length].into(), ..page(&[]) };
+            let is_whole = length >= HEADER_BYTES && (length - HEADER_BYTES).is_multiple_of(row);
+            assert_eq!(events(&cut).iter().all(Result::is_ok), is_whole, "{length}");
+        }
+    }
+}
