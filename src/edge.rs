@@ -28,7 +28,8 @@ use crate::node::state::PinnedKey;
 use crate::node::status;
 use crate::node::store::{OpenError, Store};
 use crate::node::survey::{Survey, Unreadable};
-use crate::node::{report, verify, watch as records, words};
+use crate::node::watch::{self as records, Newest};
+use crate::node::{report, verify, words};
 use crate::password;
 use crate::points;
 use crate::runtime::asking::Asking;
@@ -69,7 +70,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
     let nats_url = password::fill(&options.nats_url, options.nats_password_file.as_deref())?;
     let link = connect(&nats_url, &format!("headwater-edge {node}")).await?;
     let (status, news, told) = status::Status::of(report::blank(node.clone(), options.jobs.runtime));
-    let (found, mut newest) = watch::channel(None);
+    let (found, mut newest) = watch::channel(Newest::default());
     let _watching = AbortOnDropHandle::new(tokio::spawn(records::follow(link.clone(), prefix.clone(), node, found)));
     let _telling = AbortOnDropHandle::new(tokio::spawn(report::tell(link.clone(), prefix.clone(), news, told)));
 
@@ -156,10 +157,14 @@ impl Status {
 
 impl Agent {
     /// One turn, from what NATS said last to what runs; and a `look` at what runs.
-    async fn turn(&mut self, newest: Option<Bytes>, look: bool) -> Result<(), Fault> {
-        let judged = match newest.filter(|bytes| self.judged.as_ref() != Some(bytes)) {
-            Some(bytes) => self.judge(bytes).await,
-            None => Ok(()),
+    async fn turn(&mut self, newest: Newest, look: bool) -> Result<(), Fault> {
+        let judged = match newest {
+            Newest::Record(bytes) if self.judged.as_ref() != Some(&bytes) => self.judge(bytes).await,
+            Newest::Nothing => {
+                self.prove();
+                Ok(())
+            }
+            Newest::Record(_) | Newest::Unknown => Ok(()),
         };
         let pursued = match self.want.clone() {
             Some(want) => self.pursue(&want).await,
@@ -192,7 +197,12 @@ impl Agent {
         let (code, detail) = match verify::open(bytes, &key.0) {
             Ok(want) => match plan(&self.have()?, &want) {
                 Ok(_) => return self.accept(want, bytes, key),
-                Err(refusal) => (refusal.code(), refusal.to_string()),
+                Err(refusal) => {
+                    if refusal.is_behind() {
+                        self.prove();
+                    }
+                    (refusal.code(), refusal.to_string())
+                }
             },
             Err(unverified) => {
                 let mark = verify::claimed_beside(bytes, self.store.state().floor);

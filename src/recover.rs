@@ -15,9 +15,11 @@ use schema::change::Change;
 use schema::command::Content;
 use schema::digest::Digest;
 use schema::event::Event;
-use schema::id::NodeId;
 use schema::position::Position;
-use serde_json::{Value, json};
+
+mod findings;
+
+pub use self::findings::Findings;
 
 use crate::config::Nats;
 use crate::log::adopt::adopt;
@@ -107,18 +109,6 @@ impl Error {
     }
 }
 
-/// What was found.
-#[derive(Debug)]
-pub struct Findings {
-    head: Position,
-    stream: Position,
-    checkpoint: Option<Position>,
-    missing: Vec<Event>,
-    /// Nodes that say that they have seen more than the log has.
-    nodes: BTreeMap<NodeId, Position>,
-    adopted: usize,
-}
-
 struct Recovery {
     reader: Reader,
     link: Link,
@@ -161,8 +151,8 @@ impl Recovery {
             true => holdings::events(&jetstream, prefix, head, stream).await?,
             false => Vec::new(),
         };
-        let nodes = holdings::seen(&jetstream, prefix, self.reader.log_id()).await?;
-        let nodes = nodes.into_iter().filter(|(_, seen)| *seen > head).collect();
+        let nodes = holdings::seen(&jetstream, prefix, (self.reader.log_id(), self.reader.public_key())).await?;
+        let nodes = nodes.into_iter().filter(|(_, seen)| seen.position > head).collect();
         let kept = checkpoint.as_ref().map(|checkpoint| checkpoint.position);
         Ok((Findings { head, stream, checkpoint: kept, missing, nodes, adopted: 0 }, checkpoint))
     }
@@ -234,69 +224,5 @@ fn proven(mut follower: Follower, events: &[Event], signed: Option<Checkpoint>) 
         Some(signed) if !is_proven => Err(Error::NotSigned(signed.position)),
         _ if !follower.is_between_requests() => Err(Error::Cut(follower.position())),
         _ => Ok(follower),
-    }
-}
-
-impl Findings {
-    /// How many of the missing events the newest checkpoint vouches for.
-    fn signed(&self) -> usize {
-        let signed = self.checkpoint.unwrap_or_default();
-        self.missing.partition_point(|event| event.position <= signed)
-    }
-
-    /// Prints what was found. True if nothing is missing any more.
-    #[must_use]
-    pub fn print(&self, json: bool) -> bool {
-        if json {
-            println!("{:#}", self.json());
-        } else {
-            println!("{}", self.text());
-        }
-        let is_whole = self.adopted > 0 || self.checkpoint.is_none_or(|kept| kept <= self.head);
-        is_whole && self.adopted == self.missing.len()
-    }
-
-    fn json(&self) -> Value {
-        let event = |event: &Event| json!({"position": event.position, "event_id": event.event_id, "command_id": event.command_id, "type": event.event_type, "entity": event.entity});
-        json!({
-            "head": self.head,
-            "stream": self.stream,
-            "checkpoint": self.checkpoint,
-            "missing": self.missing.iter().map(event).collect::<Vec<_>>(),
-            "signed": self.signed(),
-            "nodes": self.nodes,
-            "adopted": self.adopted,
-        })
-    }
-
-    fn text(&self) -> String {
-        let mut lines = vec![format!("the log ends at {}, the event stream at {}", self.head, self.stream)];
-        if let Some(kept) = self.checkpoint {
-            lines.push(format!("the newest checkpoint kept outside PostgreSQL is at {kept}"));
-        }
-        let nodes = self.nodes.iter().map(|(node, seen)| format!("node {node} says that it has seen {seen}"));
-        lines.extend(nodes);
-        let (signed, missing) = (self.signed(), self.missing.len());
-        lines.extend(self.missing.iter().enumerate().map(|(index, event)| {
-            let signed = if index < signed { "" } else { ", unsigned" };
-            let Event { position, event_id, event_type, entity, .. } = event;
-            format!("{position} {event_id} {event_type} {entity} (in the event stream{signed})")
-        }));
-        lines.push(match (missing, self.adopted) {
-            (0, _) => "the event stream holds nothing that the log lacks".to_owned(),
-            (_, 0) => {
-                format!(
-                    "{missing} events are missing; `--adopt-stream` takes back from the event stream what was signed"
-                )
-            }
-            (_, adopted) => format!("{adopted} events were taken back from the event stream"),
-        });
-        if missing > self.adopted.max(signed) {
-            lines.push(format!(
-                "nobody signed for the last {} of them, so that whoever may publish could have put them there:                  `--adopt-stream --unsigned-too` takes them back all the same",
-                missing - self.adopted.max(signed)
-            ));
-        }
-        lines.join("\n")
     }
 }

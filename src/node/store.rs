@@ -12,6 +12,7 @@ use projections::plan::{Have, Rejection};
 use schema::desired::Desired;
 use schema::id::NodeId;
 use schema::report::Mark;
+use schema::seal::Signed;
 
 use crate::node::disk;
 use crate::node::fault::Fault;
@@ -167,6 +168,12 @@ impl Store {
     /// If it is not there as it came, or the disk fails.
     pub fn record(&self, mark: Mark) -> Result<Desired, Fault> {
         recall::record(&self.layout, &self.state, mark)
+    }
+
+    /// The same with its signature, for somebody who trusts only that; nothing if it is not as it came.
+    #[must_use]
+    pub fn signed(&self, mark: Mark) -> Option<Signed> {
+        recall::signed(&self.layout, &self.state, mark)
     }
 
     /// Keeps the signed record of `mark`, so that it can be applied and repaired without NATS. It survives a power failure

@@ -17,6 +17,7 @@ mod places;
 mod postgres;
 mod pressure;
 mod processes;
+mod proof;
 mod reader;
 mod restore;
 mod slot;

@@ -15,11 +15,11 @@ use crate::fleet::Fleet;
 use crate::{law, reader};
 
 /// How long anything may take that happens by itself.
-const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 /// Content that travels as an object.
 const LARGE: usize = 40_000;
 
-fn put(id: &str, content: &str) -> Value {
+pub(crate) fn put(id: &str, content: &str) -> Value {
     json!({"reason": content.get(..10), "commands": [{
         "type": "put_document", "id": id, "path": id, "media_type": "text/plain", "content": content,
         "target": {"all": true}, "priority": 0,
@@ -36,10 +36,18 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// A log with a node, and a copy of its database from before its last events, which is put in its place.
-async fn put_back() -> (Fleet, Vec<law::Line>, u64) {
+pub(crate) async fn put_back() -> (Fleet, Vec<law::Line>, u64) {
     let mut fleet = Fleet::start().await;
     fleet.node("a", json!({})).await;
     fleet.door().accepted(put("x", "before all")).await;
+    eventually("the log knows that the node reported", SOON, async || {
+        let reported = "SELECT count(*) FROM event WHERE entity = 'report/a'";
+        match reader::ask(&fleet.ground.database(), reported).await?.as_deref() {
+            Some("0") | None => Err("not yet".to_owned()),
+            Some(_) => Ok(()),
+        }
+    })
+    .await;
     fleet.ground.postgres.stop().await.unwrap();
     let copied = data(&fleet).with_file_name("copy");
     copy(&data(&fleet), &copied);
@@ -59,7 +67,7 @@ async fn put_back() -> (Fleet, Vec<law::Line>, u64) {
     (fleet, log, back)
 }
 
-fn tree() -> Tree {
+pub(crate) fn tree() -> Tree {
     let large = "large one ".repeat(LARGE / 10).into_bytes();
     [("files/x".to_owned(), b"thereafter it is another".to_vec()), ("files/y".to_owned(), large)].into()
 }
@@ -188,7 +196,7 @@ async fn what_stands_behind_the_signed_events_is_taken_back_only_on_demand() {
 }
 
 /// What a command printed as JSON: its log stands in the same file, before it and behind it.
-fn first_json(said: &str) -> Value {
+pub(crate) fn first_json(said: &str) -> Value {
     let from = &said[said.find('{').unwrap()..];
     serde_json::Deserializer::from_str(from).into_iter().next().unwrap().unwrap()
 }
