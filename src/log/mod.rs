@@ -11,10 +11,10 @@
 //! - [`kept`]: states of the past.
 //! - [`adopt`]: taking events back that the log had and lost.
 //! - [`appender`]: the one writer of this process.
+//! - `restored`: answers to requests whose events were taken back.
 //! - [`handle`]: the log as the rest of the program holds it.
 //! - [`install`]: roles, schema and the head of a new log.
 //!
-//! Absent on purpose: LSNs, NATS, HTTP, and any statement that changes or removes an event.
 
 pub mod adopt;
 mod ahead;
@@ -27,6 +27,7 @@ pub mod install;
 pub mod kept;
 mod proof;
 pub mod reader;
+mod restored;
 mod rows;
 mod store;
 pub mod stored;

@@ -120,9 +120,16 @@ async fn nothing_is_appended_to_a_log_that_was_put_back_until_it_is_whole_again(
     fleet.converges(&[("a".to_owned(), tree())].into()).await;
     let now = law::holds(&fleet.ground).await;
     assert_eq!(now[..log.len()], log[..], "every event is as it was");
-    // What was asked under a key is not done twice.
-    let again = fleet.door().post(&put("x", "thereafter it is another"), Some("key")).await.unwrap();
-    assert_eq!((again.status, again.code()), (409, "idempotency_key_reused"));
+    // What was asked under a key is not done twice: it is answered as it was, and anything else under the key is refused.
+    let asked = log.iter().rfind(|line| line.entity == "document/x").unwrap();
+    for _ in 0..2 {
+        let again = fleet.door().post(&put("x", "thereafter it is another"), Some("key")).await.unwrap();
+        assert_eq!((again.status, again.body["position"].as_u64()), (200, Some(asked.position)), "{again:?}");
+        let result = json!([{"entity": "document/x", "version": asked.version, "changed": true}]);
+        assert_eq!(again.body["results"], result, "{again:?}");
+    }
+    let other = fleet.door().post(&put("x", "something else under the key"), Some("key")).await.unwrap();
+    assert_eq!((other.status, other.code()), (409, "idempotency_key_reused"));
     fleet.door().accepted(put("z", "goes on from there")).await;
     law::holds(&fleet.ground).await;
 }
