@@ -23,10 +23,11 @@ use crate::node::agent::{Agent, mark};
 use crate::node::fault::Fault;
 use crate::node::hook::Moment;
 use crate::node::options::OnDrift;
-pub use crate::node::options::{Look, Options, Order};
+pub use crate::node::options::{AcceptLog, Look, Options, Order};
 use crate::node::state::PinnedKey;
 use crate::node::status;
-use crate::node::store::{OpenError, Store};
+pub use crate::node::store::OpenError;
+use crate::node::store::Store;
 use crate::node::survey::{Survey, Unreadable};
 use crate::node::watch::{self as records, Newest};
 use crate::node::{report, verify, words};
@@ -138,6 +139,16 @@ pub struct Status {
 /// If it is no node's folder, or can't be read.
 pub fn status(look: &Look) -> Result<Status, Unreadable> {
     Ok(Status { survey: Survey::of(&look.dir)?, json: look.json })
+}
+
+/// Has a node follow a log that was begun anew, and says what that comes to.
+///
+/// # Errors
+/// If its agent runs, it is no node's folder, or the node has left that log before.
+pub fn accept_log(order: &AcceptLog) -> Result<String, OpenError> {
+    let state = Store::accept_log(&order.dir, order.log_id)?;
+    let (node, log) = (state.node, order.log_id);
+    Ok(format!("node {node} takes records of log {log} from now on; start its agent again"))
 }
 
 impl Status {
@@ -291,6 +302,8 @@ impl Agent {
         let equal = self.want.clone().filter(|want| want.digest == running.digest);
         let record = match (self.store.record(running), equal) {
             (Err(Fault::Record(_)), Some(equal)) => equal,
+            // What runs may have come with the log that this one took the place of.
+            (Ok(record), Some(equal)) if record.log_id != equal.log_id => equal,
             (record, _) => Arc::new(record?),
         };
         let drift = self.drift(running, &record).await?;

@@ -50,8 +50,9 @@ fn of_a_refusal(attempt: &Attempt, survey: &Survey) -> String {
             node trusts. Compare that key with `signing_key` of `GET /v1/log`: if they are the same, somebody else wrote the \
             record, and the server writes it anew; if not, this folder belongs to another centre and needs a new --dir."
             .to_owned(),
-        "other_log" => "The centre has another log than the one this node follows. If it was really installed anew, give \
-            the agent a new --dir."
+        "other_log" => "The centre has another log than the one this node follows; the text of the attempt names both. If \
+            whoever runs the centre says that the log was begun anew, stop the agent, run `headwater edge accept-log LOG_ID \
+            --dir DIR` with the new log's id as they tell it, and start the agent again; what runs stays meanwhile."
             .to_owned(),
         "older_position" | "same_position_other_content" => {
             let floor = survey.seen.map_or(0, |seen| seen.position.get());

@@ -26,6 +26,9 @@ pub struct State {
     /// The log that every record must follow from.
     #[serde(default)]
     pub log_id: Option<LogId>,
+    /// Logs that were followed before, and never are again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<LogId>,
     /// The newest record that was accepted; older ones are refused.
     #[serde(default)]
     pub floor: Option<Mark>,
@@ -65,7 +68,23 @@ impl State {
     #[must_use]
     pub fn blank(node: NodeId) -> Self {
         let (key, log_id, floor, running, last_good) = (None, None, None, None, None);
-        Self { v: FORMAT, node, key, log_id, floor, running, last_good, rejected: Vec::new(), attempt: None }
+        let (left, rejected) = (Vec::new(), Vec::new());
+        Self { v: FORMAT, node, key, log_id, left, floor, running, last_good, rejected, attempt: None }
+    }
+
+    /// Leaves the log that was followed for another: what runs stays, and any position of the other one is new. False if it
+    /// was left before, because its records would take the node back.
+    #[must_use]
+    pub fn turn_to(&mut self, log_id: LogId) -> bool {
+        if self.log_id == Some(log_id) {
+            return true;
+        }
+        if self.left.contains(&log_id) {
+            return false;
+        }
+        self.left.extend(self.log_id.replace(log_id));
+        self.floor = None;
+        true
     }
 
     /// Whether somebody else than the agent changed what `current` points to, if `found` is what it points to, when it

@@ -37,8 +37,13 @@ impl Findings {
         } else {
             println!("{}", self.text());
         }
+        !self.lacks_anything()
+    }
+
+    /// Whether anybody holds more of the log than the database has by now.
+    pub(super) fn lacks_anything(&self) -> bool {
         let is_whole = self.adopted > 0 || self.checkpoint.is_none_or(|kept| kept <= self.head);
-        is_whole && self.adopted == self.missing.len() && self.proven().next().is_none()
+        !is_whole || self.adopted < self.missing.len() || self.proven().next().is_some()
     }
 
     /// What nodes prove the log to have had, and it has not.
@@ -104,6 +109,13 @@ impl Findings {
                  `--adopt-stream --unsigned-too` takes them back all the same",
                 missing - self.adopted.max(signed)
             ));
+        }
+        if self.lacks_anything() {
+            lines.push(
+                "what can't be had back can be given up: end every server, then `--new-log`, as the database's owner, begins a new \
+                 log with what is left, which nodes take after `headwater edge accept-log`"
+                    .to_owned(),
+            );
         }
         lines
     }
