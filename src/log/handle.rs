@@ -165,7 +165,7 @@ impl Log {
         let ended = |_| SubmitError::Unavailable("the server is stopping".into());
         let mut answer = answer.await.map_err(ended)?;
         if matches!(answer, Err(SubmitError::KeyReused)) {
-            let before = self.answered_before(Submission::clone(&submission)).await;
+            let before = Box::pin(self.answered_before(Submission::clone(&submission))).await;
             let before = before.map_err(|error| SubmitError::Unavailable(error.to_string()))?;
             answer = before.ok_or(SubmitError::KeyReused);
         }

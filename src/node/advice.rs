@@ -92,6 +92,10 @@ fn of_a_failure(attempt: &Attempt) -> &'static str {
 }
 
 fn of_what_runs(survey: &Survey) -> Option<String> {
+    if let (None, Some(log), Some(_)) = (survey.seen, survey.log_id, &survey.running) {
+        let waits = format!("The node waits for the first record of log {log}; what runs came from the log before it.");
+        return (!survey.is_refusing()).then_some(waits);
+    }
     if survey.seen.is_none() {
         return (!survey.is_refusing()).then(|| {
             format!(

@@ -149,3 +149,24 @@ impl<'de> Deserialize<'de> for PinnedKey {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_turns_to_another_log_with_what_it_runs_and_never_back() {
+        let log = |number: u128| LogId::from(uuid::Uuid::from_u128(number));
+        let mark = Some(Mark { position: 9.into(), digest: Digest::of(b"x") });
+        let mut state = State::blank("a".parse().expect("an id"));
+        (state.log_id, state.floor, state.running, state.last_good) = (Some(log(1)), mark, mark, mark);
+        assert!(state.turn_to(log(1)), "it follows that one already");
+        assert_eq!(state.floor, mark);
+        assert!(state.turn_to(log(2)));
+        assert_eq!((state.log_id, state.floor, &state.left[..]), (Some(log(2)), None, &[log(1)][..]));
+        assert_eq!((state.running, state.last_good), (mark, mark), "what runs stays");
+        let before = state.clone();
+        assert!(!state.turn_to(log(1)));
+        assert_eq!(state, before, "nothing is changed by what is refused");
+    }
+}

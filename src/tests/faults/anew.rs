@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use headwater::log::anew::begin_anew;
 use headwater::log::database::Database;
 use headwater::log::reader::{EventPage, Reader};
 use replay::tree::Edge;
@@ -41,6 +42,38 @@ fn comes_from(events: &[Event], old: LogId, back: u64) {
     let before = events.iter().take_while(|event| event.position <= position);
     let resealed = before.map(|event| Event { log_id: old, ..event.clone() }.sealed().leaf);
     assert_eq!(Edge::over(resealed).root(), root, "the old log is in the new one");
+}
+
+#[tokio::test]
+async fn a_new_log_that_was_cut_off_before_nats_was_emptied_is_finished_by_the_same_command() {
+    let (mut fleet, _log, back) = put_back().await;
+    fleet.servers[0].process.kill();
+    let stream = law::stream(&fleet.ground.nats_url()).await.unwrap();
+    let owner = Reader::open(Database::parse(&fleet.ground.database()).unwrap()).await.unwrap();
+    let head = owner.head().await.unwrap();
+    let (new, position) = eventually("nobody is connected any more", SOON, async || {
+        begin_anew(&owner, &head, None, "a test").await.map_err(|error| error.to_string())
+    })
+    .await;
+    assert_eq!(position.get(), back + 1);
+    drop(owner);
+    fleet.servers[0].process.start_again();
+    eventually("the server sees another log in NATS", SOON, async || {
+        let answer = fleet.door().post(&put("z", "between two logs"), None).await?;
+        assert_ne!(answer.status, 200, "nothing is taken: {answer:?}");
+        let says = answer.body.to_string();
+        if says.contains("does another log use the same NATS") { Ok(()) } else { Err(says) }
+    })
+    .await;
+    assert_eq!(law::stream(&fleet.ground.nats_url()).await.unwrap(), stream, "nothing was published");
+    fleet.servers[0].process.kill();
+    let (code, said) = new_log(&fleet).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(first_json(&said)["log_id"], new.to_string(), "it is the same one: {said}");
+    fleet.servers[0].process.start_again();
+    fleet.door().ready().await;
+    fleet.door().accepted(put("z", "in the new one")).await;
+    law::holds(&fleet.ground).await;
 }
 
 #[tokio::test]
