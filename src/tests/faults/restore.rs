@@ -152,6 +152,7 @@ async fn a_log_that_was_appended_to_since_is_neither_taken_back_nor_published() 
     }
     stop.cancel();
     appending.await.unwrap();
+    drop(log);
     let head = reader::head(&fleet.ground.database()).await.unwrap();
     assert!(head > back && head > stream.len() as u64, "it is longer than what is public");
 
@@ -170,6 +171,20 @@ async fn a_log_that_was_appended_to_since_is_neither_taken_back_nor_published() 
     assert!(said.contains("different stories"), "{said}");
     assert_eq!(law::stream(&fleet.ground.nats_url()).await.unwrap(), stream, "nothing was published");
     assert_eq!(reader::head(&fleet.ground.database()).await.unwrap(), head, "nothing was appended");
+
+    // Neither story can be the other's end; what the database has goes on as a log of its own.
+    fleet.servers[0].process.kill();
+    assert!(said.contains("--new-log"), "{said}");
+    let owner = fleet.ground.database();
+    eventually("nobody is connected any more", SOON, async || {
+        let (code, said) = fleet.run("new-log", &["recover", "--new-log", "--database-url", &owner]).await;
+        if code == Some(0) { Ok(()) } else { Err(said) }
+    })
+    .await;
+    fleet.servers[0].process.start_again();
+    fleet.door().ready().await;
+    fleet.door().accepted(put("z", "one of the two")).await;
+    assert!(law::holds(&fleet.ground).await.len() as u64 > head, "with all that it had");
 }
 
 #[tokio::test]
