@@ -137,7 +137,11 @@ impl Log {
     /// Whether the log can be appended to.
     #[must_use]
     pub fn health(&self) -> Health {
-        self.health.borrow().clone()
+        // The appender hears of it a little later.
+        match self.withheld() {
+            Some(reason) => Health::failing(&Error::Withheld(reason)),
+            None => self.health.borrow().clone(),
+        }
     }
 
     /// Appends a request: all of its events or none. With a key, the same key gives the first accepted answer again.
