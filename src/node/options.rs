@@ -139,7 +139,7 @@ pub struct Look {
 
 /// Lets a node take the records of another log than the one it follows: of one that was begun anew because the end of the old
 /// one was lost (`headwater recover --new-log` prints its id). What runs stays in force until the new log's first record
-/// comes. The node never goes back to the log that it leaves.
+/// comes. Once that is accepted the node never goes back to the log that it left.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     after_help = "Stop the agent first, and start it again as it was started before. Exit codes: 0 done, or already so; 1 \
