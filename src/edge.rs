@@ -23,12 +23,14 @@ use crate::node::agent::{Agent, mark};
 use crate::node::fault::Fault;
 use crate::node::hook::Moment;
 use crate::node::options::OnDrift;
-pub use crate::node::options::{Look, Options, Order};
+pub use crate::node::options::{AcceptLog, Look, Options, Order};
 use crate::node::state::PinnedKey;
 use crate::node::status;
-use crate::node::store::{OpenError, Store};
+pub use crate::node::store::OpenError;
+use crate::node::store::Store;
 use crate::node::survey::{Survey, Unreadable};
-use crate::node::{report, verify, watch as records, words};
+use crate::node::watch::{self as records, Newest};
+use crate::node::{report, verify, words};
 use crate::password;
 use crate::points;
 use crate::runtime::asking::Asking;
@@ -69,7 +71,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
     let nats_url = password::fill(&options.nats_url, options.nats_password_file.as_deref())?;
     let link = connect(&nats_url, &format!("headwater-edge {node}")).await?;
     let (status, news, told) = status::Status::of(report::blank(node.clone(), options.jobs.runtime));
-    let (found, mut newest) = watch::channel(None);
+    let (found, mut newest) = watch::channel(Newest::default());
     let _watching = AbortOnDropHandle::new(tokio::spawn(records::follow(link.clone(), prefix.clone(), node, found)));
     let _telling = AbortOnDropHandle::new(tokio::spawn(report::tell(link.clone(), prefix.clone(), news, told)));
 
@@ -139,6 +141,16 @@ pub fn status(look: &Look) -> Result<Status, Unreadable> {
     Ok(Status { survey: Survey::of(&look.dir)?, json: look.json })
 }
 
+/// Has a node follow a log that was begun anew, and says what that comes to.
+///
+/// # Errors
+/// If its agent runs, it is no node's folder, or the node has left that log before.
+pub fn accept_log(order: &AcceptLog) -> Result<String, OpenError> {
+    let state = Store::accept_log(&order.dir, order.log_id)?;
+    let (node, log) = (state.node, order.log_id);
+    Ok(format!("node {node} takes records of log {log} from now on; start its agent again"))
+}
+
 impl Status {
     /// What there is to say.
     #[must_use]
@@ -156,10 +168,14 @@ impl Status {
 
 impl Agent {
     /// One turn, from what NATS said last to what runs; and a `look` at what runs.
-    async fn turn(&mut self, newest: Option<Bytes>, look: bool) -> Result<(), Fault> {
-        let judged = match newest.filter(|bytes| self.judged.as_ref() != Some(bytes)) {
-            Some(bytes) => self.judge(bytes).await,
-            None => Ok(()),
+    async fn turn(&mut self, newest: Newest, look: bool) -> Result<(), Fault> {
+        let judged = match newest {
+            Newest::Record(bytes) if self.judged.as_ref() != Some(&bytes) => self.judge(bytes).await,
+            Newest::Nothing => {
+                self.prove();
+                Ok(())
+            }
+            Newest::Record(_) | Newest::Unknown => Ok(()),
         };
         let pursued = match self.want.clone() {
             Some(want) => self.pursue(&want).await,
@@ -192,7 +208,12 @@ impl Agent {
         let (code, detail) = match verify::open(bytes, &key.0) {
             Ok(want) => match plan(&self.have()?, &want) {
                 Ok(_) => return self.accept(want, bytes, key),
-                Err(refusal) => (refusal.code(), refusal.to_string()),
+                Err(refusal) => {
+                    if refusal.is_behind() {
+                        self.prove();
+                    }
+                    (refusal.code(), refusal.to_string())
+                }
             },
             Err(unverified) => {
                 let mark = verify::claimed_beside(bytes, self.store.state().floor);
@@ -281,6 +302,8 @@ impl Agent {
         let equal = self.want.clone().filter(|want| want.digest == running.digest);
         let record = match (self.store.record(running), equal) {
             (Err(Fault::Record(_)), Some(equal)) => equal,
+            // What runs may have come with the log that this one took the place of.
+            (Ok(record), Some(equal)) if record.log_id != equal.log_id => equal,
             (record, _) => Arc::new(record?),
         };
         let drift = self.drift(running, &record).await?;

@@ -30,6 +30,7 @@ pub mod reconcile;
 pub mod recover;
 pub mod runtime;
 pub mod serve;
+pub mod shell;
 pub mod telemetry;
 pub mod token;
 pub mod wal;

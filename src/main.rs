@@ -56,7 +56,7 @@ enum Command {
     Import(import::Options),
     /// Write the log, its contents and its checkpoints into one file, which `headwater-replay` verifies
     Export(export::Options),
-    /// Say what a database that was put back to an earlier state lacks, and take it back
+    /// Say what a database that was put back to an earlier state lacks; take it back, or begin a new log without it
     Recover(recover::Options),
     /// Ask a server whether it can do its work
     Health(health::Options),
@@ -156,6 +156,14 @@ fn run(command: Command) -> Result<(), Failure> {
                 Ok(status) => status.print().then_some(()).ok_or(Failure::Told),
                 Err(error) => Err(Failure::Unreachable(error.into())),
             },
+            Command::Edge(edge::Order::AcceptLog(order)) => match edge::accept_log(&order) {
+                Ok(done) => {
+                    println!("{done}");
+                    Ok(())
+                }
+                Err(error @ edge::OpenError::NoNode(_)) => Err(Failure::Unreachable(error.into())),
+                Err(error) => Err(Failure::Refused(error.into())),
+            },
             Command::Token(options) => {
                 let done = token::command::run(options).await;
                 done.map_err(|error| Failure::of(false, error.is_unreachable(), error.into()))
@@ -170,9 +178,9 @@ fn run(command: Command) -> Result<(), Failure> {
             }),
             Command::Recover(options) => {
                 let json = options.json;
-                let found = Box::pin(recover::run(options)).await;
-                let found = found.map_err(|error| Failure::of(false, error.is_unreachable(), error.into()))?;
-                found.print(json).then_some(()).ok_or(Failure::Told)
+                let done = Box::pin(recover::run(options)).await;
+                let done = done.map_err(|error| Failure::of(error.is_usage(), error.is_unreachable(), error.into()))?;
+                done.print(json).then_some(()).ok_or(Failure::Told)
             }
             Command::Apply(_) => NotYet::refuse("apply"),
             Command::Diff(_) => NotYet::refuse("diff"),

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::backoff::Backoff;
+use crate::door::hearing::Ears;
 use crate::log::database::Error as LogError;
 use crate::log::reader::Reader;
 use crate::nats::connect::Link;
@@ -105,6 +106,7 @@ pub struct Relay {
     /// Whether the log was found not to be what it was. Nothing is done then until it is again.
     suspect: bool,
     demand: Arc<Notify>,
+    ears: Ears,
     follower: Follower,
     writes: mpsc::Receiver<Write>,
     standing: watch::Sender<Standing>,
@@ -129,10 +131,30 @@ impl Relay {
         let notary = Notary::new(&settings, reader.clone());
         let check = Check::new(&reader, Published::new(settings.jetstream.clone(), settings.prefix.clone()));
         let publisher = Publisher::new(settings, source);
-        let (suspect, demand, leveled) = (false, Arc::default(), None);
-        let relay =
-            Self { slot, reader, link, publisher, notary, check, suspect, demand, follower, writes, standing, leveled };
+        let (suspect, leveled) = (false, None);
+        let (demand, ears) = (Arc::default(), Ears::default());
+        let relay = Self {
+            slot,
+            reader,
+            link,
+            publisher,
+            notary,
+            check,
+            suspect,
+            demand,
+            ears,
+            follower,
+            writes,
+            standing,
+            leveled,
+        };
         (relay, standings)
+    }
+
+    /// The same relay, which publishes nothing of a log that lacks what these ears heard nodes prove.
+    #[must_use]
+    pub fn heeding(self, ears: Ears) -> Self {
+        Self { ears, ..self }
     }
 
     /// Notified, it signs for what is public by now.
@@ -202,6 +224,7 @@ impl Relay {
             let (done, receipt) = tokio::select! {
                 batch = tail.next() => {
                     let Batch { events, receipt } = batch?;
+                    self.has_proven(events.last()).await?;
                     points::RELAY_RECEIVED.reached();
                     (self.relay_events(events).await?, Some(receipt))
                 }
@@ -209,7 +232,10 @@ impl Relay {
                 Ok(()) = ups.changed() => {
                     (Err(PublishError::Disturbed("NATS, perhaps, while it was gone".into())), None)
                 }
-                _ = inspect.tick() => (self.publisher.inspect().await, None),
+                _ = inspect.tick() => {
+                    self.has_proven(None).await?;
+                    (self.publisher.inspect().await, None)
+                }
                 _ = sign.tick() => (self.vouch().await?, None),
                 () = self.demand.notified() => (self.vouch().await?, None),
                 Some(ask) = asked.recv() => {
@@ -269,6 +295,14 @@ impl Relay {
             Err(Error::Publish(error)) => Ok(Err(error)),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether the log, with `last` at its end if that is further than what was folded, has what nodes prove.
+    async fn has_proven(&self, last: Option<&Event>) -> Result<(), Error> {
+        let end = last.map_or(Position::ZERO, |last| last.position).max(self.follower.position());
+        // Below the end nothing is looked up here: that takes a read for each batch, and whoever appends does it.
+        let beyond = self.ears.furthest().filter(|(_, cause)| cause.position > end);
+        Ok(vouch::has_proven(&self.reader, beyond, end).await?)
     }
 
     fn expect_ours(&self, write: &Write) -> Result<(), PublishError> {
@@ -333,6 +367,7 @@ impl Relay {
         self.reader.follow(&mut self.follower, head.position).await?;
         head.is_over(&self.follower)?;
         self.notary.check(self.follower.edge()).await?;
+        vouch::has_proven(&self.reader, self.ears.furthest(), head.position).await?;
         self.publisher.repair(self.follower.configuration()).await?;
         self.leveled = Some(Instant::now());
         self.stand(Phase::Following, None);

@@ -2,9 +2,9 @@
 //!
 //! Always: without being told to it only looks. What is taken back is what the event stream holds, if it goes on from what
 //! the log still has and leads to what was signed and kept outside; nothing that is in the log is changed. What the stream
-//! holds behind that nobody signed for: it is taken back only by who is told so and answers for it. Absent on
-//! purpose: a choice between two stories. A log that was appended to since is not the one that others know, and no event of
-//! either is thrown away here.
+//! holds behind that nobody signed for: it is taken back only by who is told so and answers for it. What can't be had back can
+//! be done without: what is left becomes a new log, which nodes take only when told so. Absent on purpose: a choice between two
+//! stories. A log that was appended to since is not the one that others know, and no event of either is mixed with the other's.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,9 +15,13 @@ use schema::change::Change;
 use schema::command::Content;
 use schema::digest::Digest;
 use schema::event::Event;
-use schema::id::NodeId;
 use schema::position::Position;
-use serde_json::{Value, json};
+
+mod anew;
+mod findings;
+
+pub use self::anew::Begun;
+pub use self::findings::Findings;
 
 use crate::config::Nats;
 use crate::log::adopt::adopt;
@@ -28,10 +32,23 @@ use crate::password;
 use crate::publish::checkpoint::Outside;
 use crate::publish::{Error as PublishError, events, holdings};
 
-/// Says what a database that was put back lacks, and takes it back.
+const AFTER_HELP: &str = "\
+1. headwater recover                                   look: which events are missing, and who holds them
+2. headwater recover --adopt-stream                    take back what the event stream holds and the log's key signed for
+   headwater recover --adopt-stream --unsigned-too     also the last events, for which nobody signed
+3. or, if they are nowhere to be had: end every server, perhaps keep a copy of NATS, then
+   headwater recover --new-log --database-url <owner>  begin a new log with what is left; prints its id
+   and on each node, with its agent stopped: headwater edge accept-log <LOG_ID> --dir <DIR>
+
+Exit codes: 0 nothing is missing any more, 1 something is, or it was refused, 2 usage, 3 could not reach something.";
+
+/// Says what a database that was put back lacks, and who holds it. With --adopt-stream it takes the lost events back. Where they
+/// can't be had back, --new-log begins a new log with what is left.
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Options {
-    /// The log as role headwater_app: postgres://headwater_app:password@host:port/database
+    /// The log as role headwater_app: postgres://headwater_app:password@host:port/database. For --new-log as the database's
+    /// owner, as for `headwater install`.
     #[arg(long, env = "HEADWATER_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub database_url: String,
 
@@ -49,6 +66,12 @@ pub struct Options {
     /// Take back also what stands behind that checkpoint: nobody signed for it, and whoever may publish could have put it there.
     #[arg(long, requires = "adopt_stream")]
     pub unsigned_too: bool,
+
+    /// Give up what is missing: all events of the database are sealed anew under a new log id, behind them comes one that names
+    /// the old log, its last event and its root, and what NATS holds of the old log is removed. Nodes keep what they run and take
+    /// nothing of the new log until `headwater edge accept-log` on each says so.
+    #[arg(long, conflicts_with = "adopt_stream")]
+    pub new_log: bool,
 
     /// Print JSON.
     #[arg(long)]
@@ -79,7 +102,8 @@ pub enum Error {
     /// The log was appended to since.
     #[error(
         "the log and the event stream tell different stories from position {0} on: the database was put back and then \
-         appended to. The stream's events can't be taken back behind those"
+         appended to. The stream's events can't be taken back behind those; `headwater recover --new-log` goes on with what \
+         the database has, under a new log id"
     )]
     TwoStories(Position),
     /// The stream does not hold all that was signed.
@@ -93,6 +117,15 @@ pub enum Error {
         "the content of these documents is nowhere in NATS, so that no node could be given it: {0}. Nothing is taken back"
     )]
     ContentGone(String),
+    /// There is no reason to begin anew.
+    #[error("nobody holds more of this log than the database has, so there is no reason to begin a new one")]
+    NothingLost,
+    /// The role may not do it.
+    #[error(
+        "{0}: a new log seals all events anew, which the application's role must not be able to do. Give the database's URL \
+         as its owner, as for `headwater install`"
+    )]
+    NotOwner(#[source] LogError),
 }
 
 impl Error {
@@ -105,18 +138,32 @@ impl Error {
             _ => false,
         }
     }
+
+    /// Whether what it was told makes no sense.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Log(LogError::Address(_)) | Self::Address(_) | Self::NotOwner(_))
+    }
 }
 
-/// What was found.
+/// What came of it.
 #[derive(Debug)]
-pub struct Findings {
-    head: Position,
-    stream: Position,
-    checkpoint: Option<Position>,
-    missing: Vec<Event>,
-    /// Nodes that say that they have seen more than the log has.
-    nodes: BTreeMap<NodeId, Position>,
-    adopted: usize,
+pub enum Outcome {
+    /// It was looked, and perhaps something was taken back.
+    Looked(Findings),
+    /// A new log was begun.
+    Begun(Begun),
+}
+
+impl Outcome {
+    /// Prints it. True if nothing is missing any more.
+    #[must_use]
+    pub fn print(&self, json: bool) -> bool {
+        match self {
+            Self::Looked(findings) => findings.print(json),
+            Self::Begun(begun) => begun.print(json),
+        }
+    }
 }
 
 struct Recovery {
@@ -129,12 +176,15 @@ struct Recovery {
 ///
 /// # Errors
 /// If something can't be reached, or must not be taken back.
-pub async fn run(options: Options) -> Result<Findings, Error> {
+pub async fn run(options: Options) -> Result<Outcome, Error> {
     let url = password::fill(&options.database_url, options.database_password_file.as_deref())?;
     let reader = Reader::open(Database::parse(&url)?).await?;
     let link = connect(&options.nats.url()?, "headwater recover").await?;
     link.up().await;
     let recovery = Recovery { reader, link, options };
+    if recovery.options.new_log {
+        return Box::pin(recovery.begin_anew()).await.map(Outcome::Begun);
+    }
     let (mut findings, kept) = recovery.look().await?;
     let wanted = match (recovery.options.adopt_stream, recovery.options.unsigned_too) {
         (false, _) => 0,
@@ -145,7 +195,7 @@ pub async fn run(options: Options) -> Result<Findings, Error> {
         Box::pin(recovery.take_back(findings.head, &findings.missing[..wanted], kept)).await?;
         findings.adopted = wanted;
     }
-    Ok(findings)
+    Ok(Outcome::Looked(findings))
 }
 
 impl Recovery {
@@ -161,8 +211,8 @@ impl Recovery {
             true => holdings::events(&jetstream, prefix, head, stream).await?,
             false => Vec::new(),
         };
-        let nodes = holdings::seen(&jetstream, prefix, self.reader.log_id()).await?;
-        let nodes = nodes.into_iter().filter(|(_, seen)| *seen > head).collect();
+        let nodes = holdings::seen(&jetstream, prefix, (self.reader.log_id(), self.reader.public_key())).await?;
+        let nodes = nodes.into_iter().filter(|(_, seen)| seen.position > head).collect();
         let kept = checkpoint.as_ref().map(|checkpoint| checkpoint.position);
         Ok((Findings { head, stream, checkpoint: kept, missing, nodes, adopted: 0 }, checkpoint))
     }
@@ -234,69 +284,5 @@ fn proven(mut follower: Follower, events: &[Event], signed: Option<Checkpoint>) 
         Some(signed) if !is_proven => Err(Error::NotSigned(signed.position)),
         _ if !follower.is_between_requests() => Err(Error::Cut(follower.position())),
         _ => Ok(follower),
-    }
-}
-
-impl Findings {
-    /// How many of the missing events the newest checkpoint vouches for.
-    fn signed(&self) -> usize {
-        let signed = self.checkpoint.unwrap_or_default();
-        self.missing.partition_point(|event| event.position <= signed)
-    }
-
-    /// Prints what was found. True if nothing is missing any more.
-    #[must_use]
-    pub fn print(&self, json: bool) -> bool {
-        if json {
-            println!("{:#}", self.json());
-        } else {
-            println!("{}", self.text());
-        }
-        let is_whole = self.adopted > 0 || self.checkpoint.is_none_or(|kept| kept <= self.head);
-        is_whole && self.adopted == self.missing.len()
-    }
-
-    fn json(&self) -> Value {
-        let event = |event: &Event| json!({"position": event.position, "event_id": event.event_id, "command_id": event.command_id, "type": event.event_type, "entity": event.entity});
-        json!({
-            "head": self.head,
-            "stream": self.stream,
-            "checkpoint": self.checkpoint,
-            "missing": self.missing.iter().map(event).collect::<Vec<_>>(),
-            "signed": self.signed(),
-            "nodes": self.nodes,
-            "adopted": self.adopted,
-        })
-    }
-
-    fn text(&self) -> String {
-        let mut lines = vec![format!("the log ends at {}, the event stream at {}", self.head, self.stream)];
-        if let Some(kept) = self.checkpoint {
-            lines.push(format!("the newest checkpoint kept outside PostgreSQL is at {kept}"));
-        }
-        let nodes = self.nodes.iter().map(|(node, seen)| format!("node {node} says that it has seen {seen}"));
-        lines.extend(nodes);
-        let (signed, missing) = (self.signed(), self.missing.len());
-        lines.extend(self.missing.iter().enumerate().map(|(index, event)| {
-            let signed = if index < signed { "" } else { ", unsigned" };
-            let Event { position, event_id, event_type, entity, .. } = event;
-            format!("{position} {event_id} {event_type} {entity} (in the event stream{signed})")
-        }));
-        lines.push(match (missing, self.adopted) {
-            (0, _) => "the event stream holds nothing that the log lacks".to_owned(),
-            (_, 0) => {
-                format!(
-                    "{missing} events are missing; `--adopt-stream` takes back from the event stream what was signed"
-                )
-            }
-            (_, adopted) => format!("{adopted} events were taken back from the event stream"),
-        });
-        if missing > self.adopted.max(signed) {
-            lines.push(format!(
-                "nobody signed for the last {} of them, so that whoever may publish could have put them there:                  `--adopt-stream --unsigned-too` takes them back all the same",
-                missing - self.adopted.max(signed)
-            ));
-        }
-        lines.join("\n")
     }
 }

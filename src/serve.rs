@@ -169,14 +169,14 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
     tracing::info!(log = %log.log_id(), head = %log.view().position(), "the log is folded");
 
     let tasks = TaskTracker::new();
-    let ears = Ears::default();
+    let ears = Ears::of(log.log_id(), reader.public_key().clone());
     let prefix = options.nats.nats_prefix.clone();
     // The appender outlives the door, so that what was taken in is answered.
     let appending = CancellationToken::new();
     let appended = tokio::spawn(appender.run(appending.clone()));
     tasks.spawn(hearing::listen(link.client().clone(), prefix.clone(), ears.clone(), stop.clone()));
 
-    let outlook = Outlook { log: log.clone(), link: link.clone(), prefix: prefix.clone() };
+    let outlook = Outlook { log: log.clone(), link: link.clone(), prefix: prefix.clone(), ears: ears.clone() };
     outlook.withhold_at_first();
     tasks.spawn(stop.clone().run_until_cancelled_owned(outlook.keep()));
 
@@ -195,7 +195,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
         let reader = reader.beside();
         let (relay, stands) = Relay::new(slot, reader.clone(), link.clone(), settings, Arc::new(Table(reader)));
         demand = relay.demand();
-        tasks.spawn(relay.run(stop.clone()));
+        tasks.spawn(relay.heeding(ears.clone()).run(stop.clone()));
         let source = Arc::new(Behind::new(log.clone(), Arc::clone(&demand)));
         let asking = Asking { client: link.client().clone(), prefix: prefix.clone(), source };
         tasks.spawn(reconcile::run(log.clone(), ears.clone(), asking, stands.clone(), stop.clone()));

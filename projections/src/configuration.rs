@@ -200,7 +200,7 @@ impl Configuration {
     #[must_use]
     pub fn may_command(&self, actor: &Actor, command: &Command) -> bool {
         match actor {
-            Actor::Install | Actor::Reconciler => true,
+            Actor::Install | Actor::Reconciler | Actor::Recovery => true,
             Actor::Principal(name) => self.role(name) == Some(Role::Admin),
             Actor::Node(node) => match command {
                 Command::ClaimJobs(ClaimJobs { runtime, .. })

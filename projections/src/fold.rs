@@ -68,6 +68,8 @@ impl Configuration {
             | Change::JobCompleted(_)
             | Change::ClaimExpired(_)
             | Change::ClaimRenewed => self.turn_claims(event, change),
+            // It says where what was folded comes from, and changes nothing of it.
+            Change::LogBegun(_) => Touched::new(),
         }
     }
 

@@ -166,6 +166,12 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Whether the record is of the node's own log, and the node has gone further: what it holds proves that.
+    #[must_use]
+    pub const fn is_behind(&self) -> bool {
+        matches!(self, Self::OlderPosition { .. } | Self::SamePositionOtherContent { .. })
+    }
+
     /// The stable code.
     #[must_use]
     pub const fn code(&self) -> &'static str {

@@ -46,6 +46,7 @@ pub(crate) fn check(state: &Configuration, event: &Event, change: &Change) -> Re
         | Change::NodeEnrolled(_)
         | Change::PrincipalCreated(_)
         | Change::PrincipalRevoked
+        | Change::LogBegun(_)
         | Change::ReportChanged(_) => Ok(()),
     }
 }

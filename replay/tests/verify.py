@@ -329,7 +329,7 @@ class State:
             self.demand(current == (said["runtime"], said["token"]), f"the current claim on job/{name}")
             if what != "JobCompleted":
                 del self.claims[name]
-        elif what not in ("PrincipalCreated", "PrincipalRevoked", "ReportChanged"):
+        elif what not in ("PrincipalCreated", "PrincipalRevoked", "ReportChanged", "LogBegun"):
             raise LookupError("a type that is known")
 
     def entries(self, name):

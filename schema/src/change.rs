@@ -16,8 +16,10 @@ use crate::command::{MediaType, Merge, Role};
 use crate::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
 use crate::digest::Digest;
 use crate::entity::Kind;
+use crate::id::LogId;
 use crate::lease::{ClaimExpired, JobClaimed, JobCompleted, JobReleased};
 use crate::path::DocumentPath;
+use crate::position::Position;
 use crate::report::Summary;
 use crate::target::{Labels, Target};
 
@@ -68,6 +70,22 @@ pub enum Change {
     ClaimExpired(ClaimExpired),
     /// A runtime is still at all that it holds.
     ClaimRenewed,
+    /// What stands before this was another log, whose end was lost.
+    LogBegun(LogBegun),
+}
+
+/// Where a log was begun anew from another one. Its leaves, sealed with that log's id, have that root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogBegun {
+    /// The other log.
+    pub from: LogId,
+    /// The last event that is taken over from it.
+    pub position: Position,
+    /// The root of its tree there.
+    pub root: Digest,
+    /// The newest checkpoint of it that was found, as it was signed. It may be of a later position: that much is lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
 }
 
 /// A document as of its event. The bytes are the blob of that digest.
@@ -153,7 +171,7 @@ pub enum Unreadable {
 
 impl Change {
     /// Every event type there is.
-    pub const TYPES: [&'static str; 22] = [
+    pub const TYPES: [&'static str; 23] = [
         "DocumentPut",
         "DocumentRemoved",
         "NodeEnrolled",
@@ -176,6 +194,7 @@ impl Change {
         "JobCompleted",
         "ClaimExpired",
         "ClaimRenewed",
+        "LogBegun",
     ];
 
     /// The type's name on every wire.
@@ -204,6 +223,7 @@ impl Change {
             Self::JobCompleted(_) => "JobCompleted",
             Self::ClaimExpired(_) => "ClaimExpired",
             Self::ClaimRenewed => "ClaimRenewed",
+            Self::LogBegun(_) => "LogBegun",
         }
     }
 
@@ -221,6 +241,7 @@ impl Change {
             Self::AttestationDefined(_) | Self::AttestationRemoved => Kind::Attestation,
             Self::JobClaimed(_) | Self::JobReleased(_) | Self::JobCompleted(_) | Self::ClaimExpired(_) => Kind::Job,
             Self::ClaimRenewed => Kind::Runtime,
+            Self::LogBegun(_) => Kind::Log,
         }
     }
 
@@ -246,6 +267,7 @@ impl Change {
             Self::JobReleased(released) => serde_json::to_string(released),
             Self::JobCompleted(completed) => serde_json::to_string(completed),
             Self::ClaimExpired(expired) => serde_json::to_string(expired),
+            Self::LogBegun(begun) => serde_json::to_string(begun),
             Self::DocumentRemoved | Self::NodeRetired | Self::NodeRetried | Self::PrincipalRevoked => Ok("{}".into()),
             Self::ControlRemoved | Self::ComponentRemoved | Self::AssessmentRemoved => Ok("{}".into()),
             Self::AttestationRemoved | Self::ClaimRenewed => Ok("{}".into()),
@@ -299,6 +321,7 @@ fn shape(event_type: &str, text: &str) -> Result<Change, serde_json::Error> {
         "JobReleased" => Change::JobReleased(parse(text)?),
         "JobCompleted" => Change::JobCompleted(parse(text)?),
         "ClaimExpired" => Change::ClaimExpired(parse(text)?),
+        "LogBegun" => Change::LogBegun(parse(text)?),
         "ControlRemoved" => empty(text, Change::ControlRemoved)?,
         "ComponentRemoved" => empty(text, Change::ComponentRemoved)?,
         "AssessmentRemoved" => empty(text, Change::AssessmentRemoved)?,

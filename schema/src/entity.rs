@@ -7,7 +7,9 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::id::{AssessmentId, AttestationId, ComponentId, ControlId, DocumentId, Id, JobId, NodeId, PrincipalName};
+use crate::id::{
+    AssessmentId, AttestationId, ComponentId, ControlId, DocumentId, Id, JobId, LogId, NodeId, PrincipalName,
+};
 use crate::invalid::Invalid;
 
 /// The kinds of things that have a history of their own.
@@ -33,11 +35,13 @@ pub enum Kind {
     Job,
     /// A node in its part as one who runs jobs; apart from the node, so that a renewal does not disturb its version.
     Runtime,
+    /// The log itself, by its id.
+    Log,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Document,
         Self::Node,
         Self::Principal,
@@ -48,6 +52,7 @@ impl Kind {
         Self::Attestation,
         Self::Job,
         Self::Runtime,
+        Self::Log,
     ];
 
     /// The kind's name on every wire.
@@ -64,6 +69,7 @@ impl Kind {
             Self::Attestation => "attestation",
             Self::Job => "job",
             Self::Runtime => "runtime",
+            Self::Log => "log",
         }
     }
 }
@@ -78,6 +84,13 @@ pub struct Entity {
 }
 
 impl Entity {
+    /// A log.
+    #[must_use]
+    pub fn log(log: LogId) -> Self {
+        let id = log.to_string().parse().expect("BUG: a UUID is an id");
+        Self { kind: Kind::Log, id }
+    }
+
     /// The report of a node.
     #[must_use]
     pub fn report(node: &NodeId) -> Self {
@@ -142,6 +155,8 @@ pub enum Actor {
     Install,
     /// The active reconciler, which turns what nodes say into commands.
     Reconciler,
+    /// `headwater recover`, which begins a log anew.
+    Recovery,
 }
 
 impl Actor {
@@ -152,6 +167,7 @@ impl Actor {
             Self::Node(node) => ["node/", node.as_str()],
             Self::Install => ["system/", "install"],
             Self::Reconciler => ["system/", "reconciler"],
+            Self::Recovery => ["system/", "recovery"],
         }
     }
 }
@@ -169,6 +185,7 @@ impl FromStr for Actor {
         match text {
             "system/install" => Ok(Self::Install),
             "system/reconciler" => Ok(Self::Reconciler),
+            "system/recovery" => Ok(Self::Recovery),
             name => match name.strip_prefix("node/") {
                 Some(node) => node.parse().map(Self::Node),
                 None => name.parse().map(Self::Principal),
@@ -203,10 +220,12 @@ mod tests {
 
     #[test]
     fn entities_and_actors_are_read_as_they_are_written() {
-        for text in ["document/loki", "node/n-1", "principal/ann", "report/n-1", "control/ac-2_1", "runtime/n-1"] {
+        for text in
+            ["document/loki", "node/n-1", "principal/ann", "report/n-1", "control/ac-2_1", "runtime/n-1", "log/l-1"]
+        {
             assert_eq!(text.parse::<Entity>().map(|e| e.to_string()), Ok(text.to_string()));
         }
-        for text in ["ann", "node/n-1", "system/install", "system/reconciler"] {
+        for text in ["ann", "node/n-1", "system/install", "system/reconciler", "system/recovery"] {
             assert_eq!(text.parse::<Actor>().map(|a| a.to_string()), Ok(text.to_string()));
         }
         for refused in ["document", "planet/mars", "node/", "node/a/b"] {

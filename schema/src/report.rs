@@ -5,11 +5,13 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::desired::{Cause, Desired};
 use crate::digest::Digest;
 use crate::id::{LogId, NodeId};
 use crate::instant::Instant;
 use crate::limit::PATH_BYTES_MAX;
 use crate::position::Position;
+use crate::seal::{PublicKey, Signed};
 use crate::wire::Record;
 
 /// A point in a node's life: a record's position and digest.
@@ -56,6 +58,10 @@ pub struct Reported {
     /// Whether the agent is an assessment runtime, too: only then does the report say that one lives.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub runtime: bool,
+    /// The signed record at `seen`, as long as NATS holds an older one for the node, or none: it proves that the log came
+    /// so far once, whatever a database that was put back says. `seen` itself is nobody's word but the node's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Signed>,
     /// The agent and its version.
     pub agent: String,
     /// The node's own clock; it may be wrong, and nothing is decided by it.
@@ -64,6 +70,15 @@ pub struct Reported {
 
 impl Record for Reported {
     const WHAT: &'static str = "report";
+}
+
+impl Reported {
+    /// The event that the report proves a log to have had: only what that log's key signed, for the node itself, counts.
+    #[must_use]
+    pub fn proven(&self, log_id: LogId, key: &PublicKey) -> Option<Cause> {
+        let record = Desired::read(key.open(self.proof.as_ref()?).ok()?).ok()?;
+        (record.log_id == log_id && record.node == self.node).then_some(record.cause)
+    }
 }
 
 /// What became of trying a record.

@@ -5,20 +5,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_nats::jetstream::{self, kv};
 use futures::StreamExt;
 use schema::address::{Bucket, Prefix};
+use schema::desired::Cause;
 use schema::id::{LogId, NodeId};
 use schema::position::Position;
 use schema::report::{Reported, Summary};
+use schema::seal::PublicKey;
 use schema::wire::Record;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::lead::{Lead, Trust};
 use super::notebook::{Due, Heard, Notebook};
 
 /// A watch that brings nothing for so long is made anew: nodes report every 10 s, and a watch of a bucket that was
@@ -36,6 +39,9 @@ pub struct Ears(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     notebook: Mutex<Notebook>,
+    /// What nodes prove, if it is known whose word counts.
+    lead: Mutex<Lead>,
+    trust: Option<Trust>,
     /// Somebody was heard.
     spoke: Notify,
     /// Whether the bucket is being watched.
@@ -43,6 +49,18 @@ struct Shared {
 }
 
 impl Ears {
+    /// Those of a log's server, to which nodes can prove how far the log has come.
+    #[must_use]
+    pub fn of(log_id: LogId, key: PublicKey) -> Self {
+        Self(Arc::new(Shared { trust: Some(Trust { log_id, key }), ..Shared::default() }))
+    }
+
+    /// The furthest event that any node proves the log to have had, and which node.
+    #[must_use]
+    pub fn furthest(&self) -> Option<(NodeId, Cause)> {
+        self.lead().furthest()
+    }
+
     /// The newest report of a node, and how long ago it was heard.
     #[must_use]
     pub fn heard(&self, node: &NodeId) -> Option<Heard> {
@@ -90,13 +108,18 @@ impl Ears {
     }
 
     /// A node was heard, `age` ago.
-    pub fn hear(&self, node: NodeId, report: Reported, age: Duration) {
+    pub fn hear(&self, node: NodeId, mut report: Reported, age: Duration) {
+        self.lead().note(self.0.trust.as_ref(), &mut report);
         self.with(|notebook| notebook.hear(node, report, Instant::now(), age));
         self.0.spoke.notify_one();
     }
 
     fn forget(&self, node: &NodeId) {
         self.with(|notebook| notebook.forget(node));
+    }
+
+    fn lead(&self) -> MutexGuard<'_, Lead> {
+        self.0.lead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Notebook) -> T) -> T {

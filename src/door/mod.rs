@@ -52,6 +52,7 @@ mod problem;
 mod asked;
 pub mod asking;
 pub mod hearing;
+mod lead;
 pub mod notebook;
 
 mod digests;

@@ -168,6 +168,7 @@ mod tests {
             rejected: Vec::new(),
             drift: Vec::new(),
             runtime: false,
+            proof: None,
             agent: "test".into(),
             at: schema::instant::Instant::default(),
         }

@@ -1,8 +1,8 @@
 //! Taking events back that the log had and lost: as they were, under the head row's lock, in whole requests.
 //!
 //! What always holds: each event goes on from the one before it, by the same check that every follower makes; what is in
-//! the log is never changed. A request that came under a key gets a receipt that no other request fits, because what was
-//! asked is not in its events: whoever sends it again is told that the key was used, and nothing is done twice.
+//! the log is never changed. A request that came under a key gets a receipt that no request fits, because what was asked is not in
+//! its events: nothing is done twice, and whoever sends it again is recognized by what it comes to (`restored`).
 
 use std::collections::BTreeMap;
 
@@ -66,6 +66,11 @@ fn batch(follower: &mut Follower, events: &[Event], contents: &BTreeMap<Digest, 
     Ok(batch)
 }
 
+/// What stands in a receipt for a request that is not known, by its last event.
+pub(super) fn mark(last: &Event) -> Digest {
+    Digest::of(last.leaf.as_bytes())
+}
+
 fn receipt(request: &[Event]) -> Receipt {
     let last = &request[request.len() - 1];
     let appended = |event: &Event| Appended {
@@ -76,5 +81,5 @@ fn receipt(request: &[Event]) -> Receipt {
     };
     let events = request.iter().map(appended).collect();
     let answer = Answer { log_id: last.log_id, position: last.position, events, results: Vec::new() };
-    Receipt { command_id: last.command_id, fingerprint: Digest::of(last.leaf.as_bytes()), answer }
+    Receipt { command_id: last.command_id, fingerprint: mark(last), answer }
 }

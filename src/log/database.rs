@@ -79,7 +79,7 @@ pub enum Error {
     /// The head names another root than the events have.
     #[error(
         "the events up to {position} are not those that the root at the head of the log was made from: the log was changed \
-         directly"
+         directly, or an older headwater appended beside this one, which `headwater install` puts right"
     )]
     OtherRoot {
         /// Where the log ends.
@@ -132,6 +132,12 @@ impl Error {
             Self::Postgres(error) => !error.as_db_error().is_some_and(|refused| is_lasting(refused.code())),
             _ => false,
         }
+    }
+
+    /// Whether the role may not do it.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Postgres(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE))
     }
 
     /// Whether the fault lies in what was to be written, so that others can still be written.

@@ -137,7 +137,11 @@ impl Log {
     /// Whether the log can be appended to.
     #[must_use]
     pub fn health(&self) -> Health {
-        self.health.borrow().clone()
+        // The appender hears of it a little later.
+        match self.withheld() {
+            Some(reason) => Health::failing(&Error::Withheld(reason)),
+            None => self.health.borrow().clone(),
+        }
     }
 
     /// Appends a request: all of its events or none. With a key, the same key gives the first accepted answer again.
@@ -159,10 +163,16 @@ impl Log {
         let span = telemetry::request(command_id);
         span.in_scope(|| tracing::debug!(actor = %submission.actor, "taken in"));
         let (reply, answer) = oneshot::channel();
-        let waiting = Waiting { submission: Arc::new(submission), bytes, reply, _room: room };
+        let submission = Arc::new(submission);
+        let waiting = Waiting { submission: Arc::clone(&submission), bytes, reply, _room: room };
         self.queue.try_send(waiting).map_err(|_| SubmitError::Busy)?;
         let ended = |_| SubmitError::Unavailable("the server is stopping".into());
-        let answer = answer.await.map_err(ended)?;
+        let mut answer = answer.await.map_err(ended)?;
+        if matches!(answer, Err(SubmitError::KeyReused)) {
+            let before = Box::pin(self.answered_before(Submission::clone(&submission))).await;
+            let before = before.map_err(|error| SubmitError::Unavailable(error.to_string()))?;
+            answer = before.ok_or(SubmitError::KeyReused);
+        }
         span.in_scope(|| match &answer {
             Ok(answer) => tracing::debug!(position = %answer.position, "answered"),
             Err(refusal) => tracing::debug!(%refusal, "refused"),

@@ -1,12 +1,14 @@
 //! Making a log: schema, roles and the head. Doing it again changes nothing.
 
-use replay::tree::Edge;
+use std::collections::BTreeMap;
+
+use replay::tree::{Edge, Node};
 use schema::address::{APP_ROLE, READER_ROLE, RELAY_ROLE};
 use schema::digest::Digest;
 use schema::id::LogId;
 use schema::position::Position;
 use schema::seal::PublicKey;
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::database::{Database, Error, in_time};
@@ -77,29 +79,49 @@ async fn make_head(client: &Client, key: &PublicKey) -> Result<LogId, Error> {
     Ok(head.log_id)
 }
 
-/// A log that is older than its tree gets one, while nobody appends. One that has a tree keeps it: whether the tree is that of
-/// the events is for a server to find out, and not for an installation to cover up.
+/// A tree that does not reach to the head is grown up to it, while nobody appends: the log is older than its tree, or somebody
+/// with an older program, who knows of none, appended beside others. It is that of the events up to where it ends, or it is left
+/// as it is: whether a tree is that of the events is for a server to find out, and not for an installation to cover up.
 async fn grow_tree(client: &Client) -> Result<(), Error> {
     in_time(client.batch_execute("BEGIN")).await?;
     let head = head(client, "FOR UPDATE").await?;
     let mut growth = Growth::from(Edge::default());
-    if head.root == growth.edge().root() {
-        while growth.edge().size() < head.position {
-            push_page(client, &mut growth, head.position).await?;
-            in_time(client.execute(tree::INSERT, &tree::Columns::of(growth.nodes()).parameters())).await?;
-            growth.kept();
-        }
-        let root = growth.edge().root();
+    let mut is_known = head.root == growth.edge().root();
+    let mut nodes = kept(client).await?;
+    while growth.edge().size() < head.position {
+        is_known |= push_page(client, &mut growth, head.position, head.root).await?;
+        // What is kept already, as it is, need not be kept again.
+        growth.keep_only(|node, hash| match nodes.get(&node) == Some(&hash) {
+            true => nodes.remove(&node).is_none(),
+            false => true,
+        });
+    }
+    let root = growth.edge().root();
+    if is_known && nodes.is_empty() && root != head.root {
+        tracing::info!(position = %head.position, "the tree is grown up to the head of the log");
+        in_time(client.execute(tree::INSERT, &tree::Columns::of(growth.nodes()).parameters())).await?;
         in_time(client.execute("UPDATE log_head SET root = $1", &[&root.as_bytes().as_slice()])).await?;
     }
     in_time(client.batch_execute("COMMIT")).await
 }
 
-async fn push_page(client: &Client, growth: &mut Growth, up_to: Position) -> Result<(), Error> {
+/// The nodes of the tree that are kept.
+async fn kept(client: &Client) -> Result<BTreeMap<Node, Digest>, Error> {
+    let rows = in_time(client.query("SELECT level, index, hash FROM tree", &[])).await?;
+    let kept = |row: &Row| {
+        let level = row.get::<_, i16>(0).try_into().unwrap_or_default();
+        Some((Node { level, index: rows::unsigned(row.get(1)) }, Digest::try_from(row.get::<_, &[u8]>(2)).ok()?))
+    };
+    Ok(rows.iter().filter_map(kept).collect())
+}
+
+/// Takes the leaves of a page, and says whether the tree had this root after any of them.
+async fn push_page(client: &Client, growth: &mut Growth, up_to: Position, root: Digest) -> Result<bool, Error> {
     let query = "SELECT position, leaf FROM event WHERE position > $1 AND position <= $2 ORDER BY position LIMIT $3";
     let after = growth.edge().size();
     let (from, to) = (rows::signed(after.get()), rows::signed(up_to.get()));
     let page = in_time(client.query(query, &[&from, &to, &PAGE_LEAVES])).await?;
+    let mut is_known = false;
     for row in &page {
         let position = growth.edge().size().next();
         let missing = |why: &str| Error::Row { position, why: why.into() };
@@ -107,6 +129,11 @@ async fn push_page(client: &Client, growth: &mut Growth, up_to: Position) -> Res
             return Err(missing("it is not there"));
         }
         growth.push(Digest::try_from(row.get::<_, &[u8]>(1)).map_err(|_| missing("its leaf is no digest"))?);
+        is_known |= growth.edge().root() == root;
     }
-    if page.is_empty() { Err(Error::Row { position: after.next(), why: "it is not there".into() }) } else { Ok(()) }
+    if page.is_empty() {
+        Err(Error::Row { position: after.next(), why: "it is not there".into() })
+    } else {
+        Ok(is_known)
+    }
 }

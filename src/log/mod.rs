@@ -10,14 +10,17 @@
 //! - `store`: one append as a transaction.
 //! - [`kept`]: states of the past.
 //! - [`adopt`]: taking events back that the log had and lost.
+//! - [`anew`]: beginning a log from what is left of another.
 //! - [`appender`]: the one writer of this process.
+//! - `restored`: answers to requests whose events were taken back.
 //! - [`handle`]: the log as the rest of the program holds it.
 //! - [`install`]: roles, schema and the head of a new log.
 //!
-//! Absent on purpose: LSNs, NATS, HTTP, and any statement that changes or removes an event.
+//! Absent on purpose: LSNs, NATS, HTTP, and any statement that changes or removes an event, but in [`anew`].
 
 pub mod adopt;
 mod ahead;
+pub mod anew;
 pub mod appender;
 pub mod batch;
 pub mod checkpoint;
@@ -29,6 +32,7 @@ pub mod install;
 pub mod kept;
 mod proof;
 pub mod reader;
+mod restored;
 mod rows;
 mod store;
 pub mod stored;

@@ -194,6 +194,15 @@ impl Reader {
         self.events_where("command_id = $1", &command_id.uuid()).await
     }
 
+    /// What was asked under a key, by the digest that its receipt keeps; nothing without a receipt.
+    ///
+    /// # Errors
+    /// If the log can't be read.
+    pub async fn fingerprint(&self, command_id: CommandId) -> Result<Option<Digest>, Error> {
+        let rows = self.rows("SELECT fingerprint FROM receipt WHERE command_id = $1", &[&command_id.uuid()]).await?;
+        Ok(rows.first().and_then(|row| Digest::try_from(row.get::<_, &[u8]>(0)).ok()))
+    }
+
     async fn events_where(&self, wanted: &str, parameter: &(dyn ToSql + Sync)) -> Result<Vec<Event>, Error> {
         let query = format!("SELECT {} FROM event WHERE {wanted} ORDER BY position", rows::COLUMNS);
         let found = self.rows(&query, &[parameter]).await?;

@@ -47,6 +47,12 @@ impl Growth {
         self.nodes.clear();
     }
 
+    /// Forgets what need not be kept.
+    pub(crate) fn keep_only(&mut self, is_wanted: impl FnMut(Node, Digest) -> bool) {
+        let mut is_wanted = is_wanted;
+        self.nodes.retain(|(node, hash)| is_wanted(*node, *hash));
+    }
+
     /// The tree's edge by now.
     #[must_use]
     pub fn edge(&self) -> &Edge {

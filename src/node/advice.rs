@@ -50,8 +50,9 @@ fn of_a_refusal(attempt: &Attempt, survey: &Survey) -> String {
             node trusts. Compare that key with `signing_key` of `GET /v1/log`: if they are the same, somebody else wrote the \
             record, and the server writes it anew; if not, this folder belongs to another centre and needs a new --dir."
             .to_owned(),
-        "other_log" => "The centre has another log than the one this node follows. If it was really installed anew, give \
-            the agent a new --dir."
+        "other_log" => "The centre has another log than the one this node follows; the text of the attempt names both. If \
+            whoever runs the centre says that the log was begun anew, stop the agent, run `headwater edge accept-log LOG_ID \
+            --dir DIR` with the new log's id as they tell it, and start the agent again; what runs stays meanwhile."
             .to_owned(),
         "older_position" | "same_position_other_content" => {
             let floor = survey.seen.map_or(0, |seen| seen.position.get());
@@ -91,6 +92,10 @@ fn of_a_failure(attempt: &Attempt) -> &'static str {
 }
 
 fn of_what_runs(survey: &Survey) -> Option<String> {
+    if let (None, Some(log), Some(_)) = (survey.seen, survey.log_id, &survey.running) {
+        let waits = format!("The node waits for the first record of log {log}; what runs came from the log before it.");
+        return (!survey.is_refusing()).then_some(waits);
+    }
     if survey.seen.is_none() {
         return (!survey.is_refusing()).then(|| {
             format!(

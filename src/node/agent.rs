@@ -111,6 +111,14 @@ impl Agent {
         Ok(())
     }
 
+    /// Says with its report that the log has come as far as what was accepted: NATS holds nothing as new for this node.
+    pub(crate) fn prove(&mut self) {
+        let proof = self.store.state().floor.and_then(|floor| self.store.signed(floor));
+        if proof.is_some() {
+            self.status.prove(proof);
+        }
+    }
+
     /// Says which versions this node never had. A version is a position of the log, most of which concern other nodes.
     fn tell_skipped(&self, to: Mark) {
         let State { floor, running, .. } = self.store.state();

@@ -3,18 +3,17 @@
 //! What always holds: when a command has ended or passed its limit, all its children are killed, except those of a hook that
 //! said yes; only the tail of what it printed is kept in memory.
 
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use schema::report::Mark;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::time::timeout;
 
 use crate::node::fault::Fault;
+use crate::shell::{self, Group, how_it_ended};
 
 /// How much of each output is reported: both tails and the sentence before them fit the 4 KiB that the log keeps.
 const TAIL_BYTES: usize = 1_900;
@@ -73,7 +72,7 @@ impl Hook {
     pub async fn run(&self, tree: &Path, mark: Mark) -> Result<(), Fault> {
         let name = self.moment.name();
         let mut child = self.start(tree, mark).map_err(Fault::disk("start a command for", tree))?;
-        let mut group = Group(child.id());
+        let mut group = Group::led_by(child.id());
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let output = tokio::spawn(async move { tokio::join!(tail(stdout), tail(stderr)) });
         let ended = timeout(self.within, child.wait()).await;
@@ -101,44 +100,15 @@ impl Hook {
         }
     }
 
-    /// A group of its own, so that it can be killed with its children.
     fn start(&self, tree: &Path, mark: Mark) -> std::io::Result<Child> {
-        let command = self.command.replace("{}", &quoted(tree));
-        Command::new("sh")
-            .args(["-c", &command])
+        shell::command(&["-c", &shell::script(&self.command, tree)])
             .env("HEADWATER_TREE", tree)
             .env("HEADWATER_POSITION", mark.position.to_string())
             .env("HEADWATER_DIGEST", mark.digest.to_string())
-            .env_remove("HEADWATER_NATS_URL")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true)
             .spawn()
-    }
-}
-
-/// A process group that is killed unless it is released, also when the agent stops waiting for its command.
-struct Group(Option<u32>);
-
-impl Group {
-    fn release(&mut self) {
-        self.0 = None;
-    }
-
-    fn kill(&mut self) {
-        let leader = self.0.take().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(leader) = leader {
-            // Nobody left to kill is what one hopes for.
-            let _ = kill_process_group(leader, Signal::KILL);
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.kill();
     }
 }
 
@@ -152,17 +122,4 @@ async fn tail(output: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
         tail.drain(..surplus);
     }
     tail
-}
-
-fn how_it_ended(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("ended with {code}"),
-        (None, Some(signal)) => format!("was ended by signal {signal}"),
-        (None, None) => "ended".to_owned(),
-    }
-}
-
-/// A path as one word for the shell.
-fn quoted(path: &Path) -> String {
-    format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgMatches, Command};
 use schema::address::Prefix;
-use schema::id::NodeId;
+use schema::id::{LogId, NodeId};
 use schema::limit::{CLAIM_JOBS_MAX, LEASE_S_DEFAULT, LEASE_S_MAX, LEASE_S_MIN};
 
 use crate::node::hook::{Hook, Moment};
@@ -137,6 +137,24 @@ pub struct Look {
     pub json: bool,
 }
 
+/// Lets a node take the records of another log than the one it follows: of one that was begun anew because the end of the old
+/// one was lost (`headwater recover --new-log` prints its id). What runs stays in force until the new log's first record
+/// comes. Once that is accepted the node never goes back to the log that it left.
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    after_help = "Stop the agent first, and start it again as it was started before. Exit codes: 0 done, or already so; 1 \
+                        the agent runs, or the node has left that log before; 2 usage; 3 it is no node's folder."
+)]
+pub struct AcceptLog {
+    /// The id of the new log, as whoever runs the centre tells it. Nobody else's word for it will do: NATS is not asked.
+    #[arg(value_name = "LOG_ID")]
+    pub log_id: LogId,
+
+    /// The node's folder.
+    #[arg(long, env = "HEADWATER_NODE_DIR", value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+}
+
 /// What `headwater edge` is asked to do: to run, or a subcommand.
 #[derive(Clone, Debug)]
 pub enum Order {
@@ -144,10 +162,13 @@ pub enum Order {
     Run(Box<Options>),
     /// `headwater edge status`
     Status(Look),
+    /// `headwater edge accept-log`
+    AcceptLog(AcceptLog),
 }
 
-/// The name of the one subcommand.
+/// The names of the subcommands.
 const STATUS: &str = "status";
+const ACCEPT_LOG: &str = "accept-log";
 
 // Derived, the options of the agent would be asked for beside a subcommand, too.
 impl clap::Args for Order {
@@ -156,6 +177,7 @@ impl clap::Args for Order {
             .args_conflicts_with_subcommands(true)
             .subcommand_negates_reqs(true)
             .subcommand(Look::augment_args(Command::new(STATUS)))
+            .subcommand(AcceptLog::augment_args(Command::new(ACCEPT_LOG)))
     }
 
     fn augment_args_for_update(edge: Command) -> Command {
@@ -165,8 +187,9 @@ impl clap::Args for Order {
 
 impl clap::FromArgMatches for Order {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        match matches.subcommand_matches(STATUS) {
-            Some(matches) => Look::from_arg_matches(matches).map(Self::Status),
+        match matches.subcommand() {
+            Some((STATUS, matches)) => Look::from_arg_matches(matches).map(Self::Status),
+            Some((_, matches)) => AcceptLog::from_arg_matches(matches).map(Self::AcceptLog),
             None => Options::from_arg_matches(matches).map(|options| Self::Run(options.into())),
         }
     }

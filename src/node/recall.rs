@@ -7,6 +7,8 @@ use std::{fs, io};
 
 use schema::desired::Desired;
 use schema::report::Mark;
+use schema::seal::Signed;
+use schema::wire::Record as _;
 
 use crate::node::disk;
 use crate::node::fault::Fault;
@@ -70,15 +72,26 @@ pub fn running(layout: &Layout, state: &State) -> Result<Option<Mark>, Fault> {
 /// # Errors
 /// If it is gone, is another, was not signed by the pinned key, or the disk fails.
 pub fn record(layout: &Layout, state: &State, mark: Mark) -> Result<Desired, Fault> {
+    let bytes = record_bytes(layout, mark)?;
     let key = state.key.as_ref().ok_or_else(|| Fault::NoTrustedKey("none is pinned".to_owned()))?;
-    let path = layout.record(mark);
-    let mut bytes = Vec::new();
-    match disk::open(&path).and_then(|mut file| io::Read::read_to_end(&mut file, &mut bytes)) {
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Fault::Record("it is gone".to_owned())),
-        Err(error) => return Err(Fault::disk("read", &path)(error)),
-    }
     let record = verify::open(&bytes, &key.0).map_err(|unverified| Fault::Record(unverified.to_string()))?;
     let found = Mark { position: record.position, digest: record.digest };
     if found == mark { Ok(record) } else { Err(Fault::Record("it is another".to_owned())) }
+}
+
+/// The same record as it was signed, if it is there as it came.
+#[must_use]
+pub fn signed(layout: &Layout, state: &State, mark: Mark) -> Option<Signed> {
+    record(layout, state, mark).ok()?;
+    Signed::read(&record_bytes(layout, mark).ok()?).ok()
+}
+
+fn record_bytes(layout: &Layout, mark: Mark) -> Result<Vec<u8>, Fault> {
+    let path = layout.record(mark);
+    let mut bytes = Vec::new();
+    match disk::open(&path).and_then(|mut file| io::Read::read_to_end(&mut file, &mut bytes)) {
+        Ok(_) => Ok(bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Fault::Record("it is gone".to_owned())),
+        Err(error) => Err(Fault::disk("read", &path)(error)),
+    }
 }

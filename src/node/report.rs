@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use schema::address::{Bucket, Prefix};
 use schema::id::NodeId;
 use schema::instant::Instant;
-use schema::report::Reported;
+use schema::report::{DRIFT_PATHS_MAX, Reported};
 use schema::wire::Record as _;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -40,7 +40,23 @@ pub fn blank(node: NodeId, runtime: bool) -> Reported {
     let (log_id, seen, attempt, running, last_good) = (None, None, None, None, None);
     let (rejected, drift, agent, at) = (Vec::new(), Vec::new(), AGENT.to_owned(), now());
     let v = Reported::NEWEST;
-    Reported { v, log_id, node, boot, seq: 0, seen, attempt, running, last_good, rejected, drift, runtime, agent, at }
+    Reported {
+        v,
+        log_id,
+        node,
+        boot,
+        seq: 0,
+        seen,
+        attempt,
+        running,
+        last_good,
+        rejected,
+        drift,
+        runtime,
+        proof: None,
+        agent,
+        at,
+    }
 }
 
 /// The node's clock.
@@ -60,6 +76,10 @@ pub async fn tell(link: Link, prefix: Prefix, mut news: watch::Receiver<News>, t
         let News { count, mut report } = news.borrow_and_update().clone();
         seq += 1;
         (report.seq, report.at) = (seq, now());
+        if report.proof.is_some() {
+            // Beside the largest record the longest list of paths would be more than NATS takes.
+            report.drift.truncate(DRIFT_PATHS_MAX);
+        }
         let pause = match store(&link, &prefix, &report).await {
             Ok(()) => {
                 points::REPORT_STORED.reached();

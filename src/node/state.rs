@@ -26,6 +26,9 @@ pub struct State {
     /// The log that every record must follow from.
     #[serde(default)]
     pub log_id: Option<LogId>,
+    /// Logs that were followed before, and are not again once a record of the present one was accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<Left>,
     /// The newest record that was accepted; older ones are refused.
     #[serde(default)]
     pub floor: Option<Mark>,
@@ -41,6 +44,15 @@ pub struct State {
     /// What became of the last attempt that came to an end, for somebody who looks while no agent runs.
     #[serde(default)]
     pub attempt: Option<Attempt>,
+}
+
+/// A log that a node has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    /// Which.
+    pub log_id: LogId,
+    /// How far it was followed.
+    pub floor: Option<Mark>,
 }
 
 /// A digest that is not tried again, and why.
@@ -65,7 +77,27 @@ impl State {
     #[must_use]
     pub fn blank(node: NodeId) -> Self {
         let (key, log_id, floor, running, last_good) = (None, None, None, None, None);
-        Self { v: FORMAT, node, key, log_id, floor, running, last_good, rejected: Vec::new(), attempt: None }
+        let (left, rejected) = (Vec::new(), Vec::new());
+        Self { v: FORMAT, node, key, log_id, left, floor, running, last_good, rejected, attempt: None }
+    }
+
+    /// Leaves the log that was followed for another: what runs stays, and any position of the other one is new. One that was
+    /// left before is taken up again only while no other was begun to be followed, and where it was left: somebody told the
+    /// node a wrong id. False if its records would take the node back.
+    #[must_use]
+    pub fn turn_to(&mut self, log_id: LogId) -> bool {
+        if self.log_id == Some(log_id) {
+            return true;
+        }
+        let before = self.left.iter().position(|left| left.log_id == log_id);
+        if before.is_some() && self.floor.is_some() {
+            return false;
+        }
+        let floor = before.and_then(|before| self.left.remove(before).floor);
+        let present = self.log_id.replace(log_id).map(|log_id| Left { log_id, floor: self.floor });
+        self.left.extend(present);
+        self.floor = floor;
+        true
     }
 
     /// Whether somebody else than the agent changed what `current` points to, if `found` is what it points to, when it
@@ -128,5 +160,30 @@ impl Serialize for PinnedKey {
 impl<'de> Deserialize<'de> for PinnedKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_turns_to_another_log_with_what_it_runs_and_never_back() {
+        let log = |number: u128| LogId::from(uuid::Uuid::from_u128(number));
+        let mark = Some(Mark { position: 9.into(), digest: Digest::of(b"x") });
+        let mut state = State::blank("a".parse().expect("an id"));
+        (state.log_id, state.floor, state.running, state.last_good) = (Some(log(1)), mark, mark, mark);
+        assert!(state.turn_to(log(1)), "it follows that one already");
+        assert_eq!(state.floor, mark);
+        assert!(state.turn_to(log(2)));
+        assert_eq!((state.log_id, state.floor), (Some(log(2)), None));
+        assert_eq!((state.running, state.last_good), (mark, mark), "what runs stays");
+        assert!(state.turn_to(log(1)), "the id was a wrong one, and nothing of it was accepted");
+        assert_eq!((state.log_id, state.floor), (Some(log(1)), mark), "it is where it was");
+        assert!(state.turn_to(log(3)));
+        state.floor = mark;
+        let before = state.clone();
+        assert!(!state.turn_to(log(1)));
+        assert_eq!(state, before, "nothing is changed by what is refused");
     }
 }

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use schema::report::{Attempt, AttemptState, DETAIL_BYTES_MAX, Mark, Reported, kept};
+use schema::seal::Signed;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -59,10 +60,16 @@ impl Status {
         self.publish();
     }
 
-    /// The newest record is fine, so far.
+    /// The newest record is fine, so far, and NATS has it.
     pub fn accept(&mut self) {
         self.refused = None;
         self.publish();
+        self.prove(None);
+    }
+
+    /// The signed record that shows how far the log has come, as long as NATS does not.
+    pub fn prove(&mut self, proof: Option<Signed>) {
+        self.change(|report| report.proof = proof);
     }
 
     /// The attempt at `mark` has come to `state`.

@@ -1,7 +1,7 @@
 //! The folder of a node, held by one agent, with its memory.
 //!
 //! What always holds: what was saved is on disk before anybody acts on it; a folder belongs to one node, and follows one key
-//! and one log, for ever.
+//! for ever, and one log until its operator says that another one took its place.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use projections::plan::{Have, Rejection};
 use schema::desired::Desired;
-use schema::id::NodeId;
+use schema::id::{LogId, NodeId};
 use schema::report::Mark;
+use schema::seal::Signed;
 
 use crate::node::disk;
 use crate::node::fault::Fault;
@@ -64,6 +65,12 @@ pub enum OpenError {
         /// The flag's.
         asked: String,
     },
+    /// Nobody has worked in it yet.
+    #[error("{} is no node's folder", .0.display())]
+    NoNode(PathBuf),
+    /// The node would go back.
+    #[error("the node has followed log {0} before, and left it for the one it follows now: it does not go back")]
+    LeftBefore(LogId),
     /// Its memory can't be read.
     #[error(transparent)]
     Damaged(#[from] Damaged),
@@ -92,6 +99,25 @@ impl Store {
         // From its first day the folder says whose it is.
         store.remember(|_| {})?;
         Ok(store)
+    }
+
+    /// Has the node of a folder follow another log, if no agent works in it.
+    ///
+    /// # Errors
+    /// If an agent does, it is no node's folder, the node has left that log before, or the disk fails.
+    pub fn accept_log(dir: &Path, log_id: LogId) -> Result<State, OpenError> {
+        let dir = dir.canonicalize().map_err(|_| OpenError::NoNode(dir.to_owned()))?;
+        let layout = Layout::of(dir.clone());
+        if recall::state(&layout)?.is_none() {
+            return Err(OpenError::NoNode(dir));
+        }
+        let lock = lock(&dir)?;
+        // Read again behind the lock: an agent may just have ended.
+        let Some(state) = recall::state(&layout)? else { return Err(OpenError::NoNode(dir)) };
+        let mut store = Self { layout, written: Some(state.clone()), state, _lock: lock };
+        let mut turned = false;
+        store.remember(|state| turned = state.turn_to(log_id))?;
+        if turned { Ok(store.state) } else { Err(OpenError::LeftBefore(log_id)) }
     }
 
     /// Where things lie.
@@ -167,6 +193,12 @@ impl Store {
     /// If it is not there as it came, or the disk fails.
     pub fn record(&self, mark: Mark) -> Result<Desired, Fault> {
         recall::record(&self.layout, &self.state, mark)
+    }
+
+    /// The same with its signature, for somebody who trusts only that; nothing if it is not as it came.
+    #[must_use]
+    pub fn signed(&self, mark: Mark) -> Option<Signed> {
+        recall::signed(&self.layout, &self.state, mark)
     }
 
     /// Keeps the signed record of `mark`, so that it can be applied and repaired without NATS. It survives a power failure

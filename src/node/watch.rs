@@ -27,11 +27,23 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// How often the value is read although nothing was heard.
 const READ_EVERY: Duration = Duration::from_secs(30);
 
+/// What NATS holds for the node, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Newest {
+    /// Nobody has looked yet.
+    #[default]
+    Unknown,
+    /// No record.
+    Nothing,
+    /// This one.
+    Record(Bytes),
+}
+
 /// One look at the bucket: which revision, and when it was written.
 type Revision = (u64, i128);
 
 /// Follows the record of `node` for ever, sending each new value to `records`.
-pub async fn follow(link: Link, prefix: Prefix, node: NodeId, records: watch::Sender<Option<Bytes>>) {
+pub async fn follow(link: Link, prefix: Prefix, node: NodeId, records: watch::Sender<Newest>) {
     let watcher = Watcher { link, prefix, node, records };
     let mut backoff = Backoff::default();
     loop {
@@ -51,7 +63,7 @@ struct Watcher {
     link: Link,
     prefix: Prefix,
     node: NodeId,
-    records: watch::Sender<Option<Bytes>>,
+    records: watch::Sender<Newest>,
 }
 
 /// Why a watch ended.
@@ -112,6 +124,9 @@ impl Watcher {
             ..OrderedConfig::default()
         };
         let consumer = stream.create_consumer(config).await.map_err(|error| error.to_string())?;
+        if consumer.cached_info().num_pending == 0 {
+            self.tell(Newest::Nothing);
+        }
         let messages = consumer.messages().await.map_err(|error| error.to_string())?;
         Ok((stream, messages))
     }
@@ -139,11 +154,13 @@ impl Watcher {
             tracing::warn!("the desired record was deleted; what runs stays in force");
             return;
         }
-        self.records.send_if_modified(|record| {
-            let is_other = record.as_ref() != Some(&payload);
-            if is_other {
-                *record = Some(payload);
-            }
+        self.tell(Newest::Record(payload));
+    }
+
+    fn tell(&self, newest: Newest) {
+        self.records.send_if_modified(|known| {
+            let is_other = *known != newest;
+            *known = newest;
             is_other
         });
     }

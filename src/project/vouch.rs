@@ -7,13 +7,14 @@
 
 use replay::checkpoint::{BadCheckpoint, Checkpoint};
 use replay::tree::{Edge, Question, Unanswerable, check_consistency};
+use schema::desired::Cause;
 use schema::digest::Digest;
-use schema::id::LogId;
+use schema::id::{EventId, LogId, NodeId};
 use schema::position::Position;
 use schema::seal::SecretKey;
 
 use crate::log::database::Error as LogError;
-use crate::log::reader::Reader;
+use crate::log::reader::{EventPage, Reader};
 use crate::metrics;
 use crate::publish::Error as PublishError;
 use crate::publish::checkpoint::{Held, Outside};
@@ -40,6 +41,31 @@ pub(crate) enum Error {
         "the newest checkpoint kept outside PostgreSQL can't be trusted: {0}. Nothing is signed or published over it"
     )]
     Untrusted(#[from] BadCheckpoint),
+    #[error(
+        "node {node} holds a record that was signed at position {found}, but the log ends at {head}: the database was put back \
+         to an earlier state. Nothing is appended or published until this is settled"
+    )]
+    NodeAhead { node: NodeId, found: Position, head: Position },
+    #[error(
+        "node {node} holds a record that was signed for event {event} at position {position}, which is not the event that the \
+         log has there: the database was put back to an earlier state and then appended to. Nothing is appended or \
+         published until this is settled"
+    )]
+    NodeDiffers { node: NodeId, event: EventId, position: Position },
+}
+
+/// Whether a log that ends at `head` has the event that a node proves it to have had.
+pub(crate) async fn has_proven(table: &Reader, furthest: Option<(NodeId, Cause)>, head: Position) -> Result<(), Error> {
+    let Some((node, Cause { position, event_id: event, .. })) = furthest else { return Ok(()) };
+    if position > head {
+        return Err(Error::NodeAhead { node, found: position, head });
+    }
+    let before = Position::from(position.get().saturating_sub(1));
+    let ours = table.events(EventPage { after: before, limit: 1, ..EventPage::default() }).await?;
+    match ours.first().is_some_and(|ours| ours.event_id == event) {
+        true => Ok(()),
+        false => Err(Error::NodeDiffers { node, event, position }),
+    }
 }
 
 /// Who signs for a log.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_nats::jetstream::Context;
 use schema::address::{Bucket, Prefix};
-use schema::desired::Desired;
+use schema::desired::{Cause, Desired};
 use schema::digest::Digest;
 use schema::event::Event;
 use schema::id::{LogId, NodeId};
@@ -70,15 +70,32 @@ pub async fn contents(
     Ok(found)
 }
 
-/// How far each node says that it has seen a log. Nobody has signed that.
+/// How far a node says that it has seen a log, which nobody has signed; and the event that it proves the log to have had.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// By its own word.
+    pub position: Position,
+    /// By a signature.
+    pub proven: Option<Cause>,
+}
+
+/// How far each node has seen a log.
 ///
 /// # Errors
 /// If NATS does not answer.
-pub async fn seen(jetstream: &Context, prefix: &Prefix, log_id: LogId) -> Result<BTreeMap<NodeId, Position>, Error> {
+pub async fn seen(
+    jetstream: &Context,
+    prefix: &Prefix,
+    (log_id, key): (LogId, &PublicKey),
+) -> Result<BTreeMap<NodeId, Seen>, Error> {
     let said = payloads(jetstream, prefix, Bucket::Reported).await?;
     let reports = said.into_values().filter_map(|payload| Reported::read(&payload).ok());
     let ours = reports.filter(|report| report.log_id == Some(log_id));
-    Ok(ours.filter_map(|report| Some((report.node, report.seen?.position))).collect())
+    let seen = |report: Reported| {
+        let proven = report.proven(log_id, key);
+        Some((report.node, Seen { position: report.seen?.position, proven }))
+    };
+    Ok(ours.filter_map(seen).collect())
 }
 
 async fn payloads(

@@ -45,6 +45,22 @@ pub(crate) async fn remake_events(jetstream: &Context, prefix: &Prefix, replicas
     ensure_stream(jetstream, events(prefix, replicas)).await
 }
 
+/// Makes everything empty that is about one log, for another to be told instead: events, records and the newest checkpoint.
+/// Content stays, and what nodes said, who say whose log they follow.
+///
+/// # Errors
+/// If NATS does not answer or refuses; done again, it goes on where it was.
+pub async fn empty(jetstream: &Context, prefix: &Prefix, replicas: usize, key: &PublicKey) -> Result<(), Error> {
+    // The checkpoint goes last: as long as it is there it tells that something is left to do.
+    let buckets = [Bucket::Desired, Bucket::Verdict, Bucket::Checkpoint].map(|bucket| prefix.bucket_stream(bucket));
+    for name in [prefix.event_stream()].into_iter().chain(buckets) {
+        if find(jetstream, &name).await?.is_some() {
+            jetstream.delete_stream(&name).await.map_err(|error| Error::nats(format!("stream {name}"), error))?;
+        }
+    }
+    ensure(jetstream, prefix, replicas, key).await
+}
+
 /// The stream of this name, if there is one.
 pub(crate) async fn find(jetstream: &Context, name: &str) -> Result<Option<Stream>, Error> {
     const NOT_FOUND: async_nats::jetstream::ErrorCode = async_nats::jetstream::ErrorCode::STREAM_NOT_FOUND;

@@ -5,17 +5,17 @@
 //! limit is read and thrown away, so that nothing blocks.
 
 use std::io;
-use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use schema::id::JobId;
 use schema::limit::EVIDENCE_BYTES_MAX;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Child;
 use tokio::time::{sleep, timeout};
+
+use crate::shell::{self, Group, how_it_ended};
 
 /// How long what was printed may take to arrive after all that could print was killed.
 const OUTPUT_WITHIN: Duration = Duration::from_secs(1);
@@ -65,7 +65,7 @@ impl Run {
     /// If it can't be started, which says nothing about the job.
     pub async fn run(&self, lost: impl Future<Output = ()>) -> io::Result<Option<Verdict>> {
         let mut child = self.start()?;
-        let mut group = Group(child.id());
+        let mut group = Group::led_by(child.id());
         // Held until the end: waiting for a child would close it.
         let _guard = child.stdin.take();
         let (mut output, mut stdout) = (Output::default(), child.stdout.take());
@@ -88,17 +88,12 @@ impl Run {
     }
 
     fn start(&self) -> io::Result<Child> {
-        let command = self.command.replace("{}", &quoted(&self.spec));
-        tokio::process::Command::new("sh")
-            .args(["-c", SCRIPT, "sh", &command])
+        shell::command(&["-c", SCRIPT, "sh", &shell::script(&self.command, &self.spec)])
             .env("HEADWATER_JOB", &self.spec)
             .env("HEADWATER_JOB_ID", self.job.as_str())
-            .env_remove("HEADWATER_NATS_URL")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            .process_group(0)
-            .kill_on_drop(true)
             .spawn()
     }
 }
@@ -158,38 +153,6 @@ fn evidence(printed: &[u8], mut cut: usize, how: &str) -> String {
         text = format!("{text}{line}[{}]\n", notes.join("; "));
     }
     text
-}
-
-/// A process group that is killed, also when nobody waits for its command any more.
-struct Group(Option<u32>);
-
-impl Group {
-    fn kill(&mut self) {
-        let leader = self.0.take().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(leader) = leader {
-            // Nobody left to kill is what one hopes for.
-            let _ = kill_process_group(leader, Signal::KILL);
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-fn how_it_ended(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("ended with {code}"),
-        (None, Some(signal)) => format!("was ended by signal {signal}"),
-        (None, None) => "ended".to_owned(),
-    }
-}
-
-/// A path as one word for the shell.
-fn quoted(path: &Path) -> String {
-    format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

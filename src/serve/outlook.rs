@@ -9,18 +9,25 @@ use std::time::Duration;
 
 use schema::address::Prefix;
 use schema::event::Event;
+use schema::id::NodeId;
 use schema::position::Position;
+use tokio::time::Instant;
 
+use crate::door::hearing::Ears;
 use crate::log::handle::Log;
 use crate::log::reader::{EventPage, Head};
 use crate::nats::connect::Link;
-use crate::project::vouch::{Error, goes_on_from};
+use crate::project::vouch::{Error, goes_on_from, has_proven};
 use crate::publish::Error as PublishError;
 use crate::publish::checkpoint::{Held, Outside};
 use crate::publish::events;
 
 /// How often the two are compared.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How long it is waited at a start for nodes whose reports NATS has lost: they report every 10 s.
+const LISTEN_FOR: Duration = Duration::from_secs(15);
+/// How often it is looked whether they were heard.
+const LISTEN_EVERY: Duration = Duration::from_millis(200);
 /// What is said before they were compared.
 const NOT_YET: &str = "the log was not yet compared with what was made public of it, so nothing is appended";
 
@@ -29,6 +36,7 @@ pub(super) struct Outlook {
     pub(super) log: Log,
     pub(super) link: Link,
     pub(super) prefix: Prefix,
+    pub(super) ears: Ears,
 }
 
 impl Outlook {
@@ -39,9 +47,14 @@ impl Outlook {
 
     /// Looks for ever.
     pub(super) async fn keep(self) {
+        let mut listens_until = None;
         loop {
             self.link.up().await;
             match self.compare().await {
+                Ok(()) if self.listens(&mut listens_until) => {
+                    tokio::time::sleep(LISTEN_EVERY).await;
+                    continue;
+                }
                 Ok(()) => {
                     if self.log.withheld().is_some() {
                         tracing::info!("the log goes on from what is public: it may be appended to");
@@ -65,6 +78,18 @@ impl Outlook {
         }
     }
 
+    /// Whether it is still waited for nodes: at a start, until all that reported before were heard, and not for long.
+    fn listens(&self, until: &mut Option<Instant>) -> bool {
+        if !self.log.withheld().is_some_and(|reason| reason.starts_with(NOT_YET)) {
+            return false;
+        }
+        let until = *until.get_or_insert_with(|| Instant::now() + LISTEN_FOR);
+        let Some(node) = self.unheard().filter(|_| Instant::now() < until) else { return false };
+        self.log
+            .withhold(Some(format!("{NOT_YET}: NATS lost what nodes had reported, and {node} was not heard again")));
+        true
+    }
+
     /// What is public is read first: whatever is public by then is in the log by the time that is read. But with a
     /// synchronous standby the write-ahead log brings an event before the table shows it, for as long as the commit waits:
     /// only a head that is still behind once that has let go of its lock was put back.
@@ -73,7 +98,7 @@ impl Outlook {
         let public = events::end(&jetstream, &self.prefix).await?;
         let kept = Outside::new(jetstream, self.prefix.clone()).read().await?;
         match self.hold(public.as_ref(), &kept, table.head().await?).await {
-            Err(Error::Publish(PublishError::Forked { .. }) | Error::Ahead { .. }) => {
+            Err(Error::Publish(PublishError::Forked { .. }) | Error::Ahead { .. } | Error::NodeAhead { .. }) => {
                 self.hold(public.as_ref(), &kept, table.head_at_rest().await?).await
             }
             held => held,
@@ -96,7 +121,17 @@ impl Outlook {
                 return Err(PublishError::Differs { what, position: last }.into());
             }
         }
-        goes_on_from(table, kept, (head.position, head.root)).await.map(drop)
+        goes_on_from(table, kept, (head.position, head.root)).await?;
+        has_proven(table, self.ears.furthest(), head.position).await
+    }
+
+    /// A node that reported before, as the log knows, and of which NATS has no report: it lost what nodes had said, and they
+    /// may hold more than the log.
+    fn unheard(&self) -> Option<NodeId> {
+        let state = self.log.view();
+        let takes_part = |node: &&NodeId| state.nodes().get(*node).is_some_and(|node| !node.retired);
+        let mut reported = state.reports().keys().filter(takes_part);
+        reported.find(|node| self.ears.heard(node).is_none()).cloned()
     }
 }
 

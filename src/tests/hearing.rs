@@ -54,6 +54,7 @@ fn report(node: &str, seq: u64, running: u64) -> Reported {
         rejected: Vec::new(),
         drift: Vec::new(),
         runtime: false,
+        proof: None,
         agent: "test/1".into(),
         at: schema::instant::Instant::default(),
     }

@@ -97,6 +97,18 @@ async fn what_postgres_will_not_store_is_said_at_once_and_holds_up_nobody() {
 }
 
 #[tokio::test]
+async fn a_log_that_may_not_be_appended_to_says_so_from_the_first_moment_on() {
+    let bench = Bench::new().await;
+    bench.log.withhold(Some("not yet".into()));
+    assert_eq!(bench.log.health().fault(), Some("not yet"));
+    let told = bench.submit(vec![put(1)]).await;
+    assert!(matches!(&told, Err(SubmitError::Unavailable(why)) if why.contains("not yet")), "{told:?}");
+    bench.log.withhold(None);
+    bench.submit(vec![put(1)]).await.unwrap();
+    assert_eq!(bench.log.health().fault(), None);
+}
+
+#[tokio::test]
 async fn a_request_that_takes_long_to_decide_is_stored_all_the_same() {
     let bench = Bench::new().await;
     let enrol = |number: usize| Command::EnrolNode(format!("n-{number}").parse().unwrap(), Labels::new());

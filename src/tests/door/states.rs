@@ -27,6 +27,7 @@ fn report(node: &str, running: Option<Mark>) -> Reported {
         rejected: Vec::new(),
         drift: Vec::new(),
         runtime: false,
+        proof: None,
         agent: "test/1".into(),
         at: schema::instant::Instant::default(),
     }

@@ -7,6 +7,7 @@
 //! stream and the buckets by a plain consumer, the nodes' disks by hand.
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
+mod anew;
 mod claims;
 mod cluster;
 mod disks;
@@ -17,12 +18,16 @@ mod places;
 mod postgres;
 mod pressure;
 mod processes;
+mod proof;
 mod reader;
 mod restore;
 mod slot;
 mod story;
 mod wire;
 mod witness;
+
+#[path = "../auditor.rs"]
+mod auditor;
 
 #[expect(dead_code, reason = "shared with the tests of the whole system, which use the rest")]
 #[path = "../system/asker.rs"]

@@ -15,11 +15,11 @@ use crate::fleet::Fleet;
 use crate::{law, reader};
 
 /// How long anything may take that happens by itself.
-const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 /// Content that travels as an object.
 const LARGE: usize = 40_000;
 
-fn put(id: &str, content: &str) -> Value {
+pub(crate) fn put(id: &str, content: &str) -> Value {
     json!({"reason": content.get(..10), "commands": [{
         "type": "put_document", "id": id, "path": id, "media_type": "text/plain", "content": content,
         "target": {"all": true}, "priority": 0,
@@ -36,10 +36,18 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// A log with a node, and a copy of its database from before its last events, which is put in its place.
-async fn put_back() -> (Fleet, Vec<law::Line>, u64) {
+pub(crate) async fn put_back() -> (Fleet, Vec<law::Line>, u64) {
     let mut fleet = Fleet::start().await;
     fleet.node("a", json!({})).await;
     fleet.door().accepted(put("x", "before all")).await;
+    eventually("the log knows that the node reported", SOON, async || {
+        let reported = "SELECT count(*) FROM event WHERE entity = 'report/a'";
+        match reader::ask(&fleet.ground.database(), reported).await?.as_deref() {
+            Some("0") | None => Err("not yet".to_owned()),
+            Some(_) => Ok(()),
+        }
+    })
+    .await;
     fleet.ground.postgres.stop().await.unwrap();
     let copied = data(&fleet).with_file_name("copy");
     copy(&data(&fleet), &copied);
@@ -59,7 +67,7 @@ async fn put_back() -> (Fleet, Vec<law::Line>, u64) {
     (fleet, log, back)
 }
 
-fn tree() -> Tree {
+pub(crate) fn tree() -> Tree {
     let large = "large one ".repeat(LARGE / 10).into_bytes();
     [("files/x".to_owned(), b"thereafter it is another".to_vec()), ("files/y".to_owned(), large)].into()
 }
@@ -112,9 +120,16 @@ async fn nothing_is_appended_to_a_log_that_was_put_back_until_it_is_whole_again(
     fleet.converges(&[("a".to_owned(), tree())].into()).await;
     let now = law::holds(&fleet.ground).await;
     assert_eq!(now[..log.len()], log[..], "every event is as it was");
-    // What was asked under a key is not done twice.
-    let again = fleet.door().post(&put("x", "thereafter it is another"), Some("key")).await.unwrap();
-    assert_eq!((again.status, again.code()), (409, "idempotency_key_reused"));
+    // What was asked under a key is not done twice: it is answered as it was, and anything else under the key is refused.
+    let asked = log.iter().rfind(|line| line.entity == "document/x").unwrap();
+    for _ in 0..2 {
+        let again = fleet.door().post(&put("x", "thereafter it is another"), Some("key")).await.unwrap();
+        assert_eq!((again.status, again.body["position"].as_u64()), (200, Some(asked.position)), "{again:?}");
+        let result = json!([{"entity": "document/x", "version": asked.version, "changed": true}]);
+        assert_eq!(again.body["results"], result, "{again:?}");
+    }
+    let other = fleet.door().post(&put("x", "something else under the key"), Some("key")).await.unwrap();
+    assert_eq!((other.status, other.code()), (409, "idempotency_key_reused"));
     fleet.door().accepted(put("z", "goes on from there")).await;
     law::holds(&fleet.ground).await;
 }
@@ -137,6 +152,7 @@ async fn a_log_that_was_appended_to_since_is_neither_taken_back_nor_published() 
     }
     stop.cancel();
     appending.await.unwrap();
+    drop(log);
     let head = reader::head(&fleet.ground.database()).await.unwrap();
     assert!(head > back && head > stream.len() as u64, "it is longer than what is public");
 
@@ -155,6 +171,20 @@ async fn a_log_that_was_appended_to_since_is_neither_taken_back_nor_published() 
     assert!(said.contains("different stories"), "{said}");
     assert_eq!(law::stream(&fleet.ground.nats_url()).await.unwrap(), stream, "nothing was published");
     assert_eq!(reader::head(&fleet.ground.database()).await.unwrap(), head, "nothing was appended");
+
+    // Neither story can be the other's end; what the database has goes on as a log of its own.
+    fleet.servers[0].process.kill();
+    assert!(said.contains("--new-log"), "{said}");
+    let owner = fleet.ground.database();
+    eventually("nobody is connected any more", SOON, async || {
+        let (code, said) = fleet.run("new-log", &["recover", "--new-log", "--database-url", &owner]).await;
+        if code == Some(0) { Ok(()) } else { Err(said) }
+    })
+    .await;
+    fleet.servers[0].process.start_again();
+    fleet.door().ready().await;
+    fleet.door().accepted(put("z", "one of the two")).await;
+    assert!(law::holds(&fleet.ground).await.len() as u64 > head, "with all that it had");
 }
 
 #[tokio::test]
@@ -188,7 +218,7 @@ async fn what_stands_behind_the_signed_events_is_taken_back_only_on_demand() {
 }
 
 /// What a command printed as JSON: its log stands in the same file, before it and behind it.
-fn first_json(said: &str) -> Value {
+pub(crate) fn first_json(said: &str) -> Value {
     let from = &said[said.find('{').unwrap()..];
     serde_json::Deserializer::from_str(from).into_iter().next().unwrap().unwrap()
 }

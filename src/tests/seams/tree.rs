@@ -93,6 +93,44 @@ async fn a_log_that_is_older_than_its_tree_gets_one() {
     assert_eq!(stored(&desk).await.0, Digest::of(b"x").to_string());
 }
 
+/// As an older program leaves it that appended everything behind a position and knows of no tree.
+async fn forget(desk: &Desk, leaves: &[Digest]) {
+    let root = Edge::over(leaves.iter().copied()).root();
+    desk.sql(&format!(
+        "SET session_replication_role = replica; DELETE FROM tree WHERE (index + 1) << level > {}; \
+         UPDATE log_head SET root = '\\x{root}'",
+        leaves.len()
+    ))
+    .await;
+}
+
+#[tokio::test]
+async fn a_tree_that_an_older_program_left_behind_is_grown_to_the_head() {
+    let desk = Desk::new().await;
+    let open = desk.open().await;
+    fill(&open, 1_100).await;
+    let leaves = leaves(&open).await;
+    let database = Database::parse(&desk.ground.database()).unwrap();
+    let whole = grown(&leaves);
+    for behind in [300, 512, 1_099] {
+        forget(&desk, &leaves[..behind]).await;
+        let refused = open.submit(one(retry("a"))).await;
+        assert!(matches!(&refused, Err(SubmitError::Unavailable(why)) if why.contains("install")), "{refused:?}");
+        install(&database, &passwords(), &desk.key.public()).await.unwrap();
+        assert_eq!(stored(&desk).await, whole, "{behind}");
+    }
+    open.submit(one(retry("a"))).await.unwrap();
+    let whole = grown(&self::leaves(&open).await);
+    assert_eq!(stored(&desk).await, whole);
+
+    // What was not grown from these events is for somebody to look at.
+    forget(&desk, &leaves[..300]).await;
+    desk.sql("SET session_replication_role = replica; UPDATE tree SET hash = sha256('x') WHERE index = 0").await;
+    let before = stored(&desk).await;
+    install(&database, &passwords(), &desk.key.public()).await.unwrap();
+    assert_eq!(stored(&desk).await, before);
+}
+
 #[tokio::test]
 async fn proofs_convince_who_knows_nothing_but_the_roots() {
     let desk = Desk::new().await;

@@ -1,0 +1,122 @@
+//! What was found of a database that was put back, for a person and for a program.
+
+use std::collections::BTreeMap;
+
+use schema::desired::Cause;
+use schema::event::Event;
+use schema::id::NodeId;
+use schema::position::Position;
+use serde_json::{Value, json};
+
+use crate::publish::holdings::Seen;
+
+/// What was found.
+#[derive(Debug)]
+pub struct Findings {
+    pub(super) head: Position,
+    pub(super) stream: Position,
+    pub(super) checkpoint: Option<Position>,
+    pub(super) missing: Vec<Event>,
+    /// Nodes that say that they have seen more than the log has.
+    pub(super) nodes: BTreeMap<NodeId, Seen>,
+    pub(super) adopted: usize,
+}
+
+impl Findings {
+    /// How many of the missing events the newest checkpoint vouches for.
+    pub(super) fn signed(&self) -> usize {
+        let signed = self.checkpoint.unwrap_or_default();
+        self.missing.partition_point(|event| event.position <= signed)
+    }
+
+    /// Prints what was found. True if nothing is missing any more.
+    #[must_use]
+    pub fn print(&self, json: bool) -> bool {
+        if json {
+            println!("{:#}", self.json());
+        } else {
+            println!("{}", self.text());
+        }
+        !self.lacks_anything()
+    }
+
+    /// Whether anybody holds more of the log than the database has by now.
+    pub(super) fn lacks_anything(&self) -> bool {
+        let is_whole = self.adopted > 0 || self.checkpoint.is_none_or(|kept| kept <= self.head);
+        !is_whole || self.adopted < self.missing.len() || self.proven().next().is_some()
+    }
+
+    /// What nodes prove the log to have had, and it has not.
+    fn proven(&self) -> impl Iterator<Item = (&NodeId, Cause)> {
+        let head = self.head.max(self.missing[..self.adopted].last().map_or(Position::ZERO, |last| last.position));
+        let proven = self.nodes.iter().filter_map(|(node, seen)| Some((node, seen.proven?)));
+        proven.filter(move |(_, cause)| cause.position > head)
+    }
+
+    fn json(&self) -> Value {
+        let event = |event: &Event| json!({"position": event.position, "event_id": event.event_id, "command_id": event.command_id, "type": event.event_type, "entity": event.entity});
+        let seen: BTreeMap<_, _> = self.nodes.iter().map(|(node, seen)| (node, seen.position)).collect();
+        let proven = self.proven().map(|(node, Cause { position, event_id, command_id })| {
+            (node, json!({"position": position, "event_id": event_id, "command_id": command_id}))
+        });
+        json!({
+            "head": self.head,
+            "stream": self.stream,
+            "checkpoint": self.checkpoint,
+            "missing": self.missing.iter().map(event).collect::<Vec<_>>(),
+            "signed": self.signed(),
+            "nodes": seen,
+            "proven": proven.collect::<BTreeMap<_, _>>(),
+            "adopted": self.adopted,
+        })
+    }
+
+    fn text(&self) -> String {
+        let mut lines = vec![format!("the log ends at {}, the event stream at {}", self.head, self.stream)];
+        if let Some(kept) = self.checkpoint {
+            lines.push(format!("the newest checkpoint kept outside PostgreSQL is at {kept}"));
+        }
+        lines.extend(self.nodes.iter().map(|(node, seen)| match seen.proven {
+            Some(Cause { position, event_id, .. }) => {
+                format!("node {node} holds a record that was signed for event {event_id} at position {position}")
+            }
+            None => format!("node {node} says that it has seen {}, and proves nothing", seen.position),
+        }));
+        let (signed, missing) = (self.signed(), self.missing.len());
+        lines.extend(self.missing.iter().enumerate().map(|(index, event)| {
+            let signed = if index < signed { "" } else { ", unsigned" };
+            let Event { position, event_id, event_type, entity, .. } = event;
+            format!("{position} {event_id} {event_type} {entity} (in the event stream{signed})")
+        }));
+        lines.extend(self.advice(signed, missing));
+        lines.join("\n")
+    }
+
+    /// What there is to do about it.
+    fn advice(&self, signed: usize, missing: usize) -> Vec<String> {
+        let mut lines = vec![match (missing, self.adopted) {
+            (0, _) => "the event stream holds nothing that the log lacks".to_owned(),
+            (_, 0) => {
+                format!(
+                    "{missing} events are missing; `--adopt-stream` takes back from the event stream what was signed"
+                )
+            }
+            (_, adopted) => format!("{adopted} events were taken back from the event stream"),
+        }];
+        if missing > self.adopted.max(signed) {
+            lines.push(format!(
+                "nobody signed for the last {} of them, so that whoever may publish could have put them there: \
+                 `--adopt-stream --unsigned-too` takes them back all the same",
+                missing - self.adopted.max(signed)
+            ));
+        }
+        if self.lacks_anything() {
+            lines.push(
+                "what can't be had back can be given up: end every server, then `--new-log`, as the database's owner, begins a new \
+                 log with what is left, which nodes take after `headwater edge accept-log`"
+                    .to_owned(),
+            );
+        }
+        lines
+    }
+}
