@@ -84,9 +84,8 @@ impl Outlook {
             return false;
         }
         let until = *until.get_or_insert_with(|| Instant::now() + LISTEN_FOR);
-        let Some(node) = self.unheard().filter(|_| Instant::now() < until) else { return false };
-        self.log
-            .withhold(Some(format!("{NOT_YET}: NATS lost what nodes had reported, and {node} was not heard again")));
+        let Some(why) = self.unheard().filter(|_| Instant::now() < until) else { return false };
+        self.log.withhold(Some(format!("{NOT_YET}: {why}")));
         true
     }
 
@@ -125,13 +124,19 @@ impl Outlook {
         has_proven(table, self.ears.furthest(), head.position).await
     }
 
-    /// A node that reported before, as the log knows, and of which NATS has no report: it lost what nodes had said, and they
-    /// may hold more than the log.
-    fn unheard(&self) -> Option<NodeId> {
+    /// Who may hold more than the log: a node that reported before, as the log knows, and of which NATS has no report, because
+    /// it lost what nodes had said; or one that says so, before it has found out whether NATS holds what would prove it.
+    fn unheard(&self) -> Option<String> {
         let state = self.log.view();
         let takes_part = |node: &&NodeId| state.nodes().get(*node).is_some_and(|node| !node.retired);
-        let mut reported = state.reports().keys().filter(takes_part);
-        reported.find(|node| self.ears.heard(node).is_none()).cloned()
+        state.reports().keys().filter(takes_part).find_map(|node| match self.ears.heard(node) {
+            None => Some(format!("NATS lost what nodes had reported, and {node} was not heard again")),
+            Some(heard) => {
+                let seen = heard.report.seen?.position;
+                let proves = format!("node {node} says that it has seen position {seen}, and has yet to prove it");
+                (seen > state.position()).then_some(proves)
+            }
+        })
     }
 }
 

@@ -27,11 +27,11 @@ async fn events(fleet: &Fleet) -> Vec<Event> {
 /// Begins a new log as the database's owner.
 async fn new_log(fleet: &Fleet) -> (Option<i32>, String) {
     let owner = fleet.ground.database();
-    fleet.run("new-log", &["recover", "--new-log", "--json", "--database-url", &owner]).await
+    fleet.run(&["recover", "--new-log", "--json", "--database-url", &owner]).await
 }
 
 async fn accept(fleet: &Fleet, log_id: &str, dir: &Path) -> (Option<i32>, String) {
-    fleet.run("accept", &["edge", "accept-log", log_id, "--dir", dir.to_str().unwrap()]).await
+    fleet.run(&["edge", "accept-log", log_id, "--dir", dir.to_str().unwrap()]).await
 }
 
 /// What the new log says of the old one follows from its own events, sealed with the old id.
@@ -90,7 +90,7 @@ async fn what_is_left_becomes_a_new_log_that_nodes_take_when_told_so() {
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("end every `headwater serve`"), "nobody pulls a log away from under a server: {said}");
     fleet.servers[0].process.kill();
-    let (code, said) = fleet.run("as-app", &["recover", "--new-log"]).await;
+    let (code, said) = fleet.run(&["recover", "--new-log"]).await;
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("as its owner"), "{said}");
     let (code, said) = new_log(&fleet).await;

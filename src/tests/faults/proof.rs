@@ -47,7 +47,7 @@ async fn what_only_a_node_still_holds_stops_a_server_that_starts() {
     assert_eq!(public[..], log[..public.len()], "what is public is the log as it was");
     assert!(public.len() as u64 <= back, "nothing else was published");
 
-    let (code, said) = fleet.run("recover", &["recover", "--json"]).await;
+    let (code, said) = fleet.run(&["recover", "--json"]).await;
     assert_eq!(code, Some(1), "{said}");
     let said: Value = first_json(&said);
     let held = said["proven"]["a"]["position"].as_u64().unwrap();

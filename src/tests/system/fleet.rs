@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::Duration;
 
 use headwater::machine::child::{Ask, Child, Spec};
@@ -135,12 +136,22 @@ impl Fleet {
         self.token = std::fs::read_to_string(dir.join("admin.token")).unwrap();
     }
 
-    /// Runs a command of the application's role to its end, and gives its exit code and what it said.
-    pub(crate) async fn run(&self, name: &str, args: &[&str]) -> (Option<i32>, String) {
+    /// Runs a command of the application's role to its end, and gives its exit code and what it said: what it printed first,
+    /// then its log.
+    pub(crate) async fn run(&self, args: &[&str]) -> (Option<i32>, String) {
         let env = [("HEADWATER_DATABASE_URL", self.ground.database_as(APP_ROLE))];
-        let spec = self.spec(name, args.iter().map(OsString::from).collect(), &env);
-        let code = spec.spawn().unwrap().exited().await.unwrap().code();
-        (code, std::fs::read_to_string(&spec.log).unwrap())
+        let spec = self.spec("run", args.iter().map(OsString::from).collect(), &env);
+        let mut command = tokio::process::Command::new(&spec.program);
+        command
+            .args(&spec.args)
+            .env_clear()
+            .envs(spec.env)
+            .current_dir(&spec.dir)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        let ended = command.output().await.unwrap();
+        let said = [ended.stdout, ended.stderr].concat();
+        (ended.status.code(), String::from_utf8(said).unwrap())
     }
 
     /// Starts one more `headwater serve` in a role, and waits until it is ready.
