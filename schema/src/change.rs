@@ -9,7 +9,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::command::{MediaType, Merge, Role};
@@ -111,7 +111,7 @@ pub struct DocumentPut {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Labelled {
     /// All of them.
-    #[serde(serialize_with = "said", deserialize_with = "shared")]
+    #[serde(with = "crate::target::shared")]
     pub labels: Arc<Labels>,
 }
 
@@ -333,14 +333,6 @@ fn shape(event_type: &str, text: &str) -> Result<Change, serde_json::Error> {
         "PrincipalRevoked" => empty(text, Change::PrincipalRevoked)?,
         other => unreachable!("BUG: {other} was checked against TYPES"),
     })
-}
-
-fn said<S: Serializer>(labels: &Arc<Labels>, serializer: S) -> Result<S::Ok, S::Error> {
-    labels.serialize(serializer)
-}
-
-fn shared<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Labels>, D::Error> {
-    Labels::deserialize(deserializer).map(Arc::new)
 }
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {

@@ -13,6 +13,23 @@ use crate::invalid::Invalid;
 /// Labels of a node, and what a selector asks of them.
 pub type Labels = BTreeMap<String, String>;
 
+/// Labels that are shared, read and written as they would be alone.
+pub(crate) mod shared {
+    use alloc::sync::Arc;
+
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use super::Labels;
+
+    pub(crate) fn serialize<S: Serializer>(labels: &Arc<Labels>, serializer: S) -> Result<S::Ok, S::Error> {
+        labels.as_ref().serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Labels>, D::Error> {
+        Labels::deserialize(deserializer).map(Arc::new)
+    }
+}
+
 /// The nodes that a document is for. Never empty: a document for nobody is refused while being read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "TargetForm", try_from = "TargetForm")]
