@@ -8,10 +8,15 @@ use std::time::{Duration, Instant};
 use crate::Result;
 
 /// Writes that are measured.
-const WRITES: usize = 100;
+const WRITES: usize = 200;
 
 /// The median time of a write with fdatasync in `folder`.
 pub(crate) fn median(folder: &Path) -> Result<Duration> {
+    Ok(sorted(folder)?[WRITES / 2])
+}
+
+/// Times of writes with fdatasync in `folder`, the shortest first.
+pub(crate) fn sorted(folder: &Path) -> Result<Vec<Duration>> {
     let path = folder.join("fsync");
     let mut file = File::create(&path)?;
     let mut times = Vec::with_capacity(WRITES);
@@ -23,5 +28,5 @@ pub(crate) fn median(folder: &Path) -> Result<Duration> {
     }
     std::fs::remove_file(path)?;
     times.sort();
-    Ok(times[WRITES / 2])
+    Ok(times)
 }
