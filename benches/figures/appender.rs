@@ -13,7 +13,7 @@ const IN_FLIGHT: usize = 256;
 const CONNECTIONS: usize = 64;
 /// Each side runs this long, in turn.
 const ROUND: Duration = Duration::from_secs(4);
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 
 pub(crate) async fn figures() -> Result<Vec<Figure>> {
     let ground = Ground::lay().await?;

@@ -1,6 +1,8 @@
 //! From commit to file switched on one idle node, beside the parts that it can't avoid: a commit, three acknowledged
 //! publishes, and the node's own fsyncs.
 
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -19,6 +21,8 @@ use crate::{Figure, Result, fsync};
 /// Nothing here takes longer.
 const WITHIN: Duration = Duration::from_secs(20);
 const SAMPLES: usize = 200;
+/// Rounds before those that count.
+const WARM: usize = 10;
 /// Between two samples everything is idle again.
 const REST: Duration = Duration::from_millis(40);
 
@@ -37,8 +41,9 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
 
     let file = dir.join("current/files/etc/round");
     let (mut commits, mut publishes, mut switches) = (Vec::new(), Vec::new(), Vec::new());
-    let mut whole = Vec::new();
-    for round in 0..SAMPLES + 10 {
+    let (mut whole, mut bare) = (Vec::new(), Vec::new());
+    let beside = ground.folder.path().join("beside");
+    for round in 0..SAMPLES + WARM {
         let text = format!("{round}\n");
         let began = Instant::now();
         ground.command(vec![put(&text)]).await?;
@@ -48,11 +53,16 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
         switched(&file, &text).await?;
         let switched = began.elapsed();
         // The first rounds warm everything up.
-        if round >= 10 {
+        if round >= WARM {
             commits.push(committed);
             publishes.push(published.saturating_sub(committed));
             switches.push(switched - published);
             whole.push(switched - committed);
+        }
+        tokio::time::sleep(REST).await;
+        let taken = by_hand(&beside, round)?;
+        if round >= WARM {
+            bare.push(taken);
         }
         tokio::time::sleep(REST).await;
     }
@@ -60,7 +70,7 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
     agent.await??;
     let disk = fsync::sorted(ground.folder.path())?;
     let publish = acknowledged(&link.jetstream()).await?;
-    for times in [&mut commits, &mut publishes, &mut switches, &mut whole] {
+    for times in [&mut commits, &mut publishes, &mut switches, &mut whole, &mut bare] {
         times.sort();
     }
     let p99 = SAMPLES * 99 / 100;
@@ -75,6 +85,8 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
         row("of it commit to record, p99", publishes[p99], ""),
         row("of it record to file switched, p50", switches[SAMPLES / 2], "accept, fetch, verify, write, switch"),
         row("of it record to file switched, p99", switches[p99], ""),
+        row("a tree of one file written and switched, p50", bare[SAMPLES / 2], "nothing but files, between the others"),
+        row("a tree of one file written and switched, p99", bare[p99], ""),
         row("one fsync, p50", disk[disk.len() / 2], "the node makes several for a generation: see src/node/tree.rs"),
         row("one fsync, p99", disk[disk.len() * 99 / 100], ""),
         row("one acknowledged publish, p50", publish, "two are in the way of the node: record, event"),
@@ -103,6 +115,29 @@ fn put(text: &str) -> Command {
         priority: 0,
         merge: Merge::Replace,
     })
+}
+
+/// What a disk takes for a tree of one file beside the old one, synced, and a link that is switched to it; and for forgetting an old
+/// one, which it does in the background. Nobody who keeps whole generations can take less.
+fn by_hand(folder: &Path, round: usize) -> Result<Duration> {
+    let began = Instant::now();
+    let (tree, link) = (folder.join(round.to_string()), folder.join("link"));
+    let below = tree.join("files/etc");
+    fs::create_dir_all(&below)?;
+    let mut file = File::create(below.join("round"))?;
+    file.write_all(format!("{round}\n").as_bytes())?;
+    file.sync_all()?;
+    for synced in [&below, &tree.join("files"), &tree, folder] {
+        File::open(synced)?.sync_all()?;
+    }
+    std::os::unix::fs::symlink(&tree, &link)?;
+    fs::rename(&link, folder.join("current"))?;
+    File::open(folder)?.sync_all()?;
+    let taken = began.elapsed();
+    if let Some(old) = round.checked_sub(3) {
+        fs::remove_dir_all(folder.join(old.to_string()))?;
+    }
+    Ok(taken)
 }
 
 /// Waits for the node's next record.

@@ -150,7 +150,7 @@ impl Agent {
     /// Writes a generation beside what runs.
     pub(crate) async fn write(&mut self, want: &Arc<Desired>) -> Result<(), Fault> {
         // What is watched may give way to what is written.
-        self.notice = None;
+        self.notice.take().into_iter().for_each(Notice::end);
         let want = want.clone();
         self.on_disk(move |layout| tree::write(layout, &want)).await
     }
@@ -262,10 +262,11 @@ impl Agent {
         let running = self.store.state().running;
         if self.notice.as_ref().map(|notice| notice.mark) != running {
             let notice = running.map(|mark| Notice::of(self.store.layout(), mark)).transpose();
-            self.notice = notice.unwrap_or_else(|error| {
+            let notice = notice.unwrap_or_else(|error| {
                 tracing::debug!(%error, "no inotify: what is touched is found a little later");
                 None
             });
+            std::mem::replace(&mut self.notice, notice).into_iter().for_each(Notice::end);
         }
     }
 

@@ -44,6 +44,12 @@ impl Notice {
         Ok(Self { mark, inotify, root })
     }
 
+    /// Stops watching. The kernel takes some 15 ms over that, for which nobody waits.
+    pub(crate) fn end(self) {
+        let inotify = self.inotify.into_inner();
+        drop(tokio::task::spawn_blocking(move || drop(inotify)));
+    }
+
     /// Waits until somebody touched something.
     pub(crate) async fn touched(&self) {
         loop {
