@@ -38,6 +38,8 @@ use crate::runtime::memory::Unusable;
 use crate::runtime::settings::Settings;
 use crate::runtime::work::Work;
 
+/// How long what was reported stands at least before it is put right.
+const SEEN_FOR: Duration = Duration::from_millis(100);
 /// How often the tree in force is compared with its record although nothing was noticed: drift is put right within 30 s.
 const COMPARE_EVERY: Duration = Duration::from_secs(15);
 
@@ -325,12 +327,14 @@ impl Agent {
         mended
     }
 
-    /// Drift is to be seen before it is gone.
+    /// Drift is to be seen before it is gone: NATS holds the newest report only, which who watches has to read meanwhile.
     async fn show_drift(&mut self, paths: &[String]) {
         self.status.drift(paths);
         if !paths.is_empty() {
             tracing::warn!(?paths, "what runs was changed by hand");
-            self.status.told().await;
+            if self.status.told().await {
+                tokio::time::sleep(SEEN_FOR).await;
+            }
         }
     }
 }

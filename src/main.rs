@@ -11,10 +11,6 @@ use headwater::{
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Events are made on some threads and thrown away on another, a million times over when a server starts.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Configuration for fleets. Every change is an event in PostgreSQL; the write-ahead log carries it into NATS; each node
 /// verifies and applies what is desired of it, and reports what it runs.
 ///

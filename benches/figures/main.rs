@@ -14,10 +14,6 @@ mod relay;
 
 use std::error::Error;
 
-/// As in the programs: what is measured in this process is what they do.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// One line of the table.
 pub(crate) struct Figure {
     pub(crate) what: String,

@@ -118,10 +118,11 @@ impl Status {
         self.change(|report| report.drift = paths.to_vec());
     }
 
-    /// Waits until all of this was reported, but not long: NATS may be away.
-    pub async fn told(&mut self) {
+    /// Waits until all of this was reported, but not long: NATS may be away. Says whether it was.
+    pub async fn told(&mut self) -> bool {
         let count = self.news.borrow().count;
-        let _ = timeout(TOLD_WITHIN, self.told.wait_for(|told| *told >= count)).await;
+        let told = timeout(TOLD_WITHIN, self.told.wait_for(|told| *told >= count)).await;
+        told.is_ok_and(|told| told.is_ok())
     }
 
     fn publish(&mut self) {

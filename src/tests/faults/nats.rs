@@ -85,7 +85,7 @@ async fn edit_once(jetstream: &Context, number: u8, node: &str) {
             let _ = sent.await;
         }
         1 => {
-            let stream = jetstream.get_stream("KV_cfg_desired").await.unwrap();
+            let Ok(stream) = jetstream.get_stream("KV_cfg_desired").await else { return };
             let other = NODES.iter().find(|other| **other != node).unwrap();
             // Another node's record in this one's place: signed, and not for it.
             if let Ok(record) = stream.get_last_raw_message_by_subject(&format!("$KV.cfg_desired.{other}")).await {
@@ -93,7 +93,10 @@ async fn edit_once(jetstream: &Context, number: u8, node: &str) {
                 let _ = sent.await;
             }
         }
-        2 => drop(jetstream.get_key_value("cfg_desired").await.unwrap().purge(node).await),
+        2 => {
+            let Ok(bucket) = jetstream.get_key_value("cfg_desired").await else { return };
+            drop(bucket.purge(node).await);
+        }
         3 => drop(jetstream.delete_stream("KV_cfg_desired").await),
         4 => drop(jetstream.delete_stream("OBJ_cfg_blobs").await),
         _ => drop(jetstream.delete_stream("cfg_events").await),
