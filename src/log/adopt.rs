@@ -15,7 +15,7 @@ use schema::event::Event;
 use super::batch::{Batch, Receipt};
 use super::database::Error;
 use super::reader::Reader;
-use super::store::Store;
+use super::store::{Lock, Store};
 
 /// Events from which on a transaction is full.
 const EVENTS_ENOUGH: usize = 500;
@@ -43,7 +43,7 @@ pub async fn adopt(
             return Err(Error::Withheld("the log has grown meanwhile: look again what is missing".to_owned()));
         }
         let batch = batch(follower, chunk, contents)?;
-        store.commit(&batch).await.map_err(|not_stored| not_stored.error)?;
+        store.append(&batch, Lock::Held).await.map_err(|not_stored| not_stored.error)?;
         rest = after;
     }
     Ok(())

@@ -1,65 +1,23 @@
 //! What the next transaction takes, decided while the one before it is on its way.
 //!
 //! Storing keeps PostgreSQL busy and deciding keeps this process busy; done in turn, each waits for the other. So requests
-//! that come meanwhile are decided against what the transaction under way leaves behind. Nothing rests on it: once the lock
-//! is held again, a batch that was decided against another head than the one found there is decided anew.
+//! that come meanwhile are decided against what the transaction under way leaves behind. Nothing rests on it: a batch that was decided
+//! against another head than the one behind the lock is decided anew.
 
 use std::sync::Arc;
 
 use projections::configuration::Configuration;
 use schema::id::LogId;
 use schema::instant::Instant;
-use tokio::sync::mpsc;
 
 use super::batch::{Batch, Submission};
 use super::handle::Waiting;
+use super::line::Load;
 
-/// Bytes of requests that one transaction takes at most, unless a single one is larger.
-const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Requests that one transaction takes at most, so that none waits long for the deciding of the others.
-const BATCH_REQUESTS_MAX: usize = 1_000;
 /// Nodes that commands may concern, each counted for each command, for the deciding to be quick: some milliseconds.
 const QUICK_STEPS: usize = 2_000;
 /// The same, for all that is decided ahead: it may have to be decided twice in one go.
 const AHEAD_STEPS: usize = 100_000;
-
-/// Requests that wait for one transaction.
-#[derive(Default)]
-pub(crate) struct Load {
-    waiting: Vec<Waiting>,
-    bytes: usize,
-}
-
-impl Load {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
-    /// Takes a request in, or gives it back if there is no room for it.
-    pub(crate) fn take(&mut self, next: Waiting) -> Result<(), Waiting> {
-        let fits = self.waiting.len() < BATCH_REQUESTS_MAX && self.bytes + next.bytes <= BATCH_BYTES_MAX;
-        if !fits && !self.is_empty() {
-            return Err(next);
-        }
-        self.bytes += next.bytes;
-        self.waiting.push(next);
-        Ok(())
-    }
-
-    /// Takes all that waits, as far as there is room; what is left over comes first next time.
-    pub(crate) fn gather(&mut self, queue: &mut mpsc::Receiver<Waiting>) -> Option<Waiting> {
-        while let Ok(next) = queue.try_recv() {
-            if let Err(left) = self.take(next) {
-                return Some(left);
-            }
-        }
-        None
-    }
-
-    pub(crate) fn into_waiting(self) -> Vec<Waiting> {
-        self.waiting
-    }
-}
 
 /// A load that is being decided.
 pub(crate) struct Ahead {

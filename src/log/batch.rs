@@ -177,6 +177,11 @@ impl Batch {
         self.stored.is_empty() && self.submissions.len() == submissions && self.base.0.position() == head.position()
     }
 
+    /// What it was decided from.
+    pub(crate) fn base(&self) -> &(Configuration, Edge) {
+        &self.base
+    }
+
     /// Whether there is anything to store.
     #[must_use]
     pub fn is_empty(&self) -> bool {

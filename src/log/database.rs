@@ -43,8 +43,10 @@ pub enum Error {
     /// PostgreSQL did not answer in time.
     #[error("PostgreSQL did not answer within {} s", ANSWER_WITHIN.as_secs())]
     Silent,
-    /// No log was installed in this database.
-    #[error("there is no log in this database: run `headwater install` first")]
+    /// No log was installed in this database, or not by this version.
+    #[error(
+        "there is no log in this database, or only what an older headwater installed: run `headwater install` first"
+    )]
     NotInstalled,
     /// The log is not what it must be.
     #[error("the log in PostgreSQL is not intact {0}")]
@@ -85,6 +87,9 @@ pub enum Error {
         /// Where the log ends.
         position: Position,
     },
+    /// What was sent was decided from another head than there is by now.
+    #[error("another process appended")]
+    Moved,
     /// What was sent without an answer is now known not to be stored.
     #[error("what was sent was not committed")]
     Uncommitted,
@@ -128,7 +133,7 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Silent | Self::Uncommitted => true,
+            Self::Silent | Self::Moved | Self::Uncommitted => true,
             Self::Postgres(error) => !error.as_db_error().is_some_and(|refused| is_lasting(refused.code())),
             _ => false,
         }
@@ -140,12 +145,25 @@ impl Error {
         matches!(self, Self::Postgres(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE))
     }
 
+    /// The same, or [`Error::NotInstalled`] where something that every log has is not there.
+    pub(crate) fn or_not_installed(self) -> Self {
+        match self {
+            Self::Postgres(error) if error.code().is_some_and(is_not_there) => Self::NotInstalled,
+            error => error,
+        }
+    }
+
     /// Whether the fault lies in what was to be written, so that others can still be written.
     #[must_use]
     pub fn is_about_data(&self) -> bool {
         let Self::Postgres(error) = self else { return false };
         error.code().is_some_and(|code| matches!(&code.code()[..2], "22" | "23" | "54"))
     }
+}
+
+/// Tables, columns and functions are what a migration brings.
+fn is_not_there(code: &SqlState) -> bool {
+    [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN, SqlState::UNDEFINED_FUNCTION].contains(code)
 }
 
 /// Wrong credentials, missing rights and missing objects stay wrong until somebody acts.

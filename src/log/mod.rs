@@ -11,7 +11,9 @@
 //! - [`kept`]: states of the past.
 //! - [`adopt`]: taking events back that the log had and lost.
 //! - [`anew`]: beginning a log from what is left of another.
-//! - [`appender`]: the one writer of this process.
+//! - `line`: who waits to be appended; `ahead`: what is decided of it while a transaction is on its way.
+//! - `writer`: what is folded up to the head, and one transaction after the other behind it.
+//! - [`appender`]: the one writer of this process: who waits is appended, however often it takes, and answered.
 //! - `restored`: answers to requests whose events were taken back.
 //! - [`handle`]: the log as the rest of the program holds it.
 //! - [`install`]: roles, schema and the head of a new log.
@@ -30,6 +32,7 @@ mod follow;
 pub mod handle;
 pub mod install;
 pub mod kept;
+mod line;
 mod proof;
 pub mod reader;
 mod restored;
@@ -37,3 +40,4 @@ mod rows;
 mod store;
 pub mod stored;
 pub mod tree;
+mod writer;

@@ -11,7 +11,6 @@ use schema::instant::Instant;
 use schema::position::Position;
 use schema::seal::PublicKey;
 use tokio::sync::Mutex;
-use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
@@ -281,15 +280,9 @@ impl Reader {
 
 /// Reads the head row; `lock` is empty or a locking clause.
 pub(crate) async fn head(client: &Client, lock: &str) -> Result<Head, Error> {
-    const NOT_THERE: [SqlState; 2] = [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN];
     let query = format!("SELECT {HEAD_COLUMNS} FROM log_head {lock}");
-    let row = match in_time(client.query_opt(&query, &[])).await {
-        Ok(row) => row.ok_or(Error::NotInstalled)?,
-        Err(Error::Postgres(error)) if error.code().is_some_and(|code| NOT_THERE.contains(code)) => {
-            return Err(Error::NotInstalled);
-        }
-        Err(error) => return Err(error),
-    };
+    let row = in_time(client.query_opt(&query, &[])).await.map_err(Error::or_not_installed)?;
+    let row = row.ok_or(Error::NotInstalled)?;
     head_of(&row)
 }
 

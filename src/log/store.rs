@@ -1,15 +1,16 @@
-//! One append as PostgreSQL sees it: a transaction of two round trips.
+//! One append as PostgreSQL sees it: a transaction of two round trips, or of one.
 //!
 //! The first takes the head row's lock and reads, in statements after it, what others appended and which receipts there
 //! are: under READ COMMITTED each statement sees what was committed before it, so only a statement after the lock sees
-//! everything before the head. The second stores and commits. Statements of one trip are sent together, in the order in
-//! which their futures are first polled (hence `biased`), and PostgreSQL executes them in that order.
+//! everything before the head. The second stores and commits. A batch that needs nothing looked up and knows which head it was
+//! decided from takes the lock in the trip that stores it, and comes to nothing where the head is another one. Statements of one trip
+//! are sent together, in the order in which their futures are first polled (hence `biased`), and PostgreSQL executes them in that order.
 
 use schema::digest::Digest;
 use schema::event::Event;
 use schema::id::{CommandId, EventId, LogId};
 use schema::position::Position;
-use tokio_postgres::error::{DbError, Severity};
+use tokio_postgres::error::{DbError, Severity, SqlState};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row, Statement};
 use uuid::Uuid;
@@ -26,6 +27,7 @@ pub(crate) const CATCH_UP_EVENTS_MAX: i64 = 5_000;
 pub(crate) struct Store {
     client: Client,
     lock: Statement,
+    expect: Statement,
     receipts: Statement,
     later: Statement,
     events: Statement,
@@ -33,6 +35,15 @@ pub(crate) struct Store {
     keep: Statement,
     head: Statement,
     nodes: Statement,
+}
+
+/// Who holds the head row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Lock {
+    /// This session does, since it was opened.
+    Held,
+    /// This session will, if the head of this log is what the batch was decided from.
+    IfAt(LogId),
 }
 
 /// Why a batch is not known to be stored.
@@ -45,6 +56,14 @@ pub(crate) struct NotStored {
 impl NotStored {
     fn unknown(error: Error) -> Self {
         Self { error, is_certain: false }
+    }
+
+    /// The lock was not taken. Where the head is another one, that is all there is to it.
+    fn before_lock(error: tokio_postgres::Error) -> Self {
+        match error.code() {
+            Some(&SqlState::T_R_SERIALIZATION_FAILURE) => Self { error: Error::Moved, is_certain: true },
+            _ => Self::before_commit(error),
+        }
     }
 
     /// A statement before the COMMIT failed. If the server itself refused it and lives on, the COMMIT was a rollback.
@@ -69,11 +88,12 @@ impl Store {
         let client = database.connect("appender").await?;
         let prepare = |query: String, types: &'static [Type]| {
             let client = &client;
-            async move { in_time(client.prepare_typed(&query, types)).await }
+            async move { in_time(client.prepare_typed(&query, types)).await.map_err(Error::or_not_installed) }
         };
         let columns = rows::COLUMNS;
         Ok(Self {
             lock: prepare(format!("SELECT {HEAD_COLUMNS} FROM log_head FOR UPDATE"), &[]).await?,
+            expect: prepare("SELECT expect_head($1, $2, $3)".into(), &[Type::UUID, Type::INT8, Type::BYTEA]).await?,
             receipts: prepare(
                 "SELECT command_id, fingerprint, answer::text FROM receipt WHERE command_id = ANY($1)".into(),
                 &[Type::UUID_ARRAY],
@@ -155,8 +175,49 @@ impl Store {
         in_time(self.client.batch_execute("SELECT")).await
     }
 
-    /// Stores a batch and commits.
-    pub(crate) async fn commit(&self, batch: &Batch) -> Result<(), NotStored> {
+    /// Stores a batch and commits, in one trip; or [`Error::Moved`], if the head is not where the lock wants it to be.
+    pub(crate) async fn append(&self, batch: &Batch, lock: Lock) -> Result<(), NotStored> {
+        let (locked, stored) = tokio::join!(
+            biased;
+            async {
+                match lock {
+                    Lock::Held => Ok(()),
+                    Lock::IfAt(log_id) => self.expect(log_id, batch).await,
+                }
+            },
+            Box::pin(self.commit(batch)),
+        );
+        locked.and(stored)
+    }
+
+    /// Begins the transaction, and takes the lock if the head is what a batch was decided from.
+    async fn expect(&self, log_id: LogId, batch: &Batch) -> Result<(), NotStored> {
+        let (state, edge) = batch.base();
+        let (log_id, position, root) = (log_id.uuid(), rows::signed(state.position().get()), edge.root());
+        let root: &[u8] = root.as_bytes();
+        let head: [&(dyn ToSql + Sync); 3] = [&log_id, &position, &root];
+        let locked = async {
+            let (begun, locked) = tokio::join!(
+                biased;
+                self.client.batch_execute("BEGIN"),
+                self.client.execute(&self.expect, &head),
+            );
+            Ok(begun.and(locked))
+        };
+        let locked = in_time(locked).await.map_err(NotStored::unknown)?;
+        locked.map(drop).map_err(NotStored::before_lock)
+    }
+
+    async fn commit(&self, batch: &Batch) -> Result<(), NotStored> {
+        let stored = async { Ok(tokio::join!(biased; self.store(batch), self.client.batch_execute("COMMIT"))) };
+        let (stored, committed) = in_time(stored).await.map_err(NotStored::unknown)?;
+        stored.map_err(NotStored::before_commit)?;
+        committed.map_err(|error| NotStored::unknown(error.into()))
+    }
+
+    /// Sends all of a batch together, and waits for it. The first statement to fail is the cause; what follows it only says that the
+    /// transaction is aborted.
+    async fn store(&self, batch: &Batch) -> Result<(), tokio_postgres::Error> {
         let events = rows::Columns::of(&batch.events);
         let events = events.parameters();
         let (digests, contents): (Vec<&[u8]>, Vec<&[u8]>) =
@@ -173,28 +234,16 @@ impl Store {
         let head: [&(dyn ToSql + Sync); 3] = [&position, &at, &root];
         let nodes = tree::Columns::of(batch.growth.nodes());
         let nodes = nodes.parameters();
-        let stored = async {
-            let (blobs, events, receipts, head, nodes, commit) = tokio::join!(
-                biased;
-                self.insert(&self.blobs, digests.len(), &blobs),
-                self.insert(&self.events, batch.events.len(), &events),
-                self.insert(&self.keep, commands.len(), &receipts),
-                self.client.execute(&self.head, &head),
-                // Few batches complete a subtree that is kept, and the others need not say so.
-                async {
-                    match batch.growth.nodes().is_empty() {
-                        true => Ok(0),
-                        false => self.client.execute(&self.nodes, &nodes).await,
-                    }
-                },
-                self.client.batch_execute("COMMIT"),
-            );
-            // The first to fail is the cause; what follows it only says that the transaction is aborted.
-            Ok((blobs.and(events).and(receipts).and(head).and(nodes), commit))
-        };
-        let (stored, committed) = in_time(stored).await.map_err(NotStored::unknown)?;
-        stored.map_err(NotStored::before_commit)?;
-        committed.map_err(|error| NotStored::unknown(error.into()))
+        let (blobs, events, receipts, head, nodes) = tokio::join!(
+            biased;
+            self.insert(&self.blobs, digests.len(), &blobs),
+            self.insert(&self.events, batch.events.len(), &events),
+            self.insert(&self.keep, commands.len(), &receipts),
+            self.client.execute(&self.head, &head),
+            // Few batches complete a subtree that is kept, and the others need not say so.
+            self.insert(&self.nodes, batch.growth.nodes().len(), &nodes),
+        );
+        blobs.and(events).and(receipts).and(head).and(nodes).map(drop)
     }
 
     /// Inserts `rows` rows; none takes no statement.

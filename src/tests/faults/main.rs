@@ -48,5 +48,6 @@ mod ground;
 mod law;
 #[path = "../system/load.rs"]
 mod load;
+#[expect(dead_code, reason = "the seams need more of it")]
 #[path = "../seams/proxy.rs"]
 mod proxy;

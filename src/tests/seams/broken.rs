@@ -8,18 +8,10 @@ use std::time::Duration;
 use headwater::log::handle::SubmitError;
 use tokio::task::JoinSet;
 
-use crate::desk::{Desk, Open, enrol, named, one, put, reasons, retry};
+use crate::desk::{Desk, enrol, named, one, open_behind, put, reasons, retry};
 use crate::eventually::eventually;
-use crate::ground::DATABASE;
-use crate::proxy::{Cut, Proxy};
+use crate::proxy::Cut;
 use crate::{SOON, law};
-
-/// An appender that reaches PostgreSQL through a proxy.
-async fn open_behind(desk: &Desk) -> (Open, Proxy) {
-    let proxy = Proxy::to(desk.ground.postgres.port()).await;
-    let url = format!("postgres://headwater_app:headwater_app@127.0.0.1:{}/{DATABASE}", proxy.port());
-    (Desk::open_at(&url).await, proxy)
-}
 
 /// Where an append breaks: before it is stored, after it, and while it is looked up which of the two it was.
 const BREAKS: [&[Cut]; 8] = [

@@ -27,7 +27,8 @@ use tokio::task::JoinHandle;
 use tokio_postgres::NoTls;
 use tokio_util::sync::CancellationToken;
 
-use crate::ground::Ground;
+use crate::ground::{DATABASE, Ground};
+use crate::proxy::Proxy;
 
 /// An installed log.
 pub(crate) struct Desk {
@@ -143,6 +144,13 @@ impl Relaying {
         self.stop.cancel();
         self.ended.await.unwrap();
     }
+}
+
+/// An appender that reaches PostgreSQL through a proxy.
+pub(crate) async fn open_behind(desk: &Desk) -> (Open, Proxy) {
+    let proxy = Proxy::to(desk.ground.postgres.port()).await;
+    let url = format!("postgres://headwater_app:headwater_app@127.0.0.1:{}/{DATABASE}", proxy.port());
+    (Desk::open_at(&url).await, proxy)
 }
 
 /// Each role's password is its name.

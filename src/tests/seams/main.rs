@@ -1,6 +1,7 @@
 //! The seams: the log, the write-ahead log and publishing, on real servers and without the rest of Headwater.
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
+mod ahead;
 mod appending;
 #[path = "../auditor.rs"]
 mod auditor;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 /// A cut of the connection that carries a text.
 #[derive(Clone, Copy, Debug)]
@@ -29,17 +30,20 @@ impl Cut {
 pub(crate) struct Proxy {
     address: SocketAddr,
     cuts: Arc<Mutex<VecDeque<Cut>>>,
+    /// Whether answers are held back.
+    holds: watch::Sender<bool>,
 }
 
 impl Proxy {
     pub(crate) async fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let proxy = Self { address: listener.local_addr().unwrap(), cuts: Arc::default() };
+        let holds = watch::Sender::new(false);
+        let proxy = Self { address: listener.local_addr().unwrap(), cuts: Arc::default(), holds: holds.clone() };
         let cuts = Arc::clone(&proxy.cuts);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-                tokio::spawn(carry(client, server, Arc::clone(&cuts)));
+                tokio::spawn(carry(client, server, Arc::clone(&cuts), holds.subscribe()));
             }
         });
         proxy
@@ -54,6 +58,11 @@ impl Proxy {
         self.cuts.lock().unwrap().extend(cuts);
     }
 
+    /// Lets answers through no more, or again.
+    pub(crate) fn hold_back(&self, holds: bool) {
+        self.holds.send_replace(holds);
+    }
+
     /// Cuts that have not come yet.
     pub(crate) fn left(&self) -> usize {
         self.cuts.lock().unwrap().len()
@@ -61,7 +70,12 @@ impl Proxy {
 }
 
 /// Carries bytes both ways until one side ends or the connection is cut. Dropping both ends is the cut.
-async fn carry(client: TcpStream, server: TcpStream, cuts: Arc<Mutex<VecDeque<Cut>>>) {
+async fn carry(
+    client: TcpStream,
+    server: TcpStream,
+    cuts: Arc<Mutex<VecDeque<Cut>>>,
+    mut holds: watch::Receiver<bool>,
+) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let is_deaf = AtomicBool::new(false);
@@ -85,7 +99,7 @@ async fn carry(client: TcpStream, server: TcpStream, cuts: Arc<Mutex<VecDeque<Cu
         let mut chunk = vec![0; 1 << 16];
         loop {
             let read = from_server.read(&mut chunk).await.unwrap_or(0);
-            if read == 0 {
+            if read == 0 || holds.wait_for(|holds| !holds).await.is_err() {
                 return;
             }
             if !is_deaf.load(Ordering::Relaxed) && to_client.write_all(&chunk[..read]).await.is_err() {
