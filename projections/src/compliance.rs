@@ -126,12 +126,17 @@ impl Compliance {
     /// Whether it is there.
     #[must_use]
     pub fn has(&self, entity: &Entity) -> bool {
-        match entity.kind {
-            Kind::Control => self.controls.contains_key(&ControlId::from(entity.id.clone())),
-            Kind::Component => self.components.contains_key(&ComponentId::from(entity.id.clone())),
-            Kind::Assessment => self.assessments.contains_key(&AssessmentId::from(entity.id.clone())),
-            Kind::Attestation => self.attestations.contains_key(&AttestationId::from(entity.id.clone())),
-            _ => false,
+        self.version(entity).is_some()
+    }
+
+    /// The version of what is there.
+    pub(crate) fn version(&self, Entity { kind, id }: &Entity) -> Option<Version> {
+        match kind {
+            Kind::Control => self.controls.get(id).map(|control| control.version),
+            Kind::Component => self.components.get(id).map(|component| component.version),
+            Kind::Assessment => self.assessments.get(id).map(|assessment| assessment.version),
+            Kind::Attestation => self.attestations.get(id).map(|attestation| attestation.version),
+            _ => None,
         }
     }
 

@@ -10,8 +10,8 @@ use schema::change::{DocumentPut, PrincipalCreated};
 use schema::command::{ClaimJobs, Command, CompleteJob, ReleaseJobs, Role};
 use schema::desired::Cause;
 use schema::digest::Digest;
-use schema::entity::{Actor, Entity};
-use schema::id::{DocumentId, JobId, NodeId, PrincipalName};
+use schema::entity::{Actor, Entity, Kind};
+use schema::id::{DocumentId, NodeId, PrincipalName};
 use schema::instant::Instant;
 use schema::path::DocumentPath;
 use schema::position::{Position, Version};
@@ -34,6 +34,7 @@ pub struct Configuration {
     pub(crate) principals: OrdMap<PrincipalName, Principal>,
     pub(crate) tokens: OrdMap<Digest, PrincipalName>,
     pub(crate) reports: OrdMap<NodeId, Noted>,
+    /// Of what has no record that says its own: what is gone, jobs and runtimes.
     pub(crate) versions: OrdMap<Entity, Version>,
     pub(crate) reach: Reach<DocumentId, NodeId>,
     pub(crate) compliance: Compliance,
@@ -180,7 +181,20 @@ impl Configuration {
     /// How many events an entity has had, whether it is there or not.
     #[must_use]
     pub fn version(&self, entity: &Entity) -> Version {
-        self.versions.get(entity).copied().unwrap_or_default()
+        self.recorded(entity).or_else(|| self.versions.get(entity).copied()).unwrap_or_default()
+    }
+
+    /// The version of an entity that has a record of its own.
+    pub(crate) fn recorded(&self, entity: &Entity) -> Option<Version> {
+        let Entity { kind, id } = entity;
+        match kind {
+            Kind::Document => self.documents.get(id).map(|document| document.version),
+            Kind::Node => self.nodes.get(id).map(|node| node.version),
+            Kind::Principal => self.principals.get(id).map(|principal| principal.version),
+            Kind::Report => self.reports.get(id).map(|noted| noted.version),
+            Kind::Job | Kind::Runtime | Kind::Log => None,
+            Kind::Control | Kind::Component | Kind::Assessment | Kind::Attestation => self.compliance.version(entity),
+        }
     }
 
     /// Who holds the token with this hash.
@@ -221,15 +235,11 @@ impl Configuration {
     /// The version of an entity as a sender sees it: 0 if it is not there, even if it once was.
     #[must_use]
     pub fn version_present(&self, entity: &Entity) -> Version {
-        use schema::entity::Kind;
         let present = match entity.kind {
-            Kind::Document => self.documents.contains_key(&DocumentId::from(entity.id.clone())),
-            Kind::Node => self.nodes.contains_key(&NodeId::from(entity.id.clone())),
             Kind::Principal => self.role(&PrincipalName::from(entity.id.clone())).is_some(),
-            Kind::Report => self.reports.contains_key(&NodeId::from(entity.id.clone())),
-            Kind::Runtime => self.nodes.contains_key(&NodeId::from(entity.id.clone())),
-            Kind::Job => self.jobs.all().contains_key(&JobId::from(entity.id.clone())),
-            _ => self.compliance.has(entity),
+            Kind::Runtime => self.nodes.contains_key(&entity.id),
+            Kind::Job => self.jobs.all().contains_key(&entity.id),
+            _ => self.recorded(entity).is_some(),
         };
         if present { self.version(entity) } else { Version::ZERO }
     }

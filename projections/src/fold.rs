@@ -31,8 +31,10 @@ impl Configuration {
         assert_eq!(event.position, self.position.next(), "BUG: events are folded in order and without a gap");
         self.position = event.position;
         self.at = event.at;
-        self.versions.insert(event.entity.clone(), event.version);
         let touched = self.turn(event, change);
+        if self.recorded(&event.entity) != Some(event.version) {
+            self.versions.insert(event.entity.clone(), event.version);
+        }
         // What labels a node writes all of it, its cause as well.
         if !matches!(change, Change::NodeEnrolled(_) | Change::NodeLabelled(_)) {
             let cause = cause_of(event);

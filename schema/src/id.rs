@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
+use core::borrow::Borrow;
 use core::fmt;
 use core::str::FromStr;
 
@@ -82,6 +83,12 @@ macro_rules! id_of {
             /// The id without its kind.
             #[must_use]
             pub fn id(&self) -> &Id {
+                &self.0
+            }
+        }
+
+        impl Borrow<Id> for $name {
+            fn borrow(&self) -> &Id {
                 &self.0
             }
         }

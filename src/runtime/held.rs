@@ -125,7 +125,7 @@ mod tests {
     }
 
     fn run(jobs: &mut Jobs, id: &str) -> watch::Receiver<Lease> {
-        let held = jobs.get_mut(&id.parse().expect("an id")).expect("held");
+        let held = jobs.get_mut(&id.parse::<JobId>().expect("an id")).expect("held");
         let (lease, seen) = watch::channel(held.lease.expect("a lease"));
         held.running = Some(Running { number: 1, due: Instant::default(), lease });
         seen

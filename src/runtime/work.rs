@@ -131,7 +131,7 @@ impl<C: Claims> Work<C> {
         self.seen = told.position;
         let before: Vec<JobId> = self.jobs.keys().cloned().collect();
         held::replace(&mut self.jobs, &told.jobs, asked);
-        for gone in before.iter().filter(|job| !self.jobs.contains_key(job)) {
+        for gone in before.iter().filter(|job| !self.jobs.contains_key(*job)) {
             tracing::info!(job = %gone, "the job is gone");
             spec::forget(&self.settings.own(), gone);
         }

@@ -1,6 +1,7 @@
 //! What is claimed is run when it is due, and what it came to is told.
 
 use super::desk::{ALWAYS, Desk, dead};
+use schema::id::JobId;
 use schema::limit::EVIDENCE_BYTES_MAX;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,7 +24,7 @@ async fn jobs_are_claimed_up_to_capacity_and_run_when_they_are_due() {
     runtime.stop().await;
     let claims = desk.claims();
     assert_eq!((claims.most, claims.free.len()), (3, 2));
-    assert!(claims.held.contains_key(&"never".parse().unwrap()));
+    assert!(claims.held.contains_key(&"never".parse::<JobId>().unwrap()));
     for done in &claims.completed {
         let job = done.job.as_ref().unwrap().as_str();
         assert!(["a", "b"].contains(&job), "{job} was not held, or not due");
