@@ -25,7 +25,7 @@ use self::story::Story;
 use crate::client::door::Door;
 use crate::client::error::Error as ClientError;
 use crate::client::place::{BadToken, BadUrl};
-use crate::dev::{self, Running};
+use crate::dev::{self, Programs, Running};
 
 /// The check of the nodes of the demo, as an operator who knows the detectors would write it, with tools that are
 /// everywhere.
@@ -52,14 +52,9 @@ pub struct Options {
     #[arg(long, value_name = "ADDR")]
     pub http: Option<SocketAddr>,
 
-    /// The folder with `postgres` and `initdb` [default: HEADWATER_POSTGRES_BIN, or what PATH, the distribution or
-    /// `make setup` has]
-    #[arg(long, value_name = "DIR")]
-    pub postgres_bin: Option<PathBuf>,
-
-    /// The nats-server program [default: HEADWATER_NATS_SERVER, or what PATH or `make setup` has]
-    #[arg(long, value_name = "PATH")]
-    pub nats_server: Option<PathBuf>,
+    /// What to start beside our own.
+    #[command(flatten)]
+    pub programs: Programs,
 }
 
 /// Why it did not come to a good end.
@@ -107,10 +102,10 @@ pub enum Error {
 
 impl Options {
     fn dev(&self) -> dev::Options {
-        let Self { dir, nodes, http, postgres_bin, nats_server, .. } = self.clone();
+        let Self { dir, nodes, http, programs, .. } = self.clone();
         let check = Some(CHECK.to_owned());
         let (runtimes, job_cmd) = (RUNTIMES, Some(JOB_COMMAND.to_owned()));
-        let ours = dev::Options { dir, nodes, http, postgres_bin, nats_server, check, ..dev::Options::default() };
+        let ours = dev::Options { dir, nodes, http, programs, check, ..dev::Options::default() };
         dev::Options { runtimes, job_cmd, jobs_max: JOBS_EACH, ..ours }
     }
 }
