@@ -4,6 +4,7 @@
 //! makes a slip that a node's check rejects, and puts it right; imports definitions, and shows two nodes share the jobs. Always: what it says came true was looked up; it ends with
 //! success only if all of it did; all that it started ends with it. Absent on purpose: any way in that a user has not.
 
+mod definitions;
 mod fleet;
 mod folder;
 mod jobs;
@@ -16,12 +17,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use self::definitions::Definitions;
 pub use self::fleet::Error as FleetError;
 use self::fleet::Fleet;
 pub use self::folder::Error as FolderError;
-use self::jobs::{Definitions, JOB_COMMAND, JOBS_EACH, RUNTIMES};
+use self::jobs::{JOB_COMMAND, JOBS_EACH};
 use self::screen::{Screen, Style};
-use self::story::Story;
+use self::story::{RUNTIMES, Story};
 use crate::client::door::Door;
 use crate::client::error::Error as ClientError;
 use crate::client::place::{BadToken, BadUrl};
