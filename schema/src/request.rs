@@ -123,7 +123,7 @@ fn expected_version(fields: &mut Map<String, Value>) -> Result<Option<Version>, 
 
 /// Postgres can't hold U+0000 in text, so no text may bring it, wherever it stands.
 fn refuse_nul(value: &Value) -> Result<(), Invalid> {
-    let nul = || Invalid::new("nul_in_text", "text can't hold U+0000; send such content as `content_base64`");
+    let nul = || Invalid::new("nul_in_text", "text can't hold U+0000; content that has it can be sent as `content_base64`");
     match value {
         Value::String(text) if text.contains('\0') => Err(nul()),
         Value::Array(items) => items
