@@ -3,7 +3,10 @@
 //! Folding never fails: what could be wrong with an event was found while it was read, and a gap is found by whoever
 //! brings the events. The nodes concerned are found by index, and none of them is rendered.
 
-use alloc::collections::BTreeSet;
+mod claims;
+mod compliance;
+mod touched;
+
 use alloc::sync::Arc;
 
 use schema::change::{Change, DocumentPut, PrincipalCreated};
@@ -19,8 +22,7 @@ use schema::target::Labels;
 use crate::configuration::{Configuration, Document, Left, Node, Noted, Principal};
 use crate::reach;
 
-/// The nodes whose desired record follows from an event.
-pub type Touched = BTreeSet<NodeId>;
+pub use self::touched::Touched;
 
 impl Configuration {
     /// Takes the next event of the log in.
