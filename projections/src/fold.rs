@@ -10,7 +10,6 @@ mod touched;
 use alloc::sync::Arc;
 
 use schema::change::{Change, DocumentPut, PrincipalCreated};
-use schema::desired::Cause;
 use schema::entity::{Entity, Kind};
 use schema::event::Event;
 use schema::id::{DocumentId, NodeId, PrincipalName};
@@ -39,7 +38,7 @@ impl Configuration {
         }
         // What labels a node writes all of it, its cause as well.
         if !matches!(change, Change::NodeEnrolled(_) | Change::NodeLabelled(_)) {
-            let cause = cause_of(event);
+            let cause = event.cause();
             for node in &touched {
                 self.nodes.get_mut(node).expect("BUG: only known nodes are touched").cause = cause;
             }
@@ -130,7 +129,7 @@ impl Configuration {
 
     fn label_node(&mut self, id: NodeId, event: &Event, labels: &Arc<Labels>, enrols: bool) -> Touched {
         let (labels, version, labelled) = (Arc::clone(labels), event.version, event.position);
-        let cause = cause_of(event);
+        let cause = event.cause();
         let Some(node) = self.nodes.get_mut(&id) else {
             self.reach.label(&id, &labels);
             let (retry, enrolled) = (Position::ZERO, event.position);
@@ -196,8 +195,4 @@ impl Configuration {
         self.reports.insert(node, Noted { summary, version, position, at });
         Touched::new()
     }
-}
-
-fn cause_of(event: &Event) -> Cause {
-    Cause { position: event.position, event_id: event.event_id, command_id: event.command_id }
 }

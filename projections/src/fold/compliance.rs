@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 
 use schema::change::Change;
-use schema::desired::{Cause, Source};
+use schema::desired::Source;
 use schema::event::Event;
 use schema::id::{JobId, NodeId};
 
@@ -21,10 +21,9 @@ impl Configuration {
         self.compliance.turn(event, change);
         affected.append(&mut self.compliance.attestations_with(&event.entity));
         let source = Source { entity: event.entity.clone(), version: event.version, position: event.position };
-        let cause = Cause { position: event.position, event_id: event.event_id, command_id: event.command_id };
         let holders = affected.into_iter().filter_map(|attestation| match change {
             Change::AttestationRemoved => self.jobs.remove(&JobId::derived(&attestation), event.position),
-            _ => self.jobs.respecify(attestation, &source, cause),
+            _ => self.jobs.respecify(attestation, &source, event.cause()),
         });
         let holders: Vec<NodeId> = holders.collect();
         self.known(holders)
