@@ -10,16 +10,14 @@ use alloc::vec::Vec;
 use imbl::{OrdMap, OrdSet};
 use schema::change::Change;
 use schema::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined, Cover};
-use schema::desired::{Cause, Source};
+use schema::desired::Source;
 use schema::entity::{Entity, Kind};
 use schema::event::Event;
-use schema::id::{AssessmentId, AttestationId, ComponentId, ControlId, JobId};
+use schema::id::{AssessmentId, AttestationId, ComponentId, ControlId};
 use schema::instant::Instant;
 use schema::position::{Position, Version};
 use schema::target::Labels;
 
-use crate::configuration::Configuration;
-use crate::fold::Touched;
 use crate::reach::{self, Aim, Reach};
 
 /// What is defined, by id.
@@ -220,7 +218,8 @@ impl Compliance {
         reach::remove(&mut self.attestations_of, &attestation.said.assessment, id);
     }
 
-    fn turn(&mut self, event: &Event, change: &Change) {
+    /// Takes a change in, with the indexes that follow from it; one about anything else changes nothing.
+    pub(crate) fn turn(&mut self, event: &Event, change: &Change) {
         let id = event.entity.id.clone();
         match change {
             Change::ControlDefined(said) => drop(self.controls.insert(id.into(), Defined::by(event, said))),
@@ -233,23 +232,5 @@ impl Compliance {
             Change::AttestationRemoved => self.remove_attestation(&id.into()),
             _ => {}
         }
-    }
-}
-
-impl Configuration {
-    /// Takes a change of what is to be assessed in. It concerns the holders of the job specs that follow from it, before
-    /// or after.
-    pub(crate) fn turn_compliance(&mut self, event: &Event, change: &Change) -> Touched {
-        let mut affected = self.compliance.attestations_with(&event.entity);
-        self.compliance.turn(event, change);
-        affected.append(&mut self.compliance.attestations_with(&event.entity));
-        let source = Source { entity: event.entity.clone(), version: event.version, position: event.position };
-        let cause = Cause { position: event.position, event_id: event.event_id, command_id: event.command_id };
-        let holders = affected.into_iter().filter_map(|attestation| match change {
-            Change::AttestationRemoved => self.jobs.remove(&JobId::derived(&attestation), event.position),
-            _ => self.jobs.respecify(attestation, &source, cause),
-        });
-        let known: Vec<_> = holders.collect();
-        known.into_iter().filter(|holder| self.nodes.contains_key(holder)).collect()
     }
 }

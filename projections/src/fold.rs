@@ -3,11 +3,13 @@
 //! Folding never fails: what could be wrong with an event was found while it was read, and a gap is found by whoever
 //! brings the events. The nodes concerned are found by index, and none of them is rendered.
 
-use alloc::collections::BTreeSet;
+mod claims;
+mod compliance;
+mod touched;
+
 use alloc::sync::Arc;
 
 use schema::change::{Change, DocumentPut, PrincipalCreated};
-use schema::desired::Cause;
 use schema::entity::{Entity, Kind};
 use schema::event::Event;
 use schema::id::{DocumentId, NodeId, PrincipalName};
@@ -19,8 +21,7 @@ use schema::target::Labels;
 use crate::configuration::{Configuration, Document, Left, Node, Noted, Principal};
 use crate::reach;
 
-/// The nodes whose desired record follows from an event.
-pub type Touched = BTreeSet<NodeId>;
+pub use self::touched::Touched;
 
 impl Configuration {
     /// Takes the next event of the log in.
@@ -37,7 +38,7 @@ impl Configuration {
         }
         // What labels a node writes all of it, its cause as well.
         if !matches!(change, Change::NodeEnrolled(_) | Change::NodeLabelled(_)) {
-            let cause = cause_of(event);
+            let cause = event.cause();
             for node in &touched {
                 self.nodes.get_mut(node).expect("BUG: only known nodes are touched").cause = cause;
             }
@@ -128,7 +129,7 @@ impl Configuration {
 
     fn label_node(&mut self, id: NodeId, event: &Event, labels: &Arc<Labels>, enrols: bool) -> Touched {
         let (labels, version, labelled) = (Arc::clone(labels), event.version, event.position);
-        let cause = cause_of(event);
+        let cause = event.cause();
         let Some(node) = self.nodes.get_mut(&id) else {
             self.reach.label(&id, &labels);
             let (retry, enrolled) = (Position::ZERO, event.position);
@@ -194,8 +195,4 @@ impl Configuration {
         self.reports.insert(node, Noted { summary, version, position, at });
         Touched::new()
     }
-}
-
-fn cause_of(event: &Event) -> Cause {
-    Cause { position: event.position, event_id: event.event_id, command_id: event.command_id }
 }

@@ -8,11 +8,12 @@
 //! when the spec changes (the holder gets the new one, and the old digest completes nothing any more), or when the
 //! holder's labels or the job's `runtime_selector` change: who holds a job keeps it, who claims is asked for labels.
 
+mod memo;
+
 use alloc::string::String;
 use alloc::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
-use schema::change::Change;
 use schema::desired::{Cause, Source};
 use schema::digest::Digest;
 use schema::event::Event;
@@ -21,10 +22,11 @@ use schema::instant::Instant;
 use schema::lease::{JobClaimed, JobCompleted, LeaseToken};
 use schema::position::Position;
 
-use crate::configuration::Configuration;
-use crate::fold::Touched;
 use crate::reach;
-use crate::spec::Memo;
+
+use self::memo::Memo;
+
+pub use self::memo::Spec;
 
 /// The jobs of all attestations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,7 +66,7 @@ pub struct Job {
     /// What its last run came to.
     pub completed: Option<Arc<Completed>>,
     /// Its spec, once somebody asked for it.
-    pub(crate) spec: Memo,
+    spec: Memo,
 }
 
 /// A claim on a job.
@@ -95,6 +97,13 @@ pub struct Completed {
     pub position: Position,
     /// When.
     pub at: Instant,
+}
+
+impl Job {
+    /// Its spec as it is remembered, or else as it is rendered now, by one who knows all that it follows from.
+    pub(crate) fn spec_or_else(&self, render: impl FnOnce() -> Spec) -> &Spec {
+        self.spec.get_or_render(render)
+    }
 }
 
 impl Jobs {
@@ -192,12 +201,19 @@ impl Jobs {
     }
 
     /// Frees a job if this is still the claim on it.
-    fn end(&mut self, id: &JobId, token: LeaseToken, position: Position) -> Option<NodeId> {
+    pub(crate) fn end(&mut self, id: &JobId, token: LeaseToken, position: Position) -> Option<NodeId> {
         let claim = self.jobs.get(id)?.claim.as_ref()?;
         if claim.token == token { self.free(id, position) } else { None }
     }
 
-    fn claim(&mut self, id: &JobId, claimed: &JobClaimed, position: Position, labelled: Position) -> Option<NodeId> {
+    /// Gives a job to who claimed it, whoever had it before; gives who that is.
+    pub(crate) fn claim(
+        &mut self,
+        id: &JobId,
+        claimed: &JobClaimed,
+        position: Position,
+        labelled: Position,
+    ) -> Option<NodeId> {
         self.free(id, position);
         let job = Arc::make_mut(self.jobs.get_mut(id)?);
         let JobClaimed { runtime, token, lease_s, .. } = claimed.clone();
@@ -208,37 +224,17 @@ impl Jobs {
         Some(runtime)
     }
 
-    fn complete(&mut self, id: &JobId, event: &Event, completed: &JobCompleted) {
+    /// Remembers a job's last run.
+    pub(crate) fn complete(&mut self, id: &JobId, event: &Event, completed: &JobCompleted) {
         let Some(job) = self.jobs.get_mut(id).map(Arc::make_mut) else { return };
         let JobCompleted { runtime, spec_digest, outcome, .. } = completed.clone();
         self.lively.insert(runtime.clone(), event.position);
         let (position, at) = (event.position, event.at);
         job.completed = Some(Arc::new(Completed { runtime, spec_digest, outcome, position, at }));
     }
-}
 
-impl Configuration {
-    /// Takes a change of a claim in. It concerns the record of whoever has or had the job; a run and a renewal concern
-    /// none.
-    pub(crate) fn turn_claims(&mut self, event: &Event, change: &Change) -> Touched {
-        let (job, position) = (JobId::from(event.entity.id.clone()), event.position);
-        let holder = match change {
-            Change::JobClaimed(claimed) => {
-                let labelled = self.nodes.get(&claimed.runtime).map_or(Position::ZERO, |node| node.labelled);
-                self.jobs.claim(&job, claimed, position, labelled)
-            }
-            Change::JobReleased(released) => self.jobs.end(&job, released.token, position),
-            Change::ClaimExpired(expired) => self.jobs.end(&job, expired.token, position),
-            Change::JobCompleted(completed) => {
-                self.jobs.complete(&job, event, completed);
-                None
-            }
-            Change::ClaimRenewed => {
-                self.jobs.lively.insert(event.entity.id.clone().into(), position);
-                None
-            }
-            _ => None,
-        };
-        holder.into_iter().filter(|holder| self.nodes.contains_key(holder)).collect()
+    /// Remembers where a runtime was at its jobs.
+    pub(crate) fn renew(&mut self, runtime: NodeId, position: Position) {
+        self.lively.insert(runtime, position);
     }
 }

@@ -3,16 +3,20 @@
 //! Deciding may refuse; folding and rendering never do. Nothing here waits, touches, draws a random number or knows what
 //! time it is: all of that comes in with the command. The crate is `no_std`, so most of it does not even compile here.
 //! Maps are ordered, so that the same log gives the same bytes however its events were batched.
+//!
+//! Imports run one way. At the bottom is what is known, with its indexes ([`reach`], [`compliance`], [`jobs`]); then the
+//! state that holds it ([`configuration`]), what is asked of that ([`selection`], [`layers`], [`spec`], [`render`]), what
+//! changes it ([`fold`]), and at the top what wants a change ([`decide`], [`request`]).
 #![no_std]
 
 extern crate alloc;
 
-pub mod configuration;
 pub mod reach;
 
 pub mod compliance;
 pub mod jobs;
-pub mod spec;
+
+pub mod configuration;
 
 pub mod aggregate;
 pub mod decide;
@@ -23,5 +27,7 @@ pub mod fold;
 
 pub mod layers;
 pub mod render;
+pub mod selection;
+pub mod spec;
 
 pub mod plan;

@@ -12,10 +12,8 @@ use alloc::vec::Vec;
 
 use imbl::{OrdMap, OrdSet};
 use schema::compliance::Cover;
-use schema::id::{ComponentId, DocumentId, NodeId};
+use schema::id::{ComponentId, NodeId};
 use schema::target::{Labels, Operator, Selector, Target};
-
-use crate::configuration::{Configuration, Node};
 
 /// A label: its key and its value, with U+0000 between them, which neither has. It is copied wherever an index is that a
 /// reader still holds, so a copy costs next to nothing.
@@ -172,7 +170,7 @@ impl<S: Ord + Clone, T: Ord + Clone> Reach<S, T> {
     }
 
     /// How many may select one with this name and these labels at most: counted, not looked at.
-    fn candidates_max(&self, name: &T, labels: &Labels) -> usize {
+    pub(crate) fn candidates_max(&self, name: &T, labels: &Labels) -> usize {
         let by_pair = pairs(labels).map(|pair| count(&self.by_pair, &pair));
         let by_key = labels.keys().map(|key| count(&self.by_key, key));
         by_pair.chain(by_key).sum::<usize>() + count(&self.by_name, name) + self.everywhere.len()
@@ -199,41 +197,6 @@ impl<S: Ord + Clone, T: Ord + Clone> Reach<S, T> {
         let start = pair(key, "");
         let bearers = self.bearers_by_pair.range(Arc::clone(&start)..);
         bearers.take_while(|(found, _)| found.starts_with(&*start)).map(|(_, bearers)| bearers).collect()
-    }
-}
-
-impl Configuration {
-    /// The active nodes that a target selects.
-    #[must_use]
-    pub fn nodes_of(&self, target: &Target) -> BTreeSet<NodeId> {
-        let active = |id: &NodeId| self.nodes.get(id).filter(|node| !node.retired);
-        let selected = |id: &&NodeId| active(id).is_some_and(|node| target.matches(id, &node.labels));
-        match target {
-            Target::Nodes(nodes) => nodes.iter().filter(selected).cloned().collect(),
-            Target::All => self.nodes.keys().filter(selected).cloned().collect(),
-            Target::Selector(selector) => match self.reach.bearers(selector) {
-                Some(bearers) => bearers.into_iter().filter(selected).cloned().collect(),
-                None => self.nodes.keys().filter(selected).cloned().collect(),
-            },
-        }
-    }
-
-    /// A number that the documents selecting a node do not exceed, found without looking at them.
-    #[must_use]
-    pub fn documents_max(&self, id: &NodeId, node: &Node) -> usize {
-        if node.retired { 0 } else { self.reach.candidates_max(id, &node.labels) }
-    }
-
-    /// The documents that select a node, in the order of their ids. A retired node has none.
-    #[must_use]
-    pub fn documents_of<'a>(&'a self, id: &NodeId, node: &'a Node) -> Vec<&'a DocumentId> {
-        if node.retired {
-            return Vec::new();
-        }
-        let selects = |document: &&DocumentId| {
-            self.documents.get(*document).is_some_and(|document| document.put.target.matches(id, &node.labels))
-        };
-        self.reach.candidates(id, &node.labels).into_iter().filter(selects).collect()
     }
 }
 

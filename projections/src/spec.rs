@@ -4,13 +4,9 @@
 //! components that are covered. Its bytes are JSON with sorted members and no spaces, and name no position, event or
 //! request, so that whatever is removed and defined again gives the same bytes again.
 
-use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt;
 
-use once_cell::race::OnceBox;
 use schema::compliance::{ComponentDefined, ControlDefined, Texts};
 use schema::desired::Source;
 use schema::digest::Digest;
@@ -20,47 +16,17 @@ use schema::lease::Leased;
 use serde_json::{Value, json};
 
 use crate::configuration::Configuration;
-use crate::jobs::Job;
+use crate::jobs::{Job, Spec};
 
 /// What a job's spec is written as.
 pub const MEDIA_TYPE: &str = "application/json";
-
-/// A rendered spec.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spec {
-    /// Its canonical bytes.
-    pub bytes: Arc<[u8]>,
-    /// Names them.
-    pub digest: Digest,
-}
-
-/// A spec that is rendered when it is first asked for, and then remembered.
-///
-/// The fold puts an empty one in place whenever anything changes that the spec follows from. So whoever shares one, in
-/// however many snapshots, would render the same; it is no part of the state, and equal to any other.
-#[derive(Clone, Default)]
-pub(crate) struct Memo(Arc<OnceBox<Spec>>);
-
-impl PartialEq for Memo {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for Memo {}
-
-impl fmt::Debug for Memo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Memo")
-    }
-}
 
 impl Configuration {
     /// A job's spec; nothing if there is no such job.
     #[must_use]
     pub fn spec(&self, id: &JobId) -> Option<&Spec> {
         let job = self.jobs.all().get(id)?;
-        Some(job.spec.0.get_or_init(|| Box::new(self.render_spec(id, job))))
+        Some(job.spec_or_else(|| self.render_spec(id, job)))
     }
 
     /// What a job's spec is rendered from: its attestation, assessment and control, and the components that are covered.

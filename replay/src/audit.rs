@@ -24,9 +24,10 @@ use schema::seal::PublicKey;
 
 pub use self::prepared::{Content, Prepared, Unfit};
 use crate::checkpoint::Checkpoint;
+use crate::fault::Fault;
 use crate::file::body::Header;
 use crate::finding::Finding;
-use crate::log::{Fault, Follower, Opened};
+use crate::log::{Follower, Opened};
 use crate::tree::Edge;
 
 /// What was counted on the way.

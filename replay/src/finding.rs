@@ -9,8 +9,8 @@ use schema::digest::Digest;
 use schema::event::Event;
 use schema::position::Position;
 
+use crate::fault::Fault;
 use crate::file::Damage;
-use crate::log::Fault;
 
 /// The first thing that is not as it must be.
 #[derive(Clone, Debug, PartialEq, Eq)]

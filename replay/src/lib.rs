@@ -13,6 +13,7 @@ pub mod again;
 pub mod audit;
 pub mod checkpoint;
 pub mod explain;
+pub mod fault;
 pub mod file;
 pub mod finding;
 pub mod impact;

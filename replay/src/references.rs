@@ -11,7 +11,7 @@ use schema::id::{JobId, NodeId};
 use schema::lease::LeaseToken;
 use schema::position::Version;
 
-use crate::log::Fault;
+use crate::fault::Fault;
 
 /// Checks the references of the next event against the state before it.
 pub(crate) fn check(state: &Configuration, event: &Event, change: &Change) -> Result<(), Fault> {

@@ -3,7 +3,8 @@
 
 use projections::configuration::Configuration;
 use projections::request::{Envelope, decide_request};
-use replay::log::{Fault, Follower, Opened};
+use replay::fault::Fault;
+use replay::log::{Follower, Opened};
 use replay::tree::Edge;
 use schema::change::Unreadable;
 use schema::command::Command;

@@ -5,6 +5,7 @@ use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
 use crate::change::{Change, Unreadable};
+use crate::desired::Cause;
 use crate::digest::Digest;
 use crate::entity::{Actor, Entity};
 use crate::id::{CommandId, EventId, LogId};
@@ -61,6 +62,12 @@ impl Event {
     /// If this program does not know the type or the format, or the data is damaged.
     pub fn change(&self) -> Result<Change, Unreadable> {
         Change::read(&self.event_type, self.v, &self.data)
+    }
+
+    /// The event as what something follows from.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        Cause { position: self.position, event_id: self.event_id, command_id: self.command_id }
     }
 
     /// Whether the request that the event belongs to ends with it.

@@ -3,7 +3,8 @@
 //! Always: events are folded one by one and in order, so that the first position that is wrong is the one that is named,
 //! however far others have read. What was read ahead is bounded by a few pages.
 
-use replay::log::{Fault, Follower, Opened};
+use replay::fault::Fault;
+use replay::log::{Follower, Opened};
 use schema::event::Event;
 use schema::id::LogId;
 use schema::position::Position;

@@ -8,10 +8,11 @@ use schema::digest::Digest;
 use schema::event::Event;
 use schema::id::LogId;
 
+use crate::fault::Fault;
 use crate::file::Damage;
 use crate::file::block::Kind;
 use crate::file::body::{read_blobs, read_checkpoints, read_events};
-use crate::log::{Fault, Opened};
+use crate::log::Opened;
 
 /// A block with all that can be found out about it alone.
 #[derive(Debug)]
