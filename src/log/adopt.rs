@@ -15,7 +15,7 @@ use schema::event::Event;
 use super::batch::{Batch, Receipt};
 use super::database::Error;
 use super::reader::Reader;
-use super::store::{Lock, Store};
+use super::store::Store;
 
 /// Events from which on a transaction is full.
 const EVENTS_ENOUGH: usize = 500;
@@ -43,7 +43,7 @@ pub async fn adopt(
             return Err(Error::Withheld("the log has grown meanwhile: look again what is missing".to_owned()));
         }
         let batch = batch(follower, chunk, contents)?;
-        store.append(&batch, Lock::Held).await.map_err(|not_stored| not_stored.error)?;
+        Box::pin(store.commit(follower.log_id(), &batch, opened.turn)).await.map_err(|not_stored| not_stored.error)?;
         rest = after;
     }
     Ok(())

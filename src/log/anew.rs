@@ -57,7 +57,7 @@ pub async fn begin_anew(
     let begun = LogBegun { from: there.log_id, position: there.position, root: there.root, checkpoint };
     let event = event(new, &there, begun, reason);
     growth.push(event.leaf);
-    in_time(client.execute(rows::INSERT, &rows::Columns::of([&event]).parameters())).await?;
+    in_time(client.execute(&rows::insert(""), &rows::Columns::of([&event]).parameters())).await?;
     keep(&client, &mut growth).await?;
     let root = growth.edge().root();
     let (position, at) = (rows::signed(event.position.get()), rows::time(event.at));
@@ -118,7 +118,7 @@ async fn seal_again(client: &Client, old: &Head, new: LogId, growth: &mut Growth
 }
 
 async fn keep(client: &Client, growth: &mut Growth) -> Result<(), Error> {
-    in_time(client.execute(tree::INSERT, &tree::Columns::of(growth.nodes()).parameters())).await?;
+    in_time(client.execute(&tree::insert(1, ""), &tree::Columns::of(growth.nodes()).parameters())).await?;
     growth.kept();
     Ok(())
 }

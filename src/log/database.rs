@@ -15,15 +15,19 @@ use crate::metrics;
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// How long an answer may take. A frozen server keeps its sockets open, so only a deadline finds it out.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// How long what was sent may go unheard before the connection is given up.
+const HEARD_WITHIN: Duration = Duration::from_secs(15);
 /// A peer that is gone without a word is found out after about idle + interval × retries.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
 const KEEPALIVE_RETRIES: u32 = 3;
 
 /// What every session of ours asks of the server: whoever freezes with the head row locked is cut off, and nobody waits
-/// for a lock or a statement for ever. Shorter than our own deadline, so that the server's reason arrives first.
+/// for a lock or a statement for ever. Shorter than our own deadline, so that the server's reason arrives first. Each statement sees
+/// what was committed before it.
 const SESSION: &str = "SET idle_in_transaction_session_timeout = '5s'; SET lock_timeout = '10s'; \
-                       SET statement_timeout = '15s'; SET tcp_user_timeout = '15s'; SET timezone = 'UTC'";
+                       SET statement_timeout = '15s'; SET tcp_user_timeout = '15s'; SET timezone = 'UTC'; \
+                       SET default_transaction_isolation = 'read committed'";
 
 /// Where the log is.
 #[derive(Clone, Debug)]
@@ -161,9 +165,9 @@ impl Error {
     }
 }
 
-/// Tables, columns and functions are what a migration brings.
+/// Tables and columns are what a migration brings.
 fn is_not_there(code: &SqlState) -> bool {
-    [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN, SqlState::UNDEFINED_FUNCTION].contains(code)
+    [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN].contains(code)
 }
 
 /// Wrong credentials, missing rights and missing objects stay wrong until somebody acts.
@@ -182,7 +186,8 @@ impl Database {
             .connect_timeout(CONNECT_WITHIN)
             .keepalives_idle(KEEPALIVE_IDLE)
             .keepalives_interval(KEEPALIVE_INTERVAL)
-            .keepalives_retries(KEEPALIVE_RETRIES);
+            .keepalives_retries(KEEPALIVE_RETRIES)
+            .tcp_user_timeout(HEARD_WITHIN);
         Ok(Self { config })
     }
 

@@ -99,7 +99,7 @@ async fn grow_tree(client: &Client) -> Result<(), Error> {
     let root = growth.edge().root();
     if is_known && nodes.is_empty() && root != head.root {
         tracing::info!(position = %head.position, "the tree is grown up to the head of the log");
-        in_time(client.execute(tree::INSERT, &tree::Columns::of(growth.nodes()).parameters())).await?;
+        in_time(client.execute(&tree::insert(1, ""), &tree::Columns::of(growth.nodes()).parameters())).await?;
         in_time(client.execute("UPDATE log_head SET root = $1", &[&root.as_bytes().as_slice()])).await?;
     }
     in_time(client.batch_execute("COMMIT")).await

@@ -17,18 +17,22 @@ use super::database::Error;
 pub(crate) const COLUMNS: &str = "position, event_id, command_id, ordinal, count, entity, version, type, v, actor, \
                                   reason, at, data::text, leaf";
 
-/// Inserts any number of events in one statement.
-pub(crate) const INSERT: &str = "INSERT INTO event (position, event_id, command_id, ordinal, count, entity, version, \
-     type, v, actor, reason, at, data, leaf) \
-     SELECT * FROM (SELECT position, event_id, command_id, ordinal, count, entity, version, type, v, actor, reason, at, \
-                           data::json, leaf \
-       FROM unnest($1::int8[], $2::uuid[], $3::uuid[], $4::int4[], $5::int4[], $6::text[], $7::int8[], $8::text[], \
-                   $9::int2[], $10::text[], $11::text[], $12::timestamptz[], $13::text[], $14::bytea[]) \
-            AS new (position, event_id, command_id, ordinal, count, entity, version, type, v, actor, reason, at, data, \
-                    leaf)) AS typed ORDER BY position";
+/// Inserts any number of events in one statement, in their order; nothing unless `condition` holds, an SQL clause or no text.
+pub(crate) fn insert(condition: &str) -> String {
+    format!(
+        "INSERT INTO event (position, event_id, command_id, ordinal, count, entity, version, type, v, actor, reason, at, \
+             data, leaf) \
+         SELECT * FROM (SELECT position, event_id, command_id, ordinal, count, entity, version, type, v, actor, reason, \
+                               at, data::json, leaf \
+           FROM unnest($1::int8[], $2::uuid[], $3::uuid[], $4::int4[], $5::int4[], $6::text[], $7::int8[], $8::text[], \
+                       $9::int2[], $10::text[], $11::text[], $12::timestamptz[], $13::text[], $14::bytea[]) \
+                AS new (position, event_id, command_id, ordinal, count, entity, version, type, v, actor, reason, at, \
+                        data, leaf)) AS typed {condition} ORDER BY position"
+    )
+}
 
-/// The types of [`INSERT`]'s parameters, so that preparing it asks the server nothing about them.
-pub(crate) const INSERT_TYPES: &[Type] = &[
+/// The types of its parameters.
+pub(crate) const INSERT_TYPES: [Type; 14] = [
     Type::INT8_ARRAY,
     Type::UUID_ARRAY,
     Type::UUID_ARRAY,
@@ -45,7 +49,7 @@ pub(crate) const INSERT_TYPES: &[Type] = &[
     Type::BYTEA_ARRAY,
 ];
 
-/// Events column by column, as [`INSERT`] takes them.
+/// Events column by column, as [`insert`] takes them.
 #[derive(Default)]
 pub(crate) struct Columns<'a> {
     position: Vec<i64>,
@@ -89,7 +93,7 @@ impl<'a> Columns<'a> {
         self.leaf.push(event.leaf.as_bytes());
     }
 
-    /// The parameters of [`INSERT`].
+    /// The parameters of [`insert`].
     pub(crate) fn parameters(&self) -> [&(dyn ToSql + Sync); 14] {
         [
             &self.position,

@@ -1,24 +1,27 @@
-//! One append as PostgreSQL sees it: a transaction of two round trips, or of one.
+//! One append as PostgreSQL sees it: a transaction of two round trips, or one statement.
 //!
-//! The first takes the head row's lock and reads, in statements after it, what others appended and which receipts there
+//! The first trip takes the head row's lock and reads, in statements after it, what others appended and which receipts there
 //! are: under READ COMMITTED each statement sees what was committed before it, so only a statement after the lock sees
-//! everything before the head. The second stores and commits. A batch that needs nothing looked up and knows which head it was
-//! decided from takes the lock in the trip that stores it, and comes to nothing where the head is another one. Statements of one trip
-//! are sent together, in the order in which their futures are first polled (hence `biased`), and PostgreSQL executes them in that order.
+//! everything before the head. The second stores and commits. Statements of one trip are sent together, in the order in
+//! which their futures are first polled (hence `biased`), and PostgreSQL executes them in that order.
+//!
+//! A batch that needs nothing looked up and knows the head that it was decided from is one statement: it stores everything if that
+//! is the head, and nothing if it is not. Nobody holds a lock for it while it is on its way, so whoever misses it bars it.
 
 use schema::digest::Digest;
 use schema::event::Event;
 use schema::id::{CommandId, EventId, LogId};
 use schema::position::Position;
-use tokio_postgres::error::{DbError, Severity, SqlState};
+use tokio_postgres::error::{DbError, Severity};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row, Statement};
 use uuid::Uuid;
 
 use super::batch::{Batch, Receipt};
 use super::database::{Database, Error, in_time};
-use super::reader::{HEAD_COLUMNS, Head};
-use super::{rows, tree};
+use super::reader::{HEAD_COLUMNS, Head, head_of};
+use super::rows;
+use super::statement::{self, Parameters, Turn};
 
 /// Events that one look behind the lock brings at most; whoever is further behind catches up without the lock first.
 pub(crate) const CATCH_UP_EVENTS_MAX: i64 = 5_000;
@@ -27,23 +30,9 @@ pub(crate) const CATCH_UP_EVENTS_MAX: i64 = 5_000;
 pub(crate) struct Store {
     client: Client,
     lock: Statement,
-    expect: Statement,
     receipts: Statement,
     later: Statement,
-    events: Statement,
-    blobs: Statement,
-    keep: Statement,
-    head: Statement,
-    nodes: Statement,
-}
-
-/// Who holds the head row.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Lock {
-    /// This session does, since it was opened.
-    Held,
-    /// This session will, if the head of this log is what the batch was decided from.
-    IfAt(LogId),
+    append: Statement,
 }
 
 /// Why a batch is not known to be stored.
@@ -58,16 +47,8 @@ impl NotStored {
         Self { error, is_certain: false }
     }
 
-    /// The lock was not taken. Where the head is another one, that is all there is to it.
-    fn before_lock(error: tokio_postgres::Error) -> Self {
-        match error.code() {
-            Some(&SqlState::T_R_SERIALIZATION_FAILURE) => Self { error: Error::Moved, is_certain: true },
-            _ => Self::before_commit(error),
-        }
-    }
-
-    /// A statement before the COMMIT failed. If the server itself refused it and lives on, the COMMIT was a rollback.
-    fn before_commit(error: tokio_postgres::Error) -> Self {
+    /// A statement failed that is no COMMIT. If the server itself refused it and lives on, nothing of the transaction is stored.
+    fn by_statement(error: tokio_postgres::Error) -> Self {
         let refused = error.as_db_error().and_then(DbError::parsed_severity);
         Self { is_certain: refused == Some(Severity::Error), error: error.into() }
     }
@@ -77,6 +58,8 @@ impl NotStored {
 pub(crate) struct Opened {
     /// The head.
     pub(crate) head: Head,
+    /// Its turn.
+    pub(crate) turn: Turn,
     /// Events after the position that was asked about.
     pub(crate) later: Vec<Event>,
     /// Receipts of the commands that were asked about.
@@ -86,46 +69,18 @@ pub(crate) struct Opened {
 impl Store {
     pub(crate) async fn open(database: &Database) -> Result<Self, Error> {
         let client = database.connect("appender").await?;
-        let prepare = |query: String, types: &'static [Type]| {
-            let client = &client;
-            async move { in_time(client.prepare_typed(&query, types)).await.map_err(Error::or_not_installed) }
+        let prepare = async |query: &str, types: &[Type]| {
+            in_time(client.prepare_typed(query, types)).await.map_err(Error::or_not_installed)
         };
+        let lock = format!("SELECT {HEAD_COLUMNS}, turn FROM log_head FOR UPDATE");
+        let receipts = "SELECT command_id, fingerprint, answer::text FROM receipt WHERE command_id = ANY($1)";
         let columns = rows::COLUMNS;
+        let later = format!("SELECT {columns} FROM event WHERE position > $1 ORDER BY position LIMIT $2");
         Ok(Self {
-            lock: prepare(format!("SELECT {HEAD_COLUMNS} FROM log_head FOR UPDATE"), &[]).await?,
-            expect: prepare("SELECT expect_head($1, $2, $3)".into(), &[Type::UUID, Type::INT8, Type::BYTEA]).await?,
-            receipts: prepare(
-                "SELECT command_id, fingerprint, answer::text FROM receipt WHERE command_id = ANY($1)".into(),
-                &[Type::UUID_ARRAY],
-            )
-            .await?,
-            later: prepare(
-                format!("SELECT {columns} FROM event WHERE position > $1 ORDER BY position LIMIT $2"),
-                &[Type::INT8, Type::INT8],
-            )
-            .await?,
-            events: prepare(rows::INSERT.into(), rows::INSERT_TYPES).await?,
-            blobs: prepare(
-                "INSERT INTO blob (digest, bytes) SELECT * FROM unnest($1::bytea[], $2::bytea[]) \
-                 ON CONFLICT (digest) DO NOTHING"
-                    .into(),
-                &[Type::BYTEA_ARRAY, Type::BYTEA_ARRAY],
-            )
-            .await?,
-            keep: prepare(
-                "INSERT INTO receipt (command_id, fingerprint, answer, at) \
-                 SELECT command_id, fingerprint, answer::json, now() \
-                 FROM unnest($1::uuid[], $2::bytea[], $3::text[]) AS new (command_id, fingerprint, answer)"
-                    .into(),
-                &[Type::UUID_ARRAY, Type::BYTEA_ARRAY, Type::TEXT_ARRAY],
-            )
-            .await?,
-            head: prepare(
-                "UPDATE log_head SET position = $1, at = $2, root = $3".into(),
-                &[Type::INT8, Type::TIMESTAMPTZ, Type::BYTEA],
-            )
-            .await?,
-            nodes: prepare(tree::INSERT.into(), tree::INSERT_TYPES).await?,
+            lock: prepare(&lock, &[]).await?,
+            receipts: prepare(receipts, &[Type::UUID_ARRAY]).await?,
+            later: prepare(&later, &[Type::INT8, Type::INT8]).await?,
+            append: prepare(&statement::append(), &statement::types()).await?,
             client,
         })
     }
@@ -149,13 +104,14 @@ impl Store {
             begun?;
             Ok((head?, receipts?, later?))
         };
-        let (head, receipts, later) = in_time(answers).await?;
-        let head = super::reader::head_of(&head)?;
+        let (row, receipts, later) = in_time(answers).await?;
+        let (head, turn) = (head_of(&row)?, Turn(row.get("turn")));
         if head.log_id != log_id {
             return Err(Error::OtherLog);
         }
         Ok(Opened {
             head,
+            turn,
             later: later.iter().map(|row| rows::event(log_id, row)).collect::<Result<_, _>>()?,
             receipts: receipts.iter().map(receipt).collect::<Result<_, _>>()?,
         })
@@ -175,85 +131,32 @@ impl Store {
         in_time(self.client.batch_execute("SELECT")).await
     }
 
-    /// Stores a batch and commits, in one trip; or [`Error::Moved`], if the head is not where the lock wants it to be.
-    pub(crate) async fn append(&self, batch: &Batch, lock: Lock) -> Result<(), NotStored> {
-        let (locked, stored) = tokio::join!(
-            biased;
-            async {
-                match lock {
-                    Lock::Held => Ok(()),
-                    Lock::IfAt(log_id) => self.expect(log_id, batch).await,
-                }
-            },
-            Box::pin(self.commit(batch)),
-        );
-        locked.and(stored)
-    }
-
-    /// Begins the transaction, and takes the lock if the head is what a batch was decided from.
-    async fn expect(&self, log_id: LogId, batch: &Batch) -> Result<(), NotStored> {
-        let (state, edge) = batch.base();
-        let (log_id, position, root) = (log_id.uuid(), rows::signed(state.position().get()), edge.root());
-        let root: &[u8] = root.as_bytes();
-        let head: [&(dyn ToSql + Sync); 3] = [&log_id, &position, &root];
-        let locked = async {
-            let (begun, locked) = tokio::join!(
-                biased;
-                self.client.batch_execute("BEGIN"),
-                self.client.execute(&self.expect, &head),
-            );
-            Ok(begun.and(locked))
-        };
-        let locked = in_time(locked).await.map_err(NotStored::unknown)?;
-        locked.map(drop).map_err(NotStored::before_lock)
-    }
-
-    async fn commit(&self, batch: &Batch) -> Result<(), NotStored> {
-        let stored = async { Ok(tokio::join!(biased; self.store(batch), self.client.batch_execute("COMMIT"))) };
-        let (stored, committed) = in_time(stored).await.map_err(NotStored::unknown)?;
-        stored.map_err(NotStored::before_commit)?;
+    /// Stores a batch behind the lock, and commits.
+    pub(crate) async fn commit(&self, log_id: LogId, batch: &Batch, turn: Turn) -> Result<(), NotStored> {
+        let both =
+            async { Ok(tokio::join!(biased; self.stored(log_id, batch, turn), self.client.batch_execute("COMMIT"))) };
+        let (stored, committed) = in_time(both).await.map_err(NotStored::unknown)?;
+        found(stored)?;
         committed.map_err(|error| NotStored::unknown(error.into()))
     }
 
-    /// Sends all of a batch together, and waits for it. The first statement to fail is the cause; what follows it only says that the
-    /// transaction is aborted.
-    async fn store(&self, batch: &Batch) -> Result<(), tokio_postgres::Error> {
-        let events = rows::Columns::of(&batch.events);
-        let events = events.parameters();
-        let (digests, contents): (Vec<&[u8]>, Vec<&[u8]>) =
-            batch.contents.iter().map(|(digest, content)| (&digest.as_bytes()[..], &content.bytes()[..])).unzip();
-        let commands: Vec<Uuid> = batch.receipts.iter().map(|receipt| receipt.command_id.uuid()).collect();
-        let prints: Vec<&[u8]> = batch.receipts.iter().map(|receipt| &receipt.fingerprint.as_bytes()[..]).collect();
-        let answers: Vec<String> = batch.receipts.iter().map(answer_text).collect();
-        let position = rows::signed(batch.configuration.position().get());
-        let at = rows::time(batch.configuration.at());
-        let blobs: [&(dyn ToSql + Sync); 2] = [&digests, &contents];
-        let receipts: [&(dyn ToSql + Sync); 3] = [&commands, &prints, &answers];
-        let root = batch.growth.edge().root();
-        let root: &[u8] = root.as_bytes();
-        let head: [&(dyn ToSql + Sync); 3] = [&position, &at, &root];
-        let nodes = tree::Columns::of(batch.growth.nodes());
-        let nodes = nodes.parameters();
-        let (blobs, events, receipts, head, nodes) = tokio::join!(
-            biased;
-            self.insert(&self.blobs, digests.len(), &blobs),
-            self.insert(&self.events, batch.events.len(), &events),
-            self.insert(&self.keep, commands.len(), &receipts),
-            self.client.execute(&self.head, &head),
-            // Few batches complete a subtree that is kept, and the others need not say so.
-            self.insert(&self.nodes, batch.growth.nodes().len(), &nodes),
-        );
-        blobs.and(events).and(receipts).and(head).and(nodes).map(drop)
+    /// Stores a batch in one trip, without the lock. Where it is not known to be stored it may be on its way for long, and has to be
+    /// looked up, and [barred](Store::bar) if it is not there.
+    pub(crate) async fn append(&self, log_id: LogId, batch: &Batch, turn: Turn) -> Result<(), NotStored> {
+        let stored = async { Ok(self.stored(log_id, batch, turn).await) };
+        found(in_time(stored).await.map_err(NotStored::unknown)?)
     }
 
-    /// Inserts `rows` rows; none takes no statement.
-    async fn insert(
-        &self,
-        statement: &Statement,
-        rows: usize,
-        parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<u64, tokio_postgres::Error> {
-        if rows == 0 { Ok(0) } else { self.client.execute(statement, parameters).await }
+    /// Whether the head was where the batch was decided from, so that all of it is stored.
+    async fn stored(&self, log_id: LogId, batch: &Batch, turn: Turn) -> Result<bool, tokio_postgres::Error> {
+        let parameters = Parameters::of(log_id, batch, turn);
+        let row = self.client.query_one(&self.append, &parameters.all()).await?;
+        Ok(row.get::<_, i64>(0) == 1)
+    }
+
+    /// Commits that no batch of an earlier turn is stored any more, whenever it arrives.
+    pub(crate) async fn bar(&self) -> Result<(), Error> {
+        in_time(self.client.batch_execute("UPDATE log_head SET turn = turn + 1; COMMIT")).await
     }
 
     /// Whether an event is stored. Certain only while the head row's lock is held.
@@ -268,6 +171,14 @@ impl Store {
     }
 }
 
+/// A statement that stored nothing has stored nothing for certain.
+fn found(stored: Result<bool, tokio_postgres::Error>) -> Result<(), NotStored> {
+    match stored.map_err(NotStored::by_statement)? {
+        true => Ok(()),
+        false => Err(NotStored { error: Error::Moved, is_certain: true }),
+    }
+}
+
 fn receipt(row: &Row) -> Result<Receipt, Error> {
     let wrong = |why: String| Error::Row { position: Position::ZERO, why };
     let fingerprint: &[u8] = row.get(1);
@@ -276,8 +187,4 @@ fn receipt(row: &Row) -> Result<Receipt, Error> {
         fingerprint: Digest::try_from(fingerprint).map_err(|error| wrong(error.to_string()))?,
         answer: serde_json::from_str(row.get(2)).map_err(|error| wrong(error.to_string()))?,
     })
-}
-
-fn answer_text(receipt: &Receipt) -> String {
-    serde_json::to_string(&receipt.answer).expect("BUG: an answer has text keys and no failing serializer")
 }

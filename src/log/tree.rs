@@ -12,11 +12,18 @@ use super::rows;
 /// Every so many levels are kept.
 const STRIDE: u8 = 8;
 
-/// Inserts any number of nodes in one statement.
-pub(crate) const INSERT: &str =
-    "INSERT INTO tree (level, index, hash) SELECT * FROM unnest($1::int2[], $2::int8[], $3::bytea[])";
-/// The types of [`INSERT`]'s parameters.
-pub(crate) const INSERT_TYPES: &[Type] = &[Type::INT2_ARRAY, Type::INT8_ARRAY, Type::BYTEA_ARRAY];
+/// Inserts any number of nodes in one statement, whose parameters from number `first` on are those of [`Columns`]; nothing unless
+/// `condition` holds, an SQL clause or no text.
+pub(crate) fn insert(first: usize, condition: &str) -> String {
+    let [level, index, hash] = [first, first + 1, first + 2];
+    format!(
+        "INSERT INTO tree (level, index, hash) \
+         SELECT * FROM unnest(${level}::int2[], ${index}::int8[], ${hash}::bytea[]) {condition}"
+    )
+}
+
+/// The types of its parameters.
+pub(crate) const INSERT_TYPES: [Type; 3] = [Type::INT2_ARRAY, Type::INT8_ARRAY, Type::BYTEA_ARRAY];
 
 /// A tree that grows, with the nodes to be kept that were completed meanwhile.
 #[derive(Clone, Debug)]
@@ -101,7 +108,7 @@ impl Below {
     }
 }
 
-/// Nodes column by column, as [`INSERT`] takes them.
+/// Nodes column by column, as [`insert`] takes them.
 pub(crate) struct Columns<'a> {
     level: Vec<i16>,
     index: Vec<i64>,

@@ -13,6 +13,7 @@ use schema::event::Event;
 use schema::id::{CommandId, LogId};
 use schema::instant::Instant;
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use crate::{metrics, points, telemetry};
@@ -25,10 +26,20 @@ use super::kept::Kept;
 use super::line::Line;
 use super::reader::{Head, Reader};
 use super::rows;
-use super::store::{Lock, NotStored, Opened, Store};
+use super::statement::Turn;
+use super::store::{NotStored, Opened, Store};
 
 /// How often PostgreSQL is told that the lock's holder lives: well within `idle_in_transaction_session_timeout`.
 const ALIVE_EVERY: Duration = Duration::from_secs(1);
+
+/// What keeps others from appending while a batch is stored, with the turn of the head.
+#[derive(Clone, Copy, Debug)]
+enum Lock {
+    /// The head row's lock, which this session took before it looked.
+    Held(Turn),
+    /// That the head must be where the batch was decided from.
+    Expected(Turn),
+}
 
 /// The hold.
 pub(crate) struct Writer {
@@ -36,8 +47,8 @@ pub(crate) struct Writer {
     log_id: LogId,
     follower: Follower,
     store: Option<Store>,
-    /// Whether nobody else had appended when it was last looked.
-    is_alone: bool,
+    /// The turn of the head, if nobody else had appended when it was last looked.
+    alone: Option<Turn>,
     view: watch::Sender<Configuration>,
     kept: Kept,
     /// Why nothing may be appended now.
@@ -57,7 +68,7 @@ impl Writer {
         reader.follow_keeping(&mut follower, head.position, Some(&kept)).await?;
         let store = Some(Store::open(reader.database()).await?);
         let view = watch::Sender::new(follower.configuration().clone());
-        Ok(Self { reader, log_id, follower, store, is_alone: false, view, kept, withheld })
+        Ok(Self { reader, log_id, follower, store, alone: None, view, kept, withheld })
     }
 
     /// The folded state, for every reader.
@@ -86,10 +97,10 @@ impl Writer {
         let keyed = waiting.iter().filter(|waiting| waiting.submission.keyed);
         let commands: Vec<CommandId> = keyed.map(|waiting| waiting.submission.command_id).collect();
         let mut decided = decided.filter(|batch| batch.is_of(waiting.len(), self.follower.configuration()));
-        let needs_a_look = unknown.is_some() || !self.is_alone || !commands.is_empty();
+        let alone = self.alone.filter(|_| unknown.is_none() && commands.is_empty());
         // What refuses everything stores nothing, so nothing would tell that the state it rests on has passed.
-        if let Some(batch) = decided.take_if(|batch| !needs_a_look && !batch.events.is_empty()) {
-            return self.settle(store, batch, Lock::IfAt(self.log_id), waiting, unknown, line).await;
+        if let (Some(turn), Some(batch)) = (alone, decided.take_if(|batch| !batch.events.is_empty())) {
+            return self.settle(store, batch, Lock::Expected(turn), waiting, unknown, line).await;
         }
         // What is not as its head says is not kept, so that it can be folded once it is right again.
         let before = self.follower.clone();
@@ -101,13 +112,13 @@ impl Writer {
                 Some(event) => store.holds(event.event_id).await?,
                 None => batch.receipts.iter().all(|receipt| opened.receipts.contains(receipt)),
             };
-            // Until here a broken connection leaves the outcome unknown; from here it is known, however this session ends.
-            let batch = unknown.take().filter(|_| committed);
-            if store.roll_back().await.is_ok() {
-                self.store = Some(store);
+            // What is not there may still be on its way; once it is barred it never will be.
+            match committed {
+                true => drop(store.roll_back().await),
+                false => store.bar().await?,
             }
             // What was not committed is sent again only if it still may be, and if somebody still waits for it.
-            return batch.map(|batch| batch.verdicts).ok_or(Error::Uncommitted);
+            return unknown.take().filter(|_| committed).map(|batch| batch.verdicts).ok_or(Error::Uncommitted);
         }
         let holds = |batch: &Batch| batch.is_of(waiting.len(), self.follower.configuration());
         let batch = match decided.filter(|batch| opened.receipts.is_empty() && holds(batch)) {
@@ -120,7 +131,7 @@ impl Writer {
             self.store = Some(store);
             return Ok(batch.verdicts);
         }
-        self.settle(store, batch, Lock::Held, waiting, unknown, line).await
+        self.settle(store, batch, Lock::Held(opened.turn), waiting, unknown, line).await
     }
 
     /// Stores a batch, and takes what it leaves behind for the end of the log.
@@ -145,10 +156,11 @@ impl Writer {
                 Ok(batch.verdicts)
             }
             Err(NotStored { error, is_certain }) => {
-                self.is_alone = false;
-                match is_certain {
-                    true => self.store = Some(store),
-                    false => *unknown = Some(batch),
+                self.alone = None;
+                if !is_certain {
+                    *unknown = Some(batch);
+                } else if matches!(error, Error::Moved) {
+                    self.store = Some(store);
                 }
                 Err(error)
             }
@@ -158,25 +170,35 @@ impl Writer {
     /// Locks the head, and folds what others appended up to it. A session is put back only where its transaction has certainly
     /// ended.
     async fn open(&mut self, store: &Store, commands: &[CommandId]) -> Result<Opened, Error> {
-        let mut opened = store.begin(self.log_id, self.follower.position(), commands).await?;
-        self.is_alone = opened.head.position == self.follower.position();
+        self.alone = None;
+        let before = self.follower.position();
+        let mut opened = store.begin(self.log_id, before, commands).await?;
         while self.fold(&opened.later, &opened.head)? {
             store.roll_back().await?;
             self.reader.follow_keeping(&mut self.follower, opened.head.position, Some(&self.kept)).await?;
             opened = store.begin(self.log_id, self.follower.position(), commands).await?;
         }
+        self.alone = (opened.head.position == before).then_some(opened.turn);
         Ok(opened)
     }
 
     /// Stores a batch, and decides what comes meanwhile against the state after it.
     async fn commit(&self, store: &Store, batch: &Batch, lock: Lock, line: &mut Line) -> Result<(), NotStored> {
         let mut ahead = Ahead::after(self.log_id, batch);
-        let mut stored = pin!(store.append(batch, lock));
+        let mut stored = pin!(async {
+            match lock {
+                Lock::Held(turn) => store.commit(self.log_id, batch, turn).await,
+                Lock::Expected(turn) => store.append(self.log_id, batch, turn).await,
+            }
+        });
+        // Once this is sent, the callers of the batch before come first: see `Appender::run`.
+        let (mut theirs, mut is_theirs) = (pin!(yield_now()), true);
         let stored = loop {
             tokio::select! {
                 biased;
                 stored = &mut stored => break stored,
-                Some(next) = line.next(), if line.is_empty() => {
+                () = &mut theirs, if is_theirs => is_theirs = false,
+                Some(next) = line.next(), if !is_theirs && line.is_empty() => {
                     line.leave(ahead.take(next, now()).err());
                     points::APPEND_AHEAD.reached();
                 }

@@ -86,22 +86,27 @@ async fn what_was_not_committed_is_not_sent_again_once_nothing_may_be_appended()
     open.submit(one(retry("a"))).await.unwrap();
 }
 
-/// How many sessions are ended, at random.
-const STORM_SESSIONS: usize = 30;
+/// How many sessions are struck, at random.
+const STORM_SESSIONS: usize = 60;
+/// What strikes them: the session ends, or what it does at that moment is cancelled.
+const STRIKES: [&str; 2] = ["pg_terminate_backend", "pg_cancel_backend"];
 
 #[tokio::test]
-async fn a_storm_of_ended_sessions_loses_and_repeats_nothing() {
+async fn a_storm_of_ended_sessions_and_cancelled_statements_loses_and_repeats_nothing() {
     let seed =
         std::env::var("HEADWATER_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(fastrand::u64(..));
     println!("HEADWATER_TEST_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let desk = Desk::new().await;
-    let open = std::sync::Arc::new(desk.open().await);
-    open.submit(one(enrol("a"))).await.unwrap();
+    let opens = [desk.open().await, desk.open().await].map(std::sync::Arc::new);
+    opens[0].submit(one(enrol("a"))).await.unwrap();
+    opens[1].log.reached(1.into()).await;
     let is_over = std::sync::Arc::new(AtomicBool::new(false));
     let mut callers = JoinSet::new();
-    for caller in 0..8 {
-        let (open, is_over) = (std::sync::Arc::clone(&open), std::sync::Arc::clone(&is_over));
+    for caller in 0..16 {
+        // Most come to the one of them, which so has something to decide ahead.
+        let open = &opens[usize::from(caller % 8 == 0)];
+        let (open, is_over) = (std::sync::Arc::clone(open), std::sync::Arc::clone(&is_over));
         callers.spawn(async move {
             let mut told = BTreeMap::new();
             for turn in 0.. {
@@ -120,10 +125,11 @@ async fn a_storm_of_ended_sessions_loses_and_repeats_nothing() {
     }
     let (client, connection) = tokio_postgres::connect(&desk.ground.database(), tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
-    let terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'headwater %'";
-    let mut ended = 0;
-    while ended < STORM_SESSIONS {
-        ended += client.query(terminate, &[]).await.unwrap().len();
+    let mut struck = 0;
+    while struck < STORM_SESSIONS {
+        let strike = random.choice(STRIKES).unwrap();
+        let all = format!("SELECT {strike}(pid) FROM pg_stat_activity WHERE application_name LIKE 'headwater %'");
+        struck += client.query(&all, &[]).await.unwrap().len();
         // The storm is what is tested: how it blows is random, and nothing waits for it.
         tokio::time::sleep(Duration::from_millis(random.u64(0..60))).await;
     }
@@ -132,7 +138,7 @@ async fn a_storm_of_ended_sessions_loses_and_repeats_nothing() {
     while let Some(one) = tokio::time::timeout(SOON, callers.join_next()).await.expect("all are answered") {
         told.extend(one.unwrap());
     }
-    let log = open.events().await;
+    let log = opens[0].events().await;
     let times = reasons(&log);
     let (mut accepted, mut failed) = (0, 0);
     for (reason, answer) in &told {
@@ -151,7 +157,7 @@ async fn a_storm_of_ended_sessions_loses_and_repeats_nothing() {
             Err(other) => panic!("{reason}: {other}"),
         }
     }
-    println!("{ended} sessions ended; {accepted} accepted, {failed} failed");
+    println!("{struck} sessions struck; {accepted} accepted, {failed} failed");
     assert!(accepted > 0);
     assert_eq!(law::table(&desk.ground.database()).await.unwrap().len(), log.len());
 }

@@ -1,0 +1,97 @@
+//! A batch as one statement, which stores all of it if the head is where the batch was decided from, and else nothing.
+//!
+//! One statement is a transaction of its own where nobody began one. So a batch needs no BEGIN, whose failure would let what
+//! follows it through one by one.
+
+use std::time::SystemTime;
+
+use projections::configuration::Configuration;
+use replay::tree::Edge;
+use schema::id::LogId;
+use tokio_postgres::types::{ToSql, Type};
+use uuid::Uuid;
+
+use super::batch::{Batch, Receipt};
+use super::{rows, tree};
+
+/// How often a batch was barred that nobody found. A batch that expects an earlier turn is not stored any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Turn(pub(crate) i64);
+
+/// The statement. It says how many heads there were where one was expected: one or none.
+pub(crate) fn append() -> String {
+    const IF_SO: &str = "WHERE EXISTS (SELECT FROM head)";
+    let (events, nodes) = (rows::insert(IF_SO), tree::insert(17, IF_SO));
+    format!(
+        "WITH head AS ( \
+             UPDATE log_head SET position = $23, at = $24, root = $25 \
+             WHERE log_id = $26 AND position = $27 AND root = $28 AND turn = $29 RETURNING turn), \
+         events AS ({events}), \
+         blobs AS ( \
+             INSERT INTO blob (digest, bytes) SELECT * FROM unnest($15::bytea[], $16::bytea[]) {IF_SO} \
+             ON CONFLICT (digest) DO NOTHING), \
+         nodes AS ({nodes}), \
+         receipts AS ( \
+             INSERT INTO receipt (command_id, fingerprint, answer, at) \
+             SELECT command_id, fingerprint, answer::json, now() \
+             FROM unnest($20::uuid[], $21::bytea[], $22::text[]) AS new (command_id, fingerprint, answer) {IF_SO}) \
+         SELECT count(*) FROM head"
+    )
+}
+
+/// The types of its parameters.
+pub(crate) fn types() -> Vec<Type> {
+    const BLOBS: [Type; 2] = [Type::BYTEA_ARRAY, Type::BYTEA_ARRAY];
+    const RECEIPTS: [Type; 3] = [Type::UUID_ARRAY, Type::BYTEA_ARRAY, Type::TEXT_ARRAY];
+    const HEAD: [Type; 3] = [Type::INT8, Type::TIMESTAMPTZ, Type::BYTEA];
+    const EXPECTED: [Type; 4] = [Type::UUID, Type::INT8, Type::BYTEA, Type::INT8];
+    [&rows::INSERT_TYPES[..], &BLOBS, &tree::INSERT_TYPES, &RECEIPTS, &HEAD, &EXPECTED].concat()
+}
+
+/// What a batch stores, column by column.
+pub(crate) struct Parameters<'a> {
+    events: rows::Columns<'a>,
+    digests: Vec<&'a [u8]>,
+    contents: Vec<&'a [u8]>,
+    nodes: tree::Columns<'a>,
+    commands: Vec<Uuid>,
+    fingerprints: Vec<&'a [u8]>,
+    answers: Vec<String>,
+    head: (i64, SystemTime, Vec<u8>),
+    expected: (Uuid, i64, Vec<u8>, i64),
+}
+
+impl<'a> Parameters<'a> {
+    pub(crate) fn of(log_id: LogId, batch: &'a Batch, turn: Turn) -> Self {
+        let (digests, contents) =
+            batch.contents.iter().map(|(digest, content)| (&digest.as_bytes()[..], &content.bytes()[..])).unzip();
+        let (state, base) = (&batch.configuration, batch.base());
+        let root = |edge: &Edge| edge.root().as_bytes().to_vec();
+        let position = |state: &Configuration| rows::signed(state.position().get());
+        Self {
+            events: rows::Columns::of(&batch.events),
+            digests,
+            contents,
+            nodes: tree::Columns::of(batch.growth.nodes()),
+            commands: batch.receipts.iter().map(|receipt| receipt.command_id.uuid()).collect(),
+            fingerprints: batch.receipts.iter().map(|receipt| &receipt.fingerprint.as_bytes()[..]).collect(),
+            answers: batch.receipts.iter().map(answer_text).collect(),
+            head: (position(state), rows::time(state.at()), root(batch.growth.edge())),
+            expected: (log_id.uuid(), position(&base.0), root(&base.1), turn.0),
+        }
+    }
+
+    /// All of them, in their order.
+    pub(crate) fn all(&self) -> Vec<&(dyn ToSql + Sync)> {
+        let blobs: [&(dyn ToSql + Sync); 2] = [&self.digests, &self.contents];
+        let receipts: [&(dyn ToSql + Sync); 3] = [&self.commands, &self.fingerprints, &self.answers];
+        let head: [&(dyn ToSql + Sync); 3] = [&self.head.0, &self.head.1, &self.head.2];
+        let expected: [&(dyn ToSql + Sync); 4] =
+            [&self.expected.0, &self.expected.1, &self.expected.2, &self.expected.3];
+        [&self.events.parameters()[..], &blobs, &self.nodes.parameters(), &receipts, &head, &expected].concat()
+    }
+}
+
+fn answer_text(receipt: &Receipt) -> String {
+    serde_json::to_string(&receipt.answer).expect("BUG: an answer has text keys and no failing serializer")
+}
