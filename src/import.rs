@@ -25,8 +25,11 @@ use self::summary::Summary;
 use crate::client::door::Door;
 use crate::client::error::Error as ClientError;
 use crate::client::place::Options as Place;
+use crate::oscal::definition::Kind;
+use crate::oscal::document;
+use crate::oscal::draft::Draft;
 use crate::oscal::fault::Fault;
-use crate::oscal::plan::{Draft, Kind, Known};
+use crate::oscal::plan::{Known, Plan};
 use crate::progress::Progress;
 
 /// What to import.
@@ -162,7 +165,7 @@ impl Oscal {
         // Asked first: what is sent below is named by it, so that an import that somebody has undone since can be done again.
         let head: Head = door.get("/v1/log").await?;
         let there = there(&door, draft.last_kind()).await?;
-        let plan = draft.resolve(&known(&there));
+        let plan = Plan::of(draft, &known(&there));
         let compared = compare::compare(plan.items, &there)?;
         let changed = compared.iter().filter(|item| item.change != Change::Unchanged);
         let steps = requests::steps(changed, self.reason.as_deref(), head.position, Limits::DOOR);
@@ -180,7 +183,7 @@ impl Oscal {
         for path in &self.files {
             let file = path.display().to_string();
             let bytes = bytes(path).map_err(|source| Error::Unreadable { file: file.clone(), source })?;
-            draft.read(&file, &bytes).map_err(|source| Error::Refused { file, source })?;
+            document::read(&file, &bytes, &mut draft).map_err(|source| Error::Refused { file, source })?;
         }
         Ok(draft)
     }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Error;
-use crate::oscal::plan::{Item, Kind};
+use crate::oscal::definition::{Item, Kind};
 
 /// What the door has, by kind and id.
 pub(super) type There = BTreeMap<Kind, BTreeMap<String, Value>>;
