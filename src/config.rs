@@ -2,9 +2,41 @@
 
 use std::path::PathBuf;
 
+use clap::Arg;
 use schema::address::Prefix;
 
 use crate::password;
+
+/// Where the log's database is. An order that enters it as another role says so in its own help.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Postgres {
+    /// The log as role headwater_app: postgres://headwater_app:password@host:port/database
+    #[arg(long, env = "HEADWATER_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub database_url: String,
+
+    /// A file with the password for that URL, which then is postgres://headwater_app@host:port/database
+    #[arg(long, env = "HEADWATER_DATABASE_PASSWORD_FILE", value_name = "FILE")]
+    pub database_password_file: Option<PathBuf>,
+}
+
+impl Postgres {
+    /// For `mut_args` of an order that enters the database as another role: what its help says of the URL and of the file.
+    pub fn entered_as(url: &'static str, file: &'static str) -> impl FnMut(Arg) -> Arg {
+        move |arg| match arg.get_id().as_str() {
+            "database_url" => arg.help(url),
+            "database_password_file" => arg.help(file),
+            _ => arg,
+        }
+    }
+
+    /// The URL with its password.
+    ///
+    /// # Errors
+    /// If the password's file is of no use.
+    pub fn url(&self) -> Result<String, password::Error> {
+        password::fill(&self.database_url, self.database_password_file.as_deref())
+    }
+}
 
 /// Where NATS is, and what Headwater's names in it look like.
 #[derive(Clone, Debug, clap::Args)]

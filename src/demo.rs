@@ -4,6 +4,7 @@
 //! makes a slip that a node's check rejects, and puts it right; imports definitions, and shows two nodes share the jobs. Always: what it says came true was looked up; it ends with
 //! success only if all of it did; all that it started ends with it. Absent on purpose: any way in that a user has not.
 
+mod definitions;
 mod fleet;
 mod folder;
 mod jobs;
@@ -16,16 +17,17 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use self::definitions::Definitions;
 pub use self::fleet::Error as FleetError;
 use self::fleet::Fleet;
 pub use self::folder::Error as FolderError;
-use self::jobs::{Definitions, JOB_COMMAND, JOBS_EACH, RUNTIMES};
+use self::jobs::{JOB_COMMAND, JOBS_EACH};
 use self::screen::{Screen, Style};
-use self::story::Story;
+use self::story::{RUNTIMES, Story};
 use crate::client::door::Door;
 use crate::client::error::Error as ClientError;
 use crate::client::place::{BadToken, BadUrl};
-use crate::dev::{self, Running};
+use crate::dev::{self, Programs, Running};
 
 /// The check of the nodes of the demo, as an operator who knows the detectors would write it, with tools that are
 /// everywhere.
@@ -52,14 +54,9 @@ pub struct Options {
     #[arg(long, value_name = "ADDR")]
     pub http: Option<SocketAddr>,
 
-    /// The folder with `postgres` and `initdb` [default: HEADWATER_POSTGRES_BIN, or what PATH, the distribution or
-    /// `make setup` has]
-    #[arg(long, value_name = "DIR")]
-    pub postgres_bin: Option<PathBuf>,
-
-    /// The nats-server program [default: HEADWATER_NATS_SERVER, or what PATH or `make setup` has]
-    #[arg(long, value_name = "PATH")]
-    pub nats_server: Option<PathBuf>,
+    /// What to start beside our own.
+    #[command(flatten)]
+    pub programs: Programs,
 }
 
 /// Why it did not come to a good end.
@@ -107,10 +104,10 @@ pub enum Error {
 
 impl Options {
     fn dev(&self) -> dev::Options {
-        let Self { dir, nodes, http, postgres_bin, nats_server, .. } = self.clone();
+        let Self { dir, nodes, http, programs, .. } = self.clone();
         let check = Some(CHECK.to_owned());
         let (runtimes, job_cmd) = (RUNTIMES, Some(JOB_COMMAND.to_owned()));
-        let ours = dev::Options { dir, nodes, http, postgres_bin, nats_server, check, ..dev::Options::default() };
+        let ours = dev::Options { dir, nodes, http, programs, check, ..dev::Options::default() };
         dev::Options { runtimes, job_cmd, jobs_max: JOBS_EACH, ..ours }
     }
 }

@@ -57,14 +57,9 @@ pub struct Options {
     #[arg(long, value_name = "ADDR")]
     pub http: Option<SocketAddr>,
 
-    /// The folder with `postgres` and `initdb` [default: HEADWATER_POSTGRES_BIN, or what PATH, the distribution or
-    /// `make setup` has]
-    #[arg(long, value_name = "DIR")]
-    pub postgres_bin: Option<PathBuf>,
-
-    /// The nats-server program [default: HEADWATER_NATS_SERVER, or what PATH or `make setup` has]
-    #[arg(long, value_name = "PATH")]
-    pub nats_server: Option<PathBuf>,
+    /// What to start beside our own.
+    #[command(flatten)]
+    pub programs: Programs,
 
     /// Print where everything is as JSON, on one line: what `dev.json` holds.
     #[arg(long)]
@@ -73,6 +68,19 @@ pub struct Options {
     /// The `headwater` program to start the children with, if it is not this one.
     #[arg(skip)]
     pub program: Option<PathBuf>,
+}
+
+/// The programs of others that everything stands on.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Programs {
+    /// The folder with `postgres` and `initdb` [default: HEADWATER_POSTGRES_BIN, or what PATH, the distribution or
+    /// `make setup` has]
+    #[arg(long, value_name = "DIR")]
+    pub postgres_bin: Option<PathBuf>,
+
+    /// The nats-server program [default: HEADWATER_NATS_SERVER, or what PATH or `make setup` has]
+    #[arg(long, value_name = "PATH")]
+    pub nats_server: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -86,8 +94,7 @@ impl Default for Options {
             job_cmd: None,
             jobs_max: 10,
             http: None,
-            postgres_bin: None,
-            nats_server: None,
+            programs: Programs::default(),
             json: false,
             program: None,
         }

@@ -16,17 +16,23 @@ use schema::position::Position;
 use serde_json::json;
 
 use self::growing::{Growing, Written};
+use crate::config::Postgres;
+use crate::ground;
 use crate::log::database::{Database, Error as LogError};
 use crate::log::reader::Reader;
-use crate::password;
 
 /// How long an export waits for its end to be signed: whoever relays the log signs at least every 10 s.
 const SIGNED_WITHIN: Duration = Duration::from_secs(15);
 /// How often it looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
+const URL_HELP: &str = "The log's database: postgres://headwater_reader:password@host/database";
+const FILE_HELP: &str =
+    "A file with the password for that URL, which then is postgres://headwater_reader@host/database";
+
 /// Exports a log, or a part of it. The role headwater_reader may do it.
 #[derive(Clone, Debug, clap::Args)]
+#[command(mut_args(Postgres::entered_as(URL_HELP, FILE_HELP)))]
 pub struct Options {
     /// The file to write. It must not be there yet.
     #[arg(long, value_name = "FILE")]
@@ -40,13 +46,8 @@ pub struct Options {
     #[arg(long, value_name = "POSITION")]
     pub to_position: Option<u64>,
 
-    /// The log's database: postgres://headwater_reader:password@host/database
-    #[arg(long, env = "HEADWATER_DATABASE_URL", value_name = "URL", hide_env_values = true)]
-    pub database_url: String,
-
-    /// A file with the password for that URL, which then is postgres://headwater_reader@host/database
-    #[arg(long, env = "HEADWATER_DATABASE_PASSWORD_FILE", value_name = "FILE")]
-    pub database_password_file: Option<PathBuf>,
+    #[command(flatten)]
+    postgres: Postgres,
 
     /// Print what was written as JSON.
     #[arg(long)]
@@ -56,12 +57,9 @@ pub struct Options {
 /// Why there is no export.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The log can't be read.
+    /// PostgreSQL did not do its part.
     #[error(transparent)]
-    Log(#[from] LogError),
-    /// The password can't be read.
-    #[error(transparent)]
-    Password(#[from] password::Error),
+    Ground(ground::Error),
     /// The file can't be written.
     #[error("{0}")]
     File(PathBuf, #[source] std::io::Error),
@@ -96,12 +94,18 @@ pub enum Error {
     },
 }
 
+impl<E: Into<ground::Error>> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self::Ground(error.into())
+    }
+}
+
 impl Error {
     /// Whether something could not be reached, rather than being wrong.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         match self {
-            Self::Log(error) => error.is_transient(),
+            Self::Ground(error) => error.is_unreachable(),
             Self::File(..) => true,
             _ => false,
         }
@@ -110,14 +114,11 @@ impl Error {
     /// Whether what was asked for makes no sense.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        matches!(
-            self,
-            Self::There(_)
-                | Self::Within { .. }
-                | Self::Nothing { .. }
-                | Self::Log(LogError::Address(_))
-                | Self::Password(_)
-        )
+        match self {
+            Self::Ground(error) => error.is_usage() || matches!(error, ground::Error::Password(_)),
+            Self::There(_) | Self::Within { .. } | Self::Nothing { .. } => true,
+            _ => false,
+        }
     }
 }
 
@@ -129,8 +130,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     if options.to.exists() {
         return Err(Error::There(options.to));
     }
-    let url = password::fill(&options.database_url, options.database_password_file.as_deref())?;
-    let reader = Reader::open(Database::parse(&url)?).await?;
+    let reader = Reader::open(Database::parse(&options.postgres.url()?)?).await?;
     let (from, to) = (options.from.into(), options.to_position.map(Position::from));
     let mut part = part(&reader, from, to).await?;
     if to.is_none() {

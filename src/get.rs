@@ -4,10 +4,11 @@
 //! terminal. Absent on purpose: changing anything.
 
 mod columns;
+mod how;
 mod outline;
 pub mod table;
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 
 use clap::Args;
 use schema::id::Id;
@@ -16,9 +17,9 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 pub use self::columns::Kind;
-use crate::client::door::{Door, asked};
+pub(crate) use self::how::How;
+use crate::client::door::Door;
 use crate::client::error::Error;
-use crate::client::place::Options as Place;
 
 /// What to show.
 #[derive(Clone, Debug, Args)]
@@ -36,16 +37,8 @@ pub struct Options {
     #[arg(value_name = "ID")]
     id: Option<Id>,
 
-    /// As it was then: a position, or an RFC 3339 time.
-    #[arg(long, value_name = "POSITION|TIME")]
-    at: Option<String>,
-
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-
     #[command(flatten)]
-    place: Place,
+    how: How,
 }
 
 /// Shows it.
@@ -53,34 +46,22 @@ pub struct Options {
 /// # Errors
 /// If the door refuses or can't be reached.
 pub async fn run(options: Options) -> Result<(), Error> {
-    let door = Door::of(&options.place)?;
-    let (path, query) = (format!("/v1/{}", options.kind.name()), options.query());
-    let text = match &options.id {
-        None if options.kind.is_list() => {
-            if options.json {
-                line(&all::<Box<RawValue>>(&door, &path, &query).await?)
-            } else {
-                table::written(options.kind.columns(), &all(&door, &path, &query).await?, width())
-            }
-        }
-        id => {
-            let below = id.as_ref().map_or_else(String::new, |id| format!("/{id}"));
-            let path = asked(&format!("{path}{below}"), &query);
-            match options.json {
-                true => line(&door.get::<Box<RawValue>>(&path).await?),
-                false => outline::written(&door.get(&path).await?),
-            }
-        }
-    };
-    // Whoever has closed our output does not want it.
-    let _unread = std::io::stdout().write_all(text.as_bytes());
-    Ok(())
+    let Options { kind, id, how } = options;
+    let path = format!("/v1/{}", kind.name());
+    match id {
+        None if kind.is_list() => list(kind, &path, &how).await,
+        None => how.tell(&path, outline::written).await,
+        Some(id) => how.tell(&format!("{path}/{id}"), outline::written).await,
+    }
 }
 
-impl Options {
-    fn query(&self) -> Vec<(&str, &str)> {
-        self.at.iter().map(|at| ("at", at.as_str())).collect()
-    }
+async fn list(kind: Kind, path: &str, how: &How) -> Result<(), Error> {
+    let (door, query) = (how.door()?, how.query());
+    how::print(&match how.json {
+        true => line(&all::<Box<RawValue>>(&door, path, &query).await?),
+        false => table::written(kind.columns(), &all(&door, path, &query).await?, width()),
+    });
+    Ok(())
 }
 
 /// All items of a list.

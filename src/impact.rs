@@ -6,8 +6,7 @@ use serde_json::Value;
 
 use crate::client::error::Error;
 use crate::get::table::{self, Column, Look, said};
-use crate::get::width;
-use crate::why::How;
+use crate::get::{How, width};
 
 /// Nodes that are named in a line; of more there is a number.
 const NAMED_MAX: usize = 20;

@@ -11,33 +11,33 @@ use schema::request::Request;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Key, Nats};
+use crate::config::{Key, Nats, Postgres};
+use crate::ground;
 use crate::log::appender::Appender;
-use crate::log::database::{Database, Error as LogError};
+use crate::log::database::Database;
 use crate::log::handle::SubmitError;
 use crate::log::install::{Passwords, install};
 use crate::log::reader::Reader;
-use crate::nats::connect::{BadAddress, connect};
+use crate::nats::connect::connect;
 use crate::password;
-use crate::publish::{Error as PublishError, key, streams};
+use crate::publish::{key, streams};
 use crate::token;
-use crate::wal::Error as WalError;
 use crate::wal::slot::Slot;
 
 /// The name of the first administrator.
 const FIRST_ADMIN: &str = "admin";
 
+const URL_HELP: &str = "The database as somebody who may create roles and replication slots: \
+                        postgres://postgres:password@host/database";
+const FILE_HELP: &str = "A file with the password for that URL, which then is postgres://postgres@host/database";
+
 /// Installs a log: roles, schema and publication in PostgreSQL, the replication slot, streams and buckets in NATS, the
 /// signing key, and the first administrator. What is there already is left as it is, so it can be run at each deployment.
 #[derive(Clone, Debug, clap::Args)]
+#[command(mut_args(Postgres::entered_as(URL_HELP, FILE_HELP)))]
 pub struct Options {
-    /// The database as somebody who may create roles and replication slots: postgres://postgres:password@host/database
-    #[arg(long, env = "HEADWATER_DATABASE_URL", value_name = "URL", hide_env_values = true)]
-    pub database_url: String,
-
-    /// A file with the password for that URL, which then is postgres://postgres@host/database
-    #[arg(long, env = "HEADWATER_DATABASE_PASSWORD_FILE", value_name = "FILE")]
-    pub database_password_file: Option<PathBuf>,
+    #[command(flatten)]
+    postgres: Postgres,
 
     /// The replication slot [default: headwater_ and the database's name]
     #[arg(long, env = "HEADWATER_SLOT", value_name = "NAME")]
@@ -75,21 +75,9 @@ pub struct Options {
 /// Why it could not be installed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// PostgreSQL refused.
+    /// PostgreSQL or NATS did not do its part.
     #[error(transparent)]
-    Log(#[from] LogError),
-    /// The slot could not be made.
-    #[error(transparent)]
-    Wal(#[from] WalError),
-    /// NATS refused, or the signing key can't be used.
-    #[error(transparent)]
-    Publish(#[from] PublishError),
-    /// NATS has no such address.
-    #[error(transparent)]
-    Nats(#[from] BadAddress),
-    /// A password or token can't be read.
-    #[error(transparent)]
-    Password(#[from] password::Error),
+    Ground(ground::Error),
     /// A file can't be written.
     #[error("{0}")]
     File(PathBuf, #[source] std::io::Error),
@@ -101,21 +89,23 @@ pub enum Error {
     Admin(#[from] SubmitError),
 }
 
+impl<E: Into<ground::Error>> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self::Ground(error.into())
+    }
+}
+
 impl Error {
     /// Whether something could not be reached, rather than being wrong.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
-        match self {
-            Self::Log(error) => error.is_transient(),
-            Self::Publish(error) => error.is_transient(),
-            _ => false,
-        }
+        matches!(self, Self::Ground(error) if error.is_unreachable())
     }
 
     /// Whether what it was told makes no sense.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Log(LogError::Address(_)) | Self::Wal(WalError::Address(_)) | Self::Nats(_))
+        matches!(self, Self::Ground(error) if error.is_usage())
     }
 }
 
@@ -136,7 +126,7 @@ pub struct Installed {
 /// If anything refuses or can't be reached; running it again goes on where it was.
 pub async fn run(options: Options) -> Result<Installed, Error> {
     let key = key::load_or_make(&options.key.signing_key_file)?;
-    let database_url = password::fill(&options.database_url, options.database_password_file.as_deref())?;
+    let database_url = options.postgres.url()?;
     let database = Database::parse(&database_url)?;
     let passwords = Passwords {
         app: options.app_password_file.as_deref().map(password::read).transpose()?,

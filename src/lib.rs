@@ -10,6 +10,7 @@ pub mod edge;
 pub mod events;
 pub mod export;
 pub mod get;
+pub mod ground;
 pub mod health;
 pub mod impact;
 pub mod import;

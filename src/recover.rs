@@ -7,7 +7,6 @@
 //! stories. A log that was appended to since is not the one that others know, and no event of either is mixed with the other's.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use replay::checkpoint::{BadCheckpoint, Checkpoint};
 use replay::log::{Divergence, Follower};
@@ -23,14 +22,18 @@ mod findings;
 pub use self::anew::Begun;
 pub use self::findings::Findings;
 
-use crate::config::Nats;
+use crate::config::{Nats, Postgres};
+use crate::ground;
 use crate::log::adopt::adopt;
 use crate::log::database::{Database, Error as LogError};
 use crate::log::reader::{EventPage, Reader};
-use crate::nats::connect::{BadAddress, Link, connect};
-use crate::password;
+use crate::nats::connect::{Link, connect};
 use crate::publish::checkpoint::Outside;
-use crate::publish::{Error as PublishError, events, holdings};
+use crate::publish::{events, holdings};
+
+const URL_HELP: &str = "The log as role headwater_app: postgres://headwater_app:password@host:port/database. For --new-log \
+                        as the database's owner, as for `headwater install`";
+const FILE_HELP: &str = "A file with the password for that URL";
 
 const AFTER_HELP: &str = "\
 1. headwater recover                                   look: which events are missing, and who holds them
@@ -45,16 +48,10 @@ Exit codes: 0 nothing is missing any more, 1 something is, or it was refused, 2 
 /// Says what a database that was put back lacks, and who holds it. With --adopt-stream it takes the lost events back. Where they
 /// can't be had back, --new-log begins a new log with what is left.
 #[derive(Clone, Debug, clap::Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, mut_args(Postgres::entered_as(URL_HELP, FILE_HELP)))]
 pub struct Options {
-    /// The log as role headwater_app: postgres://headwater_app:password@host:port/database. For --new-log as the database's
-    /// owner, as for `headwater install`.
-    #[arg(long, env = "HEADWATER_DATABASE_URL", value_name = "URL", hide_env_values = true)]
-    pub database_url: String,
-
-    /// A file with the password for that URL.
-    #[arg(long, env = "HEADWATER_DATABASE_PASSWORD_FILE", value_name = "FILE")]
-    pub database_password_file: Option<PathBuf>,
+    #[command(flatten)]
+    postgres: Postgres,
 
     #[command(flatten)]
     nats: Nats,
@@ -81,18 +78,9 @@ pub struct Options {
 /// Why nothing can be said or done.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The log can't be read or written.
+    /// PostgreSQL or NATS did not do its part.
     #[error(transparent)]
-    Log(#[from] LogError),
-    /// NATS does not answer.
-    #[error(transparent)]
-    Publish(#[from] PublishError),
-    /// NATS has no such address.
-    #[error(transparent)]
-    Address(#[from] BadAddress),
-    /// A password can't be read.
-    #[error(transparent)]
-    Password(#[from] password::Error),
+    Ground(ground::Error),
     /// The checkpoint is not this log's.
     #[error("the newest checkpoint kept outside PostgreSQL can't be trusted: {0}")]
     Untrusted(#[from] BadCheckpoint),
@@ -128,21 +116,27 @@ pub enum Error {
     NotOwner(#[source] LogError),
 }
 
+impl<E: Into<ground::Error>> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self::Ground(error.into())
+    }
+}
+
 impl Error {
     /// Whether something could not be reached, rather than being wrong.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
-        match self {
-            Self::Log(error) => error.is_transient(),
-            Self::Publish(error) => error.is_transient(),
-            _ => false,
-        }
+        matches!(self, Self::Ground(error) if error.is_unreachable())
     }
 
     /// Whether what it was told makes no sense.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Log(LogError::Address(_)) | Self::Address(_) | Self::NotOwner(_))
+        match self {
+            Self::Ground(error) => error.is_usage(),
+            Self::NotOwner(_) => true,
+            _ => false,
+        }
     }
 }
 
@@ -177,8 +171,7 @@ struct Recovery {
 /// # Errors
 /// If something can't be reached, or must not be taken back.
 pub async fn run(options: Options) -> Result<Outcome, Error> {
-    let url = password::fill(&options.database_url, options.database_password_file.as_deref())?;
-    let reader = Reader::open(Database::parse(&url)?).await?;
+    let reader = Reader::open(Database::parse(&options.postgres.url()?)?).await?;
     let link = connect(&options.nats.url()?, "headwater recover").await?;
     link.up().await;
     let recovery = Recovery { reader, link, options };

@@ -16,25 +16,25 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{Key, Nats};
+use crate::config::{Key, Nats, Postgres};
 use crate::door::asking::Asking;
 use crate::door::hearing::{self, Ears};
 use crate::door::router::{self, Door, Fittings, Limits};
+use crate::ground;
 use crate::join::{Behind, Table};
 use crate::log::appender::Appender;
 use crate::log::database::{Database, Error as LogError};
 use crate::log::handle::Log;
 use crate::log::reader::Reader;
 use crate::metrics;
-use crate::nats::connect::{BadAddress, Link, connect};
+use crate::nats::connect::{Link, connect};
 use crate::password;
 use crate::project::check::{Check, Error as CheckError};
 use crate::project::{Phase, Relay, Standing};
 use crate::publish::events::{Published, last_public};
+use crate::publish::key;
 use crate::publish::publisher::Settings;
-use crate::publish::{Error as PublishError, key};
 use crate::reconcile;
-use crate::wal::Error as WalError;
 use crate::wal::slot::Slot;
 
 use self::outlook::Outlook;
@@ -63,13 +63,8 @@ pub struct Options {
     #[arg(long, env = "HEADWATER_HTTP", value_name = "ADDR", default_value = "127.0.0.1:7300")]
     pub http: SocketAddr,
 
-    /// The log as role headwater_app: postgres://headwater_app:password@host:port/database
-    #[arg(long, env = "HEADWATER_DATABASE_URL", value_name = "URL", hide_env_values = true)]
-    pub database_url: String,
-
-    /// A file with the password for that URL, which then is postgres://headwater_app@host:port/database
-    #[arg(long, env = "HEADWATER_DATABASE_PASSWORD_FILE", value_name = "FILE")]
-    pub database_password_file: Option<PathBuf>,
+    #[command(flatten)]
+    postgres: Postgres,
 
     /// The same database as role headwater_relay, which may replicate [default: the database URL]
     #[arg(long, env = "HEADWATER_REPLICATION_URL", value_name = "URL", hide_env_values = true)]
@@ -104,24 +99,12 @@ pub enum Role {
 /// Why a server does not start, or ends.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The log can't be read.
+    /// PostgreSQL or NATS did not do its part.
     #[error(transparent)]
-    Log(#[from] LogError),
+    Ground(ground::Error),
     /// The log is not what it was.
     #[error("the log in PostgreSQL is not what it was, {0}")]
     NotIntact(Difference),
-    /// The slot can't be used.
-    #[error(transparent)]
-    Wal(#[from] WalError),
-    /// The signing key can't be used.
-    #[error(transparent)]
-    Publish(#[from] PublishError),
-    /// NATS has no such address.
-    #[error(transparent)]
-    Nats(#[from] BadAddress),
-    /// A password can't be read.
-    #[error(transparent)]
-    Password(#[from] password::Error),
     /// The key is not the log's.
     #[error("the signing key is not the one that this log was installed with ({0}): use that key's file")]
     OtherKey(String),
@@ -130,17 +113,23 @@ pub enum Error {
     Listen(SocketAddr, #[source] std::io::Error),
 }
 
+impl<E: Into<ground::Error>> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self::Ground(error.into())
+    }
+}
+
 impl Error {
     /// Whether something could not be reached, rather than being wrong.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Log(error) if error.is_transient())
+        matches!(self, Self::Ground(error) if error.is_unreachable())
     }
 
     /// Whether what it was told makes no sense.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Log(LogError::Address(_)) | Self::Wal(WalError::Address(_)) | Self::Nats(_))
+        matches!(self, Self::Ground(error) if error.is_usage())
     }
 }
 
@@ -150,7 +139,7 @@ impl Error {
 /// Only at the start: once it serves, whatever fails is tried again, and `/readyz` says what.
 pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error> {
     let key = key::load(&options.key.signing_key_file)?;
-    let database_url = password::fill(&options.database_url, options.database_password_file.as_deref())?;
+    let database_url = options.postgres.url()?;
     let replication_url = match &options.replication_url {
         Some(url) => password::fill(url, options.replication_password_file.as_deref())?,
         None => database_url.clone(),
@@ -159,8 +148,8 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
     let database = Database::parse(&database_url)?;
     let link = connect(&options.nats.url()?, "headwater serve").await?;
     let (appender, log) = match open(database.clone()).await {
-        Err(Error::Log(error)) => return Err(told_where(error, database, &link, &options.nats.nats_prefix).await),
-        opened => opened?,
+        Ok(opened) => opened,
+        Err(error) => return Err(told_where(error, database, &link, &options.nats.nats_prefix).await),
     };
     let reader = log.reader().clone();
     if *reader.public_key() != key.public() {
@@ -220,7 +209,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
 }
 
 /// Folds the log, waiting a while for PostgreSQL to be there.
-async fn open(database: Database) -> Result<(Appender, Log), Error> {
+async fn open(database: Database) -> Result<(Appender, Log), LogError> {
     let deadline = tokio::time::Instant::now() + DATABASE_WITHIN;
     loop {
         let opened = async { Appender::start(Reader::open(database.clone()).await?).await };
@@ -230,7 +219,7 @@ async fn open(database: Database) -> Result<(Appender, Log), Error> {
                 tracing::warn!(%error, "waiting for PostgreSQL");
                 tokio::time::sleep(DATABASE_AGAIN).await;
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         }
     }
 }

@@ -1,19 +1,14 @@
 //! `headwater why`: the events that a node's file or a job follows from, or that keep it away, as a table for people or as
 //! the door's JSON.
 
-use std::io::Write as _;
-
 use clap::{Args, Subcommand};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use schema::id::Id;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
-use crate::client::door::{Door, asked};
 use crate::client::error::Error;
-use crate::client::place::Options as Place;
 use crate::get::table::{self, Column, Look, plain, said};
-use crate::get::width;
+use crate::get::{How, width};
 
 /// What is spelt otherwise in a segment of a URL: all but what RFC 3986 leaves unreserved.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -68,21 +63,6 @@ enum Of {
     },
 }
 
-/// How it is asked and told.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct How {
-    /// As it was then: a position, or an RFC 3339 time.
-    #[arg(long, value_name = "POSITION|TIME")]
-    at: Option<String>,
-
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-
-    #[command(flatten)]
-    place: Place,
-}
-
 /// Explains it.
 ///
 /// # Errors
@@ -97,22 +77,6 @@ pub async fn run(options: Options) -> Result<(), Error> {
         Of::Job { job, how } => (format!("/v1/why/jobs/{job}"), how, format!("job {job}")),
     };
     how.tell(&path, |why| outline(&what, why)).await
-}
-
-impl How {
-    /// Asks for what is at `path`, and prints it as the door says it or as `show` does.
-    pub(crate) async fn tell(&self, path: &str, show: impl FnOnce(&Value) -> String) -> Result<(), Error> {
-        let door = Door::of(&self.place)?;
-        let query: Vec<(&str, &str)> = self.at.iter().map(|at| ("at", at.as_str())).collect();
-        let path = asked(path, &query);
-        let text = match self.json {
-            true => format!("{}\n", door.get::<Box<RawValue>>(&path).await?.get()),
-            false => show(&door.get(&path).await?),
-        };
-        // Whoever has closed our output does not want it.
-        let _unread = std::io::stdout().write_all(text.as_bytes());
-        Ok(())
-    }
 }
 
 /// What it is, and what it follows from.

@@ -1,24 +1,18 @@
 //! What the demo shows of compliance: definitions in OSCAL become jobs, and two of the nodes share them.
 //!
-//! Always: the files are imported by the program that everybody imports with; what is claimed is looked up at the door and
-//! on the nodes' disks.
+//! Always: what is claimed is looked up at the door and on the nodes' disks.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
 use std::time::Instant as Clock;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use tokio::process::Command;
 
 use super::Error;
 use super::screen::Style;
 use super::story::{LOOK_EVERY, Story, WITHIN};
 use crate::dev::Node as Place;
 
-/// How many of the demo's nodes are runtimes.
-pub(super) const RUNTIMES: u16 = 2;
 /// How many jobs each may hold: half of what the examples come to.
 pub(super) const JOBS_EACH: u32 = 2;
 /// What a runtime runs for a job, as somebody would write it who knows these assessments, with tools that are everywhere: it
@@ -48,19 +42,6 @@ struct Completed {
     outcome: String,
 }
 
-/// What an import came to, as `--json` prints it.
-#[derive(Deserialize)]
-struct Imported {
-    events: usize,
-    counts: BTreeMap<String, Counts>,
-    skipped: Vec<IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-struct Counts {
-    created: usize,
-}
-
 /// What has happened to a job.
 #[derive(Deserialize)]
 struct Happened {
@@ -74,33 +55,10 @@ struct Events {
     items: Vec<Happened>,
 }
 
-/// Definitions, as files of OSCAL, and how they get to the door.
-#[derive(Clone)]
-pub(super) struct Definitions {
-    files: Vec<PathBuf>,
-    url: String,
-    token: String,
-}
-
-impl Definitions {
-    /// The files below the examples, for this door.
-    pub(super) fn new(examples: &Path, url: &str, token: &str) -> Self {
-        let files = ["catalog.json", "components.json", "plan.json"].map(|file| examples.join("oscal").join(file));
-        Self { files: files.into(), url: url.to_owned(), token: token.to_owned() }
-    }
-}
-
-/// A token is not shown.
-impl fmt::Debug for Definitions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Definitions").field("files", &self.files).field("url", &self.url).finish_non_exhaustive()
-    }
-}
-
 impl Story {
     /// Imports the definitions, and again: the second time nothing is left to do.
     pub(super) async fn import(&mut self) -> Result<(), Error> {
-        let first = self.imported().await?;
+        let first = self.definitions().import().await?;
         let created: Vec<String> =
             first.counts.iter().map(|(kind, counts)| format!("{} {kind}", counts.created)).collect();
         self.say(Style::Plain, &format!("   {} events: {}", first.events, created.join(", ")));
@@ -110,26 +68,9 @@ impl Story {
         let jobs: Vec<Job> = self.door().list("/v1/jobs").await?;
         let are_there = !jobs.is_empty() && jobs.len() == attestations.len();
         self.claim(are_there, &format!("each attestation is a job: {}", jobs.len()));
-        let second = self.imported().await?;
+        let second = self.definitions().import().await?;
         self.claim(second.events == 0, "imported again, the same files change nothing");
         Ok(())
-    }
-
-    async fn imported(&self) -> Result<Imported, Error> {
-        let program = std::env::current_exe().map_err(Error::Import)?;
-        let definitions = self.definitions();
-        let import = Command::new(program)
-            .args(["import", "oscal", "--json", "--reason", "the rules of the house"])
-            .args(&definitions.files)
-            .env("HEADWATER_URL", &definitions.url)
-            .env("HEADWATER_TOKEN", &definitions.token)
-            .kill_on_drop(true)
-            .output();
-        let output = import.await.map_err(Error::Import)?;
-        match serde_json::from_slice(&output.stdout) {
-            Ok(imported) if output.status.success() => Ok(imported),
-            _ => Err(Error::Imported(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
-        }
     }
 
     /// Watches the runtimes until each job is held by one of them, lies on its disk, and was run.

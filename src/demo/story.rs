@@ -11,13 +11,16 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Error;
+use super::definitions::Definitions;
 use super::fleet::{Edit, Files, Fleet};
-use super::jobs::{Definitions, RUNTIMES};
 use super::node::{Node, Stand, difference};
 use super::screen::{Screen, Style};
 use super::table::{self, Since};
 use crate::client::door::{Door, Request};
 use crate::dev::Node as Place;
+
+/// How many of the demo's nodes are runtimes.
+pub(super) const RUNTIMES: u16 = 2;
 
 /// How long a step may take to come true.
 pub(super) const WITHIN: Duration = Duration::from_secs(60);

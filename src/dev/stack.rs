@@ -122,7 +122,7 @@ impl Stack {
     }
 
     async fn make_cluster(&self, port: Option<u16>) -> Result<Cluster, Machine> {
-        let programs = find::postgres(self.options.postgres_bin.as_deref())?;
+        let programs = find::postgres(self.options.programs.postgres_bin.as_deref())?;
         tracing::info!(version = %programs.version, bin = %programs.bin.display(), "starting PostgreSQL");
         let options = postgres::Options {
             programs,
@@ -135,7 +135,7 @@ impl Stack {
     }
 
     fn make_nats(&self, port: Option<u16>) -> Result<NatsServer, Machine> {
-        let program = find::nats_server(self.options.nats_server.as_deref())?;
+        let program = find::nats_server(self.options.programs.nats_server.as_deref())?;
         tracing::info!(version = %program.version, program = %program.path.display(), "starting nats-server");
         NatsServer::make(&nats::Options {
             program,

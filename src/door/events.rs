@@ -5,17 +5,12 @@ use axum::http::header::ACCEPT;
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::Response;
 use schema::change::Change;
-use schema::digest::Digest;
-use schema::entity::{Actor, Entity};
 use schema::event::Event;
-use schema::id::{CommandId, EventId, LogId};
-use schema::instant::Instant;
-use schema::position::{Position, Version};
-use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
+use schema::position::Position;
 
 use super::answer;
 use super::auth::Caller;
+use super::event::View;
 use super::fittings::Door;
 use super::live::{self, Filter};
 use super::paging::{Listing, limit};
@@ -26,51 +21,6 @@ use super::source::EventPage;
 
 /// Where a client of a broken stream was.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-
-/// An event as it is shown. `data` is the stored text, byte for byte, as the JSON value that it is.
-#[derive(Serialize)]
-pub(super) struct View {
-    v: u16,
-    log_id: LogId,
-    position: Position,
-    event_id: EventId,
-    command_id: CommandId,
-    ordinal: u32,
-    count: u32,
-    entity: Entity,
-    version: Version,
-    #[serde(rename = "type")]
-    event_type: String,
-    actor: Actor,
-    reason: Option<String>,
-    at: Instant,
-    data: Box<RawValue>,
-    leaf: Digest,
-}
-
-impl From<Event> for View {
-    fn from(event: Event) -> Self {
-        // Postgres refuses what is no JSON; were it here all the same, it would be shown as the text that it is.
-        let data = RawValue::from_string(event.data.clone()).or_else(|_| to_raw_value(&event.data));
-        Self {
-            v: event.v,
-            log_id: event.log_id,
-            position: event.position,
-            event_id: event.event_id,
-            command_id: event.command_id,
-            ordinal: event.ordinal,
-            count: event.count,
-            entity: event.entity,
-            version: event.version,
-            event_type: event.event_type,
-            actor: event.actor,
-            reason: event.reason,
-            at: event.at,
-            data: data.expect("BUG: text can be written as JSON"),
-            leaf: event.leaf,
-        }
-    }
-}
 
 /// Which part of the log, forward from a position. The cursor of such a list is a position, so that it can be given as
 /// `after` just as well.

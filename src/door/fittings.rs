@@ -1,6 +1,7 @@
 //! What a door is made of: brought by whoever opens it, and shared by all requests that pass.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use schema::position::Position;
 use serde::Serialize;
@@ -9,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::digests::Digests;
 use super::hearing::Ears;
-use super::limits::Limits;
 use super::source::Source;
 
 /// A part that is not ready, and why.
@@ -19,6 +19,36 @@ pub struct Reason {
     pub part: String,
     /// One sentence.
     pub reason: String,
+}
+
+/// What callers may spend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests that are worked on at once.
+    pub requests: usize,
+    /// Live streams at once.
+    pub streams: usize,
+    /// Kibibytes of bodies that are held at once.
+    pub bodies_kib: usize,
+    /// How long a request may take. Live streams take as long as they like.
+    pub request_time: Duration,
+    /// How long its body may take to come in.
+    pub body_time: Duration,
+    /// How long `min_position` waits.
+    pub position_wait: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            requests: 1_024,
+            streams: 1_000,
+            bodies_kib: 256 * 1_024,
+            request_time: Duration::from_secs(30),
+            body_time: Duration::from_secs(20),
+            position_wait: Duration::from_secs(5),
+        }
+    }
 }
 
 /// What a door is made of. Whoever opens it brings all of these.

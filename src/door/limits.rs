@@ -1,8 +1,6 @@
-//! A limit on everything that a caller can make the door spend: time, requests at once, bytes at once, live streams.
+//! Keeps what a caller can make the door spend within its limits: time, requests at once, bytes at once, live streams.
 //!
 //! What is over a limit is refused at once and never queued: whoever waits here would wait for nothing.
-
-use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -12,36 +10,6 @@ use tokio::time::timeout;
 
 use super::fittings::Door;
 use super::problem::Problem;
-
-/// The limits of a door.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Requests that are worked on at once.
-    pub requests: usize,
-    /// Live streams at once.
-    pub streams: usize,
-    /// Kibibytes of bodies that are held at once.
-    pub bodies_kib: usize,
-    /// How long a request may take. Live streams take as long as they like.
-    pub request_time: Duration,
-    /// How long its body may take to come in.
-    pub body_time: Duration,
-    /// How long `min_position` waits.
-    pub position_wait: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            requests: 1_024,
-            streams: 1_000,
-            bodies_kib: 256 * 1_024,
-            request_time: Duration::from_secs(30),
-            body_time: Duration::from_secs(20),
-            position_wait: Duration::from_secs(5),
-        }
-    }
-}
 
 /// The answer to one request too many.
 pub(super) fn overloaded(detail: &str) -> Problem {

@@ -18,7 +18,7 @@ use schema::id::PrincipalName;
 use schema::position::Position;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use super::events::View;
+use super::event::View;
 use super::fittings::Door;
 use super::problem::Problem;
 use super::source::EventPage;

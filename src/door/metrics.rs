@@ -8,8 +8,8 @@ use schema::position::Position;
 use crate::metrics::{self, OPEN_METRICS};
 
 use super::blocking::apart;
+use super::fittings::Door;
 use super::fleet;
-use super::router::Door;
 use super::snapshot::Snapshot;
 use super::source::EventPage;
 

@@ -31,6 +31,7 @@ mod coverage;
 mod dry_run;
 
 mod documents;
+mod event;
 mod events;
 mod files;
 mod fleet;

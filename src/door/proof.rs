@@ -13,9 +13,9 @@ use schema::position::Position;
 use serde::Serialize;
 
 use super::answer;
+use super::fittings::Door;
 use super::params::{Params, number};
 use super::problem::Problem;
-use super::router::Door;
 use super::snapshot::When;
 use super::source::{EventPage, SignedRoot};
 

@@ -13,8 +13,7 @@ use super::{
     nodes, principals, problem, proof, versions, why,
 };
 
-pub use super::fittings::{Door, Fittings, Reason};
-pub use super::limits::Limits;
+pub use super::fittings::{Door, Fittings, Limits, Reason};
 
 /// Collections that the contract names and that are not there yet.
 const NOT_YET: [&str; 1] = ["proposals"];

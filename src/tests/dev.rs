@@ -1,23 +1,21 @@
 //! Laws of `headwater dev`, held on the real program with all its parts.
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
+mod running;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::path::Path;
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use headwater::client::door::{Door, Request};
-use headwater::dev::DevJson;
 use headwater::machine::identity::Identity;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
-/// How long anything here may take before it counts as never.
-const DEADLINE: Duration = Duration::from_secs(90);
+use running::{DEADLINE, Dev, folder, kill};
+
 /// Children of a `dev` with two nodes.
 const CHILDREN: [&str; 5] = ["nats-server", "node-1", "node-2", "postgres", "serve"];
 
@@ -29,43 +27,12 @@ async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// A folder that PostgreSQL's account may enter, so that all of `dev` is in it and goes with it.
-fn folder() -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).unwrap();
-    dir
-}
-
-/// A running `headwater dev`; it is killed when this goes, and all its children with it.
-struct Dev {
-    program: Child,
-    dir: PathBuf,
-    json: DevJson,
+/// A `headwater dev` with two nodes.
+fn start(dir: &Path) -> Dev {
+    Dev::start(dir, 2)
 }
 
 impl Dev {
-    /// Starts it, and waits until it says where everything is.
-    fn start(dir: &Path) -> Self {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_headwater"))
-            .args(["dev", "--json", "--nodes", "2", "--dir"])
-            .arg(dir)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut output = BufReader::new(program.stdout.take().unwrap());
-        let (said, heard) = mpsc::channel();
-        std::thread::spawn(move || {
-            let mut line = String::new();
-            output.read_line(&mut line).unwrap();
-            let _given_up = said.send(line);
-        });
-        let line = heard.recv_timeout(DEADLINE);
-        let line = line.inspect_err(|_| drop(program.kill())).expect("dev says where everything is");
-        assert!(!line.is_empty(), "dev ended: {:?}", program.wait());
-        Self { program, dir: dir.to_owned(), json: serde_json::from_str(&line).unwrap() }
-    }
-
     fn door(&self) -> Door {
         Door::new(self.json.http.parse().unwrap(), self.json.tokens.admin.parse().unwrap()).unwrap()
     }
@@ -114,26 +81,6 @@ impl Dev {
     }
 }
 
-impl Drop for Dev {
-    fn drop(&mut self) {
-        if matches!(self.program.try_wait(), Ok(Some(_))) {
-            return;
-        }
-        // In order, so that nothing still writes into a folder that is being removed.
-        self.signal(Signal::TERM);
-        let deadline = Instant::now() + DEADLINE;
-        while matches!(self.program.try_wait(), Ok(None)) && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let _gone = self.program.kill();
-        let _reaped = self.program.wait();
-    }
-}
-
-fn kill(pid: u32, signal: Signal) {
-    kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal).unwrap();
-}
-
 async fn are_gone(children: &BTreeMap<String, Identity>) {
     assert_eq!(children.keys().collect::<Vec<_>>(), CHILDREN);
     for (name, child) in children {
@@ -144,7 +91,7 @@ async fn are_gone(children: &BTreeMap<String, Identity>) {
 #[tokio::test]
 async fn a_second_start_goes_on_where_the_first_was_asked_to_end() {
     let dir = folder();
-    let mut first = Dev::start(dir.path());
+    let mut first = start(dir.path());
     first.converges_on("kept").await;
     let log: Value = first.door().get("/v1/log").await.unwrap();
     let children = first.children();
@@ -153,7 +100,7 @@ async fn a_second_start_goes_on_where_the_first_was_asked_to_end() {
     are_gone(&children).await;
     assert!(first.children().is_empty(), "nobody is written down any more");
 
-    let second = Dev::start(dir.path());
+    let second = start(dir.path());
     let again: Value = second.door().get("/v1/log").await.unwrap();
     assert_eq!((&again["log_id"], &again["signing_key"]), (&log["log_id"], &log["signing_key"]));
     assert!(again["position"].as_u64() >= log["position"].as_u64());
@@ -167,7 +114,7 @@ async fn a_second_start_goes_on_where_the_first_was_asked_to_end() {
 #[tokio::test]
 async fn a_child_that_is_killed_comes_back_and_all_goes_on() {
     let dir = folder();
-    let dev = Dev::start(dir.path());
+    let dev = start(dir.path());
     for name in CHILDREN {
         let before = dev.children();
         assert_eq!(before.keys().collect::<Vec<_>>(), CHILDREN);
@@ -181,14 +128,14 @@ async fn a_child_that_is_killed_comes_back_and_all_goes_on() {
 #[tokio::test]
 async fn nothing_is_left_of_a_dev_that_is_killed_and_the_next_goes_on() {
     let dir = folder();
-    let mut killed = Dev::start(dir.path());
+    let mut killed = start(dir.path());
     killed.converges_on("before").await;
     let children = killed.children();
     killed.signal(Signal::KILL);
     killed.ended().await;
     are_gone(&children).await;
 
-    let next = Dev::start(dir.path());
+    let next = start(dir.path());
     assert_eq!(next.json.tokens, killed.json.tokens);
     next.converges_on("after").await;
 }
@@ -208,7 +155,7 @@ fn token(dev: &Dev, with: &str, arguments: &[&str]) -> (i32, String) {
 #[tokio::test]
 async fn a_token_lets_in_as_its_role_until_it_is_revoked() {
     let dir = folder();
-    let dev = Dev::start(dir.path());
+    let dev = start(dir.path());
     let admin = dev.json.tokens.admin.clone();
     let (code, said) = token(&dev, &admin, &["create", "--name", "grafana", "--role", "auditor", "--json"]);
     assert_eq!(code, 0, "{said}");

@@ -1,61 +1,19 @@
 //! Laws of `headwater get` and `headwater events`, held on the real program and what `headwater dev` starts.
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
+mod running;
+
 use std::fs;
-use std::io::{BufRead as _, BufReader};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use headwater::client::door::{Door, Request};
-use headwater::dev::DevJson;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
-/// How long anything here may take before it counts as never.
-const DEADLINE: Duration = Duration::from_secs(90);
-
-/// A running `headwater dev` with one node, in a folder of its own.
-struct Dev {
-    program: Child,
-    json: DevJson,
-    dir: tempfile::TempDir,
-}
-
-/// Lines as a child says them.
-struct Lines(mpsc::Receiver<String>);
-
-impl Lines {
-    fn of(child: &mut Child) -> Self {
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let (said, heard) = mpsc::channel();
-        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| said.send(line)));
-        Self(heard)
-    }
-
-    fn next(&self) -> String {
-        self.0.recv_timeout(DEADLINE).expect("another line")
-    }
-}
+use running::{DEADLINE, Dev, folder, kill, lines};
 
 impl Dev {
-    fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        // PostgreSQL's account may enter it.
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).unwrap();
-        let mut program = Command::new(env!("CARGO_BIN_EXE_headwater"))
-            .args(["dev", "--json", "--nodes", "1", "--dir"])
-            .arg(dir.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let line = Lines::of(&mut program).next();
-        Self { program, json: serde_json::from_str(&line).unwrap(), dir }
-    }
-
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_headwater"));
         command.args(arguments).env("HEADWATER_URL", &self.json.http).env("HEADWATER_TOKEN", &self.json.tokens.auditor);
@@ -90,19 +48,6 @@ impl Dev {
     }
 }
 
-impl Drop for Dev {
-    fn drop(&mut self) {
-        let pid = Pid::from_raw(i32::try_from(self.program.id()).unwrap()).unwrap();
-        let _asked = kill_process(pid, Signal::TERM);
-        let deadline = Instant::now() + DEADLINE;
-        while matches!(self.program.try_wait(), Ok(None)) && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let _gone = self.program.kill();
-        let _reaped = self.program.wait();
-    }
-}
-
 fn document(number: usize) -> Value {
     json!({"type": "put_document", "id": format!("doc-{number}"), "path": format!("docs/{number}.txt"),
            "media_type": "text/plain", "content": "x", "target": {"all": true}, "priority": number})
@@ -110,7 +55,8 @@ fn document(number: usize) -> Value {
 
 #[tokio::test]
 async fn what_there_is_and_what_happened_is_shown_whole() {
-    let dev = Dev::start();
+    let dir = folder();
+    let dev = Dev::start(dir.path(), 1);
     let before = dev.send((0..700).map(document).collect()).await;
     let far = json!({"nodes": ["far-away"]});
     let more = (700..1_300).map(|number| {
@@ -218,16 +164,18 @@ fn events_are_all_there_in_order(dev: &Dev, before: u64, after: u64) {
 async fn events_go_on(dev: &Dev, after: u64) {
     let arguments = ["events", "--follow", "--json", "--type", "DocumentPut", "--after", &(after - 1).to_string()];
     let mut follower = dev.command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
-    let lines = Lines::of(&mut follower);
-    let position = |line: String| serde_json::from_str::<Value>(&line).unwrap()["position"].as_u64().unwrap();
-    assert_eq!(position(lines.next()), after, "what was there");
+    let lines = lines(&mut follower);
+    let position = || {
+        let line = lines.recv_timeout(DEADLINE).expect("another line");
+        serde_json::from_str::<Value>(&line).unwrap()["position"].as_u64().unwrap()
+    };
+    assert_eq!(position(), after, "what was there");
     let next = dev.send(vec![document(9_000)]).await;
-    assert_eq!(position(lines.next()), next, "what came");
+    assert_eq!(position(), next, "what came");
 
     // The server goes, and `dev` starts it again: nothing is lost and nothing comes twice.
-    let server: Value = serde_json::from_slice(&fs::read(serve_pid(dev)).unwrap()).unwrap();
-    let pid = i32::try_from(server["pid"].as_i64().unwrap()).unwrap();
-    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    let server: Value = serde_json::from_slice(&fs::read(dev.dir.join("run/serve.pid")).unwrap()).unwrap();
+    kill(u32::try_from(server["pid"].as_u64().unwrap()).unwrap(), Signal::KILL);
     let deadline = Instant::now() + DEADLINE;
     let door = Door::new(dev.json.http.parse().unwrap(), dev.json.tokens.admin.parse().unwrap()).unwrap();
     let request = Request { reason: None, commands: vec![document(9_001)], key: Some("again".into()) };
@@ -238,12 +186,7 @@ async fn events_go_on(dev: &Dev, after: u64) {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
-    assert_eq!(position(lines.next()).to_string(), answer.position.to_string(), "what came while it was gone");
+    assert_eq!(position().to_string(), answer.position.to_string(), "what came while it was gone");
     follower.kill().unwrap();
     follower.wait().unwrap();
-}
-
-fn serve_pid(dev: &Dev) -> std::path::PathBuf {
-    let dir: &Path = dev.dir.path();
-    dir.join("run/serve.pid")
 }

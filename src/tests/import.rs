@@ -2,53 +2,24 @@
 //! come to, what a second run and a changed file do, and what is refused; with `HEADWATER_TEST_DATA` what NIST publishes.
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
-use std::fs;
-use std::io::{BufRead as _, BufReader};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+mod running;
 
-use headwater::dev::DevJson;
-use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
 use serde_json::{Value, json};
 
-/// How long anything here may take before it counts as never.
-const DEADLINE: Duration = Duration::from_secs(90);
+use running::{Dev, folder};
 
-/// A running `headwater dev` without nodes, whose reports would move the log meanwhile, and a folder for files.
-struct Dev {
-    program: Child,
-    json: DevJson,
-    dir: tempfile::TempDir,
+/// A `headwater dev` without nodes, whose reports would move the log meanwhile; files are put beside it.
+fn start(dir: &Path) -> Dev {
+    Dev::start(&dir.join("dev"), 0)
 }
 
 impl Dev {
-    fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        // PostgreSQL's account may enter it.
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).unwrap();
-        let mut program = Command::new(env!("CARGO_BIN_EXE_headwater"))
-            .args(["dev", "--json", "--nodes", "0", "--dir"])
-            .arg(dir.path().join("dev"))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut output = BufReader::new(program.stdout.take().unwrap());
-        let (said, heard) = mpsc::channel();
-        std::thread::spawn(move || {
-            let mut line = String::new();
-            output.read_line(&mut line).unwrap();
-            let _given_up = said.send(line);
-        });
-        let line = heard.recv_timeout(DEADLINE).expect("dev says where everything is");
-        Self { program, json: serde_json::from_str(&line).unwrap(), dir }
-    }
-
     fn file(&self, name: &str, content: &Value) -> PathBuf {
-        let path = self.dir.path().join(name);
+        let path = self.dir.with_file_name(name);
         fs::write(&path, content.to_string()).unwrap();
         path
     }
@@ -80,19 +51,6 @@ impl Dev {
 
     fn position(&self) -> Value {
         self.get(&["log"])["position"].clone()
-    }
-}
-
-impl Drop for Dev {
-    fn drop(&mut self) {
-        let pid = Pid::from_raw(i32::try_from(self.program.id()).unwrap()).unwrap();
-        let _asked = kill_process(pid, Signal::TERM);
-        let deadline = Instant::now() + DEADLINE;
-        while matches!(self.program.try_wait(), Ok(None)) && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let _gone = self.program.kill();
-        let _reaped = self.program.wait();
     }
 }
 
@@ -129,7 +87,8 @@ fn rounds() -> Value {
 
 #[test]
 fn files_are_imported_once_and_what_changes_is_changed() {
-    let dev = Dev::start();
+    let dir = folder();
+    let dev = start(dir.path());
     // In any order: what refers to something comes after it all the same.
     let files = [
         dev.file("rounds.json", &rounds()),
@@ -183,7 +142,7 @@ fn refusals_write_nothing(dev: &Dev) {
     let before = dev.position();
     let good = dev.file("good.json", &catalog("Other doors"));
     let text = catalog("x").to_string();
-    let cut = dev.dir.path().join("cut.json");
+    let cut = dev.dir.with_file_name("cut.json");
     fs::write(&cut, &text[..text.len() - 40]).unwrap();
     let clash = dev.file(
         "clash.json",
@@ -214,7 +173,8 @@ fn unscheduled() -> Value {
 
 #[test]
 fn what_is_more_than_one_request_takes_is_sent_in_order() {
-    let dev = Dev::start();
+    let dir = folder();
+    let dev = start(dir.path());
     let controls: Vec<Value> = (0..1_500).map(|number| json!({"id": format!("c-{number}"), "title": "t"})).collect();
     let requirements: Vec<Value> = (0..1_500)
         .map(|number| json!({"uuid": "r", "control-id": format!("c-{number}"), "description": "d"}))
@@ -233,14 +193,15 @@ fn what_is_more_than_one_request_takes_is_sent_in_order() {
 
 #[test]
 fn the_low_baseline_is_imported_in_one_request_and_once() {
-    let Some(folder) = std::env::var_os("HEADWATER_TEST_DATA") else {
+    let Some(inputs) = std::env::var_os("HEADWATER_TEST_DATA") else {
         eprintln!("HEADWATER_TEST_DATA is not set: this test has seen no real input");
         return;
     };
-    let dev = Dev::start();
-    let folder = PathBuf::from(folder).join("oscal");
+    let dir = folder();
+    let dev = start(dir.path());
+    let inputs = PathBuf::from(inputs).join("oscal");
     let names = ["nist-800-53r5-low-catalog.json", "example-component-definition.json", "ifa-assessment-plan.json"];
-    let files = names.map(|name| folder.join(name));
+    let files = names.map(|name| inputs.join(name));
     let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
     let first = dev.import(&[], &files);
     assert_eq!((&first["requests"], &first["events"]), (&json!(1), &json!(150)), "149 controls and a component");

@@ -6,9 +6,28 @@ use projections::configuration::Configuration;
 use replay::log::Opened;
 use replay::moment::Moment;
 
-use super::options::How;
+use super::options::{How, Options};
 use super::output::Trouble;
 use super::reading::{Witness, read};
+
+/// A log, and as of when it is asked about.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Past {
+    /// As of a position, or a time such as 2026-01-31T12:00:00Z; else as of the end.
+    #[arg(long, value_name = "POSITION|TIME")]
+    at: Option<Moment>,
+
+    #[command(flatten)]
+    pub(crate) options: Options,
+}
+
+impl Past {
+    /// What it was then.
+    pub(crate) fn state(&self) -> Result<Configuration, Trouble> {
+        let Options { files, how } = &self.options;
+        state(files, how, self.at)
+    }
+}
 
 /// Keeps the state as of some moments.
 struct Keeper {

@@ -6,16 +6,14 @@ use std::path::{Path, PathBuf};
 
 use projections::configuration::Configuration;
 use projections::render::render;
-use replay::moment::Moment;
 use schema::desired::{Entry, EntryKind};
 use schema::digest::Digest;
 use schema::id::NodeId;
 use serde_json::json;
 
 use super::content;
-use super::options::Options;
 use super::output::{Trouble, print, print_json};
-use super::past;
+use super::past::Past;
 
 /// Where to rebuild what.
 #[derive(Clone, Debug, clap::Args)]
@@ -24,17 +22,13 @@ pub(crate) struct Rebuild {
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
 
-    /// As of a position, or a time such as 2026-01-31T12:00:00Z; else as of the end.
-    #[arg(long, value_name = "POSITION|TIME")]
-    at: Option<Moment>,
-
     #[command(flatten)]
-    options: Options,
+    past: Past,
 }
 
 impl Rebuild {
     pub(crate) fn json(&self) -> bool {
-        self.options.how.json
+        self.past.options.how.json
     }
 }
 
@@ -43,19 +37,19 @@ type Places = BTreeMap<Digest, Vec<PathBuf>>;
 
 /// Rebuilds.
 pub(crate) fn run(rebuild: &Rebuild) -> Result<(), Trouble> {
-    let Options { files, how } = &rebuild.options;
     if fs::read_dir(&rebuild.to).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(Trouble::Usage(format!("{} is not empty", rebuild.to.display())));
     }
-    let state = past::state(files, how, rebuild.at)?;
+    let state = rebuild.past.state()?;
     let mut places = Places::new();
     for node in state.nodes().keys() {
         grow(&state, node, &rebuild.to, &mut places)?;
     }
     let wanted: BTreeSet<Digest> = places.keys().copied().collect();
+    let files = &rebuild.past.options.files;
     content::bring(files, wanted, |digest, bytes| places[&digest].iter().try_for_each(|place| write(place, bytes)))?;
     let (nodes, position) = (state.nodes().len(), state.position());
-    match how.json {
+    match rebuild.json() {
         true => print_json(&json!({"ok": true, "position": position, "nodes": nodes, "to": rebuild.to})),
         false => print(&format!("{nodes} nodes as of position {position} in {}\n", rebuild.to.display())),
     }

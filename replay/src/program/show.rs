@@ -2,15 +2,13 @@
 
 use projections::configuration::Configuration;
 use projections::render::{Manifest, Piece, render};
-use replay::moment::Moment;
 use schema::digest::Digest;
 use schema::id::{JobId, NodeId};
 use serde_json::{Value, json};
 
 use super::content;
-use super::options::Options;
 use super::output::{Trouble, print, print_bytes, print_json, table};
-use super::past;
+use super::past::Past;
 
 /// What to show.
 #[derive(Clone, Debug, clap::Args)]
@@ -28,31 +26,26 @@ pub(crate) struct Show {
     #[arg(long, value_name = "ID")]
     job: Option<JobId>,
 
-    /// As of a position, or a time such as 2026-01-31T12:00:00Z; else as of the end.
-    #[arg(long, value_name = "POSITION|TIME")]
-    at: Option<Moment>,
-
     #[command(flatten)]
-    options: Options,
+    past: Past,
 }
 
 impl Show {
     pub(crate) fn json(&self) -> bool {
-        self.options.how.json
+        self.past.options.how.json
     }
 }
 
 /// Shows it.
 pub(crate) fn run(show: &Show) -> Result<(), Trouble> {
-    let Options { files, how } = &show.options;
-    let state = past::state(files, how, show.at)?;
+    let (state, json) = (show.past.state()?, show.json());
     match (&show.node, &show.path, &show.job) {
         (Some(node), Some(path), _) => show_path(show, &manifest(&state, node)?, path),
         (Some(node), None, _) => {
-            show_node(&manifest(&state, node)?, how.json);
+            show_node(&manifest(&state, node)?, json);
             Ok(())
         }
-        (None, _, Some(job)) => show_job(&state, job, how.json),
+        (None, _, Some(job)) => show_job(&state, job, json),
         (None, _, None) => Err(Trouble::Usage("give --node or --job".into())),
     }
 }
@@ -68,7 +61,7 @@ fn show_path(show: &Show, manifest: &Manifest, path: &str) -> Result<(), Trouble
     let missing = || Trouble::Nothing(format!("node {} has no `{path}` then", manifest.node));
     let piece = piece.ok_or_else(missing)?;
     let bytes = bytes_of(show, piece)?;
-    match show.options.how.json {
+    match show.json() {
         true => print_json(&with_content(piece, &bytes)),
         false => print_bytes(&bytes),
     }
@@ -80,7 +73,7 @@ fn bytes_of(show: &Show, piece: &Piece) -> Result<Vec<u8>, Trouble> {
         return Ok(content.to_vec());
     }
     let mut bytes = Vec::new();
-    content::bring(&show.options.files, [piece.entry.digest].into(), |_, found| {
+    content::bring(&show.past.options.files, [piece.entry.digest].into(), |_, found| {
         bytes = found.to_vec();
         Ok(())
     })?;

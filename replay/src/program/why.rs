@@ -6,16 +6,14 @@ use std::path::PathBuf;
 
 use projections::configuration::Configuration;
 use replay::explain::{Found, Unknown, Why as Answer, why_file, why_job};
-use replay::moment::Moment;
 use schema::event::Event;
 use schema::id::{JobId, NodeId};
 use schema::position::Position;
 use serde_json::{Value, json};
 
 use super::content;
-use super::options::Options;
 use super::output::{Trouble, print, print_json, table};
-use super::past;
+use super::past::Past;
 
 /// What to explain.
 #[derive(Clone, Debug, clap::Args)]
@@ -33,27 +31,22 @@ pub(crate) struct Why {
     #[arg(long, value_name = "ID")]
     job: Option<JobId>,
 
-    /// As of a position, or a time such as 2026-01-31T12:00:00Z; else as of the end.
-    #[arg(long, value_name = "POSITION|TIME")]
-    at: Option<Moment>,
-
     #[command(flatten)]
-    options: Options,
+    past: Past,
 }
 
 impl Why {
     pub(crate) fn json(&self) -> bool {
-        self.options.how.json
+        self.past.options.how.json
     }
 }
 
 /// Explains it.
 pub(crate) fn run(why: &Why) -> Result<(), Trouble> {
-    let Options { files, how } = &why.options;
-    let state = past::state(files, how, why.at)?;
+    let state = why.past.state()?;
     let (of, answer) = asked(why, &state)?;
-    let causes = causes(files, &answer)?;
-    match how.json {
+    let causes = causes(&why.past.options.files, &answer)?;
+    match why.json() {
         true => print_json(&to_json(of, &answer, &causes)),
         false => print(&to_text(&of, &answer, &causes, state.position())),
     }

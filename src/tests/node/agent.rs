@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// The variable that tells a process of this test to be an agent.
-pub(crate) const ARGUMENTS: &str = "HEADWATER_TEST_AGENT";
+const ARGUMENTS: &str = "HEADWATER_TEST_AGENT";
 
 #[derive(Parser)]
 struct Line {
@@ -23,6 +23,17 @@ struct Line {
 
 pub(crate) fn options(arguments: &[&str]) -> Options {
     Line::parse_from([&["edge"], arguments].concat()).options
+}
+
+/// A process of its own for the tests that kill agents.
+#[test]
+#[ignore = "it is started by other tests"]
+fn agent_process() {
+    let Ok(arguments) = std::env::var(ARGUMENTS) else { return };
+    let options = options(&arguments.lines().collect::<Vec<_>>());
+    headwater::telemetry::begin();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(edge::run(options, CancellationToken::new())).unwrap();
 }
 
 /// An agent, and the folder that outlives it.
@@ -71,7 +82,7 @@ impl Agent {
     /// The same, and where its log goes.
     pub(crate) fn process_saying(&self, log: Stdio) -> Process {
         let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "agent_process", "--ignored"])
+            .args(["--exact", "agent::agent_process", "--ignored"])
             .env(ARGUMENTS, self.arguments.join("\n"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -15,20 +15,7 @@ mod status;
 
 use agent::Agent;
 use centre::Centre;
-use headwater::edge;
 use server::Server;
-use tokio_util::sync::CancellationToken;
-
-/// A process of its own for the tests that kill agents.
-#[test]
-#[ignore = "it is started by other tests"]
-fn agent_process() {
-    let Ok(arguments) = std::env::var(agent::ARGUMENTS) else { return };
-    let options = agent::options(&arguments.lines().collect::<Vec<_>>());
-    headwater::telemetry::begin();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(edge::run(options, CancellationToken::new())).unwrap();
-}
 
 /// Content that does not compress into a pattern, so that a chunk in the wrong place is seen.
 fn noise(seed: u64, bytes: usize) -> Vec<u8> {

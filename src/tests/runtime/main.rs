@@ -16,17 +16,3 @@ mod desk;
 mod kills;
 mod leases;
 mod runs;
-
-use headwater::edge;
-use tokio_util::sync::CancellationToken;
-
-/// A process of its own for the tests that kill runtimes.
-#[test]
-#[ignore = "it is started by other tests"]
-fn agent_process() {
-    let Ok(arguments) = std::env::var(agent::ARGUMENTS) else { return };
-    let options = agent::options(&arguments.lines().collect::<Vec<_>>());
-    headwater::telemetry::begin();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(edge::run(options, CancellationToken::new())).unwrap();
-}

@@ -50,8 +50,7 @@ async fn what_is_public_is_signed_for_inside_and_outside() {
     let desk = Desk::new().await;
     let open = desk.open().await;
     open.submit(one(enrol("a"))).await.unwrap();
-    let mut relay = desk.relay(&open.log).await;
-    relay.follows().await;
+    let relay = desk.following(&open.log).await;
     let (first, said) = signed(&desk, &open, 1).await;
     let leaves = async || open.events().await.into_iter().map(|event| event.leaf);
     assert_eq!(said.root, Edge::over(leaves().await).root());
@@ -77,8 +76,7 @@ async fn what_is_public_is_signed_for_inside_and_outside() {
     relay.stop().await;
 
     // The next relay goes on from there, and an idle log is not signed for again.
-    let mut relay = desk.relay(&open.log).await;
-    relay.follows().await;
+    let relay = desk.following(&open.log).await;
     open.submit(one(retry("a"))).await.unwrap();
     signed(&desk, &open, to.get() + 1).await;
     relay.stop().await;
@@ -93,8 +91,7 @@ async fn a_database_that_was_put_back_is_neither_signed_for_nor_published() {
     }
     let root = desk.ask("SELECT encode(root, 'hex') FROM log_head").await;
     open.submit(one(enrol("last"))).await.unwrap();
-    let mut relay = desk.relay(&open.log).await;
-    relay.follows().await;
+    let relay = desk.following(&open.log).await;
     signed(&desk, &open, 6).await;
     relay.stop().await;
     drop(open);
@@ -131,8 +128,7 @@ async fn a_checkpoint_that_nobody_signed_is_not_written_over() {
     let desk = Desk::new().await;
     let open = desk.open().await;
     open.submit(one(enrol("a"))).await.unwrap();
-    let mut relay = desk.relay(&open.log).await;
-    relay.follows().await;
+    let relay = desk.following(&open.log).await;
     signed(&desk, &open, 1).await;
     let store = desk.nats().await.jetstream().get_key_value("cfg_checkpoint").await.unwrap();
     let ours = store.get("newest").await.unwrap().unwrap();

@@ -101,6 +101,13 @@ impl Desk {
         Relaying { standing, stop, ended }
     }
 
+    /// Opens a relay on the log, and waits until it follows.
+    pub(crate) async fn following(&self, log: &Log) -> Relaying {
+        let mut relay = self.relay(log).await;
+        relay.follows().await;
+        relay
+    }
+
     /// Runs statements as the superuser.
     pub(crate) async fn sql(&self, statements: &str) {
         crate::law::execute(&self.ground.database(), statements).await;

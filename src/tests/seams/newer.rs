@@ -17,8 +17,7 @@ async fn an_event_of_a_newer_format_is_refused_by_name_and_nothing_follows_it() 
     let open = desk.open().await;
     open.submit(one(enrol("a"))).await.unwrap();
     open.submit(one(retry("a"))).await.unwrap();
-    let mut relay = desk.relay(&open.log).await;
-    relay.follows().await;
+    let mut relay = desk.following(&open.log).await;
 
     let last = open.events().await.pop().unwrap();
     let (position, version) = (last.position.next(), last.version.get() + 1);

@@ -66,8 +66,7 @@ impl Heard {
 async fn what_an_event_needs_is_published_before_it() {
     let desk = Desk::new().await;
     let open = desk.open().await;
-    let mut relay = desk.relay(&open.log).await;
-    relay.follows().await;
+    let relay = desk.following(&open.log).await;
     // One subscription hears everything in the order in which one publisher sent it.
     let link = desk.nats().await;
     let mut all = link.client().subscribe(">").await.unwrap();
@@ -97,59 +96,56 @@ async fn what_an_event_needs_is_published_before_it() {
     relay.stop().await;
 }
 
-#[tokio::test]
-async fn a_slot_that_is_gone_is_made_anew_and_nothing_is_lost() {
+/// What is put while there is no slot is public once there is one again.
+async fn nothing_is_lost_where(slot_goes: impl AsyncFnOnce(&Desk), puts: usize) {
     let desk = Desk::new().await;
     let open = desk.open().await;
-    let mut relay = desk.relay(&open.log).await;
-    relay.follows().await;
+    let relay = desk.following(&open.log).await;
     open.submit(one(enrol("a"))).await.unwrap();
     relay.stop().await;
-    eventually("the slot is free", SOON, async || {
-        let dropped = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active";
-        desk.sql(dropped).await;
-        match desk.ask("SELECT count(*) FROM pg_replication_slots").await.as_str() {
-            "0" => Ok(()),
-            _ => Err("it is still held".to_owned()),
-        }
-    })
-    .await;
-    for number in 0..10 {
+    slot_goes(&desk).await;
+    for number in 0..puts {
         open.submit(one(put(&format!("d-{number}"), "x"))).await.unwrap();
     }
-    let mut relay = desk.relay(&open.log).await;
-    relay.follows().await;
+    let relay = desk.following(&open.log).await;
     open.submit(one(retry("a"))).await.unwrap();
-    assert_eq!(law::holds(&desk.ground).await.len(), 12);
+    assert_eq!(law::holds(&desk.ground).await.len(), 1 + puts + 1);
     relay.stop().await;
 }
 
 #[tokio::test]
+async fn a_slot_that_is_gone_is_made_anew_and_nothing_is_lost() {
+    let drop_it = async |desk: &Desk| {
+        eventually("the slot is free", SOON, async || {
+            let dropped = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active";
+            desk.sql(dropped).await;
+            match desk.ask("SELECT count(*) FROM pg_replication_slots").await.as_str() {
+                "0" => Ok(()),
+                _ => Err("it is still held".to_owned()),
+            }
+        })
+        .await;
+    };
+    nothing_is_lost_where(drop_it, 10).await;
+}
+
+#[tokio::test]
 async fn a_slot_that_postgres_gave_up_is_made_anew_and_nothing_is_lost() {
-    let desk = Desk::new().await;
-    let open = desk.open().await;
-    let mut relay = desk.relay(&open.log).await;
-    relay.follows().await;
-    open.submit(one(enrol("a"))).await.unwrap();
-    relay.stop().await;
-    desk.sql("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'").await;
-    desk.sql("SELECT pg_reload_conf()").await;
-    desk.sql("CREATE TABLE foreign_table (x int)").await;
-    eventually("the slot is lost", SOON, async || {
-        desk.sql("INSERT INTO foreign_table VALUES (1); SELECT pg_switch_wal()").await;
-        desk.sql("CHECKPOINT").await;
-        match desk.ask("SELECT wal_status FROM pg_replication_slots").await {
-            lost if lost == "lost" => Ok(()),
-            other => Err(other),
-        }
-    })
-    .await;
-    open.submit(one(put("x", "x"))).await.unwrap();
-    let mut relay = desk.relay(&open.log).await;
-    relay.follows().await;
-    open.submit(one(retry("a"))).await.unwrap();
-    assert_eq!(law::holds(&desk.ground).await.len(), 3);
-    relay.stop().await;
+    let invalidate_it = async |desk: &Desk| {
+        desk.sql("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'").await;
+        desk.sql("SELECT pg_reload_conf()").await;
+        desk.sql("CREATE TABLE foreign_table (x int)").await;
+        eventually("the slot is lost", SOON, async || {
+            desk.sql("INSERT INTO foreign_table VALUES (1); SELECT pg_switch_wal()").await;
+            desk.sql("CHECKPOINT").await;
+            match desk.ask("SELECT wal_status FROM pg_replication_slots").await {
+                lost if lost == "lost" => Ok(()),
+                other => Err(other),
+            }
+        })
+        .await;
+    };
+    nothing_is_lost_where(invalidate_it, 1).await;
 }
 
 #[tokio::test]
@@ -177,8 +173,7 @@ async fn a_relay_that_waits_for_the_lock_holds_no_reader_up() {
 async fn a_second_relay_waits_and_takes_over() {
     let desk = Desk::new().await;
     let open = desk.open().await;
-    let mut first = desk.relay(&open.log).await;
-    first.follows().await;
+    let first = desk.following(&open.log).await;
     let mut second = desk.relay(&open.log).await;
     let waits = second.standing.wait_for(|standing| standing.phase == headwater::project::Phase::Standby);
     drop(tokio::time::timeout(SOON, waits).await.expect("it waits").unwrap());
@@ -195,8 +190,7 @@ async fn an_idle_relay_stays_at_its_post() {
     let desk = Desk::new().await;
     let open = desk.open().await;
     open.submit(json!({"commands": [enrol("a"), put("before", &"x".repeat(50_000))]})).await.unwrap();
-    let mut relay = desk.relay(&open.log).await;
-    relay.follows().await;
+    let mut relay = desk.following(&open.log).await;
     open.submit(one(put("after", &"y".repeat(50_000)))).await.unwrap();
     law::holds(&desk.ground).await;
     let published = relay.standing.wait_for(|standing| standing.published.get() == 3);
@@ -211,8 +205,7 @@ async fn an_idle_relay_stays_at_its_post() {
 async fn what_nodes_write_can_not_be_rolled_up() {
     let desk = Desk::new().await;
     let open = desk.open().await;
-    let mut relay = desk.relay(&open.log).await;
-    relay.follows().await;
+    let relay = desk.following(&open.log).await;
     let jetstream = desk.nats().await.jetstream();
     for bucket in [Bucket::Reported, Bucket::Proposed] {
         let subject = |key: &str| Prefix::default().bucket_subject(bucket, key);

@@ -40,8 +40,7 @@ async fn filled() -> (Desk, Open) {
 }
 
 async fn following(desk: &Desk, open: &Open) -> (Relaying, Context) {
-    let mut relay = desk.relay(&open.log).await;
-    relay.follows().await;
+    let relay = desk.following(&open.log).await;
     (relay, desk.nats().await.jetstream())
 }
 

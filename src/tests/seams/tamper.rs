@@ -34,8 +34,7 @@ async fn furnished(desk: &Desk) -> (Open, Relaying) {
         let command = if number == 100 { put("a", "some content") } else { retry(node) };
         open.submit(json!({"reason": number.to_string(), "commands": [command]})).await.unwrap();
     }
-    let mut relay = desk.relay(&open.log).await;
-    relay.follows().await;
+    let relay = desk.following(&open.log).await;
     eventually("it is signed for", SOON, async || {
         let newest = open.log.reader().newest_checkpoint().await.unwrap();
         newest.filter(|newest| newest.position.get() == EVENTS).map(drop).ok_or("not yet".into())

@@ -1,0 +1,47 @@
+//! What keeps an order from PostgreSQL and NATS, the ground that each of them stands on, or comes from there.
+//!
+//! Always: the same answer counts the same, whichever order gets it. Absent on purpose: what an order finds wrong by itself.
+
+use crate::log::database::Error as LogError;
+use crate::nats::connect::BadAddress;
+use crate::password;
+use crate::publish::Error as PublishError;
+use crate::wal::Error as WalError;
+
+/// Why PostgreSQL or NATS did not do its part.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The log can't be read or written.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The slot can't be made or used.
+    #[error(transparent)]
+    Wal(#[from] WalError),
+    /// NATS refused, or the signing key can't be used.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// NATS has no such address.
+    #[error(transparent)]
+    Nats(#[from] BadAddress),
+    /// A password can't be read.
+    #[error(transparent)]
+    Password(#[from] password::Error),
+}
+
+impl Error {
+    /// Whether something could not be reached, rather than being wrong.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Log(error) => error.is_transient(),
+            Self::Publish(error) => error.is_transient(),
+            _ => false,
+        }
+    }
+
+    /// Whether what it was told makes no sense.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Log(LogError::Address(_)) | Self::Wal(WalError::Address(_)) | Self::Nats(_))
+    }
+}
