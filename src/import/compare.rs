@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Error;
+use super::error::Error;
 use crate::oscal::definition::{Item, Kind};
 
 /// What the door has, by kind and id.
