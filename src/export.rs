@@ -17,7 +17,7 @@ use serde_json::json;
 
 use self::growing::{Growing, Written};
 use crate::config::Postgres;
-use crate::ground;
+use crate::ground::{self, Verdict};
 use crate::log::database::{Database, Error as LogError};
 use crate::log::reader::Reader;
 
@@ -101,23 +101,15 @@ impl<E: Into<ground::Error>> From<E> for Error {
 }
 
 impl Error {
-    /// Whether something could not be reached, rather than being wrong.
+    /// How it counts.
     #[must_use]
-    pub fn is_unreachable(&self) -> bool {
+    pub fn verdict(&self) -> Verdict {
         match self {
-            Self::Ground(error) => error.is_unreachable(),
-            Self::File(..) => true,
-            _ => false,
-        }
-    }
-
-    /// Whether what was asked for makes no sense.
-    #[must_use]
-    pub fn is_usage(&self) -> bool {
-        match self {
-            Self::Ground(error) => error.is_usage() || matches!(error, ground::Error::Password(_)),
-            Self::There(_) | Self::Within { .. } | Self::Nothing { .. } => true,
-            _ => false,
+            Self::Ground(ground::Error::Password(_)) => Verdict::Usage,
+            Self::Ground(error) => error.verdict(),
+            Self::There(_) | Self::Within { .. } | Self::Nothing { .. } => Verdict::Usage,
+            Self::File(..) => Verdict::Unreachable,
+            Self::TooLarge { .. } => Verdict::Refused,
         }
     }
 }

@@ -8,6 +8,17 @@ use crate::password;
 use crate::publish::Error as PublishError;
 use crate::wal::Error as WalError;
 
+/// How a failure counts, which is what the exit code says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It was refused, or something is wrong.
+    Refused,
+    /// What the order was told makes no sense.
+    Usage,
+    /// Something could not be reached.
+    Unreachable,
+}
+
 /// Why PostgreSQL or NATS did not do its part.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -29,19 +40,14 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether something could not be reached, rather than being wrong.
+    /// How it counts.
     #[must_use]
-    pub fn is_unreachable(&self) -> bool {
+    pub fn verdict(&self) -> Verdict {
         match self {
-            Self::Log(error) => error.is_transient(),
-            Self::Publish(error) => error.is_transient(),
-            _ => false,
+            Self::Log(LogError::Address(_)) | Self::Wal(WalError::Address(_)) | Self::Nats(_) => Verdict::Usage,
+            Self::Log(error) if error.is_transient() => Verdict::Unreachable,
+            Self::Publish(error) if error.is_transient() => Verdict::Unreachable,
+            _ => Verdict::Refused,
         }
-    }
-
-    /// Whether what it was told makes no sense.
-    #[must_use]
-    pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Log(LogError::Address(_)) | Self::Wal(WalError::Address(_)) | Self::Nats(_))
     }
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Key, Nats, Postgres};
-use crate::ground;
+use crate::ground::{self, Verdict};
 use crate::log::appender::Appender;
 use crate::log::database::Database;
 use crate::log::handle::SubmitError;
@@ -96,16 +96,13 @@ impl<E: Into<ground::Error>> From<E> for Error {
 }
 
 impl Error {
-    /// Whether something could not be reached, rather than being wrong.
+    /// How it counts.
     #[must_use]
-    pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Ground(error) if error.is_unreachable())
-    }
-
-    /// Whether what it was told makes no sense.
-    #[must_use]
-    pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Ground(error) if error.is_usage())
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Ground(error) => error.verdict(),
+            _ => Verdict::Refused,
+        }
     }
 }
 

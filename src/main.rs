@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use headwater::ground::Verdict;
 use headwater::{
     client, demo, dev, edge, events, export, get, health, impact, import, install, recover, serve, telemetry, token,
     why,
@@ -88,18 +89,22 @@ enum Failure {
 }
 
 impl Failure {
-    fn of(is_usage: bool, is_unreachable: bool, error: anyhow::Error) -> Self {
-        match (is_usage, is_unreachable) {
-            (true, _) => Self::Usage(error),
-            (_, true) => Self::Unreachable(error),
-            _ => Self::Refused(error),
+    fn of(verdict: Verdict, error: impl Into<anyhow::Error>) -> Self {
+        match verdict {
+            Verdict::Refused => Self::Refused(error.into()),
+            Verdict::Usage => Self::Usage(error.into()),
+            Verdict::Unreachable => Self::Unreachable(error.into()),
         }
+    }
+
+    fn reaching(is_unreachable: bool, error: impl Into<anyhow::Error>) -> Self {
+        Self::of(if is_unreachable { Verdict::Unreachable } else { Verdict::Refused }, error)
     }
 }
 
 impl From<client::error::Error> for Failure {
     fn from(error: client::error::Error) -> Self {
-        Self::of(false, error.is_unreachable(), error.into())
+        Self::reaching(error.is_unreachable(), error)
     }
 }
 
@@ -134,15 +139,14 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Install(options) => {
                 let json = options.json;
                 let installed = install::run(options).await;
-                let installed =
-                    installed.map_err(|error| Failure::of(error.is_usage(), error.is_unreachable(), error.into()))?;
+                let installed = installed.map_err(|error| Failure::of(error.verdict(), error))?;
                 installed.print(json);
                 Ok(())
             }
             Command::Serve(options) => {
                 let stop = stop_on_signals().map_err(Failure::Refused)?;
                 let served = serve::run(options, stop).await;
-                served.map_err(|error| Failure::of(error.is_usage(), error.is_unreachable(), error.into()))
+                served.map_err(|error| Failure::of(error.verdict(), error))
             }
             Command::Edge(edge::Order::Run(options)) => {
                 let stop = stop_on_signals().map_err(Failure::Refused)?;
@@ -162,27 +166,27 @@ fn run(command: Command) -> Result<(), Failure> {
             },
             Command::Token(options) => {
                 let done = token::command::run(options).await;
-                done.map_err(|error| Failure::of(false, error.is_unreachable(), error.into()))
+                done.map_err(|error| Failure::reaching(error.is_unreachable(), error))
             }
             Command::Get(options) => get::run(options).await.map_err(Failure::from),
             Command::Events(options) => events::run(options).await.map_err(Failure::from),
             Command::Why(options) => why::run(options).await.map_err(Failure::from),
             Command::Impact(options) => impact::run(options).await.map_err(Failure::from),
-            Command::Import(options) => import::run(options).await.map_err(|error| match error.is_unreachable() {
-                true => Failure::Unreachable(error.into()),
-                false => Failure::Refused(error.into()),
-            }),
+            Command::Import(options) => {
+                let done = import::run(options).await;
+                done.map_err(|error| Failure::reaching(error.is_unreachable(), error))
+            }
             Command::Recover(options) => {
                 let json = options.json;
                 let done = Box::pin(recover::run(options)).await;
-                let done = done.map_err(|error| Failure::of(error.is_usage(), error.is_unreachable(), error.into()))?;
+                let done = done.map_err(|error| Failure::of(error.verdict(), error))?;
                 done.print(json).then_some(()).ok_or(Failure::Told)
             }
             Command::Apply(_) => NotYet::refuse("apply"),
             Command::Diff(_) => NotYet::refuse("diff"),
             Command::Export(options) => {
                 let done = export::run(options).await;
-                done.map_err(|error| Failure::of(error.is_usage(), error.is_unreachable(), error.into()))
+                done.map_err(|error| Failure::of(error.verdict(), error))
             }
             Command::Health(options) => health::run(options).await.map_err(|error| Failure::Unreachable(error.into())),
         }

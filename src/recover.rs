@@ -23,7 +23,7 @@ pub use self::anew::Begun;
 pub use self::findings::Findings;
 
 use crate::config::{Nats, Postgres};
-use crate::ground;
+use crate::ground::{self, Verdict};
 use crate::log::adopt::adopt;
 use crate::log::database::{Database, Error as LogError};
 use crate::log::reader::{EventPage, Reader};
@@ -123,19 +123,13 @@ impl<E: Into<ground::Error>> From<E> for Error {
 }
 
 impl Error {
-    /// Whether something could not be reached, rather than being wrong.
+    /// How it counts.
     #[must_use]
-    pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Ground(error) if error.is_unreachable())
-    }
-
-    /// Whether what it was told makes no sense.
-    #[must_use]
-    pub fn is_usage(&self) -> bool {
+    pub fn verdict(&self) -> Verdict {
         match self {
-            Self::Ground(error) => error.is_usage(),
-            Self::NotOwner(_) => true,
-            _ => false,
+            Self::Ground(error) => error.verdict(),
+            Self::NotOwner(_) => Verdict::Usage,
+            _ => Verdict::Refused,
         }
     }
 }

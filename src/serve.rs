@@ -20,7 +20,7 @@ use crate::config::{Key, Nats, Postgres};
 use crate::door::asking::Asking;
 use crate::door::hearing::{self, Ears};
 use crate::door::router::{self, Door, Fittings, Limits};
-use crate::ground;
+use crate::ground::{self, Verdict};
 use crate::join::{Behind, Table};
 use crate::log::appender::Appender;
 use crate::log::database::{Database, Error as LogError};
@@ -120,16 +120,13 @@ impl<E: Into<ground::Error>> From<E> for Error {
 }
 
 impl Error {
-    /// Whether something could not be reached, rather than being wrong.
+    /// How it counts.
     #[must_use]
-    pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Ground(error) if error.is_unreachable())
-    }
-
-    /// Whether what it was told makes no sense.
-    #[must_use]
-    pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Ground(error) if error.is_usage())
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Ground(error) => error.verdict(),
+            _ => Verdict::Refused,
+        }
     }
 }
 
