@@ -1,6 +1,6 @@
-//! What keeps an order from PostgreSQL and NATS, the ground that each of them stands on, or comes from there.
+//! What an order hears from PostgreSQL and NATS, the ground that each of them stands on, or what keeps it from asking them.
 //!
-//! Always: the same answer counts the same, whichever order gets it. Absent on purpose: what an order finds wrong by itself.
+//! How each answer counts is said here, once for all orders. Absent on purpose: what an order finds wrong by itself.
 
 use crate::log::database::Error as LogError;
 use crate::nats::connect::BadAddress;
