@@ -2,7 +2,9 @@
 //!
 //! What always holds: none of them panics, whatever the bytes are; what was read is written and read again as the same.
 
-use headwater::oscal::plan::{Draft, Known};
+use headwater::oscal::document;
+use headwater::oscal::draft::Draft;
+use headwater::oscal::plan::{Known, Plan};
 use headwater::wal::decode::Decoder;
 use schema::desired::Desired;
 use schema::event::Event;
@@ -64,7 +66,7 @@ pub(crate) fn asked(bytes: &[u8]) -> bool {
 /// A file of OSCAL.
 pub(crate) fn oscal(bytes: &[u8]) -> bool {
     let mut draft = Draft::new("0 0 * * *");
-    let is_taken = draft.read("file.json", bytes).is_ok();
-    let _plan = draft.resolve(&Known::new());
+    let is_taken = document::read("file.json", bytes, &mut draft).is_ok();
+    let _plan = Plan::of(draft, &Known::new());
     is_taken
 }

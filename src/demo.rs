@@ -5,6 +5,7 @@
 //! success only if all of it did; all that it started ends with it. Absent on purpose: any way in that a user has not.
 
 mod definitions;
+mod error;
 mod fleet;
 mod folder;
 mod jobs;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use self::definitions::Definitions;
+pub use self::error::Error;
 pub use self::fleet::Error as FleetError;
 use self::fleet::Fleet;
 pub use self::folder::Error as FolderError;
@@ -25,8 +27,6 @@ use self::jobs::{JOB_COMMAND, JOBS_EACH};
 use self::screen::{Screen, Style};
 use self::story::{RUNTIMES, Story};
 use crate::client::door::Door;
-use crate::client::error::Error as ClientError;
-use crate::client::place::{BadToken, BadUrl};
 use crate::dev::{self, Programs, Running};
 
 /// The check of the nodes of the demo, as an operator who knows the detectors would write it, with tools that are
@@ -57,49 +57,6 @@ pub struct Options {
     /// What to start beside our own.
     #[command(flatten)]
     pub programs: Programs,
-}
-
-/// Why it did not come to a good end.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// There is no fleet to put.
-    #[error(transparent)]
-    Fleet(#[from] FleetError),
-    /// There is no folder to do it in.
-    #[error(transparent)]
-    Folder(#[from] FolderError),
-    /// It could not be started.
-    #[error(transparent)]
-    Dev(#[from] dev::Error),
-    /// The door did not do what was asked.
-    #[error("the demo could not go on")]
-    Door(#[from] ClientError),
-    /// `dev` said where the door is, and it can't be.
-    #[error("the door's URL can't be used")]
-    Url(#[from] BadUrl),
-    /// `dev` said what to enter with, and it can't be.
-    #[error("the admin's token can't be used")]
-    Token(#[from] BadToken),
-    /// The import can't be started.
-    #[error("`headwater import` could not be started")]
-    Import(#[source] std::io::Error),
-    /// The import failed.
-    #[error("`headwater import` failed: {0}")]
-    Imported(String),
-    /// A request that should change something did not.
-    #[error("a request that should have changed something changed nothing")]
-    NothingChanged,
-    /// Somebody wanted it to end.
-    #[error("asked to end before it was through")]
-    Interrupted,
-    /// It went through, and not all of it came true.
-    #[error("{untrue} of what the demo claims did not come true; the logs are in {}", .logs.display())]
-    Untrue {
-        /// How many claims.
-        untrue: usize,
-        /// Where to find out why.
-        logs: PathBuf,
-    },
 }
 
 impl Options {

@@ -6,6 +6,7 @@
 //! by its version. Absent on purpose: removing what the files do not name.
 
 mod compare;
+mod error;
 mod requests;
 mod summary;
 
@@ -20,13 +21,15 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use self::compare::{Change, There};
+pub use self::error::Error;
 use self::requests::{Limits, Step};
 use self::summary::Summary;
 use crate::client::door::Door;
-use crate::client::error::Error as ClientError;
 use crate::client::place::Options as Place;
-use crate::oscal::fault::Fault;
-use crate::oscal::plan::{Draft, Kind, Known};
+use crate::oscal::definition::Kind;
+use crate::oscal::document;
+use crate::oscal::draft::Draft;
+use crate::oscal::plan::{Known, Plan};
 use crate::progress::Progress;
 
 /// What to import.
@@ -76,67 +79,6 @@ struct Oscal {
     place: Place,
 }
 
-/// Why nothing, or not all, came of it.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A file can't be opened.
-    #[error("{file} can't be read")]
-    Unreadable {
-        /// Which.
-        file: String,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// A file can't be understood, or contradicts another.
-    #[error("{file} is refused, and nothing was written ({code})", code = source.code())]
-    Refused {
-        /// Which.
-        file: String,
-        /// Why.
-        source: Fault,
-    },
-    /// The door has another thing under the id.
-    #[error(
-        "{place}: {kind} `{id}` is at the door already as OSCAL's `{there}`, not `{here}`; nothing was written (id_clash)"
-    )]
-    Taken {
-        /// Where in which file.
-        place: String,
-        /// What sort of thing.
-        kind: &'static str,
-        /// The id.
-        id: String,
-        /// What the door's is called in OSCAL.
-        there: String,
-        /// What the file's is.
-        here: String,
-    },
-    /// The door said no, or was not there, before anything was written.
-    #[error(transparent)]
-    Door(#[from] ClientError),
-    /// The same after some of it was.
-    #[error("after {done} of {total} requests, which stay")]
-    Halfway {
-        /// So many were accepted.
-        done: usize,
-        /// Of so many.
-        total: usize,
-        /// What came of the next.
-        source: ClientError,
-    },
-}
-
-impl Error {
-    /// Whether something could not be reached, rather than being refused.
-    #[must_use]
-    pub fn is_unreachable(&self) -> bool {
-        match self {
-            Self::Door(error) | Self::Halfway { source: error, .. } => error.is_unreachable(),
-            Self::Unreadable { .. } | Self::Refused { .. } | Self::Taken { .. } => false,
-        }
-    }
-}
-
 /// What of the log's own words is of use here.
 #[derive(Deserialize)]
 struct Head {
@@ -162,7 +104,7 @@ impl Oscal {
         // Asked first: what is sent below is named by it, so that an import that somebody has undone since can be done again.
         let head: Head = door.get("/v1/log").await?;
         let there = there(&door, draft.last_kind()).await?;
-        let plan = draft.resolve(&known(&there));
+        let plan = Plan::of(draft, &known(&there));
         let compared = compare::compare(plan.items, &there)?;
         let changed = compared.iter().filter(|item| item.change != Change::Unchanged);
         let steps = requests::steps(changed, self.reason.as_deref(), head.position, Limits::DOOR);
@@ -180,7 +122,7 @@ impl Oscal {
         for path in &self.files {
             let file = path.display().to_string();
             let bytes = bytes(path).map_err(|source| Error::Unreadable { file: file.clone(), source })?;
-            draft.read(&file, &bytes).map_err(|source| Error::Refused { file, source })?;
+            document::read(&file, &bytes, &mut draft).map_err(|source| Error::Refused { file, source })?;
         }
         Ok(draft)
     }

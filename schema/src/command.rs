@@ -4,19 +4,21 @@
 //! wish for later) and is complete: whoever decides it needs no clock, no file and no second look at the sender.
 
 mod compliance;
+mod form;
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use self::compliance::{ClaimJobs, CompleteJob, ReleaseJobs};
+use self::compliance::{Runtime, define};
+use self::form::{Only, strict};
 use crate::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
 use crate::digest::Digest;
 use crate::entity::Entity;
@@ -237,11 +239,22 @@ impl Command {
             "retry_node" => strict::<Only<NodeId>>(fields).map(|only| Self::RetryNode(only.id)),
             "create_principal" => strict(fields).map(Self::CreatePrincipal),
             "revoke_principal" => strict::<Named>(fields).map(|named| Self::RevokePrincipal(named.name)),
+            "define_control" => define(fields).map(|(id, defined)| Self::DefineControl(id, defined)),
+            "define_component" => define(fields).map(|(id, defined)| Self::DefineComponent(id, defined)),
+            "define_assessment" => define(fields).map(|(id, defined)| Self::DefineAssessment(id, defined)),
+            "define_attestation" => define(fields).map(|(id, defined)| Self::DefineAttestation(id, defined)),
+            "remove_control" => strict::<Only<ControlId>>(fields).map(|only| Self::RemoveControl(only.id)),
+            "remove_component" => strict::<Only<ComponentId>>(fields).map(|only| Self::RemoveComponent(only.id)),
+            "remove_assessment" => strict::<Only<AssessmentId>>(fields).map(|only| Self::RemoveAssessment(only.id)),
+            "remove_attestation" => strict::<Only<AttestationId>>(fields).map(|only| Self::RemoveAttestation(only.id)),
+            "claim_jobs" => ClaimJobs::read(fields).map(Self::ClaimJobs),
+            "renew_claims" => strict::<Runtime>(fields).map(|only| Self::RenewClaims(only.runtime)),
+            "release_jobs" => strict(fields).map(Self::ReleaseJobs),
+            "complete_job" => CompleteJob::read(fields).map(Self::CompleteJob),
             _ if NOT_YET.contains(&kind) => {
                 Err(Invalid::new("not_available_yet", format!("`{kind}` is not available yet")).at("type"))
             }
-            _ => compliance::read(kind, fields)
-                .unwrap_or_else(|| Err(Invalid::new("unknown_type", format!("`{kind}` is not a command")).at("type"))),
+            _ => Err(Invalid::new("unknown_type", format!("`{kind}` is not a command")).at("type")),
         }
     }
 
@@ -274,13 +287,6 @@ impl Command {
             _ => None,
         }
     }
-}
-
-/// An entity's id and nothing else.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Only<T> {
-    id: T,
 }
 
 /// A principal's name and nothing else.
@@ -333,15 +339,4 @@ impl PutDocument {
 fn decode(text: &str) -> Result<Content, Invalid> {
     let bytes = STANDARD.decode(text).map_err(|error| Invalid::new("invalid_value", format!("not base64: {error}")))?;
     Content::new(bytes)
-}
-
-/// Reads a form whose every field is known, and says which field is at fault.
-fn strict<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, Invalid> {
-    serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
-        let field = match error.path().to_string() {
-            whole if whole == "." => String::new(),
-            field => field,
-        };
-        Invalid::from_serde(&field, &error.inner().to_string())
-    })
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use tokio::process::Command;
 
-use super::Error;
+use super::error::Error;
 
 /// Definitions, as files of OSCAL, and how they get to the door.
 #[derive(Clone)]

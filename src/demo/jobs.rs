@@ -8,7 +8,7 @@ use std::time::Instant as Clock;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::Error;
+use super::error::Error;
 use super::screen::Style;
 use super::story::{LOOK_EVERY, Story, WITHIN};
 use crate::dev::Node as Place;

@@ -10,8 +10,8 @@ use schema::position::Position;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Error;
 use super::definitions::Definitions;
+use super::error::Error;
 use super::fleet::{Edit, Files, Fleet};
 use super::node::{Node, Stand, difference};
 use super::screen::{Screen, Style};

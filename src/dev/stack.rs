@@ -19,9 +19,10 @@ use crate::machine::{Error as Machine, find, port, private};
 use crate::token;
 
 use super::door;
+use super::error::Error;
 use super::json::{DevJson, Node, Tokens};
+use super::options::Options;
 use super::ours::{ADMIN_TOKEN, DATABASE, Ground, Ours};
-use super::{Error, Options};
 
 /// How long it may take to install everything.
 const INSTALL_WITHIN: Duration = Duration::from_secs(120);

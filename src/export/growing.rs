@@ -12,7 +12,7 @@ use schema::digest::Digest;
 use schema::position::Position;
 use serde::Deserialize;
 
-use super::Error;
+use super::error::Error;
 use crate::log::checkpoint::Kept;
 use crate::log::reader::Reader;
 use crate::log::stored::Stored;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Error;
-use crate::oscal::plan::{Item, Kind};
+use super::error::Error;
+use crate::oscal::definition::{Item, Kind};
 
 /// What the door has, by kind and id.
 pub(super) type There = BTreeMap<Kind, BTreeMap<String, Value>>;

@@ -79,7 +79,9 @@ fn command(compared: &Compared) -> Value {
 mod tests {
     use super::*;
     use crate::import::compare::{There, compare};
-    use crate::oscal::plan::{Draft, Known};
+    use crate::oscal::document;
+    use crate::oscal::draft::Draft;
+    use crate::oscal::plan::{Known, Plan};
     use serde_json::json;
 
     fn compared(count: usize) -> Vec<Compared> {
@@ -87,8 +89,8 @@ mod tests {
         let controls: Vec<Value> = (0..count).map(control).collect();
         let mut draft = Draft::new("0 0 * * *");
         let file = json!({"catalog": {"uuid": "u", "controls": controls}}).to_string();
-        draft.read("f.json", file.as_bytes()).expect("readable");
-        compare(draft.resolve(&Known::new()).items, &There::new()).expect("nothing is there")
+        document::read("f.json", file.as_bytes(), &mut draft).expect("readable");
+        compare(Plan::of(draft, &Known::new()).items, &There::new()).expect("nothing is there")
     }
 
     #[test]

@@ -8,7 +8,8 @@ use schema::position::Position;
 use serde::Serialize;
 
 use super::compare::{Change, Compared};
-use crate::oscal::plan::{Kind, Skipped};
+use crate::oscal::definition::Kind;
+use crate::oscal::skipped::Skipped;
 
 /// All of it, as JSON shows it.
 #[derive(Debug, Serialize)]

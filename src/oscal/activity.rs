@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::assessment::{Selection, Subjects};
 use super::fault::Fault;
 use super::labels::{self, Texts};
 use super::place::{Fields, Place};
-use super::plan::Skips;
 use super::schedule;
+use super::scope::{Selection, Subjects};
+use super::skipped::Skips;
 
 /// The properties of an activity that say what carries it out.
 const PROVIDER: [&str; 3] = ["provider-name", "provider-image", "provider-tag"];
@@ -67,6 +67,11 @@ impl Activity {
         let controls = controls.map(|mut fields| Selection::read(&mut fields, &uuid, skips)).transpose()?;
         skips.rest("activity", &uuid, &fields);
         Ok(Self { uuid, path: place.path.clone(), title, parameters, provider, controls, step_count: steps.len() })
+    }
+
+    /// Whether it is about a control: about all of them if it names none.
+    pub(super) fn is_about(&self, control: &str) -> bool {
+        self.controls.as_ref().is_none_or(|controls| controls.names(control))
     }
 }
 

@@ -5,27 +5,15 @@
 //! when a plan grows. OSCAL has no words for what carries an activity out; its properties `provider-name`,
 //! `provider-image` and `provider-tag` say it, and `provider-configuration` with the setting's name as its class.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::activity::{Activity, Provider, Tasks};
-use super::catalog::object;
+use super::definition::{Item, Kind, Need, object};
+use super::draft::Draft;
 use super::fault::Fault;
 use super::id::mapped;
-use super::labels::OSCAL_ID;
-use super::place::{Fields, Place};
-use super::plan::{Draft, Item, Kind, Need, Skips};
-
-/// Controls that are chosen, as OSCAL calls them, and where.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Selection(Vec<(String, String)>);
-
-/// Components that are looked at.
-#[derive(Debug, Default)]
-pub(super) struct Subjects {
-    all: bool,
-    included: Vec<(String, String)>,
-    excluded: Vec<String>,
-}
+use super::place::Place;
+use super::scope::{Selection, Subjects};
 
 /// A plan while its definitions are made.
 struct Reviewing<'a> {
@@ -74,7 +62,7 @@ pub(super) fn read(top: &Place<'_>, draft: &mut Draft) -> Result<(), Fault> {
 
 impl Reviewing<'_> {
     fn define(&self, draft: &mut Draft) -> Result<(), Fault> {
-        for (control, path) in &self.controls.0 {
+        for (control, path) in self.controls.iter() {
             self.assessment(control, path, draft)?;
         }
         for activity in &self.activities {
@@ -112,8 +100,8 @@ impl Reviewing<'_> {
     /// One for each of the reviewed controls that the activity is about.
     fn attestations(&self, activity: &Activity, provider: &Provider, draft: &mut Draft) -> Result<(), Fault> {
         let about = activity.controls.as_ref().unwrap_or(&self.controls);
-        for (control, path) in &about.0 {
-            if !self.controls.0.iter().any(|(reviewed, _)| reviewed == control) {
+        for (control, path) in about.iter() {
+            if !self.controls.names(control) {
                 let reason = "the activity is about a control that the plan does not review".to_owned();
                 draft.skips.add("activity", &activity.uuid, path, reason);
                 continue;
@@ -144,101 +132,4 @@ fn unprovided(steps: usize) -> String {
         "no attestation is made of it and its {steps} steps: no properties provider-name, provider-image and \
          provider-tag say what carries it out"
     )
-}
-
-impl Activity {
-    fn is_about(&self, control: &str) -> bool {
-        self.controls.as_ref().is_none_or(|controls| controls.0.iter().any(|(about, _)| about == control))
-    }
-}
-
-impl Selection {
-    /// Reads `control-selections`.
-    pub(super) fn read(fields: &mut Fields<'_>, owner: &str, skips: &mut Skips) -> Result<Self, Fault> {
-        let mut chosen: Vec<(String, String)> = Vec::new();
-        for place in fields.list("control-selections")? {
-            let mut selection = place.fields()?;
-            if let Some(all) = selection.take("include-all") {
-                let reason = "only the system's security plan knows which controls are all: name them".to_owned();
-                skips.add("control-selection", owner, &all.path, reason);
-            }
-            let included = controls(&mut selection, "include-controls", owner, skips)?;
-            let excluded = controls(&mut selection, "exclude-controls", owner, skips)?;
-            let is_new = |id: &String| chosen.iter().all(|(known, _)| known != id);
-            let is_left = |id: &String| excluded.iter().all(|(out, _)| out != id);
-            let added: Vec<_> = included.into_iter().filter(|(id, _)| is_new(id) && is_left(id)).collect();
-            chosen.extend(added);
-            skips.rest("control-selection", owner, &selection);
-        }
-        skips.rest("reviewed-controls", owner, fields);
-        Ok(Self(chosen))
-    }
-}
-
-fn controls(
-    fields: &mut Fields<'_>,
-    name: &'static str,
-    owner: &str,
-    skips: &mut Skips,
-) -> Result<Vec<(String, String)>, Fault> {
-    let mut ids: Vec<(String, String)> = Vec::new();
-    for place in fields.list(name)? {
-        let mut control = place.fields()?;
-        let id = control.need("control-id")?.to_owned();
-        skips.rest("control-selection", owner, &control);
-        if ids.iter().all(|(known, _)| *known != id) {
-            ids.push((id, format!("{}.control-id", place.path)));
-        }
-    }
-    Ok(ids)
-}
-
-impl Subjects {
-    /// Adds one of the subjects of a plan or task.
-    pub(super) fn add(&mut self, place: &Place<'_>, owner: &str, skips: &mut Skips) -> Result<(), Fault> {
-        let mut fields = place.fields()?;
-        let kind = fields.need("type")?;
-        if kind != "component" {
-            skips.add("subject", owner, &place.path, format!("components are assessed, not a `{kind}`"));
-            return Ok(());
-        }
-        self.all |= fields.take("include-all").is_some();
-        for place in fields.list("include-subjects")? {
-            let mut subject = place.fields()?;
-            subject.text("type")?;
-            self.included.push((subject.need("subject-uuid")?.to_owned(), format!("{}.subject-uuid", place.path)));
-            skips.rest("subject", owner, &subject);
-        }
-        for place in fields.list("exclude-subjects")? {
-            let mut subject = place.fields()?;
-            subject.text("type")?;
-            self.excluded.push(subject.need("subject-uuid")?.to_owned());
-            skips.rest("subject", owner, &subject);
-        }
-        skips.rest("subject", owner, &fields);
-        Ok(())
-    }
-
-    fn is_empty(&self) -> bool {
-        !self.all && self.included.is_empty()
-    }
-
-    /// The field of an assessment that says it. Who is let in by a selector is found anew whenever components change.
-    fn said(&self, needs: &mut Vec<Need>) -> Result<(&'static str, Value), Fault> {
-        if self.all || self.is_empty() {
-            let selector = match self.excluded.as_slice() {
-                [] => json!({}),
-                out => json!({"match_expressions": [{"key": OSCAL_ID, "operator": "NotIn", "values": out}]}),
-            };
-            return Ok(("component_selector", selector));
-        }
-        let mut ids = std::collections::BTreeSet::new();
-        for (original, path) in self.included.iter().filter(|(id, _)| !self.excluded.contains(id)) {
-            let id = mapped(original, path)?;
-            if ids.insert(id.clone()) {
-                needs.push(Need::listed(Kind::Component, "components", id, path.clone()));
-            }
-        }
-        Ok(("components", json!(ids)))
-    }
 }

@@ -2,14 +2,15 @@
 //!
 //! A control's `statement` is the prose of its statement parts; guidance and objectives have no place here and are named.
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
+use super::definition::{Item, Kind, object};
+use super::draft::Draft;
 use super::fault::Fault;
 use super::id::mapped;
 use super::labels::{self, OSCAL_ID, Texts};
 use super::param::Params;
 use super::place::{Fields, Place};
-use super::plan::{Draft, Item, Kind};
 use super::prose;
 
 /// What a control's class is where neither it nor its group says one.
@@ -126,12 +127,4 @@ fn statement(
         texts.push(text);
     }
     Ok((texts.join("\n\n"), parameters))
-}
-
-/// The members of a command.
-pub(super) fn object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(map) => map,
-        _ => unreachable!("BUG: a command is written as an object"),
-    }
 }

@@ -5,13 +5,14 @@
 
 use serde_json::json;
 
-use super::catalog::object;
+use super::definition::{Item, Kind, Need, object};
+use super::draft::Draft;
 use super::fault::Fault;
 use super::id::mapped;
 use super::labels::{self, OSCAL_ID, Texts};
 use super::place::{Fields, Place};
-use super::plan::{Draft, Item, Kind, Need, Skips};
 use super::prose::filled;
+use super::skipped::Skips;
 
 /// Between two things that are said of one control.
 const BETWEEN: &str = "\n\n";

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::fault::Fault;
 use super::place::Fields;
-use super::plan::Skips;
+use super::skipped::Skips;
 
 /// The label that keeps what OSCAL calls a thing.
 pub(super) const OSCAL_ID: &str = "oscal-id";

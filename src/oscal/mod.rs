@@ -5,8 +5,12 @@
 //! contradicts itself (a malformed file, two things that would have one id) is refused as a whole, with its JSON path.
 //! Absent on purpose: profiles (a resolved profile is a catalog), system security plans and assessment results.
 
+pub mod definition;
+pub mod document;
+pub mod draft;
 pub mod fault;
 pub mod plan;
+pub mod skipped;
 
 mod activity;
 mod assessment;
@@ -18,6 +22,7 @@ mod param;
 mod place;
 mod prose;
 mod schedule;
+mod scope;
 mod strict;
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::fault::Fault;
 use super::labels::Texts;
 use super::place::Place;
-use super::plan::Skips;
 use super::prose::filled;
+use super::skipped::Skips;
 
 /// How deep parameters may insert each other. One that inserts itself is left as it is written at this depth.
 const DEPTH_MAX: usize = 8;

@@ -3,7 +3,7 @@
 use super::fault::Fault;
 use super::labels;
 use super::place::{Fields, Place};
-use super::plan::Skips;
+use super::skipped::Skips;
 
 /// How much deeper the parts of a part stand.
 const INDENT: &str = "  ";

@@ -2,8 +2,11 @@
 
 use serde_json::{Value, json};
 
+use super::definition::{Item, Kind};
+use super::document;
+use super::draft::Draft;
 use super::fault::Fault;
-use super::plan::{Draft, Item, Kind, Known, Plan};
+use super::plan::{Known, Plan};
 
 const DAILY: &str = "0 0 * * *";
 const PLAN: &str = "5f3b3f0e-0000-4000-8000-000000000001";
@@ -12,13 +15,13 @@ const ACTIVITY: &str = "5f3b3f0e-0000-4000-8000-00000000000a";
 fn read(files: &[Value]) -> Result<Draft, Fault> {
     let mut draft = Draft::new(DAILY);
     for (number, file) in (1..).zip(files) {
-        draft.read(&format!("{number}.json"), file.to_string().as_bytes())?;
+        document::read(&format!("{number}.json"), file.to_string().as_bytes(), &mut draft)?;
     }
     Ok(draft)
 }
 
 fn plan(files: &[Value]) -> Plan {
-    read(files).expect("readable").resolve(&Known::new())
+    Plan::of(read(files).expect("readable"), &Known::new())
 }
 
 fn catalog(controls: Value) -> Value {
@@ -99,7 +102,7 @@ fn an_id_is_mapped_or_refused_and_never_shared() {
     let ids = |ids: &[&str]| {
         let controls: Vec<Value> = ids.iter().map(|id| json!({"id": id, "title": "t"})).collect();
         read(&[catalog(controls.into())]).map(|draft| {
-            let plan = draft.resolve(&Known::new());
+            let plan = Plan::of(draft, &Known::new());
             plan.items.into_iter().map(|item| item.id).collect::<Vec<_>>()
         })
     };
@@ -132,7 +135,7 @@ fn the_same_control_in_two_files_is_one_and_another_is_refused() {
 #[test]
 fn a_fault_is_shown_with_its_place() {
     let text = catalog(json!([{"id": "a", "title": "t"}])).to_string();
-    let fault = |text: &str| Draft::new(DAILY).read("f", text.as_bytes()).expect_err("refused");
+    let fault = |text: &str| document::read("f", text.as_bytes(), &mut Draft::new(DAILY)).expect_err("refused");
     let chain = |fault: Fault| format!("{:#}", anyhow::Error::from(fault));
     // Every way to cut a file short is seen.
     for end in 0..text.len() {
@@ -186,7 +189,7 @@ fn component(id: &str, controls: &[&str]) -> Value {
 fn a_component_names_the_controls_that_there_are() {
     let files = [component("k1", &["a.2", "a.2", "gone", "old"]), catalog(json!([{"id": "a.2", "title": "t"}]))];
     let known = Known::from([(Kind::Control, "old".to_owned())]);
-    let plan = read(&files).expect("readable").resolve(&known);
+    let plan = Plan::of(read(&files).expect("readable"), &known);
     assert_eq!(plan.items.iter().map(|item| item.kind).collect::<Vec<_>>(), [Kind::Control, Kind::Component]);
     let expected = json!({
         "id": "k1", "title": "A lock", "kind": "software", "controls": ["a_2", "old"], "labels": {"oscal-id": "k1"},

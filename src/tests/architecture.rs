@@ -3,11 +3,16 @@
 //! Cargo refuses a library that imports the wrong way; these laws are what Cargo can't see. Each names the file and the
 //! line that breaks it. There is no list of exceptions.
 
+#[path = "architecture/circle.rs"]
+mod circle;
+#[path = "architecture/path.rs"]
+mod path;
 #[path = "architecture/source.rs"]
 mod source;
 
 use std::collections::BTreeSet;
 
+use path::paths;
 use source::Source;
 
 /// What a law finds wrong, as `path:line: why`.
@@ -74,41 +79,15 @@ fn foreign_imports(source: &Source, rooms: &BTreeSet<String>) -> Violations {
     imports.map(|(line, name)| at(source, line, &format!("{own} imports {name}"))).collect()
 }
 
-/// The names right below the crate that a file speaks of, through `crate::` or enough `super::`.
-fn imports_of_the_crate(source: &Source) -> Vec<(usize, String)> {
-    let to_root = "super::".repeat(source.depth());
-    let mut imports = Vec::new();
-    for prefix in ["crate::", to_root.as_str()] {
-        for (start, _) in source.code.match_indices(prefix) {
-            let line = source.code[..start].matches('\n').count() + 1;
-            let behind = &source.code[start + prefix.len()..];
-            imports.extend(first_names(behind).into_iter().map(|name| (line, name)));
-        }
-    }
-    imports
+/// The names right below the crate that a file speaks of.
+fn imports_of_the_crate(source: &Source) -> Vec<(usize, &str)> {
+    paths(source).into_iter().filter_map(|path| Some((path.line, *path.names.first()?))).collect()
 }
 
-/// `a` of `a::b`, and `a` and `d` of `{a::{b, c}, d}`.
-fn first_names(path: &str) -> Vec<String> {
-    let name = |text: &str| text.trim().chars().take_while(|next| next.is_alphanumeric() || *next == '_').collect();
-    let Some(group) = path.strip_prefix('{') else { return vec![name(path)] };
-    let (mut depth, mut names, mut start) = (0, Vec::new(), 0);
-    for (index, next) in group.char_indices() {
-        match next {
-            '{' => depth += 1,
-            '}' if depth > 0 => depth -= 1,
-            ',' | '}' if depth == 0 => {
-                names.push(name(&group[start..index]));
-                start = index + 1;
-                if next == '}' {
-                    break;
-                }
-            }
-            _ => {}
-        }
-    }
-    names.retain(|name: &String| !name.is_empty());
-    names
+#[test]
+fn files_do_not_import_each_other_in_a_circle() {
+    let violations = circle::circles(&product());
+    holds("what two files share stands in a file below both, and what joins them in one above", violations);
 }
 
 #[test]
@@ -247,5 +226,54 @@ fn each_law_sees_what_breaks_it_and_only_that() {
         let found: Vec<_> =
             broken(path, text).into_iter().filter(|law| *law != "std" || path.starts_with("schema")).collect();
         assert_eq!(found, laws, "{path}: {text}");
+    }
+}
+
+#[test]
+fn a_circle_is_seen_however_it_is_closed_and_nothing_else_is_one() {
+    for (files, expected) in [
+        (
+            &[("src/a.rs", "\nuse crate::b::B;"), ("src/b.rs", "use super::a::A;")][..],
+            &["src/a.rs:2 -> src/b.rs:1 -> src/a.rs"][..],
+        ),
+        (
+            &[
+                ("src/a/b.rs", "use crate::{d, a::{f::{self, F as _}, c::*}, g};"),
+                ("src/a/c.rs", "use schema::b::B;\nfn f() { super::e::g() }"),
+                ("src/a/e.rs", "use super::{c as _, b::*};"),
+            ],
+            &[
+                "src/a/b.rs:1 -> src/a/c.rs:2 -> src/a/e.rs:1 -> src/a/b.rs",
+                "src/a/c.rs:2 -> src/a/e.rs:1 -> src/a/c.rs",
+            ],
+        ),
+        (
+            &[("src/a.rs", "mod b;\nuse self::b::B;"), ("src/a/b.rs", "use super::A;")],
+            &["src/a.rs:2 -> src/a/b.rs:1 -> src/a.rs"],
+        ),
+        (
+            &[("src/a.rs", "pub mod b;\nfn f() { b::g() }"), ("src/a/b.rs", "use crate::a::A;")],
+            &["src/a.rs:2 -> src/a/b.rs:1 -> src/a.rs"],
+        ),
+        (
+            &[
+                ("src/a/mod.rs", "mod b;\npub use self::b::{B, C};\npub(crate) use b::D;"),
+                ("src/a/b.rs", "use super::A;"),
+            ],
+            &[],
+        ),
+        (
+            &[
+                ("src/a.rs", "use crate::b::B;\nuse crate::c;"),
+                ("src/b.rs", "use crate::c::{C,};"),
+                ("src/c.rs", "use b::B;"),
+            ],
+            &[],
+        ),
+        (&[("src/a.rs", "use crate::b;"), ("src/b.rs", "#[cfg(test)]\nmod tests {\n    use crate::a;\n}")], &[]),
+        (&[("src/a.rs", "use crate::b;"), ("schema/src/b.rs", "use crate::a;"), ("src/lib.rs", "pub mod a;")], &[]),
+    ] {
+        let sources: Vec<Source> = files.iter().map(|(path, text)| Source::new(path, text)).collect();
+        assert_eq!(circle::circles(&sources), expected, "{files:?}");
     }
 }

@@ -6,7 +6,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use headwater::oscal::plan::{Draft, Item, Kind, Known, Plan};
+use headwater::oscal::definition::{Item, Kind};
+use headwater::oscal::document;
+use headwater::oscal::draft::Draft;
+use headwater::oscal::plan::{Known, Plan};
 use serde_json::Value;
 
 const LOW: &str = "nist-800-53r5-low-catalog.json";
@@ -25,9 +28,9 @@ fn given(name: &str) -> Option<(PathBuf, Value)> {
 fn plan(paths: &[&PathBuf]) -> Plan {
     let mut draft = Draft::new("0 0 * * *");
     for path in paths {
-        draft.read(&path.display().to_string(), &fs::read(path).unwrap()).unwrap();
+        document::read(&path.display().to_string(), &fs::read(path).unwrap(), &mut draft).unwrap();
     }
-    draft.resolve(&Known::new())
+    Plan::of(draft, &Known::new())
 }
 
 /// Every object in a list named `name`, however deep.
@@ -148,9 +151,9 @@ fn a_component_of_other_controls_is_made_and_each_missing_control_is_named() {
         assert_eq!((missing.len(), &components[0].command["controls"]), (wanted.len(), &Value::Array(Vec::new())));
 
         let mut draft = Draft::new("0 0 * * *");
-        draft.read(name, &fs::read(&path).unwrap()).unwrap();
+        document::read(name, &fs::read(&path).unwrap(), &mut draft).unwrap();
         let known: Known = wanted.iter().map(|id| (Kind::Control, id.clone())).collect();
-        let plan = draft.resolve(&known);
+        let plan = Plan::of(draft, &known);
         let controls = plan.items[0].command["controls"].as_array().unwrap();
         assert_eq!(controls.iter().map(|id| id.as_str().unwrap().to_owned()).collect::<BTreeSet<_>>(), wanted);
     }
@@ -164,8 +167,8 @@ fn a_plan_makes_what_it_can_and_names_what_is_missing() {
     assert!(alone.skipped.iter().any(|skipped| skipped.kind == "assessment" && skipped.reason.ends_with(": ac-6_1")));
 
     let mut draft = Draft::new("0 0 * * *");
-    draft.read("plan", &fs::read(&path).unwrap()).unwrap();
-    let plan = draft.resolve(&Known::from([(Kind::Control, "ac-6_1".to_owned())]));
+    document::read("plan", &fs::read(&path).unwrap(), &mut draft).unwrap();
+    let plan = Plan::of(draft, &Known::from([(Kind::Control, "ac-6_1".to_owned())]));
     let [assessment] = plan.items.as_slice() else { panic!("one control is reviewed: {:?}", plan.items) };
     let uuid = raw["assessment-plan"]["uuid"].as_str().unwrap();
     assert_eq!(assessment.id, format!("{uuid}_ac-6_1"));
@@ -181,7 +184,7 @@ fn a_real_file_that_is_cut_short_is_refused_where_it_ends() {
     let whole = fs::read(&path).unwrap();
     for part in 1..40 {
         let cut = &whole[..whole.len() * part / 40];
-        let fault = Draft::new("0 0 * * *").read("cut", cut).unwrap_err();
+        let fault = document::read("cut", cut, &mut Draft::new("0 0 * * *")).unwrap_err();
         assert_eq!(fault.code(), "not_json");
         assert!(fault.to_string().starts_with("at catalog"), "{fault}");
     }

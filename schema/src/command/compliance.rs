@@ -8,10 +8,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Command, Only, strict};
+use super::form::{Only, strict};
 use crate::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
 use crate::digest::Digest;
-use crate::id::{AssessmentId, AttestationId, ComponentId, ControlId, JobId, NodeId};
+use crate::id::{JobId, NodeId};
 use crate::invalid::Invalid;
 use crate::lease::LeaseToken;
 use crate::limit::{CLAIM_JOBS_MAX, EVIDENCE_BYTES_MAX, LEASE_S_DEFAULT, LEASE_S_MAX, LEASE_S_MIN, OUTCOME_BYTES_MAX};
@@ -60,8 +60,8 @@ pub struct CompleteJob {
 /// A runtime and nothing else.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Runtime {
-    runtime: NodeId,
+pub(super) struct Runtime {
+    pub(super) runtime: NodeId,
 }
 
 const fn lease_s_default() -> u32 {
@@ -70,7 +70,7 @@ const fn lease_s_default() -> u32 {
 
 /// The fields of a `define_` command beside `id`. The shape is the event's, which passes over what a later writer adds;
 /// a command that brings such a member is mistaken.
-trait Definition: DeserializeOwned {
+pub(super) trait Definition: DeserializeOwned {
     const FIELDS: &[&str];
     /// Of two fields exactly one is there.
     const EITHER: Option<[&str; 2]> = None;
@@ -111,26 +111,8 @@ fn check_schedule(schedule: Option<&Schedule>) -> Result<(), Invalid> {
     schedule.map_or(Ok(()), Schedule::check).map_err(|refused| refused.at("schedule"))
 }
 
-/// Reads one of these commands; nothing if `kind` is none of them.
-pub(super) fn read(kind: &str, fields: Map<String, Value>) -> Option<Result<Command, Invalid>> {
-    Some(match kind {
-        "define_control" => define(fields).map(|(id, defined)| Command::DefineControl(id, defined)),
-        "define_component" => define(fields).map(|(id, defined)| Command::DefineComponent(id, defined)),
-        "define_assessment" => define(fields).map(|(id, defined)| Command::DefineAssessment(id, defined)),
-        "define_attestation" => define(fields).map(|(id, defined)| Command::DefineAttestation(id, defined)),
-        "remove_control" => strict::<Only<ControlId>>(fields).map(|only| Command::RemoveControl(only.id)),
-        "remove_component" => strict::<Only<ComponentId>>(fields).map(|only| Command::RemoveComponent(only.id)),
-        "remove_assessment" => strict::<Only<AssessmentId>>(fields).map(|only| Command::RemoveAssessment(only.id)),
-        "remove_attestation" => strict::<Only<AttestationId>>(fields).map(|only| Command::RemoveAttestation(only.id)),
-        "claim_jobs" => claim_jobs(fields),
-        "renew_claims" => strict::<Runtime>(fields).map(|only| Command::RenewClaims(only.runtime)),
-        "release_jobs" => strict(fields).map(Command::ReleaseJobs),
-        "complete_job" => complete_job(fields),
-        _ => return None,
-    })
-}
-
-fn define<I: DeserializeOwned, T: Definition>(mut fields: Map<String, Value>) -> Result<(I, T), Invalid> {
+/// Reads the id and the definition of a `define_` command.
+pub(super) fn define<I: DeserializeOwned, T: Definition>(mut fields: Map<String, Value>) -> Result<(I, T), Invalid> {
     let id = fields.remove("id").map(|id| ("id".to_string(), id));
     let id = strict::<Only<I>>(id.into_iter().collect())?.id;
     if let Some(unknown) = fields.keys().find(|field| !T::FIELDS.contains(&field.as_str())) {
@@ -155,31 +137,37 @@ fn define<I: DeserializeOwned, T: Definition>(mut fields: Map<String, Value>) ->
     defined.check().map(|()| (id, defined))
 }
 
-fn claim_jobs(fields: Map<String, Value>) -> Result<Command, Invalid> {
-    let claim: ClaimJobs = strict(fields)?;
-    if !(1..=CLAIM_JOBS_MAX).contains(&claim.limit) {
-        let detail = format!("from 1 to {CLAIM_JOBS_MAX} jobs are claimed at once");
-        return Err(Invalid::new("invalid_value", detail).at("limit"));
+impl ClaimJobs {
+    /// Reads it.
+    pub(super) fn read(fields: Map<String, Value>) -> Result<Self, Invalid> {
+        let claim: Self = strict(fields)?;
+        if !(1..=CLAIM_JOBS_MAX).contains(&claim.limit) {
+            let detail = format!("from 1 to {CLAIM_JOBS_MAX} jobs are claimed at once");
+            return Err(Invalid::new("invalid_value", detail).at("limit"));
+        }
+        if !(LEASE_S_MIN..=LEASE_S_MAX).contains(&claim.lease_s) {
+            let detail = format!("a lease is {LEASE_S_MIN} to {LEASE_S_MAX} seconds long");
+            return Err(Invalid::new("invalid_value", detail).at("lease_s"));
+        }
+        Ok(claim)
     }
-    if !(LEASE_S_MIN..=LEASE_S_MAX).contains(&claim.lease_s) {
-        let detail = format!("a lease is {LEASE_S_MIN} to {LEASE_S_MAX} seconds long");
-        return Err(Invalid::new("invalid_value", detail).at("lease_s"));
-    }
-    Ok(Command::ClaimJobs(claim))
 }
 
-fn complete_job(fields: Map<String, Value>) -> Result<Command, Invalid> {
-    let complete: CompleteJob = strict(fields)?;
-    if complete.outcome.is_empty() {
-        return Err(Invalid::new("invalid_value", "an outcome says something").at("outcome"));
-    }
-    for (field, text, max) in
-        [("outcome", &complete.outcome, OUTCOME_BYTES_MAX), ("evidence", &complete.evidence, EVIDENCE_BYTES_MAX)]
-    {
-        if text.len() > max {
-            let detail = format!("{field} has at most {max} bytes, this one {}", text.len());
-            return Err(Invalid::new("too_large", detail).at(field));
+impl CompleteJob {
+    /// Reads it.
+    pub(super) fn read(fields: Map<String, Value>) -> Result<Self, Invalid> {
+        let complete: Self = strict(fields)?;
+        if complete.outcome.is_empty() {
+            return Err(Invalid::new("invalid_value", "an outcome says something").at("outcome"));
         }
+        for (field, text, max) in
+            [("outcome", &complete.outcome, OUTCOME_BYTES_MAX), ("evidence", &complete.evidence, EVIDENCE_BYTES_MAX)]
+        {
+            if text.len() > max {
+                let detail = format!("{field} has at most {max} bytes, this one {}", text.len());
+                return Err(Invalid::new("too_large", detail).at(field));
+            }
+        }
+        Ok(complete)
     }
-    Ok(Command::CompleteJob(complete))
 }

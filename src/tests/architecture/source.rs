@@ -59,10 +59,12 @@ impl Source {
         Some(inside.split('/').next()?.trim_end_matches(".rs"))
     }
 
-    /// How deep the file's module lies below the crate: 1 for `src/log/mod.rs` and 2 for `src/log/append.rs`.
-    pub(crate) fn depth(&self) -> usize {
-        let module = self.path.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
-        module.split('/').count()
+    /// The folder of the file's crate, and the names of its module from the crate's root on: `log` and `append` for
+    /// `src/log/append.rs`, none for `lib.rs`.
+    pub(crate) fn module(&self) -> (&str, Vec<&str>) {
+        let (folder, inside) = self.path.split_once("src/").unwrap_or(("", &self.path));
+        let module = inside.trim_end_matches(".rs").trim_end_matches("/mod");
+        (folder, module.split('/').filter(|name| *name != "lib").collect())
     }
 }
 

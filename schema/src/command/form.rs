@@ -1,0 +1,29 @@
+//! The fields of a command, read strictly.
+//!
+//! Always: a field that is not known is a mistake, and the refusal says which field is at fault.
+
+use alloc::string::{String, ToString};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::invalid::Invalid;
+
+/// An entity's id and nothing else.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Only<T> {
+    pub(super) id: T,
+}
+
+/// Reads a form whose every field is known, and says which field is at fault.
+pub(super) fn strict<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, Invalid> {
+    serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
+        let field = match error.path().to_string() {
+            whole if whole == "." => String::new(),
+            field => field,
+        };
+        Invalid::from_serde(&field, &error.inner().to_string())
+    })
+}

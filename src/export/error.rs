@@ -1,0 +1,68 @@
+//! Why there is no export.
+
+use std::path::PathBuf;
+
+use replay::file::writer::TooLarge;
+use schema::position::Position;
+
+use crate::ground::{self, Verdict};
+
+/// Why there is no export.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// PostgreSQL did not do its part.
+    #[error(transparent)]
+    Ground(ground::Error),
+    /// The file can't be written.
+    #[error("{0}")]
+    File(PathBuf, #[source] std::io::Error),
+    /// There is such a file.
+    #[error("{0} is there already: exports are not overwritten")]
+    There(PathBuf),
+    /// The part would begin within a request.
+    #[error("position {from} is within a request that begins at {first}: an export begins with a request")]
+    Within {
+        /// Where it would begin.
+        from: Position,
+        /// Where the request does.
+        first: Position,
+    },
+    /// There is nothing of this part.
+    #[error("the log ends at {head}, so there is nothing from {from} to {to}")]
+    Nothing {
+        /// Where it would begin.
+        from: Position,
+        /// Where it would end.
+        to: Position,
+        /// Where the log does.
+        head: Position,
+    },
+    /// Something is larger than what an export can hold.
+    #[error("an event or a content at or before position {position} can't be exported")]
+    TooLarge {
+        /// Where.
+        position: Position,
+        /// How large.
+        source: TooLarge,
+    },
+}
+
+impl<E: Into<ground::Error>> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self::Ground(error.into())
+    }
+}
+
+impl Error {
+    /// How it counts.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Ground(ground::Error::Password(_)) => Verdict::Usage,
+            Self::Ground(error) => error.verdict(),
+            Self::There(_) | Self::Within { .. } | Self::Nothing { .. } => Verdict::Usage,
+            Self::File(..) => Verdict::Unreachable,
+            Self::TooLarge { .. } => Verdict::Refused,
+        }
+    }
+}
