@@ -34,7 +34,7 @@ pub struct Configuration {
     pub(crate) principals: OrdMap<PrincipalName, Principal>,
     pub(crate) tokens: OrdMap<Digest, PrincipalName>,
     pub(crate) reports: OrdMap<NodeId, Noted>,
-    /// Of what has no record that says its own: what is gone, jobs and runtimes.
+    /// Of what had no record to say its own when it was last changed: what is gone, jobs, runtimes and the log.
     pub(crate) versions: OrdMap<Entity, Version>,
     pub(crate) reach: Reach<DocumentId, NodeId>,
     pub(crate) compliance: Compliance,

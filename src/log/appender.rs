@@ -2,7 +2,8 @@
 //!
 //! While a transaction is on its way, further requests are decided ahead; the next transaction takes all of them, so one
 //! fsync serves many, and is on its way before the callers of the one before are answered. If a connection breaks while committing,
-//! the outcome is looked up behind the head row's lock: until that lock is ours, the transaction may still commit.
+//! the outcome is looked up behind the head row's lock: until that lock is ours, the transaction may still commit. What is not there
+//! then is barred, so that it can't come later either.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,7 +108,7 @@ impl Appending {
         }
     }
 
-    /// Appends what waits, however often it takes, and answers every caller. `decided` is what it comes to, if that is known.
+    /// Appends what waits, however often it takes, and lets every caller be answered. `decided` is what it comes to, if that is known.
     async fn append(&mut self, mut waiting: Vec<Waiting>, mut decided: Option<Batch>, stop: &CancellationToken) {
         let mut unknown = None;
         let mut backoff = Backoff::between(PAUSE_MIN, PAUSE_MAX);

@@ -59,14 +59,18 @@ impl Line {
         self.left = left;
     }
 
-    /// Lets a load be the next, unless there is one. `decided` is what it comes to, if that is known.
+    /// Lets a load be the next. `decided` is what it comes to, if that is known.
+    ///
+    /// # Panics
+    /// If there is one: nobody is taken from the queue then.
     pub(crate) fn queue_up(&mut self, load: Load, decided: Option<Batch>) {
-        if self.load.is_none() && !load.waiting.is_empty() {
+        if !load.waiting.is_empty() {
+            assert!(self.load.is_none(), "BUG: a load was gathered beside another");
             self.load = Some((load, decided));
         }
     }
 
-    /// The next load, or else everything that waits, as far as one transaction takes it.
+    /// The next load, or else who comes first and everybody in the queue, as far as one transaction takes them.
     pub(crate) fn take(&mut self) -> Option<(Vec<Waiting>, Option<Batch>)> {
         if let Some((load, decided)) = self.load.take() {
             return Some((load.waiting, decided));

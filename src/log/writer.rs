@@ -1,7 +1,7 @@
 //! One process's hold on the end of the log: what is folded up to there, and one transaction after the other behind it.
 //!
 //! Several processes may append to one log: whoever holds the head row first reads what the others appended, and then decides. What
-//! was decided ahead is stored in the trip that takes the lock, and comes to nothing there if somebody else appended meanwhile.
+//! was decided ahead is stored without a look, and comes to nothing if somebody else appended meanwhile.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -159,7 +159,8 @@ impl Writer {
                 self.alone = None;
                 if !is_certain {
                     *unknown = Some(batch);
-                } else if matches!(error, Error::Moved) {
+                } else if matches!((lock, &error), (Lock::Expected(_), Error::Moved)) {
+                    // Nothing was stored, in a transaction that has ended.
                     self.store = Some(store);
                 }
                 Err(error)
