@@ -44,8 +44,10 @@ impl Error {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         match self {
-            Self::Log(LogError::Address(_)) | Self::Wal(WalError::Address(_)) | Self::Nats(_) => Verdict::Usage,
+            Self::Log(LogError::Address(_)) | Self::Wal(WalError::Address(_)) => Verdict::Usage,
+            Self::Nats(_) | Self::Password(_) => Verdict::Usage,
             Self::Log(error) if error.is_transient() => Verdict::Unreachable,
+            Self::Wal(error) if error.is_unreachable() => Verdict::Unreachable,
             Self::Publish(error) if error.is_transient() => Verdict::Unreachable,
             _ => Verdict::Refused,
         }

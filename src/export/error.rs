@@ -58,7 +58,6 @@ impl Error {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         match self {
-            Self::Ground(ground::Error::Password(_)) => Verdict::Usage,
             Self::Ground(error) => error.verdict(),
             Self::There(_) | Self::Within { .. } | Self::Nothing { .. } => Verdict::Usage,
             Self::File(..) => Verdict::Unreachable,

@@ -47,6 +47,16 @@ impl From<tokio_postgres::Error> for Error {
 }
 
 impl Error {
+    /// Whether PostgreSQL said nothing at all.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Control(error) => error.as_db_error().is_none(),
+            Self::Silent | Self::Unanswered | Self::Ended => true,
+            Self::Address(_) | Self::SlotBusy(_) | Self::Stream(_) | Self::Decode(_) => false,
+        }
+    }
+
     /// Names the slot where the stream says that it is in use: the crate has the SQLSTATE in its text only.
     pub(crate) fn starting(error: PgWireError, slot: &str) -> Self {
         const OBJECT_IN_USE: &str = "SQLSTATE 55006";
