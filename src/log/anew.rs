@@ -48,6 +48,7 @@ pub async fn begin_anew(
     if there != *expected {
         return Err(Error::Withheld("the log has changed meanwhile: look again".to_owned()));
     }
+    // Somebody who appends holds tables and then waits for the head row: the guards below would wait for them the other way round.
     is_at_rest(&client, ours).await?;
     guard(&client, "DISABLE").await?;
     in_time(client.batch_execute("DELETE FROM tree; DELETE FROM checkpoint")).await?;

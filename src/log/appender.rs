@@ -3,7 +3,7 @@
 //! While a transaction is on its way, further requests are decided ahead; the next transaction takes all of them, so one
 //! fsync serves many, and is on its way before the callers of the one before are answered. If a connection breaks while committing,
 //! the outcome is looked up behind the head row's lock: until that lock is ours, the transaction may still commit. What is not there
-//! then is barred, so that it can't come later either.
+//! then is barred before it is called not stored, so that it can't arrive later either.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,6 +118,7 @@ impl Appending {
                 waiting.retain(|waiting| !waiting.is_gone());
             }
             if waiting.iter().all(Waiting::is_gone) {
+                // What became of it need not be known: the next look at the head finds it, and nobody was told anything.
                 return;
             }
             let attempt = self.writer.attempt(&waiting, decided.take(), &mut unknown, &mut self.line);

@@ -7,7 +7,7 @@
 //! - [`tree`]: the nodes of the tree that are kept, and any other from them.
 //! - [`checkpoint`]: what was signed about the log.
 //! - `proof`: roots and proofs, from what is kept of the tree.
-//! - `store`: one append as a transaction; `statement`: a batch as the one that stores it.
+//! - `store`: one append as a transaction; `statement`: a batch as the one statement that stores it.
 //! - [`kept`]: states of the past.
 //! - [`adopt`]: taking events back that the log had and lost.
 //! - [`anew`]: beginning a log from what is left of another.

@@ -47,7 +47,8 @@ impl NotStored {
         Self { error, is_certain: false }
     }
 
-    /// A statement failed that is no COMMIT. If the server itself refused it and lives on, nothing of the transaction is stored.
+    /// The statement that stores failed. If the server itself refused it and lives on, nothing of its transaction is stored, be that
+    /// the statement alone or what the COMMIT behind it was to end.
     fn by_statement(error: tokio_postgres::Error) -> Self {
         let refused = error.as_db_error().and_then(DbError::parsed_severity);
         Self { is_certain: refused == Some(Severity::Error), error: error.into() }
@@ -136,7 +137,11 @@ impl Store {
         let both =
             async { Ok(tokio::join!(biased; self.stored(log_id, batch, turn), self.client.batch_execute("COMMIT"))) };
         let (stored, committed) = in_time(both).await.map_err(NotStored::unknown)?;
-        found(stored)?;
+        if !stored.map_err(NotStored::by_statement)? {
+            // Nobody else can have moved it.
+            let error = Error::OtherRoot { position: batch.base().0.position() };
+            return Err(NotStored { error, is_certain: true });
+        }
         committed.map_err(|error| NotStored::unknown(error.into()))
     }
 
@@ -144,7 +149,10 @@ impl Store {
     /// looked up, and [barred](Store::bar) if it is not there.
     pub(crate) async fn append(&self, log_id: LogId, batch: &Batch, turn: Turn) -> Result<(), NotStored> {
         let stored = async { Ok(self.stored(log_id, batch, turn).await) };
-        found(in_time(stored).await.map_err(NotStored::unknown)?)
+        match in_time(stored).await.map_err(NotStored::unknown)?.map_err(NotStored::by_statement)? {
+            true => Ok(()),
+            false => Err(NotStored { error: Error::Moved, is_certain: true }),
+        }
     }
 
     /// Whether the head was where the batch was decided from, so that all of it is stored.
@@ -168,14 +176,6 @@ impl Store {
     /// Ends the transaction without a trace.
     pub(crate) async fn roll_back(&self) -> Result<(), Error> {
         in_time(self.client.batch_execute("ROLLBACK")).await
-    }
-}
-
-/// A statement that stored nothing has stored nothing for certain.
-fn found(stored: Result<bool, tokio_postgres::Error>) -> Result<(), NotStored> {
-    match stored.map_err(NotStored::by_statement)? {
-        true => Ok(()),
-        false => Err(NotStored { error: Error::Moved, is_certain: true }),
     }
 }
 

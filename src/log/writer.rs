@@ -1,7 +1,7 @@
 //! One process's hold on the end of the log: what is folded up to there, and one transaction after the other behind it.
 //!
 //! Several processes may append to one log: whoever holds the head row first reads what the others appended, and then decides. What
-//! was decided ahead is stored without a look, and comes to nothing if somebody else appended meanwhile.
+//! was decided ahead is stored by one statement without such a look, and comes to nothing if somebody else appended meanwhile.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -32,12 +32,12 @@ use super::store::{NotStored, Opened, Store};
 /// How often PostgreSQL is told that the lock's holder lives: well within `idle_in_transaction_session_timeout`.
 const ALIVE_EVERY: Duration = Duration::from_secs(1);
 
-/// What keeps others from appending while a batch is stored, with the turn of the head.
+/// What makes sure that the head is where a batch was decided from when it is stored, with the turn of that head.
 #[derive(Clone, Copy, Debug)]
 enum Lock {
     /// The head row's lock, which this session took before it looked.
     Held(Turn),
-    /// That the head must be where the batch was decided from.
+    /// The statement itself, which stores nothing if it is not.
     Expected(Turn),
 }
 
@@ -117,6 +117,7 @@ impl Writer {
                 true => drop(store.roll_back().await),
                 false => store.bar().await?,
             }
+            self.alone = None;
             // What was not committed is sent again only if it still may be, and if somebody still waits for it.
             return unknown.take().filter(|_| committed).map(|batch| batch.verdicts).ok_or(Error::Uncommitted);
         }
@@ -159,8 +160,8 @@ impl Writer {
                 self.alone = None;
                 if !is_certain {
                     *unknown = Some(batch);
-                } else if matches!((lock, &error), (Lock::Expected(_), Error::Moved)) {
-                    // Nothing was stored, in a transaction that has ended.
+                } else if matches!(error, Error::Moved) {
+                    // It was a transaction of its own, and has ended.
                     self.store = Some(store);
                 }
                 Err(error)
