@@ -99,7 +99,9 @@ impl Writer {
         let mut decided = decided.filter(|batch| batch.is_of(waiting.len(), self.follower.configuration()));
         let alone = self.alone.filter(|_| unknown.is_none() && commands.is_empty());
         // What refuses everything stores nothing, so nothing would tell that the state it rests on has passed.
-        if let (Some(turn), Some(batch)) = (alone, decided.take_if(|batch| !batch.events.is_empty())) {
+        if let Some(turn) = alone
+            && let Some(batch) = decided.take_if(|batch| !batch.events.is_empty())
+        {
             return self.settle(store, batch, Lock::Expected(turn), waiting, unknown, line).await;
         }
         // What is not as its head says is not kept, so that it can be folded once it is right again.
