@@ -199,7 +199,7 @@ impl Recovery {
             false => Vec::new(),
         };
         let nodes = holdings::seen(&jetstream, prefix, (self.reader.log_id(), self.reader.public_key())).await?;
-        let nodes = nodes.into_iter().filter(|(_, seen)| seen.position > head).collect();
+        let nodes = nodes.into_iter().filter(|(_, seen)| seen.is_beyond(head)).collect();
         let kept = checkpoint.as_ref().map(|checkpoint| checkpoint.position);
         Ok((Findings { head, stream, checkpoint: kept, missing, nodes, adopted: 0 }, checkpoint))
     }

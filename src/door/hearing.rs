@@ -115,6 +115,7 @@ impl Ears {
     }
 
     fn forget(&self, node: &NodeId) {
+        self.lead().forget(node);
         self.with(|notebook| notebook.forget(node));
     }
 

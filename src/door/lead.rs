@@ -32,6 +32,11 @@ impl Lead {
         }
     }
 
+    /// A node's report is gone from NATS, and what it proved with it.
+    pub(super) fn forget(&mut self, node: &NodeId) {
+        self.0.remove(node);
+    }
+
     /// The furthest of them. A log that has this event has all that the others prove.
     pub(super) fn furthest(&self) -> Option<(NodeId, Cause)> {
         let furthest = self.0.iter().max_by_key(|(_, cause)| cause.position);

@@ -17,7 +17,7 @@ pub struct Findings {
     pub(super) stream: Position,
     pub(super) checkpoint: Option<Position>,
     pub(super) missing: Vec<Event>,
-    /// Nodes that say that they have seen more than the log has.
+    /// Nodes that say or prove that they have seen more than the log has.
     pub(super) nodes: BTreeMap<NodeId, Seen>,
     pub(super) adopted: usize,
 }
@@ -55,7 +55,7 @@ impl Findings {
 
     fn json(&self) -> Value {
         let event = |event: &Event| json!({"position": event.position, "event_id": event.event_id, "command_id": event.command_id, "type": event.event_type, "entity": event.entity});
-        let seen: BTreeMap<_, _> = self.nodes.iter().map(|(node, seen)| (node, seen.position)).collect();
+        let seen: BTreeMap<_, _> = self.nodes.iter().filter_map(|(node, seen)| Some((node, seen.position?))).collect();
         let proven = self.proven().map(|(node, Cause { position, event_id, command_id })| {
             (node, json!({"position": position, "event_id": event_id, "command_id": command_id}))
         });
@@ -76,11 +76,13 @@ impl Findings {
         if let Some(kept) = self.checkpoint {
             lines.push(format!("the newest checkpoint kept outside PostgreSQL is at {kept}"));
         }
-        lines.extend(self.nodes.iter().map(|(node, seen)| match seen.proven {
-            Some(Cause { position, event_id, .. }) => {
+        lines.extend(self.nodes.iter().map(|(node, seen)| match (seen.proven, seen.position) {
+            (Some(Cause { position, event_id, .. }), _) => {
                 format!("node {node} holds a record that was signed for event {event_id} at position {position}")
             }
-            None => format!("node {node} says that it has seen {}, and proves nothing", seen.position),
+            (None, seen) => {
+                format!("node {node} says that it has seen {}, and proves nothing", seen.unwrap_or_default())
+            }
         }));
         let (signed, missing) = (self.signed(), self.missing.len());
         lines.extend(self.missing.iter().enumerate().map(|(index, event)| {

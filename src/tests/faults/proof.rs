@@ -54,6 +54,32 @@ async fn what_only_a_node_still_holds_stops_a_server_that_starts() {
     assert!(held > back, "{said}");
     let line = &log[usize::try_from(held).unwrap() - 1];
     assert_eq!(said["proven"]["a"]["command_id"], json!(line.command_id), "the very event is named: {said}");
+    let event_id = said["proven"]["a"]["event_id"].as_str().unwrap().to_owned();
+
+    // A report may prove something and not say what the node has seen: whatever stops a server is what `recover` names.
+    assert!(fleet.edges.get_mut("a").unwrap().process.stop().await);
+    let link = connect(&fleet.ground.nats_url(), "test").await.unwrap();
+    link.up().await;
+    let bucket = link.jetstream().get_key_value("cfg_reported").await.unwrap();
+    let report = Reported::read(&bucket.get("a").await.unwrap().unwrap()).unwrap();
+    let report = Reported { seen: None, seq: report.seq + 1, ..report };
+    assert!(report.proof.is_some(), "NATS holds no newer record of it: {report:?}");
+    bucket.put("a", report.write().into()).await.unwrap();
+    is_stopped(&fleet).await;
+    let (code, said) = fleet.run(&["recover"]).await;
+    assert_eq!(code, Some(1), "{said}");
+    let named = format!("node a holds a record that was signed for event {event_id} at position {held}");
+    assert!(said.contains(&named) && said.contains("--new-log"), "{said}");
+    fleet.servers[0].process.kill();
+    let owner = fleet.ground.database();
+    eventually("a new log is begun once nobody is connected", SOON, async || {
+        let (code, said) = fleet.run(&["recover", "--new-log", "--database-url", &owner]).await;
+        if code == Some(0) { Ok(()) } else { Err(said) }
+    })
+    .await;
+    fleet.servers[0].process.start_again();
+    fleet.door().ready().await;
+    fleet.door().accepted(put("z", "in the new log")).await;
 }
 
 #[tokio::test]
