@@ -62,6 +62,9 @@ pub struct Reported {
     /// so far once, whatever a database that was put back says. `seen` itself is nobody's word but the node's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Signed>,
+    /// What the operator should know of what was applied, although it is good.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
     /// The agent and its version.
     pub agent: String,
     /// The node's own clock; it may be wrong, and nothing is decided by it.
@@ -98,6 +101,15 @@ pub struct Attempt {
     pub detail: Option<String>,
     /// The node's clock.
     pub at: Instant,
+}
+
+/// Something that an operator should put right, and that keeps nothing from being applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// The stable code.
+    pub code: String,
+    /// The same in words, with what to do.
+    pub detail: String,
 }
 
 /// How far an attempt came. Failed: it was tried. Refused: nothing was touched.

@@ -169,6 +169,7 @@ mod tests {
             drift: Vec::new(),
             runtime: false,
             proof: None,
+            warnings: Vec::new(),
             agent: "test".into(),
             at: schema::instant::Instant::default(),
         }

@@ -54,6 +54,7 @@ pub fn blank(node: NodeId, runtime: bool) -> Reported {
         drift,
         runtime,
         proof: None,
+        warnings: Vec::new(),
         agent,
         at,
     }

@@ -55,6 +55,7 @@ fn report(node: &str, seq: u64, running: u64) -> Reported {
         drift: Vec::new(),
         runtime: false,
         proof: None,
+        warnings: Vec::new(),
         agent: "test/1".into(),
         at: schema::instant::Instant::default(),
     }

@@ -28,6 +28,7 @@ fn report(node: &str, running: Option<Mark>) -> Reported {
         drift: Vec::new(),
         runtime: false,
         proof: None,
+        warnings: Vec::new(),
         agent: "test/1".into(),
         at: schema::instant::Instant::default(),
     }
