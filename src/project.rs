@@ -112,6 +112,8 @@ pub struct Relay {
     standing: watch::Sender<Standing>,
     /// When NATS was last made level.
     leveled: Option<Instant>,
+    /// How far it had followed, and where the log ended, when that was last looked at.
+    awaited: (Position, Position),
 }
 
 impl Relay {
@@ -131,7 +133,7 @@ impl Relay {
         let notary = Notary::new(&settings, reader.clone());
         let check = Check::new(&reader, Published::new(settings.jetstream.clone(), settings.prefix.clone()));
         let publisher = Publisher::new(settings, source);
-        let (suspect, leveled) = (false, None);
+        let (suspect, leveled, awaited) = (false, None, Default::default());
         let (demand, ears) = (Arc::default(), Ears::default());
         let relay = Self {
             slot,
@@ -147,6 +149,7 @@ impl Relay {
             writes,
             standing,
             leveled,
+            awaited,
         };
         (relay, standings)
     }
@@ -183,6 +186,11 @@ impl Relay {
                 }
                 error => {
                     metrics::failed("relay");
+                    if let Error::Wal(WalError::Undecodable(_)) = error
+                        && let Err(error) = self.slot.discard().await
+                    {
+                        tracing::warn!(%error, "the slot can't be dropped");
+                    }
                     tracing::warn!(%error, failures = backoff.failures(), "the relay begins anew");
                     let is_suspect = error.is_about_content();
                     self.suspect |= is_suspect;
@@ -234,7 +242,7 @@ impl Relay {
                 }
                 _ = inspect.tick() => {
                     self.has_proven(None).await?;
-                    (self.publisher.inspect().await, None)
+                    (self.nothing_is_skipped().await?.and(self.publisher.inspect().await), None)
                 }
                 _ = sign.tick() => (self.vouch().await?, None),
                 () = self.demand.notified() => (self.vouch().await?, None),
@@ -303,6 +311,17 @@ impl Relay {
         // Below the end nothing is looked up here: that takes a read for each batch, and whoever appends does it.
         let beyond = self.ears.furthest().filter(|(_, cause)| cause.position > end);
         Ok(vouch::has_proven(&self.reader, beyond, end).await?)
+    }
+
+    /// Whether what is appended comes through the write-ahead log. A change that was written while the publication did not
+    /// let it through is skipped without a word, and if no other follows nobody would miss it.
+    async fn nothing_is_skipped(&mut self) -> Result<Result<(), PublishError>, LogError> {
+        let now = (self.follower.position(), self.reader.head().await?.position);
+        let before = std::mem::replace(&mut self.awaited, now);
+        Ok(match before.0 == now.0 && before.1 > now.0 {
+            true => Err(PublishError::Disturbed(format!("the slot: event {} did not come", now.0.next()))),
+            false => Ok(()),
+        })
     }
 
     fn expect_ours(&self, write: &Write) -> Result<(), PublishError> {

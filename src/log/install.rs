@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use replay::tree::{Edge, Node};
-use schema::address::{APP_ROLE, READER_ROLE, RELAY_ROLE};
+use schema::address::{APP_ROLE, PUBLICATION, READER_ROLE, RELAY_ROLE};
 use schema::digest::Digest;
 use schema::id::LogId;
 use schema::position::Position;
@@ -59,6 +59,18 @@ pub async fn install(database: &Database, passwords: &Passwords, key: &PublicKey
     grow_tree(&client).await?;
     Ok(log_id)
     // The advisory lock ends with the session.
+}
+
+/// Makes the publication as the schema does, in the place of one that is missing or was altered.
+///
+/// # Errors
+/// If PostgreSQL refuses: whoever does not own the publication can't replace it.
+pub async fn publish_anew(database: &Database) -> Result<(), Error> {
+    let client = database.connect("install").await?;
+    // Several statements in one trip are one transaction: there is never none.
+    let anew =
+        format!("DROP PUBLICATION IF EXISTS {PUBLICATION}; {}", include_str!("../../schema/sql/V08__publication.sql"));
+    in_time(client.batch_execute(&anew)).await
 }
 
 /// Utility statements take no parameters, so the server itself quotes the password.

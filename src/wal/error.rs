@@ -1,7 +1,9 @@
 //! Why the write-ahead log can't be followed (for now).
 
 use pgwire_replication::PgWireError;
+use schema::address::PUBLICATION;
 
+use super::publication;
 use super::tail::SILENCE_MAX;
 
 /// Why the write-ahead log can't be followed.
@@ -18,7 +20,16 @@ pub enum Error {
     Control(tokio_postgres::Error),
     /// The stream failed.
     #[error("the replication stream broke: {0}")]
-    Stream(#[from] PgWireError),
+    Stream(PgWireError),
+    /// What was written cannot be decoded: its publication was missing then.
+    #[error("publication {PUBLICATION} was missing when something was written, which no slot can decode any more: {0}")]
+    Undecodable(PgWireError),
+    /// The publication is not as it was installed.
+    #[error(
+        "{0}: nothing is published until `headwater install`, as the database's owner, makes the publication again. \
+         Nothing is lost: what is appended meanwhile is read from the table then"
+    )]
+    Publication(publication::Fault),
     /// Nothing was heard for too long, although a heartbeat was written.
     #[error("nothing came through the write-ahead log within {} s of a heartbeat", SILENCE_MAX.as_secs())]
     Silent,
@@ -46,6 +57,21 @@ impl From<tokio_postgres::Error> for Error {
     }
 }
 
+/// The crate has the SQLSTATE in its text only.
+fn has_code(text: &str, code: &str) -> bool {
+    text.contains(&format!("SQLSTATE {code}"))
+}
+
+impl From<PgWireError> for Error {
+    fn from(error: PgWireError) -> Self {
+        const UNDEFINED_OBJECT: &str = "42704";
+        match &error {
+            PgWireError::Server(text) if has_code(text, UNDEFINED_OBJECT) => Self::Undecodable(error),
+            _ => Self::Stream(error),
+        }
+    }
+}
+
 impl Error {
     /// Whether PostgreSQL said nothing at all.
     #[must_use]
@@ -54,15 +80,16 @@ impl Error {
             Self::Control(error) => error.as_db_error().is_none(),
             Self::Silent | Self::Unanswered | Self::Ended => true,
             Self::Address(_) | Self::SlotBusy(_) | Self::Stream(_) | Self::Decode(_) => false,
+            Self::Undecodable(_) | Self::Publication(_) => false,
         }
     }
 
-    /// Names the slot where the stream says that it is in use: the crate has the SQLSTATE in its text only.
+    /// Names the slot where the stream says that it is in use.
     pub(crate) fn starting(error: PgWireError, slot: &str) -> Self {
-        const OBJECT_IN_USE: &str = "SQLSTATE 55006";
+        const OBJECT_IN_USE: &str = "55006";
         match &error {
-            PgWireError::Server(text) if text.contains(OBJECT_IN_USE) => Self::SlotBusy(slot.to_owned()),
-            _ => Self::Stream(error),
+            PgWireError::Server(text) if has_code(text, OBJECT_IN_USE) => Self::SlotBusy(slot.to_owned()),
+            _ => error.into(),
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::Error;
+use super::publication;
 use super::session::{ANSWER_WITHIN, answered};
 use super::tail::Tail;
 
@@ -64,15 +65,45 @@ impl Slot {
         Ok(true)
     }
 
-    /// Takes the slot and follows from where it was acknowledged.
+    /// Takes the slot and follows from where it was acknowledged. Without a publication that publishes events the slot is
+    /// dropped, lest it keep write-ahead log that nobody can read.
     ///
     /// # Errors
-    /// [`Error::SlotBusy`] while another relay holds it.
+    /// [`Error::SlotBusy`] while another relay holds it, [`Error::Publication`] while that is not as it was installed.
     pub async fn take(&self, log_id: LogId) -> Result<Tail, Error> {
-        self.ensure().await?;
         let control = self.control().await?;
+        if let Some(fault) = publication::fault(&control).await? {
+            self.drop_idle(&control).await?;
+            return Err(Error::Publication(fault));
+        }
+        self.ensure().await?;
         let client = timeout(ANSWER_WITHIN, self.stream()).await.map_err(|_| Error::Unanswered)??;
         Ok(Tail::new(client, control, log_id))
+    }
+
+    /// Drops the slot if nobody holds it; the next to take it makes it anew. What it would have brought is in the table.
+    ///
+    /// # Errors
+    /// If PostgreSQL refuses or can't be reached.
+    pub async fn discard(&self) -> Result<(), Error> {
+        self.drop_idle(&self.control().await?).await
+    }
+
+    /// What is wrong with the publication, if anything is.
+    ///
+    /// # Errors
+    /// If PostgreSQL can't be reached.
+    pub async fn publication_fault(&self) -> Result<Option<publication::Fault>, Error> {
+        publication::fault(&self.control().await?).await
+    }
+
+    async fn drop_idle(&self, control: &Client) -> Result<(), Error> {
+        let drop = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots \
+                    WHERE slot_name = $1 AND NOT active";
+        if answered(control.execute(drop, &[&self.name])).await? > 0 {
+            tracing::warn!(slot = self.name, "the slot is dropped: what it would have brought is read from the table");
+        }
+        Ok(())
     }
 
     /// Bytes of write-ahead log that PostgreSQL keeps for the slot; nothing if there is no slot.

@@ -16,6 +16,7 @@ use tokio_postgres::Client;
 
 use super::Error;
 use super::decode::Decoder;
+use super::publication;
 use super::session::answered;
 
 /// How often a heartbeat is written into the write-ahead log.
@@ -84,7 +85,7 @@ impl Tail {
     /// called again; nothing is lost.
     ///
     /// # Errors
-    /// If the stream broke, fell silent or makes no sense. It is of no use then.
+    /// If the stream broke, fell silent or makes no sense, or the publication is not what it must be. It is of no use then.
     pub async fn next(&mut self) -> Result<Batch, Error> {
         loop {
             while self.ready.len() < BATCH_EVENTS && self.ready_bytes < BATCH_BYTES {
@@ -116,7 +117,12 @@ impl Tail {
             _ = self.heartbeat.tick() => {
                 self.waiting.get_or_insert_with(Instant::now);
                 let emit = "SELECT pg_logical_emit_message(false, $1, '')";
-                answered(self.control.execute(emit, &[&HEARTBEAT])).await.map(drop)
+                answered(self.control.execute(emit, &[&HEARTBEAT])).await?;
+                // Its changes may be skipped without a word.
+                match publication::fault(&self.control).await? {
+                    None => Ok(()),
+                    Some(fault) => Err(Error::Publication(fault)),
+                }
             }
             () = tokio::time::sleep_until(silent_at) => match self.waiting {
                 Some(_) => Err(Error::Silent),

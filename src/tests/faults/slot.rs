@@ -1,5 +1,5 @@
-//! The replication slot: dropped, given up by PostgreSQL, held by somebody else, with a walsender that stands still, and beside
-//! much that others write.
+//! The replication slot: dropped, without its publication, given up by PostgreSQL, held by somebody else, with a walsender that
+//! stands still, and beside much that others write.
 
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ const FOREIGN: &str = "CREATE TABLE IF NOT EXISTS foreign_table (x text); \
 
 scenarios! {
     slot_is_dropped: PLAIN, drop_slot, nothing;
+    publication_is_dropped: PLAIN, drop_publication, install_again;
     slot_is_given_up_by_postgres: KEEPS_LITTLE, invalidate_slot, thaw_server;
     slot_is_held_by_another: PLAIN, hold_slot, nothing;
     walsender_is_frozen: PLAIN, freeze_walsender, nothing;
@@ -45,6 +46,27 @@ async fn drop_slot(story: &mut Story) {
         session.batch_execute(&drop).await.map_err(|error| error.to_string())
     })
     .await;
+}
+
+async fn drop_publication(story: &mut Story) {
+    law::execute(&story.fleet.ground.database(), "DROP PUBLICATION headwater").await;
+    let door = story.fleet.door().clone();
+    eventually("it is said what is missing and what makes it again", SOON, async || {
+        let ready = door.get("/readyz").await?;
+        let says = ready.body.to_string();
+        match says.contains("publication headwater is missing") && says.contains("`headwater install`") {
+            true => Ok(()),
+            false => Err(says),
+        }
+    })
+    .await;
+    let kept = format!("SELECT count(*) FROM pg_replication_slots WHERE slot_name = '{SLOT}'");
+    let kept = reader::ask(&story.fleet.ground.database(), &kept).await.unwrap();
+    assert_eq!(kept.as_deref(), Some("0"), "no write-ahead log is kept for it");
+}
+
+async fn install_again(story: &mut Story) {
+    story.fleet.install().await;
 }
 
 async fn invalidate_slot(story: &mut Story) {

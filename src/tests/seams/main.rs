@@ -18,6 +18,7 @@ mod law;
 mod newer;
 mod past;
 mod proxy;
+mod publication;
 mod publish;
 mod repair;
 mod rights;
