@@ -4,9 +4,12 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use schema::change::Change;
 use schema::command::{Command, CreatePrincipal, Role};
 use schema::digest::Digest;
 use schema::entity::Actor;
+use schema::event::Event;
+use schema::id::LogId;
 use schema::request::Request;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -14,12 +17,13 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Key, Nats, Postgres};
 use crate::ground::{self, Verdict};
 use crate::log::appender::Appender;
-use crate::log::database::Database;
+use crate::log::database::{Database, Error as LogError};
 use crate::log::handle::SubmitError;
-use crate::log::install::{Passwords, install};
-use crate::log::reader::Reader;
+use crate::log::install::{Passwords, install, publish_anew};
+use crate::log::reader::{EventPage, Reader};
 use crate::nats::connect::connect;
 use crate::password;
+use crate::publish::ownership::{PublicKeys, owner};
 use crate::publish::{key, streams};
 use crate::token;
 use crate::wal::slot::Slot;
@@ -111,6 +115,9 @@ impl Error {
 pub struct Installed {
     log_id: String,
     slot: String,
+    /// What was wrong with the publication, if it was made anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    publication_was: Option<String>,
     signing_key: String,
     /// The first administrator's token, if it was made now and there is no file for it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -131,24 +138,49 @@ pub async fn run(options: Options) -> Result<Installed, Error> {
         reader: options.reader_password_file.as_deref().map(password::read).transpose()?,
     };
     let log_id = install(&database, &passwords, &key.public()).await?;
-    let slot = Slot::parse(&database_url, options.slot.clone())?;
-    slot.ensure().await?;
     let Nats { nats_prefix, nats_replicas, .. } = &options.nats;
-    let link = connect(&options.nats.url()?, "headwater install").await?;
-    streams::ensure(&link.jetstream(), nats_prefix, usize::from(*nats_replicas), &key.public()).await?;
-    let admin_token = first_admin(database, options.admin_token_file.as_deref()).await?;
+    let jetstream = connect(&options.nats.url()?, "headwater install").await?.jetstream();
+    let log = Reader::open(database.clone()).await?;
+    let owner = owner(&jetstream, nats_prefix, &key.public()).await?;
+    if let Some(owner) = &owner
+        && !is_of(&log, owner.log_id).await?
+    {
+        return Err(owner.refuses(nats_prefix, log_id).into());
+    }
+    let slot = Slot::parse(&database_url, options.slot.clone())?;
+    let publication = slot.publication_fault().await?;
+    if publication.is_some() {
+        publish_anew(&database).await?;
+    }
+    slot.ensure().await?;
+    streams::ensure(&jetstream, nats_prefix, usize::from(*nats_replicas)).await?;
+    PublicKeys::new(jetstream, nats_prefix.clone(), log_id, key.public()).settle(owner.is_some()).await?;
+    let admin_token = first_admin(log, options.admin_token_file.as_deref()).await?;
     Ok(Installed {
         log_id: log_id.to_string(),
         slot: slot.name().to_owned(),
+        publication_was: publication.map(|fault| fault.to_string()),
         signing_key: hex::encode(key.public().as_bytes()),
         admin_token,
     })
 }
 
+/// Whether an id is the log's, or that of a log that it was begun from: until `headwater recover --new-log` is done, NATS holds what
+/// that one left.
+async fn is_of(log: &Reader, id: Option<LogId>) -> Result<bool, LogError> {
+    let begun = EventPage { limit: 1_000, event_type: Some("LogBegun".to_owned()), ..EventPage::default() };
+    let from = |event: &Event| match event.change() {
+        Ok(Change::LogBegun(begun)) => Some(begun.from),
+        _ => None,
+    };
+    let before = log.events(begun).await?;
+    Ok(id == Some(log.log_id()) || before.iter().filter_map(from).any(|from| Some(from) == id))
+}
+
 /// Creates the first administrator, unless there is one. The token is on disk before its hash is in the log, so that an
 /// interrupted install never leaves an administrator whose token nobody has.
-async fn first_admin(database: Database, file: Option<&Path>) -> Result<Option<String>, Error> {
-    let (appender, log) = Appender::start(Reader::open(database).await?).await?;
+async fn first_admin(log: Reader, file: Option<&Path>) -> Result<Option<String>, Error> {
+    let (appender, log) = Appender::start(log).await?;
     let state = log.view();
     if state.principals().keys().any(|name| state.role(name) == Some(Role::Admin)) {
         return Ok(None);
@@ -191,6 +223,9 @@ impl Installed {
             "log          {}\nslot         {}\nsigning key  {} (public)",
             self.log_id, self.slot, self.signing_key
         );
+        if let Some(fault) = &self.publication_was {
+            println!("publication  made anew ({fault})");
+        }
         if let Some(token) = &self.admin_token {
             println!("admin token  {token}\n\nThis is the only time that the token is shown.");
         }

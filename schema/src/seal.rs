@@ -9,6 +9,7 @@ use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::id::LogId;
 use crate::invalid::Invalid;
 use crate::wire::Record;
 
@@ -41,6 +42,17 @@ pub struct KeyRecord {
     /// The key.
     #[serde(with = "serde_bytes")]
     pub key: [u8; 32],
+    /// Whose it is; absent where an older program published it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_id: Option<LogId>,
+}
+
+impl KeyRecord {
+    /// The same, naming its log.
+    #[must_use]
+    pub fn of_log(self, log_id: LogId) -> Self {
+        Self { log_id: Some(log_id), ..self }
+    }
 }
 
 impl Record for KeyRecord {
@@ -95,7 +107,7 @@ impl PublicKey {
     /// The key as bucket `cfg_keys` holds it.
     #[must_use]
     pub fn record(&self) -> KeyRecord {
-        KeyRecord { v: KeyRecord::NEWEST, key_id: self.id(), key: *self.as_bytes() }
+        KeyRecord { v: KeyRecord::NEWEST, key_id: self.id(), key: *self.as_bytes(), log_id: None }
     }
 
     /// The body, if this key signed it.

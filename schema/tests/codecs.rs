@@ -20,7 +20,7 @@ use schema::seal::{KeyRecord, Signed};
 use schema::target::Target;
 use schema::wire::{Record, Unreadable};
 
-const GOLDEN: [(&str, Read); 8] = [
+const GOLDEN: [(&str, Read); 9] = [
     ("events/node-enrolled", |bytes| Event::read(bytes).map(|record| record.write())),
     ("records/desired-inline-and-fetched", |bytes| Desired::read(bytes).map(|record| record.write())),
     ("records/reported-failed", |bytes| Reported::read(bytes).map(|record| record.write())),
@@ -29,6 +29,7 @@ const GOLDEN: [(&str, Read); 8] = [
     ("records/rpc-complete", |bytes| rpc::Complete::read(bytes).map(|record| record.write())),
     ("records/rpc-reply-claimed", |bytes| rpc::Reply::read(bytes).map(|record| record.write())),
     ("records/key", |bytes| KeyRecord::read(bytes).map(|record| record.write())),
+    ("records/key-of-a-log", |bytes| KeyRecord::read(bytes).map(|record| record.write())),
 ];
 
 /// Reads a record and writes it again.

@@ -124,6 +124,8 @@ fn keys_and_signatures_are_for_ever() {
     assert_eq!(secret.public().open(&signed), Ok(body.as_slice()));
     let key: KeyRecord = is_for_ever(&golden("records/key.json"));
     assert_eq!(key, secret.public().record());
+    let key: KeyRecord = is_for_ever(&golden("records/key-of-a-log.json"));
+    assert_eq!(key.log_id.map(|log_id| secret.public().record().of_log(log_id)), Some(key));
 }
 
 #[test]

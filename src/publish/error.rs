@@ -1,6 +1,7 @@
 //! Why something could not be made public (for now).
 
 use futures::future::BoxFuture;
+use schema::id::LogId;
 use schema::position::Position;
 
 /// What a source of content and events says when it has none.
@@ -42,6 +43,19 @@ pub enum Error {
         what: String,
         /// Where.
         position: Position,
+    },
+    /// The prefix is another log's.
+    #[error(
+        "the names under prefix {prefix} in NATS belong to {owner}, not to log {log_id}: two logs that share a NATS need two \
+         prefixes (`--nats-prefix`)"
+    )]
+    Owned {
+        /// The prefix.
+        prefix: String,
+        /// Whose it is, and what shows it.
+        owner: String,
+        /// The log that wants to use it.
+        log_id: LogId,
     },
     /// The log could not be read.
     #[error("the log could not be read: {0}")]

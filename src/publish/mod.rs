@@ -5,6 +5,7 @@
 //! - [`blobs`]: content by digest in the object store.
 //! - [`records`]: each node's signed desired record.
 //! - [`events`]: the log itself, at sequence = position.
+//! - [`ownership`]: whose a prefix is, and that log's public key.
 //! - [`checkpoint`]: what was last signed about the log, where its database does not reach.
 //! - [`publisher`]: the order of the three, and the repair of what differs from what should be there.
 //! - [`sentry`]: whether somebody else writes records.
@@ -21,6 +22,7 @@ pub mod events;
 pub mod holdings;
 pub mod key;
 mod latest;
+pub mod ownership;
 pub mod publisher;
 pub mod records;
 pub mod sentry;

@@ -21,6 +21,7 @@ use crate::points;
 use super::blobs::Blobs;
 use super::error::{Later, SourceError};
 use super::events::Events;
+use super::ownership::PublicKeys;
 use super::records::Records;
 use super::{Error, streams};
 
@@ -65,6 +66,7 @@ pub struct Publisher {
     blobs: Blobs,
     records: Records,
     events: Events,
+    keys: PublicKeys,
     small: BTreeMap<Digest, Vec<u8>>,
     small_bytes: usize,
 }
@@ -76,6 +78,7 @@ impl Publisher {
         let Settings { jetstream, prefix, replicas, key, log_id } = settings.clone();
         Self {
             source,
+            keys: PublicKeys::new(jetstream.clone(), prefix.clone(), log_id, key.public()),
             blobs: Blobs::new(jetstream.clone(), prefix.clone()),
             records: Records::new(jetstream.clone(), prefix.clone(), key),
             events: Events::new(jetstream, prefix, replicas, log_id),
@@ -96,8 +99,8 @@ impl Publisher {
     /// # Errors
     /// If NATS or the log does not answer, or NATS is ahead of the log.
     pub async fn repair(&mut self, state: &Configuration) -> Result<(), Error> {
-        let Settings { jetstream, prefix, replicas, key, .. } = &self.settings;
-        streams::ensure(jetstream, prefix, *replicas, &key.public()).await?;
+        let Settings { jetstream, prefix, replicas, .. } = &self.settings;
+        streams::ensure(jetstream, prefix, *replicas).await?;
         points::REPAIR_STREAMS.reached();
         let head = state.position();
         // A record that is ahead of the log shows that it was put back: this is known before a stream is made anew.
@@ -105,6 +108,7 @@ impl Publisher {
         if let Some(last) = self.events.recover(head).await? {
             self.is_ours(&last).await?;
         }
+        self.keys.settle(self.events.last() > Position::ZERO).await?;
         self.blobs.recover().await?;
         points::REPAIR_READ.reached();
         let nodes: Vec<NodeId> = state.nodes().keys().cloned().collect();
@@ -151,9 +155,10 @@ impl Publisher {
     ///
     /// # Errors
     /// If NATS does not answer, or somebody did.
-    pub async fn inspect(&self) -> Result<(), Error> {
-        let Settings { jetstream, prefix, replicas, key, .. } = &self.settings;
-        streams::ensure(jetstream, prefix, *replicas, &key.public()).await?;
+    pub async fn inspect(&mut self) -> Result<(), Error> {
+        let Settings { jetstream, prefix, replicas, .. } = &self.settings;
+        streams::ensure(jetstream, prefix, *replicas).await?;
+        self.keys.settle(self.events.last() > Position::ZERO).await?;
         let (events, records, blobs) = tokio::try_join!(
             self.events.is_undisturbed(),
             self.records.is_undisturbed(),

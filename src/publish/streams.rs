@@ -4,8 +4,6 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType, Stream};
 use schema::address::{Bucket, Prefix};
-use schema::seal::PublicKey;
-use schema::wire::Record as _;
 
 use super::Error;
 
@@ -14,23 +12,15 @@ const CONSUMERS_MAX: i32 = 100_000;
 /// Earlier records of a node that stay readable.
 const DESIRED_HISTORY: i64 = 5;
 
-/// Makes what is missing, and publishes the public key. What is there is left as it is.
+/// Makes what is missing. What is there is left as it is.
 ///
 /// # Errors
 /// If NATS does not answer or refuses.
-pub async fn ensure(jetstream: &Context, prefix: &Prefix, replicas: usize, key: &PublicKey) -> Result<(), Error> {
+pub async fn ensure(jetstream: &Context, prefix: &Prefix, replicas: usize) -> Result<(), Error> {
     for config in configs(prefix, replicas) {
         ensure_stream(jetstream, config).await?;
     }
-    let subject = prefix.bucket_subject(Bucket::Keys, &key.id().to_string());
-    let stream = get(jetstream, &prefix.bucket_stream(Bucket::Keys)).await?;
-    let record = key.record().write();
-    let there = stream.get_last_raw_message_by_subject(&subject).await;
-    if there.is_ok_and(|message| message.payload == record.as_slice()) {
-        return Ok(());
-    }
-    let sent = jetstream.publish(subject, record.into()).await.map_err(|error| Error::nats("the public key", error))?;
-    sent.await.map(drop).map_err(|error| Error::nats("the public key", error))
+    Ok(())
 }
 
 /// The stream of this name.
@@ -46,11 +36,11 @@ pub(crate) async fn remake_events(jetstream: &Context, prefix: &Prefix, replicas
 }
 
 /// Makes everything empty that is about one log, for another to be told instead: events, records and the newest checkpoint.
-/// Content stays, and what nodes said, who say whose log they follow.
+/// Content stays, as does the key, and what nodes said, who say whose log they follow.
 ///
 /// # Errors
 /// If NATS does not answer or refuses; done again, it goes on where it was.
-pub async fn empty(jetstream: &Context, prefix: &Prefix, replicas: usize, key: &PublicKey) -> Result<(), Error> {
+pub async fn empty(jetstream: &Context, prefix: &Prefix, replicas: usize) -> Result<(), Error> {
     // The checkpoint goes last: as long as it is there it tells that something is left to do.
     let buckets = [Bucket::Desired, Bucket::Verdict, Bucket::Checkpoint].map(|bucket| prefix.bucket_stream(bucket));
     for name in [prefix.event_stream()].into_iter().chain(buckets) {
@@ -58,7 +48,7 @@ pub async fn empty(jetstream: &Context, prefix: &Prefix, replicas: usize, key: &
             jetstream.delete_stream(&name).await.map_err(|error| Error::nats(format!("stream {name}"), error))?;
         }
     }
-    ensure(jetstream, prefix, replicas, key).await
+    ensure(jetstream, prefix, replicas).await
 }
 
 /// The stream of this name, if there is one.

@@ -98,7 +98,7 @@ impl Recovery {
     async fn empty_nats(&self) -> Result<(), Error> {
         let nats = &self.options.nats;
         let (prefix, replicas) = (&nats.nats_prefix, usize::from(nats.nats_replicas));
-        Ok(streams::empty(&self.link.jetstream(), prefix, replicas, self.reader.public_key()).await?)
+        Ok(streams::empty(&self.link.jetstream(), prefix, replicas).await?)
     }
 }
 

@@ -13,6 +13,7 @@ use async_nats::jetstream::{self, Context};
 use headwater::nats::objects::Objects;
 use headwater::publish::blobs::Blobs;
 use headwater::publish::error::Later;
+use headwater::publish::ownership::{PublicKeys, owner};
 use headwater::publish::publisher::{Publisher, Settings, Source};
 use headwater::publish::{Error, streams};
 use projections::configuration::Configuration;
@@ -26,10 +27,11 @@ use schema::id::{CommandId, LogId};
 use schema::instant::Instant;
 use schema::position::Position;
 use schema::request::Request;
-use schema::seal::SecretKey;
+use schema::seal::{KeyRecord, SecretKey};
 use schema::target::Labels;
 use schema::wire::Record as _;
 use server::Server;
+use uuid::Uuid;
 
 fn key() -> SecretKey {
     SecretKey::from_seed(&[1; 32])
@@ -40,7 +42,7 @@ async fn nats() -> (Server, Context, Prefix) {
     let nats = Server::start();
     let client = async_nats::ConnectOptions::new().retry_on_initial_connect().connect(nats.url()).await.unwrap();
     let (jetstream, prefix) = (jetstream::new(client), Prefix::default());
-    let made = async { while streams::ensure(&jetstream, &prefix, 1, &key().public()).await.is_err() {} };
+    let made = async { while streams::ensure(&jetstream, &prefix, 1).await.is_err() {} };
     tokio::time::timeout(Duration::from_secs(60), made).await.unwrap();
     (nats, jetstream, prefix)
 }
@@ -142,6 +144,60 @@ async fn an_event_that_the_log_does_not_have_is_no_stray_and_stops_the_publisher
     let refused = shorter.publisher(&jetstream, &prefix).repair(&shorter.0).await;
     assert!(matches!(refused, Err(Error::Forked { .. })), "{refused:?}");
     assert_eq!(stored(&jetstream, &prefix).await, longer.1, "nothing is touched");
+}
+
+/// The keys that are published, and how many messages say so.
+async fn keys(jetstream: &Context, prefix: &Prefix) -> (Vec<KeyRecord>, u64) {
+    let mut stream = jetstream.get_stream(prefix.bucket_stream(Bucket::Keys)).await.unwrap();
+    let state = stream.info().await.unwrap().state.clone();
+    let mut keys = Vec::new();
+    for sequence in state.first_sequence..=state.last_sequence {
+        let Ok(message) = stream.get_raw_message(sequence).await else { continue };
+        keys.extend(KeyRecord::read(&message.payload));
+    }
+    (keys, state.messages)
+}
+
+#[tokio::test]
+async fn another_logs_key_is_taken_away_and_what_cannot_be_read_is_left() {
+    let (_nats, jetstream, prefix) = nats().await;
+    let table = Table::of(1);
+    let mut publisher = table.publisher(&jetstream, &prefix);
+    publisher.repair(&table.0).await.unwrap();
+    let ours = key().public().record().of_log(Table::log_id());
+    let theirs = SecretKey::from_seed(&[2; 32]).public().record();
+    let named = SecretKey::from_seed(&[3; 32]).public().record().of_log(Uuid::from_u128(7).into());
+    for (id, written) in
+        [("theirs", theirs.write()), ("named", named.write()), ("later", b"of a later program".to_vec())]
+    {
+        let subject = prefix.bucket_subject(Bucket::Keys, id);
+        jetstream.publish(subject, written.into()).await.unwrap().await.unwrap();
+    }
+    publisher.inspect().await.unwrap();
+    assert_eq!(keys(&jetstream, &prefix).await, (vec![ours], 2));
+}
+
+#[tokio::test]
+async fn nothing_is_published_under_a_prefix_that_another_log_was_installed_with() {
+    let (_nats, jetstream, prefix) = nats().await;
+    let first: LogId = Uuid::from_u128(7).into();
+    let theirs = SecretKey::from_seed(&[2; 32]).public();
+    PublicKeys::new(jetstream.clone(), prefix.clone(), first, theirs.clone()).settle(false).await.unwrap();
+    let found = owner(&jetstream, &prefix, &key().public()).await.unwrap().unwrap();
+    assert_eq!(found.log_id, Some(first));
+    let table = Table::of(1);
+    let refused = table.publisher(&jetstream, &prefix).repair(&table.0).await.unwrap_err().to_string();
+    for named in [first.to_string(), Table::log_id().to_string(), prefix.to_string()] {
+        assert!(refused.contains(&named), "{refused}");
+    }
+    assert_eq!(keys(&jetstream, &prefix).await, (vec![theirs.record().of_log(first)], 1));
+    assert_eq!(stored(&jetstream, &prefix).await, []);
+
+    // Whose events are public, his it is.
+    PublicKeys::new(jetstream.clone(), prefix.clone(), Table::log_id(), key().public()).settle(true).await.unwrap();
+    table.publisher(&jetstream, &prefix).repair(&table.0).await.unwrap();
+    let found = owner(&jetstream, &prefix, &theirs).await.unwrap().unwrap();
+    assert_eq!(found.log_id, Some(Table::log_id()));
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod anew;
 mod claims;
 mod cluster;
 mod disks;
+mod foreign;
 mod links;
 mod many;
 mod nats;
