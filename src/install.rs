@@ -21,7 +21,7 @@ use crate::log::database::{Database, Error as LogError};
 use crate::log::handle::SubmitError;
 use crate::log::install::{Passwords, install, publish_anew};
 use crate::log::reader::{EventPage, Reader};
-use crate::nats::connect::connect;
+use crate::nats::connect::connect_with;
 use crate::password;
 use crate::publish::ownership::{PublicKeys, owner};
 use crate::publish::{key, streams};
@@ -139,7 +139,9 @@ pub async fn run(options: Options) -> Result<Installed, Error> {
     };
     let log_id = install(&database, &passwords, &key.public()).await?;
     let Nats { nats_prefix, nats_replicas, .. } = &options.nats;
-    let jetstream = connect(&options.nats.url()?, "headwater install").await?.jetstream();
+    let password_file = options.nats.nats_password_file.as_deref();
+    let link = connect_with(&options.nats.url()?, password_file, "headwater install").await?;
+    let jetstream = link.jetstream();
     let log = Reader::open(database.clone()).await?;
     let owner = owner(&jetstream, nats_prefix, &key.public()).await?;
     if let Some(owner) = &owner

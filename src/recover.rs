@@ -27,7 +27,7 @@ use crate::ground::{self, Verdict};
 use crate::log::adopt::adopt;
 use crate::log::database::{Database, Error as LogError};
 use crate::log::reader::{EventPage, Reader};
-use crate::nats::connect::{Link, connect};
+use crate::nats::connect::{Link, connect_with};
 use crate::publish::checkpoint::Outside;
 use crate::publish::{events, holdings};
 
@@ -166,7 +166,8 @@ struct Recovery {
 /// If something can't be reached, or must not be taken back.
 pub async fn run(options: Options) -> Result<Outcome, Error> {
     let reader = Reader::open(Database::parse(&options.postgres.url()?)?).await?;
-    let link = connect(&options.nats.url()?, "headwater recover").await?;
+    let link =
+        connect_with(&options.nats.url()?, options.nats.nats_password_file.as_deref(), "headwater recover").await?;
     link.up().await;
     let recovery = Recovery { reader, link, options };
     if recovery.options.new_log {

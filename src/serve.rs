@@ -27,7 +27,7 @@ use crate::log::database::{Database, Error as LogError};
 use crate::log::handle::Log;
 use crate::log::reader::Reader;
 use crate::metrics;
-use crate::nats::connect::{Link, connect};
+use crate::nats::connect::{Link, connect_with};
 use crate::password;
 use crate::project::check::{Check, Error as CheckError};
 use crate::project::{Phase, Relay, Standing};
@@ -143,7 +143,8 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
     };
     let slot = Slot::parse(&replication_url, options.slot.clone())?;
     let database = Database::parse(&database_url)?;
-    let link = connect(&options.nats.url()?, "headwater serve").await?;
+    let link =
+        connect_with(&options.nats.url()?, options.nats.nats_password_file.as_deref(), "headwater serve").await?;
     let (appender, log) = match open(database.clone()).await {
         Ok(opened) => opened,
         Err(error) => return Err(told_where(error, database, &link, &options.nats.nats_prefix).await),

@@ -5,9 +5,9 @@ use std::io::IsTerminal as _;
 use schema::id::CommandId;
 use tracing_subscriber::EnvFilter;
 
-/// What is said unless `HEADWATER_LOG` asks for more or less: the client of NATS repeats what is said here already, and that of
-/// the slot calls it an error, again and again, that another server holds it.
-const DEFAULT: &str = "info,async_nats=error,pgwire_replication=off,refinery_core=warn";
+/// What is said unless `HEADWATER_LOG` asks for more or less: the client of NATS repeats what is said here already, without
+/// saying at which address, and that of the slot calls it an error, again and again, that another server holds it.
+const DEFAULT: &str = "info,async_nats=off,pgwire_replication=off,refinery_core=warn";
 
 /// What is said by a program that has something else to show.
 const QUIET: &str = "error,headwater=warn";

@@ -3,6 +3,7 @@
 //! What always holds: starting works without NATS; each reconnect waits a little longer, up to a limit, and never in step
 //! with other clients; whoever must begin anew after a reconnect can see that there was one.
 
+use std::path::Path;
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -13,6 +14,7 @@ use tokio::sync::watch;
 
 use crate::backoff::Backoff;
 use crate::metrics;
+use crate::nats::trouble::{Trouble, Whom};
 
 /// How long one answer of NATS may take.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -30,6 +32,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub struct Link {
     client: Client,
     ups: watch::Receiver<u64>,
+    trouble: Trouble,
 }
 
 /// The address is none.
@@ -40,43 +43,71 @@ pub struct BadAddress {
     why: String,
 }
 
-/// Begins to connect to `url` (`nats://user:password@host:port`, or a token alone before the `@`; several separated by
-/// commas, the credentials of the first that has any are for all) under `name`, and returns
-/// at once, whether NATS is there or not.
+/// The same as [`connect_with`], where no password comes from a file.
 ///
 /// # Errors
 /// If `url` is no address.
 pub async fn connect(url: &str, name: &str) -> Result<Link, BadAddress> {
+    connect_with(url, None, name).await
+}
+
+/// Begins to connect to `url` (`nats://user:password@host:port`, or a token alone before the `@`; several separated by
+/// commas, the credentials of the first that has any are for all) under `name`, and returns
+/// at once, whether NATS is there or not. As long as it is not, a line says every minute why; `password_file` is where the
+/// password in `url` came from, for that line.
+///
+/// # Errors
+/// If `url` is no address.
+pub async fn connect_with(url: &str, password_file: Option<&Path>, name: &str) -> Result<Link, BadAddress> {
     let bad = |why: String| BadAddress { url: without_password(url), why };
     let servers: Result<Vec<ServerAddr>, _> = url.split(',').map(str::parse).collect();
     let servers = servers.map_err(|error| bad(error.to_string()))?;
     let (up, ups) = watch::channel(0);
-    let options = authenticated(&servers)
+    let (connection, connected) = watch::channel(false);
+    let (options, whom) = authenticated(&servers);
+    let trouble = Trouble::of(&servers, whom, password_file);
+    let (heard, asked) = (trouble.clone(), trouble.clone());
+    let options = options
         .name(name)
         .retry_on_initial_connect()
         .connection_timeout(ANSWER_WITHIN)
         .request_timeout(Some(ANSWER_WITHIN))
         .ping_interval(PING_EVERY)
         .reconnect_delay_callback(|attempt| Backoff::between(PAUSE_MIN, PAUSE_MAX).before(attempt))
+        // It is asked before each round over the servers, and leaves the choice among them to the client.
+        .reconnect_to_server_callback(move |servers, _| {
+            asked.note_servers(&servers);
+            std::future::ready(None)
+        })
         .event_callback(move |event| {
-            log(&event);
-            if matches!(event, Event::Connected) {
-                up.send_modify(|count| *count += 1);
-                metrics::connected("nats");
+            heard.hear(&event);
+            match event {
+                Event::Connected => {
+                    up.send_modify(|count| *count += 1);
+                    metrics::connected("nats");
+                    connection.send_replace(true);
+                }
+                Event::Disconnected => drop(connection.send_replace(false)),
+                _ => {}
             }
             std::future::ready(())
         });
     let client = options.connect(servers).await.map_err(|error| bad(error.to_string()))?;
-    Ok(Link { client, ups })
+    drop(tokio::spawn(trouble.clone().tell(connected)));
+    Ok(Link { client, ups, trouble })
 }
 
-/// The client reads no credentials from an address, so they are handed to it: a user and password, or a token alone.
-fn authenticated(servers: &[ServerAddr]) -> ConnectOptions {
+/// The client reads no credentials from an address, so they are handed to it: a user and password, or a token alone. With
+/// them, whom NATS takes this client for.
+fn authenticated(servers: &[ServerAddr]) -> (ConnectOptions, Whom) {
     let credentials = servers.iter().find_map(|server| Some((server.username()?, server.password())));
     match credentials {
-        Some((user, Some(password))) => ConnectOptions::with_user_and_password(decoded(user), decoded(password)),
-        Some((token, None)) => ConnectOptions::with_token(decoded(token)),
-        None => ConnectOptions::new(),
+        Some((user, Some(password))) => {
+            let user = decoded(user);
+            (ConnectOptions::with_user_and_password(user.clone(), decoded(password)), Whom::User(user))
+        }
+        Some((token, None)) => (ConnectOptions::with_token(decoded(token)), Whom::Token),
+        None => (ConnectOptions::new(), Whom::Nobody),
     }
 }
 
@@ -104,6 +135,12 @@ impl Link {
         self.client.connection_state() == State::Connected
     }
 
+    /// Why NATS can't be reached, where, as whom, and what to look at.
+    #[must_use]
+    pub fn trouble(&self) -> String {
+        self.trouble.to_string()
+    }
+
     /// Counts how often the connection came up.
     #[must_use]
     pub fn ups(&self) -> watch::Receiver<u64> {
@@ -121,16 +158,6 @@ impl Link {
             // Neither a lost event nor the end of the client is news: the state is looked at again.
             let _ = tokio::time::timeout(LOOK_EVERY, ups.changed()).await;
         }
-    }
-}
-
-fn log(event: &Event) {
-    match event {
-        Event::Connected => tracing::info!("NATS is there"),
-        Event::Disconnected => tracing::warn!("NATS is gone; connecting again"),
-        Event::ServerError(error) => tracing::warn!(%error, "NATS refuses"),
-        Event::ClientError(error) => tracing::debug!(%error, "NATS is not there yet"),
-        other => tracing::info!(event = %other, "NATS says"),
     }
 }
 

@@ -7,3 +7,5 @@
 
 pub mod connect;
 pub mod objects;
+
+mod trouble;
