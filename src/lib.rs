@@ -29,6 +29,7 @@ pub mod project;
 pub mod publish;
 pub mod reconcile;
 pub mod recover;
+pub mod regular;
 pub mod runtime;
 pub mod serve;
 pub mod shell;

@@ -12,6 +12,7 @@ use schema::id::JobId;
 use schema::instant::Instant;
 use serde::{Deserialize, Serialize};
 
+use crate::regular;
 use crate::runtime::claims::Completion;
 
 /// The newest format, and the one that is written.
@@ -73,7 +74,7 @@ impl Memory {
     /// If the disk fails, or the file is damaged or newer than this program.
     pub fn open(dir: &Path) -> Result<Self, Unusable> {
         let path = dir.join("state.json");
-        let found = fs::create_dir_all(dir).and_then(|()| match fs::read(&path) {
+        let found = fs::create_dir_all(dir).and_then(|()| match regular::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             found => found.map(Some),
         });
@@ -124,7 +125,7 @@ impl Memory {
             return Ok(());
         }
         let (beside, dir) = (self.path.with_extension("new"), self.path.parent().unwrap_or(&self.path));
-        let mut file = File::create(&beside)?;
+        let mut file = regular::replace(&beside)?;
         file.write_all(&serde_json::to_vec(&self.known)?)?;
         file.sync_all()?;
         fs::rename(&beside, &self.path)?;

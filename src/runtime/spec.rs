@@ -3,8 +3,8 @@
 //! What always holds: the bytes that a command is given are those of the claim's digest. They are copied, since the tree may
 //! be replaced and collected while the command runs.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs;
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use schema::digest::Digest;
@@ -12,6 +12,7 @@ use schema::id::JobId;
 use schema::limit::SPEC_BYTES_MAX;
 use serde::Deserialize;
 
+use crate::regular;
 use crate::runtime::due::Times;
 
 /// A spec that is the claim's.
@@ -70,7 +71,7 @@ impl Spec {
     pub fn put(&self, own: &Path, job: &JobId) -> io::Result<PathBuf> {
         let path = copy_of(own, job);
         fs::create_dir_all(own.join("jobs"))?;
-        fs::write(&path, &self.bytes)?;
+        regular::replace(&path)?.write_all(&self.bytes)?;
         Ok(path)
     }
 }
@@ -90,10 +91,7 @@ fn copy_of(own: &Path, job: &JobId) -> PathBuf {
 
 /// A file's bytes, if it is a file and no larger than a spec may be.
 fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
-    if !fs::symlink_metadata(path)?.is_file() {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
     let mut bytes = Vec::new();
-    File::open(path)?.take(SPEC_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    regular::open(path)?.take(SPEC_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
