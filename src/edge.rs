@@ -11,17 +11,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use projections::plan::{Step, plan, repair};
 use schema::desired::Desired;
-use schema::report::AttemptState;
+use schema::report::{AttemptState, Mark};
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::backoff::Backoff;
-use crate::nats::connect::{BadAddress, Link, connect};
+use crate::nats::connect::{BadAddress, Link, connect_with};
 use crate::nats::objects::Objects;
 use crate::node::agent::{Agent, mark};
 use crate::node::fault::Fault;
-use crate::node::hook::Moment;
 use crate::node::options::OnDrift;
 pub use crate::node::options::{AcceptLog, Look, Options, Order};
 use crate::node::state::PinnedKey;
@@ -43,17 +43,20 @@ const SEEN_FOR: Duration = Duration::from_millis(100);
 /// How often the tree in force is compared with its record although nothing was noticed: drift is put right within 30 s.
 const COMPARE_EVERY: Duration = Duration::from_secs(15);
 
-/// Why an agent does not start.
+/// Why an agent does not start, or ends.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Its folder can't be used.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// Another one took its folder while it ran.
+    #[error(transparent)]
+    OtherAgent(Fault),
     /// NATS has no such address.
     #[error(transparent)]
     Address(#[from] BadAddress),
     /// The password for NATS can't be read.
-    #[error(transparent)]
+    #[error("the password for NATS can't be had (--nats-password-file)")]
     Password(#[from] password::Error),
     /// It is a runtime, and its memory can't be used.
     #[error(transparent)]
@@ -63,7 +66,7 @@ pub enum Error {
 /// Runs the agent until `shutdown`.
 ///
 /// # Errors
-/// Only at the start: once it runs, whatever fails is tried again.
+/// Only at the start, or if another agent took the folder: once it runs, whatever else fails is tried again.
 pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Error> {
     let mut store = Store::open(&options.dir, &options.node)?;
     if let Some(key) = &options.trust {
@@ -71,7 +74,8 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
     }
     let (prefix, node) = (options.nats_prefix.clone(), options.node.clone());
     let nats_url = password::fill(&options.nats_url, options.nats_password_file.as_deref())?;
-    let link = connect(&nats_url, &format!("headwater-edge {node}")).await?;
+    let link =
+        connect_with(&nats_url, options.nats_password_file.as_deref(), &format!("headwater-edge {node}")).await?;
     let (status, news, told) = status::Status::of(report::blank(node.clone(), options.jobs.runtime));
     let (found, mut newest) = watch::channel(Newest::default());
     let _watching = AbortOnDropHandle::new(tokio::spawn(records::follow(link.clone(), prefix.clone(), node, found)));
@@ -82,30 +86,36 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
 
     let objects = Objects::of(&link.jetstream(), &prefix).await;
     let (mut ups, mut backoff, stop) = (link.ups(), Backoff::default(), shutdown.clone());
-    let (judged, want, notice, is_untidy) = (None, None, None, true);
-    let mut agent = Agent { options, store, status, link, objects, shutdown, judged, want, notice, is_untidy };
+    let mut agent = Agent::of(options, store, status, link, objects, shutdown);
     agent.resume();
-    let mut look = true;
+    let (mut look, mut looks) = (true, tokio::time::interval(COMPARE_EVERY));
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    looks.reset();
     while !stop.is_cancelled() {
         ups.mark_unchanged();
         let record = newest.borrow_and_update().clone();
         let pause = match agent.turn(record, look).await {
             Ok(()) => {
                 backoff.reset();
-                COMPARE_EVERY
+                None
             }
+            Err(fault @ Fault::OtherAgent { .. }) => return Err(Error::OtherAgent(fault)),
             Err(fault) => {
                 tracing::debug!(code = fault.code(), "trying again");
-                backoff.failed()
+                Some(backoff.failed())
             }
         };
+        // A look that failed is owed, whatever wakes the agent next.
+        let owed = look && pause.is_some();
         look = tokio::select! {
             () = stop.cancelled() => false,
             _ = newest.changed() => false,
             _ = ups.changed() => false,
             () = agent.touched() => true,
-            () = tokio::time::sleep(pause) => true,
-        };
+            () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => true,
+            // It does not begin anew with each record: a node that gets one every few seconds looks, too.
+            _ = looks.tick() => true,
+        } || owed;
     }
     Ok(())
 }
@@ -171,6 +181,7 @@ impl Status {
 impl Agent {
     /// One turn, from what NATS said last to what runs; and a `look` at what runs.
     async fn turn(&mut self, newest: Newest, look: bool) -> Result<(), Fault> {
+        self.store.keep_lock()?;
         let judged = match newest {
             Newest::Record(bytes) if self.judged.as_ref() != Some(&bytes) => self.judge(bytes).await,
             Newest::Nothing => {
@@ -198,7 +209,9 @@ impl Agent {
             Err(fault) => Err(fault),
         };
         if let Err(fault) = &judged {
-            self.status.fail(verify::claimed(&bytes), fault);
+            self.judged = None;
+            self.status.fail_to_accept(verify::claimed(&bytes), fault);
+            self.make_room(fault).await;
         }
         judged?;
         // As long as no key is pinned, another look may find another key.
@@ -229,25 +242,43 @@ impl Agent {
 
     /// Does what is still to be done for the record that was accepted.
     async fn pursue(&mut self, want: &Arc<Desired>) -> Result<(), Fault> {
-        if self.is_relinked()? {
-            self.show_drift(&["current".to_owned()]).await;
+        let link = self.relinked()?;
+        if !link.is_empty() {
+            self.show_drift(&link).await;
         }
         let steps = plan(&self.have()?, want).map_err(|refusal| Fault::Record(refusal.to_string()))?;
+        let is_good = self.store.state().last_good.is_some_and(|good| good.digest == want.digest);
+        let is_repair = !link.is_empty() && is_good && !steps.is_empty();
+        if is_repair && !self.may_repair(mark(want), &link) {
+            return Ok(());
+        }
+        if steps.contains(&Step::Write) && !is_repair {
+            self.warnings.clear();
+        }
         let pursued = match self.follow(&steps, want).await {
             Err(Fault::Rejected { code, said }) => self.reject(want, code, said).await,
             pursued => pursued,
         };
+        // What did not come to its end has nothing to say beside what did.
+        self.warnings.clone_from(&self.store.state().warnings);
         match &pursued {
             Ok(()) if steps.is_empty() => self.status.reach(mark(want), AttemptState::Applied),
+            Ok(()) if is_repair => self.note_repair(),
+            Ok(()) if steps.contains(&Step::Write) => self.status.repaired(),
             Ok(()) | Err(Fault::Ending) => {}
             Err(fault) => {
                 self.status.fail(mark(want), fault);
-                if fault.code() == "disk_full" {
-                    self.collect(0).await;
-                }
+                self.make_room(fault).await;
             }
         }
         pursued
+    }
+
+    /// What is old gives way to what is new.
+    async fn make_room(&mut self, fault: &Fault) {
+        if fault.code() == "disk_full" {
+            self.collect(0).await;
+        }
     }
 
     /// The steps of a plan, in order. Between any two of them, and within each, the agent may be killed.
@@ -267,15 +298,17 @@ impl Agent {
                     self.fetch(contents).await?;
                     points::APPLY_FETCHED.reached();
                 }
-                Step::Write => {
+                Step::Check => {
                     self.status.reach(mark, AttemptState::Verified);
+                    self.check(want).await?;
+                    points::APPLY_CHECKED.reached();
+                }
+                Step::Write => {
+                    if !steps.contains(&Step::Check) {
+                        self.status.reach(mark, AttemptState::Verified);
+                    }
                     self.write(want).await?;
                     points::APPLY_WRITTEN.reached();
-                }
-                Step::Check => {
-                    self.status.reach(mark, AttemptState::Checking);
-                    self.ask(Moment::Check, mark).await?;
-                    points::APPLY_CHECKED.reached();
                 }
                 Step::Switch => {
                     self.status.reach(mark, AttemptState::Applying);
@@ -284,7 +317,7 @@ impl Agent {
                     self.keep_watch();
                 }
                 Step::Hook => {
-                    self.ask(Moment::Apply, mark).await?;
+                    self.hook(mark).await?;
                     points::APPLY_HOOKED.reached();
                 }
                 Step::Settle => {
@@ -296,10 +329,20 @@ impl Agent {
         Ok(())
     }
 
-    /// Compares what is in force, and was good, with its record; puts it right if somebody changed it.
+    /// Keeps what is in force, and was good, as it was signed.
     async fn mend(&mut self) -> Result<(), Fault> {
         let state = self.store.state();
         let Some(running) = state.running.filter(|running| state.last_good == Some(*running)) else { return Ok(()) };
+        let mended = self.compare(running).await;
+        match &mended {
+            Ok(()) | Err(Fault::Ending) => {}
+            Err(fault) => self.status.fail_to_repair(running, fault),
+        }
+        mended
+    }
+
+    /// Compares the tree in force with its record; puts it right if somebody changed it.
+    async fn compare(&mut self, running: Mark) -> Result<(), Fault> {
         // Equal digests are equal trees, so another record can stand in for one that is lost.
         let equal = self.want.clone().filter(|want| want.digest == running.digest);
         let record = match (self.store.record(running), equal) {
@@ -308,23 +351,26 @@ impl Agent {
             (Ok(record), Some(equal)) if record.log_id != equal.log_id => equal,
             (record, _) => Arc::new(record?),
         };
-        let drift = self.drift(running, &record).await?;
+        let link = self.relinked()?;
+        let drift = if link.is_empty() { self.drift(running, &record).await? } else { link };
         self.show_drift(&drift).await;
-        if drift.is_empty() || self.options.on_drift == OnDrift::Report {
+        if drift.is_empty() {
+            self.note_order();
+            return Ok(());
+        }
+        if self.options.on_drift == OnDrift::Report || !self.may_repair(running, &drift) {
             return Ok(());
         }
         let steps = repair(&self.have()?, &record).map_err(|refusal| Fault::Record(refusal.to_string()))?;
         let mended = self.follow(&steps, &record).await;
         self.keep_watch();
-        match &mended {
-            Ok(()) | Err(Fault::Ending) => {}
-            Err(fault) => self.status.fail(running, fault),
-        }
         // The repair is not what was tried last.
         if let Some(want) = self.want.clone() {
             self.leave_rejected(mark(&want));
         }
-        mended
+        mended?;
+        self.note_repair();
+        Ok(())
     }
 
     /// Drift is to be seen before it is gone: NATS holds the newest report only, which who watches has to read meanwhile.

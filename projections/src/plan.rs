@@ -69,10 +69,11 @@ pub enum Step {
     LeaveRejected,
     /// Have all this content in the cache.
     Fetch(Vec<Content>),
-    /// Write the whole generation beside what runs.
-    Write,
-    /// Run the operator's check on it.
+    /// Run the operator's check on a copy of the generation.
     Check,
+    /// Write the whole generation beside what runs. It comes after the check, so that nothing which that did to its copy is in
+    /// it.
+    Write,
     /// Put it in force.
     Switch,
     /// Run the operator's hook, now that it is in force.
@@ -315,10 +316,10 @@ fn steps(have: &Have, want: &Desired) -> Vec<Step> {
         return steps;
     }
     steps.extend(fetch(want));
-    steps.push(Step::Write);
     if have.checks {
         steps.push(Step::Check);
     }
+    steps.push(Step::Write);
     steps.extend(in_force(have));
     steps
 }

@@ -67,7 +67,7 @@ fn a_first_record_is_accepted_fetched_written_switched_and_settled() {
     let steps = [Step::Accept, fetch.clone(), Step::Write, Step::Switch, Step::Settle];
     assert_eq!(plan(&empty_hands(), &want).unwrap(), steps, "one fetch for content that two entries name");
     let hooked = Have { checks: true, hooks: true, ..empty_hands() };
-    let steps = [Step::Accept, fetch, Step::Write, Step::Check, Step::Switch, Step::Hook, Step::Settle];
+    let steps = [Step::Accept, fetch, Step::Check, Step::Write, Step::Switch, Step::Hook, Step::Settle];
     assert_eq!(plan(&hooked, &want).unwrap(), steps);
 }
 

@@ -5,12 +5,13 @@
 
 use schema::report::{Attempt, AttemptState};
 
-use crate::node::survey::Survey;
+use crate::node::survey::{Survey, Unwritable};
 
 /// One sentence or two for each thing that is wrong, the most important first; none if all is well.
 #[must_use]
 pub fn advice(survey: &Survey) -> Vec<String> {
-    let all = [of_the_agent(survey), of_the_attempt(survey), of_what_runs(survey), of_drift(survey)];
+    let all =
+        [of_the_agent(survey), of_the_disk(survey), of_the_attempt(survey), of_what_runs(survey), of_drift(survey)];
     all.into_iter().flatten().collect()
 }
 
@@ -24,6 +25,14 @@ fn of_the_agent(survey: &Survey) -> Option<String> {
         )),
         None => Some("Whether an agent works here can't be told: you may not read the file `lock`.".to_owned()),
     }
+}
+
+fn of_the_disk(survey: &Survey) -> Option<String> {
+    let dir = survey.dir.display();
+    survey.unwritable.map(|unwritable| match unwritable {
+        Unwritable::Full => format!("The disk of {dir} is full: nothing newer can be accepted (disk_full). Make room."),
+        Unwritable::ReadOnly => format!("The disk of {dir} is mounted read-only: nothing newer can be accepted."),
+    })
 }
 
 fn of_the_attempt(survey: &Survey) -> Option<String> {
@@ -82,6 +91,10 @@ fn of_a_failure(attempt: &Attempt) -> &'static str {
         "no_trusted_key" => {
             "The node does not know which key to trust. Start the agent with --trust and the `signing_key` of \
             `GET /v1/log`."
+        }
+        "drift_returns" => {
+            "What runs is changed again after each repair; the text of the attempt names the places. Find what writes there. \
+            Repairs go on, with pauses of up to 5 minutes."
         }
         "nats_unreachable" => "Content is missing, and NATS is not there. The agent tries again by itself.",
         _ => {

@@ -2,21 +2,25 @@
 //!
 //! Absent on purpose: their order, which `src/edge.rs` has.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use projections::plan::{Content, Have};
 use schema::desired::Desired;
-use schema::report::{AttemptState, Mark};
+use schema::report::{AttemptState, DETAIL_BYTES_MAX, Mark, Warning, kept};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::nats::connect::Link;
 use crate::nats::objects::Objects;
-use crate::node::fault::Fault;
-use crate::node::hook::Moment;
+use crate::node::fault::{Fault, listed};
+use crate::node::hook::{Hook, Moment};
 use crate::node::layout::Layout;
 use crate::node::notice::Notice;
 use crate::node::options::{OnDrift, Options};
+use crate::node::repairs::Repairs;
 use crate::node::state::{PinnedKey, Rejected, State};
 use crate::node::status::{Status, is_same};
 use crate::node::store::Store;
@@ -25,6 +29,8 @@ use crate::{points, telemetry};
 
 /// Generations that are kept, besides those that must be.
 const KEEP: usize = 3;
+/// The warning's code that a check wrote where it should only look.
+const CHECK_CHANGED_TREE: &str = "check_changed_tree";
 
 /// The agent of one node.
 #[derive(Debug)]
@@ -43,9 +49,43 @@ pub(crate) struct Agent {
     pub(crate) notice: Option<Notice>,
     /// Whether there may be something to collect.
     pub(crate) is_untidy: bool,
+    /// When it began to work, by a clock that nobody sets.
+    pub(crate) begun: Instant,
+    /// How often what runs was put right lately.
+    pub(crate) repairs: Repairs,
+    /// What the operator should know of what is applied.
+    pub(crate) warnings: Vec<Warning>,
 }
 
 impl Agent {
+    /// An agent that has done nothing yet.
+    pub(crate) fn of(
+        options: Options,
+        store: Store,
+        status: Status,
+        link: Link,
+        objects: Objects,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let (judged, want, notice, is_untidy) = (None, None, None, true);
+        let (begun, repairs, warnings) = (Instant::now(), Repairs::default(), Vec::new());
+        Self {
+            options,
+            store,
+            status,
+            link,
+            objects,
+            shutdown,
+            judged,
+            want,
+            notice,
+            is_untidy,
+            begun,
+            repairs,
+            warnings,
+        }
+    }
+
     /// Takes up what a former agent left: it may have accepted a record and not come to its end.
     pub(crate) fn resume(&mut self) {
         // A kill may have come between a switch and the memory of it: the link is the truth.
@@ -58,20 +98,17 @@ impl Agent {
                 Err(fault) => tracing::warn!(fault = fault.story(), "waiting for NATS to say what is wanted"),
             }
         }
-        self.status.resume(self.store.state().attempt.clone(), self.store.state().floor);
+        self.warnings = self.store.state().warnings.clone();
+        self.status.resume(self.store.attempt().cloned(), self.store.state().floor);
         self.hold();
     }
 
     /// Writes down what became of the last attempt, for somebody who looks while no agent runs. One that comes to the same
-    /// again and again is written once; a disk that can't take it has more to say than this.
+    /// again and again is written once.
     pub(crate) fn note_attempt(&mut self) {
-        let Some(ended) = self.status.ended() else { return };
-        if !self.store.state().attempt.as_ref().is_some_and(|known| is_same(known, ended)) {
-            let attempt = Some(ended.clone());
-            if let Err(fault) = self.store.remember(|state| state.attempt = attempt) {
-                tracing::debug!(fault = fault.story(), "can't write down what became of the attempt");
-            }
-        }
+        let Some(ended) = self.status.ended().cloned() else { return };
+        let known = self.store.state().attempt.clone().filter(|known| is_same(known, &ended));
+        self.store.note(&known.unwrap_or(ended));
     }
 
     /// What the plan must know. An operator who only wants to hear of drift has the link left as it is, too.
@@ -97,12 +134,13 @@ impl Agent {
     /// Raises the floor. The first record that is accepted pins its key and its log.
     pub(crate) fn accept(&mut self, want: Desired, bytes: &[u8], key: PinnedKey) -> Result<(), Fault> {
         let mark = mark(&want);
-        self.tell_skipped(mark);
+        let State { floor, running, .. } = *self.store.state();
         self.is_untidy = true;
         self.store.keep_record(mark, bytes)?;
         self.store.remember(|state| {
             (state.key, state.log_id, state.floor) = (Some(key), Some(want.log_id), Some(mark));
         })?;
+        tell_skipped(floor, running, mark);
         telemetry::request(want.cause.command_id).in_scope(|| tracing::debug!(position = %mark.position, "accepted"));
         points::APPLY_ACCEPTED.reached();
         self.want = Some(Arc::new(want));
@@ -119,19 +157,6 @@ impl Agent {
         }
     }
 
-    /// Says which versions this node never had. A version is a position of the log, most of which concern other nodes.
-    fn tell_skipped(&self, to: Mark) {
-        let State { floor, running, .. } = self.store.state();
-        let Some(from) = floor.filter(|floor| floor.position < to.position) else { return };
-        let (first, last) = (from.position.get() + 1, to.position.get() - 1);
-        if first <= last {
-            tracing::info!(from = %from.position, to = %to.position, "newer record; versions {first} to {last} are skipped");
-        }
-        if running.is_none_or(|running| running.digest != from.digest) {
-            tracing::info!(to = %to.position, "version {} was seen, and is skipped without having come to run", from.position);
-        }
-    }
-
     /// Has content in the cache.
     pub(crate) async fn fetch(&self, contents: &[Content]) -> Result<(), Fault> {
         let missing = fetch::missing(self.store.layout(), contents)?;
@@ -139,7 +164,7 @@ impl Agent {
             return Ok(());
         }
         if !self.link.is_up() {
-            return Err(Fault::Unreachable);
+            return Err(Fault::Unreachable(self.link.trouble()));
         }
         tokio::select! {
             fetched = fetch::fetch(&self.objects, self.store.layout(), missing) => fetched,
@@ -155,27 +180,64 @@ impl Agent {
         self.on_disk(move |layout| tree::write(layout, &want)).await
     }
 
+    /// Asks the operator's check about a copy of the tree. The copy is thrown away: what is put in force is written after it,
+    /// from the record, so nothing that the check or a process of it did to the copy comes to run.
+    pub(crate) async fn check(&mut self, want: &Arc<Desired>) -> Result<(), Fault> {
+        let Some(hook) = self.options.hook(Moment::Check) else { return Ok(()) };
+        let (mark, copied) = (mark(want), want.clone());
+        let copy = self.on_disk(move |layout| tree::write_copy(layout, &copied)).await?;
+        self.status.reach(mark, AttemptState::Checking);
+        let answer = self.run(&hook, &copy, mark).await;
+        let (copied, looked_at) = (want.clone(), copy.clone());
+        let changed = self.on_disk(move |_| tree::differences(&looked_at, &copied)).await;
+        self.on_disk(|layout| {
+            tree::remove_copies(layout);
+            Ok(())
+        })
+        .await?;
+        answer?;
+        // A copy that the check made unreadable is one that it changed.
+        let changed = changed.unwrap_or_else(|fault| vec![fault.story()]);
+        if !changed.is_empty() {
+            let detail = format!(
+                "the --check command changed its copy of the tree: {}. What runs was written without that, as it was \
+                 signed; have the check write elsewhere",
+                listed(&changed)
+            );
+            tracing::warn!(position = %mark.position, detail, "the check changed the tree that it was asked about");
+            let code = CHECK_CHANGED_TREE.to_owned();
+            self.warnings = vec![Warning { code, detail: kept(&detail, DETAIL_BYTES_MAX) }];
+        }
+        Ok(())
+    }
+
     /// Puts a generation in force.
     pub(crate) async fn switch(&mut self, mark: Mark) -> Result<(), Fault> {
+        self.store.keep_lock()?;
         self.on_disk(move |layout| switch::switch(layout, mark)).await?;
         self.store.note_running(mark);
         Ok(())
     }
 
-    /// Asks the operator's command about a tree, if there is one.
-    pub(crate) async fn ask(&self, moment: Moment, mark: Mark) -> Result<(), Fault> {
-        let Some(hook) = self.options.hook(moment) else { return Ok(()) };
-        let tree = self.store.layout().generation(mark);
+    /// Tells the operator's hook, if there is one, that a tree is in force.
+    pub(crate) async fn hook(&self, mark: Mark) -> Result<(), Fault> {
+        let Some(hook) = self.options.hook(Moment::Apply) else { return Ok(()) };
+        self.run(&hook, &self.store.layout().generation(mark), mark).await
+    }
+
+    async fn run(&self, hook: &Hook, tree: &Path, mark: Mark) -> Result<(), Fault> {
         tokio::select! {
-            answer = hook.run(&tree, mark) => answer,
+            answer = hook.run(tree, mark) => answer,
             () = self.shutdown.cancelled() => Err(Fault::Ending),
         }
     }
 
     /// It works: only now is it what one goes back to.
     pub(crate) async fn settle(&mut self, mark: Mark) -> Result<(), Fault> {
+        let warnings = self.warnings.clone();
         self.store.remember(|state| {
             state.last_good = Some(mark);
+            state.warnings = warnings;
             state.forgive(mark.digest);
         })?;
         self.hold();
@@ -224,8 +286,9 @@ impl Agent {
             return self.store.remember(|state| state.running = None);
         };
         tracing::warn!(from = %bad.position, to = %good.position, "going back to what was last good");
+        self.renew(good).await;
         self.switch(good).await?;
-        match self.ask(Moment::Apply, good).await {
+        match self.hook(good).await {
             Err(Fault::Ending) => Err(Fault::Ending),
             // It was good before, and there is nothing else to go back to.
             Err(fault) => {
@@ -239,47 +302,17 @@ impl Agent {
     /// Says again that a digest was rejected, and why.
     pub(crate) fn leave_rejected(&mut self, mark: Mark) {
         if let Some(rejected) = self.store.state().rejection(mark.digest) {
-            self.status.fail_with(mark, AttemptState::Failed, &rejected.code, rejected.detail.clone());
+            self.status.fail_again(mark, &rejected.code, rejected.detail.clone());
         }
     }
 
-    /// Whether somebody else than the agent changed what `current` points to.
-    pub(crate) fn is_relinked(&self) -> Result<bool, Fault> {
-        Ok(self.store.state().is_relinked(self.store.running()?))
-    }
-
-    /// What below `current` differs from `record`, whose tree is in force as `running`.
-    pub(crate) async fn drift(&self, running: Mark, record: &Arc<Desired>) -> Result<Vec<String>, Fault> {
-        if self.is_relinked()? {
-            return Ok(vec!["current".to_owned()]);
-        }
-        let record = record.clone();
-        self.on_disk(move |layout| tree::differences(layout, running, &record)).await
-    }
-
-    /// Watches what runs now.
-    pub(crate) fn keep_watch(&mut self) {
-        let running = self.store.state().running;
-        if self.notice.as_ref().map(|notice| notice.mark) != running {
-            let notice = running.map(|mark| Notice::of(self.store.layout(), mark)).transpose();
-            let notice = notice.unwrap_or_else(|error| {
-                tracing::debug!(%error, "no inotify: what is touched is found a little later");
-                None
-            });
-            std::mem::replace(&mut self.notice, notice).into_iter().for_each(Notice::end);
-        }
-    }
-
-    /// Waits until what runs is touched.
-    pub(crate) async fn touched(&self) {
-        match &self.notice {
-            Some(notice) => notice.touched().await,
-            None => std::future::pending().await,
-        }
+    /// How long it has worked.
+    pub(super) fn age(&self) -> Duration {
+        self.begun.elapsed()
     }
 
     /// Work on files, where it keeps nobody else waiting. It is never cut off in the middle.
-    async fn on_disk<T: Send + 'static>(
+    pub(super) async fn on_disk<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Layout) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
@@ -301,4 +334,16 @@ impl Agent {
 /// A record as a report names it.
 pub(crate) fn mark(record: &Desired) -> Mark {
     Mark { position: record.position, digest: record.digest }
+}
+
+/// Says which versions this node never had. A version is a position of the log, most of which concern other nodes.
+fn tell_skipped(floor: Option<Mark>, running: Option<Mark>, to: Mark) {
+    let Some(from) = floor.filter(|floor| floor.position < to.position) else { return };
+    let (first, last) = (from.position.get() + 1, to.position.get() - 1);
+    if first <= last {
+        tracing::info!(from = %from.position, to = %to.position, "newer record; versions {first} to {last} are skipped");
+    }
+    if running.is_none_or(|running| running.digest != from.digest) {
+        tracing::info!(to = %to.position, "version {} was seen, and is skipped without having come to run", from.position);
+    }
 }

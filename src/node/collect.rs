@@ -15,6 +15,8 @@ use schema::wire::Record as _;
 use crate::node::disk;
 use crate::node::fault::Fault;
 use crate::node::layout::{Layout, name};
+use crate::node::tree;
+use crate::regular;
 
 /// Removes what is not needed any more: all but the newest `keep` generations and those of the records in `needed`.
 ///
@@ -24,6 +26,8 @@ pub fn collect(layout: &Layout, needed: &[Mark], keep: usize) -> Result<(), Faul
     let mut kept: BTreeSet<OsString> = needed.iter().map(|mark| name(*mark).into()).collect();
     let generations = names(&layout.generations())?;
     kept.extend(generations.iter().rev().filter(|name| !is_temporary(name)).take(keep).cloned());
+    // A check that was cut off left its copy.
+    tree::remove_copies(layout);
     // What is removed while it is half removed must not look whole: a generation goes before its record.
     sweep(&layout.generations(), &generations, &kept)?;
     let records = names(&layout.records())?;
@@ -67,7 +71,7 @@ fn content_named_by(
     let mut named = BTreeSet::new();
     for name in records.intersection(kept) {
         let path = layout.records().join(name);
-        let bytes = fs::read(&path).map_err(Fault::disk("read", &path))?;
+        let bytes = regular::read(&path).unwrap_or_default();
         let Some(record) = Signed::read(&bytes).ok().and_then(|signed| Desired::read(&signed.body).ok()) else {
             return Ok(None);
         };

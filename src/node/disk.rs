@@ -72,15 +72,6 @@ pub fn create(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// A file to read, if it is a file and no link to one.
-///
-/// # Errors
-/// If it is not there, is a link, or the disk fails.
-pub fn open(path: &Path) -> io::Result<File> {
-    let no_follow = rustix::fs::OFlags::NOFOLLOW.bits();
-    OpenOptions::new().read(true).custom_flags(i32::try_from(no_follow).unwrap_or_default()).open(path)
-}
-
 /// A new folder at `path`, with [`DIR_MODE`] whatever the umask.
 ///
 /// # Errors

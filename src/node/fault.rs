@@ -27,6 +27,26 @@ pub enum Fault {
         /// Where.
         path: PathBuf,
     },
+    /// Another agent took the folder, after somebody had removed or replaced the lock's file.
+    #[error(
+        "another agent works in {}: the file `lock` there was removed or replaced while this agent ran, so this one ends; \
+         stop one of the two, and leave that file alone", .dir.display()
+    )]
+    OtherAgent {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// What runs was put right and is changed again, time after time.
+    #[error(
+        "what runs was put right {} and is changed again: {}. {}", REPAIRS, listed(.places),
+        if *.hooks { HOOK_WRITES } else { SOMEBODY_WRITES }
+    )]
+    DriftReturns {
+        /// The places that differ.
+        places: Vec<String>,
+        /// Whether the operator's hook runs after each repair.
+        hooks: bool,
+    },
     /// A large content could not be had.
     #[error("content {} can't be fetched", .digest.short())]
     Fetch {
@@ -39,8 +59,8 @@ pub enum Fault {
     #[error("cached content {} was damaged", .0.short())]
     WrongCache(Digest),
     /// There is no connection, so what is missing can't be fetched.
-    #[error("NATS is not there")]
-    Unreachable,
+    #[error("{0}")]
+    Unreachable(String),
     /// The centre's key is not known.
     #[error("no key is trusted yet: {0}")]
     NoTrustedKey(String),
@@ -73,6 +93,8 @@ impl Fault {
         match self {
             Self::Disk { source, .. } => disk_code(source),
             Self::Planted { .. } => "planted_path",
+            Self::OtherAgent { .. } => "other_agent",
+            Self::DriftReturns { .. } => "drift_returns",
             Self::Fetch { source, .. } => match source {
                 ReadError::Missing(_) => "blob_missing",
                 ReadError::Wrong { .. } => "wrong_blob",
@@ -81,7 +103,7 @@ impl Fault {
                 ReadError::Sink(source) => disk_code(source),
             },
             Self::WrongCache(_) => "damaged_cache",
-            Self::Unreachable => "nats_unreachable",
+            Self::Unreachable(_) => "nats_unreachable",
             Self::NoTrustedKey(_) => "no_trusted_key",
             Self::Rejected { code, .. } => code,
             Self::Record(_) => "damaged_record",
@@ -108,6 +130,27 @@ impl Fault {
             source = cause.source();
         }
         story
+    }
+}
+
+/// How often, and within which time, until it is called a failure.
+const REPAIRS: &str = "three times within a minute";
+/// What to do about it where a hook runs.
+const HOOK_WRITES: &str = "If the --apply command writes into the tree or removes it, have it write elsewhere; it is run \
+                           again after each repair. The next repair waits, up to 5 minutes";
+/// The same where none does.
+const SOMEBODY_WRITES: &str = "Find the program that writes there; what should stay belongs into a document at the centre. \
+                               The next repair waits, up to 5 minutes";
+/// Places that are listed one by one.
+const PLACES_MAX: usize = 20;
+
+/// Places as a sentence lists them.
+#[must_use]
+pub fn listed(places: &[String]) -> String {
+    let first = places.iter().take(PLACES_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match places.len().saturating_sub(PLACES_MAX) {
+        0 => first,
+        more => format!("{first} and {more} more"),
     }
 }
 

@@ -25,7 +25,7 @@ const KEYS_MAX: usize = 16;
 /// If there is none, or more than one to choose from, or NATS does not answer.
 pub async fn only_key(link: &Link, prefix: &Prefix) -> Result<PinnedKey, Fault> {
     if !link.is_up() {
-        return Err(Fault::Unreachable);
+        return Err(Fault::Unreachable(link.trouble()));
     }
     let mut keys = all_keys(link, prefix).await?;
     match (keys.pop(), keys.len()) {
@@ -48,7 +48,7 @@ async fn all_keys(link: &Link, prefix: &Prefix) -> Result<Vec<PinnedKey>, Fault>
             Ok(Ok(message)) => message,
             Ok(Err(error)) if error.kind() == DirectGetErrorKind::NotFound => break,
             Ok(Err(error)) => return Err(why(&error)),
-            Err(late) => return Err(why(&late)),
+            Err(_) => return Err(why(&"NATS did not answer within 5 s")),
         };
         next = message.sequence + 1;
         // A key that was taken back leaves a mark without content.

@@ -4,10 +4,11 @@
 //! current -> generations/<position, 20 digits>-<first 12 hex of the digest>
 //! generations/<…>/files/<path>      documents
 //! generations/<…>/jobs/<id>.json    job specs
+//! check/<…>                         a copy of a generation, for the operator's check to look at
 //! records/<…>                       the signed record that a generation was made from
 //! blobs/<sha256>                    the cache of large content
 //! state.json                        what must survive a restart
-//! lock                              held by the one agent
+//! lock                              held by the one agent, with what it can't write into state.json
 //! runtime/                          the runtime's own, if the node is one
 //! ```
 
@@ -58,6 +59,19 @@ impl Layout {
     #[must_use]
     pub fn growing(&self) -> PathBuf {
         self.generations().join(".new")
+    }
+
+    /// Where the operator's check finds its copies.
+    #[must_use]
+    pub fn checked(&self) -> PathBuf {
+        self.root.join("check")
+    }
+
+    /// A copy of one generation. There are others only where one could not be removed.
+    #[must_use]
+    pub fn copy(&self, mark: Mark, number: u64) -> PathBuf {
+        let name = name(mark);
+        self.checked().join(if number == 0 { name } else { format!("{name}.{number}") })
     }
 
     /// All records.

@@ -10,6 +10,7 @@ pub mod fault;
 pub mod layout;
 
 pub mod disk;
+pub mod lock;
 pub mod recall;
 pub mod state;
 pub mod store;
@@ -37,3 +38,5 @@ pub mod words;
 
 pub(crate) mod agent;
 pub(crate) mod notice;
+pub(crate) mod repairs;
+mod upkeep;

@@ -40,13 +40,15 @@ pub struct Options {
     pub trust: Option<PinnedKey>,
 
     /// Runs on a new tree before it is put in force, with `sh -c`; `{}` and HEADWATER_TREE are its path. If it does not end
-    /// with 0, the tree is rejected and what runs stays. What it leaves behind is killed when it ends.
+    /// with 0, the tree is rejected and what runs stays. What it leaves behind is killed when it ends. It looks at a copy that
+    /// is thrown away: what it writes there reaches nothing that runs, and is reported as a warning.
     #[arg(long, env = "HEADWATER_CHECK", value_name = "CMD")]
     pub check: Option<String>,
 
     /// Runs after a tree was put in force, like --check; for example to reload a service. If it does not end with 0, the last
     /// good tree comes back. What it starts in the background lives on if it ends with 0, or else is killed. It belongs to
-    /// the agent's service all the same: what should outlive the agent needs a service of its own.
+    /// the agent's service all the same: what should outlive the agent needs a service of its own. It must not write into the
+    /// tree: that is drift, and is a failure when it returns after three repairs.
     #[arg(long, env = "HEADWATER_APPLY", value_name = "CMD")]
     pub apply: Option<String>,
 

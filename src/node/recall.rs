@@ -10,11 +10,11 @@ use schema::report::Mark;
 use schema::seal::Signed;
 use schema::wire::Record as _;
 
-use crate::node::disk;
 use crate::node::fault::Fault;
 use crate::node::layout::{Layout, link_to};
 use crate::node::state::{FORMAT, State};
 use crate::node::verify;
+use crate::regular;
 
 /// The memory of a node can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +36,7 @@ pub struct Damaged {
 pub fn state(layout: &Layout) -> Result<Option<State>, Damaged> {
     let path = layout.state();
     let damaged = |why: String| Damaged { path: path.clone(), why };
-    let text = match fs::read(&path) {
+    let text = match regular::read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(damaged(error.to_string())),
@@ -88,10 +88,14 @@ pub fn signed(layout: &Layout, state: &State, mark: Mark) -> Option<Signed> {
 
 fn record_bytes(layout: &Layout, mark: Mark) -> Result<Vec<u8>, Fault> {
     let path = layout.record(mark);
-    let mut bytes = Vec::new();
-    match disk::open(&path).and_then(|mut file| io::Read::read_to_end(&mut file, &mut bytes)) {
-        Ok(_) => Ok(bytes),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Fault::Record("it is gone".to_owned())),
-        Err(error) => Err(Fault::disk("read", &path)(error)),
+    match fs::symlink_metadata(&path) {
+        Ok(meta) if !meta.is_file() => {
+            return Err(Fault::Record(format!("{} is not a file; remove it", path.display())));
+        }
+        _ => {}
     }
+    regular::read(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Fault::Record("it is gone".to_owned()),
+        _ => Fault::disk("read", &path)(error),
+    })
 }

@@ -111,6 +111,6 @@ async fn store(link: &Link, prefix: &Prefix, report: &Reported) -> Result<(), St
     };
     match timeout(STORED_WITHIN, stored).await {
         Ok(stored) => stored.map(|_| ()),
-        Err(_) => Err("NATS did not answer".to_owned()),
+        Err(_) => Err("NATS did not answer within 5 s: may this user publish its report?".to_owned()),
     }
 }

@@ -4,7 +4,7 @@ use schema::digest::Digest;
 use schema::id::{LogId, NodeId};
 use schema::instant::Instant;
 use schema::position::Position;
-use schema::report::{Attempt, Mark};
+use schema::report::{Attempt, Mark, Warning};
 use schema::seal::PublicKey;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -44,6 +44,9 @@ pub struct State {
     /// What became of the last attempt that came to an end, for somebody who looks while no agent runs.
     #[serde(default)]
     pub attempt: Option<Attempt>,
+    /// What the operator should know of what was last good.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
 }
 
 /// A log that a node has left.
@@ -77,8 +80,8 @@ impl State {
     #[must_use]
     pub fn blank(node: NodeId) -> Self {
         let (key, log_id, floor, running, last_good) = (None, None, None, None, None);
-        let (left, rejected) = (Vec::new(), Vec::new());
-        Self { v: FORMAT, node, key, log_id, left, floor, running, last_good, rejected, attempt: None }
+        let (left, rejected, warnings) = (Vec::new(), Vec::new(), Vec::new());
+        Self { v: FORMAT, node, key, log_id, left, floor, running, last_good, rejected, attempt: None, warnings }
     }
 
     /// Leaves the log that was followed for another: what runs stays, and any position of the other one is new. One that was

@@ -3,27 +3,21 @@
 //! What always holds: what was saved is on disk before anybody acts on it; a folder belongs to one node, and follows one key
 //! for ever, and one log until its operator says that another one took its place.
 
-use std::fs::{self, File, TryLockError};
-use std::io;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use projections::plan::{Have, Rejection};
 use schema::desired::Desired;
 use schema::id::{LogId, NodeId};
-use schema::report::Mark;
+use schema::report::{Attempt, Mark};
 use schema::seal::Signed;
 
 use crate::node::disk;
 use crate::node::fault::Fault;
 use crate::node::layout::Layout;
+use crate::node::lock::Lock;
 use crate::node::recall::{self, Damaged};
 use crate::node::state::{PinnedKey, State};
-
-/// Somebody who looks whether the folder is locked has the lock for an instant, which must not keep an agent from starting.
-const LOOKS_MAX: u32 = 10;
-/// The pause between two tries for the lock.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// A node's folder.
 #[derive(Debug)]
@@ -32,8 +26,7 @@ pub struct Store {
     state: State,
     /// What `state.json` says.
     written: Option<State>,
-    // Held while the store lives; the lock goes with the file.
-    _lock: File,
+    lock: Lock,
 }
 
 /// Why a folder can't be used.
@@ -87,7 +80,7 @@ impl Store {
     pub fn open(dir: &Path, node: &NodeId) -> Result<Self, OpenError> {
         fs::create_dir_all(dir).map_err(Fault::disk("make folder", dir))?;
         let dir = dir.canonicalize().map_err(Fault::disk("find", dir))?;
-        let lock = lock(&dir)?;
+        let lock = take(&dir)?;
         let layout = Layout::of(dir);
         let written = recall::state(&layout)?;
         let state = written.clone().unwrap_or_else(|| State::blank(node.clone()));
@@ -95,7 +88,7 @@ impl Store {
             let (found, asked) = (state.node, node.clone());
             return Err(OpenError::OtherNode { dir: layout.root().to_owned(), found, asked });
         }
-        let mut store = Self { layout, state, written, _lock: lock };
+        let mut store = Self { layout, state, written, lock };
         // From its first day the folder says whose it is.
         store.remember(|_| {})?;
         Ok(store)
@@ -111,10 +104,10 @@ impl Store {
         if recall::state(&layout)?.is_none() {
             return Err(OpenError::NoNode(dir));
         }
-        let lock = lock(&dir)?;
+        let lock = take(&dir)?;
         // Read again behind the lock: an agent may just have ended.
         let Some(state) = recall::state(&layout)? else { return Err(OpenError::NoNode(dir)) };
-        let mut store = Self { layout, written: Some(state.clone()), state, _lock: lock };
+        let mut store = Self { layout, written: Some(state.clone()), state, lock };
         let mut turned = false;
         store.remember(|state| turned = state.turn_to(log_id))?;
         if turned { Ok(store.state) } else { Err(OpenError::LeftBefore(log_id)) }
@@ -140,6 +133,7 @@ impl Store {
         let mut state = self.state.clone();
         change(&mut state);
         if self.written.as_ref() != Some(&state) {
+            self.lock.keep()?;
             let mut text = serde_json::to_vec_pretty(&state).expect("BUG: a state has a JSON form");
             text.push(b'\n');
             disk::replace(&self.layout.state(), &text)?;
@@ -147,6 +141,32 @@ impl Store {
         }
         self.state = state;
         Ok(())
+    }
+
+    /// Makes sure that no other agent works in the folder.
+    ///
+    /// # Errors
+    /// If one does, or the disk fails.
+    pub fn keep_lock(&mut self) -> Result<(), Fault> {
+        self.lock.keep()
+    }
+
+    /// Remembers what became of an attempt, for somebody who looks while no agent runs; where `state.json` can't be written, the
+    /// lock's file says it until it can.
+    pub fn note(&mut self, ended: &Attempt) {
+        let attempt = Some(ended.clone());
+        let noted = self.remember(|state| state.attempt = attempt);
+        if let Err(fault) = &noted {
+            tracing::debug!(fault = fault.story(), "can't write down what became of the attempt");
+        }
+        self.lock.note(noted.is_err().then_some(ended));
+    }
+
+    /// What became of the last attempt, as far as it is remembered. What the lock notes could not be written into `state.json`,
+    /// so it is newer.
+    #[must_use]
+    pub fn attempt(&self) -> Option<&Attempt> {
+        self.lock.noted().or(self.state.attempt.as_ref())
     }
 
     /// Notes what was put in force. The link says it to a later agent, so it is written down only with what comes next.
@@ -212,35 +232,9 @@ impl Store {
     }
 }
 
-fn lock(dir: &Path) -> Result<File, OpenError> {
-    let path = dir.join("lock");
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(Fault::disk("open", &path))?;
-    let mut looks = 0;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) if looks == LOOKS_MAX => return Err(OpenError::Locked(dir.to_owned())),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
-            Err(TryLockError::Error(error)) => return Err(Fault::disk("lock", &path)(error).into()),
-        }
-        looks += 1;
-    }
-}
-
-/// Whether an agent works in the folder. It is asked by a try that is given back at once.
-///
-/// # Errors
-/// If the lock can't be read.
-pub fn is_locked(layout: &Layout) -> io::Result<bool> {
-    let file = match disk::open(&layout.lock()) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error),
-    };
-    match file.try_lock_shared() {
-        Ok(()) => Ok(false),
-        Err(TryLockError::WouldBlock) => Ok(true),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
+fn take(dir: &Path) -> Result<Lock, OpenError> {
+    Lock::take(dir).map_err(|fault| match fault {
+        Fault::OtherAgent { dir } => OpenError::Locked(dir),
+        fault => fault.into(),
+    })
 }

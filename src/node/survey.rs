@@ -8,17 +8,18 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 use std::{fs, io};
 
+use rustix::fs::StatVfsMountFlags;
 use schema::desired::Desired;
 use schema::id::{LogId, NodeId};
 use schema::instant::Instant;
-use schema::report::{Attempt, AttemptState, Mark};
+use schema::report::{Attempt, AttemptState, Mark, Warning};
 use serde::Serialize;
 
 use crate::node::fault::Fault;
 use crate::node::layout::Layout;
 use crate::node::recall::{self, Damaged};
 use crate::node::state::{PinnedKey, Rejected, State};
-use crate::node::{store, tree};
+use crate::node::{lock, tree};
 
 /// An agent at work changes what is looked at, so one that was caught in between is looked at again.
 const LOOKS_MAX: usize = 5;
@@ -50,6 +51,11 @@ pub struct Survey {
     pub drift: Option<Vec<String>>,
     /// Why the drift can't be told.
     pub drift_unknown: Option<String>,
+    /// What keeps anything from being written there.
+    pub unwritable: Option<Unwritable>,
+    /// What is to be known of what was last good.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
     /// What is kept.
     pub kept: Kept,
 }
@@ -66,6 +72,16 @@ pub struct Running {
     pub files: u64,
     /// Its folder.
     pub tree: PathBuf,
+}
+
+/// Why nothing can be written into a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unwritable {
+    /// The file system has no block, or no name, left.
+    Full,
+    /// It is mounted to be read only.
+    ReadOnly,
 }
 
 /// What the folder holds.
@@ -123,28 +139,32 @@ impl Survey {
             Ok(places) => (Some(places), None),
             Err(fault) => (None, Some(fault.story())),
         };
-        let State { node, key, log_id, floor, last_good, rejected, attempt, .. } = state.clone();
+        let State { node, key, log_id, floor, last_good, rejected, attempt, warnings, .. } = state.clone();
         Ok(Self {
             node,
             dir: layout.root().to_owned(),
-            agent_is_running: store::is_locked(layout).ok(),
+            agent_is_running: lock::is_held(layout).ok(),
             key,
             log_id,
             seen: floor,
             running: running.map(|mark| in_force(layout, mark)).transpose()?,
-            attempt,
+            // What is noted there could not be written into `state.json`, so it is newer.
+            attempt: lock::noted(layout).or(attempt),
             last_good,
             rejected,
             drift,
             drift_unknown,
+            unwritable: unwritable(layout)?,
+            warnings,
             kept: kept(layout)?,
         })
     }
 
-    /// Whether what runs is what was last seen, nothing newer was refused, and nothing was changed by hand.
+    /// Whether what runs is what was last seen, nothing newer was refused or could not be accepted, and nothing was changed by
+    /// hand.
     #[must_use]
     pub fn is_well(&self) -> bool {
-        self.runs_what_was_seen() && self.is_settled() && !self.is_refusing() && self.drift == Some(Vec::new())
+        self.runs_what_was_seen() && self.is_settled() && !self.is_stuck() && self.drift == Some(Vec::new())
     }
 
     /// Converged means equal digests; the position may have gone on.
@@ -165,6 +185,16 @@ impl Survey {
         self.attempt.as_ref().is_some_and(|attempt| attempt.state == AttemptState::Refused)
     }
 
+    /// Whether the last attempt came to nothing, or the next one will.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        self.unwritable.is_some()
+            || self
+                .attempt
+                .as_ref()
+                .is_some_and(|attempt| matches!(attempt.state, AttemptState::Refused | AttemptState::Failed))
+    }
+
     /// Why what was last seen is not tried again, if it is not.
     #[must_use]
     pub fn rejection_of_seen(&self) -> Option<&Rejected> {
@@ -179,7 +209,7 @@ fn drift(layout: &Layout, state: &State, running: Option<Mark>) -> Result<Vec<St
         return Ok(vec!["current".to_owned()]);
     }
     match running {
-        Some(mark) => tree::differences(layout, mark, &record_of(layout, state, mark)?),
+        Some(mark) => tree::differences(&layout.generation(mark), &record_of(layout, state, mark)?),
         None => Ok(Vec::new()),
     }
 }
@@ -202,6 +232,18 @@ fn in_force(layout: &Layout, mark: Mark) -> Result<Running, Fault> {
     let since = Instant::from_unix_micros(i64::try_from(micros).unwrap_or(i64::MAX));
     let files = size(&tree).map_err(Fault::disk("read", &tree))?.files;
     Ok(Running { mark, since, files, tree })
+}
+
+/// Nothing is written to find out.
+fn unwritable(layout: &Layout) -> Result<Option<Unwritable>, Fault> {
+    let root = layout.root();
+    let found = rustix::fs::statvfs(root).map_err(|error| Fault::disk("look at", root)(error.into()))?;
+    let is_full = found.f_bavail == 0 || (found.f_files > 0 && found.f_favail == 0);
+    Ok(if found.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        Some(Unwritable::ReadOnly)
+    } else {
+        is_full.then_some(Unwritable::Full)
+    })
 }
 
 fn kept(layout: &Layout) -> Result<Kept, Fault> {

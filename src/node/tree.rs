@@ -18,6 +18,7 @@ use schema::report::Mark;
 use crate::node::disk;
 use crate::node::fault::Fault;
 use crate::node::layout::{Layout, link_to, place};
+use crate::regular;
 
 /// How much of a file is in memory at once.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -38,6 +39,36 @@ pub fn write(layout: &Layout, want: &Desired) -> Result<(), Fault> {
         let _ = disk::remove(&growing);
     }
     written
+}
+
+/// Writes a copy of the generation of `want` for the operator's check to look at, and says where. It is never put in force, so
+/// whatever the check, or a process that it leaves behind, does to it reaches nothing that runs. It need not survive anything.
+///
+/// # Errors
+/// If the disk fails, the cache is damaged, or somebody planted something in the way.
+pub fn write_copy(layout: &Layout, want: &Desired) -> Result<PathBuf, Fault> {
+    disk::own_dir(&layout.blobs())?;
+    remove_copies(layout);
+    disk::own_dir(&layout.checked())?;
+    let copies = (0_u64..).map(|number| layout.copy(mark_of(want), number));
+    let mut free = copies.filter(|path| fs::symlink_metadata(path).is_err());
+    let copy = free.next().expect("BUG: a folder does not hold 2^64 names");
+    match grow(layout, &copy, want) {
+        Ok(_) => Ok(copy),
+        Err(fault) => {
+            // A full disk must not be kept full by what is of no use.
+            remove_copies(layout);
+            Err(fault)
+        }
+    }
+}
+
+/// Removes such copies. A process that a check left behind may go on writing there, so some of it may stay until another time;
+/// that is in nobody's way.
+pub fn remove_copies(layout: &Layout) {
+    if let Err(error) = disk::remove(&layout.checked()) {
+        tracing::debug!(%error, "a copy that the check looked at stays for now");
+    }
 }
 
 fn mark_of(want: &Desired) -> Mark {
@@ -77,7 +108,7 @@ fn copy(layout: &Layout, path: &Path, file: &mut File, entry: &Entry) -> Result<
         let _ = disk::remove(&cached);
         Fault::WrongCache(entry.digest)
     };
-    let mut source = disk::open(&cached).map_err(|_| damaged())?;
+    let mut source = regular::open(&cached).map_err(|_| damaged())?;
     let (mut hasher, mut chunk, mut copied) = (Hasher::default(), vec![0; CHUNK_BYTES], 0);
     loop {
         let count = source.read(&mut chunk).map_err(Fault::disk("read", &cached))?;
@@ -95,7 +126,7 @@ fn copy(layout: &Layout, path: &Path, file: &mut File, entry: &Entry) -> Result<
 fn put(layout: &Layout, places: &[PathBuf], mark: Mark) -> Result<(), Fault> {
     let (growing, done, generations) = (layout.growing(), layout.generation(mark), layout.generations());
     let named = |named: io::Result<()>| named.map_err(Fault::disk("name", &done));
-    let record = [layout.record(mark), layout.records()].into_iter().filter(|path| path.exists());
+    let record = [layout.record(mark), layout.records()].into_iter().filter(|path| is_ours(path));
     let tree = |root: &Path| places.iter().map(|place| root.join(place)).chain(record.clone()).collect::<Vec<_>>();
     if is_free(layout, mark)? {
         // Nothing points to the name, so the order does not matter; at once, the disk makes one wait of many.
@@ -113,6 +144,11 @@ fn put(layout: &Layout, places: &[PathBuf], mark: Mark) -> Result<(), Fault> {
         fs::rename(&growing, &done)
     })?;
     disk::sync_dir(&generations).map_err(Fault::disk("sync", &generations))
+}
+
+/// Whether something that can be synced lies there.
+fn is_ours(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file() || meta.is_dir())
 }
 
 /// Whether the generation's name is neither taken, by what a kill left or by what drifted, nor pointed to.
@@ -141,15 +177,14 @@ fn exchange(growing: &Path, done: &Path) -> io::Result<()> {
     }
 }
 
-/// The places below a generation that are not as `want` says: changed, added, removed, or of another mode; sorted.
+/// The places below `root`, where a generation lies, that are not as `want` says: changed, added, removed, or of another mode; sorted.
 ///
 /// # Errors
 /// If the disk fails.
-pub fn differences(layout: &Layout, mark: Mark, want: &Desired) -> Result<Vec<String>, Fault> {
-    let root = layout.generation(mark);
+pub fn differences(root: &Path, want: &Desired) -> Result<Vec<String>, Fault> {
     let mut dirs: BTreeSet<PathBuf> = ["files", "jobs"].map(PathBuf::from).into();
     let mut differing = BTreeSet::new();
-    if !is_folder(&root) {
+    if !is_folder(root) {
         differing.insert(PathBuf::from("."));
     }
     let mut files = BTreeSet::new();
@@ -162,7 +197,7 @@ pub fn differences(layout: &Layout, mark: Mark, want: &Desired) -> Result<Vec<St
         files.insert(place);
     }
     differing.extend(dirs.iter().filter(|dir| !is_folder(&root.join(dir))).cloned());
-    differing.extend(strangers(&root, Path::new(""), &dirs, &files)?);
+    differing.extend(strangers(root, Path::new(""), &dirs, &files)?);
     Ok(differing.into_iter().map(|place| place.to_string_lossy().into_owned()).collect())
 }
 
@@ -175,7 +210,7 @@ fn is_as_written(path: &Path, entry: &Entry) -> Result<bool, Fault> {
     if !meta.is_file() || meta.len() != entry.size || meta.permissions().mode() & 0o7777 != disk::FILE_MODE {
         return Ok(false);
     }
-    let Ok(mut file) = disk::open(path) else { return Ok(false) };
+    let Ok(mut file) = regular::open(path) else { return Ok(false) };
     let (mut hasher, mut chunk) = (Hasher::default(), vec![0; CHUNK_BYTES]);
     loop {
         match file.read(&mut chunk).map_err(Fault::disk("read", path))? {

@@ -80,7 +80,12 @@ impl Watcher {
         let (stream, mut messages) = match timeout(ANSWER_WITHIN, self.begin()).await {
             Ok(Ok(begun)) => begun,
             Ok(Err(why)) => return Ended::Failed(why),
-            Err(_) => return Ended::Failed("NATS did not answer".to_owned()),
+            Err(_) => {
+                let stream = self.prefix.bucket_stream(Bucket::Desired);
+                return Ended::Failed(format!(
+                    "NATS did not answer about stream {stream} within 5 s: is JetStream on there, and may this user ask?"
+                ));
+            }
         };
         tracing::debug!("watching the desired record");
         let mut read = tokio::time::interval(READ_EVERY);
@@ -135,11 +140,12 @@ impl Watcher {
     /// so an older revision is only believed where it was written later: then the bucket was made anew.
     async fn read_behind(&self, stream: &Stream<()>, last: Option<Revision>) -> Result<bool, String> {
         let read = stream.direct_get_last_for_subject(self.subject());
-        let message = match timeout(ANSWER_WITHIN, read).await.map_err(|late| late.to_string())? {
-            Ok(message) => message,
-            Err(error) if error.kind() == DirectGetErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(error.to_string()),
-        };
+        let message =
+            match timeout(ANSWER_WITHIN, read).await.map_err(|_| "NATS did not answer within 5 s".to_owned())? {
+                Ok(message) => message,
+                Err(error) if error.kind() == DirectGetErrorKind::NotFound => return Ok(false),
+                Err(error) => return Err(error.to_string()),
+            };
         let found = (message.sequence, message.time.unix_timestamp_nanos());
         let is_news = last.is_none_or(|last| found != last && found.1 >= last.1);
         if is_news {

@@ -42,6 +42,7 @@ pub fn text(survey: &Survey) -> String {
     page.line("last good", or(survey.last_good.map(shown), "nothing"));
     survey.rejected.iter().rev().for_each(|rejected| page.line("rejected", said_no(rejected)));
     page.line("drift", drift(survey));
+    survey.warnings.iter().for_each(|warning| page.line("warning", format!("{}: {}", warning.code, warning.detail)));
     page.line("kept", kept(survey));
     page.verdict(survey);
     page.0

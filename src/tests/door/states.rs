@@ -6,7 +6,7 @@ use headwater::door::source::Submission;
 use schema::command::Command;
 use schema::digest::Digest;
 use schema::entity::Actor;
-use schema::report::{Attempt, AttemptState, Mark, Reported, Summary};
+use schema::report::{Attempt, AttemptState, Mark, Reported, Summary, Warning};
 use schema::request::Request;
 use serde_json::{Value, json};
 
@@ -84,6 +84,11 @@ async fn a_node_is_judged_by_what_it_was_heard_to_say() {
     let beyond = Mark { position: 1_000.into(), digest: Digest::of(b"") };
     house.hear(Reported { seen: Some(beyond), ..report("n-1", Some(second)) }, Duration::ZERO);
     assert_eq!(house.state("n-1").await, "ahead");
+    let warnings = vec![Warning { code: "check_changed_tree".into(), detail: "files/x".into() }];
+    house.hear(Reported { warnings, ..report("n-1", Some(second)) }, Duration::ZERO);
+    assert_eq!(house.state("n-1").await, "converged", "a warning is no failure");
+    let shown = house.shown("/v1/nodes/n-1").await;
+    assert_eq!(shown["reported"]["warnings"], json!([{"code": "check_changed_tree", "detail": "files/x"}]));
     house.hear(report("n-1", Some(second)), Duration::from_secs(31));
     assert_eq!(house.state("n-1").await, "offline");
     let shown = house.shown("/v1/nodes/n-1").await;

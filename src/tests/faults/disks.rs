@@ -24,16 +24,29 @@ scenarios! {
 
 async fn fill_disk(story: &mut Story) {
     story.props.disk.as_ref().unwrap().fill();
+    says_so(story).await;
+    story.lasts().await;
+    // It does not become a word of success again as long as newer records can't be accepted.
+    says_so(story).await;
+    let dir = story.fleet.edges[NODES[0]].dir.to_str().unwrap().to_owned();
+    let (code, said) = story.fleet.run(&["edge", "status", "--dir", &dir]).await;
+    assert!(code == Some(1) && said.contains("failed (disk_full)"), "{said}");
+}
+
+/// The node's newest report is of the record that it could not accept, and that it lacks.
+async fn says_so(story: &Story) {
     let door = story.fleet.door().clone();
     eventually("the node says that its disk is full", SOON, async || {
         let node = door.get(&format!("/v1/nodes/{}", NODES[0])).await?;
-        match node.body["reported"]["attempt"]["code"].as_str() {
-            Some("disk_full") => Ok(()),
+        let reported = &node.body["reported"];
+        let (tried, seen) = (&reported["attempt"]["position"], &reported["seen"]["position"]);
+        let is_newer = tried.as_u64().is_some_and(|tried| seen.as_u64().is_none_or(|seen| tried > seen));
+        match reported["attempt"]["code"].as_str() {
+            Some("disk_full") if is_newer => Ok(()),
             _ => Err(node.body.to_string()),
         }
     })
     .await;
-    story.lasts().await;
 }
 
 async fn free_disk(story: &mut Story) {

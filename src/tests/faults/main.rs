@@ -12,6 +12,7 @@ mod claims;
 mod cluster;
 mod disks;
 mod foreign;
+mod hooks;
 mod links;
 mod many;
 mod nats;

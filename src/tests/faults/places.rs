@@ -9,8 +9,8 @@ use crate::eventually::eventually;
 use crate::fleet::Process;
 use crate::story::{NODES, PLAIN, Stage, Story, nothing, scenarios};
 
-/// The operator's commands are asked.
-const HOOKS: Stage = Stage { hooks: true, ..PLAIN };
+/// The operator's commands are asked, and always agree.
+const HOOKS: Stage = Stage { hooks: Some(["true", "true"]), ..PLAIN };
 /// How long a process may take to come to a place under load.
 const REACHED_WITHIN: Duration = Duration::from_secs(60);
 /// Events that are appended between two places.

@@ -54,8 +54,8 @@ pub(crate) struct Stage {
     pub(crate) edges_by_wire: bool,
     /// What is on a small disk of its own.
     pub(crate) small_disk: Option<&'static str>,
-    /// Whether the operator has commands of his own, which always agree.
-    pub(crate) hooks: bool,
+    /// The operator's check and hook, if there are any.
+    pub(crate) hooks: Option<[&'static str; 2]>,
     /// Whether NATS is a cluster of three.
     pub(crate) cluster: bool,
 }
@@ -68,7 +68,7 @@ pub(crate) const PLAIN: Stage = Stage {
     servers_by_wire: false,
     edges_by_wire: false,
     small_disk: None,
-    hooks: false,
+    hooks: None,
     cluster: false,
 };
 /// Two servers.
@@ -119,8 +119,8 @@ async fn set(stage: Stage) -> (Fleet, Props) {
         ways.edge_nats = stage.edges_by_wire.then_some(url);
         props.wire = Some(wire);
     }
-    if stage.hooks {
-        ways.edge_args = ["--check", "true", "--apply", "true"].map(Into::into).into();
+    if let Some([check, apply]) = stage.hooks {
+        ways.edge_args = ["--check", check, "--apply", apply].map(Into::into).into();
     }
     if stage.cluster {
         let cluster = Cluster::start(ground.dir.path()).await;

@@ -74,6 +74,13 @@ impl Agent {
         running.await.unwrap().unwrap();
     }
 
+    /// Why it ends by itself.
+    pub(crate) async fn fails(&mut self) -> edge::Error {
+        let (_shutdown, running) = self.running.take().unwrap();
+        let ended = tokio::time::timeout(super::centre::PATIENCE, running).await;
+        ended.expect("it ends").unwrap().expect_err("it ends for a reason")
+    }
+
     /// The same agent as a process of its own.
     pub(crate) fn process(&self) -> Process {
         self.process_saying(Stdio::null())

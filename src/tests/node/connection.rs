@@ -72,6 +72,44 @@ async fn an_agent_may_start_before_nats() {
     assert_eq!(agent.tree(), expected(&[("a", b"x")]));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_can_not_reach_nats_says_what_at_which_address_refuses_whom_and_where_to_look() {
+    let nobody = Server::later();
+    let strict = Server::with_permissions(&[]);
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = silent.local_addr().unwrap().to_string();
+    let password = tempfile::NamedTempFile::new().unwrap();
+    fs::write(password.path(), "wrong").unwrap();
+    let file = password.path().to_str().unwrap();
+    let strict = strict.address();
+    let unknown = "nats://ann:secret@nowhere.invalid:4222".to_owned();
+    let cases: [(String, &[&str], Vec<&str>); 4] = [
+        (nobody.url(), &[], vec![nobody.address(), "Connection refused", "--nats-url"]),
+        (
+            format!("nats://n-1@{strict}"),
+            &["--nats-password-file", file],
+            vec![strict, "user \"n-1\"", "authorization violation", file, "--nats-password-file"],
+        ),
+        (format!("nats://{silent}"), &[], vec![&silent, "no answer yet", "--nats-url"]),
+        (unknown, &[], vec!["nats://nowhere.invalid:4222", "user \"ann\"", "DNS error", "--nats-url"]),
+    ];
+    let log = || tempfile::NamedTempFile::new().unwrap();
+    let agents: Vec<_> = cases.iter().map(|(url, more, says)| (Agent::of(url, more), log(), says)).collect();
+    let running: Vec<_> =
+        agents.iter().map(|(agent, log, _)| agent.process_saying(log.reopen().unwrap().into())).collect();
+    let since = std::time::Instant::now();
+    for (_, log, says) in &agents {
+        let said = || fs::read_to_string(log.path()).unwrap();
+        let is_it = |line: &str| says.iter().all(|part| line.contains(part)) && line.contains("tried again");
+        while !said().lines().any(is_it) {
+            assert!(since.elapsed() < super::centre::PATIENCE, "{says:?} is not in:\n{}", said());
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        assert!(!said().contains("secret") && !said().contains("wrong"), "{}", said());
+    }
+    drop(running);
+}
+
 fn centre_key() -> SecretKey {
     SecretKey::from_seed(&[7; 32])
 }

@@ -4,8 +4,14 @@ use super::agent::{Agent, expected};
 use super::centre::{Centre, mark, state};
 use super::server::Server;
 use super::{both, noise};
+use futures::StreamExt as _;
 use headwater::edge;
+use headwater::nats::connect::connect;
+use schema::address::{Bucket, Prefix};
+use schema::digest::Digest;
 use schema::report::AttemptState::{Applied, Failed};
+use schema::report::Reported;
+use schema::wire::Record as _;
 use std::collections::BTreeSet;
 use std::fs;
 use tokio_util::sync::CancellationToken;
@@ -92,8 +98,8 @@ async fn what_is_rejected_or_changes_nothing_is_collected_too() {
         found.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     };
     let since = std::time::Instant::now();
-    // What is good, and the three newest.
-    while (names("generations").len(), names("blobs").len()) != (4, 3) || names("records") != names("generations") {
+    // What is good, and the newest record with its content. A tree that the check rejects is written nowhere else.
+    while (names("generations").len(), names("records").len(), names("blobs").len()) != (1, 2, 1) {
         assert!(since.elapsed() < super::centre::PATIENCE, "{:?} {:?}", names("generations"), names("records"));
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
@@ -151,6 +157,127 @@ async fn a_disk_that_runs_full_leaves_what_runs_whole() {
     centre.applied(&centre.desire(9, fits).await).await;
     assert_eq!(agent.tree(), expected(fits), "what is old gives way to what is new");
     agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_told_until_the_record_is_accepted_and_never_as_applied() {
+    let server = Server::start();
+    let centre = Centre::at(&server).await;
+    let mut agent = Agent::of(&server.url(), &["--trust", &centre.trust()]);
+    let Some(_disk) = SmallDisk::at(agent.dir.path(), "2m") else {
+        eprintln!("SKIPPED: only root can make a small disk");
+        return;
+    };
+    agent.run();
+    let held = centre.desire(1, &[("a", b"x")]).await;
+    centre.applied(&held).await;
+    let mut ballast = fs::File::create(agent.path("ballast")).unwrap();
+    for piece in [1 << 16, 4096, 1] {
+        while std::io::Write::write_all(&mut ballast, &vec![0; piece]).is_ok() {}
+    }
+    let hearing = connect(&server.url(), "hearing").await.unwrap();
+    hearing.up().await;
+    let subject = Prefix::default().bucket_subject(Bucket::Reported, "n-1");
+    let mut reports = hearing.client().subscribe(subject).await.unwrap();
+    hearing.client().flush().await.unwrap();
+    for position in [2, 3] {
+        let next = centre.desire(position, &[("a", b"y")]).await;
+        let is_it = |report: &Reported| {
+            let about = report.attempt.as_ref().map(|attempt| attempt.position);
+            state(report) == Some((Failed, Some("disk_full"))) && about == Some(next.position)
+        };
+        assert_eq!(centre.report("disk_full", is_it).await.running, Some(mark(&held)));
+    }
+    let (text, json, code) = super::status::told(&agent);
+    assert!(text.contains("last try   position 3") && text.contains("disk_full"), "{text}");
+    assert_eq!((code, &json["is_well"], &json["unwritable"]), (Some(1), &false.into(), &"full".into()));
+    assert_eq!(json["attempt"]["code"], "disk_full");
+    agent.stop().await;
+    agent.run();
+    centre.said(Failed, "disk_full").await;
+    drop(ballast);
+    fs::remove_file(agent.path("ballast")).unwrap();
+    let report = centre.applied(&centre.record(3, &[("a", b"y")])).await;
+    let mut is_full = false;
+    while let Some(message) = reports.next().await {
+        let now = Reported::read(&message.payload).unwrap();
+        let is_applied = state(&now) == Some((Applied, None));
+        is_full |= state(&now) == Some((Failed, Some("disk_full")));
+        assert!(!is_full || !is_applied || now.seen == report.seen, "{now:#?}");
+        if (&now.boot, now.seq) == (&report.boot, report.seq) {
+            break;
+        }
+    }
+    assert!(is_full);
+    let (text, json, code) = super::status::told(&agent);
+    assert_eq!((code, &json["attempt"]["state"]), (Some(0), &"applied".into()), "{text}");
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_file_in_a_kept_files_place_is_told_and_waited_for_by_nobody() {
+    let (_server, centre, mut agent) = both().await;
+    let large = noise(7, 10_000);
+    let want = centre.desire(1, &[("a", b"x"), ("b", &large)]).await;
+    centre.applied(&want).await;
+    agent.stop().await;
+    let record = agent.path(&format!("records/{:020}-{}", 1, want.digest.short()));
+    pipe_at(&record);
+    pipe_at(&agent.path(&format!("blobs/{}", Digest::of(&large))));
+    pipe_at(&agent.path("current/files/a"));
+    let (_, json, code) = super::status::told(&agent);
+    assert!(json["drift_unknown"].as_str().unwrap().contains("is not a file"), "{json:#}");
+    assert_eq!(code, Some(1));
+    agent.run();
+    centre.report("drift", |report| report.drift.contains(&"files/a".to_owned())).await;
+    let report = centre.report("no drift", |report| report.drift.is_empty() && report.running.is_some()).await;
+    assert_eq!(agent.tree(), expected(&[("a", b"x"), ("b", &large)]), "{report:?}");
+    pipe_at(&agent.path(&format!("blobs/{}", Digest::of(&large))));
+    centre.applied(&centre.desire(2, &[("b", &large), ("c", b"z")]).await).await;
+
+    agent.stop().await;
+    let kept = fs::read(agent.path("state.json")).unwrap();
+    for name in ["state.json", "lock"] {
+        pipe_at(&agent.path(name));
+        agent.run();
+        let why = agent.fails().await.to_string();
+        assert!(why.contains(name), "{why}");
+        fs::remove_file(agent.path(name)).unwrap();
+        fs::write(agent.path("state.json"), &kept).unwrap();
+    }
+    agent.run();
+    centre.applied(&centre.desire(3, &[("b", &large)]).await).await;
+}
+
+/// A named pipe in the place of a file.
+fn pipe_at(path: &std::path::Path) {
+    fs::remove_file(path).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, 0o644.into(), 0).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn removing_the_lock_lets_no_second_agent_into_the_folder() {
+    let (_server, centre, mut agent) = both().await;
+    centre.applied(&centre.desire(1, &[("a", b"x")]).await).await;
+    fs::remove_file(agent.path("lock")).unwrap();
+    let since = std::time::Instant::now();
+    while !agent.path("lock").exists() {
+        assert!(since.elapsed() < super::centre::PATIENCE, "it is taken again");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let second = edge::run(agent.options(), CancellationToken::new()).await.unwrap_err();
+    assert!(second.to_string().contains("another agent"), "{second}");
+    centre.applied(&centre.desire(2, &[("a", b"y")]).await).await;
+
+    // Another agent was faster.
+    let other = fs::File::create(agent.path("other")).unwrap();
+    other.try_lock().unwrap();
+    fs::rename(agent.path("other"), agent.path("lock")).unwrap();
+    let before = fs::read(agent.path("state.json")).unwrap();
+    centre.desire(3, &[("a", b"z")]).await;
+    let why = agent.fails().await.to_string();
+    assert!(why.contains("another agent works in") && why.contains("`lock`"), "{why}");
+    assert_eq!((fs::read(agent.path("state.json")).unwrap(), agent.tree()), (before, expected(&[("a", b"y")])));
 }
 
 /// A file system of a few megabytes, where the test may make one.

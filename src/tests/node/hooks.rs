@@ -118,6 +118,88 @@ async fn only_what_a_hook_that_said_yes_left_behind_lives_on() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_check_does_to_its_tree_is_never_in_force_and_is_told() {
+    let server = Server::start();
+    let centre = Centre::at(&server).await;
+    let outside = tempfile::tempdir().unwrap();
+    let beats = outside.path().join("beats");
+    // What leaves the check's process group is not killed with it, and goes on writing where it stands.
+    let check = format!(
+        "cd {{}}/files; grep -q clean a && exit 0; mkdir -p __pycache__; echo x >__pycache__/a; echo spoiled >>a; chmod 600 b; \
+         rm c; ln -s a c; mkfifo d; ln a {0}/same; \
+         setsid sh -c 'while test -e {0}; do echo late >>a; echo late >>{0}/same; echo x >>{1}; sleep 0.02; done' \
+         >/dev/null 2>&1 3>>b & while ! test -s {1}; do sleep 0.01; done",
+        outside.path().display(),
+        beats.display()
+    );
+    let mut agent = Agent::start(&server.url(), &["--trust", &centre.trust(), "--check", &check]);
+    let files: &[(&str, &[u8])] = &[("a", b"x"), ("b", b"y"), ("c", b"z")];
+    let report = centre.applied(&centre.desire(1, files).await).await;
+    let beaten = || fs::metadata(&beats).map_or(0, |meta| meta.len());
+    let before = beaten();
+    let since = std::time::Instant::now();
+    while beaten() < before + 10 {
+        assert!(since.elapsed() < super::centre::PATIENCE);
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert_eq!(agent.tree(), expected(files));
+    assert!(report.drift.is_empty(), "{report:?}");
+    let [warning] = &report.warnings[..] else { panic!("{report:?}") };
+    assert_eq!(warning.code, "check_changed_tree");
+    for place in ["files/__pycache__", "files/a", "files/b", "files/c", "files/d"] {
+        assert!(warning.detail.contains(place), "{place} is not in {}", warning.detail);
+    }
+    let (text, json, code) = super::status::told(&agent);
+    assert!(text.contains("warning    check_changed_tree: the --check command changed"), "{text}");
+    assert_eq!((code, &json["warnings"][0]["code"]), (Some(0), &"check_changed_tree".into()));
+    agent.stop().await;
+    agent.run();
+    centre.report("the same after a restart", |now| now.boot != report.boot && now.warnings == report.warnings).await;
+    let report = centre.applied(&centre.desire(2, &[("a", b"clean")]).await).await;
+    assert_eq!((report.warnings, agent.tree()), (vec![], expected(&[("a", b"clean")])));
+    assert!(!agent.path("check").exists(), "the copy is thrown away");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_that_writes_into_the_tree_or_removes_it_fails_and_is_not_run_for_ever() {
+    for harm in ["echo x >{}/files/left", "rm -rf {}"] {
+        let server = Server::start();
+        let centre = Centre::at(&server).await;
+        let runs = tempfile::NamedTempFile::new().unwrap();
+        let apply = format!("grep -q good {{}}/files/a && exit 0; echo x >>{}; {harm}", runs.path().display());
+        let agent = Agent::start(&server.url(), &["--trust", &centre.trust(), "--apply", &apply]);
+        centre.desire(1, &[("a", b"x")]).await;
+        let report = centre.said(Failed, "drift_returns").await;
+        assert!(!report.drift.is_empty());
+        assert!(report.attempt.unwrap().detail.unwrap().contains("--apply"));
+        assert_eq!(
+            fs::read_to_string(runs.path()).unwrap(),
+            "x\n".repeat(4),
+            "once, and once for each of three repairs"
+        );
+        let (text, _, code) = super::status::told(&agent);
+        assert!(text.contains("failed (drift_returns)") && code == Some(1), "{text}");
+        let good = centre.desire(2, &[("a", b"good")]).await;
+        assert!(centre.applied(&good).await.drift.is_empty());
+        assert_eq!(agent.tree(), expected(&[("a", b"good")]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_last_good_comes_back_as_it_was_signed() {
+    let server = Server::start();
+    let centre = Centre::at(&server).await;
+    // The hook of the bad record reaches for the tree that is gone back to, which nobody watches then.
+    let apply =
+        "grep -q good {}/files/a && exit 0; for tree in {}/../*1-*; do echo spoiled >$tree/files/a; done; exit 1";
+    let agent = Agent::start(&server.url(), &["--trust", &centre.trust(), "--apply", apply]);
+    centre.applied(&centre.desire(1, &[("a", b"good")]).await).await;
+    centre.desire(2, &[("a", b"bad")]).await;
+    centre.said(Failed, "apply_rejected").await;
+    assert_eq!(agent.tree(), expected(&[("a", b"good")]));
+}
+
 /// Whether the process whose id is in a file lives.
 fn lives(pid: &Path) -> bool {
     let stat = format!("/proc/{}/stat", fs::read_to_string(pid).unwrap().trim());

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 /// A nats-server on a port of its own that keeps its data between kills.
 pub(crate) struct Server {
     port: u16,
+    address: String,
     data: TempDir,
     child: Option<Child>,
     users: Option<String>,
@@ -19,7 +20,8 @@ impl Server {
     pub(crate) fn later() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        Self { port, data: tempfile::tempdir().unwrap(), child: None, users: None }
+        let address = format!("127.0.0.1:{port}");
+        Self { port, address, data: tempfile::tempdir().unwrap(), child: None, users: None }
     }
 
     pub(crate) fn start() -> Self {
@@ -55,6 +57,10 @@ impl Server {
             .spawn()
             .expect("the nats-server that was found runs");
         self.child = Some(child);
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     pub(crate) fn url(&self) -> String {

@@ -27,7 +27,7 @@ fn program(arguments: &[&str]) -> Command {
 }
 
 /// Both forms, and the exit code that they have in common.
-fn told(agent: &Agent) -> (String, Value, Option<i32>) {
+pub(crate) fn told(agent: &Agent) -> (String, Value, Option<i32>) {
     let (text, json) = (status(agent, &[]), status(agent, &["--json"]));
     assert_eq!(text.status.code(), json.status.code());
     let said = String::from_utf8(text.stdout).unwrap();

@@ -1,0 +1,33 @@
+//! Commands of the operator that do harm: a hook that writes into the tree that it is told of.
+
+use std::time::Duration;
+
+use crate::eventually::eventually;
+use crate::story::{NODES, PLAIN, Stage, Story, scenarios};
+
+/// The hook leaves a file in the tree as long as the node's folder has a file `spoil`.
+const SPOILING: Stage = Stage { hooks: Some(["true", "test ! -e {}/../../spoil || echo x >{}/files/left"]), ..PLAIN };
+/// How long it may take until that is called a failure, however often there are newer records.
+const TOLD_WITHIN: Duration = Duration::from_secs(80);
+
+scenarios! {
+    hook_of_a_node_writes_into_its_tree: SPOILING, spoil, spoil_no_more;
+}
+
+async fn spoil(story: &mut Story) {
+    std::fs::write(story.fleet.edges[NODES[0]].dir.join("spoil"), "").unwrap();
+    let door = story.fleet.door().clone();
+    eventually("the node says that drift returns", TOLD_WITHIN, async || {
+        let node = door.get(&format!("/v1/nodes/{}", NODES[0])).await?;
+        match node.body["reported"]["attempt"]["code"].as_str() {
+            Some("drift_returns") => Ok(()),
+            _ => Err(node.body.to_string()),
+        }
+    })
+    .await;
+    story.lasts().await;
+}
+
+async fn spoil_no_more(story: &mut Story) {
+    std::fs::remove_file(story.fleet.edges[NODES[0]].dir.join("spoil")).unwrap();
+}
