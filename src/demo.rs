@@ -119,13 +119,13 @@ async fn end(running: Running, mut screen: Screen, dir: &Path) -> Result<(), Err
         let stays = format!("\n{all} It stays up until Ctrl-C.\nWhere to look next, in another terminal:");
         screen.say(&format!("{stays}\n\n  cd {dir}\n{next}"));
         running.wait().await;
-        return Ok(());
+        return Ok(screen.ended()?);
     }
     running.stop().await;
     let program = std::env::args().next().unwrap_or_else(|| "headwater".into());
     let stopped = format!("\n{all} It has been stopped.\nTo bring it back: {program} dev --dir {dir}");
     screen.say(&format!("{stopped}\nWhere to look next:\n\n  cd {dir}\n{next}"));
-    Ok(())
+    Ok(screen.ended()?)
 }
 
 /// Commands that show more, for somebody in the demo's folder.

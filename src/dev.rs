@@ -13,7 +13,6 @@ mod ours;
 mod stack;
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -22,18 +21,20 @@ pub use self::error::Error;
 pub use self::json::{DevJson, Node, Tokens};
 pub use self::options::{Options, Programs};
 use self::stack::Stack;
+use crate::output;
 
 /// Starts everything, says where it is, and stops it when asked to end (Ctrl-C, SIGTERM, SIGHUP).
 pub async fn run(options: Options) -> Result<(), Error> {
     let as_json = options.json;
     match start(options).await {
         Ok(running) => {
-            let json = || format!("{}\n", running.json.to_text());
-            let text = if as_json { json() } else { running.summary() };
             // Nobody may be listening any more; that is no reason to stop.
-            let _unheard = std::io::stdout().write_all(text.as_bytes());
-            running.wait().await;
-            Ok(())
+            let told = if as_json { output::json(&running.json.to_text()) } else { output::text(&running.summary()) };
+            match told {
+                Ok(_) => running.wait().await,
+                Err(_) => running.stop().await,
+            }
+            told.map(drop).map_err(Error::Output)
         }
         Err(Error::Interrupted) => Ok(()),
         Err(error) => Err(error),

@@ -4,7 +4,6 @@
 //! What always holds: what is on disk stays in force until something newer is whole; every turn begins from what is on disk,
 //! so a turn that was cut off anywhere is simply made again; only the operator's no is final.
 
-use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +30,7 @@ use crate::node::store::Store;
 use crate::node::survey::{Survey, Unreadable};
 use crate::node::watch::{self as records, Newest};
 use crate::node::{report, verify, words};
+use crate::output::{self, Unwritable};
 use crate::password;
 use crate::points;
 use crate::runtime::asking::Asking;
@@ -164,17 +164,16 @@ pub fn accept_log(order: &AcceptLog) -> Result<String, OpenError> {
 }
 
 impl Status {
-    /// What there is to say.
-    #[must_use]
-    pub fn told(&self) -> String {
-        if self.json { format!("{:#}\n", words::json(&self.survey)) } else { words::text(&self.survey) }
-    }
-
     /// Prints it, and says whether all is well. Nobody listening changes nothing about that.
-    #[must_use]
-    pub fn print(&self) -> bool {
-        let _ = std::io::stdout().write_all(self.told().as_bytes());
-        self.survey.is_well()
+    ///
+    /// # Errors
+    /// If standard output can't be written.
+    pub fn print(&self) -> Result<bool, Unwritable> {
+        match self.json {
+            true => output::json(&format!("{:#}", words::json(&self.survey))),
+            false => output::text(&words::text(&self.survey)),
+        }?;
+        Ok(self.survey.is_well())
     }
 }
 

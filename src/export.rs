@@ -20,6 +20,7 @@ use self::growing::{Growing, Written};
 use crate::config::Postgres;
 use crate::log::database::{Database, Error as LogError};
 use crate::log::reader::Reader;
+use crate::output;
 
 /// How long an export waits for its end to be signed: whoever relays the log signs at least every 10 s.
 const SIGNED_WITHIN: Duration = Duration::from_secs(15);
@@ -57,7 +58,8 @@ pub struct Options {
 /// Exports.
 ///
 /// # Errors
-/// If the log can't be read or the file can't be written; then there is no file of that name.
+/// If the log can't be read or the file can't be written; then there is no file of that name. If only the output can't be
+/// written, there is.
 pub async fn run(options: Options) -> Result<(), Error> {
     if options.to.exists() {
         return Err(Error::There(options.to));
@@ -80,18 +82,22 @@ pub async fn run(options: Options) -> Result<(), Error> {
     file.write_all(&reader, &header, rows_to).await?;
     let Written { digest, bytes, missing } = file.finish()?;
     for digest in &missing {
-        eprintln!("headwater: content {digest} is not in the database, so not in the file either");
+        output::complain(&format!("content {digest} is not in the database, so not in the file either"));
     }
     match options.json {
-        true => println!(
-            "{}",
-            json!({
+        true => output::json(
+            &json!({
                 "file": options.to, "log_id": header.log_id, "from": from, "to": to, "bytes": bytes, "sha256": digest,
                 "missing": missing,
             })
+            .to_string(),
         ),
-        false => println!("events {from} to {to} in {}, {bytes} bytes\nsha256 {digest}", options.to.display()),
+        false => output::text(&format!(
+            "events {from} to {to} in {}, {bytes} bytes\nsha256 {digest}\n",
+            options.to.display()
+        )),
     }
+    .map_err(Error::Output)?;
     Ok(())
 }
 
@@ -119,7 +125,7 @@ impl Part {
                 return Ok(());
             }
             if Instant::now() >= deadline {
-                eprintln!("headwater: the log is signed up to {signed} only: is a server running that signs it?");
+                output::complain(&format!("the log is signed up to {signed} only: is a server running that signs it?"));
                 return Ok(());
             }
             tokio::time::sleep(LOOK_AGAIN).await;

@@ -1,9 +1,9 @@
 //! `headwater get`: what there is, as a table for people or as the door's JSON.
 //!
-//! Always: all pages of a list; with `--json` exactly what the door says; control characters of what others wrote reach no
-//! terminal. Absent on purpose: changing anything.
+//! Always: all pages of a list; with `--json` what the door says, value for value.  Absent on purpose: changing anything.
 
 mod columns;
+mod error;
 mod how;
 mod outline;
 pub mod table;
@@ -13,13 +13,12 @@ use std::io::IsTerminal as _;
 use clap::Args;
 use schema::id::Id;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 pub use self::columns::Kind;
+pub use self::error::Error;
 pub(crate) use self::how::How;
-use crate::client::door::Door;
-use crate::client::error::Error;
+use crate::output;
 
 /// What to show.
 #[derive(Clone, Debug, Args)]
@@ -44,7 +43,7 @@ pub struct Options {
 /// Shows it.
 ///
 /// # Errors
-/// If the door refuses or can't be reached.
+/// If the door refuses or can't be reached, or the output can't be written.
 pub async fn run(options: Options) -> Result<(), Error> {
     let Options { kind, id, how } = options;
     let path = format!("/v1/{}", kind.name());
@@ -57,28 +56,16 @@ pub async fn run(options: Options) -> Result<(), Error> {
 
 async fn list(kind: Kind, path: &str, how: &How) -> Result<(), Error> {
     let (door, query) = (how.door()?, how.query());
-    how::print(&match how.json {
-        true => line(&all::<Box<RawValue>>(&door, path, &query).await?),
-        false => table::written(kind.columns(), &all(&door, path, &query).await?, width()),
-    });
+    match how.json {
+        true => output::json(&written(&door.list::<Box<RawValue>>(path, &query).await?)),
+        false => output::text(&table::written(kind.columns(), &door.list(path, &query).await?, width())),
+    }?;
     Ok(())
 }
 
-/// All items of a list.
-async fn all<T: DeserializeOwned>(door: &Door, path: &str, query: &[(&str, &str)]) -> Result<Vec<T>, Error> {
-    let (mut items, mut cursor) = (Vec::new(), Some(String::new()));
-    while let Some(at) = cursor {
-        let page = door.page(path, query, &at).await?;
-        items.extend(page.items);
-        cursor = page.next;
-    }
-    Ok(items)
-}
-
-/// JSON in the door's own words, byte for byte.
-fn line(value: &impl Serialize) -> String {
-    let text = serde_json::to_string(value).expect("BUG: what was read as JSON can be written as JSON");
-    format!("{text}\n")
+/// JSON in the door's own words.
+fn written(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("BUG: what was read as JSON can be written as JSON")
 }
 
 /// The columns of the terminal, if the output is one.

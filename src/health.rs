@@ -6,6 +6,10 @@ use std::time::Duration;
 use serde_json::Value;
 use url::Url;
 
+use crate::client::answer;
+use crate::client::error::Error as ClientError;
+use crate::output::{self, Unwritable};
+
 /// A door that takes longer is as good as none.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
@@ -24,34 +28,37 @@ pub struct Options {
 /// Why nothing can be done through that door.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nobody answers.
-    #[error("{0} does not answer")]
-    Unreachable(Url, #[source] reqwest::Error),
+    /// Nobody answers, or no door.
+    #[error(transparent)]
+    Door(#[from] ClientError),
     /// The door says why.
     #[error("not ready: {0}")]
     NotReady(String),
+    /// Standard output can't be written.
+    #[error(transparent)]
+    Output(#[from] Unwritable),
 }
 
 /// Asks, and prints the answer.
 ///
 /// # Errors
-/// If there is no answer, or it is no.
+/// If there is no answer, or it is no, or it can't be printed.
 pub async fn run(options: Options) -> Result<(), Error> {
-    let answer = ask(&options.url).await.map_err(|error| Error::Unreachable(options.url, error.without_url()))?;
+    let answer = ask(&options.url).await?;
     let is_ready = answer["ready"] == true;
     if options.json {
-        println!("{answer}");
+        output::json(&answer.to_string())?;
     } else if is_ready {
-        println!("ready");
+        output::text("ready\n")?;
     }
     let why = || answer["detail"].as_str().unwrap_or("that is no answer of a door of Headwater").to_owned();
     if is_ready { Ok(()) } else { Err(Error::NotReady(why())) }
 }
 
 /// What `GET /readyz` says, or null if it is not JSON.
-async fn ask(door: &Url) -> Result<Value, reqwest::Error> {
-    let client = reqwest::Client::builder().timeout(ANSWER_WITHIN).no_proxy().build()?;
+async fn ask(door: &Url) -> Result<Value, ClientError> {
     let url = format!("{}/readyz", door.as_str().trim_end_matches('/'));
-    let body = client.get(url).send().await?.bytes().await?;
-    Ok(serde_json::from_slice(&body).unwrap_or_default())
+    let unreached = |source: reqwest::Error| ClientError::Unreached { url: url.clone(), source: source.without_url() };
+    let answer = answer::client(ANSWER_WITHIN).map_err(unreached)?.get(&url).send().await.map_err(unreached)?;
+    Ok(serde_json::from_slice(&answer::body(answer, &url).await?).unwrap_or_default())
 }

@@ -4,9 +4,8 @@ use clap::Args;
 use schema::id::CommandId;
 use serde_json::Value;
 
-use crate::client::error::Error;
 use crate::get::table::{self, Column, Look, said};
-use crate::get::{How, width};
+use crate::get::{Error, How, width};
 
 /// Nodes that are named in a line; of more there is a number.
 const NAMED_MAX: usize = 20;
@@ -39,7 +38,7 @@ pub struct Options {
 /// Shows what it changed.
 ///
 /// # Errors
-/// If the door refuses or can't be reached.
+/// If the door refuses or can't be reached, or the output can't be written.
 pub async fn run(options: Options) -> Result<(), Error> {
     options.how.tell(&format!("/v1/impact/{}", options.command_id), outline).await
 }

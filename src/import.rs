@@ -11,7 +11,6 @@ mod requests;
 mod summary;
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -30,6 +29,7 @@ use crate::oscal::definition::Kind;
 use crate::oscal::document;
 use crate::oscal::draft::Draft;
 use crate::oscal::plan::{Known, Plan};
+use crate::output;
 use crate::progress::Progress;
 
 /// What to import.
@@ -88,17 +88,17 @@ struct Head {
 /// Does it.
 ///
 /// # Errors
-/// If a file or the door refuses, or the door can't be reached.
+/// If a file or the door refuses, the door can't be reached, or the output can't be written.
 pub async fn run(options: Options) -> Result<(), Error> {
     let Language::Oscal(oscal) = options.language;
-    let text = oscal.run().await?;
-    // Whoever has closed our output does not want it.
-    let _unread = std::io::stdout().write_all(text.as_bytes());
+    let json = oscal.json;
+    let summary = oscal.run().await?;
+    if json { output::json(&summary.to_json()) } else { output::text(&summary.to_text()) }?;
     Ok(())
 }
 
 impl Oscal {
-    async fn run(self) -> Result<String, Error> {
+    async fn run(self) -> Result<Summary, Error> {
         let draft = self.read()?;
         let door = Door::of(&self.place)?;
         // Asked first: what is sent below is named by it, so that an import that somebody has undone since can be done again.
@@ -114,7 +114,7 @@ impl Oscal {
             (true, None) => {}
             (false, _) => send(&door, &steps, &mut summary).await?,
         }
-        Ok(if self.json { summary.to_json() } else { summary.to_text() })
+        Ok(summary)
     }
 
     fn read(&self) -> Result<Draft, Error> {
@@ -136,7 +136,7 @@ fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
 async fn there(door: &Door, last: Option<Kind>) -> Result<There, Error> {
     let mut there = There::new();
     for kind in Kind::ALL.into_iter().filter(|kind| last.is_some_and(|last| *kind <= last)) {
-        let items: Vec<Value> = door.list(&format!("/v1/{}", kind.list())).await?;
+        let items: Vec<Value> = door.list(&format!("/v1/{}", kind.list()), &[]).await?;
         let by_id = items.into_iter().filter_map(|item| Some((item["id"].as_str()?.to_owned(), item)));
         there.insert(kind, by_id.collect::<BTreeMap<_, _>>());
     }

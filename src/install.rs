@@ -22,6 +22,7 @@ use crate::log::handle::SubmitError;
 use crate::log::install::{Passwords, install, publish_anew};
 use crate::log::reader::{EventPage, Reader};
 use crate::nats::connect::connect_with;
+use crate::output::{self, Unwritable};
 use crate::password;
 use crate::publish::ownership::{PublicKeys, owner};
 use crate::publish::{key, streams};
@@ -216,21 +217,24 @@ fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
 
 impl Installed {
     /// Prints what is there, for a person or for a program.
-    pub fn print(&self, json: bool) {
+    ///
+    /// # Errors
+    /// If standard output can't be written.
+    pub fn print(&self, json: bool) -> Result<(), Unwritable> {
         if json {
-            println!("{}", serde_json::to_string(self).expect("BUG: text has no failing serializer"));
-            return;
+            output::json(&serde_json::to_string(self).expect("BUG: text has no failing serializer"))?;
+            return Ok(());
         }
-        println!(
-            "log          {}\nslot         {}\nsigning key  {} (public)",
-            self.log_id, self.slot, self.signing_key
-        );
-        if let Some(fault) = &self.publication_was {
-            println!("publication  made anew ({fault})");
-        }
-        if let Some(token) = &self.admin_token {
-            println!("admin token  {token}\n\nThis is the only time that the token is shown.");
-        }
-        println!("\nNext: `headwater serve` with this log's database, NATS and signing key.");
+        let Self { log_id, slot, publication_was, signing_key, admin_token } = self;
+        let publication =
+            publication_was.as_ref().map_or_else(String::new, |fault| format!("publication  made anew ({fault})\n"));
+        let token = admin_token.as_ref().map_or_else(String::new, |token| {
+            format!("admin token  {token}\n\nThis is the only time that the token is shown.\n")
+        });
+        output::text(&format!(
+            "log          {log_id}\nslot         {slot}\nsigning key  {signing_key} (public)\n{publication}{token}\n\
+             Next: `headwater serve` with this log's database, NATS and signing key.\n"
+        ))?;
+        Ok(())
     }
 }

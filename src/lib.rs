@@ -22,6 +22,7 @@ pub mod metrics;
 pub mod nats;
 pub mod node;
 pub mod oscal;
+pub mod output;
 pub mod password;
 pub mod points;
 pub mod progress;

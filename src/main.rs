@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use headwater::ground::Verdict;
+use headwater::output::Unwritable;
 use headwater::{
-    client, demo, dev, edge, events, export, get, health, impact, import, install, recover, serve, telemetry, token,
+    demo, dev, edge, events, export, get, health, impact, import, install, output, recover, serve, telemetry, token,
     why,
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,7 +26,7 @@ struct Arguments {
 
 const AFTER_HELP: &str = "Every flag can also be given as the HEADWATER_* variable that its help names.\n\
                           HEADWATER_LOG sets how much is logged (debug, info, warn); HEADWATER_LOG_FORMAT=json for machines.\n\
-                          Exit codes: 0 done, 1 refused or diverged, 2 usage, 3 could not reach something.";
+                          Exit codes: 0 done, 1 refused or diverged, 2 usage, 3 could not reach something, or write the output.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -102,9 +103,15 @@ impl Failure {
     }
 }
 
-impl From<client::error::Error> for Failure {
-    fn from(error: client::error::Error) -> Self {
+impl From<get::Error> for Failure {
+    fn from(error: get::Error) -> Self {
         Self::reaching(error.is_unreachable(), error)
+    }
+}
+
+impl From<Unwritable> for Failure {
+    fn from(error: Unwritable) -> Self {
+        Self::Unreachable(error.into())
     }
 }
 
@@ -121,7 +128,7 @@ fn main() -> ExitCode {
         Err(Failure::Unreachable(failure)) => (failure, 3),
         Err(Failure::Told) => return ExitCode::from(1),
     };
-    eprintln!("headwater: {failure:#}");
+    output::complain(&format!("{failure:#}"));
     ExitCode::from(code)
 }
 
@@ -134,14 +141,19 @@ fn run(command: Command) -> Result<(), Failure> {
     let runtime = runtime.context("starting").map_err(Failure::Refused)?;
     runtime.block_on(async {
         match command {
-            Command::Dev(options) => dev::run(options).await.map_err(|error| Failure::Refused(error.into())),
-            Command::Demo(options) => demo::run(options).await.map_err(|error| Failure::Refused(error.into())),
+            Command::Dev(options) => {
+                let done = dev::run(options).await;
+                done.map_err(|error| Failure::reaching(matches!(error, dev::Error::Output(_)), error))
+            }
+            Command::Demo(options) => {
+                let done = demo::run(options).await;
+                done.map_err(|error| Failure::reaching(error.is_output(), error))
+            }
             Command::Install(options) => {
                 let json = options.json;
                 let installed = install::run(options).await;
                 let installed = installed.map_err(|error| Failure::of(error.verdict(), error))?;
-                installed.print(json);
-                Ok(())
+                Ok(installed.print(json)?)
             }
             Command::Serve(options) => {
                 let stop = stop_on_signals().map_err(Failure::Refused)?;
@@ -153,12 +165,12 @@ fn run(command: Command) -> Result<(), Failure> {
                 edge::run(*options, stop).await.map_err(|error| Failure::Refused(error.into()))
             }
             Command::Edge(edge::Order::Status(look)) => match edge::status(&look) {
-                Ok(status) => status.print().then_some(()).ok_or(Failure::Told),
+                Ok(status) => status.print()?.then_some(()).ok_or(Failure::Told),
                 Err(error) => Err(Failure::Unreachable(error.into())),
             },
             Command::Edge(edge::Order::AcceptLog(order)) => match edge::accept_log(&order) {
                 Ok(done) => {
-                    println!("{done}");
+                    output::text(&format!("{done}\n"))?;
                     Ok(())
                 }
                 Err(error @ edge::OpenError::NoNode(_)) => Err(Failure::Unreachable(error.into())),
@@ -180,7 +192,7 @@ fn run(command: Command) -> Result<(), Failure> {
                 let json = options.json;
                 let done = Box::pin(recover::run(options)).await;
                 let done = done.map_err(|error| Failure::of(error.verdict(), error))?;
-                done.print(json).then_some(()).ok_or(Failure::Told)
+                done.print(json)?.then_some(()).ok_or(Failure::Told)
             }
             Command::Apply(_) => NotYet::refuse("apply"),
             Command::Diff(_) => NotYet::refuse("diff"),

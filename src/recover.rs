@@ -28,6 +28,7 @@ use crate::log::adopt::adopt;
 use crate::log::database::{Database, Error as LogError};
 use crate::log::reader::{EventPage, Reader};
 use crate::nats::connect::{Link, connect_with};
+use crate::output::Unwritable;
 use crate::publish::checkpoint::Outside;
 use crate::publish::{events, holdings};
 
@@ -145,11 +146,13 @@ pub enum Outcome {
 
 impl Outcome {
     /// Prints it. True if nothing is missing any more.
-    #[must_use]
-    pub fn print(&self, json: bool) -> bool {
+    ///
+    /// # Errors
+    /// If standard output can't be written.
+    pub fn print(&self, json: bool) -> Result<bool, Unwritable> {
         match self {
             Self::Looked(findings) => findings.print(json),
-            Self::Begun(begun) => begun.print(json),
+            Self::Begun(begun) => begun.print(json).map(|()| true),
         }
     }
 }

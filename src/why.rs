@@ -4,11 +4,11 @@
 use clap::{Args, Subcommand};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use schema::id::Id;
+use schema::terminal;
 use serde_json::Value;
 
-use crate::client::error::Error;
-use crate::get::table::{self, Column, Look, plain, said};
-use crate::get::{How, width};
+use crate::get::table::{self, Column, Look, said};
+use crate::get::{Error, How, width};
 
 /// What is spelt otherwise in a segment of a URL: all but what RFC 3986 leaves unreserved.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -66,13 +66,17 @@ enum Of {
 /// Explains it.
 ///
 /// # Errors
-/// If the door refuses or can't be reached.
+/// If the door refuses or can't be reached, or the output can't be written.
 pub async fn run(options: Options) -> Result<(), Error> {
     let (path, how, what) = match options.of {
         Of::Node { node, path, how } => {
             let segments: Vec<String> =
                 path.split('/').map(|segment| utf8_percent_encode(segment, SEGMENT).to_string()).collect();
-            (format!("/v1/why/nodes/{node}/{}", segments.join("/")), how, format!("{} on {node}", plain(&path)))
+            (
+                format!("/v1/why/nodes/{node}/{}", segments.join("/")),
+                how,
+                format!("{} on {node}", terminal::line(&path)),
+            )
         }
         Of::Job { job, how } => (format!("/v1/why/jobs/{job}"), how, format!("job {job}")),
     };

@@ -26,7 +26,7 @@ struct Arguments {
 }
 
 const AFTER_HELP: &str = "Exports come from `headwater export --to FILE`; several parts of one log are given in their order.\n\
-                          Exit codes: 0 done, 1 something is not right or not there, 2 usage, 3 a file can't be read or written.";
+                          Exit codes: 0 done, 1 something is not right or not there, 2 usage, 3 a file, or the output, can't be read or written.";
 
 #[derive(Subcommand)]
 enum Order {

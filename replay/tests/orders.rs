@@ -6,7 +6,7 @@ mod story;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use projections::configuration::Configuration;
 use projections::render::render;
@@ -24,15 +24,24 @@ struct Told {
 
 impl Told {
     fn new() -> Self {
-        let (story, dir) = (story::told(), TempDir::new().unwrap());
+        Self::of(story::told())
+    }
+
+    fn of(story: Story) -> Self {
+        let dir = TempDir::new().unwrap();
         fs::write(dir.path().join("a.hwlog"), story.file(1, story::FIRST_PART)).unwrap();
         fs::write(dir.path().join("b.hwlog"), story.file(story::FIRST_PART + 1, story.position())).unwrap();
         Self { story, dir }
     }
 
     fn run(&self, words: &[&str]) -> Output {
+        self.told(words, Stdio::piped())
+    }
+
+    fn told(&self, words: &[&str], stdout: Stdio) -> Output {
         let mut program = Command::new(env!("CARGO_BIN_EXE_headwater-replay"));
-        program.args(words).env_clear().current_dir(self.dir.path()).output().unwrap()
+        program.args(words).env_clear().current_dir(self.dir.path()).stdout(stdout).stderr(Stdio::piped());
+        program.spawn().unwrap().wait_with_output().unwrap()
     }
 
     /// What an order says of both files, in bytes.
@@ -217,4 +226,82 @@ fn trouble_has_a_code_and_says_what_it_is() {
         let shorter = told.run(&["verify", "a.hwlog", "--checkpoint", note]);
         assert_eq!(shorter.status.code(), Some(1), "{}", String::from_utf8_lossy(&shorter.stderr));
     }
+}
+
+/// Every order that prints, with words that it can do.
+const ORDERS: [&[&str]; 9] = [
+    &["verify"],
+    &["show", "--node", "lund-1"],
+    &["show", "--node", "lund-1", "--path", "etc/motd"],
+    &["diff", "--node", "lund-1", "7", "12"],
+    &["history", "--node", "lund-1"],
+    &["history", "--entity", "document/motd"],
+    &["why", "--node", "lund-1", "--path", "etc/motd"],
+    &["stats"],
+    &["rebuild", "--at", "9", "--to"],
+];
+
+#[test]
+fn output_that_cant_be_written_is_a_failure_and_a_closed_pipe_is_not() {
+    let told = Told::new();
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut folders = 0;
+    let mut words = |order: &[&str], json: bool| -> Vec<String> {
+        let mut words: Vec<String> = order.iter().map(|word| (*word).to_owned()).collect();
+        if order[0] == "rebuild" {
+            folders += 1;
+            words.push(format!("trees-{folders}"));
+        }
+        words.extend(["a.hwlog", "b.hwlog"].map(str::to_owned));
+        words.extend(json.then(|| "--json".to_owned()));
+        words
+    };
+    for order in ORDERS {
+        for json in [false, true] {
+            let said = words(order, json);
+            let output = told.told(&said.iter().map(String::as_str).collect::<Vec<_>>(), full().into());
+            let complaint = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(3), "{said:?}: {complaint}");
+            assert!(complaint.contains("standard output can't be written"), "{said:?}: {complaint}");
+            let (reader, writer) = std::io::pipe().unwrap();
+            drop(reader);
+            let said = words(order, json);
+            let output = told.told(&said.iter().map(String::as_str).collect::<Vec<_>>(), writer.into());
+            assert!(output.status.success() && output.stderr.is_empty(), "{said:?}: {output:?}");
+        }
+    }
+    // What was found is said all the same.
+    let output = told.told(&["verify", "b.hwlog", "--json"], full().into());
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(3) && complaint.contains("at position"), "{complaint}");
+}
+
+#[test]
+fn nothing_that_others_wrote_does_anything_to_a_terminal() {
+    const HOSTILE: &str = "a\u{1b}]0;t\u{7}\u{1b}[2J\rb\u{9b}2J\u{202e}c\u{200b}\u{2028}\u{feff}d";
+    let is_hostile =
+        |next: char| (next != '\n' && next.is_control()) || "\u{202e}\u{200b}\u{2028}\u{feff}".contains(next);
+    let mut story = story::told();
+    let body = json!({"reason": HOSTILE, "commands": [{"type": "put_document", "id": "motd", "path": "etc/motd",
+        "media_type": "text/plain", "content": HOSTILE, "target": {"all": true}, "priority": 1000}]});
+    story.request("ann", &schema::request::Request::read(body.to_string().as_bytes()).unwrap());
+    story.sign();
+    let told = Told::of(story);
+    for order in &ORDERS[..8] {
+        let json = told.json(order);
+        if order.contains(&"history") || order[0] == "why" {
+            assert!(json.to_string().contains(&json!(HOSTILE).to_string()), "{order:?} says the same: {json}");
+        }
+        let words = [*order, &["a.hwlog", "b.hwlog"][..]].concat();
+        let raw = String::from_utf8(told.run(&[&words[..], &["--json"]].concat()).stdout).unwrap();
+        assert!(!raw.contains(is_hostile), "{order:?}: {raw:?}");
+        // A file's bytes are the node's, and no terminal is here.
+        let text = told.text(order);
+        assert_eq!(text.contains(is_hostile), order.contains(&"--path") && order[0] == "show", "{order:?}: {text:?}");
+    }
+    let (code, said) = told.refused(&["why", "--node", "lund-1", "--path", HOSTILE]);
+    assert!(code == 1 && !said.contains(is_hostile), "{said:?}");
+    fs::write(told.dir.path().join("\u{202e}\u{1b}[2J.hwlog"), "no export at all, but long enough").unwrap();
+    let output = told.run(&["verify", "\u{202e}\u{1b}[2J.hwlog"]);
+    assert!(output.status.code() == Some(1) && !String::from_utf8(output.stderr).unwrap().contains(is_hostile));
 }

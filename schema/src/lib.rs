@@ -12,6 +12,7 @@ extern crate alloc;
 
 pub mod invalid;
 pub mod json;
+pub mod terminal;
 
 pub mod digest;
 pub mod entity;

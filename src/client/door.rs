@@ -1,15 +1,21 @@
 //! The door, seen from outside.
+//!
+//! Always: what is read is never older than what was written or read before, also when several servers answer in turn.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use reqwest::{Client, RequestBuilder};
+use reqwest::{Client, RequestBuilder, Response};
 use schema::answer::Answer;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 
-use super::error::{Error, Problem};
+use super::answer::{self, BODY_BYTES_MAX};
+use super::error::Error;
 use super::place::{DoorUrl, Options, Token};
 use super::stream::Stream;
 
@@ -23,6 +29,10 @@ const SENT_MAX: u32 = 3;
 const REST: Duration = Duration::from_millis(200);
 /// Items on a page of a list: as many as the door gives.
 const PAGE_ITEMS: usize = 1_000;
+/// Bytes of all pages of a list, which are held together.
+const LIST_BYTES_MAX: usize = 16 * BODY_BYTES_MAX;
+/// The header that says for which position an answer holds.
+const POSITION: &str = "headwater-position";
 
 /// The door, with a token to enter it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -30,6 +40,8 @@ pub struct Door {
     client: Client,
     url: DoorUrl,
     token: Token,
+    /// The highest position that was written or read: another server may not have come so far yet.
+    reached: Arc<AtomicU64>,
 }
 
 /// One atomic request.
@@ -58,10 +70,9 @@ impl Door {
     /// # Errors
     /// If this machine can't make a client.
     pub fn new(url: DoorUrl, token: Token) -> Result<Self, Error> {
-        // A proxy for the world outside has no business between the two of us.
-        let client = Client::builder().no_proxy().timeout(ANSWER_WITHIN).build();
+        let client = answer::client(ANSWER_WITHIN);
         let client = client.map_err(|source| Error::Unreached { url: url.to_string(), source })?;
-        Ok(Self { client, url, token })
+        Ok(Self { client, url, token, reached: Arc::default() })
     }
 
     /// The door that a person names.
@@ -69,7 +80,9 @@ impl Door {
     /// # Errors
     /// As [`Door::new`].
     pub fn of(options: &Options) -> Result<Self, Error> {
-        Self::new(options.url.clone(), options.token.clone())
+        let door = Self::new(options.url.clone(), options.token.clone())?;
+        door.has_reached(options.min_position);
+        Ok(door)
     }
 
     /// The same door, entered with another token.
@@ -95,8 +108,33 @@ impl Door {
     /// # Errors
     /// If the door says no or does not answer.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
-        let url = self.url.below(path);
-        self.ask(&url, self.client.get(&url)).await
+        read(&self.url.below(path), &self.bytes(path).await?)
+    }
+
+    /// The body of what is at `path`, at or after the highest position that is known.
+    async fn bytes(&self, path: &str) -> Result<Vec<u8>, Error> {
+        let url = self.fresh(path);
+        let answer = self.ask(self.client.get(&url)).await?;
+        if let Some(position) = answer.headers().get(POSITION).and_then(|position| position.to_str().ok()?.parse().ok())
+        {
+            self.has_reached(position);
+        }
+        answer::body(answer, &url).await
+    }
+
+    /// The URL of `path`, with the position that the answer must hold for.
+    fn fresh(&self, path: &str) -> String {
+        match self.reached.load(Ordering::Relaxed) {
+            0 => self.url.below(path),
+            position => {
+                let mark = if path.contains('?') { '&' } else { '?' };
+                self.url.below(&format!("{path}{mark}min_position={position}"))
+            }
+        }
+    }
+
+    fn has_reached(&self, position: u64) {
+        self.reached.fetch_max(position, Ordering::Relaxed);
     }
 
     /// What is at `path`, if there is anything.
@@ -111,21 +149,33 @@ impl Door {
         }
     }
 
-    /// All items of the list at `path`, page after page.
+    /// All items of the list at `path` that `query` narrows, page after page.
     ///
     /// # Errors
-    /// As [`Door::get`].
-    pub async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, Error> {
-        let (mut items, mut cursor) = (Vec::new(), Some(String::new()));
-        while let Some(at) = cursor {
-            let page: Page<T> = self.page(path, &[], &at).await?;
+    /// As [`Door::get`]; if the list has no end.
+    pub async fn list<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<Vec<T>, Error> {
+        let (mut items, mut cursor, mut bytes) = (Vec::new(), String::new(), 0);
+        let mut passed = BTreeSet::new();
+        loop {
+            let asked = page_of(path, query, &cursor, PAGE_ITEMS);
+            let body = self.bytes(&asked).await?;
+            bytes += body.len();
+            if bytes > LIST_BYTES_MAX {
+                let url = self.url.below(path);
+                return Err(Error::TooLarge { url, what: "a list", bytes_max: LIST_BYTES_MAX });
+            }
+            let page: Page<T> = read(&self.url.below(&asked), &body)?;
             items.extend(page.items);
-            cursor = page.next;
+            let Some(next) = page.next else { return Ok(items) };
+            if next.is_empty() || !passed.insert(next.clone()) {
+                return Err(self.no_progress(path, next));
+            }
+            cursor = next;
         }
-        Ok(items)
     }
 
-    /// One part of the list at `path` that `query` narrows; the first has an empty cursor.
+    /// One part of the list at `path` that `query` narrows; the first has an empty cursor. Whoever asks for the next sees to
+    /// it that its cursor is another.
     ///
     /// # Errors
     /// As [`Door::get`].
@@ -134,10 +184,15 @@ impl Door {
         path: &str,
         query: &[(&str, &str)],
         cursor: &str,
+        limit: usize,
     ) -> Result<Page<T>, Error> {
-        let limit = PAGE_ITEMS.to_string();
-        let whole = [&[("limit", limit.as_str()), ("cursor", cursor)], query].concat();
-        self.get(&asked(path, &whole)).await
+        self.get(&page_of(path, query, cursor, limit)).await
+    }
+
+    /// What is at `path` comes again to where it was.
+    #[must_use]
+    pub fn no_progress(&self, path: &str, cursor: String) -> Error {
+        Error::NoProgress { url: self.url.below(path), cursor }
     }
 
     /// Has a request decided as [`Door::send`] would, and nothing appended.
@@ -147,7 +202,7 @@ impl Door {
     pub async fn try_out(&self, request: &Request) -> Result<(), Error> {
         let url = self.url.below("/v1/commands?dry_run=true");
         let post = self.client.post(&url).header(CONTENT_TYPE, "application/json").body(request.body());
-        self.ask::<serde::de::IgnoredAny>(&url, post).await.map(drop)
+        read::<IgnoredAny>(&url, &answer::body(self.ask(post).await?, &url).await?).map(drop)
     }
 
     /// Opens the live stream of events at `path`.
@@ -155,18 +210,12 @@ impl Door {
     /// # Errors
     /// As [`Door::get`].
     pub async fn follow(&self, path: &str) -> Result<Stream, Error> {
-        let url = self.url.below(path);
+        let url = self.fresh(path);
         // It takes as long as it likes; whoever reads it notices when nothing comes.
         let get = self.client.get(&url).timeout(FOREVER).header(ACCEPT, "text/event-stream");
-        let answer = tokio::time::timeout(ANSWER_WITHIN, get.header(AUTHORIZATION, self.token.header()).send());
-        let silent = || Error::Silent { url: self.url.to_string() };
-        let answer = answer.await.map_err(|_| silent())?.map_err(|source| self.unreached(source))?;
-        let status = answer.status();
-        if status.is_success() {
-            return Ok(Stream::of(answer, self.url.to_string()));
-        }
-        let body = answer.bytes().await.map_err(|source| self.unreached(source))?;
-        Err(Error::Refused(Problem::read(status.as_u16(), &body)))
+        let answer = tokio::time::timeout(ANSWER_WITHIN, self.ask(get)).await;
+        let answer = answer.map_err(|_| Error::Silent { url: self.url.to_string() })??;
+        Ok(Stream::of(answer, self.url.to_string()))
     }
 
     /// Has a request decided and appended. One with a key is sent again if its answer does not come.
@@ -184,7 +233,7 @@ impl Door {
                 post = post.header("Idempotency-Key", key);
             }
             sent += 1;
-            match self.ask(&url, post).await {
+            match self.answered(&url, post).await {
                 Err(error) if error.is_unreachable() && sent < sent_max => {
                     tokio::time::sleep(REST * 2_u32.pow(sent - 1)).await;
                 }
@@ -193,20 +242,29 @@ impl Door {
         }
     }
 
-    async fn ask<T: DeserializeOwned>(&self, url: &str, request: RequestBuilder) -> Result<T, Error> {
-        let unreached = |source| self.unreached(source);
-        let answer = request.header(AUTHORIZATION, self.token.header()).send().await.map_err(unreached)?;
-        let status = answer.status();
-        let body = answer.bytes().await.map_err(unreached)?;
-        if !status.is_success() {
-            return Err(Error::Refused(Problem::read(status.as_u16(), &body)));
-        }
-        serde_json::from_slice(&body).map_err(|source| Error::Strange { url: url.to_owned(), source })
+    async fn answered(&self, url: &str, post: RequestBuilder) -> Result<Answer, Error> {
+        let answer: Answer = read(url, &answer::body(self.ask(post).await?, url).await?)?;
+        self.has_reached(answer.position.get());
+        Ok(answer)
     }
-    fn unreached(&self, source: reqwest::Error) -> Error {
+
+    /// An answer that is no refusal; its body is still to come.
+    async fn ask(&self, request: RequestBuilder) -> Result<Response, Error> {
         // The URL is said by our own error, and its path may be long.
-        Error::Unreached { url: self.url.to_string(), source: source.without_url() }
+        let unreached =
+            |source: reqwest::Error| Error::Unreached { url: self.url.to_string(), source: source.without_url() };
+        let answer = request.header(AUTHORIZATION, self.token.header()).send().await.map_err(unreached)?;
+        answer::accepted(answer, &self.url.to_string()).await
     }
+}
+
+fn read<T: DeserializeOwned>(url: &str, body: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(body).map_err(|source| Error::Strange { url: url.to_owned(), source })
+}
+
+fn page_of(path: &str, query: &[(&str, &str)], cursor: &str, limit: usize) -> String {
+    let limit = limit.to_string();
+    asked(path, &[&[("limit", limit.as_str()), ("cursor", cursor)], query].concat())
 }
 
 impl Request {

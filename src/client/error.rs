@@ -4,8 +4,10 @@ use std::fmt;
 
 use serde::Deserialize;
 
-/// How much of an answer that is none of ours is shown, in characters.
+/// Characters that are shown of an answer that is none of ours, or of a name in one that is.
 const SHOWN_CHARS: usize = 200;
+/// Characters that are shown of a refusal's words.
+const DETAIL_CHARS: usize = 4_000;
 
 /// The door did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +37,38 @@ pub enum Error {
         /// What can't be read.
         source: serde_json::Error,
     },
+    /// An answer goes on beyond what any door sends.
+    #[error("what answers at {url} sent {what} of more than {bytes_max} bytes, which no door does")]
+    TooLarge {
+        /// What was asked for.
+        url: String,
+        /// What is too large.
+        what: &'static str,
+        /// How large it may be.
+        bytes_max: usize,
+    },
+    /// The answer is to be had elsewhere. The token is not shown there.
+    #[error(
+        "{url} redirects to `{}`, and redirections are not followed: if that is the door, give its URL",
+        cut(to, SHOWN_CHARS)
+    )]
+    Redirected {
+        /// What was asked for.
+        url: String,
+        /// Where to.
+        to: String,
+    },
+    /// A list or a stream comes again to where it was.
+    #[error(
+        "what answers at {url} does not go on: `{}` does not come after what it sent before",
+        cut(cursor, SHOWN_CHARS)
+    )]
+    NoProgress {
+        /// What was asked for.
+        url: String,
+        /// The cursor, or the position.
+        cursor: String,
+    },
 }
 
 impl Error {
@@ -44,8 +78,14 @@ impl Error {
         match self {
             Self::Refused(problem) => problem.status >= 500,
             Self::Unreached { .. } | Self::Silent { .. } => true,
-            Self::Strange { .. } => false,
+            Self::Strange { .. } | Self::TooLarge { .. } | Self::Redirected { .. } | Self::NoProgress { .. } => false,
         }
+    }
+
+    /// Whether the door decided against what was asked, so that nothing came of it.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused(problem) if (400..500).contains(&problem.status))
     }
 
     /// The stable code: the door's, where it was the door that said no.
@@ -55,6 +95,9 @@ impl Error {
             Self::Refused(problem) => &problem.code,
             Self::Unreached { .. } | Self::Silent { .. } => "unreachable",
             Self::Strange { .. } => "strange_answer",
+            Self::TooLarge { .. } => "answer_too_large",
+            Self::Redirected { .. } => "redirected",
+            Self::NoProgress { .. } => "no_progress",
         }
     }
 }
@@ -74,13 +117,25 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Reads an answer that is no success.
+    /// Reads an answer that is no success. Its status is that of the answer, whatever its body says.
     pub(super) fn read(status: u16, body: &[u8]) -> Self {
-        serde_json::from_slice(body).unwrap_or_else(|_| {
-            let detail: String = String::from_utf8_lossy(body).trim().chars().take(SHOWN_CHARS).collect();
-            Self { status, code: "not_a_problem".into(), field: String::new(), detail }
-        })
+        match serde_json::from_slice::<Self>(body) {
+            Ok(Self { code, field, detail, .. }) => Self {
+                status,
+                code: cut(&code, SHOWN_CHARS),
+                field: cut(&field, SHOWN_CHARS),
+                detail: cut(&detail, DETAIL_CHARS),
+            },
+            Err(_) => {
+                let detail = cut(String::from_utf8_lossy(body).trim(), SHOWN_CHARS);
+                Self { status, code: "not_a_problem".into(), field: String::new(), detail }
+            }
+        }
     }
+}
+
+fn cut(text: &str, chars: usize) -> String {
+    text.chars().take(chars).collect()
 }
 
 impl fmt::Display for Problem {
@@ -104,6 +159,7 @@ mod tests {
         let problem = Problem::read(409, body);
         assert_eq!(problem.to_string(), "principal a exists already (409 principal_exists, in commands[0].name)");
         assert!(!Error::Refused(problem).is_unreachable());
+        assert_eq!(Problem::read(503, body).status, 503, "the body does not decide how it counts");
     }
 
     #[test]

@@ -18,6 +18,17 @@ pub struct Options {
     /// The token to enter with. Give it as the variable: everybody on the machine can read a command line.
     #[arg(long, env = "HEADWATER_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub token: Token,
+
+    /// Read nothing older than this position. Where several servers share one URL, the one that answers may not have seen yet
+    /// what another one wrote; it then waits, up to 5 s. Every command that writes says its position with --json.
+    #[arg(
+        long,
+        env = "HEADWATER_MIN_POSITION",
+        value_name = "POSITION",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
+    pub min_position: u64,
 }
 
 /// The URL of a door.

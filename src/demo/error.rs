@@ -7,6 +7,7 @@ use super::folder::Error as FolderError;
 use crate::client::error::Error as ClientError;
 use crate::client::place::{BadToken, BadUrl};
 use crate::dev;
+use crate::output::Unwritable;
 
 /// Why it did not come to a good end.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +39,9 @@ pub enum Error {
     /// A request that should change something did not.
     #[error("a request that should have changed something changed nothing")]
     NothingChanged,
+    /// It can't be shown.
+    #[error(transparent)]
+    Output(#[from] Unwritable),
     /// Somebody wanted it to end.
     #[error("asked to end before it was through")]
     Interrupted,
@@ -49,4 +53,12 @@ pub enum Error {
         /// Where to find out why.
         logs: PathBuf,
     },
+}
+
+impl Error {
+    /// Whether it could not be shown.
+    #[must_use]
+    pub fn is_output(&self) -> bool {
+        matches!(self, Self::Output(_) | Self::Dev(dev::Error::Output(_)))
+    }
 }

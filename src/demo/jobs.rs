@@ -64,8 +64,8 @@ impl Story {
         self.say(Style::Plain, &format!("   {} events: {}", first.events, created.join(", ")));
         let left_out = format!("   {} parts of the files have no place here: each is named", first.skipped.len());
         self.say(Style::Dim, &left_out);
-        let attestations: Vec<IgnoredAny> = self.door().list("/v1/attestations").await?;
-        let jobs: Vec<Job> = self.door().list("/v1/jobs").await?;
+        let attestations: Vec<IgnoredAny> = self.door().list("/v1/attestations", &[]).await?;
+        let jobs: Vec<Job> = self.door().list("/v1/jobs", &[]).await?;
         let are_there = !jobs.is_empty() && jobs.len() == attestations.len();
         self.claim(are_there, &format!("each attestation is a job: {}", jobs.len()));
         let second = self.definitions().import().await?;
@@ -77,7 +77,7 @@ impl Story {
     pub(super) async fn share_jobs(&mut self) -> Result<(), Error> {
         let deadline = Clock::now() + WITHIN;
         let jobs = loop {
-            let jobs: Vec<Job> = self.door().list("/v1/jobs").await?;
+            let jobs: Vec<Job> = self.door().list("/v1/jobs", &[]).await?;
             let is_through = |job: &Job| {
                 let by = |claim: &Claim| job.completed.as_ref().is_some_and(|done| done.runtime == claim.runtime);
                 job.claim.as_ref().is_some_and(by)

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use schema::id::NodeId;
 use schema::instant::Instant;
-use schema::position::Position;
 use schema::report::{AttemptState, Mark, Reported};
 use schema::target::Labels;
 use serde::Deserialize;
@@ -37,9 +36,9 @@ pub(super) struct Stand {
 }
 
 impl Node {
-    /// Asks for the node, once the door knows the log up to `position`.
-    pub(super) async fn see(door: &Door, id: &str, dir: &Path, position: Position) -> Result<Self, Error> {
-        let node: Self = door.get(&format!("/v1/nodes/{id}?min_position={position}")).await?;
+    /// Asks for the node.
+    pub(super) async fn see(door: &Door, id: &str, dir: &Path) -> Result<Self, Error> {
+        let node: Self = door.get(&format!("/v1/nodes/{id}")).await?;
         Ok(Self { dir: dir.to_owned(), ..node })
     }
 

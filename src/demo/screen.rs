@@ -2,9 +2,13 @@
 //!
 //! Always: colours and control sequences go to a terminal only, and no colours where `NO_COLOR` is set; a frame is one
 //! write, and each of its lines is overwritten before what is left of it is cleared, so nothing flickers; a line longer
-//! than the terminal is wide is cut there and does not wrap.
+//! than the terminal is wide is cut there and does not wrap; text of others is painted, which makes it printable.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
+
+use schema::terminal;
+
+use crate::output::{self, Unwritable};
 
 /// How a piece of text looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +29,8 @@ pub(super) struct Screen {
     has_colours: bool,
     /// The lines of the frame that is still being redrawn.
     frame: Vec<String>,
+    /// What became of writing, if that failed.
+    failed: Option<Unwritable>,
 }
 
 impl Screen {
@@ -32,14 +38,15 @@ impl Screen {
     pub(super) fn stdout() -> Self {
         let is_terminal = std::io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { is_terminal, has_colours: is_terminal && !no_color, frame: Vec::new() }
+        Self { is_terminal, has_colours: is_terminal && !no_color, frame: Vec::new(), failed: None }
     }
 
-    /// Text in a style.
+    /// Printable text in a style.
     pub(super) fn paint(&self, style: Style, text: &str) -> String {
+        let text = terminal::lines(text);
         let code = match style {
-            _ if !self.has_colours => return text.to_owned(),
-            Style::Plain => return text.to_owned(),
+            _ if !self.has_colours => return text,
+            Style::Plain => return text,
             Style::Bold => "1",
             Style::Dim => "2",
             Style::Red => "31",
@@ -52,7 +59,7 @@ impl Screen {
     /// Says something below what was said; a frame above it stays as it is.
     pub(super) fn say(&mut self, text: &str) {
         self.frame.clear();
-        write(&format!("{text}\n"));
+        self.write(&format!("{text}\n"));
     }
 
     /// Shows a frame in the place of the last one, unless it is the same.
@@ -60,8 +67,22 @@ impl Screen {
         if self.frame == lines {
             return;
         }
-        write(&redrawn(self.frame.len(), &lines));
+        self.write(&redrawn(self.frame.len(), &lines));
         self.frame = lines;
+    }
+
+    /// What becomes of the demo if it could not be shown.
+    ///
+    /// # Errors
+    /// If the output could not be written, as far as somebody reads it.
+    pub(super) fn ended(self) -> Result<(), Unwritable> {
+        self.failed.map_or(Ok(()), Err)
+    }
+
+    fn write(&mut self, text: &str) {
+        if self.failed.is_none() {
+            self.failed = output::sequences(text).err();
+        }
     }
 }
 
@@ -73,22 +94,17 @@ fn redrawn(above: usize, lines: &[String]) -> String {
     format!("\x1b[?2026h\x1b[?7l{up}{lines}\x1b[?7h\x1b[?2026l")
 }
 
-fn write(text: &str) {
-    let mut stdout = std::io::stdout().lock();
-    // Whoever has closed our output does not want it; what was begun is brought to its end all the same.
-    let _unseen = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn colours_are_for_those_who_see_them() {
-        let screen = |has_colours| Screen { is_terminal: true, has_colours, frame: Vec::new() };
+        let screen = |has_colours| Screen { is_terminal: true, has_colours, frame: Vec::new(), failed: None };
         assert_eq!(screen(true).paint(Style::Green, "ok"), "\x1b[32mok\x1b[0m");
         assert_eq!(screen(false).paint(Style::Green, "ok"), "ok");
         assert_eq!(screen(true).paint(Style::Plain, "ok"), "ok");
+        assert_eq!(screen(true).paint(Style::Green, "\x1b[2Jno\u{202e}"), "\x1b[32m\u{fffd}[2Jno\u{fffd}\x1b[0m");
     }
 
     #[test]

@@ -203,7 +203,7 @@ impl Story {
     async fn look(&self) -> Result<Vec<Node>, Error> {
         let mut nodes = Vec::new();
         for place in &self.places {
-            nodes.push(Node::see(&self.door, &place.id, &place.dir, self.reached).await?);
+            nodes.push(Node::see(&self.door, &place.id, &place.dir).await?);
         }
         Ok(nodes)
     }
@@ -271,6 +271,7 @@ impl Story {
         let (style, mark) = if holds { (Style::Green, "ok ") } else { (Style::Red, "NOT") };
         self.untrue += usize::from(!holds);
         let mark = self.screen.paint(style, mark);
+        let text = self.screen.paint(Style::Plain, text);
         self.screen.say(&format!("   {mark}  {text}"));
     }
 

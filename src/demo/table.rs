@@ -4,6 +4,7 @@ use super::node::Node;
 use super::screen::{Screen, Style};
 use schema::instant::Instant;
 use schema::position::Position;
+use schema::terminal;
 
 /// The columns with their widths; numbers stand to the right.
 const COLUMNS: [(&str, usize); 8] = [
@@ -41,8 +42,8 @@ pub(super) fn row(screen: &Screen, node: &Node, since: Since) -> String {
     let digest = |mark: schema::report::Mark| format!("  {}", &mark.digest.to_string()[..DIGEST_DIGITS]);
     let row = cells([
         node.id.to_string(),
-        node.labels.get("instrument").cloned().unwrap_or_default(),
-        node.state.clone(),
+        terminal::line(node.labels.get("instrument").map_or("", String::as_str)),
+        terminal::line(&node.state),
         node.desired.position.to_string(),
         digest(node.desired),
         node.running().map_or_else(|| "  -".to_owned(), digest),

@@ -29,6 +29,9 @@ pub enum Error {
     /// It was asked to end before everything was there; what had been started has been stopped.
     #[error("asked to end before everything was there")]
     Interrupted,
+    /// Where everything is can't be told; what had been started has been stopped.
+    #[error(transparent)]
+    Output(crate::output::Unwritable),
 }
 
 impl Error {
@@ -42,6 +45,7 @@ impl Error {
             Self::NoAdmin => "no_admin",
             Self::NoSignals(_) => "no_signals",
             Self::Interrupted => "interrupted",
+            Self::Output(_) => "output",
         }
     }
 }

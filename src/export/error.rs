@@ -6,6 +6,7 @@ use replay::file::writer::TooLarge;
 use schema::position::Position;
 
 use crate::ground::{self, Verdict};
+use crate::output::Unwritable;
 
 /// Why there is no export.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +46,9 @@ pub enum Error {
         /// How large.
         source: TooLarge,
     },
+    /// Standard output can't be written; the file is there.
+    #[error(transparent)]
+    Output(Unwritable),
 }
 
 impl<E: Into<ground::Error>> From<E> for Error {
@@ -60,7 +64,7 @@ impl Error {
         match self {
             Self::Ground(error) => error.verdict(),
             Self::There(_) | Self::Within { .. } | Self::Nothing { .. } => Verdict::Usage,
-            Self::File(..) => Verdict::Unreachable,
+            Self::File(..) | Self::Output(_) => Verdict::Unreachable,
             Self::TooLarge { .. } => Verdict::Refused,
         }
     }

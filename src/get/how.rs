@@ -1,14 +1,14 @@
 //! How what there is gets asked for and told: as of when, for whom, and from which door.
 
-use std::io::Write as _;
-
 use clap::Args;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::error::Error;
 use crate::client::door::{Door, asked};
-use crate::client::error::Error;
+use crate::client::error::Error as ClientError;
 use crate::client::place::Options as Place;
+use crate::output;
 
 /// How it is asked and told.
 #[derive(Clone, Debug, Args)]
@@ -29,23 +29,18 @@ impl How {
     /// Asks for what is at `path`, and prints it as the door says it or as `show` does.
     pub(crate) async fn tell(&self, path: &str, show: impl FnOnce(&Value) -> String) -> Result<(), Error> {
         let (door, path) = (self.door()?, asked(path, &self.query()));
-        print(&match self.json {
-            true => format!("{}\n", door.get::<Box<RawValue>>(&path).await?.get()),
-            false => show(&door.get(&path).await?),
-        });
+        match self.json {
+            true => output::json(door.get::<Box<RawValue>>(&path).await?.get()),
+            false => output::text(&show(&door.get(&path).await?)),
+        }?;
         Ok(())
     }
 
-    pub(super) fn door(&self) -> Result<Door, Error> {
+    pub(super) fn door(&self) -> Result<Door, ClientError> {
         Door::of(&self.place)
     }
 
     pub(super) fn query(&self) -> Vec<(&str, &str)> {
         self.at.iter().map(|at| ("at", at.as_str())).collect()
     }
-}
-
-pub(super) fn print(text: &str) {
-    // Whoever has closed our output does not want it.
-    let _unread = std::io::stdout().write_all(text.as_bytes());
 }

@@ -1,8 +1,9 @@
 //! One thing with all that is known of it, a line for each piece.
 
+use schema::terminal;
 use serde_json::Value;
 
-use super::table::{plain, said};
+use super::table::said;
 
 /// How much deeper a piece of a piece stands.
 const INDENT: &str = "  ";
@@ -16,9 +17,9 @@ pub(super) fn written(value: &Value) -> String {
 
 fn outline(value: &Value, depth: usize, lines: &mut Vec<String>) {
     match value {
-        Value::Object(map) => map.iter().for_each(|(name, value)| member(&plain(name), value, depth, lines)),
+        Value::Object(map) => map.iter().for_each(|(name, value)| member(&terminal::line(name), value, depth, lines)),
         Value::Array(list) => list.iter().for_each(|item| member("-", item, depth, lines)),
-        Value::String(text) => lines.extend(text.lines().map(|line| indented(depth, &plain(line)))),
+        Value::String(text) => lines.extend(text.lines().map(|line| indented(depth, &terminal::line(line)))),
         other => lines.push(indented(depth, &said(other))),
     }
 }

@@ -1,8 +1,9 @@
 //! Tables: as wide as what is in them, and on a terminal no wider than it is.
 //!
 //! Always: what is cut ends with `…`, and ids and numbers are never cut; characters are counted as wide as a terminal
-//! draws them; a control character is drawn as one visible character.
+//! draws them; what others wrote is printable, each cell on one line.
 
+use schema::terminal;
 use serde_json::Value;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
@@ -106,15 +107,15 @@ pub fn said(value: &Value) -> String {
     match value {
         Value::Null => NOTHING.to_owned(),
         Value::String(text) if text.is_empty() => NOTHING.to_owned(),
-        Value::String(text) => plain(text),
+        Value::String(text) => terminal::line(text),
         Value::Array(list) if list.is_empty() => NOTHING.to_owned(),
         Value::Array(list) => list.iter().map(named).collect::<Vec<_>>().join(","),
         Value::Object(map) if map.is_empty() => NOTHING.to_owned(),
         Value::Object(map) => {
             let member = |(name, value): (&String, &Value)| match value {
-                Value::Bool(true) => plain(name),
-                Value::Object(_) | Value::Array(_) => format!("{}({})", plain(name), said(value)),
-                value => format!("{}={}", plain(name), said(value)),
+                Value::Bool(true) => terminal::line(name),
+                Value::Object(_) | Value::Array(_) => format!("{}({})", terminal::line(name), said(value)),
+                value => format!("{}={}", terminal::line(name), said(value)),
             };
             map.iter().map(member).collect::<Vec<_>>().join(",")
         }
@@ -126,18 +127,6 @@ pub fn said(value: &Value) -> String {
 fn named(value: &Value) -> String {
     let name = ["id", "name"].iter().find_map(|name| value.get(name).filter(|value| value.is_string()));
     said(name.unwrap_or(value))
-}
-
-/// Text on one line that does nothing to a terminal: not what a control character does, nor what turns its direction.
-#[must_use]
-pub fn plain(text: &str) -> String {
-    let shown = |next: char| match next {
-        '\n' | '\t' => ' ',
-        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
-        next if next.is_control() => '\u{fffd}',
-        next => next,
-    };
-    text.chars().map(shown).collect()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use crate::client::error::Error as ClientError;
 use crate::oscal::fault::Fault;
+use crate::output::Unwritable;
 
 /// Why nothing, or not all, came of it.
 #[derive(Debug, thiserror::Error)]
@@ -53,14 +54,18 @@ pub enum Error {
         /// What came of the next.
         source: ClientError,
     },
+    /// Standard output can't be written; what was to be done is done.
+    #[error(transparent)]
+    Output(#[from] Unwritable),
 }
 
 impl Error {
-    /// Whether something could not be reached, rather than being refused.
+    /// Whether something could not be reached or written, rather than being refused.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         match self {
             Self::Door(error) | Self::Halfway { source: error, .. } => error.is_unreachable(),
+            Self::Output(_) => true,
             Self::Unreadable { .. } | Self::Refused { .. } | Self::Taken { .. } => false,
         }
     }

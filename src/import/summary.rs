@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use schema::answer::Answer;
 use schema::position::Position;
+use schema::terminal;
 use serde::Serialize;
 
 use super::compare::{Change, Compared};
@@ -72,8 +73,7 @@ impl Summary {
     }
 
     pub(super) fn to_json(&self) -> String {
-        let text = serde_json::to_string(self).expect("BUG: texts and numbers can be written as JSON");
-        format!("{text}\n")
+        serde_json::to_string(self).expect("BUG: texts and numbers can be written as JSON")
     }
 
     pub(super) fn to_text(&self) -> String {
@@ -105,7 +105,8 @@ impl Summary {
         writeln!(text, "\nSkipped: {count}, by sort with the first of each (--json names every one):").expect(TEXT);
         for ((kind, reason), (count, first)) in sorts {
             let Skipped { id, file, path, .. } = first;
-            writeln!(text, "{count:>6}  {kind}: {reason}\n        {id} in {file} at {path}").expect(TEXT);
+            let (what, place) = (format!("{kind}: {reason}"), format!("{id} in {file} at {path}"));
+            writeln!(text, "{count:>6}  {}\n        {}", terminal::line(&what), terminal::line(&place)).expect(TEXT);
         }
     }
 }

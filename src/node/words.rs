@@ -5,6 +5,7 @@
 use std::fmt::{self, Display, Write as _};
 
 use schema::report::{Attempt, AttemptState, Mark};
+use schema::terminal;
 use serde_json::{Value, json};
 
 use crate::node::advice::advice;
@@ -57,7 +58,7 @@ impl Page {
         let said = said.to_string();
         let mut name = name;
         for line in said.lines() {
-            let _ = writeln!(self.0, "{name:<11}{}", printable(line));
+            let _ = writeln!(self.0, "{name:<11}{}", terminal::line(line));
             name = "";
         }
     }
@@ -70,7 +71,7 @@ impl Page {
         };
         let _ = writeln!(self.0, "\n{verdict}");
         for what in advice(survey) {
-            let _ = writeln!(self.0, "- {}", printable(&what));
+            let _ = writeln!(self.0, "- {}", terminal::line(&what));
         }
     }
 }
@@ -124,7 +125,7 @@ fn drift(survey: &Survey) -> String {
     }
     let mut said = format!("{} not as the signed record says:", counted(places.len() as u64, "place"));
     for place in places.iter().take(PLACES_MAX) {
-        let _ = write!(said, "\n{}", place.replace(char::is_control, "\u{fffd}"));
+        let _ = write!(said, "\n{}", terminal::line(place));
     }
     if let more @ 1.. = places.len().saturating_sub(PLACES_MAX) {
         let _ = write!(said, "\nand {more} more");
@@ -153,11 +154,6 @@ fn or(found: Option<impl Display>, otherwise: &str) -> String {
 
 fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
-/// Text without what a terminal would obey.
-fn printable(text: &str) -> String {
-    text.replace(|next: char| next.is_control() && next != '\t', "\u{fffd}")
 }
 
 /// A size as people read it.

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::{Error, Recovery};
 use crate::log::anew::begin_anew;
 use crate::log::reader::EventPage;
+use crate::output::{self, Unwritable};
 use crate::project::vouch::{Error as VouchError, goes_on_from};
 use crate::publish::checkpoint::Outside;
 use crate::publish::{events, streams};
@@ -103,17 +104,17 @@ impl Recovery {
 }
 
 impl Begun {
-    pub(super) fn print(&self, json: bool) -> bool {
+    pub(super) fn print(&self, json: bool) -> Result<(), Unwritable> {
         let Self { log_id, from, position } = self;
         if json {
-            println!("{:#}", json!({"log_id": log_id, "from": from, "position": position}));
+            output::json(&format!("{:#}", json!({"log_id": log_id, "from": from, "position": position})))
         } else {
-            println!(
+            output::text(&format!(
                 "log {log_id} was begun at position {position}, with all that was left of log {from}.\nStart `headwater serve` \
                  again. Nodes keep what they run; on each, with its agent stopped:\n    headwater edge accept-log {log_id} \
-                 --dir <the node's folder>"
-            );
-        }
-        true
+                 --dir <the node's folder>\n"
+            ))
+        }?;
+        Ok(())
     }
 }

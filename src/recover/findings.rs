@@ -8,6 +8,7 @@ use schema::id::NodeId;
 use schema::position::Position;
 use serde_json::{Value, json};
 
+use crate::output::{self, Unwritable};
 use crate::publish::holdings::Seen;
 
 /// What was found.
@@ -30,14 +31,12 @@ impl Findings {
     }
 
     /// Prints what was found. True if nothing is missing any more.
-    #[must_use]
-    pub fn print(&self, json: bool) -> bool {
-        if json {
-            println!("{:#}", self.json());
-        } else {
-            println!("{}", self.text());
-        }
-        !self.lacks_anything()
+    ///
+    /// # Errors
+    /// If standard output can't be written.
+    pub fn print(&self, json: bool) -> Result<bool, Unwritable> {
+        if json { output::json(&format!("{:#}", self.json())) } else { output::text(&format!("{}\n", self.text())) }?;
+        Ok(!self.lacks_anything())
     }
 
     /// Whether anybody holds more of the log than the database has by now.

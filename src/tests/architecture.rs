@@ -20,9 +20,10 @@ type Violations = Vec<String>;
 
 const EVERYTHING: [&str; 5] = ["schema", "projections", "replay", "src", "benches"];
 /// The folders of `src` are joined by these, which no folder imports.
-const ORDERS: [&str; 13] = [
+const ORDERS: [&str; 14] = [
     "token",
     "get",
+    "events",
     "import",
     "export",
     "recover",

@@ -66,7 +66,7 @@ impl Dev {
     }
 
     async fn states(&self) -> Vec<String> {
-        let nodes: Vec<Value> = self.door().list("/v1/nodes").await.unwrap_or_default();
+        let nodes: Vec<Value> = self.door().list("/v1/nodes", &[]).await.unwrap_or_default();
         nodes.iter().map(|node| node["state"].as_str().unwrap().to_owned()).collect()
     }
 

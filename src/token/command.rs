@@ -1,9 +1,9 @@
 //! `headwater token`: who may speak to the door.
 //!
-//! Always: a token is made here and shown here, once; what travels to the door is its SHA-256.
+//! Always: a token is made here and shown here, once; what travels to the door is its SHA-256, and only after the token was
+//! written, so that nobody is let in whose token nobody saw.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use clap::{Args, Subcommand};
 use schema::command::Role;
@@ -12,11 +12,12 @@ use schema::id::PrincipalName;
 use schema::instant::Instant;
 use schema::position::Position;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::client::door::{Door, Request};
 use crate::client::error::Error as ClientError;
-use crate::client::place::Options as Place;
+use crate::client::place::{DoorUrl, Options as Place};
+use crate::output::{self, Reader, Unwritable};
 use crate::token::{self, NoRandomness};
 
 /// What to do about tokens.
@@ -96,23 +97,48 @@ pub enum Error {
     /// No token can be made.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
+    /// Standard output can't be written; what was to be done is done.
+    #[error(transparent)]
+    Output(#[from] Unwritable),
+    /// A new token can't be shown.
+    #[error("nothing was sent to the door, because nobody could read the new token")]
+    Unseen(#[source] Option<Unwritable>),
+    /// The door would not have the token that is printed already.
+    #[error("the token that was printed is worthless: {name} was not created with it")]
+    Worthless {
+        /// Whose it would have been.
+        name: PrincipalName,
+        /// Why not.
+        source: ClientError,
+    },
+    /// Nobody knows what came of the token that is printed already.
+    #[error("it is not known whether the token that was printed is good: `headwater token list` shows {name} if it is")]
+    Unknown {
+        /// Whose it would be.
+        name: PrincipalName,
+        /// What came instead of an answer.
+        source: ClientError,
+    },
 }
 
 impl Error {
-    /// Whether something could not be reached, rather than being refused.
+    /// Whether something could not be reached or written, rather than being refused.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Door(error) if error.is_unreachable())
+        match self {
+            Self::Door(error) | Self::Unknown { source: error, .. } => error.is_unreachable(),
+            Self::Output(_) | Self::Unseen(_) => true,
+            Self::NoRandomness(_) | Self::Worthless { .. } => false,
+        }
     }
 }
 
-/// What was made.
-#[derive(Serialize)]
-struct Created<'a> {
+/// A token, printed in two parts: itself before the door is asked, and the rest after.
+struct New<'a> {
     name: &'a PrincipalName,
     role: Role,
-    position: Position,
     token: &'a str,
+    json: bool,
 }
 
 /// What was taken back.
@@ -135,20 +161,17 @@ struct Principal {
 /// Does it.
 ///
 /// # Errors
-/// If the door refuses or can't be reached.
+/// If the door refuses or can't be reached, or the output can't be written.
 pub async fn run(options: Options) -> Result<(), Error> {
-    let text = match options.action {
+    match options.action {
         Action::Create(create) => create.run().await,
         Action::List(list) => list.run().await,
         Action::Revoke(revoke) => revoke.run().await,
-    }?;
-    // Whoever has closed our output does not want it.
-    let _unread = std::io::stdout().write_all(text.as_bytes());
-    Ok(())
+    }
 }
 
 impl Create {
-    async fn run(self) -> Result<String, Error> {
+    async fn run(self) -> Result<(), Error> {
         let Self { name, role, common } = self;
         let role = Role::from(role);
         let door = Door::of(&common.place)?;
@@ -157,31 +180,75 @@ impl Create {
         let command = json!({"type": "create_principal", "name": name, "role": role, "token_hash": hash});
         // The same name and hash are the same principal, so it does no harm to say it again.
         let key = Some(format!("token-{}", hash.short()));
-        let answer = door.send(&Request { reason: None, commands: vec![command], key }).await?;
-        let created = Created { name: &name, role, position: answer.position, token: &token };
-        Ok(if common.json { line(&created) } else { created.to_text(&common.place) })
+        let new = New { name: &name, role, token: &token, json: common.json };
+        match new.show() {
+            Ok(Reader::There) => {}
+            Ok(Reader::Gone) => return Err(Error::Unseen(None)),
+            Err(error) => return Err(Error::Unseen(Some(error))),
+        }
+        match door.send(&Request { reason: None, commands: vec![command], key }).await {
+            Ok(answer) => Ok(new.accepted(answer.position, door.url())?),
+            Err(source) => {
+                // The refusal tells more than output that can't be written.
+                let _unread = new.refused();
+                Err(match source.is_refusal() {
+                    true => Error::Worthless { name, source },
+                    false => Error::Unknown { name, source },
+                })
+            }
+        }
     }
 }
 
-impl Created<'_> {
-    fn to_text(&self, place: &Place) -> String {
-        let Self { name, role, token, .. } = self;
-        let (role, url) = (said(*role), &place.url);
-        format!(
-            "{name} may enter as {role} with this token, which is shown this once and kept nowhere:\n\n  {token}\n\n\
-             Whoever it is for says it like this:\n\n  \
-             export HEADWATER_URL={url} HEADWATER_TOKEN={token}\n  \
-             curl -H \"Authorization: Bearer $HEADWATER_TOKEN\" $HEADWATER_URL/v1/fleet\n\n\
-             To take it back: headwater token revoke {name}\n"
-        )
+impl New<'_> {
+    fn show(&self) -> Result<Reader, Unwritable> {
+        let Self { name, role, token, json } = self;
+        match json {
+            // The object ends when the position is known.
+            true => {
+                output::text(&format!("{{{},{},{}", member("name", name), member("role", role), member("token", token)))
+            }
+            false => output::text(&format!(
+                "The token of {name} ({}), which is shown this once and kept nowhere:\n\n  {token}\n\n",
+                said(*role)
+            )),
+        }
     }
+
+    fn accepted(&self, position: Position, url: &DoorUrl) -> Result<(), Unwritable> {
+        let Self { name, role, token, json } = self;
+        match json {
+            true => output::text(&format!(",{}}}\n", member("position", &position))),
+            false => output::text(&format!(
+                "{name} may enter with it as {} since position {position}, and says it like this:\n\n  \
+                 export HEADWATER_URL={url} HEADWATER_TOKEN={token}\n  \
+                 curl -H \"Authorization: Bearer $HEADWATER_TOKEN\" $HEADWATER_URL/v1/fleet\n\n\
+                 To take it back: headwater token revoke {name}\n",
+                said(*role)
+            )),
+        }?;
+        Ok(())
+    }
+
+    fn refused(&self) -> Result<(), Unwritable> {
+        if self.json {
+            output::text(&format!(",{}}}\n", member("position", &Value::Null)))?;
+        }
+        Ok(())
+    }
+}
+
+/// A member of a JSON object.
+fn member(name: &str, value: &impl Serialize) -> String {
+    format!("\"{name}\":{}", written(value))
 }
 
 impl List {
-    async fn run(self) -> Result<String, Error> {
-        let principals: Vec<Principal> = Door::of(&self.common.place)?.list("/v1/principals").await?;
+    async fn run(self) -> Result<(), Error> {
+        let principals: Vec<Principal> = Door::of(&self.common.place)?.list("/v1/principals", &[]).await?;
         if self.common.json {
-            return Ok(line(&principals));
+            output::json(&written(&principals))?;
+            return Ok(());
         }
         let width = principals.iter().map(|principal| principal.name.as_str().len()).fold(4, usize::max);
         let mut text = format!("{:width$}  {:7}  {:7}  SINCE\n", "NAME", "ROLE", "TOKEN");
@@ -190,22 +257,26 @@ impl List {
             let (name, role) = (name.as_str(), said(*role));
             writeln!(text, "{name:width$}  {role:7}  {token:7}  {at}").expect("BUG: a String takes any text");
         }
-        Ok(text)
+        output::text(&text)?;
+        Ok(())
     }
 }
 
 impl Revoke {
-    async fn run(self) -> Result<String, Error> {
+    async fn run(self) -> Result<(), Error> {
         let Self { name, common } = self;
         let command = json!({"type": "revoke_principal", "name": name});
         let request = Request { reason: None, commands: vec![command], key: None };
         let answer = Door::of(&common.place)?.send(&request).await?;
         let revoked = Revoked { name: &name, position: answer.position, changed: !answer.events.is_empty() };
-        Ok(match (common.json, revoked.changed) {
-            (true, _) => line(&revoked),
-            (false, true) => format!("{name} may no longer enter. What it did stays in the log under its name.\n"),
-            (false, false) => format!("{name} could not enter any more before this.\n"),
-        })
+        match (common.json, revoked.changed) {
+            (true, _) => output::json(&written(&revoked)),
+            (false, true) => {
+                output::text(&format!("{name} may no longer enter. What it did stays in the log under its name.\n"))
+            }
+            (false, false) => output::text(&format!("{name} could not enter any more before this.\n")),
+        }?;
+        Ok(())
     }
 }
 
@@ -225,7 +296,6 @@ fn said(role: Role) -> &'static str {
     }
 }
 
-fn line(value: &impl Serialize) -> String {
-    let text = serde_json::to_string(value).expect("BUG: texts and numbers can be written as JSON");
-    format!("{text}\n")
+fn written(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("BUG: texts and numbers can be written as JSON")
 }

@@ -8,6 +8,7 @@ use projections::render::render;
 use replay::moment::Moment;
 use schema::desired::Entry;
 use schema::id::NodeId;
+use schema::terminal;
 use serde_json::json;
 
 use super::options::How;
@@ -53,12 +54,11 @@ pub(crate) fn run(diff: &Diff) -> Result<(), Trouble> {
     let changed: Vec<_> = paths.iter().filter(same).map(|path| (*path, old.get(*path), new.get(*path))).collect();
     if diff.how.json {
         let paths = changed.iter().map(|(path, old, new)| json!({"path": path, "before": old, "after": new}));
-        print_json(&json!({
+        return print_json(&json!({
             "node": diff.node, "before": before.position(), "after": after.position(), "paths": paths.collect::<Vec<_>>(),
         }));
-        return Ok(());
     }
-    print(&format!("node {}, from position {} to {}\n", diff.node, before.position(), after.position()));
+    print(&format!("node {}, from position {} to {}\n", diff.node, before.position(), after.position()))?;
     for (path, old, new) in changed {
         let sign = match (old, new) {
             (None, _) => '+',
@@ -77,7 +77,7 @@ pub(crate) fn run(diff: &Diff) -> Result<(), Trouble> {
                 )
             }
         };
-        print(&format!("{sign} {path}\n    {}\n    {}\n", shown(old), shown(new)));
+        print(&format!("{sign} {}\n    {}\n    {}\n", terminal::line(path), shown(old), shown(new)))?;
     }
     Ok(())
 }

@@ -86,21 +86,19 @@ pub(crate) fn run(history: &History) -> Result<(), Trouble> {
     }
     if history.options.how.json {
         let items: Vec<Value> = chronicle.lines.iter().map(Line::to_json).collect();
-        print_json(&json!({ "items": items }));
-        return Ok(());
+        return print_json(&json!({ "items": items }));
     }
     let mut rows =
         vec![["POSITION", "AT", "ACTOR", "TYPE", "ENTITY", "VERSION", "DESIRED", "REASON"].map(String::from).to_vec()];
     rows.extend(chronicle.lines.iter().map(Line::to_row));
-    print(&table(&rows));
-    Ok(())
+    print(&table(&rows))
 }
 
 impl Line {
     fn to_row(&self) -> Vec<String> {
         let event = &self.event;
         let digest = self.digest.map_or_else(|| "-".into(), |digest| digest.short());
-        let reason = event.reason.clone().unwrap_or_default().replace(char::is_control, " ");
+        let reason = event.reason.clone().unwrap_or_default();
         let texts =
             [event.position.to_string(), event.at.to_string(), event.actor.to_string(), event.event_type.clone()];
         texts.into_iter().chain([event.entity.to_string(), event.version.to_string(), digest, reason]).collect()

@@ -1,8 +1,12 @@
 //! What is printed, and how a run ends.
+//!
+//! Always: all of it passes `schema::terminal`, but a file's bytes that no terminal shows; output that can't be written is
+//! trouble, unless nobody reads it any more (a broken pipe).
 
-use std::io::Write as _;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
+use schema::terminal;
 use serde_json::{Value, json};
 
 use super::reading::{Failure, Found};
@@ -16,7 +20,7 @@ pub(crate) enum Trouble {
     Nothing(String),
     /// What was told makes no sense.
     Usage(String),
-    /// A file can't be read or written.
+    /// A file, or the output, can't be read or written.
     Unreachable(String),
 }
 
@@ -38,11 +42,17 @@ impl Trouble {
             Self::Usage(text) => (2, text.clone()),
             Self::Unreachable(text) => (3, text.clone()),
         };
-        match json {
-            true => print(&format!("{}\n", self.to_json())),
-            false => eprintln!("headwater-replay: {text}"),
+        let printed = if json { print_json(&self.to_json()) } else { Ok(()) };
+        if !json || printed.is_err() {
+            complain(&text);
         }
-        ExitCode::from(code)
+        match printed {
+            Err(Self::Unreachable(unwritable)) => {
+                complain(&unwritable);
+                ExitCode::from(3)
+            }
+            _ => ExitCode::from(code),
+        }
     }
 
     fn to_json(&self) -> Value {
@@ -61,30 +71,48 @@ fn to_json(found: &Found) -> Value {
     })
 }
 
-/// Prints text. Whoever has closed our output does not want it.
-pub(crate) fn print(text: &str) {
-    print_bytes(text.as_bytes());
+/// Says what is wrong on standard error. There is nobody to tell if that can't be written.
+fn complain(text: &str) {
+    let _unheard = io::stderr().write_all(format!("headwater-replay: {}\n", terminal::lines(text)).as_bytes());
 }
 
-/// Prints bytes as they are.
-pub(crate) fn print_bytes(bytes: &[u8]) {
-    let mut stdout = std::io::stdout().lock();
-    let _unread = stdout.write_all(bytes).and_then(|()| stdout.flush());
+/// Prints text.
+pub(crate) fn print(text: &str) -> Result<(), Trouble> {
+    write(terminal::lines(text).as_bytes())
 }
 
 /// Prints one JSON value on a line of its own.
-pub(crate) fn print_json(value: &Value) {
-    print(&format!("{value}\n"));
+pub(crate) fn print_json(value: &Value) -> Result<(), Trouble> {
+    write(format!("{}\n", terminal::json(&value.to_string())).as_bytes())
 }
 
-/// Lines of a table: columns as wide as they must be, two spaces between them.
+/// Prints a file's bytes: as they are to a file or a pipe, printable to a terminal.
+pub(crate) fn print_bytes(bytes: &[u8]) -> Result<(), Trouble> {
+    match io::stdout().is_terminal() {
+        true => print(&String::from_utf8_lossy(bytes)),
+        false => write(bytes),
+    }
+}
+
+fn write(bytes: &[u8]) -> Result<(), Trouble> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Trouble::Unreachable(format!("standard output can't be written: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Lines of a table: columns as wide as they must be, two spaces between them, each cell printable and on one line.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| terminal::line(cell)).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let wide = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..columns).map(|column| wide(column).unwrap_or_default()).collect();
-    let line = |row: &Vec<String>| {
+    let printed = |row: &Vec<String>| {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
         format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
     };
-    rows.iter().map(line).collect()
+    rows.iter().map(printed).collect()
 }

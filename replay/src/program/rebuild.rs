@@ -53,7 +53,6 @@ pub(crate) fn run(rebuild: &Rebuild) -> Result<(), Trouble> {
         true => print_json(&json!({"ok": true, "position": position, "nodes": nodes, "to": rebuild.to})),
         false => print(&format!("{nodes} nodes as of position {position} in {}\n", rebuild.to.display())),
     }
-    Ok(())
 }
 
 /// A node's folders and job specs; what its documents are is noted.

@@ -41,10 +41,7 @@ pub(crate) fn run(show: &Show) -> Result<(), Trouble> {
     let (state, json) = (show.past.state()?, show.json());
     match (&show.node, &show.path, &show.job) {
         (Some(node), Some(path), _) => show_path(show, &manifest(&state, node)?, path),
-        (Some(node), None, _) => {
-            show_node(&manifest(&state, node)?, json);
-            Ok(())
-        }
+        (Some(node), None, _) => show_node(&manifest(&state, node)?, json),
         (None, _, Some(job)) => show_job(&state, job, json),
         (None, _, None) => Err(Trouble::Usage("give --node or --job".into())),
     }
@@ -65,7 +62,6 @@ fn show_path(show: &Show, manifest: &Manifest, path: &str) -> Result<(), Trouble
         true => print_json(&with_content(piece, &bytes)),
         false => print_bytes(&bytes),
     }
-    Ok(())
 }
 
 fn bytes_of(show: &Show, piece: &Piece) -> Result<Vec<u8>, Trouble> {
@@ -89,14 +85,13 @@ fn with_content(piece: &Piece, bytes: &[u8]) -> Value {
     shown
 }
 
-fn show_node(manifest: &Manifest, json: bool) {
+fn show_node(manifest: &Manifest, json: bool) -> Result<(), Trouble> {
     if json {
         let entries: Vec<_> = manifest.pieces.iter().map(|piece| &piece.entry).collect();
-        print_json(&json!({
+        return print_json(&json!({
             "node": manifest.node, "position": manifest.cause.position, "digest": manifest.digest, "retry": manifest.retry,
             "retired": manifest.retired, "cause": manifest.cause, "entries": entries,
         }));
-        return;
     }
     let mut rows = vec![["PATH", "BYTES", "DIGEST", "FROM", "POSITION"].map(String::from).to_vec()];
     rows.extend(manifest.pieces.iter().map(|piece| {
@@ -109,8 +104,8 @@ fn show_node(manifest: &Manifest, json: bool) {
     print(&format!(
         "node {} at position {}{retired}, digest {}\n",
         manifest.node, manifest.cause.position, manifest.digest
-    ));
-    print(&table(&rows));
+    ))?;
+    print(&table(&rows))
 }
 
 fn show_job(state: &Configuration, id: &JobId, json: bool) -> Result<(), Trouble> {
@@ -118,8 +113,7 @@ fn show_job(state: &Configuration, id: &JobId, json: bool) -> Result<(), Trouble
     let job = state.jobs().all().get(id).ok_or_else(unknown)?;
     let spec = state.spec(id).ok_or_else(unknown)?;
     if !json {
-        print_bytes(&spec.bytes);
-        return Ok(());
+        return print_bytes(&spec.bytes);
     }
     let digest: Digest = spec.digest;
     let claim = job.claim.as_ref().map(|claim| json!({"runtime": claim.runtime, "position": claim.position}));
@@ -127,6 +121,5 @@ fn show_job(state: &Configuration, id: &JobId, json: bool) -> Result<(), Trouble
     print_json(&json!({
         "id": id, "attestation": job.attestation, "digest": digest, "spec": value, "claim": claim, "source": job.source,
         "cause": job.cause,
-    }));
-    Ok(())
+    }))
 }

@@ -44,13 +44,12 @@ pub(crate) fn run(options: &Options) -> Result<(), Trouble> {
     let bytes: u64 = parts.iter().map(|part| part.bytes).sum();
     if options.how.json {
         let last = counts.first.map(|_| state.at());
-        print_json(&json!({
+        return print_json(&json!({
             "position": state.position(), "requests": counts.requests, "first": counts.first, "last": last,
             "data_bytes": counts.data_bytes, "blobs": tally.blobs, "blob_bytes": tally.blob_bytes,
             "checkpoints": tally.checkpoints, "file_bytes": bytes, "types": counts.types, "actors": counts.actors,
             "there": there.into_iter().map(|(what, count)| (what.to_owned(), json!(count))).collect::<serde_json::Map<String, Value>>(),
         }));
-        return Ok(());
     }
     let line = |what: &str, count: &dyn std::fmt::Display| [what.to_owned(), count.to_string()].to_vec();
     let mut rows = vec![line("events", &state.position()), line("requests", &counts.requests)];
@@ -69,8 +68,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Trouble> {
         rows.extend([line("", &""), line(title, &"")]);
         rows.extend(counts.iter().map(|(what, count)| line(&format!("  {what}"), count)));
     }
-    print(&table(&rows));
-    Ok(())
+    print(&table(&rows))
 }
 
 /// What is there at the end.

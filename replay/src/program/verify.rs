@@ -22,12 +22,11 @@ pub(crate) fn run(options: &Options) -> Result<(), Trouble> {
                 "sha256": part.digest,
             })
         });
-        print_json(&json!({
+        return print_json(&json!({
             "ok": true, "log_id": log_id, "position": position, "root": audit.root(), "key": key, "trusted": is_trusted,
             "checkpoints": tally.checkpoints, "signed": signed, "unsigned": unsigned, "blobs": tally.blobs,
             "blob_bytes": tally.blob_bytes, "files": files.collect::<Vec<_>>(),
         }));
-        return Ok(());
     }
     let mut rows = vec![
         ["log".into(), log_id.to_string()].to_vec(),
@@ -49,6 +48,5 @@ pub(crate) fn run(options: &Options) -> Result<(), Trouble> {
         ["contents".into(), format!("{} of {} bytes, each as its digest says", tally.blobs, tally.blob_bytes)].to_vec(),
     ];
     rows.extend(parts.iter().map(|part| ["file".into(), format!("{} {}", part.digest, part.path.display())].to_vec()));
-    print(&table(&rows));
-    Ok(())
+    print(&table(&rows))
 }

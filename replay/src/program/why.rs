@@ -9,6 +9,7 @@ use replay::explain::{Found, Unknown, Why as Answer, why_file, why_job};
 use schema::event::Event;
 use schema::id::{JobId, NodeId};
 use schema::position::Position;
+use schema::terminal;
 use serde_json::{Value, json};
 
 use super::content;
@@ -50,7 +51,6 @@ pub(crate) fn run(why: &Why) -> Result<(), Trouble> {
         true => print_json(&to_json(of, &answer, &causes)),
         false => print(&to_text(&of, &answer, &causes, state.position())),
     }
-    Ok(())
 }
 
 /// What is asked about, and the answer.
@@ -91,7 +91,7 @@ fn to_text(of: &Value, answer: &Answer, causes: &BTreeMap<Position, Event>, posi
     let text = |name: &str| of[name].as_str().unwrap_or_default();
     let what = match of["job"].as_str() {
         Some(job) => format!("job {job}"),
-        None => format!("{} on node {}", text("path"), text("node")),
+        None => format!("{} on node {}", terminal::line(text("path")), text("node")),
     };
     let is = match &answer.found {
         Some(Found { digest, size, .. }) => format!("is {} ({size} bytes)", digest.short()),
@@ -100,7 +100,7 @@ fn to_text(of: &Value, answer: &Answer, causes: &BTreeMap<Position, Event>, posi
     let mut rows = vec![["POSITION", "AT", "ACTOR", "PART", "TYPE", "ENTITY", "REASON"].map(String::from).to_vec()];
     rows.extend(answer.reasons.iter().filter_map(|reason| {
         let event = causes.get(&reason.position)?;
-        let said = event.reason.clone().unwrap_or_default().replace(char::is_control, " ");
+        let said = event.reason.clone().unwrap_or_default();
         let texts =
             [event.position.to_string(), event.at.to_string(), event.actor.to_string(), reason.part.name().into()];
         Some(texts.into_iter().chain([event.event_type.clone(), event.entity.to_string(), said]).collect())

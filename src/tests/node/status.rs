@@ -57,6 +57,9 @@ async fn a_node_that_is_well_says_so_whether_its_agent_runs_or_not() {
         "All is well".to_owned(),
     ];
     let facts: Vec<&str> = facts.iter().map(String::as_str).collect();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let unwritten = program(&["edge", "status"]).current_dir(agent.dir.path()).stdout(full).output().unwrap();
+    assert_eq!(unwritten.status.code(), Some(3), "output that can't be written is no all-is-well");
     let (text, json, code) = told(&agent);
     says(&text, &facts);
     says(&text, &["agent      works in this folder"]);

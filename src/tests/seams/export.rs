@@ -139,6 +139,12 @@ async fn parts_follow_each_other_and_a_request_is_never_cut() {
     let mut files: Vec<String> = files.filter(|name| name.contains("hwlog")).collect();
     files.sort_unstable();
     assert_eq!(files, ["a.hwlog", "b.hwlog", "empty.hwlog"], "nothing half done is left behind");
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_headwater"));
+    program.args(["export", "--to", "told.hwlog"]).env("HEADWATER_DATABASE_URL", desk.reader()).current_dir(desk.dir());
+    let unwritten = program.stdout(full).output().unwrap();
+    assert_eq!(unwritten.status.code(), Some(3), "the file is there, and nobody was told its digest");
+    assert!(desk.dir().join("told.hwlog").exists());
 }
 
 /// What was signed while an export waited is about more events than there were when it began.

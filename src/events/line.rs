@@ -1,0 +1,98 @@
+//! An event on one line. Its columns stand below each other as far as they can: a stream knows no widest one.
+
+use schema::terminal;
+use serde_json::Value;
+
+use crate::get::table::said;
+
+/// Characters of a node's own words.
+const DETAIL_CHARS: usize = 200;
+/// Paths of drift that are named; of more there is a number.
+const PATHS_MAX: usize = 3;
+/// Digits of a digest that are shown.
+const DIGEST_DIGITS: usize = 12;
+
+/// The line, with a line feed.
+pub(super) fn written(event: &Value) -> String {
+    let text = |name: &str| said(&event[name]);
+    let reason =
+        event["reason"].as_str().map_or_else(String::new, |reason| format!("  \"{}\"", terminal::line(reason)));
+    let (position, at, kind) = (text("position"), text("at"), text("type"));
+    let (entity, version, actor) = (text("entity"), text("version"), text("actor"));
+    let what = match event["type"].as_str() {
+        Some("ReportChanged") => format!("  {}", report(&event["data"])),
+        _ => String::new(),
+    };
+    format!("{position:>8}  {at}  {kind:18}  {entity} v{version}  by {actor}{reason}{what}\n")
+}
+
+/// What a node said of itself: what runs, what failed and why, and what drifted.
+fn report(summary: &Value) -> String {
+    let runs = match &summary["running"] {
+        Value::Null => "runs nothing".to_owned(),
+        running => format!("runs {}", mark(running)),
+    };
+    let failed = Some(&summary["failed"]).filter(|failed| !failed.is_null()).map(failure);
+    let drift = summary["drift"].as_array().filter(|paths| !paths.is_empty()).map(|paths| drift(paths));
+    [Some(runs), failed, drift].into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+fn failure(failed: &Value) -> String {
+    let words = |name: &str| failed[name].as_str().map(|text| format!(": {}", cut(text))).unwrap_or_default();
+    format!("{} {}{}{}", said(&failed["state"]), mark(failed), words("code"), words("detail"))
+}
+
+fn drift(paths: &[Value]) -> String {
+    let named: Vec<String> = paths.iter().take(PATHS_MAX).map(said).collect();
+    let more = match paths.len().saturating_sub(PATHS_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("drift in {}{more}", named.join(", "))
+}
+
+fn mark(mark: &Value) -> String {
+    let digest: String = said(&mark["digest"]).chars().take(DIGEST_DIGITS).collect();
+    format!("position {} ({digest})", said(&mark["position"]))
+}
+
+fn cut(text: &str) -> String {
+    let mut kept: String = text.trim().chars().take(DETAIL_CHARS).collect();
+    if kept.len() < text.trim().len() {
+        kept.push('…');
+    }
+    terminal::line(&kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_event_is_one_line_whatever_its_reason() {
+        let event = json!({"position": 12, "at": "2026-01-01T00:00:00.000000Z", "type": "NodeEnrolled",
+            "entity": "node/a", "version": 1, "actor": "ann", "reason": "one\n\u{1b}[2Jtwo", "data": {}});
+        let expected =
+            "      12  2026-01-01T00:00:00.000000Z  NodeEnrolled        node/a v1  by ann  \"one \u{fffd}[2Jtwo\"\n";
+        assert_eq!(written(&event), expected);
+    }
+
+    #[test]
+    fn a_changed_report_says_what_runs_what_failed_and_what_drifted() {
+        let digest = "0123456789abcdef";
+        let mark = json!({"position": 12, "digest": digest});
+        let failed = json!({"position": 14, "digest": digest, "state": "failed", "code": "check_failed",
+            "detail": "too\nhigh\u{202e}"});
+        let told = |running: Value, failed: Value, drift: Value| {
+            written(&json!({"type": "ReportChanged", "data": {"running": running, "failed": failed, "drift": drift}}))
+        };
+        let good = told(mark.clone(), Value::Null, json!([]));
+        assert!(good.ends_with("  runs position 12 (0123456789ab)\n"), "{good}");
+        let bad = told(mark, failed, json!(["a", "b", "c", "d"]));
+        let expected = "  runs position 12 (0123456789ab); failed position 14 (0123456789ab): check_failed: too \
+                        high\u{fffd}; drift in a, b, c and 1 more\n";
+        assert!(bad.ends_with(expected), "{bad}");
+        assert!(told(Value::Null, Value::Null, Value::Null).ends_with("  runs nothing\n"));
+    }
+}
