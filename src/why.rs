@@ -27,7 +27,8 @@ const COLUMNS: [Column; 8] = [
 /// What to explain.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-  headwater why node node-1 etc/motd               the document, what made the node match, what it overrode
+  headwater why node node-1 etc/motd               the document, what made the node match, what it
+                                                   overrode; and whether the node runs it
   headwater why node node-1 etc/motd --at 120      the same, as of position 120
   headwater why job 0198b0a2-…                     the definitions, the claim and the last run
 
@@ -83,22 +84,50 @@ pub async fn run(options: Options) -> Result<(), Error> {
     how.tell(&path, |why| outline(&what, why)).await
 }
 
-/// What it is, and what it follows from.
+/// What it is, and what it follows from; of a file also what the node runs.
 fn outline(what: &str, why: &Value) -> String {
     let found = &why["found"];
     let mut text = match found.is_null() {
         true => format!("{what}: nothing, because\n\n"),
-        false => {
-            let (size, source) = (said(&found["size"]), said(&found["source"]["entity"]));
-            format!("{what}: {size} B from {source}, sha256 {}, because\n\n", said(&found["digest"]))
-        }
+        false => format!("{what}: {}, because\n\n", file(found)),
     };
     let reasons = why["because"].as_array().map_or(&[][..], Vec::as_slice);
     text.push_str(&table::written(&COLUMNS, reasons, width()));
     if let Some(more @ 1..) = why["more"].as_u64() {
         text.push_str(&format!("and {more} more\n"));
     }
+    // A door of an older version says nothing of it.
+    if !why["runs"].is_null() {
+        text.push_str(&format!("\nThis is desired. {}\n", runs(why)));
+    }
     text
+}
+
+fn file(found: &Value) -> String {
+    let (size, source) = (said(&found["size"]), said(&found["source"]["entity"]));
+    format!("{size} B from {source}, sha256 {}", said(&found["digest"]))
+}
+
+/// What the node runs at the path, and how it stands.
+fn runs(why: &Value) -> String {
+    let state = match &why["reason"] {
+        Value::Null => said(&why["state"]),
+        reason => format!("{}: {}", said(&why["state"]), table::reason(reason)),
+    };
+    let heard =
+        why["silence_ms"].as_u64().map_or_else(String::new, |silence| format!(", heard {} ago", table::ago(silence)));
+    let (running, file) = (&why["running"], &why["runs"]["file"]);
+    let runs = match (why["runs"]["known"] == true, running.is_null()) {
+        (false, true) => "What the node runs is not known".to_owned(),
+        (false, false) => format!("What it runs (position {}) is no record of this log", said(&running["position"])),
+        (true, true) => "The node runs nothing yet".to_owned(),
+        (true, false) if file == &why["found"] => format!("The node runs it (position {})", said(&running["position"])),
+        (true, false) => {
+            let other = if file.is_null() { "nothing there".to_owned() } else { self::file(file) };
+            format!("The node runs something else (position {}): {other}", said(&running["position"]))
+        }
+    };
+    format!("{runs}.\nState: {state}{heard}")
 }
 
 #[cfg(test)]
@@ -118,5 +147,46 @@ mod tests {
         assert!(!there.contains('\u{1b}'));
         let gone = outline("job x", &json!({"found": null, "because": [], "more": 7}));
         assert!(gone.starts_with("job x: nothing, because\n") && gone.ends_with("and 7 more\n"));
+    }
+
+    #[test]
+    fn what_runs_is_told_apart_from_what_is_desired() {
+        let file = |digest: &str| json!({"digest": digest, "size": 4, "source": {"entity": "document/motd"}});
+        let why = |state: &str, reason: Value, running: Value, known: bool, runs: Value| {
+            let why = json!({"found": file("5f"), "because": [], "state": state, "reason": reason, "silence_ms": 3_000,
+                "running": running, "runs": {"known": known, "file": runs}});
+            outline("etc/motd on n-1", &why)
+        };
+        let mark = || json!({"position": 9, "digest": "00"});
+        let failed = json!({"code": "check_failed", "detail": "too\u{1b}high"});
+        for (told, expected) in [
+            (
+                why("converged", json!(null), mark(), true, file("5f")),
+                "The node runs it (position 9).\nState: converged, heard 3 s ago\n",
+            ),
+            (
+                why("failed", failed, mark(), true, file("6e")),
+                "something else (position 9): 4 B from document/motd, sha256 6e.\n\
+                 State: failed: check_failed: too\u{fffd}high, heard 3 s ago\n",
+            ),
+            (
+                why("progressing", json!(null), mark(), true, json!(null)),
+                "something else (position 9): nothing there.\nState: progressing, heard 3 s ago\n",
+            ),
+            (
+                why("progressing", json!(null), json!(null), true, json!(null)),
+                "The node runs nothing yet.\nState: progressing, heard 3 s ago\n",
+            ),
+            (
+                why("unknown", json!(null), json!(null), false, json!(null)),
+                "What the node runs is not known.\nState: unknown, heard 3 s ago\n",
+            ),
+            (
+                why("progressing", json!(null), mark(), false, json!(null)),
+                "What it runs (position 9) is no record of this log.\nState: progressing, heard 3 s ago\n",
+            ),
+        ] {
+            assert!(told.ends_with(expected), "{told}");
+        }
     }
 }

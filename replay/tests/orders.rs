@@ -173,6 +173,13 @@ fn a_reason_has_its_events_with_actors_and_words() {
     let of_job = told.text(&["why", "--job", job.as_str()]);
     assert!(of_job.contains("what must hold") && of_job.contains("node/lund-1"), "{of_job}");
     assert_eq!(told.refused(&["why", "--node", "lund-1", "--path", "never/there"]).0, 1);
+    let (noted, desired) = (&why["noted"], &why["desired"]["digest"]);
+    assert_eq!((&noted["failed"]["code"], &noted["running"]["position"]), (&json!("check_failed"), &json!(7)), "{why}");
+    assert!(desired.is_string() && *desired != noted["running"]["digest"], "what is desired is not what runs: {why}");
+    let text = told.text(&["why", "--node", "lund-1", "--path", "etc/motd"]);
+    assert!(text.contains("it ran something else, of position 7, and position 11 had failed: check_failed"), "{text}");
+    let silent = told.text(&["why", "--node", "copenhagen-1", "--path", "etc/motd"]);
+    assert!(silent.ends_with("The log has no report of the node.\n"), "{silent}");
 }
 
 #[test]

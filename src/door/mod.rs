@@ -57,4 +57,5 @@ mod lead;
 pub mod notebook;
 
 mod digests;
+mod standing;
 pub mod state;

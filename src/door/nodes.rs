@@ -5,11 +5,10 @@ use axum::response::Response;
 use projections::configuration::{Node, Noted};
 use projections::render::{Manifest, render};
 use schema::desired::{Cause, Entry};
-use schema::digest::Digest;
 use schema::id::NodeId;
 use schema::instant::Instant;
 use schema::position::{Position, Version};
-use schema::report::{Reported, Summary};
+use schema::report::{Mark, Reported, Summary};
 use schema::target::Labels;
 use serde::Serialize;
 
@@ -22,6 +21,7 @@ use super::paging::{Listing, Page};
 use super::params::Params;
 use super::problem::Problem;
 use super::snapshot::{Snapshot, When};
+use super::standing::Standing;
 use super::state::{Evidence, Expected, State as NodeState, judge};
 
 /// A node as a list shows it. `D` is how much of its desired record is shown.
@@ -31,15 +31,9 @@ struct View<D> {
     labels: Labels,
     retired: bool,
     version: Version,
-    state: NodeState,
+    #[serde(flatten)]
+    standing: Standing,
     desired: D,
-}
-
-/// Names a desired record.
-#[derive(Serialize)]
-struct Mark {
-    position: Position,
-    digest: Digest,
 }
 
 /// A desired record without the content that travels inside it.
@@ -96,7 +90,8 @@ fn listing(door: &Door, snapshot: &Snapshot, page: &Page) -> Listing<View<Mark>>
     let state = &snapshot.configuration;
     page.list(state.nodes().range(page.keys::<NodeId>()), |id, node| {
         let digest = door.digests().of(state, id, node);
-        door.view(snapshot, id, node, Mark { position: node.cause.position, digest })
+        let standing = door.standing(snapshot, id, node).short();
+        View::of(id, node, standing, Mark { position: node.cause.position, digest })
     })
 }
 
@@ -116,25 +111,21 @@ pub(super) async fn one(
     };
     let heard = if snapshot.past { None } else { door.ears().heard(&id) };
     let whole = Whole {
-        view: door.view(&snapshot, &id, node, Desired::from(manifest)),
+        view: View::of(&id, node, door.standing(&snapshot, &id, node), Desired::from(manifest)),
         reported: heard.map(ReportView::from),
         noted: state.reports().get(&id).map(NotedView::from),
     };
     Ok(answer::json(state.position(), whole))
 }
 
-impl Door {
-    fn view<D>(&self, snapshot: &Snapshot, id: &NodeId, node: &Node, desired: D) -> View<D> {
-        View {
-            id: id.clone(),
-            labels: (*node.labels).clone(),
-            retired: node.retired,
-            version: node.version,
-            state: self.state(snapshot, id, node),
-            desired,
-        }
+impl<D> View<D> {
+    fn of(id: &NodeId, node: &Node, standing: Standing, desired: D) -> Self {
+        let (id, labels) = (id.clone(), (*node.labels).clone());
+        Self { id, labels, retired: node.retired, version: node.version, standing, desired }
     }
+}
 
+impl Door {
     /// A node's state: by what it says now, or of the past by what the log has kept of that.
     pub(super) fn state(&self, snapshot: &Snapshot, id: &NodeId, node: &Node) -> NodeState {
         let state = &snapshot.configuration;

@@ -1,23 +1,30 @@
-//! `GET /v1/why/nodes/{id}/{path}` and `GET /v1/why/jobs/{id}`: the events that a value follows from, or that keep it away.
+//! `GET /v1/why/nodes/{id}/{path}` and `GET /v1/why/jobs/{id}`: the events that a value follows from, or that keep it away;
+//! of a file also what the node runs, which may be something else.
 
 use std::collections::BTreeMap;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use projections::render::render;
 use replay::explain::{Found, Unknown, Why, why_file, why_job};
-use schema::desired::{EntryKind, Source};
+use schema::desired::{Entry, EntryKind, Source};
 use schema::digest::Digest;
 use schema::id::{JobId, NodeId};
 use schema::position::Position;
+use schema::report::Mark;
 use serde::Serialize;
 
 use super::answer;
 use super::causes::Cause;
+use super::documents::read;
 use super::fittings::Door;
 use super::params::Params;
 use super::problem::Problem;
-use super::source::Unavailable;
+use super::snapshot::{Snapshot, When};
+use super::source::{At, Unavailable};
+use super::standing::Standing;
+use super::state::State as NodeState;
 
 /// An explanation of `T`.
 #[derive(Serialize)]
@@ -36,6 +43,19 @@ struct View<T> {
 struct OfFile {
     node: NodeId,
     path: String,
+    #[serde(flatten)]
+    standing: Standing,
+    desired: Mark,
+    /// What the node runs at the path.
+    runs: Runs,
+}
+
+/// What a node runs at a path, which is what it had to hold when the record that it runs was made.
+#[derive(Serialize)]
+struct Runs {
+    /// Whether that can be told: the node was heard, and this log has the record.
+    known: bool,
+    file: Option<FoundView>,
 }
 
 #[derive(Serialize)]
@@ -59,6 +79,12 @@ struct ReasonView {
     cause: Cause,
 }
 
+impl From<Entry> for FoundView {
+    fn from(Entry { kind, digest, size, source, .. }: Entry) -> Self {
+        Self { kind, digest, size, source }
+    }
+}
+
 impl From<Found> for FoundView {
     fn from(Found { kind, digest, size, source }: Found) -> Self {
         Self { kind, digest, size, source }
@@ -69,11 +95,15 @@ impl From<Found> for FoundView {
 pub(super) async fn file(
     State(door): State<Door>,
     Path((id, path)): Path<(String, String)>,
-    params: Params,
+    mut params: Params,
 ) -> Result<Response, Problem> {
-    let (node, state) = door.item::<NodeId>(&id, params).await?;
+    let when = When::take(&mut params)?;
+    params.done()?;
+    let node: NodeId = read(&id)?;
+    let snapshot = door.snapshot_for_nodes(when).await?;
+    let state = snapshot.configuration.clone();
     let why = why_file(&state, &node, &path).map_err(|unknown| refused(&unknown, &node, &path))?;
-    door.told(state.position(), OfFile { node, path }, why).await
+    door.told(state.position(), door.of_file(&snapshot, node, path, &why).await, why).await
 }
 
 /// Explains a job.
@@ -94,6 +124,33 @@ fn refused(unknown: &Unknown, node: &NodeId, path: &str) -> Problem {
 }
 
 impl Door {
+    async fn of_file(&self, snapshot: &Snapshot, node: NodeId, path: String, why: &Why) -> OfFile {
+        let state = &snapshot.configuration;
+        let enrolled = state.nodes().get(&node).expect("BUG: what is explained is a node's");
+        let standing = self.standing(snapshot, &node, enrolled);
+        let desired = Mark { position: enrolled.cause.position, digest: self.digests().of(state, &node, enrolled) };
+        let runs = match standing.running {
+            Some(running) if running.digest == desired.digest => {
+                Runs { known: true, file: why.found.clone().map(FoundView::from) }
+            }
+            Some(running) => self.ran(&node, &path, running).await,
+            None => Runs { known: standing.state != NodeState::Unknown, file: None },
+        };
+        OfFile { node, path, standing, desired, runs }
+    }
+
+    /// What a node has at a path that runs an older record.
+    async fn ran(&self, node: &NodeId, path: &str, running: Mark) -> Runs {
+        let past = self.source().past(At::Position(running.position)).await;
+        let manifest = past.ok().and_then(|past| render(&past, node));
+        // It may run a record of another log.
+        let Some(manifest) = manifest.filter(|manifest| manifest.digest == running.digest) else {
+            return Runs { known: false, file: None };
+        };
+        let mut entries = manifest.pieces.into_iter().map(|piece| piece.entry);
+        Runs { known: true, file: entries.find(|entry| entry.path == path).map(FoundView::from) }
+    }
+
     async fn told<T: Serialize>(&self, position: Position, of: T, why: Why) -> Result<Response, Problem> {
         let causes = self.causes(why.reasons.iter().map(|reason| reason.position).collect()).await?;
         let mut causes: BTreeMap<Position, Cause> = causes.into_iter().map(|cause| (cause.position, cause)).collect();

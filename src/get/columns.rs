@@ -115,14 +115,16 @@ const DOCUMENTS: [Column; 8] = [
     VERSION,
     POSITION,
 ];
-const NODES: [Column; 7] = [
+const NODES: [Column; 9] = [
     ID,
     text("STATE", &["/state"]),
+    Column { head: "HEARD", places: &["/silence_ms"], look: Look::Ago },
     number("POSITION", &["/desired/position"]),
     digest("DESIRED", &["/desired/digest"]),
+    digest("RUNNING", &["/running/digest"]),
     text("RETIRED", &["/retired"]),
-    VERSION,
     long("LABELS", &["/labels"]),
+    Column { head: "REASON", places: &["/reason"], look: Look::Reason },
 ];
 const PRINCIPALS: [Column; 6] = [
     text("NAME", &["/name"]),

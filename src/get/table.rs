@@ -38,6 +38,10 @@ pub enum Look {
     Number,
     /// Its first digits.
     Digest,
+    /// Milliseconds, as how long ago that was.
+    Ago,
+    /// A code, and what it means in words; cut where there is no room.
+    Reason,
 }
 
 /// The table of `items`, in at most `width` columns if there is such a limit and it can be met.
@@ -56,7 +60,7 @@ fn widths(columns: &[Column], rows: &[Vec<String>], width: Option<usize>) -> Vec
     let gaps = GAP.len() * columns.len().saturating_sub(1);
     let mut over = width.map_or(0, |width| (widths.iter().sum::<usize>() + gaps).saturating_sub(width));
     while over > 0 {
-        let long = (0..columns.len()).filter(|index| columns[*index].look == Look::Long && widths[*index] > LONG_MIN);
+        let long = (0..columns.len()).filter(|index| columns[*index].look.is_long() && widths[*index] > LONG_MIN);
         let Some(widest) = long.max_by_key(|index| widths[*index]) else { break };
         widths[widest] -= 1;
         over -= 1;
@@ -93,11 +97,40 @@ fn cut(text: &str, width: usize) -> String {
 impl Column {
     fn of(&self, item: &Value) -> String {
         let found = self.places.iter().find_map(|place| item.pointer(place).filter(|value| !value.is_null()));
-        let text = found.map_or_else(|| NOTHING.to_owned(), said);
+        let Some(value) = found else { return NOTHING.to_owned() };
         match self.look {
-            Look::Digest => text.chars().take(DIGEST_DIGITS).collect(),
-            _ => text,
+            Look::Digest => said(value).chars().take(DIGEST_DIGITS).collect(),
+            Look::Ago => value.as_u64().map_or_else(|| said(value), ago),
+            Look::Reason => reason(value),
+            Look::Whole | Look::Long | Look::Number => said(value),
         }
+    }
+}
+
+impl Look {
+    fn is_long(self) -> bool {
+        matches!(self, Self::Long | Self::Reason)
+    }
+}
+
+/// How long ago something was, in its largest unit.
+#[must_use]
+pub fn ago(milliseconds: u64) -> String {
+    let seconds = milliseconds / 1_000;
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// A code and what it means, on one line.
+#[must_use]
+pub fn reason(reason: &Value) -> String {
+    match reason["detail"].as_str().map(str::trim).filter(|detail| !detail.is_empty()) {
+        Some(detail) => format!("{}: {}", said(&reason["code"]), terminal::line(detail)),
+        None => said(&reason["code"]),
     }
 }
 
@@ -171,6 +204,21 @@ mod tests {
         assert!(text.chars().all(|next| next == '\n' || !next.is_control()), "{text:?}");
         assert!(!text.contains('\u{202e}'));
         assert_eq!(text.lines().count(), 2);
+    }
+
+    #[test]
+    fn times_and_reasons_are_short() {
+        for (milliseconds, expected) in
+            [(0, "0 s"), (119_999, "119 s"), (120_000, "2 min"), (7_200_000, "2 h"), (400_000_000, "4 d")]
+        {
+            assert_eq!(ago(milliseconds), expected);
+        }
+        let failed = json!({"code": "check_failed", "detail": "too\nhigh\u{1b}[2J\n"});
+        assert_eq!(reason(&failed), "check_failed: too high\u{fffd}[2J");
+        assert_eq!(reason(&json!({"code": "rejected", "detail": ""})), "rejected");
+        let column = [Column { head: "REASON", places: &["/reason"], look: Look::Reason }];
+        let narrow = written(&column, &[json!({"reason": failed}), json!({"reason": null})], Some(12));
+        assert_eq!(narrow, "REASON\ncheck_faile…\n-\n");
     }
 
     #[test]

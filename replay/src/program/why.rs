@@ -1,14 +1,17 @@
 //! `headwater-replay why`: the events that a node's file or a job follows from, or that keep it away, with who caused them and
-//! what they said. Its JSON is what the door's `GET /v1/why/…` answers.
+//! what they said. Its JSON is that of the door's `GET /v1/why/…`, with what the log kept of a node's reports in place of what the
+//! node says now.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use projections::configuration::Configuration;
+use projections::configuration::{Configuration, Noted};
+use projections::render::render;
 use replay::explain::{Found, Unknown, Why as Answer, why_file, why_job};
 use schema::event::Event;
 use schema::id::{JobId, NodeId};
 use schema::position::Position;
+use schema::report::Mark;
 use schema::terminal;
 use serde_json::{Value, json};
 
@@ -47,9 +50,59 @@ pub(crate) fn run(why: &Why) -> Result<(), Trouble> {
     let state = why.past.state()?;
     let (of, answer) = asked(why, &state)?;
     let causes = causes(&why.past.options.files, &answer)?;
+    let runs = why.node.as_ref().map(|node| Runs::of(&state, node));
     match why.json() {
-        true => print_json(&to_json(of, &answer, &causes)),
-        false => print(&to_text(&of, &answer, &causes, state.position())),
+        true => {
+            let mut shown = to_json(of, &answer, &causes);
+            if let Some(runs) = runs {
+                shown["desired"] = json!(runs.desired);
+                shown["noted"] = runs.to_json();
+            }
+            print_json(&shown)
+        }
+        false => {
+            let runs = runs.map(|runs| runs.to_text()).unwrap_or_default();
+            print(&format!("{}{runs}", to_text(&of, &answer, &causes, state.position())))
+        }
+    }
+}
+
+/// What a node had to run, and what the log kept of its reports.
+struct Runs<'a> {
+    desired: Option<Mark>,
+    noted: Option<&'a Noted>,
+}
+
+impl<'a> Runs<'a> {
+    fn of(state: &'a Configuration, node: &NodeId) -> Self {
+        let desired = render(state, node);
+        let desired = desired.map(|desired| Mark { position: desired.cause.position, digest: desired.digest });
+        Self { desired, noted: state.reports().get(node) }
+    }
+
+    fn to_json(&self) -> Value {
+        self.noted.map_or(Value::Null, |noted| {
+            let mut shown = json!(*noted.summary);
+            shown["position"] = json!(noted.position);
+            shown["at"] = json!(noted.at);
+            shown
+        })
+    }
+
+    fn to_text(&self) -> String {
+        let Some(noted) = self.noted else {
+            return "This is what was desired. The log has no report of the node.\n".into();
+        };
+        let runs = match noted.summary.running {
+            None => "it ran nothing".into(),
+            Some(running) if Some(running.digest) == self.desired.map(|desired| desired.digest) => "it ran that".into(),
+            Some(running) => format!("it ran something else, of position {}", running.position),
+        };
+        let failed = noted.summary.failed.as_ref().map_or_else(String::new, |failed| {
+            let words = [failed.code.as_deref(), failed.detail.as_deref()].into_iter().flatten().collect::<Vec<_>>();
+            format!(", and position {} had failed: {}", failed.mark.position, terminal::line(&words.join(": ")))
+        });
+        format!("This is what was desired. As the node said last, at position {}, {runs}{failed}.\n", noted.position)
     }
 }
 

@@ -59,6 +59,8 @@ async fn a_node_is_judged_by_what_it_was_heard_to_say() {
     let house = House::new();
     house.done(json!([enrol("n-1", json!({"site": "lund"})), put("d", "d", "1", json!({"all": true}))])).await;
     assert_eq!(house.state("n-1").await, "unknown");
+    let why = house.shown("/v1/why/nodes/n-1/d").await;
+    assert_eq!((&why["runs"], &why["reason"]["code"]), (&json!({"known": false, "file": null}), &json!("never_heard")));
     let first = house.desired("n-1").await;
     house.hear(report("n-1", None), Duration::ZERO);
     assert_eq!(house.state("n-1").await, "progressing");
@@ -72,11 +74,19 @@ async fn a_node_is_judged_by_what_it_was_heard_to_say() {
         digest: second.digest,
         state: AttemptState::Failed,
         code: Some("check_failed".into()),
-        detail: None,
+        detail: Some("too high".into()),
         at: schema::instant::Instant::default(),
     };
     house.hear(Reported { attempt: Some(attempt), ..report("n-1", Some(first)) }, Duration::ZERO);
     assert_eq!(house.state("n-1").await, "failed");
+    let listed = house.shown("/v1/nodes").await["items"][0].clone();
+    let reason = json!({"code": "check_failed", "detail": "too high"});
+    assert_eq!((&listed["running"], &listed["reason"]), (&json!(first), &reason), "a list says what runs and why");
+    assert!(listed["silence_ms"].is_u64() && listed["desired"]["digest"] == json!(second.digest), "{listed}");
+    let why = house.shown("/v1/why/nodes/n-1/d").await;
+    assert_eq!((&why["found"]["digest"], &why["state"]), (&json!(Digest::of(b"2")), &json!("failed")));
+    assert_eq!((&why["reason"], &why["desired"], &why["running"]), (&reason, &json!(second), &json!(first)));
+    assert_eq!((&why["runs"]["known"], &why["runs"]["file"]["digest"]), (&json!(true), &json!(Digest::of(b"1"))));
     house.done(json!([{"type": "retry_node", "id": "n-1"}])).await;
     assert_eq!(house.state("n-1").await, "progressing", "what failed before the retry does not count");
     house.hear(Reported { drift: vec!["files/d".into()], ..report("n-1", Some(second)) }, Duration::ZERO);
