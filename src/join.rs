@@ -49,6 +49,8 @@ impl publisher::Source for Table {
 /// The log as the door needs it.
 pub struct Behind {
     log: Log,
+    /// The log over a connection of the door's own: what callers read must not hold up the appender.
+    reader: Reader,
     heads: watch::Receiver<Position>,
     /// Asks the signer of this process, if it has one, for a checkpoint.
     demand: Arc<Notify>,
@@ -70,14 +72,15 @@ impl Behind {
                 head.send_replace(views.borrow_and_update().position());
             }
         });
-        Self { log, heads, demand }
+        let reader = log.reader().beside();
+        Self { log, reader, heads, demand }
     }
 
     /// The newest checkpoint once it is one of at least this position, or the time is up.
     async fn newest_checkpoint(&self, position: Position) -> Result<Option<Kept>, LogError> {
         let deadline = Instant::now() + SIGNED_WITHIN;
         loop {
-            let newest = self.log.reader().newest_checkpoint().await?;
+            let newest = self.reader.newest_checkpoint().await?;
             let reached = newest.as_ref().map_or(Position::ZERO, |newest| newest.position);
             if reached >= position || Instant::now() >= deadline {
                 return Ok(newest);
@@ -98,7 +101,7 @@ impl door::Source for Behind {
     }
 
     fn public_key(&self) -> PublicKey {
-        self.log.reader().public_key().clone()
+        self.reader.public_key().clone()
     }
 
     fn view(&self) -> Configuration {
@@ -137,22 +140,22 @@ impl door::Source for Behind {
                 entity: page.entity.map(|entity| entity.to_string()),
                 event_type: page.event_type,
             };
-            self.log.reader().events(page).await.map_err(|error| unavailable(&error))
+            self.reader.events(page).await.map_err(|error| unavailable(&error))
         }
         .boxed()
     }
 
     fn events_at(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Event>, door::Unavailable>> {
-        async move { self.log.reader().events_at(&positions).await.map_err(|error| unavailable(&error)) }.boxed()
+        async move { self.reader.events_at(&positions).await.map_err(|error| unavailable(&error)) }.boxed()
     }
 
     fn events_of(&self, command_id: CommandId) -> BoxFuture<'_, Result<Vec<Event>, door::Unavailable>> {
-        async move { self.log.reader().events_of(command_id).await.map_err(|error| unavailable(&error)) }.boxed()
+        async move { self.reader.events_of(command_id).await.map_err(|error| unavailable(&error)) }.boxed()
     }
 
     fn content(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Vec<u8>>, door::Unavailable>> {
         async move {
-            let found = self.log.reader().contents(&[digest]).await.map_err(|error| unavailable(&error))?;
+            let found = self.reader.contents(&[digest]).await.map_err(|error| unavailable(&error))?;
             Ok(found.into_values().next())
         }
         .boxed()
@@ -186,6 +189,6 @@ impl door::Source for Behind {
     }
 
     fn answer(&self, question: Question) -> BoxFuture<'_, Result<Proof, door::Unavailable>> {
-        async move { self.log.reader().answer(question).await.map_err(|error| unavailable(&error)) }.boxed()
+        async move { self.reader.answer(question).await.map_err(|error| unavailable(&error)) }.boxed()
     }
 }

@@ -13,7 +13,6 @@ use schema::request::Request;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::blocking::apart;
 use super::fittings::Door;
 use super::impact::NodeTurn;
 use super::problem::Problem;
@@ -35,14 +34,14 @@ pub(super) async fn preview(door: &Door, actor: Actor, request: Request) -> Resu
     // Nothing of a preview is kept, so its identity means nothing, and a token that it shows opens nothing.
     let command_id = CommandId::from(Uuid::nil());
     let envelope = Envelope { log_id: door.source().log_id(), command_id, actor, entropy: [0; 16], clock: clock() };
-    let previewed = apart(move || {
+    let previewed = door.costly(async move {
         let decided = decide_request(&before, &envelope, &request)?;
         let after = &decided.configuration;
         let turn = |node| NodeTurn::from(node_turn(&before, after, node));
         let desired = decided.touched.iter().map(turn).collect();
         Ok(Preview { answer: decided.answer, dry_run: true, desired })
     });
-    previewed.await.map_err(|refused: Refused| refused.into())
+    previewed.await?.map_err(|refused: Refused| refused.into())
 }
 
 fn clock() -> Instant {

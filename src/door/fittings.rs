@@ -1,6 +1,8 @@
 //! What a door is made of: brought by whoever opens it, and shared by all requests that pass.
 
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use schema::position::Position;
@@ -36,6 +38,10 @@ pub struct Limits {
     pub body_time: Duration,
     /// How long `min_position` waits.
     pub position_wait: Duration,
+    /// Costly questions that are worked on at once: all cores but one, and at least one.
+    pub questions: usize,
+    /// How long a costly question waits for its place.
+    pub question_wait: Duration,
 }
 
 impl Default for Limits {
@@ -47,6 +53,8 @@ impl Default for Limits {
             request_time: Duration::from_secs(30),
             body_time: Duration::from_secs(20),
             position_wait: Duration::from_secs(5),
+            questions: available_parallelism().map_or(1, NonZero::get).saturating_sub(1).max(1),
+            question_wait: Duration::from_secs(2),
         }
     }
 }
@@ -80,6 +88,7 @@ struct Inside {
     requests: Semaphore,
     streams: Arc<Semaphore>,
     bodies: Arc<Semaphore>,
+    questions: Arc<Semaphore>,
 }
 
 impl From<Fittings> for Door {
@@ -91,6 +100,7 @@ impl From<Fittings> for Door {
             requests: Semaphore::new(limits.requests),
             streams: Arc::new(Semaphore::new(limits.streams)),
             bodies: Arc::new(Semaphore::new(limits.bodies_kib)),
+            questions: Arc::new(Semaphore::new(limits.questions)),
         }))
     }
 }
@@ -144,6 +154,11 @@ impl Door {
     /// Places for live streams.
     pub(super) fn streams(&self) -> &Arc<Semaphore> {
         &self.0.streams
+    }
+
+    /// Places for costly questions.
+    pub(super) fn questions(&self) -> &Arc<Semaphore> {
+        &self.0.questions
     }
 
     /// Kibibytes for bodies.

@@ -17,12 +17,11 @@ use schema::position::Position;
 use serde::Serialize;
 
 use super::answer;
-use super::blocking::apart;
 use super::fittings::Door;
 use super::params::Params;
 use super::problem::Problem;
 use super::snapshot::When;
-use super::source::{At, Unavailable};
+use super::source::{At, PastError, Unavailable};
 
 /// What a request changed.
 #[derive(Serialize)]
@@ -82,10 +81,13 @@ pub(super) async fn show(
     };
     // A request is told whole, so the one before it ends right before its first event.
     let before = Position::from(first.position.get().saturating_sub(1));
-    let before = door.source().past(At::Position(before)).await?;
-    let log_id = door.source().log_id();
-    let view = apart(move || view(log_id, before, events)).await;
-    let view = view.map_err(|diverges| Unavailable(format!("the log diverges {diverges}")))?;
+    let source = door.clone();
+    let answered = door.costly(async move {
+        let before = source.source().past(At::Position(before)).await?;
+        let view = view(source.source().log_id(), before, events);
+        view.map_err(|diverges| PastError::Unavailable(Unavailable(format!("the log diverges {diverges}"))))
+    });
+    let view = answered.await??;
     Ok(answer::json(seen, view))
 }
 

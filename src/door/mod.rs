@@ -19,6 +19,7 @@ pub mod serve;
 mod auth;
 mod blocking;
 mod causes;
+mod costly;
 mod limits;
 mod paging;
 mod params;

@@ -44,6 +44,7 @@ pub(super) const CODES: &[&str] = &[
     "overloaded",
     "position_not_reached",
     "timed_out",
+    "too_many_questions",
     "too_many_streams",
     "unavailable",
     "unknown_command",

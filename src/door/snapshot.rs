@@ -91,7 +91,11 @@ impl Door {
             Some(At::Position(position)) if position == configuration.position() => {
                 Ok(Snapshot { configuration, past: true })
             }
-            Some(at) => Ok(Snapshot { configuration: self.source().past(at).await?, past: true }),
+            Some(at) => {
+                let door = self.clone();
+                let configuration = self.costly(async move { door.source().past(at).await }).await??;
+                Ok(Snapshot { configuration, past: true })
+            }
         }
     }
 

@@ -101,16 +101,24 @@ pub(super) async fn file(
     params.done()?;
     let node: NodeId = read(&id)?;
     let snapshot = door.snapshot_for_nodes(when).await?;
-    let state = snapshot.configuration.clone();
-    let why = why_file(&state, &node, &path).map_err(|unknown| refused(&unknown, &node, &path))?;
-    door.told(state.position(), door.of_file(&snapshot, node, path, &why).await, why).await
+    let asked = door.clone();
+    let answered = door.costly(async move {
+        let state = &snapshot.configuration;
+        let why = why_file(state, &node, &path).map_err(|unknown| refused(&unknown, &node, &path))?;
+        let of = asked.of_file(&snapshot, node, path, &why).await;
+        Ok::<_, Problem>((state.position(), of, why))
+    });
+    let (position, of, why) = answered.await??;
+    door.told(position, of, why).await
 }
 
 /// Explains a job.
 pub(super) async fn job(State(door): State<Door>, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
     let (job, state) = door.item::<JobId>(&id, params).await?;
-    let why = why_job(&state, &job).map_err(|_| Problem::unknown("job", job.as_str()))?;
-    door.told(state.position(), OfJob { job }, why).await
+    let (position, asked) = (state.position(), job.clone());
+    let why = door.costly(async move { why_job(&state, &asked) }).await?;
+    let why = why.map_err(|_| Problem::unknown("job", job.as_str()))?;
+    door.told(position, OfJob { job }, why).await
 }
 
 fn refused(unknown: &Unknown, node: &NodeId, path: &str) -> Problem {

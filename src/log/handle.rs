@@ -30,6 +30,8 @@ const QUEUE_KIB_MAX: usize = 64 * 1024;
 #[derive(Clone)]
 pub struct Log {
     reader: Reader,
+    /// The same log over another connection: pages of the past are large, and the appender must not wait for them.
+    past: Reader,
     queue: mpsc::Sender<Waiting>,
     room: Arc<Semaphore>,
     view: watch::Receiver<Configuration>,
@@ -96,7 +98,8 @@ impl Log {
         kept: Kept,
         withheld: watch::Sender<Option<String>>,
     ) -> Self {
-        Self { reader, queue, room: Arc::new(Semaphore::new(QUEUE_KIB_MAX)), view, health, nudge, kept, withheld }
+        let past = reader.beside();
+        Self { reader, past, queue, room: Arc::new(Semaphore::new(QUEUE_KIB_MAX)), view, health, nudge, kept, withheld }
     }
 
     /// Lets nothing be appended for as long as there is a reason against it. Whoever asks is told the reason.
@@ -197,18 +200,18 @@ impl Log {
     /// # Errors
     /// If the log can't be read or is not intact.
     pub async fn past(&self, moment: Moment) -> Result<Option<Configuration>, Error> {
-        let head = self.reader.head().await?.position;
+        let head = self.past.head().await?.position;
         let position = match moment {
             Moment::Position(position) if position > head => return Ok(None),
             Moment::Position(position) => position,
-            Moment::Time(at) => self.reader.position_at(at).await?,
+            Moment::Time(at) => self.past.position_at(at).await?,
         };
-        let end = self.reader.request_end(position).await?;
+        let end = self.past.request_end(position).await?;
         let (view, kept) = (self.view(), self.kept.nearest(end));
         let near = [view, kept].into_iter().filter(|state| state.position() <= end);
         let near = near.max_by_key(Configuration::position).unwrap_or_default();
         let mut follower = Follower::glance(self.log_id(), near);
-        self.reader.follow(&mut follower, end).await?;
+        self.past.follow(&mut follower, end).await?;
         self.kept.answered(follower.configuration());
         Ok(Some(follower.into_configuration()))
     }

@@ -10,6 +10,7 @@ mod bad_input;
 mod commanding;
 mod compliance;
 mod connections;
+mod costly;
 mod explaining;
 mod live;
 mod proof;

@@ -1,9 +1,9 @@
 //! A log in memory. Decisions, folds and seals are the real ones; only the storage is not.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Condvar, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -23,6 +23,9 @@ use schema::seal::{PublicKey, SecretKey};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+/// How long a slow fold holds its thread at most.
+const FOLD_TIME_MAX: Duration = Duration::from_secs(5);
+
 /// The log.
 pub(crate) struct Memory {
     log_id: LogId,
@@ -36,6 +39,11 @@ pub(crate) struct Memory {
     pub(crate) is_stuck: AtomicBool,
     /// Submissions that were not answered.
     pub(crate) waiting: AtomicUsize,
+    /// Whether a fold of the past goes on, on the thread that it began on.
+    is_slow: Mutex<bool>,
+    quick: Condvar,
+    /// Folds of the past that go on.
+    pub(crate) folding: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -56,12 +64,21 @@ impl Memory {
             is_busy: AtomicBool::new(false),
             is_stuck: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
+            is_slow: Mutex::new(false),
+            quick: Condvar::new(),
+            folding: AtomicUsize::new(0),
         }
     }
 
     /// Erases a payload, as a law may demand.
     pub(crate) fn erase(&self, digest: Digest) {
         self.state.lock().unwrap().blobs.remove(&digest);
+    }
+
+    /// Lets folds of the past go on until they are let go.
+    pub(crate) fn set_slow(&self, is_slow: bool) {
+        *self.is_slow.lock().unwrap() = is_slow;
+        self.quick.notify_all();
     }
 
     pub(crate) fn append(&self, submission: &Submission) -> Result<Answer, SubmitError> {
@@ -107,6 +124,10 @@ impl Memory {
 
     fn fold(&self, at: At) -> Result<Configuration, PastError> {
         self.sound()?;
+        self.folding.fetch_add(1, Ordering::Relaxed);
+        let is_slow = self.is_slow.lock().unwrap();
+        drop(self.quick.wait_timeout_while(is_slow, FOLD_TIME_MAX, |is_slow| *is_slow).unwrap());
+        self.folding.fetch_sub(1, Ordering::Relaxed);
         let state = self.state.lock().unwrap();
         let head = state.configuration.position();
         if matches!(at, At::Position(position) if position > head) {

@@ -1,0 +1,36 @@
+//! Costly questions: those about a past state, `why`, `impact` and dry runs, whose answers are folded and rendered anew.
+//!
+//! Always: at most as many are worked on at once as leave one core to the appender and the relay, and none is on an async
+//! worker, which those two need. Whoever finds no place within a short wait is refused.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use super::blocking::apart;
+use super::fittings::Door;
+use super::problem::Problem;
+
+impl Door {
+    /// Answers a costly question on a blocking thread, once there is a place for it. It is worked on to its end even if the
+    /// caller has gone, and keeps its place until then.
+    pub(super) async fn costly<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let place = timeout(self.limits().question_wait, Arc::clone(self.questions()).acquire_owned()).await;
+        let place = place.map_err(|_| {
+            let detail = "too many questions about past states, causes, impacts or dry runs are being worked on";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_questions", detail).retry_after(1)
+        })?;
+        let runtime = Handle::current();
+        let answered = apart(move || {
+            let _place = place.expect("BUG: the places for questions are never closed");
+            runtime.block_on(work)
+        });
+        Ok(answered.await)
+    }
+}
