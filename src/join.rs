@@ -137,6 +137,7 @@ impl door::Source for Behind {
                 after: page.after,
                 up_to: Some(page.up_to),
                 limit: page.limit,
+                bytes: Some(page.bytes),
                 entity: page.entity.map(|entity| entity.to_string()),
                 event_type: page.event_type,
             };

@@ -23,9 +23,16 @@ pub(super) struct File<'a> {
     pub(super) media_type: &'a str,
     /// Their name.
     pub(super) digest: Digest,
+    /// How many there are.
+    pub(super) size: u64,
 }
 
 impl File<'_> {
+    /// Bytes of memory that reading them takes: as they come, and as they are served.
+    pub(super) fn bytes_read(&self) -> usize {
+        usize::try_from(self.size).unwrap_or(usize::MAX).saturating_mul(2)
+    }
+
     /// Whether the caller has these bytes already.
     pub(super) fn is_known(&self, headers: &HeaderMap) -> bool {
         let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());

@@ -3,8 +3,13 @@
 //! The door is closed unless a token opens it, unknown routes included. An auditor may read everything and change
 //! nothing. Whether a command's sender may still command is decided again at the head of the log.
 
-use axum::extract::{Request, State};
+use std::convert::Infallible;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -12,7 +17,9 @@ use schema::command::Role;
 use schema::digest::Digest;
 use schema::id::PrincipalName;
 
+use super::account::Account;
 use super::fittings::Door;
+use super::limits::overloaded;
 use super::problem::Problem;
 
 /// Who sent a request that was let in.
@@ -20,17 +27,56 @@ use super::problem::Problem;
 pub(super) struct Caller {
     /// Their name.
     pub(super) name: PrincipalName,
+    /// The hash of the token that they showed.
+    token: Digest,
+    /// What they may use.
+    pub(super) account: Arc<Account>,
+}
+
+/// The door for a request that was let in.
+#[derive(Clone)]
+pub(super) struct Admitted {
+    door: Door,
+    /// Who sent it.
+    pub(super) caller: Caller,
+}
+
+impl Deref for Admitted {
+    type Target = Door;
+
+    fn deref(&self) -> &Door {
+        &self.door
+    }
+}
+
+impl FromRequestParts<Door> for Admitted {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, door: &Door) -> Result<Self, Infallible> {
+        let caller = parts.extensions.get().cloned().expect("BUG: what asks for a caller stands behind `admit`");
+        Ok(Self { door: door.clone(), caller })
+    }
+}
+
+impl Admitted {
+    /// Whether the token that was shown still opens the door to the same principal.
+    pub(super) fn may_read(&self) -> bool {
+        let view = self.source().view();
+        view.bearer(&self.caller.token).is_some_and(|(name, _)| *name == self.caller.name)
+    }
 }
 
 /// Lets in whom the log knows.
 pub(super) async fn admit(State(door): State<Door>, mut request: Request, next: Next) -> Response {
-    match recognize(&door, &request) {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-        Err(problem) => problem.into_response(),
-    }
+    let caller = match recognize(&door, &request) {
+        Ok(caller) => caller,
+        Err(problem) => return problem.into_response(),
+    };
+    let Ok(_place) = Arc::clone(&caller.account.requests).try_acquire_owned() else {
+        return overloaded(&format!("too many requests of {} are being worked on", caller.name)).into_response();
+    };
+    request.extensions_mut().insert(caller);
+    next.run(request).await
 }
 
 fn recognize(door: &Door, request: &Request) -> Result<Caller, Problem> {
@@ -40,7 +86,8 @@ fn recognize(door: &Door, request: &Request) -> Result<Caller, Problem> {
         return Err(problem.challenge("Bearer"));
     };
     let view = door.source().view();
-    let Some((name, role)) = view.bearer(&Digest::of(token)) else {
+    let token = Digest::of(token);
+    let Some((name, role)) = view.bearer(&token) else {
         let problem = unauthorized("invalid_token", "the token is unknown or was revoked");
         return Err(problem.challenge("Bearer error=\"invalid_token\""));
     };
@@ -49,7 +96,11 @@ fn recognize(door: &Door, request: &Request) -> Result<Caller, Problem> {
         Role::Auditor if !reads => {
             Err(Problem::new(StatusCode::FORBIDDEN, "not_permitted", format!("{name} may read, and change nothing")))
         }
-        Role::Admin | Role::Auditor => Ok(Caller { name: name.clone() }),
+        Role::Admin | Role::Auditor => Ok(Caller {
+            name: name.clone(),
+            token,
+            account: door.account(name),
+        }),
     }
 }
 

@@ -1,7 +1,6 @@
 //! `POST /v1/commands`: one request, decided and appended together or not at all.
 
 use axum::body::Body;
-use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
@@ -10,10 +9,9 @@ use schema::limit::IDEMPOTENCY_KEY_BYTES_MAX;
 use schema::request::Request;
 
 use super::answer;
-use super::auth::Caller;
+use super::auth::Admitted;
 use super::blocking::apart;
 use super::dry_run;
-use super::fittings::Door;
 use super::params::Params;
 use super::problem::Problem;
 use super::source::Submission;
@@ -26,8 +24,7 @@ const LARGE_BODY_BYTES: usize = 64 * 1024;
 
 /// Takes a request in.
 pub(super) async fn post(
-    State(door): State<Door>,
-    Extension(caller): Extension<Caller>,
+    door: Admitted,
     mut params: Params,
     headers: HeaderMap,
     body: Body,
@@ -37,7 +34,7 @@ pub(super) async fn post(
     let key = key(&headers)?;
     let held = door.body(&headers, body).await?;
     let request = read(held.bytes.clone()).await?;
-    let actor = Actor::Principal(caller.name);
+    let actor = Actor::Principal(door.caller.name.clone());
     if dry_run {
         let preview = dry_run::preview(&door, actor, request).await?;
         return Ok(answer::json(preview.answer.position, preview));

@@ -1,6 +1,6 @@
 //! Controls, components, assessments and attestations: what is to be assessed, as it was defined.
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::Response;
 use projections::compliance::{ById, Compliance, Defined};
 use schema::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
@@ -11,7 +11,7 @@ use schema::position::{Position, Version};
 use serde::Serialize;
 
 use super::answer;
-use super::fittings::Door;
+use super::auth::Admitted;
 use super::paging::AsId;
 use super::params::Params;
 use super::problem::Problem;
@@ -111,21 +111,17 @@ impl<'a, T: Kind> View<'a, T> {
 }
 
 /// `GET /v1/controls`, and so on.
-pub(super) async fn list<T: Kind>(State(door): State<Door>, params: Params) -> Result<Response, Problem>
+pub(super) async fn list<T: Kind>(door: Admitted, params: Params) -> Result<Response, Problem>
 where
     for<'a> &'a T::Key: AsId,
 {
-    let (page, state) = door.page(params).await?;
+    let (page, room, state) = door.page(params).await?;
     let rows = T::all(state.compliance()).range(page.keys::<T::Key>());
-    Ok(answer::json(state.position(), page.list(rows, |key, defined| View::<T>::of(key, defined))))
+    Ok(room.holding(answer::json(state.position(), page.list(rows, |key, defined| View::<T>::of(key, defined)))))
 }
 
 /// `GET /v1/controls/{id}`, and so on.
-pub(super) async fn one<T: Kind>(
-    State(door): State<Door>,
-    Path(id): Path<String>,
-    params: Params,
-) -> Result<Response, Problem> {
+pub(super) async fn one<T: Kind>(door: Admitted, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
     let (key, state) = door.item::<T::Key>(&id, params).await?;
     match T::all(state.compliance()).get(&key) {
         Some(defined) => Ok(answer::json(state.position(), View::of(&key, defined))),

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use axum::extract::State;
 use axum::response::Response;
 use projections::configuration::Configuration;
 use schema::id::{AssessmentId, ComponentId, ControlId, JobId, NodeId};
 use serde::Serialize;
 
 use super::answer;
+use super::auth::Admitted;
 use super::blocking::apart;
-use super::fittings::Door;
 use super::paging::{Listing, Page};
 use super::params::Params;
 use super::problem::Problem;
@@ -19,7 +18,7 @@ use super::problem::Problem;
 #[derive(Serialize)]
 struct Report {
     #[serde(flatten)]
-    listing: Listing<View>,
+    listing: Listing,
     counts: Counts,
     /// The controls without a live claim on any of their jobs, however many pages there are.
     uncovered: Vec<ControlId>,
@@ -99,9 +98,9 @@ fn report(state: &Configuration, page: &Page) -> Report {
 }
 
 /// Shows it.
-pub(super) async fn show(State(door): State<Door>, params: Params) -> Result<Response, Problem> {
-    let (page, state) = door.page(params).await?;
+pub(super) async fn show(door: Admitted, params: Params) -> Result<Response, Problem> {
+    let (page, room, state) = door.page(params).await?;
     let position = state.position();
     let report = apart(move || report(&state, &page)).await;
-    Ok(answer::json(position, report))
+    Ok(room.holding(answer::json(position, report)))
 }

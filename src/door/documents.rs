@@ -1,6 +1,6 @@
 //! Documents: what an administrator put, and its bytes.
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use projections::configuration::Document;
@@ -12,7 +12,7 @@ use schema::position::{Position, Version};
 use serde::Serialize;
 
 use super::answer::{self, File};
-use super::fittings::Door;
+use super::auth::Admitted;
 use super::params::Params;
 use super::problem::Problem;
 
@@ -34,14 +34,14 @@ impl<'a> View<'a> {
 }
 
 /// `GET /v1/documents`
-pub(super) async fn list(State(door): State<Door>, params: Params) -> Result<Response, Problem> {
-    let (page, state) = door.page(params).await?;
+pub(super) async fn list(door: Admitted, params: Params) -> Result<Response, Problem> {
+    let (page, room, state) = door.page(params).await?;
     let rows = state.documents().range(page.keys::<DocumentId>());
-    Ok(answer::json(state.position(), page.list(rows, |id, document| View::of(id, document))))
+    Ok(room.holding(answer::json(state.position(), page.list(rows, |id, document| View::of(id, document)))))
 }
 
 /// `GET /v1/documents/{id}`
-pub(super) async fn one(State(door): State<Door>, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
+pub(super) async fn one(door: Admitted, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
     let (id, state) = door.item::<DocumentId>(&id, params).await?;
     match state.documents().get(&id) {
         Some(document) => Ok(answer::json(state.position(), View::of(&id, document))),
@@ -51,7 +51,7 @@ pub(super) async fn one(State(door): State<Door>, Path(id): Path<String>, params
 
 /// `GET /v1/documents/{id}/content`
 pub(super) async fn content(
-    State(door): State<Door>,
+    door: Admitted,
     Path(id): Path<String>,
     params: Params,
     headers: HeaderMap,
@@ -60,7 +60,8 @@ pub(super) async fn content(
     let Some(document) = state.documents().get(&id) else {
         return Err(Problem::unknown("document", id.as_str()));
     };
-    let file = File { media_type: document.put.media_type.as_str(), digest: document.put.digest };
+    let DocumentPut { media_type, digest, size, .. } = &*document.put;
+    let file = File { media_type: media_type.as_str(), digest: *digest, size: *size };
     door.file(state.position(), &file, &headers).await
 }
 
@@ -69,7 +70,7 @@ pub(super) fn read<T: std::str::FromStr<Err = schema::invalid::Invalid>>(id: &st
     id.parse().map_err(|invalid: schema::invalid::Invalid| Problem::parameter("id", invalid.detail))
 }
 
-impl Door {
+impl Admitted {
     /// The bytes of a file, unless the caller has them.
     pub(super) async fn file(
         &self,
@@ -80,8 +81,9 @@ impl Door {
         if file.is_known(headers) {
             return Ok(file.not_modified(position));
         }
+        let room = self.room(file.bytes_read()).await?;
         match self.source().content(file.digest).await? {
-            Some(bytes) => Ok(file.bytes(position, checked(bytes, file.digest)?)),
+            Some(bytes) => Ok(room.holding(file.bytes(position, checked(bytes, file.digest)?))),
             None => {
                 let detail = format!("the content {} is not there any more", file.digest);
                 Err(Problem::new(StatusCode::GONE, "content_gone", detail))

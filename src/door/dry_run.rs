@@ -13,7 +13,7 @@ use schema::request::Request;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::fittings::Door;
+use super::auth::Admitted;
 use super::impact::NodeTurn;
 use super::problem::Problem;
 
@@ -29,7 +29,7 @@ pub(super) struct Preview {
 }
 
 /// Decides and renders a request.
-pub(super) async fn preview(door: &Door, actor: Actor, request: Request) -> Result<Preview, Problem> {
+pub(super) async fn preview(door: &Admitted, actor: Actor, request: Request) -> Result<Preview, Problem> {
     let before = door.source().view();
     // Nothing of a preview is kept, so its identity means nothing, and a token that it shows opens nothing.
     let command_id = CommandId::from(Uuid::nil());

@@ -1,19 +1,19 @@
 //! `GET /v1/events`: the log itself, in pages, or live where the caller takes `text/event-stream`.
 
-use axum::extract::{Extension, State};
 use axum::http::header::ACCEPT;
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::Response;
 use schema::change::Change;
 use schema::event::Event;
 use schema::position::Position;
+use serde::Serialize;
 
 use super::answer;
-use super::auth::Caller;
+use super::auth::Admitted;
 use super::event::View;
 use super::fittings::Door;
 use super::live::{self, Filter};
-use super::paging::{Listing, limit};
+use super::paging::{Items, Listing, PAGE_BYTES_MAX, bytes, limit};
 use super::params::{Params, number};
 use super::problem::Problem;
 use super::snapshot::When;
@@ -43,12 +43,7 @@ impl Span {
 }
 
 /// Shows events.
-pub(super) async fn list(
-    State(door): State<Door>,
-    Extension(caller): Extension<Caller>,
-    mut params: Params,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+pub(super) async fn list(door: Admitted, mut params: Params, headers: HeaderMap) -> Result<Response, Problem> {
     let from = params.position("after")?;
     let span = Span::take(&mut params)?;
     let after = from.unwrap_or(Position::ZERO).max(span.after);
@@ -65,24 +60,33 @@ pub(super) async fn list(
         }
         let after = last_event(&headers)?.unwrap_or(after);
         door.snapshot(when).await?;
-        return live::stream(&door, caller.name, filter, after);
+        return live::stream(door, filter, after);
     }
     let up_to = door.snapshot(when).await?.configuration.position();
     let Filter { entity, event_type } = filter;
-    let page = EventPage { after, up_to, limit: span.limit, entity, event_type };
-    Ok(answer::json(up_to, listing(&door, page).await?.map(View::from)))
+    let room = door.room(bytes(span.limit)).await?;
+    let page = EventPage { after, up_to, limit: span.limit, bytes: PAGE_BYTES_MAX, entity, event_type };
+    Ok(room.holding(answer::json(up_to, listing(&door, page, View::from).await?)))
 }
 
 /// A page of events, and the cursor of the next.
-pub(super) async fn listing(door: &Door, mut page: EventPage) -> Result<Listing<Event>, Problem> {
-    let limit = page.limit;
+pub(super) async fn listing<T: Serialize>(
+    door: &Door,
+    mut page: EventPage,
+    show: impl Fn(Event) -> T,
+) -> Result<Listing, Problem> {
+    let mut items = Items::new(page.limit);
     // One more than is shown says whether there is more.
     page.limit += 1;
-    let mut items = door.source().events(page).await?;
-    let more = items.len() > limit;
-    items.truncate(limit);
-    let next = items.last().filter(|_| more).map(|last| last.position.to_string());
-    Ok(Listing { items, next })
+    let mut last = None;
+    for event in door.source().events(page).await? {
+        let position = event.position;
+        if !items.add(&show(event)) {
+            return Ok(items.before(last.map(|last: Position| last.to_string())));
+        }
+        last = Some(position);
+    }
+    Ok(items.before(None))
 }
 
 fn event_type(text: &str) -> Result<String, String> {

@@ -1,19 +1,19 @@
 //! `GET /v1/nodes/{id}/files/{path}`: the bytes of a file exactly as the node gets them, be it a document or `jobs/<id>.json`.
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use projections::render::render;
 use schema::id::NodeId;
 
 use super::answer::File;
-use super::fittings::Door;
+use super::auth::Admitted;
 use super::params::Params;
 use super::problem::Problem;
 
 /// Shows a file.
 pub(super) async fn one(
-    State(door): State<Door>,
+    door: Admitted,
     Path((id, path)): Path<(String, String)>,
     params: Params,
     headers: HeaderMap,
@@ -26,7 +26,7 @@ pub(super) async fn one(
         let detail = format!("node {id} has no file {path}");
         return Err(Problem::new(StatusCode::NOT_FOUND, "unknown_file", detail).at("path"));
     };
-    let file = File { media_type: &piece.entry.media_type, digest: piece.entry.digest };
+    let file = File { media_type: &piece.entry.media_type, digest: piece.entry.digest, size: piece.entry.size };
     match &piece.content {
         // A job's spec is nowhere but in the state.
         Some(content) if !file.is_known(&headers) => Ok(file.bytes(state.position(), content.to_vec())),

@@ -1,15 +1,14 @@
 //! What a door is made of: brought by whoever opens it, and shared by all requests that pass.
 
-use std::num::NonZero;
 use std::sync::Arc;
-use std::thread::available_parallelism;
-use std::time::Duration;
 
+use schema::id::PrincipalName;
 use schema::position::Position;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::account::{Account, Accounts, Limits};
 use super::digests::Digests;
 use super::hearing::Ears;
 use super::source::Source;
@@ -21,42 +20,6 @@ pub struct Reason {
     pub part: String,
     /// One sentence.
     pub reason: String,
-}
-
-/// What callers may spend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Requests that are worked on at once.
-    pub requests: usize,
-    /// Live streams at once.
-    pub streams: usize,
-    /// Kibibytes of bodies that are held at once.
-    pub bodies_kib: usize,
-    /// How long a request may take. Live streams take as long as they like.
-    pub request_time: Duration,
-    /// How long its body may take to come in.
-    pub body_time: Duration,
-    /// How long `min_position` waits.
-    pub position_wait: Duration,
-    /// Costly questions that are worked on at once: all cores but one, and at least one.
-    pub questions: usize,
-    /// How long a costly question waits for its place.
-    pub question_wait: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            requests: 1_024,
-            streams: 1_000,
-            bodies_kib: 256 * 1_024,
-            request_time: Duration::from_secs(30),
-            body_time: Duration::from_secs(20),
-            position_wait: Duration::from_secs(5),
-            questions: available_parallelism().map_or(1, NonZero::get).saturating_sub(1).max(1),
-            question_wait: Duration::from_secs(2),
-        }
-    }
 }
 
 /// What a door is made of. Whoever opens it brings all of these.
@@ -88,6 +51,8 @@ struct Inside {
     requests: Semaphore,
     streams: Arc<Semaphore>,
     bodies: Arc<Semaphore>,
+    answers: Arc<Semaphore>,
+    accounts: Accounts,
     questions: Arc<Semaphore>,
 }
 
@@ -100,6 +65,8 @@ impl From<Fittings> for Door {
             requests: Semaphore::new(limits.requests),
             streams: Arc::new(Semaphore::new(limits.streams)),
             bodies: Arc::new(Semaphore::new(limits.bodies_kib)),
+            answers: Arc::new(Semaphore::new(limits.answers_kib)),
+            accounts: Accounts::default(),
             questions: Arc::new(Semaphore::new(limits.questions)),
         }))
     }
@@ -159,6 +126,16 @@ impl Door {
     /// Places for costly questions.
     pub(super) fn questions(&self) -> &Arc<Semaphore> {
         &self.0.questions
+    }
+
+    /// Kibibytes for answers.
+    pub(super) fn answers(&self) -> &Arc<Semaphore> {
+        &self.0.answers
+    }
+
+    /// What one principal may use.
+    pub(super) fn account(&self, name: &PrincipalName) -> Arc<Account> {
+        self.0.accounts.of(name, self.limits())
     }
 
     /// Kibibytes for bodies.

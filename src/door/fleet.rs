@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::State;
 use axum::response::Response;
 use schema::instant::Instant;
 use schema::position::Position;
 use serde::Serialize;
 
 use super::answer;
+use super::auth::Admitted;
 use super::blocking::apart;
 use super::fittings::Door;
 use super::params::Params;
@@ -27,7 +27,7 @@ pub(super) struct Counts {
 }
 
 /// Counts nodes by state.
-pub(super) async fn counts(State(door): State<Door>, mut params: Params) -> Result<Response, Problem> {
+pub(super) async fn counts(door: Admitted, mut params: Params) -> Result<Response, Problem> {
     let when = When::take(&mut params)?;
     params.done()?;
     let snapshot = door.snapshot_for_nodes(when).await?;

@@ -1,6 +1,6 @@
 //! `GET /v1/impact/{command_id}`: what a request changed. The inverse of `why`.
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 use projections::configuration::Configuration;
@@ -17,7 +17,7 @@ use schema::position::Position;
 use serde::Serialize;
 
 use super::answer;
-use super::fittings::Door;
+use super::auth::Admitted;
 use super::params::Params;
 use super::problem::Problem;
 use super::snapshot::When;
@@ -64,7 +64,7 @@ impl From<Turn<NodeId>> for NodeTurn {
 
 /// Shows it.
 pub(super) async fn show(
-    State(door): State<Door>,
+    door: Admitted,
     Path(command_id): Path<String>,
     mut params: Params,
 ) -> Result<Response, Problem> {

@@ -1,6 +1,6 @@
 //! Jobs: what is to be run, who has it, and why it is what it is. The proof of a claim is its holder's and not shown.
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::Response;
 use projections::configuration::Configuration;
 use projections::jobs::{Completed, Job};
@@ -13,9 +13,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::answer;
+use super::auth::Admitted;
 use super::blocking::apart;
 use super::causes::Cause;
-use super::fittings::Door;
 use super::params::Params;
 use super::problem::Problem;
 
@@ -87,17 +87,17 @@ impl From<&Completed> for CompletedView {
 }
 
 /// `GET /v1/jobs`
-pub(super) async fn list(State(door): State<Door>, params: Params) -> Result<Response, Problem> {
-    let (page, state) = door.page(params).await?;
+pub(super) async fn list(door: Admitted, params: Params) -> Result<Response, Problem> {
+    let (page, room, state) = door.page(params).await?;
     let position = state.position();
     // Digests are of rendered specs, and a page may be the first to ask for a thousand of them.
     let listing =
         apart(move || page.list(state.jobs().all().range(page.keys::<JobId>()), |id, job| View::of(&state, id, job)));
-    Ok(answer::json(position, listing.await))
+    Ok(room.holding(answer::json(position, listing.await)))
 }
 
 /// `GET /v1/jobs/{id}`
-pub(super) async fn one(State(door): State<Door>, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
+pub(super) async fn one(door: Admitted, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
     let (id, state) = door.item::<JobId>(&id, params).await?;
     let Some(job) = state.jobs().all().get(&id) else {
         return Err(Problem::unknown("job", id.as_str()));

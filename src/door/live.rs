@@ -1,30 +1,42 @@
 //! The log as it grows: server-sent events whose id is the position.
 //!
 //! A request's events are appended in one transaction, so none of them is ever shown before all of them are there. A
-//! stream ends when the door closes, when its caller's principal is revoked, or when the log can't be read; the client
-//! comes back with the last id that it saw, and misses nothing.
+//! stream ends when the door closes, when the token that opened it is revoked or replaced, or when the log can't be read;
+//! the client comes back with the last id that it saw, and misses nothing. What is read for a stream has room in memory
+//! until it was sent.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
-use axum::response::sse::{self, KeepAlive, Sse};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use futures::stream::unfold;
 use schema::entity::Entity;
 use schema::event::Event;
-use schema::id::PrincipalName;
+use schema::limit::EVENT_DATA_BYTES_MAX;
 use schema::position::Position;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
+use super::auth::Admitted;
 use super::event::View;
-use super::fittings::Door;
+use super::guarded::holding;
 use super::problem::Problem;
+use super::room::Room;
 use super::source::EventPage;
 
 /// Events that are read at once.
 const EVENTS_READ: usize = 200;
+/// Their bytes, unless the last of them has more.
+const BYTES_READ: usize = 64 * 1024;
+/// How often a stream says that it is there while nothing happens.
+const ALIVE_EVERY: Duration = Duration::from_secs(15);
 
 /// Which events a stream shows.
 pub(super) struct Filter {
@@ -35,75 +47,120 @@ pub(super) struct Filter {
 }
 
 struct Live {
-    door: Door,
-    caller: PrincipalName,
+    door: Admitted,
     filter: Filter,
     after: Position,
     ready: VecDeque<Event>,
+    /// Room for what was read last.
+    room: Option<Arc<Room>>,
     heads: watch::Receiver<Position>,
-    _place: OwnedSemaphorePermit,
+    /// Cancelled when the token is good for nothing any more.
+    expired: CancellationToken,
+    _expiry: AbortOnDropHandle<()>,
+    _places: [OwnedSemaphorePermit; 2],
 }
 
 /// Opens a stream of what comes after a position.
-pub(super) fn stream(door: &Door, caller: PrincipalName, filter: Filter, after: Position) -> Result<Response, Problem> {
-    let place = Arc::clone(door.streams()).try_acquire_owned().map_err(|_| {
-        let detail = "too many live streams are open";
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", detail).retry_after(5)
-    })?;
-    let heads = door.source().heads();
-    let live = Live { door: door.clone(), caller, filter, after, ready: VecDeque::new(), heads, _place: place };
-    let shown = unfold(live, |mut live| async {
-        let event = live.next().await?;
-        Some((Ok::<_, Infallible>(line(event)), live))
-    });
-    Ok(Sse::new(shown).keep_alive(KeepAlive::default()).into_response())
+pub(super) fn stream(door: Admitted, filter: Filter, after: Position) -> Result<Response, Problem> {
+    let place = |places: &Arc<Semaphore>| {
+        Arc::clone(places).try_acquire_owned().map_err(|_| {
+            let detail = "too many live streams are open";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", detail).retry_after(5)
+        })
+    };
+    let places = [place(&door.caller.account.streams)?, place(door.streams())?];
+    let expired = CancellationToken::new();
+    let expiry = tokio::spawn(watch_token(door.clone(), expired.clone()));
+    let live = Live {
+        heads: door.source().heads(),
+        door,
+        filter,
+        after,
+        ready: VecDeque::new(),
+        room: None,
+        expired,
+        _expiry: AbortOnDropHandle::new(expiry),
+        _places: places,
+    };
+    let shown = unfold(live, |mut live| async { Some((Ok::<_, Infallible>(live.next().await?), live)) });
+    let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-cache")];
+    Ok((headers, Body::from_stream(shown)).into_response())
+}
+
+/// Waits until the token is good for nothing any more, and ends what it opened.
+async fn watch_token(door: Admitted, expired: CancellationToken) {
+    let mut heads = door.source().heads();
+    while door.may_read() {
+        if heads.changed().await.is_err() {
+            return;
+        }
+    }
+    expired.cancel();
 }
 
 impl Live {
-    async fn next(&mut self) -> Option<Event> {
+    async fn next(&mut self) -> Option<Bytes> {
         loop {
-            if let Some(event) = self.ready.pop_front() {
-                return Some(event);
+            if self.door.closing().is_cancelled() || self.expired.is_cancelled() {
+                return None;
             }
+            if let Some(event) = self.ready.pop_front() {
+                let line = line(event);
+                return Some(self.room.as_ref().map_or(line.clone(), |room| holding(line, room)));
+            }
+            self.room = None;
             let head = *self.heads.borrow_and_update();
-            if self.door.closing().is_cancelled() || !self.may_read() {
+            if !self.door.may_read() {
                 return None;
             }
             if self.after < head {
                 self.read(head).await?;
-            } else {
-                self.wait().await?;
+            } else if let Some(silence) = self.wait().await? {
+                return Some(silence);
             }
         }
     }
 
-    fn may_read(&self) -> bool {
-        self.door.source().view().role(&self.caller).is_some()
-    }
-
     async fn read(&mut self, head: Position) -> Option<()> {
+        let room = self.door.room(BYTES_READ + EVENT_DATA_BYTES_MAX).await;
+        let mut room = room
+            .inspect_err(|_| tracing::debug!("a live stream ends early: there is no room for what it would read"))
+            .ok()?;
         let Filter { entity, event_type } = &self.filter;
         let (entity, event_type) = (entity.clone(), event_type.clone());
-        let page = EventPage { after: self.after, up_to: head, limit: EVENTS_READ, entity, event_type };
+        let page =
+            EventPage { after: self.after, up_to: head, limit: EVENTS_READ, bytes: BYTES_READ, entity, event_type };
         let read = self.door.source().events(page).await;
         let events = read.inspect_err(|error| tracing::warn!(%error, "a live stream ends early")).ok()?;
+        let bytes = events.iter().map(|event| event.data.len()).sum();
         self.after = match events.last() {
-            Some(last) if events.len() >= EVENTS_READ => last.position,
+            Some(last) if events.len() >= EVENTS_READ || bytes > BYTES_READ => last.position,
             _ => head,
         };
+        room.shrink(bytes);
+        self.room = Some(Arc::new(room));
         self.ready = events.into();
         Some(())
     }
 
-    async fn wait(&mut self) -> Option<()> {
+    /// Waits for something new. Whoever reads is told from time to time that there is nothing.
+    async fn wait(&mut self) -> Option<Option<Bytes>> {
         tokio::select! {
-            changed = self.heads.changed() => changed.ok(),
+            changed = self.heads.changed() => changed.ok().map(|()| None),
+            () = sleep(ALIVE_EVERY) => Some(Some(Bytes::from_static(b":\n\n"))),
+            () = self.expired.cancelled() => None,
             () = self.door.closing().cancelled() => None,
         }
     }
 }
 
-fn line(event: Event) -> sse::Event {
-    let line = sse::Event::default().id(event.position.to_string()).event(&event.event_type);
-    line.json_data(View::from(event)).expect("BUG: an event is text and numbers")
+fn line(event: Event) -> Bytes {
+    let mut text = format!("id: {}\nevent: {}\n", event.position, event.event_type);
+    let data = serde_json::to_string(&View::from(event)).expect("BUG: an event is text and numbers");
+    // The stored text may go over several lines, each of which has to say that it is data.
+    for line in data.split(['\n', '\r']) {
+        text.extend(["data: ", line, "\n"]);
+    }
+    text.push('\n');
+    text.into()
 }

@@ -1,6 +1,5 @@
 //! `GET /v1/log`: which log this is, how far it has come, and whose signature to trust.
 
-use axum::extract::State;
 use axum::response::Response;
 use schema::digest::Digest;
 use schema::id::LogId;
@@ -9,7 +8,7 @@ use schema::position::Position;
 use serde::Serialize;
 
 use super::answer;
-use super::fittings::Door;
+use super::auth::Admitted;
 use super::params::Params;
 use super::problem::Problem;
 use super::snapshot::When;
@@ -29,7 +28,7 @@ struct View {
 }
 
 /// Shows the log.
-pub(super) async fn show(State(door): State<Door>, mut params: Params) -> Result<Response, Problem> {
+pub(super) async fn show(door: Admitted, mut params: Params) -> Result<Response, Problem> {
     let when = When::take(&mut params)?;
     params.done()?;
     let state = door.snapshot(when).await?.configuration;

@@ -8,7 +8,7 @@
 //! that), and every judgement that is not about HTTP or about what a node says of itself.
 //!
 //! A request passes, in this order: [`serve`], [`router`], `limits`, `auth`, `params`, one of the resources, `answer`
-//! or `problem`. What nodes say comes in through [`hearing`] into the [`notebook`]; what they ask, through [`asking`].
+//! or `problem`, and `room`. What nodes say comes in through [`hearing`] into the [`notebook`]; what they ask, through [`asking`].
 
 mod fittings;
 pub mod source;
@@ -16,13 +16,16 @@ pub mod source;
 pub mod router;
 pub mod serve;
 
+mod account;
 mod auth;
 mod blocking;
 mod causes;
 mod costly;
+mod guarded;
 mod limits;
 mod paging;
 mod params;
+mod room;
 mod snapshot;
 
 mod body;

@@ -1,6 +1,6 @@
 //! Nodes: what each must hold and why, what it says of itself, and what follows from the two.
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::Response;
 use projections::configuration::{Node, Noted};
 use projections::render::{Manifest, render};
@@ -13,6 +13,7 @@ use schema::target::Labels;
 use serde::Serialize;
 
 use super::answer;
+use super::auth::Admitted;
 use super::blocking::apart;
 use super::documents::read;
 use super::fittings::Door;
@@ -76,17 +77,18 @@ struct NotedView {
 }
 
 /// `GET /v1/nodes`
-pub(super) async fn list(State(door): State<Door>, mut params: Params) -> Result<Response, Problem> {
+pub(super) async fn list(door: Admitted, mut params: Params) -> Result<Response, Problem> {
     let page = Page::take(&mut params)?;
     let when = When::take(&mut params)?;
     params.done()?;
     let snapshot = door.snapshot_for_nodes(when).await?;
     let position = snapshot.configuration.position();
+    let room = door.room(page.bytes()).await?;
     let listing = apart(move || listing(&door, &snapshot, &page)).await;
-    Ok(answer::json(position, listing))
+    Ok(room.holding(answer::json(position, listing)))
 }
 
-fn listing(door: &Door, snapshot: &Snapshot, page: &Page) -> Listing<View<Mark>> {
+fn listing(door: &Door, snapshot: &Snapshot, page: &Page) -> Listing {
     let state = &snapshot.configuration;
     page.list(state.nodes().range(page.keys::<NodeId>()), |id, node| {
         let digest = door.digests().of(state, id, node);
@@ -96,11 +98,7 @@ fn listing(door: &Door, snapshot: &Snapshot, page: &Page) -> Listing<View<Mark>>
 }
 
 /// `GET /v1/nodes/{id}`
-pub(super) async fn one(
-    State(door): State<Door>,
-    Path(id): Path<String>,
-    mut params: Params,
-) -> Result<Response, Problem> {
+pub(super) async fn one(door: Admitted, Path(id): Path<String>, mut params: Params) -> Result<Response, Problem> {
     let when = When::take(&mut params)?;
     params.done()?;
     let id: NodeId = read(&id)?;

@@ -1,13 +1,16 @@
 //! Lists in pages: `{items, next}`.
 //!
-//! A cursor names the last item that was shown, so a page stays right while items come and go. To callers it is opaque.
+//! A cursor names the last item that was shown, so a page stays right while items come and go. To callers it is opaque. A page
+//! is full when it has as many items as were asked for, or when one more would make it too large.
 
 use std::ops::Bound;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use schema::id::Id;
+use schema::limit::EVENT_DATA_BYTES_MAX;
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::params::{Params, number};
 use super::problem::Problem;
@@ -16,6 +19,8 @@ use super::problem::Problem;
 pub(super) const ITEMS_DEFAULT: usize = 100;
 /// Items on a page at most.
 pub(super) const ITEMS_MAX: usize = 1_000;
+/// Bytes of a page's items at most, unless its first item alone has more.
+pub(super) const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Which part of a list is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,11 +31,18 @@ pub(super) struct Page {
 
 /// A part of a list.
 #[derive(Debug, Serialize)]
-pub(super) struct Listing<T> {
-    /// The items.
-    pub(super) items: Vec<T>,
+pub(super) struct Listing {
+    /// The items as JSON.
+    items: Vec<Box<RawValue>>,
     /// The cursor of the next part; none at the end.
-    pub(super) next: Option<String>,
+    next: Option<String>,
+}
+
+/// The items of a page, until it is full.
+pub(super) struct Items {
+    items: Vec<Box<RawValue>>,
+    bytes: usize,
+    limit: usize,
 }
 
 impl Page {
@@ -53,24 +65,61 @@ impl Page {
     /// The page of `rows`, which come in order and begin where [`Page::keys`] says.
     pub(super) fn list<K: AsId, V, T>(
         &self,
-        mut rows: impl Iterator<Item = (K, V)>,
+        rows: impl Iterator<Item = (K, V)>,
         mut show: impl FnMut(&K, V) -> T,
-    ) -> Listing<T> {
-        let mut items = Vec::new();
+    ) -> Listing
+    where
+        T: Serialize,
+    {
+        let mut items = Items::new(self.limit);
         let mut last = None;
-        for (key, value) in rows.by_ref().take(self.limit) {
-            items.push(show(&key, value));
+        for (key, value) in rows {
+            if items.is_complete() || !items.add(&show(&key, value)) {
+                return items.before(last.map(|key: K| written(key.as_id())));
+            }
             last = Some(key);
         }
-        let more = rows.next().is_some();
-        Listing { items, next: last.filter(|_| more).map(|key| written(key.as_id())) }
+        items.before(None)
+    }
+
+    /// Bytes of memory that the page may take.
+    pub(super) fn bytes(&self) -> usize {
+        bytes(self.limit)
     }
 }
 
-impl<T> Listing<T> {
-    /// The same part with its items shown otherwise.
-    pub(super) fn map<U>(self, show: impl FnMut(T) -> U) -> Listing<U> {
-        Listing { items: self.items.into_iter().map(show).collect(), next: self.next }
+/// Bytes of memory that a page of so many items may take: of its items, and once more of the answer that they become. What
+/// an item shows comes from an event, with little beside it.
+pub(super) fn bytes(limit: usize) -> usize {
+    2 * PAGE_BYTES_MAX.min(limit.saturating_mul(EVENT_DATA_BYTES_MAX))
+}
+
+impl Items {
+    /// A page of at most so many.
+    pub(super) fn new(limit: usize) -> Self {
+        Self { items: Vec::new(), bytes: 0, limit }
+    }
+
+    /// Whether there are as many as were asked for.
+    pub(super) fn is_complete(&self) -> bool {
+        self.items.len() >= self.limit
+    }
+
+    /// Adds one: false if the page is full.
+    pub(super) fn add(&mut self, item: &impl Serialize) -> bool {
+        let item = to_raw_value(item).expect("BUG: an item is text and numbers");
+        let bytes = self.bytes + item.get().len();
+        if self.is_complete() || (bytes > PAGE_BYTES_MAX && !self.items.is_empty()) {
+            return false;
+        }
+        self.bytes = bytes;
+        self.items.push(item);
+        true
+    }
+
+    /// The page, which is followed by the one that `next` leads to.
+    pub(super) fn before(self, next: Option<String>) -> Listing {
+        Listing { items: self.items, next }
     }
 }
 
@@ -124,13 +173,15 @@ mod tests {
 
     use super::*;
     use schema::id::NodeId;
+    use serde::de::DeserializeOwned;
 
-    fn walk(rows: &BTreeMap<NodeId, u32>, limit: usize) -> Vec<Vec<u32>> {
+    fn walk<T: Serialize + DeserializeOwned>(rows: &BTreeMap<NodeId, T>, limit: usize) -> Vec<Vec<T>> {
         let mut page = Page { after: None, limit };
         let mut pages = Vec::new();
         loop {
-            let listing = page.list(rows.range(page.keys::<NodeId>()), |_, value| *value);
-            pages.push(listing.items);
+            let listing = page.list(rows.range(page.keys::<NodeId>()), |_, value| value);
+            let read = |item: &Box<RawValue>| serde_json::from_str(item.get()).expect("as it was written");
+            pages.push(listing.items.iter().map(read).collect());
             let Some(cursor) = listing.next else { return pages };
             page.after = read(&cursor);
         }
@@ -144,5 +195,16 @@ mod tests {
         assert_eq!(walk(&rows, 4), [vec![0, 1, 2, 3]]);
         assert_eq!(walk(&rows, 2), [vec![0, 1], vec![2, 3]]);
         assert_eq!(walk(&BTreeMap::new(), 2), [Vec::<u32>::new()]);
+    }
+
+    #[test]
+    fn a_page_ends_before_it_is_too_large_and_the_next_one_goes_on() {
+        let row = |number: usize, bytes| (format!("n-{number}").parse().expect("valid"), "x".repeat(bytes));
+        let sizes = [3, 4, 2, 9, 1, 6].map(|mib| mib * 1024 * 1024);
+        let rows: BTreeMap<NodeId, String> =
+            sizes.into_iter().enumerate().map(|(number, bytes)| row(number, bytes)).collect();
+        let pages = walk(&rows, 100);
+        let shown: Vec<Vec<usize>> = pages.iter().map(|page| page.iter().map(String::len).collect()).collect();
+        assert_eq!(shown, [&sizes[..2], &sizes[2..3], &sizes[3..4], &sizes[4..]]);
     }
 }

@@ -1,6 +1,6 @@
 //! Principals: who may speak to the door. The hash of a token is nobody's business and is not shown.
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::Response;
 use projections::configuration::Principal;
 use schema::command::Role;
@@ -10,7 +10,7 @@ use schema::position::{Position, Version};
 use serde::Serialize;
 
 use super::answer;
-use super::fittings::Door;
+use super::auth::Admitted;
 use super::params::Params;
 use super::problem::Problem;
 
@@ -33,18 +33,14 @@ impl<'a> View<'a> {
 }
 
 /// `GET /v1/principals`
-pub(super) async fn list(State(door): State<Door>, params: Params) -> Result<Response, Problem> {
-    let (page, state) = door.page(params).await?;
+pub(super) async fn list(door: Admitted, params: Params) -> Result<Response, Problem> {
+    let (page, room, state) = door.page(params).await?;
     let rows = state.principals().range(page.keys::<PrincipalName>());
-    Ok(answer::json(state.position(), page.list(rows, |name, principal| View::of(name, principal))))
+    Ok(room.holding(answer::json(state.position(), page.list(rows, |name, principal| View::of(name, principal)))))
 }
 
 /// `GET /v1/principals/{name}`
-pub(super) async fn one(
-    State(door): State<Door>,
-    Path(name): Path<String>,
-    params: Params,
-) -> Result<Response, Problem> {
+pub(super) async fn one(door: Admitted, Path(name): Path<String>, params: Params) -> Result<Response, Problem> {
     let (name, state) = door.item::<PrincipalName>(&name, params).await?;
     match state.principals().get(&name) {
         Some(principal) => Ok(answer::json(state.position(), View::of(&name, principal))),

@@ -1,7 +1,7 @@
 //! Checkpoints and proofs: what lets a stranger hold the log to its word. What is asked about is what is published; a proof
 //! is given as it is made, because whoever asks checks it anyway.
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -13,6 +13,7 @@ use schema::position::Position;
 use serde::Serialize;
 
 use super::answer;
+use super::auth::Admitted;
 use super::fittings::Door;
 use super::params::{Params, number};
 use super::problem::Problem;
@@ -56,11 +57,7 @@ struct Consistency {
 }
 
 /// `GET /v1/log/checkpoint`
-pub(super) async fn checkpoint(
-    State(door): State<Door>,
-    mut params: Params,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+pub(super) async fn checkpoint(door: Admitted, mut params: Params, headers: HeaderMap) -> Result<Response, Problem> {
     let when = When::take_present(&mut params)?;
     params.done()?;
     door.snapshot(when).await?;
@@ -73,7 +70,7 @@ pub(super) async fn checkpoint(
 
 /// `GET /v1/log/proof/inclusion/{position}`: without a size, in the tree of the newest checkpoint.
 pub(super) async fn inclusion(
-    State(door): State<Door>,
+    door: Admitted,
     Path(position): Path<String>,
     mut params: Params,
 ) -> Result<Response, Problem> {
@@ -93,7 +90,7 @@ pub(super) async fn inclusion(
         return Err(Problem::unknown("event", &position.to_string()).at("position"));
     }
     let after = Position::from(position.get() - 1);
-    let page = EventPage { after, up_to: position, limit: 1, entity: None, event_type: None };
+    let page = EventPage { after, up_to: position, limit: 1, bytes: 0, entity: None, event_type: None };
     let Some(event) = door.source().events(page).await?.pop() else {
         return Err(Problem::unknown("event", &position.to_string()).at("position"));
     };
@@ -103,7 +100,7 @@ pub(super) async fn inclusion(
 }
 
 /// `GET /v1/log/proof/consistency`: without `to`, to the tree of the newest checkpoint.
-pub(super) async fn consistency(State(door): State<Door>, mut params: Params) -> Result<Response, Problem> {
+pub(super) async fn consistency(door: Admitted, mut params: Params) -> Result<Response, Problem> {
     let (from, to) = (params.position("from")?, params.position("to")?);
     let when = When::take_present(&mut params)?;
     params.done()?;

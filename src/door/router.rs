@@ -10,10 +10,11 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::problem::Problem;
 use super::{
     auth, commands, compliance, coverage, documents, events, files, fleet, health, impact, jobs, limits, log, metrics,
-    nodes, principals, problem, proof, versions, why,
+    nodes, principals, problem, proof, room, versions, why,
 };
 
-pub use super::fittings::{Door, Fittings, Limits, Reason};
+pub use super::account::Limits;
+pub use super::fittings::{Door, Fittings, Reason};
 
 /// Collections that the contract names and that are not there yet.
 const NOT_YET: [&str; 1] = ["proposals"];
@@ -70,6 +71,7 @@ fn watched() -> Router<Door> {
 fn enclosed(door: Door, inner: Router<Door>) -> Router {
     let inner = inner
         .fallback(nowhere)
+        .layer(from_fn_with_state(door.clone(), room::count))
         .layer(from_fn_with_state(door.clone(), auth::admit))
         .layer(from_fn_with_state(door.clone(), limits::keep));
     Router::new()

@@ -10,10 +10,11 @@ use schema::invalid::Invalid;
 use schema::position::Position;
 use tokio::time::timeout;
 
-use super::fittings::Door;
+use super::auth::Admitted;
 use super::paging::Page;
 use super::params::{Params, number};
 use super::problem::Problem;
+use super::room::Room;
 use super::source::At;
 
 /// How long this server may be behind a node before the node is said to be ahead: many times what another server's
@@ -60,7 +61,7 @@ fn at(text: &str) -> Result<At, String> {
     Instant::nearest(text).map(At::Time).map_err(|_| "is a position or an RFC 3339 time".to_string())
 }
 
-impl Door {
+impl Admitted {
     /// The thing that a URL names, and the state that is asked for.
     pub(super) async fn item<T>(&self, id: &str, mut params: Params) -> Result<(T, Configuration), Problem>
     where
@@ -72,12 +73,14 @@ impl Door {
         Ok((id, self.snapshot(when).await?.configuration))
     }
 
-    /// The part of a list that is asked for, and the state.
-    pub(super) async fn page(&self, mut params: Params) -> Result<(Page, Configuration), Problem> {
+    /// The part of a list that is asked for, room for it, and the state.
+    pub(super) async fn page(&self, mut params: Params) -> Result<(Page, Room, Configuration), Problem> {
         let page = Page::take(&mut params)?;
         let when = When::take(&mut params)?;
         params.done()?;
-        Ok((page, self.snapshot(when).await?.configuration))
+        let state = self.snapshot(when).await?.configuration;
+        let room = self.room(page.bytes()).await?;
+        Ok((page, room, state))
     }
 
     /// The state that is asked for.

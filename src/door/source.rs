@@ -91,6 +91,8 @@ pub struct EventPage {
     pub up_to: Position,
     /// At most so many, the first ones.
     pub limit: usize,
+    /// Each only if those before it have at most so many bytes of `data` together.
+    pub bytes: usize,
     /// Only those about this.
     pub entity: Option<Entity>,
     /// Only those of this type.

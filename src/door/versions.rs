@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::Response;
 use schema::change::{Change, DocumentPut};
 use schema::entity::{Actor, Entity};
@@ -13,9 +13,10 @@ use schema::position::{Position, Version};
 use serde::Serialize;
 
 use super::answer;
+use super::auth::Admitted;
 use super::documents::read;
 use super::events;
-use super::fittings::Door;
+use super::paging::{PAGE_BYTES_MAX, bytes};
 use super::params::Params;
 use super::problem::Problem;
 use super::snapshot::When;
@@ -49,11 +50,7 @@ impl From<Event> for View {
 }
 
 /// The versions of a document, the first one first.
-pub(super) async fn list(
-    State(door): State<Door>,
-    Path(id): Path<String>,
-    mut params: Params,
-) -> Result<Response, Problem> {
+pub(super) async fn list(door: Admitted, Path(id): Path<String>, mut params: Params) -> Result<Response, Problem> {
     let span = events::Span::take(&mut params)?;
     let when = When::take(&mut params)?;
     params.done()?;
@@ -64,6 +61,8 @@ pub(super) async fn list(
         return Err(Problem::unknown("document", id.as_str()));
     }
     let (after, up_to) = (span.after, state.position());
-    let page = EventPage { after, up_to, limit: span.limit, entity: Some(entity), event_type: None };
-    Ok(answer::json(up_to, events::listing(&door, page).await?.map(View::from)))
+    let room = door.room(bytes(span.limit)).await?;
+    let page =
+        EventPage { after, up_to, limit: span.limit, bytes: PAGE_BYTES_MAX, entity: Some(entity), event_type: None };
+    Ok(room.holding(answer::json(up_to, events::listing(&door, page, View::from).await?)))
 }

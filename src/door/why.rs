@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 use projections::render::render;
@@ -16,6 +16,7 @@ use schema::report::Mark;
 use serde::Serialize;
 
 use super::answer;
+use super::auth::Admitted;
 use super::causes::Cause;
 use super::documents::read;
 use super::fittings::Door;
@@ -93,7 +94,7 @@ impl From<Found> for FoundView {
 
 /// Explains a file of a node.
 pub(super) async fn file(
-    State(door): State<Door>,
+    door: Admitted,
     Path((id, path)): Path<(String, String)>,
     mut params: Params,
 ) -> Result<Response, Problem> {
@@ -113,7 +114,7 @@ pub(super) async fn file(
 }
 
 /// Explains a job.
-pub(super) async fn job(State(door): State<Door>, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
+pub(super) async fn job(door: Admitted, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
     let (job, state) = door.item::<JobId>(&id, params).await?;
     let (position, asked) = (state.position(), job.clone());
     let why = door.costly(async move { why_job(&state, &asked) }).await?;

@@ -72,6 +72,8 @@ pub struct EventPage {
     pub up_to: Option<Position>,
     /// At most this many.
     pub limit: usize,
+    /// Each only if those before it have at most this many bytes of `data` together.
+    pub bytes: Option<usize>,
     /// Only those of this entity.
     pub entity: Option<String>,
     /// Only those of this type.
@@ -171,7 +173,18 @@ impl Reader {
             }
         }
         let columns = rows::COLUMNS;
-        let query = format!("SELECT {columns} FROM event WHERE {wanted} ORDER BY position LIMIT $3");
+        let mut query = format!("SELECT {columns} FROM event WHERE {wanted} ORDER BY position LIMIT $3");
+        // PostgreSQL counts, so that what is too much is not even sent.
+        let bytes = page.bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+        if let Some(bytes) = &bytes {
+            parameters.push(bytes);
+            query = format!(
+                "SELECT {columns} FROM (SELECT *, sum(octet_length(data)) OVER (ORDER BY position ROWS BETWEEN UNBOUNDED \
+                 PRECEDING AND 1 PRECEDING) AS before FROM ({query}) AS page) AS counted \
+                 WHERE coalesce(before, 0) <= ${} ORDER BY position",
+                parameters.len()
+            );
+        }
         let found = self.rows(&query, &parameters).await?;
         found.iter().map(|row| rows::event(self.log_id(), row)).collect()
     }

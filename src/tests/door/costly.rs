@@ -3,11 +3,12 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use axum::http::Method;
 use headwater::door::router::Limits;
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::ask::{House, enrol};
+use crate::ask::{ADMIN, House, enrol, request};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -43,4 +44,21 @@ async fn costly_questions_beyond_their_places_are_refused_and_no_command_waits_f
     assert_eq!((first.status.as_u16(), first.json()["position"].clone()), (200, json!(1)));
     assert_eq!((written["position"].clone(), again["position"].clone()), (json!(3), json!(4)));
     house.get("/v1/why/nodes/n-1/etc/motd").await.is_problem("its place is free again", 404, "unknown_file", "path");
+}
+
+#[tokio::test]
+async fn the_questions_of_one_principal_do_not_keep_another_from_its_place() {
+    let house = House::with(Limits { questions: 1, questions_each: 1, ..Limits::default() });
+    house.log.set_slow(true);
+    let bearer = format!("Bearer {ADMIN}");
+    let headers = [("authorization", bearer.as_str())];
+    let hers = house.send(request(Method::GET, "/v1/fleet?at=1", &headers, ""));
+    let his = house.get("/v1/fleet?at=1");
+    let (mut his, mut hers) = (std::pin::pin!(his), std::pin::pin!(hers));
+    assert!(futures::poll!(his.as_mut()).is_pending());
+    assert!(futures::poll!(hers.as_mut()).is_pending(), "hers waits for its place");
+    house.get("/v1/fleet?at=0").await.is_problem("his second", 503, "too_many_questions", "");
+    house.log.set_slow(false);
+    let (his, hers) = timeout(DEADLINE, async { tokio::join!(his, hers) }).await.unwrap();
+    assert_eq!((his.status.as_u16(), hers.status.as_u16()), (200, 200));
 }

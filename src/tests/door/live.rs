@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 use tower::ServiceExt;
 
-use crate::ask::{ADMIN, House, enrol, request};
+use crate::ask::{ADMIN, AUDITOR, House, enrol, request};
 
 /// An open stream of events.
 struct Stream {
@@ -139,4 +139,37 @@ async fn one_stream_too_many_is_refused_until_another_ends() {
     refused.is_problem("second", 503, "too_many_streams", "");
     drop(stream);
     house.listen("/v1/events", &[]).await;
+}
+
+#[tokio::test]
+async fn a_stream_lives_no_longer_than_the_token_that_opened_it() {
+    let house = House::new();
+    let eve = |token: &str| {
+        let hash = schema::digest::Digest::of(token.as_bytes());
+        json!({"type": "create_principal", "name": "eve", "role": "auditor", "token_hash": hash})
+    };
+    house.done(json!([eve("old-token")])).await;
+    let mut old = house.listen_as("old-token", "/v1/events?after=3", &[]).await;
+    // In one request, so that nobody ever sees a log without her.
+    house.done(json!([{"type": "revoke_principal", "name": "eve"}, eve("new-token")])).await;
+    assert_eq!(old.next().await, None);
+    assert_eq!(house.listen_as("new-token", "/v1/events?after=3", &[]).await.ids(2).await, [4, 5]);
+}
+
+#[tokio::test]
+async fn one_stream_too_many_of_one_principal_is_refused_and_no_other_is() {
+    let house = House::with(Limits { streams_each: 1, ..Limits::default() });
+    let _hers = house.listen("/v1/events", &[]).await;
+    let bearer = format!("Bearer {ADMIN}");
+    let headers = [("authorization", bearer.as_str()), ("accept", "text/event-stream")];
+    let refused = house.send(request(Method::GET, "/v1/events", &headers, "")).await;
+    refused.is_problem("hers", 503, "too_many_streams", "");
+    house.listen_as(AUDITOR, "/v1/events", &[]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_says_from_time_to_time_that_it_is_there() {
+    let house = House::new();
+    let mut stream = house.listen("/v1/events?after=2", &[]).await;
+    assert_eq!(stream.body.next().await.unwrap().unwrap(), ":\n\n");
 }

@@ -6,6 +6,7 @@ mod ask;
 mod memory;
 
 mod access;
+mod answers;
 mod bad_input;
 mod commanding;
 mod compliance;

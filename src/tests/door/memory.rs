@@ -202,7 +202,13 @@ impl Source for Memory {
                     && page.entity.as_ref().is_none_or(|entity| event.entity == *entity)
                     && page.event_type.as_ref().is_none_or(|kind| event.event_type == *kind)
             };
-            Ok(state.events.iter().filter(fits).take(page.limit).cloned().collect())
+            let mut bytes = 0;
+            let has_room = |event: &&Event| {
+                let before = bytes;
+                bytes += event.data.len();
+                before <= page.bytes
+            };
+            Ok(state.events.iter().filter(fits).take(page.limit).take_while(has_room).cloned().collect())
         }
         .boxed()
     }

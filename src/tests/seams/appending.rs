@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use headwater::log::database::Database;
 use headwater::log::handle::SubmitError;
+use headwater::log::reader::EventPage;
 use schema::address::APP_ROLE;
 use schema::answer::Answer;
 use schema::event::Event;
@@ -193,4 +194,28 @@ async fn a_log_that_was_put_back_takes_nothing() {
     assert!(matches!(refused, Err(SubmitError::Unavailable(_))), "{refused:?}");
     assert!(open.log.health().fault().unwrap().contains("put back"), "{:?}", open.log.health());
     assert_eq!(open.events().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_page_of_events_ends_with_the_one_that_goes_beyond_its_bytes() {
+    let desk = Desk::new().await;
+    let open = desk.open().await;
+    // Far more text than PostgreSQL keeps of it: what counts is what would be sent.
+    let control =
+        |id: &str| json!({"type": "define_control", "id": id, "title": "t", "statement": "x".repeat(100_000)});
+    open.submit(json!({"commands": [control("a"), control("b"), control("c"), control("d")]})).await.unwrap();
+    for (bytes, control, positions) in [
+        (0, None, 1..=1),
+        (150_000, None, 1..=2),
+        (250_000, None, 1..=3),
+        (1_000_000, None, 1..=4),
+        (0, Some("control/c"), 3..=3),
+    ] {
+        let entity = control.map(str::to_owned);
+        let page = EventPage { limit: 10, bytes: Some(bytes), entity, ..EventPage::default() };
+        let found = open.log.reader().events(page).await.unwrap();
+        assert!(found.iter().all(Event::is_intact));
+        let found: Vec<u64> = found.iter().map(|event| event.position.get()).collect();
+        assert_eq!(found, Vec::from_iter(positions), "{bytes}");
+    }
 }
