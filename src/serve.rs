@@ -20,6 +20,7 @@ use crate::config::{Key, Nats, Postgres};
 use crate::door::asking::Asking;
 use crate::door::hearing::{self, Ears};
 use crate::door::router::{self, Door, Fittings, Limits};
+use crate::door::serve::ConnectionLimits;
 use crate::ground::{self, Verdict};
 use crate::join::{Behind, Table};
 use crate::log::appender::Appender;
@@ -197,7 +198,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
     let parts = Parts { log, ears, link };
     let door = Door::from(fittings(parts, source, standing, published, pace, stop.clone()));
     let router = if options.role == Role::Reconciler { router::watch(door) } else { router::router(door) };
-    crate::door::serve::serve(listener, router, stop.clone()).await;
+    crate::door::serve::serve(listener, router, ConnectionLimits::default(), stop.clone()).await;
     tasks.close();
     tasks.wait().await;
     appending.cancel();

@@ -18,6 +18,7 @@ use schema::digest::Digest;
 use schema::id::PrincipalName;
 
 use super::account::Account;
+use super::connections::Connection;
 use super::fittings::Door;
 use super::limits::overloaded;
 use super::problem::Problem;
@@ -31,6 +32,8 @@ pub(super) struct Caller {
     token: Digest,
     /// What they may use.
     pub(super) account: Arc<Account>,
+    /// Where they asked, if it was over a connection.
+    pub(super) connection: Option<Connection>,
 }
 
 /// The door for a request that was let in.
@@ -72,6 +75,9 @@ pub(super) async fn admit(State(door): State<Door>, mut request: Request, next: 
         Ok(caller) => caller,
         Err(problem) => return problem.into_response(),
     };
+    if caller.connection.as_ref().is_some_and(|connection| !connection.show_token()) {
+        return overloaded("too many connections are at work").into_response();
+    }
     let Ok(_place) = Arc::clone(&caller.account.requests).try_acquire_owned() else {
         return overloaded(&format!("too many requests of {} are being worked on", caller.name)).into_response();
     };
@@ -100,6 +106,7 @@ fn recognize(door: &Door, request: &Request) -> Result<Caller, Problem> {
             name: name.clone(),
             token,
             account: door.account(name),
+            connection: request.extensions().get().cloned(),
         }),
     }
 }

@@ -37,6 +37,8 @@ const EVENTS_READ: usize = 200;
 const BYTES_READ: usize = 64 * 1024;
 /// How often a stream says that it is there while nothing happens.
 const ALIVE_EVERY: Duration = Duration::from_secs(15);
+/// How long a stream may take to come to its end by itself once its token is good for nothing.
+const END_WITHIN: Duration = Duration::from_millis(500);
 
 /// Which events a stream shows.
 pub(super) struct Filter {
@@ -87,7 +89,8 @@ pub(super) fn stream(door: Admitted, filter: Filter, after: Position) -> Result<
     Ok((headers, Body::from_stream(shown)).into_response())
 }
 
-/// Waits until the token is good for nothing any more, and ends what it opened.
+/// Waits until the token is good for nothing any more, and ends what it opened. A stream whose peer does not read is never
+/// asked for more, and would not come to its end: its connection is broken off.
 async fn watch_token(door: Admitted, expired: CancellationToken) {
     let mut heads = door.source().heads();
     while door.may_read() {
@@ -96,6 +99,10 @@ async fn watch_token(door: Admitted, expired: CancellationToken) {
         }
     }
     expired.cancel();
+    sleep(END_WITHIN).await;
+    if let Some(connection) = &door.caller.connection {
+        connection.cut();
+    }
 }
 
 impl Live {

@@ -16,6 +16,9 @@ pub mod source;
 pub mod router;
 pub mod serve;
 
+mod connections;
+mod stall;
+
 mod account;
 mod auth;
 mod blocking;
