@@ -357,7 +357,12 @@ impl Agent {
             self.note_order();
             return Ok(());
         }
-        if self.options.on_drift == OnDrift::Report || !self.may_repair(running, &drift) {
+        if self.options.on_drift == OnDrift::Report {
+            // That it could not be compared before is over; that it differs is told as drift.
+            self.status.repaired();
+            return Ok(());
+        }
+        if !self.may_repair(running, &drift) {
             return Ok(());
         }
         let steps = repair(&self.have()?, &record).map_err(|refusal| Fault::Record(refusal.to_string()))?;
