@@ -6,7 +6,7 @@
 use alloc::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
-use schema::change::{DocumentPut, PrincipalCreated};
+use schema::change::{Change, DocumentPut, PrincipalCreated};
 use schema::command::{ClaimJobs, Command, CompleteJob, ReleaseJobs, Role};
 use schema::desired::Cause;
 use schema::digest::Digest;
@@ -223,6 +223,20 @@ impl Configuration {
                 Command::CompleteJob(complete) => !self.is_anothers(node, complete),
                 _ => false,
             },
+        }
+    }
+
+    /// Whether an actor may have caused this, by what is known of it before: what came of a command that [`Configuration::may_command`]
+    /// lets it give.
+    #[must_use]
+    pub fn may_cause(&self, actor: &Actor, change: &Change) -> bool {
+        match actor {
+            Actor::Install | Actor::Reconciler | Actor::Recovery => true,
+            Actor::Principal(name) => self.role(name) == Some(Role::Admin),
+            Actor::Node(_) => matches!(
+                change,
+                Change::JobClaimed(_) | Change::JobReleased(_) | Change::JobCompleted(_) | Change::ClaimRenewed
+            ),
         }
     }
 

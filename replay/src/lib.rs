@@ -4,7 +4,7 @@
 //! through [`log::Follower`], which trusts nothing: identity, order, seals, versions, requests and formats are checked before an
 //! event is folded. Over the leaves stands a Merkle [`tree`], whose root a [`checkpoint`] signs; and what was folded before is
 //! held against the log when it is folded [`again`]. [`explain`] says which events a file or a job follows from, and [`impact`]
-//! what a request changed. The crate is `no_std`: it compares what it is given, and touches nothing.
+//! what a request changed. A message that can't be the log's next event is a [`stray`]. The crate is `no_std`: it compares what it is given, and touches nothing.
 #![no_std]
 
 extern crate alloc;
@@ -20,4 +20,5 @@ pub mod impact;
 pub mod log;
 pub mod moment;
 mod references;
+pub mod stray;
 pub mod tree;

@@ -114,6 +114,12 @@ impl Follower {
         Self { log_id, configuration, edge: None, next }
     }
 
+    /// Goes on behind a request that ended with a state, as [`Follower::glance`].
+    #[must_use]
+    pub fn after_request(log_id: LogId, configuration: Configuration) -> Self {
+        Self { next: Next::First, ..Self::glance(log_id, configuration) }
+    }
+
     /// Which log is followed.
     #[must_use]
     pub fn log_id(&self) -> LogId {

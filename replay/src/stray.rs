@@ -1,0 +1,68 @@
+//! Whether a message could be the next event of a log: an event that was stored and is lost from the table, or what somebody
+//! else put in its place.
+//!
+//! Whoever may publish to the event stream can write anything there, and no key is needed to seal an event. What is told here is
+//! what can be told from the log before it: identity, place, seal, order, references, the event's id, and whether its actor might
+//! have caused it. Absent on purpose: whether the request itself would have been decided so, because what was asked is not in
+//! its events; and the time, because clocks may have been wrong. A message that passes may still be forged, which is for a person to
+//! judge.
+
+use alloc::boxed::Box;
+use alloc::string::{String, ToString as _};
+
+use schema::change::Unreadable;
+use schema::entity::Actor;
+use schema::event::Event;
+use schema::id::EventId;
+use schema::wire::Record as _;
+
+use crate::fault::Fault;
+use crate::log::{Divergence, Follower};
+
+/// Why a message can't be the next event of a log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Stray {
+    /// It is no event at all.
+    #[error("{0}")]
+    NoEvent(String),
+    /// The log before it does not allow it.
+    #[error(transparent)]
+    Impossible(Fault),
+    /// Its id is not the one that its request, place and time give.
+    #[error("the event's id is {found}, and {expected} follows from its request")]
+    Id {
+        /// What follows from its request.
+        expected: EventId,
+        /// The event's.
+        found: EventId,
+    },
+    /// Nobody would have let its actor do it.
+    #[error("{0} may not cause it")]
+    NotPermitted(Actor),
+}
+
+/// The message as the event after those that were followed, if it can be that.
+///
+/// # Errors
+/// Why it can't.
+pub fn next_event(log: &Follower, message: &[u8]) -> Result<Event, Box<Stray>> {
+    let event = Event::read(message).map_err(|error| Stray::NoEvent(error.to_string()))?;
+    match log.clone().advance(&event) {
+        Ok(_) => {}
+        // A program that is newer than this one may have appended it.
+        Err(Divergence {
+            fault: Fault::Unreadable(Unreadable::Newer { .. } | Unreadable::UnknownType { .. }), ..
+        }) => {
+            return Ok(event);
+        }
+        Err(Divergence { fault, .. }) => return Err(Stray::Impossible(fault).into()),
+    }
+    let expected = EventId::derived(event.command_id, event.ordinal, event.at);
+    if event.event_id != expected {
+        return Err(Stray::Id { expected, found: event.event_id }.into());
+    }
+    // Within a request the state is no longer the one that its actor was judged by.
+    let may =
+        event.ordinal > 1 || event.change().is_ok_and(|change| log.configuration().may_cause(&event.actor, &change));
+    if may { Ok(event) } else { Err(Stray::NotPermitted(event.actor).into()) }
+}
