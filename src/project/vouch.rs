@@ -13,6 +13,7 @@ use schema::id::{EventId, LogId, NodeId};
 use schema::position::Position;
 use schema::seal::SecretKey;
 
+use crate::log::checkpoint::Kept;
 use crate::log::database::Error as LogError;
 use crate::log::reader::{EventPage, Reader};
 use crate::metrics;
@@ -38,7 +39,8 @@ pub(crate) enum Error {
     )]
     Rewritten { kept: Position, head: Position },
     #[error(
-        "the newest checkpoint kept outside PostgreSQL can't be trusted: {0}. Nothing is signed or published over it"
+        "the newest checkpoint kept outside PostgreSQL can't be trusted: {0}. Nothing is signed or published over it, unless the \
+         table keeps one that can. If no other log uses this NATS, remove it from the bucket"
     )]
     Untrusted(#[from] BadCheckpoint),
     #[error(
@@ -85,14 +87,29 @@ impl Notary {
 
     /// Whether the log that was folded to this edge goes on from what was signed.
     pub(super) async fn check(&self, edge: &Edge) -> Result<(), Error> {
-        self.proven(edge).await.map(drop)
+        self.proven(edge).await?;
+        self.restore(edge).await
+    }
+
+    /// Puts the newest checkpoint of the table in the place of what is kept outside and was never signed for this log.
+    async fn restore(&self, edge: &Edge) -> Result<(), Error> {
+        let held = self.outside.read().await?;
+        let is_signed = |note: &[u8]| Checkpoint::open(note, self.log_id, &self.key.public()).is_ok();
+        if held.note.as_ref().is_none_or(|note| is_signed(note)) {
+            return Ok(());
+        }
+        if let Some(kept) = good_checkpoint(&self.table, (edge.size(), edge.root())).await? {
+            tracing::warn!(position = %kept.position, "the checkpoint kept outside was no checkpoint of this log; replacing it");
+            self.outside.replace(&held, &kept.note).await?;
+        }
+        Ok(())
     }
 
     /// Signs for the log up to this edge, which is durable and public.
     pub(super) async fn sign(&mut self, edge: &Edge) -> Result<(), Error> {
         let position = edge.size();
         if position <= self.signed {
-            return Ok(());
+            return self.restore(edge).await;
         }
         let (held, kept) = match self.proven(edge).await {
             Ok(proven) => proven,
@@ -126,15 +143,27 @@ impl Notary {
 }
 
 /// Whether a log whose tree has this size and root goes on from what is kept outside; gives the position of that, which
-/// is 0 if nothing is kept.
+/// is 0 if nothing is kept, or what is kept was never signed for this log and the table keeps what was.
 pub(crate) async fn goes_on_from(
     table: &Reader,
     held: &Held,
     (head, root): (Position, Digest),
 ) -> Result<Position, Error> {
-    match &held.note {
-        Some(note) => leads_to(table, note, (head, root)).await,
-        None => Ok(Position::ZERO),
+    let Some(note) = &held.note else { return Ok(Position::ZERO) };
+    match leads_to(table, note, (head, root)).await {
+        // Whoever may write there can put anything in its place. The table has one as well, which says no less than none outside.
+        Err(Error::Untrusted(_)) if good_checkpoint(table, (head, root)).await?.is_some() => Ok(Position::ZERO),
+        other => other,
+    }
+}
+
+/// The newest checkpoint that the table keeps, if it is signed and the log goes on from it.
+async fn good_checkpoint(table: &Reader, (head, root): (Position, Digest)) -> Result<Option<Kept>, Error> {
+    let Some(kept) = table.newest_checkpoint().await?.filter(|kept| kept.position <= head) else { return Ok(None) };
+    match leads_to(table, kept.note.as_bytes(), (head, root)).await {
+        Ok(_) => Ok(Some(kept)),
+        Err(Error::Log(error)) => Err(error.into()),
+        Err(_) => Ok(None),
     }
 }
 
