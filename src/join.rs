@@ -24,12 +24,12 @@ use crate::log::database::Error as LogError;
 use crate::log::handle::{Log, Moment, SubmitError};
 use crate::log::reader::{EventPage, Reader};
 use crate::publish::error::Later;
-use crate::publish::publisher;
+use crate::publish::source;
 
 /// The table as the publisher needs it.
 pub struct Table(pub Reader);
 
-impl publisher::Source for Table {
+impl source::Source for Table {
     fn contents(&self, digests: Vec<Digest>) -> Later<'_, BTreeMap<Digest, Vec<u8>>> {
         async move {
             let contents = self.0.contents(&digests).await?;

@@ -45,6 +45,7 @@ struct Metrics {
     connections: Family<Label, Counter>,
     failures: Family<Label, Counter>,
     refusals: Family<Label, Counter>,
+    strays: Counter,
 }
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
@@ -69,6 +70,7 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
         connections: Family::default(),
         failures: Family::default(),
         refusals: Family::default(),
+        strays: Counter::default(),
     };
     // Nothing is known before somebody looks.
     for level in [&metrics.acknowledged, &metrics.signed, &metrics.checked, &metrics.slot_bytes] {
@@ -102,6 +104,8 @@ impl Metrics {
         registry.register("publish_latency_seconds", text, self.publish_seconds.clone());
         registry.register("connections", "Connections made, again and again", self.connections.clone());
         registry.register("failures", "What was tried and has to be tried again", self.failures.clone());
+        let text = "Messages in the event stream that somebody else wrote and this server took out";
+        registry.register("strays", text, self.strays.clone());
         registry.register("refusals", "What was refused, by code", self.refusals.clone());
     }
 }
@@ -153,6 +157,11 @@ pub fn failed(what: &str) {
 /// Something was refused with a stable code.
 pub fn refused(code: &str) {
     METRICS.refusals.get_or_create(&word("code", code)).inc();
+}
+
+/// Messages that somebody else wrote were taken out of the event stream.
+pub fn took_out(messages: u64) {
+    METRICS.strays.inc_by(messages);
 }
 
 /// What PostgreSQL keeps for the slot, if that is known.

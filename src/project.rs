@@ -211,6 +211,7 @@ impl Relay {
                 }
                 _ = sign.tick() => (self.vouch().await?, None),
                 () = self.demand.notified() => (self.vouch().await?, None),
+                () = self.publisher.mend_due() => (self.publisher.mend(self.follower.position()).await, None),
                 Some(ask) = asked.recv() => {
                     // Whoever asked may be gone by now.
                     let _ = ask.send(self.follower.clone());
@@ -250,7 +251,8 @@ impl Relay {
         }
         points::RELAY_FOLDED.reached();
         let published = self.publisher.publish(self.follower.configuration(), touched, &new).await;
-        if published.is_ok() {
+        // What waits until the event stream is made anew is not public yet.
+        if published.is_ok() && self.publisher.published() == self.follower.position() {
             metrics::published(&new);
             tell_published(&new);
         }

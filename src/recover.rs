@@ -7,30 +7,38 @@
 //! stories. A log that was appended to since is not the one that others know, and no event of either is mixed with the other's.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use projections::configuration::Configuration;
 use replay::checkpoint::{BadCheckpoint, Checkpoint};
 use replay::log::{Divergence, Follower};
+use replay::stray::{Stray, next_event};
 use schema::change::Change;
 use schema::command::Content;
 use schema::digest::Digest;
 use schema::event::Event;
 use schema::position::Position;
+use schema::wire::Record as _;
 
 mod anew;
+mod aside;
 mod findings;
 
 pub use self::anew::Begun;
+pub use self::aside::PutAside;
 pub use self::findings::Findings;
 
 use crate::config::{Nats, Postgres};
 use crate::ground::{self, Verdict};
+use crate::join::Table;
 use crate::log::adopt::adopt;
 use crate::log::database::{Database, Error as LogError};
-use crate::log::reader::{EventPage, Reader};
+use crate::log::reader::Reader;
 use crate::nats::connect::{Link, connect_with};
 use crate::output::Unwritable;
 use crate::publish::checkpoint::Outside;
-use crate::publish::{events, holdings};
+use crate::publish::excess::{Comparison, Excess, Origin};
+use crate::publish::holdings;
 
 const URL_HELP: &str = "The log as role headwater_app: postgres://headwater_app:password@host:port/database. For --new-log \
                         as the database's owner, as for `headwater install`";
@@ -40,6 +48,7 @@ const AFTER_HELP: &str = "\
 1. headwater recover                                   look: which events are missing, and who holds them
 2. headwater recover --adopt-stream                    take back what the event stream holds and the log's key signed for
    headwater recover --adopt-stream --unsigned-too     also the last events, for which nobody signed
+   headwater recover --put-aside                       or not: somebody else wrote them, or nobody needs them
 3. or, if they are nowhere to be had: end every server, perhaps keep a copy of NATS, then
    headwater recover --new-log --database-url <owner>  begin a new log with what is left; prints its id
    and on each node, with its agent stopped: headwater edge accept-log <LOG_ID> --dir <DIR>
@@ -64,6 +73,11 @@ pub struct Options {
     /// Take back also what stands behind that checkpoint: nobody signed for it, and whoever may publish could have put it there.
     #[arg(long, requires = "adopt_stream")]
     pub unsigned_too: bool,
+
+    /// Put aside what the event stream holds behind the log and nobody signed for: it is copied to the stream of strays, and the
+    /// relay fills the event stream anew from the log.
+    #[arg(long, conflicts_with_all = ["adopt_stream", "new_log"])]
+    pub put_aside: bool,
 
     /// Give up what is missing: all events of the database are sealed anew under a new log id, behind them comes one that names
     /// the old log, its last event and its root, and what NATS holds of the old log is removed. Nodes keep what they run and take
@@ -91,10 +105,14 @@ pub enum Error {
     /// The log was appended to since.
     #[error(
         "the log and the event stream tell different stories from position {0} on: the database was put back and then \
-         appended to. The stream's events can't be taken back behind those; `headwater recover --new-log` goes on with what \
-         the database has, under a new log id"
+         appended to, or somebody else wrote to the stream. The stream's events can't be taken back behind those. \
+         `headwater recover --put-aside` puts them aside if nobody signed for them; else `headwater recover --new-log` goes \
+         on with what the database has, under a new log id"
     )]
     TwoStories(Position),
+    /// What is to be put aside was signed, or is another log's.
+    #[error("the event stream is not made anew: {0}")]
+    NotAside(String),
     /// The stream does not hold all that was signed.
     #[error("what was signed at position {0} is not what the log and the event stream lead to: nothing is taken back")]
     NotSigned(Position),
@@ -140,6 +158,8 @@ impl Error {
 pub enum Outcome {
     /// It was looked, and perhaps something was taken back.
     Looked(Findings),
+    /// Unsigned events were put aside.
+    PutAside(PutAside),
     /// A new log was begun.
     Begun(Begun),
 }
@@ -152,6 +172,7 @@ impl Outcome {
     pub fn print(&self, json: bool) -> Result<bool, Unwritable> {
         match self {
             Self::Looked(findings) => findings.print(json),
+            Self::PutAside(aside) => aside.print(json).map(|()| true),
             Self::Begun(begun) => begun.print(json).map(|()| true),
         }
     }
@@ -176,7 +197,13 @@ pub async fn run(options: Options) -> Result<Outcome, Error> {
     if recovery.options.new_log {
         return Box::pin(recovery.begin_anew()).await.map(Outcome::Begun);
     }
+    if recovery.options.put_aside {
+        return Box::pin(recovery.put_aside()).await.map(Outcome::PutAside);
+    }
     let (mut findings, kept) = recovery.look().await?;
+    if let Some(parted) = findings.parted.filter(|_| recovery.options.adopt_stream) {
+        return Err(Error::TwoStories(parted));
+    }
     let wanted = match (recovery.options.adopt_stream, recovery.options.unsigned_too) {
         (false, _) => 0,
         (true, false) => findings.signed(),
@@ -192,29 +219,72 @@ pub async fn run(options: Options) -> Result<Outcome, Error> {
 impl Recovery {
     async fn look(&self) -> Result<(Findings, Option<Checkpoint>), Error> {
         let (jetstream, prefix) = (self.link.jetstream(), &self.options.nats.nats_prefix);
-        let stream = events::end(&jetstream, prefix).await?.map_or(Position::ZERO, |(last, _)| last);
-        let held = Outside::new(jetstream.clone(), prefix.clone()).read().await?;
-        let open = |note: bytes::Bytes| Checkpoint::open(&note, self.reader.log_id(), self.reader.public_key());
-        let checkpoint = held.note.map(open).transpose()?;
-        let head = self.reader.head().await?.position;
-        self.one_story(head.min(stream)).await?;
-        let missing = match stream > head {
-            true => holdings::events(&jetstream, prefix, head, stream).await?,
-            false => Vec::new(),
-        };
+        let (_, (stream, head), excess) = self.compare().await?;
+        let checkpoint = self.checkpoint().await?;
+        let (mut missing, mut stray, mut parted) = (Vec::new(), None, None);
+        match excess {
+            Some(Excess { origin: Origin::Stray(why), agreed, .. }) => stray = Some((agreed.next(), why)),
+            Some(Excess { origin: Origin::OtherLog(_), agreed, .. }) => return Err(Error::TwoStories(agreed.next())),
+            Some(Excess { agreed, .. }) => {
+                parted = (agreed < head).then(|| agreed.next());
+                missing = holdings::events(&jetstream, prefix, agreed, stream).await?;
+                stray = self.cut_before_stray(agreed, &mut missing).await?;
+            }
+            None => {}
+        }
         let nodes = holdings::seen(&jetstream, prefix, (self.reader.log_id(), self.reader.public_key())).await?;
         let nodes = nodes.into_iter().filter(|(_, seen)| seen.is_beyond(head)).collect();
         let kept = checkpoint.as_ref().map(|checkpoint| checkpoint.position);
-        Ok((Findings { head, stream, checkpoint: kept, missing, nodes, adopted: 0 }, checkpoint))
+        Ok((Findings { head, stream, checkpoint: kept, missing, parted, stray, nodes, adopted: 0 }, checkpoint))
     }
 
-    /// Whether the log and the stream have the same event at a position that both have.
-    async fn one_story(&self, position: Position) -> Result<(), Error> {
-        let Some(before) = position.get().checked_sub(1).map(Position::from) else { return Ok(()) };
-        let prefix = &self.options.nats.nats_prefix;
-        let public = holdings::events(&self.link.jetstream(), prefix, before, position).await?;
-        let ours = self.reader.events(EventPage { after: before, limit: 1, ..EventPage::default() }).await?;
-        if public == ours { Ok(()) } else { Err(Error::TwoStories(position)) }
+    /// The event stream beside the log: its last sequence, the log's head, and what the stream holds that the log does not have.
+    async fn compare(&self) -> Result<(Comparison, (Position, Position), Option<Excess>), Error> {
+        let (jetstream, prefix) = (self.link.jetstream(), self.options.nats.nats_prefix.clone());
+        let table = Arc::new(Table(self.reader.clone()));
+        let mut comparison = Comparison::new(jetstream, prefix, self.reader.log_id(), table);
+        let stream = comparison.last().await?;
+        let head = self.reader.head().await?.position;
+        let excess = comparison.excess(stream, head, Position::ZERO, &Configuration::default()).await?;
+        Ok((comparison, (stream, head), excess))
+    }
+
+    /// What was signed and kept outside; where that is no checkpoint of this log, what the table keeps.
+    async fn checkpoint(&self) -> Result<Option<Checkpoint>, Error> {
+        let open = |note: &[u8]| Checkpoint::open(note, self.reader.log_id(), self.reader.public_key());
+        let outside = Outside::new(self.link.jetstream(), self.options.nats.nats_prefix.clone()).read().await?;
+        let Some(note) = outside.note else { return Ok(None) };
+        let inside = async || Ok::<_, Error>(self.reader.newest_checkpoint().await?);
+        match open(&note) {
+            Ok(checkpoint) => Ok(Some(checkpoint)),
+            Err(bad) => match inside().await?.and_then(|kept| open(kept.note.as_bytes()).ok()) {
+                Some(checkpoint) => Ok(Some(checkpoint)),
+                None => Err(bad.into()),
+            },
+        }
+    }
+
+    /// Leaves the events that may follow from the log one by one, and gives the first that can't, and why.
+    async fn cut_before_stray(
+        &self,
+        agreed: Position,
+        events: &mut Vec<Event>,
+    ) -> Result<Option<(Position, Stray)>, Error> {
+        let mut follower = Follower::new(self.reader.log_id());
+        self.reader.follow(&mut follower, agreed).await?;
+        for index in 0..events.len() {
+            let event = &events[index];
+            if let Err(stray) = next_event(&follower, &event.write()) {
+                let position = event.position;
+                events.truncate(index);
+                return Ok(Some((position, *stray)));
+            }
+            // What a newer program wrote can't be followed by this one, and whoever takes it back is told so.
+            if follower.advance(event).is_err() {
+                break;
+            }
+        }
+        Ok(None)
     }
 
     async fn take_back(&self, head: Position, missing: &[Event], kept: Option<Checkpoint>) -> Result<(), Error> {

@@ -6,6 +6,7 @@ mod readiness;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use replay::again::Difference;
@@ -33,6 +34,7 @@ use crate::password;
 use crate::project::check::{Check, Error as CheckError};
 use crate::project::{Phase, Relay, Standing};
 use crate::publish::events::{Published, last_public};
+use crate::publish::excess::Comparison;
 use crate::publish::key;
 use crate::publish::publisher::Settings;
 use crate::reconcile;
@@ -164,7 +166,16 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
     let appended = tokio::spawn(appender.run(appending.clone()));
     tasks.spawn(hearing::listen(link.client().clone(), prefix.clone(), ears.clone(), stop.clone()));
 
-    let outlook = Outlook { log: log.clone(), link: link.clone(), prefix: prefix.clone(), ears: ears.clone() };
+    let strays = Arc::new(AtomicBool::new(false));
+    let table = Arc::new(Table(reader.clone()));
+    let outlook = Outlook {
+        log: log.clone(),
+        link: link.clone(),
+        prefix: prefix.clone(),
+        ears: ears.clone(),
+        events: Comparison::new(link.jetstream(), prefix.clone(), log.log_id(), table),
+        strays: Arc::clone(&strays),
+    };
     outlook.withhold_at_first();
     tasks.spawn(stop.clone().run_until_cancelled_owned(outlook.keep()));
 
@@ -189,7 +200,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
         tasks.spawn(reconcile::run(log.clone(), ears.clone(), asking, stands.clone(), stop.clone()));
         standing = Some(stands);
     }
-    let pace = Arc::new(Pace::of(log.clone()));
+    let pace = Arc::new(Pace::of(log.clone(), strays));
     let follow = follow_public(link.clone(), prefix, standing.clone(), public, Arc::clone(&pace));
     tasks.spawn(stop.clone().run_until_cancelled_owned(follow));
     let listener = TcpListener::bind(options.http).await.map_err(|why| Error::Listen(options.http, why))?;

@@ -13,6 +13,7 @@ use crate::digest::Digest;
 use crate::event::Event;
 use crate::id::NodeId;
 use crate::invalid::Invalid;
+use crate::position::Position;
 use crate::rpc::Verb;
 
 /// The role that appends and reads. It can change neither events nor blobs.
@@ -27,6 +28,12 @@ pub const PUBLICATION: &str = "headwater";
 pub const SERVICE: &str = "headwater";
 /// The key of the newest checkpoint in its bucket.
 pub const NEWEST_CHECKPOINT: &str = "newest";
+/// The header of a stray that says on which subject it was published.
+pub const STRAY_SUBJECT: &str = "Headwater-Subject";
+/// The header of a stray that says when NATS took it in.
+pub const STRAY_TIME: &str = "Headwater-Time";
+/// The header of a stray that says how many bytes it had: of a large one the first are kept.
+pub const STRAY_BYTES: &str = "Headwater-Bytes";
 /// The prefix of heartbeat messages in the write-ahead log.
 pub const HEARTBEAT: &str = "headwater.heartbeat";
 
@@ -124,6 +131,24 @@ impl Prefix {
     #[must_use]
     pub fn event_subject(&self, event: &Event) -> String {
         format!("{self}.events.{}.{}.{}", event.entity.kind.name(), event.entity.id, event.event_type)
+    }
+
+    /// The stream of what somebody else wrote to the event stream, or an operator put aside.
+    #[must_use]
+    pub fn stray_stream(&self) -> String {
+        format!("{self}_strays")
+    }
+
+    /// All subjects of that stream.
+    #[must_use]
+    pub fn stray_subjects(&self) -> String {
+        format!("{self}.strays.>")
+    }
+
+    /// The subject of what stood at a sequence of the event stream.
+    #[must_use]
+    pub fn stray_subject(&self, sequence: Position) -> String {
+        format!("{self}.strays.{sequence}")
     }
 
     /// A bucket's name.

@@ -25,8 +25,9 @@ pub enum Error {
     Disturbed(String),
     /// What is in NATS is ahead of the log, or is another log's.
     #[error(
-        "{what} is at position {found}, but the log ends at {head}: was the database put back to an earlier state, or \
-         does another log use the same NATS? Nothing is published until this is settled"
+        "{what} is at position {found}, but the log ends at {head}: was the database put back to an earlier state, did somebody \
+         else write there, or does another log use the same NATS? Nothing is published until this is settled: see \
+         `headwater recover`"
     )]
     Forked {
         /// What is ahead.
@@ -37,7 +38,10 @@ pub enum Error {
         head: Position,
     },
     /// NATS and the log tell different stories of the same position.
-    #[error("{what} at position {position} is not what the log has there: does another log use the same NATS?")]
+    #[error(
+        "{what} at position {position} is not what the log has there: was the database put back and then appended to, did \
+         somebody else write there, or does another log use the same NATS? See `headwater recover`"
+    )]
     Differs {
         /// What differs.
         what: String,
@@ -57,6 +61,12 @@ pub enum Error {
         /// The log that wants to use it.
         log_id: LogId,
     },
+    /// Nothing can be written to a stream any more.
+    #[error(
+        "stream {0} in NATS is sealed, so that nothing can be written to it: remove it (`nats stream rm {0}`), and it is made \
+         again; what follows from the log is filled in"
+    )]
+    Sealed(String),
     /// The log could not be read.
     #[error("the log could not be read: {0}")]
     Source(SourceError),

@@ -1,10 +1,14 @@
 //! The event stream: each event at sequence = position, so that the server itself refuses a gap, a repeat and a second
 //! publisher.
 
+use std::sync::Arc;
+
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
+use async_nats::jetstream::stream::{LastRawMessageErrorKind, State as StreamState};
+use projections::configuration::Configuration;
+use replay::stray::Stray;
 use schema::address::Prefix;
 use schema::event::Event;
 use schema::id::LogId;
@@ -12,10 +16,15 @@ use schema::position::Position;
 use schema::wire::Record as _;
 
 use super::Error;
+use super::excess::{Comparison, Excess, Origin};
+use super::remake::{Copied, Remake};
+use super::source::Source;
 use super::streams;
 
 /// Events that are on their way at once. Each names its predecessor, so one broken link refuses all that follow.
 const IN_FLIGHT: usize = 1_000;
+/// What is copied at most of what somebody else wrote: it may be anything, and as much as they like.
+const COPIED: Copied = Copied { messages: 1_000, bytes: 16 * 1024 * 1024 };
 
 /// The last event that is public, for whoever does not publish.
 ///
@@ -80,12 +89,11 @@ pub async fn end(jetstream: &Context, prefix: &Prefix) -> Result<Option<(Positio
 }
 
 /// The event stream as its publisher knows it.
-#[derive(Debug)]
 pub struct Events {
     jetstream: Context,
     prefix: Prefix,
-    replicas: usize,
-    log_id: LogId,
+    comparison: Comparison,
+    remake: Remake,
     /// The last sequence that is known to be in the stream.
     last: Position,
 }
@@ -93,8 +101,10 @@ pub struct Events {
 impl Events {
     /// Knows nothing yet: [`Events::recover`] first.
     #[must_use]
-    pub fn new(jetstream: Context, prefix: Prefix, replicas: usize, log_id: LogId) -> Self {
-        Self { jetstream, prefix, replicas, log_id, last: Position::ZERO }
+    pub fn new(jetstream: Context, prefix: Prefix, replicas: usize, log_id: LogId, source: Arc<dyn Source>) -> Self {
+        let comparison = Comparison::new(jetstream.clone(), prefix.clone(), log_id, source);
+        let remake = Remake::new(jetstream.clone(), prefix.clone(), replicas);
+        Self { jetstream, prefix, comparison, remake, last: Position::ZERO }
     }
 
     /// The last event that is public.
@@ -103,59 +113,54 @@ impl Events {
         self.last
     }
 
-    /// Looks what is in the stream. A stream with holes, or one that ends with what is no event, is made anew; the caller
-    /// fills it. Gives the last event in it, for a comparison with the log.
+    /// Looks what is in the stream, beside a log with this state at its head. A stream with holes is made anew; the caller fills
+    /// it. Gives what somebody else wrote behind the log's events, if anybody did: up to [`Events::last`] the stream is this log's.
     ///
     /// # Errors
-    /// If NATS does not answer, the stream is ahead of the log, or it is another log's.
-    pub async fn recover(&mut self, head: Position) -> Result<Option<Event>, Error> {
-        let name = self.prefix.event_stream();
-        let failed = |error: &dyn std::fmt::Display| Error::nats(format!("stream {name}"), error);
-        let mut stream = streams::get(&self.jetstream, &name).await?;
-        let state = stream.info().await.map_err(|error| failed(&error))?.state.clone();
-        let last = Position::from(state.last_sequence);
-        self.last = last;
-        if last == Position::ZERO {
-            return Ok(None);
+    /// If NATS does not answer, the stream may be ahead of the log, or is another log's.
+    pub async fn recover(&mut self, state: &Configuration) -> Result<Option<(Excess, Stray)>, Error> {
+        // A stream that was made anew may lack its consumers still.
+        self.remake.finish().await?;
+        let (name, head) = (self.prefix.event_stream(), state.position());
+        let stream = streams::get(&self.jetstream, &name).await?;
+        let StreamState { last_sequence, messages, .. } = stream.cached_info().state;
+        let known = std::mem::replace(&mut self.last, last_sequence.into());
+        if let Some(excess) = self.comparison.excess(self.last, head, known, state).await? {
+            let Origin::Stray(stray) = excess.origin.clone() else {
+                return Err(excess.refused(format!("stream {name}"), head));
+            };
+            self.last = excess.agreed;
+            return Ok(Some((excess, stray)));
         }
-        let message = match stream.get_raw_message(last.get()).await {
-            Ok(message) => Some(message),
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => None,
-            Err(error) => return Err(failed(&error)),
-        };
-        let event = message.as_ref().and_then(|message| Event::read(&message.payload).ok());
-        let ahead = |found| Error::Forked { what: format!("stream {name}"), found, head };
-        match &event {
-            Some(event) if event.position > head => return Err(ahead(event.position)),
-            Some(event) if event.log_id != self.log_id => {
-                return Err(Error::Differs { what: format!("stream {name}"), position: last });
-            }
-            // Whatever stands at the end, before it may stand what the log lost: that is not for us to wipe away.
-            _ if last > head && (message.is_none() || self.may_have_held(&stream, head.next()).await?) => {
-                return Err(ahead(last));
-            }
-            _ => {}
-        }
-        // Nobody who publishes events puts one elsewhere than at its position, nor anything that is none.
-        let event = event.filter(|event| event.position == last);
-        if event.is_none() || state.messages != state.last_sequence {
-            let messages = state.messages;
-            tracing::warn!(stream = name, messages, %last, "the stream has holes, or somebody else's end; filling it anew");
-            streams::remake_events(&self.jetstream, &self.prefix, self.replicas).await?;
+        if messages != last_sequence {
+            tracing::warn!(stream = name, messages, last = last_sequence, "the stream has holes; filling it anew");
+            self.remake.run(self.last).await?;
             self.last = Position::ZERO;
-            return Ok(None);
         }
-        Ok(event)
+        Ok(None)
     }
 
-    /// Whether an event of this log stands at its position in the stream, or stood there until it was deleted.
-    async fn may_have_held(&self, stream: &Stream, position: Position) -> Result<bool, Error> {
-        match stream.get_raw_message(position.get()).await {
-            Ok(message) => Ok(Event::read(&message.payload)
-                .is_ok_and(|event| event.position == position && event.log_id == self.log_id)),
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(true),
-            Err(error) => Err(Error::nats("reading what may be ahead of the log", error)),
-        }
+    /// Copies what somebody else wrote, as far as that is not too much, and makes the stream anew; the caller fills it. Gives how many
+    /// messages were taken out.
+    ///
+    /// # Errors
+    /// If NATS does not answer or refuses.
+    pub async fn take_out(&mut self, excess: &Excess, head: Position) -> Result<u64, Error> {
+        let (count, copied) = self.remake.copy(&self.comparison, (excess.agreed, head), COPIED).await?;
+        let to = self.prefix.stray_stream();
+        tracing::warn!(count, copied, to, "what somebody else wrote is taken out: the event stream is made anew");
+        self.remake.run(excess.agreed).await?;
+        self.last = Position::ZERO;
+        Ok(count)
+    }
+
+    /// Whether the stream still reaches as far as what somebody else wrote: they may have removed it themselves.
+    ///
+    /// # Errors
+    /// If NATS does not answer.
+    pub async fn still_has(&self, excess: &Excess) -> Result<bool, Error> {
+        let stream = streams::get(&self.jetstream, &self.prefix.event_stream()).await?;
+        Ok(stream.cached_info().state.last_sequence >= excess.last.get())
     }
 
     /// Whether the stream still ends where this publisher left it.

@@ -13,13 +13,15 @@ use schema::report::Reported;
 use schema::seal::{PublicKey, Signed};
 use schema::wire::Record as _;
 
+use super::excess::message;
 use super::{Error, latest, streams};
 use crate::nats::objects::Objects;
 
-/// The events of the stream behind a position and up to another, each at its sequence.
+/// The events of the stream behind a position and up to another, each at its sequence. They end before the first message that is
+/// none.
 ///
 /// # Errors
-/// If NATS does not answer, or a sequence holds no such event.
+/// If NATS does not answer, or not even the first message is an event.
 pub async fn events(
     jetstream: &Context,
     prefix: &Prefix,
@@ -28,15 +30,19 @@ pub async fn events(
 ) -> Result<Vec<Event>, Error> {
     let name = prefix.event_stream();
     let stream = streams::get(jetstream, &name).await?;
+    let wrong = |sequence: u64, why: String| Error::nats(format!("event {sequence} of stream {name}"), why);
     let mut events = Vec::new();
     for sequence in after.get() + 1..=last.get() {
-        let wrong = |why: String| Error::nats(format!("event {sequence} of stream {name}"), why);
-        let message = stream.get_raw_message(sequence).await.map_err(|error| wrong(error.to_string()))?;
-        let event = Event::read(&message.payload).map_err(|error| wrong(error.to_string()))?;
-        if event.position.get() != sequence {
-            return Err(wrong(format!("it says that it is event {}", event.position)));
+        let read = match message(&stream, sequence.into()).await? {
+            Some(message) => Event::read(&message.payload).map_err(|error| error.to_string()),
+            None => Err("it is not there".to_owned()),
+        };
+        match read {
+            Ok(event) if event.position.get() == sequence => events.push(event),
+            _ if !events.is_empty() => break,
+            Ok(event) => return Err(wrong(sequence, format!("it says that it is event {}", event.position))),
+            Err(why) => return Err(wrong(sequence, why)),
         }
-        events.push(event);
     }
     Ok(events)
 }

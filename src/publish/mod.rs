@@ -6,6 +6,9 @@
 //! - [`records`]: each node's signed desired record.
 //! - [`events`]: the log itself, at sequence = position.
 //! - [`ownership`]: whose a prefix is, and that log's public key.
+//! - [`excess`]: what the event stream holds that the log does not have, and whose it is.
+//! - [`remake`]: making that stream anew, with what was in excess put aside.
+//! - [`source`]: what publishing needs of the log.
 //! - [`checkpoint`]: what was last signed about the log, where its database does not reach.
 //! - [`publisher`]: the order of the three, and the repair of what differs from what should be there.
 //! - [`sentry`]: whether somebody else writes records.
@@ -19,13 +22,16 @@ pub mod blobs;
 pub mod checkpoint;
 pub mod error;
 pub mod events;
+pub mod excess;
 pub mod holdings;
 pub mod key;
 mod latest;
 pub mod ownership;
 pub mod publisher;
 pub mod records;
+pub mod remake;
 pub mod sentry;
+pub mod source;
 pub mod streams;
 
 pub use error::Error;

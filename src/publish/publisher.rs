@@ -8,6 +8,7 @@ use async_nats::jetstream::Context;
 use projections::configuration::Configuration;
 use projections::fold::Touched;
 use projections::render::{Manifest, render};
+use replay::stray::Stray;
 use schema::address::{Bucket, Prefix};
 use schema::desired::Desired;
 use schema::digest::Digest;
@@ -15,14 +16,17 @@ use schema::event::Event;
 use schema::id::{LogId, NodeId};
 use schema::position::Position;
 use schema::seal::SecretKey;
+use tokio::time::{Instant, sleep_until};
 
-use crate::points;
+use crate::{metrics, points};
 
 use super::blobs::Blobs;
-use super::error::{Later, SourceError};
+use super::error::SourceError;
 use super::events::Events;
+use super::excess::Excess;
 use super::ownership::PublicKeys;
 use super::records::Records;
+pub use super::source::Source;
 use super::{Error, streams};
 
 /// Nodes that are rendered and set together.
@@ -35,14 +39,8 @@ const SMALL_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// before a snapshot shows what was stored with it.
 const VISIBLE_WITHIN: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-
-/// Where the publisher gets content and events: the log's table.
-pub trait Source: Send + Sync {
-    /// The bytes of those digests that are there.
-    fn contents(&self, digests: Vec<Digest>) -> Later<'_, BTreeMap<Digest, Vec<u8>>>;
-    /// At most `limit` events after a position, in the order of the log.
-    fn events(&self, after: Position, limit: usize) -> Later<'_, Vec<Event>>;
-}
+/// How soon the event stream is made anew again after it was: whoever goes on writing there costs no more than this.
+const REMAKE_EVERY: Duration = Duration::from_secs(600);
 
 /// What to publish to, and as whom.
 #[derive(Clone, Debug)]
@@ -69,6 +67,17 @@ pub struct Publisher {
     keys: PublicKeys,
     small: BTreeMap<Digest, Vec<u8>>,
     small_bytes: usize,
+    mending: Option<Mending>,
+    /// When the event stream was last made anew because of what somebody else wrote.
+    remade: Option<Instant>,
+}
+
+/// What somebody else wrote to the event stream, until it is taken out. Records are published all the while, and events are not.
+enum Mending {
+    /// The stream is made anew at this time.
+    Waiting { excess: Excess, until: Instant },
+    /// It was, and is filled from the log.
+    Filling,
 }
 
 impl Publisher {
@@ -77,11 +86,13 @@ impl Publisher {
     pub fn new(settings: Settings, source: Arc<dyn Source>) -> Self {
         let Settings { jetstream, prefix, replicas, key, log_id } = settings.clone();
         Self {
-            source,
             keys: PublicKeys::new(jetstream.clone(), prefix.clone(), log_id, key.public()),
             blobs: Blobs::new(jetstream.clone(), prefix.clone()),
             records: Records::new(jetstream.clone(), prefix.clone(), key),
-            events: Events::new(jetstream, prefix, replicas, log_id),
+            events: Events::new(jetstream, prefix, replicas, log_id, Arc::clone(&source)),
+            source,
+            mending: None,
+            remade: None,
             small: BTreeMap::new(),
             small_bytes: 0,
             settings,
@@ -105,9 +116,10 @@ impl Publisher {
         let head = state.position();
         // A record that is ahead of the log shows that it was put back: this is known before a stream is made anew.
         let held = self.records.recover(head).await?;
-        if let Some(last) = self.events.recover(head).await? {
-            self.is_ours(&last).await?;
-        }
+        self.mending = match self.events.recover(state).await? {
+            Some((excess, stray)) => Some(self.mend_later(excess, &stray)),
+            None => None,
+        };
         self.keys.settle(self.events.last() > Position::ZERO).await?;
         self.blobs.recover().await?;
         points::REPAIR_READ.reached();
@@ -120,16 +132,11 @@ impl Publisher {
         self.records.sweep(&held, |node| state.nodes().contains_key(node)).await?;
         points::REPAIR_RECORDS.reached();
         let from = self.events.last();
-        while self.events.last() < head {
-            let events = self.source.events(self.events.last(), FILL_EVENTS).await.map_err(Error::Source)?;
-            let known = events.iter().take_while(|event| event.position <= head).count();
-            if known == 0 {
-                return Err(Error::Source("the table has fewer events than its head says".into()));
-            }
-            self.events.append(&events[..known]).await?;
+        while self.mending.is_none() && self.events.last() < head {
+            self.fill(head).await?;
         }
         points::REPAIR_EVENTS.reached();
-        tracing::info!(%head, records = written, nodes = nodes.len(), events = head.get() - from.get(), "NATS is level with the log");
+        tracing::info!(%head, records = written, nodes = nodes.len(), events = self.events.last().get() - from.get(), "NATS is level with the log");
         Ok(())
     }
 
@@ -145,7 +152,9 @@ impl Publisher {
             self.records.set(desired, None).await?;
         }
         points::PUBLISH_RECORDS.reached();
-        self.events.append(events).await?;
+        if self.mending.is_none() {
+            self.events.append(events).await?;
+        }
         points::PUBLISH_EVENTS.reached();
         Ok(())
     }
@@ -160,7 +169,13 @@ impl Publisher {
         streams::ensure(jetstream, prefix, *replicas).await?;
         self.keys.settle(self.events.last() > Position::ZERO).await?;
         let (events, records, blobs) = tokio::try_join!(
-            self.events.is_undisturbed(),
+            async {
+                match &self.mending {
+                    Some(Mending::Waiting { excess, .. }) => self.events.still_has(excess).await,
+                    Some(Mending::Filling) => Ok(true),
+                    None => self.events.is_undisturbed().await,
+                }
+            },
             self.records.is_undisturbed(),
             self.blobs.is_undisturbed(),
         )?;
@@ -169,6 +184,58 @@ impl Publisher {
         match kept.into_iter().find(|(is_undisturbed, _)| !is_undisturbed) {
             None => Ok(()),
             Some((_, what)) => Err(Error::Disturbed(what)),
+        }
+    }
+
+    /// Waits until there is something to do about what somebody else wrote to the event stream; for ever while nobody did.
+    pub async fn mend_due(&self) {
+        match &self.mending {
+            None => std::future::pending().await,
+            Some(Mending::Waiting { until, .. }) => sleep_until(*until).await,
+            Some(Mending::Filling) => {}
+        }
+    }
+
+    /// Takes the next step: what somebody else wrote is put aside and the stream made anew, or it is filled a little further
+    /// towards the log's head.
+    ///
+    /// # Errors
+    /// If NATS or the log does not answer; [`Publisher::repair`] is next.
+    pub async fn mend(&mut self, head: Position) -> Result<(), Error> {
+        match self.mending.take() {
+            None => return Ok(()),
+            Some(Mending::Waiting { excess, .. }) => {
+                metrics::took_out(self.events.take_out(&excess, head).await?);
+                self.remade = Some(Instant::now());
+            }
+            Some(Mending::Filling) => self.fill(head).await?,
+        }
+        match self.events.last() < head {
+            true => self.mending = Some(Mending::Filling),
+            false => tracing::info!(%head, "the event stream is level with the log again"),
+        }
+        Ok(())
+    }
+
+    fn mend_later(&self, excess: Excess, stray: &Stray) -> Mending {
+        let until = self.remade.map_or_else(Instant::now, |remade| remade + REMAKE_EVERY);
+        let is_known =
+            matches!(&self.mending, Some(Mending::Waiting { excess: known, .. }) if known.agreed == excess.agreed);
+        if !is_known {
+            let (stream, position) = (self.settings.prefix.event_stream(), excess.agreed.next());
+            let in_s = until.saturating_duration_since(Instant::now()).as_secs();
+            tracing::error!(stream, %position, %stray, in_s, "somebody else wrote to the event stream");
+        }
+        Mending::Waiting { excess, until }
+    }
+
+    /// Publishes the next events of the log up to its head.
+    async fn fill(&mut self, head: Position) -> Result<(), Error> {
+        let events = self.source.events(self.events.last(), FILL_EVENTS).await.map_err(Error::Source)?;
+        let known = events.iter().take_while(|event| event.position <= head).count();
+        match known {
+            0 => Err(Error::Source("the table has fewer events than its head says".into())),
+            known => self.events.append(&events[..known]).await,
         }
     }
 
@@ -205,16 +272,6 @@ impl Publisher {
         self.small_bytes += found.values().map(Vec::len).sum::<usize>();
         self.small.extend(found);
         Ok(())
-    }
-
-    /// The last event in the stream is the log's own.
-    async fn is_ours(&self, last: &Event) -> Result<(), Error> {
-        let before = Position::from(last.position.get().saturating_sub(1));
-        let ours = self.source.events(before, 1).await.map_err(Error::Source)?;
-        match ours.first() {
-            Some(event) if event == last => Ok(()),
-            _ => Err(Error::Differs { what: self.settings.prefix.event_stream(), position: last.position }),
-        }
     }
 }
 

@@ -28,11 +28,15 @@ pub(crate) async fn get(jetstream: &Context, name: &str) -> Result<Stream, Error
     jetstream.get_stream(name).await.map_err(|error| Error::nats(format!("stream {name}"), error))
 }
 
-/// Makes the event stream anew, and with it empty.
-pub(crate) async fn remake_events(jetstream: &Context, prefix: &Prefix, replicas: usize) -> Result<(), Error> {
-    let name = prefix.event_stream();
-    jetstream.delete_stream(&name).await.map_err(|error| Error::nats(format!("stream {name}"), error))?;
+/// Makes the event stream if it is missing.
+pub(crate) async fn ensure_events(jetstream: &Context, prefix: &Prefix, replicas: usize) -> Result<(), Error> {
     ensure_stream(jetstream, events(prefix, replicas)).await
+}
+
+/// Makes the stream of strays if it is missing. Nobody needs it before there is one.
+pub(crate) async fn ensure_strays(jetstream: &Context, prefix: &Prefix, replicas: usize) -> Result<(), Error> {
+    let (name, subjects) = (prefix.stray_stream(), vec![prefix.stray_subjects()]);
+    ensure_stream(jetstream, Config { name, subjects, ..kept(replicas) }).await
 }
 
 /// Makes everything empty that is about one log, for another to be told instead: events, records and the newest checkpoint.
@@ -65,8 +69,11 @@ pub(crate) async fn find(jetstream: &Context, name: &str) -> Result<Option<Strea
 
 async fn ensure_stream(jetstream: &Context, config: Config) -> Result<(), Error> {
     let name = config.name.clone();
-    if find(jetstream, &name).await?.is_some() {
-        return Ok(());
+    if let Some(stream) = find(jetstream, &name).await? {
+        return match stream.cached_info().config.sealed {
+            true => Err(Error::Sealed(name)),
+            false => Ok(()),
+        };
     }
     tracing::info!(stream = name, "making a stream");
     jetstream.create_stream(config).await.map(drop).map_err(|error| Error::nats(format!("stream {name}"), error))

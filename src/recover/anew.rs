@@ -54,7 +54,7 @@ impl Recovery {
     }
 
     /// Whether the log leads to what was signed and kept outside. It may be as long and another.
-    async fn goes_on(&self) -> Result<bool, Error> {
+    pub(super) async fn goes_on(&self) -> Result<bool, Error> {
         let outside = Outside::new(self.link.jetstream(), self.options.nats.nats_prefix.clone()).read().await?;
         let head = self.reader.head().await?;
         match goes_on_from(&self.reader, &outside, (head.position, head.root)).await {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use replay::stray::Stray;
 use schema::desired::Cause;
+use schema::entity::Kind;
 use schema::event::Event;
 use schema::id::NodeId;
 use schema::position::Position;
@@ -11,13 +13,21 @@ use serde_json::{Value, json};
 use crate::output::{self, Unwritable};
 use crate::publish::holdings::Seen;
 
+const GIVE_UP: &str = "what can't be had back can be given up: end every server, then `--new-log`, as the database's owner, \
+                       begins a new log with what is left, which nodes take after `headwater edge accept-log`";
+
 /// What was found.
 #[derive(Debug)]
 pub struct Findings {
     pub(super) head: Position,
     pub(super) stream: Position,
     pub(super) checkpoint: Option<Position>,
+    /// What the stream holds and the log lacks or, where both have parted, has other events for.
     pub(super) missing: Vec<Event>,
+    /// From where on log and stream have different events.
+    pub(super) parted: Option<Position>,
+    /// Where somebody else wrote to the event stream, and why that can't be the log's.
+    pub(super) stray: Option<(Position, Stray)>,
     /// Nodes that say or prove that they have seen more than the log has.
     pub(super) nodes: BTreeMap<NodeId, Seen>,
     pub(super) adopted: usize,
@@ -26,6 +36,9 @@ pub struct Findings {
 impl Findings {
     /// How many of the missing events the newest checkpoint vouches for.
     pub(super) fn signed(&self) -> usize {
+        if self.parted.is_some() {
+            return 0;
+        }
         let signed = self.checkpoint.unwrap_or_default();
         self.missing.partition_point(|event| event.position <= signed)
     }
@@ -42,7 +55,7 @@ impl Findings {
     /// Whether anybody holds more of the log than the database has by now.
     pub(super) fn lacks_anything(&self) -> bool {
         let is_whole = self.adopted > 0 || self.checkpoint.is_none_or(|kept| kept <= self.head);
-        !is_whole || self.adopted < self.missing.len() || self.proven().next().is_some()
+        !is_whole || self.parted.is_some() || self.adopted < self.missing.len() || self.proven().next().is_some()
     }
 
     /// What nodes prove the log to have had, and it has not.
@@ -53,7 +66,7 @@ impl Findings {
     }
 
     fn json(&self) -> Value {
-        let event = |event: &Event| json!({"position": event.position, "event_id": event.event_id, "command_id": event.command_id, "type": event.event_type, "entity": event.entity});
+        let event = |event: &Event| json!({"position": event.position, "event_id": event.event_id, "command_id": event.command_id, "type": event.event_type, "entity": event.entity, "actor": event.actor, "at": event.at, "reason": event.reason});
         let seen: BTreeMap<_, _> = self.nodes.iter().filter_map(|(node, seen)| Some((node, seen.position?))).collect();
         let proven = self.proven().map(|(node, Cause { position, event_id, command_id })| {
             (node, json!({"position": position, "event_id": event_id, "command_id": command_id}))
@@ -64,6 +77,8 @@ impl Findings {
             "checkpoint": self.checkpoint,
             "missing": self.missing.iter().map(event).collect::<Vec<_>>(),
             "signed": self.signed(),
+            "parted": self.parted,
+            "stray": self.stray.as_ref().map(|(position, why)| json!({"position": position, "why": why.to_string()})),
             "nodes": seen,
             "proven": proven.collect::<BTreeMap<_, _>>(),
             "adopted": self.adopted,
@@ -84,10 +99,29 @@ impl Findings {
             }
         }));
         let (signed, missing) = (self.signed(), self.missing.len());
-        lines.extend(self.missing.iter().enumerate().map(|(index, event)| {
-            let signed = if index < signed { "" } else { ", unsigned" };
-            let Event { position, event_id, event_type, entity, .. } = event;
-            format!("{position} {event_id} {event_type} {entity} (in the event stream{signed})")
+        let line = |(index, event): (usize, &Event)| {
+            let signed = match self.parted {
+                Some(_) => ", another than the log's",
+                None if index < signed => "",
+                None => ", unsigned",
+            };
+            let Event { position, event_id, event_type, entity, actor, .. } = event;
+            format!("{position} {event_id} {event_type} {entity} by {actor} (in the event stream{signed})")
+        };
+        // Whoever these let in commands the fleet.
+        let is_first = |event: &Event| event.entity.kind == Kind::Principal;
+        let (first, others): (Vec<_>, Vec<_>) = self.missing.iter().enumerate().partition(|(_, event)| is_first(event));
+        if !first.is_empty() {
+            lines.push("events that say who may command, to be looked at before all others:".to_owned());
+            lines.extend(first.into_iter().map(line));
+            lines.push(format!("the other events ({}):", others.len()));
+        }
+        lines.extend(others.into_iter().map(line));
+        lines.extend(self.stray.iter().map(|(position, why)| {
+            format!(
+                "from position {position} on somebody else wrote to the event stream, which can't be this log's: {why}. The relay \
+                 takes it out by itself and keeps a copy in the stream of strays, at most once in 10 minutes"
+            )
         }));
         lines.extend(self.advice(signed, missing));
         lines.join("\n")
@@ -95,6 +129,15 @@ impl Findings {
 
     /// What there is to do about it.
     fn advice(&self, signed: usize, missing: usize) -> Vec<String> {
+        if let Some(parted) = self.parted {
+            return vec![
+                format!("the log and the event stream have different events from position {parted} on"),
+                "`--put-aside` keeps a copy of the stream's in the stream of strays and goes on with the log, if nobody signed for them: \
+                 that is right if somebody else wrote them"
+                    .to_owned(),
+                GIVE_UP.to_owned(),
+            ];
+        }
         let mut lines = vec![match (missing, self.adopted) {
             (0, _) => "the event stream holds nothing that the log lacks".to_owned(),
             (_, 0) => {
@@ -107,16 +150,14 @@ impl Findings {
         if missing > self.adopted.max(signed) {
             lines.push(format!(
                 "nobody signed for the last {} of them, so that whoever may publish could have put them there: \
-                 `--adopt-stream --unsigned-too` takes them back all the same",
+                 `--adopt-stream --unsigned-too` takes them back all the same, which is right if the database was put back or failed over \
+                 to a standby that was behind; if you do not know them, `--put-aside` keeps a copy in the stream of strays and goes on \
+                 without them",
                 missing - self.adopted.max(signed)
             ));
         }
         if self.lacks_anything() {
-            lines.push(
-                "what can't be had back can be given up: end every server, then `--new-log`, as the database's owner, begins a new \
-                 log with what is left, which nodes take after `headwater edge accept-log`"
-                    .to_owned(),
-            );
+            lines.push(GIVE_UP.to_owned());
         }
         lines
     }

@@ -5,22 +5,23 @@
 //! whoever asks is told why. What can't be compared now, after it once was, changes nothing: the appender holds what it
 //! folded itself against the head each time. Absent on purpose: any mending, which is for a person to choose.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use schema::address::Prefix;
-use schema::event::Event;
 use schema::id::NodeId;
 use schema::position::Position;
 use tokio::time::Instant;
 
 use crate::door::hearing::Ears;
 use crate::log::handle::Log;
-use crate::log::reader::{EventPage, Head};
+use crate::log::reader::Head;
 use crate::nats::connect::Link;
 use crate::project::vouch::{Error, goes_on_from, has_proven};
 use crate::publish::Error as PublishError;
 use crate::publish::checkpoint::{Held, Outside};
-use crate::publish::events;
+use crate::publish::excess::{Comparison, Origin};
 
 /// How often the two are compared.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -37,6 +38,9 @@ pub(super) struct Outlook {
     pub(super) link: Link,
     pub(super) prefix: Prefix,
     pub(super) ears: Ears,
+    pub(super) events: Comparison,
+    /// Whether somebody else wrote to the event stream. The relay takes it out, and publishes no events meanwhile.
+    pub(super) strays: Arc<AtomicBool>,
 }
 
 impl Outlook {
@@ -46,7 +50,7 @@ impl Outlook {
     }
 
     /// Looks for ever.
-    pub(super) async fn keep(self) {
+    pub(super) async fn keep(mut self) {
         let mut listens_until = None;
         loop {
             self.link.up().await;
@@ -92,34 +96,31 @@ impl Outlook {
     /// What is public is read first: whatever is public by then is in the log by the time that is read. But with a
     /// synchronous standby the write-ahead log brings an event before the table shows it, for as long as the commit waits:
     /// only a head that is still behind once that has let go of its lock was put back.
-    async fn compare(&self) -> Result<(), Error> {
-        let (jetstream, table) = (self.link.jetstream(), self.log.reader());
-        let public = events::end(&jetstream, &self.prefix).await?;
-        let kept = Outside::new(jetstream, self.prefix.clone()).read().await?;
-        match self.hold(public.as_ref(), &kept, table.head().await?).await {
+    async fn compare(&mut self) -> Result<(), Error> {
+        let table = self.log.reader().clone();
+        let public = self.events.last().await?;
+        let kept = Outside::new(self.link.jetstream(), self.prefix.clone()).read().await?;
+        let mut head = table.head().await?;
+        if public > head.position {
+            head = table.head_at_rest().await?;
+        }
+        match self.hold(public, &kept, head).await {
             Err(Error::Publish(PublishError::Forked { .. }) | Error::Ahead { .. } | Error::NodeAhead { .. }) => {
-                self.hold(public.as_ref(), &kept, table.head_at_rest().await?).await
+                self.hold(public, &kept, table.head_at_rest().await?).await
             }
             held => held,
         }
     }
 
     /// Holds a head against what is public and what is kept outside.
-    async fn hold(&self, public: Option<&(Position, Option<Event>)>, kept: &Held, head: Head) -> Result<(), Error> {
-        let table = self.log.reader();
-        if let Some((last, event)) = public {
-            let last = *last;
-            let what = self.prefix.event_stream();
-            if last > head.position {
-                return Err(PublishError::Forked { what, found: last, head: head.position }.into());
-            }
-            let before = Position::from(last.get() - 1);
-            let ours = table.events(EventPage { after: before, limit: 1, ..EventPage::default() }).await?;
-            // What is no event, and no more than the log has, is the relay's to put right.
-            if event.as_ref().is_some_and(|event| event.position == last && ours.first() != Some(event)) {
-                return Err(PublishError::Differs { what, position: last }.into());
-            }
+    async fn hold(&mut self, public: Position, kept: &Held, head: Head) -> Result<(), Error> {
+        let excess = self.events.excess(public, head.position, public, &self.log.view()).await?;
+        let strays = excess.as_ref().is_some_and(|excess| matches!(excess.origin, Origin::Stray(_)));
+        self.strays.store(strays, Ordering::Relaxed);
+        if let Some(excess) = excess.filter(|_| !strays) {
+            return Err(excess.refused(self.prefix.event_stream(), head.position).into());
         }
+        let table = self.log.reader();
         goes_on_from(table, kept, (head.position, head.root)).await?;
         has_proven(table, self.ears.furthest(), head.position).await
     }

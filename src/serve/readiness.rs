@@ -1,6 +1,7 @@
 //! Whether a server can do its work, and if not, why.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use schema::position::Position;
@@ -19,6 +20,8 @@ const WAIT_MAX: Duration = Duration::from_secs(10);
 /// How publishing keeps pace with the log, as far as looking tells.
 pub(super) struct Pace {
     log: Log,
+    /// Whether events wait until what somebody else wrote is taken out of their stream, which the relay sees to.
+    strays: Arc<AtomicBool>,
     progress: Mutex<Progress>,
 }
 
@@ -30,13 +33,17 @@ struct Progress {
 }
 
 impl Pace {
-    pub(super) fn of(log: Log) -> Self {
-        Self { log, progress: Mutex::new(Progress::begin(Instant::now())) }
+    pub(super) fn of(log: Log, strays: Arc<AtomicBool>) -> Self {
+        Self { log, strays, progress: Mutex::new(Progress::begin(Instant::now())) }
     }
 
     /// Looks, and says how far behind publishing is if it has stood still for too long.
     pub(super) fn look(&self, published: Option<Position>) -> Option<String> {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.strays.load(Ordering::Relaxed) {
+            *progress = Progress::begin(Instant::now());
+            return None;
+        }
         progress.look(Instant::now(), self.log.view().position(), published)
     }
 }

@@ -9,7 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream::consumer::pull;
+use async_nats::jetstream::stream::Config;
 use async_nats::jetstream::{self, Context};
+use futures::{FutureExt as _, StreamExt as _};
 use headwater::nats::objects::Objects;
 use headwater::publish::blobs::Blobs;
 use headwater::publish::error::Later;
@@ -18,7 +21,7 @@ use headwater::publish::publisher::{Publisher, Settings, Source};
 use headwater::publish::{Error, streams};
 use projections::configuration::Configuration;
 use projections::request::{Envelope, decide_request};
-use schema::address::{Bucket, Prefix};
+use schema::address::{Bucket, Prefix, STRAY_SUBJECT};
 use schema::command::Command;
 use schema::digest::Digest;
 use schema::entity::Actor;
@@ -56,14 +59,20 @@ impl Table {
         "0197f3a0-0000-7000-8000-0000000000a1".parse().unwrap()
     }
 
+    /// Each is enrolled by a request of its own, so that a smaller one is a larger one's beginning.
     fn of(nodes: usize) -> Self {
-        let enrol = |number| Command::EnrolNode(format!("n-{number}").parse().unwrap(), Labels::new());
-        let command_id = CommandId::derived(Self::log_id(), "test", "1");
-        let clock = Instant::from_unix_micros(1);
-        let envelope = Envelope { log_id: Self::log_id(), command_id, actor: Actor::Install, clock, entropy: [0; 16] };
-        let request = Request::of((0..nodes).map(enrol));
-        let decided = decide_request(&Configuration::default(), &envelope, &request).unwrap();
-        Self(decided.configuration, decided.events)
+        let mut table = Self::default();
+        for number in 0..nodes {
+            let enrol = Command::EnrolNode(format!("n-{number}").parse().unwrap(), Labels::new());
+            let command_id = CommandId::derived(Self::log_id(), "test", &number.to_string());
+            let clock = Instant::from_unix_micros(1);
+            let envelope =
+                Envelope { log_id: Self::log_id(), command_id, actor: Actor::Install, clock, entropy: [0; 16] };
+            let decided = decide_request(&table.0, &envelope, &Request::of([enrol])).unwrap();
+            table.0 = decided.configuration;
+            table.1.extend(decided.events);
+        }
+        table
     }
 
     fn publisher(&self, jetstream: &Context, prefix: &Prefix) -> Publisher {
@@ -116,23 +125,167 @@ async fn an_object_with_other_content_than_its_name_says_is_put_again() {
     assert!(before && blobs.is_undisturbed().await.unwrap(), "what is right is left alone");
 }
 
+/// Publishes to the event stream as anybody who may.
+async fn write(jetstream: &Context, prefix: &Prefix, payload: Vec<u8>) {
+    let subject = format!("{prefix}.events.node.n-0.NodeEnrolled");
+    jetstream.publish(subject, payload.into()).await.unwrap().await.unwrap();
+}
+
+/// Makes everything level, and takes every step that is due.
+async fn mended(publisher: &mut Publisher, table: &Table) {
+    // A stream that is deleted may refuse what is meant for the one that takes its place; a relay begins anew as well.
+    let mended = async {
+        while publisher.repair(&table.0).await.is_err() {}
+        while publisher.mend_due().now_or_never().is_some() {
+            if publisher.mend(table.0.position()).await.is_err() {
+                while publisher.repair(&table.0).await.is_err() {}
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), mended).await.unwrap();
+}
+
+/// What was put aside: where it stood, and what it was.
+async fn strays(jetstream: &Context, prefix: &Prefix) -> Vec<(String, Vec<u8>)> {
+    let Ok(stream) = jetstream.get_stream(prefix.stray_stream()).await else { return Vec::new() };
+    let mut strays = Vec::new();
+    for sequence in 1..=stream.cached_info().state.last_sequence {
+        let message = stream.get_raw_message(sequence).await.unwrap();
+        let subject = message.headers.get(STRAY_SUBJECT).map(|subject| subject.as_str().to_owned());
+        assert_eq!(subject, Some(format!("{prefix}.events.node.n-0.NodeEnrolled")));
+        strays.push((message.subject.to_string(), message.payload.to_vec()));
+    }
+    strays
+}
+
 #[tokio::test]
-async fn what_is_no_event_at_the_end_of_the_stream_is_taken_away() {
+async fn what_cannot_be_this_logs_is_put_aside_and_the_stream_made_anew() {
+    let (_nats, jetstream, prefix) = nats().await;
+    let table = Table::of(3);
+    mended(&mut table.publisher(&jetstream, &prefix), &table).await;
+    assert_eq!(stored(&jetstream, &prefix).await, table.1);
+
+    let next = Table::of(4).1.pop().unwrap();
+    let kinds: [(&str, Vec<u8>); 6] = [
+        ("no event", b"no event".to_vec()),
+        ("one that the log has", table.1[0].write()),
+        ("another log's", Event { log_id: Uuid::from_u128(7).into(), ..next.clone() }.sealed().write()),
+        ("a far position", Event { position: 1_000_000.into(), ..next.clone() }.sealed().write()),
+        ("a wrong leaf", Event { reason: Some("another".into()), ..next.clone() }.write()),
+        ("a version that is not next", Event { version: 7.into(), ..next.clone() }.sealed().write()),
+    ];
+    for (index, (kind, stray)) in kinds.into_iter().enumerate() {
+        write(&jetstream, &prefix, stray.clone()).await;
+        // What stands behind it does not make it this log's.
+        write(&jetstream, &prefix, next.write()).await;
+        let mut publisher = table.publisher(&jetstream, &prefix);
+        mended(&mut publisher, &table).await;
+        assert_eq!(stored(&jetstream, &prefix).await, table.1, "{kind}");
+        let aside = strays(&jetstream, &prefix).await;
+        assert_eq!(aside.len(), 2 * (index + 1), "{kind}");
+        let [.., first, second] = &aside[..] else { panic!("{kind}") };
+        assert_eq!(*first, (format!("{prefix}.strays.4"), stray), "{kind}");
+        assert_eq!(*second, (format!("{prefix}.strays.5"), next.write()), "{kind}");
+        publisher.inspect().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_took_the_place_of_an_event_on_its_way_is_found_before_a_good_end() {
+    let (_nats, jetstream, prefix) = nats().await;
+    let (table, longer) = (Table::of(3), Table::of(6));
+    mended(&mut table.publisher(&jetstream, &prefix), &table).await;
+    // Events are sent with the sequence before them, each of which may be somebody else's by then.
+    write(&jetstream, &prefix, b"no event".to_vec()).await;
+    for event in &longer.1[4..] {
+        write(&jetstream, &prefix, event.write()).await;
+    }
+    mended(&mut longer.publisher(&jetstream, &prefix), &longer).await;
+    assert_eq!(stored(&jetstream, &prefix).await, longer.1);
+    assert_eq!(strays(&jetstream, &prefix).await, [(format!("{prefix}.strays.4"), b"no event".to_vec())]);
+}
+
+#[tokio::test]
+async fn a_second_time_within_ten_minutes_events_wait_and_records_do_not() {
+    let (_nats, jetstream, prefix) = nats().await;
+    let (table, longer) = (Table::of(3), Table::of(4));
+    let mut publisher = table.publisher(&jetstream, &prefix);
+    for _ in 0..2 {
+        mended(&mut publisher, &table).await;
+        write(&jetstream, &prefix, b"no event".to_vec()).await;
+    }
+    assert!(matches!(publisher.inspect().await, Err(Error::Disturbed(_))));
+    mended(&mut publisher, &table).await;
+    assert_eq!(publisher.published(), table.0.position(), "up to there it is this log's");
+    publisher.inspect().await.unwrap();
+    let new = longer.1.last().unwrap().clone();
+    let touched = [new.entity.id.clone().into()].into();
+    publisher.publish(&longer.0, touched, &[new]).await.unwrap();
+    let bucket = jetstream.get_stream(prefix.bucket_stream(Bucket::Desired)).await.unwrap();
+    let record = bucket.get_last_raw_message_by_subject(&prefix.bucket_subject(Bucket::Desired, "n-3")).await;
+    assert!(!record.unwrap().payload.is_empty(), "the record of the new node is there");
+    publisher.repair(&longer.0).await.unwrap();
+    assert_eq!(publisher.published(), table.0.position(), "its event waits");
+    assert!(publisher.mend_due().now_or_never().is_none());
+    // Another server, or this one started anew, has not made it anew yet.
+    mended(&mut longer.publisher(&jetstream, &prefix), &longer).await;
+    assert_eq!(stored(&jetstream, &prefix).await, longer.1);
+}
+
+#[tokio::test]
+async fn a_durable_consumer_goes_on_where_it_was() {
     let (_nats, jetstream, prefix) = nats().await;
     let table = Table::of(3);
     let mut publisher = table.publisher(&jetstream, &prefix);
-    publisher.repair(&table.0).await.unwrap();
-    assert_eq!(stored(&jetstream, &prefix).await, table.1);
-
-    let repeated = table.1[0].write();
-    for stray in [b"no event".to_vec(), repeated] {
-        let subject = prefix.event_subject(&table.1[0]);
-        jetstream.publish(subject, stray.into()).await.unwrap().await.unwrap();
-        assert!(matches!(publisher.inspect().await, Err(Error::Disturbed(_))));
-        publisher.repair(&table.0).await.unwrap();
-        assert_eq!(stored(&jetstream, &prefix).await, table.1);
-        publisher.inspect().await.unwrap();
+    mended(&mut publisher, &table).await;
+    let stream = jetstream.get_stream(prefix.event_stream()).await.unwrap();
+    let durable = |name: &str| pull::Config {
+        durable_name: Some(name.to_owned()),
+        filter_subject: format!("{prefix}.events.node.>"),
+        ..pull::Config::default()
+    };
+    let consumer = stream.create_consumer(durable("reads-two")).await.unwrap();
+    let mut messages = consumer.fetch().max_messages(2).messages().await.unwrap();
+    while let Some(message) = messages.next().await {
+        message.unwrap().double_ack().await.unwrap();
     }
+    write(&jetstream, &prefix, b"no event".to_vec()).await;
+    // One that has taken even what somebody else wrote.
+    let eager = stream.create_consumer(durable("reads-all")).await.unwrap();
+    let mut messages = eager.fetch().max_messages(4).messages().await.unwrap();
+    while let Some(message) = messages.next().await {
+        message.unwrap().double_ack().await.unwrap();
+    }
+    mended(&mut publisher, &table).await;
+    let longer = Table::of(4);
+    publisher.publish(&longer.0, [].into(), &longer.1[3..]).await.unwrap();
+    let stream = jetstream.get_stream(prefix.event_stream()).await.unwrap();
+    for (name, first) in [("reads-two", 3), ("reads-all", 4)] {
+        let mut consumer = stream.get_consumer::<pull::Config>(name).await.unwrap();
+        assert_eq!(consumer.info().await.unwrap().config.filter_subject, format!("{prefix}.events.node.>"));
+        let mut messages = consumer.fetch().max_messages(10).messages().await.unwrap();
+        let mut read = Vec::new();
+        while let Some(message) = messages.next().await {
+            read.push(Event::read(&message.unwrap().payload).unwrap());
+        }
+        assert_eq!(read, longer.1[first - 1..], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_sealed_stream_is_named_with_its_cure() {
+    let (_nats, jetstream, prefix) = nats().await;
+    let table = Table::of(3);
+    let mut publisher = table.publisher(&jetstream, &prefix);
+    mended(&mut publisher, &table).await;
+    let mut stream = jetstream.get_stream(prefix.event_stream()).await.unwrap();
+    let config = stream.info().await.unwrap().config.clone();
+    jetstream.update_stream(Config { sealed: true, ..config }).await.unwrap();
+    let said = publisher.inspect().await.unwrap_err().to_string();
+    assert!(said.contains("cfg_events in NATS is sealed") && said.contains("nats stream rm cfg_events"), "{said}");
+    jetstream.delete_stream(prefix.event_stream()).await.unwrap();
+    mended(&mut publisher, &table).await;
+    assert_eq!(stored(&jetstream, &prefix).await, table.1);
 }
 
 #[tokio::test]

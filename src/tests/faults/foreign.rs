@@ -1,20 +1,33 @@
-//! Another log under the same prefix in NATS: it is not installed, and a key of its own does not keep new nodes away.
+//! Whoever else may write to NATS: another log under the same prefix is not installed, and a key of its own does not keep new nodes
+//! away; what can't be this log's stops nobody, and what might be is for a person to judge.
 
 use std::time::Duration;
 
+use async_nats::jetstream::Context;
 use headwater::nats::connect::connect;
+use schema::digest::Digest;
+use schema::event::Event;
+use schema::id::EventId;
 use schema::seal::SecretKey;
 use schema::wire::Record as _;
+use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::eventually::eventually;
-use crate::reader;
+use crate::fleet::Fleet;
+use crate::restore::{first_json, put};
 use crate::story::{PLAIN, Story, nothing, scenarios};
+use crate::{law, reader};
 
+/// On which subject an administrator of somebody else's making is published.
+const MALLORY: &str = "cfg.events.principal.mallory.PrincipalCreated";
 /// How long anything may take that happens by itself.
 const SOON: Duration = Duration::from_secs(60);
 
 scenarios! {
     another_log_is_installed_under_the_prefix: PLAIN, install_another, nothing;
+    somebody_else_writes_to_the_event_stream: PLAIN, write_strays, nothing;
+    somebody_else_writes_to_the_checkpoint: PLAIN, write_checkpoint, nothing;
 }
 
 async fn install_another(story: &mut Story) {
@@ -32,7 +45,7 @@ async fn install_another(story: &mut Story) {
     assert!(said.contains("--nats-prefix"), "{said}");
 
     // An older program installs it all the same.
-    let jetstream = connect(&ground.nats_url(), "test").await.unwrap().jetstream();
+    let jetstream = jetstream(&story.fleet).await;
     let theirs = SecretKey::from_seed(&[9; 32]).public();
     let subject = format!("$KV.cfg_keys.{}", theirs.id());
     jetstream.publish(subject, theirs.record().write().into()).await.unwrap().await.unwrap();
@@ -41,6 +54,141 @@ async fn install_another(story: &mut Story) {
         match stream.cached_info().state.messages {
             1 => Ok(()),
             keys => Err(format!("{keys} keys")),
+        }
+    })
+    .await;
+}
+
+async fn jetstream(fleet: &Fleet) -> Context {
+    let link = connect(&fleet.ground.nats_url(), "test").await.unwrap();
+    link.up().await;
+    link.jetstream()
+}
+
+/// The last event that is public, and its subject.
+async fn last_event(jetstream: &Context) -> (String, Event) {
+    let stream = jetstream.get_stream("cfg_events").await.unwrap();
+    let last = stream.get_raw_message(stream.cached_info().state.last_sequence).await.unwrap();
+    (last.subject.to_string(), Event::read(&last.payload).unwrap())
+}
+
+/// Messages that can't be this log's, at any place in what is being published.
+async fn write_strays(story: &mut Story) {
+    let jetstream = jetstream(&story.fleet).await;
+    let (subject, last) = last_event(&jetstream).await;
+    let next = Event { position: last.position.next(), ..last.clone() };
+    let stray = match story.random.u8(..4) {
+        0 => b"no event".to_vec(),
+        1 => last.write(),
+        2 => Event { log_id: Uuid::from_u128(7).into(), ..next.clone() }.sealed().write(),
+        _ => Event { position: 1_000_000_000.into(), ..next }.sealed().write(),
+    };
+    for payload in [stray, b"more of it".to_vec(), b"and more".to_vec()] {
+        jetstream.publish(subject.clone(), payload.into()).await.unwrap().await.unwrap();
+    }
+    eventually("it is put aside", SOON, async || match jetstream.get_stream("cfg_strays").await {
+        Ok(strays) if strays.cached_info().state.messages >= 3 => Ok(()),
+        Ok(strays) => Err(format!("{} messages", strays.cached_info().state.messages)),
+        Err(error) => Err(error.to_string()),
+    })
+    .await;
+    let figures = story.fleet.door().get("/metrics").await.unwrap();
+    assert!(figures.body.to_string().contains("headwater_strays_total 3"), "{figures:?}");
+}
+
+async fn write_checkpoint(story: &mut Story) {
+    let store = jetstream(&story.fleet).await.get_key_value("cfg_checkpoint").await.unwrap();
+    eventually("it is signed for", SOON, async || match store.get("newest").await {
+        Ok(Some(_)) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    store.put("newest", "no checkpoint".into()).await.unwrap();
+    eventually("the checkpoint is one again", SOON, async || match store.get("newest").await {
+        Ok(Some(note)) if note.starts_with(b"headwater/") => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+}
+
+/// An administrator of somebody else's making, in the name of the first: it follows from the log in every way.
+fn administrator(first: &Event, last: &Event) -> Event {
+    let mut data: Value = serde_json::from_str(&first.data).unwrap();
+    data["token_hash"] = json!(Digest::of(b"the token of mallory"));
+    let command_id = Uuid::now_v7().into();
+    let event = Event {
+        position: last.position.next(),
+        command_id,
+        event_id: EventId::derived(command_id, 1, last.at),
+        ordinal: 1,
+        count: 1,
+        version: 1.into(),
+        entity: "principal/mallory".parse().unwrap(),
+        actor: "admin".parse().unwrap(),
+        at: last.at,
+        data: data.to_string(),
+        ..first.clone()
+    };
+    event.sealed()
+}
+
+#[tokio::test]
+async fn an_event_that_follows_from_the_log_stops_it_until_a_person_has_judged_it() {
+    let mut fleet = Fleet::start().await;
+    fleet.door().accepted(put("x", "before all else")).await;
+    let log = law::holds(&fleet.ground).await;
+    let jetstream = jetstream(&fleet).await;
+    let stream = jetstream.get_stream("cfg_events").await.unwrap();
+    let first = Event::read(&stream.get_raw_message(1).await.unwrap().payload).unwrap();
+    let (_, last) = last_event(&jetstream).await;
+    let mallory = administrator(&first, &last);
+    // As after a failover to a standby that was behind: no server has seen the log without it.
+    fleet.servers[0].process.kill();
+    jetstream.publish(MALLORY, mallory.write().into()).await.unwrap().await.unwrap();
+    fleet.servers[0].process.start_again();
+    is_stopped(&fleet).await;
+    assert_eq!(reader::head(&fleet.ground.database()).await.unwrap(), log.len() as u64, "nothing was appended");
+
+    let (code, said) = fleet.run(&["recover"]).await;
+    assert_eq!(code, Some(1), "{said}");
+    for words in ["who may command", "principal/mallory by admin", "--unsigned-too", "--put-aside"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let (code, said) = fleet.run(&["recover", "--put-aside", "--json"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(first_json(&said)["put_aside"].as_u64().is_some_and(|messages| messages >= 1), "{said}");
+    fleet.door().ready().await;
+    fleet.door().accepted(put("y", "goes on without it")).await;
+    let now = law::holds(&fleet.ground).await;
+    assert_eq!(now[..log.len()], log[..]);
+    assert!(now.len() > log.len() && now.iter().all(|line| line.entity != "principal/mallory"));
+    let aside = jetstream.get_stream("cfg_strays").await.unwrap();
+    let aside = aside.get_raw_message(1).await.unwrap();
+    assert_eq!(Event::read(&aside.payload).unwrap(), mallory, "it is kept for whoever looks into it");
+
+    // Before a server that is at work finds it, it takes commands: there are two events of one position then.
+    let (_, last) = last_event(&jetstream).await;
+    jetstream.publish(MALLORY, administrator(&first, &last).write().into()).await.unwrap().await.unwrap();
+    fleet.door().post(&put("z", "at the same position"), None).await.unwrap();
+    is_stopped(&fleet).await;
+    let (code, said) = fleet.run(&["recover"]).await;
+    assert_eq!(code, Some(1), "{said}");
+    for words in ["who may command", "principal/mallory by admin", "--put-aside"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let (code, said) = fleet.run(&["recover", "--put-aside"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    fleet.door().ready().await;
+    assert!(law::holds(&fleet.ground).await.iter().all(|line| line.entity != "principal/mallory"));
+}
+
+/// Waits until commands are refused, and it is said what to do.
+async fn is_stopped(fleet: &Fleet) {
+    eventually("nothing is taken, and it is said why", SOON, async || {
+        let answer = fleet.door().post(&put("y", "meanwhile it is not"), None).await?;
+        match (answer.status, answer.body.to_string().contains("`headwater recover`")) {
+            (503, true) => Ok(()),
+            _ => Err(format!("{answer:?}")),
         }
     })
     .await;

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use schema::event::Event;
+use schema::id::EventId;
 use schema::wire::Record as _;
 use serde_json::{Value, json};
 
@@ -197,11 +198,14 @@ async fn what_stands_behind_the_signed_events_is_taken_back_only_on_demand() {
     let stream = link.jetstream().get_stream("cfg_events").await.unwrap();
     let message = stream.get_raw_message(end).await.unwrap();
     let last = Event::read(&message.payload).unwrap();
+    let command_id = uuid::Uuid::now_v7().into();
     let made_up = Event {
         position: last.position.next(),
         version: last.version.next(),
-        event_id: uuid::Uuid::now_v7().into(),
-        command_id: uuid::Uuid::now_v7().into(),
+        event_id: EventId::derived(command_id, 1, last.at),
+        command_id,
+        ordinal: 1,
+        count: 1,
         ..last
     };
     let sent = link.jetstream().publish(message.subject, made_up.sealed().write().into()).await.unwrap();

@@ -10,6 +10,7 @@ use schema::address::{Bucket, Prefix};
 use schema::desired::Desired;
 use schema::digest::Digest;
 use schema::event::Event;
+use schema::id::EventId;
 use schema::position::Position;
 use schema::seal::Signed;
 use schema::wire::Record as _;
@@ -223,11 +224,14 @@ async fn what_is_ahead_of_the_log_is_left_alone() {
     law::holds(&desk.ground).await;
     relay.stop().await;
 
-    // An event that the log does not have.
+    // An event that the log does not have, and may have lost.
     let message =
         jetstream.get_stream(Prefix::default().event_stream()).await.unwrap().get_raw_message(9).await.unwrap();
     let last = Event::read(&message.payload).unwrap();
-    let next = Event { position: last.position.next(), ..last }.sealed();
+    let command_id = Uuid::now_v7().into();
+    let event_id = EventId::derived(command_id, 1, last.at);
+    let (position, version) = (last.position.next(), last.version.next());
+    let next = Event { position, version, command_id, event_id, ..last }.sealed();
     jetstream.publish(message.subject.clone(), next.write().into()).await.unwrap().await.unwrap();
     refuses(desk.relay(&open.log).await, "at position 10").await;
 

@@ -1,0 +1,17 @@
+//! What publishing needs of the log.
+
+use std::collections::BTreeMap;
+
+use schema::digest::Digest;
+use schema::event::Event;
+use schema::position::Position;
+
+use super::error::Later;
+
+/// Where the publisher gets content and events: the log's table.
+pub trait Source: Send + Sync {
+    /// The bytes of those digests that are there.
+    fn contents(&self, digests: Vec<Digest>) -> Later<'_, BTreeMap<Digest, Vec<u8>>>;
+    /// At most `limit` events after a position, in the order of the log.
+    fn events(&self, after: Position, limit: usize) -> Later<'_, Vec<Event>>;
+}
