@@ -76,7 +76,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
     let nats_url = password::fill(&options.nats_url, options.nats_password_file.as_deref())?;
     let link =
         connect_with(&nats_url, options.nats_password_file.as_deref(), &format!("headwater-edge {node}")).await?;
-    let (status, news, told) = status::Status::of(report::blank(node.clone(), options.jobs.runtime));
+    let (status, news, told) = status::Status::of(report::blank(node.clone(), store.boot_no(), options.jobs.runtime));
     let (found, mut newest) = watch::channel(Newest::default());
     let _watching = AbortOnDropHandle::new(tokio::spawn(records::follow(link.clone(), prefix.clone(), node, found)));
     let _telling = AbortOnDropHandle::new(tokio::spawn(report::tell(link.clone(), prefix.clone(), news, told)));

@@ -5,13 +5,16 @@
 mod forge;
 mod story;
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::OnceLock;
+use std::{fs, process};
 
 use forge::Export;
+use schema::command::Command;
 use schema::digest::Digest;
+use schema::report::{Mark, Summary};
+use schema::request::Request;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -24,7 +27,7 @@ fn python() -> &'static str {
     static FOUND: OnceLock<&str> = OnceLock::new();
     FOUND.get_or_init(|| {
         let has = |python: &&str| {
-            let asked = Command::new(python).args(["-c", "import cryptography"]).output();
+            let asked = process::Command::new(python).args(["-c", "import cryptography"]).output();
             asked.is_ok_and(|output| output.status.success())
         };
         let found = ["python3", "/usr/bin/python3"].into_iter().find(has);
@@ -33,7 +36,7 @@ fn python() -> &'static str {
 }
 
 fn stranger(words: &[&str], files: &[PathBuf]) -> Output {
-    Command::new(python()).arg("-B").arg(here("verify.py")).args(words).args(files).output().unwrap()
+    process::Command::new(python()).arg("-B").arg(here("verify.py")).args(words).args(files).output().unwrap()
 }
 
 fn key() -> String {
@@ -59,9 +62,27 @@ fn a_stranger_with_python_comes_to_the_digests_of_golden_logs() {
 
 #[test]
 fn a_stranger_with_python_agrees_with_every_vector() {
-    let output = Command::new(python()).arg("-B").arg(here("vectors/check.py")).output().unwrap();
+    let output = process::Command::new(python()).arg("-B").arg(here("vectors/check.py")).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 3);
+}
+
+#[test]
+fn a_report_of_the_second_format_is_read_by_both() {
+    let mut story = story::told();
+    let mark = |text: &str| Mark { position: 7.into(), digest: Digest::of(text.as_bytes()) };
+    let summary = Summary { running: Some(mark("runs")), good: Some(Some(mark("was good"))), ..Summary::default() };
+    story.request("system/reconciler", &Request::of([Command::NoteReport("lund-1".parse().unwrap(), summary)]));
+    assert_eq!(story.events.last().unwrap().v, 2);
+    story.sign();
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("log.hwlog");
+    fs::write(&path, story.file(1, story.position())).unwrap();
+    let ours = process::Command::new(env!("CARGO_BIN_EXE_headwater-replay"));
+    let ours = { ours }.args(["verify", "--json", "--trust", &key()]).arg(&path).output().unwrap();
+    let theirs = stranger(&["--json", "--trust", &key()], &[path]);
+    assert_eq!(told(&theirs)["root"], told(&ours)["root"]);
+    assert_eq!(told(&theirs)["position"], story.position());
 }
 
 /// The stranger finds what we find, at the same position.
@@ -69,7 +90,7 @@ fn both_find(what: &str, bytes: &[u8]) {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("log.hwlog");
     fs::write(&path, bytes).unwrap();
-    let ours = Command::new(env!("CARGO_BIN_EXE_headwater-replay"));
+    let ours = process::Command::new(env!("CARGO_BIN_EXE_headwater-replay"));
     let ours = { ours }.args(["verify", "--json", "--allow-unsigned", "--trust", &key()]).arg(&path).output().unwrap();
     let theirs = stranger(&["--json", "--trust", &key()], &[path]);
     assert_eq!((ours.status.code(), theirs.status.code()), (Some(1), Some(1)), "{what}");

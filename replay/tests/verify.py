@@ -28,6 +28,8 @@ except ImportError:
 MAGIC = b"\x89HWLOG\r\n"
 RAW_MAX = 4 * 1024 * 1024 + 64 * 1024
 HEADER, BLOBS, EVENTS, CHECKPOINTS, END = 1, 2, 3, 4, 5
+# The newest format of each type's data, where that is not 1.
+NEWEST_FORMATS = {"ReportChanged": 2}
 COLUMNS = "v position event_id command_id ordinal count entity version type actor reason at data leaf".split()
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 EPOCH = datetime.datetime(1970, 1, 1)
@@ -489,7 +491,8 @@ class Audit:
 
     def fold(self, kind, name, event):
         try:
-            self.demand(1, event["v"], "unreadable")
+            newest = NEWEST_FORMATS.get(event["type"], 1)
+            self.demand(True, 1 <= event["v"] <= newest, "unreadable")
             said = json.loads(event["data"])
             belongs = {"Claim": "job", "ClaimRenewed": "runtime"}
             of = belongs.get(event["type"]) or belongs.get(re.match("[A-Z][a-z]*", event["type"])[0])

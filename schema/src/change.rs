@@ -131,12 +131,15 @@ pub struct Upcast {
     pub event_type: &'static str,
     /// The older format.
     pub from: u16,
-    /// Rewrites the data.
-    pub lift: fn(Value) -> Value,
+    /// Rewrites the data; none where the newer format has more members that may be absent, and the data is read as it stands.
+    pub lift: Option<Lift>,
 }
 
-/// Every change of a format there has been. All types are still in their first.
-pub const UPCASTS: &[Upcast] = &[];
+/// Rewrites data of one format to that of the next.
+pub type Lift = fn(Value) -> Value;
+
+/// Every change of a format there has been. `ReportChanged` has `good` in its second.
+pub const UPCASTS: &[Upcast] = &[Upcast { event_type: "ReportChanged", from: 1, lift: None }];
 
 /// Why a stored change can't be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -245,10 +248,13 @@ impl Change {
         }
     }
 
-    /// The format that [`Change::data`] writes.
+    /// The format that [`Change::data`] writes: the oldest that can say it, so that older programs read what they can.
     #[must_use]
     pub fn format(&self) -> u16 {
-        newest(UPCASTS, self.event_type())
+        match self {
+            Self::ReportChanged(summary) if summary.good.is_none() => 1,
+            _ => newest(UPCASTS, self.event_type()),
+        }
     }
 
     /// The data as JSON text.
@@ -295,12 +301,13 @@ impl Change {
         if v == 0 {
             return Err(damaged("formats count from 1".into()));
         }
-        // Data in today's format goes straight into its shape; only what is older pays for the detour.
-        if v == newest {
+        // Data that is read as it stands goes straight into its shape; only what is rewritten pays for the detour.
+        let lifts = lifts(upcasts, event_type, v);
+        if lifts.is_empty() {
             return shape(event_type, data).map_err(|error| damaged(error.to_string()));
         }
         let stored: Value = serde_json::from_str(data).map_err(|error| damaged(error.to_string()))?;
-        let lifted = steps(upcasts, event_type, v).into_iter().fold(stored, |value, step| (step.lift)(value));
+        let lifted = lifts.into_iter().fold(stored, |value, (_, lift)| lift(value));
         shape(event_type, &lifted.to_string()).map_err(|error| damaged(error.to_string()))
     }
 }
@@ -344,10 +351,12 @@ fn empty(text: &str, change: Change) -> Result<Change, serde_json::Error> {
     parse::<serde_json::Map<String, Value>>(text).map(|_| change)
 }
 
-fn steps<'a>(upcasts: &'a [Upcast], event_type: &str, v: u16) -> Vec<&'a Upcast> {
-    let mut steps: Vec<_> = upcasts.iter().filter(|step| step.event_type == event_type && step.from >= v).collect();
-    steps.sort_by_key(|step| step.from);
-    steps
+/// What rewrites data of format `v`, by the format that it lifts from.
+fn lifts(upcasts: &[Upcast], event_type: &str, v: u16) -> Vec<(u16, Lift)> {
+    let steps = upcasts.iter().filter(|step| step.event_type == event_type && step.from >= v);
+    let mut lifts: Vec<_> = steps.filter_map(|step| Some((step.from, step.lift?))).collect();
+    lifts.sort_by_key(|(from, _)| *from);
+    lifts
 }
 
 fn newest(upcasts: &[Upcast], event_type: &str) -> u16 {
@@ -359,11 +368,12 @@ mod tests {
     use super::*;
 
     const LIFTED: &[Upcast] = &[
-        Upcast { event_type: "NodeLabelled", from: 2, lift: |value| value["inner"].clone() },
+        Upcast { event_type: "NodeLabelled", from: 3, lift: None },
+        Upcast { event_type: "NodeLabelled", from: 2, lift: Some(|value| value["inner"].clone()) },
         Upcast {
             event_type: "NodeLabelled",
             from: 1,
-            lift: |value| serde_json::json!({ "inner": { "labels": value } }),
+            lift: Some(|value| serde_json::json!({ "inner": { "labels": value } })),
         },
     ];
 
@@ -375,6 +385,7 @@ mod tests {
             (1, r#"{"site":"lund"}"#),
             (2, r#"{"inner":{"labels":{"site":"lund"}}}"#),
             (3, r#"{"labels":{"site":"lund"}}"#),
+            (4, r#"{"labels":{"site":"lund"}}"#),
         ] {
             assert_eq!(Change::read_through(LIFTED, "NodeLabelled", v, data), expected, "format {v}");
         }
@@ -388,6 +399,20 @@ mod tests {
         for (v, data) in [(0, "{}"), (1, ""), (1, "[]"), (1, "{\"a\":")] {
             assert!(matches!(read("NodeRetired", v, data), Err(Unreadable::Damaged { .. })), "{v} {data}");
         }
+    }
+
+    #[test]
+    fn a_report_is_written_in_the_oldest_format_that_can_say_it() {
+        let mark = crate::report::Mark { position: 7.into(), digest: Digest::of(b"7") };
+        let running = Summary { running: Some(mark), ..Summary::default() };
+        for (good, v, tail) in [(None, 1, "\"drift\":[]}"), (Some(None), 2, "\"drift\":[],\"good\":null}")] {
+            let change = Change::ReportChanged(Summary { good, ..running.clone() }.into());
+            assert_eq!(change.format(), v);
+            assert!(change.data().ends_with(tail), "{}", change.data());
+            assert_eq!(Change::read("ReportChanged", v, &change.data()), Ok(change));
+        }
+        let newer = Change::read("ReportChanged", 3, "{}");
+        assert!(matches!(newer, Err(Unreadable::Newer { v: 3, newest: 2, .. })));
     }
 
     #[test]

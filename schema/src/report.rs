@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::desired::{Cause, Desired};
 use crate::digest::Digest;
@@ -35,6 +35,10 @@ pub struct Reported {
     pub node: NodeId,
     /// Made anew at each start of the agent.
     pub boot: String,
+    /// How often the agent was started in the node's folder, with this time: what orders its boots, since a clock may be wrong.
+    /// Older agents don't count, nor does one whose disk was full when it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_no: Option<u64>,
     /// Counts the reports of this boot, from 1.
     pub seq: u64,
     /// The newest record that was accepted.
@@ -76,6 +80,13 @@ impl Record for Reported {
 }
 
 impl Reported {
+    /// What runs and is good: the last good, or what a node that names none says to have applied.
+    #[must_use]
+    pub fn good(&self) -> Option<Mark> {
+        let applied = self.attempt.as_ref().filter(|attempt| attempt.state == AttemptState::Applied);
+        self.last_good.or(applied.map(Attempt::mark))
+    }
+
     /// The event that the report proves a log to have had: only what that log's key signed, for the node itself, counts.
     #[must_use]
     pub fn proven(&self, log_id: LogId, key: &PublicKey) -> Option<Cause> {
@@ -112,6 +123,14 @@ pub struct Warning {
     pub detail: String,
 }
 
+impl Attempt {
+    /// Which record was tried.
+    #[must_use]
+    pub const fn mark(&self) -> Mark {
+        Mark { position: self.position, digest: self.digest }
+    }
+}
+
 /// How far an attempt came. Failed: it was tried. Refused: nothing was touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -146,6 +165,23 @@ pub struct Summary {
     pub failed: Option<Failure>,
     /// Paths below `current` that differ, the first hundred.
     pub drift: Vec<String>,
+    /// What was last good, where that is not what runs; a node of which nothing was good yet has `Some(None)`. An event that has
+    /// it is of the second format of its type.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub good: Option<Option<Mark>>,
+}
+
+/// A member that is there, be it null.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Mark>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+impl Summary {
+    /// What was last good.
+    #[must_use]
+    pub fn good(&self) -> Option<Mark> {
+        self.good.unwrap_or(self.running)
+    }
 }
 
 /// An attempt that did not end well.
@@ -168,12 +204,13 @@ impl From<&Reported> for Summary {
         Self {
             running: report.running,
             failed: report.attempt.as_ref().filter(ended_badly).map(|attempt| Failure {
-                mark: Mark { position: attempt.position, digest: attempt.digest },
+                mark: attempt.mark(),
                 state: attempt.state,
                 code: attempt.code.as_deref().map(|text| kept(text, PATH_BYTES_MAX)),
                 detail: attempt.detail.as_deref().map(|text| kept(text, DETAIL_BYTES_MAX)),
             }),
             drift: report.drift.iter().take(DRIFT_PATHS_MAX).map(|path| kept(path, PATH_BYTES_MAX)).collect(),
+            good: Some(report.good()).filter(|good| *good != report.running),
         }
     }
 }

@@ -297,6 +297,6 @@ proptest! {
         let data = change.data();
         prop_assert!(data.len() <= schema::limit::EVENT_DATA_BYTES_MAX);
         prop_assert!(!data.contains('\0') && !data.contains("\\u0000"), "Postgres can hold it");
-        prop_assert_eq!(Change::read("ReportChanged", 1, &data), Ok(change));
+        prop_assert_eq!(Change::read("ReportChanged", change.format(), &data), Ok(change));
     }
 }

@@ -160,6 +160,7 @@ mod tests {
             log_id: None,
             node: node(name),
             boot: "b".into(),
+            boot_no: None,
             seq: 1,
             seen: None,
             attempt: None,

@@ -18,7 +18,7 @@ pub const OFFLINE_AFTER: Duration = Duration::from_secs(30);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// It runs what it must.
+    /// It runs what it must, and found it good.
     Converged,
     /// It is on its way.
     Progressing,
@@ -84,6 +84,8 @@ pub struct Evidence<'a> {
     /// The log it has pinned, and the highest position that it has seen of it.
     seen: Option<(LogId, Position)>,
     running: Option<Digest>,
+    /// What was last good: the operator's hook may not have said yes to what runs.
+    good: Option<Digest>,
     attempt: Option<(Mark, AttemptState)>,
     rejected: &'a [Mark],
     drifted: bool,
@@ -94,11 +96,11 @@ impl<'a> Evidence<'a> {
     /// What was heard, and how long ago.
     #[must_use]
     pub fn heard(report: &'a Reported, silence: Duration) -> Self {
-        let mark = |attempt: &schema::report::Attempt| Mark { position: attempt.position, digest: attempt.digest };
         Self {
             seen: report.log_id.zip(report.seen.map(|seen| seen.position)),
             running: report.running.map(|running| running.digest),
-            attempt: report.attempt.as_ref().map(|attempt| (mark(attempt), attempt.state)),
+            good: report.good().map(|good| good.digest),
+            attempt: report.attempt.as_ref().map(|attempt| (attempt.mark(), attempt.state)),
             rejected: &report.rejected,
             drifted: !report.drift.is_empty(),
             silence,
@@ -111,6 +113,7 @@ impl<'a> Evidence<'a> {
         Self {
             seen: None,
             running: summary.running.map(|running| running.digest),
+            good: summary.good().map(|good| good.digest),
             attempt: summary.failed.as_ref().map(|failed| (failed.mark, failed.state)),
             rejected: &[],
             drifted: !summary.drift.is_empty(),
@@ -129,7 +132,7 @@ pub fn judge(expected: &Expected, evidence: Option<&Evidence<'_>>) -> State {
         State::Ahead
     } else if evidence.drifted {
         State::Drifted
-    } else if evidence.running == Some(expected.digest) {
+    } else if evidence.running == Some(expected.digest) && evidence.good == evidence.running {
         State::Converged
     } else {
         tried(expected, evidence)
@@ -168,6 +171,7 @@ mod tests {
         Evidence {
             seen: Some((log(), 5.into())),
             running: Some(Digest::of(OTHER)),
+            good: Some(Digest::of(OTHER)),
             attempt: None,
             rejected: &[],
             drifted: false,
@@ -178,6 +182,7 @@ mod tests {
     #[test]
     fn a_state_follows_from_what_is_expected_and_what_is_said() {
         let running = Some(Digest::of(WANTED));
+        let settled = || Evidence { running, good: running, ..quiet() };
         let attempt = |position, content, state| Some((mark(position, content), state));
         let silence = OFFLINE_AFTER + Duration::from_millis(1);
         let rejected = [mark(5, WANTED)];
@@ -185,21 +190,17 @@ mod tests {
         let elsewhere = Some((Uuid::from_u128(2).into(), 11.into()));
         let table = [
             (State::Progressing, "nothing was tried", quiet()),
-            (State::Converged, "it runs what it must", Evidence { running, ..quiet() }),
-            (State::Offline, "silence makes the rest worthless", Evidence { running, silence, ..quiet() }),
-            (State::Converged, "30 s are not yet silence", Evidence { running, silence: OFFLINE_AFTER, ..quiet() }),
-            (
-                State::Ahead,
-                "a position beyond the head",
-                Evidence { seen: Some((log(), 11.into())), running, ..quiet() },
-            ),
+            (State::Converged, "it runs what it must", settled()),
+            (State::Offline, "silence makes the rest worthless", Evidence { silence, ..settled() }),
+            (State::Converged, "30 s are not yet silence", Evidence { silence: OFFLINE_AFTER, ..settled() }),
+            (State::Ahead, "a position beyond the head", Evidence { seen: Some((log(), 11.into())), ..settled() }),
             (
                 State::Converged,
                 "the head itself is not beyond",
-                Evidence { seen: Some((log(), 10.into())), running, ..quiet() },
+                Evidence { seen: Some((log(), 10.into())), ..settled() },
             ),
-            (State::Converged, "another log proves nothing", Evidence { seen: elsewhere, running, ..quiet() }),
-            (State::Drifted, "drift comes before the digest", Evidence { running, drifted: true, ..quiet() }),
+            (State::Converged, "another log proves nothing", Evidence { seen: elsewhere, ..settled() }),
+            (State::Drifted, "drift comes before the digest", Evidence { drifted: true, ..settled() }),
             (
                 State::Failed,
                 "it tried in vain",
@@ -234,8 +235,15 @@ mod tests {
             (
                 State::Converged,
                 "it runs what it must, whatever failed",
-                Evidence { running, attempt: attempt(6, OTHER, AttemptState::Failed), ..quiet() },
+                Evidence { attempt: attempt(6, OTHER, AttemptState::Failed), ..settled() },
             ),
+            (State::Progressing, "its hook has not said yes yet", Evidence { running, ..quiet() }),
+            (
+                State::Failed,
+                "its hook said no, and nothing else is there to go back to",
+                Evidence { running, attempt: attempt(5, WANTED, AttemptState::Failed), ..quiet() },
+            ),
+            (State::Progressing, "nothing was good yet", Evidence { running, good: None, ..quiet() }),
         ];
         let expected = Expected { log_id: log(), head: 10.into(), digest: Digest::of(WANTED), retry: 3.into() };
         for (state, why, evidence) in table {
@@ -256,7 +264,7 @@ mod tests {
             let attempt = Some((mark(position, content), AttemptState::Refused));
             assert_eq!(judge(&expected, Some(&Evidence { attempt, ..quiet() })), state, "{position}");
             let running = Some(Digest::of(WANTED));
-            let evidence = Evidence { attempt, running, ..quiet() };
+            let evidence = Evidence { attempt, running, good: running, ..quiet() };
             assert_eq!(judge(&expected, Some(&evidence)), State::Converged, "what runs is what counts");
         }
     }

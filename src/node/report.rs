@@ -33,9 +33,9 @@ pub struct News {
     pub report: Reported,
 }
 
-/// A blank report of this boot, of an agent that is an assessment runtime or not.
+/// A blank report of this boot, the `boot_no`th of the node, of an agent that is an assessment runtime or not.
 #[must_use]
-pub fn blank(node: NodeId, runtime: bool) -> Reported {
+pub fn blank(node: NodeId, boot_no: Option<u64>, runtime: bool) -> Reported {
     let boot = uuid::Uuid::now_v7().to_string();
     let (log_id, seen, attempt, running, last_good) = (None, None, None, None, None);
     let (rejected, drift, agent, at) = (Vec::new(), Vec::new(), AGENT.to_owned(), now());
@@ -45,6 +45,7 @@ pub fn blank(node: NodeId, runtime: bool) -> Reported {
         log_id,
         node,
         boot,
+        boot_no,
         seq: 0,
         seen,
         attempt,

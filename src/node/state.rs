@@ -20,6 +20,9 @@ pub struct State {
     pub v: u16,
     /// Whose folder this is.
     pub node: NodeId,
+    /// How often an agent was started here: a report says it, so that an older boot is known from a newer one whatever the clock.
+    #[serde(default)]
+    pub boot_no: u64,
     /// The key that every record must be signed with.
     #[serde(default)]
     pub key: Option<PinnedKey>,
@@ -81,7 +84,20 @@ impl State {
     pub fn blank(node: NodeId) -> Self {
         let (key, log_id, floor, running, last_good) = (None, None, None, None, None);
         let (left, rejected, warnings) = (Vec::new(), Vec::new(), Vec::new());
-        Self { v: FORMAT, node, key, log_id, left, floor, running, last_good, rejected, attempt: None, warnings }
+        Self {
+            v: FORMAT,
+            node,
+            boot_no: 0,
+            key,
+            log_id,
+            left,
+            floor,
+            running,
+            last_good,
+            rejected,
+            attempt: None,
+            warnings,
+        }
     }
 
     /// Leaves the log that was followed for another: what runs stays, and any position of the other one is new. One that was

@@ -243,7 +243,7 @@ mod tests {
     }
 
     fn status() -> Status {
-        Status::of(blank("a".parse().expect("an id"), false)).0
+        Status::of(blank("a".parse().expect("an id"), None, false)).0
     }
 
     #[test]

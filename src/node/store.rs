@@ -26,6 +26,7 @@ pub struct Store {
     state: State,
     /// What `state.json` says.
     written: Option<State>,
+    boot_no: Option<u64>,
     lock: Lock,
 }
 
@@ -88,10 +89,22 @@ impl Store {
             let (found, asked) = (state.node, node.clone());
             return Err(OpenError::OtherNode { dir: layout.root().to_owned(), found, asked });
         }
-        let mut store = Self { layout, state, written, lock };
-        // From its first day the folder says whose it is.
-        store.remember(|_| {})?;
+        let is_new = written.is_none();
+        let mut store = Self { layout, state, written, boot_no: None, lock };
+        // From its first day the folder says whose it is. Later a full disk keeps no agent from starting: it has files to
+        // remove.
+        match store.remember(|state| state.boot_no += 1) {
+            Ok(()) => store.boot_no = Some(store.state.boot_no),
+            Err(fault) if is_new => return Err(fault.into()),
+            Err(fault) => tracing::warn!(fault = fault.story(), "can't count this start of the agent"),
+        }
         Ok(store)
+    }
+
+    /// How often an agent was started here, with this time; none if this time could not be counted.
+    #[must_use]
+    pub fn boot_no(&self) -> Option<u64> {
+        self.boot_no
     }
 
     /// Has the node of a folder follow another log, if no agent works in it.
@@ -107,7 +120,7 @@ impl Store {
         let lock = take(&dir)?;
         // Read again behind the lock: an agent may just have ended.
         let Some(state) = recall::state(&layout)? else { return Err(OpenError::NoNode(dir)) };
-        let mut store = Self { layout, written: Some(state.clone()), state, lock };
+        let mut store = Self { layout, written: Some(state.clone()), state, boot_no: None, lock };
         let mut turned = false;
         store.remember(|state| turned = state.turn_to(log_id))?;
         if turned { Ok(store.state) } else { Err(OpenError::LeftBefore(log_id)) }

@@ -46,6 +46,7 @@ fn report(node: &str, seq: u64, running: u64) -> Reported {
         log_id: None,
         node: node.parse().unwrap(),
         boot: "boot".into(),
+        boot_no: None,
         seq,
         seen: None,
         attempt: None,

@@ -255,8 +255,8 @@ fn ends(story: &mut Story) {
         code: Some("check_failed".into()),
         detail: Some("line 3\nof \"motd\"".into()),
     };
-    let summary =
-        Summary { running: Some(mark(7, "runs")), failed: Some(failed), drift: vec!["files/etc/motd".into()] };
+    let (running, drift) = (Some(mark(7, "runs")), vec!["files/etc/motd".into()]);
+    let summary = Summary { running, failed: Some(failed), drift, good: None };
     story.request("system/reconciler", &Request::of([Command::NoteReport("lund-1".parse().unwrap(), summary)]));
     story.json(
         "ann",

@@ -19,6 +19,7 @@ fn report(node: &str, running: Option<Mark>) -> Reported {
         log_id: Some(uuid::Uuid::from_u128(7).into()),
         node: node.parse().unwrap(),
         boot: "boot".into(),
+        boot_no: None,
         seq: 1,
         seen: running,
         attempt: None,

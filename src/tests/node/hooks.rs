@@ -3,12 +3,14 @@
 use super::agent::{Agent, expected};
 use super::centre::{Centre, mark, state};
 use super::server::Server;
+use headwater::door::state::{Evidence, Expected, State, judge};
 use schema::desired::Desired;
 use schema::position::Position;
 use schema::report::AttemptState::Failed;
-use schema::report::Reported;
+use schema::report::{Reported, Summary};
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_check_rejects_never_runs_and_waits_for_a_retry() {
@@ -76,6 +78,42 @@ async fn when_the_hook_rejects_the_last_good_tree_comes_back() {
     centre.report("the way back", is_back).await;
     assert_eq!(agent.tree(), expected(&[("a", b"good;")]));
     assert_eq!(fs::read_to_string(log).unwrap(), "bad 1;good;bad 2;good;good;");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_switched_to_has_not_converged_before_its_hook_said_yes() {
+    let server = Server::start();
+    let centre = Centre::at(&server).await;
+    let yes = tempfile::tempdir().unwrap();
+    let yes = yes.path().join("yes");
+    let apply = format!("grep -q first {{}}/files/a || until test -e {}; do sleep 0.02; done", yes.display());
+    let agent = Agent::of(&server.url(), &["--trust", &centre.trust(), "--apply", &apply]);
+    let process = agent.process();
+    let first = centre.desire(1, &[("a", b"first")]).await;
+    centre.applied(&first).await;
+    let second = centre.desire(2, &[("a", b"second")]).await;
+    let switched = agent.path(&format!("generations/{:020}-{}", 2, second.digest.short()));
+    let since = std::time::Instant::now();
+    while agent.path("current").canonicalize().ok() != switched.canonicalize().ok() || !switched.exists() {
+        assert!(since.elapsed() < super::centre::PATIENCE, "it never switched");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    drop(process);
+
+    let _process = agent.process();
+    let is_between = |report: &Reported| report.running == Some(mark(&second));
+    let report = centre.report("what was switched to", is_between).await;
+    let (log_id, head, retry) = (centre.log_id, second.position, Position::ZERO);
+    let expected = Expected { log_id, head, digest: second.digest, retry };
+    let state = |evidence| judge(&expected, Some(&evidence));
+    assert_eq!(state(Evidence::heard(&report, Duration::ZERO)), State::Progressing);
+    let summary = Summary::from(&report);
+    assert_eq!(summary.good, Some(Some(mark(&first))), "the log keeps it");
+    assert_eq!(state(Evidence::noted(&summary)), State::Progressing);
+    fs::write(&yes, "").unwrap();
+    let report = centre.applied(&second).await;
+    assert_eq!(state(Evidence::heard(&report, Duration::ZERO)), State::Converged);
+    assert_eq!(Summary::from(&report).good, None, "nothing more than the first format says");
 }
 
 #[tokio::test(flavor = "multi_thread")]
