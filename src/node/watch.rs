@@ -27,6 +27,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// How often the value is read although nothing was heard.
 const READ_EVERY: Duration = Duration::from_secs(30);
 
+/// How long it is waited for a record before it is said that there is none: a node may be enrolled while its agent starts.
+const ENROLLED_WITHIN: Duration = Duration::from_secs(3);
+
 /// What NATS holds for the node, as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Newest {
@@ -91,15 +94,24 @@ impl Watcher {
         let mut read = tokio::time::interval(READ_EVERY);
         read.reset();
         let mut last: Option<Revision> = None;
+        let mut enrolled = std::pin::pin!(tokio::time::sleep(ENROLLED_WITHIN));
+        let mut is_missing = *self.records.borrow() == Newest::Nothing;
         loop {
             tokio::select! {
+                () = &mut enrolled, if is_missing => {
+                    is_missing = false;
+                    self.tell_missing();
+                }
                 _ = ups.changed() => return Ended::Reconnected,
                 message = messages.next() => match message {
                     Some(Ok(message)) => {
                         backoff.reset();
                         let headers = message.headers.clone().unwrap_or_default();
                         match message.info() {
-                            Ok(info) => last = Some((info.stream_sequence, info.published.unix_timestamp_nanos())),
+                            Ok(info) => {
+                                last = Some((info.stream_sequence, info.published.unix_timestamp_nanos()));
+                                is_missing = false;
+                            }
                             Err(error) => return Ended::Failed(error.to_string()),
                         }
                         self.send(&headers, message.payload.clone());
@@ -152,6 +164,16 @@ impl Watcher {
             self.send(&message.headers, message.payload);
         }
         Ok(is_news)
+    }
+
+    /// Says what to do about a node without a record: whoever mistyped its id sees nothing of it elsewhere.
+    fn tell_missing(&self) {
+        let node = &self.node;
+        tracing::warn!(
+            %node,
+            "not enrolled: NATS has no record of node {node}. See whether --node is right; if it is, enrol it with the command \
+             {{\"type\": \"enrol_node\", \"id\": \"{node}\", \"labels\": {{}}}} (POST /v1/commands)"
+        );
     }
 
     /// A deletion is no record: what runs stays.

@@ -61,6 +61,57 @@ async fn the_log_says_which_versions_were_skipped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_not_enrolled_says_so_and_one_that_is_does_not() {
+    let server = Server::start();
+    let centre = Centre::at(&server).await;
+    let said = async |agent: &Agent, until: &dyn Fn(&str) -> bool| {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let process = agent.process_saying(log.reopen().unwrap().into());
+        let since = std::time::Instant::now();
+        loop {
+            let said = fs::read_to_string(log.path()).unwrap();
+            if until(&said) {
+                drop(process);
+                return said;
+            }
+            assert!(since.elapsed() < super::centre::PATIENCE, "{said}");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let agent = Agent::of(&server.url(), &["--trust", &centre.trust()]);
+    let alone = said(&agent, &|said| said.contains("not enrolled")).await;
+    assert!(alone.contains("enrol_node") && alone.contains("n-1"), "{alone}");
+    let want = centre.desire(1, &[("a", b"x")]).await;
+    let enrolled = said(&agent, &|said| said.contains("Applied")).await;
+    assert!(!enrolled.contains("not enrolled"), "{enrolled}");
+    centre.applied(&want).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_start_of_an_agent_counts_and_is_on_disk_before_it_is_said() {
+    let (_server, centre, mut agent) = both().await;
+    let want = centre.desire(1, &[("a", b"x")]).await;
+    for boot_no in 1..4 {
+        let is_it = |report: &schema::report::Reported| report.boot_no == Some(boot_no);
+        centre.report("this boot", is_it).await;
+        let state: serde_json::Value = serde_json::from_slice(&fs::read(agent.path("state.json")).unwrap()).unwrap();
+        assert_eq!(state["boot_no"], boot_no);
+        centre.applied(&want).await;
+        agent.stop().await;
+        agent.run();
+    }
+    // A folder of an older agent has no count.
+    agent.stop().await;
+    let mut state: serde_json::Value = serde_json::from_slice(&fs::read(agent.path("state.json")).unwrap()).unwrap();
+    state.as_object_mut().unwrap().remove("boot_no");
+    fs::write(agent.path("state.json"), state.to_string()).unwrap();
+    let former = centre.applied(&want).await.boot;
+    agent.run();
+    let report = centre.report("the new boot", |report| report.boot != former).await;
+    assert_eq!(report.boot_no, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_agent_may_start_before_nats() {
     let mut server = Server::later();
     let trust = centre_key().public();
