@@ -38,6 +38,9 @@ struct Metrics {
     lag_seconds: Level,
     slot_bytes: Level,
     nodes: Family<Label, Level>,
+    unknown_nodes: Level,
+    unknown_nodes_forgotten: Counter,
+    reports_passed_over: Family<Label, Counter>,
     batch_requests: Histogram,
     batch_events: Histogram,
     relayed_events: Histogram,
@@ -63,6 +66,9 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
         lag_seconds: Level::default(),
         slot_bytes: Level::default(),
         nodes: Family::default(),
+        unknown_nodes: Level::default(),
+        unknown_nodes_forgotten: Counter::default(),
+        reports_passed_over: Family::default(),
         batch_requests: sizes(),
         batch_events: sizes(),
         relayed_events: sizes(),
@@ -97,6 +103,12 @@ impl Metrics {
         let text = "Write-ahead log that PostgreSQL keeps for the relay";
         registry.register("slot_retained_bytes", text, self.slot_bytes.clone());
         registry.register("nodes", "Nodes by state", self.nodes.clone());
+        let text = "Nodes that report at present and are not enrolled";
+        registry.register("unknown_nodes", text, self.unknown_nodes.clone());
+        let text = "Nodes that are not enrolled and were forgotten, because more of them reported";
+        registry.register("unknown_nodes_forgotten", text, self.unknown_nodes_forgotten.clone());
+        let text = "Reports that count for nothing, by the reason";
+        registry.register("reports_passed_over", text, self.reports_passed_over.clone());
         registry.register("append_batch_requests", "Requests of one transaction", self.batch_requests.clone());
         registry.register("append_batch_events", "Events of one transaction", self.batch_events.clone());
         registry.register("relay_batch_events", "Events published together", self.relayed_events.clone());
@@ -189,6 +201,21 @@ pub fn reached(head: Position, published: Option<Position>, oldest: Option<Insta
 /// How many nodes are in a state.
 pub fn nodes(state: &str, count: usize) {
     METRICS.nodes.get_or_create(&word("state", state)).set(count as f64);
+}
+
+/// How many nodes report at present that are not enrolled.
+pub fn unknown_nodes(count: usize) {
+    METRICS.unknown_nodes.set(count as f64);
+}
+
+/// One of those was forgotten, because there are too many.
+pub fn unknown_node_forgotten() {
+    METRICS.unknown_nodes_forgotten.inc();
+}
+
+/// A report counts for nothing, for this reason.
+pub fn passed_over(why: &str) {
+    METRICS.reports_passed_over.get_or_create(&word("why", why)).inc();
 }
 
 /// All figures as OpenMetrics text.

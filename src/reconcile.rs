@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::door::asking::Asking;
 use crate::door::hearing::Ears;
-use crate::door::notebook::is_news;
+use crate::door::notebook::news;
 use crate::log::handle::{Log, SubmitError};
 use crate::points;
 use crate::project::{Phase, Standing};
@@ -82,7 +82,7 @@ async fn end_silent(log: &Log, ears: &Ears) {
 }
 
 async fn note_next(log: &Log, ears: &Ears) {
-    let (node, summary) = ears.next_change(|node, summary| is_news(&log.view(), node, summary)).await;
+    let (node, summary) = ears.next_change(|node, summary| news(&log.view(), node, summary)).await;
     points::REPORT_HEARD.reached();
     let request = Request::of([Command::NoteReport(node.clone(), summary)]);
     match log.submit(request, Actor::Reconciler, None).await {

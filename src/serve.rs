@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use replay::again::Difference;
 use schema::address::Prefix;
+use schema::id::NodeId;
 use schema::position::Position;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -159,7 +160,9 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
     tracing::info!(log = %log.log_id(), head = %log.view().position(), "the log is folded");
 
     let tasks = TaskTracker::new();
-    let ears = Ears::of(log.log_id(), reader.public_key().clone());
+    let views = log.views();
+    let is_enrolled = move |node: &NodeId| views.borrow().nodes().contains_key(node);
+    let ears = Ears::of(log.log_id(), reader.public_key().clone(), is_enrolled);
     let prefix = options.nats.nats_prefix.clone();
     // The appender outlives the door, so that what was taken in is answered.
     let appending = CancellationToken::new();

@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 use schema::change::{Change, DocumentPut, PrincipalCreated};
 use schema::command::{ClaimJobs, Command, CompleteJob, ReleaseJobs, Role};
-use schema::desired::Cause;
+use schema::desired::{Cause, digest_of};
 use schema::digest::Digest;
 use schema::entity::{Actor, Entity, Kind};
 use schema::id::{DocumentId, NodeId, PrincipalName};
@@ -169,13 +169,14 @@ impl Configuration {
         &self.jobs
     }
 
-    /// Whether what a node says differs from what was last noted. A node that says nothing of itself yet is no news.
+    /// Whether what a node says differs from what was last noted. A node that says nothing of itself yet is no news, and of
+    /// one that takes part no more only that it has come to run nothing.
     #[must_use]
     pub fn is_news(&self, node: &NodeId, summary: &Summary) -> bool {
-        match self.reports.get(node) {
-            Some(noted) => *noted.summary != *summary,
-            None => *summary != Summary::default(),
-        }
+        let noted = self.reports.get(node).map(|noted| &*noted.summary);
+        let is_other = noted.map_or_else(|| *summary != Summary::default(), |noted| noted != summary);
+        let takes_part = self.nodes.get(node).is_none_or(|node| !node.retired);
+        is_other && (takes_part || (is_empty(summary) && !noted.is_some_and(is_empty)))
     }
 
     /// How many events an entity has had, whether it is there or not.
@@ -257,6 +258,12 @@ impl Configuration {
         };
         if present { self.version(entity) } else { Version::ZERO }
     }
+}
+
+/// Whether a node that says this runs nothing, and is well.
+fn is_empty(summary: &Summary) -> bool {
+    let runs_nothing = summary.running.is_none_or(|running| running.digest == digest_of([]));
+    runs_nothing && summary.failed.is_none() && summary.drift.is_empty()
 }
 
 impl Document {

@@ -9,7 +9,7 @@ use crate::desired::{Cause, Desired};
 use crate::digest::Digest;
 use crate::id::{LogId, NodeId};
 use crate::instant::Instant;
-use crate::limit::PATH_BYTES_MAX;
+use crate::limit::{PATH_BYTES_MAX, RECORD_BYTES_MAX};
 use crate::position::Position;
 use crate::seal::{PublicKey, Signed};
 use crate::wire::Record;
@@ -87,6 +87,30 @@ impl Reported {
         self.last_good.or(applied.map(Attempt::mark))
     }
 
+    /// Cuts the report to what a server holds of it: a node may say as much as NATS takes, and all of that costs memory. The
+    /// proof goes, which is for [`Reported::proven`].
+    pub fn bound(&mut self) {
+        self.proof = None;
+        shorten(&mut self.boot, NAME_BYTES_MAX);
+        shorten(&mut self.agent, NAME_BYTES_MAX);
+        if let Some(attempt) = &mut self.attempt {
+            attempt.code.iter_mut().for_each(|code| shorten(code, PATH_BYTES_MAX));
+            attempt.detail.iter_mut().for_each(|detail| shorten(detail, DETAIL_BYTES_MAX));
+        }
+        // The latest stand last.
+        self.rejected.drain(..self.rejected.len().saturating_sub(REJECTED_MAX));
+        self.rejected.shrink_to_fit();
+        self.drift.truncate(DRIFT_PATHS_MAX);
+        self.drift.shrink_to_fit();
+        self.drift.iter_mut().for_each(|path| shorten(path, PATH_BYTES_MAX));
+        self.warnings.truncate(WARNINGS_MAX);
+        self.warnings.shrink_to_fit();
+        for Warning { code, detail } in &mut self.warnings {
+            shorten(code, PATH_BYTES_MAX);
+            shorten(detail, DETAIL_BYTES_MAX);
+        }
+    }
+
     /// The event that the report proves a log to have had: only what that log's key signed, for the node itself, counts.
     #[must_use]
     pub fn proven(&self, log_id: LogId, key: &PublicKey) -> Option<Cause> {
@@ -114,6 +138,14 @@ pub struct Attempt {
     pub at: Instant,
 }
 
+impl Attempt {
+    /// Which record was tried.
+    #[must_use]
+    pub const fn mark(&self) -> Mark {
+        Mark { position: self.position, digest: self.digest }
+    }
+}
+
 /// Something that an operator should put right, and that keeps nothing from being applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
@@ -121,14 +153,6 @@ pub struct Warning {
     pub code: String,
     /// The same in words, with what to do.
     pub detail: String,
-}
-
-impl Attempt {
-    /// Which record was tried.
-    #[must_use]
-    pub const fn mark(&self) -> Mark {
-        Mark { position: self.position, digest: self.digest }
-    }
 }
 
 /// How far an attempt came. Failed: it was tried. Refused: nothing was touched.
@@ -151,10 +175,21 @@ pub enum AttemptState {
     Refused,
 }
 
-/// Paths of drift that are kept in the log for one report; more are counted, not listed.
+/// Bytes of a report: the largest record as its proof, a hundred paths, and the rest beside them.
+pub const REPORT_BYTES_MAX: usize = RECORD_BYTES_MAX + 64 * 1024;
+/// Paths of drift that a report is heard with.
 pub const DRIFT_PATHS_MAX: usize = 100;
-/// Bytes of a failure's detail that are kept in the log.
+/// Paths of drift that are kept in the log for one report: enough to see what was touched. A node whose drift changes all the
+/// time writes so many of them with each line.
+pub const DRIFT_PATHS_KEPT: usize = 16;
+/// Bytes of a failure's detail, or a warning's.
 pub const DETAIL_BYTES_MAX: usize = 4 * 1024;
+/// Rejected records that a report is heard with, the latest.
+pub const REJECTED_MAX: usize = 32;
+/// Warnings that a report is heard with.
+pub const WARNINGS_MAX: usize = 8;
+/// Bytes of what names a boot, and of what names the agent and its version.
+pub const NAME_BYTES_MAX: usize = 128;
 
 /// The part of a report that is history and not a heartbeat: what runs, what failed, what drifted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,7 +198,7 @@ pub struct Summary {
     pub running: Option<Mark>,
     /// What was tried in vain, or refused.
     pub failed: Option<Failure>,
-    /// Paths below `current` that differ, the first hundred.
+    /// Paths below `current` that differ, the first 16; older events have up to a hundred.
     pub drift: Vec<String>,
     /// What was last good, where that is not what runs; a node of which nothing was good yet has `Some(None)`. An event that has
     /// it is of the second format of its type.
@@ -209,7 +244,7 @@ impl From<&Reported> for Summary {
                 code: attempt.code.as_deref().map(|text| kept(text, PATH_BYTES_MAX)),
                 detail: attempt.detail.as_deref().map(|text| kept(text, DETAIL_BYTES_MAX)),
             }),
-            drift: report.drift.iter().take(DRIFT_PATHS_MAX).map(|path| kept(path, PATH_BYTES_MAX)).collect(),
+            drift: report.drift.iter().take(DRIFT_PATHS_KEPT).map(|path| kept(path, PATH_BYTES_MAX)).collect(),
             good: Some(report.good()).filter(|good| *good != report.running),
         }
     }
@@ -218,10 +253,13 @@ impl From<&Reported> for Summary {
 /// Text of a node as the log can keep it: without U+0000, and not endless.
 #[must_use]
 pub fn kept(text: &str, bytes_max: usize) -> String {
-    let mut kept = text.replace('\0', "\u{fffd}");
-    if kept.len() > bytes_max {
-        let cut = (0..=bytes_max).rev().find(|at| kept.is_char_boundary(*at)).unwrap_or(0);
-        kept.truncate(cut);
-    }
+    let cut = |text: &str| (0..=bytes_max.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let mut kept = text[..cut(text)].replace('\0', "\u{fffd}");
+    kept.truncate(cut(&kept));
+    kept.shrink_to_fit();
     kept
+}
+
+fn shorten(text: &mut String, bytes_max: usize) {
+    *text = kept(text, bytes_max);
 }

@@ -13,7 +13,7 @@ use schema::event::Event;
 use schema::id::{CommandId, EventId, Id, LogId, NodeId};
 use schema::instant::Instant;
 use schema::path::DocumentPath;
-use schema::report::{Reported, Summary};
+use schema::report::{Mark, Reported, Summary, Warning};
 use schema::request::Request;
 use schema::rpc;
 use schema::seal::{KeyRecord, Signed};
@@ -298,5 +298,28 @@ proptest! {
         prop_assert!(data.len() <= schema::limit::EVENT_DATA_BYTES_MAX);
         prop_assert!(!data.contains('\0') && !data.contains("\\u0000"), "Postgres can hold it");
         prop_assert_eq!(Change::read("ReportChanged", change.format(), &data), Ok(change));
+    }
+
+    #[test]
+    fn what_a_server_holds_of_a_report_is_bounded_whatever_a_node_says(text in "[a\u{0}🌊]{0,9000}", many in 0..3_000_usize) {
+        let mut report = Reported::read(&golden("records/reported-with-warnings")).unwrap();
+        let mark = report.seen.unwrap();
+        let rejected = |position: usize| Mark { position: (position as u64).into(), ..mark };
+        report.rejected = (0..many).map(rejected).collect();
+        report.drift = vec![text.clone(); many.min(300)];
+        report.warnings = vec![Warning { code: text.clone(), detail: text.clone() }; many.min(300)];
+        (report.boot, report.agent) = (text.clone(), text.clone());
+        let attempt = report.attempt.as_mut().unwrap();
+        (attempt.code, attempt.detail) = (Some(text.clone()), Some(text));
+        report.bound();
+        prop_assert!(report.write().len() < 80_000, "{}", report.write().len());
+        prop_assert_eq!(report.rejected.last().copied(), many.checked_sub(1).map(rejected), "the latest are kept");
+        let spare = report.drift.capacity() - report.drift.len() + report.boot.capacity() - report.boot.len();
+        prop_assert_eq!(spare, 0, "memory is given back");
+        let again = Reported::read(&report.write()).unwrap();
+        prop_assert_eq!(&again, &report);
+        let mut twice = again;
+        twice.bound();
+        prop_assert_eq!(twice, report, "what was bounded once is not changed again");
     }
 }

@@ -22,6 +22,7 @@ pub(super) async fn show(State(door): State<Door>) -> Response {
         None => None,
     };
     metrics::reached(head, published, oldest, door.readiness().is_empty());
+    metrics::unknown_nodes(door.ears().unknown());
     apart(move || {
         fleet::count(&door, &snapshot).states.into_iter().for_each(|(state, count)| metrics::nodes(state, count))
     })

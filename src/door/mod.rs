@@ -59,9 +59,12 @@ mod problem;
 
 mod asked;
 pub mod asking;
+mod boots;
 pub mod hearing;
 mod lead;
 pub mod notebook;
+pub mod rate_limit;
+mod unknown;
 
 mod digests;
 mod standing;

@@ -138,7 +138,7 @@ impl Door {
             return judge(&expected, noted.map(|noted| Evidence::noted(&noted.summary)).as_ref());
         }
         let heard = self.ears().heard(id);
-        judge(&expected, heard.as_ref().map(|heard| Evidence::heard(&heard.report, heard.silence)).as_ref())
+        judge(&expected, heard.as_ref().map(Heard::evidence).as_ref())
     }
 }
 
@@ -150,6 +150,13 @@ impl From<Manifest> for Desired {
             cause: manifest.cause,
             entries: manifest.pieces.into_iter().map(|piece| piece.entry).collect(),
         }
+    }
+}
+
+impl Heard {
+    fn evidence(&self) -> Evidence<'_> {
+        let evidence = Evidence::heard(&self.report, self.silence);
+        if self.duplicate { evidence.of_two() } else { evidence }
     }
 }
 

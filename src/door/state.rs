@@ -32,13 +32,15 @@ pub enum State {
     Offline,
     /// It has seen a position that this log does not have: the log has lost its tail, or was forked.
     Ahead,
+    /// Two agents report under its id: whatever one of them says, the other may say something else.
+    Duplicate,
     /// It has never been heard.
     Unknown,
 }
 
 impl State {
     /// Every state.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Converged,
         Self::Progressing,
         Self::Failed,
@@ -46,6 +48,7 @@ impl State {
         Self::Drifted,
         Self::Offline,
         Self::Ahead,
+        Self::Duplicate,
         Self::Unknown,
     ];
 
@@ -60,6 +63,7 @@ impl State {
             Self::Drifted => "drifted",
             Self::Offline => "offline",
             Self::Ahead => "ahead",
+            Self::Duplicate => "duplicate",
             Self::Unknown => "unknown",
         }
     }
@@ -90,6 +94,8 @@ pub struct Evidence<'a> {
     rejected: &'a [Mark],
     drifted: bool,
     silence: Duration,
+    /// Whether two agents say it.
+    duplicate: bool,
 }
 
 impl<'a> Evidence<'a> {
@@ -104,7 +110,14 @@ impl<'a> Evidence<'a> {
             rejected: &report.rejected,
             drifted: !report.drift.is_empty(),
             silence,
+            duplicate: false,
         }
+    }
+
+    /// The same, where two agents report under this id.
+    #[must_use]
+    pub fn of_two(self) -> Self {
+        Self { duplicate: true, ..self }
     }
 
     /// What the log has kept of it. Silence is not kept.
@@ -118,16 +131,20 @@ impl<'a> Evidence<'a> {
             rejected: &[],
             drifted: !summary.drift.is_empty(),
             silence: Duration::ZERO,
+            duplicate: false,
         }
     }
 }
 
-/// Judges a node. What makes the rest worthless comes first: silence, then a history that this log does not have.
+/// Judges a node. What makes the rest worthless comes first: silence, then two who speak, then a history that this log does not
+/// have.
 #[must_use]
 pub fn judge(expected: &Expected, evidence: Option<&Evidence<'_>>) -> State {
     let Some(evidence) = evidence else { return State::Unknown };
     if evidence.silence > OFFLINE_AFTER {
         State::Offline
+    } else if evidence.duplicate {
+        State::Duplicate
     } else if evidence.seen.is_some_and(|(log, seen)| log == expected.log_id && seen > expected.head) {
         State::Ahead
     } else if evidence.drifted {
@@ -176,6 +193,7 @@ mod tests {
             rejected: &[],
             drifted: false,
             silence: Duration::ZERO,
+            duplicate: false,
         }
     }
 
@@ -237,6 +255,8 @@ mod tests {
                 "it runs what it must, whatever failed",
                 Evidence { attempt: attempt(6, OTHER, AttemptState::Failed), ..settled() },
             ),
+            (State::Duplicate, "two agents speak", Evidence { duplicate: true, ..settled() }),
+            (State::Offline, "both are silent", Evidence { duplicate: true, silence, ..settled() }),
             (State::Progressing, "its hook has not said yes yet", Evidence { running, ..quiet() }),
             (
                 State::Failed,

@@ -78,10 +78,8 @@ pub async fn tell(link: Link, prefix: Prefix, mut news: watch::Receiver<News>, t
         let News { count, mut report } = news.borrow_and_update().clone();
         seq += 1;
         (report.seq, report.at) = (seq, now());
-        if report.proof.is_some() {
-            // Beside the largest record the longest list of paths would be more than NATS takes.
-            report.drift.truncate(DRIFT_PATHS_MAX);
-        }
+        // More of them no server holds, and beside the largest record they would be more than NATS takes.
+        report.drift.truncate(DRIFT_PATHS_MAX);
         let pause = match store(&link, &prefix, &report).await {
             Ok(()) => {
                 points::REPORT_STORED.reached();

@@ -4,14 +4,14 @@ use schema::digest::Digest;
 use schema::id::{LogId, NodeId};
 use schema::instant::Instant;
 use schema::position::Position;
-use schema::report::{Attempt, Mark, Warning};
+use schema::report::{Attempt, Mark, REJECTED_MAX, Warning};
 use schema::seal::PublicKey;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The newest format, and the one that is written.
 pub const FORMAT: u16 = 1;
 /// Rejections that are remembered; the oldest give way.
-pub const REJECTIONS_MAX: usize = 32;
+pub const REJECTIONS_MAX: usize = REJECTED_MAX;
 
 /// A node's memory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -5,6 +5,8 @@
 #[expect(dead_code, reason = "nodes need more of it")]
 mod server;
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_nats::jetstream::{self, kv};
@@ -12,7 +14,9 @@ use headwater::door::hearing::{Ears, listen};
 use schema::address::{Bucket, Prefix};
 use schema::digest::Digest;
 use schema::id::NodeId;
-use schema::report::{Mark, Reported};
+use schema::position::Position;
+use schema::report::{DRIFT_PATHS_MAX, Mark, REPORT_BYTES_MAX, Reported};
+use schema::seal::SecretKey;
 use schema::wire::Record;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -87,7 +91,11 @@ fn seq(ears: &Ears, node: &str) -> Option<u64> {
 
 /// Ears that listen, until the guard is dropped.
 async fn ears(nats: &Server) -> (Ears, tokio_util::sync::DropGuard) {
-    let (ears, closing) = (Ears::default(), CancellationToken::new());
+    listening(nats, Ears::default()).await
+}
+
+async fn listening(nats: &Server, ears: Ears) -> (Ears, tokio_util::sync::DropGuard) {
+    let closing = CancellationToken::new();
     tokio::spawn(listen(client(nats).await, Prefix::default(), ears.clone(), closing.clone()));
     (ears, closing.drop_guard())
 }
@@ -131,7 +139,9 @@ async fn changes_are_given_to_who_writes_them_and_heartbeats_are_not() {
     let store = bucket(&client(&nats).await).await;
     let (ears, _listening) = ears(&nats).await;
     let noted = std::sync::Mutex::new(None);
-    let is_news = |_: &NodeId, summary: &schema::report::Summary| noted.lock().unwrap().as_ref() != Some(summary);
+    let is_news = |_: &NodeId, summary: &schema::report::Summary| {
+        (noted.lock().unwrap().as_ref() != Some(summary)).then_some(Position::ZERO)
+    };
     say(&store, "n-1", &report("n-1", 1, 1)).await;
     let (node, summary) = timeout(DEADLINE, ears.next_change(is_news)).await.unwrap();
     assert_eq!((node.as_str(), summary.running.unwrap().position.get()), ("n-1", 1));
@@ -170,4 +180,66 @@ async fn hearing_outlives_the_server_and_its_memory() {
     let store = bucket(&client).await;
     say(&store, "n-1", &report("n-1", 22, 1)).await;
     until("a server that forgot everything is heard again", || seq(&ears, "n-1") == Some(22)).await;
+}
+
+/// Ears of a log that knows these nodes.
+fn ears_of(enrolled: &Arc<Mutex<BTreeSet<NodeId>>>) -> Ears {
+    let (log_id, key) = (uuid::Uuid::from_u128(1).into(), SecretKey::from_seed(&[7; 32]).public());
+    let enrolled = Arc::clone(enrolled);
+    Ears::of(log_id, key, move |node| enrolled.lock().unwrap().contains(node))
+}
+
+#[tokio::test]
+async fn of_a_node_that_is_not_enrolled_only_its_id_is_held_until_it_is() {
+    let nats = Server::start();
+    let store = bucket(&client(&nats).await).await;
+    let enrolled = Arc::default();
+    let (ears, _listening) = listening(&nats, ears_of(&enrolled)).await;
+    until("nodes can be heard", || ears.are_open()).await;
+    say(&store, "n-1", &report("n-1", 1, 1)).await;
+    until("it is counted", || ears.unknown() == 1).await;
+    assert!(ears.all().is_empty());
+    enrolled.lock().unwrap().insert("n-1".parse().unwrap());
+    // It says nothing more: what it said is read again.
+    until("who is enrolled is heard", || seq(&ears, "n-1") == Some(1)).await;
+    assert_eq!(ears.unknown(), 0);
+}
+
+#[tokio::test]
+async fn a_report_that_is_too_large_is_passed_over_and_the_others_are_cut() {
+    let nats = Server::start();
+    let store = bucket(&client(&nats).await).await;
+    let (ears, _listening) = ears(&nats).await;
+    let drift = |paths: usize| vec!["files/".to_owned() + &"a".repeat(180); paths];
+    let large = Reported { drift: drift(5_000), ..report("n-1", 1, 1) };
+    assert!(large.write().len() > REPORT_BYTES_MAX);
+    say(&store, "n-1", &large).await;
+    say(&store, "n-2", &Reported { drift: drift(1_000), ..report("n-2", 1, 1) }).await;
+    until("what comes after it is heard", || seq(&ears, "n-2") == Some(1)).await;
+    assert_eq!(seq(&ears, "n-1"), None);
+    assert!(headwater::metrics::text().contains("reports_passed_over_total{why=\"too_large\"} 1"));
+    assert_eq!(ears.heard(&"n-2".parse().unwrap()).unwrap().report.drift.len(), DRIFT_PATHS_MAX);
+}
+
+#[tokio::test]
+async fn two_agents_with_one_id_are_seen_and_the_higher_boot_counts() {
+    let nats = Server::start();
+    let store = bucket(&client(&nats).await).await;
+    let (ears, _listening) = ears(&nats).await;
+    let of = |boot: &str, boot_no: u64, seq: u64| Reported {
+        boot: boot.into(),
+        boot_no: Some(boot_no),
+        ..report("n-1", seq, boot_no)
+    };
+    let heard = || ears.heard(&"n-1".parse().unwrap());
+    say(&store, "n-1", &of("first", 1, 1)).await;
+    until("the first is heard", || seq(&ears, "n-1") == Some(1)).await;
+    say(&store, "n-1", &of("second", 2, 10)).await;
+    until("the second is heard", || seq(&ears, "n-1") == Some(10)).await;
+    assert!(!heard().unwrap().duplicate, "it may have taken the place of the first");
+    say(&store, "n-1", &of("first", 1, 2)).await;
+    until("the first is heard again", || heard().unwrap().duplicate).await;
+    assert_eq!(seq(&ears, "n-1"), Some(10), "its number is lower");
+    say(&store, "n-1", &of("second", 2, 11)).await;
+    until("the second goes on", || seq(&ears, "n-1") == Some(11)).await;
 }

@@ -108,6 +108,18 @@ async fn a_node_is_judged_by_what_it_was_heard_to_say() {
     assert_eq!((&shown["labels"], &shown["retired"]), (&json!({"site": "lund"}), &json!(false)));
 }
 
+#[tokio::test]
+async fn two_agents_with_one_id_are_a_state() {
+    let house = House::new();
+    house.done(json!([enrol("n-1", json!({}))])).await;
+    let mark = house.desired("n-1").await;
+    for (boot, state) in [("first", "converged"), ("second", "converged"), ("first", "duplicate")] {
+        house.hear(Reported { boot: boot.into(), ..report("n-1", Some(mark)) }, Duration::ZERO);
+        assert_eq!(house.state("n-1").await, state);
+    }
+    assert_eq!(house.shown("/v1/fleet").await["states"]["duplicate"], 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_server_that_is_a_moment_behind_takes_no_node_for_ahead() {
     let house = House::new();
@@ -162,7 +174,7 @@ async fn the_fleet_counts_every_node_once_and_the_retired_apart() {
     house.hear(report("n-2", None), Duration::ZERO);
     let fleet = house.shown("/v1/fleet").await;
     assert_eq!((&fleet["nodes"], &fleet["retired"], &fleet["position"]), (&json!(3), &json!(1), &json!(8)));
-    let states = json!({"converged": 1, "progressing": 1, "unknown": 1, "failed": 0, "refused": 0, "drifted": 0, "offline": 0, "ahead": 0});
+    let states = json!({"converged": 1, "progressing": 1, "unknown": 1, "failed": 0, "refused": 0, "drifted": 0, "offline": 0, "ahead": 0, "duplicate": 0});
     assert_eq!(fleet["states"], states);
     let retired = house.shown("/v1/nodes/n-4").await;
     assert_eq!((&retired["retired"], &retired["desired"]["entries"]), (&json!(true), &json!([])));

@@ -22,5 +22,6 @@ mod rebuild;
 mod refusals;
 mod runtimes;
 mod two_servers;
+mod unknown;
 mod watching;
 mod working;

@@ -67,6 +67,36 @@ async fn figures_say_how_far_everything_has_come() {
 }
 
 #[tokio::test]
+async fn a_node_whose_id_was_mistyped_is_seen_by_its_operator_and_by_the_servers() {
+    let mut fleet = Fleet::start().await;
+    fleet.node("web-1", json!({})).await;
+    fleet.edge("wbe-1");
+    eventually("one is converged and the other unknown", SOON, async || {
+        let figures = figures(fleet.door()).await?;
+        let is = |name: &str| figures.get(name) == Some(&1.0);
+        match is("headwater_unknown_nodes") && is("headwater_nodes{state=\"converged\"}") {
+            true => Ok(()),
+            false => Err(format!("{figures:?}")),
+        }
+    })
+    .await;
+    for (log, said) in [("serve-0.log", "not enrolled"), ("edge-wbe-1.log", "not enrolled")] {
+        let file = fleet.ground.dir.path().join(log);
+        eventually(&format!("{log} names it"), SOON, async || {
+            let text = std::fs::read_to_string(&file).map_err(|error| error.to_string())?;
+            match text.lines().any(|line| line.contains(said) && line.contains("wbe-1") && line.contains("enrol_node"))
+            {
+                true => Ok(()),
+                false => Err(text),
+            }
+        })
+        .await;
+    }
+    let right = std::fs::read_to_string(fleet.ground.dir.path().join("edge-web-1.log")).unwrap();
+    assert!(!right.contains("not enrolled"), "{right}");
+}
+
+#[tokio::test]
 async fn a_reconciler_without_a_door_says_how_it_is() {
     let mut fleet = Fleet::start().await;
     fleet.serve("reconciler").await;
