@@ -62,6 +62,8 @@ struct Log {
     blobs: BTreeMap<Digest, Held>,
     /// Checkpoints whose event is still to come, in order.
     ahead: VecDeque<Checkpoint>,
+    /// The size of the last checkpoint in this part.
+    noted: Option<Position>,
     to: Position,
 }
 
@@ -171,7 +173,8 @@ impl Audit {
     /// Takes checkpoints.
     ///
     /// # Errors
-    /// If one is not signed by the log's key, stands in the wrong place, or was signed over another tree.
+    /// If one is not signed by the log's key, stands in the wrong place, is no larger than the one before it, or was signed
+    /// over another tree.
     pub fn checkpoints(&mut self, notes: &[String]) -> Result<(), Finding> {
         let log = begun(&mut self.log);
         for note in notes {
@@ -179,6 +182,13 @@ impl Audit {
             if checkpoint.position < log.follower.position() || checkpoint.position > log.to {
                 let expected = format!("one about {} to {}", log.follower.position(), log.to);
                 let what = "a checkpoint stands where it does not belong";
+                return Err(Finding::new(log.next(), "checkpoint", what, expected, checkpoint.position));
+            }
+            // Each note costs a signature's check and is counted, so one that is repeated would say that more was signed.
+            if let Some(before) = log.noted.replace(checkpoint.position).filter(|before| *before >= checkpoint.position)
+            {
+                let what = "a checkpoint is no larger than the one before it in the file";
+                let expected = format!("one about more than {before} events");
                 return Err(Finding::new(log.next(), "checkpoint", what, expected, checkpoint.position));
             }
             let after = log.ahead.partition_point(|other| other.position <= checkpoint.position);
@@ -275,6 +285,7 @@ impl Log {
             follower: Follower::new(id),
             blobs: BTreeMap::new(),
             ahead: VecDeque::new(),
+            noted: None,
             to: Position::ZERO,
         }
     }
@@ -311,7 +322,7 @@ impl Log {
             let what = "the file goes on from another tree";
             return wrong("edge", what, shown(self.follower.edge().roots()), shown(&header.edge));
         }
-        self.to = header.to;
+        (self.to, self.noted) = (header.to, None);
         Ok(())
     }
 
@@ -366,7 +377,10 @@ impl Log {
                 let since = tally.signed.map_or(Position::ZERO, |signed| signed.position).next();
                 return Err(Finding::root(since.min(size), size, checkpoint.root, root));
             }
-            tally.checkpoints += 1;
+            // A part may begin with the checkpoint that the part before it ended with, and one may be known from elsewhere.
+            if tally.signed.is_none_or(|signed| signed.position < size) {
+                tally.checkpoints += 1;
+            }
             tally.signed = Some(checkpoint);
         }
         Ok(())

@@ -155,6 +155,9 @@ fn what_is_wrong_with_a_content_a_checkpoint_or_the_file_is_found_by_both() {
         let other = if note.as_bytes()[at] == b'A' { "B" } else { "A" };
         note.replace_range(at..=at, other);
         both_find("a checkpoint is signed otherwise", &changed.forged());
+        let mut repeated = export();
+        repeated.repeat(item);
+        both_find("a checkpoint is repeated", &repeated.forged());
     }
     let mut unsigned = export();
     while let Some(item) = unsigned.notes().first().copied() {

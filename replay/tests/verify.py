@@ -414,6 +414,7 @@ class Audit:
         self.tree, self.state, self.versions = Tree(), State(), {}
         self.blobs, self.unnamed, self.ahead = {}, set(), []
         self.at, self.request, self.to, self.signed, self.checkpoints = None, None, 0, 0, 0
+        self.noted = None  # the size of the last checkpoint in this file
 
     def next(self):
         return self.tree.size + 1
@@ -433,7 +434,7 @@ class Audit:
         self.demand(self.next(), header["from"], "gap")
         self.demand(self.tree.edge, header["edge"], "edge")
         self.demand(True, header["to"] >= self.tree.size, "end")
-        self.to = header["to"]
+        self.to, self.noted = header["to"], None
 
     def block(self, kind, block):
         if kind == BLOBS:
@@ -457,6 +458,8 @@ class Audit:
         except (ValueError, InvalidSignature) as error:
             raise Wrong(self.next(), "checkpoint", "a note that the log's key signed", error or "a wrong signature") from error
         self.demand(True, self.tree.size <= size <= self.to, "checkpoint")
+        self.demand(True, self.noted is None or size > self.noted, "checkpoint")
+        self.noted = size
         bisect.insort(self.ahead, (size, root))
         self.reached()
 
@@ -465,7 +468,9 @@ class Audit:
             size, root = self.ahead.pop(0)
             if root != self.tree.root():
                 raise Wrong(min(self.signed + 1, size), "root", root.hex(), self.tree.root().hex())
-            self.signed, self.checkpoints = size, self.checkpoints + 1
+            # A file may begin with the checkpoint that the file before it ended with.
+            self.checkpoints += not self.checkpoints or size > self.signed
+            self.signed = size
 
     def event(self, event):
         if self.next() > self.to:

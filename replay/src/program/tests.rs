@@ -250,6 +250,28 @@ fn a_checkpoint_that_is_changed_in_any_byte_or_moved_is_named() {
 }
 
 #[test]
+fn a_repeated_checkpoint_is_named_and_one_at_the_seam_of_two_files_counts_once() {
+    let story = story::told();
+    let bytes = whole(&story);
+    for item in Export::read(&bytes).notes() {
+        let mut export = Export::read(&bytes);
+        export.repeat(item);
+        let found = audited(&export.forged()).unwrap();
+        assert_eq!(found.finding.code, "checkpoint", "{item:?}");
+    }
+    let dir = TempDir::new().unwrap();
+    let parts = [(1, story::FIRST_PART), (story::FIRST_PART + 1, story.position())].map(|(from, to)| {
+        let path = dir.path().join(format!("{from}.hwlog"));
+        fs::write(&path, story.file(from, to)).unwrap();
+        path
+    });
+    let mut audit = Audit::new(Some(story::key().public())).allowing_an_unsigned_end();
+    read(&parts, &mut audit, &mut Nobody).unwrap();
+    assert!(story.notes.contains_key(&story::FIRST_PART), "both parts hold the checkpoint of their seam");
+    assert_eq!(audit.tally().checkpoints, story.notes.len() as u64);
+}
+
+#[test]
 fn a_log_that_nobody_trusted_signed_is_not_believed() {
     let bytes = whole(&story::told());
     let mut export = Export::read(&bytes);
