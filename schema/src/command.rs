@@ -4,12 +4,12 @@
 //! wish for later) and is complete: whoever decides it needs no clock, no file and no second look at the sender.
 
 mod compliance;
+mod content;
 mod form;
+mod typo;
 
 use alloc::format;
 use alloc::string::String;
-use alloc::sync::Arc;
-use core::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 
 pub use self::compliance::{ClaimJobs, CompleteJob, ReleaseJobs};
 use self::compliance::{Runtime, define};
+pub use self::content::{Content, ContentForm, MediaType};
 use self::form::{Only, strict};
 use crate::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
 use crate::digest::Digest;
@@ -25,7 +26,6 @@ use crate::entity::Entity;
 use crate::id::{AssessmentId, AttestationId, ComponentId, ControlId, DocumentId, JobId, NodeId, PrincipalName};
 use crate::invalid::Invalid;
 use crate::lease::LeaseToken;
-use crate::limit::{CONTENT_BYTES_MAX, MEDIA_TYPE_BYTES_MAX};
 use crate::path::DocumentPath;
 use crate::report::Summary;
 use crate::target::{Labels, Target};
@@ -141,88 +141,36 @@ impl<'de> Deserialize<'de> for Merge {
     }
 }
 
-/// A media type: printable ASCII, `type/subtype` with optional parameters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MediaType(Arc<str>);
+/// Reads the fields of one type.
+type Read = fn(Map<String, Value>) -> Result<Command, Invalid>;
 
-impl MediaType {
-    /// The media type's text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
+/// Every type that can be asked for. What only Headwater's own parts ask for has none.
+const TYPES: [(&str, Read); 20] = [
+    ("put_document", |fields| PutDocument::read(fields).map(Command::PutDocument)),
+    ("remove_document", |fields| only(fields).map(Command::RemoveDocument)),
+    ("enrol_node", |fields| strict::<Labelled>(fields).map(|node| Command::EnrolNode(node.id, node.labels))),
+    ("label_node", |fields| strict::<Labelled>(fields).map(|node| Command::LabelNode(node.id, node.labels))),
+    ("retire_node", |fields| only(fields).map(Command::RetireNode)),
+    ("retry_node", |fields| only(fields).map(Command::RetryNode)),
+    ("create_principal", |fields| strict(fields).map(Command::CreatePrincipal)),
+    ("revoke_principal", |fields| strict::<Named>(fields).map(|named| Command::RevokePrincipal(named.name))),
+    ("define_control", |fields| define(fields).map(|(id, defined)| Command::DefineControl(id, defined))),
+    ("define_component", |fields| define(fields).map(|(id, defined)| Command::DefineComponent(id, defined))),
+    ("define_assessment", |fields| define(fields).map(|(id, defined)| Command::DefineAssessment(id, defined))),
+    ("define_attestation", |fields| define(fields).map(|(id, defined)| Command::DefineAttestation(id, defined))),
+    ("remove_control", |fields| only(fields).map(Command::RemoveControl)),
+    ("remove_component", |fields| only(fields).map(Command::RemoveComponent)),
+    ("remove_assessment", |fields| only(fields).map(Command::RemoveAssessment)),
+    ("remove_attestation", |fields| only(fields).map(Command::RemoveAttestation)),
+    ("claim_jobs", |fields| ClaimJobs::read(fields).map(Command::ClaimJobs)),
+    ("renew_claims", |fields| strict::<Runtime>(fields).map(|only| Command::RenewClaims(only.runtime))),
+    ("release_jobs", |fields| strict(fields).map(Command::ReleaseJobs)),
+    ("complete_job", |fields| CompleteJob::read(fields).map(Command::CompleteJob)),
+];
 
-impl core::str::FromStr for MediaType {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let printable = text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
-        let halves = text.split_once('/').is_some_and(|(kind, rest)| !kind.is_empty() && !rest.is_empty());
-        if !printable || !halves || text.len() > MEDIA_TYPE_BYTES_MAX {
-            let detail =
-                format!("a media type is type/subtype in at most {MEDIA_TYPE_BYTES_MAX} printable ASCII bytes");
-            return Err(Invalid::new("invalid_value", detail));
-        }
-        Ok(Self(text.into()))
-    }
-}
-
-impl Serialize for MediaType {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for MediaType {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-/// A document's bytes with the digest that names them. Cheap to clone.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Content {
-    bytes: Arc<[u8]>,
-    digest: Digest,
-}
-
-impl Content {
-    /// Content of at most 4 MiB.
-    ///
-    /// # Errors
-    /// `too_large`.
-    pub fn new(bytes: impl Into<Arc<[u8]>>) -> Result<Self, Invalid> {
-        let bytes = bytes.into();
-        if bytes.len() > CONTENT_BYTES_MAX {
-            let detail = format!("content has at most {CONTENT_BYTES_MAX} bytes, this one {}", bytes.len());
-            return Err(Invalid::new("too_large", detail));
-        }
-        Ok(Self { digest: Digest::of(&bytes), bytes })
-    }
-
-    /// The bytes.
-    #[must_use]
-    pub fn bytes(&self) -> &Arc<[u8]> {
-        &self.bytes
-    }
-
-    /// Their name.
-    #[must_use]
-    pub fn digest(&self) -> Digest {
-        self.digest
-    }
-}
-
-impl fmt::Debug for Content {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Content({} bytes, {})", self.bytes.len(), self.digest.short())
-    }
-}
-
-/// Commands that the contract names and that are not there yet: refused by name, so that nobody takes the silence of a
+/// Types that the contract names and that are not there yet: refused by name, so that nobody takes the silence of a
 /// typing error for them.
-const NOT_YET: &[&str] = &["propose", "accept_proposal", "reject_proposal"];
+const NOT_YET: [&str; 3] = ["propose", "accept_proposal", "reject_proposal"];
 
 impl Command {
     /// Reads a command from the fields that stand beside `type`.
@@ -230,31 +178,12 @@ impl Command {
     /// # Errors
     /// With the code and the field that are at fault.
     pub fn read(kind: &str, fields: Map<String, Value>) -> Result<Self, Invalid> {
-        match kind {
-            "put_document" => PutDocument::read(fields).map(Self::PutDocument),
-            "remove_document" => strict::<Only<DocumentId>>(fields).map(|only| Self::RemoveDocument(only.id)),
-            "enrol_node" => strict::<Labelled>(fields).map(|node| Self::EnrolNode(node.id, node.labels)),
-            "label_node" => strict::<Labelled>(fields).map(|node| Self::LabelNode(node.id, node.labels)),
-            "retire_node" => strict::<Only<NodeId>>(fields).map(|only| Self::RetireNode(only.id)),
-            "retry_node" => strict::<Only<NodeId>>(fields).map(|only| Self::RetryNode(only.id)),
-            "create_principal" => strict(fields).map(Self::CreatePrincipal),
-            "revoke_principal" => strict::<Named>(fields).map(|named| Self::RevokePrincipal(named.name)),
-            "define_control" => define(fields).map(|(id, defined)| Self::DefineControl(id, defined)),
-            "define_component" => define(fields).map(|(id, defined)| Self::DefineComponent(id, defined)),
-            "define_assessment" => define(fields).map(|(id, defined)| Self::DefineAssessment(id, defined)),
-            "define_attestation" => define(fields).map(|(id, defined)| Self::DefineAttestation(id, defined)),
-            "remove_control" => strict::<Only<ControlId>>(fields).map(|only| Self::RemoveControl(only.id)),
-            "remove_component" => strict::<Only<ComponentId>>(fields).map(|only| Self::RemoveComponent(only.id)),
-            "remove_assessment" => strict::<Only<AssessmentId>>(fields).map(|only| Self::RemoveAssessment(only.id)),
-            "remove_attestation" => strict::<Only<AttestationId>>(fields).map(|only| Self::RemoveAttestation(only.id)),
-            "claim_jobs" => ClaimJobs::read(fields).map(Self::ClaimJobs),
-            "renew_claims" => strict::<Runtime>(fields).map(|only| Self::RenewClaims(only.runtime)),
-            "release_jobs" => strict(fields).map(Self::ReleaseJobs),
-            "complete_job" => CompleteJob::read(fields).map(Self::CompleteJob),
-            _ if NOT_YET.contains(&kind) => {
+        match TYPES.iter().find(|(name, _)| *name == kind) {
+            Some((_, read)) => read(fields),
+            None if NOT_YET.contains(&kind) => {
                 Err(Invalid::new("not_available_yet", format!("`{kind}` is not available yet")).at("type"))
             }
-            _ => Err(Invalid::new("unknown_type", format!("`{kind}` is not a command")).at("type")),
+            None => Err(typo::unknown(kind, TYPES.map(|(name, _)| name)).at("type")),
         }
     }
 
@@ -289,6 +218,10 @@ impl Command {
     }
 }
 
+fn only<T: serde::de::DeserializeOwned>(fields: Map<String, Value>) -> Result<T, Invalid> {
+    strict::<Only<T>>(fields).map(|only| only.id)
+}
+
 /// A principal's name and nothing else.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -308,7 +241,7 @@ impl PutDocument {
     fn read(fields: Map<String, Value>) -> Result<Self, Invalid> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
-        struct Form {
+        struct Fields {
             id: DocumentId,
             path: DocumentPath,
             media_type: MediaType,
@@ -319,7 +252,15 @@ impl PutDocument {
             #[serde(default)]
             merge: Merge,
         }
-        let form: Form = strict(fields)?;
+        let form: Fields = strict(fields)?;
+        if let Some(unseen) = form.path.unseen() {
+            let detail = format!(
+                "a new path has no invisible and no direction-changing characters (Unicode categories Cf, Zl and Zp): take \
+                 U+{:04X} out",
+                u32::from(unseen)
+            );
+            return Err(Invalid::new("invalid_path", detail).at("path"));
+        }
         let content = match (form.content, form.content_base64) {
             (Some(text), None) => Content::new(text.into_bytes()).map_err(|refused| refused.at("content")),
             (None, Some(text)) => decode(&text).map_err(|refused| refused.at("content_base64")),
@@ -331,7 +272,7 @@ impl PutDocument {
                     .at("content_base64"))
             }
         }?;
-        let Form { id, path, media_type, target, priority, merge, .. } = form;
+        let Fields { id, path, media_type, target, priority, merge, .. } = form;
         Ok(Self { id, path, media_type, content, target, priority, merge })
     }
 }

@@ -9,6 +9,7 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use unicode_normalization::is_nfc;
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 
 use crate::invalid::Invalid;
 use crate::limit::PATH_BYTES_MAX;
@@ -31,6 +32,17 @@ impl DocumentPath {
     /// The proper prefixes by segment, shortest first: of `a/b/c` these are `a` and `a/b`.
     pub fn ancestors(&self) -> impl Iterator<Item = &str> {
         self.0.match_indices('/').map(|(slash, _)| &self.0[..slash])
+    }
+
+    /// The first character that a reader does not see, or that changes how what follows it is shown: Unicode's format
+    /// characters (general category Cf, such as U+200B, U+202E and U+FEFF) and its line and paragraph separators (Zl, Zp).
+    ///
+    /// A new path has none. Reading a path lets them pass, because events and records from before that rule may have them.
+    #[must_use]
+    pub fn unseen(&self) -> Option<char> {
+        use GeneralCategory::{Format, LineSeparator, ParagraphSeparator};
+        let is_unseen = |c: &char| matches!(c.general_category(), Format | LineSeparator | ParagraphSeparator);
+        self.0.chars().find(is_unseen)
     }
 
     /// Whether this path lies below `ancestor`.
@@ -140,6 +152,19 @@ mod tests {
             too_long.as_str(),
         ] {
             assert_eq!(refused.parse::<DocumentPath>().map_err(|e| e.code), Err("invalid_path"), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_reader_does_not_see_is_told_and_still_read() {
+        let unseen = |text: &str| text.parse::<DocumentPath>().expect("events may have it").unseen();
+        for seen in ["a/b.json", "ü/é", "a b", "記号/🌊", "a\u{a0}b"] {
+            assert_eq!(unseen(seen), None, "{seen}");
+        }
+        let invisible =
+            ['\u{ad}', '\u{200b}', '\u{200d}', '\u{202e}', '\u{2028}', '\u{2029}', '\u{2066}', '\u{feff}', '\u{e0041}'];
+        for c in invisible {
+            assert_eq!(unseen(&alloc::format!("etc/a{c}b")), Some(c), "{c:?}");
         }
     }
 

@@ -163,6 +163,9 @@ fn every_path_that_is_not_one_is_refused() {
     for bad in ["", "/a", "a/", "a//b", ".", "a/../b", "./a", "a\\b", "a\nb", "jobs", "jobs/x", "u\u{308}", &long] {
         command_is_refused(put(json!({ "path": bad })), "invalid_path", "path");
     }
+    for unseen in ["\u{202e}", "\u{200b}", "\u{feff}", "\u{2028}", "\u{2029}", "\u{ad}", "\u{2066}"] {
+        command_is_refused(put(json!({"path": format!("etc/a{unseen}b")})), "invalid_path", "path");
+    }
 }
 
 #[test]
