@@ -117,11 +117,12 @@ impl From<Unwritable> for Failure {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match arguments.command {
+    let begun = match arguments.command {
         Command::Demo(_) => telemetry::begin_quietly(),
         _ => telemetry::begin(),
-    }
-    let (failure, code) = match run(arguments.command) {
+    };
+    let ran = begun.map_err(|error| Failure::Usage(error.into())).and_then(|()| run(arguments.command));
+    let (failure, code) = match ran {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Refused(failure)) => (failure, 1),
         Err(Failure::Usage(failure)) => (failure, 2),

@@ -1,10 +1,12 @@
 //! What the program says while it works: one line for each thing that an operator may want to know, on standard error.
 
+use std::env::VarError;
 use std::io::{self, IsTerminal as _, Write};
 
 use schema::id::CommandId;
 use schema::terminal;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 /// What is said unless `HEADWATER_LOG` asks for more or less: the client of NATS repeats what is said here already, without
 /// saying at which address, and that of the slot calls it an error, again and again, that another server holds it.
@@ -13,10 +15,40 @@ const DEFAULT: &str = "info,async_nats=off,pgwire_replication=off,refinery_core=
 /// What is said by a program that has something else to show.
 const QUIET: &str = "error,headwater=warn";
 
+/// Where a filter is asked for.
+const FILTER: &str = "HEADWATER_LOG";
+/// Where the form of a line is asked for.
+const FORMAT: &str = "HEADWATER_LOG_FORMAT";
+
+/// A variable that says nothing valid. Somebody who mistypes it would else look for lines that never come.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// It is no filter.
+    #[error(
+        "HEADWATER_LOG={given:?}: {why}. It is a level (off, error, warn, info, debug or trace), or a list such as \
+         info,headwater::publish=trace"
+    )]
+    Filter {
+        /// What it says.
+        given: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// It is no form of a line.
+    #[error("HEADWATER_LOG_FORMAT={given:?}: it is json, or text as by default")]
+    Format {
+        /// What it says.
+        given: String,
+    },
+}
+
 /// Begins to speak. `HEADWATER_LOG` is a filter such as `debug` or `headwater::publish=trace`;
 /// `HEADWATER_LOG_FORMAT=json` gives one JSON object a line.
-pub fn begin() {
-    begin_with(DEFAULT);
+///
+/// # Errors
+/// If one of them says nothing valid.
+pub fn begin() -> Result<(), Error> {
+    begin_with(DEFAULT)
 }
 
 /// What belongs to one request, wherever it is seen: at the door, in the log, on its way out, on a node. It is said at
@@ -27,17 +59,53 @@ pub fn request(command_id: CommandId) -> tracing::Span {
 }
 
 /// Begins to speak, and unless asked for more only of what is wrong.
-pub fn begin_quietly() {
-    begin_with(QUIET);
+///
+/// # Errors
+/// As [`begin`].
+pub fn begin_quietly() -> Result<(), Error> {
+    begin_with(QUIET)
 }
 
-fn begin_with(default: &str) {
-    let filter = EnvFilter::try_from_env("HEADWATER_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+fn begin_with(default: &str) -> Result<(), Error> {
+    let filter = match variable(FILTER) {
+        Some(given) => filter(&given)?,
+        None => EnvFilter::new(default),
+    };
+    let is_json = match variable(FORMAT).as_deref() {
+        None | Some("text") => false,
+        Some("json") => true,
+        Some(other) => return Err(Error::Format { given: other.to_owned() }),
+    };
     let colours = std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_ansi(colours);
-    match std::env::var("HEADWATER_LOG_FORMAT").as_deref() {
-        Ok("json") => lines.json().with_writer(|| Printable(terminal::json)).init(),
-        _ => lines.with_writer(|| Printable(printable)).init(),
+    match is_json {
+        true => lines.json().with_writer(|| Printable(terminal::json)).init(),
+        false => lines.with_writer(|| Printable(printable)).init(),
+    }
+    Ok(())
+}
+
+/// A variable that is set to anything. What is no Unicode is none of the words that it may say.
+fn variable(name: &str) -> Option<String> {
+    let given = match std::env::var(name) {
+        Ok(given) => given,
+        Err(VarError::NotPresent) => return None,
+        Err(VarError::NotUnicode(given)) => given.to_string_lossy().into_owned(),
+    };
+    (!given.is_empty()).then_some(given)
+}
+
+/// A filter. A word alone is a level, or a module of Headwater: to `EnvFilter` any word would be the name of some module, so that a
+/// mistyped level silences everything.
+fn filter(given: &str) -> Result<EnvFilter, Error> {
+    let wrong = |why: String| Error::Filter { given: given.to_owned(), why };
+    let alone = given.split(',').map(str::trim).filter(|part| !part.contains(['=', '[', ']', '{', '}']));
+    let is_known = |part: &str| {
+        part.is_empty() || part.parse::<LevelFilter>().is_ok() || part.split("::").next() == Some("headwater")
+    };
+    match alone.into_iter().find(|part| !is_known(part)) {
+        Some(part) => Err(wrong(format!("{part:?} is no level"))),
+        None => EnvFilter::try_new(given).map_err(|error| wrong(error.to_string())),
     }
 }
 
@@ -64,6 +132,28 @@ impl Write for Printable {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_filter_that_would_silence_everything_by_mistake_is_refused() {
+        for given in [
+            "debug",
+            "WARN",
+            "off",
+            "3",
+            "info,async_nats=debug",
+            "headwater=debug",
+            "headwater::publish",
+            "headwater::publish=trace, warn",
+            "headwater[request{command_id}]=debug",
+            DEFAULT,
+            QUIET,
+        ] {
+            assert!(filter(given).is_ok(), "{given}");
+        }
+        for given in ["nonsense", "debgu", "info,verbose", "headwater=loud", "info debug"] {
+            assert!(filter(given).is_err(), "{given}");
+        }
+    }
 
     #[test]
     fn a_line_keeps_its_colours_and_nothing_that_a_node_wrote() {

@@ -31,7 +31,7 @@ pub(crate) fn options(arguments: &[&str]) -> Options {
 fn agent_process() {
     let Ok(arguments) = std::env::var(ARGUMENTS) else { return };
     let options = options(&arguments.lines().collect::<Vec<_>>());
-    headwater::telemetry::begin();
+    headwater::telemetry::begin().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(edge::run(options, CancellationToken::new())).unwrap();
 }
