@@ -23,7 +23,7 @@ use crate::lease::{LeaseToken, Leased};
 use crate::limit::{IDEMPOTENCY_KEY_BYTES_MAX, RPC_REQUEST_BYTES_MAX, RPC_SPECS_BYTES_MAX};
 use crate::position::{Position, Version};
 use crate::request::Request;
-use crate::wire::{Record, Unreadable};
+use crate::wire::{Record, Unreadable, whole};
 
 /// What a node may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -209,6 +209,24 @@ pub struct Reply {
     /// Why nothing did; where the log is unavailable it is not known, and the same request asked again finds it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Fault>,
+    /// The `id` of the request, so that whoever asked takes nothing else for the answer; absent where the request has none that can
+    /// be read, and in the replies of older servers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+}
+
+/// The `id` of a request, whatever else is wrong with it.
+#[must_use]
+pub fn id_of(request: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        id: String,
+    }
+    if request.len() > RPC_REQUEST_BYTES_MAX {
+        return None;
+    }
+    let Named { id } = whole(request).ok()?;
+    (id.len() <= IDEMPOTENCY_KEY_BYTES_MAX).then_some(id)
 }
 
 impl Record for Reply {

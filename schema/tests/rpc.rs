@@ -6,7 +6,7 @@ use schema::id::NodeId;
 use schema::lease::Leased;
 use schema::limit::{EVIDENCE_BYTES_MAX, RPC_REQUEST_BYTES_MAX, RPC_SPECS_BYTES_MAX};
 use schema::request::Request;
-use schema::rpc::{Asked, Done, Fault, Verb, read};
+use schema::rpc::{Asked, Done, Fault, Verb, id_of, read};
 use serde_json::{Value, json};
 
 fn node() -> NodeId {
@@ -44,6 +44,16 @@ fn a_request_is_the_command_that_http_would_make_of_it() {
     let at = |fields: Value| asked(Verb::Mine, &fields).unwrap();
     assert_eq!(at(json!({"v": 1, "id": "a"})), Asked::Mine(0.into()));
     assert_eq!(at(json!({"v": 1, "id": "a", "min_position": 7})), Asked::Mine(7.into()));
+}
+
+#[test]
+fn the_id_of_a_request_is_read_whatever_else_is_wrong_with_it() {
+    let id = |fields: Value| id_of(&rmp_serde::to_vec_named(&fields).unwrap());
+    assert_eq!(id(json!({"v": 2, "id": "a", "limit": "another form"})).as_deref(), Some("a"));
+    for none in [json!({"v": 1}), json!({"id": 7}), json!([]), json!({"id": "x".repeat(256)})] {
+        assert_eq!(id(none.clone()), None, "{none}");
+    }
+    assert_eq!((id_of(b"nonsense"), id_of(&[]), id_of(&vec![0; RPC_REQUEST_BYTES_MAX + 1])), (None, None, None));
 }
 
 #[test]

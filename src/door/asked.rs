@@ -9,7 +9,7 @@ use schema::entity::{Actor, Entity};
 use schema::id::NodeId;
 use schema::position::Position;
 use schema::request::Request;
-use schema::rpc::{Asked, Done, Fault, Reply, Verb, digest_of, read};
+use schema::rpc::{Asked, Done, Fault, Reply, Verb, digest_of, id_of, read};
 use tokio::time::timeout;
 
 use super::source::{Source, Submission, SubmitError};
@@ -27,15 +27,17 @@ pub(super) async fn answer(source: &dyn Source, verb: Verb, node: NodeId, bytes:
         Err(fault) => Err(fault),
     };
     match answered {
-        Ok((position, done)) => Reply { v: 1, log_id: source.log_id(), position, result: Some(done), error: None },
-        Err(fault) => failed(source, fault),
+        Ok((position, done)) => {
+            Reply { v: 1, log_id: source.log_id(), position, result: Some(done), error: None, id: id_of(bytes) }
+        }
+        Err(fault) => failed(source, bytes, fault),
     }
 }
 
 /// The reply to a request that nothing became of.
-pub(super) fn failed(source: &dyn Source, fault: Fault) -> Reply {
+pub(super) fn failed(source: &dyn Source, request: &[u8], fault: Fault) -> Reply {
     let position = source.view().position();
-    Reply { v: 1, log_id: source.log_id(), position, result: None, error: Some(fault) }
+    Reply { v: 1, log_id: source.log_id(), position, result: None, error: Some(fault), id: id_of(request) }
 }
 
 async fn command(source: &dyn Source, node: NodeId, id: String, request: Request) -> Result<(Position, Done), Fault> {

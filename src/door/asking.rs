@@ -81,7 +81,7 @@ impl Asking {
                         working.spawn(self.clone().take(request));
                     } else {
                         let fault = Fault::new(Fault::OVERLOADED, "", "too many requests are being worked on");
-                        reply(&request, &asked::failed(&*self.source, fault)).await;
+                        reply(&request, &asked::failed(&*self.source, &request.message.payload, fault)).await;
                     }
                 }
             }
@@ -110,7 +110,10 @@ impl Asking {
     async fn take(self, request: Request) {
         let answer = match self.prefix.rpc_asked(&request.message.subject) {
             Some((node, verb)) => asked::answer(&*self.source, verb, node, &request.message.payload).await,
-            None => asked::failed(&*self.source, Fault::new("invalid_id", "", "the subject names no node")),
+            None => {
+                let fault = Fault::new("invalid_id", "", "the subject names no node");
+                asked::failed(&*self.source, &request.message.payload, fault)
+            }
         };
         points::ASKED_DECIDED.reached();
         reply(&request, &answer).await;

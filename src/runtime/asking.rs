@@ -3,14 +3,17 @@
 //! What always holds: nothing waits in a queue to be sent later, or a lease could be older than it seems. Absent on purpose:
 //! trying again.
 
+use async_nats::{StatusCode, Subscriber};
+use futures::StreamExt as _;
 use schema::address::Prefix;
 use schema::id::{JobId, NodeId};
 use schema::position::Position;
 use schema::rpc::{Claim, Complete, Done, Mine, Release, Renew, Reply, Verb};
-use schema::wire::Record;
+use schema::wire::{Record, Unreadable};
+use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::nats::connect::Link;
+use crate::nats::connect::{ANSWER_WITHIN, Link};
 use crate::runtime::claims::{Claims, Completion, NotDone, Told};
 
 /// A node that asks.
@@ -28,14 +31,28 @@ impl Asking {
         Self { link, prefix, node }
     }
 
-    async fn ask(&self, verb: Verb, request: &impl Record) -> Result<(Position, Done), NotDone> {
+    /// Asks, and waits for the reply to the request of this id. It need not be the first message: where a stream takes in what is
+    /// published to the subject, its server acknowledges the request as well.
+    async fn ask(&self, verb: Verb, id: &str, request: &impl Record) -> Result<(Position, Done), NotDone> {
         if !self.link.is_up() {
             return Err(NotDone::Unknown("NATS is not there".to_owned()));
         }
-        let unknown = |why: &dyn std::fmt::Display| NotDone::Unknown(why.to_string());
-        let subject = self.prefix.rpc_subject(&self.node, verb);
-        let answer = self.link.client().request(subject, request.write().into()).await;
-        let reply = Reply::read(&answer.map_err(|error| unknown(&error))?.payload).map_err(|error| unknown(&error))?;
+        let (client, subject) = (self.link.client(), self.prefix.rpc_subject(&self.node, verb));
+        let inbox = client.new_inbox();
+        let mut messages = client.subscribe(inbox.clone()).await.map_err(|error| unknown(&error))?;
+        let asked = client.publish_with_reply(subject.clone(), inbox, request.write().into());
+        asked.await.map_err(|error| unknown(&error))?;
+        let mut others = 0;
+        let reply = match timeout(ANSWER_WITHIN, reply_to(id, &mut messages, &mut others)).await {
+            Ok(reply) => reply?,
+            Err(_) if others > 0 => {
+                let also = format!("{others} messages came that are none: does a stream of NATS take {subject} in?");
+                return Err(NotDone::Unknown(format!("no reply came within {} s; {also}", ANSWER_WITHIN.as_secs())));
+            }
+            Err(_) => {
+                return Err(NotDone::Unknown(format!("no reply came within {} s", ANSWER_WITHIN.as_secs())));
+            }
+        };
         match (reply.result, reply.error) {
             (_, Some(fault)) => Err(NotDone::Refused(fault)),
             (Some(done), None) => Ok((reply.position, done)),
@@ -43,11 +60,30 @@ impl Asking {
         }
     }
 
-    async fn jobs(&self, verb: Verb, request: &impl Record) -> Result<Told, NotDone> {
-        let (position, done) = self.ask(verb, request).await?;
+    async fn jobs(&self, verb: Verb, id: &str, request: &impl Record) -> Result<Told, NotDone> {
+        let (position, done) = self.ask(verb, id, request).await?;
         let jobs = done.jobs.ok_or_else(|| NotDone::Unknown("the answer names no jobs".to_owned()))?;
         Ok(Told { position, jobs })
     }
+}
+
+/// The reply to the request of this id; `others` counts what came before it. An older server's reply has no id, and is believed.
+async fn reply_to(id: &str, messages: &mut Subscriber, others: &mut u32) -> Result<Reply, NotDone> {
+    while let Some(message) = messages.next().await {
+        if message.status == Some(StatusCode::NO_RESPONDERS) {
+            return Err(NotDone::Unknown("no server answers at the moment".to_owned()));
+        }
+        match Reply::read(&message.payload) {
+            Ok(reply) if reply.id.as_deref().is_none_or(|answered| answered == id) => return Ok(reply),
+            Err(newer @ Unreadable::Newer { .. }) => return Err(unknown(&newer)),
+            Ok(_) | Err(Unreadable::Damaged { .. }) => *others += 1,
+        }
+    }
+    Err(NotDone::Unknown("the connection to NATS has ended".to_owned()))
+}
+
+fn unknown(why: &dyn std::fmt::Display) -> NotDone {
+    NotDone::Unknown(why.to_string())
 }
 
 /// The name of a request that is asked once.
@@ -58,27 +94,28 @@ fn once() -> String {
 impl Claims for Asking {
     async fn claim(&self, limit: u32, lease_s: u32) -> Result<Told, NotDone> {
         let claim = Claim { v: Claim::NEWEST, id: once(), runtime: None, limit, lease_s: Some(lease_s) };
-        self.jobs(Verb::Claim, &claim).await
+        self.jobs(Verb::Claim, &claim.id, &claim).await
     }
 
     async fn renew(&self) -> Result<Told, NotDone> {
-        self.jobs(Verb::Renew, &Renew { v: Renew::NEWEST, id: once(), runtime: None }).await
+        let renew = Renew { v: Renew::NEWEST, id: once(), runtime: None };
+        self.jobs(Verb::Renew, &renew.id, &renew).await
     }
 
     async fn release(&self, jobs: &[JobId]) -> Result<(), NotDone> {
         let jobs = Some(jobs.iter().cloned().collect());
         let release = Release { v: Release::NEWEST, id: once(), runtime: None, jobs };
-        self.ask(Verb::Release, &release).await.map(|_| ())
+        self.ask(Verb::Release, &release.id, &release).await.map(|_| ())
     }
 
     async fn complete(&self, completion: &Completion) -> Result<(), NotDone> {
         let Completion { id, job, token, spec_digest, outcome, evidence } = completion.clone();
         let complete = Complete { v: Complete::NEWEST, id, runtime: None, job, token, spec_digest, outcome, evidence };
-        self.ask(Verb::Complete, &complete).await.map(|_| ())
+        self.ask(Verb::Complete, &complete.id, &complete).await.map(|_| ())
     }
 
     async fn mine(&self) -> Result<Told, NotDone> {
         let mine = Mine { v: Mine::NEWEST, id: once(), runtime: None, min_position: None };
-        self.jobs(Verb::Mine, &mine).await
+        self.jobs(Verb::Mine, &mine.id, &mine).await
     }
 }

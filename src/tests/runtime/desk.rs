@@ -136,7 +136,8 @@ impl Desk {
                     Err(code) => (None, Some(Fault::new(code, "", "the test says no"))),
                 };
                 let (log_id, position) = (Uuid::from_u128(9).into(), 7.into());
-                let reply = Reply { v: Reply::NEWEST, log_id, position, result, error }.write();
+                // As an older server replies, without the id of the request.
+                let reply = Reply { v: Reply::NEWEST, log_id, position, result, error, id: None }.write();
                 link.client().publish(message.reply.unwrap(), reply.into()).await.unwrap();
             }
         });

@@ -13,6 +13,7 @@ mod server;
 
 mod desk;
 
+mod asking;
 mod kills;
 mod leases;
 mod runs;

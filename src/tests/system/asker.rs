@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::Client;
 use headwater::nats::connect::connect;
 use schema::address::Prefix;
-use schema::rpc::{Claim, Done, Fault, Mine, Release, Renew, Reply, Verb};
+use schema::rpc::{Claim, Done, Fault, Mine, Release, Renew, Reply, Verb, id_of};
 use schema::wire::Record;
 use serde_json::{Value, json};
 
@@ -33,8 +33,9 @@ impl Asker {
     /// Asks once.
     pub(crate) async fn once(&self, node: &str, verb: Verb, bytes: Vec<u8>) -> Result<Reply, String> {
         let subject = Prefix::default().rpc_subject(&node.parse().unwrap(), verb);
-        let message = self.0.request(subject, bytes.into()).await.map_err(|error| error.to_string())?;
+        let message = self.0.request(subject, bytes.clone().into()).await.map_err(|error| error.to_string())?;
         let reply = Reply::read(&message.payload).unwrap();
+        assert_eq!(reply.id, id_of(&bytes), "the request's id is repeated, whatever becomes of it");
         let header = message.headers.as_ref().and_then(|headers| headers.get("Nats-Service-Error"));
         let code = reply.error.as_ref().map(|fault| fault.code.as_str());
         assert_eq!(header.map(|value| value.as_str()), code, "an error is a micro service's error");
