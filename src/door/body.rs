@@ -1,7 +1,7 @@
 //! Bodies: JSON, of bounded size, within bounded time and bounded memory.
 
 use axum::body::{Body, BodyDataStream};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
@@ -14,7 +14,8 @@ use super::limits::overloaded;
 use super::problem::Problem;
 
 /// Bytes of a body that are read to no purpose. A sender who is answered in the middle of a body would see a broken
-/// connection instead of the answer, so what is moderately too large is let through to its end.
+/// connection instead of the answer, so what is moderately too large is let through to its end. Who announces more is answered at
+/// once.
 const WASTED_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
 
 /// A body, with the room that it takes until it is dropped.
@@ -28,6 +29,7 @@ impl Door {
     /// Reads a JSON body.
     pub(super) async fn body(&self, headers: &HeaderMap, body: Body) -> Result<Held, Problem> {
         expect_json(headers)?;
+        expect_unpacked(headers)?;
         let room = self.room(headers)?;
         match timeout(self.limits().body_time, read(body.into_data_stream())).await {
             Ok(bytes) => Ok(Held { bytes: bytes?, _room: room }),
@@ -37,8 +39,12 @@ impl Door {
 
     /// Room for as much as the sender says, or for the most where nothing is said.
     fn room(&self, headers: &HeaderMap) -> Result<OwnedSemaphorePermit, Problem> {
-        let said = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        let bytes: usize = said.unwrap_or(BODY_BYTES_MAX).min(BODY_BYTES_MAX);
+        let said = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        let bytes = said.map_or(BODY_BYTES_MAX, |said| usize::try_from(said).unwrap_or(usize::MAX));
+        if bytes > WASTED_BYTES_MAX {
+            return Err(too_large());
+        }
+        let bytes = bytes.min(BODY_BYTES_MAX);
         let kib = u32::try_from(bytes.div_ceil(1024)).expect("BUG: a body has at most 8 MiB");
         let room = self.bodies().clone().try_acquire_many_owned(kib);
         room.map_err(|_| overloaded("too many bodies are being read"))
@@ -53,6 +59,22 @@ fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
     }
     let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "send application/json");
     Err(problem.at("Content-Type"))
+}
+
+/// Nothing is unpacked here: a few bytes may stand for a great many.
+fn expect_unpacked(headers: &HeaderMap) -> Result<(), Problem> {
+    let coded =
+        headers.get_all(CONTENT_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if !coded {
+        return Ok(());
+    }
+    let (status, detail) = (StatusCode::UNSUPPORTED_MEDIA_TYPE, "send the body as it is, without Content-Encoding");
+    Err(Problem::new(status, "unsupported_content_encoding", detail).at("Content-Encoding"))
+}
+
+fn too_large() -> Problem {
+    let detail = format!("a body has at most {BODY_BYTES_MAX} bytes");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
 }
 
 async fn read(mut body: BodyDataStream) -> Result<Bytes, Problem> {
@@ -71,8 +93,7 @@ async fn read(mut body: BodyDataStream) -> Result<Bytes, Problem> {
         }
     }
     if length > BODY_BYTES_MAX {
-        let detail = format!("a body has at most {BODY_BYTES_MAX} bytes");
-        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail));
+        return Err(too_large());
     }
     Ok(held.freeze())
 }

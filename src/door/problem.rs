@@ -52,6 +52,7 @@ pub(super) const CODES: &[&str] = &[
     "unknown_file",
     "unknown_parameter",
     "unknown_route",
+    "unsupported_content_encoding",
     "unsupported_media_type",
 ];
 
@@ -119,7 +120,7 @@ impl From<Refused> for Problem {
         let status = match refused.refusal.sort() {
             Sort::NotFound => StatusCode::NOT_FOUND,
             Sort::Conflict => StatusCode::CONFLICT,
-            Sort::TooLarge => StatusCode::UNPROCESSABLE_ENTITY,
+            Sort::TooLarge | Sort::Unfit => StatusCode::UNPROCESSABLE_ENTITY,
             Sort::Forbidden => StatusCode::FORBIDDEN,
         };
         Self::coded(status, refused.refusal.code(), refused.to_string()).at(refused.field())

@@ -186,3 +186,20 @@ async fn a_revoked_stream_ends_even_if_nobody_reads_it() {
     let headers = [("authorization", bearer.as_str()), ("accept", "text/event-stream")];
     until_free(&house, "/v1/events", &headers, "too_many_streams").await;
 }
+
+#[tokio::test]
+async fn a_body_that_announces_more_than_anybody_reads_is_refused_before_it_comes() {
+    let house = House::new();
+    let (address, _door) = open_within(&house, ConnectionLimits::default()).await;
+    let mut stream = connect(address).await;
+    let head = format!(
+        "POST /v1/commands HTTP/1.1\r\nHost: door\r\nAuthorization: Bearer {ADMIN}\r\n\
+         Content-Type: application/json\r\nContent-Length: 100000000000000000\r\n\r\n"
+    );
+    say(&mut stream, &head).await;
+    let mut answer = [0; 12];
+    // Well before the time that a body has to come in.
+    let soon = Limits::default().body_time / 4;
+    timeout(soon, stream.read_exact(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 413");
+}
