@@ -2,6 +2,7 @@
 
 use clap::Args;
 use schema::id::CommandId;
+use schema::position::Position;
 use serde_json::Value;
 
 use crate::get::table::{self, Column, Look, said};
@@ -25,14 +26,22 @@ const TURNS: [Column; 3] = [
 /// Which request.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-A request's id stands in each of its events: see `headwater events --json` and `headwater why … --json`.")]
+A request's id stands in the answer to it and in each of its events: see `headwater events --json` and
+`headwater why … --json`. The position of any of its events will do, too.")]
 pub struct Options {
-    /// The request's id, a UUID.
-    #[arg(value_name = "COMMAND_ID")]
-    command_id: CommandId,
+    /// The request's id, a UUID, or the position of one of its events.
+    #[arg(value_name = "COMMAND_ID|POSITION", value_parser = request)]
+    request: String,
 
     #[command(flatten)]
     how: How,
+}
+
+/// A request as the door knows it.
+fn request(text: &str) -> Result<String, String> {
+    let position = text.parse().map(|position: u64| Position::from(position).to_string());
+    let id = || text.parse().map(|id: CommandId| id.to_string());
+    position.or_else(|_| id()).map_err(|_| "it is neither a request's UUID nor a position".to_owned())
 }
 
 /// Shows what it changed.
@@ -40,7 +49,7 @@ pub struct Options {
 /// # Errors
 /// If the door refuses or can't be reached, or the output can't be written.
 pub async fn run(options: Options) -> Result<(), Error> {
-    options.how.tell(&format!("/v1/impact/{}", options.command_id), outline).await
+    options.how.tell(&format!("/v1/impact/{}", options.request), outline).await
 }
 
 fn outline(impact: &Value) -> String {
@@ -70,6 +79,17 @@ fn outline(impact: &Value) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_request_is_named_by_its_id_or_by_a_position() {
+        let id = "01999999-0000-7000-8000-000000000001";
+        for (text, named) in [(id, id), ("7", "7"), ("007", "7")] {
+            assert_eq!(request(text).as_deref(), Ok(named));
+        }
+        for none in ["", "-1", "7/8", "x"] {
+            assert!(request(none).is_err(), "{none}");
+        }
+    }
 
     #[test]
     fn what_changed_and_what_did_not_are_told_apart() {

@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 
 use imbl::OrdSet;
 use schema::change::{Change, DocumentPut, Labelled, PrincipalCreated};
-use schema::command::{Command, CreatePrincipal, PutDocument, Role};
+use schema::command::{Command, ContentForm, CreatePrincipal, PutDocument, Role};
 use schema::entity::Entity;
 use schema::id::{DocumentId, NodeId, PrincipalName};
 use schema::limit::EVENT_DATA_BYTES_MAX;
@@ -103,11 +103,23 @@ fn put_document(state: &Configuration, put: &PutDocument) -> Result<Option<Chang
         priority: put.priority,
         merge: put.merge,
     };
-    if state.documents.get(&put.id).is_some_and(|document| document.equals(&becomes)) {
+    let before = state.documents.get(&put.id).map(|document| &*document.put);
+    if before.is_some_and(|before| *before == becomes) {
         return Ok(None);
     }
+    is_json_if_new(before, put)?;
     no_file_is_a_folder(state, &put.id, &put.path)?;
     Ok(Some(Change::DocumentPut(Arc::new(becomes))))
+}
+
+/// New content under `application/json` is JSON. What the document has already was let in before that rule, and stays for as long as
+/// nobody brings other bytes: else whoever puts all documents again and again could change nothing of such a one but its content.
+fn is_json_if_new(before: Option<&DocumentPut>, put: &PutDocument) -> Result<(), Refusal> {
+    let is_known = before.is_some_and(|before| before.media_type.is_json() && before.digest == put.content.digest());
+    if !put.media_type.is_json() || put.content.form() == ContentForm::Json || is_known {
+        return Ok(());
+    }
+    Err(Refusal::NotJson { why: put.content.json_fault().unwrap_or_default() })
 }
 
 /// No document's path may be a segment-wise prefix of another's, whatever their targets: a relabelled node would have to

@@ -22,6 +22,7 @@ pub mod aggregate;
 pub mod decide;
 pub mod refusal;
 pub mod request;
+mod warning;
 
 pub mod fold;
 

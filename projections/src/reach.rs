@@ -182,7 +182,7 @@ impl<S: Ord + Clone, T: Ord + Clone> Reach<S, T> {
     }
 
     /// Those that a selector may match: the bearers of its rarest label; none says that it names no label.
-    pub(crate) fn bearers(&self, selector: &Selector) -> Option<Vec<&T>> {
+    pub(crate) fn bearers(&self, selector: &Selector) -> Option<impl Iterator<Item = &T>> {
         let rarest = alternatives(selector)
             .map(|pairs| pairs.iter().filter_map(|pair| self.bearers_by_pair.get(pair)).collect::<Vec<_>>())
             .min_by_key(|sets| sets.iter().map(|set| set.len()).sum::<usize>());
@@ -190,7 +190,7 @@ impl<S: Ord + Clone, T: Ord + Clone> Reach<S, T> {
             Some(sets) => sets,
             None => self.with_key(keys(selector).next()?),
         };
-        Some(sets.into_iter().flatten().collect())
+        Some(sets.into_iter().flatten())
     }
 
     fn with_key(&self, key: &str) -> Vec<&OrdSet<T>> {

@@ -111,6 +111,12 @@ pub enum Refusal {
     /// The request would have too many events.
     #[error("the request would have more than {EVENTS_MAX} events")]
     TooManyEvents,
+    /// New content of a document that says it is JSON, and is not.
+    #[error("the content is called application/json and is no JSON: {why}")]
+    NotJson {
+        /// What the reader of JSON stumbled over, and where.
+        why: String,
+    },
     /// The event would be too large.
     #[error("the event would have {bytes} bytes of data, at most {EVENT_DATA_BYTES_MAX} are possible")]
     EventTooLarge {
@@ -176,6 +182,8 @@ pub enum Sort {
     Conflict,
     /// It breaks a limit.
     TooLarge,
+    /// What it brings is not what it says.
+    Unfit,
     /// The sender may not.
     Forbidden,
 }
@@ -201,6 +209,7 @@ impl Refusal {
             Self::SpecChanged { .. } => "spec_changed",
             Self::SpecTooLarge { .. } => "spec_too_large",
             Self::TooManyEvents => "too_many_events",
+            Self::NotJson { .. } => "not_json",
             Self::EventTooLarge { .. } => "event_too_large",
             Self::TooManyEntries { .. } => "too_many_entries",
             Self::RecordTooLarge { .. } => "record_too_large",
@@ -217,6 +226,7 @@ impl Refusal {
             },
             Self::VersionConflict { .. } => "expected_version",
             Self::PathConflict { .. } => "path",
+            Self::NotJson { .. } => "content",
             Self::AlreadyEnrolled(_) | Self::Retired(_) => "id",
             Self::PrincipalExists(_) | Self::LastAdmin(_) => "name",
             Self::TokenInUse => "token_hash",
@@ -240,6 +250,7 @@ impl Refusal {
             Self::NotPermitted(_) => Sort::Forbidden,
             Self::EventTooLarge { .. } | Self::TooManyEntries { .. } | Self::RecordTooLarge { .. } => Sort::TooLarge,
             Self::SpecTooLarge { .. } | Self::TooManyEvents => Sort::TooLarge,
+            Self::NotJson { .. } => Sort::Unfit,
             _ => Sort::Conflict,
         }
     }

@@ -24,6 +24,7 @@ use crate::configuration::Configuration;
 use crate::decide::{Happening, Mint, decide};
 use crate::refusal::{Refusal, Refused};
 use crate::render::render;
+use crate::warning::Warnings;
 
 /// What comes in with a request: who asks, under which identity, and what the clock says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +80,16 @@ pub fn decide_request(state: &Configuration, envelope: &Envelope, request: &Requ
     Ok(Decided { configuration, events, touched, answer })
 }
 
+/// What a request would come to if its sender might ask for it: for those who may look at everything and change nothing.
+///
+/// # Errors
+/// As [`decide_request`], but that nobody is refused for who they are.
+pub fn preview_request(state: &Configuration, envelope: &Envelope, request: &Request) -> Result<Decided, Refused> {
+    let mut configuration = state.clone();
+    let Decision { events, touched, answer } = decide_permitted(&mut configuration, envelope, request)?;
+    Ok(Decided { configuration, events, touched, answer })
+}
+
 /// Decides a request against the state at the head of the log, which becomes the state after it. Where nobody else holds
 /// that state nothing of it is copied, so that a writer who decides many requests in a row saves most of the work.
 ///
@@ -89,12 +100,18 @@ pub fn decide_in_place(state: &mut Configuration, envelope: &Envelope, request: 
     if !request.commands.iter().all(may) {
         return Err(Refused { command: None, refusal: Refusal::NotPermitted(envelope.actor.clone()) });
     }
+    decide_permitted(state, envelope, request)
+}
+
+fn decide_permitted(state: &mut Configuration, envelope: &Envelope, request: &Request) -> Result<Decision, Refused> {
     let mut drafts = Vec::new();
     let mut touched = BTreeSet::new();
+    let mut warnings = Warnings::default();
     let mut results = Vec::with_capacity(request.commands.len());
     for (index, ask) in request.commands.iter().enumerate() {
         let refused = |refusal| Refused { command: Some(index), refusal };
         let mint = Mint::new(envelope.entropy, envelope.command_id, ordinal(&drafts));
+        warnings.of_command(state, index, &ask.command);
         let happenings = decide(state, ask, &mint).map_err(refused)?;
         if drafts.len() + happenings.len() > EVENTS_MAX {
             return Err(refused(Refusal::TooManyEvents));
@@ -113,9 +130,11 @@ pub fn decide_in_place(state: &mut Configuration, envelope: &Envelope, request: 
     let events = seal(drafts);
     let answer = Answer {
         log_id: envelope.log_id,
+        command_id: Some(envelope.command_id),
         position: state.position(),
         events: events.iter().map(appended).collect(),
         results,
+        warnings: warnings.of_request(state, &request.commands),
     };
     Ok(Decision { events, touched, answer })
 }

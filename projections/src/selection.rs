@@ -3,6 +3,7 @@
 //! The index names those who may match, and the selector itself decides. Which of several documents wins at a path is
 //! absent here: [`crate::layers`] says so.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
@@ -15,16 +16,26 @@ impl Configuration {
     /// The active nodes that a target selects.
     #[must_use]
     pub fn nodes_of(&self, target: &Target) -> BTreeSet<NodeId> {
+        self.selected(target).cloned().collect()
+    }
+
+    /// Whether a target selects any active node.
+    #[must_use]
+    pub fn selects_any(&self, target: &Target) -> bool {
+        self.selected(target).next().is_some()
+    }
+
+    fn selected<'a>(&'a self, target: &'a Target) -> impl Iterator<Item = &'a NodeId> {
         let active = |id: &NodeId| self.nodes.get(id).filter(|node| !node.retired);
-        let selected = |id: &&NodeId| active(id).is_some_and(|node| target.matches(id, &node.labels));
-        match target {
-            Target::Nodes(nodes) => nodes.iter().filter(selected).cloned().collect(),
-            Target::All => self.nodes.keys().filter(selected).cloned().collect(),
+        let may_match: Box<dyn Iterator<Item = &NodeId>> = match target {
+            Target::Nodes(nodes) => Box::new(nodes.iter()),
+            Target::All => Box::new(self.nodes.keys()),
             Target::Selector(selector) => match self.reach.bearers(selector) {
-                Some(bearers) => bearers.into_iter().filter(selected).cloned().collect(),
-                None => self.nodes.keys().filter(selected).cloned().collect(),
+                Some(bearers) => Box::new(bearers),
+                None => Box::new(self.nodes.keys()),
             },
-        }
+        };
+        may_match.filter(move |id| active(id).is_some_and(|node| target.matches(id, &node.labels)))
     }
 
     /// A number that the documents selecting a node do not exceed, found without looking at them.

@@ -1,7 +1,7 @@
 //! Who speaks: a bearer token, of which the log knows the hash.
 //!
-//! The door is closed unless a token opens it, unknown routes included. An auditor may read everything and change
-//! nothing. Whether a command's sender may still command is decided again at the head of the log.
+//! The door is closed unless a token opens it, unknown routes included. An auditor may read everything, ask what commands
+//! would do, and change nothing. Whether a command's sender may still command is decided again at the head of the log.
 
 use std::convert::Infallible;
 use std::ops::Deref;
@@ -21,7 +21,13 @@ use super::account::Account;
 use super::connections::Connection;
 use super::fittings::Door;
 use super::limits::overloaded;
+use super::params::Params;
 use super::problem::Problem;
+
+/// Where commands are sent.
+pub(super) const COMMANDS: &str = "/v1/commands";
+/// The parameter that asks what commands would do. Then nothing is appended.
+pub(super) const DRY_RUN: &str = "dry_run";
 
 /// Who sent a request that was let in.
 #[derive(Clone, Debug)]
@@ -97,9 +103,8 @@ fn recognize(door: &Door, request: &Request) -> Result<Caller, Problem> {
         let problem = unauthorized("invalid_token", "the token is unknown or was revoked");
         return Err(problem.challenge("Bearer error=\"invalid_token\""));
     };
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     match role {
-        Role::Auditor if !reads => {
+        Role::Auditor if !only_reads(request) => {
             Err(Problem::new(StatusCode::FORBIDDEN, "not_permitted", format!("{name} may read, and change nothing")))
         }
         Role::Admin | Role::Auditor => Ok(Caller {
@@ -108,6 +113,17 @@ fn recognize(door: &Door, request: &Request) -> Result<Caller, Problem> {
             account: door.account(name),
             connection: request.extensions().get().cloned(),
         }),
+    }
+}
+
+/// Whether a request can change nothing, whatever becomes of it.
+fn only_reads(request: &Request) -> bool {
+    match *request.method() {
+        Method::GET | Method::HEAD => true,
+        Method::POST if request.uri().path() == COMMANDS => {
+            Params::read(request.uri().query().unwrap_or_default()).flag(DRY_RUN) == Ok(true)
+        }
+        _ => false,
     }
 }
 

@@ -9,7 +9,7 @@ use schema::limit::IDEMPOTENCY_KEY_BYTES_MAX;
 use schema::request::Request;
 
 use super::answer;
-use super::auth::Admitted;
+use super::auth::{Admitted, DRY_RUN};
 use super::blocking::apart;
 use super::dry_run;
 use super::params::Params;
@@ -29,7 +29,7 @@ pub(super) async fn post(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let dry_run = params.flag("dry_run")?;
+    let dry_run = params.flag(DRY_RUN)?;
     params.done()?;
     let key = key(&headers)?;
     let held = door.body(&headers, body).await?;

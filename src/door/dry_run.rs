@@ -1,9 +1,9 @@
-//! What a request would do: decided against the newest snapshot and rendered, and nothing of it kept.
+//! What a request would do: decided against the newest snapshot and rendered, and nothing of it kept. So an auditor may ask, too.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use projections::refusal::Refused;
-use projections::request::{Envelope, decide_request};
+use projections::request::{Decided, Envelope, preview_request};
 use replay::impact::node_turn;
 use schema::answer::Answer;
 use schema::entity::Actor;
@@ -35,11 +35,10 @@ pub(super) async fn preview(door: &Admitted, actor: Actor, request: Request) -> 
     let command_id = CommandId::from(Uuid::nil());
     let envelope = Envelope { log_id: door.source().log_id(), command_id, actor, entropy: [0; 16], clock: clock() };
     let previewed = door.costly(async move {
-        let decided = decide_request(&before, &envelope, &request)?;
-        let after = &decided.configuration;
-        let turn = |node| NodeTurn::from(node_turn(&before, after, node));
-        let desired = decided.touched.iter().map(turn).collect();
-        Ok(Preview { answer: decided.answer, dry_run: true, desired })
+        let Decided { configuration: after, touched, answer, .. } = preview_request(&before, &envelope, &request)?;
+        let turn = |node| NodeTurn::from(node_turn(&before, &after, node));
+        let desired = touched.iter().map(turn).collect();
+        Ok(Preview { answer: Answer { command_id: None, ..answer }, dry_run: true, desired })
     });
     previewed.await?.map_err(|refused: Refused| refused.into())
 }

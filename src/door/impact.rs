@@ -1,4 +1,4 @@
-//! `GET /v1/impact/{command_id}`: what a request changed. The inverse of `why`.
+//! `GET /v1/impact/{command_id}`, or with the position of one of its events: what a request changed. The inverse of `why`.
 
 use axum::extract::Path;
 use axum::http::StatusCode;
@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use super::answer;
 use super::auth::Admitted;
-use super::params::Params;
+use super::params::{Params, number};
 use super::problem::Problem;
 use super::snapshot::When;
 use super::source::{At, PastError, Unavailable};
@@ -62,22 +62,49 @@ impl From<Turn<NodeId>> for NodeTurn {
     }
 }
 
+/// How a request is named: by its identity, or by the position of an event of it.
+enum Named {
+    Request(CommandId),
+    Event(Position),
+}
+
+fn named(text: &str) -> Result<Named, Problem> {
+    match (number(text), text.parse()) {
+        (Ok(position), _) => Ok(Named::Event(position.into())),
+        (_, Ok(command_id)) => Ok(Named::Request(command_id)),
+        _ => Err(Problem::parameter("command_id", "is a request's UUID, as events show it, or an event's position")),
+    }
+}
+
+fn unknown(detail: String) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "unknown_command", detail).at("command_id")
+}
+
 /// Shows it.
-pub(super) async fn show(
-    door: Admitted,
-    Path(command_id): Path<String>,
-    mut params: Params,
-) -> Result<Response, Problem> {
+pub(super) async fn show(door: Admitted, Path(request): Path<String>, mut params: Params) -> Result<Response, Problem> {
     let when = When::take(&mut params)?;
     params.done()?;
-    let command_id: CommandId =
-        command_id.parse().map_err(|_| Problem::parameter("command_id", "is a UUID, as events show it"))?;
+    let named = named(&request)?;
     let seen = door.snapshot(when).await?.configuration.position();
+    let command_id = match named {
+        Named::Request(command_id) => command_id,
+        Named::Event(position) => {
+            let none = || {
+                unknown(format!(
+                    "there is no event at position {position}: the log, as it is asked about, ends at {seen}"
+                ))
+            };
+            if position == Position::ZERO || position > seen {
+                return Err(none());
+            }
+            let event = door.source().events_at(vec![position]).await?.into_iter().next();
+            event.map(|event| event.command_id).ok_or_else(none)?
+        }
+    };
     let mut events = door.source().events_of(command_id).await?;
     events.retain(|event| event.position <= seen);
     let Some(first) = events.first() else {
-        let detail = format!("the log has no event of request {command_id}: it changed nothing, or never was");
-        return Err(Problem::new(StatusCode::NOT_FOUND, "unknown_command", detail).at("command_id"));
+        return Err(unknown(format!("the log has no event of request {command_id}: it changed nothing, or never was")));
     };
     // A request is told whole, so the one before it ends right before its first event.
     let before = Position::from(first.position.get().saturating_sub(1));

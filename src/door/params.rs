@@ -30,7 +30,8 @@ impl<S: Sync> FromRequestParts<S> for Params {
 }
 
 impl Params {
-    fn read(query: &str) -> Self {
+    /// Reads a query.
+    pub(super) fn read(query: &str) -> Self {
         let mut params = Self { given: BTreeMap::new(), twice: None };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if params.given.insert(name.to_string(), value.into_owned()).is_some() {

@@ -22,7 +22,7 @@ const NOT_YET: [&str; 1] = ["proposals"];
 /// The whole door as one service.
 pub fn router(door: Door) -> Router {
     let mut inner = watched()
-        .route("/v1/commands", post(commands::post))
+        .route(auth::COMMANDS, post(commands::post))
         .route("/v1/documents", get(documents::list))
         .route("/v1/documents/{id}", get(documents::one))
         .route("/v1/documents/{id}/content", get(documents::content))

@@ -80,6 +80,13 @@ fn receipt(request: &[Event]) -> Receipt {
         version: event.version,
     };
     let events = request.iter().map(appended).collect();
-    let answer = Answer { log_id: last.log_id, position: last.position, events, results: Vec::new() };
+    let answer = Answer {
+        log_id: last.log_id,
+        command_id: Some(last.command_id),
+        position: last.position,
+        events,
+        results: Vec::new(),
+        warnings: Vec::new(),
+    };
     Receipt { command_id: last.command_id, fingerprint: mark(last), answer }
 }

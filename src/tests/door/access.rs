@@ -31,10 +31,15 @@ async fn an_auditor_reads_everything_and_changes_nothing() {
     let bearer = format!("Bearer {AUDITOR}");
     let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
     let body = json!({"commands": [enrol("n-1", json!({}))]}).to_string();
-    for uri in ["/v1/commands", "/v1/commands?dry_run=true"] {
-        let answered = house.send(request(Method::POST, uri, &headers, body.clone())).await;
-        answered.is_problem(uri, 403, "not_permitted", "");
+    let post = |uri: &str| house.send(request(Method::POST, uri, &headers, body.clone()));
+    for query in ["", "?dry_run=false", "?dry_run", "?dry_run=true&dry_run=false", "?x=dry_run=true"] {
+        post(&format!("/v1/commands{query}")).await.is_problem(query, 403, "not_permitted", "");
     }
+    for elsewhere in ["/v1/nodes?dry_run=true", "/v1/commands/?dry_run=true"] {
+        post(elsewhere).await.is_problem(elsewhere, 403, "not_permitted", "");
+    }
+    let preview = post("/v1/commands?dry_run=true").await;
+    assert_eq!((preview.status, &preview.json()["events"][0]["type"]), (StatusCode::OK, &json!("NodeEnrolled")));
     assert_eq!(house.position(), before);
     for uri in ["/v1/documents", "/v1/nodes", "/v1/principals", "/v1/fleet", "/v1/events", "/v1/log"] {
         assert_eq!(house.get(uri).await.status, StatusCode::OK, "{uri}");

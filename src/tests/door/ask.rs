@@ -151,7 +151,7 @@ impl std::fmt::Display for Answered {
 
 /// A `put_document` of text.
 pub(crate) fn put(id: &str, path: &str, content: &str, target: Value) -> Value {
-    json!({"type": "put_document", "id": id, "path": path, "media_type": "application/json", "content": content,
+    json!({"type": "put_document", "id": id, "path": path, "media_type": "text/plain", "content": content,
         "target": target, "priority": 0})
 }
 

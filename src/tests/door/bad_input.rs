@@ -136,7 +136,7 @@ async fn a_bad_request_has_a_code_and_a_field_and_writes_nothing() {
     let long = json!({"reason": "x".repeat(4_097), "commands": [enrol("n-9", json!({}))]}).to_string();
     let large = " ".repeat(8 * 1024 * 1024 + 1);
     let commands = "/v1/commands";
-    let table: [Row<'_>; 17] = [
+    let table: [Row<'_>; 19] = [
         (400, "invalid_json", "", commands, &[], "{"),
         (400, "invalid_json", "", commands, &[], ""),
         (422, "invalid_value", "", commands, &[], "[]"),

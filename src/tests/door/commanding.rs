@@ -69,6 +69,69 @@ async fn a_dry_run_answers_as_the_real_one_would_and_writes_nothing() {
 }
 
 #[tokio::test]
+async fn a_request_is_found_by_the_id_in_its_answer_and_by_the_position_of_any_event_of_it() {
+    let house = House::new();
+    house.done(json!([enrol("n-1", json!({})), enrol("n-2", json!({}))])).await;
+    let answer = house.done(json!([put("d", "d", "x", json!({"all": true}))])).await;
+    let id = answer["command_id"].as_str().unwrap();
+    let impact = house.shown(&format!("/v1/impact/{id}")).await;
+    assert_eq!((&impact["command_id"], &impact["position"]), (&answer["command_id"], &json!(5)));
+    assert_eq!(house.shown("/v1/impact/5").await, impact);
+    let [first, last] = [house.shown("/v1/impact/3").await, house.shown("/v1/impact/4").await];
+    assert_eq!((&first, &first["position"]), (&last, &json!(4)), "a request is told whole");
+    for none in ["0", "6", "5?at=4", "00000000-0000-0000-0000-000000000009"] {
+        house.get(&format!("/v1/impact/{none}")).await.is_problem(none, 404, "unknown_command", "command_id");
+    }
+    house.get("/v1/impact/x").await.is_problem("x", 400, "invalid_parameter", "command_id");
+    let nothing = house.done(json!([enrol("n-1", json!({}))])).await;
+    assert!(nothing["command_id"].is_string(), "it has an identity, though nothing came of it");
+}
+
+#[tokio::test]
+async fn what_a_sender_may_not_have_meant_is_said_in_a_dry_run_at_once_and_again_under_the_key() {
+    let house = House::new();
+    house.done(json!([enrol("n-1", json!({"site": "lund", "rack": "1"}))])).await;
+    let commands = json!([
+        put("a", "a", "x", json!({"match_labels": {"site": "oslo"}})),
+        put("b", "b", "x", json!({"nodes": ["n-2"]})),
+        enrol("n-2", json!({})),
+        {"type": "label_node", "id": "n-1", "labels": {"site": "lund"}},
+        {"type": "put_document", "id": "c", "path": "c", "media_type": "application/ld+json", "content": "{",
+            "target": {"all": true}, "priority": 0},
+    ]);
+    let body = json!({"commands": commands}).to_string();
+    let preview = house.post("/v1/commands?dry_run=true", &[], &body).await.json();
+    assert_eq!(preview.get("command_id"), None, "nothing is left that could be asked for");
+    let keyed = async || house.post("/v1/commands", &[("idempotency-key", "k")], &body).await.json();
+    let first = keyed().await;
+    let codes: Vec<_> = first["warnings"].as_array().unwrap().iter().map(|of| (&of["command"], &of["code"])).collect();
+    let expected = [
+        (json!(0), json!("target_reaches_nobody")),
+        (json!(3), json!("labels_dropped")),
+        (json!(4), json!("content_mismatch")),
+    ];
+    assert_eq!(codes, expected.iter().map(|(command, code)| (command, code)).collect::<Vec<_>>(), "{first}");
+    assert_eq!(preview["warnings"], first["warnings"]);
+    assert_eq!(keyed().await, first);
+    assert_eq!(house.done(json!([enrol("n-2", json!({}))])).await["warnings"], json!([]));
+}
+
+#[tokio::test]
+async fn new_content_that_is_no_json_though_it_says_so_is_refused() {
+    let house = House::new();
+    let mut command = put("d", "d", "{\"a\": 1,}", json!({"all": true}));
+    command["media_type"] = json!("Application/JSON; charset=utf-8");
+    for uri in ["/v1/commands", "/v1/commands?dry_run=true"] {
+        let refused = house.post(uri, &[], &json!({"commands": [enrol("n", json!({})), command]}).to_string()).await;
+        refused.is_problem(uri, 422, "not_json", "commands[1].content");
+        assert!(refused.json()["detail"].as_str().unwrap().contains("line 1 column 9"), "{refused}");
+    }
+    assert_eq!(house.position(), 2);
+    command["content"] = json!("{\"a\": 1}");
+    house.done(json!([command])).await;
+}
+
+#[tokio::test]
 async fn a_log_that_can_t_says_so_and_that_it_is_worth_another_try() {
     let house = House::new();
     house.log.is_busy.store(true, Ordering::Relaxed);

@@ -92,7 +92,7 @@ async fn a_document_is_shown_as_of_now_and_of_then() {
         assert_eq!(shown.header("headwater-position"), (version + 2).to_string());
         let content_shown = house.get(&format!("/v1/documents/d/content?at={at}")).await;
         assert_eq!(content_shown.body, content.as_bytes());
-        assert_eq!(content_shown.header("content-type"), "application/json");
+        assert_eq!(content_shown.header("content-type"), "text/plain");
     }
     assert_eq!(house.shown("/v1/documents?at=4").await["items"][0]["target"], json!({"nodes": ["n-1"]}));
     let versions = walk(&house, "/v1/documents/d/versions?limit=2", "type").await;

@@ -70,6 +70,10 @@ async fn a_key_gives_the_first_accepted_answer_for_ever() {
     // What changed nothing is remembered as well; what was refused is not.
     let nothing = open.submit_under(one(enrol("a")), Some("nothing")).await.unwrap();
     assert!(nothing.events.is_empty());
+    let mut lonely = put("d", "for nobody");
+    lonely["target"] = json!({"nodes": ["nobody"]});
+    let told = open.submit_under(one(lonely.clone()), Some("lonely")).await.unwrap();
+    assert_eq!((told.command_id, told.warnings.len()), (Some(open.events().await[1].command_id), 1));
     let early = open.submit_under(one(retry("b")), Some("early")).await;
     assert!(matches!(early, Err(SubmitError::Refused(_))), "{early:?}");
     open.submit(json!({"commands": [enrol("b"), json!({"type": "retire_node", "id": "a"})]})).await.unwrap();
@@ -80,8 +84,15 @@ async fn a_key_gives_the_first_accepted_answer_for_ever() {
     let open = desk.open().await;
     assert_eq!(open.submit_under(body, Some("k")).await.unwrap(), first);
     assert_eq!(open.submit_under(one(enrol("a")), Some("nothing")).await.unwrap(), nothing);
+    assert_eq!(open.submit_under(one(lonely.clone()), Some("lonely")).await.unwrap(), told);
     assert_eq!(open.submit_under(one(retry("a")), Some("k")).await, Err(SubmitError::KeyReused));
-    assert_eq!(open.events().await.len(), 4);
+
+    // An older program kept neither the request's identity nor what was to be said of it.
+    let older = "UPDATE receipt SET answer = (answer::jsonb - 'command_id' - 'warnings')::json";
+    desk.sql(&format!("SET session_replication_role = replica; {older}")).await;
+    let kept = open.submit_under(one(lonely), Some("lonely")).await.unwrap();
+    assert_eq!(kept, Answer { command_id: None, warnings: Vec::new(), ..told });
+    assert_eq!(open.events().await.len(), 5);
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ impl Known {
         let priority = [0, 10, 20][self.random.usize(..3)];
         let target = if labels.is_empty() { json!({"all": true}) } else { json!({"match_labels": labels}) };
         let put = json!({
-            "type": "put_document", "id": id, "path": path, "media_type": "application/json", "target": target,
+            "type": "put_document", "id": id, "path": path, "media_type": "text/plain", "target": target,
             "content": std::str::from_utf8(&content).unwrap(), "priority": priority,
         });
         self.documents.insert(id, Document { path, labels, priority, content });
