@@ -180,8 +180,8 @@ mod tests {
         let mut pages = Vec::new();
         loop {
             let listing = page.list(rows.range(page.keys::<NodeId>()), |_, value| value);
-            let read = |item: &Box<RawValue>| serde_json::from_str(item.get()).expect("as it was written");
-            pages.push(listing.items.iter().map(read).collect());
+            let value = |item: &Box<RawValue>| serde_json::from_str(item.get()).expect("as it was written");
+            pages.push(listing.items.iter().map(value).collect());
             let Some(cursor) = listing.next else { return pages };
             page.after = read(&cursor);
         }
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(walk(&rows, 3), [vec![0, 1, 2], vec![3]]);
         assert_eq!(walk(&rows, 4), [vec![0, 1, 2, 3]]);
         assert_eq!(walk(&rows, 2), [vec![0, 1], vec![2, 3]]);
-        assert_eq!(walk(&BTreeMap::new(), 2), [Vec::<u32>::new()]);
+        assert_eq!(walk::<u32>(&BTreeMap::new(), 2), [Vec::<u32>::new()]);
     }
 
     #[test]
