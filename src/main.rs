@@ -1,6 +1,7 @@
 //! The `headwater` program: reads what it is told, starts what that names, and turns signals into an orderly end.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -63,6 +64,9 @@ enum Command {
     #[command(hide = true)]
     Diff(NotYet),
 }
+
+/// How long threads that are still busy are waited for once all is done or given up.
+const ENDED_WITHIN: Duration = Duration::from_millis(200);
 
 /// A command whose name is kept for what is to come.
 #[derive(clap::Args)]
@@ -140,7 +144,7 @@ fn run(command: Command) -> Result<(), Failure> {
         _ => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
     };
     let runtime = runtime.context("starting").map_err(Failure::Refused)?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         match command {
             Command::Dev(options) => {
                 let done = dev::run(options).await;
@@ -203,7 +207,10 @@ fn run(command: Command) -> Result<(), Failure> {
             }
             Command::Health(options) => health::run(options).await.map_err(|error| Failure::Unreachable(error.into())),
         }
-    })
+    });
+    // What runs on threads of its own, such as looking a name up, is not waited for: nobody is left to hear of it.
+    runtime.shutdown_timeout(ENDED_WITHIN);
+    ended
 }
 
 /// Cancelled at the first SIGINT or SIGTERM.

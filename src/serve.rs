@@ -16,7 +16,7 @@ use schema::position::Position;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::config::{Key, Nats, Postgres};
 use crate::door::asking::Asking;
@@ -149,10 +149,11 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
     let database = Database::parse(&database_url)?;
     let link =
         connect_with(&options.nats.url()?, options.nats.nats_password_file.as_deref(), "headwater serve").await?;
-    let (appender, log) = match open(database.clone()).await {
-        Ok(opened) => opened,
-        Err(error) => return Err(told_where(error, database, &link, &options.nats.nats_prefix).await),
-    };
+    // In a task of its own: a fold that keeps its thread busy does not keep this one from seeing that it is to end.
+    let opening = open(database, link.clone(), options.nats.nats_prefix.clone());
+    let opening = AbortOnDropHandle::new(tokio::spawn(opening));
+    let Some(opened) = stop.run_until_cancelled(opening).await else { return Ok(()) };
+    let (appender, log) = opened.unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic()))?;
     let reader = log.reader().clone();
     if *reader.public_key() != key.public() {
         return Err(Error::OtherKey(hex::encode(reader.public_key().as_bytes())));
@@ -166,7 +167,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
     let prefix = options.nats.nats_prefix.clone();
     // The appender outlives the door, so that what was taken in is answered.
     let appending = CancellationToken::new();
-    let appended = tokio::spawn(appender.run(appending.clone()));
+    let appended = tokio::spawn(appender.heeding(stop.clone()).run(appending.clone()));
     tasks.spawn(hearing::listen(link.client().clone(), prefix.clone(), ears.clone(), stop.clone()));
 
     let strays = Arc::new(AtomicBool::new(false));
@@ -222,7 +223,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
 }
 
 /// Folds the log, waiting a while for PostgreSQL to be there.
-async fn open(database: Database) -> Result<(Appender, Log), LogError> {
+async fn open(database: Database, link: Link, prefix: Prefix) -> Result<(Appender, Log), Error> {
     let deadline = tokio::time::Instant::now() + DATABASE_WITHIN;
     loop {
         let opened = async { Appender::start(Reader::open(database.clone()).await?).await };
@@ -232,7 +233,7 @@ async fn open(database: Database) -> Result<(Appender, Log), LogError> {
                 tracing::warn!(%error, "waiting for PostgreSQL");
                 tokio::time::sleep(DATABASE_AGAIN).await;
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(told_where(error, database, &link, &prefix).await),
         }
     }
 }

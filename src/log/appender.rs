@@ -31,6 +31,9 @@ const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// After so many failures in a row callers are told, where nothing of theirs can have been stored.
 const FAILURES_MAX: u32 = 5;
+/// How long a transaction that is under way may still take once the process was asked to end: a busy PostgreSQL answers within
+/// it, and one that is gone or frozen is not waited for.
+const ENDING_WITHIN: Duration = Duration::from_millis(700);
 
 /// The writer. [`Appender::run`] it in a task of its own.
 pub struct Appender {
@@ -47,6 +50,10 @@ struct Appending {
     nudge: Arc<Notify>,
     health: watch::Sender<Health>,
     answers: mpsc::UnboundedSender<Decided>,
+    /// The process was asked to end.
+    ending: CancellationToken,
+    /// Whether it was, and PostgreSQL did not answer in the time that is left then.
+    is_given_up: bool,
 }
 
 impl Appender {
@@ -63,8 +70,18 @@ impl Appender {
         let (sender, queue) = queue();
         let (answers, decided) = mpsc::unbounded_channel();
         let log = Log::new(reader, sender, writer.views(), healths, Arc::clone(&nudge), kept, withhold);
-        let appending = Appending { writer, line: Line::new(queue), nudge, health, answers };
+        let ending = CancellationToken::new();
+        let appending =
+            Appending { writer, line: Line::new(queue), nudge, health, answers, ending, is_given_up: false };
         Ok((Self { appending, decided }, log))
+    }
+
+    /// The same appender, which waits for PostgreSQL no longer than a moment once `ending` is cancelled. Whoever waits for
+    /// an answer is then told that there is none.
+    #[must_use]
+    pub fn heeding(mut self, ending: CancellationToken) -> Self {
+        self.appending.ending = ending;
+        self
     }
 
     /// Appends until told to stop, or until nobody holds the log any more; then everybody who was appended is answered.
@@ -86,7 +103,7 @@ impl Appending {
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let nudge = Arc::clone(&self.nudge);
-        while !stop.is_cancelled() {
+        while !stop.is_cancelled() && !self.is_given_up {
             if self.line.is_empty() {
                 tokio::select! {
                     biased;
@@ -103,7 +120,7 @@ impl Appending {
             points::APPEND_TAKEN.reached();
             match load {
                 Some((waiting, decided)) => self.append(waiting, decided, &stop).await,
-                None => self.look().await,
+                None => drop(stop.run_until_cancelled(self.look()).await),
             }
         }
     }
@@ -121,8 +138,14 @@ impl Appending {
                 // What became of it need not be known: the next look at the head finds it, and nobody was told anything.
                 return;
             }
-            let attempt = self.writer.attempt(&waiting, decided.take(), &mut unknown, &mut self.line);
-            let error = match Box::pin(attempt).await {
+            let ending = self.ending.clone();
+            let attempt = Box::pin(self.writer.attempt(&waiting, decided.take(), &mut unknown, &mut self.line));
+            let attempted = tokio::select! {
+                biased;
+                attempted = attempt => attempted,
+                () = out_of_time(ending) => Err(Error::Ending),
+            };
+            let error = match attempted {
                 Ok(verdicts) => {
                     self.health.send_replace(Health::default());
                     return self
@@ -139,16 +162,18 @@ impl Appending {
             if error.is_about_data() && unknown.is_none() {
                 return self.append_one_by_one(waiting, &error, stop).await;
             }
+            self.is_given_up = matches!(error, Error::Ending);
             metrics::failed("append");
             tracing::warn!(%error, failures = backoff.failures(), requests = waiting.len(), "appending failed");
             self.health.send_replace(Health::failing(&error));
             let hopeless = !error.is_transient() || backoff.failures() >= FAILURES_MAX;
-            if unknown.is_none() && (hopeless || stop.is_cancelled()) {
+            // Who was asked to end leaves also an unknown outcome to whoever asks again under the same key.
+            if (unknown.is_none() && (hopeless || stop.is_cancelled())) || self.ending.is_cancelled() {
                 return waiting
                     .into_iter()
                     .for_each(|waiting| waiting.fail(SubmitError::Unavailable(error.to_string())));
             }
-            tokio::time::sleep(backoff.failed()).await;
+            self.ending.run_until_cancelled(tokio::time::sleep(backoff.failed())).await;
         }
     }
 
@@ -182,6 +207,11 @@ impl Appending {
         };
         self.health.send_if_modified(|current| std::mem::replace(current, health.clone()) != health);
     }
+}
+
+async fn out_of_time(ending: CancellationToken) {
+    ending.cancelled().await;
+    tokio::time::sleep(ENDING_WITHIN).await;
 }
 
 fn answer(waiting: Vec<Waiting>, verdicts: Vec<Verdict>) {

@@ -97,6 +97,9 @@ pub enum Error {
     /// What was sent without an answer is now known not to be stored.
     #[error("what was sent was not committed")]
     Uncommitted,
+    /// The process was asked to end while it waited for PostgreSQL.
+    #[error("this server is stopping, and PostgreSQL did not answer")]
+    Ending,
     /// Nothing may be appended now.
     #[error("{0}")]
     Withheld(String),
@@ -137,7 +140,7 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Silent | Self::Moved | Self::Uncommitted => true,
+            Self::Silent | Self::Moved | Self::Uncommitted | Self::Ending => true,
             Self::Postgres(error) => !error.as_db_error().is_some_and(|refused| is_lasting(refused.code())),
             _ => false,
         }

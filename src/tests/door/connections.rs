@@ -44,7 +44,7 @@ async fn a_closing_door_finishes_requests_ends_streams_and_is_gone() {
 }
 
 #[tokio::test]
-async fn a_door_does_not_wait_for_ever_for_who_never_finishes() {
+async fn a_closing_door_answers_what_never_finishes_and_is_gone() {
     let house = House::new();
     house.log.is_stuck.store(true, Ordering::Relaxed);
     let (url, door) = open(&house).await;
@@ -55,8 +55,10 @@ async fn a_door_does_not_wait_for_ever_for_who_never_finishes() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     house.closing.cancel();
+    let answered = timeout(DEADLINE, stuck).await.unwrap().unwrap().unwrap();
+    assert_eq!(answered.status().as_u16(), 503, "it is not cut off without a word");
+    assert!(answered.text().await.unwrap().contains("this server is stopping"));
     timeout(DEADLINE, door).await.unwrap().unwrap();
-    stuck.abort();
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod anew;
 mod claims;
 mod cluster;
 mod disks;
+mod ending;
 mod foreign;
 mod hooks;
 mod links;

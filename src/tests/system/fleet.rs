@@ -57,6 +57,11 @@ impl Process {
         self.0 = self.0.spec().spawn().unwrap();
     }
 
+    /// The end of its log.
+    pub(crate) fn log(&self) -> String {
+        self.0.spec().log_tail()
+    }
+
     /// Waits until it ends, not well, and the last that it says is why.
     pub(crate) async fn fails(&mut self, why: &str) {
         let ended = tokio::time::timeout(CONVERGED_WITHIN, self.0.exited()).await;
@@ -156,6 +161,13 @@ impl Fleet {
 
     /// Starts one more `headwater serve` in a role, and waits until it is ready.
     pub(crate) async fn serve(&mut self, role: &str) {
+        let server = self.server(role);
+        server.door.ready().await;
+        self.servers.push(server);
+    }
+
+    /// Starts a `headwater serve` in a role, whether or not it can do its work.
+    pub(crate) fn server(&self, role: &str) -> Server {
         let http = format!("127.0.0.1:{}", port::free(None).unwrap());
         let nats = self.ways.server_nats.clone().unwrap_or_else(|| self.ground.nats_url());
         let env = [
@@ -166,9 +178,7 @@ impl Fleet {
         ];
         let name = format!("serve-{}", self.servers.len());
         let process = Process::start(&self.spec(&name, vec!["serve".into(), "--role".into(), role.into()], &env));
-        let door = Door::new(&http, &self.token);
-        door.ready().await;
-        self.servers.push(Server { process, door });
+        Server { process, door: Door::new(&http, &self.token) }
     }
 
     /// Enrols a node and starts its agent.

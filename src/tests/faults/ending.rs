@@ -1,0 +1,62 @@
+//! A server that is asked to end while it waits for PostgreSQL or NATS: it waits no longer.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tokio::net::TcpListener;
+
+use crate::eventually::eventually;
+use crate::fleet::{Fleet, Server, Ways};
+use crate::ground::Ground;
+use crate::processes::signal_all;
+use crate::restore::{SOON, put};
+
+/// How long a server may take to end: a second at most, and as much again for a machine that is busy with other tests.
+const ENDED_WITHIN: Duration = Duration::from_secs(2);
+
+/// Asks a server to end.
+async fn ends(mut server: Server, while_it: &str) {
+    let asked = Instant::now();
+    assert!(server.process.stop().await, "it ended well while it {while_it}");
+    assert!(asked.elapsed() < ENDED_WITHIN, "it took {:?} while it {while_it}", asked.elapsed());
+}
+
+#[tokio::test]
+async fn a_server_that_waits_ends_when_it_is_asked_to() {
+    let mut fleet = Fleet::on(Ground::start().await, Ways::default()).await;
+    // Somebody who takes every connection and says nothing, as a frozen machine does.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = silent.local_addr().unwrap().port();
+
+    fleet.ground.postgres_by = Some(port);
+    let server = fleet.server("all");
+    let _held = tokio::time::timeout(SOON, silent.accept()).await.expect("it comes to PostgreSQL").unwrap();
+    ends(server, "waits for PostgreSQL").await;
+
+    fleet.ground.postgres_by = None;
+    fleet.ways.server_nats = Some(format!("nats://127.0.0.1:{port}"));
+    let server = fleet.server("all");
+    eventually("it says that NATS is away", SOON, async || {
+        let ready = server.door.get("/readyz").await?;
+        if ready.body.to_string().contains("NATS") { Ok(()) } else { Err(format!("{ready:?}")) }
+    })
+    .await;
+    ends(server, "waits for NATS").await;
+
+    fleet.ways.server_nats = None;
+    fleet.ways.env.push(("HEADWATER_LOG", "headwater=debug".to_owned()));
+    let server = fleet.server("all");
+    server.door.ready().await;
+    signal_all(fleet.ground.postgres.pid(), Signal::STOP);
+    let (door, command) = (server.door.clone(), put("x", "never stored"));
+    let asked = tokio::spawn(async move { door.post(&command, None).await });
+    eventually("the request waits", SOON, async || {
+        let log = server.process.log();
+        if log.contains("taken in") { Ok(()) } else { Err(log) }
+    })
+    .await;
+    ends(server, "waits for a transaction").await;
+    let answer = asked.await.unwrap().unwrap();
+    assert_eq!(answer.status, 503, "{answer:?}");
+    signal_all(fleet.ground.postgres.pid(), Signal::CONT);
+}
