@@ -29,6 +29,15 @@ impl Postgres {
         }
     }
 
+    /// What to look at if the database does not let this program in.
+    #[must_use]
+    pub fn look_at(&self) -> String {
+        match &self.database_password_file {
+            Some(file) => format!("--database-url, and the password in {}", file.display()),
+            None => "--database-url (or HEADWATER_DATABASE_URL) and the password in it".to_owned(),
+        }
+    }
+
     /// The URL with its password.
     ///
     /// # Errors

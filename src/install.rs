@@ -1,18 +1,16 @@
 //! `headwater install`: everything that has to be there before a server can serve. Doing it again changes nothing.
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use schema::address::{APP_ROLE, RELAY_ROLE};
 use schema::change::Change;
 use schema::command::{Command, CreatePrincipal, Role};
 use schema::digest::Digest;
 use schema::entity::Actor;
 use schema::event::Event;
-use schema::id::LogId;
+use schema::id::{LogId, PrincipalName};
 use schema::request::Request;
 use serde::Serialize;
-use tokio_util::sync::CancellationToken;
 
 use crate::config::{Key, Nats, Postgres};
 use crate::ground::{self, Verdict};
@@ -26,15 +24,65 @@ use crate::output::{self, Unwritable};
 use crate::password;
 use crate::publish::ownership::{PublicKeys, owner};
 use crate::publish::{key, streams};
-use crate::token;
+use crate::token::{self, TokenError};
+use crate::wal::Error as WalError;
 use crate::wal::slot::Slot;
 
 /// The name of the first administrator.
 const FIRST_ADMIN: &str = "admin";
 
-const URL_HELP: &str = "The database as somebody who may create roles and replication slots: \
+const URL_HELP: &str = "The database as a superuser; or as its owner, once the roles of --print-roles are there: \
                         postgres://postgres:password@host/database";
 const FILE_HELP: &str = "A file with the password for that URL, which then is postgres://postgres@host/database";
+
+const AFTER_HELP: &str = "\
+Rights: a superuser may do all of it. On PostgreSQL 15 nobody else may let role headwater_relay replicate, whatever CREATEROLE says;\n\
+from 16 on a role with CREATEROLE and REPLICATION that owns the database may. Else an administrator of PostgreSQL runs once what\n\
+`headwater install --print-roles` prints, and the database's owner installs with no other right and without the flags for the roles'\n\
+passwords; the slot is then made by the relay when it first starts.";
+
+/// What `headwater install` is told to do.
+#[derive(Clone, Debug)]
+pub enum Order {
+    /// Install.
+    Install(Box<Options>),
+    /// Print the SQL that makes the roles, and touch nothing.
+    PrintRoles,
+}
+
+const PRINT_ROLES: &str = "print_roles";
+
+impl clap::Args for Order {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let print = clap::Arg::new(PRINT_ROLES).long("print-roles").action(clap::ArgAction::SetTrue).help(
+            "Print the SQL that makes the three roles, for an administrator of PostgreSQL to run, and do nothing else",
+        );
+        let command = Options::augment_args(command).arg(print).after_help(AFTER_HELP);
+        // What an installation needs is not needed to print.
+        command.mut_args(|arg| match arg.is_required_set() {
+            true => arg.required(false).required_unless_present(PRINT_ROLES),
+            false => arg,
+        })
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl clap::FromArgMatches for Order {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        match matches.get_flag(PRINT_ROLES) {
+            true => Ok(Self::PrintRoles),
+            false => Options::from_arg_matches(matches).map(|options| Self::Install(Box::new(options))),
+        }
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
 
 /// Installs a log: roles, schema and publication in PostgreSQL, the replication slot, streams and buckets in NATS, the
 /// signing key, and the first administrator. What is there already is left as it is, so it can be run at each deployment.
@@ -62,7 +110,7 @@ pub struct Options {
     pub reader_password_file: Option<PathBuf>,
 
     /// Where the first administrator's token goes (mode 600) or, if the file is there, comes from. Without it the token is
-    /// printed, once.
+    /// printed, once. A log that has an administrator keeps them; what became of the file is said.
     #[arg(long, value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
 
@@ -83,12 +131,9 @@ pub enum Error {
     /// PostgreSQL or NATS did not do its part.
     #[error(transparent)]
     Ground(ground::Error),
-    /// A file can't be written.
-    #[error("{0}")]
-    File(PathBuf, #[source] std::io::Error),
-    /// The system gives no randomness.
+    /// The first administrator's token can't be made or kept.
     #[error(transparent)]
-    Token(#[from] token::NoRandomness),
+    Token(#[from] TokenError),
     /// The first administrator could not be created.
     #[error("the first administrator could not be created: {0}")]
     Admin(#[from] SubmitError),
@@ -120,9 +165,21 @@ pub struct Installed {
     #[serde(skip_serializing_if = "Option::is_none")]
     publication_was: Option<String>,
     signing_key: String,
+    /// `created` or `kept`.
+    admin: &'static str,
     /// The first administrator's token, if it was made now and there is no file for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     admin_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin_token_file: Option<TokenFile>,
+    #[serde(skip)]
+    slot_said: &'static str,
+    /// The same of the administrator in words.
+    #[serde(skip)]
+    said: String,
+    /// What to do next.
+    #[serde(skip)]
+    next: String,
 }
 
 /// Installs everything, in the order in which one thing needs the other.
@@ -155,16 +212,28 @@ pub async fn run(options: Options) -> Result<Installed, Error> {
     if publication.is_some() {
         publish_anew(&database).await?;
     }
-    slot.ensure().await?;
+    let slot_is_made = match slot.ensure().await {
+        Ok(_) => true,
+        // The relay, whose role may, makes it when it first starts; until then it misses nothing, as it reads the table first.
+        Err(WalError::MayNotReplicate { .. }) => false,
+        Err(error) => return Err(error.into()),
+    };
     streams::ensure(&jetstream, nats_prefix, usize::from(*nats_replicas)).await?;
     PublicKeys::new(jetstream, nats_prefix.clone(), log_id, key.public()).settle(owner.is_some()).await?;
-    let admin_token = first_admin(log, options.admin_token_file.as_deref()).await?;
+    let next = next(&database, &options);
+    let slot_said = if slot_is_made { "" } else { " (the relay makes it when it first starts)" };
+    let admin = first_admin(log, options.admin_token_file.as_deref()).await?;
     Ok(Installed {
         log_id: log_id.to_string(),
         slot: slot.name().to_owned(),
         publication_was: publication.map(|fault| fault.to_string()),
         signing_key: hex::encode(key.public().as_bytes()),
-        admin_token,
+        admin: if admin.was_there { "kept" } else { "created" },
+        slot_said,
+        said: admin.said(options.admin_token_file.as_deref()),
+        admin_token: admin.token,
+        admin_token_file: admin.file,
+        next,
     })
 }
 
@@ -180,39 +249,107 @@ async fn is_of(log: &Reader, id: Option<LogId>) -> Result<bool, LogError> {
     Ok(id == Some(log.log_id()) || before.iter().filter_map(from).any(|from| Some(from) == id))
 }
 
-/// Creates the first administrator, unless there is one. The token is on disk before its hash is in the log, so that an
-/// interrupted install never leaves an administrator whose token nobody has.
-async fn first_admin(log: Reader, file: Option<&Path>) -> Result<Option<String>, Error> {
-    let (appender, log) = Appender::start(log).await?;
-    let state = log.view();
-    if state.principals().keys().any(|name| state.role(name) == Some(Role::Admin)) {
-        return Ok(None);
+/// How a server is started on what was installed: as the roles that can do what it does and no more.
+fn next(database: &Database, options: &Options) -> String {
+    let (place, key) = (database.place(), options.key.signing_key_file.display());
+    let file =
+        |file: &Option<PathBuf>| file.as_ref().map_or_else(|| "FILE".to_owned(), |file| file.display().to_string());
+    let (app, relay) = (file(&options.app_password_file), file(&options.replication_password_file));
+    let mut next = format!(
+        "Next, as the roles that were made for it and not as `{user}`:\n\n  headwater serve \\\n      \
+         --database-url postgres://{APP_ROLE}@{place} --database-password-file {app} \\\n      \
+         --replication-url postgres://{RELAY_ROLE}@{place} --replication-password-file {relay} \\\n      \
+         --signing-key-file {key} --nats-url …",
+        user = database.user(),
+    );
+    if options.app_password_file.is_none() || options.replication_password_file.is_none() {
+        next.push_str(
+            "\n\nA role whose password was not given here may not be able to log in yet: --app-password-file and \
+             --replication-password-file give it one, or `headwater install --print-roles` says how an administrator of PostgreSQL does.",
+        );
     }
-    let token = match file {
-        Some(file) if file.exists() => password::read(file)?,
-        Some(file) => {
-            let token = token::make()?;
-            write_private(file, &token).map_err(|error| Error::File(file.to_owned(), error))?;
-            token
-        }
-        None => token::make()?,
-    };
-    let name = FIRST_ADMIN.parse().expect("BUG: the first administrator's name is an id");
-    let create = CreatePrincipal { name, role: Role::Admin, token_hash: Digest::of(token.as_bytes()) };
-    let stop = CancellationToken::new();
-    let appending = tokio::spawn(appender.run(stop.clone()));
-    let request = Request { reason: Some("installation".into()), ..Request::of([Command::CreatePrincipal(create)]) };
-    let created = log.submit(request, Actor::Install, None).await;
-    stop.cancel();
-    let _ = appending.await;
-    created?;
-    Ok(file.is_none().then_some(token))
+    next
 }
 
-fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
+/// Creates the first administrator, unless there is one. The token is on disk before its hash is in the log, so that an
+/// interrupted install never leaves an administrator whose token nobody has.
+async fn first_admin(log: Reader, file: Option<&Path>) -> Result<Administrator, Error> {
+    let (appender, log) = Appender::start(log).await?;
+    let state = log.view();
+    let is_admin = |name: &&PrincipalName| state.role(name) == Some(Role::Admin);
+    let there: Vec<String> = state.principals().keys().filter(is_admin).map(ToString::to_string).collect();
+    if !there.is_empty() {
+        let holder = |file: &Path| match password::read(file) {
+            _ if !file.exists() => TokenFile::NotWritten,
+            Ok(token) => match state.bearer(&Digest::of(token.as_bytes())) {
+                Some((_, Role::Admin)) => TokenFile::Matches,
+                _ => TokenFile::Differs,
+            },
+            Err(_) => TokenFile::Differs,
+        };
+        return Ok(Administrator { was_there: true, names: there, token: None, file: file.map(holder) });
+    }
+    let told = file.map(|file| if file.exists() { TokenFile::Read } else { TokenFile::Written });
+    let token = token::kept(file)?;
+    let name = FIRST_ADMIN.parse().expect("BUG: the first administrator's name is an id");
+    let create = CreatePrincipal { name, role: Role::Admin, token_hash: Digest::of(token.as_bytes()) };
+    let request = Request { reason: Some("installation".into()), ..Request::of([Command::CreatePrincipal(create)]) };
+    appender.append_once(&log, request, Actor::Install).await?;
+    let names = vec![FIRST_ADMIN.to_owned()];
+    Ok(Administrator { was_there: false, names, token: file.is_none().then_some(token), file: told })
+}
+
+/// Who commands, and what became of the file for the first one's token.
+#[derive(Debug)]
+struct Administrator {
+    was_there: bool,
+    names: Vec<String>,
+    /// Made now, and kept nowhere.
+    token: Option<String>,
+    file: Option<TokenFile>,
+}
+
+/// What became of the file for the first administrator's token.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum TokenFile {
+    /// A new token was written to it.
+    Written,
+    /// The token in it was given to the first administrator.
+    Read,
+    /// There was an administrator, whose token it holds.
+    Matches,
+    /// There was an administrator, and it holds no such token.
+    Differs,
+    /// There was an administrator, whose token nobody can write to it.
+    NotWritten,
+}
+
+impl Administrator {
+    fn said(&self, file: Option<&Path>) -> String {
+        let (names, file) = (self.names.join(", "), file.map(|file| file.display().to_string()).unwrap_or_default());
+        let lost = "an administrator makes another by `headwater token create`; if all of their tokens are lost, `headwater token \
+                    reset` makes one";
+        match (self.file, self.was_there) {
+            (None, true) => format!("there already: {names}; nothing was changed"),
+            (None, false) => names,
+            (Some(TokenFile::Written), _) => format!("{names}; the token was written to {file}"),
+            (Some(TokenFile::Read), _) => format!("{names}; the token is the one in {file}"),
+            (Some(TokenFile::Matches), _) => {
+                format!("there already: {names}; the token in {file} is good, nothing was changed")
+            }
+            (Some(TokenFile::Differs), _) => {
+                format!(
+                    "there already: {names}; the token in {file} is no administrator's, and was not made one: {lost}"
+                )
+            }
+            (Some(TokenFile::NotWritten), _) => {
+                format!(
+                    "there already: {names}; no token was written to {file}, because the log knows only its hash: {lost}"
+                )
+            }
+        }
+    }
 }
 
 impl Installed {
@@ -225,15 +362,15 @@ impl Installed {
             output::json(&serde_json::to_string(self).expect("BUG: text has no failing serializer"))?;
             return Ok(());
         }
-        let Self { log_id, slot, publication_was, signing_key, admin_token } = self;
+        let Self { log_id, slot, slot_said, publication_was, signing_key, said, admin_token, next, .. } = self;
         let publication =
-            publication_was.as_ref().map_or_else(String::new, |fault| format!("publication  made anew ({fault})\n"));
+            publication_was.as_ref().map_or_else(String::new, |fault| format!("publication    made anew ({fault})\n"));
         let token = admin_token.as_ref().map_or_else(String::new, |token| {
-            format!("admin token  {token}\n\nThis is the only time that the token is shown.\n")
+            format!("admin token    {token}\n\nThis is the only time that the token is shown.\n")
         });
         output::text(&format!(
-            "log          {log_id}\nslot         {slot}\nsigning key  {signing_key} (public)\n{publication}{token}\n\
-             Next: `headwater serve` with this log's database, NATS and signing key.\n"
+            "log            {log_id}\nslot           {slot}{slot_said}\nsigning key    {signing_key} (public)\n{publication}\
+             administrator  {said}\n{token}\n{next}\n"
         ))?;
         Ok(())
     }

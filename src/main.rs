@@ -36,7 +36,7 @@ enum Command {
     /// Show all of it at work in a minute: a fleet of three nodes, from a command to a verified file on each
     Demo(demo::Options),
     /// Prepare PostgreSQL and NATS for a log, and make the first administrator
-    Install(install::Options),
+    Install(install::Order),
     /// Serve a log: the HTTP door, and the relay into NATS
     Serve(serve::Options),
     /// The agent of one node, and how its folder stands
@@ -154,9 +154,10 @@ fn run(command: Command) -> Result<(), Failure> {
                 let done = demo::run(options).await;
                 done.map_err(|error| Failure::reaching(error.is_output(), error))
             }
-            Command::Install(options) => {
+            Command::Install(install::Order::PrintRoles) => Ok(output::text(&headwater::log::roles::print())?),
+            Command::Install(install::Order::Install(options)) => {
                 let json = options.json;
-                let installed = install::run(options).await;
+                let installed = install::run(*options).await;
                 let installed = installed.map_err(|error| Failure::of(error.verdict(), error))?;
                 Ok(installed.print(json)?)
             }
@@ -183,7 +184,7 @@ fn run(command: Command) -> Result<(), Failure> {
             },
             Command::Token(options) => {
                 let done = token::command::run(options).await;
-                done.map_err(|error| Failure::reaching(error.is_unreachable(), error))
+                done.map_err(|error| Failure::of(error.verdict(), error))
             }
             Command::Get(options) => get::run(options).await.map_err(Failure::from),
             Command::Events(options) => events::run(options).await.map_err(Failure::from),

@@ -15,6 +15,7 @@ use schema::id::NodeId;
 use schema::position::Position;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
@@ -48,6 +49,10 @@ use self::readiness::{Pace, Parts};
 const DATABASE_WITHIN: Duration = Duration::from_secs(30);
 /// How often it tries meanwhile.
 const DATABASE_AGAIN: Duration = Duration::from_millis(500);
+/// How often it says so as long as the reason is the same.
+const SAID_AGAIN: Duration = Duration::from_secs(5);
+/// How soon it says that a session is not open yet, although PostgreSQL has refused nothing.
+const SAID_AFTER: Duration = Duration::from_secs(2);
 
 /// How often a server that does not relay asks NATS how far the log is public.
 const PUBLIC_AGAIN: Duration = Duration::from_millis(500);
@@ -146,7 +151,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
         None => database_url.clone(),
     };
     let slot = Slot::parse(&replication_url, options.slot.clone())?;
-    let database = Database::parse(&database_url)?;
+    let database = Database::parse(&database_url)?.told_by(options.postgres.look_at());
     let link =
         connect_with(&options.nats.url()?, options.nats.nats_password_file.as_deref(), "headwater serve").await?;
     // In a task of its own: a fold that keeps its thread busy does not keep this one from seeing that it is to end.
@@ -224,18 +229,34 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
 
 /// Folds the log, waiting a while for PostgreSQL to be there.
 async fn open(database: Database, link: Link, prefix: Prefix) -> Result<(Appender, Log), Error> {
-    let deadline = tokio::time::Instant::now() + DATABASE_WITHIN;
+    let deadline = Instant::now() + DATABASE_WITHIN;
+    let mut said: Option<(String, Instant)> = None;
     loop {
-        let opened = async { Appender::start(Reader::open(database.clone()).await?).await };
+        let opened = async { Appender::start(reader(&database).await?).await };
         match opened.await {
             Ok(opened) => return Ok(opened),
-            Err(error) if error.is_transient() && tokio::time::Instant::now() < deadline => {
-                tracing::warn!(%error, "waiting for PostgreSQL");
+            Err(error) if error.is_transient() && Instant::now() < deadline => {
+                let text = error.to_string();
+                if said.as_ref().is_none_or(|(before, at)| *before != text || at.elapsed() > SAID_AGAIN) {
+                    let left = deadline.saturating_duration_since(Instant::now()).as_secs();
+                    tracing::warn!(%error, "waiting for PostgreSQL: trying again twice a second, for {left} s more");
+                    said = Some((text, Instant::now()));
+                }
                 tokio::time::sleep(DATABASE_AGAIN).await;
             }
             Err(error) => return Err(told_where(error, database, &link, &prefix).await),
         }
     }
+}
+
+/// Opens the log. Whoever is let in by nobody, and refused by nobody either, says where it waits.
+async fn reader(database: &Database) -> Result<Reader, LogError> {
+    let mut opening = std::pin::pin!(Reader::open(database.clone()));
+    if let Ok(opened) = tokio::time::timeout(SAID_AFTER, &mut opening).await {
+        return opened;
+    }
+    tracing::warn!(at = database.place(), user = database.user(), "waiting for PostgreSQL: it has not answered yet");
+    opening.await
 }
 
 /// A log that can't be folded may have been changed before the place where that shows: what was published tells.

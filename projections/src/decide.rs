@@ -48,6 +48,7 @@ pub fn decide(state: &Configuration, ask: &Ask, mint: &Mint) -> Result<Vec<Happe
     let changes: Vec<(Entity, Change)> = match &ask.command {
         Command::ClaimJobs(claim) => claims::claim(state, claim, mint)?,
         Command::ReleaseJobs(release) => claims::release(state, release)?,
+        Command::ReplaceToken(create) => replace_token(state, create)?,
         command => decide_one(state, command)?.into_iter().map(|change| (command.entity(), change)).collect(),
     };
     changes.into_iter().map(|(entity, change)| Happening::new(entity, change)).collect()
@@ -81,7 +82,9 @@ fn decide_one(state: &Configuration, command: &Command) -> Result<Option<Change>
         Command::RenewClaims(runtime) => claims::renew(state, runtime)?,
         Command::CompleteJob(complete) => Some(claims::complete(state, complete)?),
         Command::ExpireClaim(job, token) => Some(claims::expire(state, job, *token)?),
-        Command::ClaimJobs(_) | Command::ReleaseJobs(_) => unreachable!("BUG: these change several things"),
+        Command::ClaimJobs(_) | Command::ReleaseJobs(_) | Command::ReplaceToken(_) => {
+            unreachable!("BUG: these change several things")
+        }
         command => compliance::decide(state, command)?,
     })
 }
@@ -170,6 +173,21 @@ fn create_principal(state: &Configuration, create: &CreatePrincipal) -> Result<O
         return Err(Refusal::TokenInUse);
     }
     Ok(Some(Change::PrincipalCreated(becomes)))
+}
+
+/// Ends the present token in the same step in which the new one begins, so that also the last administrator can get another.
+fn replace_token(state: &Configuration, create: &CreatePrincipal) -> Result<Vec<(Entity, Change)>, Refusal> {
+    let entity = Entity::from(&create.name);
+    if state.tokens.contains_key(&create.token_hash) {
+        return Err(Refusal::TokenInUse);
+    }
+    let present = state.role(&create.name);
+    if present.is_some_and(|role| role != create.role) {
+        return Err(Refusal::PrincipalExists(create.name.clone()));
+    }
+    let ended = present.map(|_| (entity.clone(), Change::PrincipalRevoked));
+    let begun = PrincipalCreated { role: create.role, token_hash: create.token_hash };
+    Ok(ended.into_iter().chain([(entity, Change::PrincipalCreated(begun))]).collect())
 }
 
 fn revoke_principal(state: &Configuration, name: &PrincipalName) -> Result<Option<Change>, Refusal> {

@@ -49,6 +49,8 @@ pub enum Command {
     CreatePrincipal(CreatePrincipal),
     /// End that.
     RevokePrincipal(PrincipalName),
+    /// Give a principal another token in place of the one it has. Only `headwater token reset` asks for this; no JSON is read as it.
+    ReplaceToken(CreatePrincipal),
     /// Keep what a node says it runs. Only the reconciler asks for this; no JSON is read as it.
     NoteReport(NodeId, Summary),
     /// Make a control what this says.
@@ -194,7 +196,7 @@ impl Command {
             Self::PutDocument(put) => (&put.id).into(),
             Self::RemoveDocument(id) => id.into(),
             Self::EnrolNode(id, _) | Self::LabelNode(id, _) | Self::RetireNode(id) | Self::RetryNode(id) => id.into(),
-            Self::CreatePrincipal(create) => (&create.name).into(),
+            Self::CreatePrincipal(create) | Self::ReplaceToken(create) => (&create.name).into(),
             Self::RevokePrincipal(name) => name.into(),
             Self::NoteReport(node, _) => Entity::report(node),
             Self::DefineControl(id, _) | Self::RemoveControl(id) => id.into(),

@@ -7,12 +7,15 @@ use std::str::FromStr;
 use reqwest::header::HeaderValue;
 use url::Url;
 
+/// Where a server's door is that was not told otherwise.
+const DEFAULT_URL: &str = "http://127.0.0.1:7300";
+
 /// Which door, and as whom. Part of the options of every command that speaks to one, and no group among them.
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub struct Options {
-    /// Where the door is, such as http://127.0.0.1:8080. `headwater dev` says where its own is.
-    #[arg(long, env = "HEADWATER_URL", value_name = "URL")]
+    /// Where the door is. `headwater dev` says where its own is.
+    #[arg(long, env = "HEADWATER_URL", value_name = "URL", default_value = DEFAULT_URL)]
     pub url: DoorUrl,
 
     /// The token to enter with. Give it as the variable: everybody on the machine can read a command line.

@@ -8,6 +8,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use schema::answer::Answer;
+use schema::entity::Actor;
+use schema::request::Request;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -74,6 +77,20 @@ impl Appender {
         let appending =
             Appending { writer, line: Line::new(queue), nudge, health, answers, ending, is_given_up: false };
         Ok((Self { appending, decided }, log))
+    }
+
+    /// Appends one request, beside whoever serves the log, and ends.
+    ///
+    /// # Errors
+    /// As [`Log::submit`].
+    pub async fn append_once(self, log: &Log, request: Request, actor: Actor) -> Result<Answer, SubmitError> {
+        let stop = CancellationToken::new();
+        let appending = tokio::spawn(self.run(stop.clone()));
+        let answer = log.submit(request, actor, None).await;
+        stop.cancel();
+        // A panic of the appender was reported where it happened, and nobody was answered then.
+        let _ = appending.await;
+        answer
     }
 
     /// The same appender, which waits for PostgreSQL no longer than a moment once `ending` is cancelled. Whoever waits for

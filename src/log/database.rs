@@ -6,6 +6,7 @@ use std::time::Duration;
 use replay::log::Divergence;
 use replay::tree::Unanswerable;
 use schema::position::Position;
+use tokio_postgres::config::Host;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
 
@@ -13,6 +14,8 @@ use crate::metrics;
 
 /// How long connecting may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// What says where the database is and who enters it, where nobody says more of it.
+const LOOK_AT: &str = "--database-url and --database-password-file";
 /// How long an answer may take. A frozen server keeps its sockets open, so only a deadline finds it out.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// How long what was sent may go unheard before the connection is given up.
@@ -33,6 +36,7 @@ const SESSION: &str = "SET idle_in_transaction_session_timeout = '5s'; SET lock_
 #[derive(Clone, Debug)]
 pub struct Database {
     config: Config,
+    look_at: String,
 }
 
 /// Why the log can't be read or written.
@@ -44,6 +48,18 @@ pub enum Error {
     /// PostgreSQL refused, or the connection broke.
     #[error("PostgreSQL: {}", said(.0))]
     Postgres(tokio_postgres::Error),
+    /// No session could be opened.
+    #[error("PostgreSQL at {place} does not let `{user}` in: {why}. Look at {look_at}", why = not_let_in(error.as_ref()))]
+    Connect {
+        /// Where.
+        place: String,
+        /// Who.
+        user: String,
+        /// Which flags and files say so.
+        look_at: String,
+        /// What it said, if it answered.
+        error: Option<tokio_postgres::Error>,
+    },
     /// PostgreSQL did not answer in time.
     #[error("PostgreSQL did not answer within {} s", ANSWER_WITHIN.as_secs())]
     Silent,
@@ -106,6 +122,17 @@ pub enum Error {
     /// The log is not the one that this program began with.
     #[error("the database now holds another log than the one that this program began with: start it again")]
     OtherLog,
+    /// The role may not do what an installation needs.
+    #[error(
+        "role `{user}` may not {what}: nothing more was installed. A superuser may; or an administrator of PostgreSQL runs once what \
+         `headwater install --print-roles` prints, and the database's owner installs without password files"
+    )]
+    MayNot {
+        /// Who.
+        user: String,
+        /// What.
+        what: String,
+    },
     /// The schema could not be installed.
     #[error("the schema can't be installed: {0}")]
     Migration(String),
@@ -129,6 +156,10 @@ fn said(error: &tokio_postgres::Error) -> String {
     }
 }
 
+fn not_let_in(error: Option<&tokio_postgres::Error>) -> String {
+    error.map_or_else(|| format!("it did not answer within {} s", CONNECT_WITHIN.as_secs()), said)
+}
+
 impl From<tokio_postgres::Error> for Error {
     fn from(error: tokio_postgres::Error) -> Self {
         Self::Postgres(error)
@@ -141,7 +172,10 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Silent | Self::Moved | Self::Uncommitted | Self::Ending => true,
-            Self::Postgres(error) => !error.as_db_error().is_some_and(|refused| is_lasting(refused.code())),
+            Self::Connect { error: None, .. } => true,
+            Self::Postgres(error) | Self::Connect { error: Some(error), .. } => {
+                !error.as_db_error().is_some_and(|refused| is_lasting(refused.code()))
+            }
             _ => false,
         }
     }
@@ -191,13 +225,41 @@ impl Database {
             .keepalives_interval(KEEPALIVE_INTERVAL)
             .keepalives_retries(KEEPALIVE_RETRIES)
             .tcp_user_timeout(HEARD_WITHIN);
-        Ok(Self { config })
+        Ok(Self { config, look_at: LOOK_AT.to_owned() })
+    }
+
+    /// The same, whose errors name these flags and files as what to look at.
+    #[must_use]
+    pub fn told_by(self, look_at: String) -> Self {
+        Self { look_at, ..self }
     }
 
     /// The name of the database.
     #[must_use]
     pub fn name(&self) -> &str {
         self.config.get_dbname().or_else(|| self.config.get_user()).unwrap_or("postgres")
+    }
+
+    /// Where it is: `host:port/name`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let ports = self.config.get_ports();
+        let at = |(index, host): (usize, &Host)| {
+            let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+            match host {
+                Host::Tcp(host) => format!("{host}:{port}"),
+                #[cfg(unix)]
+                Host::Unix(folder) => format!("{}:{port}", folder.display()),
+            }
+        };
+        let hosts: Vec<String> = self.config.get_hosts().iter().enumerate().map(at).collect();
+        format!("{}/{}", hosts.join(","), self.name())
+    }
+
+    /// The role that logs in.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        self.config.get_user().unwrap_or("postgres")
     }
 
     /// A new session. It ends when the client is dropped.
@@ -207,7 +269,15 @@ impl Database {
     pub async fn connect(&self, purpose: &str) -> Result<Client, Error> {
         let mut config = self.config.clone();
         config.application_name(format!("headwater {purpose}"));
-        let (client, connection) = in_time(config.connect(NoTls)).await?;
+        let within = CONNECT_WITHIN * u32::try_from(config.get_hosts().len().max(1)).unwrap_or(1);
+        let connected = tokio::time::timeout(within, config.connect(NoTls)).await;
+        let refused = |error| Error::Connect {
+            place: self.place(),
+            user: self.user().to_owned(),
+            look_at: self.look_at.clone(),
+            error,
+        };
+        let (client, connection) = connected.map_err(|_| refused(None))?.map_err(|error| refused(Some(error)))?;
         // The connection's error reaches whoever waits for an answer, and `is_closed` tells everybody else.
         tokio::spawn(connection);
         in_time(client.batch_execute(SESSION)).await?;

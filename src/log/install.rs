@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use refinery::Target;
 use replay::tree::{Edge, Node};
 use schema::address::{APP_ROLE, PUBLICATION, READER_ROLE, RELAY_ROLE};
 use schema::digest::Digest;
@@ -13,6 +14,7 @@ use uuid::Uuid;
 
 use super::database::{Database, Error, in_time};
 use super::reader::head;
+use super::roles::Roles;
 use super::rows;
 use super::tree::{self, Growth};
 
@@ -37,22 +39,22 @@ pub struct Passwords {
     pub reader: Option<String>,
 }
 
-/// Installs what a log needs, as an owner who may create roles, and says which log it is.
+/// Installs what a log needs, as the database's owner, and says which log it is. The roles are made where they are not there.
 ///
 /// # Errors
 /// If PostgreSQL refuses, or the log was installed with another key.
 pub async fn install(database: &Database, passwords: &Passwords, key: &PublicKey) -> Result<LogId, Error> {
     let mut client = database.connect("install").await?;
     in_time(client.execute("SELECT pg_advisory_lock($1)", &[&INSTALL_LOCK])).await?;
-    let migrated = migrations::migrations::runner().run_async(&mut client).await;
-    migrated.map_err(|error| Error::Migration(error.to_string()))?;
-    let relay = format!("ALTER ROLE {RELAY_ROLE} REPLICATION");
-    in_time(client.batch_execute(&relay)).await?;
+    let roles = Roles::read(&client).await?;
+    roles.suffice()?;
+    migrate(&mut client, &roles).await?;
+    roles.let_replicate(&client).await?;
     for (role, password) in
         [(APP_ROLE, &passwords.app), (RELAY_ROLE, &passwords.relay), (READER_ROLE, &passwords.reader)]
     {
         if let Some(password) = password {
-            let_in(&client, role, password).await?;
+            roles.let_in(&client, role, password).await?;
         }
     }
     let log_id = make_head(&client, key).await?;
@@ -73,11 +75,26 @@ pub async fn publish_anew(database: &Database) -> Result<(), Error> {
     in_time(client.batch_execute(&anew)).await
 }
 
-/// Utility statements take no parameters, so the server itself quotes the password.
-async fn let_in(client: &Client, role: &str, password: &str) -> Result<(), Error> {
-    let quoting = "SELECT format('ALTER ROLE %I LOGIN PASSWORD %L', $1::text, $2::text)";
-    let row = in_time(client.query_one(quoting, &[&role, &password])).await?;
-    in_time(client.batch_execute(row.get(0))).await
+/// The migration that makes the roles. Whoever may not create any can't run it, and need not where they are there.
+const MAKES_ROLES: i32 = 6;
+
+async fn migrate(client: &mut Client, roles: &Roles) -> Result<(), Error> {
+    let failed = |error: refinery::Error| Error::Migration(error.to_string());
+    if roles.are_given() && last_migration(client).await? < MAKES_ROLES {
+        for target in [Target::Version(MAKES_ROLES - 1), Target::FakeVersion(MAKES_ROLES)] {
+            migrations::migrations::runner().set_target(target).run_async(client).await.map_err(failed)?;
+        }
+    }
+    migrations::migrations::runner().run_async(client).await.map_err(failed).map(drop)
+}
+
+async fn last_migration(client: &Client) -> Result<i32, Error> {
+    let there = in_time(client.query_one("SELECT to_regclass('refinery_schema_history') IS NOT NULL", &[])).await?;
+    if !there.get::<_, bool>(0) {
+        return Ok(0);
+    }
+    let last = in_time(client.query_one("SELECT coalesce(max(version), 0) FROM refinery_schema_history", &[])).await?;
+    Ok(last.get(0))
 }
 
 async fn make_head(client: &Client, key: &PublicKey) -> Result<LogId, Error> {

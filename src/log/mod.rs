@@ -16,6 +16,7 @@
 //! - [`appender`]: the one writer of this process: who waits is appended, however often it takes, and answered.
 //! - `restored`: answers to requests whose events were taken back.
 //! - [`handle`]: the log as the rest of the program holds it.
+//! - [`roles`]: who may do what, and who makes them.
 //! - [`install`]: roles, schema and the head of a new log.
 //!
 //! Absent on purpose: LSNs, NATS, HTTP, and any statement that changes or removes an event, but in [`anew`].
@@ -36,6 +37,7 @@ mod line;
 mod proof;
 pub mod reader;
 mod restored;
+pub mod roles;
 mod rows;
 mod statement;
 mod store;

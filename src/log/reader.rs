@@ -129,6 +129,16 @@ impl Reader {
         &self.shared.database
     }
 
+    /// The role that reads, if it does not own the log's tables.
+    ///
+    /// # Errors
+    /// If the log can't be read.
+    pub async fn not_the_owner(&self) -> Result<Option<String>, Error> {
+        let query = "SELECT current_user::text FROM pg_class \
+                     WHERE oid = 'event'::regclass AND NOT pg_has_role(current_user, relowner, 'USAGE')";
+        Ok(self.rows(query, &[]).await?.first().map(|row| row.get(0)))
+    }
+
     /// The head as of now; an append may be under way.
     ///
     /// # Errors

@@ -17,16 +17,18 @@ use serde_json::{Value, json};
 use crate::client::door::{Door, Request};
 use crate::client::error::Error as ClientError;
 use crate::client::place::{DoorUrl, Options as Place};
+use crate::ground::Verdict;
 use crate::output::{self, Reader, Unwritable};
-use crate::token::{self, NoRandomness};
+use crate::token::{self, NoRandomness, reset};
 
 /// What to do about tokens.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 A token lets one principal (a person, or a program with a name) in at the door. The log knows the SHA-256 of each token and \
 never the token, so a lost one can't be found again: revoke it, and create another.\n\n\
-The first administrator's token comes from `headwater install`; with `headwater dev` it is in <dir>/secrets/admin.token:\n\n  \
-export HEADWATER_URL=http://127.0.0.1:8080 HEADWATER_TOKEN=\"$(cat .headwater/secrets/admin.token)\"\n  \
+The first administrator's token comes from `headwater install`; if it is lost and nobody else can revoke it, `headwater token reset` \
+makes another, for who owns the database and has the signing key. With `headwater dev` it is in <dir>/secrets/admin.token:\n\n  \
+export HEADWATER_URL=http://127.0.0.1:7300 HEADWATER_TOKEN=\"$(cat .headwater/secrets/admin.token)\"\n  \
 headwater token create --name grafana --role auditor")]
 pub struct Options {
     #[command(subcommand)]
@@ -41,6 +43,8 @@ enum Action {
     List(List),
     /// Let somebody in no longer; takes effect at once, and stays in the log
     Revoke(Revoke),
+    /// Make a new token for an administrator when all of theirs are lost: past the door, as the database's owner
+    Reset(Box<reset::Options>),
 }
 
 #[derive(Clone, Debug, Args)]
@@ -119,16 +123,20 @@ pub enum Error {
         /// What came instead of an answer.
         source: ClientError,
     },
+    /// A token could not be reset.
+    #[error(transparent)]
+    Reset(#[from] reset::Error),
 }
 
 impl Error {
-    /// Whether something could not be reached or written, rather than being refused.
+    /// How it counts.
     #[must_use]
-    pub fn is_unreachable(&self) -> bool {
+    pub fn verdict(&self) -> Verdict {
         match self {
-            Self::Door(error) | Self::Unknown { source: error, .. } => error.is_unreachable(),
-            Self::Output(_) | Self::Unseen(_) => true,
-            Self::NoRandomness(_) | Self::Worthless { .. } => false,
+            Self::Door(error) | Self::Unknown { source: error, .. } if error.is_unreachable() => Verdict::Unreachable,
+            Self::Output(_) | Self::Unseen(_) => Verdict::Unreachable,
+            Self::Reset(error) => error.verdict(),
+            _ => Verdict::Refused,
         }
     }
 }
@@ -167,6 +175,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
         Action::Create(create) => create.run().await,
         Action::List(list) => list.run().await,
         Action::Revoke(revoke) => revoke.run().await,
+        Action::Reset(options) => Ok(Box::pin(reset::run(*options)).await?),
     }
 }
 

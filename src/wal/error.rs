@@ -18,6 +18,27 @@ pub enum Error {
     /// The control session failed.
     #[error("PostgreSQL: {}", said(.0))]
     Control(tokio_postgres::Error),
+    /// No session could be opened.
+    #[error("PostgreSQL at {place} does not let `{user}` in to replicate: {}. Look at --replication-url and its password file", said(.error))]
+    Connect {
+        /// Where.
+        place: String,
+        /// Who.
+        user: String,
+        /// Why.
+        error: tokio_postgres::Error,
+    },
+    /// The role may not replicate.
+    #[error(
+        "role `{user}` may not replicate ({why}): give --replication-url as role headwater_relay, or let this one replicate \
+         (ALTER ROLE … REPLICATION, by an administrator of PostgreSQL)"
+    )]
+    MayNotReplicate {
+        /// Who.
+        user: String,
+        /// What PostgreSQL said.
+        why: String,
+    },
     /// The stream failed.
     #[error("the replication stream broke: {0}")]
     Stream(PgWireError),
@@ -47,7 +68,10 @@ pub enum Error {
 fn said(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(refused) => format!("{} (SQLSTATE {})", refused.message(), refused.code().code()),
-        None => error.to_string(),
+        None => match std::error::Error::source(error) {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        },
     }
 }
 
@@ -77,11 +101,22 @@ impl Error {
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         match self {
-            Self::Control(error) => error.as_db_error().is_none(),
+            Self::Control(error) | Self::Connect { error, .. } => error.as_db_error().is_none(),
             Self::Silent | Self::Unanswered | Self::Ended => true,
-            Self::Address(_) | Self::SlotBusy(_) | Self::Stream(_) | Self::Decode(_) => false,
-            Self::Undecodable(_) | Self::Publication(_) => false,
+            Self::Address(_) | Self::MayNotReplicate { .. } | Self::SlotBusy(_) | Self::Stream(_) => false,
+            Self::Decode(_) | Self::Undecodable(_) | Self::Publication(_) => false,
         }
+    }
+
+    /// Names the role where it may not replicate: the stream's and the session's errors say it alike.
+    pub(crate) fn or_may_not_replicate(self, user: &str) -> Self {
+        const PRIVILEGE: &str = "42501";
+        let why = match &self {
+            Self::Control(error) if error.code().is_some_and(|code| code.code() == PRIVILEGE) => said(error),
+            Self::Stream(PgWireError::Server(text)) if has_code(text, PRIVILEGE) => text.clone(),
+            _ => return self,
+        };
+        Self::MayNotReplicate { user: user.to_owned(), why }
     }
 
     /// Names the slot where the stream says that it is in use.

@@ -50,6 +50,10 @@ impl Slot {
     /// # Errors
     /// If PostgreSQL refuses or can't be reached.
     pub async fn ensure(&self) -> Result<bool, Error> {
+        self.made().await.map_err(|error| error.or_may_not_replicate(self.user()))
+    }
+
+    async fn made(&self) -> Result<bool, Error> {
         let control = self.control().await?;
         let query = "SELECT coalesce(wal_status = 'lost', false) FROM pg_replication_slots WHERE slot_name = $1";
         let lost = answered(control.query_opt(query, &[&self.name])).await?.map(|row| row.get::<_, bool>(0));
@@ -77,7 +81,8 @@ impl Slot {
             return Err(Error::Publication(fault));
         }
         self.ensure().await?;
-        let client = timeout(ANSWER_WITHIN, self.stream()).await.map_err(|_| Error::Unanswered)??;
+        let client = timeout(ANSWER_WITHIN, self.stream()).await.map_err(|_| Error::Unanswered)?;
+        let client = client.map_err(|error| error.or_may_not_replicate(self.user()))?;
         Ok(Tail::new(client, control, log_id))
     }
 
@@ -120,7 +125,7 @@ impl Slot {
 
     async fn stream(&self) -> Result<ReplicationClient, Error> {
         let (host, port) = self.address();
-        let user = self.config.get_user().unwrap_or("postgres");
+        let user = self.user();
         let password = String::from_utf8_lossy(self.config.get_password().unwrap_or_default()).into_owned();
         let database = database(&self.config);
         let config = ReplicationConfig::new(host, user, password, database, &self.name, address::PUBLICATION)
@@ -137,10 +142,22 @@ impl Slot {
 
     /// A session beside the stream, for the slot's state and the heartbeat.
     async fn control(&self) -> Result<Client, Error> {
-        let (client, connection) = answered(self.config.connect(NoTls)).await?;
+        let connected = answered(self.config.connect(NoTls)).await;
+        let (client, connection) = connected.map_err(|error| match error {
+            Error::Control(error) => {
+                let (host, port) = self.address();
+                let place = format!("{host}:{port}/{}", database(&self.config));
+                Error::Connect { place, user: self.user().to_owned(), error }
+            }
+            error => error,
+        })?;
         // Its end shows in the next answer.
         tokio::spawn(connection);
         Ok(client)
+    }
+
+    fn user(&self) -> &str {
+        self.config.get_user().unwrap_or("postgres")
     }
 
     fn address(&self) -> (String, u16) {

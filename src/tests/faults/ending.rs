@@ -14,11 +14,24 @@ use crate::restore::{SOON, put};
 /// How long a server may take to end: a second at most, and as much again for a machine that is busy with other tests.
 const ENDED_WITHIN: Duration = Duration::from_secs(2);
 
+/// How soon a server says what it waits for.
+const SAID_WITHIN: Duration = Duration::from_secs(5);
+
 /// Asks a server to end.
 async fn ends(mut server: Server, while_it: &str) {
     let asked = Instant::now();
     assert!(server.process.stop().await, "it ended well while it {while_it}");
     assert!(asked.elapsed() < ENDED_WITHIN, "it took {:?} while it {while_it}", asked.elapsed());
+}
+
+/// Waits until one line of a server's log says all of this.
+async fn says(server: &Server, words: &[&str]) {
+    eventually("it says what it waits for", SAID_WITHIN, async || {
+        let log = server.process.log();
+        let says = |line: &str| words.iter().all(|word| line.contains(word));
+        if log.lines().any(says) { Ok(()) } else { Err(format!("{words:?} in {log}")) }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -28,8 +41,16 @@ async fn a_server_that_waits_ends_when_it_is_asked_to() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = silent.local_addr().unwrap().port();
 
+    // Nobody listens at port 1.
+    fleet.ground.postgres_by = Some(1);
+    says(
+        &fleet.server("all"),
+        &["PostgreSQL at 127.0.0.1:1/headwater", "`headwater_app`", "refused", "--database-url"],
+    )
+    .await;
     fleet.ground.postgres_by = Some(port);
     let server = fleet.server("all");
+    says(&server, &["it has not answered yet", &format!("127.0.0.1:{port}/headwater"), "headwater_app"]).await;
     let _held = tokio::time::timeout(SOON, silent.accept()).await.expect("it comes to PostgreSQL").unwrap();
     ends(server, "waits for PostgreSQL").await;
 

@@ -2,13 +2,16 @@
 
 use headwater::log::appender::Appender;
 use headwater::log::database::{Database, Error};
-use headwater::log::install::install;
+use headwater::log::install::{Passwords, install};
 use headwater::log::reader::Reader;
+use headwater::log::roles;
+use headwater::wal::slot::Slot;
 use schema::address::{APP_ROLE, READER_ROLE, RELAY_ROLE};
 use schema::seal::SecretKey;
 use tokio_postgres::NoTls;
 
 use crate::desk::{Desk, one, passwords, put};
+use crate::ground::Ground;
 
 /// Statements that change history or what guards it.
 const FORBIDDEN: [&str; 20] = [
@@ -76,6 +79,51 @@ async fn history_is_out_of_every_roles_reach() {
         assert_eq!(code_of(&owner, statement).await, PRIVILEGE, "the owner: {statement}");
     }
     assert_eq!(open.events().await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_owner_with_no_other_right_installs_once_an_administrator_made_the_roles() {
+    let ground = Ground::start().await;
+    let (administrator, key) = (ground.database(), SecretKey::from_seed(&[7; 32]).public());
+    let done = async |statement: &str| assert_eq!(code_of(&administrator, statement).await, "done", "{statement}");
+    done("CREATE ROLE owner LOGIN PASSWORD 'owner'; ALTER DATABASE headwater OWNER TO owner").await;
+    let owner = ground.database_as("owner");
+    let database = Database::parse(&owner).unwrap();
+    let none = Passwords::default();
+    // Neither alone nor with CREATEROLE, which is said before anything is written.
+    for right in ["NOCREATEROLE", "CREATEROLE"] {
+        done(&format!("ALTER ROLE owner {right}")).await;
+        let refused = install(&database, &none, &key).await.unwrap_err().to_string();
+        assert!(refused.contains("role `owner` may not") && refused.contains("--print-roles"), "{refused}");
+        assert_eq!(code_of(&administrator, "SELECT FROM refinery_schema_history").await, "42P01", "{right}");
+    }
+    done("ALTER ROLE owner NOCREATEROLE").await;
+    for _ in 0..2 {
+        done(&roles::print()).await;
+    }
+    let log_id = install(&database, &none, &key).await.unwrap();
+    assert_eq!(install(&database, &none, &key).await.unwrap(), log_id, "and again");
+    let given = install(&database, &passwords(), &key).await.unwrap_err().to_string();
+    assert!(given.contains("may not set the password of role"), "{given}");
+
+    done(&format!("ALTER ROLE {RELAY_ROLE} PASSWORD '{RELAY_ROLE}'; ALTER ROLE {APP_ROLE} PASSWORD '{APP_ROLE}'"))
+        .await;
+    let reader = Reader::open(Database::parse(&ground.database_as(APP_ROLE)).unwrap()).await.unwrap();
+    assert_eq!((reader.log_id(), reader.not_the_owner().await.unwrap().as_deref()), (log_id, Some(APP_ROLE)));
+    Appender::start(reader).await.unwrap();
+    let slot = |role| Slot::parse(&ground.database_as(role), None).unwrap();
+    for role in ["owner", APP_ROLE] {
+        let refused = slot(role).ensure().await.unwrap_err().to_string();
+        assert!(
+            refused.contains(&format!("`{role}` may not replicate")) && refused.contains("--replication-url"),
+            "{refused}"
+        );
+    }
+    assert!(slot(RELAY_ROLE).ensure().await.unwrap(), "the relay makes its slot");
+    for role in ["owner", APP_ROLE] {
+        let refused = slot(role).take(log_id).await.map(drop).unwrap_err().to_string();
+        assert!(refused.contains("--replication-url"), "the slot is there, and the role may not follow it: {refused}");
+    }
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ mod real_input;
 mod rebuild;
 mod refusals;
 mod runtimes;
+mod tokens;
 mod two_servers;
 mod unknown;
 mod watching;
