@@ -6,23 +6,22 @@
 //! be done without: what is left becomes a new log, which nodes take only when told so. Absent on purpose: a choice between two
 //! stories. A log that was appended to since is not the one that others know, and no event of either is mixed with the other's.
 
-use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use projections::configuration::Configuration;
 use replay::checkpoint::{BadCheckpoint, Checkpoint};
 use replay::log::{Divergence, Follower};
 use replay::stray::{Stray, next_event};
-use schema::change::Change;
-use schema::command::Content;
-use schema::digest::Digest;
 use schema::event::Event;
 use schema::position::Position;
 use schema::wire::Record as _;
 
 mod anew;
 mod aside;
+mod contents;
 mod findings;
+mod folder;
 
 pub use self::anew::Begun;
 pub use self::aside::PutAside;
@@ -49,11 +48,13 @@ const AFTER_HELP: &str = "\
 2. headwater recover --adopt-stream                    take back what the event stream holds and the log's key signed for
    headwater recover --adopt-stream --unsigned-too     also the last events, for which nobody signed
    headwater recover --put-aside                       or not: somebody else wrote them, or nobody needs them
+   headwater recover --contents DIR                    contents that no table holds any more, from files below DIR: copies of
+                                                       nodes' folders, exports. Putting the same bytes by any put_document heals, too
 3. or, if they are nowhere to be had: end every server, perhaps keep a copy of NATS, then
    headwater recover --new-log --database-url <owner>  begin a new log with what is left; prints its id
    and on each node, with its agent stopped: headwater edge accept-log <LOG_ID> --dir <DIR>
 
-Exit codes: 0 nothing is missing any more, 1 something is, or it was refused, 2 usage, 3 could not reach something.";
+Exit codes: 0 nothing is missing any more, 1 something is (a content, too), or it was refused, 2 usage, 3 could not reach something.";
 
 /// Says what a database that was put back lacks, and who holds it. With --adopt-stream it takes the lost events back. Where they
 /// can't be had back, --new-log begins a new log with what is left.
@@ -78,6 +79,12 @@ pub struct Options {
     /// relay fills the event stream anew from the log.
     #[arg(long, conflicts_with_all = ["adopt_stream", "new_log"])]
     pub put_aside: bool,
+
+    /// Take contents that events name and the database lacks from the files below this folder, whatever they are called: a copy of a
+    /// node's folder (its generations and blobs), of a backup's contents, or exports. Of overwritten documents nothing else may have
+    /// them any more. No link is followed.
+    #[arg(long, value_name = "DIR", conflicts_with = "new_log")]
+    pub contents: Option<PathBuf>,
 
     /// Give up what is missing: all events of the database are sealed anew under a new log id, behind them comes one that names
     /// the old log, its last event and its root, and what NATS holds of the old log is removed. Nodes keep what they run and take
@@ -121,9 +128,13 @@ pub enum Error {
     Cut(Position),
     /// A document's content is gone.
     #[error(
-        "the content of these documents is nowhere in NATS, so that no node could be given it: {0}. Nothing is taken back"
+        "the content of these documents is not in NATS, so that no node could be given it: {0}. Nothing is taken back. A node that \
+         runs them has it: copy its folder here, and say `--contents DIR`"
     )]
     ContentGone(String),
+    /// The folder can't be read.
+    #[error("{} can't be read (--contents)", .0.display())]
+    Folder(PathBuf, #[source] std::io::Error),
     /// There is no reason to begin anew.
     #[error("nobody holds more of this log than the database has, so there is no reason to begin a new one")]
     NothingLost,
@@ -147,7 +158,7 @@ impl Error {
     pub fn verdict(&self) -> Verdict {
         match self {
             Self::Ground(error) => error.verdict(),
-            Self::NotOwner(_) => Verdict::Usage,
+            Self::NotOwner(_) | Self::Folder(..) => Verdict::Usage,
             _ => Verdict::Refused,
         }
     }
@@ -213,6 +224,10 @@ pub async fn run(options: Options) -> Result<Outcome, Error> {
         Box::pin(recovery.take_back(findings.head, &findings.missing[..wanted], kept)).await?;
         findings.adopted = wanted;
     }
+    findings.lacking = recovery.reader.lacking_contents().await?;
+    if let Some(dir) = recovery.options.contents.as_ref().filter(|_| !findings.lacking.is_empty()) {
+        findings.restored = recovery.restore(dir, &mut findings.lacking).await?;
+    }
     Ok(Outcome::Looked(findings))
 }
 
@@ -235,7 +250,10 @@ impl Recovery {
         let nodes = holdings::seen(&jetstream, prefix, (self.reader.log_id(), self.reader.public_key())).await?;
         let nodes = nodes.into_iter().filter(|(_, seen)| seen.is_beyond(head)).collect();
         let kept = checkpoint.as_ref().map(|checkpoint| checkpoint.position);
-        Ok((Findings { head, stream, checkpoint: kept, missing, parted, stray, nodes, adopted: 0 }, checkpoint))
+        let (adopted, lacking, restored) = (0, Vec::new(), 0);
+        let findings =
+            Findings { head, stream, checkpoint: kept, missing, parted, stray, nodes, adopted, lacking, restored };
+        Ok((findings, checkpoint))
     }
 
     /// The event stream beside the log: its last sequence, the log's head, and what the stream holds that the log does not have.
@@ -305,28 +323,6 @@ impl Recovery {
         let after = proven(follower.clone(), missing, ahead)?;
         let contents = self.contents(missing, &after).await?;
         Ok(adopt(&self.reader, &mut follower, missing, &contents).await?)
-    }
-
-    /// The content that the missing events name and the table lacks. Of what was overwritten since it may be gone.
-    async fn contents(&self, missing: &[Event], after: &Follower) -> Result<BTreeMap<Digest, Content>, Error> {
-        let puts = missing.iter().filter_map(|event| match event.change() {
-            Ok(Change::DocumentPut(put)) => Some((put.digest, put.size)),
-            _ => None,
-        });
-        let mut wanted: BTreeMap<Digest, u64> = puts.collect();
-        let there = self.reader.contents(&wanted.keys().copied().collect::<Vec<_>>()).await?;
-        wanted.retain(|digest, _| !there.contains_key(digest));
-        let (prefix, key) = (&self.options.nats.nats_prefix, self.reader.public_key());
-        let found = holdings::contents(&self.link.jetstream(), prefix, key, &wanted).await?;
-        let documents = after.configuration().documents().iter();
-        let gone = |digest: &Digest| wanted.contains_key(digest) && !found.contains_key(digest);
-        let lost: Vec<String> =
-            documents.filter(|(_, one)| gone(&one.put.digest)).map(|(id, _)| id.to_string()).collect();
-        if !lost.is_empty() {
-            return Err(Error::ContentGone(lost.join(", ")));
-        }
-        let contents = found.into_iter().filter_map(|(digest, bytes)| Some((digest, Content::new(bytes).ok()?)));
-        Ok(contents.collect())
     }
 }
 

@@ -10,6 +10,7 @@
 //! - `store`: one append as a transaction; `statement`: a batch as the one statement that stores it.
 //! - [`kept`]: states of the past.
 //! - [`adopt`]: taking events back that the log had and lost.
+//! - [`contents`]: what events name and is not there, and putting it back.
 //! - [`anew`]: beginning a log from what is left of another.
 //! - `line`: who waits to be appended; `ahead`: what is decided of it while a transaction is on its way.
 //! - `writer`: what is folded up to the head, and one transaction after the other behind it.
@@ -27,6 +28,7 @@ pub mod anew;
 pub mod appender;
 pub mod batch;
 pub mod checkpoint;
+pub mod contents;
 mod copied;
 pub mod database;
 mod follow;

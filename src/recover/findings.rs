@@ -10,6 +10,7 @@ use schema::id::NodeId;
 use schema::position::Position;
 use serde_json::{Value, json};
 
+use crate::log::contents::Lacking;
 use crate::output::{self, Unwritable};
 use crate::publish::holdings::Seen;
 
@@ -31,6 +32,10 @@ pub struct Findings {
     /// Nodes that say or prove that they have seen more than the log has.
     pub(super) nodes: BTreeMap<NodeId, Seen>,
     pub(super) adopted: usize,
+    /// Contents that events of the log name and no table has.
+    pub(super) lacking: Vec<Lacking>,
+    /// How many of such were put back.
+    pub(super) restored: usize,
 }
 
 impl Findings {
@@ -49,7 +54,7 @@ impl Findings {
     /// If standard output can't be written.
     pub fn print(&self, json: bool) -> Result<bool, Unwritable> {
         if json { output::json(&format!("{:#}", self.json())) } else { output::text(&format!("{}\n", self.text())) }?;
-        Ok(!self.lacks_anything())
+        Ok(!self.lacks_anything() && self.lacking.is_empty())
     }
 
     /// Whether anybody holds more of the log than the database has by now.
@@ -67,6 +72,7 @@ impl Findings {
 
     fn json(&self) -> Value {
         let event = |event: &Event| json!({"position": event.position, "event_id": event.event_id, "command_id": event.command_id, "type": event.event_type, "entity": event.entity, "actor": event.actor, "at": event.at, "reason": event.reason});
+        let lacking = |one: &Lacking| json!({"digest": one.digest, "size": one.size, "position": one.position, "entity": one.entity});
         let seen: BTreeMap<_, _> = self.nodes.iter().filter_map(|(node, seen)| Some((node, seen.position?))).collect();
         let proven = self.proven().map(|(node, Cause { position, event_id, command_id })| {
             (node, json!({"position": position, "event_id": event_id, "command_id": command_id}))
@@ -82,6 +88,8 @@ impl Findings {
             "nodes": seen,
             "proven": proven.collect::<BTreeMap<_, _>>(),
             "adopted": self.adopted,
+            "contents_restored": self.restored,
+            "contents_missing": self.lacking.iter().map(lacking).collect::<Vec<_>>(),
         })
     }
 
@@ -124,7 +132,28 @@ impl Findings {
             )
         }));
         lines.extend(self.advice(signed, missing));
+        lines.extend(self.contents());
         lines.join("\n")
+    }
+
+    /// What became of contents, and what there is to do about those that are nowhere.
+    fn contents(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if self.restored > 0 {
+            lines.push(format!("{} contents were put back", self.restored));
+        }
+        lines.extend(self.lacking.iter().map(|Lacking { digest, size, position, entity }| {
+            format!("content {digest} ({size} bytes), which event {position} of {entity} names, is not in the database")
+        }));
+        if !self.lacking.is_empty() {
+            lines.push(
+                "until they are there, `headwater-replay verify` refuses an export of this log: `--contents DIR` takes them from files \
+                 below DIR, such as a copy of a node's folder (its generations and blobs) or an export; putting the same bytes by any \
+                 put_document heals, too"
+                    .to_owned(),
+            );
+        }
+        lines
     }
 
     /// What there is to do about it.

@@ -1,6 +1,7 @@
 //! PostgreSQL put back to an earlier point: nobody appends or publishes over what is public, whoever asks is told why, and
 //! what was lost comes back from the event stream.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use schema::id::EventId;
 use schema::wire::Record as _;
 use serde_json::{Value, json};
 
+use crate::auditor::{exported, replay};
 use crate::disk::Tree;
 use crate::eventually::eventually;
 use crate::fleet::Fleet;
@@ -38,6 +40,11 @@ fn copy(from: &Path, to: &Path) {
 
 /// A log with a node, and a copy of its database from before its last events, which is put in its place.
 pub(crate) async fn put_back() -> (Fleet, Vec<law::Line>, u64) {
+    put_back_over(&[]).await
+}
+
+/// The same, where a document had these contents one after another, and then another one, since the copy was made.
+async fn put_back_over(overwritten: &[&str]) -> (Fleet, Vec<law::Line>, u64) {
     let mut fleet = Fleet::start().await;
     fleet.node("a", json!({})).await;
     fleet.door().accepted(put("x", "before all")).await;
@@ -55,6 +62,9 @@ pub(crate) async fn put_back() -> (Fleet, Vec<law::Line>, u64) {
     fleet.ground.postgres.start_again().await.unwrap();
     fleet.door().ready().await;
     let head = reader::head(&fleet.ground.database()).await.unwrap();
+    for content in overwritten {
+        fleet.door().accepted(put("x", content)).await;
+    }
     let keyed = fleet.door().post(&put("x", "thereafter it is another"), Some("key")).await.unwrap();
     assert_eq!(keyed.status, 200, "{keyed:?}");
     fleet.door().accepted(put("y", &"large one ".repeat(LARGE / 10))).await;
@@ -133,6 +143,56 @@ async fn nothing_is_appended_to_a_log_that_was_put_back_until_it_is_whole_again(
     assert_eq!((other.status, other.code()), (409, "idempotency_key_reused"));
     fleet.door().accepted(put("z", "goes on from there")).await;
     law::holds(&fleet.ground).await;
+}
+
+#[tokio::test]
+async fn a_content_that_was_overwritten_before_it_was_lost_is_named_and_put_back() {
+    let lost = ["overwritten, and kept by a node", "overwritten, and put once more"];
+    let digests = lost.map(|content| schema::digest::Digest::of(content.as_bytes()).to_string());
+    let (mut fleet, log, _back) = put_back_over(&lost).await;
+    fleet.servers[0].process.kill();
+    let missing = |said: &Value| -> BTreeSet<String> {
+        let missing = said["contents_missing"].as_array().unwrap().iter();
+        missing.map(|content| content["digest"].as_str().unwrap().to_owned()).collect()
+    };
+    let (code, said) = fleet.run(&["recover", "--adopt-stream", "--unsigned-too", "--json"]).await;
+    let json = first_json(&said);
+    assert_eq!((code, missing(&json)), (Some(1), digests.clone().into()), "{said}");
+    assert_eq!(reader::head(&fleet.ground.database()).await.unwrap(), log.len() as u64, "the events are back");
+
+    // What a node has is taken wherever it lies below the folder, and nothing else is.
+    let dir = fleet.ground.dir.path().join("from-a-node");
+    let generation = dir.join("generations/00000000000000000005-abcdef/files");
+    std::fs::create_dir_all(&generation).unwrap();
+    let from = ["recover", "--json", "--contents", dir.to_str().unwrap()];
+    let (code, said) = fleet.run(&from).await;
+    assert_eq!((code, missing(&first_json(&said))), (Some(1), digests.clone().into()), "{said}");
+    std::fs::write(generation.join("x"), lost[0]).unwrap();
+    let (code, said) = fleet.run(&from).await;
+    let json = first_json(&said);
+    let left = BTreeSet::from([digests[1].clone()]);
+    assert_eq!((code, json["contents_restored"].as_u64(), missing(&json)), (Some(1), Some(1), left), "{said}");
+
+    fleet.servers[0].process.start_again();
+    fleet.door().ready().await;
+    fleet.door().accepted(put("another", lost[1])).await;
+    let (code, said) = fleet.run(&["recover"]).await;
+    assert_eq!(code, Some(0), "putting the same bytes heals, too: {said}");
+    fleet
+        .converges(
+            &[(
+                "a".to_owned(),
+                [tree(), [("files/another".to_owned(), lost[1].into())].into()].into_iter().flatten().collect(),
+            )]
+            .into(),
+        )
+        .await;
+    law::holds(&fleet.ground).await;
+    let (dir, url) = (fleet.ground.dir.path(), fleet.ground.database_as(schema::address::READER_ROLE));
+    exported(dir, &url, &["--to", "whole.hwlog"]);
+    let key = reader::ask(&fleet.ground.database(), "SELECT encode(public_key, 'hex') FROM log_head").await.unwrap();
+    let (code, said) = replay(dir, &["verify", "whole.hwlog", "--trust", &key.unwrap()]);
+    assert_eq!((code, said["ok"].as_bool()), (Some(0), Some(true)), "{said}");
 }
 
 #[tokio::test]

@@ -1,0 +1,68 @@
+//! Contents that events name and the table of contents lacks, and putting them back.
+//!
+//! Always: a content is what its digest says, whoever had it; nothing that is there is changed.
+
+use std::collections::BTreeMap;
+
+use schema::digest::Digest;
+use schema::entity::Entity;
+use schema::position::Position;
+
+use super::database::Error;
+use super::reader::Reader;
+use super::rows;
+
+/// Positions that are looked through together, so that no statement takes long.
+const PAGE_POSITIONS: u64 = 100_000;
+
+/// A content that is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lacking {
+    /// Which.
+    pub digest: Digest,
+    /// Its bytes.
+    pub size: u64,
+    /// An event that names it.
+    pub position: Position,
+    /// What that event is about.
+    pub entity: Entity,
+}
+
+impl Reader {
+    /// The contents that events name and the table lacks, each with the first event that names it.
+    ///
+    /// # Errors
+    /// If the log can't be read.
+    pub async fn lacking_contents(&self) -> Result<Vec<Lacking>, Error> {
+        let query = "SELECT DISTINCT ON (data ->> 'digest') data ->> 'digest', (data ->> 'size')::bigint, position, entity FROM event \
+                     WHERE type = 'DocumentPut' AND position > $1 AND position <= $2 \
+                     AND NOT EXISTS (SELECT FROM blob WHERE blob.digest = decode(data ->> 'digest', 'hex')) \
+                     ORDER BY data ->> 'digest', position";
+        let (head, mut after, mut all) = (self.head().await?.position.get(), 0, BTreeMap::<Digest, Lacking>::new());
+        while after < head {
+            let up_to = after.saturating_add(PAGE_POSITIONS);
+            for row in self.rows(query, &[&rows::signed(after), &rows::signed(up_to)]).await? {
+                let position = rows::unsigned(row.get(2)).into();
+                let unreadable = |why: &str| Error::Row { position, why: why.into() };
+                let digest = row.get::<_, &str>(0).parse().map_err(|_| unreadable("it names no digest"))?;
+                let entity = row.get::<_, &str>(3).parse().map_err(|_| unreadable("it names no entity"))?;
+                all.entry(digest).or_insert(Lacking { digest, size: rows::unsigned(row.get(1)), position, entity });
+            }
+            after = up_to;
+        }
+        Ok(all.into_values().collect())
+    }
+
+    /// Puts a content back.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    ///
+    /// # Panics
+    /// If the bytes are not what the digest says.
+    pub async fn restore_content(&self, digest: Digest, bytes: &[u8]) -> Result<(), Error> {
+        assert_eq!(Digest::of(bytes), digest, "BUG: whoever gives a content has hashed it");
+        let insert = "INSERT INTO blob (digest, bytes) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING";
+        self.rows(insert, &[&digest.as_bytes().as_slice(), &bytes]).await.map(drop)
+    }
+}

@@ -1,0 +1,173 @@
+//! Contents that stand somewhere below a folder: nodes' trees and caches, copies of blobs, exports.
+//!
+//! What always holds: only bytes whose SHA-256 was asked for are given; no link is followed and nothing but regular files is opened, so
+//! that a folder of somebody else's making can neither lead elsewhere nor block; one content at a time is in memory, however many there are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use replay::file::block::{Head, Kind, Unpacker};
+use replay::file::body::read_blobs;
+use replay::file::{MAGIC, PREFIX_BYTES, check_prefix};
+use rustix::fs::OFlags;
+use schema::digest::Digest;
+use tokio::sync::mpsc;
+
+/// A content, by its digest.
+pub(super) type Found = (Digest, Vec<u8>);
+
+/// Searches below `dir` on a thread of its own, and gives each of the wanted contents once; at its end, whether the folder could be read.
+pub(super) fn search(
+    dir: &Path,
+    wanted: BTreeMap<Digest, u64>,
+) -> (mpsc::Receiver<Found>, tokio::task::JoinHandle<io::Result<()>>) {
+    let (give, found) = mpsc::channel(1);
+    let dir = dir.to_owned();
+    let search = tokio::task::spawn_blocking(move || Search { wanted, give }.below(dir));
+    (found, search)
+}
+
+struct Search {
+    /// What was not found yet, with its size.
+    wanted: BTreeMap<Digest, u64>,
+    give: mpsc::Sender<Found>,
+}
+
+impl Search {
+    fn below(mut self, dir: PathBuf) -> io::Result<()> {
+        let mut folders = vec![std::fs::read_dir(&dir)?];
+        while let Some(folder) = folders.last_mut() {
+            if self.wanted.is_empty() || self.give.is_closed() {
+                break;
+            }
+            let Some(entry) = folder.next() else {
+                folders.pop();
+                continue;
+            };
+            // What can't be read is said, and what else there is may still help.
+            let looked = entry.and_then(|entry| {
+                let (kind, path) = (entry.file_type()?, entry.path());
+                match (kind.is_dir(), kind.is_file()) {
+                    (true, _) => folders.push(std::fs::read_dir(&path).inspect_err(|error| passed_over(&path, error))?),
+                    (_, true) => self.look(&path).inspect_err(|error| passed_over(&path, error))?,
+                    _ => {}
+                }
+                Ok(())
+            });
+            if let Err(error) = looked {
+                tracing::debug!(%error, "something below the folder is passed over");
+            }
+        }
+        Ok(())
+    }
+
+    /// A file is one content, or an export with many.
+    fn look(&mut self, path: &Path) -> io::Result<()> {
+        // It may have become something else since its kind was read.
+        let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
+        let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        let size = file.metadata()?.len();
+        let sizes: BTreeSet<u64> = self.wanted.values().copied().collect();
+        if sizes.contains(&size) {
+            let mut bytes = Vec::new();
+            (&mut file).take(size).read_to_end(&mut bytes)?;
+            self.take(Digest::of(&bytes), bytes);
+            return Ok(());
+        }
+        let mut prefix = [0; PREFIX_BYTES];
+        match file.read_exact(&mut prefix) {
+            Ok(()) if prefix.starts_with(&MAGIC) => self.look_into_export(file, prefix),
+            _ => Ok(()),
+        }
+    }
+
+    fn look_into_export(&mut self, file: File, prefix: [u8; PREFIX_BYTES]) -> io::Result<()> {
+        let damaged = |damage: replay::file::Damage| io::Error::new(io::ErrorKind::InvalidData, damage.to_string());
+        check_prefix(&prefix).map_err(damaged)?;
+        let (mut file, mut unpacker) = (io::BufReader::new(file), Unpacker::default());
+        while !self.wanted.is_empty() {
+            let mut head = [0; Head::BYTES];
+            file.read_exact(&mut head)?;
+            let head = Head::read(&head).map_err(damaged)?;
+            let mut stored = vec![0; head.stored];
+            file.read_exact(&mut stored)?;
+            match head.kind {
+                Kind::End => break,
+                Kind::Blobs => {
+                    let raw = unpacker.unpack(head, &stored).map_err(damaged)?;
+                    for blob in read_blobs(&raw).map_err(damaged)? {
+                        // Its digest is the file's own word.
+                        if self.wanted.contains_key(&blob.digest) {
+                            self.take(Digest::of(blob.bytes), blob.bytes.to_vec());
+                        }
+                    }
+                }
+                Kind::Header | Kind::Events | Kind::Checkpoints => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, digest: Digest, bytes: Vec<u8>) {
+        if self.wanted.remove(&digest).is_some() {
+            // Whoever asked may have gone, which ends the search.
+            let _ = self.give.blocking_send((digest, bytes));
+        }
+    }
+}
+
+fn passed_over(path: &Path, error: &io::Error) {
+    tracing::warn!(path = %path.display(), %error, "can't be read, and is passed over");
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+    use super::*;
+    use replay::file::body::{Blob, Header};
+    use replay::file::writer::Writer;
+    use rustix::fs::{CWD, Mode, mknodat};
+    use uuid::Uuid;
+
+    async fn found_below(dir: &Path, wanted: &[&[u8]]) -> BTreeSet<Vec<u8>> {
+        let wanted = wanted.iter().map(|bytes| (Digest::of(bytes), bytes.len() as u64)).collect();
+        let (mut found, search) = search(dir, wanted);
+        let mut all = BTreeSet::new();
+        while let Some((digest, bytes)) = found.recv().await {
+            assert_eq!(digest, Digest::of(&bytes));
+            assert!(all.insert(bytes), "each is given once");
+        }
+        search.await.unwrap().unwrap();
+        all
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_for_is_found_in_files_and_exports_and_no_link_is_followed() {
+        let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let below = dir.path().join("generations/7-abc/files/etc");
+        std::fs::create_dir_all(&below).unwrap();
+        std::fs::write(below.join("motd"), "in a tree").unwrap();
+        std::fs::write(below.join("again"), "in a tree").unwrap();
+        std::fs::write(below.join("other"), "xx x tree").unwrap();
+        std::fs::write(elsewhere.path().join("linked"), "elsewhere").unwrap();
+        std::os::unix::fs::symlink(elsewhere.path().join("linked"), dir.path().join("link")).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), dir.path().join("folder")).unwrap();
+        mknodat(CWD, dir.path().join("fifo"), rustix::fs::FileType::Fifo, Mode::from(0o600), 0).unwrap();
+        let (log_id, public_key) = (Uuid::from_u128(1).into(), [0; 32]);
+        let mut export = Writer::new(&Header { log_id, public_key, from: 1.into(), to: 1.into(), edge: Vec::new() });
+        for bytes in [b"in an export".as_slice(), b"not asked for"] {
+            export.blob(&Blob { digest: Digest::of(bytes), bytes }).unwrap();
+        }
+        export.blob(&Blob { digest: Digest::of(b"made up"), bytes: b"is not it" }).unwrap();
+        std::fs::write(dir.path().join("log.hwlog"), export.finish().0).unwrap();
+
+        let wanted: [&[u8]; 4] = [b"in a tree", b"in an export", b"elsewhere", b"made up"];
+        let expected = [b"in a tree".to_vec(), b"in an export".to_vec()].into();
+        assert_eq!(found_below(dir.path(), &wanted).await, expected);
+        assert!(search(Path::new("/no/such"), BTreeMap::new()).1.await.unwrap().is_err());
+    }
+}
