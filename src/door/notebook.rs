@@ -39,6 +39,7 @@ pub struct Stored {
 
 /// What there is to do.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one of it is made, and taken apart at once")]
 pub enum Due {
     /// Note this.
     Change(NodeId, Summary),

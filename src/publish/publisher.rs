@@ -116,10 +116,8 @@ impl Publisher {
         let head = state.position();
         // A record that is ahead of the log shows that it was put back: this is known before a stream is made anew.
         let held = self.records.recover(head).await?;
-        self.mending = match self.events.recover(state).await? {
-            Some((excess, stray)) => Some(self.mend_later(excess, &stray)),
-            None => None,
-        };
+        let excess = self.events.recover(state).await?;
+        self.mending = excess.map(|(excess, stray)| self.mend_later(excess, &stray));
         self.keys.settle(self.events.last() > Position::ZERO).await?;
         self.blobs.recover().await?;
         points::REPAIR_READ.reached();
