@@ -38,6 +38,8 @@ struct Reason {
 #[derive(Default)]
 struct Said<'a> {
     running: Option<Mark>,
+    /// What was last good.
+    good: Option<Mark>,
     seen: Option<Position>,
     /// The state, the code and the words of an attempt that did not end well.
     failed: Option<(AttemptState, Option<&'a str>, Option<&'a str>)>,
@@ -53,6 +55,7 @@ impl<'a> Said<'a> {
         };
         Self {
             running: report.running,
+            good: report.good(),
             seen: report.seen.map(|seen| seen.position),
             failed: report.attempt.as_ref().and_then(failed),
             drift: &report.drift,
@@ -64,6 +67,7 @@ impl<'a> Said<'a> {
         let failed = summary.failed.as_ref();
         Self {
             running: summary.running,
+            good: summary.good(),
             failed: failed.map(|failed| (failed.state, failed.code.as_deref(), failed.detail.as_deref())),
             drift: &summary.drift,
             ..Self::default()
@@ -82,10 +86,23 @@ impl<'a> Said<'a> {
                 let seen = self.seen.unwrap_or_default();
                 ("ahead".to_owned(), format!("it has seen position {seen}, and this log ends at {head}"))
             }
+            State::Duplicate => {
+                let detail = "two agents report under this id: stop one of them, or start it with an id of its own";
+                ("duplicate".to_owned(), detail.to_owned())
+            }
+            State::Progressing if self.awaits_hook() => {
+                let detail = "what runs was put in force, and its --apply command has not said yes yet";
+                ("not_good_yet".to_owned(), detail.to_owned())
+            }
             State::Unknown => ("never_heard".to_owned(), "no report of it was ever heard".to_owned()),
             _ => return None,
         };
         Some(Reason { code, detail })
+    }
+
+    /// Whether what runs was not found good yet.
+    fn awaits_hook(&self) -> bool {
+        self.running.is_some_and(|running| self.good.is_none_or(|good| good.digest != running.digest))
     }
 
     /// What became of trying: the node's own words, or that it remembers a rejection and has something else to say by now.
@@ -154,6 +171,7 @@ mod tests {
     #[test]
     fn a_reason_is_the_nodes_own_or_says_what_the_state_means() {
         let paths: Vec<String> = (1..=7).map(|number| format!("files/{number}")).collect();
+        let mark = Mark { position: 7.into(), digest: schema::digest::Digest::of(b"7") };
         let failed = |code, detail| Said { failed: Some((AttemptState::Failed, code, detail)), ..Said::default() };
         for (state, said, code, words) in [
             (State::Failed, failed(Some("check_failed"), Some("too high")), "check_failed", "too high"),
@@ -168,6 +186,8 @@ mod tests {
                 "position 9, and this log ends at 5",
             ),
             (State::Unknown, Said::default(), "never_heard", ""),
+            (State::Duplicate, Said::default(), "duplicate", "stop one"),
+            (State::Progressing, Said { running: Some(mark), ..Said::default() }, "not_good_yet", "--apply"),
         ] {
             let reason = said.reason(state, 5.into()).expect("a reason");
             assert!(reason.code == code && reason.detail.contains(words), "{state:?}: {reason:?}");
