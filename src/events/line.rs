@@ -32,9 +32,14 @@ fn report(summary: &Value) -> String {
         Value::Null => "runs nothing".to_owned(),
         running => format!("runs {}", mark(running)),
     };
+    // It is there only where it is not what runs.
+    let good = summary.get("good").map(|good| match good {
+        Value::Null => "nothing was good yet".to_owned(),
+        good => format!("last good {}", mark(good)),
+    });
     let failed = Some(&summary["failed"]).filter(|failed| !failed.is_null()).map(failure);
     let drift = summary["drift"].as_array().filter(|paths| !paths.is_empty()).map(|paths| drift(paths));
-    [Some(runs), failed, drift].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    [Some(runs), good, failed, drift].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 fn failure(failed: &Value) -> String {
@@ -94,5 +99,9 @@ mod tests {
                         high\u{fffd}; drift in a, b, c and 1 more\n";
         assert!(bad.ends_with(expected), "{bad}");
         assert!(told(Value::Null, Value::Null, Value::Null).ends_with("  runs nothing\n"));
+        let data = |good: Value| json!({"type": "ReportChanged", "data": {"running": null, "good": good}});
+        assert!(written(&data(Value::Null)).ends_with("  runs nothing; nothing was good yet\n"));
+        let good = written(&data(json!({"position": 9, "digest": digest})));
+        assert!(good.ends_with("; last good position 9 (0123456789ab)\n"), "{good}");
     }
 }
