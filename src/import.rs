@@ -110,7 +110,7 @@ impl Oscal {
         let steps = requests::steps(changed, self.reason.as_deref(), head.position, Limits::DOOR);
         let mut summary = Summary::new(&compared, plan.skipped, self.dry_run, head.position);
         match (self.dry_run, steps.first()) {
-            (true, Some(first)) => door.try_out(&first.request).await?,
+            (true, Some(first)) => output::warn(&door.try_out(&first.request).await?),
             (true, None) => {}
             (false, _) => send(&door, &steps, &mut summary).await?,
         }
@@ -157,6 +157,7 @@ async fn send(door: &Door, steps: &[Step<'_>], summary: &mut Summary) -> Result<
             Err(error) if done == 0 => return Err(error.into()),
             Err(source) => return Err(Error::Halfway { done, total: steps.len(), source }),
         };
+        output::warn(&answer.warnings);
         summary.note(&step.items, &answer);
         progress.advance(step.items.len() as u64);
     }

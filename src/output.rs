@@ -5,6 +5,7 @@
 
 use std::io::{self, Write as _};
 
+use schema::answer::Warning;
 use schema::terminal;
 
 /// Characters of a complaint: what others wrote may be endless.
@@ -54,6 +55,13 @@ fn write(text: &str) -> Result<Reader, Unwritable> {
         Ok(()) => Ok(Reader::There),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Says on standard error what the door warns of: which of the commands does what its sender may not have meant.
+pub fn warn(warnings: &[Warning]) {
+    for Warning { command, code, detail } in warnings {
+        complain(&format!("warning: command {command}: {detail} ({code})"));
     }
 }
 

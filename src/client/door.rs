@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Client, RequestBuilder, Response};
-use schema::answer::Answer;
+use schema::answer::{Answer, Warning};
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::answer::{self, BODY_BYTES_MAX};
@@ -195,14 +195,21 @@ impl Door {
         Error::NoProgress { url: self.url.below(path), cursor }
     }
 
-    /// Has a request decided as [`Door::send`] would, and nothing appended.
+    /// Has a request decided as [`Door::send`] would, and nothing appended. Gives what the door warns of.
     ///
     /// # Errors
     /// If it is refused, or no answer came.
-    pub async fn try_out(&self, request: &Request) -> Result<(), Error> {
+    pub async fn try_out(&self, request: &Request) -> Result<Vec<Warning>, Error> {
+        /// What of the answer is of use here; an older door does not warn.
+        #[derive(Deserialize)]
+        struct Tried {
+            #[serde(default)]
+            warnings: Vec<Warning>,
+        }
         let url = self.url.below("/v1/commands?dry_run=true");
         let post = self.client.post(&url).header(CONTENT_TYPE, "application/json").body(request.body());
-        read::<IgnoredAny>(&url, &answer::body(self.ask(post).await?, &url).await?).map(drop)
+        let tried: Tried = read(&url, &answer::body(self.ask(post).await?, &url).await?)?;
+        Ok(tried.warnings)
     }
 
     /// Opens the live stream of events at `path`.

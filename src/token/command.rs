@@ -196,7 +196,10 @@ impl Create {
             Err(error) => return Err(Error::Unseen(Some(error))),
         }
         match door.send(&Request { reason: None, commands: vec![command], key }).await {
-            Ok(answer) => Ok(new.accepted(answer.position, door.url())?),
+            Ok(answer) => {
+                output::warn(&answer.warnings);
+                Ok(new.accepted(answer.position, door.url())?)
+            }
             Err(source) => {
                 // The refusal tells more than output that can't be written.
                 let _unread = new.refused();
@@ -277,6 +280,7 @@ impl Revoke {
         let command = json!({"type": "revoke_principal", "name": name});
         let request = Request { reason: None, commands: vec![command], key: None };
         let answer = Door::of(&common.place)?.send(&request).await?;
+        output::warn(&answer.warnings);
         let revoked = Revoked { name: &name, position: answer.position, changed: !answer.events.is_empty() };
         match (common.json, revoked.changed) {
             (true, _) => output::json(&written(&revoked)),

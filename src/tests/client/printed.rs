@@ -81,6 +81,24 @@ fn a_complaint_is_printable() {
 }
 
 #[test]
+fn what_the_door_warns_of_is_said_and_printable() {
+    let server = Server::new(|_, _, reply| {
+        let warning = json!({"command": 0, "code": "no_effect", "detail": HOSTILE});
+        let answer = json!({"log_id": "0198b0a2-0000-7000-8000-000000000000", "position": 79, "events": [],
+            "results": [], "warnings": [warning]});
+        reply.whole("200 OK", &answer.to_string())
+    });
+    for arguments in [&["token", "revoke", "ann"][..], &["token", "create", "--name", "ann", "--role", "admin"]] {
+        let (code, _, complaint) = server.run(arguments);
+        assert!(
+            code == 0 && complaint.contains("warning: command 0: ") && complaint.contains("(no_effect)"),
+            "{complaint}"
+        );
+        assert!(!complaint.contains(is_hostile), "{complaint:?}");
+    }
+}
+
+#[test]
 fn a_files_own_words_are_printable() {
     let dir = tempfile::tempdir().unwrap();
     let server = server();
