@@ -22,12 +22,12 @@ use crate::output::{self, Reader, Unwritable};
 
 /// What to show.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "\
-  headwater events --last 20 --no-reports       the last changes that somebody made\n  \
+#[command(after_help = "Examples:\n  \
+  headwater events --last 20 --no-reports       the last changes somebody made\n  \
   headwater events --since 10m                  the last ten minutes\n  \
   headwater events --after 100                  what came after position 100\n  \
   headwater events --entity node/node-1         all that happened to one node\n  \
-  headwater events --follow --json | jq .type   every event from the first, and on")]
+  headwater events --follow --json | jq .type   every event, and on")]
 pub struct Options {
     /// Go on with what happens next, until stopped.
     #[arg(long, short)]

@@ -22,10 +22,10 @@ use crate::output;
 
 /// What to show.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "\
+#[command(after_help = "Examples:\n  \
   headwater get nodes                     every node and its state\n  \
   headwater get node node-1               all that is known of one\n  \
-  headwater get documents --at 120        the documents as they were at position 120\n  \
+  headwater get documents --at 120        documents as of position 120\n  \
   headwater get fleet --json              the counts, for a program")]
 pub struct Options {
     /// What sort of thing. The singular does as well.

@@ -230,3 +230,33 @@ fn stop_on_signals() -> anyhow::Result<CancellationToken> {
     });
     Ok(stop)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// Looks at a command and all below it.
+    fn keeps_its_lines(command: &mut clap::Command) {
+        let wide = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let shown = command.clone().term_width(80).render_long_help().to_string();
+        for line in wide.lines() {
+            // An example stands on a line of its own, indented; the words around it are wrapped where a terminal ends.
+            let is_example = line.trim_start().starts_with("headwater ") || line.starts_with("  ");
+            assert!(
+                !is_example || line.starts_with("  "),
+                "{}: an example is not indented: {line}",
+                command.get_name()
+            );
+            let is_kept = !is_example || shown.lines().any(|kept| kept.trim_end() == line.trim_end());
+            assert!(is_kept, "{}: this line is broken: {line}", command.get_name());
+        }
+        command.get_subcommands_mut().for_each(keeps_its_lines);
+    }
+
+    #[test]
+    fn examples_in_help_keep_their_lines_in_a_terminal_of_80_columns() {
+        keeps_its_lines(&mut Arguments::command());
+    }
+}

@@ -44,15 +44,23 @@ const URL_HELP: &str = "The log as role headwater_app: postgres://headwater_app:
 const FILE_HELP: &str = "A file with the password for that URL";
 
 const AFTER_HELP: &str = "\
-1. headwater recover                                   look: which events are missing, and who holds them
-2. headwater recover --adopt-stream                    take back what the event stream holds and the log's key signed for
-   headwater recover --adopt-stream --unsigned-too     also the last events, for which nobody signed
-   headwater recover --put-aside                       or not: somebody else wrote them, or nobody needs them
-   headwater recover --contents DIR                    contents that no table holds any more, from files below DIR: copies of
-                                                       nodes' folders, exports. Putting the same bytes by any put_document heals, too
-3. or, if they are nowhere to be had: end every server, perhaps keep a copy of NATS, then
-   headwater recover --new-log --database-url <owner>  begin a new log with what is left; prints its id
-   and on each node, with its agent stopped: headwater edge accept-log <LOG_ID> --dir <DIR>
+1. Look which events are missing, and who holds them:
+     headwater recover
+2. Take back what the event stream holds and the log's key signed for:
+     headwater recover --adopt-stream
+   and also the last events, for which nobody signed:
+     headwater recover --adopt-stream --unsigned-too
+   or not, if somebody else wrote them or nobody needs them:
+     headwater recover --put-aside
+   Contents that no table holds any more are put back from files below a
+   folder: copies of nodes' folders, exports. Putting the same bytes by any
+   put_document heals, too:
+     headwater recover --contents DIR
+3. Or, if they are nowhere to be had: end every server, perhaps keep a copy
+   of NATS, and begin a new log with what is left, which prints its id:
+     headwater recover --new-log --database-url <owner>
+   Then on each node, with its agent stopped:
+     headwater edge accept-log <LOG_ID> --dir <DIR>
 
 Exit codes: 0 nothing is missing any more, 1 something is (a content, too), or it was refused, 2 usage, 3 could not reach something.";
 

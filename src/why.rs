@@ -27,10 +27,10 @@ const COLUMNS: [Column; 8] = [
 /// What to explain.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-  headwater why node node-1 etc/motd               the document, what made the node match, what it
-                                                   overrode; and whether the node runs it
-  headwater why node node-1 etc/motd --at 120      the same, as of position 120
-  headwater why job 0198b0a2-…                     the definitions, the claim and the last run
+Examples:
+  headwater why node node-1 etc/motd            what it follows from, what lost
+  headwater why node node-1 etc/motd --at 120   the same, as of position 120
+  headwater why job 0198b0a2-…                  definitions, claim and last run
 
 Parts: put, enrolled and labelled made it so; overrode lost to it; unfit, left and retired keep it away; attestation,
 assessment, control, component and respecified are what a job's spec follows from; made, claimed, waits, completed,

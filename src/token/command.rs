@@ -28,7 +28,8 @@ A token lets one principal (a person, or a program with a name) in at the door. 
 never the token, so a lost one can't be found again: revoke it, and create another.\n\n\
 The first administrator's token comes from `headwater install`; if it is lost and nobody else can revoke it, `headwater token reset` \
 makes another, for who owns the database and has the signing key. With `headwater dev` it is in <dir>/secrets/admin.token:\n\n  \
-export HEADWATER_URL=http://127.0.0.1:7300 HEADWATER_TOKEN=\"$(cat .headwater/secrets/admin.token)\"\n  \
+export HEADWATER_URL=http://127.0.0.1:7300\n  \
+export HEADWATER_TOKEN=\"$(cat .headwater/secrets/admin.token)\"\n  \
 headwater token create --name grafana --role auditor")]
 pub struct Options {
     #[command(subcommand)]
