@@ -154,7 +154,10 @@ fn run(command: Command) -> Result<(), Failure> {
                 let done = demo::run(options).await;
                 done.map_err(|error| Failure::reaching(error.is_output(), error))
             }
-            Command::Install(install::Order::PrintRoles) => Ok(output::text(&headwater::log::roles::print())?),
+            Command::Install(install::Order::PrintRoles) => {
+                output::text(&headwater::log::roles::print())?;
+                Ok(())
+            }
             Command::Install(install::Order::Install(options)) => {
                 let json = options.json;
                 let installed = install::run(*options).await;

@@ -180,8 +180,8 @@ mod tests {
         let mut pages = Vec::new();
         loop {
             let listing = page.list(rows.range(page.keys::<NodeId>()), |_, value| value);
-            let value = |item: &Box<RawValue>| serde_json::from_str(item.get()).expect("as it was written");
-            pages.push(listing.items.iter().map(value).collect());
+            let items = listing.items.iter().map(|item| serde_json::from_str(item.get()).expect("as it was written"));
+            pages.push(items.collect());
             let Some(cursor) = listing.next else { return pages };
             page.after = read(&cursor);
         }
