@@ -123,6 +123,7 @@ impl door::Source for Behind {
                 SubmitError::Refused(refused) => door::SubmitError::Refused(refused),
                 SubmitError::KeyReused => door::SubmitError::KeyReused,
                 SubmitError::Busy => door::SubmitError::Busy,
+                SubmitError::ClockAhead(ahead) => door::SubmitError::ClockAhead(ahead.to_string()),
                 SubmitError::Unstorable(_) | SubmitError::Unavailable(_) => {
                     door::SubmitError::Unavailable(door::Unavailable(error.to_string()))
                 }

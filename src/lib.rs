@@ -2,6 +2,7 @@
 
 pub mod backoff;
 pub mod client;
+pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod dev;

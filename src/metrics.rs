@@ -6,7 +6,7 @@
 
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicU64;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -37,6 +37,8 @@ struct Metrics {
     lag_events: Level,
     lag_seconds: Level,
     slot_bytes: Level,
+    clock_ahead: Level,
+    log_ahead: Level,
     nodes: Family<Label, Level>,
     unknown_nodes: Level,
     unknown_nodes_forgotten: Counter,
@@ -65,6 +67,8 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
         lag_events: Level::default(),
         lag_seconds: Level::default(),
         slot_bytes: Level::default(),
+        clock_ahead: Level::default(),
+        log_ahead: Level::default(),
         nodes: Family::default(),
         unknown_nodes: Level::default(),
         unknown_nodes_forgotten: Counter::default(),
@@ -79,7 +83,8 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
         strays: Counter::default(),
     };
     // Nothing is known before somebody looks.
-    for level in [&metrics.acknowledged, &metrics.signed, &metrics.checked, &metrics.slot_bytes] {
+    let Metrics { acknowledged, signed, checked, slot_bytes, clock_ahead, log_ahead, .. } = &metrics;
+    for level in [acknowledged, signed, checked, slot_bytes, clock_ahead, log_ahead] {
         level.set(f64::NAN);
     }
     metrics.register();
@@ -102,6 +107,10 @@ impl Metrics {
         registry.register("publish_lag_seconds", "How old the oldest of them is", self.lag_seconds.clone());
         let text = "Write-ahead log that PostgreSQL keeps for the relay";
         registry.register("slot_retained_bytes", text, self.slot_bytes.clone());
+        let text = "How far this server's clock was ahead of PostgreSQL's when that was last asked";
+        registry.register("clock_ahead_seconds", text, self.clock_ahead.clone());
+        let text = "How far the last event is dated ahead of PostgreSQL's and NATS's clocks";
+        registry.register("log_time_ahead_seconds", text, self.log_ahead.clone());
         registry.register("nodes", "Nodes by state", self.nodes.clone());
         let text = "Nodes that report at present and are not enrolled";
         registry.register("unknown_nodes", text, self.unknown_nodes.clone());
@@ -179,6 +188,12 @@ pub fn took_out(messages: u64) {
 /// What PostgreSQL keeps for the slot, if that is known.
 pub fn retained(bytes: Option<u64>) {
     METRICS.slot_bytes.set(bytes.map_or(f64::NAN, |bytes| bytes as f64));
+}
+
+/// What the clocks said: this server's and PostgreSQL's, and how far the log's time is ahead of those that are right.
+pub fn clocks(server: Instant, postgres: Instant, log_ahead: Duration) {
+    METRICS.clock_ahead.set((server.unix_micros() - postgres.unix_micros()) as f64 / 1e6);
+    METRICS.log_ahead.set(log_ahead.as_secs_f64());
 }
 
 /// How far the log and its publishing have come, and when the oldest event was appended that is not public.

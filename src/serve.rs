@@ -322,7 +322,7 @@ fn fittings(
     pace: Arc<Pace>,
     closing: CancellationToken,
 ) -> Fittings {
-    let ears = parts.ears.clone();
+    let (ears, log) = (parts.ears.clone(), parts.log.clone());
     let (relaying, public) = (standing.clone(), published.clone());
     Fittings {
         source,
@@ -338,6 +338,7 @@ fn fittings(
             let wait = standing.as_ref().and_then(|_| pace.look(*public.borrow()));
             parts.reasons(standing, wait)
         }),
+        warnings: Arc::new(move || readiness::warnings(&log)),
         published: Arc::new(move || *published.borrow()),
         relay: Arc::new(move || relaying.as_ref().map(|standing| standing.borrow().phase.name())),
         limits: Limits::default(),

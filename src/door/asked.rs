@@ -78,7 +78,7 @@ fn refused(error: SubmitError) -> Fault {
         SubmitError::Refused(refused) => fault(&refused.refusal, &refused.field()),
         SubmitError::KeyReused => Fault::new(Fault::ID_REUSED, "id", "this id was used for another request"),
         SubmitError::Busy => Fault::new(Fault::OVERLOADED, "", detail),
-        SubmitError::Unavailable(_) => Fault::new(Fault::UNAVAILABLE, "", detail),
+        SubmitError::ClockAhead(_) | SubmitError::Unavailable(_) => Fault::new(Fault::UNAVAILABLE, "", detail),
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Fittings {
     pub ears: Ears,
     /// What is not ready; nothing if all is.
     pub readiness: Arc<dyn Fn() -> Vec<Reason> + Send + Sync>,
+    /// What an operator should know although all is ready.
+    pub warnings: Arc<dyn Fn() -> Vec<Reason> + Send + Sync>,
     /// The last position that is published, if that is known.
     pub published: Arc<dyn Fn() -> Option<Position> + Send + Sync>,
     /// What this server's relay does, in one word; nothing if it has none.
@@ -86,6 +88,11 @@ impl Door {
     /// What is not ready.
     pub(super) fn readiness(&self) -> Vec<Reason> {
         (self.0.fittings.readiness)()
+    }
+
+    /// What an operator should know although all is ready.
+    pub(super) fn warnings(&self) -> Vec<Reason> {
+        (self.0.fittings.warnings)()
     }
 
     /// The last position that is published.

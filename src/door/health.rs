@@ -5,9 +5,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::fittings::Door;
+use super::fittings::{Door, Reason};
 use super::problem::PROBLEM_JSON;
 
 /// `GET /healthz`: the process lives.
@@ -16,11 +16,11 @@ pub(super) async fn alive() -> Response {
 }
 
 /// `GET /readyz`: what the door leads to is there; else which part is not. The refusal is a problem that has the members
-/// of the good answer besides its own.
+/// of the good answer besides its own. `warnings` are there where there are any: what is wrong although the server does its work.
 pub(super) async fn ready(State(door): State<Door>) -> Response {
-    let reasons = door.readiness();
+    let (reasons, warnings) = (door.readiness(), door.warnings());
     if reasons.is_empty() {
-        return Json(json!({"ready": true, "reasons": []})).into_response();
+        return Json(with(warnings, json!({"ready": true, "reasons": []}))).into_response();
     }
     let status = StatusCode::SERVICE_UNAVAILABLE;
     let sentences: Vec<String> = reasons.iter().map(|reason| format!("{}: {}", reason.part, reason.reason)).collect();
@@ -33,5 +33,14 @@ pub(super) async fn ready(State(door): State<Door>) -> Response {
         "ready": false,
         "reasons": reasons,
     });
+    let problem = with(warnings, problem);
     (status, [(CONTENT_TYPE, PROBLEM_JSON)], problem.to_string()).into_response()
+}
+
+/// An answer with its warnings, if there are any.
+fn with(warnings: Vec<Reason>, mut answer: Value) -> Value {
+    if !warnings.is_empty() {
+        answer["warnings"] = json!(warnings);
+    }
+    answer
 }

@@ -28,6 +28,7 @@ pub(super) const CODES: &[&str] = &[
     "bad_request",
     "body_timeout",
     "body_too_large",
+    "clock_ahead",
     "content_gone",
     "idempotency_key_reused",
     "incomplete_body",
@@ -141,6 +142,9 @@ impl From<SubmitError> for Problem {
             SubmitError::Unavailable(unavailable) => unavailable.into(),
             SubmitError::KeyReused => {
                 Self::new(StatusCode::CONFLICT, "idempotency_key_reused", detail).at("Idempotency-Key")
+            }
+            SubmitError::ClockAhead(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "clock_ahead", detail).retry_after(5)
             }
             SubmitError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(1),
         }

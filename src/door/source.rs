@@ -122,6 +122,9 @@ pub enum SubmitError {
     /// The key stands for another body.
     #[error("this Idempotency-Key was used for another request")]
     KeyReused,
+    /// The clock that would date it is wrong.
+    #[error("{0}")]
+    ClockAhead(String),
     /// Too much is waiting.
     #[error("too many commands are waiting")]
     Busy,

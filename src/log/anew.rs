@@ -7,8 +7,6 @@
 //! the head row's lock and with nobody serving it; a server that sleeps through it finds another log's id under that lock. Absent
 //! on purpose: receipts of the old log, whose ids follow from its id, and checkpoints, which its newest stands for.
 
-use std::time::SystemTime;
-
 use replay::log::Follower;
 use replay::tree::Edge;
 use schema::change::{Change, LogBegun};
@@ -21,8 +19,11 @@ use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+use crate::clock::system_time;
+
+use super::clocks::Clocks;
 use super::database::{Error, in_time};
-use super::reader::{Head, Reader, head};
+use super::reader::{CLOCK, Head, Reader, head};
 use super::rows;
 use super::tree::{self, Growth};
 
@@ -45,6 +46,7 @@ pub async fn begin_anew(
     let client = reader.database().connect("recovery").await?;
     in_time(client.batch_execute("BEGIN; SET LOCAL statement_timeout = 0")).await?;
     let there = head(&client, "FOR UPDATE").await?;
+    let at = date(&client, &there).await?;
     if there != *expected {
         return Err(Error::Withheld("the log has changed meanwhile: look again".to_owned()));
     }
@@ -56,7 +58,7 @@ pub async fn begin_anew(
     let mut growth = Growth::from(Edge::default());
     seal_again(&client, &there, new, &mut growth).await?;
     let begun = LogBegun { from: there.log_id, position: there.position, root: there.root, checkpoint };
-    let event = event(new, &there, begun, reason);
+    let event = event(new, &there, begun, at, reason);
     growth.push(event.leaf);
     in_time(client.execute(&rows::insert(""), &rows::Columns::of([&event]).parameters())).await?;
     keep(&client, &mut growth).await?;
@@ -124,12 +126,18 @@ async fn keep(client: &Client, growth: &mut Growth) -> Result<(), Error> {
     Ok(())
 }
 
+/// When the new log begins: by this machine's clock, unless it is ahead of PostgreSQL's, and not before the old one ended.
+async fn date(client: &Client, old: &Head) -> Result<Instant, Error> {
+    let server = system_time();
+    let row = in_time(client.query_one(&format!("SELECT {CLOCK}"), &[])).await?;
+    let clocks = Clocks { server, postgres: rows::instant(row.get("clock")), nats: None, head: old.at };
+    Ok(server.min(clocks.dating()?.latest).max(old.at))
+}
+
 /// The event that says where the log comes from.
-fn event(log_id: LogId, old: &Head, begun: LogBegun, reason: &str) -> Event {
+fn event(log_id: LogId, old: &Head, begun: LogBegun, at: Instant, reason: &str) -> Event {
     let change = Change::LogBegun(begun);
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let now = Instant::from_unix_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX));
-    let (at, command_id) = (now.max(old.at), CommandId::from(Uuid::now_v7()));
+    let command_id = CommandId::from(Uuid::now_v7());
     let event = Event {
         v: change.format(),
         log_id,

@@ -16,9 +16,11 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
+use crate::clock::Clock;
 use crate::{metrics, points};
 
 use super::batch::{Batch, Verdict};
+use super::clocks::NatsClock;
 use super::database::Error;
 use super::handle::{Health, Log, SubmitError, Waiting, queue};
 use super::kept::Kept;
@@ -65,17 +67,23 @@ impl Appender {
     /// # Errors
     /// If the log can't be read or is not intact.
     pub async fn start(reader: Reader) -> Result<(Self, Log), Error> {
-        let kept = Kept::default();
+        Self::start_with(reader, Clock::system()).await
+    }
+
+    /// As [`Appender::start`], with a clock to date events by.
+    ///
+    /// # Errors
+    /// As [`Appender::start`].
+    pub async fn start_with(reader: Reader, clock: Clock) -> Result<(Self, Log), Error> {
+        let (kept, nats_clock) = (Kept::default(), NatsClock::default());
         let (withhold, withheld) = watch::channel(None);
-        let writer = Writer::start(reader.clone(), kept.clone(), withheld).await?;
+        let writer = Writer::start(reader.clone(), kept.clone(), withheld, (clock, nats_clock.clone())).await?;
         let (health, healths) = watch::channel(Health::default());
-        let nudge = Arc::new(Notify::new());
         let (sender, queue) = queue();
         let (answers, decided) = mpsc::unbounded_channel();
-        let log = Log::new(reader, sender, writer.views(), healths, Arc::clone(&nudge), kept, withhold);
-        let ending = CancellationToken::new();
-        let appending =
-            Appending { writer, line: Line::new(queue), nudge, health, answers, ending, is_given_up: false };
+        let log = Log::new(reader, sender, writer.views(), healths, kept, withhold, nats_clock);
+        let (line, nudge, ending) = (Line::new(queue), log.nudge(), CancellationToken::new());
+        let appending = Appending { writer, line, nudge, health, answers, ending, is_given_up: false };
         Ok((Self { appending, decided }, log))
     }
 
@@ -164,7 +172,7 @@ impl Appending {
             };
             let error = match attempted {
                 Ok(verdicts) => {
-                    self.health.send_replace(Health::default());
+                    self.health.send_replace(Health::fine(self.writer.doubt()));
                     return self
                         .answers
                         .send((waiting, verdicts))
@@ -186,9 +194,11 @@ impl Appending {
             let hopeless = !error.is_transient() || backoff.failures() >= FAILURES_MAX;
             // Who was asked to end leaves also an unknown outcome to whoever asks again under the same key.
             if (unknown.is_none() && (hopeless || stop.is_cancelled())) || self.ending.is_cancelled() {
-                return waiting
-                    .into_iter()
-                    .for_each(|waiting| waiting.fail(SubmitError::Unavailable(error.to_string())));
+                let failed = match &error {
+                    Error::ClockAhead(ahead) => SubmitError::ClockAhead(ahead.clone()),
+                    error => SubmitError::Unavailable(error.to_string()),
+                };
+                return waiting.into_iter().for_each(|waiting| waiting.fail(failed.clone()));
             }
             self.ending.run_until_cancelled(tokio::time::sleep(backoff.failed())).await;
         }
@@ -215,10 +225,10 @@ impl Appending {
         }
     }
 
-    /// Looks whether another process appended.
+    /// Looks whether another process appended, and what the clocks say.
     async fn look(&mut self) {
         let health = match self.writer.look().await {
-            Ok(()) => Health::default(),
+            Ok(()) => Health::fine(self.writer.doubt()),
             // It may have come to the middle of a request, and no request is shown in part.
             Err(error) => Health::failing(&error),
         };

@@ -177,6 +177,11 @@ impl Batch {
         self.stored.is_empty() && self.submissions.len() == submissions && self.base.0.position() == head.position()
     }
 
+    /// The latest clock that dates any of it.
+    pub(crate) fn clock(&self) -> Option<Instant> {
+        self.submissions.iter().map(|(_, clock)| *clock).max()
+    }
+
     /// What it was decided from.
     pub(crate) fn base(&self) -> &(Configuration, Edge) {
         &self.base

@@ -12,6 +12,8 @@ use tokio_postgres::{Client, Config, NoTls};
 
 use crate::metrics;
 
+use super::clocks::ClockAhead;
+
 /// How long connecting may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// What says where the database is and who enters it, where nobody says more of it.
@@ -119,6 +121,9 @@ pub enum Error {
     /// Nothing may be appended now.
     #[error("{0}")]
     Withheld(String),
+    /// This server's clock is ahead of one that is right.
+    #[error(transparent)]
+    ClockAhead(#[from] ClockAhead),
     /// The log is not the one that this program began with.
     #[error("the database now holds another log than the one that this program began with: start it again")]
     OtherLog,

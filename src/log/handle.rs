@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::telemetry;
 
 use super::batch::{No, Submission, Verdict};
+use super::clocks::{ClockAhead, Doubt, NatsClock};
 use super::database::Error;
 use super::kept::Kept;
 use super::reader::Reader;
@@ -39,12 +40,14 @@ pub struct Log {
     nudge: Arc<Notify>,
     kept: Kept,
     withheld: watch::Sender<Option<String>>,
+    nats_clock: NatsClock,
 }
 
 /// Whether the log can be appended to, and why not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
     fault: Option<String>,
+    doubt: Option<String>,
 }
 
 /// Why a request has no answer.
@@ -62,6 +65,9 @@ pub enum SubmitError {
     /// PostgreSQL does not take what was let in; nothing of this request was stored.
     #[error("the log can't store this: {0}")]
     Unstorable(String),
+    /// This server's clock is ahead; nothing of this request was stored.
+    #[error(transparent)]
+    ClockAhead(#[from] ClockAhead),
     /// The log can't be reached. Whether the request was stored is not known; it can be sent again under its key.
     #[error("the log is not available: {0}")]
     Unavailable(String),
@@ -78,13 +84,23 @@ pub enum Moment {
 
 impl Health {
     pub(crate) fn failing(error: &Error) -> Self {
-        Self { fault: Some(error.to_string()) }
+        Self { fault: Some(error.to_string()), doubt: None }
+    }
+
+    pub(crate) fn fine(doubt: Option<&Doubt>) -> Self {
+        Self { fault: None, doubt: doubt.map(ToString::to_string) }
     }
 
     /// Why the log can't be appended to.
     #[must_use]
     pub fn fault(&self) -> Option<&str> {
         self.fault.as_deref()
+    }
+
+    /// What is wrong with a clock or the log's time, while it is appended to all the same.
+    #[must_use]
+    pub fn doubt(&self) -> Option<&str> {
+        self.doubt.as_deref()
     }
 }
 
@@ -94,12 +110,24 @@ impl Log {
         queue: mpsc::Sender<Waiting>,
         view: watch::Receiver<Configuration>,
         health: watch::Receiver<Health>,
-        nudge: Arc<Notify>,
         kept: Kept,
         withheld: watch::Sender<Option<String>>,
+        nats_clock: NatsClock,
     ) -> Self {
         let past = reader.beside();
-        Self { reader, past, queue, room: Arc::new(Semaphore::new(QUEUE_KIB_MAX)), view, health, nudge, kept, withheld }
+        let (room, nudge) = (Arc::new(Semaphore::new(QUEUE_KIB_MAX)), Arc::default());
+        Self { reader, past, queue, room, view, health, nudge, kept, withheld, nats_clock }
+    }
+
+    /// Notified, the appender looks at the head at once.
+    pub(crate) fn nudge(&self) -> Arc<Notify> {
+        Arc::clone(&self.nudge)
+    }
+
+    /// NATS's clock, which tells whose is wrong where PostgreSQL's is behind the last event. Whoever asks NATS says here what it said.
+    #[must_use]
+    pub fn nats_clock(&self) -> &NatsClock {
+        &self.nats_clock
     }
 
     /// Lets nothing be appended for as long as there is a reason against it. Whoever asks is told the reason.

@@ -7,6 +7,7 @@
 //! - [`tree`]: the nodes of the tree that are kept, and any other from them.
 //! - [`checkpoint`]: what was signed about the log.
 //! - `proof`: roots and proofs, from what is kept of the tree.
+//! - [`clocks`]: which clocks are right, before an event is dated by one of them.
 //! - `store`: one append as a transaction; `statement`: a batch as the one statement that stores it.
 //! - [`kept`]: states of the past.
 //! - [`adopt`]: taking events back that the log had and lost.
@@ -28,6 +29,7 @@ pub mod anew;
 pub mod appender;
 pub mod batch;
 pub mod checkpoint;
+pub mod clocks;
 pub mod contents;
 mod copied;
 pub mod database;

@@ -20,6 +20,8 @@ use super::rows;
 
 /// The columns of the head row in the order in which [`head_of`] reads them.
 pub(crate) const HEAD_COLUMNS: &str = "log_id, position, at, public_key, root";
+/// PostgreSQL's clock, as a column named so.
+pub(crate) const CLOCK: &str = "clock_timestamp() AS clock";
 
 /// Positions have no gap and times rise with them, so halving the log again and again finds a time in a few reads of the
 /// primary key: an index by time would cost every append something.
@@ -146,6 +148,17 @@ impl Reader {
     pub async fn head(&self) -> Result<Head, Error> {
         let client = self.client().await?;
         self.same_log(self.heard(head(&client, "").await).await?)
+    }
+
+    /// The head as of now, and what PostgreSQL's clock says.
+    ///
+    /// # Errors
+    /// If the log can't be read, or is another one by now.
+    pub(crate) async fn head_and_clock(&self) -> Result<(Head, Instant), Error> {
+        let rows = self.rows(&format!("SELECT {HEAD_COLUMNS}, {CLOCK} FROM log_head"), &[]).await;
+        let rows = rows.map_err(Error::or_not_installed)?;
+        let row = rows.first().ok_or(Error::NotInstalled)?;
+        Ok((self.same_log(head_of(row)?)?, rows::instant(row.get("clock"))))
     }
 
     /// The head once nobody is appending: read under its row lock, which waits for an append that is under way.

@@ -8,24 +8,29 @@ use std::time::SystemTime;
 use projections::configuration::Configuration;
 use replay::tree::Edge;
 use schema::id::LogId;
+use schema::instant::Instant;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use super::batch::{Batch, Receipt};
+use super::clocks::APART_MAX;
 use super::{rows, tree};
 
 /// How often a batch was barred that nobody found. A batch that expects an earlier turn is not stored any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Turn(pub(crate) i64);
 
-/// The statement. It says how many heads there were where one was expected: one or none.
+/// The statement. It says how many heads there were where one was expected: one or none. None also if the clock that it is given is
+/// ahead of PostgreSQL's.
 pub(crate) fn append() -> String {
     const IF_SO: &str = "WHERE EXISTS (SELECT FROM head)";
     let (events, nodes) = (rows::insert(IF_SO), tree::insert(17, IF_SO));
+    let apart = APART_MAX.as_secs();
     format!(
         "WITH head AS ( \
              UPDATE log_head SET position = $23, at = $24, root = $25 \
-             WHERE log_id = $26 AND position = $27 AND root = $28 AND turn = $29 RETURNING turn), \
+             WHERE log_id = $26 AND position = $27 AND root = $28 AND turn = $29 \
+             AND ($30::timestamptz IS NULL OR $30 <= clock_timestamp() + interval '{apart} s') RETURNING turn), \
          events AS ({events}), \
          blobs AS ( \
              INSERT INTO blob (digest, bytes) SELECT * FROM unnest($15::bytea[], $16::bytea[]) {IF_SO} \
@@ -44,7 +49,7 @@ pub(crate) fn types() -> Vec<Type> {
     const BLOBS: [Type; 2] = [Type::BYTEA_ARRAY, Type::BYTEA_ARRAY];
     const RECEIPTS: [Type; 3] = [Type::UUID_ARRAY, Type::BYTEA_ARRAY, Type::TEXT_ARRAY];
     const HEAD: [Type; 3] = [Type::INT8, Type::TIMESTAMPTZ, Type::BYTEA];
-    const EXPECTED: [Type; 4] = [Type::UUID, Type::INT8, Type::BYTEA, Type::INT8];
+    const EXPECTED: [Type; 5] = [Type::UUID, Type::INT8, Type::BYTEA, Type::INT8, Type::TIMESTAMPTZ];
     [&rows::INSERT_TYPES[..], &BLOBS, &tree::INSERT_TYPES, &RECEIPTS, &HEAD, &EXPECTED].concat()
 }
 
@@ -59,10 +64,11 @@ pub(crate) struct Parameters<'a> {
     answers: Vec<String>,
     head: (i64, SystemTime, Vec<u8>),
     expected: (Uuid, i64, Vec<u8>, i64),
+    clock: Option<SystemTime>,
 }
 
 impl<'a> Parameters<'a> {
-    pub(crate) fn of(log_id: LogId, batch: &'a Batch, turn: Turn) -> Self {
+    pub(crate) fn of(log_id: LogId, batch: &'a Batch, turn: Turn, clock: Option<Instant>) -> Self {
         let (digests, contents) =
             batch.contents.iter().map(|(digest, content)| (&digest.as_bytes()[..], &content.bytes()[..])).unzip();
         let (state, base) = (&batch.configuration, batch.base());
@@ -78,6 +84,7 @@ impl<'a> Parameters<'a> {
             answers: batch.receipts.iter().map(answer_text).collect(),
             head: (position(state), rows::time(state.at()), root(batch.growth.edge())),
             expected: (log_id.uuid(), position(&base.0), root(&base.1), turn.0),
+            clock: clock.map(rows::time),
         }
     }
 
@@ -86,8 +93,8 @@ impl<'a> Parameters<'a> {
         let blobs: [&(dyn ToSql + Sync); 2] = [&self.digests, &self.contents];
         let receipts: [&(dyn ToSql + Sync); 3] = [&self.commands, &self.fingerprints, &self.answers];
         let head: [&(dyn ToSql + Sync); 3] = [&self.head.0, &self.head.1, &self.head.2];
-        let expected: [&(dyn ToSql + Sync); 4] =
-            [&self.expected.0, &self.expected.1, &self.expected.2, &self.expected.3];
+        let expected: [&(dyn ToSql + Sync); 5] =
+            [&self.expected.0, &self.expected.1, &self.expected.2, &self.expected.3, &self.clock];
         [&self.events.parameters()[..], &blobs, &self.nodes.parameters(), &receipts, &head, &expected].concat()
     }
 }

@@ -11,6 +11,7 @@
 use schema::digest::Digest;
 use schema::event::Event;
 use schema::id::{CommandId, EventId, LogId};
+use schema::instant::Instant;
 use schema::position::Position;
 use tokio_postgres::error::{DbError, Severity};
 use tokio_postgres::types::{ToSql, Type};
@@ -19,7 +20,7 @@ use uuid::Uuid;
 
 use super::batch::{Batch, Receipt};
 use super::database::{Database, Error, in_time};
-use super::reader::{HEAD_COLUMNS, Head, head_of};
+use super::reader::{CLOCK, HEAD_COLUMNS, Head, head_of};
 use super::rows;
 use super::statement::{self, Parameters, Turn};
 
@@ -61,6 +62,8 @@ pub(crate) struct Opened {
     pub(crate) head: Head,
     /// Its turn.
     pub(crate) turn: Turn,
+    /// What PostgreSQL's clock said.
+    pub(crate) clock: Instant,
     /// Events after the position that was asked about.
     pub(crate) later: Vec<Event>,
     /// Receipts of the commands that were asked about.
@@ -73,7 +76,7 @@ impl Store {
         let prepare = async |query: &str, types: &[Type]| {
             in_time(client.prepare_typed(query, types)).await.map_err(Error::or_not_installed)
         };
-        let lock = format!("SELECT {HEAD_COLUMNS}, turn FROM log_head FOR UPDATE");
+        let lock = format!("SELECT {HEAD_COLUMNS}, turn, {CLOCK} FROM log_head FOR UPDATE");
         let receipts = "SELECT command_id, fingerprint, answer::text FROM receipt WHERE command_id = ANY($1)";
         let columns = rows::COLUMNS;
         let later = format!("SELECT {columns} FROM event WHERE position > $1 ORDER BY position LIMIT $2");
@@ -113,6 +116,7 @@ impl Store {
         Ok(Opened {
             head,
             turn,
+            clock: rows::instant(row.get("clock")),
             later: later.iter().map(|row| rows::event(log_id, row)).collect::<Result<_, _>>()?,
             receipts: receipts.iter().map(receipt).collect::<Result<_, _>>()?,
         })
@@ -132,10 +136,11 @@ impl Store {
         in_time(self.client.batch_execute("SELECT")).await
     }
 
-    /// Stores a batch behind the lock, and commits.
+    /// Stores a batch behind the lock, and commits. Behind it, the clocks that date the batch were held against PostgreSQL's already.
     pub(crate) async fn commit(&self, log_id: LogId, batch: &Batch, turn: Turn) -> Result<(), NotStored> {
-        let both =
-            async { Ok(tokio::join!(biased; self.stored(log_id, batch, turn), self.client.batch_execute("COMMIT"))) };
+        let both = async {
+            Ok(tokio::join!(biased; self.stored(log_id, batch, turn, None), self.client.batch_execute("COMMIT")))
+        };
         let (stored, committed) = in_time(both).await.map_err(NotStored::unknown)?;
         if !stored.map_err(NotStored::by_statement)? {
             // Nobody else can have moved it.
@@ -146,18 +151,25 @@ impl Store {
     }
 
     /// Stores a batch in one trip, without the lock. Where it is not known to be stored it may be on its way for long, and has to be
-    /// looked up, and [barred](Store::bar) if it is not there.
+    /// looked up, and [barred](Store::bar) if it is not there. A batch that is dated ahead of PostgreSQL's clock is not stored either.
     pub(crate) async fn append(&self, log_id: LogId, batch: &Batch, turn: Turn) -> Result<(), NotStored> {
-        let stored = async { Ok(self.stored(log_id, batch, turn).await) };
+        let stored = async { Ok(self.stored(log_id, batch, turn, batch.clock()).await) };
         match in_time(stored).await.map_err(NotStored::unknown)?.map_err(NotStored::by_statement)? {
             true => Ok(()),
             false => Err(NotStored { error: Error::Moved, is_certain: true }),
         }
     }
 
-    /// Whether the head was where the batch was decided from, so that all of it is stored.
-    async fn stored(&self, log_id: LogId, batch: &Batch, turn: Turn) -> Result<bool, tokio_postgres::Error> {
-        let parameters = Parameters::of(log_id, batch, turn);
+    /// Whether the head was where the batch was decided from, and PostgreSQL's clock close to `clock` or later, so that all of it is
+    /// stored.
+    async fn stored(
+        &self,
+        log_id: LogId,
+        batch: &Batch,
+        turn: Turn,
+        clock: Option<Instant>,
+    ) -> Result<bool, tokio_postgres::Error> {
+        let parameters = Parameters::of(log_id, batch, turn, clock);
         let row = self.client.query_one(&self.append, &parameters.all()).await?;
         Ok(row.get::<_, i64>(0) == 1)
     }

@@ -5,7 +5,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use projections::configuration::Configuration;
 use replay::log::Follower;
@@ -16,16 +16,17 @@ use tokio::sync::watch;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
+use crate::clock::Clock;
 use crate::{metrics, points, telemetry};
 
 use super::ahead::{Ahead, is_quick};
 use super::batch::{Batch, Receipt, Submission, Verdict};
+use super::clocks::{ClockAhead, Clocks, Dating, Doubt, NatsClock};
 use super::database::Error;
 use super::handle::Waiting;
 use super::kept::Kept;
 use super::line::Line;
 use super::reader::{Head, Reader};
-use super::rows;
 use super::statement::Turn;
 use super::store::{NotStored, Opened, Store};
 
@@ -53,6 +54,10 @@ pub(crate) struct Writer {
     kept: Kept,
     /// Why nothing may be appended now.
     withheld: watch::Receiver<Option<String>>,
+    clock: Clock,
+    nats_clock: NatsClock,
+    /// What was wrong with a clock or the log's time when they were last looked at.
+    doubt: Option<Doubt>,
 }
 
 impl Writer {
@@ -61,6 +66,7 @@ impl Writer {
         reader: Reader,
         kept: Kept,
         withheld: watch::Receiver<Option<String>>,
+        (clock, nats_clock): (Clock, NatsClock),
     ) -> Result<Self, Error> {
         let log_id = reader.log_id();
         let mut follower = Follower::new(log_id);
@@ -68,7 +74,8 @@ impl Writer {
         reader.follow_keeping(&mut follower, head.position, Some(&kept)).await?;
         let store = Some(Store::open(reader.database()).await?);
         let view = watch::Sender::new(follower.configuration().clone());
-        Ok(Self { reader, log_id, follower, store, alone: None, view, kept, withheld })
+        let (alone, doubt) = (None, None);
+        Ok(Self { reader, log_id, follower, store, alone, view, kept, withheld, clock, nats_clock, doubt })
     }
 
     /// The folded state, for every reader.
@@ -105,7 +112,7 @@ impl Writer {
             return self.settle(store, batch, Lock::Expected(turn), waiting, unknown, line).await;
         }
         // What is not as its head says is not kept, so that it can be folded once it is right again.
-        let before = self.follower.clone();
+        let (before, asked) = (self.follower.clone(), self.clock.now());
         let opened = self.open(&store, &commands).await.inspect_err(|_| self.follower = before)?;
         self.show();
         points::APPEND_LOCKED.reached();
@@ -123,10 +130,19 @@ impl Writer {
             // What was not committed is sent again only if it still may be, and if somebody still waits for it.
             return unknown.take().filter(|_| committed).map(|batch| batch.verdicts).ok_or(Error::Uncommitted);
         }
-        let holds = |batch: &Batch| batch.is_of(waiting.len(), self.follower.configuration());
+        let latest = match self.dating(asked, opened.clock, &opened.head) {
+            Ok(dating) => dating.latest,
+            Err(ahead) => {
+                store.roll_back().await?;
+                self.store = Some(store);
+                return Err(ahead.into());
+            }
+        };
+        let is_dated = |batch: &Batch| batch.clock().is_none_or(|clock| clock <= latest);
+        let holds = |batch: &Batch| batch.is_of(waiting.len(), self.follower.configuration()) && is_dated(batch);
         let batch = match decided.filter(|batch| opened.receipts.is_empty() && holds(batch)) {
             Some(batch) => batch,
-            None => self.decide(&store, waiting, opened.receipts).await?,
+            None => self.decide(&store, waiting, opened.receipts, self.clock.now().min(latest)).await?,
         };
         points::APPEND_DECIDED.reached();
         if batch.is_empty() {
@@ -203,7 +219,7 @@ impl Writer {
                 stored = &mut stored => break stored,
                 () = &mut theirs, if is_theirs => is_theirs = false,
                 Some(next) = line.next(), if !is_theirs && line.is_empty() => {
-                    line.leave(ahead.take(next, now()).err());
+                    line.leave(ahead.take(next, self.clock.now()).err());
                     points::APPEND_AHEAD.reached();
                 }
             }
@@ -215,9 +231,15 @@ impl Writer {
 
     /// Decides what waits, with the head row locked. What concerns many nodes takes its time: it is done where it holds up
     /// nobody else of this process, while PostgreSQL is told that the lock's holder lives.
-    async fn decide(&self, store: &Store, waiting: &[Waiting], known: Vec<Receipt>) -> Result<Batch, Error> {
+    async fn decide(
+        &self,
+        store: &Store,
+        waiting: &[Waiting],
+        known: Vec<Receipt>,
+        clock: Instant,
+    ) -> Result<Batch, Error> {
         let submissions: Vec<Arc<Submission>> = waiting.iter().map(|waiting| Arc::clone(&waiting.submission)).collect();
-        let (log_id, state, clock) = (self.log_id, self.follower.configuration().clone(), now());
+        let (log_id, state) = (self.log_id, self.follower.configuration().clone());
         let edge = self.follower.edge().clone();
         let quick = is_quick(submissions.iter().map(|submission| &**submission), &state);
         let decide = move || {
@@ -254,6 +276,25 @@ impl Writer {
         if self.follower.position() < head.position { Ok(true) } else { head.is_over(&self.follower).map(|()| false) }
     }
 
+    /// How events may be dated by what the clocks say. Where one of them is in doubt, nothing is appended without the lock, so that
+    /// this is asked each time.
+    fn dating(&mut self, server: Instant, postgres: Instant, head: &Head) -> Result<Dating, ClockAhead> {
+        let clocks = Clocks { server, postgres, nats: self.nats_clock.now(), head: head.at };
+        metrics::clocks(server, postgres, clocks.log_ahead());
+        let dating = clocks.dating();
+        let doubt = dating.as_ref().ok().and_then(|dating| dating.doubt.clone());
+        if doubt.is_some() || dating.is_err() {
+            self.alone = None;
+        }
+        self.doubt = doubt;
+        dating
+    }
+
+    /// What was wrong with a clock or the log's time when they were last looked at, though events are appended.
+    pub(crate) fn doubt(&self) -> Option<&Doubt> {
+        self.doubt.as_ref()
+    }
+
     /// Whether anything may be appended now.
     fn is_let(&self) -> Result<(), Error> {
         match &*self.withheld.borrow() {
@@ -264,7 +305,8 @@ impl Writer {
 
     /// Looks whether another process appended.
     pub(crate) async fn look(&mut self) -> Result<(), Error> {
-        let head = self.reader.head().await?;
+        let asked = self.clock.now();
+        let (head, clock) = self.reader.head_and_clock().await?;
         if head.position < self.follower.position() {
             return Err(Error::WentBack { head: head.position, folded: self.follower.position() });
         }
@@ -274,7 +316,9 @@ impl Writer {
         self.follower = follower;
         // What was folded is shown, whether or not anything may be added to it.
         self.show();
-        self.is_let()
+        self.is_let()?;
+        self.dating(asked, clock, &head)?;
+        Ok(())
     }
 
     /// Shows the folded state to every reader.
@@ -296,8 +340,4 @@ fn tell_stored(waiting: &[Waiting]) {
         let requests = waiting.iter().map(|waiting| telemetry::request(waiting.submission.command_id));
         requests.for_each(|request| request.in_scope(|| tracing::debug!("decided and stored")));
     }
-}
-
-fn now() -> Instant {
-    rows::instant(SystemTime::now())
 }

@@ -10,6 +10,7 @@
 //! - [`remake`]: making that stream anew, with what was in excess put aside.
 //! - [`source`]: what publishing needs of the log.
 //! - [`checkpoint`]: what was last signed about the log, where its database does not reach.
+//! - [`clock`]: what NATS's clock says.
 //! - [`publisher`]: the order of the three, and the repair of what differs from what should be there.
 //! - [`sentry`]: whether somebody else writes records.
 //! - [`holdings`]: what NATS holds that the log may have lost.
@@ -20,6 +21,7 @@
 
 pub mod blobs;
 pub mod checkpoint;
+pub mod clock;
 pub mod error;
 pub mod events;
 pub mod excess;

@@ -21,6 +21,7 @@ use crate::nats::connect::Link;
 use crate::project::vouch::{Error, goes_on_from, has_proven};
 use crate::publish::Error as PublishError;
 use crate::publish::checkpoint::{Held, Outside};
+use crate::publish::clock;
 use crate::publish::excess::{Comparison, Origin};
 
 /// How often the two are compared.
@@ -54,6 +55,10 @@ impl Outlook {
         let mut listens_until = None;
         loop {
             self.link.up().await;
+            match clock::time(&self.link.jetstream(), &self.prefix).await {
+                Ok(time) => self.log.nats_clock().said(time),
+                Err(error) => tracing::debug!(%error, "NATS's time is not known"),
+            }
             match self.compare().await {
                 Ok(()) if self.listens(&mut listens_until) => {
                     tokio::time::sleep(LISTEN_EVERY).await;

@@ -89,6 +89,12 @@ impl Parts {
     }
 }
 
+/// What an operator should know although the server does its work.
+pub(super) fn warnings(log: &Log) -> Vec<Reason> {
+    let clock = |doubt: &str| Reason { part: "clock".to_owned(), reason: doubt.to_owned() };
+    log.health().doubt().map(clock).into_iter().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -72,10 +72,15 @@ async fn readiness_names_the_parts_that_are_missing() {
     let house = House::new();
     let ask = || house.send(request(Method::GET, "/readyz", &[], ""));
     assert_eq!(ask().await.json(), json!({"ready": true, "reasons": []}));
+    // A warning keeps nobody away.
+    house.warnings.lock().unwrap().push(Reason { part: "clock".into(), reason: "the log's time is ahead".into() });
+    let warnings = json!([{"part": "clock", "reason": "the log's time is ahead"}]);
+    assert_eq!(ask().await.json(), json!({"ready": true, "reasons": [], "warnings": warnings}));
     house.reasons.lock().unwrap().push(Reason { part: "relay".into(), reason: "waits for the slot".into() });
     let answered = ask().await;
     answered.is_problem("readyz", 503, "not_ready", "");
     assert_eq!(answered.json()["reasons"], json!([{"part": "relay", "reason": "waits for the slot"}]));
+    assert_eq!(answered.json()["warnings"], warnings);
     assert_eq!(answered.json()["ready"], false);
 }
 

@@ -26,6 +26,7 @@ pub(crate) struct House {
     pub(crate) log: Arc<Memory>,
     pub(crate) ears: Ears,
     pub(crate) reasons: Arc<Mutex<Vec<Reason>>>,
+    pub(crate) warnings: Arc<Mutex<Vec<Reason>>>,
     pub(crate) published: Arc<AtomicU64>,
     pub(crate) closing: CancellationToken,
     pub(crate) router: Router,
@@ -58,16 +59,19 @@ impl House {
         let (ears, closing) = (Ears::default(), CancellationToken::new());
         let (reasons, published) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicU64::new(0)));
         let (given, sequence) = (Arc::clone(&reasons), Arc::clone(&published));
+        let warnings = Arc::<Mutex<Vec<Reason>>>::default();
+        let warned = Arc::clone(&warnings);
         let door = Door::from(Fittings {
             source: log.clone(),
             ears: ears.clone(),
             readiness: Arc::new(move || given.lock().unwrap().clone()),
+            warnings: Arc::new(move || warned.lock().unwrap().clone()),
             published: Arc::new(move || Some(sequence.load(Ordering::Relaxed).into())),
             relay: Arc::new(|| Some("following")),
             limits,
             closing: closing.clone(),
         });
-        Self { log, ears, reasons, published, closing, router: router(door) }
+        Self { log, ears, reasons, warnings, published, closing, router: router(door) }
     }
 
     pub(crate) fn position(&self) -> u64 {

@@ -9,6 +9,7 @@
 
 mod anew;
 mod claims;
+mod clock;
 mod cluster;
 mod disks;
 mod ending;

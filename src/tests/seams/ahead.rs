@@ -13,7 +13,7 @@ use crate::proxy::Cut;
 use crate::{SOON, law};
 
 /// Lets nobody store an event until its transaction ends, and does not mind who takes the head row.
-async fn hold(desk: &Desk) -> Client {
+pub(crate) async fn hold(desk: &Desk) -> Client {
     let (holder, connection) = tokio_postgres::connect(&desk.ground.database(), NoTls).await.unwrap();
     tokio::spawn(connection);
     holder.batch_execute("BEGIN; LOCK TABLE event IN SHARE MODE").await.unwrap();
@@ -21,7 +21,7 @@ async fn hold(desk: &Desk) -> Client {
 }
 
 /// Waits until what is sent to be stored waits for the holder.
-async fn waits(desk: &Desk) {
+pub(crate) async fn waits(desk: &Desk) {
     reads(desk, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'", "1").await;
 }
 
@@ -34,7 +34,11 @@ async fn reads(desk: &Desk, query: &str, wanted: &str) {
 }
 
 /// Submits what is decided ahead for certain: the transaction before it is answered once this came into the line.
-async fn submit_ahead(open: &Open, body: Value, release: impl Future<Output = ()>) -> Result<Answer, SubmitError> {
+pub(crate) async fn submit_ahead(
+    open: &Open,
+    body: Value,
+    release: impl Future<Output = ()>,
+) -> Result<Answer, SubmitError> {
     tokio::join!(biased; open.submit(body), release).0
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use headwater::clock::Clock;
 use headwater::join::Table;
 use headwater::log::appender::Appender;
 use headwater::log::database::Database;
@@ -65,8 +66,13 @@ impl Desk {
 
     /// Opens an appender on the log behind a URL.
     pub(crate) async fn open_at(url: &str) -> Open {
+        Self::open_by(url, Clock::system()).await
+    }
+
+    /// Opens an appender on the log behind a URL, which dates events by a clock.
+    pub(crate) async fn open_by(url: &str, clock: Clock) -> Open {
         let reader = Reader::open(Database::parse(url).unwrap()).await.unwrap();
-        let (appender, log) = Appender::start(reader).await.unwrap();
+        let (appender, log) = Appender::start_with(reader, clock).await.unwrap();
         let stop = CancellationToken::new();
         tokio::spawn(appender.run(stop.clone()));
         Open { log, _stop: stop.drop_guard() }

@@ -7,6 +7,7 @@ mod appending;
 mod auditor;
 mod broken;
 mod checkpoint;
+mod clock;
 mod desk;
 #[path = "../system/eventually.rs"]
 mod eventually;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use headwater::clock;
 use headwater::machine::child::{Ask, Child, Spec};
 use headwater::machine::port;
 use headwater::points;
@@ -234,6 +235,7 @@ impl Fleet {
             ("HEADWATER_NATS_URL", self.ground.nats_url().into()),
             ("HEADWATER_SIGNING_KEY_FILE", OsString::from(dir.join("signing.key"))),
             (points::FILE, OsString::from(dir.join(format!("{name}.point")))),
+            (clock::FILE, OsString::from(dir.join(format!("{name}.clock")))),
         ];
         let told = self.ways.env.iter().chain(env).map(|(name, value)| (*name, value.into()));
         Spec {
