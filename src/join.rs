@@ -91,6 +91,13 @@ impl Behind {
     }
 }
 
+fn unread(error: &LogError) -> door::ReadError {
+    match error.is_about_rows() {
+        true => door::ReadError::Damaged(door::Damaged(error.to_string())),
+        false => unavailable(error).into(),
+    }
+}
+
 fn unavailable(error: &LogError) -> door::Unavailable {
     door::Unavailable(error.to_string())
 }
@@ -132,7 +139,7 @@ impl door::Source for Behind {
         .boxed()
     }
 
-    fn events(&self, page: door::EventPage) -> BoxFuture<'_, Result<Vec<Event>, door::Unavailable>> {
+    fn events(&self, page: door::EventPage) -> BoxFuture<'_, Result<Vec<Event>, door::ReadError>> {
         async move {
             let page = EventPage {
                 after: page.after,
@@ -142,17 +149,19 @@ impl door::Source for Behind {
                 entity: page.entity.map(|entity| entity.to_string()),
                 event_type: page.event_type,
             };
-            self.reader.events(page).await.map_err(|error| unavailable(&error))
+            self.log.findings().events(&self.reader, page).await.map_err(|error| unread(&error))
         }
         .boxed()
     }
 
-    fn events_at(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Event>, door::Unavailable>> {
-        async move { self.reader.events_at(&positions).await.map_err(|error| unavailable(&error)) }.boxed()
+    fn events_at(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Event>, door::ReadError>> {
+        let (findings, reader) = (self.log.findings(), &self.reader);
+        async move { findings.events_at(reader, &positions).await.map_err(|error| unread(&error)) }.boxed()
     }
 
-    fn events_of(&self, command_id: CommandId) -> BoxFuture<'_, Result<Vec<Event>, door::Unavailable>> {
-        async move { self.reader.events_of(command_id).await.map_err(|error| unavailable(&error)) }.boxed()
+    fn events_of(&self, command_id: CommandId) -> BoxFuture<'_, Result<Vec<Event>, door::ReadError>> {
+        let (findings, reader) = (self.log.findings(), &self.reader);
+        async move { findings.events_of(reader, command_id).await.map_err(|error| unread(&error)) }.boxed()
     }
 
     fn content(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Vec<u8>>, door::Unavailable>> {
@@ -172,7 +181,7 @@ impl door::Source for Behind {
             match self.log.past(moment).await {
                 Ok(Some(past)) => Ok(past),
                 Ok(None) => Err(door::PastError::Future { head: self.log.view().position() }),
-                Err(error) => Err(door::PastError::Unavailable(unavailable(&error))),
+                Err(error) => Err(unread(&error).into()),
             }
         }
         .boxed()

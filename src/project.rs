@@ -27,6 +27,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::backoff::Backoff;
 use crate::door::hearing::Ears;
 use crate::log::database::Error as LogError;
+use crate::log::findings::Findings;
 use crate::log::reader::Reader;
 use crate::nats::connect::Link;
 use crate::publish::Error as PublishError;
@@ -123,6 +124,12 @@ impl Relay {
     #[must_use]
     pub fn heeding(self, ears: Ears) -> Self {
         Self { ears, ..self }
+    }
+
+    /// The same relay, which lets it be known what it finds to be wrong with the log.
+    #[must_use]
+    pub fn telling(self, findings: Findings) -> Self {
+        Self { check: self.check.telling(findings), ..self }
     }
 
     /// Notified, it signs for what is public by now.

@@ -203,12 +203,14 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
         let reader = reader.beside();
         let (relay, stands) = Relay::new(slot, reader.clone(), link.clone(), settings, Arc::new(Table(reader)));
         demand = relay.demand();
-        tasks.spawn(relay.heeding(ears.clone()).run(stop.clone()));
+        tasks.spawn(relay.heeding(ears.clone()).telling(log.findings().clone()).run(stop.clone()));
         let source = Arc::new(Behind::new(log.clone(), Arc::clone(&demand)));
         let asking = Asking { client: link.client().clone(), prefix: prefix.clone(), source };
         tasks.spawn(reconcile::run(log.clone(), ears.clone(), asking, stands.clone(), stop.clone()));
         standing = Some(stands);
     }
+    let check = Check::new(&reader, Published::new(link.jetstream(), prefix.clone())).telling(log.findings().clone());
+    tasks.spawn(stop.clone().run_until_cancelled_owned(check.watch(beside(standing.clone()))));
     let pace = Arc::new(Pace::of(log.clone(), strays));
     let follow = follow_public(link.clone(), prefix, standing.clone(), public, Arc::clone(&pace));
     tasks.spawn(stop.clone().run_until_cancelled_owned(follow));
@@ -272,6 +274,11 @@ async fn told_where(error: LogError, database: Database, link: &Link, prefix: &P
         Ok(Some(CheckError::Found(first))) => Error::NotIntact(first),
         _ => error.into(),
     }
+}
+
+/// Whether this server does not relay now, so that no relay of its own checks the log.
+fn beside(standing: Option<watch::Receiver<Standing>>) -> impl Fn() -> bool {
+    move || standing.as_ref().is_none_or(|standing| standing.borrow().phase == Phase::Standby)
 }
 
 /// Knows how far the log is public: from the relay while it follows here, and from NATS while it does elsewhere.

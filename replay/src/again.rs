@@ -114,6 +114,18 @@ impl Difference {
             | Self::State { position } => *position,
         }
     }
+
+    /// The first and the last row that can be another one than it was; nothing if the rows are not in doubt.
+    #[must_use]
+    pub fn rows(&self) -> Option<(Position, Position)> {
+        match self {
+            Self::Diverged(Divergence { position, .. })
+            | Self::Row { position, .. }
+            | Self::Changed { position, .. } => Some((*position, *position)),
+            Self::ChangedWithin { first, last, .. } => Some((*first, *last)),
+            Self::NoWitness { .. } | Self::Folded { .. } | Self::State { .. } => None,
+        }
+    }
 }
 
 /// The log, folded again.

@@ -15,6 +15,7 @@ use super::answer::{self, File};
 use super::auth::Admitted;
 use super::params::Params;
 use super::problem::Problem;
+use super::source::Damaged;
 
 /// A document as it is shown.
 #[derive(Serialize)]
@@ -98,5 +99,5 @@ fn checked(bytes: Vec<u8>, digest: Digest) -> Result<Vec<u8>, Problem> {
         return Ok(bytes);
     }
     tracing::error!(%digest, "stored content does not have the digest that names it");
-    Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", format!("the content {digest} is damaged")))
+    Err(Damaged(format!("the content {digest} is not what its digest says")).into())
 }

@@ -60,7 +60,7 @@ pub(super) async fn list(door: Admitted, mut params: Params, headers: HeaderMap)
         }
         let after = last_event(&headers)?.unwrap_or(after);
         door.snapshot(when).await?;
-        return live::stream(door, filter, after);
+        return live::stream(door, filter, after).await;
     }
     let up_to = door.snapshot(when).await?.configuration.position();
     let Filter { entity, event_type } = filter;

@@ -15,10 +15,14 @@ pub(super) async fn alive() -> Response {
     Json(json!({"status": "ok"})).into_response()
 }
 
-/// `GET /readyz`: what the door leads to is there; else which part is not. The refusal is a problem that has the members
-/// of the good answer besides its own. `warnings` are there where there are any: what is wrong although the server does its work.
+/// `GET /readyz`: what the door leads to is there; else which part is not.
 pub(super) async fn ready(State(door): State<Door>) -> Response {
-    let (reasons, warnings) = (door.readiness(), door.warnings());
+    told(&door.readiness(), &door.warnings())
+}
+
+/// Whether anything is not ready. The refusal is a problem that has the members of the good answer besides its own. `warnings` are
+/// there where there are any: what is wrong although the server does its work.
+pub(super) fn told(reasons: &[Reason], warnings: &[Reason]) -> Response {
     if reasons.is_empty() {
         return Json(with(warnings, json!({"ready": true, "reasons": []}))).into_response();
     }
@@ -33,12 +37,11 @@ pub(super) async fn ready(State(door): State<Door>) -> Response {
         "ready": false,
         "reasons": reasons,
     });
-    let problem = with(warnings, problem);
-    (status, [(CONTENT_TYPE, PROBLEM_JSON)], problem.to_string()).into_response()
+    (status, [(CONTENT_TYPE, PROBLEM_JSON)], with(warnings, problem).to_string()).into_response()
 }
 
 /// An answer with its warnings, if there are any.
-fn with(warnings: Vec<Reason>, mut answer: Value) -> Value {
+fn with(warnings: &[Reason], mut answer: Value) -> Value {
     if !warnings.is_empty() {
         answer["warnings"] = json!(warnings);
     }

@@ -21,7 +21,7 @@ use super::auth::Admitted;
 use super::params::{Params, number};
 use super::problem::Problem;
 use super::snapshot::When;
-use super::source::{At, PastError, Unavailable};
+use super::source::{At, Damaged, PastError};
 
 /// What a request changed.
 #[derive(Serialize)]
@@ -112,7 +112,7 @@ pub(super) async fn show(door: Admitted, Path(request): Path<String>, mut params
     let answered = door.costly(async move {
         let before = source.source().past(At::Position(before)).await?;
         let view = view(source.source().log_id(), before, events);
-        view.map_err(|diverges| PastError::Unavailable(Unavailable(format!("the log diverges {diverges}"))))
+        view.map_err(|diverges| PastError::Damaged(Damaged(format!("the log is not intact {diverges}"))))
     });
     let view = answered.await??;
     Ok(answer::json(seen, view))

@@ -3,7 +3,8 @@
 //! A request's events are appended in one transaction, so none of them is ever shown before all of them are there. A
 //! stream ends when the door closes, when the token that opened it is revoked or replaced, or when the log can't be read;
 //! the client comes back with the last id that it saw, and misses nothing. What is read for a stream has room in memory
-//! until it was sent.
+//! until it was sent. It also ends where the next events hold one that is not what was appended; whoever comes back is then
+//! refused, because the first of them are read before a stream is answered.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -63,7 +64,7 @@ struct Live {
 }
 
 /// Opens a stream of what comes after a position.
-pub(super) fn stream(door: Admitted, filter: Filter, after: Position) -> Result<Response, Problem> {
+pub(super) async fn stream(door: Admitted, filter: Filter, after: Position) -> Result<Response, Problem> {
     let place = |places: &Arc<Semaphore>| {
         Arc::clone(places).try_acquire_owned().map_err(|_| {
             let detail = "too many live streams are open";
@@ -73,7 +74,7 @@ pub(super) fn stream(door: Admitted, filter: Filter, after: Position) -> Result<
     let places = [place(&door.caller.account.streams)?, place(door.streams())?];
     let expired = CancellationToken::new();
     let expiry = tokio::spawn(watch_token(door.clone(), expired.clone()));
-    let live = Live {
+    let mut live = Live {
         heads: door.source().heads(),
         door,
         filter,
@@ -84,6 +85,10 @@ pub(super) fn stream(door: Admitted, filter: Filter, after: Position) -> Result<
         _expiry: AbortOnDropHandle::new(expiry),
         _places: places,
     };
+    let head = *live.heads.borrow_and_update();
+    if after < head {
+        live.read(head).await?;
+    }
     let shown = unfold(live, |mut live| async { Some((Ok::<_, Infallible>(live.next().await?), live)) });
     let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-cache")];
     Ok((headers, Body::from_stream(shown)).into_response())
@@ -121,24 +126,22 @@ impl Live {
                 return None;
             }
             if self.after < head {
-                self.read(head).await?;
+                let read = self.read(head).await;
+                read.inspect_err(|problem| tracing::debug!(?problem, "a live stream ends early")).ok()?;
             } else if let Some(silence) = self.wait().await? {
                 return Some(silence);
             }
         }
     }
 
-    async fn read(&mut self, head: Position) -> Option<()> {
-        let room = self.door.room(BYTES_READ + EVENT_DATA_BYTES_MAX).await;
-        let mut room = room
-            .inspect_err(|_| tracing::debug!("a live stream ends early: there is no room for what it would read"))
-            .ok()?;
+    async fn read(&mut self, head: Position) -> Result<(), Problem> {
+        let mut room = self.door.room(BYTES_READ + EVENT_DATA_BYTES_MAX).await?;
         let Filter { entity, event_type } = &self.filter;
         let (entity, event_type) = (entity.clone(), event_type.clone());
         let page =
             EventPage { after: self.after, up_to: head, limit: EVENTS_READ, bytes: BYTES_READ, entity, event_type };
         let read = self.door.source().events(page).await;
-        let events = read.inspect_err(|error| tracing::warn!(%error, "a live stream ends early")).ok()?;
+        let events = read.inspect_err(|error| tracing::warn!(%error, "no more of the log can be streamed"))?;
         let bytes = events.iter().map(|event| event.data.len()).sum();
         self.after = match events.last() {
             Some(last) if events.len() >= EVENTS_READ || bytes > BYTES_READ => last.position,
@@ -147,7 +150,7 @@ impl Live {
         room.shrink(bytes);
         self.room = Some(Arc::new(room));
         self.ready = events.into();
-        Some(())
+        Ok(())
     }
 
     /// Waits for something new. Whoever reads is told from time to time that there is nothing.

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::metrics;
 
-use super::source::{PastError, SubmitError, Unavailable};
+use super::source::{Damaged, PastError, ReadError, SubmitError, Unavailable};
 
 /// The media type of every error.
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
@@ -30,6 +30,7 @@ pub(super) const CODES: &[&str] = &[
     "body_too_large",
     "clock_ahead",
     "content_gone",
+    "damaged",
     "idempotency_key_reused",
     "incomplete_body",
     "internal",
@@ -134,6 +135,21 @@ impl From<Unavailable> for Problem {
     }
 }
 
+impl From<Damaged> for Problem {
+    fn from(damaged: Damaged) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "damaged", damaged.0)
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Unavailable(unavailable) => unavailable.into(),
+            ReadError::Damaged(damaged) => damaged.into(),
+        }
+    }
+}
+
 impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         let detail = error.to_string();
@@ -157,6 +173,7 @@ impl From<PastError> for Problem {
         match error {
             PastError::Future { .. } => Self::new(StatusCode::NOT_FOUND, "at_in_the_future", detail).at("at"),
             PastError::Unavailable(unavailable) => unavailable.into(),
+            PastError::Damaged(damaged) => damaged.into(),
         }
     }
 }

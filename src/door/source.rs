@@ -35,14 +35,14 @@ pub trait Source: Send + Sync + 'static {
     /// Decides and appends, and answers after the commit.
     fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<Answer, SubmitError>>;
 
-    /// Committed events in order.
-    fn events(&self, page: EventPage) -> BoxFuture<'_, Result<Vec<Event>, Unavailable>>;
+    /// Committed events in order, each of them as it was appended.
+    fn events(&self, page: EventPage) -> BoxFuture<'_, Result<Vec<Event>, ReadError>>;
 
-    /// The events at these positions, in order.
-    fn events_at(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Event>, Unavailable>>;
+    /// The events at these positions, in order and as they were appended.
+    fn events_at(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Event>, ReadError>>;
 
-    /// The events of a request, in order; none if there is no such request, or it changed nothing.
-    fn events_of(&self, command_id: CommandId) -> BoxFuture<'_, Result<Vec<Event>, Unavailable>>;
+    /// The events of a request, in order and as they were appended; none if there is no such request, or it changed nothing.
+    fn events_of(&self, command_id: CommandId) -> BoxFuture<'_, Result<Vec<Event>, ReadError>>;
 
     /// The bytes that a digest names, if they are there.
     fn content(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Vec<u8>>, Unavailable>>;
@@ -113,6 +113,22 @@ pub enum At {
 #[error("{0}")]
 pub struct Unavailable(pub String);
 
+/// What is stored is not what it was: said in a sentence that names the first position that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Damaged(pub String);
+
+/// Why events can't be told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The log can't be read.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// One of them is not what was appended.
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
+}
+
 /// Why a submission was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
@@ -145,4 +161,16 @@ pub enum PastError {
     /// The log can't be read.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
+    /// An event that it follows from is not what was appended.
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
+}
+
+impl From<ReadError> for PastError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Unavailable(unavailable) => unavailable.into(),
+            ReadError::Damaged(damaged) => damaged.into(),
+        }
+    }
 }

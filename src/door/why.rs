@@ -23,7 +23,7 @@ use super::fittings::Door;
 use super::params::Params;
 use super::problem::Problem;
 use super::snapshot::{Snapshot, When};
-use super::source::{At, Unavailable};
+use super::source::{At, Damaged};
 use super::standing::Standing;
 use super::state::State as NodeState;
 
@@ -164,11 +164,11 @@ impl Door {
         let causes = self.causes(why.reasons.iter().map(|reason| reason.position).collect()).await?;
         let mut causes: BTreeMap<Position, Cause> = causes.into_iter().map(|cause| (cause.position, cause)).collect();
         let because = why.reasons.iter().map(|reason| {
-            let lost = || Unavailable(format!("event {} is not in the log any more", reason.position));
+            let lost = || Damaged(format!("event {} is not in the log any more", reason.position));
             let cause = causes.remove(&reason.position).ok_or_else(lost)?;
             Ok(ReasonView { part: reason.part.name(), cause })
         });
-        let because = because.collect::<Result<_, Unavailable>>()?;
+        let because = because.collect::<Result<_, Damaged>>()?;
         Ok(answer::json(position, View { of, found: why.found.map(FoundView::from), because, more: why.more }))
     }
 }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use replay::again::Difference;
 use replay::log::Divergence;
 use replay::tree::Unanswerable;
 use schema::position::Position;
@@ -73,6 +74,9 @@ pub enum Error {
     /// The log is not what it must be.
     #[error("the log in PostgreSQL is not intact {0}")]
     Diverged(#[from] Divergence),
+    /// The check of the whole log found that it is not what it was.
+    #[error("the log in PostgreSQL is not what it was, {0}")]
+    Found(Difference),
     /// A row does not have the shape of an event.
     #[error("event {position} in PostgreSQL can't be read: {why}")]
     Row {
@@ -183,6 +187,12 @@ impl Error {
             }
             _ => false,
         }
+    }
+
+    /// Whether a row is not what it was, or can't be told to be.
+    #[must_use]
+    pub fn is_about_rows(&self) -> bool {
+        matches!(self, Self::Diverged(_) | Self::Found(_) | Self::Row { .. })
     }
 
     /// Whether the role may not do it.

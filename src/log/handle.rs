@@ -19,6 +19,7 @@ use crate::telemetry;
 use super::batch::{No, Submission, Verdict};
 use super::clocks::{ClockAhead, Doubt, NatsClock};
 use super::database::Error;
+use super::findings::Findings;
 use super::kept::Kept;
 use super::reader::Reader;
 
@@ -41,6 +42,7 @@ pub struct Log {
     kept: Kept,
     withheld: watch::Sender<Option<String>>,
     nats_clock: NatsClock,
+    findings: Findings,
 }
 
 /// Whether the log can be appended to, and why not.
@@ -116,7 +118,8 @@ impl Log {
     ) -> Self {
         let past = reader.beside();
         let (room, nudge) = (Arc::new(Semaphore::new(QUEUE_KIB_MAX)), Arc::default());
-        Self { reader, past, queue, room, view, health, nudge, kept, withheld, nats_clock }
+        let findings = Findings::of(kept.clone());
+        Self { reader, past, queue, room, view, health, nudge, kept, withheld, nats_clock, findings }
     }
 
     /// Notified, the appender looks at the head at once.
@@ -128,6 +131,12 @@ impl Log {
     #[must_use]
     pub fn nats_clock(&self) -> &NatsClock {
         &self.nats_clock
+    }
+
+    /// What is known to be wrong with its rows.
+    #[must_use]
+    pub fn findings(&self) -> &Findings {
+        &self.findings
     }
 
     /// Lets nothing be appended for as long as there is a reason against it. Whoever asks is told the reason.
@@ -238,6 +247,9 @@ impl Log {
         let (view, kept) = (self.view(), self.kept.nearest(end));
         let near = [view, kept].into_iter().filter(|state| state.position() <= end);
         let near = near.max_by_key(Configuration::position).unwrap_or_default();
+        if near.position() < end {
+            self.findings.clear(near.position().next(), end)?;
+        }
         let mut follower = Follower::glance(self.log_id(), near);
         self.past.follow(&mut follower, end).await?;
         self.kept.answered(follower.configuration());

@@ -61,6 +61,11 @@ impl Kept {
         drop(states);
     }
 
+    /// Keeps no answer any more.
+    pub(crate) fn forget_answers(&self) {
+        let _forgotten = std::mem::take(&mut self.states().answers);
+    }
+
     /// The last state at or before a position; the empty one if there is none.
     pub(crate) fn nearest(&self, position: Position) -> Configuration {
         let states = self.states();

@@ -7,6 +7,7 @@
 //! - [`tree`]: the nodes of the tree that are kept, and any other from them.
 //! - [`checkpoint`]: what was signed about the log.
 //! - `proof`: roots and proofs, from what is kept of the tree.
+//! - [`findings`]: what is known to be wrong with rows; `intact`: reading none of those for an answer.
 //! - [`clocks`]: which clocks are right, before an event is dated by one of them.
 //! - `store`: one append as a transaction; `statement`: a batch as the one statement that stores it.
 //! - [`kept`]: states of the past.
@@ -33,9 +34,11 @@ pub mod clocks;
 pub mod contents;
 mod copied;
 pub mod database;
+pub mod findings;
 mod follow;
 pub mod handle;
 pub mod install;
+mod intact;
 pub mod kept;
 mod line;
 mod proof;

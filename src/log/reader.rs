@@ -266,27 +266,14 @@ impl Reader {
         Ok(rows.iter().filter_map(|row| Digest::try_from(row.get::<_, &[u8]>(0)).ok()).collect())
     }
 
-    /// The last position at or before a time; 0 if there is none.
-    ///
-    /// # Errors
-    /// If the log can't be read.
-    pub async fn position_at(&self, at: Instant) -> Result<Position, Error> {
+    /// The last position at or before a time, by the rows as they are; 0 if there is none.
+    pub(super) async fn search(&self, at: Instant) -> Result<Position, Error> {
         let rows = self.rows(POSITION_AT, &[&rows::time(at.max(EARLIEST))]).await?;
         let found = rows.first().ok_or_else(|| Error::Row {
             position: Position::ZERO,
             why: "an event is missing between the first and the head".into(),
         })?;
         Ok(rows::unsigned(found.get(0)).into())
-    }
-
-    /// Where the request ends that the event at `position` belongs to.
-    ///
-    /// # Errors
-    /// If the log can't be read.
-    pub async fn request_end(&self, position: Position) -> Result<Position, Error> {
-        let query = "SELECT position + count - ordinal FROM event WHERE position = $1";
-        let rows = self.rows(query, &[&rows::signed(position.get())]).await?;
-        Ok(rows.first().map_or(position, |row| rows::unsigned(row.get(0)).into()))
     }
 
     pub(crate) async fn rows(&self, query: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {

@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::log::checkpoint::Kept;
 use crate::log::database::Error as LogError;
+use crate::log::findings::Findings;
 use crate::log::reader::{EventPage, Reader};
 use crate::log::tree::is_kept;
 use crate::metrics;
@@ -30,6 +31,8 @@ const PAGE_EVENTS: usize = 500;
 const CONTENTS_AT_ONCE: usize = 32;
 /// How much longer it rests after a page than it worked on it.
 const REST: u32 = 3;
+/// The same for a server that does not relay: another one does, and reads the log again as well.
+const REST_BESIDE: u32 = 9;
 /// The pause between two passes.
 const PASS_PAUSE: Duration = Duration::from_secs(5);
 
@@ -67,12 +70,32 @@ impl From<LogError> for Error {
 pub(crate) struct Check {
     table: Reader,
     published: Published,
+    findings: Option<Findings>,
 }
 
 impl Check {
     /// Over a connection of its own.
     pub(crate) fn new(table: &Reader, published: Published) -> Self {
-        Self { table: table.beside(), published }
+        Self { table: table.beside(), published, findings: None }
+    }
+
+    /// The same check, which lets it be known what it finds.
+    pub(crate) fn telling(self, findings: Findings) -> Self {
+        Self { findings: Some(findings), ..self }
+    }
+
+    /// Passes over the log whenever `is_due`, for ever: for a server that does not relay, so that it finds out for itself.
+    pub(crate) async fn watch(self, is_due: impl Fn() -> bool) {
+        loop {
+            if is_due() {
+                match self.pass(None, REST_BESIDE).await {
+                    Ok(position) => metrics::checked(position),
+                    Err(Error::Found(found)) => tracing::error!(%found, "the log in PostgreSQL is not what it was"),
+                    Err(error) => tracing::debug!(%error, "the log could not be folded again; trying again"),
+                }
+            }
+            sleep(PASS_PAUSE).await;
+        }
     }
 
     /// Passes over the log again and again, beside what is folded, until something is found.
@@ -102,11 +125,22 @@ impl Check {
 
     async fn pass(&self, live: Option<Follower>, rest: u32) -> Result<Position, Error> {
         let mut again = Again::new(self.table.log_id());
-        let passed = self.fold_all(&mut again, live, rest).await;
-        let Err(Error::Found(found)) = passed else { return passed };
+        let found = match self.fold_all(&mut again, live, rest).await {
+            Err(Error::Found(found)) => found,
+            passed => {
+                passed.as_ref().ok().inspect(|_| self.tell(None));
+                return passed;
+            }
+        };
         // What was published since the last agreement may tell more exactly which event it is.
         let first = self.first_changed(again.agreed(), last_of(&found)).await;
-        Err(first.ok().flatten().unwrap_or(found).into())
+        let found = first.ok().flatten().unwrap_or(found);
+        self.tell(Some(found.clone()));
+        Err(found.into())
+    }
+
+    fn tell(&self, found: Option<Difference>) {
+        self.findings.iter().for_each(|findings| findings.passed(found.clone()));
     }
 
     async fn fold_all(&self, again: &mut Again, live: Option<Follower>, rest: u32) -> Result<Position, Error> {

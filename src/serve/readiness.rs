@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::door::hearing::Ears;
 use crate::door::router::Reason;
+use crate::log::database::Error as LogError;
 use crate::log::handle::Log;
 use crate::nats::connect::Link;
 use crate::project::{Phase, Standing};
@@ -91,8 +92,10 @@ impl Parts {
 
 /// What an operator should know although the server does its work.
 pub(super) fn warnings(log: &Log) -> Vec<Reason> {
-    let clock = |doubt: &str| Reason { part: "clock".to_owned(), reason: doubt.to_owned() };
-    log.health().doubt().map(clock).into_iter().collect()
+    let clock = log.health().doubt().map(|doubt| ("clock", doubt.to_owned()));
+    let rows = log.findings().current().map(|found| ("log", LogError::Found(found).to_string()));
+    let reason = |(part, reason): (&str, String)| Reason { part: part.to_owned(), reason };
+    [clock, rows].into_iter().flatten().map(reason).collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The log as it grows, told as it grows.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::body::BodyDataStream;
@@ -11,6 +12,9 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 
 use crate::ask::{ADMIN, AUDITOR, House, enrol, request};
+
+/// What asks for a stream.
+const LIVE: (&str, &str) = ("accept", "text/event-stream");
 
 /// An open stream of events.
 struct Stream {
@@ -25,7 +29,7 @@ impl House {
 
     async fn listen_as(&self, token: &str, uri: &str, headers: &[(&str, &str)]) -> Stream {
         let bearer = format!("Bearer {token}");
-        let mut all = vec![("authorization", bearer.as_str()), ("accept", "text/event-stream")];
+        let mut all = vec![("authorization", bearer.as_str()), LIVE];
         all.extend(headers);
         let response = self.router.clone().oneshot(request(Method::GET, uri, &all, "")).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
@@ -172,4 +176,30 @@ async fn a_stream_says_from_time_to_time_that_it_is_there() {
     let house = House::new();
     let mut stream = house.listen("/v1/events?after=2", &[]).await;
     assert_eq!(stream.body.next().await.unwrap().unwrap(), ":\n\n");
+}
+
+#[tokio::test]
+async fn an_event_that_is_damaged_is_shown_in_no_page_and_no_stream() {
+    let house = House::new();
+    let mut stream = house.listen("/v1/events?after=2", &[]).await;
+    house.log.damaged.store(4, Ordering::Relaxed);
+    house.done(json!([enrol("n-1", json!({}))])).await;
+    assert_eq!(stream.ids(1).await, [3]);
+    house.done(json!([enrol("n-2", json!({}))])).await;
+    assert_eq!(stream.next().await, None, "it ends where it can't go on");
+    let bearer = format!("Bearer {ADMIN}");
+    for (uri, headers) in [
+        ("/v1/events?after=3", vec![LIVE]),
+        ("/v1/events", vec![LIVE, ("last-event-id", "3")]),
+        ("/v1/events", vec![]),
+        ("/v1/events?entity=node/n-2", vec![]),
+    ] {
+        let all = [headers, vec![("authorization", bearer.as_str())]].concat();
+        let answered = house.send(request(Method::GET, uri, &all, "")).await;
+        answered.is_problem(uri, 500, "damaged", "");
+        assert!(answered.json()["detail"].as_str().unwrap().contains("position 4:"), "{uri}: {answered}");
+    }
+    house.done(json!([enrol("n-3", json!({}))])).await;
+    assert_eq!(house.listen("/v1/events?after=4", &[]).await.ids(1).await, [5]);
+    assert_eq!(house.shown("/v1/events?after=4").await["items"][0]["position"], 5);
 }

@@ -1,13 +1,15 @@
 //! A log in memory. Decisions, folds and seals are the real ones; only the storage is not.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use headwater::door::source::{At, EventPage, PastError, SignedRoot, Source, Submission, SubmitError, Unavailable};
+use headwater::door::source::{
+    At, Damaged, EventPage, PastError, ReadError, SignedRoot, Source, Submission, SubmitError, Unavailable,
+};
 use projections::configuration::Configuration;
 use projections::request::{Envelope, decide_request};
 use replay::checkpoint::Checkpoint;
@@ -37,6 +39,8 @@ pub(crate) struct Memory {
     pub(crate) is_busy: AtomicBool,
     /// Whether submissions are never answered.
     pub(crate) is_stuck: AtomicBool,
+    /// An event that is not what was appended; 0 for none.
+    pub(crate) damaged: AtomicU64,
     /// Submissions that were not answered.
     pub(crate) waiting: AtomicUsize,
     /// Whether a fold of the past goes on, on the thread that it began on.
@@ -63,6 +67,7 @@ impl Memory {
             is_broken: AtomicBool::new(false),
             is_busy: AtomicBool::new(false),
             is_stuck: AtomicBool::new(false),
+            damaged: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             is_slow: Mutex::new(false),
             quick: Condvar::new(),
@@ -117,9 +122,17 @@ impl Memory {
         }
     }
 
-    fn those(&self, wanted: impl Fn(&Event) -> bool) -> Result<Vec<Event>, Unavailable> {
+    fn those(&self, wanted: impl Fn(&Event) -> bool) -> Result<Vec<Event>, ReadError> {
         self.sound()?;
-        Ok(self.state.lock().unwrap().events.iter().filter(|event| wanted(event)).cloned().collect())
+        Ok(self.intact(self.state.lock().unwrap().events.iter().filter(|event| wanted(event)).cloned().collect())?)
+    }
+
+    fn intact(&self, events: Vec<Event>) -> Result<Vec<Event>, Damaged> {
+        let damaged = Position::from(self.damaged.load(Ordering::Relaxed));
+        match events.iter().any(|event| event.position == damaged) {
+            true => Err(Damaged(format!("the log is not intact at position {damaged}: a test says so"))),
+            false => Ok(events),
+        }
     }
 
     fn fold(&self, at: At) -> Result<Configuration, PastError> {
@@ -192,7 +205,7 @@ impl Source for Memory {
         .boxed()
     }
 
-    fn events(&self, page: EventPage) -> BoxFuture<'_, Result<Vec<Event>, Unavailable>> {
+    fn events(&self, page: EventPage) -> BoxFuture<'_, Result<Vec<Event>, ReadError>> {
         async move {
             self.sound()?;
             let state = self.state.lock().unwrap();
@@ -208,16 +221,17 @@ impl Source for Memory {
                 bytes += event.data.len();
                 before <= page.bytes
             };
-            Ok(state.events.iter().filter(fits).take(page.limit).take_while(has_room).cloned().collect())
+            let events = state.events.iter().filter(fits).take(page.limit).take_while(has_room);
+            Ok(self.intact(events.cloned().collect())?)
         }
         .boxed()
     }
 
-    fn events_at(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Event>, Unavailable>> {
+    fn events_at(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Event>, ReadError>> {
         async move { self.those(|event| positions.contains(&event.position)) }.boxed()
     }
 
-    fn events_of(&self, command_id: CommandId) -> BoxFuture<'_, Result<Vec<Event>, Unavailable>> {
+    fn events_of(&self, command_id: CommandId) -> BoxFuture<'_, Result<Vec<Event>, ReadError>> {
         async move { self.those(|event| event.command_id == command_id) }.boxed()
     }
 

@@ -1,6 +1,7 @@
 //! The past: any moment is told as folding from the first event would tell it, and few events are folded for it.
 
 use futures::future::join_all;
+use headwater::log::database::Error;
 use headwater::log::handle::{Log, Moment};
 use headwater::log::kept::EVERY;
 use projections::configuration::Configuration;
@@ -100,4 +101,32 @@ async fn a_log_without_events_has_a_past_of_nothing() {
     }
     assert_eq!(open.log.past(Moment::Position(1.into())).await.unwrap(), None);
     assert!(open.log.kept().is_empty());
+}
+
+#[tokio::test]
+async fn a_time_that_was_changed_leads_nobody_astray_unseen() {
+    let desk = Desk::new().await;
+    let open = desk.open().await;
+    for number in 0..9 {
+        open.submit(one(enrol(&format!("n-{number}")))).await.unwrap();
+    }
+    let events = open.events().await;
+    let told = async |at| open.log.past(Moment::Time(at)).await;
+    for forged in 1..=9 {
+        for hours in [-1, 1] {
+            let by = format!("UPDATE event SET at = at + make_interval(hours => {hours}) WHERE position = {forged}");
+            desk.sql(&format!("SET session_replication_role = replica; {by}")).await;
+            for event in &events {
+                let said = told(event.at).await;
+                let is_true = said.as_ref().is_ok_and(|state| state.as_ref().unwrap().position() == event.position);
+                let is_named = said.as_ref().is_err_and(Error::is_about_rows);
+                assert!(is_true || is_named, "{forged} by {hours} h: {said:?} at {}", event.position);
+            }
+            desk.sql(&format!("SET session_replication_role = replica; {}", by.replace("at + make", "at - make")))
+                .await;
+        }
+    }
+    for event in &events {
+        assert_eq!(told(event.at).await.unwrap().unwrap().position(), event.position);
+    }
 }

@@ -10,6 +10,7 @@ mod door;
 mod eventually;
 #[expect(dead_code, reason = "shared with the faults, which use the rest")]
 mod fleet;
+mod forged;
 mod ground;
 mod inputs;
 mod late;
