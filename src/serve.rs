@@ -1,5 +1,6 @@
 //! `headwater serve`: the door, and the relay with its reconciler, joined.
 
+mod damaged;
 mod outlook;
 mod readiness;
 
@@ -9,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use replay::again::Difference;
 use schema::address::Prefix;
 use schema::id::NodeId;
 use schema::position::Position;
@@ -33,7 +33,7 @@ use crate::log::reader::Reader;
 use crate::metrics;
 use crate::nats::connect::{Link, connect_with};
 use crate::password;
-use crate::project::check::{Check, Error as CheckError};
+use crate::project::check::Check;
 use crate::project::{Phase, Relay, Standing};
 use crate::publish::events::{Published, last_public};
 use crate::publish::excess::Comparison;
@@ -42,6 +42,7 @@ use crate::publish::publisher::Settings;
 use crate::reconcile;
 use crate::wal::slot::Slot;
 
+use self::damaged::Damaged;
 use self::outlook::Outlook;
 use self::readiness::{Pace, Parts};
 
@@ -111,9 +112,6 @@ pub enum Error {
     /// PostgreSQL or NATS did not do its part.
     #[error(transparent)]
     Ground(ground::Error),
-    /// The log is not what it was.
-    #[error("the log in PostgreSQL is not what it was, {0}")]
-    NotIntact(Difference),
     /// The key is not the log's.
     #[error("the signing key is not the one that this log was installed with ({0}): use that key's file")]
     OtherKey(String),
@@ -155,10 +153,20 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
     let link =
         connect_with(&options.nats.url()?, options.nats.nats_password_file.as_deref(), "headwater serve").await?;
     // In a task of its own: a fold that keeps its thread busy does not keep this one from seeing that it is to end.
-    let opening = open(database, link.clone(), options.nats.nats_prefix.clone());
-    let opening = AbortOnDropHandle::new(tokio::spawn(opening));
+    let opening = AbortOnDropHandle::new(tokio::spawn(open(database.clone())));
     let Some(opened) = stop.run_until_cancelled(opening).await else { return Ok(()) };
-    let (appender, log) = opened.unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic()))?;
+    let (appender, log) = match opened.unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic())) {
+        Ok(opened) => opened,
+        Err(error) if error.is_about_rows() => {
+            let damaged = Damaged { database, link: link.clone(), prefix: options.nats.nats_prefix.clone() };
+            let intact = damaged.until_intact(error, options.http, &stop).await;
+            match intact.map_err(|why| Error::Listen(options.http, why))? {
+                Some(opened) => opened,
+                None => return Ok(()),
+            }
+        }
+        Err(error) => return Err(error.into()),
+    };
     let reader = log.reader().clone();
     if *reader.public_key() != key.public() {
         return Err(Error::OtherKey(hex::encode(reader.public_key().as_bytes())));
@@ -230,7 +238,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
 }
 
 /// Folds the log, waiting a while for PostgreSQL to be there.
-async fn open(database: Database, link: Link, prefix: Prefix) -> Result<(Appender, Log), Error> {
+async fn open(database: Database) -> Result<(Appender, Log), LogError> {
     let deadline = Instant::now() + DATABASE_WITHIN;
     let mut said: Option<(String, Instant)> = None;
     loop {
@@ -246,7 +254,7 @@ async fn open(database: Database, link: Link, prefix: Prefix) -> Result<(Appende
                 }
                 tokio::time::sleep(DATABASE_AGAIN).await;
             }
-            Err(error) => return Err(told_where(error, database, &link, &prefix).await),
+            Err(error) => return Err(error),
         }
     }
 }
@@ -259,21 +267,6 @@ async fn reader(database: &Database) -> Result<Reader, LogError> {
     }
     tracing::warn!(at = database.place(), user = database.user(), "waiting for PostgreSQL: it has not answered yet");
     opening.await
-}
-
-/// A log that can't be folded may have been changed before the place where that shows: what was published tells.
-async fn told_where(error: LogError, database: Database, link: &Link, prefix: &Prefix) -> Error {
-    if !matches!(error, LogError::Diverged(_) | LogError::Row { .. }) {
-        return error.into();
-    }
-    let checked = async {
-        let reader = Reader::open(database).await.ok()?;
-        Check::new(&reader, Published::new(link.jetstream(), prefix.clone())).whole().await.err()
-    };
-    match tokio::time::timeout(DATABASE_WITHIN, checked).await {
-        Ok(Some(CheckError::Found(first))) => Error::NotIntact(first),
-        _ => error.into(),
-    }
 }
 
 /// Whether this server does not relay now, so that no relay of its own checks the log.

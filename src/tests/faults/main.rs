@@ -11,6 +11,7 @@ mod anew;
 mod claims;
 mod clock;
 mod cluster;
+mod damaged;
 mod disks;
 mod ending;
 mod foreign;
