@@ -3,6 +3,7 @@
 //! Always: a content is what its digest says, whoever had it; nothing that is there is changed.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schema::digest::Digest;
 use schema::entity::Entity;
@@ -28,6 +29,29 @@ pub struct Lacking {
     pub entity: Entity,
 }
 
+/// Content that an event names and the database does not have. It may have been erased, as a law may demand: the log is what it was, but
+/// an export of it can't be verified, and no new node can be given the content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// The first of them by its events.
+    pub digest: Digest,
+    /// The event that names it.
+    pub position: Position,
+    /// How many other events name contents that are not there either.
+    pub others: usize,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { digest, position, others } = self;
+        write!(f, "content {digest}, which the event at position {position} names, is not in the database")?;
+        if *others > 0 {
+            write!(f, ", nor is what {others} other events name")?;
+        }
+        write!(f, ": see `headwater recover --contents`")
+    }
+}
+
 impl Reader {
     /// The contents that events name and the table lacks, each with the first event that names it.
     ///
@@ -51,6 +75,18 @@ impl Reader {
             after = up_to;
         }
         Ok(all.into_values().collect())
+    }
+
+    /// Those of these digests whose bytes are not there.
+    ///
+    /// # Errors
+    /// If the log can't be read.
+    pub async fn absent(&self, digests: &[Digest]) -> Result<Vec<Digest>, Error> {
+        let asked: Vec<&[u8]> = digests.iter().map(|digest| &digest.as_bytes()[..]).collect();
+        let query = "SELECT digest FROM unnest($1::bytea[]) AS asked (digest) \
+                     WHERE NOT EXISTS (SELECT FROM blob WHERE blob.digest = asked.digest)";
+        let rows = if asked.is_empty() { Vec::new() } else { self.rows(query, &[&asked]).await? };
+        Ok(rows.iter().filter_map(|row| Digest::try_from(row.get::<_, &[u8]>(0)).ok()).collect())
     }
 
     /// Puts a content back.

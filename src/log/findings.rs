@@ -11,6 +11,7 @@ use schema::instant::Instant;
 use schema::position::Position;
 use tokio::sync::watch;
 
+use super::contents::Missing;
 use super::database::Error;
 use super::kept::Kept;
 use super::reader::Reader;
@@ -19,12 +20,13 @@ use super::reader::Reader;
 #[derive(Clone, Debug)]
 pub struct Findings {
     found: watch::Sender<Option<Difference>>,
+    missing: watch::Sender<Option<Missing>>,
     kept: Kept,
 }
 
 impl Findings {
     pub(crate) fn of(kept: Kept) -> Self {
-        Self { found: watch::Sender::default(), kept }
+        Self { found: watch::Sender::default(), missing: watch::Sender::default(), kept }
     }
 
     /// A pass over the log found this, or nothing.
@@ -34,6 +36,17 @@ impl Findings {
             self.kept.forget_answers();
         }
         self.found.send_if_modified(|before| std::mem::replace(before, found.clone()) != found);
+    }
+
+    /// A pass over the log came to its end, and missed this content, or none.
+    pub(crate) fn missed(&self, missing: Option<Missing>) {
+        self.missing.send_if_modified(|before| std::mem::replace(before, missing.clone()) != missing);
+    }
+
+    /// What content the last pass missed.
+    #[must_use]
+    pub fn missing(&self) -> Option<Missing> {
+        self.missing.borrow().clone()
     }
 
     /// What the last pass found.

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
 use crate::log::checkpoint::Kept;
+use crate::log::contents::Missing;
 use crate::log::database::Error as LogError;
 use crate::log::findings::Findings;
 use crate::log::reader::{EventPage, Reader};
@@ -124,13 +125,15 @@ impl Check {
     }
 
     async fn pass(&self, live: Option<Follower>, rest: u32) -> Result<Position, Error> {
-        let mut again = Again::new(self.table.log_id());
-        let found = match self.fold_all(&mut again, live, rest).await {
+        let (mut again, mut missing) = (Again::new(self.table.log_id()), None);
+        let found = match self.fold_all(&mut again, live, rest, &mut missing).await {
             Err(Error::Found(found)) => found,
-            passed => {
-                passed.as_ref().ok().inspect(|_| self.tell(None));
-                return passed;
+            Ok(position) => {
+                self.tell(None);
+                self.findings.iter().for_each(|findings| findings.missed(missing.clone()));
+                return Ok(position);
             }
+            Err(error) => return Err(error),
         };
         // What was published since the last agreement may tell more exactly which event it is.
         let first = self.first_changed(again.agreed(), last_of(&found)).await;
@@ -143,7 +146,13 @@ impl Check {
         self.findings.iter().for_each(|findings| findings.passed(found.clone()));
     }
 
-    async fn fold_all(&self, again: &mut Again, live: Option<Follower>, rest: u32) -> Result<Position, Error> {
+    async fn fold_all(
+        &self,
+        again: &mut Again,
+        live: Option<Follower>,
+        rest: u32,
+        missing: &mut Option<Missing>,
+    ) -> Result<Position, Error> {
         self.table.ends_at_its_head().await?;
         let head = self.table.head().await?.position;
         let up_to = live.as_ref().map_or(head, Follower::position);
@@ -154,7 +163,7 @@ impl Check {
         }
         while again.position() < up_to {
             let began = Instant::now();
-            self.fold_page(again, up_to).await?;
+            self.fold_page(again, up_to, missing).await?;
             sleep(began.elapsed() * rest).await;
         }
         if let Some(live) = live {
@@ -167,7 +176,7 @@ impl Check {
     }
 
     /// Folds a page of events, and holds it against what was signed and what is kept of the tree.
-    async fn fold_page(&self, again: &mut Again, up_to: Position) -> Result<(), Error> {
+    async fn fold_page(&self, again: &mut Again, up_to: Position, missing: &mut Option<Missing>) -> Result<(), Error> {
         let events = self.page(again.position(), up_to).await?;
         let Some(last) = events.last() else {
             return Err(Difference::Row { position: again.position().next(), why: "it is not there".into() }.into());
@@ -180,7 +189,7 @@ impl Check {
                 again.hold_root(self.opened(&kept)?.root, Witness::Checkpoint)?;
             }
         }
-        self.hold_contents(&events).await?;
+        self.hold_contents(&events, missing).await?;
         let completed = again.completed().into_iter().filter(|(node, _)| is_kept(node.level)).collect::<Vec<_>>();
         let kept = self.table.kept_nodes(completed.iter().map(|(node, _)| *node)).await?;
         for (node, hash) in completed {
@@ -190,8 +199,8 @@ impl Check {
     }
 
     /// Holds content against its name. What is not there may have been erased, as a law may demand; the event proves that it
-    /// was.
-    async fn hold_contents(&self, events: &[Event]) -> Result<(), Error> {
+    /// was. So it is told, and ends nothing.
+    async fn hold_contents(&self, events: &[Event], missing: &mut Option<Missing>) -> Result<(), Error> {
         let named = |event: &Event| match event.change() {
             Ok(Change::DocumentPut(put)) => Some((event.position, put.digest)),
             _ => None,
@@ -203,6 +212,13 @@ impl Check {
             if let Some((position, digest)) = named.iter().find(|(_, digest)| damaged.contains(digest)) {
                 let why = format!("its content is not the one that {digest} names");
                 return Err(Difference::Row { position: *position, why }.into());
+            }
+            let absent = self.table.absent(&digests).await?;
+            for (position, digest) in named.iter().filter(|(_, digest)| absent.contains(digest)) {
+                match missing {
+                    Some(first) => first.others += usize::from(first.digest != *digest),
+                    None => *missing = Some(Missing { digest: *digest, position: *position, others: 0 }),
+                }
             }
         }
         Ok(())

@@ -94,8 +94,9 @@ impl Parts {
 pub(super) fn warnings(log: &Log) -> Vec<Reason> {
     let clock = log.health().doubt().map(|doubt| ("clock", doubt.to_owned()));
     let rows = log.findings().current().map(|found| ("log", LogError::Found(found).to_string()));
+    let content = log.findings().missing().map(|missing| ("content", missing.to_string()));
     let reason = |(part, reason): (&str, String)| Reason { part: part.to_owned(), reason };
-    [clock, rows].into_iter().flatten().map(reason).collect()
+    [clock, rows, content].into_iter().flatten().map(reason).collect()
 }
 
 #[cfg(test)]

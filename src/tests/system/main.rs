@@ -5,6 +5,7 @@ mod asker;
 mod asking;
 #[path = "../auditor.rs"]
 mod auditor;
+mod contents;
 mod disk;
 mod door;
 mod eventually;
