@@ -38,8 +38,10 @@ const FILE_HELP: &str = "A file with the password for that URL, which then is po
 
 const AFTER_HELP: &str = "\
 For when the tokens of all administrators are lost. With one of them left, use `headwater token create` and `revoke`.\n\n  \
-headwater token reset --database-url postgres://owner@host/headwater --database-password-file FILE \\\n      \
---signing-key-file FILE --nats-url nats://headwater@host:4222 --nats-password-file FILE\n\n\
+headwater token reset --signing-key-file FILE \\\n      \
+--database-url postgres://owner@host/headwater \\\n      \
+--database-password-file FILE \\\n      \
+--nats-url nats://headwater@host:4222 --nats-password-file FILE\n\n\
 Servers may be running: they know the new token within a second. On a database that was put back to an earlier state, run\n\
 `headwater recover` first.";
 
