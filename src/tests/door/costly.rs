@@ -48,7 +48,9 @@ async fn costly_questions_beyond_their_places_are_refused_and_no_command_waits_f
 
 #[tokio::test]
 async fn the_questions_of_one_principal_do_not_keep_another_from_its_place() {
-    let house = House::with(Limits { questions: 1, questions_each: 1, ..Limits::default() });
+    // Long enough that only his own places can be what refuses him.
+    let limits = Limits { questions: 1, questions_each: 1, question_wait: DEADLINE, ..Limits::default() };
+    let house = House::with(limits);
     house.log.set_slow(true);
     let bearer = format!("Bearer {ADMIN}");
     let headers = [("authorization", bearer.as_str())];
