@@ -57,6 +57,7 @@ async fn a_server_that_waits_ends_when_it_is_asked_to() {
     fleet.ground.postgres_by = None;
     fleet.ways.server_nats = Some(format!("nats://127.0.0.1:{port}"));
     let server = fleet.server("all");
+    says(&server, &["NATS can't be reached", &format!("127.0.0.1:{port}"), "--nats-url"]).await;
     eventually("it says that NATS is away", SOON, async || {
         let ready = server.door.get("/readyz").await?;
         if ready.body.to_string().contains("NATS") { Ok(()) } else { Err(format!("{ready:?}")) }
