@@ -92,18 +92,16 @@ async fn what_is_read_for_a_stream_is_counted_until_it_is_sent() {
     let house = House::with_a_mebibyte(Limits { answers_each_kib: 400, answer_wait: WAIT, ..Limits::default() }).await;
     let control = |number: usize| json!({"type": "define_control", "id": format!("c-{number}"), "title": "t", "statement": "x".repeat(120_000)});
     house.done(Value::from_iter((0..3).map(control))).await;
-    let stream = async || {
-        let bearer = format!("Bearer {AUDITOR}");
-        let headers = [("authorization", bearer.as_str()), ("accept", "text/event-stream")];
-        let asked = request(Method::GET, "/v1/events?after=3", &headers, "");
-        house.router.clone().oneshot(asked).await.unwrap().into_body().into_data_stream()
-    };
-    let mut first = stream().await;
+    let bearer = format!("Bearer {AUDITOR}");
+    let headers = [("authorization", bearer.as_str()), ("accept", "text/event-stream")];
+    let asked = || request(Method::GET, "/v1/events?after=3", &headers, "");
+    let stream = async || house.router.clone().oneshot(asked()).await.unwrap();
+    let mut first = stream().await.into_body().into_data_stream();
     let line = first.next().await.unwrap().unwrap();
     drop(first);
-    assert!(stream().await.next().await.is_none(), "there is no room to read");
+    house.send(asked()).await.is_problem("there is no room to read", 503, "overloaded", "");
     drop(line);
-    assert!(stream().await.next().await.is_some());
+    assert_eq!(stream().await.status(), StatusCode::OK);
 }
 
 #[tokio::test]
