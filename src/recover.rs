@@ -53,8 +53,8 @@ const AFTER_HELP: &str = "\
    or not, if somebody else wrote them or nobody needs them:
      headwater recover --put-aside
    Contents that no table holds any more are put back from files below a
-   folder: copies of nodes' folders, exports. Putting the same bytes by any
-   put_document heals, too:
+   folder: copies of nodes' folders, exports. A put_document of the same bytes
+   that changes its document puts them back, too:
      headwater recover --contents DIR
 3. Or, if they are nowhere to be had: end every server, perhaps keep a copy
    of NATS, and begin a new log with what is left, which prints its id:

@@ -148,8 +148,8 @@ impl Findings {
         if !self.lacking.is_empty() {
             lines.push(
                 "until they are there, `headwater-replay verify` refuses an export of this log: `--contents DIR` takes them from files \
-                 below DIR, such as a copy of a node's folder (its generations and blobs) or an export; putting the same bytes by any \
-                 put_document heals, too"
+                 below DIR, such as a copy of a node's folder (its generations and blobs) or an export; a put_document of the same \
+                 bytes that changes its document puts them back, too"
                     .to_owned(),
             );
         }
