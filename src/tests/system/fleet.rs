@@ -63,14 +63,6 @@ impl Process {
         self.0.spec().log_tail()
     }
 
-    /// Waits until it ends, not well, and the last that it says is why.
-    pub(crate) async fn fails(&mut self, why: &str) {
-        let ended = tokio::time::timeout(CONVERGED_WITHIN, self.0.exited()).await;
-        assert!(!ended.expect("it ends").unwrap().success());
-        let said = self.0.spec().log_tail();
-        assert!(said.trim_end().lines().last().is_some_and(|last| last.contains(why)), "{said}");
-    }
-
     /// Asks it to end, and says whether it ended well.
     pub(crate) async fn stop(&mut self) -> bool {
         self.0.stop().await.unwrap().success()

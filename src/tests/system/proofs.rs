@@ -131,9 +131,17 @@ async fn a_server_whose_log_was_changed_is_not_ready_and_says_where() {
     let log = shown(fleet.door(), "/v1/log").await;
     assert_eq!(log["published"], position, "nothing is published");
 
-    // The next start does not get that far.
+    // Started again, it can't fold the log: it opens a door that says where the log was changed, and takes nothing.
     let server = &mut fleet.servers[0];
     server.process.kill();
     server.process.start_again();
-    server.process.fails("position 7").await;
+    eventually("the door of the new start says where", FOUND_WITHIN, async || {
+        let ready = fleet.door().get("/readyz").await?;
+        let said = ready.body.to_string();
+        if ready.status == 503 && said.contains("position 7:") { Ok(()) } else { Err(said) }
+    })
+    .await;
+    let told = fleet.door().post(&json!({"commands": [enrol(101)]}), None).await.unwrap();
+    assert!(told.status == 503 && told.body.to_string().contains("position 7:"), "{told:?}");
+    assert!(!fleet.servers[0].process.has_ended());
 }
