@@ -92,8 +92,17 @@ async fn write_strays(story: &mut Story) {
         Err(error) => Err(error.to_string()),
     })
     .await;
-    let figures = story.fleet.door().get("/metrics").await.unwrap();
-    assert!(figures.body.to_string().contains("headwater_strays_total 3"), "{figures:?}");
+    // They are counted once the event stream is made anew, which comes after the copies.
+    let door = story.fleet.door().clone();
+    eventually("they are counted", SOON, async || {
+        let figures = door.get("/metrics").await?.body.to_string();
+        let counted = figures.split("\\n").find(|line| line.starts_with("headwater_strays_total")).map(str::to_owned);
+        match counted.as_deref() {
+            Some("headwater_strays_total 3") => Ok(()),
+            counted => Err(format!("{counted:?}")),
+        }
+    })
+    .await;
 }
 
 async fn write_checkpoint(story: &mut Story) {

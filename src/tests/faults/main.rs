@@ -44,7 +44,6 @@ mod disk;
 mod door;
 #[path = "../system/eventually.rs"]
 mod eventually;
-#[expect(dead_code, reason = "shared with the tests of the whole system, which use the rest")]
 #[path = "../system/fleet.rs"]
 mod fleet;
 #[path = "../system/ground.rs"]
