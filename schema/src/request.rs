@@ -3,11 +3,12 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
 use crate::command::Command;
-use crate::digest::Digest;
+use crate::digest::{Digest, Hasher};
 use crate::invalid::Invalid;
 use crate::json::Strict;
 use crate::limit::{COMMANDS_MAX, REASON_BYTES_MAX};
@@ -53,7 +54,7 @@ impl Request {
         refuse_nul(&value)?;
         // Members are sorted as it is, unless somebody in the build asks serde_json to keep their order.
         value.sort_all_objects();
-        let fingerprint = Digest::of(format!("{value}").as_bytes());
+        let fingerprint = fingerprint(&value);
         let Value::Object(mut fields) = value else {
             return Err(Invalid::new("invalid_value", "a request is an object with `commands`"));
         };
@@ -64,6 +65,13 @@ impl Request {
             None => Ok(Self { reason, commands, fingerprint, bytes: body.len() }),
         }
     }
+}
+
+/// Digest of the compact JSON text, which is up to as long as the request and is never held as a whole.
+fn fingerprint(value: &Value) -> Digest {
+    let mut hasher = Hasher::default();
+    write!(hasher, "{value}").expect("BUG: hashing can't fail");
+    hasher.finish()
 }
 
 fn reason(value: Option<Value>) -> Result<Option<String>, Invalid> {
@@ -138,5 +146,17 @@ fn refuse_nul(value: &Value) -> Result<(), Invalid> {
             refuse_nul(item).map_err(|refused| refused.at(name))
         }),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_the_digest_of_the_sorted_text() {
+        let request = Request::read(r#"{"reason": "ü\n", "commands": [{"type": "retry_node", "id": "n"}]}"#.as_bytes());
+        let text = r#"{"commands":[{"id":"n","type":"retry_node"}],"reason":"ü\n"}"#;
+        assert_eq!(request.map(|request| request.fingerprint), Ok(Digest::of(text.as_bytes())));
     }
 }
