@@ -177,7 +177,7 @@ impl Question {
         }
         let answer = match self {
             Self::Root { size } => tlog::tree_hash(size.get(), nodes).map(|root| vec![root]),
-            Self::Inclusion { position, size } => tlog::prove_record(size.get(), position.get() - 1, nodes),
+            Self::Inclusion { position, size } => tlog::prove_record(size.get(), position.previous().get(), nodes),
             Self::Consistency { from, to } => tlog::prove_tree(to.get(), from.get(), nodes),
         };
         answer.map_err(|_| Unanswerable::Missing)
@@ -198,7 +198,10 @@ pub fn check_inclusion(
     (size, root): (Position, Digest),
     (position, leaf): (Position, Digest),
 ) -> Result<(), Unproven> {
-    let index = position.get().checked_sub(1).ok_or(Unproven)?;
+    if position == Position::ZERO {
+        return Err(Unproven);
+    }
+    let index = position.previous().get();
     tlog::check_record(&hashes(proof), size.get(), hash(root), index, hash(leaf)).map_err(|_| Unproven)
 }
 

@@ -49,3 +49,25 @@ macro_rules! counter {
 
 counter!(Position);
 counter!(Version);
+
+impl Position {
+    /// The position before this one: [`Position::ZERO`], the empty log, before the first event and before itself. It is also
+    /// the index of this event's leaf in the log's tree, which counts from 0.
+    #[must_use]
+    pub const fn previous(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_comes_after_its_previous_one_and_nothing_comes_before_the_empty_log() {
+        for number in [1_u64, 2, 7, u64::MAX] {
+            assert_eq!(Position::from(number).previous().next(), Position::from(number));
+        }
+        assert_eq!(Position::ZERO.previous(), Position::ZERO);
+    }
+}

@@ -313,7 +313,7 @@ fn each_member_of_the_header_is_checked() {
         ("key", 1, &|header| header.public_key = *other.as_bytes()),
         ("gap", 1, &|header| header.from = 2.into()),
         ("end", story.position() + 1, &|header| header.to = header.to.next()),
-        ("end", story.position(), &|header| header.to = (header.to.get() - 1).into()),
+        ("end", story.position(), &|header| header.to = header.to.previous()),
         ("end", story.position() + 1, &|header| header.to = u64::MAX.into()),
         ("edge", 1, &|header| header.edge.push(Digest::of(b""))),
     ];
