@@ -193,7 +193,7 @@ impl Configuration {
             Kind::Node => self.nodes.get(id).map(|node| node.version),
             Kind::Principal => self.principals.get(id).map(|principal| principal.version),
             Kind::Report => self.reports.get(id).map(|noted| noted.version),
-            Kind::Job | Kind::Runtime | Kind::Log => None,
+            Kind::Job | Kind::Runtime | Kind::Log | Kind::Unknown(_) => None,
             Kind::Control | Kind::Component | Kind::Assessment | Kind::Attestation => self.compliance.version(entity),
         }
     }

@@ -20,6 +20,7 @@ use schema::entity::Entity;
 use schema::id::{DocumentId, NodeId, PrincipalName};
 use schema::limit::EVENT_DATA_BYTES_MAX;
 use schema::path::DocumentPath;
+use schema::report::Summary;
 use schema::request::Ask;
 use schema::target::Labels;
 
@@ -45,12 +46,7 @@ pub struct Happening {
 /// With the reason why it is refused.
 pub fn decide(state: &Configuration, ask: &Ask, mint: &Mint) -> Result<Vec<Happening>, Refusal> {
     expect_version(state, ask)?;
-    let changes: Vec<(Entity, Change)> = match &ask.command {
-        Command::ClaimJobs(claim) => claims::claim(state, claim, mint)?,
-        Command::ReleaseJobs(release) => claims::release(state, release)?,
-        Command::ReplaceToken(create) => replace_token(state, create)?,
-        command => decide_one(state, command)?.into_iter().map(|change| (command.entity(), change)).collect(),
-    };
+    let changes = changes(state, &ask.command, mint)?;
     changes.into_iter().map(|(entity, change)| Happening::new(entity, change)).collect()
 }
 
@@ -64,29 +60,38 @@ impl Happening {
     }
 }
 
-/// What happens to the entity that the command is about.
-fn decide_one(state: &Configuration, command: &Command) -> Result<Option<Change>, Refusal> {
+/// What the command changes, and of which entities.
+fn changes(state: &Configuration, command: &Command, mint: &Mint) -> Result<Vec<(Entity, Change)>, Refusal> {
     Ok(match command {
-        Command::PutDocument(put) => put_document(state, put)?,
-        Command::RemoveDocument(id) => Some(remove_document(state, id)?),
-        Command::EnrolNode(id, labels) => enrol_node(state, id, labels)?,
-        Command::LabelNode(id, labels) => label_node(state, id, labels)?,
-        Command::RetireNode(id) => (!node(state, id)?.retired).then_some(Change::NodeRetired),
-        Command::RetryNode(id) => active(state, id).map(|_| Some(Change::NodeRetried))?,
-        Command::CreatePrincipal(create) => create_principal(state, create)?,
-        Command::RevokePrincipal(name) => revoke_principal(state, name)?,
-        Command::NoteReport(id, summary) => {
-            node(state, id)?;
-            state.is_news(id, summary).then(|| Change::ReportChanged(Arc::new(summary.clone())))
-        }
-        Command::RenewClaims(runtime) => claims::renew(state, runtime)?,
-        Command::CompleteJob(complete) => Some(claims::complete(state, complete)?),
-        Command::ExpireClaim(job, token) => Some(claims::expire(state, job, *token)?),
-        Command::ClaimJobs(_) | Command::ReleaseJobs(_) | Command::ReplaceToken(_) => {
-            unreachable!("BUG: these change several things")
-        }
-        command => compliance::decide(state, command)?,
+        Command::PutDocument(put) => one(command, put_document(state, put)?),
+        Command::RemoveDocument(id) => one(command, remove_document(state, id)?),
+        Command::EnrolNode(id, labels) => one(command, enrol_node(state, id, labels)?),
+        Command::LabelNode(id, labels) => one(command, label_node(state, id, labels)?),
+        Command::RetireNode(id) => one(command, retire_node(state, id)?),
+        Command::RetryNode(id) => one(command, retry_node(state, id)?),
+        Command::CreatePrincipal(create) => one(command, create_principal(state, create)?),
+        Command::RevokePrincipal(name) => one(command, revoke_principal(state, name)?),
+        Command::ReplaceToken(create) => replace_token(state, create)?,
+        Command::NoteReport(id, summary) => one(command, note_report(state, id, summary)?),
+        Command::DefineControl(id, said) => one(command, compliance::define_control(state, id, said)),
+        Command::DefineComponent(id, said) => one(command, compliance::define_component(state, id, said)?),
+        Command::DefineAssessment(id, said) => one(command, compliance::define_assessment(state, id, said)?),
+        Command::DefineAttestation(id, said) => one(command, compliance::define_attestation(state, id, said)?),
+        Command::RemoveControl(id) => one(command, compliance::remove(state, id, Change::ControlRemoved)?),
+        Command::RemoveComponent(id) => one(command, compliance::remove(state, id, Change::ComponentRemoved)?),
+        Command::RemoveAssessment(id) => one(command, compliance::remove(state, id, Change::AssessmentRemoved)?),
+        Command::RemoveAttestation(id) => one(command, compliance::remove(state, id, Change::AttestationRemoved)?),
+        Command::ClaimJobs(claim) => claims::claim(state, claim, mint)?,
+        Command::RenewClaims(runtime) => one(command, claims::renew(state, runtime)?),
+        Command::ReleaseJobs(release) => claims::release(state, release)?,
+        Command::CompleteJob(complete) => one(command, claims::complete(state, complete)?),
+        Command::ExpireClaim(job, token) => one(command, claims::expire(state, job, *token)?),
     })
+}
+
+/// At most one change, of the entity that the command is about.
+fn one(command: &Command, change: impl Into<Option<Change>>) -> Vec<(Entity, Change)> {
+    change.into().into_iter().map(|change| (command.entity(), change)).collect()
 }
 
 fn expect_version(state: &Configuration, ask: &Ask) -> Result<(), Refusal> {
@@ -160,6 +165,19 @@ fn enrol_node(state: &Configuration, id: &NodeId, labels: &Labels) -> Result<Opt
 fn label_node(state: &Configuration, id: &NodeId, labels: &Labels) -> Result<Option<Change>, Refusal> {
     let changes = *active(state, id)?.labels != *labels;
     Ok(changes.then(|| Change::NodeLabelled(Labelled { labels: Arc::new(labels.clone()) })))
+}
+
+fn retire_node(state: &Configuration, id: &NodeId) -> Result<Option<Change>, Refusal> {
+    Ok((!node(state, id)?.retired).then_some(Change::NodeRetired))
+}
+
+fn retry_node(state: &Configuration, id: &NodeId) -> Result<Change, Refusal> {
+    active(state, id).map(|_| Change::NodeRetried)
+}
+
+fn note_report(state: &Configuration, id: &NodeId, summary: &Summary) -> Result<Option<Change>, Refusal> {
+    node(state, id)?;
+    Ok(state.is_news(id, summary).then(|| Change::ReportChanged(Arc::new(summary.clone()))))
 }
 
 fn create_principal(state: &Configuration, create: &CreatePrincipal) -> Result<Option<Change>, Refusal> {

@@ -1,12 +1,11 @@
 //! What happened, and how it is read for ever.
 //!
 //! A change is the part of an event that is not its envelope: a type, a format version and JSON text. The entity that
-//! it happened to stands in the envelope only. Formats are never edited: a type whose data changes shape gets an entry
-//! in [`UPCASTS`], which lifts stored data step by step to the shape of today, and its version follows from their count.
+//! it happened to stands in the envelope only. All that is known of a type is one row of `events!` below. Formats are never
+//! edited: a type whose data changes shape gets another [`Format`] in its row.
 
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -23,56 +22,95 @@ use crate::position::Position;
 use crate::report::Summary;
 use crate::target::{Labels, Target};
 
-/// What happened to an entity. What a state keeps as it was said is shared with it: a log is folded as often as it is read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+events! {
     /// A document became what this says.
-    DocumentPut(Arc<DocumentPut>),
+    DocumentPut(Arc<DocumentPut>) = "DocumentPut" on Document;
     /// A document was taken away.
-    DocumentRemoved,
+    DocumentRemoved = "DocumentRemoved" on Document;
     /// A node takes part from here on.
-    NodeEnrolled(Labelled),
+    NodeEnrolled(Labelled) = "NodeEnrolled" on Node;
     /// A node's labels were replaced.
-    NodeLabelled(Labelled),
+    NodeLabelled(Labelled) = "NodeLabelled" on Node;
     /// A node takes part no more.
-    NodeRetired,
+    NodeRetired = "NodeRetired" on Node;
     /// A node may try again what it had rejected.
-    NodeRetried,
+    NodeRetried = "NodeRetried" on Node;
     /// Somebody may speak to the door.
-    PrincipalCreated(PrincipalCreated),
+    PrincipalCreated(PrincipalCreated) = "PrincipalCreated" on Principal;
     /// And may no more.
-    PrincipalRevoked,
+    PrincipalRevoked = "PrincipalRevoked" on Principal;
     /// What a node runs, failed at or drifted from became this.
-    ReportChanged(Arc<Summary>),
+    ReportChanged(Arc<Summary>) = "ReportChanged" on Report, formats [REPORT_WITH_GOOD];
     /// A control became what this says.
-    ControlDefined(ControlDefined),
+    ControlDefined(ControlDefined) = "ControlDefined" on Control;
     /// A control was taken away.
-    ControlRemoved,
+    ControlRemoved = "ControlRemoved" on Control;
     /// A component became what this says.
-    ComponentDefined(ComponentDefined),
+    ComponentDefined(ComponentDefined) = "ComponentDefined" on Component;
     /// A component was taken away.
-    ComponentRemoved,
+    ComponentRemoved = "ComponentRemoved" on Component;
     /// An assessment became what this says.
-    AssessmentDefined(AssessmentDefined),
+    AssessmentDefined(AssessmentDefined) = "AssessmentDefined" on Assessment;
     /// An assessment was taken away.
-    AssessmentRemoved,
+    AssessmentRemoved = "AssessmentRemoved" on Assessment;
     /// An attestation became what this says, and with it its job.
-    AttestationDefined(AttestationDefined),
+    AttestationDefined(AttestationDefined) = "AttestationDefined" on Attestation;
     /// An attestation was taken away, and its job.
-    AttestationRemoved,
+    AttestationRemoved = "AttestationRemoved" on Attestation;
     /// A job has a holder from here on.
-    JobClaimed(JobClaimed),
+    JobClaimed(JobClaimed) = "JobClaimed" on Job;
     /// Its holder gave it back.
-    JobReleased(JobReleased),
+    JobReleased(JobReleased) = "JobReleased" on Job;
     /// Its holder ran it.
-    JobCompleted(JobCompleted),
+    JobCompleted(JobCompleted) = "JobCompleted" on Job;
     /// Its holder was silent for too long.
-    ClaimExpired(ClaimExpired),
+    ClaimExpired(ClaimExpired) = "ClaimExpired" on Job;
     /// A runtime is still at all that it holds.
-    ClaimRenewed,
+    ClaimRenewed = "ClaimRenewed" on Runtime;
     /// What stands before this was another log, whose end was lost.
-    LogBegun(LogBegun),
+    LogBegun(LogBegun) = "LogBegun" on Log;
 }
+
+/// What is known of an event type beside its shape in Rust.
+#[derive(Clone, Copy, Debug)]
+pub struct EventType {
+    /// The name on every wire.
+    pub name: &'static str,
+    /// The kind of entity that it happens to.
+    pub kind: Kind,
+    /// What happened, in a sentence for people.
+    pub meaning: &'static str,
+    /// Every format of the data after the first, in order: the one at index 0 is format 2.
+    pub formats: &'static [Format],
+    /// Reads data of the newest format.
+    read: fn(&str) -> Result<Change, serde_json::Error>,
+}
+
+/// A format of a type's data after the first. No format is ever edited or taken away: events of each are in some log.
+#[derive(Clone, Copy, Debug)]
+pub struct Format {
+    /// Whether a change needs this format because the ones before it can't say all of it. An event is written in the oldest
+    /// format that can say it, so that a newer program beside an older one stops nothing until its new feature is used.
+    pub is_needed: fn(&Change) -> bool,
+    /// How data of the format before becomes data of this one, and back. None where this format only has more members, which
+    /// are absent where they are not needed: then the data is read and written as it stands.
+    pub reshape: Option<Reshape>,
+}
+
+/// Rewrites data between two formats.
+#[derive(Clone, Copy, Debug)]
+pub struct Reshape {
+    /// From the older format to the newer one: always possible.
+    pub up: fn(Value) -> Value,
+    /// From the newer format to the older one: only asked for where the newer one is not needed.
+    pub down: fn(Value) -> Value,
+}
+
+/// Format 2 of `ReportChanged` has `good`; without it what runs is what was last good.
+const REPORT_WITH_GOOD: Format = Format {
+    is_needed: |change| matches!(change, Change::ReportChanged(summary) if summary.good.is_some()),
+    reshape: None,
+};
 
 /// Where a log was begun anew from another one. Its leaves, sealed with that log's id, have that root.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,23 +162,6 @@ pub struct PrincipalCreated {
     pub token_hash: Digest,
 }
 
-/// One step of upcasting: data of `event_type` in format `from` becomes data in format `from + 1`.
-#[derive(Clone, Copy, Debug)]
-pub struct Upcast {
-    /// The type whose format changed.
-    pub event_type: &'static str,
-    /// The older format.
-    pub from: u16,
-    /// Rewrites the data; none where the newer format has more members that may be absent, and the data is read as it stands.
-    pub lift: Option<Lift>,
-}
-
-/// Rewrites data of one format to that of the next.
-pub type Lift = fn(Value) -> Value;
-
-/// Every change of a format there has been. `ReportChanged` has `good` in its second.
-pub const UPCASTS: &[Upcast] = &[Upcast { event_type: "ReportChanged", from: 1, lift: None }];
-
 /// Why a stored change can't be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
@@ -172,112 +193,48 @@ pub enum Unreadable {
     },
 }
 
+impl EventType {
+    /// The type of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        EVENT_TYPES.iter().find(|event_type| event_type.name == name)
+    }
+
+    /// The newest format that this program reads and writes.
+    #[must_use]
+    pub const fn newest(&self) -> u16 {
+        self.formats.len() as u16 + 1
+    }
+
+    fn read(&self, v: u16, data: &str) -> Result<Change, Unreadable> {
+        let damaged = |why: String| Unreadable::Damaged { event_type: self.name.to_string(), v, why };
+        let later = match v.checked_sub(1) {
+            None => return Err(damaged("formats count from 1".into())),
+            Some(index) => self.formats.get(usize::from(index)..),
+        };
+        let Some(later) = later else {
+            return Err(Unreadable::Newer { event_type: self.name.to_string(), v, newest: self.newest() });
+        };
+        // Data that is read as it stands goes straight into its shape; only what is rewritten pays for the detour.
+        let read = match later.iter().any(|format| format.reshape.is_some()) {
+            false => (self.read)(data),
+            true => reshaped(data, later.iter(), |reshape| reshape.up).and_then(|text| (self.read)(&text)),
+        };
+        read.map_err(|error| damaged(error.to_string()))
+    }
+}
+
 impl Change {
-    /// Every event type there is.
-    pub const TYPES: [&'static str; 23] = [
-        "DocumentPut",
-        "DocumentRemoved",
-        "NodeEnrolled",
-        "NodeLabelled",
-        "NodeRetired",
-        "NodeRetried",
-        "PrincipalCreated",
-        "PrincipalRevoked",
-        "ReportChanged",
-        "ControlDefined",
-        "ControlRemoved",
-        "ComponentDefined",
-        "ComponentRemoved",
-        "AssessmentDefined",
-        "AssessmentRemoved",
-        "AttestationDefined",
-        "AttestationRemoved",
-        "JobClaimed",
-        "JobReleased",
-        "JobCompleted",
-        "ClaimExpired",
-        "ClaimRenewed",
-        "LogBegun",
-    ];
-
-    /// The type's name on every wire.
-    #[must_use]
-    pub const fn event_type(&self) -> &'static str {
-        match self {
-            Self::DocumentPut(_) => "DocumentPut",
-            Self::DocumentRemoved => "DocumentRemoved",
-            Self::NodeEnrolled(_) => "NodeEnrolled",
-            Self::NodeLabelled(_) => "NodeLabelled",
-            Self::NodeRetired => "NodeRetired",
-            Self::NodeRetried => "NodeRetried",
-            Self::PrincipalCreated(_) => "PrincipalCreated",
-            Self::PrincipalRevoked => "PrincipalRevoked",
-            Self::ReportChanged(_) => "ReportChanged",
-            Self::ControlDefined(_) => "ControlDefined",
-            Self::ControlRemoved => "ControlRemoved",
-            Self::ComponentDefined(_) => "ComponentDefined",
-            Self::ComponentRemoved => "ComponentRemoved",
-            Self::AssessmentDefined(_) => "AssessmentDefined",
-            Self::AssessmentRemoved => "AssessmentRemoved",
-            Self::AttestationDefined(_) => "AttestationDefined",
-            Self::AttestationRemoved => "AttestationRemoved",
-            Self::JobClaimed(_) => "JobClaimed",
-            Self::JobReleased(_) => "JobReleased",
-            Self::JobCompleted(_) => "JobCompleted",
-            Self::ClaimExpired(_) => "ClaimExpired",
-            Self::ClaimRenewed => "ClaimRenewed",
-            Self::LogBegun(_) => "LogBegun",
-        }
-    }
-
-    /// The kind of entity that it happens to.
-    #[must_use]
-    pub const fn kind(&self) -> Kind {
-        match self {
-            Self::DocumentPut(_) | Self::DocumentRemoved => Kind::Document,
-            Self::NodeEnrolled(_) | Self::NodeLabelled(_) | Self::NodeRetired | Self::NodeRetried => Kind::Node,
-            Self::PrincipalCreated(_) | Self::PrincipalRevoked => Kind::Principal,
-            Self::ReportChanged(_) => Kind::Report,
-            Self::ControlDefined(_) | Self::ControlRemoved => Kind::Control,
-            Self::ComponentDefined(_) | Self::ComponentRemoved => Kind::Component,
-            Self::AssessmentDefined(_) | Self::AssessmentRemoved => Kind::Assessment,
-            Self::AttestationDefined(_) | Self::AttestationRemoved => Kind::Attestation,
-            Self::JobClaimed(_) | Self::JobReleased(_) | Self::JobCompleted(_) | Self::ClaimExpired(_) => Kind::Job,
-            Self::ClaimRenewed => Kind::Runtime,
-            Self::LogBegun(_) => Kind::Log,
-        }
-    }
-
-    /// The format that [`Change::data`] writes: the oldest that can say it, so that older programs read what they can.
+    /// The format that [`Change::data`] writes: the oldest that can say the change.
     #[must_use]
     pub fn format(&self) -> u16 {
-        match self {
-            Self::ReportChanged(summary) if summary.good.is_none() => 1,
-            _ => newest(UPCASTS, self.event_type()),
-        }
+        oldest(self.formats(), self)
     }
 
     /// The data as JSON text.
     #[must_use]
     pub fn data(&self) -> String {
-        let written = match self {
-            Self::DocumentPut(put) => serde_json::to_string(&**put),
-            Self::NodeEnrolled(node) | Self::NodeLabelled(node) => serde_json::to_string(node),
-            Self::PrincipalCreated(principal) => serde_json::to_string(principal),
-            Self::ReportChanged(summary) => serde_json::to_string(&**summary),
-            Self::ControlDefined(control) => serde_json::to_string(control),
-            Self::ComponentDefined(component) => serde_json::to_string(component),
-            Self::AssessmentDefined(assessment) => serde_json::to_string(assessment),
-            Self::AttestationDefined(attestation) => serde_json::to_string(attestation),
-            Self::JobClaimed(claimed) => serde_json::to_string(claimed),
-            Self::JobReleased(released) => serde_json::to_string(released),
-            Self::JobCompleted(completed) => serde_json::to_string(completed),
-            Self::ClaimExpired(expired) => serde_json::to_string(expired),
-            Self::LogBegun(begun) => serde_json::to_string(begun),
-            Self::DocumentRemoved | Self::NodeRetired | Self::NodeRetried | Self::PrincipalRevoked => Ok("{}".into()),
-            Self::ControlRemoved | Self::ComponentRemoved | Self::AssessmentRemoved => Ok("{}".into()),
-            Self::AttestationRemoved | Self::ClaimRenewed => Ok("{}".into()),
-        };
+        let written = self.newest_data().and_then(|newest| lowered(self.formats(), self, newest));
         written.expect("BUG: a change has text keys and no failing serializer")
     }
 
@@ -286,81 +243,45 @@ impl Change {
     /// # Errors
     /// If the type is unknown, the format newer than this program, or the data not of that format.
     pub fn read(event_type: &str, v: u16, data: &str) -> Result<Self, Unreadable> {
-        Self::read_through(UPCASTS, event_type, v, data)
-    }
-
-    fn read_through(upcasts: &[Upcast], event_type: &str, v: u16, data: &str) -> Result<Self, Unreadable> {
-        if !Self::TYPES.contains(&event_type) {
-            return Err(Unreadable::UnknownType { event_type: event_type.to_string() });
+        match EventType::named(event_type) {
+            Some(known) => known.read(v, data),
+            None => Err(Unreadable::UnknownType { event_type: event_type.to_string() }),
         }
-        let newest = newest(upcasts, event_type);
-        if v > newest {
-            return Err(Unreadable::Newer { event_type: event_type.to_string(), v, newest });
-        }
-        let damaged = |why: String| Unreadable::Damaged { event_type: event_type.to_string(), v, why };
-        if v == 0 {
-            return Err(damaged("formats count from 1".into()));
-        }
-        // Data that is read as it stands goes straight into its shape; only what is rewritten pays for the detour.
-        let lifts = lifts(upcasts, event_type, v);
-        if lifts.is_empty() {
-            return shape(event_type, data).map_err(|error| damaged(error.to_string()));
-        }
-        let stored: Value = serde_json::from_str(data).map_err(|error| damaged(error.to_string()))?;
-        let lifted = lifts.into_iter().fold(stored, |value, (_, lift)| lift(value));
-        shape(event_type, &lifted.to_string()).map_err(|error| damaged(error.to_string()))
     }
 }
 
-/// Reads data of today's format.
-fn shape(event_type: &str, text: &str) -> Result<Change, serde_json::Error> {
-    Ok(match event_type {
-        "DocumentPut" => Change::DocumentPut(Arc::new(parse(text)?)),
-        "NodeEnrolled" => Change::NodeEnrolled(parse(text)?),
-        "NodeLabelled" => Change::NodeLabelled(parse(text)?),
-        "PrincipalCreated" => Change::PrincipalCreated(parse(text)?),
-        "ReportChanged" => Change::ReportChanged(Arc::new(parse(text)?)),
-        "ControlDefined" => Change::ControlDefined(parse(text)?),
-        "ComponentDefined" => Change::ComponentDefined(parse(text)?),
-        "AssessmentDefined" => Change::AssessmentDefined(parse(text)?),
-        "AttestationDefined" => Change::AttestationDefined(parse(text)?),
-        "JobClaimed" => Change::JobClaimed(parse(text)?),
-        "JobReleased" => Change::JobReleased(parse(text)?),
-        "JobCompleted" => Change::JobCompleted(parse(text)?),
-        "ClaimExpired" => Change::ClaimExpired(parse(text)?),
-        "LogBegun" => Change::LogBegun(parse(text)?),
-        "ControlRemoved" => empty(text, Change::ControlRemoved)?,
-        "ComponentRemoved" => empty(text, Change::ComponentRemoved)?,
-        "AssessmentRemoved" => empty(text, Change::AssessmentRemoved)?,
-        "AttestationRemoved" => empty(text, Change::AttestationRemoved)?,
-        "ClaimRenewed" => empty(text, Change::ClaimRenewed)?,
-        "DocumentRemoved" => empty(text, Change::DocumentRemoved)?,
-        "NodeRetired" => empty(text, Change::NodeRetired)?,
-        "NodeRetried" => empty(text, Change::NodeRetried)?,
-        "PrincipalRevoked" => empty(text, Change::PrincipalRevoked)?,
-        other => unreachable!("BUG: {other} was checked against TYPES"),
-    })
+/// The oldest format that can say the change, if `formats` are those of its type after the first.
+fn oldest(formats: &[Format], change: &Change) -> u16 {
+    match formats.iter().rposition(|format| (format.is_needed)(change)) {
+        Some(index) => index as u16 + 2,
+        None => 1,
+    }
 }
+
+/// Data of the newest format in the oldest one that can say the change.
+fn lowered(formats: &[Format], change: &Change, newest: String) -> Result<String, serde_json::Error> {
+    let unneeded = &formats[usize::from(oldest(formats, change)) - 1..];
+    match unneeded.iter().any(|format| format.reshape.is_some()) {
+        false => Ok(newest),
+        true => reshaped(&newest, unneeded.iter().rev(), |reshape| reshape.down),
+    }
+}
+
+/// The data after it was rewritten from format to format.
+fn reshaped<'a>(
+    data: &str,
+    formats: impl Iterator<Item = &'a Format>,
+    way: fn(Reshape) -> fn(Value) -> Value,
+) -> Result<String, serde_json::Error> {
+    let ways = formats.filter_map(|format| format.reshape).map(way);
+    Ok(ways.fold(parse(data)?, |value: Value, rewrite| rewrite(value)).to_string())
+}
+
+/// The data of a type that says no more than that it happened; still an object, so that members can be added.
+type NoData = serde_json::Map<String, Value>;
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
     serde_json::from_str(text)
-}
-
-/// Data that says no more than that it happened; still an object, so that members can be added.
-fn empty(text: &str, change: Change) -> Result<Change, serde_json::Error> {
-    parse::<serde_json::Map<String, Value>>(text).map(|_| change)
-}
-
-/// What rewrites data of format `v`, by the format that it lifts from.
-fn lifts(upcasts: &[Upcast], event_type: &str, v: u16) -> Vec<(u16, Lift)> {
-    let steps = upcasts.iter().filter(|step| step.event_type == event_type && step.from >= v);
-    let mut lifts: Vec<_> = steps.filter_map(|step| Some((step.from, step.lift?))).collect();
-    lifts.sort_by_key(|(from, _)| *from);
-    lifts
-}
-
-fn newest(upcasts: &[Upcast], event_type: &str) -> u16 {
-    upcasts.iter().filter(|step| step.event_type == event_type).fold(1, |newest, step| newest.max(step.from + 1))
 }
 
 #[cfg(test)]

@@ -13,11 +13,12 @@ use alloc::string::String;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use self::compliance::{ClaimJobs, CompleteJob, ReleaseJobs};
-use self::compliance::{Runtime, define};
+use self::compliance::{define, renewing};
 pub use self::content::{Content, ContentForm, MediaType};
 use self::form::{Only, strict};
 use crate::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
@@ -30,55 +31,53 @@ use crate::path::DocumentPath;
 use crate::report::Summary;
 use crate::target::{Labels, Target};
 
-/// An intention about one entity.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
+commands! {
     /// Make a document what this says.
-    PutDocument(PutDocument),
+    PutDocument(put: PutDocument) about &put.id, from "put_document" by PutDocument::read;
     /// Take a document away from every node.
-    RemoveDocument(DocumentId),
+    RemoveDocument(id: DocumentId) about id, from "remove_document" by only;
     /// Let a node take part.
-    EnrolNode(NodeId, Labels),
+    EnrolNode(id: NodeId, labels: Labels) about id, from "enrol_node" by labelled;
     /// Replace a node's labels.
-    LabelNode(NodeId, Labels),
+    LabelNode(id: NodeId, labels: Labels) about id, from "label_node" by labelled;
     /// End a node's part: its record becomes empty.
-    RetireNode(NodeId),
+    RetireNode(id: NodeId) about id, from "retire_node" by only;
     /// Let a node try again what its check or hook rejected.
-    RetryNode(NodeId),
+    RetryNode(id: NodeId) about id, from "retry_node" by only;
     /// Let somebody speak to the door.
-    CreatePrincipal(CreatePrincipal),
+    CreatePrincipal(create: CreatePrincipal) about &create.name, from "create_principal" by whole;
     /// End that.
-    RevokePrincipal(PrincipalName),
+    RevokePrincipal(name: PrincipalName) about name, from "revoke_principal" by named;
     /// Give a principal another token in place of the one it has. Only `headwater token reset` asks for this; no JSON is read as it.
-    ReplaceToken(CreatePrincipal),
+    ReplaceToken(create: CreatePrincipal) about &create.name;
     /// Keep what a node says it runs. Only the reconciler asks for this; no JSON is read as it.
-    NoteReport(NodeId, Summary),
+    NoteReport(node: NodeId, summary: Summary) about Entity::report(node);
     /// Make a control what this says.
-    DefineControl(ControlId, ControlDefined),
-    /// Take it away.
-    RemoveControl(ControlId),
+    DefineControl(id: ControlId, control: ControlDefined) about id, from "define_control" by define;
     /// Make a component what this says.
-    DefineComponent(ComponentId, ComponentDefined),
-    /// Take it away.
-    RemoveComponent(ComponentId),
+    DefineComponent(id: ComponentId, component: ComponentDefined) about id, from "define_component" by define;
     /// Make an assessment what this says.
-    DefineAssessment(AssessmentId, AssessmentDefined),
-    /// Take it away.
-    RemoveAssessment(AssessmentId),
+    DefineAssessment(id: AssessmentId, assessment: AssessmentDefined) about id, from "define_assessment" by define;
     /// Make an attestation what this says, and with it its job.
-    DefineAttestation(AttestationId, AttestationDefined),
-    /// Take it away, and its job.
-    RemoveAttestation(AttestationId),
+    DefineAttestation(id: AttestationId, attestation: AttestationDefined) about id, from "define_attestation" by define;
+    /// Take a control away.
+    RemoveControl(id: ControlId) about id, from "remove_control" by only;
+    /// Take a component away.
+    RemoveComponent(id: ComponentId) about id, from "remove_component" by only;
+    /// Take an assessment away.
+    RemoveAssessment(id: AssessmentId) about id, from "remove_assessment" by only;
+    /// Take an attestation away, and its job.
+    RemoveAttestation(id: AttestationId) about id, from "remove_attestation" by only;
     /// Give a runtime jobs that nobody has.
-    ClaimJobs(ClaimJobs),
+    ClaimJobs(claim: ClaimJobs) about Entity::runtime(&claim.runtime), from "claim_jobs" by ClaimJobs::read;
     /// Say that a runtime is still at its jobs.
-    RenewClaims(NodeId),
+    RenewClaims(runtime: NodeId) about Entity::runtime(runtime), from "renew_claims" by renewing;
     /// Give jobs back.
-    ReleaseJobs(ReleaseJobs),
+    ReleaseJobs(release: ReleaseJobs) about Entity::runtime(&release.runtime), from "release_jobs" by whole;
     /// Keep what a run of a job came to.
-    CompleteJob(CompleteJob),
+    CompleteJob(complete: CompleteJob) about &complete.job, from "complete_job" by CompleteJob::read;
     /// End a claim whose holder is silent. Only the reconciler asks for this; no JSON is read as it.
-    ExpireClaim(JobId, LeaseToken),
+    ExpireClaim(job: JobId, token: LeaseToken) about job;
 }
 
 /// The fields of `put_document`.
@@ -122,6 +121,9 @@ pub enum Role {
     Auditor,
 }
 
+/// Reads the fields of one type.
+type Read = fn(Map<String, Value>) -> Result<Command, Invalid>;
+
 /// How a document combines with those of lower priority at its path. The name `json` is kept for merge patches, which
 /// are not there yet, and is refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -143,33 +145,6 @@ impl<'de> Deserialize<'de> for Merge {
     }
 }
 
-/// Reads the fields of one type.
-type Read = fn(Map<String, Value>) -> Result<Command, Invalid>;
-
-/// Every type that can be asked for. What only Headwater's own parts ask for has none.
-const TYPES: [(&str, Read); 20] = [
-    ("put_document", |fields| PutDocument::read(fields).map(Command::PutDocument)),
-    ("remove_document", |fields| only(fields).map(Command::RemoveDocument)),
-    ("enrol_node", |fields| strict::<Labelled>(fields).map(|node| Command::EnrolNode(node.id, node.labels))),
-    ("label_node", |fields| strict::<Labelled>(fields).map(|node| Command::LabelNode(node.id, node.labels))),
-    ("retire_node", |fields| only(fields).map(Command::RetireNode)),
-    ("retry_node", |fields| only(fields).map(Command::RetryNode)),
-    ("create_principal", |fields| strict(fields).map(Command::CreatePrincipal)),
-    ("revoke_principal", |fields| strict::<Named>(fields).map(|named| Command::RevokePrincipal(named.name))),
-    ("define_control", |fields| define(fields).map(|(id, defined)| Command::DefineControl(id, defined))),
-    ("define_component", |fields| define(fields).map(|(id, defined)| Command::DefineComponent(id, defined))),
-    ("define_assessment", |fields| define(fields).map(|(id, defined)| Command::DefineAssessment(id, defined))),
-    ("define_attestation", |fields| define(fields).map(|(id, defined)| Command::DefineAttestation(id, defined))),
-    ("remove_control", |fields| only(fields).map(Command::RemoveControl)),
-    ("remove_component", |fields| only(fields).map(Command::RemoveComponent)),
-    ("remove_assessment", |fields| only(fields).map(Command::RemoveAssessment)),
-    ("remove_attestation", |fields| only(fields).map(Command::RemoveAttestation)),
-    ("claim_jobs", |fields| ClaimJobs::read(fields).map(Command::ClaimJobs)),
-    ("renew_claims", |fields| strict::<Runtime>(fields).map(|only| Command::RenewClaims(only.runtime))),
-    ("release_jobs", |fields| strict(fields).map(Command::ReleaseJobs)),
-    ("complete_job", |fields| CompleteJob::read(fields).map(Command::CompleteJob)),
-];
-
 /// Types that the contract names and that are not there yet: refused by name, so that nobody takes the silence of a
 /// typing error for them.
 const NOT_YET: [&str; 3] = ["propose", "accept_proposal", "reject_proposal"];
@@ -185,28 +160,7 @@ impl Command {
             None if NOT_YET.contains(&kind) => {
                 Err(Invalid::new("not_available_yet", format!("`{kind}` is not available yet")).at("type"))
             }
-            None => Err(typo::unknown(kind, TYPES.map(|(name, _)| name)).at("type")),
-        }
-    }
-
-    /// The entity that the command is about.
-    #[must_use]
-    pub fn entity(&self) -> Entity {
-        match self {
-            Self::PutDocument(put) => (&put.id).into(),
-            Self::RemoveDocument(id) => id.into(),
-            Self::EnrolNode(id, _) | Self::LabelNode(id, _) | Self::RetireNode(id) | Self::RetryNode(id) => id.into(),
-            Self::CreatePrincipal(create) | Self::ReplaceToken(create) => (&create.name).into(),
-            Self::RevokePrincipal(name) => name.into(),
-            Self::NoteReport(node, _) => Entity::report(node),
-            Self::DefineControl(id, _) | Self::RemoveControl(id) => id.into(),
-            Self::DefineComponent(id, _) | Self::RemoveComponent(id) => id.into(),
-            Self::DefineAssessment(id, _) | Self::RemoveAssessment(id) => id.into(),
-            Self::DefineAttestation(id, _) | Self::RemoveAttestation(id) => id.into(),
-            Self::ClaimJobs(ClaimJobs { runtime, .. })
-            | Self::RenewClaims(runtime)
-            | Self::ReleaseJobs(ReleaseJobs { runtime, .. }) => Entity::runtime(runtime),
-            Self::CompleteJob(CompleteJob { job, .. }) | Self::ExpireClaim(job, _) => job.into(),
+            None => Err(typo::unknown(kind, TYPES.iter().map(|(name, _)| *name)).at("type")),
         }
     }
 
@@ -220,27 +174,39 @@ impl Command {
     }
 }
 
-fn only<T: serde::de::DeserializeOwned>(fields: Map<String, Value>) -> Result<T, Invalid> {
-    strict::<Only<T>>(fields).map(|only| only.id)
+/// Reads a command whose only field is the id of its entity.
+fn only<T: DeserializeOwned>(fields: Map<String, Value>, command: fn(T) -> Command) -> Result<Command, Invalid> {
+    strict::<Only<T>>(fields).map(|only| command(only.id))
 }
 
-/// A principal's name and nothing else.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Named {
-    name: PrincipalName,
+/// Reads a command whose fields are those of one struct.
+fn whole<T: DeserializeOwned>(fields: Map<String, Value>, command: fn(T) -> Command) -> Result<Command, Invalid> {
+    strict(fields).map(command)
 }
 
-/// A node with labels.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Labelled {
-    id: NodeId,
-    labels: Labels,
+/// Reads a command whose only field is the name of a principal.
+fn named(fields: Map<String, Value>, command: fn(PrincipalName) -> Command) -> Result<Command, Invalid> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Named {
+        name: PrincipalName,
+    }
+    strict::<Named>(fields).map(|named| command(named.name))
+}
+
+/// Reads a command about a node and all its labels.
+fn labelled(fields: Map<String, Value>, command: fn(NodeId, Labels) -> Command) -> Result<Command, Invalid> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Labelled {
+        id: NodeId,
+        labels: Labels,
+    }
+    strict::<Labelled>(fields).map(|node| command(node.id, node.labels))
 }
 
 impl PutDocument {
-    fn read(fields: Map<String, Value>) -> Result<Self, Invalid> {
+    fn read(fields: Map<String, Value>, command: fn(Self) -> Command) -> Result<Command, Invalid> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Fields {
@@ -275,7 +241,7 @@ impl PutDocument {
             }
         }?;
         let Fields { id, path, media_type, target, priority, merge, .. } = form;
-        Ok(Self { id, path, media_type, content, target, priority, merge })
+        Ok(command(Self { id, path, media_type, content, target, priority, merge }))
     }
 }
 

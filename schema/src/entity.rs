@@ -11,67 +11,31 @@ use crate::id::{
     AssessmentId, AttestationId, ComponentId, ControlId, DocumentId, Id, JobId, LogId, NodeId, PrincipalName,
 };
 use crate::invalid::Invalid;
+use crate::variant::VariantName;
 
-/// The kinds of things that have a history of their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+entities! {
     /// A piece of configuration with a path and a target.
-    Document,
+    Document(DocumentId) = "document";
     /// A machine that runs what is desired of it.
-    Node,
+    Node(NodeId) = "node";
     /// Somebody who may speak to the door.
-    Principal,
+    Principal(PrincipalName) = "principal";
     /// What a node says of itself; apart from the node, so that a report does not disturb the node's version.
-    Report,
+    Report = "report";
     /// What must hold.
-    Control,
+    Control(ControlId) = "control";
     /// What it must hold of.
-    Component,
+    Component(ComponentId) = "component";
     /// A plan of how that is found out.
-    Assessment,
+    Assessment(AssessmentId) = "assessment";
     /// One check of such a plan.
-    Attestation,
+    Attestation(AttestationId) = "attestation";
     /// The work that an attestation comes to, and who has claimed it.
-    Job,
+    Job(JobId) = "job";
     /// A node in its part as one who runs jobs; apart from the node, so that a renewal does not disturb its version.
-    Runtime,
+    Runtime = "runtime";
     /// The log itself, by its id.
-    Log,
-}
-
-impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 11] = [
-        Self::Document,
-        Self::Node,
-        Self::Principal,
-        Self::Report,
-        Self::Control,
-        Self::Component,
-        Self::Assessment,
-        Self::Attestation,
-        Self::Job,
-        Self::Runtime,
-        Self::Log,
-    ];
-
-    /// The kind's name on every wire.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Document => "document",
-            Self::Node => "node",
-            Self::Principal => "principal",
-            Self::Report => "report",
-            Self::Control => "control",
-            Self::Component => "component",
-            Self::Assessment => "assessment",
-            Self::Attestation => "attestation",
-            Self::Job => "job",
-            Self::Runtime => "runtime",
-            Self::Log => "log",
-        }
-    }
+    Log = "log";
 }
 
 /// One thing with a history: written `<kind>/<id>`.
@@ -97,6 +61,19 @@ impl Entity {
         Self { kind: Kind::Report, id: node.id().clone() }
     }
 
+    /// Reads an entity that a program of any version wrote: its kind may be one that only newer programs know.
+    ///
+    /// # Errors
+    /// `invalid_value` or `invalid_id`, if the text is not `<kind>/<id>`.
+    pub fn of_any_kind(text: &str) -> Result<Self, Invalid> {
+        let (kind, id) = text.split_once('/').ok_or_else(|| not_an_entity(text))?;
+        let kind = match Kind::ALL.into_iter().find(|known| known.name() == kind) {
+            Some(known) => known,
+            None => Kind::Unknown(kind.parse().map_err(|_| not_an_entity(text))?),
+        };
+        Ok(Self { kind, id: id.parse()? })
+    }
+
     /// A node in its part as one who runs jobs.
     #[must_use]
     pub fn runtime(node: &NodeId) -> Self {
@@ -104,31 +81,20 @@ impl Entity {
     }
 }
 
-/// An id that stands for an entity of one kind.
-macro_rules! kind_of {
-    ($($id:ident => $kind:ident),*) => {
-        $(impl From<&$id> for Entity {
-            fn from(id: &$id) -> Self {
-                Self { kind: Kind::$kind, id: id.id().clone() }
-            }
-        })*
-    };
-}
-
-kind_of!(
-    DocumentId => Document, NodeId => Node, PrincipalName => Principal, ControlId => Control,
-    ComponentId => Component, AssessmentId => Assessment, AttestationId => Attestation, JobId => Job
-);
-
+/// Only kinds that this program knows: what a person asks for by another one is a mistake.
 impl FromStr for Entity {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let unknown = || Invalid::new("invalid_value", format!("`{text}` is not <kind>/<id> of a known kind"));
-        let (kind, id) = text.split_once('/').ok_or_else(unknown)?;
-        let kind = Kind::ALL.into_iter().find(|known| known.name() == kind).ok_or_else(unknown)?;
-        Ok(Self { kind, id: id.parse()? })
+        match Self::of_any_kind(text)? {
+            Self { kind: Kind::Unknown(_), .. } => Err(not_an_entity(text)),
+            known => Ok(known),
+        }
     }
+}
+
+fn not_an_entity(text: &str) -> Invalid {
+    Invalid::new("invalid_value", format!("`{text}` is not <kind>/<id> of a known kind"))
 }
 
 impl fmt::Display for Entity {
@@ -194,9 +160,9 @@ impl FromStr for Actor {
     }
 }
 
-/// Text on every wire, read back with the type's own rules.
+/// Text on every wire, read back by a function of the type.
 macro_rules! as_text {
-    ($name:ident) => {
+    ($name:ident read by $read:expr) => {
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(&self.to_string())
@@ -205,14 +171,14 @@ macro_rules! as_text {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+                $read(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
             }
         }
     };
 }
 
-as_text!(Entity);
-as_text!(Actor);
+as_text!(Entity read by Entity::of_any_kind);
+as_text!(Actor read by Actor::from_str);
 
 #[cfg(test)]
 mod tests {

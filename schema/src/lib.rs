@@ -10,6 +10,9 @@
 
 extern crate alloc;
 
+#[macro_use]
+mod registry;
+
 pub mod invalid;
 pub mod json;
 pub mod terminal;
@@ -23,6 +26,7 @@ pub mod path;
 pub mod position;
 pub mod schedule;
 pub mod target;
+pub mod variant;
 
 pub mod compliance;
 pub mod lease;

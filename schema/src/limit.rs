@@ -16,6 +16,9 @@ pub const PATH_BYTES_MAX: usize = 255;
 pub const MEDIA_TYPE_BYTES_MAX: usize = 255;
 /// Characters of an id.
 pub const ID_CHARS_MAX: usize = 64;
+/// Bytes of the name of a variant in an enum that travels between programs of different versions. With a length and a tag
+/// beside it a name fills 24 bytes: it stands in every entity, and those stand in every error.
+pub const VARIANT_NAME_BYTES_MAX: usize = 22;
 /// Bytes of an `Idempotency-Key`.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 

@@ -4,12 +4,13 @@
 //! there by hand from `golden/check.py`, which knows nothing of this crate, and an old one never changes.
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{fs, io};
 
 use schema::canonical;
-use schema::change::Change;
+use schema::change::{Change, EVENT_TYPES, EventType};
 use schema::desired::Desired;
 use schema::event::Event;
 use schema::report::Reported;
@@ -55,7 +56,7 @@ fn an_events_entry_and_leaf_are_for_ever() {
 
 #[test]
 fn a_change_is_read_and_still_written_in_its_format_byte_for_byte() {
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for (path, event) in events() {
         let verbatim = path.ends_with("spacing-of-data-is-kept.json");
         let Ok(change) = event.change() else {
@@ -67,6 +68,19 @@ fn a_change_is_read_and_still_written_in_its_format_byte_for_byte() {
         assert_eq!((change.event_type(), change.format()), (event.event_type.as_str(), event.v));
     }
     assert_eq!(seen, Change::TYPES.into(), "every type has a golden event");
+}
+
+#[test]
+fn each_format_of_each_type_is_still_written_for_what_no_older_one_can_say() {
+    let mut golden: BTreeMap<(&str, u16), u32> = BTreeMap::new();
+    for change in events().iter().filter_map(|(_, event)| event.change().ok()) {
+        *golden.entry((change.event_type(), change.format())).or_default() += 1;
+    }
+    let formats = EVENT_TYPES.iter().flat_map(|event_type| (1..=event_type.newest()).map(|v| (event_type.name, v)));
+    assert!(golden.keys().copied().eq(formats.collect::<BTreeSet<_>>()), "{golden:?}");
+    for EventType { name, meaning, .. } in &EVENT_TYPES {
+        assert!(meaning.ends_with('.') && !meaning.starts_with(' '), "{name}: {meaning:?}");
+    }
 }
 
 /// A record of the first format is read from its golden bytes and from its JSON, and written as it was.

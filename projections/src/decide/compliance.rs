@@ -1,42 +1,46 @@
 //! What is to be assessed: each reference leads to what is there, and what is referred to stays.
 
 use schema::change::Change;
-use schema::command::Command;
-use schema::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, Cover};
+use schema::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined, Cover};
 use schema::entity::Entity;
+use schema::id::{AssessmentId, AttestationId, ComponentId, ControlId};
 
 use crate::configuration::Configuration;
 use crate::refusal::Refusal;
 
-/// Decides a command about controls, components, assessments or attestations.
-pub(super) fn decide(state: &Configuration, command: &Command) -> Result<Option<Change>, Refusal> {
-    let there = state.compliance();
-    Ok(match command {
-        Command::DefineControl(id, said) => {
-            let same = there.controls().get(id).is_some_and(|control| *control.said == *said);
-            (!same).then(|| Change::ControlDefined(said.clone()))
-        }
-        Command::DefineComponent(id, said) => {
-            component_fits(state, said)?;
-            let same = there.components().get(id).is_some_and(|component| *component.said == *said);
-            (!same).then(|| Change::ComponentDefined(said.clone()))
-        }
-        Command::DefineAssessment(id, said) => {
-            assessment_fits(state, said)?;
-            let same = there.assessments().get(id).is_some_and(|assessment| *assessment.said == *said);
-            (!same).then(|| Change::AssessmentDefined(said.clone()))
-        }
-        Command::DefineAttestation(id, said) => {
-            attestation_fits(state, said)?;
-            let same = there.attestations().get(id).is_some_and(|attestation| *attestation.said == *said);
-            (!same).then(|| Change::AttestationDefined(said.clone()))
-        }
-        Command::RemoveControl(_) => Some(removed(state, command, Change::ControlRemoved)?),
-        Command::RemoveComponent(_) => Some(removed(state, command, Change::ComponentRemoved)?),
-        Command::RemoveAssessment(_) => Some(removed(state, command, Change::AssessmentRemoved)?),
-        Command::RemoveAttestation(_) => Some(removed(state, command, Change::AttestationRemoved)?),
-        _ => unreachable!("BUG: {command:?} is not about what is to be assessed"),
-    })
+pub(super) fn define_control(state: &Configuration, id: &ControlId, said: &ControlDefined) -> Option<Change> {
+    let same = state.compliance().controls().get(id).is_some_and(|control| *control.said == *said);
+    (!same).then(|| Change::ControlDefined(said.clone()))
+}
+
+pub(super) fn define_component(
+    state: &Configuration,
+    id: &ComponentId,
+    said: &ComponentDefined,
+) -> Result<Option<Change>, Refusal> {
+    component_fits(state, said)?;
+    let same = state.compliance().components().get(id).is_some_and(|component| *component.said == *said);
+    Ok((!same).then(|| Change::ComponentDefined(said.clone())))
+}
+
+pub(super) fn define_assessment(
+    state: &Configuration,
+    id: &AssessmentId,
+    said: &AssessmentDefined,
+) -> Result<Option<Change>, Refusal> {
+    assessment_fits(state, said)?;
+    let same = state.compliance().assessments().get(id).is_some_and(|assessment| *assessment.said == *said);
+    Ok((!same).then(|| Change::AssessmentDefined(said.clone())))
+}
+
+pub(super) fn define_attestation(
+    state: &Configuration,
+    id: &AttestationId,
+    said: &AttestationDefined,
+) -> Result<Option<Change>, Refusal> {
+    attestation_fits(state, said)?;
+    let same = state.compliance().attestations().get(id).is_some_and(|attestation| *attestation.said == *said);
+    Ok((!same).then(|| Change::AttestationDefined(said.clone())))
 }
 
 fn component_fits(state: &Configuration, said: &ComponentDefined) -> Result<(), Refusal> {
@@ -64,13 +68,14 @@ fn refers(state: &Configuration, field: &'static str, entity: Entity) -> Result<
     }
 }
 
-fn removed(state: &Configuration, command: &Command, change: Change) -> Result<Change, Refusal> {
-    let entity = command.entity();
+/// What takes a definition away, unless another one refers to it.
+pub(super) fn remove(state: &Configuration, id: impl Into<Entity>, removed: Change) -> Result<Change, Refusal> {
+    let entity = id.into();
     if !state.compliance().has(&entity) {
         return Err(Refusal::Unknown(entity));
     }
     match state.compliance().referring_to(&entity) {
-        users if users.is_empty() => Ok(change),
+        users if users.is_empty() => Ok(removed),
         users => Err(Refusal::InUse { entity, by: users.into() }),
     }
 }

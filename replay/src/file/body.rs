@@ -14,6 +14,7 @@ use serde_bytes::Bytes;
 use uuid::Uuid;
 
 use schema::digest::Digest;
+use schema::entity::Entity;
 use schema::event::Event;
 use schema::id::LogId;
 use schema::instant::Instant;
@@ -136,7 +137,7 @@ impl<'a> Row<'a> {
             command_id: Uuid::from_bytes(self.command_id).into(),
             ordinal: self.ordinal,
             count: self.count,
-            entity: self.entity.parse().map_err(|error| alloc::format!("{error}"))?,
+            entity: Entity::of_any_kind(self.entity).map_err(|error| alloc::format!("{error}"))?,
             version: self.version.into(),
             event_type: self.event_type.to_string(),
             actor: self.actor.parse().map_err(|error| alloc::format!("{error}"))?,

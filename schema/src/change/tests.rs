@@ -2,28 +2,45 @@
 
 use super::*;
 
-const LIFTED: &[Upcast] = &[
-    Upcast { event_type: "NodeLabelled", from: 3, lift: None },
-    Upcast { event_type: "NodeLabelled", from: 2, lift: Some(|value| value["inner"].clone()) },
-    Upcast {
-        event_type: "NodeLabelled",
-        from: 1,
-        lift: Some(|value| serde_json::json!({ "inner": { "labels": value } })),
+/// A type that was reshaped twice and then got a member that may be absent.
+const RESHAPED: &[Format] = &[
+    Format {
+        is_needed: |change| labels_of(change).is_some_and(|labels| labels.len() > 1),
+        reshape: Some(Reshape {
+            up: |value| serde_json::json!({ "inner": { "labels": value } }),
+            down: |value| value["inner"]["labels"].clone(),
+        }),
     },
+    Format {
+        is_needed: |change| labels_of(change).is_some_and(|labels| labels.len() > 2),
+        reshape: Some(Reshape {
+            up: |value| value["inner"].clone(),
+            down: |value| serde_json::json!({ "inner": value }),
+        }),
+    },
+    Format { is_needed: |change| labels_of(change).is_some_and(|labels| labels.len() > 3), reshape: None },
 ];
 
+fn labels_of(change: &Change) -> Option<&Labels> {
+    let Change::NodeLabelled(node) = change else { return None };
+    Some(&node.labels)
+}
+
 #[test]
-fn older_formats_are_lifted_step_by_step() {
-    let labels: Labels = [("site".to_string(), "lund".to_string())].into();
-    let expected = Ok(Change::NodeLabelled(Labelled { labels: Arc::new(labels) }));
+fn data_is_written_in_the_oldest_format_that_can_say_it_and_lifted_step_by_step() {
+    let reshaped = EventType { formats: RESHAPED, ..*EventType::named("NodeLabelled").expect("a type") };
     for (v, data) in [
-        (1, r#"{"site":"lund"}"#),
-        (2, r#"{"inner":{"labels":{"site":"lund"}}}"#),
-        (3, r#"{"labels":{"site":"lund"}}"#),
-        (4, r#"{"labels":{"site":"lund"}}"#),
+        (1, r#"{"a":"x"}"#),
+        (2, r#"{"inner":{"labels":{"a":"x","b":"x"}}}"#),
+        (3, r#"{"labels":{"a":"x","b":"x","c":"x"}}"#),
+        (4, r#"{"labels":{"a":"x","b":"x","c":"x","d":"x"}}"#),
     ] {
-        assert_eq!(Change::read_through(LIFTED, "NodeLabelled", v, data), expected, "format {v}");
+        let change = reshaped.read(v, data).unwrap_or_else(|error| panic!("format {v}: {error}"));
+        assert_eq!(labels_of(&change).map(Labels::len), Some(usize::from(v)));
+        assert_eq!(oldest(RESHAPED, &change), v);
+        assert_eq!(lowered(RESHAPED, &change, change.data()).expect("JSON"), data, "format {v}");
     }
+    assert!(matches!(reshaped.read(5, "{}"), Err(Unreadable::Newer { v: 5, newest: 4, .. })));
 }
 
 #[test]

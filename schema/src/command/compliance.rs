@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::Command;
 use super::form::{Only, strict};
 use crate::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
 use crate::digest::Digest;
@@ -57,11 +58,14 @@ pub struct CompleteJob {
     pub evidence: String,
 }
 
-/// A runtime and nothing else.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Runtime {
-    pub(super) runtime: NodeId,
+/// Reads a command whose only field is a runtime.
+pub(super) fn renewing(fields: Map<String, Value>, command: fn(NodeId) -> Command) -> Result<Command, Invalid> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Renewal {
+        runtime: NodeId,
+    }
+    strict::<Renewal>(fields).map(|renewal| command(renewal.runtime))
 }
 
 const fn lease_s_default() -> u32 {
@@ -111,8 +115,11 @@ fn check_schedule(schedule: Option<&Schedule>) -> Result<(), Invalid> {
     schedule.map_or(Ok(()), Schedule::check).map_err(|refused| refused.at("schedule"))
 }
 
-/// Reads the id and the definition of a `define_` command.
-pub(super) fn define<I: DeserializeOwned, T: Definition>(mut fields: Map<String, Value>) -> Result<(I, T), Invalid> {
+/// Reads a `define_` command: the id and the definition.
+pub(super) fn define<I: DeserializeOwned, T: Definition>(
+    mut fields: Map<String, Value>,
+    command: fn(I, T) -> Command,
+) -> Result<Command, Invalid> {
     let id = fields.remove("id").map(|id| ("id".to_string(), id));
     let id = strict::<Only<I>>(id.into_iter().collect())?.id;
     if let Some(unknown) = fields.keys().find(|field| !T::FIELDS.contains(&field.as_str())) {
@@ -134,12 +141,11 @@ pub(super) fn define<I: DeserializeOwned, T: Definition>(mut fields: Map<String,
         }
     }
     let defined: T = strict(fields)?;
-    defined.check().map(|()| (id, defined))
+    defined.check().map(|()| command(id, defined))
 }
 
 impl ClaimJobs {
-    /// Reads it.
-    pub(super) fn read(fields: Map<String, Value>) -> Result<Self, Invalid> {
+    pub(super) fn read(fields: Map<String, Value>, command: fn(Self) -> Command) -> Result<Command, Invalid> {
         let claim: Self = strict(fields)?;
         if !(1..=CLAIM_JOBS_MAX).contains(&claim.limit) {
             let detail = format!("from 1 to {CLAIM_JOBS_MAX} jobs are claimed at once");
@@ -149,13 +155,12 @@ impl ClaimJobs {
             let detail = format!("a lease is {LEASE_S_MIN} to {LEASE_S_MAX} seconds long");
             return Err(Invalid::new("invalid_value", detail).at("lease_s"));
         }
-        Ok(claim)
+        Ok(command(claim))
     }
 }
 
 impl CompleteJob {
-    /// Reads it.
-    pub(super) fn read(fields: Map<String, Value>) -> Result<Self, Invalid> {
+    pub(super) fn read(fields: Map<String, Value>, command: fn(Self) -> Command) -> Result<Command, Invalid> {
         let complete: Self = strict(fields)?;
         if complete.outcome.is_empty() {
             return Err(Invalid::new("invalid_value", "an outcome says something").at("outcome"));
@@ -168,6 +173,6 @@ impl CompleteJob {
                 return Err(Invalid::new("too_large", detail).at(field));
             }
         }
-        Ok(complete)
+        Ok(command(complete))
     }
 }

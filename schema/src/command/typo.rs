@@ -12,7 +12,8 @@ const SHOWN_CHARS: usize = 64;
 const TYPOS_MAX: usize = 3;
 
 /// The refusal of a type that is none of these.
-pub(super) fn unknown<const N: usize>(kind: &str, names: [&str; N]) -> Invalid {
+pub(super) fn unknown<'a>(kind: &str, names: impl IntoIterator<Item = &'a str>) -> Invalid {
+    let names: Vec<&str> = names.into_iter().collect();
     let shown: String = kind.chars().take(SHOWN_CHARS).collect();
     let meant = names.iter().map(|name| (typos(&shown, name), name)).min();
     let hint = meant.filter(|(typos, _)| *typos <= TYPOS_MAX).map(|(_, name)| format!(": did you mean `{name}`?"));

@@ -1,0 +1,175 @@
+//! The macros behind the lists of what exists: kinds of entities, types of events, types of commands.
+//!
+//! A list has one row for each member. Everything that has to name all members follows from the rows: the enum, its names
+//! on the wire, its reader and its writer. Nothing else in the crate repeats a list by hand, so that a member can't be
+//! forgotten in one of several places. The rows stand where they are read: in [`crate::entity`], [`crate::change`] and
+//! [`crate::command`].
+//!
+//! A name on the wire is written out in its row and not made from the Rust name: renaming in Rust must not rename what is
+//! stored.
+
+/// The kinds of entities.
+///
+/// ```text
+/// /// What it is.
+/// Document(DocumentId) = "document";
+/// ```
+///
+/// A kind that has a type of id of its own names it in parentheses: a reference to such an id converts to an
+/// [`Entity`](crate::entity::Entity). Which entity is meant by an id of several kinds (a node's, say) is for a
+/// constructor to say.
+macro_rules! entities {
+    ($($(#[$doc:meta])* $kind:ident $(($id:ty))? = $name:literal;)*) => {
+        /// The kinds of things that have a history of their own.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Kind {
+            $($(#[$doc])* $kind,)*
+            /// A kind that only newer programs know. It is carried and shown, and no event about it is understood.
+            Unknown(VariantName),
+        }
+
+        impl Kind {
+            /// Every kind that this program knows.
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$kind),*];
+
+            /// The kind's name on every wire.
+            #[must_use]
+            pub fn name(&self) -> &str {
+                match self {
+                    $(Self::$kind => $name,)*
+                    Self::Unknown(name) => name.as_str(),
+                }
+            }
+        }
+
+        $($(
+            impl From<&$id> for Entity {
+                fn from(id: &$id) -> Self {
+                    Self { kind: Kind::$kind, id: id.id().clone() }
+                }
+            }
+        )?)*
+    };
+}
+
+/// The types of events.
+///
+/// ```text
+/// /// What happened.
+/// NodeRetired = "NodeRetired" on Node;
+/// /// What happened.
+/// DocumentPut(Arc<DocumentPut>) = "DocumentPut" on Document;
+/// /// What happened.
+/// ReportChanged(Arc<Summary>) = "ReportChanged" on Report, formats [REPORT_WITH_GOOD];
+/// ```
+///
+/// In parentheses stands the shape of the data; a type without one has no data but an empty object, to which members can
+/// be added later. `formats` lists every format after the first, in order: see [`Format`](crate::change::Format).
+macro_rules! events {
+    ($(
+        $(#[doc = $doc:literal])*
+        $variant:ident $(($($data:tt)+))? = $name:literal on $kind:ident $(, formats [$($format:expr),+])?;
+    )*) => {
+        /// Every event type there is.
+        pub static EVENT_TYPES: [EventType; Change::TYPES.len()] = [$(EventType {
+            name: $name,
+            kind: Kind::$kind,
+            meaning: concat!($($doc),*).trim_ascii_start(),
+            formats: &[$($($format),+)?],
+            read: |text| events!(@read text => $variant $(($($data)+))?),
+        }),*];
+
+        /// What happened to an entity. What a state keeps as it was said is shared with it: a log is folded as often as it
+        /// is read.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Change {
+            $($(#[doc = $doc])* $variant $(($($data)+))?,)*
+        }
+
+        impl Change {
+            /// The name of every event type there is.
+            pub const TYPES: [&'static str; [$($name),*].len()] = [$($name),*];
+
+            /// The type's name on every wire.
+            #[must_use]
+            pub const fn event_type(&self) -> &'static str {
+                match self {
+                    $(Self::$variant { .. } => $name,)*
+                }
+            }
+
+            /// The kind of entity that it happens to.
+            #[must_use]
+            pub const fn kind(&self) -> Kind {
+                match self {
+                    $(Self::$variant { .. } => Kind::$kind,)*
+                }
+            }
+
+            /// The formats of the type after the first.
+            const fn formats(&self) -> &'static [Format] {
+                match self {
+                    $(Self::$variant { .. } => &[$($($format),+)?],)*
+                }
+            }
+
+            /// The data as JSON text in the newest format.
+            fn newest_data(&self) -> Result<String, serde_json::Error> {
+                match self {
+                    $(events!(@pattern data, $variant $(($($data)+))?) => events!(@write data $(=> $($data)+)?),)*
+                }
+            }
+        }
+    };
+
+    // One rule for each shape of the data: shared, plain, none.
+    (@read $text:ident => $variant:ident (Arc<$data:ty>)) => { parse::<$data>($text).map(|data| Change::$variant(Arc::new(data))) };
+    (@read $text:ident => $variant:ident ($data:ty)) => { parse::<$data>($text).map(Change::$variant) };
+    (@read $text:ident => $variant:ident) => { parse::<NoData>($text).map(|_| Change::$variant) };
+
+    (@pattern $name:ident, $variant:ident ($($data:tt)+)) => { Change::$variant($name) };
+    (@pattern $name:ident, $variant:ident) => { Change::$variant };
+
+    (@write $name:ident => Arc<$data:ty>) => { serde_json::to_string::<$data>($name) };
+    (@write $name:ident => $data:ty) => { serde_json::to_string::<$data>($name) };
+    (@write $name:ident) => { Ok("{}".into()) };
+}
+
+/// The types of commands.
+///
+/// ```text
+/// /// What is asked for.
+/// LabelNode(id: NodeId, labels: Labels) about id, from "label_node" by labelled;
+/// /// What is asked for. Only the reconciler asks for this.
+/// NoteReport(node: NodeId, summary: Summary) about Entity::report(node);
+/// ```
+///
+/// `about` says which entity the command is about: an expression over the fields, which are references there. `from` gives
+/// the name under which JSON asks for it, and `by` the function that reads the JSON: it gets its members and the constructor
+/// of the command. A command without `from` is only asked for by Headwater's own parts.
+macro_rules! commands {
+    ($(
+        $(#[$doc:meta])*
+        $variant:ident ($($field:ident: $type:ty),+) about $entity:expr $(, from $name:literal by $read:path)?;
+    )*) => {
+        /// An intention about one entity.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Command {
+            $($(#[$doc])* $variant($($type),+),)*
+        }
+
+        /// Every type that JSON can ask for, with the reader of its fields.
+        const TYPES: &[(&str, Read)] = &[$($(($name, |fields| $read(fields, Command::$variant)),)?)*];
+
+        impl Command {
+            /// The entity that the command is about.
+            #[must_use]
+            #[allow(unused_variables, reason = "most commands are about the first of their fields")]
+            pub fn entity(&self) -> Entity {
+                match self {
+                    $(Self::$variant($($field),+) => Entity::from($entity),)*
+                }
+            }
+        }
+    };
+}
