@@ -2,10 +2,9 @@
 //!
 //! What always holds: none of them panics, whatever the bytes are; what was read is written and read again as the same.
 
-use headwater::oscal::document;
-use headwater::oscal::draft::Draft;
-use headwater::oscal::plan::{Known, Plan};
-use headwater::wal::decode::Decoder;
+use client::oscal::document;
+use client::oscal::draft::Draft;
+use client::oscal::plan::{Known, Plan};
 use schema::desired::Desired;
 use schema::event::Event;
 use schema::report::Reported;
@@ -14,6 +13,7 @@ use schema::rpc::{self, Claim, Complete, Mine, Release, Renew, Reply, Verb};
 use schema::seal::{KeyRecord, Signed};
 use schema::wire::Record;
 use uuid::Uuid;
+use wal::decode::Decoder;
 
 /// Messages of pgoutput, each behind its length in four bytes. Taken if all of them were.
 pub(crate) fn pgoutput(mut bytes: &[u8]) -> bool {

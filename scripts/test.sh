@@ -60,6 +60,8 @@ suite() {
         printf '\nHEADWATER_TEST_DATA is not set: the tests of real input run without real input.\n'
         skipped+=("real input: HEADWATER_TEST_DATA is not set")
     fi
+    # The suite starts `headwater-edge` and `headwater-replay`, which cargo does not build for the tests of another package.
+    step programs cargo build --locked
     if has nextest; then
         step suite cargo nextest run --locked --workspace --no-fail-fast
         step doctests cargo test --locked --workspace --doc --quiet

@@ -3,16 +3,15 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use agent::options::EdgeCommand;
 use clap::{Parser, Subcommand};
-use headwater::ground::Verdict;
-use headwater::output::Unwritable;
-use headwater::{
-    demo, dev, edge, events, export, get, health, impact, import, install, output, recover, serve, telemetry, token,
-    why,
-};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
+use client::token::TokenCommand;
+use client::{events, get, health, impact, import, why};
+use lab::{demo, dev};
+use program::exit::{ExitClass, Failure, conclude};
+use program::signals::stop_on_signals;
+use program::{output, telemetry};
+use server::{export, install, recover, serve, token_reset};
 
 /// Configuration for fleets. Every change is an event in PostgreSQL; the write-ahead log carries it into NATS; each node
 /// verifies and applies what is desired of it, and reports what it runs.
@@ -40,9 +39,9 @@ enum Command {
     /// Serve a log: the HTTP door, and the relay into NATS
     Serve(serve::Options),
     /// The agent of one node, and how its folder stands
-    Edge(edge::Order),
+    Edge(EdgeCommand),
     /// Who may speak to the door: create, list and revoke tokens
-    Token(token::command::Options),
+    Token(TokenArguments),
     /// Show what there is: one sort of thing, or one of them
     Get(get::Options),
     /// Show what happened, and what happens next
@@ -65,6 +64,22 @@ enum Command {
     Diff(NotYet),
 }
 
+/// `headwater token`: what is done over HTTP, and the one thing that is done beside the server.
+#[derive(clap::Args)]
+#[command(after_help = client::token::AFTER_HELP)]
+struct TokenArguments {
+    #[command(subcommand)]
+    action: TokenAction,
+}
+
+#[derive(Subcommand)]
+enum TokenAction {
+    #[command(flatten)]
+    OverHttp(TokenCommand),
+    /// Make a new token for an administrator when all of theirs are lost: past the door, as the database's owner
+    Reset(Box<token_reset::Options>),
+}
+
 /// How long threads that are still busy are waited for once all is done or given up.
 const ENDED_WITHIN: Duration = Duration::from_millis(200);
 
@@ -77,45 +92,7 @@ struct NotYet {
 
 impl NotYet {
     fn refuse(name: &str) -> Result<(), Failure> {
-        Err(Failure::Refused(anyhow::anyhow!("`headwater {name}` is not available yet")))
-    }
-}
-
-/// How a run ends badly.
-enum Failure {
-    /// It was refused, or something is wrong.
-    Refused(anyhow::Error),
-    /// What it was told makes no sense.
-    Usage(anyhow::Error),
-    /// Something could not be reached.
-    Unreachable(anyhow::Error),
-    /// Something is wrong, and all of it was printed.
-    Told,
-}
-
-impl Failure {
-    fn of(verdict: Verdict, error: impl Into<anyhow::Error>) -> Self {
-        match verdict {
-            Verdict::Refused => Self::Refused(error.into()),
-            Verdict::Usage => Self::Usage(error.into()),
-            Verdict::Unreachable => Self::Unreachable(error.into()),
-        }
-    }
-
-    fn reaching(is_unreachable: bool, error: impl Into<anyhow::Error>) -> Self {
-        Self::of(if is_unreachable { Verdict::Unreachable } else { Verdict::Refused }, error)
-    }
-}
-
-impl From<get::Error> for Failure {
-    fn from(error: get::Error) -> Self {
-        Self::reaching(error.is_unreachable(), error)
-    }
-}
-
-impl From<Unwritable> for Failure {
-    fn from(error: Unwritable) -> Self {
-        Self::Unreachable(error.into())
+        Err(Failure::refused(format!("`headwater {name}` is not available yet")))
     }
 }
 
@@ -125,16 +102,8 @@ fn main() -> ExitCode {
         Command::Demo(_) => telemetry::begin_quietly(),
         _ => telemetry::begin(),
     };
-    let ran = begun.map_err(|error| Failure::Usage(error.into())).and_then(|()| run(arguments.command));
-    let (failure, code) = match ran {
-        Ok(()) => return ExitCode::SUCCESS,
-        Err(Failure::Refused(failure)) => (failure, 1),
-        Err(Failure::Usage(failure)) => (failure, 2),
-        Err(Failure::Unreachable(failure)) => (failure, 3),
-        Err(Failure::Told) => return ExitCode::from(1),
-    };
-    output::complain(&format!("{failure:#}"));
-    ExitCode::from(code)
+    let ran = begun.map_err(|error| Failure::of(ExitClass::Usage, error)).and_then(|()| run(arguments.command));
+    conclude("headwater", ran)
 }
 
 fn run(command: Command) -> Result<(), Failure> {
@@ -143,7 +112,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Dev(_) | Command::Demo(_) => tokio::runtime::Builder::new_current_thread().enable_all().build(),
         _ => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
     };
-    let runtime = runtime.context("starting").map_err(Failure::Refused)?;
+    let runtime = runtime.map_err(Failure::refused)?;
     let ended = runtime.block_on(async {
         match command {
             Command::Dev(options) => {
@@ -155,44 +124,43 @@ fn run(command: Command) -> Result<(), Failure> {
                 done.map_err(|error| Failure::reaching(error.is_output(), error))
             }
             Command::Install(install::Order::PrintRoles) => {
-                output::text(&headwater::log::roles::print())?;
+                output::text(&store::roles::print())?;
                 Ok(())
             }
             Command::Install(install::Order::Install(options)) => {
                 let json = options.json;
                 let installed = install::run(*options).await;
-                let installed = installed.map_err(|error| Failure::of(error.verdict(), error))?;
+                let installed = installed.map_err(|error| Failure::of(error.exit_class(), error))?;
                 Ok(installed.print(json)?)
             }
             Command::Serve(options) => {
-                let stop = stop_on_signals().map_err(Failure::Refused)?;
+                let stop = stop_on_signals().map_err(Failure::refused)?;
                 let served = serve::run(options, stop).await;
-                served.map_err(|error| Failure::of(error.verdict(), error))
+                served.map_err(|error| Failure::of(error.exit_class(), error))
             }
-            Command::Edge(edge::Order::Run(options)) => {
-                let stop = stop_on_signals().map_err(Failure::Refused)?;
-                edge::run(*options, stop).await.map_err(|error| Failure::Refused(error.into()))
-            }
-            Command::Edge(edge::Order::Status(look)) => match edge::status(&look) {
-                Ok(status) => status.print()?.then_some(()).ok_or(Failure::Told),
-                Err(error) => Err(Failure::Unreachable(error.into())),
-            },
-            Command::Edge(edge::Order::AcceptLog(order)) => match edge::accept_log(&order) {
-                Ok(done) => {
-                    output::text(&format!("{done}\n"))?;
-                    Ok(())
+            Command::Edge(command) => agent::command::run(command).await,
+            Command::Token(arguments) => match arguments.action {
+                TokenAction::OverHttp(command) => {
+                    let done = client::token::run(command).await;
+                    done.map_err(|error| Failure::of(error.exit_class(), error))
                 }
-                Err(error @ edge::OpenError::NoNode(_)) => Err(Failure::Unreachable(error.into())),
-                Err(error) => Err(Failure::Refused(error.into())),
+                TokenAction::Reset(options) => {
+                    let done = Box::pin(token_reset::run(*options)).await;
+                    done.map_err(|error| Failure::of(error.exit_class(), error))
+                }
             },
-            Command::Token(options) => {
-                let done = token::command::run(options).await;
-                done.map_err(|error| Failure::of(error.verdict(), error))
+            Command::Get(options) => {
+                get::run(options).await.map_err(|error| Failure::reaching(error.is_unreachable(), error))
             }
-            Command::Get(options) => get::run(options).await.map_err(Failure::from),
-            Command::Events(options) => events::run(options).await.map_err(Failure::from),
-            Command::Why(options) => why::run(options).await.map_err(Failure::from),
-            Command::Impact(options) => impact::run(options).await.map_err(Failure::from),
+            Command::Events(options) => {
+                events::run(options).await.map_err(|error| Failure::reaching(error.is_unreachable(), error))
+            }
+            Command::Why(options) => {
+                why::run(options).await.map_err(|error| Failure::reaching(error.is_unreachable(), error))
+            }
+            Command::Impact(options) => {
+                impact::run(options).await.map_err(|error| Failure::reaching(error.is_unreachable(), error))
+            }
             Command::Import(options) => {
                 let done = import::run(options).await;
                 done.map_err(|error| Failure::reaching(error.is_unreachable(), error))
@@ -200,38 +168,21 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Recover(options) => {
                 let json = options.json;
                 let done = Box::pin(recover::run(options)).await;
-                let done = done.map_err(|error| Failure::of(error.verdict(), error))?;
-                done.print(json)?.then_some(()).ok_or(Failure::Told)
+                let done = done.map_err(|error| Failure::of(error.exit_class(), error))?;
+                done.print(json)?.then_some(()).ok_or(Failure::Printed)
             }
             Command::Apply(_) => NotYet::refuse("apply"),
             Command::Diff(_) => NotYet::refuse("diff"),
             Command::Export(options) => {
                 let done = export::run(options).await;
-                done.map_err(|error| Failure::of(error.verdict(), error))
+                done.map_err(|error| Failure::of(error.exit_class(), error))
             }
-            Command::Health(options) => health::run(options).await.map_err(|error| Failure::Unreachable(error.into())),
+            Command::Health(options) => health::run(options).await.map_err(Failure::unreachable),
         }
     });
     // What runs on threads of its own, such as looking a name up, is not waited for: nobody is left to hear of it.
     runtime.shutdown_timeout(ENDED_WITHIN);
     ended
-}
-
-/// Cancelled at the first SIGINT or SIGTERM.
-fn stop_on_signals() -> anyhow::Result<CancellationToken> {
-    let stop = CancellationToken::new();
-    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
-    let stopped = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        tracing::info!("stopping");
-        stopped.cancel();
-    });
-    Ok(stop)
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use futures::TryStreamExt as _;
-use headwater::log::reader::EventPage;
 use projections::configuration::Configuration;
 use replay::checkpoint::Checkpoint;
 use replay::file::PREFIX_BYTES;
@@ -19,6 +18,7 @@ use schema::digest::Hasher;
 use schema::event::Event;
 use schema::position::Position;
 use schema::target::Target;
+use store::reader::EventPage;
 use tokio_postgres::NoTls;
 
 use crate::ground::{Ground, node, relabel};

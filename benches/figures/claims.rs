@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bus::connect::Link;
 use futures::future::try_join_all;
-use headwater::door::asking::Asking;
-use headwater::join::Behind;
-use headwater::nats::connect::Link;
 use schema::address::Prefix;
 use schema::request::Request;
 use schema::rpc::{Claim, Release, Reply, Verb};
 use schema::wire::Record;
 use serde_json::{Value, json};
+use server::adapters::Behind;
+use server::fleet::rpc_service::Asking;
 use tokio_util::sync::CancellationToken;
 
 use crate::ground::{Ground, node, relabel};

@@ -2,19 +2,10 @@
 
 use std::sync::Arc;
 
-use headwater::join::Table;
-use headwater::log::appender::Appender;
-use headwater::log::database::Database;
-use headwater::log::handle::Log;
-use headwater::log::install::{Passwords, install};
-use headwater::log::reader::Reader;
-use headwater::machine::nats::NatsServer;
-use headwater::machine::postgres::Cluster;
-use headwater::machine::running::Running;
-use headwater::nats::connect::{Link, connect};
-use headwater::project::Relay;
-use headwater::publish::publisher::Settings;
-use headwater::wal::slot::Slot;
+use bus::connect::{Link, connect};
+use lab::nats::NatsServer;
+use lab::postgres::Cluster;
+use lab::running::Running;
 use schema::address::Prefix;
 use schema::command::Command;
 use schema::entity::Actor;
@@ -22,9 +13,18 @@ use schema::id::NodeId;
 use schema::request::Request;
 use schema::seal::SecretKey;
 use schema::target::Labels;
+use server::adapters::Table;
+use server::publish::publisher::Settings;
+use server::relay::Relay;
+use store::appender::Appender;
+use store::database::Database;
+use store::handle::Log;
+use store::install::{Passwords, install};
+use store::reader::Reader;
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use wal::slot::Slot;
 
 use crate::Result;
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use headwater::dev;
+use lab::dev;
 use tokio::process::Command;
 
 use crate::{Figure, Result, fsync};

@@ -6,9 +6,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use agent::edge;
+use agent::options::Options;
 use async_nats::Subscriber;
 use futures::StreamExt as _;
-use headwater::edge;
 use schema::address::{Bucket, Prefix};
 use schema::command::{Command, Content, Merge, PutDocument};
 use schema::target::Target;
@@ -87,17 +88,17 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
         row("of it record to file switched, p99", switches[p99], ""),
         row("a tree of one file written and switched, p50", bare[SAMPLES / 2], "nothing but files, between the others"),
         row("a tree of one file written and switched, p99", bare[p99], ""),
-        row("one fsync, p50", disk[disk.len() / 2], "the node makes several for a generation: see src/node/tree.rs"),
+        row("one fsync, p50", disk[disk.len() / 2], "the node makes several for a generation: see src/agent/tree.rs"),
         row("one fsync, p99", disk[disk.len() * 99 / 100], ""),
         row("one acknowledged publish, p50", publish, "two are in the way of the node: record, event"),
     ])
 }
 
-fn agent(dir: &Path, nats: &str) -> Result<edge::Options> {
+fn agent(dir: &Path, nats: &str) -> Result<Options> {
     #[derive(clap::Parser)]
     struct Agent {
         #[command(flatten)]
-        options: edge::Options,
+        options: Options,
     }
     let dir = dir.display().to_string();
     let node = node(0).to_string();

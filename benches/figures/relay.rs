@@ -3,12 +3,12 @@
 use std::process::Stdio;
 use std::time::Instant;
 
-use headwater::log::reader::EventPage;
-use headwater::machine::find;
-use headwater::wal::slot::Slot;
+use lab::find;
 use replay::log::Follower;
 use schema::position::Position;
+use store::reader::EventPage;
 use tokio_postgres::NoTls;
+use wal::slot::Slot;
 
 use crate::ground::{Ground, relabel};
 use crate::{Figure, Result, fsync};

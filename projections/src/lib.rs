@@ -24,6 +24,7 @@ pub mod refusal;
 pub mod request;
 mod warning;
 
+pub mod convergence;
 pub mod fold;
 
 pub mod layers;

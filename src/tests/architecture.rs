@@ -10,8 +10,6 @@ mod path;
 #[path = "architecture/source.rs"]
 mod source;
 
-use std::collections::BTreeSet;
-
 use path::paths;
 use source::Source;
 
@@ -19,25 +17,6 @@ use source::Source;
 type Violations = Vec<String>;
 
 const EVERYTHING: [&str; 5] = ["schema", "projections", "replay", "src", "benches"];
-/// The folders of `src` are joined by these, which no folder imports.
-const ORDERS: [&str; 14] = [
-    "token",
-    "get",
-    "events",
-    "import",
-    "export",
-    "recover",
-    "serve",
-    "project",
-    "reconcile",
-    "join",
-    "edge",
-    "install",
-    "dev",
-    "demo",
-];
-/// The one folder that others may import; it imports none of them.
-const SHARED: &str = "nats";
 const LINES_MAX: usize = 400;
 
 fn product() -> Vec<Source> {
@@ -46,13 +25,6 @@ fn product() -> Vec<Source> {
 
 fn is_test(source: &Source) -> bool {
     source.path.contains("/tests/") || source.path.starts_with("benches/") || source.path.ends_with("/tests.rs")
-}
-
-/// The folders of `src`, as they are today. What lies below an order is a part of that order.
-fn rooms() -> BTreeSet<String> {
-    let folder = |source: &Source| source.path.matches('/').count() > 1;
-    let rooms = product().into_iter().filter(folder).filter_map(|source| source.room().map(String::from));
-    rooms.filter(|room| !ORDERS.contains(&room.as_str())).collect()
 }
 
 fn holds(law: &str, violations: Violations) {
@@ -64,25 +36,35 @@ fn at(source: &Source, line: usize, why: &str) -> String {
 }
 
 #[test]
-fn folders_of_src_do_not_import_each_other() {
-    let rooms = rooms();
-    let violations = product().iter().flat_map(|source| foreign_imports(source, &rooms)).collect();
-    holds("a folder states what it needs as a trait or a channel of its own, and an order joins them", violations);
+fn http_is_spoken_in_one_room_which_knows_no_nats() {
+    let violations = product().iter().flat_map(http).collect();
+    holds("axum and hyper are used in src/server/http only, and NATS is not known there", violations);
 }
 
-fn foreign_imports(source: &Source, rooms: &BTreeSet<String>) -> Violations {
-    let Some(own) = source.room().filter(|room| rooms.contains(*room)) else { return Violations::new() };
-    let foreign = |name: &str| {
-        let room = rooms.contains(name) && name != own && (name != SHARED || own == SHARED);
-        room || ORDERS.contains(&name)
+fn http(source: &Source) -> Violations {
+    let is_http = source.path.starts_with("src/server/http/");
+    let (foreign, why): (&[&str], _) = match is_http {
+        true => (&["async_nats", "bus"], "HTTP reaches for NATS"),
+        false => (&["axum", "hyper", "hyper_util", "tower", "tower_http"], "speaks HTTP outside of src/server/http"),
     };
-    let imports = imports_of_the_crate(source).into_iter().filter(|(_, name)| foreign(name));
-    imports.map(|(line, name)| at(source, line, &format!("{own} imports {name}"))).collect()
+    let uses = |line: &str| {
+        let mut words = line.split(|next: char| !(next.is_alphanumeric() || next == '_' || next == ':'));
+        words.any(|word| foreign.iter().any(|name| word.strip_prefix(name).is_some_and(|rest| rest.starts_with("::"))))
+    };
+    source.lines_with(uses).into_iter().map(|line| at(source, line, why)).collect()
 }
 
-/// The names right below the crate that a file speaks of.
-fn imports_of_the_crate(source: &Source) -> Vec<(usize, &str)> {
-    paths(source).into_iter().filter_map(|path| Some((path.line, *path.names.first()?))).collect()
+#[test]
+fn what_works_for_the_door_does_not_import_it() {
+    let behind = ["src/server/fleet/", "src/server/publish/", "src/server/relay", "src/server/reconciler"];
+    let is_behind = |source: &&Source| behind.iter().any(|room| source.path.starts_with(room));
+    let violations = product().iter().filter(is_behind).flat_map(imports_of_http).collect();
+    holds("the rooms behind the door state what they need themselves, and `serve` joins them", violations);
+}
+
+fn imports_of_http(source: &Source) -> Violations {
+    let imports = paths(source).into_iter().filter(|path| path.names.first() == Some(&"http"));
+    imports.map(|path| at(source, path.line, "imports http")).collect()
 }
 
 #[test]
@@ -120,9 +102,9 @@ fn nats_names(source: &Source) -> Violations {
 
 #[test]
 fn sql_stays_where_the_database_is_touched() {
-    let outside = |source: &&Source| !matches!(source.room(), Some("log" | "wal" | "machine"));
+    let outside = |source: &&Source| !matches!(source.room(), Some("store" | "wal" | "lab"));
     let violations = product().iter().filter(outside).flat_map(sql).collect();
-    let law = "SQL is in schema/sql and src/log; the slot's and the heartbeat's in src/wal; in src/machine only whether a \
+    let law = "SQL is in schema/sql and src/store; the slot's and the heartbeat's in src/wal; in src/lab only whether a \
                private cluster answers, and the making of its database";
     holds(law, violations);
 }
@@ -182,9 +164,10 @@ fn length(source: &Source) -> Option<String> {
 
 #[test]
 fn each_law_sees_what_breaks_it_and_only_that() {
-    let rooms = ["log", "wal", "door", "nats"].map(String::from).into();
     type Law = fn(&Source) -> Violations;
-    let laws: [(&str, Law); 5] = [
+    let laws: [(&str, Law); 7] = [
+        ("http", http),
+        ("door", imports_of_http),
         ("lsn", lsns),
         ("nats", nats_names),
         ("sql", sql),
@@ -193,33 +176,25 @@ fn each_law_sees_what_breaks_it_and_only_that() {
     ];
     let broken = |path: &str, text: &str| -> Vec<&str> {
         let source = Source::new(path, text);
-        let imports = (!foreign_imports(&source, &rooms).is_empty()).then_some("imports");
-        imports
-            .into_iter()
-            .chain(laws.iter().filter(|(_, law)| !law(&source).is_empty()).map(|(name, _)| *name))
-            .collect()
+        laws.iter().filter(|(_, law)| !law(&source).is_empty()).map(|(name, _)| *name).collect()
     };
     for (path, text, laws) in [
-        ("src/log/a.rs", "use crate::wal::Stream;", &["imports"][..]),
-        ("src/log/a.rs", "use crate::{config::Config, log::b,\n    wal::{c, d}};", &["imports"]),
-        ("src/log/a.rs", "fn f() { super::super::door::g() }", &["imports"]),
-        ("src/log/mod.rs", "use super::wal;", &["imports"]),
-        ("src/log/a.rs", "use crate::serve::Parts;", &["imports"]),
-        ("src/nats/a.rs", "use crate::log::Head;", &["imports"]),
-        ("src/log/a.rs", "use crate::nats::Client;\nuse crate::log::b;\nuse crate::{config, log};\nuse super::c;", &[]),
-        ("src/serve.rs", "use crate::{log, wal};", &[]),
-        ("src/dev/a.rs", "use crate::log;", &[]),
-        ("src/log/a.rs", "// use crate::wal::Stream;\nlet a = \"crate::wal\"; /* crate::wal\n */ let b = 'x';", &[]),
-        ("src/log/a.rs", "#[cfg(test)]\nmod tests {\n    use crate::wal::Stream;\n}", &[]),
-        ("src/log/a.rs", "let from: PgLsn = x;", &["lsn"]),
-        ("src/log/a.rs", "let from = \"pg_current_wal_lsn()\";", &["lsn"]),
-        ("src/publish/a.rs", "let a = r#\"$KV.x\"#;", &["nats"]),
-        ("src/publish/a.rs", "let a = '\"'; let b = \"cfg_events\";", &["nats"]),
-        ("src/publish/a.rs", "#[cfg_attr(unix, b)] fn a<'a>(b: &'a str) {}", &[]),
-        ("src/door/a.rs", "let a = \"SELECT 1\";", &["sql"]),
-        ("src/door/a.rs", "let a = \"select a from b where c = $1\";", &["sql"]),
-        ("src/door/a.rs", "let a = \"create database x\";", &["sql"]),
-        ("src/door/a.rs", "let a = \"Update the program\"; let b = \"create another one first\";", &[]),
+        ("src/server/fleet/a.rs", "use axum::Router;", &["http"][..]),
+        ("src/server/http/a.rs", "use async_nats::Client;", &["http"]),
+        ("src/server/http/a.rs", "use axum::Router;\n// async_nats::Client", &[]),
+        ("src/server/relay/a.rs", "use crate::{config::Config, relay::b,\n    http::{c, d}};", &["door"]),
+        ("src/server/fleet/a.rs", "fn f() { super::super::http::g() }", &["door"]),
+        ("src/server/fleet/a.rs", "let a = \"crate::http\"; /* crate::http\n */ let b = 'x';", &[]),
+        ("src/server/fleet/a.rs", "#[cfg(test)]\nmod tests {\n    use crate::http::Door;\n}", &[]),
+        ("src/store/a.rs", "let from: PgLsn = x;", &["lsn"]),
+        ("src/store/a.rs", "let from = \"pg_current_wal_lsn()\";", &["lsn"]),
+        ("src/server/publish/a.rs", "let a = r#\"$KV.x\"#;", &["nats"]),
+        ("src/server/publish/a.rs", "let a = '\"'; let b = \"cfg_events\";", &["nats"]),
+        ("src/server/publish/a.rs", "#[cfg_attr(unix, b)] fn a<'a>(b: &'a str) {}", &[]),
+        ("src/server/fleet/a.rs", "let a = \"SELECT 1\";", &["sql"]),
+        ("src/server/fleet/a.rs", "let a = \"select a from b where c = $1\";", &["sql"]),
+        ("src/server/fleet/a.rs", "let a = \"create database x\";", &["sql"]),
+        ("src/server/fleet/a.rs", "let a = \"Update the program\"; let b = \"create another one first\";", &[]),
         ("schema/src/a.rs", "use core::fmt;\nuse std::fmt::Debug;", &["std"]),
         ("schema/src/lib.rs", "//! no_std it is not\nextern crate alloc;", &["std"]),
         ("schema/src/a.rs", &"\n".repeat(401), &["length"]),
@@ -234,45 +209,48 @@ fn each_law_sees_what_breaks_it_and_only_that() {
 fn a_circle_is_seen_however_it_is_closed_and_nothing_else_is_one() {
     for (files, expected) in [
         (
-            &[("src/a.rs", "\nuse crate::b::B;"), ("src/b.rs", "use super::a::A;")][..],
-            &["src/a.rs:2 -> src/b.rs:1 -> src/a.rs"][..],
+            &[("src/x/a.rs", "\nuse crate::b::B;"), ("src/x/b.rs", "use super::a::A;")][..],
+            &["src/x/a.rs:2 -> src/x/b.rs:1 -> src/x/a.rs"][..],
         ),
         (
             &[
-                ("src/a/b.rs", "use crate::{d, a::{f::{self, F as _}, c::*}, g};"),
-                ("src/a/c.rs", "use schema::b::B;\nfn f() { super::e::g() }"),
-                ("src/a/e.rs", "use super::{c as _, b::*};"),
+                ("src/x/a/b.rs", "use crate::{d, a::{f::{self, F as _}, c::*}, g};"),
+                ("src/x/a/c.rs", "use schema::b::B;\nfn f() { super::e::g() }"),
+                ("src/x/a/e.rs", "use super::{c as _, b::*};"),
             ],
             &[
-                "src/a/b.rs:1 -> src/a/c.rs:2 -> src/a/e.rs:1 -> src/a/b.rs",
-                "src/a/c.rs:2 -> src/a/e.rs:1 -> src/a/c.rs",
+                "src/x/a/b.rs:1 -> src/x/a/c.rs:2 -> src/x/a/e.rs:1 -> src/x/a/b.rs",
+                "src/x/a/c.rs:2 -> src/x/a/e.rs:1 -> src/x/a/c.rs",
             ],
         ),
         (
-            &[("src/a.rs", "mod b;\nuse self::b::B;"), ("src/a/b.rs", "use super::A;")],
-            &["src/a.rs:2 -> src/a/b.rs:1 -> src/a.rs"],
+            &[("src/x/a.rs", "mod b;\nuse self::b::B;"), ("src/x/a/b.rs", "use super::A;")],
+            &["src/x/a.rs:2 -> src/x/a/b.rs:1 -> src/x/a.rs"],
         ),
         (
-            &[("src/a.rs", "pub mod b;\nfn f() { b::g() }"), ("src/a/b.rs", "use crate::a::A;")],
-            &["src/a.rs:2 -> src/a/b.rs:1 -> src/a.rs"],
-        ),
-        (
-            &[
-                ("src/a/mod.rs", "mod b;\npub use self::b::{B, C};\npub(crate) use b::D;"),
-                ("src/a/b.rs", "use super::A;"),
-            ],
-            &[],
+            &[("src/x/a.rs", "pub mod b;\nfn f() { b::g() }"), ("src/x/a/b.rs", "use crate::a::A;")],
+            &["src/x/a.rs:2 -> src/x/a/b.rs:1 -> src/x/a.rs"],
         ),
         (
             &[
-                ("src/a.rs", "use crate::b::B;\nuse crate::c;"),
-                ("src/b.rs", "use crate::c::{C,};"),
-                ("src/c.rs", "use b::B;"),
+                ("src/x/a/mod.rs", "mod b;\npub use self::b::{B, C};\npub(crate) use b::D;"),
+                ("src/x/a/b.rs", "use super::A;"),
             ],
             &[],
         ),
-        (&[("src/a.rs", "use crate::b;"), ("src/b.rs", "#[cfg(test)]\nmod tests {\n    use crate::a;\n}")], &[]),
-        (&[("src/a.rs", "use crate::b;"), ("schema/src/b.rs", "use crate::a;"), ("src/lib.rs", "pub mod a;")], &[]),
+        (
+            &[
+                ("src/x/a.rs", "use crate::b::B;\nuse crate::c;"),
+                ("src/x/b.rs", "use crate::c::{C,};"),
+                ("src/x/c.rs", "use b::B;"),
+            ],
+            &[],
+        ),
+        (&[("src/x/a.rs", "use crate::b;"), ("src/x/b.rs", "#[cfg(test)]\nmod tests {\n    use crate::a;\n}")], &[]),
+        (
+            &[("src/x/a.rs", "use crate::b;"), ("schema/src/x/b.rs", "use crate::a;"), ("src/x/lib.rs", "pub mod a;")],
+            &[],
+        ),
     ] {
         let sources: Vec<Source> = files.iter().map(|(path, text)| Source::new(path, text)).collect();
         assert_eq!(circle::circles(&sources), expected, "{files:?}");

@@ -134,3 +134,33 @@ fn a_licence_expression_is_read_as_its_grammar_says() {
         assert_eq!(is_met(expression), expected, "{expression}");
     }
 }
+
+/// The crates that a crate of the workspace is linked with, tests not counted.
+fn linked_with(name: &str) -> Vec<String> {
+    let cargo = std::env::var("CARGO").unwrap_or("cargo".into());
+    let how = ["tree", "--offline", "--locked", "--edges=normal", "--prefix=none", "--format={p}", "--package", name];
+    said(&cargo, &how).lines().filter_map(|line| line.split(' ').next()).map(String::from).collect()
+}
+
+#[test]
+fn each_part_links_only_what_its_work_needs() {
+    const POSTGRES: [&str; 3] = ["tokio-postgres", "postgres-protocol", "pgwire-replication"];
+    for (name, forbidden) in [
+        (
+            "headwater-agent",
+            [&POSTGRES[..], &["axum", "hyper", "reqwest", "headwater-store", "headwater-wal"]].concat(),
+        ),
+        ("headwater-client", [&POSTGRES[..], &["axum", "async-nats", "headwater-server"]].concat()),
+        ("headwater-store", vec!["async-nats", "axum", "headwater-wal", "headwater-bus"]),
+        ("headwater-wal", vec!["async-nats", "axum", "headwater-store", "headwater-bus"]),
+        ("headwater-bus", [&POSTGRES[..], &["axum", "headwater-store", "headwater-wal"]].concat()),
+        ("headwater-projections", [&POSTGRES[..], &["tokio", "async-nats", "axum"]].concat()),
+        ("headwater-schema", [&POSTGRES[..], &["tokio", "async-nats", "axum"]].concat()),
+    ] {
+        let linked = linked_with(name);
+        assert!(linked.len() > 5, "{name}: {linked:?}");
+        let found: Vec<&&str> =
+            forbidden.iter().filter(|forbidden| linked.iter().any(|one| one == *forbidden)).collect();
+        assert!(found.is_empty(), "{name} is linked with {found:?}");
+    }
+}

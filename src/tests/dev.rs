@@ -9,12 +9,11 @@ use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use headwater::client::door::{Door, Request};
-use headwater::machine::identity::Identity;
+use client::door::{Door, Request};
+use lab::identity::Identity;
+use running::{DEADLINE, Dev, folder, kill};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-
-use running::{DEADLINE, Dev, folder, kill};
 
 /// Children of a `dev` with two nodes.
 const CHILDREN: [&str; 5] = ["nats-server", "node-1", "node-2", "postgres", "serve"];

@@ -12,7 +12,7 @@ mod yaml;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use image::Dockerfile;
 use serde_json::Value;
@@ -65,9 +65,16 @@ fn is_pinned(image: &str) -> bool {
     image.rsplit_once(':').is_some_and(|(_, tag)| !tag.is_empty() && !tag.starts_with("latest"))
 }
 
-/// Whether `headwater` takes these words; `--help` keeps it from doing what they say.
-fn is_taken(words: &[&str]) -> bool {
-    Command::new(env!("CARGO_BIN_EXE_headwater")).args(words).arg("--help").output().unwrap().status.success()
+/// What a program prints with `--help` behind these words, which keeps it from doing what they say.
+fn help(program: &str, words: &[&str]) -> Output {
+    let path = Path::new(env!("CARGO_BIN_EXE_headwater")).with_file_name(program);
+    let ran = Command::new(&path).args(words).arg("--help").output();
+    ran.unwrap_or_else(|error| panic!("{}: {error}; `cargo build` makes it", path.display()))
+}
+
+/// Whether a program takes these words.
+fn is_taken(program: &str, words: &[&str]) -> bool {
+    help(program, words).status.success()
 }
 
 #[test]
@@ -88,10 +95,11 @@ fn every_program_has_an_image() {
             );
         }
     }
-    for target in ["server", "edge"] {
-        assert_eq!(dockerfile.last(target, "ENTRYPOINT").unwrap(), r#"["/usr/local/bin/headwater"]"#);
-        let command: Vec<String> = serde_json::from_str(&dockerfile.last(target, "CMD").unwrap()).unwrap();
-        assert!(is_taken(&[command[0].as_str()]), "{command:?}");
+    for (target, program) in [("server", "headwater"), ("edge", "headwater-edge")] {
+        assert_eq!(dockerfile.last(target, "ENTRYPOINT").unwrap(), format!(r#"["/usr/local/bin/{program}"]"#));
+        let command = dockerfile.last(target, "CMD").unwrap_or("[]".into());
+        let command: Vec<String> = serde_json::from_str(&command).unwrap();
+        assert!(is_taken(program, &command.iter().map(String::as_str).collect::<Vec<_>>()), "{command:?}");
     }
     let version = format!("VERSION={}", env!("CARGO_PKG_VERSION"));
     assert!(dockerfile.stages()["runtime"].own.contains(&("ARG".into(), version)));
@@ -188,7 +196,7 @@ fn the_settings_are_those_of_dev() {
     let nats = mounted(&compose, "nats", "/etc/headwater/headwater.conf");
     let limits = mounted(&compose, "nats", "/etc/headwater/limits.conf");
     for (source, files) in [("postgres", vec![&postgres]), ("nats", vec![&nats, &limits])] {
-        let source = text(&format!("src/machine/{source}.rs"));
+        let source = text(&format!("src/lab/{source}.rs"));
         for file in files {
             assert!(source.contains(&format!(r#"include_str!("../../{file}")"#)), "{file}");
         }
@@ -218,7 +226,10 @@ fn whatever_serves_has_a_health_check_and_comes_back() {
         assert!(service["ports"].is_null() || service["healthcheck"].is_object(), "{name}");
     }
     let check = words(&services["server"]["healthcheck"]["test"]);
-    assert!(matches!(check.as_slice(), ["CMD", "headwater", rest @ ..] if is_taken(rest)), "{check:?}");
+    assert!(
+        matches!(check.as_slice(), ["CMD", program @ "headwater", rest @ ..] if is_taken(program, rest)),
+        "{check:?}"
+    );
 }
 
 #[test]
@@ -263,19 +274,19 @@ fn units_are_hardened_and_start_what_there_is() {
             assert!(text.lines().any(|is| is == line), "{unit}: {line}");
         }
         assert!(text.lines().any(|line| line == "DynamicUser=yes" || line == "User=headwater"), "{unit}");
-        let started = text.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/headwater ")).unwrap();
+        let started = text.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/")).unwrap();
         let started = started.replace("%S", "/var/lib").replace("%i", "node-1");
-        assert!(is_taken(&started.split(' ').collect::<Vec<_>>()), "{started}");
+        let (program, words) = started.split_once(' ').unwrap();
+        let words: Vec<&str> = words.split(' ').collect();
+        assert!(is_taken(program, &words), "{started}");
+        let command = words.iter().take_while(|word| !word.starts_with('-')).copied().collect::<Vec<_>>();
         for variable in text.lines().filter_map(|line| line.strip_prefix("Environment=")) {
             let (name, credential) = variable.split_once("=%d/").expect("what is not a credential is not in the unit");
             assert!(text.contains(&format!("LoadCredential={credential}:/etc/headwater/secrets/")), "{name}");
-            let help = Command::new(env!("CARGO_BIN_EXE_headwater"));
-            assert!(help_of(help, &started).contains(&format!("[env: {name}=")), "{name}");
+            assert!(
+                String::from_utf8(help(program, &command).stdout).unwrap().contains(&format!("[env: {name}=")),
+                "{name}"
+            );
         }
     }
-}
-
-fn help_of(mut headwater: Command, started: &str) -> String {
-    let output = headwater.args([started.split(' ').next().unwrap(), "--help"]).output().unwrap();
-    String::from_utf8(output.stdout).unwrap()
 }

@@ -7,11 +7,10 @@ use std::fs;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use headwater::client::door::{Door, Request};
+use client::door::{Door, Request};
+use running::{DEADLINE, Dev, folder, kill, lines};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-
-use running::{DEADLINE, Dev, folder, kill, lines};
 
 impl Dev {
     fn command(&self, arguments: &[&str]) -> Command {

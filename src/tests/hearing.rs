@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use ::server::fleet::listener::{Ears, listen};
 use async_nats::jetstream::{self, kv};
-use headwater::door::hearing::{Ears, listen};
 use schema::address::{Bucket, Prefix};
 use schema::digest::Digest;
 use schema::id::NodeId;
@@ -18,10 +18,9 @@ use schema::position::Position;
 use schema::report::{DRIFT_PATHS_MAX, Mark, REPORT_BYTES_MAX, Reported};
 use schema::seal::SecretKey;
 use schema::wire::Record;
+use server::Server;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-
-use server::Server;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -217,7 +216,7 @@ async fn a_report_that_is_too_large_is_passed_over_and_the_others_are_cut() {
     say(&store, "n-2", &Reported { drift: drift(1_000), ..report("n-2", 1, 1) }).await;
     until("what comes after it is heard", || seq(&ears, "n-2") == Some(1)).await;
     assert_eq!(seq(&ears, "n-1"), None);
-    assert!(headwater::metrics::text().contains("reports_passed_over_total{why=\"too_large\"} 1"));
+    assert!(metrics::text().contains("reports_passed_over_total{why=\"too_large\"} 1"));
     assert_eq!(ears.heard(&"n-2".parse().unwrap()).unwrap().report.drift.len(), DRIFT_PATHS_MAX);
 }
 

@@ -8,9 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::{Value, json};
-
 use running::{Dev, folder};
+use serde_json::{Value, json};
 
 /// A `headwater dev` without nodes, whose reports would move the log meanwhile; files are put beside it.
 fn start(dir: &Path) -> Dev {

@@ -3,18 +3,18 @@
 
 use std::time::Duration;
 
-use headwater::log::appender::Appender;
-use headwater::log::database::Database;
-use headwater::log::handle::{Log, SubmitError};
-use headwater::log::install::{Passwords, install};
-use headwater::log::reader::Reader;
-use headwater::machine::postgres::Cluster;
-use headwater::machine::running::Running;
+use lab::postgres::Cluster;
+use lab::running::Running;
 use schema::command::{Command, Content, Merge, PutDocument};
 use schema::entity::Actor;
 use schema::request::Request;
 use schema::seal::SecretKey;
 use schema::target::{Labels, Target};
+use store::appender::Appender;
+use store::database::Database;
+use store::handle::{Log, SubmitError};
+use store::install::{Passwords, install};
+use store::reader::Reader;
 use tokio::time::timeout;
 use tokio_postgres::NoTls;
 use tokio_util::sync::CancellationToken;

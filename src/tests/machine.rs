@@ -6,12 +6,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use headwater::machine::child::{Ask, Spec};
-use headwater::machine::identity::{self, Identity};
-use headwater::machine::nats::NatsServer;
-use headwater::machine::postgres::Cluster;
-use headwater::machine::running::Server;
-use headwater::machine::supervise::Supervised;
+use lab::child::{Ask, Spec};
+use lab::identity::{self, Identity};
+use lab::nats::NatsServer;
+use lab::postgres::Cluster;
+use lab::running::Server;
+use lab::supervise::Supervised;
 use tokio_postgres::NoTls;
 
 /// How long anything here may take before it counts as never.

@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use headwater::oscal::definition::{Item, Kind};
-use headwater::oscal::document;
-use headwater::oscal::draft::Draft;
-use headwater::oscal::plan::{Known, Plan};
+use client::oscal::definition::{Item, Kind};
+use client::oscal::document;
+use client::oscal::draft::Draft;
+use client::oscal::plan::{Known, Plan};
 use serde_json::Value;
 
 const LOW: &str = "nist-800-53r5-low-catalog.json";

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use headwater::dev::DevJson;
+use lab::dev::DevJson;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long anything here may take before it counts as never.

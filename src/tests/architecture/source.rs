@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// One file.
 pub(crate) struct Source {
-    /// Where, from the workspace's root: `src/log/append.rs`.
+    /// Where, from the workspace's root: `src/store/append.rs`.
     pub(crate) path: String,
     /// How many lines it has, with its tests.
     pub(crate) lines: usize,
@@ -53,18 +53,21 @@ impl Source {
         self.code.lines().enumerate().filter(|(_, line)| what(line)).map(|(index, _)| index + 1).collect()
     }
 
-    /// The folder of `src` that the file belongs to: `log` for `src/log/append.rs`, `src/log/mod.rs` and `src/log.rs`.
+    /// The crate below `src` that the file belongs to: `store` for `src/store/append.rs`.
     pub(crate) fn room(&self) -> Option<&str> {
-        let inside = self.path.strip_prefix("src/")?;
-        Some(inside.split('/').next()?.trim_end_matches(".rs"))
+        let (room, _) = self.path.strip_prefix("src/")?.split_once('/')?;
+        Some(room)
     }
 
-    /// The folder of the file's crate, and the names of its module from the crate's root on: `log` and `append` for
-    /// `src/log/append.rs`, none for `lib.rs`.
+    /// The folder of the file's crate, and the names of its module from the crate's root on: `src/store` and `append` for
+    /// `src/store/append.rs`, none for `lib.rs`.
     pub(crate) fn module(&self) -> (&str, Vec<&str>) {
-        let (folder, inside) = self.path.split_once("src/").unwrap_or(("", &self.path));
-        let module = inside.trim_end_matches(".rs").trim_end_matches("/mod");
-        (folder, module.split('/').filter(|name| *name != "lib").collect())
+        let (folder, inside) = match self.room() {
+            Some(room) => self.path.split_at("src/".len() + room.len()),
+            None => self.path.split_once("src/").unwrap_or(("", &self.path)),
+        };
+        let module = inside.trim_start_matches('/').trim_end_matches(".rs").trim_end_matches("/mod");
+        (folder, module.split('/').filter(|name| !matches!(*name, "lib" | "mod")).collect())
     }
 }
 

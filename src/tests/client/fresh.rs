@@ -34,7 +34,7 @@ fn what_follows_an_answer_is_asked_for_no_earlier_position() {
 
 #[tokio::test]
 async fn what_was_written_is_seen_by_the_next_read() {
-    use headwater::client::door::{Door, Request};
+    use client::door::{Door, Request};
 
     let server = Server::new(|first, _, reply| {
         let answer =

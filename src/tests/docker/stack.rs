@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use headwater::machine::find;
-use headwater::machine::postgres::Cluster;
+use lab::find;
+use lab::postgres::Cluster;
 use serde_json::{Value, json};
 use tokio_postgres::Config;
 

@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use axum::http::{Method, StatusCode};
-use headwater::door::router::Reason;
 use serde_json::json;
+use server::http::router::Reason;
 
 use crate::ask::{ADMIN, AUDITOR, House, enrol, request};
 

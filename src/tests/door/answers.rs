@@ -6,8 +6,8 @@ use std::time::Duration;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use futures::StreamExt as _;
-use headwater::door::router::Limits;
 use serde_json::{Value, json};
+use server::http::router::Limits;
 use tower::ServiceExt as _;
 
 use crate::ask::{ADMIN, AUDITOR, House, enrol, put, request};

@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
-use headwater::door::hearing::Ears;
-use headwater::door::router::{Door, Fittings, Limits, Reason, router};
-use headwater::door::source::{Source, Submission};
 use schema::command::{Command, CreatePrincipal, Role};
 use schema::digest::Digest;
 use schema::entity::Actor;
 use serde_json::{Value, json};
+use server::fleet::listener::Ears;
+use server::http::router::{Door, Fittings, Limits, Reason, router};
+use server::source::{Source, Submission};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 

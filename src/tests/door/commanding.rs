@@ -6,8 +6,8 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::Method;
 use bytes::Bytes;
-use headwater::door::router::Limits;
 use serde_json::{Value, json};
+use server::http::router::Limits;
 
 use crate::ask::{ADMIN, House, enrol, put, request};
 

@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::http::Method;
-use headwater::door::router::Limits;
-use headwater::door::serve::{ConnectionLimits, serve};
 use serde_json::{Value, json};
+use server::http::router::Limits;
+use server::http::serve::{ConnectionLimits, serve};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::http::Method;
-use headwater::door::router::Limits;
 use serde_json::json;
+use server::http::router::Limits;
 use tokio::time::timeout;
 
 use crate::ask::{ADMIN, House, enrol, request};

@@ -1,7 +1,6 @@
 //! Why it is so, what followed, and how it once was: what an auditor asks.
 
 use axum::http::{Method, StatusCode};
-use headwater::door::source::Submission;
 use schema::command::Command;
 use schema::digest::Digest;
 use schema::entity::Actor;
@@ -9,6 +8,7 @@ use schema::id::JobId;
 use schema::report::{Mark, Summary};
 use schema::request::Request;
 use serde_json::{Value, json};
+use server::source::Submission;
 
 use crate::ask::{AUDITOR, House, enrol, put, request};
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use axum::body::BodyDataStream;
 use axum::http::{Method, StatusCode};
 use futures::StreamExt;
-use headwater::door::router::Limits;
 use serde_json::{Value, json};
+use server::http::router::Limits;
 use tokio::time::timeout;
 use tower::ServiceExt;
 

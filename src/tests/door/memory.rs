@@ -7,9 +7,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use headwater::door::source::{
-    At, Damaged, EventPage, PastError, ReadError, SignedRoot, Source, Submission, SubmitError, Unavailable,
-};
 use projections::configuration::Configuration;
 use projections::request::{Envelope, decide_request};
 use replay::checkpoint::Checkpoint;
@@ -22,6 +19,9 @@ use schema::id::{CommandId, LogId};
 use schema::instant::Instant;
 use schema::position::Position;
 use schema::seal::{PublicKey, SecretKey};
+use server::source::{
+    At, Damaged, EventPage, PastError, ReadError, SignedRoot, Source, Submission, SubmitError, Unavailable,
+};
 use tokio::sync::watch;
 use uuid::Uuid;
 

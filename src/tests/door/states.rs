@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use headwater::door::source::Submission;
 use schema::command::Command;
 use schema::digest::Digest;
 use schema::entity::Actor;
 use schema::report::{Attempt, AttemptState, Mark, Reported, Summary, Warning};
 use schema::request::Request;
 use serde_json::{Value, json};
+use server::source::Submission;
 
 use crate::ask::{House, enrol, put};
 

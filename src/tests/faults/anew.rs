@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use headwater::log::anew::begin_anew;
-use headwater::log::database::Database;
-use headwater::log::reader::{EventPage, Reader};
 use replay::tree::Edge;
 use schema::address::{APP_ROLE, READER_ROLE};
 use schema::change::{Change, LogBegun};
 use schema::event::Event;
 use schema::id::LogId;
 use serde_json::Value;
+use store::anew::begin_anew;
+use store::database::Database;
+use store::reader::{EventPage, Reader};
 
 use crate::auditor::{exported, replay};
 use crate::eventually::eventually;

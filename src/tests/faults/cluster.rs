@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use headwater::machine::child::{Ask, Spec};
-use headwater::machine::find;
-use headwater::machine::port;
-use headwater::machine::running::{Running, Server};
-use headwater::nats::connect::connect;
+use bus::connect::connect;
+use lab::child::{Ask, Spec};
+use lab::find;
+use lab::port;
+use lab::running::{Running, Server};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpStream;
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
-use headwater::nats::connect::connect;
+use bus::connect::connect;
 use schema::digest::Digest;
 use schema::event::Event;
 use schema::id::EventId;

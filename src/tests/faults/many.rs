@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use agent::edge;
+use agent::options::Options;
 use clap::Parser;
-use headwater::edge;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,7 +23,7 @@ const ALL_WITHIN: Duration = Duration::from_secs(90);
 #[derive(Parser)]
 struct Told {
     #[command(flatten)]
-    options: edge::Options,
+    options: Options,
 }
 
 #[tokio::test(flavor = "multi_thread")]

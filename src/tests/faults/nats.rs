@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use async_nats::jetstream::Context;
-use headwater::nats::connect::connect;
+use bus::connect::connect;
 
 use crate::processes::start_nats;
 use crate::story::{NODES, PLAIN, Story, nothing, scenarios};

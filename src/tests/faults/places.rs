@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use headwater::points::{self, Point};
+use program::failpoints::{self, Point};
 
 use crate::eventually::eventually;
 use crate::fleet::Process;
@@ -26,7 +26,8 @@ scenarios! {
 }
 
 fn named(beginning: &str) -> Vec<Point> {
-    let named: Vec<Point> = points::ALL.iter().filter(|point| point.name().starts_with(beginning)).copied().collect();
+    let named: Vec<Point> =
+        failpoints::ALL.iter().filter(|point| point.name().starts_with(beginning)).copied().collect();
     assert!(!named.is_empty(), "there are places of {beginning}");
     named
 }
@@ -38,14 +39,14 @@ async fn servers(story: &mut Story, beginning: &str) {
 }
 
 async fn hearing(story: &mut Story) {
-    for point in [points::REPORT_HEARD, points::REPORT_NOTED, points::ASKED_DECIDED] {
+    for point in [failpoints::REPORT_HEARD, failpoints::REPORT_NOTED, failpoints::ASKED_DECIDED] {
         server(story, point).await;
     }
 }
 
 async fn server(story: &mut Story, point: Point) {
     arm(story, "serve-0", point);
-    if point.name().starts_with("repair.") || point == points::RELAY_TAKEN {
+    if point.name().starts_with("repair.") || point == failpoints::RELAY_TAKEN {
         // It comes there when it starts.
         story.fleet.servers[0].process.kill();
         story.fleet.servers[0].process.start_again();
@@ -57,7 +58,7 @@ async fn server(story: &mut Story, point: Point) {
 }
 
 async fn apply(story: &mut Story) {
-    for point in named("apply.").into_iter().chain([points::REPORT_STORED]) {
+    for point in named("apply.").into_iter().chain([failpoints::REPORT_STORED]) {
         arm(story, &format!("edge-{}", NODES[0]), point);
         let edge = story.fleet.edges.get_mut(NODES[0]).unwrap();
         ends(&mut edge.process, point).await;
@@ -85,7 +86,7 @@ async fn ends(process: &mut Process, point: Point) {
 #[test]
 fn no_place_is_left_out() {
     let visited = ["append.", "relay.", "publish.", "repair.", "apply.", "report.", "asked."];
-    for point in points::ALL {
+    for point in failpoints::ALL {
         assert!(visited.iter().any(|beginning| point.name().starts_with(beginning)), "{point}");
     }
 }

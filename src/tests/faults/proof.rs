@@ -1,7 +1,7 @@
 //! PostgreSQL put back to an earlier point and NATS wiped, so that only a node knows of what is lost: what it holds is signed,
 //! and stops every server. What somebody makes up stops nobody.
 
-use headwater::nats::connect::connect;
+use bus::connect::connect;
 use schema::report::{Mark, Reported};
 use schema::seal::SecretKey;
 use schema::wire::Record as _;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use async_nats::jetstream::Context;
-use headwater::nats::connect::connect;
+use bus::connect::connect;
 use schema::desired::Desired;
 use schema::report::Reported;
 use schema::seal::Signed;

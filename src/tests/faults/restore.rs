@@ -202,8 +202,8 @@ async fn a_log_that_was_appended_to_since_is_neither_taken_back_nor_published() 
     let stream = law::stream(&fleet.ground.nats_url()).await.unwrap();
     // Somebody appends without looking.
     let url = fleet.ground.database_as(schema::address::APP_ROLE);
-    let opened = headwater::log::reader::Reader::open(headwater::log::database::Database::parse(&url).unwrap()).await;
-    let (appender, log) = headwater::log::appender::Appender::start(opened.unwrap()).await.unwrap();
+    let opened = store::reader::Reader::open(store::database::Database::parse(&url).unwrap()).await;
+    let (appender, log) = store::appender::Appender::start(opened.unwrap()).await.unwrap();
     let stop = tokio_util::sync::CancellationToken::new();
     let appending = tokio::spawn(appender.run(stop.clone()));
     for _ in 0..20 {
@@ -254,7 +254,7 @@ async fn what_stands_behind_the_signed_events_is_taken_back_only_on_demand() {
     fleet.servers[0].process.kill();
     // Whoever may publish makes one up, which follows the last one in every way.
     let end = reader::stream_end(&fleet.ground.nats_url()).await.unwrap();
-    let link = headwater::nats::connect::connect(&fleet.ground.nats_url(), "test").await.unwrap();
+    let link = bus::connect::connect(&fleet.ground.nats_url(), "test").await.unwrap();
     let stream = link.jetstream().get_stream("cfg_events").await.unwrap();
     let message = stream.get_raw_message(end).await.unwrap();
     let last = Event::read(&message.payload).unwrap();

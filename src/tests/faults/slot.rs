@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use headwater::wal::slot::Slot;
 use rustix::process::Signal;
 use schema::address::RELAY_ROLE;
+use wal::slot::Slot;
 
 use crate::eventually::eventually;
 use crate::processes::signal;

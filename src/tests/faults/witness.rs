@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bus::connect::connect;
 use futures::StreamExt as _;
-use headwater::nats::connect::connect;
 use tokio_postgres::Client;
 use tokio_util::task::AbortOnDropHandle;
 

@@ -6,8 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use agent::edge;
+use agent::options::Options;
 use clap::Parser;
-use headwater::edge::{self, Options};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -31,7 +32,7 @@ pub(crate) fn options(arguments: &[&str]) -> Options {
 fn agent_process() {
     let Ok(arguments) = std::env::var(ARGUMENTS) else { return };
     let options = options(&arguments.lines().collect::<Vec<_>>());
-    headwater::telemetry::begin().unwrap();
+    program::telemetry::begin().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(edge::run(options, CancellationToken::new())).unwrap();
 }

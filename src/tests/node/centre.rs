@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{self, kv, object_store};
-use headwater::nats::connect::connect;
+use bus::connect::connect;
 use schema::address::{Bucket, Prefix};
 use schema::desired::{Cause, Desired, Entry, EntryKind, Source, digest_of};
 use schema::digest::Digest;

@@ -1,13 +1,15 @@
 //! A clock that is wrong does no harm: the node's wall clock is written down for people, and nothing is decided by it.
 
-use super::agent::{Agent, expected};
-use super::centre::Centre;
-use super::server::Server;
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use schema::desired::Desired;
 use schema::position::Position;
 use schema::report::AttemptState::Failed;
-use std::fs;
-use std::path::{Path, PathBuf};
+
+use super::agent::{Agent, expected};
+use super::centre::Centre;
+use super::server::Server;
 
 /// Where the wall clock is read, or what was read of it is passed on: the report, and the two places that date what they
 /// write down.

@@ -1,19 +1,22 @@
 //! What a node does without NATS, with a NATS that lost its memory, and whom it trusts.
 
-use super::agent::{Agent, expected};
-use super::centre::Centre;
-use super::server::Server;
-use super::{both, noise};
+use std::fs;
+
+use agent::edge;
+use agent::options::Options;
+use bus::connect::connect;
 use futures::StreamExt as _;
-use headwater::edge;
-use headwater::nats::connect::connect;
 use schema::address::{Bucket, Prefix};
 use schema::report::AttemptState::{Failed, Refused};
 use schema::rpc::Verb;
 use schema::seal::SecretKey;
 use schema::wire::Record as _;
-use std::fs;
 use tokio_util::sync::CancellationToken;
+
+use super::agent::{Agent, expected};
+use super::centre::Centre;
+use super::server::Server;
+use super::{both, noise};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_on_disk_stays_in_force_without_nats_and_catches_up() {
@@ -256,7 +259,7 @@ async fn the_first_key_is_trusted_if_it_is_the_only_one_and_then_for_ever() {
     agent.stop().await;
 
     let flag: String = other.public().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    let options = edge::Options { trust: Some(flag.parse().unwrap()), ..agent.options() };
+    let options = Options { trust: Some(flag.parse().unwrap()), ..agent.options() };
     let error = edge::run(options, CancellationToken::new()).await.unwrap_err();
     assert!(error.to_string().contains("start it with a new --dir"), "{error}");
 

@@ -1,20 +1,23 @@
 //! The node's folder: drift, collection, a full disk, memory, and kills at any step.
 
-use super::agent::{Agent, expected};
-use super::centre::{Centre, mark, state};
-use super::server::Server;
-use super::{both, noise};
+use std::collections::BTreeSet;
+use std::fs;
+
+use agent::edge;
+use agent::options::Options;
+use bus::connect::connect;
 use futures::StreamExt as _;
-use headwater::edge;
-use headwater::nats::connect::connect;
 use schema::address::{Bucket, Prefix};
 use schema::digest::Digest;
 use schema::report::AttemptState::{Applied, Failed};
 use schema::report::Reported;
 use schema::wire::Record as _;
-use std::collections::BTreeSet;
-use std::fs;
 use tokio_util::sync::CancellationToken;
+
+use super::agent::{Agent, expected};
+use super::centre::{Centre, mark, state};
+use super::server::Server;
+use super::{both, noise};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_has_one_agent_and_one_node() {
@@ -23,7 +26,7 @@ async fn a_folder_has_one_agent_and_one_node() {
     let second = edge::run(agent.options(), CancellationToken::new()).await.unwrap_err();
     assert!(second.to_string().contains("another agent"), "{second}");
     agent.stop().await;
-    let options = edge::Options { node: "n-2".parse().unwrap(), ..agent.options() };
+    let options = Options { node: "n-2".parse().unwrap(), ..agent.options() };
     let other = edge::run(options, CancellationToken::new()).await.unwrap_err();
     assert!(other.to_string().contains("belongs to node n-1"), "{other}");
     fs::write(agent.path("state.json"), "{").unwrap();

@@ -1,16 +1,18 @@
 //! The operator's check and hook: their no is final until something differs or a retry came.
 
-use super::agent::{Agent, expected};
-use super::centre::{Centre, mark, state};
-use super::server::Server;
-use headwater::door::state::{Evidence, Expected, State, judge};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use projections::convergence::{Evidence, Expected, State, judge};
 use schema::desired::Desired;
 use schema::position::Position;
 use schema::report::AttemptState::Failed;
 use schema::report::{Reported, Summary};
-use std::fs;
-use std::path::Path;
-use std::time::Duration;
+
+use super::agent::{Agent, expected};
+use super::centre::{Centre, mark, state};
+use super::server::Server;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_check_rejects_never_runs_and_waits_for_a_retry() {

@@ -1,15 +1,17 @@
 //! What a node does about a record: it takes what is right, and what is wrong touches nothing.
 
-use super::agent::expected;
-use super::centre::{entry, mark};
-use super::{both, noise};
+use std::fs;
+
 use schema::desired::{Desired, EntryKind};
 use schema::digest::Digest;
 use schema::position::Position;
 use schema::report::AttemptState::{Failed, Refused};
 use schema::seal::{SecretKey, Signed};
 use schema::wire::Record as _;
-use std::fs;
+
+use super::agent::expected;
+use super::centre::{entry, mark};
+use super::{both, noise};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_desired_is_on_disk_byte_for_byte_and_is_reported() {

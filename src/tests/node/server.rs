@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
-use headwater::machine::find;
+use lab::find;
 use tempfile::TempDir;
 
 /// A nats-server on a port of its own that keeps its data between kills.

@@ -3,13 +3,13 @@
 use std::fs;
 use std::process::{Command, Output};
 
+use schema::report::AttemptState::{Failed, Refused};
 use serde_json::{Value, json};
 
 use super::agent::Agent;
 use super::centre::Centre;
 use super::server::Server;
 use super::{both, noise};
-use schema::report::AttemptState::{Failed, Refused};
 
 /// What the program says of a folder, run in it.
 fn status(agent: &Agent, more: &[&str]) -> Output {

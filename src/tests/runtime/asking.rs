@@ -1,10 +1,10 @@
 //! What a runtime takes for the answer to what it asks.
 
+use agent::runtime::asking::Asking;
+use agent::runtime::claims::Claims as _;
 use async_nats::jetstream::stream::Config;
+use bus::connect::connect;
 use futures::StreamExt as _;
-use headwater::nats::connect::connect;
-use headwater::runtime::asking::Asking;
-use headwater::runtime::claims::Claims as _;
 use schema::address::Prefix;
 use schema::rpc::{Done, Mine, Reply};
 use schema::wire::Record as _;

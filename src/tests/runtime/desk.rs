@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use bus::connect::connect;
 use futures::StreamExt as _;
-use headwater::nats::connect::connect;
 use schema::digest::Digest;
 use schema::id::JobId;
 use schema::lease::{LeaseToken, Leased};

@@ -1,7 +1,8 @@
 //! Nothing runs that can't be vouched for.
 
-use super::desk::{ALWAYS, Desk, dead, spec};
 use schema::digest::Digest;
+
+use super::desk::{ALWAYS, Desk, dead, spec};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_lease_is_lost_the_command_is_killed_and_nothing_completed() {

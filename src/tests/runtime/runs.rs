@@ -1,8 +1,9 @@
 //! What is claimed is run when it is due, and what it came to is told.
 
-use super::desk::{ALWAYS, Desk, dead};
 use schema::id::JobId;
 use schema::limit::EVIDENCE_BYTES_MAX;
+
+use super::desk::{ALWAYS, Desk, dead};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_are_claimed_up_to_capacity_and_run_when_they_are_due() {

@@ -2,9 +2,9 @@
 
 use std::future::Future;
 
-use headwater::log::handle::SubmitError;
 use schema::answer::Answer;
 use serde_json::{Value, json};
+use store::handle::SubmitError;
 use tokio_postgres::{Client, NoTls};
 
 use crate::desk::{Desk, Open, enrol, named, one, open_behind, reasons, retry};

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use headwater::log::database::Database;
-use headwater::log::handle::SubmitError;
-use headwater::log::reader::EventPage;
 use schema::address::APP_ROLE;
 use schema::answer::Answer;
 use schema::event::Event;
 use serde_json::json;
+use store::database::Database;
+use store::handle::SubmitError;
+use store::reader::EventPage;
 
 use crate::desk::{Desk, enrol, named, one, put, reasons, retry};
 use crate::law;

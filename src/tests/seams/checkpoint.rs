@@ -1,12 +1,12 @@
 //! What is public is signed for, and a database that was put back or rewritten is not.
 
 use futures::StreamExt as _;
-use headwater::log::checkpoint::Kept;
-use headwater::project::Phase;
 use replay::checkpoint::Checkpoint;
 use replay::tree::{Edge, Question, check_consistency};
 use schema::position::Position;
 use serde_json::json;
+use server::relay::Phase;
+use store::checkpoint::Kept;
 
 use crate::SOON;
 use crate::desk::{Desk, Open, Relaying, enrol, one, retry};

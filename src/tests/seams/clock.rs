@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use headwater::clock::{Clock, system_time};
-use headwater::log::handle::SubmitError;
-use headwater::publish::{self, streams};
+use program::clock::{Clock, system_time};
 use schema::address::{APP_ROLE, Prefix};
 use schema::event::Event;
 use schema::instant::Instant;
+use server::publish;
+use server::publish::streams;
+use store::handle::SubmitError;
 
 use crate::SOON;
 use crate::ahead::{hold, submit_ahead, waits};

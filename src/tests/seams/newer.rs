@@ -1,8 +1,8 @@
 //! An event that a newer Headwater wrote: refused by its name, by everybody, and nothing is built on it.
 
-use headwater::log::handle::SubmitError;
-use headwater::project::Phase;
 use schema::event::Event;
+use server::relay::Phase;
+use store::handle::SubmitError;
 
 use crate::desk::{Desk, enrol, one, retry};
 use crate::eventually::eventually;

@@ -1,15 +1,15 @@
 //! The past: any moment is told as folding from the first event would tell it, and few events are folded for it.
 
 use futures::future::join_all;
-use headwater::log::database::Error;
-use headwater::log::handle::{Log, Moment};
-use headwater::log::kept::EVERY;
 use projections::configuration::Configuration;
 use replay::log::Follower;
 use schema::event::Event;
 use schema::instant::Instant;
 use schema::position::Position;
 use serde_json::json;
+use store::database::Error;
+use store::handle::{Log, Moment};
+use store::kept::EVERY;
 
 use crate::desk::{Desk, enrol, one, retry};
 

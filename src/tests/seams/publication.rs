@@ -1,8 +1,8 @@
 //! The publication dropped, altered and made again: whoever relays says what is wrong with it and what to run, and loses nothing.
 
-use headwater::log::database::Database;
-use headwater::log::install::publish_anew;
-use headwater::project::Phase;
+use server::relay::Phase;
+use store::database::Database;
+use store::install::publish_anew;
 
 use crate::SOON;
 use crate::desk::{Desk, Relaying, enrol, one, put, retry};

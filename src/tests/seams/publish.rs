@@ -175,7 +175,7 @@ async fn a_second_relay_waits_and_takes_over() {
     let open = desk.open().await;
     let first = desk.following(&open.log).await;
     let mut second = desk.relay(&open.log).await;
-    let waits = second.standing.wait_for(|standing| standing.phase == headwater::project::Phase::Standby);
+    let waits = second.standing.wait_for(|standing| standing.phase == server::relay::Phase::Standby);
     drop(tokio::time::timeout(SOON, waits).await.expect("it waits").unwrap());
     open.submit(one(enrol("a"))).await.unwrap();
     first.stop().await;

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::Config;
-use headwater::nats::objects::Objects;
-use headwater::project::Phase;
+use bus::objects::Objects;
 use schema::address::{Bucket, Prefix};
 use schema::desired::Desired;
 use schema::digest::Digest;
@@ -15,6 +14,7 @@ use schema::position::Position;
 use schema::seal::Signed;
 use schema::wire::Record as _;
 use serde_json::json;
+use server::relay::Phase;
 use uuid::Uuid;
 
 use crate::SOON;

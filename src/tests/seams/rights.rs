@@ -1,14 +1,14 @@
 //! Who may do what in PostgreSQL, and that installing again changes nothing.
 
-use headwater::log::appender::Appender;
-use headwater::log::database::{Database, Error};
-use headwater::log::install::{Passwords, install};
-use headwater::log::reader::Reader;
-use headwater::log::roles;
-use headwater::wal::slot::Slot;
 use schema::address::{APP_ROLE, READER_ROLE, RELAY_ROLE};
 use schema::seal::SecretKey;
+use store::appender::Appender;
+use store::database::{Database, Error};
+use store::install::{Passwords, install};
+use store::reader::Reader;
+use store::roles;
 use tokio_postgres::NoTls;
+use wal::slot::Slot;
 
 use crate::desk::{Desk, one, passwords, put};
 use crate::ground::Ground;

@@ -1,12 +1,12 @@
 //! A superuser who changes the log directly is found out, by the running check and by the next start.
 
-use headwater::log::appender::Appender;
-use headwater::log::database::Database;
-use headwater::log::reader::Reader;
 use replay::tree::Edge;
 use schema::address::APP_ROLE;
 use schema::event::Event;
 use serde_json::json;
+use store::appender::Appender;
+use store::database::Database;
+use store::reader::Reader;
 
 use crate::SOON;
 use crate::desk::{Desk, Open, Relaying, enrol, one, put, retry};

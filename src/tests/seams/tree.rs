@@ -1,13 +1,13 @@
 //! The tree grows with the log, whoever appends, and answers for it.
 
 use futures::future::join_all;
-use headwater::log::database::Database;
-use headwater::log::handle::SubmitError;
-use headwater::log::install::install;
 use replay::tree::{Edge, Node, Question, check_consistency, check_inclusion};
 use schema::digest::Digest;
 use schema::position::Position;
 use serde_json::json;
+use store::database::Database;
+use store::handle::SubmitError;
+use store::install::install;
 use tlog_tiles::tlog;
 
 use crate::desk::{Desk, Open, enrol, one, passwords, retry};

@@ -4,11 +4,11 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use headwater::wal::Error;
-use headwater::wal::tail::{Receipt, Tail};
 use schema::event::Event;
 use serde_json::json;
 use tokio::task::JoinHandle;
+use wal::Error;
+use wal::tail::{Receipt, Tail};
 
 use crate::SOON;
 use crate::desk::{Desk, enrol, one, put, retry};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_nats::Client;
-use headwater::nats::connect::connect;
+use bus::connect::connect;
 use schema::address::Prefix;
 use schema::rpc::{Claim, Done, Fault, Mine, Release, Renew, Reply, Verb, id_of};
 use schema::wire::Record;

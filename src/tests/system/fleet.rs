@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use headwater::clock;
-use headwater::machine::child::{Ask, Child, Spec};
-use headwater::machine::port;
-use headwater::points;
+use lab::child::{Ask, Child, Spec};
+use lab::port;
+use program::clock;
+use program::failpoints;
 use schema::address::{APP_ROLE, READER_ROLE, RELAY_ROLE};
 use serde_json::json;
 
@@ -226,7 +226,7 @@ impl Fleet {
         let ours = [
             ("HEADWATER_NATS_URL", self.ground.nats_url().into()),
             ("HEADWATER_SIGNING_KEY_FILE", OsString::from(dir.join("signing.key"))),
-            (points::FILE, OsString::from(dir.join(format!("{name}.point")))),
+            (failpoints::FILE, OsString::from(dir.join(format!("{name}.point")))),
             (clock::FILE, OsString::from(dir.join(format!("{name}.clock")))),
         ];
         let told = self.ways.env.iter().chain(env).map(|(name, value)| (*name, value.into()));

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use headwater::log::database::Database;
-use headwater::log::reader::{EventPage, Reader};
 use schema::event::Event;
 use serde_json::json;
+use store::database::Database;
+use store::reader::{EventPage, Reader};
 
 use crate::door::Door;
 use crate::eventually::eventually;

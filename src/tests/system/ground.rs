@@ -3,9 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use headwater::machine::nats::NatsServer;
-use headwater::machine::postgres::Cluster;
-use headwater::machine::running::Running;
+use lab::nats::NatsServer;
+use lab::postgres::Cluster;
+use lab::running::Running;
 use tempfile::TempDir;
 
 /// The database that a log is installed in.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, pull};
+use bus::connect::connect;
 use futures::{StreamExt as _, TryStreamExt as _};
-use headwater::nats::connect::connect;
 use schema::event::Event;
 use schema::wire::Record as _;
 use tokio_postgres::{NoTls, Row};

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use headwater::log::database::Database;
-use headwater::log::reader::{EventPage, Reader};
 use schema::digest::Digest;
 use schema::event::Event;
 use serde_json::{Value, json};
 use signed_note::{Note, StandardVerifier, VerifierList};
+use store::database::Database;
+use store::reader::{EventPage, Reader};
 use tlog_tiles::checkpoint::Checkpoint;
 use tlog_tiles::tlog::{Hash, check_record, check_tree};
 

@@ -83,7 +83,7 @@ async fn an_administrator_whose_token_is_lost_gets_another_from_the_databases_ow
 
     fleet.servers[0].process.kill();
     // What was published is further than the log: it was put back.
-    let link = headwater::nats::connect::connect(&fleet.ground.nats_url(), "test").await.unwrap();
+    let link = bus::connect::connect(&fleet.ground.nats_url(), "test").await.unwrap();
     link.up().await;
     let end = log.len() as u64 + 1;
     let sent = link.jetstream().publish(format!("cfg.events.document.x.{end}"), "more".into()).await.unwrap();

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use bus::connect::connect;
 use futures::StreamExt as _;
 use futures::stream;
-use headwater::nats::connect::connect;
 use schema::address::{Bucket, Prefix};
 use serde_json::json;
 

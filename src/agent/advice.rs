@@ -1,0 +1,143 @@
+//! What a person at a node should do, if anything is not as it should be.
+//!
+//! What always holds: where the agent puts it right by itself, that is what is said; nothing here tells anybody to weaken what
+//! a node trusts.
+
+use schema::report::{Attempt, AttemptState};
+
+use crate::survey::{Survey, Unwritable};
+
+/// One sentence or two for each thing that is wrong, the most important first; none if all is well.
+#[must_use]
+pub fn advice(survey: &Survey) -> Vec<String> {
+    let all =
+        [of_the_agent(survey), of_the_disk(survey), of_the_attempt(survey), of_what_runs(survey), of_drift(survey)];
+    all.into_iter().flatten().collect()
+}
+
+fn of_the_agent(survey: &Survey) -> Option<String> {
+    let (node, dir) = (&survey.node, survey.dir.display());
+    match survey.agent_is_running {
+        Some(true) => None,
+        Some(false) => Some(format!(
+            "No agent works in this folder: nothing newer is applied, and nothing is put right. Start its service, or \
+             `headwater edge --node {node} --dir {dir} …`."
+        )),
+        None => Some("Whether an agent works here can't be told: you may not read the file `lock`.".to_owned()),
+    }
+}
+
+fn of_the_disk(survey: &Survey) -> Option<String> {
+    let dir = survey.dir.display();
+    survey.unwritable.map(|unwritable| match unwritable {
+        Unwritable::Full => format!("The disk of {dir} is full: nothing newer can be accepted (disk_full). Make room."),
+        Unwritable::ReadOnly => format!("The disk of {dir} is mounted read-only: nothing newer can be accepted."),
+    })
+}
+
+fn of_the_attempt(survey: &Survey) -> Option<String> {
+    let node = &survey.node;
+    if let Some(rejected) = survey.rejection_of_seen() {
+        let whose = if rejected.code.starts_with("check") { "check" } else { "apply hook" };
+        return Some(format!(
+            "The {whose} of this node said no to what the centre wants, and the same content is not tried again. Put right \
+             what its output names: either the documents, whose next content is tried by itself, or this machine, and then \
+             send the command {{\"type\": \"retry_node\", \"id\": \"{node}\"}} to the door."
+        ));
+    }
+    let attempt = survey.attempt.as_ref()?;
+    match attempt.state {
+        AttemptState::Refused => Some(of_a_refusal(attempt, survey)),
+        AttemptState::Failed => Some(of_a_failure(attempt).to_owned()),
+        _ => None,
+    }
+}
+
+fn of_a_refusal(attempt: &Attempt, survey: &Survey) -> String {
+    match attempt.code.as_deref().unwrap_or_default() {
+        "missing_signature" | "bad_signature" => "The record that NATS holds for this node is not signed by the key that the \
+            node trusts. Compare that key with `signing_key` of `GET /v1/log`: if they are the same, somebody else wrote the \
+            record, and the server writes it anew; if not, this folder belongs to another centre and needs a new --dir."
+            .to_owned(),
+        "other_log" => "The centre has another log than the one this node follows; the text of the attempt names both. If \
+            whoever runs the centre says that the log was begun anew, stop the agent, run `headwater edge accept-log LOG_ID \
+            --dir DIR` with the new log's id as they tell it, and start the agent again; what runs stays meanwhile."
+            .to_owned(),
+        "older_position" | "same_position_other_content" => {
+            let floor = survey.seen.map_or(0, |seen| seen.position.get());
+            format!(
+                "The centre offers an older or another history than the one this node has seen up to position {floor}: its \
+                 log has lost its end, for example when an old copy of its database was put back. Ask who runs the centre; \
+                 the node goes on when the log has passed position {floor}."
+            )
+        }
+        "planted_path" => "Something lies in this folder where the agent's own folders belong; the text of the attempt names \
+            it. Take it away, and the agent goes on."
+            .to_owned(),
+        "newer_format" => "The centre is newer than this agent. Bring `headwater` on this node up to date.".to_owned(),
+        _ => "What the centre offers is not right, so nothing was touched. Ask who runs the centre, with the code and the \
+            text of the attempt."
+            .to_owned(),
+    }
+}
+
+fn of_a_failure(attempt: &Attempt) -> &'static str {
+    match attempt.code.as_deref().unwrap_or_default() {
+        "disk_full" => "The disk is full. Make room; the agent tries again by itself.",
+        "disk_failed" => {
+            "The disk, or who owns the folder, says no: the text of the attempt names the place. The agent tries \
+            again by itself."
+        }
+        "no_trusted_key" => {
+            "The node does not know which key to trust. Start the agent with --trust and the `signing_key` of \
+            `GET /v1/log`."
+        }
+        "drift_returns" => {
+            "What runs is changed again after each repair; the text of the attempt names the places. Find what writes there. \
+            Repairs go on, with pauses of up to 5 minutes."
+        }
+        "nats_unreachable" => "Content is missing, and NATS is not there. The agent tries again by itself.",
+        _ => {
+            "The agent tries again by itself, at least every 10 s. If it stays so, ask who runs the centre, with the code \
+            and the text of the attempt."
+        }
+    }
+}
+
+fn of_what_runs(survey: &Survey) -> Option<String> {
+    if let (None, Some(log), Some(_)) = (survey.seen, survey.log_id, &survey.running) {
+        let waits = format!("The node waits for the first record of log {log}; what runs came from the log before it.");
+        return (!survey.is_refusing()).then_some(waits);
+    }
+    if survey.seen.is_none() {
+        return (!survey.is_refusing()).then(|| {
+            format!(
+                "No record was ever accepted. Is {} enrolled, and does the agent reach NATS? Its output says so.",
+                survey.node
+            )
+        });
+    }
+    let has_a_reason = survey.rejection_of_seen().is_some()
+        || survey.attempt.as_ref().is_some_and(|attempt| attempt.state != AttemptState::Applied);
+    if has_a_reason || (survey.runs_what_was_seen() && survey.is_settled()) {
+        return None;
+    }
+    Some(match survey.agent_is_running {
+        Some(true) => "What was last seen is being applied. Look again in a moment.".to_owned(),
+        _ => "What was last seen has not come to its end. The agent takes it up when it is started.".to_owned(),
+    })
+}
+
+fn of_drift(survey: &Survey) -> Option<String> {
+    let Some(drift) = &survey.drift else {
+        return Some(
+            "What runs can't be compared with its signed record. The next record that differs brings both anew."
+                .to_owned(),
+        );
+    };
+    (!drift.is_empty()).then(|| {
+        "Files were changed by hand. The agent puts them right within 30 s while it runs, unless it was started with \
+         --on-drift report; what should stay belongs into a document at the centre."
+            .to_owned()
+    })
+}

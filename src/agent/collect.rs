@@ -1,0 +1,81 @@
+//! Old generations, their records, and content that none of them names.
+//!
+//! What always holds: what is in force, what was last good and what is wanted stay.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::Path;
+use std::{fs, io};
+
+use schema::desired::Desired;
+use schema::report::Mark;
+use schema::seal::Signed;
+use schema::wire::Record as _;
+
+use crate::disk;
+use crate::fault::Fault;
+use crate::layout::{Layout, name};
+use crate::regular;
+use crate::tree;
+
+/// Removes what is not needed any more: all but the newest `keep` generations and those of the records in `needed`.
+///
+/// # Errors
+/// If the disk fails.
+pub fn collect(layout: &Layout, needed: &[Mark], keep: usize) -> Result<(), Fault> {
+    let mut kept: BTreeSet<OsString> = needed.iter().map(|mark| name(*mark).into()).collect();
+    let generations = names(&layout.generations())?;
+    kept.extend(generations.iter().rev().filter(|name| !is_temporary(name)).take(keep).cloned());
+    // A check that was cut off left its copy.
+    tree::remove_copies(layout);
+    // What is removed while it is half removed must not look whole: a generation goes before its record.
+    sweep(&layout.generations(), &generations, &kept)?;
+    let records = names(&layout.records())?;
+    sweep(&layout.records(), &records, &kept)?;
+    let blobs = names(&layout.blobs())?;
+    // A record that can't be read may name anything: then all content stays.
+    if let Some(named) = content_named_by(layout, &records, &kept)? {
+        sweep(&layout.blobs(), &blobs, &named)?;
+    }
+    Ok(())
+}
+
+fn is_temporary(name: &OsString) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
+}
+
+/// The names in a folder, sorted; a folder that is not there has none.
+fn names(dir: &Path) -> Result<BTreeSet<OsString>, Fault> {
+    let found = match fs::read_dir(dir) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(error) => return Err(Fault::disk("read", dir)(error)),
+    };
+    found.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>().map_err(Fault::disk("read", dir))
+}
+
+fn sweep(dir: &Path, names: &BTreeSet<OsString>, kept: &BTreeSet<OsString>) -> Result<(), Fault> {
+    for name in names.difference(kept) {
+        let path = dir.join(name);
+        disk::remove(&path).map_err(Fault::disk("remove", &path))?;
+    }
+    Ok(())
+}
+
+/// The names of all content that the kept records name.
+fn content_named_by(
+    layout: &Layout,
+    records: &BTreeSet<OsString>,
+    kept: &BTreeSet<OsString>,
+) -> Result<Option<BTreeSet<OsString>>, Fault> {
+    let mut named = BTreeSet::new();
+    for name in records.intersection(kept) {
+        let path = layout.records().join(name);
+        let bytes = regular::read(&path).unwrap_or_default();
+        let Some(record) = Signed::read(&bytes).ok().and_then(|signed| Desired::read(&signed.body).ok()) else {
+            return Ok(None);
+        };
+        named.extend(record.entries.iter().map(|entry| OsString::from(entry.digest.to_string())));
+    }
+    Ok(Some(named))
+}

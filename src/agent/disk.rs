@@ -1,0 +1,144 @@
+//! Writing what must survive a kill or a power failure.
+//!
+//! What always holds: a file is written beside its place, synced, renamed into place, and its folder synced, so that at
+//! every instant the place holds the old bytes or the new ones; no link is followed in the last step of a path.
+//!
+//! Between a record and the switch to its small files the agent waits for the disk three times, one after another:
+//! 1. the bytes of `state.json`, or a power failure could leave it without any and the node without a memory;
+//! 2. its name, or the floor could fall after the centre has heard of it;
+//! 3. the new tree, its name and its record, all at once, or `current` could point to what is not whole.
+//!
+//! After the switch it waits for the link, or what was reported to run could not be what runs after a power failure, and
+//! twice for `state.json` with what is good.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::fault::Fault;
+
+/// Syncs on their way at once.
+const SYNCS_AT_ONCE: usize = 8;
+/// Everybody reads, the owner writes.
+pub const FILE_MODE: u32 = 0o644;
+/// Everybody reads and enters, the owner writes.
+pub const DIR_MODE: u32 = 0o755;
+
+/// Puts `bytes` at `path`, and makes its name survive.
+///
+/// # Errors
+/// If the disk fails; then `path` is as it was, or as it should be.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+    put(path, bytes, File::sync_all)?;
+    let dir = path.parent().unwrap_or(path);
+    sync_dir(dir).map_err(Fault::disk("sync", dir))
+}
+
+/// Puts `bytes` at `path`. Until both it and its folder are synced, a power failure may leave anything there, so it is only
+/// for what is checked whenever it is read.
+///
+/// # Errors
+/// If the disk fails; then `path` is as it was.
+pub fn place(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+    put(path, bytes, |_| Ok(()))
+}
+
+fn put(path: &Path, bytes: &[u8], sync: impl FnOnce(&File) -> io::Result<()>) -> Result<(), Fault> {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Fault::Planted { path: path.to_owned() });
+    };
+    let beside = dir.join(format!(".{}.new", name.to_string_lossy()));
+    let write = || {
+        let mut file = create(&beside)?;
+        file.write_all(bytes)?;
+        sync(&file)?;
+        fs::rename(&beside, path)
+    };
+    write().map_err(|error| {
+        let _ = remove(&beside);
+        Fault::disk("write", path)(error)
+    })
+}
+
+/// A new file at `path`, in the place of whatever was there, with [`FILE_MODE`] whatever the umask.
+///
+/// # Errors
+/// If the disk fails.
+pub fn create(path: &Path) -> io::Result<File> {
+    remove(path)?;
+    let file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)?;
+    file.set_permissions(fs::Permissions::from_mode(FILE_MODE))?;
+    Ok(file)
+}
+
+/// A new folder at `path`, with [`DIR_MODE`] whatever the umask.
+///
+/// # Errors
+/// If something is there already, or the disk fails.
+pub fn create_dir(path: &Path) -> io::Result<()> {
+    fs::create_dir(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(DIR_MODE))
+}
+
+/// Sees to it that `path` is a folder and no link to one.
+///
+/// # Errors
+/// If it is something else, or the disk fails.
+pub fn own_dir(path: &Path) -> Result<(), Fault> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => Ok(()),
+        Ok(_) => Err(Fault::Planted { path: path.to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            create_dir(path).map_err(Fault::disk("make folder", path))?;
+            sync_dir(path.parent().unwrap_or(path)).map_err(Fault::disk("sync the parent of", path))
+        }
+        Err(error) => Err(Fault::disk("look at", path)(error)),
+    }
+}
+
+/// Syncs many files and folders, several at once: a journal takes them together.
+///
+/// # Errors
+/// If the disk fails.
+pub fn sync_all(paths: &[PathBuf]) -> Result<(), Fault> {
+    let sync_some =
+        |some: &[PathBuf]| some.iter().try_for_each(|path| sync_dir(path).map_err(Fault::disk("sync", path)));
+    let share = paths.len().div_ceil(SYNCS_AT_ONCE).max(1);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = paths.chunks(share).map(|some| scope.spawn(move || sync_some(some))).collect();
+        workers.into_iter().try_for_each(|worker| worker.join().expect("BUG: syncing does not panic"))
+    })
+}
+
+/// Makes the bytes of a file, or the names in a folder, survive.
+///
+/// # Errors
+/// If the disk fails.
+pub fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Removes whatever is at `path`, following no link; nothing there is fine.
+///
+/// # Errors
+/// If the disk fails.
+pub fn remove(path: &Path) -> io::Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+}
+
+/// Clears the way for a rename onto `path`, which takes the place of a file or link but not of a folder.
+///
+/// # Errors
+/// If the disk fails.
+pub fn remove_unless_file(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => remove(path),
+        _ => Ok(()),
+    }
+}

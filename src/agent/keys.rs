@@ -1,0 +1,69 @@
+//! The centre's public key on first use: the only one in bucket `cfg_keys`.
+//!
+//! Trust on first use believes whoever can write that bucket on the first day, which is why `--trust` exists; afterwards the
+//! pinned key decides, always.
+
+use std::time::Duration;
+
+use async_nats::jetstream::stream::DirectGetErrorKind;
+use bus::connect::Link;
+use schema::address::{Bucket, Prefix};
+use schema::seal::{KeyRecord, PublicKey};
+use schema::wire::Record as _;
+
+use crate::fault::Fault;
+use crate::state::PinnedKey;
+
+/// How long one answer may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// Keys that are looked at.
+const KEYS_MAX: usize = 16;
+
+/// The one key of the centre.
+///
+/// # Errors
+/// If there is none, or more than one to choose from, or NATS does not answer.
+pub async fn only_key(link: &Link, prefix: &Prefix) -> Result<PinnedKey, Fault> {
+    if !link.is_up() {
+        return Err(Fault::Unreachable(link.trouble()));
+    }
+    let mut keys = all_keys(link, prefix).await?;
+    match (keys.pop(), keys.len()) {
+        (Some(key), 0) => Ok(key),
+        (None, _) => Err(Fault::NoTrustedKey("the centre has published none; give --trust".to_owned())),
+        (Some(_), more) => {
+            Err(Fault::NoTrustedKey(format!("the centre has published {}; choose one with --trust", more + 1)))
+        }
+    }
+}
+
+async fn all_keys(link: &Link, prefix: &Prefix) -> Result<Vec<PinnedKey>, Fault> {
+    let why = |why: &dyn std::fmt::Display| Fault::NoTrustedKey(format!("bucket of keys: {why}"));
+    let stream = link.jetstream().get_stream_no_info(prefix.bucket_stream(Bucket::Keys)).await;
+    let stream = stream.map_err(|error| why(&error))?;
+    let (mut keys, mut next) = (Vec::new(), 1);
+    while keys.len() < KEYS_MAX {
+        let read = stream.direct_get_next_for_subject(prefix.bucket_subjects(Bucket::Keys), Some(next));
+        let message = match tokio::time::timeout(ANSWER_WITHIN, read).await {
+            Ok(Ok(message)) => message,
+            Ok(Err(error)) if error.kind() == DirectGetErrorKind::NotFound => break,
+            Ok(Err(error)) => return Err(why(&error)),
+            Err(_) => return Err(why(&"NATS did not answer within 5 s")),
+        };
+        next = message.sequence + 1;
+        // A key that was taken back leaves a mark without content.
+        if !message.payload.is_empty() {
+            keys.push(key_in(&message.payload).map_err(|fault| why(&fault))?);
+        }
+    }
+    Ok(keys)
+}
+
+fn key_in(bytes: &[u8]) -> Result<PinnedKey, String> {
+    let record = KeyRecord::read(bytes).map_err(|error| error.to_string())?;
+    let key = PublicKey::from_bytes(&record.key).map_err(|fault| fault.detail)?;
+    if key.id() != record.key_id {
+        return Err("a key does not have the id that it says".to_owned());
+    }
+    Ok(PinnedKey(key))
+}

@@ -1,0 +1,102 @@
+//! The kernel's word that something below `current` was touched.
+//!
+//! What always holds: it only makes the agent look sooner. What it misses, because there is no inotify or no watch left, the
+//! full comparison finds.
+
+use std::ffi::CStr;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::fs::inotify::{self, CreateFlags, Reader, WatchFlags};
+use schema::report::Mark;
+use tokio::io::unix::AsyncFd;
+
+use crate::layout::Layout;
+
+/// A hand that writes does so in several strokes; they are looked at together.
+const STROKES: Duration = Duration::from_millis(100);
+/// Names in the root whose change is looked at.
+const ROOT_NAMES: [Option<&CStr>; 2] = [Some(c"current"), Some(c"lock")];
+/// Room for a few dozen events at once.
+const BUFFER_BYTES: usize = 4 * 1024;
+
+/// Watches one generation and the link to it.
+#[derive(Debug)]
+pub(crate) struct Notice {
+    /// What is watched.
+    pub(crate) mark: Mark,
+    inotify: AsyncFd<OwnedFd>,
+    root: i32,
+    /// Whether somebody touched something, and nobody has looked since.
+    is_touched: bool,
+}
+
+impl Notice {
+    /// Begins to watch the generation of `mark`.
+    ///
+    /// # Errors
+    /// If the kernel has no inotify, or no watch left for this user.
+    pub(crate) fn of(layout: &Layout, mark: Mark) -> io::Result<Self> {
+        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        let names = WatchFlags::CREATE | WatchFlags::DELETE | WatchFlags::MOVED_FROM | WatchFlags::MOVED_TO;
+        let root = inotify::add_watch(&inotify, layout.root(), names | WatchFlags::ONLYDIR)?;
+        watch_below(&inotify, &layout.generation(mark), names | WatchFlags::CLOSE_WRITE | WatchFlags::ATTRIB)?;
+        #[expect(deprecated, reason = "its successor is unsafe for what can lose its descriptor; an OwnedFd can't")]
+        let inotify = AsyncFd::new(inotify)?;
+        Ok(Self { mark, inotify, root, is_touched: false })
+    }
+
+    /// Stops watching. The kernel takes some 15 ms over that, for which nobody waits.
+    pub(crate) fn end(self) {
+        let inotify = self.inotify.into_inner();
+        drop(tokio::task::spawn_blocking(move || drop(inotify)));
+    }
+
+    /// Waits until somebody touched something. Whoever stops waiting has missed nothing.
+    pub(crate) async fn touched(&mut self) {
+        while !self.is_touched {
+            let Ok(mut ready) = self.inotify.readable().await else { return std::future::pending().await };
+            match ready.try_io(|inotify| is_touched(inotify.get_ref(), self.root)) {
+                Ok(Ok(is_touched)) => self.is_touched = is_touched,
+                Err(_) => {}
+                Ok(Err(_)) => return std::future::pending().await,
+            }
+        }
+        tokio::time::sleep(STROKES).await;
+        self.is_touched = false;
+    }
+}
+
+/// Takes all events that wait. In the root only two names count: that of the link, and that of the lock, which somebody
+/// who removes it would open to another agent.
+fn is_touched(inotify: &OwnedFd, root: i32) -> io::Result<bool> {
+    let mut buffer = [MaybeUninit::uninit(); BUFFER_BYTES];
+    let mut events = Reader::new(inotify, &mut buffer);
+    let (mut is_touched, mut any) = (false, false);
+    loop {
+        match events.next() {
+            Ok(event) => {
+                is_touched |= event.wd() != root || ROOT_NAMES.contains(&event.file_name());
+                any = true;
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::AGAIN) if any => return Ok(is_touched),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// A folder and all folders below it; links are not followed.
+fn watch_below(inotify: &OwnedFd, dir: &Path, events: WatchFlags) -> io::Result<()> {
+    inotify::add_watch(inotify, dir, events | WatchFlags::ONLYDIR | WatchFlags::DONT_FOLLOW)?;
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            watch_below(inotify, &entry.path(), events)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! Reading what a node's folder remembers, by its agent or by somebody who only looks.
+//!
+//! What always holds: nothing here writes, and nothing is believed that the pinned key did not sign.
+
+use std::path::PathBuf;
+use std::{fs, io};
+
+use schema::desired::Desired;
+use schema::report::Mark;
+use schema::seal::Signed;
+use schema::wire::Record as _;
+
+use crate::fault::Fault;
+use crate::layout::{Layout, link_to};
+use crate::regular;
+use crate::state::{FORMAT, State};
+use crate::verify;
+
+/// The memory of a node can't be read.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{} can't be read: {why}. Without it the node can't tell an old record from a new one; restore it, or start with a new \
+     --dir", .path.display()
+)]
+pub struct Damaged {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong.
+    pub why: String,
+}
+
+/// What `state.json` says, if it is there.
+///
+/// # Errors
+/// If it is there and says nothing that can be understood.
+pub fn state(layout: &Layout) -> Result<Option<State>, Damaged> {
+    let path = layout.state();
+    let damaged = |why: String| Damaged { path: path.clone(), why };
+    let text = match regular::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(damaged(error.to_string())),
+    };
+    let state: State = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
+    if state.v > FORMAT {
+        return Err(damaged(format!("it is of format {}, written by a newer Headwater", state.v)));
+    }
+    Ok(Some(state))
+}
+
+/// What `current` points to, if the agent put it there. The link is the truth: a kill may have come between it and the
+/// memory of it, so it is compared with all that the agent could have put in force.
+///
+/// # Errors
+/// If the disk fails.
+pub fn running(layout: &Layout, state: &State) -> Result<Option<Mark>, Fault> {
+    let current = layout.current();
+    let link = match fs::read_link(&current) {
+        Ok(link) => link,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(Fault::disk("read", &current)(error)),
+    };
+    let known = [state.running, state.floor, state.last_good].into_iter().flatten();
+    let there = |mark: &Mark| link_to(*mark) == link && layout.generation(*mark).is_dir();
+    Ok(known.into_iter().find(there))
+}
+
+/// The signed record that the generation of `mark` was made from. It is believed as little as one from NATS.
+///
+/// # Errors
+/// If it is gone, is another, was not signed by the pinned key, or the disk fails.
+pub fn record(layout: &Layout, state: &State, mark: Mark) -> Result<Desired, Fault> {
+    let bytes = record_bytes(layout, mark)?;
+    let key = state.key.as_ref().ok_or_else(|| Fault::NoTrustedKey("none is pinned".to_owned()))?;
+    let record = verify::open(&bytes, &key.0).map_err(|unverified| Fault::Record(unverified.to_string()))?;
+    let found = Mark { position: record.position, digest: record.digest };
+    if found == mark { Ok(record) } else { Err(Fault::Record("it is another".to_owned())) }
+}
+
+/// The same record as it was signed, if it is there as it came.
+#[must_use]
+pub fn signed(layout: &Layout, state: &State, mark: Mark) -> Option<Signed> {
+    record(layout, state, mark).ok()?;
+    Signed::read(&record_bytes(layout, mark).ok()?).ok()
+}
+
+fn record_bytes(layout: &Layout, mark: Mark) -> Result<Vec<u8>, Fault> {
+    let path = layout.record(mark);
+    match fs::symlink_metadata(&path) {
+        Ok(meta) if !meta.is_file() => {
+            return Err(Fault::Record(format!("{} is not a file; remove it", path.display())));
+        }
+        _ => {}
+    }
+    regular::read(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Fault::Record("it is gone".to_owned()),
+        _ => Fault::disk("read", &path)(error),
+    })
+}

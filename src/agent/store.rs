@@ -1,0 +1,253 @@
+//! The folder of a node, held by one agent, with its memory.
+//!
+//! What always holds: what was saved is on disk before anybody acts on it; a folder belongs to one node, and follows one key
+//! for ever, and one log until its operator says that another one took its place.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use projections::plan::{Have, Rejection};
+use schema::desired::Desired;
+use schema::id::{LogId, NodeId};
+use schema::report::{Attempt, Mark};
+use schema::seal::Signed;
+
+use crate::disk;
+use crate::fault::Fault;
+use crate::layout::Layout;
+use crate::lock::Lock;
+use crate::recall::{self, Damaged};
+use crate::state::{PinnedKey, State};
+
+/// A node's folder.
+#[derive(Debug)]
+pub struct Store {
+    layout: Layout,
+    state: State,
+    /// What `state.json` says.
+    written: Option<State>,
+    boot_no: Option<u64>,
+    lock: Lock,
+}
+
+/// Why a folder can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another agent works in it.
+    #[error("another agent works in {}", .0.display())]
+    Locked(PathBuf),
+    /// It belongs to another node.
+    #[error("{} belongs to node {found}, not {asked}: use another --dir, or the id that it was made for", .dir.display())]
+    OtherNode {
+        /// The folder.
+        dir: PathBuf,
+        /// Whose it is.
+        found: NodeId,
+        /// Who asks.
+        asked: NodeId,
+    },
+    /// It trusts another key.
+    #[error(
+        "{} trusts key {pinned}, and --trust says {asked}. If the centre really has a new key, stop the agent and start \
+         it with a new --dir; a pinned key is never replaced by itself", .dir.display()
+    )]
+    OtherKey {
+        /// The folder.
+        dir: PathBuf,
+        /// The pinned key.
+        pinned: String,
+        /// The flag's.
+        asked: String,
+    },
+    /// Nobody has worked in it yet.
+    #[error("{} is no node's folder", .0.display())]
+    NoNode(PathBuf),
+    /// The node would go back.
+    #[error("the node has followed log {0} before, and left it for the one it follows now: it does not go back")]
+    LeftBefore(LogId),
+    /// Its memory can't be read.
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
+    /// The disk fails.
+    #[error(transparent)]
+    Disk(#[from] Fault),
+}
+
+impl Store {
+    /// Takes the folder `dir` for `node`, making it if it is not there.
+    ///
+    /// # Errors
+    /// If another agent has it, it is another node's, or it can't be read.
+    pub fn open(dir: &Path, node: &NodeId) -> Result<Self, OpenError> {
+        fs::create_dir_all(dir).map_err(Fault::disk("make folder", dir))?;
+        let dir = dir.canonicalize().map_err(Fault::disk("find", dir))?;
+        let lock = take(&dir)?;
+        let layout = Layout::of(dir);
+        let written = recall::state(&layout)?;
+        let state = written.clone().unwrap_or_else(|| State::blank(node.clone()));
+        if state.node != *node {
+            let (found, asked) = (state.node, node.clone());
+            return Err(OpenError::OtherNode { dir: layout.root().to_owned(), found, asked });
+        }
+        let is_new = written.is_none();
+        let mut store = Self { layout, state, written, boot_no: None, lock };
+        // From its first day the folder says whose it is. Later a full disk keeps no agent from starting: it has files to
+        // remove.
+        match store.remember(|state| state.boot_no += 1) {
+            Ok(()) => store.boot_no = Some(store.state.boot_no),
+            Err(fault) if is_new => return Err(fault.into()),
+            Err(fault) => tracing::warn!(fault = fault.story(), "can't count this start of the agent"),
+        }
+        Ok(store)
+    }
+
+    /// How often an agent was started here, with this time; none if this time could not be counted.
+    #[must_use]
+    pub fn boot_no(&self) -> Option<u64> {
+        self.boot_no
+    }
+
+    /// Has the node of a folder follow another log, if no agent works in it.
+    ///
+    /// # Errors
+    /// If an agent does, it is no node's folder, the node has left that log before, or the disk fails.
+    pub fn accept_log(dir: &Path, log_id: LogId) -> Result<State, OpenError> {
+        let dir = dir.canonicalize().map_err(|_| OpenError::NoNode(dir.to_owned()))?;
+        let layout = Layout::of(dir.clone());
+        if recall::state(&layout)?.is_none() {
+            return Err(OpenError::NoNode(dir));
+        }
+        let lock = take(&dir)?;
+        // Read again behind the lock: an agent may just have ended.
+        let Some(state) = recall::state(&layout)? else { return Err(OpenError::NoNode(dir)) };
+        let mut store = Self { layout, written: Some(state.clone()), state, boot_no: None, lock };
+        let mut turned = false;
+        store.remember(|state| turned = state.turn_to(log_id))?;
+        if turned { Ok(store.state) } else { Err(OpenError::LeftBefore(log_id)) }
+    }
+
+    /// Where things lie.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// What is remembered.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Changes what is remembered, first on disk.
+    ///
+    /// # Errors
+    /// If the disk fails; then nothing is changed.
+    pub fn remember(&mut self, change: impl FnOnce(&mut State)) -> Result<(), Fault> {
+        let mut state = self.state.clone();
+        change(&mut state);
+        if self.written.as_ref() != Some(&state) {
+            self.lock.keep()?;
+            let mut text = serde_json::to_vec_pretty(&state).expect("BUG: a state has a JSON form");
+            text.push(b'\n');
+            disk::replace(&self.layout.state(), &text)?;
+            self.written = Some(state.clone());
+        }
+        self.state = state;
+        Ok(())
+    }
+
+    /// Makes sure that no other agent works in the folder.
+    ///
+    /// # Errors
+    /// If one does, or the disk fails.
+    pub fn keep_lock(&mut self) -> Result<(), Fault> {
+        self.lock.keep()
+    }
+
+    /// Remembers what became of an attempt, for somebody who looks while no agent runs; where `state.json` can't be written, the
+    /// lock's file says it until it can.
+    pub fn note(&mut self, ended: &Attempt) {
+        let attempt = Some(ended.clone());
+        let noted = self.remember(|state| state.attempt = attempt);
+        if let Err(fault) = &noted {
+            tracing::debug!(fault = fault.story(), "can't write down what became of the attempt");
+        }
+        self.lock.note(noted.is_err().then_some(ended));
+    }
+
+    /// What became of the last attempt, as far as it is remembered. What the lock notes could not be written into `state.json`,
+    /// so it is newer.
+    #[must_use]
+    pub fn attempt(&self) -> Option<&Attempt> {
+        self.lock.noted().or(self.state.attempt.as_ref())
+    }
+
+    /// Notes what was put in force. The link says it to a later agent, so it is written down only with what comes next.
+    pub fn note_running(&mut self, mark: Mark) {
+        self.state.running = Some(mark);
+    }
+
+    /// Pins the key that the operator gives, or finds that it is pinned already.
+    ///
+    /// # Errors
+    /// If another key is pinned, or the disk fails.
+    pub fn trust(&mut self, key: &PinnedKey) -> Result<(), OpenError> {
+        match &self.state.key {
+            Some(pinned) if pinned != key => {
+                let (pinned, asked) = (pinned.hex(), key.hex());
+                Err(OpenError::OtherKey { dir: self.layout.root().to_owned(), pinned, asked })
+            }
+            _ => Ok(self.remember(|state| state.key = Some(key.clone()))?),
+        }
+    }
+
+    /// What `current` points to, if the agent put it there.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn running(&self) -> Result<Option<Mark>, Fault> {
+        recall::running(&self.layout, &self.state)
+    }
+
+    /// What the plan must know.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn have(&self, checks: bool, hooks: bool) -> Result<Have, Fault> {
+        let State { node, log_id, floor, last_good, rejected, .. } = self.state.clone();
+        let rejected =
+            rejected.iter().map(|rejected| Rejection { digest: rejected.digest, retry: rejected.retry }).collect();
+        Ok(Have { node, log_id, floor, running: self.running()?, last_good, rejected, checks, hooks })
+    }
+
+    /// The signed record of `mark`, which was accepted.
+    ///
+    /// # Errors
+    /// If it is not there as it came, or the disk fails.
+    pub fn record(&self, mark: Mark) -> Result<Desired, Fault> {
+        recall::record(&self.layout, &self.state, mark)
+    }
+
+    /// The same with its signature, for somebody who trusts only that; nothing if it is not as it came.
+    #[must_use]
+    pub fn signed(&self, mark: Mark) -> Option<Signed> {
+        recall::signed(&self.layout, &self.state, mark)
+    }
+
+    /// Keeps the signed record of `mark`, so that it can be applied and repaired without NATS. It survives a power failure
+    /// from when its tree does; until then NATS has it, and half of it would be seen by its signature.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn keep_record(&self, mark: Mark, bytes: &[u8]) -> Result<(), Fault> {
+        disk::own_dir(&self.layout.records())?;
+        disk::place(&self.layout.record(mark), bytes)
+    }
+}
+
+fn take(dir: &Path) -> Result<Lock, OpenError> {
+    Lock::take(dir).map_err(|fault| match fault {
+        Fault::OtherAgent { dir } => OpenError::Locked(dir),
+        fault => fault.into(),
+    })
+}

@@ -1,0 +1,126 @@
+//! What the files say beside what the door has.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::oscal::definition::{Item, Kind};
+
+use super::error::Error;
+
+/// What the door has, by kind and id.
+pub(super) type There = BTreeMap<Kind, BTreeMap<String, Value>>;
+
+/// Fields that a definition may leave out, and that are then as if they were empty.
+const OPTIONAL: [&str; 4] = ["components", "component_selector", "schedule", "runtime_selector"];
+
+/// What becomes of a definition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Change {
+    /// It is new.
+    Created,
+    /// It is there, and otherwise.
+    Updated,
+    /// It is there as it should be.
+    Unchanged,
+}
+
+/// A definition and what becomes of it.
+#[derive(Debug)]
+pub(super) struct Compared {
+    pub(super) item: Item,
+    pub(super) change: Change,
+    /// The version that it was compared with; 0 for none.
+    pub(super) version: u64,
+}
+
+/// Compares all of it.
+pub(super) fn compare(items: Vec<Item>, there: &There) -> Result<Vec<Compared>, Error> {
+    items.into_iter().map(|item| compare_one(item, there)).collect()
+}
+
+fn compare_one(item: Item, there: &There) -> Result<Compared, Error> {
+    let Some(found) = there.get(&item.kind).and_then(|items| items.get(&item.id)) else {
+        return Ok(Compared { item, change: Change::Created, version: 0 });
+    };
+    let label = |labels: Option<&Value>| labels?.get("oscal-id")?.as_str().map(str::to_owned);
+    let (ours, theirs) = (label(item.command.get("labels")), label(found.get("labels")));
+    if let (Some(here), Some(there)) = (ours, theirs)
+        && here != there
+    {
+        return Err(Error::Taken { place: item.place(), kind: item.kind.name(), id: item.id, there, here });
+    }
+    let is_same = is_as(&item, found);
+    let change = if is_same { Change::Unchanged } else { Change::Updated };
+    let version = found["version"].as_u64().unwrap_or_default();
+    Ok(Compared { item, change, version })
+}
+
+/// Whether what the door has is as a definition says it.
+fn is_as(item: &Item, found: &Value) -> bool {
+    let mut fields = item.command.keys().map(String::as_str).chain(OPTIONAL);
+    fields.all(|name| match name {
+        // An empty selector means all, and no selector means none.
+        "component_selector" => {
+            let set = |value: Option<&Value>| value.is_some_and(|value| !value.is_null());
+            set(item.command.get(name)) == set(found.get(name)) && is_alike(item.command.get(name), found.get(name))
+        }
+        _ => is_alike(item.command.get(name), found.get(name)),
+    })
+}
+
+/// Whether two values mean the same: what is empty may be left out, and a list of names has no order.
+fn is_alike(one: Option<&Value>, other: Option<&Value>) -> bool {
+    match (one, other) {
+        (one, other) if is_empty(one) || is_empty(other) => is_empty(one) && is_empty(other),
+        (Some(Value::Object(one)), Some(Value::Object(other))) => {
+            one.keys().chain(other.keys()).all(|name| is_alike(one.get(name), other.get(name)))
+        }
+        (Some(Value::Array(one)), Some(Value::Array(other))) => match (names(one), names(other)) {
+            (Some(one), Some(other)) => one == other,
+            _ => one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_alike(Some(one), Some(other))),
+        },
+        (one, other) => one == other,
+    }
+}
+
+fn names(list: &[Value]) -> Option<Vec<&str>> {
+    let mut names = list.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?;
+    names.sort_unstable();
+    Some(names)
+}
+
+fn is_empty(value: Option<&Value>) -> bool {
+    match value {
+        None | Some(Value::Null) => true,
+        Some(Value::Object(map)) => map.values().all(|value| is_empty(Some(value))),
+        Some(Value::Array(list)) => list.is_empty(),
+        Some(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn values_are_alike_where_they_mean_the_same() {
+        for (one, other, expected) in [
+            (json!({"a": []}), json!({}), true),
+            (json!(["a", "b"]), json!(["b", "a"]), true),
+            (json!(["a", "a"]), json!(["a"]), false),
+            (json!([{"a": 1}, 2]), json!([2, {"a": 1}]), false),
+            (json!({"a": {"b": null}}), json!({"a": {"b": "x"}}), false),
+            (json!({"a": {"b": []}}), json!({"a": {"b": null}}), true),
+            (json!({"a": ""}), json!({}), false),
+            (json!("a"), json!("b"), false),
+            (json!(0), json!(null), false),
+        ] {
+            assert_eq!(is_alike(Some(&one), Some(&other)), expected, "{one} {other}");
+            assert_eq!(is_alike(Some(&other), Some(&one)), expected, "{other} {one}");
+        }
+    }
+}

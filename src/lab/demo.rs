@@ -1,0 +1,179 @@
+//! `headwater demo`: Headwater at work, in a minute: what `make demo` runs.
+//!
+//! Starts what `headwater dev` starts, in a folder of its own and anew each time; puts the example fleet, changes it,
+//! makes a slip that a node's check rejects, and puts it right; imports definitions, and shows two nodes share the jobs. Always: what it says came true was looked up; it ends with
+//! success only if all of it did; all that it started ends with it. Absent on purpose: any way in that a user has not.
+
+mod definitions;
+mod error;
+mod fleet;
+mod folder;
+mod jobs;
+mod node;
+mod screen;
+mod story;
+mod table;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use self::definitions::Definitions;
+pub use self::error::Error;
+pub use self::fleet::Error as FleetError;
+use self::fleet::Fleet;
+pub use self::folder::Error as FolderError;
+use self::jobs::{JOB_COMMAND, JOBS_EACH};
+use self::screen::{Screen, Style};
+use self::story::{RUNTIMES, Story};
+use crate::dev::{self, Programs, Running};
+use client::door::Door;
+
+/// The check of the nodes of the demo, as an operator who knows the detectors would write it, with tools that are
+/// everywhere.
+const CHECK: &str = r#"volts=$(sed -n 's/.*"bias_v": *\([0-9]*\).*/\1/p' {}/files/detector/high-voltage.json 2>/dev/null | sort -n | tail -n 1)
+[ "${volts:-0}" -le 1500 ] || { echo "high-voltage.json asks for $volts V; this detector stands 1500 V"; exit 1; }"#;
+
+/// What `headwater demo` is told.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// The folder for everything. Each demo starts anew: it removes what an earlier demo left there, and refuses a folder
+    /// that no demo made.
+    #[arg(long, value_name = "DIR", default_value = ".headwater-demo")]
+    pub dir: PathBuf,
+
+    /// How many nodes to show.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(2..=16))]
+    pub nodes: u16,
+
+    /// The folder with the fleet to put: fleet.json, and the files that it names.
+    #[arg(long, value_name = "DIR", default_value = "schema/examples")]
+    pub examples: PathBuf,
+
+    /// Where the door listens [default: a free port of 127.0.0.1]
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<SocketAddr>,
+
+    /// What to start beside our own.
+    #[command(flatten)]
+    pub programs: Programs,
+}
+
+impl Options {
+    fn dev(&self) -> dev::Options {
+        let Self { dir, nodes, http, programs, .. } = self.clone();
+        let check = Some(CHECK.to_owned());
+        let (runtimes, job_cmd) = (RUNTIMES, Some(JOB_COMMAND.to_owned()));
+        let ours = dev::Options { dir, nodes, http, programs, check, ..dev::Options::default() };
+        dev::Options { runtimes, job_cmd, jobs_max: JOBS_EACH, ..ours }
+    }
+}
+
+/// Shows it. On a terminal it then stays up until it is asked to end.
+///
+/// # Errors
+/// If it can't be shown, or if not all of it came true.
+pub async fn run(options: Options) -> Result<(), Error> {
+    let fleet = Fleet::read(&options.examples)?;
+    folder::make_anew(&options.dir)?;
+    let mut screen = Screen::stdout();
+    let title = "Headwater: from a command to a verified file on each node of a fleet";
+    let first = format!("1  Everything starts: PostgreSQL, NATS, the server and {} nodes", options.nodes);
+    screen.say(&format!("{}\n\n{}", screen.paint(Style::Bold, title), screen.paint(Style::Bold, &first)));
+    let begun = Instant::now();
+    let mut running = dev::start(options.dev()).await?;
+    let (dir, seconds) = (options.dir.display(), begun.elapsed().as_secs_f32());
+    screen.say(&format!("   ready after {seconds:.1} s, in {dir}"));
+    match told(&mut running, screen, fleet, &options.examples).await {
+        Ok((0, screen)) => end(running, screen, &options.dir).await,
+        Ok((untrue, _)) => {
+            running.stop().await;
+            Err(Error::Untrue { untrue, logs: options.dir.join("log") })
+        }
+        Err(error) => {
+            running.stop().await;
+            Err(error)
+        }
+    }
+}
+
+/// Tells the story, unless it is interrupted.
+async fn told(running: &mut Running, screen: Screen, fleet: Fleet, examples: &Path) -> Result<(usize, Screen), Error> {
+    let json = running.json.clone();
+    let door = Door::new(json.http.parse()?, json.tokens.admin.parse()?)?;
+    let definitions = Definitions::new(examples, &json.http, &json.tokens.admin);
+    let mut story = Story::new(screen, door, json.nodes, fleet, definitions);
+    let untrue = tokio::select! {
+        untrue = Box::pin(story.tell()) => untrue?,
+        () = running.interrupted() => return Err(Error::Interrupted),
+    };
+    Ok((untrue, story.into_screen()))
+}
+
+/// Says where to look next. With nobody to look, it all ends now.
+async fn end(running: Running, mut screen: Screen, dir: &Path) -> Result<(), Error> {
+    let all = screen.paint(Style::Green, "All of it came true.");
+    let next = where_next(&running.json.http);
+    let dir = dir.display();
+    if screen.is_terminal {
+        let stays = format!("\n{all} It stays up until Ctrl-C.\nWhere to look next, in another terminal:");
+        screen.say(&format!("{stays}\n\n  cd {dir}\n{next}"));
+        running.wait().await;
+        return Ok(screen.ended()?);
+    }
+    running.stop().await;
+    let program = std::env::args().next().unwrap_or_else(|| "headwater".into());
+    let stopped = format!("\n{all} It has been stopped.\nTo bring it back: {program} dev --dir {dir}");
+    screen.say(&format!("{stopped}\nWhere to look next:\n\n  cd {dir}\n{next}"));
+    Ok(screen.ended()?)
+}
+
+/// Commands that show more, for somebody in the demo's folder.
+fn where_next(http: &str) -> String {
+    let url = |name: &str| format!("\"$(sed 's/.*\"{name}\":\"\\([^\"]*\\)\".*/\\1/' dev.json)\"");
+    let (database, nats) = (url("database"), url("nats"));
+    format!(
+        "  url={http}\n  \
+         token=\"Authorization: Bearer $(cat secrets/auditor.token)\"\n  \
+         curl -H \"$token\" $url/v1/fleet\n  \
+         curl -H \"$token\" $url/v1/nodes/node-2\n  \
+         curl -H \"$token\" \"$url/v1/events?entity=document/dream-high-voltage\"\n  \
+         curl -H \"$token\" -N -H 'Accept: text/event-stream' $url/v1/events\n  \
+         psql {database} -c 'table event'\n  \
+         nats -s {nats} stream ls\n  \
+         ls -lR nodes/node-1/current/files\n  \
+         cat log/node-2.log"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+    use std::process::Command;
+
+    use super::*;
+
+    fn check(volts: &str) -> (bool, String) {
+        let tree = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(tree.path().join("files/detector")).unwrap();
+        let text = format!("{{\n  \"channels\": [\n    {{\"bias_v\": 900}},\n    {{\"bias_v\": {volts}}}\n  ]\n}}\n");
+        std::fs::write(tree.path().join("files/detector/high-voltage.json"), text).unwrap();
+        let command = CHECK.replace("{}", tree.path().to_str().unwrap());
+        let said = Command::new("sh").args(["-c", &command]).output().unwrap();
+        (said.status.success(), String::from_utf8(said.stdout).unwrap())
+    }
+
+    #[test]
+    fn the_check_lets_pass_what_a_detector_stands_and_nothing_above() {
+        assert_eq!(check("1500"), (true, String::new()));
+        let (passes, said) = check("10850");
+        assert!(!passes && said.contains("asks for 10850 V"), "{said}");
+    }
+
+    #[test]
+    fn a_tree_without_high_voltage_passes() {
+        let command = CHECK.replace("{}", "/nonexistent");
+        assert!(Command::new("sh").args(["-c", &command]).status().unwrap().success());
+    }
+}

@@ -1,0 +1,151 @@
+//! A node as the demo looks at it: what the door says of it, and what lies on its disk.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use client::door::Door;
+use client::error::Error;
+use schema::id::NodeId;
+use schema::instant::Instant;
+use schema::report::{AttemptState, Mark, Reported};
+use schema::target::Labels;
+use serde::Deserialize;
+
+use super::fleet::Files;
+
+/// A node as `GET /v1/nodes/{id}` shows it; what the demo needs of that.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Node {
+    pub(super) id: NodeId,
+    pub(super) labels: Labels,
+    pub(super) state: String,
+    pub(super) desired: Mark,
+    #[serde(default)]
+    reported: Option<Reported>,
+    #[serde(skip)]
+    dir: PathBuf,
+}
+
+/// What must not change for a node that a change is not for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stand {
+    desired: Mark,
+    running: Option<Mark>,
+    generation: Option<PathBuf>,
+}
+
+impl Node {
+    /// Asks for the node.
+    pub(super) async fn see(door: &Door, id: &str, dir: &Path) -> Result<Self, Error> {
+        let node: Self = door.get(&format!("/v1/nodes/{id}")).await?;
+        Ok(Self { dir: dir.to_owned(), ..node })
+    }
+
+    /// What runs on it.
+    pub(super) fn running(&self) -> Option<Mark> {
+        self.reported.as_ref()?.running
+    }
+
+    /// Whether it runs what it must.
+    pub(super) fn is_converged(&self) -> bool {
+        self.state == "converged"
+    }
+
+    /// Whether it has also said that it came to the end of it: what runs is reported a moment before that.
+    pub(super) fn is_done(&self) -> bool {
+        self.is_converged() && self.applied_at().is_some()
+    }
+
+    /// When it put in force what it must hold, by its own clock.
+    pub(super) fn applied_at(&self) -> Option<Instant> {
+        let attempt = self.reported.as_ref()?.attempt.as_ref()?;
+        let is_it = attempt.state == AttemptState::Applied && attempt.position == self.desired.position;
+        is_it.then_some(attempt.at)
+    }
+
+    /// Why what it must hold does not run: a code, and words.
+    pub(super) fn trouble(&self) -> Option<(&str, &str)> {
+        let attempt = self.reported.as_ref()?.attempt.as_ref()?;
+        Some((attempt.code.as_deref()?, attempt.detail.as_deref().unwrap_or_default()))
+    }
+
+    /// Where it stands.
+    pub(super) fn stand(&self) -> Stand {
+        let generation = fs::read_link(self.dir.join("current")).ok();
+        Stand { desired: self.desired, running: self.running(), generation }
+    }
+
+    /// The files that are in force on its disk.
+    pub(super) fn files(&self) -> std::io::Result<Files> {
+        let mut files = Files::new();
+        collect(&self.dir.join("current/files"), "", &mut files)?;
+        Ok(files)
+    }
+
+    /// How many files are in force.
+    pub(super) fn file_count(&self) -> usize {
+        // In the middle of a switch one may be gone; the next look counts again.
+        self.files().map_or(0, |files| files.len())
+    }
+}
+
+fn collect(dir: &Path, prefix: &str, files: &mut Files) -> std::io::Result<()> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        match entry.file_type()?.is_dir() {
+            true => collect(&entry.path(), &format!("{name}/"), files)?,
+            false => drop(files.insert(name, fs::read(entry.path())?)),
+        }
+    }
+    Ok(())
+}
+
+/// What tells `found` from `wanted`, in a few words; nothing if they are the same, byte for byte.
+pub(super) fn difference(wanted: &Files, found: &Files) -> Option<String> {
+    let missing = wanted.keys().find(|path| !found.contains_key(*path)).map(|path| format!("{path} is missing"));
+    let surplus = || found.keys().find(|path| !wanted.contains_key(*path)).map(|path| format!("{path} is too many"));
+    let other =
+        || wanted.iter().find(|(path, bytes)| found[*path] != **bytes).map(|(path, _)| format!("{path} differs"));
+    missing.or_else(surplus).or_else(other)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+    use super::*;
+
+    #[test]
+    fn every_way_to_differ_is_seen() {
+        let files = |files: &[(&str, &str)]| -> Files {
+            files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect()
+        };
+        let wanted = files(&[("a/b.json", "1"), ("c.json", "2")]);
+        assert_eq!(difference(&wanted, &wanted.clone()), None);
+        for (found, said) in [
+            (files(&[("c.json", "2")]), "a/b.json is missing"),
+            (files(&[("a/b.json", "1"), ("c.json", "2"), ("d", "")]), "d is too many"),
+            (files(&[("a/b.json", "1"), ("c.json", "3")]), "c.json differs"),
+        ] {
+            assert_eq!(difference(&wanted, &found).as_deref(), Some(said));
+        }
+    }
+
+    #[test]
+    fn files_are_found_by_their_paths_and_none_where_nothing_is_in_force() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut files = Files::new();
+        collect(&dir.path().join("current/files"), "", &mut files).unwrap();
+        assert!(files.is_empty());
+        fs::create_dir_all(dir.path().join("a/b")).unwrap();
+        fs::write(dir.path().join("a/b/c.json"), "x").unwrap();
+        collect(dir.path(), "", &mut files).unwrap();
+        assert_eq!(files, Files::from([("a/b/c.json".to_owned(), b"x".to_vec())]));
+    }
+}

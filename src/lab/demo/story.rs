@@ -1,0 +1,336 @@
+//! What the demo shows, step by step, and what it claims of each step.
+//!
+//! Always: a claim is looked up after its step and not assumed: at the door, on the disks, and in how far NATS is. One that
+//! does not hold is said and remembered, and the story goes on; a wait that passes its deadline is such a claim.
+
+use std::time::{Duration, Instant as Clock};
+
+use client::door::{Door, Request};
+use schema::instant::Instant;
+use schema::position::Position;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::dev::Node as Place;
+
+use super::definitions::Definitions;
+use super::error::Error;
+use super::fleet::{Edit, Files, Fleet};
+use super::node::{Node, Stand, difference};
+use super::screen::{Screen, Style};
+use super::table::{self, Since};
+
+/// How many of the demo's nodes are runtimes.
+pub(super) const RUNTIMES: u16 = 2;
+
+/// How long a step may take to come true.
+pub(super) const WITHIN: Duration = Duration::from_secs(60);
+/// How often is looked.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(30);
+
+/// More nodes than so many are counted and not named, so that the line stays short.
+const NAMED_MAX: usize = 4;
+
+/// A change that concerns one label.
+const CHANGE: Edit = Edit {
+    document: "loki-thresholds",
+    find: "\"lower_level_mv\": 120",
+    put: "\"lower_level_mv\": 135",
+    reason: "less noise from the straws of loki",
+};
+/// A slip that no check should let pass.
+const SLIP: Edit = Edit {
+    document: "dream-high-voltage",
+    find: "\"bias_v\": 1085",
+    put: "\"bias_v\": 10850",
+    reason: "a little more gain in the forward endcap",
+};
+/// What was meant.
+const REPAIR: Edit = Edit {
+    document: "dream-high-voltage",
+    find: "\"bias_v\": 10850",
+    put: "\"bias_v\": 1090",
+    reason: "1090 V was meant",
+};
+
+/// The story as far as it is told.
+#[derive(Debug)]
+pub(super) struct Story {
+    screen: Screen,
+    door: Door,
+    places: Vec<Place>,
+    fleet: Fleet,
+    definitions: Definitions,
+    /// The step that is going on.
+    since: Since,
+    /// The log, as far as the step took it.
+    reached: Position,
+    /// Rows as they were last written to what is no terminal.
+    written: Vec<String>,
+    untrue: usize,
+}
+
+/// What a node must come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Converges,
+    Rejects,
+}
+
+/// The log as `GET /v1/log` shows it.
+#[derive(Deserialize)]
+struct Log {
+    position: Position,
+    published: Option<Position>,
+}
+
+/// Events as `GET /v1/events` shows them.
+#[derive(Deserialize)]
+struct Events {
+    items: Vec<Event>,
+}
+
+#[derive(Deserialize)]
+struct Event {
+    at: Instant,
+}
+
+impl Story {
+    pub(super) fn new(screen: Screen, door: Door, places: Vec<Place>, fleet: Fleet, definitions: Definitions) -> Self {
+        let (since, reached) = (Since { position: Position::ZERO, at: Instant::default() }, Position::ZERO);
+        Self { screen, door, places, fleet, definitions, since, reached, written: Vec::new(), untrue: 0 }
+    }
+
+    /// Tells it to the end; gives how many claims did not hold.
+    pub(super) async fn tell(&mut self) -> Result<usize, Error> {
+        self.put_all().await?;
+        self.headline("3", "One document changes, for one label: the nodes of loki");
+        self.change(&CHANGE, 1, Outcome::Converges).await?;
+        self.headline("4", "A slip of the finger: the check of the node it is for says no");
+        self.change(&SLIP, 1, Outcome::Rejects).await?;
+        self.headline("5", "Put right: the node takes what it can run");
+        self.change(&REPAIR, 2, Outcome::Converges).await?;
+        self.headline("6", "Rules, components and a plan in OSCAL are imported: they become jobs");
+        self.import().await?;
+        self.headline("7", "Two of the nodes are runtimes: they share the jobs and run them");
+        self.share_jobs().await?;
+        Ok(self.untrue)
+    }
+
+    /// All documents in one request.
+    async fn put_all(&mut self) -> Result<(), Error> {
+        let (count, bytes) = (self.fleet.documents.len(), self.fleet.bytes().div_ceil(1_000));
+        self.headline("2", &format!("One request puts {count} documents, {bytes} kB"));
+        self.send(&self.fleet.reason.clone(), self.fleet.commands()).await?;
+        let (nodes, held) = self.watch(|nodes| nodes.iter().all(Node::is_done)).await?;
+        self.claim(held, "every node runs what it must");
+        let fleet = self.fleet.clone();
+        self.claim_files(&nodes, "each node's files are those of its layers, byte for byte", |node| {
+            fleet.files_of(&node.id, &node.labels)
+        });
+        self.claim_published().await
+    }
+
+    /// One edit of one document, which some nodes must take or reject, and the others must not notice.
+    async fn change(&mut self, edit: &Edit, version: u64, outcome: Outcome) -> Result<(), Error> {
+        let before = self.look().await?;
+        let (was, stands) = (self.fleet.clone(), before.iter().map(Node::stand).collect::<Vec<Stand>>());
+        let command = self.fleet.edit(edit, version)?;
+        self.say_edit(edit);
+        self.send(edit.reason, vec![command]).await?;
+
+        let fleet = self.fleet.clone();
+        let concerns = |node: &Node| fleet.concerns(edit.document, &node.id, &node.labels);
+        let has_come_to = |node: &Node| match outcome {
+            _ if !concerns(node) => node.is_converged(),
+            Outcome::Converges => node.is_done(),
+            Outcome::Rejects => node.state == "failed" && node.trouble().is_some(),
+        };
+        let reached = self.reached;
+        let is_there = |node: &Node| !concerns(node) || node.desired.position == reached;
+        let (nodes, held) = self.watch(|nodes| nodes.iter().all(|node| has_come_to(node) && is_there(node))).await?;
+        if outcome == Outcome::Rejects {
+            self.say_trouble(&nodes);
+        }
+        let (moved, still): (Vec<&Node>, Vec<&Node>) = before.iter().partition(|node| concerns(node));
+        let (moved, still) = (names(&moved), names(&still));
+        self.claim(
+            held && !moved.is_empty(),
+            &match outcome {
+                Outcome::Converges => format!("position {reached} runs on {moved}"),
+                Outcome::Rejects => format!("position {reached} is rejected by {moved}"),
+            },
+        );
+        // Once NATS has the events, all that follows from them has been there before.
+        self.claim_published().await?;
+        let after = self.look().await?;
+        let unmoved = stands.iter().zip(&after).all(|(stand, node)| concerns(node) || *stand == node.stand());
+        self.claim(unmoved, &format!("{still} did not move: position, digest, generation"));
+        match outcome {
+            Outcome::Converges => self.claim_files(&after, "each node's files are right, byte for byte", |node| {
+                fleet.files_of(&node.id, &node.labels)
+            }),
+            Outcome::Rejects => {
+                self.claim_files(&after, "its files are still the last good ones, byte for byte", |node| {
+                    was.files_of(&node.id, &node.labels)
+                })
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a request. From here on is counted what moves and how long it takes.
+    async fn send(&mut self, reason: &str, commands: Vec<Value>) -> Result<(), Error> {
+        let request = Request { reason: Some(reason.to_owned()), commands, key: None };
+        let answer = self.door.send(&request).await?;
+        let (first, last) = match (answer.events.first(), answer.events.last()) {
+            (Some(first), Some(last)) => (first.position, last.position),
+            _ => return Err(Error::NothingChanged),
+        };
+        let before = Position::from(first.get() - 1);
+        let events: Events = self.door.get(&format!("/v1/events?after={before}&limit=1")).await?;
+        let at = events.items.first().map(|event| event.at).unwrap_or_default();
+        (self.since, self.reached) = (Since { position: before, at }, last);
+        let which = if first == last {
+            format!("event {last}")
+        } else {
+            format!("events {first} to {last}, in one transaction")
+        };
+        self.screen.say(&format!("   \"{reason}\": {which}"));
+        self.written.clear();
+        Ok(())
+    }
+
+    async fn look(&self) -> Result<Vec<Node>, Error> {
+        let mut nodes = Vec::new();
+        for place in &self.places {
+            nodes.push(Node::see(&self.door, &place.id, &place.dir).await?);
+        }
+        Ok(nodes)
+    }
+
+    /// Shows the table until something is true, or for as long as that may take; says also whether it is.
+    async fn watch(&mut self, is_true: impl Fn(&[Node]) -> bool) -> Result<(Vec<Node>, bool), Error> {
+        self.screen.say("");
+        let deadline = Clock::now() + WITHIN;
+        loop {
+            let nodes = self.look().await?;
+            self.show(&nodes);
+            let holds = is_true(&nodes);
+            if holds || Clock::now() >= deadline {
+                self.screen.say("");
+                return Ok((nodes, holds));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn show(&mut self, nodes: &[Node]) {
+        let head = table::head(&self.screen);
+        let rows: Vec<String> = nodes.iter().map(|node| table::row(&self.screen, node, self.since)).collect();
+        if self.screen.is_terminal {
+            self.screen.show([vec![head], rows].concat());
+            return;
+        }
+        if self.written.is_empty() {
+            self.screen.say(&head);
+        }
+        for (index, row) in rows.iter().enumerate() {
+            if self.written.get(index) != Some(row) {
+                self.screen.say(row);
+            }
+        }
+        self.written = rows;
+    }
+
+    async fn claim_published(&mut self) -> Result<(), Error> {
+        let deadline = Clock::now() + WITHIN;
+        loop {
+            let log: Log = self.door.get("/v1/log").await?;
+            let holds = log.published == Some(log.position) && log.position >= self.reached;
+            if holds || Clock::now() >= deadline {
+                self.claim(holds, &format!("NATS holds every event of the log, 1 to {}", log.position));
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn claim_files(&mut self, nodes: &[Node], text: &str, wanted: impl Fn(&Node) -> Files) {
+        let differs = |node: &Node| match node.files() {
+            Ok(found) => difference(&wanted(node), &found).map(|what| format!("{}: {what}", node.id)),
+            Err(error) => Some(format!("{}: {error}", node.id)),
+        };
+        let differing: Vec<String> = nodes.iter().filter_map(differs).collect();
+        match differing.is_empty() {
+            true => self.claim(true, text),
+            false => self.claim(false, &format!("{text} ({})", differing.join("; "))),
+        }
+    }
+
+    pub(super) fn claim(&mut self, holds: bool, text: &str) {
+        let (style, mark) = if holds { (Style::Green, "ok ") } else { (Style::Red, "NOT") };
+        self.untrue += usize::from(!holds);
+        let mark = self.screen.paint(style, mark);
+        let text = self.screen.paint(Style::Plain, text);
+        self.screen.say(&format!("   {mark}  {text}"));
+    }
+
+    fn headline(&mut self, number: &str, text: &str) {
+        let headline = self.screen.paint(Style::Bold, &format!("{number}  {text}"));
+        self.screen.say(&format!("\n{headline}"));
+    }
+
+    fn say_edit(&mut self, edit: &Edit) {
+        let Edit { document, find, put, .. } = edit;
+        let (gone, come) = (format!("- {find}"), format!("+ {put}"));
+        let (gone, come) = (self.screen.paint(Style::Red, &gone), self.screen.paint(Style::Green, &come));
+        self.screen.say(&format!("   {document}:  {gone}  {come}"));
+    }
+
+    fn say_trouble(&mut self, nodes: &[Node]) {
+        for node in nodes.iter().filter(|node| !node.is_converged()) {
+            let Some((code, detail)) = node.trouble() else { continue };
+            let detail: Vec<&str> = detail.lines().collect();
+            let text = format!("   {}: {code}: {}\n", node.id, detail.join("\n           "));
+            let text = self.screen.paint(Style::Yellow, &text);
+            self.screen.say(&text);
+        }
+    }
+
+    /// The way to the door.
+    pub(super) fn door(&self) -> &Door {
+        &self.door
+    }
+
+    /// What is to be imported.
+    pub(super) fn definitions(&self) -> &Definitions {
+        &self.definitions
+    }
+
+    /// The nodes that are runtimes.
+    pub(super) fn runtimes(&self) -> &[Place] {
+        &self.places[..RUNTIMES.into()]
+    }
+
+    /// Says a line, in a style.
+    pub(super) fn say(&mut self, style: Style, text: &str) {
+        let text = self.screen.paint(style, text);
+        self.screen.say(&text);
+    }
+
+    /// The screen, for what comes after the story.
+    pub(super) fn into_screen(self) -> Screen {
+        self.screen
+    }
+}
+
+fn names(nodes: &[&Node]) -> String {
+    let names: Vec<&str> = nodes.iter().map(|node| node.id.as_str()).collect();
+    match names.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, others)) if names.len() <= NAMED_MAX => format!("{} and {last}", others.join(", ")),
+        Some(_) => format!("{} nodes", names.len()),
+        None => "no node".to_owned(),
+    }
+}

@@ -1,0 +1,88 @@
+//! What `headwater dev` asks of the door: whether it is ready, and who is let in.
+//!
+//! Always: it says nothing twice. Each thing is looked for first, and asked for under a key of its own, so that a start
+//! that was cut off is taken up by the next.
+
+use std::collections::BTreeMap;
+
+use client::door::{Door, Request};
+use client::error::Error;
+use client::place::Token;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+/// Instruments of a neutron source, given to the nodes in turn.
+const INSTRUMENTS: [&str; 5] = ["loki", "dream", "bifrost", "odin", "nmx"];
+
+/// The door did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[error("could not {what}")]
+pub struct Refused {
+    what: String,
+    source: Error,
+}
+
+/// Enrols a node unless it is there.
+pub(super) async fn enrol(door: &Door, number: u16, id: &str) -> Result<(), Refused> {
+    let refused = |source| Refused { what: format!("enrol {id}"), source };
+    let there: Option<IgnoredAny> = door.find(&format!("/v1/nodes/{id}")).await.map_err(refused)?;
+    if there.is_some() {
+        return Ok(());
+    }
+    let enrol = json!({"type": "enrol_node", "id": id, "labels": labels(number)});
+    command(door, format!("dev-enrol-{id}"), enrol).await.map_err(refused)
+}
+
+/// Lets the auditor in, unless the token is good already.
+pub(super) async fn let_in_auditor(door: &Door, token: &str, entered_with: &Token) -> Result<(), Refused> {
+    let refused = |source| Refused { what: "let the auditor in".to_owned(), source };
+    match door.with_token(entered_with.clone()).get::<IgnoredAny>("/v1/log").await {
+        Err(Error::Refused(problem)) if problem.status == 401 => {}
+        answer => return answer.map(|_| ()).map_err(refused),
+    }
+    let hash = hex::encode(Sha256::digest(token));
+    let key = format!("dev-auditor-{}", &hash[..16]);
+    let create = json!({"type": "create_principal", "name": "auditor", "role": "auditor", "token_hash": hash});
+    command(door, key, create).await.map_err(refused)
+}
+
+/// The public key that the nodes are told to trust.
+pub(super) async fn signing_key(door: &Door) -> Result<String, Refused> {
+    #[derive(Deserialize)]
+    struct Log {
+        signing_key: String,
+    }
+    let log: Result<Log, Error> = door.get("/v1/log").await;
+    log.map(|log| log.signing_key).map_err(|source| Refused { what: "learn the log's key".to_owned(), source })
+}
+
+async fn command(door: &Door, key: String, command: Value) -> Result<(), Error> {
+    let request = Request { reason: Some("headwater dev".into()), commands: vec![command], key: Some(key) };
+    door.send(&request).await.map(|_| ())
+}
+
+/// The labels of a node, the same for the same number (from 1) at every start.
+fn labels(number: u16) -> BTreeMap<&'static str, &'static str> {
+    let turn = usize::from(number.saturating_sub(1));
+    BTreeMap::from([
+        ("instrument", INSTRUMENTS[turn % INSTRUMENTS.len()]),
+        ("role", if turn % 3 == 2 { "monitor" } else { "daq" }),
+        ("site", if turn % 2 == 0 { "lund" } else { "copenhagen" }),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_differ_in_instrument_and_share_sites_and_roles() {
+        let of = |name, numbers: [u16; 3]| numbers.map(|number| labels(number)[name]);
+        assert_eq!(of("instrument", [1, 2, 3]), ["loki", "dream", "bifrost"]);
+        assert_eq!(of("site", [1, 2, 3]), ["lund", "copenhagen", "lund"]);
+        assert_eq!(of("role", [1, 2, 3]), ["daq", "daq", "monitor"]);
+        assert_eq!(labels(6)["instrument"], "loki");
+    }
+}

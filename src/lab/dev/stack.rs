@@ -1,0 +1,223 @@
+//! What `headwater dev` starts: the order in which it rises, and that in which it is stopped.
+//!
+//! PostgreSQL and NATS, then what is installed in them, then the server, then the nodes; and back again.
+//! Always: what was started is stopped in order, also when what should have come after it failed.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use client::door::Door;
+use client::place::{DoorUrl, Token};
+use program::token;
+
+use crate::child::Spec;
+use crate::folder::{Folder, Ports};
+use crate::nats::{self, NatsServer};
+use crate::postgres::{self, Cluster};
+use crate::running::{self, Server};
+use crate::supervise::Supervised;
+use crate::{Error as Machine, find, port, private};
+
+use super::door;
+use super::error::Error;
+use super::json::{DevJson, Node, Tokens};
+use super::options::Options;
+use super::ours::{ADMIN_TOKEN, DATABASE, Ground, Ours};
+
+/// How long it may take to install everything.
+const INSTALL_WITHIN: Duration = Duration::from_secs(120);
+/// Everything that is running, or was started before something failed.
+#[derive(Debug)]
+pub(super) struct Stack {
+    options: Options,
+    ours: Ours,
+    folder: Folder,
+    postgres: Option<Supervised>,
+    nats: Option<Supervised>,
+    serve: Option<Supervised>,
+    edges: Vec<Supervised>,
+}
+
+/// The server as `running::ready` asks for it.
+struct Serve {
+    spec: Spec,
+    door: Door,
+}
+
+impl Server for Serve {
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    async fn answers(&self) -> bool {
+        self.door.is_ready().await
+    }
+
+    fn may_start_later(&self, _log: &str) -> bool {
+        true
+    }
+}
+
+impl Stack {
+    /// Takes the folder; nothing runs yet.
+    pub(super) fn new(options: Options) -> Result<Self, Error> {
+        let ours = Ours::new(options.program.as_deref()).map_err(Error::NoProgram)?;
+        let folder = Folder::open(&options.dir)?;
+        // Until there is a new one, a script that waits for it must not find the old one.
+        private::remove(&folder.path().join("dev.json"))?;
+        Ok(Self { options, ours, folder, postgres: None, nats: None, serve: None, edges: Vec::new() })
+    }
+
+    /// The folder, absolutely.
+    pub(super) fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Starts everything in order, and says where it is once it is all there.
+    pub(super) async fn rise(&mut self) -> Result<DevJson, Error> {
+        let (ground, data) = self.lay_ground().await?;
+        let admin = self.install(&ground).await?;
+        let door = self.start_server(&ground, admin.parse()?).await?;
+        let new_token = || token::make().map_err(|_| Machine::NoRandomness);
+        let auditor = self.folder.secret("auditor.token", new_token)?;
+        door::let_in_auditor(&door, &auditor, &auditor.parse()?).await?;
+        let nodes = self.start_nodes(&ground, &door).await?;
+        let json = DevJson {
+            http: door.url().to_string(),
+            nats: ground.nats,
+            database: ground.database,
+            tokens: Tokens { admin, auditor },
+            nodes,
+            data,
+        };
+        let text = json.to_text();
+        private::write(&self.folder.path().join("dev.json"), text.as_bytes())?;
+        Ok(json)
+    }
+
+    /// Stops everything in order; what was never started is not there to stop.
+    pub(super) async fn stop(&mut self) {
+        futures::future::join_all(self.edges.drain(..).map(Supervised::stop)).await;
+        for server in [&mut self.serve, &mut self.nats, &mut self.postgres] {
+            if let Some(server) = server.take() {
+                server.stop().await;
+            }
+        }
+    }
+
+    /// Starts the two servers; says also where PostgreSQL lives if that is not in the folder.
+    async fn lay_ground(&mut self) -> Result<(Ground, Option<PathBuf>), Error> {
+        let ports = self.folder.ports();
+        let cluster = self.make_cluster(ports.postgres).await?;
+        let nats = self.make_nats(ports.nats)?;
+        self.folder.remember(Ports { postgres: Some(cluster.port()), nats: Some(nats.port()), ..ports })?;
+        let postgres = self.postgres.insert(supervise(&self.folder, cluster.spec())?);
+        let nats_server = self.nats.insert(supervise(&self.folder, nats.spec())?);
+        running::ready(&cluster, postgres).await?;
+        running::ready(&nats, nats_server).await?;
+        let home = cluster.home();
+        let data = (!home.starts_with(self.folder.path())).then(|| home.to_path_buf());
+        let ground =
+            Ground { database: cluster.create_database(DATABASE).await?, postgres: cluster.port(), nats: nats.url() };
+        Ok((ground, data))
+    }
+
+    async fn make_cluster(&self, port: Option<u16>) -> Result<Cluster, Machine> {
+        let programs = find::postgres(self.options.programs.postgres_bin.as_deref())?;
+        tracing::info!(version = %programs.version, bin = %programs.bin.display(), "starting PostgreSQL");
+        let options = postgres::Options {
+            programs,
+            home: self.folder.path().join("postgres"),
+            logs: self.folder.logs(),
+            port,
+            settings: Vec::new(),
+        };
+        Cluster::make(&options).await
+    }
+
+    fn make_nats(&self, port: Option<u16>) -> Result<NatsServer, Machine> {
+        let program = find::nats_server(self.options.programs.nats_server.as_deref())?;
+        tracing::info!(version = %program.version, program = %program.path.display(), "starting nats-server");
+        NatsServer::make(&nats::Options {
+            program,
+            home: self.folder.path().join("nats"),
+            logs: self.folder.logs(),
+            port,
+        })
+    }
+
+    /// Runs `headwater install`, and gives the token of the first admin.
+    async fn install(&self, ground: &Ground) -> Result<String, Error> {
+        let spec = self.ours.install(&self.folder, ground)?;
+        tracing::info!("installing");
+        let mut child = spec.spawn()?;
+        let status = match tokio::time::timeout(INSTALL_WITHIN, child.exited()).await {
+            Ok(status) => status?,
+            Err(_) => child.stop().await?,
+        };
+        if !status.success() {
+            let (name, log) = ("headwater install".to_owned(), spec.log_tail());
+            return Err(Machine::Ended { name, status, log }.into());
+        }
+        let token = self.folder.kept_secret(ADMIN_TOKEN)?;
+        token.ok_or(Error::NoAdmin)
+    }
+
+    /// Starts `headwater serve`, and gives its door once it is ready.
+    async fn start_server(&mut self, ground: &Ground, admin: Token) -> Result<Door, Error> {
+        let address = self.http_address()?;
+        self.folder.remember(Ports { http: Some(address.port()), ..self.folder.ports() })?;
+        let spec = self.ours.serve(&self.folder, ground, address)?;
+        let door = Door::new(DoorUrl::from(reachable(address)), admin)?;
+        tracing::info!(http = %door.url(), "starting the server");
+        let serve = self.serve.insert(supervise(&self.folder, &spec)?);
+        running::ready(&Serve { spec, door: door.clone() }, serve).await?;
+        Ok(door)
+    }
+
+    async fn start_nodes(&mut self, ground: &Ground, door: &Door) -> Result<Vec<Node>, Error> {
+        let mut nodes = Vec::new();
+        let key = door::signing_key(door).await?;
+        let hooks = [("--check", self.options.check.as_deref()), ("--apply", self.options.apply.as_deref())];
+        let hooks = hooks.map(|(flag, command)| command.map(|command| (flag, Some(command))));
+        let hooks: Vec<(&str, Option<&str>)> = hooks.into_iter().flatten().collect();
+        let jobs_max = self.options.jobs_max.to_string();
+        for number in 1..=self.options.nodes {
+            let id = format!("node-{number}");
+            door::enrol(door, number, &id).await?;
+            let dir = self.folder.path().join("nodes").join(&id);
+            private::folder(&dir, None)?;
+            let mut told = hooks.clone();
+            if let Some(command) = self.options.job_cmd.as_deref().filter(|_| number <= self.options.runtimes) {
+                told.extend([("--runtime", None), ("--job-cmd", Some(command)), ("--jobs-max", Some(&jobs_max))]);
+            }
+            let spec = self.ours.edge(&self.folder, ground, &key, (&id, &dir), &told);
+            self.edges.push(supervise(&self.folder, &spec)?);
+            nodes.push(Node { id, dir });
+        }
+        tracing::info!(nodes = nodes.len(), "started the nodes");
+        Ok(nodes)
+    }
+
+    /// The address asked for; any free port of the loopback interface if none was.
+    fn http_address(&self) -> Result<SocketAddr, Machine> {
+        let mut address = self.options.http.unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
+        if address.port() == 0 {
+            address.set_port(port::free(self.folder.ports().http)?);
+        }
+        Ok(address)
+    }
+}
+
+fn supervise(folder: &Folder, spec: &Spec) -> Result<Supervised, Machine> {
+    Supervised::start(spec.clone(), folder.run())
+}
+
+/// Where to reach what listens at `address`: a server that listens everywhere listens here too.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    address
+}

@@ -1,0 +1,87 @@
+//! Settings that several programs share: flags, or `HEADWATER_*` variables where a secret must not stand in a command line.
+
+use std::path::PathBuf;
+
+use clap::Arg;
+use program::password;
+use schema::address::Prefix;
+
+/// Where the log's database is. An order that enters it as another role says so in its own help.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Postgres {
+    /// The log as role headwater_app: postgres://headwater_app:password@host:port/database
+    #[arg(long, env = "HEADWATER_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub database_url: String,
+
+    /// A file with the password for that URL, which then is postgres://headwater_app@host:port/database
+    #[arg(long, env = "HEADWATER_DATABASE_PASSWORD_FILE", value_name = "FILE")]
+    pub database_password_file: Option<PathBuf>,
+}
+
+impl Postgres {
+    /// For `mut_args` of an order that enters the database as another role: what its help says of the URL and of the file.
+    pub fn entered_as(url: &'static str, file: &'static str) -> impl FnMut(Arg) -> Arg {
+        move |arg| match arg.get_id().as_str() {
+            "database_url" => arg.help(url),
+            "database_password_file" => arg.help(file),
+            _ => arg,
+        }
+    }
+
+    /// What to look at if the database does not let this program in.
+    #[must_use]
+    pub fn look_at(&self) -> String {
+        match &self.database_password_file {
+            Some(file) => format!("--database-url, and the password in {}", file.display()),
+            None => "--database-url (or HEADWATER_DATABASE_URL) and the password in it".to_owned(),
+        }
+    }
+
+    /// The URL with its password.
+    ///
+    /// # Errors
+    /// If the password's file is of no use.
+    pub fn url(&self) -> Result<String, password::Error> {
+        password::fill(&self.database_url, self.database_password_file.as_deref())
+    }
+}
+
+/// Where NATS is, and what Headwater's names in it look like.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Nats {
+    /// Where NATS is: nats://user:password@host:port, several separated by commas.
+    #[arg(long, env = "HEADWATER_NATS_URL", value_name = "URL", hide_env_values = true)]
+    pub nats_url: String,
+
+    /// A file with the password for that URL, which then is nats://user@host:port.
+    #[arg(long, env = "HEADWATER_NATS_PASSWORD_FILE", value_name = "FILE")]
+    pub nats_password_file: Option<PathBuf>,
+
+    /// What all names in NATS begin with. Two logs that share a NATS need two prefixes.
+    #[arg(long, env = "HEADWATER_NATS_PREFIX", value_name = "PREFIX", default_value = "cfg")]
+    pub nats_prefix: Prefix,
+
+    /// How many servers of a NATS cluster keep each stream. Used when a stream is made.
+    #[arg(long, env = "HEADWATER_NATS_REPLICAS", value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u8).range(1..=5))]
+    pub nats_replicas: u8,
+}
+
+impl Nats {
+    /// The URL with its password.
+    ///
+    /// # Errors
+    /// If the password's file is of no use.
+    pub fn url(&self) -> Result<String, password::Error> {
+        password::fill(&self.nats_url, self.nats_password_file.as_deref())
+    }
+}
+
+/// What desired records are signed with.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Key {
+    /// The file with the Ed25519 key that desired records are signed with: 64 hex digits, mode 600. `headwater install`
+    /// makes it if there is none; every server of one log needs the same.
+    #[arg(long, env = "HEADWATER_SIGNING_KEY_FILE", value_name = "FILE")]
+    pub signing_key_file: PathBuf,
+}

@@ -1,0 +1,167 @@
+//! `headwater export`: the log, its contents and its checkpoints as one file, straight from PostgreSQL.
+//!
+//! Rows are written as they stand: whether they are right is for whoever verifies the file, here or where nobody can reach
+//! this server. Always: a file has its name only once it is complete and on the disk; a request is never cut; memory does
+//! not grow with the log; the same part of a log gives the same file. Absent on purpose: the door, which need not run.
+
+mod error;
+mod growing;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use replay::file::body::Header;
+use replay::tree::Edge;
+use schema::position::Position;
+use serde_json::json;
+
+pub use self::error::Error;
+use self::growing::{Growing, Written};
+use crate::config::Postgres;
+use program::output;
+use store::database::{Database, Error as LogError};
+use store::reader::Reader;
+
+/// How long an export waits for its end to be signed: whoever relays the log signs at least every 10 s.
+const SIGNED_WITHIN: Duration = Duration::from_secs(15);
+/// How often it looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+const URL_HELP: &str = "The log's database: postgres://headwater_reader:password@host/database";
+const FILE_HELP: &str =
+    "A file with the password for that URL, which then is postgres://headwater_reader@host/database";
+
+/// Exports a log, or a part of it. The role headwater_reader may do it.
+#[derive(Clone, Debug, clap::Args)]
+#[command(mut_args(Postgres::entered_as(URL_HELP, FILE_HELP)))]
+pub struct Options {
+    /// The file to write. It must not be there yet.
+    #[arg(long, value_name = "FILE")]
+    pub to: PathBuf,
+
+    /// The first event: one more than where the export before this one ended.
+    #[arg(long, value_name = "POSITION", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub from: u64,
+
+    /// The last event; the rest of its request comes along [default: the last of the log]
+    #[arg(long, value_name = "POSITION")]
+    pub to_position: Option<u64>,
+
+    #[command(flatten)]
+    postgres: Postgres,
+
+    /// Print what was written as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Exports.
+///
+/// # Errors
+/// If the log can't be read or the file can't be written; then there is no file of that name. If only the output can't be
+/// written, there is.
+pub async fn run(options: Options) -> Result<(), Error> {
+    if options.to.exists() {
+        return Err(Error::There(options.to));
+    }
+    let reader = Reader::open(Database::parse(&options.postgres.url()?)?).await?;
+    let (from, to) = (options.from.into(), options.to_position.map(Position::from));
+    let mut part = part(&reader, from, to).await?;
+    if to.is_none() {
+        part.end_at_signature(&reader).await?;
+    }
+    let Part { from, to, rows_to } = part;
+    let header = Header {
+        log_id: reader.log_id(),
+        public_key: *reader.public_key().as_bytes(),
+        from,
+        to,
+        edge: edge(&reader, from).await?.roots().to_vec(),
+    };
+    let mut file = Growing::begin(&options.to, &header, reader.beside())?;
+    file.write_all(&reader, &header, rows_to).await?;
+    let Written { digest, bytes, missing } = file.finish()?;
+    for digest in &missing {
+        output::complain(&format!("content {digest} is not in the database, so not in the file either"));
+    }
+    match options.json {
+        true => output::json(
+            &json!({
+                "file": options.to, "log_id": header.log_id, "from": from, "to": to, "bytes": bytes, "sha256": digest,
+                "missing": missing,
+            })
+            .to_string(),
+        ),
+        false => output::text(&format!(
+            "events {from} to {to} in {}, {bytes} bytes\nsha256 {digest}\n",
+            options.to.display()
+        )),
+    }
+    .map_err(Error::Output)?;
+    Ok(())
+}
+
+/// From where to where, in whole requests.
+struct Part {
+    from: Position,
+    to: Position,
+    /// Rows are written up to here: whatever stands behind the end of the log is evidence.
+    rows_to: Position,
+}
+
+impl Part {
+    /// Waits for a checkpoint over the end of the log and ends there: who trusts a key believes no event that nobody signed for,
+    /// and a log that grows may be signed for later events only. A log that nobody signs at the moment is exported all the same.
+    async fn end_at_signature(&mut self, reader: &Reader) -> Result<(), Error> {
+        let deadline = Instant::now() + SIGNED_WITHIN;
+        loop {
+            let signed = reader.newest_checkpoint().await?.map(|kept| kept.position).unwrap_or_default();
+            if signed >= self.to {
+                // A log that was cut may have signatures beyond its end.
+                if signed <= reader.ends().await?.0 {
+                    self.to = reader.request_of(signed).await?.map_or(signed, |request| request.last);
+                    self.rows_to = self.rows_to.max(self.to);
+                }
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                output::complain(&format!("the log is signed up to {signed} only: is a server running that signs it?"));
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+}
+
+async fn part(reader: &Reader, from: Position, to: Option<Position>) -> Result<Part, Error> {
+    let (head, last) = reader.ends().await?;
+    let first = reader.request_of(from).await?.map_or(from, |request| request.first);
+    if first != from && from <= head {
+        return Err(Error::Within { from, first });
+    }
+    match to {
+        Some(to) if to < from || to > head => Err(Error::Nothing { from, to, head }),
+        Some(to) => {
+            let to = reader.request_of(to).await?.map_or(to, |request| request.last).min(head);
+            Ok(Part { from, to, rows_to: to })
+        }
+        None if head < from && (head > Position::ZERO || from.get() > 1) => {
+            Err(Error::Nothing { from, to: head, head })
+        }
+        None => Ok(Part { from, to: head, rows_to: head.max(last) }),
+    }
+}
+
+/// The edge of the tree over all before `from`.
+async fn edge(reader: &Reader, from: Position) -> Result<Edge, Error> {
+    let mut edge = Edge::default();
+    let last = Position::from(from.get() - 1);
+    while edge.size() < last {
+        let leaves = reader.leaves(edge.size(), last).await?;
+        if leaves.is_empty() {
+            return Err(LogError::WentBack { head: edge.size(), folded: last }.into());
+        }
+        leaves.into_iter().for_each(|leaf| edge.push(leaf));
+    }
+    Ok(edge)
+}

@@ -1,0 +1,104 @@
+//! What nodes prove about the log: signed records of it that are newer than those NATS holds for them.
+//!
+//! What always holds: only what this log's key signed, for the node that reports it, counts; a bare number proves nothing.
+//! Absent on purpose: whether the log has come so far, which whoever appends and publishes holds against its head.
+
+use std::collections::BTreeMap;
+
+use schema::desired::Cause;
+use schema::id::{LogId, NodeId};
+use schema::report::Reported;
+use schema::seal::PublicKey;
+
+/// Whose signature over which log counts.
+#[derive(Clone, Debug)]
+pub(super) struct Trust {
+    pub(super) log_id: LogId,
+    pub(super) key: PublicKey,
+}
+
+/// What each node proves, by its newest report.
+#[derive(Debug, Default)]
+pub(super) struct Lead(BTreeMap<NodeId, Cause>);
+
+impl Lead {
+    /// Takes a report's proof out of it: it may be large, and what it proves is all that is wanted of it.
+    pub(super) fn note(&mut self, trust: Option<&Trust>, report: &mut Reported) {
+        let proven = trust.and_then(|trust| report.proven(trust.log_id, &trust.key));
+        report.proof = None;
+        match proven {
+            Some(cause) => drop(self.0.insert(report.node.clone(), cause)),
+            None => drop(self.0.remove(&report.node)),
+        }
+    }
+
+    /// A node's report is gone from NATS, and what it proved with it.
+    pub(super) fn forget(&mut self, node: &NodeId) {
+        self.0.remove(node);
+    }
+
+    /// The furthest of them. A log that has this event has all that the others prove.
+    pub(super) fn furthest(&self) -> Option<(NodeId, Cause)> {
+        let furthest = self.0.iter().max_by_key(|(_, cause)| cause.position);
+        furthest.map(|(node, cause)| (node.clone(), *cause))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use schema::desired::{Desired, digest_of};
+    use schema::position::Position;
+    use schema::seal::{SecretKey, Signed};
+    use schema::wire::Record as _;
+    use uuid::Uuid;
+
+    fn key(seed: u8) -> SecretKey {
+        SecretKey::from_seed(&[seed; 32])
+    }
+
+    fn record(log: u128, node: &str, position: u64) -> Signed {
+        let uuid = Uuid::from_u128(position.into());
+        let cause = Cause { position: position.into(), event_id: uuid.into(), command_id: uuid.into() };
+        let (log_id, node, digest) = (Uuid::from_u128(log).into(), node.parse().expect("an id"), digest_of([]));
+        let (v, position, retry, retired, entries) = (1, position.into(), Position::ZERO, false, Vec::new());
+        let record = Desired { v, log_id, node, position, digest, retry, retired, entries, cause };
+        key(7).seal(record.write())
+    }
+
+    /// How far the log must have come at least by what `node` says beside others.
+    fn proven(lead: &mut Lead, node: &str, proof: Option<Signed>) -> Option<u64> {
+        let trust = Trust { log_id: Uuid::from_u128(1).into(), key: key(7).public() };
+        let first = include_bytes!("../../../schema/tests/golden/records/reported-first.json");
+        let blank: Reported = serde_json::from_slice(first).expect("a report");
+        let mut report = Reported { node: node.parse().expect("an id"), proof, ..blank };
+        lead.note(Some(&trust), &mut report);
+        assert_eq!(report.proof, None, "it is not kept");
+        lead.furthest().map(|(_, cause)| cause.position.get())
+    }
+
+    #[test]
+    fn only_what_this_logs_key_signed_for_the_node_proves_anything() {
+        let lead = &mut Lead::default();
+        assert_eq!(proven(lead, "a", None), None, "a bare number");
+        assert_eq!(proven(lead, "a", Some(record(2, "a", 9))), None, "another log's");
+        assert_eq!(proven(lead, "a", Some(record(1, "b", 9))), None, "another node's");
+        assert_eq!(proven(lead, "a", Some(key(7).seal(vec![0xc0]))), None, "no record");
+        let other = key(8).seal(record(1, "a", 9).body);
+        assert_eq!(proven(lead, "a", Some(other.clone())), None, "another key's");
+        let forged = Signed { key_id: key(7).public().id(), ..other };
+        assert_eq!(proven(lead, "a", Some(forged)), None, "a forged one");
+        assert_eq!(proven(lead, "a", Some(record(1, "a", 9))), Some(9));
+    }
+
+    #[test]
+    fn the_furthest_proof_counts_until_its_node_has_none() {
+        let lead = &mut Lead::default();
+        assert_eq!(proven(lead, "a", Some(record(1, "a", 5))), Some(5));
+        assert_eq!(proven(lead, "b", Some(record(1, "b", 7))), Some(7));
+        assert_eq!(proven(lead, "c", Some(record(1, "c", 6))), Some(7));
+        assert_eq!(proven(lead, "c", None), Some(7));
+        assert_eq!(proven(lead, "b", None), Some(5));
+        assert_eq!(proven(lead, "a", None), None);
+    }
+}

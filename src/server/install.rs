@@ -1,0 +1,378 @@
+//! `headwater install`: everything that has to be there before a server can serve. Doing it again changes nothing.
+
+use std::path::{Path, PathBuf};
+
+use bus::connect::connect_with;
+use program::exit::ExitClass;
+use program::output::{self, Unwritable};
+use program::password;
+use program::token::{self, TokenError};
+use schema::address::{APP_ROLE, RELAY_ROLE};
+use schema::change::Change;
+use schema::command::{Command, CreatePrincipal, Role};
+use schema::digest::Digest;
+use schema::entity::Actor;
+use schema::event::Event;
+use schema::id::{LogId, PrincipalName};
+use schema::request::Request;
+use serde::Serialize;
+use store::appender::Appender;
+use store::database::{Database, Error as LogError};
+use store::handle::SubmitError;
+use store::install::{Passwords, install, publish_anew};
+use store::reader::{EventPage, Reader};
+use wal::Error as WalError;
+use wal::slot::Slot;
+
+use crate::backend;
+use crate::config::{Key, Nats, Postgres};
+use crate::publish::ownership::{PublicKeys, owner};
+use crate::publish::{key, streams};
+
+/// The name of the first administrator.
+const FIRST_ADMIN: &str = "admin";
+
+const URL_HELP: &str = "The database as a superuser; or as its owner, once the roles of --print-roles are there: \
+                        postgres://postgres:password@host/database";
+const FILE_HELP: &str = "A file with the password for that URL, which then is postgres://postgres@host/database";
+
+const AFTER_HELP: &str = "\
+Rights: a superuser may do all of it. On PostgreSQL 15 nobody else may let role headwater_relay replicate, whatever CREATEROLE says;\n\
+from 16 on a role with CREATEROLE and REPLICATION that owns the database may. Else an administrator of PostgreSQL runs once what\n\
+`headwater install --print-roles` prints, and the database's owner installs with no other right and without the flags for the roles'\n\
+passwords; the slot is then made by the relay when it first starts.";
+
+/// What `headwater install` is told to do.
+#[derive(Clone, Debug)]
+pub enum Order {
+    /// Install.
+    Install(Box<Options>),
+    /// Print the SQL that makes the roles, and touch nothing.
+    PrintRoles,
+}
+
+const PRINT_ROLES: &str = "print_roles";
+
+impl clap::Args for Order {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let print = clap::Arg::new(PRINT_ROLES).long("print-roles").action(clap::ArgAction::SetTrue).help(
+            "Print the SQL that makes the three roles, for an administrator of PostgreSQL to run, and do nothing else",
+        );
+        let command = Options::augment_args(command).arg(print).after_help(AFTER_HELP);
+        // What an installation needs is not needed to print.
+        command.mut_args(|arg| match arg.is_required_set() {
+            true => arg.required(false).required_unless_present(PRINT_ROLES),
+            false => arg,
+        })
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl clap::FromArgMatches for Order {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        match matches.get_flag(PRINT_ROLES) {
+            true => Ok(Self::PrintRoles),
+            false => Options::from_arg_matches(matches).map(|options| Self::Install(Box::new(options))),
+        }
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// Installs a log: roles, schema and publication in PostgreSQL, the replication slot, streams and buckets in NATS, the
+/// signing key, and the first administrator. What is there already is left as it is, so it can be run at each deployment.
+#[derive(Clone, Debug, clap::Args)]
+#[command(mut_args(Postgres::entered_as(URL_HELP, FILE_HELP)))]
+pub struct Options {
+    #[command(flatten)]
+    postgres: Postgres,
+
+    /// The replication slot [default: headwater_ and the database's name]
+    #[arg(long, env = "HEADWATER_SLOT", value_name = "NAME")]
+    pub slot: Option<String>,
+
+    /// A file with the password of role headwater_app, which appends and reads. Without one the role can't log in unless
+    /// you let it.
+    #[arg(long, value_name = "FILE")]
+    pub app_password_file: Option<PathBuf>,
+
+    /// A file with the password of role headwater_relay, which holds the slot.
+    #[arg(long, value_name = "FILE")]
+    pub replication_password_file: Option<PathBuf>,
+
+    /// A file with the password of role headwater_reader, which only reads.
+    #[arg(long, value_name = "FILE")]
+    pub reader_password_file: Option<PathBuf>,
+
+    /// Where the first administrator's token goes (mode 600) or, if the file is there, comes from. Without it the token is
+    /// printed, once. A log that has an administrator keeps them; what became of the file is said.
+    #[arg(long, value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
+
+    /// Print what was installed as JSON.
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    nats: Nats,
+
+    #[command(flatten)]
+    key: Key,
+}
+
+/// Why it could not be installed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// PostgreSQL or NATS did not do its part.
+    #[error(transparent)]
+    Ground(backend::Error),
+    /// The first administrator's token can't be made or kept.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The first administrator could not be created.
+    #[error("the first administrator could not be created: {0}")]
+    Admin(#[from] SubmitError),
+}
+
+impl<E: Into<backend::Error>> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self::Ground(error.into())
+    }
+}
+
+impl Error {
+    /// How it counts.
+    #[must_use]
+    pub fn exit_class(&self) -> ExitClass {
+        match self {
+            Self::Ground(error) => error.exit_class(),
+            _ => ExitClass::Refused,
+        }
+    }
+}
+
+/// What is there now.
+#[derive(Debug, Serialize)]
+pub struct Installed {
+    log_id: String,
+    slot: String,
+    /// What was wrong with the publication, if it was made anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    publication_was: Option<String>,
+    signing_key: String,
+    /// `created` or `kept`.
+    admin: &'static str,
+    /// The first administrator's token, if it was made now and there is no file for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin_token_file: Option<TokenFile>,
+    #[serde(skip)]
+    slot_said: &'static str,
+    /// The same of the administrator in words.
+    #[serde(skip)]
+    said: String,
+    /// What to do next.
+    #[serde(skip)]
+    next: String,
+}
+
+/// Installs everything, in the order in which one thing needs the other.
+///
+/// # Errors
+/// If anything refuses or can't be reached; running it again goes on where it was.
+pub async fn run(options: Options) -> Result<Installed, Error> {
+    let key = key::load_or_make(&options.key.signing_key_file)?;
+    let database_url = options.postgres.url()?;
+    let database = Database::parse(&database_url)?;
+    let passwords = Passwords {
+        app: options.app_password_file.as_deref().map(password::read).transpose()?,
+        relay: options.replication_password_file.as_deref().map(password::read).transpose()?,
+        reader: options.reader_password_file.as_deref().map(password::read).transpose()?,
+    };
+    let log_id = install(&database, &passwords, &key.public()).await?;
+    let Nats { nats_prefix, nats_replicas, .. } = &options.nats;
+    let password_file = options.nats.nats_password_file.as_deref();
+    let link = connect_with(&options.nats.url()?, password_file, "headwater install").await?;
+    let jetstream = link.jetstream();
+    let log = Reader::open(database.clone()).await?;
+    let owner = owner(&jetstream, nats_prefix, &key.public()).await?;
+    if let Some(owner) = &owner
+        && !is_of(&log, owner.log_id).await?
+    {
+        return Err(owner.refuses(nats_prefix, log_id).into());
+    }
+    let slot = Slot::parse(&database_url, options.slot.clone())?;
+    let publication = slot.publication_fault().await?;
+    if publication.is_some() {
+        publish_anew(&database).await?;
+    }
+    let slot_is_made = match slot.ensure().await {
+        Ok(_) => true,
+        // The relay, whose role may, makes it when it first starts; until then it misses nothing, as it reads the table first.
+        Err(WalError::MayNotReplicate { .. }) => false,
+        Err(error) => return Err(error.into()),
+    };
+    streams::ensure(&jetstream, nats_prefix, usize::from(*nats_replicas)).await?;
+    PublicKeys::new(jetstream, nats_prefix.clone(), log_id, key.public()).settle(owner.is_some()).await?;
+    let next = next(&database, &options);
+    let slot_said = if slot_is_made { "" } else { " (the relay makes it when it first starts)" };
+    let admin = first_admin(log, options.admin_token_file.as_deref()).await?;
+    Ok(Installed {
+        log_id: log_id.to_string(),
+        slot: slot.name().to_owned(),
+        publication_was: publication.map(|fault| fault.to_string()),
+        signing_key: hex::encode(key.public().as_bytes()),
+        admin: if admin.was_there { "kept" } else { "created" },
+        slot_said,
+        said: admin.said(options.admin_token_file.as_deref()),
+        admin_token: admin.token,
+        admin_token_file: admin.file,
+        next,
+    })
+}
+
+/// Whether an id is the log's, or that of a log that it was begun from: until `headwater recover --new-log` is done, NATS holds what
+/// that one left.
+async fn is_of(log: &Reader, id: Option<LogId>) -> Result<bool, LogError> {
+    let begun = EventPage { limit: 1_000, event_type: Some("LogBegun".to_owned()), ..EventPage::default() };
+    let from = |event: &Event| match event.change() {
+        Ok(Change::LogBegun(begun)) => Some(begun.from),
+        _ => None,
+    };
+    let before = log.events(begun).await?;
+    Ok(id == Some(log.log_id()) || before.iter().filter_map(from).any(|from| Some(from) == id))
+}
+
+/// How a server is started on what was installed: as the roles that can do what it does and no more.
+fn next(database: &Database, options: &Options) -> String {
+    let (place, key) = (database.place(), options.key.signing_key_file.display());
+    let file =
+        |file: &Option<PathBuf>| file.as_ref().map_or_else(|| "FILE".to_owned(), |file| file.display().to_string());
+    let (app, relay) = (file(&options.app_password_file), file(&options.replication_password_file));
+    let mut next = format!(
+        "Next, as the roles that were made for it and not as `{user}`:\n\n  headwater serve \\\n      \
+         --database-url postgres://{APP_ROLE}@{place} --database-password-file {app} \\\n      \
+         --replication-url postgres://{RELAY_ROLE}@{place} --replication-password-file {relay} \\\n      \
+         --signing-key-file {key} --nats-url …",
+        user = database.user(),
+    );
+    if options.app_password_file.is_none() || options.replication_password_file.is_none() {
+        next.push_str(
+            "\n\nA role whose password was not given here may not be able to log in yet: --app-password-file and \
+             --replication-password-file give it one, or `headwater install --print-roles` says how an administrator of PostgreSQL does.",
+        );
+    }
+    next
+}
+
+/// Creates the first administrator, unless there is one. The token is on disk before its hash is in the log, so that an
+/// interrupted install never leaves an administrator whose token nobody has.
+async fn first_admin(log: Reader, file: Option<&Path>) -> Result<Administrator, Error> {
+    let (appender, log) = Appender::start(log).await?;
+    let state = log.view();
+    let is_admin = |name: &&PrincipalName| state.role(name) == Some(Role::Admin);
+    let there: Vec<String> = state.principals().keys().filter(is_admin).map(ToString::to_string).collect();
+    if !there.is_empty() {
+        let holder = |file: &Path| match password::read(file) {
+            _ if !file.exists() => TokenFile::NotWritten,
+            Ok(token) => match state.bearer(&Digest::of(token.as_bytes())) {
+                Some((_, Role::Admin)) => TokenFile::Matches,
+                _ => TokenFile::Differs,
+            },
+            Err(_) => TokenFile::Differs,
+        };
+        return Ok(Administrator { was_there: true, names: there, token: None, file: file.map(holder) });
+    }
+    let told = file.map(|file| if file.exists() { TokenFile::Read } else { TokenFile::Written });
+    let token = token::kept(file)?;
+    let name = FIRST_ADMIN.parse().expect("BUG: the first administrator's name is an id");
+    let create = CreatePrincipal { name, role: Role::Admin, token_hash: Digest::of(token.as_bytes()) };
+    let request = Request { reason: Some("installation".into()), ..Request::of([Command::CreatePrincipal(create)]) };
+    appender.append_once(&log, request, Actor::Install).await?;
+    let names = vec![FIRST_ADMIN.to_owned()];
+    Ok(Administrator { was_there: false, names, token: file.is_none().then_some(token), file: told })
+}
+
+/// Who commands, and what became of the file for the first one's token.
+#[derive(Debug)]
+struct Administrator {
+    was_there: bool,
+    names: Vec<String>,
+    /// Made now, and kept nowhere.
+    token: Option<String>,
+    file: Option<TokenFile>,
+}
+
+/// What became of the file for the first administrator's token.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum TokenFile {
+    /// A new token was written to it.
+    Written,
+    /// The token in it was given to the first administrator.
+    Read,
+    /// There was an administrator, whose token it holds.
+    Matches,
+    /// There was an administrator, and it holds no such token.
+    Differs,
+    /// There was an administrator, whose token nobody can write to it.
+    NotWritten,
+}
+
+impl Administrator {
+    fn said(&self, file: Option<&Path>) -> String {
+        let (names, file) = (self.names.join(", "), file.map(|file| file.display().to_string()).unwrap_or_default());
+        let lost = "an administrator makes another by `headwater token create`; if all of their tokens are lost, `headwater token \
+                    reset` makes one";
+        match (self.file, self.was_there) {
+            (None, true) => format!("there already: {names}; nothing was changed"),
+            (None, false) => names,
+            (Some(TokenFile::Written), _) => format!("{names}; the token was written to {file}"),
+            (Some(TokenFile::Read), _) => format!("{names}; the token is the one in {file}"),
+            (Some(TokenFile::Matches), _) => {
+                format!("there already: {names}; the token in {file} is good, nothing was changed")
+            }
+            (Some(TokenFile::Differs), _) => {
+                format!(
+                    "there already: {names}; the token in {file} is no administrator's, and was not made one: {lost}"
+                )
+            }
+            (Some(TokenFile::NotWritten), _) => {
+                format!(
+                    "there already: {names}; no token was written to {file}, because the log knows only its hash: {lost}"
+                )
+            }
+        }
+    }
+}
+
+impl Installed {
+    /// Prints what is there, for a person or for a program.
+    ///
+    /// # Errors
+    /// If standard output can't be written.
+    pub fn print(&self, json: bool) -> Result<(), Unwritable> {
+        if json {
+            output::json(&serde_json::to_string(self).expect("BUG: text has no failing serializer"))?;
+            return Ok(());
+        }
+        let Self { log_id, slot, slot_said, publication_was, signing_key, said, admin_token, next, .. } = self;
+        let publication =
+            publication_was.as_ref().map_or_else(String::new, |fault| format!("publication    made anew ({fault})\n"));
+        let token = admin_token.as_ref().map_or_else(String::new, |token| {
+            format!("admin token    {token}\n\nThis is the only time that the token is shown.\n")
+        });
+        output::text(&format!(
+            "log            {log_id}\nslot           {slot}{slot_said}\nsigning key    {signing_key} (public)\n{publication}\
+             administrator  {said}\n{token}\n{next}\n"
+        ))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,25 @@
+//! The server of a log, and the commands that its operator runs beside PostgreSQL.
+//!
+//! - [`serve`] starts the parts below, stops them, and says whether the server is ready.
+//! - [`http`] answers people and programs; [`fleet`] hears nodes.
+//! - [`relay`] carries the write-ahead log into NATS through [`publish`]; [`reconciler`] turns reports and silence into commands.
+//! - [`source`] is what `http` and `fleet` need of the log; [`adapters`] gives it to them.
+//! - [`install`], [`recover`], [`export`] and [`token_reset`] are commands of the operator; [`config`] is the settings that they share,
+//!   [`backend`] how what PostgreSQL and NATS answer counts.
+//!
+//! Absent on purpose: SQL (`store`, `wal`), an LSN (`wal`), axum outside of [`http`].
+
+pub mod adapters;
+pub mod backend;
+pub mod config;
+pub mod export;
+pub mod fleet;
+pub mod http;
+pub mod install;
+pub mod publish;
+pub mod reconciler;
+pub mod recover;
+pub mod relay;
+pub mod serve;
+pub mod source;
+pub mod token_reset;

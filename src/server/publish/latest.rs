@@ -1,0 +1,61 @@
+//! What a stream holds last for each subject, read with one consumer that is taken away again.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::stream::Stream;
+use bytes::Bytes;
+use futures::StreamExt as _;
+
+use super::Error;
+
+/// Messages that one request asks for.
+const PAGE_MESSAGES: usize = 500;
+/// How long a page may take.
+const PAGE_WITHIN: Duration = Duration::from_secs(10);
+/// A consumer that was left behind by a broken connection goes away by itself after this time.
+const CONSUMER_IDLE: Duration = Duration::from_secs(30);
+
+/// The last message of a subject.
+pub(crate) struct Latest {
+    pub(crate) subject: String,
+    pub(crate) sequence: u64,
+    pub(crate) payload: Bytes,
+    /// Whether it says that the key is deleted.
+    pub(crate) deleted: bool,
+}
+
+/// The last message of every subject that fits `filter`.
+pub(crate) async fn of(stream: &Stream, filter: &str) -> Result<Vec<Latest>, Error> {
+    let failed = |error: &dyn std::fmt::Display| Error::nats(format!("reading {filter}"), error);
+    let config = pull::Config {
+        filter_subject: filter.to_owned(),
+        deliver_policy: DeliverPolicy::LastPerSubject,
+        ack_policy: AckPolicy::None,
+        inactive_threshold: CONSUMER_IDLE,
+        ..pull::Config::default()
+    };
+    let consumer = stream.create_consumer(config).await.map_err(|error| failed(&error))?;
+    let mut left = consumer.cached_info().num_pending;
+    let mut found = Vec::new();
+    while left > 0 {
+        let page = consumer.fetch().max_messages(PAGE_MESSAGES).expires(PAGE_WITHIN).messages().await;
+        let mut page = page.map_err(|error| failed(&error))?;
+        let before = found.len();
+        while let Some(message) = page.next().await {
+            let message = message.map_err(|error| failed(&error))?;
+            let info = message.info().map_err(|error| failed(&error))?;
+            left = info.pending;
+            let sequence = info.stream_sequence;
+            let deleted = message.headers.as_ref().is_some_and(|headers| headers.get("KV-Operation").is_some());
+            let (subject, payload) = (message.subject.to_string(), message.payload.clone());
+            found.push(Latest { subject, sequence, payload, deleted });
+        }
+        if found.len() == before && left > 0 {
+            return Err(failed(&"it ended early"));
+        }
+    }
+    // If this fails, the consumer goes away by itself.
+    let _ = stream.delete_consumer(&consumer.cached_info().name).await;
+    Ok(found)
+}

@@ -1,0 +1,354 @@
+//! `headwater recover`: what to do about a database that was put back to an earlier state.
+//!
+//! Always: without being told to it only looks. What is taken back is what the event stream holds, if it goes on from what
+//! the log still has and leads to what was signed and kept outside; nothing that is in the log is changed. What the stream
+//! holds behind that nobody signed for: it is taken back only by who is told so and answers for it. What can't be had back can
+//! be done without: what is left becomes a new log, which nodes take only when told so. Absent on purpose: a choice between two
+//! stories. A log that was appended to since is not the one that others know, and no event of either is mixed with the other's.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use projections::configuration::Configuration;
+use replay::checkpoint::{BadCheckpoint, Checkpoint};
+use replay::log::{Divergence, Follower};
+use replay::stray::{Stray, next_event};
+use schema::event::Event;
+use schema::position::Position;
+use schema::wire::Record as _;
+
+mod anew;
+mod aside;
+mod contents;
+mod findings;
+mod folder;
+
+pub use self::anew::Begun;
+pub use self::aside::PutAside;
+pub use self::findings::Findings;
+
+use crate::adapters::Table;
+use crate::backend;
+use crate::config::{Nats, Postgres};
+use crate::publish::checkpoint::Outside;
+use crate::publish::excess::{Comparison, Excess, Origin};
+use crate::publish::holdings;
+use bus::connect::{Link, connect_with};
+use program::exit::ExitClass;
+use program::output::Unwritable;
+use store::adopt::adopt;
+use store::database::{Database, Error as LogError};
+use store::reader::Reader;
+
+const URL_HELP: &str = "The log as role headwater_app: postgres://headwater_app:password@host:port/database. For --new-log \
+                        as the database's owner, as for `headwater install`";
+const FILE_HELP: &str = "A file with the password for that URL";
+
+const AFTER_HELP: &str = "\
+1. Look which events are missing, and who holds them:
+     headwater recover
+2. Take back what the event stream holds and the log's key signed for:
+     headwater recover --adopt-stream
+   and also the last events, for which nobody signed:
+     headwater recover --adopt-stream --unsigned-too
+   or not, if somebody else wrote them or nobody needs them:
+     headwater recover --put-aside
+   Contents that no table holds any more are put back from files below a
+   folder: copies of nodes' folders, exports. A put_document of the same bytes
+   that changes its document puts them back, too:
+     headwater recover --contents DIR
+3. Or, if they are nowhere to be had: end every server, perhaps keep a copy
+   of NATS, and begin a new log with what is left, which prints its id:
+     headwater recover --new-log --database-url <owner>
+   Then on each node, with its agent stopped:
+     headwater edge accept-log <LOG_ID> --dir <DIR>
+
+Exit codes: 0 nothing is missing any more, 1 something is (a content, too), or it was refused, 2 usage, 3 could not reach something.";
+
+/// Says what a database that was put back lacks, and who holds it. With --adopt-stream it takes the lost events back. Where they
+/// can't be had back, --new-log begins a new log with what is left.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = AFTER_HELP, mut_args(Postgres::entered_as(URL_HELP, FILE_HELP)))]
+pub struct Options {
+    #[command(flatten)]
+    postgres: Postgres,
+
+    #[command(flatten)]
+    nats: Nats,
+
+    /// Take the missing events back from the event stream, up to the newest checkpoint kept outside PostgreSQL.
+    #[arg(long)]
+    pub adopt_stream: bool,
+
+    /// Take back also what stands behind that checkpoint: nobody signed for it, and whoever may publish could have put it there.
+    #[arg(long, requires = "adopt_stream")]
+    pub unsigned_too: bool,
+
+    /// Put aside what the event stream holds behind the log and nobody signed for: it is copied to the stream of strays, and the
+    /// relay fills the event stream anew from the log.
+    #[arg(long, conflicts_with_all = ["adopt_stream", "new_log"])]
+    pub put_aside: bool,
+
+    /// Take contents that events name and the database lacks from the files below this folder, whatever they are called: a copy of a
+    /// node's folder (its generations and blobs), of a backup's contents, or exports. Of overwritten documents nothing else may have
+    /// them any more. No link is followed.
+    #[arg(long, value_name = "DIR", conflicts_with = "new_log")]
+    pub contents: Option<PathBuf>,
+
+    /// Give up what is missing: all events of the database are sealed anew under a new log id, behind them comes one that names
+    /// the old log, its last event and its root, and what NATS holds of the old log is removed. Nodes keep what they run and take
+    /// nothing of the new log until `headwater edge accept-log` on each says so.
+    #[arg(long, conflicts_with = "adopt_stream")]
+    pub new_log: bool,
+
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Why nothing can be said or done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// PostgreSQL or NATS did not do its part.
+    #[error(transparent)]
+    Ground(backend::Error),
+    /// The checkpoint is not this log's.
+    #[error("the newest checkpoint kept outside PostgreSQL can't be trusted: {0}")]
+    Untrusted(#[from] BadCheckpoint),
+    /// The stream's events do not go on from the log's.
+    #[error("the event stream does not go on from the log {0}")]
+    Diverged(#[from] Divergence),
+    /// The log was appended to since.
+    #[error(
+        "the log and the event stream tell different stories from position {0} on: the database was put back and then \
+         appended to, or somebody else wrote to the stream. The stream's events can't be taken back behind those. \
+         `headwater recover --put-aside` puts them aside if nobody signed for them; else `headwater recover --new-log` goes \
+         on with what the database has, under a new log id"
+    )]
+    TwoStories(Position),
+    /// What is to be put aside was signed, or is another log's.
+    #[error("the event stream is not made anew: {0}")]
+    NotAside(String),
+    /// The stream does not hold all that was signed.
+    #[error("what was signed at position {0} is not what the log and the event stream lead to: nothing is taken back")]
+    NotSigned(Position),
+    /// The stream ends in a request.
+    #[error("the event stream ends within a request, at position {0}: nothing is taken back")]
+    Cut(Position),
+    /// A document's content is gone.
+    #[error(
+        "the content of these documents is not in NATS, so that no node could be given it: {0}. Nothing is taken back. A node that \
+         runs them has it: copy its folder here, and say `--contents DIR`"
+    )]
+    ContentGone(String),
+    /// The folder can't be read.
+    #[error("{} can't be read (--contents)", .0.display())]
+    Folder(PathBuf, #[source] std::io::Error),
+    /// There is no reason to begin anew.
+    #[error("nobody holds more of this log than the database has, so there is no reason to begin a new one")]
+    NothingLost,
+    /// The role may not do it.
+    #[error(
+        "{0}: a new log seals all events anew, which the application's role must not be able to do. Give the database's URL \
+         as its owner, as for `headwater install`"
+    )]
+    NotOwner(#[source] LogError),
+}
+
+impl<E: Into<backend::Error>> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self::Ground(error.into())
+    }
+}
+
+impl Error {
+    /// How it counts.
+    #[must_use]
+    pub fn exit_class(&self) -> ExitClass {
+        match self {
+            Self::Ground(error) => error.exit_class(),
+            Self::NotOwner(_) | Self::Folder(..) => ExitClass::Usage,
+            _ => ExitClass::Refused,
+        }
+    }
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It was looked, and perhaps something was taken back.
+    Looked(Findings),
+    /// Unsigned events were put aside.
+    PutAside(PutAside),
+    /// A new log was begun.
+    Begun(Begun),
+}
+
+impl Outcome {
+    /// Prints it. True if nothing is missing any more.
+    ///
+    /// # Errors
+    /// If standard output can't be written.
+    pub fn print(&self, json: bool) -> Result<bool, Unwritable> {
+        match self {
+            Self::Looked(findings) => findings.print(json),
+            Self::PutAside(aside) => aside.print(json).map(|()| true),
+            Self::Begun(begun) => begun.print(json).map(|()| true),
+        }
+    }
+}
+
+struct Recovery {
+    reader: Reader,
+    link: Link,
+    options: Options,
+}
+
+/// Looks, and takes back if told so.
+///
+/// # Errors
+/// If something can't be reached, or must not be taken back.
+pub async fn run(options: Options) -> Result<Outcome, Error> {
+    let reader = Reader::open(Database::parse(&options.postgres.url()?)?).await?;
+    let link =
+        connect_with(&options.nats.url()?, options.nats.nats_password_file.as_deref(), "headwater recover").await?;
+    link.up().await;
+    let recovery = Recovery { reader, link, options };
+    if recovery.options.new_log {
+        return Box::pin(recovery.begin_anew()).await.map(Outcome::Begun);
+    }
+    if recovery.options.put_aside {
+        return Box::pin(recovery.put_aside()).await.map(Outcome::PutAside);
+    }
+    let (mut findings, kept) = recovery.look().await?;
+    if let Some(parted) = findings.parted.filter(|_| recovery.options.adopt_stream) {
+        return Err(Error::TwoStories(parted));
+    }
+    let wanted = match (recovery.options.adopt_stream, recovery.options.unsigned_too) {
+        (false, _) => 0,
+        (true, false) => findings.signed(),
+        (true, true) => findings.missing.len(),
+    };
+    if wanted > 0 {
+        Box::pin(recovery.take_back(findings.head, &findings.missing[..wanted], kept)).await?;
+        findings.adopted = wanted;
+    }
+    findings.lacking = recovery.reader.lacking_contents().await?;
+    if let Some(dir) = recovery.options.contents.as_ref().filter(|_| !findings.lacking.is_empty()) {
+        findings.restored = recovery.restore(dir, &mut findings.lacking).await?;
+    }
+    Ok(Outcome::Looked(findings))
+}
+
+impl Recovery {
+    async fn look(&self) -> Result<(Findings, Option<Checkpoint>), Error> {
+        let (jetstream, prefix) = (self.link.jetstream(), &self.options.nats.nats_prefix);
+        let (_, (stream, head), excess) = self.compare().await?;
+        let checkpoint = self.checkpoint().await?;
+        let (mut missing, mut stray, mut parted) = (Vec::new(), None, None);
+        match excess {
+            Some(Excess { origin: Origin::Stray(why), agreed, .. }) => stray = Some((agreed.next(), why)),
+            Some(Excess { origin: Origin::OtherLog(_), agreed, .. }) => return Err(Error::TwoStories(agreed.next())),
+            Some(Excess { agreed, .. }) => {
+                parted = (agreed < head).then(|| agreed.next());
+                missing = holdings::events(&jetstream, prefix, agreed, stream).await?;
+                stray = self.cut_before_stray(agreed, &mut missing).await?;
+            }
+            None => {}
+        }
+        let nodes = holdings::seen(&jetstream, prefix, (self.reader.log_id(), self.reader.public_key())).await?;
+        let nodes = nodes.into_iter().filter(|(_, seen)| seen.is_beyond(head)).collect();
+        let kept = checkpoint.as_ref().map(|checkpoint| checkpoint.position);
+        let (adopted, lacking, restored) = (0, Vec::new(), 0);
+        let findings =
+            Findings { head, stream, checkpoint: kept, missing, parted, stray, nodes, adopted, lacking, restored };
+        Ok((findings, checkpoint))
+    }
+
+    /// The event stream beside the log: its last sequence, the log's head, and what the stream holds that the log does not have.
+    async fn compare(&self) -> Result<(Comparison, (Position, Position), Option<Excess>), Error> {
+        let (jetstream, prefix) = (self.link.jetstream(), self.options.nats.nats_prefix.clone());
+        let table = Arc::new(Table(self.reader.clone()));
+        let mut comparison = Comparison::new(jetstream, prefix, self.reader.log_id(), table);
+        let stream = comparison.last().await?;
+        let head = self.reader.head().await?.position;
+        let excess = comparison.excess(stream, head, Position::ZERO, &Configuration::default()).await?;
+        Ok((comparison, (stream, head), excess))
+    }
+
+    /// What was signed and kept outside; where that is no checkpoint of this log, what the table keeps.
+    async fn checkpoint(&self) -> Result<Option<Checkpoint>, Error> {
+        let open = |note: &[u8]| Checkpoint::open(note, self.reader.log_id(), self.reader.public_key());
+        let outside = Outside::new(self.link.jetstream(), self.options.nats.nats_prefix.clone()).read().await?;
+        let Some(note) = outside.note else { return Ok(None) };
+        let inside = async || Ok::<_, Error>(self.reader.newest_checkpoint().await?);
+        match open(&note) {
+            Ok(checkpoint) => Ok(Some(checkpoint)),
+            Err(bad) => match inside().await?.and_then(|kept| open(kept.note.as_bytes()).ok()) {
+                Some(checkpoint) => Ok(Some(checkpoint)),
+                None => Err(bad.into()),
+            },
+        }
+    }
+
+    /// Leaves the events that may follow from the log one by one, and gives the first that can't, and why.
+    async fn cut_before_stray(
+        &self,
+        agreed: Position,
+        events: &mut Vec<Event>,
+    ) -> Result<Option<(Position, Stray)>, Error> {
+        let mut follower = Follower::new(self.reader.log_id());
+        self.reader.follow(&mut follower, agreed).await?;
+        for index in 0..events.len() {
+            let event = &events[index];
+            if let Err(stray) = next_event(&follower, &event.write()) {
+                let position = event.position;
+                events.truncate(index);
+                return Ok(Some((position, *stray)));
+            }
+            // What a newer program wrote can't be followed by this one, and whoever takes it back is told so.
+            if follower.advance(event).is_err() {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    async fn take_back(&self, head: Position, missing: &[Event], kept: Option<Checkpoint>) -> Result<(), Error> {
+        let mut follower = Follower::new(self.reader.log_id());
+        let (within, ahead): (Option<_>, Option<_>) = match kept {
+            Some(kept) if kept.position <= head => (Some(kept), None),
+            kept => (None, kept),
+        };
+        if let Some(signed) = within {
+            self.reader.follow(&mut follower, signed.position).await?;
+            if follower.edge().root() != signed.root {
+                return Err(Error::NotSigned(signed.position));
+            }
+        }
+        self.reader.follow(&mut follower, head).await?;
+        // Also what the log still has must be what it was, or the missing would come to stand behind something else.
+        self.reader.head_at_rest().await?.is_over(&follower)?;
+        let after = proven(follower.clone(), missing, ahead)?;
+        let contents = self.contents(missing, &after).await?;
+        Ok(adopt(&self.reader, &mut follower, missing, &contents).await?)
+    }
+}
+
+/// The log after these events, if they go on from it, end with a request, and lead to what was signed.
+fn proven(mut follower: Follower, events: &[Event], signed: Option<Checkpoint>) -> Result<Follower, Error> {
+    let mut is_proven = signed.is_none();
+    for event in events {
+        follower.advance(event)?;
+        if let Some(signed) = &signed
+            && signed.position == event.position
+        {
+            is_proven = follower.edge().root() == signed.root;
+        }
+    }
+    match signed {
+        Some(signed) if !is_proven => Err(Error::NotSigned(signed.position)),
+        _ if !follower.is_between_requests() => Err(Error::Cut(follower.position())),
+        _ => Ok(follower),
+    }
+}

@@ -1,0 +1,121 @@
+//! Beginning a new log with what a database that was put back still has.
+//!
+//! Always: PostgreSQL first, in one transaction, then NATS; done again after it was cut off between the two, it does what is left.
+
+use program::output::{self, Unwritable};
+use replay::checkpoint::Checkpoint;
+use schema::change::{Change, LogBegun};
+use schema::event::Event;
+use schema::id::LogId;
+use schema::position::Position;
+use serde_json::json;
+use store::anew::begin_anew;
+use store::reader::EventPage;
+
+use crate::publish::checkpoint::Outside;
+use crate::publish::{events, streams};
+use crate::relay::checkpoint_signer::{Error as VouchError, goes_on_from};
+
+use super::{Error, Recovery};
+
+/// What the event gives as its reason.
+const REASON: &str = "headwater recover --new-log: the end of the log before it was lost";
+
+/// A log that was begun anew.
+#[derive(Debug)]
+pub struct Begun {
+    log_id: LogId,
+    from: LogId,
+    /// Of the event that says so.
+    position: Position,
+}
+
+impl Recovery {
+    pub(super) async fn begin_anew(&self) -> Result<Begun, Error> {
+        if let Some(begun) = self.half_begun().await? {
+            self.empty_nats().await?;
+            return Ok(begun);
+        }
+        let lacks = match self.look().await {
+            Ok((findings, _)) => findings.lacks_anything() || !self.goes_on().await?,
+            Err(Error::TwoStories(_)) => true,
+            Err(error) => return Err(error),
+        };
+        if !lacks {
+            return Err(Error::NothingLost);
+        }
+        let head = self.reader.head().await?;
+        let begun = begin_anew(&self.reader, &head, self.newest_note().await?, REASON).await;
+        let (log_id, position) = begun.map_err(|error| match error.is_forbidden() {
+            true => Error::NotOwner(error),
+            false => error.into(),
+        })?;
+        self.empty_nats().await?;
+        Ok(Begun { log_id, from: head.log_id, position })
+    }
+
+    /// Whether the log leads to what was signed and kept outside. It may be as long and another.
+    pub(super) async fn goes_on(&self) -> Result<bool, Error> {
+        let outside = Outside::new(self.link.jetstream(), self.options.nats.nats_prefix.clone()).read().await?;
+        let head = self.reader.head().await?;
+        match goes_on_from(&self.reader, &outside, (head.position, head.root)).await {
+            Ok(_) => Ok(true),
+            Err(VouchError::Log(error)) => Err(error.into()),
+            Err(VouchError::Publish(error)) => Err(error.into()),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// The log, if it was begun anew and NATS still holds the one before it.
+    async fn half_begun(&self) -> Result<Option<Begun>, Error> {
+        let wanted = EventPage { limit: 1_000, event_type: Some("LogBegun".to_owned()), ..EventPage::default() };
+        let begun = self.reader.events(wanted).await?;
+        let of = |event: &Event| match event.change() {
+            Ok(Change::LogBegun(LogBegun { from, .. })) if event.entity.id.as_str() == event.log_id.to_string() => {
+                Some(Begun { log_id: event.log_id, from, position: event.position })
+            }
+            _ => None,
+        };
+        let Some(begun) = begun.last().and_then(of) else { return Ok(None) };
+        let (jetstream, prefix) = (self.link.jetstream(), &self.options.nats.nats_prefix);
+        let last = events::end(&jetstream, prefix).await?.and_then(|(_, event)| event);
+        let note = Outside::new(jetstream, prefix.clone()).read().await?.note;
+        let is_signed = note.is_some_and(|note| Checkpoint::open(&note, begun.from, self.reader.public_key()).is_ok());
+        Ok((is_signed || last.is_some_and(|last| last.log_id == begun.from)).then_some(begun))
+    }
+
+    /// The newest checkpoint that this log's key signed: kept outside, or else by the table.
+    async fn newest_note(&self) -> Result<Option<String>, Error> {
+        let outside = Outside::new(self.link.jetstream(), self.options.nats.nats_prefix.clone()).read().await?.note;
+        let inside = self.reader.newest_checkpoint().await?.map(|kept| kept.note);
+        let outside = outside.and_then(|note| String::from_utf8(note.to_vec()).ok());
+        let opened = |note: String| {
+            let signed = Checkpoint::open(note.as_bytes(), self.reader.log_id(), self.reader.public_key()).ok()?;
+            Some((signed.position, note))
+        };
+        let newest = outside.into_iter().chain(inside).filter_map(opened).max_by_key(|(position, _)| *position);
+        Ok(newest.map(|(_, note)| note))
+    }
+
+    async fn empty_nats(&self) -> Result<(), Error> {
+        let nats = &self.options.nats;
+        let (prefix, replicas) = (&nats.nats_prefix, usize::from(nats.nats_replicas));
+        Ok(streams::empty(&self.link.jetstream(), prefix, replicas).await?)
+    }
+}
+
+impl Begun {
+    pub(super) fn print(&self, json: bool) -> Result<(), Unwritable> {
+        let Self { log_id, from, position } = self;
+        if json {
+            output::json(&format!("{:#}", json!({"log_id": log_id, "from": from, "position": position})))
+        } else {
+            output::text(&format!(
+                "log {log_id} was begun at position {position}, with all that was left of log {from}.\nStart `headwater serve` \
+                 again. Nodes keep what they run; on each, with its agent stopped:\n    headwater edge accept-log {log_id} \
+                 --dir <the node's folder>\n"
+            ))
+        }?;
+        Ok(())
+    }
+}

@@ -1,0 +1,70 @@
+//! Putting aside what somebody else wrote to the event stream, or what nobody needs back.
+//!
+//! Always: nothing that was signed for this log is put aside, and what is put aside is copied first.
+
+use program::output::{self, Unwritable};
+use schema::position::Position;
+use serde_json::json;
+
+use crate::publish::excess::{Excess, Origin};
+use crate::publish::holdings;
+use crate::publish::remake::{Copied, Remake};
+use crate::relay::checkpoint_signer::has_proven;
+
+use super::{Error, Recovery};
+
+/// All of it: an operator said so.
+const ALL: Copied = Copied { messages: u64::MAX, bytes: usize::MAX };
+
+/// What was put aside.
+#[derive(Debug)]
+pub struct PutAside {
+    /// The first of it.
+    from: Position,
+    messages: u64,
+    /// The stream that has it now.
+    to: String,
+}
+
+impl Recovery {
+    pub(super) async fn put_aside(&self) -> Result<PutAside, Error> {
+        let (comparison, (_, head), excess) = self.compare().await?;
+        let nats = &self.options.nats;
+        let (jetstream, prefix) = (self.link.jetstream(), &nats.nats_prefix);
+        let to = prefix.stray_stream();
+        let Some(excess) = excess else { return Ok(PutAside { from: head.next(), messages: 0, to }) };
+        let Excess { agreed, origin, .. } = excess;
+        if let Origin::OtherLog(other) = origin {
+            let why = format!("it is that of log {other}, and this is log {}", self.reader.log_id());
+            return Err(Error::NotAside(why));
+        }
+        if !self.goes_on().await? {
+            let why = "this log's key signed for events that the database lacks: `--adopt-stream` takes them back";
+            return Err(Error::NotAside(why.to_owned()));
+        }
+        let seen = holdings::seen(&jetstream, prefix, (self.reader.log_id(), self.reader.public_key())).await?;
+        for (node, seen) in seen {
+            let proven = seen.proven.map(|cause| (node, cause));
+            has_proven(&self.reader, proven, head).await.map_err(|error| Error::NotAside(error.to_string()))?;
+        }
+        let mut remake = Remake::new(jetstream, prefix.clone(), usize::from(nats.nats_replicas));
+        let (_, messages) = remake.copy(&comparison, (agreed, head), ALL).await?;
+        remake.run(agreed).await?;
+        Ok(PutAside { from: agreed.next(), messages, to })
+    }
+}
+
+impl PutAside {
+    pub(super) fn print(&self, json: bool) -> Result<(), Unwritable> {
+        let Self { from, messages, to } = self;
+        match (json, messages) {
+            (true, _) => output::json(&format!("{:#}", json!({"from": from, "put_aside": messages, "stream": to}))),
+            (false, 0) => output::text("the event stream holds nothing that the log lacks\n"),
+            (false, _) => output::text(&format!(
+                "{messages} messages from position {from} on were put aside to stream {to}; the relay fills the event stream \
+                 again from the log\n"
+            )),
+        }?;
+        Ok(())
+    }
+}

@@ -1,0 +1,123 @@
+//! Whether a server can do its work, and if not, why.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bus::connect::Link;
+use schema::position::Position;
+use store::database::Error as LogError;
+use store::handle::Log;
+use tokio::time::Instant;
+
+use crate::fleet::listener::Ears;
+use crate::http::router::Reason;
+use crate::relay::{Phase, Standing};
+
+/// How long events may wait to be published before that is said: longer than a busy relay takes for a batch, and shorter
+/// than a frozen one takes to be found out.
+const WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// How publishing keeps pace with the log, as far as looking tells.
+pub(super) struct Pace {
+    log: Log,
+    /// Whether events wait until what somebody else wrote is taken out of their stream, which the relay sees to.
+    strays: Arc<AtomicBool>,
+    progress: Mutex<Progress>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Progress {
+    published: Position,
+    /// When it was first seen there, or last seen with nothing to do.
+    since: Instant,
+}
+
+impl Pace {
+    pub(super) fn of(log: Log, strays: Arc<AtomicBool>) -> Self {
+        Self { log, strays, progress: Mutex::new(Progress::begin(Instant::now())) }
+    }
+
+    /// Looks, and says how far behind publishing is if it has stood still for too long.
+    pub(super) fn look(&self, published: Option<Position>) -> Option<String> {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.strays.load(Ordering::Relaxed) {
+            *progress = Progress::begin(Instant::now());
+            return None;
+        }
+        progress.look(Instant::now(), self.log.view().position(), published)
+    }
+}
+
+impl Progress {
+    fn begin(now: Instant) -> Self {
+        Self { published: Position::ZERO, since: now }
+    }
+
+    fn look(&mut self, now: Instant, head: Position, published: Option<Position>) -> Option<String> {
+        let published = published.unwrap_or(self.published);
+        if published != self.published || published >= head {
+            *self = Self { published, since: now };
+        }
+        let still = now.saturating_duration_since(self.since);
+        let behind = head.get().saturating_sub(published.get());
+        (still > WAIT_MAX)
+            .then(|| format!("{behind} events wait to be published, and none was for {} s", still.as_secs()))
+    }
+}
+
+/// What a server's readiness rests on.
+pub(super) struct Parts {
+    pub(super) log: Log,
+    pub(super) ears: Ears,
+    pub(super) link: Link,
+}
+
+impl Parts {
+    /// What is not ready. A relay that waits behind another one is as ready as it can be, as long as anybody publishes.
+    pub(super) fn reasons(&self, standing: Option<Standing>, wait: Option<String>) -> Vec<Reason> {
+        let log = self.log.health().fault().map(|fault| ("log", fault.to_owned()));
+        let nats = (!self.link.is_up()).then(|| ("nats", "NATS can't be reached".to_owned()));
+        let ears = (!self.ears.are_open()).then(|| ("reports", "nodes can't be heard".to_owned()));
+        let relay = standing.and_then(|standing| match (standing.phase, standing.fault) {
+            (Phase::Standby | Phase::Following, None) => None,
+            (_, Some(fault)) => Some(("relay", fault)),
+            (phase, None) => Some(("relay", format!("the relay is {}", phase.name()))),
+        });
+        let pace = wait.map(|wait| ("publishing", wait));
+        let reason = |(part, reason): (&str, String)| Reason { part: part.to_owned(), reason };
+        [log, nats, ears, relay, pace].into_iter().flatten().map(reason).collect()
+    }
+}
+
+/// What an operator should know although the server does its work.
+pub(super) fn warnings(log: &Log) -> Vec<Reason> {
+    let clock = log.health().doubt().map(|doubt| ("clock", doubt.to_owned()));
+    let rows = log.findings().current().map(|found| ("log", LogError::Found(found).to_string()));
+    let content = log.findings().missing().map(|missing| ("content", missing.to_string()));
+    let reason = |(part, reason): (&str, String)| Reason { part: part.to_owned(), reason };
+    [clock, rows, content].into_iter().flatten().map(reason).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_stands_still_with_something_to_do_is_behind() {
+        let start = Instant::now();
+        let mut progress = Progress::begin(start);
+        let mut look = |after: u64, head: u64, published: Option<u64>| {
+            progress.look(start + Duration::from_secs(after), head.into(), published.map(Position::from))
+        };
+        assert_eq!(look(0, 5, Some(5)), None);
+        assert_eq!(look(100, 5, Some(5)), None, "nothing to do");
+        assert_eq!(look(101, 9, Some(5)), None, "it may just have come");
+        assert_eq!(look(109, 9, Some(6)), None, "it moves");
+        assert_eq!(look(119, 20, Some(6)), None);
+        let behind = look(120, 20, Some(6)).expect("it stands still");
+        assert_eq!(behind, "14 events wait to be published, and none was for 11 s");
+        assert!(look(121, 20, None).is_some(), "what is not known has not moved");
+        assert_eq!(look(122, 20, Some(7)), None);
+    }
+}

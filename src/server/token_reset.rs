@@ -1,0 +1,204 @@
+//! `headwater token reset`: a new token for an administrator whose own is lost, when nobody can enter the door any more.
+//!
+//! What always holds: it is appended as any request is, beside servers that run, by actor `system/recovery`; whoever asks owns the
+//! database and holds the log's signing key; a log that is known to have been put back is not appended to.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bus::connect::connect_with;
+use program::exit::ExitClass;
+use program::output::{self, Unwritable};
+use program::password;
+use program::token::{self, TokenError};
+use schema::address::Prefix;
+use schema::command::{Command, CreatePrincipal, Role};
+use schema::digest::Digest;
+use schema::entity::Actor;
+use schema::id::PrincipalName;
+use schema::position::Position;
+use schema::request::Request;
+use serde_json::json;
+use store::appender::Appender;
+use store::database::Database;
+use store::handle::SubmitError;
+use store::reader::Reader;
+
+use crate::backend;
+use crate::config::{Key, Postgres};
+use crate::publish::{events, key};
+
+/// How long NATS may take to be there.
+const NATS_WITHIN: Duration = Duration::from_secs(10);
+/// What the events give as their reason.
+const REASON: &str = "headwater token reset";
+
+const URL_HELP: &str =
+    "The log's database as its owner, as for `headwater install`: postgres://owner:password@host/database";
+const FILE_HELP: &str = "A file with the password for that URL, which then is postgres://owner@host/database";
+
+const AFTER_HELP: &str = "\
+For when the tokens of all administrators are lost. With one of them left, use `headwater token create` and `revoke`.\n\n  \
+headwater token reset --signing-key-file FILE \\\n      \
+--database-url postgres://owner@host/headwater \\\n      \
+--database-password-file FILE \\\n      \
+--nats-url nats://headwater@host:4222 --nats-password-file FILE\n\n\
+Servers may be running: they know the new token within a second. On a database that was put back to an earlier state, run\n\
+`headwater recover` first.";
+
+/// Makes a new token for an administrator whose own is lost. The one before it is good no longer.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = AFTER_HELP, mut_args(Postgres::entered_as(URL_HELP, FILE_HELP)))]
+pub struct Options {
+    /// Whose. A name that the log does not know, or that was revoked, becomes an administrator.
+    #[arg(long, default_value = "admin")]
+    pub name: PrincipalName,
+
+    #[command(flatten)]
+    postgres: Postgres,
+
+    #[command(flatten)]
+    key: Key,
+
+    /// Where the token goes (mode 600) or, if the file is there, comes from. Without it the token is printed, once.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
+    /// Where NATS is: given, the log is first compared with what was published of it, so that nothing is appended to a database
+    /// that was put back.
+    #[arg(long, env = "HEADWATER_NATS_URL", value_name = "URL", hide_env_values = true)]
+    pub nats_url: Option<String>,
+
+    /// A file with the password for that URL, which then is nats://user@host:port.
+    #[arg(long, env = "HEADWATER_NATS_PASSWORD_FILE", value_name = "FILE")]
+    pub nats_password_file: Option<PathBuf>,
+
+    /// What all names in NATS begin with.
+    #[arg(long, env = "HEADWATER_NATS_PREFIX", value_name = "PREFIX", default_value = "cfg")]
+    pub nats_prefix: Prefix,
+
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Why there is no new token.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// PostgreSQL or NATS did not do its part.
+    #[error(transparent)]
+    Ground(backend::Error),
+    /// The key is not the log's.
+    #[error("the signing key in {0} is not the one that this log was installed with ({1})")]
+    OtherKey(PathBuf, String),
+    /// The role does not own the log.
+    #[error(
+        "`{0}` does not own this log's tables: give --database-url as the database's owner, as for `headwater install`"
+    )]
+    NotOwner(String),
+    /// NATS is not there.
+    #[error(
+        "NATS can't be reached within {} s (--nats-url): is it running? Without --nats-url the log is not compared with what was \
+         published of it",
+        NATS_WITHIN.as_secs()
+    )]
+    NoNats,
+    /// More is public than the log has.
+    #[error(
+        "the log ends at {head} and the event stream at {public}: the database was put back to an earlier state, and nothing may be \
+         appended before `headwater recover` has said what is missing"
+    )]
+    PutBack {
+        /// Where the log ends.
+        head: Position,
+        /// Where the stream ends.
+        public: Position,
+    },
+    /// The name is an auditor's.
+    #[error("{0} is an auditor: take another --name, or an administrator gives them a new token")]
+    Auditor(PrincipalName),
+    /// No token can be made or kept.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The log did not take it.
+    #[error("the token was not changed: {0}")]
+    Submit(#[from] SubmitError),
+    /// Nobody was told.
+    #[error("the token was changed, but can't be written: run it again")]
+    Output(#[source] Unwritable),
+}
+
+impl<E: Into<backend::Error>> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self::Ground(error.into())
+    }
+}
+
+impl Error {
+    /// How it counts.
+    #[must_use]
+    pub fn exit_class(&self) -> ExitClass {
+        match self {
+            Self::Ground(error) => error.exit_class(),
+            Self::NotOwner(_) => ExitClass::Usage,
+            Self::NoNats | Self::Output(_) => ExitClass::Unreachable,
+            Self::Submit(SubmitError::Unavailable(_) | SubmitError::Busy) => ExitClass::Unreachable,
+            _ => ExitClass::Refused,
+        }
+    }
+}
+
+/// Makes the token.
+///
+/// # Errors
+/// If it is refused, or something can't be reached; nothing is appended then.
+pub async fn run(options: Options) -> Result<(), Error> {
+    let key = key::load(&options.key.signing_key_file)?;
+    let reader = Reader::open(Database::parse(&options.postgres.url()?)?).await?;
+    if *reader.public_key() != key.public() {
+        let installed = hex::encode(reader.public_key().as_bytes());
+        return Err(Error::OtherKey(options.key.signing_key_file, installed));
+    }
+    if let Some(user) = reader.not_the_owner().await? {
+        return Err(Error::NotOwner(user));
+    }
+    options.is_not_put_back(&reader).await?;
+    let (appender, log) = Appender::start(reader).await?;
+    if log.view().role(&options.name) == Some(Role::Auditor) {
+        return Err(Error::Auditor(options.name));
+    }
+    let token = token::kept(options.token_file.as_deref())?;
+    let token_hash = Digest::of(token.as_bytes());
+    let reset = CreatePrincipal { name: options.name.clone(), role: Role::Admin, token_hash };
+    let request = Request { reason: Some(REASON.to_owned()), ..Request::of([Command::ReplaceToken(reset)]) };
+    let position = appender.append_once(&log, request, Actor::Recovery).await?.position;
+    output::text(&options.said(&token, position)).map(drop).map_err(Error::Output)
+}
+
+impl Options {
+    /// Nothing is appended to a log that is shorter than what was published of it.
+    async fn is_not_put_back(&self, reader: &Reader) -> Result<(), Error> {
+        let Some(url) = &self.nats_url else { return Ok(()) };
+        let url = password::fill(url, self.nats_password_file.as_deref())?;
+        let link = connect_with(&url, self.nats_password_file.as_deref(), "headwater token reset").await?;
+        tokio::time::timeout(NATS_WITHIN, link.up()).await.map_err(|_| Error::NoNats)?;
+        let public = events::end(&link.jetstream(), &self.nats_prefix).await?.map_or(Position::ZERO, |(last, _)| last);
+        let head = reader.head().await?.position;
+        if public > head { Err(Error::PutBack { head, public }) } else { Ok(()) }
+    }
+
+    fn said(&self, token: &str, position: Position) -> String {
+        let (name, file) = (&self.name, self.token_file.as_ref());
+        if self.json {
+            let token = file.is_none().then_some(token);
+            return format!("{}\n", json!({"name": name, "position": position, "token": token, "token_file": file}));
+        }
+        let token = match file {
+            Some(file) => format!("the token in {}", file.display()),
+            None => format!("this token, which is shown this once and kept nowhere:\n\n  {token}\n"),
+        };
+        format!(
+            "{name} may enter as admin, from position {position} on, with {token}\nA token that {name} had before is good no longer.\n"
+        )
+    }
+}

@@ -1,0 +1,308 @@
+//! A connection to PostgreSQL that is given up when it no longer answers.
+
+use std::future::Future;
+use std::time::Duration;
+
+use replay::again::Difference;
+use replay::log::Divergence;
+use replay::tree::Unanswerable;
+use schema::position::Position;
+use tokio_postgres::config::Host;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Config, NoTls};
+
+use super::clocks::ClockAhead;
+
+/// How long connecting may take.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// What says where the database is and who enters it, where nobody says more of it.
+const LOOK_AT: &str = "--database-url and --database-password-file";
+/// How long an answer may take. A frozen server keeps its sockets open, so only a deadline finds it out.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// How long what was sent may go unheard before the connection is given up.
+const HEARD_WITHIN: Duration = Duration::from_secs(15);
+/// A peer that is gone without a word is found out after about idle + interval × retries.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
+const KEEPALIVE_RETRIES: u32 = 3;
+
+/// What every session of ours asks of the server: whoever freezes with the head row locked is cut off, and nobody waits
+/// for a lock or a statement for ever. Shorter than our own deadline, so that the server's reason arrives first. Each statement sees
+/// what was committed before it.
+const SESSION: &str = "SET idle_in_transaction_session_timeout = '5s'; SET lock_timeout = '10s'; \
+                       SET statement_timeout = '15s'; SET tcp_user_timeout = '15s'; SET timezone = 'UTC'; \
+                       SET default_transaction_isolation = 'read committed'";
+
+/// Where the log is.
+#[derive(Clone, Debug)]
+pub struct Database {
+    config: Config,
+    look_at: String,
+}
+
+/// Why the log can't be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address is none.
+    #[error("the database URL is not valid: postgres://user:password@host:port/database is expected")]
+    Address(#[source] tokio_postgres::Error),
+    /// PostgreSQL refused, or the connection broke.
+    #[error("PostgreSQL: {}", said(.0))]
+    Postgres(tokio_postgres::Error),
+    /// No session could be opened.
+    #[error("PostgreSQL at {place} does not let `{user}` in: {why}. Look at {look_at}", why = not_let_in(error.as_ref()))]
+    Connect {
+        /// Where.
+        place: String,
+        /// Who.
+        user: String,
+        /// Which flags and files say so.
+        look_at: String,
+        /// What it said, if it answered.
+        error: Option<tokio_postgres::Error>,
+    },
+    /// PostgreSQL did not answer in time.
+    #[error("PostgreSQL did not answer within {} s", ANSWER_WITHIN.as_secs())]
+    Silent,
+    /// No log was installed in this database, or not by this version.
+    #[error(
+        "there is no log in this database, or only what an older headwater installed: run `headwater install` first"
+    )]
+    NotInstalled,
+    /// The log is not what it must be.
+    #[error("the log in PostgreSQL is not intact {0}")]
+    Diverged(#[from] Divergence),
+    /// The check of the whole log found that it is not what it was.
+    #[error("the log in PostgreSQL is not what it was, {0}")]
+    Found(Difference),
+    /// A row does not have the shape of an event.
+    #[error("event {position} in PostgreSQL can't be read: {why}")]
+    Row {
+        /// Which row.
+        position: Position,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The head is below what was folded: the database was put back to an earlier state, or is another one.
+    #[error("the log ends at {head} but had reached {folded}: the database was put back to an earlier state")]
+    WentBack {
+        /// Where it ends.
+        head: Position,
+        /// What was folded.
+        folded: Position,
+    },
+    /// The tree can't answer.
+    #[error(transparent)]
+    Unanswerable(#[from] Unanswerable),
+    /// There is an event behind the last one.
+    #[error("event {found} is in the table, but the log ends at {head}: it was put there directly")]
+    Beyond {
+        /// The event.
+        found: Position,
+        /// Where the log ends.
+        head: Position,
+    },
+    /// The head names another root than the events have.
+    #[error(
+        "the events up to {position} are not those that the root at the head of the log was made from: the log was changed \
+         directly, or an older headwater appended beside this one, which `headwater install` puts right"
+    )]
+    OtherRoot {
+        /// Where the log ends.
+        position: Position,
+    },
+    /// What was sent was decided from another head than there is by now.
+    #[error("another process appended")]
+    Moved,
+    /// What was sent without an answer is now known not to be stored.
+    #[error("what was sent was not committed")]
+    Uncommitted,
+    /// The process was asked to end while it waited for PostgreSQL.
+    #[error("this server is stopping, and PostgreSQL did not answer")]
+    Ending,
+    /// Nothing may be appended now.
+    #[error("{0}")]
+    Withheld(String),
+    /// This server's clock is ahead of one that is right.
+    #[error(transparent)]
+    ClockAhead(#[from] ClockAhead),
+    /// The log is not the one that this program began with.
+    #[error("the database now holds another log than the one that this program began with: start it again")]
+    OtherLog,
+    /// The role may not do what an installation needs.
+    #[error(
+        "role `{user}` may not {what}: nothing more was installed. A superuser may; or an administrator of PostgreSQL runs once what \
+         `headwater install --print-roles` prints, and the database's owner installs without password files"
+    )]
+    MayNot {
+        /// Who.
+        user: String,
+        /// What.
+        what: String,
+    },
+    /// The schema could not be installed.
+    #[error("the schema can't be installed: {0}")]
+    Migration(String),
+    /// The log is signed for with another key.
+    #[error("the log was installed with another signing key ({installed}); this one is {given}")]
+    OtherKey {
+        /// The installed public key in hex.
+        installed: String,
+        /// The given public key in hex.
+        given: String,
+    },
+}
+
+/// The server's own words where it spoke, with the code that tells an operator where to look; else the client's, with what
+/// caused them. As that says all of it, no source stands beside it.
+fn said(error: &tokio_postgres::Error) -> String {
+    match (error.as_db_error(), std::error::Error::source(error)) {
+        (Some(refused), _) => format!("{} (SQLSTATE {})", refused.message(), refused.code().code()),
+        (None, Some(cause)) => format!("{error}: {cause}"),
+        (None, None) => error.to_string(),
+    }
+}
+
+fn not_let_in(error: Option<&tokio_postgres::Error>) -> String {
+    error.map_or_else(|| format!("it did not answer within {} s", CONNECT_WITHIN.as_secs()), said)
+}
+
+impl From<tokio_postgres::Error> for Error {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Postgres(error)
+    }
+}
+
+impl Error {
+    /// Whether the same may work later without anybody's doing.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Silent | Self::Moved | Self::Uncommitted | Self::Ending => true,
+            Self::Connect { error: None, .. } => true,
+            Self::Postgres(error) | Self::Connect { error: Some(error), .. } => {
+                !error.as_db_error().is_some_and(|refused| is_lasting(refused.code()))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a row is not what it was, or can't be told to be.
+    #[must_use]
+    pub fn is_about_rows(&self) -> bool {
+        matches!(self, Self::Diverged(_) | Self::Found(_) | Self::Row { .. })
+    }
+
+    /// Whether the role may not do it.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Postgres(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE))
+    }
+
+    /// The same, or [`Error::NotInstalled`] where something that every log has is not there.
+    pub(crate) fn or_not_installed(self) -> Self {
+        match self {
+            Self::Postgres(error) if error.code().is_some_and(is_not_there) => Self::NotInstalled,
+            error => error,
+        }
+    }
+
+    /// Whether the fault lies in what was to be written, so that others can still be written.
+    #[must_use]
+    pub fn is_about_data(&self) -> bool {
+        let Self::Postgres(error) = self else { return false };
+        error.code().is_some_and(|code| matches!(&code.code()[..2], "22" | "23" | "54"))
+    }
+}
+
+/// Tables and columns are what a migration brings.
+fn is_not_there(code: &SqlState) -> bool {
+    [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN].contains(code)
+}
+
+/// Wrong credentials, missing rights and missing objects stay wrong until somebody acts.
+fn is_lasting(code: &SqlState) -> bool {
+    matches!(&code.code()[..2], "28" | "3D" | "42")
+}
+
+impl Database {
+    /// A database from its URL or its `key=value` form.
+    ///
+    /// # Errors
+    /// If it is neither.
+    pub fn parse(url: &str) -> Result<Self, Error> {
+        let mut config: Config = url.parse().map_err(Error::Address)?;
+        config
+            .connect_timeout(CONNECT_WITHIN)
+            .keepalives_idle(KEEPALIVE_IDLE)
+            .keepalives_interval(KEEPALIVE_INTERVAL)
+            .keepalives_retries(KEEPALIVE_RETRIES)
+            .tcp_user_timeout(HEARD_WITHIN);
+        Ok(Self { config, look_at: LOOK_AT.to_owned() })
+    }
+
+    /// The same, whose errors name these flags and files as what to look at.
+    #[must_use]
+    pub fn told_by(self, look_at: String) -> Self {
+        Self { look_at, ..self }
+    }
+
+    /// The name of the database.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.config.get_dbname().or_else(|| self.config.get_user()).unwrap_or("postgres")
+    }
+
+    /// Where it is: `host:port/name`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let ports = self.config.get_ports();
+        let at = |(index, host): (usize, &Host)| {
+            let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+            match host {
+                Host::Tcp(host) => format!("{host}:{port}"),
+                #[cfg(unix)]
+                Host::Unix(folder) => format!("{}:{port}", folder.display()),
+            }
+        };
+        let hosts: Vec<String> = self.config.get_hosts().iter().enumerate().map(at).collect();
+        format!("{}/{}", hosts.join(","), self.name())
+    }
+
+    /// The role that logs in.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        self.config.get_user().unwrap_or("postgres")
+    }
+
+    /// A new session. It ends when the client is dropped.
+    ///
+    /// # Errors
+    /// If PostgreSQL can't be reached or refuses.
+    pub async fn connect(&self, purpose: &str) -> Result<Client, Error> {
+        let mut config = self.config.clone();
+        config.application_name(format!("headwater {purpose}"));
+        let within = CONNECT_WITHIN * u32::try_from(config.get_hosts().len().max(1)).unwrap_or(1);
+        let connected = tokio::time::timeout(within, config.connect(NoTls)).await;
+        let refused = |error| Error::Connect {
+            place: self.place(),
+            user: self.user().to_owned(),
+            look_at: self.look_at.clone(),
+            error,
+        };
+        let (client, connection) = connected.map_err(|_| refused(None))?.map_err(|error| refused(Some(error)))?;
+        // The connection's error reaches whoever waits for an answer, and `is_closed` tells everybody else.
+        tokio::spawn(connection);
+        in_time(client.batch_execute(SESSION)).await?;
+        metrics::connected("postgres");
+        Ok(client)
+    }
+}
+
+/// The answer, unless it takes too long.
+pub(crate) async fn in_time<T>(answer: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Error> {
+    match tokio::time::timeout(ANSWER_WITHIN, answer).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(Error::Silent),
+    }
+}
