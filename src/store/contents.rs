@@ -69,7 +69,7 @@ impl Reader {
                 let position = rows::unsigned(row.get(2)).into();
                 let unreadable = |why: &str| Error::Row { position, why: why.into() };
                 let digest = row.get::<_, &str>(0).parse().map_err(|_| unreadable("it names no digest"))?;
-                let entity = row.get::<_, &str>(3).parse().map_err(|_| unreadable("it names no entity"))?;
+                let entity = Entity::of_any_kind(row.get(3)).map_err(|_| unreadable("it names no entity"))?;
                 all.entry(digest).or_insert(Lacking { digest, size: rows::unsigned(row.get(1)), position, entity });
             }
             after = up_to;

@@ -7,6 +7,7 @@
 
 use futures::TryStreamExt as _;
 use schema::digest::Digest;
+use schema::entity::Entity;
 use schema::event::Event;
 use schema::id::LogId;
 use schema::instant::Instant;
@@ -171,7 +172,7 @@ impl<'a> Row<'a> {
             command_id: Uuid::from_bytes(self.fixed(2)?).into(),
             ordinal: counted(3, "a negative ordinal")?,
             count: counted(4, "a negative count")?,
-            entity: self.text(5)?.parse().map_err(|error| format!("{error}"))?,
+            entity: Entity::of_any_kind(self.text(5)?).map_err(|error| format!("{error}"))?,
             version: rows::unsigned(i64::from_be_bytes(self.fixed(6)?)).into(),
             event_type: self.text(7)?.into(),
             actor: self.text(9)?.parse().map_err(|error| format!("{error}"))?,

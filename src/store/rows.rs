@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use schema::digest::Digest;
+use schema::entity::Entity;
 use schema::event::Event;
 use schema::id::LogId;
 use schema::instant::Instant;
@@ -127,7 +128,7 @@ pub(crate) fn event(log_id: LogId, row: &Row) -> Result<Event, Error> {
         command_id: row.get::<_, Uuid>(2).into(),
         ordinal: row.get::<_, i32>(3).try_into().map_err(|_| wrong("a negative ordinal".into()))?,
         count: row.get::<_, i32>(4).try_into().map_err(|_| wrong("a negative count".into()))?,
-        entity: row.get::<_, &str>(5).parse().map_err(|error| wrong(format!("{error}")))?,
+        entity: Entity::of_any_kind(row.get(5)).map_err(|error| wrong(format!("{error}")))?,
         version: unsigned(row.get(6)).into(),
         event_type: row.get(7),
         actor: row.get::<_, &str>(9).parse().map_err(|error| wrong(format!("{error}")))?,
