@@ -18,6 +18,7 @@ use schema::limit::{CONTENT_BYTES_MAX, ENTRIES_MAX};
 use schema::path::DocumentPath;
 use schema::position::Position;
 use schema::report::Mark;
+use schema::variant::VariantName;
 
 /// What a node has: its memory, and what `current` points to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,6 +124,14 @@ pub enum Refusal {
     /// A retired node's record holds entries.
     #[error("the record retires the node and yet has entries")]
     RetiredWithEntries,
+    /// A newer server wants a sort of file that this program does not know.
+    #[error("path {path:?} is of kind {kind}, which this program does not know: upgrade it")]
+    UnknownKind {
+        /// The entry's.
+        path: String,
+        /// Its kind.
+        kind: VariantName,
+    },
     /// A path that could leave its folder, or is of the wrong form for its kind.
     #[error("path {path:?}: {why}")]
     InvalidPath {
@@ -184,6 +193,7 @@ impl Refusal {
             Self::SamePositionOtherContent { .. } => "same_position_other_content",
             Self::TooManyEntries(_) => "too_many_entries",
             Self::RetiredWithEntries => "retired_with_entries",
+            Self::UnknownKind { .. } => "newer_format",
             Self::InvalidPath { .. } => "invalid_path",
             Self::UnsortedEntries(_) => "unsorted_entries",
             Self::NestedPath { .. } => "nested_path",
@@ -269,6 +279,8 @@ fn has_valid_path(entry: &Entry) -> Result<(), Refusal> {
                 _ => Err(invalid("a job's path is jobs/<id>.json".to_owned())),
             }
         }
+        // Which paths such a kind may have is not known here, so none is safe.
+        EntryKind::Unknown(kind) => Err(Refusal::UnknownKind { path: entry.path.clone(), kind }),
     }
 }
 

@@ -8,6 +8,7 @@ use schema::digest::Digest;
 use schema::entity::Entity;
 use schema::position::{Position, Version};
 use schema::report::Mark;
+use schema::variant::VariantName;
 use uuid::Uuid;
 
 fn entry(path: &str, content: &[u8], inline: bool) -> Entry {
@@ -170,6 +171,23 @@ fn a_manifest_that_is_not_what_it_says_is_refused() {
     assert_eq!(with(many), "too_many_entries");
     let claimed = Desired { digest: Digest::of(b"other"), ..want(1, vec![entry("a", b"x", true)]) };
     assert_eq!(refusal(&empty_hands(), &claimed), "wrong_digest");
+}
+
+#[test]
+fn a_record_with_a_kind_of_entry_that_only_newer_programs_know_is_refused_and_what_runs_stays() {
+    let held = want(4, vec![entry("a", b"x", true)]);
+    let unknown = EntryKind::from("secret".parse::<VariantName>().unwrap());
+    for path in ["a", "secrets/a", "../a"] {
+        let newer = want(5, vec![Entry { kind: unknown, ..entry(path, b"y", true) }]);
+        assert_eq!(refusal(&holding(&held), &newer), "newer_format", "{path}");
+        let text = plan(&holding(&held), &newer).unwrap_err().to_string();
+        assert!(text.contains("secret") && text.contains(path), "{text}");
+    }
+    // What runs was written by a newer program: it is not put right by one that does not know what it is.
+    let running = want(5, vec![Entry { kind: unknown, ..entry("a", b"y", true) }]);
+    assert_eq!(repair(&holding(&running), &running).map_err(|refused| refused.code()), Err("newer_format"));
+    let next = want(6, vec![entry("a", b"z", true)]);
+    assert!(plan(&holding(&held), &next).is_ok(), "the next record that is understood is tried");
 }
 
 #[test]

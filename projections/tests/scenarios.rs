@@ -125,6 +125,7 @@ fn record(manifest: &Manifest) -> String {
         let path = match entry.kind {
             EntryKind::Document => &entry.path,
             EntryKind::Job => "a job",
+            EntryKind::Unknown(_) => unreachable!("what is rendered is known"),
         };
         writeln!(
             told,

@@ -85,8 +85,8 @@ fn a_report_of_the_second_format_is_read_by_both() {
     assert_eq!(told(&theirs)["position"], story.position());
 }
 
-/// The stranger finds what we find, at the same position.
-fn both_find(what: &str, bytes: &[u8]) {
+/// The stranger finds what we find, at the same position. Returns our code of it.
+fn both_find(what: &str, bytes: &[u8]) -> String {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("log.hwlog");
     fs::write(&path, bytes).unwrap();
@@ -96,6 +96,32 @@ fn both_find(what: &str, bytes: &[u8]) {
     assert_eq!((ours.status.code(), theirs.status.code()), (Some(1), Some(1)), "{what}");
     let (ours, theirs) = (told(&ours), told(&theirs));
     assert_eq!(theirs["position"], ours["finding"]["position"], "{what}: {ours} {theirs}");
+    ours["finding"]["code"].as_str().unwrap().to_owned()
+}
+
+/// An older verifier can't say whether such a log is right, and does not take it for a damaged one.
+#[test]
+fn an_event_of_a_newer_program_is_found_by_both_where_it_stands_and_is_no_damage() {
+    let story = story::told();
+    let bytes = story.file(1, story.position());
+    let item = Export::read(&bytes).rows()[5];
+    type Change = fn(&mut forge::Line);
+    let newer: [(&str, Change); 3] = [
+        ("another format", |line| line.v += 1),
+        ("a type that is not known", |line| line.texts[1] = "NotePut".into()),
+        ("an entity of a kind that is not known", |line| {
+            (line.texts[0], line.texts[1], line.version) = ("note/n-1".into(), "NotePut".into(), 1);
+        }),
+    ];
+    for (what, change) in newer {
+        let mut export = Export::read(&bytes);
+        change(export.row(item));
+        export.seal(item);
+        assert_eq!(both_find(what, &export.forged()), "unreadable", "{what}");
+    }
+    let mut newer = bytes;
+    newer[replay::file::PREFIX_BYTES - 1] += 1;
+    assert_eq!(both_find("another format of the file", &newer), "newer_format");
 }
 
 #[test]

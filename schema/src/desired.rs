@@ -3,12 +3,13 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::digest::{Digest, Hasher};
 use crate::entity::Entity;
 use crate::id::{CommandId, EventId, LogId, NodeId};
 use crate::position::{Position, Version};
+use crate::variant::VariantName;
 use crate::wire::Record;
 
 /// A node's desired state: a manifest, and a pure function of the log.
@@ -59,14 +60,14 @@ pub struct Entry {
     pub source: Source,
 }
 
-/// What sort of file an entry is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EntryKind {
-    /// An administrator's document.
-    Document,
-    /// A claimed job's spec.
-    Job,
+open_enum! {
+    /// What sort of file an entry is. A node refuses a record with a sort that it does not know, and goes on running what it has.
+    pub enum EntryKind {
+        /// An administrator's document.
+        Document = "document",
+        /// A claimed job's spec.
+        Job = "job",
+    }
 }
 
 /// The entity that an entry follows from, as of its last event.

@@ -1,4 +1,5 @@
-//! The macros behind the lists of what exists: kinds of entities, types of events, types of commands.
+//! The macros behind the lists of what exists: kinds of entities, types of events, types of commands, and the variants of
+//! enums that travel between programs of different versions.
 //!
 //! A list has one row for each member. Everything that has to name all members follows from the rows: the enum, its names
 //! on the wire, its reader and its writer. Nothing else in the crate repeats a list by hand, so that a member can't be
@@ -169,6 +170,55 @@ macro_rules! commands {
                 match self {
                     $(Self::$variant($($field),+) => Entity::from($entity),)*
                 }
+            }
+        }
+    };
+}
+
+/// An enum of names on a wire between programs of different versions.
+///
+/// A reader takes a name that it does not know for what it is, a variant of a newer program: it keeps the name, shows it and
+/// writes it again. So an older reader still gets everything else that the record says. What to do about such a variant is
+/// decided where it is used.
+macro_rules! open_enum {
+    ($(#[$meta:meta])* pub enum $enum:ident { $($(#[$doc:meta])* $variant:ident = $name:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $enum {
+            $($(#[$doc])* $variant,)*
+            /// A variant that only newer programs know.
+            Unknown(VariantName),
+        }
+
+        impl $enum {
+            /// The name on the wire.
+            #[must_use]
+            pub fn name(&self) -> &str {
+                match self {
+                    $(Self::$variant => $name,)*
+                    Self::Unknown(name) => name.as_str(),
+                }
+            }
+        }
+
+        impl From<VariantName> for $enum {
+            fn from(name: VariantName) -> Self {
+                match name.as_str() {
+                    $($name => Self::$variant,)*
+                    _ => Self::Unknown(name),
+                }
+            }
+        }
+
+        impl Serialize for $enum {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.name())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $enum {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                VariantName::deserialize(deserializer).map(Self::from)
             }
         }
     };

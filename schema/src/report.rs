@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::desired::{Cause, Desired};
 use crate::digest::Digest;
@@ -12,6 +12,7 @@ use crate::instant::Instant;
 use crate::limit::{PATH_BYTES_MAX, RECORD_BYTES_MAX};
 use crate::position::Position;
 use crate::seal::{PublicKey, Signed};
+use crate::variant::VariantName;
 use crate::wire::Record;
 
 /// A point in a node's life: a record's position and digest.
@@ -155,24 +156,25 @@ pub struct Warning {
     pub detail: String,
 }
 
-/// How far an attempt came. Failed: it was tried. Refused: nothing was touched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AttemptState {
-    /// Missing content is on its way.
-    Fetching,
-    /// All digests are right.
-    Verified,
-    /// The operator's check runs.
-    Checking,
-    /// The switch and the operator's hook run.
-    Applying,
-    /// It is in force.
-    Applied,
-    /// It was tried and did not work.
-    Failed,
-    /// It was not tried.
-    Refused,
+open_enum! {
+    /// How far an attempt came. Failed: it was tried. Refused: nothing was touched. A state of a newer agent is neither, and no
+    /// end: the node is still at it for all that an older reader can tell.
+    pub enum AttemptState {
+        /// Missing content is on its way.
+        Fetching = "fetching",
+        /// All digests are right.
+        Verified = "verified",
+        /// The operator's check runs.
+        Checking = "checking",
+        /// The switch and the operator's hook run.
+        Applying = "applying",
+        /// It is in force.
+        Applied = "applied",
+        /// It was tried and did not work.
+        Failed = "failed",
+        /// It was not tried.
+        Refused = "refused",
+    }
 }
 
 /// Bytes of a report: the largest record as its proof, a hundred paths, and the rest beside them.

@@ -128,6 +128,6 @@ pub fn link_to(mark: Mark) -> PathBuf {
 pub fn place(entry: &Entry) -> PathBuf {
     match entry.kind {
         EntryKind::Document => Path::new("files").join(&entry.path),
-        EntryKind::Job => PathBuf::from(&entry.path),
+        EntryKind::Job | EntryKind::Unknown(_) => PathBuf::from(&entry.path),
     }
 }

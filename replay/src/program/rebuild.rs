@@ -76,7 +76,7 @@ fn grow(state: &Configuration, node: &NodeId, to: &Path, places: &mut Places) ->
 fn place(entry: &Entry) -> PathBuf {
     match entry.kind {
         EntryKind::Document => Path::new("files").join(&entry.path),
-        EntryKind::Job => PathBuf::from(&entry.path),
+        EntryKind::Job | EntryKind::Unknown(_) => PathBuf::from(&entry.path),
     }
 }
 
