@@ -38,6 +38,7 @@ pub mod request;
 pub mod canonical;
 pub mod change;
 pub mod event;
+pub mod event_table;
 
 pub mod desired;
 pub mod report;

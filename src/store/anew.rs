@@ -7,6 +7,8 @@
 //! the head row's lock and with nobody serving it; a server that sleeps through it finds another log's id under that lock. Absent
 //! on purpose: receipts of the old log, whose ids follow from its id, and checkpoints, which its newest stands for.
 
+use std::slice::from_ref;
+
 use program::clock::system_time;
 use replay::log::Follower;
 use replay::tree::Edge;
@@ -59,7 +61,7 @@ pub async fn begin_anew(
     let begun = LogBegun { from: there.log_id, position: there.position, root: there.root, checkpoint };
     let event = event(new, &there, begun, at, reason);
     growth.push(event.leaf);
-    in_time(client.execute(&rows::insert(""), &rows::Columns::of([&event]).parameters())).await?;
+    in_time(client.execute(&rows::insert(""), &rows::EventColumns::of(from_ref(&event)).parameters())).await?;
     keep(&client, &mut growth).await?;
     let root = growth.edge().root();
     let (position, at) = (rows::signed(event.position.get()), rows::time(event.at));
@@ -94,7 +96,7 @@ async fn guard(client: &Client, how: &str) -> Result<(), Error> {
 
 /// Seals every event with the new id, once it was followed with the old one.
 async fn seal_again(client: &Client, old: &Head, new: LogId, growth: &mut Growth) -> Result<(), Error> {
-    let query = format!("SELECT {} FROM event WHERE position > $1 ORDER BY position LIMIT $2", rows::COLUMNS);
+    let query = format!("SELECT {} FROM event WHERE position > $1 ORDER BY position LIMIT $2", rows::select_list());
     let update = "UPDATE event SET leaf = new.leaf FROM unnest($1::int8[], $2::bytea[]) AS new (position, leaf) \
                   WHERE event.position = new.position";
     let mut follower = Follower::new(old.log_id);

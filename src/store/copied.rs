@@ -6,9 +6,8 @@
 //! Absent on purpose: what an event must be beyond its shape.
 
 use futures::TryStreamExt as _;
-use schema::digest::Digest;
-use schema::entity::Entity;
 use schema::event::Event;
+use schema::event_table::{ColumnError, ColumnReader, EVENT_COLUMNS, EventRow};
 use schema::id::LogId;
 use schema::instant::Instant;
 use schema::position::Position;
@@ -22,10 +21,8 @@ use super::rows;
 const PAGE_BYTES: usize = 2 * 1024 * 1024;
 /// Events of a page at most.
 const PAGE_EVENTS: usize = 4_000;
-/// The columns in the order in which [`Row::event`] reads them. `data` is sent as the text that it is.
-const COLUMNS: &str = "position, event_id, command_id, ordinal, count, entity, version, type, v, actor, reason, at, data, \
-                       leaf";
-const COLUMNS_COUNT: usize = 14;
+/// Columns of a row. JSON is copied as the text that it is.
+const COLUMNS_COUNT: usize = EVENT_COLUMNS.len();
 
 /// What a copy begins with; flags and an extension that nobody has used yet follow.
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
@@ -60,8 +57,9 @@ impl Reader {
     pub(super) async fn copied(&self, after: Position, up_to: Position, measure: Measure) -> Result<Page, Error> {
         let up_to = up_to.min((after.get() + measure.0 as u64).into());
         let (first, last) = (rows::signed(after.get()), rows::signed(up_to.get()));
+        let columns = rows::column_list();
         let query = format!(
-            "COPY (SELECT {COLUMNS} FROM event WHERE position > {first} AND position <= {last} ORDER BY position) \
+            "COPY (SELECT {columns} FROM event WHERE position > {first} AND position <= {last} ORDER BY position) \
              TO STDOUT (FORMAT binary)"
         );
         let client = self.client().await?;
@@ -85,7 +83,8 @@ impl Page {
     pub(super) fn end(&self) -> Result<(Position, Measure), Error> {
         let (mut last, mut count) = (self.after, 0);
         for row in self.rows() {
-            last = row.and_then(|row| row.position()).map_err(|why| self.unreadable(why))?;
+            let row = row.map_err(|why| self.unreadable(why))?;
+            last = row.position().map_err(|error| self.unreadable(&error.to_string()))?;
             count += 1;
         }
         let each = self.bytes.len().div_ceil(count.max(1));
@@ -153,46 +152,80 @@ impl<'a> Row<'a> {
         Ok(Self(columns))
     }
 
-    fn position(&self) -> Result<Position, Why> {
-        Ok(rows::unsigned(i64::from_be_bytes(self.fixed(0)?)).into())
+    fn position(&self) -> Result<Position, ColumnError> {
+        Ok(rows::unsigned(self.values().bigint("position")?).into())
     }
 
     fn event(&self, log_id: LogId) -> Result<Event, Error> {
-        let position = self.position().unwrap_or_default();
-        self.read(log_id).map_err(|why| Error::Row { position, why })
+        let wrong =
+            |error: ColumnError| Error::Row { position: self.position().unwrap_or_default(), why: error.to_string() };
+        EventRow::read(&mut self.values()).map_err(wrong)?.into_event(log_id).map_err(wrong)
     }
 
-    fn read(&self, log_id: LogId) -> Result<Event, String> {
-        let counted = |column, why: Why| i32::from_be_bytes(self.fixed(column)?).try_into().map_err(|_| why);
-        Ok(Event {
-            v: i16::from_be_bytes(self.fixed(8)?).try_into().map_err(|_| "a negative format")?,
-            log_id,
-            position: self.position()?,
-            event_id: Uuid::from_bytes(self.fixed(1)?).into(),
-            command_id: Uuid::from_bytes(self.fixed(2)?).into(),
-            ordinal: counted(3, "a negative ordinal")?,
-            count: counted(4, "a negative count")?,
-            entity: Entity::of_any_kind(self.text(5)?).map_err(|error| format!("{error}"))?,
-            version: rows::unsigned(i64::from_be_bytes(self.fixed(6)?)).into(),
-            event_type: self.text(7)?.into(),
-            actor: self.text(9)?.parse().map_err(|error| format!("{error}"))?,
-            reason: self.0[10].map(|_| self.text(10).map(String::from)).transpose()?,
-            at: Instant::from_unix_micros(i64::from_be_bytes(self.fixed(11)?).saturating_add(EPOCH_MICROS)),
-            data: self.text(12)?.into(),
-            leaf: Digest::try_from(self.bytes(13)?).map_err(|error| format!("{error}"))?,
-        })
+    fn values(&self) -> CopyValues<'_, 'a> {
+        CopyValues(self.0.iter())
+    }
+}
+
+/// Reads the columns of a row from left to right.
+struct CopyValues<'r, 'a>(std::slice::Iter<'r, Option<&'a [u8]>>);
+
+impl<'a> CopyValues<'_, 'a> {
+    fn nullable(&mut self) -> Option<&'a [u8]> {
+        self.0.next().copied().flatten()
     }
 
-    fn bytes(&self, column: usize) -> Result<&'a [u8], Why> {
-        self.0[column].ok_or("a column is null")
+    fn fixed<const N: usize>(&mut self, column: &'static str) -> Result<[u8; N], ColumnError> {
+        self.bytea(column)?.try_into().map_err(|_| unreadable(column, "it has another length"))
+    }
+}
+
+fn unreadable(column: &'static str, why: Why) -> ColumnError {
+    ColumnError { column, why: why.into() }
+}
+
+fn utf8<'a>(column: &'static str, bytes: &'a [u8]) -> Result<&'a str, ColumnError> {
+    std::str::from_utf8(bytes).map_err(|_| unreadable(column, "it is not in UTF-8"))
+}
+
+impl<'a> ColumnReader<'a> for CopyValues<'_, 'a> {
+    type Error = ColumnError;
+
+    fn smallint(&mut self, column: &'static str) -> Result<i16, ColumnError> {
+        self.fixed(column).map(i16::from_be_bytes)
     }
 
-    fn text(&self, column: usize) -> Result<&'a str, Why> {
-        std::str::from_utf8(self.bytes(column)?).map_err(|_| "a text is not in UTF-8")
+    fn integer(&mut self, column: &'static str) -> Result<i32, ColumnError> {
+        self.fixed(column).map(i32::from_be_bytes)
     }
 
-    fn fixed<const N: usize>(&self, column: usize) -> Result<[u8; N], Why> {
-        self.bytes(column)?.try_into().map_err(|_| "a column has another length")
+    fn bigint(&mut self, column: &'static str) -> Result<i64, ColumnError> {
+        self.fixed(column).map(i64::from_be_bytes)
+    }
+
+    fn uuid(&mut self, column: &'static str) -> Result<Uuid, ColumnError> {
+        self.fixed(column).map(Uuid::from_bytes)
+    }
+
+    fn text(&mut self, column: &'static str) -> Result<&'a str, ColumnError> {
+        utf8(column, self.bytea(column)?)
+    }
+
+    fn nullable_text(&mut self, column: &'static str) -> Result<Option<&'a str>, ColumnError> {
+        self.nullable().map(|bytes| utf8(column, bytes)).transpose()
+    }
+
+    fn timestamptz(&mut self, column: &'static str) -> Result<Instant, ColumnError> {
+        let micros = self.bigint(column)?.saturating_add(EPOCH_MICROS);
+        Ok(Instant::from_unix_micros(micros))
+    }
+
+    fn json(&mut self, column: &'static str) -> Result<&'a str, ColumnError> {
+        self.text(column)
+    }
+
+    fn bytea(&mut self, column: &'static str) -> Result<&'a [u8], ColumnError> {
+        self.nullable().ok_or_else(|| unreadable(column, "it is null"))
     }
 }
 
@@ -203,6 +236,8 @@ fn taken<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+    use schema::digest::Digest;
 
     use super::*;
 
@@ -279,7 +314,7 @@ mod tests {
         let wrong: [(usize, Option<Vec<u8>>); 8] = [
             (1, Some(vec![1; 15])),
             (3, Some((-1_i32).to_be_bytes().into())),
-            (5, Some(b"planet/mars".into())),
+            (5, Some(b"mars".into())),
             (5, None),
             (8, Some((-1_i16).to_be_bytes().into())),
             (9, Some(b"system/stranger".into())),

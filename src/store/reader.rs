@@ -195,7 +195,7 @@ impl Reader {
                 wanted.push_str(&format!(" AND {column} = ${}", parameters.len()));
             }
         }
-        let columns = rows::COLUMNS;
+        let columns = rows::select_list();
         let mut query = format!("SELECT {columns} FROM event WHERE {wanted} ORDER BY position LIMIT $3");
         // PostgreSQL counts, so that what is too much is not even sent.
         let bytes = page.bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
@@ -239,7 +239,7 @@ impl Reader {
     }
 
     async fn events_where(&self, wanted: &str, parameter: &(dyn ToSql + Sync)) -> Result<Vec<Event>, Error> {
-        let query = format!("SELECT {} FROM event WHERE {wanted} ORDER BY position", rows::COLUMNS);
+        let query = format!("SELECT {} FROM event WHERE {wanted} ORDER BY position", rows::select_list());
         let found = self.rows(&query, &[parameter]).await?;
         found.iter().map(|row| rows::event(self.log_id(), row)).collect()
     }

@@ -1,156 +1,199 @@
-//! Events as rows of table `event`, and back, without losing a byte.
+//! Events as rows of table `event`, and back, without losing a byte. Everything follows from the list of columns in
+//! [`schema::event_table`].
 
+use std::error::Error as StdError;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use schema::digest::Digest;
-use schema::entity::Entity;
+use bytes::BytesMut;
 use schema::event::Event;
+use schema::event_table::{
+    ColumnError, ColumnReader, ColumnValue, EVENT_COLUMNS, EventColumn, EventRow, SqlType, event_values,
+};
+pub(crate) use schema::event_table::{from_bigint as unsigned, to_bigint as signed};
 use schema::id::LogId;
 use schema::instant::Instant;
-use schema::position::Position;
 use tokio_postgres::Row;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use uuid::Uuid;
 
 use super::database::Error;
 
-/// The columns in the order in which [`event`] reads them. `data` is read as text: parsing it would lose its spelling.
-pub(crate) const COLUMNS: &str = "position, event_id, command_id, ordinal, count, entity, version, type, v, actor, \
-                                  reason, at, data::text, leaf";
+/// The columns by name, separated by commas.
+pub(crate) fn column_list() -> String {
+    list(|column| column.name.to_owned())
+}
+
+/// The columns as [`event`] reads them. `data` is selected as text: parsing it would lose its spelling.
+pub(crate) fn select_list() -> String {
+    list(|column| cast(column, "text"))
+}
+
+/// JSON is sent and read as text.
+fn cast(column: &EventColumn, json_as: &str) -> String {
+    match column.sql {
+        SqlType::json => format!("{}::{json_as}", column.name),
+        _ => column.name.to_owned(),
+    }
+}
+
+fn list(of_column: impl Fn(&EventColumn) -> String) -> String {
+    EVENT_COLUMNS.iter().map(of_column).collect::<Vec<_>>().join(", ")
+}
 
 /// Inserts any number of events in one statement, in their order; nothing unless `condition` holds, an SQL clause or no text.
+/// Its parameters are one array for each column, from number 1 on.
 pub(crate) fn insert(condition: &str) -> String {
+    let (columns, typed) = (column_list(), list(|column| cast(column, "json")));
+    let array = |(index, column): (usize, &EventColumn)| format!("${}::{}[]", index + 1, element(column.sql).name());
+    let arrays = EVENT_COLUMNS.iter().enumerate().map(array).collect::<Vec<_>>().join(", ");
     format!(
-        "INSERT INTO event (position, event_id, command_id, ordinal, count, entity, version, type, v, actor, reason, at, \
-             data, leaf) \
-         SELECT * FROM (SELECT position, event_id, command_id, ordinal, count, entity, version, type, v, actor, reason, \
-                               at, data::json, leaf \
-           FROM unnest($1::int8[], $2::uuid[], $3::uuid[], $4::int4[], $5::int4[], $6::text[], $7::int8[], $8::text[], \
-                       $9::int2[], $10::text[], $11::text[], $12::timestamptz[], $13::text[], $14::bytea[]) \
-                AS new (position, event_id, command_id, ordinal, count, entity, version, type, v, actor, reason, at, \
-                        data, leaf)) AS typed {condition} ORDER BY position"
+        "INSERT INTO event ({columns}) \
+         SELECT * FROM (SELECT {typed} FROM unnest({arrays}) AS new ({columns})) AS typed {condition} ORDER BY position"
     )
 }
 
-/// The types of its parameters.
-pub(crate) const INSERT_TYPES: [Type; 14] = [
-    Type::INT8_ARRAY,
-    Type::UUID_ARRAY,
-    Type::UUID_ARRAY,
-    Type::INT4_ARRAY,
-    Type::INT4_ARRAY,
-    Type::TEXT_ARRAY,
-    Type::INT8_ARRAY,
-    Type::TEXT_ARRAY,
-    Type::INT2_ARRAY,
-    Type::TEXT_ARRAY,
-    Type::TEXT_ARRAY,
-    Type::TIMESTAMPTZ_ARRAY,
-    Type::TEXT_ARRAY,
-    Type::BYTEA_ARRAY,
-];
-
-/// Events column by column, as [`insert`] takes them.
-#[derive(Default)]
-pub(crate) struct Columns<'a> {
-    position: Vec<i64>,
-    event_id: Vec<Uuid>,
-    command_id: Vec<Uuid>,
-    ordinal: Vec<i32>,
-    count: Vec<i32>,
-    entity: Vec<String>,
-    version: Vec<i64>,
-    event_type: Vec<&'a str>,
-    v: Vec<i16>,
-    actor: Vec<String>,
-    reason: Vec<Option<&'a str>>,
-    at: Vec<SystemTime>,
-    data: Vec<&'a str>,
-    leaf: Vec<&'a [u8]>,
+/// The types of the parameters of [`insert`].
+pub(crate) fn insert_types() -> Vec<Type> {
+    EVENT_COLUMNS.iter().map(|column| array_of(&element(column.sql))).collect()
 }
 
-impl<'a> Columns<'a> {
-    /// Turns events into columns.
-    pub(crate) fn of(events: impl IntoIterator<Item = &'a Event>) -> Self {
-        let mut columns = Self::default();
-        events.into_iter().for_each(|event| columns.push(event));
-        columns
+/// The type in which a value is sent.
+fn element(sql: SqlType) -> Type {
+    match sql {
+        SqlType::smallint => Type::INT2,
+        SqlType::integer => Type::INT4,
+        SqlType::bigint => Type::INT8,
+        SqlType::uuid => Type::UUID,
+        SqlType::text | SqlType::nullable_text | SqlType::json => Type::TEXT,
+        SqlType::timestamptz => Type::TIMESTAMPTZ,
+        SqlType::bytea => Type::BYTEA,
     }
+}
 
-    fn push(&mut self, event: &'a Event) {
-        self.position.push(signed(event.position.get()));
-        self.event_id.push(event.event_id.uuid());
-        self.command_id.push(event.command_id.uuid());
-        self.ordinal.push(small(event.ordinal));
-        self.count.push(small(event.count));
-        self.entity.push(event.entity.to_string());
-        self.version.push(signed(event.version.get()));
-        self.event_type.push(&event.event_type);
-        self.v.push(i16::try_from(event.v).expect("BUG: formats count from 1, by one"));
-        self.actor.push(event.actor.to_string());
-        self.reason.push(event.reason.as_deref());
-        self.at.push(time(event.at));
-        self.data.push(&event.data);
-        self.leaf.push(event.leaf.as_bytes());
+fn array_of(element: &Type) -> Type {
+    match *element {
+        Type::INT2 => Type::INT2_ARRAY,
+        Type::INT4 => Type::INT4_ARRAY,
+        Type::INT8 => Type::INT8_ARRAY,
+        Type::UUID => Type::UUID_ARRAY,
+        Type::TIMESTAMPTZ => Type::TIMESTAMPTZ_ARRAY,
+        Type::BYTEA => Type::BYTEA_ARRAY,
+        _ => Type::TEXT_ARRAY,
+    }
+}
+
+/// Events column by column, as [`insert`] takes them.
+pub(crate) struct EventColumns<'a>(Vec<Vec<SqlValue<'a>>>);
+
+impl<'a> EventColumns<'a> {
+    /// Turns events into columns.
+    pub(crate) fn of(events: &'a [Event]) -> Self {
+        let mut columns: Vec<_> = EVENT_COLUMNS.iter().map(|_| Vec::with_capacity(events.len())).collect();
+        for event in events {
+            columns.iter_mut().zip(event_values(event)).for_each(|(column, value)| column.push(SqlValue(value)));
+        }
+        Self(columns)
     }
 
     /// The parameters of [`insert`].
-    pub(crate) fn parameters(&self) -> [&(dyn ToSql + Sync); 14] {
-        [
-            &self.position,
-            &self.event_id,
-            &self.command_id,
-            &self.ordinal,
-            &self.count,
-            &self.entity,
-            &self.version,
-            &self.event_type,
-            &self.v,
-            &self.actor,
-            &self.reason,
-            &self.at,
-            &self.data,
-            &self.leaf,
-        ]
+    pub(crate) fn parameters(&self) -> Vec<&(dyn ToSql + Sync)> {
+        self.0.iter().map(|column| column as &(dyn ToSql + Sync)).collect()
     }
 }
 
-/// A row of [`COLUMNS`] as an event.
+/// A value as a parameter.
+#[derive(Debug)]
+struct SqlValue<'a>(ColumnValue<'a>);
+
+impl ToSql for SqlValue<'_> {
+    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
+        match &self.0 {
+            ColumnValue::smallint(value) => value.to_sql(ty, out),
+            ColumnValue::integer(value) => value.to_sql(ty, out),
+            ColumnValue::bigint(value) => value.to_sql(ty, out),
+            ColumnValue::uuid(value) => value.to_sql(ty, out),
+            ColumnValue::text(value) => value.to_sql(ty, out),
+            ColumnValue::nullable_text(value) => value.to_sql(ty, out),
+            ColumnValue::timestamptz(value) => time(*value).to_sql(ty, out),
+            ColumnValue::json(value) => value.to_sql(ty, out),
+            ColumnValue::bytea(value) => value.to_sql(ty, out),
+        }
+    }
+
+    /// The types that [`element`] gives. Each value has the type of its column, as both stand in one line of the table.
+    fn accepts(ty: &Type) -> bool {
+        EVENT_COLUMNS.iter().any(|column| element(column.sql) == *ty)
+    }
+
+    to_sql_checked!();
+}
+
+/// A row of [`select_list`] as an event.
 pub(crate) fn event(log_id: LogId, row: &Row) -> Result<Event, Error> {
-    let position = Position::from(unsigned(row.get(0)));
-    let wrong = |why: String| Error::Row { position, why };
-    let leaf: &[u8] = row.get(13);
-    Ok(Event {
-        v: row.get::<_, i16>(8).try_into().map_err(|_| wrong("a negative format".into()))?,
-        log_id,
-        position,
-        event_id: row.get::<_, Uuid>(1).into(),
-        command_id: row.get::<_, Uuid>(2).into(),
-        ordinal: row.get::<_, i32>(3).try_into().map_err(|_| wrong("a negative ordinal".into()))?,
-        count: row.get::<_, i32>(4).try_into().map_err(|_| wrong("a negative count".into()))?,
-        entity: Entity::of_any_kind(row.get(5)).map_err(|error| wrong(format!("{error}")))?,
-        version: unsigned(row.get(6)).into(),
-        event_type: row.get(7),
-        actor: row.get::<_, &str>(9).parse().map_err(|error| wrong(format!("{error}")))?,
-        reason: row.get(10),
-        at: instant(row.get(11)),
-        data: row.get(12),
-        leaf: Digest::try_from(leaf).map_err(|error| wrong(format!("{error}")))?,
-    })
+    let wrong = |error: ColumnError| Error::Row {
+        position: row.try_get(0).map(unsigned).unwrap_or_default().into(),
+        why: error.to_string(),
+    };
+    event_row(row).map_err(wrong)?.into_event(log_id).map_err(wrong)
 }
 
-/// A number as Postgres holds it. 2^63 events would take a million a second for 292,000 years.
-pub(crate) fn signed(number: u64) -> i64 {
-    i64::try_from(number).expect("BUG: no log is that long")
+/// A row of [`select_list`] with its values as they are.
+pub(crate) fn event_row(row: &Row) -> Result<EventRow<'_>, ColumnError> {
+    EventRow::read(&mut QueryRow { row, next: 0 })
 }
 
-/// A number that a constraint of the table keeps from being negative.
-pub(crate) fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or_default()
+/// Reads the columns of a query's result from left to right.
+struct QueryRow<'a> {
+    row: &'a Row,
+    next: usize,
 }
 
-fn small(number: u32) -> i32 {
-    i32::try_from(number).expect("BUG: a request has at most 1000 events")
+impl<'a> QueryRow<'a> {
+    fn value<T: FromSql<'a>>(&mut self, column: &'static str) -> Result<T, ColumnError> {
+        let index = self.next;
+        self.next += 1;
+        self.row.try_get(index).map_err(|error| ColumnError { column, why: error.to_string() })
+    }
+}
+
+impl<'a> ColumnReader<'a> for QueryRow<'a> {
+    type Error = ColumnError;
+
+    fn smallint(&mut self, column: &'static str) -> Result<i16, ColumnError> {
+        self.value(column)
+    }
+
+    fn integer(&mut self, column: &'static str) -> Result<i32, ColumnError> {
+        self.value(column)
+    }
+
+    fn bigint(&mut self, column: &'static str) -> Result<i64, ColumnError> {
+        self.value(column)
+    }
+
+    fn uuid(&mut self, column: &'static str) -> Result<Uuid, ColumnError> {
+        self.value(column)
+    }
+
+    fn text(&mut self, column: &'static str) -> Result<&'a str, ColumnError> {
+        self.value(column)
+    }
+
+    fn nullable_text(&mut self, column: &'static str) -> Result<Option<&'a str>, ColumnError> {
+        self.value(column)
+    }
+
+    fn timestamptz(&mut self, column: &'static str) -> Result<Instant, ColumnError> {
+        self.value(column).map(instant)
+    }
+
+    fn json(&mut self, column: &'static str) -> Result<&'a str, ColumnError> {
+        self.value(column)
+    }
+
+    fn bytea(&mut self, column: &'static str) -> Result<&'a [u8], ColumnError> {
+        self.value(column)
+    }
 }
 
 pub(crate) fn time(at: Instant) -> SystemTime {
@@ -165,4 +208,23 @@ pub(crate) fn instant(time: SystemTime) -> Instant {
         Ok(since) => micros(since),
         Err(before) => -micros(before.duration()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_insert_takes_one_array_for_each_column_and_stores_json_as_json() {
+        let columns =
+            "position, event_id, command_id, ordinal, count, entity, version, type, v, actor, reason, at, data, leaf";
+        let expected = format!(
+            "INSERT INTO event ({columns}) SELECT * FROM (SELECT {} FROM unnest($1::int8[], $2::uuid[], $3::uuid[], \
+             $4::int4[], $5::int4[], $6::text[], $7::int8[], $8::text[], $9::int2[], $10::text[], $11::text[], \
+             $12::timestamptz[], $13::text[], $14::bytea[]) AS new ({columns})) AS typed WHERE true ORDER BY position",
+            columns.replace("data", "data::json")
+        );
+        assert_eq!(insert("WHERE true"), expected);
+        assert_eq!(select_list(), columns.replace("data", "data::text"));
+    }
 }

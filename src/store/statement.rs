@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use projections::configuration::Configuration;
 use replay::tree::Edge;
+use schema::event_table::EVENT_COLUMNS;
 use schema::id::LogId;
 use schema::instant::Instant;
 use tokio_postgres::types::{ToSql, Type};
@@ -24,22 +25,42 @@ pub(crate) struct Turn(pub(crate) i64);
 /// ahead of PostgreSQL's.
 pub(crate) fn append() -> String {
     const IF_SO: &str = "WHERE EXISTS (SELECT FROM head)";
-    let (events, nodes) = (rows::insert(IF_SO), tree::insert(17, IF_SO));
+    // The parameters behind the columns of `event`, in the order of `types`.
+    let [
+        digest,
+        bytes,
+        nodes,
+        _,
+        _,
+        command,
+        fingerprint,
+        answer,
+        position,
+        at,
+        root,
+        log_id,
+        base,
+        base_root,
+        turn,
+        clock,
+    ] = std::array::from_fn(|index| EVENT_COLUMNS.len() + 1 + index);
+    let (events, nodes) = (rows::insert(IF_SO), tree::insert(nodes, IF_SO));
     let apart = APART_MAX.as_secs();
     format!(
         "WITH head AS ( \
-             UPDATE log_head SET position = $23, at = $24, root = $25 \
-             WHERE log_id = $26 AND position = $27 AND root = $28 AND turn = $29 \
-             AND ($30::timestamptz IS NULL OR $30 <= clock_timestamp() + interval '{apart} s') RETURNING turn), \
+             UPDATE log_head SET position = ${position}, at = ${at}, root = ${root} \
+             WHERE log_id = ${log_id} AND position = ${base} AND root = ${base_root} AND turn = ${turn} \
+             AND (${clock}::timestamptz IS NULL OR ${clock} <= clock_timestamp() + interval '{apart} s') RETURNING turn), \
          events AS ({events}), \
          blobs AS ( \
-             INSERT INTO blob (digest, bytes) SELECT * FROM unnest($15::bytea[], $16::bytea[]) {IF_SO} \
+             INSERT INTO blob (digest, bytes) SELECT * FROM unnest(${digest}::bytea[], ${bytes}::bytea[]) {IF_SO} \
              ON CONFLICT (digest) DO NOTHING), \
          nodes AS ({nodes}), \
          receipts AS ( \
              INSERT INTO receipt (command_id, fingerprint, answer, at) \
              SELECT command_id, fingerprint, answer::json, now() \
-             FROM unnest($20::uuid[], $21::bytea[], $22::text[]) AS new (command_id, fingerprint, answer) {IF_SO}) \
+             FROM unnest(${command}::uuid[], ${fingerprint}::bytea[], ${answer}::text[]) \
+                  AS new (command_id, fingerprint, answer) {IF_SO}) \
          SELECT count(*) FROM head"
     )
 }
@@ -50,12 +71,12 @@ pub(crate) fn types() -> Vec<Type> {
     const RECEIPTS: [Type; 3] = [Type::UUID_ARRAY, Type::BYTEA_ARRAY, Type::TEXT_ARRAY];
     const HEAD: [Type; 3] = [Type::INT8, Type::TIMESTAMPTZ, Type::BYTEA];
     const EXPECTED: [Type; 5] = [Type::UUID, Type::INT8, Type::BYTEA, Type::INT8, Type::TIMESTAMPTZ];
-    [&rows::INSERT_TYPES[..], &BLOBS, &tree::INSERT_TYPES, &RECEIPTS, &HEAD, &EXPECTED].concat()
+    [&rows::insert_types()[..], &BLOBS, &tree::INSERT_TYPES, &RECEIPTS, &HEAD, &EXPECTED].concat()
 }
 
 /// What a batch stores, column by column.
 pub(crate) struct Parameters<'a> {
-    events: rows::Columns<'a>,
+    events: rows::EventColumns<'a>,
     digests: Vec<&'a [u8]>,
     contents: Vec<&'a [u8]>,
     nodes: tree::Columns<'a>,
@@ -75,7 +96,7 @@ impl<'a> Parameters<'a> {
         let root = |edge: &Edge| edge.root().as_bytes().to_vec();
         let position = |state: &Configuration| rows::signed(state.position().get());
         Self {
-            events: rows::Columns::of(&batch.events),
+            events: rows::EventColumns::of(&batch.events),
             digests,
             contents,
             nodes: tree::Columns::of(batch.growth.nodes()),

@@ -78,7 +78,7 @@ impl Store {
         };
         let lock = format!("SELECT {HEAD_COLUMNS}, turn, {CLOCK} FROM log_head FOR UPDATE");
         let receipts = "SELECT command_id, fingerprint, answer::text FROM receipt WHERE command_id = ANY($1)";
-        let columns = rows::COLUMNS;
+        let columns = rows::select_list();
         let later = format!("SELECT {columns} FROM event WHERE position > $1 ORDER BY position LIMIT $2");
         Ok(Self {
             lock: prepare(&lock, &[]).await?,

@@ -9,7 +9,6 @@ use schema::digest::Digest;
 use schema::position::Position;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, RowStream};
-use uuid::Uuid;
 
 use super::database::{Error, in_time};
 use super::reader::Reader;
@@ -52,44 +51,44 @@ impl Stored {
     /// # Errors
     /// If it has numbers that no event can have.
     pub fn row(&self) -> Result<body::Row<'_>, Error> {
-        let row = &self.0;
         let position = self.position();
-        let wrong = |what: &str| Error::Row { position, why: format!("{what} is out of range") };
-        let leaf: &[u8] = row.get(13);
+        let wrong = |why: String| Error::Row { position, why };
+        let row = rows::event_row(&self.0).map_err(|error| wrong(error.to_string()))?;
+        let out_of_range = |column: &str| wrong(format!("{column} is out of range"));
         Ok(body::Row {
-            v: row.get::<_, i16>(8).try_into().map_err(|_| wrong("v"))?,
-            position: position.get(),
-            event_id: row.get::<_, Uuid>(1).into_bytes(),
-            command_id: row.get::<_, Uuid>(2).into_bytes(),
-            ordinal: row.get::<_, i32>(3).try_into().map_err(|_| wrong("ordinal"))?,
-            count: row.get::<_, i32>(4).try_into().map_err(|_| wrong("count"))?,
-            entity: row.get(5),
-            version: rows::unsigned(row.get(6)),
-            event_type: row.get(7),
-            actor: row.get(9),
-            reason: row.get::<_, Option<&str>>(10).unwrap_or_default(),
-            at: rows::instant(row.get(11)).unix_micros(),
-            data: row.get(12),
-            leaf: leaf.try_into().map_err(|_| wrong("leaf"))?,
+            v: row.v.try_into().map_err(|_| out_of_range("v"))?,
+            position: rows::unsigned(row.position),
+            event_id: row.event_id.into_bytes(),
+            command_id: row.command_id.into_bytes(),
+            ordinal: row.ordinal.try_into().map_err(|_| out_of_range("ordinal"))?,
+            count: row.count.try_into().map_err(|_| out_of_range("count"))?,
+            entity: row.entity,
+            version: rows::unsigned(row.version),
+            event_type: row.event_type,
+            actor: row.actor,
+            reason: row.reason.unwrap_or_default(),
+            at: row.at.unix_micros(),
+            data: row.data,
+            leaf: row.leaf.try_into().map_err(|_| out_of_range("leaf"))?,
         })
     }
 
     /// Where it stands.
     #[must_use]
     pub fn position(&self) -> Position {
-        rows::unsigned(self.0.get(0)).into()
+        rows::unsigned(self.0.get("position")).into()
     }
 
     /// What happened.
     #[must_use]
     pub fn event_type(&self) -> &str {
-        self.0.get(7)
+        self.0.get("type")
     }
 
     /// The change as JSON text.
     #[must_use]
     pub fn data(&self) -> &str {
-        self.0.get(12)
+        self.0.get("data")
     }
 }
 
@@ -110,7 +109,7 @@ impl Reader {
     /// # Errors
     /// If the log can't be read.
     pub async fn stored(&self, after: Position, up_to: Position) -> Result<Page, Error> {
-        let columns = rows::COLUMNS;
+        let columns = rows::select_list();
         let query = format!(
             "SELECT {columns} FROM event WHERE position > $1 AND position <= $2 ORDER BY position LIMIT {PAGE_EVENTS}"
         );

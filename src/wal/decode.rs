@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::error::Error as StdError;
 
 use postgres_protocol::types;
-use schema::digest::Digest;
 use schema::event::Event;
+use schema::event_table::{ColumnError, ColumnReader, EventRow};
 use schema::id::LogId;
 use schema::instant::Instant;
 use uuid::Uuid;
@@ -33,14 +33,9 @@ pub enum Malformed {
     /// A value is not in binary form.
     #[error("column {0} is null or not binary")]
     NotBinary(&'static str),
-    /// A value is not of the column's type.
-    #[error("column {column} can't be read: {why}")]
-    Value {
-        /// Which column.
-        column: &'static str,
-        /// What is wrong.
-        why: String,
-    },
+    /// A value is not of the column's type, or is one that no event can have.
+    #[error(transparent)]
+    Value(#[from] ColumnError),
     /// The publication lets something through that never happens to an append-only table.
     #[error("a message of kind {:?} came, although events are only ever inserted", char::from(*.0))]
     Unexpected(u8),
@@ -112,73 +107,71 @@ enum Value<'a> {
 /// A row by its columns' names.
 struct Row<'a>(BTreeMap<&'a str, Value<'a>>);
 
-impl Row<'_> {
-    fn event(&self, log_id: LogId) -> Result<Event, Malformed> {
-        Ok(Event {
-            v: self.number("v", types::int2_from_sql)?,
-            log_id,
-            position: self.number::<_, u64>("position", types::int8_from_sql)?.into(),
-            event_id: self.uuid("event_id")?.into(),
-            command_id: self.uuid("command_id")?.into(),
-            ordinal: self.number("ordinal", types::int4_from_sql)?,
-            count: self.number("count", types::int4_from_sql)?,
-            entity: self.parsed("entity")?,
-            version: self.number::<_, u64>("version", types::int8_from_sql)?.into(),
-            event_type: self.text("type")?.to_owned(),
-            actor: self.parsed("actor")?,
-            reason: match self.value("reason")? {
-                Value::Null => None,
-                _ => Some(self.text("reason")?.to_owned()),
-            },
-            at: self.at()?,
-            // The binary form of json is its text.
-            data: self.text("data")?.to_owned(),
-            leaf: Digest::try_from(self.binary("leaf")?).map_err(|error| value("leaf", error))?,
-        })
+impl<'a> Row<'a> {
+    fn event(mut self, log_id: LogId) -> Result<Event, Malformed> {
+        Ok(EventRow::read(&mut self)?.into_event(log_id)?)
     }
 
-    fn value(&self, column: &'static str) -> Result<&Value<'_>, Malformed> {
-        self.0.get(column).ok_or(Malformed::Missing(column))
+    fn decoded<T>(&self, column: &'static str, decode: impl Fn(&'a [u8]) -> Decoded<T>) -> Result<T, Malformed> {
+        match self.0.get(column) {
+            None => Err(Malformed::Missing(column)),
+            Some(Value::Binary(bytes)) => decode(bytes).map_err(|error| value(column, error)),
+            Some(Value::Null | Value::Other) => Err(Malformed::NotBinary(column)),
+        }
+    }
+}
+
+type Decoded<T> = Result<T, Box<dyn StdError + Sync + Send>>;
+
+/// Finds each column by its name.
+impl<'a> ColumnReader<'a> for Row<'a> {
+    type Error = Malformed;
+
+    fn smallint(&mut self, column: &'static str) -> Result<i16, Malformed> {
+        self.decoded(column, types::int2_from_sql)
     }
 
-    fn binary(&self, column: &'static str) -> Result<&[u8], Malformed> {
-        match self.value(column)? {
-            Value::Binary(bytes) => Ok(bytes),
-            Value::Null | Value::Other => Err(Malformed::NotBinary(column)),
+    fn integer(&mut self, column: &'static str) -> Result<i32, Malformed> {
+        self.decoded(column, types::int4_from_sql)
+    }
+
+    fn bigint(&mut self, column: &'static str) -> Result<i64, Malformed> {
+        self.decoded(column, types::int8_from_sql)
+    }
+
+    fn uuid(&mut self, column: &'static str) -> Result<Uuid, Malformed> {
+        self.decoded(column, types::uuid_from_sql).map(Uuid::from_bytes)
+    }
+
+    fn text(&mut self, column: &'static str) -> Result<&'a str, Malformed> {
+        self.decoded(column, types::text_from_sql)
+    }
+
+    fn nullable_text(&mut self, column: &'static str) -> Result<Option<&'a str>, Malformed> {
+        match self.0.get(column) {
+            Some(Value::Null) => Ok(None),
+            _ => self.text(column).map(Some),
         }
     }
 
-    fn text(&self, column: &'static str) -> Result<&str, Malformed> {
-        types::text_from_sql(self.binary(column)?).map_err(|error| value(column, error))
-    }
-
-    fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(&self, column: &'static str) -> Result<T, Malformed> {
-        self.text(column)?.parse().map_err(|error| value(column, error))
-    }
-
-    fn uuid(&self, column: &'static str) -> Result<Uuid, Malformed> {
-        let bytes = types::uuid_from_sql(self.binary(column)?).map_err(|error| value(column, error))?;
-        Ok(Uuid::from_bytes(bytes))
-    }
-
-    fn number<N, T: TryFrom<N, Error: std::fmt::Display>>(
-        &self,
-        column: &'static str,
-        read: impl Fn(&[u8]) -> Result<N, Box<dyn StdError + Sync + Send>>,
-    ) -> Result<T, Malformed> {
-        let number = read(self.binary(column)?).map_err(|error| value(column, error))?;
-        T::try_from(number).map_err(|error| value(column, error))
-    }
-
-    fn at(&self) -> Result<Instant, Malformed> {
-        let micros = types::timestamp_from_sql(self.binary("at")?).map_err(|error| value("at", error))?;
-        let since_unix = micros.checked_add(POSTGRES_EPOCH_MICROS).ok_or_else(|| value("at", "infinity"))?;
+    fn timestamptz(&mut self, column: &'static str) -> Result<Instant, Malformed> {
+        let micros = self.decoded(column, types::timestamp_from_sql)?;
+        let since_unix = micros.checked_add(POSTGRES_EPOCH_MICROS).ok_or_else(|| value(column, "infinity"))?;
         Ok(Instant::from_unix_micros(since_unix))
+    }
+
+    /// The binary form of json is its text.
+    fn json(&mut self, column: &'static str) -> Result<&'a str, Malformed> {
+        self.text(column)
+    }
+
+    fn bytea(&mut self, column: &'static str) -> Result<&'a [u8], Malformed> {
+        self.decoded(column, |bytes| Ok(types::bytea_from_sql(bytes)))
     }
 }
 
 fn value(column: &'static str, why: impl std::fmt::Display) -> Malformed {
-    Malformed::Value { column, why: why.to_string() }
+    ColumnError { column, why: why.to_string() }.into()
 }
 
 /// The rest of a message.
