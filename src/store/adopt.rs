@@ -12,10 +12,11 @@ use schema::command::Content;
 use schema::digest::Digest;
 use schema::event::Event;
 
+use super::append_session::AppendSession as _;
 use super::batch::{Batch, Receipt};
 use super::database::Error;
 use super::reader::Reader;
-use super::store::Store;
+use super::store::PostgresSession;
 
 /// Events from which on a transaction is full.
 const EVENTS_ENOUGH: usize = 500;
@@ -32,18 +33,18 @@ pub async fn adopt(
     events: &[Event],
     contents: &BTreeMap<Digest, Content>,
 ) -> Result<(), Error> {
-    let store = Store::open(reader.database()).await?;
+    let store = PostgresSession::open(reader.database()).await?;
     let mut rest = events;
     while !rest.is_empty() {
         let full = rest.iter().enumerate().find(|(index, event)| event.ends_request() && index + 1 >= EVENTS_ENOUGH);
         let (chunk, after) = rest.split_at(full.map_or(rest.len(), |(index, _)| index + 1));
-        let opened = store.begin(follower.log_id(), follower.position(), &[]).await?;
+        let opened = store.lock_head(follower.log_id(), follower.position(), &[]).await?;
         if opened.head.position != follower.position() {
             store.roll_back().await?;
             return Err(Error::Withheld("the log has grown meanwhile: look again what is missing".to_owned()));
         }
         let batch = batch(follower, chunk, contents)?;
-        Box::pin(store.commit(follower.log_id(), &batch, opened.turn)).await.map_err(|not_stored| not_stored.error)?;
+        Box::pin(store.commit(follower.log_id(), &batch, opened.epoch)).await?;
         rest = after;
     }
     Ok(())

@@ -1,8 +1,8 @@
-//! What the next transaction takes, decided while the one before it is on its way.
+//! Speculative execution: the next batch is decided while the one before it is in flight.
 //!
-//! Storing keeps PostgreSQL busy and deciding keeps this process busy; done in turn, each waits for the other. So requests
-//! that come meanwhile are decided against what the transaction under way leaves behind. Nothing rests on it: a batch that was decided
-//! against another head than the one behind the lock is decided anew.
+//! Storing keeps PostgreSQL busy and deciding keeps this process busy; one after the other, each waits for the other. So requests that
+//! arrive meanwhile are decided against the state that the batch in flight leaves behind. A speculative decision is used only if that
+//! state is the head of the log; otherwise the requests are decided again.
 
 use std::sync::Arc;
 
@@ -10,44 +10,49 @@ use projections::configuration::Configuration;
 use schema::id::LogId;
 use schema::instant::Instant;
 
-use super::batch::{Batch, Submission};
-use super::handle::Waiting;
-use super::line::Load;
+use super::batch::Batch;
+use super::line::{PendingBatch, PendingRequest};
+use super::submission::Submission;
 
-/// Nodes that commands may concern, each counted for each command, for the deciding to be quick: some milliseconds.
+/// Commands times nodes of a request up to which deciding takes some milliseconds.
 const QUICK_STEPS: usize = 2_000;
-/// The same, for all that is decided ahead: it may have to be decided twice in one go.
-const AHEAD_STEPS: usize = 100_000;
+/// The same for all requests of a speculative batch, which may have to be decided twice without a pause.
+const SPECULATIVE_STEPS: usize = 100_000;
 
-/// A load that is being decided.
-pub(crate) struct Ahead {
-    pub(crate) load: Load,
-    pub(crate) batch: Batch,
+/// A batch that is gathered and decided while another one is in flight.
+pub(crate) struct SpeculativeBatch {
+    pending: PendingBatch,
+    decided: Box<Batch>,
     steps: usize,
 }
 
-impl Ahead {
-    /// Nothing yet, to be decided against what a batch leaves behind.
-    pub(crate) fn after(log_id: LogId, batch: &Batch) -> Self {
-        let base = (batch.configuration.clone(), batch.growth.edge().clone());
-        Self { load: Load::default(), batch: Batch::new(log_id, base, Vec::new()), steps: 0 }
+impl SpeculativeBatch {
+    /// An empty one, to be decided against the state that `in_flight` leaves behind.
+    pub(crate) fn after(log_id: LogId, in_flight: &Batch) -> Self {
+        let base = (in_flight.configuration.clone(), in_flight.growth.edge().clone());
+        Self { pending: PendingBatch::default(), decided: Box::new(Batch::new(log_id, base, Vec::new())), steps: 0 }
     }
 
-    /// Takes and decides a request, or gives it back if there is no room for it or the deciding would not stay quick.
-    pub(crate) fn take(&mut self, next: Waiting, clock: Instant) -> Result<(), Waiting> {
+    /// Adds and decides a request; gives it back if the batch is full or deciding it would take long.
+    pub(crate) fn add(&mut self, next: PendingRequest, clock: Instant) -> Result<(), PendingRequest> {
         let submission = Arc::clone(&next.submission);
-        let steps = steps([&*submission], &self.batch.configuration);
-        if steps > QUICK_STEPS || self.steps + steps > AHEAD_STEPS {
+        let steps = steps([&*submission], &self.decided.configuration);
+        if steps > QUICK_STEPS || self.steps + steps > SPECULATIVE_STEPS {
             return Err(next);
         }
-        self.load.take(next)?;
+        self.pending.add(next)?;
         self.steps += steps;
-        self.batch.take(submission, clock);
+        self.decided.decide_next(submission, clock);
         Ok(())
+    }
+
+    /// The requests and the decision.
+    pub(crate) fn into_parts(self) -> (PendingBatch, Box<Batch>) {
+        (self.pending, self.decided)
     }
 }
 
-/// Whether deciding holds up nobody who shares the thread.
+/// Whether deciding these takes so little time that it may block the thread.
 pub(crate) fn is_quick<'a>(submissions: impl IntoIterator<Item = &'a Submission>, state: &Configuration) -> bool {
     steps(submissions, state) <= QUICK_STEPS
 }

@@ -1,16 +1,14 @@
-//! The one writer of this process: what waits goes into one transaction, and who waits is answered.
+//! The only writer of this process: a loop that takes batches from the queue and steps each through its states until every caller is
+//! answered (see the table in `append_state`).
 //!
-//! While a transaction is on its way, further requests are decided ahead; the next transaction takes all of them, so one
-//! fsync serves many, and is on its way before the callers of the one before are answered. If a connection breaks while committing,
-//! the outcome is looked up behind the head row's lock: until that lock is ours, the transaction may still commit. What is not there
-//! then is barred before it is called not stored, so that it can't arrive later either.
+//! Group commit: pending requests share one transaction. Callers get their answers after the commit, while the next batch is in flight
+//! already.
 
+use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use program::backoff::Backoff;
-use program::clock::Clock;
-use program::failpoints;
 use schema::answer::Answer;
 use schema::entity::Actor;
 use schema::request::Request;
@@ -18,47 +16,36 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::batch::{Batch, Verdict};
+use program::backoff::Backoff;
+use program::clock::Clock;
+use program::failpoints;
+
+use super::append_handle::{AppendHandle, Health};
+use super::append_session::AppendStore;
+use super::append_state::AppendState;
 use super::clocks::NatsClock;
 use super::database::Error;
-use super::handle::{Health, Log, SubmitError, Waiting, queue};
-use super::kept::Kept;
-use super::line::Line;
+use super::handle::Log;
+use super::kept::Snapshots;
+use super::line::{PendingRequest, RequestQueue};
 use super::reader::Reader;
+use super::submission::{SubmitError, Verdict};
 use super::writer::Writer;
 
 /// How often an idle process looks whether another one appended.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const REFRESH_EVERY: Duration = Duration::from_millis(250);
 /// The first pause after a failure.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
-/// After so many failures in a row callers are told, where nothing of theirs can have been stored.
+/// After so many failures in a row callers are told, if nothing of theirs can have been stored.
 const FAILURES_MAX: u32 = 5;
-/// How long a transaction that is under way may still take once the process was asked to end: a busy PostgreSQL answers within
-/// it, and one that is gone or frozen is not waited for.
+/// How long a step may still take once the process was asked to end: a busy PostgreSQL answers within this time, and one that is gone
+/// or frozen is not waited for.
 const ENDING_WITHIN: Duration = Duration::from_millis(700);
 
 /// The writer. [`Appender::run`] it in a task of its own.
-pub struct Appender {
-    appending: Appending,
-    decided: mpsc::UnboundedReceiver<Decided>,
-}
-
-/// Requests, and what is answered to each.
-type Decided = (Vec<Waiting>, Vec<Verdict>);
-
-struct Appending {
-    writer: Writer,
-    line: Line,
-    nudge: Arc<Notify>,
-    health: watch::Sender<Health>,
-    answers: mpsc::UnboundedSender<Decided>,
-    /// The process was asked to end.
-    ending: CancellationToken,
-    /// Whether it was, and PostgreSQL did not answer in the time that is left then.
-    is_given_up: bool,
-}
+pub struct Appender(AppendTask<Reader>);
 
 impl Appender {
     /// Folds the log up to its head, and is ready to append to it.
@@ -74,19 +61,11 @@ impl Appender {
     /// # Errors
     /// As [`Appender::start`].
     pub async fn start_with(reader: Reader, clock: Clock) -> Result<(Self, Log), Error> {
-        let (kept, nats_clock) = (Kept::default(), NatsClock::default());
-        let (withhold, withheld) = watch::channel(None);
-        let writer = Writer::start(reader.clone(), kept.clone(), withheld, (clock, nats_clock.clone())).await?;
-        let (health, healths) = watch::channel(Health::default());
-        let (sender, queue) = queue();
-        let (answers, decided) = mpsc::unbounded_channel();
-        let log = Log::new(reader, sender, writer.views(), healths, kept, withhold, nats_clock);
-        let (line, nudge, ending) = (Line::new(queue), log.nudge(), CancellationToken::new());
-        let appending = Appending { writer, line, nudge, health, answers, ending, is_given_up: false };
-        Ok((Self { appending, decided }, log))
+        let (task, handle) = AppendTask::start(reader.clone(), clock).await?;
+        Ok((Self(task), Log::new(reader, handle)))
     }
 
-    /// Appends one request, beside whoever serves the log, and ends.
+    /// Appends one request beside the processes that serve the log, and ends.
     ///
     /// # Errors
     /// As [`Log::submit`].
@@ -95,25 +74,66 @@ impl Appender {
         let appending = tokio::spawn(self.run(stop.clone()));
         let answer = log.submit(request, actor, None).await;
         stop.cancel();
-        // A panic of the appender was reported where it happened, and nobody was answered then.
+        // A panic of the appender was reported where it happened, and the caller got no answer then.
         let _ = appending.await;
         answer
     }
 
-    /// The same appender, which waits for PostgreSQL no longer than a moment once `ending` is cancelled. Whoever waits for
-    /// an answer is then told that there is none.
+    /// The same appender, which waits only a moment longer for PostgreSQL once `ending` is cancelled. Callers that wait then are told
+    /// that there is no answer.
     #[must_use]
-    pub fn heeding(mut self, ending: CancellationToken) -> Self {
+    pub fn heeding(self, ending: CancellationToken) -> Self {
+        Self(self.0.heeding(ending))
+    }
+
+    /// Appends until told to stop, or until the last [`Log`] is dropped; then every caller whose request was appended is answered.
+    pub async fn run(self, stop: CancellationToken) {
+        self.0.run(stop).await;
+    }
+}
+
+/// The appender of any store.
+pub(crate) struct AppendTask<S: AppendStore> {
+    appending: AppendLoop<S>,
+    answers: mpsc::UnboundedReceiver<Answers>,
+}
+
+/// Requests, and the verdict on each.
+type Answers = (Vec<PendingRequest>, Vec<Verdict>);
+
+impl<S: AppendStore> AppendTask<S> {
+    pub(crate) async fn start(store: S, clock: Clock) -> Result<(Self, AppendHandle), Error> {
+        let (snapshots, nats_clock) = (Snapshots::default(), NatsClock::default());
+        let (withhold, withheld) = watch::channel(None);
+        let writer = Writer::start(store, snapshots.clone(), withheld, (clock, nats_clock.clone())).await?;
+        let (health, healths) = watch::channel(Health::default());
+        let (sender, queue) = RequestQueue::new();
+        let (answering, answers) = mpsc::unbounded_channel();
+        let (refresh, view) = (Arc::new(Notify::new()), writer.views());
+        let handle = AppendHandle {
+            queue: sender,
+            view,
+            health: healths,
+            refresh: Arc::clone(&refresh),
+            snapshots,
+            withheld: withhold,
+            nats_clock,
+        };
+        let ending = CancellationToken::new();
+        let appending = AppendLoop { writer, queue, refresh, health, answering, ending, is_given_up: false };
+        Ok((Self { appending, answers }, handle))
+    }
+
+    pub(crate) fn heeding(mut self, ending: CancellationToken) -> Self {
         self.appending.ending = ending;
         self
     }
 
-    /// Appends until told to stop, or until nobody holds the log any more; then everybody who was appended is answered.
-    pub async fn run(self, stop: CancellationToken) {
-        let Self { appending, mut decided } = self;
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let Self { appending, mut answers } = self;
         let answering = async {
-            while let Some((waiting, verdicts)) = decided.recv().await {
-                answer(waiting, verdicts);
+            while let Some((requests, verdicts)) = answers.recv().await {
+                answer(requests, verdicts);
                 failpoints::APPEND_ANSWERED.reached();
             }
         };
@@ -122,113 +142,138 @@ impl Appender {
     }
 }
 
-impl Appending {
+struct AppendLoop<S: AppendStore> {
+    writer: Writer<S>,
+    queue: RequestQueue,
+    refresh: Arc<Notify>,
+    health: watch::Sender<Health>,
+    answering: mpsc::UnboundedSender<Answers>,
+    /// Cancelled when the process is asked to end.
+    ending: CancellationToken,
+    /// Whether PostgreSQL did not answer in the time that is left after that.
+    is_given_up: bool,
+}
+
+impl<S: AppendStore> AppendLoop<S> {
     async fn run(mut self, stop: CancellationToken) {
-        let mut look = tokio::time::interval(LOOK_EVERY);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let nudge = Arc::clone(&self.nudge);
+        let mut refresh_due = tokio::time::interval(REFRESH_EVERY);
+        refresh_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let refresh = Arc::clone(&self.refresh);
         while !stop.is_cancelled() && !self.is_given_up {
-            if self.line.is_empty() {
+            if self.queue.is_drained() {
                 tokio::select! {
                     biased;
                     () = stop.cancelled() => return,
-                    first = self.line.next() => match first {
-                        Some(first) => self.line.leave(Some(first)),
+                    first = self.queue.receive() => match first {
+                        Some(first) => self.queue.put_first(first),
                         None => return,
                     },
-                    () = nudge.notified() => {}
-                    _ = look.tick() => {}
+                    () = refresh.notified() => {}
+                    _ = refresh_due.tick() => {}
                 }
             }
-            let load = self.line.take();
+            let batch = self.queue.take_batch();
             failpoints::APPEND_TAKEN.reached();
-            match load {
-                Some((waiting, decided)) => self.append(waiting, decided, &stop).await,
-                None => drop(stop.run_until_cancelled(self.look()).await),
+            match batch {
+                Some((requests, speculated)) => self.append(requests, AppendState::unsent(speculated), &stop).await,
+                None => drop(stop.run_until_cancelled(self.refresh_state()).await),
             }
         }
     }
 
-    /// Appends what waits, however often it takes, and lets every caller be answered. `decided` is what it comes to, if that is known.
-    async fn append(&mut self, mut waiting: Vec<Waiting>, mut decided: Option<Batch>, stop: &CancellationToken) {
-        let mut unknown = None;
+    /// Appends a batch, or the parts into which it is split, until every caller has an answer or is told why there is none.
+    async fn append(
+        &mut self,
+        requests: Vec<PendingRequest>,
+        state: AppendState<S::Session>,
+        stop: &CancellationToken,
+    ) {
+        let mut parts = VecDeque::from(self.append_whole(requests, state, stop).await);
+        while let Some(part) = parts.pop_front() {
+            for smaller in self.append_whole(part, AppendState::Queued, stop).await.into_iter().rev() {
+                parts.push_front(smaller);
+            }
+        }
+    }
+
+    /// Steps a batch through its states. Gives the parts in which it is to be appended if it can't be as a whole; nothing of it is stored
+    /// then.
+    async fn append_whole(
+        &mut self,
+        mut requests: Vec<PendingRequest>,
+        mut state: AppendState<S::Session>,
+        stop: &CancellationToken,
+    ) -> Vec<Vec<PendingRequest>> {
         let mut backoff = Backoff::between(PAUSE_MIN, PAUSE_MAX);
+        let mut out_of_time = pin!(out_of_time(self.ending.clone()));
         loop {
-            if unknown.is_none() {
-                // Whoever has gone is not served: nothing is accepted that nobody hears of.
-                waiting.retain(|waiting| !waiting.is_gone());
+            if state.is_unsent() {
+                // Nothing is accepted whose caller would not hear of it.
+                requests.retain(|request| !request.is_abandoned());
             }
-            if waiting.iter().all(Waiting::is_gone) {
-                // What became of it need not be known: the next look at the head finds it, and nobody was told anything.
-                return;
+            if (state.is_unsent() || state.is_unknown()) && requests.iter().all(PendingRequest::is_abandoned) {
+                // Nobody waits for the outcome, and nobody was told anything. The next look at the head folds what was stored.
+                return Vec::new();
             }
-            let ending = self.ending.clone();
-            let attempt = Box::pin(self.writer.attempt(&waiting, decided.take(), &mut unknown, &mut self.line));
-            let attempted = tokio::select! {
+            let step = Box::pin(self.writer.step(state, &requests, &mut self.queue));
+            let stepped = tokio::select! {
                 biased;
-                attempted = attempt => attempted,
-                () = out_of_time(ending) => Err(Error::Ending),
+                stepped = step => stepped,
+                () = &mut out_of_time => Err(Error::Ending.into()),
             };
-            let error = match attempted {
-                Ok(verdicts) => {
+            let failure = match stepped {
+                Ok(AppendState::Answered(verdicts)) => {
                     self.health.send_replace(Health::fine(self.writer.doubt()));
-                    return self
-                        .answers
-                        .send((waiting, verdicts))
-                        .expect("BUG: answers are given as long as this runs");
+                    self.answering.send((requests, verdicts)).expect("BUG: answers are given as long as this runs");
+                    return Vec::new();
                 }
-                Err(Error::Uncommitted) if waiting.len() > 1 => {
-                    return self.append_in_halves(waiting, stop).await;
+                Ok(AppendState::RuledOut) if requests.len() > 1 => return halves(requests),
+                Ok(AppendState::RuledOut) => {
+                    state = AppendState::Queued;
+                    continue;
                 }
-                Err(Error::Uncommitted | Error::Moved) => continue,
-                Err(error) => error,
+                Ok(next) => {
+                    state = next;
+                    continue;
+                }
+                Err(failure) => failure,
             };
-            if error.is_about_data() && unknown.is_none() {
-                return self.append_one_by_one(waiting, &error, stop).await;
+            state = failure.state;
+            if failure.error.is_about_data() && !state.is_unknown() {
+                return refused_data(requests, &failure.error);
             }
-            self.is_given_up = matches!(error, Error::Ending);
-            metrics::failed("append");
-            tracing::warn!(%error, failures = backoff.failures(), requests = waiting.len(), "appending failed");
-            self.health.send_replace(Health::failing(&error));
-            let hopeless = !error.is_transient() || backoff.failures() >= FAILURES_MAX;
-            // Who was asked to end leaves also an unknown outcome to whoever asks again under the same key.
-            if (unknown.is_none() && (hopeless || stop.is_cancelled())) || self.ending.is_cancelled() {
-                let failed = match &error {
-                    Error::ClockAhead(ahead) => SubmitError::ClockAhead(ahead.clone()),
-                    error => SubmitError::Unavailable(error.to_string()),
-                };
-                return waiting.into_iter().for_each(|waiting| waiting.fail(failed.clone()));
+            if self.is_final(&failure.error, state.is_unknown(), &backoff, stop, requests.len()) {
+                fail_all(requests, &failure.error);
+                return Vec::new();
             }
             self.ending.run_until_cancelled(tokio::time::sleep(backoff.failed())).await;
         }
     }
 
-    /// A batch that fails on its data is tried request by request, so that one costs the others nothing.
-    async fn append_one_by_one(&mut self, waiting: Vec<Waiting>, error: &Error, stop: &CancellationToken) {
-        if waiting.len() == 1 {
-            tracing::error!(%error, "PostgreSQL refuses data that was let in");
-            let refused = |waiting: Waiting| waiting.fail(SubmitError::Unstorable(error.to_string()));
-            return waiting.into_iter().for_each(refused);
-        }
-        for alone in waiting {
-            Box::pin(self.append(vec![alone], None, stop)).await;
-        }
+    /// Records a failure. True if the callers are to be told, because nothing of theirs can have been stored and waiting is of no use,
+    /// or because the process ends.
+    fn is_final(
+        &mut self,
+        error: &Error,
+        is_unknown: bool,
+        backoff: &Backoff,
+        stop: &CancellationToken,
+        requests: usize,
+    ) -> bool {
+        self.is_given_up = matches!(error, Error::Ending);
+        metrics::failed("append");
+        tracing::warn!(%error, failures = backoff.failures(), requests, "appending failed");
+        self.health.send_replace(Health::failing(error));
+        let is_hopeless = !error.is_transient() || backoff.failures() >= FAILURES_MAX;
+        // A process that ends leaves also an unknown outcome to callers that ask again under the same key.
+        (!is_unknown && (is_hopeless || stop.is_cancelled())) || self.ending.is_cancelled()
     }
 
-    /// A batch that was sent and is not there is sent in smaller ones: over a slow link it would never get to PostgreSQL in
-    /// the time for which that lets the lock be held.
-    async fn append_in_halves(&mut self, mut waiting: Vec<Waiting>, stop: &CancellationToken) {
-        let later = waiting.split_off(waiting.len() / 2);
-        for half in [waiting, later] {
-            Box::pin(self.append(half, None, stop)).await;
-        }
-    }
-
-    /// Looks whether another process appended, and what the clocks say.
-    async fn look(&mut self) {
-        let health = match self.writer.look().await {
+    /// Folds what other processes appended, and checks the clocks.
+    async fn refresh_state(&mut self) {
+        let health = match self.writer.refresh().await {
             Ok(()) => Health::fine(self.writer.doubt()),
-            // It may have come to the middle of a request, and no request is shown in part.
+            // The fold may have stopped within a request, and no request is shown in part.
             Err(error) => Health::failing(&error),
         };
         self.health.send_if_modified(|current| std::mem::replace(current, health.clone()) != health);
@@ -240,7 +285,35 @@ async fn out_of_time(ending: CancellationToken) {
     tokio::time::sleep(ENDING_WITHIN).await;
 }
 
-fn answer(waiting: Vec<Waiting>, verdicts: Vec<Verdict>) {
-    assert_eq!(waiting.len(), verdicts.len(), "BUG: every submission gets a verdict");
-    waiting.into_iter().zip(verdicts).for_each(|(waiting, verdict)| waiting.answer(verdict));
+/// A batch that was sent and is not stored is sent again in halves: over a slow link, all of it might never reach PostgreSQL in the time
+/// for which PostgreSQL lets the lock be held.
+fn halves(mut requests: Vec<PendingRequest>) -> Vec<Vec<PendingRequest>> {
+    let second = requests.split_off(requests.len() / 2);
+    vec![requests, second]
 }
+
+/// A batch whose data PostgreSQL refuses is sent again request by request, so that one bad request does not affect the others.
+fn refused_data(requests: Vec<PendingRequest>, error: &Error) -> Vec<Vec<PendingRequest>> {
+    if requests.len() > 1 {
+        return requests.into_iter().map(|request| vec![request]).collect();
+    }
+    tracing::error!(%error, "PostgreSQL refuses the data of an accepted request");
+    requests.into_iter().for_each(|request| request.fail(SubmitError::Unstorable(error.to_string())));
+    Vec::new()
+}
+
+fn fail_all(requests: Vec<PendingRequest>, error: &Error) {
+    let told = match error {
+        Error::ClockAhead(ahead) => SubmitError::ClockAhead(ahead.clone()),
+        error => SubmitError::Unavailable(error.to_string()),
+    };
+    requests.into_iter().for_each(|request| request.fail(told.clone()));
+}
+
+fn answer(requests: Vec<PendingRequest>, verdicts: Vec<Verdict>) {
+    assert_eq!(requests.len(), verdicts.len(), "BUG: every submission gets a verdict");
+    requests.into_iter().zip(verdicts).for_each(|(request, verdict)| request.answer(verdict));
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,114 +1,70 @@
-//! Waiting requests decided together against the head of the log: pure, so that the appender only has to store.
+//! A batch of submissions, decided one after another against a state of the log. Pure: the appender stores the result.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use projections::configuration::Configuration;
-use projections::refusal::Refused;
 use projections::request::{Envelope, decide_in_place};
 use replay::tree::Edge;
 use schema::answer::Answer;
 use schema::command::Content;
 use schema::digest::Digest;
-use schema::entity::Actor;
 use schema::event::Event;
 use schema::id::{CommandId, LogId};
 use schema::instant::Instant;
-use schema::lease::Entropy;
-use schema::request::Request;
 
 use super::kept::is_due;
+use super::submission::{Rejection, Submission, Verdict};
 use super::tree::Growth;
 
-/// A request with who sends it and under which key.
-#[derive(Clone, Debug)]
-pub struct Submission {
-    /// What is asked.
-    pub request: Request,
-    /// Who asks.
-    pub actor: Actor,
-    /// The request's identity.
-    pub command_id: CommandId,
-    /// Bytes drawn at random for it.
-    pub entropy: Entropy,
-    /// Whether it came under an idempotency key, so that its answer is kept.
-    pub keyed: bool,
-}
-
-impl Submission {
-    /// What it weighs while it waits: what it came in, or what it carries.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        /// What a command weighs beside its content.
-        const COMMAND_BYTES: usize = 1024;
-        let commands = &self.request.commands;
-        let contents: usize = commands.iter().filter_map(|ask| ask.command.content()).map(|c| c.bytes().len()).sum();
-        self.request.bytes.max(contents) + COMMAND_BYTES * commands.len()
-    }
-}
-
-/// The answer that was given to a keyed request.
+/// The stored answer to a request that came with an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Receipt {
-    /// The request's identity, derived from principal and key.
-    pub command_id: CommandId,
-    /// What was asked.
-    pub fingerprint: Digest,
-    /// What was answered.
-    pub answer: Answer,
-}
-
-/// What one submission comes to.
-pub type Verdict = Result<Answer, No>;
-
-/// Why a submission is not accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum No {
-    /// The state refuses it.
-    Refused(Refused),
-    /// Another request came under the same key.
-    KeyReused,
+pub(crate) struct Receipt {
+    /// The request's identity, derived from actor and key.
+    pub(crate) command_id: CommandId,
+    /// The digest of the request, by which the same request is told from another one under the same key.
+    pub(crate) fingerprint: Digest,
+    pub(crate) answer: Answer,
 }
 
 /// A decided batch: what to store, and what to answer once it is stored.
 #[derive(Debug)]
-pub struct Batch {
+pub(crate) struct Batch {
     /// The state after it.
-    pub configuration: Configuration,
+    pub(crate) configuration: Configuration,
     /// The tree after it.
-    pub growth: Growth,
-    /// States within it that are to be kept.
-    pub milestones: Vec<Configuration>,
+    pub(crate) growth: Growth,
+    /// States within it that become snapshots.
+    pub(crate) snapshots: Vec<Configuration>,
     /// Events in the order of the log.
-    pub events: Vec<Event>,
+    pub(crate) events: Vec<Event>,
     /// Content that the events name, each once.
-    pub contents: BTreeMap<Digest, Content>,
-    /// Receipts of keyed requests.
-    pub receipts: Vec<Receipt>,
+    pub(crate) contents: BTreeMap<Digest, Content>,
+    /// Receipts of its own keyed requests.
+    pub(crate) receipts: Vec<Receipt>,
     /// One for each submission, in order.
-    pub verdicts: Vec<Verdict>,
+    pub(crate) verdicts: Vec<Verdict>,
     log_id: LogId,
     /// The state and the tree before it.
     base: (Configuration, Edge),
-    /// Receipts that were there before it.
+    /// Receipts of its requests that were stored before it.
     stored: Vec<Receipt>,
-    /// These, and its own.
+    /// `stored` and `receipts`.
     known: BTreeMap<CommandId, Receipt>,
-    /// What it decided, and when.
+    /// Its submissions, with the clock by which each was decided.
     submissions: Vec<(Arc<Submission>, Instant)>,
-    /// Whether each request is decided on a copy, because one was refused after it had begun to change the state.
-    careful: bool,
+    /// Whether each request is decided on a copy of the state, because one was refused after it had begun to change the state.
+    decides_on_copies: bool,
 }
 
 impl Batch {
-    /// A batch of nothing yet, to be decided against a state with its tree. `stored` are the receipts that there are of its
-    /// requests.
+    /// An empty batch, to be decided against a state with its tree. `stored` are the receipts that its requests have already.
     #[must_use]
-    pub fn new(log_id: LogId, (state, edge): (Configuration, Edge), stored: Vec<Receipt>) -> Self {
+    pub(crate) fn new(log_id: LogId, (state, edge): (Configuration, Edge), stored: Vec<Receipt>) -> Self {
         Self {
             configuration: state.clone(),
             growth: edge.clone().into(),
-            milestones: Vec::new(),
+            snapshots: Vec::new(),
             events: Vec::new(),
             contents: BTreeMap::new(),
             receipts: Vec::new(),
@@ -118,23 +74,23 @@ impl Batch {
             known: stored.iter().map(|receipt| (receipt.command_id, receipt.clone())).collect(),
             stored,
             submissions: Vec::new(),
-            careful: false,
+            decides_on_copies: false,
         }
     }
 
-    /// Decides one more submission against what the ones before it left. A refusal costs the others nothing.
-    pub fn take(&mut self, submission: Arc<Submission>, clock: Instant) {
+    /// Decides one more submission against the state that the ones before it left. A refusal does not affect the others.
+    pub(crate) fn decide_next(&mut self, submission: Arc<Submission>, clock: Instant) {
         let before = self.configuration.position();
         let verdict = match self.known.get(&submission.command_id) {
             Some(receipt) if receipt.fingerprint == submission.request.fingerprint => Ok(receipt.answer.clone()),
-            Some(_) => Err(No::KeyReused),
+            Some(_) => Err(Rejection::KeyReused),
             None => self.decide(&submission, clock),
         };
-        let is_spoiled = verdict.is_err() && self.configuration.position() != before;
+        let is_half_applied = verdict.is_err() && self.configuration.position() != before;
         self.submissions.push((submission, clock));
         self.verdicts.push(verdict);
-        if is_spoiled {
-            self.again_with_care();
+        if is_half_applied {
+            self.decide_again_on_copies();
         }
     }
 
@@ -142,14 +98,14 @@ impl Batch {
         let Submission { request, actor, command_id, entropy, keyed } = submission;
         let (log_id, command_id, entropy) = (self.log_id, *command_id, *entropy);
         let envelope = Envelope { log_id, command_id, actor: actor.clone(), entropy, clock };
-        let copy = self.careful.then(|| self.configuration.clone());
+        let copy = self.decides_on_copies.then(|| self.configuration.clone());
         let decided = decide_in_place(&mut self.configuration, &envelope, request);
         if let (Err(_), Some(copy)) = (&decided, copy) {
             self.configuration = copy;
         }
-        let decided = decided.map_err(No::Refused)?;
+        let decided = decided.map_err(Rejection::Refused)?;
         decided.events.iter().for_each(|event| self.growth.push(event.leaf));
-        self.milestones.extend(decided.events.last().filter(|last| is_due(last)).map(|_| self.configuration.clone()));
+        self.snapshots.extend(decided.events.last().filter(|last| is_due(last)).map(|_| self.configuration.clone()));
         self.events.extend(decided.events);
         let contents = request.commands.iter().filter_map(|ask| ask.command.content());
         self.contents.extend(contents.map(|content| (content.digest(), content.clone())));
@@ -162,34 +118,35 @@ impl Batch {
         Ok(decided.answer)
     }
 
-    /// Decides all of it again, each request on a copy: at most once for a batch, so that whoever sends what is refused
-    /// late can at most double the work.
-    fn again_with_care(&mut self) {
+    /// Decides all submissions again, each on a copy of the state. This happens at most once for a batch, so a caller whose requests
+    /// are refused late can at most double the work.
+    fn decide_again_on_copies(&mut self) {
         let (base, stored) = (self.base.clone(), std::mem::take(&mut self.stored));
         let submissions = std::mem::take(&mut self.submissions);
-        *self = Self { careful: true, ..Self::new(self.log_id, base, stored) };
-        submissions.into_iter().for_each(|(submission, clock)| self.take(submission, clock));
+        *self = Self { decides_on_copies: true, ..Self::new(self.log_id, base, stored) };
+        submissions.into_iter().for_each(|(submission, clock)| self.decide_next(submission, clock));
     }
 
-    /// Whether this is what `submissions` come to at the head of the log, where no receipt is known of any of them.
+    /// Whether a speculative decision holds: it is about as many requests, was made against the state at the head, and none of the
+    /// requests had a receipt.
     #[must_use]
-    pub fn is_of(&self, submissions: usize, head: &Configuration) -> bool {
-        self.stored.is_empty() && self.submissions.len() == submissions && self.base.0.position() == head.position()
+    pub(crate) fn holds_for(&self, requests: usize, head: &Configuration) -> bool {
+        self.stored.is_empty() && self.submissions.len() == requests && self.base.0.position() == head.position()
     }
 
-    /// The latest clock that dates any of it.
+    /// The latest clock that dates any of its events.
     pub(crate) fn clock(&self) -> Option<Instant> {
         self.submissions.iter().map(|(_, clock)| *clock).max()
     }
 
-    /// What it was decided from.
+    /// The state and the tree that it was decided against.
     pub(crate) fn base(&self) -> &(Configuration, Edge) {
         &self.base
     }
 
-    /// Whether there is anything to store.
+    /// Whether there is nothing to store.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.events.is_empty() && self.receipts.is_empty()
     }
 }
@@ -198,6 +155,8 @@ impl Batch {
 mod tests {
     use projections::request::decide_request;
     use schema::command::Command;
+    use schema::entity::Actor;
+    use schema::request::Request;
     use schema::target::Labels;
 
     use super::*;
@@ -233,11 +192,11 @@ mod tests {
         let mut state = Configuration::default();
         let (mut events, mut verdicts) = (Vec::new(), Vec::new());
         for submission in submissions {
-            batch.take(Arc::clone(&submission), clock);
+            batch.decide_next(Arc::clone(&submission), clock);
             let Submission { request, actor, command_id, entropy, .. } = &*submission;
             let (command_id, entropy) = (*command_id, *entropy);
             let envelope = Envelope { log_id, command_id, actor: actor.clone(), entropy, clock };
-            verdicts.push(decide_request(&state, &envelope, request).map_err(No::Refused).map(|decided| {
+            verdicts.push(decide_request(&state, &envelope, request).map_err(Rejection::Refused).map(|decided| {
                 state = decided.configuration;
                 events.extend(decided.events);
                 decided.answer

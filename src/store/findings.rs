@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::contents::Missing;
 use super::database::Error;
-use super::kept::Kept;
+use super::kept::Snapshots;
 use super::reader::Reader;
 
 /// What the last pass over the log found. Cheap to clone; all clones share it.
@@ -21,19 +21,19 @@ use super::reader::Reader;
 pub struct Findings {
     found: watch::Sender<Option<Difference>>,
     missing: watch::Sender<Option<Missing>>,
-    kept: Kept,
+    snapshots: Snapshots,
 }
 
 impl Findings {
-    pub(crate) fn of(kept: Kept) -> Self {
-        Self { found: watch::Sender::default(), missing: watch::Sender::default(), kept }
+    pub(crate) fn of(snapshots: Snapshots) -> Self {
+        Self { found: watch::Sender::default(), missing: watch::Sender::default(), snapshots }
     }
 
     /// A pass over the log found this, or nothing.
     pub fn passed(&self, found: Option<Difference>) {
         if found.is_some() {
             // They may have been folded from rows that are now known to be wrong.
-            self.kept.forget_answers();
+            self.snapshots.forget_answers();
         }
         self.found.send_if_modified(|before| std::mem::replace(before, found.clone()) != found);
     }

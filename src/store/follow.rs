@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::copied::{Measure, Page};
 use super::database::Error;
-use super::kept::Kept;
+use super::kept::Snapshots;
 use super::reader::Reader;
 
 /// Pages that wait, opened or being opened, beside the one that is read and the one that is folded.
@@ -61,7 +61,7 @@ impl Reader {
         &self,
         follower: &mut Follower,
         up_to: Position,
-        kept: Option<&Kept>,
+        snapshots: Option<&Snapshots>,
     ) -> Result<(), Error> {
         if follower.position() >= up_to {
             return Ok(());
@@ -71,7 +71,7 @@ impl Reader {
             for event in page {
                 let opened = event.map_err(|unfit| unfit.named(follower))?;
                 follower.take(&opened)?;
-                kept.inspect(|kept| kept.pass(opened.event(), follower.configuration()));
+                snapshots.inspect(|snapshots| snapshots.pass(opened.event(), follower.configuration()));
             }
             if follower.position() < up_to {
                 tracing::info!(position = %follower.position(), of = %up_to, "folding the log");

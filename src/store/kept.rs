@@ -21,7 +21,7 @@ const ANSWERS_MAX: usize = 4;
 
 /// States of the past. Cheap to clone; all clones hold the same.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Kept(Arc<Mutex<States>>);
+pub(crate) struct Snapshots(Arc<Mutex<States>>);
 
 #[derive(Debug, Default)]
 struct States {
@@ -36,7 +36,7 @@ pub(crate) fn is_due(event: &Event) -> bool {
     event.ends_request() && end / EVERY > before / EVERY
 }
 
-impl Kept {
+impl Snapshots {
     /// Takes note of a state that was folded up to and with this event.
     pub(crate) fn pass(&self, event: &Event, state: &Configuration) {
         if is_due(event) {
@@ -50,7 +50,7 @@ impl Kept {
     }
 
     /// Keeps an answer for a while.
-    pub(crate) fn answered(&self, state: &Configuration) {
+    pub(crate) fn keep_answer(&self, state: &Configuration) {
         let mut states = self.states();
         let mut before = std::mem::take(&mut states.answers);
         before.retain(|answer| answer.position() != state.position());

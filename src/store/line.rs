@@ -1,87 +1,146 @@
-//! Who waits to be appended: in the queue, left over from a load that had no room, or in the next load already.
+//! The queue of the appender: submitted requests, gathered into batches of bounded size (group commit).
+//!
+//! The queue is bounded twice: by the number of requests and by their bytes. A caller beyond a bound is told [`SubmitError::Busy`].
 
-use tokio::sync::mpsc;
+use std::sync::Arc;
+
+use schema::answer::Answer;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::batch::Batch;
-use super::handle::Waiting;
+use super::submission::{Submission, SubmitError, Verdict};
 
-/// Bytes of requests that one transaction takes at most, unless a single one is larger.
+/// Requests in the queue at most.
+const QUEUE_REQUESTS_MAX: usize = 4_096;
+/// KiB of requests in the queue at most: four full transactions.
+const QUEUE_KIB_MAX: usize = 64 * 1024;
+/// Bytes of the requests of one transaction at most, unless a single request is larger.
 const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Requests that one transaction takes at most, so that none waits long for the deciding of the others.
+/// Requests of one transaction at most, so that none waits long while the others are decided.
 const BATCH_REQUESTS_MAX: usize = 1_000;
 
-/// Requests that wait for one transaction.
+/// What a caller is told.
+pub(crate) type Reply = Result<Answer, SubmitError>;
+
+/// A submission in the queue, with the way back to its caller.
+pub(crate) struct PendingRequest {
+    pub(crate) submission: Arc<Submission>,
+    bytes: usize,
+    reply: oneshot::Sender<Reply>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl PendingRequest {
+    /// Whether the caller has stopped waiting for the answer.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    pub(crate) fn answer(self, verdict: Verdict) {
+        // A caller that has gone meanwhile asks again under its key.
+        let _ = self.reply.send(verdict.map_err(SubmitError::from));
+    }
+
+    pub(crate) fn fail(self, error: SubmitError) {
+        let _ = self.reply.send(Err(error));
+    }
+}
+
+/// Requests that share one transaction.
 #[derive(Default)]
-pub(crate) struct Load {
-    waiting: Vec<Waiting>,
+pub(crate) struct PendingBatch {
+    requests: Vec<PendingRequest>,
     bytes: usize,
 }
 
-impl Load {
-    /// Takes a request in, or gives it back if there is no room for it.
-    pub(crate) fn take(&mut self, next: Waiting) -> Result<(), Waiting> {
-        let fits = self.waiting.len() < BATCH_REQUESTS_MAX && self.bytes + next.bytes <= BATCH_BYTES_MAX;
-        if !fits && !self.waiting.is_empty() {
+impl PendingBatch {
+    /// Adds a request, or gives it back if the batch is full.
+    pub(crate) fn add(&mut self, next: PendingRequest) -> Result<(), PendingRequest> {
+        let fits = self.requests.len() < BATCH_REQUESTS_MAX && self.bytes + next.bytes <= BATCH_BYTES_MAX;
+        if !fits && !self.requests.is_empty() {
             return Err(next);
         }
         self.bytes += next.bytes;
-        self.waiting.push(next);
+        self.requests.push(next);
         Ok(())
     }
 }
 
-/// The line.
-pub(crate) struct Line {
-    queue: mpsc::Receiver<Waiting>,
-    /// A request that a load had no room for: it comes first next time.
-    left: Option<Waiting>,
-    /// The next load, with what it comes to if that is decided.
-    load: Option<(Load, Option<Batch>)>,
+/// The sending end of the queue. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct QueueSender {
+    sender: mpsc::Sender<PendingRequest>,
+    room: Arc<Semaphore>,
 }
 
-impl Line {
-    pub(crate) fn new(queue: mpsc::Receiver<Waiting>) -> Self {
-        Self { queue, left: None, load: None }
+impl QueueSender {
+    /// Puts a submission into the queue. The receiver gets the reply; it is closed without one if the appender ends before.
+    pub(crate) fn submit(&self, submission: Arc<Submission>) -> Result<oneshot::Receiver<Reply>, SubmitError> {
+        let bytes = submission.bytes();
+        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).try_acquire_many_owned(kib).map_err(|_| SubmitError::Busy)?;
+        let (reply, answer) = oneshot::channel();
+        let pending = PendingRequest { submission, bytes, reply, _room: room };
+        self.sender.try_send(pending).map_err(|_| SubmitError::Busy)?;
+        Ok(answer)
+    }
+}
+
+/// The appender's end of the queue.
+pub(crate) struct RequestQueue {
+    receiver: mpsc::Receiver<PendingRequest>,
+    /// A request that was received and had no room in a batch. It is the first of the next one.
+    first: Option<PendingRequest>,
+    /// The next batch, gathered while the one before it was in flight; with its speculative decision, if that holds.
+    next_batch: Option<(PendingBatch, Option<Box<Batch>>)>,
+}
+
+impl RequestQueue {
+    pub(crate) fn new() -> (QueueSender, Self) {
+        let (sender, receiver) = mpsc::channel(QUEUE_REQUESTS_MAX);
+        let room = Arc::new(Semaphore::new(QUEUE_KIB_MAX));
+        (QueueSender { sender, room }, Self { receiver, first: None, next_batch: None })
     }
 
-    /// Whether nobody is there but in the queue.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.left.is_none() && self.load.is_none()
+    /// Whether every request that was received belongs to a batch that was taken.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.first.is_none() && self.next_batch.is_none()
     }
 
-    /// The next in the queue, once there is one; none if there can be none any more.
-    pub(crate) async fn next(&mut self) -> Option<Waiting> {
-        self.queue.recv().await
+    /// Waits for the next request; `None` once all senders are dropped.
+    pub(crate) async fn receive(&mut self) -> Option<PendingRequest> {
+        self.receiver.recv().await
     }
 
-    /// Lets a request come first next time.
-    pub(crate) fn leave(&mut self, left: Option<Waiting>) {
-        self.left = left;
+    /// Makes a received request the first of the next batch.
+    pub(crate) fn put_first(&mut self, request: PendingRequest) {
+        self.first = Some(request);
     }
 
-    /// Lets a load be the next. `decided` is what it comes to, if that is known.
+    /// Makes this the next batch, unless it is empty.
     ///
     /// # Panics
-    /// If there is one: nobody is taken from the queue then.
-    pub(crate) fn queue_up(&mut self, load: Load, decided: Option<Batch>) {
-        if !load.waiting.is_empty() {
-            assert!(self.load.is_none(), "BUG: a load was gathered beside another");
-            self.load = Some((load, decided));
+    /// If there is a next batch already.
+    pub(crate) fn put_batch(&mut self, batch: PendingBatch, decided: Option<Box<Batch>>) {
+        if !batch.requests.is_empty() {
+            assert!(self.next_batch.is_none(), "BUG: two batches were gathered at once");
+            self.next_batch = Some((batch, decided));
         }
     }
 
-    /// The next load, or else who comes first and everybody in the queue, as far as one transaction takes them.
-    pub(crate) fn take(&mut self) -> Option<(Vec<Waiting>, Option<Batch>)> {
-        if let Some((load, decided)) = self.load.take() {
-            return Some((load.waiting, decided));
+    /// The requests of the next batch, with their speculative decision if there is one. If no batch was gathered, it is made from the
+    /// first request and what the channel holds; `None` without a first request.
+    pub(crate) fn take_batch(&mut self) -> Option<(Vec<PendingRequest>, Option<Box<Batch>>)> {
+        if let Some((batch, decided)) = self.next_batch.take() {
+            return Some((batch.requests, decided));
         }
-        let mut load = Load::default();
-        load.take(self.left.take()?).ok()?;
-        while self.left.is_none()
-            && let Ok(next) = self.queue.try_recv()
+        let mut batch = PendingBatch::default();
+        batch.add(self.first.take()?).ok()?;
+        while self.first.is_none()
+            && let Ok(next) = self.receiver.try_recv()
         {
-            self.left = load.take(next).err();
+            self.first = batch.add(next).err();
         }
-        Some((load.waiting, None))
+        Some((batch.requests, None))
     }
 }

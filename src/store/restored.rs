@@ -9,9 +9,9 @@ use schema::answer::Answer;
 use schema::position::Position;
 
 use super::adopt::mark;
-use super::batch::Submission;
 use super::database::Error;
 use super::handle::{Log, Moment};
+use super::submission::Submission;
 
 impl Log {
     /// The answer to a request whose receipt was made from its events, if it is that request.

@@ -13,13 +13,10 @@ use schema::instant::Instant;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
+use super::append_session::Epoch;
 use super::batch::{Batch, Receipt};
 use super::clocks::APART_MAX;
 use super::{rows, tree};
-
-/// How often a batch was barred that nobody found. A batch that expects an earlier turn is not stored any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Turn(pub(crate) i64);
 
 /// The statement. It says how many heads there were where one was expected: one or none. None also if the clock that it is given is
 /// ahead of PostgreSQL's.
@@ -89,7 +86,7 @@ pub(crate) struct Parameters<'a> {
 }
 
 impl<'a> Parameters<'a> {
-    pub(crate) fn of(log_id: LogId, batch: &'a Batch, turn: Turn, clock: Option<Instant>) -> Self {
+    pub(crate) fn of(log_id: LogId, batch: &'a Batch, epoch: Epoch, clock: Option<Instant>) -> Self {
         let (digests, contents) =
             batch.contents.iter().map(|(digest, content)| (&digest.as_bytes()[..], &content.bytes()[..])).unzip();
         let (state, base) = (&batch.configuration, batch.base());
@@ -104,7 +101,7 @@ impl<'a> Parameters<'a> {
             fingerprints: batch.receipts.iter().map(|receipt| &receipt.fingerprint.as_bytes()[..]).collect(),
             answers: batch.receipts.iter().map(answer_text).collect(),
             head: (position(state), rows::time(state.at()), root(batch.growth.edge())),
-            expected: (log_id.uuid(), position(&base.0), root(&base.1), turn.0),
+            expected: (log_id.uuid(), position(&base.0), root(&base.1), epoch.0),
             clock: clock.map(rows::time),
         }
     }

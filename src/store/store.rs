@@ -1,13 +1,15 @@
-//! One append as PostgreSQL sees it: a transaction of two round trips, or one statement.
+//! One append as PostgreSQL executes it: a transaction of two round trips, or one statement.
 //!
-//! The first trip takes the head row's lock and reads, in statements after it, what others appended and which receipts there
-//! are: under READ COMMITTED each statement sees what was committed before it, so only a statement after the lock sees
-//! everything before the head. The second stores and commits. Statements of one trip are sent together, in the order in
-//! which their futures are first polled (hence `biased`), and PostgreSQL executes them in that order.
+//! The first round trip locks the head row and then reads, in later statements, what others appended and which receipts there are. Under
+//! READ COMMITTED each statement sees what was committed before it began, so only a statement after the lock sees everything up to the
+//! head. The second round trip stores and commits. The statements of one trip are sent together, in the order in which their futures are
+//! first polled (hence `biased`), and PostgreSQL executes them in that order.
 //!
-//! A batch that needs nothing looked up and knows the head that it was decided from is one statement: it stores everything if that
-//! is the head, and nothing if it is not. Nobody holds a lock for it while it is on its way, so whoever misses it bars it.
+//! A batch that needs nothing to be read, and knows the head that it was decided against, is one statement: it stores all of the batch if
+//! the head is that one, and nothing if it is not. No lock is held while the statement is on its way, so whoever does not get its answer
+//! has to [fence](AppendSession::fence) it off.
 
+use replay::log::Follower;
 use schema::digest::Digest;
 use schema::event::Event;
 use schema::id::{CommandId, EventId, LogId};
@@ -18,17 +20,43 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row, Statement};
 use uuid::Uuid;
 
+use super::append_session::{AppendSession, AppendStore, Epoch, LockedHead, StoreFailure};
 use super::batch::{Batch, Receipt};
 use super::database::{Database, Error, in_time};
-use super::reader::{CLOCK, HEAD_COLUMNS, Head, head_of};
+use super::kept::Snapshots;
+use super::reader::{CLOCK, HEAD_COLUMNS, Head, Reader, head_of};
 use super::rows;
-use super::statement::{self, Parameters, Turn};
+use super::statement::{self, Parameters};
 
-/// Events that one look behind the lock brings at most; whoever is further behind catches up without the lock first.
-pub(crate) const CATCH_UP_EVENTS_MAX: i64 = 5_000;
+/// Events that are read at most while the lock is held. A process that is further behind reads them without the lock first.
+const CATCH_UP_EVENTS_MAX: i64 = 5_000;
 
-/// A session that can append.
-pub(crate) struct Store {
+impl AppendStore for Reader {
+    type Session = PostgresSession;
+
+    fn log_id(&self) -> LogId {
+        Self::log_id(self)
+    }
+
+    async fn connect(&self) -> Result<PostgresSession, Error> {
+        PostgresSession::open(self.database()).await
+    }
+
+    async fn head(&self) -> Result<Head, Error> {
+        Self::head(self).await
+    }
+
+    async fn head_and_clock(&self) -> Result<(Head, Instant), Error> {
+        Self::head_and_clock(self).await
+    }
+
+    async fn follow(&self, follower: &mut Follower, up_to: Position, snapshots: &Snapshots) -> Result<(), Error> {
+        self.follow_keeping(follower, up_to, Some(snapshots)).await
+    }
+}
+
+/// A connection with the prepared statements of an append.
+pub(crate) struct PostgresSession {
     client: Client,
     lock: Statement,
     receipts: Statement,
@@ -36,41 +64,7 @@ pub(crate) struct Store {
     append: Statement,
 }
 
-/// Why a batch is not known to be stored.
-pub(crate) struct NotStored {
-    pub(crate) error: Error,
-    /// Whether it certainly is not. Else only a look behind the lock tells.
-    pub(crate) is_certain: bool,
-}
-
-impl NotStored {
-    fn unknown(error: Error) -> Self {
-        Self { error, is_certain: false }
-    }
-
-    /// The statement that stores failed. If the server itself refused it and lives on, nothing of its transaction is stored, be that
-    /// the statement alone or what the COMMIT behind it was to end.
-    fn by_statement(error: tokio_postgres::Error) -> Self {
-        let refused = error.as_db_error().and_then(DbError::parsed_severity);
-        Self { is_certain: refused == Some(Severity::Error), error: error.into() }
-    }
-}
-
-/// What stands behind the lock.
-pub(crate) struct Opened {
-    /// The head.
-    pub(crate) head: Head,
-    /// Its turn.
-    pub(crate) turn: Turn,
-    /// What PostgreSQL's clock said.
-    pub(crate) clock: Instant,
-    /// Events after the position that was asked about.
-    pub(crate) later: Vec<Event>,
-    /// Receipts of the commands that were asked about.
-    pub(crate) receipts: Vec<Receipt>,
-}
-
-impl Store {
+impl PostgresSession {
     pub(crate) async fn open(database: &Database) -> Result<Self, Error> {
         let client = database.connect("appender").await?;
         let prepare = async |query: &str, types: &[Type]| {
@@ -89,12 +83,35 @@ impl Store {
         })
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
+    async fn receipts(&self, requests: &[CommandId]) -> Result<Vec<Row>, tokio_postgres::Error> {
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let requests: Vec<Uuid> = requests.iter().map(CommandId::uuid).collect();
+        self.client.query(&self.receipts, &[&requests]).await
+    }
+
+    /// Executes the storing statement. False if head or epoch are others than the batch expects, or PostgreSQL's clock is too far behind
+    /// `clock`; nothing is stored then.
+    async fn execute(
+        &self,
+        log_id: LogId,
+        batch: &Batch,
+        epoch: Epoch,
+        clock: Option<Instant>,
+    ) -> Result<bool, tokio_postgres::Error> {
+        let parameters = Parameters::of(log_id, batch, epoch, clock);
+        let row = self.client.query_one(&self.append, &parameters.all()).await?;
+        Ok(row.get::<_, i64>(0) == 1)
+    }
+}
+
+impl AppendSession for PostgresSession {
+    fn is_closed(&self) -> bool {
         self.client.is_closed()
     }
 
-    /// Begins the transaction, takes the lock, and reads what stands behind it.
-    pub(crate) async fn begin(&self, log_id: LogId, after: Position, commands: &[CommandId]) -> Result<Opened, Error> {
+    async fn lock_head(&self, log_id: LogId, after: Position, requests: &[CommandId]) -> Result<LockedHead, Error> {
         let after = rows::signed(after.get());
         let after: [&(dyn ToSql + Sync); 2] = [&after, &CATCH_UP_EVENTS_MAX];
         let answers = async {
@@ -102,92 +119,65 @@ impl Store {
                 biased;
                 self.client.batch_execute("BEGIN"),
                 self.client.query_one(&self.lock, &[]),
-                self.receipts(commands),
+                self.receipts(requests),
                 self.client.query(&self.later, &after),
             );
             begun?;
             Ok((head?, receipts?, later?))
         };
         let (row, receipts, later) = in_time(answers).await?;
-        let (head, turn) = (head_of(&row)?, Turn(row.get("turn")));
+        let (head, epoch) = (head_of(&row)?, Epoch(row.get("turn")));
         if head.log_id != log_id {
             return Err(Error::OtherLog);
         }
-        Ok(Opened {
-            head,
-            turn,
-            clock: rows::instant(row.get("clock")),
-            later: later.iter().map(|row| rows::event(log_id, row)).collect::<Result<_, _>>()?,
-            receipts: receipts.iter().map(receipt).collect::<Result<_, _>>()?,
-        })
+        let later = later.iter().map(|row| rows::event(log_id, row)).collect::<Result<Vec<Event>, _>>()?;
+        let receipts = receipts.iter().map(receipt).collect::<Result<_, _>>()?;
+        Ok(LockedHead { head, epoch, clock: rows::instant(row.get("clock")), later, receipts })
     }
 
-    async fn receipts(&self, commands: &[CommandId]) -> Result<Vec<Row>, tokio_postgres::Error> {
-        if commands.is_empty() {
-            return Ok(Vec::new());
-        }
-        let commands: Vec<Uuid> = commands.iter().map(CommandId::uuid).collect();
-        self.client.query(&self.receipts, &[&commands]).await
-    }
-
-    /// Says that the transaction is in good hands, however long it is thought about. A process that is frozen says nothing,
-    /// and is cut off by `idle_in_transaction_session_timeout`.
-    pub(crate) async fn keep_alive(&self) -> Result<(), Error> {
+    /// A process that is frozen says nothing, and is cut off by `idle_in_transaction_session_timeout`.
+    async fn keep_alive(&self) -> Result<(), Error> {
         in_time(self.client.batch_execute("SELECT")).await
     }
 
-    /// Stores a batch behind the lock, and commits. Behind it, the clocks that date the batch were held against PostgreSQL's already.
-    pub(crate) async fn commit(&self, log_id: LogId, batch: &Batch, turn: Turn) -> Result<(), NotStored> {
+    /// The clocks that date the batch were compared with PostgreSQL's after the lock was taken, so the statement does not do it again.
+    async fn commit(&self, log_id: LogId, batch: &Batch, epoch: Epoch) -> Result<(), StoreFailure> {
         let both = async {
-            Ok(tokio::join!(biased; self.stored(log_id, batch, turn, None), self.client.batch_execute("COMMIT")))
+            Ok(tokio::join!(biased; self.execute(log_id, batch, epoch, None), self.client.batch_execute("COMMIT")))
         };
-        let (stored, committed) = in_time(both).await.map_err(NotStored::unknown)?;
-        if !stored.map_err(NotStored::by_statement)? {
-            // Nobody else can have moved it.
-            let error = Error::OtherRoot { position: batch.base().0.position() };
-            return Err(NotStored { error, is_certain: true });
+        let (stored, committed) = in_time(both).await.map_err(StoreFailure::Unknown)?;
+        if !stored.map_err(by_statement)? {
+            // Nobody else can have moved the head.
+            return Err(StoreFailure::Refused(Error::OtherRoot { position: batch.base().0.position() }));
         }
-        committed.map_err(|error| NotStored::unknown(error.into()))
+        committed.map_err(|error| StoreFailure::Unknown(error.into()))
     }
 
-    /// Stores a batch in one trip, without the lock. Where it is not known to be stored it may be on its way for long, and has to be
-    /// looked up, and [barred](Store::bar) if it is not there. A batch that is dated ahead of PostgreSQL's clock is not stored either.
-    pub(crate) async fn append(&self, log_id: LogId, batch: &Batch, turn: Turn) -> Result<(), NotStored> {
-        let stored = async { Ok(self.stored(log_id, batch, turn, batch.clock()).await) };
-        match in_time(stored).await.map_err(NotStored::unknown)?.map_err(NotStored::by_statement)? {
-            true => Ok(()),
-            false => Err(NotStored { error: Error::Moved, is_certain: true }),
-        }
+    async fn append(&self, log_id: LogId, batch: &Batch, epoch: Epoch) -> Result<bool, StoreFailure> {
+        let stored = async { Ok(self.execute(log_id, batch, epoch, batch.clock()).await) };
+        in_time(stored).await.map_err(StoreFailure::Unknown)?.map_err(by_statement)
     }
 
-    /// Whether the head was where the batch was decided from, and PostgreSQL's clock close to `clock` or later, so that all of it is
-    /// stored.
-    async fn stored(
-        &self,
-        log_id: LogId,
-        batch: &Batch,
-        turn: Turn,
-        clock: Option<Instant>,
-    ) -> Result<bool, tokio_postgres::Error> {
-        let parameters = Parameters::of(log_id, batch, turn, clock);
-        let row = self.client.query_one(&self.append, &parameters.all()).await?;
-        Ok(row.get::<_, i64>(0) == 1)
-    }
-
-    /// Commits that no batch of an earlier turn is stored any more, whenever it arrives.
-    pub(crate) async fn bar(&self) -> Result<(), Error> {
+    async fn fence(&self) -> Result<(), Error> {
         in_time(self.client.batch_execute("UPDATE log_head SET turn = turn + 1; COMMIT")).await
     }
 
-    /// Whether an event is stored. Certain only while the head row's lock is held.
-    pub(crate) async fn holds(&self, event: EventId) -> Result<bool, Error> {
+    async fn contains(&self, event: EventId) -> Result<bool, Error> {
         let query = "SELECT EXISTS (SELECT FROM event WHERE event_id = $1)";
         Ok(in_time(self.client.query_one(query, &[&event.uuid()])).await?.get(0))
     }
 
-    /// Ends the transaction without a trace.
-    pub(crate) async fn roll_back(&self) -> Result<(), Error> {
+    async fn roll_back(&self) -> Result<(), Error> {
         in_time(self.client.batch_execute("ROLLBACK")).await
+    }
+}
+
+/// The storing statement failed. If the server itself refused it and lives on, nothing of its transaction is stored: neither by the
+/// statement alone nor by the COMMIT behind it.
+fn by_statement(error: tokio_postgres::Error) -> StoreFailure {
+    match error.as_db_error().and_then(DbError::parsed_severity) {
+        Some(Severity::Error) => StoreFailure::Refused(error.into()),
+        _ => StoreFailure::Unknown(error.into()),
     }
 }
 

@@ -1,0 +1,79 @@
+//! One submitted request with its caller's identity, and what the caller is told.
+
+use projections::refusal::Refused;
+use schema::answer::Answer;
+use schema::entity::Actor;
+use schema::id::CommandId;
+use schema::lease::Entropy;
+use schema::request::Request;
+
+use super::clocks::ClockAhead;
+
+/// A request with its actor and its identity.
+#[derive(Clone, Debug)]
+pub(crate) struct Submission {
+    pub(crate) request: Request,
+    pub(crate) actor: Actor,
+    /// The request's identity: derived from actor and idempotency key, or drawn at random.
+    pub(crate) command_id: CommandId,
+    /// Random bytes for the decision, for example for the tokens of claims.
+    pub(crate) entropy: Entropy,
+    /// Whether the request came with an idempotency key, so that its answer is stored as a receipt.
+    pub(crate) keyed: bool,
+}
+
+impl Submission {
+    /// Bytes that the request counts for while it is in the queue: its body as received, or the content that it carries.
+    #[must_use]
+    pub(crate) fn bytes(&self) -> usize {
+        /// Bytes of a command beside its content.
+        const COMMAND_BYTES: usize = 1024;
+        let commands = &self.request.commands;
+        let contents: usize = commands.iter().filter_map(|ask| ask.command.content()).map(|c| c.bytes().len()).sum();
+        self.request.bytes.max(contents) + COMMAND_BYTES * commands.len()
+    }
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// The state refuses it.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// Another request came under the same idempotency key.
+    #[error("this idempotency key was used for another request")]
+    KeyReused,
+    /// The queue is full; nothing of this request was accepted.
+    #[error("too many requests are waiting")]
+    Busy,
+    /// PostgreSQL refuses the data of this request; nothing of it was stored.
+    #[error("the log can't store this: {0}")]
+    Unstorable(String),
+    /// This server's clock is ahead; nothing of this request was stored.
+    #[error(transparent)]
+    ClockAhead(#[from] ClockAhead),
+    /// The log can't be reached. Whether the request was stored is not known; it can be sent again under its key.
+    #[error("the log is not available: {0}")]
+    Unavailable(String),
+}
+
+/// The decision about one submission.
+pub(crate) type Verdict = Result<Answer, Rejection>;
+
+/// Why a submission is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Rejection {
+    /// The state refuses it.
+    Refused(Refused),
+    /// Another request came under the same key.
+    KeyReused,
+}
+
+impl From<Rejection> for SubmitError {
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::Refused(refused) => Self::Refused(refused),
+            Rejection::KeyReused => Self::KeyReused,
+        }
+    }
+}
