@@ -10,6 +10,7 @@ use bus::connect::Link;
 use bus::objects::Objects;
 use bytes::Bytes;
 use program::failpoints;
+use program::tasks::run_blocking;
 use program::telemetry;
 use projections::plan::{Content, Have};
 use schema::desired::Desired;
@@ -318,11 +319,7 @@ impl Agent {
         work: impl FnOnce(&Layout) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
         let layout = self.store.layout().clone();
-        match tokio::task::spawn_blocking(move || work(&layout)).await {
-            Ok(done) => done,
-            Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
-            Err(_) => Err(Fault::Ending),
-        }
+        run_blocking(move || work(&layout)).await
     }
 
     /// Brings the report up to date with what is remembered and what runs.

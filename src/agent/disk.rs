@@ -11,10 +11,12 @@
 //! After the switch it waits for the link, or what was reported to run could not be what runs after a power failure, and
 //! twice for `state.json` with what is good.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+
+use program::durable_file;
 
 use crate::fault::Fault;
 
@@ -30,9 +32,8 @@ pub const DIR_MODE: u32 = 0o755;
 /// # Errors
 /// If the disk fails; then `path` is as it was, or as it should be.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
-    put(path, bytes, File::sync_all)?;
-    let dir = path.parent().unwrap_or(path);
-    sync_dir(dir).map_err(Fault::disk("sync", dir))
+    clear_beside(path)?;
+    durable_file::replace(path, bytes, FILE_MODE).map_err(Fault::disk("write", path))
 }
 
 /// Puts `bytes` at `path`. Until both it and its folder are synced, a power failure may leave anything there, so it is only
@@ -41,24 +42,14 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
 /// # Errors
 /// If the disk fails; then `path` is as it was.
 pub fn place(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
-    put(path, bytes, |_| Ok(()))
+    clear_beside(path)?;
+    durable_file::replace_unsynced(path, bytes, FILE_MODE).map_err(Fault::disk("write", path))
 }
 
-fn put(path: &Path, bytes: &[u8], sync: impl FnOnce(&File) -> io::Result<()>) -> Result<(), Fault> {
-    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(Fault::Planted { path: path.to_owned() });
-    };
-    let beside = dir.join(format!(".{}.new", name.to_string_lossy()));
-    let write = || {
-        let mut file = create(&beside)?;
-        file.write_all(bytes)?;
-        sync(&file)?;
-        fs::rename(&beside, path)
-    };
-    write().map_err(|error| {
-        let _ = remove(&beside);
-        Fault::disk("write", path)(error)
-    })
+/// Somebody may have made a folder where the file is to be written.
+fn clear_beside(path: &Path) -> Result<(), Fault> {
+    let beside = durable_file::beside(path);
+    remove_unless_file(&beside).map_err(Fault::disk("clear", &beside))
 }
 
 /// A new file at `path`, in the place of whatever was there, with [`FILE_MODE`] whatever the umask.
@@ -66,10 +57,8 @@ fn put(path: &Path, bytes: &[u8], sync: impl FnOnce(&File) -> io::Result<()>) ->
 /// # Errors
 /// If the disk fails.
 pub fn create(path: &Path) -> io::Result<File> {
-    remove(path)?;
-    let file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)?;
-    file.set_permissions(fs::Permissions::from_mode(FILE_MODE))?;
-    Ok(file)
+    remove_unless_file(path)?;
+    durable_file::create_empty(path, FILE_MODE)
 }
 
 /// A new folder at `path`, with [`DIR_MODE`] whatever the umask.

@@ -3,7 +3,7 @@
 //! What always holds: what is opened is a regular file, and opening it waits for nobody. A named pipe in a file's place would
 //! wait for a writer for ever.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -39,21 +39,11 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A new file to write, in the place of whatever file, link or pipe was there.
-///
-/// # Errors
-/// If a folder is there, or the disk fails.
-pub(crate) fn replace(path: &Path) -> io::Result<File> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    File::create_new(path)
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+    use std::fs;
 
     use rustix::fs::{CWD, FileType, Mode, mknodat};
 
@@ -72,10 +62,5 @@ mod tests {
         for name in ["link", "folder", "pipe", "socket", "nothing"] {
             assert!(read(&at(name)).is_err(), "{name}");
         }
-        for name in ["link", "pipe", "socket", "nothing"] {
-            drop(replace(&at(name)).unwrap());
-            assert_eq!(read(&at(name)).unwrap(), b"", "{name}");
-        }
-        assert_eq!(read(&at("file")).unwrap(), b"x", "what a link pointed to is untouched");
     }
 }

@@ -1,12 +1,14 @@
 //! Files and folders that only their owner may read, and the secrets kept in them.
 //!
-//! A file is always written beside its place and renamed into it, so that nobody ever reads half of one.
+//! A file is always replaced as a whole, so that nobody ever reads half of one.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{self, DirBuilder};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+use program::durable_file;
 
 use super::Error;
 
@@ -39,26 +41,7 @@ pub fn folder(dir: &Path, owner: Option<u32>) -> Result<(), Error> {
 
 /// Puts `content` at `path`, mode 0600.
 pub fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
-    write_with_mode(path, content, 0o600)
-}
-
-/// Puts `content` at `path` in one step.
-pub fn write_with_mode(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = Path::new(&beside);
-    let written = (|| {
-        // A leftover would keep its own mode.
-        match fs::remove_file(beside) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(beside)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(beside, path)
-    })();
-    written.map_err(|error| Error::file("write", path, error))
+    durable_file::replace(path, content, 0o600).map_err(|error| Error::file("write", path, error))
 }
 
 /// Removes the file, if it is there.
@@ -172,15 +155,5 @@ mod tests {
         writer.join().unwrap();
         remove_folder(&folder).unwrap();
         assert!(!folder.exists());
-    }
-
-    #[test]
-    fn a_leftover_of_a_write_that_was_cut_off_is_no_hindrance() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("file");
-        fs::write(dir.path().join("file.new"), "half").unwrap();
-        write(&path, b"whole").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"whole");
-        assert_eq!(mode(&path), 0o600);
     }
 }

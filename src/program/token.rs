@@ -1,13 +1,11 @@
 //! Tokens: shown once to whom they are for, and known to the log by their hash only.
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::password;
+use crate::{durable_file, password};
 
 /// The system gives no randomness.
 #[derive(Debug, thiserror::Error)]
@@ -39,12 +37,8 @@ pub fn kept(file: Option<&Path>) -> Result<String, TokenError> {
         return Ok(password::read(file)?);
     }
     let token = make()?;
-    let mut open = std::fs::OpenOptions::new();
-    let written = open.write(true).create_new(true).mode(0o600).open(file).and_then(|mut file| {
-        file.write_all(token.as_bytes())?;
-        file.sync_all()
-    });
-    written.map_err(|error| TokenError::File(file.to_owned(), error)).map(|()| token)
+    let created = durable_file::create(file, token.as_bytes(), 0o600);
+    created.map_err(|error| TokenError::File(file.to_owned(), error)).map(|()| token)
 }
 
 /// A new token: 256 random bits, behind a mark by which a scanner for leaked secrets knows it.

@@ -4,14 +4,16 @@
 //! asked anew at each start.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use program::durable_file;
 use schema::id::JobId;
 use schema::instant::Instant;
 use serde::{Deserialize, Serialize};
 
+use crate::disk::FILE_MODE;
 use crate::regular;
 use crate::runtime::claims::Completion;
 
@@ -124,12 +126,7 @@ impl Memory {
         if self.is_written {
             return Ok(());
         }
-        let (beside, dir) = (self.path.with_extension("new"), self.path.parent().unwrap_or(&self.path));
-        let mut file = regular::replace(&beside)?;
-        file.write_all(&serde_json::to_vec(&self.known)?)?;
-        file.sync_all()?;
-        fs::rename(&beside, &self.path)?;
-        File::open(dir)?.sync_all()?;
+        durable_file::replace(&self.path, &serde_json::to_vec(&self.known)?, FILE_MODE)?;
         self.is_written = true;
         Ok(())
     }

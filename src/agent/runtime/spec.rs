@@ -7,11 +7,13 @@ use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use program::durable_file;
 use schema::digest::Digest;
 use schema::id::JobId;
 use schema::limit::SPEC_BYTES_MAX;
 use serde::Deserialize;
 
+use crate::disk::FILE_MODE;
 use crate::regular;
 use crate::runtime::due::Times;
 
@@ -71,7 +73,7 @@ impl Spec {
     pub fn put(&self, own: &Path, job: &JobId) -> io::Result<PathBuf> {
         let path = copy_of(own, job);
         fs::create_dir_all(own.join("jobs"))?;
-        regular::replace(&path)?.write_all(&self.bytes)?;
+        durable_file::create_empty(&path, FILE_MODE)?.write_all(&self.bytes)?;
         Ok(path)
     }
 }
