@@ -35,7 +35,7 @@ enum Command {
     /// Show all of it at work in a minute: a fleet of three nodes, from a command to a verified file on each
     Demo(demo::Options),
     /// Prepare PostgreSQL and NATS for a log, and make the first administrator
-    Install(install::Order),
+    Install(install::InstallCommand),
     /// Serve a log: the HTTP door, and the relay into NATS
     Serve(serve::Options),
     /// The agent of one node, and how its folder stands
@@ -123,11 +123,11 @@ fn run(command: Command) -> Result<(), Failure> {
                 let done = demo::run(options).await;
                 done.map_err(|error| Failure::reaching(error.is_output(), error))
             }
-            Command::Install(install::Order::PrintRoles) => {
+            Command::Install(install::InstallCommand::PrintRoles) => {
                 output::text(&store::roles::print())?;
                 Ok(())
             }
-            Command::Install(install::Order::Install(options)) => {
+            Command::Install(install::InstallCommand::Install(options)) => {
                 let json = options.json;
                 let installed = install::run(*options).await;
                 let installed = installed.map_err(|error| Failure::of(error.exit_class(), error))?;

@@ -10,8 +10,8 @@ use schema::request::Request;
 use schema::rpc::{Claim, Release, Reply, Verb};
 use schema::wire::Record;
 use serde_json::{Value, json};
-use server::adapters::Behind;
-use server::fleet::rpc_service::Asking;
+use server::adapters::LogBackend;
+use server::fleet::rpc_service::RpcService;
 use tokio_util::sync::CancellationToken;
 
 use crate::ground::{Ground, node, relabel};
@@ -26,8 +26,8 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
     let (_nats, link) = ground.nats().await?;
     let stop = CancellationToken::new();
     let demand = ground.relay(&link, &stop)?;
-    let source = Arc::new(Behind::new(ground.log.clone(), demand));
-    let asking = Asking { client: link.client().clone(), prefix: Prefix::default(), source };
+    let source = Arc::new(LogBackend::new(ground.log.clone(), demand));
+    let asking = RpcService { client: link.client().clone(), prefix: Prefix::default(), source };
     tokio::spawn(async move { asking.answer().await });
     ground.enrol(RUNTIMES).await?;
     define_jobs(&ground).await?;

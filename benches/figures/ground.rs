@@ -13,8 +13,8 @@ use schema::id::NodeId;
 use schema::request::Request;
 use schema::seal::SecretKey;
 use schema::target::Labels;
-use server::adapters::Table;
-use server::publish::publisher::Settings;
+use server::adapters::ContentSource;
+use server::publish::publisher::PublishSettings;
 use server::relay::Relay;
 use store::appender::Appender;
 use store::database::Database;
@@ -67,7 +67,7 @@ impl Ground {
 
     /// Relays the log until told to stop; notified, the relay signs.
     pub(crate) fn relay(&self, link: &Link, stop: &CancellationToken) -> Result<Arc<Notify>> {
-        let settings = Settings {
+        let settings = PublishSettings {
             jetstream: link.jetstream(),
             prefix: Prefix::default(),
             replicas: 1,
@@ -76,7 +76,7 @@ impl Ground {
         };
         let reader = self.log.reader().beside();
         let slot = Slot::parse(&self.url, None)?;
-        let (relay, _) = Relay::new(slot, reader.clone(), link.clone(), settings, Arc::new(Table(reader)));
+        let (relay, _) = Relay::new(slot, reader.clone(), link.clone(), settings, Arc::new(ContentSource(reader)));
         let demand = relay.demand();
         tokio::spawn(relay.run(stop.clone()));
         Ok(demand)

@@ -24,12 +24,12 @@ use tokio::time::Instant;
 
 use crate::publish::error::Later;
 use crate::publish::source;
-use crate::source as door;
+use crate::source as log_source;
 
 /// The table as the publisher needs it.
-pub struct Table(pub Reader);
+pub struct ContentSource(pub Reader);
 
-impl source::Source for Table {
+impl source::PublishSource for ContentSource {
     fn contents(&self, digests: Vec<Digest>) -> Later<'_, BTreeMap<Digest, Vec<u8>>> {
         async move {
             let contents = self.0.contents(&digests).await?;
@@ -47,7 +47,7 @@ impl source::Source for Table {
 }
 
 /// The log as the door needs it.
-pub struct Behind {
+pub struct LogBackend {
     log: Log,
     /// The log over a connection of the door's own: what callers read must not hold up the appender.
     reader: Reader,
@@ -61,7 +61,7 @@ const SIGNED_WITHIN: Duration = Duration::from_secs(6);
 /// How often it is looked for meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-impl Behind {
+impl LogBackend {
     /// The log behind a door. Its heads close when the log ends.
     #[must_use]
     pub fn new(log: Log, demand: Arc<Notify>) -> Self {
@@ -91,18 +91,18 @@ impl Behind {
     }
 }
 
-fn unread(error: &LogError) -> door::ReadError {
+fn unread(error: &LogError) -> log_source::EventReadError {
     match error.is_about_rows() {
-        true => door::ReadError::Damaged(door::Damaged(error.to_string())),
+        true => log_source::EventReadError::Damaged(log_source::DamagedError(error.to_string())),
         false => unavailable(error).into(),
     }
 }
 
-fn unavailable(error: &LogError) -> door::Unavailable {
-    door::Unavailable(error.to_string())
+fn unavailable(error: &LogError) -> log_source::UnavailableError {
+    log_source::UnavailableError(error.to_string())
 }
 
-impl door::Source for Behind {
+impl log_source::LogSource for LogBackend {
     fn log_id(&self) -> LogId {
         self.log.log_id()
     }
@@ -123,23 +123,26 @@ impl door::Source for Behind {
         self.heads.clone()
     }
 
-    fn submit(&self, submission: door::Submission) -> BoxFuture<'_, Result<Answer, door::SubmitError>> {
+    fn submit(
+        &self,
+        submission: log_source::CommandSubmission,
+    ) -> BoxFuture<'_, Result<Answer, log_source::SubmissionError>> {
         async move {
-            let door::Submission { request, actor, key } = submission;
+            let log_source::CommandSubmission { request, actor, key } = submission;
             self.log.submit(request, actor, key.as_deref()).await.map_err(|error| match error {
-                SubmitError::Refused(refused) => door::SubmitError::Refused(refused),
-                SubmitError::KeyReused => door::SubmitError::KeyReused,
-                SubmitError::Busy => door::SubmitError::Busy,
-                SubmitError::ClockAhead(ahead) => door::SubmitError::ClockAhead(ahead.to_string()),
+                SubmitError::Refused(refused) => log_source::SubmissionError::Refused(refused),
+                SubmitError::KeyReused => log_source::SubmissionError::KeyReused,
+                SubmitError::Busy => log_source::SubmissionError::Busy,
+                SubmitError::ClockAhead(ahead) => log_source::SubmissionError::ClockAhead(ahead.to_string()),
                 SubmitError::Unstorable(_) | SubmitError::Unavailable(_) => {
-                    door::SubmitError::Unavailable(door::Unavailable(error.to_string()))
+                    log_source::SubmissionError::Unavailable(log_source::UnavailableError(error.to_string()))
                 }
             })
         }
         .boxed()
     }
 
-    fn events(&self, page: door::EventPage) -> BoxFuture<'_, Result<Vec<Event>, door::ReadError>> {
+    fn events(&self, page: log_source::EventQuery) -> BoxFuture<'_, Result<Vec<Event>, log_source::EventReadError>> {
         async move {
             let page = EventPage {
                 after: page.after,
@@ -154,17 +157,17 @@ impl door::Source for Behind {
         .boxed()
     }
 
-    fn events_at(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Event>, door::ReadError>> {
+    fn events_at(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Event>, log_source::EventReadError>> {
         let (findings, reader) = (self.log.findings(), &self.reader);
         async move { findings.events_at(reader, &positions).await.map_err(|error| unread(&error)) }.boxed()
     }
 
-    fn events_of(&self, command_id: CommandId) -> BoxFuture<'_, Result<Vec<Event>, door::ReadError>> {
+    fn events_of(&self, command_id: CommandId) -> BoxFuture<'_, Result<Vec<Event>, log_source::EventReadError>> {
         let (findings, reader) = (self.log.findings(), &self.reader);
         async move { findings.events_of(reader, command_id).await.map_err(|error| unread(&error)) }.boxed()
     }
 
-    fn content(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Vec<u8>>, door::Unavailable>> {
+    fn content(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Vec<u8>>, log_source::UnavailableError>> {
         async move {
             let found = self.reader.contents(&[digest]).await.map_err(|error| unavailable(&error))?;
             Ok(found.into_values().next())
@@ -172,34 +175,37 @@ impl door::Source for Behind {
         .boxed()
     }
 
-    fn past(&self, at: door::At) -> BoxFuture<'_, Result<Configuration, door::PastError>> {
+    fn past(&self, at: log_source::At) -> BoxFuture<'_, Result<Configuration, log_source::PastError>> {
         let moment = match at {
-            door::At::Position(position) => Moment::Position(position),
-            door::At::Time(time) => Moment::Time(time),
+            log_source::At::Position(position) => Moment::Position(position),
+            log_source::At::Time(time) => Moment::Time(time),
         };
         async move {
             match self.log.past(moment).await {
                 Ok(Some(past)) => Ok(past),
-                Ok(None) => Err(door::PastError::Future { head: self.log.view().position() }),
+                Ok(None) => Err(log_source::PastError::Future { head: self.log.view().position() }),
                 Err(error) => Err(unread(&error).into()),
             }
         }
         .boxed()
     }
 
-    fn signed_root(&self, position: Position) -> BoxFuture<'_, Result<Option<door::SignedRoot>, door::Unavailable>> {
+    fn signed_root(
+        &self,
+        position: Position,
+    ) -> BoxFuture<'_, Result<Option<log_source::SignedRoot>, log_source::UnavailableError>> {
         async move {
             let newest = self.newest_checkpoint(position).await.map_err(|error| unavailable(&error))?;
             let Some(Kept { position, at, note }) = newest else { return Ok(None) };
             let said = Checkpoint::open(note.as_bytes(), self.log_id(), &self.public_key());
-            let Checkpoint { root, .. } =
-                said.map_err(|bad| door::Unavailable(format!("the checkpoint at position {position}: {bad}")))?;
-            Ok(Some(door::SignedRoot { position, root, at, note }))
+            let Checkpoint { root, .. } = said
+                .map_err(|bad| log_source::UnavailableError(format!("the checkpoint at position {position}: {bad}")))?;
+            Ok(Some(log_source::SignedRoot { position, root, at, note }))
         }
         .boxed()
     }
 
-    fn answer(&self, question: Question) -> BoxFuture<'_, Result<Proof, door::Unavailable>> {
+    fn answer(&self, question: Question) -> BoxFuture<'_, Result<Proof, log_source::UnavailableError>> {
         async move { self.reader.answer(question).await.map_err(|error| unavailable(&error)) }.boxed()
     }
 }

@@ -8,7 +8,7 @@ use schema::address::Prefix;
 
 /// Where the log's database is. An order that enters it as another role says so in its own help.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Postgres {
+pub struct PostgresOptions {
     /// The log as role headwater_app: postgres://headwater_app:password@host:port/database
     #[arg(long, env = "HEADWATER_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub database_url: String,
@@ -18,7 +18,7 @@ pub struct Postgres {
     pub database_password_file: Option<PathBuf>,
 }
 
-impl Postgres {
+impl PostgresOptions {
     /// For `mut_args` of an order that enters the database as another role: what its help says of the URL and of the file.
     pub fn entered_as(url: &'static str, file: &'static str) -> impl FnMut(Arg) -> Arg {
         move |arg| match arg.get_id().as_str() {
@@ -48,7 +48,7 @@ impl Postgres {
 
 /// Where NATS is, and what Headwater's names in it look like.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Nats {
+pub struct NatsOptions {
     /// Where NATS is: nats://user:password@host:port, several separated by commas.
     #[arg(long, env = "HEADWATER_NATS_URL", value_name = "URL", hide_env_values = true)]
     pub nats_url: String,
@@ -67,7 +67,7 @@ pub struct Nats {
     pub nats_replicas: u8,
 }
 
-impl Nats {
+impl NatsOptions {
     /// The URL with its password.
     ///
     /// # Errors
@@ -79,7 +79,7 @@ impl Nats {
 
 /// What desired records are signed with.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Key {
+pub struct SigningKeyOptions {
     /// The file with the Ed25519 key that desired records are signed with: 64 hex digits, mode 600. `headwater install`
     /// makes it if there is none; every server of one log needs the same.
     #[arg(long, env = "HEADWATER_SIGNING_KEY_FILE", value_name = "FILE")]

@@ -5,7 +5,7 @@
 //! not grow with the log; the same part of a log gives the same file. Absent on purpose: the door, which need not run.
 
 mod error;
-mod growing;
+mod export_file;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -16,8 +16,8 @@ use schema::position::Position;
 use serde_json::json;
 
 pub use self::error::Error;
-use self::growing::{Growing, Written};
-use crate::config::Postgres;
+use self::export_file::{ExportFile, ExportSummary};
+use crate::config::PostgresOptions;
 use program::output;
 use store::database::{Database, Error as LogError};
 use store::reader::Reader;
@@ -33,7 +33,7 @@ const FILE_HELP: &str =
 
 /// Exports a log, or a part of it. The role headwater_reader may do it.
 #[derive(Clone, Debug, clap::Args)]
-#[command(mut_args(Postgres::entered_as(URL_HELP, FILE_HELP)))]
+#[command(mut_args(PostgresOptions::entered_as(URL_HELP, FILE_HELP)))]
 pub struct Options {
     /// The file to write. It must not be there yet.
     #[arg(long, value_name = "FILE")]
@@ -48,7 +48,7 @@ pub struct Options {
     pub to_position: Option<u64>,
 
     #[command(flatten)]
-    postgres: Postgres,
+    postgres: PostgresOptions,
 
     /// Print what was written as JSON.
     #[arg(long)]
@@ -70,7 +70,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     if to.is_none() {
         part.end_at_signature(&reader).await?;
     }
-    let Part { from, to, rows_to } = part;
+    let ExportRange { from, to, rows_to } = part;
     let header = Header {
         log_id: reader.log_id(),
         public_key: *reader.public_key().as_bytes(),
@@ -78,9 +78,9 @@ pub async fn run(options: Options) -> Result<(), Error> {
         to,
         edge: edge(&reader, from).await?.roots().to_vec(),
     };
-    let mut file = Growing::begin(&options.to, &header, reader.beside())?;
+    let mut file = ExportFile::begin(&options.to, &header, reader.beside())?;
     file.write_all(&reader, &header, rows_to).await?;
-    let Written { digest, bytes, missing } = file.finish()?;
+    let ExportSummary { digest, bytes, missing } = file.finish()?;
     for digest in &missing {
         output::complain(&format!("content {digest} is not in the database, so not in the file either"));
     }
@@ -102,14 +102,14 @@ pub async fn run(options: Options) -> Result<(), Error> {
 }
 
 /// From where to where, in whole requests.
-struct Part {
+struct ExportRange {
     from: Position,
     to: Position,
     /// Rows are written up to here: whatever stands behind the end of the log is evidence.
     rows_to: Position,
 }
 
-impl Part {
+impl ExportRange {
     /// Waits for a checkpoint over the end of the log and ends there: who trusts a key believes no event that nobody signed for,
     /// and a log that grows may be signed for later events only. A log that nobody signs at the moment is exported all the same.
     async fn end_at_signature(&mut self, reader: &Reader) -> Result<(), Error> {
@@ -133,7 +133,7 @@ impl Part {
     }
 }
 
-async fn part(reader: &Reader, from: Position, to: Option<Position>) -> Result<Part, Error> {
+async fn part(reader: &Reader, from: Position, to: Option<Position>) -> Result<ExportRange, Error> {
     let (head, last) = reader.ends().await?;
     let first = reader.request_of(from).await?.map_or(from, |request| request.first);
     if first != from && from <= head {
@@ -143,12 +143,12 @@ async fn part(reader: &Reader, from: Position, to: Option<Position>) -> Result<P
         Some(to) if to < from || to > head => Err(Error::Nothing { from, to, head }),
         Some(to) => {
             let to = reader.request_of(to).await?.map_or(to, |request| request.last).min(head);
-            Ok(Part { from, to, rows_to: to })
+            Ok(ExportRange { from, to, rows_to: to })
         }
         None if head < from && (head > Position::ZERO || from.get() > 1) => {
             Err(Error::Nothing { from, to: head, head })
         }
-        None => Ok(Part { from, to: head, rows_to: head.max(last) }),
+        None => Ok(ExportRange { from, to: head, rows_to: head.max(last) }),
     }
 }
 

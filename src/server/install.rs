@@ -25,9 +25,9 @@ use wal::Error as WalError;
 use wal::slot::Slot;
 
 use crate::backend;
-use crate::config::{Key, Nats, Postgres};
-use crate::publish::ownership::{PublicKeys, owner};
-use crate::publish::{key, streams};
+use crate::config::{NatsOptions, PostgresOptions, SigningKeyOptions};
+use crate::publish::ownership::{PublicKeys, prefix_owner};
+use crate::publish::{signing_key, streams};
 
 /// The name of the first administrator.
 const FIRST_ADMIN: &str = "admin";
@@ -44,7 +44,7 @@ passwords; the slot is then made by the relay when it first starts.";
 
 /// What `headwater install` is told to do.
 #[derive(Clone, Debug)]
-pub enum Order {
+pub enum InstallCommand {
     /// Install.
     Install(Box<Options>),
     /// Print the SQL that makes the roles, and touch nothing.
@@ -53,7 +53,7 @@ pub enum Order {
 
 const PRINT_ROLES: &str = "print_roles";
 
-impl clap::Args for Order {
+impl clap::Args for InstallCommand {
     fn augment_args(command: clap::Command) -> clap::Command {
         let print = clap::Arg::new(PRINT_ROLES).long("print-roles").action(clap::ArgAction::SetTrue).help(
             "Print the SQL that makes the three roles, for an administrator of PostgreSQL to run, and do nothing else",
@@ -71,7 +71,7 @@ impl clap::Args for Order {
     }
 }
 
-impl clap::FromArgMatches for Order {
+impl clap::FromArgMatches for InstallCommand {
     fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
         match matches.get_flag(PRINT_ROLES) {
             true => Ok(Self::PrintRoles),
@@ -88,10 +88,10 @@ impl clap::FromArgMatches for Order {
 /// Installs a log: roles, schema and publication in PostgreSQL, the replication slot, streams and buckets in NATS, the
 /// signing key, and the first administrator. What is there already is left as it is, so it can be run at each deployment.
 #[derive(Clone, Debug, clap::Args)]
-#[command(mut_args(Postgres::entered_as(URL_HELP, FILE_HELP)))]
+#[command(mut_args(PostgresOptions::entered_as(URL_HELP, FILE_HELP)))]
 pub struct Options {
     #[command(flatten)]
-    postgres: Postgres,
+    postgres: PostgresOptions,
 
     /// The replication slot [default: headwater_ and the database's name]
     #[arg(long, env = "HEADWATER_SLOT", value_name = "NAME")]
@@ -120,10 +120,10 @@ pub struct Options {
     pub json: bool,
 
     #[command(flatten)]
-    nats: Nats,
+    nats: NatsOptions,
 
     #[command(flatten)]
-    key: Key,
+    key: SigningKeyOptions,
 }
 
 /// Why it could not be installed.
@@ -131,7 +131,7 @@ pub struct Options {
 pub enum Error {
     /// PostgreSQL or NATS did not do its part.
     #[error(transparent)]
-    Ground(backend::Error),
+    Backend(backend::Error),
     /// The first administrator's token can't be made or kept.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -142,7 +142,7 @@ pub enum Error {
 
 impl<E: Into<backend::Error>> From<E> for Error {
     fn from(error: E) -> Self {
-        Self::Ground(error.into())
+        Self::Backend(error.into())
     }
 }
 
@@ -151,7 +151,7 @@ impl Error {
     #[must_use]
     pub fn exit_class(&self) -> ExitClass {
         match self {
-            Self::Ground(error) => error.exit_class(),
+            Self::Backend(error) => error.exit_class(),
             _ => ExitClass::Refused,
         }
     }
@@ -188,7 +188,7 @@ pub struct Installed {
 /// # Errors
 /// If anything refuses or can't be reached; running it again goes on where it was.
 pub async fn run(options: Options) -> Result<Installed, Error> {
-    let key = key::load_or_make(&options.key.signing_key_file)?;
+    let key = signing_key::load_or_create(&options.key.signing_key_file)?;
     let database_url = options.postgres.url()?;
     let database = Database::parse(&database_url)?;
     let passwords = Passwords {
@@ -197,12 +197,12 @@ pub async fn run(options: Options) -> Result<Installed, Error> {
         reader: options.reader_password_file.as_deref().map(password::read).transpose()?,
     };
     let log_id = install(&database, &passwords, &key.public()).await?;
-    let Nats { nats_prefix, nats_replicas, .. } = &options.nats;
+    let NatsOptions { nats_prefix, nats_replicas, .. } = &options.nats;
     let password_file = options.nats.nats_password_file.as_deref();
     let link = connect_with(&options.nats.url()?, password_file, "headwater install").await?;
     let jetstream = link.jetstream();
     let log = Reader::open(database.clone()).await?;
-    let owner = owner(&jetstream, nats_prefix, &key.public()).await?;
+    let owner = prefix_owner(&jetstream, nats_prefix, &key.public()).await?;
     if let Some(owner) = &owner
         && !is_of(&log, owner.log_id).await?
     {

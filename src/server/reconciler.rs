@@ -14,10 +14,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::fleet::listener::Ears;
+use crate::fleet::listener::ReportListener;
 use crate::fleet::report_tracker::news;
-use crate::fleet::rpc_service::Asking;
-use crate::relay::{Phase, Standing};
+use crate::fleet::rpc_service::RpcService;
+use crate::relay::{Phase, RelayStatus};
 
 use self::silence::Silence;
 
@@ -30,18 +30,18 @@ const ENDED_AT_ONCE: usize = 100;
 /// claims of runtimes that are silent; for as long as this process has the slot.
 pub async fn run(
     log: Log,
-    ears: Ears,
-    asking: Asking,
-    mut standing: watch::Receiver<Standing>,
+    reports: ReportListener,
+    asking: RpcService,
+    mut status: watch::Receiver<RelayStatus>,
     stop: CancellationToken,
 ) {
     let reconciling = async {
-        while standing.wait_for(|standing| standing.phase == Phase::Following).await.is_ok() {
+        while status.wait_for(|status| status.phase == Phase::Following).await.is_ok() {
             tokio::select! {
-                () = note(&log, &ears) => {}
-                () = end_silent(&log, &ears) => {}
+                () = note(&log, &reports) => {}
+                () = end_silent(&log, &reports) => {}
                 () = asking.answer() => {}
-                moved = standing.wait_for(|standing| standing.phase != Phase::Following) => {
+                moved = status.wait_for(|status| status.phase != Phase::Following) => {
                     // A relay that has ended leaves nobody to reconcile for.
                     if moved.is_err() {
                         return;
@@ -53,22 +53,22 @@ pub async fn run(
     stop.run_until_cancelled(reconciling).await;
 }
 
-async fn note(log: &Log, ears: &Ears) {
+async fn note(log: &Log, reports: &ReportListener) {
     loop {
-        note_next(log, ears).await;
+        note_next(log, reports).await;
     }
 }
 
 /// Whoever becomes the reconciler knows nothing of how long anybody was silent, and begins to listen.
-async fn end_silent(log: &Log, ears: &Ears) {
+async fn end_silent(log: &Log, reports: &ReportListener) {
     let mut silence = Silence::default();
     let mut look = interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         look.tick().await;
         // An agent that is no runtime, or no longer one, says nothing about whether one lives.
-        let said = |node: &_| ears.heard(node).filter(|heard| heard.report.runtime).map(|heard| heard.silence);
-        let due = silence.due(Instant::now(), ears.are_open(), &log.view(), said);
+        let said = |node: &_| reports.heard(node).filter(|heard| heard.report.runtime).map(|heard| heard.silence);
+        let due = silence.due(Instant::now(), reports.is_listening(), &log.view(), said);
         for claims in due.chunks(ENDED_AT_ONCE) {
             let commands = claims.iter().map(|(job, token)| Command::ExpireClaim(job.clone(), *token));
             let reason = Some("its runtime was silent for longer than the lease".to_string());
@@ -81,8 +81,8 @@ async fn end_silent(log: &Log, ears: &Ears) {
     }
 }
 
-async fn note_next(log: &Log, ears: &Ears) {
-    let (node, summary) = ears.next_change(|node, summary| news(&log.view(), node, summary)).await;
+async fn note_next(log: &Log, reports: &ReportListener) {
+    let (node, summary) = reports.next_change(|node, summary| news(&log.view(), node, summary)).await;
     failpoints::REPORT_HEARD.reached();
     let request = Request::of([Command::NoteReport(node.clone(), summary)]);
     match log.submit(request, Actor::Reconciler, None).await {
@@ -91,7 +91,7 @@ async fn note_next(log: &Log, ears: &Ears) {
         Err(SubmitError::Refused(refused)) => tracing::debug!(%node, %refused, "a report is not noted"),
         Err(error) => {
             tracing::warn!(%node, %error, "a report could not be noted; trying again");
-            ears.again(&node);
+            reports.again(&node);
         }
     }
 }

@@ -17,22 +17,22 @@ use schema::event::Event;
 use schema::position::Position;
 use schema::wire::Record as _;
 
-mod anew;
-mod aside;
-mod contents;
 mod findings;
-mod folder;
+mod folder_search;
+mod lost_contents;
+mod new_log;
+mod put_aside;
 
-pub use self::anew::Begun;
-pub use self::aside::PutAside;
-pub use self::findings::Findings;
+pub use self::findings::RecoveryFindings;
+pub use self::new_log::NewLog;
+pub use self::put_aside::PutAside;
 
-use crate::adapters::Table;
+use crate::adapters::ContentSource;
 use crate::backend;
-use crate::config::{Nats, Postgres};
-use crate::publish::checkpoint::Outside;
-use crate::publish::excess::{Comparison, Excess, Origin};
-use crate::publish::holdings;
+use crate::config::{NatsOptions, PostgresOptions};
+use crate::publish::checkpoint_bucket::CheckpointBucket;
+use crate::publish::recovery_scan;
+use crate::publish::stream_comparison::{ExcessOrigin, StreamComparison, StreamExcess};
 use bus::connect::{Link, connect_with};
 use program::exit::ExitClass;
 use program::output::Unwritable;
@@ -68,13 +68,13 @@ Exit codes: 0 nothing is missing any more, 1 something is (a content, too), or i
 /// Says what a database that was put back lacks, and who holds it. With --adopt-stream it takes the lost events back. Where they
 /// can't be had back, --new-log begins a new log with what is left.
 #[derive(Clone, Debug, clap::Args)]
-#[command(after_help = AFTER_HELP, mut_args(Postgres::entered_as(URL_HELP, FILE_HELP)))]
+#[command(after_help = AFTER_HELP, mut_args(PostgresOptions::entered_as(URL_HELP, FILE_HELP)))]
 pub struct Options {
     #[command(flatten)]
-    postgres: Postgres,
+    postgres: PostgresOptions,
 
     #[command(flatten)]
-    nats: Nats,
+    nats: NatsOptions,
 
     /// Take the missing events back from the event stream, up to the newest checkpoint kept outside PostgreSQL.
     #[arg(long)]
@@ -111,7 +111,7 @@ pub struct Options {
 pub enum Error {
     /// PostgreSQL or NATS did not do its part.
     #[error(transparent)]
-    Ground(backend::Error),
+    Backend(backend::Error),
     /// The checkpoint is not this log's.
     #[error("the newest checkpoint kept outside PostgreSQL can't be trusted: {0}")]
     Untrusted(#[from] BadCheckpoint),
@@ -157,7 +157,7 @@ pub enum Error {
 
 impl<E: Into<backend::Error>> From<E> for Error {
     fn from(error: E) -> Self {
-        Self::Ground(error.into())
+        Self::Backend(error.into())
     }
 }
 
@@ -166,7 +166,7 @@ impl Error {
     #[must_use]
     pub fn exit_class(&self) -> ExitClass {
         match self {
-            Self::Ground(error) => error.exit_class(),
+            Self::Backend(error) => error.exit_class(),
             Self::NotOwner(_) | Self::Folder(..) => ExitClass::Usage,
             _ => ExitClass::Refused,
         }
@@ -175,16 +175,16 @@ impl Error {
 
 /// What came of it.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum RecoveryOutcome {
     /// It was looked, and perhaps something was taken back.
-    Looked(Findings),
+    Looked(RecoveryFindings),
     /// Unsigned events were put aside.
     PutAside(PutAside),
     /// A new log was begun.
-    Begun(Begun),
+    NewLog(NewLog),
 }
 
-impl Outcome {
+impl RecoveryOutcome {
     /// Prints it. True if nothing is missing any more.
     ///
     /// # Errors
@@ -193,7 +193,7 @@ impl Outcome {
         match self {
             Self::Looked(findings) => findings.print(json),
             Self::PutAside(aside) => aside.print(json).map(|()| true),
-            Self::Begun(begun) => begun.print(json).map(|()| true),
+            Self::NewLog(begun) => begun.print(json).map(|()| true),
         }
     }
 }
@@ -208,17 +208,17 @@ struct Recovery {
 ///
 /// # Errors
 /// If something can't be reached, or must not be taken back.
-pub async fn run(options: Options) -> Result<Outcome, Error> {
+pub async fn run(options: Options) -> Result<RecoveryOutcome, Error> {
     let reader = Reader::open(Database::parse(&options.postgres.url()?)?).await?;
     let link =
         connect_with(&options.nats.url()?, options.nats.nats_password_file.as_deref(), "headwater recover").await?;
     link.up().await;
     let recovery = Recovery { reader, link, options };
     if recovery.options.new_log {
-        return Box::pin(recovery.begin_anew()).await.map(Outcome::Begun);
+        return Box::pin(recovery.begin_new_log()).await.map(RecoveryOutcome::NewLog);
     }
     if recovery.options.put_aside {
-        return Box::pin(recovery.put_aside()).await.map(Outcome::PutAside);
+        return Box::pin(recovery.put_aside()).await.map(RecoveryOutcome::PutAside);
     }
     let (mut findings, kept) = recovery.look().await?;
     if let Some(parted) = findings.parted.filter(|_| recovery.options.adopt_stream) {
@@ -237,39 +237,51 @@ pub async fn run(options: Options) -> Result<Outcome, Error> {
     if let Some(dir) = recovery.options.contents.as_ref().filter(|_| !findings.lacking.is_empty()) {
         findings.restored = recovery.restore(dir, &mut findings.lacking).await?;
     }
-    Ok(Outcome::Looked(findings))
+    Ok(RecoveryOutcome::Looked(findings))
 }
 
 impl Recovery {
-    async fn look(&self) -> Result<(Findings, Option<Checkpoint>), Error> {
+    async fn look(&self) -> Result<(RecoveryFindings, Option<Checkpoint>), Error> {
         let (jetstream, prefix) = (self.link.jetstream(), &self.options.nats.nats_prefix);
         let (_, (stream, head), excess) = self.compare().await?;
         let checkpoint = self.checkpoint().await?;
         let (mut missing, mut stray, mut parted) = (Vec::new(), None, None);
         match excess {
-            Some(Excess { origin: Origin::Stray(why), agreed, .. }) => stray = Some((agreed.next(), why)),
-            Some(Excess { origin: Origin::OtherLog(_), agreed, .. }) => return Err(Error::TwoStories(agreed.next())),
-            Some(Excess { agreed, .. }) => {
+            Some(StreamExcess { origin: ExcessOrigin::Stray(why), agreed, .. }) => stray = Some((agreed.next(), why)),
+            Some(StreamExcess { origin: ExcessOrigin::OtherLog(_), agreed, .. }) => {
+                return Err(Error::TwoStories(agreed.next()));
+            }
+            Some(StreamExcess { agreed, .. }) => {
                 parted = (agreed < head).then(|| agreed.next());
-                missing = holdings::events(&jetstream, prefix, agreed, stream).await?;
+                missing = recovery_scan::events(&jetstream, prefix, agreed, stream).await?;
                 stray = self.cut_before_stray(agreed, &mut missing).await?;
             }
             None => {}
         }
-        let nodes = holdings::seen(&jetstream, prefix, (self.reader.log_id(), self.reader.public_key())).await?;
+        let nodes = recovery_scan::seen(&jetstream, prefix, (self.reader.log_id(), self.reader.public_key())).await?;
         let nodes = nodes.into_iter().filter(|(_, seen)| seen.is_beyond(head)).collect();
         let kept = checkpoint.as_ref().map(|checkpoint| checkpoint.position);
         let (adopted, lacking, restored) = (0, Vec::new(), 0);
-        let findings =
-            Findings { head, stream, checkpoint: kept, missing, parted, stray, nodes, adopted, lacking, restored };
+        let findings = RecoveryFindings {
+            head,
+            stream,
+            checkpoint: kept,
+            missing,
+            parted,
+            stray,
+            nodes,
+            adopted,
+            lacking,
+            restored,
+        };
         Ok((findings, checkpoint))
     }
 
     /// The event stream beside the log: its last sequence, the log's head, and what the stream holds that the log does not have.
-    async fn compare(&self) -> Result<(Comparison, (Position, Position), Option<Excess>), Error> {
+    async fn compare(&self) -> Result<(StreamComparison, (Position, Position), Option<StreamExcess>), Error> {
         let (jetstream, prefix) = (self.link.jetstream(), self.options.nats.nats_prefix.clone());
-        let table = Arc::new(Table(self.reader.clone()));
-        let mut comparison = Comparison::new(jetstream, prefix, self.reader.log_id(), table);
+        let table = Arc::new(ContentSource(self.reader.clone()));
+        let mut comparison = StreamComparison::new(jetstream, prefix, self.reader.log_id(), table);
         let stream = comparison.last().await?;
         let head = self.reader.head().await?.position;
         let excess = comparison.excess(stream, head, Position::ZERO, &Configuration::default()).await?;
@@ -279,7 +291,8 @@ impl Recovery {
     /// What was signed and kept outside; where that is no checkpoint of this log, what the table keeps.
     async fn checkpoint(&self) -> Result<Option<Checkpoint>, Error> {
         let open = |note: &[u8]| Checkpoint::open(note, self.reader.log_id(), self.reader.public_key());
-        let outside = Outside::new(self.link.jetstream(), self.options.nats.nats_prefix.clone()).read().await?;
+        let outside =
+            CheckpointBucket::new(self.link.jetstream(), self.options.nats.nats_prefix.clone()).read().await?;
         let Some(note) = outside.note else { return Ok(None) };
         let inside = async || Ok::<_, Error>(self.reader.newest_checkpoint().await?);
         match open(&note) {

@@ -5,12 +5,12 @@
 //! was left — NATS was gone, a sequence is wrong, somebody else wrote, an event is missing — it makes NATS level again.
 //! It remembers nothing between runs: progress is what NATS holds. What is public it vouches for, at least every ten seconds.
 
-pub(crate) mod check;
 pub(crate) mod checkpoint_signer;
 mod error;
+pub(crate) mod log_check;
 mod status;
 
-pub use self::status::{Phase, Standing};
+pub use self::status::{Phase, RelayStatus};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,11 +24,11 @@ use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::fleet::listener::Ears;
+use crate::fleet::listener::ReportListener;
 use crate::publish::Error as PublishError;
-use crate::publish::events::Published;
-use crate::publish::publisher::{Publisher, Settings, Source};
-use crate::publish::sentry::{self, Write};
+use crate::publish::event_stream::PublishedEvents;
+use crate::publish::foreign_writes::{self, RecordWrite};
+use crate::publish::publisher::{PublishSettings, PublishSource, Publisher};
 use bus::connect::Link;
 use metrics;
 use program::backoff::Backoff;
@@ -41,14 +41,14 @@ use wal::Error as WalError;
 use wal::slot::Slot;
 use wal::tail::Batch;
 
-use self::check::Check;
-use self::checkpoint_signer::Notary;
+use self::checkpoint_signer::CheckpointSigner;
 use self::error::Error;
+use self::log_check::LogCheck;
 
 /// How often the relay looks whether somebody else wrote to NATS.
 const INSPECT_EVERY: Duration = Duration::from_secs(5);
 /// How soon NATS is made level again after it was: whoever goes on writing there costs no more than this.
-const LEVEL_EVERY: Duration = Duration::from_millis(500);
+const RESYNC_EVERY: Duration = Duration::from_millis(500);
 /// How often it signs for what was published since.
 const SIGN_EVERY: Duration = Duration::from_secs(5);
 /// How soon a waiting relay asks for the slot again.
@@ -69,69 +69,69 @@ pub struct Relay {
     reader: Reader,
     link: Link,
     publisher: Publisher,
-    notary: Notary,
-    check: Check,
+    signer: CheckpointSigner,
+    check: LogCheck,
     /// Whether the log was found not to be what it was. Nothing is done then until it is again.
     suspect: bool,
     demand: Arc<Notify>,
-    ears: Ears,
+    reports: ReportListener,
     follower: Follower,
-    writes: mpsc::Receiver<Write>,
-    standing: watch::Sender<Standing>,
+    writes: mpsc::Receiver<RecordWrite>,
+    status: watch::Sender<RelayStatus>,
     /// When NATS was last made level.
-    leveled: Option<Instant>,
+    resynced: Option<Instant>,
     /// How far it had followed, and where the log ended, when that was last looked at.
     awaited: (Position, Position),
 }
 
 impl Relay {
-    /// A relay that has done nothing yet, and where it stands.
+    /// A relay that has done nothing yet, and where it status.
     #[must_use]
     pub fn new(
         slot: Slot,
         reader: Reader,
         link: Link,
-        settings: Settings,
-        source: Arc<dyn Source>,
-    ) -> (Self, watch::Receiver<Standing>) {
-        let (standing, standings) = watch::channel(Standing::default());
+        settings: PublishSettings,
+        source: Arc<dyn PublishSource>,
+    ) -> (Self, watch::Receiver<RelayStatus>) {
+        let (status, statuses) = watch::channel(RelayStatus::default());
         let (sender, writes) = mpsc::channel(WRITES_MAX);
-        tokio::spawn(sentry::watch(settings.jetstream.clone(), settings.prefix.clone(), sender));
+        tokio::spawn(foreign_writes::watch(settings.jetstream.clone(), settings.prefix.clone(), sender));
         let follower = Follower::new(reader.log_id());
-        let notary = Notary::new(&settings, reader.clone());
-        let check = Check::new(&reader, Published::new(settings.jetstream.clone(), settings.prefix.clone()));
+        let signer = CheckpointSigner::new(&settings, reader.clone());
+        let check = LogCheck::new(&reader, PublishedEvents::new(settings.jetstream.clone(), settings.prefix.clone()));
         let publisher = Publisher::new(settings, source);
-        let (suspect, leveled, awaited) = (false, None, Default::default());
-        let (demand, ears) = (Arc::default(), Ears::default());
+        let (suspect, resynced, awaited) = (false, None, Default::default());
+        let (demand, reports) = (Arc::default(), ReportListener::default());
         let relay = Self {
             slot,
             reader,
             link,
             publisher,
-            notary,
+            signer,
             check,
             suspect,
             demand,
-            ears,
+            reports,
             follower,
             writes,
-            standing,
-            leveled,
+            status,
+            resynced,
             awaited,
         };
-        (relay, standings)
+        (relay, statuses)
     }
 
-    /// The same relay, which publishes nothing of a log that lacks what these ears heard nodes prove.
+    /// The same relay, which publishes nothing of a log that lacks what these reports heard nodes prove.
     #[must_use]
-    pub fn heeding(self, ears: Ears) -> Self {
-        Self { ears, ..self }
+    pub fn with_node_proofs(self, reports: ReportListener) -> Self {
+        Self { reports, ..self }
     }
 
     /// The same relay, which lets it be known what it finds to be wrong with the log.
     #[must_use]
-    pub fn telling(self, findings: Findings) -> Self {
-        Self { check: self.check.telling(findings), ..self }
+    pub fn reporting_to(self, findings: Findings) -> Self {
+        Self { check: self.check.reporting_to(findings), ..self }
     }
 
     /// Notified, it signs for what is public by now.
@@ -155,7 +155,7 @@ impl Relay {
             }
             let pause = match &error {
                 Error::Wal(WalError::SlotBusy(_)) => {
-                    self.stand(Phase::Standby, None);
+                    self.show(Phase::Standby, None);
                     STANDBY_PAUSE.mul_f64(0.5 + fastrand::f64())
                 }
                 error => {
@@ -168,9 +168,9 @@ impl Relay {
                     tracing::warn!(%error, failures = backoff.failures(), "the relay begins anew");
                     let is_suspect = error.is_about_content();
                     self.suspect |= is_suspect;
-                    self.stand(Phase::Starting, Some(error.to_string()));
+                    self.show(Phase::Starting, Some(error.to_string()));
                     // Reading all of a large log again at full speed, only to find the same, would leave little for others.
-                    let still = was_suspect && is_suspect && self.leveled.is_none_or(|leveled| leveled < began);
+                    let still = was_suspect && is_suspect && self.resynced.is_none_or(|resynced| resynced < began);
                     let rest = if still { began.elapsed() * SUSPECT_REST } else { Duration::ZERO };
                     backoff.failed().max(rest.min(SUSPECT_REST_MAX))
                 }
@@ -193,7 +193,7 @@ impl Relay {
             self.follower = Follower::new(self.reader.log_id());
             self.suspect = false;
         }
-        self.level().await?;
+        self.resync().await?;
         let (asks, mut asked) = mpsc::channel(1);
         let mut checking = AbortOnDropHandle::new(tokio::spawn(self.check.clone().run(asks)));
         let mut ups = self.link.ups();
@@ -232,7 +232,7 @@ impl Relay {
                 }
             };
             if let Err(error) = done {
-                self.level_again(error).await?;
+                self.resync_again(error).await?;
             }
             // Whether it was published or made level: all that follows from these transactions is public.
             if let Some(receipt) = receipt {
@@ -241,7 +241,7 @@ impl Relay {
                 failpoints::RELAY_ACKNOWLEDGED.reached();
                 metrics::acknowledged(self.publisher.published());
             }
-            self.stand(Phase::Following, None);
+            self.show(Phase::Following, None);
         }
     }
 
@@ -274,7 +274,7 @@ impl Relay {
         if edge.size() != self.publisher.published() {
             return Ok(Ok(()));
         }
-        match self.notary.sign(edge).await.map_err(Error::from) {
+        match self.signer.sign(edge).await.map_err(Error::from) {
             Ok(()) => Ok(Ok(())),
             Err(Error::Publish(error)) => Ok(Err(error)),
             Err(error) => Err(error),
@@ -285,7 +285,7 @@ impl Relay {
     async fn has_proven(&self, last: Option<&Event>) -> Result<(), Error> {
         let end = last.map_or(Position::ZERO, |last| last.position).max(self.follower.position());
         // Below the end nothing is looked up here: that takes a read for each batch, and whoever appends does it.
-        let beyond = self.ears.furthest().filter(|(_, cause)| cause.position > end);
+        let beyond = self.reports.furthest().filter(|(_, cause)| cause.position > end);
         Ok(checkpoint_signer::has_proven(&self.reader, beyond, end).await?)
     }
 
@@ -300,7 +300,7 @@ impl Relay {
         })
     }
 
-    fn expect_ours(&self, write: &Write) -> Result<(), PublishError> {
+    fn expect_ours(&self, write: &RecordWrite) -> Result<(), PublishError> {
         match self.publisher.knows(&write.key, write.revision) {
             true => Ok(()),
             false => Err(PublishError::Disturbed(format!("the record of {}", write.key))),
@@ -308,7 +308,7 @@ impl Relay {
     }
 
     /// Makes NATS level with the log, however often it takes, while the slot is held.
-    async fn level_again(&mut self, error: PublishError) -> Result<(), Error> {
+    async fn resync_again(&mut self, error: PublishError) -> Result<(), Error> {
         let mut error = error;
         let mut backoff = Backoff::between(PAUSE_MIN, PAUSE_MAX);
         loop {
@@ -317,12 +317,12 @@ impl Relay {
             }
             metrics::failed("publish");
             tracing::warn!(%error, "NATS is made level with the log again");
-            self.stand(Phase::Repairing, Some(error.to_string()));
+            self.show(Phase::Repairing, Some(error.to_string()));
             self.link.up().await;
-            if let Some(leveled) = self.leveled {
-                sleep_until(leveled + LEVEL_EVERY).await;
+            if let Some(resynced) = self.resynced {
+                sleep_until(resynced + RESYNC_EVERY).await;
             }
-            error = match self.level().await {
+            error = match self.resync().await {
                 Ok(()) => return Ok(()),
                 Err(Error::Publish(error)) => error,
                 Err(error) => return Err(error),
@@ -332,9 +332,9 @@ impl Relay {
     }
 
     /// Makes NATS level with the log. If it is not the log that it was, it is told where.
-    async fn level(&mut self) -> Result<(), Error> {
+    async fn resync(&mut self) -> Result<(), Error> {
         use LogError::{Diverged, OtherRoot, Row};
-        match self.make_level().await {
+        match self.resync_once().await {
             Err(
                 error @ (Error::Log(OtherRoot { .. } | Diverged(_) | Row { .. })
                 | Error::Publish(PublishError::Source(_))),
@@ -351,27 +351,27 @@ impl Relay {
         }
     }
 
-    async fn make_level(&mut self) -> Result<(), Error> {
+    async fn resync_once(&mut self) -> Result<(), Error> {
         // What is wrong stays said until it is not.
-        let fault = self.standing.borrow().fault.clone();
-        self.stand(Phase::Repairing, fault);
+        let fault = self.status.borrow().fault.clone();
+        self.show(Phase::Repairing, fault);
         let head = self.reader.head_at_rest().await?;
         if head.position < self.follower.position() {
             return Err(LogError::WentBack { head: head.position, folded: self.follower.position() }.into());
         }
         self.reader.follow(&mut self.follower, head.position).await?;
         head.is_over(&self.follower)?;
-        self.notary.check(self.follower.edge()).await?;
-        checkpoint_signer::has_proven(&self.reader, self.ears.furthest(), head.position).await?;
+        self.signer.check(self.follower.edge()).await?;
+        checkpoint_signer::has_proven(&self.reader, self.reports.furthest(), head.position).await?;
         self.publisher.repair(self.follower.configuration()).await?;
-        self.leveled = Some(Instant::now());
-        self.stand(Phase::Following, None);
+        self.resynced = Some(Instant::now());
+        self.show(Phase::Following, None);
         Ok(())
     }
 
-    fn stand(&self, phase: Phase, fault: Option<String>) {
-        let standing = Standing { phase, published: self.publisher.published(), fault };
-        self.standing.send_if_modified(|shown| std::mem::replace(shown, standing.clone()) != standing);
+    fn show(&self, phase: Phase, fault: Option<String>) {
+        let status = RelayStatus { phase, published: self.publisher.published(), fault };
+        self.status.send_if_modified(|shown| std::mem::replace(shown, status.clone()) != status);
     }
 }
 

@@ -1,7 +1,7 @@
 //! `headwater serve`: the door, and the relay with its reconciler, joined.
 
 mod append_gate;
-mod damaged;
+mod damaged_log;
 mod readiness;
 
 use std::net::SocketAddr;
@@ -27,24 +27,24 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use wal::slot::Slot;
 
-use crate::adapters::{Behind, Table};
+use crate::adapters::{ContentSource, LogBackend};
 use crate::backend;
-use crate::config::{Key, Nats, Postgres};
-use crate::fleet::listener::{self, Ears};
-use crate::fleet::rpc_service::Asking;
+use crate::config::{NatsOptions, PostgresOptions, SigningKeyOptions};
+use crate::fleet::listener::{self, ReportListener};
+use crate::fleet::rpc_service::RpcService;
 use crate::http::router::{self, Door, Fittings, Limits};
 use crate::http::serve::ConnectionLimits;
-use crate::publish::events::{Published, last_public};
-use crate::publish::excess::Comparison;
-use crate::publish::key;
-use crate::publish::publisher::Settings;
+use crate::publish::event_stream::{PublishedEvents, last_public};
+use crate::publish::publisher::PublishSettings;
+use crate::publish::signing_key;
+use crate::publish::stream_comparison::StreamComparison;
 use crate::reconciler;
-use crate::relay::check::Check;
-use crate::relay::{Phase, Relay, Standing};
+use crate::relay::log_check::LogCheck;
+use crate::relay::{Phase, Relay, RelayStatus};
 
 use self::append_gate::Outlook;
-use self::damaged::Damaged;
-use self::readiness::{Pace, Parts};
+use self::damaged_log::DamagedLog;
+use self::readiness::{PublishPace, ReadinessParts};
 
 /// How long a server waits for PostgreSQL at its start before it gives up: databases and servers start together.
 const DATABASE_WITHIN: Duration = Duration::from_secs(30);
@@ -66,15 +66,15 @@ const RETAINED_AGAIN: Duration = Duration::from_secs(10);
 pub struct Options {
     /// What this server does: `door` takes commands, `reconciler` relays, `all` does both. Each answers to /healthz, /readyz and
     /// /metrics.
-    #[arg(long, env = "HEADWATER_ROLE", value_enum, default_value_t = Role::All)]
-    pub role: Role,
+    #[arg(long, env = "HEADWATER_ROLE", value_enum, default_value_t = ServerRole::All)]
+    pub role: ServerRole,
 
     /// Where the door listens. It speaks plain HTTP: put a proxy with TLS before it where others can listen in.
     #[arg(long, env = "HEADWATER_HTTP", value_name = "ADDR", default_value = "127.0.0.1:7300")]
     pub http: SocketAddr,
 
     #[command(flatten)]
-    postgres: Postgres,
+    postgres: PostgresOptions,
 
     /// The same database as role headwater_relay, which may replicate [default: the database URL]
     #[arg(long, env = "HEADWATER_REPLICATION_URL", value_name = "URL", hide_env_values = true)]
@@ -89,15 +89,15 @@ pub struct Options {
     pub slot: Option<String>,
 
     #[command(flatten)]
-    nats: Nats,
+    nats: NatsOptions,
 
     #[command(flatten)]
-    key: Key,
+    key: SigningKeyOptions,
 }
 
 /// What a server does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Role {
+pub enum ServerRole {
     /// The door and the relay.
     All,
     /// Only the door.
@@ -111,7 +111,7 @@ pub enum Role {
 pub enum Error {
     /// PostgreSQL or NATS did not do its part.
     #[error(transparent)]
-    Ground(backend::Error),
+    Backend(backend::Error),
     /// The key is not the log's.
     #[error("the signing key is not the one that this log was installed with ({0}): use that key's file")]
     OtherKey(String),
@@ -122,7 +122,7 @@ pub enum Error {
 
 impl<E: Into<backend::Error>> From<E> for Error {
     fn from(error: E) -> Self {
-        Self::Ground(error.into())
+        Self::Backend(error.into())
     }
 }
 
@@ -131,7 +131,7 @@ impl Error {
     #[must_use]
     pub fn exit_class(&self) -> ExitClass {
         match self {
-            Self::Ground(error) => error.exit_class(),
+            Self::Backend(error) => error.exit_class(),
             _ => ExitClass::Refused,
         }
     }
@@ -142,7 +142,7 @@ impl Error {
 /// # Errors
 /// Only at the start: once it serves, whatever fails is tried again, and `/readyz` says what.
 pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error> {
-    let key = key::load(&options.key.signing_key_file)?;
+    let key = signing_key::load(&options.key.signing_key_file)?;
     let database_url = options.postgres.url()?;
     let replication_url = match &options.replication_url {
         Some(url) => password::fill(url, options.replication_password_file.as_deref())?,
@@ -159,7 +159,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
     let (appender, log) = match opened.unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic())) {
         Ok(opened) => opened,
         Err(error) if error.is_about_rows() => {
-            let damaged = Damaged { database, link: link.clone(), prefix: options.nats.nats_prefix.clone() };
+            let damaged = DamagedLog { database, link: link.clone(), prefix: options.nats.nats_prefix.clone() };
             let intact = damaged.until_intact(error, options.http, &stop).await;
             match intact.map_err(|why| Error::Listen(options.http, why))? {
                 Some(opened) => opened,
@@ -177,31 +177,31 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
     let tasks = TaskTracker::new();
     let views = log.views();
     let is_enrolled = move |node: &NodeId| views.borrow().nodes().contains_key(node);
-    let ears = Ears::of(log.log_id(), reader.public_key().clone(), is_enrolled);
+    let reports = ReportListener::of(log.log_id(), reader.public_key().clone(), is_enrolled);
     let prefix = options.nats.nats_prefix.clone();
     // The appender outlives the door, so that what was taken in is answered.
     let appending = CancellationToken::new();
     let appended = tokio::spawn(appender.heeding(stop.clone()).run(appending.clone()));
-    tasks.spawn(listener::listen(link.client().clone(), prefix.clone(), ears.clone(), stop.clone()));
+    tasks.spawn(listener::listen(link.client().clone(), prefix.clone(), reports.clone(), stop.clone()));
 
     let strays = Arc::new(AtomicBool::new(false));
-    let table = Arc::new(Table(reader.clone()));
+    let table = Arc::new(ContentSource(reader.clone()));
     let outlook = Outlook {
         log: log.clone(),
         link: link.clone(),
         prefix: prefix.clone(),
-        ears: ears.clone(),
-        events: Comparison::new(link.jetstream(), prefix.clone(), log.log_id(), table),
+        reports: reports.clone(),
+        events: StreamComparison::new(link.jetstream(), prefix.clone(), log.log_id(), table),
         strays: Arc::clone(&strays),
     };
     outlook.withhold_at_first();
     tasks.spawn(stop.clone().run_until_cancelled_owned(outlook.keep()));
 
     let (public, published) = watch::channel(None);
-    let mut standing = None;
+    let mut status = None;
     let mut demand = Arc::default();
-    if options.role != Role::Door {
-        let settings = Settings {
+    if options.role != ServerRole::Door {
+        let settings = PublishSettings {
             jetstream: link.jetstream(),
             prefix: prefix.clone(),
             replicas: usize::from(options.nats.nats_replicas),
@@ -210,25 +210,27 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
         };
         tasks.spawn(stop.clone().run_until_cancelled_owned(watch_slot(slot.clone())));
         let reader = reader.beside();
-        let (relay, stands) = Relay::new(slot, reader.clone(), link.clone(), settings, Arc::new(Table(reader)));
+        let (relay, statuses) =
+            Relay::new(slot, reader.clone(), link.clone(), settings, Arc::new(ContentSource(reader)));
         demand = relay.demand();
-        tasks.spawn(relay.heeding(ears.clone()).telling(log.findings().clone()).run(stop.clone()));
-        let source = Arc::new(Behind::new(log.clone(), Arc::clone(&demand)));
-        let asking = Asking { client: link.client().clone(), prefix: prefix.clone(), source };
-        tasks.spawn(reconciler::run(log.clone(), ears.clone(), asking, stands.clone(), stop.clone()));
-        standing = Some(stands);
+        tasks.spawn(relay.with_node_proofs(reports.clone()).reporting_to(log.findings().clone()).run(stop.clone()));
+        let source = Arc::new(LogBackend::new(log.clone(), Arc::clone(&demand)));
+        let asking = RpcService { client: link.client().clone(), prefix: prefix.clone(), source };
+        tasks.spawn(reconciler::run(log.clone(), reports.clone(), asking, statuses.clone(), stop.clone()));
+        status = Some(statuses);
     }
-    let check = Check::new(&reader, Published::new(link.jetstream(), prefix.clone())).telling(log.findings().clone());
-    tasks.spawn(stop.clone().run_until_cancelled_owned(check.watch(beside(standing.clone()))));
-    let pace = Arc::new(Pace::of(log.clone(), strays));
-    let follow = follow_public(link.clone(), prefix, standing.clone(), public, Arc::clone(&pace));
+    let check = LogCheck::new(&reader, PublishedEvents::new(link.jetstream(), prefix.clone()))
+        .reporting_to(log.findings().clone());
+    tasks.spawn(stop.clone().run_until_cancelled_owned(check.watch(beside(status.clone()))));
+    let pace = Arc::new(PublishPace::of(log.clone(), strays));
+    let follow = follow_public(link.clone(), prefix, status.clone(), public, Arc::clone(&pace));
     tasks.spawn(stop.clone().run_until_cancelled_owned(follow));
     let listener = TcpListener::bind(options.http).await.map_err(|why| Error::Listen(options.http, why))?;
     tracing::info!(http = %options.http, role = ?options.role, "this server can be asked");
-    let source = Arc::new(Behind::new(log.clone(), demand));
-    let parts = Parts { log, ears, link };
-    let door = Door::from(fittings(parts, source, standing, published, pace, stop.clone()));
-    let router = if options.role == Role::Reconciler { router::watch(door) } else { router::router(door) };
+    let source = Arc::new(LogBackend::new(log.clone(), demand));
+    let parts = ReadinessParts { log, reports, link };
+    let door = Door::from(fittings(parts, source, status, published, pace, stop.clone()));
+    let router = if options.role == ServerRole::Reconciler { router::watch(door) } else { router::router(door) };
     crate::http::serve::serve(listener, router, ConnectionLimits::default(), stop.clone()).await;
     tasks.close();
     tasks.wait().await;
@@ -271,20 +273,20 @@ async fn reader(database: &Database) -> Result<Reader, LogError> {
 }
 
 /// Whether this server does not relay now, so that no relay of its own checks the log.
-fn beside(standing: Option<watch::Receiver<Standing>>) -> impl Fn() -> bool {
-    move || standing.as_ref().is_none_or(|standing| standing.borrow().phase == Phase::Standby)
+fn beside(status: Option<watch::Receiver<RelayStatus>>) -> impl Fn() -> bool {
+    move || status.as_ref().is_none_or(|status| status.borrow().phase == Phase::Standby)
 }
 
 /// Knows how far the log is public: from the relay while it follows here, and from NATS while it does elsewhere.
 async fn follow_public(
     link: Link,
     prefix: Prefix,
-    mut standing: Option<watch::Receiver<Standing>>,
+    mut status: Option<watch::Receiver<RelayStatus>>,
     public: watch::Sender<Option<Position>>,
-    pace: Arc<Pace>,
+    pace: Arc<PublishPace>,
 ) {
     loop {
-        let here = standing.as_mut().map(|standing| standing.borrow_and_update().clone());
+        let here = status.as_mut().map(|status| status.borrow_and_update().clone());
         match here.filter(|here| here.phase == Phase::Following) {
             Some(here) => drop(public.send_replace(Some(here.published))),
             None if link.is_up() => match last_public(&link.jetstream(), &prefix).await {
@@ -295,14 +297,14 @@ async fn follow_public(
         }
         pace.look(*public.borrow());
         let moved = async {
-            match &mut standing {
-                Some(standing) => standing.changed().await,
+            match &mut status {
+                Some(status) => status.changed().await,
                 None => std::future::pending().await,
             }
         };
         // Whether the relay moved or the time is up, it is looked again. One that has ended moves no more.
         if let Ok(Err(_)) = tokio::time::timeout(PUBLIC_AGAIN, moved).await {
-            standing = None;
+            status = None;
         }
     }
 }
@@ -326,32 +328,32 @@ async fn count_connections(mut ups: watch::Receiver<u64>) {
 }
 
 fn fittings(
-    parts: Parts,
-    source: Arc<Behind>,
-    standing: Option<watch::Receiver<Standing>>,
+    parts: ReadinessParts,
+    source: Arc<LogBackend>,
+    status: Option<watch::Receiver<RelayStatus>>,
     published: watch::Receiver<Option<Position>>,
-    pace: Arc<Pace>,
+    pace: Arc<PublishPace>,
     closing: CancellationToken,
 ) -> Fittings {
-    let (ears, log) = (parts.ears.clone(), parts.log.clone());
-    let (relaying, public) = (standing.clone(), published.clone());
+    let (reports, log) = (parts.reports.clone(), parts.log.clone());
+    let (relaying, public) = (status.clone(), published.clone());
     Fittings {
         source,
-        ears,
+        ears: reports,
         readiness: Arc::new(move || {
-            let standing = standing.as_ref().map(|standing| {
-                let shown = standing.borrow().clone();
-                let ended = standing.has_changed().err();
+            let status = status.as_ref().map(|status| {
+                let shown = status.borrow().clone();
+                let ended = status.has_changed().err();
                 let ended = ended.map(|_| "the relay has ended: this server has to be started again".to_owned());
-                Standing { fault: ended.or(shown.fault), ..shown }
+                RelayStatus { fault: ended.or(shown.fault), ..shown }
             });
             // A door does its work whoever publishes.
-            let wait = standing.as_ref().and_then(|_| pace.look(*public.borrow()));
-            parts.reasons(standing, wait)
+            let wait = status.as_ref().and_then(|_| pace.look(*public.borrow()));
+            parts.reasons(status, wait)
         }),
         warnings: Arc::new(move || readiness::warnings(&log)),
         published: Arc::new(move || *published.borrow()),
-        relay: Arc::new(move || relaying.as_ref().map(|standing| standing.borrow().phase.name())),
+        relay: Arc::new(move || relaying.as_ref().map(|status| status.borrow().phase.name())),
         limits: Limits::default(),
         closing,
     }

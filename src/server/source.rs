@@ -16,7 +16,7 @@ use schema::seal::PublicKey;
 use tokio::sync::watch;
 
 /// The log as the door sees it.
-pub trait Source: Send + Sync + 'static {
+pub trait LogSource: Send + Sync + 'static {
     /// Which log.
     fn log_id(&self) -> LogId;
 
@@ -33,29 +33,29 @@ pub trait Source: Send + Sync + 'static {
     fn heads(&self) -> watch::Receiver<Position>;
 
     /// Decides and appends, and answers after the commit.
-    fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<Answer, SubmitError>>;
+    fn submit(&self, submission: CommandSubmission) -> BoxFuture<'_, Result<Answer, SubmissionError>>;
 
     /// Committed events in order, each of them as it was appended.
-    fn events(&self, page: EventPage) -> BoxFuture<'_, Result<Vec<Event>, ReadError>>;
+    fn events(&self, page: EventQuery) -> BoxFuture<'_, Result<Vec<Event>, EventReadError>>;
 
     /// The events at these positions, in order and as they were appended.
-    fn events_at(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Event>, ReadError>>;
+    fn events_at(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Event>, EventReadError>>;
 
     /// The events of a request, in order and as they were appended; none if there is no such request, or it changed nothing.
-    fn events_of(&self, command_id: CommandId) -> BoxFuture<'_, Result<Vec<Event>, ReadError>>;
+    fn events_of(&self, command_id: CommandId) -> BoxFuture<'_, Result<Vec<Event>, EventReadError>>;
 
     /// The bytes that a digest names, if they are there.
-    fn content(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Vec<u8>>, Unavailable>>;
+    fn content(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Vec<u8>>, UnavailableError>>;
 
     /// The state as of a position or a time, at the end of the request that it falls into. What comes after the last event
     /// is as it left things.
     fn past(&self, at: At) -> BoxFuture<'_, Result<Configuration, PastError>>;
 
     /// The newest checkpoint, if there is any: one for at least this position, if it can be had within moments.
-    fn signed_root(&self, position: Position) -> BoxFuture<'_, Result<Option<SignedRoot>, Unavailable>>;
+    fn signed_root(&self, position: Position) -> BoxFuture<'_, Result<Option<SignedRoot>, UnavailableError>>;
 
     /// What the tree over the log says. The question must make sense and be about what is there.
-    fn answer(&self, question: Question) -> BoxFuture<'_, Result<Proof, Unavailable>>;
+    fn answer(&self, question: Question) -> BoxFuture<'_, Result<Proof, UnavailableError>>;
 }
 
 /// A checkpoint: what the log's key signed about its tree.
@@ -73,7 +73,7 @@ pub struct SignedRoot {
 
 /// A request with who sends it.
 #[derive(Clone, Debug)]
-pub struct Submission {
+pub struct CommandSubmission {
     /// What is asked for.
     pub request: Request,
     /// Who asks.
@@ -84,7 +84,7 @@ pub struct Submission {
 
 /// Which events.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EventPage {
+pub struct EventQuery {
     /// Only those after this position.
     pub after: Position,
     /// And up to this one.
@@ -111,27 +111,27 @@ pub enum At {
 /// The log can't be read or written at the moment: said in a sentence that may be shown to the caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Unavailable(pub String);
+pub struct UnavailableError(pub String);
 
 /// What is stored is not what it was: said in a sentence that names the first position that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Damaged(pub String);
+pub struct DamagedError(pub String);
 
 /// Why events can't be told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReadError {
+pub enum EventReadError {
     /// The log can't be read.
     #[error(transparent)]
-    Unavailable(#[from] Unavailable),
+    Unavailable(#[from] UnavailableError),
     /// One of them is not what was appended.
     #[error(transparent)]
-    Damaged(#[from] Damaged),
+    Damaged(#[from] DamagedError),
 }
 
 /// Why a submission was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SubmitError {
+pub enum SubmissionError {
     /// It does not follow from what is there.
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -146,7 +146,7 @@ pub enum SubmitError {
     Busy,
     /// The log can't be written, or the outcome is not known.
     #[error(transparent)]
-    Unavailable(#[from] Unavailable),
+    Unavailable(#[from] UnavailableError),
 }
 
 /// Why a past state can't be told.
@@ -160,17 +160,17 @@ pub enum PastError {
     },
     /// The log can't be read.
     #[error(transparent)]
-    Unavailable(#[from] Unavailable),
+    Unavailable(#[from] UnavailableError),
     /// An event that it follows from is not what was appended.
     #[error(transparent)]
-    Damaged(#[from] Damaged),
+    Damaged(#[from] DamagedError),
 }
 
-impl From<ReadError> for PastError {
-    fn from(error: ReadError) -> Self {
+impl From<EventReadError> for PastError {
+    fn from(error: EventReadError) -> Self {
         match error {
-            ReadError::Unavailable(unavailable) => unavailable.into(),
-            ReadError::Damaged(damaged) => damaged.into(),
+            EventReadError::Unavailable(unavailable) => unavailable.into(),
+            EventReadError::Damaged(damaged) => damaged.into(),
         }
     }
 }

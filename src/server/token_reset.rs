@@ -25,8 +25,8 @@ use store::handle::SubmitError;
 use store::reader::Reader;
 
 use crate::backend;
-use crate::config::{Key, Postgres};
-use crate::publish::{events, key};
+use crate::config::{PostgresOptions, SigningKeyOptions};
+use crate::publish::{event_stream, signing_key};
 
 /// How long NATS may take to be there.
 const NATS_WITHIN: Duration = Duration::from_secs(10);
@@ -48,17 +48,17 @@ Servers may be running: they know the new token within a second. On a database t
 
 /// Makes a new token for an administrator whose own is lost. The one before it is good no longer.
 #[derive(Clone, Debug, clap::Args)]
-#[command(after_help = AFTER_HELP, mut_args(Postgres::entered_as(URL_HELP, FILE_HELP)))]
+#[command(after_help = AFTER_HELP, mut_args(PostgresOptions::entered_as(URL_HELP, FILE_HELP)))]
 pub struct Options {
     /// Whose. A name that the log does not know, or that was revoked, becomes an administrator.
     #[arg(long, default_value = "admin")]
     pub name: PrincipalName,
 
     #[command(flatten)]
-    postgres: Postgres,
+    postgres: PostgresOptions,
 
     #[command(flatten)]
-    key: Key,
+    key: SigningKeyOptions,
 
     /// Where the token goes (mode 600) or, if the file is there, comes from. Without it the token is printed, once.
     #[arg(long, value_name = "FILE")]
@@ -87,7 +87,7 @@ pub struct Options {
 pub enum Error {
     /// PostgreSQL or NATS did not do its part.
     #[error(transparent)]
-    Ground(backend::Error),
+    Backend(backend::Error),
     /// The key is not the log's.
     #[error("the signing key in {0} is not the one that this log was installed with ({1})")]
     OtherKey(PathBuf, String),
@@ -130,7 +130,7 @@ pub enum Error {
 
 impl<E: Into<backend::Error>> From<E> for Error {
     fn from(error: E) -> Self {
-        Self::Ground(error.into())
+        Self::Backend(error.into())
     }
 }
 
@@ -139,7 +139,7 @@ impl Error {
     #[must_use]
     pub fn exit_class(&self) -> ExitClass {
         match self {
-            Self::Ground(error) => error.exit_class(),
+            Self::Backend(error) => error.exit_class(),
             Self::NotOwner(_) => ExitClass::Usage,
             Self::NoNats | Self::Output(_) => ExitClass::Unreachable,
             Self::Submit(SubmitError::Unavailable(_) | SubmitError::Busy) => ExitClass::Unreachable,
@@ -153,7 +153,7 @@ impl Error {
 /// # Errors
 /// If it is refused, or something can't be reached; nothing is appended then.
 pub async fn run(options: Options) -> Result<(), Error> {
-    let key = key::load(&options.key.signing_key_file)?;
+    let key = signing_key::load(&options.key.signing_key_file)?;
     let reader = Reader::open(Database::parse(&options.postgres.url()?)?).await?;
     if *reader.public_key() != key.public() {
         let installed = hex::encode(reader.public_key().as_bytes());
@@ -182,7 +182,8 @@ impl Options {
         let url = password::fill(url, self.nats_password_file.as_deref())?;
         let link = connect_with(&url, self.nats_password_file.as_deref(), "headwater token reset").await?;
         tokio::time::timeout(NATS_WITHIN, link.up()).await.map_err(|_| Error::NoNats)?;
-        let public = events::end(&link.jetstream(), &self.nats_prefix).await?.map_or(Position::ZERO, |(last, _)| last);
+        let public =
+            event_stream::end(&link.jetstream(), &self.nats_prefix).await?.map_or(Position::ZERO, |(last, _)| last);
         let head = reader.head().await?.position;
         if public > head { Err(Error::PutBack { head, public }) } else { Ok(()) }
     }

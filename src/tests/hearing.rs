@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ::server::fleet::listener::{Ears, listen};
+use ::server::fleet::listener::{ReportListener, listen};
 use async_nats::jetstream::{self, kv};
 use schema::address::{Bucket, Prefix};
 use schema::digest::Digest;
@@ -84,16 +84,16 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
     timeout(DEADLINE, waiting).await.unwrap_or_else(|_| panic!("it never came true that {what}"));
 }
 
-fn seq(ears: &Ears, node: &str) -> Option<u64> {
+fn seq(ears: &ReportListener, node: &str) -> Option<u64> {
     ears.heard(&node.parse().unwrap()).map(|heard| heard.report.seq)
 }
 
-/// Ears that listen, until the guard is dropped.
-async fn ears(nats: &Server) -> (Ears, tokio_util::sync::DropGuard) {
-    listening(nats, Ears::default()).await
+/// A listener that runs until the guard is dropped.
+async fn ears(nats: &Server) -> (ReportListener, tokio_util::sync::DropGuard) {
+    listening(nats, ReportListener::default()).await
 }
 
-async fn listening(nats: &Server, ears: Ears) -> (Ears, tokio_util::sync::DropGuard) {
+async fn listening(nats: &Server, ears: ReportListener) -> (ReportListener, tokio_util::sync::DropGuard) {
     let closing = CancellationToken::new();
     tokio::spawn(listen(client(nats).await, Prefix::default(), ears.clone(), closing.clone()));
     (ears, closing.drop_guard())
@@ -107,7 +107,7 @@ async fn the_newest_report_of_each_node_is_heard_and_lies_are_not() {
     say(&store, "n-1", &report("n-1", 2, 1)).await;
     let (ears, _listening) = ears(&nats).await;
     until("what was there is heard", || seq(&ears, "n-1") == Some(2)).await;
-    assert!(ears.are_open());
+    assert!(ears.is_listening());
     say(&store, "n-2", &report("n-1", 99, 1)).await;
     store.put("n-3", "no report".into()).await.unwrap();
     say(&store, "n.4", &report("n-1", 98, 1)).await;
@@ -181,11 +181,11 @@ async fn hearing_outlives_the_server_and_its_memory() {
     until("a server that forgot everything is heard again", || seq(&ears, "n-1") == Some(22)).await;
 }
 
-/// Ears of a log that knows these nodes.
-fn ears_of(enrolled: &Arc<Mutex<BTreeSet<NodeId>>>) -> Ears {
+/// A listener of a log that knows these nodes.
+fn ears_of(enrolled: &Arc<Mutex<BTreeSet<NodeId>>>) -> ReportListener {
     let (log_id, key) = (uuid::Uuid::from_u128(1).into(), SecretKey::from_seed(&[7; 32]).public());
     let enrolled = Arc::clone(enrolled);
-    Ears::of(log_id, key, move |node| enrolled.lock().unwrap().contains(node))
+    ReportListener::of(log_id, key, move |node| enrolled.lock().unwrap().contains(node))
 }
 
 #[tokio::test]
@@ -194,7 +194,7 @@ async fn of_a_node_that_is_not_enrolled_only_its_id_is_held_until_it_is() {
     let store = bucket(&client(&nats).await).await;
     let enrolled = Arc::default();
     let (ears, _listening) = listening(&nats, ears_of(&enrolled)).await;
-    until("nodes can be heard", || ears.are_open()).await;
+    until("nodes can be heard", || ears.is_listening()).await;
     say(&store, "n-1", &report("n-1", 1, 1)).await;
     until("it is counted", || ears.unknown() == 1).await;
     assert!(ears.all().is_empty());

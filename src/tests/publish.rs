@@ -12,8 +12,8 @@ use std::time::Duration;
 use ::server::publish::Error;
 use ::server::publish::blobs::Blobs;
 use ::server::publish::error::Later;
-use ::server::publish::ownership::{PublicKeys, owner};
-use ::server::publish::publisher::{Publisher, Settings, Source};
+use ::server::publish::ownership::{PublicKeys, prefix_owner};
+use ::server::publish::publisher::{PublishSettings, PublishSource, Publisher};
 use ::server::publish::streams;
 use async_nats::jetstream::consumer::pull;
 use async_nats::jetstream::stream::Config;
@@ -78,11 +78,11 @@ impl Table {
 
     fn publisher(&self, jetstream: &Context, prefix: &Prefix) -> Publisher {
         let (jetstream, prefix, log_id) = (jetstream.clone(), prefix.clone(), Self::log_id());
-        Publisher::new(Settings { jetstream, prefix, replicas: 1, key: key(), log_id }, Arc::new(self.clone()))
+        Publisher::new(PublishSettings { jetstream, prefix, replicas: 1, key: key(), log_id }, Arc::new(self.clone()))
     }
 }
 
-impl Source for Table {
+impl PublishSource for Table {
     fn contents(&self, _: Vec<Digest>) -> Later<'_, BTreeMap<Digest, Vec<u8>>> {
         Box::pin(async { Ok(BTreeMap::new()) })
     }
@@ -337,7 +337,7 @@ async fn nothing_is_published_under_a_prefix_that_another_log_was_installed_with
     let first: LogId = Uuid::from_u128(7).into();
     let theirs = SecretKey::from_seed(&[2; 32]).public();
     PublicKeys::new(jetstream.clone(), prefix.clone(), first, theirs.clone()).settle(false).await.unwrap();
-    let found = owner(&jetstream, &prefix, &key().public()).await.unwrap().unwrap();
+    let found = prefix_owner(&jetstream, &prefix, &key().public()).await.unwrap().unwrap();
     assert_eq!(found.log_id, Some(first));
     let table = Table::of(1);
     let refused = table.publisher(&jetstream, &prefix).repair(&table.0).await.unwrap_err().to_string();
@@ -350,7 +350,7 @@ async fn nothing_is_published_under_a_prefix_that_another_log_was_installed_with
     // Whose events are public, his it is.
     PublicKeys::new(jetstream.clone(), prefix.clone(), Table::log_id(), key().public()).settle(true).await.unwrap();
     table.publisher(&jetstream, &prefix).repair(&table.0).await.unwrap();
-    let found = owner(&jetstream, &prefix, &theirs).await.unwrap().unwrap();
+    let found = prefix_owner(&jetstream, &prefix, &theirs).await.unwrap().unwrap();
     assert_eq!(found.log_id, Some(Table::log_id()));
 }
 

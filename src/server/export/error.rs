@@ -14,7 +14,7 @@ use crate::backend;
 pub enum Error {
     /// PostgreSQL did not do its part.
     #[error(transparent)]
-    Ground(backend::Error),
+    Backend(backend::Error),
     /// The file can't be written.
     #[error("{0}")]
     File(PathBuf, #[source] std::io::Error),
@@ -54,7 +54,7 @@ pub enum Error {
 
 impl<E: Into<backend::Error>> From<E> for Error {
     fn from(error: E) -> Self {
-        Self::Ground(error.into())
+        Self::Backend(error.into())
     }
 }
 
@@ -63,7 +63,7 @@ impl Error {
     #[must_use]
     pub fn exit_class(&self) -> ExitClass {
         match self {
-            Self::Ground(error) => error.exit_class(),
+            Self::Backend(error) => error.exit_class(),
             Self::There(_) | Self::Within { .. } | Self::Nothing { .. } => ExitClass::Usage,
             Self::File(..) | Self::Output(_) => ExitClass::Unreachable,
             Self::TooLarge { .. } => ExitClass::Refused,

@@ -12,18 +12,18 @@ use schema::seal::PublicKey;
 
 /// Whose signature over which log counts.
 #[derive(Clone, Debug)]
-pub(super) struct Trust {
+pub(super) struct TrustedKey {
     pub(super) log_id: LogId,
     pub(super) key: PublicKey,
 }
 
 /// What each node proves, by its newest report.
 #[derive(Debug, Default)]
-pub(super) struct Lead(BTreeMap<NodeId, Cause>);
+pub(super) struct AheadProofs(BTreeMap<NodeId, Cause>);
 
-impl Lead {
+impl AheadProofs {
     /// Takes a report's proof out of it: it may be large, and what it proves is all that is wanted of it.
-    pub(super) fn note(&mut self, trust: Option<&Trust>, report: &mut Reported) {
+    pub(super) fn note(&mut self, trust: Option<&TrustedKey>, report: &mut Reported) {
         let proven = trust.and_then(|trust| report.proven(trust.log_id, &trust.key));
         report.proof = None;
         match proven {
@@ -67,8 +67,8 @@ mod tests {
     }
 
     /// How far the log must have come at least by what `node` says beside others.
-    fn proven(lead: &mut Lead, node: &str, proof: Option<Signed>) -> Option<u64> {
-        let trust = Trust { log_id: Uuid::from_u128(1).into(), key: key(7).public() };
+    fn proven(lead: &mut AheadProofs, node: &str, proof: Option<Signed>) -> Option<u64> {
+        let trust = TrustedKey { log_id: Uuid::from_u128(1).into(), key: key(7).public() };
         let first = include_bytes!("../../../schema/tests/golden/records/reported-first.json");
         let blank: Reported = serde_json::from_slice(first).expect("a report");
         let mut report = Reported { node: node.parse().expect("an id"), proof, ..blank };
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn only_what_this_logs_key_signed_for_the_node_proves_anything() {
-        let lead = &mut Lead::default();
+        let lead = &mut AheadProofs::default();
         assert_eq!(proven(lead, "a", None), None, "a bare number");
         assert_eq!(proven(lead, "a", Some(record(2, "a", 9))), None, "another log's");
         assert_eq!(proven(lead, "a", Some(record(1, "b", 9))), None, "another node's");
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn the_furthest_proof_counts_until_its_node_has_none() {
-        let lead = &mut Lead::default();
+        let lead = &mut AheadProofs::default();
         assert_eq!(proven(lead, "a", Some(record(1, "a", 5))), Some(5));
         assert_eq!(proven(lead, "b", Some(record(1, "b", 7))), Some(7));
         assert_eq!(proven(lead, "c", Some(record(1, "c", 6))), Some(7));

@@ -1,6 +1,6 @@
 //! Where nodes are heard: bucket `cfg_reported`, one key a node, written by the node alone.
 //!
-//! What is heard goes into a [`Notebook`], cut to a bounded size; of a node that the log does not know only its id and the time
+//! What is heard goes into a [`ReportTracker`], cut to a bounded size; of a node that the log does not know only its id and the time
 //! are kept. Hearing ends only with the door: whatever happens to NATS, the bucket is read again from its newest entries. A
 //! report that claims to be another node's, that can't be read or is too large is passed over, and counted.
 
@@ -23,9 +23,9 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::fleet::ahead_proofs::{Lead, Trust};
-use crate::fleet::report_tracker::{Due, Heard, Notebook, Stored};
-use crate::fleet::unknown_nodes::{News, UnknownNodes};
+use crate::fleet::ahead_proofs::{AheadProofs, TrustedKey};
+use crate::fleet::report_tracker::{Heard, NextNote, ReportRevision, ReportTracker};
+use crate::fleet::unknown_nodes::{UnknownNodes, UnknownNodesNotice};
 
 /// A watch that brings nothing for so long is made anew: nodes report every 10 s, and a watch of a bucket that was
 /// emptied meanwhile would wait for a sequence that may never come.
@@ -45,21 +45,21 @@ const REST: Duration = Duration::from_millis(250);
 
 /// What nodes say, for everybody who wants to know. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Ears(Arc<Shared>);
+pub struct ReportListener(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    notebook: Mutex<Notebook>,
+    tracker: Mutex<ReportTracker>,
     unknown: Mutex<UnknownNodes>,
     /// Which nodes the log knows; all, where nobody says.
     enrolled: Option<Enrolled>,
     /// What nodes prove, if it is known whose word counts.
-    lead: Mutex<Lead>,
-    trust: Option<Trust>,
+    ahead_proofs: Mutex<AheadProofs>,
+    trust: Option<TrustedKey>,
     /// Somebody was heard.
-    spoke: Notify,
+    report_arrived: Notify,
     /// Whether the bucket is being watched.
-    open: AtomicBool,
+    is_open: AtomicBool,
 }
 
 /// Says whether the log knows a node.
@@ -71,36 +71,36 @@ impl std::fmt::Debug for Enrolled {
     }
 }
 
-impl Ears {
+impl ReportListener {
     /// Those of a log's server, to which nodes can prove how far the log has come. `is_enrolled` says whether it knows a node.
     #[must_use]
     pub fn of(log_id: LogId, key: PublicKey, is_enrolled: impl Fn(&NodeId) -> bool + Send + Sync + 'static) -> Self {
-        let (trust, enrolled) = (Some(Trust { log_id, key }), Some(Enrolled(Box::new(is_enrolled))));
+        let (trust, enrolled) = (Some(TrustedKey { log_id, key }), Some(Enrolled(Box::new(is_enrolled))));
         Self(Arc::new(Shared { trust, enrolled, ..Shared::default() }))
     }
 
     /// The furthest event that any node proves the log to have had, and which node.
     #[must_use]
     pub fn furthest(&self) -> Option<(NodeId, Cause)> {
-        self.lead().furthest()
+        self.ahead_proofs().furthest()
     }
 
     /// The newest report of a node, and how long ago it was heard.
     #[must_use]
     pub fn heard(&self, node: &NodeId) -> Option<Heard> {
-        self.with(|notebook| notebook.heard(node, Instant::now()))
+        self.with(|tracker| tracker.heard(node, Instant::now()))
     }
 
     /// The newest reports of all nodes.
     #[must_use]
     pub fn all(&self) -> BTreeMap<NodeId, Heard> {
-        self.with(|notebook| notebook.all(Instant::now()))
+        self.with(|tracker| tracker.all(Instant::now()))
     }
 
     /// The highest position of a log that any node has seen, by its own word.
     #[must_use]
     pub fn highest_seen(&self, log_id: LogId) -> Option<Position> {
-        self.with(|notebook| notebook.highest_seen(log_id))
+        self.with(|tracker| tracker.highest_seen(log_id))
     }
 
     /// How many nodes report at present that the log does not know.
@@ -109,32 +109,32 @@ impl Ears {
         self.unknown_nodes().reporting(Instant::now())
     }
 
-    /// Whether nodes would be heard if they spoke.
+    /// Whether nodes would be heard if they report_arrived.
     #[must_use]
-    pub fn are_open(&self) -> bool {
-        self.0.open.load(Ordering::Relaxed)
+    pub fn is_listening(&self) -> bool {
+        self.0.is_open.load(Ordering::Relaxed)
     }
 
     /// The next summary that is worth a line in the log, for the one who writes it: at most one a second a node, the
     /// newest each time. `news` is [`crate::fleet::report_tracker::news`] of the newest state. Dropping the future loses nothing.
     pub async fn next_change(&self, news: impl Fn(&NodeId, &Summary) -> Option<Position>) -> (NodeId, Summary) {
         loop {
-            let spoke = self.0.spoke.notified();
-            match self.with(|notebook| notebook.due(Instant::now(), &news)) {
-                Due::Change(node, summary) => return (node, summary),
-                Due::Nothing => spoke.await,
-                Due::At(at) => tokio::select! {
-                    () = spoke => {}
+            let report_arrived = self.0.report_arrived.notified();
+            match self.with(|tracker| tracker.due(Instant::now(), &news)) {
+                NextNote::Change(node, summary) => return (node, summary),
+                NextNote::Nothing => report_arrived.await,
+                NextNote::At(at) => tokio::select! {
+                    () = report_arrived => {}
                     () = sleep_until(at) => {}
                 },
             }
         }
     }
 
-    /// A change could not be noted: it comes again from [`Ears::next_change`], a second later.
+    /// A change could not be noted: it comes again from [`ReportListener::next_change`], a second later.
     pub fn again(&self, node: &NodeId) {
-        self.with(|notebook| notebook.again(node, Instant::now()));
-        self.0.spoke.notify_one();
+        self.with(|tracker| tracker.again(node, Instant::now()));
+        self.0.report_arrived.notify_one();
     }
 
     /// A node was heard, `age` ago.
@@ -142,9 +142,9 @@ impl Ears {
         self.hear_stored(node, report, age, None);
     }
 
-    fn hear_stored(&self, node: NodeId, mut report: Reported, age: Duration, stored: Option<Stored>) {
+    fn hear_stored(&self, node: NodeId, mut report: Reported, age: Duration, stored: Option<ReportRevision>) {
         // What the log's key signed for a node counts also where the log has lost that it was enrolled.
-        self.lead().note(self.0.trust.as_ref(), &mut report);
+        self.ahead_proofs().note(self.0.trust.as_ref(), &mut report);
         let now = Instant::now();
         if !self.is_enrolled(&node) {
             metrics::passed_over("unknown_node");
@@ -156,16 +156,16 @@ impl Ears {
         }
         self.unknown_nodes().forget(&node);
         report.bound();
-        if !self.with(|notebook| notebook.hear(node, report, now, age, stored)) {
+        if !self.with(|tracker| tracker.hear(node, report, now, age, stored)) {
             metrics::passed_over("older_boot");
         }
-        self.0.spoke.notify_one();
+        self.0.report_arrived.notify_one();
     }
 
     fn forget(&self, node: &NodeId) {
-        self.lead().forget(node);
+        self.ahead_proofs().forget(node);
         self.unknown_nodes().forget(node);
-        self.with(|notebook| notebook.forget(node));
+        self.with(|tracker| tracker.forget(node));
     }
 
     fn is_enrolled(&self, node: &NodeId) -> bool {
@@ -176,22 +176,22 @@ impl Ears {
         self.0.unknown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lead(&self) -> MutexGuard<'_, Lead> {
-        self.0.lead.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ahead_proofs(&self) -> MutexGuard<'_, AheadProofs> {
+        self.0.ahead_proofs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut Notebook) -> T) -> T {
-        act(&mut self.0.notebook.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with<T>(&self, act: impl FnOnce(&mut ReportTracker) -> T) -> T {
+        act(&mut self.0.tracker.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 /// Hears until `closing` is cancelled.
-pub async fn listen(client: async_nats::Client, prefix: Prefix, ears: Ears, closing: CancellationToken) {
-    let mut listener = Listener { bucket: prefix.bucket(Bucket::Reported), ears, passed_over: BTreeSet::new() };
+pub async fn listen(client: async_nats::Client, prefix: Prefix, reports: ReportListener, closing: CancellationToken) {
+    let mut listener = BucketWatch { bucket: prefix.bucket(Bucket::Reported), reports, passed_over: BTreeSet::new() };
     let hearing = async {
         loop {
             if let Err(deaf) = listener.watch(&client).await
-                && listener.ears.0.open.swap(false, Ordering::Relaxed)
+                && listener.reports.0.is_open.swap(false, Ordering::Relaxed)
             {
                 tracing::warn!(error = &deaf as &dyn std::error::Error, "nodes can't be heard at the moment");
             }
@@ -204,16 +204,16 @@ pub async fn listen(client: async_nats::Client, prefix: Prefix, ears: Ears, clos
     }
 }
 
-struct Listener {
+struct BucketWatch {
     bucket: String,
-    ears: Ears,
+    reports: ReportListener,
     /// Keys whose last entry was no report: said once and not every ten seconds.
     passed_over: BTreeSet<String>,
 }
 
 /// Why a watch ended.
 #[derive(Debug, thiserror::Error)]
-enum Deaf {
+enum WatchError {
     #[error("the bucket does not answer in time")]
     Late(#[from] tokio::time::error::Elapsed),
     #[error("the bucket can't be opened")]
@@ -222,15 +222,15 @@ enum Deaf {
     Watch(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-impl Listener {
+impl BucketWatch {
     /// Hears from the newest entries on, until the watch breaks or falls silent.
-    async fn watch(&mut self, client: &async_nats::Client) -> Result<(), Deaf> {
+    async fn watch(&mut self, client: &async_nats::Client) -> Result<(), WatchError> {
         let context = jetstream::new(client.clone());
         let store = timeout(WATCH_TIME, context.get_key_value(&self.bucket)).await?;
-        let store = store.map_err(|error| Deaf::Bucket(error.into()))?;
+        let store = store.map_err(|error| WatchError::Bucket(error.into()))?;
         let watch = timeout(WATCH_TIME, store.watch_with_history(">")).await?;
-        let mut watch = watch.map_err(|error| Deaf::Watch(error.into()))?;
-        self.ears.0.open.store(true, Ordering::Relaxed);
+        let mut watch = watch.map_err(|error| WatchError::Watch(error.into()))?;
+        self.reports.0.is_open.store(true, Ordering::Relaxed);
         let (mut is_current, mut silent_at) = (false, Instant::now() + WATCH_SILENCE_MAX);
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -239,7 +239,7 @@ impl Listener {
                 _ = look.tick() => self.look(&store).await,
                 next = timeout_at(silent_at, watch.next()) => {
                     let Ok(Some(entry)) = next else { return Ok(()) };
-                    let entry = entry.map_err(|error| Deaf::Watch(error.into()))?;
+                    let entry = entry.map_err(|error| WatchError::Watch(error.into()))?;
                     // What was there before the watch is as old as it is; what is live is heard now, whatever the clocks say.
                     let age = if is_current && entry.delta == 0 { Duration::ZERO } else { age(&entry) };
                     (is_current, silent_at) = (entry.seen_current, Instant::now() + WATCH_SILENCE_MAX);
@@ -251,8 +251,8 @@ impl Listener {
 
     /// Says who reports without being enrolled, and reads what those said who are enrolled meanwhile.
     async fn look(&mut self, store: &kv::Store) {
-        let news = self.ears.unknown_nodes().news(Instant::now());
-        if let Some(News { names, count }) = news {
+        let news = self.reports.unknown_nodes().news(Instant::now());
+        if let Some(UnknownNodesNotice { names, count }) = news {
             let names: Vec<&str> = names.iter().map(NodeId::as_str).collect();
             tracing::warn!(
                 count,
@@ -260,7 +260,7 @@ impl Listener {
                 "nodes report that are not enrolled: see whether their --node is right, or enrol them with enrol_node"
             );
         }
-        let enrolled = self.ears.unknown_nodes().enrolled(|node| self.ears.is_enrolled(node));
+        let enrolled = self.reports.unknown_nodes().enrolled(|node| self.reports.is_enrolled(node));
         for node in enrolled.into_iter().take(READ_AT_ONCE) {
             match timeout(WATCH_TIME, store.entry(node.as_str())).await {
                 Ok(Ok(Some(entry))) => {
@@ -268,7 +268,7 @@ impl Listener {
                     self.take(entry, age);
                 }
                 // It reports again within ten seconds.
-                _ => self.ears.unknown_nodes().forget(&node),
+                _ => self.reports.unknown_nodes().forget(&node),
             }
         }
     }
@@ -278,10 +278,10 @@ impl Listener {
             return self.pass_over(entry.key, "no_node_id", "the key is no node's id");
         };
         if entry.operation != kv::Operation::Put {
-            return self.ears.forget(&node);
+            return self.reports.forget(&node);
         }
-        let stored = Stored { revision: entry.revision, at: SystemTime::from(entry.created) };
-        if self.ears.with(|notebook| notebook.has(&node, stored)) {
+        let stored = ReportRevision { revision: entry.revision, at: SystemTime::from(entry.created) };
+        if self.reports.with(|tracker| tracker.has(&node, stored)) {
             return;
         }
         let bytes = entry.value.len();
@@ -292,7 +292,7 @@ impl Listener {
         match Reported::read(&entry.value) {
             Ok(report) if report.node == node => {
                 self.passed_over.remove(&entry.key);
-                self.ears.hear_stored(node, report, age, Some(stored));
+                self.reports.hear_stored(node, report, age, Some(stored));
             }
             Ok(report) => {
                 self.pass_over(entry.key, "other_node", &format!("it claims to be a report of {}", report.node));
@@ -344,23 +344,24 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_read_again_or_comes_from_the_future_is_no_sign_of_life() {
-        let ears = Ears::default();
-        let mut listener = Listener { bucket: String::new(), ears: ears.clone(), passed_over: BTreeSet::new() };
-        let silence = |ears: &Ears| ears.all().into_values().map(|heard| heard.silence).max();
+        let reports = ReportListener::default();
+        let mut listener =
+            BucketWatch { bucket: String::new(), reports: reports.clone(), passed_over: BTreeSet::new() };
+        let silence = |reports: &ReportListener| reports.all().into_values().map(|heard| heard.silence).max();
         let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
         // The clock of NATS is ahead of ours.
         let early = entry(1, SystemTime::now() + minutes(60));
         listener.take(early.clone(), age(&early));
-        assert!(silence(&ears) > Some(OFFLINE_AFTER), "nobody knows how old it is");
+        assert!(silence(&reports) > Some(OFFLINE_AFTER), "nobody knows how old it is");
         let live = entry(2, SystemTime::now() + minutes(60));
         listener.take(live.clone(), Duration::ZERO);
-        assert_eq!(silence(&ears), Some(Duration::ZERO));
+        assert_eq!(silence(&reports), Some(Duration::ZERO));
         tokio::time::advance(minutes(2)).await;
         listener.take(live.clone(), age(&live));
-        assert_eq!(silence(&ears), Some(minutes(2)), "it was heard then, and not now");
+        assert_eq!(silence(&reports), Some(minutes(2)), "it was heard then, and not now");
         // A bucket that was made anew counts from 1 again.
         let anew = entry(2, SystemTime::now());
         listener.take(anew.clone(), age(&anew));
-        assert!(silence(&ears) < Some(minutes(1)));
+        assert!(silence(&reports) < Some(minutes(1)));
     }
 }

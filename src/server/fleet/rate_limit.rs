@@ -24,13 +24,13 @@ pub(super) struct RateLimit {
     counted: Option<Instant>,
     /// How many of those there were, less one for every five minutes since.
     count: u32,
-    failed: First,
-    good: First,
+    failed: FirstMention,
+    good: FirstMention,
 }
 
 /// The newest record of which something was said for the first time.
 #[derive(Clone, Copy, Debug, Default)]
-struct First {
+struct FirstMention {
     said: Position,
     /// The node's record at that time.
     record: Position,
@@ -85,7 +85,7 @@ fn good(summary: &Summary) -> Option<Position> {
     summary.running.filter(|running| summary.good() == Some(*running)).map(|running| running.position)
 }
 
-impl First {
+impl FirstMention {
     /// Whether something is said of a record for the first time. A node that lags is believed in a record that is newer than
     /// what was its newest at the last such time, so that every such time takes a new record.
     fn is_first(&self, record: Position, said: Option<Position>) -> bool {

@@ -30,7 +30,7 @@ pub struct Heard {
 
 /// Where NATS holds a report: its revision, and when it was written. The same one may be read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stored {
+pub struct ReportRevision {
     /// Counts what the bucket was written.
     pub revision: u64,
     /// By the clock of NATS.
@@ -40,7 +40,7 @@ pub struct Stored {
 /// What there is to do.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "one of it is made, and taken apart at once")]
-pub enum Due {
+pub enum NextNote {
     /// Note this.
     Change(NodeId, Summary),
     /// Nothing before then.
@@ -59,16 +59,16 @@ pub fn news(state: &Configuration, node: &NodeId, summary: &Summary) -> Option<P
 
 /// The notes.
 #[derive(Debug, Default)]
-pub struct Notebook {
-    pages: BTreeMap<NodeId, Page>,
+pub struct ReportTracker {
+    nodes: BTreeMap<NodeId, TrackedNode>,
     /// Whom to look at, and when.
     queue: BTreeSet<(Instant, NodeId)>,
 }
 
 #[derive(Debug)]
-struct Page {
+struct TrackedNode {
     report: Arc<Reported>,
-    stored: Option<Stored>,
+    stored: Option<ReportRevision>,
     heard: Instant,
     /// How old the report was then.
     age: Duration,
@@ -76,11 +76,11 @@ struct Page {
     limit: RateLimit,
     /// The limit before the last change was given out.
     before: RateLimit,
-    /// When the page is looked at, if it waits for that.
+    /// When the node is looked at, if it waits for that.
     queued: Option<Instant>,
 }
 
-impl Notebook {
+impl ReportTracker {
     /// A node is heard at `now`, with a report that is `age` old already. Says whether that is its newest: of an agent that is
     /// gone, or a second one with the same id, something older may come.
     pub fn hear(
@@ -89,22 +89,22 @@ impl Notebook {
         report: Reported,
         now: Instant,
         age: Duration,
-        stored: Option<Stored>,
+        stored: Option<ReportRevision>,
     ) -> bool {
-        match self.pages.get_mut(&node) {
-            Some(page) => {
-                page.stored = stored;
-                if !page.boots.hear(&report, now) {
+        match self.nodes.get_mut(&node) {
+            Some(tracked) => {
+                tracked.stored = stored;
+                if !tracked.boots.hear(&report, now) {
                     return false;
                 }
-                (page.report, page.heard, page.age) = (Arc::new(report), now, age);
+                (tracked.report, tracked.heard, tracked.age) = (Arc::new(report), now, age);
             }
             None => {
                 let boots = Boots::of(&report, now);
                 let (limit, before) = (RateLimit::default(), RateLimit::default());
                 let report = Arc::new(report);
-                let page = Page { report, stored, heard: now, age, boots, limit, before, queued: None };
-                self.pages.insert(node.clone(), page);
+                let tracked = TrackedNode { report, stored, heard: now, age, boots, limit, before, queued: None };
+                self.nodes.insert(node.clone(), tracked);
             }
         }
         self.queue(&node, now);
@@ -113,22 +113,22 @@ impl Notebook {
 
     /// Whether this very report was heard: then it is no sign of life.
     #[must_use]
-    pub fn has(&self, node: &NodeId, stored: Stored) -> bool {
-        self.pages.get(node).is_some_and(|page| page.stored == Some(stored))
+    pub fn has(&self, node: &NodeId, stored: ReportRevision) -> bool {
+        self.nodes.get(node).is_some_and(|tracked| tracked.stored == Some(stored))
     }
 
     /// A node's report is gone.
     pub fn forget(&mut self, node: &NodeId) {
-        if let Some(queued) = self.pages.remove(node).and_then(|page| page.queued) {
+        if let Some(queued) = self.nodes.remove(node).and_then(|tracked| tracked.queued) {
             self.queue.remove(&(queued, node.clone()));
         }
     }
 
     /// A change that was given out could not be noted: it is due again, later.
     pub fn again(&mut self, node: &NodeId, now: Instant) {
-        if let Some(page) = self.pages.get_mut(node) {
-            page.limit = page.before;
-            page.limit.put_off(now);
+        if let Some(tracked) = self.nodes.get_mut(node) {
+            tracked.limit = tracked.before;
+            tracked.limit.put_off(now);
             self.queue(node, now);
         }
     }
@@ -136,45 +136,45 @@ impl Notebook {
     /// The newest report of a node.
     #[must_use]
     pub fn heard(&self, node: &NodeId, now: Instant) -> Option<Heard> {
-        self.pages.get(node).map(|page| page.shown(now))
+        self.nodes.get(node).map(|tracked| tracked.shown(now))
     }
 
     /// The newest reports of all nodes.
     #[must_use]
     pub fn all(&self, now: Instant) -> BTreeMap<NodeId, Heard> {
-        self.pages.iter().map(|(node, page)| (node.clone(), page.shown(now))).collect()
+        self.nodes.iter().map(|(node, tracked)| (node.clone(), tracked.shown(now))).collect()
     }
 
     /// The highest position of a log that any node has seen, by its own word.
     #[must_use]
     pub fn highest_seen(&self, log_id: LogId) -> Option<Position> {
-        let reports = self.pages.values().map(|page| &page.report);
+        let reports = self.nodes.values().map(|tracked| &tracked.report);
         let of_log = reports.filter(|report| report.log_id == Some(log_id));
         of_log.filter_map(|report| report.seen).map(|seen| seen.position).max()
     }
 
     /// The next change that is due at `now`. `news` is [`news`] of the newest state.
-    pub fn due(&mut self, now: Instant, news: impl Fn(&NodeId, &Summary) -> Option<Position>) -> Due {
+    pub fn due(&mut self, now: Instant, news: impl Fn(&NodeId, &Summary) -> Option<Position>) -> NextNote {
         loop {
-            let Some((at, node)) = self.queue.first() else { return Due::Nothing };
+            let Some((at, node)) = self.queue.first() else { return NextNote::Nothing };
             if *at > now {
-                return Due::At(*at);
+                return NextNote::At(*at);
             }
             let node = node.clone();
             self.queue.pop_first();
-            let page = self.pages.get_mut(&node).expect("BUG: who waits has a page");
-            page.queued = None;
-            let summary = Summary::from(&*page.report);
+            let tracked = self.nodes.get_mut(&node).expect("BUG: a queued node is tracked");
+            tracked.queued = None;
+            let summary = Summary::from(&*tracked.report);
             let Some(record) = news(&node, &summary) else { continue };
-            match page.limit.next(record, &summary) {
+            match tracked.limit.next(record, &summary) {
                 Some(next) if next > now => {
-                    page.queued = Some(next);
+                    tracked.queued = Some(next);
                     self.queue.insert((next, node));
                 }
                 _ => {
-                    page.before = page.limit;
-                    page.limit.give(now, record, &summary);
-                    return Due::Change(node, summary);
+                    tracked.before = tracked.limit;
+                    tracked.limit.give(now, record, &summary);
+                    return NextNote::Change(node, summary);
                 }
             }
         }
@@ -182,20 +182,20 @@ impl Notebook {
 
     /// Looks at a node as soon as it may have a line: what it says now may not have to wait as long as what it said before.
     fn queue(&mut self, node: &NodeId, now: Instant) {
-        let page = self.pages.get_mut(node).expect("BUG: who waits has a page");
-        let at = page.limit.earliest().map_or(now, |earliest| now.max(earliest));
-        if let Some(queued) = page.queued.filter(|queued| *queued > at) {
+        let tracked = self.nodes.get_mut(node).expect("BUG: a queued node is tracked");
+        let at = tracked.limit.earliest().map_or(now, |earliest| now.max(earliest));
+        if let Some(queued) = tracked.queued.filter(|queued| *queued > at) {
             self.queue.remove(&(queued, node.clone()));
-            page.queued = None;
+            tracked.queued = None;
         }
-        if page.queued.is_none() {
-            page.queued = Some(at);
+        if tracked.queued.is_none() {
+            tracked.queued = Some(at);
             self.queue.insert((at, node.clone()));
         }
     }
 }
 
-impl Page {
+impl TrackedNode {
     fn shown(&self, now: Instant) -> Heard {
         let silence = now.saturating_duration_since(self.heard) + self.age;
         Heard { report: Arc::clone(&self.report), silence, duplicate: self.boots.are_of_two(now) }

@@ -12,7 +12,7 @@ use schema::request::Request;
 use schema::rpc::{Asked, Done, Fault, Reply, Verb, digest_of, id_of, read};
 use tokio::time::timeout;
 
-use crate::source::{Source, Submission, SubmitError};
+use crate::source::{CommandSubmission, LogSource, SubmissionError};
 
 /// How long a decision may take.
 const DECIDED_WITHIN: Duration = Duration::from_secs(10);
@@ -20,7 +20,7 @@ const DECIDED_WITHIN: Duration = Duration::from_secs(10);
 const POSITION_WAIT: Duration = Duration::from_secs(4);
 
 /// Answers what `node` asks.
-pub(super) async fn answer(source: &dyn Source, verb: Verb, node: NodeId, bytes: &[u8]) -> Reply {
+pub(super) async fn answer(source: &dyn LogSource, verb: Verb, node: NodeId, bytes: &[u8]) -> Reply {
     let answered = match read(verb, &node, bytes) {
         Ok(Asked::Command(id, request)) => command(source, node, id, request).await,
         Ok(Asked::Mine(position)) => mine(source, &node, position).await,
@@ -35,13 +35,18 @@ pub(super) async fn answer(source: &dyn Source, verb: Verb, node: NodeId, bytes:
 }
 
 /// The reply to a request that nothing became of.
-pub(super) fn failed(source: &dyn Source, request: &[u8], fault: Fault) -> Reply {
+pub(super) fn failed(source: &dyn LogSource, request: &[u8], fault: Fault) -> Reply {
     let position = source.view().position();
     Reply { v: 1, log_id: source.log_id(), position, result: None, error: Some(fault), id: id_of(request) }
 }
 
-async fn command(source: &dyn Source, node: NodeId, id: String, request: Request) -> Result<(Position, Done), Fault> {
-    let submission = Submission { request, actor: Actor::Node(node), key: Some(id) };
+async fn command(
+    source: &dyn LogSource,
+    node: NodeId,
+    id: String,
+    request: Request,
+) -> Result<(Position, Done), Fault> {
+    let submission = CommandSubmission { request, actor: Actor::Node(node), key: Some(id) };
     let late = |_| Fault::new(Fault::UNAVAILABLE, "", "the log takes too long; ask again under the same id");
     let Answer { position, results, .. } =
         timeout(DECIDED_WITHIN, source.submit(submission)).await.map_err(late)?.map_err(refused)?;
@@ -49,7 +54,7 @@ async fn command(source: &dyn Source, node: NodeId, id: String, request: Request
     Ok((position, outcome.into()))
 }
 
-async fn mine(source: &dyn Source, node: &NodeId, at_least: Position) -> Result<(Position, Done), Fault> {
+async fn mine(source: &dyn LogSource, node: &NodeId, at_least: Position) -> Result<(Position, Done), Fault> {
     if timeout(POSITION_WAIT, source.reached(at_least)).await.is_err() {
         let detail = format!("position {at_least} is not reached yet");
         return Err(Fault::new(Fault::NOT_REACHED, "min_position", detail));
@@ -72,13 +77,13 @@ fn held(view: &Configuration, node: &NodeId) -> Result<Done, Refusal> {
     Ok(Done { version: view.version(&entity), entity, changed: false, jobs: Some(jobs), digest })
 }
 
-fn refused(error: SubmitError) -> Fault {
+fn refused(error: SubmissionError) -> Fault {
     let detail = error.to_string();
     match error {
-        SubmitError::Refused(refused) => fault(&refused.refusal, &refused.field()),
-        SubmitError::KeyReused => Fault::new(Fault::ID_REUSED, "id", "this id was used for another request"),
-        SubmitError::Busy => Fault::new(Fault::OVERLOADED, "", detail),
-        SubmitError::ClockAhead(_) | SubmitError::Unavailable(_) => Fault::new(Fault::UNAVAILABLE, "", detail),
+        SubmissionError::Refused(refused) => fault(&refused.refusal, &refused.field()),
+        SubmissionError::KeyReused => Fault::new(Fault::ID_REUSED, "id", "this id was used for another request"),
+        SubmissionError::Busy => Fault::new(Fault::OVERLOADED, "", detail),
+        SubmissionError::ClockAhead(_) | SubmissionError::Unavailable(_) => Fault::new(Fault::UNAVAILABLE, "", detail),
     }
 }
 

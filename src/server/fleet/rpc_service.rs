@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::fleet::rpc_requests;
-use crate::source::Source;
+use crate::source::LogSource;
 
 /// Requests that are worked on at once; a few hundred fill a batch of the log.
 const REQUESTS_MAX: usize = 512;
@@ -31,19 +31,19 @@ const REST: Duration = Duration::from_secs(1);
 
 /// Where nodes ask, and what is asked.
 #[derive(Clone)]
-pub struct Asking {
+pub struct RpcService {
     /// The connection.
     pub client: Client,
     /// What its subjects begin with.
     pub prefix: Prefix,
     /// The log.
-    pub source: Arc<dyn Source>,
+    pub source: Arc<dyn LogSource>,
 }
 
 /// Why nobody can ask.
 #[derive(Debug, thiserror::Error)]
 #[error("the service can't be offered")]
-struct Mute(#[source] async_nats::Error);
+struct OfferError(#[source] async_nats::Error);
 
 /// A service that ends when this is dropped: else it would go on saying that it is there.
 struct Offered(Option<Service>);
@@ -55,7 +55,7 @@ impl Drop for Offered {
     }
 }
 
-impl Asking {
+impl RpcService {
     /// Answers until it is dropped. Requests whose answers were not sent by then are asked again by their nodes.
     pub async fn answer(&self) {
         loop {
@@ -66,8 +66,8 @@ impl Asking {
         }
     }
 
-    async fn serve(&self) -> Result<(), Mute> {
-        let (_offered, mut asked) = self.offer().await.map_err(Mute)?;
+    async fn serve(&self) -> Result<(), OfferError> {
+        let (_offered, mut asked) = self.offer().await.map_err(OfferError)?;
         let mut working = JoinSet::new();
         loop {
             tokio::select! {

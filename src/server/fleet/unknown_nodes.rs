@@ -29,7 +29,7 @@ pub(super) struct UnknownNodes {
 
 /// What a line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct News {
+pub(super) struct UnknownNodesNotice {
     /// Some of them.
     pub(super) names: Vec<NodeId>,
     /// How many there are since the line before.
@@ -74,14 +74,14 @@ impl UnknownNodes {
     }
 
     /// What there is to say of those that are new, at most once a minute.
-    pub(super) fn news(&mut self, now: Instant) -> Option<News> {
+    pub(super) fn news(&mut self, now: Instant) -> Option<UnknownNodesNotice> {
         let is_early = self.told.is_some_and(|told| now.saturating_duration_since(told) < BETWEEN_LINES);
         if is_early || self.fresh.1 == 0 {
             return None;
         }
         self.told = Some(now);
         let (names, count) = std::mem::take(&mut self.fresh);
-        Some(News { names, count })
+        Some(UnknownNodesNotice { names, count })
     }
 }
 
@@ -113,17 +113,17 @@ mod tests {
         let at = |s: u64| start + Duration::from_secs(s);
         assert_eq!(unknown.news(at(0)), None);
         unknown.hear(node(0), at(0));
-        assert_eq!(unknown.news(at(0)), Some(News { names: vec![node(0)], count: 1 }));
+        assert_eq!(unknown.news(at(0)), Some(UnknownNodesNotice { names: vec![node(0)], count: 1 }));
         unknown.hear(node(0), at(10));
         assert_eq!(unknown.news(at(70)), None, "it was named");
         for number in 1..100 {
             unknown.hear(node(number), at(70));
         }
         let names: Vec<_> = (1..=NAMED_MAX).map(node).collect();
-        assert_eq!(unknown.news(at(70)), Some(News { names, count: 99 }));
+        assert_eq!(unknown.news(at(70)), Some(UnknownNodesNotice { names, count: 99 }));
         unknown.hear(node(100), at(71));
         assert_eq!(unknown.news(at(129)), None, "a minute is not over");
-        assert_eq!(unknown.news(at(130)), Some(News { names: vec![node(100)], count: 1 }));
+        assert_eq!(unknown.news(at(130)), Some(UnknownNodesNotice { names: vec![node(100)], count: 1 }));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::http::blocking::apart;
 use crate::http::dry_run;
 use crate::http::params::Params;
 use crate::http::problem::Problem;
-use crate::source::Submission;
+use crate::source::CommandSubmission;
 
 /// The header under which a request may be sent again.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -39,7 +39,7 @@ pub(super) async fn post(
         let preview = dry_run::preview(&door, actor, request).await?;
         return Ok(answer::json(preview.answer.position, preview));
     }
-    let answered = door.source().submit(Submission { request, actor, key }).await?;
+    let answered = door.source().submit(CommandSubmission { request, actor, key }).await?;
     Ok(answer::json(answered.position, answered))
 }
 

@@ -8,10 +8,10 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::fleet::listener::Ears;
+use crate::fleet::listener::ReportListener;
 use crate::http::account::{Account, Accounts, Limits};
 use crate::http::record_digests::Digests;
-use crate::source::Source;
+use crate::source::LogSource;
 
 /// A part that is not ready, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -26,9 +26,9 @@ pub struct Reason {
 #[derive(Clone)]
 pub struct Fittings {
     /// The log.
-    pub source: Arc<dyn Source>,
+    pub source: Arc<dyn LogSource>,
     /// What nodes say.
-    pub ears: Ears,
+    pub ears: ReportListener,
     /// What is not ready; nothing if all is.
     pub readiness: Arc<dyn Fn() -> Vec<Reason> + Send + Sync>,
     /// What an operator should know although all is ready.
@@ -76,12 +76,12 @@ impl From<Fittings> for Door {
 
 impl Door {
     /// The log.
-    pub(super) fn source(&self) -> &dyn Source {
+    pub(super) fn source(&self) -> &dyn LogSource {
         &*self.0.fittings.source
     }
 
     /// What nodes say.
-    pub(super) fn ears(&self) -> &Ears {
+    pub(super) fn ears(&self) -> &ReportListener {
         &self.0.fittings.ears
     }
 

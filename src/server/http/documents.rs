@@ -15,7 +15,7 @@ use crate::http::answer::{self, File};
 use crate::http::auth::Admitted;
 use crate::http::params::Params;
 use crate::http::problem::Problem;
-use crate::source::Damaged;
+use crate::source::DamagedError;
 
 /// A document as it is shown.
 #[derive(Serialize)]
@@ -99,5 +99,5 @@ fn checked(bytes: Vec<u8>, digest: Digest) -> Result<Vec<u8>, Problem> {
         return Ok(bytes);
     }
     tracing::error!(%digest, "stored content does not have the digest that names it");
-    Err(Damaged(format!("the content {digest} is not what its digest says")).into())
+    Err(DamagedError(format!("the content {digest} is not what its digest says")).into())
 }

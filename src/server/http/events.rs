@@ -17,7 +17,7 @@ use crate::http::paging::{Items, Listing, PAGE_BYTES_MAX, bytes, limit};
 use crate::http::params::{Params, number};
 use crate::http::problem::Problem;
 use crate::http::snapshot::When;
-use crate::source::EventPage;
+use crate::source::EventQuery;
 
 /// Where a client of a broken stream was.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -65,14 +65,14 @@ pub(super) async fn list(door: Admitted, mut params: Params, headers: HeaderMap)
     let up_to = door.snapshot(when).await?.configuration.position();
     let Filter { entity, event_type } = filter;
     let room = door.room(bytes(span.limit)).await?;
-    let page = EventPage { after, up_to, limit: span.limit, bytes: PAGE_BYTES_MAX, entity, event_type };
+    let page = EventQuery { after, up_to, limit: span.limit, bytes: PAGE_BYTES_MAX, entity, event_type };
     Ok(room.holding(answer::json(up_to, listing(&door, page, View::from).await?)))
 }
 
 /// A page of events, and the cursor of the next.
 pub(super) async fn listing<T: Serialize>(
     door: &Door,
-    mut page: EventPage,
+    mut page: EventQuery,
     show: impl Fn(Event) -> T,
 ) -> Result<Listing, Problem> {
     let mut items = Items::new(page.limit);

@@ -21,7 +21,7 @@ use crate::http::auth::Admitted;
 use crate::http::params::{Params, number};
 use crate::http::problem::Problem;
 use crate::http::snapshot::When;
-use crate::source::{At, Damaged, PastError};
+use crate::source::{At, DamagedError, PastError};
 
 /// What a request changed.
 #[derive(Serialize)]
@@ -112,7 +112,7 @@ pub(super) async fn show(door: Admitted, Path(request): Path<String>, mut params
     let answered = door.costly(async move {
         let before = source.source().past(At::Position(before)).await?;
         let view = view(source.source().log_id(), before, events);
-        view.map_err(|diverges| PastError::Damaged(Damaged(format!("the log is not intact {diverges}"))))
+        view.map_err(|diverges| PastError::Damaged(DamagedError(format!("the log is not intact {diverges}"))))
     });
     let view = answered.await??;
     Ok(answer::json(seen, view))

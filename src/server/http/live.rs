@@ -30,7 +30,7 @@ use crate::http::event::View;
 use crate::http::guarded::holding;
 use crate::http::problem::Problem;
 use crate::http::room::Room;
-use crate::source::EventPage;
+use crate::source::EventQuery;
 
 /// Events that are read at once.
 const EVENTS_READ: usize = 200;
@@ -139,7 +139,7 @@ impl Live {
         let Filter { entity, event_type } = &self.filter;
         let (entity, event_type) = (entity.clone(), event_type.clone());
         let page =
-            EventPage { after: self.after, up_to: head, limit: EVENTS_READ, bytes: BYTES_READ, entity, event_type };
+            EventQuery { after: self.after, up_to: head, limit: EVENTS_READ, bytes: BYTES_READ, entity, event_type };
         let read = self.door.source().events(page).await;
         let events = read.inspect_err(|error| tracing::warn!(%error, "no more of the log can be streamed"))?;
         let bytes = events.iter().map(|event| event.data.len()).sum();

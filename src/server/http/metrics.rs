@@ -10,7 +10,7 @@ use crate::http::blocking::apart;
 use crate::http::context::Door;
 use crate::http::fleet;
 use crate::http::snapshot::Snapshot;
-use crate::source::EventPage;
+use crate::source::EventQuery;
 
 /// Shows the figures as of now.
 pub(super) async fn show(State(door): State<Door>) -> Response {
@@ -31,6 +31,6 @@ pub(super) async fn show(State(door): State<Door>) -> Response {
 
 /// When the oldest event was appended that is not public; nothing if the log can't be read now.
 async fn oldest_after(door: &Door, published: Position, head: Position) -> Option<schema::instant::Instant> {
-    let page = EventPage { after: published, up_to: head, limit: 1, bytes: 0, entity: None, event_type: None };
+    let page = EventQuery { after: published, up_to: head, limit: 1, bytes: 0, entity: None, event_type: None };
     Some(door.source().events(page).await.ok()?.first()?.at)
 }

@@ -15,7 +15,7 @@ use projections::refusal::{Refused, Sort};
 use schema::invalid::Invalid;
 use serde::Serialize;
 
-use crate::source::{Damaged, PastError, ReadError, SubmitError, Unavailable};
+use crate::source::{DamagedError, EventReadError, PastError, SubmissionError, UnavailableError};
 
 /// The media type of every error.
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
@@ -127,40 +127,40 @@ impl From<Refused> for Problem {
     }
 }
 
-impl From<Unavailable> for Problem {
-    fn from(unavailable: Unavailable) -> Self {
+impl From<UnavailableError> for Problem {
+    fn from(unavailable: UnavailableError) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", unavailable.0).retry_after(1)
     }
 }
 
-impl From<Damaged> for Problem {
-    fn from(damaged: Damaged) -> Self {
+impl From<DamagedError> for Problem {
+    fn from(damaged: DamagedError) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "damaged", damaged.0)
     }
 }
 
-impl From<ReadError> for Problem {
-    fn from(error: ReadError) -> Self {
+impl From<EventReadError> for Problem {
+    fn from(error: EventReadError) -> Self {
         match error {
-            ReadError::Unavailable(unavailable) => unavailable.into(),
-            ReadError::Damaged(damaged) => damaged.into(),
+            EventReadError::Unavailable(unavailable) => unavailable.into(),
+            EventReadError::Damaged(damaged) => damaged.into(),
         }
     }
 }
 
-impl From<SubmitError> for Problem {
-    fn from(error: SubmitError) -> Self {
+impl From<SubmissionError> for Problem {
+    fn from(error: SubmissionError) -> Self {
         let detail = error.to_string();
         match error {
-            SubmitError::Refused(refused) => refused.into(),
-            SubmitError::Unavailable(unavailable) => unavailable.into(),
-            SubmitError::KeyReused => {
+            SubmissionError::Refused(refused) => refused.into(),
+            SubmissionError::Unavailable(unavailable) => unavailable.into(),
+            SubmissionError::KeyReused => {
                 Self::new(StatusCode::CONFLICT, "idempotency_key_reused", detail).at("Idempotency-Key")
             }
-            SubmitError::ClockAhead(_) => {
+            SubmissionError::ClockAhead(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "clock_ahead", detail).retry_after(5)
             }
-            SubmitError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(1),
+            SubmissionError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(1),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::http::context::Door;
 use crate::http::params::{Params, number};
 use crate::http::problem::Problem;
 use crate::http::snapshot::When;
-use crate::source::{EventPage, SignedRoot};
+use crate::source::{EventQuery, SignedRoot};
 
 /// The media type of a signed note.
 const NOTE: &str = "text/plain; charset=utf-8";
@@ -90,7 +90,7 @@ pub(super) async fn inclusion(
         return Err(Problem::unknown("event", &position.to_string()).at("position"));
     }
     let after = Position::from(position.get() - 1);
-    let page = EventPage { after, up_to: position, limit: 1, bytes: 0, entity: None, event_type: None };
+    let page = EventQuery { after, up_to: position, limit: 1, bytes: 0, entity: None, event_type: None };
     let Some(event) = door.source().events(page).await?.pop() else {
         return Err(Problem::unknown("event", &position.to_string()).at("position"));
     };

@@ -20,7 +20,7 @@ use crate::http::paging::{PAGE_BYTES_MAX, bytes};
 use crate::http::params::Params;
 use crate::http::problem::Problem;
 use crate::http::snapshot::When;
-use crate::source::EventPage;
+use crate::source::EventQuery;
 
 /// One version.
 #[derive(Serialize)]
@@ -63,6 +63,6 @@ pub(super) async fn list(door: Admitted, Path(id): Path<String>, mut params: Par
     let (after, up_to) = (span.after, state.position());
     let room = door.room(bytes(span.limit)).await?;
     let page =
-        EventPage { after, up_to, limit: span.limit, bytes: PAGE_BYTES_MAX, entity: Some(entity), event_type: None };
+        EventQuery { after, up_to, limit: span.limit, bytes: PAGE_BYTES_MAX, entity: Some(entity), event_type: None };
     Ok(room.holding(answer::json(up_to, events::listing(&door, page, View::from).await?)))
 }

@@ -25,7 +25,7 @@ use crate::http::node_status::Standing;
 use crate::http::params::Params;
 use crate::http::problem::Problem;
 use crate::http::snapshot::{Snapshot, When};
-use crate::source::{At, Damaged};
+use crate::source::{At, DamagedError};
 
 /// An explanation of `T`.
 #[derive(Serialize)]
@@ -164,11 +164,11 @@ impl Door {
         let causes = self.causes(why.reasons.iter().map(|reason| reason.position).collect()).await?;
         let mut causes: BTreeMap<Position, Cause> = causes.into_iter().map(|cause| (cause.position, cause)).collect();
         let because = why.reasons.iter().map(|reason| {
-            let lost = || Damaged(format!("event {} is not in the log any more", reason.position));
+            let lost = || DamagedError(format!("event {} is not in the log any more", reason.position));
             let cause = causes.remove(&reason.position).ok_or_else(lost)?;
             Ok(ReasonView { part: reason.part.name(), cause })
         });
-        let because = because.collect::<Result<_, Damaged>>()?;
+        let because = because.collect::<Result<_, DamagedError>>()?;
         Ok(answer::json(position, View { of, found: why.found.map(FoundView::from), because, more: why.more }))
     }
 }

@@ -12,7 +12,7 @@ use schema::address::Prefix;
 use schema::digest::Digest;
 
 use super::error::SourceError;
-use super::{Error, latest, streams};
+use super::{Error, latest_messages, streams};
 
 /// Objects that are put at once; with the largest content that is 32 MiB in memory.
 const PUTS_AT_ONCE: usize = 8;
@@ -47,7 +47,7 @@ impl Blobs {
         let failed = |error: &dyn std::fmt::Display| Error::nats("reading the object store", error);
         let counts = stream.info_with_subjects(chunks).await.map_err(|error| failed(&error))?;
         let counts: BTreeMap<String, usize> = counts.try_collect().await.map_err(|error| failed(&error))?;
-        for meta in latest::of(&stream, &metas).await? {
+        for meta in latest_messages::of(&stream, &metas).await? {
             // What can't be read is no object; it is put again if it is needed.
             let Ok(info) = serde_json::from_slice::<ObjectInfo>(&meta.payload) else { continue };
             let there = counts.get(&self.prefix.blob_chunk_subject(&info.nuid)).copied().unwrap_or(0);

@@ -12,7 +12,7 @@ use schema::id::LogId;
 use schema::seal::{KeyRecord, PublicKey};
 use schema::wire::Record as _;
 
-use super::latest::{self, Latest};
+use super::latest_messages::{self, LatestMessage};
 use super::{Error, streams};
 
 /// The bucket of public keys as the publisher of one log knows it.
@@ -27,7 +27,7 @@ pub struct PublicKeys {
 }
 
 /// A key that is not of the log that asks.
-struct Foreign {
+struct ForeignKey {
     subject: String,
     record: KeyRecord,
 }
@@ -50,14 +50,14 @@ impl PublicKeys {
         if self.settled == Some(sequence) {
             return Ok(());
         }
-        let published = latest::of(&stream, &self.prefix.bucket_subjects(Bucket::Keys)).await?;
+        let published = latest_messages::of(&stream, &self.prefix.bucket_subjects(Bucket::Keys)).await?;
         let has_key = published.iter().any(|latest| key_in(latest).is_some_and(|key| key.key == *self.key.as_bytes()));
         let record = self.key.record().of_log(self.log_id).write();
         let is_published = published.iter().any(|latest| !latest.deleted && latest.payload == record.as_slice());
-        let foreign: Vec<Foreign> = published.iter().filter_map(|latest| self.foreign(latest)).collect();
+        let foreign: Vec<ForeignKey> = published.iter().filter_map(|latest| self.foreign(latest)).collect();
         match foreign.first() {
             Some(first) if !has_events && !has_key => {
-                return Err(Owner::of_key(&first.record).refuses(&self.prefix, self.log_id));
+                return Err(PrefixOwner::of_key(&first.record).refuses(&self.prefix, self.log_id));
             }
             // Whatever is written after the bucket was read raises its revision.
             None if is_published => {
@@ -66,8 +66,8 @@ impl PublicKeys {
             }
             _ => {}
         }
-        for Foreign { subject, record } in foreign {
-            let owner = Owner::of_key(&record);
+        for ForeignKey { subject, record } in foreign {
+            let owner = PrefixOwner::of_key(&record);
             tracing::warn!(key = %record.key_id, %owner, "taking a public key away that is not this log's");
             let purged = stream.purge().filter(&subject).await;
             purged.map_err(|error| Error::nats(format!("taking {subject} away"), error))?;
@@ -81,23 +81,23 @@ impl PublicKeys {
         sent.await.map(drop).map_err(failed)
     }
 
-    fn foreign(&self, latest: &Latest) -> Option<Foreign> {
+    fn foreign(&self, latest: &LatestMessage) -> Option<ForeignKey> {
         let record = key_in(latest)?;
         let is_ours = record.key == *self.key.as_bytes() || record.log_id == Some(self.log_id);
-        (!is_ours).then(|| Foreign { subject: latest.subject.clone(), record })
+        (!is_ours).then(|| ForeignKey { subject: latest.subject.clone(), record })
     }
 }
 
 /// Whose a prefix is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Owner {
+pub struct PrefixOwner {
     /// The log, if anything names it: keys that older programs published do not.
     pub log_id: Option<LogId>,
     /// What shows it.
     shown_by: String,
 }
 
-impl Owner {
+impl PrefixOwner {
     fn of_key(record: &KeyRecord) -> Self {
         Self { log_id: record.log_id, shown_by: format!("public key {}", record.key_id) }
     }
@@ -109,7 +109,7 @@ impl Owner {
     }
 }
 
-impl std::fmt::Display for Owner {
+impl std::fmt::Display for PrefixOwner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.log_id {
             Some(log_id) => write!(f, "log {log_id} ({})", self.shown_by),
@@ -123,19 +123,22 @@ impl std::fmt::Display for Owner {
 ///
 /// # Errors
 /// If NATS does not answer.
-pub async fn owner(jetstream: &Context, prefix: &Prefix, key: &PublicKey) -> Result<Option<Owner>, Error> {
+pub async fn prefix_owner(jetstream: &Context, prefix: &Prefix, key: &PublicKey) -> Result<Option<PrefixOwner>, Error> {
     let events = prefix.event_stream();
     if let Some(stream) = streams::find(jetstream, &events).await?
         && let Some(first) = first_event(&stream).await?
     {
-        return Ok(Some(Owner { log_id: Some(first.log_id), shown_by: format!("first event of stream {events}") }));
+        return Ok(Some(PrefixOwner {
+            log_id: Some(first.log_id),
+            shown_by: format!("first event of stream {events}"),
+        }));
     }
     let Some(stream) = streams::find(jetstream, &prefix.bucket_stream(Bucket::Keys)).await? else { return Ok(None) };
-    let mut published = latest::of(&stream, &prefix.bucket_subjects(Bucket::Keys)).await?;
+    let mut published = latest_messages::of(&stream, &prefix.bucket_subjects(Bucket::Keys)).await?;
     published.sort_by_key(|latest| latest.sequence);
     let keys: Vec<KeyRecord> = published.iter().filter_map(key_in).collect();
     let ours = keys.iter().find(|record| record.key == *key.as_bytes());
-    Ok(ours.or(keys.first()).map(Owner::of_key).filter(|owner| owner.log_id.is_some() || ours.is_none()))
+    Ok(ours.or(keys.first()).map(PrefixOwner::of_key).filter(|owner| owner.log_id.is_some() || ours.is_none()))
 }
 
 async fn first_event(stream: &Stream) -> Result<Option<Event>, Error> {
@@ -147,7 +150,7 @@ async fn first_event(stream: &Stream) -> Result<Option<Event>, Error> {
     }
 }
 
-fn key_in(latest: &Latest) -> Option<KeyRecord> {
+fn key_in(latest: &LatestMessage) -> Option<KeyRecord> {
     let record = KeyRecord::read(&latest.payload).ok()?;
     let key = PublicKey::from_bytes(&record.key).ok()?;
     (!latest.deleted && key.id() == record.key_id).then_some(record)

@@ -21,11 +21,11 @@ use tokio::time::{Instant, sleep_until};
 
 use super::blobs::Blobs;
 use super::error::SourceError;
-use super::events::Events;
-use super::excess::Excess;
+use super::event_stream::Events;
 use super::ownership::PublicKeys;
 use super::records::Records;
-pub use super::source::Source;
+pub use super::source::PublishSource;
+use super::stream_comparison::StreamExcess;
 use super::{Error, streams};
 
 /// Nodes that are rendered and set together.
@@ -43,7 +43,7 @@ const REMAKE_EVERY: Duration = Duration::from_secs(600);
 
 /// What to publish to, and as whom.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct PublishSettings {
     /// The connection.
     pub jetstream: Context,
     /// What all names begin with.
@@ -58,8 +58,8 @@ pub struct Settings {
 
 /// Makes public what follows from the log.
 pub struct Publisher {
-    settings: Settings,
-    source: Arc<dyn Source>,
+    settings: PublishSettings,
+    source: Arc<dyn PublishSource>,
     blobs: Blobs,
     records: Records,
     events: Events,
@@ -74,7 +74,7 @@ pub struct Publisher {
 /// What somebody else wrote to the event stream, until it is taken out. Records are published all the while, and events are not.
 enum Mending {
     /// The stream is made anew at this time.
-    Waiting { excess: Excess, until: Instant },
+    Waiting { excess: StreamExcess, until: Instant },
     /// It was, and is filled from the log.
     Filling,
 }
@@ -82,8 +82,8 @@ enum Mending {
 impl Publisher {
     /// Knows nothing of NATS yet: [`Publisher::repair`] first.
     #[must_use]
-    pub fn new(settings: Settings, source: Arc<dyn Source>) -> Self {
-        let Settings { jetstream, prefix, replicas, key, log_id } = settings.clone();
+    pub fn new(settings: PublishSettings, source: Arc<dyn PublishSource>) -> Self {
+        let PublishSettings { jetstream, prefix, replicas, key, log_id } = settings.clone();
         Self {
             keys: PublicKeys::new(jetstream.clone(), prefix.clone(), log_id, key.public()),
             blobs: Blobs::new(jetstream.clone(), prefix.clone()),
@@ -109,7 +109,7 @@ impl Publisher {
     /// # Errors
     /// If NATS or the log does not answer, or NATS is ahead of the log.
     pub async fn repair(&mut self, state: &Configuration) -> Result<(), Error> {
-        let Settings { jetstream, prefix, replicas, .. } = &self.settings;
+        let PublishSettings { jetstream, prefix, replicas, .. } = &self.settings;
         streams::ensure(jetstream, prefix, *replicas).await?;
         failpoints::REPAIR_STREAMS.reached();
         let head = state.position();
@@ -162,7 +162,7 @@ impl Publisher {
     /// # Errors
     /// If NATS does not answer, or somebody did.
     pub async fn inspect(&mut self) -> Result<(), Error> {
-        let Settings { jetstream, prefix, replicas, .. } = &self.settings;
+        let PublishSettings { jetstream, prefix, replicas, .. } = &self.settings;
         streams::ensure(jetstream, prefix, *replicas).await?;
         self.keys.settle(self.events.last() > Position::ZERO).await?;
         let (events, records, blobs) = tokio::try_join!(
@@ -214,7 +214,7 @@ impl Publisher {
         Ok(())
     }
 
-    fn mend_later(&self, excess: Excess, stray: &Stray) -> Mending {
+    fn mend_later(&self, excess: StreamExcess, stray: &Stray) -> Mending {
         let until = self.remade.map_or_else(Instant::now, |remade| remade + REMAKE_EVERY);
         let is_known =
             matches!(&self.mending, Some(Mending::Waiting { excess: known, .. }) if known.agreed == excess.agreed);
@@ -272,7 +272,11 @@ impl Publisher {
     }
 }
 
-async fn one(source: Arc<dyn Source>, brought: Option<Arc<[u8]>>, digest: Digest) -> Result<Vec<u8>, SourceError> {
+async fn one(
+    source: Arc<dyn PublishSource>,
+    brought: Option<Arc<[u8]>>,
+    digest: Digest,
+) -> Result<Vec<u8>, SourceError> {
     if let Some(bytes) = brought {
         return Ok(bytes.to_vec());
     }
@@ -281,7 +285,10 @@ async fn one(source: Arc<dyn Source>, brought: Option<Arc<[u8]>>, digest: Digest
 }
 
 /// Content of digests, asked for again until all of it is visible.
-async fn visible(source: &dyn Source, mut wanted: Vec<Digest>) -> Result<BTreeMap<Digest, Vec<u8>>, SourceError> {
+async fn visible(
+    source: &dyn PublishSource,
+    mut wanted: Vec<Digest>,
+) -> Result<BTreeMap<Digest, Vec<u8>>, SourceError> {
     let deadline = tokio::time::Instant::now() + VISIBLE_WITHIN;
     let mut found = BTreeMap::new();
     while !wanted.is_empty() {

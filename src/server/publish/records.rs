@@ -14,7 +14,7 @@ use schema::position::Position;
 use schema::seal::{PublicKey, SecretKey, Signed};
 use schema::wire::Record as _;
 
-use super::{Error, latest, streams};
+use super::{Error, latest_messages, streams};
 
 /// Records that are on their way at once: at 768 KiB each, at most 48 MiB.
 const IN_FLIGHT: usize = 64;
@@ -32,7 +32,7 @@ pub struct Records {
 }
 
 /// What the bucket held when it was read.
-pub struct Held {
+pub struct PublishedRecords {
     records: BTreeMap<String, Bytes>,
 }
 
@@ -47,12 +47,12 @@ impl Records {
     ///
     /// # Errors
     /// If NATS does not answer, or a record is validly signed for a position that the log does not have.
-    pub async fn recover(&mut self, head: Position) -> Result<Held, Error> {
+    pub async fn recover(&mut self, head: Position) -> Result<PublishedRecords, Error> {
         self.revisions.clear();
         let stream = streams::get(&self.jetstream, &self.prefix.bucket_stream(Bucket::Desired)).await?;
         self.last = stream.cached_info().state.last_sequence;
         let mut records = BTreeMap::new();
-        for latest in latest::of(&stream, &self.prefix.bucket_subjects(Bucket::Desired)).await? {
+        for latest in latest_messages::of(&stream, &self.prefix.bucket_subjects(Bucket::Desired)).await? {
             let Some(key) = latest.subject.splitn(3, '.').nth(2) else { continue };
             self.has(key, latest.sequence);
             if latest.deleted {
@@ -63,7 +63,7 @@ impl Records {
             }
             records.insert(key.to_owned(), latest.payload);
         }
-        Ok(Held { records })
+        Ok(PublishedRecords { records })
     }
 
     /// Whether a revision of a key is one that this publisher knows.
@@ -91,7 +91,7 @@ impl Records {
     ///
     /// # Errors
     /// If NATS does not take them all, or somebody else wrote meanwhile.
-    pub async fn set(&mut self, records: Vec<Desired>, held: Option<&Held>) -> Result<usize, Error> {
+    pub async fn set(&mut self, records: Vec<Desired>, held: Option<&PublishedRecords>) -> Result<usize, Error> {
         let mut written = 0;
         for chunk in records.chunks(IN_FLIGHT) {
             let mut acks = Vec::with_capacity(chunk.len());
@@ -114,7 +114,7 @@ impl Records {
     ///
     /// # Errors
     /// If NATS does not answer.
-    pub async fn sweep(&mut self, held: &Held, is_known: impl Fn(&NodeId) -> bool) -> Result<(), Error> {
+    pub async fn sweep(&mut self, held: &PublishedRecords, is_known: impl Fn(&NodeId) -> bool) -> Result<(), Error> {
         for key in held.records.keys() {
             if key.parse::<NodeId>().is_ok_and(|node| is_known(&node)) {
                 continue;

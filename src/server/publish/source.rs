@@ -9,7 +9,7 @@ use schema::position::Position;
 use super::error::Later;
 
 /// Where the publisher gets content and events: the log's table.
-pub trait Source: Send + Sync {
+pub trait PublishSource: Send + Sync {
     /// The bytes of those digests that are there.
     fn contents(&self, digests: Vec<Digest>) -> Later<'_, BTreeMap<Digest, Vec<u8>>>;
     /// At most `limit` events after a position, in the order of the log.

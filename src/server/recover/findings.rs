@@ -12,14 +12,14 @@ use schema::position::Position;
 use serde_json::{Value, json};
 use store::contents::Lacking;
 
-use crate::publish::holdings::Seen;
+use crate::publish::recovery_scan::SeenByNode;
 
 const GIVE_UP: &str = "what can't be had back can be given up: end every server, then `--new-log`, as the database's owner, \
                        begins a new log with what is left, which nodes take after `headwater edge accept-log`";
 
 /// What was found.
 #[derive(Debug)]
-pub struct Findings {
+pub struct RecoveryFindings {
     pub(super) head: Position,
     pub(super) stream: Position,
     pub(super) checkpoint: Option<Position>,
@@ -30,7 +30,7 @@ pub struct Findings {
     /// Where somebody else wrote to the event stream, and why that can't be the log's.
     pub(super) stray: Option<(Position, Stray)>,
     /// Nodes that say or prove that they have seen more than the log has.
-    pub(super) nodes: BTreeMap<NodeId, Seen>,
+    pub(super) nodes: BTreeMap<NodeId, SeenByNode>,
     pub(super) adopted: usize,
     /// Contents that events of the log name and no table has.
     pub(super) lacking: Vec<Lacking>,
@@ -38,7 +38,7 @@ pub struct Findings {
     pub(super) restored: usize,
 }
 
-impl Findings {
+impl RecoveryFindings {
     /// How many of the missing events the newest checkpoint vouches for.
     pub(super) fn signed(&self) -> usize {
         if self.parted.is_some() {

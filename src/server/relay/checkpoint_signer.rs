@@ -17,8 +17,8 @@ use store::database::Error as LogError;
 use store::reader::{EventPage, Reader};
 
 use crate::publish::Error as PublishError;
-use crate::publish::checkpoint::{Held, Outside};
-use crate::publish::publisher::Settings;
+use crate::publish::checkpoint_bucket::{CheckpointBucket, PublishedCheckpoint};
+use crate::publish::publisher::PublishSettings;
 
 /// Why the log is not vouched for.
 #[derive(Debug, thiserror::Error)]
@@ -70,18 +70,18 @@ pub(crate) async fn has_proven(table: &Reader, furthest: Option<(NodeId, Cause)>
 }
 
 /// Who signs for a log.
-pub(super) struct Notary {
+pub(super) struct CheckpointSigner {
     key: SecretKey,
     log_id: LogId,
     table: Reader,
-    outside: Outside,
+    outside: CheckpointBucket,
     signed: Position,
 }
 
-impl Notary {
-    pub(super) fn new(settings: &Settings, table: Reader) -> Self {
-        let Settings { jetstream, prefix, key, log_id, .. } = settings.clone();
-        Self { key, log_id, table, outside: Outside::new(jetstream, prefix), signed: Position::ZERO }
+impl CheckpointSigner {
+    pub(super) fn new(settings: &PublishSettings, table: Reader) -> Self {
+        let PublishSettings { jetstream, prefix, key, log_id, .. } = settings.clone();
+        Self { key, log_id, table, outside: CheckpointBucket::new(jetstream, prefix), signed: Position::ZERO }
     }
 
     /// Whether the log that was folded to this edge goes on from what was signed.
@@ -128,7 +128,7 @@ impl Notary {
 
     /// What is kept outside, once it is proven that the log goes on from there; its position is 0 if nothing is kept. Where
     /// that says less than what was signed before, what the table keeps and the table itself are asked.
-    async fn proven(&self, edge: &Edge) -> Result<(Held, Position), Error> {
+    async fn proven(&self, edge: &Edge) -> Result<(PublishedCheckpoint, Position), Error> {
         let (held, head) = (self.outside.read().await?, (edge.size(), edge.root()));
         let kept = goes_on_from(&self.table, &held, head).await?;
         let inside = self.table.newest_checkpoint().await?;
@@ -145,7 +145,7 @@ impl Notary {
 /// is 0 if nothing is kept, or what is kept was never signed for this log and the table keeps what was.
 pub(crate) async fn goes_on_from(
     table: &Reader,
-    held: &Held,
+    held: &PublishedCheckpoint,
     (head, root): (Position, Digest),
 ) -> Result<Position, Error> {
     let Some(note) = &held.note else { return Ok(Position::ZERO) };

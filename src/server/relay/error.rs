@@ -7,8 +7,8 @@ use wal::Error as WalError;
 
 use crate::publish::Error as PublishError;
 
-use super::check::Error as CheckError;
 use super::checkpoint_signer::Error as VouchError;
+use super::log_check::Error as CheckError;
 
 /// Why the relay has to begin anew.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@ use schema::position::Position;
 
 /// Where the relay stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct RelayStatus {
     /// What it does.
     pub phase: Phase,
     /// The last event that is public, as far as this process knows.

@@ -17,11 +17,11 @@ use store::handle::Log;
 use store::reader::Head;
 use tokio::time::Instant;
 
-use crate::fleet::listener::Ears;
+use crate::fleet::listener::ReportListener;
 use crate::publish::Error as PublishError;
-use crate::publish::checkpoint::{Held, Outside};
-use crate::publish::clock;
-use crate::publish::excess::{Comparison, Origin};
+use crate::publish::checkpoint_bucket::{CheckpointBucket, PublishedCheckpoint};
+use crate::publish::nats_clock;
+use crate::publish::stream_comparison::{ExcessOrigin, StreamComparison};
 use crate::relay::checkpoint_signer::{Error, goes_on_from, has_proven};
 
 /// How often the two are compared.
@@ -38,8 +38,8 @@ pub(super) struct Outlook {
     pub(super) log: Log,
     pub(super) link: Link,
     pub(super) prefix: Prefix,
-    pub(super) ears: Ears,
-    pub(super) events: Comparison,
+    pub(super) reports: ReportListener,
+    pub(super) events: StreamComparison,
     /// Whether somebody else wrote to the event stream. The relay takes it out, and publishes no events meanwhile.
     pub(super) strays: Arc<AtomicBool>,
 }
@@ -55,7 +55,7 @@ impl Outlook {
         let mut listens_until = None;
         loop {
             self.link.up().await;
-            match clock::time(&self.link.jetstream(), &self.prefix).await {
+            match nats_clock::read(&self.link.jetstream(), &self.prefix).await {
                 Ok(time) => self.log.nats_clock().said(time),
                 Err(error) => tracing::debug!(%error, "NATS's time is not known"),
             }
@@ -104,7 +104,7 @@ impl Outlook {
     async fn compare(&mut self) -> Result<(), Error> {
         let table = self.log.reader().clone();
         let public = self.events.last().await?;
-        let kept = Outside::new(self.link.jetstream(), self.prefix.clone()).read().await?;
+        let kept = CheckpointBucket::new(self.link.jetstream(), self.prefix.clone()).read().await?;
         let mut head = table.head().await?;
         if public > head.position {
             head = table.head_at_rest().await?;
@@ -118,16 +118,16 @@ impl Outlook {
     }
 
     /// Holds a head against what is public and what is kept outside.
-    async fn hold(&mut self, public: Position, kept: &Held, head: Head) -> Result<(), Error> {
+    async fn hold(&mut self, public: Position, kept: &PublishedCheckpoint, head: Head) -> Result<(), Error> {
         let excess = self.events.excess(public, head.position, public, &self.log.view()).await?;
-        let strays = excess.as_ref().is_some_and(|excess| matches!(excess.origin, Origin::Stray(_)));
+        let strays = excess.as_ref().is_some_and(|excess| matches!(excess.origin, ExcessOrigin::Stray(_)));
         self.strays.store(strays, Ordering::Relaxed);
         if let Some(excess) = excess.filter(|_| !strays) {
             return Err(excess.refused(self.prefix.event_stream(), head.position).into());
         }
         let table = self.log.reader();
         goes_on_from(table, kept, (head.position, head.root)).await?;
-        has_proven(table, self.ears.furthest(), head.position).await
+        has_proven(table, self.reports.furthest(), head.position).await
     }
 
     /// Who may hold more than the log: a node that reported before, as the log knows, and of which NATS has no report, because
@@ -135,7 +135,7 @@ impl Outlook {
     fn unheard(&self) -> Option<String> {
         let state = self.log.view();
         let takes_part = |node: &&NodeId| state.nodes().get(*node).is_some_and(|node| !node.retired);
-        state.reports().keys().filter(takes_part).find_map(|node| match self.ears.heard(node) {
+        state.reports().keys().filter(takes_part).find_map(|node| match self.reports.heard(node) {
             None => Some(format!("NATS lost what nodes had reported, and {node} was not heard again")),
             Some(heard) => {
                 let seen = heard.report.seen?.position;

@@ -10,16 +10,16 @@ use store::database::Error as LogError;
 use store::handle::Log;
 use tokio::time::Instant;
 
-use crate::fleet::listener::Ears;
+use crate::fleet::listener::ReportListener;
 use crate::http::router::Reason;
-use crate::relay::{Phase, Standing};
+use crate::relay::{Phase, RelayStatus};
 
 /// How long events may wait to be published before that is said: longer than a busy relay takes for a batch, and shorter
 /// than a frozen one takes to be found out.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// How publishing keeps pace with the log, as far as looking tells.
-pub(super) struct Pace {
+pub(super) struct PublishPace {
     log: Log,
     /// Whether events wait until what somebody else wrote is taken out of their stream, which the relay sees to.
     strays: Arc<AtomicBool>,
@@ -33,7 +33,7 @@ struct Progress {
     since: Instant,
 }
 
-impl Pace {
+impl PublishPace {
     pub(super) fn of(log: Log, strays: Arc<AtomicBool>) -> Self {
         Self { log, strays, progress: Mutex::new(Progress::begin(Instant::now())) }
     }
@@ -67,26 +67,26 @@ impl Progress {
 }
 
 /// What a server's readiness rests on.
-pub(super) struct Parts {
+pub(super) struct ReadinessParts {
     pub(super) log: Log,
-    pub(super) ears: Ears,
+    pub(super) reports: ReportListener,
     pub(super) link: Link,
 }
 
-impl Parts {
+impl ReadinessParts {
     /// What is not ready. A relay that waits behind another one is as ready as it can be, as long as anybody publishes.
-    pub(super) fn reasons(&self, standing: Option<Standing>, wait: Option<String>) -> Vec<Reason> {
+    pub(super) fn reasons(&self, status: Option<RelayStatus>, wait: Option<String>) -> Vec<Reason> {
         let log = self.log.health().fault().map(|fault| ("log", fault.to_owned()));
         let nats = (!self.link.is_up()).then(|| ("nats", "NATS can't be reached".to_owned()));
-        let ears = (!self.ears.are_open()).then(|| ("reports", "nodes can't be heard".to_owned()));
-        let relay = standing.and_then(|standing| match (standing.phase, standing.fault) {
+        let reports = (!self.reports.is_listening()).then(|| ("reports", "nodes can't be heard".to_owned()));
+        let relay = status.and_then(|status| match (status.phase, status.fault) {
             (Phase::Standby | Phase::Following, None) => None,
             (_, Some(fault)) => Some(("relay", fault)),
             (phase, None) => Some(("relay", format!("the relay is {}", phase.name()))),
         });
         let pace = wait.map(|wait| ("publishing", wait));
         let reason = |(part, reason): (&str, String)| Reason { part: part.to_owned(), reason };
-        [log, nats, ears, relay, pace].into_iter().flatten().map(reason).collect()
+        [log, nats, reports, relay, pace].into_iter().flatten().map(reason).collect()
     }
 }
 
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(look(101, 9, Some(5)), None, "it may just have come");
         assert_eq!(look(109, 9, Some(6)), None, "it moves");
         assert_eq!(look(119, 20, Some(6)), None);
-        let behind = look(120, 20, Some(6)).expect("it stands still");
+        let behind = look(120, 20, Some(6)).expect("it status still");
         assert_eq!(behind, "14 events wait to be published, and none was for 11 s");
         assert!(look(121, 20, None).is_some(), "what is not known has not moved");
         assert_eq!(look(122, 20, Some(7)), None);

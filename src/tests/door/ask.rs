@@ -10,9 +10,9 @@ use schema::command::{Command, CreatePrincipal, Role};
 use schema::digest::Digest;
 use schema::entity::Actor;
 use serde_json::{Value, json};
-use server::fleet::listener::Ears;
+use server::fleet::listener::ReportListener;
 use server::http::router::{Door, Fittings, Limits, Reason, router};
-use server::source::{Source, Submission};
+use server::source::{CommandSubmission, LogSource};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -24,7 +24,7 @@ pub(crate) const AUDITOR: &str = "auditor-token";
 /// A door and all that is behind it.
 pub(crate) struct House {
     pub(crate) log: Arc<Memory>,
-    pub(crate) ears: Ears,
+    pub(crate) ears: ReportListener,
     pub(crate) reasons: Arc<Mutex<Vec<Reason>>>,
     pub(crate) warnings: Arc<Mutex<Vec<Reason>>>,
     pub(crate) published: Arc<AtomicU64>,
@@ -52,11 +52,11 @@ impl House {
             let create =
                 CreatePrincipal { name: name.parse().unwrap(), role, token_hash: Digest::of(token.as_bytes()) };
             let request = schema::request::Request::of([Command::CreatePrincipal(create)]);
-            log.append(&Submission { request, actor: Actor::Install, key: None }).unwrap();
+            log.append(&CommandSubmission { request, actor: Actor::Install, key: None }).unwrap();
         };
         person("ann", Role::Admin, ADMIN);
         person("otto", Role::Auditor, AUDITOR);
-        let (ears, closing) = (Ears::default(), CancellationToken::new());
+        let (ears, closing) = (ReportListener::default(), CancellationToken::new());
         let (reasons, published) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicU64::new(0)));
         let (given, sequence) = (Arc::clone(&reasons), Arc::clone(&published));
         let warnings = Arc::<Mutex<Vec<Reason>>>::default();

@@ -20,7 +20,8 @@ use schema::instant::Instant;
 use schema::position::Position;
 use schema::seal::{PublicKey, SecretKey};
 use server::source::{
-    At, Damaged, EventPage, PastError, ReadError, SignedRoot, Source, Submission, SubmitError, Unavailable,
+    At, CommandSubmission, DamagedError, EventQuery, EventReadError, LogSource, PastError, SignedRoot, SubmissionError,
+    UnavailableError,
 };
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -86,8 +87,8 @@ impl Memory {
         self.quick.notify_all();
     }
 
-    pub(crate) fn append(&self, submission: &Submission) -> Result<Answer, SubmitError> {
-        let Submission { request, actor, key } = submission;
+    pub(crate) fn append(&self, submission: &CommandSubmission) -> Result<Answer, SubmissionError> {
+        let CommandSubmission { request, actor, key } = submission;
         let mut state = self.state.lock().unwrap();
         let command_id = match key {
             Some(key) => CommandId::derived(self.log_id, &actor.to_string(), key),
@@ -95,7 +96,7 @@ impl Memory {
         };
         match state.receipts.get(&command_id) {
             Some((fingerprint, answer)) if *fingerprint == request.fingerprint => return Ok(answer.clone()),
-            Some(_) => return Err(SubmitError::KeyReused),
+            Some(_) => return Err(SubmissionError::KeyReused),
             None => {}
         }
         let envelope = Envelope {
@@ -115,22 +116,22 @@ impl Memory {
         Ok(decided.answer)
     }
 
-    fn sound(&self) -> Result<(), Unavailable> {
+    fn sound(&self) -> Result<(), UnavailableError> {
         match self.is_broken.load(Ordering::Relaxed) {
-            true => Err(Unavailable("the log can't be reached".into())),
+            true => Err(UnavailableError("the log can't be reached".into())),
             false => Ok(()),
         }
     }
 
-    fn those(&self, wanted: impl Fn(&Event) -> bool) -> Result<Vec<Event>, ReadError> {
+    fn those(&self, wanted: impl Fn(&Event) -> bool) -> Result<Vec<Event>, EventReadError> {
         self.sound()?;
         Ok(self.intact(self.state.lock().unwrap().events.iter().filter(|event| wanted(event)).cloned().collect())?)
     }
 
-    fn intact(&self, events: Vec<Event>) -> Result<Vec<Event>, Damaged> {
+    fn intact(&self, events: Vec<Event>) -> Result<Vec<Event>, DamagedError> {
         let damaged = Position::from(self.damaged.load(Ordering::Relaxed));
         match events.iter().any(|event| event.position == damaged) {
-            true => Err(Damaged(format!("the log is not intact at position {damaged}: a test says so"))),
+            true => Err(DamagedError(format!("the log is not intact at position {damaged}: a test says so"))),
             false => Ok(events),
         }
     }
@@ -168,7 +169,7 @@ fn now() -> Instant {
     Instant::from_unix_micros(since.as_micros().try_into().unwrap())
 }
 
-impl Source for Memory {
+impl LogSource for Memory {
     fn log_id(&self) -> LogId {
         self.log_id
     }
@@ -190,7 +191,7 @@ impl Source for Memory {
         self.heads.subscribe()
     }
 
-    fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<Answer, SubmitError>> {
+    fn submit(&self, submission: CommandSubmission) -> BoxFuture<'_, Result<Answer, SubmissionError>> {
         async move {
             if self.is_stuck.load(Ordering::Relaxed) {
                 self.waiting.fetch_add(1, Ordering::Relaxed);
@@ -198,14 +199,14 @@ impl Source for Memory {
             }
             self.sound()?;
             match self.is_busy.load(Ordering::Relaxed) {
-                true => Err(SubmitError::Busy),
+                true => Err(SubmissionError::Busy),
                 false => self.append(&submission),
             }
         }
         .boxed()
     }
 
-    fn events(&self, page: EventPage) -> BoxFuture<'_, Result<Vec<Event>, ReadError>> {
+    fn events(&self, page: EventQuery) -> BoxFuture<'_, Result<Vec<Event>, EventReadError>> {
         async move {
             self.sound()?;
             let state = self.state.lock().unwrap();
@@ -227,15 +228,15 @@ impl Source for Memory {
         .boxed()
     }
 
-    fn events_at(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Event>, ReadError>> {
+    fn events_at(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Event>, EventReadError>> {
         async move { self.those(|event| positions.contains(&event.position)) }.boxed()
     }
 
-    fn events_of(&self, command_id: CommandId) -> BoxFuture<'_, Result<Vec<Event>, ReadError>> {
+    fn events_of(&self, command_id: CommandId) -> BoxFuture<'_, Result<Vec<Event>, EventReadError>> {
         async move { self.those(|event| event.command_id == command_id) }.boxed()
     }
 
-    fn content(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Vec<u8>>, Unavailable>> {
+    fn content(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Vec<u8>>, UnavailableError>> {
         async move {
             self.sound()?;
             Ok(self.state.lock().unwrap().blobs.get(&digest).cloned())
@@ -247,7 +248,7 @@ impl Source for Memory {
         async move { self.fold(at) }.boxed()
     }
 
-    fn signed_root(&self, _: Position) -> BoxFuture<'_, Result<Option<SignedRoot>, Unavailable>> {
+    fn signed_root(&self, _: Position) -> BoxFuture<'_, Result<Option<SignedRoot>, UnavailableError>> {
         async move {
             self.sound()?;
             let state = self.state.lock().unwrap();
@@ -259,7 +260,7 @@ impl Source for Memory {
         .boxed()
     }
 
-    fn answer(&self, question: Question) -> BoxFuture<'_, Result<Proof, Unavailable>> {
+    fn answer(&self, question: Question) -> BoxFuture<'_, Result<Proof, UnavailableError>> {
         async move {
             self.sound()?;
             let state = self.state.lock().unwrap();

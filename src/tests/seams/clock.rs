@@ -74,7 +74,7 @@ async fn make_clock_movable(desk: &Desk) {
 async fn asked_of_nats(desk: &Desk) -> Instant {
     let (jetstream, prefix) = (desk.nats().await.jetstream(), Prefix::default());
     streams::ensure(&jetstream, &prefix, 1).await.unwrap();
-    publish::clock::time(&jetstream, &prefix).await.unwrap()
+    publish::nats_clock::read(&jetstream, &prefix).await.unwrap()
 }
 
 async fn move_clock(desk: &Desk, by: i64) {

@@ -14,9 +14,9 @@ use schema::position::Position;
 use schema::request::Request;
 use schema::seal::SecretKey;
 use serde_json::{Value, json};
-use server::adapters::Table;
-use server::publish::publisher::Settings;
-use server::relay::{Phase, Relay, Standing};
+use server::adapters::ContentSource;
+use server::publish::publisher::PublishSettings;
+use server::relay::{Phase, Relay, RelayStatus};
 use store::appender::Appender;
 use store::database::Database;
 use store::handle::{Log, SubmitError};
@@ -46,7 +46,7 @@ pub(crate) struct Open {
 
 /// A relay at work.
 pub(crate) struct Relaying {
-    pub(crate) standing: watch::Receiver<Standing>,
+    pub(crate) standing: watch::Receiver<RelayStatus>,
     stop: CancellationToken,
     ended: JoinHandle<()>,
 }
@@ -92,7 +92,7 @@ impl Desk {
     /// Opens a relay on the log.
     pub(crate) async fn relay(&self, log: &Log) -> Relaying {
         let link = self.nats().await;
-        let settings = Settings {
+        let settings = PublishSettings {
             jetstream: link.jetstream(),
             prefix: Prefix::default(),
             replicas: 1,
@@ -100,7 +100,7 @@ impl Desk {
             log_id: self.log_id,
         };
         let reader = log.reader().clone();
-        let table = Arc::new(Table(reader.clone()));
+        let table = Arc::new(ContentSource(reader.clone()));
         let (relay, standing) = Relay::new(self.slot(), reader, link, settings, table);
         let stop = CancellationToken::new();
         let ended = tokio::spawn(relay.run(stop.clone()));

@@ -42,7 +42,7 @@ fn report(name: &str, running: u64) -> Reported {
 
 /// A notebook, what was noted out of it, and a clock.
 struct Scene {
-    notebook: Notebook,
+    notebook: ReportTracker,
     noted: BTreeMap<NodeId, Summary>,
     /// The position of every node's record.
     record: u64,
@@ -51,7 +51,7 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        Self { notebook: Notebook::default(), noted: BTreeMap::new(), record: 0, now: Instant::now() }
+        Self { notebook: ReportTracker::default(), noted: BTreeMap::new(), record: 0, now: Instant::now() }
     }
 
     fn pass(&mut self, ms: u64) {
@@ -66,7 +66,7 @@ impl Scene {
         self.notebook.hear(report.node.clone(), report, self.now, Duration::ZERO, None);
     }
 
-    fn give(&mut self) -> Due {
+    fn give(&mut self) -> NextNote {
         let Self { notebook, noted, record, now } = self;
         notebook.due(*now, |node, said| (noted.get(node) != Some(said)).then_some((*record).into()))
     }
@@ -74,7 +74,7 @@ impl Scene {
     /// What is noted now, by node.
     fn lines(&mut self) -> Vec<(String, Summary)> {
         let mut lines = Vec::new();
-        while let Due::Change(node, summary) = self.give() {
+        while let NextNote::Change(node, summary) = self.give() {
             lines.push((node.to_string(), summary.clone()));
             self.noted.insert(node, summary);
         }
@@ -91,7 +91,7 @@ impl Scene {
 #[test]
 fn a_change_is_due_at_once_and_a_heartbeat_never() {
     let mut scene = Scene::new();
-    assert_eq!(scene.give(), Due::Nothing);
+    assert_eq!(scene.give(), NextNote::Nothing);
     scene.hear("a", 1);
     assert_eq!(scene.note(), [("a".to_string(), 1)]);
     for _ in 0..10 {
@@ -111,7 +111,7 @@ fn a_node_gets_one_line_a_second_and_the_newest_one_wins() {
     scene.hear("a", 3);
     scene.hear("b", 1);
     assert_eq!(scene.note(), [("b".to_string(), 1)], "others don't wait for it");
-    let Due::At(at) = scene.give() else { panic!("a is waiting") };
+    let NextNote::At(at) = scene.give() else { panic!("a is waiting") };
     assert_eq!(at - scene.now, Duration::from_millis(990));
     scene.pass(990);
     assert_eq!(scene.note(), [("a".to_string(), 3)]);
@@ -132,9 +132,9 @@ fn what_came_and_went_within_the_second_is_not_noted() {
 fn a_change_that_could_not_be_noted_comes_again() {
     let mut scene = Scene::new();
     scene.hear("a", 1);
-    assert!(matches!(scene.give(), Due::Change(..)));
+    assert!(matches!(scene.give(), NextNote::Change(..)));
     scene.notebook.again(&node("a"), scene.now);
-    assert_eq!(scene.give(), Due::At(scene.now + BETWEEN_LINES_MIN));
+    assert_eq!(scene.give(), NextNote::At(scene.now + BETWEEN_LINES_MIN));
     scene.pass(1_000);
     assert_eq!(scene.note(), [("a".to_string(), 1)]);
 }
@@ -148,7 +148,7 @@ fn silence_counts_from_when_the_report_was_written() {
     assert_eq!(silence(&scene), Some(Duration::from_secs(42)));
     scene.notebook.forget(&node("a"));
     assert_eq!(silence(&scene), None);
-    assert_eq!(scene.give(), Due::Nothing, "what is forgotten waits for nothing");
+    assert_eq!(scene.give(), NextNote::Nothing, "what is forgotten waits for nothing");
 }
 
 #[test]

@@ -14,9 +14,9 @@ use schema::event::Event;
 use store::contents::Lacking;
 use tokio::task::JoinHandle;
 
-use crate::publish::holdings;
+use crate::publish::recovery_scan;
 
-use super::{Error, Recovery, folder};
+use super::{Error, Recovery, folder_search};
 
 impl Recovery {
     /// The content that the missing events name and the table lacks. Of what was overwritten since it may be gone.
@@ -33,7 +33,7 @@ impl Recovery {
         let there = self.reader.contents(&wanted.keys().copied().collect::<Vec<_>>()).await?;
         wanted.retain(|digest, _| !there.contains_key(digest));
         let (prefix, key) = (&self.options.nats.nats_prefix, self.reader.public_key());
-        let found = holdings::contents(&self.link.jetstream(), prefix, key, &wanted).await?;
+        let found = recovery_scan::contents(&self.link.jetstream(), prefix, key, &wanted).await?;
         let documents = after.configuration().documents().iter();
         let gone = |digest: &Digest| wanted.contains_key(digest) && !found.contains_key(digest);
         let lost: BTreeMap<Digest, u64> = documents
@@ -58,7 +58,7 @@ impl Recovery {
     async fn found_below(&self, wanted: BTreeMap<Digest, u64>) -> Result<BTreeSet<Digest>, Error> {
         let mut below = BTreeSet::new();
         if let Some(dir) = self.options.contents.as_ref().filter(|_| !wanted.is_empty()) {
-            let (mut found, search) = folder::search(dir, wanted);
+            let (mut found, search) = folder_search::search(dir, wanted);
             while let Some((digest, _)) = found.recv().await {
                 below.insert(digest);
             }
@@ -71,7 +71,7 @@ impl Recovery {
     pub(super) async fn restore(&self, dir: &Path, lacking: &mut Vec<Lacking>) -> Result<usize, Error> {
         let before = lacking.len();
         let wanted = lacking.iter().map(|lacking| (lacking.digest, lacking.size)).collect();
-        let (mut found, search) = folder::search(dir, wanted);
+        let (mut found, search) = folder_search::search(dir, wanted);
         while let Some((digest, bytes)) = found.recv().await {
             self.reader.restore_content(digest, &bytes).await?;
             lacking.retain(|lacking| lacking.digest != digest);

@@ -19,7 +19,7 @@ struct StreamState {
 ///
 /// # Errors
 /// If NATS does not answer, or the stream is not there.
-pub async fn time(jetstream: &Context, prefix: &Prefix) -> Result<Instant, Error> {
+pub async fn read(jetstream: &Context, prefix: &Prefix) -> Result<Instant, Error> {
     let name = prefix.event_stream();
     let failed = |why: &dyn std::fmt::Display| Error::nats(format!("the time of stream {name}"), why);
     let asked = jetstream.request(format!("STREAM.INFO.{name}"), &()).await;

@@ -12,7 +12,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// A write to the bucket, whoever made it.
 #[derive(Clone, Debug)]
-pub struct Write {
+pub struct RecordWrite {
     /// The key.
     pub key: String,
     /// Its revision since.
@@ -21,13 +21,13 @@ pub struct Write {
 
 /// Tells of every write, for as long as somebody listens. Each watch begins with what is there, so that a write before it
 /// or during a pause is told of as well.
-pub async fn watch(jetstream: Context, prefix: Prefix, writes: mpsc::Sender<Write>) {
+pub async fn watch(jetstream: Context, prefix: Prefix, writes: mpsc::Sender<RecordWrite>) {
     while !writes.is_closed() {
         if let Ok(store) = jetstream.get_key_value(prefix.bucket(Bucket::Desired)).await
             && let Ok(mut watch) = store.watch_with_history(">").await
         {
             while let Some(Ok(entry)) = watch.next().await {
-                if writes.send(Write { key: entry.key, revision: entry.revision }).await.is_err() {
+                if writes.send(RecordWrite { key: entry.key, revision: entry.revision }).await.is_err() {
                     return;
                 }
             }

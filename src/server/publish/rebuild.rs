@@ -10,7 +10,7 @@ use schema::address::{Prefix, STRAY_BYTES, STRAY_SUBJECT, STRAY_TIME};
 use schema::instant::Instant;
 use schema::position::Position;
 
-use super::excess::{Comparison, message};
+use super::stream_comparison::{StreamComparison, message};
 use super::{Error, streams};
 
 /// Bytes of a message that are copied; no event has as many. What is larger would not fit with what is said of it.
@@ -18,7 +18,7 @@ const MESSAGE_BYTES_MAX: usize = 512 * 1024;
 
 /// How much of what is taken out is copied before.
 #[derive(Clone, Copy, Debug)]
-pub struct Copied {
+pub struct CopyLimit {
     /// Messages at most.
     pub messages: u64,
     /// Bytes at most.
@@ -27,7 +27,7 @@ pub struct Copied {
 
 /// The event stream that is made anew.
 #[derive(Debug)]
-pub struct Remake {
+pub struct StreamRebuild {
     jetstream: Context,
     prefix: Prefix,
     replicas: usize,
@@ -35,7 +35,7 @@ pub struct Remake {
     consumers: Vec<Consumer>,
 }
 
-impl Remake {
+impl StreamRebuild {
     /// Does nothing yet.
     #[must_use]
     pub fn new(jetstream: Context, prefix: Prefix, replicas: usize) -> Self {
@@ -49,9 +49,9 @@ impl Remake {
     /// If NATS does not answer, or does not take them.
     pub async fn copy(
         &self,
-        comparison: &Comparison,
+        comparison: &StreamComparison,
         (agreed, head): (Position, Position),
-        most: Copied,
+        most: CopyLimit,
     ) -> Result<(u64, u64), Error> {
         streams::ensure_strays(&self.jetstream, &self.prefix, self.replicas).await?;
         let stream = streams::get(&self.jetstream, &self.prefix.event_stream()).await?;
@@ -82,7 +82,7 @@ impl Remake {
     /// Makes the stream anew and empty, for events to be put in from the first one on. Up to `agreed` it held the log's.
     ///
     /// # Errors
-    /// If NATS does not answer or refuses. [`Remake::finish`] is to be called then until it succeeds.
+    /// If NATS does not answer or refuses. [`StreamRebuild::finish`] is to be called then until it succeeds.
     pub async fn run(&mut self, agreed: Position) -> Result<(), Error> {
         let name = self.prefix.event_stream();
         let stream = streams::get(&self.jetstream, &name).await?;

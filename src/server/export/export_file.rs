@@ -28,7 +28,7 @@ const CHECKPOINTS: usize = 1_000;
 const REMEMBERED: usize = 200_000;
 
 /// A file in the making.
-pub(super) struct Growing {
+pub(super) struct ExportFile {
     name: PathBuf,
     path: PathBuf,
     file: BufWriter<File>,
@@ -57,7 +57,7 @@ async fn read_chunk(reader: &Reader, after: Position, to: Position) -> Result<Ve
 }
 
 /// What came of it.
-pub(super) struct Written {
+pub(super) struct ExportSummary {
     pub(super) digest: Digest,
     pub(super) bytes: u64,
     /// Contents that some event names and the database does not have.
@@ -66,12 +66,12 @@ pub(super) struct Written {
 
 /// What a document's event names.
 #[derive(Deserialize)]
-struct Named {
+struct NamedContent {
     digest: Digest,
     size: u64,
 }
 
-impl Growing {
+impl ExportFile {
     pub(super) fn begin(name: &Path, header: &Header, contents: Reader) -> Result<Self, Error> {
         let mut path = name.as_os_str().to_owned();
         path.push(".part");
@@ -113,7 +113,7 @@ impl Growing {
         let mut wanted: BTreeMap<Digest, u64> = BTreeMap::new();
         for stored in chunk.iter().filter(|stored| stored.event_type() == "DocumentPut") {
             // What can't be read is no reason to stop: whoever verifies the file finds it.
-            if let Ok(named) = serde_json::from_str::<Named>(stored.data())
+            if let Ok(named) = serde_json::from_str::<NamedContent>(stored.data())
                 && !self.written.contains(&named.digest)
             {
                 wanted.insert(named.digest, named.size);
@@ -180,7 +180,7 @@ impl Growing {
     }
 
     /// Makes it last, and gives it its name.
-    pub(super) fn finish(mut self) -> Result<Written, Error> {
+    pub(super) fn finish(mut self) -> Result<ExportSummary, Error> {
         let (last, digest) = self.writer.finish();
         self.put(&last)?;
         let failed = |path: &Path| {
@@ -192,11 +192,11 @@ impl Growing {
         std::fs::rename(&self.path, &self.name).map_err(failed(&self.name))?;
         let folder = self.name.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed(folder))?;
-        Ok(Written { digest, bytes: self.bytes, missing: std::mem::take(&mut self.missing) })
+        Ok(ExportSummary { digest, bytes: self.bytes, missing: std::mem::take(&mut self.missing) })
     }
 }
 
-impl Drop for Growing {
+impl Drop for ExportFile {
     /// What is not complete is of no use. Once it has its name, there is nothing here to remove.
     fn drop(&mut self) {
         let _gone = std::fs::remove_file(&self.path);

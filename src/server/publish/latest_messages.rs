@@ -17,7 +17,7 @@ const PAGE_WITHIN: Duration = Duration::from_secs(10);
 const CONSUMER_IDLE: Duration = Duration::from_secs(30);
 
 /// The last message of a subject.
-pub(crate) struct Latest {
+pub(crate) struct LatestMessage {
     pub(crate) subject: String,
     pub(crate) sequence: u64,
     pub(crate) payload: Bytes,
@@ -26,7 +26,7 @@ pub(crate) struct Latest {
 }
 
 /// The last message of every subject that fits `filter`.
-pub(crate) async fn of(stream: &Stream, filter: &str) -> Result<Vec<Latest>, Error> {
+pub(crate) async fn of(stream: &Stream, filter: &str) -> Result<Vec<LatestMessage>, Error> {
     let failed = |error: &dyn std::fmt::Display| Error::nats(format!("reading {filter}"), error);
     let config = pull::Config {
         filter_subject: filter.to_owned(),
@@ -49,7 +49,7 @@ pub(crate) async fn of(stream: &Stream, filter: &str) -> Result<Vec<Latest>, Err
             let sequence = info.stream_sequence;
             let deleted = message.headers.as_ref().is_some_and(|headers| headers.get("KV-Operation").is_some());
             let (subject, payload) = (message.subject.to_string(), message.payload.clone());
-            found.push(Latest { subject, sequence, payload, deleted });
+            found.push(LatestMessage { subject, sequence, payload, deleted });
         }
         if found.len() == before && left > 0 {
             return Err(failed(&"it ended early"));

@@ -32,7 +32,7 @@ pub fn load(path: &Path) -> Result<SecretKey, Error> {
 ///
 /// # Errors
 /// As [`load`], and if the file can't be written.
-pub fn load_or_make(path: &Path) -> Result<SecretKey, Error> {
+pub fn load_or_create(path: &Path) -> Result<SecretKey, Error> {
     let wrong = |why: String| Error::Key { path: path.display().to_string(), why };
     if !path.exists() {
         let mut seed = [0; 32];

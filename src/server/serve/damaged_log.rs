@@ -21,8 +21,8 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::http::closed;
 use crate::http::serve;
 use crate::http::serve::ConnectionLimits;
-use crate::publish::events::Published;
-use crate::relay::check::{Check, Error as CheckError};
+use crate::publish::event_stream::PublishedEvents;
+use crate::relay::log_check::{Error as CheckError, LogCheck};
 
 /// The pause before the log is read again.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -34,13 +34,13 @@ const REST_MAX: Duration = Duration::from_secs(60);
 const FOUND_WITHIN: Duration = Duration::from_secs(30);
 
 /// The log that can't be folded, and what was published of it.
-pub(super) struct Damaged {
+pub(super) struct DamagedLog {
     pub(super) database: Database,
     pub(super) link: Link,
     pub(super) prefix: Prefix,
 }
 
-impl Damaged {
+impl DamagedLog {
     /// Folds the log once it can be, and says until then at `http` why it can't; nothing if it is told to stop before.
     pub(super) async fn until_intact(
         self,
@@ -84,8 +84,8 @@ impl Damaged {
     async fn told_where(&self, error: &LogError) -> String {
         let checked = async {
             let reader = Reader::open(self.database.clone()).await.ok()?;
-            let published = Published::new(self.link.jetstream(), self.prefix.clone());
-            Check::new(&reader, published).whole().await.err()
+            let published = PublishedEvents::new(self.link.jetstream(), self.prefix.clone());
+            LogCheck::new(&reader, published).whole().await.err()
         };
         match timeout(FOUND_WITHIN, checked).await {
             Ok(Some(CheckError::Found(first))) => LogError::Found(first).to_string(),

@@ -23,7 +23,7 @@ use schema::id::LogId;
 use schema::position::Position;
 use schema::wire::Record as _;
 
-use super::source::Source;
+use super::source::PublishSource;
 use super::{Error, streams};
 
 /// How far before an end somebody else's message may hide: more than are ever on their way at once.
@@ -35,18 +35,18 @@ const FOLD_EVENTS: usize = 1_000;
 
 /// What stands in the stream behind the last event that it shares with the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Excess {
+pub struct StreamExcess {
     /// The last position at which stream and log agree.
     pub agreed: Position,
     /// The last sequence of the stream.
     pub last: Position,
     /// Whose it is.
-    pub origin: Origin,
+    pub origin: ExcessOrigin,
 }
 
 /// Whose the messages are that the log does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum ExcessOrigin {
     /// The first of them follows from the log, or was deleted: the log may have lost it.
     Possible,
     /// The stream begins with another log's event: all of it is that log's.
@@ -55,30 +55,30 @@ pub enum Origin {
     Stray(Stray),
 }
 
-impl Excess {
+impl StreamExcess {
     /// What is said of it where it may be this log's or is another log's, so that nothing may be done over it.
     pub(crate) fn refused(&self, stream: String, head: Position) -> Error {
         match self.origin {
-            Origin::Possible if self.agreed >= head => Error::Forked { what: stream, found: self.last, head },
+            ExcessOrigin::Possible if self.agreed >= head => Error::Forked { what: stream, found: self.last, head },
             _ => Error::Differs { what: stream, position: self.agreed.next() },
         }
     }
 }
 
 /// The event stream beside the log.
-pub struct Comparison {
+pub struct StreamComparison {
     jetstream: Context,
     prefix: Prefix,
-    source: Arc<dyn Source>,
+    source: Arc<dyn PublishSource>,
     log_id: LogId,
     /// What was found of the message with this digest behind a position: a message never changes.
-    judged: Option<(Position, Digest, Origin)>,
+    judged: Option<(Position, Digest, ExcessOrigin)>,
 }
 
-impl Comparison {
+impl StreamComparison {
     /// Of a log whose events a source has.
     #[must_use]
-    pub fn new(jetstream: Context, prefix: Prefix, log_id: LogId, source: Arc<dyn Source>) -> Self {
+    pub fn new(jetstream: Context, prefix: Prefix, log_id: LogId, source: Arc<dyn PublishSource>) -> Self {
         Self { jetstream, prefix, source, log_id, judged: None }
     }
 
@@ -103,7 +103,7 @@ impl Comparison {
         head: Position,
         known: Position,
         state: &Configuration,
-    ) -> Result<Option<Excess>, Error> {
+    ) -> Result<Option<StreamExcess>, Error> {
         let Some(stream) = streams::find(&self.jetstream, &self.prefix.event_stream()).await? else { return Ok(None) };
         let end = self.last_agreed(&stream, last.min(head)).await?;
         let agreed = self.agreed(&stream, known, end).await?;
@@ -114,9 +114,9 @@ impl Comparison {
             Some(message) => self.origin(&message, agreed, state).await?,
             // The stream may have been made anew meanwhile.
             None if self.last().await? < last => return Ok(None),
-            None => Origin::Possible,
+            None => ExcessOrigin::Possible,
         };
-        Ok(Some(Excess { agreed, last, origin }))
+        Ok(Some(StreamExcess { agreed, last, origin }))
     }
 
     /// The position up to `end` before the first at which the two do not agree.
@@ -171,7 +171,7 @@ impl Comparison {
         message: &StreamMessage,
         agreed: Position,
         state: &Configuration,
-    ) -> Result<Origin, Error> {
+    ) -> Result<ExcessOrigin, Error> {
         let digest = Digest::of(&message.payload);
         if let Some((position, judged, origin)) = &self.judged
             && (*position, *judged) == (agreed, digest)
@@ -183,11 +183,11 @@ impl Comparison {
             false => self.followed(agreed).await?,
         };
         let origin = match next_event(&log, &message.payload).map_err(|stray| *stray) {
-            Ok(_) => Origin::Possible,
+            Ok(_) => ExcessOrigin::Possible,
             Err(Stray::Impossible(Fault::OtherLog { found, .. })) if agreed == Position::ZERO => {
-                Origin::OtherLog(found)
+                ExcessOrigin::OtherLog(found)
             }
-            Err(stray) => Origin::Stray(stray),
+            Err(stray) => ExcessOrigin::Stray(stray),
         };
         self.judged = Some((agreed, digest, origin.clone()));
         Ok(origin)

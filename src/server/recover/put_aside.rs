@@ -6,15 +6,15 @@ use program::output::{self, Unwritable};
 use schema::position::Position;
 use serde_json::json;
 
-use crate::publish::excess::{Excess, Origin};
-use crate::publish::holdings;
-use crate::publish::remake::{Copied, Remake};
+use crate::publish::rebuild::{CopyLimit, StreamRebuild};
+use crate::publish::recovery_scan;
+use crate::publish::stream_comparison::{ExcessOrigin, StreamExcess};
 use crate::relay::checkpoint_signer::has_proven;
 
 use super::{Error, Recovery};
 
 /// All of it: an operator said so.
-const ALL: Copied = Copied { messages: u64::MAX, bytes: usize::MAX };
+const ALL: CopyLimit = CopyLimit { messages: u64::MAX, bytes: usize::MAX };
 
 /// What was put aside.
 #[derive(Debug)]
@@ -33,8 +33,8 @@ impl Recovery {
         let (jetstream, prefix) = (self.link.jetstream(), &nats.nats_prefix);
         let to = prefix.stray_stream();
         let Some(excess) = excess else { return Ok(PutAside { from: head.next(), messages: 0, to }) };
-        let Excess { agreed, origin, .. } = excess;
-        if let Origin::OtherLog(other) = origin {
+        let StreamExcess { agreed, origin, .. } = excess;
+        if let ExcessOrigin::OtherLog(other) = origin {
             let why = format!("it is that of log {other}, and this is log {}", self.reader.log_id());
             return Err(Error::NotAside(why));
         }
@@ -42,12 +42,12 @@ impl Recovery {
             let why = "this log's key signed for events that the database lacks: `--adopt-stream` takes them back";
             return Err(Error::NotAside(why.to_owned()));
         }
-        let seen = holdings::seen(&jetstream, prefix, (self.reader.log_id(), self.reader.public_key())).await?;
+        let seen = recovery_scan::seen(&jetstream, prefix, (self.reader.log_id(), self.reader.public_key())).await?;
         for (node, seen) in seen {
             let proven = seen.proven.map(|cause| (node, cause));
             has_proven(&self.reader, proven, head).await.map_err(|error| Error::NotAside(error.to_string()))?;
         }
-        let mut remake = Remake::new(jetstream, prefix.clone(), usize::from(nats.nats_replicas));
+        let mut remake = StreamRebuild::new(jetstream, prefix.clone(), usize::from(nats.nats_replicas));
         let (_, messages) = remake.copy(&comparison, (agreed, head), ALL).await?;
         remake.run(agreed).await?;
         Ok(PutAside { from: agreed.next(), messages, to })

@@ -11,20 +11,20 @@ use super::{Error, streams};
 
 /// The bucket of the newest checkpoint.
 #[derive(Clone, Debug)]
-pub struct Outside {
+pub struct CheckpointBucket {
     jetstream: Context,
     prefix: Prefix,
 }
 
 /// What the bucket holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Held {
+pub struct PublishedCheckpoint {
     /// The signed note, if there is one.
     pub note: Option<Bytes>,
     revision: u64,
 }
 
-impl Outside {
+impl CheckpointBucket {
     /// The bucket behind a connection.
     #[must_use]
     pub fn new(jetstream: Context, prefix: Prefix) -> Self {
@@ -35,15 +35,17 @@ impl Outside {
     ///
     /// # Errors
     /// If NATS does not answer.
-    pub async fn read(&self) -> Result<Held, Error> {
+    pub async fn read(&self) -> Result<PublishedCheckpoint, Error> {
         let stream = self.prefix.bucket_stream(Bucket::Checkpoint);
-        let Some(stream) = streams::find(&self.jetstream, &stream).await? else { return Ok(Held::default()) };
+        let Some(stream) = streams::find(&self.jetstream, &stream).await? else {
+            return Ok(PublishedCheckpoint::default());
+        };
         match stream.get_last_raw_message_by_subject(&self.subject()).await {
             Ok(message) => {
                 let is_deleted = message.headers.get("KV-Operation").is_some();
-                Ok(Held { note: (!is_deleted).then_some(message.payload), revision: message.sequence })
+                Ok(PublishedCheckpoint { note: (!is_deleted).then_some(message.payload), revision: message.sequence })
             }
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(Held::default()),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(PublishedCheckpoint::default()),
             Err(error) => Err(Error::nats("reading the newest checkpoint", error)),
         }
     }
@@ -52,7 +54,7 @@ impl Outside {
     ///
     /// # Errors
     /// If NATS does not take it, or somebody else wrote meanwhile.
-    pub async fn replace(&self, held: &Held, note: &str) -> Result<(), Error> {
+    pub async fn replace(&self, held: &PublishedCheckpoint, note: &str) -> Result<(), Error> {
         let message = PublishMessage::build().payload(note.to_owned().into());
         let message = message.expected_last_subject_sequence(held.revision);
         let sent = self.jetstream.send_publish(self.subject(), message).await.map_err(|error| self.refused(&error))?;

@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
 use crate::publish::Error as PublishError;
-use crate::publish::events::Published;
+use crate::publish::event_stream::PublishedEvents;
 
 /// Events that are read and folded together.
 const PAGE_EVENTS: usize = 500;
@@ -37,7 +37,7 @@ const REST_BESIDE: u32 = 9;
 const PASS_PAUSE: Duration = Duration::from_secs(5);
 
 /// Asks for what was folded so far.
-pub(super) type Ask = oneshot::Sender<Follower>;
+pub(super) type FollowerRequest = oneshot::Sender<Follower>;
 
 /// Why a pass did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -67,20 +67,20 @@ impl From<LogError> for Error {
 
 /// Reads the log again.
 #[derive(Clone)]
-pub(crate) struct Check {
+pub(crate) struct LogCheck {
     table: Reader,
-    published: Published,
+    published: PublishedEvents,
     findings: Option<Findings>,
 }
 
-impl Check {
+impl LogCheck {
     /// Over a connection of its own.
-    pub(crate) fn new(table: &Reader, published: Published) -> Self {
+    pub(crate) fn new(table: &Reader, published: PublishedEvents) -> Self {
         Self { table: table.beside(), published, findings: None }
     }
 
     /// The same check, which lets it be known what it finds.
-    pub(crate) fn telling(self, findings: Findings) -> Self {
+    pub(crate) fn reporting_to(self, findings: Findings) -> Self {
         Self { findings: Some(findings), ..self }
     }
 
@@ -99,7 +99,7 @@ impl Check {
     }
 
     /// Passes over the log again and again, beside what is folded, until something is found.
-    pub(super) async fn run(self, asks: mpsc::Sender<Ask>) -> Difference {
+    pub(super) async fn run(self, asks: mpsc::Sender<FollowerRequest>) -> Difference {
         loop {
             let (ask, answer) = oneshot::channel();
             if asks.send(ask).await.is_ok()

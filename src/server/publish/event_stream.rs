@@ -16,15 +16,15 @@ use schema::position::Position;
 use schema::wire::Record as _;
 
 use super::Error;
-use super::excess::{Comparison, Excess, Origin};
-use super::remake::{Copied, Remake};
-use super::source::Source;
+use super::rebuild::{CopyLimit, StreamRebuild};
+use super::source::PublishSource;
+use super::stream_comparison::{ExcessOrigin, StreamComparison, StreamExcess};
 use super::streams;
 
 /// Events that are on their way at once. Each names its predecessor, so one broken link refuses all that follow.
 const IN_FLIGHT: usize = 1_000;
 /// What is copied at most of what somebody else wrote: it may be anything, and as much as they like.
-const COPIED: Copied = Copied { messages: 1_000, bytes: 16 * 1024 * 1024 };
+const COPIED: CopyLimit = CopyLimit { messages: 1_000, bytes: 16 * 1024 * 1024 };
 
 /// The last event that is public, for whoever does not publish.
 ///
@@ -37,12 +37,12 @@ pub async fn last_public(jetstream: &Context, prefix: &Prefix) -> Result<Positio
 
 /// The events that are public, for whoever looks them up.
 #[derive(Clone, Debug)]
-pub struct Published {
+pub struct PublishedEvents {
     jetstream: Context,
     prefix: Prefix,
 }
 
-impl Published {
+impl PublishedEvents {
     /// The stream behind a connection.
     #[must_use]
     pub fn new(jetstream: Context, prefix: Prefix) -> Self {
@@ -92,8 +92,8 @@ pub async fn end(jetstream: &Context, prefix: &Prefix) -> Result<Option<(Positio
 pub struct Events {
     jetstream: Context,
     prefix: Prefix,
-    comparison: Comparison,
-    remake: Remake,
+    comparison: StreamComparison,
+    rebuild: StreamRebuild,
     /// The last sequence that is known to be in the stream.
     last: Position,
 }
@@ -101,10 +101,16 @@ pub struct Events {
 impl Events {
     /// Knows nothing yet: [`Events::recover`] first.
     #[must_use]
-    pub fn new(jetstream: Context, prefix: Prefix, replicas: usize, log_id: LogId, source: Arc<dyn Source>) -> Self {
-        let comparison = Comparison::new(jetstream.clone(), prefix.clone(), log_id, source);
-        let remake = Remake::new(jetstream.clone(), prefix.clone(), replicas);
-        Self { jetstream, prefix, comparison, remake, last: Position::ZERO }
+    pub fn new(
+        jetstream: Context,
+        prefix: Prefix,
+        replicas: usize,
+        log_id: LogId,
+        source: Arc<dyn PublishSource>,
+    ) -> Self {
+        let comparison = StreamComparison::new(jetstream.clone(), prefix.clone(), log_id, source);
+        let rebuild = StreamRebuild::new(jetstream.clone(), prefix.clone(), replicas);
+        Self { jetstream, prefix, comparison, rebuild, last: Position::ZERO }
     }
 
     /// The last event that is public.
@@ -118,15 +124,15 @@ impl Events {
     ///
     /// # Errors
     /// If NATS does not answer, the stream may be ahead of the log, or is another log's.
-    pub async fn recover(&mut self, state: &Configuration) -> Result<Option<(Excess, Stray)>, Error> {
+    pub async fn recover(&mut self, state: &Configuration) -> Result<Option<(StreamExcess, Stray)>, Error> {
         // A stream that was made anew may lack its consumers still.
-        self.remake.finish().await?;
+        self.rebuild.finish().await?;
         let (name, head) = (self.prefix.event_stream(), state.position());
         let stream = streams::get(&self.jetstream, &name).await?;
         let StreamState { last_sequence, messages, .. } = stream.cached_info().state;
         let known = std::mem::replace(&mut self.last, last_sequence.into());
         if let Some(excess) = self.comparison.excess(self.last, head, known, state).await? {
-            let Origin::Stray(stray) = excess.origin.clone() else {
+            let ExcessOrigin::Stray(stray) = excess.origin.clone() else {
                 return Err(excess.refused(format!("stream {name}"), head));
             };
             self.last = excess.agreed;
@@ -134,7 +140,7 @@ impl Events {
         }
         if messages != last_sequence {
             tracing::warn!(stream = name, messages, last = last_sequence, "the stream has holes; filling it anew");
-            self.remake.run(self.last).await?;
+            self.rebuild.run(self.last).await?;
             self.last = Position::ZERO;
         }
         Ok(None)
@@ -145,11 +151,11 @@ impl Events {
     ///
     /// # Errors
     /// If NATS does not answer or refuses.
-    pub async fn take_out(&mut self, excess: &Excess, head: Position) -> Result<u64, Error> {
-        let (count, copied) = self.remake.copy(&self.comparison, (excess.agreed, head), COPIED).await?;
+    pub async fn take_out(&mut self, excess: &StreamExcess, head: Position) -> Result<u64, Error> {
+        let (count, copied) = self.rebuild.copy(&self.comparison, (excess.agreed, head), COPIED).await?;
         let to = self.prefix.stray_stream();
         tracing::warn!(count, copied, to, "what somebody else wrote is taken out: the event stream is made anew");
-        self.remake.run(excess.agreed).await?;
+        self.rebuild.run(excess.agreed).await?;
         self.last = Position::ZERO;
         Ok(count)
     }
@@ -158,7 +164,7 @@ impl Events {
     ///
     /// # Errors
     /// If NATS does not answer.
-    pub async fn still_has(&self, excess: &Excess) -> Result<bool, Error> {
+    pub async fn still_has(&self, excess: &StreamExcess) -> Result<bool, Error> {
         let stream = streams::get(&self.jetstream, &self.prefix.event_stream()).await?;
         Ok(stream.cached_info().state.last_sequence >= excess.last.get())
     }

@@ -17,13 +17,13 @@ use schema::digest::Digest;
 use tokio::sync::mpsc;
 
 /// A content, by its digest.
-pub(super) type Found = (Digest, Vec<u8>);
+pub(super) type FoundContent = (Digest, Vec<u8>);
 
 /// Searches below `dir` on a thread of its own, and gives each of the wanted contents once; at its end, whether the folder could be read.
 pub(super) fn search(
     dir: &Path,
     wanted: BTreeMap<Digest, u64>,
-) -> (mpsc::Receiver<Found>, tokio::task::JoinHandle<io::Result<()>>) {
+) -> (mpsc::Receiver<FoundContent>, tokio::task::JoinHandle<io::Result<()>>) {
     let (give, found) = mpsc::channel(1);
     let dir = dir.to_owned();
     let search = tokio::task::spawn_blocking(move || Search { wanted, give }.below(dir));
@@ -33,7 +33,7 @@ pub(super) fn search(
 struct Search {
     /// What was not found yet, with its size.
     wanted: BTreeMap<Digest, u64>,
-    give: mpsc::Sender<Found>,
+    give: mpsc::Sender<FoundContent>,
 }
 
 impl Search {

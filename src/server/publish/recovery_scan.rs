@@ -14,8 +14,8 @@ use schema::report::Reported;
 use schema::seal::{PublicKey, Signed};
 use schema::wire::Record as _;
 
-use super::excess::message;
-use super::{Error, latest, streams};
+use super::stream_comparison::message;
+use super::{Error, latest_messages, streams};
 
 /// The events of the stream behind a position and up to another, each at its sequence. They end before the first message that is
 /// none.
@@ -79,14 +79,14 @@ pub async fn contents(
 /// How far a node says that it has seen a log, which nobody has signed; and the event that it proves the log to have had. A
 /// report may have either without the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct SeenByNode {
     /// By its own word.
     pub position: Option<Position>,
     /// By a signature.
     pub proven: Option<Cause>,
 }
 
-impl Seen {
+impl SeenByNode {
     /// What the report of `node` says and proves of a log. Only a node's own report counts, as where a server hears it.
     fn read(payload: &[u8], node: &NodeId, log_id: LogId, key: &PublicKey) -> Option<Self> {
         let report = Reported::read(payload).ok().filter(|report| report.node == *node)?;
@@ -110,12 +110,12 @@ pub async fn seen(
     jetstream: &Context,
     prefix: &Prefix,
     (log_id, key): (LogId, &PublicKey),
-) -> Result<BTreeMap<NodeId, Seen>, Error> {
+) -> Result<BTreeMap<NodeId, SeenByNode>, Error> {
     let said = payloads(jetstream, prefix, Bucket::Reported).await?;
     let before = prefix.bucket_subject(Bucket::Reported, "").len();
     let seen = said.iter().filter_map(|(subject, payload)| {
         let node: NodeId = subject.get(before..)?.parse().ok()?;
-        let seen = Seen::read(payload, &node, log_id, key)?;
+        let seen = SeenByNode::read(payload, &node, log_id, key)?;
         Some((node, seen))
     });
     Ok(seen.collect())
@@ -127,7 +127,7 @@ async fn payloads(
     bucket: Bucket,
 ) -> Result<BTreeMap<String, bytes::Bytes>, Error> {
     let stream = streams::get(jetstream, &prefix.bucket_stream(bucket)).await?;
-    let latest = latest::of(&stream, &prefix.bucket_subjects(bucket)).await?;
+    let latest = latest_messages::of(&stream, &prefix.bucket_subjects(bucket)).await?;
     let kept = latest.into_iter().filter(|latest| !latest.deleted);
     Ok(kept.map(|latest| (latest.subject, latest.payload)).collect())
 }
@@ -162,7 +162,7 @@ mod tests {
             (Some(log_id), None, None, None),
         ] {
             let report = Reported { log_id: pinned, node: node.clone(), seen, proof, ..blank.clone() }.write();
-            let read = Seen::read(&report, &node, log_id, &key.public());
+            let read = SeenByNode::read(&report, &node, log_id, &key.public());
             let shown = read.map(|seen| {
                 let proven = seen.proven.map(|cause| cause.position.get());
                 assert_eq!(seen.is_beyond(7.into()), proven.is_some(), "{seen:?}");
@@ -170,7 +170,7 @@ mod tests {
             });
             assert_eq!(shown, expected);
             let other = "b".parse().expect("an id");
-            assert_eq!(Seen::read(&report, &other, log_id, &key.public()), None, "under another node's key");
+            assert_eq!(SeenByNode::read(&report, &other, log_id, &key.public()), None, "under another node's key");
         }
     }
 }

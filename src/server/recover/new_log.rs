@@ -12,8 +12,8 @@ use serde_json::json;
 use store::anew::begin_anew;
 use store::reader::EventPage;
 
-use crate::publish::checkpoint::Outside;
-use crate::publish::{events, streams};
+use crate::publish::checkpoint_bucket::CheckpointBucket;
+use crate::publish::{event_stream, streams};
 use crate::relay::checkpoint_signer::{Error as VouchError, goes_on_from};
 
 use super::{Error, Recovery};
@@ -23,7 +23,7 @@ const REASON: &str = "headwater recover --new-log: the end of the log before it 
 
 /// A log that was begun anew.
 #[derive(Debug)]
-pub struct Begun {
+pub struct NewLog {
     log_id: LogId,
     from: LogId,
     /// Of the event that says so.
@@ -31,7 +31,7 @@ pub struct Begun {
 }
 
 impl Recovery {
-    pub(super) async fn begin_anew(&self) -> Result<Begun, Error> {
+    pub(super) async fn begin_new_log(&self) -> Result<NewLog, Error> {
         if let Some(begun) = self.half_begun().await? {
             self.empty_nats().await?;
             return Ok(begun);
@@ -51,12 +51,13 @@ impl Recovery {
             false => error.into(),
         })?;
         self.empty_nats().await?;
-        Ok(Begun { log_id, from: head.log_id, position })
+        Ok(NewLog { log_id, from: head.log_id, position })
     }
 
     /// Whether the log leads to what was signed and kept outside. It may be as long and another.
     pub(super) async fn goes_on(&self) -> Result<bool, Error> {
-        let outside = Outside::new(self.link.jetstream(), self.options.nats.nats_prefix.clone()).read().await?;
+        let outside =
+            CheckpointBucket::new(self.link.jetstream(), self.options.nats.nats_prefix.clone()).read().await?;
         let head = self.reader.head().await?;
         match goes_on_from(&self.reader, &outside, (head.position, head.root)).await {
             Ok(_) => Ok(true),
@@ -67,26 +68,27 @@ impl Recovery {
     }
 
     /// The log, if it was begun anew and NATS still holds the one before it.
-    async fn half_begun(&self) -> Result<Option<Begun>, Error> {
+    async fn half_begun(&self) -> Result<Option<NewLog>, Error> {
         let wanted = EventPage { limit: 1_000, event_type: Some("LogBegun".to_owned()), ..EventPage::default() };
         let begun = self.reader.events(wanted).await?;
         let of = |event: &Event| match event.change() {
             Ok(Change::LogBegun(LogBegun { from, .. })) if event.entity.id.as_str() == event.log_id.to_string() => {
-                Some(Begun { log_id: event.log_id, from, position: event.position })
+                Some(NewLog { log_id: event.log_id, from, position: event.position })
             }
             _ => None,
         };
         let Some(begun) = begun.last().and_then(of) else { return Ok(None) };
         let (jetstream, prefix) = (self.link.jetstream(), &self.options.nats.nats_prefix);
-        let last = events::end(&jetstream, prefix).await?.and_then(|(_, event)| event);
-        let note = Outside::new(jetstream, prefix.clone()).read().await?.note;
+        let last = event_stream::end(&jetstream, prefix).await?.and_then(|(_, event)| event);
+        let note = CheckpointBucket::new(jetstream, prefix.clone()).read().await?.note;
         let is_signed = note.is_some_and(|note| Checkpoint::open(&note, begun.from, self.reader.public_key()).is_ok());
         Ok((is_signed || last.is_some_and(|last| last.log_id == begun.from)).then_some(begun))
     }
 
     /// The newest checkpoint that this log's key signed: kept outside, or else by the table.
     async fn newest_note(&self) -> Result<Option<String>, Error> {
-        let outside = Outside::new(self.link.jetstream(), self.options.nats.nats_prefix.clone()).read().await?.note;
+        let outside =
+            CheckpointBucket::new(self.link.jetstream(), self.options.nats.nats_prefix.clone()).read().await?.note;
         let inside = self.reader.newest_checkpoint().await?.map(|kept| kept.note);
         let outside = outside.and_then(|note| String::from_utf8(note.to_vec()).ok());
         let opened = |note: String| {
@@ -104,7 +106,7 @@ impl Recovery {
     }
 }
 
-impl Begun {
+impl NewLog {
     pub(super) fn print(&self, json: bool) -> Result<(), Unwritable> {
         let Self { log_id, from, position } = self;
         if json {
