@@ -11,9 +11,11 @@ use replay::checkpoint::Checkpoint;
 use replay::tree::{Proof, Question};
 use schema::answer::Answer;
 use schema::digest::Digest;
+use schema::entity::Actor;
 use schema::event::Event;
 use schema::id::{CommandId, LogId};
 use schema::position::Position;
+use schema::request::Request;
 use schema::seal::PublicKey;
 use store::checkpoint::Kept;
 use store::database::Error as LogError;
@@ -22,9 +24,11 @@ use store::reader::{EventPage, Reader};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use crate::event_log::{
+    DamagedError, EventLog, LogReadError, Moment as PastMoment, PastStateError, SignedCheckpoint, UnavailableError,
+};
 use crate::publish::error::Later;
 use crate::publish::source;
-use crate::source as log_source;
 
 /// The table as the publisher needs it.
 pub struct ContentSource(pub Reader);
@@ -77,7 +81,7 @@ impl LogBackend {
     }
 
     /// The newest checkpoint once it is one of at least this position, or the time is up.
-    async fn newest_checkpoint(&self, position: Position) -> Result<Option<Kept>, LogError> {
+    async fn wait_for_checkpoint(&self, position: Position) -> Result<Option<Kept>, LogError> {
         let deadline = Instant::now() + SIGNED_WITHIN;
         loop {
             let newest = self.reader.newest_checkpoint().await?;
@@ -91,18 +95,18 @@ impl LogBackend {
     }
 }
 
-fn unread(error: &LogError) -> log_source::EventReadError {
+fn unread(error: &LogError) -> LogReadError {
     match error.is_about_rows() {
-        true => log_source::EventReadError::Damaged(log_source::DamagedError(error.to_string())),
+        true => LogReadError::Damaged(DamagedError(error.to_string())),
         false => unavailable(error).into(),
     }
 }
 
-fn unavailable(error: &LogError) -> log_source::UnavailableError {
-    log_source::UnavailableError(error.to_string())
+fn unavailable(error: &LogError) -> UnavailableError {
+    UnavailableError(error.to_string())
 }
 
-impl log_source::LogSource for LogBackend {
+impl EventLog for LogBackend {
     fn log_id(&self) -> LogId {
         self.log.log_id()
     }
@@ -125,49 +129,28 @@ impl log_source::LogSource for LogBackend {
 
     fn submit(
         &self,
-        submission: log_source::CommandSubmission,
-    ) -> BoxFuture<'_, Result<Answer, log_source::SubmissionError>> {
-        async move {
-            let log_source::CommandSubmission { request, actor, key } = submission;
-            self.log.submit(request, actor, key.as_deref()).await.map_err(|error| match error {
-                SubmitError::Refused(refused) => log_source::SubmissionError::Refused(refused),
-                SubmitError::KeyReused => log_source::SubmissionError::KeyReused,
-                SubmitError::Busy => log_source::SubmissionError::Busy,
-                SubmitError::ClockAhead(ahead) => log_source::SubmissionError::ClockAhead(ahead.to_string()),
-                SubmitError::Unstorable(_) | SubmitError::Unavailable(_) => {
-                    log_source::SubmissionError::Unavailable(log_source::UnavailableError(error.to_string()))
-                }
-            })
-        }
-        .boxed()
+        request: Request,
+        actor: Actor,
+        key: Option<String>,
+    ) -> BoxFuture<'_, Result<Answer, SubmitError>> {
+        async move { self.log.submit(request, actor, key.as_deref()).await }.boxed()
     }
 
-    fn events(&self, page: log_source::EventQuery) -> BoxFuture<'_, Result<Vec<Event>, log_source::EventReadError>> {
-        async move {
-            let page = EventPage {
-                after: page.after,
-                up_to: Some(page.up_to),
-                limit: page.limit,
-                bytes: Some(page.bytes),
-                entity: page.entity.map(|entity| entity.to_string()),
-                event_type: page.event_type,
-            };
-            self.log.findings().events(&self.reader, page).await.map_err(|error| unread(&error))
-        }
-        .boxed()
+    fn events(&self, page: EventPage) -> BoxFuture<'_, Result<Vec<Event>, LogReadError>> {
+        async move { self.log.findings().events(&self.reader, page).await.map_err(|error| unread(&error)) }.boxed()
     }
 
-    fn events_at(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Event>, log_source::EventReadError>> {
+    fn events_at(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Event>, LogReadError>> {
         let (findings, reader) = (self.log.findings(), &self.reader);
         async move { findings.events_at(reader, &positions).await.map_err(|error| unread(&error)) }.boxed()
     }
 
-    fn events_of(&self, command_id: CommandId) -> BoxFuture<'_, Result<Vec<Event>, log_source::EventReadError>> {
+    fn events_of(&self, command_id: CommandId) -> BoxFuture<'_, Result<Vec<Event>, LogReadError>> {
         let (findings, reader) = (self.log.findings(), &self.reader);
         async move { findings.events_of(reader, command_id).await.map_err(|error| unread(&error)) }.boxed()
     }
 
-    fn content(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Vec<u8>>, log_source::UnavailableError>> {
+    fn content(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Vec<u8>>, UnavailableError>> {
         async move {
             let found = self.reader.contents(&[digest]).await.map_err(|error| unavailable(&error))?;
             Ok(found.into_values().next())
@@ -175,37 +158,38 @@ impl log_source::LogSource for LogBackend {
         .boxed()
     }
 
-    fn past(&self, at: log_source::At) -> BoxFuture<'_, Result<Configuration, log_source::PastError>> {
-        let moment = match at {
-            log_source::At::Position(position) => Moment::Position(position),
-            log_source::At::Time(time) => Moment::Time(time),
+    fn past(&self, moment: PastMoment) -> BoxFuture<'_, Result<Configuration, PastStateError>> {
+        let moment = match moment {
+            PastMoment::Position(position) => Moment::Position(position),
+            PastMoment::Time(time) => Moment::Time(time),
         };
         async move {
             match self.log.past(moment).await {
                 Ok(Some(past)) => Ok(past),
-                Ok(None) => Err(log_source::PastError::Future { head: self.log.view().position() }),
+                Ok(None) => Err(PastStateError::Future { head: self.log.view().position() }),
                 Err(error) => Err(unread(&error).into()),
             }
         }
         .boxed()
     }
 
-    fn signed_root(
+    fn newest_checkpoint(
         &self,
-        position: Position,
-    ) -> BoxFuture<'_, Result<Option<log_source::SignedRoot>, log_source::UnavailableError>> {
+        at_least: Position,
+    ) -> BoxFuture<'_, Result<Option<SignedCheckpoint>, UnavailableError>> {
         async move {
-            let newest = self.newest_checkpoint(position).await.map_err(|error| unavailable(&error))?;
+            let newest = self.wait_for_checkpoint(at_least).await.map_err(|error| unavailable(&error))?;
             let Some(Kept { position, at, note }) = newest else { return Ok(None) };
-            let said = Checkpoint::open(note.as_bytes(), self.log_id(), &self.public_key());
-            let Checkpoint { root, .. } = said
-                .map_err(|bad| log_source::UnavailableError(format!("the checkpoint at position {position}: {bad}")))?;
-            Ok(Some(log_source::SignedRoot { position, root, at, note }))
+            let log_id = self.log_id();
+            let opened = Checkpoint::open(note.as_bytes(), log_id, &self.public_key());
+            let Checkpoint { root, .. } =
+                opened.map_err(|bad| UnavailableError(format!("the checkpoint at position {position}: {bad}")))?;
+            Ok(Some(SignedCheckpoint { log_id, position, root, at, note }))
         }
         .boxed()
     }
 
-    fn answer(&self, question: Question) -> BoxFuture<'_, Result<Proof, log_source::UnavailableError>> {
+    fn answer(&self, question: Question) -> BoxFuture<'_, Result<Proof, UnavailableError>> {
         async move { self.reader.answer(question).await.map_err(|error| unavailable(&error)) }.boxed()
     }
 }

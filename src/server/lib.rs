@@ -3,7 +3,7 @@
 //! - [`serve`] starts the parts below, stops them, and says whether the server is ready.
 //! - [`http`] answers people and programs; [`fleet`] hears nodes.
 //! - [`relay`] carries the write-ahead log into NATS through [`publish`]; [`reconciler`] turns reports and silence into commands.
-//! - [`source`] is what `http` and `fleet` need of the log; [`adapters`] gives it to them.
+//! - [`event_log`] is what `http` and `fleet` need of the log; [`adapters`] implements it.
 //! - [`install`], [`recover`], [`export`] and [`token_reset`] are commands of the operator; [`config`] is the settings that they share,
 //!   [`backend`] how what PostgreSQL and NATS answer counts.
 //!
@@ -12,6 +12,7 @@
 pub mod adapters;
 pub mod backend;
 pub mod config;
+pub mod event_log;
 pub mod export;
 pub mod fleet;
 pub mod http;
@@ -21,5 +22,4 @@ pub mod reconciler;
 pub mod recover;
 pub mod relay;
 pub mod serve;
-pub mod source;
 pub mod token_reset;

@@ -32,8 +32,8 @@ use crate::backend;
 use crate::config::{NatsOptions, PostgresOptions, SigningKeyOptions};
 use crate::fleet::listener::{self, ReportListener};
 use crate::fleet::rpc_service::RpcService;
-use crate::http::router::{self, Door, Fittings, Limits};
-use crate::http::serve::ConnectionLimits;
+use crate::http::listener::ConnectionLimits;
+use crate::http::router::{self, AppDependencies, AppState, HttpLimits};
 use crate::publish::event_stream::{PublishedEvents, last_public};
 use crate::publish::publisher::PublishSettings;
 use crate::publish::signing_key;
@@ -229,9 +229,10 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
     tracing::info!(http = %options.http, role = ?options.role, "this server can be asked");
     let source = Arc::new(LogBackend::new(log.clone(), demand));
     let parts = ReadinessParts { log, reports, link };
-    let door = Door::from(fittings(parts, source, status, published, pace, stop.clone()));
-    let router = if options.role == ServerRole::Reconciler { router::watch(door) } else { router::router(door) };
-    crate::http::serve::serve(listener, router, ConnectionLimits::default(), stop.clone()).await;
+    let door = AppState::from(app_dependencies(parts, source, status, published, pace, stop.clone()));
+    let router =
+        if options.role == ServerRole::Reconciler { router::monitoring_router(door) } else { router::router(door) };
+    crate::http::listener::serve(listener, router, ConnectionLimits::default(), stop.clone()).await;
     tasks.close();
     tasks.wait().await;
     appending.cancel();
@@ -327,19 +328,19 @@ async fn count_connections(mut ups: watch::Receiver<u64>) {
     }
 }
 
-fn fittings(
+fn app_dependencies(
     parts: ReadinessParts,
     source: Arc<LogBackend>,
     status: Option<watch::Receiver<RelayStatus>>,
     published: watch::Receiver<Option<Position>>,
     pace: Arc<PublishPace>,
     closing: CancellationToken,
-) -> Fittings {
+) -> AppDependencies {
     let (reports, log) = (parts.reports.clone(), parts.log.clone());
     let (relaying, public) = (status.clone(), published.clone());
-    Fittings {
-        source,
-        ears: reports,
+    AppDependencies {
+        log: source,
+        reports,
         readiness: Arc::new(move || {
             let status = status.as_ref().map(|status| {
                 let shown = status.borrow().clone();
@@ -354,7 +355,7 @@ fn fittings(
         warnings: Arc::new(move || readiness::warnings(&log)),
         published: Arc::new(move || *published.borrow()),
         relay: Arc::new(move || relaying.as_ref().map(|status| status.borrow().phase.name())),
-        limits: Limits::default(),
+        limits: HttpLimits::default(),
         closing,
     }
 }

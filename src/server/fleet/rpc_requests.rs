@@ -12,7 +12,7 @@ use schema::request::Request;
 use schema::rpc::{Asked, Done, Fault, Reply, Verb, digest_of, id_of, read};
 use tokio::time::timeout;
 
-use crate::source::{CommandSubmission, LogSource, SubmissionError};
+use crate::event_log::{EventLog, SubmitError};
 
 /// How long a decision may take.
 const DECIDED_WITHIN: Duration = Duration::from_secs(10);
@@ -20,7 +20,7 @@ const DECIDED_WITHIN: Duration = Duration::from_secs(10);
 const POSITION_WAIT: Duration = Duration::from_secs(4);
 
 /// Answers what `node` asks.
-pub(super) async fn answer(source: &dyn LogSource, verb: Verb, node: NodeId, bytes: &[u8]) -> Reply {
+pub(super) async fn answer(source: &dyn EventLog, verb: Verb, node: NodeId, bytes: &[u8]) -> Reply {
     let answered = match read(verb, &node, bytes) {
         Ok(Asked::Command(id, request)) => command(source, node, id, request).await,
         Ok(Asked::Mine(position)) => mine(source, &node, position).await,
@@ -35,26 +35,20 @@ pub(super) async fn answer(source: &dyn LogSource, verb: Verb, node: NodeId, byt
 }
 
 /// The reply to a request that nothing became of.
-pub(super) fn failed(source: &dyn LogSource, request: &[u8], fault: Fault) -> Reply {
+pub(super) fn failed(source: &dyn EventLog, request: &[u8], fault: Fault) -> Reply {
     let position = source.view().position();
     Reply { v: 1, log_id: source.log_id(), position, result: None, error: Some(fault), id: id_of(request) }
 }
 
-async fn command(
-    source: &dyn LogSource,
-    node: NodeId,
-    id: String,
-    request: Request,
-) -> Result<(Position, Done), Fault> {
-    let submission = CommandSubmission { request, actor: Actor::Node(node), key: Some(id) };
+async fn command(source: &dyn EventLog, node: NodeId, id: String, request: Request) -> Result<(Position, Done), Fault> {
+    let submitted = source.submit(request, Actor::Node(node), Some(id));
     let late = |_| Fault::new(Fault::UNAVAILABLE, "", "the log takes too long; ask again under the same id");
-    let Answer { position, results, .. } =
-        timeout(DECIDED_WITHIN, source.submit(submission)).await.map_err(late)?.map_err(refused)?;
+    let Answer { position, results, .. } = timeout(DECIDED_WITHIN, submitted).await.map_err(late)?.map_err(refused)?;
     let outcome = results.into_iter().next().expect("BUG: a request of one command has one result");
     Ok((position, outcome.into()))
 }
 
-async fn mine(source: &dyn LogSource, node: &NodeId, at_least: Position) -> Result<(Position, Done), Fault> {
+async fn mine(source: &dyn EventLog, node: &NodeId, at_least: Position) -> Result<(Position, Done), Fault> {
     if timeout(POSITION_WAIT, source.reached(at_least)).await.is_err() {
         let detail = format!("position {at_least} is not reached yet");
         return Err(Fault::new(Fault::NOT_REACHED, "min_position", detail));
@@ -77,13 +71,15 @@ fn held(view: &Configuration, node: &NodeId) -> Result<Done, Refusal> {
     Ok(Done { version: view.version(&entity), entity, changed: false, jobs: Some(jobs), digest })
 }
 
-fn refused(error: SubmissionError) -> Fault {
+fn refused(error: SubmitError) -> Fault {
     let detail = error.to_string();
     match error {
-        SubmissionError::Refused(refused) => fault(&refused.refusal, &refused.field()),
-        SubmissionError::KeyReused => Fault::new(Fault::ID_REUSED, "id", "this id was used for another request"),
-        SubmissionError::Busy => Fault::new(Fault::OVERLOADED, "", detail),
-        SubmissionError::ClockAhead(_) | SubmissionError::Unavailable(_) => Fault::new(Fault::UNAVAILABLE, "", detail),
+        SubmitError::Refused(refused) => fault(&refused.refusal, &refused.field()),
+        SubmitError::KeyReused => Fault::new(Fault::ID_REUSED, "id", "this id was used for another request"),
+        SubmitError::Busy => Fault::new(Fault::OVERLOADED, "", "too many commands are waiting"),
+        SubmitError::ClockAhead(_) | SubmitError::Unstorable(_) | SubmitError::Unavailable(_) => {
+            Fault::new(Fault::UNAVAILABLE, "", detail)
+        }
     }
 }
 

@@ -21,8 +21,8 @@ use schema::wire::Record as _;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::event_log::EventLog;
 use crate::fleet::rpc_requests;
-use crate::source::LogSource;
 
 /// Requests that are worked on at once; a few hundred fill a batch of the log.
 const REQUESTS_MAX: usize = 512;
@@ -37,7 +37,7 @@ pub struct RpcService {
     /// What its subjects begin with.
     pub prefix: Prefix,
     /// The log.
-    pub source: Arc<dyn LogSource>,
+    pub source: Arc<dyn EventLog>,
 }
 
 /// Why nobody can ask.

@@ -1,58 +1,55 @@
-//! What a good answer looks like: JSON or bytes, with the position that it holds for.
+//! Successful answers: JSON or a file, with the position that they hold for.
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use schema::digest::Digest;
 use schema::position::Position;
 use serde::Serialize;
 
-/// The position that an answer holds for.
-const POSITION: HeaderName = HeaderName::from_static("headwater-position");
+const POSITION: HeaderName = HeaderName::from_static(api::header::POSITION);
 
-/// JSON that holds for a position.
+/// JSON of the state at a position.
 pub(super) fn json(position: Position, body: impl Serialize) -> Response {
-    at(position, Json(body))
+    with_position(position, Json(body))
 }
 
-/// Bytes that a digest names, as they are.
+/// A file, of which only the digest is known yet.
 pub(super) struct File<'a> {
-    /// What they are.
     pub(super) media_type: &'a str,
-    /// Their name.
     pub(super) digest: Digest,
-    /// How many there are.
+    /// In bytes.
     pub(super) size: u64,
 }
 
 impl File<'_> {
-    /// Bytes of memory that reading them takes: as they come, and as they are served.
-    pub(super) fn bytes_read(&self) -> usize {
+    /// Bytes of memory that serving the file takes: once as PostgreSQL sends it, and once as it is answered.
+    pub(super) fn memory_bytes(&self) -> usize {
         usize::try_from(self.size).unwrap_or(usize::MAX).saturating_mul(2)
     }
 
-    /// Whether the caller has these bytes already.
+    /// Whether `If-None-Match` says that the caller has the file already.
     pub(super) fn is_known(&self, headers: &HeaderMap) -> bool {
         let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
         let mut tags = known.flat_map(|list| list.split(',')).map(str::trim);
         tags.any(|tag| tag == "*" || tag.trim_start_matches("W/") == self.tag())
     }
 
-    /// The answer to a caller who has them.
+    /// The answer to a caller that has the file.
     pub(super) fn not_modified(&self, position: Position) -> Response {
-        at(position, (StatusCode::NOT_MODIFIED, [(ETAG, self.tag())]))
+        with_position(position, (StatusCode::NOT_MODIFIED, [(ETAG, self.tag())]))
     }
 
-    /// The answer to one who has not.
-    pub(super) fn bytes(&self, position: Position, bytes: impl Into<Bytes>) -> Response {
+    /// The answer to a caller that does not.
+    pub(super) fn with_content(&self, position: Position, bytes: impl Into<Bytes>) -> Response {
         let media_type = HeaderValue::from_str(self.media_type);
         let media_type = media_type.unwrap_or(HeaderValue::from_static("application/octet-stream"));
-        let mut response = at(position, ([(ETAG, self.tag())], bytes.into()));
+        let mut response = with_position(position, ([(ETAG, self.tag())], bytes.into()));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, media_type);
-        // Somebody's configuration is not a page: nothing may guess at it, and no shared cache may keep it.
+        // Configuration is no web page: a browser must not guess its type, and a shared cache must not keep it.
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
         response
@@ -63,6 +60,13 @@ impl File<'_> {
     }
 }
 
-fn at(position: Position, body: impl IntoResponse) -> Response {
+fn with_position(position: Position, body: impl IntoResponse) -> Response {
     ([(POSITION, HeaderValue::from(position.get()))], body).into_response()
+}
+
+/// Whether the caller names a media type in `Accept`. Wildcards do not count: JSON is the default.
+pub(super) fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
+    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut ranges = accepted.flat_map(|list| list.split(',')).filter_map(|range| range.split(';').next());
+    ranges.any(|range| range.trim().eq_ignore_ascii_case(media_type))
 }

@@ -1,133 +1,129 @@
-//! Who speaks: a bearer token, of which the log knows the hash.
+//! Authentication: a bearer token, of which the log knows the SHA-256.
 //!
-//! The door is closed unless a token opens it, unknown routes included. An auditor may read everything, ask what commands
-//! would do, and change nothing. Whether a command's sender may still command is decided again at the head of the log.
+//! Every route behind [`authenticate`] needs a token, unknown routes included. An auditor may read everything and do dry runs of
+//! commands, and may change nothing. Whether a sender may still command is decided again at the head of the log.
 
+use api::error_code::ErrorCode;
 use std::convert::Infallible;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use api::path::COMMANDS;
+use api::query::DRY_RUN;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use schema::command::Role;
 use schema::digest::Digest;
 use schema::id::PrincipalName;
 
-use crate::http::account::Account;
 use crate::http::connections::Connection;
-use crate::http::context::Door;
-use crate::http::limits::overloaded;
-use crate::http::params::Params;
-use crate::http::problem::Problem;
+use crate::http::context::AppState;
+use crate::http::params::QueryParams;
+use crate::http::problem::ProblemResponse;
+use crate::http::quota::Quota;
+use crate::http::request_limits::overloaded;
 
-/// Where commands are sent.
-pub(super) const COMMANDS: &str = "/v1/commands";
-/// The parameter that asks what commands would do. Then nothing is appended.
-pub(super) const DRY_RUN: &str = "dry_run";
-
-/// Who sent a request that was let in.
+/// The principal that sent a request.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
-    /// Their name.
     pub(super) name: PrincipalName,
-    /// The hash of the token that they showed.
+    /// The hash of the token that the request carries.
     token: Digest,
-    /// What they may use.
-    pub(super) account: Arc<Account>,
-    /// Where they asked, if it was over a connection.
+    pub(super) quota: Arc<Quota>,
+    /// The connection of the request; none in tests that call the router.
     pub(super) connection: Option<Connection>,
 }
 
-/// The door for a request that was let in.
+/// The state of the server for one authenticated request.
 #[derive(Clone)]
-pub(super) struct Admitted {
-    door: Door,
-    /// Who sent it.
+pub(super) struct Authenticated {
+    app: AppState,
     pub(super) caller: Caller,
 }
 
-impl Deref for Admitted {
-    type Target = Door;
+impl Deref for Authenticated {
+    type Target = AppState;
 
-    fn deref(&self) -> &Door {
-        &self.door
+    fn deref(&self) -> &AppState {
+        &self.app
     }
 }
 
-impl FromRequestParts<Door> for Admitted {
+impl FromRequestParts<AppState> for Authenticated {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, door: &Door) -> Result<Self, Infallible> {
-        let caller = parts.extensions.get().cloned().expect("BUG: what asks for a caller stands behind `admit`");
-        Ok(Self { door: door.clone(), caller })
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Infallible> {
+        let caller =
+            parts.extensions.get().cloned().expect("BUG: a handler that needs the caller is behind `authenticate`");
+        Ok(Self { app: app.clone(), caller })
     }
 }
 
-impl Admitted {
-    /// Whether the token that was shown still opens the door to the same principal.
-    pub(super) fn may_read(&self) -> bool {
-        let view = self.source().view();
+impl Authenticated {
+    /// Whether the token of the request is still valid, for the same principal.
+    pub(super) fn token_is_valid(&self) -> bool {
+        let view = self.log().view();
         view.bearer(&self.caller.token).is_some_and(|(name, _)| *name == self.caller.name)
     }
 }
 
-/// Lets in whom the log knows.
-pub(super) async fn admit(State(door): State<Door>, mut request: Request, next: Next) -> Response {
-    let caller = match recognize(&door, &request) {
+/// Identifies the caller, takes a request from its quota, and lets the request pass.
+pub(super) async fn authenticate(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
+    let caller = match identify_caller(&app, &request) {
         Ok(caller) => caller,
         Err(problem) => return problem.into_response(),
     };
-    if caller.connection.as_ref().is_some_and(|connection| !connection.show_token()) {
+    if caller.connection.as_ref().is_some_and(|connection| !connection.mark_authenticated()) {
         return overloaded("too many connections are at work").into_response();
     }
-    let Ok(_place) = Arc::clone(&caller.account.requests).try_acquire_owned() else {
+    let Ok(_permit) = Arc::clone(&caller.quota.requests).try_acquire_owned() else {
         return overloaded(&format!("too many requests of {} are being worked on", caller.name)).into_response();
     };
     request.extensions_mut().insert(caller);
     next.run(request).await
 }
 
-fn recognize(door: &Door, request: &Request) -> Result<Caller, Problem> {
-    let unauthorized = |code, detail: &str| Problem::new(StatusCode::UNAUTHORIZED, code, detail).at("Authorization");
+fn identify_caller(app: &AppState, request: &Request) -> Result<Caller, ProblemResponse> {
+    let unauthorized = |code, detail: &str| ProblemResponse::new(code, detail).in_field("Authorization");
     let Some(token) = bearer(request.headers()) else {
-        let problem = unauthorized("missing_token", "send `Authorization: Bearer <token>`");
+        let problem = unauthorized(ErrorCode::MissingToken, "send `Authorization: Bearer <token>`");
         return Err(problem.challenge("Bearer"));
     };
-    let view = door.source().view();
+    let view = app.log().view();
     let token = Digest::of(token);
     let Some((name, role)) = view.bearer(&token) else {
-        let problem = unauthorized("invalid_token", "the token is unknown or was revoked");
+        let problem = unauthorized(ErrorCode::InvalidToken, "the token is unknown or was revoked");
         return Err(problem.challenge("Bearer error=\"invalid_token\""));
     };
     match role {
         Role::Auditor if !only_reads(request) => {
-            Err(Problem::new(StatusCode::FORBIDDEN, "not_permitted", format!("{name} may read, and change nothing")))
+            Err(ProblemResponse::new(ErrorCode::NotPermitted, format!("{name} may read, and change nothing")))
         }
         Role::Admin | Role::Auditor => Ok(Caller {
             name: name.clone(),
             token,
-            account: door.account(name),
+            quota: app.quota(name),
             connection: request.extensions().get().cloned(),
         }),
     }
 }
 
-/// Whether a request can change nothing, whatever becomes of it.
+/// Whether a request can't change anything.
 fn only_reads(request: &Request) -> bool {
     match *request.method() {
         Method::GET | Method::HEAD => true,
         Method::POST if request.uri().path() == COMMANDS => {
-            Params::read(request.uri().query().unwrap_or_default()).flag(DRY_RUN) == Ok(true)
+            QueryParams::parse(request.uri().query().unwrap_or_default()).flag(DRY_RUN) == Ok(true)
         }
         _ => false,
     }
 }
 
-/// The token of a request: the scheme's case does not matter, the token's does.
+/// The token of a request. The case of the scheme does not matter, that of the token does.
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let value = headers.get(AUTHORIZATION)?.as_bytes();
     let (scheme, token) = value.split_at_checked("Bearer ".len())?;

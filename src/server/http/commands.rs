@@ -1,7 +1,9 @@
-//! `POST /v1/commands`: one request, decided and appended together or not at all.
+//! `POST /v1/commands`: the commands of one request are decided and appended together or not at all.
 
+use api::error_code::ErrorCode;
+use api::query::DRY_RUN;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderName};
 use axum::response::Response;
 use bytes::Bytes;
 use schema::entity::Actor;
@@ -9,61 +11,58 @@ use schema::limit::IDEMPOTENCY_KEY_BYTES_MAX;
 use schema::request::Request;
 
 use crate::http::answer;
-use crate::http::auth::{Admitted, DRY_RUN};
-use crate::http::blocking::apart;
+use crate::http::auth::Authenticated;
 use crate::http::dry_run;
-use crate::http::params::Params;
-use crate::http::problem::Problem;
-use crate::source::CommandSubmission;
+use crate::http::params::QueryParams;
+use crate::http::problem::ProblemResponse;
+use program::tasks::run_blocking;
 
-/// The header under which a request may be sent again.
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(api::header::IDEMPOTENCY_KEY);
 
-/// Bodies from this size on are read where their reading holds up nobody: a mebibyte of JSON takes about 5 ms.
+/// Bodies from this size on are parsed on a blocking thread: a MiB of JSON takes about 5 ms.
 const LARGE_BODY_BYTES: usize = 64 * 1024;
 
-/// Takes a request in.
 pub(super) async fn post(
-    door: Admitted,
-    mut params: Params,
+    app: Authenticated,
+    mut params: QueryParams,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
+) -> Result<Response, ProblemResponse> {
     let dry_run = params.flag(DRY_RUN)?;
     params.done()?;
-    let key = key(&headers)?;
-    let held = door.body(&headers, body).await?;
-    let request = read(held.bytes.clone()).await?;
-    let actor = Actor::Principal(door.caller.name.clone());
+    let key = idempotency_key(&headers)?;
+    let received = app.read_body(&headers, body).await?;
+    let request = parse(received.bytes.clone()).await?;
+    let actor = Actor::Principal(app.caller.name.clone());
     if dry_run {
-        let preview = dry_run::preview(&door, actor, request).await?;
-        return Ok(answer::json(preview.answer.position, preview));
+        let decided = dry_run::dry_run(&app, actor, request).await?;
+        return Ok(answer::json(decided.answer.position, decided));
     }
-    let answered = door.source().submit(CommandSubmission { request, actor, key }).await?;
-    Ok(answer::json(answered.position, answered))
+    let appended = app.log().submit(request, actor, key).await?;
+    Ok(answer::json(appended.position, appended))
 }
 
-async fn read(body: Bytes) -> Result<Request, Problem> {
+async fn parse(body: Bytes) -> Result<Request, ProblemResponse> {
     let request = match body.len() {
-        LARGE_BODY_BYTES.. => apart(move || Request::read(&body)).await,
+        LARGE_BODY_BYTES.. => run_blocking(move || Request::read(&body)).await,
         _ => Request::read(&body),
     };
     Ok(request?)
 }
 
-/// A key is one header of 1 to 255 visible ASCII characters, taken as it is.
-fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+/// The key: one header of 1 to 255 visible ASCII characters, taken as it is.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ProblemResponse> {
     let mut given = headers.get_all(IDEMPOTENCY_KEY).iter();
     let (Some(key), more) = (given.next(), given.next()) else { return Ok(None) };
-    let visible = key.as_bytes().iter().all(u8::is_ascii_graphic);
+    let is_visible = key.as_bytes().iter().all(u8::is_ascii_graphic);
     match key.to_str() {
-        Ok(text) if visible && more.is_none() && (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&text.len()) => {
+        Ok(text) if is_visible && more.is_none() && (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&text.len()) => {
             Ok(Some(text.to_string()))
         }
         _ => {
             let detail = format!("one key of 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters is possible");
-            let problem = Problem::new(StatusCode::BAD_REQUEST, "invalid_idempotency_key", detail);
-            Err(problem.at("Idempotency-Key"))
+            let problem = ProblemResponse::new(ErrorCode::InvalidIdempotencyKey, detail);
+            Err(problem.in_field("Idempotency-Key"))
         }
     }
 }
@@ -80,7 +79,7 @@ mod tests {
             for text in keys {
                 headers.append(IDEMPOTENCY_KEY, HeaderValue::from_bytes(text.as_bytes()).expect("a header"));
             }
-            key(&headers)
+            idempotency_key(&headers)
         };
         assert_eq!(read(&[]), Ok(None));
         assert_eq!(read(&["a-1~"]), Ok(Some("a-1~".to_string())));

@@ -1,4 +1,4 @@
-//! Controls, components, assessments and attestations: what is to be assessed, as it was defined.
+//! Controls, components, assessments and attestations, as they were defined.
 
 use axum::extract::Path;
 use axum::response::Response;
@@ -11,14 +11,14 @@ use schema::position::{Position, Version};
 use serde::Serialize;
 
 use crate::http::answer;
-use crate::http::auth::Admitted;
-use crate::http::paging::AsId;
-use crate::http::params::Params;
-use crate::http::problem::Problem;
+use crate::http::auth::Authenticated;
+use crate::http::paging::ListKey;
+use crate::http::params::QueryParams;
+use crate::http::problem::ProblemResponse;
 
-/// Something defined as it is shown.
+/// A definition as it is shown.
 #[derive(Serialize)]
-struct View<'a, T> {
+struct DefinitionView<'a, T> {
     id: &'a Id,
     #[serde(flatten)]
     said: &'a T,
@@ -30,24 +30,23 @@ struct View<'a, T> {
     at: Instant,
 }
 
-/// A kind of things that are defined.
-pub(super) trait Kind: Sized + Serialize + 'static {
-    /// Its name in refusals.
+/// One of the four kinds of definitions.
+pub(super) trait DefinitionKind: Sized + Serialize + 'static {
+    /// The kind of its entity.
     const NAME: &'static str;
-    /// Its ids.
     type Key: Ord + Clone + From<Id> + std::str::FromStr<Err = Invalid>;
 
-    /// The id without its kind.
+    /// The id of a key.
     fn id(key: &Self::Key) -> &Id;
-    /// All there are.
+    /// All definitions of the kind.
     fn all(compliance: &Compliance) -> &ById<Self::Key, Self>;
-    /// The job that follows from one.
+    /// The job that follows from a definition.
     fn job(_: &Self::Key) -> Option<JobId> {
         None
     }
 }
 
-impl Kind for ControlDefined {
+impl DefinitionKind for ControlDefined {
     const NAME: &'static str = "control";
     type Key = ControlId;
 
@@ -60,7 +59,7 @@ impl Kind for ControlDefined {
     }
 }
 
-impl Kind for ComponentDefined {
+impl DefinitionKind for ComponentDefined {
     const NAME: &'static str = "component";
     type Key = ComponentId;
 
@@ -73,7 +72,7 @@ impl Kind for ComponentDefined {
     }
 }
 
-impl Kind for AssessmentDefined {
+impl DefinitionKind for AssessmentDefined {
     const NAME: &'static str = "assessment";
     type Key = AssessmentId;
 
@@ -86,7 +85,7 @@ impl Kind for AssessmentDefined {
     }
 }
 
-impl Kind for AttestationDefined {
+impl DefinitionKind for AttestationDefined {
     const NAME: &'static str = "attestation";
     type Key = AttestationId;
 
@@ -103,7 +102,7 @@ impl Kind for AttestationDefined {
     }
 }
 
-impl<'a, T: Kind> View<'a, T> {
+impl<'a, T: DefinitionKind> DefinitionView<'a, T> {
     fn of(key: &'a T::Key, defined: &'a Defined<T>) -> Self {
         let Defined { said, version, position, at } = defined;
         Self { id: T::id(key), said, job: T::job(key), version: *version, position: *position, at: *at }
@@ -111,20 +110,30 @@ impl<'a, T: Kind> View<'a, T> {
 }
 
 /// `GET /v1/controls`, and so on.
-pub(super) async fn list<T: Kind>(door: Admitted, params: Params) -> Result<Response, Problem>
+pub(super) async fn list<T: DefinitionKind>(
+    app: Authenticated,
+    params: QueryParams,
+) -> Result<Response, ProblemResponse>
 where
-    for<'a> &'a T::Key: AsId,
+    for<'a> &'a T::Key: ListKey,
 {
-    let (page, room, state) = door.page(params).await?;
+    let (page, memory, state) = app.page(params).await?;
     let rows = T::all(state.compliance()).range(page.keys::<T::Key>());
-    Ok(room.holding(answer::json(state.position(), page.list(rows, |key, defined| View::<T>::of(key, defined)))))
+    Ok(memory.attach_to(answer::json(
+        state.position(),
+        page.list(rows, |key, defined| DefinitionView::<T>::of(key, defined)),
+    )))
 }
 
 /// `GET /v1/controls/{id}`, and so on.
-pub(super) async fn one<T: Kind>(door: Admitted, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
-    let (key, state) = door.item::<T::Key>(&id, params).await?;
+pub(super) async fn one<T: DefinitionKind>(
+    app: Authenticated,
+    Path(id): Path<String>,
+    params: QueryParams,
+) -> Result<Response, ProblemResponse> {
+    let (key, state) = app.item::<T::Key>(&id, params).await?;
     match T::all(state.compliance()).get(&key) {
-        Some(defined) => Ok(answer::json(state.position(), View::of(&key, defined))),
-        None => Err(Problem::unknown(T::NAME, &id)),
+        Some(defined) => Ok(answer::json(state.position(), DefinitionView::of(&key, defined))),
+        None => Err(ProblemResponse::unknown_entity(T::NAME, &id)),
     }
 }

@@ -1,9 +1,8 @@
-//! Connections and their places: few for those on which no token was shown yet, and the rest for the others.
+//! Limits on connections: a few without a valid token (anonymous), and many with one (authenticated).
 //!
-//! Always: a new connection is taken in within moments. Where its place is taken, the connection gives way that has been idle
-//! longest, so that whoever holds connections open keeps nobody else out; and among those without a token, even one that is
-//! at work, so that nobody without a token keeps a probe of `/healthz` waiting. A connection with a token never gives way
-//! while it works.
+//! Always: a new connection is admitted within moments. Where all permits are taken, the connection that has been idle longest is
+//! closed, so that idle connections keep no caller out. An anonymous connection is closed even while it works on a request, so
+//! that callers without a token can't keep a probe of `/healthz` waiting; an authenticated one is not.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,32 +12,33 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// How long a connection without a token keeps its place in any case: a client that has just come is about to ask.
-const MOMENT: Duration = Duration::from_millis(50);
-/// How often it is looked whether a place is free meanwhile.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// How long an anonymous connection is safe from being closed for another: a client that has just connected is about to send
+/// its request.
+const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(50);
+/// How often a waiting connection tries to get a permit meanwhile.
+const RETRY_EVERY: Duration = Duration::from_millis(5);
 
-/// How many connections there may be, and how long each may be silent.
+/// How many connections may be open, and how long each may be silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    /// Connections on which a valid token was shown.
-    pub known: usize,
-    /// Connections on which none was shown yet.
-    pub unknown: usize,
-    /// How long the first header may take.
+    /// Connections on which a valid token was sent.
+    pub authenticated: usize,
+    /// Connections on which none was sent yet.
+    pub anonymous: usize,
+    /// How long the header of the first request may take.
     pub first_header: Duration,
-    /// How long each further header may take, with the rest before it. Longer than clients keep idle connections by default
-    /// would keep dead ones for nothing; much shorter would close those that are about to be used.
+    /// How long the header of each further request may take, counted from the answer before it: as long as clients keep idle
+    /// connections by default. Longer would keep dead connections, and much shorter would close those that are about to be used.
     pub header: Duration,
-    /// How long a peer may take nothing of what it is sent.
+    /// How long a peer may read nothing of what it is sent.
     pub stalled: Duration,
 }
 
 impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
-            known: 3_840,
-            unknown: 256,
+            authenticated: 3_840,
+            anonymous: 256,
             first_header: Duration::from_secs(10),
             header: Duration::from_secs(75),
             stalled: Duration::from_secs(30),
@@ -50,178 +50,179 @@ impl Default for ConnectionLimits {
 #[derive(Clone, Debug)]
 pub(super) struct Connections {
     limits: ConnectionLimits,
-    open: Arc<Mutex<Open>>,
+    open: Arc<Mutex<OpenConnections>>,
 }
 
 #[derive(Debug, Default)]
-struct Open {
-    taken_in: u64,
-    unknown: BTreeMap<u64, Connection>,
-    known: BTreeMap<u64, Connection>,
+struct OpenConnections {
+    admitted: u64,
+    anonymous: BTreeMap<u64, Connection>,
+    authenticated: BTreeMap<u64, Connection>,
 }
 
-/// One connection, as those who work for it know it. Cheap to clone.
+/// One open connection. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Connection(Arc<Inside>);
+pub(super) struct Connection(Arc<ConnectionInner>);
 
 #[derive(Debug)]
-struct Inside {
+struct ConnectionInner {
     number: u64,
     connections: Connections,
-    is_known: AtomicBool,
-    work: Mutex<Work>,
-    /// Cancelled when the first request has come.
-    asked: CancellationToken,
-    /// Cancelled when the connection has to go.
-    cut: CancellationToken,
+    is_authenticated: AtomicBool,
+    activity: Mutex<ConnectionActivity>,
+    /// Cancelled when the first request has arrived.
+    first_request: CancellationToken,
+    /// Cancelled when the connection has to be closed.
+    abort: CancellationToken,
 }
 
 #[derive(Debug)]
-struct Work {
-    /// Requests that are worked on, and answers that are not sent yet.
-    going_on: usize,
-    /// When the last of them ended.
+struct ConnectionActivity {
+    /// Requests whose answers are not sent yet.
+    in_progress: usize,
+    /// When the last request ended.
     idle_since: Instant,
 }
 
-/// A connection's place, given back when it is dropped.
+/// A connection's permit, given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Place(pub(super) Connection);
+pub(super) struct ConnectionPermit(pub(super) Connection);
 
-/// A request that is worked on until this is dropped.
+/// A request, in progress until this is dropped.
 #[derive(Debug)]
-pub(super) struct AtWork(Connection);
+pub(super) struct RequestInProgress(Connection);
 
 impl Connections {
-    /// Places for connections.
+    /// No connections yet.
     pub(super) fn new(limits: ConnectionLimits) -> Self {
         Self { limits, open: Arc::default() }
     }
 
-    /// Takes a new connection in.
-    pub(super) async fn take_in(&self) -> Place {
+    /// Waits for a permit for a new connection.
+    pub(super) async fn admit(&self) -> ConnectionPermit {
         loop {
-            if let Some(place) = self.take_in_now() {
-                return place;
+            if let Some(permit) = self.try_admit() {
+                return permit;
             }
-            sleep(LOOK_AGAIN).await;
+            sleep(RETRY_EVERY).await;
         }
     }
 
-    fn take_in_now(&self) -> Option<Place> {
+    fn try_admit(&self) -> Option<ConnectionPermit> {
         let mut open = self.open();
-        let is_full = open.unknown.len() >= self.limits.unknown;
-        if is_full && !give_way(&mut open.unknown, Connection::has_had_its_moment) {
+        let is_full = open.anonymous.len() >= self.limits.anonymous;
+        if is_full && !evict_longest_idle(&mut open.anonymous, Connection::is_past_grace) {
             return None;
         }
-        open.taken_in += 1;
-        let number = open.taken_in;
-        let connection = Connection(Arc::new(Inside {
+        open.admitted += 1;
+        let number = open.admitted;
+        let connection = Connection(Arc::new(ConnectionInner {
             number,
             connections: self.clone(),
-            is_known: AtomicBool::new(false),
-            work: Mutex::new(Work { going_on: 0, idle_since: Instant::now() }),
-            asked: CancellationToken::new(),
-            cut: CancellationToken::new(),
+            is_authenticated: AtomicBool::new(false),
+            activity: Mutex::new(ConnectionActivity { in_progress: 0, idle_since: Instant::now() }),
+            first_request: CancellationToken::new(),
+            abort: CancellationToken::new(),
         }));
-        open.unknown.insert(number, connection.clone());
-        Some(Place(connection))
+        open.anonymous.insert(number, connection.clone());
+        Some(ConnectionPermit(connection))
     }
 
-    /// Lets one connection give way, where the system has no more for any.
-    pub(super) fn make_room(&self) {
+    /// Closes one connection, where the process has no file descriptors left.
+    pub(super) fn evict_one(&self) {
         let open = &mut *self.open();
-        if !give_way(&mut open.unknown, |_| true) {
-            give_way(&mut open.known, Connection::is_idle);
+        if !evict_longest_idle(&mut open.anonymous, |_| true) {
+            evict_longest_idle(&mut open.authenticated, Connection::is_idle);
         }
     }
 
-    fn open(&self) -> MutexGuard<'_, Open> {
+    fn open(&self) -> MutexGuard<'_, OpenConnections> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Lets the connection go that has been idle longest, of those that may: whether there was one.
-fn give_way(among: &mut BTreeMap<u64, Connection>, may: impl Fn(&Connection) -> bool) -> bool {
-    let idle = among.iter().filter(|(_, connection)| may(connection));
-    let longest = idle.min_by_key(|(_, connection)| connection.rank()).map(|(number, _)| *number);
-    let gone = longest.and_then(|number| among.remove(&number));
-    gone.inspect(|connection| connection.cut()).is_some()
+/// Closes the connection that has been idle longest, among those that `may` be closed; false if there is none.
+fn evict_longest_idle(among: &mut BTreeMap<u64, Connection>, may: impl Fn(&Connection) -> bool) -> bool {
+    let candidates = among.iter().filter(|(_, connection)| may(connection));
+    let longest = candidates.min_by_key(|(_, connection)| connection.eviction_order()).map(|(number, _)| *number);
+    let evicted = longest.and_then(|number| among.remove(&number));
+    evicted.inspect(|connection| connection.abort()).is_some()
 }
 
 impl Connection {
-    /// Takes note that a valid token was shown: false if there is no place among those connections.
+    /// Records that a valid token was sent; false if there is no permit left for such a connection.
     #[must_use]
-    pub(super) fn show_token(&self) -> bool {
-        if self.0.is_known.load(Ordering::Relaxed) {
+    pub(super) fn mark_authenticated(&self) -> bool {
+        if self.0.is_authenticated.load(Ordering::Relaxed) {
             return true;
         }
         let connections = &self.0.connections;
         let open = &mut *connections.open();
-        let has_place = open.known.len() < connections.limits.known || give_way(&mut open.known, Self::is_idle);
-        // What had to give way meanwhile has no place to move from.
-        if has_place && let Some(connection) = open.unknown.remove(&self.0.number) {
-            open.known.insert(self.0.number, connection);
-            self.0.is_known.store(true, Ordering::Relaxed);
+        let has_permit = open.authenticated.len() < connections.limits.authenticated
+            || evict_longest_idle(&mut open.authenticated, Self::is_idle);
+        // A connection that was closed meanwhile is not among the anonymous ones.
+        if has_permit && let Some(connection) = open.anonymous.remove(&self.0.number) {
+            open.authenticated.insert(self.0.number, connection);
+            self.0.is_authenticated.store(true, Ordering::Relaxed);
         }
-        has_place
+        has_permit
     }
 
-    /// Takes note of a request.
-    pub(super) fn begin(&self) -> AtWork {
-        self.0.asked.cancel();
-        self.work().going_on += 1;
-        AtWork(self.clone())
+    /// Counts a request as in progress.
+    pub(super) fn begin_request(&self) -> RequestInProgress {
+        self.0.first_request.cancel();
+        self.activity().in_progress += 1;
+        RequestInProgress(self.clone())
     }
 
-    /// Completes when the first request has come.
-    pub(super) async fn asked(&self) {
-        self.0.asked.cancelled().await;
+    /// Completes when the first request has arrived.
+    pub(super) async fn first_request(&self) {
+        self.0.first_request.cancelled().await;
     }
 
-    /// Breaks the connection off.
-    pub(super) fn cut(&self) {
-        self.0.cut.cancel();
+    /// Closes the connection, whatever it is doing.
+    pub(super) fn abort(&self) {
+        self.0.abort.cancel();
     }
 
-    /// Completes when the connection has to go.
-    pub(super) async fn gone(&self) {
-        self.0.cut.cancelled().await;
+    /// Completes when the connection has to be closed.
+    pub(super) async fn aborted(&self) {
+        self.0.abort.cancelled().await;
     }
 
-    fn has_had_its_moment(&self) -> bool {
-        self.work().idle_since.elapsed() >= MOMENT
+    fn is_past_grace(&self) -> bool {
+        self.activity().idle_since.elapsed() >= FIRST_REQUEST_GRACE
     }
 
     fn is_idle(&self) -> bool {
-        self.work().going_on == 0
+        self.activity().in_progress == 0
     }
 
-    /// The least goes first: who is idle, and of those who has been so longest.
-    fn rank(&self) -> (bool, Instant) {
-        let work = self.work();
-        (work.going_on > 0, work.idle_since)
+    /// The least is closed first: idle connections before working ones, and of each the one that has been so longest.
+    fn eviction_order(&self) -> (bool, Instant) {
+        let activity = self.activity();
+        (activity.in_progress > 0, activity.idle_since)
     }
 
-    fn work(&self) -> MutexGuard<'_, Work> {
-        self.0.work.lock().unwrap_or_else(PoisonError::into_inner)
+    fn activity(&self) -> MutexGuard<'_, ConnectionActivity> {
+        self.0.activity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for AtWork {
+impl Drop for RequestInProgress {
     fn drop(&mut self) {
-        let mut work = self.0.work();
-        work.going_on -= 1;
-        work.idle_since = Instant::now();
+        let mut activity = self.0.activity();
+        activity.in_progress -= 1;
+        activity.idle_since = Instant::now();
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let number = self.0.0.number;
         let mut open = self.0.0.connections.open();
-        open.unknown.remove(&number);
-        open.known.remove(&number);
+        open.anonymous.remove(&number);
+        open.authenticated.remove(&number);
     }
 }
 
@@ -230,57 +231,56 @@ mod tests {
     use super::*;
     use tokio::time::advance;
 
-    fn places(known: usize, unknown: usize) -> Connections {
-        Connections::new(ConnectionLimits { known, unknown, ..ConnectionLimits::default() })
+    fn connections_of(authenticated: usize, anonymous: usize) -> Connections {
+        Connections::new(ConnectionLimits { authenticated, anonymous, ..ConnectionLimits::default() })
     }
 
-    fn gone(places: &[&Place]) -> Vec<bool> {
-        places.iter().map(|Place(connection)| connection.0.cut.is_cancelled()).collect()
+    fn aborted(permits: &[&ConnectionPermit]) -> Vec<bool> {
+        permits.iter().map(|ConnectionPermit(connection)| connection.0.abort.is_cancelled()).collect()
     }
 
     #[tokio::test(start_paused = true)]
     async fn without_a_token_the_longest_idle_connection_gives_way_and_at_last_one_at_work() {
-        let connections = places(9, 2);
-        let (first, second) = (connections.take_in().await, connections.take_in().await);
+        let connections = connections_of(9, 2);
+        let (first, second) = (connections.admit().await, connections.admit().await);
         advance(Duration::from_secs(1)).await;
-        drop(first.0.begin());
-        let third = connections.take_in().await;
-        assert_eq!(gone(&[&first, &second, &third]), [false, true, false], "the first was idle for a shorter time");
-        let (_at_first, _at_third) = (first.0.begin(), third.0.begin());
+        drop(first.0.begin_request());
+        let third = connections.admit().await;
+        assert_eq!(aborted(&[&first, &second, &third]), [false, true, false], "the first was idle for a shorter time");
+        let (_at_first, _at_third) = (first.0.begin_request(), third.0.begin_request());
         let before = Instant::now();
-        let fourth = connections.take_in().await;
-        assert_eq!(gone(&[&first, &third, &fourth]), [true, false, false], "all were at work");
-        assert_eq!(before.elapsed(), MOMENT, "the first had just been answered");
+        let fourth = connections.admit().await;
+        assert_eq!(aborted(&[&first, &third, &fourth]), [true, false, false], "all were at work");
+        assert_eq!(before.elapsed(), FIRST_REQUEST_GRACE, "the first had just been answered");
         drop(third);
-        let fifth = connections.take_in().await;
-        assert_eq!(gone(&[&fourth, &fifth]), [false, false], "a place was free");
+        let fifth = connections.admit().await;
+        assert_eq!(aborted(&[&fourth, &fifth]), [false, false], "a permit was free");
     }
 
     #[tokio::test(start_paused = true)]
     async fn with_a_token_only_an_idle_connection_gives_way() {
-        let connections = places(2, 9);
-        let (first, second, third) =
-            (connections.take_in().await, connections.take_in().await, connections.take_in().await);
-        let at_work = second.0.begin();
-        assert!(first.0.show_token() && second.0.show_token() && third.0.show_token());
-        assert_eq!(gone(&[&first, &second, &third]), [true, false, false]);
-        assert!(third.0.show_token(), "its place is kept");
-        let _at_third = third.0.begin();
-        let fourth = connections.take_in().await;
-        assert!(!fourth.0.show_token(), "both are at work");
-        drop(at_work);
-        assert!(fourth.0.show_token());
-        assert_eq!(gone(&[&second, &third, &fourth]), [true, false, false]);
+        let connections = connections_of(2, 9);
+        let (first, second, third) = (connections.admit().await, connections.admit().await, connections.admit().await);
+        let in_progress = second.0.begin_request();
+        assert!(first.0.mark_authenticated() && second.0.mark_authenticated() && third.0.mark_authenticated());
+        assert_eq!(aborted(&[&first, &second, &third]), [true, false, false]);
+        assert!(third.0.mark_authenticated(), "its permit is kept");
+        let _at_third = third.0.begin_request();
+        let fourth = connections.admit().await;
+        assert!(!fourth.0.mark_authenticated(), "both are at activity");
+        drop(in_progress);
+        assert!(fourth.0.mark_authenticated());
+        assert_eq!(aborted(&[&second, &third, &fourth]), [true, false, false]);
     }
 
     #[tokio::test]
     async fn a_connection_that_has_gone_leaves_nothing_behind() {
-        let connections = places(1, 1);
-        let place = connections.take_in().await;
-        assert!(place.0.show_token());
+        let connections = connections_of(1, 1);
+        let place = connections.admit().await;
+        assert!(place.0.mark_authenticated());
         let inside = Arc::downgrade(&place.0.0);
         drop(place);
         assert!(inside.upgrade().is_none());
-        assert!(connections.open().known.is_empty() && connections.open().unknown.is_empty());
+        assert!(connections.open().authenticated.is_empty() && connections.open().anonymous.is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! What a door is made of: brought by whoever opens it, and shared by all requests that pass.
+//! What all requests share: the parts that the caller of [`router`](super::router::router) brings, and the limits on their use.
 
 use std::sync::Arc;
 
@@ -8,145 +8,135 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::event_log::EventLog;
 use crate::fleet::listener::ReportListener;
-use crate::http::account::{Account, Accounts, Limits};
-use crate::http::record_digests::Digests;
-use crate::source::LogSource;
+use crate::http::digest_cache::RecordDigestCache;
+use crate::http::quota::{HttpLimits, Quota, Quotas};
 
-/// A part that is not ready, and why.
+/// A part of the server that is not as it should be, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Reason {
+pub struct HealthCondition {
     /// Which part.
     pub part: String,
-    /// One sentence.
+    /// Why, in one sentence.
     pub reason: String,
 }
 
-/// What a door is made of. Whoever opens it brings all of these.
+/// What the HTTP server needs of the rest of the process.
 #[derive(Clone)]
-pub struct Fittings {
+pub struct AppDependencies {
     /// The log.
-    pub source: Arc<dyn LogSource>,
-    /// What nodes say.
-    pub ears: ReportListener,
-    /// What is not ready; nothing if all is.
-    pub readiness: Arc<dyn Fn() -> Vec<Reason> + Send + Sync>,
-    /// What an operator should know although all is ready.
-    pub warnings: Arc<dyn Fn() -> Vec<Reason> + Send + Sync>,
-    /// The last position that is published, if that is known.
+    pub log: Arc<dyn EventLog>,
+    /// The reports of nodes, as they were heard last.
+    pub reports: ReportListener,
+    /// The parts that keep the server from its work; none if it is ready.
+    pub readiness: Arc<dyn Fn() -> Vec<HealthCondition> + Send + Sync>,
+    /// What an operator should know although the server is ready.
+    pub warnings: Arc<dyn Fn() -> Vec<HealthCondition> + Send + Sync>,
+    /// The last published position, if it is known.
     pub published: Arc<dyn Fn() -> Option<Position> + Send + Sync>,
-    /// What this server's relay does, in one word; nothing if it has none.
+    /// The phase of this server's relay, in one word; none if it runs no relay.
     pub relay: Arc<dyn Fn() -> Option<&'static str> + Send + Sync>,
-    /// What callers may spend.
-    pub limits: Limits,
-    /// Cancelled when the door closes: live streams end then.
+    /// What callers may use at once.
+    pub limits: HttpLimits,
+    /// Cancelled when the server stops: live streams end then.
     pub closing: CancellationToken,
 }
 
-/// An open door. Cheap to clone.
+/// The state that every handler gets. Cheap to clone.
 #[derive(Clone)]
-pub struct Door(Arc<Inside>);
+pub struct AppState(Arc<SharedState>);
 
-struct Inside {
-    fittings: Fittings,
-    digests: Digests,
+struct SharedState {
+    dependencies: AppDependencies,
+    digests: RecordDigestCache,
     requests: Semaphore,
     streams: Arc<Semaphore>,
-    bodies: Arc<Semaphore>,
-    answers: Arc<Semaphore>,
-    accounts: Accounts,
+    body_kib: Arc<Semaphore>,
+    answer_kib: Arc<Semaphore>,
+    quotas: Quotas,
     questions: Arc<Semaphore>,
 }
 
-impl From<Fittings> for Door {
-    fn from(fittings: Fittings) -> Self {
-        let limits = fittings.limits;
-        Self(Arc::new(Inside {
-            fittings,
-            digests: Digests::default(),
+impl From<AppDependencies> for AppState {
+    fn from(dependencies: AppDependencies) -> Self {
+        let limits = dependencies.limits;
+        Self(Arc::new(SharedState {
+            dependencies,
+            digests: RecordDigestCache::default(),
             requests: Semaphore::new(limits.requests),
             streams: Arc::new(Semaphore::new(limits.streams)),
-            bodies: Arc::new(Semaphore::new(limits.bodies_kib)),
-            answers: Arc::new(Semaphore::new(limits.answers_kib)),
-            accounts: Accounts::default(),
+            body_kib: Arc::new(Semaphore::new(limits.bodies_kib)),
+            answer_kib: Arc::new(Semaphore::new(limits.answers_kib)),
+            quotas: Quotas::default(),
             questions: Arc::new(Semaphore::new(limits.questions)),
         }))
     }
 }
 
-impl Door {
-    /// The log.
-    pub(super) fn source(&self) -> &dyn LogSource {
-        &*self.0.fittings.source
+impl AppState {
+    pub(super) fn log(&self) -> &dyn EventLog {
+        &*self.0.dependencies.log
     }
 
-    /// What nodes say.
-    pub(super) fn ears(&self) -> &ReportListener {
-        &self.0.fittings.ears
+    pub(super) fn reports(&self) -> &ReportListener {
+        &self.0.dependencies.reports
     }
 
-    /// What is not ready.
-    pub(super) fn readiness(&self) -> Vec<Reason> {
-        (self.0.fittings.readiness)()
+    pub(super) fn readiness(&self) -> Vec<HealthCondition> {
+        (self.0.dependencies.readiness)()
     }
 
-    /// What an operator should know although all is ready.
-    pub(super) fn warnings(&self) -> Vec<Reason> {
-        (self.0.fittings.warnings)()
+    pub(super) fn warnings(&self) -> Vec<HealthCondition> {
+        (self.0.dependencies.warnings)()
     }
 
-    /// The last position that is published.
     pub(super) fn published(&self) -> Option<Position> {
-        (self.0.fittings.published)()
+        (self.0.dependencies.published)()
     }
 
-    /// What this server's relay does.
     pub(super) fn relay(&self) -> Option<&'static str> {
-        (self.0.fittings.relay)()
+        (self.0.dependencies.relay)()
     }
 
-    /// What callers may spend.
-    pub(super) fn limits(&self) -> &Limits {
-        &self.0.fittings.limits
+    pub(super) fn limits(&self) -> &HttpLimits {
+        &self.0.dependencies.limits
     }
 
-    /// Cancelled when the door closes.
     pub(super) fn closing(&self) -> &CancellationToken {
-        &self.0.fittings.closing
+        &self.0.dependencies.closing
     }
 
-    /// Digests of desired records.
-    pub(super) fn digests(&self) -> &Digests {
+    pub(super) fn digests(&self) -> &RecordDigestCache {
         &self.0.digests
     }
 
-    /// Places for requests.
+    /// A permit for each request in progress.
     pub(super) fn requests(&self) -> &Semaphore {
         &self.0.requests
     }
 
-    /// Places for live streams.
+    /// A permit for each live stream.
     pub(super) fn streams(&self) -> &Arc<Semaphore> {
         &self.0.streams
     }
 
-    /// Places for costly questions.
+    /// A permit for each expensive query.
     pub(super) fn questions(&self) -> &Arc<Semaphore> {
         &self.0.questions
     }
 
-    /// Kibibytes for answers.
-    pub(super) fn answers(&self) -> &Arc<Semaphore> {
-        &self.0.answers
+    /// A permit for each KiB of answers in memory.
+    pub(super) fn answer_kib(&self) -> &Arc<Semaphore> {
+        &self.0.answer_kib
     }
 
-    /// What one principal may use.
-    pub(super) fn account(&self, name: &PrincipalName) -> Arc<Account> {
-        self.0.accounts.of(name, self.limits())
+    /// A permit for each KiB of bodies in memory.
+    pub(super) fn body_kib(&self) -> &Arc<Semaphore> {
+        &self.0.body_kib
     }
 
-    /// Kibibytes for bodies.
-    pub(super) fn bodies(&self) -> &Arc<Semaphore> {
-        &self.0.bodies
+    pub(super) fn quota(&self, name: &PrincipalName) -> Arc<Quota> {
+        self.0.quotas.of(name, self.limits())
     }
 }

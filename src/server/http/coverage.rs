@@ -1,64 +1,66 @@
-//! `GET /v1/coverage`: for each control, what covers it, and which controls nothing covers.
+//! `GET /v1/coverage`: what covers each control, and which controls nothing covers.
 
 use std::collections::BTreeSet;
 
+use api::page::ListPage;
 use axum::response::Response;
 use projections::configuration::Configuration;
 use schema::id::{AssessmentId, ComponentId, ControlId, JobId, NodeId};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::http::answer;
-use crate::http::auth::Admitted;
-use crate::http::blocking::apart;
-use crate::http::paging::{Listing, Page};
-use crate::http::params::Params;
-use crate::http::problem::Problem;
+use crate::http::auth::Authenticated;
+use crate::http::paging::PageQuery;
+use crate::http::params::QueryParams;
+use crate::http::problem::ProblemResponse;
+use program::tasks::run_blocking;
 
-/// A page of controls, and what holds for all of them.
+/// A page of controls, and figures of all controls.
 #[derive(Serialize)]
-struct Report {
+struct CoverageReport {
     #[serde(flatten)]
-    listing: Listing,
-    counts: Counts,
-    /// The controls without a live claim on any of their jobs, however many pages there are.
+    page: ListPage<Box<RawValue>>,
+    counts: CoverageCounts,
+    /// All controls without a claim on any of their jobs, on whichever page they are.
     uncovered: Vec<ControlId>,
 }
 
-/// How many controls have what.
+/// Numbers of controls.
 #[derive(Default, Serialize)]
-struct Counts {
+struct CoverageCounts {
     controls: usize,
-    /// Some component implements it, or is assessed for it.
+    /// With a component that implements them or is assessed for them.
     with_components: usize,
-    /// There is an assessment of it.
+    /// With an assessment.
     with_assessments: usize,
-    /// Somebody runs a job for it.
+    /// With a job that a runtime has claimed.
     with_claims: usize,
 }
 
 /// What covers one control.
 #[derive(Serialize)]
-struct View {
+struct ControlCoverage {
     control: ControlId,
     title: String,
-    /// Those that it holds for, and those that are assessed for it.
+    /// The components that implement it, and those that are assessed for it.
     components: BTreeSet<ComponentId>,
     assessments: Vec<AssessmentId>,
     /// How many jobs follow from it.
     jobs: usize,
-    /// Those that somebody has.
-    claims: Vec<ClaimView>,
-    /// Whether somebody runs a job for it.
+    /// Claims on those jobs.
+    claims: Vec<CoveringClaim>,
+    /// Whether there is any claim.
     covered: bool,
 }
 
 #[derive(Serialize)]
-struct ClaimView {
+struct CoveringClaim {
     job: JobId,
     runtime: NodeId,
 }
 
-impl View {
+impl ControlCoverage {
     fn of(state: &Configuration, control: &ControlId, title: &str) -> Self {
         let compliance = state.compliance();
         let assessments: Vec<AssessmentId> = compliance.assessments_of(control).cloned().collect();
@@ -71,7 +73,7 @@ impl View {
             for job in compliance.attestations_of(assessment).map(JobId::derived) {
                 jobs += 1;
                 let claim = state.jobs().all().get(&job).and_then(|job| job.claim.as_ref());
-                claims.extend(claim.map(|claim| ClaimView { job, runtime: claim.runtime.clone() }));
+                claims.extend(claim.map(|claim| CoveringClaim { job, runtime: claim.runtime.clone() }));
             }
         }
         let covered = !claims.is_empty();
@@ -79,11 +81,11 @@ impl View {
     }
 }
 
-fn report(state: &Configuration, page: &Page) -> Report {
+fn report(state: &Configuration, page: &PageQuery) -> CoverageReport {
     let controls = state.compliance().controls();
-    let show = |control: &ControlId, title: &str| View::of(state, control, title);
-    let listing = page.list(controls.range(page.keys::<ControlId>()), |id, control| show(id, &control.said.title));
-    let mut counts = Counts { controls: controls.len(), ..Counts::default() };
+    let show = |control: &ControlId, title: &str| ControlCoverage::of(state, control, title);
+    let page = page.list(controls.range(page.keys::<ControlId>()), |id, control| show(id, &control.said.title));
+    let mut counts = CoverageCounts { controls: controls.len(), ..CoverageCounts::default() };
     let mut uncovered = Vec::new();
     for (id, control) in controls {
         let view = show(id, &control.said.title);
@@ -94,13 +96,12 @@ fn report(state: &Configuration, page: &Page) -> Report {
             uncovered.push(view.control);
         }
     }
-    Report { listing, counts, uncovered }
+    CoverageReport { page, counts, uncovered }
 }
 
-/// Shows it.
-pub(super) async fn show(door: Admitted, params: Params) -> Result<Response, Problem> {
-    let (page, room, state) = door.page(params).await?;
+pub(super) async fn show(app: Authenticated, params: QueryParams) -> Result<Response, ProblemResponse> {
+    let (page, memory, state) = app.page(params).await?;
     let position = state.position();
-    let report = apart(move || report(&state, &page)).await;
-    Ok(room.holding(answer::json(position, report)))
+    let report = run_blocking(move || report(&state, &page)).await;
+    Ok(memory.attach_to(answer::json(position, report)))
 }

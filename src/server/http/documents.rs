@@ -1,7 +1,8 @@
-//! Documents: what an administrator put, and its bytes.
+//! Documents, their metadata and their content.
 
+use api::error_code::ErrorCode;
 use axum::extract::Path;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use projections::configuration::Document;
 use schema::change::DocumentPut;
@@ -11,15 +12,15 @@ use schema::instant::Instant;
 use schema::position::{Position, Version};
 use serde::Serialize;
 
+use crate::event_log::DamagedError;
 use crate::http::answer::{self, File};
-use crate::http::auth::Admitted;
-use crate::http::params::Params;
-use crate::http::problem::Problem;
-use crate::source::DamagedError;
+use crate::http::auth::Authenticated;
+use crate::http::params::QueryParams;
+use crate::http::problem::ProblemResponse;
 
 /// A document as it is shown.
 #[derive(Serialize)]
-struct View<'a> {
+struct DocumentView<'a> {
     id: &'a DocumentId,
     #[serde(flatten)]
     put: &'a DocumentPut,
@@ -28,73 +29,77 @@ struct View<'a> {
     at: Instant,
 }
 
-impl<'a> View<'a> {
+impl<'a> DocumentView<'a> {
     fn of(id: &'a DocumentId, document: &'a Document) -> Self {
         Self { id, put: &document.put, version: document.version, position: document.position, at: document.at }
     }
 }
 
 /// `GET /v1/documents`
-pub(super) async fn list(door: Admitted, params: Params) -> Result<Response, Problem> {
-    let (page, room, state) = door.page(params).await?;
+pub(super) async fn list(app: Authenticated, params: QueryParams) -> Result<Response, ProblemResponse> {
+    let (page, memory, state) = app.page(params).await?;
     let rows = state.documents().range(page.keys::<DocumentId>());
-    Ok(room.holding(answer::json(state.position(), page.list(rows, |id, document| View::of(id, document)))))
+    Ok(memory.attach_to(answer::json(state.position(), page.list(rows, |id, document| DocumentView::of(id, document)))))
 }
 
 /// `GET /v1/documents/{id}`
-pub(super) async fn one(door: Admitted, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
-    let (id, state) = door.item::<DocumentId>(&id, params).await?;
+pub(super) async fn one(
+    app: Authenticated,
+    Path(id): Path<String>,
+    params: QueryParams,
+) -> Result<Response, ProblemResponse> {
+    let (id, state) = app.item::<DocumentId>(&id, params).await?;
     match state.documents().get(&id) {
-        Some(document) => Ok(answer::json(state.position(), View::of(&id, document))),
-        None => Err(Problem::unknown("document", id.as_str())),
+        Some(document) => Ok(answer::json(state.position(), DocumentView::of(&id, document))),
+        None => Err(ProblemResponse::unknown_entity("document", id.as_str())),
     }
 }
 
 /// `GET /v1/documents/{id}/content`
 pub(super) async fn content(
-    door: Admitted,
+    app: Authenticated,
     Path(id): Path<String>,
-    params: Params,
+    params: QueryParams,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let (id, state) = door.item::<DocumentId>(&id, params).await?;
+) -> Result<Response, ProblemResponse> {
+    let (id, state) = app.item::<DocumentId>(&id, params).await?;
     let Some(document) = state.documents().get(&id) else {
-        return Err(Problem::unknown("document", id.as_str()));
+        return Err(ProblemResponse::unknown_entity("document", id.as_str()));
     };
     let DocumentPut { media_type, digest, size, .. } = &*document.put;
     let file = File { media_type: media_type.as_str(), digest: *digest, size: *size };
-    door.file(state.position(), &file, &headers).await
+    app.file_response(state.position(), &file, &headers).await
 }
 
-/// The id in a path.
-pub(super) fn read<T: std::str::FromStr<Err = schema::invalid::Invalid>>(id: &str) -> Result<T, Problem> {
-    id.parse().map_err(|invalid: schema::invalid::Invalid| Problem::parameter("id", invalid.detail))
+/// The id in the path of a URL.
+pub(super) fn parse_id<T: std::str::FromStr<Err = schema::invalid::Invalid>>(id: &str) -> Result<T, ProblemResponse> {
+    id.parse().map_err(|invalid: schema::invalid::Invalid| ProblemResponse::invalid_parameter("id", invalid.detail))
 }
 
-impl Admitted {
-    /// The bytes of a file, unless the caller has them.
-    pub(super) async fn file(
+impl Authenticated {
+    /// The file with its content, unless the caller has it.
+    pub(super) async fn file_response(
         &self,
         position: Position,
         file: &File<'_>,
         headers: &HeaderMap,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ProblemResponse> {
         if file.is_known(headers) {
             return Ok(file.not_modified(position));
         }
-        let room = self.room(file.bytes_read()).await?;
-        match self.source().content(file.digest).await? {
-            Some(bytes) => Ok(room.holding(file.bytes(position, checked(bytes, file.digest)?))),
+        let memory = self.reserve_memory(file.memory_bytes()).await?;
+        match self.log().content(file.digest).await? {
+            Some(bytes) => Ok(memory.attach_to(file.with_content(position, verified(bytes, file.digest)?))),
             None => {
                 let detail = format!("the content {} is not there any more", file.digest);
-                Err(Problem::new(StatusCode::GONE, "content_gone", detail))
+                Err(ProblemResponse::new(ErrorCode::ContentGone, detail))
             }
         }
     }
 }
 
-/// Bytes are served under their own name only.
-fn checked(bytes: Vec<u8>, digest: Digest) -> Result<Vec<u8>, Problem> {
+/// Content that is not what its digest says is never served.
+fn verified(bytes: Vec<u8>, digest: Digest) -> Result<Vec<u8>, ProblemResponse> {
     if Digest::of(&bytes) == digest {
         return Ok(bytes);
     }

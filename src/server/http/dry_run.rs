@@ -1,4 +1,4 @@
-//! What a request would do: decided against the newest snapshot and rendered, and nothing of it kept. So an auditor may ask, too.
+//! Dry runs: a request is decided against the newest snapshot and rendered, and nothing is kept. So an auditor may do one, too.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,34 +13,38 @@ use schema::request::Request;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::http::auth::Admitted;
-use crate::http::impact::NodeTurn;
-use crate::http::problem::Problem;
+use crate::http::auth::Authenticated;
+use crate::http::impact::NodeChange;
+use crate::http::problem::ProblemResponse;
 
-/// The answer that the request would get, and what would become of the nodes that it touches.
+/// The answer that the request would get, and what would change on the nodes that it affects.
 #[derive(Debug, Serialize)]
-pub(super) struct Preview {
-    /// The answer, whose positions are those that the events would have if nothing came before them.
+pub(super) struct DryRunAnswer {
+    /// The positions in it are those that the events would have if they were appended now.
     #[serde(flatten)]
     pub(super) answer: Answer,
     dry_run: bool,
-    /// The desired digests of the nodes that it touches, before and after; none where there is no record.
-    desired: Vec<NodeTurn>,
+    /// The affected nodes with the digests of their desired records, before and after.
+    desired: Vec<NodeChange>,
 }
 
 /// Decides and renders a request.
-pub(super) async fn preview(door: &Admitted, actor: Actor, request: Request) -> Result<Preview, Problem> {
-    let before = door.source().view();
-    // Nothing of a preview is kept, so its identity means nothing, and a token that it shows opens nothing.
+pub(super) async fn dry_run(
+    app: &Authenticated,
+    actor: Actor,
+    request: Request,
+) -> Result<DryRunAnswer, ProblemResponse> {
+    let before = app.log().view();
+    // Nothing is kept, so the request needs no id of its own, and a claim token that the answer shows is valid nowhere.
     let command_id = CommandId::from(Uuid::nil());
-    let envelope = Envelope { log_id: door.source().log_id(), command_id, actor, entropy: [0; 16], clock: clock() };
-    let previewed = door.costly(async move {
+    let envelope = Envelope { log_id: app.log().log_id(), command_id, actor, entropy: [0; 16], clock: clock() };
+    let decided = app.run_expensive(async move {
         let Decided { configuration: after, touched, answer, .. } = preview_request(&before, &envelope, &request)?;
-        let turn = |node| NodeTurn::from(node_turn(&before, &after, node));
-        let desired = touched.iter().map(turn).collect();
-        Ok(Preview { answer: Answer { command_id: None, ..answer }, dry_run: true, desired })
+        let change = |node| NodeChange::from(node_turn(&before, &after, node));
+        let desired = touched.iter().map(change).collect();
+        Ok(DryRunAnswer { answer: Answer { command_id: None, ..answer }, dry_run: true, desired })
     });
-    previewed.await?.map_err(|refused: Refused| refused.into())
+    decided.await?.map_err(|refused: Refused| refused.into())
 }
 
 fn clock() -> Instant {

@@ -1,4 +1,4 @@
-//! An event as the door shows it, in a page as in a stream.
+//! Events as pages and live streams show them.
 
 use schema::digest::Digest;
 use schema::entity::{Actor, Entity};
@@ -9,9 +9,9 @@ use schema::position::{Position, Version};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-/// An event as it is shown. `data` is the stored text, byte for byte, as the JSON value that it is.
+/// An event as it is shown. `data` is the stored JSON text, byte for byte.
 #[derive(Serialize)]
-pub(super) struct View {
+pub(super) struct EventView {
     v: u16,
     log_id: LogId,
     position: Position,
@@ -30,9 +30,9 @@ pub(super) struct View {
     leaf: Digest,
 }
 
-impl From<Event> for View {
+impl From<Event> for EventView {
     fn from(event: Event) -> Self {
-        // Postgres refuses what is no JSON; were it here all the same, it would be shown as the text that it is.
+        // PostgreSQL refuses to store text that is no JSON. If there is such text all the same, it is shown as a string.
         let data = RawValue::from_string(event.data.clone()).or_else(|_| to_raw_value(&event.data));
         Self {
             v: event.v,

@@ -1,40 +1,42 @@
-//! `GET /v1/events`: the log itself, in pages, or live where the caller takes `text/event-stream`.
+//! `GET /v1/events`: the events of the log, in pages, or live if the caller accepts `text/event-stream`.
 
-use axum::http::header::ACCEPT;
+use api::media_type::EVENT_STREAM;
+use api::page::ListPage;
+use api::query::{AFTER, AT, CURSOR, ENTITY, TYPE};
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::Response;
 use schema::change::Change;
 use schema::event::Event;
 use schema::position::Position;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
-use crate::http::answer;
-use crate::http::auth::Admitted;
-use crate::http::context::Door;
-use crate::http::event::View;
-use crate::http::live::{self, Filter};
-use crate::http::paging::{Items, Listing, PAGE_BYTES_MAX, bytes, limit};
-use crate::http::params::{Params, number};
-use crate::http::problem::Problem;
-use crate::http::snapshot::When;
-use crate::source::EventQuery;
+use crate::event_log::EventPage;
+use crate::http::answer::{self, accepts};
+use crate::http::auth::Authenticated;
+use crate::http::context::AppState;
+use crate::http::event::EventView;
+use crate::http::live::{self, EventFilter};
+use crate::http::paging::{PAGE_BYTES_MAX, PageBuilder, limit, memory_bytes};
+use crate::http::params::{QueryParams, number};
+use crate::http::problem::ProblemResponse;
+use crate::http::snapshot::SnapshotQuery;
 
-/// Where a client of a broken stream was.
+/// The last event that a client got of a stream that broke.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// Which part of the log, forward from a position. The cursor of such a list is a position, so that it can be given as
-/// `after` just as well.
-pub(super) struct Span {
-    /// Only what comes after.
+/// `cursor` and `limit` of a list of events. The cursor of such a list is a position, so that it means the same as `after`.
+pub(super) struct EventRange {
+    /// Only events after this position.
     pub(super) after: Position,
-    /// At most so many.
+    /// At most this many.
     pub(super) limit: usize,
 }
 
-impl Span {
+impl EventRange {
     /// Reads `limit` and `cursor`.
-    pub(super) fn take(params: &mut Params) -> Result<Self, Problem> {
-        let after = params.take("cursor", |text| match text {
+    pub(super) fn from_params(params: &mut QueryParams) -> Result<Self, ProblemResponse> {
+        let after = params.take(CURSOR, |text| match text {
             "" => Ok(0),
             text => number(text).map_err(|_| "is not a cursor of this list".to_string()),
         })?;
@@ -42,51 +44,60 @@ impl Span {
     }
 }
 
-/// Shows events.
-pub(super) async fn list(door: Admitted, mut params: Params, headers: HeaderMap) -> Result<Response, Problem> {
-    let from = params.position("after")?;
-    let span = Span::take(&mut params)?;
-    let after = from.unwrap_or(Position::ZERO).max(span.after);
-    let filter = Filter {
-        entity: params
-            .take("entity", |text| text.parse().map_err(|invalid: schema::invalid::Invalid| invalid.detail))?,
-        event_type: params.take("type", event_type)?,
+pub(super) async fn list(
+    app: Authenticated,
+    mut params: QueryParams,
+    headers: HeaderMap,
+) -> Result<Response, ProblemResponse> {
+    let from = params.position(AFTER)?;
+    let range = EventRange::from_params(&mut params)?;
+    let after = from.unwrap_or(Position::ZERO).max(range.after);
+    let filter = EventFilter {
+        entity: params.take(ENTITY, |text| text.parse().map_err(|invalid: schema::invalid::Invalid| invalid.detail))?,
+        event_type: params.take(TYPE, event_type)?,
     };
-    let when = When::take(&mut params)?;
+    let when = SnapshotQuery::from_params(&mut params)?;
     params.done()?;
-    if wants_stream(&headers) {
+    if accepts(&headers, EVENT_STREAM) {
         if when.is_past() {
-            return Err(Problem::parameter("at", "a live stream has no past"));
+            return Err(ProblemResponse::invalid_parameter(AT, "a live stream has no past"));
         }
         let after = last_event(&headers)?.unwrap_or(after);
-        door.snapshot(when).await?;
-        return live::stream(door, filter, after).await;
+        app.snapshot(when).await?;
+        return live::open_stream(app, filter, after).await;
     }
-    let up_to = door.snapshot(when).await?.configuration.position();
-    let Filter { entity, event_type } = filter;
-    let room = door.room(bytes(span.limit)).await?;
-    let page = EventQuery { after, up_to, limit: span.limit, bytes: PAGE_BYTES_MAX, entity, event_type };
-    Ok(room.holding(answer::json(up_to, listing(&door, page, View::from).await?)))
+    let up_to = app.snapshot(when).await?.configuration.position();
+    let EventFilter { entity, event_type } = filter;
+    let memory = app.reserve_memory(memory_bytes(range.limit)).await?;
+    let page = EventPage {
+        after,
+        up_to: Some(up_to),
+        limit: range.limit,
+        bytes: Some(PAGE_BYTES_MAX),
+        entity: entity.map(|entity| entity.to_string()),
+        event_type,
+    };
+    Ok(memory.attach_to(answer::json(up_to, read_page(&app, page, EventView::from).await?)))
 }
 
-/// A page of events, and the cursor of the next.
-pub(super) async fn listing<T: Serialize>(
-    door: &Door,
-    mut page: EventQuery,
+/// Reads a page of events, and shows each with `show`.
+pub(super) async fn read_page<T: Serialize>(
+    app: &AppState,
+    mut page: EventPage,
     show: impl Fn(Event) -> T,
-) -> Result<Listing, Problem> {
-    let mut items = Items::new(page.limit);
-    // One more than is shown says whether there is more.
+) -> Result<ListPage<Box<RawValue>>, ProblemResponse> {
+    let mut items = PageBuilder::new(page.limit);
+    // One event more than is shown tells whether there is a next page.
     page.limit += 1;
     let mut last = None;
-    for event in door.source().events(page).await? {
+    for event in app.log().events(page).await? {
         let position = event.position;
-        if !items.add(&show(event)) {
-            return Ok(items.before(last.map(|last: Position| last.to_string())));
+        if !items.push(&show(event)) {
+            return Ok(items.followed_by(last.map(|last: Position| last.to_string())));
         }
         last = Some(position);
     }
-    Ok(items.before(None))
+    Ok(items.followed_by(None))
 }
 
 fn event_type(text: &str) -> Result<String, String> {
@@ -96,14 +107,10 @@ fn event_type(text: &str) -> Result<String, String> {
     }
 }
 
-fn wants_stream(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let mut kinds = accepted.flat_map(|list| list.split(',')).filter_map(|kind| kind.split(';').next());
-    kinds.any(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
-}
-
-fn last_event(headers: &HeaderMap) -> Result<Option<Position>, Problem> {
+fn last_event(headers: &HeaderMap) -> Result<Option<Position>, ProblemResponse> {
     let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(None) };
     let position = value.to_str().map_err(|_| "is a position".to_string()).and_then(number);
-    position.map(|number| Some(number.into())).map_err(|detail| Problem::parameter("Last-Event-ID", detail))
+    position
+        .map(|number| Some(number.into()))
+        .map_err(|detail| ProblemResponse::invalid_parameter("Last-Event-ID", detail))
 }

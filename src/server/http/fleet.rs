@@ -1,4 +1,4 @@
-//! `GET /v1/fleet`: how many nodes are in which state. Retired nodes are counted apart: they have nothing to do.
+//! `GET /v1/fleet`: how many nodes are in which state. Retired nodes are counted apart: nothing is desired of them.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +9,16 @@ use schema::position::Position;
 use serde::Serialize;
 
 use crate::http::answer;
-use crate::http::auth::Admitted;
-use crate::http::blocking::apart;
-use crate::http::context::Door;
-use crate::http::params::Params;
-use crate::http::problem::Problem;
-use crate::http::snapshot::{Snapshot, When};
+use crate::http::auth::Authenticated;
+use crate::http::context::AppState;
+use crate::http::params::QueryParams;
+use crate::http::problem::ProblemResponse;
+use crate::http::snapshot::{ReadSnapshot, SnapshotQuery};
+use program::tasks::run_blocking;
 
-/// The counts.
+/// Numbers of nodes.
 #[derive(Serialize)]
-pub(super) struct Counts {
+pub(super) struct FleetCounts {
     position: Position,
     at: Instant,
     nodes: usize,
@@ -26,17 +26,17 @@ pub(super) struct Counts {
     pub(super) states: BTreeMap<&'static str, usize>,
 }
 
-/// Counts nodes by state.
-pub(super) async fn counts(door: Admitted, mut params: Params) -> Result<Response, Problem> {
-    let when = When::take(&mut params)?;
+/// `GET /v1/fleet`
+pub(super) async fn show(app: Authenticated, mut params: QueryParams) -> Result<Response, ProblemResponse> {
+    let when = SnapshotQuery::from_params(&mut params)?;
     params.done()?;
-    let snapshot = door.snapshot_for_nodes(when).await?;
-    let counts = apart(move || count(&door, &snapshot)).await;
+    let snapshot = app.snapshot_for_nodes(when).await?;
+    let counts = run_blocking(move || count(&app, &snapshot)).await;
     Ok(answer::json(counts.position, counts))
 }
 
 /// Counts the nodes of a snapshot.
-pub(super) fn count(door: &Door, snapshot: &Snapshot) -> Counts {
+pub(super) fn count(app: &AppState, snapshot: &ReadSnapshot) -> FleetCounts {
     let state = &snapshot.configuration;
     let mut states: BTreeMap<_, _> = NodeState::ALL.into_iter().map(|state| (state.name(), 0)).collect();
     let (mut nodes, mut retired) = (0, 0);
@@ -46,7 +46,7 @@ pub(super) fn count(door: &Door, snapshot: &Snapshot) -> Counts {
             continue;
         }
         nodes += 1;
-        *states.entry(door.state(snapshot, id, node).name()).or_default() += 1;
+        *states.entry(app.node_state(snapshot, id, node).name()).or_default() += 1;
     }
-    Counts { position: state.position(), at: state.at(), nodes, retired, states }
+    FleetCounts { position: state.position(), at: state.at(), nodes, retired, states }
 }

@@ -1,7 +1,7 @@
 //! `GET /v1/impact/{command_id}`, or with the position of one of its events: what a request changed. The inverse of `why`.
 
+use api::error_code::ErrorCode;
 use axum::extract::Path;
-use axum::http::StatusCode;
 use axum::response::Response;
 use projections::configuration::Configuration;
 use projections::fold::Touched;
@@ -16,109 +16,118 @@ use schema::instant::Instant;
 use schema::position::Position;
 use serde::Serialize;
 
+use crate::event_log::{DamagedError, Moment, PastStateError};
 use crate::http::answer;
-use crate::http::auth::Admitted;
-use crate::http::params::{Params, number};
-use crate::http::problem::Problem;
-use crate::http::snapshot::When;
-use crate::source::{At, DamagedError, PastError};
+use crate::http::auth::Authenticated;
+use crate::http::params::{QueryParams, number};
+use crate::http::problem::ProblemResponse;
+use crate::http::snapshot::SnapshotQuery;
 
 /// What a request changed.
 #[derive(Serialize)]
-struct View {
+struct ImpactView {
     command_id: CommandId,
-    /// Its last event.
+    /// The request's last event.
     position: Position,
     actor: Actor,
     at: Instant,
     reason: Option<String>,
     events: Vec<Appended>,
-    /// The nodes that must hold something else than before.
-    nodes: Vec<NodeTurn>,
-    /// The nodes that it concerns and that hold what they held.
+    /// The nodes whose desired records changed.
+    nodes: Vec<NodeChange>,
+    /// The nodes that the request concerns and whose desired records are the same as before.
     unchanged: Vec<NodeId>,
-    /// The jobs whose specs are other ones than before.
-    jobs: Vec<JobTurn>,
+    /// The jobs whose specs changed.
+    jobs: Vec<JobChange>,
 }
 
-/// A node's desired digest before and after; none where there is no record.
+/// The digest of a node's desired record before and after; none where there is no record.
 #[derive(Debug, Serialize)]
-pub(super) struct NodeTurn {
+pub(super) struct NodeChange {
     node: NodeId,
     before: Option<Digest>,
     after: Option<Digest>,
 }
 
 #[derive(Serialize)]
-struct JobTurn {
+struct JobChange {
     job: JobId,
     before: Option<Digest>,
     after: Option<Digest>,
 }
 
-impl From<Turn<NodeId>> for NodeTurn {
+impl From<Turn<NodeId>> for NodeChange {
     fn from(Turn { id: node, before, after }: Turn<NodeId>) -> Self {
         Self { node, before, after }
     }
 }
 
-/// How a request is named: by its identity, or by the position of an event of it.
-enum Named {
-    Request(CommandId),
-    Event(Position),
+/// How the URL names a request: by its id, or by the position of one of its events.
+enum RequestRef {
+    Id(CommandId),
+    EventPosition(Position),
 }
 
-fn named(text: &str) -> Result<Named, Problem> {
+fn parse_request_ref(text: &str) -> Result<RequestRef, ProblemResponse> {
     match (number(text), text.parse()) {
-        (Ok(position), _) => Ok(Named::Event(position.into())),
-        (_, Ok(command_id)) => Ok(Named::Request(command_id)),
-        _ => Err(Problem::parameter("command_id", "is a request's UUID, as events show it, or an event's position")),
+        (Ok(position), _) => Ok(RequestRef::EventPosition(position.into())),
+        (_, Ok(command_id)) => Ok(RequestRef::Id(command_id)),
+        _ => Err(ProblemResponse::invalid_parameter(
+            "command_id",
+            "is a request's UUID, as events show it, or an event's position",
+        )),
     }
 }
 
-fn unknown(detail: String) -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "unknown_command", detail).at("command_id")
+fn unknown_command(detail: String) -> ProblemResponse {
+    ProblemResponse::new(ErrorCode::UnknownCommand, detail).in_field("command_id")
 }
 
-/// Shows it.
-pub(super) async fn show(door: Admitted, Path(request): Path<String>, mut params: Params) -> Result<Response, Problem> {
-    let when = When::take(&mut params)?;
+/// `GET /v1/impact/{command_id}`
+pub(super) async fn show(
+    app: Authenticated,
+    Path(request): Path<String>,
+    mut params: QueryParams,
+) -> Result<Response, ProblemResponse> {
+    let when = SnapshotQuery::from_params(&mut params)?;
     params.done()?;
-    let named = named(&request)?;
-    let seen = door.snapshot(when).await?.configuration.position();
-    let command_id = match named {
-        Named::Request(command_id) => command_id,
-        Named::Event(position) => {
+    let request = parse_request_ref(&request)?;
+    let seen = app.snapshot(when).await?.configuration.position();
+    let command_id = match request {
+        RequestRef::Id(command_id) => command_id,
+        RequestRef::EventPosition(position) => {
             let none = || {
-                unknown(format!(
+                unknown_command(format!(
                     "there is no event at position {position}: the log, as it is asked about, ends at {seen}"
                 ))
             };
             if position == Position::ZERO || position > seen {
                 return Err(none());
             }
-            let event = door.source().events_at(vec![position]).await?.into_iter().next();
+            let event = app.log().events_at(vec![position]).await?.into_iter().next();
             event.map(|event| event.command_id).ok_or_else(none)?
         }
     };
-    let mut events = door.source().events_of(command_id).await?;
+    let mut events = app.log().events_of(command_id).await?;
     events.retain(|event| event.position <= seen);
     let Some(first) = events.first() else {
-        return Err(unknown(format!("the log has no event of request {command_id}: it changed nothing, or never was")));
+        return Err(unknown_command(format!(
+            "the log has no event of request {command_id}: it changed nothing, or never was"
+        )));
     };
-    // A request is told whole, so the one before it ends right before its first event.
-    let before = Position::from(first.position.get().saturating_sub(1));
-    let source = door.clone();
-    let answered = door.costly(async move {
-        let before = source.source().past(At::Position(before)).await?;
-        let view = view(source.source().log_id(), before, events);
-        view.map_err(|diverges| PastError::Damaged(DamagedError(format!("the log is not intact {diverges}"))))
+    // Requests follow each other without a gap, so the one before ends right before the first event of this one.
+    let before = first.position.previous();
+    let state = app.clone();
+    let computed = app.run_expensive(async move {
+        let before = state.log().past(Moment::Position(before)).await?;
+        let view = view(state.log().log_id(), before, events);
+        view.map_err(|diverges| PastStateError::Damaged(DamagedError(format!("the log is not intact {diverges}"))))
     });
-    let view = answered.await??;
+    let view = computed.await??;
     Ok(answer::json(seen, view))
 }
 
-fn view(log_id: LogId, before: Configuration, events: Vec<Event>) -> Result<View, Divergence> {
+fn view(log_id: LogId, before: Configuration, events: Vec<Event>) -> Result<ImpactView, Divergence> {
     let mut follower = Follower::glance(log_id, before.clone());
     let mut touched = Touched::new();
     for event in &events {
@@ -126,15 +135,15 @@ fn view(log_id: LogId, before: Configuration, events: Vec<Event>) -> Result<View
     }
     let found = impact(&before, follower.configuration(), &touched, &events);
     let last = events.last().expect("BUG: a request that is found has an event").clone();
-    let job = |Turn { id: job, before, after }| JobTurn { job, before, after };
-    Ok(View {
+    let job = |Turn { id: job, before, after }| JobChange { job, before, after };
+    Ok(ImpactView {
         command_id: last.command_id,
         position: last.position,
         actor: last.actor,
         at: last.at,
         reason: last.reason,
         events: events.into_iter().map(appended).collect(),
-        nodes: found.nodes.into_iter().map(NodeTurn::from).collect(),
+        nodes: found.nodes.into_iter().map(NodeChange::from).collect(),
         unchanged: found.unchanged,
         jobs: found.jobs.into_iter().map(job).collect(),
     })

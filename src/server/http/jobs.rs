@@ -1,4 +1,4 @@
-//! Jobs: what is to be run, who has it, and why it is what it is. The proof of a claim is its holder's and not shown.
+//! Jobs: their specs, their claims, and the causes of both. The token of a claim is only for the runtime that holds it.
 
 use axum::extract::Path;
 use axum::response::Response;
@@ -13,35 +13,35 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::http::answer;
-use crate::http::auth::Admitted;
-use crate::http::blocking::apart;
-use crate::http::causes::Cause;
-use crate::http::params::Params;
-use crate::http::problem::Problem;
+use crate::http::auth::Authenticated;
+use crate::http::causing_events::CausingEvent;
+use crate::http::params::QueryParams;
+use crate::http::problem::ProblemResponse;
+use program::tasks::run_blocking;
 
 /// A job as a list shows it.
 #[derive(Serialize)]
-struct View {
+struct JobView {
     id: JobId,
     attestation: AttestationId,
     spec_digest: Digest,
-    /// Who has it; none while it waits.
+    /// None while no runtime has the job.
     claim: Option<ClaimView>,
-    /// Since when nobody has it; none while somebody has.
+    /// The position since which no runtime has the job; none while one has.
     waiting_since: Option<Position>,
-    /// What its last run came to.
+    /// The result of its last run.
     completed: Option<CompletedView>,
 }
 
 /// A job with all that is known of it.
 #[derive(Serialize)]
-struct Whole {
+struct JobDetail {
     #[serde(flatten)]
-    view: View,
+    view: JobView,
     spec: Value,
-    /// The change that made the spec what it is.
-    cause: Option<Cause>,
-    /// All that the spec is rendered from.
+    /// The event that changed the spec last.
+    cause: Option<CausingEvent>,
+    /// The entities that the spec is rendered from.
     sources: Vec<Source>,
 }
 
@@ -61,7 +61,7 @@ struct CompletedView {
     at: Instant,
 }
 
-impl View {
+impl JobView {
     fn of(state: &Configuration, id: &JobId, job: &Job) -> Self {
         let claim = job.claim.as_ref().map(|claim| ClaimView {
             runtime: claim.runtime.clone(),
@@ -87,27 +87,32 @@ impl From<&Completed> for CompletedView {
 }
 
 /// `GET /v1/jobs`
-pub(super) async fn list(door: Admitted, params: Params) -> Result<Response, Problem> {
-    let (page, room, state) = door.page(params).await?;
+pub(super) async fn list(app: Authenticated, params: QueryParams) -> Result<Response, ProblemResponse> {
+    let (page, memory, state) = app.page(params).await?;
     let position = state.position();
-    // Digests are of rendered specs, and a page may be the first to ask for a thousand of them.
-    let listing =
-        apart(move || page.list(state.jobs().all().range(page.keys::<JobId>()), |id, job| View::of(&state, id, job)));
-    Ok(room.holding(answer::json(position, listing.await)))
+    // Each item shows the digest of a spec, and this may be the first request that needs a thousand specs rendered.
+    let listed = run_blocking(move || {
+        page.list(state.jobs().all().range(page.keys::<JobId>()), |id, job| JobView::of(&state, id, job))
+    });
+    Ok(memory.attach_to(answer::json(position, listed.await)))
 }
 
 /// `GET /v1/jobs/{id}`
-pub(super) async fn one(door: Admitted, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
-    let (id, state) = door.item::<JobId>(&id, params).await?;
+pub(super) async fn one(
+    app: Authenticated,
+    Path(id): Path<String>,
+    params: QueryParams,
+) -> Result<Response, ProblemResponse> {
+    let (id, state) = app.item::<JobId>(&id, params).await?;
     let Some(job) = state.jobs().all().get(&id) else {
-        return Err(Problem::unknown("job", id.as_str()));
+        return Err(ProblemResponse::unknown_entity("job", id.as_str()));
     };
     let spec = state.spec(&id).expect("BUG: a job of the state has a spec");
-    let whole = Whole {
-        view: View::of(&state, &id, job),
+    let detail = JobDetail {
+        view: JobView::of(&state, &id, job),
         spec: serde_json::from_slice(&spec.bytes).expect("BUG: a spec is JSON"),
-        cause: door.causes(vec![job.cause.position]).await?.pop(),
+        cause: app.causing_events(vec![job.cause.position]).await?.pop(),
         sources: state.spec_sources(job),
     };
-    Ok(answer::json(state.position(), whole))
+    Ok(answer::json(state.position(), detail))
 }

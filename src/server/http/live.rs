@@ -1,18 +1,18 @@
-//! The log as it grows: server-sent events whose id is the position.
+//! The live stream of events: server-sent events whose id is the position.
 //!
-//! A request's events are appended in one transaction, so none of them is ever shown before all of them are there. A
-//! stream ends when the door closes, when the token that opened it is revoked or replaced, or when the log can't be read;
-//! the client comes back with the last id that it saw, and misses nothing. What is read for a stream has room in memory
-//! until it was sent. It also ends where the next events hold one that is not what was appended; whoever comes back is then
-//! refused, because the first of them are read before a stream is answered.
+//! The events of a request are committed together, so a stream never shows some of them before all are there. A stream ends when the
+//! server stops, when the token that opened it is revoked or replaced, when the log can't be read, or before an event that is not
+//! what was appended. The client reconnects with the last id that it got, and misses nothing; at a damaged event it is refused,
+//! because the first events are read before a stream is answered. Events hold their memory permit until they were sent.
 
+use api::error_code::ErrorCode;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::media_type::EVENT_STREAM;
 use axum::body::{Body, Bytes};
-use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use futures::stream::unfold;
@@ -25,149 +25,158 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::http::auth::Admitted;
-use crate::http::event::View;
-use crate::http::guarded::holding;
-use crate::http::problem::Problem;
-use crate::http::room::Room;
-use crate::source::EventQuery;
+use crate::event_log::EventPage;
+use crate::http::answer_memory::MemoryReservation;
+use crate::http::auth::Authenticated;
+use crate::http::event::EventView;
+use crate::http::guarded_body::guard_bytes;
+use crate::http::problem::ProblemResponse;
 
-/// Events that are read at once.
+/// Events of one read.
 const EVENTS_READ: usize = 200;
-/// Their bytes, unless the last of them has more.
+/// Bytes of one read, beside its last event.
 const BYTES_READ: usize = 64 * 1024;
-/// How often a stream says that it is there while nothing happens.
-const ALIVE_EVERY: Duration = Duration::from_secs(15);
-/// How long a stream may take to come to its end by itself once its token is good for nothing.
-const END_WITHIN: Duration = Duration::from_millis(500);
+/// How often an idle stream sends a comment, so that the client can tell that it lives.
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
+/// How long a stream may take to end by itself once its token is invalid.
+const END_GRACE: Duration = Duration::from_millis(500);
 
 /// Which events a stream shows.
-pub(super) struct Filter {
-    /// Only those about this.
+pub(super) struct EventFilter {
+    /// Only events about this entity.
     pub(super) entity: Option<Entity>,
-    /// Only those of this type.
+    /// Only events of this type.
     pub(super) event_type: Option<String>,
 }
 
-struct Live {
-    door: Admitted,
-    filter: Filter,
+struct LiveStream {
+    app: Authenticated,
+    filter: EventFilter,
     after: Position,
     ready: VecDeque<Event>,
-    /// Room for what was read last.
-    room: Option<Arc<Room>>,
+    /// For the events in `ready`.
+    memory: Option<Arc<MemoryReservation>>,
     heads: watch::Receiver<Position>,
-    /// Cancelled when the token is good for nothing any more.
+    /// Cancelled when the token has become invalid.
     expired: CancellationToken,
     _expiry: AbortOnDropHandle<()>,
-    _places: [OwnedSemaphorePermit; 2],
+    _permits: [OwnedSemaphorePermit; 2],
 }
 
-/// Opens a stream of what comes after a position.
-pub(super) async fn stream(door: Admitted, filter: Filter, after: Position) -> Result<Response, Problem> {
-    let place = |places: &Arc<Semaphore>| {
-        Arc::clone(places).try_acquire_owned().map_err(|_| {
+/// Opens a stream of the events after a position.
+pub(super) async fn open_stream(
+    app: Authenticated,
+    filter: EventFilter,
+    after: Position,
+) -> Result<Response, ProblemResponse> {
+    let permit = |permits: &Arc<Semaphore>| {
+        Arc::clone(permits).try_acquire_owned().map_err(|_| {
             let detail = "too many live streams are open";
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", detail).retry_after(5)
+            ProblemResponse::new(ErrorCode::TooManyStreams, detail).retry_after(5)
         })
     };
-    let places = [place(&door.caller.account.streams)?, place(door.streams())?];
+    let permits = [permit(&app.caller.quota.streams)?, permit(app.streams())?];
     let expired = CancellationToken::new();
-    let expiry = tokio::spawn(watch_token(door.clone(), expired.clone()));
-    let mut live = Live {
-        heads: door.source().heads(),
-        door,
+    let expiry = tokio::spawn(watch_token(app.clone(), expired.clone()));
+    let mut live = LiveStream {
+        heads: app.log().heads(),
+        app,
         filter,
         after,
         ready: VecDeque::new(),
-        room: None,
+        memory: None,
         expired,
         _expiry: AbortOnDropHandle::new(expiry),
-        _places: places,
+        _permits: permits,
     };
     let head = *live.heads.borrow_and_update();
     if after < head {
         live.read(head).await?;
     }
     let shown = unfold(live, |mut live| async { Some((Ok::<_, Infallible>(live.next().await?), live)) });
-    let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-cache")];
+    let headers = [(CONTENT_TYPE, EVENT_STREAM), (CACHE_CONTROL, "no-cache")];
     Ok((headers, Body::from_stream(shown)).into_response())
 }
 
-/// Waits until the token is good for nothing any more, and ends what it opened. A stream whose peer does not read is never
-/// asked for more, and would not come to its end: its connection is broken off.
-async fn watch_token(door: Admitted, expired: CancellationToken) {
-    let mut heads = door.source().heads();
-    while door.may_read() {
+/// Waits until the token is invalid, then ends the stream. A stream whose peer does not read is never polled and can't end by itself:
+/// its connection is aborted.
+async fn watch_token(app: Authenticated, expired: CancellationToken) {
+    let mut heads = app.log().heads();
+    while app.token_is_valid() {
         if heads.changed().await.is_err() {
             return;
         }
     }
     expired.cancel();
-    sleep(END_WITHIN).await;
-    if let Some(connection) = &door.caller.connection {
-        connection.cut();
+    sleep(END_GRACE).await;
+    if let Some(connection) = &app.caller.connection {
+        connection.abort();
     }
 }
 
-impl Live {
+impl LiveStream {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            if self.door.closing().is_cancelled() || self.expired.is_cancelled() {
+            if self.app.closing().is_cancelled() || self.expired.is_cancelled() {
                 return None;
             }
             if let Some(event) = self.ready.pop_front() {
-                let line = line(event);
-                return Some(self.room.as_ref().map_or(line.clone(), |room| holding(line, room)));
+                let frame = frame(event);
+                return Some(self.memory.as_ref().map_or(frame.clone(), |memory| guard_bytes(frame, memory)));
             }
-            self.room = None;
+            self.memory = None;
             let head = *self.heads.borrow_and_update();
-            if !self.door.may_read() {
+            if !self.app.token_is_valid() {
                 return None;
             }
             if self.after < head {
                 let read = self.read(head).await;
                 read.inspect_err(|problem| tracing::debug!(?problem, "a live stream ends early")).ok()?;
-            } else if let Some(silence) = self.wait().await? {
-                return Some(silence);
+            } else if let Some(comment) = self.wait().await? {
+                return Some(comment);
             }
         }
     }
 
-    async fn read(&mut self, head: Position) -> Result<(), Problem> {
-        let mut room = self.door.room(BYTES_READ + EVENT_DATA_BYTES_MAX).await?;
-        let Filter { entity, event_type } = &self.filter;
-        let (entity, event_type) = (entity.clone(), event_type.clone());
-        let page =
-            EventQuery { after: self.after, up_to: head, limit: EVENTS_READ, bytes: BYTES_READ, entity, event_type };
-        let read = self.door.source().events(page).await;
-        let events = read.inspect_err(|error| tracing::warn!(%error, "no more of the log can be streamed"))?;
+    async fn read(&mut self, head: Position) -> Result<(), ProblemResponse> {
+        let mut memory = self.app.reserve_memory(BYTES_READ + EVENT_DATA_BYTES_MAX).await?;
+        let EventFilter { entity, event_type } = &self.filter;
+        let page = EventPage {
+            after: self.after,
+            up_to: Some(head),
+            limit: EVENTS_READ,
+            bytes: Some(BYTES_READ),
+            entity: entity.as_ref().map(ToString::to_string),
+            event_type: event_type.clone(),
+        };
+        let read = self.app.log().events(page).await;
+        let events = read.inspect_err(|error| tracing::warn!(%error, "a live stream can't read the log"))?;
         let bytes = events.iter().map(|event| event.data.len()).sum();
         self.after = match events.last() {
             Some(last) if events.len() >= EVENTS_READ || bytes > BYTES_READ => last.position,
             _ => head,
         };
-        room.shrink(bytes);
-        self.room = Some(Arc::new(room));
+        memory.shrink(bytes);
+        self.memory = Some(Arc::new(memory));
         self.ready = events.into();
         Ok(())
     }
 
-    /// Waits for something new. Whoever reads is told from time to time that there is nothing.
+    /// Waits for a new head; from time to time it gives a comment to send. None ends the stream.
     async fn wait(&mut self) -> Option<Option<Bytes>> {
         tokio::select! {
             changed = self.heads.changed() => changed.ok().map(|()| None),
-            () = sleep(ALIVE_EVERY) => Some(Some(Bytes::from_static(b":\n\n"))),
+            () = sleep(KEEP_ALIVE_EVERY) => Some(Some(Bytes::from_static(b":\n\n"))),
             () = self.expired.cancelled() => None,
-            () = self.door.closing().cancelled() => None,
+            () = self.app.closing().cancelled() => None,
         }
     }
 }
 
-fn line(event: Event) -> Bytes {
+fn frame(event: Event) -> Bytes {
     let mut text = format!("id: {}\nevent: {}\n", event.position, event.event_type);
-    let data = serde_json::to_string(&View::from(event)).expect("BUG: an event is text and numbers");
-    // The stored text may go over several lines, each of which has to say that it is data.
+    let data = serde_json::to_string(&EventView::from(event)).expect("BUG: an event is text and numbers");
+    // Stored JSON may have several lines, and each needs the field name of its own.
     for line in data.split(['\n', '\r']) {
         text.extend(["data: ", line, "\n"]);
     }

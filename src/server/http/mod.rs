@@ -1,33 +1,32 @@
-//! The HTTP door: where people and programs come in, and what they see.
+//! The HTTP server: what people and programs may ask for, and how they are answered.
 //!
-//! Every answer is JSON of one consistent snapshot and says the position that it holds for; every error is a problem
-//! (RFC 9457) with a stable code. Every route requires a token, except `/healthz` and `/readyz`. Reading never waits for a write.
+//! Every answer is JSON of one consistent snapshot and says the position that it holds for; every error is a problem document
+//! (RFC 9457) with a stable code. Every route requires a token, except `/healthz` and `/readyz`. A read never waits for a write.
 //!
-//! Absent on purpose: SQL and the log itself (the door states what it needs in [`source`](crate::source), and whoever opens it
-//! brings that), NATS, and every judgement that is not about HTTP.
+//! Absent on purpose: SQL and NATS ([`event_log`](crate::event_log) is all that these modules know of the log), and every decision
+//! that is not about HTTP.
 //!
-//! A request passes, in this order: [`serve`], [`router`], `limits`, `auth`, `params`, one of the resources, `answer`
-//! or `problem`, and `room`. [`closed`] stands in for all of it while the log is not what it was.
+//! A request passes, in this order: [`listener`], [`router`], `request_limits`, `auth`, `params`, one of the resources, `answer`
+//! or `problem`, and `answer_memory`. [`damaged_log`] answers everything while the log is damaged.
 
 mod context;
 
-pub mod closed;
+pub mod damaged_log;
+pub mod listener;
 pub mod router;
-pub mod serve;
 
 mod connections;
-mod stall;
+mod write_timeout;
 
-mod account;
+mod answer_memory;
 mod auth;
-mod blocking;
-mod causes;
-mod costly;
-mod guarded;
-mod limits;
+mod causing_events;
+mod expensive_queries;
+mod guarded_body;
 mod paging;
 mod params;
-mod room;
+mod quota;
+mod request_limits;
 mod snapshot;
 
 mod body;
@@ -56,5 +55,5 @@ mod why;
 mod answer;
 mod problem;
 
+mod digest_cache;
 mod node_status;
-mod record_digests;

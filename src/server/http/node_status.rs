@@ -1,4 +1,4 @@
-//! How a node stands beside what it must hold: what it runs, when it was heard, and why it is not as it must be.
+//! The status of a node: its state, what it runs, when it was last heard, and why it does not run what is desired.
 
 use projections::configuration::Node;
 use projections::convergence::State;
@@ -7,51 +7,51 @@ use schema::position::Position;
 use schema::report::{Attempt, AttemptState, DETAIL_BYTES_MAX, Mark, Reported, Summary, kept};
 use serde::Serialize;
 
-use crate::http::context::Door;
-use crate::http::snapshot::Snapshot;
+use crate::http::context::AppState;
+use crate::http::snapshot::ReadSnapshot;
 
-/// Bytes of a reason's words in a list: a thousand nodes may stand on a page.
+/// Bytes of a reason's detail in a list, which may have a thousand nodes on a page.
 const SHORT_BYTES: usize = 512;
-/// Paths of drift that a reason names; of more there is a number.
+/// Drifted paths that a reason names; the others are counted.
 const PATHS_NAMED: usize = 5;
 
-/// How a node stands.
+/// The status of a node.
 #[derive(Debug, Serialize)]
-pub(super) struct Standing {
+pub(super) struct NodeStatus {
     pub(super) state: State,
-    /// What it runs, by its own word.
+    /// The record that it runs, as it reports it.
     pub(super) running: Option<Mark>,
-    /// How long ago that was heard; none of the past, or if it never was.
+    /// How long ago the last report was heard; none of a past state, or if there never was a report.
     silence_ms: Option<u64>,
-    /// Why it is not as it must be.
-    reason: Option<Reason>,
+    /// Why it does not run what is desired; none if it does, or is about to.
+    reason: Option<StatusReason>,
 }
 
-/// Why a node is not as it must be: in its own words if it tried, else in the door's.
+/// Why a node does not run what is desired: in the node's own words if it tried and failed, else in ours.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-struct Reason {
+struct StatusReason {
     code: String,
     detail: String,
 }
 
-/// What is known of a node's own words.
+/// What a node reported, as far as reasons need it.
 #[derive(Default)]
-struct Said<'a> {
+struct ReportedFacts<'a> {
     running: Option<Mark>,
-    /// What was last good.
+    /// The last record that its `--apply` command accepted.
     good: Option<Mark>,
     seen: Option<Position>,
-    /// The state, the code and the words of an attempt that did not end well.
+    /// State, code and detail of its last attempt, if that failed.
     failed: Option<(AttemptState, Option<&'a str>, Option<&'a str>)>,
     drift: &'a [String],
     silence_ms: Option<u64>,
 }
 
-impl<'a> Said<'a> {
+impl<'a> ReportedFacts<'a> {
     fn heard(report: &'a Reported, silence_ms: u64) -> Self {
         let failed = |attempt: &'a Attempt| {
-            let is_bad = matches!(attempt.state, AttemptState::Failed | AttemptState::Refused);
-            is_bad.then_some((attempt.state, attempt.code.as_deref(), attempt.detail.as_deref()))
+            let has_failed = matches!(attempt.state, AttemptState::Failed | AttemptState::Refused);
+            has_failed.then_some((attempt.state, attempt.code.as_deref(), attempt.detail.as_deref()))
         };
         Self {
             running: report.running,
@@ -74,7 +74,7 @@ impl<'a> Said<'a> {
         }
     }
 
-    fn reason(&self, state: State, head: Position) -> Option<Reason> {
+    fn reason(&self, state: State, head: Position) -> Option<StatusReason> {
         let (code, detail) = match state {
             State::Failed | State::Refused => self.failure(),
             State::Drifted => ("drift".to_owned(), self.drifted()),
@@ -91,28 +91,28 @@ impl<'a> Said<'a> {
                 ("duplicate".to_owned(), detail.to_owned())
             }
             State::Progressing if self.awaits_hook() => {
-                let detail = "what runs was put in force, and its --apply command has not said yes yet";
+                let detail = "what runs was put in force, and its --apply command has not facts yes yet";
                 ("not_good_yet".to_owned(), detail.to_owned())
             }
             State::Unknown => ("never_heard".to_owned(), "no report of it was ever heard".to_owned()),
             _ => return None,
         };
-        Some(Reason { code, detail })
+        Some(StatusReason { code, detail })
     }
 
-    /// Whether what runs was not found good yet.
+    /// Whether the `--apply` command has not accepted yet what runs.
     fn awaits_hook(&self) -> bool {
         self.running.is_some_and(|running| self.good.is_none_or(|good| good.digest != running.digest))
     }
 
-    /// What became of trying: the node's own words, or that it remembers a rejection and has something else to say by now.
+    /// The node's own words on why it failed. There are none if its last report is about something else than the rejected record.
     fn failure(&self) -> (String, String) {
         let Some((state, code, detail)) = self.failed else {
             let detail = "it rejected this before, and tries it again after `retry_node` or when the content differs";
             return ("rejected".to_owned(), detail.to_owned());
         };
-        let otherwise = if state == AttemptState::Refused { "refused" } else { "failed" };
-        (code.unwrap_or(otherwise).to_owned(), detail.unwrap_or_default().to_owned())
+        let default_code = if state == AttemptState::Refused { "refused" } else { "failed" };
+        (code.unwrap_or(default_code).to_owned(), detail.unwrap_or_default().to_owned())
     }
 
     fn drifted(&self) -> String {
@@ -124,8 +124,8 @@ impl<'a> Said<'a> {
     }
 }
 
-impl Standing {
-    /// The same, with fewer words.
+impl NodeStatus {
+    /// The same, with a detail short enough for a list.
     pub(super) fn short(self) -> Self {
         self.within(SHORT_BYTES)
     }
@@ -137,28 +137,28 @@ impl Standing {
         self
     }
 
-    fn of(state: State, said: &Said<'_>, head: Position) -> Self {
-        let standing =
-            Self { state, running: said.running, silence_ms: said.silence_ms, reason: said.reason(state, head) };
-        standing.within(DETAIL_BYTES_MAX)
+    fn of(state: State, facts: &ReportedFacts<'_>, head: Position) -> Self {
+        let status =
+            Self { state, running: facts.running, silence_ms: facts.silence_ms, reason: facts.reason(state, head) };
+        status.within(DETAIL_BYTES_MAX)
     }
 }
 
-impl Door {
-    /// How a node stands by what it says now, or of the past by what the log has kept of that.
-    pub(super) fn standing(&self, snapshot: &Snapshot, id: &NodeId, node: &Node) -> Standing {
+impl AppState {
+    /// The status of a node: from its last report, or of a past state from what the log has of its reports.
+    pub(super) fn node_status(&self, snapshot: &ReadSnapshot, id: &NodeId, node: &Node) -> NodeStatus {
         let configuration = &snapshot.configuration;
-        let (state, head) = (self.state(snapshot, id, node), configuration.position());
-        if snapshot.past {
+        let (state, head) = (self.node_state(snapshot, id, node), configuration.position());
+        if snapshot.is_past {
             let noted = configuration.reports().get(id);
-            let said = noted.map(|noted| Said::noted(&noted.summary)).unwrap_or_default();
-            return Standing::of(state, &said, head);
+            let facts = noted.map(|noted| ReportedFacts::noted(&noted.summary)).unwrap_or_default();
+            return NodeStatus::of(state, &facts, head);
         }
-        match self.ears().heard(id) {
-            None => Standing::of(state, &Said::default(), head),
+        match self.reports().heard(id) {
+            None => NodeStatus::of(state, &ReportedFacts::default(), head),
             Some(heard) => {
                 let silence_ms = u64::try_from(heard.silence.as_millis()).unwrap_or(u64::MAX);
-                Standing::of(state, &Said::heard(&heard.report, silence_ms), head)
+                NodeStatus::of(state, &ReportedFacts::heard(&heard.report, silence_ms), head)
             }
         }
     }
@@ -172,24 +172,37 @@ mod tests {
     fn a_reason_is_the_nodes_own_or_says_what_the_state_means() {
         let paths: Vec<String> = (1..=7).map(|number| format!("files/{number}")).collect();
         let mark = Mark { position: 7.into(), digest: schema::digest::Digest::of(b"7") };
-        let failed = |code, detail| Said { failed: Some((AttemptState::Failed, code, detail)), ..Said::default() };
-        for (state, said, code, words) in [
+        let failed = |code, detail| ReportedFacts {
+            failed: Some((AttemptState::Failed, code, detail)),
+            ..ReportedFacts::default()
+        };
+        for (state, facts, code, words) in [
             (State::Failed, failed(Some("check_failed"), Some("too high")), "check_failed", "too high"),
             (State::Failed, failed(None, None), "failed", ""),
-            (State::Failed, Said::default(), "rejected", "retry_node"),
-            (State::Drifted, Said { drift: &paths, ..Said::default() }, "drift", "files/5 and 2 more"),
-            (State::Offline, Said { silence_ms: Some(31_999), ..Said::default() }, "silent", "31 s"),
+            (State::Failed, ReportedFacts::default(), "rejected", "retry_node"),
+            (
+                State::Drifted,
+                ReportedFacts { drift: &paths, ..ReportedFacts::default() },
+                "drift",
+                "files/5 and 2 more",
+            ),
+            (State::Offline, ReportedFacts { silence_ms: Some(31_999), ..ReportedFacts::default() }, "silent", "31 s"),
             (
                 State::Ahead,
-                Said { seen: Some(9.into()), ..Said::default() },
+                ReportedFacts { seen: Some(9.into()), ..ReportedFacts::default() },
                 "ahead",
                 "position 9, and this log ends at 5",
             ),
-            (State::Unknown, Said::default(), "never_heard", ""),
-            (State::Duplicate, Said::default(), "duplicate", "stop one"),
-            (State::Progressing, Said { running: Some(mark), ..Said::default() }, "not_good_yet", "--apply"),
+            (State::Unknown, ReportedFacts::default(), "never_heard", ""),
+            (State::Duplicate, ReportedFacts::default(), "duplicate", "stop one"),
+            (
+                State::Progressing,
+                ReportedFacts { running: Some(mark), ..ReportedFacts::default() },
+                "not_good_yet",
+                "--apply",
+            ),
         ] {
-            let reason = said.reason(state, 5.into()).expect("a reason");
+            let reason = facts.reason(state, 5.into()).expect("a reason");
             assert!(reason.code == code && reason.detail.contains(words), "{state:?}: {reason:?}");
         }
         for state in [State::Converged, State::Progressing] {
@@ -204,9 +217,10 @@ mod tests {
     #[test]
     fn a_list_has_the_beginning_of_a_long_reason() {
         let detail = "å".repeat(DETAIL_BYTES_MAX);
-        let said = Said { failed: Some((AttemptState::Refused, None, Some(&detail))), ..Said::default() };
-        let standing = Standing::of(State::Refused, &said, 5.into());
-        assert_eq!(standing.reason.as_ref().map(|reason| reason.detail.len()), Some(DETAIL_BYTES_MAX));
-        assert_eq!(standing.short().reason.map(|reason| reason.detail.len()), Some(SHORT_BYTES));
+        let facts =
+            ReportedFacts { failed: Some((AttemptState::Refused, None, Some(&detail))), ..ReportedFacts::default() };
+        let status = NodeStatus::of(State::Refused, &facts, 5.into());
+        assert_eq!(status.reason.as_ref().map(|reason| reason.detail.len()), Some(DETAIL_BYTES_MAX));
+        assert_eq!(status.short().reason.map(|reason| reason.detail.len()), Some(SHORT_BYTES));
     }
 }

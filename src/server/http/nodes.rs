@@ -1,5 +1,6 @@
-//! Nodes: what each must hold and why, what it says of itself, and what follows from the two.
+//! Nodes: what is desired of each and why, what each reports, and the state that follows from both.
 
+use api::page::ListPage;
 use axum::extract::Path;
 use axum::response::Response;
 use projections::configuration::{Node, Noted};
@@ -12,34 +13,35 @@ use schema::position::{Position, Version};
 use schema::report::{Mark, Reported, Summary};
 use schema::target::Labels;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::fleet::report_tracker::Heard;
 use crate::http::answer;
-use crate::http::auth::Admitted;
-use crate::http::blocking::apart;
-use crate::http::context::Door;
-use crate::http::documents::read;
-use crate::http::node_status::Standing;
-use crate::http::paging::{Listing, Page};
-use crate::http::params::Params;
-use crate::http::problem::Problem;
-use crate::http::snapshot::{Snapshot, When};
+use crate::http::auth::Authenticated;
+use crate::http::context::AppState;
+use crate::http::documents::parse_id;
+use crate::http::node_status::NodeStatus;
+use crate::http::paging::PageQuery;
+use crate::http::params::QueryParams;
+use crate::http::problem::ProblemResponse;
+use crate::http::snapshot::{ReadSnapshot, SnapshotQuery};
+use program::tasks::run_blocking;
 
-/// A node as a list shows it. `D` is how much of its desired record is shown.
+/// A node as a list shows it. `D` is what is shown of its desired record.
 #[derive(Serialize)]
-struct View<D> {
+struct NodeView<D> {
     id: NodeId,
     labels: Labels,
     retired: bool,
     version: Version,
     #[serde(flatten)]
-    standing: Standing,
+    status: NodeStatus,
     desired: D,
 }
 
-/// A desired record without the content that travels inside it.
+/// A desired record without the contents of its files.
 #[derive(Serialize)]
-struct Desired {
+struct DesiredView {
     #[serde(flatten)]
     mark: Mark,
     retry: Position,
@@ -49,12 +51,12 @@ struct Desired {
 
 /// A node with all that is known of it.
 #[derive(Serialize)]
-struct Whole {
+struct NodeDetail {
     #[serde(flatten)]
-    view: View<Desired>,
-    /// What was last heard; nothing of it is known of the past.
+    view: NodeView<DesiredView>,
+    /// The last report; none of a past state.
     reported: Option<ReportView>,
-    /// What of that was last kept in the log.
+    /// What the log has of its reports.
     noted: Option<NotedView>,
 }
 
@@ -66,7 +68,7 @@ struct ReportView {
     silence_ms: u64,
 }
 
-/// What was kept of a report.
+/// What the log has of a node's reports, and since which event.
 #[derive(Serialize)]
 struct NotedView {
     position: Position,
@@ -77,72 +79,76 @@ struct NotedView {
 }
 
 /// `GET /v1/nodes`
-pub(super) async fn list(door: Admitted, mut params: Params) -> Result<Response, Problem> {
-    let page = Page::take(&mut params)?;
-    let when = When::take(&mut params)?;
+pub(super) async fn list(app: Authenticated, mut params: QueryParams) -> Result<Response, ProblemResponse> {
+    let page = PageQuery::from_params(&mut params)?;
+    let when = SnapshotQuery::from_params(&mut params)?;
     params.done()?;
-    let snapshot = door.snapshot_for_nodes(when).await?;
+    let snapshot = app.snapshot_for_nodes(when).await?;
     let position = snapshot.configuration.position();
-    let room = door.room(page.bytes()).await?;
-    let listing = apart(move || listing(&door, &snapshot, &page)).await;
-    Ok(room.holding(answer::json(position, listing)))
+    let memory = app.reserve_memory(page.memory_bytes()).await?;
+    let listed = run_blocking(move || list_page(&app, &snapshot, &page)).await;
+    Ok(memory.attach_to(answer::json(position, listed)))
 }
 
-fn listing(door: &Door, snapshot: &Snapshot, page: &Page) -> Listing {
+fn list_page(app: &AppState, snapshot: &ReadSnapshot, page: &PageQuery) -> ListPage<Box<RawValue>> {
     let state = &snapshot.configuration;
     page.list(state.nodes().range(page.keys::<NodeId>()), |id, node| {
-        let digest = door.digests().of(state, id, node);
-        let standing = door.standing(snapshot, id, node).short();
-        View::of(id, node, standing, Mark { position: node.cause.position, digest })
+        let digest = app.digests().of(state, id, node);
+        let status = app.node_status(snapshot, id, node).short();
+        NodeView::of(id, node, status, Mark { position: node.cause.position, digest })
     })
 }
 
 /// `GET /v1/nodes/{id}`
-pub(super) async fn one(door: Admitted, Path(id): Path<String>, mut params: Params) -> Result<Response, Problem> {
-    let when = When::take(&mut params)?;
+pub(super) async fn one(
+    app: Authenticated,
+    Path(id): Path<String>,
+    mut params: QueryParams,
+) -> Result<Response, ProblemResponse> {
+    let when = SnapshotQuery::from_params(&mut params)?;
     params.done()?;
-    let id: NodeId = read(&id)?;
-    let snapshot = door.snapshot_for_nodes(when).await?;
+    let id: NodeId = parse_id(&id)?;
+    let snapshot = app.snapshot_for_nodes(when).await?;
     let state = &snapshot.configuration;
     let (Some(node), Some(manifest)) = (state.nodes().get(&id), render(state, &id)) else {
-        return Err(Problem::unknown("node", id.as_str()));
+        return Err(ProblemResponse::unknown_entity("node", id.as_str()));
     };
-    let heard = if snapshot.past { None } else { door.ears().heard(&id) };
-    let whole = Whole {
-        view: View::of(&id, node, door.standing(&snapshot, &id, node), Desired::from(manifest)),
+    let heard = if snapshot.is_past { None } else { app.reports().heard(&id) };
+    let detail = NodeDetail {
+        view: NodeView::of(&id, node, app.node_status(&snapshot, &id, node), DesiredView::from(manifest)),
         reported: heard.map(ReportView::from),
         noted: state.reports().get(&id).map(NotedView::from),
     };
-    Ok(answer::json(state.position(), whole))
+    Ok(answer::json(state.position(), detail))
 }
 
-impl<D> View<D> {
-    fn of(id: &NodeId, node: &Node, standing: Standing, desired: D) -> Self {
+impl<D> NodeView<D> {
+    fn of(id: &NodeId, node: &Node, status: NodeStatus, desired: D) -> Self {
         let (id, labels) = (id.clone(), (*node.labels).clone());
-        Self { id, labels, retired: node.retired, version: node.version, standing, desired }
+        Self { id, labels, retired: node.retired, version: node.version, status, desired }
     }
 }
 
-impl Door {
-    /// A node's state: by what it says now, or of the past by what the log has kept of that.
-    pub(super) fn state(&self, snapshot: &Snapshot, id: &NodeId, node: &Node) -> NodeState {
+impl AppState {
+    /// The state of a node: from its last report, or of a past state from what the log has of its reports.
+    pub(super) fn node_state(&self, snapshot: &ReadSnapshot, id: &NodeId, node: &Node) -> NodeState {
         let state = &snapshot.configuration;
         let expected = Expected {
-            log_id: self.source().log_id(),
-            head: if snapshot.past { state.position() } else { state.position().max(*self.source().heads().borrow()) },
+            log_id: self.log().log_id(),
+            head: if snapshot.is_past { state.position() } else { state.position().max(*self.log().heads().borrow()) },
             digest: self.digests().of(state, id, node),
             retry: node.retry,
         };
-        if snapshot.past {
+        if snapshot.is_past {
             let noted = state.reports().get(id);
             return judge(&expected, noted.map(|noted| Evidence::noted(&noted.summary)).as_ref());
         }
-        let heard = self.ears().heard(id);
+        let heard = self.reports().heard(id);
         judge(&expected, heard.as_ref().map(Heard::evidence).as_ref())
     }
 }
 
-impl From<Manifest> for Desired {
+impl From<Manifest> for DesiredView {
     fn from(manifest: Manifest) -> Self {
         Self {
             mark: Mark { position: manifest.cause.position, digest: manifest.digest },

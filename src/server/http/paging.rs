@@ -1,10 +1,12 @@
-//! Lists in pages: `{items, next}`.
+//! Pages of lists.
 //!
-//! A cursor names the last item that was shown, so a page stays right while items come and go. To callers it is opaque. A page
-//! is full when it has as many items as were asked for, or when one more would make it too large.
+//! A cursor names the last item of the page before, so pages stay right while items come and go. It is opaque to callers. A page is
+//! full when it has as many items as the caller asked for, or when one more would make it too large.
 
 use std::ops::Bound;
 
+use api::page::{ITEMS_DEFAULT, ITEMS_MAX, ListPage};
+use api::query::{CURSOR, LIMIT};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use schema::id::Id;
@@ -12,101 +14,88 @@ use schema::limit::EVENT_DATA_BYTES_MAX;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::http::params::{Params, number};
-use crate::http::problem::Problem;
+use crate::http::params::{QueryParams, number};
+use crate::http::problem::ProblemResponse;
 
-/// Items on a page unless asked otherwise.
-pub(super) const ITEMS_DEFAULT: usize = 100;
-/// Items on a page at most.
-pub(super) const ITEMS_MAX: usize = 1_000;
-/// Bytes of a page's items at most, unless its first item alone has more.
+/// Bytes of the items of a page, unless its first item alone has more.
 pub(super) const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Which part of a list is asked for.
+/// `limit` and `cursor` of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Page {
+pub(super) struct PageQuery {
     after: Option<Id>,
     limit: usize,
 }
 
-/// A part of a list.
-#[derive(Debug, Serialize)]
-pub(super) struct Listing {
-    /// The items as JSON.
-    items: Vec<Box<RawValue>>,
-    /// The cursor of the next part; none at the end.
-    next: Option<String>,
-}
-
-/// The items of a page, until it is full.
-pub(super) struct Items {
+/// The items of a page, as JSON, until it is full.
+pub(super) struct PageBuilder {
     items: Vec<Box<RawValue>>,
     bytes: usize,
     limit: usize,
 }
 
-impl Page {
+impl PageQuery {
     /// Reads `limit` and `cursor`.
-    pub(super) fn take(params: &mut Params) -> Result<Self, Problem> {
+    pub(super) fn from_params(params: &mut QueryParams) -> Result<Self, ProblemResponse> {
         let limit = limit(params)?;
-        let after = params.take("cursor", |text| match text {
+        let after = params.take(CURSOR, |text| match text {
             "" => Ok(None),
-            cursor => read(cursor).map(Some).ok_or_else(|| "is not a cursor of this list".to_string()),
+            cursor => decode_cursor(cursor).map(Some).ok_or_else(|| "is not a cursor of this list".to_string()),
         })?;
         Ok(Self { after: after.flatten(), limit })
     }
 
-    /// The keys that the page may show.
+    /// The range of keys that the page begins in.
     pub(super) fn keys<K: From<Id>>(&self) -> (Bound<K>, Bound<K>) {
         let start = self.after.clone().map_or(Bound::Unbounded, |id| Bound::Excluded(id.into()));
         (start, Bound::Unbounded)
     }
 
-    /// The page of `rows`, which come in order and begin where [`Page::keys`] says.
-    pub(super) fn list<K: AsId, V, T>(
+    /// The page of `rows`, which are in order and within [`PageQuery::keys`].
+    pub(super) fn list<K: ListKey, V, T>(
         &self,
         rows: impl Iterator<Item = (K, V)>,
         mut show: impl FnMut(&K, V) -> T,
-    ) -> Listing
+    ) -> ListPage<Box<RawValue>>
     where
         T: Serialize,
     {
-        let mut items = Items::new(self.limit);
+        let mut items = PageBuilder::new(self.limit);
         let mut last = None;
         for (key, value) in rows {
-            if items.is_complete() || !items.add(&show(&key, value)) {
-                return items.before(last.map(|key: K| written(key.as_id())));
+            if items.is_complete() || !items.push(&show(&key, value)) {
+                return items.followed_by(last.map(|key: K| encode_cursor(key.as_id())));
             }
             last = Some(key);
         }
-        items.before(None)
+        items.followed_by(None)
     }
 
     /// Bytes of memory that the page may take.
-    pub(super) fn bytes(&self) -> usize {
-        bytes(self.limit)
+    pub(super) fn memory_bytes(&self) -> usize {
+        memory_bytes(self.limit)
     }
 }
 
-/// Bytes of memory that a page of so many items may take: of its items, and once more of the answer that they become. What
-/// an item shows comes from an event, with little beside it.
-pub(super) fn bytes(limit: usize) -> usize {
+/// Bytes of memory that a page of `limit` items may take: its items, and the answer that they are copied into. An item shows the
+/// data of an event, and little beside it.
+pub(super) fn memory_bytes(limit: usize) -> usize {
     2 * PAGE_BYTES_MAX.min(limit.saturating_mul(EVENT_DATA_BYTES_MAX))
 }
 
-impl Items {
-    /// A page of at most so many.
+impl PageBuilder {
+    /// An empty page for at most `limit` items.
     pub(super) fn new(limit: usize) -> Self {
         Self { items: Vec::new(), bytes: 0, limit }
     }
 
-    /// Whether there are as many as were asked for.
+    /// Whether the page has `limit` items.
     pub(super) fn is_complete(&self) -> bool {
         self.items.len() >= self.limit
     }
 
-    /// Adds one: false if the page is full.
-    pub(super) fn add(&mut self, item: &impl Serialize) -> bool {
+    /// Adds an item; false if the page is full.
+    pub(super) fn push(&mut self, item: &impl Serialize) -> bool {
         let item = to_raw_value(item).expect("BUG: an item is text and numbers");
         let bytes = self.bytes + item.get().len();
         if self.is_complete() || (bytes > PAGE_BYTES_MAX && !self.items.is_empty()) {
@@ -117,30 +106,29 @@ impl Items {
         true
     }
 
-    /// The page, which is followed by the one that `next` leads to.
-    pub(super) fn before(self, next: Option<String>) -> Listing {
-        Listing { items: self.items, next }
+    /// The page, with the cursor of the next one.
+    pub(super) fn followed_by(self, next: Option<String>) -> ListPage<Box<RawValue>> {
+        ListPage { items: self.items, next }
     }
 }
 
 /// Reads `limit`.
-pub(super) fn limit(params: &mut Params) -> Result<usize, Problem> {
+pub(super) fn limit(params: &mut QueryParams) -> Result<usize, ProblemResponse> {
     let read = |text: &str| match number(text).map(usize::try_from) {
         Ok(Ok(limit)) if (1..=ITEMS_MAX).contains(&limit) => Ok(limit),
         _ => Err(format!("is a number from 1 to {ITEMS_MAX}")),
     };
-    Ok(params.take("limit", read)?.unwrap_or(ITEMS_DEFAULT))
+    Ok(params.take(LIMIT, read)?.unwrap_or(ITEMS_DEFAULT))
 }
 
-/// A key of a list: the id of its item.
-pub(super) trait AsId {
-    /// The id.
+/// A key of a list, which is the id of its item.
+pub(super) trait ListKey {
     fn as_id(&self) -> &Id;
 }
 
 macro_rules! keys {
     ($($name:ty),*) => {
-        $(impl AsId for &$name {
+        $(impl ListKey for &$name {
             fn as_id(&self) -> &Id {
                 self.id()
             }
@@ -158,11 +146,11 @@ keys!(
     schema::id::JobId
 );
 
-fn written(id: &Id) -> String {
+fn encode_cursor(id: &Id) -> String {
     URL_SAFE_NO_PAD.encode(id.as_str())
 }
 
-fn read(cursor: &str) -> Option<Id> {
+fn decode_cursor(cursor: &str) -> Option<Id> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
     std::str::from_utf8(&bytes).ok()?.parse().ok()
 }
@@ -176,14 +164,14 @@ mod tests {
     use serde::de::DeserializeOwned;
 
     fn walk<T: Serialize + DeserializeOwned>(rows: &BTreeMap<NodeId, T>, limit: usize) -> Vec<Vec<T>> {
-        let mut page = Page { after: None, limit };
+        let mut page = PageQuery { after: None, limit };
         let mut pages = Vec::new();
         loop {
-            let listing = page.list(rows.range(page.keys::<NodeId>()), |_, value| value);
-            let items = listing.items.iter().map(|item| serde_json::from_str(item.get()).expect("as it was written"));
+            let listed = page.list(rows.range(page.keys::<NodeId>()), |_, value| value);
+            let items = listed.items.iter().map(|item| serde_json::from_str(item.get()).expect("as it was written"));
             pages.push(items.collect());
-            let Some(cursor) = listing.next else { return pages };
-            page.after = read(&cursor);
+            let Some(cursor) = listed.next else { return pages };
+            page.after = decode_cursor(&cursor);
         }
     }
 

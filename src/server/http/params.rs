@@ -1,41 +1,41 @@
-//! What a URL asks for, read strictly: a parameter that nobody takes is a mistake, not a wish for later.
+//! The query parameters of a URL, read strictly: an unknown parameter is refused, so that a caller sees its mistake.
 
+use api::error_code::ErrorCode;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
-use axum::http::StatusCode;
 use axum::http::request::Parts;
 use schema::position::Position;
 use url::form_urlencoded;
 
-use crate::http::problem::Problem;
+use crate::http::problem::ProblemResponse;
 
-/// Numbers in URLs are those that Postgres can compare with.
+/// Numbers in URLs are compared with PostgreSQL's `bigint`.
 const NUMBER_MAX: u64 = i64::MAX as u64;
 
-/// The query of a URL. Whoever reads one takes its parameters out, and says at last that no other is known.
+/// The query of a URL. A handler takes the parameters out that it knows, and ends with [`QueryParams::done`].
 #[derive(Debug)]
-pub(super) struct Params {
+pub(super) struct QueryParams {
     given: BTreeMap<String, String>,
-    twice: Option<String>,
+    repeated: Option<String>,
 }
 
-impl<S: Sync> FromRequestParts<S> for Params {
+impl<S: Sync> FromRequestParts<S> for QueryParams {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self::read(parts.uri.query().unwrap_or_default()))
+        Ok(Self::parse(parts.uri.query().unwrap_or_default()))
     }
 }
 
-impl Params {
-    /// Reads a query.
-    pub(super) fn read(query: &str) -> Self {
-        let mut params = Self { given: BTreeMap::new(), twice: None };
+impl QueryParams {
+    /// Parses a query.
+    pub(super) fn parse(query: &str) -> Self {
+        let mut params = Self { given: BTreeMap::new(), repeated: None };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if params.given.insert(name.to_string(), value.into_owned()).is_some() {
-                params.twice = Some(name.into_owned());
+                params.repeated = Some(name.into_owned());
             }
         }
         params
@@ -46,35 +46,35 @@ impl Params {
         self.given.remove(name)
     }
 
-    /// Takes a parameter out as `read` understands it.
+    /// Takes a parameter out and reads it with `read`, whose error is the detail of the refusal.
     pub(super) fn take<T>(
         &mut self,
         name: &str,
         read: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Result<Option<T>, Problem> {
+    ) -> Result<Option<T>, ProblemResponse> {
         let Some(text) = self.text(name) else { return Ok(None) };
-        read(&text).map(Some).map_err(|detail| Problem::parameter(name, detail))
+        read(&text).map(Some).map_err(|detail| ProblemResponse::invalid_parameter(name, detail))
     }
 
     /// Takes a position out.
-    pub(super) fn position(&mut self, name: &str) -> Result<Option<Position>, Problem> {
+    pub(super) fn position(&mut self, name: &str) -> Result<Option<Position>, ProblemResponse> {
         self.take(name, |text| number(text).map(Position::from))
     }
 
-    /// Takes a yes or no out; left out means no.
-    pub(super) fn flag(&mut self, name: &str) -> Result<bool, Problem> {
+    /// Takes `true` or `false` out; `false` if the parameter is missing.
+    pub(super) fn flag(&mut self, name: &str) -> Result<bool, ProblemResponse> {
         let read = |text: &str| text.parse::<bool>().map_err(|_| "is true or false".to_string());
         Ok(self.take(name, read)?.unwrap_or(false))
     }
 
-    /// Says that no other parameter is known here, and none may be given twice.
-    pub(super) fn done(self) -> Result<(), Problem> {
+    /// Refuses parameters that were not taken out, and any that was given twice.
+    pub(super) fn done(self) -> Result<(), ProblemResponse> {
         if let Some(name) = self.given.into_keys().next() {
             let detail = format!("`{name}` is not known here");
-            return Err(Problem::new(StatusCode::BAD_REQUEST, "unknown_parameter", detail).at(name));
+            return Err(ProblemResponse::new(ErrorCode::UnknownParameter, detail).in_field(name));
         }
-        match self.twice {
-            Some(name) => Err(Problem::parameter(&name, "is given more than once")),
+        match self.repeated {
+            Some(name) => Err(ProblemResponse::invalid_parameter(&name, "is given more than once")),
             None => Ok(()),
         }
     }
@@ -95,12 +95,12 @@ mod tests {
 
     #[test]
     fn what_nobody_takes_is_refused_by_name() {
-        let mut params = Params::read("limit=5&colour=red");
+        let mut params = QueryParams::parse("limit=5&colour=red");
         assert_eq!(params.text("limit").as_deref(), Some("5"));
         let refused = params.done().expect_err("colour is unknown");
         assert!(format!("{refused:?}").contains("unknown_parameter"));
-        assert!(Params::read("a=1&a=2").done().is_err());
-        assert!(Params::read("").done().is_ok());
+        assert!(QueryParams::parse("a=1&a=2").done().is_err());
+        assert!(QueryParams::parse("").done().is_ok());
     }
 
     #[test]

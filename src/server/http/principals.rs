@@ -1,49 +1,44 @@
-//! Principals: who may speak to the door. The hash of a token is nobody's business and is not shown.
+//! Principals: people and programs that have, or had, a token. The hash of a token is not shown.
 
+use api::principal::PrincipalView;
 use axum::extract::Path;
 use axum::response::Response;
 use projections::configuration::Principal;
-use schema::command::Role;
 use schema::id::PrincipalName;
-use schema::instant::Instant;
-use schema::position::{Position, Version};
-use serde::Serialize;
 
 use crate::http::answer;
-use crate::http::auth::Admitted;
-use crate::http::params::Params;
-use crate::http::problem::Problem;
+use crate::http::auth::Authenticated;
+use crate::http::params::QueryParams;
+use crate::http::problem::ProblemResponse;
 
-/// A principal as it is shown.
-#[derive(Serialize)]
-struct View<'a> {
-    name: &'a PrincipalName,
-    role: Role,
-    revoked: bool,
-    version: Version,
-    position: Position,
-    at: Instant,
-}
-
-impl<'a> View<'a> {
-    fn of(name: &'a PrincipalName, principal: &Principal) -> Self {
-        let Principal { created, version, revoked, position, at } = principal;
-        Self { name, role: created.role, revoked: *revoked, version: *version, position: *position, at: *at }
+fn view(name: &PrincipalName, principal: &Principal) -> PrincipalView {
+    let Principal { created, version, revoked, position, at } = principal;
+    PrincipalView {
+        name: name.clone(),
+        role: created.role,
+        revoked: *revoked,
+        version: *version,
+        position: *position,
+        at: *at,
     }
 }
 
 /// `GET /v1/principals`
-pub(super) async fn list(door: Admitted, params: Params) -> Result<Response, Problem> {
-    let (page, room, state) = door.page(params).await?;
+pub(super) async fn list(app: Authenticated, params: QueryParams) -> Result<Response, ProblemResponse> {
+    let (page, memory, state) = app.page(params).await?;
     let rows = state.principals().range(page.keys::<PrincipalName>());
-    Ok(room.holding(answer::json(state.position(), page.list(rows, |name, principal| View::of(name, principal)))))
+    Ok(memory.attach_to(answer::json(state.position(), page.list(rows, |name, principal| view(name, principal)))))
 }
 
 /// `GET /v1/principals/{name}`
-pub(super) async fn one(door: Admitted, Path(name): Path<String>, params: Params) -> Result<Response, Problem> {
-    let (name, state) = door.item::<PrincipalName>(&name, params).await?;
+pub(super) async fn one(
+    app: Authenticated,
+    Path(name): Path<String>,
+    params: QueryParams,
+) -> Result<Response, ProblemResponse> {
+    let (name, state) = app.item::<PrincipalName>(&name, params).await?;
     match state.principals().get(&name) {
-        Some(principal) => Ok(answer::json(state.position(), View::of(&name, principal))),
-        None => Err(Problem::unknown("principal", name.as_str())),
+        Some(principal) => Ok(answer::json(state.position(), view(&name, principal))),
+        None => Err(ProblemResponse::unknown_entity("principal", name.as_str())),
     }
 }

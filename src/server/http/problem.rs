@@ -1,64 +1,26 @@
-//! Every error that the door answers with: a problem (RFC 9457) with a stable code.
+//! Errors as problem documents: which code, status, field and headers each gets.
 //!
-//! `type` is `about:blank`, so `title` repeats the status; what a program looks at is `code`, and `field` where one is
-//! at fault. A code is part of the contract: never renamed, never reused. Codes of refused commands are those of
-//! [`schema::invalid`] and [`projections::refusal`]; the door's own stand in [`CODES`].
+//! Codes of refused commands are those of [`schema::invalid`] and [`projections::refusal`]; the server's own are
+//! [`ErrorCode`]s.
 
 use std::any::Any;
 
+use api::error_code::ErrorCode;
+use api::media_type::PROBLEM_JSON;
+use api::problem::Problem;
 use axum::extract::Request;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use projections::refusal::{Refused, Sort};
 use schema::invalid::Invalid;
-use serde::Serialize;
 
-use crate::source::{DamagedError, EventReadError, PastError, SubmissionError, UnavailableError};
+use crate::event_log::{DamagedError, LogReadError, PastStateError, SubmitError, UnavailableError};
 
-/// The media type of every error.
-pub(super) const PROBLEM_JSON: &str = "application/problem+json";
-
-/// The door's own codes.
-pub(super) const CODES: &[&str] = &[
-    "at_in_the_future",
-    "bad_request",
-    "body_timeout",
-    "body_too_large",
-    "clock_ahead",
-    "content_gone",
-    "damaged",
-    "idempotency_key_reused",
-    "incomplete_body",
-    "internal",
-    "invalid_idempotency_key",
-    "invalid_parameter",
-    "invalid_token",
-    "method_not_allowed",
-    "missing_token",
-    "not_available_yet",
-    "not_permitted",
-    "not_published",
-    "not_ready",
-    "overloaded",
-    "position_not_reached",
-    "timed_out",
-    "too_many_questions",
-    "too_many_streams",
-    "unavailable",
-    "unknown_command",
-    "unknown_entity",
-    "unknown_file",
-    "unknown_parameter",
-    "unknown_route",
-    "unsupported_content_encoding",
-    "unsupported_media_type",
-];
-
-/// An error answer in the making.
+/// An error answer: the problem document, and the headers that go with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Problem {
+pub(super) struct ProblemResponse {
     status: StatusCode,
     code: &'static str,
     field: String,
@@ -67,55 +29,55 @@ pub(super) struct Problem {
     challenge: Option<&'static str>,
 }
 
-impl Problem {
-    /// A problem of the door's own.
-    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        debug_assert!(CODES.contains(&code), "BUG: {code} is not a published code");
-        Self::coded(status, code, detail)
+impl ProblemResponse {
+    /// A problem with a code of the server's own, and that code's status.
+    pub(super) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+        let status = StatusCode::from_u16(code.status()).expect("BUG: the status of a code is one of HTTP");
+        Self::with_status(status, code.as_str(), detail)
     }
 
-    fn coded(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+    fn with_status(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self { status, code, field: String::new(), detail: detail.into(), retry_after_s: None, challenge: None }
     }
 
-    /// A value of the URL or a header that says nothing valid.
-    pub(super) fn parameter(name: &str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid_parameter", detail).at(name)
+    /// A parameter or header whose value can't be read.
+    pub(super) fn invalid_parameter(name: &str, detail: impl Into<String>) -> Self {
+        Self::new(ErrorCode::InvalidParameter, detail).in_field(name)
     }
 
-    /// There is no such thing.
-    pub(super) fn unknown(kind: &str, id: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "unknown_entity", format!("there is no {kind}/{id}")).at("id")
+    /// There is no such entity.
+    pub(super) fn unknown_entity(kind: &str, id: &str) -> Self {
+        Self::new(ErrorCode::UnknownEntity, format!("there is no {kind}/{id}")).in_field("id")
     }
 
     /// The same problem, found in `field`.
-    pub(super) fn at(self, field: impl Into<String>) -> Self {
+    pub(super) fn in_field(self, field: impl Into<String>) -> Self {
         Self { field: field.into(), ..self }
     }
 
-    /// The same problem, worth another try after some seconds.
+    /// The same problem with `Retry-After`.
     pub(super) fn retry_after(self, seconds: u32) -> Self {
         Self { retry_after_s: Some(seconds), ..self }
     }
 
-    /// The same problem with what the door asks for (RFC 6750).
+    /// The same problem with a challenge for a token (RFC 6750).
     pub(super) fn challenge(self, challenge: &'static str) -> Self {
         Self { challenge: Some(challenge), ..self }
     }
 }
 
-impl From<Invalid> for Problem {
-    /// 400 for what can't be read at all, 422 for what was read and says nothing valid.
+impl From<Invalid> for ProblemResponse {
+    /// 400 for what is no JSON at all, 422 for JSON that is no valid request.
     fn from(invalid: Invalid) -> Self {
         let status = match invalid.code {
             "invalid_json" => StatusCode::BAD_REQUEST,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
-        Self::coded(status, invalid.code, invalid.detail).at(invalid.field)
+        Self::with_status(status, invalid.code, invalid.detail).in_field(invalid.field)
     }
 }
 
-impl From<Refused> for Problem {
+impl From<Refused> for ProblemResponse {
     fn from(refused: Refused) -> Self {
         let status = match refused.refusal.sort() {
             Sort::NotFound => StatusCode::NOT_FOUND,
@@ -123,83 +85,72 @@ impl From<Refused> for Problem {
             Sort::TooLarge | Sort::Unfit => StatusCode::UNPROCESSABLE_ENTITY,
             Sort::Forbidden => StatusCode::FORBIDDEN,
         };
-        Self::coded(status, refused.refusal.code(), refused.to_string()).at(refused.field())
+        Self::with_status(status, refused.refusal.code(), refused.to_string()).in_field(refused.field())
     }
 }
 
-impl From<UnavailableError> for Problem {
-    fn from(unavailable: UnavailableError) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", unavailable.0).retry_after(1)
+impl From<UnavailableError> for ProblemResponse {
+    fn from(error: UnavailableError) -> Self {
+        Self::new(ErrorCode::Unavailable, error.0).retry_after(1)
     }
 }
 
-impl From<DamagedError> for Problem {
-    fn from(damaged: DamagedError) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "damaged", damaged.0)
+impl From<DamagedError> for ProblemResponse {
+    fn from(error: DamagedError) -> Self {
+        Self::new(ErrorCode::Damaged, error.0)
     }
 }
 
-impl From<EventReadError> for Problem {
-    fn from(error: EventReadError) -> Self {
+impl From<LogReadError> for ProblemResponse {
+    fn from(error: LogReadError) -> Self {
         match error {
-            EventReadError::Unavailable(unavailable) => unavailable.into(),
-            EventReadError::Damaged(damaged) => damaged.into(),
+            LogReadError::Unavailable(unavailable) => unavailable.into(),
+            LogReadError::Damaged(damaged) => damaged.into(),
         }
     }
 }
 
-impl From<SubmissionError> for Problem {
-    fn from(error: SubmissionError) -> Self {
+impl From<SubmitError> for ProblemResponse {
+    fn from(error: SubmitError) -> Self {
         let detail = error.to_string();
         match error {
-            SubmissionError::Refused(refused) => refused.into(),
-            SubmissionError::Unavailable(unavailable) => unavailable.into(),
-            SubmissionError::KeyReused => {
-                Self::new(StatusCode::CONFLICT, "idempotency_key_reused", detail).at("Idempotency-Key")
+            SubmitError::Refused(refused) => refused.into(),
+            SubmitError::KeyReused => {
+                let detail = "this Idempotency-Key was used for another request";
+                Self::new(ErrorCode::IdempotencyKeyReused, detail).in_field("Idempotency-Key")
             }
-            SubmissionError::ClockAhead(_) => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "clock_ahead", detail).retry_after(5)
+            SubmitError::ClockAhead(_) => Self::new(ErrorCode::ClockAhead, detail).retry_after(5),
+            SubmitError::Busy => Self::new(ErrorCode::Overloaded, "too many commands are waiting").retry_after(1),
+            SubmitError::Unstorable(_) | SubmitError::Unavailable(_) => {
+                Self::new(ErrorCode::Unavailable, detail).retry_after(1)
             }
-            SubmissionError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(1),
         }
     }
 }
 
-impl From<PastError> for Problem {
-    fn from(error: PastError) -> Self {
+impl From<PastStateError> for ProblemResponse {
+    fn from(error: PastStateError) -> Self {
         let detail = error.to_string();
         match error {
-            PastError::Future { .. } => Self::new(StatusCode::NOT_FOUND, "at_in_the_future", detail).at("at"),
-            PastError::Unavailable(unavailable) => unavailable.into(),
-            PastError::Damaged(damaged) => damaged.into(),
+            PastStateError::Future { .. } => Self::new(ErrorCode::AtInTheFuture, detail).in_field("at"),
+            PastStateError::Unavailable(unavailable) => unavailable.into(),
+            PastStateError::Damaged(damaged) => damaged.into(),
         }
     }
 }
 
-/// The body of a problem.
-#[derive(Serialize)]
-struct Body<'a> {
-    r#type: &'static str,
-    title: &'a str,
-    status: u16,
-    code: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    field: &'a str,
-    detail: &'a str,
-}
-
-impl IntoResponse for Problem {
+impl IntoResponse for ProblemResponse {
     fn into_response(self) -> Response {
         metrics::refused(self.code);
-        let body = Body {
-            r#type: "about:blank",
-            title: self.status.canonical_reason().unwrap_or_default(),
+        let problem = Problem {
+            type_uri: Problem::about_blank(),
+            title: self.status.canonical_reason().unwrap_or_default().to_owned(),
             status: self.status.as_u16(),
-            code: self.code,
-            field: &self.field,
-            detail: &self.detail,
+            code: self.code.to_owned(),
+            field: self.field,
+            detail: self.detail,
         };
-        let body = serde_json::to_vec(&body).expect("BUG: a problem is text and a number");
+        let body = serde_json::to_vec(&problem).expect("BUG: a problem is text and a number");
         let mut response = (self.status, [(CONTENT_TYPE, PROBLEM_JSON)], body).into_response();
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_after_s {
@@ -212,35 +163,36 @@ impl IntoResponse for Problem {
     }
 }
 
-/// What the framework refuses by itself (no such route, no such method, a path that is no UTF-8) becomes a problem too,
-/// with the headers that it has set, such as `Allow`.
-pub(super) async fn nothing_else(request: Request, next: Next) -> Response {
+/// Turns errors that axum answers by itself (no such route, no such method, a path that is not UTF-8) into problems, and keeps
+/// their headers, such as `Allow`.
+pub(super) async fn convert_framework_errors(request: Request, next: Next) -> Response {
     let asked = format!("{} {}", request.method(), request.uri().path());
     let response = next.run(request).await;
-    let said = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == PROBLEM_JSON);
+    let is_problem = response.headers().get(CONTENT_TYPE).is_some_and(|media_type| media_type == PROBLEM_JSON);
     let status = response.status();
-    if said || !(status.is_client_error() || status.is_server_error()) {
+    if is_problem || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
     let code = match status {
-        StatusCode::NOT_FOUND => "unknown_route",
-        StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
-        _ if status.is_client_error() => "bad_request",
-        _ => "internal",
+        StatusCode::NOT_FOUND => ErrorCode::UnknownRoute,
+        StatusCode::METHOD_NOT_ALLOWED => ErrorCode::MethodNotAllowed,
+        _ if status.is_client_error() => ErrorCode::BadRequest,
+        _ => ErrorCode::Internal,
     };
-    let mut problem = Problem::new(status, code, format!("nothing is served at {asked}")).into_response();
+    let detail = format!("nothing is served at {asked}");
+    let mut problem = ProblemResponse::with_status(status, code.as_str(), detail).into_response();
     for (name, value) in response.headers() {
-        if !problem.headers().contains_key(name) && name.as_str() != "content-length" {
+        if !problem.headers().contains_key(name) && name != CONTENT_LENGTH {
             problem.headers_mut().insert(name, value.clone());
         }
     }
     problem
 }
 
-/// A panic is a bug of ours: the caller learns that much, the log the rest.
-pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+/// The answer where a handler panicked: the caller learns that it met a bug, and the program's log what the panic said.
+pub(super) fn panic_response(panic: Box<dyn Any + Send + 'static>) -> Response {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words");
     tracing::error!(panic = text, "a request met a bug");
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the request met a bug of Headwater").into_response()
+    ProblemResponse::new(ErrorCode::Internal, "the request met a bug of Headwater").into_response()
 }

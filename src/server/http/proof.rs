@@ -1,42 +1,31 @@
-//! Checkpoints and proofs: what lets a stranger hold the log to its word. What is asked about is what is published; a proof
-//! is given as it is made, because whoever asks checks it anyway.
+//! Checkpoints and proofs, with which an outsider can check that the log only grows and holds an event. Both are about published
+//! events only. The server does not verify a proof before it answers: the caller has to do so in any case.
 
+use api::error_code::ErrorCode;
 use axum::extract::Path;
-use axum::http::header::{ACCEPT, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use replay::tree::Question;
 use schema::digest::Digest;
 use schema::id::LogId;
-use schema::instant::Instant;
 use schema::position::Position;
 use serde::Serialize;
 
-use crate::http::answer;
-use crate::http::auth::Admitted;
-use crate::http::context::Door;
-use crate::http::params::{Params, number};
-use crate::http::problem::Problem;
-use crate::http::snapshot::When;
-use crate::source::{EventQuery, SignedRoot};
+use crate::event_log::{EventPage, SignedCheckpoint};
+use crate::http::answer::{self, accepts};
+use crate::http::auth::Authenticated;
+use crate::http::context::AppState;
+use crate::http::params::{QueryParams, number};
+use crate::http::problem::ProblemResponse;
+use crate::http::snapshot::SnapshotQuery;
 
 /// The media type of a signed note.
 const NOTE: &str = "text/plain; charset=utf-8";
 
-/// A checkpoint as it is shown.
+/// The proof that an event is in the log.
 #[derive(Serialize)]
-struct Checkpoint {
-    log_id: LogId,
-    position: Position,
-    root: Digest,
-    at: Instant,
-    /// The signed note, byte for byte.
-    note: String,
-}
-
-/// That an event is in the log.
-#[derive(Serialize)]
-struct Inclusion {
+struct InclusionProof {
     log_id: LogId,
     position: Position,
     leaf: Digest,
@@ -45,9 +34,9 @@ struct Inclusion {
     hashes: Vec<Digest>,
 }
 
-/// That the log only grew.
+/// The proof that the log only grew.
 #[derive(Serialize)]
-struct Consistency {
+struct ConsistencyProof {
     log_id: LogId,
     from: Position,
     from_root: Digest,
@@ -57,101 +46,99 @@ struct Consistency {
 }
 
 /// `GET /v1/log/checkpoint`
-pub(super) async fn checkpoint(door: Admitted, mut params: Params, headers: HeaderMap) -> Result<Response, Problem> {
-    let when = When::take_present(&mut params)?;
+pub(super) async fn checkpoint(
+    app: Authenticated,
+    mut params: QueryParams,
+    headers: HeaderMap,
+) -> Result<Response, ProblemResponse> {
+    let when = SnapshotQuery::present_from_params(&mut params)?;
     params.done()?;
-    door.snapshot(when).await?;
-    let SignedRoot { position, root, at, note } = door.signed_root().await?;
-    if wants_note(&headers) {
-        return Ok(([(CONTENT_TYPE, NOTE)], note).into_response());
+    app.snapshot(when).await?;
+    let checkpoint = app.newest_checkpoint().await?;
+    if accepts(&headers, "text/plain") {
+        return Ok(([(CONTENT_TYPE, NOTE)], checkpoint.note).into_response());
     }
-    Ok(answer::json(position, Checkpoint { log_id: door.source().log_id(), position, root, at, note }))
+    Ok(answer::json(checkpoint.position, checkpoint))
 }
 
 /// `GET /v1/log/proof/inclusion/{position}`: without a size, in the tree of the newest checkpoint.
 pub(super) async fn inclusion(
-    door: Admitted,
+    app: Authenticated,
     Path(position): Path<String>,
-    mut params: Params,
-) -> Result<Response, Problem> {
+    mut params: QueryParams,
+) -> Result<Response, ProblemResponse> {
     let size = params.position("size")?;
-    let when = When::take_present(&mut params)?;
+    let when = SnapshotQuery::present_from_params(&mut params)?;
     params.done()?;
-    let position: Position = number(&position).map_err(|detail| Problem::parameter("position", detail))?.into();
-    door.snapshot(when).await?;
+    let position: Position =
+        number(&position).map_err(|detail| ProblemResponse::invalid_parameter("position", detail))?.into();
+    app.snapshot(when).await?;
     let size = match size {
-        Some(size) => door.public(size, "size")?,
-        None => door.signed_root().await?.position,
+        Some(size) => app.published_position(size, "size")?,
+        None => app.newest_checkpoint().await?.position,
     };
     if position == Position::ZERO {
-        return Err(Problem::parameter("position", "is a position from 1"));
+        return Err(ProblemResponse::invalid_parameter("position", "is a position from 1"));
     }
     if position > size {
-        return Err(Problem::unknown("event", &position.to_string()).at("position"));
+        return Err(ProblemResponse::unknown_entity("event", &position.to_string()).in_field("position"));
     }
-    let after = Position::from(position.get() - 1);
-    let page = EventQuery { after, up_to: position, limit: 1, bytes: 0, entity: None, event_type: None };
-    let Some(event) = door.source().events(page).await?.pop() else {
-        return Err(Problem::unknown("event", &position.to_string()).at("position"));
+    let page = EventPage { after: position.previous(), up_to: Some(position), limit: 1, ..EventPage::default() };
+    let Some(event) = app.log().events(page).await?.pop() else {
+        return Err(ProblemResponse::unknown_entity("event", &position.to_string()).in_field("position"));
     };
-    let hashes = door.source().answer(Question::Inclusion { position, size }).await?;
-    let (log_id, leaf, root) = (event.log_id, event.leaf, door.root(size).await?);
-    Ok(answer::json(size, Inclusion { log_id, position, leaf, size, root, hashes }))
+    let hashes = app.log().answer(Question::Inclusion { position, size }).await?;
+    let (log_id, leaf, root) = (event.log_id, event.leaf, app.root(size).await?);
+    Ok(answer::json(size, InclusionProof { log_id, position, leaf, size, root, hashes }))
 }
 
 /// `GET /v1/log/proof/consistency`: without `to`, to the tree of the newest checkpoint.
-pub(super) async fn consistency(door: Admitted, mut params: Params) -> Result<Response, Problem> {
+pub(super) async fn consistency(app: Authenticated, mut params: QueryParams) -> Result<Response, ProblemResponse> {
     let (from, to) = (params.position("from")?, params.position("to")?);
-    let when = When::take_present(&mut params)?;
+    let when = SnapshotQuery::present_from_params(&mut params)?;
     params.done()?;
     let from = from.filter(|from| *from > Position::ZERO);
-    let from = from.ok_or_else(|| Problem::parameter("from", "is a position from 1"))?;
-    door.snapshot(when).await?;
+    let from = from.ok_or_else(|| ProblemResponse::invalid_parameter("from", "is a position from 1"))?;
+    app.snapshot(when).await?;
     let to = match to {
-        Some(to) => door.public(to, "to")?,
-        None => door.signed_root().await?.position,
+        Some(to) => app.published_position(to, "to")?,
+        None => app.newest_checkpoint().await?.position,
     };
     if from > to {
-        return Err(Problem::parameter("from", format!("is at most {to}, where the larger tree ends")));
+        return Err(ProblemResponse::invalid_parameter("from", format!("is at most {to}, where the larger tree ends")));
     }
-    let hashes = door.source().answer(Question::Consistency { from, to }).await?;
-    let (from_root, to_root) = (door.root(from).await?, door.root(to).await?);
-    Ok(answer::json(to, Consistency { log_id: door.source().log_id(), from, from_root, to, to_root, hashes }))
+    let hashes = app.log().answer(Question::Consistency { from, to }).await?;
+    let (from_root, to_root) = (app.root(from).await?, app.root(to).await?);
+    Ok(answer::json(to, ConsistencyProof { log_id: app.log().log_id(), from, from_root, to, to_root, hashes }))
 }
 
-impl Door {
-    /// The newest checkpoint: for all that is published by now, if its signer can be reached.
-    async fn signed_root(&self) -> Result<SignedRoot, Problem> {
-        let newest = self.source().signed_root(self.published().unwrap_or_default()).await?;
+impl AppState {
+    /// The newest checkpoint: one for all events that are published by now, if the signer answers in time.
+    async fn newest_checkpoint(&self) -> Result<SignedCheckpoint, ProblemResponse> {
+        let newest = self.log().newest_checkpoint(self.published().unwrap_or_default()).await?;
         newest.ok_or_else(|| {
             let detail = "nothing was signed yet: the relay has not come that far";
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail).retry_after(1)
+            ProblemResponse::new(ErrorCode::NotReady, detail).retry_after(1)
         })
     }
 
-    /// A position that is published.
-    fn public(&self, position: Position, name: &str) -> Result<Position, Problem> {
+    /// The position, if it is published; `name` is the parameter that it came in.
+    fn published_position(&self, position: Position, name: &str) -> Result<Position, ProblemResponse> {
         match self.published() {
             Some(published) if position <= published => Ok(position),
             Some(published) => {
                 let detail = format!("the log is published up to position {published}");
-                Err(Problem::new(StatusCode::NOT_FOUND, "not_published", detail).at(name))
+                Err(ProblemResponse::new(ErrorCode::NotPublished, detail).in_field(name))
             }
             None => {
                 let detail = "how far the log is published is not known at the moment";
-                Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail).retry_after(1))
+                Err(ProblemResponse::new(ErrorCode::NotReady, detail).retry_after(1))
             }
         }
     }
 
-    async fn root(&self, size: Position) -> Result<Digest, Problem> {
-        let root = self.source().answer(Question::Root { size }).await?;
+    async fn root(&self, size: Position) -> Result<Digest, ProblemResponse> {
+        let root = self.log().answer(Question::Root { size }).await?;
         Ok(root.first().copied().expect("BUG: a root is one hash"))
     }
-}
-
-fn wants_note(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let mut kinds = accepted.flat_map(|list| list.split(',')).filter_map(|kind| kind.split(';').next());
-    kinds.any(|kind| kind.trim().eq_ignore_ascii_case("text/plain"))
 }

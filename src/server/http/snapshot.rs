@@ -1,130 +1,134 @@
-//! Which state a reader sees: the newest, one that has reached a position, or a past one.
+//! Which state of the log a request is answered from: the newest, one that has reached a position, or a past one.
 
+use api::error_code::ErrorCode;
 use std::str::FromStr;
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use api::query::{AT, MIN_POSITION};
 use projections::configuration::Configuration;
 use schema::instant::Instant;
 use schema::invalid::Invalid;
 use schema::position::Position;
 use tokio::time::timeout;
 
-use crate::http::auth::Admitted;
-use crate::http::paging::Page;
-use crate::http::params::{Params, number};
-use crate::http::problem::Problem;
-use crate::http::room::Room;
-use crate::source::At;
+use crate::event_log::Moment;
+use crate::http::answer_memory::MemoryReservation;
+use crate::http::auth::Authenticated;
+use crate::http::paging::PageQuery;
+use crate::http::params::{QueryParams, number};
+use crate::http::problem::ProblemResponse;
 
-/// How long this server may be behind a node before the node is said to be ahead: many times what another server's
-/// commit needs to come here, and little for a reader who waits.
+/// How long this server may be behind a node before the node counts as ahead of the log: much longer than another server's commit
+/// takes to arrive here, and short for a caller that waits.
 const CATCH_UP_WAIT: Duration = Duration::from_millis(250);
 
 /// `min_position` and `at` of a URL.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct When {
+pub(super) struct SnapshotQuery {
     min_position: Option<Position>,
-    at: Option<At>,
+    at: Option<Moment>,
 }
 
-/// A consistent state, and whether it is a past one, of which only the log tells.
+/// A consistent state of the log.
 #[derive(Clone, Debug)]
-pub(super) struct Snapshot {
-    /// The state.
+pub(super) struct ReadSnapshot {
     pub(super) configuration: Configuration,
-    /// Whether it was asked for by `at`.
-    pub(super) past: bool,
+    /// Whether the request has `at`: then only the log counts, and not what nodes report now.
+    pub(super) is_past: bool,
 }
 
-impl When {
+impl SnapshotQuery {
     /// Reads `min_position` and `at`.
-    pub(super) fn take(params: &mut Params) -> Result<Self, Problem> {
-        Ok(Self { at: params.take("at", at)?, ..Self::take_present(params)? })
+    pub(super) fn from_params(params: &mut QueryParams) -> Result<Self, ProblemResponse> {
+        Ok(Self { at: params.take(AT, parse_moment)?, ..Self::present_from_params(params)? })
     }
 
-    /// Reads `min_position` alone, for what has no past.
-    pub(super) fn take_present(params: &mut Params) -> Result<Self, Problem> {
-        Ok(Self { min_position: params.position("min_position")?, at: None })
+    /// Reads `min_position` alone, for routes that show no past state.
+    pub(super) fn present_from_params(params: &mut QueryParams) -> Result<Self, ProblemResponse> {
+        Ok(Self { min_position: params.position(MIN_POSITION)?, at: None })
     }
 
-    /// Whether a past state is asked for.
+    /// Whether the request has `at`.
     pub(super) fn is_past(&self) -> bool {
         self.at.is_some()
     }
 }
 
-fn at(text: &str) -> Result<At, String> {
+fn parse_moment(text: &str) -> Result<Moment, String> {
     if let Ok(position) = number(text) {
-        return Ok(At::Position(Position::from(position)));
+        return Ok(Moment::Position(Position::from(position)));
     }
-    Instant::nearest(text).map(At::Time).map_err(|_| "is a position or an RFC 3339 time".to_string())
+    Instant::nearest(text).map(Moment::Time).map_err(|_| "is a position or an RFC 3339 time".to_string())
 }
 
-impl Admitted {
-    /// The thing that a URL names, and the state that is asked for.
-    pub(super) async fn item<T>(&self, id: &str, mut params: Params) -> Result<(T, Configuration), Problem>
+impl Authenticated {
+    /// The id in a URL, and the state to answer from.
+    pub(super) async fn item<T>(&self, id: &str, mut params: QueryParams) -> Result<(T, Configuration), ProblemResponse>
     where
         T: FromStr<Err = Invalid>,
     {
-        let when = When::take(&mut params)?;
+        let when = SnapshotQuery::from_params(&mut params)?;
         params.done()?;
-        let id = id.parse().map_err(|invalid: Invalid| Problem::parameter("id", invalid.detail))?;
+        let id = id.parse().map_err(|invalid: Invalid| ProblemResponse::invalid_parameter("id", invalid.detail))?;
         Ok((id, self.snapshot(when).await?.configuration))
     }
 
-    /// The part of a list that is asked for, room for it, and the state.
-    pub(super) async fn page(&self, mut params: Params) -> Result<(Page, Room, Configuration), Problem> {
-        let page = Page::take(&mut params)?;
-        let when = When::take(&mut params)?;
+    /// Which page the request is for, memory for it, and the state to answer from.
+    pub(super) async fn page(
+        &self,
+        mut params: QueryParams,
+    ) -> Result<(PageQuery, MemoryReservation, Configuration), ProblemResponse> {
+        let page = PageQuery::from_params(&mut params)?;
+        let when = SnapshotQuery::from_params(&mut params)?;
         params.done()?;
         let state = self.snapshot(when).await?.configuration;
-        let room = self.room(page.bytes()).await?;
-        Ok((page, room, state))
+        let memory = self.reserve_memory(page.memory_bytes()).await?;
+        Ok((page, memory, state))
     }
 
-    /// The state that is asked for.
-    pub(super) async fn snapshot(&self, when: When) -> Result<Snapshot, Problem> {
+    /// The state to answer from.
+    pub(super) async fn snapshot(&self, when: SnapshotQuery) -> Result<ReadSnapshot, ProblemResponse> {
         if let Some(position) = when.min_position {
-            self.reach(position).await?;
+            self.wait_for(position).await?;
         }
-        let configuration = self.source().view();
+        let configuration = self.log().view();
         match when.at {
-            None => Ok(Snapshot { configuration, past: false }),
-            Some(At::Position(position)) if position == configuration.position() => {
-                Ok(Snapshot { configuration, past: true })
+            None => Ok(ReadSnapshot { configuration, is_past: false }),
+            Some(Moment::Position(position)) if position == configuration.position() => {
+                Ok(ReadSnapshot { configuration, is_past: true })
             }
-            Some(at) => {
-                let door = self.clone();
-                let configuration = self.costly(async move { door.source().past(at).await }).await??;
-                Ok(Snapshot { configuration, past: true })
+            Some(moment) => {
+                let app = self.clone();
+                let configuration = self.run_expensive(async move { app.log().past(moment).await }).await??;
+                Ok(ReadSnapshot { configuration, is_past: true })
             }
         }
     }
 
-    /// The state that is asked for, for who judges nodes by it. A node may have seen what this server has not: its record
-    /// was published by another one. Only what stays unseen for a moment is taken for a position that the log lacks.
-    pub(super) async fn snapshot_for_nodes(&self, when: When) -> Result<Snapshot, Problem> {
+    /// The state to answer from, for routes that show states of nodes. A node may have seen a position that this server has not
+    /// reached yet, because another server published its record. The node counts as ahead of the log only if this server does not
+    /// reach that position within a short time.
+    pub(super) async fn snapshot_for_nodes(&self, when: SnapshotQuery) -> Result<ReadSnapshot, ProblemResponse> {
         if !when.is_past()
-            && let Some(seen) = self.ears().highest_seen(self.source().log_id())
-            && seen > self.source().view().position()
+            && let Some(seen) = self.reports().highest_seen(self.log().log_id())
+            && seen > self.log().view().position()
         {
-            drop(timeout(CATCH_UP_WAIT, self.source().reached(seen)).await);
+            drop(timeout(CATCH_UP_WAIT, self.log().reached(seen)).await);
         }
         self.snapshot(when).await
     }
 
-    async fn reach(&self, position: Position) -> Result<(), Problem> {
-        if self.source().view().position() < position {
-            // Whether it came in time is what the view says, not how the waiting ended.
-            drop(timeout(self.limits().position_wait, self.source().reached(position)).await);
+    async fn wait_for(&self, position: Position) -> Result<(), ProblemResponse> {
+        if self.log().view().position() < position {
+            // The view below tells whether the position came in time.
+            drop(timeout(self.limits().position_wait, self.log().reached(position)).await);
         }
-        match self.source().view().position() {
+        match self.log().view().position() {
             reached if reached >= position => Ok(()),
             reached => {
                 let detail = format!("this server has reached position {reached}, not {position}");
-                let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "position_not_reached", detail);
-                Err(problem.at("min_position").retry_after(1))
+                let problem = ProblemResponse::new(ErrorCode::PositionNotReached, detail);
+                Err(problem.in_field(MIN_POSITION).retry_after(1))
             }
         }
     }

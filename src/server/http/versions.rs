@@ -1,4 +1,4 @@
-//! `GET /v1/documents/{id}/versions`: all that ever happened to one document, also to one that is gone.
+//! `GET /v1/documents/{id}/versions`: every version of a document, also of one that was removed.
 
 use std::sync::Arc;
 
@@ -12,19 +12,18 @@ use schema::instant::Instant;
 use schema::position::{Position, Version};
 use serde::Serialize;
 
+use crate::event_log::EventPage;
 use crate::http::answer;
-use crate::http::auth::Admitted;
-use crate::http::documents::read;
+use crate::http::auth::Authenticated;
+use crate::http::documents::parse_id;
 use crate::http::events;
-use crate::http::paging::{PAGE_BYTES_MAX, bytes};
-use crate::http::params::Params;
-use crate::http::problem::Problem;
-use crate::http::snapshot::When;
-use crate::source::EventQuery;
+use crate::http::paging::{PAGE_BYTES_MAX, memory_bytes};
+use crate::http::params::QueryParams;
+use crate::http::problem::ProblemResponse;
+use crate::http::snapshot::SnapshotQuery;
 
-/// One version.
 #[derive(Serialize)]
-struct View {
+struct DocumentVersionView {
     version: Version,
     position: Position,
     #[serde(rename = "type")]
@@ -33,12 +32,12 @@ struct View {
     actor: Actor,
     reason: Option<String>,
     command_id: CommandId,
-    /// None where the document was taken away.
+    /// None in the version that removed the document.
     #[serde(flatten)]
     put: Option<DocumentPut>,
 }
 
-impl From<Event> for View {
+impl From<Event> for DocumentVersionView {
     fn from(event: Event) -> Self {
         let put = match event.change() {
             Ok(Change::DocumentPut(put)) => Some(Arc::unwrap_or_clone(put)),
@@ -50,19 +49,29 @@ impl From<Event> for View {
 }
 
 /// The versions of a document, the first one first.
-pub(super) async fn list(door: Admitted, Path(id): Path<String>, mut params: Params) -> Result<Response, Problem> {
-    let span = events::Span::take(&mut params)?;
-    let when = When::take(&mut params)?;
+pub(super) async fn list(
+    app: Authenticated,
+    Path(id): Path<String>,
+    mut params: QueryParams,
+) -> Result<Response, ProblemResponse> {
+    let range = events::EventRange::from_params(&mut params)?;
+    let when = SnapshotQuery::from_params(&mut params)?;
     params.done()?;
-    let id: DocumentId = read(&id)?;
-    let state = door.snapshot(when).await?.configuration;
+    let id: DocumentId = parse_id(&id)?;
+    let state = app.snapshot(when).await?.configuration;
     let entity = Entity::from(&id);
     if state.version(&entity) == Version::ZERO {
-        return Err(Problem::unknown("document", id.as_str()));
+        return Err(ProblemResponse::unknown_entity("document", id.as_str()));
     }
-    let (after, up_to) = (span.after, state.position());
-    let room = door.room(bytes(span.limit)).await?;
-    let page =
-        EventQuery { after, up_to, limit: span.limit, bytes: PAGE_BYTES_MAX, entity: Some(entity), event_type: None };
-    Ok(room.holding(answer::json(up_to, events::listing(&door, page, View::from).await?)))
+    let up_to = state.position();
+    let memory = app.reserve_memory(memory_bytes(range.limit)).await?;
+    let page = EventPage {
+        after: range.after,
+        up_to: Some(up_to),
+        limit: range.limit,
+        bytes: Some(PAGE_BYTES_MAX),
+        entity: Some(entity.to_string()),
+        event_type: None,
+    };
+    Ok(memory.attach_to(answer::json(up_to, events::read_page(&app, page, DocumentVersionView::from).await?)))
 }

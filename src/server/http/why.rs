@@ -1,10 +1,10 @@
-//! `GET /v1/why/nodes/{id}/{path}` and `GET /v1/why/jobs/{id}`: the events that a value follows from, or that keep it away;
-//! of a file also what the node runs, which may be something else.
+//! `GET /v1/why/nodes/{id}/{path}` and `GET /v1/why/jobs/{id}`: the events that a file or a job follows from, or that keep it away.
+//! For a file it also shows what the node runs, which may be something else.
 
+use api::error_code::ErrorCode;
 use std::collections::BTreeMap;
 
 use axum::extract::Path;
-use axum::http::StatusCode;
 use axum::response::Response;
 use projections::convergence::State as NodeState;
 use projections::render::render;
@@ -16,159 +16,172 @@ use schema::position::Position;
 use schema::report::Mark;
 use serde::Serialize;
 
+use crate::event_log::{DamagedError, Moment};
 use crate::http::answer;
-use crate::http::auth::Admitted;
-use crate::http::causes::Cause;
-use crate::http::context::Door;
-use crate::http::documents::read;
-use crate::http::node_status::Standing;
-use crate::http::params::Params;
-use crate::http::problem::Problem;
-use crate::http::snapshot::{Snapshot, When};
-use crate::source::{At, DamagedError};
+use crate::http::auth::Authenticated;
+use crate::http::causing_events::CausingEvent;
+use crate::http::context::AppState;
+use crate::http::documents::parse_id;
+use crate::http::node_status::NodeStatus;
+use crate::http::params::QueryParams;
+use crate::http::problem::ProblemResponse;
+use crate::http::snapshot::{ReadSnapshot, SnapshotQuery};
 
-/// An explanation of `T`.
+/// An explanation; `T` says of what.
 #[derive(Serialize)]
-struct View<T> {
+struct Explanation<T> {
     #[serde(flatten)]
-    of: T,
-    /// What is there; none if it is explained why it is not.
-    found: Option<FoundView>,
-    /// The most telling first.
-    because: Vec<ReasonView>,
-    /// Further obstacles, or overridden documents, which are not named.
+    subject: T,
+    /// The file, or the spec of the job; none if the explanation is why there is none.
+    found: Option<EntryView>,
+    /// The most important event first.
+    because: Vec<ExplainingEvent>,
+    /// Number of further obstacles or overridden documents, which are not listed.
     more: usize,
 }
 
 #[derive(Serialize)]
-struct OfFile {
+struct FileSubject {
     node: NodeId,
     path: String,
     #[serde(flatten)]
-    standing: Standing,
+    status: NodeStatus,
     desired: Mark,
     /// What the node runs at the path.
-    runs: Runs,
+    runs: RunningFile,
 }
 
-/// What a node runs at a path, which is what it had to hold when the record that it runs was made.
+/// What a node runs at a path: the file that the record had which the node runs.
 #[derive(Serialize)]
-struct Runs {
-    /// Whether that can be told: the node was heard, and this log has the record.
+struct RunningFile {
+    /// Whether it is known: the node has reported, and this log has the record.
     known: bool,
-    file: Option<FoundView>,
+    file: Option<EntryView>,
 }
 
 #[derive(Serialize)]
-struct OfJob {
+struct JobSubject {
     job: JobId,
 }
 
 #[derive(Serialize)]
-struct FoundView {
+struct EntryView {
     kind: EntryKind,
     digest: Digest,
     size: u64,
     source: Source,
 }
 
-/// An event and the part it plays.
+/// An event, and its part in the explanation.
 #[derive(Serialize)]
-struct ReasonView {
+struct ExplainingEvent {
     part: &'static str,
     #[serde(flatten)]
-    cause: Cause,
+    cause: CausingEvent,
 }
 
-impl From<Entry> for FoundView {
+impl From<Entry> for EntryView {
     fn from(Entry { kind, digest, size, source, .. }: Entry) -> Self {
         Self { kind, digest, size, source }
     }
 }
 
-impl From<Found> for FoundView {
+impl From<Found> for EntryView {
     fn from(Found { kind, digest, size, source }: Found) -> Self {
         Self { kind, digest, size, source }
     }
 }
 
-/// Explains a file of a node.
+/// `GET /v1/why/nodes/{id}/{path}`
 pub(super) async fn file(
-    door: Admitted,
+    app: Authenticated,
     Path((id, path)): Path<(String, String)>,
-    mut params: Params,
-) -> Result<Response, Problem> {
-    let when = When::take(&mut params)?;
+    mut params: QueryParams,
+) -> Result<Response, ProblemResponse> {
+    let when = SnapshotQuery::from_params(&mut params)?;
     params.done()?;
-    let node: NodeId = read(&id)?;
-    let snapshot = door.snapshot_for_nodes(when).await?;
-    let asked = door.clone();
-    let answered = door.costly(async move {
+    let node: NodeId = parse_id(&id)?;
+    let snapshot = app.snapshot_for_nodes(when).await?;
+    let inner = app.clone();
+    let explained = app.run_expensive(async move {
         let state = &snapshot.configuration;
-        let why = why_file(state, &node, &path).map_err(|unknown| refused(&unknown, &node, &path))?;
-        let of = asked.of_file(&snapshot, node, path, &why).await;
-        Ok::<_, Problem>((state.position(), of, why))
+        let why = why_file(state, &node, &path).map_err(|unknown| unknown_subject(&unknown, &node, &path))?;
+        let subject = inner.file_subject(&snapshot, node, path, &why).await;
+        Ok::<_, ProblemResponse>((state.position(), subject, why))
     });
-    let (position, of, why) = answered.await??;
-    door.told(position, of, why).await
+    let (position, subject, why) = explained.await??;
+    app.explanation(position, subject, why).await
 }
 
-/// Explains a job.
-pub(super) async fn job(door: Admitted, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
-    let (job, state) = door.item::<JobId>(&id, params).await?;
-    let (position, asked) = (state.position(), job.clone());
-    let why = door.costly(async move { why_job(&state, &asked) }).await?;
-    let why = why.map_err(|_| Problem::unknown("job", job.as_str()))?;
-    door.told(position, OfJob { job }, why).await
+/// `GET /v1/why/jobs/{id}`
+pub(super) async fn job(
+    app: Authenticated,
+    Path(id): Path<String>,
+    params: QueryParams,
+) -> Result<Response, ProblemResponse> {
+    let (job, state) = app.item::<JobId>(&id, params).await?;
+    let (position, id) = (state.position(), job.clone());
+    let why = app.run_expensive(async move { why_job(&state, &id) }).await?;
+    let why = why.map_err(|_| ProblemResponse::unknown_entity("job", job.as_str()))?;
+    app.explanation(position, JobSubject { job }, why).await
 }
 
-fn refused(unknown: &Unknown, node: &NodeId, path: &str) -> Problem {
+fn unknown_subject(unknown: &Unknown, node: &NodeId, path: &str) -> ProblemResponse {
     match unknown {
-        Unknown::Entity(_) => Problem::unknown("node", node.as_str()),
+        Unknown::Entity(_) => ProblemResponse::unknown_entity("node", node.as_str()),
         Unknown::Path => {
             let detail = format!("there is no file {path} on any node, and there never was");
-            Problem::new(StatusCode::NOT_FOUND, "unknown_file", detail).at("path")
+            ProblemResponse::new(ErrorCode::UnknownFile, detail).in_field("path")
         }
     }
 }
 
-impl Door {
-    async fn of_file(&self, snapshot: &Snapshot, node: NodeId, path: String, why: &Why) -> OfFile {
+impl AppState {
+    async fn file_subject(&self, snapshot: &ReadSnapshot, node: NodeId, path: String, why: &Why) -> FileSubject {
         let state = &snapshot.configuration;
-        let enrolled = state.nodes().get(&node).expect("BUG: what is explained is a node's");
-        let standing = self.standing(snapshot, &node, enrolled);
+        let enrolled = state.nodes().get(&node).expect("BUG: the explained file belongs to a node of the state");
+        let status = self.node_status(snapshot, &node, enrolled);
         let desired = Mark { position: enrolled.cause.position, digest: self.digests().of(state, &node, enrolled) };
-        let runs = match standing.running {
+        let runs = match status.running {
             Some(running) if running.digest == desired.digest => {
-                Runs { known: true, file: why.found.clone().map(FoundView::from) }
+                RunningFile { known: true, file: why.found.clone().map(EntryView::from) }
             }
-            Some(running) => self.ran(&node, &path, running).await,
-            None => Runs { known: standing.state != NodeState::Unknown, file: None },
+            Some(running) => self.running_file(&node, &path, running).await,
+            None => RunningFile { known: status.state != NodeState::Unknown, file: None },
         };
-        OfFile { node, path, standing, desired, runs }
+        FileSubject { node, path, status, desired, runs }
     }
 
-    /// What a node has at a path that runs an older record.
-    async fn ran(&self, node: &NodeId, path: &str, running: Mark) -> Runs {
-        let past = self.source().past(At::Position(running.position)).await;
+    /// What a node has at a path if it runs an older record.
+    async fn running_file(&self, node: &NodeId, path: &str, running: Mark) -> RunningFile {
+        let past = self.log().past(Moment::Position(running.position)).await;
         let manifest = past.ok().and_then(|past| render(&past, node));
-        // It may run a record of another log.
+        // The node may run a record of another log.
         let Some(manifest) = manifest.filter(|manifest| manifest.digest == running.digest) else {
-            return Runs { known: false, file: None };
+            return RunningFile { known: false, file: None };
         };
         let mut entries = manifest.pieces.into_iter().map(|piece| piece.entry);
-        Runs { known: true, file: entries.find(|entry| entry.path == path).map(FoundView::from) }
+        RunningFile { known: true, file: entries.find(|entry| entry.path == path).map(EntryView::from) }
     }
 
-    async fn told<T: Serialize>(&self, position: Position, of: T, why: Why) -> Result<Response, Problem> {
-        let causes = self.causes(why.reasons.iter().map(|reason| reason.position).collect()).await?;
-        let mut causes: BTreeMap<Position, Cause> = causes.into_iter().map(|cause| (cause.position, cause)).collect();
+    async fn explanation<T: Serialize>(
+        &self,
+        position: Position,
+        subject: T,
+        why: Why,
+    ) -> Result<Response, ProblemResponse> {
+        let causing_events = self.causing_events(why.reasons.iter().map(|reason| reason.position).collect()).await?;
+        let mut causing_events: BTreeMap<Position, CausingEvent> =
+            causing_events.into_iter().map(|cause| (cause.position, cause)).collect();
         let because = why.reasons.iter().map(|reason| {
-            let lost = || DamagedError(format!("event {} is not in the log any more", reason.position));
-            let cause = causes.remove(&reason.position).ok_or_else(lost)?;
-            Ok(ReasonView { part: reason.part.name(), cause })
+            let missing = || DamagedError(format!("event {} is not in the log any more", reason.position));
+            let cause = causing_events.remove(&reason.position).ok_or_else(missing)?;
+            Ok(ExplainingEvent { part: reason.part.name(), cause })
         });
         let because = because.collect::<Result<_, DamagedError>>()?;
-        Ok(answer::json(position, View { of, found: why.found.map(FoundView::from), because, more: why.more }))
+        Ok(answer::json(
+            position,
+            Explanation { subject, found: why.found.map(EntryView::from), because, more: why.more },
+        ))
     }
 }

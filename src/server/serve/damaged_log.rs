@@ -18,9 +18,8 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::http::closed;
-use crate::http::serve;
-use crate::http::serve::ConnectionLimits;
+use crate::http::damaged_log;
+use crate::http::listener::{self, ConnectionLimits};
 use crate::publish::event_stream::PublishedEvents;
 use crate::relay::log_check::{Error as CheckError, LogCheck};
 
@@ -49,9 +48,9 @@ impl DamagedLog {
         stop: &CancellationToken,
     ) -> std::io::Result<Option<(Appender, Log)>> {
         let (why, whys) = watch::channel(error.to_string());
-        let (listener, closing) = (TcpListener::bind(http).await?, stop.child_token());
+        let (socket, closing) = (TcpListener::bind(http).await?, stop.child_token());
         let limits = ConnectionLimits::default();
-        let door = tokio::spawn(serve::serve(listener, closed::router(whys), limits, closing.clone()));
+        let door = tokio::spawn(listener::serve(socket, damaged_log::router(whys), limits, closing.clone()));
         // In a task of its own, as folding may keep its thread busy.
         let opening = AbortOnDropHandle::new(tokio::spawn(self.opened(error, why)));
         let opened = stop.run_until_cancelled(opening).await;

@@ -11,7 +11,7 @@ use store::handle::Log;
 use tokio::time::Instant;
 
 use crate::fleet::listener::ReportListener;
-use crate::http::router::Reason;
+use crate::http::router::HealthCondition;
 use crate::relay::{Phase, RelayStatus};
 
 /// How long events may wait to be published before that is said: longer than a busy relay takes for a batch, and shorter
@@ -75,7 +75,7 @@ pub(super) struct ReadinessParts {
 
 impl ReadinessParts {
     /// What is not ready. A relay that waits behind another one is as ready as it can be, as long as anybody publishes.
-    pub(super) fn reasons(&self, status: Option<RelayStatus>, wait: Option<String>) -> Vec<Reason> {
+    pub(super) fn reasons(&self, status: Option<RelayStatus>, wait: Option<String>) -> Vec<HealthCondition> {
         let log = self.log.health().fault().map(|fault| ("log", fault.to_owned()));
         let nats = (!self.link.is_up()).then(|| ("nats", "NATS can't be reached".to_owned()));
         let reports = (!self.reports.is_listening()).then(|| ("reports", "nodes can't be heard".to_owned()));
@@ -85,17 +85,17 @@ impl ReadinessParts {
             (phase, None) => Some(("relay", format!("the relay is {}", phase.name()))),
         });
         let pace = wait.map(|wait| ("publishing", wait));
-        let reason = |(part, reason): (&str, String)| Reason { part: part.to_owned(), reason };
+        let reason = |(part, reason): (&str, String)| HealthCondition { part: part.to_owned(), reason };
         [log, nats, reports, relay, pace].into_iter().flatten().map(reason).collect()
     }
 }
 
 /// What an operator should know although the server does its work.
-pub(super) fn warnings(log: &Log) -> Vec<Reason> {
+pub(super) fn warnings(log: &Log) -> Vec<HealthCondition> {
     let clock = log.health().doubt().map(|doubt| ("clock", doubt.to_owned()));
     let rows = log.findings().current().map(|found| ("log", LogError::Found(found).to_string()));
     let content = log.findings().missing().map(|missing| ("content", missing.to_string()));
-    let reason = |(part, reason): (&str, String)| Reason { part: part.to_owned(), reason };
+    let reason = |(part, reason): (&str, String)| HealthCondition { part: part.to_owned(), reason };
     [clock, rows, content].into_iter().flatten().map(reason).collect()
 }
 
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(look(101, 9, Some(5)), None, "it may just have come");
         assert_eq!(look(109, 9, Some(6)), None, "it moves");
         assert_eq!(look(119, 20, Some(6)), None);
-        let behind = look(120, 20, Some(6)).expect("it status still");
+        let behind = look(120, 20, Some(6)).expect("it stands still");
         assert_eq!(behind, "14 events wait to be published, and none was for 11 s");
         assert!(look(121, 20, None).is_some(), "what is not known has not moved");
         assert_eq!(look(122, 20, Some(7)), None);

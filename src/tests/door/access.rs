@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use axum::http::{Method, StatusCode};
 use serde_json::json;
-use server::http::router::Reason;
+use server::http::router::HealthCondition;
 
 use crate::ask::{ADMIN, AUDITOR, House, enrol, request};
 
@@ -73,10 +73,14 @@ async fn readiness_names_the_parts_that_are_missing() {
     let ask = || house.send(request(Method::GET, "/readyz", &[], ""));
     assert_eq!(ask().await.json(), json!({"ready": true, "reasons": []}));
     // A warning keeps nobody away.
-    house.warnings.lock().unwrap().push(Reason { part: "clock".into(), reason: "the log's time is ahead".into() });
+    house
+        .warnings
+        .lock()
+        .unwrap()
+        .push(HealthCondition { part: "clock".into(), reason: "the log's time is ahead".into() });
     let warnings = json!([{"part": "clock", "reason": "the log's time is ahead"}]);
     assert_eq!(ask().await.json(), json!({"ready": true, "reasons": [], "warnings": warnings}));
-    house.reasons.lock().unwrap().push(Reason { part: "relay".into(), reason: "waits for the slot".into() });
+    house.reasons.lock().unwrap().push(HealthCondition { part: "relay".into(), reason: "waits for the slot".into() });
     let answered = ask().await;
     answered.is_problem("readyz", 503, "not_ready", "");
     assert_eq!(answered.json()["reasons"], json!([{"part": "relay", "reason": "waits for the slot"}]));

@@ -7,7 +7,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use futures::StreamExt as _;
 use serde_json::{Value, json};
-use server::http::router::Limits;
+use server::http::router::HttpLimits;
 use tower::ServiceExt as _;
 
 use crate::ask::{ADMIN, AUDITOR, House, enrol, put, request};
@@ -18,7 +18,7 @@ const WAIT: Duration = Duration::from_millis(10);
 
 impl House {
     /// A house of one document of a mebibyte.
-    async fn with_a_mebibyte(limits: Limits) -> Self {
+    async fn with_a_mebibyte(limits: HttpLimits) -> Self {
         let house = Self::with(limits);
         house.done(json!([put("d", "d", &"x".repeat(MIB), json!({"all": true}))])).await;
         house
@@ -62,8 +62,8 @@ async fn a_page_is_full_before_it_is_too_large_and_the_next_one_goes_on() {
 
 #[tokio::test]
 async fn the_bytes_of_answers_are_counted_until_they_are_read_and_for_each_principal() {
-    let each = Limits { answers_each_kib: 3 * 1024, answer_wait: WAIT, ..Limits::default() };
-    let all = Limits { answers_kib: 3 * 1024, answer_wait: WAIT, ..Limits::default() };
+    let each = HttpLimits { answers_each_kib: 3 * 1024, answer_wait: WAIT, ..HttpLimits::default() };
+    let all = HttpLimits { answers_kib: 3 * 1024, answer_wait: WAIT, ..HttpLimits::default() };
     for (limits, are_others_refused) in [(each, false), (all, true)] {
         let house = House::with_a_mebibyte(limits).await;
         let content = "/v1/documents/d/content";
@@ -89,7 +89,8 @@ async fn the_bytes_of_answers_are_counted_until_they_are_read_and_for_each_princ
 #[tokio::test]
 async fn what_is_read_for_a_stream_is_counted_until_it_is_sent() {
     // Room for one stream to read, and for what was read once beside.
-    let house = House::with_a_mebibyte(Limits { answers_each_kib: 400, answer_wait: WAIT, ..Limits::default() }).await;
+    let house =
+        House::with_a_mebibyte(HttpLimits { answers_each_kib: 400, answer_wait: WAIT, ..HttpLimits::default() }).await;
     let control = |number: usize| json!({"type": "define_control", "id": format!("c-{number}"), "title": "t", "statement": "x".repeat(120_000)});
     house.done(Value::from_iter((0..3).map(control))).await;
     let bearer = format!("Bearer {AUDITOR}");
@@ -106,7 +107,7 @@ async fn what_is_read_for_a_stream_is_counted_until_it_is_sent() {
 
 #[tokio::test]
 async fn one_request_too_many_of_one_principal_is_refused_and_no_other_is() {
-    let house = House::with(Limits { requests_each: 1, ..Limits::default() });
+    let house = House::with(HttpLimits { requests_each: 1, ..HttpLimits::default() });
     house.log.is_stuck.store(true, Ordering::Relaxed);
     let stuck = house.ask(json!([enrol("n-1", json!({}))]));
     let mut stuck = std::pin::pin!(stuck);

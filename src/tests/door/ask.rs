@@ -10,9 +10,9 @@ use schema::command::{Command, CreatePrincipal, Role};
 use schema::digest::Digest;
 use schema::entity::Actor;
 use serde_json::{Value, json};
+use server::event_log::EventLog;
 use server::fleet::listener::ReportListener;
-use server::http::router::{Door, Fittings, Limits, Reason, router};
-use server::source::{CommandSubmission, LogSource};
+use server::http::router::{AppDependencies, AppState, HealthCondition, HttpLimits, router};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -25,8 +25,8 @@ pub(crate) const AUDITOR: &str = "auditor-token";
 pub(crate) struct House {
     pub(crate) log: Arc<Memory>,
     pub(crate) ears: ReportListener,
-    pub(crate) reasons: Arc<Mutex<Vec<Reason>>>,
-    pub(crate) warnings: Arc<Mutex<Vec<Reason>>>,
+    pub(crate) reasons: Arc<Mutex<Vec<HealthCondition>>>,
+    pub(crate) warnings: Arc<Mutex<Vec<HealthCondition>>>,
     pub(crate) published: Arc<AtomicU64>,
     pub(crate) closing: CancellationToken,
     pub(crate) router: Router,
@@ -42,28 +42,28 @@ pub(crate) struct Answered {
 
 impl House {
     pub(crate) fn new() -> Self {
-        Self::with(Limits::default())
+        Self::with(HttpLimits::default())
     }
 
     /// A house of two people: `ann`, who may all, at position 1, and `otto`, who may look, at position 2.
-    pub(crate) fn with(limits: Limits) -> Self {
+    pub(crate) fn with(limits: HttpLimits) -> Self {
         let log = Arc::new(Memory::new());
         let person = |name: &str, role, token: &str| {
             let create =
                 CreatePrincipal { name: name.parse().unwrap(), role, token_hash: Digest::of(token.as_bytes()) };
             let request = schema::request::Request::of([Command::CreatePrincipal(create)]);
-            log.append(&CommandSubmission { request, actor: Actor::Install, key: None }).unwrap();
+            log.append(&request, &Actor::Install, None).unwrap();
         };
         person("ann", Role::Admin, ADMIN);
         person("otto", Role::Auditor, AUDITOR);
         let (ears, closing) = (ReportListener::default(), CancellationToken::new());
         let (reasons, published) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicU64::new(0)));
         let (given, sequence) = (Arc::clone(&reasons), Arc::clone(&published));
-        let warnings = Arc::<Mutex<Vec<Reason>>>::default();
+        let warnings = Arc::<Mutex<Vec<HealthCondition>>>::default();
         let warned = Arc::clone(&warnings);
-        let door = Door::from(Fittings {
-            source: log.clone(),
-            ears: ears.clone(),
+        let app = AppState::from(AppDependencies {
+            log: log.clone(),
+            reports: ears.clone(),
             readiness: Arc::new(move || given.lock().unwrap().clone()),
             warnings: Arc::new(move || warned.lock().unwrap().clone()),
             published: Arc::new(move || Some(sequence.load(Ordering::Relaxed).into())),
@@ -71,7 +71,7 @@ impl House {
             limits,
             closing: closing.clone(),
         });
-        Self { log, ears, reasons, warnings, published, closing, router: router(door) }
+        Self { log, ears, reasons, warnings, published, closing, router: router(app) }
     }
 
     pub(crate) fn position(&self) -> u64 {

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::Method;
 use bytes::Bytes;
 use serde_json::{Value, json};
-use server::http::router::Limits;
+use server::http::router::HttpLimits;
 
 use crate::ask::{ADMIN, House, enrol, put, request};
 
@@ -169,7 +169,7 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
 
 #[tokio::test]
 async fn one_request_too_many_is_refused_and_not_queued() {
-    let house = House::with(Limits { requests: 1, ..Limits::default() });
+    let house = House::with(HttpLimits { requests: 1, ..HttpLimits::default() });
     house.log.is_stuck.store(true, Ordering::Relaxed);
     let stuck = house.ask(json!([enrol("n-1", json!({}))]));
     let mut stuck = std::pin::pin!(stuck);
@@ -178,7 +178,7 @@ async fn one_request_too_many_is_refused_and_not_queued() {
     refused.is_problem("second", 503, "overloaded", "");
     assert_eq!(refused.header("retry-after"), "1");
     assert_eq!(house.send(request(Method::GET, "/healthz", &[], "")).await.status, 200);
-    let house = House::with(Limits { bodies_kib: 1, ..Limits::default() });
+    let house = House::with(HttpLimits { bodies_kib: 1, ..HttpLimits::default() });
     let large = json!({"reason": "x".repeat(2_000), "commands": []}).to_string();
     house.post("/v1/commands", &[], &large).await.is_problem("bodies", 503, "overloaded", "");
 }

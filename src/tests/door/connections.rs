@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use axum::http::Method;
 use serde_json::{Value, json};
-use server::http::router::Limits;
-use server::http::serve::{ConnectionLimits, serve};
+use server::http::listener::{ConnectionLimits, serve};
+use server::http::router::HttpLimits;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
@@ -121,7 +121,7 @@ async fn until_free(house: &House, uri: &str, headers: &[(&str, &str)], code: &s
 #[tokio::test]
 async fn who_asks_by_halves_keeps_nobody_out() {
     let house = House::new();
-    let (address, _door) = open_within(&house, ConnectionLimits { unknown: 4, ..ConnectionLimits::default() }).await;
+    let (address, _door) = open_within(&house, ConnectionLimits { anonymous: 4, ..ConnectionLimits::default() }).await;
     let mut known = connect(address).await;
     assert!(ask(&mut known, AUDITOR, "/v1/log", "*/*").await.starts_with("HTTP/1.1 200"));
     let mut halves = Vec::new();
@@ -156,7 +156,7 @@ async fn a_connection_asks_soon_or_is_closed() {
 
 #[tokio::test]
 async fn an_answer_of_which_nothing_is_taken_is_cut() {
-    let limits = Limits { answers_each_kib: 11 * 1024, answer_wait: Duration::ZERO, ..Limits::default() };
+    let limits = HttpLimits { answers_each_kib: 11 * 1024, answer_wait: Duration::ZERO, ..HttpLimits::default() };
     let house = House::with(limits);
     let four_mebibytes = "x".repeat(4 * 1024 * 1024);
     house.done(json!([put("d", "d", &four_mebibytes, json!({"all": true}))])).await;
@@ -172,7 +172,7 @@ async fn an_answer_of_which_nothing_is_taken_is_cut() {
 
 #[tokio::test]
 async fn a_revoked_stream_ends_even_if_nobody_reads_it() {
-    let house = House::with(Limits { streams: 1, ..Limits::default() });
+    let house = House::with(HttpLimits { streams: 1, ..HttpLimits::default() });
     let hash = schema::digest::Digest::of(b"eve-token");
     house.done(json!([{"type": "create_principal", "name": "eve", "role": "auditor", "token_hash": hash}])).await;
     let control = |number: usize| json!({"type": "define_control", "id": format!("c-{number}"), "title": "t", "statement": "x".repeat(250_000)});
@@ -201,7 +201,7 @@ async fn a_body_that_announces_more_than_anybody_reads_is_refused_before_it_come
     say(&mut stream, &head).await;
     let mut answer = [0; 12];
     // Well before the time that a body has to come in.
-    let soon = Limits::default().body_time / 4;
+    let soon = HttpLimits::default().body_time / 4;
     timeout(soon, stream.read_exact(&mut answer)).await.unwrap().unwrap();
     assert_eq!(&answer, b"HTTP/1.1 413");
 }

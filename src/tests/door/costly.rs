@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::http::Method;
 use serde_json::json;
-use server::http::router::Limits;
+use server::http::router::HttpLimits;
 use tokio::time::timeout;
 
 use crate::ask::{ADMIN, House, enrol, request};
@@ -14,7 +14,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn costly_questions_beyond_their_places_are_refused_and_no_command_waits_for_one() {
-    let limits = Limits { questions: 1, question_wait: Duration::from_millis(10), ..Limits::default() };
+    let limits = HttpLimits { questions: 1, question_wait: Duration::from_millis(10), ..HttpLimits::default() };
     let house = House::with(limits);
     let written = house.done(json!([enrol("n-1", json!({}))])).await;
     let command = house.shown("/v1/events?after=2").await["items"][0]["command_id"].clone();
@@ -49,7 +49,7 @@ async fn costly_questions_beyond_their_places_are_refused_and_no_command_waits_f
 #[tokio::test]
 async fn the_questions_of_one_principal_do_not_keep_another_from_its_place() {
     // Long enough that only his own places can be what refuses him.
-    let limits = Limits { questions: 1, questions_each: 1, question_wait: DEADLINE, ..Limits::default() };
+    let limits = HttpLimits { questions: 1, questions_each: 1, question_wait: DEADLINE, ..HttpLimits::default() };
     let house = House::with(limits);
     house.log.set_slow(true);
     let bearer = format!("Bearer {ADMIN}");

@@ -8,7 +8,6 @@ use schema::id::JobId;
 use schema::report::{Mark, Summary};
 use schema::request::Request;
 use serde_json::{Value, json};
-use server::source::CommandSubmission;
 
 use crate::ask::{AUDITOR, House, enrol, put, request};
 
@@ -227,7 +226,7 @@ async fn of_a_past_moment_both_what_was_desired_and_what_was_reported_is_shown()
     let running = Mark { position: 5.into(), digest: Digest::of(b"what it then ran") };
     let summary = Summary { running: Some(running), ..Summary::default() };
     let noted = Request::of([Command::NoteReport("n-1".parse().unwrap(), summary)]);
-    house.log.append(&CommandSubmission { request: noted, actor: Actor::Reconciler, key: None }).unwrap(); // 11
+    house.log.append(&noted, &Actor::Reconciler, None).unwrap(); // 11
     house.done(json!([put("base", "etc/issue", "other", json!({"all": true}))])).await; // 12
     let then = house.shown("/v1/nodes/n-1?at=11").await;
     assert_eq!((&then["desired"], &then["state"]), (&desired, &json!("progressing")));

@@ -7,7 +7,7 @@ use axum::body::BodyDataStream;
 use axum::http::{Method, StatusCode};
 use futures::StreamExt;
 use serde_json::{Value, json};
-use server::http::router::Limits;
+use server::http::router::HttpLimits;
 use tokio::time::timeout;
 use tower::ServiceExt;
 
@@ -135,7 +135,7 @@ async fn streams_end_when_the_door_closes_or_their_caller_is_revoked() {
 
 #[tokio::test]
 async fn one_stream_too_many_is_refused_until_another_ends() {
-    let house = House::with(Limits { streams: 1, ..Limits::default() });
+    let house = House::with(HttpLimits { streams: 1, ..HttpLimits::default() });
     let stream = house.listen("/v1/events", &[]).await;
     let bearer = format!("Bearer {ADMIN}");
     let headers = [("authorization", bearer.as_str()), ("accept", "text/event-stream")];
@@ -162,7 +162,7 @@ async fn a_stream_lives_no_longer_than_the_token_that_opened_it() {
 
 #[tokio::test]
 async fn one_stream_too_many_of_one_principal_is_refused_and_no_other_is() {
-    let house = House::with(Limits { streams_each: 1, ..Limits::default() });
+    let house = House::with(HttpLimits { streams_each: 1, ..HttpLimits::default() });
     let _hers = house.listen("/v1/events", &[]).await;
     let bearer = format!("Bearer {ADMIN}");
     let headers = [("authorization", bearer.as_str()), ("accept", "text/event-stream")];

@@ -14,13 +14,15 @@ use replay::log::Follower;
 use replay::tree::{Edge, Proof, Question};
 use schema::answer::Answer;
 use schema::digest::Digest;
+use schema::entity::Actor;
 use schema::event::Event;
 use schema::id::{CommandId, LogId};
 use schema::instant::Instant;
 use schema::position::Position;
+use schema::request::Request;
 use schema::seal::{PublicKey, SecretKey};
-use server::source::{
-    At, CommandSubmission, DamagedError, EventQuery, EventReadError, LogSource, PastError, SignedRoot, SubmissionError,
+use server::event_log::{
+    DamagedError, EventLog, EventPage, LogReadError, Moment, PastStateError, SignedCheckpoint, SubmitError,
     UnavailableError,
 };
 use tokio::sync::watch;
@@ -87,8 +89,7 @@ impl Memory {
         self.quick.notify_all();
     }
 
-    pub(crate) fn append(&self, submission: &CommandSubmission) -> Result<Answer, SubmissionError> {
-        let CommandSubmission { request, actor, key } = submission;
+    pub(crate) fn append(&self, request: &Request, actor: &Actor, key: Option<&str>) -> Result<Answer, SubmitError> {
         let mut state = self.state.lock().unwrap();
         let command_id = match key {
             Some(key) => CommandId::derived(self.log_id, &actor.to_string(), key),
@@ -96,7 +97,7 @@ impl Memory {
         };
         match state.receipts.get(&command_id) {
             Some((fingerprint, answer)) if *fingerprint == request.fingerprint => return Ok(answer.clone()),
-            Some(_) => return Err(SubmissionError::KeyReused),
+            Some(_) => return Err(SubmitError::KeyReused),
             None => {}
         }
         let envelope = Envelope {
@@ -123,7 +124,7 @@ impl Memory {
         }
     }
 
-    fn those(&self, wanted: impl Fn(&Event) -> bool) -> Result<Vec<Event>, EventReadError> {
+    fn those(&self, wanted: impl Fn(&Event) -> bool) -> Result<Vec<Event>, LogReadError> {
         self.sound()?;
         Ok(self.intact(self.state.lock().unwrap().events.iter().filter(|event| wanted(event)).cloned().collect())?)
     }
@@ -136,7 +137,7 @@ impl Memory {
         }
     }
 
-    fn fold(&self, at: At) -> Result<Configuration, PastError> {
+    fn fold(&self, at: Moment) -> Result<Configuration, PastStateError> {
         self.sound()?;
         self.folding.fetch_add(1, Ordering::Relaxed);
         let is_slow = self.is_slow.lock().unwrap();
@@ -144,12 +145,12 @@ impl Memory {
         self.folding.fetch_sub(1, Ordering::Relaxed);
         let state = self.state.lock().unwrap();
         let head = state.configuration.position();
-        if matches!(at, At::Position(position) if position > head) {
-            return Err(PastError::Future { head });
+        if matches!(at, Moment::Position(position) if position > head) {
+            return Err(PastStateError::Future { head });
         }
         let is_past = |event: &Event| match at {
-            At::Position(position) => event.position <= position,
-            At::Time(time) => event.at <= time,
+            Moment::Position(position) => event.position <= position,
+            Moment::Time(time) => event.at <= time,
         };
         let mut follower = Follower::new(self.log_id);
         let mut in_request = false;
@@ -169,7 +170,7 @@ fn now() -> Instant {
     Instant::from_unix_micros(since.as_micros().try_into().unwrap())
 }
 
-impl LogSource for Memory {
+impl EventLog for Memory {
     fn log_id(&self) -> LogId {
         self.log_id
     }
@@ -191,36 +192,41 @@ impl LogSource for Memory {
         self.heads.subscribe()
     }
 
-    fn submit(&self, submission: CommandSubmission) -> BoxFuture<'_, Result<Answer, SubmissionError>> {
+    fn submit(
+        &self,
+        request: Request,
+        actor: Actor,
+        key: Option<String>,
+    ) -> BoxFuture<'_, Result<Answer, SubmitError>> {
         async move {
             if self.is_stuck.load(Ordering::Relaxed) {
                 self.waiting.fetch_add(1, Ordering::Relaxed);
                 futures::future::pending::<()>().await;
             }
-            self.sound()?;
+            self.sound().map_err(|UnavailableError(why)| SubmitError::Unavailable(why))?;
             match self.is_busy.load(Ordering::Relaxed) {
-                true => Err(SubmissionError::Busy),
-                false => self.append(&submission),
+                true => Err(SubmitError::Busy),
+                false => self.append(&request, &actor, key.as_deref()),
             }
         }
         .boxed()
     }
 
-    fn events(&self, page: EventQuery) -> BoxFuture<'_, Result<Vec<Event>, EventReadError>> {
+    fn events(&self, page: EventPage) -> BoxFuture<'_, Result<Vec<Event>, LogReadError>> {
         async move {
             self.sound()?;
             let state = self.state.lock().unwrap();
             let fits = |event: &&Event| {
                 event.position > page.after
-                    && event.position <= page.up_to
-                    && page.entity.as_ref().is_none_or(|entity| event.entity == *entity)
+                    && page.up_to.is_none_or(|up_to| event.position <= up_to)
+                    && page.entity.as_ref().is_none_or(|entity| event.entity.to_string() == *entity)
                     && page.event_type.as_ref().is_none_or(|kind| event.event_type == *kind)
             };
             let mut bytes = 0;
             let has_room = |event: &&Event| {
                 let before = bytes;
                 bytes += event.data.len();
-                before <= page.bytes
+                page.bytes.is_none_or(|bytes| before <= bytes)
             };
             let events = state.events.iter().filter(fits).take(page.limit).take_while(has_room);
             Ok(self.intact(events.cloned().collect())?)
@@ -228,11 +234,11 @@ impl LogSource for Memory {
         .boxed()
     }
 
-    fn events_at(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Event>, EventReadError>> {
+    fn events_at(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Event>, LogReadError>> {
         async move { self.those(|event| positions.contains(&event.position)) }.boxed()
     }
 
-    fn events_of(&self, command_id: CommandId) -> BoxFuture<'_, Result<Vec<Event>, EventReadError>> {
+    fn events_of(&self, command_id: CommandId) -> BoxFuture<'_, Result<Vec<Event>, LogReadError>> {
         async move { self.those(|event| event.command_id == command_id) }.boxed()
     }
 
@@ -244,18 +250,18 @@ impl LogSource for Memory {
         .boxed()
     }
 
-    fn past(&self, at: At) -> BoxFuture<'_, Result<Configuration, PastError>> {
+    fn past(&self, at: Moment) -> BoxFuture<'_, Result<Configuration, PastStateError>> {
         async move { self.fold(at) }.boxed()
     }
 
-    fn signed_root(&self, _: Position) -> BoxFuture<'_, Result<Option<SignedRoot>, UnavailableError>> {
+    fn newest_checkpoint(&self, _: Position) -> BoxFuture<'_, Result<Option<SignedCheckpoint>, UnavailableError>> {
         async move {
             self.sound()?;
             let state = self.state.lock().unwrap();
             let edge = Edge::over(state.events.iter().map(|event| event.leaf));
-            let (position, root, at) = (edge.size(), edge.root(), state.configuration.at());
-            let note = Checkpoint { log_id: self.log_id, position, root }.sign(&SecretKey::from_seed(&[7; 32]));
-            Ok((position > Position::ZERO).then_some(SignedRoot { position, root, at, note }))
+            let (log_id, position, root, at) = (self.log_id, edge.size(), edge.root(), state.configuration.at());
+            let note = Checkpoint { log_id, position, root }.sign(&SecretKey::from_seed(&[7; 32]));
+            Ok((position > Position::ZERO).then_some(SignedCheckpoint { log_id, position, root, at, note }))
         }
         .boxed()
     }

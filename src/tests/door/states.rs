@@ -8,7 +8,6 @@ use schema::entity::Actor;
 use schema::report::{Attempt, AttemptState, Mark, Reported, Summary, Warning};
 use schema::request::Request;
 use serde_json::{Value, json};
-use server::source::CommandSubmission;
 
 use crate::ask::{House, enrol, put};
 
@@ -144,7 +143,7 @@ async fn of_the_past_only_the_log_tells() {
     let mark = house.desired("n-1").await;
     let noted = Summary::from(&report("n-1", Some(mark)));
     let request = Request::of([Command::NoteReport("n-1".parse().unwrap(), noted)]);
-    house.log.append(&CommandSubmission { request, actor: Actor::Reconciler, key: None }).unwrap();
+    house.log.append(&request, &Actor::Reconciler, None).unwrap();
     house.hear(report("n-1", None), Duration::from_secs(60));
     assert_eq!(house.state("n-1").await, "offline");
     let state = async |at: u64| house.shown(&format!("/v1/nodes/n-1?at={at}")).await;

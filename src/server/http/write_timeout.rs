@@ -1,4 +1,4 @@
-//! A connection that takes nothing for too long is broken off.
+//! A write timeout for connections: one whose peer reads nothing for too long is closed.
 
 use std::future::Future as _;
 use std::io;
@@ -9,17 +9,16 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// A stream whose writes fail once the peer has taken no byte for too long although there was one for it.
-pub(super) struct Stalling<T> {
+/// A stream whose writes fail once the peer has read no byte for `within` although there was one to read.
+pub(super) struct WriteTimeout<T> {
     stream: T,
     within: Duration,
-    /// Runs while the peer takes nothing.
+    /// Runs while the peer reads nothing.
     deadline: Pin<Box<Sleep>>,
     is_stalled: bool,
 }
 
-impl<T> Stalling<T> {
-    /// A stream whose peer has to take something `within` a time.
+impl<T> WriteTimeout<T> {
     pub(super) fn new(stream: T, within: Duration) -> Self {
         Self { stream, within, deadline: Box::pin(sleep(within)), is_stalled: false }
     }
@@ -33,17 +32,17 @@ impl<T> Stalling<T> {
             self.deadline.as_mut().reset(Instant::now() + self.within);
         }
         ready!(self.deadline.as_mut().poll(context));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing")))
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer reads nothing")))
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Stalling<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for WriteTimeout<T> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, into)
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Stalling<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<T> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.written(context, written)
@@ -82,9 +81,9 @@ mod tests {
     const WITHIN: Duration = Duration::from_secs(30);
 
     #[tokio::test(start_paused = true)]
-    async fn who_takes_nothing_for_too_long_is_cut_off_and_who_takes_a_little_is_not() {
+    async fn a_peer_that_reads_nothing_for_too_long_is_cut_off_and_one_that_reads_a_little_is_not() {
         let (ours, mut theirs) = duplex(4);
-        let mut ours = Stalling::new(ours, WITHIN);
+        let mut ours = WriteTimeout::new(ours, WITHIN);
         let mut read = [0; 1];
         ours.write_all(b"1234").await.unwrap();
         let before = Instant::now();
@@ -98,7 +97,7 @@ mod tests {
         assert!(before.elapsed() > 2 * WITHIN, "it is progress that counts");
         let cut = ours.write_all(b"6").await.unwrap_err();
         assert_eq!(cut.kind(), io::ErrorKind::TimedOut);
-        // Who has nothing to take is left alone.
+        // A peer that has nothing to read is not cut off.
         assert!(timeout(10 * WITHIN, ours.read_exact(&mut read)).await.is_err());
     }
 }

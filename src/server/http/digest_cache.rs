@@ -1,4 +1,4 @@
-//! The digests of desired records, remembered.
+//! A cache of the digests of desired records.
 //!
 //! A record is a pure function of the log as of its cause, so a digest that was rendered for a cause is right for as long
 //! as the node has that cause. Counting a fleet then renders only what has changed since it was counted last.
@@ -12,28 +12,28 @@ use schema::digest::Digest;
 use schema::id::NodeId;
 use schema::position::Position;
 
-/// What was rendered last, by node, with the position of its cause.
+/// By node, the digest of the record that was rendered last, and the position of its cause.
 #[derive(Debug, Default)]
-pub(super) struct Digests(Mutex<HashMap<NodeId, (Position, Digest)>>);
+pub(super) struct RecordDigestCache(Mutex<HashMap<NodeId, (Position, Digest)>>);
 
-impl Digests {
-    /// The digest of a node's record. `state` is one of the log's own: never one that was only tried out.
+impl RecordDigestCache {
+    /// The digest of a node's desired record. `state` must be a state of the log, never that of a dry run.
     pub(super) fn of(&self, state: &Configuration, id: &NodeId, node: &Node) -> Digest {
-        if let Some((position, digest)) = self.known(id)
+        if let Some((position, digest)) = self.cached(id)
             && position == node.cause.position
         {
             return digest;
         }
         let digest = render(state, id).expect("BUG: a node of the state has a record").digest;
-        self.map(|known| known.insert(id.clone(), (node.cause.position, digest)));
+        self.with_map(|cache| cache.insert(id.clone(), (node.cause.position, digest)));
         digest
     }
 
-    fn known(&self, id: &NodeId) -> Option<(Position, Digest)> {
-        self.map(|known| known.get(id).copied())
+    fn cached(&self, id: &NodeId) -> Option<(Position, Digest)> {
+        self.with_map(|cache| cache.get(id).copied())
     }
 
-    fn map<T>(&self, act: impl FnOnce(&mut HashMap<NodeId, (Position, Digest)>) -> T) -> T {
+    fn with_map<T>(&self, act: impl FnOnce(&mut HashMap<NodeId, (Position, Digest)>) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -1,4 +1,4 @@
-//! Events as causes: who made it so, when and why.
+//! Events as causing_events in an answer: who caused a value, when and why.
 
 use schema::entity::{Actor, Entity};
 use schema::event::Event;
@@ -7,12 +7,12 @@ use schema::instant::Instant;
 use schema::position::{Position, Version};
 use serde::Serialize;
 
-use crate::http::context::Door;
-use crate::http::problem::Problem;
+use crate::http::context::AppState;
+use crate::http::problem::ProblemResponse;
 
-/// An event as a cause.
+/// An event without its data, as the cause of a value.
 #[derive(Serialize)]
-pub(super) struct Cause {
+pub(super) struct CausingEvent {
     pub(super) position: Position,
     event_id: EventId,
     command_id: CommandId,
@@ -25,16 +25,16 @@ pub(super) struct Cause {
     reason: Option<String>,
 }
 
-impl From<Event> for Cause {
+impl From<Event> for CausingEvent {
     fn from(event: Event) -> Self {
         let Event { position, event_id, command_id, entity, version, event_type, actor, at, reason, .. } = event;
         Self { position, event_id, command_id, entity, version, event_type, actor, at, reason }
     }
 }
 
-impl Door {
+impl AppState {
     /// The events at these positions, in order.
-    pub(super) async fn causes(&self, positions: Vec<Position>) -> Result<Vec<Cause>, Problem> {
-        Ok(self.source().events_at(positions).await?.into_iter().map(Cause::from).collect())
+    pub(super) async fn causing_events(&self, positions: Vec<Position>) -> Result<Vec<CausingEvent>, ProblemResponse> {
+        Ok(self.log().events_at(positions).await?.into_iter().map(CausingEvent::from).collect())
     }
 }

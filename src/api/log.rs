@@ -1,0 +1,29 @@
+//! The answer of `GET /v1/log`.
+
+use alloc::string::String;
+
+use schema::digest::Digest;
+use schema::id::LogId;
+use schema::instant::Instant;
+use schema::position::Position;
+use serde::{Deserialize, Serialize};
+
+/// Which log it is, how far it has come, and whose signature to trust.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogStatus {
+    /// Which log.
+    pub log_id: LogId,
+    /// Its last event.
+    pub position: Position,
+    /// When that event was appended.
+    pub at: Instant,
+    /// The last sequence of the stream of published events, if it is known.
+    pub published: Option<Position>,
+    /// The phase of the relay of the server that answers; of several servers one relays, the others are `following`. None if that
+    /// server runs no relay.
+    pub relay: Option<String>,
+    /// The public key of the log's signatures, as 64 hexadecimal digits.
+    pub signing_key: String,
+    /// The SHA-256 of that key.
+    pub key_id: Digest,
+}
