@@ -3,7 +3,6 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
-use core::borrow::Borrow;
 use core::fmt;
 use core::str::FromStr;
 
@@ -65,7 +64,8 @@ impl<'de> Deserialize<'de> for Id {
     }
 }
 
-/// A newtype over [`Id`] for one kind of thing, so that a node's id is never taken for a document's.
+/// A newtype over [`Id`] for one kind of entity, so that a node's id is never taken for a document's. The kinds are the rows
+/// of `entities!`.
 macro_rules! id_of {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -121,38 +121,9 @@ macro_rules! id_of {
     };
 }
 
-id_of!(
-    /// A document's id.
-    DocumentId
-);
-id_of!(
-    /// A node's id.
-    NodeId
-);
-id_of!(
-    /// A control's id.
-    ControlId
-);
-id_of!(
-    /// A component's id.
-    ComponentId
-);
-id_of!(
-    /// An assessment's id.
-    AssessmentId
-);
-id_of!(
-    /// An attestation's id.
-    AttestationId
-);
-id_of!(
-    /// The id of an attestation's job.
-    JobId
-);
-id_of!(
-    /// The name of somebody who may speak to the door.
-    PrincipalName
-);
+pub(crate) use id_of;
+
+pub use crate::entity::ids::*;
 
 /// A UUID with a meaning, text on every wire.
 macro_rules! uuid_of {
@@ -245,7 +216,7 @@ impl JobId {
     pub fn derived(attestation: &AttestationId) -> Self {
         let seed = crate::digest::Digest::of_parts([b"headwater/job".as_slice(), attestation.as_str().as_bytes()]);
         let uuid = uuid::Builder::from_custom_bytes(first(seed)).into_uuid();
-        Self(Id(uuid.hyphenated().to_string().into()))
+        Self::from(Id(uuid.hyphenated().to_string().into()))
     }
 }
 

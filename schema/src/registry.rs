@@ -16,11 +16,25 @@
 /// Document(DocumentId) = "document";
 /// ```
 ///
-/// A kind that has a type of id of its own names it in parentheses: a reference to such an id converts to an
-/// [`Entity`](crate::entity::Entity). Which entity is meant by an id of several kinds (a node's, say) is for a
-/// constructor to say.
+/// A kind whose entities have ids of their own names the type of these in parentheses. The type is made here, and a reference
+/// to such an id converts to an [`Entity`](crate::entity::Entity). The other kinds are known by ids of something else, a node's
+/// for example: which entity is meant is for a constructor to say.
 macro_rules! entities {
-    ($($(#[$doc:meta])* $kind:ident $(($id:ty))? = $name:literal;)*) => {
+    ($($(#[$doc:meta])* $kind:ident $(($id:ident))? = $name:literal;)*) => {
+        /// The ids of the kinds that have ids of their own. [`crate::id`] is where they are found.
+        pub mod ids {
+            use core::borrow::Borrow;
+            use core::fmt;
+            use core::str::FromStr;
+
+            use serde::{Deserialize, Serialize};
+
+            use crate::id::{Id, id_of};
+            use crate::invalid::Invalid;
+
+            $($(id_of!(#[doc = concat!("The id of an entity of kind `", $name, "`.")] $id);)?)*
+        }
+
         /// The kinds of things that have a history of their own.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Kind {

@@ -1,7 +1,9 @@
 //! A log of our own in which everything happens at least once, and files of it.
 #![allow(dead_code, reason = "each test that reads this by path needs another part of it")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
 
 use projections::configuration::Configuration;
 use projections::request::{Envelope, decide_request};
@@ -12,7 +14,7 @@ use replay::tree::Edge;
 use schema::command::{Command, CompleteJob};
 use schema::digest::Digest;
 use schema::event::Event;
-use schema::id::{CommandId, JobId, LogId, NodeId};
+use schema::id::{CommandId, EventId, JobId, LogId, NodeId};
 use schema::instant::Instant;
 use schema::lease::LeaseToken;
 use schema::report::{AttemptState, Failure, Mark, Summary};
@@ -64,6 +66,27 @@ impl Story {
     fn json(&mut self, actor: &str, reason: Value, commands: Value) {
         let body = json!({"reason": reason, "commands": commands});
         self.request(actor, &Request::read(body.to_string().as_bytes()).unwrap());
+    }
+
+    /// Appends what happened in another log as a request of its own.
+    fn append(&mut self, event: Event) {
+        let index = self.requests.to_string();
+        let command_id = CommandId::derived(log_id(), "golden", &index);
+        let event = Event {
+            log_id: log_id(),
+            position: self.state.position().next(),
+            event_id: EventId::derived(command_id, 1, self.state.at()),
+            command_id,
+            ordinal: 1,
+            count: 1,
+            version: self.state.version(&event.entity).next(),
+            at: self.state.at(),
+            ..event
+        };
+        let event = event.sealed();
+        self.state.fold(&event, &event.change().unwrap());
+        self.events.push(event);
+        self.requests += 1;
     }
 
     pub(crate) fn position(&self) -> u64 {
@@ -141,6 +164,30 @@ pub(crate) fn told() -> Story {
     // What is not signed for yet.
     story.json("ann", Value::Null, json!([{"type": "retry_node", "id": "lund-1"}]));
     story
+}
+
+/// The story, and behind it every golden event of a type or format that is younger than the story, whose files are for ever.
+/// So an event type is exported and verified as soon as it has a golden event.
+pub(crate) fn told_to_this_day() -> Story {
+    let mut story = told();
+    let mut known: BTreeSet<(String, u16)> =
+        story.events.iter().map(|event| (event.event_type.clone(), event.v)).collect();
+    for event in golden_events() {
+        if event.change().is_ok() && known.insert((event.event_type.clone(), event.v)) {
+            story.append(event);
+        }
+    }
+    story.sign();
+    story
+}
+
+/// The golden events of the crate `schema`, by the names of their files.
+fn golden_events() -> Vec<Event> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schema/tests/golden/events");
+    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    paths.sort();
+    paths.iter().map(|path| serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()).collect()
 }
 
 fn put(id: &str, path: &str, content: &str, target: Value, priority: i32) -> Value {

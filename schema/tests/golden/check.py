@@ -2,6 +2,9 @@
 
 An auditor who trusts no Rust can start here. Every number is written in its shortest form, text as str, digests, keys
 and signatures as bin. Prints one line for each vector and ends with 1 at the first that differs.
+
+With `--add` it writes the vectors of a JSON file that has none yet, and prints each, so that an event's leaf can be put into
+its JSON. A vector that is there is never written again.
 """
 
 import hashlib
@@ -92,6 +95,9 @@ def vectors(folder):
 
 def main():
     for path, computed in vectors(pathlib.Path(__file__).parent):
+        if "--add" in sys.argv and not path.exists():
+            path.write_text(computed.hex() + "\n")
+            print(f"{path.name} is new: {computed.hex()}")
         if computed.hex() != "".join(path.read_text().split()):
             sys.exit(f"{path.name} differs: computed {computed.hex()}")
         print(f"{path.name} agrees")
