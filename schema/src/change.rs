@@ -2,7 +2,7 @@
 //!
 //! A change is the part of an event that is not its envelope: a type, a format version and JSON text. The entity that
 //! it happened to stands in the envelope only. All that is known of a type is one row of `events!` below. Formats are never
-//! edited: a type whose data changes shape gets another [`Format`] in its row.
+//! edited: a type whose data changes shape gets another [`EventFormat`] in its row.
 
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -81,14 +81,14 @@ pub struct EventType {
     /// What happened, in a sentence for people.
     pub meaning: &'static str,
     /// Every format of the data after the first, in order: the one at index 0 is format 2.
-    pub formats: &'static [Format],
+    pub formats: &'static [EventFormat],
     /// Reads data of the newest format.
     read: fn(&str) -> Result<Change, serde_json::Error>,
 }
 
 /// A format of a type's data after the first. No format is ever edited or taken away: events of each are in some log.
 #[derive(Clone, Copy, Debug)]
-pub struct Format {
+pub struct EventFormat {
     /// Whether a change needs this format because the ones before it can't say all of it. An event is written in the oldest
     /// format that can say it, so that a newer program beside an older one stops nothing until its new feature is used.
     pub is_needed: fn(&Change) -> bool,
@@ -107,7 +107,7 @@ pub struct Reshape {
 }
 
 /// Format 2 of `ReportChanged` has `good`; without it what runs is what was last good.
-const REPORT_WITH_GOOD: Format = Format {
+const REPORT_WITH_GOOD: EventFormat = EventFormat {
     is_needed: |change| matches!(change, Change::ReportChanged(summary) if summary.good.is_some()),
     reshape: None,
 };
@@ -251,7 +251,7 @@ impl Change {
 }
 
 /// The oldest format that can say the change, if `formats` are those of its type after the first.
-fn oldest(formats: &[Format], change: &Change) -> u16 {
+fn oldest(formats: &[EventFormat], change: &Change) -> u16 {
     match formats.iter().rposition(|format| (format.is_needed)(change)) {
         Some(index) => index as u16 + 2,
         None => 1,
@@ -259,7 +259,7 @@ fn oldest(formats: &[Format], change: &Change) -> u16 {
 }
 
 /// Data of the newest format in the oldest one that can say the change.
-fn lowered(formats: &[Format], change: &Change, newest: String) -> Result<String, serde_json::Error> {
+fn lowered(formats: &[EventFormat], change: &Change, newest: String) -> Result<String, serde_json::Error> {
     let unneeded = &formats[usize::from(oldest(formats, change)) - 1..];
     match unneeded.iter().any(|format| format.reshape.is_some()) {
         false => Ok(newest),
@@ -270,7 +270,7 @@ fn lowered(formats: &[Format], change: &Change, newest: String) -> Result<String
 /// The data after it was rewritten from format to format.
 fn reshaped<'a>(
     data: &str,
-    formats: impl Iterator<Item = &'a Format>,
+    formats: impl Iterator<Item = &'a EventFormat>,
     way: fn(Reshape) -> fn(Value) -> Value,
 ) -> Result<String, serde_json::Error> {
     let ways = formats.filter_map(|format| format.reshape).map(way);

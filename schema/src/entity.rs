@@ -7,9 +7,7 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::id::{
-    AssessmentId, AttestationId, ComponentId, ControlId, DocumentId, Id, JobId, LogId, NodeId, PrincipalName,
-};
+use crate::id::{Id, LogId, NodeId, PrincipalName};
 use crate::invalid::Invalid;
 use crate::variant::VariantName;
 

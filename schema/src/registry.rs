@@ -58,8 +58,8 @@ macro_rules! entities {
         }
 
         $($(
-            impl From<&$id> for Entity {
-                fn from(id: &$id) -> Self {
+            impl From<&ids::$id> for Entity {
+                fn from(id: &ids::$id) -> Self {
                     Self { kind: Kind::$kind, id: id.id().clone() }
                 }
             }
@@ -79,7 +79,7 @@ macro_rules! entities {
 /// ```
 ///
 /// In parentheses stands the shape of the data; a type without one has no data but an empty object, to which members can
-/// be added later. `formats` lists every format after the first, in order: see [`Format`](crate::change::Format).
+/// be added later. `formats` lists every format after the first, in order: see [`EventFormat`](crate::change::EventFormat).
 macro_rules! events {
     ($(
         $(#[doc = $doc:literal])*
@@ -122,7 +122,7 @@ macro_rules! events {
             }
 
             /// The formats of the type after the first.
-            const fn formats(&self) -> &'static [Format] {
+            const fn formats(&self) -> &'static [EventFormat] {
                 match self {
                     $(Self::$variant { .. } => &[$($($format),+)?],)*
                 }

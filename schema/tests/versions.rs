@@ -5,7 +5,7 @@
 //! program that still reads what it does not understand must also say it again byte for byte, because it passes it on.
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
-mod tree;
+mod wire_value;
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ use schema::report::{AttemptState, Reported, Summary};
 use schema::rpc::{self, Reply};
 use schema::seal::{KeyRecord, Signed};
 use schema::wire::{Record, Unreadable};
-use tree::Tree;
+use wire_value::WireValue;
 
 /// Reads a record and writes it again.
 type Again = fn(&[u8]) -> Result<Vec<u8>, Unreadable>;
@@ -42,13 +42,13 @@ const RECORDS: [(&str, Again); 11] = [
     ("records/rpc-reply", again::<Reply>),
 ];
 
-fn tree(name: &str) -> Tree {
+fn tree(name: &str) -> WireValue {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.record.hex"));
-    Tree::read(&hex::decode(fs::read_to_string(path).unwrap().trim()).unwrap())
+    WireValue::read(&hex::decode(fs::read_to_string(path).unwrap().trim()).unwrap())
 }
 
 /// The golden records whose names begin so.
-fn golden(beginning: &str) -> Vec<(String, Tree)> {
+fn golden(beginning: &str) -> Vec<(String, WireValue)> {
     let (folder, beginning) = beginning.split_once('/').unwrap();
     let files = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(folder)).unwrap();
     let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
@@ -77,7 +77,7 @@ fn members_of_a_newer_writer_are_passed_over_at_every_depth() {
 fn a_newer_format_is_refused_by_name() {
     for (beginning, again) in RECORDS {
         for (name, golden) in golden(beginning) {
-            let newer = golden.with(&["v"], Tree::Number(u64::from(u16::MAX))).write();
+            let newer = golden.with(&["v"], WireValue::Number(u64::from(u16::MAX))).write();
             match again(&newer) {
                 // The format of an event is that of its data: the event is carried, and its change is not understood.
                 Ok(carried) if beginning == "events/" => {
@@ -103,9 +103,9 @@ const UNKNOWN: [(&str, &[&str], &str); 7] = [
     ("records/reported-failed", &["attempt", "state"], "waiting_for_window"),
     ("records/reported-applying", &["attempt", "state"], "x"),
     ("records/desired-inline-and-fetched", &["entries", "0", "kind"], "secret"),
-    ("records/desired-inline-and-fetched", &["entries", "0", "source", "entity"], "note/n-1"),
-    ("records/rpc-reply-completed", &["result", "entity"], "note/n-1"),
-    ("events/node-enrolled", &["entity"], "note/n-1"),
+    ("records/desired-inline-and-fetched", &["entries", "0", "source", "entity"], "kind_of_the_future/n-1"),
+    ("records/rpc-reply-completed", &["result", "entity"], "kind_of_the_future/n-1"),
+    ("events/node-enrolled", &["entity"], "kind_of_the_future/n-1"),
     ("events/node-enrolled", &["entity"], "a_kind_of_22_bytes_abc/n-1"),
 ];
 
@@ -113,7 +113,7 @@ const UNKNOWN: [(&str, &[&str], &str); 7] = [
 fn a_variant_of_a_newer_writer_is_read_kept_and_written_again() {
     for (name, path, variant) in UNKNOWN {
         let (_, again) = RECORDS.into_iter().find(|(beginning, _)| name.starts_with(beginning)).unwrap();
-        let newer = tree(name).with(path, Tree::Text(variant.into())).write();
+        let newer = tree(name).with(path, WireValue::Text(variant.into())).write();
         assert_eq!(again(&newer), Ok(newer), "{name}: {variant}");
     }
 }
@@ -125,7 +125,7 @@ fn what_is_no_name_of_a_variant_is_damage() {
         let (_, again) = RECORDS.into_iter().find(|(beginning, _)| name.starts_with(beginning)).unwrap();
         for strange in ["", "\u{1b}[2J", "Waiting", "a_variant_of_23_bytes_x", "ü"] {
             let strange = if variant.contains('/') { format!("{strange}/n-1") } else { strange.to_owned() };
-            let newer = tree(name).with(path, Tree::Text(strange.clone())).write();
+            let newer = tree(name).with(path, WireValue::Text(strange.clone())).write();
             assert_eq!(again(&newer).unwrap_err().code(), "damaged_record", "{name}: {strange:?}");
         }
     }
@@ -133,7 +133,7 @@ fn what_is_no_name_of_a_variant_is_damage() {
 
 #[test]
 fn an_older_server_shows_what_a_newer_node_is_at_and_takes_it_for_no_end() {
-    let report = tree("records/reported-failed").with(&["attempt", "state"], Tree::Text("rebooting".into()));
+    let report = tree("records/reported-failed").with(&["attempt", "state"], WireValue::Text("rebooting".into()));
     let report = Reported::read(&report.write()).unwrap();
     let state = report.attempt.as_ref().unwrap().state;
     assert_eq!((state.name(), matches!(state, AttemptState::Unknown(_))), ("rebooting", true));
@@ -145,14 +145,18 @@ fn an_older_server_shows_what_a_newer_node_is_at_and_takes_it_for_no_end() {
 #[test]
 fn an_older_reader_tells_what_it_does_not_know_from_what_it_knows() {
     let record =
-        tree("records/desired-inline-and-fetched").with(&["entries", "0", "kind"], Tree::Text("secret".into()));
+        tree("records/desired-inline-and-fetched").with(&["entries", "0", "kind"], WireValue::Text("secret".into()));
     let kinds: Vec<EntryKind> =
         Desired::read(&record.write()).unwrap().entries.iter().map(|entry| entry.kind).collect();
     assert!(matches!(kinds[..], [EntryKind::Unknown(_), EntryKind::Document, ..]), "{kinds:?}");
-    let entity = Entity::of_any_kind("note/n-1").unwrap();
+    let entity = Entity::of_any_kind("kind_of_the_future/n-1").unwrap();
     assert!(matches!(entity.kind, Kind::Unknown(_)));
-    assert_eq!(entity.to_string(), "note/n-1");
-    assert_eq!("note/n-1".parse::<Entity>().unwrap_err().code, "invalid_value", "nobody can ask for what is not known");
+    assert_eq!(entity.to_string(), "kind_of_the_future/n-1");
+    assert_eq!(
+        "kind_of_the_future/n-1".parse::<Entity>().unwrap_err().code,
+        "invalid_value",
+        "nobody can ask for what is not known"
+    );
     for kind in Kind::ALL {
         assert_eq!(Entity::of_any_kind(&format!("{}/n-1", kind.name())).unwrap().kind, kind);
     }

@@ -3,22 +3,22 @@
 use super::*;
 
 /// A type that was reshaped twice and then got a member that may be absent.
-const RESHAPED: &[Format] = &[
-    Format {
+const RESHAPED: &[EventFormat] = &[
+    EventFormat {
         is_needed: |change| labels_of(change).is_some_and(|labels| labels.len() > 1),
         reshape: Some(Reshape {
             up: |value| serde_json::json!({ "inner": { "labels": value } }),
             down: |value| value["inner"]["labels"].clone(),
         }),
     },
-    Format {
+    EventFormat {
         is_needed: |change| labels_of(change).is_some_and(|labels| labels.len() > 2),
         reshape: Some(Reshape {
             up: |value| value["inner"].clone(),
             down: |value| serde_json::json!({ "inner": value }),
         }),
     },
-    Format { is_needed: |change| labels_of(change).is_some_and(|labels| labels.len() > 3), reshape: None },
+    EventFormat { is_needed: |change| labels_of(change).is_some_and(|labels| labels.len() > 3), reshape: None },
 ];
 
 fn labels_of(change: &Change) -> Option<&Labels> {

@@ -6,20 +6,20 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// One value.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Tree {
+pub(crate) enum WireValue {
     Nil,
     Flag(bool),
     Number(u64),
     Text(String),
     Bytes(Vec<u8>),
-    List(Vec<Tree>),
-    Map(Vec<(String, Tree)>),
+    List(Vec<WireValue>),
+    Map(Vec<(String, WireValue)>),
 }
 
 /// A member whose value is a document of its own: what stands in it is no shape of this project.
 const OPAQUE: &str = "spec";
 
-impl Tree {
+impl WireValue {
     pub(crate) fn read(bytes: &[u8]) -> Self {
         rmp_serde::from_slice(bytes).unwrap()
     }
@@ -75,7 +75,7 @@ impl Tree {
     }
 }
 
-impl Serialize for Tree {
+impl Serialize for WireValue {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Nil => serializer.serialize_unit(),
@@ -97,7 +97,7 @@ impl Serialize for Tree {
     }
 }
 
-impl<'de> Deserialize<'de> for Tree {
+impl<'de> Deserialize<'de> for WireValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Reader)
     }
@@ -106,45 +106,45 @@ impl<'de> Deserialize<'de> for Tree {
 struct Reader;
 
 impl<'de> Visitor<'de> for Reader {
-    type Value = Tree;
+    type Value = WireValue;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("MessagePack")
     }
 
-    fn visit_unit<E>(self) -> Result<Tree, E> {
-        Ok(Tree::Nil)
+    fn visit_unit<E>(self) -> Result<WireValue, E> {
+        Ok(WireValue::Nil)
     }
 
-    fn visit_bool<E>(self, flag: bool) -> Result<Tree, E> {
-        Ok(Tree::Flag(flag))
+    fn visit_bool<E>(self, flag: bool) -> Result<WireValue, E> {
+        Ok(WireValue::Flag(flag))
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Tree, E> {
-        Ok(Tree::Number(number))
+    fn visit_u64<E>(self, number: u64) -> Result<WireValue, E> {
+        Ok(WireValue::Number(number))
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Tree, E> {
-        Ok(Tree::Text(text.to_owned()))
+    fn visit_str<E>(self, text: &str) -> Result<WireValue, E> {
+        Ok(WireValue::Text(text.to_owned()))
     }
 
-    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Tree, E> {
-        Ok(Tree::Bytes(bytes.to_vec()))
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<WireValue, E> {
+        Ok(WireValue::Bytes(bytes.to_vec()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Tree, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<WireValue, A::Error> {
         let mut list = Vec::new();
         while let Some(item) = items.next_element()? {
             list.push(item);
         }
-        Ok(Tree::List(list))
+        Ok(WireValue::List(list))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Tree, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<WireValue, A::Error> {
         let mut map = Vec::new();
         while let Some(member) = members.next_entry()? {
             map.push(member);
         }
-        Ok(Tree::Map(map))
+        Ok(WireValue::Map(map))
     }
 }
