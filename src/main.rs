@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use client::token::TokenCommand;
 use client::{events, get, health, impact, import, why};
 use lab::{demo, dev};
-use program::exit::{ExitClass, Failure, conclude};
+use program::exit::{CommandFailure, ExitClass, conclude};
 use program::signals::stop_on_signals;
 use program::{output, telemetry};
 use server::{export, install, recover, serve, token_reset};
@@ -91,37 +91,37 @@ struct NotYet {
 }
 
 impl NotYet {
-    fn refuse(name: &str) -> Result<(), Failure> {
-        Err(Failure::refused(format!("`headwater {name}` is not available yet")))
+    fn refuse(name: &str) -> Result<(), CommandFailure> {
+        Err(CommandFailure::refused(format!("`headwater {name}` is not available yet")))
     }
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let begun = match arguments.command {
-        Command::Demo(_) => telemetry::begin_quietly(),
-        _ => telemetry::begin(),
+        Command::Demo(_) => telemetry::init_quietly(),
+        _ => telemetry::init(),
     };
-    let ran = begun.map_err(|error| Failure::of(ExitClass::Usage, error)).and_then(|()| run(arguments.command));
+    let ran = begun.map_err(|error| CommandFailure::of(ExitClass::Usage, error)).and_then(|()| run(arguments.command));
     conclude("headwater", ran)
 }
 
-fn run(command: Command) -> Result<(), Failure> {
+fn run(command: Command) -> Result<(), CommandFailure> {
     // Children of `dev` and `demo` die with the thread that started them, so it has one thread only: this one.
     let runtime = match command {
         Command::Dev(_) | Command::Demo(_) => tokio::runtime::Builder::new_current_thread().enable_all().build(),
         _ => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
     };
-    let runtime = runtime.map_err(Failure::refused)?;
+    let runtime = runtime.map_err(CommandFailure::refused)?;
     let ended = runtime.block_on(async {
         match command {
             Command::Dev(options) => {
                 let done = dev::run(options).await;
-                done.map_err(|error| Failure::reaching(matches!(error, dev::Error::Output(_)), error))
+                done.map_err(|error| CommandFailure::reaching(matches!(error, dev::Error::Output(_)), error))
             }
             Command::Demo(options) => {
                 let done = demo::run(options).await;
-                done.map_err(|error| Failure::reaching(error.is_output(), error))
+                done.map_err(|error| CommandFailure::reaching(error.is_output(), error))
             }
             Command::Install(install::InstallCommand::PrintRoles) => {
                 output::text(&store::roles::print())?;
@@ -130,54 +130,54 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Install(install::InstallCommand::Install(options)) => {
                 let json = options.json;
                 let installed = install::run(*options).await;
-                let installed = installed.map_err(|error| Failure::of(error.exit_class(), error))?;
+                let installed = installed.map_err(|error| CommandFailure::of(error.exit_class(), error))?;
                 Ok(installed.print(json)?)
             }
             Command::Serve(options) => {
-                let stop = stop_on_signals().map_err(Failure::refused)?;
+                let stop = stop_on_signals().map_err(CommandFailure::refused)?;
                 let served = serve::run(options, stop).await;
-                served.map_err(|error| Failure::of(error.exit_class(), error))
+                served.map_err(|error| CommandFailure::of(error.exit_class(), error))
             }
             Command::Edge(command) => agent::command::run(command).await,
             Command::Token(arguments) => match arguments.action {
                 TokenAction::OverHttp(command) => {
                     let done = client::token::run(command).await;
-                    done.map_err(|error| Failure::of(error.exit_class(), error))
+                    done.map_err(|error| CommandFailure::of(error.exit_class(), error))
                 }
                 TokenAction::Reset(options) => {
                     let done = Box::pin(token_reset::run(*options)).await;
-                    done.map_err(|error| Failure::of(error.exit_class(), error))
+                    done.map_err(|error| CommandFailure::of(error.exit_class(), error))
                 }
             },
             Command::Get(options) => {
-                get::run(options).await.map_err(|error| Failure::reaching(error.is_unreachable(), error))
+                get::run(options).await.map_err(|error| CommandFailure::reaching(error.is_unreachable(), error))
             }
             Command::Events(options) => {
-                events::run(options).await.map_err(|error| Failure::reaching(error.is_unreachable(), error))
+                events::run(options).await.map_err(|error| CommandFailure::reaching(error.is_unreachable(), error))
             }
             Command::Why(options) => {
-                why::run(options).await.map_err(|error| Failure::reaching(error.is_unreachable(), error))
+                why::run(options).await.map_err(|error| CommandFailure::reaching(error.is_unreachable(), error))
             }
             Command::Impact(options) => {
-                impact::run(options).await.map_err(|error| Failure::reaching(error.is_unreachable(), error))
+                impact::run(options).await.map_err(|error| CommandFailure::reaching(error.is_unreachable(), error))
             }
             Command::Import(options) => {
                 let done = import::run(options).await;
-                done.map_err(|error| Failure::reaching(error.is_unreachable(), error))
+                done.map_err(|error| CommandFailure::reaching(error.is_unreachable(), error))
             }
             Command::Recover(options) => {
                 let json = options.json;
                 let done = Box::pin(recover::run(options)).await;
-                let done = done.map_err(|error| Failure::of(error.exit_class(), error))?;
-                done.print(json)?.then_some(()).ok_or(Failure::Printed)
+                let done = done.map_err(|error| CommandFailure::of(error.exit_class(), error))?;
+                done.print(json)?.then_some(()).ok_or(CommandFailure::Printed)
             }
             Command::Apply(_) => NotYet::refuse("apply"),
             Command::Diff(_) => NotYet::refuse("diff"),
             Command::Export(options) => {
                 let done = export::run(options).await;
-                done.map_err(|error| Failure::of(error.exit_class(), error))
+                done.map_err(|error| CommandFailure::of(error.exit_class(), error))
             }
-            Command::Health(options) => health::run(options).await.map_err(Failure::unreachable),
+            Command::Health(options) => health::run(options).await.map_err(CommandFailure::unreachable),
         }
     });
     // What runs on threads of its own, such as looking a name up, is not waited for: nobody is left to hear of it.

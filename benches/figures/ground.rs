@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bus::connect::{Link, connect};
 use lab::nats::NatsServer;
 use lab::postgres::Cluster;
-use lab::running::Running;
+use lab::running_server::RunningServer;
 use schema::address::Prefix;
 use schema::command::Command;
 use schema::entity::Actor;
@@ -31,7 +31,7 @@ use crate::Result;
 /// The servers and the log. Dropping it stops and removes all.
 pub(crate) struct Ground {
     pub(crate) folder: TempDir,
-    _cluster: Running<Cluster>,
+    _cluster: RunningServer<Cluster>,
     pub(crate) url: String,
     pub(crate) log: Log,
     pub(crate) key: SecretKey,
@@ -58,7 +58,7 @@ impl Ground {
     }
 
     /// A nats-server, and a connection to it.
-    pub(crate) async fn nats(&self) -> Result<(Running<NatsServer>, Link)> {
+    pub(crate) async fn nats(&self) -> Result<(RunningServer<NatsServer>, Link)> {
         let nats = NatsServer::start(self.folder.path()).await?;
         let link = connect(&nats.url(), "figures").await?;
         link.up().await;

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use agent::edge;
+use agent::main_loop;
 use agent::options::Options;
 use async_nats::Subscriber;
 use futures::StreamExt as _;
@@ -38,7 +38,7 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
     ground.enrol(1).await?;
     record(&mut records).await?;
     let dir = ground.folder.path().join("node");
-    let agent = tokio::spawn(edge::run(agent(&dir, &nats.url())?, stop.clone()));
+    let agent = tokio::spawn(main_loop::run(agent(&dir, &nats.url())?, stop.clone()));
 
     let file = dir.join("current/files/etc/round");
     let (mut commits, mut publishes, mut switches) = (Vec::new(), Vec::new(), Vec::new());

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Instant;
 
-use lab::find;
+use lab::server_programs;
 use replay::log::Follower;
 use schema::position::Position;
 use store::reader::EventPage;
@@ -84,7 +84,7 @@ async fn folded(ground: &Ground, before: &Follower, head: Position, slot: &str) 
 }
 
 async fn received(ground: &Ground, slot: &str, end: &str) -> Result<f64> {
-    let program = find::postgres(None)?.bin.join("pg_recvlogical");
+    let program = server_programs::find_postgres(None)?.bin.join("pg_recvlogical");
     let began = Instant::now();
     let status = tokio::process::Command::new(program)
         .args(["--dbname", &ground.url, "--slot", slot, "--start", "--no-loop", "--endpos", end, "--file", "/dev/null"])

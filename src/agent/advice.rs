@@ -5,17 +5,17 @@
 
 use schema::report::{Attempt, AttemptState};
 
-use crate::survey::{Survey, Unwritable};
+use crate::inspection::{FolderInspection, WriteBlocker};
 
 /// One sentence or two for each thing that is wrong, the most important first; none if all is well.
 #[must_use]
-pub fn advice(survey: &Survey) -> Vec<String> {
+pub fn advice(survey: &FolderInspection) -> Vec<String> {
     let all =
         [of_the_agent(survey), of_the_disk(survey), of_the_attempt(survey), of_what_runs(survey), of_drift(survey)];
     all.into_iter().flatten().collect()
 }
 
-fn of_the_agent(survey: &Survey) -> Option<String> {
+fn of_the_agent(survey: &FolderInspection) -> Option<String> {
     let (node, dir) = (&survey.node, survey.dir.display());
     match survey.agent_is_running {
         Some(true) => None,
@@ -27,15 +27,17 @@ fn of_the_agent(survey: &Survey) -> Option<String> {
     }
 }
 
-fn of_the_disk(survey: &Survey) -> Option<String> {
+fn of_the_disk(survey: &FolderInspection) -> Option<String> {
     let dir = survey.dir.display();
     survey.unwritable.map(|unwritable| match unwritable {
-        Unwritable::Full => format!("The disk of {dir} is full: nothing newer can be accepted (disk_full). Make room."),
-        Unwritable::ReadOnly => format!("The disk of {dir} is mounted read-only: nothing newer can be accepted."),
+        WriteBlocker::Full => {
+            format!("The disk of {dir} is full: nothing newer can be accepted (disk_full). Make room.")
+        }
+        WriteBlocker::ReadOnly => format!("The disk of {dir} is mounted read-only: nothing newer can be accepted."),
     })
 }
 
-fn of_the_attempt(survey: &Survey) -> Option<String> {
+fn of_the_attempt(survey: &FolderInspection) -> Option<String> {
     let node = &survey.node;
     if let Some(rejected) = survey.rejection_of_seen() {
         let whose = if rejected.code.starts_with("check") { "check" } else { "apply hook" };
@@ -53,7 +55,7 @@ fn of_the_attempt(survey: &Survey) -> Option<String> {
     }
 }
 
-fn of_a_refusal(attempt: &Attempt, survey: &Survey) -> String {
+fn of_a_refusal(attempt: &Attempt, survey: &FolderInspection) -> String {
     match attempt.code.as_deref().unwrap_or_default() {
         "missing_signature" | "bad_signature" => "The record that NATS holds for this node is not signed by the key that the \
             node trusts. Compare that key with `signing_key` of `GET /v1/log`: if they are the same, somebody else wrote the \
@@ -104,7 +106,7 @@ fn of_a_failure(attempt: &Attempt) -> &'static str {
     }
 }
 
-fn of_what_runs(survey: &Survey) -> Option<String> {
+fn of_what_runs(survey: &FolderInspection) -> Option<String> {
     if let (None, Some(log), Some(_)) = (survey.seen, survey.log_id, &survey.running) {
         let waits = format!("The node waits for the first record of log {log}; what runs came from the log before it.");
         return (!survey.is_refusing()).then_some(waits);
@@ -128,7 +130,7 @@ fn of_what_runs(survey: &Survey) -> Option<String> {
     })
 }
 
-fn of_drift(survey: &Survey) -> Option<String> {
+fn of_drift(survey: &FolderInspection) -> Option<String> {
     let Some(drift) = &survey.drift else {
         return Some(
             "What runs can't be compared with its signed record. The next record that differs brings both anew."

@@ -12,17 +12,17 @@ use schema::report::Mark;
 use schema::seal::Signed;
 use schema::wire::Record as _;
 
+use crate::apply_error::ApplyError;
 use crate::disk;
-use crate::fault::Fault;
 use crate::layout::{Layout, name};
-use crate::regular;
+use crate::regular_file;
 use crate::tree;
 
 /// Removes what is not needed any more: all but the newest `keep` generations and those of the records in `needed`.
 ///
 /// # Errors
 /// If the disk fails.
-pub fn collect(layout: &Layout, needed: &[Mark], keep: usize) -> Result<(), Fault> {
+pub fn collect(layout: &Layout, needed: &[Mark], keep: usize) -> Result<(), ApplyError> {
     let mut kept: BTreeSet<OsString> = needed.iter().map(|mark| name(*mark).into()).collect();
     let generations = names(&layout.generations())?;
     kept.extend(generations.iter().rev().filter(|name| !is_temporary(name)).take(keep).cloned());
@@ -45,19 +45,22 @@ fn is_temporary(name: &OsString) -> bool {
 }
 
 /// The names in a folder, sorted; a folder that is not there has none.
-fn names(dir: &Path) -> Result<BTreeSet<OsString>, Fault> {
+fn names(dir: &Path) -> Result<BTreeSet<OsString>, ApplyError> {
     let found = match fs::read_dir(dir) {
         Ok(found) => found,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
-        Err(error) => return Err(Fault::disk("read", dir)(error)),
+        Err(error) => return Err(ApplyError::disk("read", dir)(error)),
     };
-    found.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>().map_err(Fault::disk("read", dir))
+    found
+        .map(|entry| entry.map(|entry| entry.file_name()))
+        .collect::<Result<_, _>>()
+        .map_err(ApplyError::disk("read", dir))
 }
 
-fn sweep(dir: &Path, names: &BTreeSet<OsString>, kept: &BTreeSet<OsString>) -> Result<(), Fault> {
+fn sweep(dir: &Path, names: &BTreeSet<OsString>, kept: &BTreeSet<OsString>) -> Result<(), ApplyError> {
     for name in names.difference(kept) {
         let path = dir.join(name);
-        disk::remove(&path).map_err(Fault::disk("remove", &path))?;
+        disk::remove(&path).map_err(ApplyError::disk("remove", &path))?;
     }
     Ok(())
 }
@@ -67,11 +70,11 @@ fn content_named_by(
     layout: &Layout,
     records: &BTreeSet<OsString>,
     kept: &BTreeSet<OsString>,
-) -> Result<Option<BTreeSet<OsString>>, Fault> {
+) -> Result<Option<BTreeSet<OsString>>, ApplyError> {
     let mut named = BTreeSet::new();
     for name in records.intersection(kept) {
         let path = layout.records().join(name);
-        let bytes = regular::read(&path).unwrap_or_default();
+        let bytes = regular_file::read(&path).unwrap_or_default();
         let Some(record) = Signed::read(&bytes).ok().and_then(|signed| Desired::read(&signed.body).ok()) else {
             return Ok(None);
         };

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use program::durable_file;
 
-use crate::fault::Fault;
+use crate::apply_error::ApplyError;
 
 /// Syncs on their way at once.
 const SYNCS_AT_ONCE: usize = 8;
@@ -31,9 +31,9 @@ pub const DIR_MODE: u32 = 0o755;
 ///
 /// # Errors
 /// If the disk fails; then `path` is as it was, or as it should be.
-pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), ApplyError> {
     clear_beside(path)?;
-    durable_file::replace(path, bytes, FILE_MODE).map_err(Fault::disk("write", path))
+    durable_file::replace(path, bytes, FILE_MODE).map_err(ApplyError::disk("write", path))
 }
 
 /// Puts `bytes` at `path`. Until both it and its folder are synced, a power failure may leave anything there, so it is only
@@ -41,15 +41,15 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
 ///
 /// # Errors
 /// If the disk fails; then `path` is as it was.
-pub fn place(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+pub fn place(path: &Path, bytes: &[u8]) -> Result<(), ApplyError> {
     clear_beside(path)?;
-    durable_file::replace_unsynced(path, bytes, FILE_MODE).map_err(Fault::disk("write", path))
+    durable_file::replace_unsynced(path, bytes, FILE_MODE).map_err(ApplyError::disk("write", path))
 }
 
 /// Somebody may have made a folder where the file is to be written.
-fn clear_beside(path: &Path) -> Result<(), Fault> {
+fn clear_beside(path: &Path) -> Result<(), ApplyError> {
     let beside = durable_file::beside(path);
-    remove_unless_file(&beside).map_err(Fault::disk("clear", &beside))
+    remove_unless_file(&beside).map_err(ApplyError::disk("clear", &beside))
 }
 
 /// A new file at `path`, in the place of whatever was there, with [`FILE_MODE`] whatever the umask.
@@ -74,15 +74,15 @@ pub fn create_dir(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// If it is something else, or the disk fails.
-pub fn own_dir(path: &Path) -> Result<(), Fault> {
+pub fn own_dir(path: &Path) -> Result<(), ApplyError> {
     match fs::symlink_metadata(path) {
         Ok(meta) if meta.is_dir() => Ok(()),
-        Ok(_) => Err(Fault::Planted { path: path.to_owned() }),
+        Ok(_) => Err(ApplyError::PlantedPath { path: path.to_owned() }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            create_dir(path).map_err(Fault::disk("make folder", path))?;
-            sync_dir(path.parent().unwrap_or(path)).map_err(Fault::disk("sync the parent of", path))
+            create_dir(path).map_err(ApplyError::disk("make folder", path))?;
+            sync_dir(path.parent().unwrap_or(path)).map_err(ApplyError::disk("sync the parent of", path))
         }
-        Err(error) => Err(Fault::disk("look at", path)(error)),
+        Err(error) => Err(ApplyError::disk("look at", path)(error)),
     }
 }
 
@@ -90,9 +90,9 @@ pub fn own_dir(path: &Path) -> Result<(), Fault> {
 ///
 /// # Errors
 /// If the disk fails.
-pub fn sync_all(paths: &[PathBuf]) -> Result<(), Fault> {
+pub fn sync_all(paths: &[PathBuf]) -> Result<(), ApplyError> {
     let sync_some =
-        |some: &[PathBuf]| some.iter().try_for_each(|path| sync_dir(path).map_err(Fault::disk("sync", path)));
+        |some: &[PathBuf]| some.iter().try_for_each(|path| sync_dir(path).map_err(ApplyError::disk("sync", path)));
     let share = paths.len().div_ceil(SYNCS_AT_ONCE).max(1);
     std::thread::scope(|scope| {
         let workers: Vec<_> = paths.chunks(share).map(|some| scope.spawn(move || sync_some(some))).collect();

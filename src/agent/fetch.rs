@@ -10,8 +10,8 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use projections::plan::Content;
 use tokio::fs;
 
+use crate::apply_error::ApplyError;
 use crate::disk;
-use crate::fault::Fault;
 use crate::layout::Layout;
 
 /// Objects on their way at once: enough to hide the way to a far server, few enough to hold their chunks in memory.
@@ -21,7 +21,7 @@ const AT_ONCE: usize = 4;
 ///
 /// # Errors
 /// If the disk fails, or the cache is not the agent's.
-pub fn missing(layout: &Layout, wanted: &[Content]) -> Result<Vec<Content>, Fault> {
+pub fn missing(layout: &Layout, wanted: &[Content]) -> Result<Vec<Content>, ApplyError> {
     disk::own_dir(&layout.blobs())?;
     let mut missing = Vec::new();
     for content in wanted {
@@ -30,7 +30,7 @@ pub fn missing(layout: &Layout, wanted: &[Content]) -> Result<Vec<Content>, Faul
             Ok(meta) if meta.is_file() && meta.len() == content.size => {}
             Ok(_) => missing.push(*content),
             Err(error) if error.kind() == io::ErrorKind::NotFound => missing.push(*content),
-            Err(error) => return Err(Fault::disk("look at", &path)(error)),
+            Err(error) => return Err(ApplyError::disk("look at", &path)(error)),
         }
     }
     Ok(missing)
@@ -40,22 +40,22 @@ pub fn missing(layout: &Layout, wanted: &[Content]) -> Result<Vec<Content>, Faul
 ///
 /// # Errors
 /// The first that could not be had. What came before it stays in the cache.
-pub async fn fetch(objects: &Objects, layout: &Layout, missing: Vec<Content>) -> Result<(), Fault> {
+pub async fn fetch(objects: &Objects, layout: &Layout, missing: Vec<Content>) -> Result<(), ApplyError> {
     let one = |content| fetch_one(objects, layout, content);
     stream::iter(missing).map(one).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
     let blobs = layout.blobs();
-    disk::sync_dir(&blobs).map_err(Fault::disk("sync", &blobs))
+    disk::sync_dir(&blobs).map_err(ApplyError::disk("sync", &blobs))
 }
 
-async fn fetch_one(objects: &Objects, layout: &Layout, Content { digest, size }: Content) -> Result<(), Fault> {
+async fn fetch_one(objects: &Objects, layout: &Layout, Content { digest, size }: Content) -> Result<(), ApplyError> {
     let (path, beside) = (layout.blob(digest), layout.blobs().join(format!(".{digest}.new")));
     let fetched = async {
-        let file = disk::create(&beside).map_err(Fault::disk("write", &beside))?;
+        let file = disk::create(&beside).map_err(ApplyError::disk("write", &beside))?;
         let mut file = fs::File::from_std(file);
-        objects.read(digest, size, &mut file).await.map_err(|source| Fault::Fetch { digest, source })?;
-        file.sync_all().await.map_err(Fault::disk("sync", &beside))?;
-        disk::remove_unless_file(&path).map_err(Fault::disk("clear", &path))?;
-        fs::rename(&beside, &path).await.map_err(Fault::disk("name", &path))
+        objects.read(digest, size, &mut file).await.map_err(|source| ApplyError::Fetch { digest, source })?;
+        file.sync_all().await.map_err(ApplyError::disk("sync", &beside))?;
+        disk::remove_unless_file(&path).map_err(ApplyError::disk("clear", &path))?;
+        fs::rename(&beside, &path).await.map_err(ApplyError::disk("name", &path))
     };
     let fetched = fetched.await;
     if fetched.is_err() {

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Child;
 use tokio::time::timeout;
 
-use crate::fault::Fault;
+use crate::apply_error::ApplyError;
 use crate::shell::{self, Group, how_it_ended};
 
 /// How much of each output is reported: both tails and the sentence before them fit the 4 KiB that the log keeps.
@@ -22,14 +22,14 @@ const OUTPUT_WITHIN: Duration = Duration::from_secs(1);
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
+pub enum HookPhase {
     /// Before the switch.
     Check,
     /// After the switch.
     Apply,
 }
 
-impl Moment {
+impl HookPhase {
     const fn name(self) -> &'static str {
         match self {
             Self::Check => "check",
@@ -56,7 +56,7 @@ impl Moment {
 #[derive(Clone, Debug)]
 pub struct Hook {
     /// When it runs.
-    pub moment: Moment,
+    pub moment: HookPhase,
     /// What `sh -c` runs; `{}` in it is the path of the tree.
     pub command: String,
     /// How long it may take.
@@ -67,11 +67,11 @@ impl Hook {
     /// Runs the command on `tree`, the generation of `mark`.
     ///
     /// # Errors
-    /// [`Fault::Rejected`] if it ends other than with 0, or not in time; [`Fault::Disk`] if it can't be started, which says
+    /// [`ApplyError::HookRejected`] if it ends other than with 0, or not in time; [`ApplyError::Disk`] if it can't be started, which says
     /// nothing about the tree.
-    pub async fn run(&self, tree: &Path, mark: Mark) -> Result<(), Fault> {
+    pub async fn run(&self, tree: &Path, mark: Mark) -> Result<(), ApplyError> {
         let name = self.moment.name();
-        let mut child = self.start(tree, mark).map_err(Fault::disk("start a command for", tree))?;
+        let mut child = self.start(tree, mark).map_err(ApplyError::disk("start a command for", tree))?;
         let mut group = Group::led_by(child.id());
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let output = tokio::spawn(async move { tokio::join!(tail(stdout), tail(stderr)) });
@@ -79,7 +79,7 @@ impl Hook {
         match &ended {
             // What a hook leaves behind on purpose, such as the service that it started, lives on. A check has nothing to
             // leave, and after a no nobody wants what was left.
-            Ok(Ok(status)) if status.success() && self.moment == Moment::Apply => group.release(),
+            Ok(Ok(status)) if status.success() && self.moment == HookPhase::Apply => group.release(),
             _ => group.kill(),
         }
         let (stdout, stderr) = match timeout(OUTPUT_WITHIN, output).await {
@@ -88,11 +88,12 @@ impl Hook {
         };
         let printed = [stdout, stderr].map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
         let printed = printed.iter().filter(|text| !text.is_empty()).cloned().collect::<Vec<_>>().join("\n");
-        let rejected = |code, how: String| Err(Fault::Rejected { code, said: format!("{name} {how}\n{printed}") });
+        let rejected =
+            |code, how: String| Err(ApplyError::HookRejected { code, output: format!("{name} {how}\n{printed}") });
         match ended {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(status)) => rejected(self.moment.rejected(), how_it_ended(status)),
-            Ok(Err(error)) => Err(Fault::disk("wait for a command on", tree)(error)),
+            Ok(Err(error)) => Err(ApplyError::disk("wait for a command on", tree)(error)),
             Err(_) => {
                 let _ = child.wait().await;
                 rejected(self.moment.timed_out(), format!("took longer than {} s", self.within.as_secs_f32()))

@@ -4,20 +4,20 @@
 //! is whole; every file that must survive a kill is written beside its place, synced, and renamed. The folder belongs to one
 //! agent at a time.
 //!
-//! Absent on purpose: what to do (`projections::plan`) and in which order ([`edge`]).
+//! Absent on purpose: what to do (`projections::plan`) and in which order ([`main_loop`]).
 
-pub mod fault;
+pub mod apply_error;
 pub mod layout;
 
 pub mod disk;
-pub mod lock;
-pub mod recall;
-pub mod state;
-pub mod store;
+pub mod folder_lock;
+pub mod folder_reader;
+pub mod node_folder;
+pub mod node_state;
 
-pub mod keys;
+pub mod published_keys;
+pub mod record_watch;
 pub mod verify;
-pub mod watch;
 
 pub mod fetch;
 pub mod switch;
@@ -28,21 +28,21 @@ pub mod hook;
 pub mod collect;
 
 pub mod report;
-pub mod status;
+pub mod report_draft;
 
 pub mod options;
 
 pub mod advice;
-pub mod survey;
-pub mod words;
+pub mod inspection;
+pub mod status_text;
 
 pub mod command;
-pub mod edge;
+pub mod main_loop;
 pub mod runtime;
 
-mod agent;
-mod notice;
-mod regular;
-mod repairs;
+mod actions;
+mod drift;
+mod inotify_watch;
+mod regular_file;
+mod repair_backoff;
 mod shell;
-mod upkeep;

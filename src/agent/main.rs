@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use headwater_agent::options::EdgeCommand;
-use program::exit::{ExitClass, Failure, conclude};
+use program::exit::{CommandFailure, ExitClass, conclude};
 use program::telemetry;
 
 /// The agent of one Headwater node: it watches what is desired of the node, verifies it, applies it, and reports what runs.
@@ -30,9 +30,9 @@ fn main() -> ExitCode {
     conclude("headwater-edge", run(arguments.command))
 }
 
-fn run(command: EdgeCommand) -> Result<(), Failure> {
-    telemetry::begin().map_err(|error| Failure::of(ExitClass::Usage, error))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::refused)?;
+fn run(command: EdgeCommand) -> Result<(), CommandFailure> {
+    telemetry::init().map_err(|error| CommandFailure::of(ExitClass::Usage, error))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandFailure::refused)?;
     let ended = runtime.block_on(headwater_agent::command::run(command));
     // Looking a name up runs on a thread of its own, which nobody waits for any more.
     runtime.shutdown_timeout(ENDED_WITHIN);

@@ -8,8 +8,8 @@ use schema::address::Prefix;
 use schema::id::{LogId, NodeId};
 use schema::limit::{CLAIM_JOBS_MAX, LEASE_S_DEFAULT, LEASE_S_MAX, LEASE_S_MIN};
 
-use crate::hook::{Hook, Moment};
-use crate::state::PinnedKey;
+use crate::hook::{Hook, HookPhase};
+use crate::node_state::PinnedKey;
 
 /// Runs the agent of one node: it keeps a folder as the centre wants it, and says what runs.
 #[derive(Clone, Debug, clap::Args)]
@@ -62,13 +62,13 @@ pub struct Options {
 
     /// What it runs, if it is an assessment runtime.
     #[command(flatten)]
-    pub jobs: Jobs,
+    pub jobs: RuntimeOptions,
 }
 
 /// What the operator of an assessment runtime says.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Assessment runtime")]
-pub struct Jobs {
+pub struct RuntimeOptions {
     /// The node is an assessment runtime, too: it claims jobs, runs --job-cmd for each when it is due, and tells the centre
     /// what came of it.
     #[arg(long, env = "HEADWATER_RUNTIME", requires = "job_cmd")]
@@ -113,10 +113,10 @@ pub enum OnDrift {
 impl Options {
     /// The operator's command of `moment`, if there is one.
     #[must_use]
-    pub fn hook(&self, moment: Moment) -> Option<Hook> {
+    pub fn hook(&self, moment: HookPhase) -> Option<Hook> {
         let command = match moment {
-            Moment::Check => &self.check,
-            Moment::Apply => &self.apply,
+            HookPhase::Check => &self.check,
+            HookPhase::Apply => &self.apply,
         };
         let within = Duration::from_secs(self.hook_timeout_s);
         command.as_ref().map(|command| Hook { moment, command: command.clone(), within })
@@ -129,7 +129,7 @@ impl Options {
     after_help = "Exit codes: 0 what runs is what was last seen, nothing newer was refused and nothing was changed by \
                         hand; 1 not so; 2 usage; 3 it is no node's folder, or can't be read."
 )]
-pub struct Look {
+pub struct StatusOptions {
     /// The node's folder.
     #[arg(long, env = "HEADWATER_NODE_DIR", value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
@@ -147,7 +147,7 @@ pub struct Look {
     after_help = "Stop the agent first, and start it again as it was started before. Exit codes: 0 done, or already so; 1 \
                         the agent runs, or the node has left that log before; 2 usage; 3 it is no node's folder."
 )]
-pub struct AcceptLog {
+pub struct AcceptLogOptions {
     /// The id of the new log, as whoever runs the centre tells it. Nobody else's word for it will do: NATS is not asked.
     #[arg(value_name = "LOG_ID")]
     pub log_id: LogId,
@@ -163,9 +163,9 @@ pub enum EdgeCommand {
     /// `headwater edge --node ID --dir DIR …`
     Run(Box<Options>),
     /// `headwater edge status`
-    Status(Look),
+    ReportDraft(StatusOptions),
     /// `headwater edge accept-log`
-    AcceptLog(AcceptLog),
+    AcceptLog(AcceptLogOptions),
 }
 
 /// The names of the subcommands.
@@ -178,8 +178,8 @@ impl clap::Args for EdgeCommand {
         Options::augment_args(edge)
             .args_conflicts_with_subcommands(true)
             .subcommand_negates_reqs(true)
-            .subcommand(Look::augment_args(Command::new(STATUS)))
-            .subcommand(AcceptLog::augment_args(Command::new(ACCEPT_LOG)))
+            .subcommand(StatusOptions::augment_args(Command::new(STATUS)))
+            .subcommand(AcceptLogOptions::augment_args(Command::new(ACCEPT_LOG)))
     }
 
     fn augment_args_for_update(edge: Command) -> Command {
@@ -190,8 +190,8 @@ impl clap::Args for EdgeCommand {
 impl clap::FromArgMatches for EdgeCommand {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         match matches.subcommand() {
-            Some((STATUS, matches)) => Look::from_arg_matches(matches).map(Self::Status),
-            Some((_, matches)) => AcceptLog::from_arg_matches(matches).map(Self::AcceptLog),
+            Some((STATUS, matches)) => StatusOptions::from_arg_matches(matches).map(Self::ReportDraft),
+            Some((_, matches)) => AcceptLogOptions::from_arg_matches(matches).map(Self::AcceptLog),
             None => Options::from_arg_matches(matches).map(|options| Self::Run(options.into())),
         }
     }

@@ -25,7 +25,7 @@ const STORED_WITHIN: Duration = Duration::from_secs(5);
 
 /// What is to be reported, counted, so that somebody can wait until it was.
 #[derive(Clone, Debug)]
-pub struct News {
+pub struct ReportUpdate {
     /// Counts the changes.
     pub count: u64,
     /// All of the report except its number and time.
@@ -68,13 +68,13 @@ pub fn now() -> Instant {
 }
 
 /// Reports `news` for ever; `told` follows its count.
-pub async fn tell(link: Link, prefix: Prefix, mut news: watch::Receiver<News>, told: watch::Sender<u64>) {
+pub async fn tell(link: Link, prefix: Prefix, mut news: watch::Receiver<ReportUpdate>, told: watch::Sender<u64>) {
     let (mut seq, mut backoff) = (0, Backoff::default());
     let mut ups = link.ups();
     loop {
         link.up().await;
         ups.mark_unchanged();
-        let News { count, mut report } = news.borrow_and_update().clone();
+        let ReportUpdate { count, mut report } = news.borrow_and_update().clone();
         seq += 1;
         (report.seq, report.at) = (seq, now());
         // More of them no server holds, and beside the largest record they would be more than NATS takes.

@@ -8,15 +8,15 @@ use std::path::PathBuf;
 
 use schema::report::Mark;
 
+use crate::apply_error::ApplyError;
 use crate::disk;
-use crate::fault::Fault;
 use crate::layout::{Layout, link_to};
 
 /// Puts the generation of `mark`, which is written, in force.
 ///
 /// # Errors
 /// If the disk fails; then what was in force is.
-pub fn switch(layout: &Layout, mark: Mark) -> Result<(), Fault> {
+pub fn switch(layout: &Layout, mark: Mark) -> Result<(), ApplyError> {
     let (current, beside) = (layout.current(), layout.root().join(".current.new"));
     set_aside(layout)?;
     let swap = || {
@@ -25,33 +25,33 @@ pub fn switch(layout: &Layout, mark: Mark) -> Result<(), Fault> {
         fs::rename(&beside, &current)?;
         disk::sync_dir(layout.root())
     };
-    swap().map_err(Fault::disk("switch", &current))
+    swap().map_err(ApplyError::disk("switch", &current))
 }
 
 /// Puts nothing in force.
 ///
 /// # Errors
 /// If the disk fails.
-pub fn clear(layout: &Layout) -> Result<(), Fault> {
+pub fn clear(layout: &Layout) -> Result<(), ApplyError> {
     let current = layout.current();
     set_aside(layout)?;
     let clear = || {
         disk::remove(&current)?;
         disk::sync_dir(layout.root())
     };
-    clear().map_err(Fault::disk("clear", &current))
+    clear().map_err(ApplyError::disk("clear", &current))
 }
 
 /// Somebody may have put a folder or a file where the link belongs. It is not the agent's, so it is kept beside.
-fn set_aside(layout: &Layout) -> Result<(), Fault> {
+fn set_aside(layout: &Layout) -> Result<(), ApplyError> {
     let current = layout.current();
     match fs::symlink_metadata(&current) {
         Ok(meta) if !meta.is_symlink() => {
             let aside = free_name(layout);
             tracing::warn!(aside = %aside.display(), "something else was in the place of `current`; it is kept beside");
-            fs::rename(&current, &aside).map_err(Fault::disk("set aside", &current))
+            fs::rename(&current, &aside).map_err(ApplyError::disk("set aside", &current))
         }
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Fault::disk("look at", &current)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(ApplyError::disk("look at", &current)(error)),
         _ => Ok(()),
     }
 }

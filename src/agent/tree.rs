@@ -15,10 +15,10 @@ use schema::desired::{Desired, Entry};
 use schema::digest::Hasher;
 use schema::report::Mark;
 
+use crate::apply_error::ApplyError;
 use crate::disk;
-use crate::fault::Fault;
 use crate::layout::{Layout, link_to, place};
-use crate::regular;
+use crate::regular_file;
 
 /// How much of a file is in memory at once.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -28,11 +28,11 @@ const CHUNK_BYTES: usize = 64 * 1024;
 ///
 /// # Errors
 /// If the disk fails, the cache is damaged, or somebody planted something in the way.
-pub fn write(layout: &Layout, want: &Desired) -> Result<(), Fault> {
+pub fn write(layout: &Layout, want: &Desired) -> Result<(), ApplyError> {
     let growing = layout.growing();
     disk::own_dir(&layout.generations())?;
     disk::own_dir(&layout.blobs())?;
-    disk::remove(&growing).map_err(Fault::disk("clear", &growing))?;
+    disk::remove(&growing).map_err(ApplyError::disk("clear", &growing))?;
     let written = grow(layout, &growing, want).and_then(|places| put(layout, &places, mark_of(want)));
     if written.is_err() {
         // A full disk must not be kept full by what is of no use.
@@ -46,7 +46,7 @@ pub fn write(layout: &Layout, want: &Desired) -> Result<(), Fault> {
 ///
 /// # Errors
 /// If the disk fails, the cache is damaged, or somebody planted something in the way.
-pub fn write_copy(layout: &Layout, want: &Desired) -> Result<PathBuf, Fault> {
+pub fn write_copy(layout: &Layout, want: &Desired) -> Result<PathBuf, ApplyError> {
     disk::own_dir(&layout.blobs())?;
     remove_copies(layout);
     disk::own_dir(&layout.checked())?;
@@ -76,7 +76,7 @@ fn mark_of(want: &Desired) -> Mark {
 }
 
 /// The tree at `root`, complete and not synced yet; the places of all its files and folders.
-fn grow(layout: &Layout, root: &Path, want: &Desired) -> Result<Vec<PathBuf>, Fault> {
+fn grow(layout: &Layout, root: &Path, want: &Desired) -> Result<Vec<PathBuf>, ApplyError> {
     let mut dirs: BTreeSet<PathBuf> = ["", "files", "jobs"].map(PathBuf::from).into();
     let places: Vec<(PathBuf, &Entry)> = want.entries.iter().map(|entry| (place(entry), entry)).collect();
     for (place, _) in &places {
@@ -84,7 +84,7 @@ fn grow(layout: &Layout, root: &Path, want: &Desired) -> Result<Vec<PathBuf>, Fa
     }
     for dir in &dirs {
         let dir = root.join(dir);
-        disk::create_dir(&dir).map_err(Fault::disk("make folder", &dir))?;
+        disk::create_dir(&dir).map_err(ApplyError::disk("make folder", &dir))?;
     }
     for (place, entry) in &places {
         fill(layout, &root.join(place), entry)?;
@@ -93,39 +93,39 @@ fn grow(layout: &Layout, root: &Path, want: &Desired) -> Result<Vec<PathBuf>, Fa
 }
 
 /// One file, complete and not synced yet.
-fn fill(layout: &Layout, path: &Path, entry: &Entry) -> Result<(), Fault> {
-    let mut file = disk::create(path).map_err(Fault::disk("write", path))?;
+fn fill(layout: &Layout, path: &Path, entry: &Entry) -> Result<(), ApplyError> {
+    let mut file = disk::create(path).map_err(ApplyError::disk("write", path))?;
     match &entry.inline {
-        Some(bytes) => file.write_all(bytes).map_err(Fault::disk("write", path)),
+        Some(bytes) => file.write_all(bytes).map_err(ApplyError::disk("write", path)),
         None => copy(layout, path, &mut file, entry),
     }
 }
 
 /// From the cache, hashed on the way: what was right when it was fetched may have been touched since.
-fn copy(layout: &Layout, path: &Path, file: &mut File, entry: &Entry) -> Result<(), Fault> {
+fn copy(layout: &Layout, path: &Path, file: &mut File, entry: &Entry) -> Result<(), ApplyError> {
     let cached = layout.blob(entry.digest);
     let damaged = || {
         let _ = disk::remove(&cached);
-        Fault::WrongCache(entry.digest)
+        ApplyError::DamagedCache(entry.digest)
     };
-    let mut source = regular::open(&cached).map_err(|_| damaged())?;
+    let mut source = regular_file::open(&cached).map_err(|_| damaged())?;
     let (mut hasher, mut chunk, mut copied) = (Hasher::default(), vec![0; CHUNK_BYTES], 0);
     loop {
-        let count = source.read(&mut chunk).map_err(Fault::disk("read", &cached))?;
+        let count = source.read(&mut chunk).map_err(ApplyError::disk("read", &cached))?;
         if count == 0 {
             break;
         }
         copied += count as u64;
         hasher.update(&chunk[..count]);
-        file.write_all(&chunk[..count]).map_err(Fault::disk("write", path))?;
+        file.write_all(&chunk[..count]).map_err(ApplyError::disk("write", path))?;
     }
     if copied == entry.size && hasher.finish() == entry.digest { Ok(()) } else { Err(damaged()) }
 }
 
 /// Gives the grown tree its name, and makes all of it survive, with the record that it was made from.
-fn put(layout: &Layout, places: &[PathBuf], mark: Mark) -> Result<(), Fault> {
+fn put(layout: &Layout, places: &[PathBuf], mark: Mark) -> Result<(), ApplyError> {
     let (growing, done, generations) = (layout.growing(), layout.generation(mark), layout.generations());
-    let named = |named: io::Result<()>| named.map_err(Fault::disk("name", &done));
+    let named = |named: io::Result<()>| named.map_err(ApplyError::disk("name", &done));
     let record = [layout.record(mark), layout.records()].into_iter().filter(|path| is_ours(path));
     let tree = |root: &Path| places.iter().map(|place| root.join(place)).chain(record.clone()).collect::<Vec<_>>();
     if is_free(layout, mark)? {
@@ -143,7 +143,7 @@ fn put(layout: &Layout, places: &[PathBuf], mark: Mark) -> Result<(), Fault> {
     } else {
         fs::rename(&growing, &done)
     })?;
-    disk::sync_dir(&generations).map_err(Fault::disk("sync", &generations))
+    disk::sync_dir(&generations).map_err(ApplyError::disk("sync", &generations))
 }
 
 /// Whether something that can be synced lies there.
@@ -152,14 +152,14 @@ fn is_ours(path: &Path) -> bool {
 }
 
 /// Whether the generation's name is neither taken, by what a kill left or by what drifted, nor pointed to.
-fn is_free(layout: &Layout, mark: Mark) -> Result<bool, Fault> {
+fn is_free(layout: &Layout, mark: Mark) -> Result<bool, ApplyError> {
     let done = layout.generation(mark);
     match fs::symlink_metadata(&done) {
         Ok(_) => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Ok(fs::read_link(layout.current()).ok() != Some(link_to(mark)))
         }
-        Err(error) => Err(Fault::disk("look at", &done)(error)),
+        Err(error) => Err(ApplyError::disk("look at", &done)(error)),
     }
 }
 
@@ -181,7 +181,7 @@ fn exchange(growing: &Path, done: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// If the disk fails.
-pub fn differences(root: &Path, want: &Desired) -> Result<Vec<String>, Fault> {
+pub fn differences(root: &Path, want: &Desired) -> Result<Vec<String>, ApplyError> {
     let mut dirs: BTreeSet<PathBuf> = ["files", "jobs"].map(PathBuf::from).into();
     let mut differing = BTreeSet::new();
     if !is_folder(root) {
@@ -205,15 +205,15 @@ fn is_folder(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir() && meta.permissions().mode() & 0o7777 == disk::DIR_MODE)
 }
 
-fn is_as_written(path: &Path, entry: &Entry) -> Result<bool, Fault> {
+fn is_as_written(path: &Path, entry: &Entry) -> Result<bool, ApplyError> {
     let Ok(meta) = fs::symlink_metadata(path) else { return Ok(false) };
     if !meta.is_file() || meta.len() != entry.size || meta.permissions().mode() & 0o7777 != disk::FILE_MODE {
         return Ok(false);
     }
-    let Ok(mut file) = regular::open(path) else { return Ok(false) };
+    let Ok(mut file) = regular_file::open(path) else { return Ok(false) };
     let (mut hasher, mut chunk) = (Hasher::default(), vec![0; CHUNK_BYTES]);
     loop {
-        match file.read(&mut chunk).map_err(Fault::disk("read", path))? {
+        match file.read(&mut chunk).map_err(ApplyError::disk("read", path))? {
             0 => return Ok(hasher.finish() == entry.digest),
             count => hasher.update(&chunk[..count]),
         }
@@ -226,15 +226,15 @@ fn strangers(
     below: &Path,
     dirs: &BTreeSet<PathBuf>,
     files: &BTreeSet<PathBuf>,
-) -> Result<Vec<PathBuf>, Fault> {
+) -> Result<Vec<PathBuf>, ApplyError> {
     let dir = root.join(below);
     // A folder that is gone, or is a link to another, is a difference already.
     if !fs::symlink_metadata(&dir).is_ok_and(|meta| meta.is_dir()) {
         return Ok(Vec::new());
     }
     let mut strangers = Vec::new();
-    for found in fs::read_dir(&dir).map_err(Fault::disk("read", &dir))? {
-        let place = below.join(found.map_err(Fault::disk("read", &dir))?.file_name());
+    for found in fs::read_dir(&dir).map_err(ApplyError::disk("read", &dir))? {
+        let place = below.join(found.map_err(ApplyError::disk("read", &dir))?.file_name());
         if dirs.contains(&place) {
             strangers.extend(self::strangers(root, &place, dirs, files)?);
         } else if !files.contains(&place) {

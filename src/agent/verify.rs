@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 /// Why bytes are no record that this node believes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unverified {
+pub enum VerifyError {
     /// Nobody vouches for it.
     #[error("the record is not signed")]
     Unsigned,
@@ -25,7 +25,7 @@ pub enum Unverified {
     Unreadable(#[from] Unreadable),
 }
 
-impl Unverified {
+impl VerifyError {
     /// The stable code.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -41,9 +41,9 @@ impl Unverified {
 ///
 /// # Errors
 /// If it is not signed, not by `key`, or not readable.
-pub fn open(bytes: &[u8], key: &PublicKey) -> Result<Desired, Unverified> {
+pub fn open(bytes: &[u8], key: &PublicKey) -> Result<Desired, VerifyError> {
     let signed =
-        Signed::read(bytes).map_err(|why| if is_unsigned(bytes) { Unverified::Unsigned } else { why.into() })?;
+        Signed::read(bytes).map_err(|why| if is_unsigned(bytes) { VerifyError::Unsigned } else { why.into() })?;
     Ok(Desired::read(key.open(&signed)?)?)
 }
 

@@ -13,7 +13,7 @@ use percent_encoding::percent_decode_str;
 use program::backoff::Backoff;
 use tokio::sync::watch;
 
-use crate::trouble::{Trouble, Whom};
+use crate::connection_status::{ClientIdentity, ConnectionStatus};
 
 /// How long one answer of NATS may take.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -31,13 +31,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub struct Link {
     client: Client,
     ups: watch::Receiver<u64>,
-    trouble: Trouble,
+    status: ConnectionStatus,
 }
 
 /// The address is none.
 #[derive(Debug, thiserror::Error)]
 #[error("{url:?} is no NATS address: {why}")]
-pub struct BadAddress {
+pub struct AddressError {
     url: String,
     why: String,
 }
@@ -46,7 +46,7 @@ pub struct BadAddress {
 ///
 /// # Errors
 /// If `url` is no address.
-pub async fn connect(url: &str, name: &str) -> Result<Link, BadAddress> {
+pub async fn connect(url: &str, name: &str) -> Result<Link, AddressError> {
     connect_with(url, None, name).await
 }
 
@@ -57,15 +57,15 @@ pub async fn connect(url: &str, name: &str) -> Result<Link, BadAddress> {
 ///
 /// # Errors
 /// If `url` is no address.
-pub async fn connect_with(url: &str, password_file: Option<&Path>, name: &str) -> Result<Link, BadAddress> {
-    let bad = |why: String| BadAddress { url: without_password(url), why };
+pub async fn connect_with(url: &str, password_file: Option<&Path>, name: &str) -> Result<Link, AddressError> {
+    let bad = |why: String| AddressError { url: without_password(url), why };
     let servers: Result<Vec<ServerAddr>, _> = url.split(',').map(str::parse).collect();
     let servers = servers.map_err(|error| bad(error.to_string()))?;
     let (up, ups) = watch::channel(0);
     let (connection, connected) = watch::channel(false);
-    let (options, whom) = authenticated(&servers);
-    let trouble = Trouble::of(&servers, whom, password_file);
-    let (heard, asked) = (trouble.clone(), trouble.clone());
+    let (options, identity) = authenticated(&servers);
+    let status = ConnectionStatus::of(&servers, identity, password_file);
+    let (heard, asked) = (status.clone(), status.clone());
     let options = options
         .name(name)
         .retry_on_initial_connect()
@@ -91,21 +91,21 @@ pub async fn connect_with(url: &str, password_file: Option<&Path>, name: &str) -
             std::future::ready(())
         });
     let client = options.connect(servers).await.map_err(|error| bad(error.to_string()))?;
-    drop(tokio::spawn(trouble.clone().tell(connected)));
-    Ok(Link { client, ups, trouble })
+    drop(tokio::spawn(status.clone().tell(connected)));
+    Ok(Link { client, ups, status })
 }
 
 /// The client reads no credentials from an address, so they are handed to it: a user and password, or a token alone. With
-/// them, whom NATS takes this client for.
-fn authenticated(servers: &[ServerAddr]) -> (ConnectOptions, Whom) {
+/// them, identity NATS takes this client for.
+fn authenticated(servers: &[ServerAddr]) -> (ConnectOptions, ClientIdentity) {
     let credentials = servers.iter().find_map(|server| Some((server.username()?, server.password())));
     match credentials {
         Some((user, Some(password))) => {
             let user = decoded(user);
-            (ConnectOptions::with_user_and_password(user.clone(), decoded(password)), Whom::User(user))
+            (ConnectOptions::with_user_and_password(user.clone(), decoded(password)), ClientIdentity::User(user))
         }
-        Some((token, None)) => (ConnectOptions::with_token(decoded(token)), Whom::Token),
-        None => (ConnectOptions::new(), Whom::Nobody),
+        Some((token, None)) => (ConnectOptions::with_token(decoded(token)), ClientIdentity::Token),
+        None => (ConnectOptions::new(), ClientIdentity::Anonymous),
     }
 }
 
@@ -133,10 +133,10 @@ impl Link {
         self.client.connection_state() == State::Connected
     }
 
-    /// Why NATS can't be reached, where, as whom, and what to look at.
+    /// Why NATS can't be reached, where, as identity, and what to look at.
     #[must_use]
-    pub fn trouble(&self) -> String {
-        self.trouble.to_string()
+    pub fn unreachable_reason(&self) -> String {
+        self.status.to_string()
     }
 
     /// Counts how often the connection came up.

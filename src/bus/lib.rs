@@ -8,4 +8,4 @@
 pub mod connect;
 pub mod objects;
 
-mod trouble;
+mod connection_status;

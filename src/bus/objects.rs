@@ -50,7 +50,7 @@ pub enum ReadError {
 
 /// What the meta of an object says, as far as it matters here.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Meta {
+pub struct ObjectMeta {
     /// Which chunks are its.
     #[serde(default)]
     pub nuid: String,
@@ -80,14 +80,14 @@ impl Objects {
     ///
     /// # Errors
     /// If NATS does not answer, or not with a meta.
-    pub async fn meta(&self, digest: Digest) -> Result<Option<Meta>, ReadError> {
+    pub async fn meta(&self, digest: Digest) -> Result<Option<ObjectMeta>, ReadError> {
         let read = self.stream.direct_get_last_for_subject(self.prefix.blob_meta_subject(digest));
         let message = match tokio::time::timeout(CHUNK_WITHIN, read).await.map_err(|_| ReadError::Late)? {
             Ok(message) => message,
             Err(error) if error.kind() == DirectGetErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(ReadError::Nats(error)),
         };
-        let meta: Meta = serde_json::from_slice(&message.payload)
+        let meta: ObjectMeta = serde_json::from_slice(&message.payload)
             .map_err(|error| ReadError::Wrong { digest, why: format!("its meta can't be read: {error}") })?;
         Ok((!meta.deleted).then_some(meta))
     }

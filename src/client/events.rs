@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 
 use clap::Args;
 use program::backoff::Backoff;
-use program::output::{self, Reader, Unwritable};
+use program::output::{self, PipeState, StdoutError};
 use schema::entity::Entity;
 
 use crate::door::Door;
@@ -137,10 +137,10 @@ impl Options {
     }
 
     /// Prints an event, as JSON in the door's own words; breaks off where nobody reads any more.
-    fn show(&self, event: &Event) -> Result<ControlFlow<()>, Unwritable> {
+    fn show(&self, event: &Event) -> Result<ControlFlow<()>, StdoutError> {
         Ok(match if self.json { output::json(&event.words) } else { output::text(&line::written(&event.value)) }? {
-            Reader::There => ControlFlow::Continue(()),
-            Reader::Gone => ControlFlow::Break(()),
+            PipeState::Open => ControlFlow::Continue(()),
+            PipeState::Closed => ControlFlow::Break(()),
         })
     }
 }

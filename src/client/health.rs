@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use program::output::{self, Unwritable};
+use program::output::{self, StdoutError};
 use serde_json::Value;
 use url::Url;
 
@@ -36,7 +36,7 @@ pub enum Error {
     NotReady(String),
     /// Standard output can't be written.
     #[error(transparent)]
-    Output(#[from] Unwritable),
+    Output(#[from] StdoutError),
 }
 
 /// Asks, and prints the answer.

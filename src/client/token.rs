@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
 use program::exit::ExitClass;
-use program::output::{self, Reader, Unwritable};
-use program::token::{self, NoRandomness};
+use program::output::{self, PipeState, StdoutError};
+use program::token::{self, RandomnessError};
 use schema::command::Role;
 use schema::digest::Digest;
 use schema::id::PrincipalName;
@@ -98,13 +98,13 @@ pub enum Error {
     Door(#[from] ClientError),
     /// No token can be made.
     #[error(transparent)]
-    NoRandomness(#[from] NoRandomness),
+    RandomnessError(#[from] RandomnessError),
     /// Standard output can't be written; what was to be done is done.
     #[error(transparent)]
-    Output(#[from] Unwritable),
+    Output(#[from] StdoutError),
     /// A new token can't be shown.
     #[error("nothing was sent to the door, because nobody could read the new token")]
-    Unseen(#[source] Option<Unwritable>),
+    Unseen(#[source] Option<StdoutError>),
     /// The door would not have the token that is printed already.
     #[error("the token that was printed is worthless: {name} was not created with it")]
     Worthless {
@@ -177,15 +177,15 @@ impl Create {
         let Self { name, role, common } = self;
         let role = Role::from(role);
         let door = Door::of(&common.place)?;
-        let token = token::make()?;
+        let token = token::generate()?;
         let hash = Digest::of(token.as_bytes());
         let command = json!({"type": "create_principal", "name": name, "role": role, "token_hash": hash});
         // The same name and hash are the same principal, so it does no harm to say it again.
         let key = Some(format!("token-{}", hash.short()));
         let new = New { name: &name, role, token: &token, json: common.json };
         match new.show() {
-            Ok(Reader::There) => {}
-            Ok(Reader::Gone) => return Err(Error::Unseen(None)),
+            Ok(PipeState::Open) => {}
+            Ok(PipeState::Closed) => return Err(Error::Unseen(None)),
             Err(error) => return Err(Error::Unseen(Some(error))),
         }
         match door.send(&Request { reason: None, commands: vec![command], key }).await {
@@ -206,7 +206,7 @@ impl Create {
 }
 
 impl New<'_> {
-    fn show(&self) -> Result<Reader, Unwritable> {
+    fn show(&self) -> Result<PipeState, StdoutError> {
         let Self { name, role, token, json } = self;
         match json {
             // The object ends when the position is known.
@@ -220,7 +220,7 @@ impl New<'_> {
         }
     }
 
-    fn accepted(&self, position: Position, url: &DoorUrl) -> Result<(), Unwritable> {
+    fn accepted(&self, position: Position, url: &DoorUrl) -> Result<(), StdoutError> {
         let Self { name, role, token, json } = self;
         match json {
             true => output::text(&format!(",{}}}\n", member("position", &position))),
@@ -235,7 +235,7 @@ impl New<'_> {
         Ok(())
     }
 
-    fn refused(&self) -> Result<(), Unwritable> {
+    fn refused(&self) -> Result<(), StdoutError> {
         if self.json {
             output::text(&format!(",{}}}\n", member("position", &Value::Null)))?;
         }

@@ -3,7 +3,7 @@
 //! Always: a child is signalled by the kernel when this process ends, however it ends (`setpriv --pdeathsig`,
 //! since the call itself would take unsafe code); it has a process group of its own, so that Ctrl-C at a
 //! terminal reaches us and not it; it is signalled through its pidfd, so that a number which the system has
-//! given to somebody else is never hit; and dropping it kills it. Output goes to a log file, never to ours.
+//! given to somebody else is never hit; and dropping it kills it. Output goes to a log file, never to children.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
@@ -20,21 +20,21 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Error;
-use super::account::Account;
+use super::unprivileged_user::UnprivilegedUser;
 
 /// How much of a log's end an error shows, in bytes.
 const TAIL_BYTES: u64 = 2048;
 
 /// The signal that asks a child to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ask {
+pub enum StopSignal {
     /// SIGTERM, which most programs understand.
     Terminate,
     /// SIGINT: PostgreSQL's fast shutdown. To it SIGTERM means to wait until every client has gone.
     Interrupt,
 }
 
-impl Ask {
+impl StopSignal {
     fn signal(self) -> Signal {
         match self {
             Self::Terminate => Signal::TERM,
@@ -53,7 +53,7 @@ impl Ask {
 
 /// A child to be started, any number of times.
 #[derive(Clone, Debug)]
-pub struct Spec {
+pub struct ChildSpec {
     /// What people call it.
     pub name: String,
     /// The program's path.
@@ -61,21 +61,21 @@ pub struct Spec {
     /// Its arguments. Everybody on the machine can read them: secrets go into `env`.
     pub args: Vec<OsString>,
     /// Variables set for it, beside those we have. Of Headwater's own settings it gets no other than these: what is set for
-    /// somebody else's server must not reach a child of ours.
+    /// somebody else's server must not reach a child of children.
     pub env: Vec<(OsString, OsString)>,
     /// Its working folder; it has to be one that `account` may enter.
     pub dir: PathBuf,
     /// Where its output goes, after what is there already.
     pub log: PathBuf,
     /// Whom it runs as, if not as we do.
-    pub account: Option<Account>,
+    pub account: Option<UnprivilegedUser>,
     /// How it is asked to end, also by our own death.
-    pub ask: Ask,
+    pub ask: StopSignal,
     /// How long it may take over that before it is killed.
     pub grace: Duration,
 }
 
-impl Spec {
+impl ChildSpec {
     /// Starts it.
     pub fn spawn(&self) -> Result<Child, Error> {
         let failed = |source| Error::Start { name: self.name.clone(), source };
@@ -137,7 +137,7 @@ fn is_setting(name: &OsStr) -> bool {
 /// A running child.
 #[derive(Debug)]
 pub struct Child {
-    spec: Spec,
+    spec: ChildSpec,
     inner: std::process::Child,
     pidfd: OwnedFd,
 }
@@ -149,7 +149,7 @@ impl Child {
     }
 
     /// What it was started from.
-    pub fn spec(&self) -> &Spec {
+    pub fn spec(&self) -> &ChildSpec {
         &self.spec
     }
 
@@ -215,15 +215,15 @@ impl Drop for Child {
     }
 }
 
-type Order = (Command, mpsc::Sender<io::Result<std::process::Child>>);
+type SpawnRequest = (Command, mpsc::Sender<io::Result<std::process::Child>>);
 
 /// Starts `command` on a thread that lasts as long as this process: the kernel takes the end of the *thread* that
 /// started a child for the end of its parent, and a thread of a runtime or of a test ends early.
 fn on_lasting_thread(command: Command) -> io::Result<std::process::Child> {
-    static ORDERS: OnceLock<mpsc::Sender<Order>> = OnceLock::new();
+    static ORDERS: OnceLock<mpsc::Sender<SpawnRequest>> = OnceLock::new();
     let gone = || io::Error::other("the thread that starts children is gone");
     let orders = ORDERS.get_or_init(|| {
-        let (orders, taken) = mpsc::channel::<Order>();
+        let (orders, taken) = mpsc::channel::<SpawnRequest>();
         let spawned = thread::Builder::new().name("children".into()).spawn(move || {
             while let Ok((mut command, answer)) = taken.recv() {
                 // Whoever asked waits for the answer; if it has gone, dropping the child is all that is left.

@@ -21,12 +21,12 @@ use std::time::Instant;
 use self::definitions::Definitions;
 pub use self::error::Error;
 pub use self::fleet::Error as FleetError;
-use self::fleet::Fleet;
+use self::fleet::ExampleFleet;
 pub use self::folder::Error as FolderError;
 use self::jobs::{JOB_COMMAND, JOBS_EACH};
 use self::screen::{Screen, Style};
 use self::story::{RUNTIMES, Story};
-use crate::dev::{self, Programs, Running};
+use crate::dev::{self, Programs, RunningDev};
 use client::door::Door;
 
 /// The check of the nodes of the demo, as an operator who knows the detectors would write it, with tools that are
@@ -64,8 +64,8 @@ impl Options {
         let Self { dir, nodes, http, programs, .. } = self.clone();
         let check = Some(CHECK.to_owned());
         let (runtimes, job_cmd) = (RUNTIMES, Some(JOB_COMMAND.to_owned()));
-        let ours = dev::Options { dir, nodes, http, programs, check, ..dev::Options::default() };
-        dev::Options { runtimes, job_cmd, jobs_max: JOBS_EACH, ..ours }
+        let shared = dev::Options { dir, nodes, http, programs, check, ..dev::Options::default() };
+        dev::Options { runtimes, job_cmd, jobs_max: JOBS_EACH, ..shared }
     }
 }
 
@@ -74,7 +74,7 @@ impl Options {
 /// # Errors
 /// If it can't be shown, or if not all of it came true.
 pub async fn run(options: Options) -> Result<(), Error> {
-    let fleet = Fleet::read(&options.examples)?;
+    let fleet = ExampleFleet::read(&options.examples)?;
     folder::make_anew(&options.dir)?;
     let mut screen = Screen::stdout();
     let title = "Headwater: from a command to a verified file on each node of a fleet";
@@ -98,7 +98,12 @@ pub async fn run(options: Options) -> Result<(), Error> {
 }
 
 /// Tells the story, unless it is interrupted.
-async fn told(running: &mut Running, screen: Screen, fleet: Fleet, examples: &Path) -> Result<(usize, Screen), Error> {
+async fn told(
+    running: &mut RunningDev,
+    screen: Screen,
+    fleet: ExampleFleet,
+    examples: &Path,
+) -> Result<(usize, Screen), Error> {
     let json = running.json.clone();
     let door = Door::new(json.http.parse()?, json.tokens.admin.parse()?)?;
     let definitions = Definitions::new(examples, &json.http, &json.tokens.admin);
@@ -111,7 +116,7 @@ async fn told(running: &mut Running, screen: Screen, fleet: Fleet, examples: &Pa
 }
 
 /// Says where to look next. With nobody to look, it all ends now.
-async fn end(running: Running, mut screen: Screen, dir: &Path) -> Result<(), Error> {
+async fn end(running: RunningDev, mut screen: Screen, dir: &Path) -> Result<(), Error> {
     let all = screen.paint(Style::Green, "All of it came true.");
     let next = where_next(&running.json.http);
     let dir = dir.display();

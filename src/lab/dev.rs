@@ -5,20 +5,20 @@
 //! at once if it is killed; a second start on the same folder goes on with the same log, keys, tokens and, while they
 //! are free, ports. Absent on purpose: anything that is not done by the same programs elsewhere.
 
+mod children;
 mod door;
 mod error;
 mod json;
 mod options;
-mod ours;
 mod stack;
 
 use std::fmt::Write as _;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-pub use self::door::Refused;
+pub use self::door::DoorError;
 pub use self::error::Error;
-pub use self::json::{DevJson, Node, Tokens};
+pub use self::json::{DevJson, DevNode, Tokens};
 pub use self::options::{Options, Programs};
 use self::stack::Stack;
 use program::output;
@@ -43,7 +43,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
 
 /// Starts everything. When this returns, the door is ready, the nodes are enrolled and started, and `dev.json` is
 /// written; when it fails, whatever had been started has been stopped.
-pub async fn start(options: Options) -> Result<Running, Error> {
+pub async fn start(options: Options) -> Result<RunningDev, Error> {
     let mut signals = Signals::listen().map_err(Error::NoSignals)?;
     let mut stack = Stack::new(options)?;
     // Kept off the callers' stacks, since it is the sum of everything that it waits for.
@@ -52,7 +52,7 @@ pub async fn start(options: Options) -> Result<Running, Error> {
         () = signals.any() => Err(Error::Interrupted),
     };
     match risen {
-        Ok(json) => Ok(Running { json, signals, stack }),
+        Ok(json) => Ok(RunningDev { json, signals, stack }),
         Err(error) => {
             stack.stop().await;
             Err(error)
@@ -62,14 +62,14 @@ pub async fn start(options: Options) -> Result<Running, Error> {
 
 /// Everything, running. Dropping it ends it as well, but in no order.
 #[derive(Debug)]
-pub struct Running {
+pub struct RunningDev {
     /// Where everything is; the content of `dev.json`.
     pub json: DevJson,
     signals: Signals,
     stack: Stack,
 }
 
-impl Running {
+impl RunningDev {
     /// Waits until this process is asked to end, and then stops everything.
     pub async fn wait(mut self) {
         self.interrupted().await;

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use super::find::NotFound;
+use super::server_programs::ProgramNotFoundError;
 
 /// What can go wrong with this machine.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A server program is missing.
     #[error(transparent)]
-    NotFound(#[from] NotFound),
+    NotFound(#[from] ProgramNotFoundError),
     /// `setpriv` is missing, and we are root.
     #[error("PostgreSQL does not run as root, and `setpriv` (util-linux) is not here to drop to another account")]
     NoSetpriv,

@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::lock::Lock;
-use super::{Error, identity, private};
+use super::dir_lock::DirLock;
+use super::{Error, identity, private_file};
 
 /// The ports of last time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ pub struct Ports {
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    _lock: Lock,
+    _lock: DirLock,
 }
 
 impl Folder {
@@ -42,10 +42,10 @@ impl Folder {
     pub fn open(dir: &Path) -> Result<Self, Error> {
         let made = fs::create_dir_all(dir).and_then(|()| dir.canonicalize());
         let path = made.map_err(|error| Error::file("make", dir, error))?;
-        let lock = Lock::take(&path)?;
+        let lock = DirLock::take(&path)?;
         let folder = Self { path, _lock: lock };
         for inner in [folder.run(), folder.logs(), folder.path.join("secrets")] {
-            private::folder(&inner, None)?;
+            private_file::folder(&inner, None)?;
         }
         identity::clear(&folder.run())?;
         Ok(folder)
@@ -73,12 +73,12 @@ impl Folder {
 
     /// A secret, made the first time.
     pub fn secret(&self, name: &str, make: impl FnOnce() -> Result<String, Error>) -> Result<String, Error> {
-        private::secret(&self.secret_file(name), make)
+        private_file::secret(&self.secret_file(name), make)
     }
 
     /// A secret, if it is there.
     pub fn kept_secret(&self, name: &str) -> Result<Option<String>, Error> {
-        private::kept_secret(&self.secret_file(name))
+        private_file::kept_secret(&self.secret_file(name))
     }
 
     /// The ports of last time. What can't be read is no port: others do as well.
@@ -90,7 +90,7 @@ impl Folder {
     /// Keeps the ports for next time.
     pub fn remember(&self, ports: Ports) -> Result<(), Error> {
         let text = serde_json::to_vec(&ports).expect("BUG: numbers can be written as JSON");
-        private::write(&self.path.join("ports.json"), &text)
+        private_file::write(&self.path.join("ports.json"), &text)
     }
 }
 

@@ -12,8 +12,8 @@ use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
-use super::child::{Ask, Child};
-use super::{Error, private};
+use super::child::{Child, StopSignal};
+use super::{Error, private_file};
 
 /// How often a process that was asked to end is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -34,7 +34,7 @@ pub struct Identity {
 
 /// What a child's file holds.
 #[derive(Debug, Serialize, Deserialize)]
-struct Left {
+struct PidFile {
     #[serde(flatten)]
     identity: Identity,
     program: PathBuf,
@@ -84,19 +84,19 @@ pub fn record(run: &Path, child: &Child) -> Result<(), Error> {
         return Ok(()); // it has ended, and left nothing to clear
     };
     let spec = child.spec();
-    let left = Left {
+    let left = PidFile {
         identity,
         program: spec.program.clone(),
         ask: spec.ask.name().to_owned(),
         grace_ms: u64::try_from(spec.grace.as_millis()).unwrap_or(u64::MAX),
     };
     let text = serde_json::to_vec(&left).expect("BUG: names and numbers can be written as JSON");
-    private::write(&file(run, &spec.name), &text)
+    private_file::write(&file(run, &spec.name), &text)
 }
 
 /// Forgets a child that has ended.
 pub fn forget(run: &Path, name: &str) -> Result<(), Error> {
-    private::remove(&file(run, name))
+    private_file::remove(&file(run, name))
 }
 
 /// Ends what a killed parent left behind of its own, and forgets it. Blocks for as long as that takes.
@@ -105,20 +105,20 @@ pub fn clear(run: &Path) -> Result<(), Error> {
     let files = entries.flatten().map(|entry| entry.path());
     for path in files.filter(|path| path.extension().is_some_and(|is| is == "pid")) {
         let left = fs::read(&path).map_err(|error| Error::file("read", &path, error))?;
-        if let Ok(left) = serde_json::from_slice::<Left>(&left) {
+        if let Ok(left) = serde_json::from_slice::<PidFile>(&left) {
             end(&left);
         }
-        private::remove(&path)?;
+        private_file::remove(&path)?;
     }
     Ok(())
 }
 
 /// Asks it to end, and kills it if it does not.
-fn end(left: &Left) {
+fn end(left: &PidFile) {
     let Some(pidfd) = hold(left) else { return };
     let pid = left.identity.pid;
     tracing::info!(pid, program = %left.program.display(), "ending what a killed parent left running");
-    let ask = if left.ask == Ask::Interrupt.name() { Signal::INT } else { Signal::TERM };
+    let ask = if left.ask == StopSignal::Interrupt.name() { Signal::INT } else { Signal::TERM };
     let _ended_meanwhile = pidfd_send_signal(&pidfd, ask);
     if !ends_within(Duration::from_millis(left.grace_ms), &left.identity) {
         let _ended_meanwhile = pidfd_send_signal(&pidfd, Signal::KILL);
@@ -141,7 +141,7 @@ fn ends_within(time: Duration, identity: &Identity) -> bool {
 
 /// A hold on the process that was left, or none if it is gone. The hold comes first and the look after it, so that
 /// what was looked at is what is held.
-fn hold(left: &Left) -> Option<OwnedFd> {
+fn hold(left: &PidFile) -> Option<OwnedFd> {
     let pid = Pid::from_raw(i32::try_from(left.identity.pid).ok()?)?;
     let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
     (left.identity.is_alive() && left.identity.runs(&left.program)).then_some(pidfd)
@@ -167,8 +167,8 @@ mod tests {
             Self(Command::new("sleep").arg("600").spawn().unwrap())
         }
 
-        fn left(&self, program: &str) -> Left {
-            Left {
+        fn left(&self, program: &str) -> PidFile {
+            PidFile {
                 identity: Identity::of(self.0.id()).unwrap(),
                 program: program.into(),
                 ask: "SIGTERM".into(),
@@ -184,9 +184,9 @@ mod tests {
         }
     }
 
-    fn clear_of(left: &Left) {
+    fn clear_of(left: &PidFile) {
         let run = tempfile::tempdir().unwrap();
-        private::write(&file(run.path(), "it"), &serde_json::to_vec(left).unwrap()).unwrap();
+        private_file::write(&file(run.path(), "it"), &serde_json::to_vec(left).unwrap()).unwrap();
         clear(run.path()).unwrap();
         assert!(!file(run.path(), "it").exists());
     }

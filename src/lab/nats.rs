@@ -10,11 +10,11 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
 
-use super::child::{Ask, Spec};
-use super::find::{self, NatsProgram};
-use super::running::{Running, Server};
-use super::version::Version;
-use super::{Error, port, private};
+use super::child::{ChildSpec, StopSignal};
+use super::running_server::{RunningServer, Server};
+use super::server_programs::{self, NatsProgram};
+use super::version::ProgramVersion;
+use super::{Error, port, private_file};
 
 /// The only account of the server.
 const USER: &str = "headwater";
@@ -23,7 +23,7 @@ const SHARED: &str = include_str!("../../docker/nats/headwater.conf");
 /// The limits that the shared file includes.
 const LIMITS: &str = include_str!("../../docker/nats/limits.conf");
 /// The first version that reads those limits, and needs them.
-const LIMITS_SINCE: Version = Version::new(2, 15);
+const LIMITS_SINCE: ProgramVersion = ProgramVersion::new(2, 15);
 /// It hands its clients over and writes its streams out.
 const GRACE: Duration = Duration::from_secs(15);
 /// How long one attempt to be greeted may take.
@@ -45,32 +45,36 @@ pub struct Options {
 /// A server whose files are in place.
 #[derive(Debug)]
 pub struct NatsServer {
-    spec: Spec,
+    spec: ChildSpec,
     port: u16,
     password: String,
 }
 
 impl NatsServer {
     /// A server for a test: made below `dir` and started.
-    pub async fn start(dir: &Path) -> Result<Running<Self>, Error> {
-        let options =
-            Options { program: find::nats_server(None)?, home: dir.join("nats"), logs: dir.to_path_buf(), port: None };
-        Running::start(Self::make(&options)?).await
+    pub async fn start(dir: &Path) -> Result<RunningServer<Self>, Error> {
+        let options = Options {
+            program: server_programs::find_nats_server(None)?,
+            home: dir.join("nats"),
+            logs: dir.to_path_buf(),
+            port: None,
+        };
+        RunningServer::start(Self::make(&options)?).await
     }
 
     /// Puts the files in place.
     pub fn make(options: &Options) -> Result<Self, Error> {
         let home = &options.home;
-        private::folder(home, None)?;
-        let password = private::secret(&home.join("password"), private::password)?;
+        private_file::folder(home, None)?;
+        let password = private_file::secret(&home.join("password"), private_file::password)?;
         let has_limits = options.program.version >= LIMITS_SINCE;
-        private::write(&home.join("nats.conf"), SHARED.as_bytes())?;
-        private::write(&home.join("limits.conf"), if has_limits { LIMITS } else { "" }.as_bytes())?;
+        private_file::write(&home.join("nats.conf"), SHARED.as_bytes())?;
+        private_file::write(&home.join("limits.conf"), if has_limits { LIMITS } else { "" }.as_bytes())?;
         let port = port::free(options.port)?;
         // The server reads a variable as it reads its file: without quotes a password such as 1e5 is a number.
         let quoted = |value: &str| format!("\"{value}\"").into();
         let store = home.join("jetstream");
-        let spec = Spec {
+        let spec = ChildSpec {
             name: "nats-server".to_owned(),
             program: options.program.path.clone(),
             args: vec!["-c".into(), home.join("nats.conf").into()],
@@ -82,7 +86,7 @@ impl NatsServer {
             dir: home.clone(),
             log: options.logs.join("nats-server.log"),
             account: None,
-            ask: Ask::Terminate,
+            ask: StopSignal::Terminate,
             grace: GRACE,
         };
         Ok(Self { spec, port, password })
@@ -108,7 +112,7 @@ impl NatsServer {
 }
 
 impl Server for NatsServer {
-    fn spec(&self) -> &Spec {
+    fn spec(&self) -> &ChildSpec {
         &self.spec
     }
 

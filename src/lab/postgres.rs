@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use tokio_postgres::NoTls;
 
-use super::account::Account;
-use super::child::{Ask, Spec};
-use super::find::{self, PostgresPrograms};
+use super::child::{ChildSpec, StopSignal};
 use super::identity::Identity;
-use super::running::{Running, Server};
-use super::{Error, home, port, private};
+use super::running_server::{RunningServer, Server};
+use super::server_programs::{self, PostgresPrograms};
+use super::unprivileged_user::UnprivilegedUser;
+use super::{Error, data_dir, port, private_file};
 
 /// The role that owns the cluster.
 const SUPERUSER: &str = "postgres";
@@ -48,7 +48,7 @@ pub struct Options {
 /// A cluster whose files are in place.
 #[derive(Debug)]
 pub struct Cluster {
-    spec: Spec,
+    spec: ChildSpec,
     home: PathBuf,
     port: u16,
     password: String,
@@ -57,10 +57,10 @@ pub struct Cluster {
 
 impl Cluster {
     /// A cluster for a test: made below `dir`, started, and removed when dropped.
-    pub async fn start(dir: &Path, settings: &[(&str, &str)]) -> Result<Running<Self>, Error> {
+    pub async fn start(dir: &Path, settings: &[(&str, &str)]) -> Result<RunningServer<Self>, Error> {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let options = Options {
-            programs: find::postgres(None)?,
+            programs: server_programs::find_postgres(None)?,
             home: dir.join("postgres"),
             logs: dir.to_path_buf(),
             port: None,
@@ -68,13 +68,13 @@ impl Cluster {
         };
         let mut cluster = Self::make(&options).await?;
         cluster.temporary = true;
-        Running::start(cluster).await
+        RunningServer::start(cluster).await
     }
 
     /// Puts the files in place: new ones the first time, the settings each time.
     pub async fn make(options: &Options) -> Result<Self, Error> {
-        let account = Account::for_postgres()?;
-        let home = home::make(&options.home, account)?;
+        let account = UnprivilegedUser::for_postgres()?;
+        let home = data_dir::make(&options.home, account)?;
         let password = own_secret(&home.join("superuser.password"), account)?;
         let maker = Maker { options, account, home: &home };
         maker.init().await?;
@@ -128,7 +128,7 @@ impl Cluster {
 }
 
 impl Server for Cluster {
-    fn spec(&self) -> &Spec {
+    fn spec(&self) -> &ChildSpec {
         &self.spec
     }
 
@@ -153,7 +153,7 @@ impl Drop for Cluster {
 
 struct Maker<'a> {
     options: &'a Options,
-    account: Option<Account>,
+    account: Option<UnprivilegedUser>,
     home: &'a Path,
 }
 
@@ -167,9 +167,9 @@ impl Maker<'_> {
             return Ok(());
         }
         for leftover in self.cut_off()? {
-            private::remove_folder(&leftover)?;
+            private_file::remove_folder(&leftover)?;
         }
-        let beside = self.home.join(format!("{BESIDE}{}", hex::encode(private::random::<4>()?)));
+        let beside = self.home.join(format!("{BESIDE}{}", hex::encode(private_file::random::<4>()?)));
         let mut child = self.initdb(&beside).spawn()?;
         let status = child.exited().await?;
         if !status.success() {
@@ -186,7 +186,7 @@ impl Maker<'_> {
         Ok(begun.map(|entry| entry.path()).collect())
     }
 
-    fn initdb(&self, data: &Path) -> Spec {
+    fn initdb(&self, data: &Path) -> ChildSpec {
         let mut pwfile = OsString::from("--pwfile=");
         pwfile.push(self.home.join("superuser.password"));
         // Sorting by bytes is the same everywhere and for ever; words of a language are nobody's business here.
@@ -204,12 +204,12 @@ impl Maker<'_> {
         self.spec("initdb", args)
     }
 
-    fn server(&self) -> Spec {
+    fn server(&self) -> ChildSpec {
         self.spec("postgres", vec!["-D".into(), self.home.join("data").into()])
     }
 
-    fn spec(&self, program: &str, args: Vec<OsString>) -> Spec {
-        Spec {
+    fn spec(&self, program: &str, args: Vec<OsString>) -> ChildSpec {
+        ChildSpec {
             name: program.to_owned(),
             program: self.options.programs.bin.join(program),
             args,
@@ -218,7 +218,7 @@ impl Maker<'_> {
             dir: self.home.to_path_buf(),
             log: self.options.logs.join(format!("{program}.log")),
             account: self.account,
-            ask: Ask::Interrupt,
+            ask: StopSignal::Interrupt,
             grace: GRACE,
         }
     }
@@ -240,13 +240,13 @@ impl Maker<'_> {
             set(name, value);
         }
         let path = self.home.join("data/postgresql.conf");
-        private::write(&path, text.as_bytes())?;
+        private_file::write(&path, text.as_bytes())?;
         self.account.map_or(Ok(()), |account| account.own(&path))
     }
 }
 
-fn own_secret(path: &Path, account: Option<Account>) -> Result<String, Error> {
-    let secret = private::secret(path, private::password)?;
+fn own_secret(path: &Path, account: Option<UnprivilegedUser>) -> Result<String, Error> {
+    let secret = private_file::secret(path, private_file::password)?;
     if let Some(account) = account {
         account.own(path)?;
     }
@@ -270,6 +270,6 @@ fn take_over_lock_file(data: &Path, programs: &PostgresPrograms) -> Result<(), E
     if rival.is_some_and(|rival| rival.runs(&programs.bin.join("postgres"))) {
         return Ok(());
     }
-    let ours = format!("{}\n{rest}", std::process::id());
-    fs::write(&path, ours).map_err(|error| Error::file("write", &path, error))
+    let taken_over = format!("{}\n{rest}", std::process::id());
+    fs::write(&path, taken_over).map_err(|error| Error::file("write", &path, error))
 }

@@ -6,14 +6,14 @@ use std::fmt;
 
 /// Major and minor version of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Version {
+pub struct ProgramVersion {
     /// The number before the first dot.
     pub major: u32,
     /// The number after it, or 0 where there is none (`18beta1`).
     pub minor: u32,
 }
 
-impl Version {
+impl ProgramVersion {
     /// The version written as `major.minor`.
     pub const fn new(major: u32, minor: u32) -> Self {
         Self { major, minor }
@@ -28,7 +28,7 @@ impl Version {
     }
 }
 
-impl fmt::Display for Version {
+impl fmt::Display for ProgramVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.major, self.minor)
     }
@@ -42,30 +42,30 @@ fn leading_number(text: &str) -> Option<(u32, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::Version;
+    use super::ProgramVersion;
 
     #[test]
     fn versions_are_read_from_what_the_programs_print() {
         let postgres = "postgres (PostgreSQL) ";
         let nats = "nats-server: v";
         let table = [
-            (postgres, "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n", Some(Version::new(15, 18))),
-            (postgres, "postgres (PostgreSQL) 18beta1", Some(Version::new(18, 0))),
-            (nats, "nats-server: v2.15.1", Some(Version::new(2, 15))),
-            (nats, "nats-server: v2.12", Some(Version::new(2, 12))),
+            (postgres, "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n", Some(ProgramVersion::new(15, 18))),
+            (postgres, "postgres (PostgreSQL) 18beta1", Some(ProgramVersion::new(18, 0))),
+            (nats, "nats-server: v2.15.1", Some(ProgramVersion::new(2, 15))),
+            (nats, "nats-server: v2.12", Some(ProgramVersion::new(2, 12))),
             (nats, "nats-server: vnext", None),
             (nats, "", None),
             (postgres, "postgres: some other program 15.1", None),
             (nats, "nats-server: v99999999999.1", None),
         ];
         for (prefix, line, expected) in table {
-            assert_eq!(Version::after(prefix, line), expected, "{line:?}");
+            assert_eq!(ProgramVersion::after(prefix, line), expected, "{line:?}");
         }
     }
 
     #[test]
     fn versions_are_ordered_by_major_then_minor() {
-        assert!(Version::new(2, 9) < Version::new(2, 12));
-        assert!(Version::new(9, 6) < Version::new(15, 0));
+        assert!(ProgramVersion::new(2, 9) < ProgramVersion::new(2, 12));
+        assert!(ProgramVersion::new(9, 6) < ProgramVersion::new(15, 0));
     }
 }

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::process::ExitCode;
 
-use crate::output::{self, Unwritable};
+use crate::output::{self, StdoutError};
 
 /// The class of a failure, which the exit code tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,14 +30,14 @@ impl ExitClass {
 
 /// Why a command ends with another exit code than 0.
 #[derive(Debug)]
-pub enum Failure {
+pub enum CommandFailure {
     /// An error that is still to be printed.
     Failed(ExitClass, Box<dyn Error + Send + Sync>),
     /// Something is wrong, and the command has printed all of it: exit code 1.
     Printed,
 }
 
-impl Failure {
+impl CommandFailure {
     /// A failure of a class.
     pub fn of(class: ExitClass, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Failed(class, error.into())
@@ -59,19 +59,19 @@ impl Failure {
     }
 }
 
-impl From<Unwritable> for Failure {
-    fn from(error: Unwritable) -> Self {
+impl From<StdoutError> for CommandFailure {
+    fn from(error: StdoutError) -> Self {
         Self::unreachable(error)
     }
 }
 
 /// Prints what there is to say about the end of `program`, and gives its exit code.
 #[must_use]
-pub fn conclude(program: &str, ended: Result<(), Failure>) -> ExitCode {
+pub fn conclude(program: &str, ended: Result<(), CommandFailure>) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Printed) => ExitClass::Refused.code().into(),
-        Err(Failure::Failed(class, error)) => {
+        Err(CommandFailure::Printed) => ExitClass::Refused.code().into(),
+        Err(CommandFailure::Failed(class, error)) => {
             output::complain_as(program, &with_sources(&*error));
             class.code().into()
         }

@@ -11,14 +11,14 @@ pub const FILE: &str = "HEADWATER_FAULT_POINT";
 
 /// A place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Point(&'static str);
+pub struct Failpoint(&'static str);
 
 macro_rules! points {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
-        $($(#[$doc])* pub const $name: Point = Point($text);)*
+        $($(#[$doc])* pub const $name: Failpoint = Failpoint($text);)*
 
         /// Every place.
-        pub const ALL: &[Point] = &[$($name),*];
+        pub const ALL: &[Failpoint] = &[$($name),*];
     };
 }
 
@@ -83,7 +83,7 @@ points! {
     ASKED_DECIDED = "asked.decided";
 }
 
-impl Point {
+impl Failpoint {
     /// Ends the process here, if this is the place. Nothing in a build without debug assertions.
     #[inline]
     pub fn reached(self) {
@@ -98,7 +98,7 @@ impl Point {
     }
 }
 
-impl fmt::Display for Point {
+impl fmt::Display for Failpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)
     }
@@ -111,9 +111,9 @@ mod armed {
 
     use rustix::process::{Signal, getpid, kill_process};
 
-    use super::{FILE, Point};
+    use super::{FILE, Failpoint};
 
-    pub(super) fn end_at(point: Point) {
+    pub(super) fn end_at(point: Failpoint) {
         static PLACE: OnceLock<Option<PathBuf>> = OnceLock::new();
         let Some(file) = PLACE.get_or_init(|| std::env::var_os(FILE).map(PathBuf::from)) else { return };
         if std::fs::read_to_string(file).is_ok_and(|name| name == point.name()) && std::fs::remove_file(file).is_ok() {

@@ -14,22 +14,22 @@ const COMPLAINT_CHARS_MAX: usize = 16 * 1024;
 /// Standard output can't be written, and not because nobody reads it.
 #[derive(Debug, thiserror::Error)]
 #[error("standard output can't be written")]
-pub struct Unwritable(#[from] io::Error);
+pub struct StdoutError(#[from] io::Error);
 
 /// Whether somebody reads what is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reader {
+pub enum PipeState {
     /// As far as can be told.
-    There,
+    Open,
     /// It has closed the pipe.
-    Gone,
+    Closed,
 }
 
 /// Prints text as it stands, which ends with a line feed.
 ///
 /// # Errors
 /// If standard output can't be written.
-pub fn text(text: &str) -> Result<Reader, Unwritable> {
+pub fn text(text: &str) -> Result<PipeState, StdoutError> {
     write(&terminal::lines(text))
 }
 
@@ -37,7 +37,7 @@ pub fn text(text: &str) -> Result<Reader, Unwritable> {
 ///
 /// # Errors
 /// If standard output can't be written.
-pub fn json(json: &str) -> Result<Reader, Unwritable> {
+pub fn json(json: &str) -> Result<PipeState, StdoutError> {
     write(&format!("{}\n", terminal::json(json)))
 }
 
@@ -45,15 +45,15 @@ pub fn json(json: &str) -> Result<Reader, Unwritable> {
 ///
 /// # Errors
 /// If standard output can't be written.
-pub fn sequences(text: &str) -> Result<Reader, Unwritable> {
+pub fn sequences(text: &str) -> Result<PipeState, StdoutError> {
     write(text)
 }
 
-fn write(text: &str) -> Result<Reader, Unwritable> {
+fn write(text: &str) -> Result<PipeState, StdoutError> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Ok(()) => Ok(Reader::There),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Ok(()) => Ok(PipeState::Open),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(PipeState::Closed),
         Err(error) => Err(error.into()),
     }
 }

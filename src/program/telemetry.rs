@@ -47,8 +47,8 @@ pub enum Error {
 ///
 /// # Errors
 /// If one of them says nothing valid.
-pub fn begin() -> Result<(), Error> {
-    begin_with(DEFAULT)
+pub fn init() -> Result<(), Error> {
+    init_with(DEFAULT)
 }
 
 /// What belongs to one request, wherever it is seen: at the door, in the log, on its way out, on a node. It is said at
@@ -61,12 +61,12 @@ pub fn request(command_id: CommandId) -> tracing::Span {
 /// Begins to speak, and unless asked for more only of what is wrong.
 ///
 /// # Errors
-/// As [`begin`].
-pub fn begin_quietly() -> Result<(), Error> {
-    begin_with(QUIET)
+/// As [`init`].
+pub fn init_quietly() -> Result<(), Error> {
+    init_with(QUIET)
 }
 
-fn begin_with(default: &str) -> Result<(), Error> {
+fn init_with(default: &str) -> Result<(), Error> {
     let filter = match variable(FILTER) {
         Some(given) => filter(&given)?,
         None => EnvFilter::new(default),

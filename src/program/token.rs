@@ -10,14 +10,14 @@ use crate::{durable_file, password};
 /// The system gives no randomness.
 #[derive(Debug, thiserror::Error)]
 #[error("the system gives no randomness")]
-pub struct NoRandomness;
+pub struct RandomnessError;
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// None can be made.
     #[error(transparent)]
-    NoRandomness(#[from] NoRandomness),
+    RandomnessError(#[from] RandomnessError),
     /// Its file can't be written.
     #[error("{0}")]
     File(PathBuf, #[source] std::io::Error),
@@ -31,12 +31,12 @@ pub enum TokenError {
 ///
 /// # Errors
 /// If none can be made, or the file is of no use.
-pub fn kept(file: Option<&Path>) -> Result<String, TokenError> {
-    let Some(file) = file else { return Ok(make()?) };
+pub fn read_or_create(file: Option<&Path>) -> Result<String, TokenError> {
+    let Some(file) = file else { return Ok(generate()?) };
     if file.exists() {
         return Ok(password::read(file)?);
     }
-    let token = make()?;
+    let token = generate()?;
     let created = durable_file::create(file, token.as_bytes(), 0o600);
     created.map_err(|error| TokenError::File(file.to_owned(), error)).map(|()| token)
 }
@@ -45,8 +45,8 @@ pub fn kept(file: Option<&Path>) -> Result<String, TokenError> {
 ///
 /// # Errors
 /// If the system gives no randomness.
-pub fn make() -> Result<String, NoRandomness> {
+pub fn generate() -> Result<String, RandomnessError> {
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|_| NoRandomness)?;
+    getrandom::fill(&mut bytes).map_err(|_| RandomnessError)?;
     Ok(format!("hw_{}", URL_SAFE_NO_PAD.encode(bytes)))
 }

@@ -2,7 +2,7 @@
 //!
 //! How each answer counts is said here, once for all orders. Absent on purpose: what an order finds wrong by itself.
 
-use bus::connect::BadAddress;
+use bus::connect::AddressError;
 use program::exit::ExitClass;
 use program::password;
 use store::database::Error as LogError;
@@ -24,7 +24,7 @@ pub enum Error {
     Publish(#[from] PublishError),
     /// NATS has no such address.
     #[error(transparent)]
-    Nats(#[from] BadAddress),
+    Nats(#[from] AddressError),
     /// A password can't be read.
     #[error(transparent)]
     Password(#[from] password::Error),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bus::connect::connect_with;
 use program::exit::ExitClass;
-use program::output::{self, Unwritable};
+use program::output::{self, StdoutError};
 use program::password;
 use program::token::{self, TokenError};
 use schema::address::{APP_ROLE, RELAY_ROLE};
@@ -291,7 +291,7 @@ async fn first_admin(log: Reader, file: Option<&Path>) -> Result<Administrator, 
         return Ok(Administrator { was_there: true, names: there, token: None, file: file.map(holder) });
     }
     let told = file.map(|file| if file.exists() { TokenFile::Read } else { TokenFile::Written });
-    let token = token::kept(file)?;
+    let token = token::read_or_create(file)?;
     let name = FIRST_ADMIN.parse().expect("BUG: the first administrator's name is an id");
     let create = CreatePrincipal { name, role: Role::Admin, token_hash: Digest::of(token.as_bytes()) };
     let request = Request { reason: Some("installation".into()), ..Request::of([Command::CreatePrincipal(create)]) };
@@ -358,7 +358,7 @@ impl Installed {
     ///
     /// # Errors
     /// If standard output can't be written.
-    pub fn print(&self, json: bool) -> Result<(), Unwritable> {
+    pub fn print(&self, json: bool) -> Result<(), StdoutError> {
         if json {
             output::json(&serde_json::to_string(self).expect("BUG: text has no failing serializer"))?;
             return Ok(());

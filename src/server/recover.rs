@@ -35,7 +35,7 @@ use crate::publish::recovery_scan;
 use crate::publish::stream_comparison::{ExcessOrigin, StreamComparison, StreamExcess};
 use bus::connect::{Link, connect_with};
 use program::exit::ExitClass;
-use program::output::Unwritable;
+use program::output::StdoutError;
 use store::adopt::adopt;
 use store::database::{Database, Error as LogError};
 use store::reader::Reader;
@@ -189,7 +189,7 @@ impl RecoveryOutcome {
     ///
     /// # Errors
     /// If standard output can't be written.
-    pub fn print(&self, json: bool) -> Result<bool, Unwritable> {
+    pub fn print(&self, json: bool) -> Result<bool, StdoutError> {
         match self {
             Self::Looked(findings) => findings.print(json),
             Self::PutAside(aside) => aside.print(json).map(|()| true),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bus::connect::connect_with;
 use program::exit::ExitClass;
-use program::output::{self, Unwritable};
+use program::output::{self, StdoutError};
 use program::password;
 use program::token::{self, TokenError};
 use schema::address::Prefix;
@@ -125,7 +125,7 @@ pub enum Error {
     Submit(#[from] SubmitError),
     /// Nobody was told.
     #[error("the token was changed, but can't be written: run it again")]
-    Output(#[source] Unwritable),
+    Output(#[source] StdoutError),
 }
 
 impl<E: Into<backend::Error>> From<E> for Error {
@@ -167,7 +167,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     if log.view().role(&options.name) == Some(Role::Auditor) {
         return Err(Error::Auditor(options.name));
     }
-    let token = token::kept(options.token_file.as_deref())?;
+    let token = token::read_or_create(options.token_file.as_deref())?;
     let token_hash = Digest::of(token.as_bytes());
     let reset = CreatePrincipal { name: options.name.clone(), role: Role::Admin, token_hash };
     let request = Request { reason: Some(REASON.to_owned()), ..Request::of([Command::ReplaceToken(reset)]) };

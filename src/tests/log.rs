@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use lab::postgres::Cluster;
-use lab::running::Running;
+use lab::running_server::RunningServer;
 use schema::command::{Command, Content, Merge, PutDocument};
 use schema::entity::Actor;
 use schema::request::Request;
@@ -30,7 +30,7 @@ struct Bench {
     owner: String,
     log: Log,
     stop: CancellationToken,
-    _cluster: Running<Cluster>,
+    _cluster: RunningServer<Cluster>,
     _dir: tempfile::TempDir,
 }
 

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use lab::child::{Ask, Spec};
+use lab::child::{ChildSpec, StopSignal};
 use lab::identity::{self, Identity};
 use lab::nats::NatsServer;
 use lab::postgres::Cluster;
-use lab::running::Server;
-use lab::supervise::Supervised;
+use lab::running_server::Server;
+use lab::supervisor::Supervised;
 use tokio_postgres::NoTls;
 
 /// How long anything here may take before it counts as never.
@@ -50,8 +50,8 @@ async fn client_of(url: &str) -> async_nats::Client {
     options.connect(address).await.unwrap()
 }
 
-fn sleeper(dir: &Path, name: &str, script: &str) -> Spec {
-    Spec {
+fn sleeper(dir: &Path, name: &str, script: &str) -> ChildSpec {
+    ChildSpec {
         name: name.into(),
         program: "/bin/sh".into(),
         args: vec!["-c".into(), script.into()],
@@ -59,7 +59,7 @@ fn sleeper(dir: &Path, name: &str, script: &str) -> Spec {
         dir: dir.into(),
         log: dir.join(format!("{name}.log")),
         account: None,
-        ask: Ask::Terminate,
+        ask: StopSignal::Terminate,
         grace: Duration::from_millis(300),
     }
 }

@@ -32,7 +32,7 @@ sh -c "$1"
 
 /// One run that is to be.
 #[derive(Clone, Debug)]
-pub struct Run {
+pub struct JobCommand {
     /// What `sh -c` runs; `{}` in it is the path of the spec.
     pub command: String,
     /// Which job.
@@ -45,25 +45,25 @@ pub struct Run {
 
 /// What a command that was left to its end came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct RunOutcome {
     /// `passed`, `failed` or `timed_out`.
     pub outcome: &'static str,
     /// What it printed, up to the limit, and how it ended.
     pub evidence: String,
 }
 
-enum End {
-    Ended(ExitStatus),
-    Late,
-    Lost,
+enum CommandEnd {
+    Exited(ExitStatus),
+    TimedOut,
+    LeaseLost,
 }
 
-impl Run {
+impl JobCommand {
     /// Runs the command until it ends, or `lost` comes: then it is killed, and came to nothing.
     ///
     /// # Errors
     /// If it can't be started, which says nothing about the job.
-    pub async fn run(&self, lost: impl Future<Output = ()>) -> io::Result<Option<Verdict>> {
+    pub async fn run(&self, lost: impl Future<Output = ()>) -> io::Result<Option<RunOutcome>> {
         let mut child = self.start()?;
         let mut group = Group::led_by(child.id());
         // Held until the end: waiting for a child would close it.
@@ -71,19 +71,19 @@ impl Run {
         let (mut output, mut stdout) = (Output::default(), child.stdout.take());
         let end = tokio::select! {
             biased;
-            () = lost => End::Lost,
-            status = ended(&mut child, &mut stdout, &mut output) => End::Ended(status?),
-            () = sleep(self.within) => End::Late,
+            () = lost => CommandEnd::LeaseLost,
+            status = ended(&mut child, &mut stdout, &mut output) => CommandEnd::Exited(status?),
+            () = sleep(self.within) => CommandEnd::TimedOut,
         };
         group.kill();
         let _ = timeout(OUTPUT_WITHIN, output.take(&mut stdout)).await;
         let _ = child.wait().await;
         let limit = self.within.as_secs_f32();
         Ok(match end {
-            End::Lost => None,
-            End::Late => Some(output.verdict("timed_out", &format!("killed after {limit} s"))),
-            End::Ended(status) if status.success() => Some(output.verdict("passed", "")),
-            End::Ended(status) => Some(output.verdict("failed", &how_it_ended(status))),
+            CommandEnd::LeaseLost => None,
+            CommandEnd::TimedOut => Some(output.verdict("timed_out", &format!("killed after {limit} s"))),
+            CommandEnd::Exited(status) if status.success() => Some(output.verdict("passed", "")),
+            CommandEnd::Exited(status) => Some(output.verdict("failed", &how_it_ended(status))),
         })
     }
 
@@ -130,8 +130,8 @@ impl Output {
         }
     }
 
-    fn verdict(&self, outcome: &'static str, how: &str) -> Verdict {
-        Verdict { outcome, evidence: evidence(&self.kept, self.cut, how) }
+    fn verdict(&self, outcome: &'static str, how: &str) -> RunOutcome {
+        RunOutcome { outcome, evidence: evidence(&self.kept, self.cut, how) }
     }
 }
 

@@ -6,17 +6,17 @@
 //!
 //! Absent on purpose: who gets which job (the log decides), and what lies in the tree (the agent's).
 
-pub mod claims;
-pub mod due;
+pub mod claim_service;
 pub mod lease;
-pub mod settings;
+pub mod runtime_settings;
+pub mod schedule;
 
-pub mod memory;
-pub mod spec;
+pub mod job_spec;
+pub mod runtime_state;
 
-pub mod asking;
 pub mod command;
+pub mod rpc_client;
 
-pub mod work;
+pub mod job_runtime;
 
-mod held;
+mod held_jobs;

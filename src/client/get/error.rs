@@ -1,6 +1,6 @@
 //! Why nothing, or not all, was shown.
 
-use program::output::Unwritable;
+use program::output::StdoutError;
 
 use crate::error::Error as ClientError;
 
@@ -12,7 +12,7 @@ pub enum Error {
     Door(#[from] ClientError),
     /// Standard output can't be written.
     #[error(transparent)]
-    Output(#[from] Unwritable),
+    Output(#[from] StdoutError),
 }
 
 impl Error {

@@ -2,7 +2,7 @@
 //!
 //! Always: whether something was written before it failed can be told from it.
 
-use program::output::Unwritable;
+use program::output::StdoutError;
 
 use crate::error::Error as ClientError;
 use crate::oscal::fault::Fault;
@@ -57,7 +57,7 @@ pub enum Error {
     },
     /// Standard output can't be written; what was to be done is done.
     #[error(transparent)]
-    Output(#[from] Unwritable),
+    Output(#[from] StdoutError),
 }
 
 impl Error {

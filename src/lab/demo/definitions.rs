@@ -56,11 +56,11 @@ impl fmt::Debug for Definitions {
 #[derive(Deserialize)]
 pub(super) struct Imported {
     pub(super) events: usize,
-    pub(super) counts: BTreeMap<String, Counts>,
+    pub(super) counts: BTreeMap<String, ImportCounts>,
     pub(super) skipped: Vec<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Counts {
+pub(super) struct ImportCounts {
     pub(super) created: usize,
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use client::error::Error as ClientError;
 use client::place::{BadToken, BadUrl};
-use program::output::Unwritable;
+use program::output::StdoutError;
 
 use crate::dev;
 
@@ -43,7 +43,7 @@ pub enum Error {
     NothingChanged,
     /// It can't be shown.
     #[error(transparent)]
-    Output(#[from] Unwritable),
+    Output(#[from] StdoutError),
     /// Somebody wanted it to end.
     #[error("asked to end before it was through")]
     Interrupted,

@@ -37,17 +37,17 @@ pub enum Error {
 /// All documents.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Fleet {
+pub(super) struct ExampleFleet {
     /// Why they are put.
     pub(super) reason: String,
     /// The documents.
-    pub(super) documents: Vec<Document>,
+    pub(super) documents: Vec<ExampleDocument>,
 }
 
 /// One document.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Document {
+pub(super) struct ExampleDocument {
     id: String,
     path: String,
     media_type: String,
@@ -74,7 +74,7 @@ pub(super) struct Edit {
 /// The files of a node, by path.
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
 
-impl Fleet {
+impl ExampleFleet {
     /// Reads the list in `folder` and the files that it names.
     pub(super) fn read(folder: &Path) -> Result<Self, Error> {
         let read = |path: &Path| fs::read_to_string(path).map_err(|error| Error::File(path.to_owned(), error));
@@ -115,14 +115,14 @@ impl Fleet {
 
     /// What a node must hold: of the documents for it, at each path the one of the highest priority, then id.
     pub(super) fn files_of(&self, node: &NodeId, labels: &Labels) -> Files {
-        let mut layers: Vec<&Document> =
+        let mut layers: Vec<&ExampleDocument> =
             self.documents.iter().filter(|document| document.target.matches(node, labels)).collect();
         layers.sort_by(|a, b| (a.priority, &a.id).cmp(&(b.priority, &b.id)));
         layers.into_iter().map(|document| (document.path.clone(), document.content.clone().into_bytes())).collect()
     }
 }
 
-impl Document {
+impl ExampleDocument {
     fn command(&self, expected_version: u64) -> Value {
         let Self { id, path, media_type, target, priority, content, .. } = self;
         json!({
@@ -138,8 +138,8 @@ mod tests {
 
     use super::*;
 
-    fn examples() -> Fleet {
-        Fleet::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schema/examples")).unwrap()
+    fn examples() -> ExampleFleet {
+        ExampleFleet::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schema/examples")).unwrap()
     }
 
     #[test]

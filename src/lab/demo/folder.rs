@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::folder::Folder;
-use crate::{Error as Machine, private};
+use crate::{Error as LabError, private_file};
 
 /// The file that says who made the folder.
 const MARK: &str = "made-by-headwater-demo";
@@ -31,7 +31,7 @@ pub enum Error {
     File(PathBuf, #[source] std::io::Error),
     /// A demo runs on it, or it can't be used.
     #[error(transparent)]
-    Machine(#[from] Machine),
+    Lab(#[from] LabError),
 }
 
 /// Makes `dir` as a demo wants it: with nothing of an earlier one.
@@ -65,7 +65,7 @@ fn empty(dir: &Path, failed: impl Fn(std::io::Error) -> Error) -> Result<(), Err
         }
         // A link is removed as a link.
         match entry.file_type().map_err(&failed)?.is_dir() {
-            true => private::remove_folder(&entry.path())?,
+            true => private_file::remove_folder(&entry.path())?,
             false => fs::remove_file(entry.path()).map_err(&failed)?,
         }
     }
@@ -111,7 +111,7 @@ mod tests {
         make_anew(dir.path()).unwrap();
         let _running = Folder::open(dir.path()).unwrap();
         fs::write(dir.path().join("dev.json"), "{}").unwrap();
-        assert!(matches!(make_anew(dir.path()), Err(Error::Machine(Machine::Locked(_)))));
+        assert!(matches!(make_anew(dir.path()), Err(Error::Lab(LabError::Locked(_)))));
         assert!(dir.path().join("dev.json").exists());
     }
 }

@@ -8,7 +8,7 @@ use std::time::Instant as Clock;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::dev::Node as Place;
+use crate::dev::DevNode;
 
 use super::error::Error;
 use super::screen::Style;
@@ -125,7 +125,7 @@ fn of(jobs: &[Job], runtime: &str) -> BTreeSet<String> {
 }
 
 /// The jobs whose specs are in force on a node's disk.
-fn on_disk(node: &Place) -> BTreeSet<String> {
+fn on_disk(node: &DevNode) -> BTreeSet<String> {
     let files = std::fs::read_dir(node.dir.join("current/jobs")).into_iter().flatten().flatten();
     let names = files.filter_map(|file| file.file_name().into_string().ok());
     names.filter_map(|name| name.strip_suffix(".json").map(str::to_owned)).collect()

@@ -16,7 +16,7 @@ use super::fleet::Files;
 
 /// A node as `GET /v1/nodes/{id}` shows it; what the demo needs of that.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Node {
+pub(super) struct DemoNode {
     pub(super) id: NodeId,
     pub(super) labels: Labels,
     pub(super) state: String,
@@ -29,13 +29,13 @@ pub(super) struct Node {
 
 /// What must not change for a node that a change is not for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Stand {
+pub(super) struct NodeSnapshot {
     desired: Mark,
     running: Option<Mark>,
     generation: Option<PathBuf>,
 }
 
-impl Node {
+impl DemoNode {
     /// Asks for the node.
     pub(super) async fn see(door: &Door, id: &str, dir: &Path) -> Result<Self, Error> {
         let node: Self = door.get(&format!("/v1/nodes/{id}")).await?;
@@ -71,9 +71,9 @@ impl Node {
     }
 
     /// Where it stands.
-    pub(super) fn stand(&self) -> Stand {
+    pub(super) fn stand(&self) -> NodeSnapshot {
         let generation = fs::read_link(self.dir.join("current")).ok();
-        Stand { desired: self.desired, running: self.running(), generation }
+        NodeSnapshot { desired: self.desired, running: self.running(), generation }
     }
 
     /// The files that are in force on its disk.

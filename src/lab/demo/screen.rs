@@ -6,7 +6,7 @@
 
 use std::io::IsTerminal as _;
 
-use program::output::{self, Unwritable};
+use program::output::{self, StdoutError};
 use schema::terminal;
 
 /// How a piece of text looks.
@@ -29,7 +29,7 @@ pub(super) struct Screen {
     /// The lines of the frame that is still being redrawn.
     frame: Vec<String>,
     /// What became of writing, if that failed.
-    failed: Option<Unwritable>,
+    failed: Option<StdoutError>,
 }
 
 impl Screen {
@@ -74,7 +74,7 @@ impl Screen {
     ///
     /// # Errors
     /// If the output could not be written, as far as somebody reads it.
-    pub(super) fn ended(self) -> Result<(), Unwritable> {
+    pub(super) fn ended(self) -> Result<(), StdoutError> {
         self.failed.map_or(Ok(()), Err)
     }
 

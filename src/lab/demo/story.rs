@@ -11,14 +11,14 @@ use schema::position::Position;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::dev::Node as Place;
+use crate::dev::DevNode;
 
 use super::definitions::Definitions;
 use super::error::Error;
-use super::fleet::{Edit, Files, Fleet};
-use super::node::{Node, Stand, difference};
+use super::fleet::{Edit, ExampleFleet, Files};
+use super::node::{DemoNode, NodeSnapshot, difference};
 use super::screen::{Screen, Style};
-use super::table::{self, Since};
+use super::table::{self, StepStart};
 
 /// How many of the demo's nodes are runtimes.
 pub(super) const RUNTIMES: u16 = 2;
@@ -58,11 +58,11 @@ const REPAIR: Edit = Edit {
 pub(super) struct Story {
     screen: Screen,
     door: Door,
-    places: Vec<Place>,
-    fleet: Fleet,
+    places: Vec<DevNode>,
+    fleet: ExampleFleet,
     definitions: Definitions,
     /// The step that is going on.
-    since: Since,
+    since: StepStart,
     /// The log, as far as the step took it.
     reached: Position,
     /// Rows as they were last written to what is no terminal.
@@ -96,8 +96,14 @@ struct Event {
 }
 
 impl Story {
-    pub(super) fn new(screen: Screen, door: Door, places: Vec<Place>, fleet: Fleet, definitions: Definitions) -> Self {
-        let (since, reached) = (Since { position: Position::ZERO, at: Instant::default() }, Position::ZERO);
+    pub(super) fn new(
+        screen: Screen,
+        door: Door,
+        places: Vec<DevNode>,
+        fleet: ExampleFleet,
+        definitions: Definitions,
+    ) -> Self {
+        let (since, reached) = (StepStart { position: Position::ZERO, at: Instant::default() }, Position::ZERO);
         Self { screen, door, places, fleet, definitions, since, reached, written: Vec::new(), untrue: 0 }
     }
 
@@ -122,7 +128,7 @@ impl Story {
         let (count, bytes) = (self.fleet.documents.len(), self.fleet.bytes().div_ceil(1_000));
         self.headline("2", &format!("One request puts {count} documents, {bytes} kB"));
         self.send(&self.fleet.reason.clone(), self.fleet.commands()).await?;
-        let (nodes, held) = self.watch(|nodes| nodes.iter().all(Node::is_done)).await?;
+        let (nodes, held) = self.watch(|nodes| nodes.iter().all(DemoNode::is_done)).await?;
         self.claim(held, "every node runs what it must");
         let fleet = self.fleet.clone();
         self.claim_files(&nodes, "each node's files are those of its layers, byte for byte", |node| {
@@ -134,25 +140,25 @@ impl Story {
     /// One edit of one document, which some nodes must take or reject, and the others must not notice.
     async fn change(&mut self, edit: &Edit, version: u64, outcome: Outcome) -> Result<(), Error> {
         let before = self.look().await?;
-        let (was, stands) = (self.fleet.clone(), before.iter().map(Node::stand).collect::<Vec<Stand>>());
+        let (was, stands) = (self.fleet.clone(), before.iter().map(DemoNode::stand).collect::<Vec<NodeSnapshot>>());
         let command = self.fleet.edit(edit, version)?;
         self.say_edit(edit);
         self.send(edit.reason, vec![command]).await?;
 
         let fleet = self.fleet.clone();
-        let concerns = |node: &Node| fleet.concerns(edit.document, &node.id, &node.labels);
-        let has_come_to = |node: &Node| match outcome {
+        let concerns = |node: &DemoNode| fleet.concerns(edit.document, &node.id, &node.labels);
+        let has_come_to = |node: &DemoNode| match outcome {
             _ if !concerns(node) => node.is_converged(),
             Outcome::Converges => node.is_done(),
             Outcome::Rejects => node.state == "failed" && node.trouble().is_some(),
         };
         let reached = self.reached;
-        let is_there = |node: &Node| !concerns(node) || node.desired.position == reached;
+        let is_there = |node: &DemoNode| !concerns(node) || node.desired.position == reached;
         let (nodes, held) = self.watch(|nodes| nodes.iter().all(|node| has_come_to(node) && is_there(node))).await?;
         if outcome == Outcome::Rejects {
             self.say_trouble(&nodes);
         }
-        let (moved, still): (Vec<&Node>, Vec<&Node>) = before.iter().partition(|node| concerns(node));
+        let (moved, still): (Vec<&DemoNode>, Vec<&DemoNode>) = before.iter().partition(|node| concerns(node));
         let (moved, still) = (names(&moved), names(&still));
         self.claim(
             held && !moved.is_empty(),
@@ -190,7 +196,7 @@ impl Story {
         let before = Position::from(first.get() - 1);
         let events: Events = self.door.get(&format!("/v1/events?after={before}&limit=1")).await?;
         let at = events.items.first().map(|event| event.at).unwrap_or_default();
-        (self.since, self.reached) = (Since { position: before, at }, last);
+        (self.since, self.reached) = (StepStart { position: before, at }, last);
         let which = if first == last {
             format!("event {last}")
         } else {
@@ -201,16 +207,16 @@ impl Story {
         Ok(())
     }
 
-    async fn look(&self) -> Result<Vec<Node>, Error> {
+    async fn look(&self) -> Result<Vec<DemoNode>, Error> {
         let mut nodes = Vec::new();
         for place in &self.places {
-            nodes.push(Node::see(&self.door, &place.id, &place.dir).await?);
+            nodes.push(DemoNode::see(&self.door, &place.id, &place.dir).await?);
         }
         Ok(nodes)
     }
 
     /// Shows the table until something is true, or for as long as that may take; says also whether it is.
-    async fn watch(&mut self, is_true: impl Fn(&[Node]) -> bool) -> Result<(Vec<Node>, bool), Error> {
+    async fn watch(&mut self, is_true: impl Fn(&[DemoNode]) -> bool) -> Result<(Vec<DemoNode>, bool), Error> {
         self.screen.say("");
         let deadline = Clock::now() + WITHIN;
         loop {
@@ -225,7 +231,7 @@ impl Story {
         }
     }
 
-    fn show(&mut self, nodes: &[Node]) {
+    fn show(&mut self, nodes: &[DemoNode]) {
         let head = table::head(&self.screen);
         let rows: Vec<String> = nodes.iter().map(|node| table::row(&self.screen, node, self.since)).collect();
         if self.screen.is_terminal {
@@ -256,8 +262,8 @@ impl Story {
         }
     }
 
-    fn claim_files(&mut self, nodes: &[Node], text: &str, wanted: impl Fn(&Node) -> Files) {
-        let differs = |node: &Node| match node.files() {
+    fn claim_files(&mut self, nodes: &[DemoNode], text: &str, wanted: impl Fn(&DemoNode) -> Files) {
+        let differs = |node: &DemoNode| match node.files() {
             Ok(found) => difference(&wanted(node), &found).map(|what| format!("{}: {what}", node.id)),
             Err(error) => Some(format!("{}: {error}", node.id)),
         };
@@ -288,7 +294,7 @@ impl Story {
         self.screen.say(&format!("   {document}:  {gone}  {come}"));
     }
 
-    fn say_trouble(&mut self, nodes: &[Node]) {
+    fn say_trouble(&mut self, nodes: &[DemoNode]) {
         for node in nodes.iter().filter(|node| !node.is_converged()) {
             let Some((code, detail)) = node.trouble() else { continue };
             let detail: Vec<&str> = detail.lines().collect();
@@ -309,7 +315,7 @@ impl Story {
     }
 
     /// The nodes that are runtimes.
-    pub(super) fn runtimes(&self) -> &[Place] {
+    pub(super) fn runtimes(&self) -> &[DevNode] {
         &self.places[..RUNTIMES.into()]
     }
 
@@ -325,7 +331,7 @@ impl Story {
     }
 }
 
-fn names(nodes: &[&Node]) -> String {
+fn names(nodes: &[&DemoNode]) -> String {
     let names: Vec<&str> = nodes.iter().map(|node| node.id.as_str()).collect();
     match names.split_last() {
         Some((last, [])) => (*last).to_owned(),

@@ -4,7 +4,7 @@ use schema::instant::Instant;
 use schema::position::Position;
 use schema::terminal;
 
-use super::node::Node;
+use super::node::DemoNode;
 use super::screen::{Screen, Style};
 
 /// The columns with their widths; numbers stand to the right.
@@ -23,7 +23,7 @@ const DIGEST_DIGITS: usize = 8;
 
 /// What a step began with.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Since {
+pub(super) struct StepStart {
     /// What was appended comes after this.
     pub(super) position: Position,
     /// When it was appended.
@@ -37,7 +37,7 @@ pub(super) fn head(screen: &Screen) -> String {
 }
 
 /// The row of a node. What has moved since is marked.
-pub(super) fn row(screen: &Screen, node: &Node, since: Since) -> String {
+pub(super) fn row(screen: &Screen, node: &DemoNode, since: StepStart) -> String {
     let moved = node.desired.position > since.position;
     let took = node.applied_at().filter(|_| moved).map_or_else(|| "-".to_owned(), |at| milliseconds(since.at, at));
     let digest = |mark: schema::report::Mark| format!("  {}", &mark.digest.to_string()[..DIGEST_DIGITS]);

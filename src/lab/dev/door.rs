@@ -19,14 +19,14 @@ const INSTRUMENTS: [&str; 5] = ["loki", "dream", "bifrost", "odin", "nmx"];
 /// The door did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 #[error("could not {what}")]
-pub struct Refused {
+pub struct DoorError {
     what: String,
     source: Error,
 }
 
 /// Enrols a node unless it is there.
-pub(super) async fn enrol(door: &Door, number: u16, id: &str) -> Result<(), Refused> {
-    let refused = |source| Refused { what: format!("enrol {id}"), source };
+pub(super) async fn enrol(door: &Door, number: u16, id: &str) -> Result<(), DoorError> {
+    let refused = |source| DoorError { what: format!("enrol {id}"), source };
     let there: Option<IgnoredAny> = door.find(&format!("/v1/nodes/{id}")).await.map_err(refused)?;
     if there.is_some() {
         return Ok(());
@@ -36,8 +36,8 @@ pub(super) async fn enrol(door: &Door, number: u16, id: &str) -> Result<(), Refu
 }
 
 /// Lets the auditor in, unless the token is good already.
-pub(super) async fn let_in_auditor(door: &Door, token: &str, entered_with: &Token) -> Result<(), Refused> {
-    let refused = |source| Refused { what: "let the auditor in".to_owned(), source };
+pub(super) async fn let_in_auditor(door: &Door, token: &str, entered_with: &Token) -> Result<(), DoorError> {
+    let refused = |source| DoorError { what: "let the auditor in".to_owned(), source };
     match door.with_token(entered_with.clone()).get::<IgnoredAny>("/v1/log").await {
         Err(Error::Refused(problem)) if problem.status == 401 => {}
         answer => return answer.map(|_| ()).map_err(refused),
@@ -49,13 +49,13 @@ pub(super) async fn let_in_auditor(door: &Door, token: &str, entered_with: &Toke
 }
 
 /// The public key that the nodes are told to trust.
-pub(super) async fn signing_key(door: &Door) -> Result<String, Refused> {
+pub(super) async fn signing_key(door: &Door) -> Result<String, DoorError> {
     #[derive(Deserialize)]
     struct Log {
         signing_key: String,
     }
     let log: Result<Log, Error> = door.get("/v1/log").await;
-    log.map(|log| log.signing_key).map_err(|source| Refused { what: "learn the log's key".to_owned(), source })
+    log.map(|log| log.signing_key).map_err(|source| DoorError { what: "learn the log's key".to_owned(), source })
 }
 
 async fn command(door: &Door, key: String, command: Value) -> Result<(), Error> {

@@ -1,16 +1,16 @@
 //! What can keep `headwater dev` from running.
 
-use super::door::Refused;
+use super::door::DoorError;
 
 /// What can keep `headwater dev` from running.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The machine did not do its part.
     #[error(transparent)]
-    Machine(#[from] crate::Error),
+    Lab(#[from] crate::Error),
     /// The door did not do its part.
     #[error(transparent)]
-    Door(#[from] Refused),
+    Door(#[from] DoorError),
     /// The door can't be asked.
     #[error(transparent)]
     Client(#[from] client::error::Error),
@@ -31,14 +31,14 @@ pub enum Error {
     Interrupted,
     /// Where everything is can't be told; what had been started has been stopped.
     #[error(transparent)]
-    Output(program::output::Unwritable),
+    Output(program::output::StdoutError),
 }
 
 impl Error {
     /// The stable name of this error.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Machine(error) => error.code(),
+            Self::Lab(error) => error.code(),
             Self::Door(_) | Self::Client(_) => "door",
             Self::Token(_) => "bad_token",
             Self::NoProgram(_) => "no_program",

@@ -16,7 +16,7 @@ pub struct DevJson {
     /// A token for each role.
     pub tokens: Tokens,
     /// The nodes, in the order of their numbers.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<DevNode>,
     /// Where PostgreSQL lives, if its account can't enter the folder.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub data: Option<PathBuf>,
@@ -40,7 +40,7 @@ pub struct Tokens {
 
 /// One edge node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Node {
+pub struct DevNode {
     /// Its id.
     pub id: String,
     /// Its folder, absolute.

@@ -11,19 +11,19 @@ use client::door::Door;
 use client::place::{DoorUrl, Token};
 use program::token;
 
-use crate::child::Spec;
+use crate::child::ChildSpec;
 use crate::folder::{Folder, Ports};
 use crate::nats::{self, NatsServer};
 use crate::postgres::{self, Cluster};
-use crate::running::{self, Server};
-use crate::supervise::Supervised;
-use crate::{Error as Machine, find, port, private};
+use crate::running_server::{self, Server};
+use crate::supervisor::Supervised;
+use crate::{Error as LabError, port, private_file, server_programs};
 
+use super::children::{ADMIN_TOKEN, Backends, Children, DATABASE};
 use super::door;
 use super::error::Error;
-use super::json::{DevJson, Node, Tokens};
+use super::json::{DevJson, DevNode, Tokens};
 use super::options::Options;
-use super::ours::{ADMIN_TOKEN, DATABASE, Ground, Ours};
 
 /// How long it may take to install everything.
 const INSTALL_WITHIN: Duration = Duration::from_secs(120);
@@ -31,7 +31,7 @@ const INSTALL_WITHIN: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub(super) struct Stack {
     options: Options,
-    ours: Ours,
+    children: Children,
     folder: Folder,
     postgres: Option<Supervised>,
     nats: Option<Supervised>,
@@ -39,14 +39,14 @@ pub(super) struct Stack {
     edges: Vec<Supervised>,
 }
 
-/// The server as `running::ready` asks for it.
+/// The server as `running_server::ready` asks for it.
 struct Serve {
-    spec: Spec,
+    spec: ChildSpec,
     door: Door,
 }
 
 impl Server for Serve {
-    fn spec(&self) -> &Spec {
+    fn spec(&self) -> &ChildSpec {
         &self.spec
     }
 
@@ -62,11 +62,11 @@ impl Server for Serve {
 impl Stack {
     /// Takes the folder; nothing runs yet.
     pub(super) fn new(options: Options) -> Result<Self, Error> {
-        let ours = Ours::new(options.program.as_deref()).map_err(Error::NoProgram)?;
+        let children = Children::new(options.program.as_deref()).map_err(Error::NoProgram)?;
         let folder = Folder::open(&options.dir)?;
         // Until there is a new one, a script that waits for it must not find the old one.
-        private::remove(&folder.path().join("dev.json"))?;
-        Ok(Self { options, ours, folder, postgres: None, nats: None, serve: None, edges: Vec::new() })
+        private_file::remove(&folder.path().join("dev.json"))?;
+        Ok(Self { options, children, folder, postgres: None, nats: None, serve: None, edges: Vec::new() })
     }
 
     /// The folder, absolutely.
@@ -79,7 +79,7 @@ impl Stack {
         let (ground, data) = self.lay_ground().await?;
         let admin = self.install(&ground).await?;
         let door = self.start_server(&ground, admin.parse()?).await?;
-        let new_token = || token::make().map_err(|_| Machine::NoRandomness);
+        let new_token = || token::generate().map_err(|_| LabError::NoRandomness);
         let auditor = self.folder.secret("auditor.token", new_token)?;
         door::let_in_auditor(&door, &auditor, &auditor.parse()?).await?;
         let nodes = self.start_nodes(&ground, &door).await?;
@@ -92,7 +92,7 @@ impl Stack {
             data,
         };
         let text = json.to_text();
-        private::write(&self.folder.path().join("dev.json"), text.as_bytes())?;
+        private_file::write(&self.folder.path().join("dev.json"), text.as_bytes())?;
         Ok(json)
     }
 
@@ -107,24 +107,24 @@ impl Stack {
     }
 
     /// Starts the two servers; says also where PostgreSQL lives if that is not in the folder.
-    async fn lay_ground(&mut self) -> Result<(Ground, Option<PathBuf>), Error> {
+    async fn lay_ground(&mut self) -> Result<(Backends, Option<PathBuf>), Error> {
         let ports = self.folder.ports();
         let cluster = self.make_cluster(ports.postgres).await?;
         let nats = self.make_nats(ports.nats)?;
         self.folder.remember(Ports { postgres: Some(cluster.port()), nats: Some(nats.port()), ..ports })?;
         let postgres = self.postgres.insert(supervise(&self.folder, cluster.spec())?);
         let nats_server = self.nats.insert(supervise(&self.folder, nats.spec())?);
-        running::ready(&cluster, postgres).await?;
-        running::ready(&nats, nats_server).await?;
+        running_server::ready(&cluster, postgres).await?;
+        running_server::ready(&nats, nats_server).await?;
         let home = cluster.home();
         let data = (!home.starts_with(self.folder.path())).then(|| home.to_path_buf());
         let ground =
-            Ground { database: cluster.create_database(DATABASE).await?, postgres: cluster.port(), nats: nats.url() };
+            Backends { database: cluster.create_database(DATABASE).await?, postgres: cluster.port(), nats: nats.url() };
         Ok((ground, data))
     }
 
-    async fn make_cluster(&self, port: Option<u16>) -> Result<Cluster, Machine> {
-        let programs = find::postgres(self.options.programs.postgres_bin.as_deref())?;
+    async fn make_cluster(&self, port: Option<u16>) -> Result<Cluster, LabError> {
+        let programs = server_programs::find_postgres(self.options.programs.postgres_bin.as_deref())?;
         tracing::info!(version = %programs.version, bin = %programs.bin.display(), "starting PostgreSQL");
         let options = postgres::Options {
             programs,
@@ -136,8 +136,8 @@ impl Stack {
         Cluster::make(&options).await
     }
 
-    fn make_nats(&self, port: Option<u16>) -> Result<NatsServer, Machine> {
-        let program = find::nats_server(self.options.programs.nats_server.as_deref())?;
+    fn make_nats(&self, port: Option<u16>) -> Result<NatsServer, LabError> {
+        let program = server_programs::find_nats_server(self.options.programs.nats_server.as_deref())?;
         tracing::info!(version = %program.version, program = %program.path.display(), "starting nats-server");
         NatsServer::make(&nats::Options {
             program,
@@ -148,8 +148,8 @@ impl Stack {
     }
 
     /// Runs `headwater install`, and gives the token of the first admin.
-    async fn install(&self, ground: &Ground) -> Result<String, Error> {
-        let spec = self.ours.install(&self.folder, ground)?;
+    async fn install(&self, ground: &Backends) -> Result<String, Error> {
+        let spec = self.children.install(&self.folder, ground)?;
         tracing::info!("installing");
         let mut child = spec.spawn()?;
         let status = match tokio::time::timeout(INSTALL_WITHIN, child.exited()).await {
@@ -158,25 +158,25 @@ impl Stack {
         };
         if !status.success() {
             let (name, log) = ("headwater install".to_owned(), spec.log_tail());
-            return Err(Machine::Ended { name, status, log }.into());
+            return Err(LabError::Ended { name, status, log }.into());
         }
         let token = self.folder.kept_secret(ADMIN_TOKEN)?;
         token.ok_or(Error::NoAdmin)
     }
 
     /// Starts `headwater serve`, and gives its door once it is ready.
-    async fn start_server(&mut self, ground: &Ground, admin: Token) -> Result<Door, Error> {
+    async fn start_server(&mut self, ground: &Backends, admin: Token) -> Result<Door, Error> {
         let address = self.http_address()?;
         self.folder.remember(Ports { http: Some(address.port()), ..self.folder.ports() })?;
-        let spec = self.ours.serve(&self.folder, ground, address)?;
+        let spec = self.children.serve(&self.folder, ground, address)?;
         let door = Door::new(DoorUrl::from(reachable(address)), admin)?;
         tracing::info!(http = %door.url(), "starting the server");
         let serve = self.serve.insert(supervise(&self.folder, &spec)?);
-        running::ready(&Serve { spec, door: door.clone() }, serve).await?;
+        running_server::ready(&Serve { spec, door: door.clone() }, serve).await?;
         Ok(door)
     }
 
-    async fn start_nodes(&mut self, ground: &Ground, door: &Door) -> Result<Vec<Node>, Error> {
+    async fn start_nodes(&mut self, ground: &Backends, door: &Door) -> Result<Vec<DevNode>, Error> {
         let mut nodes = Vec::new();
         let key = door::signing_key(door).await?;
         let hooks = [("--check", self.options.check.as_deref()), ("--apply", self.options.apply.as_deref())];
@@ -187,21 +187,21 @@ impl Stack {
             let id = format!("node-{number}");
             door::enrol(door, number, &id).await?;
             let dir = self.folder.path().join("nodes").join(&id);
-            private::folder(&dir, None)?;
+            private_file::folder(&dir, None)?;
             let mut told = hooks.clone();
             if let Some(command) = self.options.job_cmd.as_deref().filter(|_| number <= self.options.runtimes) {
                 told.extend([("--runtime", None), ("--job-cmd", Some(command)), ("--jobs-max", Some(&jobs_max))]);
             }
-            let spec = self.ours.edge(&self.folder, ground, &key, (&id, &dir), &told);
+            let spec = self.children.edge(&self.folder, ground, &key, (&id, &dir), &told);
             self.edges.push(supervise(&self.folder, &spec)?);
-            nodes.push(Node { id, dir });
+            nodes.push(DevNode { id, dir });
         }
         tracing::info!(nodes = nodes.len(), "started the nodes");
         Ok(nodes)
     }
 
     /// The address asked for; any free port of the loopback interface if none was.
-    fn http_address(&self) -> Result<SocketAddr, Machine> {
+    fn http_address(&self) -> Result<SocketAddr, LabError> {
         let mut address = self.options.http.unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
         if address.port() == 0 {
             address.set_port(port::free(self.folder.ports().http)?);
@@ -210,7 +210,7 @@ impl Stack {
     }
 }
 
-fn supervise(folder: &Folder, spec: &Spec) -> Result<Supervised, Machine> {
+fn supervise(folder: &Folder, spec: &ChildSpec) -> Result<Supervised, LabError> {
     Supervised::start(spec.clone(), folder.run())
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use program::exit::ExitClass;
-use program::output::Unwritable;
+use program::output::StdoutError;
 use replay::file::writer::TooLarge;
 use schema::position::Position;
 
@@ -49,7 +49,7 @@ pub enum Error {
     },
     /// Standard output can't be written; the file is there.
     #[error(transparent)]
-    Output(Unwritable),
+    Output(StdoutError),
 }
 
 impl<E: Into<backend::Error>> From<E> for Error {

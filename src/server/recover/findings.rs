@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use program::output::{self, Unwritable};
+use program::output::{self, StdoutError};
 use replay::stray::Stray;
 use schema::desired::Cause;
 use schema::entity::Kind;
@@ -52,7 +52,7 @@ impl RecoveryFindings {
     ///
     /// # Errors
     /// If standard output can't be written.
-    pub fn print(&self, json: bool) -> Result<bool, Unwritable> {
+    pub fn print(&self, json: bool) -> Result<bool, StdoutError> {
         if json { output::json(&format!("{:#}", self.json())) } else { output::text(&format!("{}\n", self.text())) }?;
         Ok(!self.lacks_anything() && self.lacking.is_empty())
     }

@@ -2,7 +2,7 @@
 //!
 //! Always: PostgreSQL first, in one transaction, then NATS; done again after it was cut off between the two, it does what is left.
 
-use program::output::{self, Unwritable};
+use program::output::{self, StdoutError};
 use replay::checkpoint::Checkpoint;
 use schema::change::{Change, LogBegun};
 use schema::event::Event;
@@ -107,7 +107,7 @@ impl Recovery {
 }
 
 impl NewLog {
-    pub(super) fn print(&self, json: bool) -> Result<(), Unwritable> {
+    pub(super) fn print(&self, json: bool) -> Result<(), StdoutError> {
         let Self { log_id, from, position } = self;
         if json {
             output::json(&format!("{:#}", json!({"log_id": log_id, "from": from, "position": position})))

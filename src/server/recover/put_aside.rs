@@ -2,7 +2,7 @@
 //!
 //! Always: nothing that was signed for this log is put aside, and what is put aside is copied first.
 
-use program::output::{self, Unwritable};
+use program::output::{self, StdoutError};
 use schema::position::Position;
 use serde_json::json;
 
@@ -55,7 +55,7 @@ impl Recovery {
 }
 
 impl PutAside {
-    pub(super) fn print(&self, json: bool) -> Result<(), Unwritable> {
+    pub(super) fn print(&self, json: bool) -> Result<(), StdoutError> {
         let Self { from, messages, to } = self;
         match (json, messages) {
             (true, _) => output::json(&format!("{:#}", json!({"from": from, "put_aside": messages, "stream": to}))),

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use lab::find;
 use lab::postgres::Cluster;
+use lab::server_programs;
 use serde_json::{Value, json};
 use tokio_postgres::Config;
 
@@ -174,7 +174,8 @@ async fn the_composition_carries_a_command_to_a_file() {
 
     let programs = dir.path().join("bin");
     fs::create_dir(&programs).unwrap();
-    std::os::unix::fs::symlink(find::nats_server(None).unwrap().path, programs.join("nats-server")).unwrap();
+    std::os::unix::fs::symlink(server_programs::find_nats_server(None).unwrap().path, programs.join("nats-server"))
+        .unwrap();
     let _nats = stack.start("nats");
     let healthz = format!("http://127.0.0.1:{}/healthz", stack.monitor);
     eventually("nats-server is healthy", async || is_ok(&healthz).await, || stack.log("nats")).await;

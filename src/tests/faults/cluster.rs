@@ -4,10 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use bus::connect::connect;
-use lab::child::{Ask, Spec};
-use lab::find;
+use lab::child::{ChildSpec, StopSignal};
 use lab::port;
-use lab::running::{Running, Server};
+use lab::running_server::{RunningServer, Server};
+use lab::server_programs;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpStream;
 
@@ -53,13 +53,13 @@ async fn start_all(story: &mut Story) {
 
 /// Three servers.
 pub(crate) struct Cluster {
-    servers: Vec<Running<Member>>,
+    servers: Vec<RunningServer<Member>>,
     down: Option<usize>,
 }
 
 /// One of them.
 struct Member {
-    spec: Spec,
+    spec: ChildSpec,
     port: u16,
 }
 
@@ -68,7 +68,7 @@ impl Cluster {
     pub(crate) async fn start(dir: &Path) -> Self {
         let ports: Vec<(u16, u16)> = (0..3).map(|_| (port::free(None).unwrap(), port::free(None).unwrap())).collect();
         let members: Vec<Member> = (0..3).map(|number| Member::make(dir, number, &ports)).collect();
-        let servers = futures::future::join_all(members.into_iter().map(Running::start)).await;
+        let servers = futures::future::join_all(members.into_iter().map(RunningServer::start)).await;
         let servers = servers.into_iter().map(Result::unwrap).collect();
         let cluster = Self { servers, down: None };
         let link = connect(&cluster.url(), "test").await.unwrap();
@@ -116,15 +116,15 @@ impl Member {
             routes.join(", "),
         );
         std::fs::write(home.join("nats.conf"), text).unwrap();
-        let spec = Spec {
+        let spec = ChildSpec {
             name: format!("nats-{number}"),
-            program: find::nats_server(None).unwrap().path,
+            program: server_programs::find_nats_server(None).unwrap().path,
             args: vec!["-c".into(), home.join("nats.conf").into()],
             env: Vec::new(),
             dir: home.clone(),
             log: dir.join(format!("member-{number}.log")),
             account: None,
-            ask: Ask::Terminate,
+            ask: StopSignal::Terminate,
             grace: GRACE,
         };
         Self { spec, port }
@@ -139,7 +139,7 @@ impl Member {
 }
 
 impl Server for Member {
-    fn spec(&self) -> &Spec {
+    fn spec(&self) -> &ChildSpec {
         &self.spec
     }
 

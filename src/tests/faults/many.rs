@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use agent::edge;
+use agent::main_loop;
 use agent::options::Options;
 use clap::Parser;
 use serde_json::json;
@@ -39,7 +39,7 @@ async fn two_hundred_nodes_come_back_at_once() {
         let dir = fleet.ground.dir.path().join("nodes").join(name);
         let dir = dir.to_str().unwrap();
         let told = Told::try_parse_from(["edge", "--node", name, "--dir", dir, "--nats-url", &url]).unwrap();
-        agents.spawn(edge::run(told.options, stop.clone()));
+        agents.spawn(main_loop::run(told.options, stop.clone()));
     }
     has(&fleet, &names, "before").await;
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use program::failpoints::{self, Point};
+use program::failpoints::{self, Failpoint};
 
 use crate::eventually::eventually;
 use crate::fleet::Process;
@@ -25,8 +25,8 @@ scenarios! {
     edge_ends_at_each_place_of_apply: HOOKS, apply, nothing;
 }
 
-fn named(beginning: &str) -> Vec<Point> {
-    let named: Vec<Point> =
+fn named(beginning: &str) -> Vec<Failpoint> {
+    let named: Vec<Failpoint> =
         failpoints::ALL.iter().filter(|point| point.name().starts_with(beginning)).copied().collect();
     assert!(!named.is_empty(), "there are places of {beginning}");
     named
@@ -44,7 +44,7 @@ async fn hearing(story: &mut Story) {
     }
 }
 
-async fn server(story: &mut Story, point: Point) {
+async fn server(story: &mut Story, point: Failpoint) {
     arm(story, "serve-0", point);
     if point.name().starts_with("repair.") || point == failpoints::RELAY_TAKEN {
         // It comes there when it starts.
@@ -67,14 +67,14 @@ async fn apply(story: &mut Story) {
     }
 }
 
-fn arm(story: &Story, process: &str, point: Point) {
+fn arm(story: &Story, process: &str, point: Failpoint) {
     let (dir, name) = (story.fleet.ground.dir.path(), format!("{process}.point"));
     // Moved into place, so that nobody reads half of it.
     std::fs::write(dir.join("point"), point.name()).unwrap();
     std::fs::rename(dir.join("point"), dir.join(name)).unwrap();
 }
 
-async fn ends(process: &mut Process, point: Point) {
+async fn ends(process: &mut Process, point: Failpoint) {
     eventually(&format!("it ends at {point}"), REACHED_WITHIN, async || match process.has_ended() {
         true => Ok(()),
         false => Err("it lives".to_owned()),

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use agent::edge;
+use agent::main_loop;
 use agent::options::Options;
 use clap::Parser;
 use tempfile::TempDir;
@@ -32,16 +32,16 @@ pub(crate) fn options(arguments: &[&str]) -> Options {
 fn agent_process() {
     let Ok(arguments) = std::env::var(ARGUMENTS) else { return };
     let options = options(&arguments.lines().collect::<Vec<_>>());
-    program::telemetry::begin().unwrap();
+    program::telemetry::init().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(edge::run(options, CancellationToken::new())).unwrap();
+    runtime.block_on(main_loop::run(options, CancellationToken::new())).unwrap();
 }
 
 /// An agent, and the folder that outlives it.
 pub(crate) struct Agent {
     pub(crate) dir: TempDir,
     arguments: Vec<String>,
-    running: Option<(CancellationToken, JoinHandle<Result<(), edge::Error>>)>,
+    running: Option<(CancellationToken, JoinHandle<Result<(), main_loop::Error>>)>,
 }
 
 impl Agent {
@@ -65,7 +65,7 @@ impl Agent {
 
     pub(crate) fn run(&mut self) {
         let shutdown = CancellationToken::new();
-        let running = tokio::spawn(edge::run(self.options(), shutdown.clone()));
+        let running = tokio::spawn(main_loop::run(self.options(), shutdown.clone()));
         self.running = Some((shutdown, running));
     }
 
@@ -76,7 +76,7 @@ impl Agent {
     }
 
     /// Why it ends by itself.
-    pub(crate) async fn fails(&mut self) -> edge::Error {
+    pub(crate) async fn fails(&mut self) -> main_loop::Error {
         let (_shutdown, running) = self.running.take().unwrap();
         let ended = tokio::time::timeout(super::centre::PATIENCE, running).await;
         ended.expect("it ends").unwrap().expect_err("it ends for a reason")

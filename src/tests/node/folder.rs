@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use agent::edge;
+use agent::main_loop;
 use agent::options::Options;
 use bus::connect::connect;
 use futures::StreamExt as _;
@@ -23,14 +23,14 @@ use super::{both, noise};
 async fn a_folder_has_one_agent_and_one_node() {
     let (_server, centre, mut agent) = both().await;
     centre.applied(&centre.desire(1, &[("a", b"x")]).await).await;
-    let second = edge::run(agent.options(), CancellationToken::new()).await.unwrap_err();
+    let second = main_loop::run(agent.options(), CancellationToken::new()).await.unwrap_err();
     assert!(second.to_string().contains("another agent"), "{second}");
     agent.stop().await;
     let options = Options { node: "n-2".parse().unwrap(), ..agent.options() };
-    let other = edge::run(options, CancellationToken::new()).await.unwrap_err();
+    let other = main_loop::run(options, CancellationToken::new()).await.unwrap_err();
     assert!(other.to_string().contains("belongs to node n-1"), "{other}");
     fs::write(agent.path("state.json"), "{").unwrap();
-    let damaged = edge::run(agent.options(), CancellationToken::new()).await.unwrap_err();
+    let damaged = main_loop::run(agent.options(), CancellationToken::new()).await.unwrap_err();
     assert!(damaged.to_string().contains("state.json"), "{damaged}");
 }
 
@@ -268,7 +268,7 @@ async fn removing_the_lock_lets_no_second_agent_into_the_folder() {
         assert!(since.elapsed() < super::centre::PATIENCE, "it is taken again");
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
-    let second = edge::run(agent.options(), CancellationToken::new()).await.unwrap_err();
+    let second = main_loop::run(agent.options(), CancellationToken::new()).await.unwrap_err();
     assert!(second.to_string().contains("another agent"), "{second}");
     centre.applied(&centre.desire(2, &[("a", b"y")]).await).await;
 

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
-use lab::find;
+use lab::server_programs;
 use tempfile::TempDir;
 
 /// A nats-server on a port of its own that keeps its data between kills.
@@ -43,7 +43,7 @@ impl Server {
     }
 
     pub(crate) fn run(&mut self) {
-        let program = find::nats_server(None).expect("a nats-server: run `make setup`");
+        let program = server_programs::find_nats_server(None).expect("a nats-server: run `make setup`");
         let config = self.data.path().join("nats.conf");
         std::fs::write(&config, self.users.as_deref().unwrap_or_default()).unwrap();
         let child = Command::new(program.path)

@@ -1,7 +1,7 @@
 //! What a runtime takes for the answer to what it asks.
 
-use agent::runtime::asking::Asking;
-use agent::runtime::claims::Claims as _;
+use agent::runtime::claim_service::ClaimService as _;
+use agent::runtime::rpc_client::RpcClient;
 use async_nats::jetstream::stream::Config;
 use bus::connect::connect;
 use futures::StreamExt as _;
@@ -46,7 +46,7 @@ async fn only_the_reply_to_its_own_request_is_an_answer() {
             }
         }
     });
-    let asking = Asking::of(link, Prefix::default(), "n-1".parse().unwrap());
+    let asking = RpcClient::of(link, Prefix::default(), "n-1".parse().unwrap());
     for server in ["one that repeats the id", "an older one"] {
         let told = asking.mine().await;
         assert_eq!(told.map(|told| told.position.get()), Ok(9), "{server}");

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use lab::child::{Ask, Child, Spec};
+use lab::child::{Child, ChildSpec, StopSignal};
 use lab::port;
 use program::clock;
 use program::failpoints;
@@ -29,7 +29,7 @@ const GRACE: Duration = Duration::from_secs(20);
 pub(crate) struct Process(Child);
 
 impl Process {
-    fn start(spec: &Spec) -> Self {
+    fn start(spec: &ChildSpec) -> Self {
         Self(spec.spawn().unwrap())
     }
 
@@ -221,7 +221,7 @@ impl Fleet {
         }
     }
 
-    fn spec(&self, name: &str, args: Vec<OsString>, env: &[(&str, String)]) -> Spec {
+    fn spec(&self, name: &str, args: Vec<OsString>, env: &[(&str, String)]) -> ChildSpec {
         let dir = self.ground.dir.path();
         let ours = [
             ("HEADWATER_NATS_URL", self.ground.nats_url().into()),
@@ -230,7 +230,7 @@ impl Fleet {
             (clock::FILE, OsString::from(dir.join(format!("{name}.clock")))),
         ];
         let told = self.ways.env.iter().chain(env).map(|(name, value)| (*name, value.into()));
-        Spec {
+        ChildSpec {
             name: name.to_owned(),
             program: env!("CARGO_BIN_EXE_headwater").into(),
             args,
@@ -238,7 +238,7 @@ impl Fleet {
             dir: dir.to_path_buf(),
             log: dir.join(format!("{name}.log")),
             account: None,
-            ask: Ask::Terminate,
+            ask: StopSignal::Terminate,
             grace: GRACE,
         }
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use lab::nats::NatsServer;
 use lab::postgres::Cluster;
-use lab::running::Running;
+use lab::running_server::RunningServer;
 use tempfile::TempDir;
 
 /// The database that a log is installed in.
@@ -16,8 +16,8 @@ const LOG_LINES: usize = 60;
 
 /// Two servers and a folder.
 pub(crate) struct Ground {
-    pub(crate) postgres: Running<Cluster>,
-    pub(crate) nats: Running<NatsServer>,
+    pub(crate) postgres: RunningServer<Cluster>,
+    pub(crate) nats: RunningServer<NatsServer>,
     /// Where NATS is, if it is not that server.
     pub(crate) nats_elsewhere: Option<String>,
     /// The port on which roles of Headwater's find PostgreSQL, if it is not its own.

@@ -10,10 +10,10 @@ use schema::report::Mark;
 use schema::seal::Signed;
 use schema::wire::Record as _;
 
-use crate::fault::Fault;
+use crate::apply_error::ApplyError;
 use crate::layout::{Layout, link_to};
-use crate::regular;
-use crate::state::{FORMAT, State};
+use crate::node_state::{FORMAT, NodeState};
+use crate::regular_file;
 use crate::verify;
 
 /// The memory of a node can't be read.
@@ -22,7 +22,7 @@ use crate::verify;
     "{} can't be read: {why}. Without it the node can't tell an old record from a new one; restore it, or start with a new \
      --dir", .path.display()
 )]
-pub struct Damaged {
+pub struct DamagedStateError {
     /// The file.
     pub path: PathBuf,
     /// What is wrong.
@@ -33,15 +33,15 @@ pub struct Damaged {
 ///
 /// # Errors
 /// If it is there and says nothing that can be understood.
-pub fn state(layout: &Layout) -> Result<Option<State>, Damaged> {
+pub fn state(layout: &Layout) -> Result<Option<NodeState>, DamagedStateError> {
     let path = layout.state();
-    let damaged = |why: String| Damaged { path: path.clone(), why };
-    let text = match regular::read(&path) {
+    let damaged = |why: String| DamagedStateError { path: path.clone(), why };
+    let text = match regular_file::read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(damaged(error.to_string())),
     };
-    let state: State = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
+    let state: NodeState = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
     if state.v > FORMAT {
         return Err(damaged(format!("it is of format {}, written by a newer Headwater", state.v)));
     }
@@ -53,14 +53,14 @@ pub fn state(layout: &Layout) -> Result<Option<State>, Damaged> {
 ///
 /// # Errors
 /// If the disk fails.
-pub fn running(layout: &Layout, state: &State) -> Result<Option<Mark>, Fault> {
+pub fn running(layout: &Layout, state: &NodeState) -> Result<Option<Mark>, ApplyError> {
     let current = layout.current();
     let link = match fs::read_link(&current) {
         Ok(link) => link,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => {
             return Ok(None);
         }
-        Err(error) => return Err(Fault::disk("read", &current)(error)),
+        Err(error) => return Err(ApplyError::disk("read", &current)(error)),
     };
     let known = [state.running, state.floor, state.last_good].into_iter().flatten();
     let there = |mark: &Mark| link_to(*mark) == link && layout.generation(*mark).is_dir();
@@ -71,31 +71,32 @@ pub fn running(layout: &Layout, state: &State) -> Result<Option<Mark>, Fault> {
 ///
 /// # Errors
 /// If it is gone, is another, was not signed by the pinned key, or the disk fails.
-pub fn record(layout: &Layout, state: &State, mark: Mark) -> Result<Desired, Fault> {
+pub fn record(layout: &Layout, state: &NodeState, mark: Mark) -> Result<Desired, ApplyError> {
     let bytes = record_bytes(layout, mark)?;
-    let key = state.key.as_ref().ok_or_else(|| Fault::NoTrustedKey("none is pinned".to_owned()))?;
-    let record = verify::open(&bytes, &key.0).map_err(|unverified| Fault::Record(unverified.to_string()))?;
+    let key = state.key.as_ref().ok_or_else(|| ApplyError::NoTrustedKey("none is pinned".to_owned()))?;
+    let record =
+        verify::open(&bytes, &key.0).map_err(|unverified| ApplyError::DamagedRecord(unverified.to_string()))?;
     let found = Mark { position: record.position, digest: record.digest };
-    if found == mark { Ok(record) } else { Err(Fault::Record("it is another".to_owned())) }
+    if found == mark { Ok(record) } else { Err(ApplyError::DamagedRecord("it is another".to_owned())) }
 }
 
 /// The same record as it was signed, if it is there as it came.
 #[must_use]
-pub fn signed(layout: &Layout, state: &State, mark: Mark) -> Option<Signed> {
+pub fn signed(layout: &Layout, state: &NodeState, mark: Mark) -> Option<Signed> {
     record(layout, state, mark).ok()?;
     Signed::read(&record_bytes(layout, mark).ok()?).ok()
 }
 
-fn record_bytes(layout: &Layout, mark: Mark) -> Result<Vec<u8>, Fault> {
+fn record_bytes(layout: &Layout, mark: Mark) -> Result<Vec<u8>, ApplyError> {
     let path = layout.record(mark);
     match fs::symlink_metadata(&path) {
         Ok(meta) if !meta.is_file() => {
-            return Err(Fault::Record(format!("{} is not a file; remove it", path.display())));
+            return Err(ApplyError::DamagedRecord(format!("{} is not a file; remove it", path.display())));
         }
         _ => {}
     }
-    regular::read(&path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Fault::Record("it is gone".to_owned()),
-        _ => Fault::disk("read", &path)(error),
+    regular_file::read(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => ApplyError::DamagedRecord("it is gone".to_owned()),
+        _ => ApplyError::disk("read", &path)(error),
     })
 }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus::connect::{BadAddress, Link, connect_with};
+use bus::connect::{AddressError, Link, connect_with};
 use bus::objects::Objects;
 use bytes::Bytes;
 use program::backoff::Backoff;
@@ -21,17 +21,17 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::agent::{Agent, mark};
-use crate::fault::Fault;
+use crate::actions::{Agent, mark};
+use crate::apply_error::ApplyError;
+use crate::node_folder::{NodeFolder, OpenError};
+use crate::node_state::PinnedKey;
 use crate::options::{OnDrift, Options};
-use crate::runtime::asking::Asking;
-use crate::runtime::memory::Unusable;
-use crate::runtime::settings::Settings;
-use crate::runtime::work::Work;
-use crate::state::PinnedKey;
-use crate::status;
-use crate::store::{OpenError, Store};
-use crate::watch::{self as records, Newest};
+use crate::record_watch::{self as records, NewestRecord};
+use crate::report_draft::ReportDraft;
+use crate::runtime::job_runtime::JobRuntime;
+use crate::runtime::rpc_client::RpcClient;
+use crate::runtime::runtime_settings::RuntimeSettings;
+use crate::runtime::runtime_state::RuntimeStateError;
 use crate::{report, verify};
 
 /// How long what was reported stands at least before it is put right.
@@ -47,16 +47,16 @@ pub enum Error {
     Open(#[from] OpenError),
     /// Another one took its folder while it ran.
     #[error(transparent)]
-    OtherAgent(Fault),
+    OtherAgent(ApplyError),
     /// NATS has no such address.
     #[error(transparent)]
-    Address(#[from] BadAddress),
+    Address(#[from] AddressError),
     /// The password for NATS can't be read.
     #[error("the password for NATS can't be had (--nats-password-file)")]
     Password(#[from] password::Error),
     /// It is a runtime, and its memory can't be used.
     #[error(transparent)]
-    Runtime(#[from] Unusable),
+    Runtime(#[from] RuntimeStateError),
 }
 
 /// Runs the agent until `shutdown`.
@@ -64,7 +64,7 @@ pub enum Error {
 /// # Errors
 /// Only at the start, or if another agent took the folder: once it runs, whatever else fails is tried again.
 pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Error> {
-    let mut store = Store::open(&options.dir, &options.node)?;
+    let mut store = NodeFolder::open(&options.dir, &options.node)?;
     if let Some(key) = &options.trust {
         store.trust(key)?;
     }
@@ -72,8 +72,8 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
     let nats_url = password::fill(&options.nats_url, options.nats_password_file.as_deref())?;
     let link =
         connect_with(&nats_url, options.nats_password_file.as_deref(), &format!("headwater-edge {node}")).await?;
-    let (status, news, told) = status::Status::of(report::blank(node.clone(), store.boot_no(), options.jobs.runtime));
-    let (found, mut newest) = watch::channel(Newest::default());
+    let (status, news, told) = ReportDraft::of(report::blank(node.clone(), store.boot_no(), options.jobs.runtime));
+    let (found, mut newest) = watch::channel(NewestRecord::default());
     let _watching = AbortOnDropHandle::new(tokio::spawn(records::follow(link.clone(), prefix.clone(), node, found)));
     let _telling = AbortOnDropHandle::new(tokio::spawn(report::tell(link.clone(), prefix.clone(), news, told)));
 
@@ -95,7 +95,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
                 backoff.reset();
                 None
             }
-            Err(fault @ Fault::OtherAgent { .. }) => return Err(Error::OtherAgent(fault)),
+            Err(fault @ ApplyError::OtherAgent { .. }) => return Err(Error::OtherAgent(fault)),
             Err(fault) => {
                 tracing::debug!(code = fault.code(), "trying again");
                 Some(backoff.failed())
@@ -117,10 +117,10 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
 }
 
 /// What the node does as a runtime, if it is one.
-fn work(options: &Options, link: &Link) -> Result<Option<Work<Asking>>, Unusable> {
+fn work(options: &Options, link: &Link) -> Result<Option<JobRuntime<RpcClient>>, RuntimeStateError> {
     let jobs = &options.jobs;
     let Some(command) = jobs.job_cmd.clone().filter(|_| jobs.runtime) else { return Ok(None) };
-    let settings = Settings {
+    let settings = RuntimeSettings {
         // Commands may change their folder.
         dir: std::path::absolute(&options.dir).unwrap_or_else(|_| options.dir.clone()),
         command,
@@ -129,21 +129,21 @@ fn work(options: &Options, link: &Link) -> Result<Option<Work<Asking>>, Unusable
         within: Duration::from_secs(jobs.job_timeout_s),
         lease_s: jobs.job_lease_s,
     };
-    let asking = Asking::of(link.clone(), options.nats_prefix.clone(), options.node.clone());
-    Work::of(settings, asking).map(Some)
+    let asking = RpcClient::of(link.clone(), options.nats_prefix.clone(), options.node.clone());
+    JobRuntime::of(settings, asking).map(Some)
 }
 
 impl Agent {
     /// One turn, from what NATS said last to what runs; and a `look` at what runs.
-    async fn turn(&mut self, newest: Newest, look: bool) -> Result<(), Fault> {
+    async fn turn(&mut self, newest: NewestRecord, look: bool) -> Result<(), ApplyError> {
         self.store.keep_lock()?;
         let judged = match newest {
-            Newest::Record(bytes) if self.judged.as_ref() != Some(&bytes) => self.judge(bytes).await,
-            Newest::Nothing => {
+            NewestRecord::Record(bytes) if self.judged.as_ref() != Some(&bytes) => self.judge(bytes).await,
+            NewestRecord::Nothing => {
                 self.prove();
                 Ok(())
             }
-            Newest::Record(_) | Newest::Unknown => Ok(()),
+            NewestRecord::Record(_) | NewestRecord::Unknown => Ok(()),
         };
         let pursued = match self.want.clone() {
             Some(want) => self.pursue(&want).await,
@@ -158,7 +158,7 @@ impl Agent {
     }
 
     /// Verifies a record, and accepts it or refuses it.
-    async fn judge(&mut self, bytes: Bytes) -> Result<(), Fault> {
+    async fn judge(&mut self, bytes: Bytes) -> Result<(), ApplyError> {
         let judged = match self.trusted_key().await {
             Ok(key) => self.judge_by(key, &bytes),
             Err(fault) => Err(fault),
@@ -174,7 +174,7 @@ impl Agent {
         Ok(())
     }
 
-    fn judge_by(&mut self, key: PinnedKey, bytes: &[u8]) -> Result<(), Fault> {
+    fn judge_by(&mut self, key: PinnedKey, bytes: &[u8]) -> Result<(), ApplyError> {
         let (code, detail) = match verify::open(bytes, &key.0) {
             Ok(want) => match plan(&self.have()?, &want) {
                 Ok(_) => return self.accept(want, bytes, key),
@@ -196,12 +196,12 @@ impl Agent {
     }
 
     /// Does what is still to be done for the record that was accepted.
-    async fn pursue(&mut self, want: &Arc<Desired>) -> Result<(), Fault> {
+    async fn pursue(&mut self, want: &Arc<Desired>) -> Result<(), ApplyError> {
         let link = self.relinked()?;
         if !link.is_empty() {
             self.show_drift(&link).await;
         }
-        let steps = plan(&self.have()?, want).map_err(|refusal| Fault::Record(refusal.to_string()))?;
+        let steps = plan(&self.have()?, want).map_err(|refusal| ApplyError::DamagedRecord(refusal.to_string()))?;
         let is_good = self.store.state().last_good.is_some_and(|good| good.digest == want.digest);
         let is_repair = !link.is_empty() && is_good && !steps.is_empty();
         if is_repair && !self.may_repair(mark(want), &link) {
@@ -211,7 +211,7 @@ impl Agent {
             self.warnings.clear();
         }
         let pursued = match self.follow(&steps, want).await {
-            Err(Fault::Rejected { code, said }) => self.reject(want, code, said).await,
+            Err(ApplyError::HookRejected { code, output }) => self.reject(want, code, output).await,
             pursued => pursued,
         };
         // What did not come to its end has nothing to say beside what did.
@@ -220,7 +220,7 @@ impl Agent {
             Ok(()) if steps.is_empty() => self.status.reach(mark(want), AttemptState::Applied),
             Ok(()) if is_repair => self.note_repair(),
             Ok(()) if steps.contains(&Step::Write) => self.status.repaired(),
-            Ok(()) | Err(Fault::Ending) => {}
+            Ok(()) | Err(ApplyError::ShuttingDown) => {}
             Err(fault) => {
                 self.status.fail(mark(want), fault);
                 self.make_room(fault).await;
@@ -230,18 +230,18 @@ impl Agent {
     }
 
     /// What is old gives way to what is new.
-    async fn make_room(&mut self, fault: &Fault) {
+    async fn make_room(&mut self, fault: &ApplyError) {
         if fault.code() == "disk_full" {
             self.collect(0).await;
         }
     }
 
     /// The steps of a plan, in order. Between any two of them, and within each, the agent may be killed.
-    async fn follow(&mut self, steps: &[Step], want: &Arc<Desired>) -> Result<(), Fault> {
+    async fn follow(&mut self, steps: &[Step], want: &Arc<Desired>) -> Result<(), ApplyError> {
         let mark = mark(want);
         for step in steps {
             if self.shutdown.is_cancelled() {
-                return Err(Fault::Ending);
+                return Err(ApplyError::ShuttingDown);
             }
             match step {
                 // `judge` has done it before there was anything else to do.
@@ -285,23 +285,23 @@ impl Agent {
     }
 
     /// Keeps what is in force, and was good, as it was signed.
-    async fn mend(&mut self) -> Result<(), Fault> {
+    async fn mend(&mut self) -> Result<(), ApplyError> {
         let state = self.store.state();
         let Some(running) = state.running.filter(|running| state.last_good == Some(*running)) else { return Ok(()) };
         let mended = self.compare(running).await;
         match &mended {
-            Ok(()) | Err(Fault::Ending) => {}
+            Ok(()) | Err(ApplyError::ShuttingDown) => {}
             Err(fault) => self.status.fail_to_repair(running, fault),
         }
         mended
     }
 
     /// Compares the tree in force with its record; puts it right if somebody changed it.
-    async fn compare(&mut self, running: Mark) -> Result<(), Fault> {
+    async fn compare(&mut self, running: Mark) -> Result<(), ApplyError> {
         // Equal digests are equal trees, so another record can stand in for one that is lost.
         let equal = self.want.clone().filter(|want| want.digest == running.digest);
         let record = match (self.store.record(running), equal) {
-            (Err(Fault::Record(_)), Some(equal)) => equal,
+            (Err(ApplyError::DamagedRecord(_)), Some(equal)) => equal,
             // What runs may have come with the log that this one took the place of.
             (Ok(record), Some(equal)) if record.log_id != equal.log_id => equal,
             (record, _) => Arc::new(record?),
@@ -321,7 +321,7 @@ impl Agent {
         if !self.may_repair(running, &drift) {
             return Ok(());
         }
-        let steps = repair(&self.have()?, &record).map_err(|refusal| Fault::Record(refusal.to_string()))?;
+        let steps = repair(&self.have()?, &record).map_err(|refusal| ApplyError::DamagedRecord(refusal.to_string()))?;
         let mended = self.follow(&steps, &record).await;
         self.keep_watch();
         // The repair is not what was tried last.

@@ -12,22 +12,22 @@ use schema::id::{LogId, NodeId};
 use schema::report::{Attempt, Mark};
 use schema::seal::Signed;
 
+use crate::apply_error::ApplyError;
 use crate::disk;
-use crate::fault::Fault;
+use crate::folder_lock::FolderLock;
+use crate::folder_reader::{self, DamagedStateError};
 use crate::layout::Layout;
-use crate::lock::Lock;
-use crate::recall::{self, Damaged};
-use crate::state::{PinnedKey, State};
+use crate::node_state::{NodeState, PinnedKey};
 
 /// A node's folder.
 #[derive(Debug)]
-pub struct Store {
+pub struct NodeFolder {
     layout: Layout,
-    state: State,
+    state: NodeState,
     /// What `state.json` says.
-    written: Option<State>,
+    written: Option<NodeState>,
     boot_no: Option<u64>,
-    lock: Lock,
+    lock: FolderLock,
 }
 
 /// Why a folder can't be used.
@@ -67,24 +67,24 @@ pub enum OpenError {
     LeftBefore(LogId),
     /// Its memory can't be read.
     #[error(transparent)]
-    Damaged(#[from] Damaged),
+    Damaged(#[from] DamagedStateError),
     /// The disk fails.
     #[error(transparent)]
-    Disk(#[from] Fault),
+    Disk(#[from] ApplyError),
 }
 
-impl Store {
+impl NodeFolder {
     /// Takes the folder `dir` for `node`, making it if it is not there.
     ///
     /// # Errors
     /// If another agent has it, it is another node's, or it can't be read.
     pub fn open(dir: &Path, node: &NodeId) -> Result<Self, OpenError> {
-        fs::create_dir_all(dir).map_err(Fault::disk("make folder", dir))?;
-        let dir = dir.canonicalize().map_err(Fault::disk("find", dir))?;
+        fs::create_dir_all(dir).map_err(ApplyError::disk("make folder", dir))?;
+        let dir = dir.canonicalize().map_err(ApplyError::disk("find", dir))?;
         let lock = take(&dir)?;
         let layout = Layout::of(dir);
-        let written = recall::state(&layout)?;
-        let state = written.clone().unwrap_or_else(|| State::blank(node.clone()));
+        let written = folder_reader::state(&layout)?;
+        let state = written.clone().unwrap_or_else(|| NodeState::blank(node.clone()));
         if state.node != *node {
             let (found, asked) = (state.node, node.clone());
             return Err(OpenError::OtherNode { dir: layout.root().to_owned(), found, asked });
@@ -96,7 +96,7 @@ impl Store {
         match store.remember(|state| state.boot_no += 1) {
             Ok(()) => store.boot_no = Some(store.state.boot_no),
             Err(fault) if is_new => return Err(fault.into()),
-            Err(fault) => tracing::warn!(fault = fault.story(), "can't count this start of the agent"),
+            Err(fault) => tracing::warn!(fault = fault.with_sources(), "can't count this start of the agent"),
         }
         Ok(store)
     }
@@ -111,15 +111,15 @@ impl Store {
     ///
     /// # Errors
     /// If an agent does, it is no node's folder, the node has left that log before, or the disk fails.
-    pub fn accept_log(dir: &Path, log_id: LogId) -> Result<State, OpenError> {
+    pub fn accept_log(dir: &Path, log_id: LogId) -> Result<NodeState, OpenError> {
         let dir = dir.canonicalize().map_err(|_| OpenError::NoNode(dir.to_owned()))?;
         let layout = Layout::of(dir.clone());
-        if recall::state(&layout)?.is_none() {
+        if folder_reader::state(&layout)?.is_none() {
             return Err(OpenError::NoNode(dir));
         }
         let lock = take(&dir)?;
         // Read again behind the lock: an agent may just have ended.
-        let Some(state) = recall::state(&layout)? else { return Err(OpenError::NoNode(dir)) };
+        let Some(state) = folder_reader::state(&layout)? else { return Err(OpenError::NoNode(dir)) };
         let mut store = Self { layout, written: Some(state.clone()), state, boot_no: None, lock };
         let mut turned = false;
         store.remember(|state| turned = state.turn_to(log_id))?;
@@ -134,7 +134,7 @@ impl Store {
 
     /// What is remembered.
     #[must_use]
-    pub fn state(&self) -> &State {
+    pub fn state(&self) -> &NodeState {
         &self.state
     }
 
@@ -142,7 +142,7 @@ impl Store {
     ///
     /// # Errors
     /// If the disk fails; then nothing is changed.
-    pub fn remember(&mut self, change: impl FnOnce(&mut State)) -> Result<(), Fault> {
+    pub fn remember(&mut self, change: impl FnOnce(&mut NodeState)) -> Result<(), ApplyError> {
         let mut state = self.state.clone();
         change(&mut state);
         if self.written.as_ref() != Some(&state) {
@@ -160,7 +160,7 @@ impl Store {
     ///
     /// # Errors
     /// If one does, or the disk fails.
-    pub fn keep_lock(&mut self) -> Result<(), Fault> {
+    pub fn keep_lock(&mut self) -> Result<(), ApplyError> {
         self.lock.keep()
     }
 
@@ -170,7 +170,7 @@ impl Store {
         let attempt = Some(ended.clone());
         let noted = self.remember(|state| state.attempt = attempt);
         if let Err(fault) = &noted {
-            tracing::debug!(fault = fault.story(), "can't write down what became of the attempt");
+            tracing::debug!(fault = fault.with_sources(), "can't write down what became of the attempt");
         }
         self.lock.note(noted.is_err().then_some(ended));
     }
@@ -205,16 +205,16 @@ impl Store {
     ///
     /// # Errors
     /// If the disk fails.
-    pub fn running(&self) -> Result<Option<Mark>, Fault> {
-        recall::running(&self.layout, &self.state)
+    pub fn running(&self) -> Result<Option<Mark>, ApplyError> {
+        folder_reader::running(&self.layout, &self.state)
     }
 
     /// What the plan must know.
     ///
     /// # Errors
     /// If the disk fails.
-    pub fn have(&self, checks: bool, hooks: bool) -> Result<Have, Fault> {
-        let State { node, log_id, floor, last_good, rejected, .. } = self.state.clone();
+    pub fn have(&self, checks: bool, hooks: bool) -> Result<Have, ApplyError> {
+        let NodeState { node, log_id, floor, last_good, rejected, .. } = self.state.clone();
         let rejected =
             rejected.iter().map(|rejected| Rejection { digest: rejected.digest, retry: rejected.retry }).collect();
         Ok(Have { node, log_id, floor, running: self.running()?, last_good, rejected, checks, hooks })
@@ -224,14 +224,14 @@ impl Store {
     ///
     /// # Errors
     /// If it is not there as it came, or the disk fails.
-    pub fn record(&self, mark: Mark) -> Result<Desired, Fault> {
-        recall::record(&self.layout, &self.state, mark)
+    pub fn record(&self, mark: Mark) -> Result<Desired, ApplyError> {
+        folder_reader::record(&self.layout, &self.state, mark)
     }
 
     /// The same with its signature, for somebody who trusts only that; nothing if it is not as it came.
     #[must_use]
     pub fn signed(&self, mark: Mark) -> Option<Signed> {
-        recall::signed(&self.layout, &self.state, mark)
+        folder_reader::signed(&self.layout, &self.state, mark)
     }
 
     /// Keeps the signed record of `mark`, so that it can be applied and repaired without NATS. It survives a power failure
@@ -239,15 +239,15 @@ impl Store {
     ///
     /// # Errors
     /// If the disk fails.
-    pub fn keep_record(&self, mark: Mark, bytes: &[u8]) -> Result<(), Fault> {
+    pub fn keep_record(&self, mark: Mark, bytes: &[u8]) -> Result<(), ApplyError> {
         disk::own_dir(&self.layout.records())?;
         disk::place(&self.layout.record(mark), bytes)
     }
 }
 
-fn take(dir: &Path) -> Result<Lock, OpenError> {
-    Lock::take(dir).map_err(|fault| match fault {
-        Fault::OtherAgent { dir } => OpenError::Locked(dir),
+fn take(dir: &Path) -> Result<FolderLock, OpenError> {
+    FolderLock::take(dir).map_err(|fault| match fault {
+        ApplyError::OtherAgent { dir } => OpenError::Locked(dir),
         fault => fault.into(),
     })
 }

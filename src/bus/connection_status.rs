@@ -1,4 +1,4 @@
-//! Why NATS can't be reached, in words: what at which address refuses whom, what is tried next, and where to look.
+//! Why NATS can't be reached, in words: what at which address refuses identity, what is tried next, and where to look.
 //!
 //! What always holds: no password and no token is shown. The client tries again for ever, also after a refusal, and says
 //! nothing of it by itself; what is said here stands for that.
@@ -21,35 +21,35 @@ const LOOKS_BETWEEN: u32 = 12;
 
 /// Whom NATS takes this client for.
 #[derive(Clone, Debug)]
-pub(super) enum Whom {
+pub(super) enum ClientIdentity {
     User(String),
     /// Whoever has the token.
     Token,
-    Nobody,
+    Anonymous,
 }
 
 /// Whom NATS is asked as, where, and what came of it last.
 #[derive(Clone, Debug)]
-pub(super) struct Trouble {
-    whom: Whom,
+pub(super) struct ConnectionStatus {
+    identity: ClientIdentity,
     password_file: Option<PathBuf>,
-    last: Arc<Mutex<Last>>,
+    last: Arc<Mutex<LastErrors>>,
 }
 
 /// What the client said last.
 #[derive(Debug, Default)]
-struct Last {
+struct LastErrors {
     /// Each server, and why it could not be had.
     servers: Vec<(String, Option<String>)>,
     /// The same where no server is named.
     otherwise: Option<String>,
 }
 
-impl Trouble {
-    pub(super) fn of(servers: &[ServerAddr], whom: Whom, password_file: Option<&Path>) -> Self {
+impl ConnectionStatus {
+    pub(super) fn of(servers: &[ServerAddr], identity: ClientIdentity, password_file: Option<&Path>) -> Self {
         let servers = servers.iter().map(|server| (shown(server), None)).collect();
-        let last = Arc::new(Mutex::new(Last { servers, otherwise: None }));
-        Self { whom, password_file: password_file.map(Path::to_owned), last }
+        let last = Arc::new(Mutex::new(LastErrors { servers, otherwise: None }));
+        Self { identity, password_file: password_file.map(Path::to_owned), last }
     }
 
     /// What became of the attempts so far at each server.
@@ -62,14 +62,14 @@ impl Trouble {
     pub(super) fn hear(&self, event: &Event) {
         let otherwise = match event {
             Event::Connected => {
-                tracing::info!(whom = %self.whom, "NATS is there");
+                tracing::info!(identity = %self.identity, "NATS is there");
                 None
             }
             Event::Disconnected => {
-                tracing::warn!(whom = %self.whom, "NATS is gone; connecting again");
+                tracing::warn!(identity = %self.identity, "NATS is gone; connecting again");
                 None
             }
-            Event::ServerError(error) => return tracing::warn!(whom = %self.whom, %error, "NATS refuses"),
+            Event::ServerError(error) => return tracing::warn!(identity = %self.identity, %error, "NATS refuses"),
             Event::ClientError(ClientError::Other(why)) => Some(why.clone()),
             Event::ClientError(error) => Some(error.to_string()),
             other => return tracing::info!(event = %other, "NATS says"),
@@ -99,7 +99,7 @@ impl Trouble {
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for ConnectionStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let why = |why: &Option<String>| why.as_ref().or(last.otherwise.as_ref()).cloned();
@@ -109,19 +109,19 @@ impl fmt::Display for Trouble {
             .map(|(server, reason)| (server, why(reason).unwrap_or_else(|| "no answer yet".to_owned())))
             .collect();
         let is_refused = servers.iter().any(|(_, why)| is_refusal(why));
-        write!(f, "NATS can't be reached as {}: ", self.whom)?;
+        write!(f, "NATS can't be reached as {}: ", self.identity)?;
         for (number, (server, why)) in servers.iter().enumerate() {
             write!(f, "{}{server}: {why}", if number > 0 { "; " } else { "" })?;
         }
         f.write_str(". It is tried again all the time, at least every 5 s. ")?;
-        match (is_refused, &self.password_file, &self.whom) {
+        match (is_refused, &self.password_file, &self.identity) {
             (true, Some(file), _) => write!(
                 f,
                 "The server is there and refuses the user or the password: compare --nats-url (HEADWATER_NATS_URL) and the \
                  file {} of --nats-password-file with the users of NATS, and start this program again after a change",
                 file.display()
             ),
-            (true, None, Whom::Nobody) => f.write_str(
+            (true, None, ClientIdentity::Anonymous) => f.write_str(
                 "The server is there and wants a user: name one in --nats-url (HEADWATER_NATS_URL), \
                  nats://user@host:port, with --nats-password-file",
             ),
@@ -136,12 +136,12 @@ impl fmt::Display for Trouble {
     }
 }
 
-impl fmt::Display for Whom {
+impl fmt::Display for ClientIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::User(user) => write!(f, "user {user:?}"),
             Self::Token => f.write_str("whoever has the token"),
-            Self::Nobody => f.write_str("nobody in particular"),
+            Self::Anonymous => f.write_str("nobody in particular"),
         }
     }
 }
@@ -162,25 +162,25 @@ fn shown(server: &ServerAddr) -> String {
 mod tests {
     use super::*;
 
-    fn trouble(url: &str, whom: Whom, file: Option<&str>) -> Trouble {
-        Trouble::of(&[url.parse().expect("an address")], whom, file.map(Path::new))
+    fn trouble(url: &str, identity: ClientIdentity, file: Option<&str>) -> ConnectionStatus {
+        ConnectionStatus::of(&[url.parse().expect("an address")], identity, file.map(Path::new))
     }
 
     #[test]
     fn each_reason_names_address_user_and_where_to_look_and_no_password() {
         let url = "nats://ann:secret@[::1]:4222";
-        let (ann, file, violation) = (Whom::User("ann".into()), Some("/etc/pw"), "authorization violation");
-        for (whom, file, reason, wanted) in [
+        let (ann, file, violation) = (ClientIdentity::User("ann".into()), Some("/etc/pw"), "authorization violation");
+        for (identity, file, reason, wanted) in [
             (ann.clone(), None, "DNS error", ["nats://[::1]:4222: DNS error", "user \"ann\"", "--nats-url"]),
             (ann.clone(), file, violation, ["refuses", "user \"ann\"", "file /etc/pw"]),
             (ann, None, violation, ["refuses", "user \"ann\"", "--nats-url"]),
-            (Whom::Token, None, violation, ["refuses", "the token", "--nats-url"]),
-            (Whom::Nobody, None, violation, ["wants a user", "nats://[::1]:4222", "--nats-password-file"]),
+            (ClientIdentity::Token, None, violation, ["refuses", "the token", "--nats-url"]),
+            (ClientIdentity::Anonymous, None, violation, ["wants a user", "nats://[::1]:4222", "--nats-password-file"]),
         ] {
-            let trouble = trouble(url, whom, file);
-            assert!(trouble.to_string().contains("no answer yet"), "{trouble}");
-            trouble.hear(&Event::ClientError(ClientError::Other(reason.to_owned())));
-            let said = trouble.to_string();
+            let status = trouble(url, identity, file);
+            assert!(status.to_string().contains("no answer yet"), "{status}");
+            status.hear(&Event::ClientError(ClientError::Other(reason.to_owned())));
+            let said = status.to_string();
             assert!(wanted.iter().all(|part| said.contains(part)) && !said.contains("secret"), "{said}");
         }
     }

@@ -9,15 +9,15 @@ use schema::terminal;
 use serde_json::{Value, json};
 
 use crate::advice::advice;
-use crate::state::{PinnedKey, Rejected};
-use crate::survey::Survey;
+use crate::inspection::FolderInspection;
+use crate::node_state::{PinnedKey, RejectedDigest};
 
 /// Places that are listed one by one.
 const PLACES_MAX: usize = 20;
 
 /// All of it as JSON, with the verdict and what to do.
 #[must_use]
-pub fn json(survey: &Survey) -> Value {
+pub fn json(survey: &FolderInspection) -> Value {
     let mut all = json!(survey);
     if let Some(fields) = all.as_object_mut() {
         fields.insert("is_well".to_owned(), survey.is_well().into());
@@ -28,7 +28,7 @@ pub fn json(survey: &Survey) -> Value {
 
 /// All of it as text.
 #[must_use]
-pub fn text(survey: &Survey) -> String {
+pub fn text(survey: &FolderInspection) -> String {
     let mut page = Page::default();
     page.line("node", format!("{}, in {}", survey.node, survey.dir.display()));
     page.line("agent", agent(survey.agent_is_running));
@@ -63,7 +63,7 @@ impl Page {
         }
     }
 
-    fn verdict(&mut self, survey: &Survey) {
+    fn verdict(&mut self, survey: &FolderInspection) {
         let verdict = if survey.is_well() {
             "All is well: what runs is what was last seen, and nothing was changed by hand."
         } else {
@@ -84,14 +84,14 @@ fn agent(is_running: Option<bool>) -> &'static str {
     }
 }
 
-fn runs(survey: &Survey) -> String {
+fn runs(survey: &FolderInspection) -> String {
     let Some(running) = &survey.running else { return "nothing".to_owned() };
     let not_yet = if survey.is_settled() { "" } else { "\nit has not come to be good yet" };
     let files = counted(running.files, "file");
     format!("{}, {files}, in force since {}\n{}{not_yet}", shown(running.mark), running.since, running.tree.display())
 }
 
-fn seen(survey: &Survey) -> String {
+fn seen(survey: &FolderInspection) -> String {
     let Some(seen) = survey.seen else { return "nothing".to_owned() };
     let what = if survey.runs_what_was_seen() { "what runs" } else { "not what runs" };
     format!("{}: {what}", shown(seen))
@@ -110,13 +110,13 @@ fn tried(attempt: &Attempt) -> String {
     format!("{mark}: {how}{code}, at {}{detail}", attempt.at)
 }
 
-fn said_no(rejected: &Rejected) -> String {
+fn said_no(rejected: &RejectedDigest) -> String {
     let mark = shown(Mark { position: rejected.position, digest: rejected.digest });
     let how = "tried again when its content differs, or after the command retry_node";
     format!("{mark}: {}, at {}\n{}\n{how}", rejected.code, rejected.at, rejected.detail)
 }
 
-fn drift(survey: &Survey) -> String {
+fn drift(survey: &FolderInspection) -> String {
     let Some(places) = &survey.drift else {
         return format!("can't be told: {}", survey.drift_unknown.as_deref().unwrap_or_default());
     };
@@ -133,7 +133,7 @@ fn drift(survey: &Survey) -> String {
     said
 }
 
-fn kept(survey: &Survey) -> String {
+fn kept(survey: &FolderInspection) -> String {
     let kept = &survey.kept;
     format!(
         "{} ({}), {} in the cache ({})",

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use schema::desired::Desired;
 use schema::report::Mark;
 
-use crate::agent::Agent;
-use crate::fault::Fault;
-use crate::notice::Notice;
+use crate::actions::Agent;
+use crate::apply_error::ApplyError;
+use crate::inotify_watch::TreeWatch;
 use crate::tree;
 
 impl Agent {
     /// The link, if somebody else than the agent changed what it points to, or removed that.
-    pub(crate) fn relinked(&self) -> Result<Vec<String>, Fault> {
+    pub(crate) fn relinked(&self) -> Result<Vec<String>, ApplyError> {
         let is_relinked = self.store.state().is_relinked(self.store.running()?);
         Ok(if is_relinked { vec!["current".to_owned()] } else { Vec::new() })
     }
@@ -23,7 +23,7 @@ impl Agent {
         let may = self.repairs.may(self.age());
         if self.repairs.wait() {
             let (places, hooks) = (places.to_vec(), self.options.apply.is_some());
-            self.status.fail_to_repair(mark, &Fault::DriftReturns { places, hooks });
+            self.status.fail_to_repair(mark, &ApplyError::DriftReturns { places, hooks });
         }
         may
     }
@@ -44,7 +44,7 @@ impl Agent {
     }
 
     /// What below the generation of `mark` differs from its `record`.
-    pub(crate) async fn drift(&self, mark: Mark, record: &Arc<Desired>) -> Result<Vec<String>, Fault> {
+    pub(crate) async fn drift(&self, mark: Mark, record: &Arc<Desired>) -> Result<Vec<String>, ApplyError> {
         let record = record.clone();
         self.on_disk(move |layout| tree::differences(&layout.generation(mark), &record)).await
     }
@@ -53,12 +53,12 @@ impl Agent {
     pub(crate) fn keep_watch(&mut self) {
         let running = self.store.state().running;
         if self.notice.as_ref().map(|notice| notice.mark) != running {
-            let notice = running.map(|mark| Notice::of(self.store.layout(), mark)).transpose();
+            let notice = running.map(|mark| TreeWatch::of(self.store.layout(), mark)).transpose();
             let notice = notice.unwrap_or_else(|error| {
                 tracing::debug!(%error, "no inotify: what is touched is found a little later");
                 None
             });
-            std::mem::replace(&mut self.notice, notice).into_iter().for_each(Notice::end);
+            std::mem::replace(&mut self.notice, notice).into_iter().for_each(TreeWatch::end);
         }
     }
 
@@ -76,7 +76,7 @@ impl Agent {
         let Ok(record) = self.store.record(good).map(Arc::new) else { return };
         let differs = self.drift(good, &record).await.is_ok_and(|places| !places.is_empty());
         if differs && let Err(fault) = self.write(&record).await {
-            tracing::warn!(fault = fault.story(), "what was last good was changed, and can't be written anew");
+            tracing::warn!(fault = fault.with_sources(), "what was last good was changed, and can't be written anew");
         }
     }
 }

@@ -14,39 +14,39 @@ use schema::instant::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::disk::FILE_MODE;
-use crate::regular;
-use crate::runtime::claims::Completion;
+use crate::regular_file;
+use crate::runtime::claim_service::Completion;
 
 /// The newest format, and the one that is written.
 const FORMAT: u16 = 1;
 
 /// A runtime's memory, and its file.
 #[derive(Debug)]
-pub struct Memory {
+pub struct RuntimeState {
     path: PathBuf,
-    known: Known,
+    known: StateFile,
     is_written: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Known {
+struct StateFile {
     v: u16,
-    jobs: BTreeMap<JobId, Served>,
+    jobs: BTreeMap<JobId, JobProgress>,
 }
 
 /// What is remembered of one job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Served {
+pub struct JobProgress {
     /// The last due time that was served, or when the job came.
     pub until: Instant,
     /// What a run came to that the centre has not answered for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub untold: Option<Untold>,
+    pub untold: Option<UnreportedRun>,
 }
 
 /// A run that is still to be told of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Untold {
+pub struct UnreportedRun {
     /// What it was due.
     pub due: Instant,
     /// What it came to.
@@ -55,7 +55,7 @@ pub struct Untold {
 
 /// The memory can't be used.
 #[derive(Debug, thiserror::Error)]
-pub enum Unusable {
+pub enum RuntimeStateError {
     /// The disk fails.
     #[error("can't use the runtime's folder {}", .0.display())]
     Disk(PathBuf, #[source] io::Error),
@@ -69,21 +69,21 @@ pub enum Unusable {
     },
 }
 
-impl Memory {
+impl RuntimeState {
     /// What is remembered below `dir`, which is made if it is not there.
     ///
     /// # Errors
     /// If the disk fails, or the file is damaged or newer than this program.
-    pub fn open(dir: &Path) -> Result<Self, Unusable> {
+    pub fn open(dir: &Path) -> Result<Self, RuntimeStateError> {
         let path = dir.join("state.json");
-        let found = fs::create_dir_all(dir).and_then(|()| match regular::read(&path) {
+        let found = fs::create_dir_all(dir).and_then(|()| match regular_file::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             found => found.map(Some),
         });
-        let found = found.map_err(|error| Unusable::Disk(dir.to_owned(), error))?;
-        let damaged = |why: String| Unusable::Damaged { path: path.clone(), why };
+        let found = found.map_err(|error| RuntimeStateError::Disk(dir.to_owned(), error))?;
+        let damaged = |why: String| RuntimeStateError::Damaged { path: path.clone(), why };
         let known = match found {
-            None => Known { v: FORMAT, jobs: BTreeMap::new() },
+            None => StateFile { v: FORMAT, jobs: BTreeMap::new() },
             Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?,
         };
         if known.v != FORMAT {
@@ -94,17 +94,17 @@ impl Memory {
 
     /// What is known of a job.
     #[must_use]
-    pub fn of(&self, job: &JobId) -> Option<&Served> {
+    pub fn of(&self, job: &JobId) -> Option<&JobProgress> {
         self.known.jobs.get(job)
     }
 
     /// Everything that is still to be told.
-    pub fn untold(&self) -> impl Iterator<Item = (&JobId, &Untold)> {
+    pub fn untold(&self) -> impl Iterator<Item = (&JobId, &UnreportedRun)> {
         self.known.jobs.iter().filter_map(|(job, served)| Some((job, served.untold.as_ref()?)))
     }
 
     /// Remembers `served` of a job.
-    pub fn note(&mut self, job: &JobId, served: Served) {
+    pub fn note(&mut self, job: &JobId, served: JobProgress) {
         if self.known.jobs.get(job) != Some(&served) {
             self.known.jobs.insert(job.clone(), served);
             self.is_written = false;
@@ -141,18 +141,18 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let own = dir.path().join("runtime");
         let job: JobId = "j-1".parse().expect("an id");
-        let served = Served { until: Instant::from_unix_micros(5), untold: None };
-        let mut memory = Memory::open(&own).expect("nothing is fine");
+        let served = JobProgress { until: Instant::from_unix_micros(5), untold: None };
+        let mut memory = RuntimeState::open(&own).expect("nothing is fine");
         memory.note(&job, served.clone());
         memory.save().expect("saved");
-        let mut memory = Memory::open(&own).expect("it is found");
+        let mut memory = RuntimeState::open(&own).expect("it is found");
         assert_eq!(memory.of(&job), Some(&served));
         memory.keep(|_| false);
         memory.save().expect("saved");
-        assert_eq!(Memory::open(&own).expect("it is found").of(&job), None);
+        assert_eq!(RuntimeState::open(&own).expect("it is found").of(&job), None);
         for damaged in ["", "{", "{\"v\":2,\"jobs\":{}}"] {
             fs::write(own.join("state.json"), damaged).expect("written");
-            let why = Memory::open(&own).expect_err("damaged").to_string();
+            let why = RuntimeState::open(&own).expect_err("damaged").to_string();
             assert!(why.contains("state.json"), "{why}");
         }
     }

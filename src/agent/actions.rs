@@ -1,6 +1,6 @@
 //! The verbs of an agent: each does one thing to the folder, or asks one thing of NATS, and may be done again.
 //!
-//! Absent on purpose: their order, which `src/agent/edge.rs` has.
+//! Absent on purpose: their order, which `src/agent/main_loop.rs` has.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,16 +18,16 @@ use schema::report::{AttemptState, DETAIL_BYTES_MAX, Mark, Warning, kept};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::fault::{Fault, listed};
-use crate::hook::{Hook, Moment};
+use crate::apply_error::{ApplyError, listed};
+use crate::hook::{Hook, HookPhase};
+use crate::inotify_watch::TreeWatch;
 use crate::layout::Layout;
-use crate::notice::Notice;
+use crate::node_folder::NodeFolder;
+use crate::node_state::{NodeState, PinnedKey, RejectedDigest};
 use crate::options::{OnDrift, Options};
-use crate::repairs::Repairs;
-use crate::state::{PinnedKey, Rejected, State};
-use crate::status::{Status, is_same};
-use crate::store::Store;
-use crate::{collect, fetch, keys, report, switch, tree};
+use crate::repair_backoff::RepairBackoff;
+use crate::report_draft::{ReportDraft, is_same};
+use crate::{collect, fetch, published_keys, report, switch, tree};
 
 /// Generations that are kept, besides those that must be.
 const KEEP: usize = 3;
@@ -38,8 +38,8 @@ const CHECK_CHANGED_TREE: &str = "check_changed_tree";
 #[derive(Debug)]
 pub(crate) struct Agent {
     pub(crate) options: Options,
-    pub(crate) store: Store,
-    pub(crate) status: Status,
+    pub(crate) store: NodeFolder,
+    pub(crate) status: ReportDraft,
     pub(crate) link: Link,
     pub(crate) objects: Objects,
     pub(crate) shutdown: CancellationToken,
@@ -48,13 +48,13 @@ pub(crate) struct Agent {
     /// The newest record that was accepted.
     pub(crate) want: Option<Arc<Desired>>,
     /// Tells when what runs is touched.
-    pub(crate) notice: Option<Notice>,
+    pub(crate) notice: Option<TreeWatch>,
     /// Whether there may be something to collect.
     pub(crate) is_untidy: bool,
     /// When it began to work, by a clock that nobody sets.
     pub(crate) begun: Instant,
     /// How often what runs was put right lately.
-    pub(crate) repairs: Repairs,
+    pub(crate) repairs: RepairBackoff,
     /// What the operator should know of what is applied.
     pub(crate) warnings: Vec<Warning>,
 }
@@ -63,14 +63,14 @@ impl Agent {
     /// An agent that has done nothing yet.
     pub(crate) fn of(
         options: Options,
-        store: Store,
-        status: Status,
+        store: NodeFolder,
+        status: ReportDraft,
         link: Link,
         objects: Objects,
         shutdown: CancellationToken,
     ) -> Self {
         let (judged, want, notice, is_untidy) = (None, None, None, true);
-        let (begun, repairs, warnings) = (Instant::now(), Repairs::default(), Vec::new());
+        let (begun, repairs, warnings) = (Instant::now(), RepairBackoff::default(), Vec::new());
         Self {
             options,
             store,
@@ -97,7 +97,7 @@ impl Agent {
         if let Some(floor) = self.store.state().floor {
             match self.store.record(floor) {
                 Ok(record) => self.want = Some(Arc::new(record)),
-                Err(fault) => tracing::warn!(fault = fault.story(), "waiting for NATS to say what is wanted"),
+                Err(fault) => tracing::warn!(fault = fault.with_sources(), "waiting for NATS to say what is wanted"),
             }
         }
         self.warnings = self.store.state().warnings.clone();
@@ -114,7 +114,7 @@ impl Agent {
     }
 
     /// What the plan must know. An operator who only wants to hear of drift has the link left as it is, too.
-    pub(crate) fn have(&self) -> Result<Have, Fault> {
+    pub(crate) fn have(&self) -> Result<Have, ApplyError> {
         let have = self.store.have(self.options.check.is_some(), self.options.apply.is_some())?;
         let running = match self.options.on_drift {
             OnDrift::Repair => have.running,
@@ -124,19 +124,19 @@ impl Agent {
     }
 
     /// The pinned key, or on the first day the only one that the centre has.
-    pub(crate) async fn trusted_key(&self) -> Result<PinnedKey, Fault> {
+    pub(crate) async fn trusted_key(&self) -> Result<PinnedKey, ApplyError> {
         if let Some(key) = &self.store.state().key {
             return Ok(key.clone());
         }
-        let key = keys::only_key(&self.link, &self.options.nats_prefix).await?;
+        let key = published_keys::only_key(&self.link, &self.options.nats_prefix).await?;
         tracing::warn!(key = key.hex(), "no --trust was given: trusting the key that NATS has, on first use");
         Ok(key)
     }
 
     /// Raises the floor. The first record that is accepted pins its key and its log.
-    pub(crate) fn accept(&mut self, want: Desired, bytes: &[u8], key: PinnedKey) -> Result<(), Fault> {
+    pub(crate) fn accept(&mut self, want: Desired, bytes: &[u8], key: PinnedKey) -> Result<(), ApplyError> {
         let mark = mark(&want);
-        let State { floor, running, .. } = *self.store.state();
+        let NodeState { floor, running, .. } = *self.store.state();
         self.is_untidy = true;
         self.store.keep_record(mark, bytes)?;
         self.store.remember(|state| {
@@ -160,32 +160,32 @@ impl Agent {
     }
 
     /// Has content in the cache.
-    pub(crate) async fn fetch(&self, contents: &[Content]) -> Result<(), Fault> {
+    pub(crate) async fn fetch(&self, contents: &[Content]) -> Result<(), ApplyError> {
         let missing = fetch::missing(self.store.layout(), contents)?;
         if missing.is_empty() {
             return Ok(());
         }
         if !self.link.is_up() {
-            return Err(Fault::Unreachable(self.link.trouble()));
+            return Err(ApplyError::NatsUnreachable(self.link.unreachable_reason()));
         }
         tokio::select! {
             fetched = fetch::fetch(&self.objects, self.store.layout(), missing) => fetched,
-            () = self.shutdown.cancelled() => Err(Fault::Ending),
+            () = self.shutdown.cancelled() => Err(ApplyError::ShuttingDown),
         }
     }
 
     /// Writes a generation beside what runs.
-    pub(crate) async fn write(&mut self, want: &Arc<Desired>) -> Result<(), Fault> {
+    pub(crate) async fn write(&mut self, want: &Arc<Desired>) -> Result<(), ApplyError> {
         // What is watched may give way to what is written.
-        self.notice.take().into_iter().for_each(Notice::end);
+        self.notice.take().into_iter().for_each(TreeWatch::end);
         let want = want.clone();
         self.on_disk(move |layout| tree::write(layout, &want)).await
     }
 
     /// Asks the operator's check about a copy of the tree. The copy is thrown away: what is put in force is written after it,
     /// from the record, so nothing that the check or a process of it did to the copy comes to run.
-    pub(crate) async fn check(&mut self, want: &Arc<Desired>) -> Result<(), Fault> {
-        let Some(hook) = self.options.hook(Moment::Check) else { return Ok(()) };
+    pub(crate) async fn check(&mut self, want: &Arc<Desired>) -> Result<(), ApplyError> {
+        let Some(hook) = self.options.hook(HookPhase::Check) else { return Ok(()) };
         let (mark, copied) = (mark(want), want.clone());
         let copy = self.on_disk(move |layout| tree::write_copy(layout, &copied)).await?;
         self.status.reach(mark, AttemptState::Checking);
@@ -199,7 +199,7 @@ impl Agent {
         .await?;
         answer?;
         // A copy that the check made unreadable is one that it changed.
-        let changed = changed.unwrap_or_else(|fault| vec![fault.story()]);
+        let changed = changed.unwrap_or_else(|fault| vec![fault.with_sources()]);
         if !changed.is_empty() {
             let detail = format!(
                 "the --check command changed its copy of the tree: {}. What runs was written without that, as it was \
@@ -214,7 +214,7 @@ impl Agent {
     }
 
     /// Puts a generation in force.
-    pub(crate) async fn switch(&mut self, mark: Mark) -> Result<(), Fault> {
+    pub(crate) async fn switch(&mut self, mark: Mark) -> Result<(), ApplyError> {
         self.store.keep_lock()?;
         self.on_disk(move |layout| switch::switch(layout, mark)).await?;
         self.store.note_running(mark);
@@ -222,20 +222,20 @@ impl Agent {
     }
 
     /// Tells the operator's hook, if there is one, that a tree is in force.
-    pub(crate) async fn hook(&self, mark: Mark) -> Result<(), Fault> {
-        let Some(hook) = self.options.hook(Moment::Apply) else { return Ok(()) };
+    pub(crate) async fn hook(&self, mark: Mark) -> Result<(), ApplyError> {
+        let Some(hook) = self.options.hook(HookPhase::Apply) else { return Ok(()) };
         self.run(&hook, &self.store.layout().generation(mark), mark).await
     }
 
-    async fn run(&self, hook: &Hook, tree: &Path, mark: Mark) -> Result<(), Fault> {
+    async fn run(&self, hook: &Hook, tree: &Path, mark: Mark) -> Result<(), ApplyError> {
         tokio::select! {
             answer = hook.run(tree, mark) => answer,
-            () = self.shutdown.cancelled() => Err(Fault::Ending),
+            () = self.shutdown.cancelled() => Err(ApplyError::ShuttingDown),
         }
     }
 
     /// It works: only now is it what one goes back to.
-    pub(crate) async fn settle(&mut self, mark: Mark) -> Result<(), Fault> {
+    pub(crate) async fn settle(&mut self, mark: Mark) -> Result<(), ApplyError> {
         let warnings = self.warnings.clone();
         self.store.remember(|state| {
             state.last_good = Some(mark);
@@ -261,16 +261,21 @@ impl Agent {
         let state = self.store.state();
         let needed: Vec<Mark> = [state.floor, state.running, state.last_good].into_iter().flatten().collect();
         if let Err(fault) = self.on_disk(move |layout| collect::collect(layout, &needed, keep)).await {
-            tracing::warn!(fault = fault.story(), "can't remove what is old");
+            tracing::warn!(fault = fault.with_sources(), "can't remove what is old");
         }
     }
 
     /// The operator said no: remember it first, then put the last good tree back in force.
-    pub(crate) async fn reject(&mut self, want: &Desired, code: &'static str, detail: String) -> Result<(), Fault> {
+    pub(crate) async fn reject(
+        &mut self,
+        want: &Desired,
+        code: &'static str,
+        detail: String,
+    ) -> Result<(), ApplyError> {
         let (mark, retry, at) = (mark(want), want.retry, report::now());
         let Mark { position, digest } = mark;
         self.store.remember(|state| {
-            state.reject(Rejected { position, digest, retry, code: code.to_owned(), detail, at });
+            state.reject(RejectedDigest { position, digest, retry, code: code.to_owned(), detail, at });
         })?;
         if self.store.running()? == Some(mark) {
             self.restore(mark).await?;
@@ -281,7 +286,7 @@ impl Agent {
     }
 
     /// Puts the last good tree back in force, or none if there is none.
-    pub(crate) async fn restore(&mut self, bad: Mark) -> Result<(), Fault> {
+    pub(crate) async fn restore(&mut self, bad: Mark) -> Result<(), ApplyError> {
         let good = self.store.state().last_good.filter(|good| self.store.layout().generation(*good).is_dir());
         let Some(good) = good else {
             self.on_disk(switch::clear).await?;
@@ -291,10 +296,10 @@ impl Agent {
         self.renew(good).await;
         self.switch(good).await?;
         match self.hook(good).await {
-            Err(Fault::Ending) => Err(Fault::Ending),
+            Err(ApplyError::ShuttingDown) => Err(ApplyError::ShuttingDown),
             // It was good before, and there is nothing else to go back to.
             Err(fault) => {
-                tracing::error!(fault = fault.story(), "the hook fails on what was last good");
+                tracing::error!(fault = fault.with_sources(), "the hook fails on what was last good");
                 Ok(())
             }
             Ok(()) => Ok(()),
@@ -316,8 +321,8 @@ impl Agent {
     /// Work on files, where it keeps nobody else waiting. It is never cut off in the middle.
     pub(super) async fn on_disk<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Layout) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, Fault> {
+        work: impl FnOnce(&Layout) -> Result<T, ApplyError> + Send + 'static,
+    ) -> Result<T, ApplyError> {
         let layout = self.store.layout().clone();
         run_blocking(move || work(&layout)).await
     }

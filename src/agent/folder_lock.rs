@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use schema::report::{Attempt, kept};
 
-use crate::fault::Fault;
+use crate::apply_error::ApplyError;
 use crate::layout::Layout;
-use crate::regular;
+use crate::regular_file;
 
 /// Somebody who looks whether the folder is locked has the lock for an instant, which must not keep an agent from starting.
 const LOOKS_MAX: u32 = 10;
@@ -29,19 +29,19 @@ const NOTE_DETAIL_BYTES: usize = 1024;
 
 /// The lock, held as long as this lives.
 #[derive(Debug)]
-pub struct Lock {
+pub struct FolderLock {
     dir: PathBuf,
     file: File,
     /// What the note says.
     noted: Option<Attempt>,
 }
 
-impl Lock {
+impl FolderLock {
     /// Takes the lock of the folder `dir`.
     ///
     /// # Errors
-    /// [`Fault::OtherAgent`] if another process has it; or if the disk fails, or something else lies in its place.
-    pub fn take(dir: &Path) -> Result<Self, Fault> {
+    /// [`ApplyError::OtherAgent`] if another process has it; or if the disk fails, or something else lies in its place.
+    pub fn take(dir: &Path) -> Result<Self, ApplyError> {
         let path = path(dir);
         for _ in 0..=LOOKS_MAX {
             let file = open(&path)?;
@@ -58,17 +58,17 @@ impl Lock {
                 // It was removed or replaced between opening and locking.
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
-                Err(TryLockError::Error(error)) => return Err(Fault::disk("lock", &path)(error)),
+                Err(TryLockError::Error(error)) => return Err(ApplyError::disk("lock", &path)(error)),
             }
         }
-        Err(Fault::OtherAgent { dir: dir.to_owned() })
+        Err(ApplyError::OtherAgent { dir: dir.to_owned() })
     }
 
     /// Takes the lock again if its file was removed or replaced.
     ///
     /// # Errors
-    /// [`Fault::OtherAgent`] if another process has taken it meanwhile; or if the disk fails.
-    pub fn keep(&mut self) -> Result<(), Fault> {
+    /// [`ApplyError::OtherAgent`] if another process has taken it meanwhile; or if the disk fails.
+    pub fn keep(&mut self) -> Result<(), ApplyError> {
         if !is_at(&self.file, &path(&self.dir))? {
             tracing::warn!(lock = %path(&self.dir).display(), "the lock's file was removed or replaced; taking it again");
             let lock = Self::take(&self.dir)?;
@@ -110,7 +110,7 @@ impl Lock {
 #[must_use]
 pub fn noted(layout: &Layout) -> Option<Attempt> {
     let mut text = Vec::new();
-    regular::open(&layout.lock()).ok()?.take(NOTE_BYTES as u64).read_to_end(&mut text).ok()?;
+    regular_file::open(&layout.lock()).ok()?.take(NOTE_BYTES as u64).read_to_end(&mut text).ok()?;
     serde_json::from_slice(text.trim_ascii_end()).ok()
 }
 
@@ -119,7 +119,7 @@ pub fn noted(layout: &Layout) -> Option<Attempt> {
 /// # Errors
 /// If the lock can't be read.
 pub fn is_held(layout: &Layout) -> io::Result<bool> {
-    let file = match regular::open(&layout.lock()) {
+    let file = match regular_file::open(&layout.lock()) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),
@@ -135,19 +135,19 @@ fn path(dir: &Path) -> PathBuf {
     Layout::of(dir.to_owned()).lock()
 }
 
-fn open(path: &Path) -> Result<File, Fault> {
+fn open(path: &Path) -> Result<File, ApplyError> {
     let mut options = OpenOptions::new();
-    let file = options.create(true).truncate(false).write(true).custom_flags(regular::CAREFULLY).open(path);
-    let file = file.and_then(regular::only_a_file);
-    file.map_err(Fault::disk("open", path))
+    let file = options.create(true).truncate(false).write(true).custom_flags(regular_file::CAREFULLY).open(path);
+    let file = file.and_then(regular_file::only_a_file);
+    file.map_err(ApplyError::disk("open", path))
 }
 
 /// Whether the file at `path` is the one that is open.
-fn is_at(file: &File, path: &Path) -> Result<bool, Fault> {
-    let held = file.metadata().map_err(Fault::disk("look at", path))?;
+fn is_at(file: &File, path: &Path) -> Result<bool, ApplyError> {
+    let held = file.metadata().map_err(ApplyError::disk("look at", path))?;
     match fs::symlink_metadata(path) {
         Ok(found) => Ok((found.dev(), found.ino()) == (held.dev(), held.ino())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(Fault::disk("look at", path)(error)),
+        Err(error) => Err(ApplyError::disk("look at", path)(error)),
     }
 }

@@ -11,8 +11,8 @@ use schema::address::{Bucket, Prefix};
 use schema::seal::{KeyRecord, PublicKey};
 use schema::wire::Record as _;
 
-use crate::fault::Fault;
-use crate::state::PinnedKey;
+use crate::apply_error::ApplyError;
+use crate::node_state::PinnedKey;
 
 /// How long one answer may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -23,22 +23,22 @@ const KEYS_MAX: usize = 16;
 ///
 /// # Errors
 /// If there is none, or more than one to choose from, or NATS does not answer.
-pub async fn only_key(link: &Link, prefix: &Prefix) -> Result<PinnedKey, Fault> {
+pub async fn only_key(link: &Link, prefix: &Prefix) -> Result<PinnedKey, ApplyError> {
     if !link.is_up() {
-        return Err(Fault::Unreachable(link.trouble()));
+        return Err(ApplyError::NatsUnreachable(link.unreachable_reason()));
     }
     let mut keys = all_keys(link, prefix).await?;
     match (keys.pop(), keys.len()) {
         (Some(key), 0) => Ok(key),
-        (None, _) => Err(Fault::NoTrustedKey("the centre has published none; give --trust".to_owned())),
+        (None, _) => Err(ApplyError::NoTrustedKey("the centre has published none; give --trust".to_owned())),
         (Some(_), more) => {
-            Err(Fault::NoTrustedKey(format!("the centre has published {}; choose one with --trust", more + 1)))
+            Err(ApplyError::NoTrustedKey(format!("the centre has published {}; choose one with --trust", more + 1)))
         }
     }
 }
 
-async fn all_keys(link: &Link, prefix: &Prefix) -> Result<Vec<PinnedKey>, Fault> {
-    let why = |why: &dyn std::fmt::Display| Fault::NoTrustedKey(format!("bucket of keys: {why}"));
+async fn all_keys(link: &Link, prefix: &Prefix) -> Result<Vec<PinnedKey>, ApplyError> {
+    let why = |why: &dyn std::fmt::Display| ApplyError::NoTrustedKey(format!("bucket of keys: {why}"));
     let stream = link.jetstream().get_stream_no_info(prefix.bucket_stream(Bucket::Keys)).await;
     let stream = stream.map_err(|error| why(&error))?;
     let (mut keys, mut next) = (Vec::new(), 1);

@@ -15,7 +15,7 @@ pub const REJECTIONS_MAX: usize = REJECTED_MAX;
 
 /// A node's memory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct State {
+pub struct NodeState {
     /// The format of this file.
     pub v: u16,
     /// Whose folder this is.
@@ -31,7 +31,7 @@ pub struct State {
     pub log_id: Option<LogId>,
     /// Logs that were followed before, and are not again once a record of the present one was accepted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub left: Vec<Left>,
+    pub left: Vec<LeftLog>,
     /// The newest record that was accepted; older ones are refused.
     #[serde(default)]
     pub floor: Option<Mark>,
@@ -43,7 +43,7 @@ pub struct State {
     pub last_good: Option<Mark>,
     /// What the operator's check or hook said no to, oldest first.
     #[serde(default)]
-    pub rejected: Vec<Rejected>,
+    pub rejected: Vec<RejectedDigest>,
     /// What became of the last attempt that came to an end, for somebody who looks while no agent runs.
     #[serde(default)]
     pub attempt: Option<Attempt>,
@@ -54,7 +54,7 @@ pub struct State {
 
 /// A log that a node has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Left {
+pub struct LeftLog {
     /// Which.
     pub log_id: LogId,
     /// How far it was followed.
@@ -63,7 +63,7 @@ pub struct Left {
 
 /// A digest that is not tried again, and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Rejected {
+pub struct RejectedDigest {
     /// The record's position when it was tried.
     pub position: Position,
     /// What was rejected.
@@ -78,7 +78,7 @@ pub struct Rejected {
     pub at: Instant,
 }
 
-impl State {
+impl NodeState {
     /// The memory of a node that never had a record.
     #[must_use]
     pub fn blank(node: NodeId) -> Self {
@@ -113,7 +113,7 @@ impl State {
             return false;
         }
         let floor = before.and_then(|before| self.left.remove(before).floor);
-        let present = self.log_id.replace(log_id).map(|log_id| Left { log_id, floor: self.floor });
+        let present = self.log_id.replace(log_id).map(|log_id| LeftLog { log_id, floor: self.floor });
         self.left.extend(present);
         self.floor = floor;
         true
@@ -129,7 +129,7 @@ impl State {
     }
 
     /// Remembers a rejection, in the place of an older one of the same digest.
-    pub fn reject(&mut self, rejected: Rejected) {
+    pub fn reject(&mut self, rejected: RejectedDigest) {
         self.forgive(rejected.digest);
         self.rejected.push(rejected);
         let surplus = self.rejected.len().saturating_sub(REJECTIONS_MAX);
@@ -143,7 +143,7 @@ impl State {
 
     /// Why a digest was rejected, if it was.
     #[must_use]
-    pub fn rejection(&self, digest: Digest) -> Option<&Rejected> {
+    pub fn rejection(&self, digest: Digest) -> Option<&RejectedDigest> {
         self.rejected.iter().find(|rejected| rejected.digest == digest)
     }
 }
@@ -190,7 +190,7 @@ mod tests {
     fn a_node_turns_to_another_log_with_what_it_runs_and_never_back() {
         let log = |number: u128| LogId::from(uuid::Uuid::from_u128(number));
         let mark = Some(Mark { position: 9.into(), digest: Digest::of(b"x") });
-        let mut state = State::blank("a".parse().expect("an id"));
+        let mut state = NodeState::blank("a".parse().expect("an id"));
         (state.log_id, state.floor, state.running, state.last_good) = (Some(log(1)), mark, mark, mark);
         assert!(state.turn_to(log(1)), "it follows that one already");
         assert_eq!(state.floor, mark);

@@ -14,18 +14,18 @@ use schema::limit::SPEC_BYTES_MAX;
 use serde::Deserialize;
 
 use crate::disk::FILE_MODE;
-use crate::regular;
-use crate::runtime::due::Times;
+use crate::regular_file;
+use crate::runtime::schedule::CronSchedule;
 
 /// A spec that is the claim's.
 #[derive(Debug)]
-pub struct Spec {
+pub struct JobSpec {
     bytes: Vec<u8>,
 }
 
 /// Why there is nothing to run yet.
 #[derive(Debug, thiserror::Error)]
-pub enum NotReady {
+pub enum SpecError {
     /// The tree does not have it, or has another: the record is on its way.
     #[error("the tree does not have the spec that was claimed")]
     Coming,
@@ -44,26 +44,26 @@ struct Task {
     schedule: String,
 }
 
-impl Spec {
+impl JobSpec {
     /// The spec of `job` in the tree in force of the node's folder `dir`, if its digest is `digest`.
     ///
     /// # Errors
-    /// [`NotReady::Coming`] if it is not there.
-    pub fn read(dir: &Path, job: &JobId, digest: Digest) -> Result<Self, NotReady> {
+    /// [`SpecError::Coming`] if it is not there.
+    pub fn read(dir: &Path, job: &JobId, digest: Digest) -> Result<Self, SpecError> {
         let bytes = bytes_of(&dir.join("current/jobs").join(format!("{job}.json")));
         let bytes = bytes.ok().filter(|bytes| Digest::of(bytes) == digest);
-        bytes.map(|bytes| Self { bytes }).ok_or(NotReady::Coming)
+        bytes.map(|bytes| Self { bytes }).ok_or(SpecError::Coming)
     }
 
     /// When it is due.
     ///
     /// # Errors
-    /// [`NotReady::NoSchedule`].
-    pub fn times(&self) -> Result<Times, NotReady> {
-        let none = |why: String| NotReady::NoSchedule(why);
+    /// [`SpecError::NoSchedule`].
+    pub fn times(&self) -> Result<CronSchedule, SpecError> {
+        let none = |why: String| SpecError::NoSchedule(why);
         let plan: Plan = serde_json::from_slice(&self.bytes).map_err(|error| none(error.to_string()))?;
         let task = plan.tasks.first().ok_or_else(|| none("it has no task".to_owned()))?;
-        Times::read(&task.schedule).map_err(none)
+        CronSchedule::read(&task.schedule).map_err(none)
     }
 
     /// Copies it to where the command finds it.
@@ -94,6 +94,6 @@ fn copy_of(own: &Path, job: &JobId) -> PathBuf {
 /// A file's bytes, if it is a file and no larger than a spec may be.
 fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    regular::open(path)?.take(SPEC_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    regular_file::open(path)?.take(SPEC_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

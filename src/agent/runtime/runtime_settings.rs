@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// What the operator of a runtime says.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct RuntimeSettings {
     /// The node's folder; the runtime's own is `runtime` in it.
     pub dir: PathBuf,
     /// What `sh -c` runs for each job.
@@ -20,7 +20,7 @@ pub struct Settings {
     pub lease_s: u32,
 }
 
-impl Settings {
+impl RuntimeSettings {
     /// The runtime's own folder.
     #[must_use]
     pub fn own(&self) -> PathBuf {

@@ -11,23 +11,23 @@ use schema::instant::Instant;
 use schema::lease::{LeaseToken, Leased};
 use tokio::sync::watch;
 
-use crate::runtime::due::Turns;
 use crate::runtime::lease::{Lease, Uptime};
+use crate::runtime::schedule::JobSchedule;
 
 /// All jobs of a runtime.
-pub(crate) type Jobs = BTreeMap<JobId, Held>;
+pub(crate) type HeldJobs = BTreeMap<JobId, HeldJob>;
 
 /// One job.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct HeldJob {
     pub(crate) token: LeaseToken,
     pub(crate) spec_digest: Digest,
     /// None until a lease was asked for and given.
     pub(crate) lease: Option<Lease>,
     /// When it is due; none until its spec is there.
-    pub(crate) turns: Option<Turns>,
+    pub(crate) turns: Option<JobSchedule>,
     /// The command that runs for it.
-    pub(crate) running: Option<Running>,
+    pub(crate) running: Option<RunningCommand>,
     /// Not tried before.
     pub(crate) not_before: Uptime,
     /// Its spec was found to be of no use, which was said.
@@ -36,7 +36,7 @@ pub(crate) struct Held {
 
 /// A command that runs. It is killed when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Running {
+pub(crate) struct RunningCommand {
     /// Which of this process' runs it is.
     pub(crate) number: u64,
     /// What it was due.
@@ -45,7 +45,7 @@ pub(crate) struct Running {
     pub(crate) lease: watch::Sender<Lease>,
 }
 
-impl Held {
+impl HeldJob {
     fn of(leased: &Leased) -> Self {
         Self {
             token: leased.token,
@@ -71,11 +71,11 @@ impl Held {
 }
 
 /// Replaces what is held by what was told; `asked` is when a lease was asked for by that, if it was.
-pub(crate) fn replace(jobs: &mut Jobs, told: &[Leased], asked: Option<Uptime>) {
+pub(crate) fn replace(jobs: &mut HeldJobs, told: &[Leased], asked: Option<Uptime>) {
     let mut before = std::mem::take(jobs);
     for leased in told {
         let known = before.remove(&leased.id).filter(|held| held.is(leased));
-        jobs.insert(leased.id.clone(), known.unwrap_or_else(|| Held::of(leased)));
+        jobs.insert(leased.id.clone(), known.unwrap_or_else(|| HeldJob::of(leased)));
     }
     if let Some(asked) = asked {
         vouch(jobs, told, asked);
@@ -83,16 +83,16 @@ pub(crate) fn replace(jobs: &mut Jobs, told: &[Leased], asked: Option<Uptime>) {
 }
 
 /// Adds what was given to what is held.
-pub(crate) fn add(jobs: &mut Jobs, given: &[Leased], asked: Uptime) {
+pub(crate) fn add(jobs: &mut HeldJobs, given: &[Leased], asked: Uptime) {
     for leased in given {
         if !jobs.get(&leased.id).is_some_and(|held| held.is(leased)) {
-            jobs.insert(leased.id.clone(), Held::of(leased));
+            jobs.insert(leased.id.clone(), HeldJob::of(leased));
         }
     }
     vouch(jobs, given, asked);
 }
 
-fn vouch(jobs: &mut Jobs, leases: &[Leased], asked: Uptime) {
+fn vouch(jobs: &mut HeldJobs, leases: &[Leased], asked: Uptime) {
     for leased in leases {
         if let Some(held) = jobs.get_mut(&leased.id) {
             held.vouch(Lease::since(asked, leased.lease_s));
@@ -108,7 +108,7 @@ pub(crate) fn starts(mut due: Vec<(Instant, JobId)>, free: usize) -> Vec<(Instan
 }
 
 /// What is held beyond `most`, and does not run: to be given back.
-pub(crate) fn surplus(jobs: &Jobs, most: usize) -> Vec<JobId> {
+pub(crate) fn surplus(jobs: &HeldJobs, most: usize) -> Vec<JobId> {
     let idle = jobs.iter().rev().filter(|(_, held)| held.running.is_none()).map(|(id, _)| id.clone());
     idle.take(jobs.len().saturating_sub(most)).collect()
 }
@@ -124,10 +124,10 @@ mod tests {
         Leased { id: id.parse().expect("an id"), token, spec_digest, lease_s: 60, spec: None }
     }
 
-    fn run(jobs: &mut Jobs, id: &str) -> watch::Receiver<Lease> {
+    fn run(jobs: &mut HeldJobs, id: &str) -> watch::Receiver<Lease> {
         let held = jobs.get_mut(&id.parse::<JobId>().expect("an id")).expect("held");
         let (lease, seen) = watch::channel(held.lease.expect("a lease"));
-        held.running = Some(Running { number: 1, due: Instant::default(), lease });
+        held.running = Some(RunningCommand { number: 1, due: Instant::default(), lease });
         seen
     }
 
@@ -141,7 +141,7 @@ mod tests {
             (vec![leased("a", 1, 2)], false),
             (vec![], false),
         ] {
-            let mut jobs = Jobs::new();
+            let mut jobs = HeldJobs::new();
             add(&mut jobs, &[leased("a", 1, 1)], up(5));
             let seen = run(&mut jobs, "a");
             replace(&mut jobs, &told, Some(up(9)));
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn only_what_was_asked_for_gives_a_lease() {
-        let mut jobs = Jobs::new();
+        let mut jobs = HeldJobs::new();
         replace(&mut jobs, &[leased("a", 1, 1)], None);
         assert!(jobs.values().all(|held| held.lease.is_none()));
     }
@@ -165,7 +165,7 @@ mod tests {
         let due = vec![(at(9), id("a")), (at(3), id("c")), (at(3), id("b"))];
         assert_eq!(starts(due.clone(), 2), [(at(3), id("b")), (at(3), id("c"))]);
         assert_eq!(starts(due, 0), []);
-        let mut jobs = Jobs::new();
+        let mut jobs = HeldJobs::new();
         add(&mut jobs, &[leased("a", 1, 1), leased("b", 1, 1), leased("c", 1, 1)], Uptime::default());
         let _running = run(&mut jobs, "c");
         assert_eq!(surplus(&jobs, 2), [id("b")]);

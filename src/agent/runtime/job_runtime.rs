@@ -11,14 +11,14 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::runtime::claims::{Claims, Completion, NotDone, Told};
-use crate::runtime::command::{Run, Verdict};
-use crate::runtime::due::Turns;
-use crate::runtime::held::{self, Jobs, Running};
+use crate::runtime::claim_service::{ClaimError, ClaimService, Completion, LeasedJobs};
+use crate::runtime::command::{JobCommand, RunOutcome};
+use crate::runtime::held_jobs::{self, HeldJobs, RunningCommand};
+use crate::runtime::job_spec::{self, JobSpec, SpecError};
 use crate::runtime::lease::{Lease, Uptime};
-use crate::runtime::memory::{Memory, Served, Untold, Unusable};
-use crate::runtime::settings::Settings;
-use crate::runtime::spec::{self, NotReady, Spec};
+use crate::runtime::runtime_settings::RuntimeSettings;
+use crate::runtime::runtime_state::{JobProgress, RuntimeState, RuntimeStateError, UnreportedRun};
+use crate::runtime::schedule::JobSchedule;
 
 /// How often it looks around at least. Sleeping does not count the machine's own sleep, so it is short.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -29,12 +29,12 @@ const START_AGAIN: Duration = Duration::from_secs(5);
 
 /// A runtime that works.
 #[derive(Debug)]
-pub struct Work<C> {
-    settings: Settings,
+pub struct JobRuntime<C> {
+    settings: RuntimeSettings,
     claims: C,
-    memory: Memory,
-    jobs: Jobs,
-    runs: JoinSet<Ended>,
+    memory: RuntimeState,
+    jobs: HeldJobs,
+    runs: JoinSet<EndedRun>,
     started: u64,
     /// The newest position that an answer held for.
     seen: Position,
@@ -47,24 +47,24 @@ pub struct Work<C> {
 
 /// How a run ended.
 #[derive(Debug)]
-struct Ended {
+struct EndedRun {
     job: JobId,
     number: u64,
-    came_to: std::io::Result<Option<Verdict>>,
+    came_to: std::io::Result<Option<RunOutcome>>,
 }
 
-impl<C: Claims> Work<C> {
+impl<C: ClaimService> JobRuntime<C> {
     /// A runtime that remembers what it remembered.
     ///
     /// # Errors
     /// If its folder can't be used.
-    pub fn of(settings: Settings, claims: C) -> Result<Self, Unusable> {
-        let memory = Memory::open(&settings.own())?;
+    pub fn of(settings: RuntimeSettings, claims: C) -> Result<Self, RuntimeStateError> {
+        let memory = RuntimeState::open(&settings.own())?;
         Ok(Self {
             settings,
             claims,
             memory,
-            jobs: Jobs::new(),
+            jobs: HeldJobs::new(),
             runs: JoinSet::new(),
             started: 0,
             seen: Position::ZERO,
@@ -93,7 +93,7 @@ impl<C: Claims> Work<C> {
         }
     }
 
-    fn pace(&mut self, asked: Result<(), NotDone>) {
+    fn pace(&mut self, asked: Result<(), ClaimError>) {
         match asked {
             Ok(()) => self.backoff.reset(),
             Err(why) => {
@@ -106,7 +106,7 @@ impl<C: Claims> Work<C> {
     }
 
     /// Everything that is to be asked now, what is most urgent first.
-    async fn ask(&mut self) -> Result<(), NotDone> {
+    async fn ask(&mut self) -> Result<(), ClaimError> {
         let tree = std::fs::read_link(self.settings.dir.join("current")).ok();
         if self.asked_at.as_ref() != Some(&tree) {
             let told = self.claims.mine().await?;
@@ -124,16 +124,16 @@ impl<C: Claims> Work<C> {
     }
 
     /// Replaces what is held by what was told.
-    fn hold(&mut self, told: &Told, asked: Option<Uptime>) -> Result<(), NotDone> {
+    fn hold(&mut self, told: &LeasedJobs, asked: Option<Uptime>) -> Result<(), ClaimError> {
         if told.position < self.seen {
-            return Err(NotDone::Unknown(format!("the answer is of {}, and {} was seen", told.position, self.seen)));
+            return Err(ClaimError::Unknown(format!("the answer is of {}, and {} was seen", told.position, self.seen)));
         }
         self.seen = told.position;
         let before: Vec<JobId> = self.jobs.keys().cloned().collect();
-        held::replace(&mut self.jobs, &told.jobs, asked);
+        held_jobs::replace(&mut self.jobs, &told.jobs, asked);
         for gone in before.iter().filter(|job| !self.jobs.contains_key(*job)) {
             tracing::info!(job = %gone, "the job is gone");
-            spec::forget(&self.settings.own(), gone);
+            job_spec::forget(&self.settings.own(), gone);
         }
         self.note_jobs();
         Ok(())
@@ -144,15 +144,16 @@ impl<C: Claims> Work<C> {
         self.memory.keep(|job| self.jobs.contains_key(job));
         for job in self.jobs.keys() {
             if self.memory.of(job).is_none() {
-                self.memory.note(job, Served { until: now(), untold: None });
+                self.memory.note(job, JobProgress { until: now(), untold: None });
             }
         }
     }
 
     /// Says what runs came to, until each was answered for.
-    async fn tell(&mut self) -> Result<(), NotDone> {
-        let untold: Vec<(JobId, Untold)> = self.memory.untold().map(|(job, run)| (job.clone(), run.clone())).collect();
-        for (job, Untold { due, completion }) in untold {
+    async fn tell(&mut self) -> Result<(), ClaimError> {
+        let untold: Vec<(JobId, UnreportedRun)> =
+            self.memory.untold().map(|(job, run)| (job.clone(), run.clone())).collect();
+        for (job, UnreportedRun { due, completion }) in untold {
             let is_mine = self.jobs.get(&job).is_some_and(|held| held.token == completion.token);
             let told = if is_mine { self.claims.complete(&completion).await } else { Ok(()) };
             match told {
@@ -179,15 +180,15 @@ impl<C: Claims> Work<C> {
     fn settle(&mut self, job: &JobId, due: Option<Instant>) {
         let Some(served) = self.memory.of(job) else { return };
         let until = due.unwrap_or(served.until);
-        self.memory.note(job, Served { until, untold: None });
+        self.memory.note(job, JobProgress { until, untold: None });
         if let (Some(due), Some(turns)) = (due, self.jobs.get_mut(job).and_then(|held| held.turns.as_mut())) {
             turns.serve(due);
         }
     }
 
     /// An answer that was lost may have given jobs that were claimed again since.
-    async fn give_back(&mut self) -> Result<(), NotDone> {
-        let surplus = held::surplus(&self.jobs, self.settings.jobs_max as usize);
+    async fn give_back(&mut self) -> Result<(), ClaimError> {
+        let surplus = held_jobs::surplus(&self.jobs, self.settings.jobs_max as usize);
         if surplus.is_empty() {
             return Ok(());
         }
@@ -198,7 +199,7 @@ impl<C: Claims> Work<C> {
         self.claims.release(&surplus).await
     }
 
-    async fn claim(&mut self) -> Result<(), NotDone> {
+    async fn claim(&mut self) -> Result<(), ClaimError> {
         let (now, held) = (Uptime::now(), u32::try_from(self.jobs.len()).unwrap_or(u32::MAX));
         let room = self.settings.jobs_max.saturating_sub(held);
         if room == 0 || now < self.claim_at {
@@ -208,7 +209,7 @@ impl<C: Claims> Work<C> {
         match self.claims.claim(room, self.settings.lease_s).await {
             Ok(told) => {
                 self.seen = self.seen.max(told.position);
-                held::add(&mut self.jobs, &told.jobs, now);
+                held_jobs::add(&mut self.jobs, &told.jobs, now);
                 self.note_jobs();
                 told.jobs.iter().for_each(|job| tracing::info!(job = %job.id, "claimed"));
                 Ok(())
@@ -229,7 +230,7 @@ impl<C: Claims> Work<C> {
         }
         let due = self.jobs.keys().cloned().collect::<Vec<_>>().into_iter();
         let due = due.filter_map(|job| Some((self.due(&job)?, job))).collect();
-        for (due, job) in held::starts(due, free) {
+        for (due, job) in held_jobs::starts(due, free) {
             self.start_one(job, due);
         }
     }
@@ -241,10 +242,10 @@ impl<C: Claims> Work<C> {
         let held = self.jobs.get_mut(job).filter(|held| held.running.is_none() && up >= held.not_before)?;
         held.lease.filter(|lease| lease.lets_start(up, within))?;
         if held.turns.is_none() && !held.is_useless {
-            let times = Spec::read(&self.settings.dir, job, held.spec_digest).and_then(|spec| spec.times());
+            let times = JobSpec::read(&self.settings.dir, job, held.spec_digest).and_then(|spec| spec.times());
             match times {
-                Ok(times) => held.turns = Some(Turns::after(times, served)),
-                Err(NotReady::Coming) => {}
+                Ok(times) => held.turns = Some(JobSchedule::after(times, served)),
+                Err(SpecError::Coming) => {}
                 Err(why) => {
                     tracing::warn!(%job, %why, "the job can't be run");
                     held.is_useless = true;
@@ -258,7 +259,7 @@ impl<C: Claims> Work<C> {
         let Some(held) = self.jobs.get_mut(&job) else { return };
         let Some(lease) = held.lease else { return };
         // It was there before; but the tree may have been replaced, or changed by hand, since.
-        let Ok(spec) = Spec::read(&self.settings.dir, &job, held.spec_digest) else { return };
+        let Ok(spec) = JobSpec::read(&self.settings.dir, &job, held.spec_digest) else { return };
         let spec = match spec.put(&self.settings.own(), &job) {
             Ok(spec) => spec,
             Err(why) => {
@@ -269,29 +270,30 @@ impl<C: Claims> Work<C> {
         };
         self.started += 1;
         let (number, (lease, follows)) = (self.started, watch::channel(lease));
-        held.running = Some(Running { number, due, lease });
-        let Settings { command, within, .. } = self.settings.clone();
+        held.running = Some(RunningCommand { number, due, lease });
+        let RuntimeSettings { command, within, .. } = self.settings.clone();
         tracing::info!(%job, %due, "runs");
         self.runs.spawn(async move {
-            let run = Run { command, job: job.clone(), spec, within };
+            let run = JobCommand { command, job: job.clone(), spec, within };
             let came_to = run.run(lost(follows)).await;
-            Ended { job, number, came_to }
+            EndedRun { job, number, came_to }
         });
     }
 
     /// Writes down what a run came to. One that lost its lease, or could not be started, is due as before.
-    fn finish(&mut self, Ended { job, number, came_to }: Ended) {
+    fn finish(&mut self, EndedRun { job, number, came_to }: EndedRun) {
         let Some(held) = self.jobs.get_mut(&job) else { return };
         let Some(running) = held.running.take_if(|running| running.number == number) else { return };
-        spec::forget(&self.settings.own(), &job);
+        job_spec::forget(&self.settings.own(), &job);
         match came_to {
-            Ok(Some(Verdict { outcome, evidence })) => {
+            Ok(Some(RunOutcome { outcome, evidence })) => {
                 tracing::info!(%job, outcome, "ran");
                 let (token, spec_digest, outcome) = (held.token, held.spec_digest, outcome.to_owned());
                 let id = uuid::Uuid::now_v7().to_string();
                 let completion = Completion { id, job: job.clone(), token, spec_digest, outcome, evidence };
                 let until = self.memory.of(&job).map_or(running.due, |served| served.until);
-                self.memory.note(&job, Served { until, untold: Some(Untold { due: running.due, completion }) });
+                self.memory
+                    .note(&job, JobProgress { until, untold: Some(UnreportedRun { due: running.due, completion }) });
                 self.save();
             }
             Ok(None) => tracing::warn!(%job, "its lease ended, so its command was killed"),

@@ -10,26 +10,26 @@ use schema::rpc::Fault;
 use serde::{Deserialize, Serialize};
 
 /// Who answers for the log.
-pub trait Claims: Send + Sync + 'static {
+pub trait ClaimService: Send + Sync + 'static {
     /// At most `limit` more jobs: exactly those that were given.
-    fn claim(&self, limit: u32, lease_s: u32) -> impl Future<Output = Result<Told, NotDone>> + Send;
+    fn claim(&self, limit: u32, lease_s: u32) -> impl Future<Output = Result<LeasedJobs, ClaimError>> + Send;
 
     /// A new lease for all that is held, and what that is.
-    fn renew(&self) -> impl Future<Output = Result<Told, NotDone>> + Send;
+    fn renew(&self) -> impl Future<Output = Result<LeasedJobs, ClaimError>> + Send;
 
     /// Gives jobs up. One that is not held any more is no fault.
-    fn release(&self, jobs: &[JobId]) -> impl Future<Output = Result<(), NotDone>> + Send;
+    fn release(&self, jobs: &[JobId]) -> impl Future<Output = Result<(), ClaimError>> + Send;
 
     /// Says what a run came to. The same again, by its id, is the same one.
-    fn complete(&self, completion: &Completion) -> impl Future<Output = Result<(), NotDone>> + Send;
+    fn complete(&self, completion: &Completion) -> impl Future<Output = Result<(), ClaimError>> + Send;
 
     /// All that is held. It renews nothing.
-    fn mine(&self) -> impl Future<Output = Result<Told, NotDone>> + Send;
+    fn mine(&self) -> impl Future<Output = Result<LeasedJobs, ClaimError>> + Send;
 }
 
 /// What is held, or was given, as of a position.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct LeasedJobs {
     /// As of when. An answer from before another says nothing of what came between.
     pub position: Position,
     /// The jobs.
@@ -55,7 +55,7 @@ pub struct Completion {
 
 /// Why something was not done, as far as is known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotDone {
+pub enum ClaimError {
     /// The centre says no.
     #[error("refused, {}: {}", .0.code, .0.detail)]
     Refused(Fault),
@@ -64,7 +64,7 @@ pub enum NotDone {
     Unknown(String),
 }
 
-impl NotDone {
+impl ClaimError {
     /// Whether asking the same again may come to something else.
     #[must_use]
     pub fn is_transient(&self) -> bool {

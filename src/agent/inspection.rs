@@ -2,7 +2,7 @@
 //!
 //! What always holds: it only reads. What can't be told is said to be so, and nothing is taken for well because of it.
 //!
-//! Absent on purpose: words for people (`src/agent/words.rs`) and what they should do (`src/agent/advice.rs`).
+//! Absent on purpose: words for people (`src/agent/status_text.rs`) and what they should do (`src/agent/advice.rs`).
 
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -15,18 +15,18 @@ use schema::instant::Instant;
 use schema::report::{Attempt, AttemptState, Mark, Warning};
 use serde::Serialize;
 
-use crate::fault::Fault;
+use crate::apply_error::ApplyError;
+use crate::folder_reader::{self, DamagedStateError};
 use crate::layout::Layout;
-use crate::recall::{self, Damaged};
-use crate::state::{PinnedKey, Rejected, State};
-use crate::{lock, tree};
+use crate::node_state::{NodeState, PinnedKey, RejectedDigest};
+use crate::{folder_lock, tree};
 
 /// An agent at work changes what is looked at, so one that was caught in between is looked at again.
 const LOOKS_MAX: usize = 5;
 
 /// What a node's folder says.
 #[derive(Clone, Debug, Serialize)]
-pub struct Survey {
+pub struct FolderInspection {
     /// Whose folder it is.
     pub node: NodeId,
     /// The folder.
@@ -40,29 +40,29 @@ pub struct Survey {
     /// The newest record that was accepted.
     pub seen: Option<Mark>,
     /// What is in force.
-    pub running: Option<Running>,
+    pub running: Option<RunningTree>,
     /// What became of the last attempt that came to an end.
     pub attempt: Option<Attempt>,
     /// What was last in force and good.
     pub last_good: Option<Mark>,
     /// What the operator's check or hook said no to, oldest first.
-    pub rejected: Vec<Rejected>,
+    pub rejected: Vec<RejectedDigest>,
     /// The places below `current` that differ from the signed record; none if that can't be told.
     pub drift: Option<Vec<String>>,
     /// Why the drift can't be told.
     pub drift_unknown: Option<String>,
     /// What keeps anything from being written there.
-    pub unwritable: Option<Unwritable>,
+    pub unwritable: Option<WriteBlocker>,
     /// What is to be known of what was last good.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
     /// What is kept.
-    pub kept: Kept,
+    pub kept: DiskUsage,
 }
 
 /// What is in force.
 #[derive(Clone, Debug, Serialize)]
-pub struct Running {
+pub struct RunningTree {
     /// Which record it was made from.
     #[serde(flatten)]
     pub mark: Mark,
@@ -77,7 +77,7 @@ pub struct Running {
 /// Why nothing can be written into a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Unwritable {
+pub enum WriteBlocker {
     /// The file system has no block, or no name, left.
     Full,
     /// It is mounted to be read only.
@@ -86,7 +86,7 @@ pub enum Unwritable {
 
 /// What the folder holds.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct Kept {
+pub struct DiskUsage {
     /// Whole trees.
     pub generations: u64,
     /// Their bytes.
@@ -99,27 +99,28 @@ pub struct Kept {
 
 /// Why there is nothing to say of a folder.
 #[derive(Debug, thiserror::Error)]
-pub enum Unreadable {
+pub enum InspectError {
     /// No agent ever worked in it.
     #[error("{} is no node's folder: it has no state.json. Say which with --dir", .0.display())]
     NoNode(PathBuf),
     /// Its memory is damaged, or somebody else's.
     #[error(transparent)]
-    Damaged(#[from] Damaged),
+    Damaged(#[from] DamagedStateError),
     /// The disk fails.
     #[error(transparent)]
-    Disk(#[from] Fault),
+    Disk(#[from] ApplyError),
 }
 
-impl Survey {
+impl FolderInspection {
     /// Looks at the folder `dir`.
     ///
     /// # Errors
     /// If it is no node's folder, or can't be read.
-    pub fn of(dir: &Path) -> Result<Self, Unreadable> {
-        let dir = dir.canonicalize().map_err(Fault::disk("find", dir))?;
+    pub fn of(dir: &Path) -> Result<Self, InspectError> {
+        let dir = dir.canonicalize().map_err(ApplyError::disk("find", dir))?;
         let layout = Layout::of(dir);
-        let remembered = || recall::state(&layout)?.ok_or_else(|| Unreadable::NoNode(layout.root().to_owned()));
+        let remembered =
+            || folder_reader::state(&layout)?.ok_or_else(|| InspectError::NoNode(layout.root().to_owned()));
         let mut state = remembered()?;
         for _ in 1..LOOKS_MAX {
             let survey = Self::by(&layout, &state);
@@ -133,23 +134,23 @@ impl Survey {
     }
 
     /// By what is remembered, and what is there.
-    fn by(layout: &Layout, state: &State) -> Result<Self, Unreadable> {
-        let running = recall::running(layout, state)?;
+    fn by(layout: &Layout, state: &NodeState) -> Result<Self, InspectError> {
+        let running = folder_reader::running(layout, state)?;
         let (drift, drift_unknown) = match drift(layout, state, running) {
             Ok(places) => (Some(places), None),
-            Err(fault) => (None, Some(fault.story())),
+            Err(fault) => (None, Some(fault.with_sources())),
         };
-        let State { node, key, log_id, floor, last_good, rejected, attempt, warnings, .. } = state.clone();
+        let NodeState { node, key, log_id, floor, last_good, rejected, attempt, warnings, .. } = state.clone();
         Ok(Self {
             node,
             dir: layout.root().to_owned(),
-            agent_is_running: lock::is_held(layout).ok(),
+            agent_is_running: folder_lock::is_held(layout).ok(),
             key,
             log_id,
             seen: floor,
             running: running.map(|mark| in_force(layout, mark)).transpose()?,
             // What is noted there could not be written into `state.json`, so it is newer.
-            attempt: lock::noted(layout).or(attempt),
+            attempt: folder_lock::noted(layout).or(attempt),
             last_good,
             rejected,
             drift,
@@ -197,14 +198,14 @@ impl Survey {
 
     /// Why what was last seen is not tried again, if it is not.
     #[must_use]
-    pub fn rejection_of_seen(&self) -> Option<&Rejected> {
+    pub fn rejection_of_seen(&self) -> Option<&RejectedDigest> {
         let seen = self.seen?;
         self.rejected.iter().find(|rejected| rejected.digest == seen.digest)
     }
 }
 
 /// The places below `current` that are not as the signed record of what runs says.
-fn drift(layout: &Layout, state: &State, running: Option<Mark>) -> Result<Vec<String>, Fault> {
+fn drift(layout: &Layout, state: &NodeState, running: Option<Mark>) -> Result<Vec<String>, ApplyError> {
     if state.is_relinked(running) {
         return Ok(vec!["current".to_owned()]);
     }
@@ -215,44 +216,45 @@ fn drift(layout: &Layout, state: &State, running: Option<Mark>) -> Result<Vec<St
 }
 
 /// The record of what runs. Equal digests are equal trees, so that of the floor can stand in for one that is lost.
-fn record_of(layout: &Layout, state: &State, mark: Mark) -> Result<Desired, Fault> {
+fn record_of(layout: &Layout, state: &NodeState, mark: Mark) -> Result<Desired, ApplyError> {
     let equal = state.floor.filter(|floor| floor.digest == mark.digest);
-    match (recall::record(layout, state, mark), equal) {
-        (Err(Fault::Record(_)), Some(equal)) => recall::record(layout, state, equal),
+    match (folder_reader::record(layout, state, mark), equal) {
+        (Err(ApplyError::DamagedRecord(_)), Some(equal)) => folder_reader::record(layout, state, equal),
         (record, _) => record,
     }
 }
 
 /// The link is made when a tree is put in force, so its time says when that was.
-fn in_force(layout: &Layout, mark: Mark) -> Result<Running, Fault> {
+fn in_force(layout: &Layout, mark: Mark) -> Result<RunningTree, ApplyError> {
     let (current, tree) = (layout.current(), layout.generation(mark));
-    let made =
-        fs::symlink_metadata(&current).and_then(|meta| meta.modified()).map_err(Fault::disk("look at", &current))?;
+    let made = fs::symlink_metadata(&current)
+        .and_then(|meta| meta.modified())
+        .map_err(ApplyError::disk("look at", &current))?;
     let micros = made.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
     let since = Instant::from_unix_micros(i64::try_from(micros).unwrap_or(i64::MAX));
-    let files = size(&tree).map_err(Fault::disk("read", &tree))?.files;
-    Ok(Running { mark, since, files, tree })
+    let files = size(&tree).map_err(ApplyError::disk("read", &tree))?.files;
+    Ok(RunningTree { mark, since, files, tree })
 }
 
 /// Nothing is written to find out.
-fn unwritable(layout: &Layout) -> Result<Option<Unwritable>, Fault> {
+fn unwritable(layout: &Layout) -> Result<Option<WriteBlocker>, ApplyError> {
     let root = layout.root();
-    let found = rustix::fs::statvfs(root).map_err(|error| Fault::disk("look at", root)(error.into()))?;
+    let found = rustix::fs::statvfs(root).map_err(|error| ApplyError::disk("look at", root)(error.into()))?;
     let is_full = found.f_bavail == 0 || (found.f_files > 0 && found.f_favail == 0);
     Ok(if found.f_flag.contains(StatVfsMountFlags::RDONLY) {
-        Some(Unwritable::ReadOnly)
+        Some(WriteBlocker::ReadOnly)
     } else {
-        is_full.then_some(Unwritable::Full)
+        is_full.then_some(WriteBlocker::Full)
     })
 }
 
-fn kept(layout: &Layout) -> Result<Kept, Fault> {
-    let of = |dir: PathBuf| -> Result<(u64, u64), Fault> {
-        let size = size(&dir).map_err(Fault::disk("read", &dir))?;
+fn kept(layout: &Layout) -> Result<DiskUsage, ApplyError> {
+    let of = |dir: PathBuf| -> Result<(u64, u64), ApplyError> {
+        let size = size(&dir).map_err(ApplyError::disk("read", &dir))?;
         Ok((whole_names(&dir), size.bytes))
     };
     let ((generations, generation_bytes), (blobs, blob_bytes)) = (of(layout.generations())?, of(layout.blobs())?);
-    Ok(Kept { generations, generation_bytes, blobs, blob_bytes })
+    Ok(DiskUsage { generations, generation_bytes, blobs, blob_bytes })
 }
 
 /// What has a name of its own, and is not in the making.

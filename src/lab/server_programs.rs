@@ -10,12 +10,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::version::Version;
+use super::version::ProgramVersion;
 
 /// The least PostgreSQL that Headwater runs on.
-pub const POSTGRES_MIN: Version = Version::new(15, 0);
+pub const POSTGRES_MIN: ProgramVersion = ProgramVersion::new(15, 0);
 /// The least nats-server: atomic batches, `first_seq` and a TTL on each message came with it.
-pub const NATS_MIN: Version = Version::new(2, 12);
+pub const NATS_MIN: ProgramVersion = ProgramVersion::new(2, 12);
 
 /// Names the folder with `postgres` and `initdb`.
 pub const POSTGRES_VARIABLE: &str = "HEADWATER_POSTGRES_BIN";
@@ -31,7 +31,7 @@ pub struct PostgresPrograms {
     /// The folder that holds `postgres` and `initdb`.
     pub bin: PathBuf,
     /// What `postgres --version` said.
-    pub version: Version,
+    pub version: ProgramVersion,
 }
 
 /// A nats-server that runs here.
@@ -40,19 +40,19 @@ pub struct NatsProgram {
     /// The program.
     pub path: PathBuf,
     /// What `nats-server --version` said.
-    pub version: Version,
+    pub version: ProgramVersion,
 }
 
 /// Nothing usable was found.
 #[derive(Debug, thiserror::Error)]
-pub struct NotFound {
+pub struct ProgramNotFoundError {
     /// What was looked for.
     pub wanted: String,
     /// Each place looked at, with why it would not do.
-    pub looked_at: Vec<(PathBuf, Unfit)>,
+    pub looked_at: Vec<(PathBuf, UnfitProgram)>,
 }
 
-impl fmt::Display for NotFound {
+impl fmt::Display for ProgramNotFoundError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "found no {}; `make setup` installs it", self.wanted)?;
         for (path, why) in &self.looked_at {
@@ -64,7 +64,7 @@ impl fmt::Display for NotFound {
 
 /// Why a candidate will not do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unfit {
+pub enum UnfitProgram {
     /// There is no such file.
     #[error("not there")]
     Absent,
@@ -78,28 +78,32 @@ pub enum Unfit {
     #[error("is version {found}, and {least} is the least")]
     Old {
         /// What it is.
-        found: Version,
+        found: ProgramVersion,
         /// What is needed.
-        least: Version,
+        least: ProgramVersion,
     },
 }
 
 /// Finds PostgreSQL; `named` is a folder that the caller insists on.
-pub fn postgres(named: Option<&Path>) -> Result<PostgresPrograms, NotFound> {
+pub fn find_postgres(named: Option<&Path>) -> Result<PostgresPrograms, ProgramNotFoundError> {
     let named = named.map(Path::to_path_buf).or_else(|| variable(POSTGRES_VARIABLE));
     let places = named.map_or_else(postgres_places, |bin| vec![bin]);
     first(format!("PostgreSQL {} or newer", POSTGRES_MIN.major), places, postgres_in)
 }
 
 /// Finds nats-server; `named` is a program that the caller insists on.
-pub fn nats_server(named: Option<&Path>) -> Result<NatsProgram, NotFound> {
+pub fn find_nats_server(named: Option<&Path>) -> Result<NatsProgram, ProgramNotFoundError> {
     let named = named.map(Path::to_path_buf).or_else(|| variable(NATS_VARIABLE));
     let places = named.map_or_else(nats_places, |path| vec![path]);
     first(format!("nats-server {NATS_MIN} or newer"), places, nats_server_at)
 }
 
 /// The first place that holds what is wanted.
-fn first<T>(wanted: String, places: Vec<PathBuf>, look: impl Fn(&Path) -> Result<T, Unfit>) -> Result<T, NotFound> {
+fn first<T>(
+    wanted: String,
+    places: Vec<PathBuf>,
+    look: impl Fn(&Path) -> Result<T, UnfitProgram>,
+) -> Result<T, ProgramNotFoundError> {
     let mut looked_at = Vec::new();
     for place in places {
         match look(&place) {
@@ -107,38 +111,39 @@ fn first<T>(wanted: String, places: Vec<PathBuf>, look: impl Fn(&Path) -> Result
             Err(unfit) => looked_at.push((place, unfit)),
         }
     }
-    Err(NotFound { wanted, looked_at })
+    Err(ProgramNotFoundError { wanted, looked_at })
 }
 
-fn postgres_in(bin: &Path) -> Result<PostgresPrograms, Unfit> {
+fn postgres_in(bin: &Path) -> Result<PostgresPrograms, UnfitProgram> {
     // A link on PATH points into the folder that has the rest.
     let program = bin.join("postgres");
-    let program = program.canonicalize().map_err(|_| Unfit::Absent)?;
+    let program = program.canonicalize().map_err(|_| UnfitProgram::Absent)?;
     let bin = program.parent().unwrap_or(bin).to_path_buf();
     if !bin.join("initdb").is_file() {
-        return Err(Unfit::Alone("initdb"));
+        return Err(UnfitProgram::Alone("initdb"));
     }
     let version = version_of(&program, "postgres (PostgreSQL) ", POSTGRES_MIN)?;
     Ok(PostgresPrograms { bin, version })
 }
 
-fn nats_server_at(path: &Path) -> Result<NatsProgram, Unfit> {
-    let path = path.canonicalize().map_err(|_| Unfit::Absent)?;
+fn nats_server_at(path: &Path) -> Result<NatsProgram, UnfitProgram> {
+    let path = path.canonicalize().map_err(|_| UnfitProgram::Absent)?;
     let version = version_of(&path, "nats-server: v", NATS_MIN)?;
     Ok(NatsProgram { path, version })
 }
 
-fn version_of(program: &Path, prefix: &str, least: Version) -> Result<Version, Unfit> {
+fn version_of(program: &Path, prefix: &str, least: ProgramVersion) -> Result<ProgramVersion, UnfitProgram> {
     let said = Command::new(program)
         .arg("--version")
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| Unfit::Mute(error.to_string()))?;
+        .map_err(|error| UnfitProgram::Mute(error.to_string()))?;
     let said = String::from_utf8_lossy(&said.stdout).into_owned();
     let line = said.lines().next().unwrap_or_default();
-    let found = Version::after(prefix, line).ok_or_else(|| Unfit::Mute(format!("it printed {line:?}")))?;
+    let found =
+        ProgramVersion::after(prefix, line).ok_or_else(|| UnfitProgram::Mute(format!("it printed {line:?}")))?;
     if found < least {
-        return Err(Unfit::Old { found, least });
+        return Err(UnfitProgram::Old { found, least });
     }
     Ok(found)
 }
@@ -221,7 +226,7 @@ mod tests {
         let places = ["none", "old", "odd", "good", "later"].map(path).to_vec();
         let found = first("it".into(), places, nats_server_at).unwrap();
         assert_eq!(found.path, path("good"));
-        assert_eq!(found.version, Version::new(2, 12));
+        assert_eq!(found.version, ProgramVersion::new(2, 12));
     }
 
     #[test]
@@ -229,10 +234,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let old = dir.path().join("old");
         program(&old, "nats-server: v2.9.10");
-        let error = nats_server(Some(&old)).unwrap_err();
+        let error = find_nats_server(Some(&old)).unwrap_err();
         let least = NATS_MIN;
-        let found = Version::new(2, 9);
-        assert_eq!(error.looked_at, [(old.clone(), Unfit::Old { found, least })]);
+        let found = ProgramVersion::new(2, 9);
+        assert_eq!(error.looked_at, [(old.clone(), UnfitProgram::Old { found, least })]);
         let text = error.to_string();
         assert!(text.contains("make setup") && text.contains(old.to_str().unwrap()));
     }
@@ -241,9 +246,9 @@ mod tests {
     fn a_postgres_without_initdb_beside_it_is_unfit() {
         let dir = tempfile::tempdir().unwrap();
         program(&dir.path().join("postgres"), "postgres (PostgreSQL) 17.2");
-        assert_eq!(postgres_in(dir.path()), Err(Unfit::Alone("initdb")));
+        assert_eq!(postgres_in(dir.path()), Err(UnfitProgram::Alone("initdb")));
         program(&dir.path().join("initdb"), "");
-        assert_eq!(postgres_in(dir.path()).unwrap().version, Version::new(17, 2));
+        assert_eq!(postgres_in(dir.path()).unwrap().version, ProgramVersion::new(17, 2));
     }
 
     #[test]

@@ -12,11 +12,11 @@ use super::Error;
 
 /// Held for as long as this lives.
 #[derive(Debug)]
-pub struct Lock {
+pub struct DirLock {
     _file: File,
 }
 
-impl Lock {
+impl DirLock {
     /// Takes the lock of `dir`, or says that another has it.
     pub fn take(dir: &Path) -> Result<Self, Error> {
         let path = dir.join("lock");
@@ -43,12 +43,12 @@ mod tests {
     #[test]
     fn a_folder_is_locked_by_one_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
-        let held = Lock::take(dir.path()).unwrap();
-        assert!(matches!(Lock::take(dir.path()), Err(Error::Locked(_))));
+        let held = DirLock::take(dir.path()).unwrap();
+        assert!(matches!(DirLock::take(dir.path()), Err(Error::Locked(_))));
         drop(held);
         // A child that another test is just starting holds what we held until it has become its program.
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-        while Lock::take(dir.path()).is_err() {
+        while DirLock::take(dir.path()).is_err() {
             assert!(std::time::Instant::now() < deadline, "the lock outlived its holder");
             std::thread::yield_now();
         }

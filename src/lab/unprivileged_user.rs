@@ -16,14 +16,14 @@ const NAMES: [&str; 2] = ["postgres", "nobody"];
 
 /// Another account of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Account {
+pub struct UnprivilegedUser {
     /// Its user id.
     pub uid: u32,
     /// Its first group.
     pub gid: u32,
 }
 
-impl Account {
+impl UnprivilegedUser {
     /// The account to drop to, or none if we are not root and need not.
     pub fn for_postgres() -> Result<Option<Self>, Error> {
         if !rustix::process::geteuid().is_root() {
@@ -62,25 +62,25 @@ impl Account {
 }
 
 /// The account `name` in the text of a passwd file.
-fn named(name: &str, passwd: &str) -> Option<Account> {
+fn named(name: &str, passwd: &str) -> Option<UnprivilegedUser> {
     passwd.lines().find_map(|line| {
         let mut fields = line.split(':');
         let is_it = fields.next() == Some(name);
         let uid = fields.nth(1)?.parse().ok()?;
         let gid = fields.next()?.parse().ok()?;
-        (is_it && uid != 0).then_some(Account { uid, gid })
+        (is_it && uid != 0).then_some(UnprivilegedUser { uid, gid })
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Account, named};
+    use super::{UnprivilegedUser, named};
 
     #[test]
     fn an_account_is_read_from_its_own_line_and_is_never_root() {
         let passwd = "root:x:0:0:root:/root:/bin/bash\nodd\nnobody:x:65534:65533::/:/bin/false\n";
         let (uid, gid) = (65534, 65533);
-        assert_eq!(named("nobody", passwd), Some(Account { uid, gid }));
+        assert_eq!(named("nobody", passwd), Some(UnprivilegedUser { uid, gid }));
         assert_eq!(named("nobod", passwd), None);
         assert_eq!(named("root", passwd), None);
     }

@@ -18,14 +18,14 @@ const PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// The repairs of one node. A newer record does not end the waiting: what writes into one tree writes into the next.
 #[derive(Debug, Default)]
-pub(crate) struct Repairs {
+pub(crate) struct RepairBackoff {
     /// When the last ones were made, oldest first.
     made: VecDeque<Duration>,
     /// How long the next one waits after the last; none unless drift returns.
     pause: Option<Duration>,
 }
 
-impl Repairs {
+impl RepairBackoff {
     /// Whether a tree that differs may be put right at `now`.
     pub(crate) fn may(&mut self, now: Duration) -> bool {
         let Some(last) = self.made.back() else { return true };
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     /// Seconds at which a tree that is changed again at once is put right within an hour, looked at every second.
-    fn repaired(repairs: &mut Repairs, begun: Duration) -> Vec<u64> {
+    fn repaired(repairs: &mut RepairBackoff, begun: Duration) -> Vec<u64> {
         let mut seconds = Vec::new();
         for second in 0..3600 {
             let now = begun + Duration::from_secs(second);
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn after_three_repairs_within_a_minute_pauses_double_to_five_minutes() {
-        let seconds = repaired(&mut Repairs::default(), Duration::ZERO);
+        let seconds = repaired(&mut RepairBackoff::default(), Duration::ZERO);
         let pauses: Vec<u64> = seconds.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert_eq!(pauses[..8], [1, 1, 15, 30, 60, 120, 240, 300]);
         assert!(pauses[8..].iter().all(|pause| *pause == 300), "{pauses:?}");
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn repairs_that_are_far_apart_never_wait() {
-        let mut repairs = Repairs::default();
+        let mut repairs = RepairBackoff::default();
         for round in 0..20 {
             let now = Duration::from_secs(31 * round);
             assert!(repairs.may(now));
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_minute_without_drift_ends_the_waiting() {
-        let mut repairs = Repairs::default();
+        let mut repairs = RepairBackoff::default();
         let last = Duration::from_secs(*repaired(&mut repairs, Duration::ZERO).last().expect("repairs"));
         assert!(!repairs.rest(last + Duration::from_secs(59)) && repairs.wait());
         assert!(repairs.rest(last + Duration::from_secs(60)) && !repairs.wait());

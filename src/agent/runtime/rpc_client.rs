@@ -14,17 +14,17 @@ use schema::wire::{Record, Unreadable};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::runtime::claims::{Claims, Completion, NotDone, Told};
+use crate::runtime::claim_service::{ClaimError, ClaimService, Completion, LeasedJobs};
 
 /// A node that asks.
 #[derive(Clone, Debug)]
-pub struct Asking {
+pub struct RpcClient {
     link: Link,
     prefix: Prefix,
     node: NodeId,
 }
 
-impl Asking {
+impl RpcClient {
     /// Asks as `node`.
     #[must_use]
     pub fn of(link: Link, prefix: Prefix, node: NodeId) -> Self {
@@ -33,9 +33,9 @@ impl Asking {
 
     /// Asks, and waits for the reply to the request of this id. It need not be the first message: where a stream takes in what is
     /// published to the subject, its server acknowledges the request as well.
-    async fn ask(&self, verb: Verb, id: &str, request: &impl Record) -> Result<(Position, Done), NotDone> {
+    async fn ask(&self, verb: Verb, id: &str, request: &impl Record) -> Result<(Position, Done), ClaimError> {
         if !self.link.is_up() {
-            return Err(NotDone::Unknown("NATS is not there".to_owned()));
+            return Err(ClaimError::Unknown("NATS is not there".to_owned()));
         }
         let (client, subject) = (self.link.client(), self.prefix.rpc_subject(&self.node, verb));
         let inbox = client.new_inbox();
@@ -47,31 +47,31 @@ impl Asking {
             Ok(reply) => reply?,
             Err(_) if others > 0 => {
                 let also = format!("{others} messages came that are none: does a stream of NATS take {subject} in?");
-                return Err(NotDone::Unknown(format!("no reply came within {} s; {also}", ANSWER_WITHIN.as_secs())));
+                return Err(ClaimError::Unknown(format!("no reply came within {} s; {also}", ANSWER_WITHIN.as_secs())));
             }
             Err(_) => {
-                return Err(NotDone::Unknown(format!("no reply came within {} s", ANSWER_WITHIN.as_secs())));
+                return Err(ClaimError::Unknown(format!("no reply came within {} s", ANSWER_WITHIN.as_secs())));
             }
         };
         match (reply.result, reply.error) {
-            (_, Some(fault)) => Err(NotDone::Refused(fault)),
+            (_, Some(fault)) => Err(ClaimError::Refused(fault)),
             (Some(done), None) => Ok((reply.position, done)),
-            (None, None) => Err(NotDone::Unknown("the answer has neither a result nor an error".to_owned())),
+            (None, None) => Err(ClaimError::Unknown("the answer has neither a result nor an error".to_owned())),
         }
     }
 
-    async fn jobs(&self, verb: Verb, id: &str, request: &impl Record) -> Result<Told, NotDone> {
+    async fn jobs(&self, verb: Verb, id: &str, request: &impl Record) -> Result<LeasedJobs, ClaimError> {
         let (position, done) = self.ask(verb, id, request).await?;
-        let jobs = done.jobs.ok_or_else(|| NotDone::Unknown("the answer names no jobs".to_owned()))?;
-        Ok(Told { position, jobs })
+        let jobs = done.jobs.ok_or_else(|| ClaimError::Unknown("the answer names no jobs".to_owned()))?;
+        Ok(LeasedJobs { position, jobs })
     }
 }
 
 /// The reply to the request of this id; `others` counts what came before it. An older server's reply has no id, and is believed.
-async fn reply_to(id: &str, messages: &mut Subscriber, others: &mut u32) -> Result<Reply, NotDone> {
+async fn reply_to(id: &str, messages: &mut Subscriber, others: &mut u32) -> Result<Reply, ClaimError> {
     while let Some(message) = messages.next().await {
         if message.status == Some(StatusCode::NO_RESPONDERS) {
-            return Err(NotDone::Unknown("no server answers at the moment".to_owned()));
+            return Err(ClaimError::Unknown("no server answers at the moment".to_owned()));
         }
         match Reply::read(&message.payload) {
             Ok(reply) if reply.id.as_deref().is_none_or(|answered| answered == id) => return Ok(reply),
@@ -79,11 +79,11 @@ async fn reply_to(id: &str, messages: &mut Subscriber, others: &mut u32) -> Resu
             Ok(_) | Err(Unreadable::Damaged { .. }) => *others += 1,
         }
     }
-    Err(NotDone::Unknown("the connection to NATS has ended".to_owned()))
+    Err(ClaimError::Unknown("the connection to NATS has ended".to_owned()))
 }
 
-fn unknown(why: &dyn std::fmt::Display) -> NotDone {
-    NotDone::Unknown(why.to_string())
+fn unknown(why: &dyn std::fmt::Display) -> ClaimError {
+    ClaimError::Unknown(why.to_string())
 }
 
 /// The name of a request that is asked once.
@@ -91,30 +91,30 @@ fn once() -> String {
     Uuid::now_v7().to_string()
 }
 
-impl Claims for Asking {
-    async fn claim(&self, limit: u32, lease_s: u32) -> Result<Told, NotDone> {
+impl ClaimService for RpcClient {
+    async fn claim(&self, limit: u32, lease_s: u32) -> Result<LeasedJobs, ClaimError> {
         let claim = Claim { v: Claim::NEWEST, id: once(), runtime: None, limit, lease_s: Some(lease_s) };
         self.jobs(Verb::Claim, &claim.id, &claim).await
     }
 
-    async fn renew(&self) -> Result<Told, NotDone> {
+    async fn renew(&self) -> Result<LeasedJobs, ClaimError> {
         let renew = Renew { v: Renew::NEWEST, id: once(), runtime: None };
         self.jobs(Verb::Renew, &renew.id, &renew).await
     }
 
-    async fn release(&self, jobs: &[JobId]) -> Result<(), NotDone> {
+    async fn release(&self, jobs: &[JobId]) -> Result<(), ClaimError> {
         let jobs = Some(jobs.iter().cloned().collect());
         let release = Release { v: Release::NEWEST, id: once(), runtime: None, jobs };
         self.ask(Verb::Release, &release.id, &release).await.map(|_| ())
     }
 
-    async fn complete(&self, completion: &Completion) -> Result<(), NotDone> {
+    async fn complete(&self, completion: &Completion) -> Result<(), ClaimError> {
         let Completion { id, job, token, spec_digest, outcome, evidence } = completion.clone();
         let complete = Complete { v: Complete::NEWEST, id, runtime: None, job, token, spec_digest, outcome, evidence };
         self.ask(Verb::Complete, &complete.id, &complete).await.map(|_| ())
     }
 
-    async fn mine(&self) -> Result<Told, NotDone> {
+    async fn mine(&self) -> Result<LeasedJobs, ClaimError> {
         let mine = Mine { v: Mine::NEWEST, id: once(), runtime: None, min_position: None };
         self.jobs(Verb::Mine, &mine.id, &mine).await
     }

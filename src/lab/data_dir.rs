@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::account::Account;
-use super::{Error, private};
+use super::unprivileged_user::UnprivilegedUser;
+use super::{Error, private_file};
 
 /// Where such a cluster lives. Unlike /tmp it lasts over a boot.
 const ELSEWHERE: &str = "/var/tmp";
@@ -20,9 +20,9 @@ const ELSEWHERE: &str = "/var/tmp";
 const PREFIX: &str = "headwater-";
 
 /// Makes the home that was asked for at `wanted`, or finds it again; its own account has it alone.
-pub(super) fn make(wanted: &Path, account: Option<Account>) -> Result<PathBuf, Error> {
+pub(super) fn make(wanted: &Path, account: Option<UnprivilegedUser>) -> Result<PathBuf, Error> {
     let Some(account) = account else {
-        private::folder(wanted, None)?;
+        private_file::folder(wanted, None)?;
         return Ok(wanted.to_path_buf());
     };
     let can_enter = account.can_enter(wanted.parent().unwrap_or(Path::new("/")));
@@ -34,7 +34,7 @@ pub(super) fn make(wanted: &Path, account: Option<Account>) -> Result<PathBuf, E
             if home.exists() {
                 own(&home, account)?; // or it is not ours to clear
                 tracing::info!(home = %home.display(), "clearing a cluster whose folder has been removed");
-                private::remove_folder(&home)?;
+                private_file::remove_folder(&home)?;
             }
             own(&home, account)?;
             symlink(&home, wanted).map_err(|error| Error::file("link", wanted, error))?;
@@ -48,7 +48,7 @@ pub(super) fn make(wanted: &Path, account: Option<Account>) -> Result<PathBuf, E
 }
 
 /// The home that the symlink at `wanted` leads to.
-fn found_elsewhere(wanted: &Path, account: Account) -> Result<PathBuf, Error> {
+fn found_elsewhere(wanted: &Path, account: UnprivilegedUser) -> Result<PathBuf, Error> {
     let home = fs::read_link(wanted).map_err(|error| Error::file("read", wanted, error))?;
     if !home.is_dir() {
         return Err(Error::Gone(home));
@@ -58,8 +58,8 @@ fn found_elsewhere(wanted: &Path, account: Account) -> Result<PathBuf, Error> {
 }
 
 /// Makes the folder unless it is there, and gives it to the account, unless a stranger has it.
-fn own(home: &Path, account: Account) -> Result<(), Error> {
-    private::folder(home, Some(account.uid))?;
+fn own(home: &Path, account: UnprivilegedUser) -> Result<(), Error> {
+    private_file::folder(home, Some(account.uid))?;
     account.own(home)
 }
 
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn a_home_that_its_account_cannot_reach_is_elsewhere_and_belongs_to_the_folder() {
         // Only root has another account to drop to.
-        let Some(account) = Account::for_postgres().unwrap() else {
+        let Some(account) = UnprivilegedUser::for_postgres().unwrap() else {
             return;
         };
         let dir = tempfile::tempdir().unwrap();
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_home_that_its_account_can_reach_is_where_it_was_asked_for() {
-        let Some(account) = Account::for_postgres().unwrap() else {
+        let Some(account) = UnprivilegedUser::for_postgres().unwrap() else {
             return;
         };
         let dir = tempfile::tempdir().unwrap();

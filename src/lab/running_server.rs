@@ -9,8 +9,8 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use super::Error;
-use super::child::{Child, Spec};
-use super::supervise::Supervised;
+use super::child::{Child, ChildSpec};
+use super::supervisor::Supervised;
 
 /// How long a server may take from its start to its first answer; after a crash it first repairs its files.
 pub const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -22,7 +22,7 @@ const DEATHS_MAX: u32 = 8;
 /// A server whose files are in place.
 pub trait Server: Send + Sync {
     /// How it is started.
-    fn spec(&self) -> &Spec;
+    fn spec(&self) -> &ChildSpec;
     /// Whether it answers now.
     fn answers(&self) -> impl Future<Output = bool> + Send;
     /// Whether starting it again may help, judged by the end of its log.
@@ -31,13 +31,13 @@ pub trait Server: Send + Sync {
 
 /// A server and its process. Dropping it kills the process.
 #[derive(Debug)]
-pub struct Running<S> {
+pub struct RunningServer<S> {
     // The child goes first, and then what it stood on.
     child: Child,
     server: S,
 }
 
-impl<S: Server> Running<S> {
+impl<S: Server> RunningServer<S> {
     /// Starts `server` and waits until it answers.
     pub async fn start(server: S) -> Result<Self, Error> {
         let child = until_ready(&server).await?;
@@ -71,7 +71,7 @@ impl<S: Server> Running<S> {
     }
 }
 
-impl<S> Deref for Running<S> {
+impl<S> Deref for RunningServer<S> {
     type Target = S;
 
     fn deref(&self) -> &S {
@@ -111,6 +111,6 @@ async fn until_ready(server: &impl Server) -> Result<Child, Error> {
     }
 }
 
-fn not_ready(spec: &Spec) -> Error {
+fn not_ready(spec: &ChildSpec) -> Error {
     Error::NotReady { name: spec.name.clone(), within: READY_WITHIN, log: spec.log_tail() }
 }

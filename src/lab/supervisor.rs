@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::child::{Child, Spec};
+use super::child::{Child, ChildSpec};
 use super::{Error, identity};
 
 /// The wait before the second start in a row that failed; doubled with each that follows.
@@ -24,7 +24,7 @@ const LIVED_LONG: Duration = Duration::from_secs(10);
 /// A child that is kept running.
 #[derive(Debug)]
 pub struct Supervised {
-    spec: Spec,
+    spec: ChildSpec,
     pid: Arc<AtomicU32>,
     deaths_in_a_row: Arc<AtomicU32>,
     stop: oneshot::Sender<()>,
@@ -33,18 +33,18 @@ pub struct Supervised {
 
 impl Supervised {
     /// Starts it, and keeps it running; its identity is kept in the folder `run`.
-    pub fn start(spec: Spec, run: PathBuf) -> Result<Self, Error> {
+    pub fn start(spec: ChildSpec, run: PathBuf) -> Result<Self, Error> {
         let child = start(&spec, &run)?;
         let pid = Arc::new(AtomicU32::new(child.pid()));
         let (stop, stopped) = oneshot::channel();
         let deaths_in_a_row = Arc::new(AtomicU32::new(0));
-        let keeper = Keeper { spec: spec.clone(), run, pid: pid.clone(), deaths_in_a_row: deaths_in_a_row.clone() };
+        let keeper = Supervisor { spec: spec.clone(), run, pid: pid.clone(), deaths_in_a_row: deaths_in_a_row.clone() };
         let task = tokio::spawn(keeper.keep(child, stopped));
         Ok(Self { spec, pid, deaths_in_a_row, stop, task })
     }
 
     /// What it is started from.
-    pub fn spec(&self) -> &Spec {
+    pub fn spec(&self) -> &ChildSpec {
         &self.spec
     }
 
@@ -66,14 +66,14 @@ impl Supervised {
     }
 }
 
-struct Keeper {
-    spec: Spec,
+struct Supervisor {
+    spec: ChildSpec,
     run: PathBuf,
     pid: Arc<AtomicU32>,
     deaths_in_a_row: Arc<AtomicU32>,
 }
 
-impl Keeper {
+impl Supervisor {
     async fn keep(self, mut child: Child, mut stopped: oneshot::Receiver<()>) {
         loop {
             let born = Instant::now();
@@ -132,7 +132,7 @@ impl Keeper {
     }
 }
 
-fn start(spec: &Spec, run: &std::path::Path) -> Result<Child, Error> {
+fn start(spec: &ChildSpec, run: &std::path::Path) -> Result<Child, Error> {
     let child = spec.spawn()?;
     identity::record(run, &child)?;
     Ok(child)

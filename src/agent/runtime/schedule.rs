@@ -17,9 +17,9 @@ const SET_BACK_US_MAX: i64 = 3600 * SECOND_US;
 
 /// A schedule that says when.
 #[derive(Clone, Debug)]
-pub struct Times(Cron);
+pub struct CronSchedule(Cron);
 
-impl Times {
+impl CronSchedule {
     /// Reads cron of five fields, or six with seconds first.
     ///
     /// # Errors
@@ -55,17 +55,17 @@ fn instant(time: DateTime) -> Option<Instant> {
 
 /// Whose turn it is: one job's due times, and how far they were served.
 #[derive(Clone, Debug)]
-pub struct Turns {
-    times: Times,
+pub struct JobSchedule {
+    times: CronSchedule,
     served: Instant,
     /// Kept, as a day that never comes takes long to be looked for.
     next: Option<Instant>,
 }
 
-impl Turns {
+impl JobSchedule {
     /// Due times after `served`.
     #[must_use]
-    pub fn after(times: Times, served: Instant) -> Self {
+    pub fn after(times: CronSchedule, served: Instant) -> Self {
         let next = times.first_after(served);
         Self { times, served, next }
     }
@@ -101,8 +101,8 @@ mod tests {
         time.parse().expect("a time")
     }
 
-    fn turns(schedule: &str, served: &str) -> Turns {
-        Turns::after(Times::read(schedule).expect("a schedule"), at(served))
+    fn turns(schedule: &str, served: &str) -> JobSchedule {
+        JobSchedule::after(CronSchedule::read(schedule).expect("a schedule"), at(served))
     }
 
     #[test]
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn no_schedule_is_no_time() {
         for text in ["", "* * * *", "* * * * * * *", "61 * * * *", "soon"] {
-            assert!(Times::read(text).is_err(), "{text}");
+            assert!(CronSchedule::read(text).is_err(), "{text}");
         }
     }
 }

@@ -31,7 +31,7 @@ const ENROLLED_WITHIN: Duration = Duration::from_secs(3);
 
 /// What NATS holds for the node, as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Newest {
+pub enum NewestRecord {
     /// Nobody has looked yet.
     #[default]
     Unknown,
@@ -45,7 +45,7 @@ pub enum Newest {
 type Revision = (u64, i128);
 
 /// Follows the record of `node` for ever, sending each new value to `records`.
-pub async fn follow(link: Link, prefix: Prefix, node: NodeId, records: watch::Sender<Newest>) {
+pub async fn follow(link: Link, prefix: Prefix, node: NodeId, records: watch::Sender<NewestRecord>) {
     let watcher = Watcher { link, prefix, node, records };
     let mut backoff = Backoff::default();
     loop {
@@ -65,7 +65,7 @@ struct Watcher {
     link: Link,
     prefix: Prefix,
     node: NodeId,
-    records: watch::Sender<Newest>,
+    records: watch::Sender<NewestRecord>,
 }
 
 /// Why a watch ended.
@@ -94,7 +94,7 @@ impl Watcher {
         read.reset();
         let mut last: Option<Revision> = None;
         let mut enrolled = std::pin::pin!(tokio::time::sleep(ENROLLED_WITHIN));
-        let mut is_missing = *self.records.borrow() == Newest::Nothing;
+        let mut is_missing = *self.records.borrow() == NewestRecord::Nothing;
         loop {
             tokio::select! {
                 () = &mut enrolled, if is_missing => {
@@ -141,7 +141,7 @@ impl Watcher {
         };
         let consumer = stream.create_consumer(config).await.map_err(|error| error.to_string())?;
         if consumer.cached_info().num_pending == 0 {
-            self.tell(Newest::Nothing);
+            self.tell(NewestRecord::Nothing);
         }
         let messages = consumer.messages().await.map_err(|error| error.to_string())?;
         Ok((stream, messages))
@@ -181,10 +181,10 @@ impl Watcher {
             tracing::warn!("the desired record was deleted; what runs stays in force");
             return;
         }
-        self.tell(Newest::Record(payload));
+        self.tell(NewestRecord::Record(payload));
     }
 
-    fn tell(&self, newest: Newest) {
+    fn tell(&self, newest: NewestRecord) {
         self.records.send_if_modified(|known| {
             let is_other = *known != newest;
             *known = newest;

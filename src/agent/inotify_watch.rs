@@ -25,7 +25,7 @@ const BUFFER_BYTES: usize = 4 * 1024;
 
 /// Watches one generation and the link to it.
 #[derive(Debug)]
-pub(crate) struct Notice {
+pub(crate) struct TreeWatch {
     /// What is watched.
     pub(crate) mark: Mark,
     inotify: AsyncFd<OwnedFd>,
@@ -34,7 +34,7 @@ pub(crate) struct Notice {
     is_touched: bool,
 }
 
-impl Notice {
+impl TreeWatch {
     /// Begins to watch the generation of `mark`.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use schema::report::AttemptState;
 
 /// An attempt that did not work. All of them are tried again, except what the operator said no to.
 #[derive(Debug, thiserror::Error)]
-pub enum Fault {
+pub enum ApplyError {
     /// The disk, or who owns it, says no.
     #[error("can't {doing} {}", .path.display())]
     Disk {
@@ -22,7 +22,7 @@ pub enum Fault {
     },
     /// Somebody put a link, or something else, where a folder or file of the agent belongs.
     #[error("{} is not what the agent put there; remove it", .path.display())]
-    Planted {
+    PlantedPath {
         /// Where.
         path: PathBuf,
     },
@@ -56,30 +56,30 @@ pub enum Fault {
     },
     /// What lies in the cache is not what its name says. It was thrown away, and is fetched anew.
     #[error("cached content {} was damaged", .0.short())]
-    WrongCache(Digest),
+    DamagedCache(Digest),
     /// There is no connection, so what is missing can't be fetched.
     #[error("{0}")]
-    Unreachable(String),
+    NatsUnreachable(String),
     /// The centre's key is not known.
     #[error("no key is trusted yet: {0}")]
     NoTrustedKey(String),
     /// The operator's check or hook said no.
-    #[error("{said}")]
-    Rejected {
+    #[error("{output}")]
+    HookRejected {
         /// `check_rejected`, `check_timed_out`, `apply_rejected` or `apply_timed_out`.
         code: &'static str,
         /// How it ended, and the tail of what it printed.
-        said: String,
+        output: String,
     },
     /// The record on disk, which was whole when it was written, is not.
     #[error("the record of what runs can't be used: {0}")]
-    Record(String),
+    DamagedRecord(String),
     /// The agent is to end.
     #[error("the agent ends")]
-    Ending,
+    ShuttingDown,
 }
 
-impl Fault {
+impl ApplyError {
     /// A failure of the disk.
     pub fn disk(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
@@ -91,7 +91,7 @@ impl Fault {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Disk { source, .. } => disk_code(source),
-            Self::Planted { .. } => "planted_path",
+            Self::PlantedPath { .. } => "planted_path",
             Self::OtherAgent { .. } => "other_agent",
             Self::DriftReturns { .. } => "drift_returns",
             Self::Fetch { source, .. } => match source {
@@ -101,12 +101,12 @@ impl Fault {
                 ReadError::Nats(_) => "fetch_failed",
                 ReadError::Sink(source) => disk_code(source),
             },
-            Self::WrongCache(_) => "damaged_cache",
-            Self::Unreachable(_) => "nats_unreachable",
+            Self::DamagedCache(_) => "damaged_cache",
+            Self::NatsUnreachable(_) => "nats_unreachable",
             Self::NoTrustedKey(_) => "no_trusted_key",
-            Self::Rejected { code, .. } => code,
-            Self::Record(_) => "damaged_record",
-            Self::Ending => "agent_ending",
+            Self::HookRejected { code, .. } => code,
+            Self::DamagedRecord(_) => "damaged_record",
+            Self::ShuttingDown => "agent_ending",
         }
     }
 
@@ -114,14 +114,14 @@ impl Fault {
     #[must_use]
     pub fn state(&self) -> AttemptState {
         match self {
-            Self::Planted { .. } | Self::Fetch { source: ReadError::Wrong { .. }, .. } => AttemptState::Refused,
+            Self::PlantedPath { .. } | Self::Fetch { source: ReadError::Wrong { .. }, .. } => AttemptState::Refused,
             _ => AttemptState::Failed,
         }
     }
 
     /// The whole story in one line: this failure and what it came from.
     #[must_use]
-    pub fn story(&self) -> String {
+    pub fn with_sources(&self) -> String {
         let mut story = self.to_string();
         let mut source = std::error::Error::source(self);
         while let Some(cause) = source {

@@ -10,17 +10,17 @@ use schema::seal::Signed;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::fault::Fault;
-use crate::report::{News, now};
-use crate::state::State;
+use crate::apply_error::ApplyError;
+use crate::node_state::NodeState;
+use crate::report::{ReportUpdate, now};
 
 /// How long to wait for NATS before what is to be seen is done away with.
 const TOLD_WITHIN: Duration = Duration::from_secs(2);
 
 /// The report in the making.
 #[derive(Debug)]
-pub struct Status {
-    news: watch::Sender<News>,
+pub struct ReportDraft {
+    news: watch::Sender<ReportUpdate>,
     told: watch::Receiver<u64>,
     /// The newest record, if it was not accepted.
     unaccepted: Option<Attempt>,
@@ -30,11 +30,11 @@ pub struct Status {
     tried: Option<Attempt>,
 }
 
-impl Status {
+impl ReportDraft {
     /// Begins with `blank`. The other ends are for [`crate::report::tell`].
     #[must_use]
-    pub fn of(blank: Reported) -> (Self, watch::Receiver<News>, watch::Sender<u64>) {
-        let (news, reported) = watch::channel(News { count: 0, report: blank });
+    pub fn of(blank: Reported) -> (Self, watch::Receiver<ReportUpdate>, watch::Sender<u64>) {
+        let (news, reported) = watch::channel(ReportUpdate { count: 0, report: blank });
         let (telling, told) = watch::channel(0);
         (Self { news, told, unaccepted: None, unrepaired: None, tried: None }, reported, telling)
     }
@@ -68,7 +68,7 @@ impl Status {
     }
 
     /// The newest record could not be accepted, for a reason of the node's own.
-    pub fn fail_to_accept(&mut self, mark: Mark, fault: &Fault) {
+    pub fn fail_to_accept(&mut self, mark: Mark, fault: &ApplyError) {
         if let Some(failed) = news(self.unaccepted.as_ref(), mark, fault) {
             self.unaccepted = Some(failed);
             self.publish();
@@ -76,7 +76,7 @@ impl Status {
     }
 
     /// What runs, the tree of `mark`, can't be put right. The same fault is said once, whatever differs in its words.
-    pub fn fail_to_repair(&mut self, mark: Mark, fault: &Fault) {
+    pub fn fail_to_repair(&mut self, mark: Mark, fault: &ApplyError) {
         let is_known = |known: &Attempt| known.digest == mark.digest && known.code.as_deref() == Some(fault.code());
         if !self.unrepaired.as_ref().is_some_and(is_known) {
             self.unrepaired = news(None, mark, fault);
@@ -120,7 +120,7 @@ impl Status {
     }
 
     /// The attempt at `mark` came to nothing.
-    pub fn fail(&mut self, mark: Mark, fault: &Fault) {
+    pub fn fail(&mut self, mark: Mark, fault: &ApplyError) {
         if let Some(failed) = news(self.tried.as_ref(), mark, fault) {
             self.tried = Some(failed);
             self.publish();
@@ -138,8 +138,8 @@ impl Status {
     }
 
     /// What is remembered and what runs.
-    pub fn hold(&mut self, state: &State, running: Option<Mark>) {
-        let rejected = |state: &State| {
+    pub fn hold(&mut self, state: &NodeState, running: Option<Mark>) {
+        let rejected = |state: &NodeState| {
             state
                 .rejected
                 .iter()
@@ -196,8 +196,8 @@ pub fn is_same(one: &Attempt, other: &Attempt) -> bool {
 }
 
 /// The attempt at `mark` that came to nothing, unless that is known already.
-fn news(known: Option<&Attempt>, mark: Mark, fault: &Fault) -> Option<Attempt> {
-    let failed = attempt(mark, fault.state(), Some((fault.code().to_owned(), fault.story())));
+fn news(known: Option<&Attempt>, mark: Mark, fault: &ApplyError) -> Option<Attempt> {
+    let failed = attempt(mark, fault.state(), Some((fault.code().to_owned(), fault.with_sources())));
     if known.is_some_and(|known| is_same(known, &failed)) {
         return None;
     }
@@ -227,29 +227,29 @@ mod tests {
         Mark { position: position.into(), digest: Digest::of(&position.to_be_bytes()) }
     }
 
-    fn full() -> Fault {
-        Fault::disk("write", Path::new("state.json"))(io::ErrorKind::StorageFull.into())
+    fn full() -> ApplyError {
+        ApplyError::disk("write", Path::new("state.json"))(io::ErrorKind::StorageFull.into())
     }
 
-    fn returns() -> Fault {
-        Fault::DriftReturns { places: vec!["files/a".into()], hooks: true }
+    fn returns() -> ApplyError {
+        ApplyError::DriftReturns { places: vec!["files/a".into()], hooks: true }
     }
 
     /// What is reported, and would be written down.
-    fn said(status: &Status) -> (u64, AttemptState, Option<String>) {
+    fn said(status: &ReportDraft) -> (u64, AttemptState, Option<String>) {
         let attempt = status.news.borrow().report.attempt.clone().expect("an attempt");
         assert_eq!(status.ended().cloned().unwrap_or_else(|| attempt.clone()), attempt);
         (attempt.position.get(), attempt.state, attempt.code)
     }
 
-    fn status() -> Status {
-        Status::of(blank("a".parse().expect("an id"), None, false)).0
+    fn status() -> ReportDraft {
+        ReportDraft::of(blank("a".parse().expect("an id"), None, false)).0
     }
 
     #[test]
     fn what_keeps_a_record_from_being_accepted_is_said_until_it_is_accepted() {
-        let planted = Fault::Planted { path: "records".into() };
-        let unknown = Fault::NoTrustedKey("none".to_owned());
+        let planted = ApplyError::PlantedPath { path: "records".into() };
+        let unknown = ApplyError::NoTrustedKey("none".to_owned());
         for (fault, state) in
             [(full(), AttemptState::Failed), (planted, AttemptState::Refused), (unknown, AttemptState::Failed)]
         {

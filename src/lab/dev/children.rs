@@ -8,9 +8,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::child::{Ask, Spec};
+use crate::child::{ChildSpec, StopSignal};
 use crate::folder::Folder;
-use crate::{Error as Machine, private};
+use crate::{Error as LabError, private_file};
 
 /// The database's name.
 pub(super) const DATABASE: &str = "headwater";
@@ -25,7 +25,7 @@ const EDGE_GRACE: Duration = Duration::from_secs(10);
 
 /// How children of our own are started.
 #[derive(Debug)]
-pub(super) struct Ours {
+pub(super) struct Children {
     program: PathBuf,
     /// The agent, and the subcommand that it is if there is no program of its own.
     agent: (PathBuf, Option<&'static str>),
@@ -35,7 +35,7 @@ pub(super) struct Ours {
 
 /// Where the two servers are.
 #[derive(Clone, Debug)]
-pub(super) struct Ground {
+pub(super) struct Backends {
     /// The superuser's URL of the database.
     pub(super) database: String,
     /// PostgreSQL's port.
@@ -44,7 +44,7 @@ pub(super) struct Ground {
     pub(super) nats: String,
 }
 
-impl Ours {
+impl Children {
     /// Starts `program`, or this one.
     pub(super) fn new(program: Option<&Path>) -> std::io::Result<Self> {
         let program = program.map_or_else(std::env::current_exe, std::path::absolute)?;
@@ -55,7 +55,7 @@ impl Ours {
     }
 
     /// `headwater install`, as the superuser.
-    pub(super) fn install(&self, folder: &Folder, ground: &Ground) -> Result<Spec, Machine> {
+    pub(super) fn install(&self, folder: &Folder, ground: &Backends) -> Result<ChildSpec, LabError> {
         let file = |name: &str| OsString::from(folder.secret_file(name));
         let mut args: Vec<OsString> = vec!["install".into(), "--json".into()];
         for role in ["app", "replication", "reader"] {
@@ -73,7 +73,7 @@ impl Ours {
     }
 
     /// `headwater serve`, with the roles that install made.
-    pub(super) fn serve(&self, folder: &Folder, ground: &Ground, http: SocketAddr) -> Result<Spec, Machine> {
+    pub(super) fn serve(&self, folder: &Folder, ground: &Backends, http: SocketAddr) -> Result<ChildSpec, LabError> {
         let url = |role: &str, password: String| {
             let port = ground.postgres;
             format!("postgres://headwater_{role}:{password}@127.0.0.1:{port}/{DATABASE}").into()
@@ -95,11 +95,11 @@ impl Ours {
     pub(super) fn edge(
         &self,
         folder: &Folder,
-        ground: &Ground,
+        ground: &Backends,
         trust: &str,
         (id, dir): (&str, &Path),
         told: &[(&str, Option<&str>)],
-    ) -> Spec {
+    ) -> ChildSpec {
         let (program, subcommand) = &self.agent;
         let mut args: Vec<OsString> = subcommand.iter().map(OsString::from).collect();
         args.extend(["--node", id, "--dir"].map(OsString::from));
@@ -108,7 +108,7 @@ impl Ours {
             args.extend([Some(*flag), *value].into_iter().flatten().map(OsString::from));
         }
         let env = [("HEADWATER_NATS_URL", ground.nats.clone().into()), ("HEADWATER_TRUST", trust.into())];
-        Spec { program: program.clone(), ..self.spec(folder, id, args, &env, EDGE_GRACE) }
+        ChildSpec { program: program.clone(), ..self.spec(folder, id, args, &env, EDGE_GRACE) }
     }
 
     fn spec(
@@ -118,9 +118,9 @@ impl Ours {
         args: Vec<OsString>,
         env: &[(&str, OsString)],
         grace: Duration,
-    ) -> Spec {
+    ) -> ChildSpec {
         let owned = |(name, value): &(&str, OsString)| ((*name).into(), value.clone());
-        Spec {
+        ChildSpec {
             name: name.to_owned(),
             program: self.program.clone(),
             args,
@@ -128,15 +128,15 @@ impl Ours {
             dir: self.dir.clone(),
             log: folder.logs().join(format!("{name}.log")),
             account: None,
-            ask: Ask::Terminate,
+            ask: StopSignal::Terminate,
             grace,
         }
     }
 }
 
 /// The password of a role.
-fn password(folder: &Folder, role: &str) -> Result<String, Machine> {
-    folder.secret(&format!("{role}.password"), private::password)
+fn password(folder: &Folder, role: &str) -> Result<String, LabError> {
+    folder.secret(&format!("{role}.password"), private_file::password)
 }
 
 #[cfg(test)]
@@ -149,8 +149,8 @@ mod tests {
     fn no_secret_is_on_a_command_line() {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::open(dir.path()).unwrap();
-        let ours = Ours::new(None).unwrap();
-        let ground = Ground {
+        let children = Children::new(None).unwrap();
+        let ground = Backends {
             database: "postgres://postgres:s3cret@127.0.0.1:5/headwater".into(),
             postgres: 5,
             nats: "nats://headwater:s3cret@127.0.0.1:4".into(),
@@ -158,9 +158,9 @@ mod tests {
         let told = [("--check", Some("true {}")), ("--runtime", None)];
         let http = SocketAddr::from(([127, 0, 0, 1], 8080));
         let specs = [
-            ours.install(&folder, &ground).unwrap(),
-            ours.serve(&folder, &ground, http).unwrap(),
-            ours.edge(&folder, &ground, "ab", ("node-1", dir.path()), &told),
+            children.install(&folder, &ground).unwrap(),
+            children.serve(&folder, &ground, http).unwrap(),
+            children.edge(&folder, &ground, "ab", ("node-1", dir.path()), &told),
         ];
         let app = password(&folder, "app").unwrap();
         for spec in specs {
