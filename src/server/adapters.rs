@@ -17,15 +17,15 @@ use schema::id::{CommandId, LogId};
 use schema::position::Position;
 use schema::request::Request;
 use schema::seal::PublicKey;
-use store::checkpoint::Kept;
+use store::checkpoint::StoredCheckpoint;
 use store::database::Error as LogError;
-use store::handle::{Log, Moment, SubmitError};
+use store::log::{Log, SubmitError};
 use store::reader::{EventPage, Reader};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::event_log::{
-    DamagedError, EventLog, LogReadError, Moment as PastMoment, PastStateError, SignedCheckpoint, UnavailableError,
+    DamagedError, EventLog, LogReadError, Moment, PastStateError, SignedCheckpoint, UnavailableError,
 };
 use crate::publish::error::Later;
 use crate::publish::source;
@@ -81,7 +81,7 @@ impl LogBackend {
     }
 
     /// The newest checkpoint once it is one of at least this position, or the time is up.
-    async fn wait_for_checkpoint(&self, position: Position) -> Result<Option<Kept>, LogError> {
+    async fn wait_for_checkpoint(&self, position: Position) -> Result<Option<StoredCheckpoint>, LogError> {
         let deadline = Instant::now() + SIGNED_WITHIN;
         loop {
             let newest = self.reader.newest_checkpoint().await?;
@@ -158,11 +158,7 @@ impl EventLog for LogBackend {
         .boxed()
     }
 
-    fn past(&self, moment: PastMoment) -> BoxFuture<'_, Result<Configuration, PastStateError>> {
-        let moment = match moment {
-            PastMoment::Position(position) => Moment::Position(position),
-            PastMoment::Time(time) => Moment::Time(time),
-        };
+    fn past(&self, moment: Moment) -> BoxFuture<'_, Result<Configuration, PastStateError>> {
         async move {
             match self.log.past(moment).await {
                 Ok(Some(past)) => Ok(past),
@@ -179,7 +175,7 @@ impl EventLog for LogBackend {
     ) -> BoxFuture<'_, Result<Option<SignedCheckpoint>, UnavailableError>> {
         async move {
             let newest = self.wait_for_checkpoint(at_least).await.map_err(|error| unavailable(&error))?;
-            let Some(Kept { position, at, note }) = newest else { return Ok(None) };
+            let Some(StoredCheckpoint { position, at, note }) = newest else { return Ok(None) };
             let log_id = self.log_id();
             let opened = Checkpoint::open(note.as_bytes(), log_id, &self.public_key());
             let Checkpoint { root, .. } =

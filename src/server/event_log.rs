@@ -16,7 +16,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 pub use replay::moment::Moment;
-pub use store::handle::SubmitError;
+pub use store::log::SubmitError;
 pub use store::reader::EventPage;
 
 /// Reads of the log, and appends to it.

@@ -9,7 +9,7 @@ use program::failpoints;
 use schema::command::Command;
 use schema::entity::Actor;
 use schema::request::Request;
-use store::handle::{Log, SubmitError};
+use store::log::{Log, SubmitError};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;

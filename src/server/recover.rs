@@ -36,9 +36,9 @@ use crate::publish::stream_comparison::{ExcessOrigin, StreamComparison, StreamEx
 use bus::connect::{Link, connect_with};
 use program::exit::ExitClass;
 use program::output::StdoutError;
-use store::adopt::adopt;
 use store::database::{Database, Error as LogError};
 use store::reader::Reader;
+use store::restore_events::restore_events;
 
 const URL_HELP: &str = "The log as role headwater_app: postgres://headwater_app:password@host:port/database. For --new-log \
                         as the database's owner, as for `headwater install`";
@@ -344,7 +344,7 @@ impl Recovery {
         self.reader.head_at_rest().await?.is_over(&follower)?;
         let after = proven(follower.clone(), missing, ahead)?;
         let contents = self.contents(missing, &after).await?;
-        Ok(adopt(&self.reader, &mut follower, missing, &contents).await?)
+        Ok(restore_events(&self.reader, &mut follower, missing, &contents).await?)
     }
 }
 

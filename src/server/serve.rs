@@ -18,7 +18,7 @@ use schema::id::NodeId;
 use schema::position::Position;
 use store::appender::Appender;
 use store::database::{Database, Error as LogError};
-use store::handle::Log;
+use store::log::Log;
 use store::reader::Reader;
 use tokio::net::TcpListener;
 use tokio::sync::watch;

@@ -21,7 +21,7 @@ use schema::request::Request;
 use serde_json::json;
 use store::appender::Appender;
 use store::database::Database;
-use store::handle::SubmitError;
+use store::log::SubmitError;
 use store::reader::Reader;
 
 use crate::backend;

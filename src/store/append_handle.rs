@@ -7,18 +7,18 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::clocks::{Doubt, NatsClock};
 use super::database::Error;
-use super::kept::Snapshots;
-use super::line::{QueueSender, Reply};
+use super::queue::{QueueSender, SubmitResult};
+use super::snapshots::Snapshots;
 use super::submission::{Submission, SubmitError};
 
 /// Whether the log can be appended to, and why not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Health {
+pub struct LogHealth {
     fault: Option<String>,
     doubt: Option<String>,
 }
 
-impl Health {
+impl LogHealth {
     pub(crate) fn failing(error: &Error) -> Self {
         Self { fault: Some(error.to_string()), doubt: None }
     }
@@ -45,7 +45,7 @@ impl Health {
 pub(crate) struct AppendHandle {
     pub(super) queue: QueueSender,
     pub(super) view: watch::Receiver<Configuration>,
-    pub(super) health: watch::Receiver<Health>,
+    pub(super) health: watch::Receiver<LogHealth>,
     pub(super) refresh: Arc<Notify>,
     pub(super) snapshots: Snapshots,
     pub(super) withheld: watch::Sender<Option<String>>,
@@ -54,7 +54,7 @@ pub(crate) struct AppendHandle {
 
 impl AppendHandle {
     /// Puts a submission into the appender's queue.
-    pub(crate) fn submit(&self, submission: Arc<Submission>) -> Result<oneshot::Receiver<Reply>, SubmitError> {
+    pub(crate) fn submit(&self, submission: Arc<Submission>) -> Result<oneshot::Receiver<SubmitResult>, SubmitError> {
         self.queue.submit(submission)
     }
 
@@ -67,9 +67,9 @@ impl AppendHandle {
         self.withheld.borrow().clone()
     }
 
-    pub(crate) fn health(&self) -> Health {
+    pub(crate) fn health(&self) -> LogHealth {
         match self.withheld() {
-            Some(reason) => Health::failing(&Error::Withheld(reason)),
+            Some(reason) => LogHealth::failing(&Error::Withheld(reason)),
             None => self.health.borrow().clone(),
         }
     }

@@ -9,10 +9,10 @@ use schema::id::{CommandId, EventId, LogId};
 use schema::instant::Instant;
 use schema::position::Position;
 
-use super::batch::{Batch, Receipt};
+use super::batch::{DecidedBatch, RequestReceipt};
 use super::database::Error;
-use super::kept::Snapshots;
 use super::reader::Head;
+use super::snapshots::Snapshots;
 
 /// The fencing epoch: it stands in the head row and is raised whenever a batch with an unknown outcome is ruled out. A batch that
 /// expects an older epoch is not stored, however late it arrives.
@@ -28,7 +28,7 @@ pub(crate) struct LockedHead {
     /// Events after the position that was asked about; not all of them if there are many.
     pub(crate) later: Vec<Event>,
     /// Receipts of the requests that were asked about.
-    pub(crate) receipts: Vec<Receipt>,
+    pub(crate) receipts: Vec<RequestReceipt>,
 }
 
 /// Why a batch is not known to be stored.
@@ -91,7 +91,7 @@ pub(crate) trait AppendSession: Send + Sync + 'static {
     fn commit(
         &self,
         log_id: LogId,
-        batch: &Batch,
+        batch: &DecidedBatch,
         epoch: Epoch,
     ) -> impl Future<Output = Result<(), StoreFailure>> + Send;
 
@@ -100,7 +100,7 @@ pub(crate) trait AppendSession: Send + Sync + 'static {
     fn append(
         &self,
         log_id: LogId,
-        batch: &Batch,
+        batch: &DecidedBatch,
         epoch: Epoch,
     ) -> impl Future<Output = Result<bool, StoreFailure>> + Send;
 

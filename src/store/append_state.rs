@@ -25,20 +25,20 @@
 //! tells the callers. It tells them nothing in state `Unknown`, except when the process is asked to end.
 
 use super::append_session::{Epoch, LockedHead};
-use super::batch::Batch;
+use super::batch::DecidedBatch;
 use super::database::Error;
-use super::submission::Verdict;
+use super::submission::SubmissionVerdict;
 use schema::instant::Instant;
 
 /// The state of a batch; `S` is a session. A session stands in a state exactly while it is in a transaction.
 pub(crate) enum AppendState<S> {
     Queued,
-    Speculated(Box<Batch>),
+    Speculated(Box<DecidedBatch>),
     Locked(Box<Locked<S>>),
     InFlight(InFlight<S>),
-    Unknown(Box<Batch>),
+    Unknown(Box<DecidedBatch>),
     RuledOut,
-    Answered(Vec<Verdict>),
+    Answered(Vec<SubmissionVerdict>),
 }
 
 /// The head row is locked and what other processes appended is folded.
@@ -48,13 +48,13 @@ pub(crate) struct Locked<S> {
     /// What this server's clock said before the head was read.
     pub(crate) server_clock: Instant,
     /// The speculative decision, if there is one.
-    pub(crate) speculated: Option<Box<Batch>>,
+    pub(crate) speculated: Option<Box<DecidedBatch>>,
 }
 
 /// A decided batch with the session that stores it.
 pub(crate) struct InFlight<S> {
     pub(crate) session: S,
-    pub(crate) batch: Box<Batch>,
+    pub(crate) batch: Box<DecidedBatch>,
     pub(crate) guard: HeadGuard,
 }
 
@@ -78,7 +78,7 @@ pub(crate) type Stepped<S> = Result<AppendState<S>, StepFailure<S>>;
 
 impl<S> AppendState<S> {
     /// The state of a batch of which nothing was sent.
-    pub(crate) fn unsent(speculated: Option<Box<Batch>>) -> Self {
+    pub(crate) fn unsent(speculated: Option<Box<DecidedBatch>>) -> Self {
         speculated.map_or(Self::Queued, Self::Speculated)
     }
 

@@ -11,19 +11,19 @@ use tokio::time::timeout;
 
 use program::{failpoints, telemetry};
 
-use super::ahead::{SpeculativeBatch, is_quick};
 use super::append_session::{AppendSession as _, AppendStore, StoreFailure};
 use super::append_state::{AppendState, HeadGuard, InFlight, Locked, StepFailure, Stepped};
-use super::batch::{Batch, Receipt};
+use super::batch::{DecidedBatch, RequestReceipt};
 use super::database::Error;
-use super::line::{PendingRequest, RequestQueue};
+use super::queue::{PendingRequest, RequestQueue};
+use super::speculation::{SpeculativeBatch, is_quick};
 use super::submission::Submission;
-use super::writer::Writer;
+use super::writer::LogWriter;
 
 /// How often PostgreSQL is told that the lock's holder is alive: well within `idle_in_transaction_session_timeout`.
 const ALIVE_EVERY: Duration = Duration::from_secs(1);
 
-impl<S: AppendStore> Writer<S> {
+impl<S: AppendStore> LogWriter<S> {
     /// One step of a batch. Requests that arrive while it is in flight are decided speculatively and put back into the queue as its
     /// next batch.
     pub(crate) async fn step(
@@ -54,7 +54,7 @@ impl<S: AppendStore> Writer<S> {
     }
 
     /// From `Speculated`: sends the batch without a lock if nothing has to be read first.
-    async fn send_speculated(&mut self, batch: Box<Batch>, requests: &[PendingRequest]) -> Stepped<S::Session> {
+    async fn send_speculated(&mut self, batch: Box<DecidedBatch>, requests: &[PendingRequest]) -> Stepped<S::Session> {
         let session = self.session().await?;
         let speculated = Some(batch).filter(|batch| batch.holds_for(requests.len(), self.follower.configuration()));
         match (self.known_epoch, speculated) {
@@ -70,7 +70,7 @@ impl<S: AppendStore> Writer<S> {
     async fn lock(
         &mut self,
         session: S::Session,
-        speculated: Option<Box<Batch>>,
+        speculated: Option<Box<DecidedBatch>>,
         requests: &[PendingRequest],
     ) -> Stepped<S::Session> {
         let server_clock = self.clock.now();
@@ -89,8 +89,9 @@ impl<S: AppendStore> Writer<S> {
                 return Err(Error::from(ahead).into());
             }
         };
-        let is_dated = |batch: &Batch| batch.clock().is_none_or(|clock| clock <= latest);
-        let holds = |batch: &Batch| batch.holds_for(requests.len(), self.follower.configuration()) && is_dated(batch);
+        let is_dated = |batch: &DecidedBatch| batch.clock().is_none_or(|clock| clock <= latest);
+        let holds =
+            |batch: &DecidedBatch| batch.holds_for(requests.len(), self.follower.configuration()) && is_dated(batch);
         let batch = match speculated.filter(|batch| head.receipts.is_empty() && holds(batch)) {
             Some(batch) => batch,
             None => self.decide_all(&session, requests, head.receipts, self.clock.now().min(latest)).await?,
@@ -110,16 +111,16 @@ impl<S: AppendStore> Writer<S> {
         &self,
         session: &S::Session,
         requests: &[PendingRequest],
-        receipts: Vec<Receipt>,
+        receipts: Vec<RequestReceipt>,
         clock: Instant,
-    ) -> Result<Box<Batch>, Error> {
+    ) -> Result<Box<DecidedBatch>, Error> {
         let submissions: Vec<Arc<Submission>> =
             requests.iter().map(|pending| Arc::clone(&pending.submission)).collect();
         let (log_id, state) = (self.log_id, self.follower.configuration().clone());
         let edge = self.follower.edge().clone();
         let quick = is_quick(submissions.iter().map(|submission| &**submission), &state);
         let decide = move || {
-            let mut batch = Box::new(Batch::new(log_id, (state, edge), receipts));
+            let mut batch = Box::new(DecidedBatch::new(log_id, (state, edge), receipts));
             submissions.into_iter().for_each(|submission| batch.decide_next(submission, clock));
             batch
         };
@@ -204,7 +205,7 @@ impl<S: AppendStore> Writer<S> {
     }
 
     /// From `Unknown`: whether the batch is stored. If not, it can't be stored later either.
-    async fn is_stored(&mut self, batch: &Batch, requests: &[PendingRequest]) -> Result<bool, Error> {
+    async fn is_stored(&mut self, batch: &DecidedBatch, requests: &[PendingRequest]) -> Result<bool, Error> {
         let session = self.session().await?;
         // Until this session has the lock, the transaction may still commit.
         let head = self.lock_head(&session, &keyed(requests)).await?;

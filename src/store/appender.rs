@@ -20,17 +20,17 @@ use program::backoff::Backoff;
 use program::clock::Clock;
 use program::failpoints;
 
-use super::append_handle::{AppendHandle, Health};
+use super::append_handle::{AppendHandle, LogHealth};
 use super::append_session::AppendStore;
 use super::append_state::AppendState;
 use super::clocks::NatsClock;
 use super::database::Error;
-use super::handle::Log;
-use super::kept::Snapshots;
-use super::line::{PendingRequest, RequestQueue};
+use super::log::Log;
+use super::queue::{PendingRequest, RequestQueue};
 use super::reader::Reader;
-use super::submission::{SubmitError, Verdict};
-use super::writer::Writer;
+use super::snapshots::Snapshots;
+use super::submission::{SubmissionVerdict, SubmitError};
+use super::writer::LogWriter;
 
 /// How often an idle process looks whether another one appended.
 const REFRESH_EVERY: Duration = Duration::from_millis(250);
@@ -99,14 +99,14 @@ pub(crate) struct AppendTask<S: AppendStore> {
 }
 
 /// Requests, and the verdict on each.
-type Answers = (Vec<PendingRequest>, Vec<Verdict>);
+type Answers = (Vec<PendingRequest>, Vec<SubmissionVerdict>);
 
 impl<S: AppendStore> AppendTask<S> {
     pub(crate) async fn start(store: S, clock: Clock) -> Result<(Self, AppendHandle), Error> {
         let (snapshots, nats_clock) = (Snapshots::default(), NatsClock::default());
         let (withhold, withheld) = watch::channel(None);
-        let writer = Writer::start(store, snapshots.clone(), withheld, (clock, nats_clock.clone())).await?;
-        let (health, healths) = watch::channel(Health::default());
+        let writer = LogWriter::start(store, snapshots.clone(), withheld, (clock, nats_clock.clone())).await?;
+        let (health, healths) = watch::channel(LogHealth::default());
         let (sender, queue) = RequestQueue::new();
         let (answering, answers) = mpsc::unbounded_channel();
         let (refresh, view) = (Arc::new(Notify::new()), writer.views());
@@ -143,10 +143,10 @@ impl<S: AppendStore> AppendTask<S> {
 }
 
 struct AppendLoop<S: AppendStore> {
-    writer: Writer<S>,
+    writer: LogWriter<S>,
     queue: RequestQueue,
     refresh: Arc<Notify>,
-    health: watch::Sender<Health>,
+    health: watch::Sender<LogHealth>,
     answering: mpsc::UnboundedSender<Answers>,
     /// Cancelled when the process is asked to end.
     ending: CancellationToken,
@@ -223,7 +223,7 @@ impl<S: AppendStore> AppendLoop<S> {
             };
             let failure = match stepped {
                 Ok(AppendState::Answered(verdicts)) => {
-                    self.health.send_replace(Health::fine(self.writer.doubt()));
+                    self.health.send_replace(LogHealth::fine(self.writer.doubt()));
                     self.answering.send((requests, verdicts)).expect("BUG: answers are given as long as this runs");
                     return Vec::new();
                 }
@@ -263,7 +263,7 @@ impl<S: AppendStore> AppendLoop<S> {
         self.is_given_up = matches!(error, Error::Ending);
         metrics::failed("append");
         tracing::warn!(%error, failures = backoff.failures(), requests, "appending failed");
-        self.health.send_replace(Health::failing(error));
+        self.health.send_replace(LogHealth::failing(error));
         let is_hopeless = !error.is_transient() || backoff.failures() >= FAILURES_MAX;
         // A process that ends leaves also an unknown outcome to callers that ask again under the same key.
         (!is_unknown && (is_hopeless || stop.is_cancelled())) || self.ending.is_cancelled()
@@ -272,9 +272,9 @@ impl<S: AppendStore> AppendLoop<S> {
     /// Folds what other processes appended, and checks the clocks.
     async fn refresh_state(&mut self) {
         let health = match self.writer.refresh().await {
-            Ok(()) => Health::fine(self.writer.doubt()),
+            Ok(()) => LogHealth::fine(self.writer.doubt()),
             // The fold may have stopped within a request, and no request is shown in part.
-            Err(error) => Health::failing(&error),
+            Err(error) => LogHealth::failing(&error),
         };
         self.health.send_if_modified(|current| std::mem::replace(current, health.clone()) != health);
     }
@@ -310,7 +310,7 @@ fn fail_all(requests: Vec<PendingRequest>, error: &Error) {
     requests.into_iter().for_each(|request| request.fail(told.clone()));
 }
 
-fn answer(requests: Vec<PendingRequest>, verdicts: Vec<Verdict>) {
+fn answer(requests: Vec<PendingRequest>, verdicts: Vec<SubmissionVerdict>) {
     assert_eq!(requests.len(), verdicts.len(), "BUG: every submission gets a verdict");
     requests.into_iter().zip(verdicts).for_each(|(request, verdict)| request.answer(verdict));
 }

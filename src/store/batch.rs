@@ -13,13 +13,13 @@ use schema::event::Event;
 use schema::id::{CommandId, LogId};
 use schema::instant::Instant;
 
-use super::kept::is_due;
-use super::submission::{Rejection, Submission, Verdict};
+use super::snapshots::is_due;
+use super::submission::{Submission, SubmissionRefusal, SubmissionVerdict};
 use super::tree::Growth;
 
 /// The stored answer to a request that came with an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Receipt {
+pub(crate) struct RequestReceipt {
     /// The request's identity, derived from actor and key.
     pub(crate) command_id: CommandId,
     /// The digest of the request, by which the same request is told from another one under the same key.
@@ -29,7 +29,7 @@ pub(crate) struct Receipt {
 
 /// A decided batch: what to store, and what to answer once it is stored.
 #[derive(Debug)]
-pub(crate) struct Batch {
+pub(crate) struct DecidedBatch {
     /// The state after it.
     pub(crate) configuration: Configuration,
     /// The tree after it.
@@ -41,26 +41,26 @@ pub(crate) struct Batch {
     /// Content that the events name, each once.
     pub(crate) contents: BTreeMap<Digest, Content>,
     /// Receipts of its own keyed requests.
-    pub(crate) receipts: Vec<Receipt>,
+    pub(crate) receipts: Vec<RequestReceipt>,
     /// One for each submission, in order.
-    pub(crate) verdicts: Vec<Verdict>,
+    pub(crate) verdicts: Vec<SubmissionVerdict>,
     log_id: LogId,
     /// The state and the tree before it.
     base: (Configuration, Edge),
     /// Receipts of its requests that were stored before it.
-    stored: Vec<Receipt>,
+    stored: Vec<RequestReceipt>,
     /// `stored` and `receipts`.
-    known: BTreeMap<CommandId, Receipt>,
+    known: BTreeMap<CommandId, RequestReceipt>,
     /// Its submissions, with the clock by which each was decided.
     submissions: Vec<(Arc<Submission>, Instant)>,
     /// Whether each request is decided on a copy of the state, because one was refused after it had begun to change the state.
     decides_on_copies: bool,
 }
 
-impl Batch {
+impl DecidedBatch {
     /// An empty batch, to be decided against a state with its tree. `stored` are the receipts that its requests have already.
     #[must_use]
-    pub(crate) fn new(log_id: LogId, (state, edge): (Configuration, Edge), stored: Vec<Receipt>) -> Self {
+    pub(crate) fn new(log_id: LogId, (state, edge): (Configuration, Edge), stored: Vec<RequestReceipt>) -> Self {
         Self {
             configuration: state.clone(),
             growth: edge.clone().into(),
@@ -83,7 +83,7 @@ impl Batch {
         let before = self.configuration.position();
         let verdict = match self.known.get(&submission.command_id) {
             Some(receipt) if receipt.fingerprint == submission.request.fingerprint => Ok(receipt.answer.clone()),
-            Some(_) => Err(Rejection::KeyReused),
+            Some(_) => Err(SubmissionRefusal::KeyReused),
             None => self.decide(&submission, clock),
         };
         let is_half_applied = verdict.is_err() && self.configuration.position() != before;
@@ -94,7 +94,7 @@ impl Batch {
         }
     }
 
-    fn decide(&mut self, submission: &Submission, clock: Instant) -> Verdict {
+    fn decide(&mut self, submission: &Submission, clock: Instant) -> SubmissionVerdict {
         let Submission { request, actor, command_id, entropy, keyed } = submission;
         let (log_id, command_id, entropy) = (self.log_id, *command_id, *entropy);
         let envelope = Envelope { log_id, command_id, actor: actor.clone(), entropy, clock };
@@ -103,7 +103,7 @@ impl Batch {
         if let (Err(_), Some(copy)) = (&decided, copy) {
             self.configuration = copy;
         }
-        let decided = decided.map_err(Rejection::Refused)?;
+        let decided = decided.map_err(SubmissionRefusal::Refused)?;
         decided.events.iter().for_each(|event| self.growth.push(event.leaf));
         self.snapshots.extend(decided.events.last().filter(|last| is_due(last)).map(|_| self.configuration.clone()));
         self.events.extend(decided.events);
@@ -111,7 +111,7 @@ impl Batch {
         self.contents.extend(contents.map(|content| (content.digest(), content.clone())));
         if *keyed {
             let fingerprint = request.fingerprint;
-            let receipt = Receipt { command_id, fingerprint, answer: decided.answer.clone() };
+            let receipt = RequestReceipt { command_id, fingerprint, answer: decided.answer.clone() };
             self.known.insert(command_id, receipt.clone());
             self.receipts.push(receipt);
         }
@@ -188,7 +188,7 @@ mod tests {
             vec![retire("b"), enrol("b", "rome")],
         ];
         let submissions = (1..).zip(asked).map(|(number, commands)| submission(number, commands));
-        let mut batch = Batch::new(log_id, (Configuration::default(), Edge::default()), Vec::new());
+        let mut batch = DecidedBatch::new(log_id, (Configuration::default(), Edge::default()), Vec::new());
         let mut state = Configuration::default();
         let (mut events, mut verdicts) = (Vec::new(), Vec::new());
         for submission in submissions {
@@ -196,11 +196,13 @@ mod tests {
             let Submission { request, actor, command_id, entropy, .. } = &*submission;
             let (command_id, entropy) = (*command_id, *entropy);
             let envelope = Envelope { log_id, command_id, actor: actor.clone(), entropy, clock };
-            verdicts.push(decide_request(&state, &envelope, request).map_err(Rejection::Refused).map(|decided| {
-                state = decided.configuration;
-                events.extend(decided.events);
-                decided.answer
-            }));
+            verdicts.push(decide_request(&state, &envelope, request).map_err(SubmissionRefusal::Refused).map(
+                |decided| {
+                    state = decided.configuration;
+                    events.extend(decided.events);
+                    decided.answer
+                },
+            ));
             assert_eq!((&batch.events, &batch.verdicts), (&events, &verdicts), "{request:?}");
             assert_eq!(batch.configuration, state);
             assert_eq!(batch.growth.edge(), &Edge::over(events.iter().map(|event| event.leaf)));

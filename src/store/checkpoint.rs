@@ -1,4 +1,4 @@
-//! What was signed about the log, as the table keeps it.
+//! Signed checkpoints in table `checkpoint`.
 
 use schema::instant::Instant;
 use schema::position::Position;
@@ -10,7 +10,7 @@ use super::rows;
 
 /// A checkpoint that was signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct StoredCheckpoint {
     /// The position that it is about.
     pub position: Position,
     /// When it was signed.
@@ -24,7 +24,12 @@ impl Reader {
     ///
     /// # Errors
     /// If the log can't be read.
-    pub async fn checkpoints(&self, after: Position, up_to: Position, limit: usize) -> Result<Vec<Kept>, Error> {
+    pub async fn checkpoints(
+        &self,
+        after: Position,
+        up_to: Position,
+        limit: usize,
+    ) -> Result<Vec<StoredCheckpoint>, Error> {
         let query = "SELECT position, at, note FROM checkpoint WHERE position > $1 AND position <= $2 \
                      ORDER BY position LIMIT $3";
         let (after, up_to) = (rows::signed(after.get()), rows::signed(up_to.get()));
@@ -36,7 +41,7 @@ impl Reader {
     ///
     /// # Errors
     /// If the log can't be read.
-    pub async fn newest_checkpoint(&self) -> Result<Option<Kept>, Error> {
+    pub async fn newest_checkpoint(&self) -> Result<Option<StoredCheckpoint>, Error> {
         let query = "SELECT position, at, note FROM checkpoint ORDER BY position DESC LIMIT 1";
         Ok(self.rows(query, &[]).await?.first().map(kept))
     }
@@ -51,6 +56,6 @@ impl Reader {
     }
 }
 
-fn kept(row: &Row) -> Kept {
-    Kept { position: rows::unsigned(row.get(0)).into(), at: rows::instant(row.get(1)), note: row.get(2) }
+fn kept(row: &Row) -> StoredCheckpoint {
+    StoredCheckpoint { position: rows::unsigned(row.get(0)).into(), at: rows::instant(row.get(1)), note: row.get(2) }
 }

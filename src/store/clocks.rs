@@ -1,4 +1,4 @@
-//! Which clocks are right, before an event is dated by one of them: pure.
+//! Which clock is right, decided before an event is dated by it. Pure.
 //!
 //! An event's time is never before that of the event before it, so one event that is dated far ahead dates all that follow. This
 //! server's clock is therefore held against PostgreSQL's before anything is appended. Where PostgreSQL's own clock is behind the
@@ -11,20 +11,20 @@ use schema::instant::Instant;
 
 /// How far two clocks may be apart before one of them is called wrong.
 pub(crate) const APART_MAX: Duration = Duration::from_secs(60);
-/// How long what NATS's clock said is good for: machines that sleep count no time meanwhile.
+/// How long a reading of NATS's clock is used: a suspended machine does not count the time.
 const HEARD_MAX: Duration = Duration::from_secs(30);
 
-/// What NATS's clock says, as far as anybody has asked it. Cheap to clone; all clones share it.
+/// The last reading of NATS's clock. Cheap to clone; all clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct NatsClock(Arc<Mutex<Option<(Instant, Moment)>>>);
 
 impl NatsClock {
-    /// It said so just now.
+    /// Records a reading.
     pub fn said(&self, time: Instant) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((time, Moment::now()));
     }
 
-    /// What it says by now; nothing if it was not asked lately.
+    /// The time on NATS's clock now; `None` without a recent reading.
     pub(crate) fn now(&self) -> Option<Instant> {
         let (time, at) = (*self.0.lock().unwrap_or_else(PoisonError::into_inner))?;
         Some(at.elapsed()).filter(|since| *since <= HEARD_MAX).map(|since| later(time, since))

@@ -1,6 +1,6 @@
-//! Contents that events name and the table of contents lacks, and putting them back.
+//! Contents that events name and table `blob` lacks, and restoring them.
 //!
-//! Always: a content is what its digest says, whoever had it; nothing that is there is changed.
+//! Always: a restored content hashes to its digest, wherever it came from; a stored content is never changed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,10 +13,10 @@ use super::database::Error;
 use super::reader::Reader;
 use super::rows;
 
-/// Positions that are looked through together, so that no statement takes long.
+/// Positions that one statement searches, so that none takes long.
 const PAGE_POSITIONS: u64 = 100_000;
 
-/// A content that is not there.
+/// A missing content, with an event that names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lacking {
     /// Which.
@@ -29,8 +29,8 @@ pub struct Lacking {
     pub entity: Entity,
 }
 
-/// Content that an event names and the database does not have. It may have been erased, as a law may demand: the log is what it was, but
-/// an export of it can't be verified, and no new node can be given the content.
+/// Content that an event names and the database lacks. It may have been erased for legal reasons: the log is unchanged, but an export of
+/// it can't be verified, and no new node can get the content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
     /// The first of them by its events.

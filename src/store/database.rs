@@ -1,4 +1,4 @@
-//! A connection to PostgreSQL that is given up when it no longer answers.
+//! Connections to PostgreSQL: addresses, timeouts, and the errors of the log.
 
 use std::future::Future;
 use std::time::Duration;
@@ -15,25 +15,25 @@ use super::clocks::ClockAhead;
 
 /// How long connecting may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
-/// What says where the database is and who enters it, where nobody says more of it.
+/// The flags that an error names, unless [`Database::told_by`] gives others.
 const LOOK_AT: &str = "--database-url and --database-password-file";
-/// How long an answer may take. A frozen server keeps its sockets open, so only a deadline finds it out.
+/// How long an answer may take. A frozen server keeps its sockets open, so only a deadline detects it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
-/// How long what was sent may go unheard before the connection is given up.
+/// How long sent data may stay unacknowledged before the connection is closed.
 const HEARD_WITHIN: Duration = Duration::from_secs(15);
-/// A peer that is gone without a word is found out after about idle + interval × retries.
+/// A peer that disappeared is detected after about idle + interval × retries.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
 const KEEPALIVE_RETRIES: u32 = 3;
 
-/// What every session of ours asks of the server: whoever freezes with the head row locked is cut off, and nobody waits
-/// for a lock or a statement for ever. Shorter than our own deadline, so that the server's reason arrives first. Each statement sees
-/// what was committed before it.
+/// The settings of every session. A process that freezes while it holds the head row's lock is cut off, and nobody waits for a lock or
+/// a statement for ever. The timeouts are shorter than [`ANSWER_WITHIN`], so that the server's reason arrives first. Each statement sees
+/// what was committed before it began.
 const SESSION: &str = "SET idle_in_transaction_session_timeout = '5s'; SET lock_timeout = '10s'; \
                        SET statement_timeout = '15s'; SET tcp_user_timeout = '15s'; SET timezone = 'UTC'; \
                        SET default_transaction_isolation = 'read committed'";
 
-/// Where the log is.
+/// The address of a log's database.
 #[derive(Clone, Debug)]
 pub struct Database {
     config: Config,
@@ -43,7 +43,7 @@ pub struct Database {
 /// Why the log can't be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address is none.
+    /// The address can't be parsed.
     #[error("the database URL is not valid: postgres://user:password@host:port/database is expected")]
     Address(#[source] tokio_postgres::Error),
     /// PostgreSQL refused, or the connection broke.
@@ -64,7 +64,7 @@ pub enum Error {
     /// PostgreSQL did not answer in time.
     #[error("PostgreSQL did not answer within {} s", ANSWER_WITHIN.as_secs())]
     Silent,
-    /// No log was installed in this database, or not by this version.
+    /// No log is installed in this database, or an older version installed it.
     #[error(
         "there is no log in this database, or only what an older headwater installed: run `headwater install` first"
     )]
@@ -72,7 +72,7 @@ pub enum Error {
     /// The log is not what it must be.
     #[error("the log in PostgreSQL is not intact {0}")]
     Diverged(#[from] Divergence),
-    /// The check of the whole log found that it is not what it was.
+    /// The check of the whole log found a row that was changed.
     #[error("the log in PostgreSQL is not what it was, {0}")]
     Found(Difference),
     /// A row does not have the shape of an event.
@@ -91,7 +91,7 @@ pub enum Error {
         /// What was folded.
         folded: Position,
     },
-    /// The tree can't answer.
+    /// The tree has no answer to this question.
     #[error(transparent)]
     Unanswerable(#[from] Unanswerable),
     /// There is an event behind the last one.
@@ -126,10 +126,10 @@ pub enum Error {
     /// This server's clock is ahead of one that is right.
     #[error(transparent)]
     ClockAhead(#[from] ClockAhead),
-    /// The log is not the one that this program began with.
+    /// The database holds another log than when this program started.
     #[error("the database now holds another log than the one that this program began with: start it again")]
     OtherLog,
-    /// The role may not do what an installation needs.
+    /// The role lacks a right that the installation needs.
     #[error(
         "role `{user}` may not {what}: nothing more was installed. A superuser may; or an administrator of PostgreSQL runs once what \
          `headwater install --print-roles` prints, and the database's owner installs without password files"
@@ -143,7 +143,7 @@ pub enum Error {
     /// The schema could not be installed.
     #[error("the schema can't be installed: {0}")]
     Migration(String),
-    /// The log is signed for with another key.
+    /// The log was installed with another signing key.
     #[error("the log was installed with another signing key ({installed}); this one is {given}")]
     OtherKey {
         /// The installed public key in hex.
@@ -153,8 +153,8 @@ pub enum Error {
     },
 }
 
-/// The server's own words where it spoke, with the code that tells an operator where to look; else the client's, with what
-/// caused them. As that says all of it, no source stands beside it.
+/// The server's message with its SQLSTATE if the server answered, else the client's message with its cause. It includes the source, so
+/// the error has none.
 fn said(error: &tokio_postgres::Error) -> String {
     match (error.as_db_error(), std::error::Error::source(error)) {
         (Some(refused), _) => format!("{} (SQLSTATE {})", refused.message(), refused.code().code()),

@@ -1,7 +1,7 @@
-//! What is known to be wrong with the rows of the log, so that nobody is shown them as true.
+//! Rows of the log that are known to be wrong, so that they are not shown as true.
 //!
-//! A row that was changed without its leaf is found by whoever reads it. Where the leaf was changed with it, only the tree over all
-//! leaves tells: the check that passes over the log again and again finds that, and says here what it found until a pass finds nothing.
+//! If a row was changed without its leaf, reading the row detects it. If the leaf was changed too, only the tree over all leaves shows
+//! it: the repeated check of the whole log detects it, and records here what it found until a pass finds nothing.
 
 use replay::again::Difference;
 use replay::fault::Fault;
@@ -13,10 +13,10 @@ use tokio::sync::watch;
 
 use super::contents::Missing;
 use super::database::Error;
-use super::kept::Snapshots;
 use super::reader::Reader;
+use super::snapshots::Snapshots;
 
-/// What the last pass over the log found. Cheap to clone; all clones share it.
+/// The findings of the last pass over the log. Cheap to clone; all clones share them.
 #[derive(Clone, Debug)]
 pub struct Findings {
     found: watch::Sender<Option<Difference>>,
@@ -29,33 +29,33 @@ impl Findings {
         Self { found: watch::Sender::default(), missing: watch::Sender::default(), snapshots }
     }
 
-    /// A pass over the log found this, or nothing.
+    /// Records the result of a pass over the log.
     pub fn passed(&self, found: Option<Difference>) {
         if found.is_some() {
-            // They may have been folded from rows that are now known to be wrong.
+            // Those states may have been folded from rows that are now known to be wrong.
             self.snapshots.forget_answers();
         }
         self.found.send_if_modified(|before| std::mem::replace(before, found.clone()) != found);
     }
 
-    /// A pass over the log came to its end, and missed this content, or none.
+    /// Records the content that a whole pass missed, or none.
     pub fn missed(&self, missing: Option<Missing>) {
         self.missing.send_if_modified(|before| std::mem::replace(before, missing.clone()) != missing);
     }
 
-    /// What content the last pass missed.
+    /// The content that the last pass missed.
     #[must_use]
     pub fn missing(&self) -> Option<Missing> {
         self.missing.borrow().clone()
     }
 
-    /// What the last pass found.
+    /// The difference that the last pass found.
     #[must_use]
     pub fn current(&self) -> Option<Difference> {
         self.found.borrow().clone()
     }
 
-    /// Whether the rows from one position to another are not known to be wrong.
+    /// An error if a row from one position to another is known to be wrong.
     pub(crate) fn clear(&self, first: Position, last: Position) -> Result<(), Error> {
         let found = self.found.borrow();
         match found.as_ref().filter(|found| found.rows().is_some_and(|(from, to)| from <= last && first <= to)) {
@@ -66,8 +66,8 @@ impl Findings {
 }
 
 impl Reader {
-    /// The last position at or before a time; 0 if there is none. The times of the two events between which it lies are those that
-    /// their leaves seal, so no changed row leads the search astray unseen.
+    /// The last position at or before a time; 0 if there is none. The two events around it are checked against their leaves, so a changed
+    /// row can't mislead the search undetected.
     ///
     /// # Errors
     /// If the log can't be read, or a row is not what it was.

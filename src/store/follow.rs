@@ -1,7 +1,7 @@
-//! The log in PostgreSQL, followed: while one page of it is folded, the next ones are read and opened on other threads.
+//! Folding the log: while one page is folded, the next ones are read and opened on other threads.
 //!
-//! Always: events are folded one by one and in order, so that the first position that is wrong is the one that is named,
-//! however far others have read. What was read ahead is bounded by a few pages.
+//! Always: events are folded one by one and in order, so an error names the first wrong position, however far other threads have read.
+//! At most a few pages are read ahead.
 
 use replay::fault::Fault;
 use replay::log::{Follower, Opened};
@@ -12,16 +12,16 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::copied::{Measure, Page};
+use super::copy_reader::{CopyPage, PageSize};
 use super::database::Error;
-use super::kept::Snapshots;
 use super::reader::Reader;
+use super::snapshots::Snapshots;
 
-/// Pages that wait, opened or being opened, beside the one that is read and the one that is folded.
+/// Pages between the one that is read and the one that is folded; they are opened or being opened.
 const WAITING: usize = 3;
 
-/// Pages of the log that are being read ahead. Dropping it ends the reading.
-struct Ahead {
+/// Pages that are read ahead. Dropping it ends the reading.
+struct ReadAhead {
     pages: mpsc::Receiver<Result<Opening, Error>>,
     _reading: AbortOnDropHandle<()>,
 }
@@ -29,16 +29,16 @@ struct Ahead {
 /// A page whose events are being opened.
 type Opening = JoinHandle<Vec<Result<Opened, Unfit>>>;
 
-/// An event that can't be right wherever it stands.
+/// An event that is wrong at any position.
 enum Unfit {
     /// Its seal is broken, or its change can't be read.
     Event(Box<(Event, Fault)>),
-    /// Its row is none of an event.
+    /// Its row is not an event.
     Row(Error),
 }
 
 impl Unfit {
-    /// What it is as the next event. Its place in the log says more than what is wrong with it.
+    /// The error if this is the next event. A wrong place in the log says more than the fault itself.
     fn named(self, follower: &Follower) -> Error {
         match self {
             Self::Event(unfit) => follower.refuse(&unfit.0, unfit.1).into(),
@@ -56,7 +56,7 @@ impl Reader {
         self.follow_keeping(follower, up_to, None).await
     }
 
-    /// As [`Reader::follow`], and keeps states on the way.
+    /// As [`Reader::follow`], and takes snapshots on the way.
     pub(crate) async fn follow_keeping(
         &self,
         follower: &mut Follower,
@@ -66,7 +66,7 @@ impl Reader {
         if follower.position() >= up_to {
             return Ok(());
         }
-        let mut ahead = Ahead::begin(self.clone(), follower.position(), up_to);
+        let mut ahead = ReadAhead::begin(self.clone(), follower.position(), up_to);
         while let Some(page) = ahead.next().await? {
             for event in page {
                 let opened = event.map_err(|unfit| unfit.named(follower))?;
@@ -84,12 +84,12 @@ impl Reader {
     }
 }
 
-impl Ahead {
+impl ReadAhead {
     fn begin(reader: Reader, after: Position, up_to: Position) -> Self {
         let (sender, pages) = mpsc::channel(WAITING);
         let reading = tokio::spawn(async move {
             if let Err(error) = read(&reader, after, up_to, &sender).await {
-                // Whoever folds comes to it once what was read before is folded.
+                // The error is received after the pages before it are folded.
                 let _nobody_waits = sender.send(Err(error)).await;
             }
         });
@@ -109,9 +109,9 @@ async fn read(
     up_to: Position,
     pages: &mpsc::Sender<Result<Opening, Error>>,
 ) -> Result<(), Error> {
-    let mut measure = Measure::default();
+    let mut measure = PageSize::default();
     while after < up_to {
-        let page = reader.copied(after, up_to, measure).await?;
+        let page = reader.copy_page(after, up_to, measure).await?;
         (after, measure) = page.end()?;
         let log_id = reader.log_id();
         if pages.send(Ok(spawn_blocking(move || open(log_id, &page)))).await.is_err() {
@@ -121,7 +121,7 @@ async fn read(
     Ok(())
 }
 
-fn open(log_id: LogId, page: &Page) -> Vec<Result<Opened, Unfit>> {
+fn open(log_id: LogId, page: &CopyPage) -> Vec<Result<Opened, Unfit>> {
     let opened = |event: Result<Event, Error>| Opened::new(event.map_err(Unfit::Row)?).map_err(Unfit::Event);
     page.events(log_id).map(opened).collect()
 }

@@ -1,4 +1,4 @@
-//! Making a log: schema, roles and the head. Doing it again changes nothing.
+//! Installing a log: schema, roles and the head row. Installing again changes nothing.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ const INSTALL_LOCK: i64 = 0x4865_6164_7761_7465;
 /// Leaves that are read together while an older log gets its tree.
 const PAGE_LEAVES: i64 = 10_000;
 
-/// How the roles log in. A role without a password is left as it is, for whoever uses certificates or peer.
+/// The passwords of the roles. A role without one is left unchanged, for logins with certificates or peer.
 #[derive(Clone, Default)]
 pub struct Passwords {
     /// Of the role that appends.
@@ -39,7 +39,7 @@ pub struct Passwords {
     pub reader: Option<String>,
 }
 
-/// Installs what a log needs, as the database's owner, and says which log it is. The roles are made where they are not there.
+/// Installs a log as the database's owner, creates missing roles, and gives the log's id.
 ///
 /// # Errors
 /// If PostgreSQL refuses, or the log was installed with another key.
@@ -63,19 +63,19 @@ pub async fn install(database: &Database, passwords: &Passwords, key: &PublicKey
     // The advisory lock ends with the session.
 }
 
-/// Makes the publication as the schema does, in the place of one that is missing or was altered.
+/// Creates the publication of the schema, in place of a missing or altered one.
 ///
 /// # Errors
 /// If PostgreSQL refuses: whoever does not own the publication can't replace it.
 pub async fn publish_anew(database: &Database) -> Result<(), Error> {
     let client = database.connect("install").await?;
-    // Several statements in one trip are one transaction: there is never none.
+    // Several statements in one message are one transaction, so there is always a publication.
     let anew =
         format!("DROP PUBLICATION IF EXISTS {PUBLICATION}; {}", include_str!("../../schema/sql/V08__publication.sql"));
     in_time(client.batch_execute(&anew)).await
 }
 
-/// The migration that makes the roles. Whoever may not create any can't run it, and need not where they are there.
+/// The migration that creates the roles. A session that may not create roles skips it if they exist.
 const MAKES_ROLES: i32 = 6;
 
 async fn migrate(client: &mut Client, roles: &Roles) -> Result<(), Error> {
@@ -108,9 +108,9 @@ async fn make_head(client: &Client, key: &PublicKey) -> Result<LogId, Error> {
     Ok(head.log_id)
 }
 
-/// A tree that does not reach to the head is grown up to it, while nobody appends: the log is older than its tree, or somebody
-/// with an older program, who knows of none, appended beside others. It is that of the events up to where it ends, or it is left
-/// as it is: whether a tree is that of the events is for a server to find out, and not for an installation to cover up.
+/// Grows a tree that does not reach the head, while the head row is locked: the log is older than the tree, or a program that is older
+/// than the tree appended beside others. A tree that is not the tree of the events up to its end is left unchanged: a server has to report
+/// that, and an installation must not hide it.
 async fn grow_tree(client: &Client) -> Result<(), Error> {
     in_time(client.batch_execute("BEGIN")).await?;
     let head = head(client, "FOR UPDATE").await?;
@@ -119,8 +119,8 @@ async fn grow_tree(client: &Client) -> Result<(), Error> {
     let mut nodes = kept(client).await?;
     while growth.edge().size() < head.position {
         is_known |= push_page(client, &mut growth, head.position, head.root).await?;
-        // What is kept already, as it is, need not be kept again.
-        growth.keep_only(|node, hash| match nodes.get(&node) == Some(&hash) {
+        // A node that is stored already is not stored again.
+        growth.retain_nodes(|node, hash| match nodes.get(&node) == Some(&hash) {
             true => nodes.remove(&node).is_none(),
             false => true,
         });
@@ -128,7 +128,7 @@ async fn grow_tree(client: &Client) -> Result<(), Error> {
     let root = growth.edge().root();
     if is_known && nodes.is_empty() && root != head.root {
         tracing::info!(position = %head.position, "the tree is grown up to the head of the log");
-        in_time(client.execute(&tree::insert(1, ""), &tree::Columns::of(growth.nodes()).parameters())).await?;
+        in_time(client.execute(&tree::insert(1, ""), &tree::NodeColumns::of(growth.nodes()).parameters())).await?;
         in_time(client.execute("UPDATE log_head SET root = $1", &[&root.as_bytes().as_slice()])).await?;
     }
     in_time(client.batch_execute("COMMIT")).await
@@ -144,7 +144,7 @@ async fn kept(client: &Client) -> Result<BTreeMap<Node, Digest>, Error> {
     Ok(rows.iter().filter_map(kept).collect())
 }
 
-/// Takes the leaves of a page, and says whether the tree had this root after any of them.
+/// Adds the leaves of a page; true if the tree had this root after any of them.
 async fn push_page(client: &Client, growth: &mut Growth, up_to: Position, root: Digest) -> Result<bool, Error> {
     let query = "SELECT position, leaf FROM event WHERE position > $1 AND position <= $2 ORDER BY position LIMIT $3";
     let after = growth.edge().size();

@@ -1,4 +1,4 @@
-//! Reading events for an answer: each is what its leaf seals, none is known to be wrong, and none is left out as far as that shows.
+//! Checked reads: each event matches its leaf, none is known to be wrong, and none is missing as far as the others show it.
 
 use replay::fault::Fault;
 use replay::log::Divergence;
@@ -11,7 +11,7 @@ use super::findings::{Findings, is_intact};
 use super::reader::{EventPage, Reader};
 
 impl Findings {
-    /// A page of events, each of them what its leaf seals, and none of those that were asked for left out as far as that shows.
+    /// A checked page of events.
     ///
     /// # Errors
     /// If the log can't be read, or a row is not what it was.

@@ -1,33 +1,23 @@
-//! The log in PostgreSQL: the only folder that speaks SQL.
+//! The log in PostgreSQL. Only this crate contains SQL about the log.
 //!
-//! - [`database`]: a connection that is given up when it no longer answers.
-//! - `rows`: events as rows, and back; [`stored`]: rows with nothing read of them; `copied`: many events at once.
-//! - [`reader`]: what is in the log, for whoever asks; `follow`: all of it, folded.
-//! - `batch`: submissions decided one after another against a state of the log.
-//! - [`tree`]: the nodes of the tree that are kept, and any other from them.
-//! - [`checkpoint`]: what was signed about the log.
-//! - `proof`: roots and proofs, from what is kept of the tree.
-//! - [`findings`]: what is known to be wrong with rows; `intact`: reading none of those for an answer.
-//! - [`clocks`]: which clocks are right, before an event is dated by one of them.
-//! - `store`: one append as PostgreSQL executes it; `statement`: a batch as the one statement that stores it.
-//! - [`kept`]: states of the past.
-//! - [`adopt`]: taking events back that the log had and lost.
-//! - [`contents`]: what events name and is not there, and putting it back.
-//! - [`anew`]: beginning a log from what is left of another.
-//! - `submission`: one request and what its caller is told; `line`: the queue; `ahead`: the speculative batch.
-//! - `append_session`: what the appender needs of the store; `append_state`: the states of a batch and the table of their transitions;
-//!   `append_steps`: one step for each state; `writer`: the state folded up to the head.
-//! - [`appender`]: the loop that steps each batch until its callers are answered; `append_handle`: how it is reached.
-//! - `restored`: answers to requests whose events were taken back.
-//! - [`handle`]: the log as the rest of the program holds it.
-//! - [`roles`]: who may do what, and who makes them.
-//! - [`install`]: roles, schema and the head of a new log.
+//! - [`database`]: connections and errors; [`roles`], [`install`]: roles, schema and the head row.
+//! - `rows`: events as rows and back; [`raw_rows`]: rows that need not be valid events; `copy_reader`: many events at once (COPY).
+//! - [`reader`]: the head, pages of events, contents; `follow`: the whole log, folded; [`snapshots`]: folded states of the past.
+//! - [`tree`]: the stored nodes of the Merkle tree; `proof`: roots and proofs from them; [`checkpoint`]: signed checkpoints.
+//! - [`findings`]: rows that are known to be wrong; `intact`: checked reads; [`contents`]: missing contents, and restoring them.
+//! - [`clocks`]: which clock is right, before an event is dated by it.
+//! - [`submission`]: a request and what its caller is told; `queue`: requests and batches that wait; `batch`: a batch decided against a
+//!   state; `speculation`: the next batch, decided while one is in flight.
+//! - `append_session`: what the appender needs of a store; `postgres_session`: PostgreSQL as such a store; `statement`: a batch as one
+//!   statement.
+//! - `append_state`: the states of a batch, with the table of their transitions; `append_steps`: one step for each; `writer`: the state
+//!   folded up to the head, and the session behind it.
+//! - [`appender`]: the loop that steps each batch until its callers are answered; `append_handle`: how the process reaches it.
+//! - [`log`]: the log as the rest of the program uses it; `replayed_receipts`: answers to requests whose events were restored.
+//! - [`restore_events`]: restoring events that the log lost; [`new_log`]: beginning a new log from the rest of an old one.
 //!
-//! Absent on purpose: LSNs, NATS, HTTP, and any statement that changes or removes an event, but in [`anew`].
+//! Absent on purpose: LSNs, NATS, HTTP, and any statement that changes or removes an event, except in [`new_log`].
 
-pub mod adopt;
-mod ahead;
-pub mod anew;
 mod append_handle;
 mod append_session;
 mod append_state;
@@ -37,23 +27,26 @@ mod batch;
 pub mod checkpoint;
 pub mod clocks;
 pub mod contents;
-mod copied;
+mod copy_reader;
 pub mod database;
 pub mod findings;
 mod follow;
-pub mod handle;
 pub mod install;
 mod intact;
-pub mod kept;
-mod line;
+pub mod log;
+pub mod new_log;
+mod postgres_session;
 mod proof;
+mod queue;
+pub mod raw_rows;
 pub mod reader;
-mod restored;
+mod replayed_receipts;
+pub mod restore_events;
 pub mod roles;
 mod rows;
+pub mod snapshots;
+mod speculation;
 mod statement;
-mod store;
-pub mod stored;
-mod submission;
+pub mod submission;
 pub mod tree;
 mod writer;

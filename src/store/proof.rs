@@ -1,4 +1,4 @@
-//! Roots and proofs, from what is kept of the tree.
+//! Roots and proofs, computed from the stored nodes of the tree and from leaves.
 
 use std::collections::BTreeMap;
 
@@ -70,11 +70,11 @@ impl Reader {
     async fn nodes(&self, nodes: &[Node]) -> Result<BTreeMap<Node, Digest>, Error> {
         let below: Vec<Below> = nodes.iter().copied().map(Below::of).collect();
         let mut found = vec![Vec::new(); nodes.len()];
-        let kept = Asked::of(&below, |below| below.level > 0);
+        let kept = WantedNodes::of(&below, |below| below.level > 0);
         let levels: Vec<i16> = kept.below.iter().map(|below| below.level.into()).collect();
         let (first, last) = kept.bounds();
         self.collect(NODES, &[&kept.at, &levels, &first, &last], &mut found).await?;
-        let leaves = Asked::of(&below, |below| below.level == 0);
+        let leaves = WantedNodes::of(&below, |below| below.level == 0);
         let (first, last) = leaves.bounds();
         self.collect(LEAVES, &[&leaves.at, &first, &last], &mut found).await?;
         let hash = |((node, below), found): ((&Node, &Below), &Vec<Digest>)| Some((*node, below.hash(found)?));
@@ -100,12 +100,12 @@ impl Reader {
 }
 
 /// Those of one kind, with their places among all.
-struct Asked<'a> {
+struct WantedNodes<'a> {
     at: Vec<i64>,
     below: Vec<&'a Below>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> WantedNodes<'a> {
     fn of(below: &'a [Below], is_wanted: impl Fn(&Below) -> bool) -> Self {
         let wanted = below.iter().enumerate().filter(|(_, below)| is_wanted(below));
         let (at, below) = wanted.map(|(at, below)| (rows::signed(at as u64), below)).unzip();

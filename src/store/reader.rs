@@ -1,4 +1,4 @@
-//! What is in the log, for whoever asks. Reads wait for no write.
+//! Reading the log: the head, pages of events, contents. Reads do not wait for writes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,11 +20,11 @@ use super::rows;
 
 /// The columns of the head row in the order in which [`head_of`] reads them.
 pub(crate) const HEAD_COLUMNS: &str = "log_id, position, at, public_key, root";
-/// PostgreSQL's clock, as a column named so.
+/// PostgreSQL's clock, as a column named `clock`.
 pub(crate) const CLOCK: &str = "clock_timestamp() AS clock";
 
-/// Positions have no gap and times rise with them, so halving the log again and again finds a time in a few reads of the
-/// primary key: an index by time would cost every append something.
+/// Binary search for a time. Positions have no gap and times rise with them, so a few reads of the primary key are enough; an index by
+/// time would cost every append something.
 const POSITION_AT: &str = "\
     WITH RECURSIVE search (low, high) AS ( \
         SELECT 0::bigint, position FROM log_head \
@@ -37,7 +37,7 @@ const POSITION_AT: &str = "\
 /// Nothing was appended before the year 1, and PostgreSQL does not know every time before it.
 const EARLIEST: Instant = Instant::from_unix_micros(-62_135_596_800_000_000);
 
-/// Reads the log over a connection of its own, which is made anew when it broke.
+/// Reads the log over one connection, which is opened again when it broke.
 #[derive(Clone, Debug)]
 pub struct Reader {
     shared: Arc<Shared>,
@@ -74,7 +74,7 @@ pub struct EventPage {
     pub up_to: Option<Position>,
     /// At most this many.
     pub limit: usize,
-    /// Each only if those before it have at most this many bytes of `data` together.
+    /// The page ends with the first event with which `data` has more than this many bytes in total.
     pub bytes: Option<usize>,
     /// Only those of this entity.
     pub entity: Option<String>,
@@ -105,7 +105,7 @@ impl Reader {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// The same log over another connection, for whoever reads so much that others would have to wait.
+    /// The same log over another connection, for reads that are so large that others would wait for them.
     #[must_use]
     pub fn beside(&self) -> Self {
         let Shared { database, head, .. } = &*self.shared;
@@ -113,7 +113,7 @@ impl Reader {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Which log is read.
+    /// The id of the log.
     #[must_use]
     pub fn log_id(&self) -> LogId {
         self.shared.head.log_id
@@ -166,9 +166,9 @@ impl Reader {
     /// # Errors
     /// If the log can't be read, or is another one by now.
     pub async fn head_at_rest(&self) -> Result<Head, Error> {
-        // On a session of its own: other reads must not queue up behind the wait.
+        // In a session of its own: other reads must not wait behind this one.
         let client = self.shared.database.connect("head").await?;
-        // What is read is durable: ending a transaction that locked a row waits for all before it, unless told not to.
+        // The head must be durable: a transaction that locked a row waits at its end for all before it, unless synchronous_commit is off.
         let durable = "SELECT set_config('synchronous_commit', 'on', false) \
                        WHERE current_setting('synchronous_commit') = 'off'";
         in_time(client.batch_execute(durable)).await?;
@@ -197,7 +197,7 @@ impl Reader {
         }
         let columns = rows::select_list();
         let mut query = format!("SELECT {columns} FROM event WHERE {wanted} ORDER BY position LIMIT $3");
-        // PostgreSQL counts, so that what is too much is not even sent.
+        // PostgreSQL counts the bytes, so that events beyond the limit are not sent.
         let bytes = page.bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
         if let Some(bytes) = &bytes {
             parameters.push(bytes);
@@ -229,7 +229,7 @@ impl Reader {
         self.events_where("command_id = $1", &command_id.uuid()).await
     }
 
-    /// What was asked under a key, by the digest that its receipt keeps; nothing without a receipt.
+    /// The digest of the request that came under an idempotency key; `None` without a receipt.
     ///
     /// # Errors
     /// If the log can't be read.
@@ -244,7 +244,7 @@ impl Reader {
         found.iter().map(|row| rows::event(self.log_id(), row)).collect()
     }
 
-    /// The bytes of those digests that are there.
+    /// The stored contents with these digests; a missing one is left out.
     ///
     /// # Errors
     /// If the log can't be read.
@@ -255,7 +255,7 @@ impl Reader {
         Ok(rows.iter().filter_map(named).collect())
     }
 
-    /// Those of these digests whose bytes are there and are not what they name.
+    /// Those of these digests whose stored bytes do not hash to them.
     ///
     /// # Errors
     /// If the log can't be read.
@@ -266,7 +266,7 @@ impl Reader {
         Ok(rows.iter().filter_map(|row| Digest::try_from(row.get::<_, &[u8]>(0)).ok()).collect())
     }
 
-    /// The last position at or before a time, by the rows as they are; 0 if there is none.
+    /// The last position at or before a time, by rows that are not checked; 0 if there is none.
     pub(super) async fn search(&self, at: Instant) -> Result<Position, Error> {
         let rows = self.rows(POSITION_AT, &[&rows::time(at.max(EARLIEST))]).await?;
         let found = rows.first().ok_or_else(|| Error::Row {
@@ -282,7 +282,7 @@ impl Reader {
         self.heard(answer).await
     }
 
-    /// Gives the connection up if nothing was heard on it in time.
+    /// Closes the connection after a timeout.
     pub(super) async fn heard<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
         if matches!(answer, Err(Error::Silent)) {
             *self.shared.client.lock().await = None;

@@ -1,14 +1,14 @@
-//! The three roles of a log: who makes them, and what an administrator of PostgreSQL is asked for where the database's owner may not.
+//! The three roles of a log: creating them, and the script for an administrator where the database's owner may not create them.
 //!
-//! What always holds: what the owner may not do is found before anything is written. Only a superuser lets a role replicate before
-//! PostgreSQL 16; from 16 on also who may create roles and replicate.
+//! Always: a missing right is detected before anything is written. Before PostgreSQL 16 only a superuser can grant REPLICATION to a role;
+//! since 16 also a role with CREATEROLE and REPLICATION.
 
 use schema::address::{APP_ROLE, READER_ROLE, RELAY_ROLE};
 use tokio_postgres::Client;
 
 use super::database::{Error, in_time};
 
-/// What an administrator runs before somebody installs who owns the database and nothing more.
+/// The script that an administrator runs if the installing role owns the database and has no other right.
 #[must_use]
 pub fn print() -> String {
     let made = [(APP_ROLE, "LOGIN"), (RELAY_ROLE, "LOGIN REPLICATION"), (READER_ROLE, "LOGIN")].map(|(role, may)| {
@@ -32,7 +32,7 @@ pub fn print() -> String {
     )
 }
 
-/// What there is of the roles, and what this session may do about it.
+/// The roles that exist, and the rights of this session to create the others.
 #[derive(Debug)]
 pub(super) struct Roles {
     /// All of them are there.
@@ -63,7 +63,7 @@ impl Roles {
         })
     }
 
-    /// Whether all that is missing can be made.
+    /// An error if a role or right is missing and this session can't add it.
     pub(super) fn suffice(&self) -> Result<(), Error> {
         let may_not = |what: &str| Err(Error::MayNot { user: self.user.clone(), what: what.to_owned() });
         match (self.are_there || self.may_create, self.replicates || self.may_let_replicate) {
@@ -73,12 +73,12 @@ impl Roles {
         }
     }
 
-    /// Whether somebody else made them, for an owner who could not.
+    /// Whether an administrator created the roles for an owner that may not.
     pub(super) fn are_given(&self) -> bool {
         self.are_there && !self.may_create
     }
 
-    /// Lets the relay's role replicate, unless it may.
+    /// Grants REPLICATION to the relay's role, unless it has it.
     pub(super) async fn let_replicate(&self, client: &Client) -> Result<(), Error> {
         if self.replicates {
             return Ok(());

@@ -1,7 +1,7 @@
-//! A batch as one statement, which stores all of it if the head is where the batch was decided from, and else nothing.
+//! A batch as one statement, which stores all of it if the head is the one that the batch was decided against, and else nothing.
 //!
-//! One statement is a transaction of its own where nobody began one. So a batch needs no BEGIN, whose failure would let what
-//! follows it through one by one.
+//! One statement is a transaction of its own if no other was begun. So a batch needs no BEGIN; if a BEGIN failed, the statements after it
+//! would commit one by one.
 
 use std::time::SystemTime;
 
@@ -14,12 +14,11 @@ use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use super::append_session::Epoch;
-use super::batch::{Batch, Receipt};
+use super::batch::{DecidedBatch, RequestReceipt};
 use super::clocks::APART_MAX;
 use super::{rows, tree};
 
-/// The statement. It says how many heads there were where one was expected: one or none. None also if the clock that it is given is
-/// ahead of PostgreSQL's.
+/// The statement. It returns the number of head rows that matched, one or none. None also if the given clock is ahead of PostgreSQL's.
 pub(crate) fn append() -> String {
     const IF_SO: &str = "WHERE EXISTS (SELECT FROM head)";
     // The parameters behind the columns of `event`, in the order of `types`.
@@ -71,12 +70,12 @@ pub(crate) fn types() -> Vec<Type> {
     [&rows::insert_types()[..], &BLOBS, &tree::INSERT_TYPES, &RECEIPTS, &HEAD, &EXPECTED].concat()
 }
 
-/// What a batch stores, column by column.
+/// The parameters of the statement, column by column.
 pub(crate) struct Parameters<'a> {
     events: rows::EventColumns<'a>,
     digests: Vec<&'a [u8]>,
     contents: Vec<&'a [u8]>,
-    nodes: tree::Columns<'a>,
+    nodes: tree::NodeColumns<'a>,
     commands: Vec<Uuid>,
     fingerprints: Vec<&'a [u8]>,
     answers: Vec<String>,
@@ -86,7 +85,7 @@ pub(crate) struct Parameters<'a> {
 }
 
 impl<'a> Parameters<'a> {
-    pub(crate) fn of(log_id: LogId, batch: &'a Batch, epoch: Epoch, clock: Option<Instant>) -> Self {
+    pub(crate) fn of(log_id: LogId, batch: &'a DecidedBatch, epoch: Epoch, clock: Option<Instant>) -> Self {
         let (digests, contents) =
             batch.contents.iter().map(|(digest, content)| (&digest.as_bytes()[..], &content.bytes()[..])).unzip();
         let (state, base) = (&batch.configuration, batch.base());
@@ -96,7 +95,7 @@ impl<'a> Parameters<'a> {
             events: rows::EventColumns::of(&batch.events),
             digests,
             contents,
-            nodes: tree::Columns::of(batch.growth.nodes()),
+            nodes: tree::NodeColumns::of(batch.growth.nodes()),
             commands: batch.receipts.iter().map(|receipt| receipt.command_id.uuid()).collect(),
             fingerprints: batch.receipts.iter().map(|receipt| &receipt.fingerprint.as_bytes()[..]).collect(),
             answers: batch.receipts.iter().map(answer_text).collect(),
@@ -117,6 +116,6 @@ impl<'a> Parameters<'a> {
     }
 }
 
-fn answer_text(receipt: &Receipt) -> String {
+fn answer_text(receipt: &RequestReceipt) -> String {
     serde_json::to_string(&receipt.answer).expect("BUG: an answer has text keys and no failing serializer")
 }

@@ -58,22 +58,22 @@ pub enum SubmitError {
 }
 
 /// The decision about one submission.
-pub(crate) type Verdict = Result<Answer, Rejection>;
+pub(crate) type SubmissionVerdict = Result<Answer, SubmissionRefusal>;
 
 /// Why a submission is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Rejection {
+pub(crate) enum SubmissionRefusal {
     /// The state refuses it.
     Refused(Refused),
     /// Another request came under the same key.
     KeyReused,
 }
 
-impl From<Rejection> for SubmitError {
-    fn from(rejection: Rejection) -> Self {
+impl From<SubmissionRefusal> for SubmitError {
+    fn from(rejection: SubmissionRefusal) -> Self {
         match rejection {
-            Rejection::Refused(refused) => Self::Refused(refused),
-            Rejection::KeyReused => Self::KeyReused,
+            SubmissionRefusal::Refused(refused) => Self::Refused(refused),
+            SubmissionRefusal::KeyReused => Self::KeyReused,
         }
     }
 }

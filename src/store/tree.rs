@@ -1,7 +1,7 @@
-//! The nodes of the tree that are kept, and any other from them.
+//! The stored nodes of the tree, and how any other node is computed from them.
 //!
-//! Kept are the roots of the complete subtrees whose heights are multiples of 8, and the root of all at the head: one row for
-//! 256 events. Whatever else a proof needs is computed from at most 128 kept nodes, or leaves of table `event`.
+//! Stored are the roots of the complete subtrees whose heights are multiples of 8, one row for 256 events, and the root of the whole tree
+//! in the head row. Every other node of a proof is computed from at most 128 stored nodes, or from leaves in table `event`.
 
 use replay::tree::{Edge, Node};
 use schema::digest::Digest;
@@ -9,10 +9,10 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::rows;
 
-/// Every so many levels are kept.
+/// Distance between the levels that are stored.
 const STRIDE: u8 = 8;
 
-/// Inserts any number of nodes in one statement, whose parameters from number `first` on are those of [`Columns`]; nothing unless
+/// Inserts any number of nodes in one statement, whose parameters from number `first` on are those of [`NodeColumns`]; nothing unless
 /// `condition` holds, an SQL clause or no text.
 pub(crate) fn insert(first: usize, condition: &str) -> String {
     let [level, index, hash] = [first, first + 1, first + 2];
@@ -25,7 +25,7 @@ pub(crate) fn insert(first: usize, condition: &str) -> String {
 /// The types of its parameters.
 pub(crate) const INSERT_TYPES: [Type; 3] = [Type::INT2_ARRAY, Type::INT8_ARRAY, Type::BYTEA_ARRAY];
 
-/// A tree that grows, with the nodes to be kept that were completed meanwhile.
+/// A tree that grows, with the nodes to be stored that were completed meanwhile.
 #[derive(Clone, Debug)]
 pub struct Growth {
     edge: Edge,
@@ -49,13 +49,13 @@ impl Growth {
         });
     }
 
-    /// Forgets what was to be kept, because it is.
-    pub(crate) fn kept(&mut self) {
+    /// Forgets the completed nodes, after they were stored.
+    pub(crate) fn clear_nodes(&mut self) {
         self.nodes.clear();
     }
 
-    /// Forgets what need not be kept.
-    pub(crate) fn keep_only(&mut self, is_wanted: impl FnMut(Node, Digest) -> bool) {
+    /// Forgets the completed nodes that need not be stored.
+    pub(crate) fn retain_nodes(&mut self, is_wanted: impl FnMut(Node, Digest) -> bool) {
         let mut is_wanted = is_wanted;
         self.nodes.retain(|(node, hash)| is_wanted(*node, *hash));
     }
@@ -72,7 +72,7 @@ impl Growth {
         self.edge
     }
 
-    /// What is to be kept, in the order in which it was completed.
+    /// The completed nodes that are to be stored, in the order of their completion.
     #[must_use]
     pub fn nodes(&self) -> &[(Node, Digest)] {
         &self.nodes
@@ -109,13 +109,13 @@ impl Below {
 }
 
 /// Nodes column by column, as [`insert`] takes them.
-pub(crate) struct Columns<'a> {
+pub(crate) struct NodeColumns<'a> {
     level: Vec<i16>,
     index: Vec<i64>,
     hash: Vec<&'a [u8]>,
 }
 
-impl<'a> Columns<'a> {
+impl<'a> NodeColumns<'a> {
     pub(crate) fn of(nodes: &'a [(Node, Digest)]) -> Self {
         Self {
             level: nodes.iter().map(|(node, _)| node.level.into()).collect(),

@@ -13,14 +13,14 @@ use program::clock::Clock;
 use program::failpoints;
 
 use super::append_session::{AppendSession as _, AppendStore, Epoch, LockedHead};
-use super::batch::Batch;
+use super::batch::DecidedBatch;
 use super::clocks::{ClockAhead, Clocks, Dating, Doubt, NatsClock};
 use super::database::Error;
-use super::kept::Snapshots;
 use super::reader::Head;
-use super::submission::Verdict;
+use super::snapshots::Snapshots;
+use super::submission::SubmissionVerdict;
 
-pub(crate) struct Writer<S: AppendStore> {
+pub(crate) struct LogWriter<S: AppendStore> {
     store: S,
     pub(super) log_id: LogId,
     pub(super) follower: Follower,
@@ -38,7 +38,7 @@ pub(crate) struct Writer<S: AppendStore> {
     doubt: Option<Doubt>,
 }
 
-impl<S: AppendStore> Writer<S> {
+impl<S: AppendStore> LogWriter<S> {
     /// Folds the log up to its head, and opens a session.
     pub(crate) async fn start(
         store: S,
@@ -144,7 +144,7 @@ impl<S: AppendStore> Writer<S> {
     }
 
     /// Makes a stored batch the end of the log, and gives its verdicts.
-    pub(super) fn fold_stored(&mut self, batch: Batch) -> Vec<Verdict> {
+    pub(super) fn fold_stored(&mut self, batch: DecidedBatch) -> Vec<SubmissionVerdict> {
         batch.snapshots.into_iter().for_each(|state| self.snapshots.keep(state));
         self.follower = Follower::resume(self.log_id, batch.configuration, batch.growth.into_edge());
         self.show();

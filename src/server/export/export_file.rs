@@ -12,9 +12,9 @@ use replay::file::writer::Writer;
 use schema::digest::Digest;
 use schema::position::Position;
 use serde::Deserialize;
-use store::checkpoint::Kept;
+use store::checkpoint::StoredCheckpoint;
+use store::raw_rows::RawRow;
 use store::reader::Reader;
-use store::stored::Stored;
 
 use super::error::Error;
 
@@ -44,8 +44,8 @@ pub(super) struct ExportFile {
 
 /// Events that are written together: read to the end before any of them is written, because a statement that waits for our
 /// packing would run into its timeout.
-async fn read_chunk(reader: &Reader, after: Position, to: Position) -> Result<Vec<Stored>, Error> {
-    let mut page = reader.stored(after, to).await?;
+async fn read_chunk(reader: &Reader, after: Position, to: Position) -> Result<Vec<RawRow>, Error> {
+    let mut page = reader.raw_rows(after, to).await?;
     let (mut chunk, mut bytes) = (Vec::new(), 0);
     while bytes < CHUNK_BYTES
         && let Some(stored) = page.next().await?
@@ -109,7 +109,7 @@ impl ExportFile {
     }
 
     /// Events, each after the content that it names.
-    async fn write_chunk(&mut self, chunk: &[Stored]) -> Result<(), Error> {
+    async fn write_chunk(&mut self, chunk: &[RawRow]) -> Result<(), Error> {
         let mut wanted: BTreeMap<Digest, u64> = BTreeMap::new();
         for stored in chunk.iter().filter(|stored| stored.event_type() == "DocumentPut") {
             // What can't be read is no reason to stop: whoever verifies the file finds it.
@@ -119,7 +119,7 @@ impl ExportFile {
                 wanted.insert(named.digest, named.size);
             }
         }
-        let position = chunk.first().map_or(Position::ZERO, Stored::position);
+        let position = chunk.first().map_or(Position::ZERO, RawRow::position);
         let mut together = (Vec::new(), 0);
         for (digest, size) in wanted {
             together.0.push(digest);
@@ -129,7 +129,7 @@ impl ExportFile {
             }
         }
         self.write_contents(position, &together.0).await?;
-        self.write_checkpoints(chunk.last().map_or(Position::ZERO, Stored::position)).await?;
+        self.write_checkpoints(chunk.last().map_or(Position::ZERO, RawRow::position)).await?;
         for stored in chunk {
             let written = self.writer.event(&stored.row()?);
             written.map_err(|source| Error::TooLarge { position: stored.position(), source })?;
@@ -141,7 +141,7 @@ impl ExportFile {
     async fn write_checkpoints(&mut self, up_to: Position) -> Result<(), Error> {
         loop {
             let kept = self.contents.checkpoints(self.signed, up_to, CHECKPOINTS).await?;
-            for Kept { position, note, .. } in &kept {
+            for StoredCheckpoint { position, note, .. } in &kept {
                 let written = self.writer.checkpoint(note);
                 written.map_err(|source| Error::TooLarge { position: *position, source })?;
                 self.signed = *position;

@@ -9,7 +9,7 @@ use schema::event::Event;
 use schema::id::LogId;
 use schema::position::Position;
 use serde_json::json;
-use store::anew::begin_anew;
+use store::new_log::begin_new_log;
 use store::reader::EventPage;
 
 use crate::publish::checkpoint_bucket::CheckpointBucket;
@@ -45,7 +45,7 @@ impl Recovery {
             return Err(Error::NothingLost);
         }
         let head = self.reader.head().await?;
-        let begun = begin_anew(&self.reader, &head, self.newest_note().await?, REASON).await;
+        let begun = begin_new_log(&self.reader, &head, self.newest_note().await?, REASON).await;
         let (log_id, position) = begun.map_err(|error| match error.is_forbidden() {
             true => Error::NotOwner(error),
             false => error.into(),

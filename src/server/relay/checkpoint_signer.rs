@@ -12,7 +12,7 @@ use schema::digest::Digest;
 use schema::id::{EventId, LogId, NodeId};
 use schema::position::Position;
 use schema::seal::SecretKey;
-use store::checkpoint::Kept;
+use store::checkpoint::StoredCheckpoint;
 use store::database::Error as LogError;
 use store::reader::{EventPage, Reader};
 
@@ -157,7 +157,7 @@ pub(crate) async fn goes_on_from(
 }
 
 /// The newest checkpoint that the table keeps, if it is signed and the log goes on from it.
-async fn good_checkpoint(table: &Reader, (head, root): (Position, Digest)) -> Result<Option<Kept>, Error> {
+async fn good_checkpoint(table: &Reader, (head, root): (Position, Digest)) -> Result<Option<StoredCheckpoint>, Error> {
     let Some(kept) = table.newest_checkpoint().await?.filter(|kept| kept.position <= head) else { return Ok(None) };
     match leads_to(table, kept.note.as_bytes(), (head, root)).await {
         Ok(_) => Ok(Some(kept)),

@@ -13,7 +13,7 @@ use schema::change::Change;
 use schema::digest::Digest;
 use schema::event::Event;
 use schema::position::Position;
-use store::checkpoint::Kept;
+use store::checkpoint::StoredCheckpoint;
 use store::contents::Missing;
 use store::database::Error as LogError;
 use store::findings::Findings;
@@ -181,7 +181,8 @@ impl LogCheck {
             return Err(Difference::Row { position: again.position().next(), why: "it is not there".into() }.into());
         };
         let signed = self.table.checkpoints(again.position(), last.position, PAGE_EVENTS).await?;
-        let mut signed: BTreeMap<Position, Kept> = signed.into_iter().map(|kept| (kept.position, kept)).collect();
+        let mut signed: BTreeMap<Position, StoredCheckpoint> =
+            signed.into_iter().map(|kept| (kept.position, kept)).collect();
         for event in &events {
             again.advance(event)?;
             if let Some(kept) = signed.remove(&event.position) {
@@ -228,7 +229,7 @@ impl LogCheck {
         // What is read first is never ahead of what is read after it.
         let signed = self.table.newest_checkpoint().await?;
         let head = self.table.head().await?;
-        if let Some(Kept { position, .. }) = signed.filter(|signed| signed.position > head.position) {
+        if let Some(StoredCheckpoint { position, .. }) = signed.filter(|signed| signed.position > head.position) {
             let why = format!("it is signed for, but the log ends at {}", head.position);
             return Err(Difference::Row { position, why }.into());
         }
@@ -238,7 +239,7 @@ impl LogCheck {
         Ok(())
     }
 
-    fn opened(&self, kept: &Kept) -> Result<Checkpoint, Difference> {
+    fn opened(&self, kept: &StoredCheckpoint) -> Result<Checkpoint, Difference> {
         let opened = Checkpoint::open(kept.note.as_bytes(), self.table.log_id(), self.table.public_key());
         let no_witness = |why: String| Difference::NoWitness { position: kept.position, why };
         let opened = opened.map_err(|bad| no_witness(format!("the checkpoint can't be trusted: {bad}")))?;

@@ -13,7 +13,7 @@ use bus::connect::Link;
 use schema::address::Prefix;
 use schema::id::NodeId;
 use schema::position::Position;
-use store::handle::Log;
+use store::log::Log;
 use store::reader::Head;
 use tokio::time::Instant;
 

@@ -10,7 +10,7 @@ use bus::connect::Link;
 use schema::address::Prefix;
 use store::appender::Appender;
 use store::database::{Database, Error as LogError};
-use store::handle::Log;
+use store::log::Log;
 use store::reader::Reader;
 use tokio::net::TcpListener;
 use tokio::sync::watch;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bus::connect::Link;
 use schema::position::Position;
 use store::database::Error as LogError;
-use store::handle::Log;
+use store::log::Log;
 use tokio::time::Instant;
 
 use crate::fleet::listener::ReportListener;

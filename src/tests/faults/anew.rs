@@ -8,8 +8,8 @@ use schema::change::{Change, LogBegun};
 use schema::event::Event;
 use schema::id::LogId;
 use serde_json::Value;
-use store::anew::begin_anew;
 use store::database::Database;
+use store::new_log::begin_new_log;
 use store::reader::{EventPage, Reader};
 
 use crate::auditor::{exported, replay};
@@ -52,7 +52,7 @@ async fn a_new_log_that_was_cut_off_before_nats_was_emptied_is_finished_by_the_s
     let owner = Reader::open(Database::parse(&fleet.ground.database()).unwrap()).await.unwrap();
     let head = owner.head().await.unwrap();
     let (new, position) = eventually("nobody is connected any more", SOON, async || {
-        begin_anew(&owner, &head, None, "a test").await.map_err(|error| error.to_string())
+        begin_new_log(&owner, &head, None, "a test").await.map_err(|error| error.to_string())
     })
     .await;
     assert_eq!(position.get(), back + 1);

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use schema::answer::Answer;
 use serde_json::{Value, json};
-use store::handle::SubmitError;
+use store::log::SubmitError;
 use tokio_postgres::{Client, NoTls};
 
 use crate::desk::{Desk, Open, enrol, named, one, open_behind, reasons, retry};

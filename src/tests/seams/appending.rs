@@ -9,7 +9,7 @@ use schema::answer::Answer;
 use schema::event::Event;
 use serde_json::json;
 use store::database::Database;
-use store::handle::SubmitError;
+use store::log::SubmitError;
 use store::reader::EventPage;
 
 use crate::desk::{Desk, enrol, named, one, put, reasons, retry};

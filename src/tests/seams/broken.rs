@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use store::handle::SubmitError;
+use store::log::SubmitError;
 use tokio::task::JoinSet;
 
 use crate::desk::{Desk, enrol, named, one, open_behind, put, reasons, retry};

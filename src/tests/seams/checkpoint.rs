@@ -6,7 +6,7 @@ use replay::tree::{Edge, Question, check_consistency};
 use schema::position::Position;
 use serde_json::json;
 use server::relay::Phase;
-use store::checkpoint::Kept;
+use store::checkpoint::StoredCheckpoint;
 
 use crate::SOON;
 use crate::desk::{Desk, Open, Relaying, enrol, one, retry};
@@ -20,7 +20,7 @@ async fn outside(desk: &Desk) -> Option<String> {
 }
 
 /// Waits until the log is signed for up to a position, and gives the checkpoint.
-async fn signed(desk: &Desk, open: &Open, position: u64) -> (Kept, Checkpoint) {
+async fn signed(desk: &Desk, open: &Open, position: u64) -> (StoredCheckpoint, Checkpoint) {
     let newest = eventually("it is signed for", SOON, async || {
         let newest = open.log.reader().newest_checkpoint().await.unwrap();
         newest.filter(|newest| newest.position.get() >= position).ok_or("not yet".into())

@@ -9,7 +9,7 @@ use schema::event::Event;
 use schema::instant::Instant;
 use server::publish;
 use server::publish::streams;
-use store::handle::SubmitError;
+use store::log::SubmitError;
 
 use crate::SOON;
 use crate::ahead::{hold, submit_ahead, waits};

@@ -2,7 +2,7 @@
 
 use schema::event::Event;
 use server::relay::Phase;
-use store::handle::SubmitError;
+use store::log::SubmitError;
 
 use crate::desk::{Desk, enrol, one, retry};
 use crate::eventually::eventually;

@@ -3,13 +3,14 @@
 use futures::future::join_all;
 use projections::configuration::Configuration;
 use replay::log::Follower;
+use replay::moment::Moment;
 use schema::event::Event;
 use schema::instant::Instant;
 use schema::position::Position;
 use serde_json::json;
 use store::database::Error;
-use store::handle::{Log, Moment};
-use store::kept::EVERY;
+use store::log::Log;
+use store::snapshots::EVERY;
 
 use crate::desk::{Desk, enrol, one, retry};
 
@@ -34,7 +35,7 @@ fn end(event: &Event) -> Position {
 
 /// Wherever a request ends, a state is kept fewer than [`EVERY`] events before it.
 fn is_near_everywhere(log: &Log, events: &[Event]) {
-    let kept = log.kept();
+    let kept = log.snapshots();
     for end in events.iter().filter(|event| event.ends_request()).map(|event| event.position) {
         let before = kept.iter().rev().find(|kept| **kept <= end).copied().unwrap_or_default();
         assert!(end.get() - before.get() < EVERY, "{end} after {before} of {kept:?}");
@@ -100,7 +101,7 @@ async fn a_log_without_events_has_a_past_of_nothing() {
         assert_eq!(open.log.past(moment).await.unwrap(), Some(Configuration::default()));
     }
     assert_eq!(open.log.past(Moment::Position(1.into())).await.unwrap(), None);
-    assert!(open.log.kept().is_empty());
+    assert!(open.log.snapshots().is_empty());
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use schema::digest::Digest;
 use schema::position::Position;
 use serde_json::json;
 use store::database::Database;
-use store::handle::SubmitError;
 use store::install::install;
+use store::log::SubmitError;
 use tlog_tiles::tlog;
 
 use crate::desk::{Desk, Open, enrol, one, passwords, retry};

@@ -21,10 +21,10 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::append_session::{AppendSession, AppendStore, Epoch, LockedHead, StoreFailure};
-use crate::batch::{Batch, Receipt};
+use crate::batch::{DecidedBatch, RequestReceipt};
 use crate::database::Error;
-use crate::kept::Snapshots;
 use crate::reader::Head;
+use crate::snapshots::Snapshots;
 use program::clock::Clock;
 
 /// The time from a client to the store.
@@ -74,7 +74,7 @@ struct Tables {
     head: Head,
     epoch: i64,
     events: Vec<Event>,
-    receipts: BTreeMap<CommandId, Receipt>,
+    receipts: BTreeMap<CommandId, RequestReceipt>,
 }
 
 /// What the storing statement gets.
@@ -83,7 +83,7 @@ struct Statement {
     epoch: Epoch,
     head: (Position, Instant, Digest),
     events: Vec<Event>,
-    receipts: Vec<Receipt>,
+    receipts: Vec<RequestReceipt>,
 }
 
 impl MemoryStore {
@@ -151,7 +151,7 @@ impl Shared {
 }
 
 impl Statement {
-    fn of(batch: &Batch, epoch: Epoch) -> Self {
+    fn of(batch: &DecidedBatch, epoch: Epoch) -> Self {
         let (state, edge) = batch.base();
         let after = &batch.configuration;
         Self {
@@ -274,7 +274,7 @@ impl AppendSession for MemorySession {
         Ok(())
     }
 
-    async fn commit(&self, _: LogId, batch: &Batch, epoch: Epoch) -> Result<(), StoreFailure> {
+    async fn commit(&self, _: LogId, batch: &DecidedBatch, epoch: Epoch) -> Result<(), StoreFailure> {
         let (shared, transaction) = (Arc::clone(&self.store.shared), Arc::clone(&self.transaction));
         let statement = Statement::of(batch, epoch);
         let execution = async move {
@@ -290,7 +290,7 @@ impl AppendSession for MemorySession {
         }
     }
 
-    async fn append(&self, _: LogId, batch: &Batch, epoch: Epoch) -> Result<bool, StoreFailure> {
+    async fn append(&self, _: LogId, batch: &DecidedBatch, epoch: Epoch) -> Result<bool, StoreFailure> {
         let (shared, statement) = (Arc::clone(&self.store.shared), Statement::of(batch, epoch));
         let execution = async move {
             let _lock = Arc::clone(&shared.head_row).lock_owned().await;

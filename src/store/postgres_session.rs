@@ -21,11 +21,11 @@ use tokio_postgres::{Client, Row, Statement};
 use uuid::Uuid;
 
 use super::append_session::{AppendSession, AppendStore, Epoch, LockedHead, StoreFailure};
-use super::batch::{Batch, Receipt};
+use super::batch::{DecidedBatch, RequestReceipt};
 use super::database::{Database, Error, in_time};
-use super::kept::Snapshots;
 use super::reader::{CLOCK, HEAD_COLUMNS, Head, Reader, head_of};
 use super::rows;
+use super::snapshots::Snapshots;
 use super::statement::{self, Parameters};
 
 /// Events that are read at most while the lock is held. A process that is further behind reads them without the lock first.
@@ -96,7 +96,7 @@ impl PostgresSession {
     async fn execute(
         &self,
         log_id: LogId,
-        batch: &Batch,
+        batch: &DecidedBatch,
         epoch: Epoch,
         clock: Option<Instant>,
     ) -> Result<bool, tokio_postgres::Error> {
@@ -141,7 +141,7 @@ impl AppendSession for PostgresSession {
     }
 
     /// The clocks that date the batch were compared with PostgreSQL's after the lock was taken, so the statement does not do it again.
-    async fn commit(&self, log_id: LogId, batch: &Batch, epoch: Epoch) -> Result<(), StoreFailure> {
+    async fn commit(&self, log_id: LogId, batch: &DecidedBatch, epoch: Epoch) -> Result<(), StoreFailure> {
         let both = async {
             Ok(tokio::join!(biased; self.execute(log_id, batch, epoch, None), self.client.batch_execute("COMMIT")))
         };
@@ -153,7 +153,7 @@ impl AppendSession for PostgresSession {
         committed.map_err(|error| StoreFailure::Unknown(error.into()))
     }
 
-    async fn append(&self, log_id: LogId, batch: &Batch, epoch: Epoch) -> Result<bool, StoreFailure> {
+    async fn append(&self, log_id: LogId, batch: &DecidedBatch, epoch: Epoch) -> Result<bool, StoreFailure> {
         let stored = async { Ok(self.execute(log_id, batch, epoch, batch.clock()).await) };
         in_time(stored).await.map_err(StoreFailure::Unknown)?.map_err(by_statement)
     }
@@ -181,10 +181,10 @@ fn by_statement(error: tokio_postgres::Error) -> StoreFailure {
     }
 }
 
-fn receipt(row: &Row) -> Result<Receipt, Error> {
+fn receipt(row: &Row) -> Result<RequestReceipt, Error> {
     let wrong = |why: String| Error::Row { position: Position::ZERO, why };
     let fingerprint: &[u8] = row.get(1);
-    Ok(Receipt {
+    Ok(RequestReceipt {
         command_id: row.get::<_, Uuid>(0).into(),
         fingerprint: Digest::try_from(fingerprint).map_err(|error| wrong(error.to_string()))?,
         answer: serde_json::from_str(row.get(2)).map_err(|error| wrong(error.to_string()))?,

@@ -10,8 +10,8 @@ use projections::configuration::Configuration;
 use schema::id::LogId;
 use schema::instant::Instant;
 
-use super::batch::Batch;
-use super::line::{PendingBatch, PendingRequest};
+use super::batch::DecidedBatch;
+use super::queue::{PendingBatch, PendingRequest};
 use super::submission::Submission;
 
 /// Commands times nodes of a request up to which deciding takes some milliseconds.
@@ -22,15 +22,19 @@ const SPECULATIVE_STEPS: usize = 100_000;
 /// A batch that is gathered and decided while another one is in flight.
 pub(crate) struct SpeculativeBatch {
     pending: PendingBatch,
-    decided: Box<Batch>,
+    decided: Box<DecidedBatch>,
     steps: usize,
 }
 
 impl SpeculativeBatch {
     /// An empty one, to be decided against the state that `in_flight` leaves behind.
-    pub(crate) fn after(log_id: LogId, in_flight: &Batch) -> Self {
+    pub(crate) fn after(log_id: LogId, in_flight: &DecidedBatch) -> Self {
         let base = (in_flight.configuration.clone(), in_flight.growth.edge().clone());
-        Self { pending: PendingBatch::default(), decided: Box::new(Batch::new(log_id, base, Vec::new())), steps: 0 }
+        Self {
+            pending: PendingBatch::default(),
+            decided: Box::new(DecidedBatch::new(log_id, base, Vec::new())),
+            steps: 0,
+        }
     }
 
     /// Adds and decides a request; gives it back if the batch is full or deciding it would take long.
@@ -47,7 +51,7 @@ impl SpeculativeBatch {
     }
 
     /// The requests and the decision.
-    pub(crate) fn into_parts(self) -> (PendingBatch, Box<Batch>) {
+    pub(crate) fn into_parts(self) -> (PendingBatch, Box<DecidedBatch>) {
         (self.pending, self.decided)
     }
 }

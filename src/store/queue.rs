@@ -7,8 +7,8 @@ use std::sync::Arc;
 use schema::answer::Answer;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::batch::Batch;
-use super::submission::{Submission, SubmitError, Verdict};
+use super::batch::DecidedBatch;
+use super::submission::{Submission, SubmissionVerdict, SubmitError};
 
 /// Requests in the queue at most.
 const QUEUE_REQUESTS_MAX: usize = 4_096;
@@ -20,13 +20,13 @@ const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 const BATCH_REQUESTS_MAX: usize = 1_000;
 
 /// What a caller is told.
-pub(crate) type Reply = Result<Answer, SubmitError>;
+pub(crate) type SubmitResult = Result<Answer, SubmitError>;
 
 /// A submission in the queue, with the way back to its caller.
 pub(crate) struct PendingRequest {
     pub(crate) submission: Arc<Submission>,
     bytes: usize,
-    reply: oneshot::Sender<Reply>,
+    reply: oneshot::Sender<SubmitResult>,
     _room: OwnedSemaphorePermit,
 }
 
@@ -36,7 +36,7 @@ impl PendingRequest {
         self.reply.is_closed()
     }
 
-    pub(crate) fn answer(self, verdict: Verdict) {
+    pub(crate) fn answer(self, verdict: SubmissionVerdict) {
         // A caller that has gone meanwhile asks again under its key.
         let _ = self.reply.send(verdict.map_err(SubmitError::from));
     }
@@ -75,7 +75,7 @@ pub(crate) struct QueueSender {
 
 impl QueueSender {
     /// Puts a submission into the queue. The receiver gets the reply; it is closed without one if the appender ends before.
-    pub(crate) fn submit(&self, submission: Arc<Submission>) -> Result<oneshot::Receiver<Reply>, SubmitError> {
+    pub(crate) fn submit(&self, submission: Arc<Submission>) -> Result<oneshot::Receiver<SubmitResult>, SubmitError> {
         let bytes = submission.bytes();
         let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).try_acquire_many_owned(kib).map_err(|_| SubmitError::Busy)?;
@@ -92,7 +92,7 @@ pub(crate) struct RequestQueue {
     /// A request that was received and had no room in a batch. It is the first of the next one.
     first: Option<PendingRequest>,
     /// The next batch, gathered while the one before it was in flight; with its speculative decision, if that holds.
-    next_batch: Option<(PendingBatch, Option<Box<Batch>>)>,
+    next_batch: Option<(PendingBatch, Option<Box<DecidedBatch>>)>,
 }
 
 impl RequestQueue {
@@ -121,7 +121,7 @@ impl RequestQueue {
     ///
     /// # Panics
     /// If there is a next batch already.
-    pub(crate) fn put_batch(&mut self, batch: PendingBatch, decided: Option<Box<Batch>>) {
+    pub(crate) fn put_batch(&mut self, batch: PendingBatch, decided: Option<Box<DecidedBatch>>) {
         if !batch.requests.is_empty() {
             assert!(self.next_batch.is_none(), "BUG: two batches were gathered at once");
             self.next_batch = Some((batch, decided));
@@ -130,7 +130,7 @@ impl RequestQueue {
 
     /// The requests of the next batch, with their speculative decision if there is one. If no batch was gathered, it is made from the
     /// first request and what the channel holds; `None` without a first request.
-    pub(crate) fn take_batch(&mut self) -> Option<(Vec<PendingRequest>, Option<Box<Batch>>)> {
+    pub(crate) fn take_batch(&mut self) -> Option<(Vec<PendingRequest>, Option<Box<DecidedBatch>>)> {
         if let Some((batch, decided)) = self.next_batch.take() {
             return Some((batch.requests, decided));
         }

@@ -1,11 +1,11 @@
-//! Beginning a log anew from what is left of another: the end of that one was lost, and nobody can bring it back.
+//! Beginning a new log from the rest of an old one whose last events are lost for good.
 //!
-//! A log's id is in every leaf, so a new log is all events of the old one sealed again, and behind them one that says where they
-//! come from. Whoever has the old id can seal them with that and comes to the root which that event names.
+//! Every leaf contains the log's id, so the new log has all events of the old one, sealed again, and then one event that names the old
+//! log. With the old id anybody can seal the events as before, and gets the root that this event names.
 //!
-//! What always holds: only a log that is intact up to its head is taken over, as a whole or not at all, in one transaction behind
-//! the head row's lock and with nobody serving it; a server that sleeps through it finds another log's id under that lock. Absent
-//! on purpose: receipts of the old log, whose ids follow from its id, and checkpoints, which its newest stands for.
+//! Always: only a log that is intact up to its head is taken over, whole or not at all, in one transaction while the head row is locked
+//! and nobody serves the log. A server that was suspended meanwhile finds another log's id under that lock. Absent on purpose: receipts
+//! of the old log, because their ids follow from its id, and its checkpoints, because the event names the newest one.
 
 use std::slice::from_ref;
 
@@ -30,14 +30,14 @@ use super::tree::{self, Growth};
 
 /// Events that are sealed again together.
 const PAGE_EVENTS: i64 = 2_000;
-/// The tables that nothing is ever taken from or changed in, but here.
+/// The tables that are append-only everywhere but here.
 const TABLES: [&str; 3] = ["event", "tree", "checkpoint"];
 
-/// Begins a new log behind the head to which `old` leads, and gives its id and the position of the event that says so.
+/// Begins a new log if the head is still the `expected` one. Gives its id and the position of the event that names the old log.
 ///
 /// # Errors
-/// If somebody serves the old log, it is not intact, has grown meanwhile, or can't be written; nothing is changed then.
-pub async fn begin_anew(
+/// If another process uses the old log, or the log is not intact, has grown meanwhile, or can't be written. Nothing is changed then.
+pub async fn begin_new_log(
     reader: &Reader,
     expected: &Head,
     checkpoint: Option<String>,
@@ -51,7 +51,7 @@ pub async fn begin_anew(
     if there != *expected {
         return Err(Error::Withheld("the log has changed meanwhile: look again".to_owned()));
     }
-    // Somebody who appends holds tables and then waits for the head row: the guards below would wait for them the other way round.
+    // Another appender locks tables and then waits for the head row; the triggers below need those tables: a deadlock.
     is_at_rest(&client, ours).await?;
     guard(&client, "DISABLE").await?;
     in_time(client.batch_execute("DELETE FROM tree; DELETE FROM checkpoint")).await?;
@@ -72,7 +72,7 @@ pub async fn begin_anew(
     Ok((new, event.position))
 }
 
-/// Nobody else of Headwater's is connected. Who comes later waits for the head row, and finds another log behind it.
+/// Checks that no other Headwater process is connected. One that connects later waits for the head row and finds another log.
 async fn is_at_rest(client: &Client, ours: i32) -> Result<(), Error> {
     let query = "SELECT string_agg(DISTINCT application_name, ', ') FROM pg_stat_activity \
                  WHERE datname = current_database() AND application_name LIKE 'headwater %' \
@@ -85,7 +85,7 @@ async fn is_at_rest(client: &Client, ours: i32) -> Result<(), Error> {
     }
 }
 
-/// Lets history be changed by this transaction, or by nobody again.
+/// Disables or enables the triggers that keep history from being changed.
 async fn guard(client: &Client, how: &str) -> Result<(), Error> {
     for table in TABLES {
         let alter = format!("ALTER TABLE {table} {how} TRIGGER {table}_is_append_only");
@@ -94,7 +94,7 @@ async fn guard(client: &Client, how: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Seals every event with the new id, once it was followed with the old one.
+/// Checks every event with the old id, and seals it with the new one.
 async fn seal_again(client: &Client, old: &Head, new: LogId, growth: &mut Growth) -> Result<(), Error> {
     let query = format!("SELECT {} FROM event WHERE position > $1 ORDER BY position LIMIT $2", rows::select_list());
     let update = "UPDATE event SET leaf = new.leaf FROM unnest($1::int8[], $2::bytea[]) AS new (position, leaf) \
@@ -122,12 +122,12 @@ async fn seal_again(client: &Client, old: &Head, new: LogId, growth: &mut Growth
 }
 
 async fn keep(client: &Client, growth: &mut Growth) -> Result<(), Error> {
-    in_time(client.execute(&tree::insert(1, ""), &tree::Columns::of(growth.nodes()).parameters())).await?;
-    growth.kept();
+    in_time(client.execute(&tree::insert(1, ""), &tree::NodeColumns::of(growth.nodes()).parameters())).await?;
+    growth.clear_nodes();
     Ok(())
 }
 
-/// When the new log begins: by this machine's clock, unless it is ahead of PostgreSQL's, and not before the old one ended.
+/// The time of the new log's event: this machine's clock, but not ahead of PostgreSQL's and not before the old log's last event.
 async fn date(client: &Client, old: &Head) -> Result<Instant, Error> {
     let server = system_time();
     let row = in_time(client.query_one(&format!("SELECT {CLOCK}"), &[])).await?;
@@ -135,7 +135,7 @@ async fn date(client: &Client, old: &Head) -> Result<Instant, Error> {
     Ok(server.min(clocks.dating()?.latest).max(old.at))
 }
 
-/// The event that says where the log comes from.
+/// The event that names the old log.
 fn event(log_id: LogId, old: &Head, begun: LogBegun, at: Instant, reason: &str) -> Event {
     let change = Change::LogBegun(begun);
     let command_id = CommandId::from(Uuid::now_v7());

@@ -1,10 +1,10 @@
-//! Kept folds: states of the past, so that any moment is told by folding few events onto one of them.
+//! Snapshots: folded states of the past in memory, so that the state at any position is reached by folding few events.
 //!
-//! Always: where a request ends, a state is kept that lies fewer than [`EVERY`] events before it, or there; for as much of
-//! the log as was seen. They are kept while the log is folded and as it grows, and shared by all handles of the log.
+//! Always: for each end of a request there is a snapshot fewer than [`EVERY`] events before it, or at it, as far as the log was folded.
+//! Snapshots are taken while the log is folded and as it grows, and all handles of the log share them.
 //!
-//! Kept states share all that did not change between them, so what one costs follows from the [`EVERY`] events before it
-//! and not from the size of the fleet. None is ever dropped: a log of a million events has a hundred.
+//! Snapshots share everything that did not change between them, so one costs as much as the [`EVERY`] events before it changed, whatever
+//! the size of the fleet. None is ever dropped: a log of a million events has a hundred.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,13 +13,13 @@ use projections::configuration::Configuration;
 use schema::event::Event;
 use schema::position::Position;
 
-/// Events that are folded at most to tell a moment.
+/// Events that are folded at most to reach a past state.
 pub const EVERY: u64 = 10_000;
-/// Answers that are kept as well, the latest: whoever reads a list of the past page by page asks for one state again and
-/// again.
+/// Past states that were asked for lately and are kept as well: a caller that reads a past list page by page asks for the same state
+/// again and again.
 const ANSWERS_MAX: usize = 4;
 
-/// States of the past. Cheap to clone; all clones hold the same.
+/// Cheap to clone; all clones share the same snapshots.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Snapshots(Arc<Mutex<States>>);
 
@@ -29,7 +29,7 @@ struct States {
     answers: VecDeque<Configuration>,
 }
 
-/// Whether the state after this event is to be kept: it ends the first request that reaches the next [`EVERY`] events.
+/// Whether the state after this event becomes a snapshot: the event ends the first request that reaches the next multiple of [`EVERY`].
 pub(crate) fn is_due(event: &Event) -> bool {
     let end = event.position.get();
     let before = end.saturating_sub(u64::from(event.count));
@@ -37,36 +37,36 @@ pub(crate) fn is_due(event: &Event) -> bool {
 }
 
 impl Snapshots {
-    /// Takes note of a state that was folded up to and with this event.
+    /// Takes a snapshot of the state after this event, if it is due.
     pub(crate) fn pass(&self, event: &Event, state: &Configuration) {
         if is_due(event) {
             self.keep(state.clone());
         }
     }
 
-    /// Keeps a state.
+    /// Adds a snapshot.
     pub(crate) fn keep(&self, state: Configuration) {
         self.states().kept.insert(state.position(), state);
     }
 
-    /// Keeps an answer for a while.
+    /// Keeps a state that was asked for, in place of the oldest such state.
     pub(crate) fn keep_answer(&self, state: &Configuration) {
         let mut states = self.states();
         let mut before = std::mem::take(&mut states.answers);
         before.retain(|answer| answer.position() != state.position());
-        // Freeing a state takes its time, and nobody shall wait for it: it goes when the lock is free again.
+        // Freeing a state takes time, so it is freed after the lock is released.
         let _forgotten = before.split_off(before.len().min(ANSWERS_MAX - 1));
         before.push_front(state.clone());
         states.answers = before;
         drop(states);
     }
 
-    /// Keeps no answer any more.
+    /// Drops all states that were asked for.
     pub(crate) fn forget_answers(&self) {
         let _forgotten = std::mem::take(&mut self.states().answers);
     }
 
-    /// The last state at or before a position; the empty one if there is none.
+    /// The last state at or before a position; the empty state if there is none.
     pub(crate) fn nearest(&self, position: Position) -> Configuration {
         let states = self.states();
         let kept = states.kept.range(..=position).next_back().map(|(_, state)| state);
@@ -74,7 +74,7 @@ impl Snapshots {
         answers.chain(kept).max_by_key(|state| state.position()).cloned().unwrap_or_default()
     }
 
-    /// Where states are kept.
+    /// The positions of the snapshots.
     pub(crate) fn positions(&self) -> Vec<Position> {
         self.states().kept.keys().copied().collect()
     }

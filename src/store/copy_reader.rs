@@ -1,9 +1,9 @@
-//! Events as PostgreSQL copies them out: pages of bytes that are read on the connection, and become events elsewhere.
+//! The reader of COPY: events in pages of bytes, which are read on the connection and decoded on other threads.
 //!
-//! Always: a page is read to its end before anybody works on it, because a statement that waits for our work would run into
-//! its timeout. Its bytes are bounded, but for its last row. What can't be read of a row is an error with its position.
+//! Always: a page is read to its end before it is decoded, because a statement that waits for the decoding would run into its timeout.
+//! The bytes of a page are bounded, except for its last row. A row that can't be decoded is an error with its position.
 //!
-//! Absent on purpose: what an event must be beyond its shape.
+//! Absent on purpose: any check of an event beyond its shape.
 
 use futures::TryStreamExt as _;
 use schema::event::Event;
@@ -24,26 +24,26 @@ const PAGE_EVENTS: usize = 4_000;
 /// Columns of a row. JSON is copied as the text that it is.
 const COLUMNS_COUNT: usize = EVENT_COLUMNS.len();
 
-/// What a copy begins with; flags and an extension that nobody has used yet follow.
+/// The first bytes of a COPY; flags and a header extension follow, which are always zero.
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 /// Bytes before the first row.
 const HEADER_BYTES: usize = SIGNATURE.len() + 8;
 /// Microseconds from 1970 to 2000, from which PostgreSQL counts.
 const EPOCH_MICROS: i64 = 946_684_800_000_000;
 
-/// The events between two positions as they came, as many of them as fit.
+/// The undecoded events between two positions, as many as fit.
 #[derive(Debug)]
-pub(super) struct Page {
+pub(super) struct CopyPage {
     after: Position,
     up_to: Position,
     bytes: Vec<u8>,
 }
 
-/// How many events the next page asks for, by how large those of the one before it were.
+/// How many events the next page asks for. It follows from the size of the events in the page before.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Measure(usize);
+pub(super) struct PageSize(usize);
 
-impl Default for Measure {
+impl Default for PageSize {
     fn default() -> Self {
         Self(PAGE_EVENTS)
     }
@@ -52,9 +52,13 @@ impl Default for Measure {
 impl Reader {
     /// The events of the next positions, as many as `measure` says and not beyond `up_to`.
     ///
-    /// The positions are named one end and the other, because a limit on more of them makes a planner that knows little of
-    /// the table sort all of it, page by page.
-    pub(super) async fn copied(&self, after: Position, up_to: Position, measure: Measure) -> Result<Page, Error> {
+    /// Both ends are given as positions: with LIMIT, a planner without statistics sorts the rest of the table for each page.
+    pub(super) async fn copy_page(
+        &self,
+        after: Position,
+        up_to: Position,
+        measure: PageSize,
+    ) -> Result<CopyPage, Error> {
         let up_to = up_to.min((after.get() + measure.0 as u64).into());
         let (first, last) = (rows::signed(after.get()), rows::signed(up_to.get()));
         let columns = rows::column_list();
@@ -74,13 +78,13 @@ impl Reader {
             Ok(bytes)
         });
         let bytes = self.heard(copied.await).await?;
-        Ok(Page { after, up_to, bytes })
+        Ok(CopyPage { after, up_to, bytes })
     }
 }
 
-impl Page {
+impl CopyPage {
     /// Where the next page begins, and how many events it may ask for.
-    pub(super) fn end(&self) -> Result<(Position, Measure), Error> {
+    pub(super) fn end(&self) -> Result<(Position, PageSize), Error> {
         let (mut last, mut count) = (self.after, 0);
         for row in self.rows() {
             let row = row.map_err(|why| self.unreadable(why))?;
@@ -88,8 +92,8 @@ impl Page {
             count += 1;
         }
         let each = self.bytes.len().div_ceil(count.max(1));
-        let measure = Measure((PAGE_BYTES / each).clamp(1, PAGE_EVENTS));
-        // What is not there at the end of a whole page is not there at all, and whoever folds the next one finds that.
+        let measure = PageSize((PAGE_BYTES / each).clamp(1, PAGE_EVENTS));
+        // Events that are missing at the end of a whole page are missing in the table; folding the next page detects it.
         let is_whole = self.bytes.len() < PAGE_BYTES;
         Ok((if is_whole { self.up_to } else { last }, measure))
     }
@@ -100,7 +104,7 @@ impl Page {
     }
 
     fn rows(&self) -> Rows<'_> {
-        // What is shorter than a header or has another is no copy, and its first row says so.
+        // Without the right header this is no COPY, and its first row is an error.
         let is_copy = self.bytes.starts_with(SIGNATURE);
         Rows(self.bytes.get(HEADER_BYTES..).filter(|_| is_copy).unwrap_or(&[0]))
     }
@@ -110,10 +114,10 @@ impl Page {
     }
 }
 
-/// Rows, one after another, as far as they can be told apart.
+/// The rows, up to the first that can't be separated from the next.
 struct Rows<'a>(&'a [u8]);
 
-/// A row's columns; nothing where it is null.
+/// A row's columns; `None` is null.
 struct Row<'a>([Option<&'a [u8]>; COLUMNS_COUNT]);
 
 type Why = &'static str;
@@ -122,7 +126,7 @@ impl<'a> Iterator for Rows<'a> {
     type Item = Result<Row<'a>, Why>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        // A page that is cut after a row has no trailer.
+        // A page that ended early has no trailer.
         if self.0.is_empty() || self.0 == (-1_i16).to_be_bytes() {
             return None;
         }
@@ -262,7 +266,7 @@ mod tests {
         ]
     }
 
-    fn page(rows: &[Columns]) -> Page {
+    fn page(rows: &[Columns]) -> CopyPage {
         let mut bytes = [SIGNATURE, &[0; 8]].concat();
         for row in rows {
             bytes.extend(14_i16.to_be_bytes());
@@ -272,10 +276,10 @@ mod tests {
             }
         }
         bytes.extend((-1_i16).to_be_bytes());
-        Page { after: 6.into(), up_to: 10.into(), bytes }
+        CopyPage { after: 6.into(), up_to: 10.into(), bytes }
     }
 
-    fn events(page: &Page) -> Vec<Result<Event, Error>> {
+    fn events(page: &CopyPage) -> Vec<Result<Event, Error>> {
         page.events(Uuid::nil().into()).collect()
     }
 
@@ -337,7 +341,7 @@ mod tests {
         let whole = page(&[columns(), columns()]);
         let row = (whole.bytes.len() - HEADER_BYTES - 2) / 2;
         for length in 0..whole.bytes.len() - 2 {
-            let cut = Page { bytes: whole.bytes[..length].into(), ..page(&[]) };
+            let cut = CopyPage { bytes: whole.bytes[..length].into(), ..page(&[]) };
             let is_whole = length >= HEADER_BYTES && (length - HEADER_BYTES).is_multiple_of(row);
             assert_eq!(events(&cut).iter().all(Result::is_ok), is_whole, "{length}");
         }

@@ -1,13 +1,13 @@
-//! The log as the rest of the program holds it: submit, look, wait.
+//! The log as the rest of the program uses it: submit requests, read the state of now or of the past, wait for a position.
 
 use std::sync::Arc;
 
 use projections::configuration::Configuration;
 use replay::log::Follower;
+use replay::moment::Moment;
 use schema::answer::Answer;
 use schema::entity::Actor;
 use schema::id::{CommandId, LogId};
-use schema::instant::Instant;
 use schema::position::Position;
 use schema::request::Request;
 use tokio::sync::watch;
@@ -22,7 +22,7 @@ use super::findings::Findings;
 use super::reader::Reader;
 use super::submission::Submission;
 
-pub use super::append_handle::Health;
+pub use super::append_handle::LogHealth;
 pub use super::submission::SubmitError;
 
 /// The log. Cheap to clone.
@@ -35,15 +35,6 @@ pub struct Log {
     findings: Findings,
 }
 
-/// A past moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// After this event, and what belongs to its request.
-    Position(Position),
-    /// After the last event at or before this time, and what belongs to its request.
-    Time(Instant),
-}
-
 impl Log {
     pub(crate) fn new(reader: Reader, appender: AppendHandle) -> Self {
         let past = reader.beside();
@@ -51,19 +42,19 @@ impl Log {
         Self { reader, past, appender, findings }
     }
 
-    /// NATS's clock, which tells whose is wrong where PostgreSQL's is behind the last event. Whoever asks NATS says here what it said.
+    /// NATS's clock, which decides whose clock is wrong if PostgreSQL's is behind the last event. Readings of it are recorded here.
     #[must_use]
     pub fn nats_clock(&self) -> &NatsClock {
         &self.appender.nats_clock
     }
 
-    /// What is known to be wrong with its rows.
+    /// Rows that are known to be wrong.
     #[must_use]
     pub fn findings(&self) -> &Findings {
         &self.findings
     }
 
-    /// Lets nothing be appended for as long as there is a reason against it. Whoever asks is told the reason.
+    /// Lets nothing be appended while there is a reason against it. Callers of [`Log::submit`] are told the reason.
     pub fn withhold(&self, reason: Option<String>) {
         self.appender.withhold(reason);
     }
@@ -80,7 +71,7 @@ impl Log {
         self.reader.log_id()
     }
 
-    /// What is in it.
+    /// The reader of the log.
     #[must_use]
     pub fn reader(&self) -> &Reader {
         &self.reader
@@ -92,7 +83,7 @@ impl Log {
         self.appender.view.borrow().clone()
     }
 
-    /// Changes whenever the state does.
+    /// A receiver that is notified whenever the state changes.
     #[must_use]
     pub fn views(&self) -> watch::Receiver<Configuration> {
         self.appender.view.clone()
@@ -100,7 +91,7 @@ impl Log {
 
     /// Whether the log can be appended to.
     #[must_use]
-    pub fn health(&self) -> Health {
+    pub fn health(&self) -> LogHealth {
         self.appender.health()
     }
 
@@ -135,7 +126,7 @@ impl Log {
         answer
     }
 
-    /// Waits until the state has reached `position`, and asks for it to be looked up.
+    /// Waits until the state has reached `position`, and lets the appender read the head at once.
     pub async fn reached(&self, position: Position) {
         let mut views = self.appender.view.clone();
         if views.borrow().position() < position {
@@ -146,8 +137,8 @@ impl Log {
         }
     }
 
-    /// The state as of a past moment; nothing if the log has no such position. Fewer than [`EVERY`](super::kept::EVERY)
-    /// events are folded for it. What comes after the last event is as it left things.
+    /// The state at a past moment; `None` if the log has no such position. Fewer than [`EVERY`](super::snapshots::EVERY) events are folded
+    /// for it. A time after the last event means the present state.
     ///
     /// # Errors
     /// If the log can't be read or is not intact.
@@ -171,9 +162,9 @@ impl Log {
         Ok(Some(follower.into_configuration()))
     }
 
-    /// Where states of the past are kept.
+    /// The positions of the snapshots.
     #[must_use]
-    pub fn kept(&self) -> Vec<Position> {
+    pub fn snapshots(&self) -> Vec<Position> {
         self.appender.snapshots.positions()
     }
 }

@@ -1,5 +1,5 @@
-//! Events as they stand in the table, with nothing read of them: what can't be an event is exported like the others, so that
-//! whoever verifies the export finds it.
+//! Raw rows of table `event`: a row that is not a valid event is exported like the others, so that the verification of the export finds
+//! it.
 
 use std::pin::Pin;
 
@@ -19,37 +19,37 @@ const PAGE_EVENTS: i64 = 1_000;
 /// Leaves that one statement returns at most.
 const PAGE_LEAVES: i64 = 50_000;
 
-/// A row of the table.
+/// A row, which need not be a valid event.
 #[derive(Debug)]
-pub struct Stored(Row);
+pub struct RawRow(Row);
 
-/// The events of one statement, as they come in.
-pub struct Page(Pin<Box<RowStream>>);
+/// The rows of one statement, as they arrive.
+pub struct RawPage(Pin<Box<RowStream>>);
 
-/// Where a request begins and ends.
+/// The first and the last event of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
+pub struct RequestSpan {
     /// Its first event.
     pub first: Position,
     /// Its last.
     pub last: Position,
 }
 
-impl Page {
-    /// The next event, if there is one.
+impl RawPage {
+    /// The next row, if there is one.
     ///
     /// # Errors
     /// If the log can't be read.
-    pub async fn next(&mut self) -> Result<Option<Stored>, Error> {
-        Ok(in_time(self.0.try_next()).await?.map(Stored))
+    pub async fn next(&mut self) -> Result<Option<RawRow>, Error> {
+        Ok(in_time(self.0.try_next()).await?.map(RawRow))
     }
 }
 
-impl Stored {
-    /// The row as a file holds it.
+impl RawRow {
+    /// The row in the form of an export.
     ///
     /// # Errors
-    /// If it has numbers that no event can have.
+    /// If it has a number that no event can have.
     pub fn row(&self) -> Result<body::Row<'_>, Error> {
         let position = self.position();
         let wrong = |why: String| Error::Row { position, why };
@@ -93,7 +93,7 @@ impl Stored {
 }
 
 impl Reader {
-    /// The last position by the head's word, and the last that there is, at one instant.
+    /// The last position according to the head row, and the last position in the table, read at the same time.
     ///
     /// # Errors
     /// If the log can't be read.
@@ -104,11 +104,11 @@ impl Reader {
         Ok((rows::unsigned(row.get(0)).into(), rows::unsigned(row.get(1)).into()))
     }
 
-    /// The next events after a position, as they stand in the table.
+    /// The next rows after a position.
     ///
     /// # Errors
     /// If the log can't be read.
-    pub async fn stored(&self, after: Position, up_to: Position) -> Result<Page, Error> {
+    pub async fn raw_rows(&self, after: Position, up_to: Position) -> Result<RawPage, Error> {
         let columns = rows::select_list();
         let query = format!(
             "SELECT {columns} FROM event WHERE position > $1 AND position <= $2 ORDER BY position LIMIT {PAGE_EVENTS}"
@@ -117,18 +117,18 @@ impl Reader {
         let parameters: [&(dyn ToSql + Sync); 2] = [&after, &up_to];
         let client = self.client().await?;
         let stream = in_time(client.query_raw(&query, parameters)).await?;
-        Ok(Page(Box::pin(stream)))
+        Ok(RawPage(Box::pin(stream)))
     }
 
-    /// The request that the event at a position belongs to, by its own word; nothing if there is no such event.
+    /// The request of the event at a position, by its unchecked row; `None` without such an event.
     ///
     /// # Errors
     /// If the log can't be read.
-    pub async fn request_of(&self, position: Position) -> Result<Option<Span>, Error> {
+    pub async fn request_of(&self, position: Position) -> Result<Option<RequestSpan>, Error> {
         let query = "SELECT position - ordinal + 1, position + count - ordinal FROM event WHERE position = $1";
         let rows = self.rows(query, &[&rows::signed(position.get())]).await?;
         let at = |row: &Row, column| Position::from(rows::unsigned(row.get(column)));
-        Ok(rows.first().map(|row| Span { first: at(row, 0), last: at(row, 1) }))
+        Ok(rows.first().map(|row| RequestSpan { first: at(row, 0), last: at(row, 1) }))
     }
 
     /// The next leaves after a position, in their order; none if there are none up to `up_to`.

@@ -1,16 +1,17 @@
-//! Answering again what was answered before the database was put back: the events came back, and not what was asked.
+//! Answers to requests whose events were restored: the events came back, the request and its answer did not.
 //!
-//! A request's events follow from it and from the state that it met, down to their seals. So whoever sends it again under its key
-//! is believed if deciding it again, against that state and dated as it was, comes to the very events that are there; then the
-//! answer follows as well. Claims are the exception: their tokens were drawn at random, and nobody can draw them again.
+//! A request's events follow from the request and the state before it, down to their seals. So a caller that sends the request again
+//! under its key gets the answer if deciding it again, against that state and with that date, gives exactly the events that are there.
+//! Claims are the exception: their tokens were drawn at random and can't be drawn again.
 
 use projections::request::{Envelope, decide_request};
+use replay::moment::Moment;
 use schema::answer::Answer;
 use schema::position::Position;
 
-use super::adopt::mark;
 use super::database::Error;
-use super::handle::{Log, Moment};
+use super::log::Log;
+use super::restore_events::fingerprint_of;
 use super::submission::Submission;
 
 impl Log {
@@ -19,7 +20,7 @@ impl Log {
         let Submission { request, actor, command_id, entropy, .. } = submission;
         let events = self.reader().events_of(command_id).await?;
         let (Some(first), Some(last)) = (events.first(), events.last()) else { return Ok(None) };
-        if self.reader().fingerprint(command_id).await? != Some(mark(last)) {
+        if self.reader().fingerprint(command_id).await? != Some(fingerprint_of(last)) {
             return Ok(None);
         }
         let before = Position::from(first.position.get() - 1);

@@ -1,8 +1,8 @@
-//! Taking events back that the log had and lost: as they were, under the head row's lock, in whole requests.
+//! Restoring events that the log had and lost: unchanged, in whole requests, while the head row is locked.
 //!
-//! What always holds: each event goes on from the one before it, by the same check that every follower makes; what is in
-//! the log is never changed. A request that came under a key gets a receipt that no request fits, because what was asked is not in
-//! its events: nothing is done twice, and whoever sends it again is recognized by what it comes to (`restored`).
+//! Always: each event follows the one before it, by the check that every follower makes; events in the log are never changed. A request
+//! that came under an idempotency key gets a receipt that matches no request, because events do not contain the request. So nothing is
+//! done twice; a caller that sends the request again is recognised by the events that it leads to (`replayed_receipts`).
 
 use std::collections::BTreeMap;
 
@@ -13,21 +13,21 @@ use schema::digest::Digest;
 use schema::event::Event;
 
 use super::append_session::AppendSession as _;
-use super::batch::{Batch, Receipt};
+use super::batch::{DecidedBatch, RequestReceipt};
 use super::database::Error;
+use super::postgres_session::PostgresSession;
 use super::reader::Reader;
-use super::store::PostgresSession;
 
-/// Events from which on a transaction is full.
+/// Events after which a transaction is full.
 const EVENTS_ENOUGH: usize = 500;
-/// The version of a command's UUID that was derived from an idempotency key.
+/// The version of a request's UUID that was derived from an idempotency key.
 const DERIVED: usize = 8;
 
-/// Appends `events` behind the head to which `follower` followed the log, with what of their content is there.
+/// Appends `events` behind the head up to which `follower` followed the log, with those of their contents that are given.
 ///
 /// # Errors
-/// If they do not go on from there, the log has grown meanwhile, or it can't be written. What was stored stays.
-pub async fn adopt(
+/// If they do not follow the head, the log has grown meanwhile, or it can't be written. Transactions before the error stay.
+pub async fn restore_events(
     reader: &Reader,
     follower: &mut Follower,
     events: &[Event],
@@ -50,10 +50,14 @@ pub async fn adopt(
     Ok(())
 }
 
-/// The events as what they would have been stored with.
-fn batch(follower: &mut Follower, events: &[Event], contents: &BTreeMap<Digest, Content>) -> Result<Batch, Error> {
+/// The events as the batch with which they would have been stored.
+fn batch(
+    follower: &mut Follower,
+    events: &[Event],
+    contents: &BTreeMap<Digest, Content>,
+) -> Result<DecidedBatch, Error> {
     let before = (follower.configuration().clone(), follower.edge().clone());
-    let mut batch = Batch::new(follower.log_id(), before, Vec::new());
+    let mut batch = DecidedBatch::new(follower.log_id(), before, Vec::new());
     for event in events {
         follower.advance(event)?;
         batch.growth.push(event.leaf);
@@ -67,12 +71,12 @@ fn batch(follower: &mut Follower, events: &[Event], contents: &BTreeMap<Digest, 
     Ok(batch)
 }
 
-/// What stands in a receipt for a request that is not known, by its last event.
-pub(super) fn mark(last: &Event) -> Digest {
+/// The fingerprint in the receipt of a request that is not known, made from its last event.
+pub(super) fn fingerprint_of(last: &Event) -> Digest {
     Digest::of(last.leaf.as_bytes())
 }
 
-fn receipt(request: &[Event]) -> Receipt {
+fn receipt(request: &[Event]) -> RequestReceipt {
     let last = &request[request.len() - 1];
     let appended = |event: &Event| Appended {
         position: event.position,
@@ -89,5 +93,5 @@ fn receipt(request: &[Event]) -> Receipt {
         results: Vec::new(),
         warnings: Vec::new(),
     };
-    Receipt { command_id: last.command_id, fingerprint: mark(last), answer }
+    RequestReceipt { command_id: last.command_id, fingerprint: fingerprint_of(last), answer }
 }
