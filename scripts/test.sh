@@ -2,7 +2,7 @@
 # Everything that has to hold before a change is taken: format, lints, docs, advisories and the whole suite.
 #
 # Always: every step that can run here does, also after one failed; the end names what failed and what did not
-# run, and why. Licences are checked by the suite itself (src/tests/dependencies.rs), so they always are.
+# run, and why. Licences are checked by the suite itself (src/tests/laws/dependencies.rs), so they always are.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -1,5 +1,4 @@
 //! The laws of a node's plan.
-#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
 use projections::plan::{Content, Have, Rejection, Step, plan, repair};
 use proptest::prelude::*;

@@ -1,13 +1,11 @@
 //! Laws that hold for every history, each against the plainest thing that could be right: try all, keep nothing.
-#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
-
-mod history;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use eventually::aggregate::Aggregate as _;
 use futures::FutureExt as _;
+use histories::history;
 use projections::aggregate::{Fleet, Halt};
 use projections::configuration::Configuration;
 use projections::render::{Manifest, render};

@@ -4,15 +4,13 @@
 //! Each line below `given` is a request of its own and must be accepted; all lines below one `when` are one request;
 //! what stands below `then` is compared word for word. `UPDATE_SCENARIOS=1` writes it anew; read the difference before
 //! you commit it. What a line may say is in [`script`].
-#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
-
-mod script;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
 
+use histories::script;
 use projections::configuration::Configuration;
 use projections::render::{Manifest, render};
 use projections::request::{Decided, Envelope, decide_request};

@@ -1,9 +1,6 @@
 //! The log that is folded again is held against every witness, and the first event that differs is named.
-#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
-#[path = "../../projections/tests/history/mod.rs"]
-mod history;
-
+use histories::history;
 use projections::configuration::Configuration;
 use projections::request::{Envelope, decide_request};
 use proptest::prelude::*;

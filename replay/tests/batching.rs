@@ -1,13 +1,8 @@
 //! However events are batched, the records come out the same, byte for byte.
-#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
-
-#[path = "../../projections/tests/claims/acts.rs"]
-mod acts;
-#[path = "../../projections/tests/history/mod.rs"]
-mod history;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use histories::{acts, history};
 use projections::configuration::Configuration;
 use projections::render::render;
 use proptest::prelude::*;

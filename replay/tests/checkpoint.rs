@@ -1,5 +1,4 @@
 //! A checkpoint is what the log's key signed about this log, and nothing else.
-#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
 use replay::checkpoint::{BadCheckpoint, Checkpoint, origin};
 use schema::digest::Digest;

@@ -1,5 +1,4 @@
 //! A log is followed to the first place where it is not what it should be, and that place is named.
-#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
 use projections::configuration::Configuration;
 use projections::request::{Envelope, decide_request};

@@ -1,16 +1,14 @@
 //! Logs that were exported once are read for ever: each format has files in `golden/`, whose digests never change.
 //!
-//! `UPDATE_GOLDEN=1 cargo nextest run -p headwater-replay --test golden` writes those of the newest format anew, which is
+//! `UPDATE_GOLDEN=1 cargo nextest run -p headwater-replay golden` writes those of the newest format anew, which is
 //! right only as long as nobody has a file of it.
-#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
-
-mod story;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use histories::story;
 use projections::render::render;
 use replay::tree::Edge;
 use schema::change::Change;

@@ -1,13 +1,8 @@
 //! What a request changed, and what concerns a node: each against looking at everything.
-#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
-
-#[path = "../../projections/tests/claims/acts.rs"]
-mod acts;
-#[path = "../../projections/tests/history/mod.rs"]
-mod history;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use histories::{acts, history};
 use projections::configuration::Configuration;
 use projections::render::{Manifest, render};
 use projections::request::Decided;

@@ -1,5 +1,4 @@
 //! What a hostile export may make its reader hold.
-#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
 use replay::file::body;
 

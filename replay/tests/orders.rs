@@ -1,19 +1,16 @@
 //! What the auditor's program says of a log, order by order, from two files of it.
-#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
-
-mod story;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use histories::story::{self, Story};
 use projections::configuration::Configuration;
 use projections::render::render;
 use replay::log::Follower;
 use schema::id::NodeId;
 use serde_json::{Value, json};
-use story::Story;
 use tempfile::TempDir;
 
 /// A story in two files.

@@ -3,16 +3,13 @@
 //! Each line below `given` is a request of its own; lines below one `together` are one request. A question is a line by
 //! itself: `why NODE PATH`, `why job ATTESTATION`, or `impact`, which asks of the last request; what stands indented below
 //! it is compared word for word. `UPDATE_SCENARIOS=1` writes it anew; read the difference before you commit it.
-#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
-
-#[path = "../../projections/tests/script/mod.rs"]
-mod script;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
 
+use histories::script;
 use projections::configuration::Configuration;
 use projections::request::{Decided, Envelope, decide_request};
 use replay::explain::{Unknown, Why, why_file, why_job};

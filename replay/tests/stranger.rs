@@ -1,16 +1,13 @@
 //! A verifier in Python, made from `FORMAT.md` alone, comes to the same as ours: on golden logs, and on all sorts of wrong
 //! ones, where it names the same position.
-#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
-
-mod forge;
-mod story;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::OnceLock;
 use std::{fs, process};
 
-use forge::Export;
+use histories::forge::{self, Export};
+use histories::story;
 use schema::digest::Digest;
 use schema::event::Event;
 use serde_json::Value;

@@ -1,9 +1,7 @@
 //! What can be told of a message behind the last event of a log: every event that the log decides passes, and what somebody
 //! makes up without looking at the log does not.
-#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
-mod story;
-
+use histories::story;
 use replay::fault::Fault;
 use replay::log::Follower;
 use replay::stray::{Stray, next_event};

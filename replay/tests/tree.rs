@@ -1,5 +1,4 @@
 //! The tree is that of RFC 6962: its known roots, and the definitions of its section 2.1 beside it.
-#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
 use std::collections::BTreeMap;
 

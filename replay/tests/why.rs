@@ -1,14 +1,9 @@
 //! Laws of explanations, held against histories that could have been: what is named is enough, and nothing named is idle.
-#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
-
-#[path = "../../projections/tests/claims/acts.rs"]
-mod acts;
-#[path = "../../projections/tests/history/mod.rs"]
-mod history;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use histories::{acts, history};
 use projections::configuration::Configuration;
 use projections::render::render;
 use proptest::prelude::*;

@@ -1,6 +1,5 @@
 //! Reading and writing: what is written is read back, what later writers add is passed over, what newer writers change
 //! is refused by name, and no bytes whatever bring a reader down.
-#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
 use proptest::collection::vec;
 use proptest::prelude::*;

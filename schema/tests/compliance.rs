@@ -1,5 +1,4 @@
 //! What is read as a command of compliance, and what is refused at which of its fields.
-#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
 use schema::command::{ClaimJobs, Command};
 use schema::compliance::Cover;

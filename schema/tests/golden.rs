@@ -2,7 +2,6 @@
 //!
 //! Each input lies as JSON beside the bytes that follow from it. Nothing here rewrites a golden file: a new one is put
 //! there by hand from `golden/check.py`, which knows nothing of this crate, and an old one never changes.
-#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,4 @@
 //! Limits that follow from one another: what is said to fit does fit.
-#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
 use schema::desired::{Desired, Entry, EntryKind, Source};
 use schema::digest::Digest;

@@ -1,5 +1,4 @@
 //! Bad input at the door: each with a stable code and the field as its sender wrote it.
-#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
 use schema::command::Command;
 use schema::invalid::CODES;

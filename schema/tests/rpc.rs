@@ -1,5 +1,4 @@
 //! What a node asks over NATS is read as the command that HTTP would make of it, or refused by the name of what is wrong.
-#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
 use schema::answer::Outcome;
 use schema::id::NodeId;

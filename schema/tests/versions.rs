@@ -3,13 +3,11 @@
 //! The older writer is simulated by the golden files: `golden.rs` reads each of them and writes it again. Here the newer writer
 //! is simulated, by what it may do to each golden record: add members, use variants that are not known here, raise `v`. A
 //! program that still reads what it does not understand must also say it again byte for byte, because it passes it on.
-#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
-
-mod wire_value;
 
 use std::fs;
 use std::path::Path;
 
+use crate::wire_value::WireValue;
 use schema::change::{self, Change};
 use schema::desired::{Desired, EntryKind};
 use schema::entity::{Entity, Kind};
@@ -18,7 +16,6 @@ use schema::report::{AttemptState, Reported, Summary};
 use schema::rpc::{self, Reply};
 use schema::seal::{KeyRecord, Signed};
 use schema::wire::{Record, Unreadable};
-use wire_value::WireValue;
 
 /// Reads a record and writes it again.
 type Again = fn(&[u8]) -> Result<Vec<u8>, Unreadable>;

@@ -4,11 +4,6 @@
 //! of it but the key, packs every block anew and writes the right digest at the end.
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
-#[path = "../../tests/forge/mod.rs"]
-mod forge;
-#[path = "../../tests/story/mod.rs"]
-mod story;
-
 use std::fs;
 
 use proptest::prelude::*;
@@ -17,8 +12,8 @@ use schema::digest::Digest;
 use tempfile::TempDir;
 
 use super::reading::{Failure, Found, Nobody, read};
-use forge::{Body, Export};
-use story::Story;
+use histories::forge::{self, Body, Export};
+use histories::story::{self, Story};
 
 /// What an audit with the right key says of these bytes.
 fn audited(bytes: &[u8]) -> Option<Found> {

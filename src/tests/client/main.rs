@@ -1,11 +1,16 @@
-//! Laws of the program as a client: against a door that is none, on a terminal, and with an output that can't be written.
-//! No server of Headwater's is started.
+//! Laws of the program as people have it: against a door that is none, on a terminal, with an output that can't be
+//! written, and against the whole that `headwater dev` starts.
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
+mod running;
 mod server;
 
 mod broken;
+mod demo;
+mod dev;
 mod fresh;
+mod get;
+mod import;
 mod printed;
 mod selected;
 mod unwritable;

@@ -12,12 +12,13 @@ use store::database::Database;
 use store::new_log::begin_new_log;
 use store::reader::{EventPage, Reader};
 
-use crate::auditor::{exported, replay};
-use crate::eventually::eventually;
-use crate::fleet::Fleet;
 use crate::proof::{is_stopped, wipe};
+use crate::reader;
 use crate::restore::{SOON, first_json, put, put_back, tree};
-use crate::{disk, law, reader};
+use testkit::auditor::{exported, replay};
+use testkit::eventually::eventually;
+use testkit::fleet::Fleet;
+use testkit::{disk, law};
 
 async fn events(fleet: &Fleet) -> Vec<Event> {
     let reader = Reader::open(Database::parse(&fleet.ground.database_as(APP_ROLE)).unwrap()).await.unwrap();

@@ -12,9 +12,9 @@ use schema::wire::Record;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::asker::{Asker, claim, furnish, release, renew};
-use crate::fleet::Fleet;
-use crate::law::Line;
+use testkit::asker::{Asker, claim, furnish, release, renew};
+use testkit::fleet::Fleet;
+use testkit::law::Line;
 
 /// Runtimes at once.
 const RUNTIMES: u64 = 3;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::eventually::eventually;
 use crate::reader;
 use crate::story::{NODES, Story, TWO, scenarios};
+use testkit::eventually::eventually;
 
 /// How long anything may take that happens by itself.
 const SOON: Duration = Duration::from_secs(40);

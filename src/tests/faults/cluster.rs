@@ -11,8 +11,8 @@ use lab::server_programs;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpStream;
 
-use crate::eventually::eventually;
 use crate::story::{PLAIN, Stage, Story, scenarios};
+use testkit::eventually::eventually;
 
 /// NATS is a cluster.
 const CLUSTER: Stage = Stage { cluster: true, ..PLAIN };

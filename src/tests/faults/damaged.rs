@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::eventually::eventually;
+use crate::reader;
 use crate::story::{NODES, PLAIN, Story, scenarios};
-use crate::{law, reader};
+use testkit::eventually::eventually;
+use testkit::law;
 
 /// How long anything may take that happens by itself.
 const SOON: Duration = Duration::from_secs(40);

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::eventually::eventually;
 use crate::story::{NODES, PLAIN, Stage, Story, open_dir, scenarios};
+use testkit::eventually::eventually;
 
 /// The first node's folder is on a small disk of its own.
 const ON_A_SMALL_DISK: Stage = Stage { small_disk: Some("nodes/a"), ..PLAIN };

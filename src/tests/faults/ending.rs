@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use tokio::net::TcpListener;
 
-use crate::eventually::eventually;
-use crate::fleet::{Fleet, Server, Ways};
-use crate::ground::Ground;
 use crate::processes::signal_all;
 use crate::restore::{SOON, put};
+use testkit::eventually::eventually;
+use testkit::fleet::{Fleet, Server, Ways};
+use testkit::ground::Ground;
 
 /// How long a server may take to end: a second at most, and as much again for a machine that is busy with other tests.
 const ENDED_WITHIN: Duration = Duration::from_secs(2);

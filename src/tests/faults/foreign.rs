@@ -13,11 +13,12 @@ use schema::wire::Record as _;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::eventually::eventually;
-use crate::fleet::Fleet;
+use crate::reader;
 use crate::restore::{first_json, put};
 use crate::story::{PLAIN, Story, nothing, scenarios};
-use crate::{law, reader};
+use testkit::eventually::eventually;
+use testkit::fleet::Fleet;
+use testkit::law;
 
 /// On which subject an administrator of somebody else's making is published.
 const MALLORY: &str = "cfg.events.principal.mallory.PrincipalCreated";

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::eventually::eventually;
 use crate::story::{NODES, PLAIN, Stage, Story, is_long, scenarios};
+use testkit::eventually::eventually;
 
 /// The hook leaves a file in the tree as long as the node's folder has a file `spoil`.
 const SPOILING: Stage = Stage { hooks: Some(["true", "test ! -e {}/../../spoil || echo x >{}/left"]), ..PLAIN };

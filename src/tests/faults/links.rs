@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::eventually::eventually;
-use crate::proxy::Cut;
 use crate::story::{PLAIN, Stage, Story, nothing, scenarios};
 use crate::wire::Mode;
+use testkit::eventually::eventually;
+use testkit::proxy::Cut;
 
 /// Agents reach NATS by a wire.
 const EDGES_BY_WIRE: Stage = Stage { edges_by_wire: true, ..PLAIN };

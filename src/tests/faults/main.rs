@@ -30,28 +30,3 @@ mod slot;
 mod story;
 mod wire;
 mod witness;
-
-#[path = "../auditor.rs"]
-mod auditor;
-
-#[expect(dead_code, reason = "shared with the tests of the whole system, which use the rest")]
-#[path = "../system/asker.rs"]
-mod asker;
-#[path = "../system/disk.rs"]
-mod disk;
-#[expect(dead_code, reason = "shared with the tests of the whole system, which use the rest")]
-#[path = "../system/door.rs"]
-mod door;
-#[path = "../system/eventually.rs"]
-mod eventually;
-#[path = "../system/fleet.rs"]
-mod fleet;
-#[path = "../system/ground.rs"]
-mod ground;
-#[path = "../system/law.rs"]
-mod law;
-#[path = "../system/load.rs"]
-mod load;
-#[expect(dead_code, reason = "the seams need more of it")]
-#[path = "../seams/proxy.rs"]
-mod proxy;

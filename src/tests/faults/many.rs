@@ -9,11 +9,11 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::disk::{self, Tree};
-use crate::eventually::eventually;
-use crate::fleet::Fleet;
-use crate::law;
 use crate::wire::{Mode, Wire};
+use testkit::disk::{self, Tree};
+use testkit::eventually::eventually;
+use testkit::fleet::Fleet;
+use testkit::law;
 
 const NODES: usize = 200;
 /// How long the whole fleet may take to have what it must.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use program::failpoints::{self, Failpoint};
 
-use crate::eventually::eventually;
-use crate::fleet::Process;
 use crate::story::{NODES, PLAIN, Stage, Story, nothing, scenarios};
+use testkit::eventually::eventually;
+use testkit::fleet::Process;
 
 /// The operator's commands are asked, and always agree.
 const HOOKS: Stage = Stage { hooks: Some(["true", "true"]), ..PLAIN };

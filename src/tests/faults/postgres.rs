@@ -7,11 +7,12 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::eventually::eventually;
-use crate::fleet::Fleet;
 use crate::processes::{signal, start_postgres};
+use crate::reader;
 use crate::story::{PLAIN, Stage, Story, scenarios};
-use crate::{law, reader};
+use testkit::eventually::eventually;
+use testkit::fleet::Fleet;
+use testkit::law;
 
 /// How long a fast shutdown may take beside a connected relay.
 const STOPPED_WITHIN: Duration = Duration::from_secs(5);

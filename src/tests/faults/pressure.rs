@@ -7,11 +7,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::eventually::eventually;
-use crate::fleet::{Fleet, Ways};
-use crate::ground::Ground;
-use crate::law;
 use crate::wire::{Mode, Wire};
+use testkit::eventually::eventually;
+use testkit::fleet::{Fleet, Ways};
+use testkit::ground::Ground;
+use testkit::law;
 
 /// How long anything may take that happens by itself.
 const SOON: Duration = Duration::from_secs(60);

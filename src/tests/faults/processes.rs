@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::eventually::eventually;
 use crate::reader;
 use crate::story::{PLAIN, Story, TWO, nothing, scenarios};
+use testkit::eventually::eventually;
 
 /// How long a server may take to end when it is asked to.
 const ENDED_WITHIN: Duration = Duration::from_secs(15);
@@ -151,8 +151,8 @@ async fn kill_active(story: &mut Story) {
 async fn freeze_active_in_turn(story: &mut Story) {
     // Found out sooner than in earnest.
     let url = story.fleet.ground.database();
-    crate::law::execute(&url, "ALTER SYSTEM SET wal_sender_timeout = '3s'").await;
-    crate::law::execute(&url, "SELECT pg_reload_conf()").await;
+    testkit::law::execute(&url, "ALTER SYSTEM SET wal_sender_timeout = '3s'").await;
+    testkit::law::execute(&url, "SELECT pg_reload_conf()").await;
     for active in [0, 1] {
         story.fleet.servers[active].process.freeze(true);
         let published = published(story).await;

@@ -7,10 +7,11 @@ use schema::seal::SecretKey;
 use schema::wire::Record as _;
 use serde_json::{Value, json};
 
-use crate::eventually::eventually;
-use crate::fleet::Fleet;
+use crate::reader;
 use crate::restore::{SOON, first_json, put, put_back};
-use crate::{law, reader};
+use testkit::eventually::eventually;
+use testkit::fleet::Fleet;
+use testkit::law;
 
 /// Stops NATS, and starts it again with nothing.
 pub(crate) async fn wipe(fleet: &mut Fleet) {

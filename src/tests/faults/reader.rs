@@ -13,8 +13,8 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio_postgres::{Client, NoTls};
 
-use crate::ground::Ground;
-use crate::law::Line;
+use testkit::ground::Ground;
+use testkit::law::Line;
 
 /// The digest that was desired of every node after each request, in hex, by the position of each of its events.
 ///

@@ -11,11 +11,12 @@ use schema::id::EventId;
 use schema::wire::Record as _;
 use serde_json::{Value, json};
 
-use crate::auditor::{exported, replay};
-use crate::disk::Tree;
-use crate::eventually::eventually;
-use crate::fleet::Fleet;
-use crate::{law, reader};
+use crate::reader;
+use testkit::auditor::{exported, replay};
+use testkit::disk::Tree;
+use testkit::eventually::eventually;
+use testkit::fleet::Fleet;
+use testkit::law;
 
 /// How long anything may take that happens by itself.
 pub(crate) const SOON: Duration = Duration::from_secs(60);

@@ -7,10 +7,11 @@ use rustix::process::Signal;
 use schema::address::RELAY_ROLE;
 use wal::slot::Slot;
 
-use crate::eventually::eventually;
 use crate::processes::signal;
+use crate::reader;
 use crate::story::{PLAIN, Stage, Story, is_long, nothing, scenarios};
-use crate::{law, reader};
+use testkit::eventually::eventually;
+use testkit::law;
 
 /// PostgreSQL keeps little for a slot that does not move.
 const KEEPS_LITTLE: Stage = Stage { settings: &[("max_slot_wal_keep_size", "1MB"), ("max_wal_size", "64MB")], ..PLAIN };

@@ -11,9 +11,9 @@ use futures::StreamExt as _;
 use tokio_postgres::Client;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::fleet::Fleet;
-use crate::load::Pulse;
 use crate::reader;
+use testkit::fleet::Fleet;
+use testkit::load::Pulse;
 
 /// How often the disks are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(5);

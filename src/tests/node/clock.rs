@@ -7,9 +7,9 @@ use schema::desired::Desired;
 use schema::position::Position;
 use schema::report::AttemptState::Failed;
 
-use super::agent::{Agent, expected};
-use super::centre::Centre;
-use super::server::Server;
+use testkit::agent::{Agent, expected};
+use testkit::centre::Centre;
+use testkit::nats::Server;
 
 /// Where the wall clock is read, or what was read of it is passed on: the report, and the two places that date what they
 /// write down.

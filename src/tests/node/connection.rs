@@ -13,10 +13,10 @@ use schema::seal::SecretKey;
 use schema::wire::Record as _;
 use tokio_util::sync::CancellationToken;
 
-use super::agent::{Agent, expected};
-use super::centre::Centre;
-use super::server::Server;
 use super::{both, noise};
+use testkit::agent::{Agent, expected};
+use testkit::centre::Centre;
+use testkit::nats::Server;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_on_disk_stays_in_force_without_nats_and_catches_up() {
@@ -31,7 +31,7 @@ async fn what_is_on_disk_stays_in_force_without_nats_and_catches_up() {
     fs::write(agent.path("current/files/b"), b"by hand").unwrap();
     let since = std::time::Instant::now();
     while agent.tree() != expected(files) {
-        assert!(since.elapsed() < super::centre::PATIENCE);
+        assert!(since.elapsed() < testkit::centre::PATIENCE);
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     server.run();
@@ -77,7 +77,7 @@ async fn an_agent_that_is_not_enrolled_says_so_and_one_that_is_does_not() {
                 drop(process);
                 return said;
             }
-            assert!(since.elapsed() < super::centre::PATIENCE, "{said}");
+            assert!(since.elapsed() < testkit::centre::PATIENCE, "{said}");
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     };
@@ -156,7 +156,7 @@ async fn who_can_not_reach_nats_says_what_at_which_address_refuses_whom_and_wher
         let said = || fs::read_to_string(log.path()).unwrap();
         let is_it = |line: &str| says.iter().all(|part| line.contains(part)) && line.contains("tried again");
         while !said().lines().any(is_it) {
-            assert!(since.elapsed() < super::centre::PATIENCE, "{says:?} is not in:\n{}", said());
+            assert!(since.elapsed() < testkit::centre::PATIENCE, "{says:?} is not in:\n{}", said());
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
         assert!(!said().contains("secret") && !said().contains("wrong"), "{}", said());

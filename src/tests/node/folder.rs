@@ -14,9 +14,9 @@ use schema::report::Reported;
 use schema::wire::Record as _;
 use tokio_util::sync::CancellationToken;
 
-use super::agent::{Agent, expected};
-use super::centre::{Centre, mark, state};
-use super::server::Server;
+use testkit::agent::{Agent, expected};
+use testkit::centre::{Centre, mark, state};
+use testkit::nats::Server;
 use super::{both, noise};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,7 +76,7 @@ async fn old_generations_and_their_content_are_collected() {
     let count = |dir| fs::read_dir(agent.path(dir)).unwrap().count();
     let since = std::time::Instant::now();
     while (count("generations"), count("records"), count("blobs")) != (3, 3, 3) {
-        assert!(since.elapsed() < super::centre::PATIENCE);
+        assert!(since.elapsed() < testkit::centre::PATIENCE);
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
@@ -103,7 +103,7 @@ async fn what_is_rejected_or_changes_nothing_is_collected_too() {
     let since = std::time::Instant::now();
     // What is good, and the newest record with its content. A tree that the check rejects is written nowhere else.
     while (names("generations").len(), names("records").len(), names("blobs").len()) != (1, 2, 1) {
-        assert!(since.elapsed() < super::centre::PATIENCE, "{:?} {:?}", names("generations"), names("records"));
+        assert!(since.elapsed() < testkit::centre::PATIENCE, "{:?} {:?}", names("generations"), names("records"));
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     assert_eq!(agent.tree(), expected(&[("a", b"good")]));
@@ -265,7 +265,7 @@ async fn removing_the_lock_lets_no_second_agent_into_the_folder() {
     fs::remove_file(agent.path("lock")).unwrap();
     let since = std::time::Instant::now();
     while !agent.path("lock").exists() {
-        assert!(since.elapsed() < super::centre::PATIENCE, "it is taken again");
+        assert!(since.elapsed() < testkit::centre::PATIENCE, "it is taken again");
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     let second = main_loop::run(agent.options(), CancellationToken::new()).await.unwrap_err();

@@ -10,9 +10,9 @@ use schema::position::Position;
 use schema::report::AttemptState::Failed;
 use schema::report::{Reported, Summary};
 
-use super::agent::{Agent, expected};
-use super::centre::{Centre, mark, state};
-use super::server::Server;
+use testkit::agent::{Agent, expected};
+use testkit::centre::{Centre, mark, state};
+use testkit::nats::Server;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_check_rejects_never_runs_and_waits_for_a_retry() {
@@ -97,7 +97,7 @@ async fn what_was_switched_to_has_not_converged_before_its_hook_said_yes() {
     let switched = agent.path(&format!("generations/{:020}-{}", 2, second.digest.short()));
     let since = std::time::Instant::now();
     while agent.path("current").canonicalize().ok() != switched.canonicalize().ok() || !switched.exists() {
-        assert!(since.elapsed() < super::centre::PATIENCE, "it never switched");
+        assert!(since.elapsed() < testkit::centre::PATIENCE, "it never switched");
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     drop(process);
@@ -180,7 +180,7 @@ async fn what_a_check_does_to_its_tree_is_never_in_force_and_is_told() {
     let before = beaten();
     let since = std::time::Instant::now();
     while beaten() < before + 10 {
-        assert!(since.elapsed() < super::centre::PATIENCE);
+        assert!(since.elapsed() < testkit::centre::PATIENCE);
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     assert_eq!(agent.tree(), expected(files));
@@ -249,7 +249,7 @@ fn lives(pid: &Path) -> bool {
 async fn is_gone(pid: &Path) {
     let since = std::time::Instant::now();
     while lives(pid) {
-        assert!(since.elapsed() < super::centre::PATIENCE, "{} lives on", pid.display());
+        assert!(since.elapsed() < testkit::centre::PATIENCE, "{} lives on", pid.display());
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }

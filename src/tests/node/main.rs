@@ -1,21 +1,24 @@
 //! The laws of a node, on a real nats-server. The test plays the centre.
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
-mod agent;
-mod centre;
-mod server;
-
+mod clock;
 mod connection;
 mod folder;
 mod hooks;
 mod records;
-
-mod clock;
+mod runtime;
 mod status;
 
-use agent::Agent;
-use centre::Centre;
-use server::Server;
+use testkit::agent::{Agent, be_agent};
+use testkit::centre::Centre;
+use testkit::nats::Server;
+
+/// A process of its own for the tests that kill agents.
+#[test]
+#[ignore = "it is started by other tests"]
+fn agent_process() {
+    be_agent();
+}
 
 /// Content that does not compress into a pattern, so that a chunk in the wrong place is seen.
 fn noise(seed: u64, bytes: usize) -> Vec<u8> {

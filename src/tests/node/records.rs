@@ -10,9 +10,9 @@ use schema::seal::{SecretKey, Signed};
 use schema::variant::VariantName;
 use schema::wire::Record as _;
 
-use super::agent::expected;
-use super::centre::{entry, mark};
 use super::{both, noise};
+use testkit::agent::expected;
+use testkit::centre::{entry, mark};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_desired_is_on_disk_byte_for_byte_and_is_reported() {
@@ -30,7 +30,7 @@ async fn what_is_desired_is_on_disk_byte_for_byte_and_is_reported() {
     let report = centre.applied(&want).await;
     assert_eq!(agent.tree(), expected(files));
     let link = format!("generations/{:020}-{}", 3, want.digest.short());
-    assert_eq!(super::agent::link(&agent.path("current")), link.into_bytes());
+    assert_eq!(testkit::agent::link(&agent.path("current")), link.into_bytes());
     let marks = (report.seen, report.running, report.last_good, report.log_id);
     let mark = Some(mark(&want));
     assert_eq!(marks, (mark, mark, mark, Some(centre.log_id)));
@@ -48,11 +48,11 @@ async fn a_higher_position_with_the_same_digest_only_raises_the_floor() {
     let (_server, centre, agent) = both().await;
     let first = centre.desire(3, &[("a", b"x")]).await;
     centre.applied(&first).await;
-    let link = super::agent::link(&agent.path("current"));
+    let link = testkit::agent::link(&agent.path("current"));
     let second = centre.desire(7, &[("a", b"x")]).await;
     let report = centre.applied(&second).await;
     assert_eq!(report.running, Some(mark(&first)));
-    assert_eq!(super::agent::link(&agent.path("current")), link);
+    assert_eq!(testkit::agent::link(&agent.path("current")), link);
     centre.put(&centre.record(6, &[("a", b"y")])).await;
     centre.said(Refused, "older_position").await;
 }

@@ -6,10 +6,10 @@ use std::process::{Command, Output};
 use schema::report::AttemptState::{Failed, Refused};
 use serde_json::{Value, json};
 
-use super::agent::Agent;
-use super::centre::Centre;
-use super::server::Server;
 use super::{both, noise};
+use testkit::agent::Agent;
+use testkit::centre::Centre;
+use testkit::nats::Server;
 
 /// What the program says of a folder, run in it.
 fn status(agent: &Agent, more: &[&str]) -> Output {
@@ -68,12 +68,12 @@ async fn a_node_that_is_well_says_so_whether_its_agent_runs_or_not() {
     assert_eq!(json["running"]["digest"], want.digest.to_string());
 
     agent.stop().await;
-    let before = super::agent::files(agent.dir.path());
+    let before = testkit::agent::files(agent.dir.path());
     let (text, json, code) = told(&agent);
     says(&text, &facts);
     says(&text, &["agent      does not run", "Start its service"]);
     assert_eq!((code, &json["agent_is_running"]), (Some(0), &json!(false)));
-    assert_eq!(super::agent::files(agent.dir.path()), before, "it only reads");
+    assert_eq!(testkit::agent::files(agent.dir.path()), before, "it only reads");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,7 +159,7 @@ async fn a_node_that_never_had_a_record_says_what_to_look_at() {
     let mut agent = Agent::start(&server.url(), &[]);
     let since = std::time::Instant::now();
     while !agent.path("state.json").exists() {
-        assert!(since.elapsed() < super::centre::PATIENCE);
+        assert!(since.elapsed() < testkit::centre::PATIENCE);
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     let (text, json, code) = told(&agent);

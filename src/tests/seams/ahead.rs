@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use store::log::SubmitError;
 use tokio_postgres::{Client, NoTls};
 
+use crate::SOON;
 use crate::desk::{Desk, Open, enrol, named, one, open_behind, reasons, retry};
-use crate::eventually::eventually;
-use crate::proxy::Cut;
-use crate::{SOON, law};
+use testkit::eventually::eventually;
+use testkit::law;
+use testkit::proxy::Cut;
 
 /// Lets nobody store an event until its transaction ends, and does not mind who takes the head row.
 pub(crate) async fn hold(desk: &Desk) -> Client {

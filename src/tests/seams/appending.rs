@@ -13,7 +13,7 @@ use store::log::SubmitError;
 use store::reader::EventPage;
 
 use crate::desk::{Desk, enrol, named, one, put, reasons, retry};
-use crate::law;
+use testkit::law;
 
 /// Whether an answer says what the log says.
 fn is_true(answer: &Answer, log: &[Event]) {

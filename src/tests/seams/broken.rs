@@ -8,10 +8,11 @@ use std::time::Duration;
 use store::log::SubmitError;
 use tokio::task::JoinSet;
 
+use crate::SOON;
 use crate::desk::{Desk, enrol, named, one, open_behind, put, reasons, retry};
-use crate::eventually::eventually;
-use crate::proxy::Cut;
-use crate::{SOON, law};
+use testkit::eventually::eventually;
+use testkit::law;
+use testkit::proxy::Cut;
 
 /// Where an append breaks: before it is stored, after it, and while it is looked up which of the two it was.
 const BREAKS: [&[Cut]; 8] = [

@@ -10,7 +10,7 @@ use store::checkpoint::StoredCheckpoint;
 
 use crate::SOON;
 use crate::desk::{Desk, Open, Relaying, enrol, one, retry};
-use crate::eventually::eventually;
+use testkit::eventually::eventually;
 
 /// The note in bucket `cfg_checkpoint`, as any client reads it.
 async fn outside(desk: &Desk) -> Option<String> {
@@ -42,7 +42,7 @@ async fn fault(relay: &Relaying, of: &str) -> String {
 }
 
 async fn published(desk: &Desk) -> usize {
-    crate::law::stream(&desk.ground.nats.url()).await.unwrap().len()
+    testkit::law::stream(&desk.ground.nats.url()).await.unwrap().len()
 }
 
 #[tokio::test]

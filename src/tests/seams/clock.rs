@@ -14,7 +14,7 @@ use store::log::SubmitError;
 use crate::SOON;
 use crate::ahead::{hold, submit_ahead, waits};
 use crate::desk::{Desk, Open, enrol, one, retry};
-use crate::eventually::eventually;
+use testkit::eventually::eventually;
 
 const HOUR: i64 = 3_600;
 const YEARS: i64 = 50 * 365 * 24 * HOUR;

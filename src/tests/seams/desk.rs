@@ -28,8 +28,8 @@ use tokio_postgres::NoTls;
 use tokio_util::sync::CancellationToken;
 use wal::slot::Slot;
 
-use crate::ground::{DATABASE, Ground};
-use crate::proxy::Proxy;
+use testkit::ground::{DATABASE, Ground};
+use testkit::proxy::Proxy;
 
 /// An installed log.
 pub(crate) struct Desk {
@@ -116,7 +116,7 @@ impl Desk {
 
     /// Runs statements as the superuser.
     pub(crate) async fn sql(&self, statements: &str) {
-        crate::law::execute(&self.ground.database(), statements).await;
+        testkit::law::execute(&self.ground.database(), statements).await;
     }
 
     /// Asks one value as text as the superuser; empty for no row and for NULL.

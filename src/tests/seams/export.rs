@@ -8,9 +8,9 @@ use schema::address::READER_ROLE;
 use serde_json::{Value, json};
 
 use crate::SOON;
-use crate::auditor::{export, exported, replay};
 use crate::desk::{Desk, Open, enrol, one, put, retry};
-use crate::eventually::eventually;
+use testkit::auditor::{export, exported, replay};
+use testkit::eventually::eventually;
 
 /// Lets the superuser do what no role of Headwater's may.
 const UNGUARDED: &str = "SET session_replication_role = replica;";

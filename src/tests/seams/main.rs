@@ -3,28 +3,23 @@
 
 mod ahead;
 mod appending;
-#[path = "../auditor.rs"]
-mod auditor;
 mod broken;
 mod checkpoint;
 mod clock;
 mod desk;
-#[path = "../system/eventually.rs"]
-mod eventually;
 mod export;
-#[path = "../system/ground.rs"]
-mod ground;
-#[path = "../system/law.rs"]
-mod law;
+mod hearing;
+mod machine;
 mod newer;
 mod past;
-mod proxy;
 mod publication;
 mod publish;
+mod publishing;
 mod repair;
 mod rights;
 mod tamper;
 mod tree;
+mod waiting;
 mod wal;
 
 /// How long anything may take that happens by itself.

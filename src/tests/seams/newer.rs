@@ -4,9 +4,10 @@ use schema::event::Event;
 use server::relay::Phase;
 use store::log::SubmitError;
 
+use crate::SOON;
 use crate::desk::{Desk, enrol, one, retry};
-use crate::eventually::eventually;
-use crate::{SOON, law};
+use testkit::eventually::eventually;
+use testkit::law;
 
 /// What everybody says of it.
 const SAYS: &str = "NodeRetried in format 99 is newer than this program, which reads up to 1: upgrade it";

@@ -6,8 +6,8 @@ use store::install::publish_anew;
 
 use crate::SOON;
 use crate::desk::{Desk, Relaying, enrol, one, put, retry};
-use crate::eventually::eventually;
-use crate::law;
+use testkit::eventually::eventually;
+use testkit::law;
 
 /// Waits until a relay says what is wrong with the publication.
 async fn refuses(relay: &mut Relaying, why: &str) {

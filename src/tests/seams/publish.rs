@@ -14,8 +14,8 @@ use serde_json::json;
 
 use crate::SOON;
 use crate::desk::{Desk, enrol, one, put, retry};
-use crate::eventually::eventually;
-use crate::law;
+use testkit::eventually::eventually;
+use testkit::law;
 
 /// What was heard, in the order in which it was published.
 #[derive(Default)]

@@ -19,8 +19,8 @@ use uuid::Uuid;
 
 use crate::SOON;
 use crate::desk::{Desk, Open, Relaying, enrol, one, put, retry};
-use crate::eventually::eventually;
-use crate::law;
+use testkit::eventually::eventually;
+use testkit::law;
 
 /// How long a running relay may take to see that somebody laid hands on NATS.
 const SEEN_WITHIN: Duration = Duration::from_secs(20);

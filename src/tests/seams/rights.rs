@@ -11,7 +11,7 @@ use tokio_postgres::NoTls;
 use wal::slot::Slot;
 
 use crate::desk::{Desk, one, passwords, put};
-use crate::ground::Ground;
+use testkit::ground::Ground;
 
 /// Statements that change history or what guards it.
 const FORBIDDEN: [&str; 20] = [

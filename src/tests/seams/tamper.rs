@@ -10,7 +10,7 @@ use store::reader::Reader;
 
 use crate::SOON;
 use crate::desk::{Desk, Open, Relaying, enrol, one, put, retry};
-use crate::eventually::eventually;
+use testkit::eventually::eventually;
 
 /// Enough that part of the tree is kept, and part is not yet.
 const EVENTS: u64 = 300;

@@ -12,7 +12,7 @@ use wal::tail::{Receipt, Tail};
 
 use crate::SOON;
 use crate::desk::{Desk, enrol, one, put, retry};
-use crate::eventually::eventually;
+use testkit::eventually::eventually;
 
 /// Where the slot was acknowledged.
 const CONFIRMED: &str = "SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = 'headwater_headwater'";

@@ -9,10 +9,10 @@ use schema::rpc::{Claim, Complete, Verb, digest_of};
 use schema::wire::Record as _;
 use serde_json::{Value, json};
 
-use crate::asker::{Asker, claim, furnish, release, renew};
-use crate::eventually::eventually;
-use crate::fleet::Fleet;
-use crate::law;
+use testkit::asker::{Asker, claim, furnish, release, renew};
+use testkit::eventually::eventually;
+use testkit::fleet::Fleet;
+use testkit::law;
 
 /// How long anything may take that happens by itself.
 const SOON: Duration = Duration::from_secs(30);

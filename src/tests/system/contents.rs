@@ -5,9 +5,9 @@ use std::time::Duration;
 use schema::digest::Digest;
 use serde_json::json;
 
-use crate::eventually::eventually;
-use crate::fleet::Fleet;
-use crate::law;
+use testkit::eventually::eventually;
+use testkit::fleet::Fleet;
+use testkit::law;
 
 /// How long the running check may take to come by.
 const SOON: Duration = Duration::from_secs(30);

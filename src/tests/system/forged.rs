@@ -7,10 +7,10 @@ use serde_json::json;
 use store::database::Database;
 use store::reader::{EventPage, Reader};
 
-use crate::door::Door;
-use crate::eventually::eventually;
-use crate::fleet::Fleet;
-use crate::law;
+use testkit::door::Door;
+use testkit::eventually::eventually;
+use testkit::fleet::Fleet;
+use testkit::law;
 
 /// How long anything may take that happens by itself.
 const SOON: Duration = Duration::from_secs(40);

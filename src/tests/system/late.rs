@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::disk;
-use crate::eventually::eventually;
-use crate::fleet::Fleet;
-use crate::law;
+use testkit::disk;
+use testkit::eventually::eventually;
+use testkit::fleet::Fleet;
+use testkit::law;
 
 #[tokio::test]
 async fn an_edge_that_starts_without_nats_keeps_what_it_has_and_catches_up() {

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use crate::disk::Tree;
-use crate::fleet::Fleet;
 use crate::inputs::{File, files};
-use crate::law;
+use testkit::disk::Tree;
+use testkit::fleet::Fleet;
+use testkit::law;
 
 type Labels = BTreeMap<&'static str, &'static str>;
 

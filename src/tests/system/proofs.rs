@@ -11,10 +11,10 @@ use store::reader::{EventPage, Reader};
 use tlog_tiles::checkpoint::Checkpoint;
 use tlog_tiles::tlog::{Hash, check_record, check_tree};
 
-use crate::door::Door;
-use crate::eventually::eventually;
-use crate::fleet::Fleet;
-use crate::law;
+use testkit::door::Door;
+use testkit::eventually::eventually;
+use testkit::fleet::Fleet;
+use testkit::law;
 
 /// How long the running check may take to come by.
 const FOUND_WITHIN: Duration = Duration::from_secs(60);

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::disk::Tree;
-use crate::fleet::Fleet;
 use crate::inputs::{File, files};
-use crate::law;
+use testkit::disk::Tree;
+use testkit::fleet::Fleet;
+use testkit::law;
 
 /// What belongs to every instrument.
 const EVERYWHERE: &str = "everywhere";

@@ -9,10 +9,10 @@ use fastrand::Rng;
 use schema::address::READER_ROLE;
 use serde_json::{Value, json};
 
-use crate::auditor::{exported, replay};
-use crate::eventually::eventually;
-use crate::fleet::{CONVERGED_WITHIN, Fleet};
-use crate::law;
+use testkit::auditor::{exported, replay};
+use testkit::eventually::eventually;
+use testkit::fleet::{CONVERGED_WITHIN, Fleet};
+use testkit::law;
 
 /// Commands that have to be accepted.
 const COMMANDS: usize = 1_000;

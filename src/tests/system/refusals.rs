@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::fleet::Fleet;
-use crate::law::{self, Line};
+use testkit::fleet::Fleet;
+use testkit::law::{self, Line};
 
 fn put(id: &str, path: &str, more: Value) -> Value {
     let mut put = json!({

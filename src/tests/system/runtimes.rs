@@ -11,11 +11,11 @@ use schema::limit::{LEASE_S_DEFAULT, LEASE_S_MIN};
 use schema::rpc::{Claim, Done, Verb};
 use serde_json::{Value, json};
 
-use crate::asker::{Asker, claim, furnish, release};
-use crate::door::Door;
-use crate::eventually::eventually;
-use crate::fleet::Fleet;
-use crate::law::{self, Line};
+use testkit::asker::{Asker, claim, furnish, release};
+use testkit::door::Door;
+use testkit::eventually::eventually;
+use testkit::fleet::Fleet;
+use testkit::law::{self, Line};
 
 const RUNTIMES: usize = 50;
 const JOBS: usize = 120;

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::disk::Tree;
-use crate::eventually::eventually;
-use crate::fleet::Fleet;
-use crate::law;
-use crate::load::Load;
+use testkit::disk::Tree;
+use testkit::eventually::eventually;
+use testkit::fleet::Fleet;
+use testkit::law;
+use testkit::load::Load;
 
 /// How long anything may take that happens by itself.
 const SOON: Duration = Duration::from_secs(30);

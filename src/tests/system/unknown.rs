@@ -8,8 +8,8 @@ use futures::stream;
 use schema::address::{Bucket, Prefix};
 use serde_json::json;
 
-use crate::eventually::eventually;
-use crate::fleet::Fleet;
+use testkit::eventually::eventually;
+use testkit::fleet::Fleet;
 
 /// How many there are.
 const NODES: u64 = 5_000;

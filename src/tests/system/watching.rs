@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::door::Door;
-use crate::eventually::eventually;
-use crate::fleet::{Fleet, Ways};
-use crate::ground::Ground;
+use testkit::door::Door;
+use testkit::eventually::eventually;
+use testkit::fleet::{Fleet, Ways};
+use testkit::ground::Ground;
 
 /// How long anything may take that happens by itself.
 const SOON: Duration = Duration::from_secs(30);

@@ -8,9 +8,9 @@ use std::time::Duration;
 use schema::limit::{INLINE_ENTRY_BYTES_MAX, LEASE_S_MIN};
 use serde_json::{Value, json};
 
-use crate::eventually::eventually;
-use crate::fleet::Fleet;
-use crate::law::{self, Line};
+use testkit::eventually::eventually;
+use testkit::fleet::Fleet;
+use testkit::law::{self, Line};
 
 const RUNTIMES: [&str; 2] = ["n-1", "n-2"];
 const JOBS: usize = 6;

@@ -1,0 +1,7 @@
+//! The laws of decide, fold, render and plan.
+#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+mod claims;
+mod plan;
+mod properties;
+mod scenarios;

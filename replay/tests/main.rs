@@ -1,0 +1,16 @@
+//! The laws of an export and of its reading.
+#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+mod again;
+mod batching;
+mod checkpoint;
+mod follower;
+mod golden;
+mod impact;
+mod limits;
+mod orders;
+mod scenarios;
+mod stranger;
+mod stray;
+mod tree;
+mod why;

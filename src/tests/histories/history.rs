@@ -1,0 +1,149 @@
+//! Histories that could have been: requests of every kind about few things with few names, so that they meet.
+
+use projections::configuration::Configuration;
+use projections::request::{Decided, Envelope, decide_request};
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+use schema::command::{Command, Content, CreatePrincipal, Merge, PutDocument, Role};
+use schema::digest::Digest;
+use schema::entity::Actor;
+use schema::event::Event;
+use schema::id::{CommandId, LogId};
+use schema::instant::Instant;
+use schema::report::{Mark, Summary};
+use schema::request::{Ask, Request};
+use schema::target::{Labels, Operator, Requirement, Selector, Target};
+
+/// The log that all histories are of.
+pub fn log_id() -> LogId {
+    "0197f3a0-0000-7000-8000-0000000000a1".parse().unwrap()
+}
+
+/// Decides requests one after another, from the empty log on; refused ones leave nothing behind.
+pub fn decided(requests: &[Request]) -> Vec<Decided> {
+    let mut state = Configuration::default();
+    let mut taken = Vec::new();
+    for (index, request) in requests.iter().enumerate() {
+        if let Ok(decided) = decide_request(&state, &envelope(index), request) {
+            state = decided.configuration.clone();
+            taken.push(decided);
+        }
+    }
+    taken
+}
+
+/// All events of a history.
+pub fn events(requests: &[Request]) -> Vec<Event> {
+    decided(requests).into_iter().flat_map(|decided| decided.events).collect()
+}
+
+/// What comes in with the request at `index`. The clock sometimes runs backwards, as clocks do.
+pub fn envelope(index: usize) -> Envelope {
+    let seconds = i64::try_from(index).unwrap();
+    Envelope {
+        log_id: log_id(),
+        command_id: CommandId::derived(log_id(), "history", &index.to_string()),
+        actor: Actor::Install,
+        entropy: [7; 16],
+        clock: Instant::from_unix_micros((seconds - 5 * (seconds % 2)) * 1_000_000),
+    }
+}
+
+/// Up to 40 requests of up to 4 commands.
+pub fn requests() -> impl Strategy<Value = Vec<Request>> {
+    let request = (option::of("[a-z]{0,5}"), vec(ask(), 1..=4));
+    vec(
+        request.prop_map(|(reason, commands)| Request { reason, commands, fingerprint: Digest::of(b""), bytes: 0 }),
+        1..40,
+    )
+}
+
+fn ask() -> impl Strategy<Value = Ask> {
+    let expected = prop_oneof![9 => Just(None), 1 => (0..4_u64).prop_map(|version| Some(version.into()))];
+    (command(), expected).prop_map(|(command, expected_version)| Ask { command, expected_version })
+}
+
+/// A command about one of a few things.
+pub fn command() -> impl Strategy<Value = Command> {
+    let document = || id("d", 5);
+    let node = || id("n", 5);
+    let principal = || id("p", 3);
+    prop_oneof![
+        8 => put_document(),
+        2 => document().prop_map(|id| Command::RemoveDocument(id.parse().unwrap())),
+        4 => (node(), labels()).prop_map(|(id, labels)| Command::EnrolNode(id.parse().unwrap(), labels)),
+        3 => (node(), labels()).prop_map(|(id, labels)| Command::LabelNode(id.parse().unwrap(), labels)),
+        2 => node().prop_map(|id| Command::RetireNode(id.parse().unwrap())),
+        1 => node().prop_map(|id| Command::RetryNode(id.parse().unwrap())),
+        1 => (principal(), any::<bool>(), 0..4_u8).prop_map(create_principal),
+        1 => principal().prop_map(|name| Command::RevokePrincipal(name.parse().unwrap())),
+        1 => (node(), 0..3_u64).prop_map(note_report),
+    ]
+}
+
+fn id(kind: &'static str, count: u32) -> impl Strategy<Value = String> {
+    (0..count).prop_map(move |index| format!("{kind}{index}"))
+}
+
+fn put_document() -> impl Strategy<Value = Command> {
+    let path = select(vec!["a", "a/b", "a-b", "b", "c", "c/d/e"]);
+    let size = prop_oneof![0..4_usize, select(vec![4_096_usize, 4_097])];
+    (id("d", 5), path, size, target(), -1..2_i32).prop_map(|(id, path, size, target, priority)| {
+        Command::PutDocument(PutDocument {
+            id: id.parse().unwrap(),
+            path: path.parse().unwrap(),
+            media_type: "text/plain".parse().unwrap(),
+            content: Content::new(vec![b'x'; size]).unwrap(),
+            target,
+            priority,
+            merge: Merge::Replace,
+        })
+    })
+}
+
+/// A target of any kind.
+pub fn target() -> impl Strategy<Value = Target> {
+    let nodes = btree_set(id("n", 6).prop_map(|id| id.parse().unwrap()), 1..4);
+    let selector = (labels(), vec(requirement(), 0..3))
+        .prop_filter("a selector has a requirement", |(labels, expressions)| {
+            !(labels.is_empty() && expressions.is_empty())
+        })
+        .prop_map(|(match_labels, match_expressions)| Target::Selector(Selector { match_labels, match_expressions }));
+    prop_oneof![1 => Just(Target::All), 2 => nodes.prop_map(Target::Nodes), 4 => selector]
+}
+
+fn requirement() -> impl Strategy<Value = Requirement> {
+    let operator = select(vec![Operator::In, Operator::NotIn, Operator::Exists, Operator::DoesNotExist]);
+    (key(), operator, btree_set(value(), 1..3)).prop_map(|(key, operator, values)| match operator {
+        Operator::In | Operator::NotIn => Requirement { key, operator, values },
+        Operator::Exists | Operator::DoesNotExist => Requirement { key, operator, values: [].into() },
+    })
+}
+
+/// Labels of a node. The keys are prefixes of one another, so that an index by text can be caught mixing them up.
+pub fn labels() -> impl Strategy<Value = Labels> {
+    btree_map(key(), value(), 0..3)
+}
+
+fn key() -> impl Strategy<Value = String> {
+    select(vec!["", "k", "k0", "kk"]).prop_map(String::from)
+}
+
+fn value() -> impl Strategy<Value = String> {
+    select(vec!["", "0", "1"]).prop_map(String::from)
+}
+
+fn create_principal((name, admin, token): (String, bool, u8)) -> Command {
+    Command::CreatePrincipal(CreatePrincipal {
+        name: name.parse().unwrap(),
+        role: if admin { Role::Admin } else { Role::Auditor },
+        token_hash: Digest::of(&[token]),
+    })
+}
+
+fn note_report((node, position): (String, u64)) -> Command {
+    let running = Some(Mark { position: position.into(), digest: Digest::of(b"") });
+    Command::NoteReport(node.parse().unwrap(), Summary { running, ..Summary::default() })
+}

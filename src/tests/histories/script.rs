@@ -1,0 +1,203 @@
+//! The language of the scenario files: one line is one command in words.
+//!
+//! ```text
+//! put_document ID PATH [priority=N] [size=N | content=TEXT] [media_type=TEXT] [expecting=N] for all
+//!                                                                                  for nodes ID ID…
+//!                                                                                  where LABEL=VALUE and LABEL in A,B
+//!                                                                                    and LABEL not in A,B and has LABEL and lacks LABEL
+//! enrol_node | label_node ID [LABEL=VALUE…]          remove_document | retire_node | retry_node ID
+//! create_principal NAME ROLE TOKEN                   revoke_principal NAME
+//! define_control ID [title=TEXT]                     define_component ID [title=TEXT] [controls=ID,ID…] [LABEL=VALUE…]
+//! define_assessment ID CONTROL for all               … of COMPONENT,COMPONENT…   … where, as above
+//! define_attestation ID ASSESSMENT [where, as above] claim_jobs NODE LIMIT
+//! remove_control | remove_component | …  ID          renew_claims NODE   release_jobs NODE [ATTESTATION…]
+//! note_report NODE POSITION                          repeat N COMMAND, in which {} counts and {x*9} is nine x
+//! ```
+//!
+//! A command goes through JSON, as it would at the door, so that what is refused there is refused here.
+
+use schema::command::Command;
+use schema::digest::Digest;
+use schema::id::JobId;
+use schema::invalid::Invalid;
+use schema::report::{Mark, Summary};
+use schema::request::{Ask, Request};
+use serde_json::{Map, Value, json};
+
+/// The commands of one line, most often one.
+pub fn asks(line: &str) -> Vec<Result<Ask, Invalid>> {
+    match line.strip_prefix("repeat ") {
+        None => vec![ask(&spelt_out(line, 0))],
+        Some(rest) => {
+            let (count, line) = rest.split_once(' ').expect("repeat N COMMAND");
+            (0..number(count)).map(|index| ask(&spelt_out(line, index))).collect()
+        }
+    }
+}
+
+/// The line with `{}` as a number and `{x*9}` as nine x.
+fn spelt_out(line: &str, index: u64) -> String {
+    let mut line = line.replace("{}", &format!("{index:04}"));
+    while let Some((before, rest)) = line.split_once('{') {
+        let (inside, after) = rest.split_once('}').expect("a brace is closed");
+        let (text, times) = inside.split_once('*').expect("{x*9}");
+        line = format!("{before}{}{after}", text.repeat(usize::try_from(number(times)).unwrap()));
+    }
+    line
+}
+
+fn ask(line: &str) -> Result<Ask, Invalid> {
+    let (command, target) = match (line.split_once(" for "), line.split_once(" where ")) {
+        (Some((command, named)), _) => (command, Some(named_target(named))),
+        (_, Some((command, selector))) => (command, Some(selector_target(selector))),
+        (None, None) => (line, None),
+    };
+    let words: Vec<&str> = command.split_whitespace().collect();
+    if let ["note_report", node, position] = words[..] {
+        return Ok(note_report(node, position));
+    }
+    let fields = fields(&words, target);
+    let body = json!({ "commands": [fields] }).to_string();
+    let read = Request::read(body.as_bytes()).map(|mut request| request.commands.remove(0));
+    // Which command of its request it is, the caller knows.
+    read.map_err(|refused| {
+        let field = refused.field.trim_start_matches("commands[0]").trim_start_matches('.').into();
+        Invalid { field, ..refused }
+    })
+}
+
+fn fields(words: &[&str], target: Option<Value>) -> Value {
+    let (named, plain): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| word.contains('='));
+    let named: Map<String, Value> = named
+        .iter()
+        .map(|word| word.split_once('=').unwrap())
+        .map(|(name, value)| (name.into(), json!(value)))
+        .collect();
+    match plain[..] {
+        ["define_control", id] => titled(json!({"type": "define_control", "id": id}), id, named),
+        ["define_component", id] => component(id, named),
+        ["define_assessment", id, control] => assessment(id, control, target),
+        ["define_assessment", id, control, "of", components] => {
+            let components: Vec<&str> = components.split(',').collect();
+            assessment(id, control, Some(json!({ "components": components })))
+        }
+        ["define_attestation", id, assessment] => json!({
+            "type": "define_attestation", "id": id, "assessment": assessment, "title": id,
+            "provider": {"name": "probe"}, "runtime_selector": target.unwrap_or(json!({})),
+        }),
+        ["claim_jobs", runtime, limit] => json!({"type": "claim_jobs", "runtime": runtime, "limit": number(limit)}),
+        ["renew_claims", runtime] => json!({"type": "renew_claims", "runtime": runtime}),
+        ["release_jobs", runtime] => json!({"type": "release_jobs", "runtime": runtime}),
+        ["release_jobs", runtime, ref attestations @ ..] => {
+            let job = |id: &&str| JobId::derived(&id.parse().unwrap());
+            json!({"type": "release_jobs", "runtime": runtime, "jobs": attestations.iter().map(job).collect::<Vec<_>>()})
+        }
+        ["put_document", id, path] => put_document(id, path, &named, target),
+        [kind @ ("enrol_node" | "label_node"), id] => json!({"type": kind, "id": id, "labels": named}),
+        ["create_principal", name, role, token] => {
+            let token_hash = Digest::of(token.as_bytes());
+            json!({"type": "create_principal", "name": name, "role": role, "token_hash": token_hash})
+        }
+        ["revoke_principal", name] => json!({"type": "revoke_principal", "name": name}),
+        [kind, id] => match named.get("expecting") {
+            Some(version) => json!({"type": kind, "id": id, "expected_version": number(version.as_str().unwrap())}),
+            None => json!({"type": kind, "id": id}),
+        },
+        _ => panic!("not a command of this language: {words:?}"),
+    }
+}
+
+/// With `title` and `expecting` where they are said.
+fn titled(mut command: Value, id: &str, mut named: Map<String, Value>) -> Value {
+    command["title"] = named.remove("title").unwrap_or(json!(id));
+    if let Some(version) = named.remove("expecting") {
+        command["expected_version"] = json!(number(version.as_str().unwrap()));
+    }
+    command["labels"] = Value::Object(named);
+    command
+}
+
+fn component(id: &str, mut named: Map<String, Value>) -> Value {
+    let controls = named.remove("controls");
+    let controls: Vec<&str> =
+        controls.as_ref().and_then(Value::as_str).map_or(Vec::new(), |list| list.split(',').collect());
+    titled(json!({"type": "define_component", "id": id, "controls": controls}), id, named)
+}
+
+/// `target` holds `components`, or is a target whose every node stands for every component.
+fn assessment(id: &str, control: &str, target: Option<Value>) -> Value {
+    let target = target.expect("an assessment is of components, for all, or where");
+    let mut command = json!({
+        "type": "define_assessment", "id": id, "title": id, "control": control, "schedule": "0 * * * *",
+    });
+    match target.get("components") {
+        Some(components) => command["components"] = components.clone(),
+        None if target.get("all").is_some() => command["component_selector"] = json!({}),
+        None => command["component_selector"] = target,
+    }
+    command
+}
+
+fn put_document(id: &str, path: &str, named: &Map<String, Value>, target: Option<Value>) -> Value {
+    let text = |name: &str| named.get(name).and_then(Value::as_str);
+    let content = match (text("size"), text("content")) {
+        (Some(size), _) => "x".repeat(usize::try_from(number(size)).unwrap()),
+        (None, content) => content.unwrap_or(id).to_string(),
+    };
+    let mut command = json!({
+        "type": "put_document", "id": id, "path": path, "content": content, "target": target.unwrap_or(json!({})),
+        "media_type": text("media_type").unwrap_or("text/plain"), "priority": 0,
+    });
+    if let Some(priority) = text("priority") {
+        command["priority"] = json!(priority.parse::<i64>().unwrap());
+    }
+    if let Some(version) = text("expecting") {
+        command["expected_version"] = json!(number(version));
+    }
+    command
+}
+
+fn named_target(text: &str) -> Value {
+    match text.split_whitespace().collect::<Vec<_>>()[..] {
+        ["all"] => json!({"all": true}),
+        ["nodes", ref nodes @ ..] => json!({ "nodes": nodes }),
+        _ => panic!("for all | for nodes A B: {text}"),
+    }
+}
+
+fn selector_target(text: &str) -> Value {
+    let mut labels = Map::new();
+    let mut expressions = Vec::new();
+    for requirement in text.split(" and ") {
+        let words: Vec<&str> = requirement.split_whitespace().collect();
+        let values = |list: &str| list.split(',').map(String::from).collect::<Vec<_>>();
+        match words[..] {
+            ["has", key] => expressions.push(json!({"key": key, "operator": "Exists"})),
+            ["lacks", key] => expressions.push(json!({"key": key, "operator": "DoesNotExist"})),
+            [key, "in", list] => expressions.push(json!({"key": key, "operator": "In", "values": values(list)})),
+            [key, "not", "in", list] => {
+                expressions.push(json!({"key": key, "operator": "NotIn", "values": values(list)}));
+            }
+            [label] => {
+                let (key, value) = label.split_once('=').expect("LABEL=VALUE");
+                labels.insert(key.into(), json!(value));
+            }
+            _ => panic!("not a requirement: {requirement}"),
+        }
+    }
+    match (labels.is_empty(), expressions.is_empty()) {
+        (_, true) => json!({ "match_labels": labels }),
+        (true, _) => json!({ "match_expressions": expressions }),
+        _ => json!({"match_labels": labels, "match_expressions": expressions}),
+    }
+}
+
+fn note_report(node: &str, position: &str) -> Ask {
+    let mark = Mark { position: number(position).into(), digest: Digest::of(position.as_bytes()) };
+    let summary = Summary { running: Some(mark), ..Summary::default() };
+    Ask { command: Command::NoteReport(node.parse().unwrap(), summary), expected_version: None }
+}
+
+fn number(text: &str) -> u64 {
+    text.parse().unwrap_or_else(|_| panic!("{text} is a number"))
+}

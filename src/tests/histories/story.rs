@@ -1,0 +1,315 @@
+//! A log of our own in which everything happens at least once, and files of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use projections::configuration::Configuration;
+use projections::request::{Envelope, decide_request};
+use replay::checkpoint::Checkpoint;
+use replay::file::body::{Blob, Header, Row, texts};
+use replay::file::writer::Writer;
+use replay::tree::Edge;
+use schema::command::{Command, CompleteJob};
+use schema::digest::Digest;
+use schema::event::Event;
+use schema::id::{CommandId, EventId, JobId, LogId, NodeId};
+use schema::instant::Instant;
+use schema::lease::LeaseToken;
+use schema::report::{AttemptState, Failure, Mark, Summary};
+use schema::request::Request;
+use schema::seal::{PublicKey, SecretKey};
+use serde_json::{Value, json};
+
+pub fn log_id() -> LogId {
+    "0197f3a0-0000-7000-8000-0000000000f1".parse().unwrap()
+}
+
+pub fn key() -> SecretKey {
+    SecretKey::from_seed(&[9; 32])
+}
+
+/// A log with all that belongs to it.
+#[derive(Clone, Debug, Default)]
+pub struct Story {
+    pub events: Vec<Event>,
+    pub blobs: BTreeMap<Digest, Vec<u8>>,
+    pub state: Configuration,
+    /// Checkpoints by the position that they are about.
+    pub notes: BTreeMap<u64, String>,
+    requests: usize,
+}
+
+impl Story {
+    /// Decides a request and appends what comes of it.
+    pub fn request(&mut self, actor: &str, request: &Request) {
+        let index = i64::try_from(self.requests).unwrap();
+        let envelope = Envelope {
+            log_id: log_id(),
+            command_id: CommandId::derived(log_id(), actor, &index.to_string()),
+            actor: actor.parse().unwrap(),
+            entropy: [u8::try_from(index % 251).unwrap(); 16],
+            clock: Instant::from_unix_micros(1_767_225_600_000_000 + index * 1_500_001),
+        };
+        for command in request.commands.iter().map(|ask| &ask.command) {
+            if let Some(content) = command.content() {
+                self.blobs.insert(content.digest(), content.bytes().to_vec());
+            }
+        }
+        let decided = decide_request(&self.state, &envelope, request).unwrap();
+        self.state = decided.configuration;
+        self.events.extend(decided.events);
+        self.requests += 1;
+    }
+
+    fn json(&mut self, actor: &str, reason: Value, commands: Value) {
+        let body = json!({"reason": reason, "commands": commands});
+        self.request(actor, &Request::read(body.to_string().as_bytes()).unwrap());
+    }
+
+    /// Appends what happened in another log as a request of its own.
+    fn append(&mut self, event: Event) {
+        let index = self.requests.to_string();
+        let command_id = CommandId::derived(log_id(), "golden", &index);
+        let event = Event {
+            log_id: log_id(),
+            position: self.state.position().next(),
+            event_id: EventId::derived(command_id, 1, self.state.at()),
+            command_id,
+            ordinal: 1,
+            count: 1,
+            version: self.state.version(&event.entity).next(),
+            at: self.state.at(),
+            ..event
+        };
+        let event = event.sealed();
+        self.state.fold(&event, &event.change().unwrap());
+        self.events.push(event);
+        self.requests += 1;
+    }
+
+    pub fn position(&self) -> u64 {
+        self.events.len() as u64
+    }
+
+    /// Signs what is there.
+    pub fn sign(&mut self) {
+        let root = Edge::over(self.events.iter().map(|event| event.leaf)).root();
+        let checkpoint = Checkpoint { log_id: log_id(), position: self.position().into(), root };
+        self.notes.insert(self.position(), checkpoint.sign(&key()));
+    }
+
+    /// The token of a job's claim.
+    fn token(&self, job: &JobId) -> LeaseToken {
+        self.state.jobs().all()[job].claim.as_ref().unwrap().token
+    }
+
+    /// The header of a file of the events from `from` to `to`.
+    pub fn header(&self, from: u64, to: u64) -> Header {
+        let before = usize::try_from(from - 1).unwrap();
+        let edge = Edge::over(self.events[..before].iter().map(|event| event.leaf));
+        let public: PublicKey = key().public();
+        Header {
+            log_id: log_id(),
+            public_key: *public.as_bytes(),
+            from: from.into(),
+            to: to.into(),
+            edge: edge.roots().to_vec(),
+        }
+    }
+
+    /// The file of the events from `from` to `to`, as `headwater export` writes it.
+    pub fn file(&self, from: u64, to: u64) -> Vec<u8> {
+        let mut writer = Writer::new(&self.header(from, to)).with_blocks_of(BLOCK_BYTES);
+        let mut written = std::collections::BTreeSet::new();
+        let mut bytes = Vec::new();
+        let part = &self.events[usize::try_from(from - 1).unwrap()..usize::try_from(to).unwrap()];
+        for (_, note) in self.notes.range(from - 1..from) {
+            writer.checkpoint(note).unwrap();
+        }
+        for event in part {
+            if let schema::change::Change::DocumentPut(put) = event.change().unwrap()
+                && written.insert(put.digest)
+            {
+                writer.blob(&Blob { digest: put.digest, bytes: &self.blobs[&put.digest] }).unwrap();
+            }
+            if let Some(note) = self.notes.get(&event.position.get()) {
+                writer.checkpoint(note).unwrap();
+            }
+            writer.event(&Row::of(event, &texts(event))).unwrap();
+            bytes.append(&mut writer.take());
+        }
+        bytes.append(&mut writer.finish().0);
+        bytes
+    }
+}
+
+/// Small blocks, so that there are several of each kind.
+const BLOCK_BYTES: usize = 2_000;
+
+/// Where the first of two files of the story ends.
+pub const FIRST_PART: u64 = 12;
+
+/// The story.
+pub fn told() -> Story {
+    let mut story = Story::default();
+    begins(&mut story);
+    assert_eq!(story.position(), FIRST_PART);
+    story.sign();
+    assesses(&mut story);
+    story.sign();
+    ends(&mut story);
+    story.sign();
+    // What is not signed for yet.
+    story.json("ann", Value::Null, json!([{"type": "retry_node", "id": "lund-1"}]));
+    story
+}
+
+/// The story, and behind it every golden event of a type or format that is younger than the story, whose files are for ever.
+/// So an event type is exported and verified as soon as it has a golden event.
+pub(crate) fn told_to_this_day() -> Story {
+    let mut story = told();
+    let mut known: BTreeSet<(String, u16)> =
+        story.events.iter().map(|event| (event.event_type.clone(), event.v)).collect();
+    for event in golden_events() {
+        if event.change().is_ok() && known.insert((event.event_type.clone(), event.v)) {
+            story.append(event);
+        }
+    }
+    story.sign();
+    story
+}
+
+/// The golden events of the crate `schema`, by the names of their files.
+fn golden_events() -> Vec<Event> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schema/tests/golden/events");
+    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    paths.sort();
+    paths.iter().map(|path| serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()).collect()
+}
+
+fn put(id: &str, path: &str, content: &str, target: Value, priority: i32) -> Value {
+    json!({"type": "put_document", "id": id, "path": path, "media_type": "text/plain", "content": content,
+        "target": target, "priority": priority})
+}
+
+fn begins(story: &mut Story) {
+    let token = |text: &str| Digest::of(text.as_bytes());
+    story.json(
+        "system/install",
+        Value::Null,
+        json!([
+        {"type": "create_principal", "name": "ann", "role": "admin", "token_hash": token("ann")}]),
+    );
+    story.json(
+        "ann",
+        json!("the first of the fleet"),
+        json!([
+        {"type": "create_principal", "name": "eve", "role": "auditor", "token_hash": token("eve")},
+        {"type": "enrol_node", "id": "lund-1", "labels": {"site": "lund"}},
+        {"type": "enrol_node", "id": "lund-2", "labels": {"site": "lund", "rôle": "détecteur"}},
+        {"type": "enrol_node", "id": "copenhagen-1", "labels": {"site": "copenhagen"}}]),
+    );
+    story.json(
+        "ann",
+        json!(""),
+        json!([
+            put("motd", "etc/motd", "hello\n", json!({"all": true}), 0),
+            put("motd-lund", "etc/motd", "hej\n", json!({"match_labels": {"site": "lund"}}), 10)
+        ]),
+    );
+    story.json(
+        "ann",
+        json!("more than fits into a record: 5000 bytes"),
+        json!([
+            put("calibration", "etc/calibration.txt", &"0123456789".repeat(500), json!({"nodes": ["lund-1"]}), 0),
+            put("empty", "etc/empty", "", json!({"match_expressions": [{"key": "site", "operator": "Exists"}]}), -1)
+        ]),
+    );
+    story.json("ann", Value::Null, json!([{"type": "label_node", "id": "copenhagen-1", "labels": {"site": "lund"}}]));
+    story.json(
+        "ann",
+        Value::Null,
+        json!([
+        put("motd", "etc/motd", "hello again\n", json!({"all": true}), 0),
+        {"type": "remove_document", "id": "empty"}]),
+    );
+}
+
+fn assesses(story: &mut Story) {
+    let attestation = |id: &str, title: &str| {
+        json!({"type": "define_attestation", "id": id, "assessment": "kernel", "title": title,
+            "provider": {"name": "ssh", "image": "registry/ssh", "tag": "1.2", "configuration": {"user": "audit"}},
+            "selector": {"query": "uname", "ids": ["lund-1"]}, "schedule": "*/5 * * * *", "parameters": {"depth": "2"}})
+    };
+    story.json("ann", json!("what must hold"), json!([
+        {"type": "define_control", "id": "ac-2_1", "title": "Accounts", "class": "access", "statement": "Each has an owner.",
+            "parameters": {"days": "30"}, "labels": {"family": "ac"}},
+        {"type": "define_control", "id": "gone", "title": "Gone"},
+        {"type": "define_component", "id": "kernel", "title": "Kernel", "kind": "software", "controls": ["ac-2_1"],
+            "properties": {"version": "6.1"}, "labels": {"os": "linux"}},
+        {"type": "define_component", "id": "gone", "title": "Gone"},
+        {"type": "define_assessment", "id": "kernel", "title": "Of the kernel", "control": "ac-2_1",
+            "component_selector": {"match_labels": {"os": "linux"}}, "schedule": "0 3 * * *"},
+        {"type": "define_assessment", "id": "gone", "title": "Gone", "control": "ac-2_1", "components": ["kernel"],
+            "schedule": "0 0 3 * * *"},
+        attestation("accounts", "Accounts have owners"),
+        attestation("idle", "None is idle"),
+        attestation("gone", "Gone")]));
+    story.json(
+        "ann",
+        json!("changed its mind"),
+        json!([
+        {"type": "remove_attestation", "id": "gone"}, {"type": "remove_assessment", "id": "gone"},
+        {"type": "remove_component", "id": "gone"}, {"type": "remove_control", "id": "gone"}]),
+    );
+    story.json("node/lund-1", Value::Null, json!([{"type": "claim_jobs", "runtime": "lund-1", "limit": 1}]));
+    story.json(
+        "node/lund-2",
+        Value::Null,
+        json!([{"type": "claim_jobs", "runtime": "lund-2", "limit": 5, "lease_s": 60}]),
+    );
+    story.json("node/lund-1", Value::Null, json!([{"type": "renew_claims", "runtime": "lund-1"}]));
+    let (held, job) = held_by(story, "lund-1");
+    let complete = CompleteJob {
+        token: story.token(&job),
+        job,
+        spec_digest: held,
+        outcome: "passed".into(),
+        evidence: "all 3 have owners".into(),
+    };
+    story.request("node/lund-1", &Request::of([Command::CompleteJob(complete)]));
+    let (_, job) = held_by(story, "lund-2");
+    let expire = Command::ExpireClaim(job.clone(), story.token(&job));
+    story.request("system/reconciler", &Request::of([expire]));
+    story.json("node/lund-1", Value::Null, json!([{"type": "claim_jobs", "runtime": "lund-1", "limit": 5}]));
+    story.json("node/lund-1", json!("too much"), json!([{"type": "release_jobs", "runtime": "lund-1", "jobs": [job]}]));
+}
+
+fn held_by(story: &Story, node: &str) -> (Digest, JobId) {
+    let node: NodeId = node.parse().unwrap();
+    let (id, _) = story.state.jobs().held_by(&node).next().unwrap();
+    (story.state.spec(id).unwrap().digest, id.clone())
+}
+
+fn ends(story: &mut Story) {
+    let mark = |position: u64, text: &str| Mark { position: position.into(), digest: Digest::of(text.as_bytes()) };
+    let failed = Failure {
+        mark: mark(11, "tried"),
+        state: AttemptState::Failed,
+        code: Some("check_failed".into()),
+        detail: Some("line 3\nof \"motd\"".into()),
+    };
+    let (running, drift) = (Some(mark(7, "runs")), vec!["files/etc/motd".into()]);
+    let summary = Summary { running, failed: Some(failed), drift, good: None };
+    story.request("system/reconciler", &Request::of([Command::NoteReport("lund-1".parse().unwrap(), summary)]));
+    story.json(
+        "ann",
+        json!("it is over"),
+        json!([
+        {"type": "retry_node", "id": "lund-1"},
+        {"type": "retire_node", "id": "lund-2"},
+        {"type": "revoke_principal", "name": "eve"}]),
+    );
+}

@@ -1,0 +1,25 @@
+//! What the tests on real servers share: PostgreSQL and NATS of their own, a fleet of real processes, a load, and checks
+//! that share no code with what they check.
+//!
+//! - [`ground`] and [`nats`]: servers for one test; [`proxy`]: a way to PostgreSQL that breaks where it is told
+//! - [`fleet`]: `install`, `serve` and `edge` as processes; [`programs`]: where those lie
+//! - [`door`] and [`asker`]: the callers' side of HTTP and of NATS; [`load`]: many callers at once
+//! - [`agent`] and [`centre`]: one agent, and a test in the part of the servers
+//! - [`law`], [`disk`] and [`auditor`]: the log, a node's disk and an export, read by hand
+#![expect(missing_docs, reason = "a test reads them beside their use")]
+#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+pub mod agent;
+pub mod asker;
+pub mod auditor;
+pub mod centre;
+pub mod disk;
+pub mod door;
+pub mod eventually;
+pub mod fleet;
+pub mod ground;
+pub mod law;
+pub mod load;
+pub mod nats;
+pub mod programs;
+pub mod proxy;
