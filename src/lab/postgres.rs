@@ -25,6 +25,8 @@ const SUPERUSER: &str = "postgres";
 const SHARED: &str = include_str!("../../docker/postgres/headwater.conf");
 /// A fast shutdown writes a checkpoint first.
 const GRACE: Duration = Duration::from_secs(30);
+/// The home of a test's cluster, below the test's folder.
+const HOME: &str = "postgres";
 /// What the name of a data folder in the making begins with.
 const BESIDE: &str = "data.new";
 /// How long one attempt to connect may take.
@@ -45,6 +47,19 @@ pub struct Options {
     pub settings: Vec<(String, String)>,
 }
 
+impl Options {
+    fn of_a_test(dir: &Path, settings: &[(&str, &str)]) -> Result<Self, Error> {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Ok(Self {
+            programs: server_programs::find_postgres(None)?,
+            home: dir.join(HOME),
+            logs: dir.to_path_buf(),
+            port: None,
+            settings: settings.iter().map(owned).collect(),
+        })
+    }
+}
+
 /// A cluster whose files are in place.
 #[derive(Debug)]
 pub struct Cluster {
@@ -58,17 +73,16 @@ pub struct Cluster {
 impl Cluster {
     /// A cluster for a test: made below `dir`, started, and removed when dropped.
     pub async fn start(dir: &Path, settings: &[(&str, &str)]) -> Result<RunningServer<Self>, Error> {
-        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        let options = Options {
-            programs: server_programs::find_postgres(None)?,
-            home: dir.join("postgres"),
-            logs: dir.to_path_buf(),
-            port: None,
-            settings: settings.iter().map(owned).collect(),
-        };
-        let mut cluster = Self::make(&options).await?;
+        let mut cluster = Self::make(&Options::of_a_test(dir, settings)?).await?;
         cluster.temporary = true;
         RunningServer::start(cluster).await
+    }
+
+    /// The same, as a copy of a home that [`Cluster::make`] made and that nobody has started: most of the time of making one
+    /// is spent in `initdb`.
+    pub async fn start_copy(home: &Path, dir: &Path, settings: &[(&str, &str)]) -> Result<RunningServer<Self>, Error> {
+        copy(home, &data_dir::make(&dir.join(HOME), UnprivilegedUser::for_postgres()?)?).await?;
+        Self::start(dir, settings).await
     }
 
     /// Puts the files in place: new ones the first time, the settings each time.
@@ -243,6 +257,15 @@ impl Maker<'_> {
         private_file::write(&path, text.as_bytes())?;
         self.account.map_or(Ok(()), |account| account.own(&path))
     }
+}
+
+/// Copies a folder with its owners and modes, and into the other one if that is there.
+pub async fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+    let failed = |error| Error::file("copy", from, error);
+    let copied = tokio::process::Command::new("cp").args(["-a", "-T"]).arg(from).arg(to).output().await;
+    let copied = copied.map_err(failed)?;
+    let said = String::from_utf8_lossy(&copied.stderr).into_owned();
+    if copied.status.success() { Ok(()) } else { Err(failed(std::io::Error::other(said))) }
 }
 
 fn own_secret(path: &Path, account: Option<UnprivilegedUser>) -> Result<String, Error> {

@@ -18,6 +18,8 @@ use tokio::time::timeout;
 use tokio_postgres::NoTls;
 use tokio_util::sync::CancellationToken;
 
+use testkit::cluster;
+
 /// How long anything here may take before it counts as never.
 const DEADLINE: Duration = Duration::from_secs(120);
 
@@ -36,7 +38,7 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let cluster = Cluster::start(dir.path(), &[]).await.unwrap();
+        let cluster = cluster::start(dir.path(), &[]).await.unwrap();
         let owner = cluster.create_database("log").await.unwrap();
         let passwords = Passwords { app: Some("app".into()), ..Passwords::default() };
         let key = SecretKey::from_seed(&[7; 32]).public();

@@ -8,6 +8,8 @@ use lab::postgres::Cluster;
 use lab::running_server::RunningServer;
 use tempfile::TempDir;
 
+use crate::cluster;
+
 /// The database that a log is installed in.
 pub const DATABASE: &str = "headwater";
 
@@ -34,7 +36,7 @@ impl Ground {
 
     /// Starts both in a folder, PostgreSQL with settings of its own.
     pub async fn start_in(dir: TempDir, settings: &[(&str, &str)]) -> Self {
-        let (postgres, nats) = tokio::join!(Cluster::start(dir.path(), settings), NatsServer::start(dir.path()));
+        let (postgres, nats) = tokio::join!(cluster::start(dir.path(), settings), NatsServer::start(dir.path()));
         let (postgres, nats) = (postgres.unwrap(), nats.unwrap());
         postgres.create_database(DATABASE).await.unwrap();
         Self { postgres, nats, nats_elsewhere: None, postgres_by: None, dir }

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use lab::postgres::Cluster;
 use lab::server_programs;
 use serde_json::{Value, json};
+use testkit::cluster;
 use tokio_postgres::Config;
 
 use super::{checkout, dockerfile, environment, services, words};
@@ -161,7 +161,7 @@ fn secrets_are_made_once_and_only_their_owner_gets_at_them() {
 #[tokio::test]
 async fn the_composition_carries_a_command_to_a_file() {
     let dir = tempfile::tempdir().unwrap();
-    let cluster = Cluster::start(dir.path(), &[]).await.unwrap();
+    let cluster = cluster::start(dir.path(), &[]).await.unwrap();
     let superuser: Config = cluster.create_database("headwater").await.unwrap().parse().unwrap();
     let ports = (cluster.port(), free_port(), free_port(), free_port());
     let stack = Stack { dir: dir.path().into(), postgres: ports.0, nats: ports.1, monitor: ports.2, door: ports.3 };
