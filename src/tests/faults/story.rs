@@ -14,17 +14,18 @@ use tempfile::TempDir;
 
 use crate::claims::{self, Claims};
 use crate::cluster::Cluster;
-use testkit::disk::Tree;
 use crate::disks::Disk;
+use crate::reader;
+use crate::wire::Wire;
+use crate::witness::Witness;
+use testkit::disk::Tree;
 use testkit::eventually::eventually;
 use testkit::fleet::{Fleet, Ways};
 use testkit::ground::Ground;
 use testkit::law;
 use testkit::load::{Load, Outcome};
 use testkit::proxy::Proxy;
-use crate::reader;
-use crate::wire::Wire;
-use crate::witness::Witness;
+use testkit::skipped::did_not_run;
 
 /// How long the system may take to be at work, before a fault and after it.
 const AT_WORK_WITHIN: Duration = Duration::from_secs(90);
@@ -148,7 +149,7 @@ pub(crate) async fn play(
     let seed = seed();
     println!("FAULT_SEED={seed} plays {name} again");
     if stage.small_disk.is_some() && !Disk::is_possible() {
-        return println!("{name} did not run: only root can make a disk that is small enough to fill");
+        return did_not_run(name, "only root can make a disk that is small enough to fill");
     }
     let (mut fleet, props) = set(stage).await;
     for _ in 0..stage.servers {

@@ -14,10 +14,11 @@ use schema::report::Reported;
 use schema::wire::Record as _;
 use tokio_util::sync::CancellationToken;
 
+use super::{both, noise};
 use testkit::agent::{Agent, expected};
 use testkit::centre::{Centre, mark, state};
 use testkit::nats::Server;
-use super::{both, noise};
+use testkit::skipped::did_not_run;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_has_one_agent_and_one_node() {
@@ -142,8 +143,10 @@ async fn a_disk_that_runs_full_leaves_what_runs_whole() {
     let centre = Centre::at(&server).await;
     let mut agent = Agent::of(&server.url(), &["--trust", &centre.trust()]);
     let Some(_disk) = SmallDisk::at(agent.dir.path(), "2m") else {
-        eprintln!("SKIPPED: only root can make a small disk");
-        return;
+        return did_not_run(
+            "a_disk_that_runs_full_leaves_what_runs_whole",
+            "only root can make a disk that is small enough to fill",
+        );
     };
     agent.run();
     let small: &[(&str, &[u8])] = &[("a", b"x"), ("b", &noise(1, 100_000))];
@@ -168,8 +171,10 @@ async fn a_full_disk_is_told_until_the_record_is_accepted_and_never_as_applied()
     let centre = Centre::at(&server).await;
     let mut agent = Agent::of(&server.url(), &["--trust", &centre.trust()]);
     let Some(_disk) = SmallDisk::at(agent.dir.path(), "2m") else {
-        eprintln!("SKIPPED: only root can make a small disk");
-        return;
+        return did_not_run(
+            "a_full_disk_is_told_until_the_record_is_accepted_and_never_as_applied",
+            "only root can make a disk that is small enough to fill",
+        );
     };
     agent.run();
     let held = centre.desire(1, &[("a", b"x")]).await;

@@ -6,6 +6,7 @@
 //! - [`door`] and [`asker`]: the callers' side of HTTP and of NATS; [`load`]: many callers at once
 //! - [`agent`] and [`centre`]: one agent, and a test in the part of the servers
 //! - [`law`], [`disk`] and [`auditor`]: the log, a node's disk and an export, read by hand
+//! - [`skipped`]: what a test could not do here
 #![expect(missing_docs, reason = "a test reads them beside their use")]
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
@@ -24,3 +25,4 @@ pub mod load;
 pub mod nats;
 pub mod programs;
 pub mod proxy;
+pub mod skipped;
