@@ -167,7 +167,7 @@ pub fn told() -> Story {
 
 /// The story, and behind it every golden event of a type or format that is younger than the story, whose files are for ever.
 /// So an event type is exported and verified as soon as it has a golden event.
-pub(crate) fn told_to_this_day() -> Story {
+pub fn told_to_this_day() -> Story {
     let mut story = told();
     let mut known: BTreeSet<(String, u16)> =
         story.events.iter().map(|event| (event.event_type.clone(), event.v)).collect();
@@ -182,7 +182,7 @@ pub(crate) fn told_to_this_day() -> Story {
 
 /// The golden events of the crate `schema`, by the names of their files.
 fn golden_events() -> Vec<Event> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schema/tests/golden/events");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../schema/tests/golden/events");
     let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     paths.sort();
