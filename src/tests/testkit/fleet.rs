@@ -233,7 +233,7 @@ impl Fleet {
         let told = self.ways.env.iter().chain(env).map(|(name, value)| (*name, value.into()));
         ChildSpec {
             name: name.to_owned(),
-            program: programs::headwater().into(),
+            program: programs::headwater(),
             args,
             env: ours.into_iter().chain(told).map(|(name, value)| (name.into(), value)).collect(),
             dir: dir.to_path_buf(),
