@@ -77,7 +77,7 @@ impl Ground {
         let reader = self.log.reader().beside();
         let slot = Slot::parse(&self.url, None)?;
         let (relay, _) = Relay::new(slot, reader.clone(), link.clone(), settings, Arc::new(ContentSource(reader)));
-        let demand = relay.demand();
+        let demand = relay.signature_wanted();
         tokio::spawn(relay.run(stop.clone()));
         Ok(demand)
     }

@@ -1,13 +1,13 @@
-//! The figures of this process, for Prometheus.
+//! The metrics of this process, for Prometheus.
 //!
-//! What always holds: what is counted is counted where it happens, once, and only goes up; what is a state is set when
-//! somebody asks. A figure that is not known is NaN and not 0. Labels are words of this program's and never a caller's, so
-//! there are as many series as there are words.
+//! What always holds: a counter is raised where the event happens, once; a gauge is set when a scrape asks for it. A value that is not
+//! known is NaN and not 0. Label values are words of this program and never a caller's, so the number of series is bounded.
 
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicU64;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use program::clock::system_time;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -18,29 +18,28 @@ use schema::event::Event;
 use schema::instant::Instant;
 use schema::position::Position;
 
-/// The media type of the figures.
+/// The media type of [`open_metrics_text`].
 pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// A word by which a figure is told apart.
 type Label = [(&'static str, String); 1];
-/// A state that may be unknown.
-type Level = Gauge<f64, AtomicU64>;
+/// A value that may be unknown: NaN.
+type FloatGauge = Gauge<f64, AtomicU64>;
 
 struct Metrics {
     registry: Registry,
-    ready: Level,
-    head: Level,
-    published: Level,
-    acknowledged: Level,
-    signed: Level,
-    checked: Level,
-    lag_events: Level,
-    lag_seconds: Level,
-    slot_bytes: Level,
-    clock_ahead: Level,
-    log_ahead: Level,
-    nodes: Family<Label, Level>,
-    unknown_nodes: Level,
+    ready: FloatGauge,
+    head: FloatGauge,
+    published: FloatGauge,
+    acknowledged: FloatGauge,
+    signed: FloatGauge,
+    checked: FloatGauge,
+    lag_events: FloatGauge,
+    lag_seconds: FloatGauge,
+    slot_bytes: FloatGauge,
+    clock_ahead: FloatGauge,
+    log_ahead: FloatGauge,
+    nodes: Family<Label, FloatGauge>,
+    unknown_nodes: FloatGauge,
     unknown_nodes_forgotten: Counter,
     reports_passed_over: Family<Label, Counter>,
     batch_requests: Histogram,
@@ -54,23 +53,23 @@ struct Metrics {
 }
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
-    // From 1 to 4,096 of something, and from half a millisecond to a minute.
+    // From 1 to 4,096; the latencies below from half a millisecond to a minute.
     let sizes = || Histogram::new(exponential_buckets(1.0, 2.0, 13));
     let mut metrics = Metrics {
         registry: Registry::with_prefix("headwater"),
-        ready: Level::default(),
-        head: Level::default(),
-        published: Level::default(),
-        acknowledged: Level::default(),
-        signed: Level::default(),
-        checked: Level::default(),
-        lag_events: Level::default(),
-        lag_seconds: Level::default(),
-        slot_bytes: Level::default(),
-        clock_ahead: Level::default(),
-        log_ahead: Level::default(),
+        ready: FloatGauge::default(),
+        head: FloatGauge::default(),
+        published: FloatGauge::default(),
+        acknowledged: FloatGauge::default(),
+        signed: FloatGauge::default(),
+        checked: FloatGauge::default(),
+        lag_events: FloatGauge::default(),
+        lag_seconds: FloatGauge::default(),
+        slot_bytes: FloatGauge::default(),
+        clock_ahead: FloatGauge::default(),
+        log_ahead: FloatGauge::default(),
         nodes: Family::default(),
-        unknown_nodes: Level::default(),
+        unknown_nodes: FloatGauge::default(),
         unknown_nodes_forgotten: Counter::default(),
         reports_passed_over: Family::default(),
         batch_requests: sizes(),
@@ -82,10 +81,10 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
         refusals: Family::default(),
         strays: Counter::default(),
     };
-    // Nothing is known before somebody looks.
+    // Unknown before they are first measured.
     let Metrics { acknowledged, signed, checked, slot_bytes, clock_ahead, log_ahead, .. } = &metrics;
-    for level in [acknowledged, signed, checked, slot_bytes, clock_ahead, log_ahead] {
-        level.set(f64::NAN);
+    for gauge in [acknowledged, signed, checked, slot_bytes, clock_ahead, log_ahead] {
+        gauge.set(f64::NAN);
     }
     metrics.register();
     metrics
@@ -131,73 +130,73 @@ impl Metrics {
     }
 }
 
-fn word(name: &'static str, value: &str) -> Label {
+fn label(name: &'static str, value: &str) -> Label {
     [(name, value.to_owned())]
 }
 
-/// A transaction was stored.
-pub fn appended(events: &[Event], requests: usize) {
+/// The appender committed a transaction.
+pub fn batch_appended(events: &[Event], requests: usize) {
     METRICS.batch_requests.observe(requests as f64);
     METRICS.batch_events.observe(events.len() as f64);
 }
 
-/// Events were published.
-pub fn published(events: &[Event]) {
+/// The relay published events.
+pub fn events_published(events: &[Event]) {
     METRICS.relayed_events.observe(events.len() as f64);
-    let now = now_micros();
+    let now = system_time().unix_micros();
     for event in events.iter().filter(|event| event.ends_request()) {
         METRICS.publish_seconds.observe(seconds(now - event.at.unix_micros()));
     }
 }
 
-/// The write-ahead log was acknowledged.
-pub fn acknowledged(position: Position) {
+/// The relay acknowledged the write-ahead log up to this event.
+pub fn position_acknowledged(position: Position) {
     METRICS.acknowledged.set(position.get() as f64);
 }
 
-/// A checkpoint was signed.
-pub fn signed(position: Position) {
+/// The relay signed a checkpoint of this position.
+pub fn checkpoint_signed(position: Position) {
     METRICS.signed.set(position.get() as f64);
 }
 
-/// The log was read again up to here, and is what it was.
-pub fn checked(position: Position) {
+/// The log was checked from its first event up to this one, and found unchanged.
+pub fn log_checked(position: Position) {
     METRICS.checked.set(position.get() as f64);
 }
 
-/// A connection was made to `what`.
-pub fn connected(what: &str) {
-    METRICS.connections.get_or_create(&word("to", what)).inc();
+/// A connection to `service` was made.
+pub fn connection_made(service: &str) {
+    METRICS.connections.get_or_create(&label("to", service)).inc();
 }
 
-/// `what` failed, and is tried again.
-pub fn failed(what: &str) {
-    METRICS.failures.get_or_create(&word("of", what)).inc();
+/// An operation failed, and is tried again.
+pub fn attempt_failed(operation: &str) {
+    METRICS.failures.get_or_create(&label("of", operation)).inc();
 }
 
-/// Something was refused with a stable code.
-pub fn refused(code: &str) {
-    METRICS.refusals.get_or_create(&word("code", code)).inc();
+/// A request was refused with this stable code.
+pub fn request_refused(code: &str) {
+    METRICS.refusals.get_or_create(&label("code", code)).inc();
 }
 
-/// Messages that somebody else wrote were taken out of the event stream.
-pub fn took_out(messages: u64) {
+/// Foreign messages were removed from the event stream.
+pub fn strays_removed(messages: u64) {
     METRICS.strays.inc_by(messages);
 }
 
-/// What PostgreSQL keeps for the slot, if that is known.
-pub fn retained(bytes: Option<u64>) {
+/// How much write-ahead log PostgreSQL retains for the slot, if that is known.
+pub fn slot_retained(bytes: Option<u64>) {
     METRICS.slot_bytes.set(bytes.map_or(f64::NAN, |bytes| bytes as f64));
 }
 
-/// What the clocks said: this server's and PostgreSQL's, and how far the log's time is ahead of those that are right.
-pub fn clocks(server: Instant, postgres: Instant, log_ahead: Duration) {
+/// The times of this server and of PostgreSQL, and how far the log's time is ahead of the clocks.
+pub fn clocks_compared(server: Instant, postgres: Instant, log_ahead: Duration) {
     METRICS.clock_ahead.set((server.unix_micros() - postgres.unix_micros()) as f64 / 1e6);
     METRICS.log_ahead.set(log_ahead.as_secs_f64());
 }
 
-/// How far the log and its publishing have come, and when the oldest event was appended that is not public.
-pub fn reached(head: Position, published: Option<Position>, oldest: Option<Instant>, is_ready: bool) {
+/// The head of the log, the last public event if it is known, and the time of the first event that is not public.
+pub fn progress_observed(head: Position, published: Option<Position>, oldest: Option<Instant>, is_ready: bool) {
     let head = head.get() as f64;
     let published = published.map_or(f64::NAN, |published| published.get() as f64);
     // The relay may be ahead of what this server has folded.
@@ -206,47 +205,42 @@ pub fn reached(head: Position, published: Option<Position>, oldest: Option<Insta
     METRICS.published.set(published);
     METRICS.lag_events.set(lag);
     METRICS.lag_seconds.set(match oldest {
-        Some(oldest) => seconds(now_micros() - oldest.unix_micros()),
+        Some(oldest) => seconds(system_time().unix_micros() - oldest.unix_micros()),
         None if lag == 0.0 => 0.0,
         None => f64::NAN,
     });
     METRICS.ready.set(if is_ready { 1.0 } else { 0.0 });
 }
 
-/// How many nodes are in a state.
-pub fn nodes(state: &str, count: usize) {
-    METRICS.nodes.get_or_create(&word("state", state)).set(count as f64);
+/// How many nodes are in this state.
+pub fn nodes_counted(state: &str, count: usize) {
+    METRICS.nodes.get_or_create(&label("state", state)).set(count as f64);
 }
 
-/// How many nodes report at present that are not enrolled.
-pub fn unknown_nodes(count: usize) {
+/// How many nodes report at present and are not enrolled.
+pub fn unknown_nodes_counted(count: usize) {
     METRICS.unknown_nodes.set(count as f64);
 }
 
-/// One of those was forgotten, because there are too many.
+/// A node that is not enrolled was forgotten, because there are too many.
 pub fn unknown_node_forgotten() {
     METRICS.unknown_nodes_forgotten.inc();
 }
 
-/// A report counts for nothing, for this reason.
-pub fn passed_over(why: &str) {
-    METRICS.reports_passed_over.get_or_create(&word("why", why)).inc();
+/// A report was ignored, for this reason.
+pub fn report_ignored(why: &str) {
+    METRICS.reports_passed_over.get_or_create(&label("why", why)).inc();
 }
 
-/// All figures as OpenMetrics text.
+/// All metrics as OpenMetrics text.
 #[must_use]
-pub fn text() -> String {
+pub fn open_metrics_text() -> String {
     let mut text = String::new();
     encode(&mut text, &METRICS.registry).expect("BUG: a String takes any text");
     text
 }
 
-fn now_micros() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
-}
-
-/// Clocks may differ: nothing takes less than no time.
+/// Clocks of two servers may differ, so a duration may seem negative.
 fn seconds(micros: i64) -> f64 {
     micros.max(0) as f64 / 1e6
 }

@@ -1,4 +1,4 @@
-//! Where rooms meet: what each states it needs, given by what another offers.
+//! Implements what publishing and the HTTP API need of the log, by what the store offers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,14 +27,14 @@ use tokio::time::Instant;
 use crate::event_log::{
     DamagedError, EventLog, LogReadError, Moment, PastStateError, SignedCheckpoint, UnavailableError,
 };
-use crate::publish::error::Later;
+use crate::publish::error::SourceFuture;
 use crate::publish::source;
 
-/// The table as the publisher needs it.
+/// Contents and events for the publisher.
 pub struct ContentSource(pub Reader);
 
 impl source::PublishSource for ContentSource {
-    fn contents(&self, digests: Vec<Digest>) -> Later<'_, BTreeMap<Digest, Vec<u8>>> {
+    fn contents(&self, digests: Vec<Digest>) -> SourceFuture<'_, BTreeMap<Digest, Vec<u8>>> {
         async move {
             let contents = self.0.contents(&digests).await?;
             match contents.iter().find(|(digest, bytes)| Digest::of(bytes) != **digest) {
@@ -45,30 +45,29 @@ impl source::PublishSource for ContentSource {
         .boxed()
     }
 
-    fn events(&self, after: Position, limit: usize) -> Later<'_, Vec<Event>> {
+    fn events(&self, after: Position, limit: usize) -> SourceFuture<'_, Vec<Event>> {
         async move { Ok(self.0.events(EventPage { after, limit, ..EventPage::default() }).await?) }.boxed()
     }
 }
 
-/// The log as the door needs it.
+/// The log for the HTTP API and the requests of nodes.
 pub struct LogBackend {
     log: Log,
-    /// The log over a connection of the door's own: what callers read must not hold up the appender.
+    /// Over a connection of its own: what callers read must not hold up the appender.
     reader: Reader,
     heads: watch::Receiver<Position>,
-    /// Asks the signer of this process, if it has one, for a checkpoint.
-    demand: Arc<Notify>,
+    /// Notifies the checkpoint signer of this process, if it has one.
+    signature_wanted: Arc<Notify>,
 }
 
-/// How long a reader waits for a checkpoint of what is published: a little longer than whoever signs lets pass.
+/// How long a caller waits for a checkpoint of what is published: a little longer than the relay of another server lets pass.
 const SIGNED_WITHIN: Duration = Duration::from_secs(6);
-/// How often it is looked for meanwhile.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const SIGNED_POLL: Duration = Duration::from_millis(50);
 
 impl LogBackend {
-    /// The log behind a door. Its heads close when the log ends.
+    /// The heads of this log close when its appender ends.
     #[must_use]
-    pub fn new(log: Log, demand: Arc<Notify>) -> Self {
+    pub fn new(log: Log, signature_wanted: Arc<Notify>) -> Self {
         let mut views = log.views();
         let (head, heads) = watch::channel(views.borrow().position());
         tokio::spawn(async move {
@@ -77,10 +76,10 @@ impl LogBackend {
             }
         });
         let reader = log.reader().beside();
-        Self { log, reader, heads, demand }
+        Self { log, reader, heads, signature_wanted }
     }
 
-    /// The newest checkpoint once it is one of at least this position, or the time is up.
+    /// The newest checkpoint, once it covers this position or the time is up.
     async fn wait_for_checkpoint(&self, position: Position) -> Result<Option<StoredCheckpoint>, LogError> {
         let deadline = Instant::now() + SIGNED_WITHIN;
         loop {
@@ -89,13 +88,13 @@ impl LogBackend {
             if reached >= position || Instant::now() >= deadline {
                 return Ok(newest);
             }
-            self.demand.notify_one();
-            tokio::time::sleep(LOOK_AGAIN).await;
+            self.signature_wanted.notify_one();
+            tokio::time::sleep(SIGNED_POLL).await;
         }
     }
 }
 
-fn unread(error: &LogError) -> LogReadError {
+fn read_error(error: &LogError) -> LogReadError {
     match error.is_about_rows() {
         true => LogReadError::Damaged(DamagedError(error.to_string())),
         false => unavailable(error).into(),
@@ -137,17 +136,17 @@ impl EventLog for LogBackend {
     }
 
     fn events(&self, page: EventPage) -> BoxFuture<'_, Result<Vec<Event>, LogReadError>> {
-        async move { self.log.findings().events(&self.reader, page).await.map_err(|error| unread(&error)) }.boxed()
+        async move { self.log.findings().events(&self.reader, page).await.map_err(|error| read_error(&error)) }.boxed()
     }
 
     fn events_at(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Event>, LogReadError>> {
         let (findings, reader) = (self.log.findings(), &self.reader);
-        async move { findings.events_at(reader, &positions).await.map_err(|error| unread(&error)) }.boxed()
+        async move { findings.events_at(reader, &positions).await.map_err(|error| read_error(&error)) }.boxed()
     }
 
     fn events_of(&self, command_id: CommandId) -> BoxFuture<'_, Result<Vec<Event>, LogReadError>> {
         let (findings, reader) = (self.log.findings(), &self.reader);
-        async move { findings.events_of(reader, command_id).await.map_err(|error| unread(&error)) }.boxed()
+        async move { findings.events_of(reader, command_id).await.map_err(|error| read_error(&error)) }.boxed()
     }
 
     fn content(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Vec<u8>>, UnavailableError>> {
@@ -163,7 +162,7 @@ impl EventLog for LogBackend {
             match self.log.past(moment).await {
                 Ok(Some(past)) => Ok(past),
                 Ok(None) => Err(PastStateError::Future { head: self.log.view().position() }),
-                Err(error) => Err(unread(&error).into()),
+                Err(error) => Err(read_error(&error).into()),
             }
         }
         .boxed()

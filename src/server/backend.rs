@@ -1,6 +1,4 @@
-//! What an order hears from PostgreSQL and NATS, the ground that each of them stands on, or what keeps it from asking them.
-//!
-//! How each answer counts is said here, once for all orders. Absent on purpose: what an order finds wrong by itself.
+//! Errors of PostgreSQL, NATS and the signing key, and the exit code of each; and how a command adds its own.
 
 use bus::connect::AddressError;
 use program::exit::ExitClass;
@@ -10,7 +8,7 @@ use wal::Error as WalError;
 
 use crate::publish::Error as PublishError;
 
-/// Why PostgreSQL or NATS did not do its part.
+/// Why PostgreSQL or NATS can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The log can't be read or written.
@@ -22,7 +20,7 @@ pub enum Error {
     /// NATS refused, or the signing key can't be used.
     #[error(transparent)]
     Publish(#[from] PublishError),
-    /// NATS has no such address.
+    /// The URL of NATS is none.
     #[error(transparent)]
     Nats(#[from] AddressError),
     /// A password can't be read.
@@ -31,7 +29,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// How it counts.
+    /// The class of the exit code.
     #[must_use]
     pub fn exit_class(&self) -> ExitClass {
         match self {
@@ -44,3 +42,29 @@ impl Error {
         }
     }
 }
+
+/// Gives a command's error, which has a variant `Backend`, the conversion from what [`Error`] is made of, and its exit class: that of
+/// the backend's error, those that are listed here, or else `Refused`.
+macro_rules! command_error {
+    ($error:ident $(, $class:ident: $variants:pat)* $(,)?) => {
+        impl<E: Into<$crate::backend::Error>> From<E> for $error {
+            fn from(error: E) -> Self {
+                Self::Backend(error.into())
+            }
+        }
+
+        impl $error {
+            /// The class of the exit code.
+            #[must_use]
+            pub fn exit_class(&self) -> ::program::exit::ExitClass {
+                match self {
+                    Self::Backend(error) => error.exit_class(),
+                    $($variants => ::program::exit::ExitClass::$class,)*
+                    _ => ::program::exit::ExitClass::Refused,
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use command_error;

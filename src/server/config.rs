@@ -1,4 +1,4 @@
-//! Settings that several programs share: flags, or `HEADWATER_*` variables where a secret must not stand in a command line.
+//! Settings that several commands share: flags, or `HEADWATER_*` variables where a secret must not stand in a command line.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use clap::Arg;
 use program::password;
 use schema::address::Prefix;
 
-/// Where the log's database is. An order that enters it as another role says so in its own help.
+/// Where the log's database is. A command that connects as another role has its own help for it.
 #[derive(Clone, Debug, clap::Args)]
 pub struct PostgresOptions {
     /// The log as role headwater_app: postgres://headwater_app:password@host:port/database
@@ -19,8 +19,8 @@ pub struct PostgresOptions {
 }
 
 impl PostgresOptions {
-    /// For `mut_args` of an order that enters the database as another role: what its help says of the URL and of the file.
-    pub fn entered_as(url: &'static str, file: &'static str) -> impl FnMut(Arg) -> Arg {
+    /// For `mut_args` of a command that connects as another role: its help for the URL and for the file.
+    pub fn with_help(url: &'static str, file: &'static str) -> impl FnMut(Arg) -> Arg {
         move |arg| match arg.get_id().as_str() {
             "database_url" => arg.help(url),
             "database_password_file" => arg.help(file),
@@ -28,9 +28,9 @@ impl PostgresOptions {
         }
     }
 
-    /// What to look at if the database does not let this program in.
+    /// The settings to check if the database refuses the login.
     #[must_use]
-    pub fn look_at(&self) -> String {
+    pub fn login_settings(&self) -> String {
         match &self.database_password_file {
             Some(file) => format!("--database-url, and the password in {}", file.display()),
             None => "--database-url (or HEADWATER_DATABASE_URL) and the password in it".to_owned(),
@@ -40,13 +40,13 @@ impl PostgresOptions {
     /// The URL with its password.
     ///
     /// # Errors
-    /// If the password's file is of no use.
+    /// If the password can't be read or has no place in the URL.
     pub fn url(&self) -> Result<String, password::Error> {
         password::fill(&self.database_url, self.database_password_file.as_deref())
     }
 }
 
-/// Where NATS is, and what Headwater's names in it look like.
+/// Where NATS is, and the prefix and replicas of Headwater's streams in it.
 #[derive(Clone, Debug, clap::Args)]
 pub struct NatsOptions {
     /// Where NATS is: nats://user:password@host:port, several separated by commas.
@@ -71,13 +71,13 @@ impl NatsOptions {
     /// The URL with its password.
     ///
     /// # Errors
-    /// If the password's file is of no use.
+    /// If the password can't be read or has no place in the URL.
     pub fn url(&self) -> Result<String, password::Error> {
         password::fill(&self.nats_url, self.nats_password_file.as_deref())
     }
 }
 
-/// What desired records are signed with.
+/// Where the signing key is.
 #[derive(Clone, Debug, clap::Args)]
 pub struct SigningKeyOptions {
     /// The file with the Ed25519 key that desired records are signed with: 64 hex digits, mode 600. `headwater install`

@@ -1,8 +1,8 @@
 //! `headwater export`: the log, its contents and its checkpoints as one file, straight from PostgreSQL.
 //!
-//! Rows are written as they stand: whether they are right is for whoever verifies the file, here or where nobody can reach
-//! this server. Always: a file has its name only once it is complete and on the disk; a request is never cut; memory does
-//! not grow with the log; the same part of a log gives the same file. Absent on purpose: the door, which need not run.
+//! Rows are written as they are: verifying them is left to the reader of the file. What always holds: a file gets its name only once it
+//! is complete and on the disk; a request is never cut; memory does not grow with the log; the same part of a log gives the same file.
+//! Absent on purpose: the HTTP API, which need not run.
 
 mod error;
 mod export_file;
@@ -22,10 +22,9 @@ use program::output;
 use store::database::{Database, Error as LogError};
 use store::reader::Reader;
 
-/// How long an export waits for its end to be signed: whoever relays the log signs at least every 10 s.
+/// How long an export waits for a checkpoint of its end: a relay signs at least every 10 s.
 const SIGNED_WITHIN: Duration = Duration::from_secs(15);
-/// How often it looks.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
+const SIGNED_POLL: Duration = Duration::from_millis(200);
 
 const URL_HELP: &str = "The log's database: postgres://headwater_reader:password@host/database";
 const FILE_HELP: &str =
@@ -33,7 +32,7 @@ const FILE_HELP: &str =
 
 /// Exports a log, or a part of it. The role headwater_reader may do it.
 #[derive(Clone, Debug, clap::Args)]
-#[command(mut_args(PostgresOptions::entered_as(URL_HELP, FILE_HELP)))]
+#[command(mut_args(PostgresOptions::with_help(URL_HELP, FILE_HELP)))]
 pub struct Options {
     /// The file to write. It must not be there yet.
     #[arg(long, value_name = "FILE")]
@@ -55,28 +54,28 @@ pub struct Options {
     pub json: bool,
 }
 
-/// Exports.
+/// Writes the export, and prints its size and digest.
 ///
 /// # Errors
-/// If the log can't be read or the file can't be written; then there is no file of that name. If only the output can't be
-/// written, there is.
+/// If the log can't be read or the file can't be written; then there is no file of that name. If only the output can't be written,
+/// there is.
 pub async fn run(options: Options) -> Result<(), Error> {
     if options.to.exists() {
-        return Err(Error::There(options.to));
+        return Err(Error::Exists(options.to));
     }
     let reader = Reader::open(Database::parse(&options.postgres.url()?)?).await?;
     let (from, to) = (options.from.into(), options.to_position.map(Position::from));
-    let mut part = part(&reader, from, to).await?;
+    let mut range = export_range(&reader, from, to).await?;
     if to.is_none() {
-        part.end_at_signature(&reader).await?;
+        range.end_at_checkpoint(&reader).await?;
     }
-    let ExportRange { from, to, rows_to } = part;
+    let ExportRange { from, to, rows_to } = range;
     let header = Header {
         log_id: reader.log_id(),
         public_key: *reader.public_key().as_bytes(),
         from,
         to,
-        edge: edge(&reader, from).await?.roots().to_vec(),
+        edge: tree_before(&reader, from).await?.roots().to_vec(),
     };
     let mut file = ExportFile::begin(&options.to, &header, reader.beside())?;
     file.write_all(&reader, &header, rows_to).await?;
@@ -101,23 +100,23 @@ pub async fn run(options: Options) -> Result<(), Error> {
     Ok(())
 }
 
-/// From where to where, in whole requests.
+/// The events of an export, in whole requests.
 struct ExportRange {
     from: Position,
     to: Position,
-    /// Rows are written up to here: whatever stands behind the end of the log is evidence.
+    /// Rows are written up to here: rows behind the end of the log are evidence of a change.
     rows_to: Position,
 }
 
 impl ExportRange {
-    /// Waits for a checkpoint over the end of the log and ends there: who trusts a key believes no event that nobody signed for,
-    /// and a log that grows may be signed for later events only. A log that nobody signs at the moment is exported all the same.
-    async fn end_at_signature(&mut self, reader: &Reader) -> Result<(), Error> {
+    /// Waits for a checkpoint that covers the end of the log, and ends the export there: a verifier with a key trusts no event that
+    /// nobody signed for, and of a growing log only later events may be signed. Without a running relay the export ends unsigned.
+    async fn end_at_checkpoint(&mut self, reader: &Reader) -> Result<(), Error> {
         let deadline = Instant::now() + SIGNED_WITHIN;
         loop {
             let signed = reader.newest_checkpoint().await?.map(|kept| kept.position).unwrap_or_default();
             if signed >= self.to {
-                // A log that was cut may have signatures beyond its end.
+                // A log that was cut may have checkpoints beyond its end.
                 if signed <= reader.ends().await?.0 {
                     self.to = reader.request_of(signed).await?.map_or(signed, |request| request.last);
                     self.rows_to = self.rows_to.max(self.to);
@@ -128,34 +127,34 @@ impl ExportRange {
                 output::complain(&format!("the log is signed up to {signed} only: is a server running that signs it?"));
                 return Ok(());
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(SIGNED_POLL).await;
         }
     }
 }
 
-async fn part(reader: &Reader, from: Position, to: Option<Position>) -> Result<ExportRange, Error> {
+async fn export_range(reader: &Reader, from: Position, to: Option<Position>) -> Result<ExportRange, Error> {
     let (head, last) = reader.ends().await?;
     let first = reader.request_of(from).await?.map_or(from, |request| request.first);
     if first != from && from <= head {
-        return Err(Error::Within { from, first });
+        return Err(Error::WithinRequest { from, first });
     }
     match to {
-        Some(to) if to < from || to > head => Err(Error::Nothing { from, to, head }),
+        Some(to) if to < from || to > head => Err(Error::EmptyRange { from, to, head }),
         Some(to) => {
             let to = reader.request_of(to).await?.map_or(to, |request| request.last).min(head);
             Ok(ExportRange { from, to, rows_to: to })
         }
         None if head < from && (head > Position::ZERO || from.get() > 1) => {
-            Err(Error::Nothing { from, to: head, head })
+            Err(Error::EmptyRange { from, to: head, head })
         }
         None => Ok(ExportRange { from, to: head, rows_to: head.max(last) }),
     }
 }
 
-/// The edge of the tree over all before `from`.
-async fn edge(reader: &Reader, from: Position) -> Result<Edge, Error> {
+/// The tree over the events before `from`.
+async fn tree_before(reader: &Reader, from: Position) -> Result<Edge, Error> {
     let mut edge = Edge::default();
-    let last = Position::from(from.get() - 1);
+    let last = from.previous();
     while edge.size() < last {
         let leaves = reader.leaves(edge.size(), last).await?;
         if leaves.is_empty() {

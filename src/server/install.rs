@@ -1,9 +1,8 @@
-//! `headwater install`: everything that has to be there before a server can serve. Doing it again changes nothing.
+//! `headwater install`: creates everything that a server needs. Running it again changes nothing.
 
 use std::path::{Path, PathBuf};
 
 use bus::connect::connect_with;
-use program::exit::ExitClass;
 use program::output::{self, StdoutError};
 use program::password;
 use program::token::{self, TokenError};
@@ -42,12 +41,12 @@ from 16 on a role with CREATEROLE and REPLICATION that owns the database may. El
 `headwater install --print-roles` prints, and the database's owner installs with no other right and without the flags for the roles'\n\
 passwords; the slot is then made by the relay when it first starts.";
 
-/// What `headwater install` is told to do.
+/// The command line of `headwater install`.
 #[derive(Clone, Debug)]
 pub enum InstallCommand {
     /// Install.
     Install(Box<Options>),
-    /// Print the SQL that makes the roles, and touch nothing.
+    /// Print the SQL that creates the roles, and touch nothing.
     PrintRoles,
 }
 
@@ -59,7 +58,7 @@ impl clap::Args for InstallCommand {
             "Print the SQL that makes the three roles, for an administrator of PostgreSQL to run, and do nothing else",
         );
         let command = Options::augment_args(command).arg(print).after_help(AFTER_HELP);
-        // What an installation needs is not needed to print.
+        // Options that an installation requires are not required for printing.
         command.mut_args(|arg| match arg.is_required_set() {
             true => arg.required(false).required_unless_present(PRINT_ROLES),
             false => arg,
@@ -88,7 +87,7 @@ impl clap::FromArgMatches for InstallCommand {
 /// Installs a log: roles, schema and publication in PostgreSQL, the replication slot, streams and buckets in NATS, the
 /// signing key, and the first administrator. What is there already is left as it is, so it can be run at each deployment.
 #[derive(Clone, Debug, clap::Args)]
-#[command(mut_args(PostgresOptions::entered_as(URL_HELP, FILE_HELP)))]
+#[command(mut_args(PostgresOptions::with_help(URL_HELP, FILE_HELP)))]
 pub struct Options {
     #[command(flatten)]
     postgres: PostgresOptions,
@@ -126,13 +125,13 @@ pub struct Options {
     key: SigningKeyOptions,
 }
 
-/// Why it could not be installed.
+/// Why a log could not be installed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// PostgreSQL or NATS did not do its part.
+    /// PostgreSQL or NATS refused, or could not be reached.
     #[error(transparent)]
     Backend(backend::Error),
-    /// The first administrator's token can't be made or kept.
+    /// The first administrator's token can't be created or written.
     #[error(transparent)]
     Token(#[from] TokenError),
     /// The first administrator could not be created.
@@ -140,50 +139,34 @@ pub enum Error {
     Admin(#[from] SubmitError),
 }
 
-impl<E: Into<backend::Error>> From<E> for Error {
-    fn from(error: E) -> Self {
-        Self::Backend(error.into())
-    }
-}
+backend::command_error!(Error);
 
-impl Error {
-    /// How it counts.
-    #[must_use]
-    pub fn exit_class(&self) -> ExitClass {
-        match self {
-            Self::Backend(error) => error.exit_class(),
-            _ => ExitClass::Refused,
-        }
-    }
-}
-
-/// What is there now.
+/// The result of an installation, which is printed.
 #[derive(Debug, Serialize)]
 pub struct Installed {
     log_id: String,
     slot: String,
-    /// What was wrong with the publication, if it was made anew.
+    /// What was wrong with the publication, if it was created again.
     #[serde(skip_serializing_if = "Option::is_none")]
     publication_was: Option<String>,
     signing_key: String,
     /// `created` or `kept`.
     admin: &'static str,
-    /// The first administrator's token, if it was made now and there is no file for it.
+    /// The first administrator's token, if it was created now and there is no file for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     admin_token: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     admin_token_file: Option<TokenFile>,
     #[serde(skip)]
-    slot_said: &'static str,
-    /// The same of the administrator in words.
+    slot_note: &'static str,
+    /// The line about the administrator.
     #[serde(skip)]
-    said: String,
-    /// What to do next.
+    admin_line: String,
     #[serde(skip)]
-    next: String,
+    next_steps: String,
 }
 
-/// Installs everything, in the order in which one thing needs the other.
+/// Installs everything, each part after those that it needs.
 ///
 /// # Errors
 /// If anything refuses or can't be reached; running it again goes on where it was.
@@ -204,7 +187,7 @@ pub async fn run(options: Options) -> Result<Installed, Error> {
     let log = Reader::open(database.clone()).await?;
     let owner = prefix_owner(&jetstream, nats_prefix, &key.public()).await?;
     if let Some(owner) = &owner
-        && !is_of(&log, owner.log_id).await?
+        && !is_same_log(&log, owner.log_id).await?
     {
         return Err(owner.refuses(nats_prefix, log_id).into());
     }
@@ -213,50 +196,50 @@ pub async fn run(options: Options) -> Result<Installed, Error> {
     if publication.is_some() {
         publish_anew(&database).await?;
     }
-    let slot_is_made = match slot.ensure().await {
+    let is_slot_created = match slot.ensure().await {
         Ok(_) => true,
-        // The relay, whose role may, makes it when it first starts; until then it misses nothing, as it reads the table first.
+        // The relay's role may, and creates the slot when it first starts. It misses nothing, as it reads the table first.
         Err(WalError::MayNotReplicate { .. }) => false,
         Err(error) => return Err(error.into()),
     };
     streams::ensure(&jetstream, nats_prefix, usize::from(*nats_replicas)).await?;
-    PublicKeys::new(jetstream, nats_prefix.clone(), log_id, key.public()).settle(owner.is_some()).await?;
-    let next = next(&database, &options);
-    let slot_said = if slot_is_made { "" } else { " (the relay makes it when it first starts)" };
-    let admin = first_admin(log, options.admin_token_file.as_deref()).await?;
+    PublicKeys::new(jetstream, nats_prefix.clone(), log_id, key.public()).publish(owner.is_some()).await?;
+    let next_steps = next_steps(&database, &options);
+    let slot_note = if is_slot_created { "" } else { " (the relay makes it when it first starts)" };
+    let admin = ensure_admin(log, options.admin_token_file.as_deref()).await?;
     Ok(Installed {
         log_id: log_id.to_string(),
         slot: slot.name().to_owned(),
         publication_was: publication.map(|fault| fault.to_string()),
         signing_key: hex::encode(key.public().as_bytes()),
-        admin: if admin.was_there { "kept" } else { "created" },
-        slot_said,
-        said: admin.said(options.admin_token_file.as_deref()),
+        admin: if admin.existed { "kept" } else { "created" },
+        slot_note,
+        admin_line: admin.line(options.admin_token_file.as_deref()),
         admin_token: admin.token,
         admin_token_file: admin.file,
-        next,
+        next_steps,
     })
 }
 
-/// Whether an id is the log's, or that of a log that it was begun from: until `headwater recover --new-log` is done, NATS holds what
-/// that one left.
-async fn is_of(log: &Reader, id: Option<LogId>) -> Result<bool, LogError> {
+/// Whether an id is the log's, or that of a log that it was begun from: until `headwater recover --new-log` has finished, NATS still
+/// holds the older log.
+async fn is_same_log(log: &Reader, id: Option<LogId>) -> Result<bool, LogError> {
     let begun = EventPage { limit: 1_000, event_type: Some("LogBegun".to_owned()), ..EventPage::default() };
     let from = |event: &Event| match event.change() {
         Ok(Change::LogBegun(begun)) => Some(begun.from),
         _ => None,
     };
-    let before = log.events(begun).await?;
-    Ok(id == Some(log.log_id()) || before.iter().filter_map(from).any(|from| Some(from) == id))
+    let begun = log.events(begun).await?;
+    Ok(id == Some(log.log_id()) || begun.iter().filter_map(from).any(|from| Some(from) == id))
 }
 
-/// How a server is started on what was installed: as the roles that can do what it does and no more.
-fn next(database: &Database, options: &Options) -> String {
+/// How to start a server on the installed log, as the roles that have no more rights than it needs.
+fn next_steps(database: &Database, options: &Options) -> String {
     let (place, key) = (database.place(), options.key.signing_key_file.display());
     let file =
         |file: &Option<PathBuf>| file.as_ref().map_or_else(|| "FILE".to_owned(), |file| file.display().to_string());
     let (app, relay) = (file(&options.app_password_file), file(&options.replication_password_file));
-    let mut next = format!(
+    let mut text = format!(
         "Next, as the roles that were made for it and not as `{user}`:\n\n  headwater serve \\\n      \
          --database-url postgres://{APP_ROLE}@{place} --database-password-file {app} \\\n      \
          --replication-url postgres://{RELAY_ROLE}@{place} --replication-password-file {relay} \\\n      \
@@ -264,23 +247,23 @@ fn next(database: &Database, options: &Options) -> String {
         user = database.user(),
     );
     if options.app_password_file.is_none() || options.replication_password_file.is_none() {
-        next.push_str(
+        text.push_str(
             "\n\nA role whose password was not given here may not be able to log in yet: --app-password-file and \
              --replication-password-file give it one, or `headwater install --print-roles` says how an administrator of PostgreSQL does.",
         );
     }
-    next
+    text
 }
 
-/// Creates the first administrator, unless there is one. The token is on disk before its hash is in the log, so that an
-/// interrupted install never leaves an administrator whose token nobody has.
-async fn first_admin(log: Reader, file: Option<&Path>) -> Result<Administrator, Error> {
+/// Creates the first administrator, unless the log has one. The token is on disk before its hash is in the log, so that an interrupted
+/// installation never leaves an administrator whose token nobody has.
+async fn ensure_admin(log: Reader, file: Option<&Path>) -> Result<Administrator, Error> {
     let (appender, log) = Appender::start(log).await?;
     let state = log.view();
     let is_admin = |name: &&PrincipalName| state.role(name) == Some(Role::Admin);
-    let there: Vec<String> = state.principals().keys().filter(is_admin).map(ToString::to_string).collect();
-    if !there.is_empty() {
-        let holder = |file: &Path| match password::read(file) {
+    let existing: Vec<String> = state.principals().keys().filter(is_admin).map(ToString::to_string).collect();
+    if !existing.is_empty() {
+        let compare = |file: &Path| match password::read(file) {
             _ if !file.exists() => TokenFile::NotWritten,
             Ok(token) => match state.bearer(&Digest::of(token.as_bytes())) {
                 Some((_, Role::Admin)) => TokenFile::Matches,
@@ -288,24 +271,24 @@ async fn first_admin(log: Reader, file: Option<&Path>) -> Result<Administrator, 
             },
             Err(_) => TokenFile::Differs,
         };
-        return Ok(Administrator { was_there: true, names: there, token: None, file: file.map(holder) });
+        return Ok(Administrator { existed: true, names: existing, token: None, file: file.map(compare) });
     }
-    let told = file.map(|file| if file.exists() { TokenFile::Read } else { TokenFile::Written });
+    let outcome = file.map(|file| if file.exists() { TokenFile::Read } else { TokenFile::Written });
     let token = token::read_or_create(file)?;
     let name = FIRST_ADMIN.parse().expect("BUG: the first administrator's name is an id");
     let create = CreatePrincipal { name, role: Role::Admin, token_hash: Digest::of(token.as_bytes()) };
     let request = Request { reason: Some("installation".into()), ..Request::of([Command::CreatePrincipal(create)]) };
     appender.append_once(&log, request, Actor::Install).await?;
     let names = vec![FIRST_ADMIN.to_owned()];
-    Ok(Administrator { was_there: false, names, token: file.is_none().then_some(token), file: told })
+    Ok(Administrator { existed: false, names, token: file.is_none().then_some(token), file: outcome })
 }
 
-/// Who commands, and what became of the file for the first one's token.
+/// The administrators of the log, and what became of the file for the first one's token.
 #[derive(Debug)]
 struct Administrator {
-    was_there: bool,
+    existed: bool,
     names: Vec<String>,
-    /// Made now, and kept nowhere.
+    /// Created now and written nowhere.
     token: Option<String>,
     file: Option<TokenFile>,
 }
@@ -318,20 +301,20 @@ enum TokenFile {
     Written,
     /// The token in it was given to the first administrator.
     Read,
-    /// There was an administrator, whose token it holds.
+    /// There was an administrator already, and the file holds their token.
     Matches,
-    /// There was an administrator, and it holds no such token.
+    /// There was an administrator already, and the file holds no administrator's token.
     Differs,
-    /// There was an administrator, whose token nobody can write to it.
+    /// There was an administrator already, whose token can't be written because the log knows only its hash.
     NotWritten,
 }
 
 impl Administrator {
-    fn said(&self, file: Option<&Path>) -> String {
+    fn line(&self, file: Option<&Path>) -> String {
         let (names, file) = (self.names.join(", "), file.map(|file| file.display().to_string()).unwrap_or_default());
         let lost = "an administrator makes another by `headwater token create`; if all of their tokens are lost, `headwater token \
                     reset` makes one";
-        match (self.file, self.was_there) {
+        match (self.file, self.existed) {
             (None, true) => format!("there already: {names}; nothing was changed"),
             (None, false) => names,
             (Some(TokenFile::Written), _) => format!("{names}; the token was written to {file}"),
@@ -354,7 +337,7 @@ impl Administrator {
 }
 
 impl Installed {
-    /// Prints what is there, for a person or for a program.
+    /// Prints the result, for a person or as JSON.
     ///
     /// # Errors
     /// If standard output can't be written.
@@ -363,15 +346,16 @@ impl Installed {
             output::json(&serde_json::to_string(self).expect("BUG: text has no failing serializer"))?;
             return Ok(());
         }
-        let Self { log_id, slot, slot_said, publication_was, signing_key, said, admin_token, next, .. } = self;
+        let Self { log_id, slot, slot_note, publication_was, signing_key, admin_line, admin_token, next_steps, .. } =
+            self;
         let publication =
             publication_was.as_ref().map_or_else(String::new, |fault| format!("publication    made anew ({fault})\n"));
         let token = admin_token.as_ref().map_or_else(String::new, |token| {
             format!("admin token    {token}\n\nThis is the only time that the token is shown.\n")
         });
         output::text(&format!(
-            "log            {log_id}\nslot           {slot}{slot_said}\nsigning key    {signing_key} (public)\n{publication}\
-             administrator  {said}\n{token}\n{next}\n"
+            "log            {log_id}\nslot           {slot}{slot_note}\nsigning key    {signing_key} (public)\n{publication}\
+             administrator  {admin_line}\n{token}\n{next_steps}\n"
         ))?;
         Ok(())
     }

@@ -1,17 +1,19 @@
-//! The server of a log, and the commands that its operator runs beside PostgreSQL.
+//! The server of a log, and the commands that its operator runs with access to PostgreSQL.
 //!
 //! - [`serve`] starts the parts below, stops them, and says whether the server is ready.
-//! - [`http`] answers people and programs; [`fleet`] hears nodes.
+//! - [`http`] answers people and programs; [`fleet`] listens to nodes.
 //! - [`relay`] carries the write-ahead log into NATS through [`publish`]; [`reconciler`] turns reports and silence into commands.
-//! - [`event_log`] is what `http` and `fleet` need of the log; [`adapters`] implements it.
+//! - [`event_log`] is what `http` and `fleet` need of the log; [`adapters`] implements it. `continuity` decides whether the log goes on
+//!   from what was published and signed of it.
 //! - [`install`], [`recover`], [`export`] and [`token_reset`] are commands of the operator; [`config`] is the settings that they share,
-//!   [`backend`] how what PostgreSQL and NATS answer counts.
+//!   [`backend`] their errors of PostgreSQL and NATS, with exit codes.
 //!
 //! Absent on purpose: SQL (`store`, `wal`), an LSN (`wal`), axum outside of [`http`].
 
 pub mod adapters;
 pub mod backend;
 pub mod config;
+mod continuity;
 pub mod event_log;
 pub mod export;
 pub mod fleet;

@@ -1,10 +1,9 @@
-//! `headwater recover`: what to do about a database that was put back to an earlier state.
+//! `headwater recover`: what to do about a database that was restored from a backup.
 //!
-//! Always: without being told to it only looks. What is taken back is what the event stream holds, if it goes on from what
-//! the log still has and leads to what was signed and kept outside; nothing that is in the log is changed. What the stream
-//! holds behind that nobody signed for: it is taken back only by who is told so and answers for it. What can't be had back can
-//! be done without: what is left becomes a new log, which nodes take only when told so. Absent on purpose: a choice between two
-//! stories. A log that was appended to since is not the one that others know, and no event of either is mixed with the other's.
+//! What always holds: without a flag it only looks. Events are taken back from the event stream if they go on from the log and lead to
+//! the newest checkpoint outside PostgreSQL; no event of the log is changed. Events behind that checkpoint, for which nobody signed, are
+//! taken back only with a flag of their own. Where events can't be had back, the rest becomes a new log, which nodes accept only when
+//! told to. Absent on purpose: mixing two histories. A log that was appended to after it was restored is not the one that others know.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,7 +33,6 @@ use crate::publish::checkpoint_bucket::CheckpointBucket;
 use crate::publish::recovery_scan;
 use crate::publish::stream_comparison::{ExcessOrigin, StreamComparison, StreamExcess};
 use bus::connect::{Link, connect_with};
-use program::exit::ExitClass;
 use program::output::StdoutError;
 use store::database::{Database, Error as LogError};
 use store::reader::Reader;
@@ -65,10 +63,10 @@ const AFTER_HELP: &str = "\
 
 Exit codes: 0 nothing is missing any more, 1 something is (a content, too), or it was refused, 2 usage, 3 could not reach something.";
 
-/// Says what a database that was put back lacks, and who holds it. With --adopt-stream it takes the lost events back. Where they
-/// can't be had back, --new-log begins a new log with what is left.
+/// Says which events a restored database lacks, and who holds them. With --adopt-stream it takes them back. Where they can't be had
+/// back, --new-log begins a new log with the rest.
 #[derive(Clone, Debug, clap::Args)]
-#[command(after_help = AFTER_HELP, mut_args(PostgresOptions::entered_as(URL_HELP, FILE_HELP)))]
+#[command(after_help = AFTER_HELP, mut_args(PostgresOptions::with_help(URL_HELP, FILE_HELP)))]
 pub struct Options {
     #[command(flatten)]
     postgres: PostgresOptions,
@@ -80,12 +78,12 @@ pub struct Options {
     #[arg(long)]
     pub adopt_stream: bool,
 
-    /// Take back also what stands behind that checkpoint: nobody signed for it, and whoever may publish could have put it there.
+    /// Take back also the events after that checkpoint: nobody signed for them, and anybody who may publish could have put them there.
     #[arg(long, requires = "adopt_stream")]
     pub unsigned_too: bool,
 
-    /// Put aside what the event stream holds behind the log and nobody signed for: it is copied to the stream of strays, and the
-    /// relay fills the event stream anew from the log.
+    /// Put aside the messages of the event stream after the end of the log for which nobody signed: they are copied to the stream of
+    /// strays, and the relay fills the event stream again from the log.
     #[arg(long, conflicts_with_all = ["adopt_stream", "new_log"])]
     pub put_aside: bool,
 
@@ -95,7 +93,7 @@ pub struct Options {
     #[arg(long, value_name = "DIR", conflicts_with = "new_log")]
     pub contents: Option<PathBuf>,
 
-    /// Give up what is missing: all events of the database are sealed anew under a new log id, behind them comes one that names
+    /// Give up what is missing: all events of the database are sealed again under a new log id, followed by one that names
     /// the old log, its last event and its root, and what NATS holds of the old log is removed. Nodes keep what they run and take
     /// nothing of the new log until `headwater edge accept-log` on each says so.
     #[arg(long, conflicts_with = "adopt_stream")]
@@ -106,36 +104,36 @@ pub struct Options {
     pub json: bool,
 }
 
-/// Why nothing can be said or done.
+/// Why nothing can be found out or done.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// PostgreSQL or NATS did not do its part.
+    /// PostgreSQL or NATS refused, or could not be reached.
     #[error(transparent)]
     Backend(backend::Error),
-    /// The checkpoint is not this log's.
+    /// Another key or log signed the checkpoint.
     #[error("the newest checkpoint kept outside PostgreSQL can't be trusted: {0}")]
     Untrusted(#[from] BadCheckpoint),
     /// The stream's events do not go on from the log's.
     #[error("the event stream does not go on from the log {0}")]
     Diverged(#[from] Divergence),
-    /// The log was appended to since.
+    /// The log was appended to after it was restored.
     #[error(
         "the log and the event stream tell different stories from position {0} on: the database was put back and then \
          appended to, or somebody else wrote to the stream. The stream's events can't be taken back behind those. \
          `headwater recover --put-aside` puts them aside if nobody signed for them; else `headwater recover --new-log` goes \
          on with what the database has, under a new log id"
     )]
-    TwoStories(Position),
-    /// What is to be put aside was signed, or is another log's.
+    TwoHistories(Position),
+    /// What was to be put aside was signed for, or is another log's.
     #[error("the event stream is not made anew: {0}")]
     NotAside(String),
-    /// The stream does not hold all that was signed.
+    /// The stream does not lead to what was signed.
     #[error("what was signed at position {0} is not what the log and the event stream lead to: nothing is taken back")]
     NotSigned(Position),
-    /// The stream ends in a request.
+    /// The stream ends within a request.
     #[error("the event stream ends within a request, at position {0}: nothing is taken back")]
     Cut(Position),
-    /// A document's content is gone.
+    /// The content of a document is nowhere.
     #[error(
         "the content of these documents is not in NATS, so that no node could be given it: {0}. Nothing is taken back. A node that \
          runs them has it: copy its folder here, and say `--contents DIR`"
@@ -144,10 +142,10 @@ pub enum Error {
     /// The folder can't be read.
     #[error("{} can't be read (--contents)", .0.display())]
     Folder(PathBuf, #[source] std::io::Error),
-    /// There is no reason to begin anew.
+    /// A new log is not needed.
     #[error("nobody holds more of this log than the database has, so there is no reason to begin a new one")]
     NothingLost,
-    /// The role may not do it.
+    /// The role is not the database's owner.
     #[error(
         "{0}: a new log seals all events anew, which the application's role must not be able to do. Give the database's URL \
          as its owner, as for `headwater install`"
@@ -155,29 +153,13 @@ pub enum Error {
     NotOwner(#[source] LogError),
 }
 
-impl<E: Into<backend::Error>> From<E> for Error {
-    fn from(error: E) -> Self {
-        Self::Backend(error.into())
-    }
-}
+backend::command_error!(Error, Usage: Self::NotOwner(_) | Self::Folder(..));
 
-impl Error {
-    /// How it counts.
-    #[must_use]
-    pub fn exit_class(&self) -> ExitClass {
-        match self {
-            Self::Backend(error) => error.exit_class(),
-            Self::NotOwner(_) | Self::Folder(..) => ExitClass::Usage,
-            _ => ExitClass::Refused,
-        }
-    }
-}
-
-/// What came of it.
+/// What a recovery came to, which is printed.
 #[derive(Debug)]
 pub enum RecoveryOutcome {
-    /// It was looked, and perhaps something was taken back.
-    Looked(RecoveryFindings),
+    /// What was found, and perhaps taken back.
+    Inspected(RecoveryFindings),
     /// Unsigned events were put aside.
     PutAside(PutAside),
     /// A new log was begun.
@@ -185,13 +167,13 @@ pub enum RecoveryOutcome {
 }
 
 impl RecoveryOutcome {
-    /// Prints it. True if nothing is missing any more.
+    /// Prints the outcome. True if nothing is missing any more.
     ///
     /// # Errors
     /// If standard output can't be written.
     pub fn print(&self, json: bool) -> Result<bool, StdoutError> {
         match self {
-            Self::Looked(findings) => findings.print(json),
+            Self::Inspected(findings) => findings.print(json),
             Self::PutAside(aside) => aside.print(json).map(|()| true),
             Self::NewLog(begun) => begun.print(json).map(|()| true),
         }
@@ -204,7 +186,7 @@ struct Recovery {
     options: Options,
 }
 
-/// Looks, and takes back if told so.
+/// Finds out what the log lacks, and does what the options say.
 ///
 /// # Errors
 /// If something can't be reached, or must not be taken back.
@@ -220,9 +202,9 @@ pub async fn run(options: Options) -> Result<RecoveryOutcome, Error> {
     if recovery.options.put_aside {
         return Box::pin(recovery.put_aside()).await.map(RecoveryOutcome::PutAside);
     }
-    let (mut findings, kept) = recovery.look().await?;
+    let (mut findings, checkpoint) = recovery.inspect().await?;
     if let Some(parted) = findings.parted.filter(|_| recovery.options.adopt_stream) {
-        return Err(Error::TwoStories(parted));
+        return Err(Error::TwoHistories(parted));
     }
     let wanted = match (recovery.options.adopt_stream, recovery.options.unsigned_too) {
         (false, _) => 0,
@@ -230,18 +212,18 @@ pub async fn run(options: Options) -> Result<RecoveryOutcome, Error> {
         (true, true) => findings.missing.len(),
     };
     if wanted > 0 {
-        Box::pin(recovery.take_back(findings.head, &findings.missing[..wanted], kept)).await?;
+        Box::pin(recovery.take_back(findings.head, &findings.missing[..wanted], checkpoint)).await?;
         findings.adopted = wanted;
     }
     findings.lacking = recovery.reader.lacking_contents().await?;
     if let Some(dir) = recovery.options.contents.as_ref().filter(|_| !findings.lacking.is_empty()) {
         findings.restored = recovery.restore(dir, &mut findings.lacking).await?;
     }
-    Ok(RecoveryOutcome::Looked(findings))
+    Ok(RecoveryOutcome::Inspected(findings))
 }
 
 impl Recovery {
-    async fn look(&self) -> Result<(RecoveryFindings, Option<Checkpoint>), Error> {
+    async fn inspect(&self) -> Result<(RecoveryFindings, Option<Checkpoint>), Error> {
         let (jetstream, prefix) = (self.link.jetstream(), &self.options.nats.nats_prefix);
         let (_, (stream, head), excess) = self.compare().await?;
         let checkpoint = self.checkpoint().await?;
@@ -249,7 +231,7 @@ impl Recovery {
         match excess {
             Some(StreamExcess { origin: ExcessOrigin::Stray(why), agreed, .. }) => stray = Some((agreed.next(), why)),
             Some(StreamExcess { origin: ExcessOrigin::OtherLog(_), agreed, .. }) => {
-                return Err(Error::TwoStories(agreed.next()));
+                return Err(Error::TwoHistories(agreed.next()));
             }
             Some(StreamExcess { agreed, .. }) => {
                 parted = (agreed < head).then(|| agreed.next());
@@ -260,12 +242,12 @@ impl Recovery {
         }
         let nodes = recovery_scan::seen(&jetstream, prefix, (self.reader.log_id(), self.reader.public_key())).await?;
         let nodes = nodes.into_iter().filter(|(_, seen)| seen.is_beyond(head)).collect();
-        let kept = checkpoint.as_ref().map(|checkpoint| checkpoint.position);
+        let signed = checkpoint.as_ref().map(|checkpoint| checkpoint.position);
         let (adopted, lacking, restored) = (0, Vec::new(), 0);
         let findings = RecoveryFindings {
             head,
             stream,
-            checkpoint: kept,
+            checkpoint: signed,
             missing,
             parted,
             stray,
@@ -277,7 +259,7 @@ impl Recovery {
         Ok((findings, checkpoint))
     }
 
-    /// The event stream beside the log: its last sequence, the log's head, and what the stream holds that the log does not have.
+    /// Compares the event stream with the log: the stream's last sequence, the log's head, and the messages that the log does not have.
     async fn compare(&self) -> Result<(StreamComparison, (Position, Position), Option<StreamExcess>), Error> {
         let (jetstream, prefix) = (self.link.jetstream(), self.options.nats.nats_prefix.clone());
         let table = Arc::new(ContentSource(self.reader.clone()));
@@ -288,7 +270,7 @@ impl Recovery {
         Ok((comparison, (stream, head), excess))
     }
 
-    /// What was signed and kept outside; where that is no checkpoint of this log, what the table keeps.
+    /// The newest checkpoint outside PostgreSQL; the table's, where that one was not signed for this log.
     async fn checkpoint(&self) -> Result<Option<Checkpoint>, Error> {
         let open = |note: &[u8]| Checkpoint::open(note, self.reader.log_id(), self.reader.public_key());
         let outside =
@@ -304,7 +286,7 @@ impl Recovery {
         }
     }
 
-    /// Leaves the events that may follow from the log one by one, and gives the first that can't, and why.
+    /// Cuts the events before the first one that can't follow from the log, and gives that one's position and the reason.
     async fn cut_before_stray(
         &self,
         agreed: Position,
@@ -319,7 +301,7 @@ impl Recovery {
                 events.truncate(index);
                 return Ok(Some((position, *stray)));
             }
-            // What a newer program wrote can't be followed by this one, and whoever takes it back is told so.
+            // This program can't follow an event of a newer one. Taking it back fails with that error.
             if follower.advance(event).is_err() {
                 break;
             }
@@ -327,11 +309,11 @@ impl Recovery {
         Ok(None)
     }
 
-    async fn take_back(&self, head: Position, missing: &[Event], kept: Option<Checkpoint>) -> Result<(), Error> {
+    async fn take_back(&self, head: Position, missing: &[Event], checkpoint: Option<Checkpoint>) -> Result<(), Error> {
         let mut follower = Follower::new(self.reader.log_id());
-        let (within, ahead): (Option<_>, Option<_>) = match kept {
-            Some(kept) if kept.position <= head => (Some(kept), None),
-            kept => (None, kept),
+        let (within, ahead): (Option<_>, Option<_>) = match checkpoint {
+            Some(checkpoint) if checkpoint.position <= head => (Some(checkpoint), None),
+            checkpoint => (None, checkpoint),
         };
         if let Some(signed) = within {
             self.reader.follow(&mut follower, signed.position).await?;
@@ -340,7 +322,7 @@ impl Recovery {
             }
         }
         self.reader.follow(&mut follower, head).await?;
-        // Also what the log still has must be what it was, or the missing would come to stand behind something else.
+        // The rest of the log must be unchanged too, or the missing events would be appended to another history.
         self.reader.head_at_rest().await?.is_over(&follower)?;
         let after = proven(follower.clone(), missing, ahead)?;
         let contents = self.contents(missing, &after).await?;

@@ -1,66 +1,72 @@
 //! The relay: from the write-ahead log, through the projections, into NATS.
 //!
-//! Holding the slot, it first makes NATS level with the log: head under its lock, table folded up to it, blobs, records
-//! and events repaired to it. Then it follows the write-ahead log, skipping what it has. Whenever anything is not as it
-//! was left — NATS was gone, a sequence is wrong, somebody else wrote, an event is missing — it makes NATS level again.
-//! It remembers nothing between runs: progress is what NATS holds. What is public it vouches for, at least every ten seconds.
+//! One server of a log holds its replication slot and relays. The relay remembers nothing between runs: progress is what NATS holds,
+//! and a transaction is acknowledged to PostgreSQL only after everything that follows from it is public.
+//!
+//! The relay is a machine of four states, and [`RelayOutcome`] says how a step ended:
+//!
+//! | state | shown as | what the relay does | next |
+//! |---|---|---|---|
+//! | `Waiting` | `starting`, `standby` | pauses, then asks for the slot | `Acquired`; slot busy or an error: `Waiting` |
+//! | `Acquired` | `repairing` | reads a suspect log again from its first event, resyncs NATS | `Following`; any error: `Waiting` |
+//! | `Following` | `following` | handles one [`Trigger`]: transactions, an inspection, a signature, a foreign write, … | published: `Following`; blocked: `Resyncing`; failed: `Waiting` |
+//! | `Resyncing` | `repairing` | resyncs NATS until that succeeds; the slot stays held | `Following`; blocked: `Resyncing`; failed: `Waiting` |
+//!
+//! A resync folds the log up to its head, verifies that the log goes on from what was signed and from what nodes prove, and repairs
+//! blobs, records and events in NATS. The slot is given up on every way into `Waiting`.
 
 pub(crate) mod checkpoint_signer;
 mod error;
 pub(crate) mod log_check;
+mod outcome;
+mod resync;
+mod session;
 mod status;
 
 pub use self::status::{Phase, RelayStatus};
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bus::connect::Link;
+use program::backoff::Backoff;
+use program::failpoints;
+use program::telemetry;
 use projections::fold::Touched;
-use replay::log::{Divergence, Follower};
+use replay::log::Follower;
 use schema::event::Event;
 use schema::position::Position;
+use store::findings::Findings;
+use store::reader::Reader;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, sleep_until};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
+use wal::Error as WalError;
+use wal::slot::Slot;
+use wal::tail::Tail;
 
+use crate::continuity;
 use crate::fleet::listener::ReportListener;
 use crate::publish::Error as PublishError;
 use crate::publish::event_stream::PublishedEvents;
 use crate::publish::foreign_writes::{self, RecordWrite};
 use crate::publish::publisher::{PublishSettings, PublishSource, Publisher};
-use bus::connect::Link;
-use metrics;
-use program::backoff::Backoff;
-use program::failpoints;
-use program::telemetry;
-use store::database::Error as LogError;
-use store::findings::Findings;
-use store::reader::Reader;
-use wal::Error as WalError;
-use wal::slot::Slot;
-use wal::tail::Batch;
 
 use self::checkpoint_signer::CheckpointSigner;
 use self::error::Error;
 use self::log_check::LogCheck;
+use self::outcome::RelayOutcome;
+use self::session::{Session, Trigger};
 
-/// How often the relay looks whether somebody else wrote to NATS.
-const INSPECT_EVERY: Duration = Duration::from_secs(5);
-/// How soon NATS is made level again after it was: whoever goes on writing there costs no more than this.
-const RESYNC_EVERY: Duration = Duration::from_millis(500);
-/// How often it signs for what was published since.
-const SIGN_EVERY: Duration = Duration::from_secs(5);
-/// How soon a waiting relay asks for the slot again.
+/// The mean pause before a standby asks for the slot again.
 const STANDBY_PAUSE: Duration = Duration::from_millis(700);
-/// The first pause after a failure.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
-/// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// How much longer it rests after it has read a log again that is not what it was, and how long at most.
+/// After the whole log was read and found changed again, the relay rests this many times as long as reading took.
 const SUSPECT_REST: u32 = 3;
 const SUSPECT_REST_MAX: Duration = Duration::from_secs(60);
-/// Writes to the bucket of records that may wait to be looked at.
+/// Writes to the bucket of records that may wait for the relay.
 const WRITES_MAX: usize = 16_384;
 
 /// The relay of one log.
@@ -71,21 +77,44 @@ pub struct Relay {
     publisher: Publisher,
     signer: CheckpointSigner,
     check: LogCheck,
-    /// Whether the log was found not to be what it was. Nothing is done then until it is again.
+    /// The log was found changed. Nothing is published until reading it again from its first event finds it intact.
     suspect: bool,
-    demand: Arc<Notify>,
+    signature_wanted: Arc<Notify>,
     reports: ReportListener,
     follower: Follower,
     writes: mpsc::Receiver<RecordWrite>,
     status: watch::Sender<RelayStatus>,
-    /// When NATS was last made level.
+    /// When the last resync succeeded.
     resynced: Option<Instant>,
-    /// How far it had followed, and where the log ended, when that was last looked at.
-    awaited: (Position, Position),
+    /// The relay's position and the head of the log at the last inspection.
+    inspected: (Position, Position),
+    attempt: Attempt,
+    backoff: Backoff,
+}
+
+enum State {
+    /// Not holding the slot, which is asked for after this pause.
+    Waiting(Duration),
+    Acquired(Box<Tail>),
+    Following(Box<Session>),
+    Resyncing(Box<Session>, Blockage),
+}
+
+/// Why NATS has to be resynced, and how often that was tried.
+struct Blockage {
+    error: PublishError,
+    backoff: Backoff,
+}
+
+/// How things stood when the slot was last asked for.
+struct Attempt {
+    began: Instant,
+    published: Position,
+    was_suspect: bool,
 }
 
 impl Relay {
-    /// A relay that has done nothing yet, and where it status.
+    /// A relay that has done nothing yet, and its status.
     #[must_use]
     pub fn new(
         slot: Slot,
@@ -94,279 +123,228 @@ impl Relay {
         settings: PublishSettings,
         source: Arc<dyn PublishSource>,
     ) -> (Self, watch::Receiver<RelayStatus>) {
-        let (status, statuses) = watch::channel(RelayStatus::default());
+        let (status, shown) = watch::channel(RelayStatus::default());
         let (sender, writes) = mpsc::channel(WRITES_MAX);
         tokio::spawn(foreign_writes::watch(settings.jetstream.clone(), settings.prefix.clone(), sender));
-        let follower = Follower::new(reader.log_id());
-        let signer = CheckpointSigner::new(&settings, reader.clone());
-        let check = LogCheck::new(&reader, PublishedEvents::new(settings.jetstream.clone(), settings.prefix.clone()));
-        let publisher = Publisher::new(settings, source);
-        let (suspect, resynced, awaited) = (false, None, Default::default());
-        let (demand, reports) = (Arc::default(), ReportListener::default());
+        let published = PublishedEvents::new(settings.jetstream.clone(), settings.prefix.clone());
         let relay = Self {
+            signer: CheckpointSigner::new(&settings, reader.clone()),
+            check: LogCheck::new(&reader, published),
+            follower: Follower::new(reader.log_id()),
+            publisher: Publisher::new(settings, source),
             slot,
             reader,
             link,
-            publisher,
-            signer,
-            check,
-            suspect,
-            demand,
-            reports,
-            follower,
+            suspect: false,
+            signature_wanted: Arc::default(),
+            reports: ReportListener::default(),
             writes,
             status,
-            resynced,
-            awaited,
+            resynced: None,
+            inspected: Default::default(),
+            attempt: Attempt { began: Instant::now(), published: Position::ZERO, was_suspect: false },
+            backoff: Backoff::between(PAUSE_MIN, PAUSE_MAX),
         };
-        (relay, statuses)
+        (relay, shown)
     }
 
-    /// The same relay, which publishes nothing of a log that lacks what these reports heard nodes prove.
+    /// The same relay, which publishes nothing of a log that lacks events that nodes prove.
     #[must_use]
     pub fn with_node_proofs(self, reports: ReportListener) -> Self {
         Self { reports, ..self }
     }
 
-    /// The same relay, which lets it be known what it finds to be wrong with the log.
+    /// The same relay, which writes down there which rows of the log it finds changed.
     #[must_use]
     pub fn reporting_to(self, findings: Findings) -> Self {
         Self { check: self.check.reporting_to(findings), ..self }
     }
 
-    /// Notified, it signs for what is public by now.
+    /// To be notified by whoever needs a checkpoint of what is public by now.
     #[must_use]
-    pub fn demand(&self) -> Arc<Notify> {
-        Arc::clone(&self.demand)
+    pub fn signature_wanted(&self) -> Arc<Notify> {
+        Arc::clone(&self.signature_wanted)
     }
 
-    /// Relays until told to stop.
+    /// Relays until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut backoff = Backoff::between(PAUSE_MIN, PAUSE_MAX);
-        while !stop.is_cancelled() {
-            let (before, began, was_suspect) = (self.publisher.published(), Instant::now(), self.suspect);
-            let ended = tokio::select! {
-                () = stop.cancelled() => return,
-                ended = self.relay() => ended,
+        stop.run_until_cancelled(Box::pin(self.run_states())).await;
+    }
+
+    async fn run_states(&mut self) -> Infallible {
+        let mut state = State::Waiting(Duration::ZERO);
+        loop {
+            state = match self.step(state).await {
+                Ok(next) => next,
+                Err(error) => State::Waiting(self.give_up(error).await),
             };
-            let Err(error) = ended;
-            if self.publisher.published() > before {
-                backoff.reset();
-            }
-            let pause = match &error {
-                Error::Wal(WalError::SlotBusy(_)) => {
-                    self.show(Phase::Standby, None);
-                    STANDBY_PAUSE.mul_f64(0.5 + fastrand::f64())
-                }
-                error => {
-                    metrics::failed("relay");
-                    if let Error::Wal(WalError::Undecodable(_)) = error
-                        && let Err(error) = self.slot.discard().await
-                    {
-                        tracing::warn!(%error, "the slot can't be dropped");
-                    }
-                    tracing::warn!(%error, failures = backoff.failures(), "the relay begins anew");
-                    let is_suspect = error.is_about_content();
-                    self.suspect |= is_suspect;
-                    self.show(Phase::Starting, Some(error.to_string()));
-                    // Reading all of a large log again at full speed, only to find the same, would leave little for others.
-                    let still = was_suspect && is_suspect && self.resynced.is_none_or(|resynced| resynced < began);
-                    let rest = if still { began.elapsed() * SUSPECT_REST } else { Duration::ZERO };
-                    backoff.failed().max(rest.min(SUSPECT_REST_MAX))
-                }
-            };
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
-            }
         }
     }
 
-    /// Takes the slot, and follows for as long as nothing goes wrong with it.
-    async fn relay(&mut self) -> Result<std::convert::Infallible, Error> {
-        let mut tail = self.slot.take(self.reader.log_id()).await?;
-        tracing::info!(slot = self.slot.name(), "this server has the slot");
+    /// One transition of the table above; an error leads to `Waiting`.
+    async fn step(&mut self, state: State) -> Result<State, Error> {
+        let (mut session, outcome, backoff) = match state {
+            State::Waiting(pause) => {
+                sleep(pause).await;
+                return self.acquire().await;
+            }
+            State::Acquired(tail) => return self.start_session(*tail).await,
+            State::Following(mut session) => {
+                let trigger = session.next_trigger(&mut self.writes, &self.signature_wanted, &self.publisher).await?;
+                (session, self.handle(trigger).await.into(), Backoff::between(PAUSE_MIN, PAUSE_MAX))
+            }
+            State::Resyncing(session, Blockage { error, mut backoff }) => {
+                let outcome = self.resync_after(&error).await.into();
+                if let RelayOutcome::Blocked(_) = outcome {
+                    sleep(backoff.failed()).await;
+                }
+                (session, outcome, backoff)
+            }
+        };
+        match outcome {
+            RelayOutcome::Published => {
+                // Whether it was published or resynced: everything that follows from these transactions is public.
+                session.acknowledge(self.publisher.published());
+                self.show(Phase::Following, None);
+                Ok(State::Following(session))
+            }
+            RelayOutcome::Blocked(error) => Ok(State::Resyncing(session, Blockage { error, backoff })),
+            RelayOutcome::Failed(error) => Err(error),
+        }
+    }
+
+    async fn acquire(&mut self) -> Result<State, Error> {
+        let published = self.publisher.published();
+        self.attempt = Attempt { began: Instant::now(), published, was_suspect: self.suspect };
+        let tail = self.slot.take(self.reader.log_id()).await?;
+        tracing::info!(slot = self.slot.name(), "replication slot acquired");
         failpoints::RELAY_TAKEN.reached();
+        Ok(State::Acquired(Box::new(tail)))
+    }
+
+    async fn start_session(&mut self, tail: Tail) -> Result<State, Error> {
         if self.suspect {
-            // Also what was folded is no longer trusted.
-            self.check.whole().await?;
+            self.check.check_whole_log().await?;
+            // What was folded from the suspect log is no longer trusted either.
             self.follower = Follower::new(self.reader.log_id());
             self.suspect = false;
         }
         self.resync().await?;
-        let (asks, mut asked) = mpsc::channel(1);
-        let mut checking = AbortOnDropHandle::new(tokio::spawn(self.check.clone().run(asks)));
-        let mut ups = self.link.ups();
-        ups.mark_unchanged();
-        let mut inspect = tokio::time::interval(INSPECT_EVERY);
-        inspect.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut sign = tokio::time::interval(SIGN_EVERY);
-        sign.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            let (done, receipt) = tokio::select! {
-                batch = tail.next() => {
-                    let Batch { events, receipt } = batch?;
-                    self.has_proven(events.last()).await?;
-                    failpoints::RELAY_RECEIVED.reached();
-                    (self.relay_events(events).await?, Some(receipt))
-                }
-                Some(write) = self.writes.recv() => (self.expect_ours(&write), None),
-                Ok(()) = ups.changed() => {
-                    (Err(PublishError::Disturbed("NATS, perhaps, while it was gone".into())), None)
-                }
-                _ = inspect.tick() => {
-                    self.has_proven(None).await?;
-                    (self.nothing_is_skipped().await?.and(self.publisher.inspect().await), None)
-                }
-                _ = sign.tick() => (self.vouch().await?, None),
-                () = self.demand.notified() => (self.vouch().await?, None),
-                () = self.publisher.mend_due() => (self.publisher.mend(self.follower.position()).await, None),
-                Some(ask) = asked.recv() => {
-                    // Whoever asked may be gone by now.
-                    let _ = ask.send(self.follower.clone());
-                    continue;
-                }
-                found = &mut checking => {
-                    let found = found.unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic()));
-                    return Err(Error::Found(found.into()));
-                }
-            };
-            if let Err(error) = done {
-                self.resync_again(error).await?;
+        Ok(State::Following(Box::new(Session::start(tail, self.check.clone(), &self.link))))
+    }
+
+    /// Shows why the slot was given up, and says how long to wait before it is asked for again.
+    async fn give_up(&mut self, error: Error) -> Duration {
+        if self.publisher.published() > self.attempt.published {
+            self.backoff.reset();
+        }
+        if let Error::Wal(WalError::SlotBusy(_)) = error {
+            self.show(Phase::Standby, None);
+            // Spread by chance, so that several standbys don't ask in step.
+            return STANDBY_PAUSE.mul_f64(0.5 + fastrand::f64());
+        }
+        metrics::attempt_failed("relay");
+        if let Error::Wal(WalError::Undecodable(_)) = error
+            && let Err(error) = self.slot.discard().await
+        {
+            tracing::warn!(%error, slot = self.slot.name(), "replication slot can't be dropped");
+        }
+        tracing::warn!(%error, failures = self.backoff.failures(), "relay failed; it starts again");
+        self.suspect |= error.is_about_content();
+        self.show(Phase::Starting, Some(error.to_string()));
+        self.backoff.failed().max(self.rest_of_suspect(&error))
+    }
+
+    /// Reading a large log again and again at full speed, only to find the same, would leave little for others.
+    fn rest_of_suspect(&self, error: &Error) -> Duration {
+        let Attempt { began, was_suspect, .. } = self.attempt;
+        let is_still_suspect =
+            was_suspect && error.is_about_content() && self.resynced.is_none_or(|resynced| resynced < began);
+        if is_still_suspect { (began.elapsed() * SUSPECT_REST).min(SUSPECT_REST_MAX) } else { Duration::ZERO }
+    }
+
+    async fn handle(&mut self, trigger: Trigger) -> Result<(), Error> {
+        match trigger {
+            Trigger::Transactions(events) => {
+                self.check_node_proofs(events.last()).await?;
+                failpoints::RELAY_RECEIVED.reached();
+                self.relay_events(events).await
             }
-            // Whether it was published or made level: all that follows from these transactions is public.
-            if let Some(receipt) = receipt {
-                failpoints::RELAY_PUBLISHED.reached();
-                tail.acknowledge(receipt);
-                failpoints::RELAY_ACKNOWLEDGED.reached();
-                metrics::acknowledged(self.publisher.published());
+            Trigger::RecordWritten(write) => match self.publisher.knows(&write.key, write.revision) {
+                true => Ok(()),
+                false => Err(PublishError::Disturbed(format!("the record of {}", write.key)).into()),
+            },
+            Trigger::NatsReturned => {
+                Err(PublishError::Disturbed("NATS, perhaps, while it was unreachable".into()).into())
             }
-            self.show(Phase::Following, None);
+            Trigger::InspectionDue => self.inspect().await,
+            Trigger::SignatureDue => self.sign_checkpoint().await,
+            Trigger::StreamRepairDue => Ok(self.publisher.repair_stream(self.follower.position()).await?),
+            Trigger::FollowerWanted(request) => {
+                // The check that asked may have ended meanwhile.
+                let _ = request.send(self.follower.clone());
+                Ok(())
+            }
+            Trigger::DifferenceFound(difference) => Err(Error::Found(difference.into())),
         }
     }
 
-    /// Folds and publishes the events of whole transactions, but for those that it has already.
-    async fn relay_events(&mut self, events: Vec<Event>) -> Result<Result<(), PublishError>, Divergence> {
+    /// Folds and publishes the events of whole transactions, except for those that a resync has brought already.
+    async fn relay_events(&mut self, events: Vec<Event>) -> Result<(), Error> {
         let known = self.follower.position();
         let new: Vec<Event> = events.into_iter().filter(|event| event.position > known).collect();
-        let Some(first) = new.first() else { return Ok(Ok(())) };
+        let Some(first) = new.first() else { return Ok(()) };
         if first.position != known.next() {
-            let hole = format!("the slot: event {} came after {known}", first.position);
-            return Ok(Err(PublishError::Disturbed(hole)));
+            let gap = format!("the slot: event {} came after {known}", first.position);
+            return Err(PublishError::Disturbed(gap).into());
         }
         let mut touched = Touched::new();
         for event in &new {
             touched.append(&mut self.follower.advance(event)?);
         }
         failpoints::RELAY_FOLDED.reached();
-        let published = self.publisher.publish(self.follower.configuration(), touched, &new).await;
-        // What waits until the event stream is made anew is not public yet.
-        if published.is_ok() && self.publisher.published() == self.follower.position() {
-            metrics::published(&new);
-            tell_published(&new);
+        self.publisher.publish(self.follower.configuration(), touched, &new).await?;
+        // While the event stream waits for its repair, events are not public yet.
+        if self.publisher.published() == self.follower.position() {
+            metrics::events_published(&new);
+            log_published(&new);
         }
-        Ok(published)
-    }
-
-    /// Signs for what is public.
-    async fn vouch(&mut self) -> Result<Result<(), PublishError>, Error> {
-        let edge = self.follower.edge();
-        if edge.size() != self.publisher.published() {
-            return Ok(Ok(()));
-        }
-        match self.signer.sign(edge).await.map_err(Error::from) {
-            Ok(()) => Ok(Ok(())),
-            Err(Error::Publish(error)) => Ok(Err(error)),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Whether the log, with `last` at its end if that is further than what was folded, has what nodes prove.
-    async fn has_proven(&self, last: Option<&Event>) -> Result<(), Error> {
-        let end = last.map_or(Position::ZERO, |last| last.position).max(self.follower.position());
-        // Below the end nothing is looked up here: that takes a read for each batch, and whoever appends does it.
-        let beyond = self.reports.furthest().filter(|(_, cause)| cause.position > end);
-        Ok(checkpoint_signer::has_proven(&self.reader, beyond, end).await?)
-    }
-
-    /// Whether what is appended comes through the write-ahead log. A change that was written while the publication did not
-    /// let it through is skipped without a word, and if no other follows nobody would miss it.
-    async fn nothing_is_skipped(&mut self) -> Result<Result<(), PublishError>, LogError> {
-        let now = (self.follower.position(), self.reader.head().await?.position);
-        let before = std::mem::replace(&mut self.awaited, now);
-        Ok(match before.0 == now.0 && before.1 > now.0 {
-            true => Err(PublishError::Disturbed(format!("the slot: event {} did not come", now.0.next()))),
-            false => Ok(()),
-        })
-    }
-
-    fn expect_ours(&self, write: &RecordWrite) -> Result<(), PublishError> {
-        match self.publisher.knows(&write.key, write.revision) {
-            true => Ok(()),
-            false => Err(PublishError::Disturbed(format!("the record of {}", write.key))),
-        }
-    }
-
-    /// Makes NATS level with the log, however often it takes, while the slot is held.
-    async fn resync_again(&mut self, error: PublishError) -> Result<(), Error> {
-        let mut error = error;
-        let mut backoff = Backoff::between(PAUSE_MIN, PAUSE_MAX);
-        loop {
-            if !error.is_transient() {
-                return Err(error.into());
-            }
-            metrics::failed("publish");
-            tracing::warn!(%error, "NATS is made level with the log again");
-            self.show(Phase::Repairing, Some(error.to_string()));
-            self.link.up().await;
-            if let Some(resynced) = self.resynced {
-                sleep_until(resynced + RESYNC_EVERY).await;
-            }
-            error = match self.resync().await {
-                Ok(()) => return Ok(()),
-                Err(Error::Publish(error)) => error,
-                Err(error) => return Err(error),
-            };
-            tokio::time::sleep(backoff.failed()).await;
-        }
-    }
-
-    /// Makes NATS level with the log. If it is not the log that it was, it is told where.
-    async fn resync(&mut self) -> Result<(), Error> {
-        use LogError::{Diverged, OtherRoot, Row};
-        match self.resync_once().await {
-            Err(
-                error @ (Error::Log(OtherRoot { .. } | Diverged(_) | Row { .. })
-                | Error::Publish(PublishError::Source(_))),
-            ) => {
-                self.check.whole().await?;
-                Err(error)
-            }
-            Err(Error::Unvouched { error: error @ checkpoint_signer::Error::Rewritten { head, .. }, .. }) => {
-                self.check.whole().await?;
-                let first = self.check.first_changed(Position::ZERO, head).await?;
-                Err(Error::Unvouched { error, first })
-            }
-            other => other,
-        }
-    }
-
-    async fn resync_once(&mut self) -> Result<(), Error> {
-        // What is wrong stays said until it is not.
-        let fault = self.status.borrow().fault.clone();
-        self.show(Phase::Repairing, fault);
-        let head = self.reader.head_at_rest().await?;
-        if head.position < self.follower.position() {
-            return Err(LogError::WentBack { head: head.position, folded: self.follower.position() }.into());
-        }
-        self.reader.follow(&mut self.follower, head.position).await?;
-        head.is_over(&self.follower)?;
-        self.signer.check(self.follower.edge()).await?;
-        checkpoint_signer::has_proven(&self.reader, self.reports.furthest(), head.position).await?;
-        self.publisher.repair(self.follower.configuration()).await?;
-        self.resynced = Some(Instant::now());
-        self.show(Phase::Following, None);
         Ok(())
+    }
+
+    async fn inspect(&mut self) -> Result<(), Error> {
+        self.check_node_proofs(None).await?;
+        self.check_nothing_is_skipped().await?;
+        Ok(self.publisher.inspect().await?)
+    }
+
+    /// A change that was written while the publication did not let it through never comes through the slot, and if no other
+    /// follows nothing else would show it.
+    async fn check_nothing_is_skipped(&mut self) -> Result<(), Error> {
+        let now = (self.follower.position(), self.reader.head().await?.position);
+        let before = std::mem::replace(&mut self.inspected, now);
+        if before.0 == now.0 && before.1 > now.0 {
+            let missing = format!("the slot: event {} did not come", now.0.next());
+            return Err(PublishError::Disturbed(missing).into());
+        }
+        Ok(())
+    }
+
+    async fn sign_checkpoint(&mut self) -> Result<(), Error> {
+        let edge = self.follower.edge();
+        // What was folded and not published is not signed.
+        if edge.size() == self.publisher.published() {
+            self.signer.sign(edge).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the log, with `last` at its end if that is further than what was folded, has the events that nodes prove.
+    async fn check_node_proofs(&self, last: Option<&Event>) -> Result<(), Error> {
+        let end = last.map_or(Position::ZERO, |last| last.position).max(self.follower.position());
+        // Proofs of earlier events would cost a read for each batch. The append gate looks them up.
+        let beyond = self.reports.furthest_proof().filter(|(_, cause)| cause.position > end);
+        Ok(continuity::check_node_proof(&self.reader, beyond, end).await?)
     }
 
     fn show(&self, phase: Phase, fault: Option<String>) {
@@ -375,8 +353,7 @@ impl Relay {
     }
 }
 
-/// Says of each request that it is public, if anybody wants to know.
-fn tell_published(events: &[Event]) {
+fn log_published(events: &[Event]) {
     if tracing::enabled!(tracing::Level::DEBUG) {
         for last in events.iter().filter(|event| event.ends_request()) {
             telemetry::request(last.command_id).in_scope(|| tracing::debug!(position = %last.position, "published"));

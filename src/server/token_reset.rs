@@ -1,13 +1,12 @@
-//! `headwater token reset`: a new token for an administrator whose own is lost, when nobody can enter the door any more.
+//! `headwater token reset`: a new token for an administrator, when the tokens of all administrators are lost.
 //!
-//! What always holds: it is appended as any request is, beside servers that run, by actor `system/recovery`; whoever asks owns the
-//! database and holds the log's signing key; a log that is known to have been put back is not appended to.
+//! What always holds: the request is appended like any other, beside running servers, by actor `system/recovery`; the caller owns the
+//! database and has the log's signing key; a log that is known to have been restored from a backup is not appended to.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bus::connect::connect_with;
-use program::exit::ExitClass;
 use program::output::{self, StdoutError};
 use program::password;
 use program::token::{self, TokenError};
@@ -28,9 +27,9 @@ use crate::backend;
 use crate::config::{PostgresOptions, SigningKeyOptions};
 use crate::publish::{event_stream, signing_key};
 
-/// How long NATS may take to be there.
+/// How long connecting to NATS may take.
 const NATS_WITHIN: Duration = Duration::from_secs(10);
-/// What the events give as their reason.
+/// The reason in the events.
 const REASON: &str = "headwater token reset";
 
 const URL_HELP: &str =
@@ -48,7 +47,7 @@ Servers may be running: they know the new token within a second. On a database t
 
 /// Makes a new token for an administrator whose own is lost. The one before it is good no longer.
 #[derive(Clone, Debug, clap::Args)]
-#[command(after_help = AFTER_HELP, mut_args(PostgresOptions::entered_as(URL_HELP, FILE_HELP)))]
+#[command(after_help = AFTER_HELP, mut_args(PostgresOptions::with_help(URL_HELP, FILE_HELP)))]
 pub struct Options {
     /// Whose. A name that the log does not know, or that was revoked, becomes an administrator.
     #[arg(long, default_value = "admin")]
@@ -85,7 +84,7 @@ pub struct Options {
 /// Why there is no new token.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// PostgreSQL or NATS did not do its part.
+    /// PostgreSQL or NATS refused, or could not be reached.
     #[error(transparent)]
     Backend(backend::Error),
     /// The key is not the log's.
@@ -96,62 +95,48 @@ pub enum Error {
         "`{0}` does not own this log's tables: give --database-url as the database's owner, as for `headwater install`"
     )]
     NotOwner(String),
-    /// NATS is not there.
+    /// NATS can't be reached.
     #[error(
         "NATS can't be reached within {} s (--nats-url): is it running? Without --nats-url the log is not compared with what was \
          published of it",
         NATS_WITHIN.as_secs()
     )]
     NoNats,
-    /// More is public than the log has.
+    /// The event stream is longer than the log, which was restored from a backup.
     #[error(
         "the log ends at {head} and the event stream at {public}: the database was put back to an earlier state, and nothing may be \
          appended before `headwater recover` has said what is missing"
     )]
     PutBack {
-        /// Where the log ends.
+        /// The last position of the log.
         head: Position,
-        /// Where the stream ends.
+        /// The last sequence of the stream.
         public: Position,
     },
-    /// The name is an auditor's.
+    /// The principal of this name is an auditor.
     #[error("{0} is an auditor: take another --name, or an administrator gives them a new token")]
     Auditor(PrincipalName),
-    /// No token can be made or kept.
+    /// No token can be created or written.
     #[error(transparent)]
     Token(#[from] TokenError),
-    /// The log did not take it.
+    /// The request was not appended.
     #[error("the token was not changed: {0}")]
     Submit(#[from] SubmitError),
-    /// Nobody was told.
+    /// The token was appended and could not be printed.
     #[error("the token was changed, but can't be written: run it again")]
     Output(#[source] StdoutError),
 }
 
-impl<E: Into<backend::Error>> From<E> for Error {
-    fn from(error: E) -> Self {
-        Self::Backend(error.into())
-    }
-}
+backend::command_error!(
+    Error,
+    Usage: Self::NotOwner(_),
+    Unreachable: Self::NoNats | Self::Output(_) | Self::Submit(SubmitError::Unavailable(_) | SubmitError::Busy),
+);
 
-impl Error {
-    /// How it counts.
-    #[must_use]
-    pub fn exit_class(&self) -> ExitClass {
-        match self {
-            Self::Backend(error) => error.exit_class(),
-            Self::NotOwner(_) => ExitClass::Usage,
-            Self::NoNats | Self::Output(_) => ExitClass::Unreachable,
-            Self::Submit(SubmitError::Unavailable(_) | SubmitError::Busy) => ExitClass::Unreachable,
-            _ => ExitClass::Refused,
-        }
-    }
-}
-
-/// Makes the token.
+/// Appends the new token, and prints it.
 ///
 /// # Errors
-/// If it is refused, or something can't be reached; nothing is appended then.
+/// If the request is refused, or something can't be reached; nothing is appended then.
 pub async fn run(options: Options) -> Result<(), Error> {
     let key = signing_key::load(&options.key.signing_key_file)?;
     let reader = Reader::open(Database::parse(&options.postgres.url()?)?).await?;
@@ -162,7 +147,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     if let Some(user) = reader.not_the_owner().await? {
         return Err(Error::NotOwner(user));
     }
-    options.is_not_put_back(&reader).await?;
+    options.check_not_restored(&reader).await?;
     let (appender, log) = Appender::start(reader).await?;
     if log.view().role(&options.name) == Some(Role::Auditor) {
         return Err(Error::Auditor(options.name));
@@ -172,12 +157,12 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let reset = CreatePrincipal { name: options.name.clone(), role: Role::Admin, token_hash };
     let request = Request { reason: Some(REASON.to_owned()), ..Request::of([Command::ReplaceToken(reset)]) };
     let position = appender.append_once(&log, request, Actor::Recovery).await?.position;
-    output::text(&options.said(&token, position)).map(drop).map_err(Error::Output)
+    output::text(&options.answer(&token, position)).map(drop).map_err(Error::Output)
 }
 
 impl Options {
-    /// Nothing is appended to a log that is shorter than what was published of it.
-    async fn is_not_put_back(&self, reader: &Reader) -> Result<(), Error> {
+    /// A log that is shorter than what was published of it was restored from a backup.
+    async fn check_not_restored(&self, reader: &Reader) -> Result<(), Error> {
         let Some(url) = &self.nats_url else { return Ok(()) };
         let url = password::fill(url, self.nats_password_file.as_deref())?;
         let link = connect_with(&url, self.nats_password_file.as_deref(), "headwater token reset").await?;
@@ -188,7 +173,7 @@ impl Options {
         if public > head { Err(Error::PutBack { head, public }) } else { Ok(()) }
     }
 
-    fn said(&self, token: &str, position: Position) -> String {
+    fn answer(&self, token: &str, position: Position) -> String {
         let (name, file) = (&self.name, self.token_file.as_ref());
         if self.json {
             let token = file.is_none().then_some(token);

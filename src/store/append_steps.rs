@@ -149,7 +149,7 @@ impl<S: AppendStore> LogWriter<S> {
         match stored {
             Ok(true) => {
                 failpoints::APPEND_COMMITTED.reached();
-                metrics::appended(&batch.events, requests.len());
+                metrics::batch_appended(&batch.events, requests.len());
                 log_stored(requests);
                 self.idle_session = Some(session);
                 Ok(AppendState::Answered(self.fold_stored(*batch)))

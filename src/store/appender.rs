@@ -261,7 +261,7 @@ impl<S: AppendStore> AppendLoop<S> {
         requests: usize,
     ) -> bool {
         self.is_given_up = matches!(error, Error::Ending);
-        metrics::failed("append");
+        metrics::attempt_failed("append");
         tracing::warn!(%error, failures = backoff.failures(), requests, "appending failed");
         self.health.send_replace(LogHealth::failing(error));
         let is_hopeless = !error.is_transient() || backoff.failures() >= FAILURES_MAX;

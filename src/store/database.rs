@@ -294,7 +294,7 @@ impl Database {
         // The connection's error reaches whoever waits for an answer, and `is_closed` tells everybody else.
         tokio::spawn(connection);
         in_time(client.batch_execute(SESSION)).await?;
-        metrics::connected("postgres");
+        metrics::connection_made("postgres");
         Ok(client)
     }
 }

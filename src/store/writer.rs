@@ -160,7 +160,7 @@ impl<S: AppendStore> LogWriter<S> {
         head: &Head,
     ) -> Result<Dating, ClockAhead> {
         let clocks = Clocks { server, postgres, nats: self.nats_clock.now(), head: head.at };
-        metrics::clocks(server, postgres, clocks.log_ahead());
+        metrics::clocks_compared(server, postgres, clocks.log_ahead());
         let dating = clocks.dating();
         let doubt = dating.as_ref().ok().and_then(|dating| dating.doubt.clone());
         if doubt.is_some() || dating.is_err() {

@@ -1,8 +1,7 @@
-//! Why there is no export.
+//! Errors of `headwater export`.
 
 use std::path::PathBuf;
 
-use program::exit::ExitClass;
 use program::output::StdoutError;
 use replay::file::writer::TooLarge;
 use schema::position::Position;
@@ -12,39 +11,39 @@ use crate::backend;
 /// Why there is no export.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// PostgreSQL did not do its part.
+    /// PostgreSQL refused, or could not be reached.
     #[error(transparent)]
     Backend(backend::Error),
     /// The file can't be written.
     #[error("{0}")]
     File(PathBuf, #[source] std::io::Error),
-    /// There is such a file.
+    /// The file exists.
     #[error("{0} is there already: exports are not overwritten")]
-    There(PathBuf),
-    /// The part would begin within a request.
+    Exists(PathBuf),
+    /// The export would begin within a request.
     #[error("position {from} is within a request that begins at {first}: an export begins with a request")]
-    Within {
-        /// Where it would begin.
+    WithinRequest {
+        /// The first position that was asked for.
         from: Position,
-        /// Where the request does.
+        /// The first position of the request.
         first: Position,
     },
-    /// There is nothing of this part.
+    /// The log has no events there.
     #[error("the log ends at {head}, so there is nothing from {from} to {to}")]
-    Nothing {
-        /// Where it would begin.
+    EmptyRange {
+        /// The first position that was asked for.
         from: Position,
-        /// Where it would end.
+        /// The last position that was asked for.
         to: Position,
-        /// Where the log does.
+        /// The last position of the log.
         head: Position,
     },
-    /// Something is larger than what an export can hold.
+    /// An event or a content is larger than an export can hold.
     #[error("an event or a content at or before position {position} can't be exported")]
     TooLarge {
-        /// Where.
+        /// The position of the event, or of one shortly after the content.
         position: Position,
-        /// How large.
+        /// The size and the limit.
         source: TooLarge,
     },
     /// Standard output can't be written; the file is there.
@@ -52,21 +51,8 @@ pub enum Error {
     Output(StdoutError),
 }
 
-impl<E: Into<backend::Error>> From<E> for Error {
-    fn from(error: E) -> Self {
-        Self::Backend(error.into())
-    }
-}
-
-impl Error {
-    /// How it counts.
-    #[must_use]
-    pub fn exit_class(&self) -> ExitClass {
-        match self {
-            Self::Backend(error) => error.exit_class(),
-            Self::There(_) | Self::Within { .. } | Self::Nothing { .. } => ExitClass::Usage,
-            Self::File(..) | Self::Output(_) => ExitClass::Unreachable,
-            Self::TooLarge { .. } => ExitClass::Refused,
-        }
-    }
-}
+backend::command_error!(
+    Error,
+    Usage: Self::Exists(_) | Self::WithinRequest { .. } | Self::EmptyRange { .. },
+    Unreachable: Self::File(..) | Self::Output(_),
+);

@@ -1,4 +1,4 @@
-//! A file that grows beside its name, and gets that name once it is complete and on the disk.
+//! The file of an export: it grows beside its name, and gets the name once it is complete and on the disk.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -6,6 +6,7 @@ use std::io::{BufWriter, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use program::durable_file;
 use program::progress::Progress;
 use replay::file::body::{Blob, Header};
 use replay::file::writer::Writer;
@@ -24,26 +25,25 @@ const CHUNK_BYTES: usize = 4 * 1024 * 1024;
 const CONTENTS_BYTES: u64 = 8 * 1024 * 1024;
 /// Checkpoints that are fetched together.
 const CHECKPOINTS: usize = 1_000;
-/// Contents that are remembered as written. Beyond that they are forgotten, and written again where they are named again.
+/// Contents that are remembered as written. With more of them, a content is written again where an event names it again.
 const REMEMBERED: usize = 200_000;
 
-/// A file in the making.
 pub(super) struct ExportFile {
     name: PathBuf,
     path: PathBuf,
     file: BufWriter<File>,
     writer: Writer,
-    /// For contents and checkpoints.
+    /// Reads contents and checkpoints while `reader` streams rows.
     contents: Reader,
     written: BTreeSet<Digest>,
     missing: BTreeSet<Digest>,
-    /// Checkpoints about this position and those before it are written.
+    /// Checkpoints up to this position are written.
     signed: Position,
     bytes: u64,
 }
 
-/// Events that are written together: read to the end before any of them is written, because a statement that waits for our
-/// packing would run into its timeout.
+/// The next events to write. They are read to the end before any is written, because a statement that waits for the compression would
+/// run into its timeout.
 async fn read_chunk(reader: &Reader, after: Position, to: Position) -> Result<Vec<RawRow>, Error> {
     let mut page = reader.raw_rows(after, to).await?;
     let (mut chunk, mut bytes) = (Vec::new(), 0);
@@ -56,15 +56,15 @@ async fn read_chunk(reader: &Reader, after: Position, to: Position) -> Result<Ve
     Ok(chunk)
 }
 
-/// What came of it.
+/// The finished file.
 pub(super) struct ExportSummary {
     pub(super) digest: Digest,
     pub(super) bytes: u64,
-    /// Contents that some event names and the database does not have.
+    /// Contents that an event names and the database lacks.
     pub(super) missing: BTreeSet<Digest>,
 }
 
-/// What a document's event names.
+/// The content that a document's event names.
 #[derive(Deserialize)]
 struct NamedContent {
     digest: Digest,
@@ -77,7 +77,7 @@ impl ExportFile {
         path.push(".part");
         let path = PathBuf::from(path);
         let mut open = File::options();
-        // It holds what the fleet is configured with.
+        // The export holds the configuration of the fleet, which may be secret.
         open.write(true).create(true).truncate(true).mode(0o600);
         let file = open.open(&path).map_err(|error| Error::File(path.clone(), error))?;
         Ok(Self {
@@ -88,18 +88,18 @@ impl ExportFile {
             contents,
             written: BTreeSet::new(),
             missing: BTreeSet::new(),
-            // What was signed about the end of the part before may have come too late for it.
+            // The last checkpoint of the part before this one may have come too late for it, so it is written here.
             signed: header.from.get().saturating_sub(2).into(),
             bytes: 0,
         })
     }
 
     pub(super) async fn write_all(&mut self, reader: &Reader, header: &Header, to: Position) -> Result<(), Error> {
-        let mut after = Position::from(header.from.get() - 1);
+        let mut after = header.from.previous();
         let mut progress = Progress::begin("events exported", to.get() - after.get());
         while after < to {
             let chunk = read_chunk(reader, after, to).await?;
-            // The table may end before the head says. Whoever verifies the file finds that.
+            // The table may end before the head says. The verifier of the file finds that.
             let Some(last) = chunk.last() else { break };
             after = last.position();
             self.write_chunk(&chunk).await?;
@@ -108,11 +108,11 @@ impl ExportFile {
         Ok(())
     }
 
-    /// Events, each after the content that it names.
+    /// Writes events, each after the content that it names.
     async fn write_chunk(&mut self, chunk: &[RawRow]) -> Result<(), Error> {
         let mut wanted: BTreeMap<Digest, u64> = BTreeMap::new();
         for stored in chunk.iter().filter(|stored| stored.event_type() == "DocumentPut") {
-            // What can't be read is no reason to stop: whoever verifies the file finds it.
+            // Data that can't be read is no reason to stop: the verifier of the file finds it.
             if let Ok(named) = serde_json::from_str::<NamedContent>(stored.data())
                 && !self.written.contains(&named.digest)
             {
@@ -120,15 +120,16 @@ impl ExportFile {
             }
         }
         let position = chunk.first().map_or(Position::ZERO, RawRow::position);
-        let mut together = (Vec::new(), 0);
+        let (mut digests, mut bytes) = (Vec::new(), 0);
         for (digest, size) in wanted {
-            together.0.push(digest);
-            together.1 += size;
-            if together.1 >= CONTENTS_BYTES {
-                self.write_contents(position, &std::mem::take(&mut together).0).await?;
+            digests.push(digest);
+            bytes += size;
+            if bytes >= CONTENTS_BYTES {
+                bytes = 0;
+                self.write_contents(position, &std::mem::take(&mut digests)).await?;
             }
         }
-        self.write_contents(position, &together.0).await?;
+        self.write_contents(position, &digests).await?;
         self.write_checkpoints(chunk.last().map_or(Position::ZERO, RawRow::position)).await?;
         for stored in chunk {
             let written = self.writer.event(&stored.row()?);
@@ -137,7 +138,7 @@ impl ExportFile {
         self.drain()
     }
 
-    /// What was signed about the tree up to here.
+    /// Writes the checkpoints up to this position.
     async fn write_checkpoints(&mut self, up_to: Position) -> Result<(), Error> {
         loop {
             let kept = self.contents.checkpoints(self.signed, up_to, CHECKPOINTS).await?;
@@ -171,33 +172,27 @@ impl ExportFile {
 
     fn drain(&mut self) -> Result<(), Error> {
         let bytes = self.writer.take();
-        self.put(&bytes)
+        self.write(&bytes)
     }
 
-    fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.bytes += bytes.len() as u64;
         self.file.write_all(bytes).map_err(|error| Error::File(self.path.clone(), error))
     }
 
-    /// Makes it last, and gives it its name.
+    /// Syncs the file and gives it its name.
     pub(super) fn finish(mut self) -> Result<ExportSummary, Error> {
         let (last, digest) = self.writer.finish();
-        self.put(&last)?;
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            move |error| Error::File(path, error)
-        };
-        self.file.flush().map_err(failed(&self.path))?;
-        self.file.get_ref().sync_all().map_err(failed(&self.path))?;
-        std::fs::rename(&self.path, &self.name).map_err(failed(&self.name))?;
-        let folder = self.name.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed(folder))?;
+        self.write(&last)?;
+        self.file.flush().map_err(|error| Error::File(self.path.clone(), error))?;
+        let named = durable_file::rename_synced(self.file.get_ref(), &self.path, &self.name);
+        named.map_err(|error| Error::File(self.name.clone(), error))?;
         Ok(ExportSummary { digest, bytes: self.bytes, missing: std::mem::take(&mut self.missing) })
     }
 }
 
 impl Drop for ExportFile {
-    /// What is not complete is of no use. Once it has its name, there is nothing here to remove.
+    /// Removes a file that was not completed. A complete one has its name by now, and nothing is left here.
     fn drop(&mut self) {
         let _gone = std::fs::remove_file(&self.path);
     }

@@ -1,7 +1,7 @@
-//! What nodes prove about the log: signed records of it that are newer than those NATS holds for them.
+//! What nodes prove about the log: they report signed records that are newer than those NATS holds for them.
 //!
-//! What always holds: only what this log's key signed, for the node that reports it, counts; a bare number proves nothing.
-//! Absent on purpose: whether the log has come so far, which whoever appends and publishes holds against its head.
+//! What always holds: only a record counts that this log's key signed for the node that reports it; a bare number proves nothing.
+//! Absent on purpose: comparing a proof with the head of the log, which `continuity` does for the append gate and the relay.
 
 use std::collections::BTreeMap;
 
@@ -10,20 +10,20 @@ use schema::id::{LogId, NodeId};
 use schema::report::Reported;
 use schema::seal::PublicKey;
 
-/// Whose signature over which log counts.
+/// The key and the log that a record must be signed for.
 #[derive(Clone, Debug)]
 pub(super) struct TrustedKey {
     pub(super) log_id: LogId,
     pub(super) key: PublicKey,
 }
 
-/// What each node proves, by its newest report.
+/// The event that the newest report of each node proves.
 #[derive(Debug, Default)]
 pub(super) struct AheadProofs(BTreeMap<NodeId, Cause>);
 
 impl AheadProofs {
-    /// Takes a report's proof out of it: it may be large, and what it proves is all that is wanted of it.
-    pub(super) fn note(&mut self, trust: Option<&TrustedKey>, report: &mut Reported) {
+    /// Verifies the proof of a report, and removes it from the report, because it may be large.
+    pub(super) fn take_proof(&mut self, trust: Option<&TrustedKey>, report: &mut Reported) {
         let proven = trust.and_then(|trust| report.proven(trust.log_id, &trust.key));
         report.proof = None;
         match proven {
@@ -32,12 +32,12 @@ impl AheadProofs {
         }
     }
 
-    /// A node's report is gone from NATS, and what it proved with it.
+    /// The node's report was deleted, and its proof with it.
     pub(super) fn forget(&mut self, node: &NodeId) {
         self.0.remove(node);
     }
 
-    /// The furthest of them. A log that has this event has all that the others prove.
+    /// The proof of the latest event. A log that has this event has all that the others prove.
     pub(super) fn furthest(&self) -> Option<(NodeId, Cause)> {
         let furthest = self.0.iter().max_by_key(|(_, cause)| cause.position);
         furthest.map(|(node, cause)| (node.clone(), *cause))
@@ -66,39 +66,39 @@ mod tests {
         key(7).seal(record.write())
     }
 
-    /// How far the log must have come at least by what `node` says beside others.
-    fn proven(lead: &mut AheadProofs, node: &str, proof: Option<Signed>) -> Option<u64> {
+    /// The furthest proven position after a report of `node`.
+    fn proven(proofs: &mut AheadProofs, node: &str, proof: Option<Signed>) -> Option<u64> {
         let trust = TrustedKey { log_id: Uuid::from_u128(1).into(), key: key(7).public() };
         let first = include_bytes!("../../../schema/tests/golden/records/reported-first.json");
         let blank: Reported = serde_json::from_slice(first).expect("a report");
         let mut report = Reported { node: node.parse().expect("an id"), proof, ..blank };
-        lead.note(Some(&trust), &mut report);
+        proofs.take_proof(Some(&trust), &mut report);
         assert_eq!(report.proof, None, "it is not kept");
-        lead.furthest().map(|(_, cause)| cause.position.get())
+        proofs.furthest().map(|(_, cause)| cause.position.get())
     }
 
     #[test]
     fn only_what_this_logs_key_signed_for_the_node_proves_anything() {
-        let lead = &mut AheadProofs::default();
-        assert_eq!(proven(lead, "a", None), None, "a bare number");
-        assert_eq!(proven(lead, "a", Some(record(2, "a", 9))), None, "another log's");
-        assert_eq!(proven(lead, "a", Some(record(1, "b", 9))), None, "another node's");
-        assert_eq!(proven(lead, "a", Some(key(7).seal(vec![0xc0]))), None, "no record");
+        let proofs = &mut AheadProofs::default();
+        assert_eq!(proven(proofs, "a", None), None, "a bare number");
+        assert_eq!(proven(proofs, "a", Some(record(2, "a", 9))), None, "another log's");
+        assert_eq!(proven(proofs, "a", Some(record(1, "b", 9))), None, "another node's");
+        assert_eq!(proven(proofs, "a", Some(key(7).seal(vec![0xc0]))), None, "no record");
         let other = key(8).seal(record(1, "a", 9).body);
-        assert_eq!(proven(lead, "a", Some(other.clone())), None, "another key's");
+        assert_eq!(proven(proofs, "a", Some(other.clone())), None, "another key's");
         let forged = Signed { key_id: key(7).public().id(), ..other };
-        assert_eq!(proven(lead, "a", Some(forged)), None, "a forged one");
-        assert_eq!(proven(lead, "a", Some(record(1, "a", 9))), Some(9));
+        assert_eq!(proven(proofs, "a", Some(forged)), None, "a forged one");
+        assert_eq!(proven(proofs, "a", Some(record(1, "a", 9))), Some(9));
     }
 
     #[test]
     fn the_furthest_proof_counts_until_its_node_has_none() {
-        let lead = &mut AheadProofs::default();
-        assert_eq!(proven(lead, "a", Some(record(1, "a", 5))), Some(5));
-        assert_eq!(proven(lead, "b", Some(record(1, "b", 7))), Some(7));
-        assert_eq!(proven(lead, "c", Some(record(1, "c", 6))), Some(7));
-        assert_eq!(proven(lead, "c", None), Some(7));
-        assert_eq!(proven(lead, "b", None), Some(5));
-        assert_eq!(proven(lead, "a", None), None);
+        let proofs = &mut AheadProofs::default();
+        assert_eq!(proven(proofs, "a", Some(record(1, "a", 5))), Some(5));
+        assert_eq!(proven(proofs, "b", Some(record(1, "b", 7))), Some(7));
+        assert_eq!(proven(proofs, "c", Some(record(1, "c", 6))), Some(7));
+        assert_eq!(proven(proofs, "c", None), Some(7));
+        assert_eq!(proven(proofs, "b", None), Some(5));
+        assert_eq!(proven(proofs, "a", None), None);
     }
 }

@@ -1,8 +1,8 @@
-//! The boots of one node, by which reports of an agent that is gone, or of a second agent with the same id, are known.
+//! The boots of one node's agent. They tell apart late reports of an agent that has ended, and a second agent with the same id.
 //!
-//! What always holds: of one boot only a higher number counts; a boot that was heard before another one, and has a lower
-//! number, does not come back as long as that one speaks. A boot that was never heard counts at once, whatever its number: a
-//! machine that was set up anew counts from 1. Without numbers, which older agents don't have, what comes last counts.
+//! What always holds: within a boot only a report with a higher number counts. A boot that was replaced by one with a higher number does
+//! not count again while that one reports. A boot that was never heard counts at once, whatever its number: a new machine counts from 1.
+//! Without numbers, which older agents don't have, the last report counts.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use projections::convergence::OFFLINE_AFTER;
 use schema::report::Reported;
 use tokio::time::Instant;
 
-/// Boots that come back within so long are of two agents.
+/// A boot that was replaced and reports again within this time is a second agent's.
 const DUPLICATE_FOR: Duration = Duration::from_secs(60);
-/// Former boots that are remembered.
+/// How many replaced boots are remembered.
 const FORMER_MAX: usize = 4;
 
-/// Which boots of a node were heard.
+/// The boots of a node that were heard.
 #[derive(Clone, Debug)]
 pub(super) struct Boots {
     newest: Boot,
-    /// Those before it, the latest last.
+    /// The boots that were replaced, the latest last.
     former: Vec<Boot>,
-    /// When one of those was last heard after another one.
+    /// When a replaced boot last reported again.
     returned: Option<Instant>,
 }
 
@@ -40,12 +40,12 @@ impl Boot {
 }
 
 impl Boots {
-    /// Those of a node that was not heard before.
+    /// The first boot that is heard of a node.
     pub(super) fn of(report: &Reported, now: Instant) -> Self {
         Self { newest: Boot::of(report, now), former: Vec::new(), returned: None }
     }
 
-    /// Hears a report, and says whether it is the newest.
+    /// Records a report, and says whether it is the node's newest.
     pub(super) fn hear(&mut self, report: &Reported, now: Instant) -> bool {
         let heard = Boot::of(report, now);
         let numbers = heard.number.zip(self.newest.number);

@@ -1,10 +1,10 @@
-//! Where the server hears nodes: their reports, what they prove about the log, and what they ask.
+//! Listens to nodes: their reports, what they prove about the log, and their requests.
 //!
-//! - [`listener`] watches bucket `cfg_reported` and keeps what each node said last.
-//! - [`report_tracker`] decides which report becomes an event, with `boots` and [`rate_limit`]; `unknown_nodes` keeps those that
-//!   the log does not know.
-//! - `ahead_proofs` keeps signed records that a node holds and that are newer than those NATS holds for it.
-//! - [`rpc_service`] answers the requests of nodes; `rpc_requests` says which command each of them is.
+//! - [`listener`] watches bucket `cfg_reported` and keeps the newest report of each node.
+//! - [`report_tracker`] decides which report becomes an event, with `boots` and [`rate_limit`]; `unknown_nodes` counts nodes that are
+//!   not enrolled.
+//! - `ahead_proofs` keeps what nodes prove: signed records that are newer than those NATS holds for them.
+//! - [`rpc_service`] answers the requests of nodes; `rpc_requests` turns each into a command or a query.
 //!
 //! Absent on purpose: HTTP, and the judgement whether a node converged (`projections::convergence`).
 

@@ -1,8 +1,8 @@
-//! How often what a node says is written into the log.
+//! Limits how often reports of one node become events.
 //!
-//! What always holds: a second lies between two lines of one node; in the long run it gets one line in five minutes, and ten
-//! more in a burst. Beside these it gets at once, and not counted, the first line that says that a record failed and the first
-//! that says that it is good; a node can't make more of those than administrators make records for it.
+//! What always holds: at least a second lies between two events of one node; in the long run a node gets one event in five minutes, and
+//! ten more in a burst. Beside these, and not counted, it gets at once the first event that says that a record failed and the first that
+//! says that it is good; a node can't cause more of those than administrators make records for it.
 
 use std::time::Duration;
 
@@ -10,62 +10,62 @@ use schema::position::Position;
 use schema::report::Summary;
 use tokio::time::Instant;
 
-/// Between two lines of one node, at least.
-pub const BETWEEN_LINES_MIN: Duration = Duration::from_secs(1);
-/// Between two lines of a node that has something else to say all the time.
-pub const BETWEEN_LINES_MAX: Duration = Duration::from_secs(5 * 60);
+/// The shortest time between two events of one node.
+pub const EVENT_EVERY_MIN: Duration = Duration::from_secs(1);
+/// The time between two events of a node whose reports change all the time.
+pub const EVENT_EVERY_MAX: Duration = Duration::from_secs(5 * 60);
 
-/// When a node had lines, and which.
+/// The latest events of a node.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct RateLimit {
-    /// The last line.
+    /// The time of the last event.
     last: Option<Instant>,
-    /// The last line that counts.
+    /// The time of the last event that counts.
     counted: Option<Instant>,
-    /// How many of those there were, less one for every five minutes since.
-    count: u32,
+    /// How many events count, less one for every five minutes since.
+    counted_events: u32,
     failed: FirstMention,
     good: FirstMention,
 }
 
-/// The newest record of which something was said for the first time.
+/// The newest record of which something was reported for the first time.
 #[derive(Clone, Copy, Debug, Default)]
 struct FirstMention {
-    said: Position,
-    /// The node's record at that time.
+    reported: Position,
+    /// The node's newest record at that time.
     record: Position,
 }
 
 impl RateLimit {
-    /// When the next line may come at the earliest; nothing if that is now.
+    /// The earliest time of the next event; nothing if that is now.
     pub(super) fn earliest(&self) -> Option<Instant> {
-        self.last.map(|last| last + BETWEEN_LINES_MIN)
+        self.last.map(|last| last + EVENT_EVERY_MIN)
     }
 
-    /// When a line that says this may come; nothing if that is now. `record` is the position of the node's record.
+    /// When an event with this summary may come; nothing if that is now. `record` is the position of the node's record.
     pub(super) fn next(&self, record: Position, summary: &Summary) -> Option<Instant> {
         if self.is_first(record, summary) {
             return self.earliest();
         }
-        let pause = BETWEEN_LINES_MIN * 2_u32.saturating_pow(self.count.saturating_sub(1));
-        let counted = self.counted.map(|counted| counted + pause.min(BETWEEN_LINES_MAX));
+        let pause = EVENT_EVERY_MIN * 2_u32.saturating_pow(self.counted_events.saturating_sub(1));
+        let counted = self.counted.map(|counted| counted + pause.min(EVENT_EVERY_MAX));
         counted.max(self.earliest())
     }
 
-    /// A line that says this is given out.
-    pub(super) fn give(&mut self, now: Instant, record: Position, summary: &Summary) {
+    /// Counts an event with this summary.
+    pub(super) fn count(&mut self, now: Instant, record: Position, summary: &Summary) {
         if self.is_first(record, summary) {
-            self.failed.note(record, failed(summary));
-            self.good.note(record, good(summary));
+            self.failed.update(record, failed(summary));
+            self.good.update(record, good(summary));
         } else {
             let since = self.counted.map_or(Duration::ZERO, |counted| now.saturating_duration_since(counted));
-            let over = u32::try_from(since.as_secs() / BETWEEN_LINES_MAX.as_secs()).unwrap_or(u32::MAX);
-            (self.counted, self.count) = (Some(now), self.count.saturating_sub(over) + 1);
+            let over = u32::try_from(since.as_secs() / EVENT_EVERY_MAX.as_secs()).unwrap_or(u32::MAX);
+            (self.counted, self.counted_events) = (Some(now), self.counted_events.saturating_sub(over) + 1);
         }
         self.last = Some(now);
     }
 
-    /// A line that was given out was not written, and is due again in a second.
+    /// An event that was counted could not be appended, and is due again in a second.
     pub(super) fn put_off(&mut self, now: Instant) {
         self.last = Some(now);
     }
@@ -86,15 +86,15 @@ fn good(summary: &Summary) -> Option<Position> {
 }
 
 impl FirstMention {
-    /// Whether something is said of a record for the first time. A node that lags is believed in a record that is newer than
-    /// what was its newest at the last such time, so that every such time takes a new record.
-    fn is_first(&self, record: Position, said: Option<Position>) -> bool {
-        said.is_some_and(|said| self.said < said && said <= record && (self.record < said || said == record))
+    /// Whether this is the first report about the record at position `about`. Of a node that lags, only a record counts that is newer
+    /// than the newest was at the last first report, so that each of these takes a new record.
+    fn is_first(&self, record: Position, about: Option<Position>) -> bool {
+        about.is_some_and(|about| self.reported < about && about <= record && (self.record < about || about == record))
     }
 
-    fn note(&mut self, record: Position, said: Option<Position>) {
-        if let Some(said) = said.filter(|_| self.is_first(record, said)) {
-            *self = Self { said, record };
+    fn update(&mut self, record: Position, about: Option<Position>) {
+        if let Some(reported) = about.filter(|_| self.is_first(record, about)) {
+            *self = Self { reported, record };
         }
     }
 }

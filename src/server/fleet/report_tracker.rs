@@ -1,8 +1,7 @@
-//! What nodes were heard to say, and what of that is worth a line in the log.
+//! The newest report of each node, and which changes become events.
 //!
-//! The newest report of each node counts. A change is due at once, and then as often as [`crate::fleet::rate_limit`] says: what
-//! comes in between is replaced by what is newest then, so nothing that lasts is lost. Mere heartbeats are never due. Time
-//! comes in as an argument; nothing here waits.
+//! A change is due at once, and then as often as [`crate::fleet::rate_limit`] allows: a report in between is replaced by a newer one, so
+//! nothing that lasts is lost. Mere heartbeats are never due. Time comes in as an argument; nothing here waits.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,48 +19,48 @@ use crate::fleet::rate_limit::RateLimit;
 /// A node's newest report.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Heard {
-    /// What it said.
+    /// The report, cut to a bounded size.
     pub report: Arc<Reported>,
-    /// How long ago.
+    /// How long ago it was heard.
     pub silence: Duration,
-    /// Whether two agents report under its id.
+    /// Whether two agents report under the node's id.
     pub duplicate: bool,
 }
 
-/// Where NATS holds a report: its revision, and when it was written. The same one may be read again.
+/// Which message of NATS a report is, because the same one may be read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReportRevision {
-    /// Counts what the bucket was written.
+    /// Its revision in the bucket.
     pub revision: u64,
-    /// By the clock of NATS.
+    /// When it was written, by the clock of NATS.
     pub at: SystemTime,
 }
 
-/// What there is to do.
+/// The next change to append.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "one of it is made, and taken apart at once")]
-pub enum NextNote {
-    /// Note this.
-    Change(NodeId, Summary),
-    /// Nothing before then.
+#[expect(clippy::large_enum_variant, reason = "one value exists at a time, and is taken apart at once")]
+pub enum NextChange {
+    /// Append this summary of the node.
+    Append(NodeId, Summary),
+    /// None before this time.
     At(Instant),
-    /// Nothing until somebody is heard.
+    /// None until a report is heard.
     Nothing,
 }
 
-/// Whether noting this would say anything that the log does not say already: then the position of the node's record. Nodes
-/// that were never enrolled have no history, however much they talk.
+/// The position of the node's record, if this summary says anything that the log does not say already. Nodes that were never enrolled
+/// have no history, however much they report.
 #[must_use]
-pub fn news(state: &Configuration, node: &NodeId, summary: &Summary) -> Option<Position> {
+pub fn noteworthy(state: &Configuration, node: &NodeId, summary: &Summary) -> Option<Position> {
     let known = state.nodes().get(node)?;
     state.is_news(node, summary).then_some(known.cause.position)
 }
 
-/// The notes.
+/// The newest report of each node, and when its next change is due.
 #[derive(Debug, Default)]
 pub struct ReportTracker {
     nodes: BTreeMap<NodeId, TrackedNode>,
-    /// Whom to look at, and when.
+    /// The nodes that may have a change to append, by the earliest time for it.
     queue: BTreeSet<(Instant, NodeId)>,
 }
 
@@ -70,19 +69,19 @@ struct TrackedNode {
     report: Arc<Reported>,
     stored: Option<ReportRevision>,
     heard: Instant,
-    /// How old the report was then.
+    /// How old the report was when it was heard.
     age: Duration,
     boots: Boots,
     limit: RateLimit,
-    /// The limit before the last change was given out.
+    /// The limit before the last change was counted.
     before: RateLimit,
-    /// When the node is looked at, if it waits for that.
+    /// The node's time in the queue, if it is queued.
     queued: Option<Instant>,
 }
 
 impl ReportTracker {
-    /// A node is heard at `now`, with a report that is `age` old already. Says whether that is its newest: of an agent that is
-    /// gone, or a second one with the same id, something older may come.
+    /// Records a report that is heard at `now` and was `age` old then. Says whether it is the node's newest: an agent that has ended, or
+    /// a second one with the same id, may send an older one.
     pub fn hear(
         &mut self,
         node: NodeId,
@@ -111,21 +110,21 @@ impl ReportTracker {
         true
     }
 
-    /// Whether this very report was heard: then it is no sign of life.
+    /// Whether this very message was heard before: then it is no sign of life.
     #[must_use]
-    pub fn has(&self, node: &NodeId, stored: ReportRevision) -> bool {
+    pub fn has_heard(&self, node: &NodeId, stored: ReportRevision) -> bool {
         self.nodes.get(node).is_some_and(|tracked| tracked.stored == Some(stored))
     }
 
-    /// A node's report is gone.
+    /// The node's report was deleted.
     pub fn forget(&mut self, node: &NodeId) {
         if let Some(queued) = self.nodes.remove(node).and_then(|tracked| tracked.queued) {
             self.queue.remove(&(queued, node.clone()));
         }
     }
 
-    /// A change that was given out could not be noted: it is due again, later.
-    pub fn again(&mut self, node: &NodeId, now: Instant) {
+    /// A change could not be appended: it is due again in a second.
+    pub fn retry(&mut self, node: &NodeId, now: Instant) {
         if let Some(tracked) = self.nodes.get_mut(node) {
             tracked.limit = tracked.before;
             tracked.limit.put_off(now);
@@ -145,7 +144,7 @@ impl ReportTracker {
         self.nodes.iter().map(|(node, tracked)| (node.clone(), tracked.shown(now))).collect()
     }
 
-    /// The highest position of a log that any node has seen, by its own word.
+    /// The highest position of a log that any node claims to have seen.
     #[must_use]
     pub fn highest_seen(&self, log_id: LogId) -> Option<Position> {
         let reports = self.nodes.values().map(|tracked| &tracked.report);
@@ -153,19 +152,19 @@ impl ReportTracker {
         of_log.filter_map(|report| report.seen).map(|seen| seen.position).max()
     }
 
-    /// The next change that is due at `now`. `news` is [`news`] of the newest state.
-    pub fn due(&mut self, now: Instant, news: impl Fn(&NodeId, &Summary) -> Option<Position>) -> NextNote {
+    /// The next change that is due at `now`. `noteworthy` is [`noteworthy`] with the newest state.
+    pub fn next(&mut self, now: Instant, noteworthy: impl Fn(&NodeId, &Summary) -> Option<Position>) -> NextChange {
         loop {
-            let Some((at, node)) = self.queue.first() else { return NextNote::Nothing };
+            let Some((at, node)) = self.queue.first() else { return NextChange::Nothing };
             if *at > now {
-                return NextNote::At(*at);
+                return NextChange::At(*at);
             }
             let node = node.clone();
             self.queue.pop_first();
             let tracked = self.nodes.get_mut(&node).expect("BUG: a queued node is tracked");
             tracked.queued = None;
             let summary = Summary::from(&*tracked.report);
-            let Some(record) = news(&node, &summary) else { continue };
+            let Some(record) = noteworthy(&node, &summary) else { continue };
             match tracked.limit.next(record, &summary) {
                 Some(next) if next > now => {
                     tracked.queued = Some(next);
@@ -173,14 +172,14 @@ impl ReportTracker {
                 }
                 _ => {
                     tracked.before = tracked.limit;
-                    tracked.limit.give(now, record, &summary);
-                    return NextNote::Change(node, summary);
+                    tracked.limit.count(now, record, &summary);
+                    return NextChange::Append(node, summary);
                 }
             }
         }
     }
 
-    /// Looks at a node as soon as it may have a line: what it says now may not have to wait as long as what it said before.
+    /// Queues a node for the earliest time of its next event: the new report may not have to wait as long as the one before it.
     fn queue(&mut self, node: &NodeId, now: Instant) {
         let tracked = self.nodes.get_mut(node).expect("BUG: a queued node is tracked");
         let at = tracked.limit.earliest().map_or(now, |earliest| now.max(earliest));

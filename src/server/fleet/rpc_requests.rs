@@ -1,4 +1,4 @@
-//! What becomes of a node's request: the command that it is, decided as one of HTTP would be; or the node's own jobs.
+//! Answers one request of a node: a command, which is decided like one that came over HTTP, or a query for the node's own jobs.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use crate::event_log::{EventLog, SubmitError};
 
 /// How long a decision may take.
 const DECIDED_WITHIN: Duration = Duration::from_secs(10);
-/// How long a question waits for the position that it asks for.
+/// How long a query waits for the position that it asks for.
 const POSITION_WAIT: Duration = Duration::from_secs(4);
 
-/// Answers what `node` asks.
+/// Answers a request of `node`.
 pub(super) async fn answer(source: &dyn EventLog, verb: Verb, node: NodeId, bytes: &[u8]) -> Reply {
     let answered = match read(verb, &node, bytes) {
         Ok(Asked::Command(id, request)) => command(source, node, id, request).await,
@@ -34,7 +34,7 @@ pub(super) async fn answer(source: &dyn EventLog, verb: Verb, node: NodeId, byte
     }
 }
 
-/// The reply to a request that nothing became of.
+/// The reply to a request that failed.
 pub(super) fn failed(source: &dyn EventLog, request: &[u8], fault: Fault) -> Reply {
     let position = source.view().position();
     Reply { v: 1, log_id: source.log_id(), position, result: None, error: Some(fault), id: id_of(request) }
@@ -54,12 +54,12 @@ async fn mine(source: &dyn EventLog, node: &NodeId, at_least: Position) -> Resul
         return Err(Fault::new(Fault::NOT_REACHED, "min_position", detail));
     }
     let view = source.view();
-    let done = held(&view, node).map_err(|refusal| fault(&refusal, refusal.field()))?;
+    let done = claimed_jobs(&view, node).map_err(|refusal| fault(&refusal, refusal.field()))?;
     Ok((view.position(), done))
 }
 
-/// All that a node holds.
-fn held(view: &Configuration, node: &NodeId) -> Result<Done, Refusal> {
+/// All jobs that a node has claimed.
+fn claimed_jobs(view: &Configuration, node: &NodeId) -> Result<Done, Refusal> {
     match view.nodes().get(node) {
         None => return Err(Refusal::UnknownReference { field: "runtime", entity: node.into() }),
         Some(known) if known.retired => return Err(Refusal::RetiredRuntime(node.clone())),

@@ -1,9 +1,9 @@
-//! Where nodes ask: `<prefix>.rpc.<node>.<verb>`, as a micro service of NATS, so that it can be found.
+//! Request/reply for nodes: `<prefix>.rpc.<node>.<verb>`, as a micro service of NATS, which `nats micro` finds.
 //!
-//! Only the reconciler answers. Whatever is asked gets a reply at once or after its decision: over a limit it is refused and
-//! never queued, and who stops answering leaves nothing behind. A reply goes to an inbox and nowhere else.
+//! Only the reconciler answers. A request is refused at once if too many are being worked on, and never queued; when the service ends, no
+//! request is left behind. A reply goes to an inbox and nowhere else.
 //!
-//! Absent on purpose: what a request means (`schema::rpc`) and what becomes of it (`rpc_requests`).
+//! Absent on purpose: what a request means (`schema::rpc`) and how it is answered (`rpc_requests`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,26 +26,25 @@ use crate::fleet::rpc_requests;
 
 /// Requests that are worked on at once; a few hundred fill a batch of the log.
 const REQUESTS_MAX: usize = 512;
-/// Rest before a service that could not be offered is offered anew.
+/// The pause before a service that could not be offered is offered again.
 const REST: Duration = Duration::from_secs(1);
 
-/// Where nodes ask, and what is asked.
+/// The service, and the log that it works on.
 #[derive(Clone)]
 pub struct RpcService {
-    /// The connection.
+    /// Offers the service over this connection.
     pub client: Client,
-    /// What its subjects begin with.
+    /// The first part of its subjects.
     pub prefix: Prefix,
-    /// The log.
+    /// Decides and answers.
     pub source: Arc<dyn EventLog>,
 }
 
-/// Why nobody can ask.
 #[derive(Debug, thiserror::Error)]
 #[error("the service can't be offered")]
 struct OfferError(#[source] async_nats::Error);
 
-/// A service that ends when this is dropped: else it would go on saying that it is there.
+/// Ends the service when it is dropped: else NATS would go on listing it.
 struct Offered(Option<Service>);
 
 impl Drop for Offered {
@@ -56,28 +55,28 @@ impl Drop for Offered {
 }
 
 impl RpcService {
-    /// Answers until it is dropped. Requests whose answers were not sent by then are asked again by their nodes.
+    /// Answers until the future is dropped. A node without an answer asks again.
     pub async fn answer(&self) {
         loop {
-            if let Err(mute) = self.serve().await {
-                tracing::warn!(error = &mute as &dyn std::error::Error, "nodes can't ask at the moment");
+            if let Err(error) = self.serve().await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "can't answer nodes at the moment");
             }
             sleep(REST).await;
         }
     }
 
     async fn serve(&self) -> Result<(), OfferError> {
-        let (_offered, mut asked) = self.offer().await.map_err(OfferError)?;
+        let (_offered, mut requests) = self.offer().await.map_err(OfferError)?;
         let mut working = JoinSet::new();
         loop {
             tokio::select! {
                 Some(_) = working.join_next() => {}
-                request = asked.next() => {
+                request = requests.next() => {
                     let Some(request) = request else { return Ok(()) };
                     if !request.message.reply.as_deref().is_some_and(is_inbox) {
-                        tracing::warn!(subject = %request.message.subject, "a request without an inbox is passed over");
+                        tracing::warn!(subject = %request.message.subject, "request without an inbox ignored");
                     } else if working.len() < REQUESTS_MAX {
-                        working.spawn(self.clone().take(request));
+                        working.spawn(self.clone().work_on(request));
                     } else {
                         let fault = Fault::new(Fault::OVERLOADED, "", "too many requests are being worked on");
                         reply(&request, &rpc_requests::failed(&*self.source, &request.message.payload, fault)).await;
@@ -87,26 +86,26 @@ impl RpcService {
         }
     }
 
-    /// Begins to hear, with an endpoint for each verb.
+    /// Offers the service, with an endpoint for each verb.
     async fn offer(&self) -> Result<(Offered, SelectAll<Endpoint>), async_nats::Error> {
         let about = [("log_id", self.source.log_id().to_string()), ("prefix", self.prefix.to_string())];
-        // Of one group NATS would ask one member, and it may be a server that was frozen while it was active. Two that
-        // both answer do no harm: a request is decided once, under its id.
+        // Of a common queue group NATS would pick one member, which may be a server that froze while it was the reconciler. Two servers
+        // that both answer do no harm: a request is decided once, under its id.
         let alone = format!("{SERVICE}-{:016x}", fastrand::u64(..));
         let builder = self.client.service_builder().description("Jobs for assessment runtimes").queue_group(alone);
         let about: HashMap<String, String> = about.map(|(name, value)| (name.to_owned(), value)).into();
         let service = builder.metadata(about).start(SERVICE, env!("CARGO_PKG_VERSION")).await?;
         let offered = Offered(Some(service));
-        let mut asked = SelectAll::new();
+        let mut requests = SelectAll::new();
         for verb in Verb::ALL {
             let Some(service) = &offered.0 else { break };
             let endpoint = service.endpoint_builder().name(verb.name());
-            asked.push(endpoint.add(self.prefix.rpc_subjects(verb)).await?);
+            requests.push(endpoint.add(self.prefix.rpc_subjects(verb)).await?);
         }
-        Ok((offered, asked))
+        Ok((offered, requests))
     }
 
-    async fn take(self, request: Request) {
+    async fn work_on(self, request: Request) {
         let answer = match self.prefix.rpc_asked(&request.message.subject) {
             Some((node, verb)) => rpc_requests::answer(&*self.source, verb, node, &request.message.payload).await,
             None => {
@@ -119,15 +118,15 @@ impl RpcService {
     }
 }
 
-/// Sends a reply. An error also stands where any client of micro services looks for it.
+/// Sends a reply. An error also stands in the headers where any client of micro services looks for it.
 async fn reply(request: &Request, reply: &Reply) {
     let mut headers = HeaderMap::new();
     if let Some(fault) = &reply.error {
-        metrics::refused(&fault.code);
+        metrics::request_refused(&fault.code);
         headers.insert(NATS_SERVICE_ERROR, fault.code.as_str());
         headers.insert(NATS_SERVICE_ERROR_CODE, if fault.is_transient() { "503" } else { "400" });
     }
     if let Err(error) = request.respond_with_headers(Ok(reply.write().into()), headers).await {
-        tracing::debug!(%error, "a reply could not be sent; its node asks again");
+        tracing::debug!(%error, "reply could not be sent; the node asks again");
     }
 }

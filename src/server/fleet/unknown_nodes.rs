@@ -1,7 +1,7 @@
-//! Nodes that report and that the log does not know: an id that was mistyped, or one that is yet to be enrolled.
+//! Nodes that report and are not enrolled: their id was mistyped, or they are yet to be enrolled.
 //!
-//! What always holds: of each only its id and the time are kept, and of so many ids at most; the one that was silent for the
-//! longest gives way.
+//! What always holds: of each only its id and the time are kept, up to a number of ids; then the one that was silent for the longest is
+//! forgotten.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,34 +10,33 @@ use projections::convergence::OFFLINE_AFTER;
 use schema::id::NodeId;
 use tokio::time::Instant;
 
-/// Ids that are kept.
+/// The largest number of ids.
 const UNKNOWN_MAX: usize = 10_000;
-/// Between two lines of the server's log about them.
-const BETWEEN_LINES: Duration = Duration::from_secs(60);
-/// Ids that one line names.
+/// The shortest time between two log lines about them.
+const LOGGED_EVERY: Duration = Duration::from_secs(60);
+/// Ids that one log line names.
 const NAMED_MAX: usize = 5;
 
-/// Who they are.
 #[derive(Debug, Default)]
 pub(super) struct UnknownNodes {
     heard: BTreeMap<NodeId, Instant>,
     order: BTreeSet<(Instant, NodeId)>,
-    /// Those that no line has named yet, up to a few, and how many they are.
+    /// A few of those that were not logged yet, and how many there are.
     fresh: (Vec<NodeId>, usize),
-    told: Option<Instant>,
+    logged: Option<Instant>,
 }
 
-/// What a line says.
+/// The contents of a log line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct UnknownNodesNotice {
-    /// Some of them.
+    /// A few of the new ids.
     pub(super) names: Vec<NodeId>,
-    /// How many there are since the line before.
+    /// How many are new since the last line.
     pub(super) count: usize,
 }
 
 impl UnknownNodes {
-    /// One was heard `at`. Says whether another one had to give way.
+    /// Records a report at this time. Says whether another node was forgotten for it.
     pub(super) fn hear(&mut self, node: NodeId, at: Instant) -> bool {
         match self.heard.insert(node.clone(), at) {
             Some(before) => drop(self.order.remove(&(before, node.clone()))),
@@ -56,14 +55,14 @@ impl UnknownNodes {
         oldest.is_some_and(|(_, oldest)| self.heard.remove(&oldest).is_some())
     }
 
-    /// One is known now, or its report is gone.
+    /// The node is enrolled now, or its report was deleted.
     pub(super) fn forget(&mut self, node: &NodeId) {
         if let Some(at) = self.heard.remove(node) {
             self.order.remove(&(at, node.clone()));
         }
     }
 
-    /// Those that the log knows meanwhile.
+    /// Those that are enrolled meanwhile.
     pub(super) fn enrolled(&self, is_enrolled: impl Fn(&NodeId) -> bool) -> Vec<NodeId> {
         self.heard.keys().filter(|node| is_enrolled(node)).cloned().collect()
     }
@@ -73,13 +72,13 @@ impl UnknownNodes {
         self.heard.values().filter(|at| now.saturating_duration_since(**at) <= OFFLINE_AFTER).count()
     }
 
-    /// What there is to say of those that are new, at most once a minute.
-    pub(super) fn news(&mut self, now: Instant) -> Option<UnknownNodesNotice> {
-        let is_early = self.told.is_some_and(|told| now.saturating_duration_since(told) < BETWEEN_LINES);
+    /// What to log about new ids, at most once a minute.
+    pub(super) fn notice(&mut self, now: Instant) -> Option<UnknownNodesNotice> {
+        let is_early = self.logged.is_some_and(|logged| now.saturating_duration_since(logged) < LOGGED_EVERY);
         if is_early || self.fresh.1 == 0 {
             return None;
         }
-        self.told = Some(now);
+        self.logged = Some(now);
         let (names, count) = std::mem::take(&mut self.fresh);
         Some(UnknownNodesNotice { names, count })
     }
@@ -111,19 +110,19 @@ mod tests {
     fn a_line_a_minute_names_a_few_of_those_that_are_new() {
         let (mut unknown, start) = (UnknownNodes::default(), Instant::now());
         let at = |s: u64| start + Duration::from_secs(s);
-        assert_eq!(unknown.news(at(0)), None);
+        assert_eq!(unknown.notice(at(0)), None);
         unknown.hear(node(0), at(0));
-        assert_eq!(unknown.news(at(0)), Some(UnknownNodesNotice { names: vec![node(0)], count: 1 }));
+        assert_eq!(unknown.notice(at(0)), Some(UnknownNodesNotice { names: vec![node(0)], count: 1 }));
         unknown.hear(node(0), at(10));
-        assert_eq!(unknown.news(at(70)), None, "it was named");
+        assert_eq!(unknown.notice(at(70)), None, "it was named");
         for number in 1..100 {
             unknown.hear(node(number), at(70));
         }
         let names: Vec<_> = (1..=NAMED_MAX).map(node).collect();
-        assert_eq!(unknown.news(at(70)), Some(UnknownNodesNotice { names, count: 99 }));
+        assert_eq!(unknown.notice(at(70)), Some(UnknownNodesNotice { names, count: 99 }));
         unknown.hear(node(100), at(71));
-        assert_eq!(unknown.news(at(129)), None, "a minute is not over");
-        assert_eq!(unknown.news(at(130)), Some(UnknownNodesNotice { names: vec![node(100)], count: 1 }));
+        assert_eq!(unknown.notice(at(129)), None, "a minute is not over");
+        assert_eq!(unknown.notice(at(130)), Some(UnknownNodesNotice { names: vec![node(100)], count: 1 }));
     }
 
     #[test]

@@ -20,13 +20,13 @@ pub(super) async fn show(State(app): State<AppState>) -> Response {
         Some(published) => oldest_after(&app, published, head).await,
         None => None,
     };
-    metrics::reached(head, published, oldest, app.readiness().is_empty());
-    metrics::unknown_nodes(app.reports().unknown());
+    metrics::progress_observed(head, published, oldest, app.readiness().is_empty());
+    metrics::unknown_nodes_counted(app.reports().unknown());
     run_blocking(move || {
-        fleet::count(&app, &snapshot).states.into_iter().for_each(|(state, count)| metrics::nodes(state, count))
+        fleet::count(&app, &snapshot).states.into_iter().for_each(|(state, count)| metrics::nodes_counted(state, count))
     })
     .await;
-    ([(CONTENT_TYPE, OPEN_METRICS)], metrics::text()).into_response()
+    ([(CONTENT_TYPE, OPEN_METRICS)], metrics::open_metrics_text()).into_response()
 }
 
 /// When the oldest event that is not published was appended; none if the log can't be read now.

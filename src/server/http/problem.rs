@@ -141,7 +141,7 @@ impl From<PastStateError> for ProblemResponse {
 
 impl IntoResponse for ProblemResponse {
     fn into_response(self) -> Response {
-        metrics::refused(self.code);
+        metrics::request_refused(self.code);
         let problem = Problem {
             type_uri: Problem::about_blank(),
             title: self.status.canonical_reason().unwrap_or_default().to_owned(),

@@ -1,4 +1,4 @@
-//! Content in the object store, each object named by its SHA-256 and never overwritten.
+//! Content in the object store: each object is named by its SHA-256 and never overwritten.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,28 +14,28 @@ use schema::digest::Digest;
 use super::error::SourceError;
 use super::{Error, latest_messages, streams};
 
-/// Objects that are put at once; with the largest content that is 32 MiB in memory.
+/// Objects that are put at once: at 4 MiB each, 32 MiB in memory.
 const PUTS_AT_ONCE: usize = 8;
 
-/// The object store as its publisher knows it.
+/// The object store as its publisher left it.
 #[derive(Debug)]
 pub struct Blobs {
     jetstream: Context,
     prefix: Prefix,
     present: BTreeSet<Digest>,
-    /// How many messages the store had and which was the last, when it was last looked at.
+    /// The store's number of messages and its last sequence, when they were last read.
     state: (u64, u64),
 }
 
 impl Blobs {
-    /// Knows nothing yet: [`Blobs::recover`] first.
+    /// Nothing is read yet: [`Blobs::recover`] comes first.
     #[must_use]
     pub fn new(jetstream: Context, prefix: Prefix) -> Self {
         Self { jetstream, prefix, present: BTreeSet::new(), state: (0, 0) }
     }
 
-    /// Reads back what is in the store. An object counts only if its meta and all of its chunks are there, and by its meta
-    /// it has the content that its name says: somebody else may have put something in its place.
+    /// Reads back which objects the store has. An object counts only if its meta and all of its chunks are there, and its meta has the
+    /// digest that is its name: somebody else may have put something in its place.
     ///
     /// # Errors
     /// If NATS does not answer.
@@ -48,13 +48,13 @@ impl Blobs {
         let counts = stream.info_with_subjects(chunks).await.map_err(|error| failed(&error))?;
         let counts: BTreeMap<String, usize> = counts.try_collect().await.map_err(|error| failed(&error))?;
         for meta in latest_messages::of(&stream, &metas).await? {
-            // What can't be read is no object; it is put again if it is needed.
+            // A meta that can't be read is no object: the content is put again when it is needed.
             let Ok(info) = serde_json::from_slice::<ObjectInfo>(&meta.payload) else { continue };
             let there = counts.get(&self.prefix.blob_chunk_subject(&info.nuid)).copied().unwrap_or(0);
             if let Ok(digest) = info.name.parse::<Digest>()
                 && !info.deleted
                 && there == info.chunks
-                && is_of(&info, digest)
+                && claims(&info, digest)
             {
                 self.present.insert(digest);
             }
@@ -62,10 +62,10 @@ impl Blobs {
         Ok(())
     }
 
-    /// Puts what is missing of `wanted`, with the bytes that `content` gives.
+    /// Puts those of `wanted` that the store lacks, with the bytes that `content` gives.
     ///
     /// # Errors
-    /// If NATS does not take it, or there is no content.
+    /// If NATS does not take one, or `content` has none.
     pub async fn ensure<F>(&mut self, wanted: BTreeSet<Digest>, content: impl Fn(Digest) -> F) -> Result<(), Error>
     where
         F: Future<Output = Result<Vec<u8>, SourceError>>,
@@ -111,8 +111,8 @@ fn state_of(stream: &Stream) -> (u64, u64) {
     (state.messages, state.last_sequence)
 }
 
-/// Whether an object has, by its own word, the content that is named `digest`.
-fn is_of(info: &ObjectInfo, digest: Digest) -> bool {
-    let said = info.digest.as_deref().and_then(|said| said.strip_prefix("SHA-256="));
-    said.and_then(|said| URL_SAFE.decode(said).ok()).is_some_and(|said| said == digest.as_bytes())
+/// Whether an object's meta claims the content that `digest` names.
+fn claims(info: &ObjectInfo, digest: Digest) -> bool {
+    let claimed = info.digest.as_deref().and_then(|claimed| claimed.strip_prefix("SHA-256="));
+    claimed.and_then(|claimed| URL_SAFE.decode(claimed).ok()).is_some_and(|claimed| claimed == digest.as_bytes())
 }

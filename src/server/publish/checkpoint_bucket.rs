@@ -1,4 +1,4 @@
-//! The newest checkpoint, kept outside PostgreSQL: whoever puts the database back or writes it anew does not reach it.
+//! The newest checkpoint, kept outside PostgreSQL: restoring or rewriting the database does not change it.
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::PublishErrorKind;
@@ -16,7 +16,7 @@ pub struct CheckpointBucket {
     prefix: Prefix,
 }
 
-/// What the bucket holds.
+/// What the bucket held when it was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PublishedCheckpoint {
     /// The signed note, if there is one.
@@ -25,13 +25,13 @@ pub struct PublishedCheckpoint {
 }
 
 impl CheckpointBucket {
-    /// The bucket behind a connection.
+    /// Reads nothing yet.
     #[must_use]
     pub fn new(jetstream: Context, prefix: Prefix) -> Self {
         Self { jetstream, prefix }
     }
 
-    /// Reads what is kept.
+    /// Reads the newest checkpoint.
     ///
     /// # Errors
     /// If NATS does not answer.
@@ -50,13 +50,13 @@ impl CheckpointBucket {
         }
     }
 
-    /// Puts a note in the place of what was read.
+    /// Puts a note in the place of the one that was read.
     ///
     /// # Errors
     /// If NATS does not take it, or somebody else wrote meanwhile.
-    pub async fn replace(&self, held: &PublishedCheckpoint, note: &str) -> Result<(), Error> {
+    pub async fn replace(&self, read: &PublishedCheckpoint, note: &str) -> Result<(), Error> {
         let message = PublishMessage::build().payload(note.to_owned().into());
-        let message = message.expected_last_subject_sequence(held.revision);
+        let message = message.expected_last_subject_sequence(read.revision);
         let sent = self.jetstream.send_publish(self.subject(), message).await.map_err(|error| self.refused(&error))?;
         sent.await.map(drop).map_err(|error| self.refused(&error))
     }

@@ -1,67 +1,67 @@
-//! Why something could not be made public (for now).
+//! Why something could not be published, now or at all.
 
 use futures::future::BoxFuture;
 use schema::id::LogId;
 use schema::position::Position;
 
-/// What a source of content and events says when it has none.
+/// Why a source of content and events gives none.
 pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
-/// An answer that takes a while.
-pub type Later<'a, T> = BoxFuture<'a, Result<T, SourceError>>;
+/// The answer of a source.
+pub type SourceFuture<'a, T> = BoxFuture<'a, Result<T, SourceError>>;
 
-/// Why something could not be made public.
+/// Why something could not be published.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// NATS did not take it, or did not answer.
+    /// NATS refused, or did not answer.
     #[error("NATS: {what}: {why}")]
     Nats {
-        /// What was being done.
+        /// The operation, as a phrase.
         what: String,
-        /// What NATS or the client said.
+        /// The error of NATS or of its client.
         why: String,
     },
-    /// What is in NATS is not what was left there.
+    /// A stream or bucket is not as this publisher left it.
     #[error("somebody else wrote to {0}")]
     Disturbed(String),
-    /// What is in NATS is ahead of the log, or is another log's.
+    /// NATS is ahead of the log, or holds another log's.
     #[error(
         "{what} is at position {found}, but the log ends at {head}: was the database put back to an earlier state, did somebody \
          else write there, or does another log use the same NATS? Nothing is published until this is settled: see \
          `headwater recover`"
     )]
     Forked {
-        /// What is ahead.
+        /// The stream or record that is ahead.
         what: String,
-        /// Where it is.
+        /// Its position.
         found: Position,
-        /// Where the log ends.
+        /// The last position of the log.
         head: Position,
     },
-    /// NATS and the log tell different stories of the same position.
+    /// NATS and the log have different events at the same position.
     #[error(
         "{what} at position {position} is not what the log has there: was the database put back and then appended to, did \
          somebody else write there, or does another log use the same NATS? See `headwater recover`"
     )]
     Differs {
-        /// What differs.
+        /// The stream that differs.
         what: String,
-        /// Where.
+        /// The first position that differs.
         position: Position,
     },
-    /// The prefix is another log's.
+    /// The prefix belongs to another log.
     #[error(
         "the names under prefix {prefix} in NATS belong to {owner}, not to log {log_id}: two logs that share a NATS need two \
          prefixes (`--nats-prefix`)"
     )]
     Owned {
-        /// The prefix.
+        /// The prefix of the names in NATS.
         prefix: String,
-        /// Whose it is, and what shows it.
+        /// The log that it belongs to, and what shows it.
         owner: String,
-        /// The log that wants to use it.
+        /// The log that was to use it.
         log_id: LogId,
     },
-    /// Nothing can be written to a stream any more.
+    /// A stream is sealed: it takes no messages any more.
     #[error(
         "stream {0} in NATS is sealed, so that nothing can be written to it: remove it (`nats stream rm {0}`), and it is made \
          again; what follows from the log is filled in"
@@ -73,9 +73,9 @@ pub enum Error {
     /// The signing key can't be used.
     #[error("signing key {path}: {why}")]
     Key {
-        /// The file.
+        /// The key's file.
         path: String,
-        /// What is wrong with it.
+        /// What is wrong with the file.
         why: String,
     },
 }
@@ -85,7 +85,7 @@ impl Error {
         Self::Nats { what: what.into(), why: why.to_string() }
     }
 
-    /// Whether it may work later without anybody's doing.
+    /// Whether it may succeed later without anybody's doing.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Nats { .. } | Self::Disturbed(_) | Self::Source(_))

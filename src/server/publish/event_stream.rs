@@ -18,15 +18,15 @@ use schema::wire::Record as _;
 use super::Error;
 use super::rebuild::{CopyLimit, StreamRebuild};
 use super::source::PublishSource;
-use super::stream_comparison::{ExcessOrigin, StreamComparison, StreamExcess};
+use super::stream_comparison::{StreamComparison, StreamExcess};
 use super::streams;
 
-/// Events that are on their way at once. Each names its predecessor, so one broken link refuses all that follow.
+/// Events that are sent before the first is acknowledged. Each names its predecessor, so NATS refuses all that follow a refused one.
 const IN_FLIGHT: usize = 1_000;
-/// What is copied at most of what somebody else wrote: it may be anything, and as much as they like.
-const COPIED: CopyLimit = CopyLimit { messages: 1_000, bytes: 16 * 1024 * 1024 };
+/// How much of what somebody else wrote is copied aside: it may be anything, and as much as they like.
+const STRAYS_COPIED: CopyLimit = CopyLimit { messages: 1_000, bytes: 16 * 1024 * 1024 };
 
-/// The last event that is public, for whoever does not publish.
+/// The last event that is public, for a server that does not publish itself.
 ///
 /// # Errors
 /// If NATS does not answer.
@@ -35,7 +35,7 @@ pub async fn last_public(jetstream: &Context, prefix: &Prefix) -> Result<Positio
     Ok(stream.cached_info().state.last_sequence.into())
 }
 
-/// The events that are public, for whoever looks them up.
+/// Reads single events that are public.
 #[derive(Clone, Debug)]
 pub struct PublishedEvents {
     jetstream: Context,
@@ -43,13 +43,13 @@ pub struct PublishedEvents {
 }
 
 impl PublishedEvents {
-    /// The stream behind a connection.
+    /// Reads nothing yet.
     #[must_use]
     pub fn new(jetstream: Context, prefix: Prefix) -> Self {
         Self { jetstream, prefix }
     }
 
-    /// The events at these positions; nothing where there is none.
+    /// The events at these positions; `None` where the stream has none. Empty if there is no stream.
     ///
     /// # Errors
     /// If NATS does not answer.
@@ -69,8 +69,7 @@ impl PublishedEvents {
     }
 }
 
-/// The last sequence of the event stream, and the event there if it is one, for whoever compares it with the log; nothing if
-/// nothing was ever published.
+/// The last sequence of the event stream, and the event there if the message is one; nothing if nothing was ever published.
 ///
 /// # Errors
 /// If NATS does not answer.
@@ -88,18 +87,18 @@ pub async fn end(jetstream: &Context, prefix: &Prefix) -> Result<Option<(Positio
     }
 }
 
-/// The event stream as its publisher knows it.
-pub struct Events {
+/// The event stream as its publisher left it.
+pub struct EventStream {
     jetstream: Context,
     prefix: Prefix,
     comparison: StreamComparison,
     rebuild: StreamRebuild,
-    /// The last sequence that is known to be in the stream.
+    /// The last sequence of the stream that is this log's.
     last: Position,
 }
 
-impl Events {
-    /// Knows nothing yet: [`Events::recover`] first.
+impl EventStream {
+    /// Nothing is read yet: [`EventStream::recover`] comes first.
     #[must_use]
     pub fn new(
         jetstream: Context,
@@ -119,48 +118,44 @@ impl Events {
         self.last
     }
 
-    /// Looks what is in the stream, beside a log with this state at its head. A stream with holes is made anew; the caller fills
-    /// it. Gives what somebody else wrote behind the log's events, if anybody did: up to [`Events::last`] the stream is this log's.
+    /// Compares the stream with a log that has this state at its head. A stream with holes is rebuilt, and the caller fills it. Gives
+    /// the foreign messages behind the log's events, if there are any; up to [`EventStream::last`] the stream is this log's.
     ///
     /// # Errors
-    /// If NATS does not answer, the stream may be ahead of the log, or is another log's.
+    /// If NATS does not answer, or the stream may be ahead of the log or is another log's.
     pub async fn recover(&mut self, state: &Configuration) -> Result<Option<(StreamExcess, Stray)>, Error> {
-        // A stream that was made anew may lack its consumers still.
+        // A stream that was rebuilt may lack its consumers still.
         self.rebuild.finish().await?;
         let (name, head) = (self.prefix.event_stream(), state.position());
         let stream = streams::get(&self.jetstream, &name).await?;
         let StreamState { last_sequence, messages, .. } = stream.cached_info().state;
         let known = std::mem::replace(&mut self.last, last_sequence.into());
-        if let Some(excess) = self.comparison.excess(self.last, head, known, state).await? {
-            let ExcessOrigin::Stray(stray) = excess.origin.clone() else {
-                return Err(excess.refused(format!("stream {name}"), head));
-            };
+        if let Some((excess, stray)) = self.comparison.strays(self.last, head, known, state).await? {
             self.last = excess.agreed;
             return Ok(Some((excess, stray)));
         }
         if messages != last_sequence {
-            tracing::warn!(stream = name, messages, last = last_sequence, "the stream has holes; filling it anew");
+            tracing::warn!(stream = name, messages, last = last_sequence, "event stream has holes; it is rebuilt");
             self.rebuild.run(self.last).await?;
             self.last = Position::ZERO;
         }
         Ok(None)
     }
 
-    /// Copies what somebody else wrote, as far as that is not too much, and makes the stream anew; the caller fills it. Gives how many
-    /// messages were taken out.
+    /// Copies foreign messages aside, up to a limit, and rebuilds the stream; the caller fills it. Gives how many messages were removed.
     ///
     /// # Errors
     /// If NATS does not answer or refuses.
-    pub async fn take_out(&mut self, excess: &StreamExcess, head: Position) -> Result<u64, Error> {
-        let (count, copied) = self.rebuild.copy(&self.comparison, (excess.agreed, head), COPIED).await?;
+    pub async fn remove_strays(&mut self, excess: &StreamExcess, head: Position) -> Result<u64, Error> {
+        let (count, copied) = self.rebuild.copy(&self.comparison, (excess.agreed, head), STRAYS_COPIED).await?;
         let to = self.prefix.stray_stream();
-        tracing::warn!(count, copied, to, "what somebody else wrote is taken out: the event stream is made anew");
+        tracing::warn!(count, copied, to, "foreign messages removed: the event stream is rebuilt");
         self.rebuild.run(excess.agreed).await?;
         self.last = Position::ZERO;
         Ok(count)
     }
 
-    /// Whether the stream still reaches as far as what somebody else wrote: they may have removed it themselves.
+    /// Whether the foreign messages are still there: whoever wrote them may have removed them.
     ///
     /// # Errors
     /// If NATS does not answer.
@@ -182,7 +177,7 @@ impl Events {
     /// Publishes the next events of the log.
     ///
     /// # Errors
-    /// If NATS does not take them all; how many it took is not known then.
+    /// If NATS does not take them all; how many it took is unknown then.
     pub async fn append(&mut self, events: &[Event]) -> Result<(), Error> {
         for chunk in events.chunks(IN_FLIGHT) {
             let mut acks = Vec::with_capacity(chunk.len());

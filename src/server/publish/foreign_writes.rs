@@ -1,4 +1,4 @@
-//! Watching the bucket of desired records for writes that are not ours.
+//! Watches the bucket of desired records, for the relay to notice writes that are not its own.
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use futures::StreamExt as _;
 use schema::address::{Bucket, Prefix};
 use tokio::sync::mpsc;
 
-/// The pause before a watch that ended is begun again.
+/// The pause before a watch that ended is opened again.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// A write to the bucket, whoever made it.
+/// A write to the bucket, by the relay or by somebody else.
 #[derive(Clone, Debug)]
 pub struct RecordWrite {
-    /// The key.
+    /// The node's id.
     pub key: String,
-    /// Its revision since.
+    /// The key's revision after the write.
     pub revision: u64,
 }
 
-/// Tells of every write, for as long as somebody listens. Each watch begins with what is there, so that a write before it
-/// or during a pause is told of as well.
+/// Sends every write, until the receiver is dropped. Each watch begins with the records that are there, so that a write before it or
+/// during a pause is sent as well.
 pub async fn watch(jetstream: Context, prefix: Prefix, writes: mpsc::Sender<RecordWrite>) {
     while !writes.is_closed() {
         if let Ok(store) = jetstream.get_key_value(prefix.bucket(Bucket::Desired)).await

@@ -1,4 +1,4 @@
-//! What a stream holds last for each subject, read with one consumer that is taken away again.
+//! The last message of each subject of a stream, read with one consumer that is deleted afterwards.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use futures::StreamExt as _;
 
 use super::Error;
 
-/// Messages that one request asks for.
+/// Messages that one request to the consumer asks for.
 const PAGE_MESSAGES: usize = 500;
-/// How long a page may take.
+/// How long NATS may take for a page.
 const PAGE_WITHIN: Duration = Duration::from_secs(10);
-/// A consumer that was left behind by a broken connection goes away by itself after this time.
+/// NATS deletes a consumer that a broken connection left behind after this time.
 const CONSUMER_IDLE: Duration = Duration::from_secs(30);
 
 /// The last message of a subject.
@@ -21,11 +21,11 @@ pub(crate) struct LatestMessage {
     pub(crate) subject: String,
     pub(crate) sequence: u64,
     pub(crate) payload: Bytes,
-    /// Whether it says that the key is deleted.
+    /// The message marks its key as deleted.
     pub(crate) deleted: bool,
 }
 
-/// The last message of every subject that fits `filter`.
+/// The last message of every subject that matches `filter`.
 pub(crate) async fn of(stream: &Stream, filter: &str) -> Result<Vec<LatestMessage>, Error> {
     let failed = |error: &dyn std::fmt::Display| Error::nats(format!("reading {filter}"), error);
     let config = pull::Config {
@@ -55,7 +55,7 @@ pub(crate) async fn of(stream: &Stream, filter: &str) -> Result<Vec<LatestMessag
             return Err(failed(&"it ended early"));
         }
     }
-    // If this fails, the consumer goes away by itself.
+    // If this fails, NATS deletes the consumer when it has been idle.
     let _ = stream.delete_consumer(&consumer.cached_info().name).await;
     Ok(found)
 }

@@ -1,23 +1,17 @@
-//! What follows from the log, made public in NATS: blobs, then desired records, then events.
+//! Publishes in NATS what follows from the log: blobs, then desired records, then events.
 //!
-//! - [`key`]: what records are signed with.
-//! - [`streams`]: the streams and buckets, and how they are set.
-//! - [`blobs`]: content by digest in the object store.
-//! - [`records`]: each node's signed desired record.
-//! - [`events`]: the log itself, at sequence = position.
-//! - [`ownership`]: whose a prefix is, and that log's public key.
-//! - [`excess`]: what the event stream holds that the log does not have, and whose it is.
-//! - [`rebuild`]: making that stream anew, with what was in excess put aside.
-//! - [`source`]: what publishing needs of the log.
-//! - [`checkpoint`]: what was last signed about the log, where its database does not reach.
-//! - [`clock`]: what NATS's clock says.
-//! - [`publisher`]: the order of the three, and the repair of what differs from what should be there.
-//! - [`foreign_writes`]: whether somebody else writes records.
-//! - [`recovery_scan`]: what NATS holds that the log may have lost.
-//! - `latest`: what a stream holds last for each subject.
+//! - [`publisher`]: the order of the three, and the repair of what differs in NATS.
+//! - [`blobs`]: content by digest in the object store. [`records`]: each node's signed desired record.
+//! - [`event_stream`]: the log itself, at sequence = position. [`stream_comparison`]: what it holds that the log does not have, and who
+//!   wrote that. [`rebuild`]: deleting it and making it again, with foreign messages copied aside.
+//! - [`checkpoint_bucket`]: the newest checkpoint, where nobody reaches it through PostgreSQL.
+//! - [`streams`]: the settings of all streams and buckets. [`ownership`]: which log a prefix belongs to, and that log's public key.
+//! - [`signing_key`]: the file of the key. [`source`]: what publishing needs of the log. [`nats_clock`]: the time by NATS.
+//! - [`foreign_writes`]: notices writes to the bucket of records. [`recovery_scan`]: what NATS holds that the log may have lost.
+//! - `latest_messages`: the last message of each subject of a stream.
 //!
-//! A pointer never points at nothing, and the last sequence of the event stream says that everything before it is
-//! public. Absent on purpose: LSNs, SQL, and any state that could not be read back from NATS.
+//! What always holds: a record is published after every blob that it points at, and the last sequence of the event stream says that
+//! everything before it is public. Absent on purpose: LSNs, SQL, and any state that could not be read back from NATS.
 
 pub mod blobs;
 pub mod checkpoint_bucket;

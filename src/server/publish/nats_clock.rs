@@ -1,4 +1,4 @@
-//! What NATS's clock says: whoever asks for a stream's state is told when it was so.
+//! The time by the clock of NATS, which is part of the answer to a stream info request.
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::response::Response;
@@ -8,14 +8,14 @@ use serde::Deserialize;
 
 use super::Error;
 
-/// What is read of a stream's state.
+/// The part of the answer that is read.
 #[derive(Deserialize)]
 struct StreamState {
-    /// When it was so, by the clock of the server that answers.
+    /// The time of the server that answers, RFC 3339.
     ts: String,
 }
 
-/// What the clock of the server says that holds the event stream.
+/// The time of the NATS server that leads the event stream.
 ///
 /// # Errors
 /// If NATS does not answer, or the stream is not there.

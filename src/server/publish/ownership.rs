@@ -1,8 +1,8 @@
-//! Whose the names under a prefix are, and the public key of that log.
+//! Which log a prefix of NATS belongs to, and the public key of that log.
 //!
-//! A prefix belongs to one log: the first whose events stand in its event stream, or the first whose key is published there while
-//! there are none. Another log's key would keep every new node from knowing which to trust, so its owner takes it away. What can't
-//! be read is left alone: it may be a later program's.
+//! A prefix belongs to one log: the first whose events stand in its event stream, or, while there are none, the first whose key is
+//! published there. With two keys a new node would not know which to trust, so the owner removes another log's key. A key record that
+//! can't be read is left alone: a newer program may have written it.
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
@@ -15,39 +15,39 @@ use schema::wire::Record as _;
 use super::latest_messages::{self, LatestMessage};
 use super::{Error, streams};
 
-/// The bucket of public keys as the publisher of one log knows it.
+/// The bucket of public keys, for the publisher of one log.
 #[derive(Debug)]
 pub struct PublicKeys {
     jetstream: Context,
     prefix: Prefix,
     log_id: LogId,
     key: PublicKey,
-    /// The bucket's last revision when it held what it should.
-    settled: Option<u64>,
+    /// The bucket's last revision at which it held exactly this log's key.
+    published: Option<u64>,
 }
 
-/// A key that is not of the log that asks.
+/// A key of another log.
 struct ForeignKey {
     subject: String,
     record: KeyRecord,
 }
 
 impl PublicKeys {
-    /// Knows nothing yet: [`PublicKeys::settle`] first.
+    /// Publishes nothing yet.
     #[must_use]
     pub fn new(jetstream: Context, prefix: Prefix, log_id: LogId, key: PublicKey) -> Self {
-        Self { jetstream, prefix, log_id, key, settled: None }
+        Self { jetstream, prefix, log_id, key, published: None }
     }
 
-    /// Publishes the key, and takes other logs' keys away. `has_events` says whether events of this log are public here.
+    /// Publishes the key, and removes other logs' keys. `has_events` says whether events of this log are public here.
     ///
     /// # Errors
     /// If NATS does not answer, or the prefix belongs to another log.
-    pub async fn settle(&mut self, has_events: bool) -> Result<(), Error> {
+    pub async fn publish(&mut self, has_events: bool) -> Result<(), Error> {
         let bucket = self.prefix.bucket_stream(Bucket::Keys);
         let stream = streams::get(&self.jetstream, &bucket).await?;
         let sequence = stream.cached_info().state.last_sequence;
-        if self.settled == Some(sequence) {
+        if self.published == Some(sequence) {
             return Ok(());
         }
         let published = latest_messages::of(&stream, &self.prefix.bucket_subjects(Bucket::Keys)).await?;
@@ -59,18 +59,18 @@ impl PublicKeys {
             Some(first) if !has_events && !has_key => {
                 return Err(PrefixOwner::of_key(&first.record).refuses(&self.prefix, self.log_id));
             }
-            // Whatever is written after the bucket was read raises its revision.
+            // A write after the bucket was read raises its revision, so that it is read again.
             None if is_published => {
-                self.settled = Some(sequence);
+                self.published = Some(sequence);
                 return Ok(());
             }
             _ => {}
         }
         for ForeignKey { subject, record } in foreign {
             let owner = PrefixOwner::of_key(&record);
-            tracing::warn!(key = %record.key_id, %owner, "taking a public key away that is not this log's");
+            tracing::warn!(key = %record.key_id, %owner, "removing another log's public key");
             let purged = stream.purge().filter(&subject).await;
-            purged.map_err(|error| Error::nats(format!("taking {subject} away"), error))?;
+            purged.map_err(|error| Error::nats(format!("removing {subject}"), error))?;
         }
         if is_published {
             return Ok(());
@@ -88,12 +88,12 @@ impl PublicKeys {
     }
 }
 
-/// Whose a prefix is.
+/// The log that a prefix belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrefixOwner {
-    /// The log, if anything names it: keys that older programs published do not.
+    /// Its id, if anything names it: keys that older programs published do not.
     pub log_id: Option<LogId>,
-    /// What shows it.
+    /// The event or key that shows it.
     shown_by: String,
 }
 
@@ -102,7 +102,7 @@ impl PrefixOwner {
         Self { log_id: record.log_id, shown_by: format!("public key {}", record.key_id) }
     }
 
-    /// What another log is told that wants to use the prefix.
+    /// The refusal for another log that wants to use the prefix.
     #[must_use]
     pub fn refuses(&self, prefix: &Prefix, log_id: LogId) -> Error {
         Error::Owned { prefix: prefix.to_string(), owner: self.to_string(), log_id }
@@ -118,8 +118,8 @@ impl std::fmt::Display for PrefixOwner {
     }
 }
 
-/// Whose a prefix is, for whoever means to use it with this key; nothing if nobody uses it yet, or only this very key is there
-/// and names no log.
+/// The log that a prefix belongs to, for a log with this key that is to use it; nothing if no log uses it yet, or only this key is
+/// there and names no log.
 ///
 /// # Errors
 /// If NATS does not answer.

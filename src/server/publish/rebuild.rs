@@ -1,5 +1,5 @@
-//! Making the event stream anew, because JetStream gives no sequence twice: what somebody else put there is copied to the stream
-//! of strays first, and durable consumers, which would go with the stream, are made again where they were.
+//! Rebuilding the event stream, because JetStream gives no sequence twice: foreign messages are copied to the stream of strays, the
+//! stream is deleted and made again, and its durable consumers, which go with it, are made again where they were.
 
 use async_nats::header::HeaderMap;
 use async_nats::jetstream::Context;
@@ -13,37 +13,37 @@ use schema::position::Position;
 use super::stream_comparison::{StreamComparison, message};
 use super::{Error, streams};
 
-/// Bytes of a message that are copied; no event has as many. What is larger would not fit with what is said of it.
+/// Bytes of a message that are copied. No event has as many, and with more the headers of the copy might not fit.
 const MESSAGE_BYTES_MAX: usize = 512 * 1024;
 
-/// How much of what is taken out is copied before.
+/// How many foreign messages are copied before they are removed with the stream.
 #[derive(Clone, Copy, Debug)]
 pub struct CopyLimit {
-    /// Messages at most.
+    /// The largest number of messages.
     pub messages: u64,
-    /// Bytes at most.
+    /// The largest sum of their bytes, give or take one message.
     pub bytes: usize,
 }
 
-/// The event stream that is made anew.
+/// Rebuilds the event stream of one prefix.
 #[derive(Debug)]
 pub struct StreamRebuild {
     jetstream: Context,
     prefix: Prefix,
     replicas: usize,
-    /// Consumers that went with the stream and are not there again.
+    /// Consumers that were deleted with the stream and are not made again yet.
     consumers: Vec<Consumer>,
 }
 
 impl StreamRebuild {
-    /// Does nothing yet.
+    /// Rebuilds nothing yet.
     #[must_use]
     pub fn new(jetstream: Context, prefix: Prefix, replicas: usize) -> Self {
         Self { jetstream, prefix, replicas, consumers: Vec::new() }
     }
 
-    /// Copies what stands behind `agreed` and is no event of a log that ends at `head` to the stream of strays, from its first
-    /// message on. Gives how many messages stand there, as far as that was counted, and how many were copied.
+    /// Copies the messages behind `agreed` that are no event of a log that ends at `head` to the stream of strays, in their order.
+    /// Gives how many there are, as far as that was counted, and how many were copied.
     ///
     /// # Errors
     /// If NATS does not answer, or does not take them.
@@ -79,10 +79,10 @@ impl StreamRebuild {
         Ok((there, messages))
     }
 
-    /// Makes the stream anew and empty, for events to be put in from the first one on. Up to `agreed` it held the log's.
+    /// Deletes the stream and makes it again, empty; the caller fills it. Up to `agreed` it held the log's events.
     ///
     /// # Errors
-    /// If NATS does not answer or refuses. [`StreamRebuild::finish`] is to be called then until it succeeds.
+    /// If NATS does not answer or refuses. Then [`StreamRebuild::finish`] has to be called until it succeeds.
     pub async fn run(&mut self, agreed: Position) -> Result<(), Error> {
         let name = self.prefix.event_stream();
         let stream = streams::get(&self.jetstream, &name).await?;
@@ -103,7 +103,7 @@ impl StreamRebuild {
         self.finish().await
     }
 
-    /// Makes the consumers again that went with the stream.
+    /// Makes the consumers again that were deleted with the stream.
     ///
     /// # Errors
     /// If NATS does not answer or refuses.
@@ -113,14 +113,14 @@ impl StreamRebuild {
             let stream = streams::get(&self.jetstream, &self.prefix.event_stream()).await?;
             let made = stream.create_consumer(consumer.clone()).await;
             made.map_err(|error| Error::nats(format!("durable consumer {durable} of the event stream"), error))?;
-            tracing::info!(durable, from = ?consumer.deliver_policy, "a durable consumer was made again");
+            tracing::info!(durable, from = ?consumer.deliver_policy, "durable consumer made again");
             self.consumers.pop();
         }
         Ok(())
     }
 }
 
-/// When NATS took a message in.
+/// When NATS received a message.
 fn taken_in(message: &StreamMessage) -> Instant {
     let micros = message.time.unix_timestamp_nanos() / 1_000;
     Instant::from_unix_micros(i64::try_from(micros).unwrap_or(i64::MAX))

@@ -1,5 +1,5 @@
-//! Each node's signed desired record: set with the revision that was last read or written, so that nobody else's write
-//! goes unnoticed and no newer record is ever replaced by an older one.
+//! Each node's signed desired record. A write names the revision that was last read or written, so that no foreign write goes
+//! unnoticed and no newer record is ever replaced by an older one.
 
 use std::collections::BTreeMap;
 
@@ -16,37 +16,37 @@ use schema::wire::Record as _;
 
 use super::{Error, latest_messages, streams};
 
-/// Records that are on their way at once: at 768 KiB each, at most 48 MiB.
+/// Records that are sent before the first is acknowledged: at 768 KiB each, at most 48 MiB.
 const IN_FLIGHT: usize = 64;
 
-/// The bucket of desired records as its publisher knows it.
+/// The bucket of desired records as its publisher left it.
 #[derive(Debug)]
 pub struct Records {
     jetstream: Context,
     prefix: Prefix,
     key: SecretKey,
-    /// The revision that each key has, whatever it holds.
+    /// The last revision of each key, also of deleted ones.
     revisions: BTreeMap<String, u64>,
-    /// The bucket's last revision.
+    /// The last revision of the whole bucket.
     last: u64,
 }
 
-/// What the bucket held when it was read.
+/// The records that the bucket held when it was read.
 pub struct PublishedRecords {
     records: BTreeMap<String, Bytes>,
 }
 
 impl Records {
-    /// Knows nothing yet: [`Records::recover`] first.
+    /// Nothing is read yet: [`Records::recover`] comes first.
     #[must_use]
     pub fn new(jetstream: Context, prefix: Prefix, key: SecretKey) -> Self {
         Self { jetstream, prefix, key, revisions: BTreeMap::new(), last: 0 }
     }
 
-    /// Reads back what the bucket holds, and drops what was remembered of it.
+    /// Reads back what the bucket holds.
     ///
     /// # Errors
-    /// If NATS does not answer, or a record is validly signed for a position that the log does not have.
+    /// If NATS does not answer, or this log's key signed a record for a position that the log does not have.
     pub async fn recover(&mut self, head: Position) -> Result<PublishedRecords, Error> {
         self.revisions.clear();
         let stream = streams::get(&self.jetstream, &self.prefix.bucket_stream(Bucket::Desired)).await?;
@@ -54,11 +54,11 @@ impl Records {
         let mut records = BTreeMap::new();
         for latest in latest_messages::of(&stream, &self.prefix.bucket_subjects(Bucket::Desired)).await? {
             let Some(key) = latest.subject.splitn(3, '.').nth(2) else { continue };
-            self.has(key, latest.sequence);
+            self.note_revision(key, latest.sequence);
             if latest.deleted {
                 continue;
             }
-            if let Some(found) = proven(&self.key.public(), &latest.payload).filter(|found| *found > head) {
+            if let Some(found) = signed_position(&self.key.public(), &latest.payload).filter(|found| *found > head) {
                 return Err(Error::Forked { what: format!("the record of {key}"), found, head });
             }
             records.insert(key.to_owned(), latest.payload);
@@ -66,7 +66,7 @@ impl Records {
         Ok(PublishedRecords { records })
     }
 
-    /// Whether a revision of a key is one that this publisher knows.
+    /// Whether this publisher read or wrote this revision of a key, or a later one.
     #[must_use]
     pub fn knows(&self, key: &str, revision: u64) -> bool {
         self.revisions.get(key).is_some_and(|known| *known >= revision)
@@ -82,48 +82,52 @@ impl Records {
         Ok(state.last_sequence == self.last && state.subjects_count == self.revisions.len() as u64)
     }
 
-    fn has(&mut self, key: &str, revision: u64) {
+    fn note_revision(&mut self, key: &str, revision: u64) {
         self.revisions.insert(key.to_owned(), revision);
         self.last = self.last.max(revision);
     }
 
-    /// Signs and sets records. Those that the bucket holds already are left alone.
+    /// Signs and sets records, except for those that the bucket held already. Gives how many were set.
     ///
     /// # Errors
     /// If NATS does not take them all, or somebody else wrote meanwhile.
-    pub async fn set(&mut self, records: Vec<Desired>, held: Option<&PublishedRecords>) -> Result<usize, Error> {
+    pub async fn set(&mut self, records: Vec<Desired>, published: Option<&PublishedRecords>) -> Result<usize, Error> {
         let mut written = 0;
         for chunk in records.chunks(IN_FLIGHT) {
             let mut acks = Vec::with_capacity(chunk.len());
             for desired in chunk {
                 let signed = Bytes::from(self.key.seal(desired.write()).write());
-                if held.and_then(|held| held.records.get(desired.node.as_str())) != Some(&signed) {
+                if published.and_then(|published| published.records.get(desired.node.as_str())) != Some(&signed) {
                     acks.push((&desired.node, self.send(desired.node.as_str(), signed).await?));
                 }
             }
             for (node, ack) in acks {
                 let ack = ack.await.map_err(|error| self.refused(node.as_str(), &error))?;
-                self.has(node.as_str(), ack.sequence);
+                self.note_revision(node.as_str(), ack.sequence);
                 written += 1;
             }
         }
         Ok(written)
     }
 
-    /// Takes records away that no node of the log has.
+    /// Deletes the records of ids that are no node of the log.
     ///
     /// # Errors
     /// If NATS does not answer.
-    pub async fn sweep(&mut self, held: &PublishedRecords, is_known: impl Fn(&NodeId) -> bool) -> Result<(), Error> {
-        for key in held.records.keys() {
+    pub async fn sweep(
+        &mut self,
+        published: &PublishedRecords,
+        is_known: impl Fn(&NodeId) -> bool,
+    ) -> Result<(), Error> {
+        for key in published.records.keys() {
             if key.parse::<NodeId>().is_ok_and(|node| is_known(&node)) {
                 continue;
             }
-            tracing::warn!(key, "taking a record away that belongs to no node of this log");
+            tracing::warn!(key, "removing a record that belongs to no node of this log");
             let message = PublishMessage::build().header("KV-Operation", "DEL");
             let ack = self.send_message(key, message).await?;
             let ack = ack.await.map_err(|error| self.refused(key, &error))?;
-            self.has(key, ack.sequence);
+            self.note_revision(key, ack.sequence);
         }
         Ok(())
     }
@@ -153,8 +157,8 @@ impl Records {
     }
 }
 
-/// The position that a record proves: nothing if this key did not sign it.
-fn proven(key: &PublicKey, payload: &[u8]) -> Option<Position> {
+/// The position of a record, if this key signed it.
+fn signed_position(key: &PublicKey, payload: &[u8]) -> Option<Position> {
     let signed = Signed::read(payload).ok()?;
     let body = key.open(&signed).ok()?;
     Desired::read(body).ok().map(|desired| desired.position)

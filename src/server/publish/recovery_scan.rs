@@ -1,4 +1,4 @@
-//! What NATS holds that the log may have lost: events behind a position, content, and how far nodes have come.
+//! What NATS holds that the log may have lost: events behind its end, content, and how far nodes have seen the log.
 
 use std::collections::BTreeMap;
 
@@ -17,8 +17,8 @@ use schema::wire::Record as _;
 use super::stream_comparison::message;
 use super::{Error, latest_messages, streams};
 
-/// The events of the stream behind a position and up to another, each at its sequence. They end before the first message that is
-/// none.
+/// The events of the stream after one position and up to another, each at its sequence. They end before the first message that is
+/// no event.
 ///
 /// # Errors
 /// If NATS does not answer, or not even the first message is an event.
@@ -47,7 +47,7 @@ pub async fn events(
     Ok(events)
 }
 
-/// The content with these digests and sizes, as far as it is there: inside records that `key` signed, and as objects.
+/// The contents with these digests and sizes that are there: inside records that `key` signed, and as objects.
 ///
 /// # Errors
 /// If NATS does not answer.
@@ -68,7 +68,7 @@ pub async fn contents(
     let objects = Objects::of(jetstream, prefix).await;
     for (digest, size) in wanted {
         let mut bytes = Vec::new();
-        // What can't be read whole is not there.
+        // An object that can't be read whole counts as missing.
         if !found.contains_key(digest) && objects.read(*digest, *size, &mut bytes).await.is_ok() {
             found.insert(*digest, bytes);
         }
@@ -76,33 +76,33 @@ pub async fn contents(
     Ok(found)
 }
 
-/// How far a node says that it has seen a log, which nobody has signed; and the event that it proves the log to have had. A
-/// report may have either without the other.
+/// How far a node claims to have seen a log, and the event that it proves the log to have had. A report may have either without the
+/// other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeenByNode {
-    /// By its own word.
+    /// Claimed: nobody has signed it.
     pub position: Option<Position>,
-    /// By a signature.
+    /// Proven by a record that the log's key signed.
     pub proven: Option<Cause>,
 }
 
 impl SeenByNode {
-    /// What the report of `node` says and proves of a log. Only a node's own report counts, as where a server hears it.
+    /// What the report of `node` claims and proves about a log. Only a node's own report counts, as in the report listener.
     fn read(payload: &[u8], node: &NodeId, log_id: LogId, key: &PublicKey) -> Option<Self> {
         let report = Reported::read(payload).ok().filter(|report| report.node == *node)?;
-        let said = report.seen.filter(|_| report.log_id == Some(log_id));
-        let seen = Self { position: said.map(|seen| seen.position), proven: report.proven(log_id, key) };
+        let claimed = report.seen.filter(|_| report.log_id == Some(log_id));
+        let seen = Self { position: claimed.map(|seen| seen.position), proven: report.proven(log_id, key) };
         (seen.position.is_some() || seen.proven.is_some()).then_some(seen)
     }
 
-    /// Whether the node says or proves that the log was longer than this.
+    /// Whether the node claims or proves that the log was longer than this.
     #[must_use]
     pub fn is_beyond(&self, head: Position) -> bool {
         self.position.max(self.proven.map(|cause| cause.position)).is_some_and(|furthest| furthest > head)
     }
 }
 
-/// How far each node has seen a log.
+/// How far each node has seen a log, by its newest report.
 ///
 /// # Errors
 /// If NATS does not answer.
@@ -111,9 +111,9 @@ pub async fn seen(
     prefix: &Prefix,
     (log_id, key): (LogId, &PublicKey),
 ) -> Result<BTreeMap<NodeId, SeenByNode>, Error> {
-    let said = payloads(jetstream, prefix, Bucket::Reported).await?;
+    let reports = payloads(jetstream, prefix, Bucket::Reported).await?;
     let before = prefix.bucket_subject(Bucket::Reported, "").len();
-    let seen = said.iter().filter_map(|(subject, payload)| {
+    let seen = reports.iter().filter_map(|(subject, payload)| {
         let node: NodeId = subject.get(before..)?.parse().ok()?;
         let seen = SeenByNode::read(payload, &node, log_id, key)?;
         Some((node, seen))

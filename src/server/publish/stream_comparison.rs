@@ -1,10 +1,9 @@
-//! What the event stream holds beyond what it has in common with the log.
+//! Compares the event stream with the log: whether the last public event is the log's.
 //!
-//! JetStream replaces no message and gives no sequence twice, so stream and log agree up to some position. What stands behind
-//! it is this log's own if its table was put back to an earlier state, or somebody else wrote it. The first message behind it
-//! tells: where that can't be this log's next event, this log never published anything in that place. A message may take the place of
-//! one event among many that are on their way, and the others arrive where they belong: so where an end agrees, what was on its
-//! way before it is looked at one by one.
+//! JetStream replaces no message and gives no sequence twice, so stream and log agree up to some position. The messages behind that
+//! position are this log's own if its table was restored from a backup; else somebody else wrote them. The first of them tells: if it
+//! can't be this log's next event, this log never published anything in that place. A foreign message may take the place of one event
+//! among many in flight, and the others arrive where they belong: so also where the ends agree, the last events are compared one by one.
 
 use std::sync::Arc;
 
@@ -26,38 +25,38 @@ use schema::wire::Record as _;
 use super::source::PublishSource;
 use super::{Error, streams};
 
-/// How far before an end somebody else's message may hide: more than are ever on their way at once.
+/// How far before an end a foreign message may hide: more than are ever in flight at once.
 const HIDDEN_WITHIN: u64 = 2_000;
 /// Messages that are asked for at once.
 const READ_AT_ONCE: usize = 64;
-/// Events that are read together while the log is folded to where the two part.
+/// Events that are read together while the log is folded.
 const FOLD_EVENTS: usize = 1_000;
 
-/// What stands in the stream behind the last event that it shares with the log.
+/// The messages of the stream behind the last event that it has in common with the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamExcess {
     /// The last position at which stream and log agree.
     pub agreed: Position,
     /// The last sequence of the stream.
     pub last: Position,
-    /// Whose it is.
+    /// Who wrote them.
     pub origin: ExcessOrigin,
 }
 
-/// Whose the messages are that the log does not have.
+/// Who wrote the messages that the log does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExcessOrigin {
-    /// The first of them follows from the log, or was deleted: the log may have lost it.
+    /// Possibly this log: the first of them follows from it, or was deleted. The log may have lost them.
     Possible,
-    /// The stream begins with another log's event: all of it is that log's.
+    /// Another log, with whose event the stream begins.
     OtherLog(LogId),
-    /// Somebody else's, and why it can't be this log's.
+    /// Somebody else, and why they can't be this log's.
     Stray(Stray),
 }
 
 impl StreamExcess {
-    /// What is said of it where it may be this log's or is another log's, so that nothing may be done over it.
-    pub(crate) fn refused(&self, stream: String, head: Position) -> Error {
+    /// The refusal where the messages may be this log's or are another log's, so that nothing may be published over them.
+    fn refusal(&self, stream: String, head: Position) -> Error {
         match self.origin {
             ExcessOrigin::Possible if self.agreed >= head => Error::Forked { what: stream, found: self.last, head },
             _ => Error::Differs { what: stream, position: self.agreed.next() },
@@ -65,25 +64,25 @@ impl StreamExcess {
     }
 }
 
-/// The event stream beside the log.
+/// The event stream and the log that it is compared with.
 pub struct StreamComparison {
     jetstream: Context,
     prefix: Prefix,
     source: Arc<dyn PublishSource>,
     log_id: LogId,
-    /// What was found of the message with this digest behind a position: a message never changes.
+    /// The last judgement: who wrote the message with this digest behind a position. A message never changes.
     judged: Option<(Position, Digest, ExcessOrigin)>,
 }
 
 impl StreamComparison {
-    /// Of a log whose events a source has.
+    /// For the log whose events a source has.
     #[must_use]
     pub fn new(jetstream: Context, prefix: Prefix, log_id: LogId, source: Arc<dyn PublishSource>) -> Self {
         Self { jetstream, prefix, source, log_id, judged: None }
     }
 
-    /// The last sequence of the stream; 0 if it is empty or not there. To be asked before the log's head is, because what is public
-    /// then is in the log by the time that its head is read.
+    /// The last sequence of the stream; 0 if it is empty or not there. To be read before the log's head, because what is public then
+    /// is in the log by the time that its head is read.
     ///
     /// # Errors
     /// If NATS does not answer.
@@ -92,8 +91,28 @@ impl StreamComparison {
         Ok(stream.map_or(Position::ZERO, |stream| stream.cached_info().state.last_sequence.into()))
     }
 
-    /// What the stream up to `last` holds that the log up to `head` does not have there. Up to `known` the two were seen to agree. A
-    /// state of the log at the place where they part, mostly its head, saves folding it.
+    /// Whether the last public event is the log's: nothing if it is, else the foreign messages behind the log's events. See
+    /// [`StreamComparison::excess`] for the arguments.
+    ///
+    /// # Errors
+    /// If NATS or the log does not answer; [`Error::Forked`] or [`Error::Differs`] if the messages may be the log's, which then has lost
+    /// them, or are another log's.
+    pub async fn strays(
+        &mut self,
+        last: Position,
+        head: Position,
+        known: Position,
+        state: &Configuration,
+    ) -> Result<Option<(StreamExcess, Stray)>, Error> {
+        let Some(excess) = self.excess(last, head, known, state).await? else { return Ok(None) };
+        match excess.origin.clone() {
+            ExcessOrigin::Stray(stray) => Ok(Some((excess, stray))),
+            _ => Err(excess.refusal(format!("stream {}", self.prefix.event_stream()), head)),
+        }
+    }
+
+    /// The messages of the stream up to `last` that the log up to `head` does not have there. Up to `known` the two are known to agree.
+    /// `state` is the log's at the position where they part, which is mostly its head: it saves folding the log.
     ///
     /// # Errors
     /// If NATS or the log does not answer.
@@ -112,14 +131,14 @@ impl StreamComparison {
         }
         let origin = match message(&stream, agreed.next()).await? {
             Some(message) => self.origin(&message, agreed, state).await?,
-            // The stream may have been made anew meanwhile.
+            // The stream may have been rebuilt meanwhile.
             None if self.last().await? < last => return Ok(None),
             None => ExcessOrigin::Possible,
         };
         Ok(Some(StreamExcess { agreed, last, origin }))
     }
 
-    /// The position up to `end` before the first at which the two do not agree.
+    /// The last position up to `end` before the first at which the two differ.
     async fn agreed(&self, stream: &Stream, known: Position, end: Position) -> Result<Position, Error> {
         let mut agreed = known.min(end).max(end.get().saturating_sub(HIDDEN_WITHIN).into());
         while agreed < end {
@@ -142,7 +161,7 @@ impl StreamComparison {
         Ok(agreed)
     }
 
-    /// The last position up to `end` at which the two agree.
+    /// The last position up to `end` at which the two agree, found by bisection.
     async fn last_agreed(&self, stream: &Stream, end: Position) -> Result<Position, Error> {
         if self.agrees(stream, end).await? {
             return Ok(end);
@@ -158,7 +177,7 @@ impl StreamComparison {
         Ok(low.into())
     }
 
-    /// Whether the stream has the log's event at a position, or none: a hole is filled from the log.
+    /// Whether the stream has the log's event at a position, or none: holes are filled from the log.
     pub(crate) async fn agrees(&self, stream: &Stream, position: Position) -> Result<bool, Error> {
         let Some(before) = position.get().checked_sub(1) else { return Ok(true) };
         let Some(message) = message(stream, position).await? else { return Ok(true) };
@@ -180,7 +199,7 @@ impl StreamComparison {
         }
         let log = match state.position() == agreed {
             true => Follower::after_request(self.log_id, state.clone()),
-            false => self.followed(agreed).await?,
+            false => self.fold_to(agreed).await?,
         };
         let origin = match next_event(&log, &message.payload).map_err(|stray| *stray) {
             Ok(_) => ExcessOrigin::Possible,
@@ -193,8 +212,7 @@ impl StreamComparison {
         Ok(origin)
     }
 
-    /// The log up to a position.
-    async fn followed(&self, end: Position) -> Result<Follower, Error> {
+    async fn fold_to(&self, end: Position) -> Result<Follower, Error> {
         let mut log = Follower::new(self.log_id);
         while log.position() < end {
             let before = log.position();

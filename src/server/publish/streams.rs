@@ -1,4 +1,4 @@
-//! The streams and buckets, and how they are set.
+//! The streams and buckets of one prefix, and their settings.
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::GetStreamErrorKind;
@@ -7,12 +7,12 @@ use schema::address::{Bucket, Prefix};
 
 use super::Error;
 
-/// nats-server caps a stream that says nothing at 1,000 consumers; every node watches with one.
+/// Without a limit of its own a stream takes 1,000 consumers, and every node watches with one.
 const CONSUMERS_MAX: i32 = 100_000;
-/// Earlier records of a node that stay readable.
+/// Revisions of a node's record that stay readable.
 const DESIRED_HISTORY: i64 = 5;
 
-/// Makes what is missing. What is there is left as it is.
+/// Makes the streams and buckets that are missing. Those that exist keep their settings.
 ///
 /// # Errors
 /// If NATS does not answer or refuses.
@@ -33,19 +33,19 @@ pub(crate) async fn ensure_events(jetstream: &Context, prefix: &Prefix, replicas
     ensure_stream(jetstream, events(prefix, replicas)).await
 }
 
-/// Makes the stream of strays if it is missing. Nobody needs it before there is one.
+/// Makes the stream of strays if it is missing. It is not made before the first stray.
 pub(crate) async fn ensure_strays(jetstream: &Context, prefix: &Prefix, replicas: usize) -> Result<(), Error> {
     let (name, subjects) = (prefix.stray_stream(), vec![prefix.stray_subjects()]);
-    ensure_stream(jetstream, Config { name, subjects, ..kept(replicas) }).await
+    ensure_stream(jetstream, Config { name, subjects, ..durable(replicas) }).await
 }
 
-/// Makes everything empty that is about one log, for another to be told instead: events, records and the newest checkpoint.
-/// Content stays, as does the key, and what nodes said, who say whose log they follow.
+/// Empties everything that is about one log, for a new log to take its place: events, records and the newest checkpoint. Content and
+/// the key stay, as do reports, which name the log that their node follows.
 ///
 /// # Errors
-/// If NATS does not answer or refuses; done again, it goes on where it was.
-pub async fn empty(jetstream: &Context, prefix: &Prefix, replicas: usize) -> Result<(), Error> {
-    // The checkpoint goes last: as long as it is there it tells that something is left to do.
+/// If NATS does not answer or refuses; called again, it goes on where it was.
+pub async fn clear_log(jetstream: &Context, prefix: &Prefix, replicas: usize) -> Result<(), Error> {
+    // The checkpoint goes last: `headwater recover` takes it as the sign that this was not finished.
     let buckets = [Bucket::Desired, Bucket::Verdict, Bucket::Checkpoint].map(|bucket| prefix.bucket_stream(bucket));
     for name in [prefix.event_stream()].into_iter().chain(buckets) {
         if find(jetstream, &name).await?.is_some() {
@@ -75,7 +75,7 @@ async fn ensure_stream(jetstream: &Context, config: Config) -> Result<(), Error>
             false => Ok(()),
         };
     }
-    tracing::info!(stream = name, "making a stream");
+    tracing::info!(stream = name, "creating a stream");
     jetstream.create_stream(config).await.map(drop).map_err(|error| Error::nats(format!("stream {name}"), error))
 }
 
@@ -84,14 +84,14 @@ fn configs(prefix: &Prefix, replicas: usize) -> Vec<Config> {
     [events(prefix, replicas), blobs(prefix, replicas)].into_iter().chain(buckets).collect()
 }
 
-/// The log: nothing is ever taken out of it.
+/// The event stream: no message can be deleted from it.
 fn events(prefix: &Prefix, replicas: usize) -> Config {
     Config {
         name: prefix.event_stream(),
         subjects: vec![prefix.event_subjects()],
         deny_delete: true,
         deny_purge: true,
-        ..kept(replicas)
+        ..durable(replicas)
     }
 }
 
@@ -104,7 +104,7 @@ fn bucket(prefix: &Prefix, bucket: Bucket, replicas: usize) -> Config {
         deny_delete: true,
         // With roll-up allowed, a node that may write one key could erase all others.
         allow_rollup: !bucket.written_by_nodes(),
-        ..kept(replicas)
+        ..durable(replicas)
     }
 }
 
@@ -114,12 +114,12 @@ fn blobs(prefix: &Prefix, replicas: usize) -> Config {
         subjects: prefix.blob_subjects().into(),
         discard: DiscardPolicy::New,
         allow_rollup: true,
-        ..kept(replicas)
+        ..durable(replicas)
     }
 }
 
-/// What all have in common: on disk, without limits of their own, readable without a consumer.
-fn kept(replicas: usize) -> Config {
+/// The settings that all have in common: on disk, without limits of their own, readable without a consumer.
+fn durable(replicas: usize) -> Config {
     Config {
         storage: StorageType::File,
         num_replicas: replicas,

@@ -1,8 +1,8 @@
-//! How long runtimes have been silent, on this process's monotonic clock: what the log can't say.
+//! How long runtimes have been silent, on this process's monotonic clock: the log has no such clock.
 //!
-//! A claim is due to end when its holder neither reported nor claimed, renewed or completed for a whole lease, and this
-//! process listened all that time. It begins to listen anew whenever it becomes the reconciler and whenever NATS returns,
-//! and everybody has a full lease from then on. Absent on purpose: the ending itself, which the log decides.
+//! A claim is due to end when its holder neither reported nor claimed, renewed or completed for a whole lease, and this process
+//! listened all that time. Listening begins anew whenever this process becomes the reconciler and whenever NATS returns, and every
+//! runtime has a full lease from then on. Absent on purpose: ending the claim, which the log decides.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,17 +13,17 @@ use schema::lease::LeaseToken;
 use schema::position::Position;
 use tokio::time::Instant;
 
-/// What was last known of runtimes that hold jobs.
+/// The last signs of life of runtimes that hold jobs.
 #[derive(Debug, Default)]
 pub(super) struct Silence {
     /// Since when this process listens without a break.
     listening: Option<Instant>,
-    /// The last sign of life in the log, and when it was first seen there.
+    /// For each holder the position of its last command in the log, and when that was first observed.
     signs: BTreeMap<NodeId, (Position, Instant)>,
 }
 
 impl Silence {
-    /// The claims whose holders are silent for too long at `now`. `silence` is how long ago a node last reported.
+    /// The claims whose holders are silent for too long at `now`. `silence` gives how long ago a node last reported.
     pub(super) fn due(
         &mut self,
         now: Instant,

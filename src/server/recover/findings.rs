@@ -1,4 +1,4 @@
-//! What was found of a database that was put back, for a person and for a program.
+//! What a restored database lacks and who has it, for a person and as JSON.
 
 use std::collections::BTreeMap;
 
@@ -17,29 +17,29 @@ use crate::publish::recovery_scan::SeenByNode;
 const GIVE_UP: &str = "what can't be had back can be given up: end every server, then `--new-log`, as the database's owner, \
                        begins a new log with what is left, which nodes take after `headwater edge accept-log`";
 
-/// What was found.
+/// What the log lacks, and who has it.
 #[derive(Debug)]
 pub struct RecoveryFindings {
     pub(super) head: Position,
     pub(super) stream: Position,
     pub(super) checkpoint: Option<Position>,
-    /// What the stream holds and the log lacks or, where both have parted, has other events for.
+    /// Events that the stream has and the log lacks; where the two have parted, events that differ from the log's.
     pub(super) missing: Vec<Event>,
-    /// From where on log and stream have different events.
+    /// The first position at which log and stream have different events.
     pub(super) parted: Option<Position>,
-    /// Where somebody else wrote to the event stream, and why that can't be the log's.
+    /// The position of the first foreign message in the stream, and why it can't be the log's.
     pub(super) stray: Option<(Position, Stray)>,
-    /// Nodes that say or prove that they have seen more than the log has.
+    /// Nodes that claim or prove to have seen more than the log has.
     pub(super) nodes: BTreeMap<NodeId, SeenByNode>,
     pub(super) adopted: usize,
-    /// Contents that events of the log name and no table has.
+    /// Contents that events of the log name and the database lacks.
     pub(super) lacking: Vec<Lacking>,
-    /// How many of such were put back.
+    /// How many such contents were put back.
     pub(super) restored: usize,
 }
 
 impl RecoveryFindings {
-    /// How many of the missing events the newest checkpoint vouches for.
+    /// How many of the missing events the newest checkpoint covers.
     pub(super) fn signed(&self) -> usize {
         if self.parted.is_some() {
             return 0;
@@ -48,7 +48,7 @@ impl RecoveryFindings {
         self.missing.partition_point(|event| event.position <= signed)
     }
 
-    /// Prints what was found. True if nothing is missing any more.
+    /// Prints the findings. True if nothing is missing any more.
     ///
     /// # Errors
     /// If standard output can't be written.
@@ -57,13 +57,13 @@ impl RecoveryFindings {
         Ok(!self.lacks_anything() && self.lacking.is_empty())
     }
 
-    /// Whether anybody holds more of the log than the database has by now.
+    /// Whether NATS or a node holds more of the log than the database has by now.
     pub(super) fn lacks_anything(&self) -> bool {
         let is_whole = self.adopted > 0 || self.checkpoint.is_none_or(|kept| kept <= self.head);
         !is_whole || self.parted.is_some() || self.adopted < self.missing.len() || self.proven().next().is_some()
     }
 
-    /// What nodes prove the log to have had, and it has not.
+    /// The events that nodes prove and the log lacks.
     fn proven(&self) -> impl Iterator<Item = (&NodeId, Cause)> {
         let head = self.head.max(self.missing[..self.adopted].last().map_or(Position::ZERO, |last| last.position));
         let proven = self.nodes.iter().filter_map(|(node, seen)| Some((node, seen.proven?)));
@@ -116,7 +116,7 @@ impl RecoveryFindings {
             let Event { position, event_id, event_type, entity, actor, .. } = event;
             format!("{position} {event_id} {event_type} {entity} by {actor} (in the event stream{signed})")
         };
-        // Whoever these let in commands the fleet.
+        // These events decide who may command the fleet, so an operator should check them first.
         let is_first = |event: &Event| event.entity.kind == Kind::Principal;
         let (first, others): (Vec<_>, Vec<_>) = self.missing.iter().enumerate().partition(|(_, event)| is_first(event));
         if !first.is_empty() {
@@ -136,7 +136,7 @@ impl RecoveryFindings {
         lines.join("\n")
     }
 
-    /// What became of contents, and what there is to do about those that are nowhere.
+    /// The lines about contents.
     fn contents(&self) -> Vec<String> {
         let mut lines = Vec::new();
         if self.restored > 0 {
@@ -156,7 +156,7 @@ impl RecoveryFindings {
         lines
     }
 
-    /// What there is to do about it.
+    /// The lines about what to do.
     fn advice(&self, signed: usize, missing: usize) -> Vec<String> {
         if let Some(parted) = self.parted {
             return vec![

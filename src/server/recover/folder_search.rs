@@ -1,7 +1,7 @@
-//! Contents that stand somewhere below a folder: nodes' trees and caches, copies of blobs, exports.
+//! Searches a folder for contents: trees and caches of nodes, copies of blobs, exports.
 //!
-//! What always holds: only bytes whose SHA-256 was asked for are given; no link is followed and nothing but regular files is opened, so
-//! that a folder of somebody else's making can neither lead elsewhere nor block; one content at a time is in memory, however many there are.
+//! What always holds: only bytes whose SHA-256 was asked for are given; no link is followed and only regular files are opened, so that a
+//! prepared folder can neither lead elsewhere nor block; one content at a time is in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
@@ -16,57 +16,58 @@ use rustix::fs::OFlags;
 use schema::digest::Digest;
 use tokio::sync::mpsc;
 
-/// A content, by its digest.
+/// A content and its digest.
 pub(super) type FoundContent = (Digest, Vec<u8>);
 
-/// Searches below `dir` on a thread of its own, and gives each of the wanted contents once; at its end, whether the folder could be read.
+/// Searches below `dir` on a thread of its own. The receiver gives each of the wanted contents once, the task whether the folder could
+/// be read.
 pub(super) fn search(
     dir: &Path,
     wanted: BTreeMap<Digest, u64>,
 ) -> (mpsc::Receiver<FoundContent>, tokio::task::JoinHandle<io::Result<()>>) {
-    let (give, found) = mpsc::channel(1);
+    let (found, results) = mpsc::channel(1);
     let dir = dir.to_owned();
-    let search = tokio::task::spawn_blocking(move || Search { wanted, give }.below(dir));
-    (found, search)
+    let search = tokio::task::spawn_blocking(move || Search { wanted, found }.below(dir));
+    (results, search)
 }
 
 struct Search {
-    /// What was not found yet, with its size.
+    /// The contents that were not found yet, with their sizes.
     wanted: BTreeMap<Digest, u64>,
-    give: mpsc::Sender<FoundContent>,
+    found: mpsc::Sender<FoundContent>,
 }
 
 impl Search {
     fn below(mut self, dir: PathBuf) -> io::Result<()> {
         let mut folders = vec![std::fs::read_dir(&dir)?];
         while let Some(folder) = folders.last_mut() {
-            if self.wanted.is_empty() || self.give.is_closed() {
+            if self.wanted.is_empty() || self.found.is_closed() {
                 break;
             }
             let Some(entry) = folder.next() else {
                 folders.pop();
                 continue;
             };
-            // What can't be read is said, and what else there is may still help.
-            let looked = entry.and_then(|entry| {
+            // What can't be read is logged; the other files may still help.
+            let read = entry.and_then(|entry| {
                 let (kind, path) = (entry.file_type()?, entry.path());
                 match (kind.is_dir(), kind.is_file()) {
-                    (true, _) => folders.push(std::fs::read_dir(&path).inspect_err(|error| passed_over(&path, error))?),
-                    (_, true) => self.look(&path).inspect_err(|error| passed_over(&path, error))?,
+                    (true, _) => folders.push(std::fs::read_dir(&path).inspect_err(|error| log_skipped(&path, error))?),
+                    (_, true) => self.search_file(&path).inspect_err(|error| log_skipped(&path, error))?,
                     _ => {}
                 }
                 Ok(())
             });
-            if let Err(error) = looked {
-                tracing::debug!(%error, "something below the folder is passed over");
+            if let Err(error) = read {
+                tracing::debug!(%error, "skipped an entry below the folder");
             }
         }
         Ok(())
     }
 
-    /// A file is one content, or an export with many.
-    fn look(&mut self, path: &Path) -> io::Result<()> {
-        // It may have become something else since its kind was read.
+    /// Searches a file that is one content, or an export with many.
+    fn search_file(&mut self, path: &Path) -> io::Result<()> {
+        // The file may have been replaced by a link or a pipe since its kind was read.
         let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
         let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
         let size = file.metadata()?.len();
@@ -74,17 +75,17 @@ impl Search {
         if sizes.contains(&size) {
             let mut bytes = Vec::new();
             (&mut file).take(size).read_to_end(&mut bytes)?;
-            self.take(Digest::of(&bytes), bytes);
+            self.give(Digest::of(&bytes), bytes);
             return Ok(());
         }
         let mut prefix = [0; PREFIX_BYTES];
         match file.read_exact(&mut prefix) {
-            Ok(()) if prefix.starts_with(&MAGIC) => self.look_into_export(file, prefix),
+            Ok(()) if prefix.starts_with(&MAGIC) => self.search_export(file, prefix),
             _ => Ok(()),
         }
     }
 
-    fn look_into_export(&mut self, file: File, prefix: [u8; PREFIX_BYTES]) -> io::Result<()> {
+    fn search_export(&mut self, file: File, prefix: [u8; PREFIX_BYTES]) -> io::Result<()> {
         let damaged = |damage: replay::file::Damage| io::Error::new(io::ErrorKind::InvalidData, damage.to_string());
         check_prefix(&prefix).map_err(damaged)?;
         let (mut file, mut unpacker) = (io::BufReader::new(file), Unpacker::default());
@@ -99,9 +100,9 @@ impl Search {
                 Kind::Blobs => {
                     let raw = unpacker.unpack(head, &stored).map_err(damaged)?;
                     for blob in read_blobs(&raw).map_err(damaged)? {
-                        // Its digest is the file's own word.
+                        // The digest in the file is not trusted, so it is computed again.
                         if self.wanted.contains_key(&blob.digest) {
-                            self.take(Digest::of(blob.bytes), blob.bytes.to_vec());
+                            self.give(Digest::of(blob.bytes), blob.bytes.to_vec());
                         }
                     }
                 }
@@ -111,16 +112,16 @@ impl Search {
         Ok(())
     }
 
-    fn take(&mut self, digest: Digest, bytes: Vec<u8>) {
+    fn give(&mut self, digest: Digest, bytes: Vec<u8>) {
         if self.wanted.remove(&digest).is_some() {
-            // Whoever asked may have gone, which ends the search.
-            let _ = self.give.blocking_send((digest, bytes));
+            // If the receiver was dropped, the search ends.
+            let _ = self.found.blocking_send((digest, bytes));
         }
     }
 }
 
-fn passed_over(path: &Path, error: &io::Error) {
-    tracing::warn!(path = %path.display(), %error, "can't be read, and is passed over");
+fn log_skipped(path: &Path, error: &io::Error) {
+    tracing::warn!(path = %path.display(), %error, "skipped a file that can't be read");
 }
 
 #[cfg(test)]

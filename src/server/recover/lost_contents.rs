@@ -1,11 +1,13 @@
-//! Contents that were lost with the events that name them: from NATS as long as a record points at them, from a folder also after that.
+//! Contents that were lost with the events that name them: NATS has them as long as a record points at them, a folder may have them
+//! after that.
 //!
-//! What always holds: events are taken back only if every node can be given what they leave in force; what was overwritten since may
-//! follow later, one content at a time.
+//! What always holds: events are taken back only if the content of every document that they leave in force is there. The content of
+//! overwritten documents may follow later, one at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use program::tasks::resume_panic;
 use replay::log::Follower;
 use schema::change::Change;
 use schema::command::Content;
@@ -19,7 +21,7 @@ use crate::publish::recovery_scan;
 use super::{Error, Recovery, folder_search};
 
 impl Recovery {
-    /// The content that the missing events name and the table lacks. Of what was overwritten since it may be gone.
+    /// The contents that the missing events name and the table lacks. Those of overwritten documents may be gone.
     pub(super) async fn contents(
         &self,
         missing: &[Event],
@@ -30,8 +32,8 @@ impl Recovery {
             _ => None,
         });
         let mut wanted: BTreeMap<Digest, u64> = puts.collect();
-        let there = self.reader.contents(&wanted.keys().copied().collect::<Vec<_>>()).await?;
-        wanted.retain(|digest, _| !there.contains_key(digest));
+        let present = self.reader.contents(&wanted.keys().copied().collect::<Vec<_>>()).await?;
+        wanted.retain(|digest, _| !present.contains_key(digest));
         let (prefix, key) = (&self.options.nats.nats_prefix, self.reader.public_key());
         let found = recovery_scan::contents(&self.link.jetstream(), prefix, key, &wanted).await?;
         let documents = after.configuration().documents().iter();
@@ -41,7 +43,7 @@ impl Recovery {
             .filter(|(_, one)| gone(&one.put.digest))
             .map(|(_, one)| (one.put.digest, one.put.size))
             .collect();
-        // What the folder has is put back once the events are there, one by one.
+        // The folder's contents are put back one by one, once the events are there.
         let below = self.found_below(lost).await?;
         let lost: Vec<String> = documents
             .filter(|(_, one)| gone(&one.put.digest) && !below.contains(&one.put.digest))
@@ -54,7 +56,7 @@ impl Recovery {
         Ok(contents.collect())
     }
 
-    /// Which of these contents the folder has.
+    /// Those of these contents that the folder has.
     async fn found_below(&self, wanted: BTreeMap<Digest, u64>) -> Result<BTreeSet<Digest>, Error> {
         let mut below = BTreeSet::new();
         if let Some(dir) = self.options.contents.as_ref().filter(|_| !wanted.is_empty()) {
@@ -62,12 +64,12 @@ impl Recovery {
             while let Some((digest, _)) = found.recv().await {
                 below.insert(digest);
             }
-            ended(dir, search).await?;
+            search_result(dir, search).await?;
         }
         Ok(below)
     }
 
-    /// Puts back what is found below a folder, and says how much; what is not found stays in `lacking`.
+    /// Puts back the contents that a folder has, and gives how many; the others stay in `lacking`.
     pub(super) async fn restore(&self, dir: &Path, lacking: &mut Vec<Lacking>) -> Result<usize, Error> {
         let before = lacking.len();
         let wanted = lacking.iter().map(|lacking| (lacking.digest, lacking.size)).collect();
@@ -76,12 +78,11 @@ impl Recovery {
             self.reader.restore_content(digest, &bytes).await?;
             lacking.retain(|lacking| lacking.digest != digest);
         }
-        ended(dir, search).await?;
+        search_result(dir, search).await?;
         Ok(before - lacking.len())
     }
 }
 
-async fn ended(dir: &Path, search: JoinHandle<std::io::Result<()>>) -> Result<(), Error> {
-    let ended = search.await.unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic()));
-    ended.map_err(|error| Error::Folder(dir.to_owned(), error))
+async fn search_result(dir: &Path, search: JoinHandle<std::io::Result<()>>) -> Result<(), Error> {
+    resume_panic(search.await).map_err(|error| Error::Folder(dir.to_owned(), error))
 }

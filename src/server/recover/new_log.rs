@@ -1,6 +1,6 @@
-//! Beginning a new log with what a database that was put back still has.
+//! Begins a new log with the events that a restored database still has.
 //!
-//! Always: PostgreSQL first, in one transaction, then NATS; done again after it was cut off between the two, it does what is left.
+//! What always holds: PostgreSQL first, in one transaction, then NATS. Run again after a crash between the two, it does what is left.
 
 use program::output::{self, StdoutError};
 use replay::checkpoint::Checkpoint;
@@ -12,33 +12,33 @@ use serde_json::json;
 use store::new_log::begin_new_log;
 use store::reader::EventPage;
 
+use crate::continuity::{ContinuityError, check_checkpoint};
 use crate::publish::checkpoint_bucket::CheckpointBucket;
 use crate::publish::{event_stream, streams};
-use crate::relay::checkpoint_signer::{Error as VouchError, goes_on_from};
 
 use super::{Error, Recovery};
 
-/// What the event gives as its reason.
+/// The reason in the event.
 const REASON: &str = "headwater recover --new-log: the end of the log before it was lost";
 
-/// A log that was begun anew.
+/// A log that was begun with the rest of another one.
 #[derive(Debug)]
 pub struct NewLog {
     log_id: LogId,
     from: LogId,
-    /// Of the event that says so.
+    /// The position of the event that names the old log.
     position: Position,
 }
 
 impl Recovery {
     pub(super) async fn begin_new_log(&self) -> Result<NewLog, Error> {
         if let Some(begun) = self.half_begun().await? {
-            self.empty_nats().await?;
+            self.clear_nats().await?;
             return Ok(begun);
         }
-        let lacks = match self.look().await {
+        let lacks = match self.inspect().await {
             Ok((findings, _)) => findings.lacks_anything() || !self.goes_on().await?,
-            Err(Error::TwoStories(_)) => true,
+            Err(Error::TwoHistories(_)) => true,
             Err(error) => return Err(error),
         };
         if !lacks {
@@ -50,24 +50,24 @@ impl Recovery {
             true => Error::NotOwner(error),
             false => error.into(),
         })?;
-        self.empty_nats().await?;
+        self.clear_nats().await?;
         Ok(NewLog { log_id, from: head.log_id, position })
     }
 
-    /// Whether the log leads to what was signed and kept outside. It may be as long and another.
+    /// Whether the log goes on from the newest checkpoint outside PostgreSQL. It may be as long, and another log.
     pub(super) async fn goes_on(&self) -> Result<bool, Error> {
         let outside =
             CheckpointBucket::new(self.link.jetstream(), self.options.nats.nats_prefix.clone()).read().await?;
         let head = self.reader.head().await?;
-        match goes_on_from(&self.reader, &outside, (head.position, head.root)).await {
+        match check_checkpoint(&self.reader, &outside, (head.position, head.root)).await {
             Ok(_) => Ok(true),
-            Err(VouchError::Log(error)) => Err(error.into()),
-            Err(VouchError::Publish(error)) => Err(error.into()),
+            Err(ContinuityError::Log(error)) => Err(error.into()),
+            Err(ContinuityError::Publish(error)) => Err(error.into()),
             Err(_) => Ok(false),
         }
     }
 
-    /// The log, if it was begun anew and NATS still holds the one before it.
+    /// The log, if it was begun as a new one and NATS still holds the old one.
     async fn half_begun(&self) -> Result<Option<NewLog>, Error> {
         let wanted = EventPage { limit: 1_000, event_type: Some("LogBegun".to_owned()), ..EventPage::default() };
         let begun = self.reader.events(wanted).await?;
@@ -85,7 +85,7 @@ impl Recovery {
         Ok((is_signed || last.is_some_and(|last| last.log_id == begun.from)).then_some(begun))
     }
 
-    /// The newest checkpoint that this log's key signed: kept outside, or else by the table.
+    /// The newest checkpoint that this log's key signed, outside PostgreSQL or in the table.
     async fn newest_note(&self) -> Result<Option<String>, Error> {
         let outside =
             CheckpointBucket::new(self.link.jetstream(), self.options.nats.nats_prefix.clone()).read().await?.note;
@@ -99,10 +99,10 @@ impl Recovery {
         Ok(newest.map(|(_, note)| note))
     }
 
-    async fn empty_nats(&self) -> Result<(), Error> {
+    async fn clear_nats(&self) -> Result<(), Error> {
         let nats = &self.options.nats;
         let (prefix, replicas) = (&nats.nats_prefix, usize::from(nats.nats_replicas));
-        Ok(streams::empty(&self.link.jetstream(), prefix, replicas).await?)
+        Ok(streams::clear_log(&self.link.jetstream(), prefix, replicas).await?)
     }
 }
 

@@ -1,28 +1,28 @@
-//! Putting aside what somebody else wrote to the event stream, or what nobody needs back.
+//! Puts aside messages of the event stream that the log does not have: foreign ones, or events that nobody needs back.
 //!
-//! Always: nothing that was signed for this log is put aside, and what is put aside is copied first.
+//! What always holds: no event that was signed for this log is put aside, and messages are copied before they are removed.
 
 use program::output::{self, StdoutError};
 use schema::position::Position;
 use serde_json::json;
 
+use crate::continuity::check_node_proof;
 use crate::publish::rebuild::{CopyLimit, StreamRebuild};
 use crate::publish::recovery_scan;
 use crate::publish::stream_comparison::{ExcessOrigin, StreamExcess};
-use crate::relay::checkpoint_signer::has_proven;
 
 use super::{Error, Recovery};
 
-/// All of it: an operator said so.
+/// The operator asked for it, so everything is copied.
 const ALL: CopyLimit = CopyLimit { messages: u64::MAX, bytes: usize::MAX };
 
-/// What was put aside.
+/// The messages that were put aside.
 #[derive(Debug)]
 pub struct PutAside {
-    /// The first of it.
+    /// The position of the first.
     from: Position,
     messages: u64,
-    /// The stream that has it now.
+    /// The stream with the copies.
     to: String,
 }
 
@@ -45,7 +45,7 @@ impl Recovery {
         let seen = recovery_scan::seen(&jetstream, prefix, (self.reader.log_id(), self.reader.public_key())).await?;
         for (node, seen) in seen {
             let proven = seen.proven.map(|cause| (node, cause));
-            has_proven(&self.reader, proven, head).await.map_err(|error| Error::NotAside(error.to_string()))?;
+            check_node_proof(&self.reader, proven, head).await.map_err(|error| Error::NotAside(error.to_string()))?;
         }
         let mut remake = StreamRebuild::new(jetstream, prefix.clone(), usize::from(nats.nats_replicas));
         let (_, messages) = remake.copy(&comparison, (agreed, head), ALL).await?;

@@ -1,16 +1,16 @@
-//! Why the relay has to begin anew, and whether what it folded can still be trusted then.
+//! Why the relay gives up the slot or resyncs NATS, and whether what it folded can still be trusted then.
 
 use replay::again::Difference;
 use replay::log::Divergence;
 use store::database::Error as LogError;
 use wal::Error as WalError;
 
+use crate::continuity::ContinuityError;
 use crate::publish::Error as PublishError;
 
-use super::checkpoint_signer::Error as VouchError;
 use super::log_check::Error as CheckError;
 
-/// Why the relay has to begin anew.
+/// Why a step of the relay failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     #[error(transparent)]
@@ -21,10 +21,11 @@ pub(super) enum Error {
     Publish(#[from] PublishError),
     #[error("the write-ahead log diverges {0}")]
     Diverged(#[from] Divergence),
+    /// The log does not go on from what was signed, or from what a node proves.
     #[error("{error}{}", first.as_ref().map(|first| format!(" ({first})")).unwrap_or_default())]
-    Unvouched {
-        error: VouchError,
-        /// The first event that is another one, if that can be told.
+    Unsignable {
+        error: ContinuityError,
+        /// The first event that was changed, if that can be told.
         first: Option<Difference>,
     },
     #[error(transparent)]
@@ -32,15 +33,15 @@ pub(super) enum Error {
 }
 
 impl Error {
-    /// Whether it speaks against what was read or folded, rather than saying that something can't be reached. What was folded
-    /// is then as little to be trusted as what was read.
+    /// Whether the log itself is wrong, rather than unreachable. What was folded from it is then as little to be trusted as what
+    /// was read.
     pub(super) fn is_about_content(&self) -> bool {
         use LogError::{Beyond, Diverged, OtherRoot, Row, WentBack};
         match self {
             Self::Log(error) => {
                 matches!(error, Beyond { .. } | Diverged(_) | OtherRoot { .. } | Row { .. } | WentBack { .. })
             }
-            Self::Diverged(_) | Self::Unvouched { .. } | Self::Found(_) => true,
+            Self::Diverged(_) | Self::Unsignable { .. } | Self::Found(_) => true,
             Self::Publish(_) | Self::Wal(_) => false,
         }
     }
@@ -56,12 +57,12 @@ impl From<CheckError> for Error {
     }
 }
 
-impl From<VouchError> for Error {
-    fn from(error: VouchError) -> Self {
+impl From<ContinuityError> for Error {
+    fn from(error: ContinuityError) -> Self {
         match error {
-            VouchError::Log(error) => Self::Log(error),
-            VouchError::Publish(error) => Self::Publish(error),
-            error => Self::Unvouched { error, first: None },
+            ContinuityError::Log(error) => Self::Log(error),
+            ContinuityError::Publish(error) => Self::Publish(error),
+            error => Self::Unsignable { error, first: None },
         }
     }
 }

@@ -1,11 +1,12 @@
-//! The running system checks itself: it reads the log again from its first event, beside its work, and holds what it comes
-//! to against all that was kept and folded before.
+//! Checks the log beside the work: reads it again from its first event, folds it, and compares the result with the signed checkpoints,
+//! the stored tree, the contents and what the relay has folded.
 //!
-//! It has a connection of its own, and works for a quarter of the time. What it finds ends the publishing.
+//! The check has a connection of its own, and works for a quarter of the time. A difference ends the publishing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use program::tasks::run_blocking;
 use replay::again::{Again, Difference, Witness, first_changed};
 use replay::checkpoint::Checkpoint;
 use replay::log::Follower;
@@ -29,17 +30,17 @@ use crate::publish::event_stream::PublishedEvents;
 const PAGE_EVENTS: usize = 500;
 /// Contents that PostgreSQL hashes for one statement: at 4 MiB each well within its time.
 const CONTENTS_AT_ONCE: usize = 32;
-/// How much longer it rests after a page than it worked on it.
+/// The pause after a page, as a multiple of the time that the page took.
 const REST: u32 = 3;
-/// The same for a server that does not relay: another one does, and reads the log again as well.
+/// The same on a server that does not relay: the one that does checks the log, too.
 const REST_BESIDE: u32 = 9;
 /// The pause between two passes.
 const PASS_PAUSE: Duration = Duration::from_secs(5);
 
-/// Asks for what was folded so far.
+/// A request for what the relay has folded.
 pub(super) type FollowerRequest = oneshot::Sender<Follower>;
 
-/// Why a pass did not come to its end.
+/// Why a pass over the log did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error(transparent)]
@@ -50,7 +51,7 @@ pub(crate) enum Error {
     Found(#[from] Difference),
 }
 
-/// What can't be followed is a finding; what can't be reached is not.
+/// An event that can't be followed is a difference; a log that can't be read is not.
 impl From<LogError> for Error {
     fn from(error: LogError) -> Self {
         match error {
@@ -65,7 +66,7 @@ impl From<LogError> for Error {
     }
 }
 
-/// Reads the log again.
+/// Passes over the log from its first event.
 #[derive(Clone)]
 pub(crate) struct LogCheck {
     table: Reader,
@@ -74,23 +75,23 @@ pub(crate) struct LogCheck {
 }
 
 impl LogCheck {
-    /// Over a connection of its own.
+    /// Opens a connection of its own when it first reads.
     pub(crate) fn new(table: &Reader, published: PublishedEvents) -> Self {
         Self { table: table.beside(), published, findings: None }
     }
 
-    /// The same check, which lets it be known what it finds.
+    /// The same check, which writes its findings there.
     pub(crate) fn reporting_to(self, findings: Findings) -> Self {
         Self { findings: Some(findings), ..self }
     }
 
-    /// Passes over the log whenever `is_due`, for ever: for a server that does not relay, so that it finds out for itself.
-    pub(crate) async fn watch(self, is_due: impl Fn() -> bool) {
+    /// Passes over the log again and again while `is_due`: on a server that does not relay.
+    pub(crate) async fn run_while(self, is_due: impl Fn() -> bool) {
         loop {
             if is_due() {
                 match self.pass(None, REST_BESIDE).await {
-                    Ok(position) => metrics::checked(position),
-                    Err(Error::Found(found)) => tracing::error!(%found, "the log in PostgreSQL is not what it was"),
+                    Ok(position) => metrics::log_checked(position),
+                    Err(Error::Found(found)) => tracing::error!(%found, "the log in PostgreSQL was changed"),
                     Err(error) => tracing::debug!(%error, "the log could not be folded again; trying again"),
                 }
             }
@@ -98,7 +99,7 @@ impl LogCheck {
         }
     }
 
-    /// Passes over the log again and again, beside what is folded, until something is found.
+    /// Passes over the log again and again, up to what the relay has folded, until it finds a difference.
     pub(super) async fn run(self, asks: mpsc::Sender<FollowerRequest>) -> Difference {
         loop {
             let (ask, answer) = oneshot::channel();
@@ -106,10 +107,10 @@ impl LogCheck {
                 && let Ok(live) = answer.await
             {
                 match self.pass(Some(live), REST).await {
-                    Ok(position) => metrics::checked(position),
-                    Err(Error::Found(finding)) => return finding,
+                    Ok(position) => metrics::log_checked(position),
+                    Err(Error::Found(difference)) => return difference,
                     Err(error) => {
-                        metrics::failed("check");
+                        metrics::attempt_failed("check");
                         tracing::debug!(%error, "the log could not be folded again; trying again");
                     }
                 }
@@ -118,30 +119,31 @@ impl LogCheck {
         }
     }
 
-    /// Folds the log from its first event to where `live` is, or to its head at full speed.
-    pub(crate) async fn whole(&self) -> Result<Position, Error> {
+    /// Passes over the whole log once, at full speed; gives its head.
+    pub(crate) async fn check_whole_log(&self) -> Result<Position, Error> {
         self.pass(None, 0).await
     }
 
+    /// Folds the log from its first event to where `live` is, or to its head.
     async fn pass(&self, live: Option<Follower>, rest: u32) -> Result<Position, Error> {
         let (mut again, mut missing) = (Again::new(self.table.log_id()), None);
         let found = match self.fold_all(&mut again, live, rest, &mut missing).await {
             Err(Error::Found(found)) => found,
             Ok(position) => {
-                self.tell(None);
+                self.record_finding(None);
                 self.findings.iter().for_each(|findings| findings.missed(missing.clone()));
                 return Ok(position);
             }
             Err(error) => return Err(error),
         };
-        // What was published since the last agreement may tell more exactly which event it is.
+        // The events that were published since the last agreement may tell more exactly which one was changed.
         let first = self.first_changed(again.agreed(), last_of(&found)).await;
         let found = first.ok().flatten().unwrap_or(found);
-        self.tell(Some(found.clone()));
+        self.record_finding(Some(found.clone()));
         Err(found.into())
     }
 
-    fn tell(&self, found: Option<Difference>) {
+    fn record_finding(&self, found: Option<Difference>) {
         self.findings.iter().for_each(|findings| findings.passed(found.clone()));
     }
 
@@ -156,8 +158,8 @@ impl LogCheck {
         let head = self.table.head().await?.position;
         let up_to = live.as_ref().map_or(head, Follower::position);
         if head < up_to {
-            // With a synchronous standby the table shows later what came through the write-ahead log. And if it never does, whoever
-            // appends finds out.
+            // With a synchronous standby the table shows later what came through the write-ahead log. If it never does, the appender
+            // finds out.
             return Err(LogError::WentBack { head, folded: up_to }.into());
         }
         while again.position() < up_to {
@@ -166,15 +168,14 @@ impl LogCheck {
             sleep(began.elapsed() * rest).await;
         }
         if let Some(live) = live {
-            let mut held = again.clone();
-            let holding = tokio::task::spawn_blocking(move || held.hold_live(&live));
-            holding.await.unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic()))?;
+            let mut compared = again.clone();
+            run_blocking(move || compared.hold_live(&live)).await?;
         }
-        self.hold_end(again).await?;
+        self.compare_end(again).await?;
         Ok(up_to)
     }
 
-    /// Folds a page of events, and holds it against what was signed and what is kept of the tree.
+    /// Folds a page of events, and compares it with the signed checkpoints, the contents and the stored tree.
     async fn fold_page(&self, again: &mut Again, up_to: Position, missing: &mut Option<Missing>) -> Result<(), Error> {
         let events = self.page(again.position(), up_to).await?;
         let Some(last) = events.last() else {
@@ -186,10 +187,10 @@ impl LogCheck {
         for event in &events {
             again.advance(event)?;
             if let Some(kept) = signed.remove(&event.position) {
-                again.hold_root(self.opened(&kept)?.root, Witness::Checkpoint)?;
+                again.hold_root(self.open_checkpoint(&kept)?.root, Witness::Checkpoint)?;
             }
         }
-        self.hold_contents(&events, missing).await?;
+        self.compare_contents(&events, missing).await?;
         let completed = again.completed().into_iter().filter(|(node, _)| is_kept(node.level)).collect::<Vec<_>>();
         let kept = self.table.kept_nodes(completed.iter().map(|(node, _)| *node)).await?;
         for (node, hash) in completed {
@@ -198,9 +199,9 @@ impl LogCheck {
         Ok(())
     }
 
-    /// Holds content against its name. What is not there may have been erased, as a law may demand; the event proves that it
-    /// was. So it is told, and ends nothing.
-    async fn hold_contents(&self, events: &[Event], missing: &mut Option<Missing>) -> Result<(), Error> {
+    /// Compares contents with their digests. A missing content may have been erased, as a law may demand, and the event proves that it
+    /// was there: so it is a warning, and no difference.
+    async fn compare_contents(&self, events: &[Event], missing: &mut Option<Missing>) -> Result<(), Error> {
         let named = |event: &Event| match event.change() {
             Ok(Change::DocumentPut(put)) => Some((event.position, put.digest)),
             _ => None,
@@ -224,9 +225,9 @@ impl LogCheck {
         Ok(())
     }
 
-    /// Holds the end of the log against its head, and against the last that was signed.
-    async fn hold_end(&self, again: &mut Again) -> Result<(), Error> {
-        // What is read first is never ahead of what is read after it.
+    /// Compares the end of the log with its head row, and with the newest checkpoint.
+    async fn compare_end(&self, again: &mut Again) -> Result<(), Error> {
+        // The checkpoint is read first, so that it can't be ahead of a head that was read before it was signed.
         let signed = self.table.newest_checkpoint().await?;
         let head = self.table.head().await?;
         if let Some(StoredCheckpoint { position, .. }) = signed.filter(|signed| signed.position > head.position) {
@@ -239,7 +240,7 @@ impl LogCheck {
         Ok(())
     }
 
-    fn opened(&self, kept: &StoredCheckpoint) -> Result<Checkpoint, Difference> {
+    fn open_checkpoint(&self, kept: &StoredCheckpoint) -> Result<Checkpoint, Difference> {
         let opened = Checkpoint::open(kept.note.as_bytes(), self.table.log_id(), self.table.public_key());
         let no_witness = |why: String| Difference::NoWitness { position: kept.position, why };
         let opened = opened.map_err(|bad| no_witness(format!("the checkpoint can't be trusted: {bad}")))?;
@@ -249,15 +250,15 @@ impl LogCheck {
         }
     }
 
-    /// The first event after a position that is not the one that was published.
+    /// The first event after a position that differs from the one that was published.
     pub(super) async fn first_changed(&self, agreed: Position, last: Position) -> Result<Option<Difference>, Error> {
         let mut after = agreed;
         loop {
             let events = match self.page(after, last).await {
                 Ok(events) => events,
-                // A row that can't be read is named already, and what stands before it one by one.
+                // The row that can't be read is known already; those before it are compared one by one.
                 Err(Error::Found(found)) if found.position() > after.next() => {
-                    self.page(after, Position::from(found.position().get() - 1)).await?
+                    self.page(after, found.position().previous()).await?
                 }
                 Err(Error::Found(_)) => return Ok(None),
                 Err(error) => return Err(error),
@@ -278,9 +279,9 @@ impl LogCheck {
     }
 }
 
-/// The last position that a finding may be about.
-fn last_of(finding: &Difference) -> Position {
-    match finding {
+/// The last position that a difference may be about.
+fn last_of(difference: &Difference) -> Position {
+    match difference {
         Difference::ChangedWithin { last, .. } => *last,
         other => other.position(),
     }

@@ -1,12 +1,13 @@
-//! A server whose log is not what it was when it starts: it can't be folded, so nobody can be told anything of it or append to it.
+//! A server that starts on a log that was changed. The log can't be folded, so no question can be answered and nothing appended.
 //!
-//! Meanwhile a door is open that says so, as a process that ends again and again tells nobody why. Once somebody has put the log right,
-//! the server goes on by itself.
+//! Meanwhile an HTTP API says why, as a process that ends again and again tells nobody. Once somebody has put the log right, the server
+//! goes on by itself.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bus::connect::Link;
+use program::tasks::resume_panic;
 use schema::address::Prefix;
 use store::appender::Appender;
 use store::database::{Database, Error as LogError};
@@ -23,16 +24,16 @@ use crate::http::listener::{self, ConnectionLimits};
 use crate::publish::event_stream::PublishedEvents;
 use crate::relay::log_check::{Error as CheckError, LogCheck};
 
-/// The pause before the log is read again.
-const AGAIN: Duration = Duration::from_secs(2);
-/// How much longer it rests than it read: reading all of a large log at full speed, only to find the same, would leave little for others.
+/// The shortest pause before the log is read again.
+const PAUSE_MIN: Duration = Duration::from_secs(2);
+/// The pause is this many times as long as reading took: reading a large log at full speed again and again would leave little for
+/// others.
 const REST: u32 = 3;
-/// The longest pause.
-const REST_MAX: Duration = Duration::from_secs(60);
-/// How long it may take to find out where the log was changed.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// How long the search for the first changed event may take.
 const FOUND_WITHIN: Duration = Duration::from_secs(30);
 
-/// The log that can't be folded, and what was published of it.
+/// The log that can't be folded, and where it was published.
 pub(super) struct DamagedLog {
     pub(super) database: Database,
     pub(super) link: Link,
@@ -40,38 +41,40 @@ pub(super) struct DamagedLog {
 }
 
 impl DamagedLog {
-    /// Folds the log once it can be, and says until then at `http` why it can't; nothing if it is told to stop before.
+    /// Folds the log once that is possible, and says at `http` until then why it is not; nothing if the server is stopped before.
     pub(super) async fn until_intact(
         self,
         error: LogError,
         http: SocketAddr,
         stop: &CancellationToken,
     ) -> std::io::Result<Option<(Appender, Log)>> {
-        let (why, whys) = watch::channel(error.to_string());
+        let (fault, faults) = watch::channel(error.to_string());
         let (socket, closing) = (TcpListener::bind(http).await?, stop.child_token());
         let limits = ConnectionLimits::default();
-        let door = tokio::spawn(listener::serve(socket, damaged_log::router(whys), limits, closing.clone()));
+        let door = tokio::spawn(listener::serve(socket, damaged_log::router(faults), limits, closing.clone()));
         // In a task of its own, as folding may keep its thread busy.
-        let opening = AbortOnDropHandle::new(tokio::spawn(self.opened(error, why)));
+        let opening = AbortOnDropHandle::new(tokio::spawn(self.open(error, fault)));
         let opened = stop.run_until_cancelled(opening).await;
         closing.cancel();
-        // A panic of the door was reported where it happened.
+        // A panic of the HTTP API was reported where it happened.
         let _ = door.await;
-        Ok(opened.map(|opened| opened.unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic()))))
+        Ok(opened.map(resume_panic))
     }
 
-    async fn opened(self, mut error: LogError, why: watch::Sender<String>) -> (Appender, Log) {
+    async fn open(self, mut error: LogError, fault: watch::Sender<String>) -> (Appender, Log) {
         loop {
             let began = Instant::now();
-            let said =
-                format!("{}. Nothing is taken or published until the log is put right", self.told_where(&error).await);
-            tracing::error!(%said, "this server takes no command and answers no question");
-            why.send_replace(said);
-            sleep(AGAIN.max(began.elapsed() * REST).min(REST_MAX)).await;
+            let text = format!(
+                "{}. Nothing is taken or published until the log is put right",
+                self.first_change(&error).await
+            );
+            tracing::error!(error = text, "the log was changed: this server takes no command and answers no question");
+            fault.send_replace(text);
+            sleep((began.elapsed() * REST).clamp(PAUSE_MIN, PAUSE_MAX)).await;
             let opened = async { Appender::start(Reader::open(self.database.clone()).await?).await };
             match opened.await {
                 Ok(opened) => {
-                    tracing::info!("the log is what it was");
+                    tracing::info!("the log is intact again");
                     return opened;
                 }
                 Err(again) => error = again,
@@ -79,12 +82,13 @@ impl DamagedLog {
         }
     }
 
-    /// A log that can't be folded may have been changed before the place where that shows: what was published tells.
-    async fn told_where(&self, error: &LogError) -> String {
+    /// The sentence that names the first event that was changed, which may stand before the one where folding stopped: the comparison
+    /// with the published events finds it.
+    async fn first_change(&self, error: &LogError) -> String {
         let checked = async {
             let reader = Reader::open(self.database.clone()).await.ok()?;
             let published = PublishedEvents::new(self.link.jetstream(), self.prefix.clone());
-            LogCheck::new(&reader, published).whole().await.err()
+            LogCheck::new(&reader, published).check_whole_log().await.err()
         };
         match timeout(FOUND_WITHIN, checked).await {
             Ok(Some(CheckError::Found(first))) => LogError::Found(first).to_string(),

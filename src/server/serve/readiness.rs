@@ -1,4 +1,4 @@
-//! Whether a server can do its work, and if not, why.
+//! Whether a server can do its work, and if not, why: the reasons of `/readyz`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,14 +14,14 @@ use crate::fleet::listener::ReportListener;
 use crate::http::router::HealthCondition;
 use crate::relay::{Phase, RelayStatus};
 
-/// How long events may wait to be published before that is said: longer than a busy relay takes for a batch, and shorter
-/// than a frozen one takes to be found out.
+/// How long publishing may stand still before the server counts as not ready: longer than a busy relay takes for a batch, and
+/// shorter than it takes until a frozen relay loses the slot.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// How publishing keeps pace with the log, as far as looking tells.
+/// Whether publishing keeps pace with the log, as far as was observed.
 pub(super) struct PublishPace {
     log: Log,
-    /// Whether events wait until what somebody else wrote is taken out of their stream, which the relay sees to.
+    /// Whether events wait until foreign messages are removed from the event stream, which the relay does.
     strays: Arc<AtomicBool>,
     progress: Mutex<Progress>,
 }
@@ -29,7 +29,7 @@ pub(super) struct PublishPace {
 #[derive(Clone, Copy, Debug)]
 struct Progress {
     published: Position,
-    /// When it was first seen there, or last seen with nothing to do.
+    /// When this position was first observed, or last observed with nothing to publish.
     since: Instant,
 }
 
@@ -38,14 +38,14 @@ impl PublishPace {
         Self { log, strays, progress: Mutex::new(Progress::begin(Instant::now())) }
     }
 
-    /// Looks, and says how far behind publishing is if it has stood still for too long.
-    pub(super) fn look(&self, published: Option<Position>) -> Option<String> {
+    /// Observes the last public event, and says how far behind the log it is if it has stood still for too long.
+    pub(super) fn lag(&self, published: Option<Position>) -> Option<String> {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         if self.strays.load(Ordering::Relaxed) {
             *progress = Progress::begin(Instant::now());
             return None;
         }
-        progress.look(Instant::now(), self.log.view().position(), published)
+        progress.lag(Instant::now(), self.log.view().position(), published)
     }
 }
 
@@ -54,7 +54,7 @@ impl Progress {
         Self { published: Position::ZERO, since: now }
     }
 
-    fn look(&mut self, now: Instant, head: Position, published: Option<Position>) -> Option<String> {
+    fn lag(&mut self, now: Instant, head: Position, published: Option<Position>) -> Option<String> {
         let published = published.unwrap_or(self.published);
         if published != self.published || published >= head {
             *self = Self { published, since: now };
@@ -66,16 +66,16 @@ impl Progress {
     }
 }
 
-/// What a server's readiness rests on.
-pub(super) struct ReadinessParts {
+/// What the readiness of a server depends on.
+pub(super) struct ReadinessInputs {
     pub(super) log: Log,
     pub(super) reports: ReportListener,
     pub(super) link: Link,
 }
 
-impl ReadinessParts {
-    /// What is not ready. A relay that waits behind another one is as ready as it can be, as long as anybody publishes.
-    pub(super) fn reasons(&self, status: Option<RelayStatus>, wait: Option<String>) -> Vec<HealthCondition> {
+impl ReadinessInputs {
+    /// Why the server is not ready; none if it is. A standby relay is ready, as long as another one publishes.
+    pub(super) fn reasons(&self, status: Option<RelayStatus>, lag: Option<String>) -> Vec<HealthCondition> {
         let log = self.log.health().fault().map(|fault| ("log", fault.to_owned()));
         let nats = (!self.link.is_up()).then(|| ("nats", "NATS can't be reached".to_owned()));
         let reports = (!self.reports.is_listening()).then(|| ("reports", "nodes can't be heard".to_owned()));
@@ -84,13 +84,13 @@ impl ReadinessParts {
             (_, Some(fault)) => Some(("relay", fault)),
             (phase, None) => Some(("relay", format!("the relay is {}", phase.name()))),
         });
-        let pace = wait.map(|wait| ("publishing", wait));
+        let pace = lag.map(|lag| ("publishing", lag));
         let reason = |(part, reason): (&str, String)| HealthCondition { part: part.to_owned(), reason };
         [log, nats, reports, relay, pace].into_iter().flatten().map(reason).collect()
     }
 }
 
-/// What an operator should know although the server does its work.
+/// What an operator should know although the server is ready.
 pub(super) fn warnings(log: &Log) -> Vec<HealthCondition> {
     let clock = log.health().doubt().map(|doubt| ("clock", doubt.to_owned()));
     let rows = log.findings().current().map(|found| ("log", LogError::Found(found).to_string()));
@@ -107,17 +107,17 @@ mod tests {
     fn only_who_stands_still_with_something_to_do_is_behind() {
         let start = Instant::now();
         let mut progress = Progress::begin(start);
-        let mut look = |after: u64, head: u64, published: Option<u64>| {
-            progress.look(start + Duration::from_secs(after), head.into(), published.map(Position::from))
+        let mut lag = |after: u64, head: u64, published: Option<u64>| {
+            progress.lag(start + Duration::from_secs(after), head.into(), published.map(Position::from))
         };
-        assert_eq!(look(0, 5, Some(5)), None);
-        assert_eq!(look(100, 5, Some(5)), None, "nothing to do");
-        assert_eq!(look(101, 9, Some(5)), None, "it may just have come");
-        assert_eq!(look(109, 9, Some(6)), None, "it moves");
-        assert_eq!(look(119, 20, Some(6)), None);
-        let behind = look(120, 20, Some(6)).expect("it stands still");
+        assert_eq!(lag(0, 5, Some(5)), None);
+        assert_eq!(lag(100, 5, Some(5)), None, "nothing to do");
+        assert_eq!(lag(101, 9, Some(5)), None, "it may just have come");
+        assert_eq!(lag(109, 9, Some(6)), None, "it moves");
+        assert_eq!(lag(119, 20, Some(6)), None);
+        let behind = lag(120, 20, Some(6)).expect("it stands still");
         assert_eq!(behind, "14 events wait to be published, and none was for 11 s");
-        assert!(look(121, 20, None).is_some(), "what is not known has not moved");
-        assert_eq!(look(122, 20, Some(7)), None);
+        assert!(lag(121, 20, None).is_some(), "what is not known has not moved");
+        assert_eq!(lag(122, 20, Some(7)), None);
     }
 }

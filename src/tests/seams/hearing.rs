@@ -211,7 +211,7 @@ async fn a_report_that_is_too_large_is_passed_over_and_the_others_are_cut() {
     say(&store, "n-2", &Reported { drift: drift(1_000), ..report("n-2", 1, 1) }).await;
     until("what comes after it is heard", || seq(&ears, "n-2") == Some(1)).await;
     assert_eq!(seq(&ears, "n-1"), None);
-    assert!(metrics::text().contains("reports_passed_over_total{why=\"too_large\"} 1"));
+    assert!(metrics::open_metrics_text().contains("reports_passed_over_total{why=\"too_large\"} 1"));
     assert_eq!(ears.heard(&"n-2".parse().unwrap()).unwrap().report.drift.len(), DRIFT_PATHS_MAX);
 }
 

@@ -25,7 +25,7 @@ use schema::target::Labels;
 use schema::wire::Record as _;
 use server::publish::Error;
 use server::publish::blobs::Blobs;
-use server::publish::error::Later;
+use server::publish::error::SourceFuture;
 use server::publish::ownership::{PublicKeys, prefix_owner};
 use server::publish::publisher::{PublishSettings, PublishSource, Publisher};
 use server::publish::streams;
@@ -78,11 +78,11 @@ impl Table {
 }
 
 impl PublishSource for Table {
-    fn contents(&self, _: Vec<Digest>) -> Later<'_, BTreeMap<Digest, Vec<u8>>> {
+    fn contents(&self, _: Vec<Digest>) -> SourceFuture<'_, BTreeMap<Digest, Vec<u8>>> {
         Box::pin(async { Ok(BTreeMap::new()) })
     }
 
-    fn events(&self, after: Position, limit: usize) -> Later<'_, Vec<Event>> {
+    fn events(&self, after: Position, limit: usize) -> SourceFuture<'_, Vec<Event>> {
         Box::pin(async move { Ok(self.1.iter().filter(|event| event.position > after).take(limit).cloned().collect()) })
     }
 }
@@ -132,8 +132,8 @@ async fn mended(publisher: &mut Publisher, table: &Table) {
     // A stream that is deleted may refuse what is meant for the one that takes its place; a relay begins anew as well.
     let mended = async {
         while publisher.repair(&table.0).await.is_err() {}
-        while publisher.mend_due().now_or_never().is_some() {
-            if publisher.mend(table.0.position()).await.is_err() {
+        while publisher.stream_repair_due().now_or_never().is_some() {
+            if publisher.repair_stream(table.0.position()).await.is_err() {
                 while publisher.repair(&table.0).await.is_err() {}
             }
         }
@@ -222,7 +222,7 @@ async fn a_second_time_within_ten_minutes_events_wait_and_records_do_not() {
     assert!(!record.unwrap().payload.is_empty(), "the record of the new node is there");
     publisher.repair(&longer.0).await.unwrap();
     assert_eq!(publisher.published(), table.0.position(), "its event waits");
-    assert!(publisher.mend_due().now_or_never().is_none());
+    assert!(publisher.stream_repair_due().now_or_never().is_none());
     // Another server, or this one started anew, has not made it anew yet.
     mended(&mut longer.publisher(&jetstream, &prefix), &longer).await;
     assert_eq!(stored(&jetstream, &prefix).await, longer.1);
@@ -331,7 +331,7 @@ async fn nothing_is_published_under_a_prefix_that_another_log_was_installed_with
     let (_nats, jetstream, prefix) = nats().await;
     let first: LogId = Uuid::from_u128(7).into();
     let theirs = SecretKey::from_seed(&[2; 32]).public();
-    PublicKeys::new(jetstream.clone(), prefix.clone(), first, theirs.clone()).settle(false).await.unwrap();
+    PublicKeys::new(jetstream.clone(), prefix.clone(), first, theirs.clone()).publish(false).await.unwrap();
     let found = prefix_owner(&jetstream, &prefix, &key().public()).await.unwrap().unwrap();
     assert_eq!(found.log_id, Some(first));
     let table = Table::of(1);
@@ -343,7 +343,7 @@ async fn nothing_is_published_under_a_prefix_that_another_log_was_installed_with
     assert_eq!(stored(&jetstream, &prefix).await, []);
 
     // Whose events are public, his it is.
-    PublicKeys::new(jetstream.clone(), prefix.clone(), Table::log_id(), key().public()).settle(true).await.unwrap();
+    PublicKeys::new(jetstream.clone(), prefix.clone(), Table::log_id(), key().public()).publish(true).await.unwrap();
     table.publisher(&jetstream, &prefix).repair(&table.0).await.unwrap();
     let found = prefix_owner(&jetstream, &prefix, &theirs).await.unwrap().unwrap();
     assert_eq!(found.log_id, Some(Table::log_id()));

@@ -9,7 +9,7 @@ use schema::report::{Attempt, AttemptState, Mark};
 use schema::request::Request;
 use uuid::Uuid;
 
-use crate::fleet::rate_limit::{BETWEEN_LINES_MAX, BETWEEN_LINES_MIN};
+use crate::fleet::rate_limit::{EVENT_EVERY_MAX, EVENT_EVERY_MIN};
 
 use super::*;
 
@@ -40,9 +40,9 @@ fn report(name: &str, running: u64) -> Reported {
     }
 }
 
-/// A notebook, what was noted out of it, and a clock.
+/// A tracker, what was noted out of it, and a clock.
 struct Scene {
-    notebook: ReportTracker,
+    tracker: ReportTracker,
     noted: BTreeMap<NodeId, Summary>,
     /// The position of every node's record.
     record: u64,
@@ -51,7 +51,7 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        Self { notebook: ReportTracker::default(), noted: BTreeMap::new(), record: 0, now: Instant::now() }
+        Self { tracker: ReportTracker::default(), noted: BTreeMap::new(), record: 0, now: Instant::now() }
     }
 
     fn pass(&mut self, ms: u64) {
@@ -63,18 +63,18 @@ impl Scene {
     }
 
     fn say(&mut self, report: Reported) {
-        self.notebook.hear(report.node.clone(), report, self.now, Duration::ZERO, None);
+        self.tracker.hear(report.node.clone(), report, self.now, Duration::ZERO, None);
     }
 
-    fn give(&mut self) -> NextNote {
-        let Self { notebook, noted, record, now } = self;
-        notebook.due(*now, |node, said| (noted.get(node) != Some(said)).then_some((*record).into()))
+    fn give(&mut self) -> NextChange {
+        let Self { tracker, noted, record, now } = self;
+        tracker.next(*now, |node, said| (noted.get(node) != Some(said)).then_some((*record).into()))
     }
 
     /// What is noted now, by node.
     fn lines(&mut self) -> Vec<(String, Summary)> {
         let mut lines = Vec::new();
-        while let NextNote::Change(node, summary) = self.give() {
+        while let NextChange::Append(node, summary) = self.give() {
             lines.push((node.to_string(), summary.clone()));
             self.noted.insert(node, summary);
         }
@@ -91,7 +91,7 @@ impl Scene {
 #[test]
 fn a_change_is_due_at_once_and_a_heartbeat_never() {
     let mut scene = Scene::new();
-    assert_eq!(scene.give(), NextNote::Nothing);
+    assert_eq!(scene.give(), NextChange::Nothing);
     scene.hear("a", 1);
     assert_eq!(scene.note(), [("a".to_string(), 1)]);
     for _ in 0..10 {
@@ -111,7 +111,7 @@ fn a_node_gets_one_line_a_second_and_the_newest_one_wins() {
     scene.hear("a", 3);
     scene.hear("b", 1);
     assert_eq!(scene.note(), [("b".to_string(), 1)], "others don't wait for it");
-    let NextNote::At(at) = scene.give() else { panic!("a is waiting") };
+    let NextChange::At(at) = scene.give() else { panic!("a is waiting") };
     assert_eq!(at - scene.now, Duration::from_millis(990));
     scene.pass(990);
     assert_eq!(scene.note(), [("a".to_string(), 3)]);
@@ -132,9 +132,9 @@ fn what_came_and_went_within_the_second_is_not_noted() {
 fn a_change_that_could_not_be_noted_comes_again() {
     let mut scene = Scene::new();
     scene.hear("a", 1);
-    assert!(matches!(scene.give(), NextNote::Change(..)));
-    scene.notebook.again(&node("a"), scene.now);
-    assert_eq!(scene.give(), NextNote::At(scene.now + BETWEEN_LINES_MIN));
+    assert!(matches!(scene.give(), NextChange::Append(..)));
+    scene.tracker.retry(&node("a"), scene.now);
+    assert_eq!(scene.give(), NextChange::At(scene.now + EVENT_EVERY_MIN));
     scene.pass(1_000);
     assert_eq!(scene.note(), [("a".to_string(), 1)]);
 }
@@ -142,19 +142,19 @@ fn a_change_that_could_not_be_noted_comes_again() {
 #[test]
 fn silence_counts_from_when_the_report_was_written() {
     let mut scene = Scene::new();
-    scene.notebook.hear(node("a"), report("a", 1), scene.now, Duration::from_secs(40), None);
+    scene.tracker.hear(node("a"), report("a", 1), scene.now, Duration::from_secs(40), None);
     scene.pass(2_000);
-    let silence = |scene: &Scene| scene.notebook.heard(&node("a"), scene.now).map(|heard| heard.silence);
+    let silence = |scene: &Scene| scene.tracker.heard(&node("a"), scene.now).map(|heard| heard.silence);
     assert_eq!(silence(&scene), Some(Duration::from_secs(42)));
-    scene.notebook.forget(&node("a"));
+    scene.tracker.forget(&node("a"));
     assert_eq!(silence(&scene), None);
-    assert_eq!(scene.give(), NextNote::Nothing, "what is forgotten waits for nothing");
+    assert_eq!(scene.give(), NextChange::Nothing, "what is forgotten waits for nothing");
 }
 
 #[test]
 fn strangers_have_no_history() {
     let summary = Summary::from(&report("a", 1));
-    assert_eq!(news(&Configuration::default(), &node("a"), &summary), None);
+    assert_eq!(noteworthy(&Configuration::default(), &node("a"), &summary), None);
 }
 
 fn drifted(path: &str) -> Reported {
@@ -264,7 +264,7 @@ fn a_line_in_five_minutes_and_ten_more_is_all_that_a_node_gets_beside_what_is_ne
             before = Some((said, record));
             scene.say(report);
             let is_first = said < 2 && record > 0 && !firsts.contains(&(said, record));
-            let is_free = last.is_none_or(|last| scene.now >= last + BETWEEN_LINES_MIN);
+            let is_free = last.is_none_or(|last| scene.now >= last + EVENT_EVERY_MIN);
             let lines = scene.lines().len();
             if is_first && is_free {
                 assert_eq!(lines, 1, "seed {seed}, step {step}: at once");
@@ -277,13 +277,13 @@ fn a_line_in_five_minutes_and_ten_more_is_all_that_a_node_gets_beside_what_is_ne
         }
         for (first, from) in counted.iter().enumerate() {
             for (after, to) in counted.iter().enumerate().skip(first + 1) {
-                let most = 10 + (*to - *from).as_secs() / BETWEEN_LINES_MAX.as_secs();
+                let most = 10 + (*to - *from).as_secs() / EVENT_EVERY_MAX.as_secs();
                 assert!((after - first) as u64 <= most, "seed {seed}");
             }
         }
         scene.pass(300_000);
         scene.lines();
-        let heard = scene.notebook.heard(&node("a"), scene.now).expect("it was heard");
+        let heard = scene.tracker.heard(&node("a"), scene.now).expect("it was heard");
         assert_eq!(scene.noted[&node("a")], Summary::from(&*heard.report), "seed {seed}: what lasts is noted");
     }
 }
@@ -314,12 +314,12 @@ fn of_a_retired_node_only_that_it_runs_nothing_is_noted_and_once() {
     let running = noted(&enrolled, &good(1));
     let retired = asked(&running, &Request::of([Command::RetireNode(node.clone())]));
     for other in [good(2), failed(2), drifted("files/x"), Reported { drift: vec!["x".into()], ..empty.clone() }] {
-        assert!(news(&running, &node, &says(&other)).is_some(), "{other:?}");
-        assert_eq!(news(&retired, &node, &says(&other)), None, "{other:?}");
+        assert!(noteworthy(&running, &node, &says(&other)).is_some(), "{other:?}");
+        assert_eq!(noteworthy(&retired, &node, &says(&other)), None, "{other:?}");
     }
-    assert!(news(&retired, &node, &says(&empty)).is_some());
+    assert!(noteworthy(&retired, &node, &says(&empty)).is_some());
     let over = noted(&retired, &empty);
     assert_eq!(over.reports()[&node].summary.running, Some(nothing));
     let again = Reported { running: None, last_good: None, ..empty };
-    assert_eq!(news(&over, &node, &says(&again)), None, "that is known");
+    assert_eq!(noteworthy(&over, &node, &says(&again)), None, "that is known");
 }

@@ -1,0 +1,53 @@
+//! How a step of the relay ended, which decides the next state.
+
+use crate::publish::Error as PublishError;
+
+use super::error::Error;
+
+/// How a step of the relay ended.
+#[derive(Debug)]
+pub(super) enum RelayOutcome {
+    /// NATS has everything that this step was about.
+    Published,
+    /// NATS did not take it, or is not as the relay left it: a resync may help, and the slot stays held.
+    Blocked(PublishError),
+    /// The log diverged, or the log, the slot or the prefix in NATS can't be used: the slot is given up.
+    Failed(Error),
+}
+
+impl From<Result<(), Error>> for RelayOutcome {
+    fn from(result: Result<(), Error>) -> Self {
+        match result {
+            Ok(()) => Self::Published,
+            Err(Error::Publish(error)) if error.is_transient() => Self::Blocked(error),
+            Err(error) => Self::Failed(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use replay::fault::Fault;
+    use replay::log::Divergence;
+    use schema::position::Position;
+    use store::database::Error as LogError;
+
+    use super::*;
+
+    fn outcome(error: impl Into<Error>) -> RelayOutcome {
+        Err(error.into()).into()
+    }
+
+    #[test]
+    fn only_what_a_resync_may_mend_keeps_the_slot() {
+        assert!(matches!(Ok(()).into(), RelayOutcome::Published));
+        assert!(matches!(outcome(PublishError::Disturbed("a bucket".into())), RelayOutcome::Blocked(_)));
+        assert!(matches!(outcome(PublishError::nats("publishing", "no answer")), RelayOutcome::Blocked(_)));
+        let (found, head) = (Position::from(9), Position::from(7));
+        let forked = PublishError::Forked { what: "a stream".into(), found, head };
+        assert!(matches!(outcome(forked), RelayOutcome::Failed(Error::Publish(_))));
+        assert!(matches!(outcome(LogError::WentBack { head, folded: found }), RelayOutcome::Failed(Error::Log(_))));
+        let diverged = Divergence { position: found, fault: Fault::Unsealed };
+        assert!(matches!(outcome(diverged), RelayOutcome::Failed(Error::Diverged(_))));
+    }
+}
