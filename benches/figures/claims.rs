@@ -7,7 +7,7 @@ use bus::connect::Link;
 use futures::future::try_join_all;
 use schema::address::Prefix;
 use schema::request::Request;
-use schema::rpc::{Claim, Release, Reply, Verb};
+use schema::rpc::{ClaimRequest, ReleaseRequest, RpcReply, RpcVerb};
 use schema::wire::Record;
 use serde_json::{Value, json};
 use server::adapters::LogBackend;
@@ -32,7 +32,7 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
     ground.enrol(RUNTIMES).await?;
     define_jobs(&ground).await?;
     // Whoever asks before somebody answers asks again.
-    while ask(&link, 0, Verb::Renew, &renew()).await.is_err() {}
+    while ask(&link, 0, RpcVerb::Renew, &renew()).await.is_err() {}
 
     let (mut claimed, mut appended) = (Duration::ZERO, Duration::ZERO);
     for round in 0..ROUNDS {
@@ -78,23 +78,25 @@ async fn define_jobs(ground: &Ground) -> Result<()> {
 
 async fn claim(link: &Link, runtime: usize, round: usize) -> Result<()> {
     let limit = u32::try_from(EACH)?;
-    let claim = Claim { v: Claim::NEWEST, id: format!("claim-{round}"), runtime: None, limit, lease_s: None };
-    let reply = ask(link, runtime, Verb::Claim, &claim).await?;
+    let claim =
+        ClaimRequest { v: ClaimRequest::NEWEST, id: format!("claim-{round}"), runtime: None, limit, lease_s: None };
+    let reply = ask(link, runtime, RpcVerb::Claim, &claim).await?;
     let given = reply.result.and_then(|done| done.jobs).map_or(0, |jobs| jobs.len());
     if given == EACH { Ok(()) } else { Err(format!("{given} jobs were given: {:?}", reply.error).into()) }
 }
 
 async fn release(link: &Link, runtime: usize, round: usize) -> Result<()> {
-    let release = Release { v: Release::NEWEST, id: format!("release-{round}"), runtime: None, jobs: None };
-    ask(link, runtime, Verb::Release, &release).await.map(|_| ())
+    let release =
+        ReleaseRequest { v: ReleaseRequest::NEWEST, id: format!("release-{round}"), runtime: None, jobs: None };
+    ask(link, runtime, RpcVerb::Release, &release).await.map(|_| ())
 }
 
-fn renew() -> schema::rpc::Renew {
-    schema::rpc::Renew { v: schema::rpc::Renew::NEWEST, id: "first".into(), runtime: None }
+fn renew() -> schema::rpc::RenewRequest {
+    schema::rpc::RenewRequest { v: schema::rpc::RenewRequest::NEWEST, id: "first".into(), runtime: None }
 }
 
-async fn ask(link: &Link, runtime: usize, verb: Verb, request: &impl Record) -> Result<Reply> {
+async fn ask(link: &Link, runtime: usize, verb: RpcVerb, request: &impl Record) -> Result<RpcReply> {
     let subject = Prefix::default().rpc_subject(&node(runtime), verb);
     let message = link.client().request(subject, request.write().into()).await?;
-    Ok(Reply::read(&message.payload)?)
+    Ok(RpcReply::read(&message.payload)?)
 }

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use eventually::aggregate::Aggregate;
 use futures::future::BoxFuture;
-use schema::change::Unreadable;
+use schema::change::ChangeError;
 use schema::event::Event;
 use schema::id::LogId;
 use schema::position::Position;
@@ -30,7 +30,7 @@ pub enum Halt {
     Refused(#[from] Refused),
     /// An event can't be understood.
     #[error(transparent)]
-    Unreadable(#[from] Unreadable),
+    ChangeError(#[from] ChangeError),
     /// An event is missing or came again.
     #[error("event {found} came where {expected} was next")]
     Gap {

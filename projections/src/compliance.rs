@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use imbl::{OrdMap, OrdSet};
 use schema::change::Change;
-use schema::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined, Cover};
+use schema::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined, Coverage};
 use schema::desired::Source;
 use schema::entity::{Entity, Kind};
 use schema::event::Event;
@@ -104,11 +104,11 @@ impl Compliance {
 
     /// The components that an assessment covers, in the order of their ids.
     #[must_use]
-    pub fn covered(&self, cover: &Cover) -> Vec<(&ComponentId, &Defined<ComponentDefined>)> {
+    pub fn covered(&self, cover: &Coverage) -> Vec<(&ComponentId, &Defined<ComponentDefined>)> {
         let there = |id: &ComponentId| self.components.get_key_value(id);
         let selector = match cover {
-            Cover::Components(components) => return components.iter().filter_map(there).collect(),
-            Cover::Selector(selector) => selector,
+            Coverage::Components(components) => return components.iter().filter_map(there).collect(),
+            Coverage::Selector(selector) => selector,
         };
         let fits =
             |(_, component): &(&ComponentId, &Defined<ComponentDefined>)| selector.matches(&component.said.labels);

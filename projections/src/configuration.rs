@@ -15,7 +15,7 @@ use schema::id::{DocumentId, NodeId, PrincipalName};
 use schema::instant::Instant;
 use schema::path::DocumentPath;
 use schema::position::{Position, Version};
-use schema::report::Summary;
+use schema::report::ReportSummary;
 use schema::target::Labels;
 
 use crate::compliance::Compliance;
@@ -101,7 +101,7 @@ pub struct Principal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Noted {
     /// What it said.
-    pub summary: Arc<Summary>,
+    pub summary: Arc<ReportSummary>,
     /// How often it was noted.
     pub version: Version,
     /// Where.
@@ -172,9 +172,9 @@ impl Configuration {
     /// Whether what a node says differs from what was last noted. A node that says nothing of itself yet is no news, and of
     /// one that takes part no more only that it has come to run nothing.
     #[must_use]
-    pub fn is_news(&self, node: &NodeId, summary: &Summary) -> bool {
+    pub fn is_news(&self, node: &NodeId, summary: &ReportSummary) -> bool {
         let noted = self.reports.get(node).map(|noted| &*noted.summary);
-        let is_other = noted.map_or_else(|| *summary != Summary::default(), |noted| noted != summary);
+        let is_other = noted.map_or_else(|| *summary != ReportSummary::default(), |noted| noted != summary);
         let takes_part = self.nodes.get(node).is_none_or(|node| !node.retired);
         is_other && (takes_part || (is_empty(summary) && !noted.is_some_and(is_empty)))
     }
@@ -261,7 +261,7 @@ impl Configuration {
 }
 
 /// Whether a node that says this runs nothing, and is well.
-fn is_empty(summary: &Summary) -> bool {
+fn is_empty(summary: &ReportSummary) -> bool {
     let runs_nothing = summary.running.is_none_or(|running| running.digest == digest_of([]));
     runs_nothing && summary.failed.is_none() && summary.drift.is_empty()
 }

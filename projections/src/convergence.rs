@@ -8,7 +8,7 @@ use core::time::Duration;
 use schema::digest::Digest;
 use schema::id::LogId;
 use schema::position::Position;
-use schema::report::{AttemptState, Mark, Reported, Summary};
+use schema::report::{AttemptState, RecordRef, ReportSummary, Reported};
 use serde::Serialize;
 
 /// After so long a silence a node is offline: three reports were missed.
@@ -90,8 +90,8 @@ pub struct Evidence<'a> {
     running: Option<Digest>,
     /// What was last good: the operator's hook may not have said yes to what runs.
     good: Option<Digest>,
-    attempt: Option<(Mark, AttemptState)>,
-    rejected: &'a [Mark],
+    attempt: Option<(RecordRef, AttemptState)>,
+    rejected: &'a [RecordRef],
     drifted: bool,
     silence: Duration,
     /// Whether two agents say it.
@@ -106,7 +106,7 @@ impl<'a> Evidence<'a> {
             seen: report.log_id.zip(report.seen.map(|seen| seen.position)),
             running: report.running.map(|running| running.digest),
             good: report.good().map(|good| good.digest),
-            attempt: report.attempt.as_ref().map(|attempt| (attempt.mark(), attempt.state)),
+            attempt: report.attempt.as_ref().map(|attempt| (attempt.record_ref(), attempt.state)),
             rejected: &report.rejected,
             drifted: !report.drift.is_empty(),
             silence,
@@ -122,12 +122,12 @@ impl<'a> Evidence<'a> {
 
     /// What the log has kept of it. Silence is not kept.
     #[must_use]
-    pub fn noted(summary: &'a Summary) -> Self {
+    pub fn noted(summary: &'a ReportSummary) -> Self {
         Self {
             seen: None,
             running: summary.running.map(|running| running.digest),
             good: summary.good().map(|good| good.digest),
-            attempt: summary.failed.as_ref().map(|failed| (failed.mark, failed.state)),
+            attempt: summary.failed.as_ref().map(|failed| (failed.record, failed.state)),
             rejected: &[],
             drifted: !summary.drift.is_empty(),
             silence: Duration::ZERO,
@@ -158,7 +158,7 @@ pub fn judge(expected: &Expected, evidence: Option<&Evidence<'_>>) -> State {
 
 /// What became of trying what is desired now, since the last `retry_node`.
 fn tried(expected: &Expected, evidence: &Evidence<'_>) -> State {
-    let about = |mark: &Mark| mark.digest == expected.digest && mark.position >= expected.retry;
+    let about = |mark: &RecordRef| mark.digest == expected.digest && mark.position >= expected.retry;
     match evidence.attempt.filter(|(mark, _)| about(mark)) {
         Some((_, AttemptState::Failed)) => State::Failed,
         Some((_, AttemptState::Refused)) => State::Refused,
@@ -176,8 +176,8 @@ mod tests {
     const WANTED: &[u8] = b"wanted";
     const OTHER: &[u8] = b"other";
 
-    fn mark(position: u64, content: &[u8]) -> Mark {
-        Mark { position: position.into(), digest: Digest::of(content) }
+    fn mark(position: u64, content: &[u8]) -> RecordRef {
+        RecordRef { position: position.into(), digest: Digest::of(content) }
     }
 
     fn log() -> LogId {

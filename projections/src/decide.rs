@@ -20,8 +20,8 @@ use schema::entity::Entity;
 use schema::id::{DocumentId, NodeId, PrincipalName};
 use schema::limit::EVENT_DATA_BYTES_MAX;
 use schema::path::DocumentPath;
-use schema::report::Summary;
-use schema::request::Ask;
+use schema::report::ReportSummary;
+use schema::request::RequestItem;
 use schema::target::Labels;
 
 use crate::configuration::{Configuration, Node};
@@ -44,7 +44,7 @@ pub struct Happening {
 ///
 /// # Errors
 /// With the reason why it is refused.
-pub fn decide(state: &Configuration, ask: &Ask, mint: &Mint) -> Result<Vec<Happening>, Refusal> {
+pub fn decide(state: &Configuration, ask: &RequestItem, mint: &Mint) -> Result<Vec<Happening>, Refusal> {
     expect_version(state, ask)?;
     let changes = changes(state, &ask.command, mint)?;
     changes.into_iter().map(|(entity, change)| Happening::new(entity, change)).collect()
@@ -94,7 +94,7 @@ fn one(command: &Command, change: impl Into<Option<Change>>) -> Vec<(Entity, Cha
     change.into().into_iter().map(|change| (command.entity(), change)).collect()
 }
 
-fn expect_version(state: &Configuration, ask: &Ask) -> Result<(), Refusal> {
+fn expect_version(state: &Configuration, ask: &RequestItem) -> Result<(), Refusal> {
     let Some(expected) = ask.expected_version else { return Ok(()) };
     let entity = ask.command.entity();
     let actual = state.version_present(&entity);
@@ -175,7 +175,7 @@ fn retry_node(state: &Configuration, id: &NodeId) -> Result<Change, Refusal> {
     active(state, id).map(|_| Change::NodeRetried)
 }
 
-fn note_report(state: &Configuration, id: &NodeId, summary: &Summary) -> Result<Option<Change>, Refusal> {
+fn note_report(state: &Configuration, id: &NodeId, summary: &ReportSummary) -> Result<Option<Change>, Refusal> {
     node(state, id)?;
     Ok(state.is_news(id, summary).then(|| Change::ReportChanged(Arc::new(summary.clone()))))
 }

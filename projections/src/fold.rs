@@ -15,7 +15,7 @@ use schema::event::Event;
 use schema::id::{DocumentId, NodeId, PrincipalName};
 use schema::path::DocumentPath;
 use schema::position::Position;
-use schema::report::Summary;
+use schema::report::ReportSummary;
 use schema::target::Labels;
 
 use crate::configuration::{Configuration, Document, Left, Node, Noted, Principal};
@@ -188,7 +188,7 @@ impl Configuration {
     }
 
     /// A report is about what a node runs, not about what it should run: it touches no record.
-    fn note_report(&mut self, node: NodeId, event: &Event, summary: &Arc<Summary>) -> Touched {
+    fn note_report(&mut self, node: NodeId, event: &Event, summary: &Arc<ReportSummary>) -> Touched {
         debug_assert_eq!(event.entity, Entity { kind: Kind::Report, id: node.id().clone() });
         let summary = Arc::clone(summary);
         let (version, position, at) = (event.version, event.position, event.at);

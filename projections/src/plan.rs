@@ -17,7 +17,7 @@ use schema::id::{Id, LogId, NodeId};
 use schema::limit::{CONTENT_BYTES_MAX, ENTRIES_MAX};
 use schema::path::DocumentPath;
 use schema::position::Position;
-use schema::report::Mark;
+use schema::report::RecordRef;
 use schema::variant::VariantName;
 
 /// What a node has: its memory, and what `current` points to.
@@ -28,11 +28,11 @@ pub struct Have {
     /// The log that it follows; none before its first record.
     pub log_id: Option<LogId>,
     /// The newest record that it accepted.
-    pub floor: Option<Mark>,
+    pub floor: Option<RecordRef>,
     /// What is in force.
-    pub running: Option<Mark>,
+    pub running: Option<RecordRef>,
     /// What was in force and good.
-    pub last_good: Option<Mark>,
+    pub last_good: Option<RecordRef>,
     /// What the check or the hook rejected.
     pub rejected: Vec<Rejection>,
     /// Whether the operator checks a tree before the switch.
@@ -314,9 +314,9 @@ fn are_apart(entries: &[Entry]) -> Result<(), Refusal> {
 
 /// What remains to be done for a record that may be trusted.
 fn steps(have: &Have, want: &Desired) -> Vec<Step> {
-    let mark = Mark { position: want.position, digest: want.digest };
+    let mark = RecordRef { position: want.position, digest: want.digest };
     let mut steps = if have.floor == Some(mark) { vec![] } else { vec![Step::Accept] };
-    let is_wanted = |place: Option<Mark>| place.is_some_and(|mark| mark.digest == want.digest);
+    let is_wanted = |place: Option<RecordRef>| place.is_some_and(|mark| mark.digest == want.digest);
     if is_wanted(have.running) && is_wanted(have.last_good) {
         return steps;
     }

@@ -11,7 +11,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use imbl::{OrdMap, OrdSet};
-use schema::compliance::Cover;
+use schema::compliance::Coverage;
 use schema::id::{ComponentId, NodeId};
 use schema::target::{Labels, Operator, Selector, Target};
 
@@ -68,11 +68,11 @@ impl<'a> From<&'a Target> for Aim<'a, NodeId> {
     }
 }
 
-impl<'a> From<&'a Cover> for Aim<'a, ComponentId> {
-    fn from(cover: &'a Cover) -> Self {
+impl<'a> From<&'a Coverage> for Aim<'a, ComponentId> {
+    fn from(cover: &'a Coverage) -> Self {
         match cover {
-            Cover::Components(components) => Self::Names(components),
-            Cover::Selector(selector) => Self::Fitting(selector),
+            Coverage::Components(components) => Self::Names(components),
+            Coverage::Selector(selector) => Self::Fitting(selector),
         }
     }
 }

@@ -5,7 +5,7 @@ use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use schema::answer::{Answer, Appended, Outcome};
+use schema::answer::{Answer, AppendedEvent, CommandOutcome};
 use schema::change::Change;
 use schema::command::Command;
 use schema::digest::Digest;
@@ -13,12 +13,12 @@ use schema::entity::{Actor, Entity};
 use schema::event::Event;
 use schema::id::{AttestationId, CommandId, DocumentId, EventId, JobId, LogId, NodeId};
 use schema::instant::Instant;
-use schema::lease::{Entropy, Leased};
+use schema::lease::{Entropy, LeasedJob};
 use schema::limit::{
     ENTRIES_MAX, ENTRY_FRAME_BYTES_MAX, ENTRY_OVERHEAD_BYTES_MAX, EVENTS_MAX, INLINE_RECORD_BYTES_MAX,
     RECORD_BYTES_MAX, SPEC_BYTES_MAX,
 };
-use schema::request::{Ask, Request};
+use schema::request::{Request, RequestItem};
 
 use crate::configuration::Configuration;
 use crate::decide::{Happening, Mint, decide};
@@ -96,7 +96,7 @@ pub fn preview_request(state: &Configuration, envelope: &Envelope, request: &Req
 /// # Errors
 /// As [`decide_request`]. If `state` has moved on from its position then, it has seen a part of the request and is spoiled.
 pub fn decide_in_place(state: &mut Configuration, envelope: &Envelope, request: &Request) -> Result<Decision, Refused> {
-    let may = |ask: &Ask| state.may_command(&envelope.actor, &ask.command);
+    let may = |ask: &RequestItem| state.may_command(&envelope.actor, &ask.command);
     if !request.commands.iter().all(may) {
         return Err(Refused { command: None, refusal: Refusal::NotPermitted(envelope.actor.clone()) });
     }
@@ -145,9 +145,9 @@ fn ordinal(drafts: &[Event]) -> u32 {
 }
 
 /// What became of a command. A runtime is told which jobs it was given, or still has.
-fn outcome(state: &Configuration, command: &Command, drafts: &[Event]) -> Outcome {
+fn outcome(state: &Configuration, command: &Command, drafts: &[Event]) -> CommandOutcome {
     let entity = command.entity();
-    let jobs: Option<Vec<Leased>> = match command {
+    let jobs: Option<Vec<LeasedJob>> = match command {
         Command::ClaimJobs(_) => {
             let claimed = drafts.iter().map(|draft| draft.entity.id.clone().into());
             Some(claimed.filter_map(|job| state.leased(&job, true)).collect())
@@ -158,7 +158,7 @@ fn outcome(state: &Configuration, command: &Command, drafts: &[Event]) -> Outcom
         }
         _ => None,
     };
-    Outcome { version: state.version(&entity), entity, changed: !drafts.is_empty(), jobs }
+    CommandOutcome { version: state.version(&entity), entity, changed: !drafts.is_empty(), jobs }
 }
 
 /// An event that still lacks the request's count, and with it its leaf.
@@ -196,8 +196,8 @@ fn seal(drafts: Vec<Event>) -> Vec<Event> {
     drafts.into_iter().map(|draft| Event { count, ..draft }.sealed()).collect()
 }
 
-fn appended(event: &Event) -> Appended {
-    Appended {
+fn appended(event: &Event) -> AppendedEvent {
+    AppendedEvent {
         position: event.position,
         event_type: event.event_type.clone(),
         entity: event.entity.clone(),

@@ -7,12 +7,12 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use schema::compliance::{ComponentDefined, ControlDefined, Texts};
+use schema::compliance::{ComponentDefined, ControlDefined, StringMap};
 use schema::desired::Source;
 use schema::digest::Digest;
 use schema::entity::Entity;
 use schema::id::{ComponentId, JobId};
-use schema::lease::Leased;
+use schema::lease::LeasedJob;
 use serde_json::{Value, json};
 
 use crate::configuration::Configuration;
@@ -47,11 +47,11 @@ impl Configuration {
 
     /// A claimed job as its holder is told of it; nothing if nobody holds it.
     #[must_use]
-    pub fn leased(&self, id: &JobId, with_spec: bool) -> Option<Leased> {
+    pub fn leased(&self, id: &JobId, with_spec: bool) -> Option<LeasedJob> {
         let claim = self.jobs.all().get(id)?.claim.as_ref()?;
         let spec = self.spec(id)?;
         let value = || serde_json::from_slice(&spec.bytes).expect("BUG: a spec is JSON");
-        Some(Leased {
+        Some(LeasedJob {
             id: id.clone(),
             token: claim.token,
             spec_digest: spec.digest,
@@ -70,7 +70,7 @@ impl Configuration {
         let ids: Vec<&ComponentId> = covered.iter().map(|(id, _)| *id).collect();
         let components: Vec<Value> =
             covered.iter().map(|(id, component)| component_view(id, &component.said)).collect();
-        let mut parameters: Texts = control.parameters.clone();
+        let mut parameters: StringMap = control.parameters.clone();
         parameters.extend(attestation.parameters.clone());
         let schedule = attestation.schedule.as_ref().unwrap_or(&assessment.schedule);
         let mut spec = json!({

@@ -7,10 +7,10 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
-use schema::answer::Warning;
+use schema::answer::CommandWarning;
 use schema::command::{Command, ContentForm, PutDocument};
 use schema::id::NodeId;
-use schema::request::Ask;
+use schema::request::RequestItem;
 use schema::target::{Labels, Target};
 
 use crate::configuration::Configuration;
@@ -26,7 +26,7 @@ type Notice = (&'static str, String);
 
 /// The warnings of a request that is being decided.
 #[derive(Debug, Default)]
-pub(crate) struct Warnings(Vec<Warning>);
+pub(crate) struct Warnings(Vec<CommandWarning>);
 
 impl Warnings {
     /// Takes what is to be said of a command. `before` is the state that the command met.
@@ -42,7 +42,7 @@ impl Warnings {
 
     /// All of them in the order of the commands. `after` is the state after the whole request: a later command of it may bring the
     /// nodes that a document is for.
-    pub(crate) fn of_request(mut self, after: &Configuration, commands: &[Ask]) -> Vec<Warning> {
+    pub(crate) fn of_request(mut self, after: &Configuration, commands: &[RequestItem]) -> Vec<CommandWarning> {
         for (index, ask) in commands.iter().enumerate() {
             if let Command::PutDocument(put) = &ask.command {
                 self.note(index, unreached(after, put));
@@ -53,7 +53,7 @@ impl Warnings {
     }
 
     fn note(&mut self, command: usize, notice: Option<Notice>) {
-        self.0.extend(notice.map(|(code, detail)| Warning { command, code: code.to_string(), detail }));
+        self.0.extend(notice.map(|(code, detail)| CommandWarning { command, code: code.to_string(), detail }));
     }
 }
 
@@ -128,7 +128,7 @@ mod tests {
     use schema::event::Event;
     use schema::id::{CommandId, LogId};
     use schema::instant::Instant;
-    use schema::report::{Mark, Summary};
+    use schema::report::{RecordRef, ReportSummary};
     use schema::request::Request;
     use serde_json::{Value, json};
 
@@ -210,9 +210,9 @@ mod tests {
         let node: NodeId = "n".parse().expect("an id");
         let digest = render(state, &node).expect("a record").digest;
         let note = |summary| Request::of([Command::NoteReport(node.clone(), summary)]);
-        let running = Some(Mark { position: state.position(), digest });
-        let healthy = Summary { running, ..Summary::default() };
-        let drifted = Summary { drift: vec!["d".into()], ..healthy.clone() };
+        let running = Some(RecordRef { position: state.position(), digest });
+        let healthy = ReportSummary { running, ..ReportSummary::default() };
+        let drifted = ReportSummary { drift: vec!["d".into()], ..healthy.clone() };
         decided(state, &note(drifted)).expect("accepted");
         assert_eq!(told(state, retry.clone()), []);
         decided(state, &note(healthy)).expect("accepted");

@@ -6,7 +6,7 @@ use schema::desired::{Cause, Desired, Entry, EntryKind, Source, digest_of};
 use schema::digest::Digest;
 use schema::entity::Entity;
 use schema::position::{Position, Version};
-use schema::report::Mark;
+use schema::report::RecordRef;
 use schema::variant::VariantName;
 use uuid::Uuid;
 
@@ -45,8 +45,8 @@ fn empty_hands() -> Have {
     }
 }
 
-fn mark(want: &Desired) -> Mark {
-    Mark { position: want.position, digest: want.digest }
+fn mark(want: &Desired) -> RecordRef {
+    RecordRef { position: want.position, digest: want.digest }
 }
 
 /// A node on which `want` is in force and good.

@@ -19,8 +19,8 @@ use schema::digest::Digest;
 use schema::entity::Actor;
 use schema::id::{CommandId, JobId, LogId, NodeId};
 use schema::instant::Instant;
-use schema::invalid::Invalid;
-use schema::request::{Ask, Request};
+use schema::invalid::InputError;
+use schema::request::{Request, RequestItem};
 
 /// Entries of a record, or nodes of an answer, that are shown one by one; of more only the sums are.
 const SHOWN_MAX: usize = 8;
@@ -34,12 +34,12 @@ struct World {
 
 impl World {
     /// Decides one request, and keeps what it comes to.
-    fn ask(&mut self, actor: &Actor, asks: Vec<Result<Ask, Invalid>>) -> Result<Decided, String> {
+    fn ask(&mut self, actor: &Actor, asks: Vec<Result<RequestItem, InputError>>) -> Result<Decided, String> {
         self.requests += 1;
-        let named = |(index, ask): (usize, Result<Ask, Invalid>)| {
+        let named = |(index, ask): (usize, Result<RequestItem, InputError>)| {
             ask.map_err(|refused| refused.at(&format!("commands[{index}]")))
         };
-        let commands: Result<Vec<Ask>, Invalid> = asks.into_iter().enumerate().map(named).collect();
+        let commands: Result<Vec<RequestItem>, InputError> = asks.into_iter().enumerate().map(named).collect();
         let commands = commands.map_err(|refused| format!("refused {} at {}", refused.code, refused.field))?;
         let request = Request { reason: None, commands, fingerprint: Digest::of(b""), bytes: 0 };
         let log_id: LogId = "0197f3a0-0000-7000-8000-0000000000a1".parse().unwrap();
@@ -65,7 +65,7 @@ impl World {
 }
 
 /// What stands below `then` for this request.
-fn outcome(world: &mut World, actor: &Actor, asks: Vec<Result<Ask, Invalid>>) -> String {
+fn outcome(world: &mut World, actor: &Actor, asks: Vec<Result<RequestItem, InputError>>) -> String {
     let before = world.manifests();
     let position = world.state.position();
     let decided = match world.ask(actor, asks) {

@@ -5,7 +5,7 @@
 
 use alloc::string::String;
 
-use schema::change::Unreadable;
+use schema::change::ChangeError;
 use schema::entity::Entity;
 use schema::id::LogId;
 use schema::instant::Instant;
@@ -62,7 +62,7 @@ pub enum Fault {
     },
     /// The change can't be understood.
     #[error(transparent)]
-    Unreadable(#[from] Unreadable),
+    Unreadable(#[from] ChangeError),
     /// It refers to what is not there.
     #[error("{entity} refers to {to}, which is not there")]
     Dangling {

@@ -8,7 +8,7 @@ use core::str::FromStr;
 
 use schema::event::Event;
 use schema::instant::Instant;
-use schema::invalid::Invalid;
+use schema::invalid::InputError;
 use schema::position::Position;
 
 /// As of when.
@@ -34,9 +34,9 @@ impl Moment {
 }
 
 impl FromStr for Moment {
-    type Err = Invalid;
+    type Err = InputError;
 
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    fn from_str(text: &str) -> Result<Self, InputError> {
         match text.parse::<u64>() {
             Ok(position) => Ok(Self::Position(position.into())),
             Err(_) => text.parse().map(Self::Time),

@@ -4,7 +4,7 @@
 
 use projections::configuration::Configuration;
 use schema::change::Change;
-use schema::compliance::Cover;
+use schema::compliance::Coverage;
 use schema::entity::{Entity, Kind};
 use schema::event::Event;
 use schema::id::{JobId, NodeId};
@@ -19,8 +19,8 @@ pub(crate) fn check(state: &Configuration, event: &Event, change: &Change) -> Re
         Change::ComponentDefined(said) => all(state, event, said.controls.iter().map(Entity::from)),
         Change::AssessmentDefined(said) => {
             let components = match &said.cover {
-                Cover::Components(components) => Some(components),
-                Cover::Selector(_) => None,
+                Coverage::Components(components) => Some(components),
+                Coverage::Selector(_) => None,
             };
             let components = components.into_iter().flatten().map(Entity::from);
             all(state, event, [Entity::from(&said.control)].into_iter().chain(components))

@@ -10,7 +10,7 @@
 use alloc::boxed::Box;
 use alloc::string::{String, ToString as _};
 
-use schema::change::Unreadable;
+use schema::change::ChangeError;
 use schema::entity::Actor;
 use schema::event::Event;
 use schema::id::EventId;
@@ -51,7 +51,8 @@ pub fn next_event(log: &Follower, message: &[u8]) -> Result<Event, Box<Stray>> {
         Ok(_) => {}
         // A program that is newer than this one may have appended it.
         Err(Divergence {
-            fault: Fault::Unreadable(Unreadable::Newer { .. } | Unreadable::UnknownType { .. }), ..
+            fault: Fault::Unreadable(ChangeError::Newer { .. } | ChangeError::UnknownType { .. }),
+            ..
         }) => {
             return Ok(event);
         }

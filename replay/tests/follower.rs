@@ -5,7 +5,7 @@ use projections::request::{Envelope, decide_request};
 use replay::fault::Fault;
 use replay::log::{Follower, Opened};
 use replay::tree::Edge;
-use schema::change::Unreadable;
+use schema::change::ChangeError;
 use schema::command::Command;
 use schema::digest::Digest;
 use schema::entity::Actor;
@@ -176,10 +176,10 @@ fn what_cannot_be_read_is_not_folded() {
         Some((4, Fault::Unreadable(why))) => why,
         other => panic!("{other:?}"),
     };
-    assert!(matches!(unreadable(|event| event.v = 2), Unreadable::Newer { v: 2, newest: 1, .. }));
-    assert!(matches!(unreadable(|event| event.v = 0), Unreadable::Damaged { .. }));
-    assert!(matches!(unreadable(|event| event.data = "[]".into()), Unreadable::Damaged { .. }));
-    assert!(matches!(unreadable(|event| event.event_type = "NodeExploded".into()), Unreadable::UnknownType { .. }));
+    assert!(matches!(unreadable(|event| event.v = 2), ChangeError::Newer { v: 2, newest: 1, .. }));
+    assert!(matches!(unreadable(|event| event.v = 0), ChangeError::Damaged { .. }));
+    assert!(matches!(unreadable(|event| event.data = "[]".into()), ChangeError::Damaged { .. }));
+    assert!(matches!(unreadable(|event| event.event_type = "NodeExploded".into()), ChangeError::UnknownType { .. }));
 }
 
 #[test]

@@ -12,9 +12,9 @@ use base64::engine::general_purpose::URL_SAFE;
 use crate::digest::Digest;
 use crate::event::Event;
 use crate::id::NodeId;
-use crate::invalid::Invalid;
+use crate::invalid::InputError;
 use crate::position::Position;
-use crate::rpc::Verb;
+use crate::rpc::RpcVerb;
 
 /// The role that appends and reads. It can change neither events nor blobs.
 pub const APP_ROLE: &str = "headwater_app";
@@ -57,12 +57,12 @@ impl Default for Prefix {
 }
 
 impl FromStr for Prefix {
-    type Err = Invalid;
+    type Err = InputError;
 
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    fn from_str(text: &str) -> Result<Self, InputError> {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         if text.is_empty() || text.len() > 32 || !text.bytes().all(plain) {
-            return Err(Invalid::new("invalid_value", "a prefix is 1 to 32 of a-z 0-9 _"));
+            return Err(InputError::new("invalid_value", "a prefix is 1 to 32 of a-z 0-9 _"));
         }
         Ok(Self(text.into()))
     }
@@ -226,21 +226,21 @@ impl Prefix {
 
     /// The subject on which a node asks.
     #[must_use]
-    pub fn rpc_subject(&self, node: &NodeId, verb: Verb) -> String {
+    pub fn rpc_subject(&self, node: &NodeId, verb: RpcVerb) -> String {
         format!("{self}.rpc.{node}.{}", verb.name())
     }
 
     /// The subjects on which any node asks this.
     #[must_use]
-    pub fn rpc_subjects(&self, verb: Verb) -> String {
+    pub fn rpc_subjects(&self, verb: RpcVerb) -> String {
         format!("{self}.rpc.*.{}", verb.name())
     }
 
     /// Who asks on a subject, and what; nothing if it is no node's.
     #[must_use]
-    pub fn rpc_asked(&self, subject: &str) -> Option<(NodeId, Verb)> {
+    pub fn parse_rpc_subject(&self, subject: &str) -> Option<(NodeId, RpcVerb)> {
         let (node, verb) = subject.strip_prefix(&self.0)?.strip_prefix(".rpc.")?.split_once('.')?;
-        Some((node.parse().ok()?, Verb::ALL.into_iter().find(|known| known.name() == verb)?))
+        Some((node.parse().ok()?, RpcVerb::ALL.into_iter().find(|known| known.name() == verb)?))
     }
 }
 
@@ -264,13 +264,13 @@ mod tests {
         assert_eq!(prefix.bucket_subject(Bucket::Reported, "n-1"), "$KV.cfg_reported.n-1");
         assert_eq!(prefix.blob_stream(), "OBJ_cfg_blobs");
         let node: NodeId = "n-1".parse().expect("valid");
-        assert_eq!(prefix.rpc_subject(&node, Verb::Mine), "cfg.rpc.n-1.mine");
+        assert_eq!(prefix.rpc_subject(&node, RpcVerb::ListClaims), "cfg.rpc.n-1.mine");
         assert!(prefix.published_by_node(&node).contains(&"cfg.rpc.n-1.*".into()));
-        for verb in Verb::ALL {
-            assert_eq!(prefix.rpc_asked(&prefix.rpc_subject(&node, verb)), Some((node.clone(), verb)));
+        for verb in RpcVerb::ALL {
+            assert_eq!(prefix.parse_rpc_subject(&prefix.rpc_subject(&node, verb)), Some((node.clone(), verb)));
         }
         for none in ["cfg.rpc.n-1", "cfg.rpc.n-1.mine.x", "cfg.rpc..mine", "cfg.rpc.n-1.drop", "cfgx.rpc.n-1.mine"] {
-            assert_eq!(prefix.rpc_asked(none), None, "{none}");
+            assert_eq!(prefix.parse_rpc_subject(none), None, "{none}");
         }
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::entity::Entity;
 use crate::id::{CommandId, LogId};
-use crate::lease::Leased;
+use crate::lease::LeasedJob;
 use crate::position::{Position, Version};
 
 /// The answer to an accepted request.
@@ -22,18 +22,18 @@ pub struct Answer {
     /// The request's last event; the head as it was decided against, where nothing changed.
     pub position: Position,
     /// What was appended.
-    pub events: Vec<Appended>,
+    pub events: Vec<AppendedEvent>,
     /// One for each command, in order.
-    pub results: Vec<Outcome>,
+    pub results: Vec<CommandOutcome>,
     /// What the sender may not have meant, in the order of the commands; always there, and empty in answers that older programs
     /// kept.
     #[serde(default)]
-    pub warnings: Vec<Warning>,
+    pub warnings: Vec<CommandWarning>,
 }
 
 /// What one command does, or leaves undone, that its sender may not have meant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Warning {
+pub struct CommandWarning {
     /// The command's place in the request, from 0.
     pub command: usize,
     /// A stable code.
@@ -44,7 +44,7 @@ pub struct Warning {
 
 /// One appended event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Appended {
+pub struct AppendedEvent {
     /// Where.
     pub position: Position,
     /// What happened.
@@ -58,7 +58,7 @@ pub struct Appended {
 
 /// What became of one command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outcome {
+pub struct CommandOutcome {
     /// What it was about.
     pub entity: Entity,
     /// The entity's version after it.
@@ -67,7 +67,7 @@ pub struct Outcome {
     pub changed: bool,
     /// What a runtime was given, or still has; only where it asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub jobs: Option<Vec<Leased>>,
+    pub jobs: Option<Vec<LeasedJob>>,
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::id::LogId;
 use crate::lease::{ClaimExpired, JobClaimed, JobCompleted, JobReleased};
 use crate::path::DocumentPath;
 use crate::position::Position;
-use crate::report::Summary;
+use crate::report::ReportSummary;
 use crate::target::{Labels, Target};
 
 events! {
@@ -40,7 +40,7 @@ events! {
     /// And may no more.
     PrincipalRevoked = "PrincipalRevoked" on Principal;
     /// What a node runs, failed at or drifted from became this.
-    ReportChanged(Arc<Summary>) = "ReportChanged" on Report, formats [REPORT_WITH_GOOD];
+    ReportChanged(Arc<ReportSummary>) = "ReportChanged" on Report, formats [REPORT_WITH_GOOD];
     /// A control became what this says.
     ControlDefined(ControlDefined) = "ControlDefined" on Control;
     /// A control was taken away.
@@ -164,7 +164,7 @@ pub struct PrincipalCreated {
 
 /// Why a stored change can't be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
+pub enum ChangeError {
     /// Written by a newer Headwater.
     #[error("{event_type} in format {v} is newer than this program, which reads up to {newest}: upgrade it")]
     Newer {
@@ -206,14 +206,14 @@ impl EventType {
         self.formats.len() as u16 + 1
     }
 
-    fn read(&self, v: u16, data: &str) -> Result<Change, Unreadable> {
-        let damaged = |why: String| Unreadable::Damaged { event_type: self.name.to_string(), v, why };
+    fn read(&self, v: u16, data: &str) -> Result<Change, ChangeError> {
+        let damaged = |why: String| ChangeError::Damaged { event_type: self.name.to_string(), v, why };
         let later = match v.checked_sub(1) {
             None => return Err(damaged("formats count from 1".into())),
             Some(index) => self.formats.get(usize::from(index)..),
         };
         let Some(later) = later else {
-            return Err(Unreadable::Newer { event_type: self.name.to_string(), v, newest: self.newest() });
+            return Err(ChangeError::Newer { event_type: self.name.to_string(), v, newest: self.newest() });
         };
         // Data that is read as it stands goes straight into its shape; only what is rewritten pays for the detour.
         let read = match later.iter().any(|format| format.reshape.is_some()) {
@@ -242,10 +242,10 @@ impl Change {
     ///
     /// # Errors
     /// If the type is unknown, the format newer than this program, or the data not of that format.
-    pub fn read(event_type: &str, v: u16, data: &str) -> Result<Self, Unreadable> {
+    pub fn read(event_type: &str, v: u16, data: &str) -> Result<Self, ChangeError> {
         match EventType::named(event_type) {
             Some(known) => known.read(v, data),
-            None => Err(Unreadable::UnknownType { event_type: event_type.to_string() }),
+            None => Err(ChangeError::UnknownType { event_type: event_type.to_string() }),
         }
     }
 }

@@ -25,10 +25,10 @@ use crate::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined,
 use crate::digest::Digest;
 use crate::entity::Entity;
 use crate::id::{AssessmentId, AttestationId, ComponentId, ControlId, DocumentId, JobId, NodeId, PrincipalName};
-use crate::invalid::Invalid;
+use crate::invalid::InputError;
 use crate::lease::LeaseToken;
 use crate::path::DocumentPath;
-use crate::report::Summary;
+use crate::report::ReportSummary;
 use crate::target::{Labels, Target};
 
 commands! {
@@ -51,7 +51,7 @@ commands! {
     /// Give a principal another token in place of the one it has. Only `headwater token reset` asks for this; no JSON is read as it.
     ReplaceToken(create: CreatePrincipal) about &create.name;
     /// Keep what a node says it runs. Only the reconciler asks for this; no JSON is read as it.
-    NoteReport(node: NodeId, summary: Summary) about Entity::report(node);
+    NoteReport(node: NodeId, summary: ReportSummary) about Entity::report(node);
     /// Make a control what this says.
     DefineControl(id: ControlId, control: ControlDefined) about id, from "define_control" by define;
     /// Make a component what this says.
@@ -122,7 +122,7 @@ pub enum Role {
 }
 
 /// Reads the fields of one type.
-type Read = fn(Map<String, Value>) -> Result<Command, Invalid>;
+type Read = fn(Map<String, Value>) -> Result<Command, InputError>;
 
 /// How a document combines with those of lower priority at its path. The name `json` is kept for merge patches, which
 /// are not there yet, and is refused.
@@ -138,8 +138,8 @@ impl<'de> Deserialize<'de> for Merge {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let refused = match String::deserialize(deserializer)?.as_str() {
             "replace" => return Ok(Self::Replace),
-            "json" => Invalid::new("not_available_yet", "merge `json` is not available yet; `replace` is"),
-            other => Invalid::new("invalid_value", format!("`{other}` is not a merge; `replace` is")),
+            "json" => InputError::new("not_available_yet", "merge `json` is not available yet; `replace` is"),
+            other => InputError::new("invalid_value", format!("`{other}` is not a merge; `replace` is")),
         };
         Err(serde::de::Error::custom(refused))
     }
@@ -154,11 +154,11 @@ impl Command {
     ///
     /// # Errors
     /// With the code and the field that are at fault.
-    pub fn read(kind: &str, fields: Map<String, Value>) -> Result<Self, Invalid> {
+    pub fn read(kind: &str, fields: Map<String, Value>) -> Result<Self, InputError> {
         match TYPES.iter().find(|(name, _)| *name == kind) {
             Some((_, read)) => read(fields),
             None if NOT_YET.contains(&kind) => {
-                Err(Invalid::new("not_available_yet", format!("`{kind}` is not available yet")).at("type"))
+                Err(InputError::new("not_available_yet", format!("`{kind}` is not available yet")).at("type"))
             }
             None => Err(typo::unknown(kind, TYPES.iter().map(|(name, _)| *name)).at("type")),
         }
@@ -175,17 +175,17 @@ impl Command {
 }
 
 /// Reads a command whose only field is the id of its entity.
-fn only<T: DeserializeOwned>(fields: Map<String, Value>, command: fn(T) -> Command) -> Result<Command, Invalid> {
+fn only<T: DeserializeOwned>(fields: Map<String, Value>, command: fn(T) -> Command) -> Result<Command, InputError> {
     strict::<Only<T>>(fields).map(|only| command(only.id))
 }
 
 /// Reads a command whose fields are those of one struct.
-fn whole<T: DeserializeOwned>(fields: Map<String, Value>, command: fn(T) -> Command) -> Result<Command, Invalid> {
+fn whole<T: DeserializeOwned>(fields: Map<String, Value>, command: fn(T) -> Command) -> Result<Command, InputError> {
     strict(fields).map(command)
 }
 
 /// Reads a command whose only field is the name of a principal.
-fn named(fields: Map<String, Value>, command: fn(PrincipalName) -> Command) -> Result<Command, Invalid> {
+fn named(fields: Map<String, Value>, command: fn(PrincipalName) -> Command) -> Result<Command, InputError> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Named {
@@ -195,7 +195,7 @@ fn named(fields: Map<String, Value>, command: fn(PrincipalName) -> Command) -> R
 }
 
 /// Reads a command about a node and all its labels.
-fn labelled(fields: Map<String, Value>, command: fn(NodeId, Labels) -> Command) -> Result<Command, Invalid> {
+fn labelled(fields: Map<String, Value>, command: fn(NodeId, Labels) -> Command) -> Result<Command, InputError> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Labelled {
@@ -206,7 +206,7 @@ fn labelled(fields: Map<String, Value>, command: fn(NodeId, Labels) -> Command) 
 }
 
 impl PutDocument {
-    fn read(fields: Map<String, Value>, command: fn(Self) -> Command) -> Result<Command, Invalid> {
+    fn read(fields: Map<String, Value>, command: fn(Self) -> Command) -> Result<Command, InputError> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Fields {
@@ -221,22 +221,22 @@ impl PutDocument {
             merge: Merge,
         }
         let form: Fields = strict(fields)?;
-        if let Some(unseen) = form.path.unseen() {
+        if let Some(unseen) = form.path.invisible_char() {
             let detail = format!(
                 "a new path has no invisible and no direction-changing characters (Unicode categories Cf, Zl and Zp): take \
                  U+{:04X} out",
                 u32::from(unseen)
             );
-            return Err(Invalid::new("invalid_path", detail).at("path"));
+            return Err(InputError::new("invalid_path", detail).at("path"));
         }
         let content = match (form.content, form.content_base64) {
             (Some(text), None) => Content::new(text.into_bytes()).map_err(|refused| refused.at("content")),
             (None, Some(text)) => decode(&text).map_err(|refused| refused.at("content_base64")),
             (None, None) => {
-                Err(Invalid::new("missing_field", "one of `content` and `content_base64` is needed").at("content"))
+                Err(InputError::new("missing_field", "one of `content` and `content_base64` is needed").at("content"))
             }
             (Some(_), Some(_)) => {
-                Err(Invalid::new("invalid_value", "`content` and `content_base64` exclude each other")
+                Err(InputError::new("invalid_value", "`content` and `content_base64` exclude each other")
                     .at("content_base64"))
             }
         }?;
@@ -245,7 +245,8 @@ impl PutDocument {
     }
 }
 
-fn decode(text: &str) -> Result<Content, Invalid> {
-    let bytes = STANDARD.decode(text).map_err(|error| Invalid::new("invalid_value", format!("not base64: {error}")))?;
+fn decode(text: &str) -> Result<Content, InputError> {
+    let bytes =
+        STANDARD.decode(text).map_err(|error| InputError::new("invalid_value", format!("not base64: {error}")))?;
     Content::new(bytes)
 }

@@ -10,12 +10,12 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AssessmentId, ComponentId, ControlId};
-use crate::invalid::Invalid;
+use crate::invalid::InputError;
 use crate::schedule::Schedule;
 use crate::target::{Labels, Requirement, Selector};
 
 /// Parameters and properties: text to text.
-pub type Texts = BTreeMap<String, String>;
+pub type StringMap = BTreeMap<String, String>;
 
 /// A control as of its event: what must hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ pub struct ControlDefined {
     pub statement: String,
     /// What an attestation takes over unless it says otherwise.
     #[serde(default)]
-    pub parameters: Texts,
+    pub parameters: StringMap,
     /// Its labels.
     #[serde(default)]
     pub labels: Labels,
@@ -49,7 +49,7 @@ pub struct ComponentDefined {
     pub controls: BTreeSet<ControlId>,
     /// What is known of it.
     #[serde(default)]
-    pub properties: Texts,
+    pub properties: StringMap,
     /// What selectors ask for.
     #[serde(default)]
     pub labels: Labels,
@@ -64,14 +64,14 @@ pub struct AssessmentDefined {
     /// Which control.
     pub control: ControlId,
     /// Of which components.
-    pub cover: Cover,
+    pub cover: Coverage,
     /// When its attestations are due, unless they say otherwise.
     pub schedule: Schedule,
 }
 
 /// The components of an assessment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cover {
+pub enum Coverage {
     /// These.
     Components(BTreeSet<ComponentId>),
     /// Those whose labels fit, as they are at any time.
@@ -94,27 +94,27 @@ impl From<AssessmentDefined> for AssessmentForm {
     fn from(assessment: AssessmentDefined) -> Self {
         let AssessmentDefined { title, control, cover, schedule } = assessment;
         let (components, component_selector) = match cover {
-            Cover::Components(components) => (Some(components), None),
-            Cover::Selector(selector) => (None, Some(selector)),
+            Coverage::Components(components) => (Some(components), None),
+            Coverage::Selector(selector) => (None, Some(selector)),
         };
         Self { title, control, components, component_selector, schedule }
     }
 }
 
 impl TryFrom<AssessmentForm> for AssessmentDefined {
-    type Error = Invalid;
+    type Error = InputError;
 
-    fn try_from(form: AssessmentForm) -> Result<Self, Invalid> {
+    fn try_from(form: AssessmentForm) -> Result<Self, InputError> {
         let AssessmentForm { title, control, components, component_selector, schedule } = form;
         let cover = match (components, component_selector) {
-            (Some(components), None) => Cover::Components(components),
-            (None, Some(selector)) => Cover::Selector(selector),
+            (Some(components), None) => Coverage::Components(components),
+            (None, Some(selector)) => Coverage::Selector(selector),
             (None, None) => {
-                return Err(Invalid::new("missing_field", "one of `components` and `component_selector` is needed"));
+                return Err(InputError::new("missing_field", "one of `components` and `component_selector` is needed"));
             }
             (Some(_), Some(_)) => {
                 let detail = "`components` and `component_selector` exclude each other";
-                return Err(Invalid::new("invalid_value", detail));
+                return Err(InputError::new("invalid_value", detail));
             }
         };
         Ok(Self { title, control, cover, schedule })
@@ -132,13 +132,13 @@ pub struct AttestationDefined {
     pub provider: Provider,
     /// What is looked at.
     #[serde(default)]
-    pub selector: Subjects,
+    pub selector: SubjectSelector,
     /// When it is due; if not said, when its assessment is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
     /// Parameters that the control does not have, or has otherwise.
     #[serde(default)]
-    pub parameters: Texts,
+    pub parameters: StringMap,
     /// The nodes that may run it.
     #[serde(default)]
     pub runtime_selector: Selector,
@@ -158,13 +158,13 @@ pub struct Provider {
     pub tag: String,
     /// How it is set up.
     #[serde(default)]
-    pub configuration: Texts,
+    pub configuration: StringMap,
 }
 
 /// What a provider looks at, in its own words. Empty, it is everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Subjects {
+pub struct SubjectSelector {
     /// In the provider's language.
     #[serde(default)]
     pub query: String,

@@ -7,7 +7,7 @@ use core::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
 
-use crate::invalid::Invalid;
+use crate::invalid::InputError;
 
 /// A SHA-256 digest: 64 lower-case hex digits for people, 32 bytes (`bin`) in MessagePack.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,24 +88,24 @@ impl fmt::Debug for Hasher {
 }
 
 impl TryFrom<&[u8]> for Digest {
-    type Error = Invalid;
+    type Error = InputError;
 
-    fn try_from(bytes: &[u8]) -> Result<Self, Invalid> {
+    fn try_from(bytes: &[u8]) -> Result<Self, InputError> {
         <[u8; Self::BYTES]>::try_from(bytes)
             .map(Self)
-            .map_err(|_| Invalid::new("invalid_value", "a digest has 32 bytes"))
+            .map_err(|_| InputError::new("invalid_value", "a digest has 32 bytes"))
     }
 }
 
 impl FromStr for Digest {
-    type Err = Invalid;
+    type Err = InputError;
 
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    fn from_str(text: &str) -> Result<Self, InputError> {
         let mut bytes = [0; Self::BYTES];
         let lower = text.bytes().all(|byte| !byte.is_ascii_uppercase());
         match hex::decode_to_slice(text, &mut bytes) {
             Ok(()) if lower => Ok(Self(bytes)),
-            _ => Err(Invalid::new("invalid_value", "a digest is 64 lower-case hex digits")),
+            _ => Err(InputError::new("invalid_value", "a digest is 64 lower-case hex digits")),
         }
     }
 }

@@ -8,7 +8,7 @@ use core::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::id::{Id, LogId, NodeId, PrincipalName};
-use crate::invalid::Invalid;
+use crate::invalid::InputError;
 use crate::variant::VariantName;
 
 entities! {
@@ -63,7 +63,7 @@ impl Entity {
     ///
     /// # Errors
     /// `invalid_value` or `invalid_id`, if the text is not `<kind>/<id>`.
-    pub fn of_any_kind(text: &str) -> Result<Self, Invalid> {
+    pub fn of_any_kind(text: &str) -> Result<Self, InputError> {
         let (kind, id) = text.split_once('/').ok_or_else(|| not_an_entity(text))?;
         let kind = match Kind::ALL.into_iter().find(|known| known.name() == kind) {
             Some(known) => known,
@@ -81,9 +81,9 @@ impl Entity {
 
 /// Only kinds that this program knows: what a person asks for by another one is a mistake.
 impl FromStr for Entity {
-    type Err = Invalid;
+    type Err = InputError;
 
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    fn from_str(text: &str) -> Result<Self, InputError> {
         match Self::of_any_kind(text)? {
             Self { kind: Kind::Unknown(_), .. } => Err(not_an_entity(text)),
             known => Ok(known),
@@ -91,8 +91,8 @@ impl FromStr for Entity {
     }
 }
 
-fn not_an_entity(text: &str) -> Invalid {
-    Invalid::new("invalid_value", format!("`{text}` is not <kind>/<id> of a known kind"))
+fn not_an_entity(text: &str) -> InputError {
+    InputError::new("invalid_value", format!("`{text}` is not <kind>/<id> of a known kind"))
 }
 
 impl fmt::Display for Entity {
@@ -143,9 +143,9 @@ impl fmt::Display for Actor {
 }
 
 impl FromStr for Actor {
-    type Err = Invalid;
+    type Err = InputError;
 
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    fn from_str(text: &str) -> Result<Self, InputError> {
         match text {
             "system/install" => Ok(Self::Install),
             "system/reconciler" => Ok(Self::Reconciler),

@@ -4,7 +4,7 @@ use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 
-use crate::change::{Change, Unreadable};
+use crate::change::{Change, ChangeError};
 use crate::desired::Cause;
 use crate::digest::Digest;
 use crate::entity::{Actor, Entity};
@@ -60,7 +60,7 @@ impl Event {
     ///
     /// # Errors
     /// If this program does not know the type or the format, or the data is damaged.
-    pub fn change(&self) -> Result<Change, Unreadable> {
+    pub fn change(&self) -> Result<Change, ChangeError> {
         Change::read(&self.event_type, self.v, &self.data)
     }
 

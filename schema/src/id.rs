@@ -9,7 +9,7 @@ use core::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
-use crate::invalid::Invalid;
+use crate::invalid::InputError;
 use crate::limit::ID_CHARS_MAX;
 
 /// An id: `[A-Za-z0-9][A-Za-z0-9_-]{0,63}`. Cheap to clone.
@@ -25,16 +25,16 @@ impl Id {
 }
 
 impl FromStr for Id {
-    type Err = Invalid;
+    type Err = InputError;
 
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    fn from_str(text: &str) -> Result<Self, InputError> {
         let tail = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         let valid = text.len() <= ID_CHARS_MAX
             && text.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
             && text.bytes().all(tail);
         if !valid {
             let detail = format!("an id is 1 to {ID_CHARS_MAX} of A-Z a-z 0-9 _ - and starts with a letter or digit");
-            return Err(Invalid::new("invalid_id", detail));
+            return Err(InputError::new("invalid_id", detail));
         }
         Ok(Self(text.into()))
     }
@@ -100,9 +100,9 @@ macro_rules! id_of {
         }
 
         impl FromStr for $name {
-            type Err = Invalid;
+            type Err = InputError;
 
-            fn from_str(text: &str) -> Result<Self, Invalid> {
+            fn from_str(text: &str) -> Result<Self, InputError> {
                 text.parse().map(Self)
             }
         }
@@ -147,10 +147,10 @@ macro_rules! uuid_of {
         }
 
         impl FromStr for $name {
-            type Err = Invalid;
+            type Err = InputError;
 
-            fn from_str(text: &str) -> Result<Self, Invalid> {
-                Uuid::try_parse(text).map(Self).map_err(|error| Invalid::new("invalid_value", error.to_string()))
+            fn from_str(text: &str) -> Result<Self, InputError> {
+                Uuid::try_parse(text).map(Self).map_err(|error| InputError::new("invalid_value", error.to_string()))
             }
         }
 

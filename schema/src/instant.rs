@@ -10,7 +10,7 @@ use jiff::fmt::temporal::Pieces;
 use jiff::tz::Offset;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::invalid::Invalid;
+use crate::invalid::InputError;
 
 /// Microseconds since the Unix epoch; RFC 3339 in UTC with six digits of fraction on every wire.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,13 +41,13 @@ impl Instant {
     ///
     /// # Errors
     /// If the text is no RFC 3339 time.
-    pub fn nearest(text: &str) -> Result<Self, Invalid> {
-        text.parse().or_else(|invalid| beyond(text).ok_or(invalid))
+    pub fn parse_clamped(text: &str) -> Result<Self, InputError> {
+        text.parse().or_else(|invalid| clamp(text).ok_or(invalid))
     }
 }
 
 /// The first or the last instant, if a text names one that lies beyond it.
-fn beyond(text: &str) -> Option<Instant> {
+fn clamp(text: &str) -> Option<Instant> {
     let pieces = Pieces::parse(text).ok()?;
     let (time, offset) = (pieces.time()?, pieces.to_numeric_offset()?);
     let named = DateTime::from_parts(pieces.date(), time);
@@ -98,11 +98,11 @@ impl fmt::Debug for Instant {
 }
 
 impl FromStr for Instant {
-    type Err = Invalid;
+    type Err = InputError;
 
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    fn from_str(text: &str) -> Result<Self, InputError> {
         let time: Timestamp = text.parse().map_err(|_| {
-            Invalid::new("invalid_value", "a time is RFC 3339 with an offset, such as 2026-01-31T12:00:00Z")
+            InputError::new("invalid_value", "a time is RFC 3339 with an offset, such as 2026-01-31T12:00:00Z")
         })?;
         Ok(Self(time.as_microsecond()))
     }
@@ -157,10 +157,10 @@ mod tests {
             ("-009999-01-01T00:00:00Z", first),
             ("1970-01-01T00:00:00.000001Z", Instant(1)),
         ] {
-            assert_eq!(Instant::nearest(text), Ok(expected), "{text}");
+            assert_eq!(Instant::parse_clamped(text), Ok(expected), "{text}");
         }
         for text in ["9999-12-31", "9999-12-31T00:00:00", "9999-12-32T00:00:00Z", "10000-01-01T00:00:00Z", "", "now"] {
-            assert!(Instant::nearest(text).is_err(), "{text}");
+            assert!(Instant::parse_clamped(text).is_err(), "{text}");
         }
     }
 }

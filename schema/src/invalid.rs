@@ -1,7 +1,7 @@
 //! Why bytes from outside say nothing valid.
 //!
 //! One shape for every such answer: a stable code, the field, and a sentence. A reader of JSON finds many of them deep
-//! inside serde, whose errors are text; [`Invalid`] therefore prints as `code: detail` and is read back from that.
+//! inside serde, whose errors are text; [`InputError`] therefore prints as `code: detail` and is read back from that.
 
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -29,7 +29,7 @@ pub const CODES: &[&str] = &[
 
 /// Bytes or text that were refused while being read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Invalid {
+pub struct InputError {
     /// One of [`CODES`].
     pub code: &'static str,
     /// The offending field as a path such as `commands[0].target.nodes[2]`; empty for the whole.
@@ -38,8 +38,8 @@ pub struct Invalid {
     pub detail: String,
 }
 
-impl Invalid {
-    /// A refusal of the value at hand; whoever knows the field adds it with [`Invalid::at`].
+impl InputError {
+    /// A refusal of the value at hand; whoever knows the field adds it with [`InputError::at`].
     #[must_use]
     pub fn new(code: &'static str, detail: impl Into<String>) -> Self {
         debug_assert!(CODES.contains(&code), "BUG: {code} is not a published code");
@@ -58,7 +58,7 @@ impl Invalid {
         self
     }
 
-    /// Reads a serde error back: the code of an [`Invalid`] that passed through it as text, or the code that serde's own
+    /// Reads a serde error back: the code of an [`InputError`] that passed through it as text, or the code that serde's own
     /// wording stands for.
     #[must_use]
     pub fn from_serde(field: &str, message: &str) -> Self {
@@ -87,13 +87,13 @@ fn member(field: &str, name: &str) -> String {
     }
 }
 
-impl fmt::Display for Invalid {
+impl fmt::Display for InputError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.code, self.detail)
     }
 }
 
-impl core::error::Error for Invalid {}
+impl core::error::Error for InputError {}
 
 #[cfg(test)]
 mod tests {
@@ -101,24 +101,24 @@ mod tests {
 
     #[test]
     fn a_code_survives_the_passage_through_serde_text() {
-        let refused = Invalid::new("invalid_path", "it is absolute");
-        let read = Invalid::from_serde("path", &refused.to_string());
+        let refused = InputError::new("invalid_path", "it is absolute");
+        let read = InputError::from_serde("path", &refused.to_string());
         assert_eq!(read, refused.at("path"));
     }
 
     #[test]
     fn serdes_own_words_get_codes_and_the_member_they_name() {
-        let unknown = Invalid::from_serde("target", "unknown field `nodez`, expected `nodes`");
+        let unknown = InputError::from_serde("target", "unknown field `nodez`, expected `nodes`");
         assert_eq!((unknown.code, unknown.field.as_str()), ("unknown_field", "target.nodez"));
-        let missing = Invalid::from_serde(".", "missing field `id`");
+        let missing = InputError::from_serde(".", "missing field `id`");
         assert_eq!((missing.code, missing.field.as_str()), ("missing_field", "id"));
-        let other = Invalid::from_serde("priority", "invalid type: string \"1\", expected i32");
+        let other = InputError::from_serde("priority", "invalid type: string \"1\", expected i32");
         assert_eq!((other.code, other.field.as_str()), ("invalid_value", "priority"));
     }
 
     #[test]
     fn fields_nest_from_the_inside_out() {
-        let refused = Invalid::new("invalid_id", "empty").at("nodes[1]").at("target").at("commands[0]");
+        let refused = InputError::new("invalid_id", "empty").at("nodes[1]").at("target").at("commands[0]");
         assert_eq!(refused.field, "commands[0].target.nodes[1]");
     }
 }

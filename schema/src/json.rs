@@ -11,9 +11,9 @@ use serde_json::{Map, Value};
 
 /// A value in which no object names a member twice.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Strict(pub Value);
+pub struct StrictJson(pub Value);
 
-impl<'de> Deserialize<'de> for Strict {
+impl<'de> Deserialize<'de> for StrictJson {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Reader).map(Self)
     }
@@ -58,7 +58,7 @@ impl<'de> Visitor<'de> for Reader {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(Strict(item)) = items.next_element()? {
+        while let Some(StrictJson(item)) = items.next_element()? {
             list.push(item);
         }
         Ok(Value::Array(list))
@@ -70,7 +70,7 @@ impl<'de> Visitor<'de> for Reader {
             if object.contains_key(&name) {
                 return Err(A::Error::custom(format!("member `{name}` stands here twice")));
             }
-            let Strict(value) = members.next_value()?;
+            let StrictJson(value) = members.next_value()?;
             object.insert(name, value);
         }
         Ok(Value::Object(object))

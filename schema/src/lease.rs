@@ -99,7 +99,7 @@ pub struct JobCompleted {
 
 /// A claimed job as its holder is told of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Leased {
+pub struct LeasedJob {
     /// Which job.
     pub id: JobId,
     /// The proof that it is the holder's.

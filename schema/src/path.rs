@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use unicode_normalization::is_nfc;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 
-use crate::invalid::Invalid;
+use crate::invalid::InputError;
 use crate::limit::PATH_BYTES_MAX;
 
 /// The first segment that is kept for job specs.
@@ -39,10 +39,10 @@ impl DocumentPath {
     ///
     /// A new path has none. Reading a path lets them pass, because events and records from before that rule may have them.
     #[must_use]
-    pub fn unseen(&self) -> Option<char> {
+    pub fn invisible_char(&self) -> Option<char> {
         use GeneralCategory::{Format, LineSeparator, ParagraphSeparator};
-        let is_unseen = |c: &char| matches!(c.general_category(), Format | LineSeparator | ParagraphSeparator);
-        self.0.chars().find(is_unseen)
+        let is_invisible = |c: &char| matches!(c.general_category(), Format | LineSeparator | ParagraphSeparator);
+        self.0.chars().find(is_invisible)
     }
 
     /// Whether this path lies below `ancestor`.
@@ -53,18 +53,18 @@ impl DocumentPath {
 }
 
 impl FromStr for DocumentPath {
-    type Err = Invalid;
+    type Err = InputError;
 
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        match fault(text) {
+    fn from_str(text: &str) -> Result<Self, InputError> {
+        match path_problem(text) {
             None => Ok(Self(text.into())),
-            Some(why) => Err(Invalid::new("invalid_path", why)),
+            Some(why) => Err(InputError::new("invalid_path", why)),
         }
     }
 }
 
 /// What is wrong with `text` as a path.
-fn fault(text: &str) -> Option<String> {
+fn path_problem(text: &str) -> Option<String> {
     let why = if text.is_empty() {
         "a path is not empty"
     } else if text.len() > PATH_BYTES_MAX {
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn what_a_reader_does_not_see_is_told_and_still_read() {
-        let unseen = |text: &str| text.parse::<DocumentPath>().expect("events may have it").unseen();
+        let unseen = |text: &str| text.parse::<DocumentPath>().expect("events may have it").invisible_char();
         for seen in ["a/b.json", "ü/é", "a b", "記号/🌊", "a\u{a0}b"] {
             assert_eq!(unseen(seen), None, "{seen}");
         }

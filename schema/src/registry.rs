@@ -30,7 +30,7 @@ macro_rules! entities {
             use serde::{Deserialize, Serialize};
 
             use crate::id::{Id, id_of};
-            use crate::invalid::Invalid;
+            use crate::invalid::InputError;
 
             $($(id_of!(#[doc = concat!("The id of an entity of kind `", $name, "`.")] $id);)?)*
         }

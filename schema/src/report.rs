@@ -11,13 +11,13 @@ use crate::id::{LogId, NodeId};
 use crate::instant::Instant;
 use crate::limit::{PATH_BYTES_MAX, RECORD_BYTES_MAX};
 use crate::position::Position;
-use crate::seal::{PublicKey, Signed};
+use crate::seal::{PublicKey, SignedRecord};
 use crate::variant::VariantName;
 use crate::wire::Record;
 
 /// A point in a node's life: a record's position and digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mark {
+pub struct RecordRef {
     /// The record's position.
     pub position: Position,
     /// The record's digest.
@@ -44,19 +44,19 @@ pub struct Reported {
     pub seq: u64,
     /// The newest record that was accepted.
     #[serde(default)]
-    pub seen: Option<Mark>,
+    pub seen: Option<RecordRef>,
     /// What was last tried.
     #[serde(default)]
     pub attempt: Option<Attempt>,
     /// What runs.
     #[serde(default)]
-    pub running: Option<Mark>,
+    pub running: Option<RecordRef>,
     /// What ran and was good.
     #[serde(default)]
-    pub last_good: Option<Mark>,
+    pub last_good: Option<RecordRef>,
     /// What the check or the hook rejected, and is not tried again.
     #[serde(default)]
-    pub rejected: Vec<Mark>,
+    pub rejected: Vec<RecordRef>,
     /// Paths below `current` that differ from what was applied.
     #[serde(default)]
     pub drift: Vec<String>,
@@ -66,10 +66,10 @@ pub struct Reported {
     /// The signed record at `seen`, as long as NATS holds an older one for the node, or none: it proves that the log came
     /// so far once, whatever a database that was put back says. `seen` itself is nobody's word but the node's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub proof: Option<Signed>,
+    pub proof: Option<SignedRecord>,
     /// What the operator should know of what was applied, although it is good.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub warnings: Vec<Warning>,
+    pub warnings: Vec<ReportWarning>,
     /// The agent and its version.
     pub agent: String,
     /// The node's own clock; it may be wrong, and nothing is decided by it.
@@ -83,14 +83,14 @@ impl Record for Reported {
 impl Reported {
     /// What runs and is good: the last good, or what a node that names none says to have applied.
     #[must_use]
-    pub fn good(&self) -> Option<Mark> {
+    pub fn good(&self) -> Option<RecordRef> {
         let applied = self.attempt.as_ref().filter(|attempt| attempt.state == AttemptState::Applied);
-        self.last_good.or(applied.map(Attempt::mark))
+        self.last_good.or(applied.map(Attempt::record_ref))
     }
 
     /// Cuts the report to what a server holds of it: a node may say as much as NATS takes, and all of that costs memory. The
-    /// proof goes, which is for [`Reported::proven`].
-    pub fn bound(&mut self) {
+    /// proof goes, which is for [`Reported::proven_cause`].
+    pub fn truncate(&mut self) {
         self.proof = None;
         shorten(&mut self.boot, NAME_BYTES_MAX);
         shorten(&mut self.agent, NAME_BYTES_MAX);
@@ -106,7 +106,7 @@ impl Reported {
         self.drift.iter_mut().for_each(|path| shorten(path, PATH_BYTES_MAX));
         self.warnings.truncate(WARNINGS_MAX);
         self.warnings.shrink_to_fit();
-        for Warning { code, detail } in &mut self.warnings {
+        for ReportWarning { code, detail } in &mut self.warnings {
             shorten(code, PATH_BYTES_MAX);
             shorten(detail, DETAIL_BYTES_MAX);
         }
@@ -114,7 +114,7 @@ impl Reported {
 
     /// The event that the report proves a log to have had: only what that log's key signed, for the node itself, counts.
     #[must_use]
-    pub fn proven(&self, log_id: LogId, key: &PublicKey) -> Option<Cause> {
+    pub fn proven_cause(&self, log_id: LogId, key: &PublicKey) -> Option<Cause> {
         let record = Desired::read(key.open(self.proof.as_ref()?).ok()?).ok()?;
         (record.log_id == log_id && record.node == self.node).then_some(record.cause)
     }
@@ -142,14 +142,14 @@ pub struct Attempt {
 impl Attempt {
     /// Which record was tried.
     #[must_use]
-    pub const fn mark(&self) -> Mark {
-        Mark { position: self.position, digest: self.digest }
+    pub const fn record_ref(&self) -> RecordRef {
+        RecordRef { position: self.position, digest: self.digest }
     }
 }
 
 /// Something that an operator should put right, and that keeps nothing from being applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Warning {
+pub struct ReportWarning {
     /// The stable code.
     pub code: String,
     /// The same in words, with what to do.
@@ -195,38 +195,38 @@ pub const NAME_BYTES_MAX: usize = 128;
 
 /// The part of a report that is history and not a heartbeat: what runs, what failed, what drifted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Summary {
+pub struct ReportSummary {
     /// What runs.
-    pub running: Option<Mark>,
+    pub running: Option<RecordRef>,
     /// What was tried in vain, or refused.
-    pub failed: Option<Failure>,
+    pub failed: Option<FailedAttempt>,
     /// Paths below `current` that differ, the first 16; older events have up to a hundred.
     pub drift: Vec<String>,
     /// What was last good, where that is not what runs; a node of which nothing was good yet has `Some(None)`. An event that has
     /// it is of the second format of its type.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub good: Option<Option<Mark>>,
+    pub good: Option<Option<RecordRef>>,
 }
 
 /// A member that is there, be it null.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Mark>>, D::Error> {
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<RecordRef>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
-impl Summary {
+impl ReportSummary {
     /// What was last good.
     #[must_use]
-    pub fn good(&self) -> Option<Mark> {
+    pub fn good(&self) -> Option<RecordRef> {
         self.good.unwrap_or(self.running)
     }
 }
 
 /// An attempt that did not end well.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
+pub struct FailedAttempt {
     /// What was tried.
     #[serde(flatten)]
-    pub mark: Mark,
+    pub record: RecordRef,
     /// Whether it was refused (nothing was touched) or failed.
     pub state: AttemptState,
     /// Why.
@@ -235,18 +235,18 @@ pub struct Failure {
     pub detail: Option<String>,
 }
 
-impl From<&Reported> for Summary {
+impl From<&Reported> for ReportSummary {
     fn from(report: &Reported) -> Self {
         let ended_badly = |attempt: &&Attempt| matches!(attempt.state, AttemptState::Failed | AttemptState::Refused);
         Self {
             running: report.running,
-            failed: report.attempt.as_ref().filter(ended_badly).map(|attempt| Failure {
-                mark: attempt.mark(),
+            failed: report.attempt.as_ref().filter(ended_badly).map(|attempt| FailedAttempt {
+                record: attempt.record_ref(),
                 state: attempt.state,
-                code: attempt.code.as_deref().map(|text| kept(text, PATH_BYTES_MAX)),
-                detail: attempt.detail.as_deref().map(|text| kept(text, DETAIL_BYTES_MAX)),
+                code: attempt.code.as_deref().map(|text| truncate_text(text, PATH_BYTES_MAX)),
+                detail: attempt.detail.as_deref().map(|text| truncate_text(text, DETAIL_BYTES_MAX)),
             }),
-            drift: report.drift.iter().take(DRIFT_PATHS_KEPT).map(|path| kept(path, PATH_BYTES_MAX)).collect(),
+            drift: report.drift.iter().take(DRIFT_PATHS_KEPT).map(|path| truncate_text(path, PATH_BYTES_MAX)).collect(),
             good: Some(report.good()).filter(|good| *good != report.running),
         }
     }
@@ -254,7 +254,7 @@ impl From<&Reported> for Summary {
 
 /// Text of a node as the log can keep it: without U+0000, and not endless.
 #[must_use]
-pub fn kept(text: &str, bytes_max: usize) -> String {
+pub fn truncate_text(text: &str, bytes_max: usize) -> String {
     let cut = |text: &str| (0..=bytes_max.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     let mut kept = text[..cut(text)].replace('\0', "\u{fffd}");
     kept.truncate(cut(&kept));
@@ -263,5 +263,5 @@ pub fn kept(text: &str, bytes_max: usize) -> String {
 }
 
 fn shorten(text: &mut String, bytes_max: usize) {
-    *text = kept(text, bytes_max);
+    *text = truncate_text(text, bytes_max);
 }

@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use crate::command::Command;
 use crate::digest::{Digest, Hasher};
-use crate::invalid::Invalid;
-use crate::json::Strict;
+use crate::invalid::InputError;
+use crate::json::StrictJson;
 use crate::limit::{COMMANDS_MAX, REASON_BYTES_MAX};
 use crate::position::Version;
 
@@ -20,7 +20,7 @@ pub struct Request {
     /// Why, in the caller's words.
     pub reason: Option<String>,
     /// 1 to 1,000 commands, decided in this order.
-    pub commands: Vec<Ask>,
+    pub commands: Vec<RequestItem>,
     /// Digest of what was asked, with its keys sorted: whether two requests under one idempotency key are the same.
     pub fingerprint: Digest,
     /// Bytes that it came in; 0 if it did not come from outside.
@@ -29,7 +29,7 @@ pub struct Request {
 
 /// A command with the version that its sender expects the entity to have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ask {
+pub struct RequestItem {
     /// What is asked for.
     pub command: Command,
     /// The entity's version before the command; 0 says that it must not be there.
@@ -40,7 +40,7 @@ impl Request {
     /// A request of Headwater's own parts, which say what they ask for in types and not in JSON.
     #[must_use]
     pub fn of(commands: impl IntoIterator<Item = Command>) -> Self {
-        let commands = commands.into_iter().map(|command| Ask { command, expected_version: None }).collect();
+        let commands = commands.into_iter().map(|command| RequestItem { command, expected_version: None }).collect();
         Self { reason: None, commands, fingerprint: Digest::of(b""), bytes: 0 }
     }
 
@@ -48,20 +48,20 @@ impl Request {
     ///
     /// # Errors
     /// With the code and the field that are at fault.
-    pub fn read(body: &[u8]) -> Result<Self, Invalid> {
-        let Strict(mut value) =
-            serde_json::from_slice(body).map_err(|error| Invalid::new("invalid_json", format!("{error}")))?;
+    pub fn read(body: &[u8]) -> Result<Self, InputError> {
+        let StrictJson(mut value) =
+            serde_json::from_slice(body).map_err(|error| InputError::new("invalid_json", format!("{error}")))?;
         refuse_nul(&value)?;
         // Members are sorted as it is, unless somebody in the build asks serde_json to keep their order.
         value.sort_all_objects();
         let fingerprint = fingerprint(&value);
         let Value::Object(mut fields) = value else {
-            return Err(Invalid::new("invalid_value", "a request is an object with `commands`"));
+            return Err(InputError::new("invalid_value", "a request is an object with `commands`"));
         };
         let reason = reason(fields.remove("reason"))?;
         let commands = commands(fields.remove("commands"))?;
         match fields.keys().next() {
-            Some(unknown) => Err(Invalid::new("unknown_field", "a request has `reason` and `commands`").at(unknown)),
+            Some(unknown) => Err(InputError::new("unknown_field", "a request has `reason` and `commands`").at(unknown)),
             None => Ok(Self { reason, commands, fingerprint, bytes: body.len() }),
         }
     }
@@ -74,65 +74,66 @@ fn fingerprint(value: &Value) -> Digest {
     hasher.finish()
 }
 
-fn reason(value: Option<Value>) -> Result<Option<String>, Invalid> {
+fn reason(value: Option<Value>) -> Result<Option<String>, InputError> {
     match value {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.len() > REASON_BYTES_MAX => {
             let detail = format!("a reason has at most {REASON_BYTES_MAX} bytes, this one {}", text.len());
-            Err(Invalid::new("too_large", detail).at("reason"))
+            Err(InputError::new("too_large", detail).at("reason"))
         }
         Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(Invalid::new("invalid_value", "a reason is text").at("reason")),
+        Some(_) => Err(InputError::new("invalid_value", "a reason is text").at("reason")),
     }
 }
 
-fn commands(value: Option<Value>) -> Result<Vec<Ask>, Invalid> {
+fn commands(value: Option<Value>) -> Result<Vec<RequestItem>, InputError> {
     let Some(value) = value else {
-        return Err(Invalid::new("missing_field", "a request has `commands`").at("commands"));
+        return Err(InputError::new("missing_field", "a request has `commands`").at("commands"));
     };
     let Value::Array(items) = value else {
-        return Err(Invalid::new("invalid_value", "`commands` is a list").at("commands"));
+        return Err(InputError::new("invalid_value", "`commands` is a list").at("commands"));
     };
     if items.is_empty() {
-        return Err(Invalid::new("invalid_value", "a request has at least one command").at("commands"));
+        return Err(InputError::new("invalid_value", "a request has at least one command").at("commands"));
     }
     if items.len() > COMMANDS_MAX {
         let detail = format!("a request has at most {COMMANDS_MAX} commands, this one {}", items.len());
-        return Err(Invalid::new("too_many", detail).at("commands"));
+        return Err(InputError::new("too_many", detail).at("commands"));
     }
-    let read = |(index, item)| Ask::read(item).map_err(|refused| refused.at(&format!("commands[{index}]")));
+    let read = |(index, item)| RequestItem::read(item).map_err(|refused| refused.at(&format!("commands[{index}]")));
     items.into_iter().enumerate().map(read).collect()
 }
 
-impl Ask {
-    fn read(value: Value) -> Result<Self, Invalid> {
+impl RequestItem {
+    fn read(value: Value) -> Result<Self, InputError> {
         let Value::Object(mut fields) = value else {
-            return Err(Invalid::new("invalid_value", "a command is an object with a `type`"));
+            return Err(InputError::new("invalid_value", "a command is an object with a `type`"));
         };
         let kind = match fields.remove("type") {
             Some(Value::String(kind)) => kind,
-            Some(_) => return Err(Invalid::new("invalid_value", "`type` is text").at("type")),
-            None => return Err(Invalid::new("missing_field", "a command has a `type`").at("type")),
+            Some(_) => return Err(InputError::new("invalid_value", "`type` is text").at("type")),
+            None => return Err(InputError::new("missing_field", "a command has a `type`").at("type")),
         };
         let expected_version = expected_version(&mut fields)?;
         Ok(Self { command: Command::read(&kind, fields)?, expected_version })
     }
 }
 
-fn expected_version(fields: &mut Map<String, Value>) -> Result<Option<Version>, Invalid> {
+fn expected_version(fields: &mut Map<String, Value>) -> Result<Option<Version>, InputError> {
     match fields.remove("expected_version") {
         None | Some(Value::Null) => Ok(None),
         Some(value) => match value.as_u64() {
             Some(number) => Ok(Some(Version::from(number))),
-            None => Err(Invalid::new("invalid_value", "a version is a whole number from 0").at("expected_version")),
+            None => Err(InputError::new("invalid_value", "a version is a whole number from 0").at("expected_version")),
         },
     }
 }
 
 /// Postgres can't hold U+0000 in text, so no text may bring it, wherever it stands.
-fn refuse_nul(value: &Value) -> Result<(), Invalid> {
-    let nul =
-        || Invalid::new("nul_in_text", "text can't hold U+0000; content that has it can be sent as `content_base64`");
+fn refuse_nul(value: &Value) -> Result<(), InputError> {
+    let nul = || {
+        InputError::new("nul_in_text", "text can't hold U+0000; content that has it can be sent as `content_base64`")
+    };
     match value {
         Value::String(text) if text.contains('\0') => Err(nul()),
         Value::Array(items) => items

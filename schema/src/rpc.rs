@@ -14,20 +14,20 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::answer::Outcome;
+use crate::answer::CommandOutcome;
 use crate::digest::{Digest, Hasher};
 use crate::entity::Entity;
 use crate::id::{JobId, LogId, NodeId};
-use crate::invalid::Invalid;
-use crate::lease::{LeaseToken, Leased};
+use crate::invalid::InputError;
+use crate::lease::{LeaseToken, LeasedJob};
 use crate::limit::{IDEMPOTENCY_KEY_BYTES_MAX, RPC_REQUEST_BYTES_MAX, RPC_SPECS_BYTES_MAX};
 use crate::position::{Position, Version};
 use crate::request::Request;
-use crate::wire::{Record, Unreadable, whole};
+use crate::wire::{Record, RecordError, whole};
 
 /// What a node may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verb {
+pub enum RpcVerb {
     /// For jobs that nobody has: `claim_jobs`.
     Claim,
     /// To be known as still at its jobs: `renew_claims`.
@@ -37,12 +37,12 @@ pub enum Verb {
     /// To keep what a run came to: `complete_job`.
     Complete,
     /// Which jobs are its own. It changes nothing.
-    Mine,
+    ListClaims,
 }
 
-impl Verb {
+impl RpcVerb {
     /// Every verb.
-    pub const ALL: [Self; 5] = [Self::Claim, Self::Renew, Self::Release, Self::Complete, Self::Mine];
+    pub const ALL: [Self; 5] = [Self::Claim, Self::Renew, Self::Release, Self::Complete, Self::ListClaims];
 
     /// The verb's name on the wire.
     #[must_use]
@@ -52,12 +52,12 @@ impl Verb {
             Self::Renew => "renew",
             Self::Release => "release",
             Self::Complete => "complete",
-            Self::Mine => "mine",
+            Self::ListClaims => "mine",
         }
     }
 }
 
-macro_rules! asks {
+macro_rules! rpc_requests {
     ($($(#[$doc:meta])* $name:ident = $what:literal { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {
         $(
             $(#[$doc])*
@@ -80,9 +80,9 @@ macro_rules! asks {
     };
 }
 
-asks! {
+rpc_requests! {
     /// Asks for jobs that nobody has.
-    Claim = "claim" {
+    ClaimRequest = "claim" {
         /// How many at most, 1 to 1,000.
         limit: u32,
         /// Seconds of silence after which the claims end; if not said, 300.
@@ -90,15 +90,15 @@ asks! {
         lease_s: Option<u32>,
     }
     /// Says that the node is still at its jobs.
-    Renew = "renewal" {}
+    RenewRequest = "renewal" {}
     /// Gives jobs back.
-    Release = "release" {
+    ReleaseRequest = "release" {
         /// Which; if not said, all.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         jobs: Option<BTreeSet<JobId>>,
     }
     /// Says what a run of a job came to.
-    Complete = "completion" {
+    CompleteRequest = "completion" {
         /// Which job.
         job: JobId,
         /// The proof of the claim.
@@ -111,7 +111,7 @@ asks! {
         evidence: String,
     }
     /// Asks which jobs are the node's own.
-    Mine = "question" {
+    ListClaims = "question" {
         /// Only as of this position or a later one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         min_position: Option<Position>,
@@ -120,26 +120,26 @@ asks! {
 
 /// A request that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum RpcRequest {
     /// A command, to be decided and appended under the request's id.
     Command(String, Request),
     /// Which jobs are the node's own, as of a position or later.
-    Mine(Position),
+    ListClaims(Position),
 }
 
 /// Reads what `node` asks with `verb`.
 ///
 /// # Errors
 /// With the code and the field that are at fault.
-pub fn read(verb: Verb, node: &NodeId, bytes: &[u8]) -> Result<Asked, Fault> {
+pub fn read_request(verb: RpcVerb, node: &NodeId, bytes: &[u8]) -> Result<RpcRequest, RpcError> {
     if bytes.len() > RPC_REQUEST_BYTES_MAX {
         let detail = format!("a request has at most {RPC_REQUEST_BYTES_MAX} bytes, this one {}", bytes.len());
-        return Err(Fault::new("too_large", "", detail));
+        return Err(RpcError::new("too_large", "", detail));
     }
-    let own = |id: &str, runtime: &Option<NodeId>| sent_by(node, id, runtime.as_ref());
+    let own = |id: &str, runtime: &Option<NodeId>| check_sender(node, id, runtime.as_ref());
     let (id, command) = match verb {
-        Verb::Claim => {
-            let Claim { id, runtime, limit, lease_s, .. } = Claim::read(bytes)?;
+        RpcVerb::Claim => {
+            let ClaimRequest { id, runtime, limit, lease_s, .. } = ClaimRequest::read(bytes)?;
             own(&id, &runtime)?;
             let mut command = json!({"type": "claim_jobs", "runtime": node, "limit": limit});
             if let Some(lease_s) = lease_s {
@@ -147,48 +147,49 @@ pub fn read(verb: Verb, node: &NodeId, bytes: &[u8]) -> Result<Asked, Fault> {
             }
             (id, command)
         }
-        Verb::Renew => {
-            let Renew { id, runtime, .. } = Renew::read(bytes)?;
+        RpcVerb::Renew => {
+            let RenewRequest { id, runtime, .. } = RenewRequest::read(bytes)?;
             own(&id, &runtime)?;
             (id, json!({"type": "renew_claims", "runtime": node}))
         }
-        Verb::Release => {
-            let Release { id, runtime, jobs, .. } = Release::read(bytes)?;
+        RpcVerb::Release => {
+            let ReleaseRequest { id, runtime, jobs, .. } = ReleaseRequest::read(bytes)?;
             own(&id, &runtime)?;
             (id, json!({"type": "release_jobs", "runtime": node, "jobs": jobs}))
         }
-        Verb::Complete => {
-            let Complete { id, runtime, job, token, spec_digest, outcome, evidence, .. } = Complete::read(bytes)?;
+        RpcVerb::Complete => {
+            let CompleteRequest { id, runtime, job, token, spec_digest, outcome, evidence, .. } =
+                CompleteRequest::read(bytes)?;
             own(&id, &runtime)?;
             let run = json!({"type": "complete_job", "job": job, "token": token, "spec_digest": spec_digest,
                 "outcome": outcome, "evidence": evidence});
             (id, run)
         }
-        Verb::Mine => {
-            let Mine { id, runtime, min_position, .. } = Mine::read(bytes)?;
+        RpcVerb::ListClaims => {
+            let ListClaims { id, runtime, min_position, .. } = ListClaims::read(bytes)?;
             own(&id, &runtime)?;
-            return Ok(Asked::Mine(min_position.unwrap_or_default()));
+            return Ok(RpcRequest::ListClaims(min_position.unwrap_or_default()));
         }
     };
-    Ok(Asked::Command(id, as_at_the_door(&command)?))
+    Ok(RpcRequest::Command(id, http_equivalent(&command)?))
 }
 
 /// The request that the HTTP door would make of this command: with the same limits, and the same fingerprint.
-fn as_at_the_door(command: &Value) -> Result<Request, Invalid> {
+fn http_equivalent(command: &Value) -> Result<Request, InputError> {
     Request::read(format!("{}", json!({ "commands": [command] })).as_bytes())
 }
 
 /// A request has a usable id and does not speak for another node.
-fn sent_by(node: &NodeId, id: &str, runtime: Option<&NodeId>) -> Result<(), Fault> {
+fn check_sender(node: &NodeId, id: &str, runtime: Option<&NodeId>) -> Result<(), RpcError> {
     let visible = id.bytes().all(|byte| byte.is_ascii_graphic());
     if !visible || !(1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&id.len()) {
         let detail = format!("an id is 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters");
-        return Err(Fault::new("invalid_id", "id", detail));
+        return Err(RpcError::new("invalid_id", "id", detail));
     }
     match runtime {
         Some(other) if other != node => {
             let detail = format!("this is {node}'s subject: it can't ask for {other}");
-            Err(Fault::new("not_permitted", "runtime", detail))
+            Err(RpcError::new("not_permitted", "runtime", detail))
         }
         _ => Ok(()),
     }
@@ -196,7 +197,7 @@ fn sent_by(node: &NodeId, id: &str, runtime: Option<&NodeId>) -> Result<(), Faul
 
 /// The answer to a request: what became of it, or why nothing did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reply {
+pub struct RpcReply {
     /// The record's format.
     pub v: u16,
     /// Which log answers.
@@ -205,10 +206,10 @@ pub struct Reply {
     pub position: Position,
     /// What became of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<Done>,
+    pub result: Option<RpcOutcome>,
     /// Why nothing did; where the log is unavailable it is not known, and the same request asked again finds it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<Fault>,
+    pub error: Option<RpcError>,
     /// The `id` of the request, so that whoever asked takes nothing else for the answer; absent where the request has none that can
     /// be read, and in the replies of older servers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -217,7 +218,7 @@ pub struct Reply {
 
 /// The `id` of a request, whatever else is wrong with it.
 #[must_use]
-pub fn id_of(request: &[u8]) -> Option<String> {
+pub fn request_id(request: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Named {
         id: String,
@@ -229,13 +230,13 @@ pub fn id_of(request: &[u8]) -> Option<String> {
     (id.len() <= IDEMPOTENCY_KEY_BYTES_MAX).then_some(id)
 }
 
-impl Record for Reply {
+impl Record for RpcReply {
     const WHAT: &'static str = "reply";
 }
 
 /// What became of a request, as the HTTP door says it of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Done {
+pub struct RpcOutcome {
     /// What it was about.
     pub entity: Entity,
     /// The entity's version after it.
@@ -245,15 +246,15 @@ pub struct Done {
     /// What the node was given (`claim`), or has (`renew`, `mine`: without the specs, which are in its record). A claimed
     /// spec for which the reply has no room is left out: it comes with the node's record, as all of them do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub jobs: Option<Vec<Leased>>,
-    /// Of `mine`: [`digest_of`] the jobs.
+    pub jobs: Option<Vec<LeasedJob>>,
+    /// Of `mine`: [`claims_digest`] the jobs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
 }
 
-impl From<Outcome> for Done {
-    fn from(outcome: Outcome) -> Self {
-        let Outcome { entity, version, changed, mut jobs } = outcome;
+impl From<CommandOutcome> for RpcOutcome {
+    fn from(outcome: CommandOutcome) -> Self {
+        let CommandOutcome { entity, version, changed, mut jobs } = outcome;
         let mut room = RPC_SPECS_BYTES_MAX;
         for job in jobs.iter_mut().flatten() {
             let bytes = job.spec.as_ref().map_or(0, |spec| format!("{spec}").len());
@@ -269,7 +270,7 @@ impl From<Outcome> for Done {
 /// Names a set of claims with the specs that are to be run: SHA-256 over the jobs in the order of their ids of
 /// `u32be(len(id)) ‖ id ‖ token ‖ spec digest`.
 #[must_use]
-pub fn digest_of(jobs: &[Leased]) -> Digest {
+pub fn claims_digest(jobs: &[LeasedJob]) -> Digest {
     let mut hasher = Hasher::default();
     for job in jobs {
         let id = job.id.as_str().as_bytes();
@@ -283,7 +284,7 @@ pub fn digest_of(jobs: &[Leased]) -> Digest {
 
 /// Why nothing became of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fault {
+pub struct RpcError {
     /// The stable code, as at the HTTP door.
     pub code: String,
     /// The offending field; empty for the whole.
@@ -292,7 +293,7 @@ pub struct Fault {
     pub detail: String,
 }
 
-impl Fault {
+impl RpcError {
     /// Too much is being asked at once.
     pub const OVERLOADED: &'static str = "overloaded";
     /// The log can't be reached.
@@ -318,14 +319,14 @@ impl Fault {
     }
 }
 
-impl From<Invalid> for Fault {
-    fn from(invalid: Invalid) -> Self {
+impl From<InputError> for RpcError {
+    fn from(invalid: InputError) -> Self {
         Self::new(invalid.code, &invalid.field, invalid.detail)
     }
 }
 
-impl From<Unreadable> for Fault {
-    fn from(unreadable: Unreadable) -> Self {
+impl From<RecordError> for RpcError {
+    fn from(unreadable: RecordError) -> Self {
         Self::new(unreadable.code(), "", format!("{unreadable}"))
     }
 }

@@ -10,7 +10,7 @@ use core::str::FromStr;
 use croner::parser::{CronParser, Seconds, Year};
 use serde::{Deserialize, Serialize};
 
-use crate::invalid::Invalid;
+use crate::invalid::InputError;
 use crate::limit::SCHEDULE_BYTES_MAX;
 
 /// A schedule's text.
@@ -29,8 +29,8 @@ impl Schedule {
     ///
     /// # Errors
     /// `invalid_schedule`.
-    pub fn check(&self) -> Result<(), Invalid> {
-        let refused = |why: &str| Err(Invalid::new("invalid_schedule", format!("`{:.64}`: {why}", self.0)));
+    pub fn check(&self) -> Result<(), InputError> {
+        let refused = |why: &str| Err(InputError::new("invalid_schedule", format!("`{:.64}`: {why}", self.0)));
         if self.0.len() > SCHEDULE_BYTES_MAX {
             return refused(&format!("a schedule has at most {SCHEDULE_BYTES_MAX} bytes"));
         }
@@ -46,9 +46,9 @@ impl Schedule {
 }
 
 impl FromStr for Schedule {
-    type Err = Invalid;
+    type Err = InputError;
 
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    fn from_str(text: &str) -> Result<Self, InputError> {
         let schedule = Self(text.into());
         schedule.check().map(|()| schedule)
     }

@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::id::LogId;
-use crate::invalid::Invalid;
+use crate::invalid::InputError;
 use crate::wire::Record;
 
 /// Bytes with the signature that vouches for them, and the name of the key that made it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Signed {
+pub struct SignedRecord {
     /// The record's format.
     pub v: u16,
     /// Names the public key: see [`PublicKey::id`].
@@ -28,7 +28,7 @@ pub struct Signed {
     pub body: Vec<u8>,
 }
 
-impl Record for Signed {
+impl Record for SignedRecord {
     const WHAT: &'static str = "signed record";
 }
 
@@ -69,7 +69,7 @@ pub struct SecretKey(SigningKey);
 
 /// The signature is missing, by another key, or wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadSignature {
+pub enum SignatureError {
     /// Another key than the trusted one.
     #[error("it is signed by key {}, not by the trusted {}", .found.short(), .trusted.short())]
     OtherKey {
@@ -88,8 +88,8 @@ impl PublicKey {
     ///
     /// # Errors
     /// If they are no point on the curve.
-    pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, Invalid> {
-        VerifyingKey::from_bytes(bytes).map(Self).map_err(|_| Invalid::new("invalid_value", "no Ed25519 public key"))
+    pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, InputError> {
+        VerifyingKey::from_bytes(bytes).map(Self).map_err(|_| InputError::new("invalid_value", "no Ed25519 public key"))
     }
 
     /// The 32 bytes.
@@ -114,13 +114,13 @@ impl PublicKey {
     ///
     /// # Errors
     /// If it did not.
-    pub fn open<'a>(&self, signed: &'a Signed) -> Result<&'a [u8], BadSignature> {
+    pub fn open<'a>(&self, signed: &'a SignedRecord) -> Result<&'a [u8], SignatureError> {
         let trusted = self.id();
         if signed.key_id != trusted {
-            return Err(BadSignature::OtherKey { found: signed.key_id, trusted });
+            return Err(SignatureError::OtherKey { found: signed.key_id, trusted });
         }
         if !self.has_signed(&signed.body, &signed.sig) {
-            return Err(BadSignature::Wrong);
+            return Err(SignatureError::Wrong);
         }
         Ok(&signed.body)
     }
@@ -147,8 +147,8 @@ impl SecretKey {
 
     /// Signs `body`. The same body always gets the same bytes.
     #[must_use]
-    pub fn seal(&self, body: Vec<u8>) -> Signed {
-        Signed { v: Signed::NEWEST, key_id: self.public().id(), sig: self.sign(&body), body }
+    pub fn seal(&self, body: Vec<u8>) -> SignedRecord {
+        SignedRecord { v: SignedRecord::NEWEST, key_id: self.public().id(), sig: self.sign(&body), body }
     }
 
     /// The signature over `bytes`. Whatever is signed must say what it is by its first byte, because one key signs all:
@@ -181,12 +181,12 @@ mod tests {
         let signed = key.seal(b"body".to_vec());
         assert_eq!(key.public().open(&signed), Ok(b"body".as_slice()));
         let other = SecretKey::from_seed(&[8; 32]);
-        assert!(matches!(other.public().open(&signed), Err(BadSignature::OtherKey { .. })));
-        let claimed = Signed { key_id: other.public().id(), ..signed.clone() };
-        assert_eq!(other.public().open(&claimed), Err(BadSignature::Wrong));
-        let changed = Signed { body: b"bodY".to_vec(), ..signed.clone() };
-        assert_eq!(key.public().open(&changed), Err(BadSignature::Wrong));
-        let unsigned = Signed { sig: [0; 64], ..signed };
-        assert_eq!(key.public().open(&unsigned), Err(BadSignature::Wrong));
+        assert!(matches!(other.public().open(&signed), Err(SignatureError::OtherKey { .. })));
+        let claimed = SignedRecord { key_id: other.public().id(), ..signed.clone() };
+        assert_eq!(other.public().open(&claimed), Err(SignatureError::Wrong));
+        let changed = SignedRecord { body: b"bodY".to_vec(), ..signed.clone() };
+        assert_eq!(key.public().open(&changed), Err(SignatureError::Wrong));
+        let unsigned = SignedRecord { sig: [0; 64], ..signed };
+        assert_eq!(key.public().open(&unsigned), Err(SignatureError::Wrong));
     }
 }

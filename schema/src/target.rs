@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::id::NodeId;
-use crate::invalid::Invalid;
+use crate::invalid::InputError;
 
 /// Labels of a node, and what a selector asks of them.
 pub type Labels = BTreeMap<String, String>;
@@ -124,7 +124,7 @@ impl<'de> Deserialize<'de> for Operator {
             "DoesNotExist" => Ok(Self::DoesNotExist),
             other => {
                 let detail = format!("`{other}` is not one of In, NotIn, Exists, DoesNotExist");
-                Err(serde::de::Error::custom(Invalid::new("unknown_operator", detail)))
+                Err(serde::de::Error::custom(InputError::new("unknown_operator", detail)))
             }
         }
     }
@@ -145,7 +145,7 @@ impl<'de> Deserialize<'de> for Requirement {
         if wants_values == values.is_empty() {
             let rule = if wants_values { "needs values" } else { "takes no values" };
             let detail = format!("{operator:?} on `{key}` {rule}");
-            return Err(serde::de::Error::custom(Invalid::new("invalid_target", detail)));
+            return Err(serde::de::Error::custom(InputError::new("invalid_target", detail)));
         }
         Ok(Self { key, operator, values })
     }
@@ -180,10 +180,10 @@ impl From<Target> for TargetForm {
 }
 
 impl TryFrom<TargetForm> for Target {
-    type Error = Invalid;
+    type Error = InputError;
 
-    fn try_from(form: TargetForm) -> Result<Self, Invalid> {
-        let empty = |why| Err(Invalid::new("empty_target", why));
+    fn try_from(form: TargetForm) -> Result<Self, InputError> {
+        let empty = |why| Err(InputError::new("empty_target", why));
         let selects = form.match_labels.is_some() || form.match_expressions.is_some();
         match (form.all, form.nodes, selects) {
             (Some(true), None, false) => Ok(Self::All),
@@ -199,7 +199,7 @@ impl TryFrom<TargetForm> for Target {
                 Ok(Self::Selector(Selector { match_labels, match_expressions }))
             }
             (None, None, false) => empty("a target is one of `all`, `nodes`, `match_labels`/`match_expressions`"),
-            _ => Err(Invalid::new("invalid_target", "`all`, `nodes` and selectors exclude each other")),
+            _ => Err(InputError::new("invalid_target", "`all`, `nodes` and selectors exclude each other")),
         }
     }
 }

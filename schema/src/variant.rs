@@ -12,7 +12,7 @@ use core::str::FromStr;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::invalid::Invalid;
+use crate::invalid::InputError;
 use crate::limit::VARIANT_NAME_BYTES_MAX;
 
 /// A variant's name: `[a-z][a-z0-9_]{0,21}`. It is held in place, so that an enum that has one can still be copied.
@@ -33,9 +33,9 @@ impl VariantName {
 }
 
 impl FromStr for VariantName {
-    type Err = Invalid;
+    type Err = InputError;
 
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    fn from_str(text: &str) -> Result<Self, InputError> {
         let begins = text.bytes().next().is_some_and(|first| first.is_ascii_lowercase());
         let goes_on = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         match u8::try_from(text.len()) {
@@ -46,7 +46,7 @@ impl FromStr for VariantName {
             }
             _ => {
                 let rule = format!("is 1 to {VARIANT_NAME_BYTES_MAX} of a-z 0-9 _ and starts with a letter");
-                Err(Invalid::new("invalid_value", format!("the name of a variant {rule}")))
+                Err(InputError::new("invalid_value", format!("the name of a variant {rule}")))
             }
         }
     }
@@ -83,7 +83,7 @@ impl<'de> Deserialize<'de> for VariantName {
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<VariantName, E> {
-                text.parse().map_err(|invalid: Invalid| E::custom(invalid.to_string()))
+                text.parse().map_err(|invalid: InputError| E::custom(invalid.to_string()))
             }
         }
 

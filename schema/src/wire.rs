@@ -15,7 +15,7 @@ const DEPTH_MAX: usize = 32;
 
 /// Why bytes are no record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
+pub enum RecordError {
     /// Written by a newer Headwater.
     #[error("a {what} in format {v} is newer than this program, which reads up to {newest}: upgrade it")]
     Newer {
@@ -36,7 +36,7 @@ pub enum Unreadable {
     },
 }
 
-impl Unreadable {
+impl RecordError {
     /// The stable code.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -64,16 +64,16 @@ pub trait Record: Serialize + DeserializeOwned {
     ///
     /// # Errors
     /// If its format is newer than [`Record::NEWEST`], or the bytes are damaged.
-    fn read(bytes: &[u8]) -> Result<Self, Unreadable> {
+    fn read(bytes: &[u8]) -> Result<Self, RecordError> {
         #[derive(Deserialize)]
         struct Versioned {
             v: u16,
         }
-        let damaged = |why: String| Unreadable::Damaged { what: Self::WHAT, why };
+        let damaged = |why: String| RecordError::Damaged { what: Self::WHAT, why };
         let Versioned { v } = whole(bytes).map_err(damaged)?;
         match v {
-            0 => Err(Unreadable::Damaged { what: Self::WHAT, why: "formats count from 1".into() }),
-            v if v > Self::NEWEST => Err(Unreadable::Newer { what: Self::WHAT, v, newest: Self::NEWEST }),
+            0 => Err(RecordError::Damaged { what: Self::WHAT, why: "formats count from 1".into() }),
+            v if v > Self::NEWEST => Err(RecordError::Newer { what: Self::WHAT, v, newest: Self::NEWEST }),
             _ => whole(bytes).map_err(damaged),
         }
     }

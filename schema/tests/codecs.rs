@@ -12,27 +12,27 @@ use schema::event::Event;
 use schema::id::{CommandId, EventId, Id, LogId, NodeId};
 use schema::instant::Instant;
 use schema::path::DocumentPath;
-use schema::report::{Mark, Reported, Summary, Warning};
+use schema::report::{RecordRef, ReportSummary, ReportWarning, Reported};
 use schema::request::Request;
 use schema::rpc;
-use schema::seal::{KeyRecord, Signed};
+use schema::seal::{KeyRecord, SignedRecord};
 use schema::target::Target;
-use schema::wire::{Record, Unreadable};
+use schema::wire::{Record, RecordError};
 
 const GOLDEN: [(&str, Read); 9] = [
     ("events/node-enrolled", |bytes| Event::read(bytes).map(|record| record.write())),
     ("records/desired-inline-and-fetched", |bytes| Desired::read(bytes).map(|record| record.write())),
     ("records/reported-failed", |bytes| Reported::read(bytes).map(|record| record.write())),
-    ("records/signed", |bytes| Signed::read(bytes).map(|record| record.write())),
-    ("records/rpc-claim-in-full", |bytes| rpc::Claim::read(bytes).map(|record| record.write())),
-    ("records/rpc-complete", |bytes| rpc::Complete::read(bytes).map(|record| record.write())),
-    ("records/rpc-reply-claimed", |bytes| rpc::Reply::read(bytes).map(|record| record.write())),
+    ("records/signed", |bytes| SignedRecord::read(bytes).map(|record| record.write())),
+    ("records/rpc-claim-in-full", |bytes| rpc::ClaimRequest::read(bytes).map(|record| record.write())),
+    ("records/rpc-complete", |bytes| rpc::CompleteRequest::read(bytes).map(|record| record.write())),
+    ("records/rpc-reply-claimed", |bytes| rpc::RpcReply::read(bytes).map(|record| record.write())),
     ("records/key", |bytes| KeyRecord::read(bytes).map(|record| record.write())),
     ("records/key-of-a-log", |bytes| KeyRecord::read(bytes).map(|record| record.write())),
 ];
 
 /// Reads a record and writes it again.
-type Read = fn(&[u8]) -> Result<Vec<u8>, Unreadable>;
+type Read = fn(&[u8]) -> Result<Vec<u8>, RecordError>;
 
 fn golden(name: &str) -> Vec<u8> {
     let path = format!("{}/tests/golden/{name}.record.hex", env!("CARGO_MANIFEST_DIR"));
@@ -74,7 +74,7 @@ fn a_newer_format_is_refused_by_name_before_anything_else_is_looked_at() {
     for (name, read) in GOLDEN.into_iter().skip(1) {
         for bytes in [with_v(&golden(name), 2), with_v(&golden(name), u16::MAX), strange.to_vec()] {
             let refused = read(&bytes).expect_err(name);
-            assert!(matches!(refused, Unreadable::Newer { newest: 1, .. }), "{name}: {refused}");
+            assert!(matches!(refused, RecordError::Newer { newest: 1, .. }), "{name}: {refused}");
             assert_eq!(refused.code(), "newer_format");
         }
         let refused = read(&with_v(&golden(name), 0)).expect_err(name);
@@ -85,7 +85,7 @@ fn a_newer_format_is_refused_by_name_before_anything_else_is_looked_at() {
 #[test]
 fn a_newer_event_is_carried_although_its_change_is_not_understood() {
     let event = Event::read(&with_v(&golden("events/node-enrolled"), 2)).unwrap();
-    assert!(matches!(event.change(), Err(schema::change::Unreadable::Newer { v: 2, newest: 1, .. })));
+    assert!(matches!(event.change(), Err(schema::change::ChangeError::Newer { v: 2, newest: 1, .. })));
 }
 
 #[test]
@@ -291,7 +291,7 @@ proptest! {
         let attempt = report.attempt.as_mut().unwrap();
         (attempt.code, attempt.detail) = (code, Some(detail));
         report.drift = drift;
-        let summary = Summary::from(&report);
+        let summary = ReportSummary::from(&report);
         let change = Change::ReportChanged(summary.into());
         let data = change.data();
         prop_assert!(data.len() <= schema::limit::EVENT_DATA_BYTES_MAX);
@@ -303,14 +303,14 @@ proptest! {
     fn what_a_server_holds_of_a_report_is_bounded_whatever_a_node_says(text in "[a\u{0}🌊]{0,9000}", many in 0..3_000_usize) {
         let mut report = Reported::read(&golden("records/reported-with-warnings")).unwrap();
         let mark = report.seen.unwrap();
-        let rejected = |position: usize| Mark { position: (position as u64).into(), ..mark };
+        let rejected = |position: usize| RecordRef { position: (position as u64).into(), ..mark };
         report.rejected = (0..many).map(rejected).collect();
         report.drift = vec![text.clone(); many.min(300)];
-        report.warnings = vec![Warning { code: text.clone(), detail: text.clone() }; many.min(300)];
+        report.warnings = vec![ReportWarning { code: text.clone(), detail: text.clone() }; many.min(300)];
         (report.boot, report.agent) = (text.clone(), text.clone());
         let attempt = report.attempt.as_mut().unwrap();
         (attempt.code, attempt.detail) = (Some(text.clone()), Some(text));
-        report.bound();
+        report.truncate();
         prop_assert!(report.write().len() < 80_000, "{}", report.write().len());
         prop_assert_eq!(report.rejected.last().copied(), many.checked_sub(1).map(rejected), "the latest are kept");
         let spare = report.drift.capacity() - report.drift.len() + report.boot.capacity() - report.boot.len();
@@ -318,7 +318,7 @@ proptest! {
         let again = Reported::read(&report.write()).unwrap();
         prop_assert_eq!(&again, &report);
         let mut twice = again;
-        twice.bound();
+        twice.truncate();
         prop_assert_eq!(twice, report, "what was bounded once is not changed again");
     }
 }

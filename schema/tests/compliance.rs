@@ -1,7 +1,7 @@
 //! What is read as a command of compliance, and what is refused at which of its fields.
 
 use schema::command::{ClaimJobs, Command};
-use schema::compliance::Cover;
+use schema::compliance::Coverage;
 use schema::limit::{EVIDENCE_BYTES_MAX, OUTCOME_BYTES_MAX};
 use schema::request::Request;
 use schema::target::Selector;
@@ -76,7 +76,7 @@ fn what_the_tables_start_from_is_accepted() {
 fn an_empty_selector_means_all() {
     let all = with(assessment(), json!({"components": null, "component_selector": {}}));
     let Ok(Command::DefineAssessment(_, assessment)) = read(all) else { panic!("it is read") };
-    assert_eq!(assessment.cover, Cover::Selector(Selector::default()));
+    assert_eq!(assessment.cover, Coverage::Selector(Selector::default()));
     let unsaid = with(attestation(), json!({"runtime_selector": null, "selector": null}));
     let Ok(Command::DefineAttestation(_, attestation)) = read(unsaid) else { panic!("it is read") };
     assert_eq!(attestation.runtime_selector, Selector::default());

@@ -13,8 +13,8 @@ use schema::change::{Change, EVENT_TYPES, EventType};
 use schema::desired::Desired;
 use schema::event::Event;
 use schema::report::Reported;
-use schema::rpc::{self, Reply};
-use schema::seal::{KeyRecord, SecretKey, Signed};
+use schema::rpc::{self, RpcReply};
+use schema::seal::{KeyRecord, SecretKey, SignedRecord};
 use schema::wire::Record;
 
 fn golden(folder: &str) -> PathBuf {
@@ -114,15 +114,15 @@ fn reports_are_for_ever() {
 
 #[test]
 fn what_nodes_ask_and_are_answered_is_for_ever() {
-    inputs("records", "rpc-claim").iter().for_each(|path| drop(is_for_ever::<rpc::Claim>(path)));
-    inputs("records", "rpc-renew").iter().for_each(|path| drop(is_for_ever::<rpc::Renew>(path)));
-    inputs("records", "rpc-release").iter().for_each(|path| drop(is_for_ever::<rpc::Release>(path)));
-    inputs("records", "rpc-complete").iter().for_each(|path| drop(is_for_ever::<rpc::Complete>(path)));
-    inputs("records", "rpc-mine").iter().for_each(|path| drop(is_for_ever::<rpc::Mine>(path)));
+    inputs("records", "rpc-claim").iter().for_each(|path| drop(is_for_ever::<rpc::ClaimRequest>(path)));
+    inputs("records", "rpc-renew").iter().for_each(|path| drop(is_for_ever::<rpc::RenewRequest>(path)));
+    inputs("records", "rpc-release").iter().for_each(|path| drop(is_for_ever::<rpc::ReleaseRequest>(path)));
+    inputs("records", "rpc-complete").iter().for_each(|path| drop(is_for_ever::<rpc::CompleteRequest>(path)));
+    inputs("records", "rpc-mine").iter().for_each(|path| drop(is_for_ever::<rpc::ListClaims>(path)));
     for path in inputs("records", "rpc-reply") {
-        let reply: Reply = is_for_ever(&path);
-        let Some(rpc::Done { jobs: Some(jobs), digest, .. }) = reply.result else { continue };
-        let named = rpc::digest_of(&jobs);
+        let reply: RpcReply = is_for_ever(&path);
+        let Some(rpc::RpcOutcome { jobs: Some(jobs), digest, .. }) = reply.result else { continue };
+        let named = rpc::claims_digest(&jobs);
         assert_eq!(named.as_bytes().as_slice(), bytes_beside(&path, "digest.hex"), "{}", path.display());
         assert!(digest.is_none_or(|digest| digest == named), "{}", path.display());
     }
@@ -132,7 +132,7 @@ fn what_nodes_ask_and_are_answered_is_for_ever() {
 fn keys_and_signatures_are_for_ever() {
     let secret = SecretKey::from_seed(&[7; 32]);
     let body = bytes_beside(&golden("records/desired-empty.json"), "record.hex");
-    let signed: Signed = is_for_ever(&golden("records/signed.json"));
+    let signed: SignedRecord = is_for_ever(&golden("records/signed.json"));
     assert_eq!(signed, secret.seal(body.clone()));
     assert_eq!(secret.public().open(&signed), Ok(body.as_slice()));
     let key: KeyRecord = is_for_ever(&golden("records/key.json"));

@@ -1,11 +1,11 @@
 //! What a node asks over NATS is read as the command that HTTP would make of it, or refused by the name of what is wrong.
 
-use schema::answer::Outcome;
+use schema::answer::CommandOutcome;
 use schema::id::NodeId;
-use schema::lease::Leased;
+use schema::lease::LeasedJob;
 use schema::limit::{EVIDENCE_BYTES_MAX, RPC_REQUEST_BYTES_MAX, RPC_SPECS_BYTES_MAX};
 use schema::request::Request;
-use schema::rpc::{Asked, Done, Fault, Verb, id_of, read};
+use schema::rpc::{RpcError, RpcOutcome, RpcRequest, RpcVerb, read_request, request_id};
 use serde_json::{Value, json};
 
 fn node() -> NodeId {
@@ -13,67 +13,70 @@ fn node() -> NodeId {
 }
 
 /// What the fields come to, written as MessagePack.
-fn asked(verb: Verb, fields: &Value) -> Result<Asked, Fault> {
-    read(verb, &node(), &rmp_serde::to_vec_named(fields).unwrap())
+fn asked(verb: RpcVerb, fields: &Value) -> Result<RpcRequest, RpcError> {
+    read_request(verb, &node(), &rmp_serde::to_vec_named(fields).unwrap())
 }
 
 #[test]
 fn a_request_is_the_command_that_http_would_make_of_it() {
     for (verb, fields, command) in [
         (
-            Verb::Claim,
+            RpcVerb::Claim,
             json!({"v": 1, "id": "a", "limit": 3}),
             json!({"type": "claim_jobs", "runtime": "n-1", "limit": 3}),
         ),
         (
-            Verb::Claim,
+            RpcVerb::Claim,
             json!({"v": 1, "id": "a", "limit": 3, "lease_s": 60, "runtime": "n-1", "later": [1]}),
             json!({"type": "claim_jobs", "runtime": "n-1", "limit": 3, "lease_s": 60}),
         ),
-        (Verb::Renew, json!({"v": 1, "id": "a"}), json!({"type": "renew_claims", "runtime": "n-1"})),
+        (RpcVerb::Renew, json!({"v": 1, "id": "a"}), json!({"type": "renew_claims", "runtime": "n-1"})),
         (
-            Verb::Release,
+            RpcVerb::Release,
             json!({"v": 1, "id": "a", "jobs": ["x"]}),
             json!({"type": "release_jobs", "runtime": "n-1", "jobs": ["x"]}),
         ),
     ] {
         let same = Request::read(json!({ "commands": [command] }).to_string().as_bytes()).unwrap();
-        assert_eq!(asked(verb, &fields), Ok(Asked::Command("a".into(), same)), "{fields}");
+        assert_eq!(asked(verb, &fields), Ok(RpcRequest::Command("a".into(), same)), "{fields}");
     }
-    let at = |fields: Value| asked(Verb::Mine, &fields).unwrap();
-    assert_eq!(at(json!({"v": 1, "id": "a"})), Asked::Mine(0.into()));
-    assert_eq!(at(json!({"v": 1, "id": "a", "min_position": 7})), Asked::Mine(7.into()));
+    let at = |fields: Value| asked(RpcVerb::ListClaims, &fields).unwrap();
+    assert_eq!(at(json!({"v": 1, "id": "a"})), RpcRequest::ListClaims(0.into()));
+    assert_eq!(at(json!({"v": 1, "id": "a", "min_position": 7})), RpcRequest::ListClaims(7.into()));
 }
 
 #[test]
 fn the_id_of_a_request_is_read_whatever_else_is_wrong_with_it() {
-    let id = |fields: Value| id_of(&rmp_serde::to_vec_named(&fields).unwrap());
+    let id = |fields: Value| request_id(&rmp_serde::to_vec_named(&fields).unwrap());
     assert_eq!(id(json!({"v": 2, "id": "a", "limit": "another form"})).as_deref(), Some("a"));
     for none in [json!({"v": 1}), json!({"id": 7}), json!([]), json!({"id": "x".repeat(256)})] {
         assert_eq!(id(none.clone()), None, "{none}");
     }
-    assert_eq!((id_of(b"nonsense"), id_of(&[]), id_of(&vec![0; RPC_REQUEST_BYTES_MAX + 1])), (None, None, None));
+    assert_eq!(
+        (request_id(b"nonsense"), request_id(&[]), request_id(&vec![0; RPC_REQUEST_BYTES_MAX + 1])),
+        (None, None, None)
+    );
 }
 
 #[test]
 fn what_is_wrong_is_refused_by_its_name() {
     let long = "x".repeat(256);
     for (verb, code, field, fields) in [
-        (Verb::Claim, "newer_format", "", json!({"v": 2, "limit": "another form"})),
-        (Verb::Claim, "damaged_record", "", json!({"id": "a", "limit": 1})),
-        (Verb::Claim, "damaged_record", "", json!({"v": 1, "limit": 1})),
-        (Verb::Claim, "damaged_record", "", json!({"v": 1, "id": "a"})),
-        (Verb::Claim, "damaged_record", "", json!({"v": 1, "id": "a", "limit": -1})),
-        (Verb::Claim, "invalid_value", "limit", json!({"v": 1, "id": "a", "limit": 0})),
-        (Verb::Claim, "invalid_value", "limit", json!({"v": 1, "id": "a", "limit": 1001})),
-        (Verb::Claim, "invalid_value", "lease_s", json!({"v": 1, "id": "a", "limit": 1, "lease_s": 9})),
-        (Verb::Claim, "not_permitted", "runtime", json!({"v": 1, "id": "a", "limit": 1, "runtime": "n-2"})),
-        (Verb::Renew, "not_permitted", "runtime", json!({"v": 1, "id": "a", "runtime": "n-2"})),
-        (Verb::Mine, "not_permitted", "runtime", json!({"v": 1, "id": "a", "runtime": "n-2"})),
-        (Verb::Renew, "invalid_id", "id", json!({"v": 1, "id": ""})),
-        (Verb::Renew, "invalid_id", "id", json!({"v": 1, "id": "a b"})),
-        (Verb::Mine, "invalid_id", "id", json!({"v": 1, "id": long})),
-        (Verb::Release, "damaged_record", "", json!({"v": 1, "id": "a", "jobs": ["not an id"]})),
+        (RpcVerb::Claim, "newer_format", "", json!({"v": 2, "limit": "another form"})),
+        (RpcVerb::Claim, "damaged_record", "", json!({"id": "a", "limit": 1})),
+        (RpcVerb::Claim, "damaged_record", "", json!({"v": 1, "limit": 1})),
+        (RpcVerb::Claim, "damaged_record", "", json!({"v": 1, "id": "a"})),
+        (RpcVerb::Claim, "damaged_record", "", json!({"v": 1, "id": "a", "limit": -1})),
+        (RpcVerb::Claim, "invalid_value", "limit", json!({"v": 1, "id": "a", "limit": 0})),
+        (RpcVerb::Claim, "invalid_value", "limit", json!({"v": 1, "id": "a", "limit": 1001})),
+        (RpcVerb::Claim, "invalid_value", "lease_s", json!({"v": 1, "id": "a", "limit": 1, "lease_s": 9})),
+        (RpcVerb::Claim, "not_permitted", "runtime", json!({"v": 1, "id": "a", "limit": 1, "runtime": "n-2"})),
+        (RpcVerb::Renew, "not_permitted", "runtime", json!({"v": 1, "id": "a", "runtime": "n-2"})),
+        (RpcVerb::ListClaims, "not_permitted", "runtime", json!({"v": 1, "id": "a", "runtime": "n-2"})),
+        (RpcVerb::Renew, "invalid_id", "id", json!({"v": 1, "id": ""})),
+        (RpcVerb::Renew, "invalid_id", "id", json!({"v": 1, "id": "a b"})),
+        (RpcVerb::ListClaims, "invalid_id", "id", json!({"v": 1, "id": long})),
+        (RpcVerb::Release, "damaged_record", "", json!({"v": 1, "id": "a", "jobs": ["not an id"]})),
     ] {
         let fault = asked(verb, &fields).unwrap_err();
         assert_eq!((fault.code.as_str(), fault.field.as_str()), (code, field), "{fields}: {}", fault.detail);
@@ -81,24 +84,24 @@ fn what_is_wrong_is_refused_by_its_name() {
     }
     let whole = rmp_serde::to_vec_named(&json!({"v": 1, "id": "a", "limit": 1})).unwrap();
     for end in 0..whole.len() {
-        assert_eq!(read(Verb::Claim, &node(), &whole[..end]).unwrap_err().code, "damaged_record");
+        assert_eq!(read_request(RpcVerb::Claim, &node(), &whole[..end]).unwrap_err().code, "damaged_record");
     }
     let endless = vec![0xc0; RPC_REQUEST_BYTES_MAX + 1];
-    assert_eq!(read(Verb::Renew, &node(), &endless).unwrap_err().code, "too_large");
+    assert_eq!(read_request(RpcVerb::Renew, &node(), &endless).unwrap_err().code, "too_large");
 }
 
 #[test]
 fn a_field_is_one_of_the_request_and_not_of_a_list_of_commands() {
     for (told, field) in [("commands[0].limit", "limit"), ("commands[0]", ""), ("commands", ""), ("runtime", "runtime")]
     {
-        assert_eq!(Fault::new("code", told, "").field, field, "{told}");
+        assert_eq!(RpcError::new("code", told, "").field, field, "{told}");
     }
 }
 
 #[test]
 fn evidence_has_the_limits_that_it_has_over_http() {
     let complete = |evidence: &str| {
-        let complete = schema::rpc::Complete {
+        let complete = schema::rpc::CompleteRequest {
             v: 1,
             id: "a".into(),
             runtime: None,
@@ -109,7 +112,7 @@ fn evidence_has_the_limits_that_it_has_over_http() {
             evidence: evidence.into(),
         };
         let bytes = schema::wire::Record::write(&complete);
-        read(Verb::Complete, &node(), &bytes).map_err(|fault| (fault.code, fault.field))
+        read_request(RpcVerb::Complete, &node(), &bytes).map_err(|fault| (fault.code, fault.field))
     };
     assert!(complete(&"\u{1}".repeat(EVIDENCE_BYTES_MAX)).is_ok());
     let refused = |code: &str, field: &str| Err((code.to_owned(), field.to_owned()));
@@ -121,7 +124,7 @@ fn evidence_has_the_limits_that_it_has_over_http() {
 fn a_reply_has_the_specs_that_it_has_room_for_and_all_leases() {
     let digest = schema::digest::Digest::of(b"");
     let large = json!("x".repeat(RPC_SPECS_BYTES_MAX / 3));
-    let lease = |id: usize| Leased {
+    let lease = |id: usize| LeasedJob {
         id: format!("j{id}").parse().unwrap(),
         token: digest.into(),
         spec_digest: digest,
@@ -129,8 +132,8 @@ fn a_reply_has_the_specs_that_it_has_room_for_and_all_leases() {
         spec: Some(large.clone()),
     };
     let jobs = Some((0..5).map(lease).collect());
-    let outcome = Outcome { entity: "runtime/n-1".parse().unwrap(), version: 1.into(), changed: true, jobs };
-    let jobs = Done::from(outcome).jobs.unwrap();
+    let outcome = CommandOutcome { entity: "runtime/n-1".parse().unwrap(), version: 1.into(), changed: true, jobs };
+    let jobs = RpcOutcome::from(outcome).jobs.unwrap();
     let with: Vec<bool> = jobs.iter().map(|job| job.spec.is_some()).collect();
     assert_eq!(with, [true, true, false, false, false]);
 }

@@ -12,15 +12,15 @@ use schema::change::{self, Change};
 use schema::desired::{Desired, EntryKind};
 use schema::entity::{Entity, Kind};
 use schema::event::Event;
-use schema::report::{AttemptState, Reported, Summary};
-use schema::rpc::{self, Reply};
-use schema::seal::{KeyRecord, Signed};
-use schema::wire::{Record, Unreadable};
+use schema::report::{AttemptState, ReportSummary, Reported};
+use schema::rpc::{self, RpcReply};
+use schema::seal::{KeyRecord, SignedRecord};
+use schema::wire::{Record, RecordError};
 
 /// Reads a record and writes it again.
-type Again = fn(&[u8]) -> Result<Vec<u8>, Unreadable>;
+type Again = fn(&[u8]) -> Result<Vec<u8>, RecordError>;
 
-fn again<R: Record>(bytes: &[u8]) -> Result<Vec<u8>, Unreadable> {
+fn again<R: Record>(bytes: &[u8]) -> Result<Vec<u8>, RecordError> {
     R::read(bytes).map(|record| record.write())
 }
 
@@ -29,14 +29,14 @@ const RECORDS: [(&str, Again); 11] = [
     ("events/", again::<Event>),
     ("records/desired", again::<Desired>),
     ("records/reported", again::<Reported>),
-    ("records/signed", again::<Signed>),
+    ("records/signed", again::<SignedRecord>),
     ("records/key", again::<KeyRecord>),
-    ("records/rpc-claim", again::<rpc::Claim>),
-    ("records/rpc-renew", again::<rpc::Renew>),
-    ("records/rpc-release", again::<rpc::Release>),
-    ("records/rpc-complete", again::<rpc::Complete>),
-    ("records/rpc-mine", again::<rpc::Mine>),
-    ("records/rpc-reply", again::<Reply>),
+    ("records/rpc-claim", again::<rpc::ClaimRequest>),
+    ("records/rpc-renew", again::<rpc::RenewRequest>),
+    ("records/rpc-release", again::<rpc::ReleaseRequest>),
+    ("records/rpc-complete", again::<rpc::CompleteRequest>),
+    ("records/rpc-mine", again::<rpc::ListClaims>),
+    ("records/rpc-reply", again::<RpcReply>),
 ];
 
 fn tree(name: &str) -> WireValue {
@@ -83,7 +83,7 @@ fn a_newer_format_is_refused_by_name() {
                     assert!(
                         matches!(
                             change,
-                            Err(change::Unreadable::Newer { .. } | change::Unreadable::UnknownType { .. })
+                            Err(change::ChangeError::Newer { .. } | change::ChangeError::UnknownType { .. })
                         ),
                         "{name}"
                     );
@@ -135,8 +135,12 @@ fn an_older_server_shows_what_a_newer_node_is_at_and_takes_it_for_no_end() {
     let state = report.attempt.as_ref().unwrap().state;
     assert_eq!((state.name(), matches!(state, AttemptState::Unknown(_))), ("rebooting", true));
     assert_eq!(serde_json::to_value(state).unwrap(), "rebooting");
-    assert_eq!(Summary::from(&report).failed, None, "it may still end well");
-    assert_eq!((Summary::from(&report).running, report.good()), (report.running, report.last_good), "all else is kept");
+    assert_eq!(ReportSummary::from(&report).failed, None, "it may still end well");
+    assert_eq!(
+        (ReportSummary::from(&report).running, report.good()),
+        (report.running, report.last_good),
+        "all else is kept"
+    );
 }
 
 #[test]
@@ -167,7 +171,7 @@ fn a_report_is_noted_in_the_first_format_unless_what_was_good_is_not_what_runs()
         for running in [None, report.running, report.seen] {
             for last_good in [None, report.last_good, report.seen] {
                 let report = Reported { running, last_good, ..report.clone() };
-                let change = Change::ReportChanged(Summary::from(&report).into());
+                let change = Change::ReportChanged(ReportSummary::from(&report).into());
                 let implied = change.data().contains("\"good\"");
                 assert_eq!(
                     (change.format(), implied),

@@ -14,7 +14,7 @@ use program::tasks::run_blocking;
 use program::telemetry;
 use projections::plan::{Content, Have};
 use schema::desired::Desired;
-use schema::report::{AttemptState, DETAIL_BYTES_MAX, Mark, Warning, kept};
+use schema::report::{AttemptState, DETAIL_BYTES_MAX, RecordRef, ReportWarning, truncate_text};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -56,7 +56,7 @@ pub(crate) struct Agent {
     /// How often what runs was put right lately.
     pub(crate) repairs: RepairBackoff,
     /// What the operator should know of what is applied.
-    pub(crate) warnings: Vec<Warning>,
+    pub(crate) warnings: Vec<ReportWarning>,
 }
 
 impl Agent {
@@ -208,13 +208,13 @@ impl Agent {
             );
             tracing::warn!(position = %mark.position, detail, "the check changed the tree that it was asked about");
             let code = CHECK_CHANGED_TREE.to_owned();
-            self.warnings = vec![Warning { code, detail: kept(&detail, DETAIL_BYTES_MAX) }];
+            self.warnings = vec![ReportWarning { code, detail: truncate_text(&detail, DETAIL_BYTES_MAX) }];
         }
         Ok(())
     }
 
     /// Puts a generation in force.
-    pub(crate) async fn switch(&mut self, mark: Mark) -> Result<(), ApplyError> {
+    pub(crate) async fn switch(&mut self, mark: RecordRef) -> Result<(), ApplyError> {
         self.store.keep_lock()?;
         self.on_disk(move |layout| switch::switch(layout, mark)).await?;
         self.store.note_running(mark);
@@ -222,12 +222,12 @@ impl Agent {
     }
 
     /// Tells the operator's hook, if there is one, that a tree is in force.
-    pub(crate) async fn hook(&self, mark: Mark) -> Result<(), ApplyError> {
+    pub(crate) async fn hook(&self, mark: RecordRef) -> Result<(), ApplyError> {
         let Some(hook) = self.options.hook(HookPhase::Apply) else { return Ok(()) };
         self.run(&hook, &self.store.layout().generation(mark), mark).await
     }
 
-    async fn run(&self, hook: &Hook, tree: &Path, mark: Mark) -> Result<(), ApplyError> {
+    async fn run(&self, hook: &Hook, tree: &Path, mark: RecordRef) -> Result<(), ApplyError> {
         tokio::select! {
             answer = hook.run(tree, mark) => answer,
             () = self.shutdown.cancelled() => Err(ApplyError::ShuttingDown),
@@ -235,7 +235,7 @@ impl Agent {
     }
 
     /// It works: only now is it what one goes back to.
-    pub(crate) async fn settle(&mut self, mark: Mark) -> Result<(), ApplyError> {
+    pub(crate) async fn settle(&mut self, mark: RecordRef) -> Result<(), ApplyError> {
         let warnings = self.warnings.clone();
         self.store.remember(|state| {
             state.last_good = Some(mark);
@@ -259,7 +259,7 @@ impl Agent {
     /// Removes what is not needed. What can't be removed now is removed another time.
     pub(crate) async fn collect(&self, keep: usize) {
         let state = self.store.state();
-        let needed: Vec<Mark> = [state.floor, state.running, state.last_good].into_iter().flatten().collect();
+        let needed: Vec<RecordRef> = [state.floor, state.running, state.last_good].into_iter().flatten().collect();
         if let Err(fault) = self.on_disk(move |layout| collect::collect(layout, &needed, keep)).await {
             tracing::warn!(fault = fault.with_sources(), "can't remove what is old");
         }
@@ -273,7 +273,7 @@ impl Agent {
         detail: String,
     ) -> Result<(), ApplyError> {
         let (mark, retry, at) = (mark(want), want.retry, report::now());
-        let Mark { position, digest } = mark;
+        let RecordRef { position, digest } = mark;
         self.store.remember(|state| {
             state.reject(RejectedDigest { position, digest, retry, code: code.to_owned(), detail, at });
         })?;
@@ -286,7 +286,7 @@ impl Agent {
     }
 
     /// Puts the last good tree back in force, or none if there is none.
-    pub(crate) async fn restore(&mut self, bad: Mark) -> Result<(), ApplyError> {
+    pub(crate) async fn restore(&mut self, bad: RecordRef) -> Result<(), ApplyError> {
         let good = self.store.state().last_good.filter(|good| self.store.layout().generation(*good).is_dir());
         let Some(good) = good else {
             self.on_disk(switch::clear).await?;
@@ -307,7 +307,7 @@ impl Agent {
     }
 
     /// Says again that a digest was rejected, and why.
-    pub(crate) fn leave_rejected(&mut self, mark: Mark) {
+    pub(crate) fn leave_rejected(&mut self, mark: RecordRef) {
         if let Some(rejected) = self.store.state().rejection(mark.digest) {
             self.status.fail_again(mark, &rejected.code, rejected.detail.clone());
         }
@@ -335,12 +335,12 @@ impl Agent {
 }
 
 /// A record as a report names it.
-pub(crate) fn mark(record: &Desired) -> Mark {
-    Mark { position: record.position, digest: record.digest }
+pub(crate) fn mark(record: &Desired) -> RecordRef {
+    RecordRef { position: record.position, digest: record.digest }
 }
 
 /// Says which versions this node never had. A version is a position of the log, most of which concern other nodes.
-fn tell_skipped(floor: Option<Mark>, running: Option<Mark>, to: Mark) {
+fn tell_skipped(floor: Option<RecordRef>, running: Option<RecordRef>, to: RecordRef) {
     let Some(from) = floor.filter(|floor| floor.position < to.position) else { return };
     let (first, last) = (from.position.get() + 1, to.position.get() - 1);
     if first <= last {

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::{fs, io};
 
 use schema::desired::Desired;
-use schema::report::Mark;
-use schema::seal::Signed;
+use schema::report::RecordRef;
+use schema::seal::SignedRecord;
 use schema::wire::Record as _;
 
 use crate::apply_error::ApplyError;
@@ -22,7 +22,7 @@ use crate::tree;
 ///
 /// # Errors
 /// If the disk fails.
-pub fn collect(layout: &Layout, needed: &[Mark], keep: usize) -> Result<(), ApplyError> {
+pub fn collect(layout: &Layout, needed: &[RecordRef], keep: usize) -> Result<(), ApplyError> {
     let mut kept: BTreeSet<OsString> = needed.iter().map(|mark| name(*mark).into()).collect();
     let generations = names(&layout.generations())?;
     kept.extend(generations.iter().rev().filter(|name| !is_temporary(name)).take(keep).cloned());
@@ -75,7 +75,7 @@ fn content_named_by(
     for name in records.intersection(kept) {
         let path = layout.records().join(name);
         let bytes = regular_file::read(&path).unwrap_or_default();
-        let Some(record) = Signed::read(&bytes).ok().and_then(|signed| Desired::read(&signed.body).ok()) else {
+        let Some(record) = SignedRecord::read(&bytes).ok().and_then(|signed| Desired::read(&signed.body).ok()) else {
             return Ok(None);
         };
         named.extend(record.entries.iter().map(|entry| OsString::from(entry.digest.to_string())));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use schema::desired::Desired;
-use schema::report::Mark;
+use schema::report::RecordRef;
 
 use crate::actions::Agent;
 use crate::apply_error::ApplyError;
@@ -19,7 +19,7 @@ impl Agent {
 
     /// Whether the tree of `mark`, which differs in `places`, may be put right now. If it was put right too often lately, that is
     /// a failure, and a repair waits.
-    pub(crate) fn may_repair(&mut self, mark: Mark, places: &[String]) -> bool {
+    pub(crate) fn may_repair(&mut self, mark: RecordRef, places: &[String]) -> bool {
         let may = self.repairs.may(self.age());
         if self.repairs.wait() {
             let (places, hooks) = (places.to_vec(), self.options.apply.is_some());
@@ -44,7 +44,7 @@ impl Agent {
     }
 
     /// What below the generation of `mark` differs from its `record`.
-    pub(crate) async fn drift(&self, mark: Mark, record: &Arc<Desired>) -> Result<Vec<String>, ApplyError> {
+    pub(crate) async fn drift(&self, mark: RecordRef, record: &Arc<Desired>) -> Result<Vec<String>, ApplyError> {
         let record = record.clone();
         self.on_disk(move |layout| tree::differences(&layout.generation(mark), &record)).await
     }
@@ -72,7 +72,7 @@ impl Agent {
 
     /// Writes a generation anew that was changed while it was not in force. One that can't be compared or written stays: going
     /// back to it is better than to stay with what was rejected, and it is compared again once it is in force.
-    pub(super) async fn renew(&mut self, good: Mark) {
+    pub(super) async fn renew(&mut self, good: RecordRef) {
         let Ok(record) = self.store.record(good).map(Arc::new) else { return };
         let differs = self.drift(good, &record).await.is_ok_and(|places| !places.is_empty());
         if differs && let Err(fault) = self.write(&record).await {

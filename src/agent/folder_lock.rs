@@ -12,7 +12,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use schema::report::{Attempt, kept};
+use schema::report::{Attempt, truncate_text};
 
 use crate::apply_error::ApplyError;
 use crate::layout::Layout;
@@ -89,7 +89,7 @@ impl FolderLock {
         if self.noted.as_ref() != attempt {
             self.noted = attempt.cloned();
             let shortened = attempt.map(|attempt| Attempt {
-                detail: attempt.detail.as_deref().map(|detail| kept(detail, NOTE_DETAIL_BYTES)),
+                detail: attempt.detail.as_deref().map(|detail| truncate_text(detail, NOTE_DETAIL_BYTES)),
                 ..attempt.clone()
             });
             self.write(&shortened.map(|attempt| serde_json::to_vec(&attempt).unwrap_or_default()).unwrap_or_default());

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::{fs, io};
 
 use schema::desired::Desired;
-use schema::report::Mark;
-use schema::seal::Signed;
+use schema::report::RecordRef;
+use schema::seal::SignedRecord;
 use schema::wire::Record as _;
 
 use crate::apply_error::ApplyError;
@@ -53,7 +53,7 @@ pub fn state(layout: &Layout) -> Result<Option<NodeState>, DamagedStateError> {
 ///
 /// # Errors
 /// If the disk fails.
-pub fn running(layout: &Layout, state: &NodeState) -> Result<Option<Mark>, ApplyError> {
+pub fn running(layout: &Layout, state: &NodeState) -> Result<Option<RecordRef>, ApplyError> {
     let current = layout.current();
     let link = match fs::read_link(&current) {
         Ok(link) => link,
@@ -63,7 +63,7 @@ pub fn running(layout: &Layout, state: &NodeState) -> Result<Option<Mark>, Apply
         Err(error) => return Err(ApplyError::disk("read", &current)(error)),
     };
     let known = [state.running, state.floor, state.last_good].into_iter().flatten();
-    let there = |mark: &Mark| link_to(*mark) == link && layout.generation(*mark).is_dir();
+    let there = |mark: &RecordRef| link_to(*mark) == link && layout.generation(*mark).is_dir();
     Ok(known.into_iter().find(there))
 }
 
@@ -71,23 +71,23 @@ pub fn running(layout: &Layout, state: &NodeState) -> Result<Option<Mark>, Apply
 ///
 /// # Errors
 /// If it is gone, is another, was not signed by the pinned key, or the disk fails.
-pub fn record(layout: &Layout, state: &NodeState, mark: Mark) -> Result<Desired, ApplyError> {
+pub fn record(layout: &Layout, state: &NodeState, mark: RecordRef) -> Result<Desired, ApplyError> {
     let bytes = record_bytes(layout, mark)?;
     let key = state.key.as_ref().ok_or_else(|| ApplyError::NoTrustedKey("none is pinned".to_owned()))?;
     let record =
         verify::open(&bytes, &key.0).map_err(|unverified| ApplyError::DamagedRecord(unverified.to_string()))?;
-    let found = Mark { position: record.position, digest: record.digest };
+    let found = RecordRef { position: record.position, digest: record.digest };
     if found == mark { Ok(record) } else { Err(ApplyError::DamagedRecord("it is another".to_owned())) }
 }
 
 /// The same record as it was signed, if it is there as it came.
 #[must_use]
-pub fn signed(layout: &Layout, state: &NodeState, mark: Mark) -> Option<Signed> {
+pub fn signed(layout: &Layout, state: &NodeState, mark: RecordRef) -> Option<SignedRecord> {
     record(layout, state, mark).ok()?;
-    Signed::read(&record_bytes(layout, mark).ok()?).ok()
+    SignedRecord::read(&record_bytes(layout, mark).ok()?).ok()
 }
 
-fn record_bytes(layout: &Layout, mark: Mark) -> Result<Vec<u8>, ApplyError> {
+fn record_bytes(layout: &Layout, mark: RecordRef) -> Result<Vec<u8>, ApplyError> {
     let path = layout.record(mark);
     match fs::symlink_metadata(&path) {
         Ok(meta) if !meta.is_file() => {

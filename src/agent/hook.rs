@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use schema::report::Mark;
+use schema::report::RecordRef;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Child;
 use tokio::time::timeout;
@@ -69,7 +69,7 @@ impl Hook {
     /// # Errors
     /// [`ApplyError::HookRejected`] if it ends other than with 0, or not in time; [`ApplyError::Disk`] if it can't be started, which says
     /// nothing about the tree.
-    pub async fn run(&self, tree: &Path, mark: Mark) -> Result<(), ApplyError> {
+    pub async fn run(&self, tree: &Path, mark: RecordRef) -> Result<(), ApplyError> {
         let name = self.moment.name();
         let mut child = self.start(tree, mark).map_err(ApplyError::disk("start a command for", tree))?;
         let mut group = Group::led_by(child.id());
@@ -101,7 +101,7 @@ impl Hook {
         }
     }
 
-    fn start(&self, tree: &Path, mark: Mark) -> std::io::Result<Child> {
+    fn start(&self, tree: &Path, mark: RecordRef) -> std::io::Result<Child> {
         shell::command(&["-c", &shell::script(&self.command, tree)])
             .env("HEADWATER_TREE", tree)
             .env("HEADWATER_POSITION", mark.position.to_string())

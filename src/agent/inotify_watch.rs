@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::inotify::{self, CreateFlags, Reader, WatchFlags};
-use schema::report::Mark;
+use schema::report::RecordRef;
 use tokio::io::unix::AsyncFd;
 
 use crate::layout::Layout;
@@ -27,7 +27,7 @@ const BUFFER_BYTES: usize = 4 * 1024;
 #[derive(Debug)]
 pub(crate) struct TreeWatch {
     /// What is watched.
-    pub(crate) mark: Mark,
+    pub(crate) mark: RecordRef,
     inotify: AsyncFd<OwnedFd>,
     root: i32,
     /// Whether somebody touched something, and nobody has looked since.
@@ -39,7 +39,7 @@ impl TreeWatch {
     ///
     /// # Errors
     /// If the kernel has no inotify, or no watch left for this user.
-    pub(crate) fn of(layout: &Layout, mark: Mark) -> io::Result<Self> {
+    pub(crate) fn of(layout: &Layout, mark: RecordRef) -> io::Result<Self> {
         let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         let names = WatchFlags::CREATE | WatchFlags::DELETE | WatchFlags::MOVED_FROM | WatchFlags::MOVED_TO;
         let root = inotify::add_watch(&inotify, layout.root(), names | WatchFlags::ONLYDIR)?;

@@ -12,7 +12,7 @@ use rustix::fs::StatVfsMountFlags;
 use schema::desired::Desired;
 use schema::id::{LogId, NodeId};
 use schema::instant::Instant;
-use schema::report::{Attempt, AttemptState, Mark, Warning};
+use schema::report::{Attempt, AttemptState, RecordRef, ReportWarning};
 use serde::Serialize;
 
 use crate::apply_error::ApplyError;
@@ -38,13 +38,13 @@ pub struct FolderInspection {
     /// The log that every record must follow from.
     pub log_id: Option<LogId>,
     /// The newest record that was accepted.
-    pub seen: Option<Mark>,
+    pub seen: Option<RecordRef>,
     /// What is in force.
     pub running: Option<RunningTree>,
     /// What became of the last attempt that came to an end.
     pub attempt: Option<Attempt>,
     /// What was last in force and good.
-    pub last_good: Option<Mark>,
+    pub last_good: Option<RecordRef>,
     /// What the operator's check or hook said no to, oldest first.
     pub rejected: Vec<RejectedDigest>,
     /// The places below `current` that differ from the signed record; none if that can't be told.
@@ -55,7 +55,7 @@ pub struct FolderInspection {
     pub unwritable: Option<WriteBlocker>,
     /// What is to be known of what was last good.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub warnings: Vec<Warning>,
+    pub warnings: Vec<ReportWarning>,
     /// What is kept.
     pub kept: DiskUsage,
 }
@@ -65,7 +65,7 @@ pub struct FolderInspection {
 pub struct RunningTree {
     /// Which record it was made from.
     #[serde(flatten)]
-    pub mark: Mark,
+    pub mark: RecordRef,
     /// When it was put in force, by the node's clock.
     pub since: Instant,
     /// How many files it has.
@@ -205,7 +205,7 @@ impl FolderInspection {
 }
 
 /// The places below `current` that are not as the signed record of what runs says.
-fn drift(layout: &Layout, state: &NodeState, running: Option<Mark>) -> Result<Vec<String>, ApplyError> {
+fn drift(layout: &Layout, state: &NodeState, running: Option<RecordRef>) -> Result<Vec<String>, ApplyError> {
     if state.is_relinked(running) {
         return Ok(vec!["current".to_owned()]);
     }
@@ -216,7 +216,7 @@ fn drift(layout: &Layout, state: &NodeState, running: Option<Mark>) -> Result<Ve
 }
 
 /// The record of what runs. Equal digests are equal trees, so that of the floor can stand in for one that is lost.
-fn record_of(layout: &Layout, state: &NodeState, mark: Mark) -> Result<Desired, ApplyError> {
+fn record_of(layout: &Layout, state: &NodeState, mark: RecordRef) -> Result<Desired, ApplyError> {
     let equal = state.floor.filter(|floor| floor.digest == mark.digest);
     match (folder_reader::record(layout, state, mark), equal) {
         (Err(ApplyError::DamagedRecord(_)), Some(equal)) => folder_reader::record(layout, state, equal),
@@ -225,7 +225,7 @@ fn record_of(layout: &Layout, state: &NodeState, mark: Mark) -> Result<Desired, 
 }
 
 /// The link is made when a tree is put in force, so its time says when that was.
-fn in_force(layout: &Layout, mark: Mark) -> Result<RunningTree, ApplyError> {
+fn in_force(layout: &Layout, mark: RecordRef) -> Result<RunningTree, ApplyError> {
     let (current, tree) = (layout.current(), layout.generation(mark));
     let made = fs::symlink_metadata(&current)
         .and_then(|meta| meta.modified())

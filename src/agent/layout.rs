@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use schema::desired::{Entry, EntryKind};
 use schema::digest::Digest;
-use schema::report::Mark;
+use schema::report::RecordRef;
 
 /// The folder of one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Layout {
 
     /// One generation.
     #[must_use]
-    pub fn generation(&self, mark: Mark) -> PathBuf {
+    pub fn generation(&self, mark: RecordRef) -> PathBuf {
         self.generations().join(name(mark))
     }
 
@@ -69,7 +69,7 @@ impl Layout {
 
     /// A copy of one generation. There are others only where one could not be removed.
     #[must_use]
-    pub fn copy(&self, mark: Mark, number: u64) -> PathBuf {
+    pub fn copy(&self, mark: RecordRef, number: u64) -> PathBuf {
         let name = name(mark);
         self.checked().join(if number == 0 { name } else { format!("{name}.{number}") })
     }
@@ -82,7 +82,7 @@ impl Layout {
 
     /// One record.
     #[must_use]
-    pub fn record(&self, mark: Mark) -> PathBuf {
+    pub fn record(&self, mark: RecordRef) -> PathBuf {
         self.records().join(name(mark))
     }
 
@@ -113,13 +113,13 @@ impl Layout {
 
 /// The name of a generation and of its record. The digest in it is for people; `state.json` has all of it.
 #[must_use]
-pub fn name(mark: Mark) -> String {
+pub fn name(mark: RecordRef) -> String {
     format!("{:020}-{}", mark.position.get(), mark.digest.short())
 }
 
 /// What `current` says when `mark` is in force.
 #[must_use]
-pub fn link_to(mark: Mark) -> PathBuf {
+pub fn link_to(mark: RecordRef) -> PathBuf {
     Path::new("generations").join(name(mark))
 }
 

@@ -15,7 +15,7 @@ use program::failpoints;
 use program::password;
 use projections::plan::{Step, plan, repair};
 use schema::desired::Desired;
-use schema::report::{AttemptState, Mark};
+use schema::report::{AttemptState, RecordRef};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -297,7 +297,7 @@ impl Agent {
     }
 
     /// Compares the tree in force with its record; puts it right if somebody changed it.
-    async fn compare(&mut self, running: Mark) -> Result<(), ApplyError> {
+    async fn compare(&mut self, running: RecordRef) -> Result<(), ApplyError> {
         // Equal digests are equal trees, so another record can stand in for one that is lost.
         let equal = self.want.clone().filter(|want| want.digest == running.digest);
         let record = match (self.store.record(running), equal) {

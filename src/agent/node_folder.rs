@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use projections::plan::{Have, Rejection};
 use schema::desired::Desired;
 use schema::id::{LogId, NodeId};
-use schema::report::{Attempt, Mark};
-use schema::seal::Signed;
+use schema::report::{Attempt, RecordRef};
+use schema::seal::SignedRecord;
 
 use crate::apply_error::ApplyError;
 use crate::disk;
@@ -183,7 +183,7 @@ impl NodeFolder {
     }
 
     /// Notes what was put in force. The link says it to a later agent, so it is written down only with what comes next.
-    pub fn note_running(&mut self, mark: Mark) {
+    pub fn note_running(&mut self, mark: RecordRef) {
         self.state.running = Some(mark);
     }
 
@@ -205,7 +205,7 @@ impl NodeFolder {
     ///
     /// # Errors
     /// If the disk fails.
-    pub fn running(&self) -> Result<Option<Mark>, ApplyError> {
+    pub fn running(&self) -> Result<Option<RecordRef>, ApplyError> {
         folder_reader::running(&self.layout, &self.state)
     }
 
@@ -224,13 +224,13 @@ impl NodeFolder {
     ///
     /// # Errors
     /// If it is not there as it came, or the disk fails.
-    pub fn record(&self, mark: Mark) -> Result<Desired, ApplyError> {
+    pub fn record(&self, mark: RecordRef) -> Result<Desired, ApplyError> {
         folder_reader::record(&self.layout, &self.state, mark)
     }
 
     /// The same with its signature, for somebody who trusts only that; nothing if it is not as it came.
     #[must_use]
-    pub fn signed(&self, mark: Mark) -> Option<Signed> {
+    pub fn signed(&self, mark: RecordRef) -> Option<SignedRecord> {
         folder_reader::signed(&self.layout, &self.state, mark)
     }
 
@@ -239,7 +239,7 @@ impl NodeFolder {
     ///
     /// # Errors
     /// If the disk fails.
-    pub fn keep_record(&self, mark: Mark, bytes: &[u8]) -> Result<(), ApplyError> {
+    pub fn keep_record(&self, mark: RecordRef, bytes: &[u8]) -> Result<(), ApplyError> {
         disk::own_dir(&self.layout.records())?;
         disk::place(&self.layout.record(mark), bytes)
     }

@@ -4,7 +4,7 @@ use schema::digest::Digest;
 use schema::id::{LogId, NodeId};
 use schema::instant::Instant;
 use schema::position::Position;
-use schema::report::{Attempt, Mark, REJECTED_MAX, Warning};
+use schema::report::{Attempt, REJECTED_MAX, RecordRef, ReportWarning};
 use schema::seal::PublicKey;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -34,13 +34,13 @@ pub struct NodeState {
     pub left: Vec<LeftLog>,
     /// The newest record that was accepted; older ones are refused.
     #[serde(default)]
-    pub floor: Option<Mark>,
+    pub floor: Option<RecordRef>,
     /// What was last put in force. The link `current` is the truth; this has all of the digest.
     #[serde(default)]
-    pub running: Option<Mark>,
+    pub running: Option<RecordRef>,
     /// What was last in force and good.
     #[serde(default)]
-    pub last_good: Option<Mark>,
+    pub last_good: Option<RecordRef>,
     /// What the operator's check or hook said no to, oldest first.
     #[serde(default)]
     pub rejected: Vec<RejectedDigest>,
@@ -49,7 +49,7 @@ pub struct NodeState {
     pub attempt: Option<Attempt>,
     /// What the operator should know of what was last good.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub warnings: Vec<Warning>,
+    pub warnings: Vec<ReportWarning>,
 }
 
 /// A log that a node has left.
@@ -58,7 +58,7 @@ pub struct LeftLog {
     /// Which.
     pub log_id: LogId,
     /// How far it was followed.
-    pub floor: Option<Mark>,
+    pub floor: Option<RecordRef>,
 }
 
 /// A digest that is not tried again, and why.
@@ -123,7 +123,7 @@ impl NodeState {
     /// pointed to what was good. What is wanted is no stranger there: a full disk may have come between the switch and the
     /// memory of it.
     #[must_use]
-    pub fn is_relinked(&self, found: Option<Mark>) -> bool {
+    pub fn is_relinked(&self, found: Option<RecordRef>) -> bool {
         let is_wanted = found.is_some() && found == self.floor;
         self.running.is_some() && self.running == self.last_good && found != self.running && !is_wanted
     }
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn a_node_turns_to_another_log_with_what_it_runs_and_never_back() {
         let log = |number: u128| LogId::from(uuid::Uuid::from_u128(number));
-        let mark = Some(Mark { position: 9.into(), digest: Digest::of(b"x") });
+        let mark = Some(RecordRef { position: 9.into(), digest: Digest::of(b"x") });
         let mut state = NodeState::blank("a".parse().expect("an id"));
         (state.log_id, state.floor, state.running, state.last_good) = (Some(log(1)), mark, mark, mark);
         assert!(state.turn_to(log(1)), "it follows that one already");

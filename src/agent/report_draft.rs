@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use schema::report::{Attempt, AttemptState, DETAIL_BYTES_MAX, Mark, Reported, kept};
-use schema::seal::Signed;
+use schema::report::{Attempt, AttemptState, DETAIL_BYTES_MAX, RecordRef, Reported, truncate_text};
+use schema::seal::SignedRecord;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -40,7 +40,7 @@ impl ReportDraft {
     }
 
     /// Takes up what became of the last attempt of a former agent.
-    pub fn resume(&mut self, attempt: Option<Attempt>, floor: Option<Mark>) {
+    pub fn resume(&mut self, attempt: Option<Attempt>, floor: Option<RecordRef>) {
         let is_unaccepted = |attempt: &Attempt| match attempt.state {
             AttemptState::Refused => floor.is_none_or(|floor| floor.digest != attempt.digest),
             AttemptState::Failed => floor.is_none_or(|floor| floor.position < attempt.position),
@@ -61,14 +61,14 @@ impl ReportDraft {
     }
 
     /// The newest record was refused.
-    pub fn refuse(&mut self, mark: Mark, code: &str, detail: String) {
+    pub fn refuse(&mut self, mark: RecordRef, code: &str, detail: String) {
         tracing::warn!(position = %mark.position, digest = %mark.digest.short(), code, detail, "record refused");
         self.unaccepted = Some(attempt(mark, AttemptState::Refused, Some((code.to_owned(), detail))));
         self.publish();
     }
 
     /// The newest record could not be accepted, for a reason of the node's own.
-    pub fn fail_to_accept(&mut self, mark: Mark, fault: &ApplyError) {
+    pub fn fail_to_accept(&mut self, mark: RecordRef, fault: &ApplyError) {
         if let Some(failed) = news(self.unaccepted.as_ref(), mark, fault) {
             self.unaccepted = Some(failed);
             self.publish();
@@ -76,7 +76,7 @@ impl ReportDraft {
     }
 
     /// What runs, the tree of `mark`, can't be put right. The same fault is said once, whatever differs in its words.
-    pub fn fail_to_repair(&mut self, mark: Mark, fault: &ApplyError) {
+    pub fn fail_to_repair(&mut self, mark: RecordRef, fault: &ApplyError) {
         let is_known = |known: &Attempt| known.digest == mark.digest && known.code.as_deref() == Some(fault.code());
         if !self.unrepaired.as_ref().is_some_and(is_known) {
             self.unrepaired = news(None, mark, fault);
@@ -104,12 +104,12 @@ impl ReportDraft {
     }
 
     /// The signed record that shows how far the log has come, as long as NATS does not.
-    pub fn prove(&mut self, proof: Option<Signed>) {
+    pub fn prove(&mut self, proof: Option<SignedRecord>) {
         self.change(|report| report.proof = proof);
     }
 
     /// The attempt at `mark` has come to `state`.
-    pub fn reach(&mut self, mark: Mark, state: AttemptState) {
+    pub fn reach(&mut self, mark: RecordRef, state: AttemptState) {
         let is_there =
             |tried: &Attempt| (tried.position, tried.digest, tried.state) == (mark.position, mark.digest, state);
         if !self.tried.as_ref().is_some_and(is_there) {
@@ -120,7 +120,7 @@ impl ReportDraft {
     }
 
     /// The attempt at `mark` came to nothing.
-    pub fn fail(&mut self, mark: Mark, fault: &ApplyError) {
+    pub fn fail(&mut self, mark: RecordRef, fault: &ApplyError) {
         if let Some(failed) = news(self.tried.as_ref(), mark, fault) {
             self.tried = Some(failed);
             self.publish();
@@ -128,7 +128,7 @@ impl ReportDraft {
     }
 
     /// The attempt at `mark` came to nothing, some time ago.
-    pub fn fail_again(&mut self, mark: Mark, code: &str, detail: String) {
+    pub fn fail_again(&mut self, mark: RecordRef, code: &str, detail: String) {
         let failed = attempt(mark, AttemptState::Failed, Some((code.to_owned(), detail)));
         if !self.tried.as_ref().is_some_and(|tried| is_same(tried, &failed)) {
             tracing::warn!(position = %mark.position, digest = %mark.digest.short(), code, detail = failed.detail, "record failed");
@@ -138,12 +138,12 @@ impl ReportDraft {
     }
 
     /// What is remembered and what runs.
-    pub fn hold(&mut self, state: &NodeState, running: Option<Mark>) {
+    pub fn hold(&mut self, state: &NodeState, running: Option<RecordRef>) {
         let rejected = |state: &NodeState| {
             state
                 .rejected
                 .iter()
-                .map(|rejected| Mark { position: rejected.position, digest: rejected.digest })
+                .map(|rejected| RecordRef { position: rejected.position, digest: rejected.digest })
                 .collect()
         };
         self.change(|report| {
@@ -196,7 +196,7 @@ pub fn is_same(one: &Attempt, other: &Attempt) -> bool {
 }
 
 /// The attempt at `mark` that came to nothing, unless that is known already.
-fn news(known: Option<&Attempt>, mark: Mark, fault: &ApplyError) -> Option<Attempt> {
+fn news(known: Option<&Attempt>, mark: RecordRef, fault: &ApplyError) -> Option<Attempt> {
     let failed = attempt(mark, fault.state(), Some((fault.code().to_owned(), fault.with_sources())));
     if known.is_some_and(|known| is_same(known, &failed)) {
         return None;
@@ -206,10 +206,10 @@ fn news(known: Option<&Attempt>, mark: Mark, fault: &ApplyError) -> Option<Attem
     Some(failed)
 }
 
-fn attempt(mark: Mark, state: AttemptState, why: Option<(String, String)>) -> Attempt {
+fn attempt(mark: RecordRef, state: AttemptState, why: Option<(String, String)>) -> Attempt {
     let (code, detail) = why.unzip();
     // What somebody else wrote may be of any length.
-    let detail = detail.map(|detail| kept(&detail, DETAIL_BYTES_MAX));
+    let detail = detail.map(|detail| truncate_text(&detail, DETAIL_BYTES_MAX));
     Attempt { position: mark.position, digest: mark.digest, state, code, detail, at: now() }
 }
 
@@ -223,8 +223,8 @@ mod tests {
     use super::*;
     use crate::report::blank;
 
-    fn mark(position: u64) -> Mark {
-        Mark { position: position.into(), digest: Digest::of(&position.to_be_bytes()) }
+    fn mark(position: u64) -> RecordRef {
+        RecordRef { position: position.into(), digest: Digest::of(&position.to_be_bytes()) }
     }
 
     fn full() -> ApplyError {

@@ -4,7 +4,7 @@
 
 use std::fmt::{self, Display, Write as _};
 
-use schema::report::{Attempt, AttemptState, Mark};
+use schema::report::{Attempt, AttemptState, RecordRef};
 use schema::terminal;
 use serde_json::{Value, json};
 
@@ -98,7 +98,7 @@ fn seen(survey: &FolderInspection) -> String {
 }
 
 fn tried(attempt: &Attempt) -> String {
-    let mark = shown(Mark { position: attempt.position, digest: attempt.digest });
+    let mark = shown(RecordRef { position: attempt.position, digest: attempt.digest });
     let how = match attempt.state {
         AttemptState::Applied => "applied",
         AttemptState::Failed => "failed",
@@ -111,7 +111,7 @@ fn tried(attempt: &Attempt) -> String {
 }
 
 fn said_no(rejected: &RejectedDigest) -> String {
-    let mark = shown(Mark { position: rejected.position, digest: rejected.digest });
+    let mark = shown(RecordRef { position: rejected.position, digest: rejected.digest });
     let how = "tried again when its content differs, or after the command retry_node";
     format!("{mark}: {}, at {}\n{}\n{how}", rejected.code, rejected.at, rejected.detail)
 }
@@ -144,7 +144,7 @@ fn kept(survey: &FolderInspection) -> String {
     )
 }
 
-fn shown(mark: Mark) -> String {
+fn shown(mark: RecordRef) -> String {
     format!("position {}, digest {}", mark.position, mark.digest.short())
 }
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use schema::report::Mark;
+use schema::report::RecordRef;
 
 use crate::apply_error::ApplyError;
 use crate::disk;
@@ -16,7 +16,7 @@ use crate::layout::{Layout, link_to};
 ///
 /// # Errors
 /// If the disk fails; then what was in force is.
-pub fn switch(layout: &Layout, mark: Mark) -> Result<(), ApplyError> {
+pub fn switch(layout: &Layout, mark: RecordRef) -> Result<(), ApplyError> {
     let (current, beside) = (layout.current(), layout.root().join(".current.new"));
     set_aside(layout)?;
     let swap = || {

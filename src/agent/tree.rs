@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags};
 use schema::desired::{Desired, Entry};
 use schema::digest::Hasher;
-use schema::report::Mark;
+use schema::report::RecordRef;
 
 use crate::apply_error::ApplyError;
 use crate::disk;
@@ -71,8 +71,8 @@ pub fn remove_copies(layout: &Layout) {
     }
 }
 
-fn mark_of(want: &Desired) -> Mark {
-    Mark { position: want.position, digest: want.digest }
+fn mark_of(want: &Desired) -> RecordRef {
+    RecordRef { position: want.position, digest: want.digest }
 }
 
 /// The tree at `root`, complete and not synced yet; the places of all its files and folders.
@@ -123,7 +123,7 @@ fn copy(layout: &Layout, path: &Path, file: &mut File, entry: &Entry) -> Result<
 }
 
 /// Gives the grown tree its name, and makes all of it survive, with the record that it was made from.
-fn put(layout: &Layout, places: &[PathBuf], mark: Mark) -> Result<(), ApplyError> {
+fn put(layout: &Layout, places: &[PathBuf], mark: RecordRef) -> Result<(), ApplyError> {
     let (growing, done, generations) = (layout.growing(), layout.generation(mark), layout.generations());
     let named = |named: io::Result<()>| named.map_err(ApplyError::disk("name", &done));
     let record = [layout.record(mark), layout.records()].into_iter().filter(|path| is_ours(path));
@@ -152,7 +152,7 @@ fn is_ours(path: &Path) -> bool {
 }
 
 /// Whether the generation's name is neither taken, by what a kill left or by what drifted, nor pointed to.
-fn is_free(layout: &Layout, mark: Mark) -> Result<bool, ApplyError> {
+fn is_free(layout: &Layout, mark: RecordRef) -> Result<bool, ApplyError> {
     let done = layout.generation(mark);
     match fs::symlink_metadata(&done) {
         Ok(_) => Ok(false),

@@ -6,9 +6,9 @@ use rmp_serde::from_slice;
 use schema::desired::Desired;
 use schema::digest::Digest;
 use schema::position::Position;
-use schema::report::Mark;
-use schema::seal::{BadSignature, PublicKey, Signed};
-use schema::wire::{Record as _, Unreadable};
+use schema::report::RecordRef;
+use schema::seal::{PublicKey, SignatureError, SignedRecord};
+use schema::wire::{Record as _, RecordError};
 use serde::Deserialize;
 
 /// Why bytes are no record that this node believes.
@@ -19,10 +19,10 @@ pub enum VerifyError {
     Unsigned,
     /// Somebody else, or nobody, vouches for it.
     #[error(transparent)]
-    BadSignature(#[from] BadSignature),
+    BadSignature(#[from] SignatureError),
     /// It can't be read.
     #[error(transparent)]
-    Unreadable(#[from] Unreadable),
+    Unreadable(#[from] RecordError),
 }
 
 impl VerifyError {
@@ -43,7 +43,7 @@ impl VerifyError {
 /// If it is not signed, not by `key`, or not readable.
 pub fn open(bytes: &[u8], key: &PublicKey) -> Result<Desired, VerifyError> {
     let signed =
-        Signed::read(bytes).map_err(|why| if is_unsigned(bytes) { VerifyError::Unsigned } else { why.into() })?;
+        SignedRecord::read(bytes).map_err(|why| if is_unsigned(bytes) { VerifyError::Unsigned } else { why.into() })?;
     Ok(Desired::read(key.open(&signed)?)?)
 }
 
@@ -55,13 +55,13 @@ fn is_unsigned(bytes: &[u8]) -> bool {
         #[serde(default)]
         sig: Option<serde::de::IgnoredAny>,
     }
-    from_slice::<Envelope>(bytes).is_ok_and(|envelope| envelope.sig.is_none() && envelope.v <= Signed::NEWEST)
+    from_slice::<Envelope>(bytes).is_ok_and(|envelope| envelope.sig.is_none() && envelope.v <= SignedRecord::NEWEST)
 }
 
 /// What a record that was refused claims to be, to name it in a report. Nothing else may rest on it.
 #[must_use]
-pub fn claimed(bytes: &[u8]) -> Mark {
-    let signed = Signed::read(bytes);
+pub fn claimed(bytes: &[u8]) -> RecordRef {
+    let signed = SignedRecord::read(bytes);
     let body = signed.as_ref().map_or(bytes, |signed| signed.body.as_slice());
     from_slice(body).unwrap_or_else(|_| unnamed(bytes))
 }
@@ -69,13 +69,13 @@ pub fn claimed(bytes: &[u8]) -> Mark {
 /// What a record that nobody vouches for claims to be. It is not believed to be what was accepted: what becomes of that is
 /// told of that alone.
 #[must_use]
-pub fn claimed_beside(bytes: &[u8], accepted: Option<Mark>) -> Mark {
+pub fn claimed_beside(bytes: &[u8], accepted: Option<RecordRef>) -> RecordRef {
     let claimed = claimed(bytes);
     let takes_its_name = accepted.is_some_and(|accepted| accepted.digest == claimed.digest);
     if takes_its_name { unnamed(bytes) } else { claimed }
 }
 
 /// A name for bytes that have none.
-fn unnamed(bytes: &[u8]) -> Mark {
-    Mark { position: Position::ZERO, digest: Digest::of(bytes) }
+fn unnamed(bytes: &[u8]) -> RecordRef {
+    RecordRef { position: Position::ZERO, digest: Digest::of(bytes) }
 }

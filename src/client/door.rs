@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Client, RequestBuilder, Response};
-use schema::answer::{Answer, Warning};
+use schema::answer::{Answer, CommandWarning};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -199,12 +199,12 @@ impl Door {
     ///
     /// # Errors
     /// If it is refused, or no answer came.
-    pub async fn try_out(&self, request: &Request) -> Result<Vec<Warning>, Error> {
+    pub async fn try_out(&self, request: &Request) -> Result<Vec<CommandWarning>, Error> {
         /// What of the answer is of use here; an older door does not warn.
         #[derive(Deserialize)]
         struct Tried {
             #[serde(default)]
-            warnings: Vec<Warning>,
+            warnings: Vec<CommandWarning>,
         }
         let url = self.url.below("/v1/commands?dry_run=true");
         let post = self.client.post(&url).header(CONTENT_TYPE, "application/json").body(request.body());

@@ -5,7 +5,7 @@
 
 use std::io::{self, Write as _};
 
-use schema::answer::Warning;
+use schema::answer::CommandWarning;
 use schema::terminal;
 
 /// Characters of a complaint: what others wrote may be endless.
@@ -59,8 +59,8 @@ fn write(text: &str) -> Result<PipeState, StdoutError> {
 }
 
 /// Says on standard error what the door warns of: which of the commands does what its sender may not have meant.
-pub fn warn(warnings: &[Warning]) {
-    for Warning { command, code, detail } in warnings {
+pub fn warn(warnings: &[CommandWarning]) {
+    for CommandWarning { command, code, detail } in warnings {
         complain(&format!("warning: command {command}: {detail} ({code})"));
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use replay::log::Follower;
-use schema::answer::{Answer, Appended};
+use schema::answer::{Answer, AppendedEvent};
 use schema::command::Content;
 use schema::digest::Digest;
 use schema::event::Event;
@@ -78,7 +78,7 @@ pub(super) fn fingerprint_of(last: &Event) -> Digest {
 
 fn receipt(request: &[Event]) -> RequestReceipt {
     let last = &request[request.len() - 1];
-    let appended = |event: &Event| Appended {
+    let appended = |event: &Event| AppendedEvent {
         position: event.position,
         event_type: event.event_type.clone(),
         entity: event.entity.clone(),

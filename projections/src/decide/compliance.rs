@@ -1,7 +1,7 @@
 //! What is to be assessed: each reference leads to what is there, and what is referred to stays.
 
 use schema::change::Change;
-use schema::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined, Cover};
+use schema::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined, Coverage};
 use schema::entity::Entity;
 use schema::id::{AssessmentId, AttestationId, ComponentId, ControlId};
 
@@ -50,10 +50,10 @@ fn component_fits(state: &Configuration, said: &ComponentDefined) -> Result<(), 
 fn assessment_fits(state: &Configuration, said: &AssessmentDefined) -> Result<(), Refusal> {
     refers(state, "control", (&said.control).into())?;
     match &said.cover {
-        Cover::Components(components) => {
+        Coverage::Components(components) => {
             components.iter().try_for_each(|component| refers(state, "components", component.into()))
         }
-        Cover::Selector(_) => Ok(()),
+        Coverage::Selector(_) => Ok(()),
     }
 }
 

@@ -11,7 +11,7 @@ use replay::explain::{Found, Unknown, Why as Answer, why_file, why_job};
 use schema::event::Event;
 use schema::id::{JobId, NodeId};
 use schema::position::Position;
-use schema::report::Mark;
+use schema::report::RecordRef;
 use schema::terminal;
 use serde_json::{Value, json};
 
@@ -69,14 +69,14 @@ pub(crate) fn run(why: &Why) -> Result<(), Trouble> {
 
 /// What a node had to run, and what the log kept of its reports.
 struct Runs<'a> {
-    desired: Option<Mark>,
+    desired: Option<RecordRef>,
     noted: Option<&'a Noted>,
 }
 
 impl<'a> Runs<'a> {
     fn of(state: &'a Configuration, node: &NodeId) -> Self {
         let desired = render(state, node);
-        let desired = desired.map(|desired| Mark { position: desired.cause.position, digest: desired.digest });
+        let desired = desired.map(|desired| RecordRef { position: desired.cause.position, digest: desired.digest });
         Self { desired, noted: state.reports().get(node) }
     }
 
@@ -100,7 +100,7 @@ impl<'a> Runs<'a> {
         };
         let failed = noted.summary.failed.as_ref().map_or_else(String::new, |failed| {
             let words = [failed.code.as_deref(), failed.detail.as_deref()].into_iter().flatten().collect::<Vec<_>>();
-            format!(", and position {} had failed: {}", failed.mark.position, terminal::line(&words.join(": ")))
+            format!(", and position {} had failed: {}", failed.record.position, terminal::line(&words.join(": ")))
         });
         format!("This is what was desired. As the node said last, at position {}, {runs}{failed}.\n", noted.position)
     }

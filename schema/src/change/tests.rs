@@ -40,31 +40,31 @@ fn data_is_written_in_the_oldest_format_that_can_say_it_and_lifted_step_by_step(
         assert_eq!(oldest(RESHAPED, &change), v);
         assert_eq!(lowered(RESHAPED, &change, change.data()).expect("JSON"), data, "format {v}");
     }
-    assert!(matches!(reshaped.read(5, "{}"), Err(Unreadable::Newer { v: 5, newest: 4, .. })));
+    assert!(matches!(reshaped.read(5, "{}"), Err(ChangeError::Newer { v: 5, newest: 4, .. })));
 }
 
 #[test]
 fn newer_formats_unknown_types_and_damage_are_told_apart() {
     let read = |event_type, v, data| Change::read(event_type, v, data);
-    assert!(matches!(read("NodeRetired", 2, "{}"), Err(Unreadable::Newer { v: 2, newest: 1, .. })));
-    assert!(matches!(read("NodeExploded", 1, "{}"), Err(Unreadable::UnknownType { .. })));
+    assert!(matches!(read("NodeRetired", 2, "{}"), Err(ChangeError::Newer { v: 2, newest: 1, .. })));
+    assert!(matches!(read("NodeExploded", 1, "{}"), Err(ChangeError::UnknownType { .. })));
     for (v, data) in [(0, "{}"), (1, ""), (1, "[]"), (1, "{\"a\":")] {
-        assert!(matches!(read("NodeRetired", v, data), Err(Unreadable::Damaged { .. })), "{v} {data}");
+        assert!(matches!(read("NodeRetired", v, data), Err(ChangeError::Damaged { .. })), "{v} {data}");
     }
 }
 
 #[test]
 fn a_report_is_written_in_the_oldest_format_that_can_say_it() {
-    let mark = crate::report::Mark { position: 7.into(), digest: Digest::of(b"7") };
-    let running = Summary { running: Some(mark), ..Summary::default() };
+    let mark = crate::report::RecordRef { position: 7.into(), digest: Digest::of(b"7") };
+    let running = ReportSummary { running: Some(mark), ..ReportSummary::default() };
     for (good, v, tail) in [(None, 1, "\"drift\":[]}"), (Some(None), 2, "\"drift\":[],\"good\":null}")] {
-        let change = Change::ReportChanged(Summary { good, ..running.clone() }.into());
+        let change = Change::ReportChanged(ReportSummary { good, ..running.clone() }.into());
         assert_eq!(change.format(), v);
         assert!(change.data().ends_with(tail), "{}", change.data());
         assert_eq!(Change::read("ReportChanged", v, &change.data()), Ok(change));
     }
     let newer = Change::read("ReportChanged", 3, "{}");
-    assert!(matches!(newer, Err(Unreadable::Newer { v: 3, newest: 2, .. })));
+    assert!(matches!(newer, Err(ChangeError::Newer { v: 3, newest: 2, .. })));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::form::{Only, strict};
 use crate::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
 use crate::digest::Digest;
 use crate::id::{JobId, NodeId};
-use crate::invalid::Invalid;
+use crate::invalid::InputError;
 use crate::lease::LeaseToken;
 use crate::limit::{CLAIM_JOBS_MAX, EVIDENCE_BYTES_MAX, LEASE_S_DEFAULT, LEASE_S_MAX, LEASE_S_MIN, OUTCOME_BYTES_MAX};
 use crate::schedule::Schedule;
@@ -59,7 +59,7 @@ pub struct CompleteJob {
 }
 
 /// Reads a command whose only field is a runtime.
-pub(super) fn renewing(fields: Map<String, Value>, command: fn(NodeId) -> Command) -> Result<Command, Invalid> {
+pub(super) fn renewing(fields: Map<String, Value>, command: fn(NodeId) -> Command) -> Result<Command, InputError> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Renewal {
@@ -80,7 +80,7 @@ pub(super) trait Definition: DeserializeOwned {
     const EITHER: Option<[&str; 2]> = None;
 
     /// What only a command is checked for.
-    fn check(&self) -> Result<(), Invalid> {
+    fn check(&self) -> Result<(), InputError> {
         Ok(())
     }
 }
@@ -97,7 +97,7 @@ impl Definition for AssessmentDefined {
     const FIELDS: &[&str] = &["title", "control", "components", "component_selector", "schedule"];
     const EITHER: Option<[&str; 2]> = Some(["components", "component_selector"]);
 
-    fn check(&self) -> Result<(), Invalid> {
+    fn check(&self) -> Result<(), InputError> {
         check_schedule(Some(&self.schedule))
     }
 }
@@ -106,12 +106,12 @@ impl Definition for AttestationDefined {
     const FIELDS: &[&str] =
         &["assessment", "title", "provider", "selector", "schedule", "parameters", "runtime_selector"];
 
-    fn check(&self) -> Result<(), Invalid> {
+    fn check(&self) -> Result<(), InputError> {
         check_schedule(self.schedule.as_ref())
     }
 }
 
-fn check_schedule(schedule: Option<&Schedule>) -> Result<(), Invalid> {
+fn check_schedule(schedule: Option<&Schedule>) -> Result<(), InputError> {
     schedule.map_or(Ok(()), Schedule::check).map_err(|refused| refused.at("schedule"))
 }
 
@@ -119,22 +119,22 @@ fn check_schedule(schedule: Option<&Schedule>) -> Result<(), Invalid> {
 pub(super) fn define<I: DeserializeOwned, T: Definition>(
     mut fields: Map<String, Value>,
     command: fn(I, T) -> Command,
-) -> Result<Command, Invalid> {
+) -> Result<Command, InputError> {
     let id = fields.remove("id").map(|id| ("id".to_string(), id));
     let id = strict::<Only<I>>(id.into_iter().collect())?.id;
     if let Some(unknown) = fields.keys().find(|field| !T::FIELDS.contains(&field.as_str())) {
         let known = T::FIELDS.join("`, `");
-        return Err(Invalid::new("unknown_field", format!("the fields here are `id`, `{known}`")).at(unknown));
+        return Err(InputError::new("unknown_field", format!("the fields here are `id`, `{known}`")).at(unknown));
     }
     if let Some([one, other]) = T::EITHER {
         let there = |field: &str| fields.get(field).is_some_and(|value| !value.is_null());
         match (there(one), there(other)) {
             (false, false) => {
-                return Err(Invalid::new("missing_field", format!("one of `{one}` and `{other}` is needed")).at(one));
+                return Err(InputError::new("missing_field", format!("one of `{one}` and `{other}` is needed")).at(one));
             }
             (true, true) => {
                 return Err(
-                    Invalid::new("invalid_value", format!("`{one}` and `{other}` exclude each other")).at(other)
+                    InputError::new("invalid_value", format!("`{one}` and `{other}` exclude each other")).at(other)
                 );
             }
             _ => {}
@@ -145,32 +145,32 @@ pub(super) fn define<I: DeserializeOwned, T: Definition>(
 }
 
 impl ClaimJobs {
-    pub(super) fn read(fields: Map<String, Value>, command: fn(Self) -> Command) -> Result<Command, Invalid> {
+    pub(super) fn read(fields: Map<String, Value>, command: fn(Self) -> Command) -> Result<Command, InputError> {
         let claim: Self = strict(fields)?;
         if !(1..=CLAIM_JOBS_MAX).contains(&claim.limit) {
             let detail = format!("from 1 to {CLAIM_JOBS_MAX} jobs are claimed at once");
-            return Err(Invalid::new("invalid_value", detail).at("limit"));
+            return Err(InputError::new("invalid_value", detail).at("limit"));
         }
         if !(LEASE_S_MIN..=LEASE_S_MAX).contains(&claim.lease_s) {
             let detail = format!("a lease is {LEASE_S_MIN} to {LEASE_S_MAX} seconds long");
-            return Err(Invalid::new("invalid_value", detail).at("lease_s"));
+            return Err(InputError::new("invalid_value", detail).at("lease_s"));
         }
         Ok(command(claim))
     }
 }
 
 impl CompleteJob {
-    pub(super) fn read(fields: Map<String, Value>, command: fn(Self) -> Command) -> Result<Command, Invalid> {
+    pub(super) fn read(fields: Map<String, Value>, command: fn(Self) -> Command) -> Result<Command, InputError> {
         let complete: Self = strict(fields)?;
         if complete.outcome.is_empty() {
-            return Err(Invalid::new("invalid_value", "an outcome says something").at("outcome"));
+            return Err(InputError::new("invalid_value", "an outcome says something").at("outcome"));
         }
         for (field, text, max) in
             [("outcome", &complete.outcome, OUTCOME_BYTES_MAX), ("evidence", &complete.evidence, EVIDENCE_BYTES_MAX)]
         {
             if text.len() > max {
                 let detail = format!("{field} has at most {max} bytes, this one {}", text.len());
-                return Err(Invalid::new("too_large", detail).at(field));
+                return Err(InputError::new("too_large", detail).at(field));
             }
         }
         Ok(command(complete))

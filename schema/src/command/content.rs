@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::invalid::Invalid;
+use crate::invalid::InputError;
 use crate::limit::{CONTENT_BYTES_MAX, MEDIA_TYPE_BYTES_MAX};
 
 /// A media type: printable ASCII, `type/subtype` with optional parameters.
@@ -62,15 +62,15 @@ impl MediaType {
 }
 
 impl core::str::FromStr for MediaType {
-    type Err = Invalid;
+    type Err = InputError;
 
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    fn from_str(text: &str) -> Result<Self, InputError> {
         let printable = text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
         let halves = text.split_once('/').is_some_and(|(kind, rest)| !kind.is_empty() && !rest.is_empty());
         if !printable || !halves || text.len() > MEDIA_TYPE_BYTES_MAX {
             let detail =
                 format!("a media type is type/subtype in at most {MEDIA_TYPE_BYTES_MAX} printable ASCII bytes");
-            return Err(Invalid::new("invalid_value", detail));
+            return Err(InputError::new("invalid_value", detail));
         }
         Ok(Self(text.into()))
     }
@@ -123,11 +123,11 @@ impl Content {
     ///
     /// # Errors
     /// `too_large`.
-    pub fn new(bytes: impl Into<Arc<[u8]>>) -> Result<Self, Invalid> {
+    pub fn new(bytes: impl Into<Arc<[u8]>>) -> Result<Self, InputError> {
         let bytes = bytes.into();
         if bytes.len() > CONTENT_BYTES_MAX {
             let detail = format!("content has at most {CONTENT_BYTES_MAX} bytes, this one {}", bytes.len());
-            return Err(Invalid::new("too_large", detail));
+            return Err(InputError::new("too_large", detail));
         }
         Ok(Self { digest: Digest::of(&bytes), form: ContentForm::of(&bytes), bytes })
     }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::invalid::Invalid;
+use crate::invalid::InputError;
 
 /// An entity's id and nothing else.
 #[derive(Deserialize)]
@@ -18,12 +18,12 @@ pub(super) struct Only<T> {
 }
 
 /// Reads a form whose every field is known, and says which field is at fault.
-pub(super) fn strict<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, Invalid> {
+pub(super) fn strict<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, InputError> {
     serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
         let field = match error.path().to_string() {
             whole if whole == "." => String::new(),
             field => field,
         };
-        Invalid::from_serde(&field, &error.inner().to_string())
+        InputError::from_serde(&field, &error.inner().to_string())
     })
 }

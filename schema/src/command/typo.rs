@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::invalid::Invalid;
+use crate::invalid::InputError;
 
 /// Characters of an unknown type that are repeated to its sender.
 const SHOWN_CHARS: usize = 64;
@@ -12,13 +12,13 @@ const SHOWN_CHARS: usize = 64;
 const TYPOS_MAX: usize = 3;
 
 /// The refusal of a type that is none of these.
-pub(super) fn unknown<'a>(kind: &str, names: impl IntoIterator<Item = &'a str>) -> Invalid {
+pub(super) fn unknown<'a>(kind: &str, names: impl IntoIterator<Item = &'a str>) -> InputError {
     let names: Vec<&str> = names.into_iter().collect();
     let shown: String = kind.chars().take(SHOWN_CHARS).collect();
     let meant = names.iter().map(|name| (typos(&shown, name), name)).min();
     let hint = meant.filter(|(typos, _)| *typos <= TYPOS_MAX).map(|(_, name)| format!(": did you mean `{name}`?"));
     let hint = hint.unwrap_or_else(|| ".".into());
-    Invalid::new("unknown_type", format!("`{shown}` is not a command{hint} There are {}", names.join(", ")))
+    InputError::new("unknown_type", format!("`{shown}` is not a command{hint} There are {}", names.join(", ")))
 }
 
 /// How many characters have to be put in, taken out or changed to make one of the other (Levenshtein).

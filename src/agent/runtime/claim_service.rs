@@ -4,9 +4,9 @@ use std::future::Future;
 
 use schema::digest::Digest;
 use schema::id::JobId;
-use schema::lease::{LeaseToken, Leased};
+use schema::lease::{LeaseToken, LeasedJob};
 use schema::position::Position;
-use schema::rpc::Fault;
+use schema::rpc::RpcError;
 use serde::{Deserialize, Serialize};
 
 /// Who answers for the log.
@@ -33,7 +33,7 @@ pub struct LeasedJobs {
     /// As of when. An answer from before another says nothing of what came between.
     pub position: Position,
     /// The jobs.
-    pub jobs: Vec<Leased>,
+    pub jobs: Vec<LeasedJob>,
 }
 
 /// What one run came to.
@@ -58,7 +58,7 @@ pub struct Completion {
 pub enum ClaimError {
     /// The centre says no.
     #[error("refused, {}: {}", .0.code, .0.detail)]
-    Refused(Fault),
+    Refused(RpcError),
     /// Nobody answered, or not so that it can be understood; it may have been done.
     #[error("no answer: {0}")]
     Unknown(String),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use schema::digest::Digest;
 use schema::id::JobId;
 use schema::instant::Instant;
-use schema::lease::{LeaseToken, Leased};
+use schema::lease::{LeaseToken, LeasedJob};
 use tokio::sync::watch;
 
 use crate::runtime::lease::{Lease, Uptime};
@@ -46,7 +46,7 @@ pub(crate) struct RunningCommand {
 }
 
 impl HeldJob {
-    fn of(leased: &Leased) -> Self {
+    fn of(leased: &LeasedJob) -> Self {
         Self {
             token: leased.token,
             spec_digest: leased.spec_digest,
@@ -58,7 +58,7 @@ impl HeldJob {
         }
     }
 
-    fn is(&self, leased: &Leased) -> bool {
+    fn is(&self, leased: &LeasedJob) -> bool {
         self.token == leased.token && self.spec_digest == leased.spec_digest
     }
 
@@ -71,7 +71,7 @@ impl HeldJob {
 }
 
 /// Replaces what is held by what was told; `asked` is when a lease was asked for by that, if it was.
-pub(crate) fn replace(jobs: &mut HeldJobs, told: &[Leased], asked: Option<Uptime>) {
+pub(crate) fn replace(jobs: &mut HeldJobs, told: &[LeasedJob], asked: Option<Uptime>) {
     let mut before = std::mem::take(jobs);
     for leased in told {
         let known = before.remove(&leased.id).filter(|held| held.is(leased));
@@ -83,7 +83,7 @@ pub(crate) fn replace(jobs: &mut HeldJobs, told: &[Leased], asked: Option<Uptime
 }
 
 /// Adds what was given to what is held.
-pub(crate) fn add(jobs: &mut HeldJobs, given: &[Leased], asked: Uptime) {
+pub(crate) fn add(jobs: &mut HeldJobs, given: &[LeasedJob], asked: Uptime) {
     for leased in given {
         if !jobs.get(&leased.id).is_some_and(|held| held.is(leased)) {
             jobs.insert(leased.id.clone(), HeldJob::of(leased));
@@ -92,7 +92,7 @@ pub(crate) fn add(jobs: &mut HeldJobs, given: &[Leased], asked: Uptime) {
     vouch(jobs, given, asked);
 }
 
-fn vouch(jobs: &mut HeldJobs, leases: &[Leased], asked: Uptime) {
+fn vouch(jobs: &mut HeldJobs, leases: &[LeasedJob], asked: Uptime) {
     for leased in leases {
         if let Some(held) = jobs.get_mut(&leased.id) {
             held.vouch(Lease::since(asked, leased.lease_s));
@@ -119,9 +119,9 @@ mod tests {
 
     use super::*;
 
-    fn leased(id: &str, token: u8, spec: u8) -> Leased {
+    fn leased(id: &str, token: u8, spec: u8) -> LeasedJob {
         let (token, spec_digest) = (Digest::of(&[token]).into(), Digest::of(&[spec]));
-        Leased { id: id.parse().expect("an id"), token, spec_digest, lease_s: 60, spec: None }
+        LeasedJob { id: id.parse().expect("an id"), token, spec_digest, lease_s: 60, spec: None }
     }
 
     fn run(jobs: &mut HeldJobs, id: &str) -> watch::Receiver<Lease> {

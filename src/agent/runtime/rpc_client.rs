@@ -9,8 +9,10 @@ use futures::StreamExt as _;
 use schema::address::Prefix;
 use schema::id::{JobId, NodeId};
 use schema::position::Position;
-use schema::rpc::{Claim, Complete, Done, Mine, Release, Renew, Reply, Verb};
-use schema::wire::{Record, Unreadable};
+use schema::rpc::{
+    ClaimRequest, CompleteRequest, ListClaims, ReleaseRequest, RenewRequest, RpcOutcome, RpcReply, RpcVerb,
+};
+use schema::wire::{Record, RecordError};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -33,7 +35,7 @@ impl RpcClient {
 
     /// Asks, and waits for the reply to the request of this id. It need not be the first message: where a stream takes in what is
     /// published to the subject, its server acknowledges the request as well.
-    async fn ask(&self, verb: Verb, id: &str, request: &impl Record) -> Result<(Position, Done), ClaimError> {
+    async fn ask(&self, verb: RpcVerb, id: &str, request: &impl Record) -> Result<(Position, RpcOutcome), ClaimError> {
         if !self.link.is_up() {
             return Err(ClaimError::Unknown("NATS is not there".to_owned()));
         }
@@ -60,7 +62,7 @@ impl RpcClient {
         }
     }
 
-    async fn jobs(&self, verb: Verb, id: &str, request: &impl Record) -> Result<LeasedJobs, ClaimError> {
+    async fn jobs(&self, verb: RpcVerb, id: &str, request: &impl Record) -> Result<LeasedJobs, ClaimError> {
         let (position, done) = self.ask(verb, id, request).await?;
         let jobs = done.jobs.ok_or_else(|| ClaimError::Unknown("the answer names no jobs".to_owned()))?;
         Ok(LeasedJobs { position, jobs })
@@ -68,15 +70,15 @@ impl RpcClient {
 }
 
 /// The reply to the request of this id; `others` counts what came before it. An older server's reply has no id, and is believed.
-async fn reply_to(id: &str, messages: &mut Subscriber, others: &mut u32) -> Result<Reply, ClaimError> {
+async fn reply_to(id: &str, messages: &mut Subscriber, others: &mut u32) -> Result<RpcReply, ClaimError> {
     while let Some(message) = messages.next().await {
         if message.status == Some(StatusCode::NO_RESPONDERS) {
             return Err(ClaimError::Unknown("no server answers at the moment".to_owned()));
         }
-        match Reply::read(&message.payload) {
+        match RpcReply::read(&message.payload) {
             Ok(reply) if reply.id.as_deref().is_none_or(|answered| answered == id) => return Ok(reply),
-            Err(newer @ Unreadable::Newer { .. }) => return Err(unknown(&newer)),
-            Ok(_) | Err(Unreadable::Damaged { .. }) => *others += 1,
+            Err(newer @ RecordError::Newer { .. }) => return Err(unknown(&newer)),
+            Ok(_) | Err(RecordError::Damaged { .. }) => *others += 1,
         }
     }
     Err(ClaimError::Unknown("the connection to NATS has ended".to_owned()))
@@ -93,29 +95,38 @@ fn once() -> String {
 
 impl ClaimService for RpcClient {
     async fn claim(&self, limit: u32, lease_s: u32) -> Result<LeasedJobs, ClaimError> {
-        let claim = Claim { v: Claim::NEWEST, id: once(), runtime: None, limit, lease_s: Some(lease_s) };
-        self.jobs(Verb::Claim, &claim.id, &claim).await
+        let claim = ClaimRequest { v: ClaimRequest::NEWEST, id: once(), runtime: None, limit, lease_s: Some(lease_s) };
+        self.jobs(RpcVerb::Claim, &claim.id, &claim).await
     }
 
     async fn renew(&self) -> Result<LeasedJobs, ClaimError> {
-        let renew = Renew { v: Renew::NEWEST, id: once(), runtime: None };
-        self.jobs(Verb::Renew, &renew.id, &renew).await
+        let renew = RenewRequest { v: RenewRequest::NEWEST, id: once(), runtime: None };
+        self.jobs(RpcVerb::Renew, &renew.id, &renew).await
     }
 
     async fn release(&self, jobs: &[JobId]) -> Result<(), ClaimError> {
         let jobs = Some(jobs.iter().cloned().collect());
-        let release = Release { v: Release::NEWEST, id: once(), runtime: None, jobs };
-        self.ask(Verb::Release, &release.id, &release).await.map(|_| ())
+        let release = ReleaseRequest { v: ReleaseRequest::NEWEST, id: once(), runtime: None, jobs };
+        self.ask(RpcVerb::Release, &release.id, &release).await.map(|_| ())
     }
 
     async fn complete(&self, completion: &Completion) -> Result<(), ClaimError> {
         let Completion { id, job, token, spec_digest, outcome, evidence } = completion.clone();
-        let complete = Complete { v: Complete::NEWEST, id, runtime: None, job, token, spec_digest, outcome, evidence };
-        self.ask(Verb::Complete, &complete.id, &complete).await.map(|_| ())
+        let complete = CompleteRequest {
+            v: CompleteRequest::NEWEST,
+            id,
+            runtime: None,
+            job,
+            token,
+            spec_digest,
+            outcome,
+            evidence,
+        };
+        self.ask(RpcVerb::Complete, &complete.id, &complete).await.map(|_| ())
     }
 
     async fn mine(&self) -> Result<LeasedJobs, ClaimError> {
-        let mine = Mine { v: Mine::NEWEST, id: once(), runtime: None, min_position: None };
-        self.jobs(Verb::Mine, &mine.id, &mine).await
+        let mine = ListClaims { v: ListClaims::NEWEST, id: once(), runtime: None, min_position: None };
+        self.jobs(RpcVerb::ListClaims, &mine.id, &mine).await
     }
 }

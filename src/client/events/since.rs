@@ -16,7 +16,7 @@ impl FromStr for Since {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if let Ok(instant) = Instant::nearest(text) {
+        if let Ok(instant) = Instant::parse_clamped(text) {
             return Ok(Self(instant));
         }
         let micros = micros(text).ok_or("is an RFC 3339 time, or a whole number of s, m, h or d, such as 10m")?;

@@ -1,6 +1,6 @@
 //! JSON in which no object names a member twice: of two values one would be dropped without a word.
 
-use schema::json::Strict;
+use schema::json::StrictJson;
 use serde_json::Value;
 
 use super::fault::Fault;
@@ -13,7 +13,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Value, Fault> {
         Fault::NotJson { path, source }
     };
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let Strict(value) = serde_path_to_error::deserialize(&mut reader)
+    let StrictJson(value) = serde_path_to_error::deserialize(&mut reader)
         .map_err(|error| not_json(error.path().to_string(), error.into_inner()))?;
     reader.end().map_err(|source| not_json(".".to_owned(), source))?;
     Ok(value)

@@ -8,7 +8,7 @@ use client::door::Door;
 use client::error::Error;
 use schema::id::NodeId;
 use schema::instant::Instant;
-use schema::report::{AttemptState, Mark, Reported};
+use schema::report::{AttemptState, RecordRef, Reported};
 use schema::target::Labels;
 use serde::Deserialize;
 
@@ -20,7 +20,7 @@ pub(super) struct DemoNode {
     pub(super) id: NodeId,
     pub(super) labels: Labels,
     pub(super) state: String,
-    pub(super) desired: Mark,
+    pub(super) desired: RecordRef,
     #[serde(default)]
     reported: Option<Reported>,
     #[serde(skip)]
@@ -30,8 +30,8 @@ pub(super) struct DemoNode {
 /// What must not change for a node that a change is not for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct NodeSnapshot {
-    desired: Mark,
-    running: Option<Mark>,
+    desired: RecordRef,
+    running: Option<RecordRef>,
     generation: Option<PathBuf>,
 }
 
@@ -43,7 +43,7 @@ impl DemoNode {
     }
 
     /// What runs on it.
-    pub(super) fn running(&self) -> Option<Mark> {
+    pub(super) fn running(&self) -> Option<RecordRef> {
         self.reported.as_ref()?.running
     }
 

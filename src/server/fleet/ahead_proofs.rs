@@ -24,7 +24,7 @@ pub(super) struct AheadProofs(BTreeMap<NodeId, Cause>);
 impl AheadProofs {
     /// Verifies the proof of a report, and removes it from the report, because it may be large.
     pub(super) fn take_proof(&mut self, trust: Option<&TrustedKey>, report: &mut Reported) {
-        let proven = trust.and_then(|trust| report.proven(trust.log_id, &trust.key));
+        let proven = trust.and_then(|trust| report.proven_cause(trust.log_id, &trust.key));
         report.proof = None;
         match proven {
             Some(cause) => drop(self.0.insert(report.node.clone(), cause)),
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
     use schema::desired::{Desired, digest_of};
     use schema::position::Position;
-    use schema::seal::{SecretKey, Signed};
+    use schema::seal::{SecretKey, SignedRecord};
     use schema::wire::Record as _;
     use uuid::Uuid;
 
@@ -57,7 +57,7 @@ mod tests {
         SecretKey::from_seed(&[seed; 32])
     }
 
-    fn record(log: u128, node: &str, position: u64) -> Signed {
+    fn record(log: u128, node: &str, position: u64) -> SignedRecord {
         let uuid = Uuid::from_u128(position.into());
         let cause = Cause { position: position.into(), event_id: uuid.into(), command_id: uuid.into() };
         let (log_id, node, digest) = (Uuid::from_u128(log).into(), node.parse().expect("an id"), digest_of([]));
@@ -67,7 +67,7 @@ mod tests {
     }
 
     /// The furthest proven position after a report of `node`.
-    fn proven(proofs: &mut AheadProofs, node: &str, proof: Option<Signed>) -> Option<u64> {
+    fn proven(proofs: &mut AheadProofs, node: &str, proof: Option<SignedRecord>) -> Option<u64> {
         let trust = TrustedKey { log_id: Uuid::from_u128(1).into(), key: key(7).public() };
         let first = include_bytes!("../../../schema/tests/golden/records/reported-first.json");
         let blank: Reported = serde_json::from_slice(first).expect("a report");
@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(proven(proofs, "a", Some(key(7).seal(vec![0xc0]))), None, "no record");
         let other = key(8).seal(record(1, "a", 9).body);
         assert_eq!(proven(proofs, "a", Some(other.clone())), None, "another key's");
-        let forged = Signed { key_id: key(7).public().id(), ..other };
+        let forged = SignedRecord { key_id: key(7).public().id(), ..other };
         assert_eq!(proven(proofs, "a", Some(forged)), None, "a forged one");
         assert_eq!(proven(proofs, "a", Some(record(1, "a", 9))), Some(9));
     }

@@ -16,7 +16,7 @@ use schema::address::{Bucket, Prefix};
 use schema::desired::Cause;
 use schema::id::{LogId, NodeId};
 use schema::position::Position;
-use schema::report::{REPORT_BYTES_MAX, Reported, Summary};
+use schema::report::{REPORT_BYTES_MAX, ReportSummary, Reported};
 use schema::seal::PublicKey;
 use schema::wire::Record;
 use tokio::sync::Notify;
@@ -117,7 +117,10 @@ impl ReportListener {
 
     /// Waits for the next summary to append: at most one a second for each node, the newest each time. `noteworthy` is
     /// [`crate::fleet::report_tracker::noteworthy`] with the newest state. Dropping the future loses nothing.
-    pub async fn next_change(&self, noteworthy: impl Fn(&NodeId, &Summary) -> Option<Position>) -> (NodeId, Summary) {
+    pub async fn next_change(
+        &self,
+        noteworthy: impl Fn(&NodeId, &ReportSummary) -> Option<Position>,
+    ) -> (NodeId, ReportSummary) {
         loop {
             let report_arrived = self.0.report_arrived.notified();
             match self.with(|tracker| tracker.next(Instant::now(), &noteworthy)) {
@@ -155,7 +158,7 @@ impl ReportListener {
             return;
         }
         self.unknown_nodes().forget(&node);
-        report.bound();
+        report.truncate();
         if !self.with(|tracker| tracker.hear(node, report, now, age, stored)) {
             metrics::report_ignored("older_boot");
         }

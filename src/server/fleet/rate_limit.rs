@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use schema::position::Position;
-use schema::report::Summary;
+use schema::report::ReportSummary;
 use tokio::time::Instant;
 
 /// The shortest time between two events of one node.
@@ -43,7 +43,7 @@ impl RateLimit {
     }
 
     /// When an event with this summary may come; nothing if that is now. `record` is the position of the node's record.
-    pub(super) fn next(&self, record: Position, summary: &Summary) -> Option<Instant> {
+    pub(super) fn next(&self, record: Position, summary: &ReportSummary) -> Option<Instant> {
         if self.is_first(record, summary) {
             return self.earliest();
         }
@@ -53,7 +53,7 @@ impl RateLimit {
     }
 
     /// Counts an event with this summary.
-    pub(super) fn count(&mut self, now: Instant, record: Position, summary: &Summary) {
+    pub(super) fn count(&mut self, now: Instant, record: Position, summary: &ReportSummary) {
         if self.is_first(record, summary) {
             self.failed.update(record, failed(summary));
             self.good.update(record, good(summary));
@@ -70,18 +70,18 @@ impl RateLimit {
         self.last = Some(now);
     }
 
-    fn is_first(&self, record: Position, summary: &Summary) -> bool {
+    fn is_first(&self, record: Position, summary: &ReportSummary) -> bool {
         self.failed.is_first(record, failed(summary)) || self.good.is_first(record, good(summary))
     }
 }
 
 /// The record that failed.
-fn failed(summary: &Summary) -> Option<Position> {
-    summary.failed.as_ref().map(|failed| failed.mark.position)
+fn failed(summary: &ReportSummary) -> Option<Position> {
+    summary.failed.as_ref().map(|failed| failed.record.position)
 }
 
 /// The record that runs and is good.
-fn good(summary: &Summary) -> Option<Position> {
+fn good(summary: &ReportSummary) -> Option<Position> {
     summary.running.filter(|running| summary.good() == Some(*running)).map(|running| running.position)
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use projections::configuration::Configuration;
 use schema::id::{LogId, NodeId};
 use schema::position::Position;
-use schema::report::{Reported, Summary};
+use schema::report::{ReportSummary, Reported};
 use tokio::time::Instant;
 
 use crate::fleet::boots::Boots;
@@ -41,7 +41,7 @@ pub struct ReportRevision {
 #[expect(clippy::large_enum_variant, reason = "one value exists at a time, and is taken apart at once")]
 pub enum NextChange {
     /// Append this summary of the node.
-    Append(NodeId, Summary),
+    Append(NodeId, ReportSummary),
     /// None before this time.
     At(Instant),
     /// None until a report is heard.
@@ -51,7 +51,7 @@ pub enum NextChange {
 /// The position of the node's record, if this summary says anything that the log does not say already. Nodes that were never enrolled
 /// have no history, however much they report.
 #[must_use]
-pub fn noteworthy(state: &Configuration, node: &NodeId, summary: &Summary) -> Option<Position> {
+pub fn noteworthy(state: &Configuration, node: &NodeId, summary: &ReportSummary) -> Option<Position> {
     let known = state.nodes().get(node)?;
     state.is_news(node, summary).then_some(known.cause.position)
 }
@@ -153,7 +153,11 @@ impl ReportTracker {
     }
 
     /// The next change that is due at `now`. `noteworthy` is [`noteworthy`] with the newest state.
-    pub fn next(&mut self, now: Instant, noteworthy: impl Fn(&NodeId, &Summary) -> Option<Position>) -> NextChange {
+    pub fn next(
+        &mut self,
+        now: Instant,
+        noteworthy: impl Fn(&NodeId, &ReportSummary) -> Option<Position>,
+    ) -> NextChange {
         loop {
             let Some((at, node)) = self.queue.first() else { return NextChange::Nothing };
             if *at > now {
@@ -163,7 +167,7 @@ impl ReportTracker {
             self.queue.pop_first();
             let tracked = self.nodes.get_mut(&node).expect("BUG: a queued node is tracked");
             tracked.queued = None;
-            let summary = Summary::from(&*tracked.report);
+            let summary = ReportSummary::from(&*tracked.report);
             let Some(record) = noteworthy(&node, &summary) else { continue };
             match tracked.limit.next(record, &summary) {
                 Some(next) if next > now => {

@@ -9,7 +9,7 @@ use schema::entity::{Actor, Entity};
 use schema::id::NodeId;
 use schema::position::Position;
 use schema::request::Request;
-use schema::rpc::{Asked, Done, Fault, Reply, Verb, digest_of, id_of, read};
+use schema::rpc::{RpcError, RpcOutcome, RpcReply, RpcRequest, RpcVerb, claims_digest, read_request, request_id};
 use tokio::time::timeout;
 
 use crate::event_log::{EventLog, SubmitError};
@@ -20,38 +20,43 @@ const DECIDED_WITHIN: Duration = Duration::from_secs(10);
 const POSITION_WAIT: Duration = Duration::from_secs(4);
 
 /// Answers a request of `node`.
-pub(super) async fn answer(source: &dyn EventLog, verb: Verb, node: NodeId, bytes: &[u8]) -> Reply {
-    let answered = match read(verb, &node, bytes) {
-        Ok(Asked::Command(id, request)) => command(source, node, id, request).await,
-        Ok(Asked::Mine(position)) => mine(source, &node, position).await,
+pub(super) async fn answer(source: &dyn EventLog, verb: RpcVerb, node: NodeId, bytes: &[u8]) -> RpcReply {
+    let answered = match read_request(verb, &node, bytes) {
+        Ok(RpcRequest::Command(id, request)) => command(source, node, id, request).await,
+        Ok(RpcRequest::ListClaims(position)) => mine(source, &node, position).await,
         Err(fault) => Err(fault),
     };
     match answered {
         Ok((position, done)) => {
-            Reply { v: 1, log_id: source.log_id(), position, result: Some(done), error: None, id: id_of(bytes) }
+            RpcReply { v: 1, log_id: source.log_id(), position, result: Some(done), error: None, id: request_id(bytes) }
         }
         Err(fault) => failed(source, bytes, fault),
     }
 }
 
 /// The reply to a request that failed.
-pub(super) fn failed(source: &dyn EventLog, request: &[u8], fault: Fault) -> Reply {
+pub(super) fn failed(source: &dyn EventLog, request: &[u8], fault: RpcError) -> RpcReply {
     let position = source.view().position();
-    Reply { v: 1, log_id: source.log_id(), position, result: None, error: Some(fault), id: id_of(request) }
+    RpcReply { v: 1, log_id: source.log_id(), position, result: None, error: Some(fault), id: request_id(request) }
 }
 
-async fn command(source: &dyn EventLog, node: NodeId, id: String, request: Request) -> Result<(Position, Done), Fault> {
+async fn command(
+    source: &dyn EventLog,
+    node: NodeId,
+    id: String,
+    request: Request,
+) -> Result<(Position, RpcOutcome), RpcError> {
     let submitted = source.submit(request, Actor::Node(node), Some(id));
-    let late = |_| Fault::new(Fault::UNAVAILABLE, "", "the log takes too long; ask again under the same id");
+    let late = |_| RpcError::new(RpcError::UNAVAILABLE, "", "the log takes too long; ask again under the same id");
     let Answer { position, results, .. } = timeout(DECIDED_WITHIN, submitted).await.map_err(late)?.map_err(refused)?;
     let outcome = results.into_iter().next().expect("BUG: a request of one command has one result");
     Ok((position, outcome.into()))
 }
 
-async fn mine(source: &dyn EventLog, node: &NodeId, at_least: Position) -> Result<(Position, Done), Fault> {
+async fn mine(source: &dyn EventLog, node: &NodeId, at_least: Position) -> Result<(Position, RpcOutcome), RpcError> {
     if timeout(POSITION_WAIT, source.reached(at_least)).await.is_err() {
         let detail = format!("position {at_least} is not reached yet");
-        return Err(Fault::new(Fault::NOT_REACHED, "min_position", detail));
+        return Err(RpcError::new(RpcError::NOT_REACHED, "min_position", detail));
     }
     let view = source.view();
     let done = claimed_jobs(&view, node).map_err(|refusal| fault(&refusal, refusal.field()))?;
@@ -59,7 +64,7 @@ async fn mine(source: &dyn EventLog, node: &NodeId, at_least: Position) -> Resul
 }
 
 /// All jobs that a node has claimed.
-fn claimed_jobs(view: &Configuration, node: &NodeId) -> Result<Done, Refusal> {
+fn claimed_jobs(view: &Configuration, node: &NodeId) -> Result<RpcOutcome, Refusal> {
     match view.nodes().get(node) {
         None => return Err(Refusal::UnknownReference { field: "runtime", entity: node.into() }),
         Some(known) if known.retired => return Err(Refusal::RetiredRuntime(node.clone())),
@@ -67,22 +72,22 @@ fn claimed_jobs(view: &Configuration, node: &NodeId) -> Result<Done, Refusal> {
     }
     let entity = Entity::runtime(node);
     let jobs: Vec<_> = view.jobs().held_by(node).filter_map(|(job, _)| view.leased(job, false)).collect();
-    let digest = Some(digest_of(&jobs));
-    Ok(Done { version: view.version(&entity), entity, changed: false, jobs: Some(jobs), digest })
+    let digest = Some(claims_digest(&jobs));
+    Ok(RpcOutcome { version: view.version(&entity), entity, changed: false, jobs: Some(jobs), digest })
 }
 
-fn refused(error: SubmitError) -> Fault {
+fn refused(error: SubmitError) -> RpcError {
     let detail = error.to_string();
     match error {
         SubmitError::Refused(refused) => fault(&refused.refusal, &refused.field()),
-        SubmitError::KeyReused => Fault::new(Fault::ID_REUSED, "id", "this id was used for another request"),
-        SubmitError::Busy => Fault::new(Fault::OVERLOADED, "", "too many commands are waiting"),
+        SubmitError::KeyReused => RpcError::new(RpcError::ID_REUSED, "id", "this id was used for another request"),
+        SubmitError::Busy => RpcError::new(RpcError::OVERLOADED, "", "too many commands are waiting"),
         SubmitError::ClockAhead(_) | SubmitError::Unstorable(_) | SubmitError::Unavailable(_) => {
-            Fault::new(Fault::UNAVAILABLE, "", detail)
+            RpcError::new(RpcError::UNAVAILABLE, "", detail)
         }
     }
 }
 
-fn fault(refusal: &Refusal, field: &str) -> Fault {
-    Fault::new(refusal.code(), field, refusal.to_string())
+fn fault(refusal: &Refusal, field: &str) -> RpcError {
+    RpcError::new(refusal.code(), field, refusal.to_string())
 }

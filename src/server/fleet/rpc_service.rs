@@ -16,7 +16,7 @@ use futures::stream::SelectAll;
 use futures::{FutureExt as _, StreamExt as _};
 use program::failpoints;
 use schema::address::{Prefix, SERVICE, is_inbox};
-use schema::rpc::{Fault, Reply, Verb};
+use schema::rpc::{RpcError, RpcReply, RpcVerb};
 use schema::wire::Record as _;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -78,7 +78,7 @@ impl RpcService {
                     } else if working.len() < REQUESTS_MAX {
                         working.spawn(self.clone().work_on(request));
                     } else {
-                        let fault = Fault::new(Fault::OVERLOADED, "", "too many requests are being worked on");
+                        let fault = RpcError::new(RpcError::OVERLOADED, "", "too many requests are being worked on");
                         reply(&request, &rpc_requests::failed(&*self.source, &request.message.payload, fault)).await;
                     }
                 }
@@ -97,7 +97,7 @@ impl RpcService {
         let service = builder.metadata(about).start(SERVICE, env!("CARGO_PKG_VERSION")).await?;
         let offered = Offered(Some(service));
         let mut requests = SelectAll::new();
-        for verb in Verb::ALL {
+        for verb in RpcVerb::ALL {
             let Some(service) = &offered.0 else { break };
             let endpoint = service.endpoint_builder().name(verb.name());
             requests.push(endpoint.add(self.prefix.rpc_subjects(verb)).await?);
@@ -106,10 +106,10 @@ impl RpcService {
     }
 
     async fn work_on(self, request: Request) {
-        let answer = match self.prefix.rpc_asked(&request.message.subject) {
+        let answer = match self.prefix.parse_rpc_subject(&request.message.subject) {
             Some((node, verb)) => rpc_requests::answer(&*self.source, verb, node, &request.message.payload).await,
             None => {
-                let fault = Fault::new("invalid_id", "", "the subject names no node");
+                let fault = RpcError::new("invalid_id", "", "the subject names no node");
                 rpc_requests::failed(&*self.source, &request.message.payload, fault)
             }
         };
@@ -119,7 +119,7 @@ impl RpcService {
 }
 
 /// Sends a reply. An error also stands in the headers where any client of micro services looks for it.
-async fn reply(request: &Request, reply: &Reply) {
+async fn reply(request: &Request, reply: &RpcReply) {
     let mut headers = HeaderMap::new();
     if let Some(fault) = &reply.error {
         metrics::request_refused(&fault.code);

@@ -6,7 +6,7 @@ use projections::compliance::{ById, Compliance, Defined};
 use schema::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
 use schema::id::{AssessmentId, AttestationId, ComponentId, ControlId, Id, JobId};
 use schema::instant::Instant;
-use schema::invalid::Invalid;
+use schema::invalid::InputError;
 use schema::position::{Position, Version};
 use serde::Serialize;
 
@@ -34,7 +34,7 @@ struct DefinitionView<'a, T> {
 pub(super) trait DefinitionKind: Sized + Serialize + 'static {
     /// The kind of its entity.
     const NAME: &'static str;
-    type Key: Ord + Clone + From<Id> + std::str::FromStr<Err = Invalid>;
+    type Key: Ord + Clone + From<Id> + std::str::FromStr<Err = InputError>;
 
     /// The id of a key.
     fn id(key: &Self::Key) -> &Id;

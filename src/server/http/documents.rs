@@ -72,8 +72,10 @@ pub(super) async fn content(
 }
 
 /// The id in the path of a URL.
-pub(super) fn parse_id<T: std::str::FromStr<Err = schema::invalid::Invalid>>(id: &str) -> Result<T, ProblemResponse> {
-    id.parse().map_err(|invalid: schema::invalid::Invalid| ProblemResponse::invalid_parameter("id", invalid.detail))
+pub(super) fn parse_id<T: std::str::FromStr<Err = schema::invalid::InputError>>(
+    id: &str,
+) -> Result<T, ProblemResponse> {
+    id.parse().map_err(|invalid: schema::invalid::InputError| ProblemResponse::invalid_parameter("id", invalid.detail))
 }
 
 impl Authenticated {

@@ -53,7 +53,8 @@ pub(super) async fn list(
     let range = EventRange::from_params(&mut params)?;
     let after = from.unwrap_or(Position::ZERO).max(range.after);
     let filter = EventFilter {
-        entity: params.take(ENTITY, |text| text.parse().map_err(|invalid: schema::invalid::Invalid| invalid.detail))?,
+        entity: params
+            .take(ENTITY, |text| text.parse().map_err(|invalid: schema::invalid::InputError| invalid.detail))?,
         event_type: params.take(TYPE, event_type)?,
     };
     let when = SnapshotQuery::from_params(&mut params)?;

@@ -7,7 +7,7 @@ use projections::configuration::Configuration;
 use projections::fold::Touched;
 use replay::impact::{Turn, impact};
 use replay::log::{Divergence, Follower};
-use schema::answer::Appended;
+use schema::answer::AppendedEvent;
 use schema::digest::Digest;
 use schema::entity::Actor;
 use schema::event::Event;
@@ -32,7 +32,7 @@ struct ImpactView {
     actor: Actor,
     at: Instant,
     reason: Option<String>,
-    events: Vec<Appended>,
+    events: Vec<AppendedEvent>,
     /// The nodes whose desired records changed.
     nodes: Vec<NodeChange>,
     /// The nodes that the request concerns and whose desired records are the same as before.
@@ -149,7 +149,7 @@ fn view(log_id: LogId, before: Configuration, events: Vec<Event>) -> Result<Impa
     })
 }
 
-fn appended(event: Event) -> Appended {
+fn appended(event: Event) -> AppendedEvent {
     let Event { position, event_type, entity, version, .. } = event;
-    Appended { position, event_type, entity, version }
+    AppendedEvent { position, event_type, entity, version }
 }

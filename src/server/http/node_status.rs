@@ -4,7 +4,7 @@ use projections::configuration::Node;
 use projections::convergence::State;
 use schema::id::NodeId;
 use schema::position::Position;
-use schema::report::{Attempt, AttemptState, DETAIL_BYTES_MAX, Mark, Reported, Summary, kept};
+use schema::report::{Attempt, AttemptState, DETAIL_BYTES_MAX, RecordRef, ReportSummary, Reported, truncate_text};
 use serde::Serialize;
 
 use crate::http::context::AppState;
@@ -20,7 +20,7 @@ const PATHS_NAMED: usize = 5;
 pub(super) struct NodeStatus {
     pub(super) state: State,
     /// The record that it runs, as it reports it.
-    pub(super) running: Option<Mark>,
+    pub(super) running: Option<RecordRef>,
     /// How long ago the last report was heard; none of a past state, or if there never was a report.
     silence_ms: Option<u64>,
     /// Why it does not run what is desired; none if it does, or is about to.
@@ -37,9 +37,9 @@ struct StatusReason {
 /// What a node reported, as far as reasons need it.
 #[derive(Default)]
 struct ReportedFacts<'a> {
-    running: Option<Mark>,
+    running: Option<RecordRef>,
     /// The last record that its `--apply` command accepted.
-    good: Option<Mark>,
+    good: Option<RecordRef>,
     seen: Option<Position>,
     /// State, code and detail of its last attempt, if that failed.
     failed: Option<(AttemptState, Option<&'a str>, Option<&'a str>)>,
@@ -63,7 +63,7 @@ impl<'a> ReportedFacts<'a> {
         }
     }
 
-    fn noted(summary: &'a Summary) -> Self {
+    fn noted(summary: &'a ReportSummary) -> Self {
         let failed = summary.failed.as_ref();
         Self {
             running: summary.running,
@@ -132,7 +132,7 @@ impl NodeStatus {
 
     fn within(mut self, bytes_max: usize) -> Self {
         if let Some(reason) = &mut self.reason {
-            reason.detail = kept(&reason.detail, bytes_max);
+            reason.detail = truncate_text(&reason.detail, bytes_max);
         }
         self
     }
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn a_reason_is_the_nodes_own_or_says_what_the_state_means() {
         let paths: Vec<String> = (1..=7).map(|number| format!("files/{number}")).collect();
-        let mark = Mark { position: 7.into(), digest: schema::digest::Digest::of(b"7") };
+        let mark = RecordRef { position: 7.into(), digest: schema::digest::Digest::of(b"7") };
         let failed = |code, detail| ReportedFacts {
             failed: Some((AttemptState::Failed, code, detail)),
             ..ReportedFacts::default()

@@ -10,7 +10,7 @@ use schema::desired::{Cause, Entry};
 use schema::id::NodeId;
 use schema::instant::Instant;
 use schema::position::{Position, Version};
-use schema::report::{Mark, Reported, Summary};
+use schema::report::{RecordRef, ReportSummary, Reported};
 use schema::target::Labels;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -43,7 +43,7 @@ struct NodeView<D> {
 #[derive(Serialize)]
 struct DesiredView {
     #[serde(flatten)]
-    mark: Mark,
+    mark: RecordRef,
     retry: Position,
     cause: Cause,
     entries: Vec<Entry>,
@@ -75,7 +75,7 @@ struct NotedView {
     at: Instant,
     version: Version,
     #[serde(flatten)]
-    summary: Summary,
+    summary: ReportSummary,
 }
 
 /// `GET /v1/nodes`
@@ -95,7 +95,7 @@ fn list_page(app: &AppState, snapshot: &ReadSnapshot, page: &PageQuery) -> ListP
     page.list(state.nodes().range(page.keys::<NodeId>()), |id, node| {
         let digest = app.digests().of(state, id, node);
         let status = app.node_status(snapshot, id, node).short();
-        NodeView::of(id, node, status, Mark { position: node.cause.position, digest })
+        NodeView::of(id, node, status, RecordRef { position: node.cause.position, digest })
     })
 }
 
@@ -151,7 +151,7 @@ impl AppState {
 impl From<Manifest> for DesiredView {
     fn from(manifest: Manifest) -> Self {
         Self {
-            mark: Mark { position: manifest.cause.position, digest: manifest.digest },
+            mark: RecordRef { position: manifest.cause.position, digest: manifest.digest },
             retry: manifest.retry,
             cause: manifest.cause,
             entries: manifest.pieces.into_iter().map(|piece| piece.entry).collect(),

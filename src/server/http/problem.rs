@@ -14,7 +14,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use projections::refusal::{Refused, Sort};
-use schema::invalid::Invalid;
+use schema::invalid::InputError;
 
 use crate::event_log::{DamagedError, LogReadError, PastStateError, SubmitError, UnavailableError};
 
@@ -66,9 +66,9 @@ impl ProblemResponse {
     }
 }
 
-impl From<Invalid> for ProblemResponse {
+impl From<InputError> for ProblemResponse {
     /// 400 for what is no JSON at all, 422 for JSON that is no valid request.
-    fn from(invalid: Invalid) -> Self {
+    fn from(invalid: InputError) -> Self {
         let status = match invalid.code {
             "invalid_json" => StatusCode::BAD_REQUEST,
             _ => StatusCode::UNPROCESSABLE_ENTITY,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use api::query::{AT, MIN_POSITION};
 use projections::configuration::Configuration;
 use schema::instant::Instant;
-use schema::invalid::Invalid;
+use schema::invalid::InputError;
 use schema::position::Position;
 use tokio::time::timeout;
 
@@ -58,18 +58,18 @@ fn parse_moment(text: &str) -> Result<Moment, String> {
     if let Ok(position) = number(text) {
         return Ok(Moment::Position(Position::from(position)));
     }
-    Instant::nearest(text).map(Moment::Time).map_err(|_| "is a position or an RFC 3339 time".to_string())
+    Instant::parse_clamped(text).map(Moment::Time).map_err(|_| "is a position or an RFC 3339 time".to_string())
 }
 
 impl Authenticated {
     /// The id in a URL, and the state to answer from.
     pub(super) async fn item<T>(&self, id: &str, mut params: QueryParams) -> Result<(T, Configuration), ProblemResponse>
     where
-        T: FromStr<Err = Invalid>,
+        T: FromStr<Err = InputError>,
     {
         let when = SnapshotQuery::from_params(&mut params)?;
         params.done()?;
-        let id = id.parse().map_err(|invalid: Invalid| ProblemResponse::invalid_parameter("id", invalid.detail))?;
+        let id = id.parse().map_err(|invalid: InputError| ProblemResponse::invalid_parameter("id", invalid.detail))?;
         Ok((id, self.snapshot(when).await?.configuration))
     }
 

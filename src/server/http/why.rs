@@ -13,7 +13,7 @@ use schema::desired::{Entry, EntryKind, Source};
 use schema::digest::Digest;
 use schema::id::{JobId, NodeId};
 use schema::position::Position;
-use schema::report::Mark;
+use schema::report::RecordRef;
 use serde::Serialize;
 
 use crate::event_log::{DamagedError, Moment};
@@ -46,7 +46,7 @@ struct FileSubject {
     path: String,
     #[serde(flatten)]
     status: NodeStatus,
-    desired: Mark,
+    desired: RecordRef,
     /// What the node runs at the path.
     runs: RunningFile,
 }
@@ -141,7 +141,8 @@ impl AppState {
         let state = &snapshot.configuration;
         let enrolled = state.nodes().get(&node).expect("BUG: the explained file belongs to a node of the state");
         let status = self.node_status(snapshot, &node, enrolled);
-        let desired = Mark { position: enrolled.cause.position, digest: self.digests().of(state, &node, enrolled) };
+        let desired =
+            RecordRef { position: enrolled.cause.position, digest: self.digests().of(state, &node, enrolled) };
         let runs = match status.running {
             Some(running) if running.digest == desired.digest => {
                 RunningFile { known: true, file: why.found.clone().map(EntryView::from) }
@@ -153,7 +154,7 @@ impl AppState {
     }
 
     /// What a node has at a path if it runs an older record.
-    async fn running_file(&self, node: &NodeId, path: &str, running: Mark) -> RunningFile {
+    async fn running_file(&self, node: &NodeId, path: &str, running: RecordRef) -> RunningFile {
         let past = self.log().past(Moment::Position(running.position)).await;
         let manifest = past.ok().and_then(|past| render(&past, node));
         // The node may run a record of another log.

@@ -24,7 +24,7 @@ pub async fn read(jetstream: &Context, prefix: &Prefix) -> Result<Instant, Error
     let failed = |why: &dyn std::fmt::Display| Error::nats(format!("the time of stream {name}"), why);
     let asked = jetstream.request(format!("STREAM.INFO.{name}"), &()).await;
     match asked.map_err(|error| failed(&error))? {
-        Response::Ok(StreamState { ts }) => Instant::nearest(&ts).map_err(|invalid| failed(&invalid.detail)),
+        Response::Ok(StreamState { ts }) => Instant::parse_clamped(&ts).map_err(|invalid| failed(&invalid.detail)),
         Response::Err { error } => Err(failed(&error)),
     }
 }

@@ -11,7 +11,7 @@ use schema::address::{Bucket, Prefix};
 use schema::desired::Desired;
 use schema::id::NodeId;
 use schema::position::Position;
-use schema::seal::{PublicKey, SecretKey, Signed};
+use schema::seal::{PublicKey, SecretKey, SignedRecord};
 use schema::wire::Record as _;
 
 use super::{Error, latest_messages, streams};
@@ -159,7 +159,7 @@ impl Records {
 
 /// The position of a record, if this key signed it.
 fn signed_position(key: &PublicKey, payload: &[u8]) -> Option<Position> {
-    let signed = Signed::read(payload).ok()?;
+    let signed = SignedRecord::read(payload).ok()?;
     let body = key.open(&signed).ok()?;
     Desired::read(body).ok().map(|desired| desired.position)
 }

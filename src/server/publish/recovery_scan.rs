@@ -11,7 +11,7 @@ use schema::event::Event;
 use schema::id::{LogId, NodeId};
 use schema::position::Position;
 use schema::report::Reported;
-use schema::seal::{PublicKey, Signed};
+use schema::seal::{PublicKey, SignedRecord};
 use schema::wire::Record as _;
 
 use super::stream_comparison::message;
@@ -59,7 +59,7 @@ pub async fn contents(
 ) -> Result<BTreeMap<Digest, Vec<u8>>, Error> {
     let mut found = BTreeMap::new();
     for payload in payloads(jetstream, prefix, Bucket::Desired).await?.into_values() {
-        let Ok(signed) = Signed::read(&payload) else { continue };
+        let Ok(signed) = SignedRecord::read(&payload) else { continue };
         let Some(record) = key.open(&signed).ok().and_then(|body| Desired::read(body).ok()) else { continue };
         let inline = record.entries.into_iter().filter_map(|entry| entry.inline);
         let named = inline.map(|bytes| (Digest::of(&bytes), bytes));
@@ -91,7 +91,7 @@ impl SeenByNode {
     fn read(payload: &[u8], node: &NodeId, log_id: LogId, key: &PublicKey) -> Option<Self> {
         let report = Reported::read(payload).ok().filter(|report| report.node == *node)?;
         let claimed = report.seen.filter(|_| report.log_id == Some(log_id));
-        let seen = Self { position: claimed.map(|seen| seen.position), proven: report.proven(log_id, key) };
+        let seen = Self { position: claimed.map(|seen| seen.position), proven: report.proven_cause(log_id, key) };
         (seen.position.is_some() || seen.proven.is_some()).then_some(seen)
     }
 
@@ -136,7 +136,7 @@ async fn payloads(
 mod tests {
     use super::*;
     use schema::desired::{Desired, digest_of};
-    use schema::report::Mark;
+    use schema::report::RecordRef;
     use schema::seal::SecretKey;
     use uuid::Uuid;
 
@@ -152,7 +152,7 @@ mod tests {
         let blank = include_bytes!("../../../schema/tests/golden/records/reported-with-proof.json");
         let blank: Reported = serde_json::from_slice(blank).expect("a report");
         assert_eq!(blank.seen, None, "a valid report may prove something and say nothing");
-        let said = |position: u64| Some(Mark { position: position.into(), digest });
+        let said = |position: u64| Some(RecordRef { position: position.into(), digest });
         for (pinned, seen, proof, expected) in [
             (Some(log_id), None, proof.clone(), Some((None, Some(9)))),
             (None, None, proof.clone(), Some((None, Some(9)))),

@@ -5,7 +5,7 @@ use schema::command::Command;
 use schema::digest::Digest;
 use schema::entity::Actor;
 use schema::id::JobId;
-use schema::report::{Mark, Summary};
+use schema::report::{RecordRef, ReportSummary};
 use schema::request::Request;
 use serde_json::{Value, json};
 
@@ -223,8 +223,8 @@ async fn a_jobs_spec_is_a_file_of_its_holder() {
 async fn of_a_past_moment_both_what_was_desired_and_what_was_reported_is_shown() {
     let house = furnished().await;
     let desired = house.shown("/v1/nodes/n-1").await["desired"].clone();
-    let running = Mark { position: 5.into(), digest: Digest::of(b"what it then ran") };
-    let summary = Summary { running: Some(running), ..Summary::default() };
+    let running = RecordRef { position: 5.into(), digest: Digest::of(b"what it then ran") };
+    let summary = ReportSummary { running: Some(running), ..ReportSummary::default() };
     let noted = Request::of([Command::NoteReport("n-1".parse().unwrap(), summary)]);
     house.log.append(&noted, &Actor::Reconciler, None).unwrap(); // 11
     house.done(json!([put("base", "etc/issue", "other", json!({"all": true}))])).await; // 12

@@ -5,14 +5,14 @@ use std::time::Duration;
 use schema::command::Command;
 use schema::digest::Digest;
 use schema::entity::Actor;
-use schema::report::{Attempt, AttemptState, Mark, Reported, Summary, Warning};
+use schema::report::{Attempt, AttemptState, RecordRef, ReportSummary, ReportWarning, Reported};
 use schema::request::Request;
 use serde_json::{Value, json};
 
 use crate::ask::{House, enrol, put};
 
 /// A report of a node that runs this.
-fn report(node: &str, running: Option<Mark>) -> Reported {
+fn report(node: &str, running: Option<RecordRef>) -> Reported {
     Reported {
         v: 1,
         log_id: Some(uuid::Uuid::from_u128(7).into()),
@@ -39,10 +39,10 @@ impl House {
         self.ears.hear(report.node.clone(), report, age);
     }
 
-    async fn desired(&self, node: &str) -> Mark {
+    async fn desired(&self, node: &str) -> RecordRef {
         let shown = self.shown(&format!("/v1/nodes/{node}")).await;
         let digest = shown["desired"]["digest"].as_str().unwrap().parse().unwrap();
-        Mark { position: shown["desired"]["position"].as_u64().unwrap().into(), digest }
+        RecordRef { position: shown["desired"]["position"].as_u64().unwrap().into(), digest }
     }
 
     async fn state(&self, node: &str) -> String {
@@ -91,10 +91,10 @@ async fn a_node_is_judged_by_what_it_was_heard_to_say() {
     assert_eq!(house.state("n-1").await, "progressing", "what failed before the retry does not count");
     house.hear(Reported { drift: vec!["files/d".into()], ..report("n-1", Some(second)) }, Duration::ZERO);
     assert_eq!(house.state("n-1").await, "drifted");
-    let beyond = Mark { position: 1_000.into(), digest: Digest::of(b"") };
+    let beyond = RecordRef { position: 1_000.into(), digest: Digest::of(b"") };
     house.hear(Reported { seen: Some(beyond), ..report("n-1", Some(second)) }, Duration::ZERO);
     assert_eq!(house.state("n-1").await, "ahead");
-    let warnings = vec![Warning { code: "check_changed_tree".into(), detail: "files/x".into() }];
+    let warnings = vec![ReportWarning { code: "check_changed_tree".into(), detail: "files/x".into() }];
     house.hear(Reported { warnings, ..report("n-1", Some(second)) }, Duration::ZERO);
     assert_eq!(house.state("n-1").await, "converged", "a warning is no failure");
     let shown = house.shown("/v1/nodes/n-1").await;
@@ -123,7 +123,7 @@ async fn two_agents_with_one_id_are_a_state() {
 async fn a_server_that_is_a_moment_behind_takes_no_node_for_ahead() {
     let house = House::new();
     house.done(json!([enrol("n-1", json!({}))])).await;
-    let seen = Mark { position: 4.into(), digest: Digest::of(b"") };
+    let seen = RecordRef { position: 4.into(), digest: Digest::of(b"") };
     house.hear(Reported { seen: Some(seen), ..report("n-1", None) }, Duration::ZERO);
     let other_server = async {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -131,7 +131,7 @@ async fn a_server_that_is_a_moment_behind_takes_no_node_for_ahead() {
     };
     let (shown, _) = tokio::join!(house.shown("/v1/nodes/n-1"), other_server);
     assert_eq!(shown["state"], "progressing");
-    let beyond = Mark { position: 5.into(), digest: Digest::of(b"") };
+    let beyond = RecordRef { position: 5.into(), digest: Digest::of(b"") };
     house.hear(Reported { seen: Some(beyond), ..report("n-1", None) }, Duration::ZERO);
     assert_eq!(house.state("n-1").await, "ahead");
 }
@@ -141,7 +141,7 @@ async fn of_the_past_only_the_log_tells() {
     let house = House::new();
     house.done(json!([enrol("n-1", json!({})), put("d", "d", "1", json!({"all": true}))])).await;
     let mark = house.desired("n-1").await;
-    let noted = Summary::from(&report("n-1", Some(mark)));
+    let noted = ReportSummary::from(&report("n-1", Some(mark)));
     let request = Request::of([Command::NoteReport("n-1".parse().unwrap(), noted)]);
     house.log.append(&request, &Actor::Reconciler, None).unwrap();
     house.hear(report("n-1", None), Duration::from_secs(60));

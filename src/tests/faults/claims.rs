@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
-use schema::lease::Leased;
-use schema::rpc::{Complete, Done, Verb};
+use schema::lease::LeasedJob;
+use schema::rpc::{CompleteRequest, RpcOutcome, RpcVerb};
 use schema::wire::Record;
 use serde_json::Value;
 use tokio::task::JoinSet;
@@ -73,7 +73,7 @@ struct Runtime {
     name: String,
     asker: Asker,
     random: Rng,
-    held: Vec<Leased>,
+    held: Vec<LeasedJob>,
 }
 
 impl Runtime {
@@ -86,14 +86,14 @@ impl Runtime {
             let id = format!("{}-{turn}", self.name);
             match self.random.u8(..6) {
                 0 => {
-                    self.ask(Verb::Release, &release(&id), &stop).await;
+                    self.ask(RpcVerb::Release, &release(&id), &stop).await;
                     self.held.clear();
                 }
-                1 => drop(self.ask(Verb::Renew, &renew(&id), &stop).await),
+                1 => drop(self.ask(RpcVerb::Renew, &renew(&id), &stop).await),
                 2 | 3 if !self.held.is_empty() => self.complete(id, &stop).await,
                 _ => {
                     let limit = self.random.u32(1..4);
-                    let done = self.ask(Verb::Claim, &claim(&id, limit), &stop).await;
+                    let done = self.ask(RpcVerb::Claim, &claim(&id, limit), &stop).await;
                     for job in done.and_then(|done| done.jobs).into_iter().flatten() {
                         let (runtime, token) = (self.name.clone(), job.token.to_string());
                         grants.push(Grant { runtime, job: job.id.to_string(), token });
@@ -107,17 +107,17 @@ impl Runtime {
     }
 
     async fn complete(&mut self, id: String, stop: &AtomicBool) {
-        let Leased { id: job, token, spec_digest, .. } = self.held[self.random.usize(..self.held.len())].clone();
+        let LeasedJob { id: job, token, spec_digest, .. } = self.held[self.random.usize(..self.held.len())].clone();
         let (outcome, evidence) = ("passed".to_owned(), "seen".to_owned());
-        let run = Complete { v: 1, id, runtime: None, job, token, spec_digest, outcome, evidence };
-        self.ask(Verb::Complete, &run, stop).await;
+        let run = CompleteRequest { v: 1, id, runtime: None, job, token, spec_digest, outcome, evidence };
+        self.ask(RpcVerb::Complete, &run, stop).await;
     }
 
     /// Asks until it is answered, or nobody wants to know any more; nothing if it was refused.
-    async fn ask(&self, verb: Verb, request: &impl Record, stop: &AtomicBool) -> Option<Done> {
+    async fn ask(&self, verb: RpcVerb, request: &impl Record, stop: &AtomicBool) -> Option<RpcOutcome> {
         while !stop.load(Ordering::Relaxed) {
             match self.asker.once(&self.name, verb, request.write()).await {
-                Ok(reply) if !reply.error.as_ref().is_some_and(schema::rpc::Fault::is_transient) => {
+                Ok(reply) if !reply.error.as_ref().is_some_and(schema::rpc::RpcError::is_transient) => {
                     return reply.result;
                 }
                 _ => tokio::time::sleep(AGAIN_AFTER).await,

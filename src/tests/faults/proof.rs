@@ -2,7 +2,7 @@
 //! and stops every server. What somebody makes up stops nobody.
 
 use bus::connect::connect;
-use schema::report::{Mark, Reported};
+use schema::report::{RecordRef, Reported};
 use schema::seal::SecretKey;
 use schema::wire::Record as _;
 use serde_json::{Value, json};
@@ -100,9 +100,9 @@ async fn what_a_node_makes_up_stops_nobody() {
     })
     .await;
     // A number far ahead, with a record of b's own making.
-    let seen = said.seen.map(|seen| Mark { position: 1_000_000.into(), ..seen });
+    let seen = said.seen.map(|seen| RecordRef { position: 1_000_000.into(), ..seen });
     let desired = link.jetstream().get_key_value("cfg_desired").await.unwrap().get("b").await.unwrap().unwrap();
-    let body = schema::seal::Signed::read(&desired).unwrap().body;
+    let body = schema::seal::SignedRecord::read(&desired).unwrap().body;
     let mut record = schema::desired::Desired::read(&body).unwrap();
     (record.position, record.cause.position) = (1_000_000.into(), 1_000_000.into());
     let proof = Some(SecretKey::from_seed(&[9; 32]).seal(record.write()));

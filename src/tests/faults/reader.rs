@@ -7,7 +7,7 @@ use async_nats::jetstream::Context;
 use bus::connect::connect;
 use schema::desired::Desired;
 use schema::report::Reported;
-use schema::seal::Signed;
+use schema::seal::SignedRecord;
 use schema::wire::Record as _;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -87,7 +87,8 @@ pub(crate) async fn buckets(ground: &Ground, node: &str) -> Result<(String, Stri
     let link = connect(&ground.nats_url(), "test").await.unwrap();
     link.up().await;
     let jetstream = link.jetstream();
-    let signed = Signed::read(&last(&jetstream, "cfg_desired", node).await?).map_err(|error| error.to_string())?;
+    let signed =
+        SignedRecord::read(&last(&jetstream, "cfg_desired", node).await?).map_err(|error| error.to_string())?;
     let desired = Desired::read(&signed.body).map_err(|error| error.to_string())?;
     let said = Reported::read(&last(&jetstream, "cfg_reported", node).await?).map_err(|error| error.to_string())?;
     let runs = said.running.map(|mark| mark.digest.to_string()).unwrap_or_default();

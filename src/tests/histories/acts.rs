@@ -8,13 +8,13 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use schema::command::{ClaimJobs, Command, CompleteJob, ReleaseJobs};
 use schema::compliance::{
-    AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined, Cover, Provider, Subjects,
+    AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined, Coverage, Provider, SubjectSelector,
 };
 use schema::entity::Actor;
 use schema::event::Event;
 use schema::id::{CommandId, JobId, LogId, NodeId};
 use schema::instant::Instant;
-use schema::lease::Leased;
+use schema::lease::LeasedJob;
 use schema::request::Request;
 use schema::target::{Labels, Selector};
 
@@ -60,8 +60,8 @@ pub fn selector() -> impl Strategy<Value = Selector> {
 
 pub fn define() -> impl Strategy<Value = Command> {
     let cover = prop_oneof![
-        btree_set(id("component", 3).prop_map(|id| id.parse().unwrap()), 0..3).prop_map(Cover::Components),
-        selector().prop_map(Cover::Selector),
+        btree_set(id("component", 3).prop_map(|id| id.parse().unwrap()), 0..3).prop_map(Coverage::Components),
+        selector().prop_map(Coverage::Selector),
     ];
     let title = || select(vec!["one", "two"]).prop_map(String::from);
     prop_oneof![
@@ -86,7 +86,7 @@ pub fn define() -> impl Strategy<Value = Command> {
                 let provider = Provider { name: "p".into(), image: String::new(), tag: String::new(),
                     configuration: [].into() };
                 let said = AttestationDefined { assessment: assessment.parse().unwrap(), title, provider,
-                    selector: Subjects::default(), schedule: None, parameters: [].into(), runtime_selector };
+                    selector: SubjectSelector::default(), schedule: None, parameters: [].into(), runtime_selector };
                 Command::DefineAttestation(id.parse().unwrap(), said)
             }),
     ]
@@ -136,7 +136,7 @@ pub fn beginning() -> Vec<Act> {
     let assessment = AssessmentDefined {
         title: "a".into(),
         control: "control0".parse().unwrap(),
-        cover: Cover::Selector(Selector::default()),
+        cover: Coverage::Selector(Selector::default()),
         schedule: "0 * * * *".parse().unwrap(),
     };
     let attestation = |index: u32| {
@@ -146,7 +146,7 @@ pub fn beginning() -> Vec<Act> {
             assessment: "assessment0".parse().unwrap(),
             title: "t".into(),
             provider,
-            selector: Subjects::default(),
+            selector: SubjectSelector::default(),
             schedule: None,
             parameters: [].into(),
             runtime_selector: Selector::default(),
@@ -169,18 +169,18 @@ pub struct Run {
 
 pub fn run(acts: &[Act]) -> Run {
     let mut run = Run { decided: Vec::new(), state: Configuration::default() };
-    let mut given: Vec<Leased> = Vec::new();
+    let mut given: Vec<LeasedJob> = Vec::new();
     for (index, act) in acts.iter().enumerate() {
         let commands = match act {
             Act::Ask(commands) => commands.clone(),
             Act::Complete(_) | Act::Expire(_) if given.is_empty() => continue,
             Act::Complete(index) => {
-                let Leased { id, token, spec_digest, .. } = index.get(&given).clone();
+                let LeasedJob { id, token, spec_digest, .. } = index.get(&given).clone();
                 let (outcome, evidence) = ("pass".into(), String::new());
                 vec![Command::CompleteJob(CompleteJob { job: id, token, spec_digest, outcome, evidence })]
             }
             Act::Expire(index) => {
-                let Leased { id, token, .. } = index.get(&given).clone();
+                let LeasedJob { id, token, .. } = index.get(&given).clone();
                 vec![Command::ExpireClaim(id, token)]
             }
         };

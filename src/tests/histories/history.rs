@@ -12,8 +12,8 @@ use schema::entity::Actor;
 use schema::event::Event;
 use schema::id::{CommandId, LogId};
 use schema::instant::Instant;
-use schema::report::{Mark, Summary};
-use schema::request::{Ask, Request};
+use schema::report::{RecordRef, ReportSummary};
+use schema::request::{Request, RequestItem};
 use schema::target::{Labels, Operator, Requirement, Selector, Target};
 
 /// The log that all histories are of.
@@ -60,9 +60,9 @@ pub fn requests() -> impl Strategy<Value = Vec<Request>> {
     )
 }
 
-fn ask() -> impl Strategy<Value = Ask> {
+fn ask() -> impl Strategy<Value = RequestItem> {
     let expected = prop_oneof![9 => Just(None), 1 => (0..4_u64).prop_map(|version| Some(version.into()))];
-    (command(), expected).prop_map(|(command, expected_version)| Ask { command, expected_version })
+    (command(), expected).prop_map(|(command, expected_version)| RequestItem { command, expected_version })
 }
 
 /// A command about one of a few things.
@@ -144,6 +144,6 @@ fn create_principal((name, admin, token): (String, bool, u8)) -> Command {
 }
 
 fn note_report((node, position): (String, u64)) -> Command {
-    let running = Some(Mark { position: position.into(), digest: Digest::of(b"") });
-    Command::NoteReport(node.parse().unwrap(), Summary { running, ..Summary::default() })
+    let running = Some(RecordRef { position: position.into(), digest: Digest::of(b"") });
+    Command::NoteReport(node.parse().unwrap(), ReportSummary { running, ..ReportSummary::default() })
 }

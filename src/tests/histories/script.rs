@@ -19,13 +19,13 @@
 use schema::command::Command;
 use schema::digest::Digest;
 use schema::id::JobId;
-use schema::invalid::Invalid;
-use schema::report::{Mark, Summary};
-use schema::request::{Ask, Request};
+use schema::invalid::InputError;
+use schema::report::{RecordRef, ReportSummary};
+use schema::request::{Request, RequestItem};
 use serde_json::{Map, Value, json};
 
 /// The commands of one line, most often one.
-pub fn asks(line: &str) -> Vec<Result<Ask, Invalid>> {
+pub fn asks(line: &str) -> Vec<Result<RequestItem, InputError>> {
     match line.strip_prefix("repeat ") {
         None => vec![ask(&spelt_out(line, 0))],
         Some(rest) => {
@@ -46,7 +46,7 @@ fn spelt_out(line: &str, index: u64) -> String {
     line
 }
 
-fn ask(line: &str) -> Result<Ask, Invalid> {
+fn ask(line: &str) -> Result<RequestItem, InputError> {
     let (command, target) = match (line.split_once(" for "), line.split_once(" where ")) {
         (Some((command, named)), _) => (command, Some(named_target(named))),
         (_, Some((command, selector))) => (command, Some(selector_target(selector))),
@@ -62,7 +62,7 @@ fn ask(line: &str) -> Result<Ask, Invalid> {
     // Which command of its request it is, the caller knows.
     read.map_err(|refused| {
         let field = refused.field.trim_start_matches("commands[0]").trim_start_matches('.').into();
-        Invalid { field, ..refused }
+        InputError { field, ..refused }
     })
 }
 
@@ -192,10 +192,10 @@ fn selector_target(text: &str) -> Value {
     }
 }
 
-fn note_report(node: &str, position: &str) -> Ask {
-    let mark = Mark { position: number(position).into(), digest: Digest::of(position.as_bytes()) };
-    let summary = Summary { running: Some(mark), ..Summary::default() };
-    Ask { command: Command::NoteReport(node.parse().unwrap(), summary), expected_version: None }
+fn note_report(node: &str, position: &str) -> RequestItem {
+    let mark = RecordRef { position: number(position).into(), digest: Digest::of(position.as_bytes()) };
+    let summary = ReportSummary { running: Some(mark), ..ReportSummary::default() };
+    RequestItem { command: Command::NoteReport(node.parse().unwrap(), summary), expected_version: None }
 }
 
 fn number(text: &str) -> u64 {

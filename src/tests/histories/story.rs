@@ -16,7 +16,7 @@ use schema::event::Event;
 use schema::id::{CommandId, EventId, JobId, LogId, NodeId};
 use schema::instant::Instant;
 use schema::lease::LeaseToken;
-use schema::report::{AttemptState, Failure, Mark, Summary};
+use schema::report::{AttemptState, FailedAttempt, RecordRef, ReportSummary};
 use schema::request::Request;
 use schema::seal::{PublicKey, SecretKey};
 use serde_json::{Value, json};
@@ -294,15 +294,15 @@ fn held_by(story: &Story, node: &str) -> (Digest, JobId) {
 }
 
 fn ends(story: &mut Story) {
-    let mark = |position: u64, text: &str| Mark { position: position.into(), digest: Digest::of(text.as_bytes()) };
-    let failed = Failure {
-        mark: mark(11, "tried"),
+    let mark = |position: u64, text: &str| RecordRef { position: position.into(), digest: Digest::of(text.as_bytes()) };
+    let failed = FailedAttempt {
+        record: mark(11, "tried"),
         state: AttemptState::Failed,
         code: Some("check_failed".into()),
         detail: Some("line 3\nof \"motd\"".into()),
     };
     let (running, drift) = (Some(mark(7, "runs")), vec!["files/etc/motd".into()]);
-    let summary = Summary { running, failed: Some(failed), drift, good: None };
+    let summary = ReportSummary { running, failed: Some(failed), drift, good: None };
     story.request("system/reconciler", &Request::of([Command::NoteReport("lund-1".parse().unwrap(), summary)]));
     story.json(
         "ann",

@@ -8,7 +8,7 @@ use bus::connect::connect;
 use futures::StreamExt as _;
 use schema::address::{Bucket, Prefix};
 use schema::report::AttemptState::{Failed, Refused};
-use schema::rpc::Verb;
+use schema::rpc::RpcVerb;
 use schema::seal::SecretKey;
 use schema::wire::Record as _;
 use tokio_util::sync::CancellationToken;
@@ -196,7 +196,7 @@ async fn a_node_needs_to_speak_only_of_itself() {
     let mut asked = heard.client().subscribe("cfg.rpc.>").await.unwrap();
     heard.client().flush().await.unwrap();
     for node in ["n-2", "n-1"] {
-        let subject = Prefix::default().rpc_subject(&node.parse().unwrap(), Verb::Claim);
+        let subject = Prefix::default().rpc_subject(&node.parse().unwrap(), RpcVerb::Claim);
         stranger.client().publish(subject, "".into()).await.unwrap();
     }
     let first = tokio::time::timeout(std::time::Duration::from_secs(10), asked.next()).await.unwrap().unwrap();

@@ -8,7 +8,7 @@ use projections::convergence::{Evidence, Expected, State, judge};
 use schema::desired::Desired;
 use schema::position::Position;
 use schema::report::AttemptState::Failed;
-use schema::report::{Reported, Summary};
+use schema::report::{ReportSummary, Reported};
 
 use testkit::agent::{Agent, expected};
 use testkit::centre::{Centre, mark, state};
@@ -109,13 +109,13 @@ async fn what_was_switched_to_has_not_converged_before_its_hook_said_yes() {
     let expected = Expected { log_id, head, digest: second.digest, retry };
     let state = |evidence| judge(&expected, Some(&evidence));
     assert_eq!(state(Evidence::heard(&report, Duration::ZERO)), State::Progressing);
-    let summary = Summary::from(&report);
+    let summary = ReportSummary::from(&report);
     assert_eq!(summary.good, Some(Some(mark(&first))), "the log keeps it");
     assert_eq!(state(Evidence::noted(&summary)), State::Progressing);
     fs::write(&yes, "").unwrap();
     let report = centre.applied(&second).await;
     assert_eq!(state(Evidence::heard(&report, Duration::ZERO)), State::Converged);
-    assert_eq!(Summary::from(&report).good, None, "nothing more than the first format says");
+    assert_eq!(ReportSummary::from(&report).good, None, "nothing more than the first format says");
 }
 
 #[tokio::test(flavor = "multi_thread")]

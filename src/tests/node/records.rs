@@ -6,7 +6,7 @@ use schema::desired::{Desired, EntryKind};
 use schema::digest::Digest;
 use schema::position::Position;
 use schema::report::AttemptState::{Failed, Refused};
-use schema::seal::{SecretKey, Signed};
+use schema::seal::{SecretKey, SignedRecord};
 use schema::variant::VariantName;
 use schema::wire::Record as _;
 
@@ -96,10 +96,10 @@ async fn each_refusal_touches_nothing_and_is_reported_by_its_code() {
     };
     let cases: Vec<(&str, Vec<u8>)> = vec![
         ("missing_signature", unsigned),
-        ("bad_signature", Signed { sig: [0; 64], ..good.clone() }.write()),
-        ("bad_signature", Signed { body: flipped, ..good.clone() }.write()),
+        ("bad_signature", SignedRecord { sig: [0; 64], ..good.clone() }.write()),
+        ("bad_signature", SignedRecord { body: flipped, ..good.clone() }.write()),
         ("bad_signature", SecretKey::from_seed(&[8; 32]).seal(good.body.clone()).write()),
-        ("newer_format", Signed { v: 2, ..good.clone() }.write()),
+        ("newer_format", SignedRecord { v: 2, ..good.clone() }.write()),
         ("newer_format", newer_body.write()),
         ("newer_format", escaping("secrets/a", EntryKind::from("secret".parse::<VariantName>().unwrap()))),
         ("damaged_record", b"no record at all".to_vec()),
@@ -138,7 +138,7 @@ async fn nobody_can_claim_to_be_the_record_that_was_accepted() {
     let (_server, centre, _agent) = both().await;
     let held = centre.desire(5, &[("a", b"x")]).await;
     centre.applied(&held).await;
-    let forged = Signed { sig: [0; 64], ..centre.key.seal(held.write()) }.write();
+    let forged = SignedRecord { sig: [0; 64], ..centre.key.seal(held.write()) }.write();
     centre.put_bytes(forged).await;
     let attempt = centre.said(Refused, "bad_signature").await.attempt.unwrap();
     assert_ne!(attempt.digest, held.digest);

@@ -9,8 +9,8 @@ use schema::desired::Desired;
 use schema::event::Event;
 use schema::report::Reported;
 use schema::request::Request;
-use schema::rpc::{self, Claim, Complete, Mine, Release, Renew, Reply, Verb};
-use schema::seal::{KeyRecord, Signed};
+use schema::rpc::{self, ClaimRequest, CompleteRequest, ListClaims, ReleaseRequest, RenewRequest, RpcReply, RpcVerb};
+use schema::seal::{KeyRecord, SignedRecord};
 use schema::wire::Record;
 use uuid::Uuid;
 use wal::decode::Decoder;
@@ -37,16 +37,16 @@ pub fn record(bytes: &[u8]) -> bool {
     }
     let readers = [
         one::<Event>,
-        one::<Signed>,
+        one::<SignedRecord>,
         one::<Desired>,
         one::<KeyRecord>,
         one::<Reported>,
-        one::<Claim>,
-        one::<Renew>,
-        one::<Release>,
-        one::<Complete>,
-        one::<Mine>,
-        one::<Reply>,
+        one::<ClaimRequest>,
+        one::<RenewRequest>,
+        one::<ReleaseRequest>,
+        one::<CompleteRequest>,
+        one::<ListClaims>,
+        one::<RpcReply>,
     ];
     // Each looks at the bytes, whoever takes them.
     readers.iter().filter(|reader| reader(bytes)).count() > 0
@@ -60,7 +60,7 @@ pub fn request(bytes: &[u8]) -> bool {
 /// What a node asks over NATS, with any verb.
 pub fn asked(bytes: &[u8]) -> bool {
     let Ok(node) = "n-1".parse() else { return false };
-    Verb::ALL.iter().filter(|verb| rpc::read(**verb, &node, bytes).is_ok()).count() > 0
+    RpcVerb::ALL.iter().filter(|verb| rpc::read_request(**verb, &node, bytes).is_ok()).count() > 0
 }
 
 /// A file of OSCAL.

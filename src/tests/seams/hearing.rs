@@ -9,7 +9,7 @@ use schema::address::{Bucket, Prefix};
 use schema::digest::Digest;
 use schema::id::NodeId;
 use schema::position::Position;
-use schema::report::{DRIFT_PATHS_MAX, Mark, REPORT_BYTES_MAX, Reported};
+use schema::report::{DRIFT_PATHS_MAX, REPORT_BYTES_MAX, RecordRef, Reported};
 use schema::seal::SecretKey;
 use schema::wire::Record;
 use server::fleet::listener::{ReportListener, listen};
@@ -48,7 +48,7 @@ fn report(node: &str, seq: u64, running: u64) -> Reported {
         seq,
         seen: None,
         attempt: None,
-        running: Some(Mark { position: running.into(), digest: Digest::of(&running.to_be_bytes()) }),
+        running: Some(RecordRef { position: running.into(), digest: Digest::of(&running.to_be_bytes()) }),
         last_good: None,
         rejected: Vec::new(),
         drift: Vec::new(),
@@ -133,7 +133,7 @@ async fn changes_are_given_to_who_writes_them_and_heartbeats_are_not() {
     let store = bucket(&client(&nats).await).await;
     let (ears, _listening) = ears(&nats).await;
     let noted = std::sync::Mutex::new(None);
-    let is_news = |_: &NodeId, summary: &schema::report::Summary| {
+    let is_news = |_: &NodeId, summary: &schema::report::ReportSummary| {
         (noted.lock().unwrap().as_ref() != Some(summary)).then_some(Position::ZERO)
     };
     say(&store, "n-1", &report("n-1", 1, 1)).await;

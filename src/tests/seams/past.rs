@@ -88,7 +88,7 @@ async fn times_are_found(log: &Log, events: &[Event]) {
     }
     let head = events.last().unwrap().position;
     for (text, position) in [("-009999-01-01T00:00:00Z", Position::ZERO), ("9999-12-31T23:59:59Z", head)] {
-        let at = Instant::nearest(text).unwrap();
+        let at = Instant::parse_clamped(text).unwrap();
         assert_eq!(log.past(Moment::Time(at)).await.unwrap().unwrap().position(), position, "{text}");
     }
 }
@@ -97,7 +97,9 @@ async fn times_are_found(log: &Log, events: &[Event]) {
 async fn a_log_without_events_has_a_past_of_nothing() {
     let desk = Desk::new().await;
     let open = desk.open().await;
-    for moment in [Moment::Position(Position::ZERO), Moment::Time(Instant::nearest("2030-01-01T00:00:00Z").unwrap())] {
+    for moment in
+        [Moment::Position(Position::ZERO), Moment::Time(Instant::parse_clamped("2030-01-01T00:00:00Z").unwrap())]
+    {
         assert_eq!(open.log.past(moment).await.unwrap(), Some(Configuration::default()));
     }
     assert_eq!(open.log.past(Moment::Position(1.into())).await.unwrap(), None);

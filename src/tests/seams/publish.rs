@@ -8,7 +8,7 @@ use schema::address::{Bucket, Prefix};
 use schema::desired::Desired;
 use schema::digest::Digest;
 use schema::event::Event;
-use schema::seal::Signed;
+use schema::seal::SignedRecord;
 use schema::wire::Record as _;
 use serde_json::json;
 
@@ -34,7 +34,7 @@ impl Heard {
             let meta: serde_json::Value = serde_json::from_slice(payload).unwrap();
             self.objects.insert(meta["name"].as_str().unwrap().parse().unwrap());
         } else if let Some(node) = subject.strip_prefix("$KV.cfg_desired.") {
-            let signed = Signed::read(payload).unwrap();
+            let signed = SignedRecord::read(payload).unwrap();
             let desired = Desired::read(desk.key.public().open(&signed).unwrap()).unwrap();
             let fetched = desired.entries.iter().filter(|entry| entry.inline.is_none());
             for entry in fetched {

@@ -11,7 +11,7 @@ use schema::digest::Digest;
 use schema::event::Event;
 use schema::id::EventId;
 use schema::position::Position;
-use schema::seal::Signed;
+use schema::seal::SignedRecord;
 use schema::wire::Record as _;
 use serde_json::json;
 use server::relay::Phase;
@@ -51,7 +51,7 @@ async fn record(desk: &Desk, jetstream: &Context, node: &str) -> Result<Desired,
     let stream = stream.map_err(|error| error.to_string())?;
     let subject = Prefix::default().bucket_subject(Bucket::Desired, node);
     let message = stream.get_last_raw_message_by_subject(&subject).await.map_err(|error| error.to_string())?;
-    let signed = Signed::read(&message.payload).map_err(|error| error.to_string())?;
+    let signed = SignedRecord::read(&message.payload).map_err(|error| error.to_string())?;
     let body = desk.key.public().open(&signed).map_err(|error| error.to_string())?;
     Desired::read(body).map_err(|error| error.to_string())
 }

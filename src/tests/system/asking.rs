@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::service::Info;
 use futures::StreamExt as _;
 use schema::digest::Digest;
-use schema::rpc::{Claim, Complete, Verb, digest_of};
+use schema::rpc::{ClaimRequest, CompleteRequest, RpcVerb, claims_digest};
 use schema::wire::Record as _;
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ async fn over_http(fleet: &Fleet, command: Value) -> Value {
 #[tokio::test]
 async fn a_claim_over_nats_is_one_over_http() {
     let (fleet, asker) = asked().await;
-    let (position, done) = asker.done("n-1", Verb::Claim, &claim("k", 1)).await;
+    let (position, done) = asker.done("n-1", RpcVerb::Claim, &claim("k", 1)).await;
     let http = over_http(&fleet, json!({"type": "claim_jobs", "runtime": "n-2", "limit": 1})).await;
     let members = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     let said = serde_json::to_value(&done).unwrap();
@@ -47,23 +47,23 @@ async fn a_claim_over_nats_is_one_over_http() {
     assert_eq!(shown["spec"], *spec);
 
     // Under its id the same claim is answered again, and no other one.
-    assert_eq!(asker.done("n-1", Verb::Claim, &claim("k", 1)).await, (position, done.clone()));
-    let reused = asker.refused("n-1", Verb::Claim, &claim("k", 2)).await;
+    assert_eq!(asker.done("n-1", RpcVerb::Claim, &claim("k", 1)).await, (position, done.clone()));
+    let reused = asker.refused("n-1", RpcVerb::Claim, &claim("k", 2)).await;
     assert_eq!((reused.code.as_str(), reused.field.as_str()), ("idempotency_key_reused", "id"));
-    let reused = asker.refused("n-1", Verb::Renew, &renew("k")).await;
+    let reused = asker.refused("n-1", RpcVerb::Renew, &renew("k")).await;
     assert_eq!(reused.code, "idempotency_key_reused");
     // Ids are a node's own.
-    let (_, other) = asker.done("n-2", Verb::Claim, &claim("k", 1)).await;
+    let (_, other) = asker.done("n-2", RpcVerb::Claim, &claim("k", 1)).await;
     assert_ne!(other.jobs, done.jobs);
 
-    let (_, renewed) = asker.done("n-1", Verb::Renew, &renew("r")).await;
+    let (_, renewed) = asker.done("n-1", RpcVerb::Renew, &renew("r")).await;
     let http = over_http(&fleet, json!({"type": "renew_claims", "runtime": "n-1"})).await;
     assert_eq!(serde_json::to_value(&renewed.jobs).unwrap(), http["jobs"]);
     let (at, mine) = asker.mine("n-1", fleet.door().position().await).await;
     assert_eq!((at, &mine.jobs), (fleet.door().position().await, &renewed.jobs));
-    assert_eq!(mine.digest, Some(digest_of(mine.jobs.as_deref().unwrap())));
+    assert_eq!(mine.digest, Some(claims_digest(mine.jobs.as_deref().unwrap())));
 
-    let complete = |id: &str| Complete {
+    let complete = |id: &str| CompleteRequest {
         v: 1,
         id: id.into(),
         runtime: None,
@@ -73,13 +73,13 @@ async fn a_claim_over_nats_is_one_over_http() {
         outcome: "pass".into(),
         evidence: "closed".into(),
     };
-    let stolen = asker.refused("n-2", Verb::Complete, &complete("c")).await;
+    let stolen = asker.refused("n-2", RpcVerb::Complete, &complete("c")).await;
     assert_eq!(stolen.code, "not_permitted", "a proof serves its holder alone");
-    asker.done("n-1", Verb::Complete, &complete("c")).await;
-    let unclaimed = Complete { token: Digest::of(b"").into(), ..complete("d") };
-    let lost = asker.refused("n-1", Verb::Complete, &unclaimed).await;
+    asker.done("n-1", RpcVerb::Complete, &complete("c")).await;
+    let unclaimed = CompleteRequest { token: Digest::of(b"").into(), ..complete("d") };
+    let lost = asker.refused("n-1", RpcVerb::Complete, &unclaimed).await;
     assert_eq!((lost.code.as_str(), lost.field.as_str()), ("claim_lost", "token"));
-    let (_, released) = asker.done("n-1", Verb::Release, &release("x")).await;
+    let (_, released) = asker.done("n-1", RpcVerb::Release, &release("x")).await;
     assert!(released.changed);
     let (_, mine) = asker.mine("n-1", fleet.door().position().await).await;
     assert_eq!(mine.jobs, Some(Vec::new()));
@@ -97,14 +97,14 @@ async fn bad_questions_are_refused_and_nothing_is_written() {
     asker.mine("n-1", 0).await;
     let head = fleet.door().position().await;
     for (node, verb, bytes, code) in [
-        ("n-1", Verb::Claim, claim("a", 0).write(), "invalid_value"),
-        ("n-1", Verb::Claim, claim("a", 1001).write(), "invalid_value"),
-        ("n-1", Verb::Claim, claim("", 1).write(), "invalid_id"),
-        ("stranger", Verb::Claim, claim("a", 1).write(), "unknown_entity"),
-        ("stranger", Verb::Mine, renew("a").write(), "unknown_entity"),
-        ("n-1", Verb::Claim, b"nonsense".to_vec(), "damaged_record"),
-        ("n-1", Verb::Renew, Vec::new(), "damaged_record"),
-        ("n-1", Verb::Renew, vec![0; 300_000], "too_large"),
+        ("n-1", RpcVerb::Claim, claim("a", 0).write(), "invalid_value"),
+        ("n-1", RpcVerb::Claim, claim("a", 1001).write(), "invalid_value"),
+        ("n-1", RpcVerb::Claim, claim("", 1).write(), "invalid_id"),
+        ("stranger", RpcVerb::Claim, claim("a", 1).write(), "unknown_entity"),
+        ("stranger", RpcVerb::ListClaims, renew("a").write(), "unknown_entity"),
+        ("n-1", RpcVerb::Claim, b"nonsense".to_vec(), "damaged_record"),
+        ("n-1", RpcVerb::Renew, Vec::new(), "damaged_record"),
+        ("n-1", RpcVerb::Renew, vec![0; 300_000], "too_large"),
     ] {
         let reply = asker.once(node, verb, bytes).await.unwrap();
         let fault = reply.error.unwrap();
@@ -125,8 +125,8 @@ async fn an_agent_that_is_no_runtime_does_not_keep_claims_alive() {
     let (mut fleet, asker) = asked().await;
     // It reports as every agent does, and nobody renews.
     fleet.edge("n-1");
-    let short = Claim { lease_s: Some(10), ..claim("k", 4) };
-    asker.done("n-1", Verb::Claim, &short).await;
+    let short = ClaimRequest { lease_s: Some(10), ..claim("k", 4) };
+    asker.done("n-1", RpcVerb::Claim, &short).await;
     eventually("its claims end", Duration::from_secs(60), async || {
         let log = law::table(&fleet.ground.database()).await?;
         match log.iter().filter(|line| line.kind == "ClaimExpired").count() {
@@ -141,7 +141,7 @@ async fn an_agent_that_is_no_runtime_does_not_keep_claims_alive() {
 #[tokio::test]
 async fn one_server_answers_and_after_it_the_other_one() {
     let (mut fleet, asker) = asked().await;
-    let (position, first) = asker.done("n-1", Verb::Claim, &claim("k", 1)).await;
+    let (position, first) = asker.done("n-1", RpcVerb::Claim, &claim("k", 1)).await;
     fleet.serve("all").await;
     assert_eq!(found(&asker).await.len(), 1, "a standby is not found, and does not answer");
     let one = found(&asker).await.remove(0);
@@ -153,7 +153,7 @@ async fn one_server_answers_and_after_it_the_other_one() {
         ["cfg.rpc.*.claim", "cfg.rpc.*.complete", "cfg.rpc.*.mine", "cfg.rpc.*.release", "cfg.rpc.*.renew"]
     );
     fleet.servers[0].process.kill();
-    assert_eq!(asker.done("n-1", Verb::Claim, &claim("k", 1)).await, (position, first), "it is known to the other");
+    assert_eq!(asker.done("n-1", RpcVerb::Claim, &claim("k", 1)).await, (position, first), "it is known to the other");
     let two = eventually("the other one is found alone", SOON, async || match &found(&asker).await[..] {
         [other] => Ok(other.id.clone()),
         others => Err(format!("{others:?}")),

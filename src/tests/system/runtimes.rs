@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use schema::limit::{LEASE_S_DEFAULT, LEASE_S_MIN};
-use schema::rpc::{Claim, Done, Verb};
+use schema::rpc::{ClaimRequest, RpcOutcome, RpcVerb};
 use serde_json::{Value, json};
 
 use testkit::asker::{Asker, claim, furnish, release};
@@ -114,8 +114,8 @@ async fn works(asker: &Asker, door: &Door, runtime: &Runtime, rounds: &AtomicUsi
     for round in 0..until {
         let (id, limit) = (format!("{runtime}-{round}"), fastrand::u32(1..4));
         let answers = if fastrand::bool() {
-            let request = Claim { lease_s: Some(lease_s), ..claim(&id, limit) };
-            let times = (0..fastrand::usize(1..4)).map(|_| asker.done(runtime, Verb::Claim, &request));
+            let request = ClaimRequest { lease_s: Some(lease_s), ..claim(&id, limit) };
+            let times = (0..fastrand::usize(1..4)).map(|_| asker.done(runtime, RpcVerb::Claim, &request));
             let answers = join_all(times).await;
             answers.into_iter().map(|(position, done)| (position, proofs(&done))).collect()
         } else {
@@ -128,7 +128,7 @@ async fn works(asker: &Asker, door: &Door, runtime: &Runtime, rounds: &AtomicUsi
         let (position, proofs) = answers.into_iter().next().unwrap();
         given.push(Given { position, runtime: runtime.to_owned(), proofs });
         if fastrand::u32(..3) == 0 && round + 1 < until {
-            asker.done(runtime, Verb::Release, &release(&format!("r-{round}"))).await;
+            asker.done(runtime, RpcVerb::Release, &release(&format!("r-{round}"))).await;
         }
         rounds.fetch_add(1, Ordering::Relaxed);
     }
@@ -148,7 +148,7 @@ async fn over_http(door: &Door, body: &Value, key: &str) -> (u64, Proofs) {
     (answer.body["position"].as_u64().unwrap(), proofs)
 }
 
-fn proofs(done: &Done) -> Proofs {
+fn proofs(done: &RpcOutcome) -> Proofs {
     done.jobs.iter().flatten().map(|job| (job.id.to_string(), job.token.to_string())).collect()
 }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 use async_nats::Client;
 use bus::connect::connect;
 use schema::address::Prefix;
-use schema::rpc::{Claim, Done, Fault, Mine, Release, Renew, Reply, Verb, id_of};
+use schema::rpc::{
+    ClaimRequest, ListClaims, ReleaseRequest, RenewRequest, RpcError, RpcOutcome, RpcReply, RpcVerb, request_id,
+};
 use schema::wire::Record;
 use serde_json::{Value, json};
 
@@ -31,11 +33,11 @@ impl Asker {
     }
 
     /// Asks once.
-    pub async fn once(&self, node: &str, verb: Verb, bytes: Vec<u8>) -> Result<Reply, String> {
+    pub async fn once(&self, node: &str, verb: RpcVerb, bytes: Vec<u8>) -> Result<RpcReply, String> {
         let subject = Prefix::default().rpc_subject(&node.parse().unwrap(), verb);
         let message = self.0.request(subject, bytes.clone().into()).await.map_err(|error| error.to_string())?;
-        let reply = Reply::read(&message.payload).unwrap();
-        assert_eq!(reply.id, id_of(&bytes), "the request's id is repeated, whatever becomes of it");
+        let reply = RpcReply::read(&message.payload).unwrap();
+        assert_eq!(reply.id, request_id(&bytes), "the request's id is repeated, whatever becomes of it");
         let header = message.headers.as_ref().and_then(|headers| headers.get("Nats-Service-Error"));
         let code = reply.error.as_ref().map(|fault| fault.code.as_str());
         assert_eq!(header.map(|value| value.as_str()), code, "an error is a micro service's error");
@@ -43,44 +45,44 @@ impl Asker {
     }
 
     /// Asks until somebody answers and can do it.
-    pub async fn ask(&self, node: &str, verb: Verb, request: &impl Record) -> Reply {
+    pub async fn ask(&self, node: &str, verb: RpcVerb, request: &impl Record) -> RpcReply {
         eventually("it is answered", ANSWERED_WITHIN, async || match self.once(node, verb, request.write()).await? {
-            Reply { error: Some(fault), .. } if fault.is_transient() => Err(format!("{fault:?}")),
+            RpcReply { error: Some(fault), .. } if fault.is_transient() => Err(format!("{fault:?}")),
             reply => Ok(reply),
         })
         .await
     }
 
     /// Asks what has to be done, and gives what it came to.
-    pub async fn done(&self, node: &str, verb: Verb, request: &impl Record) -> (u64, Done) {
+    pub async fn done(&self, node: &str, verb: RpcVerb, request: &impl Record) -> (u64, RpcOutcome) {
         let reply = self.ask(node, verb, request).await;
         (reply.position.get(), reply.result.unwrap_or_else(|| panic!("{node}: {:?}", reply.error)))
     }
 
     /// Asks what has to be refused, and gives why.
-    pub async fn refused(&self, node: &str, verb: Verb, request: &impl Record) -> Fault {
+    pub async fn refused(&self, node: &str, verb: RpcVerb, request: &impl Record) -> RpcError {
         let reply = self.ask(node, verb, request).await;
         assert!(reply.result.is_none(), "{reply:?}");
         reply.error.unwrap()
     }
 
     /// Which jobs are a node's, as of a position.
-    pub async fn mine(&self, node: &str, position: u64) -> (u64, Done) {
+    pub async fn mine(&self, node: &str, position: u64) -> (u64, RpcOutcome) {
         let min_position = Some(position.into());
-        self.done(node, Verb::Mine, &Mine { v: 1, id: "mine".into(), runtime: None, min_position }).await
+        self.done(node, RpcVerb::ListClaims, &ListClaims { v: 1, id: "mine".into(), runtime: None, min_position }).await
     }
 }
 
-pub fn claim(id: &str, limit: u32) -> Claim {
-    Claim { v: 1, id: id.into(), runtime: None, limit, lease_s: None }
+pub fn claim(id: &str, limit: u32) -> ClaimRequest {
+    ClaimRequest { v: 1, id: id.into(), runtime: None, limit, lease_s: None }
 }
 
-pub fn renew(id: &str) -> Renew {
-    Renew { v: 1, id: id.into(), runtime: None }
+pub fn renew(id: &str) -> RenewRequest {
+    RenewRequest { v: 1, id: id.into(), runtime: None }
 }
 
-pub fn release(id: &str) -> Release {
-    Release { v: 1, id: id.into(), runtime: None, jobs: None }
+pub fn release(id: &str) -> ReleaseRequest {
+    ReleaseRequest { v: 1, id: id.into(), runtime: None, jobs: None }
 }
 
 /// A log with these runtimes and so many jobs.

@@ -9,7 +9,7 @@ use schema::desired::{Cause, Desired, Entry, EntryKind, Source, digest_of};
 use schema::digest::Digest;
 use schema::id::LogId;
 use schema::position::{Position, Version};
-use schema::report::{AttemptState, Mark, Reported};
+use schema::report::{AttemptState, RecordRef, Reported};
 use schema::seal::SecretKey;
 use schema::wire::Record as _;
 use uuid::Uuid;
@@ -154,8 +154,8 @@ pub fn state(report: &Reported) -> Option<(AttemptState, Option<&str>)> {
     report.attempt.as_ref().map(|attempt| (attempt.state, attempt.code.as_deref()))
 }
 
-pub fn mark(record: &Desired) -> Mark {
-    Mark { position: record.position, digest: record.digest }
+pub fn mark(record: &Desired) -> RecordRef {
+    RecordRef { position: record.position, digest: record.digest }
 }
 
 pub fn entry(path: &str, content: &[u8]) -> Entry {

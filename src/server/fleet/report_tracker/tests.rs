@@ -5,7 +5,7 @@ use schema::command::Command;
 use schema::desired::digest_of;
 use schema::digest::Digest;
 use schema::entity::Actor;
-use schema::report::{Attempt, AttemptState, Mark};
+use schema::report::{Attempt, AttemptState, RecordRef};
 use schema::request::Request;
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ fn node(name: &str) -> NodeId {
 }
 
 fn report(name: &str, running: u64) -> Reported {
-    let mark = Mark { position: running.into(), digest: Digest::of(&running.to_be_bytes()) };
+    let mark = RecordRef { position: running.into(), digest: Digest::of(&running.to_be_bytes()) };
     Reported {
         v: 1,
         log_id: None,
@@ -43,7 +43,7 @@ fn report(name: &str, running: u64) -> Reported {
 /// A tracker, what was noted out of it, and a clock.
 struct Scene {
     tracker: ReportTracker,
-    noted: BTreeMap<NodeId, Summary>,
+    noted: BTreeMap<NodeId, ReportSummary>,
     /// The position of every node's record.
     record: u64,
     now: Instant,
@@ -72,7 +72,7 @@ impl Scene {
     }
 
     /// What is noted now, by node.
-    fn lines(&mut self) -> Vec<(String, Summary)> {
+    fn lines(&mut self) -> Vec<(String, ReportSummary)> {
         let mut lines = Vec::new();
         while let NextChange::Append(node, summary) = self.give() {
             lines.push((node.to_string(), summary.clone()));
@@ -83,7 +83,7 @@ impl Scene {
 
     /// The same, and of it what runs.
     fn note(&mut self) -> Vec<(String, u64)> {
-        let running = |summary: Summary| summary.running.map_or(0, |running| running.position.get());
+        let running = |summary: ReportSummary| summary.running.map_or(0, |running| running.position.get());
         self.lines().into_iter().map(|(node, summary)| (node, running(summary))).collect()
     }
 }
@@ -153,7 +153,7 @@ fn silence_counts_from_when_the_report_was_written() {
 
 #[test]
 fn strangers_have_no_history() {
-    let summary = Summary::from(&report("a", 1));
+    let summary = ReportSummary::from(&report("a", 1));
     assert_eq!(noteworthy(&Configuration::default(), &node("a"), &summary), None);
 }
 
@@ -284,7 +284,7 @@ fn a_line_in_five_minutes_and_ten_more_is_all_that_a_node_gets_beside_what_is_ne
         scene.pass(300_000);
         scene.lines();
         let heard = scene.tracker.heard(&node("a"), scene.now).expect("it was heard");
-        assert_eq!(scene.noted[&node("a")], Summary::from(&*heard.report), "seed {seed}: what lasts is noted");
+        assert_eq!(scene.noted[&node("a")], ReportSummary::from(&*heard.report), "seed {seed}: what lasts is noted");
     }
 }
 
@@ -303,9 +303,9 @@ fn asked(state: &Configuration, request: &Request) -> Configuration {
 #[test]
 fn of_a_retired_node_only_that_it_runs_nothing_is_noted_and_once() {
     let node = node("a");
-    let nothing = Mark { position: 2.into(), digest: digest_of([]) };
+    let nothing = RecordRef { position: 2.into(), digest: digest_of([]) };
     let empty = Reported { running: Some(nothing), last_good: Some(nothing), ..report("a", 1) };
-    let says = |report: &Reported| Summary::from(report);
+    let says = |report: &Reported| ReportSummary::from(report);
     let labels = schema::target::Labels::default();
     let enrolled = asked(&Configuration::default(), &Request::of([Command::EnrolNode(node.clone(), labels)]));
     let noted = |state: &Configuration, report: &Reported| {

@@ -6,7 +6,7 @@ use async_nats::jetstream::stream::Config;
 use bus::connect::connect;
 use futures::StreamExt as _;
 use schema::address::Prefix;
-use schema::rpc::{Done, Mine, Reply};
+use schema::rpc::{ListClaims, RpcOutcome, RpcReply};
 use schema::wire::Record as _;
 use uuid::Uuid;
 
@@ -14,9 +14,9 @@ use testkit::nats::Server;
 
 fn reply(id: Option<String>, position: u64) -> Vec<u8> {
     let entity = "runtime/n-1".parse().unwrap();
-    let done = Done { entity, version: 1.into(), changed: false, jobs: Some(Vec::new()), digest: None };
+    let done = RpcOutcome { entity, version: 1.into(), changed: false, jobs: Some(Vec::new()), digest: None };
     let (log_id, position) = (Uuid::from_u128(9).into(), position.into());
-    Reply { v: Reply::NEWEST, log_id, position, result: Some(done), error: None, id }.write()
+    RpcReply { v: RpcReply::NEWEST, log_id, position, result: Some(done), error: None, id }.write()
 }
 
 #[tokio::test]
@@ -38,7 +38,7 @@ async fn only_the_reply_to_its_own_request_is_an_answer() {
                 tokio::task::yield_now().await;
             }
             let inbox = message.reply.unwrap();
-            let id = Mine::read(&message.payload).unwrap().id;
+            let id = ListClaims::read(&message.payload).unwrap().id;
             // The second time it is an older server, which repeats no id.
             let replies = [(Some("another's".to_owned()), 8), ((asked == 1).then_some(id), 9)];
             for (id, position) in replies {

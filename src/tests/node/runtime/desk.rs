@@ -9,8 +9,8 @@ use bus::connect::connect;
 use futures::StreamExt as _;
 use schema::digest::Digest;
 use schema::id::JobId;
-use schema::lease::{LeaseToken, Leased};
-use schema::rpc::{Done, Fault, Reply};
+use schema::lease::{LeaseToken, LeasedJob};
+use schema::rpc::{RpcError, RpcOutcome, RpcReply};
 use schema::wire::Record as _;
 use serde::Deserialize;
 use tempfile::TempDir;
@@ -39,8 +39,8 @@ pub(crate) struct Request {
 /// What the centre knows.
 #[derive(Default)]
 pub(crate) struct Claims {
-    pub(crate) free: VecDeque<Leased>,
-    pub(crate) held: BTreeMap<JobId, Leased>,
+    pub(crate) free: VecDeque<LeasedJob>,
+    pub(crate) held: BTreeMap<JobId, LeasedJob>,
     pub(crate) asked: Vec<(String, Request)>,
     pub(crate) completed: Vec<Request>,
     pub(crate) most: usize,
@@ -49,7 +49,7 @@ pub(crate) struct Claims {
 }
 
 impl Claims {
-    fn answer(&mut self, verb: &str, request: &Request) -> Option<Result<Vec<Leased>, &'static str>> {
+    fn answer(&mut self, verb: &str, request: &Request) -> Option<Result<Vec<LeasedJob>, &'static str>> {
         assert_eq!(request.v, 1);
         assert!(!request.id.is_empty());
         self.asked.push((verb.to_owned(), request.clone()));
@@ -59,7 +59,7 @@ impl Claims {
         Some(match verb {
             "claim" => {
                 let count = request.limit.unwrap().min(self.free.len());
-                let given: Vec<Leased> = self.free.drain(..count).collect();
+                let given: Vec<LeasedJob> = self.free.drain(..count).collect();
                 self.held.extend(given.iter().map(|job| (job.id.clone(), job.clone())));
                 self.most = self.most.max(self.held.len());
                 Ok(given)
@@ -74,7 +74,7 @@ impl Claims {
         })
     }
 
-    fn complete(&mut self, request: &Request) -> Result<Vec<Leased>, &'static str> {
+    fn complete(&mut self, request: &Request) -> Result<Vec<LeasedJob>, &'static str> {
         let held = self.held.get(request.job.as_ref().unwrap());
         let held = held.filter(|held| Some(held.token) == request.token).ok_or("claim_lost")?;
         if Some(held.spec_digest) != request.spec_digest {
@@ -112,9 +112,9 @@ impl Desk {
         desk
     }
 
-    pub(crate) fn leased(&self, id: &str, schedule: &str) -> Leased {
+    pub(crate) fn leased(&self, id: &str, schedule: &str) -> LeasedJob {
         let (token, spec_digest) = (Digest::of(id.as_bytes()).into(), Digest::of(&spec(id, schedule)));
-        Leased { id: id.parse().unwrap(), token, spec_digest, lease_s: self.lease_s, spec: None }
+        LeasedJob { id: id.parse().unwrap(), token, spec_digest, lease_s: self.lease_s, spec: None }
     }
 
     async fn answer(&self) {
@@ -133,11 +133,11 @@ impl Desk {
                 let Some(answer) = answer else { continue };
                 let (result, error) = match answer {
                     Ok(jobs) => (Some(done(jobs)), None),
-                    Err(code) => (None, Some(Fault::new(code, "", "the test says no"))),
+                    Err(code) => (None, Some(RpcError::new(code, "", "the test says no"))),
                 };
                 let (log_id, position) = (Uuid::from_u128(9).into(), 7.into());
                 // As an older server replies, without the id of the request.
-                let reply = Reply { v: Reply::NEWEST, log_id, position, result, error, id: None }.write();
+                let reply = RpcReply { v: RpcReply::NEWEST, log_id, position, result, error, id: None }.write();
                 link.client().publish(message.reply.unwrap(), reply.into()).await.unwrap();
             }
         });
@@ -180,9 +180,9 @@ impl Desk {
     }
 }
 
-fn done(jobs: Vec<Leased>) -> Done {
+fn done(jobs: Vec<LeasedJob>) -> RpcOutcome {
     let entity = "runtime/n-1".parse().unwrap();
-    Done { entity, version: 1.into(), changed: true, jobs: Some(jobs), digest: None }
+    RpcOutcome { entity, version: 1.into(), changed: true, jobs: Some(jobs), digest: None }
 }
 
 pub(crate) async fn wait(what: &str, is_it: impl Fn() -> bool) {
