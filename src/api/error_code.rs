@@ -1,7 +1,7 @@
 //! The server's own error codes. Those of refused commands are in `schema::invalid` and in the refusals of `projections`.
 //!
-//! A code is part of the contract: it is never renamed and never used for anything else. Each has one HTTP status, except `bad_request`
-//! and `internal`, which stand for whatever other status the HTTP framework answers with by itself.
+//! A code is part of the contract: it is never renamed and never used for anything else. Each has one HTTP status, except
+//! `bad_request` and `internal`, which stand for whatever other status the HTTP framework answers with by itself.
 
 macro_rules! error_codes {
     ($($(#[$doc:meta])* $name:ident = $status:literal $text:literal;)*) => {

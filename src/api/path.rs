@@ -1,4 +1,5 @@
-//! Paths that the server serves and its own client knows by name. The client makes those of single entities from what it is given.
+//! Paths that the server serves and its own client knows by name. The client makes those of single entities from what it is
+//! given.
 
 /// Whether the server can do its work; no token is needed.
 pub const READY: &str = "/readyz";

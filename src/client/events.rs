@@ -1,52 +1,53 @@
-//! `headwater events`: what happened, in the order in which it did, and on request what happens next.
+//! `headwater events`: the events of the log in their order, and with `--follow` those to come.
 //!
-//! Always: each event once and none left out, also when the door goes away for a while; with `--json` a line for each.
-//! Absent on purpose: an end of `--follow` other than being stopped, or being refused.
+//! Always: each event once and none left out, also when the server is away for a while; with `--json` one line for each.
+//! `--follow` ends only when it is stopped or refused.
 
-mod line;
-mod reading;
-mod since;
+mod event_line;
+mod event_reader;
+mod since_time;
 
 use std::ops::ControlFlow;
 
+use api::query::{ENTITY, TYPE};
 use clap::Args;
 use program::backoff::Backoff;
 use program::output::{self, PipeState, StdoutError};
 use schema::entity::Entity;
 
-use crate::door::Door;
+use crate::api_client::ApiClient;
+use crate::endpoint::Options as Endpoint;
 use crate::get::Error;
-use crate::place::Options as Place;
 
-use self::reading::{Event, Reading};
-use self::since::Since;
+use self::event_reader::{EventReader, ReceivedEvent};
+use self::since_time::SinceTime;
 
-/// What to show.
+/// Which events to show, and how.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:\n  \
-  headwater events --last 20 --no-reports       the last changes somebody made\n  \
+  headwater events --last 20 --no-reports       the last changes, without reports of nodes\n  \
   headwater events --since 10m                  the last ten minutes\n  \
-  headwater events --after 100                  what came after position 100\n  \
-  headwater events --entity node/node-1         all that happened to one node\n  \
-  headwater events --follow --json | jq .type   every event, and on")]
+  headwater events --after 100                  the events after position 100\n  \
+  headwater events --entity node/node-1         all events about one node\n  \
+  headwater events --follow --json | jq .type   every event, and those to come")]
 pub struct Options {
-    /// Go on with what happens next, until stopped.
+    /// Go on with the events to come, until stopped.
     #[arg(long, short)]
     follow: bool,
 
-    /// Only what came after this position.
+    /// Only events after this position.
     #[arg(long, value_name = "POSITION", default_value_t = 0)]
     after: u64,
 
-    /// Only the last so many events, of those that are to be shown.
+    /// Only the last N of the events that would be shown.
     #[arg(long, value_name = "N")]
     last: Option<u32>,
 
-    /// Only what happened at this time or after it: RFC 3339, or so long ago, such as 90s, 10m, 2h or 7d.
+    /// Only events at this time or later: RFC 3339, or how long ago, such as 90s, 10m, 2h or 7d.
     #[arg(long, value_name = "TIME")]
-    since: Option<Since>,
+    since: Option<SinceTime>,
 
-    /// Only what is about this, written KIND/ID.
+    /// Only events about this entity, written KIND/ID.
     #[arg(long, value_name = "KIND/ID")]
     entity: Option<Entity>,
 
@@ -54,31 +55,34 @@ pub struct Options {
     #[arg(long = "type", value_name = "TYPE")]
     event_type: Option<String>,
 
-    /// Leave out what nodes said of themselves.
+    /// Leave out the reports of nodes.
     #[arg(long)]
     no_reports: bool,
 
-    /// Print JSON, a line for each event.
+    /// Print JSON, one line for each event.
     #[arg(long)]
     json: bool,
 
     #[command(flatten)]
-    place: Place,
+    endpoint: Endpoint,
 }
 
-/// Shows it.
+/// Prints the events.
 ///
 /// # Errors
-/// If the door refuses; if it can't be reached, unless it was before and is followed; if the output can't be written.
+/// If the server refuses; if it can't be reached, unless `--follow` had reached it before; if the output can't be written.
 pub async fn run(options: Options) -> Result<(), Error> {
-    let reading =
-        Reading { door: Door::of(&options.place)?, narrowed: options.narrowed(), no_reports: options.no_reports };
+    let reader = EventReader {
+        client: ApiClient::from_options(&options.endpoint)?,
+        filter: options.filter(),
+        no_reports: options.no_reports,
+    };
     let mut after = options.after;
-    if let Some(Since(time)) = options.since {
-        after = after.max(reading.before(time).await?);
+    if let Some(SinceTime(time)) = options.since {
+        after = after.max(reader.position_before(time).await?);
     }
     if let Some(count) = options.last {
-        let (events, head) = reading.last(count as usize, after).await?;
+        let (events, head) = reader.last(count as usize, after).await?;
         for event in &events {
             if options.show(event)?.is_break() {
                 return Ok(());
@@ -86,27 +90,27 @@ pub async fn run(options: Options) -> Result<(), Error> {
         }
         after = after.max(head);
     } else if !options.follow {
-        return reading.each(after, u64::MAX, |event| Ok(options.show(&event)?)).await;
+        return reader.for_each(after, u64::MAX, |event| Ok(options.show(&event)?)).await;
     }
-    if options.follow { options.follow(&reading, after).await } else { Ok(()) }
+    if options.follow { options.follow_events(&reader, after).await } else { Ok(()) }
 }
 
 impl Options {
-    fn narrowed(&self) -> Vec<(&'static str, String)> {
-        let entity = self.entity.iter().map(|entity| ("entity", entity.to_string()));
-        entity.chain(self.event_type.iter().map(|event_type| ("type", event_type.clone()))).collect()
+    fn filter(&self) -> Vec<(&'static str, String)> {
+        let entity = self.entity.iter().map(|entity| (ENTITY, entity.to_string()));
+        entity.chain(self.event_type.iter().map(|event_type| (TYPE, event_type.clone()))).collect()
     }
 
-    /// Live, and again from where it was whenever the stream ends.
-    async fn follow(&self, reading: &Reading, mut after: u64) -> Result<(), Error> {
-        let mut was_there = false;
+    /// Follows the live stream, and opens it again after the last event whenever it ends.
+    async fn follow_events(&self, reader: &EventReader, mut after: u64) -> Result<(), Error> {
+        let mut was_reached = false;
         let mut backoff = Backoff::default();
         loop {
             let before = after;
-            match self.follow_once(reading, &mut after, &mut was_there).await {
+            match self.follow_stream(reader, &mut after, &mut was_reached).await {
                 Ok(ControlFlow::Break(())) => return Ok(()),
                 Ok(ControlFlow::Continue(())) => {}
-                Err(Error::Door(error)) if error.is_unreachable() && was_there => {
+                Err(Error::Server(error)) if error.is_unreachable() && was_reached => {
                     output::complain(&format!("{error}; trying again after position {after}"));
                 }
                 Err(error) => return Err(error),
@@ -118,17 +122,17 @@ impl Options {
         }
     }
 
-    async fn follow_once(
+    async fn follow_stream(
         &self,
-        reading: &Reading,
+        reader: &EventReader,
         after: &mut u64,
-        was_there: &mut bool,
+        was_reached: &mut bool,
     ) -> Result<ControlFlow<()>, Error> {
-        let mut stream = reading.stream(*after).await?;
-        *was_there = true;
+        let mut stream = reader.open_stream(*after).await?;
+        *was_reached = true;
         while let Some(data) = stream.next().await? {
-            let event = reading.event(&data, *after)?;
-            if reading.wants(&event) && self.show(&event)?.is_break() {
+            let event = reader.parse(&data, *after)?;
+            if reader.is_wanted(&event) && self.show(&event)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
             *after = event.position;
@@ -136,9 +140,13 @@ impl Options {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Prints an event, as JSON in the door's own words; breaks off where nobody reads any more.
-    fn show(&self, event: &Event) -> Result<ControlFlow<()>, StdoutError> {
-        Ok(match if self.json { output::json(&event.words) } else { output::text(&line::written(&event.value)) }? {
+    /// Prints an event, as the server's JSON or as one line; breaks off once the reader of the output has closed it.
+    fn show(&self, event: &ReceivedEvent) -> Result<ControlFlow<()>, StdoutError> {
+        let pipe = match self.json {
+            true => output::json(&event.json),
+            false => output::text(&event_line::format_event(&event.value)),
+        };
+        Ok(match pipe? {
             PipeState::Open => ControlFlow::Continue(()),
             PipeState::Closed => ControlFlow::Break(()),
         })

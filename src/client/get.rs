@@ -1,11 +1,11 @@
-//! `headwater get`: what there is, as a table for people or as the door's JSON.
+//! `headwater get`: entities and figures, as a table for people or as the server's JSON.
 //!
-//! Always: all pages of a list; with `--json` what the door says, value for value.  Absent on purpose: changing anything.
+//! Always: all pages of a list; with `--json` the server's answer, value for value. Absent on purpose: any change.
 
-mod columns;
 mod error;
-mod how;
 mod outline;
+mod query_options;
+mod resource_kind;
 pub mod table;
 
 use std::io::IsTerminal as _;
@@ -15,62 +15,63 @@ use schema::id::Id;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-pub use self::columns::Kind;
 pub use self::error::Error;
-pub(crate) use self::how::How;
+pub(crate) use self::query_options::QueryOptions;
+pub use self::resource_kind::ResourceKind;
 use program::output;
 
-/// What to show.
+/// What to show, and how.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:\n  \
   headwater get nodes                     every node and its state\n  \
-  headwater get node node-1               all that is known of one\n  \
+  headwater get node node-1               all that is known of one node\n  \
   headwater get documents --at 120        documents as of position 120\n  \
   headwater get fleet --json              the counts, for a program")]
 pub struct Options {
-    /// What sort of thing. The singular does as well.
+    /// The kind. The singular does as well.
     #[arg(value_name = "KIND")]
-    kind: Kind,
+    kind: ResourceKind,
 
-    /// Which one; left out, all of them.
+    /// The id; without one, all of the kind are shown.
     #[arg(value_name = "ID")]
     id: Option<Id>,
 
     #[command(flatten)]
-    how: How,
+    query: QueryOptions,
 }
 
-/// Shows it.
+/// Prints what was asked for.
 ///
 /// # Errors
-/// If the door refuses or can't be reached, or the output can't be written.
+/// If the server refuses or can't be reached, or the output can't be written.
 pub async fn run(options: Options) -> Result<(), Error> {
-    let Options { kind, id, how } = options;
+    let Options { kind, id, query } = options;
     let path = format!("/v1/{}", kind.name());
     match id {
-        None if kind.is_list() => list(kind, &path, &how).await,
-        None => how.tell(&path, outline::written).await,
-        Some(id) => how.tell(&format!("{path}/{id}"), outline::written).await,
+        None if kind.is_list() => print_list(kind, &path, &query).await,
+        None => query.print(&path, outline::format_entity).await,
+        Some(id) => query.print(&format!("{path}/{id}"), outline::format_entity).await,
     }
 }
 
-async fn list(kind: Kind, path: &str, how: &How) -> Result<(), Error> {
-    let (door, query) = (how.door()?, how.query());
-    match how.json {
-        true => output::json(&written(&door.list::<Box<RawValue>>(path, &query).await?)),
-        false => output::text(&table::written(kind.columns(), &door.list(path, &query).await?, width())),
+async fn print_list(kind: ResourceKind, path: &str, options: &QueryOptions) -> Result<(), Error> {
+    let (client, query) = (options.client()?, options.query());
+    match options.json {
+        true => output::json(&to_json(&client.list::<Box<RawValue>>(path, &query).await?)),
+        false => {
+            output::text(&table::format_table(kind.columns(), &client.list(path, &query).await?, terminal_width()))
+        }
     }?;
     Ok(())
 }
 
-/// JSON in the door's own words.
-fn written(value: &impl Serialize) -> String {
+fn to_json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("BUG: what was read as JSON can be written as JSON")
 }
 
-/// The columns of the terminal, if the output is one.
+/// The width of the terminal, if standard output is one.
 #[must_use]
-pub fn width() -> Option<usize> {
+pub fn terminal_width() -> Option<usize> {
     let stdout = std::io::stdout();
     let size = stdout.is_terminal().then(|| rustix::termios::tcgetwinsize(&stdout).ok()).flatten()?;
     (size.ws_col > 0).then_some(usize::from(size.ws_col))

@@ -1,32 +1,32 @@
-//! `headwater impact`: what a request changed, as tables for people or as the door's JSON.
+//! `headwater impact`: what a request changed, as tables for people or as the server's JSON.
 
 use clap::Args;
 use schema::id::CommandId;
 use schema::position::Position;
 use serde_json::Value;
 
-use crate::get::table::{self, Column, Look, said};
-use crate::get::{Error, How, width};
+use crate::get::table::{self, Column, ColumnStyle, format_value};
+use crate::get::{Error, QueryOptions, terminal_width};
 
-/// Nodes that are named in a line; of more there is a number.
+/// Nodes that are named in a line; more are only counted.
 const NAMED_MAX: usize = 20;
 
 const EVENTS: [Column; 4] = [
-    Column { head: "POSITION", places: &["/position"], look: Look::Number },
-    Column { head: "EVENT", places: &["/type"], look: Look::Whole },
-    Column { head: "ENTITY", places: &["/entity"], look: Look::Whole },
-    Column { head: "VERSION", places: &["/version"], look: Look::Number },
+    Column { head: "POSITION", places: &["/position"], style: ColumnStyle::Number },
+    Column { head: "EVENT", places: &["/type"], style: ColumnStyle::Whole },
+    Column { head: "ENTITY", places: &["/entity"], style: ColumnStyle::Whole },
+    Column { head: "VERSION", places: &["/version"], style: ColumnStyle::Number },
 ];
-const TURNS: [Column; 3] = [
-    Column { head: "CHANGED", places: &["/node", "/job"], look: Look::Whole },
-    Column { head: "BEFORE", places: &["/before"], look: Look::Digest },
-    Column { head: "AFTER", places: &["/after"], look: Look::Digest },
+const CHANGES: [Column; 3] = [
+    Column { head: "CHANGED", places: &["/node", "/job"], style: ColumnStyle::Whole },
+    Column { head: "BEFORE", places: &["/before"], style: ColumnStyle::Digest },
+    Column { head: "AFTER", places: &["/after"], style: ColumnStyle::Digest },
 ];
 
 /// Which request.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-A request's id stands in the answer to it and in each of its events: see `headwater events --json` and
+A request's id is in the answer to it and in each of its events: see `headwater events --json` and
 `headwater why … --json`. The position of any of its events will do, too.")]
 pub struct Options {
     /// The request's id, a UUID, or the position of one of its events.
@@ -34,35 +34,35 @@ pub struct Options {
     request: String,
 
     #[command(flatten)]
-    how: How,
+    query: QueryOptions,
 }
 
-/// A request as the door knows it.
+/// A request as a URL names it.
 fn request(text: &str) -> Result<String, String> {
     let position = text.parse().map(|position: u64| Position::from(position).to_string());
     let id = || text.parse().map(|id: CommandId| id.to_string());
     position.or_else(|_| id()).map_err(|_| "it is neither a request's UUID nor a position".to_owned())
 }
 
-/// Shows what it changed.
+/// Prints what the request changed.
 ///
 /// # Errors
-/// If the door refuses or can't be reached, or the output can't be written.
+/// If the server refuses or can't be reached, or the output can't be written.
 pub async fn run(options: Options) -> Result<(), Error> {
-    options.how.tell(&format!("/v1/impact/{}", options.request), outline).await
+    options.query.print(&format!("/v1/impact/{}", options.request), outline).await
 }
 
 fn outline(impact: &Value) -> String {
     let list = |name: &str| impact[name].as_array().cloned().unwrap_or_default();
-    let member = |name: &str| said(&impact[name]);
-    let because = impact["reason"].as_str().map_or_else(String::new, |_| format!(": \"{}\"", member("reason")));
-    let mut text = format!("request {} by {} at {}{because}\n\n", member("command_id"), member("actor"), member("at"));
-    text.push_str(&table::written(&EVENTS, &list("events"), width()));
+    let member = |name: &str| format_value(&impact[name]);
+    let reason = impact["reason"].as_str().map_or_else(String::new, |_| format!(": \"{}\"", member("reason")));
+    let mut text = format!("request {} by {} at {}{reason}\n\n", member("command_id"), member("actor"), member("at"));
+    text.push_str(&table::format_table(&EVENTS, &list("events"), terminal_width()));
     for (name, none) in [("nodes", "no node holds anything else"), ("jobs", "no job's spec is another")] {
         text.push('\n');
         match list(name) {
-            turns if turns.is_empty() => text.push_str(&format!("{none}\n")),
-            turns => text.push_str(&table::written(&TURNS, &turns, width())),
+            changes if changes.is_empty() => text.push_str(&format!("{none}\n")),
+            changes => text.push_str(&table::format_table(&CHANGES, &changes, terminal_width())),
         }
     }
     match list("unchanged") {
@@ -70,7 +70,9 @@ fn outline(impact: &Value) -> String {
         nodes if nodes.len() > NAMED_MAX => {
             text.push_str(&format!("\n{} more nodes are concerned and hold what they held\n", nodes.len()));
         }
-        nodes => text.push_str(&format!("\nconcerned, and hold what they held: {}\n", said(&Value::Array(nodes)))),
+        nodes => {
+            text.push_str(&format!("\nconcerned, and hold what they held: {}\n", format_value(&Value::Array(nodes))))
+        }
     }
     text
 }

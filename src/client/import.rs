@@ -1,46 +1,46 @@
-//! `headwater import`: definitions from files of another language, made through the door as everybody makes them.
+//! `headwater import`: makes the definitions that files of another format contain, with ordinary commands.
 //!
-//! Reads all files, asks the door what is there, and sends what differs in ordered requests, each valid once those before it
-//! are done. Always: nothing is sent before every file is read and understood; what is there already as the files say it is
-//! not sent again, so a second run appends nothing; a definition that somebody else changed since it was compared is refused
-//! by its version. Absent on purpose: removing what the files do not name.
+//! It reads all files, gets the definitions that the server has, and sends those that differ, in requests of which each refers
+//! only to what the ones before it made. Always: nothing is sent before every file was read; a definition that the server has
+//! already is not sent again, so a second run appends nothing; one that was changed since it was compared is refused by its
+//! version. Absent on purpose: removing definitions that the files do not contain.
 
+mod batches;
 mod compare;
 mod error;
-mod requests;
 mod summary;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use api::log::LogStatus;
+use api::path::LOG;
 use clap::{Args, Subcommand};
 use schema::answer::Answer;
-use schema::position::Position;
-use serde::Deserialize;
 use serde_json::Value;
 
-use self::compare::{Change, There};
+use self::batches::{DefinitionBatch, RequestLimits};
+use self::compare::{DefinitionChange, ExistingDefinitions};
 pub use self::error::Error;
-use self::requests::{Limits, Step};
-use self::summary::Summary;
-use crate::door::Door;
-use crate::oscal::definition::Kind;
+use self::summary::ImportSummary;
+use crate::api_client::ApiClient;
+use crate::endpoint::Options as Endpoint;
+use crate::oscal::definition::DefinitionKind;
 use crate::oscal::document;
-use crate::oscal::draft::Draft;
-use crate::oscal::plan::{Known, Plan};
-use crate::place::Options as Place;
+use crate::oscal::draft::ImportDraft;
+use crate::oscal::plan::{ImportPlan, KnownIds};
 use program::output;
 use program::progress::Progress;
 
-/// What to import.
+/// What to import, and how.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
     #[command(subcommand)]
-    language: Language,
+    format: ImportFormat,
 }
 
 #[derive(Clone, Debug, Subcommand)]
-enum Language {
+enum ImportFormat {
     /// Catalogs, component definitions and assessment plans of NIST OSCAL 1.1, in JSON
     Oscal(Oscal),
 }
@@ -59,15 +59,15 @@ struct Oscal {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 
-    /// Say what would change, and change nothing. The door decides the first request as if it were sent.
+    /// Print what would change, and change nothing. The server decides the first request as if it were sent.
     #[arg(long)]
     dry_run: bool,
 
-    /// Why, for whoever reads the log.
+    /// The reason, which each event carries.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 
-    /// When assessments are due whose plan does not say it: cron, in UTC.
+    /// The schedule of assessments whose plan has none: cron, in UTC.
     #[arg(long, value_name = "CRON", default_value = "0 0 * * *")]
     schedule: String,
 
@@ -76,21 +76,15 @@ struct Oscal {
     json: bool,
 
     #[command(flatten)]
-    place: Place,
+    endpoint: Endpoint,
 }
 
-/// What of the log's own words is of use here.
-#[derive(Deserialize)]
-struct Head {
-    position: Position,
-}
-
-/// Does it.
+/// Imports the files, and prints the summary.
 ///
 /// # Errors
-/// If a file or the door refuses, the door can't be reached, or the output can't be written.
+/// If a file is not valid, the server refuses or can't be reached, or the output can't be written.
 pub async fn run(options: Options) -> Result<(), Error> {
-    let Language::Oscal(oscal) = options.language;
+    let ImportFormat::Oscal(oscal) = options.format;
     let json = oscal.json;
     let summary = oscal.run().await?;
     if json { output::json(&summary.to_json()) } else { output::text(&summary.to_text()) }?;
@@ -98,68 +92,64 @@ pub async fn run(options: Options) -> Result<(), Error> {
 }
 
 impl Oscal {
-    async fn run(self) -> Result<Summary, Error> {
+    async fn run(self) -> Result<ImportSummary, Error> {
         let draft = self.read()?;
-        let door = Door::of(&self.place)?;
-        // Asked first: what is sent below is named by it, so that an import that somebody has undone since can be done again.
-        let head: Head = door.get("/v1/log").await?;
-        let there = there(&door, draft.last_kind()).await?;
-        let plan = Plan::of(draft, &known(&there));
-        let compared = compare::compare(plan.items, &there)?;
-        let changed = compared.iter().filter(|item| item.change != Change::Unchanged);
-        let steps = requests::steps(changed, self.reason.as_deref(), head.position, Limits::DOOR);
-        let mut summary = Summary::new(&compared, plan.skipped, self.dry_run, head.position);
-        match (self.dry_run, steps.first()) {
-            (true, Some(first)) => output::warn(&door.try_out(&first.request).await?),
+        let client = ApiClient::from_options(&self.endpoint)?;
+        // Read first: the keys below are derived from this position, so that an import that was undone can be repeated.
+        let log: LogStatus = client.get(LOG).await?;
+        let existing = existing(&client, draft.last_kind()).await?;
+        let plan = ImportPlan::of(draft, &known_ids(&existing));
+        let compared = compare::compare(plan.definitions, &existing)?;
+        let changed = compared.iter().filter(|item| item.change != DefinitionChange::Unchanged);
+        let batches = batches::batches(changed, self.reason.as_deref(), log.position, RequestLimits::SERVER);
+        let mut summary = ImportSummary::new(&compared, plan.skipped, self.dry_run, log.position);
+        match (self.dry_run, batches.first()) {
+            (true, Some(first)) => output::warn(&client.dry_run(&first.request).await?),
             (true, None) => {}
-            (false, _) => send(&door, &steps, &mut summary).await?,
+            (false, _) => send(&client, &batches, &mut summary).await?,
         }
         Ok(summary)
     }
 
-    fn read(&self) -> Result<Draft, Error> {
-        let mut draft = Draft::new(self.schedule.as_str());
+    fn read(&self) -> Result<ImportDraft, Error> {
+        let mut draft = ImportDraft::new(self.schedule.as_str());
         for path in &self.files {
             let file = path.display().to_string();
-            let bytes = bytes(path).map_err(|source| Error::Unreadable { file: file.clone(), source })?;
+            let bytes = std::fs::read(path).map_err(|source| Error::Unreadable { file: file.clone(), source })?;
             document::read(&file, &bytes, &mut draft).map_err(|source| Error::Refused { file, source })?;
         }
         Ok(draft)
     }
 }
 
-fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
-    std::fs::read(path)
-}
-
-/// What the door has of the kinds up to this one: whatever is to be compared, and what it can refer to.
-async fn there(door: &Door, last: Option<Kind>) -> Result<There, Error> {
-    let mut there = There::new();
-    for kind in Kind::ALL.into_iter().filter(|kind| last.is_some_and(|last| *kind <= last)) {
-        let items: Vec<Value> = door.list(&format!("/v1/{}", kind.list()), &[]).await?;
+/// The definitions on the server of the kinds up to `last`: those to compare with, and those that they may refer to.
+async fn existing(client: &ApiClient, last: Option<DefinitionKind>) -> Result<ExistingDefinitions, Error> {
+    let mut existing = ExistingDefinitions::new();
+    for kind in DefinitionKind::ALL.into_iter().filter(|kind| last.is_some_and(|last| *kind <= last)) {
+        let items: Vec<Value> = client.list(&format!("/v1/{}", kind.list()), &[]).await?;
         let by_id = items.into_iter().filter_map(|item| Some((item["id"].as_str()?.to_owned(), item)));
-        there.insert(kind, by_id.collect::<BTreeMap<_, _>>());
+        existing.insert(kind, by_id.collect::<BTreeMap<_, _>>());
     }
-    Ok(there)
+    Ok(existing)
 }
 
-fn known(there: &There) -> Known {
-    there.iter().flat_map(|(kind, items)| items.keys().map(|id| (*kind, id.clone()))).collect()
+fn known_ids(existing: &ExistingDefinitions) -> KnownIds {
+    existing.iter().flat_map(|(kind, items)| items.keys().map(|id| (*kind, id.clone()))).collect()
 }
 
-/// Sends one request after the other.
-async fn send(door: &Door, steps: &[Step<'_>], summary: &mut Summary) -> Result<(), Error> {
-    let total = steps.iter().map(|step| step.items.len() as u64).sum();
+/// Sends one request after the other, and shows the progress.
+async fn send(client: &ApiClient, batches: &[DefinitionBatch<'_>], summary: &mut ImportSummary) -> Result<(), Error> {
+    let total = batches.iter().map(|batch| batch.items.len() as u64).sum();
     let mut progress = Progress::begin("definitions sent", total);
-    for (done, step) in steps.iter().enumerate() {
-        let answer: Answer = match door.send(&step.request).await {
+    for (done, batch) in batches.iter().enumerate() {
+        let answer: Answer = match client.send_commands(&batch.request).await {
             Ok(answer) => answer,
             Err(error) if done == 0 => return Err(error.into()),
-            Err(source) => return Err(Error::Halfway { done, total: steps.len(), source }),
+            Err(source) => return Err(Error::Halfway { done, total: batches.len(), source }),
         };
         output::warn(&answer.warnings);
-        summary.note(&step.items, &answer);
-        progress.advance(step.items.len() as u64);
+        summary.add(&batch.items, &answer);
+        progress.advance(batch.items.len() as u64);
     }
     Ok(())
 }

@@ -1,13 +1,17 @@
-//! A person's client of the door: what every command that speaks to a server speaks through.
+//! Commands that a person gives a server over HTTP, and the client that all of them use.
 //!
-//! Always: whatever is refused comes back as one error with the door's own code, field and words; a request that has a key
-//! may be sent again, and only such a one is; whatever answers, memory is bounded. Absent on purpose: any meaning of what is asked; the commands know it.
+//! - [`api_client`] sends requests; [`endpoint`] is the server's URL and the token; [`event_stream`] reads the live stream.
+//! - [`error`] is why a request failed: every refusal has the server's own code, field and detail.
+//! - [`get`], [`events`], [`why`], [`impact`], [`import`], [`token`] and [`health`] are commands; [`oscal`] reads the files that `import`
+//!   takes.
+//!
+//! Always: a request is sent again only if it has an idempotency key; memory is bounded, whatever answers.
 
-mod answer;
-pub mod door;
+pub mod api_client;
+pub mod endpoint;
 pub mod error;
-pub mod place;
-pub mod stream;
+pub mod event_stream;
+mod http_answer;
 
 pub mod events;
 pub mod get;

@@ -1,5 +1,5 @@
-//! `headwater why`: the events that a node's file or a job follows from, or that keep it away, as a table for people or as
-//! the door's JSON.
+//! `headwater why`: the events that a node's file or a job follows from, or that keep it away, as a table for people or as the
+//! server's JSON.
 
 use clap::{Args, Subcommand};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -7,21 +7,21 @@ use schema::id::Id;
 use schema::terminal;
 use serde_json::Value;
 
-use crate::get::table::{self, Column, Look, said};
-use crate::get::{Error, How, width};
+use crate::get::table::{self, Column, ColumnStyle, format_value};
+use crate::get::{Error, QueryOptions, terminal_width};
 
-/// What is spelt otherwise in a segment of a URL: all but what RFC 3986 leaves unreserved.
+/// The characters that are percent-encoded in a segment of a URL: all but the unreserved ones of RFC 3986.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 const COLUMNS: [Column; 8] = [
-    Column { head: "PART", places: &["/part"], look: Look::Whole },
-    Column { head: "POSITION", places: &["/position"], look: Look::Number },
-    Column { head: "AT", places: &["/at"], look: Look::Whole },
-    Column { head: "EVENT", places: &["/type"], look: Look::Whole },
-    Column { head: "ENTITY", places: &["/entity"], look: Look::Whole },
-    Column { head: "VERSION", places: &["/version"], look: Look::Number },
-    Column { head: "ACTOR", places: &["/actor"], look: Look::Whole },
-    Column { head: "REASON", places: &["/reason"], look: Look::Long },
+    Column { head: "PART", places: &["/part"], style: ColumnStyle::Whole },
+    Column { head: "POSITION", places: &["/position"], style: ColumnStyle::Number },
+    Column { head: "AT", places: &["/at"], style: ColumnStyle::Whole },
+    Column { head: "EVENT", places: &["/type"], style: ColumnStyle::Whole },
+    Column { head: "ENTITY", places: &["/entity"], style: ColumnStyle::Whole },
+    Column { head: "VERSION", places: &["/version"], style: ColumnStyle::Number },
+    Column { head: "ACTOR", places: &["/actor"], style: ColumnStyle::Whole },
+    Column { head: "REASON", places: &["/reason"], style: ColumnStyle::Long },
 ];
 
 /// What to explain.
@@ -37,94 +37,98 @@ assessment, control, component and respecified are what a job's spec follows fro
 renewed and removed say what became of the job.")]
 pub struct Options {
     #[command(subcommand)]
-    of: Of,
+    subject: Subject,
 }
 
-/// Of what.
 #[derive(Clone, Debug, Subcommand)]
-enum Of {
+enum Subject {
     /// Why a node has what it has at a path, or has nothing there
     Node {
-        /// Which node.
+        /// The node.
         #[arg(value_name = "NODE")]
         node: Id,
         /// The file's path, or jobs/<id>.json.
         #[arg(value_name = "PATH")]
         path: String,
         #[command(flatten)]
-        how: How,
+        query: QueryOptions,
     },
-    /// Why a job is what it is, and with whom it is
+    /// Why a job has its spec, and which runtime has it
     Job {
-        /// Which job.
+        /// The job.
         #[arg(value_name = "JOB")]
         job: Id,
         #[command(flatten)]
-        how: How,
+        query: QueryOptions,
     },
 }
 
-/// Explains it.
+/// Prints the explanation.
 ///
 /// # Errors
-/// If the door refuses or can't be reached, or the output can't be written.
+/// If the server refuses or can't be reached, or the output can't be written.
 pub async fn run(options: Options) -> Result<(), Error> {
-    let (path, how, what) = match options.of {
-        Of::Node { node, path, how } => {
+    let (path, query, what) = match options.subject {
+        Subject::Node { node, path, query } => {
             let segments: Vec<String> =
                 path.split('/').map(|segment| utf8_percent_encode(segment, SEGMENT).to_string()).collect();
             (
                 format!("/v1/why/nodes/{node}/{}", segments.join("/")),
-                how,
+                query,
                 format!("{} on {node}", terminal::line(&path)),
             )
         }
-        Of::Job { job, how } => (format!("/v1/why/jobs/{job}"), how, format!("job {job}")),
+        Subject::Job { job, query } => (format!("/v1/why/jobs/{job}"), query, format!("job {job}")),
     };
-    how.tell(&path, |why| outline(&what, why)).await
+    query.print(&path, |why| outline(&what, why)).await
 }
 
-/// What it is, and what it follows from; of a file also what the node runs.
+/// What was explained and the events that it follows from; for a file also what the node runs.
 fn outline(what: &str, why: &Value) -> String {
     let found = &why["found"];
     let mut text = match found.is_null() {
         true => format!("{what}: nothing, because\n\n"),
-        false => format!("{what}: {}, because\n\n", file(found)),
+        false => format!("{what}: {}, because\n\n", format_file(found)),
     };
     let reasons = why["because"].as_array().map_or(&[][..], Vec::as_slice);
-    text.push_str(&table::written(&COLUMNS, reasons, width()));
+    text.push_str(&table::format_table(&COLUMNS, reasons, terminal_width()));
     if let Some(more @ 1..) = why["more"].as_u64() {
         text.push_str(&format!("and {more} more\n"));
     }
-    // A door of an older version says nothing of it.
+    // An older server does not say what the node runs.
     if !why["runs"].is_null() {
-        text.push_str(&format!("\nThis is desired. {}\n", runs(why)));
+        text.push_str(&format!("\nThis is desired. {}\n", format_running(why)));
     }
     text
 }
 
-fn file(found: &Value) -> String {
-    let (size, source) = (said(&found["size"]), said(&found["source"]["entity"]));
-    format!("{size} B from {source}, sha256 {}", said(&found["digest"]))
+fn format_file(found: &Value) -> String {
+    let (size, source) = (format_value(&found["size"]), format_value(&found["source"]["entity"]));
+    format!("{size} B from {source}, sha256 {}", format_value(&found["digest"]))
 }
 
-/// What the node runs at the path, and how it stands.
-fn runs(why: &Value) -> String {
+/// What the node runs at the path, and its state.
+fn format_running(why: &Value) -> String {
     let state = match &why["reason"] {
-        Value::Null => said(&why["state"]),
-        reason => format!("{}: {}", said(&why["state"]), table::reason(reason)),
+        Value::Null => format_value(&why["state"]),
+        reason => format!("{}: {}", format_value(&why["state"]), table::format_reason(reason)),
     };
-    let heard =
-        why["silence_ms"].as_u64().map_or_else(String::new, |silence| format!(", heard {} ago", table::ago(silence)));
+    let heard = why["silence_ms"]
+        .as_u64()
+        .map_or_else(String::new, |silence| format!(", heard {} ago", table::format_ago(silence)));
     let (running, file) = (&why["running"], &why["runs"]["file"]);
     let runs = match (why["runs"]["known"] == true, running.is_null()) {
         (false, true) => "What the node runs is not known".to_owned(),
-        (false, false) => format!("What it runs (position {}) is no record of this log", said(&running["position"])),
+        (false, false) => {
+            format!("What it runs (position {}) is no record of this log", format_value(&running["position"]))
+        }
         (true, true) => "The node runs nothing yet".to_owned(),
-        (true, false) if file == &why["found"] => format!("The node runs it (position {})", said(&running["position"])),
+        (true, false) if file == &why["found"] => {
+            format!("The node runs it (position {})", format_value(&running["position"]))
+        }
         (true, false) => {
-            let other = if file.is_null() { "nothing there".to_owned() } else { self::file(file) };
-            format!("The node runs something else (position {}): {other}", said(&running["position"]))
+            let other = if file.is_null() { "nothing there".to_owned() } else { format_file(file) };
+            format!("The node runs something else (position {}): {other}", format_value(&running["position"]))
         }
     };
     format!("{runs}.\nState: {state}{heard}")

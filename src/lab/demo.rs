@@ -27,7 +27,7 @@ use self::jobs::{JOB_COMMAND, JOBS_EACH};
 use self::screen::{Screen, Style};
 use self::story::{RUNTIMES, Story};
 use crate::dev::{self, Programs, RunningDev};
-use client::door::Door;
+use client::api_client::ApiClient;
 
 /// The check of the nodes of the demo, as an operator who knows the detectors would write it, with tools that are
 /// everywhere.
@@ -105,7 +105,7 @@ async fn told(
     examples: &Path,
 ) -> Result<(usize, Screen), Error> {
     let json = running.json.clone();
-    let door = Door::new(json.http.parse()?, json.tokens.admin.parse()?)?;
+    let door = ApiClient::new(json.http.parse()?, json.tokens.admin.parse()?)?;
     let definitions = Definitions::new(examples, &json.http, &json.tokens.admin);
     let mut story = Story::new(screen, door, json.nodes, fleet, definitions);
     let untrue = tokio::select! {

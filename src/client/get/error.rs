@@ -1,26 +1,26 @@
-//! Why nothing, or not all, was shown.
+//! Why a command that only reads failed.
 
 use program::output::StdoutError;
 
 use crate::error::Error as ClientError;
 
-/// Why nothing, or not all, was shown.
+/// Why nothing, or not everything, was printed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The door said no, or was not there.
+    /// The server refused, or could not be reached.
     #[error(transparent)]
-    Door(#[from] ClientError),
+    Server(#[from] ClientError),
     /// Standard output can't be written.
     #[error(transparent)]
     Output(#[from] StdoutError),
 }
 
 impl Error {
-    /// Whether something could not be reached or written, rather than being refused.
+    /// Whether the server could not be reached or the output not written. If not, the request was refused.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         match self {
-            Self::Door(error) => error.is_unreachable(),
+            Self::Server(error) => error.is_unreachable(),
             Self::Output(_) => true,
         }
     }

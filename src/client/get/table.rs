@@ -1,52 +1,51 @@
-//! Tables: as wide as what is in them, and on a terminal no wider than it is.
+//! Tables: as wide as their values, and on a terminal no wider than the terminal.
 //!
-//! Always: what is cut ends with `…`, and ids and numbers are never cut; characters are counted as wide as a terminal
-//! draws them; what others wrote is printable, each cell on one line.
+//! Always: a cut value ends with `…`, and ids and numbers are never cut; the width of characters is that on a terminal; each
+//! cell is printable text on one line.
 
 use schema::terminal;
 use serde_json::Value;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-/// Between two columns.
 const GAP: &str = "  ";
-/// What a long column is not cut below.
+/// The least width of a column that may be cut.
 const LONG_MIN: usize = 8;
 /// Digits of a digest that are shown.
 const DIGEST_DIGITS: usize = 12;
-/// What stands for nothing.
+/// Stands for a missing or empty value.
 const NOTHING: &str = "-";
 
-/// A column.
+/// A column of a table.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
-    /// Its name.
+    /// The heading.
     pub head: &'static str,
-    /// Where its values are, as JSON pointers: the first that is there.
+    /// JSON pointers to the value in an item: the first that exists counts.
     pub places: &'static [&'static str],
-    /// How they look.
-    pub look: Look,
+    /// How its values are shown.
+    pub style: ColumnStyle,
 }
 
-/// How values look.
+/// How the values of a column are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum ColumnStyle {
     /// Never cut.
     Whole,
-    /// Cut where there is no room.
+    /// Cut if the terminal is too narrow.
     Long,
-    /// To the right.
+    /// Aligned to the right.
     Number,
-    /// Its first digits.
+    /// The first digits.
     Digest,
-    /// Milliseconds, as how long ago that was.
+    /// Milliseconds, shown as how long ago that was.
     Ago,
-    /// A code, and what it means in words; cut where there is no room.
+    /// A code and its detail; cut if the terminal is too narrow.
     Reason,
 }
 
-/// The table of `items`, in at most `width` columns if there is such a limit and it can be met.
+/// The table of `items`, at most `width` wide if that is possible.
 #[must_use]
-pub fn written(columns: &[Column], items: &[Value], width: Option<usize>) -> String {
+pub fn format_table(columns: &[Column], items: &[Value], width: Option<usize>) -> String {
     let head = columns.iter().map(|column| column.head.to_owned()).collect();
     let rows = items.iter().map(|item| columns.iter().map(|column| column.of(item)).collect());
     let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
@@ -60,7 +59,7 @@ fn widths(columns: &[Column], rows: &[Vec<String>], width: Option<usize>) -> Vec
     let gaps = GAP.len() * columns.len().saturating_sub(1);
     let mut over = width.map_or(0, |width| (widths.iter().sum::<usize>() + gaps).saturating_sub(width));
     while over > 0 {
-        let long = (0..columns.len()).filter(|index| columns[*index].look.is_long() && widths[*index] > LONG_MIN);
+        let long = (0..columns.len()).filter(|index| columns[*index].style.is_long() && widths[*index] > LONG_MIN);
         let Some(widest) = long.max_by_key(|index| widths[*index]) else { break };
         widths[widest] -= 1;
         over -= 1;
@@ -72,12 +71,12 @@ fn line(columns: &[Column], row: &[String], widths: &[usize]) -> String {
     let cells = columns.iter().zip(row).zip(widths).map(|((column, text), width)| {
         let text = cut(text, *width);
         let blank = " ".repeat(width.saturating_sub(text.width()));
-        if column.look == Look::Number { blank + &text } else { text + &blank }
+        if column.style == ColumnStyle::Number { blank + &text } else { text + &blank }
     });
     format!("{}\n", cells.collect::<Vec<_>>().join(GAP).trim_end())
 }
 
-/// As much of a text as there is room for.
+/// The text, cut to `width`.
 fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
@@ -98,24 +97,24 @@ impl Column {
     fn of(&self, item: &Value) -> String {
         let found = self.places.iter().find_map(|place| item.pointer(place).filter(|value| !value.is_null()));
         let Some(value) = found else { return NOTHING.to_owned() };
-        match self.look {
-            Look::Digest => said(value).chars().take(DIGEST_DIGITS).collect(),
-            Look::Ago => value.as_u64().map_or_else(|| said(value), ago),
-            Look::Reason => reason(value),
-            Look::Whole | Look::Long | Look::Number => said(value),
+        match self.style {
+            ColumnStyle::Digest => format_value(value).chars().take(DIGEST_DIGITS).collect(),
+            ColumnStyle::Ago => value.as_u64().map_or_else(|| format_value(value), format_ago),
+            ColumnStyle::Reason => format_reason(value),
+            ColumnStyle::Whole | ColumnStyle::Long | ColumnStyle::Number => format_value(value),
         }
     }
 }
 
-impl Look {
+impl ColumnStyle {
     fn is_long(self) -> bool {
         matches!(self, Self::Long | Self::Reason)
     }
 }
 
-/// How long ago something was, in its largest unit.
+/// How long ago something was, in one unit.
 #[must_use]
-pub fn ago(milliseconds: u64) -> String {
+pub fn format_ago(milliseconds: u64) -> String {
     let seconds = milliseconds / 1_000;
     match seconds {
         0..120 => format!("{seconds} s"),
@@ -125,30 +124,30 @@ pub fn ago(milliseconds: u64) -> String {
     }
 }
 
-/// A code and what it means, on one line.
+/// A code and its detail, on one line.
 #[must_use]
-pub fn reason(reason: &Value) -> String {
+pub fn format_reason(reason: &Value) -> String {
     match reason["detail"].as_str().map(str::trim).filter(|detail| !detail.is_empty()) {
-        Some(detail) => format!("{}: {}", said(&reason["code"]), terminal::line(detail)),
-        None => said(&reason["code"]),
+        Some(detail) => format!("{}: {}", format_value(&reason["code"]), terminal::line(detail)),
+        None => format_value(&reason["code"]),
     }
 }
 
-/// A value on one line.
+/// A JSON value on one line.
 #[must_use]
-pub fn said(value: &Value) -> String {
+pub fn format_value(value: &Value) -> String {
     match value {
         Value::Null => NOTHING.to_owned(),
         Value::String(text) if text.is_empty() => NOTHING.to_owned(),
         Value::String(text) => terminal::line(text),
         Value::Array(list) if list.is_empty() => NOTHING.to_owned(),
-        Value::Array(list) => list.iter().map(named).collect::<Vec<_>>().join(","),
+        Value::Array(list) => list.iter().map(format_item).collect::<Vec<_>>().join(","),
         Value::Object(map) if map.is_empty() => NOTHING.to_owned(),
         Value::Object(map) => {
             let member = |(name, value): (&String, &Value)| match value {
                 Value::Bool(true) => terminal::line(name),
-                Value::Object(_) | Value::Array(_) => format!("{}({})", terminal::line(name), said(value)),
-                value => format!("{}={}", terminal::line(name), said(value)),
+                Value::Object(_) | Value::Array(_) => format!("{}({})", terminal::line(name), format_value(value)),
+                value => format!("{}={}", terminal::line(name), format_value(value)),
             };
             map.iter().map(member).collect::<Vec<_>>().join(",")
         }
@@ -156,10 +155,10 @@ pub fn said(value: &Value) -> String {
     }
 }
 
-/// An item of a list by what names it, where it has a name.
-fn named(value: &Value) -> String {
+/// An item of a list: its id or name, if it has one.
+fn format_item(value: &Value) -> String {
     let name = ["id", "name"].iter().find_map(|name| value.get(name).filter(|value| value.is_string()));
-    said(name.unwrap_or(value))
+    format_value(name.unwrap_or(value))
 }
 
 #[cfg(test)]
@@ -168,9 +167,9 @@ mod tests {
     use serde_json::json;
 
     const COLUMNS: [Column; 3] = [
-        Column { head: "ID", places: &["/id"], look: Look::Whole },
-        Column { head: "N", places: &["/gone", "/n"], look: Look::Number },
-        Column { head: "TITLE", places: &["/title"], look: Look::Long },
+        Column { head: "ID", places: &["/id"], style: ColumnStyle::Whole },
+        Column { head: "N", places: &["/gone", "/n"], style: ColumnStyle::Number },
+        Column { head: "TITLE", places: &["/title"], style: ColumnStyle::Long },
     ];
 
     fn items() -> [Value; 2] {
@@ -182,25 +181,25 @@ mod tests {
 
     #[test]
     fn a_table_is_as_wide_as_what_is_in_it() {
-        let text = written(&COLUMNS, &items(), None);
+        let text = format_table(&COLUMNS, &items(), None);
         assert_eq!(text, "ID          N  TITLE\na-long-id   7  short\nb          12  界界界 and more of it\n");
     }
 
     #[test]
     fn a_narrow_terminal_cuts_what_is_long_and_nothing_else() {
         for width in 24..40 {
-            let text = written(&COLUMNS, &items(), Some(width));
+            let text = format_table(&COLUMNS, &items(), Some(width));
             assert!(text.lines().all(|line| line.width() <= width), "{width}: {text}");
             assert!(text.contains("a-long-id") && text.contains("12  界"), "{text}");
         }
-        let text = written(&COLUMNS, &items(), Some(1));
+        let text = format_table(&COLUMNS, &items(), Some(1));
         assert!(text.contains("界界界 …"), "what can't fit is as narrow as it gets: {text}");
     }
 
     #[test]
     fn what_others_wrote_does_nothing_to_a_terminal() {
         let evil = json!({"id": "x", "title": "\u{1b}]0;owned\u{7}\u{9b}2J\r\nnext\u{202e}"});
-        let text = written(&COLUMNS, &[evil], None);
+        let text = format_table(&COLUMNS, &[evil], None);
         assert!(text.chars().all(|next| next == '\n' || !next.is_control()), "{text:?}");
         assert!(!text.contains('\u{202e}'));
         assert_eq!(text.lines().count(), 2);
@@ -211,13 +210,13 @@ mod tests {
         for (milliseconds, expected) in
             [(0, "0 s"), (119_999, "119 s"), (120_000, "2 min"), (7_200_000, "2 h"), (400_000_000, "4 d")]
         {
-            assert_eq!(ago(milliseconds), expected);
+            assert_eq!(format_ago(milliseconds), expected);
         }
         let failed = json!({"code": "check_failed", "detail": "too\nhigh\u{1b}[2J\n"});
-        assert_eq!(reason(&failed), "check_failed: too high\u{fffd}[2J");
-        assert_eq!(reason(&json!({"code": "rejected", "detail": ""})), "rejected");
-        let column = [Column { head: "REASON", places: &["/reason"], look: Look::Reason }];
-        let narrow = written(&column, &[json!({"reason": failed}), json!({"reason": null})], Some(12));
+        assert_eq!(format_reason(&failed), "check_failed: too high\u{fffd}[2J");
+        assert_eq!(format_reason(&json!({"code": "rejected", "detail": ""})), "rejected");
+        let column = [Column { head: "REASON", places: &["/reason"], style: ColumnStyle::Reason }];
+        let narrow = format_table(&column, &[json!({"reason": failed}), json!({"reason": null})], Some(12));
         assert_eq!(narrow, "REASON\ncheck_faile…\n-\n");
     }
 
@@ -232,7 +231,7 @@ mod tests {
             (json!({"nodes": ["a", "b"]}), "nodes(a,b)"),
             (json!(false), "false"),
         ] {
-            assert_eq!(said(&value), expected);
+            assert_eq!(format_value(&value), expected);
         }
     }
 }

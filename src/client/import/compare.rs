@@ -1,65 +1,67 @@
-//! What the files say beside what the door has.
+//! Compares the definitions in the files with those on the server.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::oscal::definition::{Item, Kind};
+use crate::oscal::definition::{DefinitionKind, OscalDefinition};
 
 use super::error::Error;
 
-/// What the door has, by kind and id.
-pub(super) type There = BTreeMap<Kind, BTreeMap<String, Value>>;
+/// The definitions on the server, by kind and id.
+pub(super) type ExistingDefinitions = BTreeMap<DefinitionKind, BTreeMap<String, Value>>;
 
-/// Fields that a definition may leave out, and that are then as if they were empty.
+/// Fields that a definition may leave out; then they count as empty.
 const OPTIONAL: [&str; 4] = ["components", "component_selector", "schedule", "runtime_selector"];
 
-/// What becomes of a definition.
+/// What the import does with a definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Change {
-    /// It is new.
+pub(super) enum DefinitionChange {
+    /// The server does not have it.
     Created,
-    /// It is there, and otherwise.
+    /// The server has it with other values.
     Updated,
-    /// It is there as it should be.
+    /// The server has it as the file says.
     Unchanged,
 }
 
-/// A definition and what becomes of it.
+/// A definition, and what the import does with it.
 #[derive(Debug)]
-pub(super) struct Compared {
-    pub(super) item: Item,
-    pub(super) change: Change,
-    /// The version that it was compared with; 0 for none.
+pub(super) struct ComparedDefinition {
+    pub(super) item: OscalDefinition,
+    pub(super) change: DefinitionChange,
+    /// The version of the definition on the server; 0 if there is none.
     pub(super) version: u64,
 }
 
-/// Compares all of it.
-pub(super) fn compare(items: Vec<Item>, there: &There) -> Result<Vec<Compared>, Error> {
-    items.into_iter().map(|item| compare_one(item, there)).collect()
+pub(super) fn compare(
+    items: Vec<OscalDefinition>,
+    existing: &ExistingDefinitions,
+) -> Result<Vec<ComparedDefinition>, Error> {
+    items.into_iter().map(|item| compare_one(item, existing)).collect()
 }
 
-fn compare_one(item: Item, there: &There) -> Result<Compared, Error> {
-    let Some(found) = there.get(&item.kind).and_then(|items| items.get(&item.id)) else {
-        return Ok(Compared { item, change: Change::Created, version: 0 });
+fn compare_one(item: OscalDefinition, existing: &ExistingDefinitions) -> Result<ComparedDefinition, Error> {
+    let Some(found) = existing.get(&item.kind).and_then(|items| items.get(&item.id)) else {
+        return Ok(ComparedDefinition { item, change: DefinitionChange::Created, version: 0 });
     };
     let label = |labels: Option<&Value>| labels?.get("oscal-id")?.as_str().map(str::to_owned);
     let (ours, theirs) = (label(item.command.get("labels")), label(found.get("labels")));
     if let (Some(here), Some(there)) = (ours, theirs)
         && here != there
     {
-        return Err(Error::Taken { place: item.place(), kind: item.kind.name(), id: item.id, there, here });
+        return Err(Error::IdTaken { place: item.place(), kind: item.kind.name(), id: item.id, there, here });
     }
-    let is_same = is_as(&item, found);
-    let change = if is_same { Change::Unchanged } else { Change::Updated };
+    let is_same = is_same(&item, found);
+    let change = if is_same { DefinitionChange::Unchanged } else { DefinitionChange::Updated };
     let version = found["version"].as_u64().unwrap_or_default();
-    Ok(Compared { item, change, version })
+    Ok(ComparedDefinition { item, change, version })
 }
 
-/// Whether what the door has is as a definition says it.
-fn is_as(item: &Item, found: &Value) -> bool {
+/// Whether a definition on the server is as the file says.
+fn is_same(item: &OscalDefinition, found: &Value) -> bool {
     let mut fields = item.command.keys().map(String::as_str).chain(OPTIONAL);
     fields.all(|name| match name {
         // An empty selector means all, and no selector means none.
@@ -71,7 +73,7 @@ fn is_as(item: &Item, found: &Value) -> bool {
     })
 }
 
-/// Whether two values mean the same: what is empty may be left out, and a list of names has no order.
+/// Whether two values mean the same: an empty value may be missing, and a list of names has no order.
 fn is_alike(one: Option<&Value>, other: Option<&Value>) -> bool {
     match (one, other) {
         (one, other) if is_empty(one) || is_empty(other) => is_empty(one) && is_empty(other),

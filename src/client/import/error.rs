@@ -1,73 +1,71 @@
-//! Why nothing, or not all, came of an import.
-//!
-//! Always: whether something was written before it failed can be told from it.
+//! Why an import failed. The error tells whether something was written before.
 
 use program::output::StdoutError;
 
 use crate::error::Error as ClientError;
-use crate::oscal::fault::Fault;
+use crate::oscal::error::OscalError;
 
-/// Why nothing, or not all, came of it.
+/// Why an import failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file can't be opened.
+    /// A file can't be read.
     #[error("{file} can't be read")]
     Unreadable {
-        /// Which.
+        /// The file.
         file: String,
         /// Why not.
         source: std::io::Error,
     },
-    /// A file can't be understood, or contradicts another.
+    /// A file is not valid OSCAL, or contradicts another.
     #[error("{file} is refused, and nothing was written ({code})", code = source.code())]
     Refused {
-        /// Which.
+        /// The file.
         file: String,
         /// Why.
-        source: Fault,
+        source: OscalError,
     },
-    /// The door has another thing under the id.
+    /// The server has a definition of something else under the id.
     #[error(
-        "{place}: {kind} `{id}` is at the door already as OSCAL's `{there}`, not `{here}`; nothing was written (id_clash)"
+        "{place}: {kind} `{id}` is on the server already as OSCAL's `{there}`, not `{here}`; nothing was written (id_clash)"
     )]
-    Taken {
+    IdTaken {
         /// Where in which file.
         place: String,
-        /// What sort of thing.
+        /// The kind of definition.
         kind: &'static str,
         /// The id.
         id: String,
-        /// What the door's is called in OSCAL.
+        /// The OSCAL id of the definition on the server.
         there: String,
-        /// What the file's is.
+        /// The OSCAL id of the definition in the file.
         here: String,
     },
-    /// The door said no, or was not there, before anything was written.
+    /// The server refused or could not be reached, before anything was written.
     #[error(transparent)]
-    Door(#[from] ClientError),
-    /// The same after some of it was.
+    Server(#[from] ClientError),
+    /// The server refused or could not be reached, after some requests were appended.
     #[error("after {done} of {total} requests, which stay")]
     Halfway {
-        /// So many were accepted.
+        /// Requests that were appended.
         done: usize,
-        /// Of so many.
+        /// Requests in all.
         total: usize,
-        /// What came of the next.
+        /// Why the next one failed.
         source: ClientError,
     },
-    /// Standard output can't be written; what was to be done is done.
+    /// Standard output can't be written, after everything was done.
     #[error(transparent)]
     Output(#[from] StdoutError),
 }
 
 impl Error {
-    /// Whether something could not be reached or written, rather than being refused.
+    /// Whether the server could not be reached or the output not written. If not, a file or a request was refused.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         match self {
-            Self::Door(error) | Self::Halfway { source: error, .. } => error.is_unreachable(),
+            Self::Server(error) | Self::Halfway { source: error, .. } => error.is_unreachable(),
             Self::Output(_) => true,
-            Self::Unreadable { .. } | Self::Refused { .. } | Self::Taken { .. } => false,
+            Self::Unreadable { .. } | Self::Refused { .. } | Self::IdTaken { .. } => false,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What an import came to.
+//! The summary of an import.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,56 +8,62 @@ use schema::position::Position;
 use schema::terminal;
 use serde::Serialize;
 
-use crate::oscal::definition::Kind;
-use crate::oscal::skipped::Skipped;
+use crate::oscal::definition::DefinitionKind;
+use crate::oscal::skip_list::SkippedItem;
 
-use super::compare::{Change, Compared};
+use super::compare::{ComparedDefinition, DefinitionChange};
 
-/// All of it, as JSON shows it.
+/// What was imported; `--json` prints it like this.
 #[derive(Debug, Serialize)]
-pub(super) struct Summary {
+pub(super) struct ImportSummary {
     dry_run: bool,
-    /// The log's position after it.
+    /// The position of the log after the import.
     position: Position,
-    /// How many events were appended.
+    /// Events that were appended.
     events: usize,
     requests: usize,
-    /// By the door's names of the lists.
-    counts: BTreeMap<&'static str, Counts>,
-    definitions: Vec<Definition>,
-    skipped: Vec<Skipped>,
+    /// By the name of the list of each kind.
+    counts: BTreeMap<&'static str, ChangeCounts>,
+    definitions: Vec<DefinitionOutcome>,
+    skipped: Vec<SkippedItem>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-struct Counts {
+struct ChangeCounts {
     created: usize,
     updated: usize,
     unchanged: usize,
 }
 
 #[derive(Debug, Serialize)]
-struct Definition {
+struct DefinitionOutcome {
     kind: &'static str,
     id: String,
     oscal_id: String,
-    outcome: Change,
+    outcome: DefinitionChange,
 }
 
-impl Summary {
-    /// What is expected of it, as of a position.
-    pub(super) fn new(items: &[Compared], skipped: Vec<Skipped>, dry_run: bool, position: Position) -> Self {
-        let mut counts: BTreeMap<&'static str, Counts> = Kind::ALL.map(|kind| (kind.list(), Counts::default())).into();
-        let definition = |compared: &Compared| {
+impl ImportSummary {
+    /// What the import is about to do, compared with the log at a position.
+    pub(super) fn new(
+        items: &[ComparedDefinition],
+        skipped: Vec<SkippedItem>,
+        dry_run: bool,
+        position: Position,
+    ) -> Self {
+        let mut counts: BTreeMap<&'static str, ChangeCounts> =
+            DefinitionKind::ALL.map(|kind| (kind.list(), ChangeCounts::default())).into();
+        let definition = |compared: &ComparedDefinition| {
             *counts.entry(compared.item.kind.list()).or_default().of(compared.change) += 1;
             let (kind, id) = (compared.item.kind.name(), compared.item.id.clone());
-            Definition { kind, id, oscal_id: compared.item.original.clone(), outcome: compared.change }
+            DefinitionOutcome { kind, id, oscal_id: compared.item.original.clone(), outcome: compared.change }
         };
         let definitions = items.iter().map(definition).collect();
         Self { dry_run, position, events: 0, requests: 0, counts, definitions, skipped }
     }
 
-    /// Adds what the door made of a request: what it found to be the same already is unchanged.
-    pub(super) fn note(&mut self, items: &[&Compared], answer: &Answer) {
+    /// Adds the answer to a request. A definition that the server found to be the same already counts as unchanged.
+    pub(super) fn add(&mut self, items: &[&ComparedDefinition], answer: &Answer) {
         self.requests += 1;
         self.position = answer.position;
         self.events += answer.events.len();
@@ -65,9 +71,11 @@ impl Summary {
             let counts = self.counts.entry(compared.item.kind.list()).or_default();
             *counts.of(compared.change) -= 1;
             counts.unchanged += 1;
-            let is_it = |made: &&mut Definition| made.kind == compared.item.kind.name() && made.id == compared.item.id;
-            if let Some(made) = self.definitions.iter_mut().find(is_it) {
-                made.outcome = Change::Unchanged;
+            let is_same = |definition: &&mut DefinitionOutcome| {
+                definition.kind == compared.item.kind.name() && definition.id == compared.item.id
+            };
+            if let Some(definition) = self.definitions.iter_mut().find(is_same) {
+                definition.outcome = DefinitionChange::Unchanged;
             }
             debug_assert_eq!(result.entity.id.as_str(), compared.item.id, "results come in the order of commands");
         }
@@ -79,47 +87,50 @@ impl Summary {
 
     pub(super) fn to_text(&self) -> String {
         let mut text = format!("{:14}{:>9}{:>9}{:>11}\n", "", "CREATED", "UPDATED", "UNCHANGED");
-        for kind in Kind::ALL {
-            let Counts { created, updated, unchanged } = self.counts.get(kind.list()).copied().unwrap_or_default();
-            writeln!(text, "{:14}{created:>9}{updated:>9}{unchanged:>11}", kind.list()).expect(TEXT);
+        for kind in DefinitionKind::ALL {
+            let ChangeCounts { created, updated, unchanged } =
+                self.counts.get(kind.list()).copied().unwrap_or_default();
+            writeln!(text, "{:14}{created:>9}{updated:>9}{unchanged:>11}", kind.list()).expect(INFALLIBLE);
         }
         let (events, position) = (self.events, self.position);
         match self.dry_run {
             true => writeln!(text, "\nNothing was written; this is what would be, compared with position {position}."),
             false => writeln!(text, "\n{events} events; the log is at position {position}."),
         }
-        .expect(TEXT);
-        self.tell_skipped(&mut text);
+        .expect(INFALLIBLE);
+        self.write_skipped(&mut text);
         text
     }
 
-    /// The sorts of what was left out, with how many there are of each and where the first is.
-    fn tell_skipped(&self, text: &mut String) {
+    /// The kinds of skipped items, with their number and the place of the first of each.
+    fn write_skipped(&self, text: &mut String) {
         if self.skipped.is_empty() {
             return;
         }
-        let mut sorts: BTreeMap<(&str, &str), (usize, &Skipped)> = BTreeMap::new();
+        let mut groups: BTreeMap<(&str, &str), (usize, &SkippedItem)> = BTreeMap::new();
         for skipped in &self.skipped {
-            sorts.entry((skipped.kind, &skipped.reason)).or_insert((0, skipped)).0 += 1;
+            groups.entry((skipped.kind, &skipped.reason)).or_insert((0, skipped)).0 += 1;
         }
         let count = self.skipped.len();
-        writeln!(text, "\nSkipped: {count}, by sort with the first of each (--json names every one):").expect(TEXT);
-        for ((kind, reason), (count, first)) in sorts {
-            let Skipped { id, file, path, .. } = first;
+        writeln!(text, "\nSkipped: {count}, by sort with the first of each (--json names every one):")
+            .expect(INFALLIBLE);
+        for ((kind, reason), (count, first)) in groups {
+            let SkippedItem { id, file, path, .. } = first;
             let (what, place) = (format!("{kind}: {reason}"), format!("{id} in {file} at {path}"));
-            writeln!(text, "{count:>6}  {}\n        {}", terminal::line(&what), terminal::line(&place)).expect(TEXT);
+            writeln!(text, "{count:>6}  {}\n        {}", terminal::line(&what), terminal::line(&place))
+                .expect(INFALLIBLE);
         }
     }
 }
 
-const TEXT: &str = "BUG: a String takes any text";
+const INFALLIBLE: &str = "BUG: a String takes any text";
 
-impl Counts {
-    fn of(&mut self, change: Change) -> &mut usize {
+impl ChangeCounts {
+    fn of(&mut self, change: DefinitionChange) -> &mut usize {
         match change {
-            Change::Created => &mut self.created,
-            Change::Updated => &mut self.updated,
-            Change::Unchanged => &mut self.unchanged,
+            DefinitionChange::Created => &mut self.created,
+            DefinitionChange::Updated => &mut self.updated,
+            DefinitionChange::Unchanged => &mut self.unchanged,
         }
     }
 }

@@ -1,56 +1,57 @@
-//! A definition as a file says it: of what, which command makes it, and what it refers to.
+//! A definition in a file: its kind, the command that makes it, and its references.
 //!
-//! Always: every kind stands after those that it refers to, so that whoever goes through them in order can make them.
+//! Always: [`DefinitionKind`]s are ordered so that a kind refers only to earlier ones; definitions can be made in that order.
 
 use serde_json::{Map, Value};
 
-/// What is defined, in the order in which one refers to another.
+/// The kinds of definitions; each refers only to earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// What has to hold.
+pub enum DefinitionKind {
+    /// A requirement.
     Control,
-    /// What makes controls hold.
+    /// A part of a system that implements controls.
     Component,
-    /// How it is found out whether one holds.
+    /// How a control is assessed.
     Assessment,
-    /// What finds it out.
+    /// A check that carries an assessment out.
     Attestation,
 }
 
 /// A definition.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Item {
-    /// Of what.
-    pub kind: Kind,
-    /// Its id.
+pub struct OscalDefinition {
+    /// Its kind.
+    pub kind: DefinitionKind,
+    /// Its id in Headwater.
     pub id: String,
-    /// What OSCAL calls it.
+    /// Its id in OSCAL.
     pub original: String,
-    /// In which file.
+    /// The name of its file.
     pub file: String,
-    /// Where in it.
+    /// Its JSON path in the file.
     pub path: String,
     /// The fields of the command that defines it, without its type.
     pub command: Map<String, Value>,
-    /// What it refers to.
-    pub needs: Vec<Need>,
+    /// Its references.
+    pub references: Vec<Reference>,
 }
 
-/// A reference.
+/// A reference to another definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Need {
-    pub(super) kind: Kind,
+pub struct Reference {
+    pub(super) kind: DefinitionKind,
     pub(super) id: String,
     pub(super) path: String,
-    /// The list that it is taken out of where there is no such thing; with none, the definition goes with it.
+    /// The list in the command that the reference is removed from if its target does not exist. Without a list, the definition is
+    /// skipped instead.
     pub(super) field: Option<&'static str>,
 }
 
-impl Kind {
-    /// Every kind, each after those that it refers to.
+impl DefinitionKind {
+    /// All kinds, in their order.
     pub const ALL: [Self; 4] = [Self::Control, Self::Component, Self::Assessment, Self::Attestation];
 
-    /// Its name.
+    /// The kind of entity.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -61,7 +62,7 @@ impl Kind {
         }
     }
 
-    /// The name of the list of them at the door.
+    /// The name of its list in a URL.
     #[must_use]
     pub const fn list(self) -> &'static str {
         match self {
@@ -73,33 +74,39 @@ impl Kind {
     }
 }
 
-impl Item {
-    /// A definition that refers to nothing.
-    pub(super) fn new(kind: Kind, id: String, original: &str, path: &str, command: Map<String, Value>) -> Self {
+impl OscalDefinition {
+    /// A definition without references.
+    pub(super) fn new(
+        kind: DefinitionKind,
+        id: String,
+        original: &str,
+        path: &str,
+        command: Map<String, Value>,
+    ) -> Self {
         let (original, path) = (original.to_owned(), path.to_owned());
-        Self { kind, id, original, file: String::new(), path, command, needs: Vec::new() }
+        Self { kind, id, original, file: String::new(), path, command, references: Vec::new() }
     }
 
-    /// Where it is, for people.
+    /// File and JSON path, for people.
     #[must_use]
     pub fn place(&self) -> String {
         format!("{} {}", self.file, self.path)
     }
 }
 
-impl Need {
-    /// One of a list.
-    pub(super) fn listed(kind: Kind, field: &'static str, id: String, path: String) -> Self {
+impl Reference {
+    /// A reference in a list, which is removed if its target does not exist.
+    pub(super) fn listed(kind: DefinitionKind, field: &'static str, id: String, path: String) -> Self {
         Self { kind, id, path, field: Some(field) }
     }
 
-    /// One that there must be.
-    pub(super) fn must(kind: Kind, id: String, path: String) -> Self {
+    /// A reference without which the definition makes no sense.
+    pub(super) fn required(kind: DefinitionKind, id: String, path: String) -> Self {
         Self { kind, id, path, field: None }
     }
 }
 
-/// The members of a command.
+/// The members of a JSON object that was made with `json!`.
 pub(super) fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,

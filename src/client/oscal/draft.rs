@@ -1,4 +1,4 @@
-//! What has been read so far: the definitions of all files, and what was left out of them.
+//! The definitions of the files that were read so far, and what was skipped.
 //!
 //! Always: no two definitions of one kind have one id, and none is larger than an event may be.
 
@@ -6,52 +6,53 @@ use std::collections::BTreeMap;
 
 use schema::limit::EVENT_DATA_BYTES_MAX;
 
-use super::definition::{Item, Kind};
-use super::fault::Fault;
-use super::skipped::Skips;
+use super::definition::{DefinitionKind, OscalDefinition};
+use super::error::OscalError;
+use super::skip_list::SkipList;
 
-/// What has been read so far.
+/// The definitions that were read so far.
 #[derive(Debug)]
-pub struct Draft {
-    pub(super) items: Vec<Item>,
-    /// By kind and id, which of them.
-    index: BTreeMap<(Kind, String), usize>,
-    pub(super) skips: Skips,
-    /// When assessments are due that say nothing of it.
+pub struct ImportDraft {
+    pub(super) definitions: Vec<OscalDefinition>,
+    /// By kind and id, the index in `definitions`.
+    index: BTreeMap<(DefinitionKind, String), usize>,
+    pub(super) skips: SkipList,
+    /// The schedule of assessments that have none.
     pub(super) schedule: String,
 }
 
-impl Draft {
-    /// Nothing yet. Assessments whose plan does not say when they are due are due by `schedule`.
+impl ImportDraft {
+    /// An empty draft; `schedule` is for assessments whose plan has none.
     #[must_use]
     pub fn new(schedule: impl Into<String>) -> Self {
-        Self { items: Vec::new(), index: BTreeMap::new(), skips: Skips::default(), schedule: schedule.into() }
+        Self { definitions: Vec::new(), index: BTreeMap::new(), skips: SkipList::default(), schedule: schedule.into() }
     }
 
-    /// The last kind of which anything is defined.
+    /// The last kind that a definition has.
     #[must_use]
-    pub fn last_kind(&self) -> Option<Kind> {
-        self.items.iter().map(|item| item.kind).max()
+    pub fn last_kind(&self) -> Option<DefinitionKind> {
+        self.definitions.iter().map(|definition| definition.kind).max()
     }
 
-    /// Adds a definition. The same one in two files is one.
-    pub(super) fn push(&mut self, item: Item) -> Result<(), Fault> {
-        let item = Item { file: self.skips.file.clone(), ..item };
-        let (kind, path) = (item.kind.name(), item.path.clone());
-        let bytes = serde_json::to_string(&item.command).map_or(usize::MAX, |text| text.len());
+    /// Adds a definition. The same definition in two files counts once.
+    pub(super) fn push(&mut self, definition: OscalDefinition) -> Result<(), OscalError> {
+        let definition = OscalDefinition { file: self.skips.file.clone(), ..definition };
+        let (kind, path) = (definition.kind.name(), definition.path.clone());
+        let bytes = serde_json::to_string(&definition.command).map_or(usize::MAX, |text| text.len());
         if bytes > EVENT_DATA_BYTES_MAX {
-            return Err(Fault::TooLarge { path, kind, id: item.id, bytes });
+            return Err(OscalError::TooLarge { path, kind, id: definition.id, bytes });
         }
-        let key = (item.kind, item.id.clone());
-        let Some(first) = self.index.get(&key).map(|index| &self.items[*index]) else {
-            self.index.insert(key, self.items.len());
-            self.items.push(item);
+        let key = (definition.kind, definition.id.clone());
+        let Some(first) = self.index.get(&key).map(|index| &self.definitions[*index]) else {
+            self.index.insert(key, self.definitions.len());
+            self.definitions.push(definition);
             return Ok(());
         };
-        if first.original == item.original && first.command == item.command && first.file != item.file {
+        if first.original == definition.original && first.command == definition.command && first.file != definition.file
+        {
             return Ok(());
         }
-        let first = if first.file == item.file { first.path.clone() } else { first.place() };
-        Err(Fault::Clash { path, kind, id: item.id, first })
+        let first = if first.file == definition.file { first.path.clone() } else { first.place() };
+        Err(OscalError::Clash { path, kind, id: definition.id, first })
     }
 }

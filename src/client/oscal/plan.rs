@@ -1,64 +1,74 @@
-//! What files come to: definitions in the order in which they can be made, and what was left out.
+//! The result of reading files: definitions in the order in which they can be made, and what was skipped.
 //!
-//! Always: whatever a definition refers to stands before it or is there already.
+//! Always: every reference of a definition is to an earlier one, or to one that the server has.
 
 use std::collections::BTreeSet;
 
-use super::definition::{Item, Kind};
-use super::draft::Draft;
-use super::skipped::{Skipped, Skips};
+use super::definition::{DefinitionKind, OscalDefinition};
+use super::draft::ImportDraft;
+use super::skip_list::{SkipList, SkippedItem};
 
-/// What there is already, by kind and id.
-pub type Known = BTreeSet<(Kind, String)>;
+/// Kinds and ids of the definitions on the server.
+pub type KnownIds = BTreeSet<(DefinitionKind, String)>;
 
-/// All that is to be defined, each after what it refers to.
+/// All definitions, each after those that it refers to.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
-    /// The definitions.
-    pub items: Vec<Item>,
-    /// What is left out.
-    pub skipped: Vec<Skipped>,
+pub struct ImportPlan {
+    /// In the order in which they can be made.
+    pub definitions: Vec<OscalDefinition>,
+    /// Parts of the files that are not imported.
+    pub skipped: Vec<SkippedItem>,
 }
 
-impl Plan {
-    /// Orders it all, and leaves out what refers to something that is neither in the files nor `known`.
+impl ImportPlan {
+    /// Orders the definitions, and resolves references to the files and to `known`.
     #[must_use]
-    pub fn of(draft: Draft, known: &Known) -> Self {
-        let Draft { mut items, mut skips, .. } = draft;
-        items.sort_by_key(|item| item.kind);
-        let mut there = known.clone();
-        let mut kept = Vec::with_capacity(items.len());
-        for mut item in items {
-            skips.file.clone_from(&item.file);
-            if settle(&mut item, &there, &mut skips) {
-                there.insert((item.kind, item.id.clone()));
-                kept.push(item);
+    pub fn of(draft: ImportDraft, known: &KnownIds) -> Self {
+        let ImportDraft { mut definitions, mut skips, .. } = draft;
+        definitions.sort_by_key(|definition| definition.kind);
+        let mut existing = known.clone();
+        let mut kept = Vec::with_capacity(definitions.len());
+        for mut definition in definitions {
+            skips.file.clone_from(&definition.file);
+            if resolve_references(&mut definition, &existing, &mut skips) {
+                existing.insert((definition.kind, definition.id.clone()));
+                kept.push(definition);
             }
         }
-        Self { items: kept, skipped: skips.list }
+        Self { definitions: kept, skipped: skips.list }
     }
 }
 
-/// Lets go of what is not there; whether the definition can stand.
-fn settle(item: &mut Item, there: &Known, skips: &mut Skips) -> bool {
-    let mut stands = true;
-    for need in &item.needs {
-        if there.contains(&(need.kind, need.id.clone())) {
+/// Removes references to definitions that do not exist; false if the definition has to be skipped for one of them.
+fn resolve_references(definition: &mut OscalDefinition, existing: &KnownIds, skips: &mut SkipList) -> bool {
+    let mut is_kept = true;
+    for reference in &definition.references {
+        if existing.contains(&(reference.kind, reference.id.clone())) {
             continue;
         }
-        let what = format!("{} that is neither in these files nor at the door", need.kind.name());
-        let Some(list) = need.field.and_then(|field| item.command.get_mut(field)?.as_array_mut()) else {
-            skips.add(item.kind.name(), &item.id, &need.path, format!("needs a {what}: {}", need.id));
-            stands = false;
+        let what = format!("{} that is neither in these files nor on the server", reference.kind.name());
+        let Some(list) = reference.field.and_then(|field| definition.command.get_mut(field)?.as_array_mut()) else {
+            skips.add(
+                definition.kind.name(),
+                &definition.id,
+                &reference.path,
+                format!("needs a {what}: {}", reference.id),
+            );
+            is_kept = false;
             continue;
         };
-        list.retain(|id| id.as_str() != Some(&need.id));
-        skips.add("reference", &item.id, &need.path, format!("names a {what}: {}", need.id));
-        // No components would be all of them.
-        if list.is_empty() && item.kind == Kind::Assessment {
-            skips.add(item.kind.name(), &item.id, &item.path, "none of its components is there".to_owned());
-            stands = false;
+        list.retain(|id| id.as_str() != Some(&reference.id));
+        skips.add("reference", &definition.id, &reference.path, format!("names a {what}: {}", reference.id));
+        // An assessment without components would be one of all components.
+        if list.is_empty() && definition.kind == DefinitionKind::Assessment {
+            skips.add(
+                definition.kind.name(),
+                &definition.id,
+                &definition.path,
+                "none of its components is there".to_owned(),
+            );
+            is_kept = false;
         }
     }
-    stands
+    is_kept
 }

@@ -1,25 +1,22 @@
-//! When a task is due, as cron says it.
+//! The timing of a task as a cron schedule.
 
-use super::fault::Fault;
-use super::place::Fields;
+use super::error::OscalError;
+use super::json_node::Fields;
 
-/// Why a timing has no cron.
-pub(super) type Reason = String;
-
-/// The schedule of a task's `timing`.
-pub(super) fn of(timing: &mut Fields<'_>) -> Result<Result<String, Reason>, Fault> {
+/// The schedule of a task's `timing`, or the reason why cron can't express it.
+pub(super) fn read(timing: &mut Fields<'_>) -> Result<Result<String, String>, OscalError> {
     let Some(mut frequency) = timing.object("at-frequency")? else {
         return Ok(Err("a date or a range of dates is no schedule: only `at-frequency` is".to_owned()));
     };
     let path = frequency.path.clone();
-    let period = frequency.take("period").ok_or(Fault::Missing { path, name: "period" })?.number()?;
+    let period = frequency.take("period").ok_or(OscalError::Missing { path, name: "period" })?.number()?;
     let unit = frequency.need("unit")?;
     Ok(cron(period, unit).ok_or_else(|| format!("cron can't say \"every {period} {unit}\"")))
 }
 
-/// Every so many units, where that falls on the same times in each hour, day or year; in UTC.
+/// The schedule for every `period` units in UTC, if those are the same times in each hour, day or year.
 fn cron(period: u64, unit: &str) -> Option<String> {
-    // Only what divides the next larger unit comes back evenly.
+    // Only a divisor of the next larger unit recurs evenly.
     let step = |of: u64| match period {
         1 => Some("*".to_owned()),
         _ if period > 0 && period < of && of.is_multiple_of(period) => Some(format!("*/{period}")),

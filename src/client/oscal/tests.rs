@@ -2,37 +2,37 @@
 
 use serde_json::{Value, json};
 
-use super::definition::{Item, Kind};
+use super::definition::{DefinitionKind, OscalDefinition};
 use super::document;
-use super::draft::Draft;
-use super::fault::Fault;
-use super::plan::{Known, Plan};
+use super::draft::ImportDraft;
+use super::error::OscalError;
+use super::plan::{ImportPlan, KnownIds};
 
 const DAILY: &str = "0 0 * * *";
 const PLAN: &str = "5f3b3f0e-0000-4000-8000-000000000001";
 const ACTIVITY: &str = "5f3b3f0e-0000-4000-8000-00000000000a";
 
-fn read(files: &[Value]) -> Result<Draft, Fault> {
-    let mut draft = Draft::new(DAILY);
+fn read(files: &[Value]) -> Result<ImportDraft, OscalError> {
+    let mut draft = ImportDraft::new(DAILY);
     for (number, file) in (1..).zip(files) {
         document::read(&format!("{number}.json"), file.to_string().as_bytes(), &mut draft)?;
     }
     Ok(draft)
 }
 
-fn plan(files: &[Value]) -> Plan {
-    Plan::of(read(files).expect("readable"), &Known::new())
+fn plan(files: &[Value]) -> ImportPlan {
+    ImportPlan::of(read(files).expect("readable"), &KnownIds::new())
 }
 
 fn catalog(controls: Value) -> Value {
     json!({"catalog": {"uuid": "c", "groups": [{"id": "g", "title": "A group", "controls": controls}]}})
 }
 
-fn item<'a>(plan: &'a Plan, id: &str) -> &'a Item {
-    plan.items.iter().find(|item| item.id == id).unwrap_or_else(|| panic!("no {id} in {plan:#?}"))
+fn item<'a>(plan: &'a ImportPlan, id: &str) -> &'a OscalDefinition {
+    plan.definitions.iter().find(|item| item.id == id).unwrap_or_else(|| panic!("no {id} in {plan:#?}"))
 }
 
-fn skipped(plan: &Plan) -> Vec<(&str, &str, &str)> {
+fn skipped(plan: &ImportPlan) -> Vec<(&str, &str, &str)> {
     plan.skipped.iter().map(|skipped| (skipped.kind, skipped.path.as_str(), skipped.reason.as_str())).collect()
 }
 
@@ -102,11 +102,11 @@ fn an_id_is_mapped_or_refused_and_never_shared() {
     let ids = |ids: &[&str]| {
         let controls: Vec<Value> = ids.iter().map(|id| json!({"id": id, "title": "t"})).collect();
         read(&[catalog(controls.into())]).map(|draft| {
-            let plan = Plan::of(draft, &Known::new());
-            plan.items.into_iter().map(|item| item.id).collect::<Vec<_>>()
+            let plan = ImportPlan::of(draft, &KnownIds::new());
+            plan.definitions.into_iter().map(|item| item.id).collect::<Vec<_>>()
         })
     };
-    assert_eq!(ids(&["a.b.c", "_x", "-y", "1z"]).expect("mapped"), ["a_b_c", "x_x", "x-y", "1z"]);
+    assert_eq!(ids(&["a.b.c", "_x", "-y", "1z"]).expect("map_id"), ["a_b_c", "x_x", "x-y", "1z"]);
     assert!(ids(&["a".repeat(64).as_str()]).is_ok());
     for (refused, code) in [
         (&["ä"][..], "invalid_id"),
@@ -127,7 +127,7 @@ fn an_id_is_mapped_or_refused_and_never_shared() {
 fn the_same_control_in_two_files_is_one_and_another_is_refused() {
     let one = catalog(json!([{"id": "a", "title": "t"}]));
     let other = catalog(json!([{"id": "a", "title": "another"}]));
-    assert_eq!(plan(&[one.clone(), one.clone()]).items.len(), 1);
+    assert_eq!(plan(&[one.clone(), one.clone()]).definitions.len(), 1);
     let fault = read(&[one, other]).expect_err("a clash");
     assert!(fault.to_string().contains("1.json catalog.groups[0].controls[0]"), "{fault}");
 }
@@ -135,11 +135,11 @@ fn the_same_control_in_two_files_is_one_and_another_is_refused() {
 #[test]
 fn a_fault_is_shown_with_its_place() {
     let text = catalog(json!([{"id": "a", "title": "t"}])).to_string();
-    let fault = |text: &str| document::read("f", text.as_bytes(), &mut Draft::new(DAILY)).expect_err("refused");
-    let chain = |fault: Fault| format!("{:#}", anyhow::Error::from(fault));
+    let fault = |text: &str| document::read("f", text.as_bytes(), &mut ImportDraft::new(DAILY)).expect_err("refused");
+    let chain = |fault: OscalError| format!("{:#}", anyhow::Error::from(fault));
     // Every way to cut a file short is seen.
     for end in 0..text.len() {
-        assert!(matches!(fault(&text[..end]), Fault::NotJson { .. }), "cut at {end}");
+        assert!(matches!(fault(&text[..end]), OscalError::NotJson { .. }), "cut at {end}");
     }
     let cut = chain(fault(&text[..text.find("\"t\"").expect("a title") + 2]));
     assert!(cut.contains("catalog.groups[0].controls[0]") && cut.contains("line 1 column"), "{cut}");
@@ -188,9 +188,12 @@ fn component(id: &str, controls: &[&str]) -> Value {
 #[test]
 fn a_component_names_the_controls_that_there_are() {
     let files = [component("k1", &["a.2", "a.2", "gone", "old"]), catalog(json!([{"id": "a.2", "title": "t"}]))];
-    let known = Known::from([(Kind::Control, "old".to_owned())]);
-    let plan = Plan::of(read(&files).expect("readable"), &known);
-    assert_eq!(plan.items.iter().map(|item| item.kind).collect::<Vec<_>>(), [Kind::Control, Kind::Component]);
+    let known = KnownIds::from([(DefinitionKind::Control, "old".to_owned())]);
+    let plan = ImportPlan::of(read(&files).expect("readable"), &known);
+    assert_eq!(
+        plan.definitions.iter().map(|item| item.kind).collect::<Vec<_>>(),
+        [DefinitionKind::Control, DefinitionKind::Component]
+    );
     let expected = json!({
         "id": "k1", "title": "A lock", "kind": "software", "controls": ["a_2", "old"], "labels": {"oscal-id": "k1"},
         "properties": {"description": "It locks.", "protocol:bolt": "TCP 1-2", "parameter:p": "x, y",
@@ -227,7 +230,7 @@ fn assessment(change: impl FnOnce(&mut Value)) -> Value {
     plan
 }
 
-fn with_controls(plan: Value) -> Plan {
+fn with_controls(plan: Value) -> ImportPlan {
     let controls = catalog(json!([{"id": "a.2", "title": "t"}, {"id": "b", "title": "t"}]));
     self::plan(&[plan, component("k1", &["a.2"]), controls])
 }
@@ -248,7 +251,7 @@ fn a_plan_makes_an_assessment_for_each_control_and_an_attestation_for_each_provi
         "parameters": {"description": "Push.", "method": "TEST", "step-01": "Push: hard", "oscal-activity": ACTIVITY},
     });
     assert_eq!(Value::Object(attestation.command.clone()), expected);
-    let kinds: Vec<Kind> = plan.items.iter().map(|item| item.kind).collect();
+    let kinds: Vec<DefinitionKind> = plan.definitions.iter().map(|item| item.kind).collect();
     assert!(kinds.is_sorted() && kinds.len() == 6, "each after what it refers to: {kinds:?}");
 }
 
@@ -261,10 +264,11 @@ fn what_a_plan_leaves_open_is_named_and_the_rest_is_made() {
         plan["reviewed-controls"]["control-selections"][0]["include-controls"][2] = json!({"control-id": "nowhere"});
         plan["assessment-subjects"] = json!([{"type": "user", "include-all": {}}]);
     }));
-    let assessments: Vec<&Item> = plan.items.iter().filter(|item| item.kind == Kind::Assessment).collect();
+    let assessments: Vec<&OscalDefinition> =
+        plan.definitions.iter().filter(|item| item.kind == DefinitionKind::Assessment).collect();
     assert_eq!(assessments.len(), 2);
     assert!(assessments.iter().all(|item| item.command["schedule"] == DAILY));
-    assert!(plan.items.iter().all(|item| item.kind != Kind::Attestation));
+    assert!(plan.definitions.iter().all(|item| item.kind != DefinitionKind::Attestation));
     let said = skipped(&plan);
     for expected in
         ["its 1 steps", "only `at-frequency` is", "does not define", "nowhere", "not a `user`", "all are taken"]
@@ -280,7 +284,7 @@ fn what_a_plan_leaves_open_is_named_and_the_rest_is_made() {
 fn an_assessment_is_of_the_components_that_its_plan_names() {
     let subjects = |subjects: Value| {
         let plan = with_controls(assessment(|plan| plan["assessment-subjects"] = json!([subjects])));
-        let found = plan.items.iter().find(|item| item.id == format!("{PLAN}_b"));
+        let found = plan.definitions.iter().find(|item| item.id == format!("{PLAN}_b"));
         found.map(|item| (item.command.get("components").cloned(), item.command.get("component_selector").cloned()))
     };
     let of =

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use client::endpoint::{ServerUrlError, TokenFormatError};
 use client::error::Error as ClientError;
-use client::place::{BadToken, BadUrl};
 use program::output::StdoutError;
 
 use crate::dev;
@@ -28,10 +28,10 @@ pub enum Error {
     Door(#[from] ClientError),
     /// `dev` said where the door is, and it can't be.
     #[error("the door's URL can't be used")]
-    Url(#[from] BadUrl),
+    Url(#[from] ServerUrlError),
     /// `dev` said what to enter with, and it can't be.
     #[error("the admin's token can't be used")]
-    Token(#[from] BadToken),
+    Token(#[from] TokenFormatError),
     /// The import can't be started.
     #[error("`headwater import` could not be started")]
     Import(#[source] std::io::Error),

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use client::door::Door;
+use client::api_client::ApiClient;
 use client::error::Error;
 use schema::id::NodeId;
 use schema::instant::Instant;
@@ -37,7 +37,7 @@ pub(super) struct NodeSnapshot {
 
 impl DemoNode {
     /// Asks for the node.
-    pub(super) async fn see(door: &Door, id: &str, dir: &Path) -> Result<Self, Error> {
+    pub(super) async fn see(door: &ApiClient, id: &str, dir: &Path) -> Result<Self, Error> {
         let node: Self = door.get(&format!("/v1/nodes/{id}")).await?;
         Ok(Self { dir: dir.to_owned(), ..node })
     }

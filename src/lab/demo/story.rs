@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant as Clock};
 
-use client::door::{Door, Request};
+use client::api_client::{ApiClient, CommandRequest};
 use schema::instant::Instant;
 use schema::position::Position;
 use serde::Deserialize;
@@ -57,7 +57,7 @@ const REPAIR: Edit = Edit {
 #[derive(Debug)]
 pub(super) struct Story {
     screen: Screen,
-    door: Door,
+    door: ApiClient,
     places: Vec<DevNode>,
     fleet: ExampleFleet,
     definitions: Definitions,
@@ -98,7 +98,7 @@ struct Event {
 impl Story {
     pub(super) fn new(
         screen: Screen,
-        door: Door,
+        door: ApiClient,
         places: Vec<DevNode>,
         fleet: ExampleFleet,
         definitions: Definitions,
@@ -187,8 +187,8 @@ impl Story {
 
     /// Sends a request. From here on is counted what moves and how long it takes.
     async fn send(&mut self, reason: &str, commands: Vec<Value>) -> Result<(), Error> {
-        let request = Request { reason: Some(reason.to_owned()), commands, key: None };
-        let answer = self.door.send(&request).await?;
+        let request = CommandRequest { reason: Some(reason.to_owned()), commands, key: None };
+        let answer = self.door.send_commands(&request).await?;
         let (first, last) = match (answer.events.first(), answer.events.last()) {
             (Some(first), Some(last)) => (first.position, last.position),
             _ => return Err(Error::NothingChanged),
@@ -305,7 +305,7 @@ impl Story {
     }
 
     /// The way to the door.
-    pub(super) fn door(&self) -> &Door {
+    pub(super) fn door(&self) -> &ApiClient {
         &self.door
     }
 

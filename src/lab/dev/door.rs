@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use client::door::{Door, Request};
+use client::api_client::{ApiClient, CommandRequest};
+use client::endpoint::BearerToken;
 use client::error::Error;
-use client::place::Token;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
@@ -25,9 +25,9 @@ pub struct DoorError {
 }
 
 /// Enrols a node unless it is there.
-pub(super) async fn enrol(door: &Door, number: u16, id: &str) -> Result<(), DoorError> {
+pub(super) async fn enrol(door: &ApiClient, number: u16, id: &str) -> Result<(), DoorError> {
     let refused = |source| DoorError { what: format!("enrol {id}"), source };
-    let there: Option<IgnoredAny> = door.find(&format!("/v1/nodes/{id}")).await.map_err(refused)?;
+    let there: Option<IgnoredAny> = door.get_optional(&format!("/v1/nodes/{id}")).await.map_err(refused)?;
     if there.is_some() {
         return Ok(());
     }
@@ -36,7 +36,7 @@ pub(super) async fn enrol(door: &Door, number: u16, id: &str) -> Result<(), Door
 }
 
 /// Lets the auditor in, unless the token is good already.
-pub(super) async fn let_in_auditor(door: &Door, token: &str, entered_with: &Token) -> Result<(), DoorError> {
+pub(super) async fn let_in_auditor(door: &ApiClient, token: &str, entered_with: &BearerToken) -> Result<(), DoorError> {
     let refused = |source| DoorError { what: "let the auditor in".to_owned(), source };
     match door.with_token(entered_with.clone()).get::<IgnoredAny>("/v1/log").await {
         Err(Error::Refused(problem)) if problem.status == 401 => {}
@@ -49,7 +49,7 @@ pub(super) async fn let_in_auditor(door: &Door, token: &str, entered_with: &Toke
 }
 
 /// The public key that the nodes are told to trust.
-pub(super) async fn signing_key(door: &Door) -> Result<String, DoorError> {
+pub(super) async fn signing_key(door: &ApiClient) -> Result<String, DoorError> {
     #[derive(Deserialize)]
     struct Log {
         signing_key: String,
@@ -58,9 +58,9 @@ pub(super) async fn signing_key(door: &Door) -> Result<String, DoorError> {
     log.map(|log| log.signing_key).map_err(|source| DoorError { what: "learn the log's key".to_owned(), source })
 }
 
-async fn command(door: &Door, key: String, command: Value) -> Result<(), Error> {
-    let request = Request { reason: Some("headwater dev".into()), commands: vec![command], key: Some(key) };
-    door.send(&request).await.map(|_| ())
+async fn command(door: &ApiClient, key: String, command: Value) -> Result<(), Error> {
+    let request = CommandRequest { reason: Some("headwater dev".into()), commands: vec![command], key: Some(key) };
+    door.send_commands(&request).await.map(|_| ())
 }
 
 /// The labels of a node, the same for the same number (from 1) at every start.

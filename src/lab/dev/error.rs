@@ -16,7 +16,7 @@ pub enum Error {
     Client(#[from] client::error::Error),
     /// A token that is kept in the folder is damaged.
     #[error("a token in the folder's secrets/ is damaged: {0}")]
-    Token(#[from] client::place::BadToken),
+    Token(#[from] client::endpoint::TokenFormatError),
     /// This program's own path, or the folder it was started in, is unknown.
     #[error("this program can't tell its own path and folder, to start its children with")]
     NoProgram(#[source] std::io::Error),

@@ -7,8 +7,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use client::door::Door;
-use client::place::{DoorUrl, Token};
+use client::api_client::ApiClient;
+use client::endpoint::{BearerToken, ServerUrl};
 use program::token;
 
 use crate::child::ChildSpec;
@@ -42,7 +42,7 @@ pub(super) struct Stack {
 /// The server as `running_server::ready` asks for it.
 struct Serve {
     spec: ChildSpec,
-    door: Door,
+    door: ApiClient,
 }
 
 impl Server for Serve {
@@ -165,18 +165,18 @@ impl Stack {
     }
 
     /// Starts `headwater serve`, and gives its door once it is ready.
-    async fn start_server(&mut self, ground: &Backends, admin: Token) -> Result<Door, Error> {
+    async fn start_server(&mut self, ground: &Backends, admin: BearerToken) -> Result<ApiClient, Error> {
         let address = self.http_address()?;
         self.folder.remember(Ports { http: Some(address.port()), ..self.folder.ports() })?;
         let spec = self.children.serve(&self.folder, ground, address)?;
-        let door = Door::new(DoorUrl::from(reachable(address)), admin)?;
+        let door = ApiClient::new(ServerUrl::from(reachable(address)), admin)?;
         tracing::info!(http = %door.url(), "starting the server");
         let serve = self.serve.insert(supervise(&self.folder, &spec)?);
         running_server::ready(&Serve { spec, door: door.clone() }, serve).await?;
         Ok(door)
     }
 
-    async fn start_nodes(&mut self, ground: &Backends, door: &Door) -> Result<Vec<DevNode>, Error> {
+    async fn start_nodes(&mut self, ground: &Backends, door: &ApiClient) -> Result<Vec<DevNode>, Error> {
         let mut nodes = Vec::new();
         let key = door::signing_key(door).await?;
         let hooks = [("--check", self.options.check.as_deref()), ("--apply", self.options.apply.as_deref())];

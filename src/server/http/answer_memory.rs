@@ -1,4 +1,5 @@
-//! Limits on the memory of answers, reserved before an answer is read and given back when its last byte was written to the socket.
+//! Limits on the memory of answers, reserved before an answer is read and given back when its last byte was written to the
+//! socket.
 //!
 //! Always: all answers in memory together, and those for one principal, have at most as many bytes as their limits say. Absent on
 //! purpose: a limit on one answer, which the handler that makes it has to keep.
@@ -26,7 +27,8 @@ pub(super) struct MemoryReservation {
     own: OwnedSemaphorePermit,
 }
 
-/// A reservation in the extensions of a response, on its way to [`reserve_for_answer`]. Extensions must be `Clone`, so it is shared.
+/// A reservation in the extensions of a response, on its way to [`reserve_for_answer`]. Extensions must be `Clone`, so it is
+/// shared.
 #[derive(Clone)]
 struct AttachedReservation(Arc<MemoryReservation>);
 

@@ -1,4 +1,4 @@
-//! Events as causing_events in an answer: who caused a value, when and why.
+//! Events as causes in an answer: who caused a value, when and why.
 
 use schema::entity::{Actor, Entity};
 use schema::event::Event;

@@ -31,7 +31,7 @@ struct DefinitionView<'a, T> {
 }
 
 /// One of the four kinds of definitions.
-pub(super) trait DefinitionKind: Sized + Serialize + 'static {
+pub(super) trait ComplianceKind: Sized + Serialize + 'static {
     /// The kind of its entity.
     const NAME: &'static str;
     type Key: Ord + Clone + From<Id> + std::str::FromStr<Err = InputError>;
@@ -46,7 +46,7 @@ pub(super) trait DefinitionKind: Sized + Serialize + 'static {
     }
 }
 
-impl DefinitionKind for ControlDefined {
+impl ComplianceKind for ControlDefined {
     const NAME: &'static str = "control";
     type Key = ControlId;
 
@@ -59,7 +59,7 @@ impl DefinitionKind for ControlDefined {
     }
 }
 
-impl DefinitionKind for ComponentDefined {
+impl ComplianceKind for ComponentDefined {
     const NAME: &'static str = "component";
     type Key = ComponentId;
 
@@ -72,7 +72,7 @@ impl DefinitionKind for ComponentDefined {
     }
 }
 
-impl DefinitionKind for AssessmentDefined {
+impl ComplianceKind for AssessmentDefined {
     const NAME: &'static str = "assessment";
     type Key = AssessmentId;
 
@@ -85,7 +85,7 @@ impl DefinitionKind for AssessmentDefined {
     }
 }
 
-impl DefinitionKind for AttestationDefined {
+impl ComplianceKind for AttestationDefined {
     const NAME: &'static str = "attestation";
     type Key = AttestationId;
 
@@ -102,7 +102,7 @@ impl DefinitionKind for AttestationDefined {
     }
 }
 
-impl<'a, T: DefinitionKind> DefinitionView<'a, T> {
+impl<'a, T: ComplianceKind> DefinitionView<'a, T> {
     fn of(key: &'a T::Key, defined: &'a Defined<T>) -> Self {
         let Defined { said, version, position, at } = defined;
         Self { id: T::id(key), said, job: T::job(key), version: *version, position: *position, at: *at }
@@ -110,7 +110,7 @@ impl<'a, T: DefinitionKind> DefinitionView<'a, T> {
 }
 
 /// `GET /v1/controls`, and so on.
-pub(super) async fn list<T: DefinitionKind>(
+pub(super) async fn list<T: ComplianceKind>(
     app: Authenticated,
     params: QueryParams,
 ) -> Result<Response, ProblemResponse>
@@ -126,7 +126,7 @@ where
 }
 
 /// `GET /v1/controls/{id}`, and so on.
-pub(super) async fn one<T: DefinitionKind>(
+pub(super) async fn one<T: ComplianceKind>(
     app: Authenticated,
     Path(id): Path<String>,
     params: QueryParams,

@@ -1,7 +1,7 @@
 //! Accepts connections, limits them, and ends them in an orderly way.
 //!
-//! A connection that sends no request, or too slowly, or does not read what it is sent, is closed. When the server stops, requests in
-//! progress are finished within a bounded time, and live streams end at once.
+//! A connection that sends no request, or too slowly, or does not read what it is sent, is closed. When the server stops,
+//! requests in progress are finished within a bounded time, and live streams end at once.
 
 use std::convert::Infallible;
 use std::future::pending;

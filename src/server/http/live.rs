@@ -1,9 +1,10 @@
 //! The live stream of events: server-sent events whose id is the position.
 //!
-//! The events of a request are committed together, so a stream never shows some of them before all are there. A stream ends when the
-//! server stops, when the token that opened it is revoked or replaced, when the log can't be read, or before an event that is not
-//! what was appended. The client reconnects with the last id that it got, and misses nothing; at a damaged event it is refused,
-//! because the first events are read before a stream is answered. Events hold their memory permit until they were sent.
+//! The events of a request are committed together, so a stream never shows some of them before all are there. A stream ends
+//! when the server stops, when the token that opened it is revoked or replaced, when the log can't be read, or before an event
+//! that is not what was appended. The client reconnects with the last id that it got, and misses nothing; at a damaged event it
+//! is refused, because the first events are read before a stream is answered. Events hold their memory permit until they were
+//! sent.
 
 use api::error_code::ErrorCode;
 use std::collections::VecDeque;
@@ -98,8 +99,8 @@ pub(super) async fn open_stream(
     Ok((headers, Body::from_stream(shown)).into_response())
 }
 
-/// Waits until the token is invalid, then ends the stream. A stream whose peer does not read is never polled and can't end by itself:
-/// its connection is aborted.
+/// Waits until the token is invalid, then ends the stream. A stream whose peer does not read is never polled and can't end by
+/// itself: its connection is aborted.
 async fn watch_token(app: Authenticated, expired: CancellationToken) {
     let mut heads = app.log().heads();
     while app.token_is_valid() {

@@ -3,8 +3,8 @@
 //! Every answer is JSON of one consistent snapshot and says the position that it holds for; every error is a problem document
 //! (RFC 9457) with a stable code. Every route requires a token, except `/healthz` and `/readyz`. A read never waits for a write.
 //!
-//! Absent on purpose: SQL and NATS ([`event_log`](crate::event_log) is all that these modules know of the log), and every decision
-//! that is not about HTTP.
+//! Absent on purpose: SQL and NATS ([`event_log`](crate::event_log) is all that these modules know of the log), and every
+//! decision that is not about HTTP.
 //!
 //! A request passes, in this order: [`listener`], [`router`], `request_limits`, `auth`, `params`, one of the resources, `answer`
 //! or `problem`, and `answer_memory`. [`damaged_log`] answers everything while the log is damaged.

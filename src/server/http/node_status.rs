@@ -91,7 +91,7 @@ impl<'a> ReportedFacts<'a> {
                 ("duplicate".to_owned(), detail.to_owned())
             }
             State::Progressing if self.awaits_hook() => {
-                let detail = "what runs was put in force, and its --apply command has not facts yes yet";
+                let detail = "what runs was put in force, and its --apply command has not said yes yet";
                 ("not_good_yet".to_owned(), detail.to_owned())
             }
             State::Unknown => ("never_heard".to_owned(), "no report of it was ever heard".to_owned()),

@@ -1,7 +1,7 @@
 //! Pages of lists.
 //!
-//! A cursor names the last item of the page before, so pages stay right while items come and go. It is opaque to callers. A page is
-//! full when it has as many items as the caller asked for, or when one more would make it too large.
+//! A cursor names the last item of the page before, so pages stay right while items come and go. It is opaque to callers. A
+//! page is full when it has as many items as the caller asked for, or when one more would make it too large.
 
 use std::ops::Bound;
 

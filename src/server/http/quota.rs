@@ -1,7 +1,7 @@
 //! Limits on what callers use at once: all callers together, and each principal a part of that.
 //!
-//! Always: no principal uses up what the others need. A quota is kept for as long as the server runs, so that a principal can't get a
-//! second one; there are at most as many quotas as principals in the log.
+//! Always: no principal uses up what the others need. A quota is kept for as long as the server runs, so that a principal can't
+//! get a second one; there are at most as many quotas as principals in the log.
 
 use std::collections::HashMap;
 use std::num::NonZero;

@@ -13,8 +13,8 @@ use tokio::time::{sleep, timeout};
 use crate::http::context::AppState;
 use crate::http::problem::ProblemResponse;
 
-/// How long requests in progress may go on after the server was told to stop. A query that PostgreSQL has not answered by then may
-/// wait for a database that is down.
+/// How long requests in progress may go on after the server was told to stop. A query that PostgreSQL has not answered by then
+/// may wait for a database that is down.
 const GRACE_ON_STOP: Duration = Duration::from_millis(800);
 
 /// The answer to a request over a limit.

@@ -51,7 +51,7 @@ struct FileSubject {
     runs: RunningFile,
 }
 
-/// What a node runs at a path: the file that the record had which the node runs.
+/// What a node runs at a path: the file in the record that the node runs.
 #[derive(Serialize)]
 struct RunningFile {
     /// Whether it is known: the node has reported, and this log has the record.

@@ -7,7 +7,7 @@ use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use crate::running::{DEADLINE, Dev, folder, kill};
-use client::door::{Door, Request};
+use client::api_client::{ApiClient, CommandRequest};
 use lab::identity::Identity;
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -29,8 +29,8 @@ fn start(dir: &Path) -> Dev {
 }
 
 impl Dev {
-    fn door(&self) -> Door {
-        Door::new(self.json.http.parse().unwrap(), self.json.tokens.admin.parse().unwrap()).unwrap()
+    fn door(&self) -> ApiClient {
+        ApiClient::new(self.json.http.parse().unwrap(), self.json.tokens.admin.parse().unwrap()).unwrap()
     }
 
     /// Its children by name, as it has written them down.
@@ -51,8 +51,8 @@ impl Dev {
         let door = self.door();
         let put = json!({"type": "put_document", "id": "d", "path": "d.txt", "media_type": "text/plain",
                          "content": content, "target": {"all": true}, "priority": 0});
-        let request = Request { reason: None, commands: vec![put], key: Some(format!("put-{content}")) };
-        eventually("the door takes a command", async || door.send(&request).await.is_ok()).await;
+        let request = CommandRequest { reason: None, commands: vec![put], key: Some(format!("put-{content}")) };
+        eventually("the door takes a command", async || door.send_commands(&request).await.is_ok()).await;
         for node in &self.json.nodes {
             let file = node.dir.join("current/files/d.txt");
             eventually("the node has the file", async || fs::read_to_string(&file).is_ok_and(|text| text == content))
@@ -173,5 +173,5 @@ async fn a_token_lets_in_as_its_role_until_it_is_revoked() {
     let refused = door.get::<Value>("/v1/fleet").await.unwrap_err();
     assert_eq!(refused.code(), "invalid_token");
     let (code, said) = token(&dev, &admin, &["list", "--url", "http://127.0.0.1:1"]);
-    assert!(code == 3 && said.contains("could not reach the door"), "{code} {said}");
+    assert!(code == 3 && said.contains("could not reach the server"), "{code} {said}");
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::server::Server;
+use crate::server::{Server, log_status};
 
 /// An assessment plan that imports nothing: what counts is what is asked.
 fn catalog() -> Value {
@@ -16,7 +16,7 @@ fn what_follows_an_answer_is_asked_for_no_earlier_position() {
     std::fs::write(&file, catalog().to_string()).unwrap();
     let server = Server::new(|first, _, reply| {
         let body = match first {
-            log if log.contains("/v1/log") => json!({"position": 78}).to_string(),
+            log if log.contains("/v1/log") => log_status(78).to_string(),
             _ => json!({"items": [], "next": null}).to_string(),
         };
         let length = body.len();
@@ -34,7 +34,7 @@ fn what_follows_an_answer_is_asked_for_no_earlier_position() {
 
 #[tokio::test]
 async fn what_was_written_is_seen_by_the_next_read() {
-    use client::door::{Door, Request};
+    use client::api_client::{ApiClient, CommandRequest};
 
     let server = Server::new(|first, _, reply| {
         let answer =
@@ -42,12 +42,12 @@ async fn what_was_written_is_seen_by_the_next_read() {
         let body = if first.starts_with("POST") { answer } else { json!({"items": [], "next": null}) };
         reply.whole("200 OK", &body.to_string())
     });
-    let door = Door::new(server.url.parse().unwrap(), "hw_secret".parse().unwrap()).unwrap();
+    let door = ApiClient::new(server.url.parse().unwrap(), "hw_secret".parse().unwrap()).unwrap();
     door.list::<Value>("/v1/nodes", &[]).await.unwrap();
-    door.send(&Request::default()).await.unwrap();
+    door.send_commands(&CommandRequest::default()).await.unwrap();
     door.with_token("hw_other".parse().unwrap()).get::<Value>("/v1/fleet").await.unwrap();
     door.list::<Value>("/v1/nodes", &[]).await.unwrap();
-    drop(door.follow("/v1/events?after=3").await);
+    drop(door.open_stream("/v1/events?after=3").await);
     let asked: Vec<String> = server.asked().into_iter().map(|line| line.replace("limit=1000&cursor=", "…")).collect();
     let expected = [
         "GET /v1/nodes?…",

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::server::Server;
+use crate::server::{Server, log_status};
 
 /// A title of a window, an erased screen, a carriage return, a C1 control, an override, a zero-width space, a line
 /// separator and a byte order mark.
@@ -118,7 +118,7 @@ fn a_files_own_words_are_printable() {
     file["catalog"]["controls"][0][HOSTILE] = json!(1);
     std::fs::write(&path, file.to_string()).unwrap();
     let fresh = Server::new(|first, _, reply| {
-        let body = if first.contains("/v1/log") { json!({"position": 1}) } else { json!({"items": [], "next": null}) };
+        let body = if first.contains("/v1/log") { log_status(1) } else { json!({"items": [], "next": null}) };
         reply.whole("200 OK", &body.to_string())
     });
     for json in [&[][..], &["--json"]] {

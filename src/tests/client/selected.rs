@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::server::Server;
+use crate::server::{Server, log_status};
 
 /// Events of a log in which every tenth is no report; one a second.
 const EVENTS: u64 = 3_000;
@@ -24,7 +24,7 @@ fn server() -> Server {
             rest.split('&').next().map(str::to_owned)
         };
         if first.contains("/v1/log") {
-            return reply.whole("200 OK", &json!({"position": EVENTS}).to_string());
+            return reply.whole("200 OK", &log_status(EVENTS).to_string());
         }
         let number = |name: &str| query(name).unwrap().parse::<u64>().unwrap();
         let (after, limit) = (number("cursor"), number("limit"));

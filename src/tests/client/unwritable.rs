@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use serde_json::json;
 
-use crate::server::Server;
+use crate::server::{Server, log_status};
 
 /// Answers every question, and lets everybody in.
 fn server() -> Server {
@@ -16,6 +16,7 @@ fn server() -> Server {
         let body = match first {
             post if post.starts_with("POST") => answer,
             events if events.contains("/v1/events") => json!({"items": [event], "next": null}),
+            log if log.contains("/v1/log") => log_status(1),
             list if list.contains("cursor") => json!({"items": [], "next": null}),
             _ => json!({"ready": true, "position": 1, "found": null, "because": []}),
         };
@@ -83,8 +84,8 @@ fn nobody_is_let_in_whose_token_nobody_saw() {
 }
 
 #[test]
-fn a_token_is_printed_before_the_door_is_asked_and_worthless_if_it_refuses() {
-    for (status, code, expected) in [("409 Conflict", 1, "worthless"), ("503 Busy", 3, "not known")] {
+fn a_token_is_printed_before_the_door_is_asked_and_invalid_if_it_refuses() {
+    for (status, code, expected) in [("409 Conflict", 1, "not valid"), ("503 Busy", 3, "not known")] {
         let server = Server::new(move |_, _, reply| {
             let problem = json!({"status": 409, "code": "principal_exists", "detail": "ann exists already"});
             reply.whole(status, &problem.to_string())

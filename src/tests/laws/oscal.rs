@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use client::oscal::definition::{Item, Kind};
+use client::oscal::definition::{DefinitionKind, OscalDefinition};
 use client::oscal::document;
-use client::oscal::draft::Draft;
-use client::oscal::plan::{Known, Plan};
+use client::oscal::draft::ImportDraft;
+use client::oscal::plan::{ImportPlan, KnownIds};
 use serde_json::Value;
 
 const LOW: &str = "nist-800-53r5-low-catalog.json";
@@ -24,12 +24,12 @@ fn given(name: &str) -> Option<(PathBuf, Value)> {
     Some((path, value))
 }
 
-fn plan(paths: &[&PathBuf]) -> Plan {
-    let mut draft = Draft::new("0 0 * * *");
+fn plan(paths: &[&PathBuf]) -> ImportPlan {
+    let mut draft = ImportDraft::new("0 0 * * *");
     for path in paths {
         document::read(&path.display().to_string(), &fs::read(path).unwrap(), &mut draft).unwrap();
     }
-    Plan::of(draft, &Known::new())
+    ImportPlan::of(draft, &KnownIds::new())
 }
 
 /// Every object in a list named `name`, however deep.
@@ -54,21 +54,21 @@ fn named<'a>(value: &'a Value, name: &str) -> Vec<&'a Value> {
     found
 }
 
-fn of(plan: &Plan, kind: Kind) -> Vec<&Item> {
-    plan.items.iter().filter(|item| item.kind == kind).collect()
+fn of(plan: &ImportPlan, kind: DefinitionKind) -> Vec<&OscalDefinition> {
+    plan.definitions.iter().filter(|item| item.kind == kind).collect()
 }
 
 #[test]
 fn the_low_baseline_is_all_there() {
     let Some((path, raw)) = given(LOW) else { return };
     let plan = plan(&[&path]);
-    let originals: Vec<&str> = plan.items.iter().map(|item| item.original.as_str()).collect();
-    assert_eq!((plan.items.len(), originals.iter().filter(|id| id.contains('.')).count()), (149, 18));
+    let originals: Vec<&str> = plan.definitions.iter().map(|item| item.original.as_str()).collect();
+    assert_eq!((plan.definitions.len(), originals.iter().filter(|id| id.contains('.')).count()), (149, 18));
     let raw_controls = named(&raw, "controls");
     let ids: BTreeSet<&str> = raw_controls.iter().map(|control| control["id"].as_str().unwrap()).collect();
     assert_eq!(originals.iter().copied().collect::<BTreeSet<_>>(), ids);
 
-    for item in &plan.items {
+    for item in &plan.definitions {
         let control = raw_controls.iter().find(|control| control["id"] == item.original.as_str()).unwrap();
         assert_eq!(item.id, item.original.replace('.', "_"));
         assert_eq!(item.command["labels"]["oscal-id"], item.original.as_str());
@@ -80,7 +80,7 @@ fn the_low_baseline_is_all_there() {
 }
 
 /// Every word of prose outside insertions is in the statement, in its order, and no insertion is left.
-fn assert_statement(item: &Item, control: &Value) {
+fn assert_statement(item: &OscalDefinition, control: &Value) {
     let statement = item.command["statement"].as_str().unwrap();
     assert!(!statement.contains("{{"), "{}: {statement}", item.id);
     let parts = control["parts"].as_array().unwrap();
@@ -127,8 +127,8 @@ fn what_of_the_low_baseline_has_no_place_is_named_one_by_one() {
 fn small_catalogs_without_classes_are_read_too() {
     let Some((path, raw)) = given("basic-catalog.json") else { return };
     let plan = plan(&[&path]);
-    assert_eq!(plan.items.len(), named(&raw, "controls").len());
-    assert!(plan.items.iter().all(|item| item.id.starts_with('s') && item.id.contains('_')));
+    assert_eq!(plan.definitions.len(), named(&raw, "controls").len());
+    assert!(plan.definitions.iter().all(|item| item.id.starts_with('s') && item.id.contains('_')));
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn a_component_of_other_controls_is_made_and_each_missing_control_is_named() {
     for name in ["example-component-definition.json", "example-component.json"] {
         let Some((path, raw)) = given(name) else { return };
         let plan = plan(&[&path, &low]);
-        let components = of(&plan, Kind::Component);
+        let components = of(&plan, DefinitionKind::Component);
         let raw_components = named(&raw, "components");
         assert_eq!(components.len(), raw_components.len());
         assert_eq!(components[0].id, raw_components[0]["uuid"].as_str().unwrap());
@@ -149,11 +149,11 @@ fn a_component_of_other_controls_is_made_and_each_missing_control_is_named() {
         let missing: Vec<_> = plan.skipped.iter().filter(|skipped| skipped.kind == "reference").collect();
         assert_eq!((missing.len(), &components[0].command["controls"]), (wanted.len(), &Value::Array(Vec::new())));
 
-        let mut draft = Draft::new("0 0 * * *");
+        let mut draft = ImportDraft::new("0 0 * * *");
         document::read(name, &fs::read(&path).unwrap(), &mut draft).unwrap();
-        let known: Known = wanted.iter().map(|id| (Kind::Control, id.clone())).collect();
-        let plan = Plan::of(draft, &known);
-        let controls = plan.items[0].command["controls"].as_array().unwrap();
+        let known: KnownIds = wanted.iter().map(|id| (DefinitionKind::Control, id.clone())).collect();
+        let plan = ImportPlan::of(draft, &known);
+        let controls = plan.definitions[0].command["controls"].as_array().unwrap();
         assert_eq!(controls.iter().map(|id| id.as_str().unwrap().to_owned()).collect::<BTreeSet<_>>(), wanted);
     }
 }
@@ -162,13 +162,13 @@ fn a_component_of_other_controls_is_made_and_each_missing_control_is_named() {
 fn a_plan_makes_what_it_can_and_names_what_is_missing() {
     let Some((path, raw)) = given("ifa-assessment-plan.json") else { return };
     let alone = plan(&[&path]);
-    assert!(alone.items.is_empty(), "the control that it reviews is nowhere");
+    assert!(alone.definitions.is_empty(), "the control that it reviews is nowhere");
     assert!(alone.skipped.iter().any(|skipped| skipped.kind == "assessment" && skipped.reason.ends_with(": ac-6_1")));
 
-    let mut draft = Draft::new("0 0 * * *");
+    let mut draft = ImportDraft::new("0 0 * * *");
     document::read("plan", &fs::read(&path).unwrap(), &mut draft).unwrap();
-    let plan = Plan::of(draft, &Known::from([(Kind::Control, "ac-6_1".to_owned())]));
-    let [assessment] = plan.items.as_slice() else { panic!("one control is reviewed: {:?}", plan.items) };
+    let plan = ImportPlan::of(draft, &KnownIds::from([(DefinitionKind::Control, "ac-6_1".to_owned())]));
+    let [assessment] = plan.definitions.as_slice() else { panic!("one control is reviewed: {:?}", plan.definitions) };
     let uuid = raw["assessment-plan"]["uuid"].as_str().unwrap();
     assert_eq!(assessment.id, format!("{uuid}_ac-6_1"));
     // Its task names an activity that it does not define, and its activity does not say what carries it out.
@@ -183,7 +183,7 @@ fn a_real_file_that_is_cut_short_is_refused_where_it_ends() {
     let whole = fs::read(&path).unwrap();
     for part in 1..40 {
         let cut = &whole[..whole.len() * part / 40];
-        let fault = document::read("cut", cut, &mut Draft::new("0 0 * * *")).unwrap_err();
+        let fault = document::read("cut", cut, &mut ImportDraft::new("0 0 * * *")).unwrap_err();
         assert_eq!(fault.code(), "not_json");
         assert!(fault.to_string().starts_with("at catalog"), "{fault}");
     }

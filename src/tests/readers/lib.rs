@@ -3,8 +3,8 @@
 //! What always holds: none of them panics, whatever the bytes are; what was read is written and read again as the same.
 
 use client::oscal::document;
-use client::oscal::draft::Draft;
-use client::oscal::plan::{Known, Plan};
+use client::oscal::draft::ImportDraft;
+use client::oscal::plan::{ImportPlan, KnownIds};
 use schema::desired::Desired;
 use schema::event::Event;
 use schema::report::Reported;
@@ -65,8 +65,8 @@ pub fn asked(bytes: &[u8]) -> bool {
 
 /// A file of OSCAL.
 pub fn oscal(bytes: &[u8]) -> bool {
-    let mut draft = Draft::new("0 0 * * *");
+    let mut draft = ImportDraft::new("0 0 * * *");
     let is_taken = document::read("file.json", bytes, &mut draft).is_ok();
-    let _plan = Plan::of(draft, &Known::new());
+    let _plan = ImportPlan::of(draft, &KnownIds::new());
     is_taken
 }

@@ -1,16 +1,15 @@
-//! JSON in which no object names a member twice: of two values one would be dropped without a word.
+//! JSON in which no object has two members of one name: one of the values would be dropped silently.
 
 use schema::json::StrictJson;
 use serde_json::Value;
 
-use super::fault::Fault;
+use super::error::OscalError;
 
-/// Reads a whole file.
-pub(super) fn read(bytes: &[u8]) -> Result<Value, Fault> {
+pub(super) fn read(bytes: &[u8]) -> Result<Value, OscalError> {
     let not_json = |path: String, source| {
-        // The root has no name of its own.
+        // serde_path_to_error writes the root as a dot.
         let path = if path == "." { "the top".to_owned() } else { path };
-        Fault::NotJson { path, source }
+        OscalError::NotJson { path, source }
     };
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let StrictJson(value) = serde_path_to_error::deserialize(&mut reader)

@@ -1,47 +1,47 @@
-//! The kinds of things that the door shows, and the columns of each.
+//! The kinds that `get` shows, and the columns of each.
 
-use super::table::{Column, Look};
+use super::table::{Column, ColumnStyle};
 
-/// A kind of thing, by the door's name of its list.
+/// What can be shown, by the name of its list in a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Kind {
+pub enum ResourceKind {
     /// Pieces of configuration, with a path and a target.
     #[value(alias = "document")]
     Documents,
     /// Machines that run what is desired of them.
     #[value(alias = "node")]
     Nodes,
-    /// Who may speak to the door.
+    /// People and programs with a token.
     #[value(alias = "principal")]
     Principals,
-    /// What has to hold.
+    /// Requirements that have to hold.
     #[value(alias = "control")]
     Controls,
-    /// What makes controls hold.
+    /// Parts of a system that implement controls.
     #[value(alias = "component")]
     Components,
-    /// How it is found out whether controls hold.
+    /// How controls are assessed.
     #[value(alias = "assessment")]
     Assessments,
-    /// What finds it out.
+    /// Checks that carry assessments out.
     #[value(alias = "attestation")]
     Attestations,
-    /// What assessment runtimes do.
+    /// The work of assessment runtimes.
     #[value(alias = "job")]
     Jobs,
-    /// What nodes would like to change.
+    /// Changes that nodes propose.
     #[value(alias = "proposal")]
     Proposals,
-    /// For each control, what covers it.
+    /// What covers each control.
     Coverage,
     /// Nodes by state.
     Fleet,
-    /// The log itself.
+    /// The state of the log itself.
     Log,
 }
 
-impl Kind {
-    /// Its name in a URL.
+impl ResourceKind {
+    /// The name in a URL.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Documents => "documents",
@@ -59,12 +59,12 @@ impl Kind {
         }
     }
 
-    /// Whether there are many of it, rather than one.
+    /// Whether it is a list.
     pub(super) fn is_list(self) -> bool {
         !matches!(self, Self::Fleet | Self::Log)
     }
 
-    /// What a table shows of each: where several places are named, the first that is there.
+    /// The columns of its table.
     pub(super) fn columns(self) -> &'static [Column] {
         match self {
             Self::Documents => &DOCUMENTS,
@@ -77,27 +77,27 @@ impl Kind {
             Self::Jobs => &JOBS,
             Self::Proposals => &PROPOSALS,
             Self::Coverage => &COVERAGE,
-            // There is one of each, which is never a table.
+            // These are never shown as a table.
             Self::Fleet | Self::Log => &[],
         }
     }
 }
 
 const fn text(head: &'static str, places: &'static [&'static str]) -> Column {
-    Column { head, places, look: Look::Whole }
+    Column { head, places, style: ColumnStyle::Whole }
 }
 
-/// Text that may be cut where a terminal is narrow.
+/// Text that is cut if the terminal is too narrow.
 const fn long(head: &'static str, places: &'static [&'static str]) -> Column {
-    Column { head, places, look: Look::Long }
+    Column { head, places, style: ColumnStyle::Long }
 }
 
 const fn number(head: &'static str, places: &'static [&'static str]) -> Column {
-    Column { head, places, look: Look::Number }
+    Column { head, places, style: ColumnStyle::Number }
 }
 
 const fn digest(head: &'static str, places: &'static [&'static str]) -> Column {
-    Column { head, places, look: Look::Digest }
+    Column { head, places, style: ColumnStyle::Digest }
 }
 
 const ID: Column = text("ID", &["/id"]);
@@ -118,13 +118,13 @@ const DOCUMENTS: [Column; 8] = [
 const NODES: [Column; 9] = [
     ID,
     text("STATE", &["/state"]),
-    Column { head: "HEARD", places: &["/silence_ms"], look: Look::Ago },
+    Column { head: "HEARD", places: &["/silence_ms"], style: ColumnStyle::Ago },
     number("POSITION", &["/desired/position"]),
     digest("DESIRED", &["/desired/digest"]),
     digest("RUNNING", &["/running/digest"]),
     text("RETIRED", &["/retired"]),
     long("LABELS", &["/labels"]),
-    Column { head: "REASON", places: &["/reason"], look: Look::Reason },
+    Column { head: "REASON", places: &["/reason"], style: ColumnStyle::Reason },
 ];
 const PRINCIPALS: [Column; 6] = [
     text("NAME", &["/name"]),

@@ -1,4 +1,4 @@
-//! Since when events are shown: a time, or so long before now.
+//! The value of `--since`: a time, or a duration before now.
 
 use std::str::FromStr;
 use std::time::SystemTime;
@@ -10,9 +10,9 @@ const UNITS: [(char, i64); 4] = [('s', 1_000_000), ('m', 60_000_000), ('h', 3_60
 
 /// An RFC 3339 time, or a duration such as `10m` that ends now, by this machine's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Since(pub(super) Instant);
+pub(super) struct SinceTime(pub(super) Instant);
 
-impl FromStr for Since {
+impl FromStr for SinceTime {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn a_time_is_taken_as_it_is_and_a_duration_ends_now() {
-        let at = |text: &str| text.parse::<Since>().map(|since| since.0);
+        let at = |text: &str| text.parse::<SinceTime>().map(|since| since.0);
         assert_eq!(at("2026-01-31T12:00:00+01:00"), Ok("2026-01-31T11:00:00Z".parse().expect("a time")));
         for (text, micros) in [("0s", 0), ("90s", 90_000_000), ("10m", 600_000_000), ("2d", 172_800_000_000)] {
             let (before, now) = (at(text).expect(text), at("0s").expect("now"));

@@ -1,34 +1,34 @@
-//! What an assessment plan, an activity or a task looks at: the controls and the components that it chooses.
+//! The controls and components that an assessment plan, an activity or a task selects.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::definition::{Kind, Need};
-use super::fault::Fault;
-use super::id::mapped;
+use super::definition::{DefinitionKind, Reference};
+use super::error::OscalError;
+use super::id::map_id;
+use super::json_node::{Fields, JsonNode};
 use super::labels::OSCAL_ID;
-use super::place::{Fields, Place};
-use super::skipped::Skips;
+use super::skip_list::SkipList;
 
-/// Controls that are chosen, as OSCAL calls them, and where.
+/// OSCAL ids of the selected controls, with their paths.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Selection(Vec<(String, String)>);
+pub(super) struct ControlSelection(Vec<(String, String)>);
 
-/// Components that are looked at.
+/// The selected components.
 #[derive(Debug, Default)]
-pub(super) struct Subjects {
+pub(super) struct SubjectSelection {
     all: bool,
     included: Vec<(String, String)>,
     excluded: Vec<String>,
 }
 
-impl Selection {
+impl ControlSelection {
     /// Reads `control-selections`.
-    pub(super) fn read(fields: &mut Fields<'_>, owner: &str, skips: &mut Skips) -> Result<Self, Fault> {
+    pub(super) fn read(fields: &mut Fields<'_>, owner: &str, skips: &mut SkipList) -> Result<Self, OscalError> {
         let mut chosen: Vec<(String, String)> = Vec::new();
-        for place in fields.list("control-selections")? {
-            let mut selection = place.fields()?;
+        for node in fields.list("control-selections")? {
+            let mut selection = node.fields()?;
             if let Some(all) = selection.take("include-all") {
                 let reason = "only the system's security plan knows which controls are all: name them".to_owned();
                 skips.add("control-selection", owner, &all.path, reason);
@@ -39,19 +39,19 @@ impl Selection {
             let is_left = |id: &String| excluded.iter().all(|(out, _)| out != id);
             let added: Vec<_> = included.into_iter().filter(|(id, _)| is_new(id) && is_left(id)).collect();
             chosen.extend(added);
-            skips.rest("control-selection", owner, &selection);
+            skips.add_rest("control-selection", owner, &selection);
         }
-        skips.rest("reviewed-controls", owner, fields);
+        skips.add_rest("reviewed-controls", owner, fields);
         Ok(Self(chosen))
     }
 
-    /// Each control that is chosen, and where.
+    /// Each selected control with its path.
     pub(super) fn iter(&self) -> impl Iterator<Item = &(String, String)> {
         self.0.iter()
     }
 
-    /// Whether a control is chosen.
-    pub(super) fn names(&self, control: &str) -> bool {
+    /// Whether a control is selected.
+    pub(super) fn contains(&self, control: &str) -> bool {
         self.0.iter().any(|(chosen, _)| chosen == control)
     }
 }
@@ -60,53 +60,53 @@ fn controls(
     fields: &mut Fields<'_>,
     name: &'static str,
     owner: &str,
-    skips: &mut Skips,
-) -> Result<Vec<(String, String)>, Fault> {
+    skips: &mut SkipList,
+) -> Result<Vec<(String, String)>, OscalError> {
     let mut ids: Vec<(String, String)> = Vec::new();
-    for place in fields.list(name)? {
-        let mut control = place.fields()?;
+    for node in fields.list(name)? {
+        let mut control = node.fields()?;
         let id = control.need("control-id")?.to_owned();
-        skips.rest("control-selection", owner, &control);
+        skips.add_rest("control-selection", owner, &control);
         if ids.iter().all(|(known, _)| *known != id) {
-            ids.push((id, format!("{}.control-id", place.path)));
+            ids.push((id, format!("{}.control-id", node.path)));
         }
     }
     Ok(ids)
 }
 
-impl Subjects {
+impl SubjectSelection {
     /// Adds one of the subjects of a plan or task.
-    pub(super) fn add(&mut self, place: &Place<'_>, owner: &str, skips: &mut Skips) -> Result<(), Fault> {
-        let mut fields = place.fields()?;
+    pub(super) fn add(&mut self, node: &JsonNode<'_>, owner: &str, skips: &mut SkipList) -> Result<(), OscalError> {
+        let mut fields = node.fields()?;
         let kind = fields.need("type")?;
         if kind != "component" {
-            skips.add("subject", owner, &place.path, format!("components are assessed, not a `{kind}`"));
+            skips.add("subject", owner, &node.path, format!("components are assessed, not a `{kind}`"));
             return Ok(());
         }
         self.all |= fields.take("include-all").is_some();
-        for place in fields.list("include-subjects")? {
-            let mut subject = place.fields()?;
+        for node in fields.list("include-subjects")? {
+            let mut subject = node.fields()?;
             subject.text("type")?;
-            self.included.push((subject.need("subject-uuid")?.to_owned(), format!("{}.subject-uuid", place.path)));
-            skips.rest("subject", owner, &subject);
+            self.included.push((subject.need("subject-uuid")?.to_owned(), format!("{}.subject-uuid", node.path)));
+            skips.add_rest("subject", owner, &subject);
         }
-        for place in fields.list("exclude-subjects")? {
-            let mut subject = place.fields()?;
+        for node in fields.list("exclude-subjects")? {
+            let mut subject = node.fields()?;
             subject.text("type")?;
             self.excluded.push(subject.need("subject-uuid")?.to_owned());
-            skips.rest("subject", owner, &subject);
+            skips.add_rest("subject", owner, &subject);
         }
-        skips.rest("subject", owner, &fields);
+        skips.add_rest("subject", owner, &fields);
         Ok(())
     }
 
-    /// Whether no component is asked for.
+    /// Whether no component is selected.
     pub(super) fn is_empty(&self) -> bool {
         !self.all && self.included.is_empty()
     }
 
-    /// The field of an assessment that says it. Who is let in by a selector is found anew whenever components change.
-    pub(super) fn said(&self, needs: &mut Vec<Need>) -> Result<(&'static str, Value), Fault> {
+    /// The field of an assessment for the selection. A selector is evaluated again whenever components change, a list is not.
+    pub(super) fn to_field(&self, references: &mut Vec<Reference>) -> Result<(&'static str, Value), OscalError> {
         if self.all || self.is_empty() {
             let selector = match self.excluded.as_slice() {
                 [] => json!({}),
@@ -116,9 +116,9 @@ impl Subjects {
         }
         let mut ids = BTreeSet::new();
         for (original, path) in self.included.iter().filter(|(id, _)| !self.excluded.contains(id)) {
-            let id = mapped(original, path)?;
+            let id = map_id(original, path)?;
             if ids.insert(id.clone()) {
-                needs.push(Need::listed(Kind::Component, "components", id, path.clone()));
+                references.push(Reference::listed(DefinitionKind::Component, "components", id, path.clone()));
             }
         }
         Ok(("components", json!(ids)))

@@ -1,54 +1,54 @@
-//! An event on one line. Its columns stand below each other as far as they can: a stream knows no widest one.
+//! An event as one line. Columns have fixed widths, because the widest value of a stream is not known.
 
 use schema::terminal;
 use serde_json::Value;
 
-use crate::get::table::said;
+use crate::get::table::format_value;
 
-/// Characters of a node's own words.
+/// Characters of the detail that a node reports.
 const DETAIL_CHARS: usize = 200;
-/// Paths of drift that are named; of more there is a number.
+/// Drifted paths that are named; the others are counted.
 const PATHS_MAX: usize = 3;
 /// Digits of a digest that are shown.
 const DIGEST_DIGITS: usize = 12;
 
 /// The line, with a line feed.
-pub(super) fn written(event: &Value) -> String {
-    let text = |name: &str| said(&event[name]);
+pub(super) fn format_event(event: &Value) -> String {
+    let text = |name: &str| format_value(&event[name]);
     let reason =
         event["reason"].as_str().map_or_else(String::new, |reason| format!("  \"{}\"", terminal::line(reason)));
     let (position, at, kind) = (text("position"), text("at"), text("type"));
     let (entity, version, actor) = (text("entity"), text("version"), text("actor"));
-    let what = match event["type"].as_str() {
-        Some("ReportChanged") => format!("  {}", report(&event["data"])),
+    let data = match event["type"].as_str() {
+        Some("ReportChanged") => format!("  {}", format_report(&event["data"])),
         _ => String::new(),
     };
-    format!("{position:>8}  {at}  {kind:18}  {entity} v{version}  by {actor}{reason}{what}\n")
+    format!("{position:>8}  {at}  {kind:18}  {entity} v{version}  by {actor}{reason}{data}\n")
 }
 
-/// What a node said of itself: what runs, what failed and why, and what drifted.
-fn report(summary: &Value) -> String {
+/// What a node reported: what runs, what failed and why, and which paths drifted.
+fn format_report(summary: &Value) -> String {
     let runs = match &summary["running"] {
         Value::Null => "runs nothing".to_owned(),
-        running => format!("runs {}", mark(running)),
+        running => format!("runs {}", format_mark(running)),
     };
-    // It is there only where it is not what runs.
+    // It is there only if it is not the record that runs.
     let good = summary.get("good").map(|good| match good {
         Value::Null => "nothing was good yet".to_owned(),
-        good => format!("last good {}", mark(good)),
+        good => format!("last good {}", format_mark(good)),
     });
-    let failed = Some(&summary["failed"]).filter(|failed| !failed.is_null()).map(failure);
-    let drift = summary["drift"].as_array().filter(|paths| !paths.is_empty()).map(|paths| drift(paths));
+    let failed = Some(&summary["failed"]).filter(|failed| !failed.is_null()).map(format_failure);
+    let drift = summary["drift"].as_array().filter(|paths| !paths.is_empty()).map(|paths| format_drift(paths));
     [Some(runs), good, failed, drift].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
-fn failure(failed: &Value) -> String {
+fn format_failure(failed: &Value) -> String {
     let words = |name: &str| failed[name].as_str().map(|text| format!(": {}", cut(text))).unwrap_or_default();
-    format!("{} {}{}{}", said(&failed["state"]), mark(failed), words("code"), words("detail"))
+    format!("{} {}{}{}", format_value(&failed["state"]), format_mark(failed), words("code"), words("detail"))
 }
 
-fn drift(paths: &[Value]) -> String {
-    let named: Vec<String> = paths.iter().take(PATHS_MAX).map(said).collect();
+fn format_drift(paths: &[Value]) -> String {
+    let named: Vec<String> = paths.iter().take(PATHS_MAX).map(format_value).collect();
     let more = match paths.len().saturating_sub(PATHS_MAX) {
         0 => String::new(),
         more => format!(" and {more} more"),
@@ -56,9 +56,9 @@ fn drift(paths: &[Value]) -> String {
     format!("drift in {}{more}", named.join(", "))
 }
 
-fn mark(mark: &Value) -> String {
-    let digest: String = said(&mark["digest"]).chars().take(DIGEST_DIGITS).collect();
-    format!("position {} ({digest})", said(&mark["position"]))
+fn format_mark(mark: &Value) -> String {
+    let digest: String = format_value(&mark["digest"]).chars().take(DIGEST_DIGITS).collect();
+    format!("position {} ({digest})", format_value(&mark["position"]))
 }
 
 fn cut(text: &str) -> String {
@@ -80,7 +80,7 @@ mod tests {
             "entity": "node/a", "version": 1, "actor": "ann", "reason": "one\n\u{1b}[2Jtwo", "data": {}});
         let expected =
             "      12  2026-01-01T00:00:00.000000Z  NodeEnrolled        node/a v1  by ann  \"one \u{fffd}[2Jtwo\"\n";
-        assert_eq!(written(&event), expected);
+        assert_eq!(format_event(&event), expected);
     }
 
     #[test]
@@ -90,7 +90,9 @@ mod tests {
         let failed = json!({"position": 14, "digest": digest, "state": "failed", "code": "check_failed",
             "detail": "too\nhigh\u{202e}"});
         let told = |running: Value, failed: Value, drift: Value| {
-            written(&json!({"type": "ReportChanged", "data": {"running": running, "failed": failed, "drift": drift}}))
+            format_event(
+                &json!({"type": "ReportChanged", "data": {"running": running, "failed": failed, "drift": drift}}),
+            )
         };
         let good = told(mark.clone(), Value::Null, json!([]));
         assert!(good.ends_with("  runs position 12 (0123456789ab)\n"), "{good}");
@@ -100,8 +102,8 @@ mod tests {
         assert!(bad.ends_with(expected), "{bad}");
         assert!(told(Value::Null, Value::Null, Value::Null).ends_with("  runs nothing\n"));
         let data = |good: Value| json!({"type": "ReportChanged", "data": {"running": null, "good": good}});
-        assert!(written(&data(Value::Null)).ends_with("  runs nothing; nothing was good yet\n"));
-        let good = written(&data(json!({"position": 9, "digest": digest})));
+        assert!(format_event(&data(Value::Null)).ends_with("  runs nothing; nothing was good yet\n"));
+        let good = format_event(&data(json!({"position": 9, "digest": digest})));
         assert!(good.ends_with("; last good position 9 (0123456789ab)\n"), "{good}");
     }
 }

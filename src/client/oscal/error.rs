@@ -1,85 +1,85 @@
 //! Why a file can't be imported.
 
-/// What is wrong with a file, and where in it.
+/// What is wrong with a file, and at which JSON path.
 #[derive(Debug, thiserror::Error)]
-pub enum Fault {
-    /// It is not JSON, ends too early, or names a member of an object twice.
+pub enum OscalError {
+    /// The file is not JSON, ends too early, or has an object with two members of one name.
     #[error("at {path}: this is not readable JSON")]
     NotJson {
-        /// How far it could be read.
+        /// Where reading stopped.
         path: String,
-        /// What is wrong, with line and column.
+        /// The error, with line and column.
         source: serde_json::Error,
     },
-    /// It is JSON, and none of the documents that can be imported.
+    /// The file is JSON, but none of the documents that can be imported.
     #[error("this is not an OSCAL catalog, component definition or assessment plan, but {found}")]
     NotOscal {
         /// What it is instead.
         found: String,
     },
-    /// Something is of another type than OSCAL says.
+    /// A value has another type than OSCAL says.
     #[error("at {path}: expected {expected}, found {found}")]
     Shape {
-        /// Where.
+        /// The JSON path.
         path: String,
-        /// What OSCAL says.
+        /// The type that OSCAL says.
         expected: &'static str,
-        /// What is there.
+        /// The type that it has.
         found: &'static str,
     },
-    /// Something is not there that OSCAL requires.
+    /// A member is missing that OSCAL requires.
     #[error("at {path}: `{name}` is missing")]
     Missing {
-        /// Of what.
+        /// The object.
         path: String,
-        /// What.
+        /// The member.
         name: &'static str,
     },
-    /// Something is there that no text of Headwater can hold.
+    /// A text has a character that texts in Headwater can't have.
     #[error("at {path}: {detail}")]
     Text {
-        /// Where.
+        /// The JSON path.
         path: String,
         /// Why not.
         detail: &'static str,
     },
-    /// An id that can't be made one of Headwater's.
+    /// An OSCAL id can't be turned into an id of Headwater.
     #[error("at {path}: `{id}` can't be an id: {detail}")]
     Id {
-        /// Where.
+        /// The JSON path.
         path: String,
         /// The id.
         id: String,
         /// Why not.
         detail: String,
     },
-    /// Two different things would have the same id.
+    /// Two different definitions would have the same id.
     #[error("at {path}: {kind} `{id}` is defined before, at {first}, and not the same")]
     Clash {
-        /// Where it is the second time.
+        /// Where the second one is.
         path: String,
-        /// What sort of thing.
+        /// The kind of definition.
         kind: &'static str,
-        /// The id that both would have.
+        /// The id of both.
         id: String,
-        /// Where it was the first time, with its file if that is another.
+        /// Where the first one is, with its file if that is another.
         first: String,
     },
-    /// A definition that is larger than an event may be.
+    /// A definition is larger than an event may be.
     #[error("at {path}: {kind} `{id}` takes {bytes} bytes, more than an event may have")]
     TooLarge {
-        /// Where.
+        /// The JSON path.
         path: String,
-        /// What sort of thing.
+        /// The kind of definition.
         kind: &'static str,
         /// Its id.
         id: String,
-        /// How many.
+        /// Its size.
         bytes: usize,
     },
 }
 
-impl Fault {
+impl OscalError {
     /// The stable code.
     #[must_use]
     pub fn code(&self) -> &'static str {

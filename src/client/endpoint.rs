@@ -1,0 +1,157 @@
+//! The server's URL, and the token for it.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use reqwest::header::HeaderValue;
+use url::Url;
+
+/// Where a server listens by default.
+const DEFAULT_URL: &str = "http://127.0.0.1:7300";
+
+/// The options of every command that talks to a server. They make no group of clap's, so that several options can contain them.
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
+pub struct Options {
+    /// The URL of the server. `headwater dev` prints the URL of its own.
+    #[arg(long, env = "HEADWATER_URL", value_name = "URL", default_value = DEFAULT_URL)]
+    pub url: ServerUrl,
+
+    /// The token to authenticate with. Give it as the variable: every user of the machine can read a command line.
+    #[arg(long, env = "HEADWATER_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub token: BearerToken,
+
+    /// Read nothing older than this position. Where several servers share one URL, the one that answers may not have reached
+    /// yet what another one wrote; it then waits, up to 5 s. Every command that writes prints its position with --json.
+    #[arg(
+        long,
+        env = "HEADWATER_MIN_POSITION",
+        value_name = "POSITION",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
+    pub min_position: u64,
+}
+
+/// The base URL of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerUrl(String);
+
+impl ServerUrl {
+    /// The URL of a path, which begins with a slash.
+    #[must_use]
+    pub fn join(&self, path: &str) -> String {
+        format!("{}{path}", self.0)
+    }
+}
+
+/// Why a text is not the URL of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ServerUrlError {
+    /// It is no HTTP URL.
+    #[error("the server's URL begins with http:// and a host")]
+    NotHttp,
+    /// It is an HTTPS URL.
+    #[error("this program speaks no TLS: use a local proxy or an SSH tunnel that does")]
+    Tls,
+    /// It has a user, a query or a fragment.
+    #[error("the server's URL ends after host and port, or after the path that a proxy adds")]
+    TooMuch,
+}
+
+impl From<SocketAddr> for ServerUrl {
+    fn from(address: SocketAddr) -> Self {
+        Self(format!("http://{address}"))
+    }
+}
+
+impl FromStr for ServerUrl {
+    type Err = ServerUrlError;
+
+    fn from_str(text: &str) -> Result<Self, ServerUrlError> {
+        let url = Url::parse(text).map_err(|_| ServerUrlError::NotHttp)?;
+        match url.scheme() {
+            "http" if url.has_host() => {}
+            "https" => return Err(ServerUrlError::Tls),
+            _ => return Err(ServerUrlError::NotHttp),
+        }
+        if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
+            return Err(ServerUrlError::TooMuch);
+        }
+        Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
+    }
+}
+
+impl fmt::Display for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A token as a header, which debug output does not show.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BearerToken(HeaderValue);
+
+/// The text can't be a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a token has only visible ASCII characters, such as hw_ and 43 more")]
+pub struct TokenFormatError;
+
+impl BearerToken {
+    /// The value of the `Authorization` header.
+    pub(super) fn header(&self) -> HeaderValue {
+        self.0.clone()
+    }
+}
+
+impl FromStr for BearerToken {
+    type Err = TokenFormatError;
+
+    fn from_str(text: &str) -> Result<Self, TokenFormatError> {
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(TokenFormatError);
+        }
+        let mut header = HeaderValue::from_str(&format!("Bearer {text}")).map_err(|_| TokenFormatError)?;
+        header.set_sensitive(true);
+        Ok(Self(header))
+    }
+}
+
+impl fmt::Debug for BearerToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_where_the_server_is_and_nothing_more() {
+        let table = [
+            ("http://127.0.0.1:8080", Ok("http://127.0.0.1:8080/v1/log")),
+            ("http://[::1]:80/", Ok("http://[::1]/v1/log")),
+            ("http://site.example/headwater/", Ok("http://site.example/headwater/v1/log")),
+            ("https://site.example", Err(ServerUrlError::Tls)),
+            ("127.0.0.1:8080", Err(ServerUrlError::NotHttp)),
+            ("localhost:8080", Err(ServerUrlError::NotHttp)),
+            ("http://a?b", Err(ServerUrlError::TooMuch)),
+            ("http://user:secret@a", Err(ServerUrlError::TooMuch)),
+        ];
+        for (text, expected) in table {
+            let read = text.parse::<ServerUrl>().map(|url| url.join("/v1/log"));
+            assert_eq!(read, expected.map(str::to_owned), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_never_shown_and_never_breaks_a_header() {
+        let token: BearerToken = "hw_secret".parse().expect("a token");
+        assert_eq!(format!("{token:?} {:?}", token.header()), "Token(…) Sensitive");
+        for text in ["", "a b", "a\nb", "ä"] {
+            assert_eq!(text.parse::<BearerToken>(), Err(TokenFormatError), "{text:?}");
+        }
+    }
+}
