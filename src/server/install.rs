@@ -143,7 +143,7 @@ backend::command_error!(Error);
 
 /// The result of an installation, which is printed.
 #[derive(Debug, Serialize)]
-pub struct Installed {
+pub struct Installation {
     log_id: String,
     slot: String,
     /// What was wrong with the publication, if it was created again.
@@ -156,7 +156,7 @@ pub struct Installed {
     #[serde(skip_serializing_if = "Option::is_none")]
     admin_token: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    admin_token_file: Option<TokenFile>,
+    admin_token_file: Option<TokenFileResult>,
     #[serde(skip)]
     slot_note: &'static str,
     /// The line about the administrator.
@@ -170,7 +170,7 @@ pub struct Installed {
 ///
 /// # Errors
 /// If anything refuses or can't be reached; running it again goes on where it was.
-pub async fn run(options: Options) -> Result<Installed, Error> {
+pub async fn run(options: Options) -> Result<Installation, Error> {
     let key = signing_key::load_or_create(&options.key.signing_key_file)?;
     let database_url = options.postgres.url()?;
     let database = Database::parse(&database_url)?;
@@ -207,7 +207,7 @@ pub async fn run(options: Options) -> Result<Installed, Error> {
     let next_steps = next_steps(&database, &options);
     let slot_note = if is_slot_created { "" } else { " (the relay makes it when it first starts)" };
     let admin = ensure_admin(log, options.admin_token_file.as_deref()).await?;
-    Ok(Installed {
+    Ok(Installation {
         log_id: log_id.to_string(),
         slot: slot.name().to_owned(),
         publication_was: publication.map(|fault| fault.to_string()),
@@ -257,46 +257,46 @@ fn next_steps(database: &Database, options: &Options) -> String {
 
 /// Creates the first administrator, unless the log has one. The token is on disk before its hash is in the log, so that an interrupted
 /// installation never leaves an administrator whose token nobody has.
-async fn ensure_admin(log: Reader, file: Option<&Path>) -> Result<Administrator, Error> {
+async fn ensure_admin(log: Reader, file: Option<&Path>) -> Result<AdminResult, Error> {
     let (appender, log) = Appender::start(log).await?;
     let state = log.view();
     let is_admin = |name: &&PrincipalName| state.role(name) == Some(Role::Admin);
     let existing: Vec<String> = state.principals().keys().filter(is_admin).map(ToString::to_string).collect();
     if !existing.is_empty() {
         let compare = |file: &Path| match password::read(file) {
-            _ if !file.exists() => TokenFile::NotWritten,
+            _ if !file.exists() => TokenFileResult::NotWritten,
             Ok(token) => match state.bearer(&Digest::of(token.as_bytes())) {
-                Some((_, Role::Admin)) => TokenFile::Matches,
-                _ => TokenFile::Differs,
+                Some((_, Role::Admin)) => TokenFileResult::Matches,
+                _ => TokenFileResult::Differs,
             },
-            Err(_) => TokenFile::Differs,
+            Err(_) => TokenFileResult::Differs,
         };
-        return Ok(Administrator { existed: true, names: existing, token: None, file: file.map(compare) });
+        return Ok(AdminResult { existed: true, names: existing, token: None, file: file.map(compare) });
     }
-    let outcome = file.map(|file| if file.exists() { TokenFile::Read } else { TokenFile::Written });
+    let outcome = file.map(|file| if file.exists() { TokenFileResult::Read } else { TokenFileResult::Written });
     let token = token::read_or_create(file)?;
     let name = FIRST_ADMIN.parse().expect("BUG: the first administrator's name is an id");
     let create = CreatePrincipal { name, role: Role::Admin, token_hash: Digest::of(token.as_bytes()) };
     let request = Request { reason: Some("installation".into()), ..Request::of([Command::CreatePrincipal(create)]) };
     appender.append_once(&log, request, Actor::Install).await?;
     let names = vec![FIRST_ADMIN.to_owned()];
-    Ok(Administrator { existed: false, names, token: file.is_none().then_some(token), file: outcome })
+    Ok(AdminResult { existed: false, names, token: file.is_none().then_some(token), file: outcome })
 }
 
 /// The administrators of the log, and what became of the file for the first one's token.
 #[derive(Debug)]
-struct Administrator {
+struct AdminResult {
     existed: bool,
     names: Vec<String>,
     /// Created now and written nowhere.
     token: Option<String>,
-    file: Option<TokenFile>,
+    file: Option<TokenFileResult>,
 }
 
 /// What became of the file for the first administrator's token.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum TokenFile {
+enum TokenFileResult {
     /// A new token was written to it.
     Written,
     /// The token in it was given to the first administrator.
@@ -309,7 +309,7 @@ enum TokenFile {
     NotWritten,
 }
 
-impl Administrator {
+impl AdminResult {
     fn line(&self, file: Option<&Path>) -> String {
         let (names, file) = (self.names.join(", "), file.map(|file| file.display().to_string()).unwrap_or_default());
         let lost = "an administrator makes another by `headwater token create`; if all of their tokens are lost, `headwater token \
@@ -317,17 +317,17 @@ impl Administrator {
         match (self.file, self.existed) {
             (None, true) => format!("there already: {names}; nothing was changed"),
             (None, false) => names,
-            (Some(TokenFile::Written), _) => format!("{names}; the token was written to {file}"),
-            (Some(TokenFile::Read), _) => format!("{names}; the token is the one in {file}"),
-            (Some(TokenFile::Matches), _) => {
+            (Some(TokenFileResult::Written), _) => format!("{names}; the token was written to {file}"),
+            (Some(TokenFileResult::Read), _) => format!("{names}; the token is the one in {file}"),
+            (Some(TokenFileResult::Matches), _) => {
                 format!("there already: {names}; the token in {file} is good, nothing was changed")
             }
-            (Some(TokenFile::Differs), _) => {
+            (Some(TokenFileResult::Differs), _) => {
                 format!(
                     "there already: {names}; the token in {file} is no administrator's, and was not made one: {lost}"
                 )
             }
-            (Some(TokenFile::NotWritten), _) => {
+            (Some(TokenFileResult::NotWritten), _) => {
                 format!(
                     "there already: {names}; no token was written to {file}, because the log knows only its hash: {lost}"
                 )
@@ -336,7 +336,7 @@ impl Administrator {
     }
 }
 
-impl Installed {
+impl Installation {
     /// Prints the result, for a person or as JSON.
     ///
     /// # Errors

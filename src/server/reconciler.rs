@@ -19,7 +19,7 @@ use crate::fleet::report_tracker::noteworthy;
 use crate::fleet::rpc_service::RpcService;
 use crate::relay::{Phase, RelayStatus};
 
-use self::silence::Silence;
+use self::silence::SilenceTracker;
 
 /// How often silent runtimes are looked for: short beside the shortest lease.
 const SILENCE_EVERY: Duration = Duration::from_secs(1);
@@ -61,7 +61,7 @@ async fn append_reports(log: &Log, reports: &ReportListener) {
 
 /// A server that becomes the reconciler does not know how long a node was silent, so it starts to measure here.
 async fn end_silent_claims(log: &Log, reports: &ReportListener) {
-    let mut silence = Silence::default();
+    let mut silence = SilenceTracker::default();
     let mut due = interval(SILENCE_EVERY);
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -34,7 +34,7 @@ use crate::relay::RelayStatus;
 
 use self::damaged_log::DamagedLog;
 use self::readiness::ReadinessInputs;
-use self::tasks::{Published, RelayHandle, ServerTasks};
+use self::tasks::{PublishProgress, RelayHandle, ServerTasks};
 
 /// Serves a log: the HTTP API that takes commands and answers questions, and the relay that publishes every change from the
 /// write-ahead log in NATS. Several servers may serve one log: all of them answer over HTTP, one of them relays.
@@ -171,13 +171,13 @@ async fn open_log(
 }
 
 /// What the HTTP API needs of the other parts.
-fn app_dependencies(server: &ServerTasks, relay: Option<RelayHandle>, published: Published) -> AppDependencies {
+fn app_dependencies(server: &ServerTasks, relay: Option<RelayHandle>, published: PublishProgress) -> AppDependencies {
     let ServerTasks { log, link, reports, stop, .. } = server;
     let (status, signature_wanted) = match relay {
         Some(relay) => (Some(relay.status), relay.signature_wanted),
         None => (None, Arc::default()),
     };
-    let Published { position, pace } = published;
+    let PublishProgress { position, pace } = published;
     let inputs = ReadinessInputs { log: log.clone(), reports: reports.clone(), link: link.clone() };
     let (shown, public, warned) = (status.clone(), position.clone(), log.clone());
     AppDependencies {

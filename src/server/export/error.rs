@@ -41,7 +41,7 @@ pub enum Error {
     /// An event or a content is larger than an export can hold.
     #[error("an event or a content at or before position {position} can't be exported")]
     TooLarge {
-        /// The position of the event, or of one shortly after the content.
+        /// The position of the event; for a content, that of the first event that was read together with the one that names it.
         position: Position,
         /// The size and the limit.
         source: TooLarge,

@@ -17,7 +17,7 @@ const FORMER_MAX: usize = 4;
 
 /// The boots of a node that were heard.
 #[derive(Clone, Debug)]
-pub(super) struct Boots {
+pub(super) struct BootHistory {
     newest: Boot,
     /// The boots that were replaced, the latest last.
     former: Vec<Boot>,
@@ -39,7 +39,7 @@ impl Boot {
     }
 }
 
-impl Boots {
+impl BootHistory {
     /// The first boot that is heard of a node.
     pub(super) fn of(report: &Reported, now: Instant) -> Self {
         Self { newest: Boot::of(report, now), former: Vec::new(), returned: None }
@@ -83,14 +83,14 @@ mod tests {
     fn heard<const N: usize>(said: [(&str, Option<u64>, u64, u64); N]) -> ([bool; N], bool) {
         let first = include_bytes!("../../../schema/tests/golden/records/reported-first.json");
         let blank: Reported = serde_json::from_slice(first).expect("a report");
-        let (mut now, mut boots) = (Instant::now(), None::<Boots>);
+        let (mut now, mut boots) = (Instant::now(), None::<BootHistory>);
         let counts = said.map(|(boot, boot_no, seq, after)| {
             now += Duration::from_secs(after);
             let report = Reported { boot: boot.into(), boot_no, seq, ..blank.clone() };
             match &mut boots {
                 Some(boots) => boots.hear(&report, now),
                 None => {
-                    boots = Some(Boots::of(&report, now));
+                    boots = Some(BootHistory::of(&report, now));
                     true
                 }
             }
@@ -130,7 +130,7 @@ mod tests {
     fn no_more_boots_are_remembered_than_a_few() {
         let first = include_bytes!("../../../schema/tests/golden/records/reported-first.json");
         let mut report: Reported = serde_json::from_slice(first).expect("a report");
-        let mut boots = Boots::of(&report, Instant::now());
+        let mut boots = BootHistory::of(&report, Instant::now());
         for boot in 0..100 {
             report.boot = format!("boot {boot}");
             assert!(boots.hear(&report, Instant::now()));

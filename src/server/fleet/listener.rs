@@ -24,7 +24,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, tim
 use tokio_util::sync::CancellationToken;
 
 use crate::fleet::ahead_proofs::{AheadProofs, TrustedKey};
-use crate::fleet::report_tracker::{Heard, NextChange, ReportRevision, ReportTracker};
+use crate::fleet::report_tracker::{HeardReport, NextChange, ReportRevision, ReportTracker};
 use crate::fleet::unknown_nodes::{UnknownNodes, UnknownNodesNotice};
 
 /// A watch that is silent for so long is opened again: nodes report every 10 s, and a watch of a bucket that was emptied meanwhile
@@ -52,7 +52,7 @@ struct Shared {
     tracker: Mutex<ReportTracker>,
     unknown: Mutex<UnknownNodes>,
     /// Which nodes are enrolled; without it, all are.
-    enrolled: Option<Enrolled>,
+    enrolled: Option<EnrolmentLookup>,
     /// Empty without `trust`.
     ahead_proofs: Mutex<AheadProofs>,
     trust: Option<TrustedKey>,
@@ -63,11 +63,11 @@ struct Shared {
 }
 
 /// Says whether a node is enrolled.
-struct Enrolled(Box<dyn Fn(&NodeId) -> bool + Send + Sync>);
+struct EnrolmentLookup(Box<dyn Fn(&NodeId) -> bool + Send + Sync>);
 
-impl std::fmt::Debug for Enrolled {
+impl std::fmt::Debug for EnrolmentLookup {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Enrolled")
+        f.write_str("EnrolmentLookup")
     }
 }
 
@@ -75,7 +75,7 @@ impl ReportListener {
     /// The listener of one log's server. Nodes prove events of the log by this key; `is_enrolled` says whether the log knows a node.
     #[must_use]
     pub fn of(log_id: LogId, key: PublicKey, is_enrolled: impl Fn(&NodeId) -> bool + Send + Sync + 'static) -> Self {
-        let (trust, enrolled) = (Some(TrustedKey { log_id, key }), Some(Enrolled(Box::new(is_enrolled))));
+        let (trust, enrolled) = (Some(TrustedKey { log_id, key }), Some(EnrolmentLookup(Box::new(is_enrolled))));
         Self(Arc::new(Shared { trust, enrolled, ..Shared::default() }))
     }
 
@@ -87,13 +87,13 @@ impl ReportListener {
 
     /// The newest report of a node, and how long ago it was heard.
     #[must_use]
-    pub fn heard(&self, node: &NodeId) -> Option<Heard> {
+    pub fn heard(&self, node: &NodeId) -> Option<HeardReport> {
         self.with(|tracker| tracker.heard(node, Instant::now()))
     }
 
     /// The newest reports of all nodes.
     #[must_use]
-    pub fn all(&self) -> BTreeMap<NodeId, Heard> {
+    pub fn all(&self) -> BTreeMap<NodeId, HeardReport> {
         self.with(|tracker| tracker.all(Instant::now()))
     }
 
@@ -172,7 +172,7 @@ impl ReportListener {
     }
 
     fn is_enrolled(&self, node: &NodeId) -> bool {
-        self.0.enrolled.as_ref().is_none_or(|Enrolled(is_enrolled)| is_enrolled(node))
+        self.0.enrolled.as_ref().is_none_or(|EnrolmentLookup(is_enrolled)| is_enrolled(node))
     }
 
     fn unknown_nodes(&self) -> MutexGuard<'_, UnknownNodes> {

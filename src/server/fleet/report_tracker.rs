@@ -13,12 +13,12 @@ use schema::position::Position;
 use schema::report::{ReportSummary, Reported};
 use tokio::time::Instant;
 
-use crate::fleet::boots::Boots;
+use crate::fleet::boots::BootHistory;
 use crate::fleet::rate_limit::RateLimit;
 
 /// A node's newest report.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Heard {
+pub struct HeardReport {
     /// The report, cut to a bounded size.
     pub report: Arc<Reported>,
     /// How long ago it was heard.
@@ -71,7 +71,7 @@ struct TrackedNode {
     heard: Instant,
     /// How old the report was when it was heard.
     age: Duration,
-    boots: Boots,
+    boots: BootHistory,
     limit: RateLimit,
     /// The limit before the last change was counted.
     before: RateLimit,
@@ -99,7 +99,7 @@ impl ReportTracker {
                 (tracked.report, tracked.heard, tracked.age) = (Arc::new(report), now, age);
             }
             None => {
-                let boots = Boots::of(&report, now);
+                let boots = BootHistory::of(&report, now);
                 let (limit, before) = (RateLimit::default(), RateLimit::default());
                 let report = Arc::new(report);
                 let tracked = TrackedNode { report, stored, heard: now, age, boots, limit, before, queued: None };
@@ -134,13 +134,13 @@ impl ReportTracker {
 
     /// The newest report of a node.
     #[must_use]
-    pub fn heard(&self, node: &NodeId, now: Instant) -> Option<Heard> {
+    pub fn heard(&self, node: &NodeId, now: Instant) -> Option<HeardReport> {
         self.nodes.get(node).map(|tracked| tracked.shown(now))
     }
 
     /// The newest reports of all nodes.
     #[must_use]
-    pub fn all(&self, now: Instant) -> BTreeMap<NodeId, Heard> {
+    pub fn all(&self, now: Instant) -> BTreeMap<NodeId, HeardReport> {
         self.nodes.iter().map(|(node, tracked)| (node.clone(), tracked.shown(now))).collect()
     }
 
@@ -199,9 +199,9 @@ impl ReportTracker {
 }
 
 impl TrackedNode {
-    fn shown(&self, now: Instant) -> Heard {
+    fn shown(&self, now: Instant) -> HeardReport {
         let silence = now.saturating_duration_since(self.heard) + self.age;
-        Heard { report: Arc::clone(&self.report), silence, duplicate: self.boots.are_of_two(now) }
+        HeardReport { report: Arc::clone(&self.report), silence, duplicate: self.boots.are_of_two(now) }
     }
 }
 

@@ -20,7 +20,7 @@ const NAMED_MAX: usize = 5;
 #[derive(Debug, Default)]
 pub(super) struct UnknownNodes {
     heard: BTreeMap<NodeId, Instant>,
-    order: BTreeSet<(Instant, NodeId)>,
+    by_time: BTreeSet<(Instant, NodeId)>,
     /// A few of those that were not logged yet, and how many there are.
     fresh: (Vec<NodeId>, usize),
     logged: Option<Instant>,
@@ -39,7 +39,7 @@ impl UnknownNodes {
     /// Records a report at this time. Says whether another node was forgotten for it.
     pub(super) fn hear(&mut self, node: NodeId, at: Instant) -> bool {
         match self.heard.insert(node.clone(), at) {
-            Some(before) => drop(self.order.remove(&(before, node.clone()))),
+            Some(before) => drop(self.by_time.remove(&(before, node.clone()))),
             None => {
                 self.fresh.1 += 1;
                 if self.fresh.0.len() < NAMED_MAX {
@@ -47,18 +47,18 @@ impl UnknownNodes {
                 }
             }
         }
-        self.order.insert((at, node));
+        self.by_time.insert((at, node));
         if self.heard.len() <= UNKNOWN_MAX {
             return false;
         }
-        let oldest = self.order.pop_first();
+        let oldest = self.by_time.pop_first();
         oldest.is_some_and(|(_, oldest)| self.heard.remove(&oldest).is_some())
     }
 
     /// The node is enrolled now, or its report was deleted.
     pub(super) fn forget(&mut self, node: &NodeId) {
         if let Some(at) = self.heard.remove(node) {
-            self.order.remove(&(at, node.clone()));
+            self.by_time.remove(&(at, node.clone()));
         }
     }
 
@@ -101,7 +101,7 @@ mod tests {
         for number in UNKNOWN_MAX..2 * UNKNOWN_MAX {
             assert!(unknown.hear(node(number), at(number + 1)));
         }
-        assert_eq!((unknown.heard.len(), unknown.order.len()), (UNKNOWN_MAX, UNKNOWN_MAX));
+        assert_eq!((unknown.heard.len(), unknown.by_time.len()), (UNKNOWN_MAX, UNKNOWN_MAX));
         assert!(!unknown.heard.contains_key(&node(0)), "it was heard again, but long ago");
         assert!(unknown.heard.contains_key(&node(UNKNOWN_MAX)));
     }
@@ -136,6 +136,6 @@ mod tests {
         assert_eq!(unknown.enrolled(|known| *known == node(2)), [node(2)]);
         unknown.forget(&node(2));
         assert_eq!(unknown.reporting(start + OFFLINE_AFTER + Duration::from_secs(1)), 1);
-        assert_eq!(unknown.order.len(), 2);
+        assert_eq!(unknown.by_time.len(), 2);
     }
 }

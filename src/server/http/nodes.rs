@@ -15,7 +15,7 @@ use schema::target::Labels;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::fleet::report_tracker::Heard;
+use crate::fleet::report_tracker::HeardReport;
 use crate::http::answer;
 use crate::http::auth::Authenticated;
 use crate::http::context::AppState;
@@ -144,7 +144,7 @@ impl AppState {
             return judge(&expected, noted.map(|noted| Evidence::noted(&noted.summary)).as_ref());
         }
         let heard = self.reports().heard(id);
-        judge(&expected, heard.as_ref().map(Heard::evidence).as_ref())
+        judge(&expected, heard.as_ref().map(HeardReport::evidence).as_ref())
     }
 }
 
@@ -159,15 +159,15 @@ impl From<Manifest> for DesiredView {
     }
 }
 
-impl Heard {
+impl HeardReport {
     fn evidence(&self) -> Evidence<'_> {
         let evidence = Evidence::heard(&self.report, self.silence);
         if self.duplicate { evidence.of_two() } else { evidence }
     }
 }
 
-impl From<Heard> for ReportView {
-    fn from(heard: Heard) -> Self {
+impl From<HeardReport> for ReportView {
+    fn from(heard: HeardReport) -> Self {
         let silence_ms = u64::try_from(heard.silence.as_millis()).unwrap_or(u64::MAX);
         Self { report: (*heard.report).clone(), silence_ms }
     }

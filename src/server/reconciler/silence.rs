@@ -15,14 +15,14 @@ use tokio::time::Instant;
 
 /// The last signs of life of runtimes that hold jobs.
 #[derive(Debug, Default)]
-pub(super) struct Silence {
+pub(super) struct SilenceTracker {
     /// Since when this process listens without a break.
     listening: Option<Instant>,
     /// For each holder the position of its last command in the log, and when that was first observed.
     signs: BTreeMap<NodeId, (Position, Instant)>,
 }
 
-impl Silence {
+impl SilenceTracker {
     /// The claims whose holders are silent for too long at `now`. `silence` gives how long ago a node last reported.
     pub(super) fn due(
         &mut self,
@@ -103,14 +103,14 @@ mod tests {
 
     #[test]
     fn who_is_silent_for_a_whole_lease_loses_its_claims() {
-        let (state, mut silence, start) = (claimed(), Silence::default(), Instant::now());
+        let (state, mut silence, start) = (claimed(), SilenceTracker::default(), Instant::now());
         let mut due = |after: u64| silence.due(start + Duration::from_secs(after), true, &state, unheard).len();
         assert_eq!([due(0), due(10), due(11), due(60), due(61)], [0, 0, 1, 1, 2]);
     }
 
     #[test]
     fn a_report_and_a_sign_in_the_log_are_signs_of_life() {
-        let (mut state, mut silence, start) = (claimed(), Silence::default(), Instant::now());
+        let (mut state, mut silence, start) = (claimed(), SilenceTracker::default(), Instant::now());
         let at = |after: u64| start + Duration::from_secs(after);
         assert!(silence.due(at(0), true, &state, unheard).is_empty());
         assert!(silence.due(at(11), true, &state, |_| Some(Duration::from_secs(10))).is_empty(), "it reported");
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn everybody_has_a_full_lease_from_when_listening_begins() {
-        let (state, mut silence, start) = (claimed(), Silence::default(), Instant::now());
+        let (state, mut silence, start) = (claimed(), SilenceTracker::default(), Instant::now());
         let at = |after: u64| start + Duration::from_secs(after);
         assert!(silence.due(at(0), true, &state, unheard).is_empty());
         assert!(silence.due(at(100), false, &state, unheard).is_empty(), "nobody could be heard");

@@ -51,13 +51,13 @@ impl DamagedLog {
         let (fault, faults) = watch::channel(error.to_string());
         let (socket, closing) = (TcpListener::bind(http).await?, stop.child_token());
         let limits = ConnectionLimits::default();
-        let door = tokio::spawn(listener::serve(socket, damaged_log::router(faults), limits, closing.clone()));
+        let served = tokio::spawn(listener::serve(socket, damaged_log::router(faults), limits, closing.clone()));
         // In a task of its own, as folding may keep its thread busy.
         let opening = AbortOnDropHandle::new(tokio::spawn(self.open(error, fault)));
         let opened = stop.run_until_cancelled(opening).await;
         closing.cancel();
         // A panic of the HTTP API was reported where it happened.
-        let _ = door.await;
+        let _ = served.await;
         Ok(opened.map(resume_panic))
     }
 

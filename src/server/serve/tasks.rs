@@ -54,7 +54,7 @@ pub(super) struct RelayHandle {
 }
 
 /// How far the log is public.
-pub(super) struct Published {
+pub(super) struct PublishProgress {
     /// The last public event; nothing until it is known.
     pub(super) position: watch::Receiver<Option<Position>>,
     pub(super) pace: Arc<PublishPace>,
@@ -98,7 +98,7 @@ impl ServerTasks {
     }
 
     /// Starts to check the log while no relay of this process does, and to follow how far it is public.
-    pub(super) fn start_observers(&self, relay: Option<&RelayHandle>) -> Published {
+    pub(super) fn start_observers(&self, relay: Option<&RelayHandle>) -> PublishProgress {
         let status = relay.map(|relay| relay.status.clone());
         let published = PublishedEvents::new(self.link.jetstream(), self.prefix.clone());
         let check = LogCheck::new(self.log.reader(), published).reporting_to(self.log.findings().clone());
@@ -107,7 +107,7 @@ impl ServerTasks {
         let (public, position) = watch::channel(None);
         let (link, prefix) = (self.link.clone(), self.prefix.clone());
         self.spawn(follow_public(link, prefix, status, public, Arc::clone(&pace)));
-        Published { position, pace }
+        PublishProgress { position, pace }
     }
 
     /// Waits for all tasks, once the server is stopped.
