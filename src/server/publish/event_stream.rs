@@ -87,8 +87,8 @@ pub async fn end(jetstream: &Context, prefix: &Prefix) -> Result<Option<(Positio
     }
 }
 
-/// The event stream as its publisher left it.
-pub struct EventStream {
+/// Writes the event stream, and knows how far it is this log's.
+pub struct EventStreamWriter {
     jetstream: Context,
     prefix: Prefix,
     comparison: StreamComparison,
@@ -97,8 +97,8 @@ pub struct EventStream {
     last: Position,
 }
 
-impl EventStream {
-    /// Nothing is read yet: [`EventStream::recover`] comes first.
+impl EventStreamWriter {
+    /// Nothing is read yet: [`EventStreamWriter::recover`] comes first.
     #[must_use]
     pub fn new(
         jetstream: Context,
@@ -119,7 +119,7 @@ impl EventStream {
     }
 
     /// Compares the stream with a log that has this state at its head. A stream with holes is rebuilt, and the caller fills it. Gives
-    /// the foreign messages behind the log's events, if there are any; up to [`EventStream::last`] the stream is this log's.
+    /// the foreign messages behind the log's events, if there are any; up to [`EventStreamWriter::last`] the stream is this log's.
     ///
     /// # Errors
     /// If NATS does not answer, or the stream may be ahead of the log or is another log's.

@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::blobs::Blobs;
 use super::error::SourceError;
-use super::event_stream::EventStream;
+use super::event_stream::EventStreamWriter;
 use super::ownership::PublicKeys;
 use super::records::Records;
 pub use super::source::PublishSource;
@@ -62,7 +62,7 @@ pub struct Publisher {
     source: Arc<dyn PublishSource>,
     blobs: Blobs,
     records: Records,
-    events: EventStream,
+    events: EventStreamWriter,
     keys: PublicKeys,
     small: BTreeMap<Digest, Vec<u8>>,
     small_bytes: usize,
@@ -88,7 +88,7 @@ impl Publisher {
             keys: PublicKeys::new(jetstream.clone(), prefix.clone(), log_id, key.public()),
             blobs: Blobs::new(jetstream.clone(), prefix.clone()),
             records: Records::new(jetstream.clone(), prefix.clone(), key),
-            events: EventStream::new(jetstream, prefix, replicas, log_id, Arc::clone(&source)),
+            events: EventStreamWriter::new(jetstream, prefix, replicas, log_id, Arc::clone(&source)),
             source,
             stream_repair: None,
             rebuilt: None,
