@@ -6,7 +6,7 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use projections::configuration::Configuration;
 use projections::render::render;
-use projections::request::{Envelope, decide_request};
+use projections::request::{RequestContext, decide_request};
 use schema::command::{Command, Content, Merge, PutDocument};
 use schema::entity::Actor;
 use schema::id::{CommandId, JobId, LogId, NodeId};
@@ -27,8 +27,8 @@ fn label(key: &str, value: String) -> Labels {
     [(key.to_owned(), value)].into()
 }
 
-fn envelope(number: u128) -> Envelope {
-    Envelope {
+fn envelope(number: u128) -> RequestContext {
+    RequestContext {
         log_id: LogId::from(Uuid::from_u128(1)),
         command_id: CommandId::from(Uuid::from_u128(number)),
         actor: Actor::Install,
@@ -77,7 +77,7 @@ fn one_document_of_one_node(criterion: &mut Criterion) {
                 round += 1;
                 let request = Request::of([put(number, round)]);
                 let decided = decide_request(&state, &envelope(round.into()), &request).expect("accepted");
-                assert_eq!(decided.touched.len(), 1);
+                assert_eq!(decided.affected.len(), 1);
                 black_box(render(&decided.configuration, &node(number)))
             });
         });

@@ -11,7 +11,7 @@ use futures::TryStreamExt as _;
 use projections::configuration::Configuration;
 use replay::checkpoint::Checkpoint;
 use replay::file::PREFIX_BYTES;
-use replay::file::block::{Head, Kind, Unpacker};
+use replay::file::block::{BlockHead, BlockKind, Unpacker};
 use replay::log::Follower;
 use schema::command::{Command as Ask, Content, Merge, PutDocument};
 use schema::digest::Hasher;
@@ -130,9 +130,9 @@ fn unpack(from: &Path, to: &Path) -> Result<()> {
     let bytes = std::fs::read(from)?;
     let (mut offset, mut out, mut unpacker) = (PREFIX_BYTES, File::create(to)?, Unpacker::default());
     while offset < bytes.len() {
-        let head = Head::read(bytes[offset..offset + Head::BYTES].try_into()?)?;
-        offset += Head::BYTES;
-        if head.kind != Kind::End {
+        let head = BlockHead::read(bytes[offset..offset + BlockHead::BYTES].try_into()?)?;
+        offset += BlockHead::BYTES;
+        if head.kind != BlockKind::End {
             out.write_all(&unpacker.unpack(head, &bytes[offset..offset + head.stored])?)?;
         }
         offset += head.stored;

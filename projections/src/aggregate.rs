@@ -15,19 +15,19 @@ use schema::position::Position;
 use schema::request::Request;
 
 use crate::configuration::Configuration;
-use crate::refusal::Refused;
-use crate::request::{Envelope, decide_request};
+use crate::refusal::RequestRefusal;
+use crate::request::{RequestContext, decide_request};
 
 /// The configuration of one log, as one aggregate: a decision may depend on any part of it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Fleet;
+pub struct FleetAggregate;
 
 /// Why the aggregate can't go on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Halt {
+pub enum AggregateError {
     /// A request was refused.
     #[error(transparent)]
-    Refused(#[from] Refused),
+    Refused(#[from] RequestRefusal),
     /// An event can't be understood.
     #[error(transparent)]
     ChangeError(#[from] ChangeError),
@@ -41,17 +41,17 @@ pub enum Halt {
     },
 }
 
-impl Aggregate for Fleet {
+impl Aggregate for FleetAggregate {
     type Id = LogId;
     type State = Configuration;
     type Event = Event;
-    type Command = (Envelope, Request);
-    type Error = Halt;
+    type Command = (RequestContext, Request);
+    type Error = AggregateError;
 
-    fn apply(mut state: Configuration, event: Event) -> Result<Configuration, Halt> {
+    fn apply(mut state: Configuration, event: Event) -> Result<Configuration, AggregateError> {
         let expected = state.position().next();
         if event.position != expected {
-            return Err(Halt::Gap { expected, found: event.position });
+            return Err(AggregateError::Gap { expected, found: event.position });
         }
         let change = event.change()?;
         state.fold(&event, &change);
@@ -62,8 +62,8 @@ impl Aggregate for Fleet {
         &'a self,
         _id: &'s LogId,
         state: &'s Configuration,
-        (envelope, request): (Envelope, Request),
-    ) -> BoxFuture<'a, Result<Option<Vec<Event>>, Halt>> {
+        (envelope, request): (RequestContext, Request),
+    ) -> BoxFuture<'a, Result<Option<Vec<Event>>, AggregateError>> {
         Box::pin(async move {
             let events = decide_request(state, &envelope, &request)?.events;
             Ok((!events.is_empty()).then_some(events))

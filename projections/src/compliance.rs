@@ -18,7 +18,7 @@ use schema::instant::Instant;
 use schema::position::{Position, Version};
 use schema::target::Labels;
 
-use crate::reach::{self, Aim, Reach};
+use crate::selector_index::{self, Matcher, SelectorIndex};
 
 /// What is defined, by id.
 pub type ById<K, T> = OrdMap<K, Defined<T>>;
@@ -33,7 +33,7 @@ pub struct Compliance {
     components_of: OrdMap<ControlId, OrdSet<ComponentId>>,
     assessments_of: OrdMap<ControlId, OrdSet<AssessmentId>>,
     attestations_of: OrdMap<AssessmentId, OrdSet<AttestationId>>,
-    reach: Reach<AssessmentId, ComponentId>,
+    selector_index: SelectorIndex<AssessmentId, ComponentId>,
 }
 
 /// Something that is defined.
@@ -112,7 +112,7 @@ impl Compliance {
         };
         let fits =
             |(_, component): &(&ComponentId, &Defined<ComponentDefined>)| selector.matches(&component.said.labels);
-        match self.reach.bearers(selector) {
+        match self.selector_index.bearers(selector) {
             // A bearer of several of the labels is found once for each.
             Some(bearers) => {
                 bearers.into_iter().collect::<BTreeSet<_>>().into_iter().filter_map(there).filter(fits).collect()
@@ -147,7 +147,9 @@ impl Compliance {
                 let components = self.components_of(&id).map(Entity::from);
                 components.chain(self.assessments_of(&id).map(Entity::from)).collect()
             }
-            Kind::Component => self.reach.naming(&entity.id.clone().into()).map(Entity::from).collect(),
+            Kind::Component => {
+                self.selector_index.selectors_by_name(&entity.id.clone().into()).map(Entity::from).collect()
+            }
             Kind::Assessment => self.attestations_of(&entity.id.clone().into()).map(Entity::from).collect(),
             _ => Vec::new(),
         }
@@ -176,50 +178,52 @@ impl Compliance {
 
     fn assessments_with<'a>(&'a self, id: &ComponentId, labels: &'a Labels) -> Vec<&'a AssessmentId> {
         let covers = |assessment: &&AssessmentId| {
-            self.assessments.get(*assessment).is_some_and(|defined| Aim::from(&defined.said.cover).matches(id, labels))
+            self.assessments
+                .get(*assessment)
+                .is_some_and(|defined| Matcher::from(&defined.said.cover).matches(id, labels))
         };
-        self.reach.candidates(id, labels).into_iter().filter(covers).collect()
+        self.selector_index.candidate_selectors(id, labels).into_iter().filter(covers).collect()
     }
 
     fn define_component(&mut self, id: ComponentId, event: &Event, said: &ComponentDefined) {
         self.remove_component(&id);
-        said.controls.iter().for_each(|control| reach::insert(&mut self.components_of, control, &id));
-        self.reach.label(&id, &said.labels);
+        said.controls.iter().for_each(|control| selector_index::insert(&mut self.components_of, control, &id));
+        self.selector_index.insert_labels(&id, &said.labels);
         self.components.insert(id, Defined::by(event, said));
     }
 
     fn remove_component(&mut self, id: &ComponentId) {
         let Some(component) = self.components.remove(id) else { return };
-        component.said.controls.iter().for_each(|control| reach::remove(&mut self.components_of, control, id));
-        self.reach.unlabel(id, &component.said.labels);
+        component.said.controls.iter().for_each(|control| selector_index::remove(&mut self.components_of, control, id));
+        self.selector_index.remove_labels(id, &component.said.labels);
     }
 
     fn define_assessment(&mut self, id: AssessmentId, event: &Event, said: &AssessmentDefined) {
         self.remove_assessment(&id);
-        reach::insert(&mut self.assessments_of, &said.control, &id);
-        self.reach.place(&id, (&said.cover).into());
+        selector_index::insert(&mut self.assessments_of, &said.control, &id);
+        self.selector_index.insert_selector(&id, (&said.cover).into());
         self.assessments.insert(id, Defined::by(event, said));
     }
 
     fn remove_assessment(&mut self, id: &AssessmentId) {
         let Some(assessment) = self.assessments.remove(id) else { return };
-        reach::remove(&mut self.assessments_of, &assessment.said.control, id);
-        self.reach.displace(id);
+        selector_index::remove(&mut self.assessments_of, &assessment.said.control, id);
+        self.selector_index.remove_selector(id);
     }
 
     fn define_attestation(&mut self, id: AttestationId, event: &Event, said: &AttestationDefined) {
         self.remove_attestation(&id);
-        reach::insert(&mut self.attestations_of, &said.assessment, &id);
+        selector_index::insert(&mut self.attestations_of, &said.assessment, &id);
         self.attestations.insert(id, Defined::by(event, said));
     }
 
     fn remove_attestation(&mut self, id: &AttestationId) {
         let Some(attestation) = self.attestations.remove(id) else { return };
-        reach::remove(&mut self.attestations_of, &attestation.said.assessment, id);
+        selector_index::remove(&mut self.attestations_of, &attestation.said.assessment, id);
     }
 
     /// Takes a change in, with the indexes that follow from it; one about anything else changes nothing.
-    pub(crate) fn turn(&mut self, event: &Event, change: &Change) {
+    pub(crate) fn apply_change(&mut self, event: &Event, change: &Change) {
         let id = event.entity.id.clone();
         match change {
             Change::ControlDefined(said) => drop(self.controls.insert(id.into(), Defined::by(event, said))),

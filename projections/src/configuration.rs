@@ -20,7 +20,7 @@ use schema::target::Labels;
 
 use crate::compliance::Compliance;
 use crate::jobs::Jobs;
-use crate::reach::Reach;
+use crate::selector_index::SelectorIndex;
 
 /// The configuration as of one position of the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,14 +29,14 @@ pub struct Configuration {
     pub(crate) at: Instant,
     pub(crate) documents: OrdMap<DocumentId, Document>,
     pub(crate) paths: OrdMap<DocumentPath, OrdSet<DocumentId>>,
-    pub(crate) left: OrdMap<DocumentPath, OrdMap<DocumentId, Left>>,
+    pub(crate) former_documents: OrdMap<DocumentPath, OrdMap<DocumentId, FormerDocument>>,
     pub(crate) nodes: OrdMap<NodeId, Node>,
     pub(crate) principals: OrdMap<PrincipalName, Principal>,
     pub(crate) tokens: OrdMap<Digest, PrincipalName>,
-    pub(crate) reports: OrdMap<NodeId, Noted>,
+    pub(crate) reports: OrdMap<NodeId, NotedReport>,
     /// Of what had no record to say its own when it was last changed: what is gone, jobs, runtimes and the log.
     pub(crate) versions: OrdMap<Entity, Version>,
-    pub(crate) reach: Reach<DocumentId, NodeId>,
+    pub(crate) selector_index: SelectorIndex<DocumentId, NodeId>,
     pub(crate) compliance: Compliance,
     pub(crate) jobs: Jobs,
 }
@@ -56,7 +56,7 @@ pub struct Document {
 
 /// A document that was at a path, and is there no more: it was removed, or put elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Left {
+pub struct FormerDocument {
     /// What it last said while it was there.
     pub put: Arc<DocumentPut>,
     /// The event that took it away.
@@ -99,7 +99,7 @@ pub struct Principal {
 
 /// What a node was last noted to say of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Noted {
+pub struct NotedReport {
     /// What it said.
     pub summary: Arc<ReportSummary>,
     /// How often it was noted.
@@ -135,8 +135,8 @@ impl Configuration {
     }
 
     /// The documents that were at a path and are there no more, by id.
-    pub fn left(&self, path: &DocumentPath) -> impl Iterator<Item = (&DocumentId, &Left)> {
-        self.left.get(path).into_iter().flatten()
+    pub fn former_documents_at(&self, path: &DocumentPath) -> impl Iterator<Item = (&DocumentId, &FormerDocument)> {
+        self.former_documents.get(path).into_iter().flatten()
     }
 
     /// The nodes that were ever enrolled, by id.
@@ -153,7 +153,7 @@ impl Configuration {
 
     /// What nodes were noted to say, by node.
     #[must_use]
-    pub fn reports(&self) -> &OrdMap<NodeId, Noted> {
+    pub fn reports(&self) -> &OrdMap<NodeId, NotedReport> {
         &self.reports
     }
 
@@ -172,7 +172,7 @@ impl Configuration {
     /// Whether what a node says differs from what was last noted. A node that says nothing of itself yet is no news, and of
     /// one that takes part no more only that it has come to run nothing.
     #[must_use]
-    pub fn is_news(&self, node: &NodeId, summary: &ReportSummary) -> bool {
+    pub fn is_new_report(&self, node: &NodeId, summary: &ReportSummary) -> bool {
         let noted = self.reports.get(node).map(|noted| &*noted.summary);
         let is_other = noted.map_or_else(|| *summary != ReportSummary::default(), |noted| noted != summary);
         let takes_part = self.nodes.get(node).is_none_or(|node| !node.retired);
@@ -221,7 +221,7 @@ impl Configuration {
                 Command::ClaimJobs(ClaimJobs { runtime, .. })
                 | Command::RenewClaims(runtime)
                 | Command::ReleaseJobs(ReleaseJobs { runtime, .. }) => runtime == node,
-                Command::CompleteJob(complete) => !self.is_anothers(node, complete),
+                Command::CompleteJob(complete) => !self.is_claimed_by_another(node, complete),
                 _ => false,
             },
         }
@@ -242,7 +242,7 @@ impl Configuration {
     }
 
     /// Whether a node shows the proof of a claim that another one has. A wrong or old proof is refused as such.
-    fn is_anothers(&self, node: &NodeId, complete: &CompleteJob) -> bool {
+    fn is_claimed_by_another(&self, node: &NodeId, complete: &CompleteJob) -> bool {
         let claim = self.jobs.all().get(&complete.job).and_then(|job| job.claim.as_ref());
         claim.is_some_and(|claim| claim.token == complete.token && claim.runtime != *node)
     }

@@ -17,7 +17,7 @@ pub const OFFLINE_AFTER: Duration = Duration::from_secs(30);
 /// A node's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum ConvergenceState {
     /// It runs what it must, and found it good.
     Converged,
     /// It is on its way.
@@ -38,7 +38,7 @@ pub enum State {
     Unknown,
 }
 
-impl State {
+impl ConvergenceState {
     /// Every state.
     pub const ALL: [Self; 9] = [
         Self::Converged,
@@ -71,7 +71,7 @@ impl State {
 
 /// What the log says of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Expected {
+pub struct ExpectedState {
     /// Which log.
     pub log_id: LogId,
     /// Its last position.
@@ -84,7 +84,7 @@ pub struct Expected {
 
 /// What the node says of itself.
 #[derive(Clone, Copy, Debug)]
-pub struct Evidence<'a> {
+pub struct NodeEvidence<'a> {
     /// The log it has pinned, and the highest position that it has seen of it.
     seen: Option<(LogId, Position)>,
     running: Option<Digest>,
@@ -98,10 +98,10 @@ pub struct Evidence<'a> {
     duplicate: bool,
 }
 
-impl<'a> Evidence<'a> {
+impl<'a> NodeEvidence<'a> {
     /// What was heard, and how long ago.
     #[must_use]
-    pub fn heard(report: &'a Reported, silence: Duration) -> Self {
+    pub fn from_report(report: &'a Reported, silence: Duration) -> Self {
         Self {
             seen: report.log_id.zip(report.seen.map(|seen| seen.position)),
             running: report.running.map(|running| running.digest),
@@ -116,13 +116,13 @@ impl<'a> Evidence<'a> {
 
     /// The same, where two agents report under this id.
     #[must_use]
-    pub fn of_two(self) -> Self {
+    pub fn with_duplicate(self) -> Self {
         Self { duplicate: true, ..self }
     }
 
     /// What the log has kept of it. Silence is not kept.
     #[must_use]
-    pub fn noted(summary: &'a ReportSummary) -> Self {
+    pub fn from_summary(summary: &'a ReportSummary) -> Self {
         Self {
             seen: None,
             running: summary.running.map(|running| running.digest),
@@ -139,32 +139,32 @@ impl<'a> Evidence<'a> {
 /// Judges a node. What makes the rest worthless comes first: silence, then two who speak, then a history that this log does not
 /// have.
 #[must_use]
-pub fn judge(expected: &Expected, evidence: Option<&Evidence<'_>>) -> State {
-    let Some(evidence) = evidence else { return State::Unknown };
+pub fn judge(expected: &ExpectedState, evidence: Option<&NodeEvidence<'_>>) -> ConvergenceState {
+    let Some(evidence) = evidence else { return ConvergenceState::Unknown };
     if evidence.silence > OFFLINE_AFTER {
-        State::Offline
+        ConvergenceState::Offline
     } else if evidence.duplicate {
-        State::Duplicate
+        ConvergenceState::Duplicate
     } else if evidence.seen.is_some_and(|(log, seen)| log == expected.log_id && seen > expected.head) {
-        State::Ahead
+        ConvergenceState::Ahead
     } else if evidence.drifted {
-        State::Drifted
+        ConvergenceState::Drifted
     } else if evidence.running == Some(expected.digest) && evidence.good == evidence.running {
-        State::Converged
+        ConvergenceState::Converged
     } else {
         tried(expected, evidence)
     }
 }
 
 /// What became of trying what is desired now, since the last `retry_node`.
-fn tried(expected: &Expected, evidence: &Evidence<'_>) -> State {
+fn tried(expected: &ExpectedState, evidence: &NodeEvidence<'_>) -> ConvergenceState {
     let about = |mark: &RecordRef| mark.digest == expected.digest && mark.position >= expected.retry;
     match evidence.attempt.filter(|(mark, _)| about(mark)) {
-        Some((_, AttemptState::Failed)) => State::Failed,
-        Some((_, AttemptState::Refused)) => State::Refused,
-        Some(_) => State::Progressing,
-        None if evidence.rejected.iter().any(about) => State::Failed,
-        None => State::Progressing,
+        Some((_, AttemptState::Failed)) => ConvergenceState::Failed,
+        Some((_, AttemptState::Refused)) => ConvergenceState::Refused,
+        Some(_) => ConvergenceState::Progressing,
+        None if evidence.rejected.iter().any(about) => ConvergenceState::Failed,
+        None => ConvergenceState::Progressing,
     }
 }
 
@@ -184,8 +184,8 @@ mod tests {
         Uuid::from_u128(1).into()
     }
 
-    fn quiet<'a>() -> Evidence<'a> {
-        Evidence {
+    fn quiet<'a>() -> NodeEvidence<'a> {
+        NodeEvidence {
             seen: Some((log(), 5.into())),
             running: Some(Digest::of(OTHER)),
             good: Some(Digest::of(OTHER)),
@@ -200,98 +200,106 @@ mod tests {
     #[test]
     fn a_state_follows_from_what_is_expected_and_what_is_said() {
         let running = Some(Digest::of(WANTED));
-        let settled = || Evidence { running, good: running, ..quiet() };
+        let settled = || NodeEvidence { running, good: running, ..quiet() };
         let attempt = |position, content, state| Some((mark(position, content), state));
         let silence = OFFLINE_AFTER + Duration::from_millis(1);
         let rejected = [mark(5, WANTED)];
         let early = [mark(2, WANTED)];
         let elsewhere = Some((Uuid::from_u128(2).into(), 11.into()));
         let table = [
-            (State::Progressing, "nothing was tried", quiet()),
-            (State::Converged, "it runs what it must", settled()),
-            (State::Offline, "silence makes the rest worthless", Evidence { silence, ..settled() }),
-            (State::Converged, "30 s are not yet silence", Evidence { silence: OFFLINE_AFTER, ..settled() }),
-            (State::Ahead, "a position beyond the head", Evidence { seen: Some((log(), 11.into())), ..settled() }),
+            (ConvergenceState::Progressing, "nothing was tried", quiet()),
+            (ConvergenceState::Converged, "it runs what it must", settled()),
+            (ConvergenceState::Offline, "silence makes the rest worthless", NodeEvidence { silence, ..settled() }),
             (
-                State::Converged,
+                ConvergenceState::Converged,
+                "30 s are not yet silence",
+                NodeEvidence { silence: OFFLINE_AFTER, ..settled() },
+            ),
+            (
+                ConvergenceState::Ahead,
+                "a position beyond the head",
+                NodeEvidence { seen: Some((log(), 11.into())), ..settled() },
+            ),
+            (
+                ConvergenceState::Converged,
                 "the head itself is not beyond",
-                Evidence { seen: Some((log(), 10.into())), ..settled() },
+                NodeEvidence { seen: Some((log(), 10.into())), ..settled() },
             ),
-            (State::Converged, "another log proves nothing", Evidence { seen: elsewhere, ..settled() }),
-            (State::Drifted, "drift comes before the digest", Evidence { drifted: true, ..settled() }),
+            (ConvergenceState::Converged, "another log proves nothing", NodeEvidence { seen: elsewhere, ..settled() }),
+            (ConvergenceState::Drifted, "drift comes before the digest", NodeEvidence { drifted: true, ..settled() }),
             (
-                State::Failed,
+                ConvergenceState::Failed,
                 "it tried in vain",
-                Evidence { attempt: attempt(5, WANTED, AttemptState::Failed), ..quiet() },
+                NodeEvidence { attempt: attempt(5, WANTED, AttemptState::Failed), ..quiet() },
             ),
             (
-                State::Refused,
+                ConvergenceState::Refused,
                 "it would not",
-                Evidence { attempt: attempt(5, WANTED, AttemptState::Refused), ..quiet() },
+                NodeEvidence { attempt: attempt(5, WANTED, AttemptState::Refused), ..quiet() },
             ),
             (
-                State::Progressing,
+                ConvergenceState::Progressing,
                 "another digest failed",
-                Evidence { attempt: attempt(5, OTHER, AttemptState::Failed), ..quiet() },
+                NodeEvidence { attempt: attempt(5, OTHER, AttemptState::Failed), ..quiet() },
             ),
             (
-                State::Progressing,
+                ConvergenceState::Progressing,
                 "it failed before the retry",
-                Evidence { attempt: attempt(2, WANTED, AttemptState::Failed), ..quiet() },
+                NodeEvidence { attempt: attempt(2, WANTED, AttemptState::Failed), ..quiet() },
             ),
             (
-                State::Progressing,
+                ConvergenceState::Progressing,
                 "it is at it",
-                Evidence { attempt: attempt(5, WANTED, AttemptState::Checking), rejected: &rejected, ..quiet() },
+                NodeEvidence { attempt: attempt(5, WANTED, AttemptState::Checking), rejected: &rejected, ..quiet() },
             ),
             (
-                State::Failed,
+                ConvergenceState::Failed,
                 "it rejected this once",
-                Evidence { attempt: attempt(6, OTHER, AttemptState::Applied), rejected: &rejected, ..quiet() },
+                NodeEvidence { attempt: attempt(6, OTHER, AttemptState::Applied), rejected: &rejected, ..quiet() },
             ),
-            (State::Progressing, "rejected before the retry", Evidence { rejected: &early, ..quiet() }),
+            (ConvergenceState::Progressing, "rejected before the retry", NodeEvidence { rejected: &early, ..quiet() }),
             (
-                State::Converged,
+                ConvergenceState::Converged,
                 "it runs what it must, whatever failed",
-                Evidence { attempt: attempt(6, OTHER, AttemptState::Failed), ..settled() },
+                NodeEvidence { attempt: attempt(6, OTHER, AttemptState::Failed), ..settled() },
             ),
-            (State::Duplicate, "two agents speak", Evidence { duplicate: true, ..settled() }),
-            (State::Offline, "both are silent", Evidence { duplicate: true, silence, ..settled() }),
-            (State::Progressing, "its hook has not said yes yet", Evidence { running, ..quiet() }),
+            (ConvergenceState::Duplicate, "two agents speak", NodeEvidence { duplicate: true, ..settled() }),
+            (ConvergenceState::Offline, "both are silent", NodeEvidence { duplicate: true, silence, ..settled() }),
+            (ConvergenceState::Progressing, "its hook has not said yes yet", NodeEvidence { running, ..quiet() }),
             (
-                State::Failed,
+                ConvergenceState::Failed,
                 "its hook said no, and nothing else is there to go back to",
-                Evidence { running, attempt: attempt(5, WANTED, AttemptState::Failed), ..quiet() },
+                NodeEvidence { running, attempt: attempt(5, WANTED, AttemptState::Failed), ..quiet() },
             ),
-            (State::Progressing, "nothing was good yet", Evidence { running, good: None, ..quiet() }),
+            (ConvergenceState::Progressing, "nothing was good yet", NodeEvidence { running, good: None, ..quiet() }),
         ];
-        let expected = Expected { log_id: log(), head: 10.into(), digest: Digest::of(WANTED), retry: 3.into() };
+        let expected = ExpectedState { log_id: log(), head: 10.into(), digest: Digest::of(WANTED), retry: 3.into() };
         for (state, why, evidence) in table {
             assert_eq!(judge(&expected, Some(&evidence)), state, "{why}");
         }
-        assert_eq!(judge(&expected, None), State::Unknown);
+        assert_eq!(judge(&expected, None), ConvergenceState::Unknown);
     }
 
     #[test]
     fn what_a_record_claims_that_was_refused_decides_nothing_but_that_it_was_refused() {
-        let expected = Expected { log_id: log(), head: 10.into(), digest: Digest::of(WANTED), retry: 3.into() };
+        let expected = ExpectedState { log_id: log(), head: 10.into(), digest: Digest::of(WANTED), retry: 3.into() };
         for (content, position, state) in [
-            (WANTED, 5, State::Refused),
-            (WANTED, u64::MAX, State::Refused),
-            (WANTED, 0, State::Progressing),
-            (OTHER, u64::MAX, State::Progressing),
+            (WANTED, 5, ConvergenceState::Refused),
+            (WANTED, u64::MAX, ConvergenceState::Refused),
+            (WANTED, 0, ConvergenceState::Progressing),
+            (OTHER, u64::MAX, ConvergenceState::Progressing),
         ] {
             let attempt = Some((mark(position, content), AttemptState::Refused));
-            assert_eq!(judge(&expected, Some(&Evidence { attempt, ..quiet() })), state, "{position}");
+            assert_eq!(judge(&expected, Some(&NodeEvidence { attempt, ..quiet() })), state, "{position}");
             let running = Some(Digest::of(WANTED));
-            let evidence = Evidence { attempt, running, good: running, ..quiet() };
-            assert_eq!(judge(&expected, Some(&evidence)), State::Converged, "what runs is what counts");
+            let evidence = NodeEvidence { attempt, running, good: running, ..quiet() };
+            assert_eq!(judge(&expected, Some(&evidence)), ConvergenceState::Converged, "what runs is what counts");
         }
     }
 
     #[test]
     fn names_are_those_of_the_wire() {
-        for state in State::ALL {
+        for state in ConvergenceState::ALL {
             assert_eq!(serde_json::to_value(state).expect("text"), state.name());
         }
     }

@@ -27,11 +27,11 @@ use schema::target::Labels;
 use crate::configuration::{Configuration, Node};
 use crate::refusal::Refusal;
 
-pub use self::claims::Mint;
+pub use self::claims::TokenSeed;
 
 /// One thing that a command comes to.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Happening {
+pub struct EntityChange {
     /// To what it happens.
     pub entity: Entity,
     /// What happens.
@@ -44,13 +44,13 @@ pub struct Happening {
 ///
 /// # Errors
 /// With the reason why it is refused.
-pub fn decide(state: &Configuration, ask: &RequestItem, mint: &Mint) -> Result<Vec<Happening>, Refusal> {
+pub fn decide(state: &Configuration, ask: &RequestItem, seed: &TokenSeed) -> Result<Vec<EntityChange>, Refusal> {
     expect_version(state, ask)?;
-    let changes = changes(state, &ask.command, mint)?;
-    changes.into_iter().map(|(entity, change)| Happening::new(entity, change)).collect()
+    let changes = changes(state, &ask.command, seed)?;
+    changes.into_iter().map(|(entity, change)| EntityChange::new(entity, change)).collect()
 }
 
-impl Happening {
+impl EntityChange {
     fn new(entity: Entity, change: Change) -> Result<Self, Refusal> {
         let data = change.data();
         match data.len() {
@@ -61,7 +61,7 @@ impl Happening {
 }
 
 /// What the command changes, and of which entities.
-fn changes(state: &Configuration, command: &Command, mint: &Mint) -> Result<Vec<(Entity, Change)>, Refusal> {
+fn changes(state: &Configuration, command: &Command, seed: &TokenSeed) -> Result<Vec<(Entity, Change)>, Refusal> {
     Ok(match command {
         Command::PutDocument(put) => one(command, put_document(state, put)?),
         Command::RemoveDocument(id) => one(command, remove_document(state, id)?),
@@ -81,7 +81,7 @@ fn changes(state: &Configuration, command: &Command, mint: &Mint) -> Result<Vec<
         Command::RemoveComponent(id) => one(command, compliance::remove(state, id, Change::ComponentRemoved)?),
         Command::RemoveAssessment(id) => one(command, compliance::remove(state, id, Change::AssessmentRemoved)?),
         Command::RemoveAttestation(id) => one(command, compliance::remove(state, id, Change::AttestationRemoved)?),
-        Command::ClaimJobs(claim) => claims::claim(state, claim, mint)?,
+        Command::ClaimJobs(claim) => claims::claim(state, claim, seed)?,
         Command::RenewClaims(runtime) => one(command, claims::renew(state, runtime)?),
         Command::ReleaseJobs(release) => claims::release(state, release)?,
         Command::CompleteJob(complete) => one(command, claims::complete(state, complete)?),
@@ -177,7 +177,7 @@ fn retry_node(state: &Configuration, id: &NodeId) -> Result<Change, Refusal> {
 
 fn note_report(state: &Configuration, id: &NodeId, summary: &ReportSummary) -> Result<Option<Change>, Refusal> {
     node(state, id)?;
-    Ok(state.is_news(id, summary).then(|| Change::ReportChanged(Arc::new(summary.clone()))))
+    Ok(state.is_new_report(id, summary).then(|| Change::ReportChanged(Arc::new(summary.clone()))))
 }
 
 fn create_principal(state: &Configuration, create: &CreatePrincipal) -> Result<Option<Change>, Refusal> {

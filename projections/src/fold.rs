@@ -3,9 +3,9 @@
 //! Folding never fails: what could be wrong with an event was found while it was read, and a gap is found by whoever
 //! brings the events. The nodes concerned are found by index, and none of them is rendered.
 
+mod affected_nodes;
 mod claims;
 mod compliance;
-mod touched;
 
 use alloc::sync::Arc;
 
@@ -18,35 +18,35 @@ use schema::position::Position;
 use schema::report::ReportSummary;
 use schema::target::Labels;
 
-use crate::configuration::{Configuration, Document, Left, Node, Noted, Principal};
-use crate::reach;
+use crate::configuration::{Configuration, Document, FormerDocument, Node, NotedReport, Principal};
+use crate::selector_index;
 
-pub use self::touched::Touched;
+pub use self::affected_nodes::AffectedNodes;
 
 impl Configuration {
     /// Takes the next event of the log in.
     ///
     /// # Panics
     /// If it is not the next event: whoever brings events brings them in order.
-    pub fn fold(&mut self, event: &Event, change: &Change) -> Touched {
+    pub fn fold(&mut self, event: &Event, change: &Change) -> AffectedNodes {
         assert_eq!(event.position, self.position.next(), "BUG: events are folded in order and without a gap");
         self.position = event.position;
         self.at = event.at;
-        let touched = self.turn(event, change);
+        let affected = self.apply_change(event, change);
         if self.recorded(&event.entity) != Some(event.version) {
             self.versions.insert(event.entity.clone(), event.version);
         }
         // What labels a node writes all of it, its cause as well.
         if !matches!(change, Change::NodeEnrolled(_) | Change::NodeLabelled(_)) {
             let cause = event.cause();
-            for node in &touched {
-                self.nodes.get_mut(node).expect("BUG: only known nodes are touched").cause = cause;
+            for node in &affected {
+                self.nodes.get_mut(node).expect("BUG: only known nodes are affected").cause = cause;
             }
         }
-        touched
+        affected
     }
 
-    fn turn(&mut self, event: &Event, change: &Change) -> Touched {
+    fn apply_change(&mut self, event: &Event, change: &Change) -> AffectedNodes {
         let id = event.entity.id.clone();
         match change {
             Change::DocumentPut(put) => self.put_document(id.into(), event, put),
@@ -65,105 +65,105 @@ impl Configuration {
             | Change::AssessmentDefined(_)
             | Change::AssessmentRemoved
             | Change::AttestationDefined(_)
-            | Change::AttestationRemoved => self.turn_compliance(event, change),
+            | Change::AttestationRemoved => self.apply_compliance_change(event, change),
             Change::JobClaimed(_)
             | Change::JobReleased(_)
             | Change::JobCompleted(_)
             | Change::ClaimExpired(_)
-            | Change::ClaimRenewed => self.turn_claims(event, change),
+            | Change::ClaimRenewed => self.apply_claim_change(event, change),
             // It says where what was folded comes from, and changes nothing of it.
-            Change::LogBegun(_) => Touched::new(),
+            Change::LogBegun(_) => AffectedNodes::new(),
         }
     }
 
-    fn put_document(&mut self, id: DocumentId, event: &Event, put: &Arc<DocumentPut>) -> Touched {
+    fn put_document(&mut self, id: DocumentId, event: &Event, put: &Arc<DocumentPut>) -> AffectedNodes {
         let document =
             Document { put: Arc::clone(put), version: event.version, position: event.position, at: event.at };
         let before = self.documents.insert(id.clone(), document);
         // New content alone leaves the indexes as they are.
         let moved = before.as_ref().is_none_or(|before| before.put.path != put.path);
         let aimed = before.as_ref().is_none_or(|before| before.put.target != put.target);
-        let mut touched = self.nodes_of(&put.target);
+        let mut affected = self.nodes_of(&put.target);
         if let Some(before) = before.filter(|_| moved || aimed) {
-            touched.extend(self.nodes_of(&before.put.target));
+            affected.extend(self.nodes_of(&before.put.target));
             if moved {
-                reach::remove(&mut self.paths, &before.put.path, &id);
-                self.leave(&id, before, event.position);
+                selector_index::remove(&mut self.paths, &before.put.path, &id);
+                self.remember_former(&id, before, event.position);
             }
         }
         if moved {
-            self.come_back(&id, &put.path);
-            reach::insert(&mut self.paths, &put.path, &id);
+            self.forget_former(&id, &put.path);
+            selector_index::insert(&mut self.paths, &put.path, &id);
         }
         if aimed {
-            self.reach.place(&id, (&put.target).into());
+            self.selector_index.insert_selector(&id, (&put.target).into());
         }
-        touched
+        affected
     }
 
-    fn remove_document(&mut self, id: &DocumentId, event: &Event) -> Touched {
-        let Some(document) = self.documents.remove(id) else { return Touched::new() };
-        self.reach.displace(id);
-        reach::remove(&mut self.paths, &document.put.path, id);
-        let touched = self.nodes_of(&document.put.target);
-        self.leave(id, document, event.position);
-        touched
+    fn remove_document(&mut self, id: &DocumentId, event: &Event) -> AffectedNodes {
+        let Some(document) = self.documents.remove(id) else { return AffectedNodes::new() };
+        self.selector_index.remove_selector(id);
+        selector_index::remove(&mut self.paths, &document.put.path, id);
+        let affected = self.nodes_of(&document.put.target);
+        self.remember_former(id, document, event.position);
+        affected
     }
 
     /// Remembers where a document was, for whoever asks why nothing is there.
-    fn leave(&mut self, id: &DocumentId, Document { put, .. }: Document, position: Position) {
-        self.left.entry(put.path.clone()).or_default().insert(id.clone(), Left { put, position });
+    fn remember_former(&mut self, id: &DocumentId, Document { put, .. }: Document, position: Position) {
+        self.former_documents.entry(put.path.clone()).or_default().insert(id.clone(), FormerDocument { put, position });
     }
 
     /// What is put where it once was has not left.
-    fn come_back(&mut self, id: &DocumentId, path: &DocumentPath) {
-        if !self.left.contains_key(path) {
+    fn forget_former(&mut self, id: &DocumentId, path: &DocumentPath) {
+        if !self.former_documents.contains_key(path) {
             return;
         }
-        let Some(left) = self.left.get_mut(path) else { return };
+        let Some(left) = self.former_documents.get_mut(path) else { return };
         left.remove(id);
         if left.is_empty() {
-            self.left.remove(path);
+            self.former_documents.remove(path);
         }
     }
 
-    fn label_node(&mut self, id: NodeId, event: &Event, labels: &Arc<Labels>, enrols: bool) -> Touched {
+    fn label_node(&mut self, id: NodeId, event: &Event, labels: &Arc<Labels>, enrols: bool) -> AffectedNodes {
         let (labels, version, labelled) = (Arc::clone(labels), event.version, event.position);
         let cause = event.cause();
         let Some(node) = self.nodes.get_mut(&id) else {
-            self.reach.label(&id, &labels);
+            self.selector_index.insert_labels(&id, &labels);
             let (retry, enrolled) = (Position::ZERO, event.position);
             self.nodes.insert(id.clone(), Node { labels, version, retired: false, retry, enrolled, labelled, cause });
             return [id].into();
         };
         // A retired node's labels were forgotten when it was.
         match node.retired {
-            true => self.reach.label(&id, &labels),
-            false => self.reach.relabel(&id, &node.labels, &labels),
+            true => self.selector_index.insert_labels(&id, &labels),
+            false => self.selector_index.replace_labels(&id, &node.labels, &labels),
         }
         let enrolled = if enrols { event.position } else { node.enrolled };
         *node = Node { labels, version, retired: false, retry: node.retry, enrolled, labelled, cause };
         [id].into()
     }
 
-    fn retire_node(&mut self, id: NodeId, event: &Event) -> Touched {
-        let Some(node) = self.nodes.get_mut(&id) else { return Touched::new() };
+    fn retire_node(&mut self, id: NodeId, event: &Event) -> AffectedNodes {
+        let Some(node) = self.nodes.get_mut(&id) else { return AffectedNodes::new() };
         node.version = event.version;
         node.retired = true;
         let labels = node.labels.clone();
-        self.reach.unlabel(&id, &labels);
+        self.selector_index.remove_labels(&id, &labels);
         self.jobs.free_all(&id, event.position);
         [id].into()
     }
 
-    fn retry_node(&mut self, id: NodeId, event: &Event) -> Touched {
-        let Some(node) = self.nodes.get_mut(&id) else { return Touched::new() };
+    fn retry_node(&mut self, id: NodeId, event: &Event) -> AffectedNodes {
+        let Some(node) = self.nodes.get_mut(&id) else { return AffectedNodes::new() };
         node.version = event.version;
         node.retry = event.position;
         [id].into()
     }
 
-    fn create_principal(&mut self, name: PrincipalName, event: &Event, created: &PrincipalCreated) -> Touched {
+    fn create_principal(&mut self, name: PrincipalName, event: &Event, created: &PrincipalCreated) -> AffectedNodes {
         self.tokens.insert(created.token_hash, name.clone());
         let principal = Principal {
             created: created.clone(),
@@ -173,10 +173,10 @@ impl Configuration {
             at: event.at,
         };
         self.principals.insert(name, principal);
-        Touched::new()
+        AffectedNodes::new()
     }
 
-    fn revoke_principal(&mut self, name: &PrincipalName, event: &Event) -> Touched {
+    fn revoke_principal(&mut self, name: &PrincipalName, event: &Event) -> AffectedNodes {
         if let Some(principal) = self.principals.get_mut(name) {
             principal.version = event.version;
             principal.revoked = true;
@@ -184,15 +184,15 @@ impl Configuration {
             principal.at = event.at;
             self.tokens.remove(&principal.created.token_hash);
         }
-        Touched::new()
+        AffectedNodes::new()
     }
 
     /// A report is about what a node runs, not about what it should run: it touches no record.
-    fn note_report(&mut self, node: NodeId, event: &Event, summary: &Arc<ReportSummary>) -> Touched {
+    fn note_report(&mut self, node: NodeId, event: &Event, summary: &Arc<ReportSummary>) -> AffectedNodes {
         debug_assert_eq!(event.entity, Entity { kind: Kind::Report, id: node.id().clone() });
         let summary = Arc::clone(summary);
         let (version, position, at) = (event.version, event.position, event.at);
-        self.reports.insert(node, Noted { summary, version, position, at });
-        Touched::new()
+        self.reports.insert(node, NotedReport { summary, version, position, at });
+        AffectedNodes::new()
     }
 }

@@ -8,7 +8,7 @@
 //! when the spec changes (the holder gets the new one, and the old digest completes nothing any more), or when the
 //! holder's labels or the job's `runtime_selector` change: who holds a job keeps it, who claims is asked for labels.
 
-mod memo;
+mod spec_cache;
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -22,11 +22,11 @@ use schema::instant::Instant;
 use schema::lease::{JobClaimed, JobCompleted, LeaseToken};
 use schema::position::Position;
 
-use crate::reach;
+use crate::selector_index;
 
-use self::memo::Memo;
+use self::spec_cache::SpecCache;
 
-pub use self::memo::Spec;
+pub use self::spec_cache::RenderedSpec;
 
 /// The jobs of all attestations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,13 +35,13 @@ pub struct Jobs {
     jobs: OrdMap<JobId, Arc<Job>>,
     waiting: OrdSet<(Position, JobId)>,
     held: OrdMap<NodeId, OrdSet<JobId>>,
-    lively: OrdMap<NodeId, Position>,
-    gone: OrdMap<JobId, Gone>,
+    last_active: OrdMap<NodeId, Position>,
+    removed: OrdMap<JobId, RemovedJob>,
 }
 
 /// A job that is there no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gone {
+pub struct RemovedJob {
     /// The attestation that it came from.
     pub attestation: AttestationId,
     /// Where that was removed.
@@ -64,9 +64,9 @@ pub struct Job {
     /// Since when it waits, or waited last.
     pub since: Position,
     /// What its last run came to.
-    pub completed: Option<Arc<Completed>>,
+    pub completed: Option<Arc<CompletedRun>>,
     /// Its spec, once somebody asked for it.
-    spec: Memo,
+    spec: SpecCache,
 }
 
 /// A claim on a job.
@@ -86,7 +86,7 @@ pub struct Claim {
 
 /// The last run of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Completed {
+pub struct CompletedRun {
     /// Who ran it.
     pub runtime: NodeId,
     /// Which spec.
@@ -101,7 +101,7 @@ pub struct Completed {
 
 impl Job {
     /// Its spec as it is remembered, or else as it is rendered now, by one who knows all that it follows from.
-    pub(crate) fn spec_or_else(&self, render: impl FnOnce() -> Spec) -> &Spec {
+    pub(crate) fn spec_or_else(&self, render: impl FnOnce() -> RenderedSpec) -> &RenderedSpec {
         self.spec.get_or_render(render)
     }
 }
@@ -141,8 +141,8 @@ impl Jobs {
 
     /// A job that is there no more, if it ever was.
     #[must_use]
-    pub fn gone(&self, id: &JobId) -> Option<&Gone> {
-        self.gone.get(id)
+    pub fn removed_job(&self, id: &JobId) -> Option<&RemovedJob> {
+        self.removed.get(id)
     }
 
     /// The runtimes that have jobs.
@@ -152,20 +152,20 @@ impl Jobs {
 
     /// Where the log last shows a runtime to be at its jobs: it claimed, renewed or completed.
     #[must_use]
-    pub fn lively_at(&self, runtime: &NodeId) -> Position {
-        self.lively.get(runtime).copied().unwrap_or_default()
+    pub fn last_active_at(&self, runtime: &NodeId) -> Position {
+        self.last_active.get(runtime).copied().unwrap_or_default()
     }
 
     /// Makes or changes an attestation's job; gives its holder.
     pub(crate) fn respecify(&mut self, attestation: AttestationId, source: &Source, cause: Cause) -> Option<NodeId> {
         let id = JobId::derived(&attestation);
-        let (source, spec) = (source.clone(), Memo::default());
+        let (source, spec) = (source.clone(), SpecCache::default());
         if let Some(job) = self.jobs.get_mut(&id).map(Arc::make_mut) {
             (job.source, job.cause, job.spec) = (source, cause, spec);
             return job.claim.as_ref().map(|claim| claim.runtime.clone());
         }
         let since = cause.position;
-        self.gone.remove(&id);
+        self.removed.remove(&id);
         self.waiting.insert((since, id.clone()));
         let job = Job { attestation, source, cause, made: since, claim: None, since, completed: None, spec };
         self.jobs.insert(id, Arc::new(job));
@@ -175,10 +175,10 @@ impl Jobs {
     /// Takes a job away; gives who held it.
     pub(crate) fn remove(&mut self, id: &JobId, position: Position) -> Option<NodeId> {
         let job = self.jobs.remove(id)?;
-        self.gone.insert(id.clone(), Gone { attestation: job.attestation.clone(), position });
+        self.removed.insert(id.clone(), RemovedJob { attestation: job.attestation.clone(), position });
         self.waiting.remove(&(job.since, id.clone()));
         let runtime = job.claim.as_ref()?.runtime.clone();
-        reach::remove(&mut self.held, &runtime, id);
+        selector_index::remove(&mut self.held, &runtime, id);
         Some(runtime)
     }
 
@@ -187,7 +187,7 @@ impl Jobs {
         for id in self.held.get(runtime).cloned().unwrap_or_default() {
             self.free(&id, position);
         }
-        self.lively.remove(runtime);
+        self.last_active.remove(runtime);
     }
 
     /// Lets a job wait from this position on; gives who held it.
@@ -196,7 +196,7 @@ impl Jobs {
         let claim = job.claim.take()?;
         job.since = position;
         self.waiting.insert((position, id.clone()));
-        reach::remove(&mut self.held, &claim.runtime, id);
+        selector_index::remove(&mut self.held, &claim.runtime, id);
         Some(claim.runtime.clone())
     }
 
@@ -219,8 +219,8 @@ impl Jobs {
         let JobClaimed { runtime, token, lease_s, .. } = claimed.clone();
         self.waiting.remove(&(job.since, id.clone()));
         job.claim = Some(Arc::new(Claim { runtime: runtime.clone(), token, lease_s, position, labelled }));
-        reach::insert(&mut self.held, &runtime, id);
-        self.lively.insert(runtime.clone(), position);
+        selector_index::insert(&mut self.held, &runtime, id);
+        self.last_active.insert(runtime.clone(), position);
         Some(runtime)
     }
 
@@ -228,13 +228,13 @@ impl Jobs {
     pub(crate) fn complete(&mut self, id: &JobId, event: &Event, completed: &JobCompleted) {
         let Some(job) = self.jobs.get_mut(id).map(Arc::make_mut) else { return };
         let JobCompleted { runtime, spec_digest, outcome, .. } = completed.clone();
-        self.lively.insert(runtime.clone(), event.position);
+        self.last_active.insert(runtime.clone(), event.position);
         let (position, at) = (event.position, event.at);
-        job.completed = Some(Arc::new(Completed { runtime, spec_digest, outcome, position, at }));
+        job.completed = Some(Arc::new(CompletedRun { runtime, spec_digest, outcome, position, at }));
     }
 
     /// Remembers where a runtime was at its jobs.
     pub(crate) fn renew(&mut self, runtime: NodeId, position: Position) {
-        self.lively.insert(runtime, position);
+        self.last_active.insert(runtime, position);
     }
 }

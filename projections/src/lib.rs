@@ -11,7 +11,7 @@
 
 extern crate alloc;
 
-pub mod reach;
+pub mod selector_index;
 
 pub mod compliance;
 pub mod jobs;

@@ -22,7 +22,7 @@ use schema::variant::VariantName;
 
 /// What a node has: its memory, and what `current` points to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Have {
+pub struct ActualState {
     /// Who it is.
     pub node: NodeId,
     /// The log that it follows; none before its first record.
@@ -34,7 +34,7 @@ pub struct Have {
     /// What was in force and good.
     pub last_good: Option<RecordRef>,
     /// What the check or the hook rejected.
-    pub rejected: Vec<Rejection>,
+    pub rejected: Vec<DigestRejection>,
     /// Whether the operator checks a tree before the switch.
     pub checks: bool,
     /// Whether the operator's hook runs after the switch.
@@ -43,7 +43,7 @@ pub struct Have {
 
 /// A digest that the operator's check or hook said no to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rejection {
+pub struct DigestRejection {
     /// What was rejected.
     pub digest: Digest,
     /// The record's `retry` at that time: a higher one asks for another attempt.
@@ -52,7 +52,7 @@ pub struct Rejection {
 
 /// Content that does not travel inside the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Content {
+pub struct FetchedContent {
     /// Names it.
     pub digest: Digest,
     /// How many bytes.
@@ -69,7 +69,7 @@ pub enum Step {
     /// The digest was rejected before and no retry came: say so again.
     LeaveRejected,
     /// Have all this content in the cache.
-    Fetch(Vec<Content>),
+    Fetch(Vec<FetchedContent>),
     /// Run the operator's check on a copy of the generation.
     Check,
     /// Write the whole generation beside what runs. It comes after the check, so that nothing which that did to its copy is in
@@ -85,7 +85,7 @@ pub enum Step {
 
 /// Why a record is not tried. Nothing was touched.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum RecordRefusal {
     /// It is for another node.
     #[error("the record is for node {0}")]
     OtherNode(NodeId),
@@ -175,7 +175,7 @@ pub enum Refusal {
     },
 }
 
-impl Refusal {
+impl RecordRefusal {
     /// Whether the record is of the node's own log, and the node has gone further: what it holds proves that.
     #[must_use]
     pub const fn is_behind(&self) -> bool {
@@ -210,7 +210,7 @@ impl Refusal {
 ///
 /// # Errors
 /// The reason why `want` must not be tried.
-pub fn plan(have: &Have, want: &Desired) -> Result<Vec<Step>, Refusal> {
+pub fn plan(have: &ActualState, want: &Desired) -> Result<Vec<Step>, RecordRefusal> {
     is_for_this_node(have, want)?;
     moves_forward(have, want)?;
     is_whole(want)?;
@@ -218,40 +218,40 @@ pub fn plan(have: &Have, want: &Desired) -> Result<Vec<Step>, Refusal> {
 }
 
 /// The record's own node and log.
-fn is_for_this_node(have: &Have, want: &Desired) -> Result<(), Refusal> {
+fn is_for_this_node(have: &ActualState, want: &Desired) -> Result<(), RecordRefusal> {
     if want.node != have.node {
-        return Err(Refusal::OtherNode(want.node.clone()));
+        return Err(RecordRefusal::OtherNode(want.node.clone()));
     }
     match have.log_id {
-        Some(pinned) if pinned != want.log_id => Err(Refusal::OtherLog { found: want.log_id, pinned }),
+        Some(pinned) if pinned != want.log_id => Err(RecordRefusal::OtherLog { found: want.log_id, pinned }),
         _ => Ok(()),
     }
 }
 
 /// Nodes only move forward.
-fn moves_forward(have: &Have, want: &Desired) -> Result<(), Refusal> {
+fn moves_forward(have: &ActualState, want: &Desired) -> Result<(), RecordRefusal> {
     if want.position == Position::ZERO {
-        return Err(Refusal::NoPosition);
+        return Err(RecordRefusal::NoPosition);
     }
     let Some(floor) = have.floor else { return Ok(()) };
     if want.position < floor.position {
-        return Err(Refusal::OlderPosition { found: want.position, floor: floor.position });
+        return Err(RecordRefusal::OlderPosition { found: want.position, floor: floor.position });
     }
     // The digest covers every path and all content, so equal digests are equal trees.
     if want.position == floor.position && want.digest != floor.digest {
         let (position, accepted, found) = (want.position, floor.digest, want.digest);
-        return Err(Refusal::SamePositionOtherContent { position, accepted, found });
+        return Err(RecordRefusal::SamePositionOtherContent { position, accepted, found });
     }
     Ok(())
 }
 
 /// Every claim that the manifest makes about itself, so that what follows may believe it.
-fn is_whole(want: &Desired) -> Result<(), Refusal> {
+fn is_whole(want: &Desired) -> Result<(), RecordRefusal> {
     if want.entries.len() > ENTRIES_MAX {
-        return Err(Refusal::TooManyEntries(want.entries.len()));
+        return Err(RecordRefusal::TooManyEntries(want.entries.len()));
     }
     if want.retired && !want.entries.is_empty() {
-        return Err(Refusal::RetiredWithEntries);
+        return Err(RecordRefusal::RetiredWithEntries);
     }
     for entry in &want.entries {
         has_valid_path(entry)?;
@@ -260,13 +260,13 @@ fn is_whole(want: &Desired) -> Result<(), Refusal> {
     are_apart(&want.entries)?;
     let found = want.digest_of_entries();
     if found != want.digest {
-        return Err(Refusal::WrongDigest { found, claimed: want.digest });
+        return Err(RecordRefusal::WrongDigest { found, claimed: want.digest });
     }
     Ok(())
 }
 
-fn has_valid_path(entry: &Entry) -> Result<(), Refusal> {
-    let invalid = |why: String| Refusal::InvalidPath { path: entry.path.clone(), why };
+fn has_valid_path(entry: &Entry) -> Result<(), RecordRefusal> {
+    let invalid = |why: String| RecordRefusal::InvalidPath { path: entry.path.clone(), why };
     match entry.kind {
         EntryKind::Document => match entry.path.parse::<DocumentPath>() {
             Ok(_) => Ok(()),
@@ -280,40 +280,40 @@ fn has_valid_path(entry: &Entry) -> Result<(), Refusal> {
             }
         }
         // Which paths such a kind may have is not known here, so none is safe.
-        EntryKind::Unknown(kind) => Err(Refusal::UnknownKind { path: entry.path.clone(), kind }),
+        EntryKind::Unknown(kind) => Err(RecordRefusal::UnknownKind { path: entry.path.clone(), kind }),
     }
 }
 
-fn has_its_content(entry: &Entry) -> Result<(), Refusal> {
+fn has_its_content(entry: &Entry) -> Result<(), RecordRefusal> {
     if entry.size > CONTENT_BYTES_MAX as u64 {
-        return Err(Refusal::TooLarge { path: entry.path.clone(), size: entry.size });
+        return Err(RecordRefusal::TooLarge { path: entry.path.clone(), size: entry.size });
     }
     match &entry.inline {
         Some(bytes) if bytes.len() as u64 != entry.size || Digest::of(bytes) != entry.digest => {
-            Err(Refusal::WrongInline { path: entry.path.clone() })
+            Err(RecordRefusal::WrongInline { path: entry.path.clone() })
         }
         _ => Ok(()),
     }
 }
 
 /// Sorted, no path twice, and no path a folder of another.
-fn are_apart(entries: &[Entry]) -> Result<(), Refusal> {
+fn are_apart(entries: &[Entry]) -> Result<(), RecordRefusal> {
     if let Some(pair) = entries.windows(2).find(|pair| pair[0].path >= pair[1].path) {
-        return Err(Refusal::UnsortedEntries(pair[1].path.clone()));
+        return Err(RecordRefusal::UnsortedEntries(pair[1].path.clone()));
     }
     // Neighbours do not tell: `a-b` sorts between `a` and `a/b`.
     let paths: BTreeSet<&str> = entries.iter().map(|entry| entry.path.as_str()).collect();
     for path in &paths {
         let mut ancestors = path.match_indices('/').map(|(slash, _)| &path[..slash]);
         if let Some(ancestor) = ancestors.find(|ancestor| paths.contains(ancestor)) {
-            return Err(Refusal::NestedPath { path: path.to_string(), ancestor: ancestor.to_string() });
+            return Err(RecordRefusal::NestedPath { path: path.to_string(), ancestor: ancestor.to_string() });
         }
     }
     Ok(())
 }
 
 /// What remains to be done for a record that may be trusted.
-fn steps(have: &Have, want: &Desired) -> Vec<Step> {
+fn steps(have: &ActualState, want: &Desired) -> Vec<Step> {
     let mark = RecordRef { position: want.position, digest: want.digest };
     let mut steps = if have.floor == Some(mark) { vec![] } else { vec![Step::Accept] };
     let is_wanted = |place: Option<RecordRef>| place.is_some_and(|mark| mark.digest == want.digest);
@@ -340,24 +340,25 @@ fn steps(have: &Have, want: &Desired) -> Vec<Step> {
 ///
 /// # Errors
 /// If `running`, the record that is in force, is not whole: then nothing can be put right by it.
-pub fn repair(have: &Have, running: &Desired) -> Result<Vec<Step>, Refusal> {
+pub fn repair(have: &ActualState, running: &Desired) -> Result<Vec<Step>, RecordRefusal> {
     is_for_this_node(have, running)?;
     is_whole(running)?;
     Ok(fetch(running).into_iter().chain([Step::Write]).chain(in_force(have)).collect())
 }
 
 /// From written to good.
-fn in_force(have: &Have) -> impl Iterator<Item = Step> + use<> {
+fn in_force(have: &ActualState) -> impl Iterator<Item = Step> + use<> {
     [Some(Step::Switch), have.hooks.then_some(Step::Hook), Some(Step::Settle)].into_iter().flatten()
 }
 
-fn is_rejected(have: &Have, want: &Desired) -> bool {
+fn is_rejected(have: &ActualState, want: &Desired) -> bool {
     have.rejected.iter().any(|rejection| rejection.digest == want.digest && want.retry <= rejection.retry)
 }
 
 /// Each content that does not travel inside the record once, however many entries name it.
 fn fetch(want: &Desired) -> Option<Step> {
     let large = want.entries.iter().filter(|entry| entry.inline.is_none());
-    let contents: BTreeSet<Content> = large.map(|entry| Content { digest: entry.digest, size: entry.size }).collect();
+    let contents: BTreeSet<FetchedContent> =
+        large.map(|entry| FetchedContent { digest: entry.digest, size: entry.size }).collect();
     (!contents.is_empty()).then(|| Step::Fetch(contents.into_iter().collect()))
 }

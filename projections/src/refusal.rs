@@ -15,7 +15,7 @@ use schema::position::Version;
 /// A refused request: which command, which of its fields, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{refusal}")]
-pub struct Refused {
+pub struct RequestRefusal {
     /// The command's place in the request; none where the request as a whole is refused.
     pub command: Option<usize>,
     /// Why.
@@ -80,7 +80,7 @@ pub enum Refusal {
         /// What is in use.
         entity: Entity,
         /// By whom.
-        by: Users,
+        by: Referrers,
     },
     /// The runtime's node takes part no more.
     #[error("node {0} is retired: enrol it again first")]
@@ -143,19 +143,19 @@ pub enum Refusal {
 
 /// Some of those who refer to something, and how many there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Users {
+pub struct Referrers {
     /// The first of them.
     pub named: Vec<Entity>,
     /// How many more there are.
     pub more: usize,
 }
 
-impl Users {
+impl Referrers {
     /// How many are named.
     const NAMED_MAX: usize = 5;
 }
 
-impl From<Vec<Entity>> for Users {
+impl From<Vec<Entity>> for Referrers {
     fn from(mut named: Vec<Entity>) -> Self {
         let more = named.len().saturating_sub(Self::NAMED_MAX);
         named.truncate(Self::NAMED_MAX);
@@ -163,7 +163,7 @@ impl From<Vec<Entity>> for Users {
     }
 }
 
-impl fmt::Display for Users {
+impl fmt::Display for Referrers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, entity) in self.named.iter().enumerate() {
             let comma = if index > 0 { ", " } else { "" };
@@ -175,7 +175,7 @@ impl fmt::Display for Users {
 
 /// What sort of answer a refusal is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sort {
+pub enum RefusalClass {
     /// It names something that is not there.
     NotFound,
     /// It does not fit what is there.
@@ -244,19 +244,21 @@ impl Refusal {
 
     /// What sort of answer it is.
     #[must_use]
-    pub const fn sort(&self) -> Sort {
+    pub const fn sort(&self) -> RefusalClass {
         match self {
-            Self::Unknown(_) | Self::UnknownReference { .. } => Sort::NotFound,
-            Self::NotPermitted(_) => Sort::Forbidden,
-            Self::EventTooLarge { .. } | Self::TooManyEntries { .. } | Self::RecordTooLarge { .. } => Sort::TooLarge,
-            Self::SpecTooLarge { .. } | Self::TooManyEvents => Sort::TooLarge,
-            Self::NotJson { .. } => Sort::Unfit,
-            _ => Sort::Conflict,
+            Self::Unknown(_) | Self::UnknownReference { .. } => RefusalClass::NotFound,
+            Self::NotPermitted(_) => RefusalClass::Forbidden,
+            Self::EventTooLarge { .. } | Self::TooManyEntries { .. } | Self::RecordTooLarge { .. } => {
+                RefusalClass::TooLarge
+            }
+            Self::SpecTooLarge { .. } | Self::TooManyEvents => RefusalClass::TooLarge,
+            Self::NotJson { .. } => RefusalClass::Unfit,
+            _ => RefusalClass::Conflict,
         }
     }
 }
 
-impl Refused {
+impl RequestRefusal {
     /// The offending field as the sender wrote it: `commands[3].path`.
     #[must_use]
     pub fn field(&self) -> String {

@@ -37,12 +37,12 @@ pub struct Manifest {
     /// The last event that names the node or changes something that selects it.
     pub cause: Cause,
     /// What the node must hold, sorted by path.
-    pub pieces: Vec<Piece>,
+    pub pieces: Vec<ManifestEntry>,
 }
 
 /// An entry, and whether its content travels inside the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Piece {
+pub struct ManifestEntry {
     /// The entry without content.
     pub entry: Entry,
     /// Whether its content is filled in.
@@ -55,7 +55,7 @@ pub struct Piece {
 #[must_use]
 pub fn render(state: &Configuration, id: &NodeId) -> Option<Manifest> {
     let node = state.nodes().get(id)?;
-    let mut pieces: Vec<Piece> = state
+    let mut pieces: Vec<ManifestEntry> = state
         .layers(id, node)
         .into_iter()
         .map(|(path, (document_id, document))| Entry {
@@ -71,7 +71,7 @@ pub fn render(state: &Configuration, id: &NodeId) -> Option<Manifest> {
                 position: document.position,
             },
         })
-        .map(|entry| Piece { entry, inline: false, content: None })
+        .map(|entry| ManifestEntry { entry, inline: false, content: None })
         .collect();
     pieces.extend(state.jobs().held_by(id).map(|(id, job)| job_piece(state, id, job)));
     pieces.sort_by(|a, b| a.entry.path.cmp(&b.entry.path));
@@ -81,7 +81,7 @@ pub fn render(state: &Configuration, id: &NodeId) -> Option<Manifest> {
 }
 
 /// A claimed job.
-fn job_piece(state: &Configuration, id: &JobId, job: &Job) -> Piece {
+fn job_piece(state: &Configuration, id: &JobId, job: &Job) -> ManifestEntry {
     let spec = state.spec(id).expect("BUG: a job of the state has a spec");
     let entry = Entry {
         path: format!("jobs/{id}.json"),
@@ -92,12 +92,12 @@ fn job_piece(state: &Configuration, id: &JobId, job: &Job) -> Piece {
         inline: None,
         source: job.source.clone(),
     };
-    Piece { entry, inline: false, content: Some(Arc::clone(&spec.bytes)) }
+    ManifestEntry { entry, inline: false, content: Some(Arc::clone(&spec.bytes)) }
 }
 
 /// Small content travels inside the record: the smallest first, then by path, as long as it fits.
-fn choose_inline(pieces: &mut [Piece]) {
-    let mut small: Vec<&mut Piece> =
+fn choose_inline(pieces: &mut [ManifestEntry]) {
+    let mut small: Vec<&mut ManifestEntry> =
         pieces.iter_mut().filter(|piece| piece.entry.size <= INLINE_ENTRY_BYTES_MAX).collect();
     small.sort_by(|a, b| (a.entry.size, &a.entry.path).cmp(&(b.entry.size, &b.entry.path)));
     let mut room = INLINE_RECORD_BYTES_MAX;
@@ -116,7 +116,7 @@ impl Manifest {
 
     /// The content that the node fetches by itself and that follows from the state: nowhere else is it kept.
     #[must_use]
-    pub fn brought(&self) -> BTreeMap<Digest, Arc<[u8]>> {
+    pub fn rendered_content(&self) -> BTreeMap<Digest, Arc<[u8]>> {
         let fetched = self.pieces.iter().filter(|piece| !piece.inline);
         fetched.filter_map(|piece| Some((piece.entry.digest, piece.content.clone()?))).collect()
     }
@@ -131,7 +131,7 @@ impl Manifest {
     /// # Errors
     /// With the first digest that `content` does not have.
     pub fn fill(self, log_id: LogId, content: impl Fn(Digest) -> Option<Vec<u8>>) -> Result<Desired, Digest> {
-        let filled = |piece: Piece| {
+        let filled = |piece: ManifestEntry| {
             let inline = match piece.inline {
                 true => {
                     let own = piece.content.map(|content| content.to_vec());

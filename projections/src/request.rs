@@ -21,14 +21,14 @@ use schema::limit::{
 use schema::request::{Request, RequestItem};
 
 use crate::configuration::Configuration;
-use crate::decide::{Happening, Mint, decide};
-use crate::refusal::{Refusal, Refused};
+use crate::decide::{EntityChange, TokenSeed, decide};
+use crate::refusal::{Refusal, RequestRefusal};
 use crate::render::render;
 use crate::warning::Warnings;
 
 /// What comes in with a request: who asks, under which identity, and what the clock says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Envelope {
+pub struct RequestContext {
     /// Which log.
     pub log_id: LogId,
     /// The request's identity.
@@ -43,13 +43,13 @@ pub struct Envelope {
 
 /// What a request comes to, and the state that it left.
 #[derive(Clone, Debug)]
-pub struct Decided {
+pub struct DecisionWithState {
     /// The state after it.
     pub configuration: Configuration,
     /// Its events, sealed.
     pub events: Vec<Event>,
     /// The nodes that they concern.
-    pub touched: BTreeSet<NodeId>,
+    pub affected: BTreeSet<NodeId>,
     /// What to answer once they are appended.
     pub answer: Answer,
 }
@@ -60,7 +60,7 @@ pub struct Decision {
     /// Its events, sealed.
     pub events: Vec<Event>,
     /// The nodes that they concern.
-    pub touched: BTreeSet<NodeId>,
+    pub affected: BTreeSet<NodeId>,
     /// What to answer once they are appended.
     pub answer: Answer,
 }
@@ -74,20 +74,28 @@ const ENTRIES_SAFE: usize = ENTRIES_BYTES_SAFE / ENTRY_OVERHEAD_BYTES_MAX;
 ///
 /// # Errors
 /// With the first command that is refused, or the node that could not be served.
-pub fn decide_request(state: &Configuration, envelope: &Envelope, request: &Request) -> Result<Decided, Refused> {
+pub fn decide_request(
+    state: &Configuration,
+    envelope: &RequestContext,
+    request: &Request,
+) -> Result<DecisionWithState, RequestRefusal> {
     let mut configuration = state.clone();
-    let Decision { events, touched, answer } = decide_in_place(&mut configuration, envelope, request)?;
-    Ok(Decided { configuration, events, touched, answer })
+    let Decision { events, affected, answer } = decide_in_place(&mut configuration, envelope, request)?;
+    Ok(DecisionWithState { configuration, events, affected, answer })
 }
 
 /// What a request would come to if its sender might ask for it: for those who may look at everything and change nothing.
 ///
 /// # Errors
 /// As [`decide_request`], but that nobody is refused for who they are.
-pub fn preview_request(state: &Configuration, envelope: &Envelope, request: &Request) -> Result<Decided, Refused> {
+pub fn preview_request(
+    state: &Configuration,
+    envelope: &RequestContext,
+    request: &Request,
+) -> Result<DecisionWithState, RequestRefusal> {
     let mut configuration = state.clone();
-    let Decision { events, touched, answer } = decide_permitted(&mut configuration, envelope, request)?;
-    Ok(Decided { configuration, events, touched, answer })
+    let Decision { events, affected, answer } = decide_permitted(&mut configuration, envelope, request)?;
+    Ok(DecisionWithState { configuration, events, affected, answer })
 }
 
 /// Decides a request against the state at the head of the log, which becomes the state after it. Where nobody else holds
@@ -95,38 +103,46 @@ pub fn preview_request(state: &Configuration, envelope: &Envelope, request: &Req
 ///
 /// # Errors
 /// As [`decide_request`]. If `state` has moved on from its position then, it has seen a part of the request and is spoiled.
-pub fn decide_in_place(state: &mut Configuration, envelope: &Envelope, request: &Request) -> Result<Decision, Refused> {
+pub fn decide_in_place(
+    state: &mut Configuration,
+    envelope: &RequestContext,
+    request: &Request,
+) -> Result<Decision, RequestRefusal> {
     let may = |ask: &RequestItem| state.may_command(&envelope.actor, &ask.command);
     if !request.commands.iter().all(may) {
-        return Err(Refused { command: None, refusal: Refusal::NotPermitted(envelope.actor.clone()) });
+        return Err(RequestRefusal { command: None, refusal: Refusal::NotPermitted(envelope.actor.clone()) });
     }
     decide_permitted(state, envelope, request)
 }
 
-fn decide_permitted(state: &mut Configuration, envelope: &Envelope, request: &Request) -> Result<Decision, Refused> {
+fn decide_permitted(
+    state: &mut Configuration,
+    envelope: &RequestContext,
+    request: &Request,
+) -> Result<Decision, RequestRefusal> {
     let mut drafts = Vec::new();
-    let mut touched = BTreeSet::new();
+    let mut affected = BTreeSet::new();
     let mut warnings = Warnings::default();
     let mut results = Vec::with_capacity(request.commands.len());
     for (index, ask) in request.commands.iter().enumerate() {
-        let refused = |refusal| Refused { command: Some(index), refusal };
-        let mint = Mint::new(envelope.entropy, envelope.command_id, ordinal(&drafts));
+        let refused = |refusal| RequestRefusal { command: Some(index), refusal };
+        let seed = TokenSeed::new(envelope.entropy, envelope.command_id, ordinal(&drafts));
         warnings.of_command(state, index, &ask.command);
-        let happenings = decide(state, ask, &mint).map_err(refused)?;
-        if drafts.len() + happenings.len() > EVENTS_MAX {
+        let changes = decide(state, ask, &seed).map_err(refused)?;
+        if drafts.len() + changes.len() > EVENTS_MAX {
             return Err(refused(Refusal::TooManyEvents));
         }
         let first = drafts.len();
-        for Happening { entity, change, data } in happenings {
+        for EntityChange { entity, change, data } in changes {
             let draft = draft(state, envelope, request.reason.clone(), ordinal(&drafts), entity, &change, data);
-            touched.append(&mut state.fold(&draft, &change));
+            affected.append(&mut state.fold(&draft, &change));
             drafts.push(draft);
         }
         results.push(outcome(state, &ask.command, &drafts[first..]));
     }
-    let whole = |refusal| Refused { command: None, refusal };
+    let whole = |refusal| RequestRefusal { command: None, refusal };
     specs_fit(state, &drafts).map_err(whole)?;
-    records_fit(state, envelope.log_id, &touched).map_err(whole)?;
+    records_fit(state, envelope.log_id, &affected).map_err(whole)?;
     let events = seal(drafts);
     let answer = Answer {
         log_id: envelope.log_id,
@@ -136,7 +152,7 @@ fn decide_permitted(state: &mut Configuration, envelope: &Envelope, request: &Re
         results,
         warnings: warnings.of_request(state, &request.commands),
     };
-    Ok(Decision { events, touched, answer })
+    Ok(Decision { events, affected, answer })
 }
 
 /// The place in the request of the event after these.
@@ -164,7 +180,7 @@ fn outcome(state: &Configuration, command: &Command, drafts: &[Event]) -> Comman
 /// An event that still lacks the request's count, and with it its leaf.
 fn draft(
     state: &Configuration,
-    envelope: &Envelope,
+    envelope: &RequestContext,
     reason: Option<String>,
     ordinal: u32,
     entity: Entity,
@@ -220,11 +236,11 @@ fn specs_fit(state: &Configuration, drafts: &[Event]) -> Result<(), Refusal> {
 }
 
 /// Every record that the request changes can be published. A fleet with few documents and claims is known to fit.
-fn records_fit(state: &Configuration, log_id: LogId, touched: &BTreeSet<NodeId>) -> Result<(), Refusal> {
+fn records_fit(state: &Configuration, log_id: LogId, affected: &BTreeSet<NodeId>) -> Result<(), Refusal> {
     if state.documents().len() + state.jobs().claimed_count() <= ENTRIES_SAFE {
         return Ok(());
     }
-    touched.iter().try_for_each(|id| record_fits(state, log_id, id))
+    affected.iter().try_for_each(|id| record_fits(state, log_id, id))
 }
 
 fn record_fits(state: &Configuration, log_id: LogId, id: &NodeId) -> Result<(), Refusal> {

@@ -30,7 +30,7 @@ impl Configuration {
         let may_match: Box<dyn Iterator<Item = &NodeId>> = match target {
             Target::Nodes(nodes) => Box::new(nodes.iter()),
             Target::All => Box::new(self.nodes.keys()),
-            Target::Selector(selector) => match self.reach.bearers(selector) {
+            Target::Selector(selector) => match self.selector_index.bearers(selector) {
                 Some(bearers) => Box::new(bearers),
                 None => Box::new(self.nodes.keys()),
             },
@@ -41,7 +41,7 @@ impl Configuration {
     /// A number that the documents selecting a node do not exceed, found without looking at them.
     #[must_use]
     pub fn documents_max(&self, id: &NodeId, node: &Node) -> usize {
-        if node.retired { 0 } else { self.reach.candidates_max(id, &node.labels) }
+        if node.retired { 0 } else { self.selector_index.candidate_selectors_max(id, &node.labels) }
     }
 
     /// The documents that select a node, in the order of their ids. A retired node has none.
@@ -53,6 +53,6 @@ impl Configuration {
         let selects = |document: &&DocumentId| {
             self.documents.get(*document).is_some_and(|document| document.put.target.matches(id, &node.labels))
         };
-        self.reach.candidates(id, &node.labels).into_iter().filter(selects).collect()
+        self.selector_index.candidate_selectors(id, &node.labels).into_iter().filter(selects).collect()
     }
 }

@@ -16,7 +16,7 @@ use schema::lease::LeasedJob;
 use serde_json::{Value, json};
 
 use crate::configuration::Configuration;
-use crate::jobs::{Job, Spec};
+use crate::jobs::{Job, RenderedSpec};
 
 /// What a job's spec is written as.
 pub const MEDIA_TYPE: &str = "application/json";
@@ -24,7 +24,7 @@ pub const MEDIA_TYPE: &str = "application/json";
 impl Configuration {
     /// A job's spec; nothing if there is no such job.
     #[must_use]
-    pub fn spec(&self, id: &JobId) -> Option<&Spec> {
+    pub fn spec(&self, id: &JobId) -> Option<&RenderedSpec> {
         let job = self.jobs.all().get(id)?;
         Some(job.spec_or_else(|| self.render_spec(id, job)))
     }
@@ -60,7 +60,7 @@ impl Configuration {
         })
     }
 
-    fn render_spec(&self, id: &JobId, job: &Job) -> Spec {
+    fn render_spec(&self, id: &JobId, job: &Job) -> RenderedSpec {
         let missing = "BUG: references lead to what is there";
         let compliance = self.compliance();
         let attestation = &compliance.attestations().get(&job.attestation).expect(missing).said;
@@ -98,7 +98,7 @@ impl Configuration {
         spec.sort_all_objects();
         let text: String = alloc::format!("{spec}");
         let digest = Digest::of(text.as_bytes());
-        Spec { bytes: text.into_bytes().into(), digest }
+        RenderedSpec { bytes: text.into_bytes().into(), digest }
     }
 }
 

@@ -133,21 +133,21 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::refusal::{Refusal, Refused};
-    use crate::request::{Decision, Envelope, decide_in_place};
+    use crate::refusal::{Refusal, RequestRefusal};
+    use crate::request::{Decision, RequestContext, decide_in_place};
 
-    fn decided(state: &mut Configuration, request: &Request) -> Result<Decision, Refused> {
+    fn decided(state: &mut Configuration, request: &Request) -> Result<Decision, RequestRefusal> {
         let log_id = LogId::from(uuid::Uuid::from_u128(7));
         let command_id = CommandId::from(uuid::Uuid::from_u128(u128::from(state.position().get()) + 1));
         let clock = Instant::from_unix_micros(1);
         decide_in_place(
             state,
-            &Envelope { log_id, command_id, actor: Actor::Install, entropy: [0; 16], clock },
+            &RequestContext { log_id, command_id, actor: Actor::Install, entropy: [0; 16], clock },
             request,
         )
     }
 
-    fn asked(state: &mut Configuration, commands: Value) -> Result<Decision, Refused> {
+    fn asked(state: &mut Configuration, commands: Value) -> Result<Decision, RequestRefusal> {
         let body = json!({ "commands": commands }).to_string();
         decided(state, &Request::read(body.as_bytes()).expect("a request"))
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use projections::configuration::Configuration;
 use projections::render::render;
-use projections::request::{Envelope, decide_request};
+use projections::request::{RequestContext, decide_request};
 use proptest::prelude::*;
 use schema::answer::Answer;
 use schema::change::Change;
@@ -118,7 +118,7 @@ proptest! {
             records_hold_what_is_claimed(&decided.configuration);
             for id in before.nodes().keys() {
                 let (was, is) = (render(before, id), render(&decided.configuration, id));
-                prop_assert!(decided.touched.contains(id) || was == is, "{}", id);
+                prop_assert!(decided.affected.contains(id) || was == is, "{}", id);
             }
         }
     }
@@ -164,12 +164,12 @@ fn a_token_follows_from_the_request_and_from_bytes_that_nobody_knows() {
     let Act::Ask(commands) = beginning().remove(0) else { unreachable!() };
     let state = decide_request(&Configuration::default(), &envelope(0), &Request::of(commands)).unwrap().configuration;
     let claim = Request::of([Command::ClaimJobs(ClaimJobs { runtime: "n0".parse().unwrap(), limit: 1, lease_s: 300 })]);
-    let token = |envelope: &Envelope| {
+    let token = |envelope: &RequestContext| {
         let decided = decide_request(&state, envelope, &claim).unwrap();
         decided.answer.results[0].jobs.as_ref().unwrap()[0].token
     };
     assert_eq!(token(&envelope(1)), token(&envelope(1)));
-    let guessed = Envelope { entropy: [9; 16], ..envelope(1) };
+    let guessed = RequestContext { entropy: [9; 16], ..envelope(1) };
     assert_ne!(token(&envelope(1)), token(&guessed), "the request's id alone does not tell");
-    assert_ne!(token(&envelope(1)), token(&Envelope { entropy: envelope(1).entropy, ..envelope(2) }));
+    assert_ne!(token(&envelope(1)), token(&RequestContext { entropy: envelope(1).entropy, ..envelope(2) }));
 }

@@ -1,6 +1,6 @@
 //! The laws of a node's plan.
 
-use projections::plan::{Content, Have, Rejection, Step, plan, repair};
+use projections::plan::{ActualState, DigestRejection, FetchedContent, Step, plan, repair};
 use proptest::prelude::*;
 use schema::desired::{Cause, Desired, Entry, EntryKind, Source, digest_of};
 use schema::digest::Digest;
@@ -32,8 +32,8 @@ fn want(position: u64, entries: Vec<Entry>) -> Desired {
     Desired { v: 1, log_id, node, position, digest, retry: Position::ZERO, retired: false, entries, cause }
 }
 
-fn empty_hands() -> Have {
-    Have {
+fn empty_hands() -> ActualState {
+    ActualState {
         node: "n-1".parse().unwrap(),
         log_id: None,
         floor: None,
@@ -50,23 +50,23 @@ fn mark(want: &Desired) -> RecordRef {
 }
 
 /// A node on which `want` is in force and good.
-fn holding(want: &Desired) -> Have {
+fn holding(want: &Desired) -> ActualState {
     let mark = Some(mark(want));
-    Have { log_id: Some(want.log_id), floor: mark, running: mark, last_good: mark, ..empty_hands() }
+    ActualState { log_id: Some(want.log_id), floor: mark, running: mark, last_good: mark, ..empty_hands() }
 }
 
-fn refusal(have: &Have, want: &Desired) -> &'static str {
+fn refusal(have: &ActualState, want: &Desired) -> &'static str {
     plan(have, want).expect_err("a refusal").code()
 }
 
 #[test]
 fn a_first_record_is_accepted_fetched_written_switched_and_settled() {
     let large = entry("b", b"large", false);
-    let fetch = Step::Fetch(vec![Content { digest: large.digest, size: 5 }]);
+    let fetch = Step::Fetch(vec![FetchedContent { digest: large.digest, size: 5 }]);
     let want = want(1, vec![entry("a", b"small", true), large.clone(), Entry { path: "c".into(), ..large }]);
     let steps = [Step::Accept, fetch.clone(), Step::Write, Step::Switch, Step::Settle];
     assert_eq!(plan(&empty_hands(), &want).unwrap(), steps, "one fetch for content that two entries name");
-    let hooked = Have { checks: true, hooks: true, ..empty_hands() };
+    let hooked = ActualState { checks: true, hooks: true, ..empty_hands() };
     let steps = [Step::Accept, fetch, Step::Check, Step::Write, Step::Switch, Step::Hook, Step::Settle];
     assert_eq!(plan(&hooked, &want).unwrap(), steps);
 }
@@ -87,16 +87,16 @@ fn a_higher_position_with_the_same_digest_only_raises_the_floor() {
 #[test]
 fn an_unfinished_attempt_is_taken_up_again() {
     let (old, new) = (want(4, vec![entry("a", b"x", true)]), want(5, vec![entry("a", b"y", true)]));
-    let accepted = Have { floor: Some(mark(&new)), ..holding(&old) };
+    let accepted = ActualState { floor: Some(mark(&new)), ..holding(&old) };
     assert_eq!(plan(&accepted, &new).unwrap(), [Step::Write, Step::Switch, Step::Settle]);
-    let switched = Have { running: Some(mark(&new)), ..accepted };
+    let switched = ActualState { running: Some(mark(&new)), ..accepted };
     assert_eq!(plan(&switched, &new).unwrap(), [Step::Write, Step::Switch, Step::Settle]);
 }
 
 #[test]
 fn drift_is_put_right_without_asking_the_check_again() {
     let want = want(4, vec![entry("a", b"x", true)]);
-    let have = Have { checks: true, hooks: true, ..holding(&want) };
+    let have = ActualState { checks: true, hooks: true, ..holding(&want) };
     assert_eq!(repair(&have, &want).unwrap(), [Step::Write, Step::Switch, Step::Hook, Step::Settle]);
     let damaged = Desired { digest: Digest::of(b"other"), ..want };
     assert_eq!(repair(&have, &damaged).expect_err("a refusal").code(), "wrong_digest");
@@ -106,10 +106,10 @@ fn drift_is_put_right_without_asking_the_check_again() {
 fn a_rejected_digest_waits_for_another_digest_or_a_retry() {
     let good = want(4, vec![entry("a", b"good", true)]);
     let bad = Desired { retry: Position::from(2), ..want(5, vec![entry("a", b"bad", true)]) };
-    let rejection = Rejection { digest: bad.digest, retry: bad.retry };
-    let have = Have { floor: Some(mark(&bad)), rejected: vec![rejection], ..holding(&good) };
+    let rejection = DigestRejection { digest: bad.digest, retry: bad.retry };
+    let have = ActualState { floor: Some(mark(&bad)), rejected: vec![rejection], ..holding(&good) };
     assert_eq!(plan(&have, &bad).unwrap(), [Step::LeaveRejected]);
-    let in_force = Have { running: Some(mark(&bad)), ..have.clone() };
+    let in_force = ActualState { running: Some(mark(&bad)), ..have.clone() };
     assert_eq!(plan(&in_force, &bad).unwrap(), [Step::Restore, Step::LeaveRejected], "killed before it went back");
     let again = Desired { position: Position::from(6), ..bad.clone() };
     assert_eq!(plan(&have, &again).unwrap(), [Step::Accept, Step::LeaveRejected]);
@@ -196,13 +196,13 @@ fn jobs_and_documents_live_side_by_side() {
 }
 
 /// Does what a plan says, the way an agent does; `passes` is what check and hook say.
-fn follow(have: &mut Have, want: &Desired, passes: bool) {
+fn follow(have: &mut ActualState, want: &Desired, passes: bool) {
     let Ok(steps) = plan(have, want) else { return };
     for step in steps {
         match step {
             Step::Accept => (have.floor, have.log_id) = (Some(mark(want)), Some(want.log_id)),
             Step::Check if !passes => {
-                return have.rejected.push(Rejection { digest: want.digest, retry: want.retry });
+                return have.rejected.push(DigestRejection { digest: want.digest, retry: want.retry });
             }
             Step::Switch => have.running = Some(mark(want)),
             Step::Settle => have.last_good = have.running,
@@ -233,7 +233,7 @@ proptest! {
     fn the_floor_never_falls_and_nothing_runs_that_was_not_verified(
         records in prop::collection::vec((any_want(), any::<bool>()), 1..40), checks in any::<bool>(),
     ) {
-        let mut have = Have { checks, ..empty_hands() };
+        let mut have = ActualState { checks, ..empty_hands() };
         let mut whole = std::collections::BTreeSet::new();
         for ((want, is_whole), passes) in records {
             let before = have.clone();

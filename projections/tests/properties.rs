@@ -6,7 +6,7 @@ use std::sync::Arc;
 use eventually::aggregate::Aggregate as _;
 use futures::FutureExt as _;
 use histories::history;
-use projections::aggregate::{Fleet, Halt};
+use projections::aggregate::{AggregateError, FleetAggregate};
 use projections::configuration::Configuration;
 use projections::render::{Manifest, render};
 use projections::request::decide_request;
@@ -104,8 +104,8 @@ proptest! {
     fn an_event_concerns_exactly_whom_trying_all_finds(requests in history::requests()) {
         let (mut state, mut plain) = (Configuration::default(), Plain::default());
         for event in history::events(&requests) {
-            let touched = state.fold(&event, &event.change().unwrap());
-            prop_assert_eq!(touched, plain.take(&event), "{:?}", event);
+            let affected = state.fold(&event, &event.change().unwrap());
+            prop_assert_eq!(affected, plain.take(&event), "{:?}", event);
         }
     }
 
@@ -160,13 +160,13 @@ proptest! {
     fn decided_events_fold_to_what_deciding_returned(requests in history::requests()) {
         let mut state = Configuration::default();
         for decided in history::decided(&requests) {
-            let mut touched = BTreeSet::new();
+            let mut affected = BTreeSet::new();
             for event in &decided.events {
                 prop_assert!(event.is_intact());
-                touched.append(&mut state.fold(event, &event.change().unwrap()));
+                affected.append(&mut state.fold(event, &event.change().unwrap()));
             }
             prop_assert_eq!(&state, &decided.configuration);
-            prop_assert_eq!(touched, decided.touched);
+            prop_assert_eq!(affected, decided.affected);
         }
     }
 
@@ -241,15 +241,15 @@ proptest! {
             let envelope = history::envelope(index);
             let decided = decide_request(&state, &envelope, &request);
             let handled =
-                Fleet.handle(&history::log_id(), &state, (envelope, request)).now_or_never().expect("it never waits");
+                FleetAggregate.handle(&history::log_id(), &state, (envelope, request)).now_or_never().expect("it never waits");
             match decided {
-                Err(refused) => prop_assert_eq!(handled, Err(Halt::Refused(refused))),
+                Err(refused) => prop_assert_eq!(handled, Err(AggregateError::Refused(refused))),
                 Ok(decided) => {
                     prop_assert_eq!(handled, Ok((!decided.events.is_empty()).then(|| decided.events.clone())));
                     for event in decided.events {
-                        state = Fleet::apply(state, event.clone()).unwrap();
+                        state = FleetAggregate::apply(state, event.clone()).unwrap();
                         let (expected, found) = (event.position.next(), event.position);
-                        prop_assert_eq!(Fleet::apply(state.clone(), event), Err(Halt::Gap { expected, found }));
+                        prop_assert_eq!(FleetAggregate::apply(state.clone(), event), Err(AggregateError::Gap { expected, found }));
                     }
                     prop_assert_eq!(&state, &decided.configuration);
                 }

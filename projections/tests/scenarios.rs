@@ -13,7 +13,7 @@ use std::{env, fs};
 use histories::script;
 use projections::configuration::Configuration;
 use projections::render::{Manifest, render};
-use projections::request::{Decided, Envelope, decide_request};
+use projections::request::{DecisionWithState, RequestContext, decide_request};
 use schema::desired::EntryKind;
 use schema::digest::Digest;
 use schema::entity::Actor;
@@ -34,7 +34,7 @@ struct World {
 
 impl World {
     /// Decides one request, and keeps what it comes to.
-    fn ask(&mut self, actor: &Actor, asks: Vec<Result<RequestItem, InputError>>) -> Result<Decided, String> {
+    fn ask(&mut self, actor: &Actor, asks: Vec<Result<RequestItem, InputError>>) -> Result<DecisionWithState, String> {
         self.requests += 1;
         let named = |(index, ask): (usize, Result<RequestItem, InputError>)| {
             ask.map_err(|refused| refused.at(&format!("commands[{index}]")))
@@ -43,7 +43,7 @@ impl World {
         let commands = commands.map_err(|refused| format!("refused {} at {}", refused.code, refused.field))?;
         let request = Request { reason: None, commands, fingerprint: Digest::of(b""), bytes: 0 };
         let log_id: LogId = "0197f3a0-0000-7000-8000-0000000000a1".parse().unwrap();
-        let envelope = Envelope {
+        let envelope = RequestContext {
             log_id,
             command_id: CommandId::derived(log_id, "scenario", &self.requests.to_string()),
             actor: actor.clone(),
@@ -90,7 +90,7 @@ fn outcome(world: &mut World, actor: &Actor, asks: Vec<Result<RequestItem, Input
         writeln!(told, "  unchanged {} v{}", result.entity, result.version).unwrap();
     }
     for (id, manifest) in world.manifests() {
-        match decided.touched.contains(&id) {
+        match decided.affected.contains(&id) {
             true => told.push_str(&record(&manifest)),
             false => assert_eq!(before.get(&id), Some(&manifest), "what does not touch {id} leaves its record alone"),
         }

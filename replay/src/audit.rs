@@ -15,24 +15,24 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use projections::configuration::Configuration;
-use projections::fold::Touched;
+use projections::fold::AffectedNodes;
 use schema::change::Change;
 use schema::digest::Digest;
 use schema::id::LogId;
 use schema::position::Position;
 use schema::seal::PublicKey;
 
-pub use self::prepared::{Content, Prepared, Unfit};
+pub use self::prepared::{HashedContent, PreparedBlock, UnusableEvent};
 use crate::checkpoint::Checkpoint;
-use crate::fault::Fault;
-use crate::file::body::Header;
+use crate::event_error::EventError;
+use crate::file::body::ExportHeader;
 use crate::finding::Finding;
-use crate::log::{Follower, Opened};
-use crate::tree::Edge;
+use crate::log::{Follower, OpenedEvent};
+use crate::tree::Frontier;
 
 /// What was counted on the way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct AuditTotals {
     /// Contents, each once.
     pub blobs: u64,
     /// Their bytes.
@@ -51,7 +51,7 @@ pub struct Audit {
     may_end_unsigned: bool,
     known: Vec<String>,
     log: Option<Log>,
-    tally: Tally,
+    tally: AuditTotals,
 }
 
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl Audit {
     /// Begins. Without a key that is trusted the file's own is believed, which shows that it is of one piece and no more.
     #[must_use]
     pub fn new(trusted: Option<PublicKey>) -> Self {
-        Self { trusted, may_end_unsigned: false, known: Vec::new(), log: None, tally: Tally::default() }
+        Self { trusted, may_end_unsigned: false, known: Vec::new(), log: None, tally: AuditTotals::default() }
     }
 
     /// Takes a log whose last events no checkpoint vouches for. Their leaves need no key, so that anybody can write them.
@@ -88,7 +88,7 @@ impl Audit {
 
     /// Demands that the log is the one of a checkpoint that came some other way, and is no shorter.
     #[must_use]
-    pub fn knowing(mut self, note: String) -> Self {
+    pub fn with_known_checkpoint(mut self, note: String) -> Self {
         self.known.push(note);
         self
     }
@@ -113,21 +113,21 @@ impl Audit {
 
     /// What was counted so far.
     #[must_use]
-    pub fn tally(&self) -> &Tally {
+    pub fn tally(&self) -> &AuditTotals {
         &self.tally
     }
 
     /// The tree so far.
     #[must_use]
     pub fn root(&self) -> Digest {
-        self.log.as_ref().map_or_else(|| Edge::default().root(), |log| log.follower.edge().root())
+        self.log.as_ref().map_or_else(|| Frontier::default().root(), |log| log.follower.frontier().root())
     }
 
     /// Begins a part: the first one with the first event, each other where the one before it ended.
     ///
     /// # Errors
     /// If it is another log's, or another part.
-    pub fn begin(&mut self, header: &Header) -> Result<(), Finding> {
+    pub fn begin(&mut self, header: &ExportHeader) -> Result<(), Finding> {
         let next = self.position().next();
         let key = PublicKey::from_bytes(&header.public_key).map_err(|_| {
             Finding::new(next, "key", "the header has no public key", "an Ed25519 key", "32 other bytes")
@@ -155,10 +155,10 @@ impl Audit {
     ///
     /// # Errors
     /// If the bytes of one are not what it is called.
-    pub fn blobs(&mut self, contents: &[Content]) -> Result<(), Finding> {
+    pub fn blobs(&mut self, contents: &[HashedContent]) -> Result<(), Finding> {
         let log = begun(&mut self.log);
         for content in contents {
-            let Content { named, digest, size } = *content;
+            let HashedContent { named, digest, size } = *content;
             if named != digest {
                 return Err(Finding::new(log.next(), "blob", "the bytes of a content are others", named, digest));
             }
@@ -201,7 +201,7 @@ impl Audit {
     ///
     /// # Errors
     /// If it is not what all before it requires.
-    pub fn event(&mut self, event: &Result<Opened, Unfit>) -> Result<Touched, Finding> {
+    pub fn event(&mut self, event: &Result<OpenedEvent, UnusableEvent>) -> Result<AffectedNodes, Finding> {
         let log = begun(&mut self.log);
         let next = log.next();
         if next > log.to {
@@ -211,7 +211,7 @@ impl Audit {
             Ok(opened) => opened,
             Err(unfit) => return Err(log.unfit(unfit)),
         };
-        let touched = log.follower.take(opened);
+        let touched = log.follower.advance_opened(opened);
         let touched = touched.map_err(|found| Finding::fault(found.position, opened.event(), &found.fault))?;
         log.has_content(opened)?;
         log.reached(&mut self.tally)?;
@@ -294,7 +294,7 @@ impl Log {
         self.follower.position().next()
     }
 
-    fn begin(&mut self, header: &Header, key: &PublicKey) -> Result<(), Finding> {
+    fn begin(&mut self, header: &ExportHeader, key: &PublicKey) -> Result<(), Finding> {
         let next = self.next();
         let wrong =
             |code, what: &str, expected: String, found: String| Err(Finding::new(next, code, what, expected, found));
@@ -317,10 +317,10 @@ impl Log {
                 header.to.to_string(),
             );
         }
-        if header.edge != self.follower.edge().roots() {
+        if header.frontier != self.follower.frontier().roots() {
             let shown = |roots: &[Digest]| roots.iter().map(Digest::short).collect::<Vec<_>>().join(" ");
             let what = "the file goes on from another tree";
-            return wrong("edge", what, shown(self.follower.edge().roots()), shown(&header.edge));
+            return wrong("frontier", what, shown(self.follower.frontier().roots()), shown(&header.frontier));
         }
         (self.to, self.noted) = (header.to, None);
         Ok(())
@@ -333,22 +333,24 @@ impl Log {
         })
     }
 
-    fn unfit(&self, unfit: &Unfit) -> Finding {
+    fn unfit(&self, unfit: &UnusableEvent) -> Finding {
         let next = self.next();
         match unfit {
-            Unfit::Event(fault) => {
+            UnusableEvent::Event(fault) => {
                 let (event, fault) = &**fault;
                 // An event in the wrong place is named as such, whatever else is wrong with it.
                 match event.position == next {
                     true => Finding::fault(next, event, fault),
-                    false => Finding::fault(next, event, &Fault::Gap { found: event.position }),
+                    false => Finding::fault(next, event, &EventError::Gap { found: event.position }),
                 }
             }
-            Unfit::Row(why) => Finding::new(next, "row", "the event can't be read", "an entity and an actor", why),
+            UnusableEvent::Row(why) => {
+                Finding::new(next, "row", "the event can't be read", "an entity and an actor", why)
+            }
         }
     }
 
-    fn has_content(&mut self, opened: &Opened) -> Result<(), Finding> {
+    fn has_content(&mut self, opened: &OpenedEvent) -> Result<(), Finding> {
         let Change::DocumentPut(put) = opened.change() else { return Ok(()) };
         let (position, entity) = (opened.event().position, &opened.event().entity);
         match self.blobs.get_mut(&put.digest) {
@@ -368,11 +370,11 @@ impl Log {
     }
 
     /// Compares the tree with the checkpoints that are about it as it is now.
-    fn reached(&mut self, tally: &mut Tally) -> Result<(), Finding> {
+    fn reached(&mut self, tally: &mut AuditTotals) -> Result<(), Finding> {
         let size = self.follower.position();
         while self.ahead.front().is_some_and(|checkpoint| checkpoint.position == size) {
             let Some(checkpoint) = self.ahead.pop_front() else { break };
-            let root = self.follower.edge().root();
+            let root = self.follower.frontier().root();
             if checkpoint.root != root {
                 let since = tally.signed.map_or(Position::ZERO, |signed| signed.position).next();
                 return Err(Finding::root(since.min(size), size, checkpoint.root, root));

@@ -38,7 +38,7 @@ pub struct Checkpoint {
 
 /// A note that is no checkpoint of the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadCheckpoint {
+pub enum CheckpointError {
     /// It can't be read.
     #[error("it is no signed note with a checkpoint")]
     Malformed,
@@ -85,18 +85,18 @@ impl Checkpoint {
     ///
     /// # Errors
     /// If it is anything else.
-    pub fn open(note: &[u8], log_id: LogId, key: &PublicKey) -> Result<Self, BadCheckpoint> {
+    pub fn open(note: &[u8], log_id: LogId, key: &PublicKey) -> Result<Self, CheckpointError> {
         let expected = origin(log_id);
         let trusted = Trusted { id: signed_note::key_id(&expected, &typed(key)), name: expected.clone(), key };
-        let note = Note::from_bytes(note).map_err(|_| BadCheckpoint::Malformed)?;
-        let body = Body::from_bytes(note.text()).map_err(|_| BadCheckpoint::Malformed)?;
+        let note = Note::from_bytes(note).map_err(|_| CheckpointError::Malformed)?;
+        let body = Body::from_bytes(note.text()).map_err(|_| CheckpointError::Malformed)?;
         match note.verify(&trusted) {
             Ok(_) => {}
-            Err(signed_note::NoteError::InvalidSignature { .. }) => return Err(BadCheckpoint::Wrong),
-            Err(_) => return Err(BadCheckpoint::Unsigned { expected }),
+            Err(signed_note::NoteError::InvalidSignature { .. }) => return Err(CheckpointError::Wrong),
+            Err(_) => return Err(CheckpointError::Unsigned { expected }),
         }
         if body.origin() != expected {
-            return Err(BadCheckpoint::OtherLog { expected, found: body.origin().into() });
+            return Err(CheckpointError::OtherLog { expected, found: body.origin().into() });
         }
         Ok(Self { log_id, position: body.size().into(), root: Digest::from_bytes(body.hash().0) })
     }

@@ -26,18 +26,18 @@ pub const OBSTACLES_MAX: usize = 100;
 
 /// Why something is as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Why {
+pub struct Derivation {
     /// What is there; nothing if the reasons say why it is not.
-    pub found: Option<Found>,
+    pub found: Option<DerivedFile>,
     /// What it follows from, the most telling first.
-    pub reasons: Vec<Reason>,
+    pub reasons: Vec<DerivingEvent>,
     /// Obstacles or overridden documents beyond [`OBSTACLES_MAX`], which are not named.
     pub more: usize,
 }
 
 /// What is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct DerivedFile {
     /// What sort of file.
     pub kind: EntryKind,
     /// Names its bytes.
@@ -50,16 +50,16 @@ pub struct Found {
 
 /// An event, and the part it plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Reason {
+pub struct DerivingEvent {
     /// Which event.
     pub position: Position,
     /// Its part.
-    pub part: Part,
+    pub part: EventPart,
 }
 
 /// The part that an event plays in an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Part {
+pub enum EventPart {
     /// It put the document that is in force.
     Put,
     /// The node takes part since then.
@@ -100,7 +100,7 @@ pub enum Part {
 
 /// Why there is nothing to explain.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unknown {
+pub enum ExplainError {
     /// Nothing of this name is or was there.
     #[error("there is no {0}")]
     Entity(Entity),
@@ -109,7 +109,7 @@ pub enum Unknown {
     Path,
 }
 
-impl Part {
+impl EventPart {
     /// The part's name on every wire.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -136,8 +136,8 @@ impl Part {
     }
 }
 
-impl Why {
-    fn there(found: Found) -> Self {
+impl Derivation {
+    fn there(found: DerivedFile) -> Self {
         Self { found: Some(found), reasons: Vec::new(), more: 0 }
     }
 
@@ -146,9 +146,9 @@ impl Why {
     }
 
     /// Names an event, once: the first part it plays is the one that tells most.
-    fn because(&mut self, part: Part, position: Position) {
+    fn because(&mut self, part: EventPart, position: Position) {
         if position > Position::ZERO && self.reasons.iter().all(|reason| reason.position != position) {
-            self.reasons.push(Reason { position, part });
+            self.reasons.push(DerivingEvent { position, part });
         }
     }
 }
@@ -157,14 +157,14 @@ impl Why {
 ///
 /// # Errors
 /// If the node was never enrolled, or the path never meant anything.
-pub fn why_file(state: &Configuration, id: &NodeId, path: &str) -> Result<Why, Unknown> {
-    let node = state.nodes().get(id).ok_or_else(|| Unknown::Entity(id.into()))?;
+pub fn explain_file(state: &Configuration, id: &NodeId, path: &str) -> Result<Derivation, ExplainError> {
+    let node = state.nodes().get(id).ok_or_else(|| ExplainError::Entity(id.into()))?;
     match path.strip_prefix("jobs/") {
         Some(name) => {
-            let job = name.strip_suffix(".json").and_then(|id| id.parse().ok()).ok_or(Unknown::Path)?;
+            let job = name.strip_suffix(".json").and_then(|id| id.parse().ok()).ok_or(ExplainError::Path)?;
             why_held(state, id, node, &job)
         }
-        None => why_document(state, id, node, &path.parse().map_err(|_| Unknown::Path)?),
+        None => why_document(state, id, node, &path.parse().map_err(|_| ExplainError::Path)?),
     }
 }
 
@@ -172,67 +172,72 @@ pub fn why_file(state: &Configuration, id: &NodeId, path: &str) -> Result<Why, U
 ///
 /// # Errors
 /// If there never was such a job.
-pub fn why_job(state: &Configuration, id: &JobId) -> Result<Why, Unknown> {
+pub fn explain_job(state: &Configuration, id: &JobId) -> Result<Derivation, ExplainError> {
     let Some(job) = state.jobs().all().get(id) else {
-        let gone = state.jobs().gone(id).ok_or_else(|| Unknown::Entity(id.into()))?;
-        let mut why = Why::absent();
-        why.because(Part::Removed, gone.position);
+        let gone = state.jobs().removed_job(id).ok_or_else(|| ExplainError::Entity(id.into()))?;
+        let mut why = Derivation::absent();
+        why.because(EventPart::Removed, gone.position);
         return Ok(why);
     };
-    let mut why = Why::there(spec_of(state, id, job));
+    let mut why = Derivation::there(spec_of(state, id, job));
     for source in state.spec_sources(job) {
         let part = match source.entity.kind {
-            Kind::Attestation => Part::Attestation,
-            Kind::Assessment => Part::Assessment,
-            Kind::Control => Part::Control,
-            _ => Part::Component,
+            Kind::Attestation => EventPart::Attestation,
+            Kind::Assessment => EventPart::Assessment,
+            Kind::Control => EventPart::Control,
+            _ => EventPart::Component,
         };
         why.because(part, source.position);
     }
-    why.because(Part::Respecified, job.cause.position);
-    why.because(Part::Made, job.made);
+    why.because(EventPart::Respecified, job.cause.position);
+    why.because(EventPart::Made, job.made);
     match &job.claim {
         Some(claim) => {
-            why.because(Part::Claimed, claim.position);
-            why.because(Part::Labelled, claim.labelled);
+            why.because(EventPart::Claimed, claim.position);
+            why.because(EventPart::Labelled, claim.labelled);
         }
-        None => why.because(Part::Waits, job.since),
+        None => why.because(EventPart::Waits, job.since),
     }
     if let Some(completed) = &job.completed {
-        why.because(Part::Completed, completed.position);
+        why.because(EventPart::Completed, completed.position);
     }
     if let Some(claim) = &job.claim {
-        why.because(Part::Renewed, state.jobs().lively_at(&claim.runtime));
+        why.because(EventPart::Renewed, state.jobs().last_active_at(&claim.runtime));
     }
     Ok(why)
 }
 
-fn spec_of(state: &Configuration, id: &JobId, job: &Job) -> Found {
+fn spec_of(state: &Configuration, id: &JobId, job: &Job) -> DerivedFile {
     let spec = state.spec(id).expect("BUG: a job of the state has a spec");
-    Found { kind: EntryKind::Job, digest: spec.digest, size: spec.bytes.len() as u64, source: job.source.clone() }
+    DerivedFile { kind: EntryKind::Job, digest: spec.digest, size: spec.bytes.len() as u64, source: job.source.clone() }
 }
 
-fn why_held(state: &Configuration, id: &NodeId, node: &Node, job_id: &JobId) -> Result<Why, Unknown> {
-    let why = why_job(state, job_id).map_err(|_| Unknown::Path)?;
+fn why_held(state: &Configuration, id: &NodeId, node: &Node, job_id: &JobId) -> Result<Derivation, ExplainError> {
+    let why = explain_job(state, job_id).map_err(|_| ExplainError::Path)?;
     let Some(job) = state.jobs().all().get(job_id) else { return Ok(why) };
     let claim = job.claim.as_ref();
     if claim.is_some_and(|claim| claim.runtime == *id) {
         return Ok(why);
     }
-    let mut why = if node.retired { retired(node) } else { Why::absent() };
+    let mut why = if node.retired { retired(node) } else { Derivation::absent() };
     match claim {
-        Some(claim) => why.because(Part::Claimed, claim.position),
-        None => why.because(Part::Waits, job.since),
+        Some(claim) => why.because(EventPart::Claimed, claim.position),
+        None => why.because(EventPart::Waits, job.since),
     }
     Ok(why)
 }
 
-fn why_document(state: &Configuration, id: &NodeId, node: &Node, path: &DocumentPath) -> Result<Why, Unknown> {
+fn why_document(
+    state: &Configuration,
+    id: &NodeId,
+    node: &Node,
+    path: &DocumentPath,
+) -> Result<Derivation, ExplainError> {
     let selects = |target: &Target| target.matches(id, &node.labels);
     let (mut fitting, unfit): (Vec<_>, Vec<_>) =
         state.documents_at(path).partition(|(_, document)| selects(&document.put.target));
-    if fitting.is_empty() && unfit.is_empty() && state.left(path).next().is_none() {
-        return Err(Unknown::Path);
+    if fitting.is_empty() && unfit.is_empty() && state.former_documents_at(path).next().is_none() {
+        return Err(ExplainError::Path);
     }
     // As in `layers`: the highest priority, of equals the greatest id.
     fitting.sort_by_key(|(id, document)| Reverse((document.put.priority, *id)));
@@ -243,25 +248,25 @@ fn why_document(state: &Configuration, id: &NodeId, node: &Node, path: &Document
     })
 }
 
-fn in_force(node: &Node, winner: (&DocumentId, &Document), others: &[(&DocumentId, &Document)]) -> Why {
+fn in_force(node: &Node, winner: (&DocumentId, &Document), others: &[(&DocumentId, &Document)]) -> Derivation {
     let (id, Document { put, version, position, .. }) = winner;
     let source = Source { entity: id.into(), version: *version, position: *position };
-    let found = Found { kind: EntryKind::Document, digest: put.digest, size: put.size, source };
-    let mut why = Why::there(found);
-    why.because(Part::Put, *position);
-    why.because(Part::Enrolled, node.enrolled);
+    let found = DerivedFile { kind: EntryKind::Document, digest: put.digest, size: put.size, source };
+    let mut why = Derivation::there(found);
+    why.because(EventPart::Put, *position);
+    why.because(EventPart::Enrolled, node.enrolled);
     if matches!(put.target, Target::Selector(_)) {
-        why.because(Part::Labelled, node.labelled);
+        why.because(EventPart::Labelled, node.labelled);
     }
-    others.iter().take(OBSTACLES_MAX).for_each(|(_, other)| why.because(Part::Overrode, other.position));
+    others.iter().take(OBSTACLES_MAX).for_each(|(_, other)| why.because(EventPart::Overrode, other.position));
     why.more = others.len().saturating_sub(OBSTACLES_MAX);
     why
 }
 
 /// Nothing concerns a node after it was retired, so that is its cause.
-fn retired(node: &Node) -> Why {
-    let mut why = Why::absent();
-    why.because(Part::Retired, node.cause.position);
+fn retired(node: &Node) -> Derivation {
+    let mut why = Derivation::absent();
+    why.because(EventPart::Retired, node.cause.position);
     why
 }
 
@@ -271,21 +276,22 @@ fn nothing_there(
     path: &DocumentPath,
     unfit: &[(&DocumentId, &Document)],
     selects: impl Fn(&Target) -> bool,
-) -> Why {
-    let mut why = if node.retired { retired(node) } else { Why::absent() };
-    let stands = unfit.iter().map(|(_, document)| Reason { position: document.position, part: Part::Unfit });
-    let gone = || state.left(path).map(|(_, left)| (left, selects(&left.put.target)));
+) -> Derivation {
+    let mut why = if node.retired { retired(node) } else { Derivation::absent() };
+    let stands =
+        unfit.iter().map(|(_, document)| DerivingEvent { position: document.position, part: EventPart::Unfit });
+    let gone = || state.former_documents_at(path).map(|(_, left)| (left, selects(&left.put.target)));
     // What has left and would not select the node anyway tells something only where nothing else does.
     let alone = unfit.is_empty() && !node.retired && gone().all(|(_, fits)| !fits);
     let went = gone().filter(|(_, fits)| alone || *fits);
-    let went = went.map(|(left, _)| Reason { position: left.position, part: Part::Left });
-    let mut obstacles: Vec<Reason> = stands.chain(went).collect();
+    let went = went.map(|(left, _)| DerivingEvent { position: left.position, part: EventPart::Left });
+    let mut obstacles: Vec<DerivingEvent> = stands.chain(went).collect();
     obstacles.sort_by_key(|obstacle| Reverse(*obstacle));
     why.more = obstacles.len().saturating_sub(OBSTACLES_MAX);
     obstacles.iter().take(OBSTACLES_MAX).for_each(|obstacle| why.because(obstacle.part, obstacle.position));
     let by_labels = unfit.iter().any(|(_, document)| matches!(document.put.target, Target::Selector(_)));
     if by_labels || alone {
-        why.because(Part::Labelled, node.labelled);
+        why.because(EventPart::Labelled, node.labelled);
     }
     why
 }

@@ -34,19 +34,19 @@ pub fn prefix() -> [u8; PREFIX_BYTES] {
 ///
 /// # Errors
 /// If the file is none of Headwater's, or newer than this program.
-pub fn check_prefix(prefix: &[u8; PREFIX_BYTES]) -> Result<(), Damage> {
+pub fn check_prefix(prefix: &[u8; PREFIX_BYTES]) -> Result<(), ExportError> {
     let (magic, format) = prefix.split_at(MAGIC.len());
     match (magic == MAGIC, u16::from_be_bytes([format[0], format[1]])) {
-        (false, _) => Err(Damage::NoExport),
-        (true, 0) => Err(Damage::NoExport),
-        (true, found) if found > FORMAT => Err(Damage::Newer { found }),
+        (false, _) => Err(ExportError::NoExport),
+        (true, 0) => Err(ExportError::NoExport),
+        (true, found) if found > FORMAT => Err(ExportError::Newer { found }),
         _ => Ok(()),
     }
 }
 
 /// Why bytes are no part of an export.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Damage {
+pub enum ExportError {
     /// It does not begin as one.
     #[error("this is no export of a Headwater log")]
     NoExport,

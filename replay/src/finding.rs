@@ -9,8 +9,8 @@ use schema::digest::Digest;
 use schema::event::Event;
 use schema::position::Position;
 
-use crate::fault::Fault;
-use crate::file::Damage;
+use crate::event_error::EventError;
+use crate::file::ExportError;
 
 /// The first thing that is not as it must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,42 +43,46 @@ impl Finding {
 
     /// The file itself is damaged, before this position.
     #[must_use]
-    pub fn damage(position: Position, damage: &Damage) -> Self {
+    pub fn damage(position: Position, damage: &ExportError) -> Self {
         let (code, expected, found) = match damage {
-            Damage::NoExport => ("no_export", "the magic of an export".into(), "other bytes".into()),
-            Damage::Newer { found } => {
+            ExportError::NoExport => ("no_export", "the magic of an export".into(), "other bytes".into()),
+            ExportError::Newer { found } => {
                 ("newer_format", format!("format {} or older", crate::file::FORMAT), format!("{found}"))
             }
-            Damage::Cut { .. } => ("cut", "more bytes".into(), "the end of the file".into()),
-            Damage::Kind { found } => ("unknown_block", "a kind from 1 to 5".into(), format!("{found}")),
-            Damage::Order { expected, found } => ("block_order", (*expected).to_string(), (*found).to_string()),
-            Damage::TooLarge { bytes, limit } => ("block_size", format!("at most {limit} bytes"), format!("{bytes}")),
-            Damage::Packed { why } => ("unpacking", "a zlib stream of that length".into(), (*why).to_string()),
-            Damage::Shape { what, why } => ("block_shape", (*what).to_string(), why.clone()),
+            ExportError::Cut { .. } => ("cut", "more bytes".into(), "the end of the file".into()),
+            ExportError::Kind { found } => ("unknown_block", "a kind from 1 to 5".into(), format!("{found}")),
+            ExportError::Order { expected, found } => ("block_order", (*expected).to_string(), (*found).to_string()),
+            ExportError::TooLarge { bytes, limit } => {
+                ("block_size", format!("at most {limit} bytes"), format!("{bytes}"))
+            }
+            ExportError::Packed { why } => ("unpacking", "a zlib stream of that length".into(), (*why).to_string()),
+            ExportError::Shape { what, why } => ("block_shape", (*what).to_string(), why.clone()),
         };
         Self::new(position, code, damage, expected, found)
     }
 
     /// An event is not what the log before it requires.
     #[must_use]
-    pub fn fault(position: Position, event: &Event, fault: &Fault) -> Self {
+    pub fn fault(position: Position, event: &Event, fault: &EventError) -> Self {
         let (code, expected, found) = match fault {
-            Fault::OtherLog { expected, found } => ("other_log", expected.to_string(), found.to_string()),
-            Fault::Gap { found } => ("gap", position.to_string(), found.to_string()),
-            Fault::Unsealed => ("leaf", canonical::leaf(event).to_string(), event.leaf.to_string()),
-            Fault::Version { expected, found, .. } => ("version", expected.to_string(), found.to_string()),
-            Fault::Time { before, found } => ("time", format!("{before} or later"), found.to_string()),
-            Fault::Torn => {
+            EventError::OtherLog { expected, found } => ("other_log", expected.to_string(), found.to_string()),
+            EventError::Gap { found } => ("gap", position.to_string(), found.to_string()),
+            EventError::Unsealed => ("leaf", canonical::leaf(event).to_string(), event.leaf.to_string()),
+            EventError::Version { expected, found, .. } => ("version", expected.to_string(), found.to_string()),
+            EventError::Time { before, found } => ("time", format!("{before} or later"), found.to_string()),
+            EventError::Torn => {
                 let found = format!("{} of {} of {}", event.ordinal, event.count, event.command_id);
                 ("torn_request", "the next event of its request".into(), found)
             }
-            Fault::Misplaced { event_type, entity } => {
+            EventError::Misplaced { event_type, entity } => {
                 ("misplaced", format!("an entity that {event_type} can happen to"), entity.to_string())
             }
-            Fault::Unreadable(why) => ("unreadable", "a change that can be folded".into(), why.to_string()),
-            Fault::Dangling { to, .. } => ("reference", format!("{to} to be there"), "it is not".into()),
-            Fault::InUse { by, .. } => ("reference", "nobody to refer to it".into(), by.to_string()),
-            Fault::NoClaim { job } => ("reference", format!("the current claim on {job}"), "another, or none".into()),
+            EventError::Unreadable(why) => ("unreadable", "a change that can be folded".into(), why.to_string()),
+            EventError::Dangling { to, .. } => ("reference", format!("{to} to be there"), "it is not".into()),
+            EventError::InUse { by, .. } => ("reference", "nobody to refer to it".into(), by.to_string()),
+            EventError::NoClaim { job } => {
+                ("reference", format!("the current claim on {job}"), "another, or none".into())
+            }
         };
         Self::new(position, code, fault, expected, found)
     }

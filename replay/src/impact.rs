@@ -7,7 +7,7 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use projections::configuration::Configuration;
-use projections::fold::Touched;
+use projections::fold::AffectedNodes;
 use projections::render::render;
 use schema::change::Change;
 use schema::digest::Digest;
@@ -19,17 +19,17 @@ use schema::id::{JobId, NodeId};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Impact {
     /// The nodes that must hold something else than before.
-    pub nodes: Vec<Turn<NodeId>>,
+    pub nodes: Vec<DigestChange<NodeId>>,
     /// The nodes that it concerns and that hold what they held: their records have another position, and say whether they
     /// are retired or may try again.
     pub unchanged: Vec<NodeId>,
     /// The jobs whose specs are other ones than before, whoever has them.
-    pub jobs: Vec<Turn<JobId>>,
+    pub jobs: Vec<DigestChange<JobId>>,
 }
 
 /// A digest before and after; none where there is nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Turn<T> {
+pub struct DigestChange<T> {
     /// Of what.
     pub id: T,
     /// Before.
@@ -38,7 +38,7 @@ pub struct Turn<T> {
     pub after: Option<Digest>,
 }
 
-impl<T> Turn<T> {
+impl<T> DigestChange<T> {
     fn of(id: T, before: Option<Digest>, after: Option<Digest>) -> Self {
         Self { id, before, after }
     }
@@ -52,9 +52,9 @@ impl<T> Turn<T> {
 
 /// What a request changed: `before` and `after` are the states around it, `touched` whom its events concern.
 #[must_use]
-pub fn impact(before: &Configuration, after: &Configuration, touched: &Touched, events: &[Event]) -> Impact {
+pub fn impact(before: &Configuration, after: &Configuration, touched: &AffectedNodes, events: &[Event]) -> Impact {
     let mut impact = Impact::default();
-    for turn in touched.iter().map(|node| node_turn(before, after, node)) {
+    for turn in touched.iter().map(|node| node_digest_change(before, after, node)) {
         match turn.is_change() {
             true => impact.nodes.push(turn),
             false => impact.unchanged.push(turn.id),
@@ -63,17 +63,17 @@ pub fn impact(before: &Configuration, after: &Configuration, touched: &Touched, 
     let spec = |state: &Configuration, id: &JobId| state.spec(id).map(|spec| spec.digest);
     let jobs = jobs(before, after, events).into_iter().map(|id| {
         let (was, is) = (spec(before, &id), spec(after, &id));
-        Turn::of(id, was, is)
+        DigestChange::of(id, was, is)
     });
-    impact.jobs = jobs.filter(Turn::is_change).collect();
+    impact.jobs = jobs.filter(DigestChange::is_change).collect();
     impact
 }
 
 /// A node's digest before and after.
 #[must_use]
-pub fn node_turn(before: &Configuration, after: &Configuration, node: &NodeId) -> Turn<NodeId> {
+pub fn node_digest_change(before: &Configuration, after: &Configuration, node: &NodeId) -> DigestChange<NodeId> {
     let digest = |state| render(state, node).map(|manifest| manifest.digest);
-    Turn::of(node.clone(), digest(before), digest(after))
+    DigestChange::of(node.clone(), digest(before), digest(after))
 }
 
 /// The jobs whose specs can have changed: a spec that is another one than before was rendered, before or after, from
@@ -89,7 +89,7 @@ fn jobs(before: &Configuration, after: &Configuration, events: &[Event]) -> BTre
 
 /// Whether an event belongs to the history of a node: it names the node, comes from it, or touched its record.
 #[must_use]
-pub fn concerns(event: &Event, change: &Change, touched: &Touched, node: &NodeId) -> bool {
+pub fn concerns(event: &Event, change: &Change, touched: &AffectedNodes, node: &NodeId) -> bool {
     let is_about =
         matches!(event.entity.kind, Kind::Node | Kind::Report | Kind::Runtime) && event.entity.id == *node.id();
     let names = match change {

@@ -3,15 +3,15 @@
 use alloc::boxed::Box;
 
 use projections::configuration::Configuration;
-use projections::fold::Touched;
+use projections::fold::AffectedNodes;
 use schema::change::Change;
 use schema::event::Event;
 use schema::id::{CommandId, LogId};
 use schema::position::Position;
 
-use crate::fault::Fault;
+use crate::event_error::EventError;
 use crate::references;
-use crate::tree::Edge;
+use crate::tree::Frontier;
 
 /// A log that is being folded from its first event on.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub struct Follower {
     log_id: LogId,
     configuration: Configuration,
     /// Nothing if no tree is grown.
-    edge: Option<Edge>,
+    frontier: Option<Frontier>,
     next: Next,
 }
 
@@ -44,31 +44,31 @@ enum Next {
 /// An event is not what the log before it requires.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("at position {position}: {fault}")]
-pub struct Divergence {
+pub struct DivergenceError {
     /// The first position that is wrong.
     pub position: Position,
     /// What is wrong there.
-    pub fault: Fault,
+    pub fault: EventError,
 }
 
 /// An event whose seal was checked and whose change was read: what can be found out about it alone, by anybody and in any
 /// order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Opened {
+pub struct OpenedEvent {
     event: Event,
     change: Change,
 }
 
-impl Opened {
+impl OpenedEvent {
     /// Opens an event.
     ///
     /// # Errors
     /// If it is not intact, or can't be understood; with the event, as its place in the log says more.
-    pub fn new(event: Event) -> Result<Self, Box<(Event, Fault)>> {
+    pub fn new(event: Event) -> Result<Self, Box<(Event, EventError)>> {
         match event.is_intact().then(|| change_of(&event)) {
             Some(Ok(change)) => Ok(Self { event, change }),
             Some(Err(fault)) => Err(Box::new((event, fault))),
-            None => Err(Box::new((event, Fault::Unsealed))),
+            None => Err(Box::new((event, EventError::Unsealed))),
         }
     }
 
@@ -85,11 +85,11 @@ impl Opened {
     }
 }
 
-fn change_of(event: &Event) -> Result<Change, Fault> {
+fn change_of(event: &Event) -> Result<Change, EventError> {
     let change = event.change()?;
     match change.kind() == event.entity.kind {
         true => Ok(change),
-        false => Err(Fault::Misplaced { event_type: event.event_type.clone(), entity: event.entity.clone() }),
+        false => Err(EventError::Misplaced { event_type: event.event_type.clone(), entity: event.entity.clone() }),
     }
 }
 
@@ -97,27 +97,27 @@ impl Follower {
     /// Follows the log from its beginning.
     #[must_use]
     pub fn new(log_id: LogId) -> Self {
-        Self::resume(log_id, Configuration::default(), Edge::default())
+        Self::resume(log_id, Configuration::default(), Frontier::default())
     }
 
     /// Goes on from a state that was folded before, and the edge of the tree over the same events.
     #[must_use]
-    pub fn resume(log_id: LogId, configuration: Configuration, edge: Edge) -> Self {
-        assert_eq!(configuration.position(), edge.size(), "BUG: a state and an edge of one position");
-        Self { edge: Some(edge), ..Self::glance(log_id, configuration) }
+    pub fn resume(log_id: LogId, configuration: Configuration, frontier: Frontier) -> Self {
+        assert_eq!(configuration.position(), frontier.size(), "BUG: a state and an frontier of one position");
+        Self { frontier: Some(frontier), ..Self::without_tree(log_id, configuration) }
     }
 
-    /// Goes on from a state for a look at a later one: no tree grows with it, and there is no [`Follower::edge`].
+    /// Goes on from a state for a look at a later one: no tree grows with it, and there is no [`Follower::frontier`].
     #[must_use]
-    pub fn glance(log_id: LogId, configuration: Configuration) -> Self {
+    pub fn without_tree(log_id: LogId, configuration: Configuration) -> Self {
         let next = if configuration.position() == Position::ZERO { Next::First } else { Next::Any };
-        Self { log_id, configuration, edge: None, next }
+        Self { log_id, configuration, frontier: None, next }
     }
 
-    /// Goes on behind a request that ended with a state, as [`Follower::glance`].
+    /// Goes on behind a request that ended with a state, as [`Follower::without_tree`].
     #[must_use]
     pub fn after_request(log_id: LogId, configuration: Configuration) -> Self {
-        Self { next: Next::First, ..Self::glance(log_id, configuration) }
+        Self { next: Next::First, ..Self::without_tree(log_id, configuration) }
     }
 
     /// Which log is followed.
@@ -141,10 +141,10 @@ impl Follower {
     /// The edge of the tree over all leaves so far.
     ///
     /// # Panics
-    /// After [`Follower::glance`].
+    /// After [`Follower::without_tree`].
     #[must_use]
-    pub fn edge(&self) -> &Edge {
-        self.edge.as_ref().expect("BUG: whoever glances at a log asks for no tree")
+    pub fn frontier(&self) -> &Frontier {
+        self.frontier.as_ref().expect("BUG: whoever glances at a log asks for no tree")
     }
 
     /// The last event that was followed.
@@ -163,12 +163,12 @@ impl Follower {
     ///
     /// # Errors
     /// If it is not what the log before it requires; nothing is folded then.
-    pub fn advance(&mut self, event: &Event) -> Result<Touched, Divergence> {
+    pub fn advance(&mut self, event: &Event) -> Result<AffectedNodes, DivergenceError> {
         let position = self.configuration.position().next();
-        let diverges = |fault| Divergence { position, fault };
+        let diverges = |fault| DivergenceError { position, fault };
         self.check_place(event, position).map_err(diverges)?;
         if !event.is_intact() {
-            return Err(diverges(Fault::Unsealed));
+            return Err(diverges(EventError::Unsealed));
         }
         self.check_order(event).map_err(diverges)?;
         let change = change_of(event).map_err(diverges)?;
@@ -179,56 +179,56 @@ impl Follower {
     ///
     /// # Errors
     /// If it is not what the log before it requires; nothing is folded then.
-    pub fn take(&mut self, opened: &Opened) -> Result<Touched, Divergence> {
+    pub fn advance_opened(&mut self, opened: &OpenedEvent) -> Result<AffectedNodes, DivergenceError> {
         let position = self.configuration.position().next();
-        let diverges = |fault| Divergence { position, fault };
+        let diverges = |fault| DivergenceError { position, fault };
         self.check_place(&opened.event, position).map_err(diverges)?;
         self.check_order(&opened.event).map_err(diverges)?;
         self.fold(&opened.event, &opened.change).map_err(diverges)
     }
 
     /// What diverges where an event comes that can't be opened: that it is in the wrong place, if it is, and else what
-    /// [`Opened::new`] found. Nothing is folded.
+    /// [`OpenedEvent::new`] found. Nothing is folded.
     #[must_use]
-    pub fn refuse(&self, event: &Event, found: Fault) -> Divergence {
+    pub fn divergence_at(&self, event: &Event, found: EventError) -> DivergenceError {
         let position = self.configuration.position().next();
         let placed = self.check_place(event, position);
         let fault = match found {
-            Fault::Unsealed => placed.err().unwrap_or(found),
+            EventError::Unsealed => placed.err().unwrap_or(found),
             _ => placed.and_then(|()| self.check_order(event)).err().unwrap_or(found),
         };
-        Divergence { position, fault }
+        DivergenceError { position, fault }
     }
 
-    fn fold(&mut self, event: &Event, change: &Change) -> Result<Touched, Fault> {
+    fn fold(&mut self, event: &Event, change: &Change) -> Result<AffectedNodes, EventError> {
         references::check(&self.configuration, event, change)?;
         self.next = Next::after(event);
-        if let Some(edge) = &mut self.edge {
-            edge.push(event.leaf);
+        if let Some(frontier) = &mut self.frontier {
+            frontier.push(event.leaf);
         }
         Ok(self.configuration.fold(event, change))
     }
 
-    fn check_place(&self, event: &Event, next: Position) -> Result<(), Fault> {
+    fn check_place(&self, event: &Event, next: Position) -> Result<(), EventError> {
         if event.log_id != self.log_id {
-            return Err(Fault::OtherLog { expected: self.log_id, found: event.log_id });
+            return Err(EventError::OtherLog { expected: self.log_id, found: event.log_id });
         }
         if event.position != next {
-            return Err(Fault::Gap { found: event.position });
+            return Err(EventError::Gap { found: event.position });
         }
         Ok(())
     }
 
-    fn check_order(&self, event: &Event) -> Result<(), Fault> {
+    fn check_order(&self, event: &Event) -> Result<(), EventError> {
         let expected = self.configuration.version(&event.entity).next();
         if event.version != expected {
-            return Err(Fault::Version { entity: event.entity.clone(), expected, found: event.version });
+            return Err(EventError::Version { entity: event.entity.clone(), expected, found: event.version });
         }
         if !self.next.is(event) {
-            return Err(Fault::Torn);
+            return Err(EventError::Torn);
         }
         match self.configuration.at() {
-            before if event.at < before => Err(Fault::Time { before, found: event.at }),
+            before if event.at < before => Err(EventError::Time { before, found: event.at }),
             _ => Ok(()),
         }
     }

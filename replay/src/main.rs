@@ -17,47 +17,47 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Verifies exports of a Headwater log, and says what any node had to hold at any moment, and why.
 ///
-/// Every order reads its files to their end, and says nothing of a log that is not right.
+/// Every command reads its files to their end, and says nothing of a log that is not right.
 #[derive(Parser)]
 #[command(name = "headwater-replay", version, propagate_version = true, after_help = AFTER_HELP)]
 struct Arguments {
     #[command(subcommand)]
-    order: Order,
+    command: Command,
 }
 
-const AFTER_HELP: &str = "Exports come from `headwater export --to FILE`; several parts of one log are given in their order.\n\
+const AFTER_HELP: &str = "Exports come from `headwater export --to FILE`; several parts of one log are given in their command.\n\
                           Exit codes: 0 done, 1 something is not right or not there, 2 usage, 3 a file, or the output, can't be read or written.";
 
 #[derive(Subcommand)]
-enum Order {
+enum Command {
     /// Whether all of it is true; if not, what is the first thing that is not
     Verify(Options),
     /// What a node held at a moment, or what a job was, byte for byte
-    Show(show::Show),
+    Show(show::ShowCommand),
     /// What a node had to hold at two moments, or by two files
-    Diff(diff::Diff),
+    Diff(diff::DiffCommand),
     /// What happened to a node, or to one thing
-    History(history::History),
+    History(history::HistoryCommand),
     /// The events that a node's file or a job follows from, or that keep it away
-    Why(why::Why),
+    Why(why::WhyCommand),
     /// Every node's tree, as it lies on its disk
-    Rebuild(rebuild::Rebuild),
+    Rebuild(rebuild::RebuildCommand),
     /// What there is, counted
     Stats(Options),
 }
 
 fn main() -> ExitCode {
-    let (done, json) = match Arguments::parse().order {
-        Order::Verify(options) => (verify::run(&options), options.how.json),
-        Order::Show(order) => (show::run(&order), order.json()),
-        Order::Diff(order) => (diff::run(&order), order.json()),
-        Order::History(order) => (history::run(&order), order.json()),
-        Order::Why(order) => (why::run(&order), order.json()),
-        Order::Rebuild(order) => (rebuild::run(&order), order.json()),
-        Order::Stats(options) => (stats::run(&options), options.how.json),
+    let (done, json) = match Arguments::parse().command {
+        Command::Verify(options) => (verify::run(&options), options.how.json),
+        Command::Show(command) => (show::run(&command), command.json()),
+        Command::Diff(command) => (diff::run(&command), command.json()),
+        Command::History(command) => (history::run(&command), command.json()),
+        Command::Why(command) => (why::run(&command), command.json()),
+        Command::Rebuild(command) => (rebuild::run(&command), command.json()),
+        Command::Stats(options) => (stats::run(&options), options.how.json),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(trouble) => trouble.tell(json),
+        Err(error) => error.print(json),
     }
 }

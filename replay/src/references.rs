@@ -11,10 +11,10 @@ use schema::id::{JobId, NodeId};
 use schema::lease::LeaseToken;
 use schema::position::Version;
 
-use crate::fault::Fault;
+use crate::event_error::EventError;
 
 /// Checks the references of the next event against the state before it.
-pub(crate) fn check(state: &Configuration, event: &Event, change: &Change) -> Result<(), Fault> {
+pub(crate) fn check(state: &Configuration, event: &Event, change: &Change) -> Result<(), EventError> {
     match change {
         Change::ComponentDefined(said) => all(state, event, said.controls.iter().map(Entity::from)),
         Change::AssessmentDefined(said) => {
@@ -51,9 +51,9 @@ pub(crate) fn check(state: &Configuration, event: &Event, change: &Change) -> Re
     }
 }
 
-fn all(state: &Configuration, event: &Event, entities: impl IntoIterator<Item = Entity>) -> Result<(), Fault> {
+fn all(state: &Configuration, event: &Event, entities: impl IntoIterator<Item = Entity>) -> Result<(), EventError> {
     match entities.into_iter().find(|entity| !is_there(state, entity)) {
-        Some(to) => Err(Fault::Dangling { entity: event.entity.clone(), to }),
+        Some(to) => Err(EventError::Dangling { entity: event.entity.clone(), to }),
         None => Ok(()),
     }
 }
@@ -66,26 +66,26 @@ fn is_there(state: &Configuration, entity: &Entity) -> bool {
     }
 }
 
-fn removed(state: &Configuration, event: &Event) -> Result<(), Fault> {
+fn removed(state: &Configuration, event: &Event) -> Result<(), EventError> {
     all(state, event, [event.entity.clone()])?;
     match state.compliance().referring_to(&event.entity).into_iter().next() {
-        Some(by) => Err(Fault::InUse { entity: event.entity.clone(), by }),
+        Some(by) => Err(EventError::InUse { entity: event.entity.clone(), by }),
         None => Ok(()),
     }
 }
 
 /// A node that takes part.
-fn runtime(state: &Configuration, event: &Event, node: &NodeId) -> Result<(), Fault> {
+fn runtime(state: &Configuration, event: &Event, node: &NodeId) -> Result<(), EventError> {
     match state.nodes().get(node) {
         Some(known) if !known.retired => Ok(()),
-        _ => Err(Fault::Dangling { entity: event.entity.clone(), to: node.into() }),
+        _ => Err(EventError::Dangling { entity: event.entity.clone(), to: node.into() }),
     }
 }
 
-fn claim(state: &Configuration, event: &Event, runtime: &NodeId, token: LeaseToken) -> Result<(), Fault> {
+fn claim(state: &Configuration, event: &Event, runtime: &NodeId, token: LeaseToken) -> Result<(), EventError> {
     let job = state.jobs().all().get(&JobId::from(event.entity.id.clone()));
     match job.and_then(|job| job.claim.as_ref()) {
         Some(claim) if claim.token == token && claim.runtime == *runtime => Ok(()),
-        _ => Err(Fault::NoClaim { job: event.entity.clone() }),
+        _ => Err(EventError::NoClaim { job: event.entity.clone() }),
     }
 }

@@ -16,18 +16,18 @@ use schema::event::Event;
 use schema::id::EventId;
 use schema::wire::Record as _;
 
-use crate::fault::Fault;
-use crate::log::{Divergence, Follower};
+use crate::event_error::EventError;
+use crate::log::{DivergenceError, Follower};
 
 /// Why a message can't be the next event of a log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Stray {
+pub enum StrayError {
     /// It is no event at all.
     #[error("{0}")]
     NoEvent(String),
     /// The log before it does not allow it.
     #[error(transparent)]
-    Impossible(Fault),
+    Impossible(EventError),
     /// Its id is not the one that its request, place and time give.
     #[error("the event's id is {found}, and {expected} follows from its request")]
     Id {
@@ -45,25 +45,25 @@ pub enum Stray {
 ///
 /// # Errors
 /// Why it can't.
-pub fn next_event(log: &Follower, message: &[u8]) -> Result<Event, Box<Stray>> {
-    let event = Event::read(message).map_err(|error| Stray::NoEvent(error.to_string()))?;
+pub fn next_event(log: &Follower, message: &[u8]) -> Result<Event, Box<StrayError>> {
+    let event = Event::read(message).map_err(|error| StrayError::NoEvent(error.to_string()))?;
     match log.clone().advance(&event) {
         Ok(_) => {}
         // A program that is newer than this one may have appended it.
-        Err(Divergence {
-            fault: Fault::Unreadable(ChangeError::Newer { .. } | ChangeError::UnknownType { .. }),
+        Err(DivergenceError {
+            fault: EventError::Unreadable(ChangeError::Newer { .. } | ChangeError::UnknownType { .. }),
             ..
         }) => {
             return Ok(event);
         }
-        Err(Divergence { fault, .. }) => return Err(Stray::Impossible(fault).into()),
+        Err(DivergenceError { fault, .. }) => return Err(StrayError::Impossible(fault).into()),
     }
     let expected = EventId::derived(event.command_id, event.ordinal, event.at);
     if event.event_id != expected {
-        return Err(Stray::Id { expected, found: event.event_id }.into());
+        return Err(StrayError::Id { expected, found: event.event_id }.into());
     }
     // Within a request the state is no longer the one that its actor was judged by.
     let may =
         event.ordinal > 1 || event.change().is_ok_and(|change| log.configuration().may_cause(&event.actor, &change));
-    if may { Ok(event) } else { Err(Stray::NotPermitted(event.actor).into()) }
+    if may { Ok(event) } else { Err(StrayError::NotPermitted(event.actor).into()) }
 }

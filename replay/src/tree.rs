@@ -22,14 +22,14 @@ const SIZE_MAX: u64 = 1 << 61;
 
 /// A complete subtree: the `index`th, from 0, of those that have `2^level` leaves. At level 0 it is a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Node {
+pub struct TreeNode {
     /// How high it is.
     pub level: u8,
     /// Which of its height.
     pub index: u64,
 }
 
-impl Node {
+impl TreeNode {
     /// The first and the last event below it.
     #[must_use]
     pub fn span(self) -> (Position, Position) {
@@ -45,25 +45,25 @@ impl Node {
 
 /// The hash of two neighbours of one height.
 #[must_use]
-pub fn join(left: Digest, right: Digest) -> Digest {
+pub fn parent_hash(left: Digest, right: Digest) -> Digest {
     digest(tlog::node_hash(hash(left), hash(right)))
 }
 
 /// The right edge of a tree: all that it needs to grow, however large it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Edge {
+pub struct Frontier {
     size: Position,
     /// The roots of the complete subtrees that the tree falls into, from the largest to the smallest.
     roots: Vec<Digest>,
 }
 
-impl Edge {
+impl Frontier {
     /// The edge of the tree over these leaves.
     #[must_use]
     pub fn over(leaves: impl IntoIterator<Item = Digest>) -> Self {
-        let mut edge = Self::default();
-        leaves.into_iter().for_each(|leaf| edge.push(leaf));
-        edge
+        let mut frontier = Self::default();
+        leaves.into_iter().for_each(|leaf| frontier.push(leaf));
+        frontier
     }
 
     /// The position of the last leaf; 0 if there is none.
@@ -74,19 +74,19 @@ impl Edge {
 
     /// Takes the next leaf.
     pub fn push(&mut self, leaf: Digest) {
-        self.push_noting(leaf, |_, _| {});
+        self.push_with(leaf, |_, _| {});
     }
 
     /// Takes the next leaf, and tells of every subtree that it completes, from itself upwards.
-    pub fn push_noting(&mut self, leaf: Digest, mut note: impl FnMut(Node, Digest)) {
-        let mut node = Node { level: 0, index: self.size.get() };
+    pub fn push_with(&mut self, leaf: Digest, mut note: impl FnMut(TreeNode, Digest)) {
+        let mut node = TreeNode { level: 0, index: self.size.get() };
         let mut hash = leaf;
         note(node, hash);
         // A subtree with an odd index has its left neighbour on the edge.
         while node.index % 2 == 1 {
             let left = self.roots.pop().expect("BUG: an odd subtree has a left neighbour");
-            node = Node { level: node.level + 1, index: node.index / 2 };
-            hash = join(left, hash);
+            node = TreeNode { level: node.level + 1, index: node.index / 2 };
+            hash = parent_hash(left, hash);
             note(node, hash);
         }
         self.roots.push(hash);
@@ -102,14 +102,14 @@ impl Edge {
     /// The tree's root. That of the empty tree is SHA-256 of nothing.
     #[must_use]
     pub fn root(&self) -> Digest {
-        let joined = self.roots.iter().rev().copied().reduce(|right, left| join(left, right));
+        let joined = self.roots.iter().rev().copied().reduce(|right, left| parent_hash(left, right));
         joined.unwrap_or_else(|| digest(tlog::EMPTY_HASH))
     }
 }
 
 /// What is to be shown about a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Question {
+pub enum TreeQuery {
     /// The root of the tree of a size.
     Root {
         /// The size.
@@ -133,7 +133,7 @@ pub enum Question {
 
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unanswerable {
+pub enum TreeQueryError {
     /// Positions begin with 1 and end with the tree's size; a smaller tree is not larger than the larger.
     #[error("there is no such event in a tree of that size")]
     OutOfRange,
@@ -145,26 +145,26 @@ pub enum Unanswerable {
 /// The hashes of a proof, in the order of RFC 6962.
 pub type Proof = Vec<Digest>;
 
-impl Question {
+impl TreeQuery {
     /// The nodes that the answer is made from. All of them are complete in a tree of that size.
     ///
     /// # Errors
     /// If the question makes no sense.
-    pub fn needs(self) -> Result<Vec<Node>, Unanswerable> {
-        let asked = Asked::default();
-        self.put_to(&asked)?;
-        Ok(asked.0.into_inner().into_iter().map(Node::stored).collect())
+    pub fn required_nodes(self) -> Result<Vec<TreeNode>, TreeQueryError> {
+        let recorder = ReadRecorder::default();
+        self.compute(&recorder)?;
+        Ok(recorder.0.into_inner().into_iter().map(TreeNode::stored).collect())
     }
 
     /// The answer: the hashes of a proof, or a root alone.
     ///
     /// # Errors
     /// If the question makes no sense, or a node that it needs is not among those given.
-    pub fn answer(self, nodes: &BTreeMap<Node, Digest>) -> Result<Proof, Unanswerable> {
-        Ok(self.put_to(&Given(nodes))?.into_iter().map(digest).collect())
+    pub fn answer(self, nodes: &BTreeMap<TreeNode, Digest>) -> Result<Proof, TreeQueryError> {
+        Ok(self.compute(&GivenHashes(nodes))?.into_iter().map(digest).collect())
     }
 
-    fn put_to(self, nodes: &impl HashReader) -> Result<Vec<Hash>, Unanswerable> {
+    fn compute(self, nodes: &impl HashReader) -> Result<Vec<Hash>, TreeQueryError> {
         // What makes no sense is refused here, so that the one thing that can go wrong there is a missing node.
         let (first, second, largest) = match self {
             Self::Root { size } => (size, size, size),
@@ -173,21 +173,21 @@ impl Question {
         };
         let is_root = matches!(self, Self::Root { .. });
         if first > second || largest.get() > SIZE_MAX || (first == Position::ZERO && !is_root) {
-            return Err(Unanswerable::OutOfRange);
+            return Err(TreeQueryError::OutOfRange);
         }
         let answer = match self {
             Self::Root { size } => tlog::tree_hash(size.get(), nodes).map(|root| vec![root]),
             Self::Inclusion { position, size } => tlog::prove_record(size.get(), position.previous().get(), nodes),
             Self::Consistency { from, to } => tlog::prove_tree(to.get(), from.get(), nodes),
         };
-        answer.map_err(|_| Unanswerable::Missing)
+        answer.map_err(|_| TreeQueryError::Missing)
     }
 }
 
 /// A proof that proves nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the proof does not show this")]
-pub struct Unproven;
+pub struct ProofError;
 
 /// Checks that the tree of this size and root has `leaf` at `position`.
 ///
@@ -197,28 +197,28 @@ pub fn check_inclusion(
     proof: &[Digest],
     (size, root): (Position, Digest),
     (position, leaf): (Position, Digest),
-) -> Result<(), Unproven> {
+) -> Result<(), ProofError> {
     if position == Position::ZERO {
-        return Err(Unproven);
+        return Err(ProofError);
     }
     let index = position.previous().get();
-    tlog::check_record(&hashes(proof), size.get(), hash(root), index, hash(leaf)).map_err(|_| Unproven)
+    tlog::check_record(&hashes(proof), size.get(), hash(root), index, hash(leaf)).map_err(|_| ProofError)
 }
 
 /// Checks that the tree of size and root `to` begins with all of the tree `from`.
 ///
 /// # Errors
 /// If the proof does not show it.
-pub fn check_consistency(proof: &[Digest], from: (Position, Digest), to: (Position, Digest)) -> Result<(), Unproven> {
+pub fn check_consistency(proof: &[Digest], from: (Position, Digest), to: (Position, Digest)) -> Result<(), ProofError> {
     let (smaller, larger) = (hash(from.1), hash(to.1));
-    tlog::check_tree(&hashes(proof), to.0.get(), larger, from.0.get(), smaller).map_err(|_| Unproven)
+    tlog::check_tree(&hashes(proof), to.0.get(), larger, from.0.get(), smaller).map_err(|_| ProofError)
 }
 
 /// Learns what would be read.
 #[derive(Default)]
-struct Asked(RefCell<Vec<u64>>);
+struct ReadRecorder(RefCell<Vec<u64>>);
 
-impl HashReader for Asked {
+impl HashReader for ReadRecorder {
     fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog::Error> {
         self.0.borrow_mut().extend_from_slice(indexes);
         Ok(vec![tlog::EMPTY_HASH; indexes.len()])
@@ -226,11 +226,11 @@ impl HashReader for Asked {
 }
 
 /// Reads what was given.
-struct Given<'a>(&'a BTreeMap<Node, Digest>);
+struct GivenHashes<'a>(&'a BTreeMap<TreeNode, Digest>);
 
-impl HashReader for Given<'_> {
+impl HashReader for GivenHashes<'_> {
     fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog::Error> {
-        let given = |index: &u64| self.0.get(&Node::stored(*index)).copied().map(hash);
+        let given = |index: &u64| self.0.get(&TreeNode::stored(*index)).copied().map(hash);
         indexes.iter().map(given).collect::<Option<_>>().ok_or(tlog::Error::IndexesNotInTree)
     }
 }

@@ -1,6 +1,6 @@
 //! A checkpoint is what the log's key signed about this log, and nothing else.
 
-use replay::checkpoint::{BadCheckpoint, Checkpoint, origin};
+use replay::checkpoint::{Checkpoint, CheckpointError, origin};
 use schema::digest::Digest;
 use schema::id::LogId;
 use schema::seal::SecretKey;
@@ -25,7 +25,7 @@ fn checkpoint() -> Checkpoint {
     Checkpoint { log_id: log_id(), position: 256.into(), root: Digest::of(b"abc") }
 }
 
-fn opened(note: &str) -> Result<Checkpoint, BadCheckpoint> {
+fn opened(note: &str) -> Result<Checkpoint, CheckpointError> {
     Checkpoint::open(note.as_bytes(), log_id(), &key().public())
 }
 
@@ -75,7 +75,7 @@ fn a_signature_of_somebody_else_beside_it_says_nothing() {
     let twice = format!("{GOLDEN}{}", checkpoint().sign(&other).lines().last().unwrap()) + "\n";
     assert_eq!(opened(&twice), Ok(checkpoint()));
     let expected = origin(log_id());
-    assert_eq!(opened(&checkpoint().sign(&other)), Err(BadCheckpoint::Unsigned { expected }));
+    assert_eq!(opened(&checkpoint().sign(&other)), Err(CheckpointError::Unsigned { expected }));
 }
 
 #[test]
@@ -83,9 +83,9 @@ fn a_checkpoint_of_another_log_is_none_of_this_one() {
     let other: LogId = "0197f3a0-0000-7000-8000-0000000000a2".parse().unwrap();
     let note = Checkpoint { log_id: other, ..checkpoint() }.sign(&key());
     let (expected, found) = (origin(log_id()), origin(other));
-    assert_eq!(opened(&note), Err(BadCheckpoint::Unsigned { expected: expected.clone() }));
+    assert_eq!(opened(&note), Err(CheckpointError::Unsigned { expected: expected.clone() }));
     let text = note.split_once("\n\n").unwrap().0.to_owned() + "\n";
-    assert_eq!(opened(&signed(&text, &expected)), Err(BadCheckpoint::OtherLog { expected, found }));
+    assert_eq!(opened(&signed(&text, &expected)), Err(CheckpointError::OtherLog { expected, found }));
 }
 
 #[test]
@@ -100,11 +100,11 @@ fn what_is_no_checkpoint_is_malformed_though_it_is_signed() {
         format!("{name}\n18446744073709551616\n{root}\n"),
         format!("{name}\n1\n{}\n", &root[4..]),
     ] {
-        assert_eq!(opened(&signed(&text, &name)), Err(BadCheckpoint::Malformed), "{text}");
+        assert_eq!(opened(&signed(&text, &name)), Err(CheckpointError::Malformed), "{text}");
     }
     assert!(opened(&signed(&format!("{name}\n1\n{root}\n"), &name)).is_ok());
     for note in ["", "\n\n", &GOLDEN[..GOLDEN.len() - 1]] {
-        assert_eq!(opened(note), Err(BadCheckpoint::Malformed), "{note}");
+        assert_eq!(opened(note), Err(CheckpointError::Malformed), "{note}");
     }
 }
 
@@ -127,7 +127,7 @@ fn a_checkpoint_is_no_record_and_a_record_no_checkpoint() {
     assert!(text.as_bytes()[0] < 0x80);
     let record = bytes(include_str!("../../schema/tests/golden/records/desired-empty.record.hex"));
     assert!(Desired::read(&record).is_ok() && matches!(record[0], 0x80..=0x8f | 0xde | 0xdf));
-    assert_eq!(Checkpoint::open(&record, log_id(), &key().public()), Err(BadCheckpoint::Malformed));
+    assert_eq!(Checkpoint::open(&record, log_id(), &key().public()), Err(CheckpointError::Malformed));
 }
 
 fn bytes(hex: &str) -> Vec<u8> {

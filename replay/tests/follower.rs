@@ -1,10 +1,10 @@
 //! A log is followed to the first place where it is not what it should be, and that place is named.
 
 use projections::configuration::Configuration;
-use projections::request::{Envelope, decide_request};
-use replay::fault::Fault;
-use replay::log::{Follower, Opened};
-use replay::tree::Edge;
+use projections::request::{RequestContext, decide_request};
+use replay::event_error::EventError;
+use replay::log::{Follower, OpenedEvent};
+use replay::tree::Frontier;
 use schema::change::ChangeError;
 use schema::command::Command;
 use schema::digest::Digest;
@@ -38,7 +38,7 @@ fn log() -> Vec<Event> {
     let mut state = Configuration::default();
     let mut events = Vec::new();
     for (index, commands) in requests.into_iter().enumerate() {
-        let envelope = Envelope {
+        let envelope = RequestContext {
             log_id: log_id(),
             command_id: CommandId::derived(log_id(), "ann", &index.to_string()),
             actor: Actor::Install,
@@ -53,13 +53,13 @@ fn log() -> Vec<Event> {
 }
 
 /// Where following stops, and why; nothing is folded there. Whoever opens events before comes to the same.
-fn stops(events: &[Event]) -> Option<(u64, Fault)> {
+fn stops(events: &[Event]) -> Option<(u64, EventError)> {
     let mut follower = Follower::new(log_id());
     for event in events {
         let before = follower.configuration().clone();
-        let opened = match Opened::new(event.clone()) {
-            Ok(opened) => follower.clone().take(&opened),
-            Err(unfit) => Err(follower.refuse(&unfit.0, unfit.1)),
+        let opened = match OpenedEvent::new(event.clone()) {
+            Ok(opened) => follower.clone().advance_opened(&opened),
+            Err(unfit) => Err(follower.divergence_at(&unfit.0, unfit.1)),
         };
         let advanced = follower.advance(event);
         assert_eq!(advanced, opened);
@@ -73,7 +73,7 @@ fn stops(events: &[Event]) -> Option<(u64, Fault)> {
 }
 
 /// The log with its fourth event changed; whoever changed it may have sealed it again.
-fn fourth(change: impl FnOnce(&mut Event), sealed_again: bool) -> Option<(u64, Fault)> {
+fn fourth(change: impl FnOnce(&mut Event), sealed_again: bool) -> Option<(u64, EventError)> {
     let mut events = log();
     change(&mut events[3]);
     if sealed_again {
@@ -99,10 +99,10 @@ fn following_goes_on_from_any_place_where_it_was_left() {
     for left in 0..events.len() {
         let mut first = Follower::new(log_id());
         events[..left].iter().for_each(|event| drop(first.advance(event).unwrap()));
-        let mut second = Follower::resume(log_id(), first.configuration().clone(), first.edge().clone());
+        let mut second = Follower::resume(log_id(), first.configuration().clone(), first.frontier().clone());
         events[left..].iter().for_each(|event| drop(second.advance(event).unwrap()));
         assert_eq!(second.position(), Position::from(5));
-        assert_eq!(second.edge(), &Edge::over(events.iter().map(|event| event.leaf)));
+        assert_eq!(second.frontier(), &Frontier::over(events.iter().map(|event| event.leaf)));
     }
 }
 
@@ -125,21 +125,21 @@ fn each_field_that_is_changed_breaks_the_seal() {
         ("leaf", |event| event.leaf = Digest::of(b"")),
     ];
     for (field, change) in changes {
-        assert_eq!(fourth(change, false), Some((4, Fault::Unsealed)), "{field}");
+        assert_eq!(fourth(change, false), Some((4, EventError::Unsealed)), "{field}");
     }
 }
 
 #[test]
 fn an_event_of_another_log_is_named_before_anything_else() {
     let other: LogId = "0197f3a0-0000-7000-8000-0000000000b2".parse().unwrap();
-    let fault = Fault::OtherLog { expected: log_id(), found: other };
+    let fault = EventError::OtherLog { expected: log_id(), found: other };
     assert_eq!(fourth(|event| event.log_id = other, false), Some((4, fault.clone())));
     assert_eq!(fourth(|event| event.log_id = other, true), Some((4, fault)));
 }
 
 #[test]
 fn a_missing_a_repeated_and_an_exchanged_event_are_gaps() {
-    let at = |position, found: u64| Some((position, Fault::Gap { found: found.into() }));
+    let at = |position, found: u64| Some((position, EventError::Gap { found: found.into() }));
     let events = log();
     for missing in 0..4 {
         let mut torn = events.clone();
@@ -156,24 +156,24 @@ fn a_missing_a_repeated_and_an_exchanged_event_are_gaps() {
 fn versions_count_up_without_a_gap() {
     let entity = || (&node("n1")).into();
     for version in [0, 1, 2, 4] {
-        let fault = Fault::Version { entity: entity(), expected: Version::from(3), found: Version::from(version) };
+        let fault = EventError::Version { entity: entity(), expected: Version::from(3), found: Version::from(version) };
         assert_eq!(fourth(|event| event.version = version.into(), true), Some((4, fault)));
     }
     let of_another = fourth(|event| event.entity = (&node("n3")).into(), true);
-    assert!(matches!(of_another, Some((4, Fault::Version { .. }))), "{of_another:?}");
+    assert!(matches!(of_another, Some((4, EventError::Version { .. }))), "{of_another:?}");
 }
 
 #[test]
 fn time_does_not_run_backwards() {
     let (before, found) = (Instant::from_unix_micros(1_000_000), Instant::from_unix_micros(999_999));
-    assert_eq!(fourth(|event| event.at = found, true), Some((4, Fault::Time { before, found })));
+    assert_eq!(fourth(|event| event.at = found, true), Some((4, EventError::Time { before, found })));
     assert_eq!(fourth(|event| event.at = before, true), None, "it may stand still");
 }
 
 #[test]
 fn what_cannot_be_read_is_not_folded() {
     let unreadable = |change: fn(&mut Event)| match fourth(change, true) {
-        Some((4, Fault::Unreadable(why))) => why,
+        Some((4, EventError::Unreadable(why))) => why,
         other => panic!("{other:?}"),
     };
     assert!(matches!(unreadable(|event| event.v = 2), ChangeError::Newer { v: 2, newest: 1, .. }));
@@ -197,7 +197,7 @@ fn a_change_happens_only_to_what_it_can_happen_to() {
             },
             true,
         );
-        let fault = Fault::Misplaced { event_type: event_type.into(), entity: (&node("n1")).into() };
+        let fault = EventError::Misplaced { event_type: event_type.into(), entity: (&node("n1")).into() };
         assert_eq!(stopped, Some((4, fault)));
     }
 }
@@ -206,10 +206,10 @@ fn a_change_happens_only_to_what_it_can_happen_to() {
 fn a_request_that_is_torn_is_named_where_it_is() {
     let torn = |change: fn(&mut Event)| fourth(change, true);
     let other = CommandId::derived(log_id(), "eve", "1");
-    assert_eq!(torn(|event| event.ordinal = 2), Some((4, Fault::Torn)), "it does not begin");
-    assert_eq!(torn(|event| event.count = 0), Some((4, Fault::Torn)), "it has no events");
-    assert_eq!(torn(|event| event.count = 3), Some((5, Fault::Torn)), "the next one counts differently");
-    assert_eq!(torn(|event| event.count = 1), Some((5, Fault::Torn)), "it ended before the next one");
+    assert_eq!(torn(|event| event.ordinal = 2), Some((4, EventError::Torn)), "it does not begin");
+    assert_eq!(torn(|event| event.count = 0), Some((4, EventError::Torn)), "it has no events");
+    assert_eq!(torn(|event| event.count = 3), Some((5, EventError::Torn)), "the next one counts differently");
+    assert_eq!(torn(|event| event.count = 1), Some((5, EventError::Torn)), "it ended before the next one");
     let stopped = fourth(|event| event.command_id = other, true);
-    assert_eq!(stopped, Some((5, Fault::Torn)), "the next one belongs to another request");
+    assert_eq!(stopped, Some((5, EventError::Torn)), "the next one belongs to another request");
 }

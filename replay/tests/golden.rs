@@ -10,7 +10,7 @@ use std::process::Command;
 
 use histories::story;
 use projections::render::render;
-use replay::tree::Edge;
+use replay::tree::Frontier;
 use schema::change::Change;
 use schema::digest::Digest;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ fn digests(story: &story::Story) -> Value {
     let state = &story.state;
     let nodes = state.nodes().keys().map(|id| (id.to_string(), json!(render(state, id).unwrap().digest)));
     let jobs = state.jobs().all().keys().map(|id| (id.to_string(), json!(state.spec(id).unwrap().digest)));
-    let root = Edge::over(story.events.iter().map(|event| event.leaf)).root();
+    let root = Frontier::over(story.events.iter().map(|event| event.leaf)).root();
     json!({
         "log_id": story::log_id(), "key": hex::encode(story::key().public().as_bytes()), "position": story.position(),
         "root": root, "nodes": nodes.collect::<serde_json::Map<_, _>>(), "jobs": jobs.collect::<serde_json::Map<_, _>>(),
@@ -71,11 +71,11 @@ fn vectors() -> [(&'static str, Value); 3] {
     });
     let leaf = |index: u64| Digest::of_parts([[0].as_slice(), &index.to_be_bytes()]);
     let trees = [0, 1, 2, 3, 4, 5, 7, 8, 255, 256, 257, 1_000].map(|size| {
-        let edge = Edge::over((0..size).map(leaf));
+        let edge = Frontier::over((0..size).map(leaf));
         json!({"size": size, "edge": edge.roots(), "root": edge.root()})
     });
     let (position, note) = story.notes.iter().next_back().unwrap();
-    let signed = Edge::over(story.events[..usize::try_from(*position).unwrap()].iter().map(|event| event.leaf));
+    let signed = Frontier::over(story.events[..usize::try_from(*position).unwrap()].iter().map(|event| event.leaf));
     let key = hex::encode(story::key().public().as_bytes());
     let checkpoint = json!({
         "log_id": story::log_id(), "key": key, "note": note, "position": position, "root": signed.root(),

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use histories::{acts, history};
 use projections::configuration::Configuration;
 use projections::render::{Manifest, render};
-use projections::request::Decided;
+use projections::request::DecisionWithState;
 use proptest::prelude::*;
-use replay::impact::{Turn, concerns, impact};
+use replay::impact::{DigestChange, concerns, impact};
 use replay::log::Follower;
 use schema::digest::Digest;
 use schema::entity::Kind;
@@ -23,16 +23,16 @@ fn specs(state: &Configuration) -> BTreeMap<JobId, Digest> {
 }
 
 /// Everything that differs, found by looking at everything.
-fn differing<T: Ord + Clone>(before: &BTreeMap<T, Digest>, after: &BTreeMap<T, Digest>) -> Vec<Turn<T>> {
+fn differing<T: Ord + Clone>(before: &BTreeMap<T, Digest>, after: &BTreeMap<T, Digest>) -> Vec<DigestChange<T>> {
     let all: BTreeSet<&T> = before.keys().chain(after.keys()).collect();
-    let turn = |id: &T| Turn { id: id.clone(), before: before.get(id).copied(), after: after.get(id).copied() };
-    all.into_iter().map(turn).filter(Turn::is_change).collect()
+    let turn = |id: &T| DigestChange { id: id.clone(), before: before.get(id).copied(), after: after.get(id).copied() };
+    all.into_iter().map(turn).filter(DigestChange::is_change).collect()
 }
 
-fn is_all_there_is(decided: impl IntoIterator<Item = Decided>) -> Result<(), TestCaseError> {
+fn is_all_there_is(decided: impl IntoIterator<Item = DecisionWithState>) -> Result<(), TestCaseError> {
     let mut before = Configuration::default();
-    for Decided { configuration: after, events, touched, .. } in decided {
-        let found = impact(&before, &after, &touched, &events);
+    for DecisionWithState { configuration: after, events, affected, .. } in decided {
+        let found = impact(&before, &after, &affected, &events);
         let digests = |state| -> BTreeMap<_, _> {
             records(state).into_iter().map(|(id, manifest)| (id, manifest.digest)).collect()
         };
@@ -53,9 +53,9 @@ fn is_remembered(events: &[Event]) -> Result<(), TestCaseError> {
     let mut follower = Follower::new(acts::log_id());
     for event in events {
         let before = records(follower.configuration());
-        let touched = follower.advance(event).unwrap();
+        let affected = follower.advance(event).unwrap();
         for (node, record) in records(follower.configuration()) {
-            let told = concerns(event, &event.change().unwrap(), &touched, &node);
+            let told = concerns(event, &event.change().unwrap(), &affected, &node);
             prop_assert!(told || before.get(&node) == Some(&record));
             let about_nodes = matches!(event.entity.kind, Kind::Node | Kind::Report | Kind::Runtime);
             let named = about_nodes && event.entity.id == *node.id();

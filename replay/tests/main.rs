@@ -1,7 +1,6 @@
 //! The laws of an export and of its reading.
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
-mod again;
 mod batching;
 mod checkpoint;
 mod follower;
@@ -9,6 +8,7 @@ mod golden;
 mod impact;
 mod limits;
 mod orders;
+mod reverify;
 mod scenarios;
 mod stranger;
 mod stray;

@@ -11,8 +11,8 @@ use std::{env, fs};
 
 use histories::script;
 use projections::configuration::Configuration;
-use projections::request::{Decided, Envelope, decide_request};
-use replay::explain::{Unknown, Why, why_file, why_job};
+use projections::request::{DecisionWithState, RequestContext, decide_request};
+use replay::explain::{Derivation, ExplainError, explain_file, explain_job};
 use replay::impact::impact;
 use schema::digest::Digest;
 use schema::entity::Actor;
@@ -28,7 +28,7 @@ struct World {
     before: Configuration,
     state: Configuration,
     events: BTreeMap<Position, Event>,
-    last: Option<Decided>,
+    last: Option<DecisionWithState>,
     requests: i64,
 }
 
@@ -39,7 +39,7 @@ impl World {
         let commands = asks.map(|ask| ask.unwrap_or_else(|refused| panic!("{lines:?}: {}", refused.code))).collect();
         let request = Request { reason: None, commands, fingerprint: Digest::of(b""), bytes: 0 };
         let log_id: LogId = "0197f3a0-0000-7000-8000-0000000000a1".parse().unwrap();
-        let envelope = Envelope {
+        let envelope = RequestContext {
             log_id,
             command_id: CommandId::derived(log_id, "scenario", &self.requests.to_string()),
             actor: Actor::Install,
@@ -61,22 +61,22 @@ impl World {
 
     fn why(&self, asked: &[&str]) -> String {
         let answer = match asked {
-            ["job", attestation] => why_job(&self.state, &JobId::derived(&attestation.parse().unwrap())),
+            ["job", attestation] => explain_job(&self.state, &JobId::derived(&attestation.parse().unwrap())),
             [node, path] => {
                 let job = path.strip_prefix("jobs/").map(|id| JobId::derived(&id.parse().unwrap()));
                 let path = job.map_or((*path).to_string(), |job| format!("jobs/{job}.json"));
-                why_file(&self.state, &node.parse().unwrap(), &path)
+                explain_file(&self.state, &node.parse().unwrap(), &path)
             }
             _ => panic!("why NODE PATH | why job ATTESTATION: {asked:?}"),
         };
         match answer {
             Ok(why) => self.told(&why),
-            Err(Unknown::Entity(_)) => "  unknown\n".into(),
-            Err(Unknown::Path) => "  nothing was ever there\n".into(),
+            Err(ExplainError::Entity(_)) => "  unknown\n".into(),
+            Err(ExplainError::Path) => "  nothing was ever there\n".into(),
         }
     }
 
-    fn told(&self, why: &Why) -> String {
+    fn told(&self, why: &Derivation) -> String {
         let mut told = match &why.found {
             Some(found) => format!("  {} B from {}\n", found.size, found.source.entity),
             None => "  nothing\n".into(),
@@ -93,8 +93,8 @@ impl World {
     }
 
     fn impact(&self) -> String {
-        let Decided { events, touched, .. } = self.last.as_ref().unwrap();
-        let found = impact(&self.before, &self.state, touched, events);
+        let DecisionWithState { events, affected, .. } = self.last.as_ref().unwrap();
+        let found = impact(&self.before, &self.state, affected, events);
         let digest = |digest: Option<Digest>| digest.map_or("-".into(), |digest| format!("{:.8}", digest.to_string()));
         let mut told = String::new();
         for turn in found.nodes {

@@ -2,9 +2,9 @@
 //! makes up without looking at the log does not.
 
 use histories::story;
-use replay::fault::Fault;
+use replay::event_error::EventError;
 use replay::log::Follower;
-use replay::stray::{Stray, next_event};
+use replay::stray::{StrayError, next_event};
 use schema::entity::Actor;
 use schema::event::Event;
 use schema::id::EventId;
@@ -54,30 +54,30 @@ fn every_event_of_a_log_may_be_its_next_one_wherever_it_was_cut_off() {
 fn what_the_log_before_it_rules_out_is_a_stray() {
     for (log, event) in steps() {
         let impossible = |message: Vec<u8>| match next_event(&log, &message).map_err(|stray| *stray) {
-            Err(Stray::Impossible(fault)) => fault,
+            Err(StrayError::Impossible(fault)) => fault,
             other => panic!("{event:?}: {other:?}"),
         };
         let found = impossible(forged(&event, |event| event.log_id = Uuid::from_u128(7).into()));
-        assert!(matches!(found, Fault::OtherLog { .. }), "{found:?}");
+        assert!(matches!(found, EventError::OtherLog { .. }), "{found:?}");
         for position in [event.position.get() + 1, 1_000_000_007, 0] {
             let found = impossible(forged(&event, |event| event.position = position.into()));
-            assert_eq!(found, Fault::Gap { found: position.into() });
+            assert_eq!(found, EventError::Gap { found: position.into() });
         }
         let found = impossible(Event { reason: Some("another".into()), ..event.clone() }.write());
-        assert_eq!(found, Fault::Unsealed);
+        assert_eq!(found, EventError::Unsealed);
         let found = impossible(forged(&event, |event| event.version = event.version.next()));
-        assert!(matches!(found, Fault::Version { .. }), "{found:?}");
+        assert!(matches!(found, EventError::Version { .. }), "{found:?}");
         for ordinal in [event.ordinal + 1, 0] {
-            assert_eq!(impossible(forged(&event, |event| event.ordinal = ordinal)), Fault::Torn);
+            assert_eq!(impossible(forged(&event, |event| event.ordinal = ordinal)), EventError::Torn);
         }
         if log.configuration().at() > Instant::from_unix_micros(0) {
             let found = impossible(forged_well(&event, |event| event.at = Instant::from_unix_micros(0)));
-            assert!(matches!(found, Fault::Time { .. }), "{found:?}");
+            assert!(matches!(found, EventError::Time { .. }), "{found:?}");
         }
         let found = next_event(&log, &forged(&event, |event| event.event_id = Uuid::from_u128(7).into()));
-        assert!(matches!(found.map_err(|stray| *stray), Err(Stray::Id { .. })), "{event:?}");
+        assert!(matches!(found.map_err(|stray| *stray), Err(StrayError::Id { .. })), "{event:?}");
         let found = next_event(&log, b"no event");
-        assert!(matches!(found.map_err(|stray| *stray), Err(Stray::NoEvent(_))));
+        assert!(matches!(found.map_err(|stray| *stray), Err(StrayError::NoEvent(_))));
     }
 }
 
@@ -91,7 +91,7 @@ fn what_its_actor_may_not_do_is_a_stray() {
                 matches!(event.event_type.as_str(), "JobClaimed" | "JobReleased" | "JobCompleted" | "ClaimRenewed");
             match actor {
                 Actor::Node(_) if is_claim => assert!(found.is_ok(), "{found:?}"),
-                actor => assert_eq!(found.map_err(|stray| *stray), Err(Stray::NotPermitted(actor)), "{event:?}"),
+                actor => assert_eq!(found.map_err(|stray| *stray), Err(StrayError::NotPermitted(actor)), "{event:?}"),
             }
         }
     }

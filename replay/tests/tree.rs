@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use replay::tree::{Edge, Node, Proof, Question, Unanswerable, Unproven, check_consistency, check_inclusion};
+use replay::tree::{
+    Frontier, Proof, ProofError, TreeNode, TreeQuery, TreeQueryError, check_consistency, check_inclusion,
+};
 use schema::digest::Digest;
 use schema::position::Position;
 
@@ -65,17 +67,17 @@ fn proof(m: usize, leaves: &[Digest], is_known: bool) -> Proof {
 }
 
 /// Exactly the nodes that a question asks for, each computed from its leaves.
-fn nodes(question: Question, leaves: &[Digest]) -> BTreeMap<Node, Digest> {
-    let computed = |node: Node| {
+fn nodes(question: TreeQuery, leaves: &[Digest]) -> BTreeMap<TreeNode, Digest> {
+    let computed = |node: TreeNode| {
         let (first, last) = node.span();
         let (first, last) = (usize::try_from(first.get()).unwrap(), usize::try_from(last.get()).unwrap());
         assert_eq!(last + 1 - first, 1 << node.level);
         (node, root(&leaves[first - 1..last]))
     };
-    question.needs().unwrap().into_iter().map(computed).collect()
+    question.required_nodes().unwrap().into_iter().map(computed).collect()
 }
 
-fn answer(question: Question, leaves: &[Digest]) -> Proof {
+fn answer(question: TreeQuery, leaves: &[Digest]) -> Proof {
     question.answer(&nodes(question, leaves)).unwrap()
 }
 
@@ -85,7 +87,7 @@ fn leaves(sizes: std::ops::RangeInclusive<usize>) -> impl Strategy<Value = Vec<D
 
 #[test]
 fn the_roots_are_those_that_certificate_transparency_knows() {
-    let mut edge = Edge::default();
+    let mut edge = Frontier::default();
     assert_eq!(edge.root().to_string(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     for (entry, expected) in KNOWN {
         edge.push(Digest::of_parts([[0].as_slice(), &bytes(entry)]));
@@ -97,31 +99,31 @@ fn the_roots_are_those_that_certificate_transparency_knows() {
 fn what_makes_no_sense_has_no_answer() {
     let far = Position::from(u64::MAX);
     for question in [
-        Question::Inclusion { position: at(0), size: at(8) },
-        Question::Inclusion { position: at(9), size: at(8) },
-        Question::Inclusion { position: at(1), size: at(0) },
-        Question::Inclusion { position: at(1), size: far },
-        Question::Consistency { from: at(0), to: at(8) },
-        Question::Consistency { from: at(9), to: at(8) },
-        Question::Consistency { from: far, to: far },
-        Question::Root { size: far },
+        TreeQuery::Inclusion { position: at(0), size: at(8) },
+        TreeQuery::Inclusion { position: at(9), size: at(8) },
+        TreeQuery::Inclusion { position: at(1), size: at(0) },
+        TreeQuery::Inclusion { position: at(1), size: far },
+        TreeQuery::Consistency { from: at(0), to: at(8) },
+        TreeQuery::Consistency { from: at(9), to: at(8) },
+        TreeQuery::Consistency { from: far, to: far },
+        TreeQuery::Root { size: far },
     ] {
-        assert_eq!(question.needs(), Err(Unanswerable::OutOfRange), "{question:?}");
-        assert_eq!(question.answer(&BTreeMap::new()), Err(Unanswerable::OutOfRange), "{question:?}");
+        assert_eq!(question.required_nodes(), Err(TreeQueryError::OutOfRange), "{question:?}");
+        assert_eq!(question.answer(&BTreeMap::new()), Err(TreeQueryError::OutOfRange), "{question:?}");
     }
-    let question = Question::Inclusion { position: at(1), size: at(2) };
-    assert_eq!(question.answer(&BTreeMap::new()), Err(Unanswerable::Missing));
+    let question = TreeQuery::Inclusion { position: at(1), size: at(2) };
+    assert_eq!(question.answer(&BTreeMap::new()), Err(TreeQueryError::Missing));
 }
 
 #[test]
 fn a_proof_about_nothing_shows_nothing() {
     let leaf = Digest::of(b"a leaf");
     assert_eq!(check_inclusion(&[], (at(1), leaf), (at(1), leaf)), Ok(()));
-    assert_eq!(check_inclusion(&[], (at(1), leaf), (at(0), leaf)), Err(Unproven));
-    assert_eq!(check_inclusion(&[], (at(0), leaf), (at(1), leaf)), Err(Unproven));
-    assert_eq!(check_consistency(&[], (at(0), leaf), (at(1), leaf)), Err(Unproven));
+    assert_eq!(check_inclusion(&[], (at(1), leaf), (at(0), leaf)), Err(ProofError));
+    assert_eq!(check_inclusion(&[], (at(0), leaf), (at(1), leaf)), Err(ProofError));
+    assert_eq!(check_consistency(&[], (at(0), leaf), (at(1), leaf)), Err(ProofError));
     assert_eq!(check_consistency(&[], (at(1), leaf), (at(1), leaf)), Ok(()));
-    assert_eq!(check_consistency(&[], (at(1), leaf), (at(1), Digest::of(b"another"))), Err(Unproven));
+    assert_eq!(check_consistency(&[], (at(1), leaf), (at(1), Digest::of(b"another"))), Err(ProofError));
 }
 
 proptest! {
@@ -129,9 +131,9 @@ proptest! {
 
     #[test]
     fn an_edge_has_the_root_of_all_its_leaves_and_tells_of_every_subtree_once(leaves in leaves(0..=70)) {
-        let (mut edge, mut told) = (Edge::default(), BTreeMap::new());
+        let (mut edge, mut told) = (Frontier::default(), BTreeMap::new());
         for (index, leaf) in leaves.iter().enumerate() {
-            edge.push_noting(*leaf, |node, hash| assert_eq!(told.insert(node, hash), None));
+            edge.push_with(*leaf, |node, hash| assert_eq!(told.insert(node, hash), None));
             prop_assert_eq!(edge.size(), at(index + 1));
             prop_assert_eq!(edge.root(), root(&leaves[..=index]));
         }
@@ -142,7 +144,7 @@ proptest! {
             let (first, last) = (usize::try_from(first.get()).unwrap(), usize::try_from(last.get()).unwrap());
             prop_assert_eq!(hash, root(&leaves[first - 1..last]));
         }
-        prop_assert_eq!(edge, Edge::over(leaves));
+        prop_assert_eq!(edge, Frontier::over(leaves));
     }
 
     #[test]
@@ -150,10 +152,10 @@ proptest! {
         let size = a.index(leaves.len()) + 1;
         let position = b.index(size) + 1;
         let all = &leaves[..size];
-        prop_assert_eq!(answer(Question::Root { size: at(size) }, &leaves), vec![root(all)]);
-        let included = answer(Question::Inclusion { position: at(position), size: at(size) }, &leaves);
+        prop_assert_eq!(answer(TreeQuery::Root { size: at(size) }, &leaves), vec![root(all)]);
+        let included = answer(TreeQuery::Inclusion { position: at(position), size: at(size) }, &leaves);
         prop_assert_eq!(&included, &path(position - 1, all));
-        let consistent = answer(Question::Consistency { from: at(position), to: at(size) }, &leaves);
+        let consistent = answer(TreeQuery::Consistency { from: at(position), to: at(size) }, &leaves);
         prop_assert_eq!(&consistent, &proof(position, all, true));
 
         let (to, leaf) = ((at(size), root(all)), leaves[position - 1]);
@@ -173,26 +175,26 @@ proptest! {
             bytes[bit / 8] ^= 1 << (bit % 8);
             Digest::from_bytes(bytes)
         };
-        let proof = answer(Question::Inclusion { position: at(position), size: at(size) }, &leaves);
+        let proof = answer(TreeQuery::Inclusion { position: at(position), size: at(size) }, &leaves);
         let leaf = leaves[position - 1];
         let mut other = proof.clone();
         let chosen = hash.index(other.len());
         other[chosen] = flipped(other[chosen]);
-        prop_assert_eq!(check_inclusion(&other, to, (at(position), leaf)), Err(Unproven));
-        prop_assert_eq!(check_inclusion(&proof, to, (at(position), flipped(leaf))), Err(Unproven));
-        prop_assert_eq!(check_inclusion(&proof[1..], to, (at(position), leaf)), Err(Unproven));
-        prop_assert_eq!(check_inclusion(&proof, (to.0, flipped(to.1)), (at(position), leaf)), Err(Unproven));
+        prop_assert_eq!(check_inclusion(&other, to, (at(position), leaf)), Err(ProofError));
+        prop_assert_eq!(check_inclusion(&proof, to, (at(position), flipped(leaf))), Err(ProofError));
+        prop_assert_eq!(check_inclusion(&proof[1..], to, (at(position), leaf)), Err(ProofError));
+        prop_assert_eq!(check_inclusion(&proof, (to.0, flipped(to.1)), (at(position), leaf)), Err(ProofError));
         let elsewhere = position % size + 1;
-        prop_assert_eq!(check_inclusion(&proof, to, (at(elsewhere), leaf)), Err(Unproven));
+        prop_assert_eq!(check_inclusion(&proof, to, (at(elsewhere), leaf)), Err(ProofError));
 
         let from = (at(position), root(&leaves[..position]));
-        let proof = answer(Question::Consistency { from: at(position), to: at(size) }, &leaves);
-        prop_assert_eq!(check_consistency(&proof, (from.0, flipped(from.1)), to), Err(Unproven));
-        prop_assert_eq!(check_consistency(&proof, from, (to.0, flipped(to.1))), Err(Unproven));
+        let proof = answer(TreeQuery::Consistency { from: at(position), to: at(size) }, &leaves);
+        prop_assert_eq!(check_consistency(&proof, (from.0, flipped(from.1)), to), Err(ProofError));
+        prop_assert_eq!(check_consistency(&proof, from, (to.0, flipped(to.1))), Err(ProofError));
         for chosen in 0..proof.len() {
             let mut other = proof.clone();
             other[chosen] = flipped(other[chosen]);
-            prop_assert_eq!(check_consistency(&other, from, to), Err(Unproven));
+            prop_assert_eq!(check_consistency(&other, from, to), Err(ProofError));
         }
     }
 }

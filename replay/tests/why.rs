@@ -7,7 +7,7 @@ use histories::{acts, history};
 use projections::configuration::Configuration;
 use projections::render::render;
 use proptest::prelude::*;
-use replay::explain::{OBSTACLES_MAX, Part, Reason, Unknown, Why, why_file, why_job};
+use replay::explain::{Derivation, DerivingEvent, EventPart, ExplainError, OBSTACLES_MAX, explain_file, explain_job};
 use schema::change::{Change, DocumentPut};
 use schema::command::{Command, Content, Merge, PutDocument};
 use schema::digest::Digest;
@@ -32,7 +32,7 @@ fn folded<'a>(events: impl IntoIterator<Item = &'a Event>) -> Configuration {
 }
 
 /// The events of these positions.
-fn named<'a>(events: &'a [Event], why: &Why) -> Vec<&'a Event> {
+fn named<'a>(events: &'a [Event], why: &Derivation) -> Vec<&'a Event> {
     let positions: BTreeSet<Position> = why.reasons.iter().map(|reason| reason.position).collect();
     assert_eq!(positions.len(), why.reasons.len(), "no event is named twice");
     events.iter().filter(|event| positions.contains(&event.position)).collect()
@@ -48,11 +48,11 @@ fn files(state: &Configuration) -> impl Iterator<Item = (&NodeId, &'static str)>
     state.nodes().keys().flat_map(|node| PATHS.into_iter().map(move |path| (node, path)))
 }
 
-fn found(why: &Why) -> Option<(Digest, Entity)> {
+fn found(why: &Derivation) -> Option<(Digest, Entity)> {
     why.found.as_ref().map(|found| (found.digest, found.source.entity.clone()))
 }
 
-fn parts(why: &Why, wanted: &[Part]) -> BTreeSet<Reason> {
+fn parts(why: &Derivation, wanted: &[EventPart]) -> BTreeSet<DerivingEvent> {
     why.reasons.iter().filter(|reason| wanted.contains(&reason.part)).copied().collect()
 }
 
@@ -81,7 +81,7 @@ fn of_many_obstacles_the_latest_are_named_and_the_others_counted() {
     let enrol = Request::of([Command::EnrolNode("n0".parse().unwrap(), Labels::new())]);
     let puts = (0..OBSTACLES_MAX + 7).map(|index| Request::of([put(&format!("d{index}"), "a", away.clone())]));
     let events = history::events(&std::iter::once(enrol).chain(puts).collect::<Vec<_>>());
-    let why = why_file(&folded(&events), &"n0".parse().unwrap(), "a").unwrap();
+    let why = explain_file(&folded(&events), &"n0".parse().unwrap(), "a").unwrap();
     let latest: Vec<Position> = events.iter().rev().take(OBSTACLES_MAX).map(|event| event.position).collect();
     assert_eq!(why.reasons.iter().map(|reason| reason.position).collect::<Vec<_>>(), latest);
     assert_eq!(why.more, 7);
@@ -89,8 +89,8 @@ fn of_many_obstacles_the_latest_are_named_and_the_others_counted() {
     let named = Request::of([Command::EnrolNode("n9".parse().unwrap(), Labels::new())]);
     let puts = (0..OBSTACLES_MAX + 7).map(|index| Request::of([put(&format!("d{index}"), "a", away.clone())]));
     let events = history::events(&std::iter::once(named).chain(puts).collect::<Vec<_>>());
-    let why = why_file(&folded(&events), &"n9".parse().unwrap(), "a").unwrap();
-    assert_eq!((parts(&why, &[Part::Overrode]).len(), why.more), (OBSTACLES_MAX, 6), "one of them is in force");
+    let why = explain_file(&folded(&events), &"n9".parse().unwrap(), "a").unwrap();
+    assert_eq!((parts(&why, &[EventPart::Overrode]).len(), why.more), (OBSTACLES_MAX, 6), "one of them is in force");
 }
 
 fn put(id: &str, path: &str, target: Target) -> Command {
@@ -113,7 +113,7 @@ proptest! {
         let events = history::events(&requests);
         let state = folded(&events);
         for (node, path) in files(&state) {
-            let Ok(why) = why_file(&state, node, path) else {
+            let Ok(why) = explain_file(&state, node, path) else {
                 prop_assert!(ever_at(&events, path).is_empty(), "{path} once meant something");
                 continue;
             };
@@ -121,7 +121,7 @@ proptest! {
             let alone = folded(named(&events, &why));
             prop_assert_eq!(found(&why), file(&alone, node, path), "{:?}", why);
             if why.found.is_some() {
-                prop_assert_eq!(found(&why), found(&why_file(&alone, node, path).unwrap()));
+                prop_assert_eq!(found(&why), found(&explain_file(&alone, node, path).unwrap()));
             }
         }
     }
@@ -131,21 +131,21 @@ proptest! {
         let events = history::events(&requests);
         let state = folded(&events);
         for (node, path) in files(&state) {
-            let Ok(why @ Why { found: Some(_), .. }) = why_file(&state, node, path) else { continue };
-            let put = parts(&why, &[Part::Put]).pop_first().unwrap();
-            let before = why_file(&folded(events.iter().filter(|event| event.position != put.position)), node, path);
-            let source = |why: Why| why.found.map(|found| (found.source.entity, found.source.version));
+            let Ok(why @ Derivation { found: Some(_), .. }) = explain_file(&state, node, path) else { continue };
+            let put = parts(&why, &[EventPart::Put]).pop_first().unwrap();
+            let before = explain_file(&folded(events.iter().filter(|event| event.position != put.position)), node, path);
+            let source = |why: Derivation| why.found.map(|found| (found.source.entity, found.source.version));
             prop_assert_ne!(before.ok().and_then(source), source(why.clone()), "another version, or another document");
 
             let nobody = Entity::from(node);
             let state = folded(events.iter().filter(|event| event.entity != nobody));
-            prop_assert_eq!(why_file(&state, node, path), Err(Unknown::Entity(nobody)));
+            prop_assert_eq!(explain_file(&state, node, path), Err(ExplainError::Entity(nobody)));
 
             let winner = &why.found.as_ref().unwrap().source.entity;
             let others = folded(events.iter().filter(|event| event.entity != *winner));
-            let next = why_file(&others, node, path).ok().and_then(|why| why.found);
+            let next = explain_file(&others, node, path).ok().and_then(|why| why.found);
             let next = next.map(|found| found.source.entity);
-            let first = why.reasons.iter().find(|reason| reason.part == Part::Overrode);
+            let first = why.reasons.iter().find(|reason| reason.part == EventPart::Overrode);
             let overridden = first.map(|reason| events.iter().find(|event| event.position == reason.position).unwrap());
             prop_assert_eq!(next, overridden.map(|event| event.entity.clone()), "the first overridden takes its place");
         }
@@ -156,26 +156,26 @@ proptest! {
         let events = history::events(&requests);
         let state = folded(&events);
         for (node, path) in files(&state) {
-            let Ok(why @ Why { found: None, .. }) = why_file(&state, node, path) else { continue };
+            let Ok(why @ Derivation { found: None, .. }) = explain_file(&state, node, path) else { continue };
             prop_assert!(!why.reasons.is_empty(), "it has a reason");
             let known = &state.nodes()[node];
             let (mut unfit, mut went, mut idle, mut fits) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new(), false);
             for (position, put, left) in ever_at(&events, path).into_values() {
                 match (left, put.target.matches(node, &known.labels)) {
-                    (None, false) => drop(unfit.insert(Reason { position, part: Part::Unfit })),
+                    (None, false) => drop(unfit.insert(DerivingEvent { position, part: EventPart::Unfit })),
                     (None, true) => fits = true,
-                    (Some(position), true) => drop(went.insert(Reason { position, part: Part::Left })),
-                    (Some(position), false) => drop(idle.insert(Reason { position, part: Part::Left })),
+                    (Some(position), true) => drop(went.insert(DerivingEvent { position, part: EventPart::Left })),
+                    (Some(position), false) => drop(idle.insert(DerivingEvent { position, part: EventPart::Left })),
                 }
             }
             prop_assert!(!fits || known.retired);
-            prop_assert_eq!(parts(&why, &[Part::Retired]).len(), usize::from(known.retired));
-            let expected: BTreeSet<Reason> = match (fits, unfit.is_empty() && went.is_empty() && !known.retired) {
+            prop_assert_eq!(parts(&why, &[EventPart::Retired]).len(), usize::from(known.retired));
+            let expected: BTreeSet<DerivingEvent> = match (fits, unfit.is_empty() && went.is_empty() && !known.retired) {
                 (true, _) => BTreeSet::new(),
                 (false, true) => idle,
                 (false, false) => unfit.union(&went).copied().collect(),
             };
-            prop_assert_eq!(parts(&why, &[Part::Unfit, Part::Left]), expected);
+            prop_assert_eq!(parts(&why, &[EventPart::Unfit, EventPart::Left]), expected);
             if !known.retired {
                 for gone in went {
                     let who = &events.iter().find(|event| event.position == gone.position).unwrap().entity;
@@ -192,7 +192,7 @@ proptest! {
         let events = acts::run(&history).events();
         let state = folded(&events);
         for (id, job) in state.jobs().all() {
-            let why = why_job(&state, id).unwrap();
+            let why = explain_job(&state, id).unwrap();
             let alone = folded(named(&events, &why));
             prop_assert_eq!(&alone.spec(id).unwrap().bytes, &state.spec(id).unwrap().bytes, "{:?}", why);
             let holder = |state: &Configuration| state.jobs().all()[id].claim.as_ref().map(|claim| claim.runtime.clone());
@@ -203,14 +203,14 @@ proptest! {
             let path = format!("jobs/{id}.json");
             let digest = |found: Option<(Digest, Entity)>| found.map(|(digest, _)| digest);
             for node in state.nodes().keys() {
-                let there = why_file(&state, node, &path).unwrap();
+                let there = explain_file(&state, node, &path).unwrap();
                 prop_assert_eq!(found(&there), file(&state, node, &path));
                 let holds = job.claim.as_ref().is_some_and(|claim| claim.runtime == *node);
                 prop_assert_eq!(there.found.is_some(), holds);
                 match holds {
                     // Of what was taken away from a spec its source tells, and its bytes do not.
                     true => prop_assert_eq!(digest(found(&there)), digest(file(&alone, node, &path))),
-                    false => prop_assert!(!parts(&there, &[Part::Claimed, Part::Waits, Part::Retired]).is_empty(), "{:?}", there),
+                    false => prop_assert!(!parts(&there, &[EventPart::Claimed, EventPart::Waits, EventPart::Retired]).is_empty(), "{:?}", there),
                 }
             }
         }
@@ -224,11 +224,11 @@ proptest! {
         let last: BTreeMap<_, _> = removed.map(|event| (event.entity.clone(), event.position)).collect();
         for (entity, position) in last {
             let job = schema::id::JobId::derived(&entity.id.into());
-            let why = why_job(&state, &job).unwrap();
+            let why = explain_job(&state, &job).unwrap();
             let again = state.jobs().all().contains_key(&job);
             prop_assert_eq!(why.found.is_some(), again);
             if !again {
-                prop_assert_eq!(why.reasons, vec![Reason { position, part: Part::Removed }]);
+                prop_assert_eq!(why.reasons, vec![DerivingEvent { position, part: EventPart::Removed }]);
             }
         }
     }

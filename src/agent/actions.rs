@@ -12,7 +12,7 @@ use bytes::Bytes;
 use program::failpoints;
 use program::tasks::run_blocking;
 use program::telemetry;
-use projections::plan::{Content, Have};
+use projections::plan::{ActualState, FetchedContent};
 use schema::desired::Desired;
 use schema::report::{AttemptState, DETAIL_BYTES_MAX, RecordRef, ReportWarning, truncate_text};
 use tokio::time::Instant;
@@ -114,13 +114,13 @@ impl Agent {
     }
 
     /// What the plan must know. An operator who only wants to hear of drift has the link left as it is, too.
-    pub(crate) fn have(&self) -> Result<Have, ApplyError> {
+    pub(crate) fn have(&self) -> Result<ActualState, ApplyError> {
         let have = self.store.have(self.options.check.is_some(), self.options.apply.is_some())?;
         let running = match self.options.on_drift {
             OnDrift::Repair => have.running,
             OnDrift::Report => self.store.state().running,
         };
-        Ok(Have { running, ..have })
+        Ok(ActualState { running, ..have })
     }
 
     /// The pinned key, or on the first day the only one that the centre has.
@@ -160,7 +160,7 @@ impl Agent {
     }
 
     /// Has content in the cache.
-    pub(crate) async fn fetch(&self, contents: &[Content]) -> Result<(), ApplyError> {
+    pub(crate) async fn fetch(&self, contents: &[FetchedContent]) -> Result<(), ApplyError> {
         let missing = fetch::missing(self.store.layout(), contents)?;
         if missing.is_empty() {
             return Ok(());

@@ -7,7 +7,7 @@ use std::io;
 
 use bus::objects::Objects;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use projections::plan::Content;
+use projections::plan::FetchedContent;
 use tokio::fs;
 
 use crate::apply_error::ApplyError;
@@ -21,7 +21,7 @@ const AT_ONCE: usize = 4;
 ///
 /// # Errors
 /// If the disk fails, or the cache is not the agent's.
-pub fn missing(layout: &Layout, wanted: &[Content]) -> Result<Vec<Content>, ApplyError> {
+pub fn missing(layout: &Layout, wanted: &[FetchedContent]) -> Result<Vec<FetchedContent>, ApplyError> {
     disk::own_dir(&layout.blobs())?;
     let mut missing = Vec::new();
     for content in wanted {
@@ -40,14 +40,18 @@ pub fn missing(layout: &Layout, wanted: &[Content]) -> Result<Vec<Content>, Appl
 ///
 /// # Errors
 /// The first that could not be had. What came before it stays in the cache.
-pub async fn fetch(objects: &Objects, layout: &Layout, missing: Vec<Content>) -> Result<(), ApplyError> {
+pub async fn fetch(objects: &Objects, layout: &Layout, missing: Vec<FetchedContent>) -> Result<(), ApplyError> {
     let one = |content| fetch_one(objects, layout, content);
     stream::iter(missing).map(one).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
     let blobs = layout.blobs();
     disk::sync_dir(&blobs).map_err(ApplyError::disk("sync", &blobs))
 }
 
-async fn fetch_one(objects: &Objects, layout: &Layout, Content { digest, size }: Content) -> Result<(), ApplyError> {
+async fn fetch_one(
+    objects: &Objects,
+    layout: &Layout,
+    FetchedContent { digest, size }: FetchedContent,
+) -> Result<(), ApplyError> {
     let (path, beside) = (layout.blob(digest), layout.blobs().join(format!(".{digest}.new")));
     let fetched = async {
         let file = disk::create(&beside).map_err(ApplyError::disk("write", &beside))?;

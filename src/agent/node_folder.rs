@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use projections::plan::{Have, Rejection};
+use projections::plan::{ActualState, DigestRejection};
 use schema::desired::Desired;
 use schema::id::{LogId, NodeId};
 use schema::report::{Attempt, RecordRef};
@@ -213,11 +213,13 @@ impl NodeFolder {
     ///
     /// # Errors
     /// If the disk fails.
-    pub fn have(&self, checks: bool, hooks: bool) -> Result<Have, ApplyError> {
+    pub fn have(&self, checks: bool, hooks: bool) -> Result<ActualState, ApplyError> {
         let NodeState { node, log_id, floor, last_good, rejected, .. } = self.state.clone();
-        let rejected =
-            rejected.iter().map(|rejected| Rejection { digest: rejected.digest, retry: rejected.retry }).collect();
-        Ok(Have { node, log_id, floor, running: self.running()?, last_good, rejected, checks, hooks })
+        let rejected = rejected
+            .iter()
+            .map(|rejected| DigestRejection { digest: rejected.digest, retry: rejected.retry })
+            .collect();
+        Ok(ActualState { node, log_id, floor, running: self.running()?, last_good, rejected, checks, hooks })
     }
 
     /// The signed record of `mark`, which was accepted.

@@ -8,7 +8,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use projections::configuration::Configuration;
 use replay::checkpoint::Checkpoint;
-use replay::tree::{Proof, Question};
+use replay::tree::{Proof, TreeQuery};
 use schema::answer::Answer;
 use schema::digest::Digest;
 use schema::entity::Actor;
@@ -25,7 +25,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::event_log::{
-    DamagedError, EventLog, LogReadError, Moment, PastStateError, SignedCheckpoint, UnavailableError,
+    AsOf, DamagedError, EventLog, LogReadError, PastStateError, SignedCheckpoint, UnavailableError,
 };
 use crate::publish::error::SourceFuture;
 use crate::publish::source;
@@ -157,7 +157,7 @@ impl EventLog for LogBackend {
         .boxed()
     }
 
-    fn past(&self, moment: Moment) -> BoxFuture<'_, Result<Configuration, PastStateError>> {
+    fn past(&self, moment: AsOf) -> BoxFuture<'_, Result<Configuration, PastStateError>> {
         async move {
             match self.log.past(moment).await {
                 Ok(Some(past)) => Ok(past),
@@ -184,7 +184,7 @@ impl EventLog for LogBackend {
         .boxed()
     }
 
-    fn answer(&self, question: Question) -> BoxFuture<'_, Result<Proof, UnavailableError>> {
+    fn answer(&self, question: TreeQuery) -> BoxFuture<'_, Result<Proof, UnavailableError>> {
         async move { self.reader.answer(question).await.map_err(|error| unavailable(&error)) }.boxed()
     }
 }

@@ -7,8 +7,8 @@
 //!
 //! [`StreamComparison::strays`]: crate::publish::stream_comparison::StreamComparison::strays
 
-use replay::checkpoint::{BadCheckpoint, Checkpoint};
-use replay::tree::{Question, check_consistency};
+use replay::checkpoint::{Checkpoint, CheckpointError};
+use replay::tree::{TreeQuery, check_consistency};
 use schema::desired::Cause;
 use schema::digest::Digest;
 use schema::id::{EventId, NodeId};
@@ -41,7 +41,7 @@ pub(crate) enum ContinuityError {
         "the newest checkpoint kept outside PostgreSQL can't be trusted: {0}. Nothing is signed or published over it, unless the \
          table keeps one that can. If no other log uses this NATS, remove it from the bucket"
     )]
-    Untrusted(#[from] BadCheckpoint),
+    Untrusted(#[from] CheckpointError),
     #[error(
         "node {node} holds a record that was signed at position {found}, but the log ends at {head}: the database was put back \
          to an earlier state. Nothing is appended or published until this is settled"
@@ -122,7 +122,7 @@ pub(crate) async fn trusted_checkpoint(
 
 /// Whether the table's own tree has this root: all that can be checked where nothing was signed yet.
 pub(crate) async fn check_root(table: &Reader, (position, root): (Position, Digest)) -> Result<(), ContinuityError> {
-    match table.answer(Question::Root { size: position }).await?[..] == [root] {
+    match table.answer(TreeQuery::Root { size: position }).await?[..] == [root] {
         true => Ok(()),
         false => Err(LogError::OtherRoot { position }.into()),
     }
@@ -138,7 +138,7 @@ pub(crate) async fn check_note(
     if kept > head {
         return Err(ContinuityError::Ahead { kept, head });
     }
-    let proof = table.answer(Question::Consistency { from: kept, to: head }).await?;
+    let proof = table.answer(TreeQuery::Consistency { from: kept, to: head }).await?;
     match check_consistency(&proof, (kept, signed), (head, root)) {
         Ok(()) => Ok(kept),
         Err(_) => Err(ContinuityError::Rewritten { kept, head }),

@@ -2,7 +2,7 @@
 
 use futures::future::BoxFuture;
 use projections::configuration::Configuration;
-use replay::tree::{Proof, Question};
+use replay::tree::{Proof, TreeQuery};
 use schema::answer::Answer;
 use schema::digest::Digest;
 use schema::entity::Actor;
@@ -15,7 +15,7 @@ use schema::seal::PublicKey;
 use serde::Serialize;
 use tokio::sync::watch;
 
-pub use replay::moment::Moment;
+pub use replay::as_of::AsOf;
 pub use store::log::SubmitError;
 pub use store::reader::EventPage;
 
@@ -54,7 +54,7 @@ pub trait EventLog: Send + Sync + 'static {
 
     /// The state as of a moment, at the end of the request that the moment falls into. A time after the last event gives the
     /// state at the head.
-    fn past(&self, moment: Moment) -> BoxFuture<'_, Result<Configuration, PastStateError>>;
+    fn past(&self, moment: AsOf) -> BoxFuture<'_, Result<Configuration, PastStateError>>;
 
     /// The newest checkpoint, if there is any. The log waits a short time for one of at least this position.
     fn newest_checkpoint(
@@ -63,7 +63,7 @@ pub trait EventLog: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<Option<SignedCheckpoint>, UnavailableError>>;
 
     /// A proof from the tree over the log. The question must be well-formed and about positions that the log has.
-    fn answer(&self, question: Question) -> BoxFuture<'_, Result<Proof, UnavailableError>>;
+    fn answer(&self, question: TreeQuery) -> BoxFuture<'_, Result<Proof, UnavailableError>>;
 }
 
 /// What the log's key signed about its tree; `GET /v1/log/checkpoint` shows it like this.

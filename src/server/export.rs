@@ -10,8 +10,8 @@ mod export_file;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use replay::file::body::Header;
-use replay::tree::Edge;
+use replay::file::body::ExportHeader;
+use replay::tree::Frontier;
 use schema::position::Position;
 use serde_json::json;
 
@@ -70,12 +70,12 @@ pub async fn run(options: Options) -> Result<(), Error> {
         range.end_at_checkpoint(&reader).await?;
     }
     let ExportRange { from, to, rows_to } = range;
-    let header = Header {
+    let header = ExportHeader {
         log_id: reader.log_id(),
         public_key: *reader.public_key().as_bytes(),
         from,
         to,
-        edge: tree_before(&reader, from).await?.roots().to_vec(),
+        frontier: tree_before(&reader, from).await?.roots().to_vec(),
     };
     let mut file = ExportFile::begin(&options.to, &header, reader.beside())?;
     file.write_all(&reader, &header, rows_to).await?;
@@ -152,8 +152,8 @@ async fn export_range(reader: &Reader, from: Position, to: Option<Position>) -> 
 }
 
 /// The tree over the events before `from`.
-async fn tree_before(reader: &Reader, from: Position) -> Result<Edge, Error> {
-    let mut edge = Edge::default();
+async fn tree_before(reader: &Reader, from: Position) -> Result<Frontier, Error> {
+    let mut edge = Frontier::default();
     let last = from.previous();
     while edge.size() < last {
         let leaves = reader.leaves(edge.size(), last).await?;

@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use projections::configuration::Configuration;
-use replay::checkpoint::{BadCheckpoint, Checkpoint};
-use replay::log::{Divergence, Follower};
-use replay::stray::{Stray, next_event};
+use replay::checkpoint::{Checkpoint, CheckpointError};
+use replay::log::{DivergenceError, Follower};
+use replay::stray::{StrayError, next_event};
 use schema::event::Event;
 use schema::position::Position;
 use schema::wire::Record as _;
@@ -112,10 +112,10 @@ pub enum Error {
     Backend(backend::Error),
     /// Another key or log signed the checkpoint.
     #[error("the newest checkpoint kept outside PostgreSQL can't be trusted: {0}")]
-    Untrusted(#[from] BadCheckpoint),
+    Untrusted(#[from] CheckpointError),
     /// The stream's events do not go on from the log's.
     #[error("the event stream does not go on from the log {0}")]
-    Diverged(#[from] Divergence),
+    Diverged(#[from] DivergenceError),
     /// The log was appended to after it was restored.
     #[error(
         "the log and the event stream tell different stories from position {0} on: the database was put back and then \
@@ -291,7 +291,7 @@ impl Recovery {
         &self,
         agreed: Position,
         events: &mut Vec<Event>,
-    ) -> Result<Option<(Position, Stray)>, Error> {
+    ) -> Result<Option<(Position, StrayError)>, Error> {
         let mut follower = Follower::new(self.reader.log_id());
         self.reader.follow(&mut follower, agreed).await?;
         for index in 0..events.len() {
@@ -317,7 +317,7 @@ impl Recovery {
         };
         if let Some(signed) = within {
             self.reader.follow(&mut follower, signed.position).await?;
-            if follower.edge().root() != signed.root {
+            if follower.frontier().root() != signed.root {
                 return Err(Error::NotSigned(signed.position));
             }
         }
@@ -338,7 +338,7 @@ fn proven(mut follower: Follower, events: &[Event], signed: Option<Checkpoint>) 
         if let Some(signed) = &signed
             && signed.position == event.position
         {
-            is_proven = follower.edge().root() == signed.root;
+            is_proven = follower.frontier().root() == signed.root;
         }
     }
     match signed {

@@ -33,7 +33,7 @@ use bus::connect::Link;
 use program::backoff::Backoff;
 use program::failpoints;
 use program::telemetry;
-use projections::fold::Touched;
+use projections::fold::AffectedNodes;
 use replay::log::Follower;
 use schema::event::Event;
 use schema::position::Position;
@@ -298,7 +298,7 @@ impl Relay {
             let gap = format!("the slot: event {} came after {known}", first.position);
             return Err(PublishError::Disturbed(gap).into());
         }
-        let mut touched = Touched::new();
+        let mut touched = AffectedNodes::new();
         for event in &new {
             touched.append(&mut self.follower.advance(event)?);
         }
@@ -331,7 +331,7 @@ impl Relay {
     }
 
     async fn sign_checkpoint(&mut self) -> Result<(), Error> {
-        let edge = self.follower.edge();
+        let edge = self.follower.frontier();
         // What was folded and not published is not signed.
         if edge.size() == self.publisher.published() {
             self.signer.sign(edge).await?;

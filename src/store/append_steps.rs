@@ -117,7 +117,7 @@ impl<S: AppendStore> LogWriter<S> {
         let submissions: Vec<Arc<Submission>> =
             requests.iter().map(|pending| Arc::clone(&pending.submission)).collect();
         let (log_id, state) = (self.log_id, self.follower.configuration().clone());
-        let edge = self.follower.edge().clone();
+        let edge = self.follower.frontier().clone();
         let quick = is_quick(submissions.iter().map(|submission| &**submission), &state);
         let decide = move || {
             let mut batch = Box::new(DecidedBatch::new(log_id, (state, edge), receipts));

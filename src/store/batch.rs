@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use projections::configuration::Configuration;
-use projections::request::{Envelope, decide_in_place};
-use replay::tree::Edge;
+use projections::request::{RequestContext, decide_in_place};
+use replay::tree::Frontier;
 use schema::answer::Answer;
 use schema::command::Content;
 use schema::digest::Digest;
@@ -46,7 +46,7 @@ pub(crate) struct DecidedBatch {
     pub(crate) verdicts: Vec<SubmissionVerdict>,
     log_id: LogId,
     /// The state and the tree before it.
-    base: (Configuration, Edge),
+    base: (Configuration, Frontier),
     /// Receipts of its requests that were stored before it.
     stored: Vec<RequestReceipt>,
     /// `stored` and `receipts`.
@@ -60,7 +60,7 @@ pub(crate) struct DecidedBatch {
 impl DecidedBatch {
     /// An empty batch, to be decided against a state with its tree. `stored` are the receipts that its requests have already.
     #[must_use]
-    pub(crate) fn new(log_id: LogId, (state, edge): (Configuration, Edge), stored: Vec<RequestReceipt>) -> Self {
+    pub(crate) fn new(log_id: LogId, (state, edge): (Configuration, Frontier), stored: Vec<RequestReceipt>) -> Self {
         Self {
             configuration: state.clone(),
             growth: edge.clone().into(),
@@ -97,7 +97,7 @@ impl DecidedBatch {
     fn decide(&mut self, submission: &Submission, clock: Instant) -> SubmissionVerdict {
         let Submission { request, actor, command_id, entropy, keyed } = submission;
         let (log_id, command_id, entropy) = (self.log_id, *command_id, *entropy);
-        let envelope = Envelope { log_id, command_id, actor: actor.clone(), entropy, clock };
+        let envelope = RequestContext { log_id, command_id, actor: actor.clone(), entropy, clock };
         let copy = self.decides_on_copies.then(|| self.configuration.clone());
         let decided = decide_in_place(&mut self.configuration, &envelope, request);
         if let (Err(_), Some(copy)) = (&decided, copy) {
@@ -140,7 +140,7 @@ impl DecidedBatch {
     }
 
     /// The state and the tree that it was decided against.
-    pub(crate) fn base(&self) -> &(Configuration, Edge) {
+    pub(crate) fn base(&self) -> &(Configuration, Frontier) {
         &self.base
     }
 
@@ -188,14 +188,14 @@ mod tests {
             vec![retire("b"), enrol("b", "rome")],
         ];
         let submissions = (1..).zip(asked).map(|(number, commands)| submission(number, commands));
-        let mut batch = DecidedBatch::new(log_id, (Configuration::default(), Edge::default()), Vec::new());
+        let mut batch = DecidedBatch::new(log_id, (Configuration::default(), Frontier::default()), Vec::new());
         let mut state = Configuration::default();
         let (mut events, mut verdicts) = (Vec::new(), Vec::new());
         for submission in submissions {
             batch.decide_next(Arc::clone(&submission), clock);
             let Submission { request, actor, command_id, entropy, .. } = &*submission;
             let (command_id, entropy) = (*command_id, *entropy);
-            let envelope = Envelope { log_id, command_id, actor: actor.clone(), entropy, clock };
+            let envelope = RequestContext { log_id, command_id, actor: actor.clone(), entropy, clock };
             verdicts.push(decide_request(&state, &envelope, request).map_err(SubmissionRefusal::Refused).map(
                 |decided| {
                     state = decided.configuration;
@@ -205,7 +205,7 @@ mod tests {
             ));
             assert_eq!((&batch.events, &batch.verdicts), (&events, &verdicts), "{request:?}");
             assert_eq!(batch.configuration, state);
-            assert_eq!(batch.growth.edge(), &Edge::over(events.iter().map(|event| event.leaf)));
+            assert_eq!(batch.growth.edge(), &Frontier::over(events.iter().map(|event| event.leaf)));
         }
         assert_eq!(verdicts.iter().filter(|verdict| verdict.is_err()).count(), 3, "{verdicts:?}");
     }

@@ -3,9 +3,9 @@
 use std::future::Future;
 use std::time::Duration;
 
-use replay::again::Difference;
-use replay::log::Divergence;
-use replay::tree::Unanswerable;
+use replay::log::DivergenceError;
+use replay::reverify::ReverifyError;
+use replay::tree::TreeQueryError;
 use schema::position::Position;
 use tokio_postgres::config::Host;
 use tokio_postgres::error::SqlState;
@@ -71,10 +71,10 @@ pub enum Error {
     NotInstalled,
     /// The log is not what it must be.
     #[error("the log in PostgreSQL is not intact {0}")]
-    Diverged(#[from] Divergence),
+    Diverged(#[from] DivergenceError),
     /// The check of the whole log found a row that was changed.
     #[error("the log in PostgreSQL is not what it was, {0}")]
-    Found(Difference),
+    Found(ReverifyError),
     /// A row does not have the shape of an event.
     #[error("event {position} in PostgreSQL can't be read: {why}")]
     Row {
@@ -93,7 +93,7 @@ pub enum Error {
     },
     /// The tree has no answer to this question.
     #[error(transparent)]
-    Unanswerable(#[from] Unanswerable),
+    Unanswerable(#[from] TreeQueryError),
     /// There is an event behind the last one.
     #[error("event {found} is in the table, but the log ends at {head}: it was put there directly")]
     Beyond {

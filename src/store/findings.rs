@@ -3,9 +3,9 @@
 //! If a row was changed without its leaf, reading the row detects it. If the leaf was changed too, only the tree over all leaves shows
 //! it: the repeated check of the whole log detects it, and records here what it found until a pass finds nothing.
 
-use replay::again::Difference;
-use replay::fault::Fault;
-use replay::log::Divergence;
+use replay::event_error::EventError;
+use replay::log::DivergenceError;
+use replay::reverify::ReverifyError;
 use schema::event::Event;
 use schema::instant::Instant;
 use schema::position::Position;
@@ -19,7 +19,7 @@ use super::snapshots::Snapshots;
 /// The findings of the last pass over the log. Cheap to clone; all clones share them.
 #[derive(Clone, Debug)]
 pub struct Findings {
-    found: watch::Sender<Option<Difference>>,
+    found: watch::Sender<Option<ReverifyError>>,
     missing: watch::Sender<Option<Missing>>,
     snapshots: Snapshots,
 }
@@ -30,7 +30,7 @@ impl Findings {
     }
 
     /// Records the result of a pass over the log.
-    pub fn passed(&self, found: Option<Difference>) {
+    pub fn passed(&self, found: Option<ReverifyError>) {
         if found.is_some() {
             // Those states may have been folded from rows that are now known to be wrong.
             self.snapshots.forget_answers();
@@ -51,7 +51,7 @@ impl Findings {
 
     /// The difference that the last pass found.
     #[must_use]
-    pub fn current(&self) -> Option<Difference> {
+    pub fn current(&self) -> Option<ReverifyError> {
         self.found.borrow().clone()
     }
 
@@ -99,6 +99,6 @@ impl Reader {
 pub(super) fn is_intact(event: &Event) -> Result<(), Error> {
     match event.is_intact() {
         true => Ok(()),
-        false => Err(Divergence { position: event.position, fault: Fault::Unsealed }.into()),
+        false => Err(DivergenceError { position: event.position, fault: EventError::Unsealed }.into()),
     }
 }

@@ -3,8 +3,8 @@
 //! Always: events are folded one by one and in order, so an error names the first wrong position, however far other threads have read.
 //! At most a few pages are read ahead.
 
-use replay::fault::Fault;
-use replay::log::{Follower, Opened};
+use replay::event_error::EventError;
+use replay::log::{Follower, OpenedEvent};
 use schema::event::Event;
 use schema::id::LogId;
 use schema::position::Position;
@@ -27,12 +27,12 @@ struct ReadAhead {
 }
 
 /// A page whose events are being opened.
-type Opening = JoinHandle<Vec<Result<Opened, Unfit>>>;
+type Opening = JoinHandle<Vec<Result<OpenedEvent, Unfit>>>;
 
 /// An event that is wrong at any position.
 enum Unfit {
     /// Its seal is broken, or its change can't be read.
-    Event(Box<(Event, Fault)>),
+    Event(Box<(Event, EventError)>),
     /// Its row is not an event.
     Row(Error),
 }
@@ -41,7 +41,7 @@ impl Unfit {
     /// The error if this is the next event. A wrong place in the log says more than the fault itself.
     fn named(self, follower: &Follower) -> Error {
         match self {
-            Self::Event(unfit) => follower.refuse(&unfit.0, unfit.1).into(),
+            Self::Event(unfit) => follower.divergence_at(&unfit.0, unfit.1).into(),
             Self::Row(error) => error,
         }
     }
@@ -70,7 +70,7 @@ impl Reader {
         while let Some(page) = ahead.next().await? {
             for event in page {
                 let opened = event.map_err(|unfit| unfit.named(follower))?;
-                follower.take(&opened)?;
+                follower.advance_opened(&opened)?;
                 snapshots.inspect(|snapshots| snapshots.pass(opened.event(), follower.configuration()));
             }
             if follower.position() < up_to {
@@ -96,7 +96,7 @@ impl ReadAhead {
         Self { pages, _reading: AbortOnDropHandle::new(reading) }
     }
 
-    async fn next(&mut self) -> Result<Option<Vec<Result<Opened, Unfit>>>, Error> {
+    async fn next(&mut self) -> Result<Option<Vec<Result<OpenedEvent, Unfit>>>, Error> {
         let Some(opening) = self.pages.recv().await else { return Ok(None) };
         let opened = opening?.await;
         Ok(Some(opened.unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic()))))
@@ -121,7 +121,7 @@ async fn read(
     Ok(())
 }
 
-fn open(log_id: LogId, page: &CopyPage) -> Vec<Result<Opened, Unfit>> {
-    let opened = |event: Result<Event, Error>| Opened::new(event.map_err(Unfit::Row)?).map_err(Unfit::Event);
+fn open(log_id: LogId, page: &CopyPage) -> Vec<Result<OpenedEvent, Unfit>> {
+    let opened = |event: Result<Event, Error>| OpenedEvent::new(event.map_err(Unfit::Row)?).map_err(Unfit::Event);
     page.events(log_id).map(opened).collect()
 }

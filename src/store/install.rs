@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use refinery::Target;
-use replay::tree::{Edge, Node};
+use replay::tree::{Frontier, TreeNode};
 use schema::address::{APP_ROLE, PUBLICATION, READER_ROLE, RELAY_ROLE};
 use schema::digest::Digest;
 use schema::id::LogId;
@@ -114,7 +114,7 @@ async fn make_head(client: &Client, key: &PublicKey) -> Result<LogId, Error> {
 async fn grow_tree(client: &Client) -> Result<(), Error> {
     in_time(client.batch_execute("BEGIN")).await?;
     let head = head(client, "FOR UPDATE").await?;
-    let mut growth = Growth::from(Edge::default());
+    let mut growth = Growth::from(Frontier::default());
     let mut is_known = head.root == growth.edge().root();
     let mut nodes = kept(client).await?;
     while growth.edge().size() < head.position {
@@ -135,11 +135,11 @@ async fn grow_tree(client: &Client) -> Result<(), Error> {
 }
 
 /// The nodes of the tree that are kept.
-async fn kept(client: &Client) -> Result<BTreeMap<Node, Digest>, Error> {
+async fn kept(client: &Client) -> Result<BTreeMap<TreeNode, Digest>, Error> {
     let rows = in_time(client.query("SELECT level, index, hash FROM tree", &[])).await?;
     let kept = |row: &Row| {
         let level = row.get::<_, i16>(0).try_into().unwrap_or_default();
-        Some((Node { level, index: rows::unsigned(row.get(1)) }, Digest::try_from(row.get::<_, &[u8]>(2)).ok()?))
+        Some((TreeNode { level, index: rows::unsigned(row.get(1)) }, Digest::try_from(row.get::<_, &[u8]>(2)).ok()?))
     };
     Ok(rows.iter().filter_map(kept).collect())
 }

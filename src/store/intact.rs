@@ -1,7 +1,7 @@
 //! Checked reads: each event matches its leaf, none is known to be wrong, and none is missing as far as the others show it.
 
-use replay::fault::Fault;
-use replay::log::Divergence;
+use replay::event_error::EventError;
+use replay::log::DivergenceError;
 use schema::event::Event;
 use schema::id::CommandId;
 use schema::position::{Position, Version};
@@ -66,7 +66,7 @@ fn is_gapless(page: &EventPage, events: &[Event]) -> Result<(), Error> {
     let mut next = page.after.next();
     for event in events {
         if event.position != next {
-            return Err(Divergence { position: next, fault: Fault::Gap { found: event.position } }.into());
+            return Err(DivergenceError { position: next, fault: EventError::Gap { found: event.position } }.into());
         }
         next = next.next();
     }
@@ -84,8 +84,8 @@ fn counts_up(after: Position, events: &[Event]) -> Result<(), Error> {
     };
     for event in events {
         if event.version != expected {
-            let fault = Fault::Version { entity: event.entity.clone(), expected, found: event.version };
-            return Err(Divergence { position: event.position, fault }.into());
+            let fault = EventError::Version { entity: event.entity.clone(), expected, found: event.version };
+            return Err(DivergenceError { position: event.position, fault }.into());
         }
         expected = expected.next();
     }

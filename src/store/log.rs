@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use projections::configuration::Configuration;
+use replay::as_of::AsOf;
 use replay::log::Follower;
-use replay::moment::Moment;
 use schema::answer::Answer;
 use schema::entity::Actor;
 use schema::id::{CommandId, LogId};
@@ -142,12 +142,12 @@ impl Log {
     ///
     /// # Errors
     /// If the log can't be read or is not intact.
-    pub async fn past(&self, moment: Moment) -> Result<Option<Configuration>, Error> {
+    pub async fn past(&self, moment: AsOf) -> Result<Option<Configuration>, Error> {
         let head = self.past.head().await?.position;
         let position = match moment {
-            Moment::Position(position) if position > head => return Ok(None),
-            Moment::Position(position) => position,
-            Moment::Time(at) => self.past.position_at(at).await?,
+            AsOf::Position(position) if position > head => return Ok(None),
+            AsOf::Position(position) => position,
+            AsOf::Time(at) => self.past.position_at(at).await?,
         };
         let end = self.past.request_end(position).await?;
         let (view, kept) = (self.view(), self.appender.snapshots.nearest(end));
@@ -156,7 +156,7 @@ impl Log {
         if near.position() < end {
             self.findings.clear(near.position().next(), end)?;
         }
-        let mut follower = Follower::glance(self.log_id(), near);
+        let mut follower = Follower::without_tree(self.log_id(), near);
         self.past.follow(&mut follower, end).await?;
         self.appender.snapshots.keep_answer(follower.configuration());
         Ok(Some(follower.into_configuration()))

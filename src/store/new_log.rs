@@ -11,7 +11,7 @@ use std::slice::from_ref;
 
 use program::clock::system_time;
 use replay::log::Follower;
-use replay::tree::Edge;
+use replay::tree::Frontier;
 use schema::change::{Change, LogBegun};
 use schema::entity::{Actor, Entity};
 use schema::event::Event;
@@ -56,7 +56,7 @@ pub async fn begin_new_log(
     guard(&client, "DISABLE").await?;
     in_time(client.batch_execute("DELETE FROM tree; DELETE FROM checkpoint")).await?;
     let new = LogId::from(Uuid::now_v7());
-    let mut growth = Growth::from(Edge::default());
+    let mut growth = Growth::from(Frontier::default());
     seal_again(&client, &there, new, &mut growth).await?;
     let begun = LogBegun { from: there.log_id, position: there.position, root: there.root, checkpoint };
     let event = event(new, &there, begun, at, reason);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use replay::tree::{Node, Proof, Question, Unanswerable};
+use replay::tree::{Proof, TreeNode, TreeQuery, TreeQueryError};
 use schema::digest::Digest;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -27,8 +27,8 @@ impl Reader {
     ///
     /// # Errors
     /// If the log can't be read, the question makes no sense, or a node that it needs is missing.
-    pub async fn answer(&self, question: Question) -> Result<Proof, Error> {
-        let nodes = self.nodes(&question.needs()?).await?;
+    pub async fn answer(&self, question: TreeQuery) -> Result<Proof, Error> {
+        let nodes = self.nodes(&question.required_nodes()?).await?;
         Ok(question.answer(&nodes)?)
     }
 
@@ -36,12 +36,15 @@ impl Reader {
     ///
     /// # Errors
     /// If the log can't be read.
-    pub async fn kept_nodes(&self, nodes: impl IntoIterator<Item = Node>) -> Result<BTreeMap<Node, Digest>, Error> {
+    pub async fn kept_nodes(
+        &self,
+        nodes: impl IntoIterator<Item = TreeNode>,
+    ) -> Result<BTreeMap<TreeNode, Digest>, Error> {
         let (levels, indexes): (Vec<i16>, Vec<i64>) =
             nodes.into_iter().map(|node| (i16::from(node.level), rows::signed(node.index))).unzip();
         let query = "SELECT level, index, hash FROM tree \
                      JOIN unnest($1::int2[], $2::int8[]) AS asked (level, index) USING (level, index)";
-        let node = |row: &Row| Node {
+        let node = |row: &Row| TreeNode {
             level: row.get::<_, i16>(0).try_into().unwrap_or_default(),
             index: rows::unsigned(row.get(1)),
         };
@@ -67,7 +70,7 @@ impl Reader {
     }
 
     /// The hashes of these nodes.
-    async fn nodes(&self, nodes: &[Node]) -> Result<BTreeMap<Node, Digest>, Error> {
+    async fn nodes(&self, nodes: &[TreeNode]) -> Result<BTreeMap<TreeNode, Digest>, Error> {
         let below: Vec<Below> = nodes.iter().copied().map(Below::of).collect();
         let mut found = vec![Vec::new(); nodes.len()];
         let kept = WantedNodes::of(&below, |below| below.level > 0);
@@ -77,9 +80,9 @@ impl Reader {
         let leaves = WantedNodes::of(&below, |below| below.level == 0);
         let (first, last) = leaves.bounds();
         self.collect(LEAVES, &[&leaves.at, &first, &last], &mut found).await?;
-        let hash = |((node, below), found): ((&Node, &Below), &Vec<Digest>)| Some((*node, below.hash(found)?));
+        let hash = |((node, below), found): ((&TreeNode, &Below), &Vec<Digest>)| Some((*node, below.hash(found)?));
         let hashes: Option<_> = nodes.iter().zip(&below).zip(&found).map(hash).collect();
-        Ok(hashes.ok_or(Unanswerable::Missing)?)
+        Ok(hashes.ok_or(TreeQueryError::Missing)?)
     }
 
     async fn collect(
@@ -90,7 +93,7 @@ impl Reader {
     ) -> Result<(), Error> {
         let place = |row: &Row| usize::try_from(row.get::<_, i64>(0)).ok();
         for row in &self.rows(query, asked).await? {
-            let hash = Digest::try_from(row.get::<_, &[u8]>(1)).map_err(|_| Unanswerable::Missing)?;
+            let hash = Digest::try_from(row.get::<_, &[u8]>(1)).map_err(|_| TreeQueryError::Missing)?;
             if let Some(found) = place(row).and_then(|at| found.get_mut(at)) {
                 found.push(hash);
             }

@@ -50,12 +50,12 @@ impl RawRow {
     ///
     /// # Errors
     /// If it has a number that no event can have.
-    pub fn row(&self) -> Result<body::Row<'_>, Error> {
+    pub fn row(&self) -> Result<body::ExportRow<'_>, Error> {
         let position = self.position();
         let wrong = |why: String| Error::Row { position, why };
         let row = rows::event_row(&self.0).map_err(|error| wrong(error.to_string()))?;
         let out_of_range = |column: &str| wrong(format!("{column} is out of range"));
-        Ok(body::Row {
+        Ok(body::ExportRow {
             v: row.v.try_into().map_err(|_| out_of_range("v"))?,
             position: rows::unsigned(row.position),
             event_id: row.event_id.into_bytes(),

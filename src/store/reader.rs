@@ -85,7 +85,7 @@ pub struct EventPage {
 impl Head {
     /// Whether this is the head of the log that was followed to its position.
     pub fn is_over(&self, follower: &Follower) -> Result<(), Error> {
-        let (size, root) = (follower.edge().size(), follower.edge().root());
+        let (size, root) = (follower.frontier().size(), follower.frontier().root());
         if (size, root) == (self.position, self.root) {
             return Ok(());
         }

@@ -4,8 +4,8 @@
 //! under its key gets the answer if deciding it again, against that state and with that date, gives exactly the events that are there.
 //! Claims are the exception: their tokens were drawn at random and can't be drawn again.
 
-use projections::request::{Envelope, decide_request};
-use replay::moment::Moment;
+use projections::request::{RequestContext, decide_request};
+use replay::as_of::AsOf;
 use schema::answer::Answer;
 use schema::position::Position;
 
@@ -24,8 +24,8 @@ impl Log {
             return Ok(None);
         }
         let before = Position::from(first.position.get() - 1);
-        let Some(state) = self.past(Moment::Position(before)).await? else { return Ok(None) };
-        let envelope = Envelope { log_id: self.log_id(), command_id, actor, entropy, clock: first.at };
+        let Some(state) = self.past(AsOf::Position(before)).await? else { return Ok(None) };
+        let envelope = RequestContext { log_id: self.log_id(), command_id, actor, entropy, clock: first.at };
         let deciding = tokio::task::spawn_blocking(move || decide_request(&state, &envelope, &request));
         let decided = deciding.await.unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic()));
         Ok(decided.ok().filter(|decided| decided.events == events).map(|decided| decided.answer))

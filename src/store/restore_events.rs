@@ -56,7 +56,7 @@ fn batch(
     events: &[Event],
     contents: &BTreeMap<Digest, Content>,
 ) -> Result<DecidedBatch, Error> {
-    let before = (follower.configuration().clone(), follower.edge().clone());
+    let before = (follower.configuration().clone(), follower.frontier().clone());
     let mut batch = DecidedBatch::new(follower.log_id(), before, Vec::new());
     for event in events {
         follower.advance(event)?;

@@ -6,7 +6,7 @@
 use std::time::SystemTime;
 
 use projections::configuration::Configuration;
-use replay::tree::Edge;
+use replay::tree::Frontier;
 use schema::event_table::EVENT_COLUMNS;
 use schema::id::LogId;
 use schema::instant::Instant;
@@ -89,7 +89,7 @@ impl<'a> Parameters<'a> {
         let (digests, contents) =
             batch.contents.iter().map(|(digest, content)| (&digest.as_bytes()[..], &content.bytes()[..])).unzip();
         let (state, base) = (&batch.configuration, batch.base());
-        let root = |edge: &Edge| edge.root().as_bytes().to_vec();
+        let root = |edge: &Frontier| edge.root().as_bytes().to_vec();
         let position = |state: &Configuration| rows::signed(state.position().get());
         Self {
             events: rows::EventColumns::of(&batch.events),

@@ -1,6 +1,6 @@
 //! One submitted request with its caller's identity, and what the caller is told.
 
-use projections::refusal::Refused;
+use projections::refusal::RequestRefusal;
 use schema::answer::Answer;
 use schema::entity::Actor;
 use schema::id::CommandId;
@@ -39,7 +39,7 @@ impl Submission {
 pub enum SubmitError {
     /// The state refuses it.
     #[error(transparent)]
-    Refused(#[from] Refused),
+    Refused(#[from] RequestRefusal),
     /// Another request came under the same idempotency key.
     #[error("this idempotency key was used for another request")]
     KeyReused,
@@ -64,7 +64,7 @@ pub(crate) type SubmissionVerdict = Result<Answer, SubmissionRefusal>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SubmissionRefusal {
     /// The state refuses it.
-    Refused(Refused),
+    Refused(RequestRefusal),
     /// Another request came under the same key.
     KeyReused,
 }

@@ -3,7 +3,7 @@
 //! Stored are the roots of the complete subtrees whose heights are multiples of 8, one row for 256 events, and the root of the whole tree
 //! in the head row. Every other node of a proof is computed from at most 128 stored nodes, or from leaves in table `event`.
 
-use replay::tree::{Edge, Node};
+use replay::tree::{Frontier, TreeNode};
 use schema::digest::Digest;
 use tokio_postgres::types::{ToSql, Type};
 
@@ -28,12 +28,12 @@ pub(crate) const INSERT_TYPES: [Type; 3] = [Type::INT2_ARRAY, Type::INT8_ARRAY, 
 /// A tree that grows, with the nodes to be stored that were completed meanwhile.
 #[derive(Clone, Debug)]
 pub struct Growth {
-    edge: Edge,
-    nodes: Vec<(Node, Digest)>,
+    edge: Frontier,
+    nodes: Vec<(TreeNode, Digest)>,
 }
 
-impl From<Edge> for Growth {
-    fn from(edge: Edge) -> Self {
+impl From<Frontier> for Growth {
+    fn from(edge: Frontier) -> Self {
         Self { edge, nodes: Vec::new() }
     }
 }
@@ -42,7 +42,7 @@ impl Growth {
     /// Takes the next leaf.
     pub fn push(&mut self, leaf: Digest) {
         let Self { edge, nodes } = self;
-        edge.push_noting(leaf, |node, hash| {
+        edge.push_with(leaf, |node, hash| {
             if is_kept(node.level) {
                 nodes.push((node, hash));
             }
@@ -55,26 +55,26 @@ impl Growth {
     }
 
     /// Forgets the completed nodes that need not be stored.
-    pub(crate) fn retain_nodes(&mut self, is_wanted: impl FnMut(Node, Digest) -> bool) {
+    pub(crate) fn retain_nodes(&mut self, is_wanted: impl FnMut(TreeNode, Digest) -> bool) {
         let mut is_wanted = is_wanted;
         self.nodes.retain(|(node, hash)| is_wanted(*node, *hash));
     }
 
     /// The tree's edge by now.
     #[must_use]
-    pub fn edge(&self) -> &Edge {
+    pub fn edge(&self) -> &Frontier {
         &self.edge
     }
 
     /// The tree's edge for good.
     #[must_use]
-    pub fn into_edge(self) -> Edge {
+    pub fn into_edge(self) -> Frontier {
         self.edge
     }
 
     /// The completed nodes that are to be stored, in the order of their completion.
     #[must_use]
-    pub fn nodes(&self) -> &[(Node, Digest)] {
+    pub fn nodes(&self) -> &[(TreeNode, Digest)] {
         &self.nodes
     }
 }
@@ -95,7 +95,7 @@ pub(crate) struct Below {
 }
 
 impl Below {
-    pub(crate) fn of(node: Node) -> Self {
+    pub(crate) fn of(node: TreeNode) -> Self {
         let height = node.level % STRIDE;
         let first = node.index << height;
         Self { level: node.level - height, first, last: first + (1 << height) - 1 }
@@ -104,7 +104,7 @@ impl Below {
     /// The node's hash, from those below it in their order.
     pub(crate) fn hash(self, below: &[Digest]) -> Option<Digest> {
         let count = usize::try_from(self.last - self.first + 1).unwrap_or(usize::MAX);
-        (below.len() == count).then(|| Edge::over(below.iter().copied()).root())
+        (below.len() == count).then(|| Frontier::over(below.iter().copied()).root())
     }
 }
 
@@ -116,7 +116,7 @@ pub(crate) struct NodeColumns<'a> {
 }
 
 impl<'a> NodeColumns<'a> {
-    pub(crate) fn of(nodes: &'a [(Node, Digest)]) -> Self {
+    pub(crate) fn of(nodes: &'a [(TreeNode, Digest)]) -> Self {
         Self {
             level: nodes.iter().map(|(node, _)| node.level.into()).collect(),
             index: nodes.iter().map(|(node, _)| rows::signed(node.index)).collect(),

@@ -16,14 +16,14 @@ use crate::refusal::Refusal;
 
 /// What tokens are made from: the randomness that came in with the request, and the place of a command's first event.
 #[derive(Clone, Debug)]
-pub struct Mint {
+pub struct TokenSeed {
     entropy: Entropy,
     command_id: CommandId,
     ordinal: u32,
 }
 
-impl Mint {
-    /// The mint of a command whose first event would have this place in its request.
+impl TokenSeed {
+    /// The seed of a command whose first event would have this place in its request.
     #[must_use]
     pub fn new(entropy: Entropy, command_id: CommandId, ordinal: u32) -> Self {
         Self { entropy, command_id, ordinal }
@@ -36,7 +36,11 @@ impl Mint {
 
 /// The jobs that wait longest of those that fit the runtime: as many as it asks for, as long as their specs fit into an
 /// answer.
-pub(super) fn claim(state: &Configuration, claim: &ClaimJobs, mint: &Mint) -> Result<Vec<(Entity, Change)>, Refusal> {
+pub(super) fn claim(
+    state: &Configuration,
+    claim: &ClaimJobs,
+    seed: &TokenSeed,
+) -> Result<Vec<(Entity, Change)>, Refusal> {
     let node = runtime(state, &claim.runtime)?;
     let fitting = state.jobs().waiting().filter(|(_, job)| fits(state, job, node));
     let mut bytes = 0;
@@ -48,7 +52,7 @@ pub(super) fn claim(state: &Configuration, claim: &ClaimJobs, mint: &Mint) -> Re
             break;
         }
         let (runtime, lease_s) = (claim.runtime.clone(), claim.lease_s);
-        let change = JobClaimed { runtime, token: mint.token(id), lease_s, spec_digest: spec.digest };
+        let change = JobClaimed { runtime, token: seed.token(id), lease_s, spec_digest: spec.digest };
         claimed.push((id.into(), Change::JobClaimed(change)));
     }
     Ok(claimed)

@@ -8,13 +8,13 @@ use schema::event::Event;
 use schema::id::JobId;
 use schema::position::Position;
 
-use super::touched::Touched;
+use super::affected_nodes::AffectedNodes;
 use crate::configuration::Configuration;
 
 impl Configuration {
     /// Takes a change of a claim in. It concerns the record of whoever has or had the job; a run and a renewal concern
     /// none.
-    pub(super) fn turn_claims(&mut self, event: &Event, change: &Change) -> Touched {
+    pub(super) fn apply_claim_change(&mut self, event: &Event, change: &Change) -> AffectedNodes {
         let (job, position) = (JobId::from(event.entity.id.clone()), event.position);
         let holder = match change {
             Change::JobClaimed(claimed) => {

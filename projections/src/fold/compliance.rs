@@ -10,15 +10,15 @@ use schema::desired::Source;
 use schema::event::Event;
 use schema::id::{JobId, NodeId};
 
-use super::touched::Touched;
+use super::affected_nodes::AffectedNodes;
 use crate::configuration::Configuration;
 
 impl Configuration {
     /// Takes a change of what is to be assessed in. It concerns the holders of the job specs that follow from it, before
     /// or after.
-    pub(super) fn turn_compliance(&mut self, event: &Event, change: &Change) -> Touched {
+    pub(super) fn apply_compliance_change(&mut self, event: &Event, change: &Change) -> AffectedNodes {
         let mut affected = self.compliance.attestations_with(&event.entity);
-        self.compliance.turn(event, change);
+        self.compliance.apply_change(event, change);
         affected.append(&mut self.compliance.attestations_with(&event.entity));
         let source = Source { entity: event.entity.clone(), version: event.version, position: event.position };
         let holders = affected.into_iter().filter_map(|attestation| match change {

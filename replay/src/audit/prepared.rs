@@ -8,26 +8,26 @@ use schema::digest::Digest;
 use schema::event::Event;
 use schema::id::LogId;
 
-use crate::fault::Fault;
-use crate::file::Damage;
-use crate::file::block::Kind;
+use crate::event_error::EventError;
+use crate::file::ExportError;
+use crate::file::block::BlockKind;
 use crate::file::body::{read_blobs, read_checkpoints, read_events};
-use crate::log::Opened;
+use crate::log::OpenedEvent;
 
 /// A block with all that can be found out about it alone.
 #[derive(Debug)]
-pub enum Prepared {
+pub enum PreparedBlock {
     /// Contents: by the file's word, by their bytes, and how many they are.
-    Blobs(Vec<Content>),
+    Blobs(Vec<HashedContent>),
     /// Events.
-    Events(Vec<Result<Opened, Unfit>>),
+    Events(Vec<Result<OpenedEvent, UnusableEvent>>),
     /// Signed notes.
     Checkpoints(Vec<String>),
 }
 
 /// A content whose bytes were hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Content {
+pub struct HashedContent {
     /// What the file calls it.
     pub named: Digest,
     /// What its bytes are.
@@ -38,40 +38,40 @@ pub struct Content {
 
 /// An event that can't be right wherever it stands.
 #[derive(Debug)]
-pub enum Unfit {
+pub enum UnusableEvent {
     /// Its seal is broken, or its change can't be read.
-    Event(Box<(Event, Fault)>),
+    Event(Box<(Event, EventError)>),
     /// It is none.
     Row(String),
 }
 
-impl Prepared {
+impl PreparedBlock {
     /// Prepares a block.
     ///
     /// # Errors
     /// If it does not hold what its kind says.
-    pub fn new(kind: Kind, raw: &[u8], log_id: LogId) -> Result<Self, Damage> {
+    pub fn new(kind: BlockKind, raw: &[u8], log_id: LogId) -> Result<Self, ExportError> {
         Ok(match kind {
-            Kind::Blobs => Self::Blobs(
+            BlockKind::Blobs => Self::Blobs(
                 read_blobs(raw)?
                     .iter()
-                    .map(|blob| Content {
+                    .map(|blob| HashedContent {
                         named: blob.digest,
                         digest: Digest::of(blob.bytes),
                         size: blob.bytes.len() as u64,
                     })
                     .collect(),
             ),
-            Kind::Events => Self::Events(
+            BlockKind::Events => Self::Events(
                 read_events(raw)?
                     .iter()
-                    .map(|row| row.event(log_id).map_err(Unfit::Row))
-                    .map(|event| Opened::new(event?).map_err(Unfit::Event))
+                    .map(|row| row.event(log_id).map_err(UnusableEvent::Row))
+                    .map(|event| OpenedEvent::new(event?).map_err(UnusableEvent::Event))
                     .collect(),
             ),
-            Kind::Checkpoints => Self::Checkpoints(read_checkpoints(raw)?.into_iter().map(String::from).collect()),
-            Kind::Header | Kind::End => {
-                return Err(Damage::Order { expected: "blobs, events or checkpoints", found: kind.name() });
+            BlockKind::Checkpoints => Self::Checkpoints(read_checkpoints(raw)?.into_iter().map(String::from).collect()),
+            BlockKind::Header | BlockKind::End => {
+                return Err(ExportError::Order { expected: "blobs, events or checkpoints", found: kind.name() });
             }
         })
     }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
-use super::Damage;
+use super::ExportError;
 use schema::digest::Digest;
 use schema::limit::CONTENT_BYTES_MAX;
 
@@ -21,7 +21,7 @@ const EFFORT: u32 = 4;
 
 /// What a block holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum BlockKind {
     /// Which log this is, and from where to where.
     Header,
     /// Content by its digest.
@@ -34,7 +34,7 @@ pub enum Kind {
     End,
 }
 
-impl Kind {
+impl BlockKind {
     /// The kind's number in a file.
     #[must_use]
     pub const fn number(self) -> u8 {
@@ -59,24 +59,24 @@ impl Kind {
         }
     }
 
-    fn of(number: u8) -> Result<Self, Damage> {
+    fn of(number: u8) -> Result<Self, ExportError> {
         let kinds = [Self::Header, Self::Blobs, Self::Events, Self::Checkpoints, Self::End];
-        kinds.into_iter().find(|kind| kind.number() == number).ok_or(Damage::Kind { found: number })
+        kinds.into_iter().find(|kind| kind.number() == number).ok_or(ExportError::Kind { found: number })
     }
 }
 
 /// What stands before a block's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Head {
+pub struct BlockHead {
     /// What it holds.
-    pub kind: Kind,
+    pub kind: BlockKind,
     /// Bytes in the file.
     pub stored: usize,
     /// Bytes once unpacked.
     pub raw: usize,
 }
 
-impl Head {
+impl BlockHead {
     /// Bytes of a head.
     pub const BYTES: usize = 9;
 
@@ -84,19 +84,19 @@ impl Head {
     ///
     /// # Errors
     /// If there is no such kind, or no block is that large.
-    pub fn read(bytes: &[u8; Self::BYTES]) -> Result<Self, Damage> {
+    pub fn read(bytes: &[u8; Self::BYTES]) -> Result<Self, ExportError> {
         let [kind, s0, s1, s2, s3, r0, r1, r2, r3] = *bytes;
         let size = |bytes: [u8; 4], limit| match usize::try_from(u32::from_be_bytes(bytes)).unwrap_or(usize::MAX) {
-            bytes if bytes > limit => Err(Damage::TooLarge { bytes, limit }),
+            bytes if bytes > limit => Err(ExportError::TooLarge { bytes, limit }),
             bytes => Ok(bytes),
         };
-        let kind = Kind::of(kind)?;
-        let is_end = kind == Kind::End;
+        let kind = BlockKind::of(kind)?;
+        let is_end = kind == BlockKind::End;
         let limit = |limit| if is_end { Digest::BYTES } else { limit };
         let stored = size([s0, s1, s2, s3], limit(STORED_BYTES_MAX))?;
         let raw = size([r0, r1, r2, r3], limit(RAW_BYTES_MAX))?;
         match is_end && (stored, raw) != (Digest::BYTES, Digest::BYTES) {
-            true => Err(Damage::Cut { what: "its digest" }),
+            true => Err(ExportError::Cut { what: "its digest" }),
             false => Ok(Self { kind, stored, raw }),
         }
     }
@@ -111,7 +111,7 @@ impl Head {
 
 /// The head of the last block; its bytes are the digest of all before them.
 pub(super) fn write_end_head(out: &mut Vec<u8>) {
-    Head { kind: Kind::End, stored: Digest::BYTES, raw: Digest::BYTES }.write(out);
+    BlockHead { kind: BlockKind::End, stored: Digest::BYTES, raw: Digest::BYTES }.write(out);
 }
 
 /// Packs blocks one after another.
@@ -124,13 +124,13 @@ impl Packer {
     }
 
     /// Appends a block.
-    pub(super) fn write(&mut self, kind: Kind, raw: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn write(&mut self, kind: BlockKind, raw: &[u8], out: &mut Vec<u8>) {
         assert!(raw.len() <= RAW_BYTES_MAX, "BUG: a block of {} bytes", raw.len());
         let mut packed = Vec::with_capacity(STORED_BYTES_MAX.min(raw.len() + raw.len() / 1024 + 64));
         self.0.reset();
         let status = self.0.compress_vec(raw, &mut packed, FlushCompress::Finish);
         assert!(matches!(status, Ok(Status::StreamEnd)), "BUG: there was room for all of it");
-        Head { kind, stored: packed.len(), raw: raw.len() }.write(out);
+        BlockHead { kind, stored: packed.len(), raw: raw.len() }.write(out);
         out.extend_from_slice(&packed);
     }
 }
@@ -150,10 +150,10 @@ impl Unpacker {
     ///
     /// # Errors
     /// If the stored ones are no zlib stream, or one of another length.
-    pub fn unpack(&mut self, head: Head, stored: &[u8]) -> Result<Vec<u8>, Damage> {
+    pub fn unpack(&mut self, head: BlockHead, stored: &[u8]) -> Result<Vec<u8>, ExportError> {
         let mut raw = Vec::with_capacity(head.raw);
         self.0.reset(true);
-        let damaged = |why| Err(Damage::Packed { why });
+        let damaged = |why| Err(ExportError::Packed { why });
         match self.0.decompress_vec(stored, &mut raw, FlushDecompress::Finish) {
             Ok(Status::StreamEnd) if self.0.total_in() != stored.len() as u64 => {
                 damaged("more bytes follow behind its end")

@@ -20,11 +20,11 @@ use schema::id::LogId;
 use schema::instant::Instant;
 use schema::position::Position;
 
-use super::Damage;
+use super::ExportError;
 
 /// The first block: which log this is a part of, and which part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Header {
+pub struct ExportHeader {
     /// Which log.
     pub log_id: LogId,
     /// What its checkpoints are signed with, by the file's own word.
@@ -35,7 +35,8 @@ pub struct Header {
     /// The last one; one less than `from` if there is none.
     pub to: Position,
     /// The right edge of the tree over the events before `from`: the roots of its complete subtrees, largest first.
-    pub edge: Vec<Digest>,
+    #[serde(rename = "edge")]
+    pub frontier: Vec<Digest>,
 }
 
 /// Content, and what names it.
@@ -71,7 +72,7 @@ const MAP_OF_2: &[u8] = &[0x82];
 
 /// An event as its row has it: nothing of it is read yet, so that what can't be read is carried, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Row<'a> {
+pub struct ExportRow<'a> {
     /// The format of `data`.
     pub v: u16,
     /// Where in the log.
@@ -102,7 +103,7 @@ pub struct Row<'a> {
     pub leaf: [u8; 32],
 }
 
-impl<'a> Row<'a> {
+impl<'a> ExportRow<'a> {
     /// The row of an event; `texts` keeps its entity and actor as text.
     #[must_use]
     pub fn of(event: &'a Event, texts: &'a (String, String)) -> Self {
@@ -149,13 +150,13 @@ impl<'a> Row<'a> {
     }
 }
 
-/// The texts that [`Row::of`] borrows.
+/// The texts that [`ExportRow::of`] borrows.
 #[must_use]
 pub fn texts(event: &Event) -> (String, String) {
     (event.entity.to_string(), event.actor.to_string())
 }
 
-impl Serialize for Row<'_> {
+impl Serialize for ExportRow<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut row = serializer.serialize_tuple(COLUMNS.len())?;
         row.serialize_element(&self.v)?;
@@ -176,7 +177,7 @@ impl Serialize for Row<'_> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Row<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for ExportRow<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_seq(Columns)
     }
@@ -185,14 +186,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Row<'a> {
 struct Columns;
 
 impl<'de> Visitor<'de> for Columns {
-    type Value = Row<'de>;
+    type Value = ExportRow<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the {} columns of an event", COLUMNS.len())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut row: A) -> Result<Row<'de>, A::Error> {
-        let row_of = Row {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut row: A) -> Result<ExportRow<'de>, A::Error> {
+        let row_of = ExportRow {
             v: next(&mut row)?,
             position: next(&mut row)?,
             event_id: fixed(&mut row)?,
@@ -228,7 +229,7 @@ struct Events<'a> {
     #[serde(borrow, deserialize_with = "few::<_, { COLUMNS_MAX }>")]
     columns: Vec<&'a str>,
     #[serde(borrow)]
-    rows: Vec<Row<'a>>,
+    rows: Vec<ExportRow<'a>>,
 }
 
 /// A block of blobs.
@@ -276,13 +277,13 @@ fn few<'de, D: Deserializer<'de>, const MAX: usize>(deserializer: D) -> Result<V
 
 /// The raw bytes of a block whose items come one by one.
 #[derive(Debug)]
-pub struct List {
+pub struct BlockBuilder {
     head: Vec<u8>,
     items: Vec<u8>,
     count: u32,
 }
 
-impl List {
+impl BlockBuilder {
     /// Events, as rows.
     #[must_use]
     pub fn events() -> Self {
@@ -347,7 +348,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Blob<'a> {
     }
 }
 
-impl Header {
+impl ExportHeader {
     /// The header's raw bytes.
     #[must_use]
     pub fn write(&self) -> Vec<u8> {
@@ -358,7 +359,7 @@ impl Header {
     ///
     /// # Errors
     /// If it is none.
-    pub fn read(raw: &[u8]) -> Result<Self, Damage> {
+    pub fn read(raw: &[u8]) -> Result<Self, ExportError> {
         read(raw, "a header")
     }
 }
@@ -367,11 +368,11 @@ impl Header {
 ///
 /// # Errors
 /// If they are none.
-pub fn read_events(raw: &[u8]) -> Result<Vec<Row<'_>>, Damage> {
+pub fn read_events(raw: &[u8]) -> Result<Vec<ExportRow<'_>>, ExportError> {
     let events: Events<'_> = read(raw, "events")?;
     match events.columns.starts_with(&COLUMNS) {
         true => Ok(events.rows),
-        false => Err(Damage::Shape { what: "events", why: "their columns are not those of events".into() }),
+        false => Err(ExportError::Shape { what: "events", why: "their columns are not those of events".into() }),
     }
 }
 
@@ -379,7 +380,7 @@ pub fn read_events(raw: &[u8]) -> Result<Vec<Row<'_>>, Damage> {
 ///
 /// # Errors
 /// If they are none.
-pub fn read_blobs(raw: &[u8]) -> Result<Vec<Blob<'_>>, Damage> {
+pub fn read_blobs(raw: &[u8]) -> Result<Vec<Blob<'_>>, ExportError> {
     read::<Blobs<'_>>(raw, "blobs").map(|block| block.blobs)
 }
 
@@ -387,7 +388,7 @@ pub fn read_blobs(raw: &[u8]) -> Result<Vec<Blob<'_>>, Damage> {
 ///
 /// # Errors
 /// If they are none.
-pub fn read_checkpoints(raw: &[u8]) -> Result<Vec<&str>, Damage> {
+pub fn read_checkpoints(raw: &[u8]) -> Result<Vec<&str>, ExportError> {
     read::<Checkpoints<'_>>(raw, "checkpoints").map(|block| block.notes)
 }
 
@@ -395,6 +396,6 @@ fn packed(body: &(impl Serialize + ?Sized)) -> Vec<u8> {
     rmp_serde::to_vec_named(body).expect("BUG: a body has text keys and no failing serializer")
 }
 
-fn read<'a, T: Deserialize<'a>>(raw: &'a [u8], what: &'static str) -> Result<T, Damage> {
-    schema::wire::whole(raw).map_err(|error| Damage::Shape { what, why: error.to_string() })
+fn read<'a, T: Deserialize<'a>>(raw: &'a [u8], what: &'static str) -> Result<T, ExportError> {
+    schema::wire::whole(raw).map_err(|error| ExportError::Shape { what, why: error.to_string() })
 }

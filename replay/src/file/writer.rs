@@ -8,8 +8,8 @@ use core::mem;
 
 use schema::digest::{Digest, Hasher};
 
-use super::block::{Kind, Packer, RAW_BYTES_MAX, write_end_head};
-use super::body::{Blob, Header, List, Row};
+use super::block::{BlockKind, Packer, RAW_BYTES_MAX, write_end_head};
+use super::body::{Blob, BlockBuilder, ExportHeader, ExportRow};
 use super::prefix;
 
 /// Raw bytes after which a block is closed: enough to pack well, little enough to be unpacked in a cache.
@@ -21,38 +21,38 @@ const ROW_FRAME_BYTES: usize = 256;
 
 /// A file that is being written.
 #[derive(Debug)]
-pub struct Writer {
+pub struct ExportWriter {
     packer: Packer,
     hasher: Hasher,
     ready: Vec<u8>,
-    events: List,
-    blobs: List,
-    checkpoints: List,
+    events: BlockBuilder,
+    blobs: BlockBuilder,
+    checkpoints: BlockBuilder,
     block_bytes: usize,
 }
 
 /// Something does not fit into a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it has {bytes} bytes, more than fit into a block of {RAW_BYTES_MAX}")]
-pub struct TooLarge {
+pub struct BlockTooLargeError {
     /// Its bytes.
     pub bytes: usize,
 }
 
-impl Writer {
+impl ExportWriter {
     /// Begins a file.
     #[must_use]
-    pub fn new(header: &Header) -> Self {
+    pub fn new(header: &ExportHeader) -> Self {
         let mut writer = Self {
             packer: Packer::new(),
             hasher: Hasher::default(),
             ready: prefix().to_vec(),
-            events: List::events(),
-            blobs: List::blobs(),
-            checkpoints: List::checkpoints(),
+            events: BlockBuilder::events(),
+            blobs: BlockBuilder::blobs(),
+            checkpoints: BlockBuilder::checkpoints(),
             block_bytes: BLOCK_BYTES,
         };
-        writer.packer.write(Kind::Header, &header.write(), &mut writer.ready);
+        writer.packer.write(BlockKind::Header, &header.write(), &mut writer.ready);
         writer
     }
 
@@ -67,7 +67,7 @@ impl Writer {
     ///
     /// # Errors
     /// If no block is large enough for it.
-    pub fn blob(&mut self, blob: &Blob<'_>) -> Result<(), TooLarge> {
+    pub fn blob(&mut self, blob: &Blob<'_>) -> Result<(), BlockTooLargeError> {
         fits(blob.bytes.len())?;
         if self.blobs.bytes() + blob.bytes.len() > self.block_bytes {
             self.close_before_events();
@@ -80,7 +80,7 @@ impl Writer {
     ///
     /// # Errors
     /// If no block is large enough for it.
-    pub fn checkpoint(&mut self, note: &str) -> Result<(), TooLarge> {
+    pub fn checkpoint(&mut self, note: &str) -> Result<(), BlockTooLargeError> {
         fits(note.len())?;
         if self.checkpoints.bytes() + note.len() > self.block_bytes {
             self.close_before_events();
@@ -93,7 +93,7 @@ impl Writer {
     ///
     /// # Errors
     /// If no block is large enough for it.
-    pub fn event(&mut self, row: &Row<'_>) -> Result<(), TooLarge> {
+    pub fn event(&mut self, row: &ExportRow<'_>) -> Result<(), BlockTooLargeError> {
         let texts = [row.entity, row.event_type, row.actor, row.reason, row.data];
         let bytes = texts.iter().map(|text| text.len()).sum::<usize>() + ROW_FRAME_BYTES;
         fits(bytes)?;
@@ -106,7 +106,7 @@ impl Writer {
 
     /// Closes the blocks of what must stand before the events that are waiting.
     fn close_before_events(&mut self) {
-        for (kind, list) in [(Kind::Blobs, &mut self.blobs), (Kind::Checkpoints, &mut self.checkpoints)] {
+        for (kind, list) in [(BlockKind::Blobs, &mut self.blobs), (BlockKind::Checkpoints, &mut self.checkpoints)] {
             if let Some(raw) = list.take() {
                 self.packer.write(kind, &raw, &mut self.ready);
             }
@@ -117,7 +117,7 @@ impl Writer {
     fn close(&mut self) {
         self.close_before_events();
         if let Some(raw) = self.events.take() {
-            self.packer.write(Kind::Events, &raw, &mut self.ready);
+            self.packer.write(BlockKind::Events, &raw, &mut self.ready);
         }
     }
 
@@ -139,6 +139,6 @@ impl Writer {
     }
 }
 
-fn fits(bytes: usize) -> Result<(), TooLarge> {
-    if bytes + FRAME_BYTES > RAW_BYTES_MAX { Err(TooLarge { bytes }) } else { Ok(()) }
+fn fits(bytes: usize) -> Result<(), BlockTooLargeError> {
+    if bytes + FRAME_BYTES > RAW_BYTES_MAX { Err(BlockTooLargeError { bytes }) } else { Ok(()) }
 }

@@ -4,31 +4,31 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use replay::file::block::{Kind, Unpacker};
+use replay::file::block::{BlockKind, Unpacker};
 use replay::file::body::{read_blobs, read_events};
 use schema::digest::Digest;
 use schema::event::Event;
 use schema::id::LogId;
 use schema::position::Position;
 
-use super::output::Trouble;
-use super::source::{Next, Source};
+use super::export_reader::{ExportReader, NextBlock};
+use super::output::RunError;
 
 /// A file may have been exchanged since it was found to be right.
-fn changed(error: &dyn std::fmt::Display) -> Trouble {
-    Trouble::Unreachable(format!("a file changed while it was read: {error}"))
+fn changed(error: &dyn std::fmt::Display) -> RunError {
+    RunError::Unreachable(format!("a file changed while it was read: {error}"))
 }
 
 /// Unpacks blocks of one kind, until nothing more of them is wanted.
 fn unpack(
     files: &[PathBuf],
-    kind: Kind,
-    mut take: impl FnMut(LogId, &[u8]) -> Result<Wanted, Trouble>,
-) -> Result<(), Trouble> {
+    kind: BlockKind,
+    mut take: impl FnMut(LogId, &[u8]) -> Result<Wanted, RunError>,
+) -> Result<(), RunError> {
     let mut unpacker = Unpacker::default();
     for path in files {
-        let (mut source, header) = Source::open(path).map_err(|error| changed(&error))?;
-        while let Next::Block(stored) = source.next().map_err(|error| changed(&error))? {
+        let (mut source, header) = ExportReader::open(path).map_err(|error| changed(&error))?;
+        while let NextBlock::Block(stored) = source.next().map_err(|error| changed(&error))? {
             if stored.head.kind != kind {
                 continue;
             }
@@ -58,10 +58,10 @@ impl Wanted {
 pub(crate) fn bring(
     files: &[PathBuf],
     mut wanted: BTreeSet<Digest>,
-    mut take: impl FnMut(Digest, &[u8]) -> Result<(), Trouble>,
-) -> Result<(), Trouble> {
+    mut take: impl FnMut(Digest, &[u8]) -> Result<(), RunError>,
+) -> Result<(), RunError> {
     if !wanted.is_empty() {
-        unpack(files, Kind::Blobs, |_, raw| {
+        unpack(files, BlockKind::Blobs, |_, raw| {
             for blob in read_blobs(raw).map_err(|error| changed(&error))? {
                 if wanted.remove(&blob.digest) {
                     match Digest::of(blob.bytes) == blob.digest {
@@ -80,10 +80,10 @@ pub(crate) fn bring(
 }
 
 /// The events at these positions.
-pub(crate) fn events(files: &[PathBuf], mut wanted: BTreeSet<Position>) -> Result<BTreeMap<Position, Event>, Trouble> {
+pub(crate) fn events(files: &[PathBuf], mut wanted: BTreeSet<Position>) -> Result<BTreeMap<Position, Event>, RunError> {
     let mut found = BTreeMap::new();
     if !wanted.is_empty() {
-        unpack(files, Kind::Events, |log_id, raw| {
+        unpack(files, BlockKind::Events, |log_id, raw| {
             for row in read_events(raw).map_err(|error| changed(&error))? {
                 if wanted.remove(&row.position.into()) {
                     let event = row.event(log_id).map_err(|error| changed(&error))?;

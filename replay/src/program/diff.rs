@@ -5,20 +5,20 @@ use std::path::{Path, PathBuf};
 
 use projections::configuration::Configuration;
 use projections::render::render;
-use replay::moment::Moment;
+use replay::as_of::AsOf;
 use schema::desired::Entry;
 use schema::id::NodeId;
 use schema::terminal;
 use serde_json::json;
 
-use super::options::How;
-use super::output::{Trouble, print, print_json};
-use super::past;
-use super::source::Source;
+use super::export_reader::ExportReader;
+use super::options::AuditOptions;
+use super::output::{RunError, print, print_json};
+use super::state_at;
 
 /// What to compare.
 #[derive(Clone, Debug, clap::Args)]
-pub(crate) struct Diff {
+pub(crate) struct DiffCommand {
     /// The node.
     #[arg(long, value_name = "ID")]
     node: NodeId,
@@ -29,10 +29,10 @@ pub(crate) struct Diff {
     what: Vec<String>,
 
     #[command(flatten)]
-    how: How,
+    how: AuditOptions,
 }
 
-impl Diff {
+impl DiffCommand {
     pub(crate) fn json(&self) -> bool {
         self.how.json
     }
@@ -42,11 +42,11 @@ impl Diff {
 type Tree = BTreeMap<String, Entry>;
 
 /// Compares.
-pub(crate) fn run(diff: &Diff) -> Result<(), Trouble> {
+pub(crate) fn run(diff: &DiffCommand) -> Result<(), RunError> {
     let (before, after) = diff.states()?;
     let (old, new) = (tree(&before, &diff.node), tree(&after, &diff.node));
     if old.is_none() && new.is_none() {
-        return Err(Trouble::Nothing(format!("there is no node {} at either", diff.node)));
+        return Err(RunError::Nothing(format!("there is no node {} at either", diff.node)));
     }
     let (old, new) = (old.unwrap_or_default(), new.unwrap_or_default());
     let paths: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
@@ -87,20 +87,20 @@ fn tree(state: &Configuration, node: &NodeId) -> Option<Tree> {
     Some(pieces.into_iter().map(|piece| (piece.entry.path.clone(), piece.entry)).collect())
 }
 
-impl Diff {
+impl DiffCommand {
     /// What is a file is taken as one; what is none and reads as a moment is a moment.
-    fn states(&self) -> Result<(Configuration, Configuration), Trouble> {
+    fn states(&self) -> Result<(Configuration, Configuration), RunError> {
         let (mut moments, mut files) = (Vec::new(), Vec::new());
         for word in &self.what {
-            match word.parse::<Moment>() {
+            match word.parse::<AsOf>() {
                 Ok(moment) if !PathBuf::from(word).exists() => moments.push(Some(moment)),
                 _ => files.push(PathBuf::from(word)),
             }
         }
-        let usage = || Trouble::Usage("give two moments and the files of a log, or two files and no moment".into());
+        let usage = || RunError::Usage("give two moments and the files of a log, or two files and no moment".into());
         match (moments.len(), files.as_slice()) {
             (2, [_, ..]) => {
-                let mut states = past::states(&files, &self.how, &moments)?.into_iter();
+                let mut states = state_at::states(&files, &self.how, &moments)?.into_iter();
                 states.next().zip(states.next()).ok_or_else(usage)
             }
             (0, [first, second]) => self.ends(first, second),
@@ -108,13 +108,13 @@ impl Diff {
         }
     }
 
-    fn ends(&self, first: &Path, second: &Path) -> Result<(Configuration, Configuration), Trouble> {
-        let before = past::state(&[first.to_owned()], &self.how, None)?;
-        let goes_on = Source::open(second).is_ok_and(|(_, header)| header.from == before.position().next());
+    fn ends(&self, first: &Path, second: &Path) -> Result<(Configuration, Configuration), RunError> {
+        let before = state_at::state(&[first.to_owned()], &self.how, None)?;
+        let goes_on = ExportReader::open(second).is_ok_and(|(_, header)| header.from == before.position().next());
         let later = match goes_on && before.position().get() > 0 {
             true => vec![first.to_owned(), second.to_owned()],
             false => vec![second.to_owned()],
         };
-        Ok((before, past::state(&later, &self.how, None)?))
+        Ok((before, state_at::state(&later, &self.how, None)?))
     }
 }

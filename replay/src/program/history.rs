@@ -1,23 +1,23 @@
 //! `headwater-replay history`: what happened to one thing, and what a node had to hold after each change.
 
 use projections::configuration::Configuration;
-use projections::fold::Touched;
+use projections::fold::AffectedNodes;
 use projections::render::render;
-use replay::log::Opened;
+use replay::log::OpenedEvent;
 use schema::digest::Digest;
 use schema::entity::{Entity, Kind};
 use schema::event::Event;
 use schema::id::NodeId;
 use serde_json::{Value, json};
 
+use super::file_audit::{EventObserver, read};
 use super::options::Options;
-use super::output::{Trouble, print, print_json, table};
-use super::reading::{Witness, read};
+use super::output::{RunError, print, print_json, table};
 
 /// Whose history.
 #[derive(Clone, Debug, clap::Args)]
 #[group(id = "whose", required = true, multiple = false, args = ["node", "entity"])]
-pub(crate) struct History {
+pub(crate) struct HistoryCommand {
     /// A node's: all that changed what it must hold, and what it said.
     #[arg(long, value_name = "ID")]
     node: Option<NodeId>,
@@ -30,7 +30,7 @@ pub(crate) struct History {
     options: Options,
 }
 
-impl History {
+impl HistoryCommand {
     pub(crate) fn json(&self) -> bool {
         self.options.how.json
     }
@@ -38,7 +38,7 @@ impl History {
 
 /// Collects it.
 struct Chronicle<'a> {
-    whose: &'a History,
+    whose: &'a HistoryCommand,
     lines: Vec<Line>,
     digest: Option<Digest>,
 }
@@ -49,8 +49,8 @@ struct Line {
     digest: Option<Digest>,
 }
 
-impl Witness for Chronicle<'_> {
-    fn after(&mut self, event: &Opened, state: &Configuration, touched: &Touched) {
+impl EventObserver for Chronicle<'_> {
+    fn after(&mut self, event: &OpenedEvent, state: &Configuration, touched: &AffectedNodes) {
         let event = event.event();
         let is_its = match &self.whose.node {
             Some(node) => touched.contains(node) || is_about(&event.entity, node),
@@ -77,12 +77,12 @@ fn is_about(entity: &Entity, node: &NodeId) -> bool {
 }
 
 /// Shows it.
-pub(crate) fn run(history: &History) -> Result<(), Trouble> {
+pub(crate) fn run(history: &HistoryCommand) -> Result<(), RunError> {
     let mut audit = history.options.how.audit()?;
     let mut chronicle = Chronicle { whose: history, lines: Vec::new(), digest: None };
     read(&history.options.files, &mut audit, &mut chronicle)?;
     if chronicle.lines.is_empty() {
-        return Err(Trouble::Nothing("nothing ever happened to it".into()));
+        return Err(RunError::Nothing("nothing ever happened to it".into()));
     }
     if history.options.how.json {
         let items: Vec<Value> = chronicle.lines.iter().map(Line::to_json).collect();

@@ -3,14 +3,14 @@
 
 pub(crate) mod content;
 pub(crate) mod diff;
+pub(crate) mod export_reader;
+pub(crate) mod file_audit;
 pub(crate) mod history;
 pub(crate) mod options;
 pub(crate) mod output;
-pub(crate) mod past;
-pub(crate) mod reading;
 pub(crate) mod rebuild;
 pub(crate) mod show;
-pub(crate) mod source;
+pub(crate) mod state_at;
 pub(crate) mod stats;
 pub(crate) mod verify;
 pub(crate) mod why;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use replay::audit::Audit;
 use schema::seal::PublicKey;
 
-use super::output::Trouble;
+use super::output::RunError;
 
 /// The files of a log, and whose word counts.
 #[derive(Clone, Debug, clap::Args)]
@@ -16,16 +16,16 @@ pub(crate) struct Options {
     pub(crate) files: Vec<PathBuf>,
 
     #[command(flatten)]
-    pub(crate) how: How,
+    pub(crate) how: AuditOptions,
 }
 
 /// Whose word counts, and how to print.
 #[derive(Clone, Debug, clap::Args)]
-pub(crate) struct How {
+pub(crate) struct AuditOptions {
     /// The public key that the log must be signed with: 64 hex digits, as `GET /v1/log` shows it. Without it the files are
     /// shown to be of one piece, by whomever they were written.
     #[arg(long, env = "HEADWATER_TRUST", value_name = "KEY")]
-    pub(crate) trust: Option<Key>,
+    pub(crate) trust: Option<PublicKeyArg>,
 
     /// A file with a checkpoint that came some other way, such as the answer of `GET /v1/log/checkpoint` at an earlier time: the log
     /// must be the one that it speaks of, and no shorter. May be given several times.
@@ -41,9 +41,9 @@ pub(crate) struct How {
     pub(crate) json: bool,
 }
 
-impl How {
+impl AuditOptions {
     /// An audit with what is trusted.
-    pub(crate) fn audit(&self) -> Result<Audit, Trouble> {
+    pub(crate) fn audit(&self) -> Result<Audit, RunError> {
         let mut audit = Audit::new(self.trust.clone().map(|key| key.0));
         if self.allow_unsigned {
             audit = audit.allowing_an_unsigned_end();
@@ -51,11 +51,11 @@ impl How {
         for path in &self.checkpoint {
             let text = std::fs::read_to_string(path);
             let text =
-                text.map_err(|error| Trouble::Unreachable(format!("{} can't be read: {error}", path.display())))?;
+                text.map_err(|error| RunError::Unreachable(format!("{} can't be read: {error}", path.display())))?;
             // As the door shows it, or the note alone.
             let shown = serde_json::from_str::<serde_json::Value>(&text).ok();
             let note = shown.and_then(|shown| shown["note"].as_str().map(str::to_owned)).unwrap_or(text);
-            audit = audit.knowing(note);
+            audit = audit.with_known_checkpoint(note);
         }
         Ok(audit)
     }
@@ -63,9 +63,9 @@ impl How {
 
 /// A public key in hex.
 #[derive(Clone, Debug)]
-pub(crate) struct Key(PublicKey);
+pub(crate) struct PublicKeyArg(PublicKey);
 
-impl FromStr for Key {
+impl FromStr for PublicKeyArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {

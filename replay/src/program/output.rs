@@ -9,13 +9,13 @@ use std::process::ExitCode;
 use schema::terminal;
 use serde_json::{Value, json};
 
-use super::reading::{Failure, Found};
+use super::file_audit::{AuditError, LocatedFinding};
 
 /// How a run ends badly.
 #[derive(Debug)]
-pub(crate) enum Trouble {
+pub(crate) enum RunError {
     /// The files are not what they must be.
-    Found(Box<Found>),
+    Found(Box<LocatedFinding>),
     /// What is asked for is not there.
     Nothing(String),
     /// What was told makes no sense.
@@ -24,18 +24,20 @@ pub(crate) enum Trouble {
     Unreachable(String),
 }
 
-impl From<Failure> for Trouble {
-    fn from(failure: Failure) -> Self {
+impl From<AuditError> for RunError {
+    fn from(failure: AuditError) -> Self {
         match failure {
-            Failure::Found(found) => Self::Found(found),
-            Failure::Unreadable(path, error) => Self::Unreachable(format!("{} can't be read: {error}", path.display())),
+            AuditError::Found(found) => Self::Found(found),
+            AuditError::Unreadable(path, error) => {
+                Self::Unreachable(format!("{} can't be read: {error}", path.display()))
+            }
         }
     }
 }
 
-impl Trouble {
+impl RunError {
     /// Says it, and with what code to end.
-    pub(crate) fn tell(&self, json: bool) -> ExitCode {
+    pub(crate) fn print(&self, json: bool) -> ExitCode {
         let (code, text) = match self {
             Self::Found(found) => (1, format!("{}, byte {}\n{}", found.path.display(), found.offset, found.finding)),
             Self::Nothing(text) => (1, text.clone()),
@@ -44,11 +46,11 @@ impl Trouble {
         };
         let printed = if json { print_json(&self.to_json()) } else { Ok(()) };
         if !json || printed.is_err() {
-            complain(&text);
+            print_error(&text);
         }
         match printed {
             Err(Self::Unreachable(unwritable)) => {
-                complain(&unwritable);
+                print_error(&unwritable);
                 ExitCode::from(3)
             }
             _ => ExitCode::from(code),
@@ -63,7 +65,7 @@ impl Trouble {
     }
 }
 
-fn to_json(found: &Found) -> Value {
+fn to_json(found: &LocatedFinding) -> Value {
     let finding = &found.finding;
     json!({
         "file": found.path, "offset": found.offset, "position": finding.position, "code": finding.code,
@@ -72,33 +74,33 @@ fn to_json(found: &Found) -> Value {
 }
 
 /// Says what is wrong on standard error. There is nobody to tell if that can't be written.
-fn complain(text: &str) {
+fn print_error(text: &str) {
     let _unheard = io::stderr().write_all(format!("headwater-replay: {}\n", terminal::lines(text)).as_bytes());
 }
 
 /// Prints text.
-pub(crate) fn print(text: &str) -> Result<(), Trouble> {
+pub(crate) fn print(text: &str) -> Result<(), RunError> {
     write(terminal::lines(text).as_bytes())
 }
 
 /// Prints one JSON value on a line of its own.
-pub(crate) fn print_json(value: &Value) -> Result<(), Trouble> {
+pub(crate) fn print_json(value: &Value) -> Result<(), RunError> {
     write(format!("{}\n", terminal::json(&value.to_string())).as_bytes())
 }
 
 /// Prints a file's bytes: as they are to a file or a pipe, printable to a terminal.
-pub(crate) fn print_bytes(bytes: &[u8]) -> Result<(), Trouble> {
+pub(crate) fn print_bytes(bytes: &[u8]) -> Result<(), RunError> {
     match io::stdout().is_terminal() {
         true => print(&String::from_utf8_lossy(bytes)),
         false => write(bytes),
     }
 }
 
-fn write(bytes: &[u8]) -> Result<(), Trouble> {
+fn write(bytes: &[u8]) -> Result<(), RunError> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Trouble::Unreachable(format!("standard output can't be written: {error}")))
+            Err(RunError::Unreachable(format!("standard output can't be written: {error}")))
         }
         _ => Ok(()),
     }

@@ -12,21 +12,21 @@ use schema::id::NodeId;
 use serde_json::json;
 
 use super::content;
-use super::output::{Trouble, print, print_json};
-use super::past::Past;
+use super::output::{RunError, print, print_json};
+use super::state_at::StateOptions;
 
 /// Where to rebuild what.
 #[derive(Clone, Debug, clap::Args)]
-pub(crate) struct Rebuild {
+pub(crate) struct RebuildCommand {
     /// A folder that is empty or not there yet: it gets one folder for each node.
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
 
     #[command(flatten)]
-    past: Past,
+    past: StateOptions,
 }
 
-impl Rebuild {
+impl RebuildCommand {
     pub(crate) fn json(&self) -> bool {
         self.past.options.how.json
     }
@@ -36,9 +36,9 @@ impl Rebuild {
 type Places = BTreeMap<Digest, Vec<PathBuf>>;
 
 /// Rebuilds.
-pub(crate) fn run(rebuild: &Rebuild) -> Result<(), Trouble> {
+pub(crate) fn run(rebuild: &RebuildCommand) -> Result<(), RunError> {
     if fs::read_dir(&rebuild.to).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(Trouble::Usage(format!("{} is not empty", rebuild.to.display())));
+        return Err(RunError::Usage(format!("{} is not empty", rebuild.to.display())));
     }
     let state = rebuild.past.state()?;
     let mut places = Places::new();
@@ -56,7 +56,7 @@ pub(crate) fn run(rebuild: &Rebuild) -> Result<(), Trouble> {
 }
 
 /// A node's folders and job specs; what its documents are is noted.
-fn grow(state: &Configuration, node: &NodeId, to: &Path, places: &mut Places) -> Result<(), Trouble> {
+fn grow(state: &Configuration, node: &NodeId, to: &Path, places: &mut Places) -> Result<(), RunError> {
     let root = to.join(node.as_str());
     for folder in ["files", "jobs"] {
         make(&root.join(folder))?;
@@ -80,10 +80,10 @@ fn place(entry: &Entry) -> PathBuf {
     }
 }
 
-fn make(folder: &Path) -> Result<(), Trouble> {
-    fs::create_dir_all(folder).map_err(|error| Trouble::Unreachable(format!("{}: {error}", folder.display())))
+fn make(folder: &Path) -> Result<(), RunError> {
+    fs::create_dir_all(folder).map_err(|error| RunError::Unreachable(format!("{}: {error}", folder.display())))
 }
 
-fn write(place: &Path, bytes: &[u8]) -> Result<(), Trouble> {
-    fs::write(place, bytes).map_err(|error| Trouble::Unreachable(format!("{}: {error}", place.display())))
+fn write(place: &Path, bytes: &[u8]) -> Result<(), RunError> {
+    fs::write(place, bytes).map_err(|error| RunError::Unreachable(format!("{}: {error}", place.display())))
 }

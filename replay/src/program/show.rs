@@ -1,19 +1,19 @@
 //! `headwater-replay show`: what a node held or a job was at a moment, byte for byte as the node got it.
 
 use projections::configuration::Configuration;
-use projections::render::{Manifest, Piece, render};
+use projections::render::{Manifest, ManifestEntry, render};
 use schema::digest::Digest;
 use schema::id::{JobId, NodeId};
 use serde_json::{Value, json};
 
 use super::content;
-use super::output::{Trouble, print, print_bytes, print_json, table};
-use super::past::Past;
+use super::output::{RunError, print, print_bytes, print_json, table};
+use super::state_at::StateOptions;
 
 /// What to show.
 #[derive(Clone, Debug, clap::Args)]
 #[group(id = "what", required = true, multiple = true, args = ["node", "job"])]
-pub(crate) struct Show {
+pub(crate) struct ShowCommand {
     /// The node.
     #[arg(long, value_name = "ID", conflicts_with = "job")]
     node: Option<NodeId>,
@@ -27,35 +27,35 @@ pub(crate) struct Show {
     job: Option<JobId>,
 
     #[command(flatten)]
-    past: Past,
+    past: StateOptions,
 }
 
-impl Show {
+impl ShowCommand {
     pub(crate) fn json(&self) -> bool {
         self.past.options.how.json
     }
 }
 
 /// Shows it.
-pub(crate) fn run(show: &Show) -> Result<(), Trouble> {
+pub(crate) fn run(show: &ShowCommand) -> Result<(), RunError> {
     let (state, json) = (show.past.state()?, show.json());
     match (&show.node, &show.path, &show.job) {
         (Some(node), Some(path), _) => show_path(show, &manifest(&state, node)?, path),
         (Some(node), None, _) => show_node(&manifest(&state, node)?, json),
         (None, _, Some(job)) => show_job(&state, job, json),
-        (None, _, None) => Err(Trouble::Usage("give --node or --job".into())),
+        (None, _, None) => Err(RunError::Usage("give --node or --job".into())),
     }
 }
 
 /// What a node must hold.
-pub(crate) fn manifest(state: &Configuration, node: &NodeId) -> Result<Manifest, Trouble> {
-    let unknown = || Trouble::Nothing(format!("there is no node {node} at position {}", state.position()));
+pub(crate) fn manifest(state: &Configuration, node: &NodeId) -> Result<Manifest, RunError> {
+    let unknown = || RunError::Nothing(format!("there is no node {node} at position {}", state.position()));
     render(state, node).ok_or_else(unknown)
 }
 
-fn show_path(show: &Show, manifest: &Manifest, path: &str) -> Result<(), Trouble> {
+fn show_path(show: &ShowCommand, manifest: &Manifest, path: &str) -> Result<(), RunError> {
     let piece = manifest.pieces.iter().find(|piece| piece.entry.path == path);
-    let missing = || Trouble::Nothing(format!("node {} has no `{path}` then", manifest.node));
+    let missing = || RunError::Nothing(format!("node {} has no `{path}` then", manifest.node));
     let piece = piece.ok_or_else(missing)?;
     let bytes = bytes_of(show, piece)?;
     match show.json() {
@@ -64,7 +64,7 @@ fn show_path(show: &Show, manifest: &Manifest, path: &str) -> Result<(), Trouble
     }
 }
 
-fn bytes_of(show: &Show, piece: &Piece) -> Result<Vec<u8>, Trouble> {
+fn bytes_of(show: &ShowCommand, piece: &ManifestEntry) -> Result<Vec<u8>, RunError> {
     if let Some(content) = &piece.content {
         return Ok(content.to_vec());
     }
@@ -76,7 +76,7 @@ fn bytes_of(show: &Show, piece: &Piece) -> Result<Vec<u8>, Trouble> {
     Ok(bytes)
 }
 
-fn with_content(piece: &Piece, bytes: &[u8]) -> Value {
+fn with_content(piece: &ManifestEntry, bytes: &[u8]) -> Value {
     let mut shown = json!(piece.entry);
     match std::str::from_utf8(bytes) {
         Ok(text) => shown["content"] = json!(text),
@@ -85,7 +85,7 @@ fn with_content(piece: &Piece, bytes: &[u8]) -> Value {
     shown
 }
 
-fn show_node(manifest: &Manifest, json: bool) -> Result<(), Trouble> {
+fn show_node(manifest: &Manifest, json: bool) -> Result<(), RunError> {
     if json {
         let entries: Vec<_> = manifest.pieces.iter().map(|piece| &piece.entry).collect();
         return print_json(&json!({
@@ -108,8 +108,8 @@ fn show_node(manifest: &Manifest, json: bool) -> Result<(), Trouble> {
     print(&table(&rows))
 }
 
-fn show_job(state: &Configuration, id: &JobId, json: bool) -> Result<(), Trouble> {
-    let unknown = || Trouble::Nothing(format!("there is no job {id} at position {}", state.position()));
+fn show_job(state: &Configuration, id: &JobId, json: bool) -> Result<(), RunError> {
+    let unknown = || RunError::Nothing(format!("there is no job {id} at position {}", state.position()));
     let job = state.jobs().all().get(id).ok_or_else(unknown)?;
     let spec = state.spec(id).ok_or_else(unknown)?;
     if !json {

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use projections::configuration::Configuration;
-use projections::fold::Touched;
-use replay::log::Opened;
+use projections::fold::AffectedNodes;
+use replay::log::OpenedEvent;
 use schema::instant::Instant;
 use serde_json::{Value, json};
 
+use super::file_audit::{EventObserver, read};
 use super::options::Options;
-use super::output::{Trouble, print, print_json, table};
-use super::reading::{Witness, read};
+use super::output::{RunError, print, print_json, table};
 
 /// What is counted event by event.
 #[derive(Default)]
@@ -22,8 +22,8 @@ struct Counts {
     actors: BTreeMap<String, u64>,
 }
 
-impl Witness for Counts {
-    fn after(&mut self, event: &Opened, _state: &Configuration, _touched: &Touched) {
+impl EventObserver for Counts {
+    fn after(&mut self, event: &OpenedEvent, _state: &Configuration, _touched: &AffectedNodes) {
         let event = event.event();
         self.requests += u64::from(event.ends_request());
         self.first.get_or_insert(event.at);
@@ -34,7 +34,7 @@ impl Witness for Counts {
 }
 
 /// Counts.
-pub(crate) fn run(options: &Options) -> Result<(), Trouble> {
+pub(crate) fn run(options: &Options) -> Result<(), RunError> {
     let mut audit = options.how.audit()?;
     let mut counts = Counts::default();
     let parts = read(&options.files, &mut audit, &mut counts)?;

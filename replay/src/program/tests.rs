@@ -11,26 +11,26 @@ use replay::audit::Audit;
 use schema::digest::Digest;
 use tempfile::TempDir;
 
-use super::reading::{Failure, Found, Nobody, read};
+use super::file_audit::{AuditError, LocatedFinding, NoObserver, read};
 use histories::forge::{self, Body, Export};
 use histories::story::{self, Story};
 
 /// What an audit with the right key says of these bytes.
-fn audited(bytes: &[u8]) -> Option<Found> {
+fn audited(bytes: &[u8]) -> Option<LocatedFinding> {
     audited_knowing(bytes, None)
 }
 
-fn audited_knowing(bytes: &[u8], note: Option<&str>) -> Option<Found> {
+fn audited_knowing(bytes: &[u8], note: Option<&str>) -> Option<LocatedFinding> {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("log.hwlog");
     fs::write(&path, bytes).unwrap();
     let mut audit = Audit::new(Some(story::key().public())).allowing_an_unsigned_end();
     if let Some(note) = note {
-        audit = audit.knowing(note.to_owned());
+        audit = audit.with_known_checkpoint(note.to_owned());
     }
-    match read(&[path], &mut audit, &mut Nobody) {
+    match read(&[path], &mut audit, &mut NoObserver) {
         Ok(_) => None,
-        Err(Failure::Found(found)) => Some(*found),
+        Err(AuditError::Found(found)) => Some(*found),
         Err(failure) => panic!("{failure}"),
     }
 }
@@ -261,7 +261,7 @@ fn a_repeated_checkpoint_is_named_and_one_at_the_seam_of_two_files_counts_once()
         path
     });
     let mut audit = Audit::new(Some(story::key().public())).allowing_an_unsigned_end();
-    read(&parts, &mut audit, &mut Nobody).unwrap();
+    read(&parts, &mut audit, &mut NoObserver).unwrap();
     assert!(story.notes.contains_key(&story::FIRST_PART), "both parts hold the checkpoint of their seam");
     assert_eq!(audit.tally().checkpoints, story.notes.len() as u64);
 }
@@ -286,9 +286,9 @@ fn an_end_that_nobody_signed_is_not_believed_unless_it_may_be() {
     let audited = |to| {
         fs::write(&path, story.file(1, to)).unwrap();
         let mut audit = Audit::new(Some(story::key().public()));
-        match read(std::slice::from_ref(&path), &mut audit, &mut Nobody) {
+        match read(std::slice::from_ref(&path), &mut audit, &mut NoObserver) {
             Ok(_) => None,
-            Err(Failure::Found(found)) => Some((found.finding.position.get(), found.finding.code)),
+            Err(AuditError::Found(found)) => Some((found.finding.position.get(), found.finding.code)),
             Err(failure) => panic!("{failure}"),
         }
     };
@@ -302,7 +302,7 @@ fn each_member_of_the_header_is_checked() {
     let story = story::told();
     let bytes = story.file(1, story.position());
     let other = schema::seal::SecretKey::from_seed(&[1; 32]).public();
-    type Change<'a> = &'a dyn Fn(&mut replay::file::body::Header);
+    type Change<'a> = &'a dyn Fn(&mut replay::file::body::ExportHeader);
     let changes: [(&str, u64, Change<'_>); 7] = [
         ("leaf", 1, &|header| header.log_id = "0197f3a0-0000-7000-8000-0000000000f2".parse().unwrap()),
         ("key", 1, &|header| header.public_key = *other.as_bytes()),
@@ -310,7 +310,7 @@ fn each_member_of_the_header_is_checked() {
         ("end", story.position() + 1, &|header| header.to = header.to.next()),
         ("end", story.position(), &|header| header.to = header.to.previous()),
         ("end", story.position() + 1, &|header| header.to = u64::MAX.into()),
-        ("edge", 1, &|header| header.edge.push(Digest::of(b""))),
+        ("edge", 1, &|header| header.frontier.push(Digest::of(b""))),
     ];
     for (code, position, change) in changes {
         let mut export = Export::read(&bytes);
@@ -344,9 +344,9 @@ fn parts_are_one_log_in_their_order_only() {
     let audited = |files: &[&std::path::PathBuf]| {
         let files: Vec<_> = files.iter().map(|path| (*path).clone()).collect();
         let mut audit = Audit::new(Some(story::key().public())).allowing_an_unsigned_end();
-        match read(&files, &mut audit, &mut Nobody) {
+        match read(&files, &mut audit, &mut NoObserver) {
             Ok(_) => Ok(audit.position().get()),
-            Err(Failure::Found(found)) => Err((found.finding.code, found.finding.expected)),
+            Err(AuditError::Found(found)) => Err((found.finding.code, found.finding.expected)),
             Err(failure) => panic!("{failure}"),
         }
     };

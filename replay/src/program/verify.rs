@@ -2,15 +2,15 @@
 
 use serde_json::json;
 
+use super::file_audit::{NoObserver, read};
 use super::options::Options;
-use super::output::{Trouble, print, print_json, table};
-use super::reading::{Nobody, read};
+use super::output::{RunError, print, print_json, table};
 
 /// Verifies the files.
-pub(crate) fn run(options: &Options) -> Result<(), Trouble> {
+pub(crate) fn run(options: &Options) -> Result<(), RunError> {
     let mut audit = options.how.audit()?;
-    let parts = read(&options.files, &mut audit, &mut Nobody)?;
-    let Some((log_id, key)) = audit.log() else { return Err(Trouble::Nothing("there is no log".into())) };
+    let parts = read(&options.files, &mut audit, &mut NoObserver)?;
+    let Some((log_id, key)) = audit.log() else { return Err(RunError::Nothing("there is no log".into())) };
     let (position, tally, key) = (audit.position(), audit.tally(), hex::encode(key.as_bytes()));
     let signed = tally.signed.map(|signed| signed.position).unwrap_or_default();
     let unsigned = position.get() - signed.get();

@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use projections::configuration::{Configuration, Noted};
+use projections::configuration::{Configuration, NotedReport};
 use projections::render::render;
-use replay::explain::{Found, Unknown, Why as Answer, why_file, why_job};
+use replay::explain::{Derivation, DerivedFile, ExplainError, explain_file, explain_job};
 use schema::event::Event;
 use schema::id::{JobId, NodeId};
 use schema::position::Position;
@@ -16,13 +16,13 @@ use schema::terminal;
 use serde_json::{Value, json};
 
 use super::content;
-use super::output::{Trouble, print, print_json, table};
-use super::past::Past;
+use super::output::{RunError, print, print_json, table};
+use super::state_at::StateOptions;
 
 /// What to explain.
 #[derive(Clone, Debug, clap::Args)]
 #[group(id = "what", required = true, multiple = true, args = ["node", "job"])]
-pub(crate) struct Why {
+pub(crate) struct WhyCommand {
     /// The node whose file it is.
     #[arg(long, value_name = "ID", requires = "path", conflicts_with = "job")]
     node: Option<NodeId>,
@@ -36,17 +36,17 @@ pub(crate) struct Why {
     job: Option<JobId>,
 
     #[command(flatten)]
-    past: Past,
+    past: StateOptions,
 }
 
-impl Why {
+impl WhyCommand {
     pub(crate) fn json(&self) -> bool {
         self.past.options.how.json
     }
 }
 
 /// Explains it.
-pub(crate) fn run(why: &Why) -> Result<(), Trouble> {
+pub(crate) fn run(why: &WhyCommand) -> Result<(), RunError> {
     let state = why.past.state()?;
     let (of, answer) = asked(why, &state)?;
     let causes = causes(&why.past.options.files, &answer)?;
@@ -70,7 +70,7 @@ pub(crate) fn run(why: &Why) -> Result<(), Trouble> {
 /// What a node had to run, and what the log kept of its reports.
 struct Runs<'a> {
     desired: Option<RecordRef>,
-    noted: Option<&'a Noted>,
+    noted: Option<&'a NotedReport>,
 }
 
 impl<'a> Runs<'a> {
@@ -107,21 +107,21 @@ impl<'a> Runs<'a> {
 }
 
 /// What is asked about, and the answer.
-fn asked(why: &Why, state: &Configuration) -> Result<(Value, Answer), Trouble> {
+fn asked(why: &WhyCommand, state: &Configuration) -> Result<(Value, Derivation), RunError> {
     let (of, answer) = match (&why.node, &why.path, &why.job) {
-        (Some(node), Some(path), _) => (json!({"node": node, "path": path}), why_file(state, node, path)),
-        (_, _, Some(job)) => (json!({ "job": job }), why_job(state, job)),
-        _ => return Err(Trouble::Usage("give --node and --path, or --job".into())),
+        (Some(node), Some(path), _) => (json!({"node": node, "path": path}), explain_file(state, node, path)),
+        (_, _, Some(job)) => (json!({ "job": job }), explain_job(state, job)),
+        _ => return Err(RunError::Usage("give --node and --path, or --job".into())),
     };
-    let unknown = |unknown: Unknown| Trouble::Nothing(format!("{unknown} at position {}", state.position()));
+    let unknown = |unknown: ExplainError| RunError::Nothing(format!("{unknown} at position {}", state.position()));
     Ok((of, answer.map_err(unknown)?))
 }
 
-fn causes(files: &[PathBuf], answer: &Answer) -> Result<BTreeMap<Position, Event>, Trouble> {
+fn causes(files: &[PathBuf], answer: &Derivation) -> Result<BTreeMap<Position, Event>, RunError> {
     content::events(files, answer.reasons.iter().map(|reason| reason.position).collect())
 }
 
-fn to_json(of: Value, answer: &Answer, causes: &BTreeMap<Position, Event>) -> Value {
+fn to_json(of: Value, answer: &Derivation, causes: &BTreeMap<Position, Event>) -> Value {
     let because = answer.reasons.iter().filter_map(|reason| {
         let Event { position, event_id, command_id, entity, version, event_type, actor, at, reason: said, .. } =
             causes.get(&reason.position)?;
@@ -131,7 +131,7 @@ fn to_json(of: Value, answer: &Answer, causes: &BTreeMap<Position, Event>) -> Va
         }))
     });
     let found = answer.found.as_ref().map(
-        |Found { kind, digest, size, source }| json!({"kind": kind, "digest": digest, "size": size, "source": source}),
+        |DerivedFile { kind, digest, size, source }| json!({"kind": kind, "digest": digest, "size": size, "source": source}),
     );
     let mut shown = of;
     shown["found"] = json!(found);
@@ -140,14 +140,14 @@ fn to_json(of: Value, answer: &Answer, causes: &BTreeMap<Position, Event>) -> Va
     shown
 }
 
-fn to_text(of: &Value, answer: &Answer, causes: &BTreeMap<Position, Event>, position: Position) -> String {
+fn to_text(of: &Value, answer: &Derivation, causes: &BTreeMap<Position, Event>, position: Position) -> String {
     let text = |name: &str| of[name].as_str().unwrap_or_default();
     let what = match of["job"].as_str() {
         Some(job) => format!("job {job}"),
         None => format!("{} on node {}", terminal::line(text("path")), text("node")),
     };
     let is = match &answer.found {
-        Some(Found { digest, size, .. }) => format!("is {} ({size} bytes)", digest.short()),
+        Some(DerivedFile { digest, size, .. }) => format!("is {} ({size} bytes)", digest.short()),
         None => "is not there".into(),
     };
     let mut rows = vec![["POSITION", "AT", "ACTOR", "PART", "TYPE", "ENTITY", "REASON"].map(String::from).to_vec()];

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use program::output::StdoutError;
-use replay::file::writer::TooLarge;
+use replay::file::writer::BlockTooLargeError;
 use schema::position::Position;
 
 use crate::backend;
@@ -44,7 +44,7 @@ pub enum Error {
         /// The position of the event; for a content, that of the first event that was read together with the one that names it.
         position: Position,
         /// The size and the limit.
-        source: TooLarge,
+        source: BlockTooLargeError,
     },
     /// Standard output can't be written; the file is there.
     #[error(transparent)]

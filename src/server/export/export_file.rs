@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use program::durable_file;
 use program::progress::Progress;
-use replay::file::body::{Blob, Header};
-use replay::file::writer::Writer;
+use replay::file::body::{Blob, ExportHeader};
+use replay::file::writer::ExportWriter;
 use schema::digest::Digest;
 use schema::position::Position;
 use serde::Deserialize;
@@ -32,7 +32,7 @@ pub(super) struct ExportFile {
     name: PathBuf,
     path: PathBuf,
     file: BufWriter<File>,
-    writer: Writer,
+    writer: ExportWriter,
     /// Reads contents and checkpoints while `reader` streams rows.
     contents: Reader,
     written: BTreeSet<Digest>,
@@ -72,7 +72,7 @@ struct NamedContent {
 }
 
 impl ExportFile {
-    pub(super) fn begin(name: &Path, header: &Header, contents: Reader) -> Result<Self, Error> {
+    pub(super) fn begin(name: &Path, header: &ExportHeader, contents: Reader) -> Result<Self, Error> {
         let mut path = name.as_os_str().to_owned();
         path.push(".part");
         let path = PathBuf::from(path);
@@ -84,7 +84,7 @@ impl ExportFile {
             name: name.to_owned(),
             path,
             file: BufWriter::new(file),
-            writer: Writer::new(header),
+            writer: ExportWriter::new(header),
             contents,
             written: BTreeSet::new(),
             missing: BTreeSet::new(),
@@ -94,7 +94,12 @@ impl ExportFile {
         })
     }
 
-    pub(super) async fn write_all(&mut self, reader: &Reader, header: &Header, to: Position) -> Result<(), Error> {
+    pub(super) async fn write_all(
+        &mut self,
+        reader: &Reader,
+        header: &ExportHeader,
+        to: Position,
+    ) -> Result<(), Error> {
         let mut after = header.from.previous();
         let mut progress = Progress::begin("events exported", to.get() - after.get());
         while after < to {

@@ -53,7 +53,7 @@ pub enum NextChange {
 #[must_use]
 pub fn noteworthy(state: &Configuration, node: &NodeId, summary: &ReportSummary) -> Option<Position> {
     let known = state.nodes().get(node)?;
-    state.is_news(node, summary).then_some(known.cause.position)
+    state.is_new_report(node, summary).then_some(known.cause.position)
 }
 
 /// The newest report of each node, and when its next change is due.

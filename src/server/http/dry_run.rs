@@ -2,9 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use projections::refusal::Refused;
-use projections::request::{Decided, Envelope, preview_request};
-use replay::impact::node_turn;
+use projections::refusal::RequestRefusal;
+use projections::request::{DecisionWithState, RequestContext, preview_request};
+use replay::impact::node_digest_change;
 use schema::answer::Answer;
 use schema::entity::Actor;
 use schema::id::CommandId;
@@ -37,14 +37,15 @@ pub(super) async fn dry_run(
     let before = app.log().view();
     // Nothing is kept, so the request needs no id of its own, and a claim token that the answer shows is valid nowhere.
     let command_id = CommandId::from(Uuid::nil());
-    let envelope = Envelope { log_id: app.log().log_id(), command_id, actor, entropy: [0; 16], clock: clock() };
+    let envelope = RequestContext { log_id: app.log().log_id(), command_id, actor, entropy: [0; 16], clock: clock() };
     let decided = app.run_expensive(async move {
-        let Decided { configuration: after, touched, answer, .. } = preview_request(&before, &envelope, &request)?;
-        let change = |node| NodeChange::from(node_turn(&before, &after, node));
-        let desired = touched.iter().map(change).collect();
+        let DecisionWithState { configuration: after, affected, answer, .. } =
+            preview_request(&before, &envelope, &request)?;
+        let change = |node| NodeChange::from(node_digest_change(&before, &after, node));
+        let desired = affected.iter().map(change).collect();
         Ok(DryRunAnswer { answer: Answer { command_id: None, ..answer }, dry_run: true, desired })
     });
-    decided.await?.map_err(|refused: Refused| refused.into())
+    decided.await?.map_err(|refused: RequestRefusal| refused.into())
 }
 
 fn clock() -> Instant {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::response::Response;
-use projections::convergence::State as NodeState;
+use projections::convergence::ConvergenceState as NodeState;
 use schema::instant::Instant;
 use schema::position::Position;
 use serde::Serialize;

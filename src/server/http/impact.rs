@@ -4,9 +4,9 @@ use api::error_code::ErrorCode;
 use axum::extract::Path;
 use axum::response::Response;
 use projections::configuration::Configuration;
-use projections::fold::Touched;
-use replay::impact::{Turn, impact};
-use replay::log::{Divergence, Follower};
+use projections::fold::AffectedNodes;
+use replay::impact::{DigestChange, impact};
+use replay::log::{DivergenceError, Follower};
 use schema::answer::AppendedEvent;
 use schema::digest::Digest;
 use schema::entity::Actor;
@@ -16,7 +16,7 @@ use schema::instant::Instant;
 use schema::position::Position;
 use serde::Serialize;
 
-use crate::event_log::{DamagedError, Moment, PastStateError};
+use crate::event_log::{AsOf, DamagedError, PastStateError};
 use crate::http::answer;
 use crate::http::auth::Authenticated;
 use crate::http::params::{QueryParams, number};
@@ -56,8 +56,8 @@ struct JobChange {
     after: Option<Digest>,
 }
 
-impl From<Turn<NodeId>> for NodeChange {
-    fn from(Turn { id: node, before, after }: Turn<NodeId>) -> Self {
+impl From<DigestChange<NodeId>> for NodeChange {
+    fn from(DigestChange { id: node, before, after }: DigestChange<NodeId>) -> Self {
         Self { node, before, after }
     }
 }
@@ -119,7 +119,7 @@ pub(super) async fn show(
     let before = first.position.previous();
     let state = app.clone();
     let computed = app.run_expensive(async move {
-        let before = state.log().past(Moment::Position(before)).await?;
+        let before = state.log().past(AsOf::Position(before)).await?;
         let view = view(state.log().log_id(), before, events);
         view.map_err(|diverges| PastStateError::Damaged(DamagedError(format!("the log is not intact {diverges}"))))
     });
@@ -127,15 +127,15 @@ pub(super) async fn show(
     Ok(answer::json(seen, view))
 }
 
-fn view(log_id: LogId, before: Configuration, events: Vec<Event>) -> Result<ImpactView, Divergence> {
-    let mut follower = Follower::glance(log_id, before.clone());
-    let mut touched = Touched::new();
+fn view(log_id: LogId, before: Configuration, events: Vec<Event>) -> Result<ImpactView, DivergenceError> {
+    let mut follower = Follower::without_tree(log_id, before.clone());
+    let mut touched = AffectedNodes::new();
     for event in &events {
         touched.append(&mut follower.advance(event)?);
     }
     let found = impact(&before, follower.configuration(), &touched, &events);
     let last = events.last().expect("BUG: a request that is found has an event").clone();
-    let job = |Turn { id: job, before, after }| JobChange { job, before, after };
+    let job = |DigestChange { id: job, before, after }| JobChange { job, before, after };
     Ok(ImpactView {
         command_id: last.command_id,
         position: last.position,

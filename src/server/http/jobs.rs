@@ -3,7 +3,7 @@
 use axum::extract::Path;
 use axum::response::Response;
 use projections::configuration::Configuration;
-use projections::jobs::{Completed, Job};
+use projections::jobs::{CompletedRun, Job};
 use schema::desired::Source;
 use schema::digest::Digest;
 use schema::id::{AttestationId, JobId, NodeId};
@@ -79,9 +79,9 @@ impl JobView {
     }
 }
 
-impl From<&Completed> for CompletedView {
-    fn from(completed: &Completed) -> Self {
-        let Completed { runtime, spec_digest, outcome, position, at } = completed.clone();
+impl From<&CompletedRun> for CompletedView {
+    fn from(completed: &CompletedRun) -> Self {
+        let CompletedRun { runtime, spec_digest, outcome, position, at } = completed.clone();
         Self { runtime, outcome, spec_digest, position, at }
     }
 }

@@ -1,7 +1,7 @@
 //! The status of a node: its state, what it runs, when it was last heard, and why it does not run what is desired.
 
 use projections::configuration::Node;
-use projections::convergence::State;
+use projections::convergence::ConvergenceState;
 use schema::id::NodeId;
 use schema::position::Position;
 use schema::report::{Attempt, AttemptState, DETAIL_BYTES_MAX, RecordRef, ReportSummary, Reported, truncate_text};
@@ -18,7 +18,7 @@ const PATHS_NAMED: usize = 5;
 /// The status of a node.
 #[derive(Debug, Serialize)]
 pub(super) struct NodeStatus {
-    pub(super) state: State,
+    pub(super) state: ConvergenceState,
     /// The record that it runs, as it reports it.
     pub(super) running: Option<RecordRef>,
     /// How long ago the last report was heard; none of a past state, or if there never was a report.
@@ -74,27 +74,27 @@ impl<'a> ReportedFacts<'a> {
         }
     }
 
-    fn reason(&self, state: State, head: Position) -> Option<StatusReason> {
+    fn reason(&self, state: ConvergenceState, head: Position) -> Option<StatusReason> {
         let (code, detail) = match state {
-            State::Failed | State::Refused => self.failure(),
-            State::Drifted => ("drift".to_owned(), self.drifted()),
-            State::Offline => {
+            ConvergenceState::Failed | ConvergenceState::Refused => self.failure(),
+            ConvergenceState::Drifted => ("drift".to_owned(), self.drifted()),
+            ConvergenceState::Offline => {
                 let seconds = self.silence_ms.unwrap_or_default() / 1_000;
                 ("silent".to_owned(), format!("it was not heard for {seconds} s"))
             }
-            State::Ahead => {
+            ConvergenceState::Ahead => {
                 let seen = self.seen.unwrap_or_default();
                 ("ahead".to_owned(), format!("it has seen position {seen}, and this log ends at {head}"))
             }
-            State::Duplicate => {
+            ConvergenceState::Duplicate => {
                 let detail = "two agents report under this id: stop one of them, or start it with an id of its own";
                 ("duplicate".to_owned(), detail.to_owned())
             }
-            State::Progressing if self.awaits_hook() => {
+            ConvergenceState::Progressing if self.awaits_hook() => {
                 let detail = "what runs was put in force, and its --apply command has not said yes yet";
                 ("not_good_yet".to_owned(), detail.to_owned())
             }
-            State::Unknown => ("never_heard".to_owned(), "no report of it was ever heard".to_owned()),
+            ConvergenceState::Unknown => ("never_heard".to_owned(), "no report of it was ever heard".to_owned()),
             _ => return None,
         };
         Some(StatusReason { code, detail })
@@ -137,7 +137,7 @@ impl NodeStatus {
         self
     }
 
-    fn of(state: State, facts: &ReportedFacts<'_>, head: Position) -> Self {
+    fn of(state: ConvergenceState, facts: &ReportedFacts<'_>, head: Position) -> Self {
         let status =
             Self { state, running: facts.running, silence_ms: facts.silence_ms, reason: facts.reason(state, head) };
         status.within(DETAIL_BYTES_MAX)
@@ -177,26 +177,31 @@ mod tests {
             ..ReportedFacts::default()
         };
         for (state, facts, code, words) in [
-            (State::Failed, failed(Some("check_failed"), Some("too high")), "check_failed", "too high"),
-            (State::Failed, failed(None, None), "failed", ""),
-            (State::Failed, ReportedFacts::default(), "rejected", "retry_node"),
+            (ConvergenceState::Failed, failed(Some("check_failed"), Some("too high")), "check_failed", "too high"),
+            (ConvergenceState::Failed, failed(None, None), "failed", ""),
+            (ConvergenceState::Failed, ReportedFacts::default(), "rejected", "retry_node"),
             (
-                State::Drifted,
+                ConvergenceState::Drifted,
                 ReportedFacts { drift: &paths, ..ReportedFacts::default() },
                 "drift",
                 "files/5 and 2 more",
             ),
-            (State::Offline, ReportedFacts { silence_ms: Some(31_999), ..ReportedFacts::default() }, "silent", "31 s"),
             (
-                State::Ahead,
+                ConvergenceState::Offline,
+                ReportedFacts { silence_ms: Some(31_999), ..ReportedFacts::default() },
+                "silent",
+                "31 s",
+            ),
+            (
+                ConvergenceState::Ahead,
                 ReportedFacts { seen: Some(9.into()), ..ReportedFacts::default() },
                 "ahead",
                 "position 9, and this log ends at 5",
             ),
-            (State::Unknown, ReportedFacts::default(), "never_heard", ""),
-            (State::Duplicate, ReportedFacts::default(), "duplicate", "stop one"),
+            (ConvergenceState::Unknown, ReportedFacts::default(), "never_heard", ""),
+            (ConvergenceState::Duplicate, ReportedFacts::default(), "duplicate", "stop one"),
             (
-                State::Progressing,
+                ConvergenceState::Progressing,
                 ReportedFacts { running: Some(mark), ..ReportedFacts::default() },
                 "not_good_yet",
                 "--apply",
@@ -205,7 +210,7 @@ mod tests {
             let reason = facts.reason(state, 5.into()).expect("a reason");
             assert!(reason.code == code && reason.detail.contains(words), "{state:?}: {reason:?}");
         }
-        for state in [State::Converged, State::Progressing] {
+        for state in [ConvergenceState::Converged, ConvergenceState::Progressing] {
             assert_eq!(
                 failed(Some("check_failed"), None).reason(state, 5.into()),
                 None,
@@ -219,7 +224,7 @@ mod tests {
         let detail = "å".repeat(DETAIL_BYTES_MAX);
         let facts =
             ReportedFacts { failed: Some((AttemptState::Refused, None, Some(&detail))), ..ReportedFacts::default() };
-        let status = NodeStatus::of(State::Refused, &facts, 5.into());
+        let status = NodeStatus::of(ConvergenceState::Refused, &facts, 5.into());
         assert_eq!(status.reason.as_ref().map(|reason| reason.detail.len()), Some(DETAIL_BYTES_MAX));
         assert_eq!(status.short().reason.map(|reason| reason.detail.len()), Some(SHORT_BYTES));
     }

@@ -3,8 +3,8 @@
 use api::page::ListPage;
 use axum::extract::Path;
 use axum::response::Response;
-use projections::configuration::{Node, Noted};
-use projections::convergence::{Evidence, Expected, State as NodeState, judge};
+use projections::configuration::{Node, NotedReport};
+use projections::convergence::{ConvergenceState as NodeState, ExpectedState, NodeEvidence, judge};
 use projections::render::{Manifest, render};
 use schema::desired::{Cause, Entry};
 use schema::id::NodeId;
@@ -133,7 +133,7 @@ impl AppState {
     /// The state of a node: from its last report, or of a past state from what the log has of its reports.
     pub(super) fn node_state(&self, snapshot: &ReadSnapshot, id: &NodeId, node: &Node) -> NodeState {
         let state = &snapshot.configuration;
-        let expected = Expected {
+        let expected = ExpectedState {
             log_id: self.log().log_id(),
             head: if snapshot.is_past { state.position() } else { state.position().max(*self.log().heads().borrow()) },
             digest: self.digests().of(state, id, node),
@@ -141,7 +141,7 @@ impl AppState {
         };
         if snapshot.is_past {
             let noted = state.reports().get(id);
-            return judge(&expected, noted.map(|noted| Evidence::noted(&noted.summary)).as_ref());
+            return judge(&expected, noted.map(|noted| NodeEvidence::from_summary(&noted.summary)).as_ref());
         }
         let heard = self.reports().heard(id);
         judge(&expected, heard.as_ref().map(HeardReport::evidence).as_ref())
@@ -160,9 +160,9 @@ impl From<Manifest> for DesiredView {
 }
 
 impl HeardReport {
-    fn evidence(&self) -> Evidence<'_> {
-        let evidence = Evidence::heard(&self.report, self.silence);
-        if self.duplicate { evidence.of_two() } else { evidence }
+    fn evidence(&self) -> NodeEvidence<'_> {
+        let evidence = NodeEvidence::from_report(&self.report, self.silence);
+        if self.duplicate { evidence.with_duplicate() } else { evidence }
     }
 }
 
@@ -173,8 +173,8 @@ impl From<HeardReport> for ReportView {
     }
 }
 
-impl From<&Noted> for NotedView {
-    fn from(noted: &Noted) -> Self {
+impl From<&NotedReport> for NotedView {
+    fn from(noted: &NotedReport) -> Self {
         Self { position: noted.position, at: noted.at, version: noted.version, summary: (*noted.summary).clone() }
     }
 }

@@ -13,7 +13,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTI
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use projections::refusal::{Refused, Sort};
+use projections::refusal::{RefusalClass, RequestRefusal};
 use schema::invalid::InputError;
 
 use crate::event_log::{DamagedError, LogReadError, PastStateError, SubmitError, UnavailableError};
@@ -77,13 +77,13 @@ impl From<InputError> for ProblemResponse {
     }
 }
 
-impl From<Refused> for ProblemResponse {
-    fn from(refused: Refused) -> Self {
+impl From<RequestRefusal> for ProblemResponse {
+    fn from(refused: RequestRefusal) -> Self {
         let status = match refused.refusal.sort() {
-            Sort::NotFound => StatusCode::NOT_FOUND,
-            Sort::Conflict => StatusCode::CONFLICT,
-            Sort::TooLarge | Sort::Unfit => StatusCode::UNPROCESSABLE_ENTITY,
-            Sort::Forbidden => StatusCode::FORBIDDEN,
+            RefusalClass::NotFound => StatusCode::NOT_FOUND,
+            RefusalClass::Conflict => StatusCode::CONFLICT,
+            RefusalClass::TooLarge | RefusalClass::Unfit => StatusCode::UNPROCESSABLE_ENTITY,
+            RefusalClass::Forbidden => StatusCode::FORBIDDEN,
         };
         Self::with_status(status, refused.refusal.code(), refused.to_string()).in_field(refused.field())
     }

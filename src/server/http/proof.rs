@@ -6,7 +6,7 @@ use axum::extract::Path;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use replay::tree::Question;
+use replay::tree::TreeQuery;
 use schema::digest::Digest;
 use schema::id::LogId;
 use schema::position::Position;
@@ -87,7 +87,7 @@ pub(super) async fn inclusion(
     let Some(event) = app.log().events(page).await?.pop() else {
         return Err(ProblemResponse::unknown_entity("event", &position.to_string()).in_field("position"));
     };
-    let hashes = app.log().answer(Question::Inclusion { position, size }).await?;
+    let hashes = app.log().answer(TreeQuery::Inclusion { position, size }).await?;
     let (log_id, leaf, root) = (event.log_id, event.leaf, app.root(size).await?);
     Ok(answer::json(size, InclusionProof { log_id, position, leaf, size, root, hashes }))
 }
@@ -107,7 +107,7 @@ pub(super) async fn consistency(app: Authenticated, mut params: QueryParams) -> 
     if from > to {
         return Err(ProblemResponse::invalid_parameter("from", format!("is at most {to}, where the larger tree ends")));
     }
-    let hashes = app.log().answer(Question::Consistency { from, to }).await?;
+    let hashes = app.log().answer(TreeQuery::Consistency { from, to }).await?;
     let (from_root, to_root) = (app.root(from).await?, app.root(to).await?);
     Ok(answer::json(to, ConsistencyProof { log_id: app.log().log_id(), from, from_root, to, to_root, hashes }))
 }
@@ -138,7 +138,7 @@ impl AppState {
     }
 
     async fn root(&self, size: Position) -> Result<Digest, ProblemResponse> {
-        let root = self.log().answer(Question::Root { size }).await?;
+        let root = self.log().answer(TreeQuery::Root { size }).await?;
         Ok(root.first().copied().expect("BUG: a root is one hash"))
     }
 }

@@ -11,7 +11,7 @@ use schema::invalid::InputError;
 use schema::position::Position;
 use tokio::time::timeout;
 
-use crate::event_log::Moment;
+use crate::event_log::AsOf;
 use crate::http::answer_memory::MemoryReservation;
 use crate::http::auth::Authenticated;
 use crate::http::paging::PageQuery;
@@ -26,7 +26,7 @@ const CATCH_UP_WAIT: Duration = Duration::from_millis(250);
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SnapshotQuery {
     min_position: Option<Position>,
-    at: Option<Moment>,
+    at: Option<AsOf>,
 }
 
 /// A consistent state of the log.
@@ -54,11 +54,11 @@ impl SnapshotQuery {
     }
 }
 
-fn parse_moment(text: &str) -> Result<Moment, String> {
+fn parse_moment(text: &str) -> Result<AsOf, String> {
     if let Ok(position) = number(text) {
-        return Ok(Moment::Position(Position::from(position)));
+        return Ok(AsOf::Position(Position::from(position)));
     }
-    Instant::parse_clamped(text).map(Moment::Time).map_err(|_| "is a position or an RFC 3339 time".to_string())
+    Instant::parse_clamped(text).map(AsOf::Time).map_err(|_| "is a position or an RFC 3339 time".to_string())
 }
 
 impl Authenticated {
@@ -94,7 +94,7 @@ impl Authenticated {
         let configuration = self.log().view();
         match when.at {
             None => Ok(ReadSnapshot { configuration, is_past: false }),
-            Some(Moment::Position(position)) if position == configuration.position() => {
+            Some(AsOf::Position(position)) if position == configuration.position() => {
                 Ok(ReadSnapshot { configuration, is_past: true })
             }
             Some(moment) => {

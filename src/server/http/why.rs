@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use axum::extract::Path;
 use axum::response::Response;
-use projections::convergence::State as NodeState;
+use projections::convergence::ConvergenceState as NodeState;
 use projections::render::render;
-use replay::explain::{Found, Unknown, Why, why_file, why_job};
+use replay::explain::{Derivation, DerivedFile, ExplainError, explain_file, explain_job};
 use schema::desired::{Entry, EntryKind, Source};
 use schema::digest::Digest;
 use schema::id::{JobId, NodeId};
@@ -16,7 +16,7 @@ use schema::position::Position;
 use schema::report::RecordRef;
 use serde::Serialize;
 
-use crate::event_log::{DamagedError, Moment};
+use crate::event_log::{AsOf, DamagedError};
 use crate::http::answer;
 use crate::http::auth::Authenticated;
 use crate::http::causing_events::CausingEvent;
@@ -86,8 +86,8 @@ impl From<Entry> for EntryView {
     }
 }
 
-impl From<Found> for EntryView {
-    fn from(Found { kind, digest, size, source }: Found) -> Self {
+impl From<DerivedFile> for EntryView {
+    fn from(DerivedFile { kind, digest, size, source }: DerivedFile) -> Self {
         Self { kind, digest, size, source }
     }
 }
@@ -105,7 +105,7 @@ pub(super) async fn file(
     let inner = app.clone();
     let explained = app.run_expensive(async move {
         let state = &snapshot.configuration;
-        let why = why_file(state, &node, &path).map_err(|unknown| unknown_subject(&unknown, &node, &path))?;
+        let why = explain_file(state, &node, &path).map_err(|unknown| unknown_subject(&unknown, &node, &path))?;
         let subject = inner.file_subject(&snapshot, node, path, &why).await;
         Ok::<_, ProblemResponse>((state.position(), subject, why))
     });
@@ -121,15 +121,15 @@ pub(super) async fn job(
 ) -> Result<Response, ProblemResponse> {
     let (job, state) = app.item::<JobId>(&id, params).await?;
     let (position, id) = (state.position(), job.clone());
-    let why = app.run_expensive(async move { why_job(&state, &id) }).await?;
+    let why = app.run_expensive(async move { explain_job(&state, &id) }).await?;
     let why = why.map_err(|_| ProblemResponse::unknown_entity("job", job.as_str()))?;
     app.explanation(position, JobSubject { job }, why).await
 }
 
-fn unknown_subject(unknown: &Unknown, node: &NodeId, path: &str) -> ProblemResponse {
+fn unknown_subject(unknown: &ExplainError, node: &NodeId, path: &str) -> ProblemResponse {
     match unknown {
-        Unknown::Entity(_) => ProblemResponse::unknown_entity("node", node.as_str()),
-        Unknown::Path => {
+        ExplainError::Entity(_) => ProblemResponse::unknown_entity("node", node.as_str()),
+        ExplainError::Path => {
             let detail = format!("there is no file {path} on any node, and there never was");
             ProblemResponse::new(ErrorCode::UnknownFile, detail).in_field("path")
         }
@@ -137,7 +137,7 @@ fn unknown_subject(unknown: &Unknown, node: &NodeId, path: &str) -> ProblemRespo
 }
 
 impl AppState {
-    async fn file_subject(&self, snapshot: &ReadSnapshot, node: NodeId, path: String, why: &Why) -> FileSubject {
+    async fn file_subject(&self, snapshot: &ReadSnapshot, node: NodeId, path: String, why: &Derivation) -> FileSubject {
         let state = &snapshot.configuration;
         let enrolled = state.nodes().get(&node).expect("BUG: the explained file belongs to a node of the state");
         let status = self.node_status(snapshot, &node, enrolled);
@@ -155,7 +155,7 @@ impl AppState {
 
     /// What a node has at a path if it runs an older record.
     async fn running_file(&self, node: &NodeId, path: &str, running: RecordRef) -> RunningFile {
-        let past = self.log().past(Moment::Position(running.position)).await;
+        let past = self.log().past(AsOf::Position(running.position)).await;
         let manifest = past.ok().and_then(|past| render(&past, node));
         // The node may run a record of another log.
         let Some(manifest) = manifest.filter(|manifest| manifest.digest == running.digest) else {
@@ -169,7 +169,7 @@ impl AppState {
         &self,
         position: Position,
         subject: T,
-        why: Why,
+        why: Derivation,
     ) -> Result<Response, ProblemResponse> {
         let causing_events = self.causing_events(why.reasons.iter().map(|reason| reason.position).collect()).await?;
         let mut causing_events: BTreeMap<Position, CausingEvent> =

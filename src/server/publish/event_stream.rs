@@ -8,7 +8,7 @@ use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, State as StreamState};
 use projections::configuration::Configuration;
-use replay::stray::Stray;
+use replay::stray::StrayError;
 use schema::address::Prefix;
 use schema::event::Event;
 use schema::id::LogId;
@@ -123,7 +123,7 @@ impl EventStreamWriter {
     ///
     /// # Errors
     /// If NATS does not answer, or the stream may be ahead of the log or is another log's.
-    pub async fn recover(&mut self, state: &Configuration) -> Result<Option<(StreamExcess, Stray)>, Error> {
+    pub async fn recover(&mut self, state: &Configuration) -> Result<Option<(StreamExcess, StrayError)>, Error> {
         // A stream that was rebuilt may lack its consumers still.
         self.rebuild.finish().await?;
         let (name, head) = (self.prefix.event_stream(), state.position());

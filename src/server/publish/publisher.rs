@@ -7,9 +7,9 @@ use std::time::Duration;
 use async_nats::jetstream::Context;
 use program::failpoints;
 use projections::configuration::Configuration;
-use projections::fold::Touched;
+use projections::fold::AffectedNodes;
 use projections::render::{Manifest, render};
-use replay::stray::Stray;
+use replay::stray::StrayError;
 use schema::address::{Bucket, Prefix};
 use schema::desired::Desired;
 use schema::digest::Digest;
@@ -141,7 +141,12 @@ impl Publisher {
     ///
     /// # Errors
     /// If NATS or the log does not answer, or somebody else wrote; [`Publisher::repair`] comes next.
-    pub async fn publish(&mut self, state: &Configuration, touched: Touched, events: &[Event]) -> Result<(), Error> {
+    pub async fn publish(
+        &mut self,
+        state: &Configuration,
+        touched: AffectedNodes,
+        events: &[Event],
+    ) -> Result<(), Error> {
         let nodes: Vec<NodeId> = touched.into_iter().collect();
         for nodes in nodes.chunks(NODES_AT_ONCE) {
             let desired = self.prepare(state, nodes).await?;
@@ -214,7 +219,7 @@ impl Publisher {
         Ok(())
     }
 
-    fn repair_stream_later(&self, excess: StreamExcess, stray: &Stray) -> StreamRepair {
+    fn repair_stream_later(&self, excess: StreamExcess, stray: &StrayError) -> StreamRepair {
         let until = self.rebuilt.map_or_else(Instant::now, |rebuilt| rebuilt + REBUILD_EVERY);
         let is_known = matches!(&self.stream_repair, Some(StreamRepair::Waiting { excess: known, .. }) if known.agreed == excess.agreed);
         if !is_known {
@@ -246,7 +251,7 @@ impl Publisher {
         let manifests: Vec<Manifest> = nodes.iter().filter_map(|node| render(state, node)).collect();
         let fetched: BTreeSet<Digest> = manifests.iter().flat_map(Manifest::fetched).collect();
         // The content of documents is in the table; job specs follow from the state, and come with their manifests.
-        let brought: BTreeMap<Digest, Arc<[u8]>> = manifests.iter().flat_map(Manifest::brought).collect();
+        let brought: BTreeMap<Digest, Arc<[u8]>> = manifests.iter().flat_map(Manifest::rendered_content).collect();
         let source = Arc::clone(&self.source);
         let content = |digest| read_content(Arc::clone(&source), brought.get(&digest).cloned(), digest);
         self.blobs.ensure(fetched, content).await?;

@@ -12,9 +12,9 @@ use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
 use futures::StreamExt as _;
 use projections::configuration::Configuration;
-use replay::fault::Fault;
+use replay::event_error::EventError;
 use replay::log::Follower;
-use replay::stray::{Stray, next_event};
+use replay::stray::{StrayError, next_event};
 use schema::address::Prefix;
 use schema::digest::Digest;
 use schema::event::Event;
@@ -51,7 +51,7 @@ pub enum ExcessOrigin {
     /// Another log, with whose event the stream begins.
     OtherLog(LogId),
     /// Somebody else, and why they can't be this log's.
-    Stray(Stray),
+    Stray(StrayError),
 }
 
 impl StreamExcess {
@@ -103,7 +103,7 @@ impl StreamComparison {
         head: Position,
         known: Position,
         state: &Configuration,
-    ) -> Result<Option<(StreamExcess, Stray)>, Error> {
+    ) -> Result<Option<(StreamExcess, StrayError)>, Error> {
         let Some(excess) = self.excess(last, head, known, state).await? else { return Ok(None) };
         match excess.origin.clone() {
             ExcessOrigin::Stray(stray) => Ok(Some((excess, stray))),
@@ -203,7 +203,7 @@ impl StreamComparison {
         };
         let origin = match next_event(&log, &message.payload).map_err(|stray| *stray) {
             Ok(_) => ExcessOrigin::Possible,
-            Err(Stray::Impossible(Fault::OtherLog { found, .. })) if agreed == Position::ZERO => {
+            Err(StrayError::Impossible(EventError::OtherLog { found, .. })) if agreed == Position::ZERO => {
                 ExcessOrigin::OtherLog(found)
             }
             Err(stray) => ExcessOrigin::Stray(stray),

@@ -40,7 +40,7 @@ impl SilenceTracker {
         self.signs.retain(|node, _| jobs.held_count(node) > 0);
         let mut due = Vec::new();
         for node in jobs.holders() {
-            let sign = jobs.lively_at(node);
+            let sign = jobs.last_active_at(node);
             let seen = self.signs.entry(node.clone()).or_insert((sign, now));
             if seen.0 != sign {
                 *seen = (sign, now);
@@ -58,7 +58,7 @@ impl SilenceTracker {
 
 #[cfg(test)]
 mod tests {
-    use projections::request::{Envelope, decide_request};
+    use projections::request::{RequestContext, decide_request};
     use schema::entity::Actor;
     use schema::id::CommandId;
     use schema::request::Request;
@@ -70,7 +70,7 @@ mod tests {
     /// The state after these commands.
     fn asked(state: &Configuration, commands: Value) -> Configuration {
         let request = Request::read(json!({ "commands": commands }).to_string().as_bytes()).expect("it is read");
-        let envelope = Envelope {
+        let envelope = RequestContext {
             log_id: Uuid::nil().into(),
             command_id: CommandId::from(Uuid::now_v7()),
             actor: Actor::Install,

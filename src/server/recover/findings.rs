@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use program::output::{self, StdoutError};
-use replay::stray::Stray;
+use replay::stray::StrayError;
 use schema::desired::Cause;
 use schema::entity::Kind;
 use schema::event::Event;
@@ -28,7 +28,7 @@ pub struct RecoveryFindings {
     /// The first position at which log and stream have different events.
     pub(super) parted: Option<Position>,
     /// The position of the first foreign message in the stream, and why it can't be the log's.
-    pub(super) stray: Option<(Position, Stray)>,
+    pub(super) stray: Option<(Position, StrayError)>,
     /// Nodes that claim or prove to have seen more than the log has.
     pub(super) nodes: BTreeMap<NodeId, SeenByNode>,
     pub(super) adopted: usize,

@@ -9,7 +9,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use replay::file::block::{Head, Kind, Unpacker};
+use replay::file::block::{BlockHead, BlockKind, Unpacker};
 use replay::file::body::read_blobs;
 use replay::file::{MAGIC, PREFIX_BYTES, check_prefix};
 use rustix::fs::OFlags;
@@ -86,18 +86,19 @@ impl Search {
     }
 
     fn search_export(&mut self, file: File, prefix: [u8; PREFIX_BYTES]) -> io::Result<()> {
-        let damaged = |damage: replay::file::Damage| io::Error::new(io::ErrorKind::InvalidData, damage.to_string());
+        let damaged =
+            |damage: replay::file::ExportError| io::Error::new(io::ErrorKind::InvalidData, damage.to_string());
         check_prefix(&prefix).map_err(damaged)?;
         let (mut file, mut unpacker) = (io::BufReader::new(file), Unpacker::default());
         while !self.wanted.is_empty() {
-            let mut head = [0; Head::BYTES];
+            let mut head = [0; BlockHead::BYTES];
             file.read_exact(&mut head)?;
-            let head = Head::read(&head).map_err(damaged)?;
+            let head = BlockHead::read(&head).map_err(damaged)?;
             let mut stored = vec![0; head.stored];
             file.read_exact(&mut stored)?;
             match head.kind {
-                Kind::End => break,
-                Kind::Blobs => {
+                BlockKind::End => break,
+                BlockKind::Blobs => {
                     let raw = unpacker.unpack(head, &stored).map_err(damaged)?;
                     for blob in read_blobs(&raw).map_err(damaged)? {
                         // The digest in the file is not trusted, so it is computed again.
@@ -106,7 +107,7 @@ impl Search {
                         }
                     }
                 }
-                Kind::Header | Kind::Events | Kind::Checkpoints => {}
+                BlockKind::Header | BlockKind::Events | BlockKind::Checkpoints => {}
             }
         }
         Ok(())
@@ -129,8 +130,8 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
     use super::*;
-    use replay::file::body::{Blob, Header};
-    use replay::file::writer::Writer;
+    use replay::file::body::{Blob, ExportHeader};
+    use replay::file::writer::ExportWriter;
     use rustix::fs::{CWD, Mode, mknodat};
     use uuid::Uuid;
 
@@ -159,7 +160,8 @@ mod tests {
         std::os::unix::fs::symlink(elsewhere.path(), dir.path().join("folder")).unwrap();
         mknodat(CWD, dir.path().join("fifo"), rustix::fs::FileType::Fifo, Mode::from(0o600), 0).unwrap();
         let (log_id, public_key) = (Uuid::from_u128(1).into(), [0; 32]);
-        let mut export = Writer::new(&Header { log_id, public_key, from: 1.into(), to: 1.into(), edge: Vec::new() });
+        let mut export =
+            ExportWriter::new(&ExportHeader { log_id, public_key, from: 1.into(), to: 1.into(), frontier: Vec::new() });
         for bytes in [b"in an export".as_slice(), b"not asked for"] {
             export.blob(&Blob { digest: Digest::of(bytes), bytes }).unwrap();
         }

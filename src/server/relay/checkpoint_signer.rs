@@ -5,7 +5,7 @@
 //! against what was folded. A database that was put back ends before that checkpoint, and one that was rewritten has no such proof.
 
 use replay::checkpoint::Checkpoint;
-use replay::tree::{Edge, Unanswerable};
+use replay::tree::{Frontier, TreeQueryError};
 use schema::id::LogId;
 use schema::position::Position;
 use schema::seal::SecretKey;
@@ -31,13 +31,13 @@ impl CheckpointSigner {
     }
 
     /// Whether the log that was folded to this edge goes on from what was signed.
-    pub(super) async fn check(&self, edge: &Edge) -> Result<(), ContinuityError> {
+    pub(super) async fn check(&self, edge: &Frontier) -> Result<(), ContinuityError> {
         self.published_checkpoint(edge).await?;
         self.replace_forgery(edge).await
     }
 
     /// Signs for the log up to this edge, which is durable and public.
-    pub(super) async fn sign(&mut self, edge: &Edge) -> Result<(), ContinuityError> {
+    pub(super) async fn sign(&mut self, edge: &Frontier) -> Result<(), ContinuityError> {
         let position = edge.size();
         if position <= self.signed {
             return self.replace_forgery(edge).await;
@@ -45,7 +45,7 @@ impl CheckpointSigner {
         let (published, kept) = match self.published_checkpoint(edge).await {
             Ok(published) => published,
             // With a synchronous standby an event may be here before the table shows it. The next signature covers it.
-            Err(ContinuityError::Log(LogError::Unanswerable(Unanswerable::Missing))) => return Ok(()),
+            Err(ContinuityError::Log(LogError::Unanswerable(TreeQueryError::Missing))) => return Ok(()),
             Err(error) => return Err(error),
         };
         let note = Checkpoint { log_id: self.log_id, position, root: edge.root() }.sign(&self.key);
@@ -59,7 +59,7 @@ impl CheckpointSigner {
     }
 
     /// Puts the table's newest checkpoint in the place of one outside that was not signed for this log.
-    async fn replace_forgery(&self, edge: &Edge) -> Result<(), ContinuityError> {
+    async fn replace_forgery(&self, edge: &Frontier) -> Result<(), ContinuityError> {
         let published = self.bucket.read().await?;
         let is_signed = |note: &[u8]| Checkpoint::open(note, self.log_id, &self.key.public()).is_ok();
         if published.note.as_ref().is_none_or(|note| is_signed(note)) {
@@ -75,7 +75,7 @@ impl CheckpointSigner {
 
     /// The checkpoint outside PostgreSQL and its position, once the log is proven to go on from it. Where the table has a later one,
     /// or nothing was signed at all, the table is asked as well.
-    async fn published_checkpoint(&self, edge: &Edge) -> Result<(PublishedCheckpoint, Position), ContinuityError> {
+    async fn published_checkpoint(&self, edge: &Frontier) -> Result<(PublishedCheckpoint, Position), ContinuityError> {
         let (published, head) = (self.bucket.read().await?, (edge.size(), edge.root()));
         let kept = check_checkpoint(&self.table, &published, head).await?;
         let inside = self.table.newest_checkpoint().await?;

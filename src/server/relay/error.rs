@@ -1,7 +1,7 @@
 //! Why the relay gives up the slot or resyncs NATS, and whether what it folded can still be trusted then.
 
-use replay::again::Difference;
-use replay::log::Divergence;
+use replay::log::DivergenceError;
+use replay::reverify::ReverifyError;
 use store::database::Error as LogError;
 use wal::Error as WalError;
 
@@ -20,13 +20,13 @@ pub(super) enum Error {
     #[error(transparent)]
     Publish(#[from] PublishError),
     #[error("the write-ahead log diverges {0}")]
-    Diverged(#[from] Divergence),
+    Diverged(#[from] DivergenceError),
     /// The log does not go on from what was signed, or from what a node proves.
     #[error("{error}{}", first.as_ref().map(|first| format!(" ({first})")).unwrap_or_default())]
     Unsignable {
         error: ContinuityError,
         /// The first event that was changed, if that can be told.
-        first: Option<Difference>,
+        first: Option<ReverifyError>,
     },
     #[error(transparent)]
     Found(CheckError),

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use program::tasks::run_blocking;
-use replay::again::{Again, Difference, Witness, first_changed};
 use replay::checkpoint::Checkpoint;
 use replay::log::Follower;
+use replay::reverify::{Reverification, ReverifyError, ReverifyWitness, first_changed};
 use schema::change::Change;
 use schema::digest::Digest;
 use schema::event::Event;
@@ -48,18 +48,18 @@ pub(crate) enum Error {
     #[error(transparent)]
     Publish(#[from] PublishError),
     #[error("the log in PostgreSQL is not what it was, {0}. Nothing is published until this is settled")]
-    Found(#[from] Difference),
+    Found(#[from] ReverifyError),
 }
 
 /// An event that can't be followed is a difference; a log that can't be read is not.
 impl From<LogError> for Error {
     fn from(error: LogError) -> Self {
         match error {
-            LogError::Diverged(divergence) => Difference::from(divergence).into(),
-            LogError::Row { position, why } => Difference::Row { position, why }.into(),
+            LogError::Diverged(divergence) => ReverifyError::from(divergence).into(),
+            LogError::Row { position, why } => ReverifyError::Row { position, why }.into(),
             LogError::Beyond { found, head } => {
                 let why = format!("it was put there directly: the log ends at {head}");
-                Difference::Row { position: found, why }.into()
+                ReverifyError::Row { position: found, why }.into()
             }
             error => Self::Log(error),
         }
@@ -100,7 +100,7 @@ impl LogCheck {
     }
 
     /// Passes over the log again and again, up to what the relay has folded, until it finds a difference.
-    pub(super) async fn run(self, asks: mpsc::Sender<FollowerRequest>) -> Difference {
+    pub(super) async fn run(self, asks: mpsc::Sender<FollowerRequest>) -> ReverifyError {
         loop {
             let (ask, answer) = oneshot::channel();
             if asks.send(ask).await.is_ok()
@@ -126,7 +126,7 @@ impl LogCheck {
 
     /// Folds the log from its first event to where `live` is, or to its head.
     async fn pass(&self, live: Option<Follower>, rest: u32) -> Result<Position, Error> {
-        let (mut again, mut missing) = (Again::new(self.table.log_id()), None);
+        let (mut again, mut missing) = (Reverification::new(self.table.log_id()), None);
         let found = match self.fold_all(&mut again, live, rest, &mut missing).await {
             Err(Error::Found(found)) => found,
             Ok(position) => {
@@ -143,13 +143,13 @@ impl LogCheck {
         Err(found.into())
     }
 
-    fn record_finding(&self, found: Option<Difference>) {
+    fn record_finding(&self, found: Option<ReverifyError>) {
         self.findings.iter().for_each(|findings| findings.passed(found.clone()));
     }
 
     async fn fold_all(
         &self,
-        again: &mut Again,
+        again: &mut Reverification,
         live: Option<Follower>,
         rest: u32,
         missing: &mut Option<Missing>,
@@ -169,17 +169,22 @@ impl LogCheck {
         }
         if let Some(live) = live {
             let mut compared = again.clone();
-            run_blocking(move || compared.hold_live(&live)).await?;
+            run_blocking(move || compared.check_live(&live)).await?;
         }
         self.compare_end(again).await?;
         Ok(up_to)
     }
 
     /// Folds a page of events, and compares it with the signed checkpoints, the contents and the stored tree.
-    async fn fold_page(&self, again: &mut Again, up_to: Position, missing: &mut Option<Missing>) -> Result<(), Error> {
+    async fn fold_page(
+        &self,
+        again: &mut Reverification,
+        up_to: Position,
+        missing: &mut Option<Missing>,
+    ) -> Result<(), Error> {
         let events = self.page(again.position(), up_to).await?;
         let Some(last) = events.last() else {
-            return Err(Difference::Row { position: again.position().next(), why: "it is not there".into() }.into());
+            return Err(ReverifyError::Row { position: again.position().next(), why: "it is not there".into() }.into());
         };
         let signed = self.table.checkpoints(again.position(), last.position, PAGE_EVENTS).await?;
         let mut signed: BTreeMap<Position, StoredCheckpoint> =
@@ -187,14 +192,14 @@ impl LogCheck {
         for event in &events {
             again.advance(event)?;
             if let Some(kept) = signed.remove(&event.position) {
-                again.hold_root(self.open_checkpoint(&kept)?.root, Witness::Checkpoint)?;
+                again.check_root(self.open_checkpoint(&kept)?.root, ReverifyWitness::Checkpoint)?;
             }
         }
         self.compare_contents(&events, missing).await?;
         let completed = again.completed().into_iter().filter(|(node, _)| is_kept(node.level)).collect::<Vec<_>>();
         let kept = self.table.kept_nodes(completed.iter().map(|(node, _)| *node)).await?;
         for (node, hash) in completed {
-            again.hold_node((node, hash), kept.get(&node).copied())?;
+            again.check_node((node, hash), kept.get(&node).copied())?;
         }
         Ok(())
     }
@@ -212,7 +217,7 @@ impl LogCheck {
             let damaged = self.table.damaged(&digests).await?;
             if let Some((position, digest)) = named.iter().find(|(_, digest)| damaged.contains(digest)) {
                 let why = format!("its content is not the one that {digest} names");
-                return Err(Difference::Row { position: *position, why }.into());
+                return Err(ReverifyError::Row { position: *position, why }.into());
             }
             let absent = self.table.absent(&digests).await?;
             for (position, digest) in named.iter().filter(|(_, digest)| absent.contains(digest)) {
@@ -226,23 +231,23 @@ impl LogCheck {
     }
 
     /// Compares the end of the log with its head row, and with the newest checkpoint.
-    async fn compare_end(&self, again: &mut Again) -> Result<(), Error> {
+    async fn compare_end(&self, again: &mut Reverification) -> Result<(), Error> {
         // The checkpoint is read first, so that it can't be ahead of a head that was read before it was signed.
         let signed = self.table.newest_checkpoint().await?;
         let head = self.table.head().await?;
         if let Some(StoredCheckpoint { position, .. }) = signed.filter(|signed| signed.position > head.position) {
             let why = format!("it is signed for, but the log ends at {}", head.position);
-            return Err(Difference::Row { position, why }.into());
+            return Err(ReverifyError::Row { position, why }.into());
         }
         if head.position == again.position() {
-            again.hold_root(head.root, Witness::Head)?;
+            again.check_root(head.root, ReverifyWitness::Head)?;
         }
         Ok(())
     }
 
-    fn open_checkpoint(&self, kept: &StoredCheckpoint) -> Result<Checkpoint, Difference> {
+    fn open_checkpoint(&self, kept: &StoredCheckpoint) -> Result<Checkpoint, ReverifyError> {
         let opened = Checkpoint::open(kept.note.as_bytes(), self.table.log_id(), self.table.public_key());
-        let no_witness = |why: String| Difference::NoWitness { position: kept.position, why };
+        let no_witness = |why: String| ReverifyError::NoWitness { position: kept.position, why };
         let opened = opened.map_err(|bad| no_witness(format!("the checkpoint can't be trusted: {bad}")))?;
         match opened.position == kept.position {
             true => Ok(opened),
@@ -251,7 +256,7 @@ impl LogCheck {
     }
 
     /// The first event after a position that differs from the one that was published.
-    pub(super) async fn first_changed(&self, agreed: Position, last: Position) -> Result<Option<Difference>, Error> {
+    pub(super) async fn first_changed(&self, agreed: Position, last: Position) -> Result<Option<ReverifyError>, Error> {
         let mut after = agreed;
         loop {
             let events = match self.page(after, last).await {
@@ -280,9 +285,9 @@ impl LogCheck {
 }
 
 /// The last position that a difference may be about.
-fn last_of(difference: &Difference) -> Position {
+fn last_of(difference: &ReverifyError) -> Position {
     match difference {
-        Difference::ChangedWithin { last, .. } => *last,
+        ReverifyError::ChangedWithin { last, .. } => *last,
         other => other.position(),
     }
 }

@@ -27,8 +27,8 @@ impl From<Result<(), Error>> for RelayOutcome {
 
 #[cfg(test)]
 mod tests {
-    use replay::fault::Fault;
-    use replay::log::Divergence;
+    use replay::event_error::EventError;
+    use replay::log::DivergenceError;
     use schema::position::Position;
     use store::database::Error as LogError;
 
@@ -47,7 +47,7 @@ mod tests {
         let forked = PublishError::Forked { what: "a stream".into(), found, head };
         assert!(matches!(outcome(forked), RelayOutcome::Failed(Error::Publish(_))));
         assert!(matches!(outcome(LogError::WentBack { head, folded: found }), RelayOutcome::Failed(Error::Log(_))));
-        let diverged = Divergence { position: found, fault: Fault::Unsealed };
+        let diverged = DivergenceError { position: found, fault: EventError::Unsealed };
         assert!(matches!(outcome(diverged), RelayOutcome::Failed(Error::Diverged(_))));
     }
 }

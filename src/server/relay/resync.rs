@@ -58,7 +58,7 @@ impl Relay {
         }
         self.reader.follow(&mut self.follower, head.position).await?;
         head.is_over(&self.follower)?;
-        self.signer.check(self.follower.edge()).await?;
+        self.signer.check(self.follower.frontier()).await?;
         continuity::check_node_proof(&self.reader, self.reports.furthest_proof(), head.position).await?;
         self.publisher.repair(self.follower.configuration()).await?;
         self.resynced = Some(Instant::now());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bus::connect::Link;
 use program::failpoints;
 use program::tasks::resume_panic;
-use replay::again::Difference;
+use replay::reverify::ReverifyError;
 use schema::event::Event;
 use schema::position::Position;
 use tokio::sync::{Notify, mpsc, watch};
@@ -29,7 +29,7 @@ pub(super) struct Session {
     tail: Tail,
     /// Transactions that came in and are not acknowledged.
     receipt: Option<Receipt>,
-    check: AbortOnDropHandle<Difference>,
+    check: AbortOnDropHandle<ReverifyError>,
     follower_requests: mpsc::Receiver<FollowerRequest>,
     reconnects: watch::Receiver<u64>,
     inspection: Interval,
@@ -51,7 +51,7 @@ pub(super) enum Trigger {
     /// The check of the log asks what the relay has folded.
     FollowerWanted(FollowerRequest),
     /// The check found the log changed.
-    DifferenceFound(Difference),
+    DifferenceFound(ReverifyError),
 }
 
 impl Session {

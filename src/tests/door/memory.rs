@@ -8,10 +8,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use projections::configuration::Configuration;
-use projections::request::{Envelope, decide_request};
+use projections::request::{RequestContext, decide_request};
 use replay::checkpoint::Checkpoint;
 use replay::log::Follower;
-use replay::tree::{Edge, Proof, Question};
+use replay::tree::{Frontier, Proof, TreeQuery};
 use schema::answer::Answer;
 use schema::digest::Digest;
 use schema::entity::Actor;
@@ -22,7 +22,7 @@ use schema::position::Position;
 use schema::request::Request;
 use schema::seal::{PublicKey, SecretKey};
 use server::event_log::{
-    DamagedError, EventLog, EventPage, LogReadError, Moment, PastStateError, SignedCheckpoint, SubmitError,
+    AsOf, DamagedError, EventLog, EventPage, LogReadError, PastStateError, SignedCheckpoint, SubmitError,
     UnavailableError,
 };
 use tokio::sync::watch;
@@ -100,7 +100,7 @@ impl Memory {
             Some(_) => return Err(SubmitError::KeyReused),
             None => {}
         }
-        let envelope = Envelope {
+        let envelope = RequestContext {
             log_id: self.log_id,
             command_id,
             actor: actor.clone(),
@@ -137,7 +137,7 @@ impl Memory {
         }
     }
 
-    fn fold(&self, at: Moment) -> Result<Configuration, PastStateError> {
+    fn fold(&self, at: AsOf) -> Result<Configuration, PastStateError> {
         self.sound()?;
         self.folding.fetch_add(1, Ordering::Relaxed);
         let is_slow = self.is_slow.lock().unwrap();
@@ -145,12 +145,12 @@ impl Memory {
         self.folding.fetch_sub(1, Ordering::Relaxed);
         let state = self.state.lock().unwrap();
         let head = state.configuration.position();
-        if matches!(at, Moment::Position(position) if position > head) {
+        if matches!(at, AsOf::Position(position) if position > head) {
             return Err(PastStateError::Future { head });
         }
         let is_past = |event: &Event| match at {
-            Moment::Position(position) => event.position <= position,
-            Moment::Time(time) => event.at <= time,
+            AsOf::Position(position) => event.position <= position,
+            AsOf::Time(time) => event.at <= time,
         };
         let mut follower = Follower::new(self.log_id);
         let mut in_request = false;
@@ -250,7 +250,7 @@ impl EventLog for Memory {
         .boxed()
     }
 
-    fn past(&self, at: Moment) -> BoxFuture<'_, Result<Configuration, PastStateError>> {
+    fn past(&self, at: AsOf) -> BoxFuture<'_, Result<Configuration, PastStateError>> {
         async move { self.fold(at) }.boxed()
     }
 
@@ -258,7 +258,7 @@ impl EventLog for Memory {
         async move {
             self.sound()?;
             let state = self.state.lock().unwrap();
-            let edge = Edge::over(state.events.iter().map(|event| event.leaf));
+            let edge = Frontier::over(state.events.iter().map(|event| event.leaf));
             let (log_id, position, root, at) = (self.log_id, edge.size(), edge.root(), state.configuration.at());
             let note = Checkpoint { log_id, position, root }.sign(&SecretKey::from_seed(&[7; 32]));
             Ok((position > Position::ZERO).then_some(SignedCheckpoint { log_id, position, root, at, note }))
@@ -266,15 +266,16 @@ impl EventLog for Memory {
         .boxed()
     }
 
-    fn answer(&self, question: Question) -> BoxFuture<'_, Result<Proof, UnavailableError>> {
+    fn answer(&self, question: TreeQuery) -> BoxFuture<'_, Result<Proof, UnavailableError>> {
         async move {
             self.sound()?;
             let state = self.state.lock().unwrap();
             let mut nodes = BTreeMap::new();
-            let mut edge = Edge::default();
-            state.events.iter().for_each(|event| {
-                edge.push_noting(event.leaf, |node, hash| assert_eq!(nodes.insert(node, hash), None))
-            });
+            let mut edge = Frontier::default();
+            state
+                .events
+                .iter()
+                .for_each(|event| edge.push_with(event.leaf, |node, hash| assert_eq!(nodes.insert(node, hash), None)));
             Ok(question.answer(&nodes).unwrap())
         }
         .boxed()

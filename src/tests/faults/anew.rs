@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use replay::tree::Edge;
+use replay::tree::Frontier;
 use schema::address::{APP_ROLE, READER_ROLE};
 use schema::change::{Change, LogBegun};
 use schema::event::Event;
@@ -42,7 +42,7 @@ fn comes_from(events: &[Event], old: LogId, back: u64) {
     assert_eq!((from, position.get(), begun.position.get()), (old, back, back + 1));
     let before = events.iter().take_while(|event| event.position <= position);
     let resealed = before.map(|event| Event { log_id: old, ..event.clone() }.sealed().leaf);
-    assert_eq!(Edge::over(resealed).root(), root, "the old log is in the new one");
+    assert_eq!(Frontier::over(resealed).root(), root, "the old log is in the new one");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Histories of claimers, retries, expiries, retirements and changes of what is to be assessed, in any order.
 
 use projections::configuration::Configuration;
-use projections::request::{Decided, Envelope, decide_request};
+use projections::request::{DecisionWithState, RequestContext, decide_request};
 use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -33,10 +33,10 @@ pub fn log_id() -> LogId {
     "0197f3a0-0000-7000-8000-0000000000a1".parse().unwrap()
 }
 
-pub fn envelope(index: usize) -> Envelope {
+pub fn envelope(index: usize) -> RequestContext {
     let mut entropy = [0; 16];
     entropy[..8].copy_from_slice(&(index as u64).to_be_bytes());
-    Envelope {
+    RequestContext {
         log_id: log_id(),
         command_id: CommandId::derived(log_id(), "claims", &index.to_string()),
         actor: Actor::Install,
@@ -163,7 +163,7 @@ pub fn beginning() -> Vec<Act> {
 
 /// A run of a history: what was decided, with the state before.
 pub struct Run {
-    pub decided: Vec<(Configuration, Request, Decided)>,
+    pub decided: Vec<(Configuration, Request, DecisionWithState)>,
     pub state: Configuration,
 }
 

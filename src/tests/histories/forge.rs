@@ -1,8 +1,8 @@
 //! Somebody who knows an export's format and not its key: takes a file apart, changes it, and puts it together so that every
 //! length, checksum and digest is right again.
 
-use replay::file::block::{Head, Kind, Unpacker};
-use replay::file::body::{Blob, Header, List, Row, read_blobs, read_checkpoints, read_events};
+use replay::file::block::{BlockHead, BlockKind, Unpacker};
+use replay::file::body::{Blob, BlockBuilder, ExportHeader, ExportRow, read_blobs, read_checkpoints, read_events};
 use replay::file::{PREFIX_BYTES, prefix};
 use schema::digest::Digest;
 use schema::event::Event;
@@ -44,7 +44,7 @@ pub struct Block {
 /// A file in pieces.
 #[derive(Clone, Debug)]
 pub struct Export {
-    pub header: Header,
+    pub header: ExportHeader,
     header_span: std::ops::Range<usize>,
     pub blocks: Vec<Block>,
 }
@@ -57,11 +57,11 @@ pub fn offsets(bytes: &[u8]) -> Vec<usize> {
     spans(bytes).iter().map(|(_, span)| span.start).collect()
 }
 
-fn spans(bytes: &[u8]) -> Vec<(Head, std::ops::Range<usize>)> {
+fn spans(bytes: &[u8]) -> Vec<(BlockHead, std::ops::Range<usize>)> {
     let (mut offset, mut spans) = (PREFIX_BYTES, Vec::new());
     while offset < bytes.len() {
-        let head = Head::read(bytes[offset..offset + Head::BYTES].try_into().unwrap()).unwrap();
-        let end = offset + Head::BYTES + head.stored;
+        let head = BlockHead::read(bytes[offset..offset + BlockHead::BYTES].try_into().unwrap()).unwrap();
+        let end = offset + BlockHead::BYTES + head.stored;
         spans.push((head, offset..end));
         offset = end;
     }
@@ -71,12 +71,12 @@ fn spans(bytes: &[u8]) -> Vec<(Head, std::ops::Range<usize>)> {
 impl Export {
     pub fn read(bytes: &[u8]) -> Self {
         let mut spans = spans(bytes).into_iter();
-        let raw = |head: Head, span: &std::ops::Range<usize>| {
-            Unpacker::default().unpack(head, &bytes[span.start + Head::BYTES..span.end]).unwrap()
+        let raw = |head: BlockHead, span: &std::ops::Range<usize>| {
+            Unpacker::default().unpack(head, &bytes[span.start + BlockHead::BYTES..span.end]).unwrap()
         };
         let (head, header_span) = spans.next().unwrap();
-        let header = Header::read(&raw(head, &header_span)).unwrap();
-        let blocks = spans.filter(|(head, _)| head.kind != Kind::End);
+        let header = ExportHeader::read(&raw(head, &header_span)).unwrap();
+        let blocks = spans.filter(|(head, _)| head.kind != BlockKind::End);
         let blocks =
             blocks.map(|(head, span)| Block { body: Body::read(head.kind, &raw(head, &span)), span }).collect();
         Self { header, header_span, blocks }
@@ -86,20 +86,20 @@ impl Export {
     pub fn stored(&self, bytes: &[u8]) -> Vec<u8> {
         let mut file = bytes[..self.header_span.end].to_vec();
         self.blocks.iter().for_each(|block| file.extend_from_slice(&bytes[block.span.clone()]));
-        file.extend_from_slice(&bytes[bytes.len() - Digest::BYTES - Head::BYTES..]);
+        file.extend_from_slice(&bytes[bytes.len() - Digest::BYTES - BlockHead::BYTES..]);
         file
     }
 
     /// A file of what there is now, with everything that needs no key made right.
     pub fn forged(&self) -> Vec<u8> {
         let mut file = prefix().to_vec();
-        write(Kind::Header, &self.header.write(), &mut file);
+        write(BlockKind::Header, &self.header.write(), &mut file);
         for block in &self.blocks {
             if let Some((kind, raw)) = block.body.raw() {
                 write(kind, &raw, &mut file);
             }
         }
-        file.extend_from_slice(&[Kind::End.number(), 0, 0, 0, 32, 0, 0, 0, 32]);
+        file.extend_from_slice(&[BlockKind::End.number(), 0, 0, 0, 32, 0, 0, 0, 32]);
         let digest = Digest::of(&file);
         file.extend_from_slice(digest.as_bytes());
         file
@@ -213,24 +213,24 @@ impl Block {
 }
 
 impl Body {
-    fn read(kind: Kind, raw: &[u8]) -> Self {
+    fn read(kind: BlockKind, raw: &[u8]) -> Self {
         match kind {
-            Kind::Blobs => {
+            BlockKind::Blobs => {
                 Self::Blobs(read_blobs(raw).unwrap().iter().map(|blob| (blob.digest, blob.bytes.to_vec())).collect())
             }
-            Kind::Events => Self::Events(read_events(raw).unwrap().iter().map(Line::of).collect()),
-            Kind::Checkpoints => {
+            BlockKind::Events => Self::Events(read_events(raw).unwrap().iter().map(Line::of).collect()),
+            BlockKind::Checkpoints => {
                 Self::Checkpoints(read_checkpoints(raw).unwrap().into_iter().map(String::from).collect())
             }
             other => panic!("{other:?}"),
         }
     }
 
-    fn raw(&self) -> Option<(Kind, Vec<u8>)> {
+    fn raw(&self) -> Option<(BlockKind, Vec<u8>)> {
         let (kind, mut list) = match self {
-            Self::Blobs(_) => (Kind::Blobs, List::blobs()),
-            Self::Events(_) => (Kind::Events, List::events()),
-            Self::Checkpoints(_) => (Kind::Checkpoints, List::checkpoints()),
+            Self::Blobs(_) => (BlockKind::Blobs, BlockBuilder::blobs()),
+            Self::Events(_) => (BlockKind::Events, BlockBuilder::events()),
+            Self::Checkpoints(_) => (BlockKind::Checkpoints, BlockBuilder::checkpoints()),
         };
         match self {
             Self::Blobs(blobs) => {
@@ -244,16 +244,16 @@ impl Body {
 }
 
 impl Line {
-    fn of(row: &Row<'_>) -> Self {
+    fn of(row: &ExportRow<'_>) -> Self {
         let texts = [row.entity, row.event_type, row.actor, row.reason, row.data].map(String::from);
-        let Row { v, position, event_id, command_id, ordinal, count, version, at, leaf, .. } = *row;
+        let ExportRow { v, position, event_id, command_id, ordinal, count, version, at, leaf, .. } = *row;
         Self { v, position, event_id, command_id, ordinal, count, version, at, leaf, texts }
     }
 
-    pub fn row(&self) -> Row<'_> {
+    pub fn row(&self) -> ExportRow<'_> {
         let Self { v, position, event_id, command_id, ordinal, count, version, at, leaf, texts } = self;
         let [entity, event_type, actor, reason, data] = texts.each_ref().map(String::as_str);
-        Row {
+        ExportRow {
             v: *v,
             position: *position,
             event_id: *event_id,
@@ -273,7 +273,7 @@ impl Line {
 }
 
 /// A block, packed by whatever packs.
-fn write(kind: Kind, raw: &[u8], file: &mut Vec<u8>) {
+fn write(kind: BlockKind, raw: &[u8], file: &mut Vec<u8>) {
     use std::io::Write as _;
     let mut packer = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
     packer.write_all(raw).unwrap();

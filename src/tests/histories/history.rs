@@ -1,7 +1,7 @@
 //! Histories that could have been: requests of every kind about few things with few names, so that they meet.
 
 use projections::configuration::Configuration;
-use projections::request::{Decided, Envelope, decide_request};
+use projections::request::{DecisionWithState, RequestContext, decide_request};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -22,7 +22,7 @@ pub fn log_id() -> LogId {
 }
 
 /// Decides requests one after another, from the empty log on; refused ones leave nothing behind.
-pub fn decided(requests: &[Request]) -> Vec<Decided> {
+pub fn decided(requests: &[Request]) -> Vec<DecisionWithState> {
     let mut state = Configuration::default();
     let mut taken = Vec::new();
     for (index, request) in requests.iter().enumerate() {
@@ -40,9 +40,9 @@ pub fn events(requests: &[Request]) -> Vec<Event> {
 }
 
 /// What comes in with the request at `index`. The clock sometimes runs backwards, as clocks do.
-pub fn envelope(index: usize) -> Envelope {
+pub fn envelope(index: usize) -> RequestContext {
     let seconds = i64::try_from(index).unwrap();
-    Envelope {
+    RequestContext {
         log_id: log_id(),
         command_id: CommandId::derived(log_id(), "history", &index.to_string()),
         actor: Actor::Install,

@@ -5,11 +5,11 @@ use std::fs;
 use std::path::Path;
 
 use projections::configuration::Configuration;
-use projections::request::{Envelope, decide_request};
+use projections::request::{RequestContext, decide_request};
 use replay::checkpoint::Checkpoint;
-use replay::file::body::{Blob, Header, Row, texts};
-use replay::file::writer::Writer;
-use replay::tree::Edge;
+use replay::file::body::{Blob, ExportHeader, ExportRow, texts};
+use replay::file::writer::ExportWriter;
+use replay::tree::Frontier;
 use schema::command::{Command, CompleteJob};
 use schema::digest::Digest;
 use schema::event::Event;
@@ -44,7 +44,7 @@ impl Story {
     /// Decides a request and appends what comes of it.
     pub fn request(&mut self, actor: &str, request: &Request) {
         let index = i64::try_from(self.requests).unwrap();
-        let envelope = Envelope {
+        let envelope = RequestContext {
             log_id: log_id(),
             command_id: CommandId::derived(log_id(), actor, &index.to_string()),
             actor: actor.parse().unwrap(),
@@ -94,7 +94,7 @@ impl Story {
 
     /// Signs what is there.
     pub fn sign(&mut self) {
-        let root = Edge::over(self.events.iter().map(|event| event.leaf)).root();
+        let root = Frontier::over(self.events.iter().map(|event| event.leaf)).root();
         let checkpoint = Checkpoint { log_id: log_id(), position: self.position().into(), root };
         self.notes.insert(self.position(), checkpoint.sign(&key()));
     }
@@ -105,22 +105,22 @@ impl Story {
     }
 
     /// The header of a file of the events from `from` to `to`.
-    pub fn header(&self, from: u64, to: u64) -> Header {
+    pub fn header(&self, from: u64, to: u64) -> ExportHeader {
         let before = usize::try_from(from - 1).unwrap();
-        let edge = Edge::over(self.events[..before].iter().map(|event| event.leaf));
+        let edge = Frontier::over(self.events[..before].iter().map(|event| event.leaf));
         let public: PublicKey = key().public();
-        Header {
+        ExportHeader {
             log_id: log_id(),
             public_key: *public.as_bytes(),
             from: from.into(),
             to: to.into(),
-            edge: edge.roots().to_vec(),
+            frontier: edge.roots().to_vec(),
         }
     }
 
     /// The file of the events from `from` to `to`, as `headwater export` writes it.
     pub fn file(&self, from: u64, to: u64) -> Vec<u8> {
-        let mut writer = Writer::new(&self.header(from, to)).with_blocks_of(BLOCK_BYTES);
+        let mut writer = ExportWriter::new(&self.header(from, to)).with_blocks_of(BLOCK_BYTES);
         let mut written = std::collections::BTreeSet::new();
         let mut bytes = Vec::new();
         let part = &self.events[usize::try_from(from - 1).unwrap()..usize::try_from(to).unwrap()];
@@ -136,7 +136,7 @@ impl Story {
             if let Some(note) = self.notes.get(&event.position.get()) {
                 writer.checkpoint(note).unwrap();
             }
-            writer.event(&Row::of(event, &texts(event))).unwrap();
+            writer.event(&ExportRow::of(event, &texts(event))).unwrap();
             bytes.append(&mut writer.take());
         }
         bytes.append(&mut writer.finish().0);

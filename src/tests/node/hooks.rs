@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use projections::convergence::{Evidence, Expected, State, judge};
+use projections::convergence::{ConvergenceState, ExpectedState, NodeEvidence, judge};
 use schema::desired::Desired;
 use schema::position::Position;
 use schema::report::AttemptState::Failed;
@@ -106,15 +106,15 @@ async fn what_was_switched_to_has_not_converged_before_its_hook_said_yes() {
     let is_between = |report: &Reported| report.running == Some(mark(&second));
     let report = centre.report("what was switched to", is_between).await;
     let (log_id, head, retry) = (centre.log_id, second.position, Position::ZERO);
-    let expected = Expected { log_id, head, digest: second.digest, retry };
+    let expected = ExpectedState { log_id, head, digest: second.digest, retry };
     let state = |evidence| judge(&expected, Some(&evidence));
-    assert_eq!(state(Evidence::heard(&report, Duration::ZERO)), State::Progressing);
+    assert_eq!(state(NodeEvidence::from_report(&report, Duration::ZERO)), ConvergenceState::Progressing);
     let summary = ReportSummary::from(&report);
     assert_eq!(summary.good, Some(Some(mark(&first))), "the log keeps it");
-    assert_eq!(state(Evidence::noted(&summary)), State::Progressing);
+    assert_eq!(state(NodeEvidence::from_summary(&summary)), ConvergenceState::Progressing);
     fs::write(&yes, "").unwrap();
     let report = centre.applied(&second).await;
-    assert_eq!(state(Evidence::heard(&report, Duration::ZERO)), State::Converged);
+    assert_eq!(state(NodeEvidence::from_report(&report, Duration::ZERO)), ConvergenceState::Converged);
     assert_eq!(ReportSummary::from(&report).good, None, "nothing more than the first format says");
 }
 

@@ -2,7 +2,7 @@
 
 use futures::StreamExt as _;
 use replay::checkpoint::Checkpoint;
-use replay::tree::{Edge, Question, check_consistency};
+use replay::tree::{Frontier, TreeQuery, check_consistency};
 use schema::position::Position;
 use serde_json::json;
 use server::relay::Phase;
@@ -53,7 +53,7 @@ async fn what_is_public_is_signed_for_inside_and_outside() {
     let relay = desk.following(&open.log).await;
     let (first, said) = signed(&desk, &open, 1).await;
     let leaves = async || open.events().await.into_iter().map(|event| event.leaf);
-    assert_eq!(said.root, Edge::over(leaves().await).root());
+    assert_eq!(said.root, Frontier::over(leaves().await).root());
     assert_eq!(outside(&desk).await, Some(first.note), "the newest is kept in NATS as well");
 
     for number in 0..300 {
@@ -61,7 +61,7 @@ async fn what_is_public_is_signed_for_inside_and_outside() {
     }
     let (_, later) = signed(&desk, &open, 600).await;
     let to = later.position;
-    assert_eq!(later.root, Edge::over(leaves().await.take(usize::try_from(to.get()).unwrap())).root());
+    assert_eq!(later.root, Frontier::over(leaves().await.take(usize::try_from(to.get()).unwrap())).root());
     let all = open.log.reader().checkpoints(Position::ZERO, to, 10).await.unwrap();
     let opened =
         all.iter().map(|kept| Checkpoint::open(kept.note.as_bytes(), desk.log_id, &desk.key.public()).unwrap());
@@ -69,7 +69,7 @@ async fn what_is_public_is_signed_for_inside_and_outside() {
     assert!(opened.len() >= 2);
     for pair in opened.windows(2) {
         let (from, to) = ((pair[0].position, pair[0].root), (pair[1].position, pair[1].root));
-        let question = Question::Consistency { from: from.0, to: to.0 };
+        let question = TreeQuery::Consistency { from: from.0, to: to.0 };
         check_consistency(&open.log.reader().answer(question).await.unwrap(), from, to).unwrap();
     }
     assert_eq!(open.log.reader().checkpoints(to, Position::from(u64::MAX >> 1), 10).await.unwrap(), []);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use replay::checkpoint::Checkpoint;
-use replay::tree::Edge;
+use replay::tree::Frontier;
 use schema::address::READER_ROLE;
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ async fn eight(desk: &Desk) -> Open {
 async fn sign(desk: &Desk, open: &Open) {
     let events = open.events().await;
     let position = events.last().unwrap().position;
-    let root = Edge::over(events.iter().map(|event| event.leaf)).root();
+    let root = Frontier::over(events.iter().map(|event| event.leaf)).root();
     let checkpoint = Checkpoint { log_id: desk.log_id, position, root };
     open.log.reader().keep_checkpoint(position, &checkpoint.sign(&desk.key)).await.unwrap();
 }

@@ -2,8 +2,8 @@
 
 use futures::future::join_all;
 use projections::configuration::Configuration;
+use replay::as_of::AsOf;
 use replay::log::Follower;
-use replay::moment::Moment;
 use schema::event::Event;
 use schema::instant::Instant;
 use schema::position::Position;
@@ -67,12 +67,12 @@ async fn any_moment_is_told_as_folding_from_the_first_event_would() {
         is_near_everywhere(log, &events);
         for position in [0, 1, 20, 21, 9_999, 10_000, 10_020, 10_021, 15_500, 20_020, head.get()] {
             let event = events.get(usize::try_from(position).unwrap().wrapping_sub(1));
-            let told = log.past(Moment::Position(position.into())).await.unwrap().unwrap();
+            let told = log.past(AsOf::Position(position.into())).await.unwrap().unwrap();
             let up_to = event.map_or(Position::ZERO, end);
             assert_eq!(told.position(), up_to, "{who}: a request is told whole");
             assert_eq!(told, folded(&events, up_to), "{who} at {position}");
         }
-        assert_eq!(log.past(Moment::Position(head.next())).await.unwrap(), None, "{who}");
+        assert_eq!(log.past(AsOf::Position(head.next())).await.unwrap(), None, "{who}");
     }
     times_are_found(&open.log, &events).await;
 }
@@ -83,13 +83,13 @@ async fn times_are_found(log: &Log, events: &[Event]) {
         for by in [-1, 0, 1] {
             let at = micros(event.at, by);
             let last = events.iter().rev().find(|event| event.at <= at).map_or(Position::ZERO, end);
-            assert_eq!(log.past(Moment::Time(at)).await.unwrap().unwrap().position(), last, "at {at}");
+            assert_eq!(log.past(AsOf::Time(at)).await.unwrap().unwrap().position(), last, "at {at}");
         }
     }
     let head = events.last().unwrap().position;
     for (text, position) in [("-009999-01-01T00:00:00Z", Position::ZERO), ("9999-12-31T23:59:59Z", head)] {
         let at = Instant::parse_clamped(text).unwrap();
-        assert_eq!(log.past(Moment::Time(at)).await.unwrap().unwrap().position(), position, "{text}");
+        assert_eq!(log.past(AsOf::Time(at)).await.unwrap().unwrap().position(), position, "{text}");
     }
 }
 
@@ -97,12 +97,11 @@ async fn times_are_found(log: &Log, events: &[Event]) {
 async fn a_log_without_events_has_a_past_of_nothing() {
     let desk = Desk::new().await;
     let open = desk.open().await;
-    for moment in
-        [Moment::Position(Position::ZERO), Moment::Time(Instant::parse_clamped("2030-01-01T00:00:00Z").unwrap())]
+    for moment in [AsOf::Position(Position::ZERO), AsOf::Time(Instant::parse_clamped("2030-01-01T00:00:00Z").unwrap())]
     {
         assert_eq!(open.log.past(moment).await.unwrap(), Some(Configuration::default()));
     }
-    assert_eq!(open.log.past(Moment::Position(1.into())).await.unwrap(), None);
+    assert_eq!(open.log.past(AsOf::Position(1.into())).await.unwrap(), None);
     assert!(open.log.snapshots().is_empty());
 }
 
@@ -114,7 +113,7 @@ async fn a_time_that_was_changed_leads_nobody_astray_unseen() {
         open.submit(one(enrol(&format!("n-{number}")))).await.unwrap();
     }
     let events = open.events().await;
-    let told = async |at| open.log.past(Moment::Time(at)).await;
+    let told = async |at| open.log.past(AsOf::Time(at)).await;
     for forged in 1..=9 {
         for hours in [-1, 1] {
             let by = format!("UPDATE event SET at = at + make_interval(hours => {hours}) WHERE position = {forged}");

@@ -10,7 +10,7 @@ use async_nats::jetstream::{self, Context};
 use bus::objects::Objects;
 use futures::{FutureExt as _, StreamExt as _};
 use projections::configuration::Configuration;
-use projections::request::{Envelope, decide_request};
+use projections::request::{RequestContext, decide_request};
 use schema::address::{Bucket, Prefix, STRAY_SUBJECT};
 use schema::command::Command;
 use schema::digest::Digest;
@@ -63,7 +63,7 @@ impl Table {
             let command_id = CommandId::derived(Self::log_id(), "test", &number.to_string());
             let clock = Instant::from_unix_micros(1);
             let envelope =
-                Envelope { log_id: Self::log_id(), command_id, actor: Actor::Install, clock, entropy: [0; 16] };
+                RequestContext { log_id: Self::log_id(), command_id, actor: Actor::Install, clock, entropy: [0; 16] };
             let decided = decide_request(&table.0, &envelope, &Request::of([enrol])).unwrap();
             table.0 = decided.configuration;
             table.1.extend(decided.events);

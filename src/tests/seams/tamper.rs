@@ -1,6 +1,6 @@
 //! A superuser who changes the log directly is found out, by the running check and by the next start.
 
-use replay::tree::Edge;
+use replay::tree::Frontier;
 use schema::address::APP_ROLE;
 use schema::event::Event;
 use serde_json::json;
@@ -68,13 +68,13 @@ fn exchanged(events: &[Event], [first, second]: [u64; 2]) -> String {
 /// An event in another's name, and everything that is kept of the tree computed anew. Nothing in the database is amiss then.
 fn rewritten(events: &[Event], position: u64) -> String {
     let mut statements = sealed_again(events, position);
-    let mut edge = Edge::default();
+    let mut edge = Frontier::default();
     for event in events {
         let mut leaf = event.leaf;
         if event.position.get() == position {
             leaf = Event { reason: Some("another".into()), ..event.clone() }.sealed().leaf;
         }
-        edge.push_noting(leaf, |node, hash| {
+        edge.push_with(leaf, |node, hash| {
             if node.level == 8 {
                 statements +=
                     &format!("UPDATE tree SET hash = '\\x{hash}' WHERE level = 8 AND index = {}; ", node.index);

@@ -1,7 +1,7 @@
 //! The tree grows with the log, whoever appends, and answers for it.
 
 use futures::future::join_all;
-use replay::tree::{Edge, Node, Question, check_consistency, check_inclusion};
+use replay::tree::{Frontier, TreeNode, TreeQuery, check_consistency, check_inclusion};
 use schema::digest::Digest;
 use schema::position::Position;
 use serde_json::json;
@@ -20,9 +20,9 @@ async fn stored(desk: &Desk) -> (String, String) {
 
 /// The same from the leaves alone.
 fn grown(leaves: &[Digest]) -> (String, String) {
-    let (mut edge, mut kept) = (Edge::default(), Vec::new());
+    let (mut edge, mut kept) = (Frontier::default(), Vec::new());
     for leaf in leaves {
-        edge.push_noting(*leaf, |Node { level, index }, hash| {
+        edge.push_with(*leaf, |TreeNode { level, index }, hash| {
             if level > 0 && level % 8 == 0 {
                 kept.push((level, index, hash));
             }
@@ -95,7 +95,7 @@ async fn a_log_that_is_older_than_its_tree_gets_one() {
 
 /// As an older program leaves it that appended everything behind a position and knows of no tree.
 async fn forget(desk: &Desk, leaves: &[Digest]) {
-    let root = Edge::over(leaves.iter().copied()).root();
+    let root = Frontier::over(leaves.iter().copied()).root();
     desk.sql(&format!(
         "SET session_replication_role = replica; DELETE FROM tree WHERE (index + 1) << level > {}; \
          UPDATE log_head SET root = '\\x{root}'",
@@ -141,7 +141,7 @@ async fn proofs_convince_who_knows_nothing_but_the_roots() {
     assert_eq!(desk.ask("SELECT count(*) FROM tree WHERE level = 16").await, "1");
     let hash = |digest: Digest| tlog::Hash(*digest.as_bytes());
     let at = |position: u64| Position::from(position);
-    let mut edge = Edge::default();
+    let mut edge = Frontier::default();
     let mut roots = vec![edge.root()];
     for leaf in &leaves {
         edge.push(*leaf);
@@ -161,19 +161,19 @@ async fn proofs_convince_who_knows_nothing_but_the_roots() {
         (69_999, 70_000),
     ] {
         let root = |size: u64| roots[usize::try_from(size).unwrap()];
-        let asked = reader.answer(Question::Root { size: at(size) }).await.unwrap();
+        let asked = reader.answer(TreeQuery::Root { size: at(size) }).await.unwrap();
         assert_eq!(asked, [root(size)], "the root of {size}");
         let leaf = leaves[usize::try_from(smaller).unwrap() - 1];
-        let proof = reader.answer(Question::Inclusion { position: at(smaller), size: at(size) }).await.unwrap();
+        let proof = reader.answer(TreeQuery::Inclusion { position: at(smaller), size: at(size) }).await.unwrap();
         check_inclusion(&proof, (at(size), root(size)), (at(smaller), leaf)).unwrap();
         let theirs = proof.into_iter().map(hash).collect();
         tlog::check_record(&theirs, size, hash(root(size)), smaller - 1, hash(leaf)).unwrap();
-        let proof = reader.answer(Question::Consistency { from: at(smaller), to: at(size) }).await.unwrap();
+        let proof = reader.answer(TreeQuery::Consistency { from: at(smaller), to: at(size) }).await.unwrap();
         check_consistency(&proof, (at(smaller), root(smaller)), (at(size), root(size))).unwrap();
         let theirs = proof.into_iter().map(hash).collect();
         tlog::check_tree(&theirs, size, hash(root(size)), smaller, hash(root(smaller))).unwrap();
     }
-    let none = reader.answer(Question::Inclusion { position: at(70_000), size: at(70_001) }).await;
+    let none = reader.answer(TreeQuery::Inclusion { position: at(70_000), size: at(70_001) }).await;
     assert!(none.is_err(), "{none:?}");
 }
 

@@ -1,6 +1,6 @@
 //! What of all that nodes say comes to be in the log, and when.
 
-use projections::request::{Envelope, decide_request};
+use projections::request::{RequestContext, decide_request};
 use schema::command::Command;
 use schema::desired::digest_of;
 use schema::digest::Digest;
@@ -290,7 +290,7 @@ fn a_line_in_five_minutes_and_ten_more_is_all_that_a_node_gets_beside_what_is_ne
 
 /// The state after this request.
 fn asked(state: &Configuration, request: &Request) -> Configuration {
-    let envelope = Envelope {
+    let envelope = RequestContext {
         log_id: Uuid::nil().into(),
         command_id: Uuid::now_v7().into(),
         actor: Actor::Install,

@@ -262,7 +262,7 @@ impl World {
         let (head, events) = self.store.committed();
         let mut follower = Follower::new(head.log_id);
         events.iter().for_each(|event| drop(follower.advance(event).expect("each event follows the one before it")));
-        assert_eq!((follower.position(), follower.edge().root()), (head.position, head.root), "the head");
+        assert_eq!((follower.position(), follower.frontier().root()), (head.position, head.root), "the head");
         let mut outcomes = BTreeMap::<CommandId, Vec<Outcome>>::new();
         let mut last_of = BTreeMap::<usize, Position>::new();
         for Submitted { process, request, asked, outcome } in self.submitted {

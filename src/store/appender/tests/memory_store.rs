@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use replay::log::Follower;
-use replay::tree::Edge;
+use replay::tree::Frontier;
 use schema::digest::Digest;
 use schema::event::Event;
 use schema::id::{CommandId, EventId, LogId};
@@ -92,7 +92,7 @@ impl MemoryStore {
             log_id: LogId::from(Uuid::from_u128(7)),
             position: Position::ZERO,
             at: Instant::default(),
-            root: Edge::default().root(),
+            root: Frontier::default().root(),
             public_key: SecretKey::from_seed(&[7; 32]).public(),
         };
         let tables = Tables { head, epoch: 0, events: Vec::new(), receipts: BTreeMap::new() };

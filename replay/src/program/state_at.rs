@@ -3,27 +3,27 @@
 use std::path::PathBuf;
 
 use projections::configuration::Configuration;
-use replay::log::Opened;
-use replay::moment::Moment;
+use replay::as_of::AsOf;
+use replay::log::OpenedEvent;
 
-use super::options::{How, Options};
-use super::output::Trouble;
-use super::reading::{Witness, read};
+use super::file_audit::{EventObserver, read};
+use super::options::{AuditOptions, Options};
+use super::output::RunError;
 
 /// A log, and as of when it is asked about.
 #[derive(Clone, Debug, clap::Args)]
-pub(crate) struct Past {
+pub(crate) struct StateOptions {
     /// As of a position, or a time such as 2026-01-31T12:00:00Z; else as of the end.
     #[arg(long, value_name = "POSITION|TIME")]
-    at: Option<Moment>,
+    at: Option<AsOf>,
 
     #[command(flatten)]
     pub(crate) options: Options,
 }
 
-impl Past {
+impl StateOptions {
     /// What it was then.
-    pub(crate) fn state(&self) -> Result<Configuration, Trouble> {
+    pub(crate) fn state(&self) -> Result<Configuration, RunError> {
         let Options { files, how } = &self.options;
         state(files, how, self.at)
     }
@@ -31,11 +31,11 @@ impl Past {
 
 /// Keeps the state as of some moments.
 struct Keeper {
-    wanted: Vec<(Option<Moment>, Option<Configuration>)>,
+    wanted: Vec<(Option<AsOf>, Option<Configuration>)>,
 }
 
-impl Witness for Keeper {
-    fn before(&mut self, event: &Opened, state: &Configuration) {
+impl EventObserver for Keeper {
+    fn before(&mut self, event: &OpenedEvent, state: &Configuration) {
         for (moment, kept) in &mut self.wanted {
             if kept.is_none() && moment.is_some_and(|moment| moment.is_before(event.event())) {
                 *kept = Some(state.clone());
@@ -45,14 +45,18 @@ impl Witness for Keeper {
 }
 
 /// The states as of these moments; where none is given, as of the end.
-pub(crate) fn states(files: &[PathBuf], how: &How, moments: &[Option<Moment>]) -> Result<Vec<Configuration>, Trouble> {
+pub(crate) fn states(
+    files: &[PathBuf],
+    how: &AuditOptions,
+    moments: &[Option<AsOf>],
+) -> Result<Vec<Configuration>, RunError> {
     let mut audit = how.audit()?;
     let mut keeper = Keeper { wanted: moments.iter().map(|moment| (*moment, None)).collect() };
     read(files, &mut audit, &mut keeper)?;
     let end = audit.configuration().cloned().unwrap_or_default();
-    let state = |(moment, kept): (Option<Moment>, Option<Configuration>)| match moment {
-        Some(Moment::Position(position)) if position > end.position() => {
-            Err(Trouble::Usage(format!("there is no position {position}: the log ends at {}", end.position())))
+    let state = |(moment, kept): (Option<AsOf>, Option<Configuration>)| match moment {
+        Some(AsOf::Position(position)) if position > end.position() => {
+            Err(RunError::Usage(format!("there is no position {position}: the log ends at {}", end.position())))
         }
         _ => Ok(kept.unwrap_or_else(|| end.clone())),
     };
@@ -60,6 +64,6 @@ pub(crate) fn states(files: &[PathBuf], how: &How, moments: &[Option<Moment>]) -
 }
 
 /// The state as of a moment, or of the end.
-pub(crate) fn state(files: &[PathBuf], how: &How, moment: Option<Moment>) -> Result<Configuration, Trouble> {
-    states(files, how, &[moment])?.pop().ok_or_else(|| Trouble::Nothing("there is no state".into()))
+pub(crate) fn state(files: &[PathBuf], how: &AuditOptions, moment: Option<AsOf>) -> Result<Configuration, RunError> {
+    states(files, how, &[moment])?.pop().ok_or_else(|| RunError::Nothing("there is no state".into()))
 }

@@ -2,13 +2,13 @@
 
 use histories::history;
 use projections::configuration::Configuration;
-use projections::request::{Envelope, decide_request};
+use projections::request::{RequestContext, decide_request};
 use proptest::prelude::*;
-use replay::again::{Again, Difference, RecordDigest, Witness, first_changed};
 use replay::checkpoint::Checkpoint;
-use replay::fault::Fault;
-use replay::log::{Divergence, Follower};
-use replay::tree::{Edge, Node};
+use replay::event_error::EventError;
+use replay::log::{DivergenceError, Follower};
+use replay::reverify::{RecordDigest, Reverification, ReverifyError, ReverifyWitness, first_changed};
+use replay::tree::{Frontier, TreeNode};
 use schema::command::{Command, CreatePrincipal, Role};
 use schema::digest::Digest;
 use schema::entity::Actor;
@@ -37,7 +37,7 @@ fn log_with(fifth: Command) -> Vec<Event> {
             4 => fifth.clone(),
             _ => Command::RetryNode("n-1".parse().unwrap()),
         };
-        let envelope = Envelope {
+        let envelope = RequestContext {
             log_id: history::log_id(),
             command_id: CommandId::derived(history::log_id(), "ann", &number.to_string()),
             actor: Actor::Install,
@@ -61,14 +61,14 @@ fn folded(events: &[Event]) -> Follower {
     follower
 }
 
-fn again(events: &[Event]) -> Again {
-    let mut again = Again::new(history::log_id());
+fn again(events: &[Event]) -> Reverification {
+    let mut again = Reverification::new(history::log_id());
     events.iter().for_each(|event| again.advance(event).unwrap());
     again
 }
 
 fn root(events: &[Event]) -> Digest {
-    Edge::over(events.iter().map(|event| event.leaf)).root()
+    Frontier::over(events.iter().map(|event| event.leaf)).root()
 }
 
 /// The log with another reason at a position, sealed again.
@@ -88,7 +88,7 @@ fn what_does_not_follow_is_named_where_it_is() {
     let mut events = log();
     events[4].data.push(' ');
     let mut again = again(&events[..4]);
-    let found = Difference::Diverged(Divergence { position: at(5), fault: Fault::Unsealed });
+    let found = ReverifyError::Diverged(DivergenceError { position: at(5), fault: EventError::Unsealed });
     assert_eq!(found.position(), at(5));
     assert_eq!(again.advance(&events[4]), Err(found));
     assert_eq!(again.position(), at(4));
@@ -97,25 +97,28 @@ fn what_does_not_follow_is_named_where_it_is() {
 #[test]
 fn a_witness_vouches_for_all_before_it() {
     let (events, other) = (log(), changed(&log(), 6));
-    let within = |first, last, witness| Difference::ChangedWithin { first: at(first), last: at(last), witness };
+    let within = |first, last, witness| ReverifyError::ChangedWithin { first: at(first), last: at(last), witness };
     let mut again = again(&other);
     assert_eq!(again.agreed(), at(0));
-    assert_eq!(again.hold_root(root(&events), Witness::Head), Err(within(1, 8, Witness::Head)));
+    assert_eq!(again.check_root(root(&events), ReverifyWitness::Head), Err(within(1, 8, ReverifyWitness::Head)));
 
     let mut again = self::again(&other[..4]);
     let completed = again.completed();
     assert_eq!(completed.len(), 7, "four leaves, two pairs and the whole");
     assert_eq!(again.completed(), []);
     let pair = completed[2];
-    assert_eq!(pair.0, Node { level: 1, index: 0 });
-    again.hold_node(pair, Some(pair.1)).unwrap();
+    assert_eq!(pair.0, TreeNode { level: 1, index: 0 });
+    again.check_node(pair, Some(pair.1)).unwrap();
     assert_eq!(again.agreed(), at(2));
-    again.hold_root(root(&events[..4]), Witness::Checkpoint).unwrap();
+    again.check_root(root(&events[..4]), ReverifyWitness::Checkpoint).unwrap();
     assert_eq!(again.agreed(), at(4));
     other[4..].iter().for_each(|event| again.advance(event).unwrap());
-    assert_eq!(again.hold_root(root(&events), Witness::Checkpoint), Err(within(5, 8, Witness::Checkpoint)));
-    let found = again.hold_live(&folded(&events)).unwrap_err();
-    assert_eq!((&found, found.position()), (&within(5, 8, Witness::Live), at(5)));
+    assert_eq!(
+        again.check_root(root(&events), ReverifyWitness::Checkpoint),
+        Err(within(5, 8, ReverifyWitness::Checkpoint))
+    );
+    let found = again.check_live(&folded(&events)).unwrap_err();
+    assert_eq!((&found, found.position()), (&within(5, 8, ReverifyWitness::Live), at(5)));
     assert_eq!(again.agreed(), at(4), "what differs vouches for nothing");
 }
 
@@ -123,28 +126,28 @@ fn a_witness_vouches_for_all_before_it() {
 fn of_one_event_it_is_that_one() {
     let (events, other) = (log(), changed(&log(), 3));
     let mut again = again(&other[..2]);
-    again.hold_root(root(&events[..2]), Witness::Checkpoint).unwrap();
+    again.check_root(root(&events[..2]), ReverifyWitness::Checkpoint).unwrap();
     again.advance(&other[2]).unwrap();
-    let found = Difference::Changed { position: at(3), witness: Witness::Head };
-    assert_eq!(again.hold_root(root(&events[..3]), Witness::Head), Err(found));
+    let found = ReverifyError::Changed { position: at(3), witness: ReverifyWitness::Head };
+    assert_eq!(again.check_root(root(&events[..3]), ReverifyWitness::Head), Err(found));
 }
 
 #[test]
 fn witnesses_that_do_not_agree_with_each_other_are_named() {
     let events = log();
     let mut again = again(&events);
-    again.hold_root(root(&events), Witness::Head).unwrap();
-    let found = again.hold_root(Digest::of(b"x"), Witness::Checkpoint).unwrap_err();
-    assert!(matches!(&found, Difference::NoWitness { position, .. } if *position == at(8)), "{found}");
-    let found = again.hold_node((Node { level: 3, index: 0 }, root(&events)), None).unwrap_err();
-    assert!(matches!(&found, Difference::NoWitness { position, .. } if *position == at(8)), "{found}");
+    again.check_root(root(&events), ReverifyWitness::Head).unwrap();
+    let found = again.check_root(Digest::of(b"x"), ReverifyWitness::Checkpoint).unwrap_err();
+    assert!(matches!(&found, ReverifyError::NoWitness { position, .. } if *position == at(8)), "{found}");
+    let found = again.check_node((TreeNode { level: 3, index: 0 }, root(&events)), None).unwrap_err();
+    assert!(matches!(&found, ReverifyError::NoWitness { position, .. } if *position == at(8)), "{found}");
 }
 
 #[test]
 fn what_was_published_tells_which_event_it_is() {
     let (events, other) = (log(), changed(&changed(&log(), 6), 7));
     let published = |events: &[Event]| events.iter().cloned().map(Some).collect::<Vec<_>>();
-    let found = Difference::Changed { position: at(6), witness: Witness::Published };
+    let found = ReverifyError::Changed { position: at(6), witness: ReverifyWitness::Published };
     assert_eq!(first_changed(&other, &published(&events)), Some(found));
     assert_eq!(first_changed(&events, &published(&events)), None);
     // What is missing there, or is damaged, tells nothing.
@@ -157,7 +160,7 @@ fn what_was_published_tells_which_event_it_is() {
 
 /// What is worked with after `events`, if it were the state that `other` comes to.
 fn gone_wrong(events: &[Event], other: &[Event]) -> Follower {
-    Follower::resume(history::log_id(), folded(other).into_configuration(), folded(events).edge().clone())
+    Follower::resume(history::log_id(), folded(other).into_configuration(), folded(events).frontier().clone())
 }
 
 #[test]
@@ -165,16 +168,16 @@ fn a_record_that_comes_out_differently_is_named_with_both_digests() {
     let (events, other) = (log(), log_with(enrol("n-2")));
     let live = gone_wrong(&events, &other);
     let (node, empty) = ("n-2".parse().unwrap(), RecordDigest(Some(Digest::of(b""))));
-    let found = Difference::Folded { position: at(5), node, live: empty, again: RecordDigest(None) };
+    let found = ReverifyError::Folded { position: at(5), node, live: empty, refolded: RecordDigest(None) };
     assert!(found.to_string().contains("not there"), "{found}");
-    assert_eq!(again(&events).hold_live(&live), Err(found));
+    assert_eq!(again(&events).check_live(&live), Err(found));
 
     // What no record shows is found as well.
     let [early, late] = [log_with(principal("ann")), log_with(principal("bob"))];
     let live = gone_wrong(&early, &late);
-    let found = again(&early).hold_live(&live);
-    assert_eq!(found, Err(Difference::State { position: at(8) }), "no node's record tells");
-    assert_eq!(again(&early).hold_live(&folded(&early)), Ok(()));
+    let found = again(&early).check_live(&live);
+    assert_eq!(found, Err(ReverifyError::State { position: at(8) }), "no node's record tells");
+    assert_eq!(again(&early).check_live(&folded(&early)), Ok(()));
 }
 
 proptest! {
@@ -183,18 +186,18 @@ proptest! {
     #[test]
     fn a_log_that_is_what_it_was_agrees_with_every_witness(requests in history::requests()) {
         let events = history::events(&requests);
-        let mut again = Again::new(history::log_id());
+        let mut again = Reverification::new(history::log_id());
         let mut live = Follower::new(history::log_id());
         for event in &events {
             again.advance(event).unwrap();
             live.advance(event).unwrap();
             for node in again.completed() {
-                again.hold_node(node, Some(node.1)).unwrap();
+                again.check_node(node, Some(node.1)).unwrap();
             }
-            let (log_id, position, root) = (history::log_id(), live.position(), live.edge().root());
-            again.hold_root(Checkpoint { log_id, position, root }.root, Witness::Checkpoint).unwrap();
+            let (log_id, position, root) = (history::log_id(), live.position(), live.frontier().root());
+            again.check_root(Checkpoint { log_id, position, root }.root, ReverifyWitness::Checkpoint).unwrap();
         }
-        prop_assert_eq!(again.hold_live(&live), Ok(()));
+        prop_assert_eq!(again.check_live(&live), Ok(()));
         prop_assert_eq!(again.agreed(), live.position());
     }
 }

@@ -13,14 +13,14 @@ use schema::position::Position;
 
 /// As of when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
+pub enum AsOf {
     /// After the request of the event at this position.
     Position(Position),
     /// After all requests that were appended by this time.
     Time(Instant),
 }
 
-impl Moment {
+impl AsOf {
     /// Whether the moment is over once this event is next.
     #[must_use]
     pub fn is_before(self, event: &Event) -> bool {
@@ -33,7 +33,7 @@ impl Moment {
     }
 }
 
-impl FromStr for Moment {
+impl FromStr for AsOf {
     type Err = InputError;
 
     fn from_str(text: &str) -> Result<Self, InputError> {
@@ -44,7 +44,7 @@ impl FromStr for Moment {
     }
 }
 
-impl fmt::Display for Moment {
+impl fmt::Display for AsOf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Position(position) => write!(f, "position {position}"),
@@ -59,11 +59,11 @@ mod tests {
 
     #[test]
     fn a_number_is_a_position_and_all_else_a_time() {
-        assert_eq!("12".parse(), Ok(Moment::Position(12.into())));
+        assert_eq!("12".parse(), Ok(AsOf::Position(12.into())));
         let time = Instant::from_unix_micros(1_700_000_000_000_000);
-        assert_eq!("2023-11-14T22:13:20Z".parse(), Ok(Moment::Time(time)));
+        assert_eq!("2023-11-14T22:13:20Z".parse(), Ok(AsOf::Time(time)));
         for refused in ["", "-1", "yesterday", "2023-11-14"] {
-            assert!(refused.parse::<Moment>().is_err(), "{refused}");
+            assert!(refused.parse::<AsOf>().is_err(), "{refused}");
         }
     }
 }

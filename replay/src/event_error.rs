@@ -13,7 +13,7 @@ use schema::position::{Position, Version};
 
 /// What can be wrong with an event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum EventError {
     /// It belongs to another log.
     #[error("the event belongs to log {found}, not to {expected}")]
     OtherLog {

@@ -13,7 +13,7 @@ use schema::digest::Digest;
 
 /// A rendered spec.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spec {
+pub struct RenderedSpec {
     /// Its canonical bytes.
     pub bytes: Arc<[u8]>,
     /// Names them.
@@ -22,23 +22,23 @@ pub struct Spec {
 
 /// A spec, once somebody asked for it.
 #[derive(Clone, Default)]
-pub(super) struct Memo(Arc<OnceBox<Spec>>);
+pub(super) struct SpecCache(Arc<OnceBox<RenderedSpec>>);
 
-impl Memo {
-    pub(super) fn get_or_render(&self, render: impl FnOnce() -> Spec) -> &Spec {
+impl SpecCache {
+    pub(super) fn get_or_render(&self, render: impl FnOnce() -> RenderedSpec) -> &RenderedSpec {
         self.0.get_or_init(|| Box::new(render()))
     }
 }
 
-impl PartialEq for Memo {
+impl PartialEq for SpecCache {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
-impl Eq for Memo {}
+impl Eq for SpecCache {}
 
-impl fmt::Debug for Memo {
+impl fmt::Debug for SpecCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Memo")
     }

@@ -21,7 +21,7 @@ type Pair = Arc<str>;
 
 /// The index between `S`, which select, and `T`, which bear labels. It follows from these alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reach<S, T>
+pub struct SelectorIndex<S, T>
 where
     S: Ord + Clone,
     T: Ord + Clone,
@@ -49,7 +49,7 @@ enum Anchor<T: Ord> {
 
 /// What is selected.
 #[derive(Clone, Copy, Debug)]
-pub enum Aim<'a, T> {
+pub enum Matcher<'a, T> {
     /// All.
     Everything,
     /// These.
@@ -58,7 +58,7 @@ pub enum Aim<'a, T> {
     Fitting(&'a Selector),
 }
 
-impl<'a> From<&'a Target> for Aim<'a, NodeId> {
+impl<'a> From<&'a Target> for Matcher<'a, NodeId> {
     fn from(target: &'a Target) -> Self {
         match target {
             Target::All => Self::Everything,
@@ -68,7 +68,7 @@ impl<'a> From<&'a Target> for Aim<'a, NodeId> {
     }
 }
 
-impl<'a> From<&'a Coverage> for Aim<'a, ComponentId> {
+impl<'a> From<&'a Coverage> for Matcher<'a, ComponentId> {
     fn from(cover: &'a Coverage) -> Self {
         match cover {
             Coverage::Components(components) => Self::Names(components),
@@ -77,7 +77,7 @@ impl<'a> From<&'a Coverage> for Aim<'a, ComponentId> {
     }
 }
 
-impl<T: Ord> Aim<'_, T> {
+impl<T: Ord> Matcher<'_, T> {
     /// Whether one with this name and these labels is selected.
     #[must_use]
     pub fn matches(&self, name: &T, labels: &Labels) -> bool {
@@ -89,7 +89,7 @@ impl<T: Ord> Aim<'_, T> {
     }
 }
 
-impl<S: Ord + Clone, T: Ord + Clone> Default for Reach<S, T> {
+impl<S: Ord + Clone, T: Ord + Clone> Default for SelectorIndex<S, T> {
     fn default() -> Self {
         Self {
             anchors: OrdMap::new(),
@@ -102,10 +102,10 @@ impl<S: Ord + Clone, T: Ord + Clone> Default for Reach<S, T> {
     }
 }
 
-impl<S: Ord + Clone, T: Ord + Clone> Reach<S, T> {
+impl<S: Ord + Clone, T: Ord + Clone> SelectorIndex<S, T> {
     /// Takes one that selects in, or moves it where its aim now says.
-    pub(crate) fn place(&mut self, id: &S, aim: Aim<'_, T>) {
-        self.displace(id);
+    pub(crate) fn insert_selector(&mut self, id: &S, aim: Matcher<'_, T>) {
+        self.remove_selector(id);
         let anchor = self.anchor(aim);
         match &anchor {
             Anchor::Everywhere => drop(self.everywhere.insert(id.clone())),
@@ -117,7 +117,7 @@ impl<S: Ord + Clone, T: Ord + Clone> Reach<S, T> {
     }
 
     /// Forgets one that selects.
-    pub(crate) fn displace(&mut self, id: &S) {
+    pub(crate) fn remove_selector(&mut self, id: &S) {
         match self.anchors.remove(id) {
             None => {}
             Some(Anchor::Everywhere) => drop(self.everywhere.remove(id)),
@@ -128,17 +128,17 @@ impl<S: Ord + Clone, T: Ord + Clone> Reach<S, T> {
     }
 
     /// Takes labels in.
-    pub(crate) fn label(&mut self, bearer: &T, labels: &Labels) {
+    pub(crate) fn insert_labels(&mut self, bearer: &T, labels: &Labels) {
         pairs(labels).for_each(|pair| insert(&mut self.bearers_by_pair, &pair, bearer));
     }
 
     /// Forgets labels.
-    pub(crate) fn unlabel(&mut self, bearer: &T, labels: &Labels) {
+    pub(crate) fn remove_labels(&mut self, bearer: &T, labels: &Labels) {
         pairs(labels).for_each(|pair| remove(&mut self.bearers_by_pair, &pair, bearer));
     }
 
     /// Takes labels in where others were; most of them are the same.
-    pub(crate) fn relabel(&mut self, bearer: &T, before: &Labels, labels: &Labels) {
+    pub(crate) fn replace_labels(&mut self, bearer: &T, before: &Labels, labels: &Labels) {
         for (key, value) in before.iter().filter(|(key, value)| labels.get(*key) != Some(*value)) {
             remove(&mut self.bearers_by_pair, &pair(key, value), bearer);
         }
@@ -148,11 +148,11 @@ impl<S: Ord + Clone, T: Ord + Clone> Reach<S, T> {
     }
 
     /// The anchor that is shared with the fewest others.
-    fn anchor(&self, aim: Aim<'_, T>) -> Anchor<T> {
+    fn anchor(&self, aim: Matcher<'_, T>) -> Anchor<T> {
         let selector = match aim {
-            Aim::Everything => return Anchor::Everywhere,
-            Aim::Names(names) => return Anchor::Names(names.clone()),
-            Aim::Fitting(selector) => selector,
+            Matcher::Everything => return Anchor::Everywhere,
+            Matcher::Names(names) => return Anchor::Names(names.clone()),
+            Matcher::Fitting(selector) => selector,
         };
         let crowd = |pairs: &Vec<Pair>| -> usize { pairs.iter().map(|pair| count(&self.by_pair, pair)).sum() };
         match alternatives(selector).min_by_key(crowd) {
@@ -162,7 +162,7 @@ impl<S: Ord + Clone, T: Ord + Clone> Reach<S, T> {
     }
 
     /// Those that may select one with this name and these labels, in order.
-    pub(crate) fn candidates<'a>(&'a self, name: &T, labels: &'a Labels) -> BTreeSet<&'a S> {
+    pub(crate) fn candidate_selectors<'a>(&'a self, name: &T, labels: &'a Labels) -> BTreeSet<&'a S> {
         let by_pair = pairs(labels).filter_map(|pair| self.by_pair.get(&pair));
         let by_key = labels.keys().filter_map(|key| self.by_key.get(key));
         let named = self.by_name.get(name);
@@ -170,14 +170,14 @@ impl<S: Ord + Clone, T: Ord + Clone> Reach<S, T> {
     }
 
     /// How many may select one with this name and these labels at most: counted, not looked at.
-    pub(crate) fn candidates_max(&self, name: &T, labels: &Labels) -> usize {
+    pub(crate) fn candidate_selectors_max(&self, name: &T, labels: &Labels) -> usize {
         let by_pair = pairs(labels).map(|pair| count(&self.by_pair, &pair));
         let by_key = labels.keys().map(|key| count(&self.by_key, key));
         by_pair.chain(by_key).sum::<usize>() + count(&self.by_name, name) + self.everywhere.len()
     }
 
     /// Those that select this one by its name.
-    pub(crate) fn naming(&self, name: &T) -> impl Iterator<Item = &S> {
+    pub(crate) fn selectors_by_name(&self, name: &T) -> impl Iterator<Item = &S> {
         self.by_name.get(name).into_iter().flatten()
     }
 

@@ -8,43 +8,43 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use projections::configuration::Configuration;
-use projections::fold::Touched;
-use replay::audit::{Audit, Prepared};
-use replay::file::Damage;
+use projections::fold::AffectedNodes;
+use replay::audit::{Audit, PreparedBlock};
+use replay::file::ExportError;
 use replay::file::block::Unpacker;
-use replay::file::body::Header;
+use replay::file::body::ExportHeader;
 use replay::finding::Finding;
-use replay::log::Opened;
+use replay::log::OpenedEvent;
 use schema::digest::Digest;
 use schema::id::LogId;
 use schema::position::Position;
 
-use super::source::{Broken, Next, Source, Stored};
+use super::export_reader::{ExportReadError, ExportReader, NextBlock, PackedBlock};
 
 /// Blocks that wait before and behind each thread that prepares them.
 const WAITING: usize = 3;
 
 /// Somebody who is told of every event that was found to be right.
-pub(crate) trait Witness {
+pub(crate) trait EventObserver {
     /// The state before an event.
-    fn before(&mut self, _event: &Opened, _state: &Configuration) {}
+    fn before(&mut self, _event: &OpenedEvent, _state: &Configuration) {}
 
     /// An event once it is folded, and the nodes that it concerns.
-    fn after(&mut self, _event: &Opened, _state: &Configuration, _touched: &Touched) {}
+    fn after(&mut self, _event: &OpenedEvent, _state: &Configuration, _touched: &AffectedNodes) {}
 }
 
 /// Nobody.
-pub(crate) struct Nobody;
+pub(crate) struct NoObserver;
 
-impl Witness for Nobody {}
+impl EventObserver for NoObserver {}
 
 /// A file that was read to its end.
 #[derive(Clone, Debug)]
-pub(crate) struct Part {
+pub(crate) struct VerifiedFile {
     /// Where it is.
     pub(crate) path: PathBuf,
     /// What it says of itself.
-    pub(crate) header: Header,
+    pub(crate) header: ExportHeader,
     /// Its digest.
     pub(crate) digest: Digest,
     /// Its bytes.
@@ -53,49 +53,53 @@ pub(crate) struct Part {
 
 /// Why an audit ends early.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
+pub(crate) enum AuditError {
     /// A file can't be read.
     #[error("{} can't be read", .0.display())]
     Unreadable(PathBuf, #[source] std::io::Error),
     /// Something is not as it must be.
     #[error("{}, byte {}: {}", .0.path.display(), .0.offset, .0.finding)]
-    Found(Box<Found>),
+    Found(Box<LocatedFinding>),
 }
 
 /// A finding, and where in which file.
 #[derive(Clone, Debug)]
-pub(crate) struct Found {
+pub(crate) struct LocatedFinding {
     pub(crate) path: PathBuf,
     pub(crate) offset: u64,
     pub(crate) finding: Finding,
 }
 
-impl Found {
-    pub(crate) fn failure(path: &Path, offset: u64, finding: Finding) -> Failure {
-        Failure::Found(Box::new(Self { path: path.to_owned(), offset, finding }))
+impl LocatedFinding {
+    pub(crate) fn failure(path: &Path, offset: u64, finding: Finding) -> AuditError {
+        AuditError::Found(Box::new(Self { path: path.to_owned(), offset, finding }))
     }
 }
 
 /// What a thread is given.
 enum Job {
-    Prepare(Stored, LogId),
+    Prepare(PackedBlock, LogId),
     Pass(Step),
 }
 
 /// What it gives.
 enum Step {
     /// A file begins.
-    Begin(PathBuf, Box<Header>),
+    Begin(PathBuf, Box<ExportHeader>),
     /// A block that begins at this byte.
-    Block(u64, Result<Prepared, Damage>),
+    Block(u64, Result<PreparedBlock, ExportError>),
     /// A file ends: its digest, and its bytes.
     End(Digest, u64),
     /// It can't be read on.
-    Broken(PathBuf, Broken),
+    Broken(PathBuf, ExportReadError),
 }
 
 /// Reads files into an audit, which is then at their end.
-pub(crate) fn read(files: &[PathBuf], audit: &mut Audit, witness: &mut dyn Witness) -> Result<Vec<Part>, Failure> {
+pub(crate) fn read(
+    files: &[PathBuf],
+    audit: &mut Audit,
+    witness: &mut dyn EventObserver,
+) -> Result<Vec<VerifiedFile>, AuditError> {
     let threads = thread::available_parallelism().map_or(1, usize::from).clamp(1, 8);
     thread::scope(|scope| {
         let (mut jobs, mut steps) = (Vec::new(), Vec::new());
@@ -124,19 +128,23 @@ fn feed(files: &[PathBuf], threads: &[SyncSender<Job>]) {
     }
 }
 
-fn feed_one(path: &Path, give: &mut impl FnMut(Job) -> bool) -> Result<(), Broken> {
-    let (mut source, header) = Source::open(path)?;
+fn feed_one(path: &Path, give: &mut impl FnMut(Job) -> bool) -> Result<(), ExportReadError> {
+    let (mut source, header) = ExportReader::open(path)?;
     let log_id = header.log_id;
     let mut goes_on = give(Job::Pass(Step::Begin(path.to_owned(), Box::new(header))));
     while goes_on {
         goes_on = match source.next()? {
-            Next::Block(stored) => give(Job::Prepare(stored, log_id)),
-            Next::End { computed, written } if computed == written => {
+            NextBlock::Block(stored) => give(Job::Prepare(stored, log_id)),
+            NextBlock::End { computed, written } if computed == written => {
                 give(Job::Pass(Step::End(written, source.offset())));
                 false
             }
-            Next::End { computed, written } => {
-                return Err(Broken::Altered { offset: source.offset() - Digest::BYTES as u64, computed, written });
+            NextBlock::End { computed, written } => {
+                return Err(ExportReadError::Altered {
+                    offset: source.offset() - Digest::BYTES as u64,
+                    computed,
+                    written,
+                });
             }
         };
     }
@@ -148,9 +156,9 @@ fn prepare(jobs: &Receiver<Job>, steps: &SyncSender<Step>) {
     for job in jobs {
         let step = match job {
             Job::Pass(step) => step,
-            Job::Prepare(Stored { offset, head, bytes }, log_id) => {
+            Job::Prepare(PackedBlock { offset, head, bytes }, log_id) => {
                 let raw = unpacker.unpack(head, &bytes);
-                Step::Block(offset, raw.and_then(|raw| Prepared::new(head.kind, &raw, log_id)))
+                Step::Block(offset, raw.and_then(|raw| PreparedBlock::new(head.kind, &raw, log_id)))
             }
         };
         if steps.send(step).is_err() {
@@ -160,7 +168,11 @@ fn prepare(jobs: &Receiver<Job>, steps: &SyncSender<Step>) {
 }
 
 /// Takes what the threads give in turn.
-fn follow(steps: &[Receiver<Step>], audit: &mut Audit, witness: &mut dyn Witness) -> Result<Vec<Part>, Failure> {
+fn follow(
+    steps: &[Receiver<Step>],
+    audit: &mut Audit,
+    witness: &mut dyn EventObserver,
+) -> Result<Vec<VerifiedFile>, AuditError> {
     let mut parts = Vec::new();
     let mut current = None;
     for thread in steps.iter().cycle() {
@@ -168,7 +180,7 @@ fn follow(steps: &[Receiver<Step>], audit: &mut Audit, witness: &mut dyn Witness
         match (step, &current) {
             (Step::Begin(path, header), _) => {
                 let begun = audit.begin(&header);
-                begun.map_err(|finding| Found::failure(&path, 0, finding))?;
+                begun.map_err(|finding| LocatedFinding::failure(&path, 0, finding))?;
                 current = Some((path, header));
             }
             (Step::Block(offset, prepared), Some((path, _))) => {
@@ -176,26 +188,26 @@ fn follow(steps: &[Receiver<Step>], audit: &mut Audit, witness: &mut dyn Witness
                     Ok(prepared) => take(audit, &prepared, witness),
                     Err(damage) => Err(Finding::damage(audit.position().next(), &damage)),
                 };
-                taken.map_err(|finding| Found::failure(path, offset, finding))?;
+                taken.map_err(|finding| LocatedFinding::failure(path, offset, finding))?;
             }
             (Step::End(digest, bytes), Some((path, header))) => {
-                audit.end().map_err(|finding| Found::failure(path, bytes, finding))?;
-                parts.push(Part { path: path.clone(), header: (**header).clone(), digest, bytes });
+                audit.end().map_err(|finding| LocatedFinding::failure(path, bytes, finding))?;
+                parts.push(VerifiedFile { path: path.clone(), header: (**header).clone(), digest, bytes });
             }
             (Step::Broken(path, broken), _) => return Err(failure(&path, broken, audit.position().next())),
             (Step::Block(..) | Step::End(..), None) => unreachable!("BUG: a file begins with its header"),
         }
     }
     let (path, bytes) = parts.last().map(|part| (part.path.clone(), part.bytes)).unwrap_or_default();
-    audit.finish().map_err(|finding| Found::failure(&path, bytes, finding))?;
+    audit.finish().map_err(|finding| LocatedFinding::failure(&path, bytes, finding))?;
     Ok(parts)
 }
 
-fn take(audit: &mut Audit, prepared: &Prepared, witness: &mut dyn Witness) -> Result<(), Finding> {
+fn take(audit: &mut Audit, prepared: &PreparedBlock, witness: &mut dyn EventObserver) -> Result<(), Finding> {
     match prepared {
-        Prepared::Blobs(contents) => audit.blobs(contents),
-        Prepared::Checkpoints(notes) => audit.checkpoints(notes),
-        Prepared::Events(events) => events.iter().try_for_each(|event| {
+        PreparedBlock::Blobs(contents) => audit.blobs(contents),
+        PreparedBlock::Checkpoints(notes) => audit.checkpoints(notes),
+        PreparedBlock::Events(events) => events.iter().try_for_each(|event| {
             if let (Ok(opened), Some(state)) = (event, audit.configuration()) {
                 witness.before(opened, state);
             }
@@ -208,13 +220,15 @@ fn take(audit: &mut Audit, prepared: &Prepared, witness: &mut dyn Witness) -> Re
     }
 }
 
-fn failure(path: &Path, broken: Broken, next: Position) -> Failure {
+fn failure(path: &Path, broken: ExportReadError, next: Position) -> AuditError {
     match broken {
-        Broken::Unreadable(path, error) => Failure::Unreadable(path, error),
-        Broken::Damaged { offset, damage } => Found::failure(path, offset, Finding::damage(next, &damage)),
-        Broken::Altered { offset, computed, written } => {
+        ExportReadError::Unreadable(path, error) => AuditError::Unreadable(path, error),
+        ExportReadError::Damaged { offset, damage } => {
+            LocatedFinding::failure(path, offset, Finding::damage(next, &damage))
+        }
+        ExportReadError::Altered { offset, computed, written } => {
             let what = "the file's digest is not that of its bytes: it was changed after it was written";
-            Found::failure(path, offset, Finding::new(next, "file_digest", what, written, computed))
+            LocatedFinding::failure(path, offset, Finding::new(next, "file_digest", what, written, computed))
         }
     }
 }

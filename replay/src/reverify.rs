@@ -18,12 +18,12 @@ use schema::event::Event;
 use schema::id::{LogId, NodeId};
 use schema::position::Position;
 
-use crate::log::{Divergence, Follower};
-use crate::tree::{Edge, Node};
+use crate::log::{DivergenceError, Follower};
+use crate::tree::{Frontier, TreeNode};
 
 /// Who says what the events are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Witness {
+pub enum ReverifyWitness {
     /// The nodes that are kept of the tree.
     Tree,
     /// The root at the head of the log.
@@ -38,10 +38,10 @@ pub enum Witness {
 
 /// Where and how the log is not what it was.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Difference {
+pub enum ReverifyError {
     /// An event does not follow.
     #[error(transparent)]
-    Diverged(#[from] Divergence),
+    Diverged(#[from] DivergenceError),
     /// A row can't be read as an event, or is not there.
     #[error("at position {position}: {why}")]
     Row {
@@ -56,7 +56,7 @@ pub enum Difference {
         /// Which event.
         position: Position,
         /// Who says so.
-        witness: Witness,
+        witness: ReverifyWitness,
     },
     /// An event of several is another one.
     #[error("from position {first} to {last}: an event is not the one {witness}")]
@@ -66,7 +66,7 @@ pub enum Difference {
         /// The last that it can be.
         last: Position,
         /// Who says so.
-        witness: Witness,
+        witness: ReverifyWitness,
     },
     /// A witness is not there, or can't be trusted.
     #[error("at position {position}: {why}")]
@@ -77,7 +77,9 @@ pub enum Difference {
         why: String,
     },
     /// A node's record is another one, though the events are the same.
-    #[error("at position {position}: the record of {node} is {live} and comes to {again} when the log is folded again")]
+    #[error(
+        "at position {position}: the record of {node} is {live} and comes to {refolded} when the log is folded again"
+    )]
     Folded {
         /// The event that one of the records follows from.
         position: Position,
@@ -86,7 +88,7 @@ pub enum Difference {
         /// The digest that is worked with; none where there is no record.
         live: RecordDigest,
         /// The digest that it comes to.
-        again: RecordDigest,
+        refolded: RecordDigest,
     },
     /// The state is another one, though every node's record is the same.
     #[error("at position {position}: the state is not what it comes to when the log is folded again")]
@@ -100,12 +102,12 @@ pub enum Difference {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordDigest(pub Option<Digest>);
 
-impl Difference {
+impl ReverifyError {
     /// The first position that is wrong, as far as this tells.
     #[must_use]
     pub fn position(&self) -> Position {
         match self {
-            Self::Diverged(Divergence { position, .. })
+            Self::Diverged(DivergenceError { position, .. })
             | Self::Row { position, .. }
             | Self::Changed { position, .. }
             | Self::ChangedWithin { first: position, .. }
@@ -119,7 +121,7 @@ impl Difference {
     #[must_use]
     pub fn rows(&self) -> Option<(Position, Position)> {
         match self {
-            Self::Diverged(Divergence { position, .. })
+            Self::Diverged(DivergenceError { position, .. })
             | Self::Row { position, .. }
             | Self::Changed { position, .. } => Some((*position, *position)),
             Self::ChangedWithin { first, last, .. } => Some((*first, *last)),
@@ -130,18 +132,23 @@ impl Difference {
 
 /// The log, folded again.
 #[derive(Clone, Debug)]
-pub struct Again {
+pub struct Reverification {
     follower: Follower,
-    edge: Edge,
-    completed: Vec<(Node, Digest)>,
+    frontier: Frontier,
+    completed: Vec<(TreeNode, Digest)>,
     agreed: Position,
 }
 
-impl Again {
+impl Reverification {
     /// From the first event on.
     #[must_use]
     pub fn new(log_id: LogId) -> Self {
-        Self { follower: Follower::new(log_id), edge: Edge::default(), completed: Vec::new(), agreed: Position::ZERO }
+        Self {
+            follower: Follower::new(log_id),
+            frontier: Frontier::default(),
+            completed: Vec::new(),
+            agreed: Position::ZERO,
+        }
     }
 
     /// The last event that was folded.
@@ -160,15 +167,15 @@ impl Again {
     ///
     /// # Errors
     /// If it does not follow from the log before it.
-    pub fn advance(&mut self, event: &Event) -> Result<(), Difference> {
+    pub fn advance(&mut self, event: &Event) -> Result<(), ReverifyError> {
         self.follower.advance(event)?;
-        let Self { edge, completed, .. } = self;
-        edge.push_noting(event.leaf, |node, hash| completed.push((node, hash)));
+        let Self { frontier, completed, .. } = self;
+        frontier.push_with(event.leaf, |node, hash| completed.push((node, hash)));
         Ok(())
     }
 
     /// The subtrees that were completed since this was last asked.
-    pub fn completed(&mut self) -> Vec<(Node, Digest)> {
+    pub fn completed(&mut self) -> Vec<(TreeNode, Digest)> {
         core::mem::take(&mut self.completed)
     }
 
@@ -176,35 +183,35 @@ impl Again {
     ///
     /// # Errors
     /// If they differ, or nothing is kept.
-    pub fn hold_node(&mut self, (node, hash): (Node, Digest), kept: Option<Digest>) -> Result<(), Difference> {
+    pub fn check_node(&mut self, (node, hash): (TreeNode, Digest), kept: Option<Digest>) -> Result<(), ReverifyError> {
         let (_, last) = node.span();
         let Some(kept) = kept else {
             let why = "what should be kept of the tree is not there";
-            return Err(Difference::NoWitness { position: last, why: why.into() });
+            return Err(ReverifyError::NoWitness { position: last, why: why.into() });
         };
-        self.hold(kept == hash, last, Witness::Tree)
+        self.check(kept == hash, last, ReverifyWitness::Tree)
     }
 
     /// Holds the root as of now against what a witness says.
     ///
     /// # Errors
     /// If they differ.
-    pub fn hold_root(&mut self, root: Digest, witness: Witness) -> Result<(), Difference> {
-        self.hold(root == self.edge.root(), self.position(), witness)
+    pub fn check_root(&mut self, root: Digest, witness: ReverifyWitness) -> Result<(), ReverifyError> {
+        self.check(root == self.frontier.root(), self.position(), witness)
     }
 
-    fn hold(&mut self, is_same: bool, position: Position, witness: Witness) -> Result<(), Difference> {
+    fn check(&mut self, is_same: bool, position: Position, witness: ReverifyWitness) -> Result<(), ReverifyError> {
         if is_same {
             self.agreed = self.agreed.max(position);
             return Ok(());
         }
         Err(match self.agreed.next() {
-            first if first < position => Difference::ChangedWithin { first, last: position, witness },
-            first if first == position => Difference::Changed { position, witness },
+            first if first < position => ReverifyError::ChangedWithin { first, last: position, witness },
+            first if first == position => ReverifyError::Changed { position, witness },
             _ => {
                 let why =
                     format!("another witness agrees with the events up to here, but they are not those {witness}");
-                Difference::NoWitness { position, why }
+                ReverifyError::NoWitness { position, why }
             }
         })
     }
@@ -214,21 +221,21 @@ impl Again {
     ///
     /// # Errors
     /// With the first that differs; of several nodes, with the one whose record has the least position.
-    pub fn hold_live(&mut self, live: &Follower) -> Result<(), Difference> {
+    pub fn check_live(&mut self, live: &Follower) -> Result<(), ReverifyError> {
         assert_eq!(live.position(), self.position(), "BUG: only what has come equally far can be compared");
-        self.hold(live.edge() == &self.edge, live.position(), Witness::Live)?;
+        self.check(live.frontier() == &self.frontier, live.position(), ReverifyWitness::Live)?;
         let (before, again) = (live.configuration(), self.follower.configuration());
         let nodes = before.nodes().keys().chain(again.nodes().keys());
         let differing = nodes.filter_map(|node| differing(before, again, node));
-        if let Some(first) = differing.min_by_key(Difference::position) {
+        if let Some(first) = differing.min_by_key(ReverifyError::position) {
             return Err(first);
         }
-        if before == again { Ok(()) } else { Err(Difference::State { position: self.position() }) }
+        if before == again { Ok(()) } else { Err(ReverifyError::State { position: self.position() }) }
     }
 }
 
 /// How a node's record differs between two states.
-fn differing(live: &Configuration, again: &Configuration, node: &NodeId) -> Option<Difference> {
+fn differing(live: &Configuration, again: &Configuration, node: &NodeId) -> Option<ReverifyError> {
     let record = |state| render(state, node).map(|manifest| (manifest.digest, manifest.cause.position, manifest.retry));
     let (live, again) = (record(live), record(again));
     if live == again {
@@ -237,21 +244,21 @@ fn differing(live: &Configuration, again: &Configuration, node: &NodeId) -> Opti
     let position = [live, again].into_iter().flatten().map(|(_, position, _)| position).min();
     let digest = |record: Option<(Digest, _, _)>| RecordDigest(record.map(|(digest, _, _)| digest));
     let (node, position) = (node.clone(), position.unwrap_or_default());
-    Some(Difference::Folded { position, node, live: digest(live), again: digest(again) })
+    Some(ReverifyError::Folded { position, node, live: digest(live), refolded: digest(again) })
 }
 
 /// The first event that is not the one that was published at its position. `published` stands in the same order, with
 /// nothing where nothing is known.
 #[must_use]
-pub fn first_changed(events: &[Event], published: &[Option<Event>]) -> Option<Difference> {
+pub fn first_changed(events: &[Event], published: &[Option<Event>]) -> Option<ReverifyError> {
     let is_other = |(event, published): &(&Event, &Option<Event>)| {
         published.as_ref().is_some_and(|published| published.is_intact() && published.leaf != event.leaf)
     };
     let (event, _) = events.iter().zip(published).find(is_other)?;
-    Some(Difference::Changed { position: event.position, witness: Witness::Published })
+    Some(ReverifyError::Changed { position: event.position, witness: ReverifyWitness::Published })
 }
 
-impl fmt::Display for Witness {
+impl fmt::Display for ReverifyWitness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Tree => "that the tree was made from",
