@@ -2,12 +2,17 @@
 # Everything that has to hold before a change is taken: format, lints, docs, advisories and the whole suite.
 #
 # Always: every step that can run here does, also after one failed; the end names what failed and what did not
-# run, and why. Licences are checked by the suite itself (src/tests/laws/dependencies.rs), so they always are.
+# run, and why, below the ten slowest tests. Licences are checked by the suite itself (src/tests/laws/dependencies.rs),
+# so they always are.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 failed=()
 skipped=()
+# Gets a line from each test that can't run here.
+HEADWATER_TEST_NOT_RUN=$(mktemp)
+export HEADWATER_TEST_NOT_RUN
+trap 'rm -f "$HEADWATER_TEST_NOT_RUN"' EXIT
 
 # step NAME COMMAND…
 step() {
@@ -53,6 +58,16 @@ advisories() {
     fi
 }
 
+# slowest REPORT — the ten tests that took longest, and all of them together.
+slowest() {
+    [ -f "$1" ] || return 0
+    printf '\n== the ten slowest tests, in seconds\n'
+    local tests
+    tests=$(sed -n 's/.*<testcase name="\([^"]*\)" classname="\([^"]*\)".* time="\([^"]*\)".*/\3 \2 \1/p' "$1")
+    sort -rn <<<"$tests" | head -10 | awk '{ printf "%8.1f  %s %s\n", $1, $2, $3 }'
+    awk '{ sum += $1 } END { printf "%8.1f  all %d of them, added up\n", sum, NR }' <<<"$tests"
+}
+
 suite() {
     if [ -n "${HEADWATER_TEST_DATA:-}" ]; then
         printf '\nThe tests of real input read %s.\n' "$HEADWATER_TEST_DATA"
@@ -63,7 +78,10 @@ suite() {
     # The suite starts `headwater-edge` and `headwater-replay`, which cargo does not build for the tests of another package.
     step programs cargo build --locked
     if has nextest; then
+        local report=${CARGO_TARGET_DIR:-target}/nextest/default/junit.xml
+        rm -f "$report"
         step suite cargo nextest run --locked --workspace --no-fail-fast
+        slowest "$report"
         step doctests cargo test --locked --workspace --doc --quiet
     else
         step suite cargo test --locked --workspace --no-fail-fast
@@ -77,6 +95,7 @@ advisories
 suite
 
 printf '\n'
+while read -r each; do skipped+=("$each"); done <"$HEADWATER_TEST_NOT_RUN"
 for each in ${skipped[@]+"${skipped[@]}"}; do printf 'did not run  %s\n' "$each"; done
 for each in ${failed[@]+"${failed[@]}"}; do printf 'FAILED       %s\n' "$each"; done
 if [ ${#failed[@]} -gt 0 ]; then exit 1; fi
