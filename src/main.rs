@@ -113,76 +113,78 @@ fn run(command: Command) -> Result<(), CommandFailure> {
         _ => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
     };
     let runtime = runtime.map_err(CommandFailure::refused)?;
-    let ended = runtime.block_on(async {
-        match command {
-            Command::Dev(options) => {
-                let done = dev::run(options).await;
-                done.map_err(|error| CommandFailure::reaching(matches!(error, dev::Error::Output(_)), error))
-            }
-            Command::Demo(options) => {
-                let done = demo::run(options).await;
-                done.map_err(|error| CommandFailure::reaching(error.is_output(), error))
-            }
-            Command::Install(install::InstallCommand::PrintRoles) => {
-                output::text(&store::roles::print())?;
-                Ok(())
-            }
-            Command::Install(install::InstallCommand::Install(options)) => {
-                let json = options.json;
-                let installed = install::run(*options).await;
-                let installed = installed.map_err(|error| CommandFailure::of(error.exit_class(), error))?;
-                Ok(installed.print(json)?)
-            }
-            Command::Serve(options) => {
-                let stop = stop_on_signals().map_err(CommandFailure::refused)?;
-                let served = serve::run(options, stop).await;
-                served.map_err(|error| CommandFailure::of(error.exit_class(), error))
-            }
-            Command::Edge(command) => agent::command::run(command).await,
-            Command::Token(arguments) => match arguments.action {
-                TokenAction::OverHttp(command) => {
-                    let done = client::token::run(command).await;
-                    done.map_err(|error| CommandFailure::of(error.exit_class(), error))
-                }
-                TokenAction::Reset(options) => {
-                    let done = Box::pin(token_reset::run(*options)).await;
-                    done.map_err(|error| CommandFailure::of(error.exit_class(), error))
-                }
-            },
-            Command::Get(options) => {
-                get::run(options).await.map_err(|error| CommandFailure::reaching(error.is_unreachable(), error))
-            }
-            Command::Events(options) => {
-                events::run(options).await.map_err(|error| CommandFailure::reaching(error.is_unreachable(), error))
-            }
-            Command::Why(options) => {
-                why::run(options).await.map_err(|error| CommandFailure::reaching(error.is_unreachable(), error))
-            }
-            Command::Impact(options) => {
-                impact::run(options).await.map_err(|error| CommandFailure::reaching(error.is_unreachable(), error))
-            }
-            Command::Import(options) => {
-                let done = import::run(options).await;
-                done.map_err(|error| CommandFailure::reaching(error.is_unreachable(), error))
-            }
-            Command::Recover(options) => {
-                let json = options.json;
-                let done = Box::pin(recover::run(options)).await;
-                let done = done.map_err(|error| CommandFailure::of(error.exit_class(), error))?;
-                done.print(json)?.then_some(()).ok_or(CommandFailure::Printed)
-            }
-            Command::Apply(_) => NotYet::refuse("apply"),
-            Command::Diff(_) => NotYet::refuse("diff"),
-            Command::Export(options) => {
-                let done = export::run(options).await;
-                done.map_err(|error| CommandFailure::of(error.exit_class(), error))
-            }
-            Command::Health(options) => health::run(options).await.map_err(CommandFailure::unreachable),
-        }
-    });
+    let ended = runtime.block_on(run_command(command));
     // What runs on threads of its own, such as looking a name up, is not waited for: nobody is left to hear of it.
     runtime.shutdown_timeout(ENDED_WITHIN);
     ended
+}
+
+async fn run_command(command: Command) -> Result<(), CommandFailure> {
+    match command {
+        Command::Dev(options) => {
+            let done = dev::run(options).await;
+            done.map_err(|error| CommandFailure::reaching(matches!(error, dev::Error::Output(_)), error))
+        }
+        Command::Demo(options) => {
+            let done = demo::run(options).await;
+            done.map_err(|error| CommandFailure::reaching(error.is_output(), error))
+        }
+        Command::Install(install::InstallCommand::PrintRoles) => {
+            output::text(&store::roles::print())?;
+            Ok(())
+        }
+        Command::Install(install::InstallCommand::Install(options)) => {
+            let json = options.json;
+            let installed = install::run(*options).await;
+            let installed = installed.map_err(|error| CommandFailure::of(error.exit_class(), error))?;
+            Ok(installed.print(json)?)
+        }
+        Command::Serve(options) => {
+            let stop = stop_on_signals().map_err(CommandFailure::refused)?;
+            let served = serve::run(options, stop).await;
+            served.map_err(|error| CommandFailure::of(error.exit_class(), error))
+        }
+        Command::Edge(command) => agent::command::run(command).await,
+        Command::Token(arguments) => match arguments.action {
+            TokenAction::OverHttp(command) => {
+                let done = client::token::run(command).await;
+                done.map_err(|error| CommandFailure::of(error.exit_class(), error))
+            }
+            TokenAction::Reset(options) => {
+                let done = Box::pin(token_reset::run(*options)).await;
+                done.map_err(|error| CommandFailure::of(error.exit_class(), error))
+            }
+        },
+        Command::Get(options) => {
+            get::run(options).await.map_err(|error| CommandFailure::reaching(error.is_unreachable(), error))
+        }
+        Command::Events(options) => {
+            events::run(options).await.map_err(|error| CommandFailure::reaching(error.is_unreachable(), error))
+        }
+        Command::Why(options) => {
+            why::run(options).await.map_err(|error| CommandFailure::reaching(error.is_unreachable(), error))
+        }
+        Command::Impact(options) => {
+            impact::run(options).await.map_err(|error| CommandFailure::reaching(error.is_unreachable(), error))
+        }
+        Command::Import(options) => {
+            let done = import::run(options).await;
+            done.map_err(|error| CommandFailure::reaching(error.is_unreachable(), error))
+        }
+        Command::Recover(options) => {
+            let json = options.json;
+            let done = Box::pin(recover::run(options)).await;
+            let done = done.map_err(|error| CommandFailure::of(error.exit_class(), error))?;
+            done.print(json)?.then_some(()).ok_or(CommandFailure::Printed)
+        }
+        Command::Apply(_) => NotYet::refuse("apply"),
+        Command::Diff(_) => NotYet::refuse("diff"),
+        Command::Export(options) => {
+            let done = export::run(options).await;
+            done.map_err(|error| CommandFailure::of(error.exit_class(), error))
+        }
+        Command::Health(options) => health::run(options).await.map_err(CommandFailure::unreachable),
+    }
 }
 
 #[cfg(test)]

@@ -4,8 +4,11 @@
 //! line that breaks it. There is no list of exceptions.
 
 mod circle;
+mod items;
 mod path;
 mod source;
+
+use std::collections::BTreeMap;
 
 use self::path::paths;
 use self::source::Source;
@@ -16,6 +19,10 @@ type Violations = Vec<String>;
 const EVERYTHING: [&str; 5] = ["schema", "projections", "replay", "src", "benches"];
 /// Lines of a file.
 const LINES_MAX: usize = 450;
+/// Lines of a function.
+const FUNCTION_LINES_MAX: usize = 70;
+/// Names that say what they are together with their module.
+const TOLD_BY_THEIR_MODULE: [&str; 2] = ["Error", "Options"];
 
 fn product() -> Vec<Source> {
     source::below(&EVERYTHING).into_iter().filter(|source| !is_test(source)).collect()
@@ -161,6 +168,33 @@ fn length(source: &Source) -> Option<String> {
 }
 
 #[test]
+fn a_function_is_seen_whole_on_a_screen() {
+    let violations = source::below(&EVERYTHING).iter().flat_map(long_functions).collect();
+    holds("a function of more than 70 lines does two things", violations);
+}
+
+fn long_functions(source: &Source) -> Violations {
+    let long = items::functions(source).into_iter().filter(|function| function.lines > FUNCTION_LINES_MAX);
+    long.map(|long| at(source, long.line, &format!("`{}` has {} lines", long.name, long.lines))).collect()
+}
+
+#[test]
+fn a_name_of_a_type_means_one_thing_in_the_whole_workspace() {
+    holds("a type that others can see has a name of its own", names_of_two(&product()));
+}
+
+fn names_of_two(sources: &[Source]) -> Violations {
+    let mut places = BTreeMap::<&str, Vec<String>>::new();
+    for source in sources {
+        for (name, line) in items::types(source) {
+            places.entry(name).or_default().push(format!("{}:{line}", source.path));
+        }
+    }
+    let twice = places.iter().filter(|(name, places)| places.len() > 1 && !TOLD_BY_THEIR_MODULE.contains(*name));
+    twice.map(|(name, places)| format!("{}: `{name}`", places.join(" "))).collect()
+}
+
+#[test]
 fn a_module_lies_where_its_name_says_and_all_of_it_is_used() {
     let everything = source::below(&[&EVERYTHING[..], &["fuzz"]].concat());
     let violations = everything.iter().flat_map(misplaced).collect();
@@ -175,7 +209,7 @@ fn misplaced(source: &Source) -> Violations {
 #[test]
 fn each_law_sees_what_breaks_it_and_only_that() {
     type Law = fn(&Source) -> Violations;
-    let laws: [(&str, Law); 8] = [
+    let laws: [(&str, Law); 9] = [
         ("http", http),
         ("door", imports_of_http),
         ("lsn", lsns),
@@ -183,6 +217,7 @@ fn each_law_sees_what_breaks_it_and_only_that() {
         ("sql", sql),
         ("std", touches),
         ("length", |file| length(file).into_iter().collect()),
+        ("function", long_functions),
         ("exception", misplaced),
     ];
     let broken = |path: &str, text: &str| -> Vec<&str> {
@@ -209,6 +244,7 @@ fn each_law_sees_what_breaks_it_and_only_that() {
         ("schema/src/a.rs", "use core::fmt;\nuse std::fmt::Debug;", &["std"]),
         ("schema/src/lib.rs", "//! no_std it is not\nextern crate alloc;", &["std"]),
         ("schema/src/a.rs", &"\n".repeat(451), &["length"]),
+        ("src/store/a.rs", &format!("fn f() {{{}}}", "\n".repeat(70)), &["function"]),
         ("src/store/a.rs", "#[path = \"b.rs\"]\nmod a;", &["exception"]),
         ("src/store/a.rs", "#![expect(dead_code)]", &["exception"]),
     ] {
@@ -216,6 +252,29 @@ fn each_law_sees_what_breaks_it_and_only_that() {
             broken(path, text).into_iter().filter(|law| *law != "std" || path.starts_with("schema")).collect();
         assert_eq!(found, laws, "{path}: {text}");
     }
+}
+
+#[test]
+fn a_name_is_one_of_two_only_where_both_can_be_seen() {
+    for (files, expected) in [
+        (&["pub struct A;", "fn f() {}\npub(crate) enum A {}"][..], &["src/0.rs:1 src/1.rs:2: `A`"][..]),
+        (&["pub(super) trait A<T> {}", "    pub type A = u8;"], &["src/0.rs:1 src/1.rs:1: `A`"]),
+        (&["pub struct A;", "struct A;", "pub struct Ab;", "pub fn a() {}", "pub use a::A;"], &[]),
+        (&["pub struct A;", "#[cfg(test)]\nmod tests {\n    pub struct A;\n}", "// pub struct A;"], &[]),
+        (&["pub enum Error {}", "pub enum Error {}", "pub struct Options {", "pub(crate) struct Options;"], &[]),
+    ] {
+        let sources = files.iter().enumerate().map(|(index, text)| Source::new(&format!("src/{index}.rs"), text));
+        assert_eq!(names_of_two(&sources.collect::<Vec<_>>()), expected, "{files:?}");
+    }
+}
+
+#[test]
+fn a_function_is_as_long_as_from_its_name_to_its_last_brace() {
+    let text = "pub(crate) async fn a<const N: usize>(b: [u8; N]) {\n    fn inner() { c(\"}\") }\n    { '}' }\n}\n\
+                trait B {\n    fn declared(&self);\n    fn provided(&self) {\n    }\n}\nconst C: fn (u8) = d;\n";
+    let source = Source::new("src/a.rs", text);
+    let found: Vec<_> = items::functions(&source).iter().map(|found| (found.name, found.line, found.lines)).collect();
+    assert_eq!(found, [("a", 1, 4), ("inner", 2, 1), ("provided", 7, 2)]);
 }
 
 #[test]
