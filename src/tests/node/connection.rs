@@ -3,6 +3,7 @@
 use std::fs;
 
 use agent::main_loop;
+use agent::node_folder::OpenError;
 use agent::options::Options;
 use bus::connect::connect;
 use futures::StreamExt as _;
@@ -261,7 +262,7 @@ async fn the_first_key_is_trusted_if_it_is_the_only_one_and_then_for_ever() {
     let flag: String = other.public().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     let options = Options { trust: Some(flag.parse().unwrap()), ..agent.options() };
     let error = main_loop::run(options, CancellationToken::new()).await.unwrap_err();
-    assert!(error.to_string().contains("start it with a new --dir"), "{error}");
+    assert!(matches!(error, main_loop::Error::Open(OpenError::OtherKey { .. })), "{error}");
 
     let second = Agent::start(&server.url(), &[]);
     centre
