@@ -1,19 +1,18 @@
 #!/usr/bin/env bash
-# Makes the secrets that docker/compose.yml mounts: one file each below docker/secrets/. What is there already stays.
+# Creates the secrets that docker/compose.yml mounts: one file each below docker/secrets/. Existing files stay.
 #
-# Always: only their owner reaches them, because only the owner may enter the folder (mode 700). The files themselves
-# may be read by anyone: Compose mounts each as it is, owner and mode included, into containers whose users have other
-# numbers than the owner. Absent on purpose: the signing key, which `headwater install` makes and which leaves its
-# volume only by your hand.
+# Only the owner can enter the folder (mode 700). The files themselves have mode 444: Compose mounts each with the owner and
+# mode that it has here, into containers that run as other users. The signing key is not here: `headwater install` creates
+# it in a volume.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 readonly folder=${1:-secrets}
 
-# random BYTES — so many random bytes, in hex.
+# random BYTES: random bytes in hex.
 random() { od -An -v -tx1 -N "$1" /dev/urandom | tr -d ' \n'; }
 
-# keep NAME TEXT — written beside its place and moved, so that no half of it is ever found there.
+# keep NAME TEXT: writes a file beside its place and renames it, so that it is never incomplete.
 keep() {
     if [ -s "$folder/$1" ]; then return; fi
     printf '%s\n' "$2" >"$folder/.$1"

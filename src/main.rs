@@ -1,4 +1,4 @@
-//! The `headwater` program: reads what it is told, starts what that names, and turns signals into an orderly end.
+//! The program `headwater`: its subcommands, and their exit codes.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -30,31 +30,31 @@ const AFTER_HELP: &str = "Every flag can also be given as the HEADWATER_* variab
 
 #[derive(Subcommand)]
 enum Command {
-    /// Everything on this machine: a private PostgreSQL and NATS, the server, and a few nodes
+    /// Run everything on this machine: a private PostgreSQL and NATS, the server, and a few nodes
     Dev(dev::Options),
-    /// Show all of it at work in a minute: a fleet of three nodes, from a command to a verified file on each
+    /// Show it at work in a minute: a fleet of three nodes, from a command to a verified file on each
     Demo(demo::Options),
-    /// Prepare PostgreSQL and NATS for a log, and make the first administrator
+    /// Prepare PostgreSQL and NATS for a log, and create the first administrator
     Install(install::InstallCommand),
-    /// Serve a log: the HTTP door, and the relay into NATS
+    /// Serve a log: the HTTP API, and the relay into NATS
     Serve(serve::Options),
-    /// The agent of one node, and how its folder stands
+    /// Run the agent of one node, or show the state of its folder
     Edge(EdgeCommand),
-    /// Who may speak to the door: create, list and revoke tokens
+    /// Access to the HTTP API: create, list and revoke tokens
     Token(TokenArguments),
-    /// Show what there is: one sort of thing, or one of them
+    /// Show the things of one kind, or one of them
     Get(get::Options),
-    /// Show what happened, and what happens next
+    /// Show events, past and following
     Events(events::Options),
-    /// Show why a node has what it has at a path, or why a job is what it is: the events that it follows from
+    /// Show why a node has a file at a path, or why a job is as it is: the events that it follows from
     Why(why::Options),
     /// Show what a request changed: which nodes and which jobs' specs
     Impact(impact::Options),
-    /// Make definitions from files of another language
+    /// Create definitions from files in another format
     Import(import::Options),
     /// Write the log, its contents and its checkpoints into one file, which `headwater-replay` verifies
     Export(export::Options),
-    /// Say what a database that was put back to an earlier state lacks; take it back, or begin a new log without it
+    /// Show what a database that was restored from a backup lacks; take it back, or begin a new log without it
     Recover(recover::Options),
     /// Ask a server whether it can do its work
     Health(health::Options),
@@ -64,7 +64,7 @@ enum Command {
     Diff(NotYet),
 }
 
-/// `headwater token`: what is done over HTTP, and the one thing that is done beside the server.
+/// `headwater token`: its subcommands work over HTTP, except `reset`, which needs the database.
 #[derive(clap::Args)]
 #[command(after_help = client::token::AFTER_HELP)]
 struct TokenArguments {
@@ -76,14 +76,14 @@ struct TokenArguments {
 enum TokenAction {
     #[command(flatten)]
     OverHttp(TokenCommand),
-    /// Make a new token for an administrator when all of theirs are lost: past the door, as the database's owner
+    /// Create a new token for an administrator when all of theirs are lost: as the database's owner, without the server
     Reset(Box<token_reset::Options>),
 }
 
-/// How long threads that are still busy are waited for once all is done or given up.
+/// How long the process waits at its end for threads that are still busy.
 const ENDED_WITHIN: Duration = Duration::from_millis(200);
 
-/// A command whose name is kept for what is to come.
+/// A command whose name is reserved.
 #[derive(clap::Args)]
 struct NotYet {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
@@ -107,14 +107,14 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<(), CommandFailure> {
-    // Children of `dev` and `demo` die with the thread that started them, so it has one thread only: this one.
+    // Children of `dev` and `demo` are killed when the thread that started them ends, so these two run on one thread: this one.
     let runtime = match command {
         Command::Dev(_) | Command::Demo(_) => tokio::runtime::Builder::new_current_thread().enable_all().build(),
         _ => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
     };
     let runtime = runtime.map_err(CommandFailure::refused)?;
     let ended = runtime.block_on(run_command(command));
-    // What runs on threads of its own, such as looking a name up, is not waited for: nobody is left to hear of it.
+    // A DNS lookup runs on a blocking thread and can't be cancelled; the process does not wait for it.
     runtime.shutdown_timeout(ENDED_WITHIN);
     ended
 }
@@ -193,12 +193,12 @@ mod tests {
 
     use super::*;
 
-    /// Looks at a command and all below it.
+    /// Checks a command and its subcommands.
     fn keeps_its_lines(command: &mut clap::Command) {
         let wide = command.get_after_help().map(ToString::to_string).unwrap_or_default();
         let shown = command.clone().term_width(80).render_long_help().to_string();
         for line in wide.lines() {
-            // An example stands on a line of its own, indented; the words around it are wrapped where a terminal ends.
+            // An example is an indented line; other text is wrapped at the width of the terminal.
             let is_example = line.trim_start().starts_with("headwater ") || line.starts_with("  ");
             assert!(
                 !is_example || line.starts_with("  "),

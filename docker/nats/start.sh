@@ -2,7 +2,7 @@
 # Starts nats-server in a container, with the settings beside this script and the password in the file that
 # HEADWATER_NATS_PASSWORD_FILE names. The server can read a password from a variable, but not from a file.
 #
-# Always: the password is on no command line; the limits are left out for a server that does not know them yet.
+# The password is on no command line; the limits are left out for a server that does not know them.
 set -eu
 here=$(dirname "$0")
 settings=$(mktemp -d)
@@ -13,7 +13,7 @@ major=${version%%.*} rest=${version#*.}
 minor=${rest%%.*}
 if [ "$major" -gt 2 ] || [ "$minor" -ge 15 ]; then cp "$here/limits.conf" "$settings"; else : >"$settings/limits.conf"; fi
 
-# The server reads a variable as it reads its file: quoted, and with an escape before a quote.
+# The server parses the variable like its file: the value must be quoted, and quotes in it escaped.
 export HEADWATER_NATS_PASSWORD
 # shellcheck disable=SC2089 # the quotes are meant literally
 HEADWATER_NATS_PASSWORD="\"$(sed 's/["\\]/\\&/g' "$HEADWATER_NATS_PASSWORD_FILE")\""

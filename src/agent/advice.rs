@@ -1,35 +1,39 @@
-//! What a person at a node should do, if anything is not as it should be.
+//! Advice of `edge status`: what the operator of a node should do about each thing that is wrong.
 //!
-//! What always holds: where the agent puts it right by itself, that is what is said; nothing here tells anybody to weaken what
-//! a node trusts.
+//! Invariants: where the agent recovers by itself, the advice says so; no advice weakens what a node trusts.
 
 use schema::report::{Attempt, AttemptState};
 
 use crate::inspection::{FolderInspection, WriteBlocker};
 
-/// One sentence or two for each thing that is wrong, the most important first; none if all is well.
+/// One or two sentences for each problem, the most important first; empty if there is none.
 #[must_use]
-pub fn advice(survey: &FolderInspection) -> Vec<String> {
-    let all =
-        [of_the_agent(survey), of_the_disk(survey), of_the_attempt(survey), of_what_runs(survey), of_drift(survey)];
+pub fn advice(inspection: &FolderInspection) -> Vec<String> {
+    let all = [
+        of_the_agent(inspection),
+        of_the_disk(inspection),
+        of_the_attempt(inspection),
+        of_what_runs(inspection),
+        of_drift(inspection),
+    ];
     all.into_iter().flatten().collect()
 }
 
-fn of_the_agent(survey: &FolderInspection) -> Option<String> {
-    let (node, dir) = (&survey.node, survey.dir.display());
-    match survey.agent_is_running {
+fn of_the_agent(inspection: &FolderInspection) -> Option<String> {
+    let (node, dir) = (&inspection.node, inspection.dir.display());
+    match inspection.agent_is_running {
         Some(true) => None,
         Some(false) => Some(format!(
-            "No agent works in this folder: nothing newer is applied, and nothing is put right. Start its service, or \
+            "No agent works in this folder: nothing newer is applied, and no drift is repaired. Start its service, or \
              `headwater edge --node {node} --dir {dir} …`."
         )),
         None => Some("Whether an agent works here can't be told: you may not read the file `lock`.".to_owned()),
     }
 }
 
-fn of_the_disk(survey: &FolderInspection) -> Option<String> {
-    let dir = survey.dir.display();
-    survey.unwritable.map(|unwritable| match unwritable {
+fn of_the_disk(inspection: &FolderInspection) -> Option<String> {
+    let dir = inspection.dir.display();
+    inspection.unwritable.map(|unwritable| match unwritable {
         WriteBlocker::Full => {
             format!("The disk of {dir} is full: nothing newer can be accepted (disk_full). Make room.")
         }
@@ -37,48 +41,48 @@ fn of_the_disk(survey: &FolderInspection) -> Option<String> {
     })
 }
 
-fn of_the_attempt(survey: &FolderInspection) -> Option<String> {
-    let node = &survey.node;
-    if let Some(rejected) = survey.rejection_of_seen() {
+fn of_the_attempt(inspection: &FolderInspection) -> Option<String> {
+    let node = &inspection.node;
+    if let Some(rejected) = inspection.rejection_of_seen() {
         let whose = if rejected.code.starts_with("check") { "check" } else { "apply hook" };
         return Some(format!(
-            "The {whose} of this node said no to what the centre wants, and the same content is not tried again. Put right \
+            "The {whose} of this node rejected what the server desires, and the same content is not tried again. Correct \
              what its output names: either the documents, whose next content is tried by itself, or this machine, and then \
              send the command {{\"type\": \"retry_node\", \"id\": \"{node}\"}} to the door."
         ));
     }
-    let attempt = survey.attempt.as_ref()?;
+    let attempt = inspection.attempt.as_ref()?;
     match attempt.state {
-        AttemptState::Refused => Some(of_a_refusal(attempt, survey)),
+        AttemptState::Refused => Some(of_a_refusal(attempt, inspection)),
         AttemptState::Failed => Some(of_a_failure(attempt).to_owned()),
         _ => None,
     }
 }
 
-fn of_a_refusal(attempt: &Attempt, survey: &FolderInspection) -> String {
+fn of_a_refusal(attempt: &Attempt, inspection: &FolderInspection) -> String {
     match attempt.code.as_deref().unwrap_or_default() {
         "missing_signature" | "bad_signature" => "The record that NATS holds for this node is not signed by the key that the \
             node trusts. Compare that key with `signing_key` of `GET /v1/log`: if they are the same, somebody else wrote the \
-            record, and the server writes it anew; if not, this folder belongs to another centre and needs a new --dir."
+            record, and the server writes it anew; if not, this folder belongs to another server and needs a new --dir."
             .to_owned(),
-        "other_log" => "The centre has another log than the one this node follows; the text of the attempt names both. If \
-            whoever runs the centre says that the log was begun anew, stop the agent, run `headwater edge accept-log LOG_ID \
-            --dir DIR` with the new log's id as they tell it, and start the agent again; what runs stays meanwhile."
+        "other_log" => "The server has another log than the one this node follows; the text of the attempt names both. If \
+            the operator of the server says that a new log was begun, stop the agent, run `headwater edge accept-log LOG_ID \
+            --dir DIR` with the id that they give you, and start the agent again; what runs stays meanwhile."
             .to_owned(),
         "older_position" | "same_position_other_content" => {
-            let floor = survey.seen.map_or(0, |seen| seen.position.get());
+            let floor = inspection.seen.map_or(0, |seen| seen.position.get());
             format!(
-                "The centre offers an older or another history than the one this node has seen up to position {floor}: its \
-                 log has lost its end, for example when an old copy of its database was put back. Ask who runs the centre; \
-                 the node goes on when the log has passed position {floor}."
+                "The server offers an older or another history than the one this node has seen up to position {floor}: its \
+                 log has lost its end, for example because its database was restored from a backup. Ask the operator of \
+                 the server; the node goes on when the log has passed position {floor}."
             )
         }
         "planted_path" => "Something lies in this folder where the agent's own folders belong; the text of the attempt names \
             it. Take it away, and the agent goes on."
             .to_owned(),
-        "newer_format" => "The centre is newer than this agent. Bring `headwater` on this node up to date.".to_owned(),
-        _ => "What the centre offers is not right, so nothing was touched. Ask who runs the centre, with the code and the \
-            text of the attempt."
+        "newer_format" => "The server is newer than this agent. Bring `headwater` on this node up to date.".to_owned(),
+        _ => "The record from the server is not valid, so nothing was touched. Ask the operator of the server, with the code \
+            and the text of the attempt."
             .to_owned(),
     }
 }
@@ -100,46 +104,46 @@ fn of_a_failure(attempt: &Attempt) -> &'static str {
         }
         "nats_unreachable" => "Content is missing, and NATS is not there. The agent tries again by itself.",
         _ => {
-            "The agent tries again by itself, at least every 10 s. If it stays so, ask who runs the centre, with the code \
-            and the text of the attempt."
+            "The agent tries again by itself, at least every 10 s. If that does not help, ask the operator of the \
+            server, with the code and the text of the attempt."
         }
     }
 }
 
-fn of_what_runs(survey: &FolderInspection) -> Option<String> {
-    if let (None, Some(log), Some(_)) = (survey.seen, survey.log_id, &survey.running) {
+fn of_what_runs(inspection: &FolderInspection) -> Option<String> {
+    if let (None, Some(log), Some(_)) = (inspection.seen, inspection.log_id, &inspection.running) {
         let waits = format!("The node waits for the first record of log {log}; what runs came from the log before it.");
-        return (!survey.is_refusing()).then_some(waits);
+        return (!inspection.is_refusing()).then_some(waits);
     }
-    if survey.seen.is_none() {
-        return (!survey.is_refusing()).then(|| {
+    if inspection.seen.is_none() {
+        return (!inspection.is_refusing()).then(|| {
             format!(
                 "No record was ever accepted. Is {} enrolled, and does the agent reach NATS? Its output says so.",
-                survey.node
+                inspection.node
             )
         });
     }
-    let has_a_reason = survey.rejection_of_seen().is_some()
-        || survey.attempt.as_ref().is_some_and(|attempt| attempt.state != AttemptState::Applied);
-    if has_a_reason || (survey.runs_what_was_seen() && survey.is_settled()) {
+    let has_a_reason = inspection.rejection_of_seen().is_some()
+        || inspection.attempt.as_ref().is_some_and(|attempt| attempt.state != AttemptState::Applied);
+    if has_a_reason || (inspection.runs_what_was_seen() && inspection.is_settled()) {
         return None;
     }
-    Some(match survey.agent_is_running {
+    Some(match inspection.agent_is_running {
         Some(true) => "What was last seen is being applied. Look again in a moment.".to_owned(),
         _ => "What was last seen has not come to its end. The agent takes it up when it is started.".to_owned(),
     })
 }
 
-fn of_drift(survey: &FolderInspection) -> Option<String> {
-    let Some(drift) = &survey.drift else {
+fn of_drift(inspection: &FolderInspection) -> Option<String> {
+    let Some(drift) = &inspection.drift else {
         return Some(
             "What runs can't be compared with its signed record. The next record that differs brings both anew."
                 .to_owned(),
         );
     };
     (!drift.is_empty()).then(|| {
-        "Files were changed by hand. The agent puts them right within 30 s while it runs, unless it was started with \
-         --on-drift report; what should stay belongs into a document at the centre."
+        "Files were changed by hand. The agent repairs them within 30 s while it runs, unless it was started with \
+         --on-drift report; what should stay belongs into a document at the server."
             .to_owned()
     })
 }

@@ -1,4 +1,4 @@
-//! Why an attempt came to nothing, with the code that the report carries.
+//! Why an attempt to apply a record failed, with the stable code that the report carries.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,80 +7,80 @@ use bus::objects::ReadError;
 use schema::digest::Digest;
 use schema::report::AttemptState;
 
-/// An attempt that did not work. All of them are tried again, except what the operator said no to.
+/// A failed attempt. Every one is tried again, except a rejection by the operator's check or hook.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
-    /// The disk, or who owns it, says no.
+    /// A file operation failed.
     #[error("can't {doing} {}", .path.display())]
     Disk {
-        /// What was tried.
+        /// The operation, such as `write`.
         doing: &'static str,
-        /// On what.
+        /// The file or folder.
         path: PathBuf,
-        /// What came of it.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Somebody put a link, or something else, where a folder or file of the agent belongs.
+    /// A symlink or another file lies where a folder or file of the agent belongs.
     #[error("{} is not what the agent put there; remove it", .path.display())]
     PlantedPath {
-        /// Where.
+        /// The place.
         path: PathBuf,
     },
-    /// Another agent took the folder, after somebody had removed or replaced the lock's file.
+    /// The lock's file was removed or replaced, and another agent took the folder.
     #[error(
         "another agent works in {}: the file `lock` there was removed or replaced while this agent ran, so this one ends; \
          stop one of the two, and leave that file alone", .dir.display()
     )]
     OtherAgent {
-        /// The folder.
+        /// The folder of the node.
         dir: PathBuf,
     },
-    /// What runs was put right and is changed again, time after time.
+    /// The tree in force was repaired several times and differs again.
     #[error(
-        "what runs was put right {} and is changed again: {}. {}", REPAIRS, listed(.places),
+        "the tree in force was repaired {} and differs again: {}. {}", REPAIRS, list_places(.places),
         if *.hooks { HOOK_WRITES } else { SOMEBODY_WRITES }
     )]
     DriftReturns {
         /// The places that differ.
         places: Vec<String>,
-        /// Whether the operator's hook runs after each repair.
+        /// Whether an apply hook runs after each repair, which may be what writes there.
         hooks: bool,
     },
-    /// A large content could not be had.
+    /// A large content could not be fetched.
     #[error("content {} can't be fetched", .digest.short())]
     Fetch {
-        /// Which.
+        /// Of the content.
         digest: Digest,
-        /// Why.
+        /// The error of the object store.
         source: ReadError,
     },
-    /// What lies in the cache is not what its name says. It was thrown away, and is fetched anew.
+    /// Cached content does not have the digest of its name. It was removed, and is fetched again.
     #[error("cached content {} was damaged", .0.short())]
     DamagedCache(Digest),
-    /// There is no connection, so what is missing can't be fetched.
+    /// Content is missing and there is no connection to NATS.
     #[error("{0}")]
     NatsUnreachable(String),
-    /// The centre's key is not known.
+    /// No key is pinned, and none could be chosen.
     #[error("no key is trusted yet: {0}")]
     NoTrustedKey(String),
-    /// The operator's check or hook said no.
+    /// The operator's check or apply hook failed.
     #[error("{output}")]
     HookRejected {
         /// `check_rejected`, `check_timed_out`, `apply_rejected` or `apply_timed_out`.
         code: &'static str,
-        /// How it ended, and the tail of what it printed.
+        /// How it ended, and the tail of its output.
         output: String,
     },
-    /// The record on disk, which was whole when it was written, is not.
+    /// The record on disk was complete when it was written, and is not any more.
     #[error("the record of what runs can't be used: {0}")]
     DamagedRecord(String),
-    /// The agent is to end.
+    /// The agent was told to end.
     #[error("the agent ends")]
     ShuttingDown,
 }
 
 impl ApplyError {
-    /// A failure of the disk.
+    /// For `map_err` of a file operation.
     pub fn disk(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Disk { doing, path, source }
@@ -110,7 +110,7 @@ impl ApplyError {
         }
     }
 
-    /// Refused where nothing was touched and what came is at fault; else failed.
+    /// `Refused` if the record or the folder is at fault and nothing was changed; else `Failed`.
     #[must_use]
     pub fn state(&self) -> AttemptState {
         match self {
@@ -119,33 +119,33 @@ impl ApplyError {
         }
     }
 
-    /// The whole story in one line: this failure and what it came from.
+    /// This error and its sources, on one line.
     #[must_use]
     pub fn with_sources(&self) -> String {
-        let mut story = self.to_string();
+        let mut text = self.to_string();
         let mut source = std::error::Error::source(self);
         while let Some(cause) = source {
-            story = format!("{story}: {cause}");
+            text = format!("{text}: {cause}");
             source = cause.source();
         }
-        story
+        text
     }
 }
 
-/// How often, and within which time, until it is called a failure.
+/// The limit of `RepairBackoff`, in words.
 const REPAIRS: &str = "three times within a minute";
-/// What to do about it where a hook runs.
+/// Advice where an apply hook runs.
 const HOOK_WRITES: &str = "If the --apply command writes into the tree or removes it, have it write elsewhere; it is run \
                            again after each repair. The next repair waits, up to 5 minutes";
-/// The same where none does.
-const SOMEBODY_WRITES: &str = "Find the program that writes there; what should stay belongs into a document at the centre. \
+/// Advice where none does.
+const SOMEBODY_WRITES: &str = "Find the program that writes there; what should stay belongs into a document at the server. \
                                The next repair waits, up to 5 minutes";
-/// Places that are listed one by one.
+/// How many places are listed one by one.
 const PLACES_MAX: usize = 20;
 
-/// Places as a sentence lists them.
+/// Such as `a, b and 3 more`.
 #[must_use]
-pub fn listed(places: &[String]) -> String {
+pub fn list_places(places: &[String]) -> String {
     let first = places.iter().take(PLACES_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
     match places.len().saturating_sub(PLACES_MAX) {
         0 => first,

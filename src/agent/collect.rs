@@ -1,6 +1,6 @@
-//! Old generations, their records, and content that none of them names.
+//! Garbage collection: removes old generations, their records, and cached content that no remaining record names.
 //!
-//! What always holds: what is in force, what was last good and what is wanted stay.
+//! Invariant: the generations in force, last good and wanted stay.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -18,7 +18,7 @@ use crate::layout::{Layout, name};
 use crate::regular_file;
 use crate::tree;
 
-/// Removes what is not needed any more: all but the newest `keep` generations and those of the records in `needed`.
+/// Removes all generations but the newest `keep` and those of `needed`, then records and contents that nothing uses.
 ///
 /// # Errors
 /// If the disk fails.
@@ -26,14 +26,14 @@ pub fn collect(layout: &Layout, needed: &[RecordRef], keep: usize) -> Result<(),
     let mut kept: BTreeSet<OsString> = needed.iter().map(|mark| name(*mark).into()).collect();
     let generations = names(&layout.generations())?;
     kept.extend(generations.iter().rev().filter(|name| !is_temporary(name)).take(keep).cloned());
-    // A check that was cut off left its copy.
+    // An agent that was killed during a check left the check's copy.
     tree::remove_copies(layout);
-    // What is removed while it is half removed must not look whole: a generation goes before its record.
+    // A record vouches for its generation, so it must outlive a removal that is interrupted half-way.
     sweep(&layout.generations(), &generations, &kept)?;
     let records = names(&layout.records())?;
     sweep(&layout.records(), &records, &kept)?;
     let blobs = names(&layout.blobs())?;
-    // A record that can't be read may name anything: then all content stays.
+    // An unreadable record may name any content, so then all content stays.
     if let Some(named) = content_named_by(layout, &records, &kept)? {
         sweep(&layout.blobs(), &blobs, &named)?;
     }
@@ -44,7 +44,7 @@ fn is_temporary(name: &OsString) -> bool {
     name.as_encoded_bytes().starts_with(b".")
 }
 
-/// The names in a folder, sorted; a folder that is not there has none.
+/// Sorted; empty if there is no such folder.
 fn names(dir: &Path) -> Result<BTreeSet<OsString>, ApplyError> {
     let found = match fs::read_dir(dir) {
         Ok(found) => found,
@@ -65,7 +65,7 @@ fn sweep(dir: &Path, names: &BTreeSet<OsString>, kept: &BTreeSet<OsString>) -> R
     Ok(())
 }
 
-/// The names of all content that the kept records name.
+/// None if a kept record can't be read.
 fn content_named_by(
     layout: &Layout,
     records: &BTreeSet<OsString>,

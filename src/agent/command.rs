@@ -1,5 +1,5 @@
-//! `headwater edge`, which is also the program `headwater-edge`: run the agent of a node, look at its folder, or let it follow
-//! another log.
+//! `headwater edge`, which is also the program `headwater-edge`: run the agent, print the status of a node's folder, or let the
+//! node follow another log.
 
 use program::exit::CommandFailure;
 use program::output;
@@ -11,38 +11,37 @@ use crate::node_folder::{NodeFolder, OpenError};
 use crate::options::{AcceptLogOptions, EdgeCommand, StatusOptions};
 use crate::status_text;
 
-/// Does what the command line says.
+/// Runs the agent or a subcommand.
 ///
 /// # Errors
-/// If it can't be done, or a folder that was looked at is not as it must be.
+/// If it fails, or `status` finds that something is wrong with the folder.
 pub async fn run(command: EdgeCommand) -> Result<(), CommandFailure> {
     match command {
         EdgeCommand::Run(options) => {
             let stop = stop_on_signals().map_err(CommandFailure::refused)?;
             main_loop::run(*options, stop).await.map_err(CommandFailure::refused)
         }
-        EdgeCommand::ReportDraft(look) => print_status(&look),
-        EdgeCommand::AcceptLog(accept) => accept_log(&accept),
+        EdgeCommand::Status(options) => print_status(&options),
+        EdgeCommand::AcceptLog(options) => accept_log(&options),
     }
 }
 
-/// Prints how a node's folder stands. A reader that has gone changes nothing about the exit code.
-fn print_status(look: &StatusOptions) -> Result<(), CommandFailure> {
-    let survey = FolderInspection::of(&look.dir).map_err(CommandFailure::unreachable)?;
-    match look.json {
-        true => output::json(&format!("{:#}", status_text::json(&survey))),
-        false => output::text(&status_text::text(&survey)),
+/// The exit code tells the state of the folder, also if standard output was closed early.
+fn print_status(options: &StatusOptions) -> Result<(), CommandFailure> {
+    let inspection = FolderInspection::of(&options.dir).map_err(CommandFailure::unreachable)?;
+    match options.json {
+        true => output::json(&format!("{:#}", status_text::render_json(&inspection))),
+        false => output::text(&status_text::render_text(&inspection)),
     }?;
-    survey.is_well().then_some(()).ok_or(CommandFailure::Printed)
+    inspection.is_well().then_some(()).ok_or(CommandFailure::Printed)
 }
 
-/// Has a node follow a log that was begun anew.
-fn accept_log(accept: &AcceptLogOptions) -> Result<(), CommandFailure> {
-    let state = NodeFolder::accept_log(&accept.dir, accept.log_id).map_err(|error| match error {
+fn accept_log(options: &AcceptLogOptions) -> Result<(), CommandFailure> {
+    let state = NodeFolder::accept_log(&options.dir, options.log_id).map_err(|error| match error {
         OpenError::NoNode(_) => CommandFailure::unreachable(error),
         error => CommandFailure::refused(error),
     })?;
-    let (node, log) = (state.node, accept.log_id);
+    let (node, log) = (state.node, options.log_id);
     output::text(&format!("node {node} takes records of log {log} from now on; start its agent again\n"))?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The verbs of an agent about the tree in force: whether it is as it was signed, and how often it was put right.
+//! The actions of an agent about drift: whether the tree in force is as its record says, and when it may be repaired.
 
 use std::sync::Arc;
 
@@ -11,72 +11,75 @@ use crate::inotify_watch::TreeWatch;
 use crate::tree;
 
 impl Agent {
-    /// The link, if somebody else than the agent changed what it points to, or removed that.
+    /// `current`, if another program than the agent changed its target or removed it; else empty.
     pub(crate) fn relinked(&self) -> Result<Vec<String>, ApplyError> {
-        let is_relinked = self.store.state().is_relinked(self.store.running()?);
+        let is_relinked = self.folder.state().is_relinked(self.folder.running()?);
         Ok(if is_relinked { vec!["current".to_owned()] } else { Vec::new() })
     }
 
-    /// Whether the tree of `mark`, which differs in `places`, may be put right now. If it was put right too often lately, that is
-    /// a failure, and a repair waits.
+    /// Whether the tree of `mark`, which differs in `places`, may be repaired now. After too many repairs that is reported as a
+    /// failure, and the next repair waits.
     pub(crate) fn may_repair(&mut self, mark: RecordRef, places: &[String]) -> bool {
-        let may = self.repairs.may(self.age());
-        if self.repairs.wait() {
+        let may_repair = self.repairs.may_repair(self.uptime());
+        if self.repairs.is_waiting() {
             let (places, hooks) = (places.to_vec(), self.options.apply.is_some());
-            self.status.fail_to_repair(mark, &ApplyError::DriftReturns { places, hooks });
+            self.report.repair_failed(mark, &ApplyError::DriftReturns { places, hooks });
         }
-        may
+        may_repair
     }
 
-    /// The tree was put right.
+    /// The tree was repaired.
     pub(crate) fn note_repair(&mut self) {
-        self.repairs.made(self.age());
-        if !self.repairs.wait() {
-            self.status.repaired();
+        self.repairs.note_repair(self.uptime());
+        if !self.repairs.is_waiting() {
+            self.report.repaired();
         }
     }
 
-    /// The tree is as it was signed.
-    pub(crate) fn note_order(&mut self) {
-        if self.repairs.rest(self.age()) {
-            self.status.repaired();
+    /// The tree is as its record says.
+    pub(crate) fn note_no_drift(&mut self) {
+        if self.repairs.note_no_drift(self.uptime()) {
+            self.report.repaired();
         }
     }
 
-    /// What below the generation of `mark` differs from its `record`.
+    /// The places in the generation of `mark` that differ from its `record`.
     pub(crate) async fn drift(&self, mark: RecordRef, record: &Arc<Desired>) -> Result<Vec<String>, ApplyError> {
         let record = record.clone();
         self.on_disk(move |layout| tree::differences(&layout.generation(mark), &record)).await
     }
 
-    /// Watches what runs now.
-    pub(crate) fn keep_watch(&mut self) {
-        let running = self.store.state().running;
-        if self.notice.as_ref().map(|notice| notice.mark) != running {
-            let notice = running.map(|mark| TreeWatch::of(self.store.layout(), mark)).transpose();
-            let notice = notice.unwrap_or_else(|error| {
-                tracing::debug!(%error, "no inotify: what is touched is found a little later");
+    /// Watches the generation in force, if it is not watched yet.
+    pub(crate) fn update_watch(&mut self) {
+        let running = self.folder.state().running;
+        if self.tree_watch.as_ref().map(|watch| watch.mark) != running {
+            let watch = running.map(|mark| TreeWatch::of(self.folder.layout(), mark)).transpose();
+            let watch = watch.unwrap_or_else(|error| {
+                tracing::debug!(%error, "no inotify; drift is found by the next full comparison");
                 None
             });
-            std::mem::replace(&mut self.notice, notice).into_iter().for_each(TreeWatch::end);
+            std::mem::replace(&mut self.tree_watch, watch).into_iter().for_each(TreeWatch::end);
         }
     }
 
-    /// Waits until what runs is touched. Where it is told that a repair waits, nothing would follow from it.
+    /// Waits until the tree in force is touched. While a repair waits for its back-off, an event would change nothing.
     pub(crate) async fn touched(&mut self) {
-        match &mut self.notice {
-            Some(notice) if !self.status.waits_for_repair() => notice.touched().await,
+        match &mut self.tree_watch {
+            Some(watch) if !self.report.is_repair_waiting() => watch.touched().await,
             _ => std::future::pending().await,
         }
     }
 
-    /// Writes a generation anew that was changed while it was not in force. One that can't be compared or written stays: going
-    /// back to it is better than to stay with what was rejected, and it is compared again once it is in force.
-    pub(super) async fn renew(&mut self, good: RecordRef) {
-        let Ok(record) = self.store.record(good).map(Arc::new) else { return };
+    /// Writes a generation again if it was changed while it was not in force. If that fails, the agent goes back to it all the
+    /// same: it is better than a rejected one, and is compared again once it is in force.
+    pub(super) async fn rewrite_if_changed(&mut self, good: RecordRef) {
+        let Ok(record) = self.folder.record(good).map(Arc::new) else { return };
         let differs = self.drift(good, &record).await.is_ok_and(|places| !places.is_empty());
-        if differs && let Err(fault) = self.write(&record).await {
-            tracing::warn!(fault = fault.with_sources(), "what was last good was changed, and can't be written anew");
+        if differs && let Err(error) = self.write(&record).await {
+            tracing::warn!(
+                error = error.with_sources(),
+                "the last good generation was changed and can't be written again"
+            );
         }
     }
 }

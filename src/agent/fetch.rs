@@ -1,7 +1,7 @@
-//! Missing content into the cache.
+//! Fetches missing content from the object store into the cache.
 //!
-//! What always holds: a file under a digest's name had that digest when it got its name; memory holds a few chunks, whatever
-//! the sizes; a fetch that broke off leaves nothing but a name that begins with a dot.
+//! Invariants: a file gets its digest as its name only after its bytes had that digest; memory holds a few chunks, whatever the
+//! sizes; an interrupted fetch leaves only a file whose name begins with a dot.
 
 use std::io;
 
@@ -14,15 +14,15 @@ use crate::apply_error::ApplyError;
 use crate::disk;
 use crate::layout::Layout;
 
-/// Objects on their way at once: enough to hide the way to a far server, few enough to hold their chunks in memory.
+/// Parallel fetches: enough to hide the latency of a far server, few enough to hold a chunk of each in memory.
 const AT_ONCE: usize = 4;
 
-/// What of `wanted` is not in the cache.
+/// The contents of `wanted` that are not in the cache.
 ///
 /// # Errors
-/// If the disk fails, or the cache is not the agent's.
+/// If the disk fails, or `blobs` is not a folder of the agent.
 pub fn missing(layout: &Layout, wanted: &[FetchedContent]) -> Result<Vec<FetchedContent>, ApplyError> {
-    disk::own_dir(&layout.blobs())?;
+    disk::ensure_dir(&layout.blobs())?;
     let mut missing = Vec::new();
     for content in wanted {
         let path = layout.blob(content.digest);
@@ -36,15 +36,15 @@ pub fn missing(layout: &Layout, wanted: &[FetchedContent]) -> Result<Vec<Fetched
     Ok(missing)
 }
 
-/// Has every content of `missing` in the cache.
+/// Fetches every content of `missing` into the cache.
 ///
 /// # Errors
-/// The first that could not be had. What came before it stays in the cache.
+/// The first failure. Contents that were fetched before it stay in the cache.
 pub async fn fetch(objects: &Objects, layout: &Layout, missing: Vec<FetchedContent>) -> Result<(), ApplyError> {
     let one = |content| fetch_one(objects, layout, content);
     stream::iter(missing).map(one).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
     let blobs = layout.blobs();
-    disk::sync_dir(&blobs).map_err(ApplyError::disk("sync", &blobs))
+    disk::sync(&blobs).map_err(ApplyError::disk("sync", &blobs))
 }
 
 async fn fetch_one(
@@ -53,7 +53,7 @@ async fn fetch_one(
     FetchedContent { digest, size }: FetchedContent,
 ) -> Result<(), ApplyError> {
     let (path, beside) = (layout.blob(digest), layout.blobs().join(format!(".{digest}.new")));
-    let fetched = async {
+    let fetch = async {
         let file = disk::create(&beside).map_err(ApplyError::disk("write", &beside))?;
         let mut file = fs::File::from_std(file);
         objects.read(digest, size, &mut file).await.map_err(|source| ApplyError::Fetch { digest, source })?;
@@ -61,9 +61,9 @@ async fn fetch_one(
         disk::remove_unless_file(&path).map_err(ApplyError::disk("clear", &path))?;
         fs::rename(&beside, &path).await.map_err(ApplyError::disk("name", &path))
     };
-    let fetched = fetched.await;
+    let fetched = fetch.await;
     if fetched.is_err() {
-        // A full disk must not be kept full by what is of no use.
+        // A full disk must not stay full because of a partial file.
         let _ = disk::remove(&beside);
     }
     fetched

@@ -1,10 +1,10 @@
-//! The lock of a node's folder, which one agent holds at a time, and a note of the holder in it.
+//! The lock of a node's folder, which one agent holds at a time; its file also has a note.
 //!
-//! What always holds: whoever holds the lock holds the file that has its name. A lock whose file was removed or replaced
-//! keeps nobody out, so the holder compares the two again before it writes.
+//! A lock on a file that was removed or replaced keeps no second agent out, so the holder compares its open file with the one at
+//! the path before it writes.
 //!
-//! The note has its bytes on disk from when the lock is taken, so the agent can still say there what keeps it from writing
-//! `state.json`, such as a full disk.
+//! The note's disk blocks are allocated when the lock is taken: on a full disk the agent can still store the last attempt there
+//! for `edge status`.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
@@ -18,46 +18,46 @@ use crate::apply_error::ApplyError;
 use crate::layout::Layout;
 use crate::regular_file;
 
-/// Somebody who looks whether the folder is locked has the lock for an instant, which must not keep an agent from starting.
-const LOOKS_MAX: u32 = 10;
-/// The pause between two tries for the lock.
-const LOOK: Duration = Duration::from_millis(20);
-/// The place of the note.
+/// `edge status` takes the lock for an instant to test it, which must not keep an agent from starting.
+const RETRIES_MAX: u32 = 10;
+/// The pause between two tries.
+const RETRY_EVERY: Duration = Duration::from_millis(20);
+/// Size of the note on disk.
 const NOTE_BYTES: usize = 8 * 1024;
-/// Of the text in it: each of its bytes may take six in JSON.
+/// Limit of the detail in the note: each byte may take six in JSON.
 const NOTE_DETAIL_BYTES: usize = 1024;
 
-/// The lock, held as long as this lives.
+/// Held until it is dropped.
 #[derive(Debug)]
 pub struct FolderLock {
     dir: PathBuf,
     file: File,
-    /// What the note says.
-    noted: Option<Attempt>,
+    /// The content of the note.
+    note: Option<Attempt>,
 }
 
 impl FolderLock {
     /// Takes the lock of the folder `dir`.
     ///
     /// # Errors
-    /// [`ApplyError::OtherAgent`] if another process has it; or if the disk fails, or something else lies in its place.
-    pub fn take(dir: &Path) -> Result<Self, ApplyError> {
+    /// [`ApplyError::OtherAgent`] if another process has it; or if the disk fails, or the path is not a file.
+    pub fn acquire(dir: &Path) -> Result<Self, ApplyError> {
         let path = path(dir);
-        for _ in 0..=LOOKS_MAX {
+        for _ in 0..=RETRIES_MAX {
             let file = open(&path)?;
             match file.try_lock() {
                 Ok(()) if is_at(&file, &path)? => {
-                    let noted = noted(&Layout::of(dir.to_owned()));
-                    let mut lock = Self { dir: dir.to_owned(), file, noted: None };
-                    lock.note(noted.as_ref());
-                    if noted.is_none() {
+                    let note = read_note(&Layout::of(dir.to_owned()));
+                    let mut lock = Self { dir: dir.to_owned(), file, note: None };
+                    lock.set_note(note.as_ref());
+                    if note.is_none() {
                         lock.write(b"");
                     }
                     return Ok(lock);
                 }
-                // It was removed or replaced between opening and locking.
+                // The file was removed or replaced between opening and locking.
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(RETRY_EVERY),
                 Err(TryLockError::Error(error)) => return Err(ApplyError::disk("lock", &path)(error)),
             }
         }
@@ -67,27 +67,27 @@ impl FolderLock {
     /// Takes the lock again if its file was removed or replaced.
     ///
     /// # Errors
-    /// [`ApplyError::OtherAgent`] if another process has taken it meanwhile; or if the disk fails.
-    pub fn keep(&mut self) -> Result<(), ApplyError> {
+    /// [`ApplyError::OtherAgent`] if another process has it meanwhile; or if the disk fails.
+    pub fn reacquire_if_replaced(&mut self) -> Result<(), ApplyError> {
         if !is_at(&self.file, &path(&self.dir))? {
-            tracing::warn!(lock = %path(&self.dir).display(), "the lock's file was removed or replaced; taking it again");
-            let lock = Self::take(&self.dir)?;
-            let noted = std::mem::replace(self, lock).noted;
-            self.note(noted.as_ref());
+            tracing::warn!(lock = %path(&self.dir).display(), "lock file was removed or replaced; taking the lock again");
+            let lock = Self::acquire(&self.dir)?;
+            let note = std::mem::replace(self, lock).note;
+            self.set_note(note.as_ref());
         }
         Ok(())
     }
 
-    /// What a holder, this one or one before, has noted.
+    /// The note, of this holder or an earlier one.
     #[must_use]
-    pub fn noted(&self) -> Option<&Attempt> {
-        self.noted.as_ref()
+    pub fn note(&self) -> Option<&Attempt> {
+        self.note.as_ref()
     }
 
-    /// Says what became of an attempt where `state.json` can't be written, or nothing any more.
-    pub fn note(&mut self, attempt: Option<&Attempt>) {
-        if self.noted.as_ref() != attempt {
-            self.noted = attempt.cloned();
+    /// Writes an attempt that `state.json` could not take, or clears the note.
+    pub fn set_note(&mut self, attempt: Option<&Attempt>) {
+        if self.note.as_ref() != attempt {
+            self.note = attempt.cloned();
             let shortened = attempt.map(|attempt| Attempt {
                 detail: attempt.detail.as_deref().map(|detail| truncate_text(detail, NOTE_DETAIL_BYTES)),
                 ..attempt.clone()
@@ -96,25 +96,25 @@ impl FolderLock {
         }
     }
 
-    /// In place, so that it needs no free block. Nobody relies on it: a disk that fails here has its own report.
+    /// Overwrites in place, so that it needs no free block. An error is only logged: the report carries the failure itself.
     fn write(&self, text: &[u8]) {
         let mut note = text.to_vec();
         note.resize(NOTE_BYTES, b'\n');
         if let Err(error) = self.file.write_all_at(&note, 0) {
-            tracing::debug!(%error, "the note in the lock's file can't be written");
+            tracing::debug!(%error, "note in the lock file can't be written");
         }
     }
 }
 
-/// What the agent has noted in the lock of a folder, and could not write into `state.json`.
+/// The note in a folder's lock file: an attempt that the agent could not write into `state.json`.
 #[must_use]
-pub fn noted(layout: &Layout) -> Option<Attempt> {
+pub fn read_note(layout: &Layout) -> Option<Attempt> {
     let mut text = Vec::new();
     regular_file::open(&layout.lock()).ok()?.take(NOTE_BYTES as u64).read_to_end(&mut text).ok()?;
     serde_json::from_slice(text.trim_ascii_end()).ok()
 }
 
-/// Whether an agent works in the folder. It is asked by a try that is given back at once.
+/// Whether an agent holds the lock: tries to take it, and releases it at once.
 ///
 /// # Errors
 /// If the lock can't be read.
@@ -137,12 +137,12 @@ fn path(dir: &Path) -> PathBuf {
 
 fn open(path: &Path) -> Result<File, ApplyError> {
     let mut options = OpenOptions::new();
-    let file = options.create(true).truncate(false).write(true).custom_flags(regular_file::CAREFULLY).open(path);
-    let file = file.and_then(regular_file::only_a_file);
+    let file = options.create(true).truncate(false).write(true).custom_flags(regular_file::OPEN_FLAGS).open(path);
+    let file = file.and_then(regular_file::require_regular);
     file.map_err(ApplyError::disk("open", path))
 }
 
-/// Whether the file at `path` is the one that is open.
+/// Whether the file at `path` is the open one.
 fn is_at(file: &File, path: &Path) -> Result<bool, ApplyError> {
     let held = file.metadata().map_err(ApplyError::disk("look at", path))?;
     match fs::symlink_metadata(path) {

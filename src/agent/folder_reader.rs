@@ -1,6 +1,6 @@
-//! Reading what a node's folder remembers, by its agent or by somebody who only looks.
+//! Reads a node's folder, for its agent and for `edge status`.
 //!
-//! What always holds: nothing here writes, and nothing is believed that the pinned key did not sign.
+//! Invariants: nothing here writes; a record counts only if the pinned key signed it.
 
 use std::path::PathBuf;
 use std::{fs, io};
@@ -11,29 +11,29 @@ use schema::seal::SignedRecord;
 use schema::wire::Record as _;
 
 use crate::apply_error::ApplyError;
-use crate::layout::{Layout, link_to};
+use crate::layout::{Layout, link_target};
 use crate::node_state::{FORMAT, NodeState};
 use crate::regular_file;
 use crate::verify;
 
-/// The memory of a node can't be read.
+/// `state.json` is there and can't be read.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{} can't be read: {why}. Without it the node can't tell an old record from a new one; restore it, or start with a new \
      --dir", .path.display()
 )]
 pub struct DamagedStateError {
-    /// The file.
+    /// Of `state.json`.
     pub path: PathBuf,
-    /// What is wrong.
+    /// Of the parser or the disk.
     pub why: String,
 }
 
-/// What `state.json` says, if it is there.
+/// The content of `state.json`; none if there is no such file.
 ///
 /// # Errors
-/// If it is there and says nothing that can be understood.
-pub fn state(layout: &Layout) -> Result<Option<NodeState>, DamagedStateError> {
+/// If it can't be read, is damaged, or has a newer format.
+pub fn read_state(layout: &Layout) -> Result<Option<NodeState>, DamagedStateError> {
     let path = layout.state();
     let damaged = |why: String| DamagedStateError { path: path.clone(), why };
     let text = match regular_file::read(&path) {
@@ -48,12 +48,12 @@ pub fn state(layout: &Layout) -> Result<Option<NodeState>, DamagedStateError> {
     Ok(Some(state))
 }
 
-/// What `current` points to, if the agent put it there. The link is the truth: a kill may have come between it and the
-/// memory of it, so it is compared with all that the agent could have put in force.
+/// The generation that `current` points to, if the agent put it there. A crash may have come between the switch and writing
+/// `state.json`, so the symlink is compared with every generation that the agent could have put in force.
 ///
 /// # Errors
 /// If the disk fails.
-pub fn running(layout: &Layout, state: &NodeState) -> Result<Option<RecordRef>, ApplyError> {
+pub fn read_running(layout: &Layout, state: &NodeState) -> Result<Option<RecordRef>, ApplyError> {
     let current = layout.current();
     let link = match fs::read_link(&current) {
         Ok(link) => link,
@@ -63,15 +63,15 @@ pub fn running(layout: &Layout, state: &NodeState) -> Result<Option<RecordRef>, 
         Err(error) => return Err(ApplyError::disk("read", &current)(error)),
     };
     let known = [state.running, state.floor, state.last_good].into_iter().flatten();
-    let there = |mark: &RecordRef| link_to(*mark) == link && layout.generation(*mark).is_dir();
-    Ok(known.into_iter().find(there))
+    let is_in_force = |mark: &RecordRef| link_target(*mark) == link && layout.generation(*mark).is_dir();
+    Ok(known.into_iter().find(is_in_force))
 }
 
-/// The signed record that the generation of `mark` was made from. It is believed as little as one from NATS.
+/// The record that the generation of `mark` was made from. Its signature is verified as if it came from NATS.
 ///
 /// # Errors
-/// If it is gone, is another, was not signed by the pinned key, or the disk fails.
-pub fn record(layout: &Layout, state: &NodeState, mark: RecordRef) -> Result<Desired, ApplyError> {
+/// If it is gone, is another one, was not signed by the pinned key, or the disk fails.
+pub fn read_record(layout: &Layout, state: &NodeState, mark: RecordRef) -> Result<Desired, ApplyError> {
     let bytes = record_bytes(layout, mark)?;
     let key = state.key.as_ref().ok_or_else(|| ApplyError::NoTrustedKey("none is pinned".to_owned()))?;
     let record =
@@ -80,10 +80,10 @@ pub fn record(layout: &Layout, state: &NodeState, mark: RecordRef) -> Result<Des
     if found == mark { Ok(record) } else { Err(ApplyError::DamagedRecord("it is another".to_owned())) }
 }
 
-/// The same record as it was signed, if it is there as it came.
+/// The same record with its signature; none if [`read_record`] fails.
 #[must_use]
-pub fn signed(layout: &Layout, state: &NodeState, mark: RecordRef) -> Option<SignedRecord> {
-    record(layout, state, mark).ok()?;
+pub fn read_signed_record(layout: &Layout, state: &NodeState, mark: RecordRef) -> Option<SignedRecord> {
+    read_record(layout, state, mark).ok()?;
     SignedRecord::read(&record_bytes(layout, mark).ok()?).ok()
 }
 

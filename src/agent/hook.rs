@@ -1,7 +1,7 @@
-//! The operator's check and hook: shell commands with a time limit.
+//! The operator's check and apply hook: shell commands with a timeout.
 //!
-//! What always holds: when a command has ended or passed its limit, all its children are killed, except those of a hook that
-//! said yes; only the tail of what it printed is kept in memory.
+//! Invariants: when a command has ended or timed out, all its children are killed, except those of an apply hook that succeeded;
+//! only the tail of its output is kept in memory.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -13,14 +13,14 @@ use tokio::process::Child;
 use tokio::time::timeout;
 
 use crate::apply_error::ApplyError;
-use crate::shell::{self, Group, how_it_ended};
+use crate::shell::{self, ProcessGroup, describe_exit};
 
-/// How much of each output is reported: both tails and the sentence before them fit the 4 KiB that the log keeps.
+/// How much of stdout and of stderr is reported: both and the sentence before them fit the 4 KiB that the log keeps.
 const TAIL_BYTES: usize = 1_900;
-/// How long a child that survives its parent may hold the output open before it is reported without.
+/// How long a child that survives its parent may keep the output open before the agent reports without it.
 const OUTPUT_WITHIN: Duration = Duration::from_secs(1);
 
-/// Which of the two.
+/// When a hook runs, relative to the switch of `current`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HookPhase {
     /// Before the switch.
@@ -52,34 +52,34 @@ impl HookPhase {
     }
 }
 
-/// A command of the operator.
+/// A command of the operator, and when it runs.
 #[derive(Clone, Debug)]
 pub struct Hook {
-    /// When it runs.
-    pub moment: HookPhase,
+    /// Before or after the switch.
+    pub phase: HookPhase,
     /// What `sh -c` runs; `{}` in it is the path of the tree.
     pub command: String,
-    /// How long it may take.
-    pub within: Duration,
+    /// After this it is killed, and counts as a rejection.
+    pub timeout: Duration,
 }
 
 impl Hook {
     /// Runs the command on `tree`, the generation of `mark`.
     ///
     /// # Errors
-    /// [`ApplyError::HookRejected`] if it ends other than with 0, or not in time; [`ApplyError::Disk`] if it can't be started, which says
-    /// nothing about the tree.
+    /// [`ApplyError::HookRejected`] if its exit code is not 0, or it times out; [`ApplyError::Disk`] if it can't be started,
+    /// which says nothing about the tree.
     pub async fn run(&self, tree: &Path, mark: RecordRef) -> Result<(), ApplyError> {
-        let name = self.moment.name();
+        let name = self.phase.name();
         let mut child = self.start(tree, mark).map_err(ApplyError::disk("start a command for", tree))?;
-        let mut group = Group::led_by(child.id());
+        let mut group = ProcessGroup::led_by(child.id());
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let output = tokio::spawn(async move { tokio::join!(tail(stdout), tail(stderr)) });
-        let ended = timeout(self.within, child.wait()).await;
+        let ended = timeout(self.timeout, child.wait()).await;
         match &ended {
-            // What a hook leaves behind on purpose, such as the service that it started, lives on. A check has nothing to
-            // leave, and after a no nobody wants what was left.
-            Ok(Ok(status)) if status.success() && self.moment == HookPhase::Apply => group.release(),
+            // An apply hook may start a service on purpose. A check starts nothing that should live, and after a rejection
+            // the agent goes back to the last good generation.
+            Ok(Ok(status)) if status.success() && self.phase == HookPhase::Apply => group.release(),
             _ => group.kill(),
         }
         let (stdout, stderr) = match timeout(OUTPUT_WITHIN, output).await {
@@ -92,11 +92,11 @@ impl Hook {
             |code, how: String| Err(ApplyError::HookRejected { code, output: format!("{name} {how}\n{printed}") });
         match ended {
             Ok(Ok(status)) if status.success() => Ok(()),
-            Ok(Ok(status)) => rejected(self.moment.rejected(), how_it_ended(status)),
+            Ok(Ok(status)) => rejected(self.phase.rejected(), describe_exit(status)),
             Ok(Err(error)) => Err(ApplyError::disk("wait for a command on", tree)(error)),
             Err(_) => {
                 let _ = child.wait().await;
-                rejected(self.moment.timed_out(), format!("took longer than {} s", self.within.as_secs_f32()))
+                rejected(self.phase.timed_out(), format!("took longer than {} s", self.timeout.as_secs_f32()))
             }
         }
     }
@@ -113,7 +113,6 @@ impl Hook {
     }
 }
 
-/// The last bytes of an output.
 async fn tail(output: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
     let Some(mut output) = output else { return Vec::new() };
     let (mut tail, mut chunk) = (Vec::new(), [0; 1024]);

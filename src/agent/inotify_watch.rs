@@ -1,7 +1,7 @@
-//! The kernel's word that something below `current` was touched.
+//! inotify on the generation in force.
 //!
-//! What always holds: it only makes the agent look sooner. What it misses, because there is no inotify or no watch left, the
-//! full comparison finds.
+//! It only makes the agent compare sooner: without inotify, or when the user has no watch left, the full comparison every 15 s
+//! finds the drift.
 
 use std::ffi::CStr;
 use std::io;
@@ -16,26 +16,26 @@ use tokio::io::unix::AsyncFd;
 
 use crate::layout::Layout;
 
-/// A hand that writes does so in several strokes; they are looked at together.
-const STROKES: Duration = Duration::from_millis(100);
-/// Names in the root whose change is looked at.
+/// Debounce: events within this time count as one.
+const DEBOUNCE: Duration = Duration::from_millis(100);
+/// Names in the node's folder whose change matters.
 const ROOT_NAMES: [Option<&CStr>; 2] = [Some(c"current"), Some(c"lock")];
-/// Room for a few dozen events at once.
+/// Holds a few dozen events.
 const BUFFER_BYTES: usize = 4 * 1024;
 
 /// Watches one generation and the link to it.
 #[derive(Debug)]
 pub(crate) struct TreeWatch {
-    /// What is watched.
+    /// The generation that is watched.
     pub(crate) mark: RecordRef,
     inotify: AsyncFd<OwnedFd>,
     root: i32,
-    /// Whether somebody touched something, and nobody has looked since.
+    /// Whether an event came since the last comparison.
     is_touched: bool,
 }
 
 impl TreeWatch {
-    /// Begins to watch the generation of `mark`.
+    /// Watches the generation of `mark` and the symlink.
     ///
     /// # Errors
     /// If the kernel has no inotify, or no watch left for this user.
@@ -49,13 +49,13 @@ impl TreeWatch {
         Ok(Self { mark, inotify, root, is_touched: false })
     }
 
-    /// Stops watching. The kernel takes some 15 ms over that, for which nobody waits.
+    /// Stops watching, on a blocking thread: closing an inotify descriptor takes the kernel some 15 ms.
     pub(crate) fn end(self) {
         let inotify = self.inotify.into_inner();
         drop(tokio::task::spawn_blocking(move || drop(inotify)));
     }
 
-    /// Waits until somebody touched something. Whoever stops waiting has missed nothing.
+    /// Waits until something was touched. Cancel-safe.
     pub(crate) async fn touched(&mut self) {
         while !self.is_touched {
             let Ok(mut ready) = self.inotify.readable().await else { return std::future::pending().await };
@@ -65,13 +65,13 @@ impl TreeWatch {
                 Ok(Err(_)) => return std::future::pending().await,
             }
         }
-        tokio::time::sleep(STROKES).await;
+        tokio::time::sleep(DEBOUNCE).await;
         self.is_touched = false;
     }
 }
 
-/// Takes all events that wait. In the root only two names count: that of the link, and that of the lock, which somebody
-/// who removes it would open to another agent.
+/// Reads all queued events. In the node's folder only two names count: `current`, and `lock`, whose removal would let a second
+/// agent in.
 fn is_touched(inotify: &OwnedFd, root: i32) -> io::Result<bool> {
     let mut buffer = [MaybeUninit::uninit(); BUFFER_BYTES];
     let mut events = Reader::new(inotify, &mut buffer);
@@ -89,7 +89,7 @@ fn is_touched(inotify: &OwnedFd, root: i32) -> io::Result<bool> {
     }
 }
 
-/// A folder and all folders below it; links are not followed.
+/// Watches a folder and all folders below it; links are not followed.
 fn watch_below(inotify: &OwnedFd, dir: &Path, events: WatchFlags) -> io::Result<()> {
     inotify::add_watch(inotify, dir, events | WatchFlags::ONLYDIR | WatchFlags::DONT_FOLLOW)?;
     for entry in std::fs::read_dir(dir)? {

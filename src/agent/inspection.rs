@@ -1,8 +1,6 @@
-//! One look at a node's folder by somebody who is not its agent, whether an agent works in it or not.
+//! Inspects a node's folder for `edge status`, whether an agent works in it or not.
 //!
-//! What always holds: it only reads. What can't be told is said to be so, and nothing is taken for well because of it.
-//!
-//! Absent on purpose: words for people (`src/agent/status_text.rs`) and what they should do (`src/agent/advice.rs`).
+//! Invariants: it only reads; what can't be determined is marked as unknown, and never counts as healthy.
 
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -21,56 +19,56 @@ use crate::layout::Layout;
 use crate::node_state::{NodeState, PinnedKey, RejectedDigest};
 use crate::{folder_lock, tree};
 
-/// An agent at work changes what is looked at, so one that was caught in between is looked at again.
-const LOOKS_MAX: usize = 5;
+/// How often the folder is read if a running agent changes its state meanwhile.
+const READS_MAX: usize = 5;
 
-/// What a node's folder says.
+/// The state of a node's folder. Its JSON form is what `edge status --json` prints.
 #[derive(Clone, Debug, Serialize)]
 pub struct FolderInspection {
-    /// Whose folder it is.
+    /// The node that the folder belongs to.
     pub node: NodeId,
-    /// The folder.
+    /// Absolute.
     pub dir: PathBuf,
-    /// Whether an agent works in it; none if that can't be told.
+    /// Whether an agent holds the lock; none if the lock can't be read.
     pub agent_is_running: Option<bool>,
     /// The key that every record must be signed with.
     pub key: Option<PinnedKey>,
     /// The log that every record must follow from.
     pub log_id: Option<LogId>,
-    /// The newest record that was accepted.
+    /// The newest accepted record: the floor.
     pub seen: Option<RecordRef>,
-    /// What is in force.
+    /// The generation in force.
     pub running: Option<RunningTree>,
-    /// What became of the last attempt that came to an end.
+    /// The last attempt that ended.
     pub attempt: Option<Attempt>,
-    /// What was last in force and good.
+    /// The last generation whose apply hook succeeded.
     pub last_good: Option<RecordRef>,
-    /// What the operator's check or hook said no to, oldest first.
+    /// Rejections by the operator's check or hook, oldest first.
     pub rejected: Vec<RejectedDigest>,
-    /// The places below `current` that differ from the signed record; none if that can't be told.
+    /// The paths below `current` that differ from the signed record; none if they can't be compared.
     pub drift: Option<Vec<String>>,
-    /// Why the drift can't be told.
+    /// Why they can't be compared.
     pub drift_unknown: Option<String>,
-    /// What keeps anything from being written there.
+    /// Why the agent can't write into the folder.
     pub unwritable: Option<WriteBlocker>,
-    /// What is to be known of what was last good.
+    /// Warnings about the last good generation.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<ReportWarning>,
-    /// What is kept.
+    /// What lies on disk.
     pub kept: DiskUsage,
 }
 
-/// What is in force.
+/// The generation in force.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunningTree {
-    /// Which record it was made from.
+    /// The record that it was made from.
     #[serde(flatten)]
     pub mark: RecordRef,
-    /// When it was put in force, by the node's clock.
+    /// When `current` was switched to it, by the node's clock.
     pub since: Instant,
-    /// How many files it has.
+    /// Number of files.
     pub files: u64,
-    /// Its folder.
+    /// The path of its folder.
     pub tree: PathBuf,
 }
 
@@ -78,32 +76,32 @@ pub struct RunningTree {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WriteBlocker {
-    /// The file system has no block, or no name, left.
+    /// The file system has no free block or inode.
     Full,
-    /// It is mounted to be read only.
+    /// It is mounted read-only.
     ReadOnly,
 }
 
-/// What the folder holds.
+/// What generations and cache take on disk.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct DiskUsage {
-    /// Whole trees.
+    /// Number of complete generations.
     pub generations: u64,
-    /// Their bytes.
+    /// Bytes of all files below `generations`.
     pub generation_bytes: u64,
-    /// Contents in the cache.
+    /// Number of cached contents.
     pub blobs: u64,
-    /// Their bytes.
+    /// Bytes of all files below `blobs`.
     pub blob_bytes: u64,
 }
 
-/// Why there is nothing to say of a folder.
+/// Why a folder can't be inspected.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
     /// No agent ever worked in it.
     #[error("{} is no node's folder: it has no state.json. Say which with --dir", .0.display())]
     NoNode(PathBuf),
-    /// Its memory is damaged, or somebody else's.
+    /// `state.json` is damaged, or of a newer format.
     #[error(transparent)]
     Damaged(#[from] DamagedStateError),
     /// The disk fails.
@@ -112,30 +110,29 @@ pub enum InspectError {
 }
 
 impl FolderInspection {
-    /// Looks at the folder `dir`.
+    /// Inspects the folder `dir`.
     ///
     /// # Errors
     /// If it is no node's folder, or can't be read.
     pub fn of(dir: &Path) -> Result<Self, InspectError> {
         let dir = dir.canonicalize().map_err(ApplyError::disk("find", dir))?;
         let layout = Layout::of(dir);
-        let remembered =
-            || folder_reader::state(&layout)?.ok_or_else(|| InspectError::NoNode(layout.root().to_owned()));
-        let mut state = remembered()?;
-        for _ in 1..LOOKS_MAX {
-            let survey = Self::by(&layout, &state);
-            let after = remembered()?;
+        let read_state =
+            || folder_reader::read_state(&layout)?.ok_or_else(|| InspectError::NoNode(layout.root().to_owned()));
+        let mut state = read_state()?;
+        for _ in 1..READS_MAX {
+            let inspection = Self::with_state(&layout, &state);
+            let after = read_state()?;
             if after == state {
-                return survey;
+                return inspection;
             }
             state = after;
         }
-        Self::by(&layout, &state)
+        Self::with_state(&layout, &state)
     }
 
-    /// By what is remembered, and what is there.
-    fn by(layout: &Layout, state: &NodeState) -> Result<Self, InspectError> {
-        let running = folder_reader::running(layout, state)?;
+    fn with_state(layout: &Layout, state: &NodeState) -> Result<Self, InspectError> {
+        let running = folder_reader::read_running(layout, state)?;
         let (drift, drift_unknown) = match drift(layout, state, running) {
             Ok(places) => (Some(places), None),
             Err(fault) => (None, Some(fault.with_sources())),
@@ -148,45 +145,44 @@ impl FolderInspection {
             key,
             log_id,
             seen: floor,
-            running: running.map(|mark| in_force(layout, mark)).transpose()?,
-            // What is noted there could not be written into `state.json`, so it is newer.
-            attempt: folder_lock::noted(layout).or(attempt),
+            running: running.map(|mark| running_tree(layout, mark)).transpose()?,
+            // A note could not be written into `state.json`, so it is newer.
+            attempt: folder_lock::read_note(layout).or(attempt),
             last_good,
             rejected,
             drift,
             drift_unknown,
-            unwritable: unwritable(layout)?,
+            unwritable: write_blocker(layout)?,
             warnings,
-            kept: kept(layout)?,
+            kept: disk_usage(layout)?,
         })
     }
 
-    /// Whether what runs is what was last seen, nothing newer was refused or could not be accepted, and nothing was changed by
-    /// hand.
+    /// Whether the newest accepted record is in force and good, no newer one failed, and there is no drift.
     #[must_use]
     pub fn is_well(&self) -> bool {
         self.runs_what_was_seen() && self.is_settled() && !self.is_stuck() && self.drift == Some(Vec::new())
     }
 
-    /// Converged means equal digests; the position may have gone on.
+    /// Whether the digest in force is the one that was accepted last; the positions may differ.
     #[must_use]
     pub fn runs_what_was_seen(&self) -> bool {
         self.running.as_ref().zip(self.seen).is_some_and(|(running, seen)| running.mark.digest == seen.digest)
     }
 
-    /// Whether what runs has come to be good.
+    /// Whether the generation in force is the last good one.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.running.as_ref().map(|running| running.mark.digest) == self.last_good.map(|good| good.digest)
     }
 
-    /// Whether the last thing that came from the centre was refused.
+    /// Whether the last attempt was refused.
     #[must_use]
     pub fn is_refusing(&self) -> bool {
         self.attempt.as_ref().is_some_and(|attempt| attempt.state == AttemptState::Refused)
     }
 
-    /// Whether the last attempt came to nothing, or the next one will.
+    /// Whether the last attempt did not succeed, or the next one can't.
     #[must_use]
     pub fn is_stuck(&self) -> bool {
         self.unwritable.is_some()
@@ -196,7 +192,7 @@ impl FolderInspection {
                 .is_some_and(|attempt| matches!(attempt.state, AttemptState::Refused | AttemptState::Failed))
     }
 
-    /// Why what was last seen is not tried again, if it is not.
+    /// The rejection of the newest accepted record, which is why it is not tried again.
     #[must_use]
     pub fn rejection_of_seen(&self) -> Option<&RejectedDigest> {
         let seen = self.seen?;
@@ -204,7 +200,6 @@ impl FolderInspection {
     }
 }
 
-/// The places below `current` that are not as the signed record of what runs says.
 fn drift(layout: &Layout, state: &NodeState, running: Option<RecordRef>) -> Result<Vec<String>, ApplyError> {
     if state.is_relinked(running) {
         return Ok(vec!["current".to_owned()]);
@@ -215,17 +210,17 @@ fn drift(layout: &Layout, state: &NodeState, running: Option<RecordRef>) -> Resu
     }
 }
 
-/// The record of what runs. Equal digests are equal trees, so that of the floor can stand in for one that is lost.
+/// Equal digests are equal trees, so the record of the floor can replace a lost one.
 fn record_of(layout: &Layout, state: &NodeState, mark: RecordRef) -> Result<Desired, ApplyError> {
     let equal = state.floor.filter(|floor| floor.digest == mark.digest);
-    match (folder_reader::record(layout, state, mark), equal) {
-        (Err(ApplyError::DamagedRecord(_)), Some(equal)) => folder_reader::record(layout, state, equal),
+    match (folder_reader::read_record(layout, state, mark), equal) {
+        (Err(ApplyError::DamagedRecord(_)), Some(equal)) => folder_reader::read_record(layout, state, equal),
         (record, _) => record,
     }
 }
 
-/// The link is made when a tree is put in force, so its time says when that was.
-fn in_force(layout: &Layout, mark: RecordRef) -> Result<RunningTree, ApplyError> {
+// The symlink is created by the switch, so its modification time is the time of the switch.
+fn running_tree(layout: &Layout, mark: RecordRef) -> Result<RunningTree, ApplyError> {
     let (current, tree) = (layout.current(), layout.generation(mark));
     let made = fs::symlink_metadata(&current)
         .and_then(|meta| meta.modified())
@@ -236,8 +231,8 @@ fn in_force(layout: &Layout, mark: RecordRef) -> Result<RunningTree, ApplyError>
     Ok(RunningTree { mark, since, files, tree })
 }
 
-/// Nothing is written to find out.
-fn unwritable(layout: &Layout) -> Result<Option<WriteBlocker>, ApplyError> {
+/// Found without writing.
+fn write_blocker(layout: &Layout) -> Result<Option<WriteBlocker>, ApplyError> {
     let root = layout.root();
     let found = rustix::fs::statvfs(root).map_err(|error| ApplyError::disk("look at", root)(error.into()))?;
     let is_full = found.f_bavail == 0 || (found.f_files > 0 && found.f_favail == 0);
@@ -248,17 +243,17 @@ fn unwritable(layout: &Layout) -> Result<Option<WriteBlocker>, ApplyError> {
     })
 }
 
-fn kept(layout: &Layout) -> Result<DiskUsage, ApplyError> {
+fn disk_usage(layout: &Layout) -> Result<DiskUsage, ApplyError> {
     let of = |dir: PathBuf| -> Result<(u64, u64), ApplyError> {
         let size = size(&dir).map_err(ApplyError::disk("read", &dir))?;
-        Ok((whole_names(&dir), size.bytes))
+        Ok((count_complete(&dir), size.bytes))
     };
     let ((generations, generation_bytes), (blobs, blob_bytes)) = (of(layout.generations())?, of(layout.blobs())?);
     Ok(DiskUsage { generations, generation_bytes, blobs, blob_bytes })
 }
 
-/// What has a name of its own, and is not in the making.
-fn whole_names(dir: &Path) -> u64 {
+/// Entries of a folder without those that are still being written.
+fn count_complete(dir: &Path) -> u64 {
     let Ok(found) = fs::read_dir(dir) else { return 0 };
     let is_whole = |entry: &fs::DirEntry| !entry.file_name().as_encoded_bytes().starts_with(b".");
     found.flatten().filter(is_whole).count() as u64
@@ -270,7 +265,7 @@ struct Size {
     bytes: u64,
 }
 
-/// All files below a folder; links are not followed. What an agent takes away meanwhile does not count.
+/// All files below a folder; links are not followed. A file that the agent removes meanwhile does not count.
 fn size(dir: &Path) -> io::Result<Size> {
     let mut size = Size::default();
     let found = match fs::read_dir(dir) {

@@ -1,4 +1,4 @@
-//! Where everything lies in a node's folder.
+//! The paths in a node's folder.
 //!
 //! ```text
 //! current -> generations/<position, 20 digits>-<first 12 hex of the digest>
@@ -7,9 +7,9 @@
 //! check/<…>                         a copy of a generation, for the operator's check to look at
 //! records/<…>                       the signed record that a generation was made from
 //! blobs/<sha256>                    the cache of large content
-//! state.json                        what must survive a restart
-//! lock                              held by the one agent, with what it can't write into state.json
-//! runtime/                          the runtime's own, if the node is one
+//! state.json                        the node's state, which survives a restart
+//! lock                              the agent's lock; on a full disk also the last attempt, instead of state.json
+//! runtime/                          state and specs of the assessment runtime, if the node is one
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -18,26 +18,26 @@ use schema::desired::{Entry, EntryKind};
 use schema::digest::Digest;
 use schema::report::RecordRef;
 
-/// The folder of one node.
+/// Computes paths; touches nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     root: PathBuf,
 }
 
 impl Layout {
-    /// The layout below `root`, which should be absolute.
+    /// `root` should be absolute: hooks may run in another working folder.
     #[must_use]
     pub fn of(root: PathBuf) -> Self {
         Self { root }
     }
 
-    /// The folder itself.
+    /// The node's folder.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The link to what is in force.
+    /// The symlink to the generation in force.
     #[must_use]
     pub fn current(&self) -> PathBuf {
         self.root.join("current")
@@ -55,23 +55,23 @@ impl Layout {
         self.generations().join(name(mark))
     }
 
-    /// Where a generation grows.
+    /// Where a generation is written before it gets its name.
     #[must_use]
-    pub fn growing(&self) -> PathBuf {
+    pub fn staging(&self) -> PathBuf {
         self.generations().join(".new")
     }
 
-    /// Where the operator's check finds its copies.
+    /// The copies for the operator's check.
     #[must_use]
-    pub fn checked(&self) -> PathBuf {
+    pub fn check_copies(&self) -> PathBuf {
         self.root.join("check")
     }
 
-    /// A copy of one generation. There are others only where one could not be removed.
+    /// A copy of one generation. `number` is 0 unless an older copy could not be removed.
     #[must_use]
-    pub fn copy(&self, mark: RecordRef, number: u64) -> PathBuf {
+    pub fn check_copy(&self, mark: RecordRef, number: u64) -> PathBuf {
         let name = name(mark);
-        self.checked().join(if number == 0 { name } else { format!("{name}.{number}") })
+        self.check_copies().join(if number == 0 { name } else { format!("{name}.{number}") })
     }
 
     /// All records.
@@ -86,44 +86,44 @@ impl Layout {
         self.records().join(name(mark))
     }
 
-    /// The cache.
+    /// The cache of large contents.
     #[must_use]
     pub fn blobs(&self) -> PathBuf {
         self.root.join("blobs")
     }
 
-    /// One content in it.
+    /// One content in the cache.
     #[must_use]
     pub fn blob(&self, digest: Digest) -> PathBuf {
         self.blobs().join(digest.to_string())
     }
 
-    /// What must survive a restart.
+    /// `state.json`.
     #[must_use]
     pub fn state(&self) -> PathBuf {
         self.root.join("state.json")
     }
 
-    /// The lock.
+    /// The file of the agent's lock.
     #[must_use]
     pub fn lock(&self) -> PathBuf {
         self.root.join("lock")
     }
 }
 
-/// The name of a generation and of its record. The digest in it is for people; `state.json` has all of it.
+/// The name of a generation and of its record. It has a part of the digest only; `state.json` has the full one.
 #[must_use]
 pub fn name(mark: RecordRef) -> String {
     format!("{:020}-{}", mark.position.get(), mark.digest.short())
 }
 
-/// What `current` says when `mark` is in force.
+/// The target of `current` when `mark` is in force.
 #[must_use]
-pub fn link_to(mark: RecordRef) -> PathBuf {
+pub fn link_target(mark: RecordRef) -> PathBuf {
     Path::new("generations").join(name(mark))
 }
 
-/// An entry's place in its generation. Its path was checked: it is relative and stays below.
+/// The path of an entry in its generation. The plan has checked that it is relative and stays below.
 #[must_use]
 pub fn place(entry: &Entry) -> PathBuf {
     match entry.kind {

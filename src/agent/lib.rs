@@ -1,10 +1,10 @@
-//! A node's folder, and the node's ends of the wires.
+//! The agent of one node: it reads desired records from NATS, applies them to the node's folder, and reports.
 //!
-//! What always holds: nothing runs that was not verified against the pinned key; what is in force stays whole until the next
-//! is whole; every file that must survive a kill is written beside its place, synced, and renamed. The folder belongs to one
-//! agent at a time.
+//! Invariants: nothing runs that the pinned key did not sign; the generation in force stays complete until the next one is
+//! complete; every file that must survive a crash is written beside its place, synced and renamed; one agent at a time works in
+//! a folder.
 //!
-//! Absent on purpose: what to do (`projections::plan`) and in which order ([`main_loop`]).
+//! Not here: which steps a record needs (`projections::plan`).
 
 pub mod apply_error;
 pub mod layout;

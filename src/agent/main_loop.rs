@@ -1,8 +1,8 @@
-//! The agent of a node, as one order of touches: load, connect, watch; then verify, plan, fetch, write, check, switch, settle,
-//! and say what runs.
+//! The main loop of the agent: load, connect, watch; then for each record verify, plan, fetch, write, check, switch, run the
+//! hook, and report.
 //!
-//! What always holds: what is on disk stays in force until something newer is whole; every turn begins from what is on disk,
-//! so a turn that was cut off anywhere is simply made again; only the operator's no is final.
+//! Invariants: the generation in force stays until a newer one is complete; every turn starts from what is on disk, so a turn
+//! that was interrupted anywhere is repeated; only a rejection by the operator's check or hook is final.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,27 +34,27 @@ use crate::runtime::runtime_settings::RuntimeSettings;
 use crate::runtime::runtime_state::RuntimeStateError;
 use crate::{report, verify};
 
-/// How long what was reported stands at least before it is put right.
-const SEEN_FOR: Duration = Duration::from_millis(100);
-/// How often the tree in force is compared with its record although nothing was noticed: drift is put right within 30 s.
+/// How long a report of drift stays in NATS at least before the repair replaces it.
+const DRIFT_SHOWN_FOR: Duration = Duration::from_millis(100);
+/// How often the tree in force is compared with its record without an inotify event: drift is repaired within 30 s.
 const COMPARE_EVERY: Duration = Duration::from_secs(15);
 
 /// Why an agent does not start, or ends.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Its folder can't be used.
+    /// The folder can't be used.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// Another one took its folder while it ran.
+    /// Another agent took the folder meanwhile.
     #[error(transparent)]
     OtherAgent(ApplyError),
-    /// NATS has no such address.
+    /// The URL of NATS is malformed.
     #[error(transparent)]
     Address(#[from] AddressError),
-    /// The password for NATS can't be read.
+    /// The password file can't be read.
     #[error("the password for NATS can't be had (--nats-password-file)")]
     Password(#[from] password::Error),
-    /// It is a runtime, and its memory can't be used.
+    /// The state of the assessment runtime can't be read.
     #[error(transparent)]
     Runtime(#[from] RuntimeStateError),
 }
@@ -64,145 +64,150 @@ pub enum Error {
 /// # Errors
 /// Only at the start, or if another agent took the folder: once it runs, whatever else fails is tried again.
 pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Error> {
-    let mut store = NodeFolder::open(&options.dir, &options.node)?;
+    let mut folder = NodeFolder::open(&options.dir, &options.node)?;
     if let Some(key) = &options.trust {
-        store.trust(key)?;
+        folder.trust(key)?;
     }
     let (prefix, node) = (options.nats_prefix.clone(), options.node.clone());
+    let position = folder.state().floor.map(|floor| floor.position.get());
+    tracing::info!(%node, dir = %folder.layout().root().display(), position, boot_no = folder.boot_no(), "agent started");
     let nats_url = password::fill(&options.nats_url, options.nats_password_file.as_deref())?;
     let link =
         connect_with(&nats_url, options.nats_password_file.as_deref(), &format!("headwater-edge {node}")).await?;
-    let (status, news, told) = ReportDraft::of(report::blank(node.clone(), store.boot_no(), options.jobs.runtime));
+    let (report, updates, published) =
+        ReportDraft::of(report::blank_report(node.clone(), folder.boot_no(), options.jobs.runtime));
     let (found, mut newest) = watch::channel(NewestRecord::default());
-    let _watching = AbortOnDropHandle::new(tokio::spawn(records::follow(link.clone(), prefix.clone(), node, found)));
-    let _telling = AbortOnDropHandle::new(tokio::spawn(report::tell(link.clone(), prefix.clone(), news, told)));
+    let _watching =
+        AbortOnDropHandle::new(tokio::spawn(records::watch_record(link.clone(), prefix.clone(), node, found)));
+    let _reporting =
+        AbortOnDropHandle::new(tokio::spawn(report::publish_reports(link.clone(), prefix.clone(), updates, published)));
 
-    let work = work(&options, &link)?;
-    let _working = work.map(|work| AbortOnDropHandle::new(tokio::spawn(work.run(shutdown.clone()))));
+    let jobs = job_runtime(&options, &link)?;
+    let _jobs = jobs.map(|jobs| AbortOnDropHandle::new(tokio::spawn(jobs.run(shutdown.clone()))));
 
     let objects = Objects::of(&link.jetstream(), &prefix).await;
     let (mut ups, mut backoff, stop) = (link.ups(), Backoff::default(), shutdown.clone());
-    let mut agent = Agent::of(options, store, status, link, objects, shutdown);
+    let mut agent = Agent::of(options, folder, report, link, objects, shutdown);
     agent.resume();
-    let (mut look, mut looks) = (true, tokio::time::interval(COMPARE_EVERY));
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    looks.reset();
+    let (mut compare, mut compare_timer) = (true, tokio::time::interval(COMPARE_EVERY));
+    compare_timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    compare_timer.reset();
     while !stop.is_cancelled() {
         ups.mark_unchanged();
         let record = newest.borrow_and_update().clone();
-        let pause = match agent.turn(record, look).await {
+        let pause = match agent.run_once(record, compare).await {
             Ok(()) => {
                 backoff.reset();
                 None
             }
-            Err(fault @ ApplyError::OtherAgent { .. }) => return Err(Error::OtherAgent(fault)),
-            Err(fault) => {
-                tracing::debug!(code = fault.code(), "trying again");
+            Err(error @ ApplyError::OtherAgent { .. }) => return Err(Error::OtherAgent(error)),
+            Err(error) => {
+                tracing::debug!(code = error.code(), "trying again");
                 Some(backoff.failed())
             }
         };
-        // A look that failed is owed, whatever wakes the agent next.
-        let owed = look && pause.is_some();
-        look = tokio::select! {
+        // A comparison that failed is repeated, whatever wakes the agent next.
+        let compare_again = compare && pause.is_some();
+        compare = tokio::select! {
             () = stop.cancelled() => false,
             _ = newest.changed() => false,
             _ = ups.changed() => false,
             () = agent.touched() => true,
             () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => true,
-            // It does not begin anew with each record: a node that gets one every few seconds looks, too.
-            _ = looks.tick() => true,
-        } || owed;
+            // A new record does not reset this timer: a node with a record every few seconds compares, too.
+            _ = compare_timer.tick() => true,
+        } || compare_again;
     }
     Ok(())
 }
 
-/// What the node does as a runtime, if it is one.
-fn work(options: &Options, link: &Link) -> Result<Option<JobRuntime<RpcClient>>, RuntimeStateError> {
+/// The assessment runtime of this node, if it is one.
+fn job_runtime(options: &Options, link: &Link) -> Result<Option<JobRuntime<RpcClient>>, RuntimeStateError> {
     let jobs = &options.jobs;
     let Some(command) = jobs.job_cmd.clone().filter(|_| jobs.runtime) else { return Ok(None) };
     let settings = RuntimeSettings {
-        // Commands may change their folder.
+        // Job commands may run in another working folder.
         dir: std::path::absolute(&options.dir).unwrap_or_else(|_| options.dir.clone()),
         command,
         jobs_max: jobs.jobs_max,
-        at_once: jobs.jobs_at_once as usize,
-        within: Duration::from_secs(jobs.job_timeout_s),
+        parallel_max: jobs.jobs_at_once as usize,
+        timeout: Duration::from_secs(jobs.job_timeout_s),
         lease_s: jobs.job_lease_s,
     };
-    let asking = RpcClient::of(link.clone(), options.nats_prefix.clone(), options.node.clone());
-    JobRuntime::of(settings, asking).map(Some)
+    let client = RpcClient::of(link.clone(), options.nats_prefix.clone(), options.node.clone());
+    JobRuntime::of(settings, client).map(Some)
 }
 
 impl Agent {
-    /// One turn, from what NATS said last to what runs; and a `look` at what runs.
-    async fn turn(&mut self, newest: NewestRecord, look: bool) -> Result<(), ApplyError> {
-        self.store.keep_lock()?;
+    /// One turn: verify the newest record, apply the accepted one, and `compare` the tree in force with its record.
+    async fn run_once(&mut self, newest: NewestRecord, compare: bool) -> Result<(), ApplyError> {
+        self.folder.keep_lock()?;
         let judged = match newest {
             NewestRecord::Record(bytes) if self.judged.as_ref() != Some(&bytes) => self.judge(bytes).await,
             NewestRecord::Nothing => {
-                self.prove();
+                self.add_proof();
                 Ok(())
             }
             NewestRecord::Record(_) | NewestRecord::Unknown => Ok(()),
         };
-        let pursued = match self.want.clone() {
-            Some(want) => self.pursue(&want).await,
+        let applied = match self.want.clone() {
+            Some(want) => self.apply(&want).await,
             None => Ok(()),
         };
-        self.keep_watch();
-        let mended = if look { self.mend().await } else { Ok(()) };
+        self.update_watch();
+        let repaired = if compare { self.repair_drift().await } else { Ok(()) };
         self.note_attempt();
-        self.tidy().await;
-        self.hold();
-        judged.and(pursued).and(mended)
+        self.collect_if_needed().await;
+        self.update_report();
+        judged.and(applied).and(repaired)
     }
 
-    /// Verifies a record, and accepts it or refuses it.
+    /// Verifies a record, and accepts or refuses it.
     async fn judge(&mut self, bytes: Bytes) -> Result<(), ApplyError> {
         let judged = match self.trusted_key().await {
-            Ok(key) => self.judge_by(key, &bytes),
-            Err(fault) => Err(fault),
+            Ok(key) => self.judge_with(key, &bytes),
+            Err(error) => Err(error),
         };
-        if let Err(fault) = &judged {
+        if let Err(error) = &judged {
             self.judged = None;
-            self.status.fail_to_accept(verify::claimed(&bytes), fault);
-            self.make_room(fault).await;
+            self.report.accept_failed(verify::claimed(&bytes), error);
+            self.make_room(error).await;
         }
         judged?;
-        // As long as no key is pinned, another look may find another key.
-        self.judged = self.store.state().key.is_some().then_some(bytes);
+        // Until a key is pinned, the next attempt may find another key in NATS.
+        self.judged = self.folder.state().key.is_some().then_some(bytes);
         Ok(())
     }
 
-    fn judge_by(&mut self, key: PinnedKey, bytes: &[u8]) -> Result<(), ApplyError> {
+    fn judge_with(&mut self, key: PinnedKey, bytes: &[u8]) -> Result<(), ApplyError> {
         let (code, detail) = match verify::open(bytes, &key.0) {
             Ok(want) => match plan(&self.have()?, &want) {
                 Ok(_) => return self.accept(want, bytes, key),
                 Err(refusal) => {
                     if refusal.is_behind() {
-                        self.prove();
+                        self.add_proof();
                     }
                     (refusal.code(), refusal.to_string())
                 }
             },
             Err(unverified) => {
-                let mark = verify::claimed_beside(bytes, self.store.state().floor);
-                self.status.refuse(mark, unverified.code(), unverified.to_string());
+                let mark = verify::claimed_beside(bytes, self.folder.state().floor);
+                self.report.refuse(mark, unverified.code(), unverified.to_string());
                 return Ok(());
             }
         };
-        self.status.refuse(verify::claimed(bytes), code, detail);
+        self.report.refuse(verify::claimed(bytes), code, detail);
         Ok(())
     }
 
-    /// Does what is still to be done for the record that was accepted.
-    async fn pursue(&mut self, want: &Arc<Desired>) -> Result<(), ApplyError> {
+    /// Takes the steps that the accepted record still needs.
+    async fn apply(&mut self, want: &Arc<Desired>) -> Result<(), ApplyError> {
         let link = self.relinked()?;
         if !link.is_empty() {
-            self.show_drift(&link).await;
+            self.report_drift(&link).await;
         }
         let steps = plan(&self.have()?, want).map_err(|refusal| ApplyError::DamagedRecord(refusal.to_string()))?;
-        let is_good = self.store.state().last_good.is_some_and(|good| good.digest == want.digest);
+        let is_good = self.folder.state().last_good.is_some_and(|good| good.digest == want.digest);
         let is_repair = !link.is_empty() && is_good && !steps.is_empty();
         if is_repair && !self.may_repair(mark(want), &link) {
             return Ok(());
@@ -210,73 +215,73 @@ impl Agent {
         if steps.contains(&Step::Write) && !is_repair {
             self.warnings.clear();
         }
-        let pursued = match self.follow(&steps, want).await {
+        let applied = match self.take_steps(&steps, want).await {
             Err(ApplyError::HookRejected { code, output }) => self.reject(want, code, output).await,
-            pursued => pursued,
+            applied => applied,
         };
-        // What did not come to its end has nothing to say beside what did.
-        self.warnings.clone_from(&self.store.state().warnings);
-        match &pursued {
-            Ok(()) if steps.is_empty() => self.status.reach(mark(want), AttemptState::Applied),
+        // Warnings of a record that was not applied to the end are dropped.
+        self.warnings.clone_from(&self.folder.state().warnings);
+        match &applied {
+            Ok(()) if steps.is_empty() => self.report.set_attempt(mark(want), AttemptState::Applied),
             Ok(()) if is_repair => self.note_repair(),
-            Ok(()) if steps.contains(&Step::Write) => self.status.repaired(),
+            Ok(()) if steps.contains(&Step::Write) => self.report.repaired(),
             Ok(()) | Err(ApplyError::ShuttingDown) => {}
-            Err(fault) => {
-                self.status.fail(mark(want), fault);
-                self.make_room(fault).await;
+            Err(error) => {
+                self.report.fail(mark(want), error);
+                self.make_room(error).await;
             }
         }
-        pursued
+        applied
     }
 
-    /// What is old gives way to what is new.
-    async fn make_room(&mut self, fault: &ApplyError) {
-        if fault.code() == "disk_full" {
+    /// Deletes all old generations if the disk is full.
+    async fn make_room(&mut self, error: &ApplyError) {
+        if error.code() == "disk_full" {
             self.collect(0).await;
         }
     }
 
-    /// The steps of a plan, in order. Between any two of them, and within each, the agent may be killed.
-    async fn follow(&mut self, steps: &[Step], want: &Arc<Desired>) -> Result<(), ApplyError> {
+    /// Takes the steps of a plan in order. The agent may be killed at any point of it.
+    async fn take_steps(&mut self, steps: &[Step], want: &Arc<Desired>) -> Result<(), ApplyError> {
         let mark = mark(want);
         for step in steps {
             if self.shutdown.is_cancelled() {
                 return Err(ApplyError::ShuttingDown);
             }
             match step {
-                // `judge` has done it before there was anything else to do.
+                // `judge` did this before the plan was made.
                 Step::Accept => {}
                 Step::Restore => self.restore(mark).await?,
-                Step::LeaveRejected => self.leave_rejected(mark),
+                Step::LeaveRejected => self.report_rejected(mark),
                 Step::Fetch(contents) => {
-                    self.status.reach(mark, AttemptState::Fetching);
+                    self.report.set_attempt(mark, AttemptState::Fetching);
                     self.fetch(contents).await?;
                     failpoints::APPLY_FETCHED.reached();
                 }
                 Step::Check => {
-                    self.status.reach(mark, AttemptState::Verified);
+                    self.report.set_attempt(mark, AttemptState::Verified);
                     self.check(want).await?;
                     failpoints::APPLY_CHECKED.reached();
                 }
                 Step::Write => {
                     if !steps.contains(&Step::Check) {
-                        self.status.reach(mark, AttemptState::Verified);
+                        self.report.set_attempt(mark, AttemptState::Verified);
                     }
                     self.write(want).await?;
                     failpoints::APPLY_WRITTEN.reached();
                 }
                 Step::Switch => {
-                    self.status.reach(mark, AttemptState::Applying);
+                    self.report.set_attempt(mark, AttemptState::Applying);
                     self.switch(mark).await?;
                     failpoints::APPLY_SWITCHED.reached();
-                    self.keep_watch();
+                    self.update_watch();
                 }
                 Step::Hook => {
-                    self.hook(mark).await?;
+                    self.run_apply_hook(mark).await?;
                     failpoints::APPLY_HOOKED.reached();
                 }
                 Step::Settle => {
-                    self.settle(mark).await?;
+                    self.mark_good(mark).await?;
                     failpoints::APPLY_SETTLED.reached();
                 }
             }
@@ -284,62 +289,62 @@ impl Agent {
         Ok(())
     }
 
-    /// Keeps what is in force, and was good, as it was signed.
-    async fn mend(&mut self) -> Result<(), ApplyError> {
-        let state = self.store.state();
+    /// Compares the generation in force with its record, if it is good, and repairs drift.
+    async fn repair_drift(&mut self) -> Result<(), ApplyError> {
+        let state = self.folder.state();
         let Some(running) = state.running.filter(|running| state.last_good == Some(*running)) else { return Ok(()) };
-        let mended = self.compare(running).await;
-        match &mended {
+        let compared = self.compare(running).await;
+        match &compared {
             Ok(()) | Err(ApplyError::ShuttingDown) => {}
-            Err(fault) => self.status.fail_to_repair(running, fault),
+            Err(error) => self.report.repair_failed(running, error),
         }
-        mended
+        compared
     }
 
-    /// Compares the tree in force with its record; puts it right if somebody changed it.
+    /// Compares the tree in force with its record, and repairs it unless `--on-drift report`.
     async fn compare(&mut self, running: RecordRef) -> Result<(), ApplyError> {
-        // Equal digests are equal trees, so another record can stand in for one that is lost.
+        // Equal digests are equal trees, so the wanted record can replace a lost one.
         let equal = self.want.clone().filter(|want| want.digest == running.digest);
-        let record = match (self.store.record(running), equal) {
+        let record = match (self.folder.record(running), equal) {
             (Err(ApplyError::DamagedRecord(_)), Some(equal)) => equal,
-            // What runs may have come with the log that this one took the place of.
+            // The generation in force may have come from the log before this one.
             (Ok(record), Some(equal)) if record.log_id != equal.log_id => equal,
             (record, _) => Arc::new(record?),
         };
         let link = self.relinked()?;
         let drift = if link.is_empty() { self.drift(running, &record).await? } else { link };
-        self.show_drift(&drift).await;
+        self.report_drift(&drift).await;
         if drift.is_empty() {
-            self.note_order();
+            self.note_no_drift();
             return Ok(());
         }
         if self.options.on_drift == OnDrift::Report {
-            // That it could not be compared before is over; that it differs is told as drift.
-            self.status.repaired();
+            // The comparison works again; the difference itself is reported as drift.
+            self.report.repaired();
             return Ok(());
         }
         if !self.may_repair(running, &drift) {
             return Ok(());
         }
         let steps = repair(&self.have()?, &record).map_err(|refusal| ApplyError::DamagedRecord(refusal.to_string()))?;
-        let mended = self.follow(&steps, &record).await;
-        self.keep_watch();
-        // The repair is not what was tried last.
+        let repaired = self.take_steps(&steps, &record).await;
+        self.update_watch();
+        // The report shows the wanted record as the last attempt, not the repaired one.
         if let Some(want) = self.want.clone() {
-            self.leave_rejected(mark(&want));
+            self.report_rejected(mark(&want));
         }
-        mended?;
+        repaired?;
         self.note_repair();
         Ok(())
     }
 
-    /// Drift is to be seen before it is gone: NATS holds the newest report only, which who watches has to read meanwhile.
-    async fn show_drift(&mut self, paths: &[String]) {
-        self.status.drift(paths);
+    /// Reports drift and waits a moment: NATS keeps the newest report only, so a repair at once would hide it from readers.
+    async fn report_drift(&mut self, paths: &[String]) {
+        self.report.set_drift(paths);
         if !paths.is_empty() {
-            tracing::warn!(?paths, "what runs was changed by hand");
-            if self.status.told().await {
-                tokio::time::sleep(SEEN_FOR).await;
+            tracing::warn!(?paths, "the tree in force differs from its record");
+            if self.report.published().await {
+                tokio::time::sleep(DRIFT_SHOWN_FOR).await;
             }
         }
     }

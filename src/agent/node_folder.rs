@@ -1,7 +1,7 @@
-//! The folder of a node, held by one agent, with its memory.
+//! The folder of a node, locked by one agent, with its state.
 //!
-//! What always holds: what was saved is on disk before anybody acts on it; a folder belongs to one node, and follows one key
-//! for ever, and one log until its operator says that another one took its place.
+//! Invariants: a change of the state is on disk before the agent acts on it; a folder belongs to one node, trusts one key for
+//! ever, and follows one log until the operator names another (`accept-log`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,12 +19,12 @@ use crate::folder_reader::{self, DamagedStateError};
 use crate::layout::Layout;
 use crate::node_state::{NodeState, PinnedKey};
 
-/// A node's folder.
+/// An open and locked folder.
 #[derive(Debug)]
 pub struct NodeFolder {
     layout: Layout,
     state: NodeState,
-    /// What `state.json` says.
+    /// The content of `state.json`.
     written: Option<NodeState>,
     boot_no: Option<u64>,
     lock: FolderLock,
@@ -33,7 +33,7 @@ pub struct NodeFolder {
 /// Why a folder can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another agent works in it.
+    /// Another agent has the lock.
     #[error("another agent works in {}", .0.display())]
     Locked(PathBuf),
     /// It belongs to another node.
@@ -41,31 +41,31 @@ pub enum OpenError {
     OtherNode {
         /// The folder.
         dir: PathBuf,
-        /// Whose it is.
+        /// The node in `state.json`.
         found: NodeId,
-        /// Who asks.
+        /// The node of this agent.
         asked: NodeId,
     },
-    /// It trusts another key.
+    /// It has pinned another key.
     #[error(
-        "{} trusts key {pinned}, and --trust says {asked}. If the centre really has a new key, stop the agent and start \
+        "{} trusts key {pinned}, and --trust says {asked}. If the server really has a new key, stop the agent and start \
          it with a new --dir; a pinned key is never replaced by itself", .dir.display()
     )]
     OtherKey {
         /// The folder.
         dir: PathBuf,
-        /// The pinned key.
+        /// In `state.json`.
         pinned: String,
-        /// The flag's.
+        /// From `--trust`.
         asked: String,
     },
-    /// Nobody has worked in it yet.
+    /// No agent ever worked in it.
     #[error("{} is no node's folder", .0.display())]
     NoNode(PathBuf),
-    /// The node would go back.
+    /// The node followed this log before.
     #[error("the node has followed log {0} before, and left it for the one it follows now: it does not go back")]
     LeftBefore(LogId),
-    /// Its memory can't be read.
+    /// `state.json` can't be read.
     #[error(transparent)]
     Damaged(#[from] DamagedStateError),
     /// The disk fails.
@@ -74,16 +74,16 @@ pub enum OpenError {
 }
 
 impl NodeFolder {
-    /// Takes the folder `dir` for `node`, making it if it is not there.
+    /// Locks the folder `dir` for `node`; creates it if it does not exist.
     ///
     /// # Errors
-    /// If another agent has it, it is another node's, or it can't be read.
+    /// If another agent has the lock, it belongs to another node, or it can't be read.
     pub fn open(dir: &Path, node: &NodeId) -> Result<Self, OpenError> {
         fs::create_dir_all(dir).map_err(ApplyError::disk("make folder", dir))?;
         let dir = dir.canonicalize().map_err(ApplyError::disk("find", dir))?;
-        let lock = take(&dir)?;
+        let lock = lock_folder(&dir)?;
         let layout = Layout::of(dir);
-        let written = folder_reader::state(&layout)?;
+        let written = folder_reader::read_state(&layout)?;
         let state = written.clone().unwrap_or_else(|| NodeState::blank(node.clone()));
         if state.node != *node {
             let (found, asked) = (state.node, node.clone());
@@ -91,62 +91,62 @@ impl NodeFolder {
         }
         let is_new = written.is_none();
         let mut store = Self { layout, state, written, boot_no: None, lock };
-        // From its first day the folder says whose it is. Later a full disk keeps no agent from starting: it has files to
-        // remove.
-        match store.remember(|state| state.boot_no += 1) {
+        // A new folder must name its node at once. Later a full disk must not keep the agent from starting: only the agent
+        // can remove old generations.
+        match store.update_state(|state| state.boot_no += 1) {
             Ok(()) => store.boot_no = Some(store.state.boot_no),
-            Err(fault) if is_new => return Err(fault.into()),
-            Err(fault) => tracing::warn!(fault = fault.with_sources(), "can't count this start of the agent"),
+            Err(error) if is_new => return Err(error.into()),
+            Err(error) => tracing::warn!(error = error.with_sources(), "start of the agent can't be counted"),
         }
         Ok(store)
     }
 
-    /// How often an agent was started here, with this time; none if this time could not be counted.
+    /// How often an agent was started here, this one included; none if `state.json` could not be written.
     #[must_use]
     pub fn boot_no(&self) -> Option<u64> {
         self.boot_no
     }
 
-    /// Has the node of a folder follow another log, if no agent works in it.
+    /// Lets the node of a folder follow another log, if no agent works in it.
     ///
     /// # Errors
-    /// If an agent does, it is no node's folder, the node has left that log before, or the disk fails.
+    /// If an agent does, it is no node's folder, the node followed that log before, or the disk fails.
     pub fn accept_log(dir: &Path, log_id: LogId) -> Result<NodeState, OpenError> {
         let dir = dir.canonicalize().map_err(|_| OpenError::NoNode(dir.to_owned()))?;
         let layout = Layout::of(dir.clone());
-        if folder_reader::state(&layout)?.is_none() {
+        if folder_reader::read_state(&layout)?.is_none() {
             return Err(OpenError::NoNode(dir));
         }
-        let lock = take(&dir)?;
-        // Read again behind the lock: an agent may just have ended.
-        let Some(state) = folder_reader::state(&layout)? else { return Err(OpenError::NoNode(dir)) };
+        let lock = lock_folder(&dir)?;
+        // Read again under the lock: an agent may have ended, and written, in between.
+        let Some(state) = folder_reader::read_state(&layout)? else { return Err(OpenError::NoNode(dir)) };
         let mut store = Self { layout, written: Some(state.clone()), state, boot_no: None, lock };
-        let mut turned = false;
-        store.remember(|state| turned = state.turn_to(log_id))?;
-        if turned { Ok(store.state) } else { Err(OpenError::LeftBefore(log_id)) }
+        let mut switched = false;
+        store.update_state(|state| switched = state.switch_log(log_id))?;
+        if switched { Ok(store.state) } else { Err(OpenError::LeftBefore(log_id)) }
     }
 
-    /// Where things lie.
+    /// The paths in this folder.
     #[must_use]
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// What is remembered.
+    /// The stored state.
     #[must_use]
     pub fn state(&self) -> &NodeState {
         &self.state
     }
 
-    /// Changes what is remembered, first on disk.
+    /// Changes the state, first on disk.
     ///
     /// # Errors
     /// If the disk fails; then nothing is changed.
-    pub fn remember(&mut self, change: impl FnOnce(&mut NodeState)) -> Result<(), ApplyError> {
+    pub fn update_state(&mut self, change: impl FnOnce(&mut NodeState)) -> Result<(), ApplyError> {
         let mut state = self.state.clone();
         change(&mut state);
         if self.written.as_ref() != Some(&state) {
-            self.lock.keep()?;
+            self.lock.reacquire_if_replaced()?;
             let mut text = serde_json::to_vec_pretty(&state).expect("BUG: a state has a JSON form");
             text.push(b'\n');
             disk::replace(&self.layout.state(), &text)?;
@@ -156,38 +156,36 @@ impl NodeFolder {
         Ok(())
     }
 
-    /// Makes sure that no other agent works in the folder.
+    /// Takes the lock again if its file was removed or replaced.
     ///
     /// # Errors
-    /// If one does, or the disk fails.
+    /// If another agent has it meanwhile, or the disk fails.
     pub fn keep_lock(&mut self) -> Result<(), ApplyError> {
-        self.lock.keep()
+        self.lock.reacquire_if_replaced()
     }
 
-    /// Remembers what became of an attempt, for somebody who looks while no agent runs; where `state.json` can't be written, the
-    /// lock's file says it until it can.
-    pub fn note(&mut self, ended: &Attempt) {
+    /// Stores the outcome of an attempt for `edge status`: in the lock's file as long as `state.json` can't be written.
+    pub fn record_attempt(&mut self, ended: &Attempt) {
         let attempt = Some(ended.clone());
-        let noted = self.remember(|state| state.attempt = attempt);
-        if let Err(fault) = &noted {
-            tracing::debug!(fault = fault.with_sources(), "can't write down what became of the attempt");
+        let noted = self.update_state(|state| state.attempt = attempt);
+        if let Err(error) = &noted {
+            tracing::debug!(error = error.with_sources(), "outcome of the attempt can't be stored");
         }
-        self.lock.note(noted.is_err().then_some(ended));
+        self.lock.set_note(noted.is_err().then_some(ended));
     }
 
-    /// What became of the last attempt, as far as it is remembered. What the lock notes could not be written into `state.json`,
-    /// so it is newer.
+    /// The outcome of the last attempt. One in the lock's file could not be written into `state.json`, so it is newer.
     #[must_use]
     pub fn attempt(&self) -> Option<&Attempt> {
-        self.lock.noted().or(self.state.attempt.as_ref())
+        self.lock.note().or(self.state.attempt.as_ref())
     }
 
-    /// Notes what was put in force. The link says it to a later agent, so it is written down only with what comes next.
+    /// Sets the running generation in memory: the symlink has it on disk, so the next change of the state writes it.
     pub fn note_running(&mut self, mark: RecordRef) {
         self.state.running = Some(mark);
     }
 
-    /// Pins the key that the operator gives, or finds that it is pinned already.
+    /// Pins the key that the operator gives, unless it is pinned already.
     ///
     /// # Errors
     /// If another key is pinned, or the disk fails.
@@ -197,19 +195,19 @@ impl NodeFolder {
                 let (pinned, asked) = (pinned.hex(), key.hex());
                 Err(OpenError::OtherKey { dir: self.layout.root().to_owned(), pinned, asked })
             }
-            _ => Ok(self.remember(|state| state.key = Some(key.clone()))?),
+            _ => Ok(self.update_state(|state| state.key = Some(key.clone()))?),
         }
     }
 
-    /// What `current` points to, if the agent put it there.
+    /// The generation that `current` points to, if the agent put it there.
     ///
     /// # Errors
     /// If the disk fails.
     pub fn running(&self) -> Result<Option<RecordRef>, ApplyError> {
-        folder_reader::running(&self.layout, &self.state)
+        folder_reader::read_running(&self.layout, &self.state)
     }
 
-    /// What the plan must know.
+    /// What the plan depends on; `checks` and `hooks` say whether the operator gave such commands.
     ///
     /// # Errors
     /// If the disk fails.
@@ -222,34 +220,34 @@ impl NodeFolder {
         Ok(ActualState { node, log_id, floor, running: self.running()?, last_good, rejected, checks, hooks })
     }
 
-    /// The signed record of `mark`, which was accepted.
+    /// The accepted record of `mark`.
     ///
     /// # Errors
-    /// If it is not there as it came, or the disk fails.
+    /// If it is gone or damaged, or the disk fails.
     pub fn record(&self, mark: RecordRef) -> Result<Desired, ApplyError> {
-        folder_reader::record(&self.layout, &self.state, mark)
+        folder_reader::read_record(&self.layout, &self.state, mark)
     }
 
-    /// The same with its signature, for somebody who trusts only that; nothing if it is not as it came.
+    /// The accepted record of `mark` with its signature; none if it is gone or damaged.
     #[must_use]
     pub fn signed(&self, mark: RecordRef) -> Option<SignedRecord> {
-        folder_reader::signed(&self.layout, &self.state, mark)
+        folder_reader::read_signed_record(&self.layout, &self.state, mark)
     }
 
-    /// Keeps the signed record of `mark`, so that it can be applied and repaired without NATS. It survives a power failure
-    /// from when its tree does; until then NATS has it, and half of it would be seen by its signature.
+    /// Stores the signed record of `mark`, so that it can be applied and repaired without NATS. It is synced with its tree, not
+    /// here: until then NATS has it, and a partial file fails its signature.
     ///
     /// # Errors
     /// If the disk fails.
-    pub fn keep_record(&self, mark: RecordRef, bytes: &[u8]) -> Result<(), ApplyError> {
-        disk::own_dir(&self.layout.records())?;
-        disk::place(&self.layout.record(mark), bytes)
+    pub fn store_record(&self, mark: RecordRef, bytes: &[u8]) -> Result<(), ApplyError> {
+        disk::ensure_dir(&self.layout.records())?;
+        disk::replace_unsynced(&self.layout.record(mark), bytes)
     }
 }
 
-fn take(dir: &Path) -> Result<FolderLock, OpenError> {
-    FolderLock::take(dir).map_err(|fault| match fault {
+fn lock_folder(dir: &Path) -> Result<FolderLock, OpenError> {
+    FolderLock::acquire(dir).map_err(|error| match error {
         ApplyError::OtherAgent { dir } => OpenError::Locked(dir),
-        fault => fault.into(),
+        error => error.into(),
     })
 }

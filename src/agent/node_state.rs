@@ -1,4 +1,4 @@
-//! What a node must remember over a restart: `state.json`.
+//! `state.json`: what a node must remember over a restart.
 
 use schema::digest::Digest;
 use schema::id::{LogId, NodeId};
@@ -8,19 +8,19 @@ use schema::report::{Attempt, REJECTED_MAX, RecordRef, ReportWarning};
 use schema::seal::PublicKey;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The newest format, and the one that is written.
+/// The format that is written, and the newest that is read.
 pub const FORMAT: u16 = 1;
-/// Rejections that are remembered; the oldest give way.
+/// How many rejections are kept; the oldest are dropped.
 pub const REJECTIONS_MAX: usize = REJECTED_MAX;
 
-/// A node's memory.
+/// The content of `state.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeState {
     /// The format of this file.
     pub v: u16,
-    /// Whose folder this is.
+    /// The node that this folder belongs to.
     pub node: NodeId,
-    /// How often an agent was started here: a report says it, so that an older boot is known from a newer one whatever the clock.
+    /// How often an agent was started here. Reports carry it, so that boots are ordered without a clock.
     #[serde(default)]
     pub boot_no: u64,
     /// The key that every record must be signed with.
@@ -29,57 +29,57 @@ pub struct NodeState {
     /// The log that every record must follow from.
     #[serde(default)]
     pub log_id: Option<LogId>,
-    /// Logs that were followed before, and are not again once a record of the present one was accepted.
+    /// Logs that the node followed before. It never goes back to one after it accepted a record of the present log.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<LeftLog>,
-    /// The newest record that was accepted; older ones are refused.
+    /// The newest accepted record; older ones are refused.
     #[serde(default)]
     pub floor: Option<RecordRef>,
-    /// What was last put in force. The link `current` is the truth; this has all of the digest.
+    /// The generation that was last put in force. The symlink `current` decides; this has the full digest.
     #[serde(default)]
     pub running: Option<RecordRef>,
-    /// What was last in force and good.
+    /// The last generation whose apply hook succeeded.
     #[serde(default)]
     pub last_good: Option<RecordRef>,
-    /// What the operator's check or hook said no to, oldest first.
+    /// Rejections by the operator's check or hook, oldest first.
     #[serde(default)]
     pub rejected: Vec<RejectedDigest>,
-    /// What became of the last attempt that came to an end, for somebody who looks while no agent runs.
+    /// The last attempt that ended, for `edge status`.
     #[serde(default)]
     pub attempt: Option<Attempt>,
-    /// What the operator should know of what was last good.
+    /// Warnings about the last good generation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<ReportWarning>,
 }
 
-/// A log that a node has left.
+/// A log that the node followed before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftLog {
-    /// Which.
+    /// Its id.
     pub log_id: LogId,
-    /// How far it was followed.
+    /// The floor in that log.
     pub floor: Option<RecordRef>,
 }
 
-/// A digest that is not tried again, and why.
+/// A digest that the operator's check or hook rejected: it is not tried again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RejectedDigest {
     /// The record's position when it was tried.
     pub position: Position,
-    /// What was rejected.
+    /// Of the rejected tree.
     pub digest: Digest,
     /// The record's `retry` then.
     pub retry: Position,
     /// The stable code.
     pub code: String,
-    /// What the check or hook said.
+    /// The output of the check or hook.
     pub detail: String,
-    /// When, by the node's clock.
+    /// By the node's clock.
     pub at: Instant,
 }
 
 impl NodeState {
-    /// The memory of a node that never had a record.
+    /// The state of a node that never had a record.
     #[must_use]
     pub fn blank(node: NodeId) -> Self {
         let (key, log_id, floor, running, last_good) = (None, None, None, None, None);
@@ -100,11 +100,10 @@ impl NodeState {
         }
     }
 
-    /// Leaves the log that was followed for another: what runs stays, and any position of the other one is new. One that was
-    /// left before is taken up again only while no other was begun to be followed, and where it was left: somebody told the
-    /// node a wrong id. False if its records would take the node back.
+    /// Follows another log: what runs stays, and the floor of the new log applies. False if the node has left that log before,
+    /// and has accepted a record since: it must not go back. (Before that the operator may correct a wrong id.)
     #[must_use]
-    pub fn turn_to(&mut self, log_id: LogId) -> bool {
+    pub fn switch_log(&mut self, log_id: LogId) -> bool {
         if self.log_id == Some(log_id) {
             return true;
         }
@@ -119,43 +118,41 @@ impl NodeState {
         true
     }
 
-    /// Whether somebody else than the agent changed what `current` points to, if `found` is what it points to, when it
-    /// pointed to what was good. What is wanted is no stranger there: a full disk may have come between the switch and the
-    /// memory of it.
+    /// Whether another program than the agent changed the target of `current`, which is `found` now, after it pointed to a good
+    /// generation. The wanted generation is no such change: a full disk may have kept the agent from storing its switch.
     #[must_use]
     pub fn is_relinked(&self, found: Option<RecordRef>) -> bool {
         let is_wanted = found.is_some() && found == self.floor;
         self.running.is_some() && self.running == self.last_good && found != self.running && !is_wanted
     }
 
-    /// Remembers a rejection, in the place of an older one of the same digest.
+    /// Adds a rejection, in the place of an older one of the same digest.
     pub fn reject(&mut self, rejected: RejectedDigest) {
-        self.forgive(rejected.digest);
+        self.clear_rejection(rejected.digest);
         self.rejected.push(rejected);
         let surplus = self.rejected.len().saturating_sub(REJECTIONS_MAX);
         self.rejected.drain(..surplus);
     }
 
-    /// Forgets that a digest was rejected.
-    pub fn forgive(&mut self, digest: Digest) {
+    /// Removes the rejection of a digest.
+    pub fn clear_rejection(&mut self, digest: Digest) {
         self.rejected.retain(|rejected| rejected.digest != digest);
     }
 
-    /// Why a digest was rejected, if it was.
+    /// The rejection of a digest, if there is one.
     #[must_use]
     pub fn rejection(&self, digest: Digest) -> Option<&RejectedDigest> {
         self.rejected.iter().find(|rejected| rejected.digest == digest)
     }
 }
 
-/// A public key as 64 hex digits.
+/// A public key; its text is 64 hex digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PinnedKey(pub PublicKey);
 
 impl PinnedKey {
-    /// The 64 hex digits.
     #[must_use]
-    pub fn hex(&self) -> String {
+    pub(crate) fn hex(&self) -> String {
         hex::encode(self.0.as_bytes())
     }
 }
@@ -192,17 +189,17 @@ mod tests {
         let mark = Some(RecordRef { position: 9.into(), digest: Digest::of(b"x") });
         let mut state = NodeState::blank("a".parse().expect("an id"));
         (state.log_id, state.floor, state.running, state.last_good) = (Some(log(1)), mark, mark, mark);
-        assert!(state.turn_to(log(1)), "it follows that one already");
+        assert!(state.switch_log(log(1)), "it follows that one already");
         assert_eq!(state.floor, mark);
-        assert!(state.turn_to(log(2)));
+        assert!(state.switch_log(log(2)));
         assert_eq!((state.log_id, state.floor), (Some(log(2)), None));
         assert_eq!((state.running, state.last_good), (mark, mark), "what runs stays");
-        assert!(state.turn_to(log(1)), "the id was a wrong one, and nothing of it was accepted");
+        assert!(state.switch_log(log(1)), "the id was a wrong one, and nothing of it was accepted");
         assert_eq!((state.log_id, state.floor), (Some(log(1)), mark), "it is where it was");
-        assert!(state.turn_to(log(3)));
+        assert!(state.switch_log(log(3)));
         state.floor = mark;
         let before = state.clone();
-        assert!(!state.turn_to(log(1)));
+        assert!(!state.switch_log(log(1)));
         assert_eq!(state, before, "nothing is changed by what is refused");
     }
 }

@@ -1,4 +1,4 @@
-//! What the operator of a node says.
+//! Flags and variables of the agent and of its subcommands.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use schema::limit::{CLAIM_JOBS_MAX, LEASE_S_DEFAULT, LEASE_S_MAX, LEASE_S_MIN};
 use crate::hook::{Hook, HookPhase};
 use crate::node_state::PinnedKey;
 
-/// Runs the agent of one node: it keeps a folder as the centre wants it, and says what runs.
+/// Runs the agent of one node: it keeps a folder as the server desires it, and reports what runs.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
     /// The node's id, as it was enrolled. A folder belongs to one node for ever.
@@ -22,37 +22,37 @@ pub struct Options {
     #[arg(long, env = "HEADWATER_NODE_DIR", value_name = "DIR")]
     pub dir: PathBuf,
 
-    /// Where NATS is: nats://user:password@host:port, several separated by commas. It need not be there yet.
+    /// The URL of NATS: nats://user:password@host:port, several separated by commas. NATS need not run yet.
     #[arg(long, env = "HEADWATER_NATS_URL", value_name = "URL", hide_env_values = true)]
     pub nats_url: String,
 
-    /// A file with the password for that URL, which then is nats://user@host:port.
+    /// A file with the password for that URL, which then is nats://user@host:port without one.
     #[arg(long, env = "HEADWATER_NATS_PASSWORD_FILE", value_name = "FILE")]
     pub nats_password_file: Option<PathBuf>,
 
-    /// What all names in NATS begin with, as the centre was installed.
+    /// The prefix of all names in NATS, as given to `headwater install`.
     #[arg(long, env = "HEADWATER_NATS_PREFIX", value_name = "PREFIX", default_value = "cfg")]
     pub nats_prefix: Prefix,
 
-    /// The centre's public key, 64 hex digits, as `GET /v1/log` shows it. Without it the node trusts the only key that it
-    /// finds on its first day, and that one for ever.
+    /// The log's public key, 64 hex digits, as `GET /v1/log` shows it. Without it the node trusts on first use the only key
+    /// that NATS holds, and then that key for ever.
     #[arg(long, env = "HEADWATER_TRUST", value_name = "HEX")]
     pub trust: Option<PinnedKey>,
 
-    /// Runs on a new tree before it is put in force, with `sh -c`; `{}` and HEADWATER_TREE are its path. If it does not end
-    /// with 0, the tree is rejected and what runs stays. What it leaves behind is killed when it ends. It looks at a copy that
-    /// is thrown away: what it writes there reaches nothing that runs, and is reported as a warning.
+    /// Runs on a new tree before it is put in force, with `sh -c`; `{}` and HEADWATER_TREE are its path. If its exit code is
+    /// not 0, the tree is rejected and what runs stays. Processes that it leaves behind are killed when it ends. It gets a copy
+    /// that is thrown away: what it writes there reaches nothing that runs, and is reported as a warning.
     #[arg(long, env = "HEADWATER_CHECK", value_name = "CMD")]
     pub check: Option<String>,
 
-    /// Runs after a tree was put in force, like --check; for example to reload a service. If it does not end with 0, the last
-    /// good tree comes back. What it starts in the background lives on if it ends with 0, or else is killed. It belongs to
-    /// the agent's service all the same: what should outlive the agent needs a service of its own. It must not write into the
-    /// tree: that is drift, and is a failure when it returns after three repairs.
+    /// Runs after a tree was put in force, like --check; for example to reload a service. If its exit code is not 0, the agent
+    /// goes back to the last good tree. Background processes that it starts live on if its exit code is 0, or else are killed.
+    /// They belong to the agent's service all the same: a process that should outlive the agent needs a service of its own. It
+    /// must not write into the tree: that is drift, and is a failure when it returns after three repairs.
     #[arg(long, env = "HEADWATER_APPLY", value_name = "CMD")]
     pub apply: Option<String>,
 
-    /// How many seconds --check and --apply may take before they are killed, with their children, and count as a no.
+    /// How many seconds --check and --apply may take before they are killed, with their children, and the tree is rejected.
     #[arg(long, env = "HEADWATER_HOOK_TIMEOUT_S", value_name = "SECONDS", default_value_t = 60)]
     pub hook_timeout_s: u64,
 
@@ -60,28 +60,28 @@ pub struct Options {
     #[arg(long, env = "HEADWATER_ON_DRIFT", value_name = "WHAT", value_enum, default_value_t = OnDrift::Repair)]
     pub on_drift: OnDrift,
 
-    /// What it runs, if it is an assessment runtime.
+    /// What an assessment runtime runs.
     #[command(flatten)]
     pub jobs: RuntimeOptions,
 }
 
-/// What the operator of an assessment runtime says.
+/// Flags of a node that runs jobs.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Assessment runtime")]
 pub struct RuntimeOptions {
-    /// The node is an assessment runtime, too: it claims jobs, runs --job-cmd for each when it is due, and tells the centre
-    /// what came of it.
+    /// The node is an assessment runtime, too: it claims jobs, runs --job-cmd for each when it is due, and reports each
+    /// outcome to the server.
     #[arg(long, env = "HEADWATER_RUNTIME", requires = "job_cmd")]
     pub runtime: bool,
 
-    /// How many jobs it holds at once.
+    /// How many jobs the node claims at most.
     #[arg(long, env = "HEADWATER_JOBS_MAX", value_name = "N", default_value_t = 10,
           value_parser = clap::value_parser!(u32).range(1..=i64::from(CLAIM_JOBS_MAX)))]
     pub jobs_max: u32,
 
-    /// Runs for each job, with `sh -c`; `{}` and HEADWATER_JOB are the path of the job's spec, HEADWATER_JOB_ID its id. What
-    /// it prints is the evidence, up to 64 KiB; the outcome is `passed` if it ends with 0, else `failed` or `timed_out`.
-    /// What it leaves behind is killed when it ends. It may run again for the same due time if it is cut off.
+    /// Runs for each job, with `sh -c`; `{}` and HEADWATER_JOB are the path of the job's spec, HEADWATER_JOB_ID its id. Its
+    /// output is the evidence, up to 64 KiB; the outcome is `passed` if its exit code is 0, else `failed` or `timed_out`.
+    /// Processes that it leaves behind are killed when it ends. It may run again for the same due time if it is interrupted.
     #[arg(long, env = "HEADWATER_JOB_CMD", value_name = "CMD")]
     pub job_cmd: Option<String>,
 
@@ -90,12 +90,13 @@ pub struct RuntimeOptions {
           value_parser = clap::value_parser!(u64).range(1..=u64::from(LEASE_S_MAX)))]
     pub job_timeout_s: u64,
 
-    /// How many commands run at once.
+    /// How many job commands run in parallel.
     #[arg(long, env = "HEADWATER_JOBS_AT_ONCE", value_name = "N", default_value_t = 4,
           value_parser = clap::value_parser!(u32).range(1..=i64::from(CLAIM_JOBS_MAX)))]
     pub jobs_at_once: u32,
 
-    /// After how many seconds without a word its jobs may be given to others. A command that runs then is killed.
+    /// The lease: after how many seconds of silence the node's jobs may be given to other runtimes. A command that still
+    /// runs then is killed.
     #[arg(long, env = "HEADWATER_JOB_LEASE_S", value_name = "SECONDS", default_value_t = LEASE_S_DEFAULT,
           value_parser = clap::value_parser!(u32).range(i64::from(LEASE_S_MIN)..=i64::from(LEASE_S_MAX)))]
     pub job_lease_s: u32,
@@ -104,26 +105,26 @@ pub struct RuntimeOptions {
 /// What to do about drift.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum OnDrift {
-    /// Put it right.
+    /// Report it, and write the tree anew.
     Repair,
-    /// Leave it.
+    /// Only report it.
     Report,
 }
 
 impl Options {
-    /// The operator's command of `moment`, if there is one.
+    /// The operator's command of this phase, if there is one.
     #[must_use]
-    pub fn hook(&self, moment: HookPhase) -> Option<Hook> {
-        let command = match moment {
+    pub fn hook(&self, phase: HookPhase) -> Option<Hook> {
+        let command = match phase {
             HookPhase::Check => &self.check,
             HookPhase::Apply => &self.apply,
         };
-        let within = Duration::from_secs(self.hook_timeout_s);
-        command.as_ref().map(|command| Hook { moment, command: command.clone(), within })
+        let timeout = Duration::from_secs(self.hook_timeout_s);
+        command.as_ref().map(|command| Hook { phase, command: command.clone(), timeout })
     }
 }
 
-/// Says in plain words how a node's folder stands, whether its agent runs or not. It only reads.
+/// Prints the state of a node's folder in plain words, whether its agent runs or not. It only reads.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     after_help = "Exit codes: 0 what runs is what was last seen, nothing newer was refused and nothing was changed by \
@@ -134,21 +135,22 @@ pub struct StatusOptions {
     #[arg(long, env = "HEADWATER_NODE_DIR", value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
 
-    /// For programs: one JSON object.
+    /// Print one JSON object, for programs.
     #[arg(long)]
     pub json: bool,
 }
 
-/// Lets a node take the records of another log than the one it follows: of one that was begun anew because the end of the old
+/// Lets a node take the records of another log than the one it follows: of a new log that was begun because the end of the old
 /// one was lost (`headwater recover --new-log` prints its id). What runs stays in force until the new log's first record
-/// comes. Once that is accepted the node never goes back to the log that it left.
+/// comes. Once that record is accepted, the node never goes back to the old log.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     after_help = "Stop the agent first, and start it again as it was started before. Exit codes: 0 done, or already so; 1 \
                         the agent runs, or the node has left that log before; 2 usage; 3 it is no node's folder."
 )]
 pub struct AcceptLogOptions {
-    /// The id of the new log, as whoever runs the centre tells it. Nobody else's word for it will do: NATS is not asked.
+    /// The id of the new log, from the operator of the server. The agent never takes it from NATS: a forged log would do the
+    /// same.
     #[arg(value_name = "LOG_ID")]
     pub log_id: LogId,
 
@@ -157,22 +159,21 @@ pub struct AcceptLogOptions {
     pub dir: PathBuf,
 }
 
-/// What `headwater edge` is asked to do: to run, or a subcommand.
+/// Run the agent, or one of the subcommands.
 #[derive(Clone, Debug)]
 pub enum EdgeCommand {
     /// `headwater edge --node ID --dir DIR …`
     Run(Box<Options>),
     /// `headwater edge status`
-    ReportDraft(StatusOptions),
+    Status(StatusOptions),
     /// `headwater edge accept-log`
     AcceptLog(AcceptLogOptions),
 }
 
-/// The names of the subcommands.
 const STATUS: &str = "status";
 const ACCEPT_LOG: &str = "accept-log";
 
-// Derived, the options of the agent would be asked for beside a subcommand, too.
+// The derived implementation would require the agent's options beside a subcommand, too.
 impl clap::Args for EdgeCommand {
     fn augment_args(edge: Command) -> Command {
         Options::augment_args(edge)
@@ -190,7 +191,7 @@ impl clap::Args for EdgeCommand {
 impl clap::FromArgMatches for EdgeCommand {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         match matches.subcommand() {
-            Some((STATUS, matches)) => StatusOptions::from_arg_matches(matches).map(Self::ReportDraft),
+            Some((STATUS, matches)) => StatusOptions::from_arg_matches(matches).map(Self::Status),
             Some((_, matches)) => AcceptLogOptions::from_arg_matches(matches).map(Self::AcceptLog),
             None => Options::from_arg_matches(matches).map(|options| Self::Run(options.into())),
         }

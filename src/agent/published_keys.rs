@@ -1,7 +1,7 @@
-//! The centre's public key on first use: the only one in bucket `cfg_keys`.
+//! Trust on first use: reads the log's public key from bucket `cfg_keys`.
 //!
-//! Trust on first use believes whoever can write that bucket on the first day, which is why `--trust` exists; afterwards the
-//! pinned key decides, always.
+//! Until a key is pinned, anyone who can write that bucket can choose the key, which is why `--trust` exists. Afterwards only the
+//! pinned key counts.
 
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ use schema::wire::Record as _;
 use crate::apply_error::ApplyError;
 use crate::node_state::PinnedKey;
 
-/// How long one answer may take.
+/// How long one answer of NATS may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// Keys that are looked at.
+/// How many keys are read.
 const KEYS_MAX: usize = 16;
 
-/// The one key of the centre.
+/// The only key in NATS.
 ///
 /// # Errors
-/// If there is none, or more than one to choose from, or NATS does not answer.
+/// If there is no key or more than one, or NATS does not answer.
 pub async fn only_key(link: &Link, prefix: &Prefix) -> Result<PinnedKey, ApplyError> {
     if !link.is_up() {
         return Err(ApplyError::NatsUnreachable(link.unreachable_reason()));
@@ -30,9 +30,9 @@ pub async fn only_key(link: &Link, prefix: &Prefix) -> Result<PinnedKey, ApplyEr
     let mut keys = all_keys(link, prefix).await?;
     match (keys.pop(), keys.len()) {
         (Some(key), 0) => Ok(key),
-        (None, _) => Err(ApplyError::NoTrustedKey("the centre has published none; give --trust".to_owned())),
+        (None, _) => Err(ApplyError::NoTrustedKey("the server has published none; give --trust".to_owned())),
         (Some(_), more) => {
-            Err(ApplyError::NoTrustedKey(format!("the centre has published {}; choose one with --trust", more + 1)))
+            Err(ApplyError::NoTrustedKey(format!("the server has published {}; choose one with --trust", more + 1)))
         }
     }
 }
@@ -51,7 +51,7 @@ async fn all_keys(link: &Link, prefix: &Prefix) -> Result<Vec<PinnedKey>, ApplyE
             Err(_) => return Err(why(&"NATS did not answer within 5 s")),
         };
         next = message.sequence + 1;
-        // A key that was taken back leaves a mark without content.
+        // A deleted key leaves a message without content.
         if !message.payload.is_empty() {
             keys.push(key_in(&message.payload).map_err(|fault| why(&fault))?);
         }

@@ -1,10 +1,11 @@
-//! The node's own desired record, as it changes.
+//! Watches the node's desired record in NATS.
 //!
-//! What always holds: only the newest record waits, so a node that was away for weeks applies one and not each in between;
-//! after a reconnect the watch is made anew from the present value, because a server that lost its data counts from 1
-//! again; the value is also read now and then, in case a watch died in silence.
+//! Invariants: only the newest record is kept, so a node that was offline for weeks applies one record and not each in between;
+//! after a reconnect the watch starts again from the present value, because a NATS server that lost its data numbers from 1
+//! again; the value is also read every 30 s, in case the watch died without an error.
 //!
-//! Absent on purpose: any judgement of what the bytes say.
+//! It is not the client's own `kv` watch: that one makes an anonymous consumer, whose filter no permission can restrict to the
+//! node's own key. The bytes are not interpreted here.
 
 use std::time::Duration;
 
@@ -21,40 +22,40 @@ use schema::id::NodeId;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// How long one answer may take.
+/// How long one answer of NATS may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// How often the value is read although nothing was heard.
+/// How often the value is read beside the watch.
 const READ_EVERY: Duration = Duration::from_secs(30);
 
-/// How long it is waited for a record before it is said that there is none: a node may be enrolled while its agent starts.
+/// How long the agent waits before it warns that there is no record: a node may be enrolled while its agent starts.
 const ENROLLED_WITHIN: Duration = Duration::from_secs(3);
 
-/// What NATS holds for the node, as far as it is known.
+/// The node's record in NATS, as last seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum NewestRecord {
-    /// Nobody has looked yet.
+    /// NATS was not read yet.
     #[default]
     Unknown,
-    /// No record.
+    /// NATS holds no record.
     Nothing,
-    /// This one.
+    /// The signed bytes.
     Record(Bytes),
 }
 
-/// One look at the bucket: which revision, and when it was written.
+/// Sequence and time (ns) of a message in the bucket's stream.
 type Revision = (u64, i128);
 
-/// Follows the record of `node` for ever, sending each new value to `records`.
-pub async fn follow(link: Link, prefix: Prefix, node: NodeId, records: watch::Sender<NewestRecord>) {
+/// Watches the record of `node` for ever, and sends each new value to `records`.
+pub async fn watch_record(link: Link, prefix: Prefix, node: NodeId, records: watch::Sender<NewestRecord>) {
     let watcher = Watcher { link, prefix, node, records };
     let mut backoff = Backoff::default();
     loop {
         watcher.link.up().await;
-        match watcher.while_it_lasts(&mut backoff).await {
-            Ended::Reconnected => backoff.reset(),
-            Ended::Failed(why) => {
+        match watcher.run_watch(&mut backoff).await {
+            WatchEnd::Reconnected => backoff.reset(),
+            WatchEnd::Failed(why) => {
                 let pause = backoff.failed();
-                tracing::warn!(%why, ?pause, "the watch of the desired record ended; making it anew");
+                tracing::warn!(%why, ?pause, "watch of the desired record ended; starting it again");
                 tokio::time::sleep(pause).await;
             }
         }
@@ -69,27 +70,27 @@ struct Watcher {
 }
 
 /// Why a watch ended.
-enum Ended {
+enum WatchEnd {
     Reconnected,
     Failed(String),
 }
 
 impl Watcher {
-    /// One watch, from the present value to its end.
-    async fn while_it_lasts(&self, backoff: &mut Backoff) -> Ended {
+    /// One watch, from the present value until it breaks or the connection was renewed.
+    async fn run_watch(&self, backoff: &mut Backoff) -> WatchEnd {
         let mut ups = self.link.ups();
         ups.mark_unchanged();
         let (stream, mut messages) = match timeout(ANSWER_WITHIN, self.begin()).await {
             Ok(Ok(begun)) => begun,
-            Ok(Err(why)) => return Ended::Failed(why),
+            Ok(Err(why)) => return WatchEnd::Failed(why),
             Err(_) => {
                 let stream = self.prefix.bucket_stream(Bucket::Desired);
-                return Ended::Failed(format!(
+                return WatchEnd::Failed(format!(
                     "NATS did not answer about stream {stream} within 5 s: is JetStream on there, and may this user ask?"
                 ));
             }
         };
-        tracing::debug!("watching the desired record");
+        tracing::debug!("watch of the desired record started");
         let mut read = tokio::time::interval(READ_EVERY);
         read.reset();
         let mut last: Option<Revision> = None;
@@ -99,9 +100,9 @@ impl Watcher {
             tokio::select! {
                 () = &mut enrolled, if is_missing => {
                     is_missing = false;
-                    self.tell_missing();
+                    self.warn_not_enrolled();
                 }
-                _ = ups.changed() => return Ended::Reconnected,
+                _ = ups.changed() => return WatchEnd::Reconnected,
                 message = messages.next() => match message {
                     Some(Ok(message)) => {
                         backoff.reset();
@@ -111,24 +112,24 @@ impl Watcher {
                                 last = Some((info.stream_sequence, info.published.unix_timestamp_nanos()));
                                 is_missing = false;
                             }
-                            Err(error) => return Ended::Failed(error.to_string()),
+                            Err(error) => return WatchEnd::Failed(error.to_string()),
                         }
                         self.send(&headers, message.payload.clone());
                     }
-                    Some(Err(error)) => return Ended::Failed(error.to_string()),
-                    None => return Ended::Failed("it closed".to_owned()),
+                    Some(Err(error)) => return WatchEnd::Failed(error.to_string()),
+                    None => return WatchEnd::Failed("it closed".to_owned()),
                 },
-                _ = read.tick() => match self.read_behind(&stream, last).await {
+                _ = read.tick() => match self.read_if_missed(&stream, last).await {
                     Ok(false) => {}
-                    Ok(true) => return Ended::Failed("it missed a record".to_owned()),
+                    Ok(true) => return WatchEnd::Failed("it missed a record".to_owned()),
                     Err(why) => tracing::debug!(%why, "the desired record can't be read"),
                 },
             }
         }
     }
 
-    /// A consumer of this node's key and nothing else. It has a name, so that its filter is part of the subject that makes
-    /// it and a permission can hold a node to its own key.
+    /// Creates a consumer of this node's key only. It has a name: then its filter is part of the subject of the create request,
+    /// and a permission can restrict a node to its own key.
     async fn begin(&self) -> Result<(Stream<()>, Ordered), String> {
         let stream = self.link.jetstream().get_stream_no_info(self.prefix.bucket_stream(Bucket::Desired)).await;
         let stream = stream.map_err(|error| error.to_string())?;
@@ -141,15 +142,15 @@ impl Watcher {
         };
         let consumer = stream.create_consumer(config).await.map_err(|error| error.to_string())?;
         if consumer.cached_info().num_pending == 0 {
-            self.tell(NewestRecord::Nothing);
+            self.publish(NewestRecord::Nothing);
         }
         let messages = consumer.messages().await.map_err(|error| error.to_string())?;
         Ok((stream, messages))
     }
 
-    /// Reads the value, and sends it if it is newer than what the watch has brought. A replica may lag behind the watch,
-    /// so an older revision is only believed where it was written later: then the bucket was made anew.
-    async fn read_behind(&self, stream: &Stream<()>, last: Option<Revision>) -> Result<bool, String> {
+    /// Reads the value, and sends it if the watch missed it. A replica may lag behind the watch, so a lower sequence counts only
+    /// if it was written later: then the bucket was created again.
+    async fn read_if_missed(&self, stream: &Stream<()>, last: Option<Revision>) -> Result<bool, String> {
         let read = stream.direct_get_last_for_subject(self.subject());
         let message =
             match timeout(ANSWER_WITHIN, read).await.map_err(|_| "NATS did not answer within 5 s".to_owned())? {
@@ -158,37 +159,37 @@ impl Watcher {
                 Err(error) => return Err(error.to_string()),
             };
         let found = (message.sequence, message.time.unix_timestamp_nanos());
-        let is_news = last.is_none_or(|last| found != last && found.1 >= last.1);
-        if is_news {
+        let is_missed = last.is_none_or(|last| found != last && found.1 >= last.1);
+        if is_missed {
             self.send(&message.headers, message.payload);
         }
-        Ok(is_news)
+        Ok(is_missed)
     }
 
-    /// Says what to do about a node without a record: whoever mistyped its id sees nothing of it elsewhere.
-    fn tell_missing(&self) {
+    /// An operator who mistyped `--node` sees it nowhere else.
+    fn warn_not_enrolled(&self) {
         let node = &self.node;
         tracing::warn!(
             %node,
-            "not enrolled: NATS has no record of node {node}. See whether --node is right; if it is, enrol it with the command \
+            "node not enrolled: NATS has no record of node {node}. Check whether --node is right; if it is, enrol it with the command \
              {{\"type\": \"enrol_node\", \"id\": \"{node}\", \"labels\": {{}}}} (POST /v1/commands)"
         );
     }
 
-    /// A deletion is no record: what runs stays.
+    // A deletion changes nothing on the node: what runs stays in force.
     fn send(&self, headers: &HeaderMap, payload: Bytes) {
         if headers.get("KV-Operation").is_some() || headers.get("Nats-Marker-Reason").is_some() {
-            tracing::warn!("the desired record was deleted; what runs stays in force");
+            tracing::warn!("desired record deleted in NATS; what runs stays in force");
             return;
         }
-        self.tell(NewestRecord::Record(payload));
+        self.publish(NewestRecord::Record(payload));
     }
 
-    fn tell(&self, newest: NewestRecord) {
+    fn publish(&self, newest: NewestRecord) {
         self.records.send_if_modified(|known| {
-            let is_other = *known != newest;
+            let is_changed = *known != newest;
             *known = newest;
-            is_other
+            is_changed
         });
     }
 

@@ -1,7 +1,7 @@
-//! Reading files in folders that others may write to.
+//! Reads files in folders that others may write to.
 //!
-//! What always holds: what is opened is a regular file, and opening it waits for nobody. A named pipe in a file's place would
-//! wait for a writer for ever.
+//! Invariant: only a regular file is opened, and opening never blocks. A named pipe in the place of a file would wait for a
+//! writer for ever.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
@@ -10,29 +10,27 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// Flags for opening: not through a link, and not waiting for whoever is at the other end of a pipe or a device.
-pub(crate) const CAREFULLY: i32 = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits().cast_signed();
+/// Open flags: do not follow a symlink, and do not wait for the other end of a pipe or device.
+pub(crate) const OPEN_FLAGS: i32 = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits().cast_signed();
 
-/// A file to read.
+/// Opens a file to read.
 ///
 /// # Errors
-/// If it is not there, is a link or no file, or the disk fails.
+/// If there is none, it is a symlink or not a regular file, or the disk fails.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).custom_flags(CAREFULLY).open(path).and_then(only_a_file)
+    OpenOptions::new().read(true).custom_flags(OPEN_FLAGS).open(path).and_then(require_regular)
 }
 
-/// What was opened, if it is a file.
-///
 /// # Errors
 /// If it is a folder, a named pipe, a device or a socket, or the disk fails.
-pub(crate) fn only_a_file(opened: File) -> io::Result<File> {
+pub(crate) fn require_regular(opened: File) -> io::Result<File> {
     if opened.metadata()?.is_file() { Ok(opened) } else { Err(io::Error::other("it is not a file")) }
 }
 
-/// All bytes of a file, which is opened as by [`open`].
+/// All bytes of a file.
 ///
 /// # Errors
-/// The same.
+/// As [`open`].
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.read_to_end(&mut bytes)?;

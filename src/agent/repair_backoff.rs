@@ -1,33 +1,29 @@
-//! How often the tree in force is put right when it is changed again and again.
+//! Back-off of repairs when the tree in force is changed again after each.
 //!
-//! What always holds: at most three repairs follow each other within a minute; after that each waits twice as long as the one
-//! before, up to five minutes, until a tree stays as it is for a minute. Time comes in as an
-//! argument: how long the agent has run.
+//! Invariant: at most three repairs within a minute; after that each repair waits twice as long as the one before, up to five
+//! minutes, until the tree has no drift for a minute. Time is an argument: how long the agent has run.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Repairs that may follow each other.
+/// How many repairs are made without a pause.
 const REPAIRS_MAX: usize = 3;
-/// Within this time.
+/// The time in which they are counted.
 const WITHIN: Duration = Duration::from_secs(60);
-/// The first pause after them.
 const PAUSE_MIN: Duration = Duration::from_secs(15);
-/// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
 
-/// The repairs of one node. A newer record does not end the waiting: what writes into one tree writes into the next.
+/// A newer record does not reset it: a program that writes into one tree will write into the next.
 #[derive(Debug, Default)]
 pub(crate) struct RepairBackoff {
-    /// When the last ones were made, oldest first.
+    /// When the last repairs were made, oldest first.
     made: VecDeque<Duration>,
-    /// How long the next one waits after the last; none unless drift returns.
+    /// The pause between the last repair and the next; none unless drift returns.
     pause: Option<Duration>,
 }
 
 impl RepairBackoff {
-    /// Whether a tree that differs may be put right at `now`.
-    pub(crate) fn may(&mut self, now: Duration) -> bool {
+    pub(crate) fn may_repair(&mut self, now: Duration) -> bool {
         let Some(last) = self.made.back() else { return true };
         let recent = self.made.iter().filter(|at| now.saturating_sub(**at) < WITHIN).count();
         if self.pause.is_none() && recent == REPAIRS_MAX {
@@ -36,8 +32,7 @@ impl RepairBackoff {
         self.pause.is_none_or(|pause| now.saturating_sub(*last) >= pause)
     }
 
-    /// It was put right at `now`.
-    pub(crate) fn made(&mut self, now: Duration) {
+    pub(crate) fn note_repair(&mut self, now: Duration) {
         self.pause = self.pause.map(|pause| (pause * 2).min(PAUSE_MAX));
         self.made.push_back(now);
         if self.made.len() > REPAIRS_MAX {
@@ -45,8 +40,8 @@ impl RepairBackoff {
         }
     }
 
-    /// The tree is found as it should be at `now`. Says whether it can be taken for stable again.
-    pub(crate) fn rest(&mut self, now: Duration) -> bool {
+    /// The tree has no drift at `now`. True if repairs need no pause any more.
+    pub(crate) fn note_no_drift(&mut self, now: Duration) -> bool {
         let is_stable = self.made.back().is_none_or(|last| now.saturating_sub(*last) >= WITHIN);
         if is_stable {
             self.pause = None;
@@ -54,8 +49,8 @@ impl RepairBackoff {
         self.pause.is_none()
     }
 
-    /// Whether drift returns, so that repairs wait.
-    pub(crate) fn wait(&self) -> bool {
+    /// Whether drift returned so often that repairs wait.
+    pub(crate) fn is_waiting(&self) -> bool {
         self.pause.is_some()
     }
 }
@@ -64,13 +59,13 @@ impl RepairBackoff {
 mod tests {
     use super::*;
 
-    /// Seconds at which a tree that is changed again at once is put right within an hour, looked at every second.
+    /// The seconds of an hour at which a tree is repaired that is changed again at once and compared every second.
     fn repaired(repairs: &mut RepairBackoff, begun: Duration) -> Vec<u64> {
         let mut seconds = Vec::new();
         for second in 0..3600 {
             let now = begun + Duration::from_secs(second);
-            if repairs.may(now) {
-                repairs.made(now);
+            if repairs.may_repair(now) {
+                repairs.note_repair(now);
                 seconds.push(second);
             }
         }
@@ -90,9 +85,9 @@ mod tests {
         let mut repairs = RepairBackoff::default();
         for round in 0..20 {
             let now = Duration::from_secs(31 * round);
-            assert!(repairs.may(now));
-            repairs.made(now);
-            assert!(repairs.rest(now + Duration::from_secs(1)));
+            assert!(repairs.may_repair(now));
+            repairs.note_repair(now);
+            assert!(repairs.note_no_drift(now + Duration::from_secs(1)));
         }
     }
 
@@ -100,8 +95,8 @@ mod tests {
     fn a_minute_without_drift_ends_the_waiting() {
         let mut repairs = RepairBackoff::default();
         let last = Duration::from_secs(*repaired(&mut repairs, Duration::ZERO).last().expect("repairs"));
-        assert!(!repairs.rest(last + Duration::from_secs(59)) && repairs.wait());
-        assert!(repairs.rest(last + Duration::from_secs(60)) && !repairs.wait());
-        assert!(repairs.may(last + Duration::from_secs(61)), "and three repairs are free again");
+        assert!(!repairs.note_no_drift(last + Duration::from_secs(59)) && repairs.is_waiting());
+        assert!(repairs.note_no_drift(last + Duration::from_secs(60)) && !repairs.is_waiting());
+        assert!(repairs.may_repair(last + Duration::from_secs(61)), "and three repairs are free again");
     }
 }

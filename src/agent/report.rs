@@ -1,43 +1,43 @@
-//! What a node says of itself, on change and every 10 s.
+//! Publishes the node's report to NATS, on change and every 10 s.
 //!
-//! What always holds: of one boot each report has a higher number than the one before; nothing is queued while NATS is
-//! away, so what comes first on return is how things are now.
+//! Invariants: within one boot each report has a higher `seq` than the one before; nothing is queued while NATS is away, so the
+//! first report after a reconnect is the current one.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bus::connect::Link;
 use program::backoff::Backoff;
+use program::clock::system_time;
 use program::failpoints;
 use schema::address::{Bucket, Prefix};
 use schema::id::NodeId;
-use schema::instant::Instant;
 use schema::report::{DRIFT_PATHS_MAX, Reported};
 use schema::wire::Record as _;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// The agent and its version, as every report says it.
+/// Name and version of the agent, in every report.
 pub const AGENT: &str = concat!("headwater/", env!("CARGO_PKG_VERSION"));
-/// How often a node is heard at least.
+/// The heartbeat.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
-/// How long one report may take to be stored.
+/// How long NATS may take to acknowledge a report.
 const STORED_WITHIN: Duration = Duration::from_secs(5);
 
-/// What is to be reported, counted, so that somebody can wait until it was.
+/// A report and its number among the changes, so that a caller can wait until it was published.
 #[derive(Clone, Debug)]
 pub struct ReportUpdate {
-    /// Counts the changes.
+    /// Counts changes of the report in this process.
     pub count: u64,
-    /// All of the report except its number and time.
+    /// Complete except for `seq` and `at`.
     pub report: Reported,
 }
 
-/// A blank report of this boot, the `boot_no`th of the node, of an agent that is an assessment runtime or not.
+/// The first report of a boot, before anything is known. `runtime` says whether the node runs jobs.
 #[must_use]
-pub fn blank(node: NodeId, boot_no: Option<u64>, runtime: bool) -> Reported {
+pub fn blank_report(node: NodeId, boot_no: Option<u64>, runtime: bool) -> Reported {
     let boot = uuid::Uuid::now_v7().to_string();
     let (log_id, seen, attempt, running, last_good) = (None, None, None, None, None);
-    let (rejected, drift, agent, at) = (Vec::new(), Vec::new(), AGENT.to_owned(), now());
+    let (rejected, drift, agent, at) = (Vec::new(), Vec::new(), AGENT.to_owned(), system_time());
     let v = Reported::NEWEST;
     Reported {
         v,
@@ -60,30 +60,28 @@ pub fn blank(node: NodeId, boot_no: Option<u64>, runtime: bool) -> Reported {
     }
 }
 
-/// The node's clock.
-#[must_use]
-pub fn now() -> Instant {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Instant::from_unix_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
-}
-
-/// Reports `news` for ever; `told` follows its count.
-pub async fn tell(link: Link, prefix: Prefix, mut news: watch::Receiver<ReportUpdate>, told: watch::Sender<u64>) {
+/// Publishes each of `updates`, for ever; `published` gets the count of each one that NATS acknowledged.
+pub async fn publish_reports(
+    link: Link,
+    prefix: Prefix,
+    mut updates: watch::Receiver<ReportUpdate>,
+    published: watch::Sender<u64>,
+) {
     let (mut seq, mut backoff) = (0, Backoff::default());
     let mut ups = link.ups();
     loop {
         link.up().await;
         ups.mark_unchanged();
-        let ReportUpdate { count, mut report } = news.borrow_and_update().clone();
+        let ReportUpdate { count, mut report } = updates.borrow_and_update().clone();
         seq += 1;
-        (report.seq, report.at) = (seq, now());
-        // More of them no server holds, and beside the largest record they would be more than NATS takes.
+        (report.seq, report.at) = (seq, system_time());
+        // Servers keep no more, and with the largest proof the message would exceed the limit of NATS.
         report.drift.truncate(DRIFT_PATHS_MAX);
-        let pause = match store(&link, &prefix, &report).await {
+        let pause = match store_report(&link, &prefix, &report).await {
             Ok(()) => {
                 failpoints::REPORT_STORED.reached();
                 backoff.reset();
-                told.send_replace(count);
+                published.send_replace(count);
                 REPORT_EVERY
             }
             Err(why) => {
@@ -94,18 +92,17 @@ pub async fn tell(link: Link, prefix: Prefix, mut news: watch::Receiver<ReportUp
         };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            changed = news.changed() => if changed.is_err() { return },
+            changed = updates.changed() => if changed.is_err() { return },
             _ = ups.changed() => {}
         }
     }
 }
 
-async fn store(link: &Link, prefix: &Prefix, report: &Reported) -> Result<(), String> {
+async fn store_report(link: &Link, prefix: &Prefix, report: &Reported) -> Result<(), String> {
     let subject = prefix.bucket_subject(Bucket::Reported, report.node.as_str());
     let stored = async {
-        let stored =
-            link.jetstream().publish(subject, report.write().into()).await.map_err(|error| error.to_string())?;
-        stored.await.map_err(|error| error.to_string())
+        let sent = link.jetstream().publish(subject, report.write().into()).await.map_err(|error| error.to_string())?;
+        sent.await.map_err(|error| error.to_string())
     };
     match timeout(STORED_WITHIN, stored).await {
         Ok(stored) => stored.map(|_| ()),

@@ -1,10 +1,11 @@
-//! How things are, as the next report says it.
+//! The next report, which the agent updates as it works.
 //!
-//! What always holds: what keeps the newest record from being accepted stays in the report until it is accepted or another was
-//! judged, whatever else goes on meanwhile; and what keeps the tree in force from being as it was signed stays until it is.
+//! Invariants: the reason why the newest record was not accepted stays in the report until a record is accepted or another one is
+//! refused, whatever else happens; a repair that failed stays until the tree in force is as its record says.
 
 use std::time::Duration;
 
+use program::clock::system_time;
 use schema::report::{Attempt, AttemptState, DETAIL_BYTES_MAX, RecordRef, Reported, truncate_text};
 use schema::seal::SignedRecord;
 use tokio::sync::watch;
@@ -12,46 +13,51 @@ use tokio::time::timeout;
 
 use crate::apply_error::ApplyError;
 use crate::node_state::NodeState;
-use crate::report::{ReportUpdate, now};
+use crate::report::ReportUpdate;
 
-/// How long to wait for NATS before what is to be seen is done away with.
-const TOLD_WITHIN: Duration = Duration::from_secs(2);
+/// How long a repair waits until the drift was reported; NATS may be away.
+const PUBLISHED_WITHIN: Duration = Duration::from_secs(2);
 
-/// The report in the making.
+/// Holds the report's content, and up to three attempts of which one is reported.
 #[derive(Debug)]
 pub struct ReportDraft {
-    news: watch::Sender<ReportUpdate>,
-    told: watch::Receiver<u64>,
-    /// The newest record, if it was not accepted.
+    updates: watch::Sender<ReportUpdate>,
+    /// The count of the update that was published last.
+    published: watch::Receiver<u64>,
+    /// The attempt at the newest record, if it was not accepted.
     unaccepted: Option<Attempt>,
-    /// What runs, if it can't be put right.
+    /// The attempt to repair the tree in force, if it failed.
     unrepaired: Option<Attempt>,
-    /// What was accepted.
-    tried: Option<Attempt>,
+    /// The attempt at the accepted record.
+    accepted: Option<Attempt>,
 }
 
 impl ReportDraft {
-    /// Begins with `blank`. The other ends are for [`crate::report::tell`].
+    /// Starts with `blank`. The other ends are for [`crate::report::publish_reports`].
     #[must_use]
     pub fn of(blank: Reported) -> (Self, watch::Receiver<ReportUpdate>, watch::Sender<u64>) {
-        let (news, reported) = watch::channel(ReportUpdate { count: 0, report: blank });
-        let (telling, told) = watch::channel(0);
-        (Self { news, told, unaccepted: None, unrepaired: None, tried: None }, reported, telling)
+        let (updates, published_updates) = watch::channel(ReportUpdate { count: 0, report: blank });
+        let (acknowledge, published) = watch::channel(0);
+        (
+            Self { updates, published, unaccepted: None, unrepaired: None, accepted: None },
+            published_updates,
+            acknowledge,
+        )
     }
 
-    /// Takes up what became of the last attempt of a former agent.
+    /// Starts from the last attempt of an earlier process.
     pub fn resume(&mut self, attempt: Option<Attempt>, floor: Option<RecordRef>) {
         let is_unaccepted = |attempt: &Attempt| match attempt.state {
             AttemptState::Refused => floor.is_none_or(|floor| floor.digest != attempt.digest),
             AttemptState::Failed => floor.is_none_or(|floor| floor.position < attempt.position),
             _ => false,
         };
-        (self.unaccepted, self.tried) =
+        (self.unaccepted, self.accepted) =
             if attempt.as_ref().is_some_and(is_unaccepted) { (attempt, None) } else { (None, attempt) };
-        self.publish();
+        self.update_attempt();
     }
 
-    /// What became of the last attempt, if it came to an end.
+    /// The attempt that is reported, if it has ended.
     #[must_use]
     pub fn ended(&self) -> Option<&Attempt> {
         let has_ended = |attempt: &&Attempt| {
@@ -60,85 +66,85 @@ impl ReportDraft {
         self.shown().filter(has_ended)
     }
 
-    /// The newest record was refused.
+    /// Reports that the newest record was refused.
     pub fn refuse(&mut self, mark: RecordRef, code: &str, detail: String) {
-        tracing::warn!(position = %mark.position, digest = %mark.digest.short(), code, detail, "record refused");
+        tracing::warn!(position = %mark.position, digest = %mark.digest.short(), code, detail, "desired record refused");
         self.unaccepted = Some(attempt(mark, AttemptState::Refused, Some((code.to_owned(), detail))));
-        self.publish();
+        self.update_attempt();
     }
 
-    /// The newest record could not be accepted, for a reason of the node's own.
-    pub fn fail_to_accept(&mut self, mark: RecordRef, fault: &ApplyError) {
-        if let Some(failed) = news(self.unaccepted.as_ref(), mark, fault) {
+    /// Reports that the newest record could not be accepted for a reason on the node, such as a full disk.
+    pub fn accept_failed(&mut self, mark: RecordRef, error: &ApplyError) {
+        if let Some(failed) = failed_attempt(self.unaccepted.as_ref(), mark, error) {
             self.unaccepted = Some(failed);
-            self.publish();
+            self.update_attempt();
         }
     }
 
-    /// What runs, the tree of `mark`, can't be put right. The same fault is said once, whatever differs in its words.
-    pub fn fail_to_repair(&mut self, mark: RecordRef, fault: &ApplyError) {
-        let is_known = |known: &Attempt| known.digest == mark.digest && known.code.as_deref() == Some(fault.code());
+    /// Reports that the tree in force, that of `mark`, can't be repaired. An error of the same code is reported once.
+    pub fn repair_failed(&mut self, mark: RecordRef, error: &ApplyError) {
+        let is_known = |known: &Attempt| known.digest == mark.digest && known.code.as_deref() == Some(error.code());
         if !self.unrepaired.as_ref().is_some_and(is_known) {
-            self.unrepaired = news(None, mark, fault);
-            self.publish();
+            self.unrepaired = failed_attempt(None, mark, error);
+            self.update_attempt();
         }
     }
 
-    /// Whether what runs can't be put right, and that is told.
+    /// Whether a failed repair is reported.
     #[must_use]
-    pub fn waits_for_repair(&self) -> bool {
+    pub fn is_repair_waiting(&self) -> bool {
         self.unrepaired.is_some()
     }
 
-    /// What runs is as it was signed, or is another tree.
+    /// The tree in force is as its record says, or is another one.
     pub fn repaired(&mut self) {
         self.unrepaired = None;
-        self.publish();
+        self.update_attempt();
     }
 
-    /// The newest record is fine, so far, and NATS has it.
+    /// The newest record was accepted. NATS holds it, so no proof is needed.
     pub fn accept(&mut self) {
         self.unaccepted = None;
-        self.publish();
-        self.prove(None);
+        self.update_attempt();
+        self.set_proof(None);
     }
 
-    /// The signed record that shows how far the log has come, as long as NATS does not.
-    pub fn prove(&mut self, proof: Option<SignedRecord>) {
+    /// The signed record that proves how far the log had come, while NATS holds no newer one.
+    pub fn set_proof(&mut self, proof: Option<SignedRecord>) {
         self.change(|report| report.proof = proof);
     }
 
-    /// The attempt at `mark` has come to `state`.
-    pub fn reach(&mut self, mark: RecordRef, state: AttemptState) {
-        let is_there =
+    /// The attempt at `mark` has reached `state`.
+    pub fn set_attempt(&mut self, mark: RecordRef, state: AttemptState) {
+        let is_known =
             |tried: &Attempt| (tried.position, tried.digest, tried.state) == (mark.position, mark.digest, state);
-        if !self.tried.as_ref().is_some_and(is_there) {
-            tracing::info!(position = %mark.position, digest = %mark.digest.short(), ?state, "record");
-            self.tried = Some(attempt(mark, state, None));
-            self.publish();
+        if !self.accepted.as_ref().is_some_and(is_known) {
+            tracing::info!(position = %mark.position, digest = %mark.digest.short(), ?state, "desired record {}", in_words(state));
+            self.accepted = Some(attempt(mark, state, None));
+            self.update_attempt();
         }
     }
 
-    /// The attempt at `mark` came to nothing.
-    pub fn fail(&mut self, mark: RecordRef, fault: &ApplyError) {
-        if let Some(failed) = news(self.tried.as_ref(), mark, fault) {
-            self.tried = Some(failed);
-            self.publish();
+    /// The attempt at `mark` failed.
+    pub fn fail(&mut self, mark: RecordRef, error: &ApplyError) {
+        if let Some(failed) = failed_attempt(self.accepted.as_ref(), mark, error) {
+            self.accepted = Some(failed);
+            self.update_attempt();
         }
     }
 
-    /// The attempt at `mark` came to nothing, some time ago.
-    pub fn fail_again(&mut self, mark: RecordRef, code: &str, detail: String) {
+    /// The attempt at `mark` failed earlier.
+    pub fn set_failed(&mut self, mark: RecordRef, code: &str, detail: String) {
         let failed = attempt(mark, AttemptState::Failed, Some((code.to_owned(), detail)));
-        if !self.tried.as_ref().is_some_and(|tried| is_same(tried, &failed)) {
-            tracing::warn!(position = %mark.position, digest = %mark.digest.short(), code, detail = failed.detail, "record failed");
-            self.tried = Some(failed);
-            self.publish();
+        if !self.accepted.as_ref().is_some_and(|tried| is_same(tried, &failed)) {
+            tracing::warn!(position = %mark.position, digest = %mark.digest.short(), code, detail = failed.detail, "desired record failed");
+            self.accepted = Some(failed);
+            self.update_attempt();
         }
     }
 
-    /// What is remembered and what runs.
-    pub fn hold(&mut self, state: &NodeState, running: Option<RecordRef>) {
+    /// Copies the stored state and the running generation into the report.
+    pub fn set_state(&mut self, state: &NodeState, running: Option<RecordRef>) {
         let rejected = |state: &NodeState| {
             state
                 .rejected
@@ -153,64 +159,76 @@ impl ReportDraft {
         });
     }
 
-    /// What differs from what was applied.
-    pub fn drift(&mut self, paths: &[String]) {
+    /// The places that differ from the record in force.
+    pub fn set_drift(&mut self, paths: &[String]) {
         self.change(|report| report.drift = paths.to_vec());
     }
 
-    /// Waits until all of this was reported, but not long: NATS may be away. Says whether it was.
-    pub async fn told(&mut self) -> bool {
-        let count = self.news.borrow().count;
-        let told = timeout(TOLD_WITHIN, self.told.wait_for(|told| *told >= count)).await;
-        told.is_ok_and(|told| told.is_ok())
+    /// Waits until the present content was published, at most 2 s. False if it was not.
+    pub async fn published(&mut self) -> bool {
+        let count = self.updates.borrow().count;
+        let published = timeout(PUBLISHED_WITHIN, self.published.wait_for(|published| *published >= count)).await;
+        published.is_ok_and(|published| published.is_ok())
     }
 
-    fn publish(&mut self) {
+    fn update_attempt(&mut self) {
         let attempt = self.shown().cloned();
         self.change(|report| report.attempt = attempt);
     }
 
-    /// The attempt that is reported. A tree that can't be put right is only in the way of saying that it was applied.
+    /// The attempt that is reported. A failed repair replaces `applied` only, and hides no other state.
     fn shown(&self) -> Option<&Attempt> {
-        let is_applied = self.tried.as_ref().is_none_or(|tried| tried.state == AttemptState::Applied);
+        let is_applied = self.accepted.as_ref().is_none_or(|tried| tried.state == AttemptState::Applied);
         let unrepaired = self.unrepaired.as_ref().filter(|_| is_applied);
-        self.unaccepted.as_ref().or(unrepaired).or(self.tried.as_ref())
+        self.unaccepted.as_ref().or(unrepaired).or(self.accepted.as_ref())
     }
 
-    /// Only a change is news.
+    /// Wakes the publisher only if the report changed.
     fn change(&mut self, change: impl FnOnce(&mut Reported)) {
-        self.news.send_if_modified(|news| {
-            let before = news.report.clone();
-            change(&mut news.report);
-            let is_news = news.report != before;
-            news.count += u64::from(is_news);
-            is_news
+        self.updates.send_if_modified(|update| {
+            let before = update.report.clone();
+            change(&mut update.report);
+            let is_changed = update.report != before;
+            update.count += u64::from(is_changed);
+            is_changed
         });
     }
 }
 
-/// Whether two attempts came to the same, whenever that was.
+/// Whether two attempts are equal but for their time.
 #[must_use]
 pub fn is_same(one: &Attempt, other: &Attempt) -> bool {
     Attempt { at: other.at, ..one.clone() } == *other
 }
 
-/// The attempt at `mark` that came to nothing, unless that is known already.
-fn news(known: Option<&Attempt>, mark: RecordRef, fault: &ApplyError) -> Option<Attempt> {
-    let failed = attempt(mark, fault.state(), Some((fault.code().to_owned(), fault.with_sources())));
+/// The failed attempt at `mark`, logged; none if it is the `known` one.
+fn failed_attempt(known: Option<&Attempt>, mark: RecordRef, error: &ApplyError) -> Option<Attempt> {
+    let failed = attempt(mark, error.state(), Some((error.code().to_owned(), error.with_sources())));
     if known.is_some_and(|known| is_same(known, &failed)) {
         return None;
     }
-    let (position, digest, code, detail) = (mark.position, mark.digest.short(), fault.code(), &failed.detail);
-    tracing::warn!(%position, %digest, code, detail, "record failed");
+    let (position, digest, code, detail) = (mark.position, mark.digest.short(), error.code(), &failed.detail);
+    tracing::warn!(%position, %digest, code, detail, "desired record failed");
     Some(failed)
+}
+
+/// For the log line.
+fn in_words(state: AttemptState) -> &'static str {
+    match state {
+        AttemptState::Verified => "accepted",
+        AttemptState::Fetching => "is being fetched",
+        AttemptState::Checking => "is being checked",
+        AttemptState::Applying => "is being applied",
+        AttemptState::Applied => "applied",
+        _ => "changed state",
+    }
 }
 
 fn attempt(mark: RecordRef, state: AttemptState, why: Option<(String, String)>) -> Attempt {
     let (code, detail) = why.unzip();
-    // What somebody else wrote may be of any length.
+    // A hook's output may be of any length.
     let detail = detail.map(|detail| truncate_text(&detail, DETAIL_BYTES_MAX));
-    Attempt { position: mark.position, digest: mark.digest, state, code, detail, at: now() }
+    Attempt { position: mark.position, digest: mark.digest, state, code, detail, at: system_time() }
 }
 
 #[cfg(test)]
@@ -221,7 +239,7 @@ mod tests {
     use schema::digest::Digest;
 
     use super::*;
-    use crate::report::blank;
+    use crate::report::blank_report;
 
     fn mark(position: u64) -> RecordRef {
         RecordRef { position: position.into(), digest: Digest::of(&position.to_be_bytes()) }
@@ -235,56 +253,56 @@ mod tests {
         ApplyError::DriftReturns { places: vec!["files/a".into()], hooks: true }
     }
 
-    /// What is reported, and would be written down.
-    fn said(status: &ReportDraft) -> (u64, AttemptState, Option<String>) {
-        let attempt = status.news.borrow().report.attempt.clone().expect("an attempt");
-        assert_eq!(status.ended().cloned().unwrap_or_else(|| attempt.clone()), attempt);
+    /// The reported attempt, which is also the one that would be stored.
+    fn reported(draft: &ReportDraft) -> (u64, AttemptState, Option<String>) {
+        let attempt = draft.updates.borrow().report.attempt.clone().expect("an attempt");
+        assert_eq!(draft.ended().cloned().unwrap_or_else(|| attempt.clone()), attempt);
         (attempt.position.get(), attempt.state, attempt.code)
     }
 
-    fn status() -> ReportDraft {
-        ReportDraft::of(blank("a".parse().expect("an id"), None, false)).0
+    fn new_draft() -> ReportDraft {
+        ReportDraft::of(blank_report("a".parse().expect("an id"), None, false)).0
     }
 
     #[test]
     fn what_keeps_a_record_from_being_accepted_is_said_until_it_is_accepted() {
         let planted = ApplyError::PlantedPath { path: "records".into() };
         let unknown = ApplyError::NoTrustedKey("none".to_owned());
-        for (fault, state) in
+        for (error, state) in
             [(full(), AttemptState::Failed), (planted, AttemptState::Refused), (unknown, AttemptState::Failed)]
         {
-            let mut status = status();
-            status.reach(mark(1), AttemptState::Applied);
-            let expected = (2, state, Some(fault.code().to_owned()));
+            let mut draft = new_draft();
+            draft.set_attempt(mark(1), AttemptState::Applied);
+            let expected = (2, state, Some(error.code().to_owned()));
             for _ in 0..2 {
-                status.fail_to_accept(mark(2), &fault);
-                status.reach(mark(1), AttemptState::Applied);
-                status.fail_to_repair(mark(1), &returns());
-                status.repaired();
-                assert_eq!(said(&status), expected);
+                draft.accept_failed(mark(2), &error);
+                draft.set_attempt(mark(1), AttemptState::Applied);
+                draft.repair_failed(mark(1), &returns());
+                draft.repaired();
+                assert_eq!(reported(&draft), expected);
             }
-            let attempt = status.ended().cloned();
-            let mut after_restart = self::status();
+            let attempt = draft.ended().cloned();
+            let mut after_restart = new_draft();
             after_restart.resume(attempt, Some(mark(1)));
-            after_restart.reach(mark(1), AttemptState::Applied);
-            assert_eq!(said(&after_restart), expected);
-            status.accept();
-            assert_eq!(said(&status), (1, AttemptState::Applied, None));
+            after_restart.set_attempt(mark(1), AttemptState::Applied);
+            assert_eq!(reported(&after_restart), expected);
+            draft.accept();
+            assert_eq!(reported(&draft), (1, AttemptState::Applied, None));
         }
     }
 
     #[test]
     fn a_tree_that_can_not_be_put_right_is_not_told_as_applied_and_hides_no_other_failure() {
-        let mut status = status();
-        status.fail_to_repair(mark(1), &returns());
-        status.reach(mark(1), AttemptState::Applied);
-        assert_eq!(said(&status), (1, AttemptState::Failed, Some("drift_returns".into())));
-        status.reach(mark(2), AttemptState::Checking);
-        assert_eq!(said(&status), (2, AttemptState::Checking, None));
-        status.fail(mark(2), &full());
-        assert_eq!(said(&status), (2, AttemptState::Failed, Some("disk_full".into())));
-        status.reach(mark(1), AttemptState::Applied);
-        status.repaired();
-        assert_eq!(said(&status), (1, AttemptState::Applied, None));
+        let mut draft = new_draft();
+        draft.repair_failed(mark(1), &returns());
+        draft.set_attempt(mark(1), AttemptState::Applied);
+        assert_eq!(reported(&draft), (1, AttemptState::Failed, Some("drift_returns".into())));
+        draft.set_attempt(mark(2), AttemptState::Checking);
+        assert_eq!(reported(&draft), (2, AttemptState::Checking, None));
+        draft.fail(mark(2), &full());
+        assert_eq!(reported(&draft), (2, AttemptState::Failed, Some("disk_full".into())));
+        draft.set_attempt(mark(1), AttemptState::Applied);
+        draft.repaired();
+        assert_eq!(reported(&draft), (1, AttemptState::Applied, None));
     }
 }

@@ -1,6 +1,6 @@
-//! A survey in plain words, and as JSON.
+//! Renders a [`FolderInspection`] as text and as JSON.
 //!
-//! What always holds: what a program or a file wrote can't speak to the terminal.
+//! Invariant: text of hooks, records and file names contains no control characters when it is printed.
 
 use std::fmt::{self, Display, Write as _};
 
@@ -12,65 +12,68 @@ use crate::advice::advice;
 use crate::inspection::FolderInspection;
 use crate::node_state::{PinnedKey, RejectedDigest};
 
-/// Places that are listed one by one.
+/// How many paths are listed one by one.
 const PLACES_MAX: usize = 20;
 
-/// All of it as JSON, with the verdict and what to do.
+/// One object with all fields, the verdict and the advice.
 #[must_use]
-pub fn json(survey: &FolderInspection) -> Value {
-    let mut all = json!(survey);
+pub fn render_json(inspection: &FolderInspection) -> Value {
+    let mut all = json!(inspection);
     if let Some(fields) = all.as_object_mut() {
-        fields.insert("is_well".to_owned(), survey.is_well().into());
-        fields.insert("advice".to_owned(), advice(survey).into());
+        fields.insert("is_well".to_owned(), inspection.is_well().into());
+        fields.insert("advice".to_owned(), advice(inspection).into());
     }
     all
 }
 
-/// All of it as text.
+/// Lines of a name and a value, then the verdict and the advice.
 #[must_use]
-pub fn text(survey: &FolderInspection) -> String {
-    let mut page = Page::default();
-    page.line("node", format!("{}, in {}", survey.node, survey.dir.display()));
-    page.line("agent", agent(survey.agent_is_running));
-    page.line("log", or(survey.log_id, "none yet"));
+pub fn render_text(inspection: &FolderInspection) -> String {
+    let mut page = TextPage::default();
+    page.line("node", format!("{}, in {}", inspection.node, inspection.dir.display()));
+    page.line("agent", agent(inspection.agent_is_running));
+    page.line("log", or(inspection.log_id, "none yet"));
     page.line(
         "key",
-        or(survey.key.as_ref().map(PinnedKey::hex), "none yet; the first that is found is trusted for ever"),
+        or(inspection.key.as_ref().map(PinnedKey::hex), "none yet; the first that is found is trusted for ever"),
     );
-    page.line("runs", runs(survey));
-    page.line("last seen", seen(survey));
-    page.line("last try", survey.attempt.as_ref().map_or_else(|| "none".to_owned(), tried));
-    page.line("last good", or(survey.last_good.map(shown), "nothing"));
-    survey.rejected.iter().rev().for_each(|rejected| page.line("rejected", said_no(rejected)));
-    page.line("drift", drift(survey));
-    survey.warnings.iter().for_each(|warning| page.line("warning", format!("{}: {}", warning.code, warning.detail)));
-    page.line("kept", kept(survey));
-    page.verdict(survey);
+    page.line("runs", runs(inspection));
+    page.line("last seen", seen(inspection));
+    page.line("last try", inspection.attempt.as_ref().map_or_else(|| "none".to_owned(), describe_attempt));
+    page.line("last good", or(inspection.last_good.map(describe_record), "nothing"));
+    inspection.rejected.iter().rev().for_each(|rejected| page.line("rejected", describe_rejection(rejected)));
+    page.line("drift", drift(inspection));
+    inspection
+        .warnings
+        .iter()
+        .for_each(|warning| page.line("warning", format!("{}: {}", warning.code, warning.detail)));
+    page.line("kept", kept(inspection));
+    page.verdict(inspection);
     page.0
 }
 
-/// Lines of a name and what there is to say, further lines of which stand below each other.
+/// Names are in the first 11 columns; further lines of a value stand below its first one.
 #[derive(Default)]
-struct Page(String);
+struct TextPage(String);
 
-impl Page {
-    fn line(&mut self, name: &str, said: impl Display) {
-        let said = said.to_string();
+impl TextPage {
+    fn line(&mut self, name: &str, value: impl Display) {
+        let value = value.to_string();
         let mut name = name;
-        for line in said.lines() {
+        for line in value.lines() {
             let _ = writeln!(self.0, "{name:<11}{}", terminal::line(line));
             name = "";
         }
     }
 
-    fn verdict(&mut self, survey: &FolderInspection) {
-        let verdict = if survey.is_well() {
+    fn verdict(&mut self, inspection: &FolderInspection) {
+        let verdict = if inspection.is_well() {
             "All is well: what runs is what was last seen, and nothing was changed by hand."
         } else {
             "Something is not as it should be."
         };
         let _ = writeln!(self.0, "\n{verdict}");
-        for what in advice(survey) {
+        for what in advice(inspection) {
             let _ = writeln!(self.0, "- {}", terminal::line(&what));
         }
     }
@@ -84,21 +87,26 @@ fn agent(is_running: Option<bool>) -> &'static str {
     }
 }
 
-fn runs(survey: &FolderInspection) -> String {
-    let Some(running) = &survey.running else { return "nothing".to_owned() };
-    let not_yet = if survey.is_settled() { "" } else { "\nit has not come to be good yet" };
+fn runs(inspection: &FolderInspection) -> String {
+    let Some(running) = &inspection.running else { return "nothing".to_owned() };
+    let not_yet = if inspection.is_settled() { "" } else { "\nit has not come to be good yet" };
     let files = counted(running.files, "file");
-    format!("{}, {files}, in force since {}\n{}{not_yet}", shown(running.mark), running.since, running.tree.display())
+    format!(
+        "{}, {files}, in force since {}\n{}{not_yet}",
+        describe_record(running.mark),
+        running.since,
+        running.tree.display()
+    )
 }
 
-fn seen(survey: &FolderInspection) -> String {
-    let Some(seen) = survey.seen else { return "nothing".to_owned() };
-    let what = if survey.runs_what_was_seen() { "what runs" } else { "not what runs" };
-    format!("{}: {what}", shown(seen))
+fn seen(inspection: &FolderInspection) -> String {
+    let Some(seen) = inspection.seen else { return "nothing".to_owned() };
+    let what = if inspection.runs_what_was_seen() { "what runs" } else { "not what runs" };
+    format!("{}: {what}", describe_record(seen))
 }
 
-fn tried(attempt: &Attempt) -> String {
-    let mark = shown(RecordRef { position: attempt.position, digest: attempt.digest });
+fn describe_attempt(attempt: &Attempt) -> String {
+    let mark = describe_record(RecordRef { position: attempt.position, digest: attempt.digest });
     let how = match attempt.state {
         AttemptState::Applied => "applied",
         AttemptState::Failed => "failed",
@@ -110,15 +118,15 @@ fn tried(attempt: &Attempt) -> String {
     format!("{mark}: {how}{code}, at {}{detail}", attempt.at)
 }
 
-fn said_no(rejected: &RejectedDigest) -> String {
-    let mark = shown(RecordRef { position: rejected.position, digest: rejected.digest });
+fn describe_rejection(rejected: &RejectedDigest) -> String {
+    let mark = describe_record(RecordRef { position: rejected.position, digest: rejected.digest });
     let how = "tried again when its content differs, or after the command retry_node";
     format!("{mark}: {}, at {}\n{}\n{how}", rejected.code, rejected.at, rejected.detail)
 }
 
-fn drift(survey: &FolderInspection) -> String {
-    let Some(places) = &survey.drift else {
-        return format!("can't be told: {}", survey.drift_unknown.as_deref().unwrap_or_default());
+fn drift(inspection: &FolderInspection) -> String {
+    let Some(places) = &inspection.drift else {
+        return format!("can't be told: {}", inspection.drift_unknown.as_deref().unwrap_or_default());
     };
     if places.is_empty() {
         return "none".to_owned();
@@ -133,8 +141,8 @@ fn drift(survey: &FolderInspection) -> String {
     said
 }
 
-fn kept(survey: &FolderInspection) -> String {
-    let kept = &survey.kept;
+fn kept(inspection: &FolderInspection) -> String {
+    let kept = &inspection.kept;
     format!(
         "{} ({}), {} in the cache ({})",
         counted(kept.generations, "generation"),
@@ -144,7 +152,7 @@ fn kept(survey: &FolderInspection) -> String {
     )
 }
 
-fn shown(mark: RecordRef) -> String {
+fn describe_record(mark: RecordRef) -> String {
     format!("position {}, digest {}", mark.position, mark.digest.short())
 }
 
@@ -156,7 +164,7 @@ fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-/// A size as people read it.
+/// Prints a size as `1.5 kB`.
 struct Bytes(u64);
 
 impl Display for Bytes {

@@ -1,6 +1,6 @@
-//! The one link that says what is in force.
+//! The symlink `current`, which names the generation in force.
 //!
-//! What always holds: `current` points to the old generation or to the new one, at every instant.
+//! Invariant: at every instant `current` points to the old generation or to the new one.
 
 use std::fs;
 use std::io;
@@ -10,25 +10,25 @@ use schema::report::RecordRef;
 
 use crate::apply_error::ApplyError;
 use crate::disk;
-use crate::layout::{Layout, link_to};
+use crate::layout::{Layout, link_target};
 
-/// Puts the generation of `mark`, which is written, in force.
+/// Puts the generation of `mark` in force; it must be complete on disk.
 ///
 /// # Errors
-/// If the disk fails; then what was in force is.
+/// If the disk fails; then the old generation is still in force.
 pub fn switch(layout: &Layout, mark: RecordRef) -> Result<(), ApplyError> {
     let (current, beside) = (layout.current(), layout.root().join(".current.new"));
     set_aside(layout)?;
     let swap = || {
         disk::remove(&beside)?;
-        std::os::unix::fs::symlink(link_to(mark), &beside)?;
+        std::os::unix::fs::symlink(link_target(mark), &beside)?;
         fs::rename(&beside, &current)?;
-        disk::sync_dir(layout.root())
+        disk::sync(layout.root())
     };
     swap().map_err(ApplyError::disk("switch", &current))
 }
 
-/// Puts nothing in force.
+/// Removes `current`, so that no generation is in force.
 ///
 /// # Errors
 /// If the disk fails.
@@ -37,18 +37,18 @@ pub fn clear(layout: &Layout) -> Result<(), ApplyError> {
     set_aside(layout)?;
     let clear = || {
         disk::remove(&current)?;
-        disk::sync_dir(layout.root())
+        disk::sync(layout.root())
     };
     clear().map_err(ApplyError::disk("clear", &current))
 }
 
-/// Somebody may have put a folder or a file where the link belongs. It is not the agent's, so it is kept beside.
+/// Renames a file or folder that somebody put at `current`: it is not the agent's, so it must not be deleted.
 fn set_aside(layout: &Layout) -> Result<(), ApplyError> {
     let current = layout.current();
     match fs::symlink_metadata(&current) {
         Ok(meta) if !meta.is_symlink() => {
             let aside = free_name(layout);
-            tracing::warn!(aside = %aside.display(), "something else was in the place of `current`; it is kept beside");
+            tracing::warn!(aside = %aside.display(), "`current` was not a symlink; it was renamed");
             fs::rename(&current, &aside).map_err(ApplyError::disk("set aside", &current))
         }
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(ApplyError::disk("look at", &current)(error)),

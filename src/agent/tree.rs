@@ -1,8 +1,8 @@
-//! A whole generation on disk.
+//! Writes a generation to disk, and compares one with its record.
 //!
-//! What always holds: nothing points to a generation before every byte, mode and name of it is synced, and every byte was
-//! hashed on its way in; the same record gives the same tree, whatever was there before. Content is copied from the cache and never
-//! linked to it, or an edit by hand would reach into the cache.
+//! Invariants: nothing points to a generation before all its bytes, modes and names are synced, and each byte was hashed while it
+//! was written; the same record gives the same tree, whatever was there before. Content is copied from the cache, not linked: an
+//! edit by hand must not reach the cache.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -17,57 +17,56 @@ use schema::report::RecordRef;
 
 use crate::apply_error::ApplyError;
 use crate::disk;
-use crate::layout::{Layout, link_to, place};
+use crate::layout::{Layout, link_target, place};
 use crate::regular_file;
 
-/// How much of a file is in memory at once.
+/// Size of the copy buffer.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Writes the generation of `want`, whose paths and inline content were checked and whose large content is in the cache.
-/// One of the same name gives way, in one step if it is in force.
+/// Writes the generation of `want`; the plan has checked its paths and inline content, and its large contents are in the cache.
+/// A generation of the same name is replaced, in one step if it is in force.
 ///
 /// # Errors
-/// If the disk fails, the cache is damaged, or somebody planted something in the way.
+/// If the disk fails, the cache is damaged, or something else lies at a path of the agent.
 pub fn write(layout: &Layout, want: &Desired) -> Result<(), ApplyError> {
-    let growing = layout.growing();
-    disk::own_dir(&layout.generations())?;
-    disk::own_dir(&layout.blobs())?;
-    disk::remove(&growing).map_err(ApplyError::disk("clear", &growing))?;
-    let written = grow(layout, &growing, want).and_then(|places| put(layout, &places, mark_of(want)));
+    let staging = layout.staging();
+    disk::ensure_dir(&layout.generations())?;
+    disk::ensure_dir(&layout.blobs())?;
+    disk::remove(&staging).map_err(ApplyError::disk("clear", &staging))?;
+    let written = write_tree(layout, &staging, want).and_then(|places| install_tree(layout, &places, mark_of(want)));
     if written.is_err() {
-        // A full disk must not be kept full by what is of no use.
-        let _ = disk::remove(&growing);
+        // A full disk must not stay full because of a partial tree.
+        let _ = disk::remove(&staging);
     }
     written
 }
 
-/// Writes a copy of the generation of `want` for the operator's check to look at, and says where. It is never put in force, so
-/// whatever the check, or a process that it leaves behind, does to it reaches nothing that runs. It need not survive anything.
+/// Writes a copy of the generation of `want` for the operator's check, and gives its path. The copy never comes into force, so
+/// nothing that the check or its processes write there can run. It is not synced.
 ///
 /// # Errors
-/// If the disk fails, the cache is damaged, or somebody planted something in the way.
+/// If the disk fails, the cache is damaged, or something else lies at a path of the agent.
 pub fn write_copy(layout: &Layout, want: &Desired) -> Result<PathBuf, ApplyError> {
-    disk::own_dir(&layout.blobs())?;
+    disk::ensure_dir(&layout.blobs())?;
     remove_copies(layout);
-    disk::own_dir(&layout.checked())?;
-    let copies = (0_u64..).map(|number| layout.copy(mark_of(want), number));
+    disk::ensure_dir(&layout.check_copies())?;
+    let copies = (0_u64..).map(|number| layout.check_copy(mark_of(want), number));
     let mut free = copies.filter(|path| fs::symlink_metadata(path).is_err());
     let copy = free.next().expect("BUG: a folder does not hold 2^64 names");
-    match grow(layout, &copy, want) {
+    match write_tree(layout, &copy, want) {
         Ok(_) => Ok(copy),
         Err(fault) => {
-            // A full disk must not be kept full by what is of no use.
+            // A full disk must not stay full because of a partial tree.
             remove_copies(layout);
             Err(fault)
         }
     }
 }
 
-/// Removes such copies. A process that a check left behind may go on writing there, so some of it may stay until another time;
-/// that is in nobody's way.
+/// Removes these copies. A process that the check left behind may still write there; what can't be removed now is removed later.
 pub fn remove_copies(layout: &Layout) {
-    if let Err(error) = disk::remove(&layout.checked()) {
-        tracing::debug!(%error, "a copy that the check looked at stays for now");
+    if let Err(error) = disk::remove(&layout.check_copies()) {
+        tracing::debug!(%error, "copy for the check can't be removed yet");
     }
 }
 
@@ -75,8 +74,8 @@ fn mark_of(want: &Desired) -> RecordRef {
     RecordRef { position: want.position, digest: want.digest }
 }
 
-/// The tree at `root`, complete and not synced yet; the places of all its files and folders.
-fn grow(layout: &Layout, root: &Path, want: &Desired) -> Result<Vec<PathBuf>, ApplyError> {
+/// Writes the complete tree at `root`, not synced; gives the paths of its files and folders, relative to `root`.
+fn write_tree(layout: &Layout, root: &Path, want: &Desired) -> Result<Vec<PathBuf>, ApplyError> {
     let mut dirs: BTreeSet<PathBuf> = ["", "files", "jobs"].map(PathBuf::from).into();
     let places: Vec<(PathBuf, &Entry)> = want.entries.iter().map(|entry| (place(entry), entry)).collect();
     for (place, _) in &places {
@@ -87,22 +86,22 @@ fn grow(layout: &Layout, root: &Path, want: &Desired) -> Result<Vec<PathBuf>, Ap
         disk::create_dir(&dir).map_err(ApplyError::disk("make folder", &dir))?;
     }
     for (place, entry) in &places {
-        fill(layout, &root.join(place), entry)?;
+        write_entry(layout, &root.join(place), entry)?;
     }
     Ok(places.into_iter().map(|(place, _)| place).chain(dirs).collect())
 }
 
-/// One file, complete and not synced yet.
-fn fill(layout: &Layout, path: &Path, entry: &Entry) -> Result<(), ApplyError> {
+/// Writes one file, not synced.
+fn write_entry(layout: &Layout, path: &Path, entry: &Entry) -> Result<(), ApplyError> {
     let mut file = disk::create(path).map_err(ApplyError::disk("write", path))?;
     match &entry.inline {
         Some(bytes) => file.write_all(bytes).map_err(ApplyError::disk("write", path)),
-        None => copy(layout, path, &mut file, entry),
+        None => copy_cached(layout, path, &mut file, entry),
     }
 }
 
-/// From the cache, hashed on the way: what was right when it was fetched may have been touched since.
-fn copy(layout: &Layout, path: &Path, file: &mut File, entry: &Entry) -> Result<(), ApplyError> {
+/// Copies from the cache and hashes again: the cached file may have been changed since it was fetched.
+fn copy_cached(layout: &Layout, path: &Path, file: &mut File, entry: &Entry) -> Result<(), ApplyError> {
     let cached = layout.blob(entry.digest);
     let damaged = || {
         let _ = disk::remove(&cached);
@@ -122,62 +121,62 @@ fn copy(layout: &Layout, path: &Path, file: &mut File, entry: &Entry) -> Result<
     if copied == entry.size && hasher.finish() == entry.digest { Ok(()) } else { Err(damaged()) }
 }
 
-/// Gives the grown tree its name, and makes all of it survive, with the record that it was made from.
-fn put(layout: &Layout, places: &[PathBuf], mark: RecordRef) -> Result<(), ApplyError> {
-    let (growing, done, generations) = (layout.growing(), layout.generation(mark), layout.generations());
+/// Renames the staged tree to its name, and syncs all of it and its record.
+fn install_tree(layout: &Layout, places: &[PathBuf], mark: RecordRef) -> Result<(), ApplyError> {
+    let (staging, done, generations) = (layout.staging(), layout.generation(mark), layout.generations());
     let named = |named: io::Result<()>| named.map_err(ApplyError::disk("name", &done));
-    let record = [layout.record(mark), layout.records()].into_iter().filter(|path| is_ours(path));
+    let record = [layout.record(mark), layout.records()].into_iter().filter(|path| can_sync(path));
     let tree = |root: &Path| places.iter().map(|place| root.join(place)).chain(record.clone()).collect::<Vec<_>>();
-    if is_free(layout, mark)? {
-        // Nothing points to the name, so the order does not matter; at once, the disk makes one wait of many.
-        named(fs::rename(&growing, &done))?;
+    if is_unused(layout, mark)? {
+        // Nothing points to this name yet, so rename and fsync may come in any order: all in parallel is one wait for the disk.
+        named(fs::rename(&staging, &done))?;
         let synced = disk::sync_all(&[tree(&done), vec![generations]].concat());
         if synced.is_err() {
             let _ = disk::remove(&done);
         }
         return synced;
     }
-    disk::sync_all(&tree(&growing))?;
+    disk::sync_all(&tree(&staging))?;
     named(if fs::symlink_metadata(&done).is_ok() {
-        exchange(&growing, &done).and_then(|()| disk::remove(&growing))
+        exchange(&staging, &done).and_then(|()| disk::remove(&staging))
     } else {
-        fs::rename(&growing, &done)
+        fs::rename(&staging, &done)
     })?;
-    disk::sync_dir(&generations).map_err(ApplyError::disk("sync", &generations))
+    disk::sync(&generations).map_err(ApplyError::disk("sync", &generations))
 }
 
-/// Whether something that can be synced lies there.
-fn is_ours(path: &Path) -> bool {
+/// Opening anything else, such as a pipe, for fsync could block.
+fn can_sync(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file() || meta.is_dir())
 }
 
-/// Whether the generation's name is neither taken, by what a kill left or by what drifted, nor pointed to.
-fn is_free(layout: &Layout, mark: RecordRef) -> Result<bool, ApplyError> {
+/// Whether no generation has this name, from a crash or before drift, and `current` does not point to it.
+fn is_unused(layout: &Layout, mark: RecordRef) -> Result<bool, ApplyError> {
     let done = layout.generation(mark);
     match fs::symlink_metadata(&done) {
         Ok(_) => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Ok(fs::read_link(layout.current()).ok() != Some(link_to(mark)))
+            Ok(fs::read_link(layout.current()).ok() != Some(link_target(mark)))
         }
         Err(error) => Err(ApplyError::disk("look at", &done)(error)),
     }
 }
 
-/// Two names change places in one step, so that a link to either never dangles.
-fn exchange(growing: &Path, done: &Path) -> io::Result<()> {
-    match rustix::fs::renameat_with(CWD, growing, CWD, done, RenameFlags::EXCHANGE) {
+/// Swaps two names in one step, so that a symlink to either never dangles.
+fn exchange(staging: &Path, done: &Path) -> io::Result<()> {
+    match rustix::fs::renameat_with(CWD, staging, CWD, done, RenameFlags::EXCHANGE) {
         Ok(()) => Ok(()),
-        // A file system that can't: the name is gone for an instant.
+        // The file system can't exchange names: here the name is missing for an instant.
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP) => {
             disk::remove(done)?;
-            fs::rename(growing, done)?;
-            disk::create_dir(growing)
+            fs::rename(staging, done)?;
+            disk::create_dir(staging)
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// The places below `root`, where a generation lies, that are not as `want` says: changed, added, removed, or of another mode; sorted.
+/// The paths below `root` that are not as `want` says: changed, added, removed, or of another mode; relative and sorted.
 ///
 /// # Errors
 /// If the disk fails.
@@ -197,7 +196,7 @@ pub fn differences(root: &Path, want: &Desired) -> Result<Vec<String>, ApplyErro
         files.insert(place);
     }
     differing.extend(dirs.iter().filter(|dir| !is_folder(&root.join(dir))).cloned());
-    differing.extend(strangers(root, Path::new(""), &dirs, &files)?);
+    differing.extend(unexpected_entries(root, Path::new(""), &dirs, &files)?);
     Ok(differing.into_iter().map(|place| place.to_string_lossy().into_owned()).collect())
 }
 
@@ -220,26 +219,26 @@ fn is_as_written(path: &Path, entry: &Entry) -> Result<bool, ApplyError> {
     }
 }
 
-/// What lies in the folders of a generation and does not belong there. A folder that does not belong is named, not entered.
-fn strangers(
+/// Files and folders that the record does not name. Such a folder is listed, not entered.
+fn unexpected_entries(
     root: &Path,
     below: &Path,
     dirs: &BTreeSet<PathBuf>,
     files: &BTreeSet<PathBuf>,
 ) -> Result<Vec<PathBuf>, ApplyError> {
     let dir = root.join(below);
-    // A folder that is gone, or is a link to another, is a difference already.
+    // The caller has listed a folder that is gone or is a symlink.
     if !fs::symlink_metadata(&dir).is_ok_and(|meta| meta.is_dir()) {
         return Ok(Vec::new());
     }
-    let mut strangers = Vec::new();
+    let mut unexpected = Vec::new();
     for found in fs::read_dir(&dir).map_err(ApplyError::disk("read", &dir))? {
         let place = below.join(found.map_err(ApplyError::disk("read", &dir))?.file_name());
         if dirs.contains(&place) {
-            strangers.extend(self::strangers(root, &place, dirs, files)?);
+            unexpected.extend(unexpected_entries(root, &place, dirs, files)?);
         } else if !files.contains(&place) {
-            strangers.push(place);
+            unexpected.push(place);
         }
     }
-    Ok(strangers)
+    Ok(unexpected)
 }

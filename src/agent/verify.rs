@@ -1,6 +1,6 @@
-//! From bytes to a desired record, by the pinned key.
+//! Verifies the signature of a record with the pinned key.
 //!
-//! What always holds: the verifier requires the signature; nothing in the message can say that none is needed.
+//! Invariant: a signature is always required; nothing in the message can turn that off.
 
 use rmp_serde::from_slice;
 use schema::desired::Desired;
@@ -11,16 +11,16 @@ use schema::seal::{PublicKey, SignatureError, SignedRecord};
 use schema::wire::{Record as _, RecordError};
 use serde::Deserialize;
 
-/// Why bytes are no record that this node believes.
+/// The bytes are not a record that the node may apply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
-    /// Nobody vouches for it.
+    /// There is no signature.
     #[error("the record is not signed")]
     Unsigned,
-    /// Somebody else, or nobody, vouches for it.
+    /// The signature is not one of the pinned key.
     #[error(transparent)]
     BadSignature(#[from] SignatureError),
-    /// It can't be read.
+    /// The bytes are damaged, or of a newer format.
     #[error(transparent)]
     Unreadable(#[from] RecordError),
 }
@@ -47,7 +47,7 @@ pub fn open(bytes: &[u8], key: &PublicKey) -> Result<Desired, VerifyError> {
     Ok(Desired::read(key.open(&signed)?)?)
 }
 
-/// A map like the envelope, but with no signature of the right form.
+/// Whether the bytes are an envelope without a signature.
 fn is_unsigned(bytes: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Envelope {
@@ -58,7 +58,7 @@ fn is_unsigned(bytes: &[u8]) -> bool {
     from_slice::<Envelope>(bytes).is_ok_and(|envelope| envelope.sig.is_none() && envelope.v <= SignedRecord::NEWEST)
 }
 
-/// What a record that was refused claims to be, to name it in a report. Nothing else may rest on it.
+/// Position and digest that a refused record claims to have: only for naming it in a report, since they are not verified.
 #[must_use]
 pub fn claimed(bytes: &[u8]) -> RecordRef {
     let signed = SignedRecord::read(bytes);
@@ -66,8 +66,8 @@ pub fn claimed(bytes: &[u8]) -> RecordRef {
     from_slice(body).unwrap_or_else(|_| unnamed(bytes))
 }
 
-/// What a record that nobody vouches for claims to be. It is not believed to be what was accepted: what becomes of that is
-/// told of that alone.
+/// As [`claimed`], for a record whose signature is wrong. It must not carry the digest of the accepted record, or its refusal
+/// would be reported as that of the accepted one.
 #[must_use]
 pub fn claimed_beside(bytes: &[u8], accepted: Option<RecordRef>) -> RecordRef {
     let claimed = claimed(bytes);
@@ -75,7 +75,7 @@ pub fn claimed_beside(bytes: &[u8], accepted: Option<RecordRef>) -> RecordRef {
     if takes_its_name { unnamed(bytes) } else { claimed }
 }
 
-/// A name for bytes that have none.
+/// Position 0 and the digest of the bytes themselves.
 fn unnamed(bytes: &[u8]) -> RecordRef {
     RecordRef { position: Position::ZERO, digest: Digest::of(bytes) }
 }

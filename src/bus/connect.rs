@@ -1,7 +1,7 @@
-//! One connection to NATS that comes up by itself, and comes back by itself.
+//! A connection to NATS that connects and reconnects by itself.
 //!
-//! What always holds: starting works without NATS; each reconnect waits a little longer, up to a limit, and never in step
-//! with other clients; whoever must begin anew after a reconnect can see that there was one.
+//! Invariants: a program starts without NATS; reconnects have an exponential back-off with jitter; a caller can see that there
+//! was a reconnect, to start its watch again.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,16 +17,16 @@ use crate::connection_status::{ClientIdentity, ConnectionStatus};
 
 /// How long one answer of NATS may take.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// A silent connection is found out after two missed answers.
+/// A dead connection is noticed after two missed pongs.
 const PING_EVERY: Duration = Duration::from_secs(5);
-/// The first pause between two attempts to connect.
+/// The first pause between two attempts.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
-/// The longest pause: a fleet that comes back at once asks at most this late.
+/// The longest pause: also a fleet that reconnects at once is back after this time.
 const PAUSE_MAX: Duration = Duration::from_secs(4);
-/// How often somebody who waits for the connection looks by himself, lest an event was lost.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often [`Link::up`] reads the state itself, in case an event was lost.
+const POLL_EVERY: Duration = Duration::from_secs(1);
 
-/// A connection, up or not.
+/// A connection, up or not. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Link {
     client: Client,
@@ -34,7 +34,7 @@ pub struct Link {
     status: ConnectionStatus,
 }
 
-/// The address is none.
+/// The URL is malformed.
 #[derive(Debug, thiserror::Error)]
 #[error("{url:?} is no NATS address: {why}")]
 pub struct AddressError {
@@ -42,21 +42,20 @@ pub struct AddressError {
     why: String,
 }
 
-/// The same as [`connect_with`], where no password comes from a file.
+/// As [`connect_with`], without a password file.
 ///
 /// # Errors
-/// If `url` is no address.
+/// If `url` is malformed.
 pub async fn connect(url: &str, name: &str) -> Result<Link, AddressError> {
     connect_with(url, None, name).await
 }
 
-/// Begins to connect to `url` (`nats://user:password@host:port`, or a token alone before the `@`; several separated by
-/// commas, the credentials of the first that has any are for all) under `name`, and returns
-/// at once, whether NATS is there or not. As long as it is not, a line says every minute why; `password_file` is where the
-/// password in `url` came from, for that line.
+/// Starts to connect to `url` as client `name`, and returns at once. `url` is `nats://user:password@host:port`, or has a token
+/// alone before the `@`; of several, separated by commas, the first credentials are used for all. While NATS can't be reached, a
+/// log line says every minute why; `password_file` is only named there.
 ///
 /// # Errors
-/// If `url` is no address.
+/// If `url` is malformed.
 pub async fn connect_with(url: &str, password_file: Option<&Path>, name: &str) -> Result<Link, AddressError> {
     let bad = |why: String| AddressError { url: without_password(url), why };
     let servers: Result<Vec<ServerAddr>, _> = url.split(',').map(str::parse).collect();
@@ -65,7 +64,7 @@ pub async fn connect_with(url: &str, password_file: Option<&Path>, name: &str) -
     let (connection, connected) = watch::channel(false);
     let (options, identity) = authenticated(&servers);
     let status = ConnectionStatus::of(&servers, identity, password_file);
-    let (heard, asked) = (status.clone(), status.clone());
+    let (event_status, server_status) = (status.clone(), status.clone());
     let options = options
         .name(name)
         .retry_on_initial_connect()
@@ -73,13 +72,13 @@ pub async fn connect_with(url: &str, password_file: Option<&Path>, name: &str) -
         .request_timeout(Some(ANSWER_WITHIN))
         .ping_interval(PING_EVERY)
         .reconnect_delay_callback(|attempt| Backoff::between(PAUSE_MIN, PAUSE_MAX).before(attempt))
-        // It is asked before each round over the servers, and leaves the choice among them to the client.
+        // The client calls this before each round over its servers; None leaves the choice to it.
         .reconnect_to_server_callback(move |servers, _| {
-            asked.note_servers(&servers);
+            server_status.note_servers(&servers);
             std::future::ready(None)
         })
         .event_callback(move |event| {
-            heard.hear(&event);
+            event_status.note_event(&event);
             match event {
                 Event::Connected => {
                     up.send_modify(|count| *count += 1);
@@ -91,12 +90,12 @@ pub async fn connect_with(url: &str, password_file: Option<&Path>, name: &str) -
             std::future::ready(())
         });
     let client = options.connect(servers).await.map_err(|error| bad(error.to_string()))?;
-    drop(tokio::spawn(status.clone().tell(connected)));
+    drop(tokio::spawn(status.clone().log_outages(connected)));
     Ok(Link { client, ups, status })
 }
 
-/// The client reads no credentials from an address, so they are handed to it: a user and password, or a token alone. With
-/// them, identity NATS takes this client for.
+/// The client library ignores credentials in a URL, so they are set as options: a user and password, or a token alone. Also gives
+/// the identity for messages.
 fn authenticated(servers: &[ServerAddr]) -> (ConnectOptions, ClientIdentity) {
     let credentials = servers.iter().find_map(|server| Some((server.username()?, server.password())));
     match credentials {
@@ -109,43 +108,43 @@ fn authenticated(servers: &[ServerAddr]) -> (ConnectOptions, ClientIdentity) {
     }
 }
 
-/// Percent-encoded text of an address as it was meant.
+/// Percent-decoded.
 fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 impl Link {
-    /// The client.
+    /// For publishing and subscribing without JetStream.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// JetStream, each answer within [`ANSWER_WITHIN`].
+    /// JetStream, with [`ANSWER_WITHIN`] as its timeout.
     #[must_use]
     pub fn jetstream(&self) -> jetstream::Context {
         ContextBuilder::new().timeout(ANSWER_WITHIN).build(self.client.clone())
     }
 
-    /// Whether the connection is up. What is sent while it is down waits in a queue and goes out late, so look first.
+    /// Whether the connection is up. The client queues messages while it is down and sends them late, so check first.
     #[must_use]
     pub fn is_up(&self) -> bool {
         self.client.connection_state() == State::Connected
     }
 
-    /// Why NATS can't be reached, where, as identity, and what to look at.
+    /// One line for the operator: servers, errors, identity, and what to check.
     #[must_use]
     pub fn unreachable_reason(&self) -> String {
         self.status.to_string()
     }
 
-    /// Counts how often the connection came up.
+    /// The number of connects and reconnects so far.
     #[must_use]
     pub fn ups(&self) -> watch::Receiver<u64> {
         self.ups.clone()
     }
 
-    /// Waits, however long it takes, until the connection is up.
+    /// Waits without a limit until the connection is up.
     pub async fn up(&self) {
         let mut ups = self.ups.clone();
         loop {
@@ -153,13 +152,13 @@ impl Link {
             if self.is_up() {
                 return;
             }
-            // Neither a lost event nor the end of the client is news: the state is looked at again.
-            let _ = tokio::time::timeout(LOOK_EVERY, ups.changed()).await;
+            // After a timeout or the end of the client the state is read again.
+            let _ = tokio::time::timeout(POLL_EVERY, ups.changed()).await;
         }
     }
 }
 
-/// An address as it may be shown.
+/// For messages.
 fn without_password(url: &str) -> String {
     let shown = |url: &str| match url.rsplit_once('@') {
         Some((before, host)) => format!("{}://…@{host}", before.split_once("://").map_or("nats", |(scheme, _)| scheme)),

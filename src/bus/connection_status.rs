@@ -1,7 +1,7 @@
-//! Why NATS can't be reached, in words: what at which address refuses identity, what is tried next, and where to look.
+//! Why NATS can't be reached: the error of each server, the identity, and what to check.
 //!
-//! What always holds: no password and no token is shown. The client tries again for ever, also after a refusal, and says
-//! nothing of it by itself; what is said here stands for that.
+//! Invariant: no password and no token is shown. The client library retries for ever, also after a refusal, without a log line of
+//! its own.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,23 +12,22 @@ use async_nats::{ClientError, Event, Server, ServerAddr};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// How long NATS may be away before it is said: a server that is just restarted is no news.
-const SAY_AFTER: Duration = Duration::from_secs(2);
-/// How often it is looked whether the reason is another one.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// Looks after which the same reason is said again.
-const LOOKS_BETWEEN: u32 = 12;
+/// How long NATS may be away before it is logged: a restart of the server is no incident.
+const LOG_AFTER: Duration = Duration::from_secs(2);
+/// How often the reason is compared with the logged one.
+const CHECK_EVERY: Duration = Duration::from_secs(5);
+/// After so many checks the same reason is logged again: once a minute.
+const CHECKS_BETWEEN: u32 = 12;
 
-/// Whom NATS takes this client for.
+/// The identity under which the client connects.
 #[derive(Clone, Debug)]
 pub(super) enum ClientIdentity {
     User(String),
-    /// Whoever has the token.
     Token,
     Anonymous,
 }
 
-/// Whom NATS is asked as, where, and what came of it last.
+/// Identity, servers, and the last error of each. Clones share the errors.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionStatus {
     identity: ClientIdentity,
@@ -36,62 +35,68 @@ pub(super) struct ConnectionStatus {
     last: Arc<Mutex<LastErrors>>,
 }
 
-/// What the client said last.
 #[derive(Debug, Default)]
 struct LastErrors {
-    /// Each server, and why it could not be had.
+    /// Each server and its last error.
     servers: Vec<(String, Option<String>)>,
-    /// The same where no server is named.
-    otherwise: Option<String>,
+    /// The last error that names no server.
+    other: Option<String>,
 }
 
 impl ConnectionStatus {
     pub(super) fn of(servers: &[ServerAddr], identity: ClientIdentity, password_file: Option<&Path>) -> Self {
-        let servers = servers.iter().map(|server| (shown(server), None)).collect();
-        let last = Arc::new(Mutex::new(LastErrors { servers, otherwise: None }));
+        let servers = servers.iter().map(|server| (server_name(server), None)).collect();
+        let last = Arc::new(Mutex::new(LastErrors { servers, other: None }));
         Self { identity, password_file: password_file.map(Path::to_owned), last }
     }
 
-    /// What became of the attempts so far at each server.
     pub(super) fn note_servers(&self, servers: &[Server]) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.servers = servers.iter().map(|server| (shown(&server.addr), server.last_error.clone())).collect();
+        last.servers = servers.iter().map(|server| (server_name(&server.addr), server.last_error.clone())).collect();
     }
 
-    /// What the client says of its connection.
-    pub(super) fn hear(&self, event: &Event) {
-        let otherwise = match event {
+    /// For log lines.
+    fn servers(&self) -> String {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.servers.iter().map(|(server, _)| server.as_str()).collect::<Vec<_>>().join(",")
+    }
+
+    /// Logs an event of the connection, and keeps its error.
+    pub(super) fn note_event(&self, event: &Event) {
+        let other = match event {
             Event::Connected => {
-                tracing::info!(identity = %self.identity, "NATS is there");
+                tracing::info!(servers = self.servers(), identity = %self.identity, "connected to NATS");
                 None
             }
             Event::Disconnected => {
-                tracing::warn!(identity = %self.identity, "NATS is gone; connecting again");
+                tracing::warn!(servers = self.servers(), identity = %self.identity, "connection to NATS lost; reconnecting");
                 None
             }
-            Event::ServerError(error) => return tracing::warn!(identity = %self.identity, %error, "NATS refuses"),
+            Event::ServerError(error) => {
+                return tracing::warn!(identity = %self.identity, %error, "NATS reports an error");
+            }
             Event::ClientError(ClientError::Other(why)) => Some(why.clone()),
             Event::ClientError(error) => Some(error.to_string()),
-            other => return tracing::info!(event = %other, "NATS says"),
+            other => return tracing::info!(event = %other, "event of the NATS connection"),
         };
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).otherwise = otherwise;
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).other = other;
     }
 
-    /// Says it whenever NATS is away for a while, until the client is gone. `connected` follows the connection.
-    pub(super) async fn tell(self, mut connected: watch::Receiver<bool>) {
+    /// Logs each outage and its reason, until the client is dropped. `connected` follows the connection.
+    pub(super) async fn log_outages(self, mut connected: watch::Receiver<bool>) {
         while connected.wait_for(|is_up| !is_up).await.is_ok() {
-            let (mut said, mut looks, mut pause) = (String::new(), 0, SAY_AFTER);
+            let (mut logged, mut checks, mut pause) = (String::new(), 0, LOG_AFTER);
             loop {
                 match timeout(pause, connected.wait_for(|is_up| *is_up)).await {
                     Ok(Ok(_)) => break,
                     Ok(Err(_)) => return,
                     Err(_) => {
                         let now = self.to_string();
-                        if said != now || looks == LOOKS_BETWEEN {
+                        if logged != now || checks == CHECKS_BETWEEN {
                             tracing::warn!("{now}");
-                            (said, looks) = (now, 0);
+                            (logged, checks) = (now, 0);
                         }
-                        (looks, pause) = (looks + 1, LOOK_EVERY);
+                        (checks, pause) = (checks + 1, CHECK_EVERY);
                     }
                 }
             }
@@ -102,7 +107,7 @@ impl ConnectionStatus {
 impl fmt::Display for ConnectionStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let why = |why: &Option<String>| why.as_ref().or(last.otherwise.as_ref()).cloned();
+        let why = |why: &Option<String>| why.as_ref().or(last.other.as_ref()).cloned();
         let servers: Vec<(&String, String)> = last
             .servers
             .iter()
@@ -140,20 +145,20 @@ impl fmt::Display for ClientIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::User(user) => write!(f, "user {user:?}"),
-            Self::Token => f.write_str("whoever has the token"),
-            Self::Anonymous => f.write_str("nobody in particular"),
+            Self::Token => f.write_str("the holder of the token"),
+            Self::Anonymous => f.write_str("an anonymous user"),
         }
     }
 }
 
-/// Whether a server that is there does not let this client in.
+/// Whether the server rejected the credentials.
 fn is_refusal(why: &str) -> bool {
     let why = why.to_lowercase();
     ["authorization", "authentication"].iter().any(|word| why.contains(word))
 }
 
-/// A server without what it is entered with.
-fn shown(server: &ServerAddr) -> String {
+/// Without credentials.
+fn server_name(server: &ServerAddr) -> String {
     let (host, port) = (server.host(), server.port());
     if host.contains(':') { format!("nats://[{host}]:{port}") } else { format!("nats://{host}:{port}") }
 }
@@ -179,7 +184,7 @@ mod tests {
         ] {
             let status = trouble(url, identity, file);
             assert!(status.to_string().contains("no answer yet"), "{status}");
-            status.hear(&Event::ClientError(ClientError::Other(reason.to_owned())));
+            status.note_event(&Event::ClientError(ClientError::Other(reason.to_owned())));
             let said = status.to_string();
             assert!(wanted.iter().all(|part| said.contains(part)) && !said.contains("secret"), "{said}");
         }

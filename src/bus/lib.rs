@@ -1,9 +1,10 @@
 //! NATS: the connection, and reading objects.
 //!
-//! The one folder that other folders of `src` may use; it uses none of them. What always holds: nothing here waits without
-//! a deadline, and reading creates no consumer.
+//! Invariants: every request has a deadline; reading an object creates no consumer.
 //!
-//! Absent on purpose: publishing (`src/server/publish`), watching (whoever watches), every name (`schema::address`).
+//! Not here: publishing (`src/server/publish`), names (`schema::address`), and watches of buckets. The agent's watch has a named
+//! consumer with its key in the subject, so that a permission can restrict it, and restarts after each reconnect; the server's
+//! listener watches a whole bucket and restarts after 15 s of silence. They have no loop in common.
 
 pub mod connect;
 pub mod objects;

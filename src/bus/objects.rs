@@ -1,8 +1,8 @@
-//! Reading content from the object store by its digest.
+//! Reads content from the object store by its digest.
 //!
-//! What always holds: every answer has a deadline; memory holds one chunk, whatever the object's size; what was written to
-//! the sink is only content if `Ok` came back, for the digest is known at the end. The client's own `get` makes a consumer
-//! for each read, and a stream takes only so many; here the chunks' subject is read directly.
+//! Invariants: every answer has a deadline; memory holds one chunk, whatever the object's size; the bytes in the sink are valid
+//! only after `Ok`, since the digest is known at the end. The client's own `get` creates a consumer for each read, of which a
+//! stream allows a limited number, so the chunks are read with direct gets.
 
 use std::time::Duration;
 
@@ -23,50 +23,50 @@ pub struct Objects {
     prefix: Prefix,
 }
 
-/// Why content could not be read.
+/// Why content can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// There is no such object, or not all of it.
+    /// The object or one of its chunks is missing.
     #[error("object {0} is not there")]
     Missing(Digest),
-    /// There is one by that name with other content.
+    /// The object has other content than its name says.
     #[error("object {digest} is wrong: {why}")]
     Wrong {
-        /// Its name.
+        /// The name of the object.
         digest: Digest,
-        /// In what way.
+        /// The difference.
         why: String,
     },
     /// No answer in time.
     #[error("NATS did not answer within {} s", CHUNK_WITHIN.as_secs())]
     Late,
-    /// An answer that is none.
+    /// NATS answered with an error.
     #[error("NATS answers wrongly")]
     Nats(#[source] DirectGetError),
-    /// The sink does not take it.
+    /// Writing to the sink failed.
     #[error("it can't be written")]
     Sink(#[source] std::io::Error),
 }
 
-/// What the meta of an object says, as far as it matters here.
+/// The parts of an object's metadata that are used here.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct ObjectMeta {
-    /// Which chunks are its.
+    /// Part of the subject of its chunks.
     #[serde(default)]
     pub nuid: String,
-    /// How many bytes.
+    /// Size in bytes.
     #[serde(default)]
     pub size: u64,
-    /// How many chunks.
+    /// Number of chunks.
     #[serde(default)]
     pub chunks: u64,
-    /// Whether it was taken away.
+    /// A deleted object keeps its metadata.
     #[serde(default)]
     pub deleted: bool,
 }
 
 impl Objects {
-    /// The object store of `prefix`. Asks nothing yet.
+    /// The object store of `prefix`. Sends nothing yet.
     ///
     /// # Panics
     /// Never: a prefix makes valid names.
@@ -76,10 +76,10 @@ impl Objects {
         Self { stream, prefix: prefix.clone() }
     }
 
-    /// The meta of the object with this name, if it is there.
+    /// The metadata of an object; none if it does not exist or was deleted.
     ///
     /// # Errors
-    /// If NATS does not answer, or not with a meta.
+    /// If NATS does not answer, or the metadata can't be read.
     pub async fn meta(&self, digest: Digest) -> Result<Option<ObjectMeta>, ReadError> {
         let read = self.stream.direct_get_last_for_subject(self.prefix.blob_meta_subject(digest));
         let message = match tokio::time::timeout(CHUNK_WITHIN, read).await.map_err(|_| ReadError::Late)? {
@@ -95,8 +95,8 @@ impl Objects {
     /// Writes the `size` bytes that have this digest to `sink`.
     ///
     /// # Errors
-    /// If the object is not there, is other than its name and `size` say, does not come in time, or `sink` fails. What
-    /// the sink has taken until then is worth nothing.
+    /// If the object is missing, differs from `digest` or `size`, does not come in time, or `sink` fails. Then the bytes in the
+    /// sink are not valid.
     pub async fn read<W>(&self, digest: Digest, size: u64, sink: &mut W) -> Result<(), ReadError>
     where
         W: AsyncWrite + Unpin,

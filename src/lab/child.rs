@@ -1,9 +1,8 @@
-//! One process that ends with its parent.
+//! A child process that ends with its parent.
 //!
-//! Always: a child is signalled by the kernel when this process ends, however it ends (`setpriv --pdeathsig`,
-//! since the call itself would take unsafe code); it has a process group of its own, so that Ctrl-C at a
-//! terminal reaches us and not it; it is signalled through its pidfd, so that a number which the system has
-//! given to somebody else is never hit; and dropping it kills it. Output goes to a log file, never to children.
+//! Invariants: the kernel signals the child when this process ends, however it ends (`setpriv --pdeathsig`, since the system call
+//! itself needs unsafe code); the child has a process group of its own, so that Ctrl-C in a terminal reaches only us; signals go
+//! through its pidfd, so that a reused pid is never hit; dropping it kills it. Its output goes to a log file.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
@@ -25,12 +24,12 @@ use super::unprivileged_user::UnprivilegedUser;
 /// How much of a log's end an error shows, in bytes.
 const TAIL_BYTES: u64 = 2048;
 
-/// The signal that asks a child to end.
+/// The signal that asks a child to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopSignal {
-    /// SIGTERM, which most programs understand.
+    /// SIGTERM.
     Terminate,
-    /// SIGINT: PostgreSQL's fast shutdown. To it SIGTERM means to wait until every client has gone.
+    /// SIGINT, PostgreSQL's fast shutdown: on SIGTERM it would wait for all clients.
     Interrupt,
 }
 
@@ -42,7 +41,7 @@ impl StopSignal {
         }
     }
 
-    /// The name that `setpriv` and a pid file know it by.
+    /// The name in `setpriv`'s arguments and in pid files.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Terminate => "SIGTERM",
@@ -51,44 +50,44 @@ impl StopSignal {
     }
 }
 
-/// A child to be started, any number of times.
+/// How to start a child; it can be started many times.
 #[derive(Clone, Debug)]
 pub struct ChildSpec {
-    /// What people call it.
+    /// For messages, log and pid file.
     pub name: String,
-    /// The program's path.
+    /// The path of the program.
     pub program: PathBuf,
-    /// Its arguments. Everybody on the machine can read them: secrets go into `env`.
+    /// Every user of the machine can read them: secrets go into `env`.
     pub args: Vec<OsString>,
-    /// Variables set for it, beside those we have. Of Headwater's own settings it gets no other than these: what is set for
-    /// somebody else's server must not reach a child of children.
+    /// Variables besides our own. HEADWATER_* variables of ours are not passed on: a setting for another server must not reach
+    /// the child.
     pub env: Vec<(OsString, OsString)>,
-    /// Its working folder; it has to be one that `account` may enter.
+    /// The working folder, which `account` must be able to enter.
     pub dir: PathBuf,
-    /// Where its output goes, after what is there already.
+    /// Stdout and stderr are appended to this file.
     pub log: PathBuf,
-    /// Whom it runs as, if not as we do.
+    /// The account to run as; none for our own.
     pub account: Option<UnprivilegedUser>,
-    /// How it is asked to end, also by our own death.
+    /// Sent to stop it, and by the kernel when we end.
     pub ask: StopSignal,
-    /// How long it may take over that before it is killed.
+    /// How long it may take to stop before it is killed.
     pub grace: Duration,
 }
 
 impl ChildSpec {
-    /// Starts it.
+    /// Starts the child.
     pub fn spawn(&self) -> Result<Child, Error> {
         let failed = |source| Error::Start { name: self.name.clone(), source };
         let command = self.command()?;
-        let inner = on_lasting_thread(command).map_err(failed)?;
+        let inner = spawn_on_lasting_thread(command).map_err(failed)?;
         let pid = i32::try_from(inner.id()).ok().and_then(Pid::from_raw);
         let pid = pid.expect("BUG: the kernel gave a pid that is none");
-        // It is not waited for yet, so the number is still its own.
+        // Nobody has waited for the child yet, so its pid can't have been reused.
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(|error| failed(error.into()))?;
         Ok(Child { spec: self.clone(), inner, pidfd })
     }
 
-    /// The end of its log, for an error.
+    /// The last 2 KiB of its log, for an error message.
     pub fn log_tail(&self) -> String {
         tail(&self.log).unwrap_or_else(|error| format!("({}: {error})", self.log.display()))
     }
@@ -128,7 +127,7 @@ impl ChildSpec {
     }
 }
 
-/// Whether a variable is one of Headwater's settings. What is said while working, and how, is up to whoever watches.
+/// Whether a variable is a setting of Headwater, except those of logging, which apply to children as well.
 fn is_setting(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
     name.starts_with(b"HEADWATER_") && !name.starts_with(b"HEADWATER_LOG")
@@ -143,24 +142,24 @@ pub struct Child {
 }
 
 impl Child {
-    /// Its process id.
+    /// The process id.
     pub fn pid(&self) -> u32 {
         self.inner.id()
     }
 
-    /// What it was started from.
+    /// How it was started.
     pub fn spec(&self) -> &ChildSpec {
         &self.spec
     }
 
-    /// How it ended, if it has.
+    /// The exit status, if it has ended.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>, Error> {
         self.inner.try_wait().map_err(|error| self.not_waited(error))
     }
 
-    /// Waits until it has ended. May be dropped and called again.
+    /// Waits until it has ended. Cancel-safe.
     pub async fn exited(&mut self) -> Result<ExitStatus, Error> {
-        // Listening comes before looking, so that an end between the two is heard.
+        // The handler is installed before the status is read, so that an end between the two is noticed.
         let heard = signal(SignalKind::child());
         let mut some_child_ended = heard.map_err(|error| self.not_waited(error))?;
         loop {
@@ -171,33 +170,33 @@ impl Child {
         }
     }
 
-    /// Asks it to end, waits for as long as its grace lasts, then kills it.
+    /// Sends its stop signal, waits for its grace period, then kills it.
     pub async fn stop(&mut self) -> Result<ExitStatus, Error> {
         self.signal(self.spec.ask.signal());
         if let Ok(status) = tokio::time::timeout(self.spec.grace, self.exited()).await {
             return status;
         }
-        tracing::warn!(child = self.spec.name, "did not end when asked; killing it");
+        tracing::warn!(child = self.spec.name, "child did not stop in time; killing it");
         self.kill();
         self.exited().await
     }
 
-    /// Kills it (-9) and waits until it is gone.
+    /// Sends SIGKILL and waits until it has ended.
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);
-        // A killed process ends unless the kernel itself is stuck; its status is kept for `ended`.
+        // Blocks only if the kernel is stuck. The status stays available for `ended`.
         if let Err(error) = self.inner.wait() {
-            tracing::warn!(child = self.spec.name, %error, "could not be waited for");
+            tracing::warn!(child = self.spec.name, %error, "child can't be waited for");
         }
     }
 
-    /// Stops or continues it (SIGSTOP, SIGCONT): what a test does to make a server freeze.
+    /// Sends SIGSTOP or SIGCONT: tests freeze a server with it.
     pub fn freeze(&self, frozen: bool) {
         self.signal(if frozen { Signal::STOP } else { Signal::CONT });
     }
 
     fn signal(&self, signal: Signal) {
-        // It may have ended already; then there is nobody to tell.
+        // Fails if it has ended already.
         let _ended_already = pidfd_send_signal(&self.pidfd, signal);
     }
 
@@ -217,28 +216,28 @@ impl Drop for Child {
 
 type SpawnRequest = (Command, mpsc::Sender<io::Result<std::process::Child>>);
 
-/// Starts `command` on a thread that lasts as long as this process: the kernel takes the end of the *thread* that
-/// started a child for the end of its parent, and a thread of a runtime or of a test ends early.
-fn on_lasting_thread(command: Command) -> io::Result<std::process::Child> {
-    static ORDERS: OnceLock<mpsc::Sender<SpawnRequest>> = OnceLock::new();
+/// Starts `command` on a thread that lives as long as this process: `pdeathsig` fires at the end of the *thread* that forked the
+/// child, and threads of a runtime or a test end early.
+fn spawn_on_lasting_thread(command: Command) -> io::Result<std::process::Child> {
+    static REQUESTS: OnceLock<mpsc::Sender<SpawnRequest>> = OnceLock::new();
     let gone = || io::Error::other("the thread that starts children is gone");
-    let orders = ORDERS.get_or_init(|| {
-        let (orders, taken) = mpsc::channel::<SpawnRequest>();
+    let requests = REQUESTS.get_or_init(|| {
+        let (requests, received) = mpsc::channel::<SpawnRequest>();
         let spawned = thread::Builder::new().name("children".into()).spawn(move || {
-            while let Ok((mut command, answer)) = taken.recv() {
-                // Whoever asked waits for the answer; if it has gone, dropping the child is all that is left.
-                let _unheard = answer.send(command.spawn());
+            while let Ok((mut command, answer)) = received.recv() {
+                // If the caller is gone, the child is dropped with the answer.
+                let _ignored = answer.send(command.spawn());
             }
         });
         spawned.expect("BUG: a thread can be started");
-        orders
+        requests
     });
     let (answer, answered) = mpsc::channel();
-    orders.send((command, answer)).map_err(|_| gone())?;
+    requests.send((command, answer)).map_err(|_| gone())?;
     answered.recv().map_err(|_| gone())?
 }
 
-/// Whether `setpriv` is here and knows how to tie a child to its parent.
+/// Whether `setpriv` exists and supports `--pdeathsig`.
 fn has_setpriv() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();
     *ANSWER.get_or_init(|| {

@@ -1,8 +1,8 @@
-//! The folder that a PostgreSQL cluster lives in.
+//! The folder of a PostgreSQL cluster.
 //!
-//! It lives where it was asked to, unless it has to run as an account that can't get there (we are root, and a folder
-//! above has mode 0700): then it lives in /var/tmp, and a symlink stands in the place asked for. Whoever removes
-//! the symlink's folder means the cluster too, so one in /var/tmp that no symlink leads to is cleared away.
+//! It is at the path asked for, unless PostgreSQL must run as an account that can't enter it (we are root, and a parent has mode
+//! 0700): then it is in /var/tmp, and a symlink at the path points to it. If the symlink's folder was removed, the cluster in
+//! /var/tmp is removed by the next start at that path.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -14,12 +14,12 @@ use sha2::{Digest, Sha256};
 use super::unprivileged_user::UnprivilegedUser;
 use super::{Error, private_file};
 
-/// Where such a cluster lives. Unlike /tmp it lasts over a boot.
+/// Unlike /tmp it survives a reboot.
 const ELSEWHERE: &str = "/var/tmp";
-/// Its name begins with this.
+/// Prefix of the folder's name there.
 const PREFIX: &str = "headwater-";
 
-/// Makes the home that was asked for at `wanted`, or finds it again; its own account has it alone.
+/// Creates the folder for `wanted`, or finds it again, and gives it to the account with mode 0700.
 pub(super) fn make(wanted: &Path, account: Option<UnprivilegedUser>) -> Result<PathBuf, Error> {
     let Some(account) = account else {
         private_file::folder(wanted, None)?;
@@ -32,8 +32,8 @@ pub(super) fn make(wanted: &Path, account: Option<UnprivilegedUser>) -> Result<P
         Err(error) if error.kind() == ErrorKind::NotFound && !can_enter => {
             let home = elsewhere(wanted);
             if home.exists() {
-                own(&home, account)?; // or it is not ours to clear
-                tracing::info!(home = %home.display(), "clearing a cluster whose folder has been removed");
+                own(&home, account)?; // fails unless it is ours to remove
+                tracing::info!(home = %home.display(), "removing a cluster whose folder was removed");
                 private_file::remove_folder(&home)?;
             }
             own(&home, account)?;
@@ -47,7 +47,7 @@ pub(super) fn make(wanted: &Path, account: Option<UnprivilegedUser>) -> Result<P
     }
 }
 
-/// The home that the symlink at `wanted` leads to.
+/// The folder that the symlink at `wanted` points to.
 fn found_elsewhere(wanted: &Path, account: UnprivilegedUser) -> Result<PathBuf, Error> {
     let home = fs::read_link(wanted).map_err(|error| Error::file("read", wanted, error))?;
     if !home.is_dir() {
@@ -57,13 +57,13 @@ fn found_elsewhere(wanted: &Path, account: UnprivilegedUser) -> Result<PathBuf, 
     Ok(home)
 }
 
-/// Makes the folder unless it is there, and gives it to the account, unless a stranger has it.
+/// Creates the folder if needed, and gives it to the account; fails if it belongs to a third account.
 fn own(home: &Path, account: UnprivilegedUser) -> Result<(), Error> {
     private_file::folder(home, Some(account.uid))?;
     account.own(home)
 }
 
-/// The place for what should live at `wanted` and can't: always the same one for the same place.
+/// The path in /var/tmp for `wanted`, always the same one.
 fn elsewhere(wanted: &Path) -> PathBuf {
     let name = hex::encode(&Sha256::digest(wanted.as_os_str().as_encoded_bytes())[..8]);
     Path::new(ELSEWHERE).join(format!("{PREFIX}{name}"))

@@ -1,8 +1,9 @@
-//! `headwater demo`: Headwater at work, in a minute: what `make demo` runs.
+//! `headwater demo`: shows Headwater in a minute; `make demo` runs it.
 //!
-//! Starts what `headwater dev` starts, in a folder of its own and anew each time; puts the example fleet, changes it,
-//! makes a slip that a node's check rejects, and puts it right; imports definitions, and shows two nodes share the jobs. Always: what it says came true was looked up; it ends with
-//! success only if all of it did; all that it started ends with it. Absent on purpose: any way in that a user has not.
+//! It starts what `headwater dev` starts, in an empty folder; puts the example fleet, changes a document, puts a wrong value that
+//! a node's check rejects, and corrects it; imports definitions, and shows two nodes share the jobs. Invariants: each claim on
+//! the screen is verified; the exit code is 0 only if all claims hold; all processes end with it. It uses only interfaces that
+//! users have.
 
 mod definitions;
 mod error;
@@ -29,16 +30,15 @@ use self::story::{RUNTIMES, Story};
 use crate::dev::{self, Programs, RunningDev};
 use client::api_client::ApiClient;
 
-/// The check of the nodes of the demo, as an operator who knows the detectors would write it, with tools that are
-/// everywhere.
+/// The check of the demo's nodes, as an operator of the detectors could write it, with POSIX tools only.
 const CHECK: &str = r#"volts=$(sed -n 's/.*"bias_v": *\([0-9]*\).*/\1/p' {}/files/detector/high-voltage.json 2>/dev/null | sort -n | tail -n 1)
 [ "${volts:-0}" -le 1500 ] || { echo "high-voltage.json asks for $volts V; this detector stands 1500 V"; exit 1; }"#;
 
-/// What `headwater demo` is told.
+/// Options of `headwater demo`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// The folder for everything. Each demo starts anew: it removes what an earlier demo left there, and refuses a folder
-    /// that no demo made.
+    /// The folder for everything. Each demo starts with an empty folder: it removes the files of an earlier demo, and refuses
+    /// a folder that no demo made.
     #[arg(long, value_name = "DIR", default_value = ".headwater-demo")]
     pub dir: PathBuf,
 
@@ -50,11 +50,11 @@ pub struct Options {
     #[arg(long, value_name = "DIR", default_value = "schema/examples")]
     pub examples: PathBuf,
 
-    /// Where the door listens [default: a free port of 127.0.0.1]
+    /// The address of the HTTP server [default: a free port of 127.0.0.1]
     #[arg(long, value_name = "ADDR")]
     pub http: Option<SocketAddr>,
 
-    /// What to start beside our own.
+    /// Programs of others.
     #[command(flatten)]
     pub programs: Programs,
 }
@@ -75,7 +75,7 @@ impl Options {
 /// If it can't be shown, or if not all of it came true.
 pub async fn run(options: Options) -> Result<(), Error> {
     let fleet = ExampleFleet::read(&options.examples)?;
-    folder::make_anew(&options.dir)?;
+    folder::recreate(&options.dir)?;
     let mut screen = Screen::stdout();
     let title = "Headwater: from a command to a verified file on each node of a fleet";
     let first = format!("1  Everything starts: PostgreSQL, NATS, the server and {} nodes", options.nodes);
@@ -109,13 +109,13 @@ async fn told(
     let definitions = Definitions::new(examples, &json.http, &json.tokens.admin);
     let mut story = Story::new(screen, door, json.nodes, fleet, definitions);
     let untrue = tokio::select! {
-        untrue = Box::pin(story.tell()) => untrue?,
+        untrue = Box::pin(story.run()) => untrue?,
         () = running.interrupted() => return Err(Error::Interrupted),
     };
     Ok((untrue, story.into_screen()))
 }
 
-/// Says where to look next. With nobody to look, it all ends now.
+/// Prints what to try next. Without a terminal everything stops now.
 async fn end(running: RunningDev, mut screen: Screen, dir: &Path) -> Result<(), Error> {
     let all = screen.paint(Style::Green, "All of it came true.");
     let next = where_next(&running.json.http);
@@ -124,16 +124,16 @@ async fn end(running: RunningDev, mut screen: Screen, dir: &Path) -> Result<(), 
         let stays = format!("\n{all} It stays up until Ctrl-C.\nWhere to look next, in another terminal:");
         screen.say(&format!("{stays}\n\n  cd {dir}\n{next}"));
         running.wait().await;
-        return Ok(screen.ended()?);
+        return Ok(screen.finish()?);
     }
     running.stop().await;
     let program = std::env::args().next().unwrap_or_else(|| "headwater".into());
     let stopped = format!("\n{all} It has been stopped.\nTo bring it back: {program} dev --dir {dir}");
     screen.say(&format!("{stopped}\nWhere to look next:\n\n  cd {dir}\n{next}"));
-    Ok(screen.ended()?)
+    Ok(screen.finish()?)
 }
 
-/// Commands that show more, for somebody in the demo's folder.
+/// Shell commands to try in the demo's folder.
 fn where_next(http: &str) -> String {
     let url = |name: &str| format!("\"$(sed 's/.*\"{name}\":\"\\([^\"]*\\)\".*/\\1/' dev.json)\"");
     let (database, nats) = (url("database"), url("nats"));

@@ -1,9 +1,8 @@
-//! `headwater dev`: everything on this machine, for trying it out and for tests.
+//! `headwater dev`: all of Headwater on this machine, for trying it out and for tests.
 //!
-//! A private PostgreSQL and nats-server, the server, and a few enrolled nodes without documents, each a process of its
-//! own. Always: a child that dies is started again; all of them end with this process, in order if it is asked to and
-//! at once if it is killed; a second start on the same folder goes on with the same log, keys, tokens and, while they
-//! are free, ports. Absent on purpose: anything that is not done by the same programs elsewhere.
+//! It starts a private PostgreSQL and nats-server, the server, and a few enrolled nodes without documents, each as a process.
+//! Invariants: a child that dies is restarted; all children end with this process, in order if it is asked to stop and at once if
+//! it is killed; a second start on the same folder continues with the same log, keys, tokens and, if they are free, ports.
 
 mod children;
 mod door;
@@ -23,35 +22,36 @@ pub use self::options::{Options, Programs};
 use self::stack::Stack;
 use program::output;
 
-/// Starts everything, says where it is, and stops it when asked to end (Ctrl-C, SIGTERM, SIGHUP).
+/// Starts everything, prints the addresses, and stops it on Ctrl-C, SIGTERM or SIGHUP.
 pub async fn run(options: Options) -> Result<(), Error> {
     let as_json = options.json;
     match start(options).await {
         Ok(running) => {
-            // Nobody may be listening any more; that is no reason to stop.
-            let told = if as_json { output::json(&running.json.to_text()) } else { output::text(&running.summary()) };
-            match told {
+            // A closed pipe is no reason to stop.
+            let printed =
+                if as_json { output::json(&running.json.to_text()) } else { output::text(&running.summary()) };
+            match printed {
                 Ok(_) => running.wait().await,
                 Err(_) => running.stop().await,
             }
-            told.map(drop).map_err(Error::Output)
+            printed.map(drop).map_err(Error::Output)
         }
         Err(Error::Interrupted) => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-/// Starts everything. When this returns, the door is ready, the nodes are enrolled and started, and `dev.json` is
-/// written; when it fails, whatever had been started has been stopped.
+/// Starts everything. On success the server is ready, the nodes are enrolled and started, and `dev.json` is written; on failure
+/// everything that was started has been stopped.
 pub async fn start(options: Options) -> Result<RunningDev, Error> {
     let mut signals = Signals::listen().map_err(Error::NoSignals)?;
     let mut stack = Stack::new(options)?;
-    // Kept off the callers' stacks, since it is the sum of everything that it waits for.
-    let risen = tokio::select! {
-        risen = Box::pin(stack.rise()) => risen,
+    // Boxed, since this future is large.
+    let started = tokio::select! {
+        started = Box::pin(stack.start()) => started,
         () = signals.any() => Err(Error::Interrupted),
     };
-    match risen {
+    match started {
         Ok(json) => Ok(RunningDev { json, signals, stack }),
         Err(error) => {
             stack.stop().await;
@@ -60,34 +60,34 @@ pub async fn start(options: Options) -> Result<RunningDev, Error> {
     }
 }
 
-/// Everything, running. Dropping it ends it as well, but in no order.
+/// All processes. Dropping it kills them in no order.
 #[derive(Debug)]
 pub struct RunningDev {
-    /// Where everything is; the content of `dev.json`.
+    /// The content of `dev.json`.
     pub json: DevJson,
     signals: Signals,
     stack: Stack,
 }
 
 impl RunningDev {
-    /// Waits until this process is asked to end, and then stops everything.
+    /// Waits for Ctrl-C, SIGTERM or SIGHUP, and then stops everything.
     pub async fn wait(mut self) {
         self.interrupted().await;
         tracing::info!("stopping");
         self.stop().await;
     }
 
-    /// Waits until this process is asked to end (Ctrl-C, SIGTERM, SIGHUP), and stops nothing.
+    /// Waits for Ctrl-C, SIGTERM or SIGHUP, and stops nothing.
     pub async fn interrupted(&mut self) {
         self.signals.any().await;
     }
 
-    /// Stops everything: the nodes, the server, NATS, PostgreSQL.
+    /// Stops the nodes, the server, NATS, PostgreSQL, in this order.
     pub async fn stop(mut self) {
         self.stack.stop().await;
     }
 
-    /// Where everything is, for people.
+    /// The addresses, for people.
     pub fn summary(&self) -> String {
         let (json, folder) = (&self.json, self.stack.folder());
         let path = folder.path().display();
@@ -111,19 +111,18 @@ impl RunningDev {
     }
 }
 
-/// The URL as it may be shown on a screen.
 fn without_password(url: &str) -> String {
     url::Url::parse(url).map_or_else(
         |_| String::new(),
         |mut url| {
-            // Fails only for a URL that can't have one.
+            // Fails only for a URL that can't have a password.
             let _has_none = url.set_password(None);
             url.to_string()
         },
     )
 }
 
-/// What asks this process to end.
+/// SIGINT, SIGTERM and SIGHUP.
 #[derive(Debug)]
 struct Signals([Signal; 3]);
 

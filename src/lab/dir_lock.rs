@@ -1,6 +1,6 @@
-//! One process at a time on a folder.
+//! Locks a folder for one process.
 //!
-//! The lock is the kernel's and goes with the process that holds it, however that ends; the file stays.
+//! The kernel releases the lock when the process ends, however it ends; the file stays.
 
 use std::fs::{File, OpenOptions};
 use std::path::Path;
@@ -10,15 +10,15 @@ use rustix::io::Errno;
 
 use super::Error;
 
-/// Held for as long as this lives.
+/// Held until it is dropped.
 #[derive(Debug)]
 pub struct DirLock {
     _file: File,
 }
 
 impl DirLock {
-    /// Takes the lock of `dir`, or says that another has it.
-    pub fn take(dir: &Path) -> Result<Self, Error> {
+    /// Locks `dir`; [`Error::Locked`] if another process has it.
+    pub fn acquire(dir: &Path) -> Result<Self, Error> {
         let path = dir.join("lock");
         let file = OpenOptions::new()
             .create(true)
@@ -43,12 +43,12 @@ mod tests {
     #[test]
     fn a_folder_is_locked_by_one_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
-        let held = DirLock::take(dir.path()).unwrap();
-        assert!(matches!(DirLock::take(dir.path()), Err(Error::Locked(_))));
+        let held = DirLock::acquire(dir.path()).unwrap();
+        assert!(matches!(DirLock::acquire(dir.path()), Err(Error::Locked(_))));
         drop(held);
-        // A child that another test is just starting holds what we held until it has become its program.
+        // A child that another test has just forked has the descriptor, too, until its exec.
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-        while DirLock::take(dir.path()).is_err() {
+        while DirLock::acquire(dir.path()).is_err() {
             assert!(std::time::Instant::now() < deadline, "the lock outlived its holder");
             std::thread::yield_now();
         }

@@ -1,4 +1,4 @@
-//! What can go wrong with this machine.
+//! Errors of processes, files and servers on this machine.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,68 +7,68 @@ use std::time::Duration;
 
 use super::server_programs::ProgramNotFoundError;
 
-/// What can go wrong with this machine.
+/// A process, file or server on this machine failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A server program is missing.
     #[error(transparent)]
     NotFound(#[from] ProgramNotFoundError),
-    /// `setpriv` is missing, and we are root.
+    /// We are root, and `setpriv` is missing.
     #[error("PostgreSQL does not run as root, and `setpriv` (util-linux) is not here to drop to another account")]
     NoSetpriv,
-    /// There is no account to drop to.
+    /// We are root, and there is no other account to run PostgreSQL as.
     #[error("PostgreSQL does not run as root, and this machine has neither an account `postgres` nor `nobody`")]
     NoAccount,
-    /// The machine gives no random bytes.
+    /// The system has no random bytes.
     #[error("the machine gives no random bytes")]
     NoRandomness,
     /// No port could be bound.
     #[error("no port of 127.0.0.1 could be bound")]
     NoPort(#[source] io::Error),
-    /// A folder that must be ours is somebody else's.
+    /// A folder belongs to another account.
     #[error("{} belongs to somebody else, or is not a folder", .0.display())]
     NotOurs(PathBuf),
-    /// A folder that its account can't enter any more.
+    /// PostgreSQL's account may not enter the folder.
     #[error("{} is there already, but PostgreSQL's account may not enter it: open the folders above it, or remove it", .0.display())]
     Shut(PathBuf),
-    /// The cluster that a folder belongs to has been removed.
+    /// The data in /var/tmp that a symlink points to was removed.
     #[error("{} is gone, where the data of this folder lived: remove the folder to start anew", .0.display())]
     Gone(PathBuf),
     /// Another process holds the folder.
     #[error("another `headwater dev` is running on {}", .0.display())]
     Locked(PathBuf),
-    /// A file could not be read, written or made.
+    /// A file operation failed.
     #[error("could not {verb} {}", .path.display())]
     File {
-        /// What was to be done with it.
+        /// The operation, such as `write`.
         verb: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The error of the system.
         source: io::Error,
     },
     /// A process could not be started.
     #[error("could not start {name}")]
     Start {
-        /// Which.
+        /// Of the process.
         name: String,
-        /// Why not.
+        /// The error of the system.
         source: io::Error,
     },
     /// A process could not be waited for.
     #[error("could not wait for {name}")]
     Wait {
-        /// Which.
+        /// Of the process.
         name: String,
-        /// Why not.
+        /// The error of the system.
         source: io::Error,
     },
-    /// A process ended before it had done its part.
+    /// A process ended before it was ready, or with an error.
     #[error("{name} ended ({status}); its log says:\n{log}")]
     Ended {
-        /// Which.
+        /// Of the process.
         name: String,
-        /// How.
+        /// Its exit status.
         status: ExitStatus,
         /// The end of its log.
         log: String,
@@ -76,9 +76,9 @@ pub enum Error {
     /// A server did not answer in time.
     #[error("{name} did not answer within {} s; its log says:\n{log}", .within.as_secs())]
     NotReady {
-        /// Which.
+        /// Of the process.
         name: String,
-        /// How long it was given.
+        /// The limit.
         within: Duration,
         /// The end of its log.
         log: String,
@@ -94,7 +94,7 @@ impl Error {
         Self::File { verb, path, source }
     }
 
-    /// The stable name of this error.
+    /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotFound(_) => "program_not_found",

@@ -1,13 +1,13 @@
-//! The folder that everything of one `headwater dev` lives in.
+//! The folder of one `headwater dev`.
 //!
-//! Always: one process at a time has it; when it is open, nothing that an earlier holder started still runs.
+//! Invariants: one process at a time has it open; once it is open, no process of an earlier holder runs any more.
 //!
 //! ```text
-//! lock          who has it
+//! lock          held by the process that has it open
 //! run/          a file for each running child
 //! log/          a log for each child
 //! secrets/      mode 0700: keys, passwords and tokens, a file each
-//! ports.json    the ports of last time, taken again while they are free
+//! ports.json    the ports of the last run, used again if they are free
 //! ```
 
 use std::fs;
@@ -18,18 +18,18 @@ use serde::{Deserialize, Serialize};
 use super::dir_lock::DirLock;
 use super::{Error, identity, private_file};
 
-/// The ports of last time.
+/// The ports of the last run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ports {
-    /// The door's.
+    /// Of the HTTP server.
     pub http: Option<u16>,
-    /// PostgreSQL's.
+    /// Of PostgreSQL.
     pub postgres: Option<u16>,
-    /// nats-server's.
+    /// Of nats-server.
     pub nats: Option<u16>,
 }
 
-/// An open folder.
+/// A folder that this process has locked.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
@@ -37,58 +37,57 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder unless it is there, takes it, and ends what a killed holder left running. Blocks for as long
-    /// as that takes.
+    /// Creates the folder if needed, locks it, and ends processes that a killed holder left running. Blocks meanwhile.
     pub fn open(dir: &Path) -> Result<Self, Error> {
         let made = fs::create_dir_all(dir).and_then(|()| dir.canonicalize());
         let path = made.map_err(|error| Error::file("make", dir, error))?;
-        let lock = DirLock::take(&path)?;
+        let lock = DirLock::acquire(&path)?;
         let folder = Self { path, _lock: lock };
         for inner in [folder.run(), folder.logs(), folder.path.join("secrets")] {
             private_file::folder(&inner, None)?;
         }
-        identity::clear(&folder.run())?;
+        identity::end_leftovers(&folder.run())?;
         Ok(folder)
     }
 
-    /// Where it is, absolutely.
+    /// Absolute.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where running children are written down.
+    /// The folder with a file for each running child.
     pub fn run(&self) -> PathBuf {
         self.path.join("run")
     }
 
-    /// Where logs are.
+    /// The folder with a log for each child.
     pub fn logs(&self) -> PathBuf {
         self.path.join("log")
     }
 
-    /// The file of a secret.
+    /// The path of a secret.
     pub fn secret_file(&self, name: &str) -> PathBuf {
         self.path.join("secrets").join(name)
     }
 
-    /// A secret, made the first time.
+    /// Reads a secret, or creates it with `make`.
     pub fn secret(&self, name: &str, make: impl FnOnce() -> Result<String, Error>) -> Result<String, Error> {
         private_file::secret(&self.secret_file(name), make)
     }
 
-    /// A secret, if it is there.
-    pub fn kept_secret(&self, name: &str) -> Result<Option<String>, Error> {
-        private_file::kept_secret(&self.secret_file(name))
+    /// Reads a secret, if it exists.
+    pub fn read_secret(&self, name: &str) -> Result<Option<String>, Error> {
+        private_file::read_secret(&self.secret_file(name))
     }
 
-    /// The ports of last time. What can't be read is no port: others do as well.
+    /// The ports of the last run; none if the file is damaged, as any free ports will do.
     pub fn ports(&self) -> Ports {
         let text = fs::read(self.path.join("ports.json")).unwrap_or_default();
         serde_json::from_slice(&text).unwrap_or_default()
     }
 
-    /// Keeps the ports for next time.
-    pub fn remember(&self, ports: Ports) -> Result<(), Error> {
+    /// Stores the ports for the next run.
+    pub fn store_ports(&self, ports: Ports) -> Result<(), Error> {
         let text = serde_json::to_vec(&ports).expect("BUG: numbers can be written as JSON");
         private_file::write(&self.path.join("ports.json"), &text)
     }
@@ -106,7 +105,7 @@ mod tests {
         let folder = Folder::open(&dir.path().join("a/b")).unwrap();
         assert_eq!(folder.ports(), Ports::default());
         let ports = Ports { nats: Some(4222), ..Ports::default() };
-        folder.remember(ports).unwrap();
+        folder.store_ports(ports).unwrap();
         assert_eq!(folder.ports(), ports);
         fs::write(folder.path().join("ports.json"), "{\"nats\": 70000}").unwrap();
         assert_eq!(folder.ports(), Ports::default());

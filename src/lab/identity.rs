@@ -1,8 +1,7 @@
-//! Which process a number meant.
+//! Identifies a process over time, and ends processes that a killed parent left running.
 //!
-//! A process id alone means nothing once its process has gone: the system gives it to somebody else. With the
-//! boot and the tick at which it started it means one process for ever, and only such a one is ever signalled.
-//! A child's identity is kept in a file, so that the next start clears what a killed parent left behind.
+//! A pid is reused after its process has ended. Together with the boot id and the start time in ticks it identifies one process
+//! for ever, and only such a process is signalled. Each child has a pid file with its identity, which the next start reads.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,24 +14,24 @@ use serde::{Deserialize, Serialize};
 use super::child::{Child, StopSignal};
 use super::{Error, private_file};
 
-/// How often a process that was asked to end is looked at.
+/// How often a process that is stopping is checked.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// How long a process that was killed may take to be gone; only a stuck kernel takes longer.
+/// How long a killed process may take to end; only a stuck kernel takes longer.
 const KILLED_WITHIN: Duration = Duration::from_secs(10);
 
-/// One process, for ever.
+/// Identifies one process, also after its pid is reused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// Its number.
+    /// The process id.
     pub pid: u32,
-    /// When it started, in the kernel's ticks since boot.
+    /// Start time, in clock ticks since boot.
     pub started: u64,
-    /// The boot that those ticks count from.
+    /// The boot id of the kernel.
     pub boot: String,
 }
 
-/// What a child's file holds.
+/// The content of a child's pid file.
 #[derive(Debug, Serialize, Deserialize)]
 struct PidFile {
     #[serde(flatten)]
@@ -43,7 +42,7 @@ struct PidFile {
 }
 
 impl Identity {
-    /// The identity of the process that has this number now, if one is alive.
+    /// The process that has this pid now, if one is alive.
     pub fn of(pid: u32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let started = started_unless_dead(&stat)?;
@@ -52,12 +51,12 @@ impl Identity {
         Some(Self { pid, started, boot })
     }
 
-    /// Whether that very process is alive.
+    /// Whether this process is still alive.
     pub fn is_alive(&self) -> bool {
         Self::of(self.pid).as_ref() == Some(self)
     }
 
-    /// Whether its command line names `program`. In another container the same number is another process.
+    /// Whether its command line names `program`: with the same boot id, another container can have another process of this pid.
     pub fn runs(&self, program: &Path) -> bool {
         let line = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
         let program = program.as_os_str().as_encoded_bytes();
@@ -65,8 +64,8 @@ impl Identity {
     }
 }
 
-/// The start time (field 22) in the text of a process's `stat`, or none if it is a zombie or dead: such a one runs
-/// no code, and how soon it is reaped is up to whoever inherited it.
+/// The start time (field 22) in the text of `/proc/<pid>/stat`; none if the process is a zombie or dead: then it runs no code,
+/// and its new parent decides when it is reaped.
 fn started_unless_dead(stat: &str) -> Option<u64> {
     // The name, in parentheses, may hold spaces and parentheses of its own.
     let (_, after_name) = stat.rsplit_once(')')?;
@@ -78,10 +77,10 @@ fn started_unless_dead(stat: &str) -> Option<u64> {
     fields.nth(18)?.parse().ok()
 }
 
-/// Writes down a child that was just started.
-pub fn record(run: &Path, child: &Child) -> Result<(), Error> {
+/// Writes the pid file of a child that was just started.
+pub fn write_pid_file(run: &Path, child: &Child) -> Result<(), Error> {
     let Some(identity) = Identity::of(child.pid()) else {
-        return Ok(()); // it has ended, and left nothing to clear
+        return Ok(()); // it has ended already
     };
     let spec = child.spec();
     let left = PidFile {
@@ -94,13 +93,13 @@ pub fn record(run: &Path, child: &Child) -> Result<(), Error> {
     private_file::write(&file(run, &spec.name), &text)
 }
 
-/// Forgets a child that has ended.
-pub fn forget(run: &Path, name: &str) -> Result<(), Error> {
+/// Removes the pid file of a child that has ended.
+pub fn remove_pid_file(run: &Path, name: &str) -> Result<(), Error> {
     private_file::remove(&file(run, name))
 }
 
-/// Ends what a killed parent left behind of its own, and forgets it. Blocks for as long as that takes.
-pub fn clear(run: &Path) -> Result<(), Error> {
+/// Ends all processes that have a pid file in `run`, which a killed parent left. Blocks meanwhile.
+pub fn end_leftovers(run: &Path) -> Result<(), Error> {
     let entries = fs::read_dir(run).map_err(|error| Error::file("read", run, error))?;
     let files = entries.flatten().map(|entry| entry.path());
     for path in files.filter(|path| path.extension().is_some_and(|is| is == "pid")) {
@@ -113,17 +112,17 @@ pub fn clear(run: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Asks it to end, and kills it if it does not.
+/// Stops the process, and kills it after its grace period.
 fn end(left: &PidFile) {
-    let Some(pidfd) = hold(left) else { return };
+    let Some(pidfd) = open_pidfd(left) else { return };
     let pid = left.identity.pid;
-    tracing::info!(pid, program = %left.program.display(), "ending what a killed parent left running");
+    tracing::info!(pid, program = %left.program.display(), "ending a process that a killed parent left running");
     let ask = if left.ask == StopSignal::Interrupt.name() { Signal::INT } else { Signal::TERM };
     let _ended_meanwhile = pidfd_send_signal(&pidfd, ask);
     if !ends_within(Duration::from_millis(left.grace_ms), &left.identity) {
         let _ended_meanwhile = pidfd_send_signal(&pidfd, Signal::KILL);
         if !ends_within(KILLED_WITHIN, &left.identity) {
-            tracing::warn!(pid, "was killed and is still there");
+            tracing::warn!(pid, "killed process has not ended");
         }
     }
 }
@@ -139,9 +138,9 @@ fn ends_within(time: Duration, identity: &Identity) -> bool {
     true
 }
 
-/// A hold on the process that was left, or none if it is gone. The hold comes first and the look after it, so that
-/// what was looked at is what is held.
-fn hold(left: &PidFile) -> Option<OwnedFd> {
+/// A pidfd of the process; none if it has ended. The pidfd is opened first and the identity checked after it: then they are the
+/// same process.
+fn open_pidfd(left: &PidFile) -> Option<OwnedFd> {
     let pid = Pid::from_raw(i32::try_from(left.identity.pid).ok()?)?;
     let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
     (left.identity.is_alive() && left.identity.runs(&left.program)).then_some(pidfd)
@@ -159,7 +158,7 @@ mod tests {
 
     use super::*;
 
-    /// Ours to end when the test does.
+    /// Killed at the end of the test.
     struct Sleeper(std::process::Child);
 
     impl Sleeper {
@@ -187,7 +186,7 @@ mod tests {
     fn clear_of(left: &PidFile) {
         let run = tempfile::tempdir().unwrap();
         private_file::write(&file(run.path(), "it"), &serde_json::to_vec(left).unwrap()).unwrap();
-        clear(run.path()).unwrap();
+        end_leftovers(run.path()).unwrap();
         assert!(!file(run.path(), "it").exists());
     }
 

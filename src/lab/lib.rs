@@ -1,17 +1,16 @@
-//! The machine that we run on: its programs, processes, accounts, ports and private files.
+//! Private PostgreSQL and NATS servers and supervised processes on this machine, for `headwater dev`, `headwater demo` and tests.
 //!
-//! `headwater dev` and the test suite start real servers with what is here. Always: a child ends with the
-//! process that started it; nothing is killed that was not started here; a server listens on the loopback
-//! interface only. Absent on purpose: anything Headwater says or stores (no event, no subject, no schema).
+//! Invariants: a child ends with the process that started it; only processes that were started here are killed; servers listen on
+//! the loopback interface only. Not here: events, NATS names and SQL of Headwater.
 //!
 //! - [`server_programs`] and [`version`]: which `postgres` and `nats-server` there are
-//! - [`child`]: one process that ends with its parent
-//! - [`supervisor`]: one that is started again when it dies
-//! - [`identity`]: which process a number meant, and clearing what a killed parent left
-//! - [`postgres`] and [`nats`]: the two servers, and [`running_server`], one of them at work
-//! - [`folder`]: the folder that they live in
-//! - [`dev`] and [`demo`]: the two commands that start all of it
-//! - [`unprivileged_user`], [`dir_lock`], [`port`], [`private_file`]: what they stand on
+//! - [`child`]: a process that ends with its parent
+//! - [`supervisor`]: a child that is restarted when it dies
+//! - [`identity`]: the process behind a pid, and ending what a killed parent left running
+//! - [`postgres`] and [`nats`]: the two servers; [`running_server`]: one of them as a process
+//! - [`folder`]: the folder with their files
+//! - [`dev`] and [`demo`]: the two commands
+//! - [`unprivileged_user`], [`dir_lock`], [`port`], [`private_file`]: used by the others
 
 pub mod child;
 mod data_dir;

@@ -1,8 +1,7 @@
-//! A nats-server of our own.
+//! A private nats-server.
 //!
-//! Always: it listens on one port of the loopback interface and asks for a password, which is on no command line;
-//! JetStream keeps its files in the folder given. What Headwater needs of it is in `docker/nats/`, which containers
-//! use too. Absent on purpose: anything of NATS' protocol beyond the greeting that says it is up.
+//! Invariants: it listens on one port of the loopback interface and requires a password, which is on no command line; JetStream
+//! keeps its files in the given folder. The settings that Headwater needs are in `docker/nats/`, which containers use too.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,31 +17,31 @@ use super::{Error, port, private_file};
 
 /// The only account of the server.
 const USER: &str = "headwater";
-/// What Headwater needs of nats-server wherever it runs.
+/// The settings that Headwater needs of every nats-server.
 const SHARED: &str = include_str!("../../docker/nats/headwater.conf");
 /// The limits that the shared file includes.
 const LIMITS: &str = include_str!("../../docker/nats/limits.conf");
 /// The first version that reads those limits, and needs them.
 const LIMITS_SINCE: ProgramVersion = ProgramVersion::new(2, 15);
-/// It hands its clients over and writes its streams out.
+/// On SIGTERM it disconnects its clients and writes its streams to disk.
 const GRACE: Duration = Duration::from_secs(15);
-/// How long one attempt to be greeted may take.
+/// How long one readiness check may take.
 const GREET_WITHIN: Duration = Duration::from_secs(2);
 
-/// What a server is made of.
+/// How to configure the server.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The program to run.
+    /// The nats-server to run.
     pub program: NatsProgram,
-    /// The folder it is to live in, made if missing.
+    /// The folder for its files, created if missing.
     pub home: PathBuf,
-    /// The folder for its log, which is there.
+    /// An existing folder for its log.
     pub logs: PathBuf,
-    /// The port to take if it is free.
+    /// The port to use if it is free.
     pub port: Option<u16>,
 }
 
-/// A server whose files are in place.
+/// A configured server.
 #[derive(Debug)]
 pub struct NatsServer {
     spec: ChildSpec,
@@ -51,7 +50,7 @@ pub struct NatsServer {
 }
 
 impl NatsServer {
-    /// A server for a test: made below `dir` and started.
+    /// Configures and starts a server below `dir`, for a test.
     pub async fn start(dir: &Path) -> Result<RunningServer<Self>, Error> {
         let options = Options {
             program: server_programs::find_nats_server(None)?,
@@ -62,7 +61,7 @@ impl NatsServer {
         RunningServer::start(Self::make(&options)?).await
     }
 
-    /// Puts the files in place.
+    /// Writes the configuration.
     pub fn make(options: &Options) -> Result<Self, Error> {
         let home = &options.home;
         private_file::folder(home, None)?;
@@ -71,7 +70,7 @@ impl NatsServer {
         private_file::write(&home.join("nats.conf"), SHARED.as_bytes())?;
         private_file::write(&home.join("limits.conf"), if has_limits { LIMITS } else { "" }.as_bytes())?;
         let port = port::free(options.port)?;
-        // The server reads a variable as it reads its file: without quotes a password such as 1e5 is a number.
+        // The server parses variables like its file: without quotes a password such as 1e5 would be a number.
         let quoted = |value: &str| format!("\"{value}\"").into();
         let store = home.join("jetstream");
         let spec = ChildSpec {
@@ -92,7 +91,7 @@ impl NatsServer {
         Ok(Self { spec, port, password })
     }
 
-    /// The URL with its credentials.
+    /// With user and password.
     pub fn url(&self) -> String {
         format!("nats://{USER}:{}@127.0.0.1:{}", self.password, self.port)
     }
@@ -102,7 +101,7 @@ impl NatsServer {
         self.port
     }
 
-    /// The first line it says to whoever connects. It listens only once its streams are recovered.
+    /// The INFO line of a new connection. The server listens only after it has recovered its streams.
     async fn greeting(&self) -> std::io::Result<String> {
         let stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
         let mut line = String::new();

@@ -1,7 +1,7 @@
 //! Free ports of the loopback interface.
 //!
-//! A port is free if it can be bound now. Somebody may take it before the server that it is meant for does: then
-//! that server ends at once, says so in its log, and is started again.
+//! A port is free if it can be bound now. Another process may take it before the server does: then the server fails to start and
+//! is restarted.
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -9,10 +9,10 @@ use std::sync::{Mutex, PoisonError};
 
 use super::Error;
 
-/// What this process handed out already: two servers about to start must not be given the same port.
+/// Ports that this process gave out: two servers that are starting must not get the same one.
 static GIVEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
 
-/// `preferred` if it is free, or else any free port.
+/// `preferred` if it is free, else any free port.
 pub fn free(preferred: Option<u16>) -> Result<u16, Error> {
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     let given = given.get_or_insert_default();

@@ -1,8 +1,8 @@
-//! A PostgreSQL of our own.
+//! A private PostgreSQL cluster.
 //!
-//! Always: it listens on one port of the loopback interface and on no socket; everybody needs a password, also
-//! locally; its folder is its own (mode 0700), and the machine's other clusters are never looked at. What
-//! Headwater needs of it is in `docker/postgres/headwater.conf`, which containers use too.
+//! Invariants: it listens on one port of the loopback interface and on no Unix socket; every connection needs a password; its
+//! folder has mode 0700; other clusters of the machine are not touched. The settings that Headwater needs are in
+//! `docker/postgres/headwater.conf`, which containers use too.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -21,29 +21,29 @@ use super::{Error, data_dir, port, private_file};
 
 /// The role that owns the cluster.
 const SUPERUSER: &str = "postgres";
-/// What Headwater needs of PostgreSQL wherever it runs.
+/// The settings that Headwater needs of every PostgreSQL.
 const SHARED: &str = include_str!("../../docker/postgres/headwater.conf");
-/// A fast shutdown writes a checkpoint first.
+/// A fast shutdown writes a checkpoint.
 const GRACE: Duration = Duration::from_secs(30);
-/// The home of a test's cluster, below the test's folder.
+/// The folder of a test's cluster, below the test's folder.
 const HOME: &str = "postgres";
-/// What the name of a data folder in the making begins with.
-const BESIDE: &str = "data.new";
-/// How long one attempt to connect may take.
+/// Prefix of the name of a data folder that initdb has not finished.
+const UNFINISHED: &str = "data.new";
+/// How long one readiness check may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
-/// What a cluster is made of.
+/// How to configure the cluster.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The programs to run.
+    /// The PostgreSQL to run.
     pub programs: PostgresPrograms,
-    /// The folder it is to live in, made if missing; see [`Cluster::home`].
+    /// The folder for its files, created if missing; see [`Cluster::home`].
     pub home: PathBuf,
-    /// The folder for its log, which is there.
+    /// An existing folder for its log.
     pub logs: PathBuf,
-    /// The port to take if it is free.
+    /// The port to use if it is free.
     pub port: Option<u16>,
-    /// Settings beside, and stronger than, the shared ones.
+    /// Settings that override the shared ones.
     pub settings: Vec<(String, String)>,
 }
 
@@ -60,7 +60,7 @@ impl Options {
     }
 }
 
-/// A cluster whose files are in place.
+/// A configured cluster.
 #[derive(Debug)]
 pub struct Cluster {
     spec: ChildSpec,
@@ -71,36 +71,36 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// A cluster for a test: made below `dir`, started, and removed when dropped.
+    /// Creates and starts a cluster below `dir` for a test; it is removed on drop.
     pub async fn start(dir: &Path, settings: &[(&str, &str)]) -> Result<RunningServer<Self>, Error> {
         let mut cluster = Self::make(&Options::of_a_test(dir, settings)?).await?;
         cluster.temporary = true;
         RunningServer::start(cluster).await
     }
 
-    /// The same, as a copy of a home that [`Cluster::make`] made and that nobody has started: most of the time of making one
-    /// is spent in `initdb`.
+    /// As [`Cluster::start`], with a copy of the folder of a cluster that [`Cluster::make`] made and that was never started: most
+    /// of the time of a new one is spent in `initdb`.
     pub async fn start_copy(home: &Path, dir: &Path, settings: &[(&str, &str)]) -> Result<RunningServer<Self>, Error> {
         copy(home, &data_dir::make(&dir.join(HOME), UnprivilegedUser::for_postgres()?)?).await?;
         Self::start(dir, settings).await
     }
 
-    /// Puts the files in place: new ones the first time, the settings each time.
+    /// Runs initdb the first time, and writes the settings each time.
     pub async fn make(options: &Options) -> Result<Self, Error> {
         let account = UnprivilegedUser::for_postgres()?;
         let home = data_dir::make(&options.home, account)?;
         let password = own_secret(&home.join("superuser.password"), account)?;
-        let maker = Maker { options, account, home: &home };
-        maker.init().await?;
+        let builder = ClusterBuilder { options, account, home: &home };
+        builder.init().await?;
         let port = port::free(options.port)?;
-        maker.configure(port)?;
+        builder.configure(port)?;
         take_over_lock_file(&home.join("data"), &options.programs)?;
-        let spec = maker.server();
+        let spec = builder.server();
         let temporary = false;
         Ok(Self { spec, home, port, password, temporary })
     }
 
-    /// The superuser's URL of a database.
+    /// The URL of a database, as the superuser.
     pub fn url(&self, database: &str) -> String {
         let (password, port) = (&self.password, self.port);
         format!("postgres://{SUPERUSER}:{password}@127.0.0.1:{port}/{database}")
@@ -111,13 +111,12 @@ impl Cluster {
         self.port
     }
 
-    /// Where it lives: the folder asked for, or one in /var/tmp if the account that PostgreSQL must run as can't
-    /// enter that.
+    /// The folder asked for, or one in /var/tmp if the account that PostgreSQL must run as can't enter that.
     pub fn home(&self) -> &Path {
         &self.home
     }
 
-    /// Makes a database unless it is there, and gives the superuser's URL of it.
+    /// Creates a database unless it exists, and gives its URL as the superuser.
     pub async fn create_database(&self, name: &str) -> Result<String, Error> {
         let (client, connection) = tokio_postgres::connect(&self.url("postgres"), NoTls).await?;
         let connection = tokio::spawn(connection);
@@ -151,7 +150,7 @@ impl Server for Cluster {
         matches!(asked, Ok(Ok(())))
     }
 
-    /// After a kill its other processes take a moment to notice and go.
+    /// After a SIGKILL of the postmaster its children take a moment to end.
     fn may_start_later(&self, log: &str) -> bool {
         log.contains("pre-existing shared memory block")
     }
@@ -165,25 +164,25 @@ impl Drop for Cluster {
     }
 }
 
-struct Maker<'a> {
+struct ClusterBuilder<'a> {
     options: &'a Options,
     account: Option<UnprivilegedUser>,
     home: &'a Path,
 }
 
-impl Maker<'_> {
-    /// Makes the data folder unless it is there. It is made beside its place and moved, so that one that was cut
-    /// off is never taken for a whole one; under another name each time, since an initdb whose parent was killed takes a
-    /// moment to end, and then removes what it had made.
+impl ClusterBuilder<'_> {
+    /// Runs initdb unless the data folder exists. It works in a folder beside and renames it, so that an interrupted initdb
+    /// leaves no incomplete cluster; with a new name each time, since an initdb whose parent was killed takes a moment to end,
+    /// and then removes its folder.
     async fn init(&self) -> Result<(), Error> {
         let data = self.home.join("data");
         if data.exists() {
             return Ok(());
         }
-        for leftover in self.cut_off()? {
+        for leftover in self.unfinished()? {
             private_file::remove_folder(&leftover)?;
         }
-        let beside = self.home.join(format!("{BESIDE}{}", hex::encode(private_file::random::<4>()?)));
+        let beside = self.home.join(format!("{UNFINISHED}{}", hex::encode(private_file::random::<4>()?)));
         let mut child = self.initdb(&beside).spawn()?;
         let status = child.exited().await?;
         if !status.success() {
@@ -193,17 +192,17 @@ impl Maker<'_> {
         fs::rename(&beside, &data).map_err(|error| Error::file("move", &beside, error))
     }
 
-    /// What was begun and not brought to its end.
-    fn cut_off(&self) -> Result<Vec<PathBuf>, Error> {
+    /// Folders of interrupted runs of initdb.
+    fn unfinished(&self) -> Result<Vec<PathBuf>, Error> {
         let entries = fs::read_dir(self.home).map_err(|error| Error::file("read", self.home, error))?;
-        let begun = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(BESIDE));
-        Ok(begun.map(|entry| entry.path()).collect())
+        let unfinished = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(UNFINISHED));
+        Ok(unfinished.map(|entry| entry.path()).collect())
     }
 
     fn initdb(&self, data: &Path) -> ChildSpec {
         let mut pwfile = OsString::from("--pwfile=");
         pwfile.push(self.home.join("superuser.password"));
-        // Sorting by bytes is the same everywhere and for ever; words of a language are nobody's business here.
+        // The order of bytes never changes; that of a language may with the next version of its library.
         let mut args: Vec<OsString> = [
             "--encoding=UTF8",
             "--locale=C",
@@ -227,7 +226,7 @@ impl Maker<'_> {
             name: program.to_owned(),
             program: self.options.programs.bin.join(program),
             args,
-            // The log is read by us, so it has to be in one language.
+            // `may_start_later` reads the log, so it must be in English.
             env: vec![("LC_ALL".into(), "C".into())],
             dir: self.home.to_path_buf(),
             log: self.options.logs.join(format!("{program}.log")),
@@ -237,7 +236,7 @@ impl Maker<'_> {
         }
     }
 
-    /// Writes the whole of `postgresql.conf`: nothing of what initdb guessed from this machine stays.
+    /// Replaces `postgresql.conf`, so that nothing of initdb's guesses about this machine stays.
     fn configure(&self, port: u16) -> Result<(), Error> {
         let mut text = String::from("# Written at each start; a change made here is lost.\n\n");
         text.push_str(SHARED);
@@ -259,7 +258,7 @@ impl Maker<'_> {
     }
 }
 
-/// Copies a folder with its owners and modes, and into the other one if that is there.
+/// Copies a folder with owners and modes; `to` may exist.
 pub async fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     let failed = |error| Error::file("copy", from, error);
     let copied = tokio::process::Command::new("cp").args(["-a", "-T"]).arg(from).arg(to).output().await;
@@ -276,11 +275,11 @@ fn own_secret(path: &Path, account: Option<UnprivilegedUser>) -> Result<String, 
     Ok(secret)
 }
 
-/// Makes a lock file that a killed server left behind count as left behind.
+/// Makes the server ignore the pid in a lock file that a killed server left behind.
 ///
-/// The server refuses to start while the process named there exists, even as a zombie or as a stranger who was given
-/// its number; only its own parent it never takes for a rival. So our number is put there instead. The file stays
-/// because the rest of it says which shared memory must be free of the old server's processes.
+/// PostgreSQL refuses to start while a process with that pid exists, even a zombie or an unrelated process that reused it; only
+/// its own parent never counts. So our pid is written there. The file itself stays, because its other lines name the shared
+/// memory that processes of the old server must have left.
 fn take_over_lock_file(data: &Path, programs: &PostgresPrograms) -> Result<(), Error> {
     let path = data.join("postmaster.pid");
     let Ok(text) = fs::read_to_string(&path) else {
@@ -289,8 +288,8 @@ fn take_over_lock_file(data: &Path, programs: &PostgresPrograms) -> Result<(), E
     let Some((pid, rest)) = text.split_once('\n') else {
         return Ok(());
     };
-    let rival = pid.trim().parse().ok().and_then(Identity::of);
-    if rival.is_some_and(|rival| rival.runs(&programs.bin.join("postgres"))) {
+    let server = pid.trim().parse().ok().and_then(Identity::of);
+    if server.is_some_and(|server| server.runs(&programs.bin.join("postgres"))) {
         return Ok(());
     }
     let taken_over = format!("{}\n{rest}", std::process::id());

@@ -1,6 +1,4 @@
-//! Files and folders that only their owner may read, and the secrets kept in them.
-//!
-//! A file is always replaced as a whole, so that nobody ever reads half of one.
+//! Files and folders that only their owner may read, and secrets in them.
 
 use std::fs::{self, DirBuilder};
 use std::io::ErrorKind;
@@ -15,12 +13,12 @@ use super::Error;
 /// Entropy of a password, in bytes.
 const PASSWORD_BYTES: usize = 24;
 
-/// How long a process that was told to end may keep a folder from being removed.
+/// How long a process that is ending may keep a folder from being removed.
 const EMPTY_WITHIN: Duration = Duration::from_secs(20);
-/// The rest between two tries at that.
+/// The pause between two attempts.
 const TRY_EVERY: Duration = Duration::from_millis(50);
 
-/// Makes `dir`, and what is missing above it, with mode 0700; one that is there must be ours or `owner`'s alone.
+/// Creates `dir` and its parents, with mode 0700. An existing folder must belong to us or to `owner`, and gets that mode.
 pub fn folder(dir: &Path, owner: Option<u32>) -> Result<(), Error> {
     if let Some(above) = dir.parent() {
         fs::create_dir_all(above).map_err(|error| Error::file("make", above, error))?;
@@ -30,7 +28,7 @@ pub fn folder(dir: &Path, owner: Option<u32>) -> Result<(), Error> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
         Err(error) => return Err(Error::file("make", dir, error)),
     }
-    // In a folder that everybody may write to, somebody else may have been first.
+    // In a world-writable parent such as /tmp another user may have created it.
     let there = fs::symlink_metadata(dir).map_err(|error| Error::file("look at", dir, error))?;
     let me = rustix::process::geteuid().as_raw();
     if !there.is_dir() || (there.uid() != me && Some(there.uid()) != owner) {
@@ -39,12 +37,12 @@ pub fn folder(dir: &Path, owner: Option<u32>) -> Result<(), Error> {
     fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(|error| Error::file("close", dir, error))
 }
 
-/// Puts `content` at `path`, mode 0600.
+/// Replaces the file at `path`, mode 0600.
 pub fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
     durable_file::replace(path, content, 0o600).map_err(|error| Error::file("write", path, error))
 }
 
-/// Removes the file, if it is there.
+/// Removes a file, if it exists.
 pub fn remove(path: &Path) -> Result<(), Error> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::file("remove", path, error)),
@@ -52,8 +50,8 @@ pub fn remove(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Removes the folder with all that is in it, if it is there. A process that is just ending may still put files into it, so
-/// one that won't be empty is tried again for a while. Blocks for as long as that takes.
+/// Removes a folder tree, if it exists. A process that is ending may still create files in it, so removal is retried for 20 s.
+/// Blocks meanwhile.
 pub fn remove_folder(dir: &Path) -> Result<(), Error> {
     let deadline = Instant::now() + EMPTY_WITHIN;
     loop {
@@ -70,9 +68,9 @@ pub fn remove_folder(dir: &Path) -> Result<(), Error> {
     }
 }
 
-/// The secret kept at `path`; one is made the first time.
+/// Reads the secret at `path`, or creates it with `make`.
 pub fn secret(path: &Path, make: impl FnOnce() -> Result<String, Error>) -> Result<String, Error> {
-    if let Some(secret) = kept_secret(path)? {
+    if let Some(secret) = read_secret(path)? {
         return Ok(secret);
     }
     let secret = make()?;
@@ -80,8 +78,8 @@ pub fn secret(path: &Path, make: impl FnOnce() -> Result<String, Error>) -> Resu
     Ok(secret)
 }
 
-/// The secret kept at `path`, if there is one.
-pub fn kept_secret(path: &Path) -> Result<Option<String>, Error> {
+/// Reads the secret at `path`; none if there is no file or it is empty.
+pub fn read_secret(path: &Path) -> Result<Option<String>, Error> {
     match fs::read_to_string(path) {
         Ok(text) if text.trim().is_empty() => Ok(None),
         Ok(text) => Ok(Some(text.trim().to_owned())),
@@ -90,12 +88,12 @@ pub fn kept_secret(path: &Path) -> Result<Option<String>, Error> {
     }
 }
 
-/// A password of letters and digits, so that it needs no escaping in a URL.
+/// A random password of hex digits, which need no escaping in a URL.
 pub fn password() -> Result<String, Error> {
     Ok(hex::encode(random::<PASSWORD_BYTES>()?))
 }
 
-/// Random bytes of the machine.
+/// Random bytes of the system.
 pub fn random<const N: usize>() -> Result<[u8; N], Error> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|_| Error::NoRandomness)?;

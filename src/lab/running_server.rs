@@ -1,7 +1,6 @@
-//! A server that runs, for as long as this value lives.
+//! A server process that is killed on drop, for tests: it can be killed and started again on the same port and files.
 //!
-//! What the suite starts: it can be killed and started again on the same port and the same files, as often as a
-//! test wants. `headwater dev` supervises its servers instead, and shares what says whether one is ready.
+//! `headwater dev` supervises its servers instead, and uses only the readiness check of this module.
 
 use std::future::Future;
 use std::ops::Deref;
@@ -12,60 +11,60 @@ use super::Error;
 use super::child::{Child, ChildSpec};
 use super::supervisor::Supervised;
 
-/// How long a server may take from its start to its first answer; after a crash it first repairs its files.
+/// How long a server may take until it answers; after a crash it first recovers its files.
 pub const READY_WITHIN: Duration = Duration::from_secs(60);
-/// How often a server is asked whether it is ready.
+/// The pause between two readiness checks.
 const ASK_EVERY: Duration = Duration::from_millis(25);
-/// A supervised server that died this often in a row will not get ready.
+/// A supervised server with so many early deaths in a row counts as failed.
 const DEATHS_MAX: u32 = 8;
 
-/// A server whose files are in place.
+/// A server that is configured and can be started.
 pub trait Server: Send + Sync {
-    /// How it is started.
+    /// How to start it.
     fn spec(&self) -> &ChildSpec;
-    /// Whether it answers now.
+    /// Whether it answers now: the readiness check.
     fn answers(&self) -> impl Future<Output = bool> + Send;
-    /// Whether starting it again may help, judged by the end of its log.
+    /// Whether a restart may help, judged by the end of its log.
     fn may_start_later(&self, log: &str) -> bool;
 }
 
-/// A server and its process. Dropping it kills the process.
+/// A server and its process.
 #[derive(Debug)]
 pub struct RunningServer<S> {
-    // The child goes first, and then what it stood on.
+    // Dropped in this order: the process must end before its files are removed.
     child: Child,
     server: S,
 }
 
 impl<S: Server> RunningServer<S> {
-    /// Starts `server` and waits until it answers.
+    /// Starts `server` and waits until it is ready.
     pub async fn start(server: S) -> Result<Self, Error> {
         let child = until_ready(&server).await?;
         Ok(Self { child, server })
     }
 
-    /// Kills it (-9), if it runs, and waits until it is gone.
+    /// Sends SIGKILL, if it runs, and waits until it has ended.
     pub fn kill(&mut self) {
         self.child.kill();
     }
 
-    /// Starts it on the same port and files after it ended, and waits until it answers.
+    /// Starts it on the same port and files after it ended, and waits until it is ready.
     pub async fn start_again(&mut self) -> Result<(), Error> {
         self.child = until_ready(&self.server).await?;
         Ok(())
     }
 
-    /// Asks it to end and waits; it can be started again.
+    /// Stops it and waits; it can be started again.
     pub async fn stop(&mut self) -> Result<ExitStatus, Error> {
         self.child.stop().await
     }
 
-    /// Its process, to look at or to freeze.
+    /// Its process.
     pub fn child(&self) -> &Child {
         &self.child
     }
 
-    /// Its process id.
+    /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.pid()
     }
@@ -79,7 +78,7 @@ impl<S> Deref for RunningServer<S> {
     }
 }
 
-/// Waits until a supervised server answers.
+/// Waits until a supervised server is ready.
 pub async fn ready(server: &impl Server, supervised: &Supervised) -> Result<(), Error> {
     let deadline = Instant::now() + READY_WITHIN;
     while !server.answers().await {

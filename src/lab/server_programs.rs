@@ -1,9 +1,8 @@
-//! Where the server programs are.
+//! Finds the programs of PostgreSQL and nats-server.
 //!
-//! Looked for in this order: what the caller names, the variable, PATH, the distribution's folders, then the
-//! `.tools` of the checkout. A candidate counts only once it has run and said a version that is new enough; one
-//! that has not is passed over with its reason kept, so that an empty search says what was looked at. A path
-//! that somebody named (a flag, a variable) is never passed over: it is used or it is the error.
+//! The order is: the caller's path, the variable, PATH, the distribution's folders, then `.tools` of the checkout. A candidate
+//! must run and print a version that is new enough; else it is skipped, and the error lists it with its reason. A path from a
+//! flag or variable is not skipped: it is used, or it is the error.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -12,9 +11,9 @@ use std::process::{Command, Stdio};
 
 use super::version::ProgramVersion;
 
-/// The least PostgreSQL that Headwater runs on.
+/// The oldest supported PostgreSQL.
 pub const POSTGRES_MIN: ProgramVersion = ProgramVersion::new(15, 0);
-/// The least nats-server: atomic batches, `first_seq` and a TTL on each message came with it.
+/// The oldest supported nats-server: the first with atomic batches, `first_seq` and a TTL for each message.
 pub const NATS_MIN: ProgramVersion = ProgramVersion::new(2, 12);
 
 /// Names the folder with `postgres` and `initdb`.
@@ -22,33 +21,33 @@ pub const POSTGRES_VARIABLE: &str = "HEADWATER_POSTGRES_BIN";
 /// Names the `nats-server` program.
 pub const NATS_VARIABLE: &str = "HEADWATER_NATS_SERVER";
 
-/// Where Debian and Ubuntu keep one folder for each major version.
+/// Debian and Ubuntu have a folder for each major version here.
 const DISTRIBUTION: &str = "/usr/lib/postgresql";
 
-/// A PostgreSQL that runs here.
+/// A usable PostgreSQL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgresPrograms {
     /// The folder that holds `postgres` and `initdb`.
     pub bin: PathBuf,
-    /// What `postgres --version` said.
+    /// From `postgres --version`.
     pub version: ProgramVersion,
 }
 
-/// A nats-server that runs here.
+/// A usable nats-server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NatsProgram {
-    /// The program.
+    /// The path of the program.
     pub path: PathBuf,
-    /// What `nats-server --version` said.
+    /// From `nats-server --version`.
     pub version: ProgramVersion,
 }
 
-/// Nothing usable was found.
+/// No usable program was found.
 #[derive(Debug, thiserror::Error)]
 pub struct ProgramNotFoundError {
-    /// What was looked for.
+    /// Name and version that were searched for.
     pub wanted: String,
-    /// Each place looked at, with why it would not do.
+    /// Each candidate, and why it is not usable.
     pub looked_at: Vec<(PathBuf, UnfitProgram)>,
 }
 
@@ -62,43 +61,43 @@ impl fmt::Display for ProgramNotFoundError {
     }
 }
 
-/// Why a candidate will not do.
+/// Why a candidate is not usable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnfitProgram {
-    /// There is no such file.
+    /// The file does not exist.
     #[error("not there")]
     Absent,
-    /// The program that has to lie beside it does not.
+    /// A program that belongs beside it is missing.
     #[error("no {0} beside it")]
-    Alone(&'static str),
-    /// It could not be run, or said something else than its version.
+    Incomplete(&'static str),
+    /// It can't be run, or printed no version.
     #[error("does not say its version: {0}")]
-    Mute(String),
+    NoVersion(String),
     /// It is too old.
     #[error("is version {found}, and {least} is the least")]
     Old {
-        /// What it is.
+        /// Its version.
         found: ProgramVersion,
-        /// What is needed.
+        /// The oldest supported version.
         least: ProgramVersion,
     },
 }
 
-/// Finds PostgreSQL; `named` is a folder that the caller insists on.
+/// Finds PostgreSQL. `named` is a folder that must be used.
 pub fn find_postgres(named: Option<&Path>) -> Result<PostgresPrograms, ProgramNotFoundError> {
     let named = named.map(Path::to_path_buf).or_else(|| variable(POSTGRES_VARIABLE));
     let places = named.map_or_else(postgres_places, |bin| vec![bin]);
     first(format!("PostgreSQL {} or newer", POSTGRES_MIN.major), places, postgres_in)
 }
 
-/// Finds nats-server; `named` is a program that the caller insists on.
+/// Finds nats-server. `named` is a program that must be used.
 pub fn find_nats_server(named: Option<&Path>) -> Result<NatsProgram, ProgramNotFoundError> {
     let named = named.map(Path::to_path_buf).or_else(|| variable(NATS_VARIABLE));
     let places = named.map_or_else(nats_places, |path| vec![path]);
     first(format!("nats-server {NATS_MIN} or newer"), places, nats_server_at)
 }
 
-/// The first place that holds what is wanted.
+/// The first usable candidate.
 fn first<T>(
     wanted: String,
     places: Vec<PathBuf>,
@@ -115,12 +114,12 @@ fn first<T>(
 }
 
 fn postgres_in(bin: &Path) -> Result<PostgresPrograms, UnfitProgram> {
-    // A link on PATH points into the folder that has the rest.
+    // A symlink on PATH points into the folder that has the other programs.
     let program = bin.join("postgres");
     let program = program.canonicalize().map_err(|_| UnfitProgram::Absent)?;
     let bin = program.parent().unwrap_or(bin).to_path_buf();
     if !bin.join("initdb").is_file() {
-        return Err(UnfitProgram::Alone("initdb"));
+        return Err(UnfitProgram::Incomplete("initdb"));
     }
     let version = version_of(&program, "postgres (PostgreSQL) ", POSTGRES_MIN)?;
     Ok(PostgresPrograms { bin, version })
@@ -137,11 +136,11 @@ fn version_of(program: &Path, prefix: &str, least: ProgramVersion) -> Result<Pro
         .arg("--version")
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| UnfitProgram::Mute(error.to_string()))?;
+        .map_err(|error| UnfitProgram::NoVersion(error.to_string()))?;
     let said = String::from_utf8_lossy(&said.stdout).into_owned();
     let line = said.lines().next().unwrap_or_default();
     let found =
-        ProgramVersion::after(prefix, line).ok_or_else(|| UnfitProgram::Mute(format!("it printed {line:?}")))?;
+        ProgramVersion::after(prefix, line).ok_or_else(|| UnfitProgram::NoVersion(format!("it printed {line:?}")))?;
     if found < least {
         return Err(UnfitProgram::Old { found, least });
     }
@@ -246,7 +245,7 @@ mod tests {
     fn a_postgres_without_initdb_beside_it_is_unfit() {
         let dir = tempfile::tempdir().unwrap();
         program(&dir.path().join("postgres"), "postgres (PostgreSQL) 17.2");
-        assert_eq!(postgres_in(dir.path()), Err(UnfitProgram::Alone("initdb")));
+        assert_eq!(postgres_in(dir.path()), Err(UnfitProgram::Incomplete("initdb")));
         program(&dir.path().join("initdb"), "");
         assert_eq!(postgres_in(dir.path()).unwrap().version, ProgramVersion::new(17, 2));
     }

@@ -1,7 +1,7 @@
-//! A child that is started again when it dies.
+//! Restarts a child when it dies.
 //!
-//! Always: at most one of it runs; it is written down while it does; after `stop` it is not started again. A child
-//! that dies young waits longer before each next start, up to a limit; one that lived long starts again at once.
+//! Invariants: at most one instance runs; while it runs it has a pid file; after `stop` it is not restarted. A child that dies
+//! within 10 s is restarted with an exponential back-off; one that ran longer is restarted at once.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,14 +14,13 @@ use tokio::task::JoinHandle;
 use super::child::{Child, ChildSpec};
 use super::{Error, identity};
 
-/// The wait before the second start in a row that failed; doubled with each that follows.
+/// The pause after the second early death in a row; doubled with each further one.
 const BACK_OFF_MIN: Duration = Duration::from_millis(100);
-/// The longest wait.
 const BACK_OFF_MAX: Duration = Duration::from_secs(5);
-/// A child that ran for this long is not dying young.
-const LIVED_LONG: Duration = Duration::from_secs(10);
+/// A child that ran for so long did not die early.
+const EARLY_DEATH_MAX: Duration = Duration::from_secs(10);
 
-/// A child that is kept running.
+/// A child under supervision.
 #[derive(Debug)]
 pub struct Supervised {
     spec: ChildSpec,
@@ -32,35 +31,36 @@ pub struct Supervised {
 }
 
 impl Supervised {
-    /// Starts it, and keeps it running; its identity is kept in the folder `run`.
+    /// Starts the child and supervises it; its pid file is in the folder `run`.
     pub fn start(spec: ChildSpec, run: PathBuf) -> Result<Self, Error> {
         let child = start(&spec, &run)?;
         let pid = Arc::new(AtomicU32::new(child.pid()));
         let (stop, stopped) = oneshot::channel();
         let deaths_in_a_row = Arc::new(AtomicU32::new(0));
-        let keeper = Supervisor { spec: spec.clone(), run, pid: pid.clone(), deaths_in_a_row: deaths_in_a_row.clone() };
-        let task = tokio::spawn(keeper.keep(child, stopped));
+        let supervisor =
+            Supervisor { spec: spec.clone(), run, pid: pid.clone(), deaths_in_a_row: deaths_in_a_row.clone() };
+        let task = tokio::spawn(supervisor.supervise(child, stopped));
         Ok(Self { spec, pid, deaths_in_a_row, stop, task })
     }
 
-    /// What it is started from.
+    /// How it is started.
     pub fn spec(&self) -> &ChildSpec {
         &self.spec
     }
 
-    /// The process id it has now, or had last.
+    /// The process id of the present or last instance.
     pub fn pid(&self) -> u32 {
         self.pid.load(Ordering::Relaxed)
     }
 
-    /// How often in a row it died young.
+    /// Early deaths in a row.
     pub fn deaths_in_a_row(&self) -> u32 {
         self.deaths_in_a_row.load(Ordering::Relaxed)
     }
 
-    /// Ends it, and waits until it has ended.
+    /// Stops it, and waits until it has ended.
     pub async fn stop(self) {
-        // Either of them fails only if the task has gone, and the child with it.
+        // Both fail only if the task has ended, and the child with it.
         let _gone = self.stop.send(());
         let _gone = self.task.await;
     }
@@ -74,27 +74,27 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    async fn keep(self, mut child: Child, mut stopped: oneshot::Receiver<()>) {
+    async fn supervise(self, mut child: Child, mut stopped: oneshot::Receiver<()>) {
         loop {
             let born = Instant::now();
             tokio::select! {
-                _ = &mut stopped => return self.end(child).await,
+                _ = &mut stopped => return self.stop_child(child).await,
                 status = child.exited() => match status {
-                    Ok(status) => tracing::warn!(child = self.spec.name, %status, log = %self.spec.log.display(), "died; starting it again"),
-                    Err(error) => tracing::error!(child = self.spec.name, %error, "lost; starting it again"),
+                    Ok(status) => tracing::warn!(child = self.spec.name, %status, log = %self.spec.log.display(), "child died; restarting it"),
+                    Err(error) => tracing::error!(child = self.spec.name, %error, "child can't be waited for; restarting it"),
                 },
             }
             drop(child);
             self.count_death(born.elapsed());
             child = tokio::select! {
-                _ = &mut stopped => return self.forget(),
-                child = self.again() => child,
+                _ = &mut stopped => return self.remove_pid_file(),
+                child = self.restart() => child,
             };
         }
     }
 
-    /// The next child; waits as long as it takes for one to start.
-    async fn again(&self) -> Child {
+    /// Starts the next instance; retries until one starts.
+    async fn restart(&self) -> Child {
         loop {
             tokio::time::sleep(back_off(self.deaths_in_a_row.load(Ordering::Relaxed))).await;
             match start(&self.spec, &self.run) {
@@ -103,7 +103,7 @@ impl Supervisor {
                     return child;
                 }
                 Err(error) => {
-                    tracing::error!(child = self.spec.name, %error, "could not be started again")
+                    tracing::error!(child = self.spec.name, %error, "child can't be restarted")
                 }
             }
             self.count_death(Duration::ZERO);
@@ -111,34 +111,34 @@ impl Supervisor {
     }
 
     fn count_death(&self, lived: Duration) {
-        if lived < LIVED_LONG {
+        if lived < EARLY_DEATH_MAX {
             self.deaths_in_a_row.fetch_add(1, Ordering::Relaxed);
         } else {
             self.deaths_in_a_row.store(0, Ordering::Relaxed);
         }
     }
 
-    async fn end(&self, mut child: Child) {
+    async fn stop_child(&self, mut child: Child) {
         if let Err(error) = child.stop().await {
-            tracing::warn!(child = self.spec.name, %error, "could not be stopped in order");
+            tracing::warn!(child = self.spec.name, %error, "child can't be stopped");
         }
-        self.forget();
+        self.remove_pid_file();
     }
 
-    fn forget(&self) {
-        if let Err(error) = identity::forget(&self.run, &self.spec.name) {
-            tracing::warn!(child = self.spec.name, %error, "is still written down");
+    fn remove_pid_file(&self) {
+        if let Err(error) = identity::remove_pid_file(&self.run, &self.spec.name) {
+            tracing::warn!(child = self.spec.name, %error, "pid file can't be removed");
         }
     }
 }
 
 fn start(spec: &ChildSpec, run: &std::path::Path) -> Result<Child, Error> {
     let child = spec.spawn()?;
-    identity::record(run, &child)?;
+    identity::write_pid_file(run, &child)?;
     Ok(child)
 }
 
-/// The wait before the next start, after so many short lives in a row.
+/// The pause before the next start, after so many early deaths in a row.
 fn back_off(deaths_in_a_row: u32) -> Duration {
     match deaths_in_a_row {
         0 | 1 => Duration::ZERO,

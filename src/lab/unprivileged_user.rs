@@ -1,7 +1,6 @@
-//! The account that PostgreSQL runs as.
+//! The account that PostgreSQL runs as, since it refuses to run as root.
 //!
-//! PostgreSQL refuses to run as root. When root starts us, it runs as `postgres` where the machine has that
-//! account and as `nobody` otherwise; everybody else runs it as themselves, and there is no account to name.
+//! If we are root, it runs as `postgres` where the machine has that account, and as `nobody` otherwise; else it runs as we do.
 
 use std::fs;
 use std::path::Path;
@@ -11,20 +10,20 @@ use rustix::fs::{Gid, Uid};
 
 use super::Error;
 
-/// The accounts to try, best first.
+/// In order of preference.
 const NAMES: [&str; 2] = ["postgres", "nobody"];
 
-/// Another account of this machine.
+/// An account of this machine that is not root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnprivilegedUser {
-    /// Its user id.
+    /// User id.
     pub uid: u32,
-    /// Its first group.
+    /// Primary group id.
     pub gid: u32,
 }
 
 impl UnprivilegedUser {
-    /// The account to drop to, or none if we are not root and need not.
+    /// The account to run PostgreSQL as; none if we are not root.
     pub fn for_postgres() -> Result<Option<Self>, Error> {
         if !rustix::process::geteuid().is_root() {
             return Ok(None);
@@ -34,8 +33,8 @@ impl UnprivilegedUser {
         found.map(Some).ok_or(Error::NoAccount)
     }
 
-    /// Whether this account may enter `dir`. The account itself is asked, since modes are not all there is to it
-    /// (access lists, mounts).
+    /// Whether this account may enter `dir`. A process of the account tries it, since access lists and mounts count besides
+    /// modes.
     pub fn can_enter(self, dir: &Path) -> bool {
         Command::new("setpriv")
             .args(self.setpriv_args())
@@ -49,19 +48,18 @@ impl UnprivilegedUser {
             .is_ok_and(|status| status.success())
     }
 
-    /// Gives `path` to this account.
+    /// Changes the owner of `path` to this account.
     pub fn own(self, path: &Path) -> Result<(), Error> {
         let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
         rustix::fs::chown(path, Some(uid), Some(gid)).map_err(|error| Error::file("give away", path, error.into()))
     }
 
-    /// What tells `setpriv` to become this account.
     pub(super) fn setpriv_args(self) -> [String; 3] {
         [format!("--reuid={}", self.uid), format!("--regid={}", self.gid), "--clear-groups".to_owned()]
     }
 }
 
-/// The account `name` in the text of a passwd file.
+/// Finds `name` in the text of a passwd file.
 fn named(name: &str, passwd: &str) -> Option<UnprivilegedUser> {
     passwd.lines().find_map(|line| {
         let mut fields = line.split(':');

@@ -1,20 +1,18 @@
-//! The version that a server's program says it is.
-//!
-//! Read from the one line that `--version` prints; only major and minor, since nothing here turns on more.
+//! The version of a server program, from the line that `--version` prints. Only major and minor matter here.
 
 use std::fmt;
 
-/// Major and minor version of a program.
+/// Ordered by major, then minor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ProgramVersion {
     /// The number before the first dot.
     pub major: u32,
-    /// The number after it, or 0 where there is none (`18beta1`).
+    /// The number after it; 0 if there is none (`18beta1`).
     pub minor: u32,
 }
 
 impl ProgramVersion {
-    /// The version written as `major.minor`.
+    /// `major.minor`.
     pub const fn new(major: u32, minor: u32) -> Self {
         Self { major, minor }
     }

@@ -1,8 +1,8 @@
-//! How long to wait before the same is tried again: longer each time, up to a limit, and never in step with others.
+//! Exponential back-off with jitter, so that many clients do not retry in step.
 
 use std::time::Duration;
 
-/// Pauses that grow from one failure to the next.
+/// Pauses that double from one failure to the next.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     min: Duration,
@@ -24,20 +24,20 @@ impl Backoff {
         Self { min, max, failures: 0 }
     }
 
-    /// How often it failed since it last worked.
+    /// Failures since the last success.
     #[must_use]
     pub const fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// The pause after one more failure: half of it is certain, the other half random.
+    /// Counts a failure and gives the pause after it, of which a random part of up to half is taken away.
     pub fn failed(&mut self) -> Duration {
         let full = self.min.saturating_mul(1 << self.failures.min(16)).min(self.max);
         self.failures = self.failures.saturating_add(1);
         full.mul_f64(0.5 + fastrand::f64() / 2.0)
     }
 
-    /// The pause before the given attempt, for who counts attempts himself: none before the first.
+    /// The pause before an attempt that the caller counts (from 1): none before the first.
     #[must_use]
     pub fn before(&self, attempt: usize) -> Duration {
         let Some(failures) = attempt.checked_sub(2) else { return Duration::ZERO };
@@ -45,7 +45,7 @@ impl Backoff {
         Self { failures, ..self.clone() }.failed()
     }
 
-    /// It worked: begin anew.
+    /// Call after a success.
     pub const fn reset(&mut self) {
         self.failures = 0;
     }

@@ -1,7 +1,7 @@
 //! The wall clock of this machine.
 //!
-//! Whoever dates an event is given a clock, so that a test can give another one. A process whose debug assertions are on, which no
-//! release is, looks for a number of seconds in the file that [`FILE`] names, and takes its clock to be wrong by as much.
+//! Code that dates events takes a [`Clock`] as an argument, so that a test can give another one. In a build with debug
+//! assertions, the file that the variable [`FILE`] names can hold a number of seconds, which is added to the system clock.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use schema::instant::Instant;
 /// The variable that names the file.
 pub const FILE: &str = "HEADWATER_FAULT_CLOCK";
 
-/// A clock. Cheap to clone.
+/// Cheap to clone.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Instant + Send + Sync>);
 
@@ -23,13 +23,13 @@ impl Clock {
         Self(Arc::new(system_time))
     }
 
-    /// A clock that says what `time` gives.
+    /// A clock that calls `time`.
     #[must_use]
     pub fn of(time: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
         Self(Arc::new(time))
     }
 
-    /// What it says, in whole microseconds.
+    /// The present time, in whole microseconds.
     #[must_use]
     pub fn now(&self) -> Instant {
         (self.0)()
@@ -42,7 +42,7 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// What the operating system's clock says.
+/// The clock of the operating system; before 1970 it counts as 1970.
 #[must_use]
 pub fn system_time() -> Instant {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Replacing and creating files so that a crash leaves the old file, the new one or none, and never a part of one.
 //!
-//! What always holds: bytes are written beside their place, synced, and only then renamed into it; no link is followed in the
-//! last step of a path; the mode of a new file does not depend on the umask.
+//! Invariants: bytes are written beside their place, synced, and only then renamed into it; a symlink at the path is replaced, not
+//! followed; the mode of a new file does not depend on the umask.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write as _};

@@ -1,11 +1,11 @@
-//! How a command ends: which exit code a failure gives, and the line that standard error says of it.
+//! How a command ends: the exit code of a failure, and its line on standard error.
 
 use std::error::Error;
 use std::process::ExitCode;
 
 use crate::output::{self, StdoutError};
 
-/// The class of a failure, which the exit code tells.
+/// The class of a failure, which determines the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitClass {
     /// It was refused, or something is wrong: exit code 1.
@@ -17,7 +17,7 @@ pub enum ExitClass {
 }
 
 impl ExitClass {
-    /// The exit code.
+    /// 1, 2 or 3.
     #[must_use]
     pub const fn code(self) -> u8 {
         match self {
@@ -31,29 +31,29 @@ impl ExitClass {
 /// Why a command ends with another exit code than 0.
 #[derive(Debug)]
 pub enum CommandFailure {
-    /// An error that is still to be printed.
+    /// The error is still to be printed.
     Failed(ExitClass, Box<dyn Error + Send + Sync>),
-    /// Something is wrong, and the command has printed all of it: exit code 1.
+    /// The command has printed what is wrong: exit code 1.
     Printed,
 }
 
 impl CommandFailure {
-    /// A failure of a class.
+    /// The error is printed by [`conclude`].
     pub fn of(class: ExitClass, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Failed(class, error.into())
     }
 
-    /// It was refused, or something is wrong.
+    /// Exit code 1.
     pub fn refused(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::of(ExitClass::Refused, error)
     }
 
-    /// Something could not be reached, or the output could not be written.
+    /// Exit code 3.
     pub fn unreachable(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::of(ExitClass::Unreachable, error)
     }
 
-    /// One of the two, for an error that knows which.
+    /// Exit code 3 or 1.
     pub fn reaching(is_unreachable: bool, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::of(if is_unreachable { ExitClass::Unreachable } else { ExitClass::Refused }, error)
     }
@@ -65,7 +65,7 @@ impl From<StdoutError> for CommandFailure {
     }
 }
 
-/// Prints what there is to say about the end of `program`, and gives its exit code.
+/// Prints the error, if there is one, after the name of `program`, and gives the exit code.
 #[must_use]
 pub fn conclude(program: &str, ended: Result<(), CommandFailure>) -> ExitCode {
     match ended {
@@ -78,7 +78,7 @@ pub fn conclude(program: &str, ended: Result<(), CommandFailure>) -> ExitCode {
     }
 }
 
-/// An error and what it comes from, on one line.
+/// An error and its sources on one line.
 fn with_sources(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,15 +1,15 @@
-//! Named places at which a test may end this process, as a kill at that very moment would.
+//! Named failpoints at which a test can kill this process.
 //!
-//! What always holds: a place is between two steps of append, relay, publish, apply or report; all of them stand here; and
-//! a build without debug assertions, such as a release, has nothing of it. A process looks only if [`FILE`] names a file for it,
-//! and ends at the place whose name is in that file, which it removes first: so it ends once, and starts again as it was.
+//! Each is between two steps of append, relay, publish, apply or report, and all are listed here. A build without debug
+//! assertions, such as a release, has none. If the variable [`FILE`] names a file, the process kills itself at the failpoint
+//! whose name the file holds. It removes the file first, so the restarted process passes the failpoint.
 
 use std::fmt;
 
 /// The variable that names the file.
 pub const FILE: &str = "HEADWATER_FAULT_POINT";
 
-/// A place.
+/// A place in the code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failpoint(&'static str);
 
@@ -17,21 +17,21 @@ macro_rules! points {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
         $($(#[$doc])* pub const $name: Failpoint = Failpoint($text);)*
 
-        /// Every place.
+        /// Every failpoint.
         pub const ALL: &[Failpoint] = &[$($name),*];
     };
 }
 
 points! {
-    /// Requests were taken from the queue.
+    /// After requests were taken from the queue.
     APPEND_TAKEN = "append.taken";
     /// The head row's lock is held.
     APPEND_LOCKED = "append.locked";
     /// The batch is decided.
     APPEND_DECIDED = "append.decided";
-    /// A request was decided ahead, while the transaction before its own is on its way.
+    /// A speculative batch is decided while the transaction before it is in flight.
     APPEND_AHEAD = "append.ahead";
-    /// It is committed, and nobody knows.
+    /// The batch is committed, and no caller has an answer.
     APPEND_COMMITTED = "append.committed";
     /// The callers were answered.
     APPEND_ANSWERED = "append.answered";
@@ -39,59 +39,59 @@ points! {
     RELAY_TAKEN = "relay.taken";
     /// Transactions came in.
     RELAY_RECEIVED = "relay.received";
-    /// They are folded.
+    /// The transactions are folded.
     RELAY_FOLDED = "relay.folded";
-    /// They are published.
+    /// The transactions are published.
     RELAY_PUBLISHED = "relay.published";
-    /// They are acknowledged.
+    /// The transactions are acknowledged to PostgreSQL.
     RELAY_ACKNOWLEDGED = "relay.acknowledged";
-    /// Objects are put.
+    /// Blobs are in the object store.
     PUBLISH_BLOBS = "publish.blobs";
-    /// Records are set.
+    /// Records are in their bucket.
     PUBLISH_RECORDS = "publish.records";
     /// Events are in the stream.
     PUBLISH_EVENTS = "publish.events";
-    /// The streams are there.
+    /// Streams and buckets exist.
     REPAIR_STREAMS = "repair.streams";
-    /// What NATS holds was read back.
+    /// The content of NATS was read.
     REPAIR_READ = "repair.read";
-    /// Records are as they must be.
+    /// Records are repaired.
     REPAIR_RECORDS = "repair.records";
-    /// The stream is filled.
+    /// The event stream is filled.
     REPAIR_EVENTS = "repair.events";
     /// A record is accepted, and the floor raised.
     APPLY_ACCEPTED = "apply.accepted";
-    /// Its content is in the cache.
+    /// The record's content is in the cache.
     APPLY_FETCHED = "apply.fetched";
-    /// Its tree is written beside.
+    /// The generation is written.
     APPLY_WRITTEN = "apply.written";
     /// The operator's check has passed.
     APPLY_CHECKED = "apply.checked";
-    /// The link points to it.
+    /// `current` points to the generation.
     APPLY_SWITCHED = "apply.switched";
-    /// The operator's hook has run.
+    /// The operator's apply hook has run.
     APPLY_HOOKED = "apply.hooked";
-    /// It is what was last good.
+    /// The generation is stored as last good.
     APPLY_SETTLED = "apply.settled";
-    /// A node has reported.
+    /// NATS has acknowledged a node's report.
     REPORT_STORED = "report.stored";
-    /// The reconciler has heard of a change.
+    /// The reconciler has received a change.
     REPORT_HEARD = "report.heard";
     /// The change is in the log.
     REPORT_NOTED = "report.noted";
-    /// What a node asked is decided, and not answered.
+    /// A node's request is decided, and not answered.
     ASKED_DECIDED = "asked.decided";
 }
 
 impl Failpoint {
-    /// Ends the process here, if this is the place. Nothing in a build without debug assertions.
+    /// Kills the process if the test chose this failpoint. Does nothing in a build without debug assertions.
     #[inline]
     pub fn reached(self) {
         #[cfg(debug_assertions)]
         armed::end_at(self);
     }
 
-    /// Its name.
+    /// The name that a test writes into the file.
     #[must_use]
     pub const fn name(self) -> &'static str {
         self.0
@@ -113,11 +113,13 @@ mod armed {
 
     use super::{FILE, Failpoint};
 
-    pub(super) fn end_at(point: Failpoint) {
+    pub(super) fn end_at(failpoint: Failpoint) {
         static PLACE: OnceLock<Option<PathBuf>> = OnceLock::new();
         let Some(file) = PLACE.get_or_init(|| std::env::var_os(FILE).map(PathBuf::from)) else { return };
-        if std::fs::read_to_string(file).is_ok_and(|name| name == point.name()) && std::fs::remove_file(file).is_ok() {
-            // Nothing is written any more, as nothing would be.
+        if std::fs::read_to_string(file).is_ok_and(|name| name == failpoint.name())
+            && std::fs::remove_file(file).is_ok()
+        {
+            // SIGKILL is delivered asynchronously; nothing more may be written until then.
             let _ends = kill_process(getpid(), Signal::KILL);
             loop {
                 std::thread::park();

@@ -1,12 +1,12 @@
-//! What each program of Headwater does in the same way.
+//! What every program of Headwater does in the same way.
 //!
-//! - [`output`] prints answers and complaints, [`progress`] shows how far something long has come, [`telemetry`] writes log lines.
-//! - [`exit`] says which exit code a failure gives, [`signals`] turns SIGINT and SIGTERM into an orderly end.
-//! - [`durable_file`] replaces and creates files, [`password`] reads secrets that stand in files, [`token`] makes new ones.
-//! - [`tasks`] runs blocking work, and hands on the panic of a task.
-//! - [`backoff`] spaces attempts, [`clock`] is the wall clock of this machine, [`failpoints`] is where a test stops a process.
+//! - [`output`] prints answers and error lines, [`progress`] shows a progress bar, [`telemetry`] writes log lines.
+//! - [`exit`] maps failures to exit codes, [`signals`] turns SIGINT and SIGTERM into an orderly end.
+//! - [`durable_file`] replaces and creates files, [`password`] reads secrets from files, [`token`] makes new ones.
+//! - [`tasks`] runs blocking work, and resumes the panic of a task.
+//! - [`backoff`] spaces retries, [`clock`] is the wall clock, [`failpoints`] are places at which a test can kill a process.
 //!
-//! Absent on purpose: PostgreSQL, NATS, HTTP, and anything that only one program does.
+//! Not here: PostgreSQL, NATS, HTTP, and what only one program does.
 
 pub mod backoff;
 pub mod clock;

@@ -1,31 +1,31 @@
-//! What the program prints: answers on standard output, complaints on standard error.
+//! Prints answers on standard output and errors on standard error.
 //!
-//! Always: all of it passes `schema::terminal`; an answer is flushed before its printing counts as done; standard output
-//! that can't be written is an error, unless nobody reads it any more (a broken pipe), which ends a command quietly.
+//! Invariants: everything passes `schema::terminal`; an answer is flushed before the call returns; a failed write to standard
+//! output is an error, except for a closed pipe, which ends a command quietly.
 
 use std::io::{self, Write as _};
 
 use schema::answer::CommandWarning;
 use schema::terminal;
 
-/// Characters of a complaint: what others wrote may be endless.
-const COMPLAINT_CHARS_MAX: usize = 16 * 1024;
+/// Limit of an error line: text of a server or file may be of any length.
+const ERROR_CHARS_MAX: usize = 16 * 1024;
 
-/// Standard output can't be written, and not because nobody reads it.
+/// Standard output can't be written, for another reason than a closed pipe.
 #[derive(Debug, thiserror::Error)]
 #[error("standard output can't be written")]
 pub struct StdoutError(#[from] io::Error);
 
-/// Whether somebody reads what is printed.
+/// Whether standard output still has a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PipeState {
-    /// As far as can be told.
+    /// The write succeeded.
     Open,
-    /// It has closed the pipe.
+    /// The reader has closed the pipe.
     Closed,
 }
 
-/// Prints text as it stands, which ends with a line feed.
+/// Prints text that ends with a line feed.
 ///
 /// # Errors
 /// If standard output can't be written.
@@ -33,7 +33,7 @@ pub fn text(text: &str) -> Result<PipeState, StdoutError> {
     write(&terminal::lines(text))
 }
 
-/// Prints JSON, and a line feed after it.
+/// Prints JSON and a line feed.
 ///
 /// # Errors
 /// If standard output can't be written.
@@ -41,7 +41,7 @@ pub fn json(json: &str) -> Result<PipeState, StdoutError> {
     write(&format!("{}\n", terminal::json(json)))
 }
 
-/// Prints text that was made printable and has control sequences of our own.
+/// Prints text with control sequences of our own; the caller has made the rest printable.
 ///
 /// # Errors
 /// If standard output can't be written.
@@ -58,20 +58,20 @@ fn write(text: &str) -> Result<PipeState, StdoutError> {
     }
 }
 
-/// Says on standard error what the door warns of: which of the commands does what its sender may not have meant.
+/// Prints the server's warnings about commands on standard error.
 pub fn warn(warnings: &[CommandWarning]) {
     for CommandWarning { command, code, detail } in warnings {
         complain(&format!("warning: command {command}: {detail} ({code})"));
     }
 }
 
-/// Says what is wrong on standard error, after the name `headwater`.
+/// Prints an error on standard error, after the name `headwater`.
 pub fn complain(text: &str) {
     complain_as("headwater", text);
 }
 
-/// Says what is wrong on standard error, after the program's name. There is nobody to tell if that can't be written.
+/// Prints an error on standard error, after the program's name. A failed write is ignored.
 pub fn complain_as(program: &str, text: &str) {
-    let text: String = text.chars().take(COMPLAINT_CHARS_MAX).collect();
-    let _unheard = io::stderr().write_all(format!("{program}: {}\n", terminal::lines(&text)).as_bytes());
+    let text: String = text.chars().take(ERROR_CHARS_MAX).collect();
+    let _ignored = io::stderr().write_all(format!("{program}: {}\n", terminal::lines(&text)).as_bytes());
 }

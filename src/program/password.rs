@@ -1,7 +1,7 @@
-//! Passwords that stand in files: what a program is told on its command line or in its environment then holds no secret.
+//! Reads passwords from files, so that neither the command line nor the environment holds a secret.
 //!
-//! What always holds: surrounding white space is no part of a password, whoever reads it; a password of any characters
-//! arrives as it is; a URL with a password of its own is not mixed with a file, lest the wrong one is used unnoticed.
+//! Invariants: surrounding white space is not part of a password; a password may have any characters; a URL that has a password
+//! is not combined with a file, so that no wrong one is used unnoticed.
 
 use std::path::{Path, PathBuf};
 
@@ -13,18 +13,18 @@ pub enum Error {
     /// The file can't be read.
     #[error("{0}")]
     File(PathBuf, #[source] std::io::Error),
-    /// The file is there, and nothing is in it.
+    /// The file is empty.
     #[error("{0} is empty, and a password is expected in it")]
     Empty(PathBuf),
-    /// A password belongs to a user.
+    /// The URL has no user to whom the password belongs.
     #[error("the URL names no user for the password in {0}: scheme://user@host is expected")]
     NoUser(PathBuf),
-    /// Two passwords for one user.
+    /// The URL has a password, too.
     #[error("the URL has a password already, and there is another in {0}: leave one out")]
     Two(PathBuf),
 }
 
-/// The password in `file`.
+/// Reads the password in `file`.
 ///
 /// # Errors
 /// If the file can't be read or is empty.
@@ -36,11 +36,11 @@ pub fn read(file: &Path) -> Result<String, Error> {
     }
 }
 
-/// `url` with the password of `file`, if there is a file. Several URLs may be given, separated by commas: each that names
-/// a user has the same password.
+/// Puts the password of `file`, if there is a file, into `url`. Of several URLs, separated by commas, each that names a user gets
+/// it.
 ///
 /// # Errors
-/// If the file has no password, or the URL no place for one.
+/// If the file can't be read or is empty, or no URL names a user without a password.
 pub fn fill(url: &str, file: Option<&Path>) -> Result<String, Error> {
     let Some(file) = file else { return Ok(url.to_owned()) };
     let password = utf8_percent_encode(&read(file)?, NON_ALPHANUMERIC).to_string();
@@ -59,7 +59,7 @@ pub fn fill(url: &str, file: Option<&Path>) -> Result<String, Error> {
     if is_used { Ok(urls.join(",")) } else { Err(Error::NoUser(file.to_owned())) }
 }
 
-/// What stands before the host: a user, perhaps with a password.
+/// The part before `@host`: a user, perhaps with a password.
 fn user(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;

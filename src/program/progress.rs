@@ -1,13 +1,13 @@
-//! How far something long has come: a bar where somebody watches, a line now and then where nobody does.
+//! Progress of a long command on standard error: a bar on a terminal, else a line for each percent.
 
 use std::io::{IsTerminal as _, Write as _};
 
-/// Characters of the bar: the line then fits 80 columns.
+/// Width of the bar: the line then fits 80 columns.
 const BAR_CHARS: usize = 40;
-/// Steps that are shown at most.
+/// How many updates are shown at most.
 const STEPS: u64 = 100;
 
-/// Says it on standard error; what is printed at the end goes elsewhere.
+/// Written to standard error, as the result goes to standard output.
 #[derive(Debug)]
 pub struct Progress {
     done: u64,
@@ -18,7 +18,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// So many are to be done; `what` says of what and how, such as `events written`.
+    /// Starts with 0 of `total`; `what` names the unit, such as `events written`.
     #[must_use]
     pub fn begin(what: &'static str, total: u64) -> Self {
         let is_terminal = std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
@@ -29,10 +29,10 @@ impl Progress {
         progress
     }
 
-    /// So many more were.
+    /// Adds `count` to what is done.
     pub fn advance(&mut self, count: u64) {
         self.done += count;
-        // A step that nobody can see is not shown: a file with a line for each would have millions.
+        // A log file must not get a line for each of a million events.
         let is_step = self.done >= self.total || self.done - self.shown >= self.total / STEPS;
         if is_step {
             self.show();
@@ -45,7 +45,7 @@ impl Progress {
             true => format!("\r{}\x1b[K", self.bar()),
             false => format!("{} of {} {}\n", self.done, self.total, self.what),
         };
-        // Whoever has closed it does not want it.
+        // A closed standard error is no reason to fail.
         let mut stderr = std::io::stderr().lock();
         let _unseen = stderr.write_all(line.as_bytes()).and_then(|()| stderr.flush());
     }
@@ -58,7 +58,7 @@ impl Progress {
 }
 
 impl Drop for Progress {
-    /// What follows begins on a line of its own, also after a refusal.
+    /// The next output starts on a new line, also after an error.
     fn drop(&mut self) {
         if self.is_terminal && self.total > 0 {
             let _unseen = std::io::stderr().write_all(b"\n");

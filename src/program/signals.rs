@@ -1,14 +1,14 @@
-//! The signals that ask a program to end.
+//! SIGINT and SIGTERM.
 
 use std::io;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// A token that the first SIGINT or SIGTERM cancels.
+/// A token that is cancelled by the first SIGINT or SIGTERM.
 ///
 /// # Errors
-/// If the operating system lets nobody listen for signals.
+/// If no signal handler can be installed.
 pub fn stop_on_signals() -> io::Result<CancellationToken> {
     let stop = CancellationToken::new();
     let mut interrupt = signal(SignalKind::interrupt())?;

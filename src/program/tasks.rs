@@ -4,8 +4,8 @@ use std::panic::resume_unwind;
 
 use tokio::task::{JoinError, spawn_blocking};
 
-/// Runs work that would block a thread of the runtime on a thread of its own. Once begun it runs to its end, also if nobody
-/// awaits this any more.
+/// Runs blocking work on a thread outside of the runtime's workers. Once started it runs to its end, also if this future is
+/// dropped.
 pub async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match spawn_blocking(work).await {
         // The runtime is shutting down, and will drop the task that awaits this.
@@ -14,7 +14,7 @@ pub async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + '
     }
 }
 
-/// What a task that nobody aborts came to.
+/// The result of a task that is never aborted.
 ///
 /// # Panics
 /// As the task did, or if it was aborted after all.

@@ -1,4 +1,4 @@
-//! What the program says while it works: one line for each thing that an operator may want to know, on standard error.
+//! Log lines on standard error.
 
 use std::env::VarError;
 use std::io::{self, IsTerminal as _, Write};
@@ -8,57 +8,54 @@ use schema::terminal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-/// What is said unless `HEADWATER_LOG` asks for more or less: the client of NATS repeats what is said here already, without
-/// saying at which address, and that of the slot calls it an error, again and again, that another server holds it.
+/// The default filter. The client of NATS logs what is logged here already, without the address; the client of the slot logs an
+/// error each time it finds that another server holds the slot.
 const DEFAULT: &str = "info,async_nats=off,pgwire_replication=off,refinery_core=warn";
 
-/// What is said by a program that has something else to show.
+/// The default filter of `demo`, which shows its own output.
 const QUIET: &str = "error,headwater=warn";
 
-/// Where a filter is asked for.
 const FILTER: &str = "HEADWATER_LOG";
-/// Where the form of a line is asked for.
 const FORMAT: &str = "HEADWATER_LOG_FORMAT";
 
-/// A variable that says nothing valid. Somebody who mistypes it would else look for lines that never come.
+/// A variable has an invalid value. If it were ignored, an operator would wait for lines that never come.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// It is no filter.
+    /// It is not a filter.
     #[error(
         "HEADWATER_LOG={given:?}: {why}. It is a level (off, error, warn, info, debug or trace), or a list such as \
          info,headwater_server::publish=trace"
     )]
     Filter {
-        /// What it says.
+        /// The value.
         given: String,
-        /// What is wrong with it.
+        /// Of the parser.
         why: String,
     },
-    /// It is no form of a line.
+    /// It is not a format.
     #[error("HEADWATER_LOG_FORMAT={given:?}: it is json, or text as by default")]
     Format {
-        /// What it says.
+        /// The value.
         given: String,
     },
 }
 
-/// Begins to speak. `HEADWATER_LOG` is a filter such as `debug` or `headwater_server::publish=trace`;
+/// Installs the subscriber. `HEADWATER_LOG` is a filter such as `debug` or `headwater_server::publish=trace`;
 /// `HEADWATER_LOG_FORMAT=json` gives one JSON object a line.
 ///
 /// # Errors
-/// If one of them says nothing valid.
+/// If one of them has an invalid value.
 pub fn init() -> Result<(), Error> {
     init_with(DEFAULT)
 }
 
-/// What belongs to one request, wherever it is seen: at the door, in the log, on its way out, on a node. It is said at
-/// `debug`, and costs nothing where that is not asked for.
+/// The span of one request, the same in the server and on a node. It is at level `debug`, and costs nothing while that is off.
 #[must_use]
 pub fn request(command_id: CommandId) -> tracing::Span {
     tracing::debug_span!("request", %command_id)
 }
 
-/// Begins to speak, and unless asked for more only of what is wrong.
+/// As [`init`], but by default only warnings and errors.
 ///
 /// # Errors
 /// As [`init`].
@@ -85,7 +82,7 @@ fn init_with(default: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// A variable that is set to anything. What is no Unicode is none of the words that it may say.
+/// None if unset or empty. A value that is not Unicode is converted, and then refused as invalid.
 fn variable(name: &str) -> Option<String> {
     let given = match std::env::var(name) {
         Ok(given) => given,
@@ -95,8 +92,8 @@ fn variable(name: &str) -> Option<String> {
     (!given.is_empty()).then_some(given)
 }
 
-/// A filter. A word alone is a level, or a module of Headwater: to `EnvFilter` any word would be the name of some module, so that a
-/// mistyped level silences everything.
+/// Parses a filter. A word alone must be a level or a module of Headwater: `EnvFilter` takes any other word for a module, so that
+/// a mistyped level would silence everything.
 fn filter(given: &str) -> Result<EnvFilter, Error> {
     let wrong = |why: String| Error::Filter { given: given.to_owned(), why };
     let alone = given.split(',').map(str::trim).filter(|part| !part.contains(['=', '[', ']', '{', '}']));
@@ -107,13 +104,13 @@ fn filter(given: &str) -> Result<EnvFilter, Error> {
     }
 }
 
-/// A line as it may be shown. The subscriber escapes ESC in what it is given, so any that is left colours the line.
+/// Makes a line printable. The subscriber has escaped ESC in all values, so any ESC that is left is a colour of its own.
 fn printable(line: &str) -> String {
     let pieces: Vec<String> = line.split('\u{1b}').map(terminal::lines).collect();
     pieces.join("\u{1b}")
 }
 
-/// Standard error, written to through a function. Each write is a whole line.
+/// Standard error behind a filter function. Each write is a complete line.
 struct Printable(fn(&str) -> String);
 
 impl Write for Printable {

@@ -1,4 +1,4 @@
-//! Tokens: shown once to whom they are for, and known to the log by their hash only.
+//! Makes access tokens. A token is shown once; the log has only its hash.
 
 use std::path::{Path, PathBuf};
 
@@ -12,25 +12,25 @@ use crate::{durable_file, password};
 #[error("the system gives no randomness")]
 pub struct RandomnessError;
 
-/// Why there is no token.
+/// Why a token can't be made or read.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// None can be made.
+    /// No random bytes.
     #[error(transparent)]
     RandomnessError(#[from] RandomnessError),
-    /// Its file can't be written.
+    /// The file can't be written.
     #[error("{0}")]
     File(PathBuf, #[source] std::io::Error),
-    /// Its file is there, and can't be used.
+    /// The file exists and can't be used.
     #[error(transparent)]
     Unusable(#[from] password::Error),
 }
 
-/// The token of a file, or a new one, which is on disk (mode 600) before it is given; without a file a new one that nobody keeps.
-/// Nobody is let in by a token that only a program which has died knew.
+/// Reads the token in `file`, or creates the file (mode 600) with a new token; without `file` gives a new token. The token is on
+/// disk before the log gets its hash, or a crash in between would leave a valid token that no person knows.
 ///
 /// # Errors
-/// If none can be made, or the file is of no use.
+/// If the file can't be read or written, or is empty; or there are no random bytes.
 pub fn read_or_create(file: Option<&Path>) -> Result<String, TokenError> {
     let Some(file) = file else { return Ok(generate()?) };
     if file.exists() {
@@ -41,7 +41,7 @@ pub fn read_or_create(file: Option<&Path>) -> Result<String, TokenError> {
     created.map_err(|error| TokenError::File(file.to_owned(), error)).map(|()| token)
 }
 
-/// A new token: 256 random bits, behind a mark by which a scanner for leaked secrets knows it.
+/// A new token: 256 random bits after the prefix `hw_`, which scanners for leaked secrets recognize.
 ///
 /// # Errors
 /// If the system gives no randomness.

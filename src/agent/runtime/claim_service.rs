@@ -1,4 +1,4 @@
-//! What a runtime asks of the centre, and what it may hear.
+//! The requests of a runtime to the server, as a trait: tests implement it without NATS.
 
 use std::future::Future;
 
@@ -9,63 +9,63 @@ use schema::position::Position;
 use schema::rpc::RpcError;
 use serde::{Deserialize, Serialize};
 
-/// Who answers for the log.
+/// The server's answers about claims.
 pub trait ClaimService: Send + Sync + 'static {
-    /// At most `limit` more jobs: exactly those that were given.
+    /// Claims at most `limit` more jobs, and gives exactly those that were claimed.
     fn claim(&self, limit: u32, lease_s: u32) -> impl Future<Output = Result<LeasedJobs, ClaimError>> + Send;
 
-    /// A new lease for all that is held, and what that is.
+    /// Renews the lease of every claimed job, and lists them.
     fn renew(&self) -> impl Future<Output = Result<LeasedJobs, ClaimError>> + Send;
 
-    /// Gives jobs up. One that is not held any more is no fault.
+    /// Releases jobs. One that is not claimed any more is no error.
     fn release(&self, jobs: &[JobId]) -> impl Future<Output = Result<(), ClaimError>> + Send;
 
-    /// Says what a run came to. The same again, by its id, is the same one.
+    /// Reports the outcome of a run. Idempotent by its id.
     fn complete(&self, completion: &Completion) -> impl Future<Output = Result<(), ClaimError>> + Send;
 
-    /// All that is held. It renews nothing.
-    fn mine(&self) -> impl Future<Output = Result<LeasedJobs, ClaimError>> + Send;
+    /// Lists the claimed jobs, and renews nothing.
+    fn list(&self) -> impl Future<Output = Result<LeasedJobs, ClaimError>> + Send;
 }
 
-/// What is held, or was given, as of a position.
+/// Claimed jobs as of a position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeasedJobs {
-    /// As of when. An answer from before another says nothing of what came between.
+    /// An answer of a lower position than one before is out of date.
     pub position: Position,
-    /// The jobs.
+    /// All claimed jobs, or those that were just claimed.
     pub jobs: Vec<LeasedJob>,
 }
 
-/// What one run came to.
+/// The outcome of one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Completion {
-    /// Names it, however often it is told.
+    /// The same for every attempt to send it.
     pub id: String,
-    /// Which job.
+    /// The job that ran.
     pub job: JobId,
-    /// Under which claim.
+    /// The claim under which it ran.
     pub token: LeaseToken,
-    /// Which spec it was.
+    /// Of the spec that ran.
     pub spec_digest: Digest,
     /// `passed`, `failed` or `timed_out`.
     pub outcome: String,
-    /// What the command printed.
+    /// The output of the command.
     pub evidence: String,
 }
 
-/// Why something was not done, as far as is known.
+/// Why a request was not done, as far as the runtime knows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimError {
-    /// The centre says no.
+    /// The server refused it.
     #[error("refused, {}: {}", .0.code, .0.detail)]
     Refused(RpcError),
-    /// Nobody answered, or not so that it can be understood; it may have been done.
+    /// There was no answer, or an unreadable one: the request may have been done.
     #[error("no answer: {0}")]
     Unknown(String),
 }
 
 impl ClaimError {
-    /// Whether asking the same again may come to something else.
+    /// Whether the same request may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -74,7 +74,7 @@ impl ClaimError {
         }
     }
 
-    /// Whether the job is still held, but its spec is another by now.
+    /// Whether the claim still holds, but the job has a newer spec.
     #[must_use]
     pub fn is_for_another_spec(&self) -> bool {
         matches!(self, Self::Refused(fault) if fault.code == "spec_changed")

@@ -1,8 +1,8 @@
-//! The operator's command for one job: with a time limit, and only as long as it may.
+//! Runs the operator's command for one job: with a timeout, and only while the lease lasts.
 //!
-//! What always holds: when it has ended, passed its limit or may not go on, all its children are killed; they die with the
-//! runtime, too, however that ends: a guard in their group reads from a pipe that closes then. What is printed beyond the
-//! limit is read and thrown away, so that nothing blocks.
+//! Invariants: when the command has ended, timed out or lost its lease, all its children are killed; they also die with the
+//! agent, even by SIGKILL: a guard process in their group reads from a pipe that closes then. Output beyond the limit is read and
+//! discarded, so that the command does not block.
 
 use std::io;
 use std::path::PathBuf;
@@ -15,14 +15,14 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Child;
 use tokio::time::{sleep, timeout};
 
-use crate::shell::{self, Group, how_it_ended};
+use crate::shell::{self, ProcessGroup, describe_exit};
 
-/// How long what was printed may take to arrive after all that could print was killed.
+/// How long the rest of the output may take after all processes were killed.
 const OUTPUT_WITHIN: Duration = Duration::from_secs(1);
-/// Bytes of the line in which the evidence says how the command ended, and how much was cut.
+/// Limit of the last line of the evidence: how the command ended, and how much was cut.
 const LAST_LINE_BYTES_MAX: usize = 160;
 
-/// Both outputs go where the first does, in the order in which they were written. The guard waits for the end of the pipe.
+/// stderr goes into stdout, in order. The guard process reads from the pipe until the agent has closed it.
 const SCRIPT: &str = r#"
 exec 3<&0 </dev/null 2>&1
 (read -r _ <&3; kill -KILL 0) >/dev/null 2>&1 &
@@ -30,25 +30,25 @@ exec 3<&-
 sh -c "$1"
 "#;
 
-/// One run that is to be.
+/// A run of one job.
 #[derive(Clone, Debug)]
 pub struct JobCommand {
     /// What `sh -c` runs; `{}` in it is the path of the spec.
     pub command: String,
-    /// Which job.
+    /// In HEADWATER_JOB_ID.
     pub job: JobId,
-    /// Where its spec lies.
+    /// The path of its spec.
     pub spec: PathBuf,
-    /// How long it may take.
-    pub within: Duration,
+    /// After this it is killed.
+    pub timeout: Duration,
 }
 
-/// What a command that was left to its end came to.
+/// The outcome of a command that ended or timed out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunOutcome {
     /// `passed`, `failed` or `timed_out`.
     pub outcome: &'static str,
-    /// What it printed, up to the limit, and how it ended.
+    /// Its output, up to the limit, and how it ended.
     pub evidence: String,
 }
 
@@ -59,31 +59,31 @@ enum CommandEnd {
 }
 
 impl JobCommand {
-    /// Runs the command until it ends, or `lost` comes: then it is killed, and came to nothing.
+    /// Runs the command until it ends, or `lost` completes: then it is killed, and there is no outcome.
     ///
     /// # Errors
     /// If it can't be started, which says nothing about the job.
     pub async fn run(&self, lost: impl Future<Output = ()>) -> io::Result<Option<RunOutcome>> {
         let mut child = self.start()?;
-        let mut group = Group::led_by(child.id());
-        // Held until the end: waiting for a child would close it.
+        let mut group = ProcessGroup::led_by(child.id());
+        // The write end of the guard's pipe. `Child::wait` would close it, so it is taken out.
         let _guard = child.stdin.take();
-        let (mut output, mut stdout) = (Output::default(), child.stdout.take());
+        let (mut output, mut stdout) = (CapturedOutput::default(), child.stdout.take());
         let end = tokio::select! {
             biased;
             () = lost => CommandEnd::LeaseLost,
-            status = ended(&mut child, &mut stdout, &mut output) => CommandEnd::Exited(status?),
-            () = sleep(self.within) => CommandEnd::TimedOut,
+            status = wait_and_read(&mut child, &mut stdout, &mut output) => CommandEnd::Exited(status?),
+            () = sleep(self.timeout) => CommandEnd::TimedOut,
         };
         group.kill();
-        let _ = timeout(OUTPUT_WITHIN, output.take(&mut stdout)).await;
+        let _ = timeout(OUTPUT_WITHIN, output.read_from(&mut stdout)).await;
         let _ = child.wait().await;
-        let limit = self.within.as_secs_f32();
+        let limit = self.timeout.as_secs_f32();
         Ok(match end {
             CommandEnd::LeaseLost => None,
-            CommandEnd::TimedOut => Some(output.verdict("timed_out", &format!("killed after {limit} s"))),
-            CommandEnd::Exited(status) if status.success() => Some(output.verdict("passed", "")),
-            CommandEnd::Exited(status) => Some(output.verdict("failed", &how_it_ended(status))),
+            CommandEnd::TimedOut => Some(output.outcome("timed_out", &format!("killed after {limit} s"))),
+            CommandEnd::Exited(status) if status.success() => Some(output.outcome("passed", "")),
+            CommandEnd::Exited(status) => Some(output.outcome("failed", &describe_exit(status))),
         })
     }
 
@@ -98,29 +98,28 @@ impl JobCommand {
     }
 }
 
-/// Reads while it waits, or a command that prints much would never end.
-async fn ended(
+/// Waits for the command and reads its output meanwhile: on a full pipe it would never end.
+async fn wait_and_read(
     child: &mut Child,
     stdout: &mut Option<impl AsyncRead + Unpin>,
-    output: &mut Output,
+    output: &mut CapturedOutput,
 ) -> io::Result<ExitStatus> {
     tokio::select! {
         status = child.wait() => return status,
-        () = output.take(stdout) => {}
+        () = output.read_from(stdout) => {}
     }
     child.wait().await
 }
 
-/// What was printed, up to the limit.
 #[derive(Default)]
-struct Output {
+struct CapturedOutput {
     kept: Vec<u8>,
     cut: usize,
 }
 
-impl Output {
-    /// Reads to the end. Whoever stops waiting loses nothing that was read.
-    async fn take(&mut self, from: &mut Option<impl AsyncRead + Unpin>) {
+impl CapturedOutput {
+    /// Reads to the end. Cancel-safe.
+    async fn read_from(&mut self, from: &mut Option<impl AsyncRead + Unpin>) {
         let Some(from) = from else { return };
         let mut chunk = [0; 4096];
         while let Ok(count @ 1..) = from.read(&mut chunk).await {
@@ -130,12 +129,12 @@ impl Output {
         }
     }
 
-    fn verdict(&self, outcome: &'static str, how: &str) -> RunOutcome {
+    fn outcome(&self, outcome: &'static str, how: &str) -> RunOutcome {
         RunOutcome { outcome, evidence: evidence(&self.kept, self.cut, how) }
     }
 }
 
-/// Text that fits the log: what is no text, or would speak to a terminal, is replaced, which also keeps its JSON small.
+/// Text that fits the log. Invalid UTF-8 and control characters are replaced, which also keeps its JSON form small.
 fn evidence(printed: &[u8], mut cut: usize, how: &str) -> String {
     let is_plain = |next: char| !next.is_control() || matches!(next, '\n' | '\t');
     let printed = String::from_utf8_lossy(printed);

@@ -1,7 +1,7 @@
-//! The jobs that a runtime holds, as it was told last, and what it knows of each.
+//! The claimed jobs of a runtime, as the server listed them last, and the runtime's own data about each.
 //!
-//! What always holds: what is held is replaced as a whole by what was told; a command whose job is gone, or is held under another
-//! claim or spec, loses its lease with that.
+//! Invariant: each list of the server replaces the one before; a command whose job is not in it, or has another claim or spec
+//! there, loses its lease and is killed.
 
 use std::collections::BTreeMap;
 
@@ -14,34 +14,32 @@ use tokio::sync::watch;
 use crate::runtime::lease::{Lease, Uptime};
 use crate::runtime::schedule::JobSchedule;
 
-/// All jobs of a runtime.
 pub(crate) type HeldJobs = BTreeMap<JobId, HeldJob>;
 
-/// One job.
 #[derive(Debug)]
 pub(crate) struct HeldJob {
     pub(crate) token: LeaseToken,
     pub(crate) spec_digest: Digest,
-    /// None until a lease was asked for and given.
+    /// None until the server has answered a request for a lease.
     pub(crate) lease: Option<Lease>,
-    /// When it is due; none until its spec is there.
-    pub(crate) turns: Option<JobSchedule>,
-    /// The command that runs for it.
+    /// None until the spec is in the tree.
+    pub(crate) schedule: Option<JobSchedule>,
+    /// The command that runs now.
     pub(crate) running: Option<RunningCommand>,
-    /// Not tried before.
+    /// It is not started before this time.
     pub(crate) not_before: Uptime,
-    /// Its spec was found to be of no use, which was said.
-    pub(crate) is_useless: bool,
+    /// Its spec has no usable schedule, which was logged.
+    pub(crate) is_spec_unusable: bool,
 }
 
 /// A command that runs. It is killed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct RunningCommand {
-    /// Which of this process' runs it is.
+    /// Unique in this process: a run that ended late must not be taken for its successor.
     pub(crate) number: u64,
-    /// What it was due.
+    /// The due time that it serves.
     pub(crate) due: Instant,
-    /// Follows the job's lease.
+    /// The command watches the other end; if this is dropped, the lease is lost.
     pub(crate) lease: watch::Sender<Lease>,
 }
 
@@ -51,18 +49,18 @@ impl HeldJob {
             token: leased.token,
             spec_digest: leased.spec_digest,
             lease: None,
-            turns: None,
+            schedule: None,
             running: None,
             not_before: Uptime::default(),
-            is_useless: false,
+            is_spec_unusable: false,
         }
     }
 
-    fn is(&self, leased: &LeasedJob) -> bool {
+    fn is_same_claim(&self, leased: &LeasedJob) -> bool {
         self.token == leased.token && self.spec_digest == leased.spec_digest
     }
 
-    fn vouch(&mut self, lease: Lease) {
+    fn set_lease(&mut self, lease: Lease) {
         self.lease = Some(lease);
         if let Some(running) = &self.running {
             running.lease.send_replace(lease);
@@ -70,44 +68,44 @@ impl HeldJob {
     }
 }
 
-/// Replaces what is held by what was told; `asked` is when a lease was asked for by that, if it was.
-pub(crate) fn replace(jobs: &mut HeldJobs, told: &[LeasedJob], asked: Option<Uptime>) {
+/// Replaces all jobs by the server's list. `asked` is when the request was sent, if it renewed the leases.
+pub(crate) fn replace(jobs: &mut HeldJobs, listed: &[LeasedJob], asked: Option<Uptime>) {
     let mut before = std::mem::take(jobs);
-    for leased in told {
-        let known = before.remove(&leased.id).filter(|held| held.is(leased));
+    for leased in listed {
+        let known = before.remove(&leased.id).filter(|held| held.is_same_claim(leased));
         jobs.insert(leased.id.clone(), known.unwrap_or_else(|| HeldJob::of(leased)));
     }
     if let Some(asked) = asked {
-        vouch(jobs, told, asked);
+        set_leases(jobs, listed, asked);
     }
 }
 
-/// Adds what was given to what is held.
-pub(crate) fn add(jobs: &mut HeldJobs, given: &[LeasedJob], asked: Uptime) {
-    for leased in given {
-        if !jobs.get(&leased.id).is_some_and(|held| held.is(leased)) {
+/// Adds jobs that were just claimed.
+pub(crate) fn add(jobs: &mut HeldJobs, claimed: &[LeasedJob], asked: Uptime) {
+    for leased in claimed {
+        if !jobs.get(&leased.id).is_some_and(|held| held.is_same_claim(leased)) {
             jobs.insert(leased.id.clone(), HeldJob::of(leased));
         }
     }
-    vouch(jobs, given, asked);
+    set_leases(jobs, claimed, asked);
 }
 
-fn vouch(jobs: &mut HeldJobs, leases: &[LeasedJob], asked: Uptime) {
+fn set_leases(jobs: &mut HeldJobs, leases: &[LeasedJob], asked: Uptime) {
     for leased in leases {
         if let Some(held) = jobs.get_mut(&leased.id) {
-            held.vouch(Lease::since(asked, leased.lease_s));
+            held.set_lease(Lease::since(asked, leased.lease_s));
         }
     }
 }
 
-/// Which of the jobs that are due start now, the longest due first, if `free` more commands may run.
-pub(crate) fn starts(mut due: Vec<(Instant, JobId)>, free: usize) -> Vec<(Instant, JobId)> {
+/// The jobs to start now, the longest due first, if `free` more commands may run.
+pub(crate) fn select_starts(mut due: Vec<(Instant, JobId)>, free: usize) -> Vec<(Instant, JobId)> {
     due.sort();
     due.truncate(free);
     due
 }
 
-/// What is held beyond `most`, and does not run: to be given back.
+/// Jobs beyond `most` whose commands do not run: they are released.
 pub(crate) fn surplus(jobs: &HeldJobs, most: usize) -> Vec<JobId> {
     let idle = jobs.iter().rev().filter(|(_, held)| held.running.is_none()).map(|(id, _)| id.clone());
     idle.take(jobs.len().saturating_sub(most)).collect()
@@ -163,8 +161,8 @@ mod tests {
         let at = |seconds| Instant::from_unix_micros(seconds);
         let id = |id: &str| -> JobId { id.parse().expect("an id") };
         let due = vec![(at(9), id("a")), (at(3), id("c")), (at(3), id("b"))];
-        assert_eq!(starts(due.clone(), 2), [(at(3), id("b")), (at(3), id("c"))]);
-        assert_eq!(starts(due, 0), []);
+        assert_eq!(select_starts(due.clone(), 2), [(at(3), id("b")), (at(3), id("c"))]);
+        assert_eq!(select_starts(due, 0), []);
         let mut jobs = HeldJobs::new();
         add(&mut jobs, &[leased("a", 1, 1), leased("b", 1, 1), leased("c", 1, 1)], Uptime::default());
         let _running = run(&mut jobs, "c");

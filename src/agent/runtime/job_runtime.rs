@@ -1,9 +1,10 @@
-//! The work of a runtime, as one order of steps made again and again: ask, tell, give back, claim, start; and see what ended.
+//! The loop of a runtime: list and renew claims, report outcomes, release surplus jobs, claim more, and start what is due.
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use program::backoff::Backoff;
+use program::clock::system_time;
 use schema::id::JobId;
 use schema::instant::Instant;
 use schema::position::Position;
@@ -20,326 +21,325 @@ use crate::runtime::runtime_settings::RuntimeSettings;
 use crate::runtime::runtime_state::{JobProgress, RuntimeState, RuntimeStateError, UnreportedRun};
 use crate::runtime::schedule::JobSchedule;
 
-/// How often it looks around at least. Sleeping does not count the machine's own sleep, so it is short.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How often more jobs are asked for while there is room.
+/// The longest pause of the loop. Timers stand still while the machine sleeps, so it is short.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How often the runtime claims more jobs while it has room.
 const CLAIM_EVERY: Duration = Duration::from_secs(5);
-/// How long a job waits whose command could not be started.
-const START_AGAIN: Duration = Duration::from_secs(5);
+/// How long a job waits after its command could not be started.
+const RESTART_AFTER: Duration = Duration::from_secs(5);
 
-/// A runtime that works.
+/// A runtime and its jobs.
 #[derive(Debug)]
 pub struct JobRuntime<C> {
     settings: RuntimeSettings,
-    claims: C,
-    memory: RuntimeState,
+    service: C,
+    state: RuntimeState,
     jobs: HeldJobs,
     runs: JoinSet<EndedRun>,
     started: u64,
-    /// The newest position that an answer held for.
+    /// The highest position of any answer.
     seen: Position,
-    /// What `current` pointed to when all jobs were last asked for.
-    asked_at: Option<Option<PathBuf>>,
+    /// The target of `current` when all jobs were listed last; none if they must be listed again.
+    listed_at: Option<Option<PathBuf>>,
     claim_at: Uptime,
     ask_at: Uptime,
     backoff: Backoff,
 }
 
-/// How a run ended.
 #[derive(Debug)]
 struct EndedRun {
     job: JobId,
     number: u64,
-    came_to: std::io::Result<Option<RunOutcome>>,
+    outcome: std::io::Result<Option<RunOutcome>>,
 }
 
 impl<C: ClaimService> JobRuntime<C> {
-    /// A runtime that remembers what it remembered.
+    /// Reads the state of an earlier process.
     ///
     /// # Errors
-    /// If its folder can't be used.
-    pub fn of(settings: RuntimeSettings, claims: C) -> Result<Self, RuntimeStateError> {
-        let memory = RuntimeState::open(&settings.own())?;
+    /// If the state can't be read.
+    pub fn of(settings: RuntimeSettings, service: C) -> Result<Self, RuntimeStateError> {
+        let state = RuntimeState::open(&settings.runtime_dir())?;
         Ok(Self {
             settings,
-            claims,
-            memory,
+            service,
+            state,
             jobs: HeldJobs::new(),
             runs: JoinSet::new(),
             started: 0,
             seen: Position::ZERO,
-            asked_at: None,
+            listed_at: None,
             claim_at: Uptime::default(),
             ask_at: Uptime::default(),
             backoff: Backoff::between(Duration::from_millis(200), Duration::from_secs(3)),
         })
     }
 
-    /// Works until `shutdown`. Commands that still run are killed then, and are due again.
+    /// Runs until `shutdown`. Commands that still run are killed then, and are due again.
     pub async fn run(mut self, shutdown: CancellationToken) {
         while !shutdown.is_cancelled() {
             if Uptime::now() >= self.ask_at {
-                let asked = self.ask().await;
-                self.pace(asked);
+                let asked = self.send_requests().await;
+                self.set_next_request(asked);
             }
-            self.start();
+            self.start_due_jobs();
             self.save();
             let pause = self.pause();
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                Some(Ok(ended)) = self.runs.join_next() => self.finish(ended),
+                Some(Ok(ended)) = self.runs.join_next() => self.store_outcome(ended),
                 () = tokio::time::sleep(pause) => {}
             }
         }
     }
 
-    fn pace(&mut self, asked: Result<(), ClaimError>) {
+    fn set_next_request(&mut self, asked: Result<(), ClaimError>) {
         match asked {
             Ok(()) => self.backoff.reset(),
             Err(why) => {
                 if self.backoff.failures() == 0 {
-                    tracing::warn!(%why, "the centre can't be asked for jobs; trying again");
+                    tracing::warn!(%why, "requests about jobs fail; trying again");
                 }
                 self.ask_at = Uptime(Uptime::now().0 + self.backoff.failed());
             }
         }
     }
 
-    /// Everything that is to be asked now, what is most urgent first.
-    async fn ask(&mut self) -> Result<(), ClaimError> {
+    /// Sends all requests that are needed now, the most urgent first.
+    async fn send_requests(&mut self) -> Result<(), ClaimError> {
         let tree = std::fs::read_link(self.settings.dir.join("current")).ok();
-        if self.asked_at.as_ref() != Some(&tree) {
-            let told = self.claims.mine().await?;
-            self.hold(&told, None)?;
-            self.asked_at = Some(tree);
+        if self.listed_at.as_ref() != Some(&tree) {
+            let listed = self.service.list().await?;
+            self.replace_jobs(&listed, None)?;
+            self.listed_at = Some(tree);
         }
         let now = Uptime::now();
         if self.jobs.values().any(|held| held.lease.is_none_or(|lease| lease.is_to_be_renewed(now))) {
-            let told = self.claims.renew().await?;
-            self.hold(&told, Some(now))?;
+            let renewed = self.service.renew().await?;
+            self.replace_jobs(&renewed, Some(now))?;
         }
-        self.tell().await?;
-        self.give_back().await?;
-        self.claim().await
+        self.report_outcomes().await?;
+        self.release_surplus().await?;
+        self.claim_more().await
     }
 
-    /// Replaces what is held by what was told.
-    fn hold(&mut self, told: &LeasedJobs, asked: Option<Uptime>) -> Result<(), ClaimError> {
-        if told.position < self.seen {
-            return Err(ClaimError::Unknown(format!("the answer is of {}, and {} was seen", told.position, self.seen)));
+    /// Replaces all jobs by the server's list.
+    fn replace_jobs(&mut self, listed: &LeasedJobs, asked: Option<Uptime>) -> Result<(), ClaimError> {
+        if listed.position < self.seen {
+            return Err(ClaimError::Unknown(format!(
+                "the answer is of {}, and {} was seen",
+                listed.position, self.seen
+            )));
         }
-        self.seen = told.position;
+        self.seen = listed.position;
         let before: Vec<JobId> = self.jobs.keys().cloned().collect();
-        held_jobs::replace(&mut self.jobs, &told.jobs, asked);
+        held_jobs::replace(&mut self.jobs, &listed.jobs, asked);
         for gone in before.iter().filter(|job| !self.jobs.contains_key(*job)) {
-            tracing::info!(job = %gone, "the job is gone");
-            job_spec::forget(&self.settings.own(), gone);
+            tracing::info!(job = %gone, "job is no longer claimed");
+            job_spec::remove_copy(&self.settings.runtime_dir(), gone);
         }
-        self.note_jobs();
+        self.update_progress();
         Ok(())
     }
 
-    /// A job that is new counts as served until now; one that is gone is forgotten.
-    fn note_jobs(&mut self) {
-        self.memory.keep(|job| self.jobs.contains_key(job));
+    /// A new job counts as served until now; the progress of a lost job is removed.
+    fn update_progress(&mut self) {
+        self.state.retain(|job| self.jobs.contains_key(job));
         for job in self.jobs.keys() {
-            if self.memory.of(job).is_none() {
-                self.memory.note(job, JobProgress { until: now(), untold: None });
+            if self.state.progress(job).is_none() {
+                self.state.set_progress(job, JobProgress { until: system_time(), untold: None });
             }
         }
     }
 
-    /// Says what runs came to, until each was answered for.
-    async fn tell(&mut self) -> Result<(), ClaimError> {
-        let untold: Vec<(JobId, UnreportedRun)> =
-            self.memory.untold().map(|(job, run)| (job.clone(), run.clone())).collect();
-        for (job, UnreportedRun { due, completion }) in untold {
-            let is_mine = self.jobs.get(&job).is_some_and(|held| held.token == completion.token);
-            let told = if is_mine { self.claims.complete(&completion).await } else { Ok(()) };
-            match told {
+    /// Sends the outcomes of runs until each is acknowledged.
+    async fn report_outcomes(&mut self) -> Result<(), ClaimError> {
+        let unreported: Vec<(JobId, UnreportedRun)> =
+            self.state.unreported().map(|(job, run)| (job.clone(), run.clone())).collect();
+        for (job, UnreportedRun { due, completion }) in unreported {
+            let is_claimed = self.jobs.get(&job).is_some_and(|held| held.token == completion.token);
+            let answer = if is_claimed { self.service.complete(&completion).await } else { Ok(()) };
+            match answer {
                 Err(why) if why.is_transient() => return Err(why),
-                // What was run is not what is wanted by now, so this due time is served by another run.
+                // An older spec ran, so this due time needs another run.
                 Err(why) if why.is_for_another_spec() => {
-                    tracing::info!(%job, "the spec changed while it ran; it runs again");
-                    self.settle(&job, None);
-                    // Nor may it start again as it was.
-                    self.asked_at = None;
+                    tracing::info!(%job, "spec changed during the run; the job runs again");
+                    self.mark_reported(&job, None);
+                    // It must not start with the old spec again.
+                    self.listed_at = None;
                     self.jobs.entry(job).and_modify(|held| held.lease = None);
                 }
                 Err(why) => {
-                    tracing::warn!(%job, %why, "what the run came to was not taken");
-                    self.settle(&job, Some(due));
+                    tracing::warn!(%job, %why, "outcome was refused");
+                    self.mark_reported(&job, Some(due));
                 }
-                Ok(()) => self.settle(&job, Some(due)),
+                Ok(()) => self.mark_reported(&job, Some(due)),
             }
         }
         Ok(())
     }
 
-    /// Nothing more is to be told of a job's run.
-    fn settle(&mut self, job: &JobId, due: Option<Instant>) {
-        let Some(served) = self.memory.of(job) else { return };
+    /// Marks the outcome of a job as acknowledged, and `due` as served.
+    fn mark_reported(&mut self, job: &JobId, due: Option<Instant>) {
+        let Some(served) = self.state.progress(job) else { return };
         let until = due.unwrap_or(served.until);
-        self.memory.note(job, JobProgress { until, untold: None });
-        if let (Some(due), Some(turns)) = (due, self.jobs.get_mut(job).and_then(|held| held.turns.as_mut())) {
-            turns.serve(due);
+        self.state.set_progress(job, JobProgress { until, untold: None });
+        if let (Some(due), Some(schedule)) = (due, self.jobs.get_mut(job).and_then(|held| held.schedule.as_mut())) {
+            schedule.mark_served(due);
         }
     }
 
-    /// An answer that was lost may have given jobs that were claimed again since.
-    async fn give_back(&mut self) -> Result<(), ClaimError> {
+    /// Releases jobs beyond the limit: after a lost answer more may have been claimed than the runtime knew.
+    async fn release_surplus(&mut self) -> Result<(), ClaimError> {
         let surplus = held_jobs::surplus(&self.jobs, self.settings.jobs_max as usize);
         if surplus.is_empty() {
             return Ok(());
         }
-        // Nothing of it starts while the answer is on its way, however that ends.
+        // None of them may start while the answer is awaited.
         self.jobs.retain(|job, _| !surplus.contains(job));
-        self.asked_at = None;
-        self.note_jobs();
-        self.claims.release(&surplus).await
+        self.listed_at = None;
+        self.update_progress();
+        self.service.release(&surplus).await
     }
 
-    async fn claim(&mut self) -> Result<(), ClaimError> {
+    async fn claim_more(&mut self) -> Result<(), ClaimError> {
         let (now, held) = (Uptime::now(), u32::try_from(self.jobs.len()).unwrap_or(u32::MAX));
         let room = self.settings.jobs_max.saturating_sub(held);
         if room == 0 || now < self.claim_at {
             return Ok(());
         }
         self.claim_at = Uptime(now.0 + CLAIM_EVERY);
-        match self.claims.claim(room, self.settings.lease_s).await {
-            Ok(told) => {
-                self.seen = self.seen.max(told.position);
-                held_jobs::add(&mut self.jobs, &told.jobs, now);
-                self.note_jobs();
-                told.jobs.iter().for_each(|job| tracing::info!(job = %job.id, "claimed"));
+        match self.service.claim(room, self.settings.lease_s).await {
+            Ok(claimed) => {
+                self.seen = self.seen.max(claimed.position);
+                held_jobs::add(&mut self.jobs, &claimed.jobs, now);
+                self.update_progress();
+                claimed.jobs.iter().for_each(|job| tracing::info!(job = %job.id, "job claimed"));
                 Ok(())
             }
             Err(why) => {
-                // It may have been done all the same.
-                self.asked_at = None;
+                // The claim may have been made all the same.
+                self.listed_at = None;
                 Err(why)
             }
         }
     }
 
-    /// Starts what is due, whose lease lasts, and for which there is room.
-    fn start(&mut self) {
-        let free = self.settings.at_once.saturating_sub(self.runs.len());
+    /// Starts jobs that are due and leased, as far as commands may run in parallel.
+    fn start_due_jobs(&mut self) {
+        let free = self.settings.parallel_max.saturating_sub(self.runs.len());
         if free == 0 {
             return;
         }
         let due = self.jobs.keys().cloned().collect::<Vec<_>>().into_iter();
-        let due = due.filter_map(|job| Some((self.due(&job)?, job))).collect();
-        for (due, job) in held_jobs::starts(due, free) {
-            self.start_one(job, due);
+        let due = due.filter_map(|job| Some((self.due_time(&job)?, job))).collect();
+        for (due, job) in held_jobs::select_starts(due, free) {
+            self.start_job(job, due);
         }
     }
 
-    /// Since when a job waits to be started, if it may be.
-    fn due(&mut self, job: &JobId) -> Option<Instant> {
-        let served = self.memory.of(job).filter(|served| served.untold.is_none())?.until;
-        let (up, within) = (Uptime::now(), self.settings.within);
+    /// The due time to serve now, if the job may start.
+    fn due_time(&mut self, job: &JobId) -> Option<Instant> {
+        let served = self.state.progress(job).filter(|served| served.untold.is_none())?.until;
+        let (up, timeout) = (Uptime::now(), self.settings.timeout);
         let held = self.jobs.get_mut(job).filter(|held| held.running.is_none() && up >= held.not_before)?;
-        held.lease.filter(|lease| lease.lets_start(up, within))?;
-        if held.turns.is_none() && !held.is_useless {
-            let times = JobSpec::read(&self.settings.dir, job, held.spec_digest).and_then(|spec| spec.times());
-            match times {
-                Ok(times) => held.turns = Some(JobSchedule::after(times, served)),
-                Err(SpecError::Coming) => {}
+        held.lease.filter(|lease| lease.lets_start(up, timeout))?;
+        if held.schedule.is_none() && !held.is_spec_unusable {
+            let schedule = JobSpec::read(&self.settings.dir, job, held.spec_digest).and_then(|spec| spec.schedule());
+            match schedule {
+                Ok(cron) => held.schedule = Some(JobSchedule::after(cron, served)),
+                Err(SpecError::NotInTree) => {}
                 Err(why) => {
-                    tracing::warn!(%job, %why, "the job can't be run");
-                    held.is_useless = true;
+                    tracing::warn!(%job, %why, "job can't run");
+                    held.is_spec_unusable = true;
                 }
             }
         }
-        held.turns.as_mut()?.due(now())
+        held.schedule.as_mut()?.due(system_time())
     }
 
-    fn start_one(&mut self, job: JobId, due: Instant) {
+    fn start_job(&mut self, job: JobId, due: Instant) {
         let Some(held) = self.jobs.get_mut(&job) else { return };
         let Some(lease) = held.lease else { return };
-        // It was there before; but the tree may have been replaced, or changed by hand, since.
+        // The tree may have been replaced, or changed by hand, since the schedule was read.
         let Ok(spec) = JobSpec::read(&self.settings.dir, &job, held.spec_digest) else { return };
-        let spec = match spec.put(&self.settings.own(), &job) {
+        let spec = match spec.write_copy(&self.settings.runtime_dir(), &job) {
             Ok(spec) => spec,
             Err(why) => {
-                tracing::warn!(%job, %why, "the spec can't be put where its command finds it");
-                held.not_before = Uptime(Uptime::now().0 + START_AGAIN);
+                tracing::warn!(%job, %why, "copy of the spec can't be written");
+                held.not_before = Uptime(Uptime::now().0 + RESTART_AFTER);
                 return;
             }
         };
         self.started += 1;
-        let (number, (lease, follows)) = (self.started, watch::channel(lease));
+        let (number, (lease, lease_changes)) = (self.started, watch::channel(lease));
         held.running = Some(RunningCommand { number, due, lease });
-        let RuntimeSettings { command, within, .. } = self.settings.clone();
-        tracing::info!(%job, %due, "runs");
+        let RuntimeSettings { command, timeout, .. } = self.settings.clone();
+        tracing::info!(%job, %due, "job started");
         self.runs.spawn(async move {
-            let run = JobCommand { command, job: job.clone(), spec, within };
-            let came_to = run.run(lost(follows)).await;
-            EndedRun { job, number, came_to }
+            let run = JobCommand { command, job: job.clone(), spec, timeout };
+            let outcome = run.run(lease_lost(lease_changes)).await;
+            EndedRun { job, number, outcome }
         });
     }
 
-    /// Writes down what a run came to. One that lost its lease, or could not be started, is due as before.
-    fn finish(&mut self, EndedRun { job, number, came_to }: EndedRun) {
+    /// Stores the outcome of a run. A job that lost its lease, or could not start, is still due.
+    fn store_outcome(&mut self, EndedRun { job, number, outcome }: EndedRun) {
         let Some(held) = self.jobs.get_mut(&job) else { return };
         let Some(running) = held.running.take_if(|running| running.number == number) else { return };
-        job_spec::forget(&self.settings.own(), &job);
-        match came_to {
+        job_spec::remove_copy(&self.settings.runtime_dir(), &job);
+        match outcome {
             Ok(Some(RunOutcome { outcome, evidence })) => {
-                tracing::info!(%job, outcome, "ran");
+                tracing::info!(%job, outcome, "job ended");
                 let (token, spec_digest, outcome) = (held.token, held.spec_digest, outcome.to_owned());
                 let id = uuid::Uuid::now_v7().to_string();
                 let completion = Completion { id, job: job.clone(), token, spec_digest, outcome, evidence };
-                let until = self.memory.of(&job).map_or(running.due, |served| served.until);
-                self.memory
-                    .note(&job, JobProgress { until, untold: Some(UnreportedRun { due: running.due, completion }) });
+                let until = self.state.progress(&job).map_or(running.due, |served| served.until);
+                self.state.set_progress(
+                    &job,
+                    JobProgress { until, untold: Some(UnreportedRun { due: running.due, completion }) },
+                );
                 self.save();
             }
-            Ok(None) => tracing::warn!(%job, "its lease ended, so its command was killed"),
+            Ok(None) => tracing::warn!(%job, "job killed: its lease ended"),
             Err(why) => {
-                tracing::warn!(%job, %why, "its command can't be started");
-                held.not_before = Uptime(Uptime::now().0 + START_AGAIN);
+                tracing::warn!(%job, %why, "job command can't be started");
+                held.not_before = Uptime(Uptime::now().0 + RESTART_AFTER);
             }
         }
     }
 
     fn save(&mut self) {
-        if let Err(why) = self.memory.save() {
-            tracing::warn!(%why, "can't write down what was run; trying again");
+        if let Err(why) = self.state.save() {
+            tracing::warn!(%why, "state of the runtime can't be stored; trying again");
         }
     }
 
-    /// Until something is due, or for a look around.
+    /// Until the next due time, at most [`PAUSE_MAX`].
     fn pause(&self) -> Duration {
-        let now = now();
-        let next = self.jobs.values().filter_map(|held| held.turns.as_ref()?.next()).filter(|next| *next > now).min();
+        let now = system_time();
+        let next =
+            self.jobs.values().filter_map(|held| held.schedule.as_ref()?.next()).filter(|next| *next > now).min();
         let until = next.map(|next| next.unix_micros().abs_diff(now.unix_micros()));
-        let untold = self.memory.untold().next().is_some() && Uptime::now() >= self.ask_at;
-        if untold {
+        let has_unreported = self.state.unreported().next().is_some() && Uptime::now() >= self.ask_at;
+        if has_unreported {
             Duration::ZERO
         } else {
-            until.map_or(LOOK_EVERY, |until| Duration::from_micros(until).min(LOOK_EVERY))
+            until.map_or(PAUSE_MAX, |until| Duration::from_micros(until).min(PAUSE_MAX))
         }
     }
 }
 
-/// Returns when a lease has ended, or is nobody's any more.
-async fn lost(mut lease: watch::Receiver<Lease>) {
+/// Completes when the lease has ended, or the job is not held any more.
+async fn lease_lost(mut lease: watch::Receiver<Lease>) {
     loop {
-        let left = lease.borrow_and_update().left(Uptime::now());
-        if left.is_zero() {
+        let remaining = lease.borrow_and_update().remaining(Uptime::now());
+        if remaining.is_zero() {
             return;
         }
         tokio::select! {
-            () = tokio::time::sleep(left.min(LOOK_EVERY)) => {}
+            () = tokio::time::sleep(remaining.min(PAUSE_MAX)) => {}
             changed = lease.changed() => if changed.is_err() { return },
         }
     }
-}
-
-/// The node's clock.
-fn now() -> Instant {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Instant::from_unix_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

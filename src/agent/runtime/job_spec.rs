@@ -1,7 +1,7 @@
-//! The spec of a job, as it lies in the tree in force.
+//! The spec of a job, read from the tree in force.
 //!
-//! What always holds: the bytes that a command is given are those of the claim's digest. They are copied, since the tree may
-//! be replaced and collected while the command runs.
+//! Invariant: a command gets the bytes that have the claim's digest. It gets a copy, since the tree may be replaced and removed
+//! while the command runs.
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -17,19 +17,19 @@ use crate::disk::FILE_MODE;
 use crate::regular_file;
 use crate::runtime::schedule::CronSchedule;
 
-/// A spec that is the claim's.
+/// A spec whose digest is that of the claim.
 #[derive(Debug)]
 pub struct JobSpec {
     bytes: Vec<u8>,
 }
 
-/// Why there is nothing to run yet.
+/// Why a job can't run yet.
 #[derive(Debug, thiserror::Error)]
 pub enum SpecError {
-    /// The tree does not have it, or has another: the record is on its way.
+    /// The tree has no spec of this job, or another version: the record has not been applied yet.
     #[error("the tree does not have the spec that was claimed")]
-    Coming,
-    /// It does not say when.
+    NotInTree,
+    /// The spec has no valid schedule.
     #[error("the spec does not say when it is due: {0}")]
     NoSchedule(String),
 }
@@ -45,53 +45,53 @@ struct Task {
 }
 
 impl JobSpec {
-    /// The spec of `job` in the tree in force of the node's folder `dir`, if its digest is `digest`.
+    /// Reads the spec of `job` from the tree in force in the node's folder `dir`.
     ///
     /// # Errors
-    /// [`SpecError::Coming`] if it is not there.
+    /// [`SpecError::NotInTree`] if it is not there, or its digest is not `digest`.
     pub fn read(dir: &Path, job: &JobId, digest: Digest) -> Result<Self, SpecError> {
         let bytes = bytes_of(&dir.join("current/jobs").join(format!("{job}.json")));
         let bytes = bytes.ok().filter(|bytes| Digest::of(bytes) == digest);
-        bytes.map(|bytes| Self { bytes }).ok_or(SpecError::Coming)
+        bytes.map(|bytes| Self { bytes }).ok_or(SpecError::NotInTree)
     }
 
-    /// When it is due.
+    /// The schedule of its first task.
     ///
     /// # Errors
     /// [`SpecError::NoSchedule`].
-    pub fn times(&self) -> Result<CronSchedule, SpecError> {
+    pub fn schedule(&self) -> Result<CronSchedule, SpecError> {
         let none = |why: String| SpecError::NoSchedule(why);
         let plan: Plan = serde_json::from_slice(&self.bytes).map_err(|error| none(error.to_string()))?;
         let task = plan.tasks.first().ok_or_else(|| none("it has no task".to_owned()))?;
-        CronSchedule::read(&task.schedule).map_err(none)
+        CronSchedule::parse(&task.schedule).map_err(none)
     }
 
-    /// Copies it to where the command finds it.
+    /// Writes the copy for the command, and gives its path.
     ///
     /// # Errors
     /// If the disk fails.
-    pub fn put(&self, own: &Path, job: &JobId) -> io::Result<PathBuf> {
-        let path = copy_of(own, job);
-        fs::create_dir_all(own.join("jobs"))?;
+    pub fn write_copy(&self, runtime_dir: &Path, job: &JobId) -> io::Result<PathBuf> {
+        let path = copy_path(runtime_dir, job);
+        fs::create_dir_all(runtime_dir.join("jobs"))?;
         durable_file::create_empty(&path, FILE_MODE)?.write_all(&self.bytes)?;
         Ok(path)
     }
 }
 
 /// Removes the copy of a job's spec, if there is one.
-pub fn forget(own: &Path, job: &JobId) {
-    if let Err(error) = fs::remove_file(copy_of(own, job))
+pub fn remove_copy(runtime_dir: &Path, job: &JobId) {
+    if let Err(error) = fs::remove_file(copy_path(runtime_dir, job))
         && error.kind() != io::ErrorKind::NotFound
     {
-        tracing::debug!(%error, %job, "the copy of a spec stays");
+        tracing::debug!(%error, %job, "copy of the spec can't be removed");
     }
 }
 
-fn copy_of(own: &Path, job: &JobId) -> PathBuf {
-    own.join("jobs").join(format!("{job}.json"))
+fn copy_path(runtime_dir: &Path, job: &JobId) -> PathBuf {
+    runtime_dir.join("jobs").join(format!("{job}.json"))
 }
 
-/// A file's bytes, if it is a file and no larger than a spec may be.
+/// One byte more than the limit is read, so that a larger file has another digest.
 fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     regular_file::open(path)?.take(SPEC_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;

@@ -1,13 +1,13 @@
-//! Whether a lease can be vouched for.
+//! How long a lease certainly lasts.
 //!
-//! What always holds: a lease counts from when it was asked for, never from when the answer came, so that it ends here before
-//! it can end in the log. The clock goes on while the machine sleeps, and nobody can set it.
+//! Invariant: a lease counts from the time of the request, not of the answer, so that it ends here before it can end in the log.
+//! The clock (CLOCK_BOOTTIME) goes on while the machine sleeps, and can't be set.
 
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// How long before its lease ends a command is killed: it must be dead when somebody else may begin.
+/// A command is killed so long before its lease ends: it must be dead when another runtime may start.
 pub const KILL_BEFORE: Duration = Duration::from_secs(1);
 
 /// Time since the machine started, its sleep included.
@@ -15,7 +15,7 @@ pub const KILL_BEFORE: Duration = Duration::from_secs(1);
 pub struct Uptime(pub Duration);
 
 impl Uptime {
-    /// Now.
+    /// The present time of CLOCK_BOOTTIME.
     #[must_use]
     pub fn now() -> Self {
         let time = clock_gettime(ClockId::Boottime);
@@ -23,7 +23,7 @@ impl Uptime {
     }
 }
 
-/// How long a job is surely its holder's.
+/// A job's lease, from the time it was requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
     asked: Uptime,
@@ -31,26 +31,26 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// A lease of `lease_s` that was asked for at `asked`.
+    /// A lease of `lease_s` seconds that was requested at `asked`.
     #[must_use]
     pub fn since(asked: Uptime, lease_s: u32) -> Self {
         Self { asked, lasts: Duration::from_secs(lease_s.into()) }
     }
 
-    /// What is left of it for a command at `now`.
+    /// How long a command may still run at `now`.
     #[must_use]
-    pub fn left(&self, now: Uptime) -> Duration {
+    pub fn remaining(&self, now: Uptime) -> Duration {
         (self.asked.0 + self.lasts).saturating_sub(now.0).saturating_sub(KILL_BEFORE)
     }
 
-    /// Whether a command that may take `within` can start: either it ends before the lease does, or the lease is fresh enough
-    /// to be renewed while the command runs.
+    /// Whether a command with this timeout can start: either it ends before the lease does, or the lease is fresh enough to be
+    /// renewed while the command runs.
     #[must_use]
-    pub fn lets_start(&self, now: Uptime, within: Duration) -> bool {
-        self.left(now) > within.min(self.lasts / 2)
+    pub fn lets_start(&self, now: Uptime, timeout: Duration) -> bool {
+        self.remaining(now) > timeout.min(self.lasts / 2)
     }
 
-    /// Whether it is time to ask for a new one: so early that two more tries can fail.
+    /// Whether to renew it now: after a quarter, so that two more attempts can fail.
     #[must_use]
     pub fn is_to_be_renewed(&self, now: Uptime) -> bool {
         now.0 >= self.asked.0 + self.lasts / 4
@@ -88,7 +88,7 @@ mod tests {
     fn a_command_is_killed_before_its_lease_ends() {
         let lease = Lease::since(Uptime(s(1000)), 60);
         for (now, left) in [(1000, 59), (1058, 1), (1059, 0), (1060, 0), (5000, 0)] {
-            assert_eq!(lease.left(Uptime(s(now))), s(left), "{now}");
+            assert_eq!(lease.remaining(Uptime(s(now))), s(left), "{now}");
         }
     }
 

@@ -1,10 +1,10 @@
-//! The runtime of a node: it claims jobs, and runs each when it is due.
+//! The assessment runtime of a node: it claims jobs, and runs each when it is due.
 //!
-//! What always holds: a command starts only while the lease of its job lasts, as the node's own clock measures it from when
-//! the lease was asked for, and is killed when that ends; what runs is a spec that was signed, and whose digest is the
-//! claim's; what a command came to is on disk before the centre is told, and told until it answers.
+//! Invariants: a command starts only while the lease of its job lasts, counted by the node's own clock from the request for the
+//! lease, and is killed before the lease ends; the spec that runs was signed and has the claim's digest; an outcome is on disk
+//! before it is sent, and is sent until the server answers.
 //!
-//! Absent on purpose: who gets which job (the log decides), and what lies in the tree (the agent's).
+//! Not here: which runtime gets which job (the log decides), and what lies in the tree (the agent writes it).
 
 pub mod claim_service;
 pub mod lease;

@@ -1,7 +1,6 @@
-//! The claims of one node, asked for over NATS: `cfg.rpc.<node>.<verb>` of the contract.
+//! Requests of one node about its claims, over NATS: subject `cfg.rpc.<node>.<verb>`.
 //!
-//! What always holds: nothing waits in a queue to be sent later, or a lease could be older than it seems. Absent on purpose:
-//! trying again.
+//! Invariant: no request is queued while NATS is away, or a lease could be older than the runtime believes. The caller retries.
 
 use async_nats::{StatusCode, Subscriber};
 use bus::connect::{ANSWER_WITHIN, Link};
@@ -18,7 +17,7 @@ use uuid::Uuid;
 
 use crate::runtime::claim_service::{ClaimError, ClaimService, Completion, LeasedJobs};
 
-/// A node that asks.
+/// Sends the requests of one node.
 #[derive(Clone, Debug)]
 pub struct RpcClient {
     link: Link,
@@ -27,28 +26,28 @@ pub struct RpcClient {
 }
 
 impl RpcClient {
-    /// Asks as `node`.
+    /// A client for the requests of `node`.
     #[must_use]
     pub fn of(link: Link, prefix: Prefix, node: NodeId) -> Self {
         Self { link, prefix, node }
     }
 
-    /// Asks, and waits for the reply to the request of this id. It need not be the first message: where a stream takes in what is
-    /// published to the subject, its server acknowledges the request as well.
-    async fn ask(&self, verb: RpcVerb, id: &str, request: &impl Record) -> Result<(Position, RpcOutcome), ClaimError> {
+    /// Sends a request and waits for the reply with this id. It need not be the first message: if a stream captures the subject,
+    /// its server acknowledges the request as well.
+    async fn send(&self, verb: RpcVerb, id: &str, request: &impl Record) -> Result<(Position, RpcOutcome), ClaimError> {
         if !self.link.is_up() {
-            return Err(ClaimError::Unknown("NATS is not there".to_owned()));
+            return Err(ClaimError::Unknown("there is no connection to NATS".to_owned()));
         }
         let (client, subject) = (self.link.client(), self.prefix.rpc_subject(&self.node, verb));
         let inbox = client.new_inbox();
         let mut messages = client.subscribe(inbox.clone()).await.map_err(|error| unknown(&error))?;
-        let asked = client.publish_with_reply(subject.clone(), inbox, request.write().into());
-        asked.await.map_err(|error| unknown(&error))?;
+        let sent = client.publish_with_reply(subject.clone(), inbox, request.write().into());
+        sent.await.map_err(|error| unknown(&error))?;
         let mut others = 0;
         let reply = match timeout(ANSWER_WITHIN, reply_to(id, &mut messages, &mut others)).await {
             Ok(reply) => reply?,
             Err(_) if others > 0 => {
-                let also = format!("{others} messages came that are none: does a stream of NATS take {subject} in?");
+                let also = format!("{others} other messages came: does a stream capture {subject}?");
                 return Err(ClaimError::Unknown(format!("no reply came within {} s; {also}", ANSWER_WITHIN.as_secs())));
             }
             Err(_) => {
@@ -63,13 +62,13 @@ impl RpcClient {
     }
 
     async fn jobs(&self, verb: RpcVerb, id: &str, request: &impl Record) -> Result<LeasedJobs, ClaimError> {
-        let (position, done) = self.ask(verb, id, request).await?;
+        let (position, done) = self.send(verb, id, request).await?;
         let jobs = done.jobs.ok_or_else(|| ClaimError::Unknown("the answer names no jobs".to_owned()))?;
         Ok(LeasedJobs { position, jobs })
     }
 }
 
-/// The reply to the request of this id; `others` counts what came before it. An older server's reply has no id, and is believed.
+/// The reply to the request of this id; `others` counts messages before it. The reply of an older server has no id, and counts.
 async fn reply_to(id: &str, messages: &mut Subscriber, others: &mut u32) -> Result<RpcReply, ClaimError> {
     while let Some(message) = messages.next().await {
         if message.status == Some(StatusCode::NO_RESPONDERS) {
@@ -88,26 +87,27 @@ fn unknown(why: &dyn std::fmt::Display) -> ClaimError {
     ClaimError::Unknown(why.to_string())
 }
 
-/// The name of a request that is asked once.
-fn once() -> String {
+/// For a request that is not sent again.
+fn request_id() -> String {
     Uuid::now_v7().to_string()
 }
 
 impl ClaimService for RpcClient {
     async fn claim(&self, limit: u32, lease_s: u32) -> Result<LeasedJobs, ClaimError> {
-        let claim = ClaimRequest { v: ClaimRequest::NEWEST, id: once(), runtime: None, limit, lease_s: Some(lease_s) };
+        let claim =
+            ClaimRequest { v: ClaimRequest::NEWEST, id: request_id(), runtime: None, limit, lease_s: Some(lease_s) };
         self.jobs(RpcVerb::Claim, &claim.id, &claim).await
     }
 
     async fn renew(&self) -> Result<LeasedJobs, ClaimError> {
-        let renew = RenewRequest { v: RenewRequest::NEWEST, id: once(), runtime: None };
+        let renew = RenewRequest { v: RenewRequest::NEWEST, id: request_id(), runtime: None };
         self.jobs(RpcVerb::Renew, &renew.id, &renew).await
     }
 
     async fn release(&self, jobs: &[JobId]) -> Result<(), ClaimError> {
         let jobs = Some(jobs.iter().cloned().collect());
-        let release = ReleaseRequest { v: ReleaseRequest::NEWEST, id: once(), runtime: None, jobs };
-        self.ask(RpcVerb::Release, &release.id, &release).await.map(|_| ())
+        let release = ReleaseRequest { v: ReleaseRequest::NEWEST, id: request_id(), runtime: None, jobs };
+        self.send(RpcVerb::Release, &release.id, &release).await.map(|_| ())
     }
 
     async fn complete(&self, completion: &Completion) -> Result<(), ClaimError> {
@@ -122,11 +122,11 @@ impl ClaimService for RpcClient {
             outcome,
             evidence,
         };
-        self.ask(RpcVerb::Complete, &complete.id, &complete).await.map(|_| ())
+        self.send(RpcVerb::Complete, &complete.id, &complete).await.map(|_| ())
     }
 
-    async fn mine(&self) -> Result<LeasedJobs, ClaimError> {
-        let mine = ListClaims { v: ListClaims::NEWEST, id: once(), runtime: None, min_position: None };
+    async fn list(&self) -> Result<LeasedJobs, ClaimError> {
+        let mine = ListClaims { v: ListClaims::NEWEST, id: request_id(), runtime: None, min_position: None };
         self.jobs(RpcVerb::ListClaims, &mine.id, &mine).await
     }
 }

@@ -1,29 +1,29 @@
-//! What a runtime is told.
+//! Settings of a runtime, from the agent's options.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What the operator of a runtime says.
+/// Built from `RuntimeOptions` and the node's folder.
 #[derive(Clone, Debug)]
 pub struct RuntimeSettings {
-    /// The node's folder; the runtime's own is `runtime` in it.
+    /// The node's folder, absolute.
     pub dir: PathBuf,
     /// What `sh -c` runs for each job.
     pub command: String,
-    /// Jobs that are held at once.
+    /// How many jobs it claims at most.
     pub jobs_max: u32,
-    /// Commands that run at once.
-    pub at_once: usize,
-    /// How long one command may take.
-    pub within: Duration,
-    /// The lease that is asked for, in seconds.
+    /// How many commands run in parallel.
+    pub parallel_max: usize,
+    /// After this a command is killed.
+    pub timeout: Duration,
+    /// The lease to request, in seconds.
     pub lease_s: u32,
 }
 
 impl RuntimeSettings {
-    /// The runtime's own folder.
+    /// `<dir>/runtime`, for the runtime's state and copies of specs.
     #[must_use]
-    pub fn own(&self) -> PathBuf {
+    pub fn runtime_dir(&self) -> PathBuf {
         self.dir.join("runtime")
     }
 }

@@ -1,7 +1,6 @@
-//! What a runtime must remember over a restart: how far each job was served, and what is still to be told.
+//! `runtime/state.json`: how far each job was served, and outcomes that the server has not acknowledged.
 //!
-//! What always holds: the file is replaced as a whole, synced, and found whole. Absent on purpose: who holds what; that is
-//! asked anew at each start.
+//! Invariant: the file is replaced durably as a whole. It does not hold the claims: the server lists them at each start.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,15 +16,15 @@ use crate::disk::FILE_MODE;
 use crate::regular_file;
 use crate::runtime::claim_service::Completion;
 
-/// The newest format, and the one that is written.
+/// The only format that is written and read.
 const FORMAT: u16 = 1;
 
-/// A runtime's memory, and its file.
+/// The content of the file, and changes that are not saved yet.
 #[derive(Debug)]
 pub struct RuntimeState {
     path: PathBuf,
-    known: StateFile,
-    is_written: bool,
+    content: StateFile,
+    is_saved: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,43 +33,43 @@ struct StateFile {
     jobs: BTreeMap<JobId, JobProgress>,
 }
 
-/// What is remembered of one job.
+/// The progress of one job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobProgress {
-    /// The last due time that was served, or when the job came.
+    /// The last due time that was served, or when the job was claimed.
     pub until: Instant,
-    /// What a run came to that the centre has not answered for.
+    /// The outcome of a run that the server has not acknowledged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub untold: Option<UnreportedRun>,
 }
 
-/// A run that is still to be told of.
+/// An outcome that is sent until the server acknowledges it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnreportedRun {
-    /// What it was due.
+    /// The due time that the run served.
     pub due: Instant,
-    /// What it came to.
+    /// The request to send.
     pub completion: Completion,
 }
 
-/// The memory can't be used.
+/// The file can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeStateError {
-    /// The disk fails.
+    /// Reading or creating failed.
     #[error("can't use the runtime's folder {}", .0.display())]
     Disk(PathBuf, #[source] io::Error),
-    /// It is not what was written.
+    /// Its content is not valid.
     #[error("{} is damaged: {why}. If you remove it, jobs count as served until now", .path.display())]
     Damaged {
-        /// The file.
+        /// Of the file.
         path: PathBuf,
-        /// What is wrong.
+        /// Of the parser.
         why: String,
     },
 }
 
 impl RuntimeState {
-    /// What is remembered below `dir`, which is made if it is not there.
+    /// Reads the file in `dir`; creates the folder if it does not exist.
     ///
     /// # Errors
     /// If the disk fails, or the file is damaged or newer than this program.
@@ -82,52 +81,52 @@ impl RuntimeState {
         });
         let found = found.map_err(|error| RuntimeStateError::Disk(dir.to_owned(), error))?;
         let damaged = |why: String| RuntimeStateError::Damaged { path: path.clone(), why };
-        let known = match found {
+        let content = match found {
             None => StateFile { v: FORMAT, jobs: BTreeMap::new() },
             Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?,
         };
-        if known.v != FORMAT {
-            return Err(damaged(format!("format {} is not one that this program reads", known.v)));
+        if content.v != FORMAT {
+            return Err(damaged(format!("format {} is not one that this program reads", content.v)));
         }
-        Ok(Self { path, known, is_written: true })
+        Ok(Self { path, content, is_saved: true })
     }
 
-    /// What is known of a job.
+    /// The progress of a job, if it is known.
     #[must_use]
-    pub fn of(&self, job: &JobId) -> Option<&JobProgress> {
-        self.known.jobs.get(job)
+    pub fn progress(&self, job: &JobId) -> Option<&JobProgress> {
+        self.content.jobs.get(job)
     }
 
-    /// Everything that is still to be told.
-    pub fn untold(&self) -> impl Iterator<Item = (&JobId, &UnreportedRun)> {
-        self.known.jobs.iter().filter_map(|(job, served)| Some((job, served.untold.as_ref()?)))
+    /// All outcomes that are not acknowledged.
+    pub fn unreported(&self) -> impl Iterator<Item = (&JobId, &UnreportedRun)> {
+        self.content.jobs.iter().filter_map(|(job, served)| Some((job, served.untold.as_ref()?)))
     }
 
-    /// Remembers `served` of a job.
-    pub fn note(&mut self, job: &JobId, served: JobProgress) {
-        if self.known.jobs.get(job) != Some(&served) {
-            self.known.jobs.insert(job.clone(), served);
-            self.is_written = false;
+    /// Sets the progress of a job, in memory.
+    pub fn set_progress(&mut self, job: &JobId, served: JobProgress) {
+        if self.content.jobs.get(job) != Some(&served) {
+            self.content.jobs.insert(job.clone(), served);
+            self.is_saved = false;
         }
     }
 
-    /// Forgets all jobs but those that `is_held`.
-    pub fn keep(&mut self, is_held: impl Fn(&JobId) -> bool) {
-        let before = self.known.jobs.len();
-        self.known.jobs.retain(|job, _| is_held(job));
-        self.is_written &= self.known.jobs.len() == before;
+    /// Removes all jobs but those that are held, in memory.
+    pub fn retain(&mut self, is_held: impl Fn(&JobId) -> bool) {
+        let before = self.content.jobs.len();
+        self.content.jobs.retain(|job, _| is_held(job));
+        self.is_saved &= self.content.jobs.len() == before;
     }
 
-    /// Puts it on disk. A disk that fails is tried again the next time.
+    /// Writes the file if anything changed.
     ///
     /// # Errors
-    /// If the disk fails; the file is as it was, or as it should be.
+    /// If the disk fails; the next call tries again.
     pub fn save(&mut self) -> io::Result<()> {
-        if self.is_written {
+        if self.is_saved {
             return Ok(());
         }
-        durable_file::replace(&self.path, &serde_json::to_vec(&self.known)?, FILE_MODE)?;
-        self.is_written = true;
+        durable_file::replace(&self.path, &serde_json::to_vec(&self.content)?, FILE_MODE)?;
+        self.is_saved = true;
         Ok(())
     }
 }
@@ -142,14 +141,14 @@ mod tests {
         let own = dir.path().join("runtime");
         let job: JobId = "j-1".parse().expect("an id");
         let served = JobProgress { until: Instant::from_unix_micros(5), untold: None };
-        let mut memory = RuntimeState::open(&own).expect("nothing is fine");
-        memory.note(&job, served.clone());
-        memory.save().expect("saved");
-        let mut memory = RuntimeState::open(&own).expect("it is found");
-        assert_eq!(memory.of(&job), Some(&served));
-        memory.keep(|_| false);
-        memory.save().expect("saved");
-        assert_eq!(RuntimeState::open(&own).expect("it is found").of(&job), None);
+        let mut state = RuntimeState::open(&own).expect("nothing is fine");
+        state.set_progress(&job, served.clone());
+        state.save().expect("saved");
+        let mut state = RuntimeState::open(&own).expect("it is found");
+        assert_eq!(state.progress(&job), Some(&served));
+        state.retain(|_| false);
+        state.save().expect("saved");
+        assert_eq!(RuntimeState::open(&own).expect("it is found").progress(&job), None);
         for damaged in ["", "{", "{\"v\":2,\"jobs\":{}}"] {
             fs::write(own.join("state.json"), damaged).expect("written");
             let why = RuntimeState::open(&own).expect_err("damaged").to_string();

@@ -1,7 +1,7 @@
-//! When a job is due: cron in UTC, by the checker that let the schedule in.
+//! When a job is due: cron in UTC, with the same parser that the server used to accept the schedule.
 //!
-//! What always holds: each due time is served once; of several that passed while a job could not run, the last is served and
-//! the others are not made up for. Absent on purpose: a clock.
+//! Invariants: each due time is served once; of several that passed while the job could not run, only the last is served. The
+//! clock is an argument.
 
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
@@ -11,38 +11,38 @@ use jiff::tz::TimeZone;
 use schema::instant::Instant;
 
 const SECOND_US: i64 = 1_000_000;
-/// A clock that is set back by less repeats no due time; one that is set back by more was wrong before, and a job must not
-/// wait until that wrong time comes.
+/// If the clock is set back by less, no due time is repeated. If by more, it was wrong before, and the job must not wait until
+/// that wrong time comes.
 const SET_BACK_US_MAX: i64 = 3600 * SECOND_US;
 
-/// A schedule that says when.
+/// A parsed cron expression.
 #[derive(Clone, Debug)]
 pub struct CronSchedule(Cron);
 
 impl CronSchedule {
-    /// Reads cron of five fields, or six with seconds first.
+    /// Parses cron of five fields, or six with seconds first.
     ///
     /// # Errors
-    /// What the checker says, if it is none.
-    pub fn read(schedule: &str) -> Result<Self, String> {
+    /// The parser's message.
+    pub fn parse(schedule: &str) -> Result<Self, String> {
         let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
         parser.parse(schedule).map(Self).map_err(|error| error.to_string())
     }
 
-    /// The first due time after `time`; none if the schedule names a day that never comes.
+    /// The first due time after `time`; none for a day that never comes, such as February 30.
     #[must_use]
     pub fn first_after(&self, time: Instant) -> Option<Instant> {
         self.0.find_next_occurrence(&civil(time)?, false).ok().and_then(instant)
     }
 
-    /// The last due time up to `time`, and at it.
+    /// The last due time up to and including `time`.
     #[must_use]
     pub fn last_until(&self, time: Instant) -> Option<Instant> {
         self.0.find_previous_occurrence(&civil(time)?, true).ok().and_then(instant)
     }
 }
 
-/// Whole seconds, as cron knows no others.
+/// Cut to whole seconds, the resolution of cron.
 fn civil(time: Instant) -> Option<DateTime> {
     let seconds = Timestamp::from_second(time.unix_micros().div_euclid(SECOND_US)).ok()?;
     Some(TimeZone::UTC.to_datetime(seconds))
@@ -53,40 +53,40 @@ fn instant(time: DateTime) -> Option<Instant> {
     Some(Instant::from_unix_micros(time.as_microsecond()))
 }
 
-/// Whose turn it is: one job's due times, and how far they were served.
+/// One job's due times, and how far they were served.
 #[derive(Clone, Debug)]
 pub struct JobSchedule {
     times: CronSchedule,
     served: Instant,
-    /// Kept, as a day that never comes takes long to be looked for.
+    /// Cached: the search for a day that never comes takes long.
     next: Option<Instant>,
 }
 
 impl JobSchedule {
-    /// Due times after `served`.
+    /// All due times up to `served` are served.
     #[must_use]
     pub fn after(times: CronSchedule, served: Instant) -> Self {
         let next = times.first_after(served);
         Self { times, served, next }
     }
 
-    /// The due time that is to be served at `now`, if there is one.
+    /// The due time to serve at `now`, if there is one.
     #[must_use]
     pub fn due(&mut self, now: Instant) -> Option<Instant> {
         if self.served.unix_micros() > now.unix_micros().saturating_add(SET_BACK_US_MAX) {
-            self.serve(now);
+            self.mark_served(now);
         }
         self.next.filter(|next| *next <= now)?;
         self.times.last_until(now).filter(|due| *due > self.served)
     }
 
-    /// Everything up to `due` is served.
-    pub fn serve(&mut self, due: Instant) {
+    /// Marks all due times up to `due` as served.
+    pub fn mark_served(&mut self, due: Instant) {
         self.served = due;
         self.next = self.times.first_after(due);
     }
 
-    /// When it is due next, or was.
+    /// The next due time; it may have passed.
     #[must_use]
     pub fn next(&self) -> Option<Instant> {
         self.next
@@ -101,8 +101,8 @@ mod tests {
         time.parse().expect("a time")
     }
 
-    fn turns(schedule: &str, served: &str) -> JobSchedule {
-        JobSchedule::after(CronSchedule::read(schedule).expect("a schedule"), at(served))
+    fn job_schedule(cron: &str, served: &str) -> JobSchedule {
+        JobSchedule::after(CronSchedule::parse(cron).expect("a schedule"), at(served))
     }
 
     #[test]
@@ -122,32 +122,32 @@ mod tests {
             ("0 0 30 2 *", "2026-01-01T00:00:00Z", "2040-01-01T00:00:00Z", None),
             ("30 2 * * *", "2026-03-28T03:00:00Z", "2026-03-29T02:30:00Z", Some("2026-03-29T02:30:00Z")),
         ] {
-            assert_eq!(turns(schedule, served).due(at(now)), due.map(at), "{schedule} {served} {now}");
+            assert_eq!(job_schedule(schedule, served).due(at(now)), due.map(at), "{schedule} {served} {now}");
         }
     }
 
     #[test]
     fn what_was_served_is_not_due_again() {
-        let (mut turns, now) = (turns("* * * * *", "2026-01-01T00:00:00Z"), at("2026-01-01T00:03:20Z"));
-        let due = turns.due(now).expect("due");
-        turns.serve(due);
-        assert_eq!((turns.due(now), turns.next()), (None, Some(at("2026-01-01T00:04:00Z"))));
+        let (mut schedule, now) = (job_schedule("* * * * *", "2026-01-01T00:00:00Z"), at("2026-01-01T00:03:20Z"));
+        let due = schedule.due(now).expect("due");
+        schedule.mark_served(due);
+        assert_eq!((schedule.due(now), schedule.next()), (None, Some(at("2026-01-01T00:04:00Z"))));
     }
 
     #[test]
     fn a_clock_that_is_set_back_repeats_nothing_and_starves_nobody() {
-        let mut turns = turns("* * * * *", "2026-01-01T12:00:00Z");
-        assert_eq!(turns.due(at("2026-01-01T11:30:00Z")), None);
-        assert_eq!(turns.due(at("2026-01-01T12:01:00Z")), Some(at("2026-01-01T12:01:00Z")));
-        turns.serve(at("2099-01-01T00:00:00Z"));
-        assert_eq!(turns.due(at("2026-01-01T12:02:30Z")), None);
-        assert_eq!(turns.due(at("2026-01-01T12:03:00Z")), Some(at("2026-01-01T12:03:00Z")));
+        let mut schedule = job_schedule("* * * * *", "2026-01-01T12:00:00Z");
+        assert_eq!(schedule.due(at("2026-01-01T11:30:00Z")), None);
+        assert_eq!(schedule.due(at("2026-01-01T12:01:00Z")), Some(at("2026-01-01T12:01:00Z")));
+        schedule.mark_served(at("2099-01-01T00:00:00Z"));
+        assert_eq!(schedule.due(at("2026-01-01T12:02:30Z")), None);
+        assert_eq!(schedule.due(at("2026-01-01T12:03:00Z")), Some(at("2026-01-01T12:03:00Z")));
     }
 
     #[test]
     fn no_schedule_is_no_time() {
         for text in ["", "* * * *", "* * * * * * *", "61 * * * *", "soon"] {
-            assert!(CronSchedule::read(text).is_err(), "{text}");
+            assert!(CronSchedule::parse(text).is_err(), "{text}");
         }
     }
 }

@@ -1,6 +1,4 @@
-//! The definitions that the demo imports: files of OSCAL, and how they get to the door.
-//!
-//! Always: they are imported by the program that everybody imports with.
+//! Imports the demo's OSCAL files with `headwater import`, as a user would.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +10,7 @@ use tokio::process::Command;
 
 use super::error::Error;
 
-/// Definitions, as files of OSCAL, and how they get to the door.
+/// OSCAL files, and the server to import them into.
 #[derive(Clone)]
 pub(super) struct Definitions {
     files: Vec<PathBuf>,
@@ -21,13 +19,13 @@ pub(super) struct Definitions {
 }
 
 impl Definitions {
-    /// The files below the examples, for this door.
+    /// The files in the examples folder.
     pub(super) fn new(examples: &Path, url: &str, token: &str) -> Self {
         let files = ["catalog.json", "components.json", "plan.json"].map(|file| examples.join("oscal").join(file));
         Self { files: files.into(), url: url.to_owned(), token: token.to_owned() }
     }
 
-    /// Imports them with `headwater import`, and gives what came of it.
+    /// Runs `headwater import oscal --json`, and gives its output.
     pub(super) async fn import(&self) -> Result<Imported, Error> {
         let program = std::env::current_exe().map_err(Error::Import)?;
         let import = Command::new(program)
@@ -45,14 +43,14 @@ impl Definitions {
     }
 }
 
-/// A token is not shown.
+/// Without the token.
 impl fmt::Debug for Definitions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Definitions").field("files", &self.files).field("url", &self.url).finish_non_exhaustive()
     }
 }
 
-/// What an import came to, as `--json` prints it.
+/// The output of `headwater import --json`.
 #[derive(Deserialize)]
 pub(super) struct Imported {
     pub(super) events: usize,

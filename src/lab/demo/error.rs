@@ -1,4 +1,4 @@
-//! Why a demo did not come to a good end.
+//! Errors of `headwater demo`.
 
 use std::path::PathBuf;
 
@@ -11,54 +11,54 @@ use crate::dev;
 use super::fleet::Error as FleetError;
 use super::folder::Error as FolderError;
 
-/// Why it did not come to a good end.
+/// The demo can't run, or not all of its claims hold.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no fleet to put.
+    /// The examples can't be read.
     #[error(transparent)]
     Fleet(#[from] FleetError),
-    /// There is no folder to do it in.
+    /// The folder can't be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// It could not be started.
+    /// The processes can't be started.
     #[error(transparent)]
     Dev(#[from] dev::Error),
-    /// The door did not do what was asked.
+    /// The server refused a request, or can't be reached.
     #[error("the demo could not go on")]
     Door(#[from] ClientError),
-    /// `dev` said where the door is, and it can't be.
+    /// The server's URL in `dev.json` is malformed.
     #[error("the door's URL can't be used")]
     Url(#[from] ServerUrlError),
-    /// `dev` said what to enter with, and it can't be.
+    /// The token in `dev.json` is malformed.
     #[error("the admin's token can't be used")]
     Token(#[from] TokenFormatError),
-    /// The import can't be started.
+    /// `headwater import` can't be started.
     #[error("`headwater import` could not be started")]
     Import(#[source] std::io::Error),
-    /// The import failed.
+    /// `headwater import` failed.
     #[error("`headwater import` failed: {0}")]
     Imported(String),
-    /// A request that should change something did not.
+    /// A request changed nothing.
     #[error("a request that should have changed something changed nothing")]
     NothingChanged,
-    /// It can't be shown.
+    /// Standard output can't be written.
     #[error(transparent)]
     Output(#[from] StdoutError),
-    /// Somebody wanted it to end.
+    /// Asked to stop before the end.
     #[error("asked to end before it was through")]
     Interrupted,
-    /// It went through, and not all of it came true.
+    /// It ran to the end, and some claims do not hold.
     #[error("{untrue} of what the demo claims did not come true; the logs are in {}", .logs.display())]
     Untrue {
-        /// How many claims.
+        /// Number of claims that do not hold.
         untrue: usize,
-        /// Where to find out why.
+        /// The folder with the logs.
         logs: PathBuf,
     },
 }
 
 impl Error {
-    /// Whether it could not be shown.
+    /// Whether standard output can't be written.
     #[must_use]
     pub fn is_output(&self) -> bool {
         matches!(self, Self::Output(_) | Self::Dev(dev::Error::Output(_)))

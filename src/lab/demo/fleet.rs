@@ -1,7 +1,7 @@
-//! The example fleet: documents with their files, and what they come to on a node.
+//! The example fleet: documents, and the files that a node must have.
 //!
-//! What a node must hold is worked out here a second time, in a few lines and from the files, so that the demo does not
-//! believe the server about the server.
+//! A node's files are computed here a second time, from the example files, so that the demo does not verify the server with the
+//! server's own answer.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,36 +15,35 @@ use serde_json::{Value, json};
 /// The file that lists the others.
 const LIST: &str = "fleet.json";
 
-/// A folder that holds no fleet.
+/// The examples folder can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file is not there.
+    /// A file can't be read.
     #[error("could not read {} (--examples names the folder; the checkout has it in schema/examples)", .0.display())]
     File(PathBuf, #[source] std::io::Error),
-    /// It is not what it should be.
+    /// `fleet.json` is not valid.
     #[error("{} is not a list of documents", .0.display())]
     List(PathBuf, #[source] serde_json::Error),
-    /// The demo changes a line that is not there.
+    /// The text that the demo changes is missing.
     #[error("the demo wants to change {find} in document {document}, and it is not there")]
     NothingToEdit {
-        /// Where.
+        /// Id of the document.
         document: String,
-        /// What.
+        /// The text.
         find: String,
     },
 }
 
-/// All documents.
+/// The content of `fleet.json`, and its documents.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ExampleFleet {
-    /// Why they are put.
+    /// The reason of the request.
     pub(super) reason: String,
     /// The documents.
     pub(super) documents: Vec<ExampleDocument>,
 }
 
-/// One document.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ExampleDocument {
@@ -58,24 +57,24 @@ pub(super) struct ExampleDocument {
     content: String,
 }
 
-/// A change of one line, as somebody would make it in an editor.
+/// A replacement of text in one document.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Edit {
-    /// In which document.
+    /// Id of the document.
     pub(super) document: &'static str,
-    /// What stands there.
+    /// The old text.
     pub(super) find: &'static str,
-    /// What shall stand there.
+    /// The new text.
     pub(super) put: &'static str,
-    /// Why.
+    /// The reason of the request.
     pub(super) reason: &'static str,
 }
 
-/// The files of a node, by path.
+/// Content by path.
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
 
 impl ExampleFleet {
-    /// Reads the list in `folder` and the files that it names.
+    /// Reads `fleet.json` in `folder` and the files that it names.
     pub(super) fn read(folder: &Path) -> Result<Self, Error> {
         let read = |path: &Path| fs::read_to_string(path).map_err(|error| Error::File(path.to_owned(), error));
         let list = folder.join(LIST);
@@ -86,17 +85,17 @@ impl ExampleFleet {
         Ok(fleet)
     }
 
-    /// The bytes of all documents.
+    /// Size of all documents in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.documents.iter().map(|document| document.content.len()).sum()
     }
 
-    /// The commands that put all of it, where nothing is.
+    /// The commands that put all documents into an empty log.
     pub(super) fn commands(&self) -> Vec<Value> {
         self.documents.iter().map(|document| document.command(0)).collect()
     }
 
-    /// Makes an edit, and gives the command that puts it over the document's version `version`.
+    /// Applies an edit, and gives the command for it; `version` is the document's version before.
     pub(super) fn edit(&mut self, edit: &Edit, version: u64) -> Result<Value, Error> {
         let found = self.documents.iter_mut().find(|document| document.id == edit.document);
         match found {
@@ -108,12 +107,12 @@ impl ExampleFleet {
         }
     }
 
-    /// Whether a document is for a node.
+    /// Whether a document's target matches a node.
     pub(super) fn concerns(&self, document: &str, node: &NodeId, labels: &Labels) -> bool {
         self.documents.iter().any(|each| each.id == document && each.target.matches(node, labels))
     }
 
-    /// What a node must hold: of the documents for it, at each path the one of the highest priority, then id.
+    /// The files that a node must have: at each path the matching document of the highest priority, then id.
     pub(super) fn files_of(&self, node: &NodeId, labels: &Labels) -> Files {
         let mut layers: Vec<&ExampleDocument> =
             self.documents.iter().filter(|document| document.target.matches(node, labels)).collect();

@@ -1,7 +1,7 @@
-//! The demo's folder, anew each time.
+//! Empties the demo's folder.
 //!
-//! Always: a folder is emptied only if a demo made it, by its mark, and only while nobody runs on it. The mark and the
-//! lock go last, or rather never, so that an emptying which was cut off is taken up by the next demo.
+//! Invariants: a folder is emptied only if it has the marker file of a demo, and only while no process has it open. The marker
+//! and the lock stay, so that the next demo completes an interrupted emptying.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -10,32 +10,32 @@ use std::path::{Path, PathBuf};
 use crate::folder::Folder;
 use crate::{Error as LabError, private_file};
 
-/// The file that says who made the folder.
+/// The marker file.
 const MARK: &str = "made-by-headwater-demo";
-/// What it says.
+/// Its content.
 const MARK_TEXT: &str = "The next `headwater demo` on this folder removes all of it.\n";
-/// What stays when the folder is emptied.
+/// Names that stay when the folder is emptied.
 const KEPT: [&str; 2] = [MARK, "lock"];
 
-/// Why there is no fresh folder.
+/// Why the folder can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It is somebody's.
+    /// No demo made it.
     #[error(
         "{} is not empty and no demo made it, so it is left alone: name another folder with --dir, or remove it",
         .0.display()
     )]
     NotADemos(PathBuf),
-    /// It can't be emptied or made.
+    /// It can't be emptied or created.
     #[error("could not make {} anew", .0.display())]
     File(PathBuf, #[source] std::io::Error),
-    /// A demo runs on it, or it can't be used.
+    /// A demo has it open, or it can't be used.
     #[error(transparent)]
     Lab(#[from] LabError),
 }
 
-/// Makes `dir` as a demo wants it: with nothing of an earlier one.
-pub(super) fn make_anew(dir: &Path) -> Result<(), Error> {
+/// Creates `dir`, or empties it if an earlier demo made it.
+pub(super) fn recreate(dir: &Path) -> Result<(), Error> {
     let failed = |source| Error::File(dir.to_path_buf(), source);
     if is_empty(dir).map_err(failed)? {
         fs::create_dir_all(dir).map_err(failed)?;
@@ -44,8 +44,8 @@ pub(super) fn make_anew(dir: &Path) -> Result<(), Error> {
     if !dir.join(MARK).is_file() {
         return Err(Error::NotADemos(dir.to_path_buf()));
     }
-    // Whoever opens the folder has it alone, and has ended what a killed demo left running there.
-    let _alone = Folder::open(dir)?;
+    // Opening locks the folder, and ends processes that a killed demo left running there.
+    let _lock = Folder::open(dir)?;
     empty(dir, failed)
 }
 
@@ -82,7 +82,7 @@ mod tests {
     fn what_an_earlier_demo_left_is_gone() {
         let dir = tempfile::tempdir().unwrap();
         let demo = dir.path().join("a/demo");
-        make_anew(&demo).unwrap();
+        recreate(&demo).unwrap();
         let elsewhere = dir.path().join("elsewhere");
         fs::create_dir(&elsewhere).unwrap();
         fs::write(elsewhere.join("file"), "stays").unwrap();
@@ -90,7 +90,7 @@ mod tests {
         fs::create_dir_all(demo.join("nodes/node-1")).unwrap();
         fs::write(demo.join("ports.json"), "{}").unwrap();
 
-        make_anew(&demo).unwrap();
+        recreate(&demo).unwrap();
         let mut left: Vec<_> = fs::read_dir(&demo).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();
         assert_eq!(left, ["lock", MARK]);
@@ -101,17 +101,17 @@ mod tests {
     fn a_folder_that_no_demo_made_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("thesis.tex"), "").unwrap();
-        assert!(matches!(make_anew(dir.path()), Err(Error::NotADemos(_))));
+        assert!(matches!(recreate(dir.path()), Err(Error::NotADemos(_))));
         assert!(dir.path().join("thesis.tex").exists());
     }
 
     #[test]
     fn a_demo_that_runs_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
-        make_anew(dir.path()).unwrap();
+        recreate(dir.path()).unwrap();
         let _running = Folder::open(dir.path()).unwrap();
         fs::write(dir.path().join("dev.json"), "{}").unwrap();
-        assert!(matches!(make_anew(dir.path()), Err(Error::Lab(LabError::Locked(_)))));
+        assert!(matches!(recreate(dir.path()), Err(Error::Lab(LabError::Locked(_)))));
         assert!(dir.path().join("dev.json").exists());
     }
 }

@@ -1,6 +1,6 @@
-//! What the demo shows of compliance: definitions in OSCAL become jobs, and two of the nodes share them.
+//! The compliance part of the demo: definitions in OSCAL become jobs, and two of the nodes share them.
 //!
-//! Always: what is claimed is looked up at the door and on the nodes' disks.
+//! Each claim is verified at the server and on the nodes' disks.
 
 use std::collections::BTreeSet;
 use std::time::Instant as Clock;
@@ -12,12 +12,12 @@ use crate::dev::DevNode;
 
 use super::error::Error;
 use super::screen::Style;
-use super::story::{LOOK_EVERY, Story, WITHIN};
+use super::story::{POLL_EVERY, Story, WITHIN};
 
-/// How many jobs each may hold: half of what the examples come to.
+/// How many jobs each runtime may claim: half of the examples' jobs.
 pub(super) const JOBS_EACH: u32 = 2;
-/// What a runtime runs for a job, as somebody would write it who knows these assessments, with tools that are everywhere: it
-/// compares what each component is set to with the most that the provider allows.
+/// The job command, as an operator could write it, with POSIX tools only: it compares the value of each component with the limit
+/// of the provider.
 pub(super) const JOB_COMMAND: &str = r#"of() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" {}; }
 set=$(grep -o "\"parameter:$(of parameter)\":\"[0-9]*\"" {} | cut -d '"' -f 4 | sort -n | tr '\n' ' ')
 [ "$set" ] || { echo "no component says its $(of parameter)"; exit 1; }
@@ -43,7 +43,7 @@ struct Completed {
     outcome: String,
 }
 
-/// What has happened to a job.
+/// An event as `GET /v1/events` shows it.
 #[derive(Deserialize)]
 struct Happened {
     #[serde(rename = "type")]
@@ -57,7 +57,7 @@ struct Events {
 }
 
 impl Story {
-    /// Imports the definitions, and again: the second time nothing is left to do.
+    /// Imports the definitions twice: the second import changes nothing.
     pub(super) async fn import(&mut self) -> Result<(), Error> {
         let first = self.definitions().import().await?;
         let created: Vec<String> =
@@ -74,7 +74,7 @@ impl Story {
         Ok(())
     }
 
-    /// Watches the runtimes until each job is held by one of them, lies on its disk, and was run.
+    /// Waits until each job is claimed by a runtime, is on its disk, and has run.
     pub(super) async fn share_jobs(&mut self) -> Result<(), Error> {
         let deadline = Clock::now() + WITHIN;
         let jobs = loop {
@@ -88,7 +88,7 @@ impl Story {
             if all || Clock::now() >= deadline {
                 break jobs;
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_EVERY).await;
         };
         let runtimes = self.runtimes().to_vec();
         for node in &runtimes {
@@ -104,7 +104,7 @@ impl Story {
         self.say_evidence(&jobs).await
     }
 
-    /// Says what runs have left in the log.
+    /// Prints the evidence of the runs.
     async fn say_evidence(&mut self, jobs: &[Job]) -> Result<(), Error> {
         for job in jobs {
             let path = format!("/v1/events?entity=job/{}&type=JobCompleted&limit=1", job.id);
@@ -118,13 +118,13 @@ impl Story {
     }
 }
 
-/// The jobs of a runtime.
+/// The ids of a runtime's jobs.
 fn of(jobs: &[Job], runtime: &str) -> BTreeSet<String> {
     let is_its = |job: &&Job| job.claim.as_ref().is_some_and(|claim| claim.runtime == runtime);
     jobs.iter().filter(is_its).map(|job| job.id.clone()).collect()
 }
 
-/// The jobs whose specs are in force on a node's disk.
+/// The ids of the jobs whose specs are in force on a node's disk.
 fn on_disk(node: &DevNode) -> BTreeSet<String> {
     let files = std::fs::read_dir(node.dir.join("current/jobs")).into_iter().flatten().flatten();
     let names = files.filter_map(|file| file.file_name().into_string().ok());

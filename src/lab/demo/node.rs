@@ -1,4 +1,4 @@
-//! A node as the demo looks at it: what the door says of it, and what lies on its disk.
+//! A node as the demo sees it: the server's answer, and the files on its disk.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::fleet::Files;
 
-/// A node as `GET /v1/nodes/{id}` shows it; what the demo needs of that.
+/// The part of `GET /v1/nodes/{id}` that the demo needs.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct DemoNode {
     pub(super) id: NodeId,
@@ -27,7 +27,7 @@ pub(super) struct DemoNode {
     dir: PathBuf,
 }
 
-/// What must not change for a node that a change is not for.
+/// What must not change on a node that a change does not concern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct NodeSnapshot {
     desired: RecordRef,
@@ -36,56 +36,52 @@ pub(super) struct NodeSnapshot {
 }
 
 impl DemoNode {
-    /// Asks for the node.
-    pub(super) async fn see(door: &ApiClient, id: &str, dir: &Path) -> Result<Self, Error> {
+    /// Fetches the node from the server.
+    pub(super) async fn fetch(door: &ApiClient, id: &str, dir: &Path) -> Result<Self, Error> {
         let node: Self = door.get(&format!("/v1/nodes/{id}")).await?;
         Ok(Self { dir: dir.to_owned(), ..node })
     }
 
-    /// What runs on it.
     pub(super) fn running(&self) -> Option<RecordRef> {
         self.reported.as_ref()?.running
     }
 
-    /// Whether it runs what it must.
     pub(super) fn is_converged(&self) -> bool {
         self.state == "converged"
     }
 
-    /// Whether it has also said that it came to the end of it: what runs is reported a moment before that.
+    /// Whether it has also reported `applied`: the running digest is reported a moment before.
     pub(super) fn is_done(&self) -> bool {
         self.is_converged() && self.applied_at().is_some()
     }
 
-    /// When it put in force what it must hold, by its own clock.
+    /// When it applied its desired record, by its own clock.
     pub(super) fn applied_at(&self) -> Option<Instant> {
         let attempt = self.reported.as_ref()?.attempt.as_ref()?;
         let is_it = attempt.state == AttemptState::Applied && attempt.position == self.desired.position;
         is_it.then_some(attempt.at)
     }
 
-    /// Why what it must hold does not run: a code, and words.
-    pub(super) fn trouble(&self) -> Option<(&str, &str)> {
+    /// Why the desired record does not run: a code, and text.
+    pub(super) fn failure(&self) -> Option<(&str, &str)> {
         let attempt = self.reported.as_ref()?.attempt.as_ref()?;
         Some((attempt.code.as_deref()?, attempt.detail.as_deref().unwrap_or_default()))
     }
 
-    /// Where it stands.
-    pub(super) fn stand(&self) -> NodeSnapshot {
+    pub(super) fn snapshot(&self) -> NodeSnapshot {
         let generation = fs::read_link(self.dir.join("current")).ok();
         NodeSnapshot { desired: self.desired, running: self.running(), generation }
     }
 
-    /// The files that are in force on its disk.
+    /// The files in force on its disk.
     pub(super) fn files(&self) -> std::io::Result<Files> {
         let mut files = Files::new();
         collect(&self.dir.join("current/files"), "", &mut files)?;
         Ok(files)
     }
 
-    /// How many files are in force.
     pub(super) fn file_count(&self) -> usize {
-        // In the middle of a switch one may be gone; the next look counts again.
+        // During a switch a file may be missing; the next poll counts again.
         self.files().map_or(0, |files| files.len())
     }
 }
@@ -106,7 +102,7 @@ fn collect(dir: &Path, prefix: &str, files: &mut Files) -> std::io::Result<()> {
     Ok(())
 }
 
-/// What tells `found` from `wanted`, in a few words; nothing if they are the same, byte for byte.
+/// The first difference in words; none if all files are equal, byte for byte.
 pub(super) fn difference(wanted: &Files, found: &Files) -> Option<String> {
     let missing = wanted.keys().find(|path| !found.contains_key(*path)).map(|path| format!("{path} is missing"));
     let surplus = || found.keys().find(|path| !wanted.contains_key(*path)).map(|path| format!("{path} is too many"));

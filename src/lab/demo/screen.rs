@@ -1,8 +1,8 @@
-//! What the demo is shown on: a terminal, where a table is redrawn in place, or a file, which gets a line for each change.
+//! The output of the demo: on a terminal a table is redrawn in place; a file gets a line for each change.
 //!
-//! Always: colours and control sequences go to a terminal only, and no colours where `NO_COLOR` is set; a frame is one
-//! write, and each of its lines is overwritten before what is left of it is cleared, so nothing flickers; a line longer
-//! than the terminal is wide is cut there and does not wrap; text of others is painted, which makes it printable.
+//! Invariants: colours and control sequences go to a terminal only, and no colours if `NO_COLOR` is set; a frame is one write,
+//! and each line is overwritten before the rest of it is cleared, so nothing flickers; a long line is cut at the terminal's
+//! width; text of others goes through `paint`, which makes it printable.
 
 use std::io::IsTerminal as _;
 
@@ -23,24 +23,23 @@ pub(super) enum Style {
 /// The output.
 #[derive(Debug)]
 pub(super) struct Screen {
-    /// Whether there is somebody to watch.
+    /// Whether standard output is a terminal.
     pub(super) is_terminal: bool,
     has_colours: bool,
     /// The lines of the frame that is still being redrawn.
     frame: Vec<String>,
-    /// What became of writing, if that failed.
+    /// The first error of writing.
     failed: Option<StdoutError>,
 }
 
 impl Screen {
-    /// Standard output, as it is.
     pub(super) fn stdout() -> Self {
         let is_terminal = std::io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self { is_terminal, has_colours: is_terminal && !no_color, frame: Vec::new(), failed: None }
     }
 
-    /// Printable text in a style.
+    /// Makes text printable, and gives it a style.
     pub(super) fn paint(&self, style: Style, text: &str) -> String {
         let text = terminal::lines(text);
         let code = match style {
@@ -55,13 +54,13 @@ impl Screen {
         format!("\x1b[{code}m{text}\x1b[0m")
     }
 
-    /// Says something below what was said; a frame above it stays as it is.
+    /// Prints a line below; a frame above it is not redrawn any more.
     pub(super) fn say(&mut self, text: &str) {
         self.frame.clear();
         self.write(&format!("{text}\n"));
     }
 
-    /// Shows a frame in the place of the last one, unless it is the same.
+    /// Draws a frame over the last one, unless it is the same.
     pub(super) fn show(&mut self, lines: Vec<String>) {
         if self.frame == lines {
             return;
@@ -70,11 +69,9 @@ impl Screen {
         self.frame = lines;
     }
 
-    /// What becomes of the demo if it could not be shown.
-    ///
     /// # Errors
-    /// If the output could not be written, as far as somebody reads it.
-    pub(super) fn ended(self) -> Result<(), StdoutError> {
+    /// The first error of writing, except for a closed pipe.
+    pub(super) fn finish(self) -> Result<(), StdoutError> {
         self.failed.map_or(Ok(()), Err)
     }
 
@@ -85,8 +82,7 @@ impl Screen {
     }
 }
 
-/// The bytes that put `lines` in the place of so many lines above the cursor. The terminal is asked to show it all at
-/// once, and not to wrap.
+/// The bytes that draw `lines` over `above` lines above the cursor: as one synchronized update (mode 2026), without line wrap.
 fn redrawn(above: usize, lines: &[String]) -> String {
     let up = if above == 0 { String::new() } else { format!("\x1b[{above}A") };
     let lines: String = lines.iter().map(|line| format!("\r{line}\x1b[K\n")).collect();

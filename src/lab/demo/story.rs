@@ -1,7 +1,7 @@
-//! What the demo shows, step by step, and what it claims of each step.
+//! The steps of the demo, and the claims about each step.
 //!
-//! Always: a claim is looked up after its step and not assumed: at the door, on the disks, and in how far NATS is. One that
-//! does not hold is said and remembered, and the story goes on; a wait that passes its deadline is such a claim.
+//! Invariants: each claim is verified after its step: at the server, on the disks, and in the published position. A claim that
+//! does not hold is printed and counted, and the demo continues; a wait that passes its deadline is such a claim.
 
 use std::time::{Duration, Instant as Clock};
 
@@ -23,12 +23,12 @@ use super::table::{self, StepStart};
 /// How many of the demo's nodes are runtimes.
 pub(super) const RUNTIMES: u16 = 2;
 
-/// How long a step may take to come true.
+/// How long a step may take.
 pub(super) const WITHIN: Duration = Duration::from_secs(60);
-/// How often is looked.
-pub(super) const LOOK_EVERY: Duration = Duration::from_millis(30);
+/// How often the server is polled.
+pub(super) const POLL_EVERY: Duration = Duration::from_millis(30);
 
-/// More nodes than so many are counted and not named, so that the line stays short.
+/// More nodes than this are counted instead of named, so that the line stays short.
 const NAMED_MAX: usize = 4;
 
 /// A change that concerns one label.
@@ -38,14 +38,14 @@ const CHANGE: Edit = Edit {
     put: "\"lower_level_mv\": 135",
     reason: "less noise from the straws of loki",
 };
-/// A slip that no check should let pass.
+/// A typing error that the check must reject.
 const SLIP: Edit = Edit {
     document: "dream-high-voltage",
     find: "\"bias_v\": 1085",
     put: "\"bias_v\": 10850",
     reason: "a little more gain in the forward endcap",
 };
-/// What was meant.
+/// The correction.
 const REPAIR: Edit = Edit {
     document: "dream-high-voltage",
     find: "\"bias_v\": 10850",
@@ -53,7 +53,7 @@ const REPAIR: Edit = Edit {
     reason: "1090 V was meant",
 };
 
-/// The story as far as it is told.
+/// The state of the demo.
 #[derive(Debug)]
 pub(super) struct Story {
     screen: Screen,
@@ -61,16 +61,16 @@ pub(super) struct Story {
     places: Vec<DevNode>,
     fleet: ExampleFleet,
     definitions: Definitions,
-    /// The step that is going on.
+    /// Where the present step started.
     since: StepStart,
-    /// The log, as far as the step took it.
+    /// The last position of the present step.
     reached: Position,
-    /// Rows as they were last written to what is no terminal.
+    /// The rows that were printed last, if standard output is no terminal.
     written: Vec<String>,
     untrue: usize,
 }
 
-/// What a node must come to.
+/// The expected result of a change on the nodes that it concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Converges,
@@ -107,8 +107,8 @@ impl Story {
         Self { screen, door, places, fleet, definitions, since, reached, written: Vec::new(), untrue: 0 }
     }
 
-    /// Tells it to the end; gives how many claims did not hold.
-    pub(super) async fn tell(&mut self) -> Result<usize, Error> {
+    /// Runs all steps; gives the number of claims that do not hold.
+    pub(super) async fn run(&mut self) -> Result<usize, Error> {
         self.put_all().await?;
         self.headline("3", "One document changes, for one label: the nodes of loki");
         self.change(&CHANGE, 1, Outcome::Converges).await?;
@@ -123,7 +123,7 @@ impl Story {
         Ok(self.untrue)
     }
 
-    /// All documents in one request.
+    /// Puts all documents in one request.
     async fn put_all(&mut self) -> Result<(), Error> {
         let (count, bytes) = (self.fleet.documents.len(), self.fleet.bytes().div_ceil(1_000));
         self.headline("2", &format!("One request puts {count} documents, {bytes} kB"));
@@ -137,10 +137,10 @@ impl Story {
         self.claim_published().await
     }
 
-    /// One edit of one document, which some nodes must take or reject, and the others must not notice.
+    /// Edits one document: the nodes that it concerns must apply or reject it, and the others must not change.
     async fn change(&mut self, edit: &Edit, version: u64, outcome: Outcome) -> Result<(), Error> {
-        let before = self.look().await?;
-        let (was, stands) = (self.fleet.clone(), before.iter().map(DemoNode::stand).collect::<Vec<NodeSnapshot>>());
+        let before = self.fetch_nodes().await?;
+        let (was, stands) = (self.fleet.clone(), before.iter().map(DemoNode::snapshot).collect::<Vec<NodeSnapshot>>());
         let command = self.fleet.edit(edit, version)?;
         self.say_edit(edit);
         self.send(edit.reason, vec![command]).await?;
@@ -150,13 +150,13 @@ impl Story {
         let has_come_to = |node: &DemoNode| match outcome {
             _ if !concerns(node) => node.is_converged(),
             Outcome::Converges => node.is_done(),
-            Outcome::Rejects => node.state == "failed" && node.trouble().is_some(),
+            Outcome::Rejects => node.state == "failed" && node.failure().is_some(),
         };
         let reached = self.reached;
         let is_there = |node: &DemoNode| !concerns(node) || node.desired.position == reached;
         let (nodes, held) = self.watch(|nodes| nodes.iter().all(|node| has_come_to(node) && is_there(node))).await?;
         if outcome == Outcome::Rejects {
-            self.say_trouble(&nodes);
+            self.say_failures(&nodes);
         }
         let (moved, still): (Vec<&DemoNode>, Vec<&DemoNode>) = before.iter().partition(|node| concerns(node));
         let (moved, still) = (names(&moved), names(&still));
@@ -167,10 +167,10 @@ impl Story {
                 Outcome::Rejects => format!("position {reached} is rejected by {moved}"),
             },
         );
-        // Once NATS has the events, all that follows from them has been there before.
+        // Events are published after the records that follow from them, so now every record is in NATS.
         self.claim_published().await?;
-        let after = self.look().await?;
-        let unmoved = stands.iter().zip(&after).all(|(stand, node)| concerns(node) || *stand == node.stand());
+        let after = self.fetch_nodes().await?;
+        let unmoved = stands.iter().zip(&after).all(|(stand, node)| concerns(node) || *stand == node.snapshot());
         self.claim(unmoved, &format!("{still} did not move: position, digest, generation"));
         match outcome {
             Outcome::Converges => self.claim_files(&after, "each node's files are right, byte for byte", |node| {
@@ -185,7 +185,7 @@ impl Story {
         Ok(())
     }
 
-    /// Sends a request. From here on is counted what moves and how long it takes.
+    /// Sends a request, and starts the time of the step.
     async fn send(&mut self, reason: &str, commands: Vec<Value>) -> Result<(), Error> {
         let request = CommandRequest { reason: Some(reason.to_owned()), commands, key: None };
         let answer = self.door.send_commands(&request).await?;
@@ -207,27 +207,27 @@ impl Story {
         Ok(())
     }
 
-    async fn look(&self) -> Result<Vec<DemoNode>, Error> {
+    async fn fetch_nodes(&self) -> Result<Vec<DemoNode>, Error> {
         let mut nodes = Vec::new();
         for place in &self.places {
-            nodes.push(DemoNode::see(&self.door, &place.id, &place.dir).await?);
+            nodes.push(DemoNode::fetch(&self.door, &place.id, &place.dir).await?);
         }
         Ok(nodes)
     }
 
-    /// Shows the table until something is true, or for as long as that may take; says also whether it is.
+    /// Shows the table until `is_true` or the deadline; gives also whether it became true.
     async fn watch(&mut self, is_true: impl Fn(&[DemoNode]) -> bool) -> Result<(Vec<DemoNode>, bool), Error> {
         self.screen.say("");
         let deadline = Clock::now() + WITHIN;
         loop {
-            let nodes = self.look().await?;
+            let nodes = self.fetch_nodes().await?;
             self.show(&nodes);
             let holds = is_true(&nodes);
             if holds || Clock::now() >= deadline {
                 self.screen.say("");
                 return Ok((nodes, holds));
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_EVERY).await;
         }
     }
 
@@ -258,7 +258,7 @@ impl Story {
                 self.claim(holds, &format!("NATS holds every event of the log, 1 to {}", log.position));
                 return Ok(());
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_EVERY).await;
         }
     }
 
@@ -294,9 +294,9 @@ impl Story {
         self.screen.say(&format!("   {document}:  {gone}  {come}"));
     }
 
-    fn say_trouble(&mut self, nodes: &[DemoNode]) {
+    fn say_failures(&mut self, nodes: &[DemoNode]) {
         for node in nodes.iter().filter(|node| !node.is_converged()) {
-            let Some((code, detail)) = node.trouble() else { continue };
+            let Some((code, detail)) = node.failure() else { continue };
             let detail: Vec<&str> = detail.lines().collect();
             let text = format!("   {}: {code}: {}\n", node.id, detail.join("\n           "));
             let text = self.screen.paint(Style::Yellow, &text);
@@ -304,28 +304,24 @@ impl Story {
         }
     }
 
-    /// The way to the door.
     pub(super) fn door(&self) -> &ApiClient {
         &self.door
     }
 
-    /// What is to be imported.
     pub(super) fn definitions(&self) -> &Definitions {
         &self.definitions
     }
 
-    /// The nodes that are runtimes.
     pub(super) fn runtimes(&self) -> &[DevNode] {
         &self.places[..RUNTIMES.into()]
     }
 
-    /// Says a line, in a style.
+    /// Prints a line in a style.
     pub(super) fn say(&mut self, style: Style, text: &str) {
         let text = self.screen.paint(style, text);
         self.screen.say(&text);
     }
 
-    /// The screen, for what comes after the story.
     pub(super) fn into_screen(self) -> Screen {
         self.screen
     }

@@ -1,4 +1,4 @@
-//! The table of nodes: 79 columns wide, so that it fits everywhere.
+//! The table of nodes, 79 columns wide.
 
 use schema::instant::Instant;
 use schema::position::Position;
@@ -7,7 +7,7 @@ use schema::terminal;
 use super::node::DemoNode;
 use super::screen::{Screen, Style};
 
-/// The columns with their widths; numbers stand to the right.
+/// Names and widths; numbers are aligned to the right.
 const COLUMNS: [(&str, usize); 8] = [
     ("NODE", 8),
     ("INSTRUMENT", 11),
@@ -18,25 +18,24 @@ const COLUMNS: [(&str, usize); 8] = [
     ("FILES", 5),
     ("TOOK", 9),
 ];
-/// Digits of a digest that are shown.
+/// How many digits of a digest are shown.
 const DIGEST_DIGITS: usize = 8;
 
-/// What a step began with.
+/// The state of the log when a step started.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StepStart {
-    /// What was appended comes after this.
+    /// The last position before the step.
     pub(super) position: Position,
-    /// When it was appended.
+    /// Time of the step's first event.
     pub(super) at: Instant,
 }
 
-/// The head of the table.
 pub(super) fn head(screen: &Screen) -> String {
     let names = COLUMNS.map(|(name, _)| name.to_owned());
     screen.paint(Style::Dim, &format!("  {}", cells(names).concat().trim_end()))
 }
 
-/// The row of a node. What has moved since is marked.
+/// The row of a node, marked if its record is newer than the step's start.
 pub(super) fn row(screen: &Screen, node: &DemoNode, since: StepStart) -> String {
     let moved = node.desired.position > since.position;
     let took = node.applied_at().filter(|_| moved).map_or_else(|| "-".to_owned(), |at| milliseconds(since.at, at));
@@ -82,7 +81,7 @@ fn cells(texts: [String; COLUMNS.len()]) -> [String; COLUMNS.len()] {
 }
 
 fn milliseconds(from: Instant, to: Instant) -> String {
-    // The clocks are one here, and may still be set while we run.
+    // All processes have the same clock, but it may be set meanwhile.
     let micros = to.unix_micros().saturating_sub(from.unix_micros()).max(0);
     format!("{} ms", micros / 1_000)
 }

@@ -1,7 +1,7 @@
-//! The children that are `headwater` itself, and what each is told.
+//! How the processes of Headwater itself are started: install, serve and the agents.
 //!
-//! Always: a secret goes to a child in a file or in its environment, never on its command line, which everybody on
-//! the machine can read; each child is told what it needs and no more.
+//! Invariants: a child gets a secret in a file or in its environment, never on its command line, which every user of the machine
+//! can read; each child gets only the settings that it needs.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -12,50 +12,50 @@ use crate::child::{ChildSpec, StopSignal};
 use crate::folder::Folder;
 use crate::{Error as LabError, private_file};
 
-/// The database's name.
+/// Name of the database.
 pub(super) const DATABASE: &str = "headwater";
-/// The file with the first admin's token.
+/// File with the token of the first administrator.
 pub(super) const ADMIN_TOKEN: &str = "admin.token";
-/// The file with the key that records are signed with.
+/// File with the key that signs records.
 const SIGNING_KEY: &str = "signing.key";
-/// How long the server may take over answering what it was asked before it ends.
+/// How long the server may take to answer open requests before it is killed.
 const SERVE_GRACE: Duration = Duration::from_secs(20);
-/// How long a node may take to finish what it is writing.
+/// How long an agent may take to finish writing before it is killed.
 const EDGE_GRACE: Duration = Duration::from_secs(10);
 
-/// How children of our own are started.
+/// The programs, and the working folder of children.
 #[derive(Debug)]
 pub(super) struct Children {
     program: PathBuf,
-    /// The agent, and the subcommand that it is if there is no program of its own.
+    /// `headwater-edge`; or `headwater` and its subcommand `edge`, where that program is not installed.
     agent: (PathBuf, Option<&'static str>),
-    /// Where we were started, so that a relative path in a hook means what it meant to whoever wrote it.
+    /// Our working folder, so that a relative path in a hook means the same as on our command line.
     dir: PathBuf,
 }
 
-/// Where the two servers are.
+/// Addresses of PostgreSQL and NATS.
 #[derive(Clone, Debug)]
 pub(super) struct Backends {
-    /// The superuser's URL of the database.
+    /// URL of the database, as the superuser.
     pub(super) database: String,
-    /// PostgreSQL's port.
+    /// Port of PostgreSQL.
     pub(super) postgres: u16,
-    /// The nats-server's URL.
+    /// URL of NATS, with credentials.
     pub(super) nats: String,
 }
 
 impl Children {
-    /// Starts `program`, or this one.
+    /// `program` is the `headwater` to start; none for this program. `headwater-edge` is looked for beside it.
     pub(super) fn new(program: Option<&Path>) -> std::io::Result<Self> {
         let program = program.map_or_else(std::env::current_exe, std::path::absolute)?;
         let dir = std::env::current_dir()?;
-        let alone = program.with_file_name("headwater-edge");
-        let agent = if alone.is_file() { (alone, None) } else { (program.clone(), Some("edge")) };
+        let edge = program.with_file_name("headwater-edge");
+        let agent = if edge.is_file() { (edge, None) } else { (program.clone(), Some("edge")) };
         Ok(Self { program, agent, dir })
     }
 
     /// `headwater install`, as the superuser.
-    pub(super) fn install(&self, folder: &Folder, ground: &Backends) -> Result<ChildSpec, LabError> {
+    pub(super) fn install(&self, folder: &Folder, backends: &Backends) -> Result<ChildSpec, LabError> {
         let file = |name: &str| OsString::from(folder.secret_file(name));
         let mut args: Vec<OsString> = vec!["install".into(), "--json".into()];
         for role in ["app", "replication", "reader"] {
@@ -66,16 +66,16 @@ impl Children {
         args.extend(["--signing-key-file".into(), file(SIGNING_KEY)]);
         args.extend(["--admin-token-file".into(), file(ADMIN_TOKEN)]);
         let env = [
-            ("HEADWATER_DATABASE_URL", ground.database.clone().into()),
-            ("HEADWATER_NATS_URL", ground.nats.clone().into()),
+            ("HEADWATER_DATABASE_URL", backends.database.clone().into()),
+            ("HEADWATER_NATS_URL", backends.nats.clone().into()),
         ];
         Ok(self.spec(folder, "install", args, &env, SERVE_GRACE))
     }
 
-    /// `headwater serve`, with the roles that install made.
-    pub(super) fn serve(&self, folder: &Folder, ground: &Backends, http: SocketAddr) -> Result<ChildSpec, LabError> {
+    /// `headwater serve`, with the roles that `install` created.
+    pub(super) fn serve(&self, folder: &Folder, backends: &Backends, http: SocketAddr) -> Result<ChildSpec, LabError> {
         let url = |role: &str, password: String| {
-            let port = ground.postgres;
+            let port = backends.postgres;
             format!("postgres://headwater_{role}:{password}@127.0.0.1:{port}/{DATABASE}").into()
         };
         let app = url("app", password(folder, "app")?);
@@ -84,30 +84,29 @@ impl Children {
             ("HEADWATER_HTTP", http.to_string().into()),
             ("HEADWATER_DATABASE_URL", app),
             ("HEADWATER_REPLICATION_URL", relay),
-            ("HEADWATER_NATS_URL", ground.nats.clone().into()),
+            ("HEADWATER_NATS_URL", backends.nats.clone().into()),
             ("HEADWATER_SIGNING_KEY_FILE", folder.secret_file(SIGNING_KEY).into()),
         ];
         Ok(self.spec(folder, "serve", vec!["serve".into()], &env, SERVE_GRACE))
     }
 
-    /// `headwater-edge` of a node with its folder, which trusts one key from the first, and what else it is told: flags with
-    /// or without a value.
+    /// The agent of a node with its folder, which trusts the key `trust`; `flags` are further flags with or without a value.
     pub(super) fn edge(
         &self,
         folder: &Folder,
-        ground: &Backends,
+        backends: &Backends,
         trust: &str,
         (id, dir): (&str, &Path),
-        told: &[(&str, Option<&str>)],
+        flags: &[(&str, Option<&str>)],
     ) -> ChildSpec {
         let (program, subcommand) = &self.agent;
         let mut args: Vec<OsString> = subcommand.iter().map(OsString::from).collect();
         args.extend(["--node", id, "--dir"].map(OsString::from));
         args.push(dir.into());
-        for (flag, value) in told {
+        for (flag, value) in flags {
             args.extend([Some(*flag), *value].into_iter().flatten().map(OsString::from));
         }
-        let env = [("HEADWATER_NATS_URL", ground.nats.clone().into()), ("HEADWATER_TRUST", trust.into())];
+        let env = [("HEADWATER_NATS_URL", backends.nats.clone().into()), ("HEADWATER_TRUST", trust.into())];
         ChildSpec { program: program.clone(), ..self.spec(folder, id, args, &env, EDGE_GRACE) }
     }
 
@@ -134,7 +133,7 @@ impl Children {
     }
 }
 
-/// The password of a role.
+/// Reads or creates the password of a role.
 fn password(folder: &Folder, role: &str) -> Result<String, LabError> {
     folder.secret(&format!("{role}.password"), private_file::password)
 }
@@ -150,23 +149,39 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::open(dir.path()).unwrap();
         let children = Children::new(None).unwrap();
-        let ground = Backends {
+        let backends = Backends {
             database: "postgres://postgres:s3cret@127.0.0.1:5/headwater".into(),
             postgres: 5,
             nats: "nats://headwater:s3cret@127.0.0.1:4".into(),
         };
-        let told = [("--check", Some("true {}")), ("--runtime", None)];
+        let flags = [("--check", Some("true {}")), ("--runtime", None)];
         let http = SocketAddr::from(([127, 0, 0, 1], 8080));
         let specs = [
-            children.install(&folder, &ground).unwrap(),
-            children.serve(&folder, &ground, http).unwrap(),
-            children.edge(&folder, &ground, "ab", ("node-1", dir.path()), &told),
+            children.install(&folder, &backends).unwrap(),
+            children.serve(&folder, &backends, http).unwrap(),
+            children.edge(&folder, &backends, "ab", ("node-1", dir.path()), &flags),
         ];
         let app = password(&folder, "app").unwrap();
         for spec in specs {
             let line = format!("{:?}", spec.args);
             assert!(!line.contains("s3cret") && !line.contains(&app), "{line}");
-            assert!(format!("{:?}", spec.env).contains("s3cret"), "it is told");
+            assert!(format!("{:?}", spec.env).contains("s3cret"), "it gets the secret");
         }
+    }
+
+    #[test]
+    fn the_agent_is_headwater_edge_where_it_is_installed_and_else_a_subcommand() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::open(&dir.path().join("dev")).unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let backends = Backends { database: String::new(), postgres: 5, nats: String::new() };
+        let agent = || {
+            let children = Children::new(Some(&at("headwater"))).unwrap();
+            let spec = children.edge(&folder, &backends, "ab", ("node-1", dir.path()), &[]);
+            (spec.program, spec.args[0].clone())
+        };
+        assert_eq!(agent(), (at("headwater"), "edge".into()));
+        std::fs::write(at("headwater-edge"), "").unwrap();
+        assert_eq!(agent(), (at("headwater-edge"), "--node".into()));
     }
 }

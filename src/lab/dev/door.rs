@@ -1,7 +1,7 @@
-//! What `headwater dev` asks of the door: whether it is ready, and who is let in.
+//! Requests of `headwater dev` to its server: enrol the nodes, let the auditor in, read the key.
 //!
-//! Always: it says nothing twice. Each thing is looked for first, and asked for under a key of its own, so that a start
-//! that was cut off is taken up by the next.
+//! Each change is made only if it is missing, and under an idempotency key, so that an interrupted start is completed by the
+//! next.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// Instruments of a neutron source, given to the nodes in turn.
+/// Instruments of a neutron source: labels of the nodes in turn.
 const INSTRUMENTS: [&str; 5] = ["loki", "dream", "bifrost", "odin", "nmx"];
 
-/// The door did not do what was asked.
+/// A request of `dev` failed.
 #[derive(Debug, thiserror::Error)]
 #[error("could not {what}")]
 pub struct DoorError {
@@ -24,7 +24,7 @@ pub struct DoorError {
     source: Error,
 }
 
-/// Enrols a node unless it is there.
+/// Enrols a node unless it is enrolled.
 pub(super) async fn enrol(door: &ApiClient, number: u16, id: &str) -> Result<(), DoorError> {
     let refused = |source| DoorError { what: format!("enrol {id}"), source };
     let there: Option<IgnoredAny> = door.get_optional(&format!("/v1/nodes/{id}")).await.map_err(refused)?;
@@ -35,10 +35,10 @@ pub(super) async fn enrol(door: &ApiClient, number: u16, id: &str) -> Result<(),
     command(door, format!("dev-enrol-{id}"), enrol).await.map_err(refused)
 }
 
-/// Lets the auditor in, unless the token is good already.
-pub(super) async fn let_in_auditor(door: &ApiClient, token: &str, entered_with: &BearerToken) -> Result<(), DoorError> {
+/// Creates the auditor, unless the token is valid already.
+pub(super) async fn let_in_auditor(door: &ApiClient, token: &str, credentials: &BearerToken) -> Result<(), DoorError> {
     let refused = |source| DoorError { what: "let the auditor in".to_owned(), source };
-    match door.with_token(entered_with.clone()).get::<IgnoredAny>("/v1/log").await {
+    match door.with_token(credentials.clone()).get::<IgnoredAny>("/v1/log").await {
         Err(Error::Refused(problem)) if problem.status == 401 => {}
         answer => return answer.map(|_| ()).map_err(refused),
     }
@@ -48,7 +48,7 @@ pub(super) async fn let_in_auditor(door: &ApiClient, token: &str, entered_with: 
     command(door, key, create).await.map_err(refused)
 }
 
-/// The public key that the nodes are told to trust.
+/// The log's public key, for `--trust`.
 pub(super) async fn signing_key(door: &ApiClient) -> Result<String, DoorError> {
     #[derive(Deserialize)]
     struct Log {

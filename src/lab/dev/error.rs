@@ -1,41 +1,41 @@
-//! What can keep `headwater dev` from running.
+//! Errors of `headwater dev`.
 
 use super::door::DoorError;
 
-/// What can keep `headwater dev` from running.
+/// `headwater dev` can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The machine did not do its part.
+    /// A process, file or server failed.
     #[error(transparent)]
     Lab(#[from] crate::Error),
-    /// The door did not do its part.
+    /// The server refused a request of `dev`.
     #[error(transparent)]
     Door(#[from] DoorError),
-    /// The door can't be asked.
+    /// The server can't be reached.
     #[error(transparent)]
     Client(#[from] client::error::Error),
-    /// A token that is kept in the folder is damaged.
+    /// A token file in the folder is damaged.
     #[error("a token in the folder's secrets/ is damaged: {0}")]
     Token(#[from] client::endpoint::TokenFormatError),
-    /// This program's own path, or the folder it was started in, is unknown.
+    /// The path of this program or its working folder is unknown.
     #[error("this program can't tell its own path and folder, to start its children with")]
     NoProgram(#[source] std::io::Error),
-    /// An admin is installed whose token is not in the folder.
+    /// The log has an administrator whose token file is missing.
     #[error("the log has an admin, and secrets/admin.token is gone from the folder: remove the folder to start anew")]
     NoAdmin,
-    /// Signals can't be listened to.
+    /// Signal handlers can't be installed.
     #[error("signals can't be listened to")]
     NoSignals(#[source] std::io::Error),
-    /// It was asked to end before everything was there; what had been started has been stopped.
+    /// Asked to stop during the start; all that was started has been stopped.
     #[error("asked to end before everything was there")]
     Interrupted,
-    /// Where everything is can't be told; what had been started has been stopped.
+    /// The addresses can't be printed; all that was started has been stopped.
     #[error(transparent)]
     Output(program::output::StdoutError),
 }
 
 impl Error {
-    /// The stable name of this error.
+    /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Lab(error) => error.code(),

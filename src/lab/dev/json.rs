@@ -1,48 +1,47 @@
-//! `dev.json`: what a script needs to find everything that `headwater dev` runs.
+//! `dev.json`: the addresses, tokens and folders of `headwater dev`, for scripts.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// The file's content. It holds tokens and passwords, so only its owner may read it.
+/// Holds tokens and passwords, so the file has mode 0600.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DevJson {
-    /// The door's URL.
+    /// The URL of the HTTP server.
     pub http: String,
-    /// The nats-server's URL, with its credentials.
+    /// The URL of nats-server, with credentials.
     pub nats: String,
-    /// The database's URL, with the superuser's credentials.
+    /// The URL of the database, with the superuser's credentials.
     pub database: String,
     /// A token for each role.
     pub tokens: Tokens,
-    /// The nodes, in the order of their numbers.
+    /// Ordered by number.
     pub nodes: Vec<DevNode>,
-    /// Where PostgreSQL lives, if its account can't enter the folder.
+    /// PostgreSQL's folder, if its account can't enter the folder of `dev`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub data: Option<PathBuf>,
 }
 
 impl DevJson {
-    /// The file's text, on one line.
     pub(super) fn to_text(&self) -> String {
         serde_json::to_string(self).expect("BUG: texts can be written as JSON")
     }
 }
 
-/// A token for each role.
+/// One token for each role.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tokens {
-    /// May do everything.
+    /// Of role `admin`.
     pub admin: String,
-    /// May read.
+    /// Of role `auditor`.
     pub auditor: String,
 }
 
-/// One edge node.
+/// A node that `dev` enrolled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DevNode {
-    /// Its id.
+    /// The node's id.
     pub id: String,
-    /// Its folder, absolute.
+    /// Its folder; absolute.
     pub dir: PathBuf,
 }

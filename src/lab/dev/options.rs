@@ -1,15 +1,13 @@
-//! What `headwater dev` is told.
-//!
-//! Always: what is not said is the same from the command line and from code.
+//! Options of `headwater dev`. The defaults are the same on the command line and in code.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// What `headwater dev` is told.
+/// Options of `headwater dev`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// The folder for everything: databases, keys, logs and the nodes' files. Starting again on the same folder goes on
-    /// where it was; removing the folder starts anew.
+    /// The folder for everything: databases, keys, logs and the nodes' files. A second start on the same folder continues
+    /// there; remove the folder to start with an empty log.
     #[arg(long, value_name = "DIR", default_value = ".headwater")]
     pub dir: PathBuf,
 
@@ -17,11 +15,11 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(0..=1000))]
     pub nodes: u16,
 
-    /// A shell command that each node runs on a new tree before it takes it; `{}` and HEADWATER_TREE are its path.
+    /// A shell command that each node runs on a new tree before it is put in force; `{}` and HEADWATER_TREE are its path.
     #[arg(long, env = "HEADWATER_CHECK", value_name = "CMD")]
     pub check: Option<String>,
 
-    /// A shell command that each node runs on a tree that it has taken; `{}` and HEADWATER_TREE are its path.
+    /// A shell command that each node runs after a tree was put in force; `{}` and HEADWATER_TREE are its path.
     #[arg(long, env = "HEADWATER_APPLY", value_name = "CMD")]
     pub apply: Option<String>,
 
@@ -33,28 +31,28 @@ pub struct Options {
     #[arg(long, env = "HEADWATER_JOB_CMD", value_name = "CMD")]
     pub job_cmd: Option<String>,
 
-    /// How many jobs a runtime holds at once.
+    /// How many jobs a runtime claims at most.
     #[arg(long, env = "HEADWATER_JOBS_MAX", value_name = "N", default_value_t = 10)]
     pub jobs_max: u32,
 
-    /// Where the door listens [default: a free port of 127.0.0.1, the same as last time if it can be]
+    /// The address of the HTTP server [default: a free port of 127.0.0.1, if possible the same as last time]
     #[arg(long, value_name = "ADDR")]
     pub http: Option<SocketAddr>,
 
-    /// What to start beside our own.
+    /// Programs of others.
     #[command(flatten)]
     pub programs: Programs,
 
-    /// Print where everything is as JSON, on one line: what `dev.json` holds.
+    /// Print all addresses as JSON, on one line: the content of `dev.json`.
     #[arg(long)]
     pub json: bool,
 
-    /// The `headwater` program to start the children with, if it is not this one.
+    /// The `headwater` to start as children; none for this program.
     #[arg(skip)]
     pub program: Option<PathBuf>,
 }
 
-/// The programs of others that everything stands on.
+/// PostgreSQL and nats-server.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Programs {
     /// The folder with `postgres` and `initdb` [default: HEADWATER_POSTGRES_BIN, or what PATH, the distribution or

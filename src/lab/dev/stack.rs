@@ -1,7 +1,7 @@
-//! What `headwater dev` starts: the order in which it rises, and that in which it is stopped.
+//! The processes of `headwater dev`, and the order in which they start and stop.
 //!
-//! PostgreSQL and NATS, then what is installed in them, then the server, then the nodes; and back again.
-//! Always: what was started is stopped in order, also when what should have come after it failed.
+//! PostgreSQL and NATS, then `install`, then the server, then the nodes; they stop in the reverse order, also after a start that
+//! failed half-way.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -25,9 +25,10 @@ use super::error::Error;
 use super::json::{DevJson, DevNode, Tokens};
 use super::options::Options;
 
-/// How long it may take to install everything.
+/// How long `headwater install` may take.
 const INSTALL_WITHIN: Duration = Duration::from_secs(120);
-/// Everything that is running, or was started before something failed.
+
+/// The processes that were started so far.
 #[derive(Debug)]
 pub(super) struct Stack {
     options: Options,
@@ -39,7 +40,7 @@ pub(super) struct Stack {
     edges: Vec<Supervised>,
 }
 
-/// The server as `running_server::ready` asks for it.
+/// The readiness check of `headwater serve`.
 struct Serve {
     spec: ChildSpec,
     door: ApiClient,
@@ -60,33 +61,32 @@ impl Server for Serve {
 }
 
 impl Stack {
-    /// Takes the folder; nothing runs yet.
+    /// Opens the folder; nothing runs yet.
     pub(super) fn new(options: Options) -> Result<Self, Error> {
         let children = Children::new(options.program.as_deref()).map_err(Error::NoProgram)?;
         let folder = Folder::open(&options.dir)?;
-        // Until there is a new one, a script that waits for it must not find the old one.
+        // A script that waits for the new file must not find the old one.
         private_file::remove(&folder.path().join("dev.json"))?;
         Ok(Self { options, children, folder, postgres: None, nats: None, serve: None, edges: Vec::new() })
     }
 
-    /// The folder, absolutely.
     pub(super) fn folder(&self) -> &Folder {
         &self.folder
     }
 
-    /// Starts everything in order, and says where it is once it is all there.
-    pub(super) async fn rise(&mut self) -> Result<DevJson, Error> {
-        let (ground, data) = self.lay_ground().await?;
-        let admin = self.install(&ground).await?;
-        let door = self.start_server(&ground, admin.parse()?).await?;
+    /// Starts everything in order, and writes `dev.json`.
+    pub(super) async fn start(&mut self) -> Result<DevJson, Error> {
+        let (backends, data) = self.start_backends().await?;
+        let admin = self.install(&backends).await?;
+        let door = self.start_server(&backends, admin.parse()?).await?;
         let new_token = || token::generate().map_err(|_| LabError::NoRandomness);
         let auditor = self.folder.secret("auditor.token", new_token)?;
         door::let_in_auditor(&door, &auditor, &auditor.parse()?).await?;
-        let nodes = self.start_nodes(&ground, &door).await?;
+        let nodes = self.start_nodes(&backends, &door).await?;
         let json = DevJson {
             http: door.url().to_string(),
-            nats: ground.nats,
-            database: ground.database,
+            nats: backends.nats,
+            database: backends.database,
             tokens: Tokens { admin, auditor },
             nodes,
             data,
@@ -96,7 +96,7 @@ impl Stack {
         Ok(json)
     }
 
-    /// Stops everything in order; what was never started is not there to stop.
+    /// Stops all processes that were started, in order.
     pub(super) async fn stop(&mut self) {
         futures::future::join_all(self.edges.drain(..).map(Supervised::stop)).await;
         for server in [&mut self.serve, &mut self.nats, &mut self.postgres] {
@@ -106,21 +106,21 @@ impl Stack {
         }
     }
 
-    /// Starts the two servers; says also where PostgreSQL lives if that is not in the folder.
-    async fn lay_ground(&mut self) -> Result<(Backends, Option<PathBuf>), Error> {
+    /// Starts PostgreSQL and NATS; gives also PostgreSQL's folder, if it is not in ours.
+    async fn start_backends(&mut self) -> Result<(Backends, Option<PathBuf>), Error> {
         let ports = self.folder.ports();
         let cluster = self.make_cluster(ports.postgres).await?;
         let nats = self.make_nats(ports.nats)?;
-        self.folder.remember(Ports { postgres: Some(cluster.port()), nats: Some(nats.port()), ..ports })?;
+        self.folder.store_ports(Ports { postgres: Some(cluster.port()), nats: Some(nats.port()), ..ports })?;
         let postgres = self.postgres.insert(supervise(&self.folder, cluster.spec())?);
         let nats_server = self.nats.insert(supervise(&self.folder, nats.spec())?);
         running_server::ready(&cluster, postgres).await?;
         running_server::ready(&nats, nats_server).await?;
         let home = cluster.home();
         let data = (!home.starts_with(self.folder.path())).then(|| home.to_path_buf());
-        let ground =
+        let backends =
             Backends { database: cluster.create_database(DATABASE).await?, postgres: cluster.port(), nats: nats.url() };
-        Ok((ground, data))
+        Ok((backends, data))
     }
 
     async fn make_cluster(&self, port: Option<u16>) -> Result<Cluster, LabError> {
@@ -147,10 +147,10 @@ impl Stack {
         })
     }
 
-    /// Runs `headwater install`, and gives the token of the first admin.
-    async fn install(&self, ground: &Backends) -> Result<String, Error> {
-        let spec = self.children.install(&self.folder, ground)?;
-        tracing::info!("installing");
+    /// Runs `headwater install`, and gives the token of the first administrator.
+    async fn install(&self, backends: &Backends) -> Result<String, Error> {
+        let spec = self.children.install(&self.folder, backends)?;
+        tracing::info!("running headwater install");
         let mut child = spec.spawn()?;
         let status = match tokio::time::timeout(INSTALL_WITHIN, child.exited()).await {
             Ok(status) => status?,
@@ -160,23 +160,23 @@ impl Stack {
             let (name, log) = ("headwater install".to_owned(), spec.log_tail());
             return Err(LabError::Ended { name, status, log }.into());
         }
-        let token = self.folder.kept_secret(ADMIN_TOKEN)?;
+        let token = self.folder.read_secret(ADMIN_TOKEN)?;
         token.ok_or(Error::NoAdmin)
     }
 
-    /// Starts `headwater serve`, and gives its door once it is ready.
-    async fn start_server(&mut self, ground: &Backends, admin: BearerToken) -> Result<ApiClient, Error> {
+    /// Starts `headwater serve`, and gives a client for it once it is ready.
+    async fn start_server(&mut self, backends: &Backends, admin: BearerToken) -> Result<ApiClient, Error> {
         let address = self.http_address()?;
-        self.folder.remember(Ports { http: Some(address.port()), ..self.folder.ports() })?;
-        let spec = self.children.serve(&self.folder, ground, address)?;
+        self.folder.store_ports(Ports { http: Some(address.port()), ..self.folder.ports() })?;
+        let spec = self.children.serve(&self.folder, backends, address)?;
         let door = ApiClient::new(ServerUrl::from(reachable(address)), admin)?;
-        tracing::info!(http = %door.url(), "starting the server");
+        tracing::info!(http = %door.url(), "starting headwater serve");
         let serve = self.serve.insert(supervise(&self.folder, &spec)?);
         running_server::ready(&Serve { spec, door: door.clone() }, serve).await?;
         Ok(door)
     }
 
-    async fn start_nodes(&mut self, ground: &Backends, door: &ApiClient) -> Result<Vec<DevNode>, Error> {
+    async fn start_nodes(&mut self, backends: &Backends, door: &ApiClient) -> Result<Vec<DevNode>, Error> {
         let mut nodes = Vec::new();
         let key = door::signing_key(door).await?;
         let hooks = [("--check", self.options.check.as_deref()), ("--apply", self.options.apply.as_deref())];
@@ -188,19 +188,19 @@ impl Stack {
             door::enrol(door, number, &id).await?;
             let dir = self.folder.path().join("nodes").join(&id);
             private_file::folder(&dir, None)?;
-            let mut told = hooks.clone();
+            let mut flags = hooks.clone();
             if let Some(command) = self.options.job_cmd.as_deref().filter(|_| number <= self.options.runtimes) {
-                told.extend([("--runtime", None), ("--job-cmd", Some(command)), ("--jobs-max", Some(&jobs_max))]);
+                flags.extend([("--runtime", None), ("--job-cmd", Some(command)), ("--jobs-max", Some(&jobs_max))]);
             }
-            let spec = self.children.edge(&self.folder, ground, &key, (&id, &dir), &told);
+            let spec = self.children.edge(&self.folder, backends, &key, (&id, &dir), &flags);
             self.edges.push(supervise(&self.folder, &spec)?);
             nodes.push(DevNode { id, dir });
         }
-        tracing::info!(nodes = nodes.len(), "started the nodes");
+        tracing::info!(nodes = nodes.len(), "agents started");
         Ok(nodes)
     }
 
-    /// The address asked for; any free port of the loopback interface if none was.
+    /// The address asked for, or a free port of the loopback interface.
     fn http_address(&self) -> Result<SocketAddr, LabError> {
         let mut address = self.options.http.unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
         if address.port() == 0 {
@@ -214,7 +214,7 @@ fn supervise(folder: &Folder, spec: &ChildSpec) -> Result<Supervised, LabError> 
     Supervised::start(spec.clone(), folder.run())
 }
 
-/// Where to reach what listens at `address`: a server that listens everywhere listens here too.
+/// The address for a client: a server on 0.0.0.0 listens on 127.0.0.1 too.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(Ipv4Addr::LOCALHOST.into());

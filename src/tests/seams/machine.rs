@@ -204,7 +204,7 @@ async fn children_end_with_a_parent_that_is_killed() {
     }
     // What it wrote down is still there, names nobody alive, and is cleared without harm.
     assert!(dir.path().join("kept.pid").exists());
-    identity::clear(dir.path()).unwrap();
+    identity::end_leftovers(dir.path()).unwrap();
     assert!(!dir.path().join("kept.pid").exists());
     fs::remove_dir_all(home).unwrap();
 }

@@ -48,7 +48,7 @@ async fn only_the_reply_to_its_own_request_is_an_answer() {
     });
     let asking = RpcClient::of(link, Prefix::default(), "n-1".parse().unwrap());
     for server in ["one that repeats the id", "an older one"] {
-        let told = asking.mine().await;
+        let told = asking.list().await;
         assert_eq!(told.map(|told| told.position.get()), Ok(9), "{server}");
     }
 }
