@@ -8,7 +8,6 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::Command;
 use super::form::{Only, strict};
 use crate::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
 use crate::digest::Digest;
@@ -59,7 +58,7 @@ pub struct CompleteJob {
 }
 
 /// Reads a command whose only field is a runtime.
-pub(super) fn renewing(fields: Map<String, Value>, command: fn(NodeId) -> Command) -> Result<Command, InputError> {
+pub(super) fn renewing<C>(fields: Map<String, Value>, command: fn(NodeId) -> C) -> Result<C, InputError> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Renewal {
@@ -116,10 +115,10 @@ fn check_schedule(schedule: Option<&Schedule>) -> Result<(), InputError> {
 }
 
 /// Reads a `define_` command: the id and the definition.
-pub(super) fn define<I: DeserializeOwned, T: Definition>(
+pub(super) fn define<I: DeserializeOwned, T: Definition, C>(
     mut fields: Map<String, Value>,
-    command: fn(I, T) -> Command,
-) -> Result<Command, InputError> {
+    command: fn(I, T) -> C,
+) -> Result<C, InputError> {
     let id = fields.remove("id").map(|id| ("id".to_string(), id));
     let id = strict::<Only<I>>(id.into_iter().collect())?.id;
     if let Some(unknown) = fields.keys().find(|field| !T::FIELDS.contains(&field.as_str())) {
@@ -145,7 +144,7 @@ pub(super) fn define<I: DeserializeOwned, T: Definition>(
 }
 
 impl ClaimJobs {
-    pub(super) fn read(fields: Map<String, Value>, command: fn(Self) -> Command) -> Result<Command, InputError> {
+    pub(super) fn read<C>(fields: Map<String, Value>, command: fn(Self) -> C) -> Result<C, InputError> {
         let claim: Self = strict(fields)?;
         if !(1..=CLAIM_JOBS_MAX).contains(&claim.limit) {
             let detail = format!("from 1 to {CLAIM_JOBS_MAX} jobs are claimed at once");
@@ -160,7 +159,7 @@ impl ClaimJobs {
 }
 
 impl CompleteJob {
-    pub(super) fn read(fields: Map<String, Value>, command: fn(Self) -> Command) -> Result<Command, InputError> {
+    pub(super) fn read<C>(fields: Map<String, Value>, command: fn(Self) -> C) -> Result<C, InputError> {
         let complete: Self = strict(fields)?;
         if complete.outcome.is_empty() {
             return Err(InputError::new("invalid_value", "an outcome says something").at("outcome"));

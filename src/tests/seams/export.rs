@@ -85,7 +85,8 @@ async fn whatever_a_superuser_changes_is_found_and_named() {
     for (what, statements, position, code) in [
         ("a reason", "UPDATE event SET reason = 'x' WHERE position = 4", 4, "leaf"),
         ("a space", "UPDATE event SET data = (data::text || ' ')::json WHERE position = 2", 2, "leaf"),
-        ("what can't be read", "UPDATE event SET entity = 'planet/mars' WHERE position = 3", 3, "row"),
+        ("what can't be read", "UPDATE event SET entity = 'mars' WHERE position = 3", 3, "row"),
+        ("a kind that nobody knows", "UPDATE event SET entity = 'planet/mars' WHERE position = 3", 3, "leaf"),
         ("a row gone", "DELETE FROM event WHERE position = 4", 4, "gap"),
         ("the last row gone", "DELETE FROM event WHERE position = 8", 8, "end"),
         ("a row more", another, 9, "end"),
