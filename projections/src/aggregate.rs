@@ -22,7 +22,7 @@ use crate::request::{RequestContext, decide_request};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FleetAggregate;
 
-/// Why the aggregate can't go on.
+/// A refused request, or an event that can't be applied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AggregateError {
     /// A request was refused.
@@ -31,7 +31,7 @@ pub enum AggregateError {
     /// An event can't be understood.
     #[error(transparent)]
     ChangeError(#[from] ChangeError),
-    /// An event is missing or came again.
+    /// An event is missing or repeated.
     #[error("event {found} came where {expected} was next")]
     Gap {
         /// The position that was next.

@@ -1,7 +1,7 @@
-//! What is to be assessed, folded: controls, components, assessments and attestations, and who refers to whom.
+//! The folded definitions of compliance: controls, components, assessments and attestations, and their references.
 //!
-//! A change finds the attestations whose job specs follow from it through indexes, and looks at no other. References
-//! always lead to what is there: deciding saw to it.
+//! Indexes lead from a change to the attestations whose job specs depend on it; no other attestation is looked at.
+//! Every reference leads to an existing definition, because `decide` refuses others.
 
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
@@ -113,7 +113,7 @@ impl Compliance {
         let fits =
             |(_, component): &(&ComponentId, &Defined<ComponentDefined>)| selector.matches(&component.said.labels);
         match self.selector_index.bearers(selector) {
-            // A bearer of several of the labels is found once for each.
+            // A component that has several of the labels is found once for each of them.
             Some(bearers) => {
                 bearers.into_iter().collect::<BTreeSet<_>>().into_iter().filter_map(there).filter(fits).collect()
             }
@@ -138,7 +138,7 @@ impl Compliance {
         }
     }
 
-    /// Who refers to it by its id. An assessment that selects a component by labels does not refer to it.
+    /// The entities that refer to this one by its id. A selection by labels is no reference.
     #[must_use]
     pub fn referring_to(&self, entity: &Entity) -> Vec<Entity> {
         match entity.kind {
@@ -155,7 +155,7 @@ impl Compliance {
         }
     }
 
-    /// The attestations whose job specs follow from it as it is now.
+    /// The attestations whose job specs depend on the entity's present state.
     #[must_use]
     pub fn attestations_with(&self, entity: &Entity) -> BTreeSet<AttestationId> {
         let of = |assessments: Vec<&AssessmentId>| {
@@ -222,7 +222,7 @@ impl Compliance {
         selector_index::remove(&mut self.attestations_of, &attestation.said.assessment, id);
     }
 
-    /// Takes a change in, with the indexes that follow from it; one about anything else changes nothing.
+    /// Applies a change and updates the indexes; a change that is not about compliance is ignored.
     pub(crate) fn apply_change(&mut self, event: &Event, change: &Change) {
         let id = event.entity.id.clone();
         match change {

@@ -1,7 +1,7 @@
-//! The folded state: everything that the log says, as of one position.
+//! The configuration: the state that the log folds to, as of one position.
 //!
-//! Cloning it is cheap (the maps share their structure), so every reader holds a snapshot of its own that no write
-//! disturbs. Only [`crate::fold`] changes it.
+//! Cloning is cheap because the maps share their structure, so each reader keeps its own snapshot. Only [`crate::fold`]
+//! changes the state.
 
 use alloc::sync::Arc;
 
@@ -34,14 +34,14 @@ pub struct Configuration {
     pub(crate) principals: OrdMap<PrincipalName, Principal>,
     pub(crate) tokens: OrdMap<Digest, PrincipalName>,
     pub(crate) reports: OrdMap<NodeId, NotedReport>,
-    /// Of what had no record to say its own when it was last changed: what is gone, jobs, runtimes and the log.
+    /// Versions of entities that have no record with a version of its own: removed ones, jobs, runtimes and the log.
     pub(crate) versions: OrdMap<Entity, Version>,
     pub(crate) selector_index: SelectorIndex<DocumentId, NodeId>,
     pub(crate) compliance: Compliance,
     pub(crate) jobs: Jobs,
 }
 
-/// A document that is there.
+/// A present document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
     /// What its last event said.
@@ -54,12 +54,12 @@ pub struct Document {
     pub at: Instant,
 }
 
-/// A document that was at a path, and is there no more: it was removed, or put elsewhere.
+/// A document that was at a path before it was removed or moved to another path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormerDocument {
-    /// What it last said while it was there.
+    /// The last event of the document at that path.
     pub put: Arc<DocumentPut>,
-    /// The event that took it away.
+    /// The event that removed or moved it.
     pub position: Position,
 }
 
@@ -82,22 +82,22 @@ pub struct Node {
     pub cause: Cause,
 }
 
-/// Somebody who may speak to the door, or once might.
+/// A user of the HTTP API, revoked or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
     /// What its last `PrincipalCreated` said.
     pub created: PrincipalCreated,
     /// Its version.
     pub version: Version,
-    /// Whether it may no more.
+    /// Whether its access was revoked.
     pub revoked: bool,
-    /// Where it became what it is.
+    /// The position of its last event.
     pub position: Position,
     /// When.
     pub at: Instant,
 }
 
-/// What a node was last noted to say of itself.
+/// The last report of a node that was stored in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotedReport {
     /// What it said.
@@ -169,8 +169,8 @@ impl Configuration {
         &self.jobs
     }
 
-    /// Whether what a node says differs from what was last noted. A node that says nothing of itself yet is no news, and of
-    /// one that takes part no more only that it has come to run nothing.
+    /// Whether a report differs from the last one in the log and is worth an event. An empty first report is not; of a
+    /// retired node only the report that it runs nothing is.
     #[must_use]
     pub fn is_new_report(&self, node: &NodeId, summary: &ReportSummary) -> bool {
         let noted = self.reports.get(node).map(|noted| &*noted.summary);
@@ -198,14 +198,14 @@ impl Configuration {
         }
     }
 
-    /// Who holds the token with this hash.
+    /// The principal of the token with this hash, and its role.
     #[must_use]
     pub fn bearer(&self, token_hash: &Digest) -> Option<(&PrincipalName, Role)> {
         let name = self.tokens.get(token_hash)?;
         Some((name, self.role(name)?))
     }
 
-    /// What a principal may do; nothing if it is unknown or revoked.
+    /// The role of a principal; `None` if it is unknown or revoked.
     #[must_use]
     pub fn role(&self, name: &PrincipalName) -> Option<Role> {
         self.principals.get(name).filter(|principal| !principal.revoked).map(|principal| principal.created.role)
@@ -227,8 +227,8 @@ impl Configuration {
         }
     }
 
-    /// Whether an actor may have caused this, by what is known of it before: what came of a command that [`Configuration::may_command`]
-    /// lets it give.
+    /// Whether an actor can have caused this change: whether it follows from a command that [`Configuration::may_command`]
+    /// allows to the actor in the state before the change.
     #[must_use]
     pub fn may_cause(&self, actor: &Actor, change: &Change) -> bool {
         match actor {
@@ -241,13 +241,13 @@ impl Configuration {
         }
     }
 
-    /// Whether a node shows the proof of a claim that another one has. A wrong or old proof is refused as such.
+    /// Whether the token belongs to another node's current claim. A wrong or old token gets its own refusal in `decide`.
     fn is_claimed_by_another(&self, node: &NodeId, complete: &CompleteJob) -> bool {
         let claim = self.jobs.all().get(&complete.job).and_then(|job| job.claim.as_ref());
         claim.is_some_and(|claim| claim.token == complete.token && claim.runtime != *node)
     }
 
-    /// The version of an entity as a sender sees it: 0 if it is not there, even if it once was.
+    /// The version that a sender expects: 0 if the entity is not present, even if it once was.
     #[must_use]
     pub fn version_present(&self, entity: &Entity) -> Version {
         let present = match entity.kind {
@@ -260,7 +260,7 @@ impl Configuration {
     }
 }
 
-/// Whether a node that says this runs nothing, and is well.
+/// Whether the report says that the node runs nothing, without failure or drift.
 fn is_empty(summary: &ReportSummary) -> bool {
     let runs_nothing = summary.running.is_none_or(|running| running.digest == digest_of([]));
     runs_nothing && summary.failed.is_none() && summary.drift.is_empty()

@@ -1,7 +1,7 @@
-//! What a node's own words come to, judged against what it must hold.
+//! Convergence: the state of a node, from its desired record and its report.
 //!
-//! A pure function of the two, so that everybody who judges comes to the same. A node is believed about itself; that it
-//! runs the right thing is a comparison of digests and not its word for it.
+//! A pure function, so that every caller comes to the same state. The report is believed, but whether the node runs the
+//! right tree is decided by comparing digests.
 
 use core::time::Duration;
 
@@ -11,30 +11,30 @@ use schema::position::Position;
 use schema::report::{AttemptState, RecordRef, ReportSummary, Reported};
 use serde::Serialize;
 
-/// After so long a silence a node is offline: three reports were missed.
+/// Silence after which a node is offline: three missed reports.
 pub const OFFLINE_AFTER: Duration = Duration::from_secs(30);
 
 /// A node's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConvergenceState {
-    /// It runs what it must, and found it good.
+    /// The node runs its desired tree, and its hook accepted the tree.
     Converged,
-    /// It is on its way.
+    /// The node has not finished applying its desired record.
     Progressing,
-    /// It tried what it must, in vain.
+    /// The node tried its desired record and failed.
     Failed,
-    /// It would not try.
+    /// The node refused its desired record.
     Refused,
-    /// Its files are not what was applied.
+    /// The files of the node differ from what it applied.
     Drifted,
-    /// It has not been heard for too long.
+    /// The node's last report is older than [`OFFLINE_AFTER`].
     Offline,
-    /// It has seen a position that this log does not have: the log has lost its tail, or was forked.
+    /// The node has accepted a position that this log does not have: the log lost its tail, or was forked.
     Ahead,
-    /// Two agents report under its id: whatever one of them says, the other may say something else.
+    /// Two agents report under the node's id, and their reports may contradict each other.
     Duplicate,
-    /// It has never been heard.
+    /// The node has never reported.
     Unknown,
 }
 
@@ -69,7 +69,7 @@ impl ConvergenceState {
     }
 }
 
-/// What the log says of a node.
+/// The desired state of a node by the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExpectedState {
     /// Which log.
@@ -82,13 +82,13 @@ pub struct ExpectedState {
     pub retry: Position,
 }
 
-/// What the node says of itself.
+/// The facts of a node's report that decide its state.
 #[derive(Clone, Copy, Debug)]
 pub struct NodeEvidence<'a> {
-    /// The log it has pinned, and the highest position that it has seen of it.
+    /// The log that the node follows, and the highest position that it accepted from it.
     seen: Option<(LogId, Position)>,
     running: Option<Digest>,
-    /// What was last good: the operator's hook may not have said yes to what runs.
+    /// The last good digest. It differs from `running` as long as the operator's hook has not accepted that.
     good: Option<Digest>,
     attempt: Option<(RecordRef, AttemptState)>,
     rejected: &'a [RecordRef],
@@ -99,7 +99,7 @@ pub struct NodeEvidence<'a> {
 }
 
 impl<'a> NodeEvidence<'a> {
-    /// What was heard, and how long ago.
+    /// The facts of a live report that was received `silence` ago.
     #[must_use]
     pub fn from_report(report: &'a Reported, silence: Duration) -> Self {
         Self {
@@ -114,13 +114,13 @@ impl<'a> NodeEvidence<'a> {
         }
     }
 
-    /// The same, where two agents report under this id.
+    /// The same, with two agents reporting under this id.
     #[must_use]
     pub fn with_duplicate(self) -> Self {
         Self { duplicate: true, ..self }
     }
 
-    /// What the log has kept of it. Silence is not kept.
+    /// The facts that the log has stored of a node's reports. It stores no time of silence.
     #[must_use]
     pub fn from_summary(summary: &'a ReportSummary) -> Self {
         Self {
@@ -136,8 +136,8 @@ impl<'a> NodeEvidence<'a> {
     }
 }
 
-/// Judges a node. What makes the rest worthless comes first: silence, then two who speak, then a history that this log does not
-/// have.
+/// The state of a node. Conditions under which the rest of the report can't be trusted come first: silence, then two agents
+/// under one id, then a position that this log does not have.
 #[must_use]
 pub fn judge(expected: &ExpectedState, evidence: Option<&NodeEvidence<'_>>) -> ConvergenceState {
     let Some(evidence) = evidence else { return ConvergenceState::Unknown };

@@ -1,7 +1,7 @@
-//! Command and state in, change or refusal out.
+//! Deciding: from a command and the state to changes, or a refusal.
 //!
-//! A command is decided against the exact state at the head of the log. What changes nothing gives no change; what can't
-//! be rendered or published later is refused here and never found out downstream.
+//! A command is decided against the exact state at the head of the log. A command without effect gives no change. Whatever
+//! could not be rendered or published later is refused here.
 
 mod claims;
 mod compliance;
@@ -29,18 +29,18 @@ use crate::refusal::Refusal;
 
 pub use self::claims::TokenSeed;
 
-/// One thing that a command comes to.
+/// One change that follows from a command, and its entity.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EntityChange {
-    /// To what it happens.
+    /// The entity that changes.
     pub entity: Entity,
     /// What happens.
     pub change: Change,
-    /// The change as the log keeps it.
+    /// The change as the JSON text that the log stores.
     pub data: String,
 }
 
-/// Decides one command: what happens to what. All but the commands about several jobs change at most one thing.
+/// Decides one command. Only commands about several jobs change more than one entity.
 ///
 /// # Errors
 /// With the reason why it is refused.
@@ -120,8 +120,8 @@ fn put_document(state: &Configuration, put: &PutDocument) -> Result<Option<Chang
     Ok(Some(Change::DocumentPut(Arc::new(becomes))))
 }
 
-/// New content under `application/json` is JSON. What the document has already was let in before that rule, and stays for as long as
-/// nobody brings other bytes: else whoever puts all documents again and again could change nothing of such a one but its content.
+/// New content under `application/json` must be JSON. Content from before this rule is accepted as long as its bytes stay the
+/// same: a sender who puts all documents repeatedly must still be able to change the document's target or priority.
 fn is_json_if_new(before: Option<&DocumentPut>, put: &PutDocument) -> Result<(), Refusal> {
     let is_known = before.is_some_and(|before| before.media_type.is_json() && before.digest == put.content.digest());
     if !put.media_type.is_json() || put.content.form() == ContentForm::Json || is_known {
@@ -193,7 +193,7 @@ fn create_principal(state: &Configuration, create: &CreatePrincipal) -> Result<O
     Ok(Some(Change::PrincipalCreated(becomes)))
 }
 
-/// Ends the present token in the same step in which the new one begins, so that also the last administrator can get another.
+/// Revokes the present token and creates the new one in one step, so that the last administrator can replace a token.
 fn replace_token(state: &Configuration, create: &CreatePrincipal) -> Result<Vec<(Entity, Change)>, Refusal> {
     let entity = Entity::from(&create.name);
     if state.tokens.contains_key(&create.token_hash) {

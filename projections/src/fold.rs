@@ -1,7 +1,7 @@
-//! Event and state in, next state out, and the nodes that it concerns.
+//! Folding: from an event and the state to the next state, and the nodes whose desired records may change.
 //!
-//! Folding never fails: what could be wrong with an event was found while it was read, and a gap is found by whoever
-//! brings the events. The nodes concerned are found by index, and none of them is rendered.
+//! Folding never fails: an event was checked when it was read, and the caller checks that no event is missing. The affected
+//! nodes are found by index, and none of them is rendered here.
 
 mod affected_nodes;
 mod claims;
@@ -24,10 +24,10 @@ use crate::selector_index;
 pub use self::affected_nodes::AffectedNodes;
 
 impl Configuration {
-    /// Takes the next event of the log in.
+    /// Applies the next event of the log and returns the nodes that it affects.
     ///
     /// # Panics
-    /// If it is not the next event: whoever brings events brings them in order.
+    /// If it is not the next event.
     pub fn fold(&mut self, event: &Event, change: &Change) -> AffectedNodes {
         assert_eq!(event.position, self.position.next(), "BUG: events are folded in order and without a gap");
         self.position = event.position;
@@ -71,7 +71,7 @@ impl Configuration {
             | Change::JobCompleted(_)
             | Change::ClaimExpired(_)
             | Change::ClaimRenewed => self.apply_claim_change(event, change),
-            // It says where what was folded comes from, and changes nothing of it.
+            // It names the log that the events before it come from; the state does not depend on that.
             Change::LogBegun(_) => AffectedNodes::new(),
         }
     }
@@ -110,12 +110,12 @@ impl Configuration {
         affected
     }
 
-    /// Remembers where a document was, for whoever asks why nothing is there.
+    /// Remembers where a document was, to explain later why the path is empty.
     fn remember_former(&mut self, id: &DocumentId, Document { put, .. }: Document, position: Position) {
         self.former_documents.entry(put.path.clone()).or_default().insert(id.clone(), FormerDocument { put, position });
     }
 
-    /// What is put where it once was has not left.
+    /// Forgets a former document that is put at the same path again.
     fn forget_former(&mut self, id: &DocumentId, path: &DocumentPath) {
         if !self.former_documents.contains_key(path) {
             return;

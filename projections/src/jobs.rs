@@ -1,4 +1,4 @@
-//! Jobs, folded: one for each attestation, and who has claimed it.
+//! The folded jobs: one for each attestation, with its claim.
 //!
 //! A job is either claimed by one runtime or waits, never both and never neither. It waits since the event that freed
 //! it, or that made it; the one that waits longest is claimed first, and of those of one event the one of the least id.
@@ -39,7 +39,7 @@ pub struct Jobs {
     removed: OrdMap<JobId, RemovedJob>,
 }
 
-/// A job that is there no more.
+/// A removed job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemovedJob {
     /// The attestation that it came from.
@@ -59,13 +59,13 @@ pub struct Job {
     pub cause: Cause,
     /// The event that made it, by defining its attestation.
     pub made: Position,
-    /// Who has it; nobody while it waits.
+    /// The current claim; `None` while the job waits.
     pub claim: Option<Arc<Claim>>,
-    /// Since when it waits, or waited last.
+    /// The position since which the job waits, or last waited.
     pub since: Position,
-    /// What its last run came to.
+    /// The result of its last run.
     pub completed: Option<Arc<CompletedRun>>,
-    /// Its spec, once somebody asked for it.
+    /// The rendered spec, filled at first use.
     spec: SpecCache,
 }
 
@@ -100,7 +100,7 @@ pub struct CompletedRun {
 }
 
 impl Job {
-    /// Its spec as it is remembered, or else as it is rendered now, by one who knows all that it follows from.
+    /// The cached spec, or the result of `render`, which is cached then.
     pub(crate) fn spec_or_else(&self, render: impl FnOnce() -> RenderedSpec) -> &RenderedSpec {
         self.spec.get_or_render(render)
     }
@@ -150,13 +150,13 @@ impl Jobs {
         self.held.keys()
     }
 
-    /// Where the log last shows a runtime to be at its jobs: it claimed, renewed or completed.
+    /// The last position at which a runtime claimed, renewed or completed.
     #[must_use]
     pub fn last_active_at(&self, runtime: &NodeId) -> Position {
         self.last_active.get(runtime).copied().unwrap_or_default()
     }
 
-    /// Makes or changes an attestation's job; gives its holder.
+    /// Creates or changes an attestation's job; returns its holder.
     pub(crate) fn respecify(&mut self, attestation: AttestationId, source: &Source, cause: Cause) -> Option<NodeId> {
         let id = JobId::derived(&attestation);
         let (source, spec) = (source.clone(), SpecCache::default());
@@ -172,7 +172,7 @@ impl Jobs {
         None
     }
 
-    /// Takes a job away; gives who held it.
+    /// Removes a job; returns its holder.
     pub(crate) fn remove(&mut self, id: &JobId, position: Position) -> Option<NodeId> {
         let job = self.jobs.remove(id)?;
         self.removed.insert(id.clone(), RemovedJob { attestation: job.attestation.clone(), position });
@@ -190,7 +190,7 @@ impl Jobs {
         self.last_active.remove(runtime);
     }
 
-    /// Lets a job wait from this position on; gives who held it.
+    /// Ends a job's claim, so that it waits from this position on; returns the former holder.
     fn free(&mut self, id: &JobId, position: Position) -> Option<NodeId> {
         let job = Arc::make_mut(self.jobs.get_mut(id)?);
         let claim = job.claim.take()?;
@@ -206,7 +206,7 @@ impl Jobs {
         if claim.token == token { self.free(id, position) } else { None }
     }
 
-    /// Gives a job to who claimed it, whoever had it before; gives who that is.
+    /// Sets a job's claim, whoever held it before; returns the new holder.
     pub(crate) fn claim(
         &mut self,
         id: &JobId,
@@ -233,7 +233,7 @@ impl Jobs {
         job.completed = Some(Arc::new(CompletedRun { runtime, spec_digest, outcome, position, at }));
     }
 
-    /// Remembers where a runtime was at its jobs.
+    /// Records a renewal of a runtime's claims.
     pub(crate) fn renew(&mut self, runtime: NodeId, position: Position) {
         self.last_active.insert(runtime, position);
     }

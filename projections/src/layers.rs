@@ -1,4 +1,4 @@
-//! Which document wins where several select the same node at the same path.
+//! Layers: which document is in force where several select a node at the same path.
 
 use alloc::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What follows: the pure verbs of Headwater.
+//! The pure functions of Headwater: decide, fold, render, plan, and the convergence of a node.
 //!
 //! Deciding may refuse; folding and rendering never do. Nothing here waits, touches, draws a random number or knows what
 //! time it is: all of that comes in with the command. The crate is `no_std`, so most of it does not even compile here.

@@ -1,7 +1,7 @@
-//! What a node does about a record: ordered steps, or the refusal, or nothing.
+//! The plan of a node for a record: ordered steps, a refusal, or nothing to do.
 //!
-//! What always holds: a step that touches the tree is planned only for a manifest whose every claim was checked; the floor
-//! never falls; what the operator's check or hook rejected is not tried again until its digest differs or a retry came.
+//! Always: a step that changes the tree is planned only after every claim of the manifest was checked; the floor never falls;
+//! a tree that the operator's check or hook rejected is not tried again before its digest changes or a retry is ordered.
 //!
 //! Absent on purpose: the signature, which is checked over bytes before a record is read at all, and every file.
 
@@ -20,7 +20,7 @@ use schema::position::Position;
 use schema::report::RecordRef;
 use schema::variant::VariantName;
 
-/// What a node has: its memory, and what `current` points to.
+/// The actual state of a node: what it stored, and the tree that `current` points to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActualState {
     /// Who it is.
@@ -41,7 +41,7 @@ pub struct ActualState {
     pub hooks: bool,
 }
 
-/// A digest that the operator's check or hook said no to.
+/// A digest that the operator's check or hook rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DigestRejection {
     /// What was rejected.
@@ -83,7 +83,7 @@ pub enum Step {
     Settle,
 }
 
-/// Why a record is not tried. Nothing was touched.
+/// The refusal of a record. Nothing on the node was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordRefusal {
     /// It is for another node.

@@ -1,4 +1,4 @@
-//! Why a request is refused although it was read: each reason with the values that explain it and a stable code.
+//! Refusals of valid requests: each reason with the values that explain it and a stable code.
 
 use core::fmt;
 
@@ -141,7 +141,7 @@ pub enum Refusal {
     },
 }
 
-/// Some of those who refer to something, and how many there are.
+/// The entities that refer to another one: the first few by name, and the number of the rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Referrers {
     /// The first of them.
@@ -173,7 +173,7 @@ impl fmt::Display for Referrers {
     }
 }
 
-/// What sort of answer a refusal is.
+/// The class of a refusal, from which the HTTP status follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalClass {
     /// It names something that is not there.

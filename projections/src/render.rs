@@ -1,9 +1,8 @@
-//! State in, a node's desired record out.
+//! Rendering: from the state to the desired record of a node.
 //!
-//! A record is a pure function of the log: its position and cause were folded, so it is the same however events were
-//! batched and whenever it is rendered. Of documents rendering knows sizes and digests but no content;
-//! [`Manifest::fill`] takes what travels inside the record from whoever has it. Of job specs it has the content, because
-//! they are nowhere but in the state.
+//! A record is a pure function of the log: its position and cause come from the fold, so it does not depend on how events
+//! were batched or when it is rendered. The state has sizes and digests of documents but not their content, which
+//! [`Manifest::fill`] gets from its caller. Job specs are rendered from the state, content included.
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -114,7 +113,7 @@ impl Manifest {
         self.pieces.iter().filter(|piece| piece.inline && piece.content.is_none()).map(|piece| piece.entry.digest)
     }
 
-    /// The content that the node fetches by itself and that follows from the state: nowhere else is it kept.
+    /// The rendered content that a node fetches from the object store. It has to be uploaded, because only the state has it.
     #[must_use]
     pub fn rendered_content(&self) -> BTreeMap<Digest, Arc<[u8]>> {
         let fetched = self.pieces.iter().filter(|piece| !piece.inline);

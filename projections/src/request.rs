@@ -1,5 +1,5 @@
-//! A whole request in one step: its commands decided one after another, each against what the one before left, and all
-//! of their events numbered, dated and sealed, or none.
+//! Deciding a whole request: each command is decided against the state after the one before it. Either all events are
+//! numbered, dated and sealed, or the request is refused as a whole.
 
 use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
@@ -26,7 +26,7 @@ use crate::refusal::{Refusal, RequestRefusal};
 use crate::render::render;
 use crate::warning::Warnings;
 
-/// What comes in with a request: who asks, under which identity, and what the clock says.
+/// The context of a request: the log, the actor, the request's id, random bytes and the time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestContext {
     /// Which log.
@@ -41,7 +41,7 @@ pub struct RequestContext {
     pub clock: Instant,
 }
 
-/// What a request comes to, and the state that it left.
+/// A decision and the state after it.
 #[derive(Clone, Debug)]
 pub struct DecisionWithState {
     /// The state after it.
@@ -54,7 +54,7 @@ pub struct DecisionWithState {
     pub answer: Answer,
 }
 
-/// What a request comes to.
+/// The decision on a request: its events and its answer.
 #[derive(Clone, Debug)]
 pub struct Decision {
     /// Its events, sealed.
@@ -84,7 +84,7 @@ pub fn decide_request(
     Ok(DecisionWithState { configuration, events, affected, answer })
 }
 
-/// What a request would come to if its sender might ask for it: for those who may look at everything and change nothing.
+/// Decides a request as a dry run, without checking the sender's permission: for principals who may only read.
 ///
 /// # Errors
 /// As [`decide_request`], but that nobody is refused for who they are.

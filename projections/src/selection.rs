@@ -1,7 +1,7 @@
-//! Who selects whom: the active nodes of a target, and the documents of a node.
+//! Selection: the active nodes of a target, and the documents of a node.
 //!
-//! The index names those who may match, and the selector itself decides. Which of several documents wins at a path is
-//! absent here: [`crate::layers`] says so.
+//! The index gives candidates, and the selector itself decides. Which of several documents is in force at a path is decided
+//! in [`crate::layers`].
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;

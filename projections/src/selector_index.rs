@@ -1,9 +1,7 @@
-//! Who is concerned: the index between what selects and what bears labels, such as documents and nodes, or assessments
-//! and components.
+//! An index between selectors and labels: between documents and nodes, or assessments and components.
 //!
-//! A change of one document finds the nodes that it can affect, and a node finds the documents that can select it,
-//! through a label that both name; neither tries all of the other. Where several labels would do, the rarest is taken.
-//! The index says who *may* match; the selector itself decides.
+//! It finds the nodes that a document may select, and the documents that may select a node, through a label that both name.
+//! Where several labels would do, the rarest is used. The index gives candidates; the selector itself decides.
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;
@@ -15,11 +13,11 @@ use schema::compliance::Coverage;
 use schema::id::{ComponentId, NodeId};
 use schema::target::{Labels, Operator, Selector, Target};
 
-/// A label: its key and its value, with U+0000 between them, which neither has. It is copied wherever an index is that a
-/// reader still holds, so a copy costs next to nothing.
+/// A label as one text: key, U+0000, value. Neither contains U+0000. `Arc`, because an index that a snapshot shares is copied on
+/// write.
 type Pair = Arc<str>;
 
-/// The index between `S`, which select, and `T`, which bear labels. It follows from these alone.
+/// The index between `S`, the ids of selectors, and `T`, the ids of labelled items.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SelectorIndex<S, T>
 where
@@ -34,10 +32,10 @@ where
     bearers_by_pair: OrdMap<Pair, OrdSet<T>>,
 }
 
-/// Where one that selects is found by those that it may select.
+/// The keys of the index under which a selector is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Anchor<T: Ord> {
-    /// By every one: it selects all, or names no label that must be there.
+    /// Found by every item: the selector selects all, or requires no label.
     Everywhere,
     /// By these.
     Names(BTreeSet<T>),
@@ -47,7 +45,7 @@ enum Anchor<T: Ord> {
     Key(String),
 }
 
-/// What is selected.
+/// The condition of a selector.
 #[derive(Clone, Copy, Debug)]
 pub enum Matcher<'a, T> {
     /// All.
@@ -103,7 +101,7 @@ impl<S: Ord + Clone, T: Ord + Clone> Default for SelectorIndex<S, T> {
 }
 
 impl<S: Ord + Clone, T: Ord + Clone> SelectorIndex<S, T> {
-    /// Takes one that selects in, or moves it where its aim now says.
+    /// Adds a selector, or replaces its condition.
     pub(crate) fn insert_selector(&mut self, id: &S, aim: Matcher<'_, T>) {
         self.remove_selector(id);
         let anchor = self.anchor(aim);
@@ -116,7 +114,7 @@ impl<S: Ord + Clone, T: Ord + Clone> SelectorIndex<S, T> {
         self.anchors.insert(id.clone(), anchor);
     }
 
-    /// Forgets one that selects.
+    /// Removes a selector.
     pub(crate) fn remove_selector(&mut self, id: &S) {
         match self.anchors.remove(id) {
             None => {}
@@ -127,17 +125,17 @@ impl<S: Ord + Clone, T: Ord + Clone> SelectorIndex<S, T> {
         }
     }
 
-    /// Takes labels in.
+    /// Adds the labels of an item.
     pub(crate) fn insert_labels(&mut self, bearer: &T, labels: &Labels) {
         pairs(labels).for_each(|pair| insert(&mut self.bearers_by_pair, &pair, bearer));
     }
 
-    /// Forgets labels.
+    /// Removes the labels of an item.
     pub(crate) fn remove_labels(&mut self, bearer: &T, labels: &Labels) {
         pairs(labels).for_each(|pair| remove(&mut self.bearers_by_pair, &pair, bearer));
     }
 
-    /// Takes labels in where others were; most of them are the same.
+    /// Replaces the labels of an item. Only labels that differ are written: most are the same.
     pub(crate) fn replace_labels(&mut self, bearer: &T, before: &Labels, labels: &Labels) {
         for (key, value) in before.iter().filter(|(key, value)| labels.get(*key) != Some(*value)) {
             remove(&mut self.bearers_by_pair, &pair(key, value), bearer);
@@ -161,7 +159,7 @@ impl<S: Ord + Clone, T: Ord + Clone> SelectorIndex<S, T> {
         }
     }
 
-    /// Those that may select one with this name and these labels, in order.
+    /// The selectors that may select an item with this name and these labels, in order.
     pub(crate) fn candidate_selectors<'a>(&'a self, name: &T, labels: &'a Labels) -> BTreeSet<&'a S> {
         let by_pair = pairs(labels).filter_map(|pair| self.by_pair.get(&pair));
         let by_key = labels.keys().filter_map(|key| self.by_key.get(key));
@@ -169,19 +167,19 @@ impl<S: Ord + Clone, T: Ord + Clone> SelectorIndex<S, T> {
         by_pair.chain(by_key).chain(named).chain([&self.everywhere]).flatten().collect()
     }
 
-    /// How many may select one with this name and these labels at most: counted, not looked at.
+    /// An upper bound for the number of [`Self::candidate_selectors`], without reading them.
     pub(crate) fn candidate_selectors_max(&self, name: &T, labels: &Labels) -> usize {
         let by_pair = pairs(labels).map(|pair| count(&self.by_pair, &pair));
         let by_key = labels.keys().map(|key| count(&self.by_key, key));
         by_pair.chain(by_key).sum::<usize>() + count(&self.by_name, name) + self.everywhere.len()
     }
 
-    /// Those that select this one by its name.
+    /// The selectors that name this item.
     pub(crate) fn selectors_by_name(&self, name: &T) -> impl Iterator<Item = &S> {
         self.by_name.get(name).into_iter().flatten()
     }
 
-    /// Those that a selector may match: the bearers of its rarest label; none says that it names no label.
+    /// The items that a selector may match: those with its rarest label; `None` if it requires no label.
     pub(crate) fn bearers(&self, selector: &Selector) -> Option<impl Iterator<Item = &T>> {
         let rarest = alternatives(selector)
             .map(|pairs| pairs.iter().filter_map(|pair| self.bearers_by_pair.get(pair)).collect::<Vec<_>>())

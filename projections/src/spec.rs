@@ -1,4 +1,4 @@
-//! State in, a job's spec out: what a runtime is given to run.
+//! Rendering of job specs: from the state to the JSON that a runtime runs.
 //!
 //! A spec is a pure function of what is to be assessed: of the attestation, its assessment, the control and the
 //! components that are covered. Its bytes are JSON with sorted members and no spaces, and name no position, event or

@@ -1,7 +1,7 @@
-//! What a command does, or leaves undone, that its sender may not have meant. Nothing is refused for it.
+//! Warnings about likely mistakes of a request's sender. A warning refuses nothing.
 //!
-//! What always holds: a warning follows from the request and the state that it met, as the answer does, so that a dry run, the real
-//! request and its repetition under a key are told the same.
+//! Always: a warning is a function of the request and the state before it, as the answer is, so that a dry run, the request
+//! and its repetition under a key get the same warnings.
 
 use alloc::format;
 use alloc::string::{String, ToString as _};

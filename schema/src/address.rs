@@ -1,4 +1,4 @@
-//! Where everything is found: every subject, bucket, key, object, role, slot and publication name, in one place.
+//! Names in NATS and PostgreSQL: every subject, bucket, key, object, role, slot and publication name.
 
 use alloc::format;
 use alloc::string::String;
@@ -28,16 +28,16 @@ pub const PUBLICATION: &str = "headwater";
 pub const SERVICE: &str = "headwater";
 /// The key of the newest checkpoint in its bucket.
 pub const NEWEST_CHECKPOINT: &str = "newest";
-/// The header of a stray that says on which subject it was published.
+/// The header of a stray message: the subject on which it was published.
 pub const STRAY_SUBJECT: &str = "Headwater-Subject";
-/// The header of a stray that says when NATS took it in.
+/// The header of a stray message: when NATS stored it.
 pub const STRAY_TIME: &str = "Headwater-Time";
-/// The header of a stray that says how many bytes it had: of a large one the first are kept.
+/// The header of a stray message: its size in bytes. Only the first bytes of a large message are kept.
 pub const STRAY_BYTES: &str = "Headwater-Bytes";
 /// The prefix of heartbeat messages in the write-ahead log.
 pub const HEARTBEAT: &str = "headwater.heartbeat";
 
-/// The replication slot's name for a database: slots belong to the whole cluster, so the name says which database.
+/// The replication slot's name for a database. Slots belong to the whole cluster, so the name contains the database.
 #[must_use]
 pub fn slot(database: &str) -> String {
     let plain = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '_' };
@@ -46,7 +46,7 @@ pub fn slot(database: &str) -> String {
     name
 }
 
-/// What all names in NATS begin with; `cfg` unless told otherwise. Lower-case letters, digits and `_`.
+/// The prefix of all names in NATS: lower-case letters, digits and `_`; `cfg` by default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prefix(String);
 
@@ -96,7 +96,7 @@ impl Bucket {
     pub const ALL: [Self; 6] =
         [Self::Desired, Self::Reported, Self::Proposed, Self::Verdict, Self::Keys, Self::Checkpoint];
 
-    /// Whether nodes write it. On such a bucket roll-up headers are refused, or one node could erase all others' keys.
+    /// Whether nodes write to the bucket. Such a bucket refuses roll-up headers, or one node could erase the keys of all others.
     #[must_use]
     pub const fn written_by_nodes(self) -> bool {
         matches!(self, Self::Reported | Self::Proposed)
@@ -133,7 +133,7 @@ impl Prefix {
         format!("{self}.events.{}.{}.{}", event.entity.kind.name(), event.entity.id, event.event_type)
     }
 
-    /// The stream of what somebody else wrote to the event stream, or an operator put aside.
+    /// The stream of stray messages: those that another writer put on the event stream, or that an operator moved aside.
     #[must_use]
     pub fn stray_stream(&self) -> String {
         format!("{self}_strays")
@@ -145,7 +145,7 @@ impl Prefix {
         format!("{self}.strays.>")
     }
 
-    /// The subject of what stood at a sequence of the event stream.
+    /// The subject of the stray message that stood at a sequence of the event stream.
     #[must_use]
     pub fn stray_subject(&self, sequence: Position) -> String {
         format!("{self}.strays.{sequence}")
@@ -205,8 +205,8 @@ impl Prefix {
         format!("$O.{}.C.{nuid}", self.blobs())
     }
 
-    /// All that a node must be allowed to publish, and may be: its own keys and requests, the watch of its own desired record
-    /// with its flow control, and direct reads. A plain `CONSUMER.CREATE` is not among them: it would let a node watch all.
+    /// The subjects that a node may publish to, no more and no less than it needs: its own keys and requests, the watch of
+    /// its own desired record with flow control, and direct reads. A plain `CONSUMER.CREATE` would let a node watch all records.
     #[must_use]
     pub fn published_by_node(&self, node: &NodeId) -> Vec<String> {
         let (desired, own) = (self.bucket_stream(Bucket::Desired), self.bucket_subject(Bucket::Desired, node.as_str()));
@@ -224,19 +224,19 @@ impl Prefix {
         ])
     }
 
-    /// The subject on which a node asks.
+    /// The subject of a node's requests of one verb.
     #[must_use]
     pub fn rpc_subject(&self, node: &NodeId, verb: RpcVerb) -> String {
         format!("{self}.rpc.{node}.{}", verb.name())
     }
 
-    /// The subjects on which any node asks this.
+    /// The wildcard subject of all nodes' requests of one verb.
     #[must_use]
     pub fn rpc_subjects(&self, verb: RpcVerb) -> String {
         format!("{self}.rpc.*.{}", verb.name())
     }
 
-    /// Who asks on a subject, and what; nothing if it is no node's.
+    /// The node and the verb of a request's subject; `None` if no node can publish to it.
     #[must_use]
     pub fn parse_rpc_subject(&self, subject: &str) -> Option<(NodeId, RpcVerb)> {
         let (node, verb) = subject.strip_prefix(&self.0)?.strip_prefix(".rpc.")?.split_once('.')?;
@@ -244,9 +244,8 @@ impl Prefix {
     }
 }
 
-/// Whether a reply may be sent to this subject. NATS checks where a node publishes and not where it wants its answers, and
-/// what the centre sends goes everywhere: an answer to the wrong subject would be an event, a record or an order to
-/// JetStream. So it goes to inboxes alone.
+/// Whether a reply may be sent to this subject. NATS does not check a request's reply subject, and the centre may publish
+/// everywhere: a reply to another subject would be an event, a record or a command to JetStream. Only inboxes are allowed.
 #[must_use]
 pub fn is_inbox(subject: &str) -> bool {
     subject.starts_with("_INBOX.") || subject.starts_with("_INBOX_")

@@ -1,4 +1,4 @@
-//! What an accepted request is answered with, at once and again under its idempotency key.
+//! The answer to an accepted request: sent once it is appended, and again for each repetition under its idempotency key.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -15,23 +15,22 @@ use crate::position::{Position, Version};
 pub struct Answer {
     /// Which log.
     pub log_id: LogId,
-    /// The request's identity, which each of its events has: `GET /v1/impact/{command_id}` says what it changed. Answers that
-    /// older programs kept lack it, and so does a dry run, which leaves nothing to be asked for.
+    /// The request's identity, carried by each of its events: `GET /v1/impact/{command_id}` says what it changed. Absent in
+    /// answers stored by older programs, and for a dry run, which appends nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command_id: Option<CommandId>,
-    /// The request's last event; the head as it was decided against, where nothing changed.
+    /// The position of the request's last event; where nothing changed, the head of the log that decided it.
     pub position: Position,
     /// What was appended.
     pub events: Vec<AppendedEvent>,
     /// One for each command, in order.
     pub results: Vec<CommandOutcome>,
-    /// What the sender may not have meant, in the order of the commands; always there, and empty in answers that older programs
-    /// kept.
+    /// Likely mistakes of the sender, in the order of the commands. Empty in answers stored by older programs.
     #[serde(default)]
     pub warnings: Vec<CommandWarning>,
 }
 
-/// What one command does, or leaves undone, that its sender may not have meant.
+/// A likely mistake: an effect, or a missing effect, that the sender may not have intended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandWarning {
     /// The command's place in the request, from 0.
@@ -45,27 +44,27 @@ pub struct CommandWarning {
 /// One appended event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppendedEvent {
-    /// Where.
+    /// The event's position in the log.
     pub position: Position,
-    /// What happened.
+    /// The event type.
     #[serde(rename = "type")]
     pub event_type: String,
-    /// To what.
+    /// The entity that the event is about.
     pub entity: Entity,
-    /// The entity's version since.
+    /// The entity's version after the event.
     pub version: Version,
 }
 
-/// What became of one command.
+/// The result of one command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandOutcome {
-    /// What it was about.
+    /// The entity that the command was about.
     pub entity: Entity,
     /// The entity's version after it.
     pub version: Version,
-    /// Whether it changed anything; what changes nothing appends nothing.
+    /// Whether the command changed anything. A command that changes nothing appends no event.
     pub changed: bool,
-    /// What a runtime was given, or still has; only where it asked.
+    /// The jobs that a runtime claimed or still holds; only for commands that ask for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jobs: Option<Vec<LeasedJob>>,
 }

@@ -1,4 +1,5 @@
-//! The bytes that an event is sealed by. They are for ever: a change of one bit here breaks every proof there is.
+//! The canonical bytes of an event, from which its leaf is computed. They never change: one other bit would break every
+//! existing proof.
 //!
 //! `leaf = SHA-256(0x00 ‖ entry)`, where `entry` is the MessagePack array `[v, log_id, position, event_id, command_id,
 //! ordinal, count, entity, version, type, actor, at, SHA-256(reason), SHA-256(data)]`: ids, names and the time as text,
@@ -15,12 +16,12 @@ use crate::event::Event;
 
 /// RFC 6962's prefix of a leaf.
 const LEAF_PREFIX: u8 = 0x00;
-/// Bytes that most entries have at most: numbers, ids, a time and digests, and names of everyday length.
+/// A capacity that suffices for most entries: numbers, ids, a time, digests, and names of common length.
 const ENTRY_BYTES: usize = 384;
 
 /// The canonical entry of an event, without its leaf.
 ///
-/// Its bytes are written one by one, because every event of a log passes here whenever it is verified.
+/// Written by hand and not through serde: every event is encoded here each time that a log is verified.
 #[must_use]
 pub fn entry(event: &Event) -> Vec<u8> {
     let mut entry = Entry(Vec::with_capacity(ENTRY_BYTES));

@@ -1,8 +1,8 @@
-//! What happened, and how it is read for ever.
+//! The change of an event: its type, its data, and every format in which the data was ever stored.
 //!
-//! A change is the part of an event that is not its envelope: a type, a format version and JSON text. The entity that
-//! it happened to stands in the envelope only. All that is known of a type is one row of `events!` below. Formats are never
-//! edited: a type whose data changes shape gets another [`EventFormat`] in its row.
+//! A change is an event without its envelope: a type, a format version and JSON text. The entity is in the envelope only.
+//! Each type is one row of `events!` below. A format is never edited: a type whose data changes shape gets another
+//! [`EventFormat`] in its row.
 
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -71,7 +71,7 @@ events! {
     LogBegun(LogBegun) = "LogBegun" on Log;
 }
 
-/// What is known of an event type beside its shape in Rust.
+/// An event type: its names, its kind of entity and its formats.
 #[derive(Clone, Copy, Debug)]
 pub struct EventType {
     /// The name on every wire.
@@ -112,7 +112,7 @@ const REPORT_WITH_GOOD: EventFormat = EventFormat {
     reshape: None,
 };
 
-/// Where a log was begun anew from another one. Its leaves, sealed with that log's id, have that root.
+/// The origin of a log that was recovered from another one. The other log's leaves up to `position` have this root.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogBegun {
     /// The other log.
@@ -121,7 +121,7 @@ pub struct LogBegun {
     pub position: Position,
     /// The root of its tree there.
     pub root: Digest,
-    /// The newest checkpoint of it that was found, as it was signed. It may be of a later position: that much is lost.
+    /// The newest checkpoint of the other log that was found, as signed. If its position is later, the events between are lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<String>,
 }
@@ -162,7 +162,7 @@ pub struct PrincipalCreated {
     pub token_hash: Digest,
 }
 
-/// Why a stored change can't be understood.
+/// A stored change that this program can't read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeError {
     /// Written by a newer Headwater.
@@ -175,7 +175,7 @@ pub enum ChangeError {
         /// The newest format that is understood.
         newest: u16,
     },
-    /// A type that this program has never heard of.
+    /// A type that only newer programs know.
     #[error("{event_type} is no event type that this program knows: upgrade it")]
     UnknownType {
         /// The event's type.
@@ -215,7 +215,7 @@ impl EventType {
         let Some(later) = later else {
             return Err(ChangeError::Newer { event_type: self.name.to_string(), v, newest: self.newest() });
         };
-        // Data that is read as it stands goes straight into its shape; only what is rewritten pays for the detour.
+        // Parse directly when no format in between rewrites the data: going through `Value` costs a second parse.
         let read = match later.iter().any(|format| format.reshape.is_some()) {
             false => (self.read)(data),
             true => reshaped(data, later.iter(), |reshape| reshape.up).and_then(|text| (self.read)(&text)),

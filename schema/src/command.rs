@@ -1,7 +1,7 @@
-//! What can be asked for.
+//! Commands: what a caller can ask for.
 //!
-//! A command states an intention about one entity. It is read from JSON strictly (an unknown field is a mistake, not a
-//! wish for later) and is complete: whoever decides it needs no clock, no file and no second look at the sender.
+//! A command states an intention about one entity. It is read from JSON strictly: an unknown field is refused. A command is
+//! complete: deciding it needs no clock, no file and nothing more from the sender.
 
 mod compliance;
 mod content;
@@ -44,9 +44,9 @@ commands! {
     RetireNode(id: NodeId) about id, from "retire_node" by only;
     /// Let a node try again what its check or hook rejected.
     RetryNode(id: NodeId) about id, from "retry_node" by only;
-    /// Let somebody speak to the door.
+    /// Give a principal access to the HTTP API.
     CreatePrincipal(create: CreatePrincipal) about &create.name, from "create_principal" by whole;
-    /// End that.
+    /// End a principal's access to the HTTP API.
     RevokePrincipal(name: PrincipalName) about name, from "revoke_principal" by named;
     /// Give a principal another token in place of the one it has. Only `headwater token reset` asks for this; no JSON is read as it.
     ReplaceToken(create: CreatePrincipal) about &create.name;
@@ -145,8 +145,8 @@ impl<'de> Deserialize<'de> for Merge {
     }
 }
 
-/// Types that the contract names and that are not there yet: refused by name, so that nobody takes the silence of a
-/// typing error for them.
+/// Types that the contract names and this version does not have. They get a refusal of their own, so that a sender does not
+/// take them for a typing error.
 const NOT_YET: [&str; 3] = ["propose", "accept_proposal", "reject_proposal"];
 
 impl Command {

@@ -1,7 +1,7 @@
-//! What is to be assessed: controls, the components that they hold for, the assessments that find out, and the
-//! attestations that such a plan consists of.
+//! The definitions of compliance: controls, components, assessments and attestations.
 //!
-//! Each shape is at once what a command brings (read strictly, see [`crate::command`]) and what its event says.
+//! A control says what must hold, a component is what it holds for, an assessment plans how to find out, and an attestation
+//! is one check of that plan. Each shape is both the data of an event and, read strictly, of a command.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;

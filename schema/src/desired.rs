@@ -1,4 +1,4 @@
-//! What a node must hold: the body of its signed record.
+//! The desired record: the manifest of all files that a node must hold, signed by the centre.
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -1,4 +1,4 @@
-//! SHA-256 digests: what names content and what seals history.
+//! SHA-256 digests: names of content and leaves of the log.
 
 use alloc::string::String;
 use core::fmt;
@@ -56,7 +56,7 @@ impl Digest {
     }
 }
 
-/// A digest in the making, for content that arrives in chunks.
+/// An incremental digest, for content that arrives in chunks.
 #[derive(Clone, Default)]
 pub struct Hasher(sha2::Sha256);
 

@@ -1,4 +1,4 @@
-//! What an event is about, and who caused it.
+//! Entities, the subjects of events, and actors, their causes.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -16,9 +16,9 @@ entities! {
     Document(DocumentId) = "document";
     /// A machine that runs what is desired of it.
     Node(NodeId) = "node";
-    /// Somebody who may speak to the door.
+    /// A user of the HTTP API.
     Principal(PrincipalName) = "principal";
-    /// What a node says of itself; apart from the node, so that a report does not disturb the node's version.
+    /// A node's report; an entity of its own, so that a report does not change the node's version.
     Report = "report";
     /// What must hold.
     Control(ControlId) = "control";
@@ -28,9 +28,9 @@ entities! {
     Assessment(AssessmentId) = "assessment";
     /// One check of such a plan.
     Attestation(AttestationId) = "attestation";
-    /// The work that an attestation comes to, and who has claimed it.
+    /// The work of an attestation, and the claim on it.
     Job(JobId) = "job";
-    /// A node in its part as one who runs jobs; apart from the node, so that a renewal does not disturb its version.
+    /// A node as a runner of jobs; an entity of its own, so that a renewal does not change the node's version.
     Runtime = "runtime";
     /// The log itself, by its id.
     Log = "log";
@@ -111,7 +111,7 @@ impl fmt::Debug for Entity {
 /// itself as `system/<part>`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Actor {
-    /// Somebody who spoke to the door.
+    /// A principal who used the HTTP API.
     Principal(PrincipalName),
     /// A node that asked over NATS, for itself.
     Node(NodeId),

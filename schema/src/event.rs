@@ -1,4 +1,4 @@
-//! One line of the log: the envelope around a change.
+//! An event: the envelope of a change, and one row of the log.
 
 use alloc::string::String;
 

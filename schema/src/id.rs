@@ -1,4 +1,4 @@
-//! Names of things: text that is safe as a NATS token, a file name and a URL segment at once.
+//! Ids: text that is safe as a NATS token, a file name and a URL segment at once, and UUIDs.
 
 use alloc::format;
 use alloc::string::{String, ToString};

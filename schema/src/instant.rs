@@ -1,4 +1,4 @@
-//! Points in time, in the resolution that Postgres keeps.
+//! Points in time, in the resolution of PostgreSQL: microseconds.
 
 use alloc::string::{String, ToString};
 use core::fmt;
@@ -59,8 +59,8 @@ fn clamp(text: &str) -> Option<Instant> {
 const PATTERN: [u8; 27] = *b"0000-00-00T00:00:00.000000Z";
 
 impl Instant {
-    /// The text's bytes; nothing for what lies before the year 0 or beyond the calendar. It says the same as the long way
-    /// round, which every event of a log would else take whenever it is verified.
+    /// The text's bytes; `None` before the year 0 and beyond the calendar. Equal to `Display` and much faster: every event of
+    /// a log passes here when it is verified.
     pub(crate) fn digits(self) -> Option<[u8; 27]> {
         let time = Offset::UTC.to_datetime(Timestamp::from_microsecond(self.0).ok()?);
         let mut text = PATTERN;

@@ -1,4 +1,4 @@
-//! Why bytes from outside say nothing valid.
+//! Invalid input: the refusal of bytes or text from outside.
 //!
 //! One shape for every such answer: a stable code, the field, and a sentence. A reader of JSON finds many of them deep
 //! inside serde, whose errors are text; [`InputError`] therefore prints as `code: detail` and is read back from that.

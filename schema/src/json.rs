@@ -1,5 +1,5 @@
-//! JSON from outside, read strictly: an object that names a member twice means two things, and which of them a reader
-//! takes is nobody's agreement. The values are those of `serde_json`.
+//! Strict JSON: an object that names a member twice is refused, because readers disagree which of the two counts.
+//! Values are those of `serde_json`.
 
 use alloc::format;
 use alloc::string::String;

@@ -1,4 +1,4 @@
-//! Who runs a job: claims, the tokens that prove them, and what becomes of them.
+//! Leases: the claims on jobs, the tokens that prove them, and how claims end.
 
 use alloc::string::String;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::digest::Digest;
 use crate::id::{CommandId, JobId, NodeId};
 
-/// The proof of one claim: whoever completes a job shows the one that is current.
+/// The proof of one claim. Completing a job requires the token of its current claim.
 ///
 /// It is made from the request that claims and from bytes that were drawn at random for that request, and written into
 /// the event, so that replay needs no randomness and nobody who knows only ids can make one up.
@@ -97,7 +97,7 @@ pub struct JobCompleted {
     pub evidence: String,
 }
 
-/// A claimed job as its holder is told of it.
+/// A claimed job as it is sent to its holder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeasedJob {
     /// Which job.

@@ -1,11 +1,10 @@
-//! What can be said: the nouns of Headwater.
+//! The shared vocabulary of Headwater: ids, positions, commands, events, records and their bytes.
 //!
-//! Ids, positions, commands, events, documents, records on the wire, their names and their bytes. Nothing here decides,
-//! waits or touches; the only way to fail is to read bytes that say nothing valid. The crate is `no_std`, so a clock,
+//! Nothing here decides, waits or does I/O; the only failure is reading invalid bytes. The crate is `no_std`, so a clock,
 //! a file, a socket or a randomly seeded map does not compile in it.
 //!
-//! The modules stand in the order in which data visits them: what a person sends, what the log keeps, what a node
-//! receives, what a node answers, and where each of these is found.
+//! The modules follow the path of data: a person's request, the event in the log, the desired record of a node, the
+//! node's report, and the names in NATS and PostgreSQL where each is found.
 #![no_std]
 
 extern crate alloc;

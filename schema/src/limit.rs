@@ -1,4 +1,4 @@
-//! A limit on everything, with its unit and where it comes from.
+//! Limits, each with its unit and its reason.
 
 /// Commands in one request.
 pub const COMMANDS_MAX: usize = 1_000;

@@ -1,4 +1,4 @@
-//! Where a document lands below a node's `files/`.
+//! Paths of documents, relative to a node's `files/`.
 
 use alloc::format;
 use alloc::string::String;

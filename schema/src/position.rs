@@ -1,4 +1,4 @@
-//! Numbers with a meaning: where an event stands in the log, and how often an entity changed.
+//! Positions of events in the log, and versions of entities.
 
 use core::fmt;
 

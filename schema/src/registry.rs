@@ -1,4 +1,4 @@
-//! The macros behind the lists of what exists: kinds of entities, types of events, types of commands, and the variants of
+//! Macros for the lists that many places need: kinds of entities, types of events, types of commands, and the variants of
 //! enums that travel between programs of different versions.
 //!
 //! A list has one row for each member. Everything that has to name all members follows from the rows: the enum, its names

@@ -1,4 +1,4 @@
-//! What a node says of itself.
+//! The report of a node: what it runs, what it tried, and what failed or drifted.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -15,7 +15,7 @@ use crate::seal::{PublicKey, SignedRecord};
 use crate::variant::VariantName;
 use crate::wire::Record;
 
-/// A point in a node's life: a record's position and digest.
+/// A reference to a desired record: its position and the digest of its entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordRef {
     /// The record's position.
@@ -88,8 +88,8 @@ impl Reported {
         self.last_good.or(applied.map(Attempt::record_ref))
     }
 
-    /// Cuts the report to what a server holds of it: a node may say as much as NATS takes, and all of that costs memory. The
-    /// proof goes, which is for [`Reported::proven_cause`].
+    /// Truncates the report to the limits of what a server keeps in memory: a node may send as much as NATS accepts. The proof
+    /// is dropped; read it before with [`Reported::proven_cause`].
     pub fn truncate(&mut self) {
         self.proof = None;
         shorten(&mut self.boot, NAME_BYTES_MAX);
@@ -120,14 +120,14 @@ impl Reported {
     }
 }
 
-/// What became of trying a record.
+/// The attempt to apply a record, and its state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// The record's position.
     pub position: Position,
     /// The record's digest.
     pub digest: Digest,
-    /// How far it came.
+    /// The state of the attempt.
     pub state: AttemptState,
     /// Why it failed or was refused.
     #[serde(default)]
@@ -147,7 +147,7 @@ impl Attempt {
     }
 }
 
-/// Something that an operator should put right, and that keeps nothing from being applied.
+/// A problem on the node that an operator should fix, although the record was applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportWarning {
     /// The stable code.
@@ -221,7 +221,7 @@ impl ReportSummary {
     }
 }
 
-/// An attempt that did not end well.
+/// An attempt that failed or was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedAttempt {
     /// What was tried.
@@ -252,7 +252,7 @@ impl From<&Reported> for ReportSummary {
     }
 }
 
-/// Text of a node as the log can keep it: without U+0000, and not endless.
+/// Text from a node as the log can store it: at most `bytes_max` bytes, and U+FFFD in place of U+0000, which PostgreSQL refuses.
 #[must_use]
 pub fn truncate_text(text: &str, bytes_max: usize) -> String {
     let cut = |text: &str| (0..=bytes_max.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! What one caller sends at once: a reason and commands that are decided and appended together or not at all.
+//! A request: a reason and commands that are decided and appended together or not at all.
 
 use alloc::format;
 use alloc::string::String;
@@ -21,9 +21,9 @@ pub struct Request {
     pub reason: Option<String>,
     /// 1 to 1,000 commands, decided in this order.
     pub commands: Vec<RequestItem>,
-    /// Digest of what was asked, with its keys sorted: whether two requests under one idempotency key are the same.
+    /// Digest of the request's JSON with sorted keys. It tells whether two requests under one idempotency key are the same.
     pub fingerprint: Digest,
-    /// Bytes that it came in; 0 if it did not come from outside.
+    /// Size of the request's JSON in bytes; 0 for a request of Headwater's own parts.
     pub bytes: usize,
 }
 

@@ -1,4 +1,4 @@
-//! What a node asks for its jobs over NATS, and what it is answered.
+//! Requests of nodes about their jobs, and the replies, over NATS request/reply.
 //!
 //! A request comes on `<prefix>.rpc.<node>.<verb>` and is a MessagePack map with `v`, an `id` of the sender's making and the
 //! verb's fields. Who asks is the node of the subject, which NATS lets nobody else publish; a request may repeat it as
@@ -25,18 +25,18 @@ use crate::position::{Position, Version};
 use crate::request::Request;
 use crate::wire::{Record, RecordError, whole};
 
-/// What a node may ask.
+/// The kinds of requests that a node may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RpcVerb {
-    /// For jobs that nobody has: `claim_jobs`.
+    /// Claim jobs that have no holder: `claim_jobs`.
     Claim,
-    /// To be known as still at its jobs: `renew_claims`.
+    /// Renew the claims of the node: `renew_claims`.
     Renew,
-    /// To be rid of jobs: `release_jobs`.
+    /// Give jobs back: `release_jobs`.
     Release,
-    /// To keep what a run came to: `complete_job`.
+    /// Store the result of a run: `complete_job`.
     Complete,
-    /// Which jobs are its own. It changes nothing.
+    /// List the jobs that the node holds; it changes nothing. Named `mine` on the wire.
     ListClaims,
 }
 
@@ -174,7 +174,7 @@ pub fn read_request(verb: RpcVerb, node: &NodeId, bytes: &[u8]) -> Result<RpcReq
     Ok(RpcRequest::Command(id, http_equivalent(&command)?))
 }
 
-/// The request that the HTTP door would make of this command: with the same limits, and the same fingerprint.
+/// The request that the HTTP API would read for this command, so that both have the same limits and fingerprints.
 fn http_equivalent(command: &Value) -> Result<Request, InputError> {
     Request::read(format!("{}", json!({ "commands": [command] })).as_bytes())
 }
@@ -195,7 +195,7 @@ fn check_sender(node: &NodeId, id: &str, runtime: Option<&NodeId>) -> Result<(),
     }
 }
 
-/// The answer to a request: what became of it, or why nothing did.
+/// The reply to a request: its result, or an error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RpcReply {
     /// The record's format.
@@ -234,7 +234,7 @@ impl Record for RpcReply {
     const WHAT: &'static str = "reply";
 }
 
-/// What became of a request, as the HTTP door says it of a command.
+/// The result of a request, as the HTTP API gives it for a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RpcOutcome {
     /// What it was about.
@@ -282,7 +282,7 @@ pub fn claims_digest(jobs: &[LeasedJob]) -> Digest {
     hasher.finish()
 }
 
-/// Why nothing became of a request.
+/// The error of a request that was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RpcError {
     /// The stable code, as at the HTTP door.

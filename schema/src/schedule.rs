@@ -1,4 +1,4 @@
-//! When a job is due: cron of five fields, or six with seconds first, in UTC.
+//! Schedules of jobs: cron with five fields, or six with seconds first, in UTC.
 //!
 //! A schedule is checked when a command brings it and never again: what the log holds is read for ever, whatever a later
 //! version of the checker thinks of it. Absent on purpose: when it is due next, which needs a clock.

@@ -1,6 +1,6 @@
-//! Signatures on what the centre says: to a node, and about the log.
+//! Ed25519 signatures of the centre on desired records and checkpoints.
 //!
-//! The verifier knows that a signature is required, and by which key; the message never says.
+//! The verifier decides that a signature is required and which key to trust; the message never does.
 
 use alloc::vec::Vec;
 use core::fmt;

@@ -1,4 +1,4 @@
-//! Which nodes a document is for.
+//! Targets: the nodes that a document is for, by name or by label selectors as in Kubernetes.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;

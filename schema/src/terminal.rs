@@ -1,4 +1,4 @@
-//! What others wrote, made safe to print on a terminal. Both programs print through it.
+//! Escaping of untrusted text before it is printed on a terminal. Both programs print through these functions.
 //!
 //! Always: what comes out has no control character but the line feeds and tabs that its function keeps, nothing that
 //! reorders or hides what stands beside it, and nothing that is invisible itself.

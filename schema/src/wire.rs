@@ -1,4 +1,4 @@
-//! MessagePack on the wire: maps with named fields and a `v`.
+//! Records on the wire: MessagePack maps with named fields and a format version `v`.
 //!
 //! A reader passes over fields that it does not know, so that a writer may add some; it refuses a `v` that is newer than
 //! it understands, by name and before it looks at anything else.
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// Lists and maps within each other. Today's records need 4; what is deeper was made to exhaust a reader's stack.
 const DEPTH_MAX: usize = 32;
 
-/// Why bytes are no record.
+/// Bytes that can't be read as a record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
     /// Written by a newer Headwater.
@@ -47,7 +47,7 @@ impl RecordError {
     }
 }
 
-/// A shape with a name and a newest format.
+/// A record on the wire, with its name in messages and its newest format.
 pub trait Record: Serialize + DeserializeOwned {
     /// What a message calls it.
     const WHAT: &'static str;

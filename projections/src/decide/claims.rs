@@ -1,4 +1,4 @@
-//! Who runs a job. All of it is decided against the state at the head, so that no job can have two holders.
+//! Decisions about claims on jobs. They are made against the state at the head, so that no job can have two holders.
 
 use alloc::vec::Vec;
 
@@ -14,7 +14,7 @@ use crate::configuration::{Configuration, Node};
 use crate::jobs::{Claim, Job};
 use crate::refusal::Refusal;
 
-/// What tokens are made from: the randomness that came in with the request, and the place of a command's first event.
+/// The seed of a command's lease tokens: the random bytes of its request, and the ordinal of the command's first event.
 #[derive(Clone, Debug)]
 pub struct TokenSeed {
     entropy: Entropy,
@@ -23,7 +23,7 @@ pub struct TokenSeed {
 }
 
 impl TokenSeed {
-    /// The seed of a command whose first event would have this place in its request.
+    /// The seed of a command whose first event would have this ordinal in its request.
     #[must_use]
     pub fn new(entropy: Entropy, command_id: CommandId, ordinal: u32) -> Self {
         Self { entropy, command_id, ordinal }
@@ -63,14 +63,14 @@ fn fits(state: &Configuration, job: &Job, node: &Node) -> bool {
     attestation.is_some_and(|attestation| attestation.said.runtime_selector.matches(&node.labels))
 }
 
-/// Who holds nothing has nothing to renew.
+/// A runtime without jobs has nothing to renew: no event.
 pub(super) fn renew(state: &Configuration, id: &NodeId) -> Result<Option<Change>, Refusal> {
     runtime(state, id)?;
     Ok((state.jobs().held_count(id) > 0).then_some(Change::ClaimRenewed))
 }
 
-/// What the runtime does not hold (any more) is not released, and that is no fault: it may have lost it meanwhile. A job
-/// that never was is one.
+/// Jobs that the runtime does not hold are skipped: it may have lost their claims meanwhile. A job that never existed is
+/// refused.
 pub(super) fn release(state: &Configuration, release: &ReleaseJobs) -> Result<Vec<(Entity, Change)>, Refusal> {
     runtime(state, &release.runtime)?;
     for job in release.jobs.iter().flatten() {
@@ -102,7 +102,7 @@ pub(super) fn complete(state: &Configuration, complete: &CompleteJob) -> Result<
     Ok(Change::JobCompleted(JobCompleted { runtime, token, spec_digest, outcome, evidence }))
 }
 
-/// Whether the holder was silent is for the reconciler to know; whether it is still the holder, for the log.
+/// Expires a claim. The reconciler decides that the holder was silent; here only the claim's token is checked.
 pub(super) fn expire(state: &Configuration, id: &JobId, token: LeaseToken) -> Result<Change, Refusal> {
     let runtime = current(state, id, token)?.runtime.clone();
     Ok(Change::ClaimExpired(ClaimExpired { runtime, token }))

@@ -1,4 +1,5 @@
-//! What is to be assessed: each reference leads to what is there, and what is referred to stays.
+//! Decisions about definitions of compliance: a reference must lead to an existing definition, and a definition that is
+//! referred to can't be removed.
 
 use schema::change::Change;
 use schema::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined, Coverage};

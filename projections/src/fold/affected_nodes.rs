@@ -1,6 +1,6 @@
-//! Whom an event concerns.
+//! The nodes that an event affects.
 //!
-//! No node is touched that was never enrolled: the fold writes the cause to every one of them.
+//! Only enrolled nodes are among them, because the fold writes the cause into each.
 
 use alloc::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::configuration::Configuration;
 pub type AffectedNodes = BTreeSet<NodeId>;
 
 impl Configuration {
-    /// Those of the holders of jobs that were ever enrolled.
+    /// The holders of jobs that were ever enrolled as nodes.
     pub(super) fn known(&self, holders: impl IntoIterator<Item = NodeId>) -> AffectedNodes {
         holders.into_iter().filter(|holder| self.nodes.contains_key(holder)).collect()
     }

@@ -1,7 +1,7 @@
-//! A change of who runs a job.
+//! Folding of changes of claims.
 //!
-//! What ends a claim frees the job only if that claim is still on it. All else that proves a claim was checked when the
-//! change was decided, and is not checked again.
+//! The end of a claim frees the job only if that claim is the current one. Everything else about a claim was checked when
+//! the change was decided.
 
 use schema::change::Change;
 use schema::event::Event;
@@ -12,8 +12,7 @@ use super::affected_nodes::AffectedNodes;
 use crate::configuration::Configuration;
 
 impl Configuration {
-    /// Takes a change of a claim in. It concerns the record of whoever has or had the job; a run and a renewal concern
-    /// none.
+    /// Applies a change of a claim. It affects the record of the job's old or new holder; a run and a renewal affect none.
     pub(super) fn apply_claim_change(&mut self, event: &Event, change: &Change) -> AffectedNodes {
         let (job, position) = (JobId::from(event.entity.id.clone()), event.position);
         let holder = match change {

@@ -1,7 +1,7 @@
-//! A change of what is to be assessed, and the jobs that follow from it.
+//! Folding of changes of compliance, and of the jobs that follow from them.
 //!
-//! A job forgets its spec exactly where something changes that the spec follows from, so that no spec is remembered for
-//! longer than it is true. None is rendered here: whoever asks next has it rendered.
+//! A job's cached spec is dropped exactly when something changes that the spec depends on. No spec is rendered here; the
+//! next reader renders it.
 
 use alloc::vec::Vec;
 
@@ -14,8 +14,7 @@ use super::affected_nodes::AffectedNodes;
 use crate::configuration::Configuration;
 
 impl Configuration {
-    /// Takes a change of what is to be assessed in. It concerns the holders of the job specs that follow from it, before
-    /// or after.
+    /// Applies a change of compliance. It affects the holders of the jobs whose specs depend on it, before or after.
     pub(super) fn apply_compliance_change(&mut self, event: &Event, change: &Change) -> AffectedNodes {
         let mut affected = self.compliance.attestations_with(&event.entity);
         self.compliance.apply_change(event, change);

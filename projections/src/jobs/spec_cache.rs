@@ -1,8 +1,8 @@
-//! A job's spec, rendered when it is first asked for, and then remembered.
+//! A cache for one job's spec, rendered at first use.
 //!
-//! The fold puts an empty memo in place whenever anything changes that the spec follows from. So whoever shares one, in
-//! however many snapshots, would render the same; it is no part of the state, and equal to any other. How a spec is
-//! rendered is absent on purpose: that takes the whole state, of which this is one of the smallest pieces.
+//! The fold replaces the cache by an empty one whenever anything changes that the spec depends on. All snapshots that share
+//! a cache would therefore render the same spec. The cache is not part of the state: any two compare as equal. Rendering
+//! needs the whole state and is in [`crate::spec`].
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -20,7 +20,7 @@ pub struct RenderedSpec {
     pub digest: Digest,
 }
 
-/// A spec, once somebody asked for it.
+/// A spec, after its first use.
 #[derive(Clone, Default)]
 pub(super) struct SpecCache(Arc<OnceBox<RenderedSpec>>);
 

@@ -1,4 +1,4 @@
-//! The commands of compliance: what is to be assessed, and who runs the jobs that follow from it.
+//! The commands of compliance: definitions of what is assessed, and claims on the jobs that follow from them.
 
 use alloc::collections::BTreeSet;
 use alloc::format;

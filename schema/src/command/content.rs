@@ -1,4 +1,4 @@
-//! A document's bytes, their name, and what can be said for certain of whether they are what their media type says.
+//! A document's bytes, their digest and media type, and whether the bytes can be what the media type says.
 
 use alloc::format;
 use alloc::string::String;

@@ -1,6 +1,4 @@
-//! The fields of a command, read strictly.
-//!
-//! Always: a field that is not known is a mistake, and the refusal says which field is at fault.
+//! Strict reading of a command's fields: an unknown field is refused, and the refusal names the field.
 
 use alloc::string::{String, ToString};
 

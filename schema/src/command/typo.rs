@@ -1,4 +1,4 @@
-//! What a mistyped type of command may have meant.
+//! The refusal of an unknown command type, with a suggestion for a mistyped one.
 
 use alloc::format;
 use alloc::string::String;
