@@ -1,6 +1,6 @@
 //! A point in the past of a log, by position or by time.
 //!
-//! Nobody ever saw the middle of a request, so that a moment within one means its end.
+//! A request is atomic, so a point within one means its end.
 
 use alloc::string::ToString as _;
 use core::fmt;
@@ -11,7 +11,7 @@ use schema::instant::Instant;
 use schema::invalid::InputError;
 use schema::position::Position;
 
-/// As of when.
+/// The point as of which a past state is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AsOf {
     /// After the request of the event at this position.
@@ -21,7 +21,7 @@ pub enum AsOf {
 }
 
 impl AsOf {
-    /// Whether the moment is over once this event is next.
+    /// Whether this event lies after the point.
     #[must_use]
     pub fn is_before(self, event: &Event) -> bool {
         // The rest of a request is no later than its first event.

@@ -1,11 +1,11 @@
-//! Whether an export is true: everything that a file says is checked against everything else that it says, and against the
-//! key that the auditor trusts.
+//! The audit of an export: all parts of a file are checked against each other, and against the key that the auditor
+//! trusts.
 //!
 //! Blocks are [prepared](Prepared) each by itself, in any order and on any number of threads; an [`Audit`] then takes them
 //! in the order of the file. Its memory is the folded state, and a digest for each content.
 //!
-//! Always: what was taken without a finding is gapless, sealed, in order, refers to what is there, has its content, and is
-//! what every checkpoint so far was signed over. The first finding is the last thing that an audit says.
+//! Always: events that were accepted without a finding are gapless, sealed and in order, have their references and content,
+//! and are those that every checkpoint so far was signed over. An audit ends with its first finding.
 
 mod prepared;
 
@@ -30,7 +30,7 @@ use crate::finding::Finding;
 use crate::log::{Follower, OpenedEvent};
 use crate::tree::Frontier;
 
-/// What was counted on the way.
+/// The totals of an audit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditTotals {
     /// Contents, each once.
@@ -320,7 +320,7 @@ impl Log {
         if header.frontier != self.follower.frontier().roots() {
             let shown = |roots: &[Digest]| roots.iter().map(Digest::short).collect::<Vec<_>>().join(" ");
             let what = "the file goes on from another tree";
-            return wrong("frontier", what, shown(self.follower.frontier().roots()), shown(&header.frontier));
+            return wrong("edge", what, shown(self.follower.frontier().roots()), shown(&header.frontier));
         }
         (self.to, self.noted) = (header.to, None);
         Ok(())

@@ -1,7 +1,6 @@
-//! What can be wrong with an event, be it by itself or in its place in the log.
+//! Errors of a single event, by itself or in its place in the log.
 //!
-//! Each fault holds what explains it, so that a finding can be made of it without the log. At which position it was found
-//! is absent on purpose: whoever follows the log knows it and adds it.
+//! Each error has the values that explain it. The position is absent on purpose: the reader of the log adds it.
 
 use alloc::string::String;
 
@@ -11,7 +10,7 @@ use schema::id::LogId;
 use schema::instant::Instant;
 use schema::position::{Position, Version};
 
-/// What can be wrong with an event.
+/// An event that is not what the log before it requires.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
     /// It belongs to another log.
@@ -22,7 +21,7 @@ pub enum EventError {
         /// The event's.
         found: LogId,
     },
-    /// One is missing, or came again.
+    /// An event is missing or repeated.
     #[error("event {found} came where this one was next")]
     Gap {
         /// The event that came.

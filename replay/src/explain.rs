@@ -1,11 +1,11 @@
-//! Why is it so? The events that a node's file or a job follows from, or why it is not there.
+//! Explanations: the events that a node's file or a job follows from, or the reasons why it is absent.
 //!
-//! A pure function of a configuration: it names positions, each with the part that its event plays, and whoever has the
-//! log looks the events up. Of what is there, the events named are enough: folded alone, they give the same bytes. What is
-//! not there is explained by what stands in its way: documents of that path that don't select the node, documents that
-//! have left the path, the node's retirement, whoever else has the job.
+//! A pure function of a configuration. It names positions, each with the part that its event plays; the caller looks the
+//! events up. The events named for a present file are sufficient: folded alone, they give the same bytes. An absent file is
+//! explained by documents at the path that don't select the node, documents that were at the path before, the node's
+//! retirement, or another holder of the job.
 //!
-//! Absent on purpose: what a node says of itself. It follows from nothing in the log.
+//! Absent on purpose: the node's report, which follows from nothing in the log.
 
 use alloc::vec::Vec;
 use core::cmp::Reverse;
@@ -24,7 +24,7 @@ use schema::target::Target;
 /// nodes may each have one of their own at a path.
 pub const OBSTACLES_MAX: usize = 100;
 
-/// Why something is as it is.
+/// The events from which a file or a job, or its absence, follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Derivation {
     /// What is there; nothing if the reasons say why it is not.
@@ -35,7 +35,7 @@ pub struct Derivation {
     pub more: usize,
 }
 
-/// What is there.
+/// The present file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DerivedFile {
     /// What sort of file.
@@ -98,7 +98,7 @@ pub enum EventPart {
     Removed,
 }
 
-/// Why there is nothing to explain.
+/// The subject of the question never existed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExplainError {
     /// Nothing of this name is or was there.

@@ -44,7 +44,7 @@ pub fn check_prefix(prefix: &[u8; PREFIX_BYTES]) -> Result<(), ExportError> {
     }
 }
 
-/// Why bytes are no part of an export.
+/// Bytes that are no valid part of an export.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExportError {
     /// It does not begin as one.

@@ -1,4 +1,4 @@
-//! What an audit finds: the first thing that is not as it must be, and where.
+//! The finding of an audit: the first thing that is wrong, and its position.
 
 use alloc::format;
 use alloc::string::{String, ToString};

@@ -1,7 +1,6 @@
-//! What followed from it? The nodes and job specs that a request changed, and the events that concern a node.
+//! Impact: the nodes and job specs that a request changed, and the events that concern a node.
 //!
-//! Only what a request can have changed is looked at, and that is all that it has changed: whatever else has the digest
-//! that it had.
+//! Only nodes and jobs that the request's events affect are compared; all others have the digests that they had.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;

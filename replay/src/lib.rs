@@ -1,10 +1,10 @@
-//! Does it follow again? The memory of Headwater.
+//! Reading and verifying a log.
 //!
-//! Whoever reads a log — a server that starts, the relay that joins the write-ahead log, an auditor with a file — reads it
-//! through [`log::Follower`], which trusts nothing: identity, order, seals, versions, requests and formats are checked before an
-//! event is folded. Over the leaves stands a Merkle [`tree`], whose root a [`checkpoint`] signs; and what was folded before is
-//! held against the log when it is folded [`reverify`]. [`explain`] says which events a file or a job follows from, and [`impact`]
-//! what a request changed. A message that can't be the log's next event is a [`stray`]. The crate is `no_std`: it compares what it is given, and touches nothing.
+//! Every reader of a log (a starting server, the relay, an auditor with a file) reads it through [`log::Follower`], which
+//! trusts nothing: identity, order, seals, versions, requests and formats are checked before an event is folded. Over the
+//! leaves stands a Merkle [`tree`], whose root a [`checkpoint`] signs. [`reverify`] folds the log again and compares it with
+//! the live state. [`explain`] names the events that a file or a job follows from, [`impact`] what a request changed, and
+//! [`stray`] tells whether a message can be the log's next event. The crate is `no_std` and does no I/O.
 #![no_std]
 
 extern crate alloc;

@@ -1,4 +1,4 @@
-//! Following a log event by event, and naming the first place where it is not what it should be.
+//! The follower of a log: it checks and folds events one by one and names the first that does not follow.
 
 use alloc::boxed::Box;
 
@@ -18,7 +18,7 @@ use crate::tree::Frontier;
 pub struct Follower {
     log_id: LogId,
     configuration: Configuration,
-    /// Nothing if no tree is grown.
+    /// `None` if the follower does not maintain the tree.
     frontier: Option<Frontier>,
     next: Next,
 }
@@ -26,7 +26,7 @@ pub struct Follower {
 /// Which event of which request comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
-    /// Any: following goes on from a state, and a state does not say where in a request it was left.
+    /// Any: a resumed state does not say whether it lies within a request.
     Any,
     /// The first of a request.
     First,
@@ -41,7 +41,7 @@ enum Next {
     },
 }
 
-/// An event is not what the log before it requires.
+/// The first event that is not what the log before it requires, and its position.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("at position {position}: {fault}")]
 pub struct DivergenceError {
@@ -103,11 +103,11 @@ impl Follower {
     /// Goes on from a state that was folded before, and the edge of the tree over the same events.
     #[must_use]
     pub fn resume(log_id: LogId, configuration: Configuration, frontier: Frontier) -> Self {
-        assert_eq!(configuration.position(), frontier.size(), "BUG: a state and an frontier of one position");
+        assert_eq!(configuration.position(), frontier.size(), "BUG: a state and a frontier of one position");
         Self { frontier: Some(frontier), ..Self::without_tree(log_id, configuration) }
     }
 
-    /// Goes on from a state for a look at a later one: no tree grows with it, and there is no [`Follower::frontier`].
+    /// Continues from a state without maintaining the tree: [`Follower::frontier`] must not be called.
     #[must_use]
     pub fn without_tree(log_id: LogId, configuration: Configuration) -> Self {
         let next = if configuration.position() == Position::ZERO { Next::First } else { Next::Any };
@@ -132,7 +132,7 @@ impl Follower {
         &self.configuration
     }
 
-    /// The state so far, for good.
+    /// Gives up following and returns the state.
     #[must_use]
     pub fn into_configuration(self) -> Configuration {
         self.configuration

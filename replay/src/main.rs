@@ -1,5 +1,4 @@
-//! `headwater-replay`: what a log says, and whether it is true, from exports alone. It needs neither server, PostgreSQL nor
-//! NATS, and trusts one key.
+//! `headwater-replay`: verifies and reads exports of a log. It needs no server, PostgreSQL or NATS, and trusts one key.
 
 mod program;
 
@@ -10,14 +9,13 @@ use clap::{Parser, Subcommand};
 use program::options::Options;
 use program::{diff, history, rebuild, show, stats, verify, why};
 
-/// Events are made on some threads and thrown away on another, a million times over: the system's allocator spends a third of
-/// an audit on that.
+/// Events are allocated on some threads and freed on another. The system's allocator spends a third of an audit on that.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Verifies exports of a Headwater log, and says what any node had to hold at any moment, and why.
+/// Verifies exports of a Headwater log, and shows what any node had to hold at any time, and why.
 ///
-/// Every command reads its files to their end, and says nothing of a log that is not right.
+/// Every command verifies all of its files first, and prints nothing from a log that is not valid.
 #[derive(Parser)]
 #[command(name = "headwater-replay", version, propagate_version = true, after_help = AFTER_HELP)]
 struct Arguments {
@@ -25,24 +23,24 @@ struct Arguments {
     command: Command,
 }
 
-const AFTER_HELP: &str = "Exports come from `headwater export --to FILE`; several parts of one log are given in their command.\n\
-                          Exit codes: 0 done, 1 something is not right or not there, 2 usage, 3 a file, or the output, can't be read or written.";
+const AFTER_HELP: &str = "Exports come from `headwater export --to FILE`; several parts of one log are given in their order.\n\
+                          Exit codes: 0 done, 1 the log is not valid or something is not found, 2 usage, 3 a file, or the output, can't be read or written.";
 
 #[derive(Subcommand)]
 enum Command {
-    /// Whether all of it is true; if not, what is the first thing that is not
+    /// Verify the whole log; name the first thing that is wrong
     Verify(Options),
-    /// What a node held at a moment, or what a job was, byte for byte
+    /// Show what a node had to hold at a time, or a job's spec, byte for byte
     Show(show::ShowCommand),
-    /// What a node had to hold at two moments, or by two files
+    /// Compare what a node had to hold at two times, or at the ends of two files
     Diff(diff::DiffCommand),
-    /// What happened to a node, or to one thing
+    /// Show the events of a node, or of one entity
     History(history::HistoryCommand),
-    /// The events that a node's file or a job follows from, or that keep it away
+    /// Show the events that explain a node's file or a job, or its absence
     Why(why::WhyCommand),
-    /// Every node's tree, as it lies on its disk
+    /// Write every node's tree as it is on the node's disk
     Rebuild(rebuild::RebuildCommand),
-    /// What there is, counted
+    /// Count events, entities, actors and bytes
     Stats(Options),
 }
 

@@ -1,6 +1,7 @@
-//! What an event refers to is there: deciding saw to it once, and whoever reads the log sees to it again.
+//! Checks that the references of an event lead to existing entities. `decide` ensured it once; every reader of a log checks
+//! it again, because folding and rendering rely on it.
 //!
-//! Folding and rendering rest on it. Blobs are not looked at here: who has them differs from place to place.
+//! Absent on purpose: blobs, because each reader keeps them elsewhere.
 
 use projections::configuration::Configuration;
 use schema::change::Change;

@@ -1,10 +1,9 @@
-//! The log folded again, beside what was folded and kept before: where do they part?
+//! Reverification: the log is folded again from its first event and compared with every witness of it.
 //!
-//! Whoever does this reads the log from its first event on, and holds what it comes to against every witness there is: the
-//! nodes that are kept of the tree, what was signed, the root at the head, and the state that is being worked with. What
-//! agrees with a witness vouches for all before it, so that a finding is no wider than from the last agreement to here.
+//! Witnesses are the stored nodes of the tree, the signed checkpoints, the root at the head, and the live state. A witness
+//! that agrees vouches for all events before it, so an error names the range from the last agreement to here.
 //!
-//! Absent on purpose: reading. Rows and witnesses are given.
+//! Absent on purpose: I/O. The caller brings events and witnesses.
 
 use alloc::format;
 use alloc::string::String;
@@ -21,22 +20,22 @@ use schema::position::Position;
 use crate::log::{DivergenceError, Follower};
 use crate::tree::{Frontier, TreeNode};
 
-/// Who says what the events are.
+/// The witness that an event is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReverifyWitness {
-    /// The nodes that are kept of the tree.
+    /// The stored nodes of the tree.
     Tree,
     /// The root at the head of the log.
     Head,
     /// A checkpoint.
     Checkpoint,
-    /// What was folded before.
+    /// The live state, folded before.
     Live,
-    /// What was published.
+    /// The events in NATS.
     Published,
 }
 
-/// Where and how the log is not what it was.
+/// Where and how the log differs from a witness.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReverifyError {
     /// An event does not follow.
@@ -50,7 +49,7 @@ pub enum ReverifyError {
         /// What is wrong with it.
         why: String,
     },
-    /// An event is another one.
+    /// One event differs from the one that the witness saw.
     #[error("at position {position}: the event is not the one {witness}")]
     Changed {
         /// Which event.
@@ -58,7 +57,7 @@ pub enum ReverifyError {
         /// Who says so.
         witness: ReverifyWitness,
     },
-    /// An event of several is another one.
+    /// At least one event of a range differs.
     #[error("from position {first} to {last}: an event is not the one {witness}")]
     ChangedWithin {
         /// The first that it can be.
@@ -68,7 +67,7 @@ pub enum ReverifyError {
         /// Who says so.
         witness: ReverifyWitness,
     },
-    /// A witness is not there, or can't be trusted.
+    /// A witness is missing, or can't be trusted.
     #[error("at position {position}: {why}")]
     NoWitness {
         /// Which events it should vouch for, up to here.
@@ -76,7 +75,7 @@ pub enum ReverifyError {
         /// What is wrong with it.
         why: String,
     },
-    /// A node's record is another one, though the events are the same.
+    /// A node's record differs, although the events are the same.
     #[error(
         "at position {position}: the record of {node} is {live} and comes to {refolded} when the log is folded again"
     )]
@@ -85,12 +84,12 @@ pub enum ReverifyError {
         position: Position,
         /// Whose record.
         node: NodeId,
-        /// The digest that is worked with; none where there is no record.
+        /// The digest in the live state; none where there is no record.
         live: RecordDigest,
-        /// The digest that it comes to.
+        /// The digest after folding again.
         refolded: RecordDigest,
     },
-    /// The state is another one, though every node's record is the same.
+    /// The state differs, although every node's record is the same.
     #[error("at position {position}: the state is not what it comes to when the log is folded again")]
     State {
         /// The position of both.
@@ -103,7 +102,7 @@ pub enum ReverifyError {
 pub struct RecordDigest(pub Option<Digest>);
 
 impl ReverifyError {
-    /// The first position that is wrong, as far as this tells.
+    /// The first position that can be wrong.
     #[must_use]
     pub fn position(&self) -> Position {
         match self {
@@ -117,7 +116,7 @@ impl ReverifyError {
         }
     }
 
-    /// The first and the last row that can be another one than it was; nothing if the rows are not in doubt.
+    /// The first and the last row that may have been changed; `None` if the rows are not in doubt.
     #[must_use]
     pub fn rows(&self) -> Option<(Position, Position)> {
         match self {
@@ -130,7 +129,7 @@ impl ReverifyError {
     }
 }
 
-/// The log, folded again.
+/// A log that is being folded again.
 #[derive(Clone, Debug)]
 pub struct Reverification {
     follower: Follower,
@@ -179,7 +178,7 @@ impl Reverification {
         core::mem::take(&mut self.completed)
     }
 
-    /// Holds a subtree against what is kept of it.
+    /// Compares a subtree with its stored hash.
     ///
     /// # Errors
     /// If they differ, or nothing is kept.
@@ -192,7 +191,7 @@ impl Reverification {
         self.check(kept == hash, last, ReverifyWitness::Tree)
     }
 
-    /// Holds the root as of now against what a witness says.
+    /// Compares the present root with a witness's.
     ///
     /// # Errors
     /// If they differ.
@@ -216,8 +215,8 @@ impl Reverification {
         })
     }
 
-    /// Holds everything against what was folded before, up to the same position: the tree, each node's record by its digest,
-    /// and the state.
+    /// Compares everything with the live state of the same position: the tree, each node's record by its digest, and the
+    /// state.
     ///
     /// # Errors
     /// With the first that differs; of several nodes, with the one whose record has the least position.
@@ -247,8 +246,8 @@ fn differing(live: &Configuration, again: &Configuration, node: &NodeId) -> Opti
     Some(ReverifyError::Folded { position, node, live: digest(live), refolded: digest(again) })
 }
 
-/// The first event that is not the one that was published at its position. `published` stands in the same order, with
-/// nothing where nothing is known.
+/// The first event that differs from the one published at its position. `published` has the same order as `events`, with
+/// `None` where the published event is unknown.
 #[must_use]
 pub fn first_changed(events: &[Event], published: &[Option<Event>]) -> Option<ReverifyError> {
     let is_other = |(event, published): &(&Event, &Option<Event>)| {

@@ -1,11 +1,10 @@
-//! Whether a message could be the next event of a log: an event that was stored and is lost from the table, or what somebody
-//! else put in its place.
+//! Whether a message on the event stream can be the next event of a log: an event that was stored and then lost from the
+//! table, or a message of a foreign writer.
 //!
-//! Whoever may publish to the event stream can write anything there, and no key is needed to seal an event. What is told here is
-//! what can be told from the log before it: identity, place, seal, order, references, the event's id, and whether its actor might
-//! have caused it. Absent on purpose: whether the request itself would have been decided so, because what was asked is not in
-//! its events; and the time, because clocks may have been wrong. A message that passes may still be forged, which is for a person to
-//! judge.
+//! Anyone who may publish to the stream can write anything, and an event's seal needs no key. The checks use the log before
+//! the message: identity, position, seal, order, references, the event's id, and whether its actor may have caused it. Absent
+//! on purpose: whether the request would have been decided so, because events don't contain the commands; and the time,
+//! because clocks may be wrong. A message that passes may still be forged; an operator has to judge that.
 
 use alloc::boxed::Box;
 use alloc::string::{String, ToString as _};

@@ -1,5 +1,4 @@
-//! The Merkle tree over the log (RFC 6962): what a root is computed from, what proves that an event is in a log, and that
-//! one log begins with another.
+//! The Merkle tree over the log (RFC 6962): roots, inclusion proofs and consistency proofs.
 //!
 //! Leaf `position − 1` is the event's own `leaf`, so that the size of a tree is the position of its last event. Proofs are
 //! made and checked by `tlog_tiles`; what is here is the right edge that a growing tree needs, and the nodes by level and
@@ -49,7 +48,7 @@ pub fn parent_hash(left: Digest, right: Digest) -> Digest {
     digest(tlog::node_hash(hash(left), hash(right)))
 }
 
-/// The right edge of a tree: all that it needs to grow, however large it is.
+/// The frontier of a tree: the roots of its complete subtrees, which suffice to append leaves to a tree of any size.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Frontier {
     size: Position,
@@ -58,7 +57,7 @@ pub struct Frontier {
 }
 
 impl Frontier {
-    /// The edge of the tree over these leaves.
+    /// The frontier of the tree over these leaves.
     #[must_use]
     pub fn over(leaves: impl IntoIterator<Item = Digest>) -> Self {
         let mut frontier = Self::default();
@@ -107,7 +106,7 @@ impl Frontier {
     }
 }
 
-/// What is to be shown about a log.
+/// A question that a root or a proof answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TreeQuery {
     /// The root of the tree of a size.
@@ -131,7 +130,7 @@ pub enum TreeQuery {
     },
 }
 
-/// Why there is no answer.
+/// A query that can't be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TreeQueryError {
     /// Positions begin with 1 and end with the tree's size; a smaller tree is not larger than the larger.
@@ -184,7 +183,7 @@ impl TreeQuery {
     }
 }
 
-/// A proof that proves nothing.
+/// A proof that does not show what it should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the proof does not show this")]
 pub struct ProofError;
@@ -214,7 +213,7 @@ pub fn check_consistency(proof: &[Digest], from: (Position, Digest), to: (Positi
     tlog::check_tree(&hashes(proof), to.0.get(), larger, from.0.get(), smaller).map_err(|_| ProofError)
 }
 
-/// Learns what would be read.
+/// Records the indexes that an answer reads, and returns empty hashes.
 #[derive(Default)]
 struct ReadRecorder(RefCell<Vec<u64>>);
 
@@ -225,7 +224,7 @@ impl HashReader for ReadRecorder {
     }
 }
 
-/// Reads what was given.
+/// Reads the hashes that the caller gave.
 struct GivenHashes<'a>(&'a BTreeMap<TreeNode, Digest>);
 
 impl HashReader for GivenHashes<'_> {

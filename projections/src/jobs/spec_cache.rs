@@ -40,6 +40,6 @@ impl Eq for SpecCache {}
 
 impl fmt::Debug for SpecCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Memo")
+        f.write_str("SpecCache")
     }
 }

@@ -1,4 +1,4 @@
-//! What can be found out about a block alone: by anybody, in any order, on any thread.
+//! Checks of a single block, which need no other block and run in any order on any thread.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -36,7 +36,7 @@ pub struct HashedContent {
     pub size: u64,
 }
 
-/// An event that can't be right wherever it stands.
+/// An event that is invalid wherever it stands in the log.
 #[derive(Debug)]
 pub enum UnusableEvent {
     /// Its seal is broken, or its change can't be read.

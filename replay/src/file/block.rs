@@ -1,4 +1,4 @@
-//! Blocks: what a file is made of, and how their bytes are packed.
+//! Blocks, the parts of an export file, and their compression.
 //!
 //! `kind u8 ‖ stored u32be ‖ raw u32be ‖ stored bytes`, where the stored bytes unpack (zlib, RFC 1950) to the raw ones. The
 //! last block is not packed: it is the SHA-256 of all that precedes these 32 bytes, its own head included.

@@ -1,4 +1,4 @@
-//! What stands in blocks: MessagePack maps with named members, one for each block.
+//! The bodies of blocks: one MessagePack map with named members for each block.
 //!
 //! A reader passes over members and columns that it does not know, so that a writer may add some. Events stand as rows below
 //! the names of their columns, which are said once for each block.

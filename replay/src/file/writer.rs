@@ -1,4 +1,4 @@
-//! How a file grows: whoever exports brings blobs, checkpoints and events, and takes the bytes that are ready.
+//! The writer of an export: the caller adds blobs, checkpoints and events, and takes the bytes that are ready.
 //!
 //! Always: what was brought before an event stands before it in the file, so that a reader has a blob before the first event
 //! that names it, and a checkpoint before the event that it is about; memory is bounded by a block of each kind.

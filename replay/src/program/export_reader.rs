@@ -1,4 +1,4 @@
-//! A file, block by block, hashed on the way. What it is worth is for others to say.
+//! The reader of an export file: it reads block by block and hashes the bytes. It does not judge the contents.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};

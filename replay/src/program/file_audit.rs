@@ -1,7 +1,7 @@
-//! Files become what they say, in their order: one thread reads and hashes, others unpack and prepare, and the caller's
-//! audits and folds.
+//! The audit of files as a pipeline of threads: one reads and hashes, others unpack and prepare blocks, and the caller's
+//! thread audits and folds in the order of the files.
 //!
-//! Always: what is being read, prepared or waiting is bounded by a few blocks for each thread, however long the files are.
+//! Always: memory is bounded by a few blocks for each thread, however long the files are.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -24,7 +24,7 @@ use super::export_reader::{ExportReadError, ExportReader, NextBlock, PackedBlock
 /// Blocks that wait before and behind each thread that prepares them.
 const WAITING: usize = 3;
 
-/// Somebody who is told of every event that was found to be right.
+/// An observer of every event that the audit accepted.
 pub(crate) trait EventObserver {
     /// The state before an event.
     fn before(&mut self, _event: &OpenedEvent, _state: &Configuration) {}
@@ -33,7 +33,7 @@ pub(crate) trait EventObserver {
     fn after(&mut self, _event: &OpenedEvent, _state: &Configuration, _touched: &AffectedNodes) {}
 }
 
-/// Nobody.
+/// An observer that does nothing.
 pub(crate) struct NoObserver;
 
 impl EventObserver for NoObserver {}
@@ -51,7 +51,7 @@ pub(crate) struct VerifiedFile {
     pub(crate) bytes: u64,
 }
 
-/// Why an audit ends early.
+/// An audit that ended early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AuditError {
     /// A file can't be read.

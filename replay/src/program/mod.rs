@@ -1,5 +1,4 @@
-//! The auditor's program, order by order. Each reads its files to their end and finds them to be right before it says
-//! anything else.
+//! The commands of the auditor's program. Each reads all of its files and verifies them before it prints anything else.
 
 pub(crate) mod content;
 pub(crate) mod diff;

@@ -1,4 +1,4 @@
-//! What every order is told: the files, whom to trust, and how to print.
+//! Options of every command: the files, the trusted key and the output format.
 
 use std::path::PathBuf;
 use std::str::FromStr;

@@ -1,7 +1,7 @@
-//! What is printed, and how a run ends.
+//! Output and exit codes.
 //!
-//! Always: all of it passes `schema::terminal`, but a file's bytes that no terminal shows; output that can't be written is
-//! trouble, unless nobody reads it any more (a broken pipe).
+//! Always: output passes `schema::terminal`, except the bytes of a file that don't go to a terminal. Output that can't be
+//! written is an error, except for a broken pipe, which means that its reader has ended.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::file_audit::{AuditError, LocatedFinding};
 
-/// How a run ends badly.
+/// An error that ends the program, with its exit code.
 #[derive(Debug)]
 pub(crate) enum RunError {
     /// The files are not what they must be.
@@ -36,7 +36,7 @@ impl From<AuditError> for RunError {
 }
 
 impl RunError {
-    /// Says it, and with what code to end.
+    /// Prints the error and returns the exit code.
     pub(crate) fn print(&self, json: bool) -> ExitCode {
         let (code, text) = match self {
             Self::Found(found) => (1, format!("{}, byte {}\n{}", found.path.display(), found.offset, found.finding)),

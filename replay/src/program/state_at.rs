@@ -1,4 +1,4 @@
-//! The state of a log as of a moment, once all of it was found to be right.
+//! The state of a log as of a point in its past, after the whole log was verified.
 
 use std::path::PathBuf;
 
@@ -29,7 +29,7 @@ impl StateOptions {
     }
 }
 
-/// Keeps the state as of some moments.
+/// Records the states as of some points.
 struct Keeper {
     wanted: Vec<(Option<AsOf>, Option<Configuration>)>,
 }
