@@ -22,8 +22,8 @@ use serde_json::{Value, json};
 
 use super::endpoint::{BearerToken, Options, ServerUrl};
 use super::error::Error;
-use super::event_stream::EventStream;
 use super::http_answer::{BODY_BYTES_MAX, expect_success, http_client, read_body};
+use super::server_sent_events::ServerSentEvents;
 
 /// How long one answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -209,13 +209,13 @@ impl ApiClient {
     ///
     /// # Errors
     /// As [`ApiClient::get`].
-    pub async fn open_stream(&self, path: &str) -> Result<EventStream, Error> {
+    pub async fn open_stream(&self, path: &str) -> Result<ServerSentEvents, Error> {
         let url = self.fresh_url(path);
         // The reader of the stream notices when it goes silent.
         let get = self.http.get(&url).timeout(STREAM_TIMEOUT).header(ACCEPT, EVENT_STREAM);
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.send(get)).await;
         let answer = answer.map_err(|_| Error::Silent { url: self.url.to_string() })??;
-        Ok(EventStream::new(answer, self.url.to_string()))
+        Ok(ServerSentEvents::new(answer, self.url.to_string()))
     }
 
     /// Sends commands, to be decided and appended together. A request with a key is sent again if its answer does not come.

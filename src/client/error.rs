@@ -12,7 +12,7 @@ const DETAIL_CHARS: usize = 4_000;
 pub enum Error {
     /// The server answered with an error.
     #[error("{0}")]
-    Refused(Problem),
+    Refused(Box<Problem>),
     /// No answer, or not in time.
     #[error("could not reach the server at {url}")]
     Unreachable {
@@ -137,7 +137,7 @@ mod tests {
             "field":"commands[0].name","detail":"principal a exists already"}"#;
         let problem = parse_problem(409, body);
         assert_eq!(problem.to_string(), "principal a exists already (409 principal_exists, in commands[0].name)");
-        assert!(!Error::Refused(problem).is_unreachable());
+        assert!(!Error::Refused(Box::new(problem)).is_unreachable());
         assert_eq!(parse_problem(503, body).status, 503, "the body does not decide how it counts");
     }
 
@@ -145,6 +145,6 @@ mod tests {
     fn what_a_proxy_says_is_shown_as_it_is() {
         let problem = parse_problem(502, b"<h1>Bad Gateway</h1>\n");
         assert_eq!(problem.to_string(), "<h1>Bad Gateway</h1> (502 not_a_problem)");
-        assert!(Error::Refused(problem).is_unreachable());
+        assert!(Error::Refused(Box::new(problem)).is_unreachable());
     }
 }

@@ -35,7 +35,7 @@ pub(super) async fn expect_success(answer: Response, url: &str) -> Result<Respon
         return Err(Error::Redirected { url: url.to_owned(), to: to.unwrap_or_default() });
     }
     let body = read_bytes(answer, url, REFUSAL_BYTES_MAX).await?;
-    Err(Error::Refused(parse_problem(status.as_u16(), &body)))
+    Err(Error::Refused(Box::new(parse_problem(status.as_u16(), &body))))
 }
 
 /// The whole body of an answer.

@@ -1,6 +1,6 @@
 //! Commands that a person gives a server over HTTP, and the client that all of them use.
 //!
-//! - [`api_client`] sends requests; [`endpoint`] is the server's URL and the token; [`event_stream`] reads the live stream.
+//! - [`api_client`] sends requests; [`endpoint`] is the server's URL and the token; [`server_sent_events`] reads the live stream.
 //! - [`error`] is why a request failed: every refusal has the server's own code, field and detail.
 //! - [`get`], [`events`], [`why`], [`impact`], [`import`], [`token`] and [`health`] are commands; [`oscal`] reads the files that `import`
 //!   takes.
@@ -10,8 +10,8 @@
 pub mod api_client;
 pub mod endpoint;
 pub mod error;
-pub mod event_stream;
 mod http_answer;
+pub mod server_sent_events;
 
 pub mod events;
 pub mod get;

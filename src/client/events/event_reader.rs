@@ -13,8 +13,8 @@ use serde_json::value::RawValue;
 
 use crate::api_client::{ApiClient, with_query};
 use crate::error::Error as ClientError;
-use crate::event_stream::EventStream;
 use crate::get::Error;
+use crate::server_sent_events::ServerSentEvents;
 
 /// Events on a page: even if each is as large as it may be, the page is within the limit of an answer.
 const PAGE_EVENTS: usize = 200;
@@ -119,7 +119,7 @@ impl EventReader {
     }
 
     /// Opens the live stream after a position.
-    pub(super) async fn open_stream(&self, after: u64) -> Result<EventStream, ClientError> {
+    pub(super) async fn open_stream(&self, after: u64) -> Result<ServerSentEvents, ClientError> {
         let from = after.to_string();
         let filter = self.filter.iter().map(|(name, text)| (*name, text.as_str()));
         let query: Vec<(&str, &str)> = filter.chain([(AFTER, from.as_str())]).collect();

@@ -3,11 +3,11 @@
 //! Every route behind [`authenticate`] needs a token, unknown routes included. An auditor may read everything and do dry runs of
 //! commands, and may change nothing. Whether a sender may still command is decided again at the head of the log.
 
-use api::error_code::ErrorCode;
 use std::convert::Infallible;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use api::error_code::ErrorCode;
 use api::path::COMMANDS;
 use api::query::DRY_RUN;
 use axum::extract::{FromRequestParts, Request, State};

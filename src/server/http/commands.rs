@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::Response;
 use bytes::Bytes;
+use program::tasks::run_blocking;
 use schema::entity::Actor;
 use schema::limit::IDEMPOTENCY_KEY_BYTES_MAX;
 use schema::request::Request;
@@ -15,7 +16,6 @@ use crate::http::auth::Authenticated;
 use crate::http::dry_run;
 use crate::http::params::QueryParams;
 use crate::http::problem::ProblemResponse;
-use program::tasks::run_blocking;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(api::header::IDEMPOTENCY_KEY);
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use api::page::ListPage;
 use axum::response::Response;
+use program::tasks::run_blocking;
 use projections::configuration::Configuration;
 use schema::id::{AssessmentId, ComponentId, ControlId, JobId, NodeId};
 use serde::Serialize;
@@ -14,7 +15,6 @@ use crate::http::auth::Authenticated;
 use crate::http::paging::PageQuery;
 use crate::http::params::QueryParams;
 use crate::http::problem::ProblemResponse;
-use program::tasks::run_blocking;
 
 /// A page of controls, and figures of all controls.
 #[derive(Serialize)]

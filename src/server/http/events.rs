@@ -57,17 +57,17 @@ pub(super) async fn list(
             .take(ENTITY, |text| text.parse().map_err(|invalid: schema::invalid::InputError| invalid.detail))?,
         event_type: params.take(TYPE, event_type)?,
     };
-    let when = SnapshotQuery::from_params(&mut params)?;
+    let query = SnapshotQuery::from_params(&mut params)?;
     params.done()?;
     if accepts(&headers, EVENT_STREAM) {
-        if when.is_past() {
+        if query.is_past() {
             return Err(ProblemResponse::invalid_parameter(AT, "a live stream has no past"));
         }
         let after = last_event(&headers)?.unwrap_or(after);
-        app.snapshot(when).await?;
+        app.snapshot(query).await?;
         return live::open_stream(app, filter, after).await;
     }
-    let up_to = app.snapshot(when).await?.configuration.position();
+    let up_to = app.snapshot(query).await?.configuration.position();
     let EventFilter { entity, event_type } = filter;
     let memory = app.reserve_memory(memory_bytes(range.limit)).await?;
     let page = EventPage {

@@ -3,16 +3,16 @@
 //! Always: one core is left to the appender and the relay, and no such query runs on an async worker, which those two need. A
 //! query that gets no turn within a short wait is refused.
 
-use api::error_code::ErrorCode;
 use std::future::Future;
 use std::sync::Arc;
 
+use api::error_code::ErrorCode;
+use program::tasks::run_blocking;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use crate::http::auth::Authenticated;
 use crate::http::problem::ProblemResponse;
-use program::tasks::run_blocking;
 
 impl Authenticated {
     /// Runs a query on a blocking thread once it has a turn. It runs to its end, and keeps its turn until then, even if the

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::response::Response;
+use program::tasks::run_blocking;
 use projections::convergence::ConvergenceState as NodeState;
 use schema::instant::Instant;
 use schema::position::Position;
@@ -14,7 +15,6 @@ use crate::http::context::AppState;
 use crate::http::params::QueryParams;
 use crate::http::problem::ProblemResponse;
 use crate::http::snapshot::{ReadSnapshot, SnapshotQuery};
-use program::tasks::run_blocking;
 
 /// Numbers of nodes.
 #[derive(Serialize)]
@@ -28,9 +28,9 @@ pub(super) struct FleetCounts {
 
 /// `GET /v1/fleet`
 pub(super) async fn show(app: Authenticated, mut params: QueryParams) -> Result<Response, ProblemResponse> {
-    let when = SnapshotQuery::from_params(&mut params)?;
+    let query = SnapshotQuery::from_params(&mut params)?;
     params.done()?;
-    let snapshot = app.snapshot_for_nodes(when).await?;
+    let snapshot = app.snapshot_for_nodes(query).await?;
     let counts = run_blocking(move || count(&app, &snapshot)).await;
     Ok(answer::json(counts.position, counts))
 }

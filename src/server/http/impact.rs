@@ -89,10 +89,10 @@ pub(super) async fn show(
     Path(request): Path<String>,
     mut params: QueryParams,
 ) -> Result<Response, ProblemResponse> {
-    let when = SnapshotQuery::from_params(&mut params)?;
+    let query = SnapshotQuery::from_params(&mut params)?;
     params.done()?;
     let request = parse_request_ref(&request)?;
-    let seen = app.snapshot(when).await?.configuration.position();
+    let seen = app.snapshot(query).await?.configuration.position();
     let command_id = match request {
         RequestRef::Id(command_id) => command_id,
         RequestRef::EventPosition(position) => {

@@ -2,6 +2,7 @@
 
 use axum::extract::Path;
 use axum::response::Response;
+use program::tasks::run_blocking;
 use projections::configuration::Configuration;
 use projections::jobs::{CompletedRun, Job};
 use schema::desired::Source;
@@ -17,7 +18,6 @@ use crate::http::auth::Authenticated;
 use crate::http::causing_events::CausingEvent;
 use crate::http::params::QueryParams;
 use crate::http::problem::ProblemResponse;
-use program::tasks::run_blocking;
 
 /// A job as a list shows it.
 #[derive(Serialize)]

@@ -6,12 +6,12 @@
 //! is refused, because the first events are read before a stream is answered. Events hold their memory permit until they were
 //! sent.
 
-use api::error_code::ErrorCode;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::error_code::ErrorCode;
 use api::media_type::EVENT_STREAM;
 use axum::body::{Body, Bytes};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};

@@ -4,13 +4,13 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use metrics::{self, OPEN_METRICS};
+use program::tasks::run_blocking;
 use schema::position::Position;
 
 use crate::event_log::EventPage;
 use crate::http::context::AppState;
 use crate::http::fleet;
 use crate::http::snapshot::ReadSnapshot;
-use program::tasks::run_blocking;
 
 /// `GET /metrics`
 pub(super) async fn show(State(app): State<AppState>) -> Response {

@@ -3,6 +3,7 @@
 use api::page::ListPage;
 use axum::extract::Path;
 use axum::response::Response;
+use program::tasks::run_blocking;
 use projections::configuration::{Node, NotedReport};
 use projections::convergence::{ConvergenceState as NodeState, ExpectedState, NodeEvidence, judge};
 use projections::render::{Manifest, render};
@@ -25,7 +26,6 @@ use crate::http::paging::PageQuery;
 use crate::http::params::QueryParams;
 use crate::http::problem::ProblemResponse;
 use crate::http::snapshot::{ReadSnapshot, SnapshotQuery};
-use program::tasks::run_blocking;
 
 /// A node as a list shows it. `D` is what is shown of its desired record.
 #[derive(Serialize)]
@@ -81,9 +81,9 @@ struct NotedView {
 /// `GET /v1/nodes`
 pub(super) async fn list(app: Authenticated, mut params: QueryParams) -> Result<Response, ProblemResponse> {
     let page = PageQuery::from_params(&mut params)?;
-    let when = SnapshotQuery::from_params(&mut params)?;
+    let query = SnapshotQuery::from_params(&mut params)?;
     params.done()?;
-    let snapshot = app.snapshot_for_nodes(when).await?;
+    let snapshot = app.snapshot_for_nodes(query).await?;
     let position = snapshot.configuration.position();
     let memory = app.reserve_memory(page.memory_bytes()).await?;
     let listed = run_blocking(move || list_page(&app, &snapshot, &page)).await;
@@ -105,10 +105,10 @@ pub(super) async fn one(
     Path(id): Path<String>,
     mut params: QueryParams,
 ) -> Result<Response, ProblemResponse> {
-    let when = SnapshotQuery::from_params(&mut params)?;
+    let query = SnapshotQuery::from_params(&mut params)?;
     params.done()?;
     let id: NodeId = parse_id(&id)?;
-    let snapshot = app.snapshot_for_nodes(when).await?;
+    let snapshot = app.snapshot_for_nodes(query).await?;
     let state = &snapshot.configuration;
     let (Some(node), Some(manifest)) = (state.nodes().get(&id), render(state, &id)) else {
         return Err(ProblemResponse::unknown_entity("node", id.as_str()));

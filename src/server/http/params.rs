@@ -1,9 +1,9 @@
 //! The query parameters of a URL, read strictly: an unknown parameter is refused, so that a caller sees its mistake.
 
-use api::error_code::ErrorCode;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
+use api::error_code::ErrorCode;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use schema::position::Position;

@@ -51,9 +51,9 @@ pub(super) async fn checkpoint(
     mut params: QueryParams,
     headers: HeaderMap,
 ) -> Result<Response, ProblemResponse> {
-    let when = SnapshotQuery::present_from_params(&mut params)?;
+    let query = SnapshotQuery::present_from_params(&mut params)?;
     params.done()?;
-    app.snapshot(when).await?;
+    app.snapshot(query).await?;
     let checkpoint = app.newest_checkpoint().await?;
     if accepts(&headers, "text/plain") {
         return Ok(([(CONTENT_TYPE, NOTE)], checkpoint.note).into_response());
@@ -68,11 +68,11 @@ pub(super) async fn inclusion(
     mut params: QueryParams,
 ) -> Result<Response, ProblemResponse> {
     let size = params.position("size")?;
-    let when = SnapshotQuery::present_from_params(&mut params)?;
+    let query = SnapshotQuery::present_from_params(&mut params)?;
     params.done()?;
     let position: Position =
         number(&position).map_err(|detail| ProblemResponse::invalid_parameter("position", detail))?.into();
-    app.snapshot(when).await?;
+    app.snapshot(query).await?;
     let size = match size {
         Some(size) => app.published_position(size, "size")?,
         None => app.newest_checkpoint().await?.position,
@@ -95,11 +95,11 @@ pub(super) async fn inclusion(
 /// `GET /v1/log/proof/consistency`: without `to`, to the tree of the newest checkpoint.
 pub(super) async fn consistency(app: Authenticated, mut params: QueryParams) -> Result<Response, ProblemResponse> {
     let (from, to) = (params.position("from")?, params.position("to")?);
-    let when = SnapshotQuery::present_from_params(&mut params)?;
+    let query = SnapshotQuery::present_from_params(&mut params)?;
     params.done()?;
     let from = from.filter(|from| *from > Position::ZERO);
     let from = from.ok_or_else(|| ProblemResponse::invalid_parameter("from", "is a position from 1"))?;
-    app.snapshot(when).await?;
+    app.snapshot(query).await?;
     let to = match to {
         Some(to) => app.published_position(to, "to")?,
         None => app.newest_checkpoint().await?.position,

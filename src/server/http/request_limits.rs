@@ -2,9 +2,9 @@
 //!
 //! A request over the limit is refused at once and never queued: a queue would only make every caller wait.
 
-use api::error_code::ErrorCode;
 use std::time::Duration;
 
+use api::error_code::ErrorCode;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};

@@ -1,9 +1,9 @@
 //! Which state of the log a request is answered from: the newest, one that has reached a position, or a past one.
 
-use api::error_code::ErrorCode;
 use std::str::FromStr;
 use std::time::Duration;
 
+use api::error_code::ErrorCode;
 use api::query::{AT, MIN_POSITION};
 use projections::configuration::Configuration;
 use schema::instant::Instant;
@@ -67,10 +67,10 @@ impl Authenticated {
     where
         T: FromStr<Err = InputError>,
     {
-        let when = SnapshotQuery::from_params(&mut params)?;
+        let query = SnapshotQuery::from_params(&mut params)?;
         params.done()?;
         let id = id.parse().map_err(|invalid: InputError| ProblemResponse::invalid_parameter("id", invalid.detail))?;
-        Ok((id, self.snapshot(when).await?.configuration))
+        Ok((id, self.snapshot(query).await?.configuration))
     }
 
     /// Which page the request is for, memory for it, and the state to answer from.
@@ -79,20 +79,20 @@ impl Authenticated {
         mut params: QueryParams,
     ) -> Result<(PageQuery, MemoryReservation, Configuration), ProblemResponse> {
         let page = PageQuery::from_params(&mut params)?;
-        let when = SnapshotQuery::from_params(&mut params)?;
+        let query = SnapshotQuery::from_params(&mut params)?;
         params.done()?;
-        let state = self.snapshot(when).await?.configuration;
+        let state = self.snapshot(query).await?.configuration;
         let memory = self.reserve_memory(page.memory_bytes()).await?;
         Ok((page, memory, state))
     }
 
     /// The state to answer from.
-    pub(super) async fn snapshot(&self, when: SnapshotQuery) -> Result<ReadSnapshot, ProblemResponse> {
-        if let Some(position) = when.min_position {
+    pub(super) async fn snapshot(&self, query: SnapshotQuery) -> Result<ReadSnapshot, ProblemResponse> {
+        if let Some(position) = query.min_position {
             self.wait_for(position).await?;
         }
         let configuration = self.log().view();
-        match when.at {
+        match query.at {
             None => Ok(ReadSnapshot { configuration, is_past: false }),
             Some(AsOf::Position(position)) if position == configuration.position() => {
                 Ok(ReadSnapshot { configuration, is_past: true })
@@ -108,14 +108,14 @@ impl Authenticated {
     /// The state to answer from, for routes that show states of nodes. A node may have seen a position that this server has not
     /// reached yet, because another server published its record. The node counts as ahead of the log only if this server does not
     /// reach that position within a short time.
-    pub(super) async fn snapshot_for_nodes(&self, when: SnapshotQuery) -> Result<ReadSnapshot, ProblemResponse> {
-        if !when.is_past()
+    pub(super) async fn snapshot_for_nodes(&self, query: SnapshotQuery) -> Result<ReadSnapshot, ProblemResponse> {
+        if !query.is_past()
             && let Some(seen) = self.reports().highest_seen(self.log().log_id())
             && seen > self.log().view().position()
         {
             drop(timeout(CATCH_UP_WAIT, self.log().reached(seen)).await);
         }
-        self.snapshot(when).await
+        self.snapshot(query).await
     }
 
     async fn wait_for(&self, position: Position) -> Result<(), ProblemResponse> {

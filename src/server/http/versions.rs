@@ -55,10 +55,10 @@ pub(super) async fn list(
     mut params: QueryParams,
 ) -> Result<Response, ProblemResponse> {
     let range = events::EventRange::from_params(&mut params)?;
-    let when = SnapshotQuery::from_params(&mut params)?;
+    let query = SnapshotQuery::from_params(&mut params)?;
     params.done()?;
     let id: DocumentId = parse_id(&id)?;
-    let state = app.snapshot(when).await?.configuration;
+    let state = app.snapshot(query).await?.configuration;
     let entity = Entity::from(&id);
     if state.version(&entity) == Version::ZERO {
         return Err(ProblemResponse::unknown_entity("document", id.as_str()));

@@ -1,9 +1,9 @@
 //! `GET /v1/why/nodes/{id}/{path}` and `GET /v1/why/jobs/{id}`: the events that a file or a job follows from, or that keep it away.
 //! For a file it also shows what the node runs, which may be something else.
 
-use api::error_code::ErrorCode;
 use std::collections::BTreeMap;
 
+use api::error_code::ErrorCode;
 use axum::extract::Path;
 use axum::response::Response;
 use projections::convergence::ConvergenceState as NodeState;
@@ -98,10 +98,10 @@ pub(super) async fn file(
     Path((id, path)): Path<(String, String)>,
     mut params: QueryParams,
 ) -> Result<Response, ProblemResponse> {
-    let when = SnapshotQuery::from_params(&mut params)?;
+    let query = SnapshotQuery::from_params(&mut params)?;
     params.done()?;
     let node: NodeId = parse_id(&id)?;
-    let snapshot = app.snapshot_for_nodes(when).await?;
+    let snapshot = app.snapshot_for_nodes(query).await?;
     let inner = app.clone();
     let explained = app.run_expensive(async move {
         let state = &snapshot.configuration;

@@ -149,6 +149,7 @@ fn each_part_links_only_what_its_work_needs() {
             "headwater-agent",
             [&POSTGRES[..], &["axum", "hyper", "reqwest", "headwater-store", "headwater-wal"]].concat(),
         ),
+        ("headwater-api", [&POSTGRES[..], &["tokio", "axum", "reqwest", "clap", "async-nats"]].concat()),
         ("headwater-client", [&POSTGRES[..], &["axum", "async-nats", "headwater-server"]].concat()),
         ("headwater-store", vec!["async-nats", "axum", "headwater-wal", "headwater-bus"]),
         ("headwater-wal", vec!["async-nats", "axum", "headwater-store", "headwater-bus"]),

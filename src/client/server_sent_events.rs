@@ -18,7 +18,7 @@ const EVENT_BYTES_MAX: usize = 1024 * 1024;
 
 /// A live stream.
 #[derive(Debug)]
-pub struct EventStream {
+pub struct ServerSentEvents {
     answer: Response,
     url: String,
     parser: SseParser,
@@ -33,7 +33,7 @@ struct SseParser {
     ready: VecDeque<String>,
 }
 
-impl EventStream {
+impl ServerSentEvents {
     pub(super) fn new(answer: Response, url: String) -> Self {
         Self { answer, url, parser: SseParser::default() }
     }
