@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use lab::server_programs;
 use serde_json::{Value, json};
-use testkit::cluster;
+use testkit::{cluster, programs};
 use tokio_postgres::Config;
 
 use super::{checkout, dockerfile, environment, services, words};
@@ -63,7 +63,11 @@ impl Stack {
                 command.args(rest.iter().map(|word| self.here(service, word)));
                 command
             }
-            [] => Command::new(env!("CARGO_BIN_EXE_headwater")),
+            [] => {
+                let image = dockerfile().last(service["build"]["target"].as_str().unwrap(), "ENTRYPOINT").unwrap();
+                let [program]: [PathBuf; 1] = serde_json::from_str(&image).unwrap();
+                Command::new(programs::beside(program.file_name().unwrap().to_str().unwrap()))
+            }
         }
     }
 
