@@ -1,7 +1,6 @@
 //! The bodies of blocks: one MessagePack map with named members for each block.
 //!
-//! A reader passes over members and columns that it does not know, so that a writer may add some. Events stand as rows below
-//! the names of their columns, which are said once for each block.
+//! Readers ignore unknown members and columns. A block of events has the names of its columns once, and then the rows.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
