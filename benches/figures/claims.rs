@@ -8,7 +8,7 @@ use futures::future::try_join_all;
 use schema::address::Prefix;
 use schema::request::Request;
 use schema::rpc::{ClaimRequest, ReleaseRequest, RpcReply, RpcVerb};
-use schema::wire::Record;
+use schema::wire::WireRecord;
 use serde_json::{Value, json};
 use server::adapters::LogBackend;
 use server::fleet::rpc_service::RpcService;
@@ -95,7 +95,7 @@ fn renew() -> schema::rpc::RenewRequest {
     schema::rpc::RenewRequest { v: schema::rpc::RenewRequest::NEWEST, id: "first".into(), runtime: None }
 }
 
-async fn ask(link: &Link, runtime: usize, verb: RpcVerb, request: &impl Record) -> Result<RpcReply> {
+async fn ask(link: &Link, runtime: usize, verb: RpcVerb, request: &impl WireRecord) -> Result<RpcReply> {
     let subject = Prefix::default().rpc_subject(&node(runtime), verb);
     let message = link.client().request(subject, request.write().into()).await?;
     Ok(RpcReply::read(&message.payload)?)

@@ -18,7 +18,7 @@ use schema::limit::{CONTENT_BYTES_MAX, ENTRIES_MAX};
 use schema::path::DocumentPath;
 use schema::position::Position;
 use schema::report::RecordRef;
-use schema::variant::VariantName;
+use schema::variant::UnknownVariantName;
 
 /// The actual state of a node: what it stored, and the tree that `current` points to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub struct ActualState {
     /// What was in force and good.
     pub last_good: Option<RecordRef>,
     /// What the check or the hook rejected.
-    pub rejected: Vec<DigestRejection>,
+    pub rejected: Vec<RejectedAttempt>,
     /// Whether the operator checks a tree before the switch.
     pub checks: bool,
     /// Whether the operator's hook runs after the switch.
@@ -43,7 +43,7 @@ pub struct ActualState {
 
 /// A digest that the operator's check or hook rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DigestRejection {
+pub struct RejectedAttempt {
     /// What was rejected.
     pub digest: Digest,
     /// The record's `retry` at that time: a higher one asks for another attempt.
@@ -130,7 +130,7 @@ pub enum RecordRefusal {
         /// The entry's.
         path: String,
         /// Its kind.
-        kind: VariantName,
+        kind: UnknownVariantName,
     },
     /// A path that could leave its folder, or is of the wrong form for its kind.
     #[error("path {path:?}: {why}")]

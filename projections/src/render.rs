@@ -16,7 +16,7 @@ use schema::entity::Entity;
 use schema::id::{JobId, LogId, NodeId};
 use schema::limit::{INLINE_ENTRY_BYTES_MAX, INLINE_RECORD_BYTES_MAX};
 use schema::position::Position;
-use schema::wire::Record;
+use schema::wire::WireRecord;
 
 use crate::configuration::Configuration;
 use crate::jobs::Job;

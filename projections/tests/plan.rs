@@ -1,13 +1,13 @@
 //! The laws of a node's plan.
 
-use projections::plan::{ActualState, DigestRejection, FetchedContent, Step, plan, repair};
+use projections::plan::{ActualState, FetchedContent, RejectedAttempt, Step, plan, repair};
 use proptest::prelude::*;
 use schema::desired::{Cause, Desired, Entry, EntryKind, Source, digest_of};
 use schema::digest::Digest;
 use schema::entity::Entity;
 use schema::position::{Position, Version};
 use schema::report::RecordRef;
-use schema::variant::VariantName;
+use schema::variant::UnknownVariantName;
 use uuid::Uuid;
 
 fn entry(path: &str, content: &[u8], inline: bool) -> Entry {
@@ -106,7 +106,7 @@ fn drift_is_put_right_without_asking_the_check_again() {
 fn a_rejected_digest_waits_for_another_digest_or_a_retry() {
     let good = want(4, vec![entry("a", b"good", true)]);
     let bad = Desired { retry: Position::from(2), ..want(5, vec![entry("a", b"bad", true)]) };
-    let rejection = DigestRejection { digest: bad.digest, retry: bad.retry };
+    let rejection = RejectedAttempt { digest: bad.digest, retry: bad.retry };
     let have = ActualState { floor: Some(mark(&bad)), rejected: vec![rejection], ..holding(&good) };
     assert_eq!(plan(&have, &bad).unwrap(), [Step::LeaveRejected]);
     let in_force = ActualState { running: Some(mark(&bad)), ..have.clone() };
@@ -175,7 +175,7 @@ fn a_manifest_that_is_not_what_it_says_is_refused() {
 #[test]
 fn a_record_with_a_kind_of_entry_that_only_newer_programs_know_is_refused_and_what_runs_stays() {
     let held = want(4, vec![entry("a", b"x", true)]);
-    let unknown = EntryKind::from("secret".parse::<VariantName>().unwrap());
+    let unknown = EntryKind::from("secret".parse::<UnknownVariantName>().unwrap());
     for path in ["a", "secrets/a", "../a"] {
         let newer = want(5, vec![Entry { kind: unknown, ..entry(path, b"y", true) }]);
         assert_eq!(refusal(&holding(&held), &newer), "newer_format", "{path}");
@@ -202,7 +202,7 @@ fn follow(have: &mut ActualState, want: &Desired, passes: bool) {
         match step {
             Step::Accept => (have.floor, have.log_id) = (Some(mark(want)), Some(want.log_id)),
             Step::Check if !passes => {
-                return have.rejected.push(DigestRejection { digest: want.digest, retry: want.retry });
+                return have.rejected.push(RejectedAttempt { digest: want.digest, retry: want.retry });
             }
             Step::Switch => have.running = Some(mark(want)),
             Step::Settle => have.last_good = have.running,

@@ -21,7 +21,7 @@ use schema::position::Position;
 use schema::request::Request;
 use schema::seal::SecretKey;
 use schema::target::Labels;
-use schema::wire::Record as _;
+use schema::wire::WireRecord as _;
 
 /// What the log says, kept without any index.
 #[derive(Clone, Default)]

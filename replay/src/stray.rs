@@ -13,7 +13,7 @@ use schema::change::ChangeError;
 use schema::entity::Actor;
 use schema::event::Event;
 use schema::id::EventId;
-use schema::wire::Record as _;
+use schema::wire::WireRecord as _;
 
 use crate::event_error::EventError;
 use crate::log::{DivergenceError, Follower};

@@ -142,7 +142,7 @@ pub enum TreeQueryError {
 }
 
 /// The hashes of a proof, in the order of RFC 6962.
-pub type Proof = Vec<Digest>;
+pub type ProofHashes = Vec<Digest>;
 
 impl TreeQuery {
     /// The nodes that the answer is made from. All of them are complete in a tree of that size.
@@ -159,7 +159,7 @@ impl TreeQuery {
     ///
     /// # Errors
     /// If the question makes no sense, or a node that it needs is not among those given.
-    pub fn answer(self, nodes: &BTreeMap<TreeNode, Digest>) -> Result<Proof, TreeQueryError> {
+    pub fn answer(self, nodes: &BTreeMap<TreeNode, Digest>) -> Result<ProofHashes, TreeQueryError> {
         Ok(self.compute(&GivenHashes(nodes))?.into_iter().map(digest).collect())
     }
 

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use replay::log::Follower;
 use schema::event::Event;
 use schema::id::NodeId;
-use schema::wire::Record as _;
+use schema::wire::WireRecord as _;
 
 /// The bytes of every node's record, as a bucket would hold them.
 type Bucket = BTreeMap<NodeId, Vec<u8>>;

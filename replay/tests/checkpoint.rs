@@ -121,7 +121,7 @@ fn no_bit_of_a_checkpoint_can_be_flipped() {
 #[test]
 fn a_checkpoint_is_no_record_and_a_record_no_checkpoint() {
     use schema::desired::Desired;
-    use schema::wire::Record as _;
+    use schema::wire::WireRecord as _;
     let text = GOLDEN.split_once("\n\n").unwrap().0.to_owned() + "\n";
     assert!(Desired::read(text.as_bytes()).is_err());
     assert!(text.as_bytes()[0] < 0x80);

@@ -9,7 +9,7 @@ use schema::entity::Actor;
 use schema::event::Event;
 use schema::id::EventId;
 use schema::instant::Instant;
-use schema::wire::Record as _;
+use schema::wire::WireRecord as _;
 use uuid::Uuid;
 
 /// A log up to each of its events, and the event after it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use replay::tree::{
-    Frontier, Proof, ProofError, TreeNode, TreeQuery, TreeQueryError, check_consistency, check_inclusion,
+    Frontier, ProofError, ProofHashes, TreeNode, TreeQuery, TreeQueryError, check_consistency, check_inclusion,
 };
 use schema::digest::Digest;
 use schema::position::Position;
@@ -42,9 +42,9 @@ fn root(leaves: &[Digest]) -> Digest {
 }
 
 /// The audit path of leaf `m`, as 2.1.1 has it.
-fn path(m: usize, leaves: &[Digest]) -> Proof {
+fn path(m: usize, leaves: &[Digest]) -> ProofHashes {
     if leaves.len() == 1 {
-        return Proof::new();
+        return ProofHashes::new();
     }
     let k = leaves.len().next_power_of_two() / 2;
     let (left, right) = leaves.split_at(k);
@@ -54,9 +54,9 @@ fn path(m: usize, leaves: &[Digest]) -> Proof {
 }
 
 /// The consistency proof from the first `m` leaves, as 2.1.2 has it.
-fn proof(m: usize, leaves: &[Digest], is_known: bool) -> Proof {
+fn proof(m: usize, leaves: &[Digest], is_known: bool) -> ProofHashes {
     if m == leaves.len() {
-        return if is_known { Proof::new() } else { vec![root(leaves)] };
+        return if is_known { ProofHashes::new() } else { vec![root(leaves)] };
     }
     let k = leaves.len().next_power_of_two() / 2;
     let (left, right) = leaves.split_at(k);
@@ -77,7 +77,7 @@ fn nodes(question: TreeQuery, leaves: &[Digest]) -> BTreeMap<TreeNode, Digest> {
     question.required_nodes().unwrap().into_iter().map(computed).collect()
 }
 
-fn answer(question: TreeQuery, leaves: &[Digest]) -> Proof {
+fn answer(question: TreeQuery, leaves: &[Digest]) -> ProofHashes {
     question.answer(&nodes(question, leaves)).unwrap()
 }
 

@@ -9,8 +9,8 @@ use crate::digest::{Digest, Hasher};
 use crate::entity::Entity;
 use crate::id::{CommandId, EventId, LogId, NodeId};
 use crate::position::{Position, Version};
-use crate::variant::VariantName;
-use crate::wire::Record;
+use crate::variant::UnknownVariantName;
+use crate::wire::WireRecord;
 
 /// A node's desired state: a manifest, and a pure function of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ pub struct Desired {
     pub cause: Cause,
 }
 
-impl Record for Desired {
+impl WireRecord for Desired {
     const WHAT: &'static str = "desired record";
 }
 

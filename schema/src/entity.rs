@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::id::{Id, LogId, NodeId, PrincipalName};
 use crate::invalid::InputError;
-use crate::variant::VariantName;
+use crate::variant::UnknownVariantName;
 
 entities! {
     /// A piece of configuration with a path and a target.

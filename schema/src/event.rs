@@ -11,7 +11,7 @@ use crate::entity::{Actor, Entity};
 use crate::id::{CommandId, EventId, LogId};
 use crate::instant::Instant;
 use crate::position::{Position, Version};
-use crate::wire::Record;
+use crate::wire::WireRecord;
 
 /// An event as the table `event` holds it, with the identity of its log. In MessagePack it is a map of these names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,7 +49,7 @@ pub struct Event {
     pub leaf: Digest,
 }
 
-impl Record for Event {
+impl WireRecord for Event {
     const WHAT: &'static str = "event";
     // The `v` of an event is the format of its data, and each type counts its own: `Event::change` judges it.
     const NEWEST: u16 = u16::MAX;

@@ -40,7 +40,7 @@ macro_rules! entities {
         pub enum Kind {
             $($(#[$doc])* $kind,)*
             /// A kind that only newer programs know. It is carried and shown, and no event about it is understood.
-            Unknown(VariantName),
+            Unknown(UnknownVariantName),
         }
 
         impl Kind {
@@ -201,7 +201,7 @@ macro_rules! open_enum {
         pub enum $enum {
             $($(#[$doc])* $variant,)*
             /// A variant that only newer programs know.
-            Unknown(VariantName),
+            Unknown(UnknownVariantName),
         }
 
         impl $enum {
@@ -215,8 +215,8 @@ macro_rules! open_enum {
             }
         }
 
-        impl From<VariantName> for $enum {
-            fn from(name: VariantName) -> Self {
+        impl From<UnknownVariantName> for $enum {
+            fn from(name: UnknownVariantName) -> Self {
                 match name.as_str() {
                     $($name => Self::$variant,)*
                     _ => Self::Unknown(name),
@@ -232,7 +232,7 @@ macro_rules! open_enum {
 
         impl<'de> Deserialize<'de> for $enum {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                VariantName::deserialize(deserializer).map(Self::from)
+                UnknownVariantName::deserialize(deserializer).map(Self::from)
             }
         }
     };

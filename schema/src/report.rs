@@ -12,8 +12,8 @@ use crate::instant::Instant;
 use crate::limit::{PATH_BYTES_MAX, RECORD_BYTES_MAX};
 use crate::position::Position;
 use crate::seal::{PublicKey, SignedRecord};
-use crate::variant::VariantName;
-use crate::wire::Record;
+use crate::variant::UnknownVariantName;
+use crate::wire::WireRecord;
 
 /// A reference to a desired record: its position and the digest of its entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,7 +76,7 @@ pub struct Reported {
     pub at: Instant,
 }
 
-impl Record for Reported {
+impl WireRecord for Reported {
     const WHAT: &'static str = "report";
 }
 

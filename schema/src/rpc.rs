@@ -23,7 +23,7 @@ use crate::lease::{LeaseToken, LeasedJob};
 use crate::limit::{IDEMPOTENCY_KEY_BYTES_MAX, RPC_REQUEST_BYTES_MAX, RPC_SPECS_BYTES_MAX};
 use crate::position::{Position, Version};
 use crate::request::Request;
-use crate::wire::{Record, RecordError, whole};
+use crate::wire::{RecordError, WireRecord, whole};
 
 /// The kinds of requests that a node may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,7 +73,7 @@ macro_rules! rpc_requests {
                 $($(#[$field_doc])* pub $field: $type,)*
             }
 
-            impl Record for $name {
+            impl WireRecord for $name {
                 const WHAT: &'static str = $what;
             }
         )*
@@ -230,7 +230,7 @@ pub fn request_id(request: &[u8]) -> Option<String> {
     (id.len() <= IDEMPOTENCY_KEY_BYTES_MAX).then_some(id)
 }
 
-impl Record for RpcReply {
+impl WireRecord for RpcReply {
     const WHAT: &'static str = "reply";
 }
 

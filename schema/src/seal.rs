@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::id::LogId;
 use crate::invalid::InputError;
-use crate::wire::Record;
+use crate::wire::WireRecord;
 
 /// Bytes with the signature that vouches for them, and the name of the key that made it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,13 +28,13 @@ pub struct SignedRecord {
     pub body: Vec<u8>,
 }
 
-impl Record for SignedRecord {
+impl WireRecord for SignedRecord {
     const WHAT: &'static str = "signed record";
 }
 
 /// The centre's public key, as bucket `cfg_keys` holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyRecord {
+pub struct PublicKeyRecord {
     /// The record's format.
     pub v: u16,
     /// Names the key.
@@ -47,7 +47,7 @@ pub struct KeyRecord {
     pub log_id: Option<LogId>,
 }
 
-impl KeyRecord {
+impl PublicKeyRecord {
     /// The same, naming its log.
     #[must_use]
     pub fn of_log(self, log_id: LogId) -> Self {
@@ -55,7 +55,7 @@ impl KeyRecord {
     }
 }
 
-impl Record for KeyRecord {
+impl WireRecord for PublicKeyRecord {
     const WHAT: &'static str = "public key";
 }
 
@@ -106,8 +106,8 @@ impl PublicKey {
 
     /// The key as bucket `cfg_keys` holds it.
     #[must_use]
-    pub fn record(&self) -> KeyRecord {
-        KeyRecord { v: KeyRecord::NEWEST, key_id: self.id(), key: *self.as_bytes(), log_id: None }
+    pub fn record(&self) -> PublicKeyRecord {
+        PublicKeyRecord { v: PublicKeyRecord::NEWEST, key_id: self.id(), key: *self.as_bytes(), log_id: None }
     }
 
     /// The body, if this key signed it.

@@ -17,13 +17,13 @@ use crate::limit::VARIANT_NAME_BYTES_MAX;
 
 /// A variant's name: `[a-z][a-z0-9_]{0,21}`. It is held in place, so that an enum that has one can still be copied.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct VariantName {
+pub struct UnknownVariantName {
     /// The text, and zeros behind it.
     bytes: [u8; VARIANT_NAME_BYTES_MAX],
     length: u8,
 }
 
-impl VariantName {
+impl UnknownVariantName {
     /// The name's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -32,7 +32,7 @@ impl VariantName {
     }
 }
 
-impl FromStr for VariantName {
+impl FromStr for UnknownVariantName {
     type Err = InputError;
 
     fn from_str(text: &str) -> Result<Self, InputError> {
@@ -52,37 +52,37 @@ impl FromStr for VariantName {
     }
 }
 
-impl fmt::Display for VariantName {
+impl fmt::Display for UnknownVariantName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
 }
 
-impl fmt::Debug for VariantName {
+impl fmt::Debug for UnknownVariantName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-impl Serialize for VariantName {
+impl Serialize for UnknownVariantName {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
     }
 }
 
-impl<'de> Deserialize<'de> for VariantName {
+impl<'de> Deserialize<'de> for UnknownVariantName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         /// Reads the text in place, without a copy on the heap.
         struct Text;
 
         impl Visitor<'_> for Text {
-            type Value = VariantName;
+            type Value = UnknownVariantName;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("the name of a variant")
             }
 
-            fn visit_str<E: Error>(self, text: &str) -> Result<VariantName, E> {
+            fn visit_str<E: Error>(self, text: &str) -> Result<UnknownVariantName, E> {
                 text.parse().map_err(|invalid: InputError| E::custom(invalid.to_string()))
             }
         }
@@ -100,14 +100,14 @@ mod tests {
     fn a_name_is_short_printable_text_and_sorts_as_such() {
         let longest = "a".repeat(VARIANT_NAME_BYTES_MAX);
         let names = ["a", "a_1", "ab", longest.as_str(), "waiting_for_window"];
-        let mut read: Vec<VariantName> = names.iter().map(|name| name.parse().expect(name)).collect();
+        let mut read: Vec<UnknownVariantName> = names.iter().map(|name| name.parse().expect(name)).collect();
         read.sort();
         let mut sorted = names;
         sorted.sort_unstable();
-        assert_eq!(read.iter().map(VariantName::as_str).collect::<Vec<_>>(), sorted);
+        assert_eq!(read.iter().map(UnknownVariantName::as_str).collect::<Vec<_>>(), sorted);
         let too_long = "a".repeat(VARIANT_NAME_BYTES_MAX + 1);
         for refused in ["", "A", "1a", "_a", "a b", "a-b", "ä", "a\u{1b}[2J", "a\n", too_long.as_str()] {
-            assert!(refused.parse::<VariantName>().is_err(), "{refused:?}");
+            assert!(refused.parse::<UnknownVariantName>().is_err(), "{refused:?}");
         }
     }
 }

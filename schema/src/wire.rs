@@ -48,7 +48,7 @@ impl RecordError {
 }
 
 /// A record on the wire, with its name in messages and its newest format.
-pub trait Record: Serialize + DeserializeOwned {
+pub trait WireRecord: Serialize + DeserializeOwned {
     /// What a message calls it.
     const WHAT: &'static str;
     /// The newest format, and the one that is written.
@@ -63,7 +63,7 @@ pub trait Record: Serialize + DeserializeOwned {
     /// Reads a record.
     ///
     /// # Errors
-    /// If its format is newer than [`Record::NEWEST`], or the bytes are damaged.
+    /// If its format is newer than [`WireRecord::NEWEST`], or the bytes are damaged.
     fn read(bytes: &[u8]) -> Result<Self, RecordError> {
         #[derive(Deserialize)]
         struct Versioned {

@@ -15,9 +15,9 @@ use schema::path::DocumentPath;
 use schema::report::{RecordRef, ReportSummary, ReportWarning, Reported};
 use schema::request::Request;
 use schema::rpc;
-use schema::seal::{KeyRecord, SignedRecord};
+use schema::seal::{PublicKeyRecord, SignedRecord};
 use schema::target::Target;
-use schema::wire::{Record, RecordError};
+use schema::wire::{RecordError, WireRecord};
 
 const GOLDEN: [(&str, Read); 9] = [
     ("events/node-enrolled", |bytes| Event::read(bytes).map(|record| record.write())),
@@ -27,8 +27,8 @@ const GOLDEN: [(&str, Read); 9] = [
     ("records/rpc-claim-in-full", |bytes| rpc::ClaimRequest::read(bytes).map(|record| record.write())),
     ("records/rpc-complete", |bytes| rpc::CompleteRequest::read(bytes).map(|record| record.write())),
     ("records/rpc-reply-claimed", |bytes| rpc::RpcReply::read(bytes).map(|record| record.write())),
-    ("records/key", |bytes| KeyRecord::read(bytes).map(|record| record.write())),
-    ("records/key-of-a-log", |bytes| KeyRecord::read(bytes).map(|record| record.write())),
+    ("records/key", |bytes| PublicKeyRecord::read(bytes).map(|record| record.write())),
+    ("records/key-of-a-log", |bytes| PublicKeyRecord::read(bytes).map(|record| record.write())),
 ];
 
 /// Reads a record and writes it again.

@@ -14,8 +14,8 @@ use schema::desired::Desired;
 use schema::event::Event;
 use schema::report::Reported;
 use schema::rpc::{self, RpcReply};
-use schema::seal::{KeyRecord, SecretKey, SignedRecord};
-use schema::wire::Record;
+use schema::seal::{PublicKeyRecord, SecretKey, SignedRecord};
+use schema::wire::WireRecord;
 
 fn golden(folder: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(folder)
@@ -83,7 +83,7 @@ fn each_format_of_each_type_is_still_written_for_what_no_older_one_can_say() {
 }
 
 /// A record of the first format is read from its golden bytes and from its JSON, and written as it was.
-fn is_for_ever<R: Record + PartialEq + std::fmt::Debug>(path: &Path) -> R {
+fn is_for_ever<R: WireRecord + PartialEq + std::fmt::Debug>(path: &Path) -> R {
     let bytes = bytes_beside(path, "record.hex");
     let record = R::read(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let json: serde_json::Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
@@ -135,9 +135,9 @@ fn keys_and_signatures_are_for_ever() {
     let signed: SignedRecord = is_for_ever(&golden("records/signed.json"));
     assert_eq!(signed, secret.seal(body.clone()));
     assert_eq!(secret.public().open(&signed), Ok(body.as_slice()));
-    let key: KeyRecord = is_for_ever(&golden("records/key.json"));
+    let key: PublicKeyRecord = is_for_ever(&golden("records/key.json"));
     assert_eq!(key, secret.public().record());
-    let key: KeyRecord = is_for_ever(&golden("records/key-of-a-log.json"));
+    let key: PublicKeyRecord = is_for_ever(&golden("records/key-of-a-log.json"));
     assert_eq!(key.log_id.map(|log_id| secret.public().record().of_log(log_id)), Some(key));
 }
 

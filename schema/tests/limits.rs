@@ -7,7 +7,7 @@ use schema::limit::{
     ENTRY_OVERHEAD_BYTES_MAX, ID_CHARS_MAX, INLINE_ENTRY_BYTES_MAX, MEDIA_TYPE_BYTES_MAX, PATH_BYTES_MAX,
 };
 use schema::position::{Position, Version};
-use schema::wire::Record as _;
+use schema::wire::WireRecord as _;
 
 #[test]
 fn no_entry_adds_more_to_a_record_than_the_limit_says() {

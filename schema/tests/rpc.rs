@@ -111,7 +111,7 @@ fn evidence_has_the_limits_that_it_has_over_http() {
             outcome: "pass".into(),
             evidence: evidence.into(),
         };
-        let bytes = schema::wire::Record::write(&complete);
+        let bytes = schema::wire::WireRecord::write(&complete);
         read_request(RpcVerb::Complete, &node(), &bytes).map_err(|fault| (fault.code, fault.field))
     };
     assert!(complete(&"\u{1}".repeat(EVIDENCE_BYTES_MAX)).is_ok());

@@ -14,13 +14,13 @@ use schema::entity::{Entity, Kind};
 use schema::event::Event;
 use schema::report::{AttemptState, ReportSummary, Reported};
 use schema::rpc::{self, RpcReply};
-use schema::seal::{KeyRecord, SignedRecord};
-use schema::wire::{Record, RecordError};
+use schema::seal::{PublicKeyRecord, SignedRecord};
+use schema::wire::{RecordError, WireRecord};
 
 /// Reads a record and writes it again.
 type Again = fn(&[u8]) -> Result<Vec<u8>, RecordError>;
 
-fn again<R: Record>(bytes: &[u8]) -> Result<Vec<u8>, RecordError> {
+fn again<R: WireRecord>(bytes: &[u8]) -> Result<Vec<u8>, RecordError> {
     R::read(bytes).map(|record| record.write())
 }
 
@@ -30,7 +30,7 @@ const RECORDS: [(&str, Again); 11] = [
     ("records/desired", again::<Desired>),
     ("records/reported", again::<Reported>),
     ("records/signed", again::<SignedRecord>),
-    ("records/key", again::<KeyRecord>),
+    ("records/key", again::<PublicKeyRecord>),
     ("records/rpc-claim", again::<rpc::ClaimRequest>),
     ("records/rpc-renew", again::<rpc::RenewRequest>),
     ("records/rpc-release", again::<rpc::ReleaseRequest>),

@@ -8,7 +8,7 @@ use std::{fs, io};
 use schema::desired::Desired;
 use schema::report::RecordRef;
 use schema::seal::SignedRecord;
-use schema::wire::Record as _;
+use schema::wire::WireRecord as _;
 
 use crate::apply_error::ApplyError;
 use crate::layout::{Layout, link_target};

@@ -37,8 +37,8 @@ pub mod inspection;
 pub mod status_text;
 
 pub mod command;
+pub mod jobs;
 pub mod main_loop;
-pub mod runtime;
 
 mod actions;
 mod drift;

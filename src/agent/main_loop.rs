@@ -23,15 +23,15 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::actions::{Agent, mark};
 use crate::apply_error::ApplyError;
+use crate::jobs::job_runtime::JobRuntime;
+use crate::jobs::rpc_client::RpcClient;
+use crate::jobs::runtime_settings::RuntimeSettings;
+use crate::jobs::runtime_state::RuntimeStateError;
 use crate::node_folder::{NodeFolder, OpenError};
 use crate::node_state::PinnedKey;
 use crate::options::{OnDrift, Options};
 use crate::record_watch::{self as records, NewestRecord};
 use crate::report_draft::ReportDraft;
-use crate::runtime::job_runtime::JobRuntime;
-use crate::runtime::rpc_client::RpcClient;
-use crate::runtime::runtime_settings::RuntimeSettings;
-use crate::runtime::runtime_state::RuntimeStateError;
 use crate::{report, verify};
 
 /// How long a report of drift stays in NATS at least before the repair replaces it.

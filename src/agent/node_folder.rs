@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use projections::plan::{ActualState, DigestRejection};
+use projections::plan::{ActualState, RejectedAttempt};
 use schema::desired::Desired;
 use schema::id::{LogId, NodeId};
 use schema::report::{Attempt, RecordRef};
@@ -215,7 +215,7 @@ impl NodeFolder {
         let NodeState { node, log_id, floor, last_good, rejected, .. } = self.state.clone();
         let rejected = rejected
             .iter()
-            .map(|rejected| DigestRejection { digest: rejected.digest, retry: rejected.retry })
+            .map(|rejected| RejectedAttempt { digest: rejected.digest, retry: rejected.retry })
             .collect();
         Ok(ActualState { node, log_id, floor, running: self.running()?, last_good, rejected, checks, hooks })
     }

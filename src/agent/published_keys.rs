@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_nats::jetstream::stream::DirectGetErrorKind;
 use bus::connect::Link;
 use schema::address::{Bucket, Prefix};
-use schema::seal::{KeyRecord, PublicKey};
-use schema::wire::Record as _;
+use schema::seal::{PublicKey, PublicKeyRecord};
+use schema::wire::WireRecord as _;
 
 use crate::apply_error::ApplyError;
 use crate::node_state::PinnedKey;
@@ -60,7 +60,7 @@ async fn all_keys(link: &Link, prefix: &Prefix) -> Result<Vec<PinnedKey>, ApplyE
 }
 
 fn key_in(bytes: &[u8]) -> Result<PinnedKey, String> {
-    let record = KeyRecord::read(bytes).map_err(|error| error.to_string())?;
+    let record = PublicKeyRecord::read(bytes).map_err(|error| error.to_string())?;
     let key = PublicKey::from_bytes(&record.key).map_err(|fault| fault.detail)?;
     if key.id() != record.key_id {
         return Err("a key does not have the id that it says".to_owned());

@@ -12,7 +12,7 @@ use program::failpoints;
 use schema::address::{Bucket, Prefix};
 use schema::id::NodeId;
 use schema::report::{DRIFT_PATHS_MAX, Reported};
-use schema::wire::Record as _;
+use schema::wire::WireRecord as _;
 use tokio::sync::watch;
 use tokio::time::timeout;
 

@@ -8,7 +8,7 @@ use schema::digest::Digest;
 use schema::position::Position;
 use schema::report::RecordRef;
 use schema::seal::{PublicKey, SignatureError, SignedRecord};
-use schema::wire::{Record as _, RecordError};
+use schema::wire::{RecordError, WireRecord as _};
 use serde::Deserialize;
 
 /// The bytes are not a record that the node may apply.

@@ -15,11 +15,11 @@ use std::fmt::Write as _;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-pub use self::door::DoorError;
+pub use self::door::DevRequestError;
 pub use self::error::Error;
 pub use self::json::{DevJson, DevNode, Tokens};
 pub use self::options::{Options, Programs};
-use self::stack::Stack;
+use self::stack::DevStack;
 use program::output;
 
 /// Starts everything, prints the addresses, and stops it on Ctrl-C, SIGTERM or SIGHUP.
@@ -45,7 +45,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
 /// everything that was started has been stopped.
 pub async fn start(options: Options) -> Result<RunningDev, Error> {
     let mut signals = Signals::listen().map_err(Error::NoSignals)?;
-    let mut stack = Stack::new(options)?;
+    let mut stack = DevStack::new(options)?;
     // Boxed, since this future is large.
     let started = tokio::select! {
         started = Box::pin(stack.start()) => started,
@@ -66,7 +66,7 @@ pub struct RunningDev {
     /// The content of `dev.json`.
     pub json: DevJson,
     signals: Signals,
-    stack: Stack,
+    stack: DevStack,
 }
 
 impl RunningDev {

@@ -8,7 +8,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use projections::configuration::Configuration;
 use replay::checkpoint::Checkpoint;
-use replay::tree::{Proof, TreeQuery};
+use replay::tree::{ProofHashes, TreeQuery};
 use schema::answer::Answer;
 use schema::digest::Digest;
 use schema::entity::Actor;
@@ -184,7 +184,7 @@ impl EventLog for LogBackend {
         .boxed()
     }
 
-    fn answer(&self, question: TreeQuery) -> BoxFuture<'_, Result<Proof, UnavailableError>> {
+    fn answer(&self, question: TreeQuery) -> BoxFuture<'_, Result<ProofHashes, UnavailableError>> {
         async move { self.reader.answer(question).await.map_err(|error| unavailable(&error)) }.boxed()
     }
 }

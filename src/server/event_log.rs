@@ -2,7 +2,7 @@
 
 use futures::future::BoxFuture;
 use projections::configuration::Configuration;
-use replay::tree::{Proof, TreeQuery};
+use replay::tree::{ProofHashes, TreeQuery};
 use schema::answer::Answer;
 use schema::digest::Digest;
 use schema::entity::Actor;
@@ -63,7 +63,7 @@ pub trait EventLog: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<Option<SignedCheckpoint>, UnavailableError>>;
 
     /// A proof from the tree over the log. The question must be well-formed and about positions that the log has.
-    fn answer(&self, question: TreeQuery) -> BoxFuture<'_, Result<Proof, UnavailableError>>;
+    fn answer(&self, question: TreeQuery) -> BoxFuture<'_, Result<ProofHashes, UnavailableError>>;
 }
 
 /// What the log's key signed about its tree; `GET /v1/log/checkpoint` shows it like this.

@@ -1,5 +1,5 @@
-//! The reconciler: turns what nodes report and request into commands, and their silence too. It works only on the server whose relay
-//! follows, so there is one.
+//! The reconciler: turns what nodes report and request into commands, and their silence too. Unlike a controller of Kubernetes it
+//! corrects nothing on nodes: each agent does that itself. It works only on the server whose relay follows, so there is one.
 
 mod silence;
 

@@ -14,7 +14,7 @@ use replay::log::{DivergenceError, Follower};
 use replay::stray::{StrayError, next_event};
 use schema::event::Event;
 use schema::position::Position;
-use schema::wire::Record as _;
+use schema::wire::WireRecord as _;
 
 mod findings;
 mod folder_search;

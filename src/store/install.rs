@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::database::{Database, Error, in_time};
 use super::reader::head;
-use super::roles::Roles;
+use super::roles::RoleRights;
 use super::rows;
 use super::tree::{self, Growth};
 
@@ -46,7 +46,7 @@ pub struct Passwords {
 pub async fn install(database: &Database, passwords: &Passwords, key: &PublicKey) -> Result<LogId, Error> {
     let mut client = database.connect("install").await?;
     in_time(client.execute("SELECT pg_advisory_lock($1)", &[&INSTALL_LOCK])).await?;
-    let roles = Roles::read(&client).await?;
+    let roles = RoleRights::read(&client).await?;
     roles.suffice()?;
     migrate(&mut client, &roles).await?;
     roles.let_replicate(&client).await?;
@@ -78,7 +78,7 @@ pub async fn publish_anew(database: &Database) -> Result<(), Error> {
 /// The migration that creates the roles. A session that may not create roles skips it if they exist.
 const MAKES_ROLES: i32 = 6;
 
-async fn migrate(client: &mut Client, roles: &Roles) -> Result<(), Error> {
+async fn migrate(client: &mut Client, roles: &RoleRights) -> Result<(), Error> {
     let failed = |error: refinery::Error| Error::Migration(error.to_string());
     if roles.are_given() && last_migration(client).await? < MAKES_ROLES {
         for target in [Target::Version(MAKES_ROLES - 1), Target::FakeVersion(MAKES_ROLES)] {

@@ -32,14 +32,14 @@ use super::statement::{self, Parameters};
 const CATCH_UP_EVENTS_MAX: i64 = 5_000;
 
 impl AppendStore for Reader {
-    type Session = PostgresSession;
+    type Session = PostgresAppendSession;
 
     fn log_id(&self) -> LogId {
         Self::log_id(self)
     }
 
-    async fn connect(&self) -> Result<PostgresSession, Error> {
-        PostgresSession::open(self.database()).await
+    async fn connect(&self) -> Result<PostgresAppendSession, Error> {
+        PostgresAppendSession::open(self.database()).await
     }
 
     async fn head(&self) -> Result<Head, Error> {
@@ -56,7 +56,7 @@ impl AppendStore for Reader {
 }
 
 /// A connection with the prepared statements of an append.
-pub(crate) struct PostgresSession {
+pub(crate) struct PostgresAppendSession {
     client: Client,
     lock: Statement,
     receipts: Statement,
@@ -64,7 +64,7 @@ pub(crate) struct PostgresSession {
     append: Statement,
 }
 
-impl PostgresSession {
+impl PostgresAppendSession {
     pub(crate) async fn open(database: &Database) -> Result<Self, Error> {
         let client = database.connect("appender").await?;
         let prepare = async |query: &str, types: &[Type]| {
@@ -106,7 +106,7 @@ impl PostgresSession {
     }
 }
 
-impl AppendSession for PostgresSession {
+impl AppendSession for PostgresAppendSession {
     fn is_closed(&self) -> bool {
         self.client.is_closed()
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use replay::tree::{Proof, TreeNode, TreeQuery, TreeQueryError};
+use replay::tree::{ProofHashes, TreeNode, TreeQuery, TreeQueryError};
 use schema::digest::Digest;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -10,7 +10,7 @@ use tokio_postgres::types::ToSql;
 use super::database::Error;
 use super::reader::Reader;
 use super::rows;
-use super::tree::Below;
+use super::tree::TreeNodeInputs;
 
 const NODES: &str = "SELECT asked.at, kept.hash \
      FROM unnest($1::int8[], $2::int2[], $3::int8[], $4::int8[]) AS asked (at, level, first, last) \
@@ -27,7 +27,7 @@ impl Reader {
     ///
     /// # Errors
     /// If the log can't be read, the question makes no sense, or a node that it needs is missing.
-    pub async fn answer(&self, question: TreeQuery) -> Result<Proof, Error> {
+    pub async fn answer(&self, question: TreeQuery) -> Result<ProofHashes, Error> {
         let nodes = self.nodes(&question.required_nodes()?).await?;
         Ok(question.answer(&nodes)?)
     }
@@ -71,7 +71,7 @@ impl Reader {
 
     /// The hashes of these nodes.
     async fn nodes(&self, nodes: &[TreeNode]) -> Result<BTreeMap<TreeNode, Digest>, Error> {
-        let below: Vec<Below> = nodes.iter().copied().map(Below::of).collect();
+        let below: Vec<TreeNodeInputs> = nodes.iter().copied().map(TreeNodeInputs::of).collect();
         let mut found = vec![Vec::new(); nodes.len()];
         let kept = WantedNodes::of(&below, |below| below.level > 0);
         let levels: Vec<i16> = kept.below.iter().map(|below| below.level.into()).collect();
@@ -80,7 +80,8 @@ impl Reader {
         let leaves = WantedNodes::of(&below, |below| below.level == 0);
         let (first, last) = leaves.bounds();
         self.collect(LEAVES, &[&leaves.at, &first, &last], &mut found).await?;
-        let hash = |((node, below), found): ((&TreeNode, &Below), &Vec<Digest>)| Some((*node, below.hash(found)?));
+        let hash =
+            |((node, below), found): ((&TreeNode, &TreeNodeInputs), &Vec<Digest>)| Some((*node, below.hash(found)?));
         let hashes: Option<_> = nodes.iter().zip(&below).zip(&found).map(hash).collect();
         Ok(hashes.ok_or(TreeQueryError::Missing)?)
     }
@@ -105,11 +106,11 @@ impl Reader {
 /// Those of one kind, with their places among all.
 struct WantedNodes<'a> {
     at: Vec<i64>,
-    below: Vec<&'a Below>,
+    below: Vec<&'a TreeNodeInputs>,
 }
 
 impl<'a> WantedNodes<'a> {
-    fn of(below: &'a [Below], is_wanted: impl Fn(&Below) -> bool) -> Self {
+    fn of(below: &'a [TreeNodeInputs], is_wanted: impl Fn(&TreeNodeInputs) -> bool) -> Self {
         let wanted = below.iter().enumerate().filter(|(_, below)| is_wanted(below));
         let (at, below) = wanted.map(|(at, below)| (rows::signed(at as u64), below)).unzip();
         Self { at, below }

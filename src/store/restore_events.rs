@@ -15,7 +15,7 @@ use schema::event::Event;
 use super::append_session::AppendSession as _;
 use super::batch::{DecidedBatch, RequestReceipt};
 use super::database::Error;
-use super::postgres_session::PostgresSession;
+use super::postgres_session::PostgresAppendSession;
 use super::reader::Reader;
 
 /// Events after which a transaction is full.
@@ -33,7 +33,7 @@ pub async fn restore_events(
     events: &[Event],
     contents: &BTreeMap<Digest, Content>,
 ) -> Result<(), Error> {
-    let store = PostgresSession::open(reader.database()).await?;
+    let store = PostgresAppendSession::open(reader.database()).await?;
     let mut rest = events;
     while !rest.is_empty() {
         let full = rest.iter().enumerate().find(|(index, event)| event.ends_request() && index + 1 >= EVENTS_ENOUGH);

@@ -34,7 +34,7 @@ pub fn print() -> String {
 
 /// The roles that exist, and the rights of this session to create the others.
 #[derive(Debug)]
-pub(super) struct Roles {
+pub(super) struct RoleRights {
     /// All of them are there.
     are_there: bool,
     /// The relay's role may replicate.
@@ -44,7 +44,7 @@ pub(super) struct Roles {
     user: String,
 }
 
-impl Roles {
+impl RoleRights {
     pub(super) async fn read(client: &Client) -> Result<Self, Error> {
         let query = "SELECT (SELECT count(*) FROM pg_roles WHERE rolname = ANY($1)) = 3, \
                             coalesce((SELECT rolreplication FROM pg_roles WHERE rolname = $2), false), \

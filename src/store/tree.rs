@@ -88,13 +88,13 @@ pub fn is_kept(level: u8) -> bool {
 /// What a node is computed from: these of a kept level, or of the leaves (level 0), all of them there once the node is
 /// complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Below {
+pub(crate) struct TreeNodeInputs {
     pub(crate) level: u8,
     pub(crate) first: u64,
     pub(crate) last: u64,
 }
 
-impl Below {
+impl TreeNodeInputs {
     pub(crate) fn of(node: TreeNode) -> Self {
         let height = node.level % STRIDE;
         let first = node.index << height;

@@ -7,7 +7,7 @@
 use serde_json::json;
 
 use super::activity::{Activity, ActivityProvider, TaskSchedules};
-use super::definition::{DefinitionKind, OscalDefinition, Reference, object};
+use super::definition::{DefinitionKind, DefinitionReference, OscalDefinition, object};
 use super::draft::ImportDraft;
 use super::error::OscalError;
 use super::id::map_id;
@@ -88,7 +88,7 @@ impl AssessmentPlan<'_> {
         let schedule = schedule.or(self.tasks.first.as_ref()).unwrap_or(&draft.schedule);
         let mut command = object(json!({"id": id, "title": format!("{} ({original})", self.title), "control": control,
                                         "schedule": schedule}));
-        let mut references = vec![Reference::required(DefinitionKind::Control, control, path.to_owned())];
+        let mut references = vec![DefinitionReference::required(DefinitionKind::Control, control, path.to_owned())];
         let (field, value) = self.subjects.to_field(&mut references)?;
         if value.as_array().is_some_and(Vec::is_empty) {
             let reason = "all of its components are excluded".to_owned();
@@ -130,7 +130,7 @@ impl AssessmentPlan<'_> {
             if let Some(schedule) = self.tasks.schedules.get(&activity.uuid) {
                 command.insert("schedule".to_owned(), schedule.as_str().into());
             }
-            let references = vec![Reference::required(DefinitionKind::Assessment, assessment, path.clone())];
+            let references = vec![DefinitionReference::required(DefinitionKind::Assessment, assessment, path.clone())];
             draft.push(OscalDefinition {
                 references,
                 ..OscalDefinition::new(DefinitionKind::Attestation, id, &activity.uuid, &activity.path, command)

@@ -5,7 +5,7 @@
 
 use serde_json::json;
 
-use super::definition::{DefinitionKind, OscalDefinition, Reference, object};
+use super::definition::{DefinitionKind, DefinitionReference, OscalDefinition, object};
 use super::draft::ImportDraft;
 use super::error::OscalError;
 use super::id::map_id;
@@ -20,7 +20,7 @@ const BETWEEN: &str = "\n\n";
 /// The fields of the command that are collected from all over a component.
 #[derive(Default)]
 struct ComponentFields {
-    controls: Vec<(String, Reference)>,
+    controls: Vec<(String, DefinitionReference)>,
     properties: TextMap,
 }
 
@@ -143,7 +143,9 @@ fn requirement(
         labels::append_text(&mut collected.properties, format!("implements:{control}"), text.trim(), BETWEEN);
     }
     skips.add_rest("implemented-requirement", original, &fields);
-    collected.controls.push((control.clone(), Reference::listed(DefinitionKind::Control, "controls", control, path)));
+    collected
+        .controls
+        .push((control.clone(), DefinitionReference::listed(DefinitionKind::Control, "controls", control, path)));
     Ok(())
 }
 

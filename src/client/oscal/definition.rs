@@ -33,12 +33,12 @@ pub struct OscalDefinition {
     /// The fields of the command that defines it, without its type.
     pub command: Map<String, Value>,
     /// Its references.
-    pub references: Vec<Reference>,
+    pub references: Vec<DefinitionReference>,
 }
 
 /// A reference to another definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reference {
+pub struct DefinitionReference {
     pub(super) kind: DefinitionKind,
     pub(super) id: String,
     pub(super) path: String,
@@ -94,7 +94,7 @@ impl OscalDefinition {
     }
 }
 
-impl Reference {
+impl DefinitionReference {
     /// A reference in a list, which is removed if its target does not exist.
     pub(super) fn listed(kind: DefinitionKind, field: &'static str, id: String, path: String) -> Self {
         Self { kind, id, path, field: Some(field) }

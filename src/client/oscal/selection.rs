@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::definition::{DefinitionKind, Reference};
+use super::definition::{DefinitionKind, DefinitionReference};
 use super::error::OscalError;
 use super::id::map_id;
 use super::json_node::{Fields, JsonNode};
@@ -106,7 +106,10 @@ impl SubjectSelection {
     }
 
     /// The field of an assessment for the selection. A selector is evaluated again whenever components change, a list is not.
-    pub(super) fn to_field(&self, references: &mut Vec<Reference>) -> Result<(&'static str, Value), OscalError> {
+    pub(super) fn to_field(
+        &self,
+        references: &mut Vec<DefinitionReference>,
+    ) -> Result<(&'static str, Value), OscalError> {
         if self.all || self.is_empty() {
             let selector = match self.excluded.as_slice() {
                 [] => json!({}),
@@ -118,7 +121,7 @@ impl SubjectSelection {
         for (original, path) in self.included.iter().filter(|(id, _)| !self.excluded.contains(id)) {
             let id = map_id(original, path)?;
             if ids.insert(id.clone()) {
-                references.push(Reference::listed(DefinitionKind::Component, "components", id, path.clone()));
+                references.push(DefinitionReference::listed(DefinitionKind::Component, "components", id, path.clone()));
             }
         }
         Ok(("components", json!(ids)))

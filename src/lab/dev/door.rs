@@ -19,14 +19,14 @@ const INSTRUMENTS: [&str; 5] = ["loki", "dream", "bifrost", "odin", "nmx"];
 /// A request of `dev` failed.
 #[derive(Debug, thiserror::Error)]
 #[error("could not {what}")]
-pub struct DoorError {
+pub struct DevRequestError {
     what: String,
     source: Error,
 }
 
 /// Enrols a node unless it is enrolled.
-pub(super) async fn enrol(door: &ApiClient, number: u16, id: &str) -> Result<(), DoorError> {
-    let refused = |source| DoorError { what: format!("enrol {id}"), source };
+pub(super) async fn enrol(door: &ApiClient, number: u16, id: &str) -> Result<(), DevRequestError> {
+    let refused = |source| DevRequestError { what: format!("enrol {id}"), source };
     let there: Option<IgnoredAny> = door.get_optional(&format!("/v1/nodes/{id}")).await.map_err(refused)?;
     if there.is_some() {
         return Ok(());
@@ -36,8 +36,12 @@ pub(super) async fn enrol(door: &ApiClient, number: u16, id: &str) -> Result<(),
 }
 
 /// Creates the auditor, unless the token is valid already.
-pub(super) async fn let_in_auditor(door: &ApiClient, token: &str, credentials: &BearerToken) -> Result<(), DoorError> {
-    let refused = |source| DoorError { what: "let the auditor in".to_owned(), source };
+pub(super) async fn let_in_auditor(
+    door: &ApiClient,
+    token: &str,
+    credentials: &BearerToken,
+) -> Result<(), DevRequestError> {
+    let refused = |source| DevRequestError { what: "let the auditor in".to_owned(), source };
     match door.with_token(credentials.clone()).get::<IgnoredAny>("/v1/log").await {
         Err(Error::Refused(problem)) if problem.status == 401 => {}
         answer => return answer.map(|_| ()).map_err(refused),
@@ -49,13 +53,13 @@ pub(super) async fn let_in_auditor(door: &ApiClient, token: &str, credentials: &
 }
 
 /// The log's public key, for `--trust`.
-pub(super) async fn signing_key(door: &ApiClient) -> Result<String, DoorError> {
+pub(super) async fn signing_key(door: &ApiClient) -> Result<String, DevRequestError> {
     #[derive(Deserialize)]
     struct Log {
         signing_key: String,
     }
     let log: Result<Log, Error> = door.get("/v1/log").await;
-    log.map(|log| log.signing_key).map_err(|source| DoorError { what: "learn the log's key".to_owned(), source })
+    log.map(|log| log.signing_key).map_err(|source| DevRequestError { what: "learn the log's key".to_owned(), source })
 }
 
 async fn command(door: &ApiClient, key: String, command: Value) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! Errors of `headwater dev`.
 
-use super::door::DoorError;
+use super::door::DevRequestError;
 
 /// `headwater dev` can't start.
 #[derive(Debug, thiserror::Error)]
@@ -10,7 +10,7 @@ pub enum Error {
     Lab(#[from] crate::Error),
     /// The server refused a request of `dev`.
     #[error(transparent)]
-    Door(#[from] DoorError),
+    Door(#[from] DevRequestError),
     /// The server can't be reached.
     #[error(transparent)]
     Client(#[from] client::error::Error),

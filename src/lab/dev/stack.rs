@@ -30,7 +30,7 @@ const INSTALL_WITHIN: Duration = Duration::from_secs(120);
 
 /// The processes that were started so far.
 #[derive(Debug)]
-pub(super) struct Stack {
+pub(super) struct DevStack {
     options: Options,
     children: Children,
     folder: Folder,
@@ -60,7 +60,7 @@ impl Server for Serve {
     }
 }
 
-impl Stack {
+impl DevStack {
     /// Opens the folder; nothing runs yet.
     pub(super) fn new(options: Options) -> Result<Self, Error> {
         let children = Children::new(options.program.as_deref()).map_err(Error::NoProgram)?;

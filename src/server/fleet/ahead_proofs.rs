@@ -50,7 +50,7 @@ mod tests {
     use schema::desired::{Desired, digest_of};
     use schema::position::Position;
     use schema::seal::{SecretKey, SignedRecord};
-    use schema::wire::Record as _;
+    use schema::wire::WireRecord as _;
     use uuid::Uuid;
 
     fn key(seed: u8) -> SecretKey {

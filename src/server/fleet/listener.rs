@@ -18,7 +18,7 @@ use schema::id::{LogId, NodeId};
 use schema::position::Position;
 use schema::report::{REPORT_BYTES_MAX, ReportSummary, Reported};
 use schema::seal::PublicKey;
-use schema::wire::Record;
+use schema::wire::WireRecord;
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;

@@ -17,7 +17,7 @@ use futures::{FutureExt as _, StreamExt as _};
 use program::failpoints;
 use schema::address::{Prefix, SERVICE, is_inbox};
 use schema::rpc::{RpcError, RpcReply, RpcVerb};
-use schema::wire::Record as _;
+use schema::wire::WireRecord as _;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 

@@ -14,7 +14,7 @@ use hyper::body::Body as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tokio::time::timeout;
 
-use crate::http::auth::{Authenticated, Caller};
+use crate::http::auth::{AuthenticatedState, Caller};
 use crate::http::context::AppState;
 use crate::http::guarded_body::guard_body;
 use crate::http::problem::ProblemResponse;
@@ -32,7 +32,7 @@ pub(super) struct MemoryReservation {
 #[derive(Clone)]
 struct AttachedReservation(Arc<MemoryReservation>);
 
-impl Authenticated {
+impl AuthenticatedState {
     /// Reserves memory for an answer; it waits a short time if there is none.
     pub(super) async fn reserve_memory(&self, bytes: usize) -> Result<MemoryReservation, ProblemResponse> {
         let kib = kib(bytes);

@@ -40,12 +40,12 @@ pub(super) struct Caller {
 
 /// The state of the server for one authenticated request.
 #[derive(Clone)]
-pub(super) struct Authenticated {
+pub(super) struct AuthenticatedState {
     app: AppState,
     pub(super) caller: Caller,
 }
 
-impl Deref for Authenticated {
+impl Deref for AuthenticatedState {
     type Target = AppState;
 
     fn deref(&self) -> &AppState {
@@ -53,7 +53,7 @@ impl Deref for Authenticated {
     }
 }
 
-impl FromRequestParts<AppState> for Authenticated {
+impl FromRequestParts<AppState> for AuthenticatedState {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Infallible> {
@@ -63,7 +63,7 @@ impl FromRequestParts<AppState> for Authenticated {
     }
 }
 
-impl Authenticated {
+impl AuthenticatedState {
     /// Whether the token of the request is still valid, for the same principal.
     pub(super) fn token_is_valid(&self) -> bool {
         let view = self.log().view();

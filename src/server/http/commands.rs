@@ -12,7 +12,7 @@ use schema::limit::IDEMPOTENCY_KEY_BYTES_MAX;
 use schema::request::Request;
 
 use crate::http::answer;
-use crate::http::auth::Authenticated;
+use crate::http::auth::AuthenticatedState;
 use crate::http::dry_run;
 use crate::http::params::QueryParams;
 use crate::http::problem::ProblemResponse;
@@ -23,7 +23,7 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(api::header::IDEMPOT
 const LARGE_BODY_BYTES: usize = 64 * 1024;
 
 pub(super) async fn post(
-    app: Authenticated,
+    app: AuthenticatedState,
     mut params: QueryParams,
     headers: HeaderMap,
     body: Body,

@@ -11,7 +11,7 @@ use schema::position::{Position, Version};
 use serde::Serialize;
 
 use crate::http::answer;
-use crate::http::auth::Authenticated;
+use crate::http::auth::AuthenticatedState;
 use crate::http::paging::ListKey;
 use crate::http::params::QueryParams;
 use crate::http::problem::ProblemResponse;
@@ -111,7 +111,7 @@ impl<'a, T: ComplianceKind> DefinitionView<'a, T> {
 
 /// `GET /v1/controls`, and so on.
 pub(super) async fn list<T: ComplianceKind>(
-    app: Authenticated,
+    app: AuthenticatedState,
     params: QueryParams,
 ) -> Result<Response, ProblemResponse>
 where
@@ -127,7 +127,7 @@ where
 
 /// `GET /v1/controls/{id}`, and so on.
 pub(super) async fn one<T: ComplianceKind>(
-    app: Authenticated,
+    app: AuthenticatedState,
     Path(id): Path<String>,
     params: QueryParams,
 ) -> Result<Response, ProblemResponse> {

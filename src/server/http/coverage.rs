@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::http::answer;
-use crate::http::auth::Authenticated;
+use crate::http::auth::AuthenticatedState;
 use crate::http::paging::PageQuery;
 use crate::http::params::QueryParams;
 use crate::http::problem::ProblemResponse;
@@ -99,7 +99,7 @@ fn report(state: &Configuration, page: &PageQuery) -> CoverageReport {
     CoverageReport { page, counts, uncovered }
 }
 
-pub(super) async fn show(app: Authenticated, params: QueryParams) -> Result<Response, ProblemResponse> {
+pub(super) async fn show(app: AuthenticatedState, params: QueryParams) -> Result<Response, ProblemResponse> {
     let (page, memory, state) = app.page(params).await?;
     let position = state.position();
     let report = run_blocking(move || report(&state, &page)).await;

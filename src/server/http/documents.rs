@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::event_log::DamagedError;
 use crate::http::answer::{self, File};
-use crate::http::auth::Authenticated;
+use crate::http::auth::AuthenticatedState;
 use crate::http::params::QueryParams;
 use crate::http::problem::ProblemResponse;
 
@@ -36,7 +36,7 @@ impl<'a> DocumentView<'a> {
 }
 
 /// `GET /v1/documents`
-pub(super) async fn list(app: Authenticated, params: QueryParams) -> Result<Response, ProblemResponse> {
+pub(super) async fn list(app: AuthenticatedState, params: QueryParams) -> Result<Response, ProblemResponse> {
     let (page, memory, state) = app.page(params).await?;
     let rows = state.documents().range(page.keys::<DocumentId>());
     Ok(memory.attach_to(answer::json(state.position(), page.list(rows, |id, document| DocumentView::of(id, document)))))
@@ -44,7 +44,7 @@ pub(super) async fn list(app: Authenticated, params: QueryParams) -> Result<Resp
 
 /// `GET /v1/documents/{id}`
 pub(super) async fn one(
-    app: Authenticated,
+    app: AuthenticatedState,
     Path(id): Path<String>,
     params: QueryParams,
 ) -> Result<Response, ProblemResponse> {
@@ -57,7 +57,7 @@ pub(super) async fn one(
 
 /// `GET /v1/documents/{id}/content`
 pub(super) async fn content(
-    app: Authenticated,
+    app: AuthenticatedState,
     Path(id): Path<String>,
     params: QueryParams,
     headers: HeaderMap,
@@ -78,7 +78,7 @@ pub(super) fn parse_id<T: std::str::FromStr<Err = schema::invalid::InputError>>(
     id.parse().map_err(|invalid: schema::invalid::InputError| ProblemResponse::invalid_parameter("id", invalid.detail))
 }
 
-impl Authenticated {
+impl AuthenticatedState {
     /// The file with its content, unless the caller has it.
     pub(super) async fn file_response(
         &self,

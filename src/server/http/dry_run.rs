@@ -13,7 +13,7 @@ use schema::request::Request;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::http::auth::Authenticated;
+use crate::http::auth::AuthenticatedState;
 use crate::http::impact::NodeChange;
 use crate::http::problem::ProblemResponse;
 
@@ -30,7 +30,7 @@ pub(super) struct DryRunAnswer {
 
 /// Decides and renders a request.
 pub(super) async fn dry_run(
-    app: &Authenticated,
+    app: &AuthenticatedState,
     actor: Actor,
     request: Request,
 ) -> Result<DryRunAnswer, ProblemResponse> {

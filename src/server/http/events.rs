@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::event_log::EventPage;
 use crate::http::answer::{self, accepts};
-use crate::http::auth::Authenticated;
+use crate::http::auth::AuthenticatedState;
 use crate::http::context::AppState;
 use crate::http::event::EventView;
 use crate::http::live::{self, EventFilter};
@@ -45,7 +45,7 @@ impl EventRange {
 }
 
 pub(super) async fn list(
-    app: Authenticated,
+    app: AuthenticatedState,
     mut params: QueryParams,
     headers: HeaderMap,
 ) -> Result<Response, ProblemResponse> {

@@ -11,10 +11,10 @@ use program::tasks::run_blocking;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use crate::http::auth::Authenticated;
+use crate::http::auth::AuthenticatedState;
 use crate::http::problem::ProblemResponse;
 
-impl Authenticated {
+impl AuthenticatedState {
     /// Runs a query on a blocking thread once it has a turn. It runs to its end, and keeps its turn until then, even if the
     /// caller has gone.
     pub(super) async fn run_expensive<T: Send + 'static>(

@@ -8,12 +8,12 @@ use projections::render::render;
 use schema::id::NodeId;
 
 use crate::http::answer::File;
-use crate::http::auth::Authenticated;
+use crate::http::auth::AuthenticatedState;
 use crate::http::params::QueryParams;
 use crate::http::problem::ProblemResponse;
 
 pub(super) async fn one(
-    app: Authenticated,
+    app: AuthenticatedState,
     Path((id, path)): Path<(String, String)>,
     params: QueryParams,
     headers: HeaderMap,

@@ -10,7 +10,7 @@ use schema::position::Position;
 use serde::Serialize;
 
 use crate::http::answer;
-use crate::http::auth::Authenticated;
+use crate::http::auth::AuthenticatedState;
 use crate::http::context::AppState;
 use crate::http::params::QueryParams;
 use crate::http::problem::ProblemResponse;
@@ -27,7 +27,7 @@ pub(super) struct FleetCounts {
 }
 
 /// `GET /v1/fleet`
-pub(super) async fn show(app: Authenticated, mut params: QueryParams) -> Result<Response, ProblemResponse> {
+pub(super) async fn show(app: AuthenticatedState, mut params: QueryParams) -> Result<Response, ProblemResponse> {
     let query = SnapshotQuery::from_params(&mut params)?;
     params.done()?;
     let snapshot = app.snapshot_for_nodes(query).await?;

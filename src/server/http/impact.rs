@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use crate::event_log::{AsOf, DamagedError, PastStateError};
 use crate::http::answer;
-use crate::http::auth::Authenticated;
+use crate::http::auth::AuthenticatedState;
 use crate::http::params::{QueryParams, number};
 use crate::http::problem::ProblemResponse;
 use crate::http::snapshot::SnapshotQuery;
@@ -85,7 +85,7 @@ fn unknown_command(detail: String) -> ProblemResponse {
 
 /// `GET /v1/impact/{command_id}`
 pub(super) async fn show(
-    app: Authenticated,
+    app: AuthenticatedState,
     Path(request): Path<String>,
     mut params: QueryParams,
 ) -> Result<Response, ProblemResponse> {

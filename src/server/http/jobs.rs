@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::http::answer;
-use crate::http::auth::Authenticated;
+use crate::http::auth::AuthenticatedState;
 use crate::http::causing_events::CausingEvent;
 use crate::http::params::QueryParams;
 use crate::http::problem::ProblemResponse;
@@ -87,7 +87,7 @@ impl From<&CompletedRun> for CompletedView {
 }
 
 /// `GET /v1/jobs`
-pub(super) async fn list(app: Authenticated, params: QueryParams) -> Result<Response, ProblemResponse> {
+pub(super) async fn list(app: AuthenticatedState, params: QueryParams) -> Result<Response, ProblemResponse> {
     let (page, memory, state) = app.page(params).await?;
     let position = state.position();
     // Each item shows the digest of a spec, and this may be the first request that needs a thousand specs rendered.
@@ -99,7 +99,7 @@ pub(super) async fn list(app: Authenticated, params: QueryParams) -> Result<Resp
 
 /// `GET /v1/jobs/{id}`
 pub(super) async fn one(
-    app: Authenticated,
+    app: AuthenticatedState,
     Path(id): Path<String>,
     params: QueryParams,
 ) -> Result<Response, ProblemResponse> {

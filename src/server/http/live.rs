@@ -28,7 +28,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::event_log::EventPage;
 use crate::http::answer_memory::MemoryReservation;
-use crate::http::auth::Authenticated;
+use crate::http::auth::AuthenticatedState;
 use crate::http::event::EventView;
 use crate::http::guarded_body::guard_bytes;
 use crate::http::problem::ProblemResponse;
@@ -51,7 +51,7 @@ pub(super) struct EventFilter {
 }
 
 struct LiveStream {
-    app: Authenticated,
+    app: AuthenticatedState,
     filter: EventFilter,
     after: Position,
     ready: VecDeque<Event>,
@@ -66,7 +66,7 @@ struct LiveStream {
 
 /// Opens a stream of the events after a position.
 pub(super) async fn open_stream(
-    app: Authenticated,
+    app: AuthenticatedState,
     filter: EventFilter,
     after: Position,
 ) -> Result<Response, ProblemResponse> {
@@ -101,7 +101,7 @@ pub(super) async fn open_stream(
 
 /// Waits until the token is invalid, then ends the stream. A stream whose peer does not read is never polled and can't end by
 /// itself: its connection is aborted.
-async fn watch_token(app: Authenticated, expired: CancellationToken) {
+async fn watch_token(app: AuthenticatedState, expired: CancellationToken) {
     let mut heads = app.log().heads();
     while app.token_is_valid() {
         if heads.changed().await.is_err() {

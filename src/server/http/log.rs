@@ -4,13 +4,13 @@ use api::log::LogStatus;
 use axum::response::Response;
 
 use crate::http::answer;
-use crate::http::auth::Authenticated;
+use crate::http::auth::AuthenticatedState;
 use crate::http::params::QueryParams;
 use crate::http::problem::ProblemResponse;
 use crate::http::snapshot::SnapshotQuery;
 
 /// `GET /v1/log`
-pub(super) async fn show(app: Authenticated, mut params: QueryParams) -> Result<Response, ProblemResponse> {
+pub(super) async fn show(app: AuthenticatedState, mut params: QueryParams) -> Result<Response, ProblemResponse> {
     let query = SnapshotQuery::from_params(&mut params)?;
     params.done()?;
     let state = app.snapshot(query).await?.configuration;

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 
 use crate::fleet::report_tracker::HeardReport;
 use crate::http::answer;
-use crate::http::auth::Authenticated;
+use crate::http::auth::AuthenticatedState;
 use crate::http::context::AppState;
 use crate::http::documents::parse_id;
 use crate::http::node_status::NodeStatus;
@@ -79,7 +79,7 @@ struct NotedView {
 }
 
 /// `GET /v1/nodes`
-pub(super) async fn list(app: Authenticated, mut params: QueryParams) -> Result<Response, ProblemResponse> {
+pub(super) async fn list(app: AuthenticatedState, mut params: QueryParams) -> Result<Response, ProblemResponse> {
     let page = PageQuery::from_params(&mut params)?;
     let query = SnapshotQuery::from_params(&mut params)?;
     params.done()?;
@@ -101,7 +101,7 @@ fn list_page(app: &AppState, snapshot: &ReadSnapshot, page: &PageQuery) -> ListP
 
 /// `GET /v1/nodes/{id}`
 pub(super) async fn one(
-    app: Authenticated,
+    app: AuthenticatedState,
     Path(id): Path<String>,
     mut params: QueryParams,
 ) -> Result<Response, ProblemResponse> {

@@ -7,7 +7,7 @@ use projections::configuration::Principal;
 use schema::id::PrincipalName;
 
 use crate::http::answer;
-use crate::http::auth::Authenticated;
+use crate::http::auth::AuthenticatedState;
 use crate::http::params::QueryParams;
 use crate::http::problem::ProblemResponse;
 
@@ -24,7 +24,7 @@ fn view(name: &PrincipalName, principal: &Principal) -> PrincipalView {
 }
 
 /// `GET /v1/principals`
-pub(super) async fn list(app: Authenticated, params: QueryParams) -> Result<Response, ProblemResponse> {
+pub(super) async fn list(app: AuthenticatedState, params: QueryParams) -> Result<Response, ProblemResponse> {
     let (page, memory, state) = app.page(params).await?;
     let rows = state.principals().range(page.keys::<PrincipalName>());
     Ok(memory.attach_to(answer::json(state.position(), page.list(rows, |name, principal| view(name, principal)))))
@@ -32,7 +32,7 @@ pub(super) async fn list(app: Authenticated, params: QueryParams) -> Result<Resp
 
 /// `GET /v1/principals/{name}`
 pub(super) async fn one(
-    app: Authenticated,
+    app: AuthenticatedState,
     Path(name): Path<String>,
     params: QueryParams,
 ) -> Result<Response, ProblemResponse> {

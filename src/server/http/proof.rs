@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::event_log::{EventPage, SignedCheckpoint};
 use crate::http::answer::{self, accepts};
-use crate::http::auth::Authenticated;
+use crate::http::auth::AuthenticatedState;
 use crate::http::context::AppState;
 use crate::http::params::{QueryParams, number};
 use crate::http::problem::ProblemResponse;
@@ -47,7 +47,7 @@ struct ConsistencyProof {
 
 /// `GET /v1/log/checkpoint`
 pub(super) async fn checkpoint(
-    app: Authenticated,
+    app: AuthenticatedState,
     mut params: QueryParams,
     headers: HeaderMap,
 ) -> Result<Response, ProblemResponse> {
@@ -63,7 +63,7 @@ pub(super) async fn checkpoint(
 
 /// `GET /v1/log/proof/inclusion/{position}`: without a size, in the tree of the newest checkpoint.
 pub(super) async fn inclusion(
-    app: Authenticated,
+    app: AuthenticatedState,
     Path(position): Path<String>,
     mut params: QueryParams,
 ) -> Result<Response, ProblemResponse> {
@@ -93,7 +93,7 @@ pub(super) async fn inclusion(
 }
 
 /// `GET /v1/log/proof/consistency`: without `to`, to the tree of the newest checkpoint.
-pub(super) async fn consistency(app: Authenticated, mut params: QueryParams) -> Result<Response, ProblemResponse> {
+pub(super) async fn consistency(app: AuthenticatedState, mut params: QueryParams) -> Result<Response, ProblemResponse> {
     let (from, to) = (params.position("from")?, params.position("to")?);
     let query = SnapshotQuery::present_from_params(&mut params)?;
     params.done()?;

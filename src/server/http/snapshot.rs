@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::event_log::AsOf;
 use crate::http::answer_memory::MemoryReservation;
-use crate::http::auth::Authenticated;
+use crate::http::auth::AuthenticatedState;
 use crate::http::paging::PageQuery;
 use crate::http::params::{QueryParams, number};
 use crate::http::problem::ProblemResponse;
@@ -61,7 +61,7 @@ fn parse_moment(text: &str) -> Result<AsOf, String> {
     Instant::parse_clamped(text).map(AsOf::Time).map_err(|_| "is a position or an RFC 3339 time".to_string())
 }
 
-impl Authenticated {
+impl AuthenticatedState {
     /// The id in a URL, and the state to answer from.
     pub(super) async fn item<T>(&self, id: &str, mut params: QueryParams) -> Result<(T, Configuration), ProblemResponse>
     where

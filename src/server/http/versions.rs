@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::event_log::EventPage;
 use crate::http::answer;
-use crate::http::auth::Authenticated;
+use crate::http::auth::AuthenticatedState;
 use crate::http::documents::parse_id;
 use crate::http::events;
 use crate::http::paging::{PAGE_BYTES_MAX, memory_bytes};
@@ -50,7 +50,7 @@ impl From<Event> for DocumentVersionView {
 
 /// The versions of a document, the first one first.
 pub(super) async fn list(
-    app: Authenticated,
+    app: AuthenticatedState,
     Path(id): Path<String>,
     mut params: QueryParams,
 ) -> Result<Response, ProblemResponse> {

@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use crate::event_log::{AsOf, DamagedError};
 use crate::http::answer;
-use crate::http::auth::Authenticated;
+use crate::http::auth::AuthenticatedState;
 use crate::http::causing_events::CausingEvent;
 use crate::http::context::AppState;
 use crate::http::documents::parse_id;
@@ -94,7 +94,7 @@ impl From<DerivedFile> for EntryView {
 
 /// `GET /v1/why/nodes/{id}/{path}`
 pub(super) async fn file(
-    app: Authenticated,
+    app: AuthenticatedState,
     Path((id, path)): Path<(String, String)>,
     mut params: QueryParams,
 ) -> Result<Response, ProblemResponse> {
@@ -115,7 +115,7 @@ pub(super) async fn file(
 
 /// `GET /v1/why/jobs/{id}`
 pub(super) async fn job(
-    app: Authenticated,
+    app: AuthenticatedState,
     Path(id): Path<String>,
     params: QueryParams,
 ) -> Result<Response, ProblemResponse> {

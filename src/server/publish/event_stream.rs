@@ -13,7 +13,7 @@ use schema::address::Prefix;
 use schema::event::Event;
 use schema::id::LogId;
 use schema::position::Position;
-use schema::wire::Record as _;
+use schema::wire::WireRecord as _;
 
 use super::Error;
 use super::rebuild::{CopyLimit, StreamRebuild};

@@ -9,8 +9,8 @@ use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
 use schema::address::{Bucket, Prefix};
 use schema::event::Event;
 use schema::id::LogId;
-use schema::seal::{KeyRecord, PublicKey};
-use schema::wire::Record as _;
+use schema::seal::{PublicKey, PublicKeyRecord};
+use schema::wire::WireRecord as _;
 
 use super::latest_messages::{self, LatestMessage};
 use super::{Error, streams};
@@ -29,7 +29,7 @@ pub struct PublicKeys {
 /// A key of another log.
 struct ForeignKey {
     subject: String,
-    record: KeyRecord,
+    record: PublicKeyRecord,
 }
 
 impl PublicKeys {
@@ -98,7 +98,7 @@ pub struct PrefixOwner {
 }
 
 impl PrefixOwner {
-    fn of_key(record: &KeyRecord) -> Self {
+    fn of_key(record: &PublicKeyRecord) -> Self {
         Self { log_id: record.log_id, shown_by: format!("public key {}", record.key_id) }
     }
 
@@ -136,7 +136,7 @@ pub async fn prefix_owner(jetstream: &Context, prefix: &Prefix, key: &PublicKey)
     let Some(stream) = streams::find(jetstream, &prefix.bucket_stream(Bucket::Keys)).await? else { return Ok(None) };
     let mut published = latest_messages::of(&stream, &prefix.bucket_subjects(Bucket::Keys)).await?;
     published.sort_by_key(|latest| latest.sequence);
-    let keys: Vec<KeyRecord> = published.iter().filter_map(key_in).collect();
+    let keys: Vec<PublicKeyRecord> = published.iter().filter_map(key_in).collect();
     let ours = keys.iter().find(|record| record.key == *key.as_bytes());
     Ok(ours.or(keys.first()).map(PrefixOwner::of_key).filter(|owner| owner.log_id.is_some() || ours.is_none()))
 }
@@ -150,8 +150,8 @@ async fn first_event(stream: &Stream) -> Result<Option<Event>, Error> {
     }
 }
 
-fn key_in(latest: &LatestMessage) -> Option<KeyRecord> {
-    let record = KeyRecord::read(&latest.payload).ok()?;
+fn key_in(latest: &LatestMessage) -> Option<PublicKeyRecord> {
+    let record = PublicKeyRecord::read(&latest.payload).ok()?;
     let key = PublicKey::from_bytes(&record.key).ok()?;
     (!latest.deleted && key.id() == record.key_id).then_some(record)
 }

@@ -12,7 +12,7 @@ use schema::desired::Desired;
 use schema::id::NodeId;
 use schema::position::Position;
 use schema::seal::{PublicKey, SecretKey, SignedRecord};
-use schema::wire::Record as _;
+use schema::wire::WireRecord as _;
 
 use super::{Error, latest_messages, streams};
 

@@ -12,7 +12,7 @@ use schema::id::{LogId, NodeId};
 use schema::position::Position;
 use schema::report::Reported;
 use schema::seal::{PublicKey, SignedRecord};
-use schema::wire::Record as _;
+use schema::wire::WireRecord as _;
 
 use super::stream_comparison::message;
 use super::{Error, latest_messages, streams};

@@ -20,7 +20,7 @@ use schema::digest::Digest;
 use schema::event::Event;
 use schema::id::LogId;
 use schema::position::Position;
-use schema::wire::Record as _;
+use schema::wire::WireRecord as _;
 
 use super::source::PublishSource;
 use super::{Error, streams};

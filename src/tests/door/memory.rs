@@ -11,7 +11,7 @@ use projections::configuration::Configuration;
 use projections::request::{RequestContext, decide_request};
 use replay::checkpoint::Checkpoint;
 use replay::log::Follower;
-use replay::tree::{Frontier, Proof, TreeQuery};
+use replay::tree::{Frontier, ProofHashes, TreeQuery};
 use schema::answer::Answer;
 use schema::digest::Digest;
 use schema::entity::Actor;
@@ -266,7 +266,7 @@ impl EventLog for Memory {
         .boxed()
     }
 
-    fn answer(&self, question: TreeQuery) -> BoxFuture<'_, Result<Proof, UnavailableError>> {
+    fn answer(&self, question: TreeQuery) -> BoxFuture<'_, Result<ProofHashes, UnavailableError>> {
         async move {
             self.sound()?;
             let state = self.state.lock().unwrap();

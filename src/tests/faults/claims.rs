@@ -8,7 +8,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use schema::lease::LeasedJob;
 use schema::rpc::{CompleteRequest, RpcOutcome, RpcVerb};
-use schema::wire::Record;
+use schema::wire::WireRecord;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
@@ -114,7 +114,7 @@ impl Runtime {
     }
 
     /// Asks until it is answered, or nobody wants to know any more; nothing if it was refused.
-    async fn ask(&self, verb: RpcVerb, request: &impl Record, stop: &AtomicBool) -> Option<RpcOutcome> {
+    async fn ask(&self, verb: RpcVerb, request: &impl WireRecord, stop: &AtomicBool) -> Option<RpcOutcome> {
         while !stop.load(Ordering::Relaxed) {
             match self.asker.once(&self.name, verb, request.write()).await {
                 Ok(reply) if !reply.error.as_ref().is_some_and(schema::rpc::RpcError::is_transient) => {

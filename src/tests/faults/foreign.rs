@@ -9,7 +9,7 @@ use schema::digest::Digest;
 use schema::event::Event;
 use schema::id::EventId;
 use schema::seal::SecretKey;
-use schema::wire::Record as _;
+use schema::wire::WireRecord as _;
 use serde_json::{Value, json};
 use uuid::Uuid;
 

@@ -4,7 +4,7 @@
 use bus::connect::connect;
 use schema::report::{RecordRef, Reported};
 use schema::seal::SecretKey;
-use schema::wire::Record as _;
+use schema::wire::WireRecord as _;
 use serde_json::{Value, json};
 
 use crate::reader;

@@ -8,7 +8,7 @@ use bus::connect::connect;
 use schema::desired::Desired;
 use schema::report::Reported;
 use schema::seal::SignedRecord;
-use schema::wire::Record as _;
+use schema::wire::WireRecord as _;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio_postgres::{Client, NoTls};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use schema::event::Event;
 use schema::id::EventId;
-use schema::wire::Record as _;
+use schema::wire::WireRecord as _;
 use serde_json::{Value, json};
 
 use crate::reader;

@@ -11,7 +11,7 @@ use schema::address::{Bucket, Prefix};
 use schema::report::AttemptState::{Failed, Refused};
 use schema::rpc::RpcVerb;
 use schema::seal::SecretKey;
-use schema::wire::Record as _;
+use schema::wire::WireRecord as _;
 use tokio_util::sync::CancellationToken;
 
 use super::{both, noise};

@@ -13,7 +13,7 @@ use schema::address::{Bucket, Prefix};
 use schema::digest::Digest;
 use schema::report::AttemptState::{Applied, Failed};
 use schema::report::Reported;
-use schema::wire::Record as _;
+use schema::wire::WireRecord as _;
 use tokio_util::sync::CancellationToken;
 
 use super::{both, noise};

@@ -7,8 +7,8 @@ use schema::digest::Digest;
 use schema::position::Position;
 use schema::report::AttemptState::{Failed, Refused};
 use schema::seal::{SecretKey, SignedRecord};
-use schema::variant::VariantName;
-use schema::wire::Record as _;
+use schema::variant::UnknownVariantName;
+use schema::wire::WireRecord as _;
 
 use super::{both, noise};
 use testkit::agent::expected;
@@ -101,7 +101,7 @@ async fn each_refusal_touches_nothing_and_is_reported_by_its_code() {
         ("bad_signature", SecretKey::from_seed(&[8; 32]).seal(good.body.clone()).write()),
         ("newer_format", SignedRecord { v: 2, ..good.clone() }.write()),
         ("newer_format", newer_body.write()),
-        ("newer_format", escaping("secrets/a", EntryKind::from("secret".parse::<VariantName>().unwrap()))),
+        ("newer_format", escaping("secrets/a", EntryKind::from("secret".parse::<UnknownVariantName>().unwrap()))),
         ("damaged_record", b"no record at all".to_vec()),
         ("damaged_record", centre.key.seal(b"no record at all".to_vec()).write()),
         ("damaged_record", Vec::new()),

@@ -10,8 +10,8 @@ use schema::event::Event;
 use schema::report::Reported;
 use schema::request::Request;
 use schema::rpc::{self, ClaimRequest, CompleteRequest, ListClaims, ReleaseRequest, RenewRequest, RpcReply, RpcVerb};
-use schema::seal::{KeyRecord, SignedRecord};
-use schema::wire::Record;
+use schema::seal::{PublicKeyRecord, SignedRecord};
+use schema::wire::WireRecord;
 use uuid::Uuid;
 use wal::decode::Decoder;
 
@@ -30,7 +30,7 @@ pub fn pgoutput(mut bytes: &[u8]) -> bool {
 
 /// A record of any kind.
 pub fn record(bytes: &[u8]) -> bool {
-    fn one<R: Record + PartialEq + std::fmt::Debug>(bytes: &[u8]) -> bool {
+    fn one<R: WireRecord + PartialEq + std::fmt::Debug>(bytes: &[u8]) -> bool {
         let Ok(read) = R::read(bytes) else { return false };
         assert_eq!(R::read(&read.write()).as_ref(), Ok(&read), "what was read is read again");
         true
@@ -39,7 +39,7 @@ pub fn record(bytes: &[u8]) -> bool {
         one::<Event>,
         one::<SignedRecord>,
         one::<Desired>,
-        one::<KeyRecord>,
+        one::<PublicKeyRecord>,
         one::<Reported>,
         one::<ClaimRequest>,
         one::<RenewRequest>,

@@ -11,7 +11,7 @@ use schema::id::NodeId;
 use schema::position::Position;
 use schema::report::{DRIFT_PATHS_MAX, REPORT_BYTES_MAX, RecordRef, Reported};
 use schema::seal::SecretKey;
-use schema::wire::Record;
+use schema::wire::WireRecord;
 use server::fleet::listener::{ReportListener, listen};
 use testkit::nats::Server;
 use tokio::time::{sleep, timeout};

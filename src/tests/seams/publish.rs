@@ -9,7 +9,7 @@ use schema::desired::Desired;
 use schema::digest::Digest;
 use schema::event::Event;
 use schema::seal::SignedRecord;
-use schema::wire::Record as _;
+use schema::wire::WireRecord as _;
 use serde_json::json;
 
 use crate::SOON;

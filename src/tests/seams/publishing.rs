@@ -20,9 +20,9 @@ use schema::id::{CommandId, LogId};
 use schema::instant::Instant;
 use schema::position::Position;
 use schema::request::Request;
-use schema::seal::{KeyRecord, SecretKey};
+use schema::seal::{PublicKeyRecord, SecretKey};
 use schema::target::Labels;
-use schema::wire::Record as _;
+use schema::wire::WireRecord as _;
 use server::publish::Error;
 use server::publish::blobs::Blobs;
 use server::publish::error::SourceFuture;
@@ -296,13 +296,13 @@ async fn an_event_that_the_log_does_not_have_is_no_stray_and_stops_the_publisher
 }
 
 /// The keys that are published, and how many messages say so.
-async fn keys(jetstream: &Context, prefix: &Prefix) -> (Vec<KeyRecord>, u64) {
+async fn keys(jetstream: &Context, prefix: &Prefix) -> (Vec<PublicKeyRecord>, u64) {
     let mut stream = jetstream.get_stream(prefix.bucket_stream(Bucket::Keys)).await.unwrap();
     let state = stream.info().await.unwrap().state.clone();
     let mut keys = Vec::new();
     for sequence in state.first_sequence..=state.last_sequence {
         let Ok(message) = stream.get_raw_message(sequence).await else { continue };
-        keys.extend(KeyRecord::read(&message.payload));
+        keys.extend(PublicKeyRecord::read(&message.payload));
     }
     (keys, state.messages)
 }

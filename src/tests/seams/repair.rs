@@ -12,7 +12,7 @@ use schema::event::Event;
 use schema::id::EventId;
 use schema::position::Position;
 use schema::seal::SignedRecord;
-use schema::wire::Record as _;
+use schema::wire::WireRecord as _;
 use serde_json::json;
 use server::relay::Phase;
 use uuid::Uuid;

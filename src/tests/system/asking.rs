@@ -6,7 +6,7 @@ use async_nats::service::Info;
 use futures::StreamExt as _;
 use schema::digest::Digest;
 use schema::rpc::{ClaimRequest, CompleteRequest, RpcVerb, claims_digest};
-use schema::wire::Record as _;
+use schema::wire::WireRecord as _;
 use serde_json::{Value, json};
 
 use testkit::asker::{Asker, claim, furnish, release, renew};

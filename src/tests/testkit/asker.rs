@@ -8,7 +8,7 @@ use schema::address::Prefix;
 use schema::rpc::{
     ClaimRequest, ListClaims, ReleaseRequest, RenewRequest, RpcError, RpcOutcome, RpcReply, RpcVerb, request_id,
 };
-use schema::wire::Record;
+use schema::wire::WireRecord;
 use serde_json::{Value, json};
 
 use crate::eventually::eventually;
@@ -45,7 +45,7 @@ impl Asker {
     }
 
     /// Asks until somebody answers and can do it.
-    pub async fn ask(&self, node: &str, verb: RpcVerb, request: &impl Record) -> RpcReply {
+    pub async fn ask(&self, node: &str, verb: RpcVerb, request: &impl WireRecord) -> RpcReply {
         eventually("it is answered", ANSWERED_WITHIN, async || match self.once(node, verb, request.write()).await? {
             RpcReply { error: Some(fault), .. } if fault.is_transient() => Err(format!("{fault:?}")),
             reply => Ok(reply),
@@ -54,13 +54,13 @@ impl Asker {
     }
 
     /// Asks what has to be done, and gives what it came to.
-    pub async fn done(&self, node: &str, verb: RpcVerb, request: &impl Record) -> (u64, RpcOutcome) {
+    pub async fn done(&self, node: &str, verb: RpcVerb, request: &impl WireRecord) -> (u64, RpcOutcome) {
         let reply = self.ask(node, verb, request).await;
         (reply.position.get(), reply.result.unwrap_or_else(|| panic!("{node}: {:?}", reply.error)))
     }
 
     /// Asks what has to be refused, and gives why.
-    pub async fn refused(&self, node: &str, verb: RpcVerb, request: &impl Record) -> RpcError {
+    pub async fn refused(&self, node: &str, verb: RpcVerb, request: &impl WireRecord) -> RpcError {
         let reply = self.ask(node, verb, request).await;
         assert!(reply.result.is_none(), "{reply:?}");
         reply.error.unwrap()

@@ -11,7 +11,7 @@ use schema::id::LogId;
 use schema::position::{Position, Version};
 use schema::report::{AttemptState, RecordRef, Reported};
 use schema::seal::SecretKey;
-use schema::wire::Record as _;
+use schema::wire::WireRecord as _;
 use uuid::Uuid;
 
 use crate::nats::Server;

@@ -6,7 +6,7 @@ use async_nats::jetstream::consumer::{AckPolicy, pull};
 use bus::connect::connect;
 use futures::{StreamExt as _, TryStreamExt as _};
 use schema::event::Event;
-use schema::wire::Record as _;
+use schema::wire::WireRecord as _;
 use tokio_postgres::{NoTls, Row};
 
 use crate::eventually::eventually;

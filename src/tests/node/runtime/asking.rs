@@ -1,13 +1,13 @@
 //! What a runtime takes for the answer to what it asks.
 
-use agent::runtime::claim_service::ClaimService as _;
-use agent::runtime::rpc_client::RpcClient;
+use agent::jobs::claim_service::ClaimService as _;
+use agent::jobs::rpc_client::RpcClient;
 use async_nats::jetstream::stream::Config;
 use bus::connect::connect;
 use futures::StreamExt as _;
 use schema::address::Prefix;
 use schema::rpc::{ListClaims, RpcOutcome, RpcReply};
-use schema::wire::Record as _;
+use schema::wire::WireRecord as _;
 use uuid::Uuid;
 
 use testkit::nats::Server;

@@ -11,7 +11,7 @@ use schema::digest::Digest;
 use schema::id::JobId;
 use schema::lease::{LeaseToken, LeasedJob};
 use schema::rpc::{RpcError, RpcOutcome, RpcReply};
-use schema::wire::Record as _;
+use schema::wire::WireRecord as _;
 use serde::Deserialize;
 use tempfile::TempDir;
 use uuid::Uuid;

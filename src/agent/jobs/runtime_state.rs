@@ -13,8 +13,8 @@ use schema::instant::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::disk::FILE_MODE;
+use crate::jobs::claim_service::JobCompletion;
 use crate::regular_file;
-use crate::runtime::claim_service::Completion;
 
 /// The only format that is written and read.
 const FORMAT: u16 = 1;
@@ -49,7 +49,7 @@ pub struct UnreportedRun {
     /// The due time that the run served.
     pub due: Instant,
     /// The request to send.
-    pub completion: Completion,
+    pub completion: JobCompletion,
 }
 
 /// The file can't be used.

@@ -21,7 +21,7 @@ pub trait ClaimService: Send + Sync + 'static {
     fn release(&self, jobs: &[JobId]) -> impl Future<Output = Result<(), ClaimError>> + Send;
 
     /// Reports the outcome of a run. Idempotent by its id.
-    fn complete(&self, completion: &Completion) -> impl Future<Output = Result<(), ClaimError>> + Send;
+    fn complete(&self, completion: &JobCompletion) -> impl Future<Output = Result<(), ClaimError>> + Send;
 
     /// Lists the claimed jobs, and renews nothing.
     fn list(&self) -> impl Future<Output = Result<LeasedJobs, ClaimError>> + Send;
@@ -38,7 +38,7 @@ pub struct LeasedJobs {
 
 /// The outcome of one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Completion {
+pub struct JobCompletion {
     /// The same for every attempt to send it.
     pub id: String,
     /// The job that ran.

@@ -14,8 +14,8 @@ use schema::limit::SPEC_BYTES_MAX;
 use serde::Deserialize;
 
 use crate::disk::FILE_MODE;
+use crate::jobs::schedule::CronSchedule;
 use crate::regular_file;
-use crate::runtime::schedule::CronSchedule;
 
 /// A spec whose digest is that of the claim.
 #[derive(Debug)]

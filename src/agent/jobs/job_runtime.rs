@@ -12,14 +12,14 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::runtime::claim_service::{ClaimError, ClaimService, Completion, LeasedJobs};
-use crate::runtime::command::{JobCommand, RunOutcome};
-use crate::runtime::held_jobs::{self, HeldJobs, RunningCommand};
-use crate::runtime::job_spec::{self, JobSpec, SpecError};
-use crate::runtime::lease::{Lease, Uptime};
-use crate::runtime::runtime_settings::RuntimeSettings;
-use crate::runtime::runtime_state::{JobProgress, RuntimeState, RuntimeStateError, UnreportedRun};
-use crate::runtime::schedule::JobSchedule;
+use crate::jobs::claim_service::{ClaimError, ClaimService, JobCompletion, LeasedJobs};
+use crate::jobs::command::{JobCommand, RunOutcome};
+use crate::jobs::held_jobs::{self, HeldJobs, RunningCommand};
+use crate::jobs::job_spec::{self, JobSpec, SpecError};
+use crate::jobs::lease::{Lease, Uptime};
+use crate::jobs::runtime_settings::RuntimeSettings;
+use crate::jobs::runtime_state::{JobProgress, RuntimeState, RuntimeStateError, UnreportedRun};
+use crate::jobs::schedule::JobSchedule;
 
 /// The longest pause of the loop. Timers stand still while the machine sleeps, so it is short.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -293,7 +293,7 @@ impl<C: ClaimService> JobRuntime<C> {
                 tracing::info!(%job, outcome, "job ended");
                 let (token, spec_digest, outcome) = (held.token, held.spec_digest, outcome.to_owned());
                 let id = uuid::Uuid::now_v7().to_string();
-                let completion = Completion { id, job: job.clone(), token, spec_digest, outcome, evidence };
+                let completion = JobCompletion { id, job: job.clone(), token, spec_digest, outcome, evidence };
                 let until = self.state.progress(&job).map_or(running.due, |served| served.until);
                 self.state.set_progress(
                     &job,

@@ -11,8 +11,8 @@ use schema::instant::Instant;
 use schema::lease::{LeaseToken, LeasedJob};
 use tokio::sync::watch;
 
-use crate::runtime::lease::{Lease, Uptime};
-use crate::runtime::schedule::JobSchedule;
+use crate::jobs::lease::{Lease, Uptime};
+use crate::jobs::schedule::JobSchedule;
 
 pub(crate) type HeldJobs = BTreeMap<JobId, HeldJob>;
 

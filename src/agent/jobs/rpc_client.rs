@@ -11,11 +11,11 @@ use schema::position::Position;
 use schema::rpc::{
     ClaimRequest, CompleteRequest, ListClaims, ReleaseRequest, RenewRequest, RpcOutcome, RpcReply, RpcVerb,
 };
-use schema::wire::{Record, RecordError};
+use schema::wire::{RecordError, WireRecord};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::runtime::claim_service::{ClaimError, ClaimService, Completion, LeasedJobs};
+use crate::jobs::claim_service::{ClaimError, ClaimService, JobCompletion, LeasedJobs};
 
 /// Sends the requests of one node.
 #[derive(Clone, Debug)]
@@ -34,7 +34,12 @@ impl RpcClient {
 
     /// Sends a request and waits for the reply with this id. It need not be the first message: if a stream captures the subject,
     /// its server acknowledges the request as well.
-    async fn send(&self, verb: RpcVerb, id: &str, request: &impl Record) -> Result<(Position, RpcOutcome), ClaimError> {
+    async fn send(
+        &self,
+        verb: RpcVerb,
+        id: &str,
+        request: &impl WireRecord,
+    ) -> Result<(Position, RpcOutcome), ClaimError> {
         if !self.link.is_up() {
             return Err(ClaimError::Unknown("there is no connection to NATS".to_owned()));
         }
@@ -61,7 +66,7 @@ impl RpcClient {
         }
     }
 
-    async fn jobs(&self, verb: RpcVerb, id: &str, request: &impl Record) -> Result<LeasedJobs, ClaimError> {
+    async fn jobs(&self, verb: RpcVerb, id: &str, request: &impl WireRecord) -> Result<LeasedJobs, ClaimError> {
         let (position, done) = self.send(verb, id, request).await?;
         let jobs = done.jobs.ok_or_else(|| ClaimError::Unknown("the answer names no jobs".to_owned()))?;
         Ok(LeasedJobs { position, jobs })
@@ -110,8 +115,8 @@ impl ClaimService for RpcClient {
         self.send(RpcVerb::Release, &release.id, &release).await.map(|_| ())
     }
 
-    async fn complete(&self, completion: &Completion) -> Result<(), ClaimError> {
-        let Completion { id, job, token, spec_digest, outcome, evidence } = completion.clone();
+    async fn complete(&self, completion: &JobCompletion) -> Result<(), ClaimError> {
+        let JobCompletion { id, job, token, spec_digest, outcome, evidence } = completion.clone();
         let complete = CompleteRequest {
             v: CompleteRequest::NEWEST,
             id,
