@@ -25,7 +25,7 @@ use self::since_time::SinceTime;
 /// Which events to show, and how.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:\n  \
-  headwater events --last 20 --no-reports       the last changes, without reports of nodes\n  \
+  headwater events --last 20 --no-reports       the last events but reports\n  \
   headwater events --since 10m                  the last ten minutes\n  \
   headwater events --after 100                  the events after position 100\n  \
   headwater events --entity node/node-1         all events about one node\n  \
