@@ -80,11 +80,11 @@ suite() {
     if has nextest; then
         local report=${CARGO_TARGET_DIR:-target}/nextest/default/junit.xml
         rm -f "$report"
-        # A test of real servers waits half of its time, so two processors have four tests. How many of those start servers is
+        # A test of real servers waits half of its time, so two processors have three tests. How many of those start servers is
         # in .config/nextest.toml.
         local threads
         threads=$(nproc)
-        [ "$threads" -ge 4 ] || threads=4
+        [ "$threads" -ge 3 ] || threads=3
         step suite cargo nextest run --locked --workspace --no-fail-fast --test-threads "$threads"
         slowest "$report"
         step doctests cargo test --locked --workspace --doc --quiet
