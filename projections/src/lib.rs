@@ -4,7 +4,7 @@
 //! time it is: all of that comes in with the command. The crate is `no_std`, so most of it does not even compile here.
 //! Maps are ordered, so that the same log gives the same bytes however its events were batched.
 //!
-//! Imports run one way. At the bottom is what is known, with its indexes ([`reach`], [`compliance`], [`jobs`]); then the
+//! Imports run one way. At the bottom is what is known, with its indexes ([`selector_index`], [`compliance`], [`jobs`]); then the
 //! state that holds it ([`configuration`]), what is asked of that ([`selection`], [`layers`], [`spec`], [`render`]), what
 //! changes it ([`fold`]), and at the top what wants a change ([`decide`], [`request`]).
 #![no_std]

@@ -1,7 +1,7 @@
 //! The audit of an export: all parts of a file are checked against each other, and against the key that the auditor
 //! trusts.
 //!
-//! Blocks are [prepared](Prepared) each by itself, in any order and on any number of threads; an [`Audit`] then takes them
+//! Blocks are [prepared](PreparedBlock) each by itself, in any order and on any number of threads; an [`Audit`] then takes them
 //! in the order of the file. Its memory is the folded state, and a digest for each content.
 //!
 //! Always: events that were accepted without a finding are gapless, sealed and in order, have their references and content,

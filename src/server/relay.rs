@@ -3,13 +3,13 @@
 //! One server of a log holds its replication slot and relays. The relay remembers nothing between runs: progress is what NATS holds,
 //! and a transaction is acknowledged to PostgreSQL only after everything that follows from it is public.
 //!
-//! The relay is a machine of four states, and [`RelayOutcome`] says how a step ended:
+//! The relay is a machine of four states, and `RelayOutcome` says how a step ended:
 //!
 //! | state | shown as | what the relay does | next |
 //! |---|---|---|---|
 //! | `Waiting` | `starting`, `standby` | pauses, then asks for the slot | `Acquired`; slot busy or an error: `Waiting` |
 //! | `Acquired` | `repairing` | reads a suspect log again from its first event, resyncs NATS | `Following`; any error: `Waiting` |
-//! | `Following` | `following` | handles one [`Trigger`]: transactions, an inspection, a signature, a foreign write, … | published: `Following`; blocked: `Resyncing`; failed: `Waiting` |
+//! | `Following` | `following` | handles one `Trigger`: transactions, an inspection, a signature, a foreign write, … | published: `Following`; blocked: `Resyncing`; failed: `Waiting` |
 //! | `Resyncing` | `repairing` | resyncs NATS until that succeeds; the slot stays held | `Following`; blocked: `Resyncing`; failed: `Waiting` |
 //!
 //! A resync folds the log up to its head, verifies that the log goes on from what was signed and from what nodes prove, and repairs

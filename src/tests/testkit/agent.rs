@@ -28,7 +28,7 @@ pub fn options(arguments: &[&str]) -> Options {
     Line::parse_from([&["edge"], arguments].concat()).options
 }
 
-/// The agent of a process of its own, for the tests that kill agents: the body of a test named [`PROCESS`].
+/// The agent of a process of its own, for the tests that kill agents: the body of a test named `PROCESS`.
 pub fn be_agent() {
     let Ok(arguments) = std::env::var(ARGUMENTS) else { return };
     let options = options(&arguments.lines().collect::<Vec<_>>());
