@@ -1,7 +1,7 @@
 //! `headwater serve`: the HTTP API, and the relay with its reconciler.
 //!
-//! A server folds the log (`startup`), opens the append gate once the log was compared with what was published ([`append_gate`]),
-//! and starts what its role asks for (`tasks`). What fails later is tried again, and [`readiness`] says what.
+//! A server folds the log (`startup`), opens the append gate once the log was compared with what was published (`append_gate`),
+//! and starts what its role asks for (`tasks`). What fails later is tried again, and `readiness` says what.
 
 mod append_gate;
 mod damaged_log;
