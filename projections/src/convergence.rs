@@ -5,69 +5,14 @@
 
 use core::time::Duration;
 
+use schema::convergence::ConvergenceState;
 use schema::digest::Digest;
 use schema::id::LogId;
 use schema::position::Position;
 use schema::report::{AttemptState, RecordRef, ReportSummary, Reported};
-use serde::Serialize;
 
 /// Silence after which a node is offline: three missed reports.
 pub const OFFLINE_AFTER: Duration = Duration::from_secs(30);
-
-/// A node's state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ConvergenceState {
-    /// The node runs its desired tree, and its hook accepted the tree.
-    Converged,
-    /// The node has not finished applying its desired record.
-    Progressing,
-    /// The node tried its desired record and failed.
-    Failed,
-    /// The node refused its desired record.
-    Refused,
-    /// The files of the node differ from what it applied.
-    Drifted,
-    /// The node's last report is older than [`OFFLINE_AFTER`].
-    Offline,
-    /// The node has accepted a position that this log does not have: the log lost its tail, or was forked.
-    Ahead,
-    /// Two agents report under the node's id, and their reports may contradict each other.
-    Duplicate,
-    /// The node has never reported.
-    Unknown,
-}
-
-impl ConvergenceState {
-    /// Every state.
-    pub const ALL: [Self; 9] = [
-        Self::Converged,
-        Self::Progressing,
-        Self::Failed,
-        Self::Refused,
-        Self::Drifted,
-        Self::Offline,
-        Self::Ahead,
-        Self::Duplicate,
-        Self::Unknown,
-    ];
-
-    /// The state's name on every wire.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Converged => "converged",
-            Self::Progressing => "progressing",
-            Self::Failed => "failed",
-            Self::Refused => "refused",
-            Self::Drifted => "drifted",
-            Self::Offline => "offline",
-            Self::Ahead => "ahead",
-            Self::Duplicate => "duplicate",
-            Self::Unknown => "unknown",
-        }
-    }
-}
 
 /// The desired state of a node by the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,6 +21,7 @@ pub mod configuration;
 pub mod aggregate;
 pub mod decide;
 pub mod refusal;
+pub mod refusal_code;
 pub mod request;
 mod warning;
 

@@ -12,6 +12,8 @@ use schema::limit::{ENTRIES_MAX, EVENT_DATA_BYTES_MAX, EVENTS_MAX, RECORD_BYTES_
 use schema::path::DocumentPath;
 use schema::position::Version;
 
+use crate::refusal_code::RefusalCode;
+
 /// A refused request: which command, which of its fields, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{refusal}")]
@@ -173,46 +175,29 @@ impl fmt::Display for Referrers {
     }
 }
 
-/// The class of a refusal, from which the HTTP status follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefusalClass {
-    /// It names something that is not there.
-    NotFound,
-    /// It does not fit what is there.
-    Conflict,
-    /// It breaks a limit.
-    TooLarge,
-    /// What it brings is not what it says.
-    Unfit,
-    /// The sender may not.
-    Forbidden,
-}
-
 impl Refusal {
     /// The stable code.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub const fn code(&self) -> RefusalCode {
         match self {
-            Self::Unknown(_) => "unknown_entity",
-            Self::VersionConflict { .. } => "version_conflict",
-            Self::PathConflict { .. } => "path_conflict",
-            Self::AlreadyEnrolled(_) => "already_enrolled",
-            Self::Retired(_) => "node_retired",
-            Self::PrincipalExists(_) => "principal_exists",
-            Self::TokenInUse => "token_in_use",
-            Self::LastAdmin(_) => "last_admin",
-            Self::NotPermitted(_) => "not_permitted",
-            Self::UnknownReference { .. } => "unknown_entity",
-            Self::InUse { .. } => "in_use",
-            Self::RetiredRuntime(_) => "node_retired",
-            Self::ClaimLost(_) => "claim_lost",
-            Self::SpecChanged { .. } => "spec_changed",
-            Self::SpecTooLarge { .. } => "spec_too_large",
-            Self::TooManyEvents => "too_many_events",
-            Self::NotJson { .. } => "not_json",
-            Self::EventTooLarge { .. } => "event_too_large",
-            Self::TooManyEntries { .. } => "too_many_entries",
-            Self::RecordTooLarge { .. } => "record_too_large",
+            Self::Unknown(_) | Self::UnknownReference { .. } => RefusalCode::UnknownEntity,
+            Self::VersionConflict { .. } => RefusalCode::VersionConflict,
+            Self::PathConflict { .. } => RefusalCode::PathConflict,
+            Self::AlreadyEnrolled(_) => RefusalCode::AlreadyEnrolled,
+            Self::Retired(_) | Self::RetiredRuntime(_) => RefusalCode::NodeRetired,
+            Self::PrincipalExists(_) => RefusalCode::PrincipalExists,
+            Self::TokenInUse => RefusalCode::TokenInUse,
+            Self::LastAdmin(_) => RefusalCode::LastAdmin,
+            Self::NotPermitted(_) => RefusalCode::NotPermitted,
+            Self::InUse { .. } => RefusalCode::InUse,
+            Self::ClaimLost(_) => RefusalCode::ClaimLost,
+            Self::SpecChanged { .. } => RefusalCode::SpecChanged,
+            Self::SpecTooLarge { .. } => RefusalCode::SpecTooLarge,
+            Self::TooManyEvents => RefusalCode::TooManyEvents,
+            Self::NotJson { .. } => RefusalCode::NotJson,
+            Self::EventTooLarge { .. } => RefusalCode::EventTooLarge,
+            Self::TooManyEntries { .. } => RefusalCode::TooManyEntries,
+            Self::RecordTooLarge { .. } => RefusalCode::RecordTooLarge,
         }
     }
 
@@ -239,21 +224,6 @@ impl Refusal {
             Self::ClaimLost(_) => "token",
             Self::SpecChanged { .. } => "spec_digest",
             Self::SpecTooLarge { .. } | Self::TooManyEvents => "",
-        }
-    }
-
-    /// What sort of answer it is.
-    #[must_use]
-    pub const fn sort(&self) -> RefusalClass {
-        match self {
-            Self::Unknown(_) | Self::UnknownReference { .. } => RefusalClass::NotFound,
-            Self::NotPermitted(_) => RefusalClass::Forbidden,
-            Self::EventTooLarge { .. } | Self::TooManyEntries { .. } | Self::RecordTooLarge { .. } => {
-                RefusalClass::TooLarge
-            }
-            Self::SpecTooLarge { .. } | Self::TooManyEvents => RefusalClass::TooLarge,
-            Self::NotJson { .. } => RefusalClass::Unfit,
-            _ => RefusalClass::Conflict,
         }
     }
 }

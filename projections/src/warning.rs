@@ -260,7 +260,10 @@ mod tests {
         for (called, content) in [(called, "no JSON either"), ("application/json; v=1", ""), (called, "{} {}")] {
             let refused = asked(&mut state.clone(), json!([put(called, content, all())])).expect_err(content);
             assert!(matches!(refused.refusal, Refusal::NotJson { .. }), "{content}: {refused}");
-            assert_eq!((refused.field().as_str(), refused.refusal.code()), ("commands[0].content", "not_json"));
+            assert_eq!(
+                (refused.field().as_str(), refused.refusal.code().as_str()),
+                ("commands[0].content", "not_json")
+            );
         }
         assert_eq!(told(state, json!([put("text/plain", "no JSON either", all())])), []);
         let again = asked(state, json!([put(called, "no JSON either", all())]));

@@ -53,7 +53,7 @@ impl World {
         let decided = decide_request(&self.state, &envelope, &request).map_err(|refused| {
             let field = refused.field();
             let place = if field.is_empty() { String::from("the whole") } else { field };
-            format!("refused {} at {place}: {refused}", refused.refusal.code())
+            format!("refused {} at {place}: {refused}", refused.refusal.code().as_str())
         })?;
         self.state = decided.configuration.clone();
         Ok(decided)

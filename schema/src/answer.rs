@@ -12,6 +12,7 @@ use crate::position::{Position, Version};
 
 /// The answer to an accepted request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct Answer {
     /// Which log.
     pub log_id: LogId,
@@ -32,6 +33,7 @@ pub struct Answer {
 
 /// A likely mistake: an effect, or a missing effect, that the sender may not have intended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct CommandWarning {
     /// The command's place in the request, from 0.
     pub command: usize,
@@ -43,6 +45,7 @@ pub struct CommandWarning {
 
 /// One appended event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct AppendedEvent {
     /// The event's position in the log.
     pub position: Position,
@@ -57,6 +60,7 @@ pub struct AppendedEvent {
 
 /// The result of one command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct CommandOutcome {
     /// The entity that the command was about.
     pub entity: Entity,

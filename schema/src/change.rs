@@ -128,6 +128,7 @@ pub struct LogBegun {
 
 /// A document as of its event. The bytes are the blob of that digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct DocumentPut {
     /// Where it lands on a node.
     pub path: DocumentPath,

@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use self::compliance::{ClaimJobs, CompleteJob, ReleaseJobs};
+#[cfg(feature = "json-schema")]
+pub(crate) use self::compliance::{Define, Definition, Renewal};
 use self::compliance::{define, renewing};
 pub use self::content::{Content, ContentForm, MediaType};
 use self::form::{Only, strict};
@@ -33,49 +35,49 @@ use crate::target::{Labels, Target};
 
 commands! {
     /// Make a document what this says.
-    PutDocument(put: PutDocument) about &put.id, from "put_document" by PutDocument::read;
+    PutDocument(put: PutDocument) about &put.id, from "put_document" as PutDocumentForm, by PutDocument::read;
     /// Take a document away from every node.
-    RemoveDocument(id: DocumentId) about id, from "remove_document" by only;
+    RemoveDocument(id: DocumentId) about id, from "remove_document" as Only<DocumentId>, by only;
     /// Let a node take part.
-    EnrolNode(id: NodeId, labels: Labels) about id, from "enrol_node" by labelled;
+    EnrolNode(id: NodeId, labels: Labels) about id, from "enrol_node" as Labelled, by labelled;
     /// Replace a node's labels.
-    LabelNode(id: NodeId, labels: Labels) about id, from "label_node" by labelled;
+    LabelNode(id: NodeId, labels: Labels) about id, from "label_node" as Labelled, by labelled;
     /// End a node's part: its record becomes empty.
-    RetireNode(id: NodeId) about id, from "retire_node" by only;
+    RetireNode(id: NodeId) about id, from "retire_node" as Only<NodeId>, by only;
     /// Let a node try again what its check or hook rejected.
-    RetryNode(id: NodeId) about id, from "retry_node" by only;
+    RetryNode(id: NodeId) about id, from "retry_node" as Only<NodeId>, by only;
     /// Give a principal access to the HTTP API.
-    CreatePrincipal(create: CreatePrincipal) about &create.name, from "create_principal" by whole;
+    CreatePrincipal(create: CreatePrincipal) about &create.name, from "create_principal" as CreatePrincipal, by whole;
     /// End a principal's access to the HTTP API.
-    RevokePrincipal(name: PrincipalName) about name, from "revoke_principal" by named;
+    RevokePrincipal(name: PrincipalName) about name, from "revoke_principal" as Named, by named;
     /// Give a principal another token in place of the one it has. Only `headwater token reset` asks for this; no JSON is read as it.
     ReplaceToken(create: CreatePrincipal) about &create.name;
     /// Keep what a node says it runs. Only the reconciler asks for this; no JSON is read as it.
     NoteReport(node: NodeId, summary: ReportSummary) about Entity::report(node);
     /// Make a control what this says.
-    DefineControl(id: ControlId, control: ControlDefined) about id, from "define_control" by define;
+    DefineControl(id: ControlId, control: ControlDefined) about id, from "define_control" as Define<ControlId, ControlDefined>, by define;
     /// Make a component what this says.
-    DefineComponent(id: ComponentId, component: ComponentDefined) about id, from "define_component" by define;
+    DefineComponent(id: ComponentId, component: ComponentDefined) about id, from "define_component" as Define<ComponentId, ComponentDefined>, by define;
     /// Make an assessment what this says.
-    DefineAssessment(id: AssessmentId, assessment: AssessmentDefined) about id, from "define_assessment" by define;
+    DefineAssessment(id: AssessmentId, assessment: AssessmentDefined) about id, from "define_assessment" as Define<AssessmentId, AssessmentDefined>, by define;
     /// Make an attestation what this says, and with it its job.
-    DefineAttestation(id: AttestationId, attestation: AttestationDefined) about id, from "define_attestation" by define;
+    DefineAttestation(id: AttestationId, attestation: AttestationDefined) about id, from "define_attestation" as Define<AttestationId, AttestationDefined>, by define;
     /// Take a control away.
-    RemoveControl(id: ControlId) about id, from "remove_control" by only;
+    RemoveControl(id: ControlId) about id, from "remove_control" as Only<ControlId>, by only;
     /// Take a component away.
-    RemoveComponent(id: ComponentId) about id, from "remove_component" by only;
+    RemoveComponent(id: ComponentId) about id, from "remove_component" as Only<ComponentId>, by only;
     /// Take an assessment away.
-    RemoveAssessment(id: AssessmentId) about id, from "remove_assessment" by only;
+    RemoveAssessment(id: AssessmentId) about id, from "remove_assessment" as Only<AssessmentId>, by only;
     /// Take an attestation away, and its job.
-    RemoveAttestation(id: AttestationId) about id, from "remove_attestation" by only;
+    RemoveAttestation(id: AttestationId) about id, from "remove_attestation" as Only<AttestationId>, by only;
     /// Give a runtime jobs that nobody has.
-    ClaimJobs(claim: ClaimJobs) about Entity::runtime(&claim.runtime), from "claim_jobs" by ClaimJobs::read;
+    ClaimJobs(claim: ClaimJobs) about Entity::runtime(&claim.runtime), from "claim_jobs" as ClaimJobs, by ClaimJobs::read;
     /// Say that a runtime is still at its jobs.
-    RenewClaims(runtime: NodeId) about Entity::runtime(runtime), from "renew_claims" by renewing;
+    RenewClaims(runtime: NodeId) about Entity::runtime(runtime), from "renew_claims" as Renewal, by renewing;
     /// Give jobs back.
-    ReleaseJobs(release: ReleaseJobs) about Entity::runtime(&release.runtime), from "release_jobs" by whole;
+    ReleaseJobs(release: ReleaseJobs) about Entity::runtime(&release.runtime), from "release_jobs" as ReleaseJobs, by whole;
     /// Keep what a run of a job came to.
-    CompleteJob(complete: CompleteJob) about &complete.job, from "complete_job" by CompleteJob::read;
+    CompleteJob(complete: CompleteJob) about &complete.job, from "complete_job" as CompleteJob, by CompleteJob::read;
     /// End a claim whose holder is silent. Only the reconciler asks for this; no JSON is read as it.
     ExpireClaim(job: JobId, token: LeaseToken) about job;
 }
@@ -99,8 +101,33 @@ pub struct PutDocument {
     pub merge: Merge,
 }
 
+/// A document as it is written: either `content` or `content_base64`.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "json-schema",
+    schemars(extend("oneOf" = [{"required": ["content"]}, {"required": ["content_base64"]}]))
+)]
+#[serde(deny_unknown_fields)]
+struct PutDocumentForm {
+    id: DocumentId,
+    /// Where the document lies on a node.
+    path: DocumentPath,
+    media_type: MediaType,
+    /// The document's text.
+    content: Option<String>,
+    /// The document's bytes in base64 with padding (RFC 4648, section 4).
+    content_base64: Option<String>,
+    target: Target,
+    /// Of the documents that share a path on a node, the one with the highest priority wins.
+    priority: i32,
+    #[serde(default)]
+    merge: Merge,
+}
+
 /// The fields of `create_principal`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreatePrincipal {
     /// Who.
@@ -122,6 +149,17 @@ pub enum Role {
 }
 
 /// Reads the fields of one type.
+/// The shape of a command as JSON asks for it.
+#[cfg(feature = "json-schema")]
+pub(crate) struct CommandShape {
+    /// The command's `type`.
+    pub(crate) name: &'static str,
+    /// What it asks for, in a sentence.
+    pub(crate) meaning: &'static str,
+    /// The schema of the members beside `type` and `expected_version`.
+    pub(crate) members: fn(&mut schemars::SchemaGenerator) -> schemars::Schema,
+}
+
 type Read = fn(Map<String, Value>) -> Result<Command, InputError>;
 
 /// How a document combines with those of lower priority at its path. The name `json` is kept for merge patches, which
@@ -184,43 +222,37 @@ fn whole<T: DeserializeOwned>(fields: Map<String, Value>, command: fn(T) -> Comm
     strict(fields).map(command)
 }
 
+/// The name of a principal and nothing else.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+struct Named {
+    name: PrincipalName,
+}
+
 /// Reads a command whose only field is the name of a principal.
 fn named(fields: Map<String, Value>, command: fn(PrincipalName) -> Command) -> Result<Command, InputError> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Named {
-        name: PrincipalName,
-    }
     strict::<Named>(fields).map(|named| command(named.name))
+}
+
+/// A node and all its labels.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+struct Labelled {
+    id: NodeId,
+    /// All of its labels: those that are missing here are taken away.
+    labels: Labels,
 }
 
 /// Reads a command about a node and all its labels.
 fn labelled(fields: Map<String, Value>, command: fn(NodeId, Labels) -> Command) -> Result<Command, InputError> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Labelled {
-        id: NodeId,
-        labels: Labels,
-    }
     strict::<Labelled>(fields).map(|node| command(node.id, node.labels))
 }
 
 impl PutDocument {
     fn read(fields: Map<String, Value>, command: fn(Self) -> Command) -> Result<Command, InputError> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Fields {
-            id: DocumentId,
-            path: DocumentPath,
-            media_type: MediaType,
-            content: Option<String>,
-            content_base64: Option<String>,
-            target: Target,
-            priority: i32,
-            #[serde(default)]
-            merge: Merge,
-        }
-        let form: Fields = strict(fields)?;
+        let form: PutDocumentForm = strict(fields)?;
         if let Some(unseen) = form.path.invisible_char() {
             let detail = format!(
                 "a new path has no invisible and no direction-changing characters (Unicode categories Cf, Zl and Zp): take \
@@ -240,7 +272,7 @@ impl PutDocument {
                     .at("content_base64"))
             }
         }?;
-        let Fields { id, path, media_type, target, priority, merge, .. } = form;
+        let PutDocumentForm { id, path, media_type, target, priority, merge, .. } = form;
         Ok(command(Self { id, path, media_type, content, target, priority, merge }))
     }
 }

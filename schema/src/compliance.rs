@@ -19,6 +19,7 @@ pub type StringMap = BTreeMap<String, String>;
 
 /// A control as of its event: what must hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct ControlDefined {
     /// For people.
     pub title: String,
@@ -38,6 +39,7 @@ pub struct ControlDefined {
 
 /// A component as of its event: what a control holds for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct ComponentDefined {
     /// For people.
     pub title: String,
@@ -57,6 +59,7 @@ pub struct ComponentDefined {
 
 /// An assessment as of its event: how it is found out whether a control holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(into = "AssessmentForm", try_from = "AssessmentForm")]
 pub struct AssessmentDefined {
     /// For people.
@@ -80,6 +83,11 @@ pub enum Coverage {
 
 /// An assessment as it is written: either `components` or `component_selector`.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "json-schema", schemars(
+    rename = "Assessment",
+    extend("oneOf" = [{"required": ["components"]}, {"required": ["component_selector"]}])
+))]
 struct AssessmentForm {
     title: String,
     control: ControlId,
@@ -123,6 +131,7 @@ impl TryFrom<AssessmentForm> for AssessmentDefined {
 
 /// An attestation as of its event: one check of an assessment, from which one job spec is rendered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct AttestationDefined {
     /// Which assessment.
     pub assessment: AssessmentId,
@@ -146,6 +155,7 @@ pub struct AttestationDefined {
 
 /// What checks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Provider {
     /// Its name.
@@ -163,6 +173,7 @@ pub struct Provider {
 
 /// What a provider looks at, in its own words. Empty, it is everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SubjectSelector {
     /// In the provider's language.

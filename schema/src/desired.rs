@@ -42,6 +42,7 @@ impl WireRecord for Desired {
 
 /// One file that a node must hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct Entry {
     /// Where: below `files/` for a document; from the generation's root for a job (`jobs/<id>.json`).
     pub path: String,
@@ -55,6 +56,7 @@ pub struct Entry {
     pub digest: Digest,
     /// The bytes themselves where they are few; else they are the object named by the digest.
     #[serde(default, with = "serde_bytes", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "json-schema", schemars(skip))]
     pub inline: Option<Vec<u8>>,
     /// What it follows from.
     pub source: Source,
@@ -72,6 +74,7 @@ open_enum! {
 
 /// The entity that an entry follows from, as of its last event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct Source {
     /// Which entity.
     pub entity: Entity,
@@ -83,6 +86,7 @@ pub struct Source {
 
 /// The event that a record follows from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct Cause {
     /// Where in the log.
     pub position: Position,

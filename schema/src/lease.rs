@@ -99,6 +99,7 @@ pub struct JobCompleted {
 
 /// A claimed job as it is sent to its holder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct LeasedJob {
     /// Which job.
     pub id: JobId,

@@ -39,11 +39,15 @@ pub mod change;
 pub mod event;
 pub mod event_table;
 
+pub mod convergence;
 pub mod desired;
 pub mod report;
 pub mod seal;
 
 pub mod rpc;
+
+#[cfg(feature = "json-schema")]
+mod json_schema;
 
 pub mod address;
 pub mod wire;

@@ -154,27 +154,31 @@ macro_rules! events {
 ///
 /// ```text
 /// /// What is asked for.
-/// LabelNode(id: NodeId, labels: Labels) about id, from "label_node" by labelled;
+/// LabelNode(id: NodeId, labels: Labels) about id, from "label_node" as Labelled, by labelled;
 /// /// What is asked for. Only the reconciler asks for this.
 /// NoteReport(node: NodeId, summary: Summary) about Entity::report(node);
 /// ```
 ///
 /// `about` says which entity the command is about: an expression over the fields, which are references there. `from` gives
-/// the name under which JSON asks for it, and `by` the function that reads the JSON: it gets its members and the constructor
-/// of the command. A command without `from` is only asked for by Headwater's own parts.
+/// the name under which JSON asks for it, `as` the shape of its members, and `by` the function that reads the JSON: it gets the
+/// members and the constructor of the command. A command without `from` is only asked for by Headwater's own parts.
 macro_rules! commands {
     ($(
-        $(#[$doc:meta])*
-        $variant:ident ($($field:ident: $type:ty),+) about $entity:expr $(, from $name:literal by $read:path)?;
+        $(#[doc = $doc:literal])*
+        $variant:ident ($($field:ident: $type:ty),+) about $entity:expr $(, from $name:literal as $form:ty, by $read:path)?;
     )*) => {
         /// An intention about one entity.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum Command {
-            $($(#[$doc])* $variant($($type),+),)*
+            $($(#[doc = $doc])* $variant($($type),+),)*
         }
 
         /// Every type that JSON can ask for, with the reader of its fields.
         const TYPES: &[(&str, Read)] = &[$($(($name, |fields| $read(fields, Command::$variant)),)?)*];
+
+        /// The shape of every type that JSON can ask for; none for the others.
+        #[cfg(feature = "json-schema")]
+        pub(crate) const SHAPES: &[Option<CommandShape>] = &[$(commands!(@shape [$($doc),*] $($name, $form)?)),*];
 
         impl Command {
             /// The entity that the command is about.
@@ -187,6 +191,15 @@ macro_rules! commands {
             }
         }
     };
+
+    (@shape [$($doc:literal),*] $name:literal, $form:ty) => {
+        Some(CommandShape {
+            name: $name,
+            meaning: concat!($($doc),*).trim_ascii_start(),
+            members: <$form as schemars::JsonSchema>::json_schema,
+        })
+    };
+    (@shape [$($doc:literal),*]) => { None };
 }
 
 /// An enum of names on a wire between programs of different versions.

@@ -17,6 +17,7 @@ use crate::wire::WireRecord;
 
 /// A reference to a desired record: its position and the digest of its entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct RecordRef {
     /// The record's position.
     pub position: Position,
@@ -26,6 +27,7 @@ pub struct RecordRef {
 
 /// A node's report, written on change and every 10 s.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct Reported {
     /// The record's format.
     pub v: u16,
@@ -66,6 +68,7 @@ pub struct Reported {
     /// The signed record at `seen`, as long as NATS holds an older one for the node, or none: it proves that the log came
     /// so far once, whatever a database that was put back says. `seen` itself is nobody's word but the node's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "json-schema", schemars(skip))]
     pub proof: Option<SignedRecord>,
     /// What the operator should know of what was applied, although it is good.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -122,6 +125,7 @@ impl Reported {
 
 /// The attempt to apply a record, and its state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct Attempt {
     /// The record's position.
     pub position: Position,
@@ -149,6 +153,7 @@ impl Attempt {
 
 /// A problem on the node that an operator should fix, although the record was applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct ReportWarning {
     /// The stable code.
     pub code: String,
@@ -195,6 +200,7 @@ pub const NAME_BYTES_MAX: usize = 128;
 
 /// The part of a report that is history and not a heartbeat: what runs, what failed, what drifted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct ReportSummary {
     /// What runs.
     pub running: Option<RecordRef>,
@@ -205,6 +211,7 @@ pub struct ReportSummary {
     /// What was last good, where that is not what runs; a node of which nothing was good yet has `Some(None)`. An event that has
     /// it is of the second format of its type.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[cfg_attr(feature = "json-schema", schemars(with = "Option<RecordRef>"))]
     pub good: Option<Option<RecordRef>>,
 }
 
@@ -223,6 +230,7 @@ impl ReportSummary {
 
 /// An attempt that failed or was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct FailedAttempt {
     /// What was tried.
     #[serde(flatten)]

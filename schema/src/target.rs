@@ -32,6 +32,7 @@ pub(crate) mod shared {
 
 /// The nodes that a document is for. Never empty: a document for nobody is refused while being read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(into = "TargetForm", try_from = "TargetForm")]
 pub enum Target {
     /// Every node.
@@ -57,6 +58,7 @@ impl Target {
 /// Requirements on labels, all of which must hold; none at all hold for everything. Where that would be said by
 /// mistake, as in a [`Target`], the selector is refused while being read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Selector {
     /// Labels that must be there with these values.
@@ -78,6 +80,7 @@ impl Selector {
 
 /// One requirement on one label.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct Requirement {
     /// The label's name.
     pub key: String,
@@ -153,6 +156,8 @@ impl<'de> Deserialize<'de> for Requirement {
 
 /// The target as it is written: exactly one of `all`, `nodes` and the two kinds of selectors.
 #[derive(Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "json-schema", schemars(rename = "Target"))]
 #[serde(deny_unknown_fields)]
 struct TargetForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]

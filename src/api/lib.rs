@@ -2,7 +2,9 @@
 //!
 //! - [`error_code`] and [`problem`]: every error is a problem document (RFC 9457) with a stable code.
 //! - [`path`], [`query`], [`header`] and [`media_type`]: the names on the wire that both sides spell.
-//! - [`page`], [`log`] and [`principal`]: answers. The answer to `POST /v1/commands` is [`schema::answer::Answer`].
+//! - The other modules are answers, by what they are about. The answer to `POST /v1/commands` is [`schema::answer::Answer`].
+//!
+//! Each answer derives its JSON Schema, from which the server makes the OpenAPI document. A doc line is a description there.
 //!
 //! Absent on purpose: a clock, a file and a socket (the crate is `no_std`), any framework of the server or the client, and types
 //! that only one side uses.
@@ -13,10 +15,23 @@ extern crate alloc;
 
 pub mod error_code;
 pub mod header;
-pub mod log;
 pub mod media_type;
-pub mod page;
 pub mod path;
-pub mod principal;
 pub mod problem;
 pub mod query;
+
+pub mod page;
+
+pub mod compliance;
+pub mod diff;
+pub mod document;
+pub mod event;
+pub mod fleet;
+pub mod health;
+pub mod impact;
+pub mod job;
+pub mod log;
+pub mod node;
+pub mod principal;
+pub mod proof;
+pub mod why;

@@ -6,10 +6,11 @@ use schema::digest::Digest;
 use schema::id::LogId;
 use schema::instant::Instant;
 use schema::position::Position;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Which log it is, how far it has come, and whose signature to trust.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogStatus {
     /// Which log.
     pub log_id: LogId,

@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Items on a page unless the caller asks for another number.
@@ -11,7 +12,8 @@ pub const ITEMS_DEFAULT: usize = 100;
 pub const ITEMS_MAX: usize = 1_000;
 
 /// A page of a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "{T}Page")]
 pub struct ListPage<T> {
     /// The items, in the order of the list.
     pub items: Vec<T>,

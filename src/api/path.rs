@@ -1,13 +1,27 @@
 //! Paths that the server serves and its own client knows by name. The client makes those of single entities from what it is
 //! given.
 
+/// Whether the process answers; no token is needed.
+pub const HEALTH: &str = "/healthz";
 /// Whether the server can do its work; no token is needed.
 pub const READY: &str = "/readyz";
+/// Figures for Prometheus.
+pub const METRICS: &str = "/metrics";
+/// The description of the interface; no token is needed.
+pub const OPENAPI: &str = "/v1/openapi.json";
+/// Whose token a request carries.
+pub const WHOAMI: &str = "/v1/whoami";
 /// Where commands are sent.
 pub const COMMANDS: &str = "/v1/commands";
 /// The log's events, in pages or as a live stream.
 pub const EVENTS: &str = "/v1/events";
 /// The state of the log itself.
 pub const LOG: &str = "/v1/log";
+/// Nodes with their states.
+pub const NODES: &str = "/v1/nodes";
+/// How many nodes are in which state.
+pub const FLEET: &str = "/v1/fleet";
+/// What covers each control.
+pub const COVERAGE: &str = "/v1/coverage";
 /// People and programs with a token.
 pub const PRINCIPALS: &str = "/v1/principals";

@@ -3,10 +3,11 @@
 use alloc::string::String;
 use core::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The problem document, as the server writes it. A client also reads one that lacks `type`, `title` and `field`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// Always `about:blank`: `title` repeats the status, and `code` says what is wrong.
     #[serde(rename = "type", default = "Problem::about_blank")]

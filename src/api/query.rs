@@ -14,5 +14,7 @@ pub const AFTER: &str = "after";
 pub const ENTITY: &str = "entity";
 /// Events of this type.
 pub const TYPE: &str = "type";
+/// Events also have their data as text.
+pub const DATA_TEXT: &str = "data_text";
 /// Commands are decided, and nothing is appended.
 pub const DRY_RUN: &str = "dry_run";

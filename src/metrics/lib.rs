@@ -22,6 +22,7 @@ use schema::position::Position;
 pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 type Label = [(&'static str, String); 1];
+type LabelPair = [(&'static str, String); 2];
 /// A value that may be unknown: NaN.
 type FloatGauge = Gauge<f64, AtomicU64>;
 
@@ -48,6 +49,7 @@ struct Metrics {
     publish_seconds: Histogram,
     connections: Family<Label, Counter>,
     failures: Family<Label, Counter>,
+    requests: Family<LabelPair, Counter>,
     refusals: Family<Label, Counter>,
     strays: Counter,
 }
@@ -78,6 +80,7 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
         publish_seconds: Histogram::new(exponential_buckets(0.0005, 2.0, 18)),
         connections: Family::default(),
         failures: Family::default(),
+        requests: Family::default(),
         refusals: Family::default(),
         strays: Counter::default(),
     };
@@ -126,6 +129,7 @@ impl Metrics {
         registry.register("failures", "What was tried and has to be tried again", self.failures.clone());
         let text = "Messages in the event stream that somebody else wrote and this server took out";
         registry.register("strays", text, self.strays.clone());
+        registry.register("requests", "Requests that were answered, by route and status", self.requests.clone());
         registry.register("refusals", "What was refused, by code", self.refusals.clone());
     }
 }
@@ -172,6 +176,12 @@ pub fn connection_made(service: &str) {
 /// An operation failed, and is tried again.
 pub fn attempt_failed(operation: &str) {
     METRICS.failures.get_or_create(&label("of", operation)).inc();
+}
+
+/// A request was answered. `route` is the pattern of its path.
+pub fn request_answered(route: &str, status: u16) {
+    let labels = [("route", route.to_owned()), ("status", status.to_string())];
+    METRICS.requests.get_or_create(&labels).inc();
 }
 
 /// A request was refused with this stable code.

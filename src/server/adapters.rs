@@ -1,5 +1,6 @@
 //! Implements what publishing and the HTTP API need of the log, by what the store offers.
 
+use api::proof::SignedCheckpoint;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,9 +25,7 @@ use store::reader::{EventPage, Reader};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use crate::event_log::{
-    AsOf, DamagedError, EventLog, LogReadError, PastStateError, SignedCheckpoint, UnavailableError,
-};
+use crate::event_log::{AsOf, DamagedError, EventLog, LogReadError, PastStateError, UnavailableError};
 use crate::publish::error::SourceFuture;
 use crate::publish::source;
 

@@ -1,5 +1,6 @@
 //! The log as `http` and `fleet` need it: one trait, which `adapters` implements over `store` and tests in memory.
 
+use api::proof::SignedCheckpoint;
 use futures::future::BoxFuture;
 use projections::configuration::Configuration;
 use replay::tree::{ProofHashes, TreeQuery};
@@ -8,11 +9,9 @@ use schema::digest::Digest;
 use schema::entity::Actor;
 use schema::event::Event;
 use schema::id::{CommandId, LogId};
-use schema::instant::Instant;
 use schema::position::Position;
 use schema::request::Request;
 use schema::seal::PublicKey;
-use serde::Serialize;
 use tokio::sync::watch;
 
 pub use replay::as_of::AsOf;
@@ -64,21 +63,6 @@ pub trait EventLog: Send + Sync + 'static {
 
     /// A proof from the tree over the log. The question must be well-formed and about positions that the log has.
     fn answer(&self, question: TreeQuery) -> BoxFuture<'_, Result<ProofHashes, UnavailableError>>;
-}
-
-/// What the log's key signed about its tree; `GET /v1/log/checkpoint` shows it like this.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SignedCheckpoint {
-    /// Which log.
-    pub log_id: LogId,
-    /// The tree's size.
-    pub position: Position,
-    /// The tree's root.
-    pub root: Digest,
-    /// When it was signed.
-    pub at: Instant,
-    /// The signed note, byte for byte.
-    pub note: String,
 }
 
 /// The log can't be read or written at the moment. The sentence may be shown to the caller.

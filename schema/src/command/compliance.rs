@@ -19,19 +19,23 @@ use crate::schedule::Schedule;
 
 /// The fields of `claim_jobs`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ClaimJobs {
     /// Who runs them.
     pub runtime: NodeId,
     /// How many at most.
+    #[cfg_attr(feature = "json-schema", schemars(range(min = 1, max = CLAIM_JOBS_MAX)))]
     pub limit: u32,
     /// Seconds of silence after which the claims end.
     #[serde(default = "lease_s_default")]
+    #[cfg_attr(feature = "json-schema", schemars(range(min = LEASE_S_MIN, max = LEASE_S_MAX)))]
     pub lease_s: u32,
 }
 
 /// The fields of `release_jobs`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseJobs {
     /// Whose they are.
@@ -43,6 +47,7 @@ pub struct ReleaseJobs {
 
 /// The fields of `complete_job`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CompleteJob {
     /// Which job.
@@ -52,18 +57,23 @@ pub struct CompleteJob {
     /// The spec that was run.
     pub spec_digest: Digest,
     /// What came out.
+    #[cfg_attr(feature = "json-schema", schemars(length(min = 1, max = OUTCOME_BYTES_MAX)))]
     pub outcome: String,
     /// What shows it.
+    #[cfg_attr(feature = "json-schema", schemars(length(max = EVIDENCE_BYTES_MAX)))]
     pub evidence: String,
+}
+
+/// A runtime and nothing else.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Renewal {
+    runtime: NodeId,
 }
 
 /// Reads a command whose only field is a runtime.
 pub(super) fn renewing<C>(fields: Map<String, Value>, command: fn(NodeId) -> C) -> Result<C, InputError> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Renewal {
-        runtime: NodeId,
-    }
     strict::<Renewal>(fields).map(|renewal| command(renewal.runtime))
 }
 
@@ -73,7 +83,7 @@ const fn lease_s_default() -> u32 {
 
 /// The fields of a `define_` command beside `id`. The shape is the event's, which passes over what a later writer adds;
 /// a command that brings such a member is mistaken.
-pub(super) trait Definition: DeserializeOwned {
+pub(crate) trait Definition: DeserializeOwned {
     const FIELDS: &[&str];
     /// Of two fields exactly one is there.
     const EITHER: Option<[&str; 2]> = None;
@@ -113,6 +123,10 @@ impl Definition for AttestationDefined {
 fn check_schedule(schedule: Option<&Schedule>) -> Result<(), InputError> {
     schedule.map_or(Ok(()), Schedule::check).map_err(|refused| refused.at("schedule"))
 }
+
+/// The members of a `define_` command: the id and the definition. Only its schema is asked for.
+#[cfg(feature = "json-schema")]
+pub(crate) struct Define<I, T>(core::marker::PhantomData<(I, T)>);
 
 /// Reads a `define_` command: the id and the definition.
 pub(super) fn define<I: DeserializeOwned, T: Definition, C>(

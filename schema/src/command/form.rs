@@ -10,6 +10,7 @@ use crate::invalid::InputError;
 
 /// An entity's id and nothing else.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct Only<T> {
     pub(super) id: T,

@@ -89,5 +89,5 @@ fn refused(error: SubmitError) -> RpcError {
 }
 
 fn fault(refusal: &Refusal, field: &str) -> RpcError {
-    RpcError::new(refusal.code(), field, refusal.to_string())
+    RpcError::new(refusal.code().as_str(), field, refusal.to_string())
 }

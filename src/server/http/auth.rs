@@ -19,10 +19,11 @@ use axum::response::{IntoResponse, Response};
 use schema::command::Role;
 use schema::digest::Digest;
 use schema::id::PrincipalName;
+use url::form_urlencoded;
 
 use crate::http::connections::Connection;
 use crate::http::context::AppState;
-use crate::http::params::QueryParams;
+use crate::http::position_header::POSITION;
 use crate::http::problem::ProblemResponse;
 use crate::http::quota::Quota;
 use crate::http::request_limits::overloaded;
@@ -31,6 +32,7 @@ use crate::http::request_limits::overloaded;
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
     pub(super) name: PrincipalName,
+    pub(super) role: Role,
     /// The hash of the token that the request carries.
     token: Digest,
     pub(super) quota: Arc<Quota>,
@@ -84,7 +86,10 @@ pub(super) async fn authenticate(State(app): State<AppState>, mut request: Reque
         return overloaded(&format!("too many requests of {} are being worked on", caller.name)).into_response();
     };
     request.extensions_mut().insert(caller);
-    next.run(request).await
+    let mut response = next.run(request).await;
+    // A refusal holds for no position of its own. It names how far this server has come, as every answer does.
+    response.headers_mut().entry(POSITION).or_insert_with(|| app.log().view().position().get().into());
+    response
 }
 
 fn identify_caller(app: &AppState, request: &Request) -> Result<Caller, ProblemResponse> {
@@ -105,6 +110,7 @@ fn identify_caller(app: &AppState, request: &Request) -> Result<Caller, ProblemR
         }
         Role::Admin | Role::Auditor => Ok(Caller {
             name: name.clone(),
+            role,
             token,
             quota: app.quota(name),
             connection: request.extensions().get().cloned(),
@@ -115,9 +121,11 @@ fn identify_caller(app: &AppState, request: &Request) -> Result<Caller, ProblemR
 /// Whether a request can't change anything.
 fn only_reads(request: &Request) -> bool {
     match *request.method() {
-        Method::GET | Method::HEAD => true,
+        Method::GET | Method::HEAD | Method::OPTIONS => true,
         Method::POST if request.uri().path() == COMMANDS => {
-            QueryParams::parse(request.uri().query().unwrap_or_default()).flag(DRY_RUN) == Ok(true)
+            let query = request.uri().query().unwrap_or_default();
+            let flags = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == DRY_RUN);
+            flags.last().is_some_and(|(_, value)| value == "true")
         }
         _ => false,
     }

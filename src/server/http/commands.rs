@@ -1,20 +1,24 @@
 //! `POST /v1/commands`: the commands of one request are decided and appended together or not at all.
 
 use api::error_code::ErrorCode;
+use api::impact::DryRunAnswer;
+use api::media_type::JSON;
 use api::query::DRY_RUN;
-use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use program::tasks::run_blocking;
+use schema::answer::Answer;
 use schema::entity::Actor;
 use schema::limit::IDEMPOTENCY_KEY_BYTES_MAX;
 use schema::request::Request;
+use schemars::SchemaGenerator;
+use serde_json::{Value, json};
 
-use crate::http::answer;
-use crate::http::auth::AuthenticatedState;
+use crate::http::answer::JsonAnswer;
 use crate::http::dry_run;
-use crate::http::params::QueryParams;
+use crate::http::operation::{AnswerBody, AnswerType, Asked};
+use crate::http::params::{GivenParams, Parameter, RequestParameters};
 use crate::http::problem::ProblemResponse;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(api::header::IDEMPOTENCY_KEY);
@@ -22,24 +26,81 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(api::header::IDEMPOT
 /// Bodies from this size on are parsed on a blocking thread: a MiB of JSON takes about 5 ms.
 const LARGE_BODY_BYTES: usize = 64 * 1024;
 
-pub(super) async fn post(
-    app: AuthenticatedState,
-    mut params: QueryParams,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, ProblemResponse> {
-    let dry_run = params.flag(DRY_RUN)?;
-    params.done()?;
-    let key = idempotency_key(&headers)?;
+/// What a request of commands can be refused with before it is decided, or because it can't be appended.
+pub(super) const CODES: [ErrorCode; 9] = [
+    ErrorCode::BodyTimeout,
+    ErrorCode::BodyTooLarge,
+    ErrorCode::ClockAhead,
+    ErrorCode::IdempotencyKeyReused,
+    ErrorCode::IncompleteBody,
+    ErrorCode::InvalidIdempotencyKey,
+    ErrorCode::TooManyQuestions,
+    ErrorCode::UnsupportedContentEncoding,
+    ErrorCode::UnsupportedMediaType,
+];
+
+const DRY: Parameter = Parameter::query(
+    DRY_RUN,
+    "Whether the request is only decided and nothing is appended. An auditor may ask for it.",
+    || json!({"type": "boolean", "default": false}),
+);
+const KEY: Parameter = Parameter::header(
+    "Idempotency-Key",
+    "Under the same key of the same principal the same request is appended once, however often it is sent.",
+    || json!({"type": "string", "pattern": "^[!-~]+$", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_BYTES_MAX}),
+);
+
+/// How commands are to be worked on.
+pub(super) struct CommandOptions {
+    dry_run: bool,
+    key: Option<String>,
+}
+
+impl RequestParameters for CommandOptions {
+    fn declared() -> Vec<Parameter> {
+        vec![DRY, KEY]
+    }
+
+    fn take(given: &mut GivenParams) -> Result<Self, ProblemResponse> {
+        Ok(Self { dry_run: given.flag(&DRY)?, key: idempotency_key(given.headers())? })
+    }
+}
+
+/// The answer to commands.
+pub(super) enum CommandAnswer {
+    Appended(JsonAnswer<Answer>),
+    Decided(Box<JsonAnswer<DryRunAnswer>>),
+}
+
+impl IntoResponse for CommandAnswer {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Appended(answer) => answer.into_response(),
+            Self::Decided(answer) => answer.into_response(),
+        }
+    }
+}
+
+impl AnswerType for CommandAnswer {
+    /// The answer to a dry run has the members of the other one and two more.
+    fn bodies(generator: &mut SchemaGenerator) -> Vec<AnswerBody> {
+        let of: [Value; 2] =
+            [generator.subschema_for::<Answer>().into(), generator.subschema_for::<DryRunAnswer>().into()];
+        vec![AnswerBody { media_type: JSON, schema: json!({"anyOf": of}) }]
+    }
+}
+
+pub(super) async fn post(asked: Asked<CommandOptions>) -> Result<CommandAnswer, ProblemResponse> {
+    let Asked { app, params: CommandOptions { dry_run, key }, headers, body } = asked;
     let received = app.read_body(&headers, body).await?;
     let request = parse(received.bytes.clone()).await?;
     let actor = Actor::Principal(app.caller.name.clone());
     if dry_run {
         let decided = dry_run::dry_run(&app, actor, request).await?;
-        return Ok(answer::json(decided.answer.position, decided));
+        return Ok(CommandAnswer::Decided(Box::new(JsonAnswer::new(decided.answer.position, decided))));
     }
     let appended = app.log().submit(request, actor, key).await?;
-    Ok(answer::json(appended.position, appended))
+    Ok(CommandAnswer::Appended(JsonAnswer::new(appended.position, appended)))
 }
 
 async fn parse(body: Bytes) -> Result<Request, ProblemResponse> {

@@ -1,40 +1,25 @@
 //! Controls, components, assessments and attestations, as they were defined.
 
-use axum::extract::Path;
-use axum::response::Response;
+use api::compliance::DefinitionView;
 use projections::compliance::{ById, Compliance, Defined};
 use schema::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
 use schema::id::{AssessmentId, AttestationId, ComponentId, ControlId, Id, JobId};
-use schema::instant::Instant;
 use schema::invalid::InputError;
-use schema::position::{Position, Version};
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::http::answer;
-use crate::http::auth::AuthenticatedState;
-use crate::http::paging::ListKey;
-use crate::http::params::QueryParams;
+use crate::http::answer::JsonAnswer;
+use crate::http::operation::Asked;
+use crate::http::paging::{ListKey, PageQuery, RenderedPage};
+use crate::http::path_id::PathId;
 use crate::http::problem::ProblemResponse;
-
-/// A definition as it is shown.
-#[derive(Serialize)]
-struct DefinitionView<'a, T> {
-    id: &'a Id,
-    #[serde(flatten)]
-    said: &'a T,
-    /// The job of an attestation.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    job: Option<JobId>,
-    version: Version,
-    position: Position,
-    at: Instant,
-}
+use crate::http::snapshot::SnapshotQuery;
 
 /// One of the four kinds of definitions.
-pub(super) trait ComplianceKind: Sized + Serialize + 'static {
+pub(super) trait ComplianceKind: Clone + Serialize + JsonSchema + Send + Sync + 'static {
     /// The kind of its entity.
     const NAME: &'static str;
-    type Key: Ord + Clone + From<Id> + std::str::FromStr<Err = InputError>;
+    type Key: Ord + Clone + From<Id> + std::str::FromStr<Err = InputError> + Send + Sync;
 
     /// The id of a key.
     fn id(key: &Self::Key) -> &Id;
@@ -102,38 +87,34 @@ impl ComplianceKind for AttestationDefined {
     }
 }
 
-impl<'a, T: ComplianceKind> DefinitionView<'a, T> {
-    fn of(key: &'a T::Key, defined: &'a Defined<T>) -> Self {
-        let Defined { said, version, position, at } = defined;
-        Self { id: T::id(key), said, job: T::job(key), version: *version, position: *position, at: *at }
-    }
+fn view<T: ComplianceKind>(key: &T::Key, defined: &Defined<T>) -> DefinitionView<T> {
+    let Defined { said, version, position, at } = defined;
+    let (id, defined) = (T::id(key).clone(), T::clone(said));
+    DefinitionView { id, defined, job: T::job(key), version: *version, position: *position, at: *at }
 }
 
 /// `GET /v1/controls`, and so on.
 pub(super) async fn list<T: ComplianceKind>(
-    app: AuthenticatedState,
-    params: QueryParams,
-) -> Result<Response, ProblemResponse>
+    asked: Asked<(PageQuery, SnapshotQuery)>,
+) -> Result<JsonAnswer<RenderedPage<DefinitionView<T>>>, ProblemResponse>
 where
     for<'a> &'a T::Key: ListKey,
 {
-    let (page, memory, state) = app.page(params).await?;
+    let Asked { app, params: (page, query), .. } = asked;
+    let (memory, state) = app.page(&page, query).await?;
     let rows = T::all(state.compliance()).range(page.keys::<T::Key>());
-    Ok(memory.attach_to(answer::json(
-        state.position(),
-        page.list(rows, |key, defined| DefinitionView::<T>::of(key, defined)),
-    )))
+    let listed = page.list(rows, |key, defined| view::<T>(key, defined));
+    Ok(JsonAnswer::new(state.position(), listed).with_memory(memory))
 }
 
 /// `GET /v1/controls/{id}`, and so on.
 pub(super) async fn one<T: ComplianceKind>(
-    app: AuthenticatedState,
-    Path(id): Path<String>,
-    params: QueryParams,
-) -> Result<Response, ProblemResponse> {
-    let (key, state) = app.item::<T::Key>(&id, params).await?;
+    asked: Asked<(PathId<T::Key>, SnapshotQuery)>,
+) -> Result<JsonAnswer<DefinitionView<T>>, ProblemResponse> {
+    let Asked { app, params: (PathId(key), query), .. } = asked;
+    let state = app.snapshot(query).await?.configuration;
     match T::all(state.compliance()).get(&key) {
-        Some(defined) => Ok(answer::json(state.position(), DefinitionView::of(&key, defined))),
-        None => Err(ProblemResponse::unknown_entity(T::NAME, &id)),
+        Some(defined) => Ok(JsonAnswer::new(state.position(), view(&key, defined))),
+        None => Err(ProblemResponse::unknown_entity(T::NAME, T::id(&key).as_str())),
     }
 }

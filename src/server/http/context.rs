@@ -1,10 +1,13 @@
 //! What all requests share: the parts that the caller of [`router`](super::router::router) brings, and the limits on their use.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
+use api::health::HealthCondition;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use schema::id::PrincipalName;
 use schema::position::Position;
-use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -12,15 +15,6 @@ use crate::event_log::EventLog;
 use crate::fleet::listener::ReportListener;
 use crate::http::digest_cache::RecordDigestCache;
 use crate::http::quota::{HttpLimits, Quota, Quotas};
-
-/// A part of the server that is not as it should be, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct HealthCondition {
-    /// Which part.
-    pub part: String,
-    /// Why, in one sentence.
-    pub reason: String,
-}
 
 /// What the HTTP server needs of the rest of the process.
 #[derive(Clone)]
@@ -71,6 +65,14 @@ impl From<AppDependencies> for AppState {
             quotas: Quotas::default(),
             questions: Arc::new(Semaphore::new(limits.questions)),
         }))
+    }
+}
+
+impl FromRequestParts<Self> for AppState {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(_: &mut Parts, app: &Self) -> Result<Self, Infallible> {
+        Ok(app.clone())
     }
 }
 

@@ -1,81 +1,61 @@
 //! Documents, their metadata and their content.
 
+use api::document::DocumentView;
 use api::error_code::ErrorCode;
-use axum::extract::Path;
 use axum::http::HeaderMap;
-use axum::response::Response;
 use projections::configuration::Document;
 use schema::change::DocumentPut;
 use schema::digest::Digest;
 use schema::id::DocumentId;
-use schema::instant::Instant;
-use schema::position::{Position, Version};
-use serde::Serialize;
+use schema::position::Position;
 
 use crate::event_log::DamagedError;
-use crate::http::answer::{self, File};
+use crate::http::answer::{File, FileContent, JsonAnswer};
 use crate::http::auth::AuthenticatedState;
-use crate::http::params::QueryParams;
+use crate::http::operation::Asked;
+use crate::http::paging::{PageQuery, RenderedPage};
+use crate::http::path_id::PathId;
 use crate::http::problem::ProblemResponse;
+use crate::http::snapshot::SnapshotQuery;
 
-/// A document as it is shown.
-#[derive(Serialize)]
-struct DocumentView<'a> {
-    id: &'a DocumentId,
-    #[serde(flatten)]
-    put: &'a DocumentPut,
-    version: Version,
-    position: Position,
-    at: Instant,
-}
-
-impl<'a> DocumentView<'a> {
-    fn of(id: &'a DocumentId, document: &'a Document) -> Self {
-        Self { id, put: &document.put, version: document.version, position: document.position, at: document.at }
-    }
+/// The document as it is shown.
+pub(super) fn view(id: &DocumentId, document: &Document) -> DocumentView {
+    let Document { put, version, position, at, .. } = document;
+    DocumentView { id: id.clone(), put: (**put).clone(), version: *version, position: *position, at: *at }
 }
 
 /// `GET /v1/documents`
-pub(super) async fn list(app: AuthenticatedState, params: QueryParams) -> Result<Response, ProblemResponse> {
-    let (page, memory, state) = app.page(params).await?;
-    let rows = state.documents().range(page.keys::<DocumentId>());
-    Ok(memory.attach_to(answer::json(state.position(), page.list(rows, |id, document| DocumentView::of(id, document)))))
+pub(super) async fn list(
+    asked: Asked<(PageQuery, SnapshotQuery)>,
+) -> Result<JsonAnswer<RenderedPage<DocumentView>>, ProblemResponse> {
+    let Asked { app, params: (page, query), .. } = asked;
+    let (memory, state) = app.page(&page, query).await?;
+    let listed = page.list(state.documents().range(page.keys::<DocumentId>()), |id, document| view(id, document));
+    Ok(JsonAnswer::new(state.position(), listed).with_memory(memory))
 }
 
 /// `GET /v1/documents/{id}`
 pub(super) async fn one(
-    app: AuthenticatedState,
-    Path(id): Path<String>,
-    params: QueryParams,
-) -> Result<Response, ProblemResponse> {
-    let (id, state) = app.item::<DocumentId>(&id, params).await?;
+    asked: Asked<(PathId<DocumentId>, SnapshotQuery)>,
+) -> Result<JsonAnswer<DocumentView>, ProblemResponse> {
+    let Asked { app, params: (PathId(id), query), .. } = asked;
+    let state = app.snapshot(query).await?.configuration;
     match state.documents().get(&id) {
-        Some(document) => Ok(answer::json(state.position(), DocumentView::of(&id, document))),
+        Some(document) => Ok(JsonAnswer::new(state.position(), view(&id, document))),
         None => Err(ProblemResponse::unknown_entity("document", id.as_str())),
     }
 }
 
 /// `GET /v1/documents/{id}/content`
-pub(super) async fn content(
-    app: AuthenticatedState,
-    Path(id): Path<String>,
-    params: QueryParams,
-    headers: HeaderMap,
-) -> Result<Response, ProblemResponse> {
-    let (id, state) = app.item::<DocumentId>(&id, params).await?;
+pub(super) async fn content(asked: Asked<(PathId<DocumentId>, SnapshotQuery)>) -> Result<FileContent, ProblemResponse> {
+    let Asked { app, params: (PathId(id), query), headers, .. } = asked;
+    let state = app.snapshot(query).await?.configuration;
     let Some(document) = state.documents().get(&id) else {
         return Err(ProblemResponse::unknown_entity("document", id.as_str()));
     };
     let DocumentPut { media_type, digest, size, .. } = &*document.put;
     let file = File { media_type: media_type.as_str(), digest: *digest, size: *size };
     app.file_response(state.position(), &file, &headers).await
-}
-
-/// The id in the path of a URL.
-pub(super) fn parse_id<T: std::str::FromStr<Err = schema::invalid::InputError>>(
-    id: &str,
-) -> Result<T, ProblemResponse> {
-    id.parse().map_err(|invalid: schema::invalid::InputError| ProblemResponse::invalid_parameter("id", invalid.detail))
 }
 
 impl AuthenticatedState {
@@ -85,15 +65,21 @@ impl AuthenticatedState {
         position: Position,
         file: &File<'_>,
         headers: &HeaderMap,
-    ) -> Result<Response, ProblemResponse> {
+    ) -> Result<FileContent, ProblemResponse> {
         if file.is_known(headers) {
-            return Ok(file.not_modified(position));
+            return Ok(FileContent(file.not_modified(position)));
         }
         let memory = self.reserve_memory(file.memory_bytes()).await?;
-        match self.log().content(file.digest).await? {
-            Some(bytes) => Ok(memory.attach_to(file.with_content(position, verified(bytes, file.digest)?))),
+        let bytes = self.verified_content(file.digest).await?;
+        Ok(FileContent(memory.attach_to(file.with_content(position, bytes))))
+    }
+
+    /// The bytes that a digest names.
+    pub(super) async fn verified_content(&self, digest: Digest) -> Result<Vec<u8>, ProblemResponse> {
+        match self.log().content(digest).await? {
+            Some(bytes) => verified(bytes, digest),
             None => {
-                let detail = format!("the content {} is not there any more", file.digest);
+                let detail = format!("the content {digest} is not there any more");
                 Err(ProblemResponse::new(ErrorCode::ContentGone, detail))
             }
         }

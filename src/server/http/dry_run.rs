@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use api::impact::DryRunAnswer;
 use projections::refusal::RequestRefusal;
 use projections::request::{DecisionWithState, RequestContext, preview_request};
 use replay::impact::node_digest_change;
@@ -10,23 +11,11 @@ use schema::entity::Actor;
 use schema::id::CommandId;
 use schema::instant::Instant;
 use schema::request::Request;
-use serde::Serialize;
 use uuid::Uuid;
 
 use crate::http::auth::AuthenticatedState;
-use crate::http::impact::NodeChange;
+use crate::http::impact::node_change;
 use crate::http::problem::ProblemResponse;
-
-/// The answer that the request would get, and what would change on the nodes that it affects.
-#[derive(Debug, Serialize)]
-pub(super) struct DryRunAnswer {
-    /// The positions in it are those that the events would have if they were appended now.
-    #[serde(flatten)]
-    pub(super) answer: Answer,
-    dry_run: bool,
-    /// The affected nodes with the digests of their desired records, before and after.
-    desired: Vec<NodeChange>,
-}
 
 /// Decides and renders a request.
 pub(super) async fn dry_run(
@@ -41,7 +30,7 @@ pub(super) async fn dry_run(
     let decided = app.run_expensive(async move {
         let DecisionWithState { configuration: after, affected, answer, .. } =
             preview_request(&before, &envelope, &request)?;
-        let change = |node| NodeChange::from(node_digest_change(&before, &after, node));
+        let change = |node| node_change(node_digest_change(&before, &after, node));
         let desired = affected.iter().map(change).collect();
         Ok(DryRunAnswer { answer: Answer { command_id: None, ..answer }, dry_run: true, desired })
     });

@@ -35,5 +35,5 @@ impl AuthenticatedState {
 
 fn too_many() -> ProblemResponse {
     let detail = "too many questions about past states, causes, impacts or dry runs are being worked on";
-    ProblemResponse::new(ErrorCode::TooManyQuestions, detail).retry_after(1)
+    ProblemResponse::new(ErrorCode::TooManyQuestions, detail)
 }

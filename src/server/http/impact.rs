@@ -1,69 +1,37 @@
 //! `GET /v1/impact/{command_id}`, or with the position of one of its events: what a request changed. The inverse of `why`.
 
 use api::error_code::ErrorCode;
-use axum::extract::Path;
-use axum::response::Response;
+use api::impact::{ImpactView, JobChange, NodeChange};
 use projections::configuration::Configuration;
 use projections::fold::AffectedNodes;
 use replay::impact::{DigestChange, impact};
 use replay::log::{DivergenceError, Follower};
 use schema::answer::AppendedEvent;
-use schema::digest::Digest;
-use schema::entity::Actor;
 use schema::event::Event;
-use schema::id::{CommandId, JobId, LogId, NodeId};
-use schema::instant::Instant;
+use schema::id::{CommandId, LogId, NodeId};
 use schema::position::Position;
-use serde::Serialize;
+use serde_json::json;
 
 use crate::event_log::{AsOf, DamagedError, PastStateError};
-use crate::http::answer;
-use crate::http::auth::AuthenticatedState;
-use crate::http::params::{QueryParams, number};
+use crate::http::answer::JsonAnswer;
+use crate::http::operation::Asked;
+use crate::http::params::{GivenParams, Parameter, RequestParameters, number, position_schema};
 use crate::http::problem::ProblemResponse;
 use crate::http::snapshot::SnapshotQuery;
 
-/// What a request changed.
-#[derive(Serialize)]
-struct ImpactView {
-    command_id: CommandId,
-    /// The request's last event.
-    position: Position,
-    actor: Actor,
-    at: Instant,
-    reason: Option<String>,
-    events: Vec<AppendedEvent>,
-    /// The nodes whose desired records changed.
-    nodes: Vec<NodeChange>,
-    /// The nodes that the request concerns and whose desired records are the same as before.
-    unchanged: Vec<NodeId>,
-    /// The jobs whose specs changed.
-    jobs: Vec<JobChange>,
-}
+const REQUEST: Parameter = Parameter::path(
+    "command_id",
+    "The request's id, as its answer and its events have it, or the position of any of its events.",
+    || json!({"oneOf": [{"type": "string", "format": "uuid"}, position_schema()]}),
+);
 
-/// The digest of a node's desired record before and after; none where there is no record.
-#[derive(Debug, Serialize)]
-pub(super) struct NodeChange {
-    node: NodeId,
-    before: Option<Digest>,
-    after: Option<Digest>,
-}
-
-#[derive(Serialize)]
-struct JobChange {
-    job: JobId,
-    before: Option<Digest>,
-    after: Option<Digest>,
-}
-
-impl From<DigestChange<NodeId>> for NodeChange {
-    fn from(DigestChange { id: node, before, after }: DigestChange<NodeId>) -> Self {
-        Self { node, before, after }
-    }
+/// The change of a node as it is shown.
+pub(super) fn node_change(DigestChange { id: node, before, after }: DigestChange<NodeId>) -> NodeChange {
+    NodeChange { node, before, after }
 }
 
 /// How the URL names a request: by its id, or by the position of one of its events.
-enum RequestRef {
+pub(super) enum RequestRef {
     Id(CommandId),
     EventPosition(Position),
 }
@@ -79,19 +47,27 @@ fn parse_request_ref(text: &str) -> Result<RequestRef, ProblemResponse> {
     }
 }
 
+impl RequestParameters for RequestRef {
+    fn declared() -> Vec<Parameter> {
+        vec![REQUEST]
+    }
+
+    fn codes() -> Vec<ErrorCode> {
+        vec![ErrorCode::UnknownCommand, ErrorCode::Damaged, ErrorCode::TooManyQuestions]
+    }
+
+    fn take(given: &mut GivenParams) -> Result<Self, ProblemResponse> {
+        parse_request_ref(given.path(&REQUEST))
+    }
+}
+
 fn unknown_command(detail: String) -> ProblemResponse {
     ProblemResponse::new(ErrorCode::UnknownCommand, detail).in_field("command_id")
 }
 
 /// `GET /v1/impact/{command_id}`
-pub(super) async fn show(
-    app: AuthenticatedState,
-    Path(request): Path<String>,
-    mut params: QueryParams,
-) -> Result<Response, ProblemResponse> {
-    let query = SnapshotQuery::from_params(&mut params)?;
-    params.done()?;
-    let request = parse_request_ref(&request)?;
+pub(super) async fn show(asked: Asked<(RequestRef, SnapshotQuery)>) -> Result<JsonAnswer<ImpactView>, ProblemResponse> {
+    let Asked { app, params: (request, query), .. } = asked;
     let seen = app.snapshot(query).await?.configuration.position();
     let command_id = match request {
         RequestRef::Id(command_id) => command_id,
@@ -124,16 +100,16 @@ pub(super) async fn show(
         view.map_err(|diverges| PastStateError::Damaged(DamagedError(format!("the log is not intact {diverges}"))))
     });
     let view = computed.await??;
-    Ok(answer::json(seen, view))
+    Ok(JsonAnswer::new(seen, view))
 }
 
 fn view(log_id: LogId, before: Configuration, events: Vec<Event>) -> Result<ImpactView, DivergenceError> {
     let mut follower = Follower::without_tree(log_id, before.clone());
-    let mut touched = AffectedNodes::new();
+    let mut affected = AffectedNodes::new();
     for event in &events {
-        touched.append(&mut follower.advance(event)?);
+        affected.append(&mut follower.advance(event)?);
     }
-    let found = impact(&before, follower.configuration(), &touched, &events);
+    let found = impact(&before, follower.configuration(), &affected, &events);
     let last = events.last().expect("BUG: a request that is found has an event").clone();
     let job = |DigestChange { id: job, before, after }| JobChange { job, before, after };
     Ok(ImpactView {
@@ -143,7 +119,7 @@ fn view(log_id: LogId, before: Configuration, events: Vec<Event>) -> Result<Impa
         at: last.at,
         reason: last.reason,
         events: events.into_iter().map(appended).collect(),
-        nodes: found.nodes.into_iter().map(NodeChange::from).collect(),
+        nodes: found.nodes.into_iter().map(node_change).collect(),
         unchanged: found.unchanged,
         jobs: found.jobs.into_iter().map(job).collect(),
     })

@@ -29,7 +29,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::event_log::EventPage;
 use crate::http::answer_memory::MemoryReservation;
 use crate::http::auth::AuthenticatedState;
-use crate::http::event::EventView;
+use crate::http::event;
 use crate::http::guarded_body::guard_bytes;
 use crate::http::problem::ProblemResponse;
 
@@ -48,6 +48,8 @@ pub(super) struct EventFilter {
     pub(super) entity: Option<Entity>,
     /// Only events of this type.
     pub(super) event_type: Option<String>,
+    /// Whether each event has its data as text, too.
+    pub(super) with_text: bool,
 }
 
 struct LiveStream {
@@ -122,7 +124,7 @@ impl LiveStream {
                 return None;
             }
             if let Some(event) = self.ready.pop_front() {
-                let frame = frame(event);
+                let frame = frame(event, self.filter.with_text);
                 return Some(self.memory.as_ref().map_or(frame.clone(), |memory| guard_bytes(frame, memory)));
             }
             self.memory = None;
@@ -141,7 +143,7 @@ impl LiveStream {
 
     async fn read(&mut self, head: Position) -> Result<(), ProblemResponse> {
         let mut memory = self.app.reserve_memory(BYTES_READ + EVENT_DATA_BYTES_MAX).await?;
-        let EventFilter { entity, event_type } = &self.filter;
+        let EventFilter { entity, event_type, .. } = &self.filter;
         let page = EventPage {
             after: self.after,
             up_to: Some(head),
@@ -174,9 +176,9 @@ impl LiveStream {
     }
 }
 
-fn frame(event: Event) -> Bytes {
+fn frame(event: Event, with_text: bool) -> Bytes {
     let mut text = format!("id: {}\nevent: {}\n", event.position, event.event_type);
-    let data = serde_json::to_string(&EventView::from(event)).expect("BUG: an event is text and numbers");
+    let data = serde_json::to_string(&event::view(event, with_text)).expect("BUG: an event is text and numbers");
     // Stored JSON may have several lines, and each needs the field name of its own.
     for line in data.split(['\n', '\r']) {
         text.extend(["data: ", line, "\n"]);

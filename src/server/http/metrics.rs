@@ -1,19 +1,30 @@
 //! `GET /metrics`: the figures of this server, for Prometheus, which needs an auditor's token.
 
-use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use metrics::{self, OPEN_METRICS};
 use program::tasks::run_blocking;
 use schema::position::Position;
 
 use crate::event_log::EventPage;
+use crate::http::answer::{BodyType, Raw};
 use crate::http::context::AppState;
 use crate::http::fleet;
+use crate::http::operation::Asked;
+use crate::http::position_header::with_position;
+use crate::http::problem::ProblemResponse;
 use crate::http::snapshot::ReadSnapshot;
 
+/// The text that Prometheus reads.
+pub(super) struct OpenMetrics;
+
+impl BodyType for OpenMetrics {
+    const NAME: &'static str = "application/openmetrics-text";
+}
+
 /// `GET /metrics`
-pub(super) async fn show(State(app): State<AppState>) -> Response {
+pub(super) async fn show(asked: Asked<()>) -> Result<Raw<OpenMetrics>, ProblemResponse> {
+    let app = AppState::clone(&asked.app);
     let snapshot = ReadSnapshot { configuration: app.log().view(), is_past: false };
     let (head, published) = (snapshot.configuration.position(), app.published());
     let oldest = match published.filter(|published| *published < head) {
@@ -23,10 +34,14 @@ pub(super) async fn show(State(app): State<AppState>) -> Response {
     metrics::progress_observed(head, published, oldest, app.readiness().is_empty());
     metrics::unknown_nodes_counted(app.reports().unknown());
     run_blocking(move || {
-        fleet::count(&app, &snapshot).states.into_iter().for_each(|(state, count)| metrics::nodes_counted(state, count))
+        fleet::count(&app, &snapshot)
+            .states
+            .into_iter()
+            .for_each(|(state, count)| metrics::nodes_counted(&state, count))
     })
     .await;
-    ([(CONTENT_TYPE, OPEN_METRICS)], metrics::open_metrics_text()).into_response()
+    let text = ([(CONTENT_TYPE, OPEN_METRICS)], metrics::open_metrics_text()).into_response();
+    Ok(Raw::new(with_position(head, text)))
 }
 
 /// When the oldest event that is not published was appended; none if the log can't be read now.

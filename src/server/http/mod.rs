@@ -13,7 +13,11 @@ mod context;
 
 pub mod damaged_log;
 pub mod listener;
+pub mod openapi;
 pub mod router;
+
+mod catalogue;
+mod operation;
 
 mod connections;
 mod write_timeout;
@@ -21,12 +25,17 @@ mod write_timeout;
 mod answer_memory;
 mod auth;
 mod causing_events;
+mod compression;
+mod entity_tag;
 mod expensive_queries;
 mod guarded_body;
 mod paging;
 mod params;
+mod path_id;
+mod position_header;
 mod quota;
 mod request_limits;
+mod request_metrics;
 mod snapshot;
 
 mod body;
@@ -35,6 +44,7 @@ mod compliance;
 mod coverage;
 mod dry_run;
 
+mod diff;
 mod documents;
 mod event;
 mod events;
@@ -53,7 +63,9 @@ mod versions;
 mod why;
 
 mod answer;
+mod fixed_answer;
 mod problem;
 
 mod digest_cache;
 mod node_status;
+mod text_diff;

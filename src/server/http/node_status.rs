@@ -1,11 +1,11 @@
 //! The status of a node: its state, what it runs, when it was last heard, and why it does not run what is desired.
 
+use api::node::{NodeStatus, StatusReason};
 use projections::configuration::Node;
-use projections::convergence::ConvergenceState;
+use schema::convergence::ConvergenceState;
 use schema::id::NodeId;
 use schema::position::Position;
 use schema::report::{Attempt, AttemptState, DETAIL_BYTES_MAX, RecordRef, ReportSummary, Reported, truncate_text};
-use serde::Serialize;
 
 use crate::http::context::AppState;
 use crate::http::snapshot::ReadSnapshot;
@@ -14,25 +14,6 @@ use crate::http::snapshot::ReadSnapshot;
 const SHORT_BYTES: usize = 512;
 /// Drifted paths that a reason names; the others are counted.
 const PATHS_NAMED: usize = 5;
-
-/// The status of a node.
-#[derive(Debug, Serialize)]
-pub(super) struct NodeStatus {
-    pub(super) state: ConvergenceState,
-    /// The record that it runs, as it reports it.
-    pub(super) running: Option<RecordRef>,
-    /// How long ago the last report was heard; none of a past state, or if there never was a report.
-    silence_ms: Option<u64>,
-    /// Why it does not run what is desired; none if it does, or is about to.
-    reason: Option<StatusReason>,
-}
-
-/// Why a node does not run what is desired: in the node's own words if it tried and failed, else in ours.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-struct StatusReason {
-    code: String,
-    detail: String,
-}
 
 /// What a node reported, as far as reasons need it.
 #[derive(Default)]
@@ -124,24 +105,21 @@ impl<'a> ReportedFacts<'a> {
     }
 }
 
-impl NodeStatus {
-    /// The same, with a detail short enough for a list.
-    pub(super) fn short(self) -> Self {
-        self.within(SHORT_BYTES)
-    }
+/// The status with a detail short enough for a list.
+pub(super) fn short(status: NodeStatus) -> NodeStatus {
+    within(status, SHORT_BYTES)
+}
 
-    fn within(mut self, bytes_max: usize) -> Self {
-        if let Some(reason) = &mut self.reason {
-            reason.detail = truncate_text(&reason.detail, bytes_max);
-        }
-        self
+fn within(mut status: NodeStatus, bytes_max: usize) -> NodeStatus {
+    if let Some(reason) = &mut status.reason {
+        reason.detail = truncate_text(&reason.detail, bytes_max);
     }
+    status
+}
 
-    fn of(state: ConvergenceState, facts: &ReportedFacts<'_>, head: Position) -> Self {
-        let status =
-            Self { state, running: facts.running, silence_ms: facts.silence_ms, reason: facts.reason(state, head) };
-        status.within(DETAIL_BYTES_MAX)
-    }
+fn status(state: ConvergenceState, facts: &ReportedFacts<'_>, head: Position) -> NodeStatus {
+    let reason = facts.reason(state, head);
+    within(NodeStatus { state, running: facts.running, silence_ms: facts.silence_ms, reason }, DETAIL_BYTES_MAX)
 }
 
 impl AppState {
@@ -152,13 +130,13 @@ impl AppState {
         if snapshot.is_past {
             let noted = configuration.reports().get(id);
             let facts = noted.map(|noted| ReportedFacts::noted(&noted.summary)).unwrap_or_default();
-            return NodeStatus::of(state, &facts, head);
+            return status(state, &facts, head);
         }
         match self.reports().heard(id) {
-            None => NodeStatus::of(state, &ReportedFacts::default(), head),
+            None => status(state, &ReportedFacts::default(), head),
             Some(heard) => {
                 let silence_ms = u64::try_from(heard.silence.as_millis()).unwrap_or(u64::MAX);
-                NodeStatus::of(state, &ReportedFacts::heard(&heard.report, silence_ms), head)
+                status(state, &ReportedFacts::heard(&heard.report, silence_ms), head)
             }
         }
     }
@@ -224,8 +202,8 @@ mod tests {
         let detail = "å".repeat(DETAIL_BYTES_MAX);
         let facts =
             ReportedFacts { failed: Some((AttemptState::Refused, None, Some(&detail))), ..ReportedFacts::default() };
-        let status = NodeStatus::of(ConvergenceState::Refused, &facts, 5.into());
+        let status = status(ConvergenceState::Refused, &facts, 5.into());
         assert_eq!(status.reason.as_ref().map(|reason| reason.detail.len()), Some(DETAIL_BYTES_MAX));
-        assert_eq!(status.short().reason.map(|reason| reason.detail.len()), Some(SHORT_BYTES));
+        assert_eq!(short(status).reason.map(|reason| reason.detail.len()), Some(SHORT_BYTES));
     }
 }

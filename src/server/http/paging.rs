@@ -12,13 +12,28 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use schema::id::Id;
 use schema::limit::EVENT_DATA_BYTES_MAX;
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::to_raw_value;
+use serde_json::{Value, json};
 
-use crate::http::params::{QueryParams, number};
+use crate::http::answer::RenderedItem;
+use crate::http::params::{GivenParams, Parameter, RequestParameters, number};
 use crate::http::problem::ProblemResponse;
 
 /// Bytes of the items of a page, unless its first item alone has more.
 pub(super) const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+const LIMIT_PARAMETER: Parameter = Parameter::query(LIMIT, "How many items a page has at most.", limit_schema);
+const CURSOR_PARAMETER: Parameter = Parameter::query(
+    CURSOR,
+    "Where the page begins: `next` of the page before it. An empty cursor, or none, is the beginning of the list.",
+    || json!({"type": "string"}),
+);
+
+/// A page of a list, whose items are written already.
+pub(super) type RenderedPage<T> = ListPage<RenderedItem<T>>;
+
+/// How many items a page has at most.
+pub(super) struct PageLimit(pub(super) usize);
 
 /// `limit` and `cursor` of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,23 +43,46 @@ pub(super) struct PageQuery {
 }
 
 /// The items of a page, as JSON, until it is full.
-pub(super) struct PageBuilder {
-    items: Vec<Box<RawValue>>,
+pub(super) struct PageBuilder<T> {
+    items: Vec<RenderedItem<T>>,
     bytes: usize,
     limit: usize,
 }
 
-impl PageQuery {
-    /// Reads `limit` and `cursor`.
-    pub(super) fn from_params(params: &mut QueryParams) -> Result<Self, ProblemResponse> {
-        let limit = limit(params)?;
-        let after = params.take(CURSOR, |text| match text {
+impl RequestParameters for PageLimit {
+    fn declared() -> Vec<Parameter> {
+        vec![LIMIT_PARAMETER]
+    }
+
+    fn take(given: &mut GivenParams) -> Result<Self, ProblemResponse> {
+        let read = |text: &str| match number(text).map(usize::try_from) {
+            Ok(Ok(limit)) if (1..=ITEMS_MAX).contains(&limit) => Ok(limit),
+            _ => Err(format!("is a number from 1 to {ITEMS_MAX}")),
+        };
+        Ok(Self(given.query(&LIMIT_PARAMETER, read)?.unwrap_or(ITEMS_DEFAULT)))
+    }
+}
+
+impl RequestParameters for PageQuery {
+    fn declared() -> Vec<Parameter> {
+        vec![LIMIT_PARAMETER, CURSOR_PARAMETER]
+    }
+
+    fn take(given: &mut GivenParams) -> Result<Self, ProblemResponse> {
+        let PageLimit(limit) = PageLimit::take(given)?;
+        let after = given.query(&CURSOR_PARAMETER, |text| match text {
             "" => Ok(None),
             cursor => decode_cursor(cursor).map(Some).ok_or_else(|| "is not a cursor of this list".to_string()),
         })?;
         Ok(Self { after: after.flatten(), limit })
     }
+}
 
+fn limit_schema() -> Value {
+    json!({"type": "integer", "minimum": 1, "maximum": ITEMS_MAX, "default": ITEMS_DEFAULT})
+}
+
+impl PageQuery {
     /// The range of keys that the page begins in.
     pub(super) fn keys<K: From<Id>>(&self) -> (Bound<K>, Bound<K>) {
         let start = self.after.clone().map_or(Bound::Unbounded, |id| Bound::Excluded(id.into()));
@@ -56,7 +94,7 @@ impl PageQuery {
         &self,
         rows: impl Iterator<Item = (K, V)>,
         mut show: impl FnMut(&K, V) -> T,
-    ) -> ListPage<Box<RawValue>>
+    ) -> RenderedPage<T>
     where
         T: Serialize,
     {
@@ -83,7 +121,7 @@ pub(super) fn memory_bytes(limit: usize) -> usize {
     2 * PAGE_BYTES_MAX.min(limit.saturating_mul(EVENT_DATA_BYTES_MAX))
 }
 
-impl PageBuilder {
+impl<T: Serialize> PageBuilder<T> {
     /// An empty page for at most `limit` items.
     pub(super) fn new(limit: usize) -> Self {
         Self { items: Vec::new(), bytes: 0, limit }
@@ -95,30 +133,21 @@ impl PageBuilder {
     }
 
     /// Adds an item; false if the page is full.
-    pub(super) fn push(&mut self, item: &impl Serialize) -> bool {
+    pub(super) fn push(&mut self, item: &T) -> bool {
         let item = to_raw_value(item).expect("BUG: an item is text and numbers");
         let bytes = self.bytes + item.get().len();
         if self.is_complete() || (bytes > PAGE_BYTES_MAX && !self.items.is_empty()) {
             return false;
         }
         self.bytes = bytes;
-        self.items.push(item);
+        self.items.push(RenderedItem::new(item));
         true
     }
 
     /// The page, with the cursor of the next one.
-    pub(super) fn followed_by(self, next: Option<String>) -> ListPage<Box<RawValue>> {
+    pub(super) fn followed_by(self, next: Option<String>) -> RenderedPage<T> {
         ListPage { items: self.items, next }
     }
-}
-
-/// Reads `limit`.
-pub(super) fn limit(params: &mut QueryParams) -> Result<usize, ProblemResponse> {
-    let read = |text: &str| match number(text).map(usize::try_from) {
-        Ok(Ok(limit)) if (1..=ITEMS_MAX).contains(&limit) => Ok(limit),
-        _ => Err(format!("is a number from 1 to {ITEMS_MAX}")),
-    };
-    Ok(params.take(LIMIT, read)?.unwrap_or(ITEMS_DEFAULT))
 }
 
 /// A key of a list, which is the id of its item.
@@ -168,7 +197,7 @@ mod tests {
         let mut pages = Vec::new();
         loop {
             let listed = page.list(rows.range(page.keys::<NodeId>()), |_, value| value);
-            let items = listed.items.iter().map(|item| serde_json::from_str(item.get()).expect("as it was written"));
+            let items = listed.items.iter().map(|item| serde_json::from_str(item.json()).expect("as it was written"));
             pages.push(items.collect());
             let Some(cursor) = listed.next else { return pages };
             page.after = decode_cursor(&cursor);

@@ -1,15 +1,15 @@
 //! Principals: people and programs that have, or had, a token. The hash of a token is not shown.
 
-use api::principal::PrincipalView;
-use axum::extract::Path;
-use axum::response::Response;
+use api::principal::{PrincipalView, WhoAmI};
 use projections::configuration::Principal;
 use schema::id::PrincipalName;
 
-use crate::http::answer;
-use crate::http::auth::AuthenticatedState;
-use crate::http::params::QueryParams;
+use crate::http::answer::JsonAnswer;
+use crate::http::operation::Asked;
+use crate::http::paging::{PageQuery, RenderedPage};
+use crate::http::path_id::PathId;
 use crate::http::problem::ProblemResponse;
+use crate::http::snapshot::{PresentQuery, SnapshotQuery};
 
 fn view(name: &PrincipalName, principal: &Principal) -> PrincipalView {
     let Principal { created, version, revoked, position, at } = principal;
@@ -24,21 +24,32 @@ fn view(name: &PrincipalName, principal: &Principal) -> PrincipalView {
 }
 
 /// `GET /v1/principals`
-pub(super) async fn list(app: AuthenticatedState, params: QueryParams) -> Result<Response, ProblemResponse> {
-    let (page, memory, state) = app.page(params).await?;
+pub(super) async fn list(
+    asked: Asked<(PageQuery, SnapshotQuery)>,
+) -> Result<JsonAnswer<RenderedPage<PrincipalView>>, ProblemResponse> {
+    let Asked { app, params: (page, query), .. } = asked;
+    let (memory, state) = app.page(&page, query).await?;
     let rows = state.principals().range(page.keys::<PrincipalName>());
-    Ok(memory.attach_to(answer::json(state.position(), page.list(rows, |name, principal| view(name, principal)))))
+    let listed = page.list(rows, |name, principal| view(name, principal));
+    Ok(JsonAnswer::new(state.position(), listed).with_memory(memory))
 }
 
-/// `GET /v1/principals/{name}`
+/// `GET /v1/principals/{id}`
 pub(super) async fn one(
-    app: AuthenticatedState,
-    Path(name): Path<String>,
-    params: QueryParams,
-) -> Result<Response, ProblemResponse> {
-    let (name, state) = app.item::<PrincipalName>(&name, params).await?;
+    asked: Asked<(PathId<PrincipalName>, SnapshotQuery)>,
+) -> Result<JsonAnswer<PrincipalView>, ProblemResponse> {
+    let Asked { app, params: (PathId(name), query), .. } = asked;
+    let state = app.snapshot(query).await?.configuration;
     match state.principals().get(&name) {
-        Some(principal) => Ok(answer::json(state.position(), view(&name, principal))),
+        Some(principal) => Ok(JsonAnswer::new(state.position(), view(&name, principal))),
         None => Err(ProblemResponse::unknown_entity("principal", name.as_str())),
     }
+}
+
+/// `GET /v1/whoami`
+pub(super) async fn whoami(asked: Asked<PresentQuery>) -> Result<JsonAnswer<WhoAmI>, ProblemResponse> {
+    let Asked { app, params: query, .. } = asked;
+    let position = app.snapshot(query).await?.configuration.position();
+    let (name, role, log_id) = (app.caller.name.clone(), app.caller.role, app.log().log_id());
+    Ok(JsonAnswer::new(position, WhoAmI { name, role, log_id }))
 }

@@ -13,10 +13,14 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTI
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use projections::refusal::{RefusalClass, RequestRefusal};
+use projections::refusal::RequestRefusal;
+use projections::refusal_code::RefusalClass;
 use schema::invalid::InputError;
 
 use crate::event_log::{DamagedError, LogReadError, PastStateError, SubmitError, UnavailableError};
+
+/// `Retry-After` where nothing better is known.
+const RETRY_AFTER_S: u32 = 1;
 
 /// An error answer: the problem document, and the headers that go with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,29 +73,38 @@ impl ProblemResponse {
 impl From<InputError> for ProblemResponse {
     /// 400 for what is no JSON at all, 422 for JSON that is no valid request.
     fn from(invalid: InputError) -> Self {
-        let status = match invalid.code {
-            "invalid_json" => StatusCode::BAD_REQUEST,
-            _ => StatusCode::UNPROCESSABLE_ENTITY,
-        };
-        Self::with_status(status, invalid.code, invalid.detail).in_field(invalid.field)
+        Self::with_status(input_status(invalid.code), invalid.code, invalid.detail).in_field(invalid.field)
+    }
+}
+
+/// The status of a body that was refused while being read.
+pub(super) fn input_status(code: &str) -> StatusCode {
+    match code {
+        "invalid_json" => StatusCode::BAD_REQUEST,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    }
+}
+
+/// The status of a valid request that was refused.
+pub(super) fn refusal_status(class: RefusalClass) -> StatusCode {
+    match class {
+        RefusalClass::NotFound => StatusCode::NOT_FOUND,
+        RefusalClass::Conflict => StatusCode::CONFLICT,
+        RefusalClass::TooLarge | RefusalClass::Unfit => StatusCode::UNPROCESSABLE_ENTITY,
+        RefusalClass::Forbidden => StatusCode::FORBIDDEN,
     }
 }
 
 impl From<RequestRefusal> for ProblemResponse {
     fn from(refused: RequestRefusal) -> Self {
-        let status = match refused.refusal.sort() {
-            RefusalClass::NotFound => StatusCode::NOT_FOUND,
-            RefusalClass::Conflict => StatusCode::CONFLICT,
-            RefusalClass::TooLarge | RefusalClass::Unfit => StatusCode::UNPROCESSABLE_ENTITY,
-            RefusalClass::Forbidden => StatusCode::FORBIDDEN,
-        };
-        Self::with_status(status, refused.refusal.code(), refused.to_string()).in_field(refused.field())
+        let code = refused.refusal.code();
+        Self::with_status(refusal_status(code.class()), code.as_str(), refused.to_string()).in_field(refused.field())
     }
 }
 
 impl From<UnavailableError> for ProblemResponse {
     fn from(error: UnavailableError) -> Self {
-        Self::new(ErrorCode::Unavailable, error.0).retry_after(1)
+        Self::new(ErrorCode::Unavailable, error.0)
     }
 }
 
@@ -120,10 +133,8 @@ impl From<SubmitError> for ProblemResponse {
                 Self::new(ErrorCode::IdempotencyKeyReused, detail).in_field("Idempotency-Key")
             }
             SubmitError::ClockAhead(_) => Self::new(ErrorCode::ClockAhead, detail).retry_after(5),
-            SubmitError::Busy => Self::new(ErrorCode::Overloaded, "too many commands are waiting").retry_after(1),
-            SubmitError::Unstorable(_) | SubmitError::Unavailable(_) => {
-                Self::new(ErrorCode::Unavailable, detail).retry_after(1)
-            }
+            SubmitError::Busy => Self::new(ErrorCode::Overloaded, "too many commands are waiting"),
+            SubmitError::Unstorable(_) | SubmitError::Unavailable(_) => Self::new(ErrorCode::Unavailable, detail),
         }
     }
 }
@@ -153,7 +164,8 @@ impl IntoResponse for ProblemResponse {
         let body = serde_json::to_vec(&problem).expect("BUG: a problem is text and a number");
         let mut response = (self.status, [(CONTENT_TYPE, PROBLEM_JSON)], body).into_response();
         let headers = response.headers_mut();
-        if let Some(seconds) = self.retry_after_s {
+        let unavailable = (self.status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_S);
+        if let Some(seconds) = self.retry_after_s.or(unavailable) {
             headers.insert(RETRY_AFTER, seconds.into());
         }
         if let Some(challenge) = self.challenge {

@@ -2,123 +2,187 @@
 //! events only. The server does not verify a proof before it answers: the caller has to do so in any case.
 
 use api::error_code::ErrorCode;
-use axum::extract::Path;
-use axum::http::HeaderMap;
+use api::proof::{ConsistencyProof, InclusionProof, SignedCheckpoint};
 use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use replay::tree::TreeQuery;
 use schema::digest::Digest;
-use schema::id::LogId;
 use schema::position::Position;
-use serde::Serialize;
+use serde_json::json;
 
-use crate::event_log::{EventPage, SignedCheckpoint};
-use crate::http::answer::{self, accepts};
-use crate::http::auth::AuthenticatedState;
+use crate::event_log::EventPage;
+use crate::http::answer::{BodyType, JsonAnswer, JsonOr, Raw, accepts};
 use crate::http::context::AppState;
-use crate::http::params::{QueryParams, number};
+use crate::http::operation::Asked;
+use crate::http::params::{GivenParams, Parameter, RequestParameters, number, position_schema};
+use crate::http::position_header::with_position;
 use crate::http::problem::ProblemResponse;
-use crate::http::snapshot::SnapshotQuery;
+use crate::http::snapshot::PresentQuery;
 
-/// The media type of a signed note.
+/// The media type of a signed note, and of a proof as text.
 const NOTE: &str = "text/plain; charset=utf-8";
 
-/// The proof that an event is in the log.
-#[derive(Serialize)]
-struct InclusionProof {
-    log_id: LogId,
-    position: Position,
-    leaf: Digest,
-    size: Position,
-    root: Digest,
-    hashes: Vec<Digest>,
+const POSITION: Parameter = Parameter::path("position", "The position of the event.", position_schema);
+const SIZE: Parameter = Parameter::query(
+    "size",
+    "How many events the tree has; if it is missing, that of the newest checkpoint.",
+    position_schema,
+);
+const FROM: Parameter = Parameter::query(
+    "from",
+    "How many events the smaller tree has.",
+    || json!({"type": "integer", "format": "int64", "minimum": 1, "maximum": i64::MAX}),
+)
+.required();
+const TO: Parameter = Parameter::query(
+    "to",
+    "How many events the larger tree has; if it is missing, that of the newest checkpoint.",
+    position_schema,
+);
+
+/// Text for `Accept: text/plain`.
+pub(super) struct PlainText;
+
+impl BodyType for PlainText {
+    const NAME: &'static str = "text/plain";
 }
 
-/// The proof that the log only grew.
-#[derive(Serialize)]
-struct ConsistencyProof {
-    log_id: LogId,
+/// The event and the tree of an inclusion proof.
+pub(super) struct InclusionQuery {
+    position: Position,
+    size: Option<Position>,
+}
+
+/// The two trees of a consistency proof.
+pub(super) struct ConsistencyQuery {
     from: Position,
-    from_root: Digest,
-    to: Position,
-    to_root: Digest,
-    hashes: Vec<Digest>,
+    to: Option<Position>,
+}
+
+/// What a proof can end with beside its parameters.
+pub(super) const CODES: [ErrorCode; 4] =
+    [ErrorCode::Damaged, ErrorCode::NotPublished, ErrorCode::NotReady, ErrorCode::UnknownEntity];
+
+impl RequestParameters for InclusionQuery {
+    fn declared() -> Vec<Parameter> {
+        vec![POSITION, SIZE]
+    }
+
+    fn take(given: &mut GivenParams) -> Result<Self, ProblemResponse> {
+        let position = number(given.path(&POSITION)).ok().filter(|position| *position > 0);
+        let none = || ProblemResponse::invalid_parameter(POSITION.name, "is a position from 1");
+        Ok(Self { position: position.ok_or_else(none)?.into(), size: given.position(&SIZE)? })
+    }
+}
+
+impl RequestParameters for ConsistencyQuery {
+    fn declared() -> Vec<Parameter> {
+        vec![FROM, TO]
+    }
+
+    fn take(given: &mut GivenParams) -> Result<Self, ProblemResponse> {
+        let from = given.position(&FROM)?.filter(|from| *from > Position::ZERO);
+        let from = from.ok_or_else(|| ProblemResponse::invalid_parameter(FROM.name, "is a position from 1"))?;
+        Ok(Self { from, to: given.position(&TO)? })
+    }
 }
 
 /// `GET /v1/log/checkpoint`
 pub(super) async fn checkpoint(
-    app: AuthenticatedState,
-    mut params: QueryParams,
-    headers: HeaderMap,
-) -> Result<Response, ProblemResponse> {
-    let query = SnapshotQuery::present_from_params(&mut params)?;
-    params.done()?;
+    asked: Asked<PresentQuery>,
+) -> Result<JsonOr<SignedCheckpoint, PlainText>, ProblemResponse> {
+    let Asked { app, params: query, headers, .. } = asked;
     app.snapshot(query).await?;
     let checkpoint = app.newest_checkpoint().await?;
-    if accepts(&headers, "text/plain") {
-        return Ok(([(CONTENT_TYPE, NOTE)], checkpoint.note).into_response());
+    if accepts(&headers, PlainText::NAME) {
+        return Ok(text(checkpoint.position, checkpoint.note));
     }
-    Ok(answer::json(checkpoint.position, checkpoint))
+    Ok(JsonOr::Json(JsonAnswer::new(checkpoint.position, checkpoint)))
 }
 
 /// `GET /v1/log/proof/inclusion/{position}`: without a size, in the tree of the newest checkpoint.
 pub(super) async fn inclusion(
-    app: AuthenticatedState,
-    Path(position): Path<String>,
-    mut params: QueryParams,
-) -> Result<Response, ProblemResponse> {
-    let size = params.position("size")?;
-    let query = SnapshotQuery::present_from_params(&mut params)?;
-    params.done()?;
-    let position: Position =
-        number(&position).map_err(|detail| ProblemResponse::invalid_parameter("position", detail))?.into();
+    asked: Asked<(InclusionQuery, PresentQuery)>,
+) -> Result<JsonOr<InclusionProof, PlainText>, ProblemResponse> {
+    let Asked { app, params: (InclusionQuery { position, size }, query), headers, .. } = asked;
     app.snapshot(query).await?;
+    if accepts(&headers, PlainText::NAME) {
+        return app.inclusion_with_checkpoint(position, size).await;
+    }
     let size = match size {
-        Some(size) => app.published_position(size, "size")?,
+        Some(size) => app.published_position(size, SIZE.name)?,
         None => app.newest_checkpoint().await?.position,
     };
-    if position == Position::ZERO {
-        return Err(ProblemResponse::invalid_parameter("position", "is a position from 1"));
-    }
-    if position > size {
-        return Err(ProblemResponse::unknown_entity("event", &position.to_string()).in_field("position"));
-    }
-    let page = EventPage { after: position.previous(), up_to: Some(position), limit: 1, ..EventPage::default() };
-    let Some(event) = app.log().events(page).await?.pop() else {
-        return Err(ProblemResponse::unknown_entity("event", &position.to_string()).in_field("position"));
-    };
-    let hashes = app.log().answer(TreeQuery::Inclusion { position, size }).await?;
-    let (log_id, leaf, root) = (event.log_id, event.leaf, app.root(size).await?);
-    Ok(answer::json(size, InclusionProof { log_id, position, leaf, size, root, hashes }))
+    Ok(JsonOr::Json(JsonAnswer::new(size, app.prove_inclusion(position, size).await?)))
 }
 
 /// `GET /v1/log/proof/consistency`: without `to`, to the tree of the newest checkpoint.
-pub(super) async fn consistency(app: AuthenticatedState, mut params: QueryParams) -> Result<Response, ProblemResponse> {
-    let (from, to) = (params.position("from")?, params.position("to")?);
-    let query = SnapshotQuery::present_from_params(&mut params)?;
-    params.done()?;
-    let from = from.filter(|from| *from > Position::ZERO);
-    let from = from.ok_or_else(|| ProblemResponse::invalid_parameter("from", "is a position from 1"))?;
+pub(super) async fn consistency(
+    asked: Asked<(ConsistencyQuery, PresentQuery)>,
+) -> Result<JsonAnswer<ConsistencyProof>, ProblemResponse> {
+    let Asked { app, params: (ConsistencyQuery { from, to }, query), .. } = asked;
     app.snapshot(query).await?;
     let to = match to {
-        Some(to) => app.published_position(to, "to")?,
+        Some(to) => app.published_position(to, TO.name)?,
         None => app.newest_checkpoint().await?.position,
     };
     if from > to {
-        return Err(ProblemResponse::invalid_parameter("from", format!("is at most {to}, where the larger tree ends")));
+        let detail = format!("is at most {to}, where the larger tree ends");
+        return Err(ProblemResponse::invalid_parameter(FROM.name, detail));
     }
     let hashes = app.log().answer(TreeQuery::Consistency { from, to }).await?;
     let (from_root, to_root) = (app.root(from).await?, app.root(to).await?);
-    Ok(answer::json(to, ConsistencyProof { log_id: app.log().log_id(), from, from_root, to, to_root, hashes }))
+    Ok(JsonAnswer::new(to, ConsistencyProof { log_id: app.log().log_id(), from, from_root, to, to_root, hashes }))
+}
+
+fn text<T>(position: Position, text: String) -> JsonOr<T, PlainText> {
+    JsonOr::Other(Raw::new(with_position(position, ([(CONTENT_TYPE, NOTE)], text).into_response())))
+}
+
+/// A C2SP tlog-proof: a proof of inclusion and the checkpoint that signs for its tree, in one text that is verified offline.
+fn tlog_proof(proof: &InclusionProof, checkpoint: &SignedCheckpoint) -> String {
+    let hashes: String = proof.hashes.iter().map(|hash| format!("{}\n", STANDARD.encode(hash.as_bytes()))).collect();
+    let index = proof.position.previous();
+    format!("c2sp.org/tlog-proof@v1\nindex {index}\n{hashes}\n{}", checkpoint.note)
 }
 
 impl AppState {
+    /// The proof that the event is in the tree of this size.
+    async fn prove_inclusion(&self, position: Position, size: Position) -> Result<InclusionProof, ProblemResponse> {
+        let unknown = || ProblemResponse::unknown_entity("event", &position.to_string()).in_field(POSITION.name);
+        if position > size {
+            return Err(unknown());
+        }
+        let page = EventPage { after: position.previous(), up_to: Some(position), limit: 1, ..EventPage::default() };
+        let event = self.log().events(page).await?.pop().ok_or_else(unknown)?;
+        let hashes = self.log().answer(TreeQuery::Inclusion { position, size }).await?;
+        let (log_id, leaf, root) = (event.log_id, event.leaf, self.root(size).await?);
+        Ok(InclusionProof { log_id, position, leaf, size, root, hashes })
+    }
+
+    /// The same as text, with the newest checkpoint. A tree of another size has no checkpoint that is kept.
+    async fn inclusion_with_checkpoint(
+        &self,
+        position: Position,
+        size: Option<Position>,
+    ) -> Result<JsonOr<InclusionProof, PlainText>, ProblemResponse> {
+        let checkpoint = self.newest_checkpoint().await?;
+        if size.is_some_and(|size| size != checkpoint.position) {
+            let detail = "as text, a proof is in the tree of the newest checkpoint: leave `size` out";
+            return Err(ProblemResponse::invalid_parameter(SIZE.name, detail));
+        }
+        let proof = self.prove_inclusion(position, checkpoint.position).await?;
+        Ok(text(checkpoint.position, tlog_proof(&proof, &checkpoint)))
+    }
+
     /// The newest checkpoint: one for all events that are published by now, if the signer answers in time.
     async fn newest_checkpoint(&self) -> Result<SignedCheckpoint, ProblemResponse> {
         let newest = self.log().newest_checkpoint(self.published().unwrap_or_default()).await?;
         newest.ok_or_else(|| {
             let detail = "nothing was signed yet: the relay has not come that far";
-            ProblemResponse::new(ErrorCode::NotReady, detail).retry_after(1)
+            ProblemResponse::new(ErrorCode::NotReady, detail)
         })
     }
 
@@ -132,7 +196,7 @@ impl AppState {
             }
             None => {
                 let detail = "how far the log is published is not known at the moment";
-                Err(ProblemResponse::new(ErrorCode::NotReady, detail).retry_after(1))
+                Err(ProblemResponse::new(ErrorCode::NotReady, detail))
             }
         }
     }

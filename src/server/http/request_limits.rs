@@ -19,7 +19,7 @@ const GRACE_ON_STOP: Duration = Duration::from_millis(800);
 
 /// The answer to a request over a limit.
 pub(super) fn overloaded(detail: &str) -> ProblemResponse {
-    ProblemResponse::new(ErrorCode::Overloaded, detail).retry_after(1)
+    ProblemResponse::new(ErrorCode::Overloaded, detail)
 }
 
 /// Lets a request pass if there is a permit, and ends it when its time is over.
@@ -33,14 +33,14 @@ pub(super) async fn limit_request(State(app): State<AppState>, request: Request,
         ended = answered => ended,
         () = out_of_time(&app) => {
             let detail = "this server is stopping; if it was a command, send it again with the same Idempotency-Key";
-            return ProblemResponse::new(ErrorCode::Unavailable, detail).retry_after(1).into_response();
+            return ProblemResponse::new(ErrorCode::Unavailable, detail).into_response();
         }
     };
     match ended {
         Ok(response) => response,
         Err(_) => {
             let detail = "the request took too long; if it was a command, send it again with the same Idempotency-Key";
-            ProblemResponse::new(ErrorCode::TimedOut, detail).retry_after(1).into_response()
+            ProblemResponse::new(ErrorCode::TimedOut, detail).into_response()
         }
     }
 }

@@ -1,38 +1,27 @@
-//! The routes, and the layers that every request passes on its way to one.
+//! The router: the operations of the catalogue, and the layers that every request passes on its way to one.
+
+use std::collections::BTreeMap;
 
 use api::error_code::ErrorCode;
-use api::path::{COMMANDS, EVENTS, LOG, PRINCIPALS, READY};
 use axum::Router;
 use axum::http::StatusCode;
-use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
-use schema::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
+use axum::http::header::ALLOW;
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
+use axum::routing::{MethodRouter, get, options};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::http::answer_memory;
 use crate::http::auth;
-use crate::http::commands;
-use crate::http::compliance;
-use crate::http::coverage;
-use crate::http::documents;
-use crate::http::events;
-use crate::http::files;
-use crate::http::fleet;
-use crate::http::health;
-use crate::http::impact;
-use crate::http::jobs;
-use crate::http::log;
-use crate::http::metrics;
-use crate::http::nodes;
-use crate::http::principals;
+use crate::http::catalogue;
+use crate::http::compression;
+use crate::http::openapi;
+use crate::http::operation::Operation;
 use crate::http::problem;
 use crate::http::problem::ProblemResponse;
-use crate::http::proof;
 use crate::http::request_limits;
-use crate::http::versions;
-use crate::http::why;
+use crate::http::request_metrics;
 
-pub use crate::http::context::{AppDependencies, AppState, HealthCondition};
+pub use crate::http::context::{AppDependencies, AppState};
 pub use crate::http::quota::HttpLimits;
 
 /// Collections whose names are taken for a later version.
@@ -40,66 +29,57 @@ const NOT_YET: [&str; 1] = ["proposals"];
 
 /// Every route.
 pub fn router(app: AppState) -> Router {
-    let mut inner = monitoring_routes()
-        .route(COMMANDS, post(commands::post))
-        .route("/v1/documents", get(documents::list))
-        .route("/v1/documents/{id}", get(documents::one))
-        .route("/v1/documents/{id}/content", get(documents::content))
-        .route("/v1/documents/{id}/versions", get(versions::list))
-        .route("/v1/nodes", get(nodes::list))
-        .route("/v1/nodes/{id}", get(nodes::one))
-        .route("/v1/nodes/{id}/files/{*path}", get(files::one))
-        .route(PRINCIPALS, get(principals::list))
-        .route("/v1/principals/{id}", get(principals::one))
-        .route("/v1/controls", get(compliance::list::<ControlDefined>))
-        .route("/v1/controls/{id}", get(compliance::one::<ControlDefined>))
-        .route("/v1/components", get(compliance::list::<ComponentDefined>))
-        .route("/v1/components/{id}", get(compliance::one::<ComponentDefined>))
-        .route("/v1/assessments", get(compliance::list::<AssessmentDefined>))
-        .route("/v1/assessments/{id}", get(compliance::one::<AssessmentDefined>))
-        .route("/v1/attestations", get(compliance::list::<AttestationDefined>))
-        .route("/v1/attestations/{id}", get(compliance::one::<AttestationDefined>))
-        .route("/v1/jobs", get(jobs::list))
-        .route("/v1/jobs/{id}", get(jobs::one))
-        .route("/v1/why/nodes/{id}/{*path}", get(why::file))
-        .route("/v1/why/jobs/{id}", get(why::job))
-        .route("/v1/impact/{command_id}", get(impact::show))
-        .route("/v1/coverage", get(coverage::show))
-        .route("/v1/fleet", get(fleet::show))
-        .route(EVENTS, get(events::list))
-        .route(LOG, get(log::show))
-        .route("/v1/log/checkpoint", get(proof::checkpoint))
-        .route("/v1/log/proof/inclusion/{position}", get(proof::inclusion))
-        .route("/v1/log/proof/consistency", get(proof::consistency));
+    let mut not_yet_there = Router::new();
     for kind in NOT_YET {
-        inner = inner.route(&format!("/v1/{kind}"), get(not_yet)).route(&format!("/v1/{kind}/{{id}}"), get(not_yet));
+        let (list, one) = (format!("/v1/{kind}"), format!("/v1/{kind}/{{id}}"));
+        not_yet_there = not_yet_there.route(&list, get(not_yet)).route(&one, get(not_yet));
     }
-    with_layers(app, inner)
+    with_layers(app, openapi::operations(), not_yet_there)
 }
 
 /// The routes of a server that only relays: health and metrics.
 pub fn monitoring_router(app: AppState) -> Router {
-    with_layers(app, monitoring_routes())
+    with_layers(app, catalogue::monitoring(), Router::new())
 }
 
-/// The routes that every server has behind its tokens.
-fn monitoring_routes() -> Router<AppState> {
-    Router::new().route("/metrics", get(metrics::show))
-}
-
-fn with_layers(app: AppState, inner: Router<AppState>) -> Router {
-    let inner = inner
+fn with_layers(app: AppState, operations: Vec<Operation>, others: Router<AppState>) -> Router {
+    let (inner, open): (Vec<_>, Vec<_>) = operations.into_iter().partition(|operation| operation.needs_token);
+    let inner = routes(inner)
+        .merge(others)
         .fallback(unknown_route)
         .layer(from_fn_with_state(app.clone(), answer_memory::reserve_for_answer))
         .layer(from_fn_with_state(app.clone(), auth::authenticate))
         .layer(from_fn_with_state(app.clone(), request_limits::limit_request));
-    Router::new()
-        .route("/healthz", get(health::alive))
-        .route(READY, get(health::ready))
+    routes(open)
         .merge(inner)
         .layer(CatchPanicLayer::custom(problem::panic_response))
         .layer(from_fn(problem::convert_framework_errors))
+        .layer(compression::layer())
+        .layer(map_response(compression::weaken_tag))
+        .layer(from_fn(request_metrics::count))
         .with_state(app)
+}
+
+/// A route for each path, which answers its methods, `HEAD` and `OPTIONS`, and names them to a request with another one.
+fn routes(operations: Vec<Operation>) -> Router<AppState> {
+    let mut paths = BTreeMap::<&str, (MethodRouter<AppState>, Vec<&str>)>::new();
+    for operation in operations {
+        let (route, methods) = paths.remove(operation.path).unwrap_or_default();
+        let methods = [methods, methods_of(&operation)].concat();
+        paths.insert(operation.path, (route.merge(operation.route), methods));
+    }
+    paths.into_iter().fold(Router::new(), |router, (path, (route, methods))| {
+        let allow = [methods, vec!["OPTIONS"]].concat().join(", ");
+        let answer = async move || (StatusCode::NO_CONTENT, [(ALLOW, allow)]);
+        router.route(path, route.merge(options(answer)))
+    })
+}
+
+fn methods_of(operation: &Operation) -> Vec<&'static str> {
+    match operation.method.as_str() {
+        "GET" => vec!["GET", "HEAD"],
+        _ => vec!["POST"],
+    }
 }
 
 async fn unknown_route() -> StatusCode {

@@ -1,32 +1,49 @@
 //! Which state of the log a request is answered from: the newest, one that has reached a position, or a past one.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use api::error_code::ErrorCode;
 use api::query::{AT, MIN_POSITION};
 use projections::configuration::Configuration;
 use schema::instant::Instant;
-use schema::invalid::InputError;
 use schema::position::Position;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::event_log::AsOf;
 use crate::http::answer_memory::MemoryReservation;
 use crate::http::auth::AuthenticatedState;
 use crate::http::paging::PageQuery;
-use crate::http::params::{QueryParams, number};
+use crate::http::params::{GivenParams, Parameter, RequestParameters, number, position_schema};
 use crate::http::problem::ProblemResponse;
 
 /// How long this server may be behind a node before the node counts as ahead of the log: much longer than another server's commit
 /// takes to arrive here, and short for a caller that waits.
 const CATCH_UP_WAIT: Duration = Duration::from_millis(250);
 
+const MIN_POSITION_PARAMETER: Parameter = Parameter::query(
+    MIN_POSITION,
+    "Answer from a state that has reached this position. The server waits up to 5 s for it.",
+    position_schema,
+);
+const AT_PARAMETER: Parameter = Parameter::query(
+    AT,
+    "Answer from the state as of this position or RFC 3339 time. A position inside a request means the request's end, a time the \
+     last event at or before it.",
+    moment_schema,
+);
+
 /// `min_position` and `at` of a URL.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SnapshotQuery {
     min_position: Option<Position>,
     at: Option<AsOf>,
+}
+
+/// `min_position` alone, for routes that show no past state.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PresentQuery {
+    min_position: Option<Position>,
 }
 
 /// A consistent state of the log.
@@ -37,15 +54,53 @@ pub(super) struct ReadSnapshot {
     pub(super) is_past: bool,
 }
 
-impl SnapshotQuery {
-    /// Reads `min_position` and `at`.
-    pub(super) fn from_params(params: &mut QueryParams) -> Result<Self, ProblemResponse> {
-        Ok(Self { at: params.take(AT, parse_moment)?, ..Self::present_from_params(params)? })
+impl RequestParameters for SnapshotQuery {
+    const CAN_BE_FIXED: bool = true;
+
+    fn declared() -> Vec<Parameter> {
+        vec![MIN_POSITION_PARAMETER, AT_PARAMETER]
     }
 
-    /// Reads `min_position` alone, for routes that show no past state.
-    pub(super) fn present_from_params(params: &mut QueryParams) -> Result<Self, ProblemResponse> {
-        Ok(Self { min_position: params.position(MIN_POSITION)?, at: None })
+    fn codes() -> Vec<ErrorCode> {
+        let past = [ErrorCode::AtInTheFuture, ErrorCode::Damaged, ErrorCode::TooManyQuestions];
+        [PresentQuery::codes(), past.to_vec()].concat()
+    }
+
+    fn take(given: &mut GivenParams) -> Result<Self, ProblemResponse> {
+        let PresentQuery { min_position } = PresentQuery::take(given)?;
+        Ok(Self { min_position, at: given.query(&AT_PARAMETER, parse_moment)? })
+    }
+
+    /// A state at a position never changes. One at a time may: events before that time may still come.
+    fn is_fixed(&self) -> bool {
+        matches!(self.at, Some(AsOf::Position(_)))
+    }
+}
+
+impl RequestParameters for PresentQuery {
+    fn declared() -> Vec<Parameter> {
+        vec![MIN_POSITION_PARAMETER]
+    }
+
+    fn codes() -> Vec<ErrorCode> {
+        vec![ErrorCode::PositionNotReached]
+    }
+
+    fn take(given: &mut GivenParams) -> Result<Self, ProblemResponse> {
+        Ok(Self { min_position: given.position(&MIN_POSITION_PARAMETER)? })
+    }
+}
+
+impl From<PresentQuery> for SnapshotQuery {
+    fn from(PresentQuery { min_position }: PresentQuery) -> Self {
+        Self { min_position, at: None }
+    }
+}
+
+impl SnapshotQuery {
+    /// The state as of a moment, or the newest one.
+    pub(super) fn as_of(at: Option<AsOf>) -> Self {
+        Self { min_position: None, at }
     }
 
     /// Whether the request has `at`.
@@ -54,7 +109,13 @@ impl SnapshotQuery {
     }
 }
 
-fn parse_moment(text: &str) -> Result<AsOf, String> {
+/// The schema of a position or a time.
+pub(super) fn moment_schema() -> Value {
+    json!({"oneOf": [position_schema(), {"type": "string", "format": "date-time"}]})
+}
+
+/// Reads a position or a time.
+pub(super) fn parse_moment(text: &str) -> Result<AsOf, String> {
     if let Ok(position) = number(text) {
         return Ok(AsOf::Position(Position::from(position)));
     }
@@ -62,32 +123,19 @@ fn parse_moment(text: &str) -> Result<AsOf, String> {
 }
 
 impl AuthenticatedState {
-    /// The id in a URL, and the state to answer from.
-    pub(super) async fn item<T>(&self, id: &str, mut params: QueryParams) -> Result<(T, Configuration), ProblemResponse>
-    where
-        T: FromStr<Err = InputError>,
-    {
-        let query = SnapshotQuery::from_params(&mut params)?;
-        params.done()?;
-        let id = id.parse().map_err(|invalid: InputError| ProblemResponse::invalid_parameter("id", invalid.detail))?;
-        Ok((id, self.snapshot(query).await?.configuration))
-    }
-
-    /// Which page the request is for, memory for it, and the state to answer from.
+    /// The state to answer a list from, and memory for a page of it.
     pub(super) async fn page(
         &self,
-        mut params: QueryParams,
-    ) -> Result<(PageQuery, MemoryReservation, Configuration), ProblemResponse> {
-        let page = PageQuery::from_params(&mut params)?;
-        let query = SnapshotQuery::from_params(&mut params)?;
-        params.done()?;
+        page: &PageQuery,
+        query: SnapshotQuery,
+    ) -> Result<(MemoryReservation, Configuration), ProblemResponse> {
         let state = self.snapshot(query).await?.configuration;
-        let memory = self.reserve_memory(page.memory_bytes()).await?;
-        Ok((page, memory, state))
+        Ok((self.reserve_memory(page.memory_bytes()).await?, state))
     }
 
     /// The state to answer from.
-    pub(super) async fn snapshot(&self, query: SnapshotQuery) -> Result<ReadSnapshot, ProblemResponse> {
+    pub(super) async fn snapshot(&self, query: impl Into<SnapshotQuery>) -> Result<ReadSnapshot, ProblemResponse> {
+        let query = query.into();
         if let Some(position) = query.min_position {
             self.wait_for(position).await?;
         }
@@ -128,7 +176,7 @@ impl AuthenticatedState {
             reached => {
                 let detail = format!("this server has reached position {reached}, not {position}");
                 let problem = ProblemResponse::new(ErrorCode::PositionNotReached, detail);
-                Err(problem.in_field(MIN_POSITION).retry_after(1))
+                Err(problem.in_field(MIN_POSITION))
             }
         }
     }

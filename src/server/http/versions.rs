@@ -2,62 +2,36 @@
 
 use std::sync::Arc;
 
-use axum::extract::Path;
-use axum::response::Response;
-use schema::change::{Change, DocumentPut};
-use schema::entity::{Actor, Entity};
+use api::document::DocumentVersion;
+use schema::change::Change;
+use schema::entity::Entity;
 use schema::event::Event;
-use schema::id::{CommandId, DocumentId};
-use schema::instant::Instant;
-use schema::position::{Position, Version};
-use serde::Serialize;
+use schema::id::DocumentId;
+use schema::position::Version;
 
 use crate::event_log::EventPage;
-use crate::http::answer;
-use crate::http::auth::AuthenticatedState;
-use crate::http::documents::parse_id;
-use crate::http::events;
-use crate::http::paging::{PAGE_BYTES_MAX, memory_bytes};
-use crate::http::params::QueryParams;
+use crate::http::answer::JsonAnswer;
+use crate::http::events::{self, EventRange};
+use crate::http::operation::Asked;
+use crate::http::paging::{PAGE_BYTES_MAX, RenderedPage, memory_bytes};
+use crate::http::path_id::PathId;
 use crate::http::problem::ProblemResponse;
 use crate::http::snapshot::SnapshotQuery;
 
-#[derive(Serialize)]
-struct DocumentVersionView {
-    version: Version,
-    position: Position,
-    #[serde(rename = "type")]
-    event_type: String,
-    at: Instant,
-    actor: Actor,
-    reason: Option<String>,
-    command_id: CommandId,
-    /// None in the version that removed the document.
-    #[serde(flatten)]
-    put: Option<DocumentPut>,
-}
-
-impl From<Event> for DocumentVersionView {
-    fn from(event: Event) -> Self {
-        let put = match event.change() {
-            Ok(Change::DocumentPut(put)) => Some(Arc::unwrap_or_clone(put)),
-            _ => None,
-        };
-        let Event { version, position, event_type, at, actor, reason, command_id, .. } = event;
-        Self { version, position, event_type, at, actor, reason, command_id, put }
-    }
+fn view(event: Event) -> DocumentVersion {
+    let put = match event.change() {
+        Ok(Change::DocumentPut(put)) => Some(Arc::unwrap_or_clone(put)),
+        _ => None,
+    };
+    let Event { version, position, event_type, at, actor, reason, command_id, .. } = event;
+    DocumentVersion { version, position, event_type, at, actor, reason, command_id, put }
 }
 
 /// The versions of a document, the first one first.
 pub(super) async fn list(
-    app: AuthenticatedState,
-    Path(id): Path<String>,
-    mut params: QueryParams,
-) -> Result<Response, ProblemResponse> {
-    let range = events::EventRange::from_params(&mut params)?;
-    let query = SnapshotQuery::from_params(&mut params)?;
-    params.done()?;
-    let id: DocumentId = parse_id(&id)?;
+    asked: Asked<(PathId<DocumentId>, EventRange, SnapshotQuery)>,
+) -> Result<JsonAnswer<RenderedPage<DocumentVersion>>, ProblemResponse> {
+    let Asked { app, params: (PathId(id), range, query), .. } = asked;
     let state = app.snapshot(query).await?.configuration;
     let entity = Entity::from(&id);
     if state.version(&entity) == Version::ZERO {
@@ -73,5 +47,5 @@ pub(super) async fn list(
         entity: Some(entity.to_string()),
         event_type: None,
     };
-    Ok(memory.attach_to(answer::json(up_to, events::read_page(&app, page, DocumentVersionView::from).await?)))
+    Ok(JsonAnswer::new(up_to, events::read_page(&app, page, view).await?).with_memory(memory))
 }

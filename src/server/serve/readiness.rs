@@ -11,8 +11,8 @@ use store::log::Log;
 use tokio::time::Instant;
 
 use crate::fleet::listener::ReportListener;
-use crate::http::router::HealthCondition;
 use crate::relay::{Phase, RelayStatus};
+use api::health::HealthCondition;
 
 /// How long publishing may stand still before the server counts as not ready: longer than a busy relay takes for a batch, and
 /// shorter than it takes until a frozen relay loses the slot.

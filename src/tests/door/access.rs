@@ -2,9 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
+use api::health::HealthCondition;
 use axum::http::{Method, StatusCode};
 use serde_json::json;
-use server::http::router::HealthCondition;
 
 use crate::ask::{ADMIN, AUDITOR, House, enrol, request};
 

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use api::health::HealthCondition;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
@@ -12,10 +13,11 @@ use schema::entity::Actor;
 use serde_json::{Value, json};
 use server::event_log::EventLog;
 use server::fleet::listener::ReportListener;
-use server::http::router::{AppDependencies, AppState, HealthCondition, HttpLimits, router};
+use server::http::router::{AppDependencies, AppState, HttpLimits, router};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use crate::contract;
 use crate::memory::Memory;
 
 pub(crate) const ADMIN: &str = "admin-token";
@@ -79,9 +81,12 @@ impl House {
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answered {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
-        Answered { status: parts.status, headers: parts.headers, body }
+        let answered = Answered { status: parts.status, headers: parts.headers, body };
+        contract::check(&method, &path, &answered);
+        answered
     }
 
     /// GET as the auditor.
@@ -101,7 +106,11 @@ impl House {
         let bearer = format!("Bearer {ADMIN}");
         let mut all = vec![("authorization", bearer.as_str()), ("content-type", "application/json")];
         all.extend(headers);
-        self.send(request(Method::POST, uri, &all, body.to_string())).await
+        let answered = self.send(request(Method::POST, uri, &all, body.to_string())).await;
+        if answered.status.is_success() {
+            contract::check_commands(body.as_bytes());
+        }
+        answered
     }
 
     /// Commands of the administrator.

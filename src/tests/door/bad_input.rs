@@ -270,5 +270,5 @@ async fn a_bad_question_has_a_code_and_a_field() {
     for (status, code, field, uri) in table {
         house.get(uri).await.is_problem(uri, status, code, field);
     }
-    assert_eq!(house.get("/v1/commands").await.header("allow"), "POST");
+    assert_eq!(house.get("/v1/commands").await.header("allow"), "POST,OPTIONS");
 }

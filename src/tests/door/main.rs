@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
 mod ask;
+mod contract;
 mod memory;
 
 mod access;
@@ -12,7 +13,9 @@ mod commanding;
 mod compliance;
 mod connections;
 mod costly;
+mod differing;
 mod explaining;
+mod kept;
 mod live;
 mod proof;
 mod reading;

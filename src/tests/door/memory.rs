@@ -1,5 +1,6 @@
 //! A log in memory. Decisions, folds and seals are the real ones; only the storage is not.
 
+use api::proof::SignedCheckpoint;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex};
@@ -22,8 +23,7 @@ use schema::position::Position;
 use schema::request::Request;
 use schema::seal::{PublicKey, SecretKey};
 use server::event_log::{
-    AsOf, DamagedError, EventLog, EventPage, LogReadError, PastStateError, SignedCheckpoint, SubmitError,
-    UnavailableError,
+    AsOf, DamagedError, EventLog, EventPage, LogReadError, PastStateError, SubmitError, UnavailableError,
 };
 use tokio::sync::watch;
 use uuid::Uuid;

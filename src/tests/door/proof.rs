@@ -3,6 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use axum::http::Method;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use replay::checkpoint::Checkpoint;
 use replay::tree::{check_consistency, check_inclusion};
 use schema::digest::Digest;
@@ -90,4 +92,42 @@ async fn what_makes_no_sense_is_named() {
     }
     let stranger = house.send(request(Method::GET, "/v1/log/checkpoint", &[], "")).await;
     stranger.is_problem("without a token", 401, "missing_token", "Authorization");
+}
+
+#[tokio::test]
+async fn a_proof_as_text_has_the_signed_checkpoint_of_its_tree() {
+    let house = furnished().await;
+    let bearer = format!("Bearer {AUDITOR}");
+    let headers = [("authorization", bearer.as_str()), ("accept", "text/plain")];
+    let text = house.send(request(Method::GET, "/v1/log/proof/inclusion/3", &headers, "")).await;
+    let text = String::from_utf8(text.body).unwrap();
+    let (proof, note) = text.split_once("\n\n").unwrap();
+    let checkpoint = house.shown("/v1/log/checkpoint").await;
+    assert_eq!(note, checkpoint["note"].as_str().unwrap());
+    let mut lines = proof.lines();
+    assert_eq!((lines.next(), lines.next()), (Some("c2sp.org/tlog-proof@v1"), Some("index 2")));
+    let hashes: Vec<Digest> =
+        lines.map(|line| Digest::try_from(STANDARD.decode(line).unwrap().as_slice()).unwrap()).collect();
+    let event = house.shown("/v1/events?after=2&limit=1").await;
+    let tree = (at(&checkpoint["position"]), digest(&checkpoint["root"]));
+    check_inclusion(&hashes, tree, (3.into(), digest(&event["items"][0]["leaf"]))).unwrap();
+    // No checkpoint of another tree is kept.
+    let other = house.send(request(Method::GET, "/v1/log/proof/inclusion/3?size=5", &headers, "")).await;
+    other.is_problem("another size", 400, "invalid_parameter", "size");
+}
+
+#[tokio::test]
+async fn a_leaf_can_be_computed_from_an_event_as_it_is_shown() {
+    let house = furnished().await;
+    let listed = house.shown("/v1/events?data_text=true").await;
+    for item in listed["items"].as_array().unwrap() {
+        let text = item["data_text"].as_str().unwrap();
+        assert_eq!(serde_json::from_str::<Value>(text).unwrap(), item["data"]);
+        let mut event = item.clone();
+        event["data"] = json!(text);
+        event.as_object_mut().unwrap().remove("data_text");
+        let event: schema::event::Event = serde_json::from_value(event).unwrap();
+        assert_eq!(schema::canonical::leaf(&event), digest(&item["leaf"]));
+    }
+    assert!(house.shown("/v1/events").await["items"][0].get("data_text").is_none());
 }

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use projections::convergence::{ConvergenceState, ExpectedState, NodeEvidence, judge};
+use projections::convergence::{ExpectedState, NodeEvidence, judge};
+use schema::convergence::ConvergenceState;
 use schema::desired::Desired;
 use schema::position::Position;
 use schema::report::AttemptState::Failed;

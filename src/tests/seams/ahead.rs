@@ -80,7 +80,7 @@ async fn what_is_decided_ahead_is_decided_again_if_another_process_appended() {
     });
     assert_eq!(first.unwrap().position.get(), 4);
     let Err(SubmitError::Refused(refused)) = ahead else { panic!("the node was retired before: {ahead:?}") };
-    assert_eq!(refused.refusal.code(), "node_retired");
+    assert_eq!(refused.refusal.code().as_str(), "node_retired");
     assert_eq!(open.log.view().position().get(), 5);
     assert_eq!(law::table(&desk.ground.database()).await.unwrap().len(), 5);
 }

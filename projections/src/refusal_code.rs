@@ -1,0 +1,97 @@
+//! The codes of refusals, each with its class.
+//!
+//! A code is part of the contract: it is never renamed and never used for anything else.
+
+/// The class of a refusal, from which the HTTP status follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalClass {
+    /// It names something that is not there.
+    NotFound,
+    /// It does not fit what is there.
+    Conflict,
+    /// It breaks a limit.
+    TooLarge,
+    /// What it brings is not what it says.
+    Unfit,
+    /// The sender may not.
+    Forbidden,
+}
+
+macro_rules! refusal_codes {
+    ($($(#[$doc:meta])* $name:ident = $class:ident $text:literal;)*) => {
+        /// A code that a valid request is refused with.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum RefusalCode {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl RefusalCode {
+            /// Every code, sorted by its text.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The code as it is written.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// The class of refusals with this code.
+            #[must_use]
+            pub const fn class(self) -> RefusalClass {
+                match self { $(Self::$name => RefusalClass::$class,)* }
+            }
+        }
+    };
+}
+
+refusal_codes! {
+    /// The node is enrolled with other labels.
+    AlreadyEnrolled = Conflict "already_enrolled";
+    /// The lease token is not that of the job's current claim.
+    ClaimLost = Conflict "claim_lost";
+    /// The event would have more data than an event can have.
+    EventTooLarge = TooLarge "event_too_large";
+    /// Other entities refer to the entity.
+    InUse = Conflict "in_use";
+    /// Without this administrator nobody could send commands.
+    LastAdmin = Conflict "last_admin";
+    /// The node takes part no more.
+    NodeRetired = Conflict "node_retired";
+    /// The content is called JSON and is none.
+    NotJson = Unfit "not_json";
+    /// The sender may read, and asks for a change.
+    NotPermitted = Forbidden "not_permitted";
+    /// One path would have to be a file and a folder.
+    PathConflict = Conflict "path_conflict";
+    /// The principal is there with another role or token.
+    PrincipalExists = Conflict "principal_exists";
+    /// A node's record would be too large to publish.
+    RecordTooLarge = TooLarge "record_too_large";
+    /// The job has another spec by now.
+    SpecChanged = Conflict "spec_changed";
+    /// The spec of a job would be too large.
+    SpecTooLarge = TooLarge "spec_too_large";
+    /// The token belongs to another principal.
+    TokenInUse = Conflict "token_in_use";
+    /// A node would get too many files.
+    TooManyEntries = TooLarge "too_many_entries";
+    /// The request would have too many events.
+    TooManyEvents = TooLarge "too_many_events";
+    /// There is no such entity.
+    UnknownEntity = NotFound "unknown_entity";
+    /// The entity has another version than the sender expects.
+    VersionConflict = Conflict "version_conflict";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_sorted_distinct_and_snake_case() {
+        assert!(RefusalCode::ALL.is_sorted_by(|one, other| one.as_str() < other.as_str()));
+        for code in RefusalCode::ALL {
+            assert!(code.as_str().bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase()), "{code:?}");
+        }
+    }
+}

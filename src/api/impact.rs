@@ -1,0 +1,70 @@
+//! What a request changed, or would change.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use schema::answer::{Answer, AppendedEvent};
+use schema::digest::Digest;
+use schema::entity::Actor;
+use schema::id::{CommandId, JobId, NodeId};
+use schema::instant::Instant;
+use schema::position::Position;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What a request changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ImpactView {
+    /// The request.
+    pub command_id: CommandId,
+    /// The request's last event.
+    pub position: Position,
+    /// Who sent it.
+    pub actor: Actor,
+    /// When it was appended.
+    pub at: Instant,
+    /// Why, in the sender's words.
+    pub reason: Option<String>,
+    /// Its events.
+    pub events: Vec<AppendedEvent>,
+    /// The nodes whose desired records have other files than before.
+    pub nodes: Vec<NodeChange>,
+    /// The nodes that the request concerns and whose desired records have the same files as before.
+    pub unchanged: Vec<NodeId>,
+    /// The jobs whose specs changed.
+    pub jobs: Vec<JobChange>,
+}
+
+/// The digest of a node's desired record before and after; null where there is no record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NodeChange {
+    /// The node.
+    pub node: NodeId,
+    /// The digest before.
+    pub before: Option<Digest>,
+    /// The digest after.
+    pub after: Option<Digest>,
+}
+
+/// The digest of a job's spec before and after; null where there is no job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct JobChange {
+    /// The job.
+    pub job: JobId,
+    /// The digest before.
+    pub before: Option<Digest>,
+    /// The digest after.
+    pub after: Option<Digest>,
+}
+
+/// What a request would be answered, and what it would change on the nodes. Nothing is appended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DryRunAnswer {
+    /// The answer. The positions in it are those that the events would have if they were appended now.
+    #[serde(flatten)]
+    pub answer: Answer,
+    /// Always true.
+    pub dry_run: bool,
+    /// The nodes that the request concerns, with the digests of their desired records.
+    pub desired: Vec<NodeChange>,
+}

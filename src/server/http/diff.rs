@@ -1,0 +1,234 @@
+//! `GET /v1/diff/…`: what differs between two states of the log, of the fleet, a node, a file or a document.
+
+use std::collections::BTreeSet;
+
+use api::diff::{DocumentDiff, FileDiff, FileDifference, FleetDiff, NodeDiff, NodeDifference};
+use api::error_code::ErrorCode;
+use projections::configuration::Configuration;
+use projections::render::{Manifest, ManifestEntry, render};
+use replay::impact::{DigestChange, node_digest_change};
+use schema::digest::Digest;
+use schema::id::{DocumentId, NodeId};
+use schema::position::Position;
+use schema::report::RecordRef;
+
+use crate::event_log::AsOf;
+use crate::http::answer::{JsonAnswer, RenderedItem};
+use crate::http::auth::AuthenticatedState;
+use crate::http::documents;
+use crate::http::operation::Asked;
+use crate::http::paging::PageQuery;
+use crate::http::params::{GivenParams, Parameter, RequestParameters};
+use crate::http::path_id::{FilePath, PathId};
+use crate::http::problem::ProblemResponse;
+use crate::http::snapshot::{SnapshotQuery, moment_schema, parse_moment};
+use crate::http::text_diff::{TEXT_BYTES_MAX, unified};
+use crate::http::why::entry;
+
+const FROM: Parameter =
+    Parameter::query("from", "The earlier state: a position or an RFC 3339 time.", moment_schema).required();
+const TO: Parameter = Parameter::query(
+    "to",
+    "The later state: a position or an RFC 3339 time; if it is missing, the newest state.",
+    moment_schema,
+);
+
+/// `from` and `to` of a difference.
+pub(super) struct DiffQuery {
+    from: AsOf,
+    to: Option<AsOf>,
+}
+
+impl RequestParameters for DiffQuery {
+    const CAN_BE_FIXED: bool = true;
+
+    fn declared() -> Vec<Parameter> {
+        vec![FROM, TO]
+    }
+
+    fn codes() -> Vec<ErrorCode> {
+        SnapshotQuery::codes()
+    }
+
+    fn take(given: &mut GivenParams) -> Result<Self, ProblemResponse> {
+        let missing = || ProblemResponse::invalid_parameter(FROM.name, "is a position or an RFC 3339 time");
+        let from = given.query(&FROM, parse_moment)?.ok_or_else(missing)?;
+        Ok(Self { from, to: given.query(&TO, parse_moment)? })
+    }
+
+    fn is_fixed(&self) -> bool {
+        matches!((&self.from, &self.to), (AsOf::Position(_), Some(AsOf::Position(_))))
+    }
+}
+
+/// The two states.
+struct States {
+    before: Configuration,
+    after: Configuration,
+}
+
+impl States {
+    fn positions(&self) -> (Position, Position) {
+        (self.before.position(), self.after.position())
+    }
+
+    /// The records of a node that was enrolled in one of the states.
+    fn records(&self, node: &NodeId) -> Result<[Option<Manifest>; 2], ProblemResponse> {
+        let records = [&self.before, &self.after].map(|state| render(state, node));
+        match records.iter().all(Option::is_none) {
+            true => Err(ProblemResponse::unknown_entity("node", node.as_str())),
+            false => Ok(records),
+        }
+    }
+}
+
+/// `GET /v1/diff/fleet`
+pub(super) async fn fleet(
+    asked: Asked<(DiffQuery, PageQuery)>,
+) -> Result<JsonAnswer<FleetDiff<RenderedItem<NodeDifference>>>, ProblemResponse> {
+    let Asked { app, params: (query, page), .. } = asked;
+    let states = app.states(&query).await?;
+    let memory = app.reserve_memory(page.memory_bytes()).await?;
+    let (from, to) = states.positions();
+    let listed = app.run_expensive(async move {
+        let after = states.after.nodes().range(page.keys::<NodeId>()).map(|(id, _)| id);
+        let before = states.before.nodes().range(page.keys::<NodeId>()).map(|(id, _)| id);
+        let nodes: BTreeSet<&NodeId> = before.chain(after).filter(|id| was_changed(&states, id)).collect();
+        let changes = nodes.into_iter().map(|id| (id, node_digest_change(&states.before, &states.after, id)));
+        page.list(changes.filter(|(_, change)| change.is_change()), |_, change| difference(change))
+    });
+    Ok(JsonAnswer::new(to, FleetDiff { from, to, page: listed.await? }).with_memory(memory))
+}
+
+/// Whether an event between the states concerns the node: only then its record can differ.
+fn was_changed(states: &States, id: &NodeId) -> bool {
+    let cause = |state: &Configuration| state.nodes().get(id).map(|node| node.cause.position);
+    cause(&states.before) != cause(&states.after)
+}
+
+fn difference(DigestChange { id: node, before, after }: DigestChange<NodeId>) -> NodeDifference {
+    NodeDifference { node, before, after }
+}
+
+/// `GET /v1/diff/nodes/{id}`
+pub(super) async fn node(asked: Asked<(PathId<NodeId>, DiffQuery)>) -> Result<JsonAnswer<NodeDiff>, ProblemResponse> {
+    let Asked { app, params: (PathId(node), query), .. } = asked;
+    let states = app.states(&query).await?;
+    let (from, to) = states.positions();
+    let [before, after] = states.records(&node)?;
+    let paths: BTreeSet<&str> = [&before, &after].into_iter().flatten().flat_map(paths).collect();
+    let files = paths.into_iter().map(|path| file_difference(path, &before, &after));
+    let files = files.filter(|file| digest(&file.before) != digest(&file.after)).collect();
+    let [before, after] = [before, after].map(|record| record.map(|record| record_ref(&record)));
+    Ok(JsonAnswer::new(to, NodeDiff { node, from, to, before, after, files }))
+}
+
+/// `GET /v1/diff/nodes/{id}/files/{path}`
+pub(super) async fn file(
+    asked: Asked<(PathId<NodeId>, FilePath, DiffQuery)>,
+) -> Result<JsonAnswer<FileDiff>, ProblemResponse> {
+    let Asked { app, params: (PathId(node), FilePath(path), query), .. } = asked;
+    let states = app.states(&query).await?;
+    let (from, to) = states.positions();
+    let [before, after] = states.records(&node)?;
+    let file = file_difference(&path, &before, &after);
+    if file.before.is_none() && file.after.is_none() {
+        let detail = format!("node {node} has no file {path} at either position");
+        return Err(ProblemResponse::new(ErrorCode::UnknownFile, detail).in_field("path"));
+    }
+    let contents = [&before, &after].map(|record| record.as_ref().and_then(|record| piece(record, &path)).map(content));
+    let unified = app.compare(&path, contents).await?;
+    Ok(JsonAnswer::new(to, FileDiff { node, from, to, file, unified }))
+}
+
+/// `GET /v1/diff/documents/{id}`
+pub(super) async fn document(
+    asked: Asked<(PathId<DocumentId>, DiffQuery)>,
+) -> Result<JsonAnswer<DocumentDiff>, ProblemResponse> {
+    let Asked { app, params: (PathId(id), query), .. } = asked;
+    let states = app.states(&query).await?;
+    let (from, to) = states.positions();
+    let [before, after] = [&states.before, &states.after]
+        .map(|state| state.documents().get(&id).map(|found| documents::view(&id, found)));
+    if before.is_none() && after.is_none() {
+        return Err(ProblemResponse::unknown_entity("document", id.as_str()));
+    }
+    let contents = [&before, &after].map(|view| {
+        let put = &view.as_ref()?.put;
+        Some(FileBytes { digest: put.digest, size: put.size, bytes: None })
+    });
+    let unified = app.compare(id.as_str(), contents).await?;
+    Ok(JsonAnswer::new(to, DocumentDiff { id, from, to, before, after, unified }))
+}
+
+fn paths(record: &Manifest) -> impl Iterator<Item = &str> {
+    record.pieces.iter().map(|piece| piece.entry.path.as_str())
+}
+
+fn piece<'a>(record: &'a Manifest, path: &str) -> Option<&'a ManifestEntry> {
+    record.pieces.iter().find(|piece| piece.entry.path == path)
+}
+
+fn file_difference(path: &str, before: &Option<Manifest>, after: &Option<Manifest>) -> FileDifference {
+    let [before, after] = [before, after].map(|record| {
+        let found = record.as_ref().and_then(|record| piece(record, path));
+        found.map(|piece| entry(piece.entry.clone()))
+    });
+    FileDifference { path: path.to_owned(), before, after }
+}
+
+fn digest(file: &Option<api::why::EntryView>) -> Option<Digest> {
+    file.as_ref().map(|file| file.digest)
+}
+
+fn record_ref(record: &Manifest) -> RecordRef {
+    RecordRef { position: record.cause.position, digest: record.digest }
+}
+
+/// A file whose bytes are at hand, or in the log under their digest.
+struct FileBytes {
+    digest: Digest,
+    size: u64,
+    bytes: Option<Vec<u8>>,
+}
+
+fn content(piece: &ManifestEntry) -> FileBytes {
+    let bytes = piece.content.as_ref().map(|bytes| bytes.to_vec());
+    FileBytes { digest: piece.entry.digest, size: piece.entry.size, bytes }
+}
+
+impl AuthenticatedState {
+    /// The two states. The earlier one must not be after the later one.
+    async fn states(&self, query: &DiffQuery) -> Result<States, ProblemResponse> {
+        let after = self.snapshot(SnapshotQuery::as_of(query.to)).await?.configuration;
+        let before = self.snapshot(SnapshotQuery::as_of(Some(query.from))).await?.configuration;
+        if before.position() > after.position() {
+            let detail = format!("is at most {}, the later state", after.position());
+            return Err(ProblemResponse::invalid_parameter(FROM.name, detail));
+        }
+        Ok(States { before, after })
+    }
+
+    /// The difference of two texts; a missing file is an empty text. None if one of them is too large or no text.
+    async fn compare(&self, name: &str, files: [Option<FileBytes>; 2]) -> Result<Option<String>, ProblemResponse> {
+        if files.iter().flatten().any(|file| file.size > TEXT_BYTES_MAX) {
+            return Ok(None);
+        }
+        let _memory = self.reserve_memory(2 * usize::try_from(TEXT_BYTES_MAX).unwrap_or(usize::MAX)).await?;
+        let [before, after] = files;
+        let (before, after) = (self.text(before).await?, self.text(after).await?);
+        let (Some(before), Some(after)) = (before, after) else { return Ok(None) };
+        let name = name.to_owned();
+        self.run_expensive(async move { Some(unified(&name, &before, &after)) }).await
+    }
+
+    /// The text of a file. None if it is not UTF-8.
+    async fn text(&self, file: Option<FileBytes>) -> Result<Option<String>, ProblemResponse> {
+        let Some(FileBytes { digest, bytes, .. }) = file else { return Ok(Some(String::new())) };
+        let bytes = match bytes {
+            Some(bytes) => bytes,
+            None => self.verified_content(digest).await?,
+        };
+        Ok(String::from_utf8(bytes).ok())
+    }
+}

@@ -1,0 +1,213 @@
+//! The description of the interface in OpenAPI 3.1, made from the catalogue of operations.
+//!
+//! Always: the same program makes the same bytes. `schema/openapi.json` is a copy of them, which a test compares.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use api::error_code::ErrorCode;
+use api::media_type::{JSON, PROBLEM_JSON};
+use api::path::OPENAPI;
+use api::problem::Problem;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::IntoResponse;
+use projections::refusal_code::RefusalCode;
+use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use crate::http::answer::{BodyType, Raw};
+use crate::http::catalogue;
+use crate::http::context::AppState;
+use crate::http::operation::{Asked, Operation, get};
+use crate::http::params::{Parameter, ParameterPlace};
+use crate::http::problem::{ProblemResponse, input_status, refusal_status};
+
+/// Where the document has the schemas that have names.
+const DEFINITIONS: &str = "/components/schemas";
+
+static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
+    let text = serde_json::to_string_pretty(&document()).expect("BUG: a document is JSON");
+    text + "\n"
+});
+
+/// The document as text.
+pub fn document_text() -> &'static str {
+    &DOCUMENT
+}
+
+/// An OpenAPI document.
+pub(super) struct OpenApi;
+
+impl BodyType for OpenApi {
+    const NAME: &'static str = JSON;
+
+    fn schema(_: &mut SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "object"})
+    }
+}
+
+/// All operations, in the order of the document.
+pub(super) fn operations() -> Vec<Operation> {
+    let mut operations = catalogue::operations();
+    operations.push(get(OPENAPI, "get_openapi", "This document", show));
+    operations
+}
+
+/// `GET /v1/openapi.json`
+async fn show(_: Asked<(), AppState>) -> Result<Raw<OpenApi>, ProblemResponse> {
+    let headers = [(CONTENT_TYPE, JSON), (CACHE_CONTROL, "no-cache")];
+    Ok(Raw::new((headers, document_text()).into_response()))
+}
+
+fn document() -> Value {
+    let settings = |settings: &mut SchemaSettings| settings.definitions_path = DEFINITIONS.into();
+    let mut answers = SchemaSettings::draft2020_12().with(settings).for_serialize().into_generator();
+    let mut bodies = SchemaSettings::draft2020_12().with(settings).for_deserialize().into_generator();
+    let problem: Value = answers.subschema_for::<Problem>().into();
+    let mut paths = Map::new();
+    for operation in operations() {
+        let described = describe(&operation, &problem, &mut answers, &mut bodies);
+        let path = paths.entry(operation.path.replace("{*", "{")).or_insert_with(|| json!({}));
+        path[operation.method.as_str().to_ascii_lowercase()] = described;
+    }
+    let schemas = merge(answers.take_definitions(true), bodies.take_definitions(true), &mut paths);
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Headwater",
+            "version": "1",
+            "summary": "Configuration for fleets: commands, and questions about what is, what was and why",
+            "description": DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"token": {
+                "type": "http", "scheme": "bearer",
+                "description": "A token that `headwater token create` printed.",
+            }},
+        },
+    })
+}
+
+const DESCRIPTION: &str = "\
+Every answer holds for one position of the log, which the header `Headwater-Position` has. Every error is a problem document \
+(RFC 9457) with a stable `code`, and nothing is written then. Lists are `{items, next}`: send `next` as `cursor` to get the page \
+that follows. Times are RFC 3339 in UTC, ids are text, digests and keys are lower-case hexadecimal digits. A parameter, or a member \
+of a body, that an operation does not know is refused by its name. A `GET` can also be a `HEAD`. An answer to `?at=<position>` never \
+changes: it has an `ETag`, and `If-None-Match` is answered with 304.";
+
+fn describe(
+    operation: &Operation,
+    problem: &Value,
+    answers: &mut SchemaGenerator,
+    bodies: &mut SchemaGenerator,
+) -> Value {
+    let mut described = json!({
+        "operationId": operation.id,
+        "summary": operation.summary,
+        "responses": responses(operation, problem, answers),
+    });
+    if !operation.parameters.is_empty() {
+        described["parameters"] = operation.parameters.iter().map(parameter).collect();
+    }
+    if let Some(body) = operation.body {
+        let schema: Value = body(bodies).into();
+        described["requestBody"] = json!({"required": true, "content": {JSON: {"schema": schema}}});
+    }
+    if !operation.needs_token {
+        described["security"] = json!([]);
+    }
+    described
+}
+
+fn parameter(parameter: &Parameter) -> Value {
+    let place = match parameter.place {
+        ParameterPlace::Path => "path",
+        ParameterPlace::Query => "query",
+        ParameterPlace::Header => "header",
+    };
+    json!({
+        "name": parameter.name,
+        "in": place,
+        "required": parameter.is_required,
+        "description": parameter.description,
+        "schema": (parameter.schema)(),
+    })
+}
+
+fn responses(operation: &Operation, problem: &Value, answers: &mut SchemaGenerator) -> Value {
+    let bodies = (operation.answers)(answers);
+    let content: Map<String, Value> =
+        bodies.into_iter().map(|body| (body.media_type.to_owned(), json!({"schema": body.schema}))).collect();
+    let mut good = json!({"description": "Done.", "content": content});
+    if operation.needs_token {
+        good["headers"] = json!({"Headwater-Position": {
+            "description": "The position that the answer holds for.", "schema": {"type": "integer", "minimum": 0},
+        }});
+    }
+    let mut responses = Map::from_iter([("200".to_owned(), good)]);
+    if operation.can_be_kept {
+        responses.insert("304".to_owned(), json!({"description": "The caller has this answer already."}));
+    }
+    for (status, codes) in codes_by_status(operation) {
+        let schema = json!({"allOf": [problem, {"properties": {"code": {"enum": codes}}}]});
+        responses.insert(
+            status.to_string(),
+            json!({"description": "Refused.", "content": {PROBLEM_JSON: {"schema": schema}}}),
+        );
+    }
+    responses.into()
+}
+
+/// The codes that an operation can be refused with, by the status of the answer.
+fn codes_by_status(operation: &Operation) -> BTreeMap<u16, BTreeSet<&'static str>> {
+    let own = operation.codes.iter().map(|code: &ErrorCode| (code.status(), code.as_str()));
+    let refused = RefusalCode::ALL.iter().map(|code| (refusal_status(code.class()).as_u16(), code.as_str()));
+    let unreadable = schema::invalid::CODES.iter().map(|code| (input_status(code).as_u16(), *code));
+    let of_body = refused.chain(unreadable).filter(|_| operation.body.is_some());
+    let mut by_status = BTreeMap::<u16, BTreeSet<&str>>::new();
+    for (status, code) in own.chain(of_body) {
+        by_status.entry(status).or_default().insert(code);
+    }
+    by_status
+}
+
+/// All schemas that have names. A shape that is written in another way than it is read has two: the one that is read ends in
+/// `Input`.
+fn merge(written: Map<String, Value>, read: Map<String, Value>, paths: &mut Map<String, Value>) -> Map<String, Value> {
+    let differs = |(name, schema): &(&String, &Value)| written.get(*name).is_some_and(|written| written != *schema);
+    let differing: BTreeSet<String> = read.iter().filter(differs).map(|(name, _)| name.clone()).collect();
+    let mut schemas = written;
+    for (name, mut schema) in read {
+        rename(&mut schema, &differing);
+        let name = if differing.contains(&name) { format!("{name}Input") } else { name };
+        schemas.insert(name, schema);
+    }
+    for path in paths.values_mut() {
+        if let Some(body) = path.pointer_mut("/post/requestBody") {
+            rename(body, &differing);
+        }
+    }
+    schemas
+}
+
+/// Lets references to the schemas of these names end in `Input`.
+fn rename(schema: &mut Value, names: &BTreeSet<String>) {
+    match schema {
+        Value::Object(members) => {
+            if let Some(Value::String(reference)) = members.get_mut("$ref")
+                && reference.rsplit('/').next().is_some_and(|name| names.contains(name))
+            {
+                reference.push_str("Input");
+            }
+            members.values_mut().for_each(|member| rename(member, names));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| rename(item, names)),
+        _ => {}
+    }
+}
