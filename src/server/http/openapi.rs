@@ -12,8 +12,8 @@ use api::problem::Problem;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
 use projections::refusal_code::RefusalCode;
-use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::http::answer::{BodyType, Raw};
@@ -64,14 +64,15 @@ fn document() -> Value {
     let settings = |settings: &mut SchemaSettings| settings.definitions_path = DEFINITIONS.into();
     let mut answers = SchemaSettings::draft2020_12().with(settings).for_serialize().into_generator();
     let mut bodies = SchemaSettings::draft2020_12().with(settings).for_deserialize().into_generator();
-    let problem: Value = answers.subschema_for::<Problem>().into();
+    let mut problems = Problems::new(&mut answers);
     let mut paths = Map::new();
     for operation in operations() {
-        let described = describe(&operation, &problem, &mut answers, &mut bodies);
+        let described = describe(&operation, &mut problems, &mut answers, &mut bodies);
         let path = paths.entry(operation.path.replace("{*", "{")).or_insert_with(|| json!({}));
         path[operation.method.as_str().to_ascii_lowercase()] = described;
     }
-    let schemas = merge(answers.take_definitions(true), bodies.take_definitions(true), &mut paths);
+    let mut schemas = merge(answers.take_definitions(true), bodies.take_definitions(true), &mut paths);
+    schemas.extend(problems.schemas);
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -103,14 +104,14 @@ changes: it has an `ETag`, and `If-None-Match` is answered with 304.";
 
 fn describe(
     operation: &Operation,
-    problem: &Value,
+    problems: &mut Problems,
     answers: &mut SchemaGenerator,
     bodies: &mut SchemaGenerator,
 ) -> Value {
     let mut described = json!({
         "operationId": operation.id,
         "summary": operation.summary,
-        "responses": responses(operation, problem, answers),
+        "responses": responses(operation, problems, answers),
     });
     if !operation.parameters.is_empty() {
         described["parameters"] = operation.parameters.iter().map(parameter).collect();
@@ -140,7 +141,7 @@ fn parameter(parameter: &Parameter) -> Value {
     })
 }
 
-fn responses(operation: &Operation, problem: &Value, answers: &mut SchemaGenerator) -> Value {
+fn responses(operation: &Operation, problems: &mut Problems, answers: &mut SchemaGenerator) -> Value {
     let bodies = (operation.answers)(answers);
     let content: Map<String, Value> =
         bodies.into_iter().map(|body| (body.media_type.to_owned(), json!({"schema": body.schema}))).collect();
@@ -155,13 +156,40 @@ fn responses(operation: &Operation, problem: &Value, answers: &mut SchemaGenerat
         responses.insert("304".to_owned(), json!({"description": "The caller has this answer already."}));
     }
     for (status, codes) in codes_by_status(operation) {
-        let schema = json!({"allOf": [problem, {"properties": {"code": {"enum": codes}}}]});
-        responses.insert(
-            status.to_string(),
-            json!({"description": "Refused.", "content": {PROBLEM_JSON: {"schema": schema}}}),
-        );
+        let content = json!({PROBLEM_JSON: {"schema": problems.with_codes(status, codes)}});
+        responses.insert(status.to_string(), json!({"description": "Refused.", "content": content}));
     }
     responses.into()
+}
+
+/// The schemas of problem documents: one for each set of codes that some operation answers with under one status.
+struct Problems {
+    /// The schema of any problem document.
+    any: Value,
+    /// By status and codes, the name of the schema.
+    names: BTreeMap<(u16, BTreeSet<&'static str>), String>,
+    schemas: Map<String, Value>,
+}
+
+impl Problems {
+    fn new(answers: &mut SchemaGenerator) -> Self {
+        Self { any: Problem::json_schema(answers).into(), names: BTreeMap::new(), schemas: Map::new() }
+    }
+
+    /// A reference to the schema of problem documents of a status that have one of the codes.
+    fn with_codes(&mut self, status: u16, codes: BTreeSet<&'static str>) -> Value {
+        let number = 1 + self.names.keys().filter(|(known, _)| *known == status).count();
+        let (any, schemas) = (&self.any, &mut self.schemas);
+        let name = self.names.entry((status, codes)).or_insert_with_key(|(status, codes)| {
+            let suffix = if number == 1 { String::new() } else { format!("_{number}") };
+            let name = format!("Problem{status}{suffix}");
+            let mut schema = any.clone();
+            schema["properties"]["code"]["enum"] = json!(codes);
+            schemas.insert(name.clone(), schema);
+            name
+        });
+        json!({"$ref": format!("#{DEFINITIONS}/{name}")})
+    }
 }
 
 /// The codes that an operation can be refused with, by the status of the answer.

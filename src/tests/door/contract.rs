@@ -111,7 +111,8 @@ fn every_code_stands_in_an_operation_and_every_code_of_an_operation_exists() {
     for (_, _, operation) in operations() {
         for (status, response) in operation["responses"].as_object().unwrap() {
             let schema = &response["content"]["application/problem+json"]["schema"];
-            let codes = schema.pointer("/allOf/1/properties/code/enum").and_then(Value::as_array);
+            let schema = schema["$ref"].as_str().and_then(|name| DOCUMENT.pointer(name.trim_start_matches('#')));
+            let codes = schema.and_then(|schema| schema.pointer("/properties/code/enum")?.as_array());
             found.extend(codes.into_iter().flatten().map(|code| (code.as_str().unwrap().to_owned(), status.clone())));
         }
     }
