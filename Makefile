@@ -1,12 +1,12 @@
 # `make demo` shows Headwater at work, `make test` proves it. Both install what is missing first.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test faults
+.PHONY: help setup build demo test test-clients faults
 
 # Where cargo puts what it builds; cargo reads the same variable.
 target_dir := $(or $(CARGO_TARGET_DIR),target)
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
 setup: ## install what is missing: a C linker, PostgreSQL, nats-server
 	@scripts/setup.sh
@@ -19,6 +19,9 @@ demo: setup build ## a fleet of three nodes, from a command to a verified file o
 
 test: setup ## format, lints, docs and the whole suite on real PostgreSQL and NATS
 	@scripts/test.sh
+
+test-clients: setup ## schemathesis and a generated client in Python, against a real server (5 minutes)
+	@scripts/clients.sh
 
 faults: setup ## every fault in its long form, with several seeds, and a table of what users see (an hour)
 	@scripts/faults.sh

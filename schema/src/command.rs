@@ -106,7 +106,11 @@ pub struct PutDocument {
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[cfg_attr(
     feature = "json-schema",
-    schemars(extend("oneOf" = [{"required": ["content"]}, {"required": ["content_base64"]}]))
+    schemars(extend(
+        "if" = {"required": ["content"]},
+        "then" = {"not": {"required": ["content_base64"]}},
+        "else" = {"required": ["content_base64"]}
+    ))
 )]
 #[serde(deny_unknown_fields)]
 struct PutDocumentForm {

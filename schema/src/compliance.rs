@@ -86,7 +86,11 @@ pub enum Coverage {
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "json-schema", schemars(
     rename = "Assessment",
-    extend("oneOf" = [{"required": ["components"]}, {"required": ["component_selector"]}])
+    extend(
+            "if" = {"required": ["components"]},
+            "then" = {"not": {"required": ["component_selector"]}},
+            "else" = {"required": ["component_selector"]}
+        )
 ))]
 struct AssessmentForm {
     title: String,

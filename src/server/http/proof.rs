@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use replay::tree::TreeQuery;
 use schema::digest::Digest;
 use schema::position::Position;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::event_log::EventPage;
 use crate::http::answer::{BodyType, JsonAnswer, JsonOr, Raw, accepts};
@@ -24,23 +24,24 @@ use crate::http::snapshot::PresentQuery;
 /// The media type of a signed note, and of a proof as text.
 const NOTE: &str = "text/plain; charset=utf-8";
 
-const POSITION: Parameter = Parameter::path("position", "The position of the event.", position_schema);
+const POSITION: Parameter = Parameter::path("position", "The position of the event.", event_position_schema);
 const SIZE: Parameter = Parameter::query(
     "size",
     "How many events the tree has; if it is missing, that of the newest checkpoint.",
     position_schema,
 );
-const FROM: Parameter = Parameter::query(
-    "from",
-    "How many events the smaller tree has.",
-    || json!({"type": "integer", "format": "int64", "minimum": 1, "maximum": i64::MAX}),
-)
-.required();
+const FROM: Parameter =
+    Parameter::query("from", "How many events the smaller tree has.", event_position_schema).required();
 const TO: Parameter = Parameter::query(
     "to",
     "How many events the larger tree has; if it is missing, that of the newest checkpoint.",
     position_schema,
 );
+
+/// The schema of the position of an event: 0 is before the first one.
+fn event_position_schema() -> Value {
+    json!({"type": "integer", "format": "int64", "minimum": 1, "maximum": i64::MAX})
+}
 
 /// Text for `Accept: text/plain`.
 pub(super) struct PlainText;
