@@ -15,7 +15,7 @@ use server::http::openapi::document_text;
 
 use crate::ask::{AUDITOR, Answered, House, enrol, put, request};
 
-static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(document_text()).unwrap());
+pub(crate) static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(document_text()).unwrap());
 
 /// Fails if an answer is none that the document allows for the request.
 pub(crate) fn check(method: &Method, path: &str, answered: &Answered) {
@@ -83,7 +83,7 @@ fn fits(pattern: &str, path: &str) -> bool {
     }
 }
 
-fn operations() -> impl Iterator<Item = (&'static str, &'static str, &'static Value)> {
+pub(crate) fn operations() -> impl Iterator<Item = (&'static str, &'static str, &'static Value)> {
     let paths = DOCUMENT["paths"].as_object().unwrap();
     let of_path = |(path, methods): (&'static String, &'static Value)| {
         let methods = methods.as_object().unwrap().iter();

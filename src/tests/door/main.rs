@@ -19,4 +19,5 @@ mod kept;
 mod live;
 mod proof;
 mod reading;
+mod reference;
 mod states;
