@@ -75,16 +75,17 @@ suite() {
         printf '\nHEADWATER_TEST_DATA is not set: the tests of real input run without real input.\n'
         skipped+=("real input: HEADWATER_TEST_DATA is not set")
     fi
-    # The suite starts `headwater-edge` and `headwater-replay`, which cargo does not build for the tests of another package.
-    step programs cargo build --locked
+    # The suite starts `headwater-edge` and `headwater-replay`, which cargo does not build for the tests of another package. All is
+    # built at once: what tests need changes the features of dependencies, and these would be built twice otherwise.
+    step programs cargo build --locked --workspace --bins --tests
     if has nextest; then
         local report=${CARGO_TARGET_DIR:-target}/nextest/default/junit.xml
         rm -f "$report"
-        # A test of real servers waits half of its time, so two processors have three tests. How many of those start servers is
+        # A test of real servers waits half of its time, so two processors have four tests. How many of those start servers is
         # in .config/nextest.toml.
         local threads
         threads=$(nproc)
-        [ "$threads" -ge 3 ] || threads=3
+        [ "$threads" -ge 4 ] || threads=4
         step suite cargo nextest run --locked --workspace --no-fail-fast --test-threads "$threads"
         slowest "$report"
         step doctests cargo test --locked --workspace --doc --quiet

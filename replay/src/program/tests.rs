@@ -53,7 +53,9 @@ fn what_nobody_touched_is_right() {
 fn a_flipped_bit_anywhere_is_found_where_it_is_or_by_the_files_digest() {
     let bytes = whole(&story::told());
     let blocks = forge::offsets(&bytes);
-    for index in 0..bytes.len() {
+    // Each byte in the long form; else every third one, which still is in each field of each block.
+    let step = if std::env::var("FAULT_FORM").is_ok_and(|form| form == "long") { 1 } else { 3 };
+    for index in (0..bytes.len()).step_by(step) {
         let mut changed = bytes.clone();
         // Each bit of a byte in its turn, so that all are seen often.
         changed[index] ^= 1 << (index % 8);

@@ -6,3 +6,4 @@ mod dependencies;
 mod docker;
 mod oscal;
 mod outside;
+mod promises;
