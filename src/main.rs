@@ -6,7 +6,7 @@ use std::time::Duration;
 use agent::options::EdgeCommand;
 use clap::{Parser, Subcommand};
 use client::token::TokenCommand;
-use client::{events, get, health, impact, import, why};
+use client::{events, get, health, impact, import, wait, why};
 use lab::{demo, dev};
 use program::exit::{CommandFailure, ExitClass, conclude};
 use program::signals::stop_on_signals;
@@ -50,6 +50,8 @@ enum Command {
     Why(why::Options),
     /// Show what a request changed: which nodes and which jobs' specs
     Impact(impact::Options),
+    /// Wait until nodes run what is desired of them
+    Wait(wait::Options),
     /// Create definitions from files in another format
     Import(import::Options),
     /// Write the log, its contents and its checkpoints into one file, which `headwater-replay` verifies
@@ -166,6 +168,9 @@ async fn run_command(command: Command) -> Result<(), CommandFailure> {
         }
         Command::Impact(options) => {
             impact::run(options).await.map_err(|error| CommandFailure::reaching(error.is_unreachable(), error))
+        }
+        Command::Wait(options) => {
+            wait::run(options).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
         }
         Command::Import(options) => {
             let done = import::run(options).await;

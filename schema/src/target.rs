@@ -1,5 +1,7 @@
 //! Targets: the nodes that a document is for, by name or by label selectors as in Kubernetes.
 
+mod selector_text;
+
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;

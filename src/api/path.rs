@@ -23,5 +23,7 @@ pub const NODES: &str = "/v1/nodes";
 pub const FLEET: &str = "/v1/fleet";
 /// What covers each control.
 pub const COVERAGE: &str = "/v1/coverage";
+/// What a request changed; its id, or the position of one of its events, follows.
+pub const IMPACT: &str = "/v1/impact";
 /// People and programs with a token.
 pub const PRINCIPALS: &str = "/v1/principals";

@@ -118,7 +118,7 @@ impl ApiClient {
 
     /// The URL of `path`, with the position that the answer must have reached.
     fn fresh_url(&self, path: &str) -> String {
-        match self.reached.load(Ordering::Relaxed) {
+        match self.reached() {
             0 => self.url.join(path),
             position => {
                 let mark = if path.contains('?') { '&' } else { '?' };
@@ -127,8 +127,14 @@ impl ApiClient {
         }
     }
 
-    fn has_reached(&self, position: u64) {
+    /// No answer from now on is older than this position.
+    pub(crate) fn has_reached(&self, position: u64) {
         self.reached.fetch_max(position, Ordering::Relaxed);
+    }
+
+    /// The position that the next answer has reached at least.
+    pub(crate) fn reached(&self) -> u64 {
+        self.reached.load(Ordering::Relaxed)
     }
 
     /// The answer to `GET path`, or none if there is no such entity.

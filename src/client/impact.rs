@@ -1,5 +1,6 @@
 //! `headwater impact`: what a request changed, as tables for people or as the server's JSON.
 
+use api::path::IMPACT;
 use clap::Args;
 use schema::id::CommandId;
 use schema::position::Position;
@@ -38,7 +39,7 @@ pub struct Options {
 }
 
 /// A request as a URL names it.
-fn request(text: &str) -> Result<String, String> {
+pub(crate) fn request(text: &str) -> Result<String, String> {
     let position = text.parse().map(|position: u64| Position::from(position).to_string());
     let id = || text.parse().map(|id: CommandId| id.to_string());
     position.or_else(|_| id()).map_err(|_| "it is neither a request's UUID nor a position".to_owned())
@@ -49,7 +50,7 @@ fn request(text: &str) -> Result<String, String> {
 /// # Errors
 /// If the server refuses or can't be reached, or the output can't be written.
 pub async fn run(options: Options) -> Result<(), Error> {
-    options.query.print(&format!("/v1/impact/{}", options.request), outline).await
+    options.query.print(&format!("{IMPACT}/{}", options.request), outline).await
 }
 
 fn outline(impact: &Value) -> String {

@@ -2,12 +2,13 @@
 //!
 //! - [`api_client`] sends requests; [`endpoint`] is the server's URL and the token; [`server_sent_events`] reads the live stream.
 //! - [`error`] is why a request failed: every refusal has the server's own code, field and detail.
-//! - [`get`], [`events`], [`why`], [`impact`], [`import`], [`token`] and [`health`] are commands; [`oscal`] reads the files that `import`
-//!   takes.
+//! - [`get`], [`events`], [`why`], [`impact`], [`wait`], [`import`], [`token`] and [`health`] are commands; [`oscal`] reads the files that
+//!   `import` takes.
 //!
 //! Always: a request is sent again only if it has an idempotency key; memory is bounded, whatever answers.
 
 pub mod api_client;
+mod duration;
 pub mod endpoint;
 pub mod error;
 mod http_answer;
@@ -20,4 +21,5 @@ pub mod impact;
 pub mod import;
 pub mod oscal;
 pub mod token;
+pub mod wait;
 pub mod why;

@@ -1,6 +1,7 @@
 //! What every program of Headwater does in the same way.
 //!
-//! - [`output`] prints answers and error lines, [`progress`] shows a progress bar, [`telemetry`] writes log lines.
+//! - [`output`] prints answers and error lines, [`progress`] shows a progress bar, [`status_line`] one line that changes, [`telemetry`]
+//!   writes log lines.
 //! - [`exit`] maps failures to exit codes, [`signals`] turns SIGINT and SIGTERM into an orderly end.
 //! - [`durable_file`] replaces and creates files, [`password`] reads secrets from files, [`token`] makes new ones.
 //! - [`tasks`] runs blocking work, and resumes the panic of a task.
@@ -17,6 +18,7 @@ pub mod output;
 pub mod password;
 pub mod progress;
 pub mod signals;
+pub mod status_line;
 pub mod tasks;
 pub mod telemetry;
 pub mod token;

@@ -21,9 +21,8 @@ impl Progress {
     /// Starts with 0 of `total`; `what` names the unit, such as `events written`.
     #[must_use]
     pub fn begin(what: &'static str, total: u64) -> Self {
-        let is_terminal = std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        let mut progress = Self { done: 0, total, what, is_terminal, shown: 0 };
-        if total > 0 && is_terminal {
+        let mut progress = Self { done: 0, total, what, is_terminal: stderr_is_terminal(), shown: 0 };
+        if total > 0 && progress.is_terminal {
             progress.show();
         }
         progress
@@ -64,6 +63,11 @@ impl Drop for Progress {
             let _unseen = std::io::stderr().write_all(b"\n");
         }
     }
+}
+
+/// Whether standard error is a terminal on which a line can be written again.
+pub(crate) fn stderr_is_terminal() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 #[cfg(test)]

@@ -5,8 +5,7 @@ use std::time::SystemTime;
 
 use schema::instant::Instant;
 
-/// Microseconds of each unit.
-const UNITS: [(char, i64); 4] = [('s', 1_000_000), ('m', 60_000_000), ('h', 3_600_000_000), ('d', 86_400_000_000)];
+use crate::duration::parse_duration;
 
 /// An RFC 3339 time, or a duration such as `10m` that ends now, by this machine's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,10 +26,7 @@ impl FromStr for SinceTime {
 }
 
 fn micros(text: &str) -> Option<i64> {
-    let (_, each) = UNITS.into_iter().find(|(unit, _)| text.ends_with(*unit))?;
-    let digits = &text[..text.len() - 1];
-    let count: i64 = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())??;
-    count.checked_mul(each)
+    i64::try_from(parse_duration(text)?.as_micros()).ok()
 }
 
 #[cfg(test)]

@@ -14,3 +14,4 @@ mod import;
 mod printed;
 mod selected;
 mod unwritable;
+mod wait;

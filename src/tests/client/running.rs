@@ -31,9 +31,15 @@ pub(crate) struct Dev {
 impl Dev {
     /// Starts it, and waits until it says where everything is.
     pub(crate) fn start(dir: &Path, nodes: u16) -> Self {
+        Self::start_with(dir, nodes, &[])
+    }
+
+    /// The same, with more arguments.
+    pub(crate) fn start_with(dir: &Path, nodes: u16, arguments: &[&str]) -> Self {
         let mut program = Command::new(env!("CARGO_BIN_EXE_headwater"))
             .args(["dev", "--json", "--nodes", &nodes.to_string(), "--dir"])
             .arg(dir)
+            .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

@@ -18,7 +18,7 @@ fn server() -> Server {
             events if events.contains("/v1/events") => json!({"items": [event], "next": null}),
             log if log.contains("/v1/log") => log_status(1),
             list if list.contains("cursor") => json!({"items": [], "next": null}),
-            _ => json!({"ready": true, "position": 1, "found": null, "because": []}),
+            _ => json!({"ready": true, "position": 1, "found": null, "because": [], "nodes": [], "unchanged": []}),
         };
         reply.whole("200 OK", &body.to_string())
     })
@@ -48,6 +48,7 @@ fn output_that_cant_be_written_is_a_failure_and_a_closed_pipe_is_not() {
         &["events", "--last", "1"],
         &["why", "node", "a", "etc/motd"],
         &["impact", "0198b0a2-0000-7000-8000-000000000000"],
+        &["wait", "nodes", "--command", "0198b0a2-0000-7000-8000-000000000000"],
         &["token", "list"],
         &["token", "revoke", "ann"],
         &["health"],

@@ -21,3 +21,4 @@ mod proof;
 mod reading;
 mod reference;
 mod states;
+mod waiting;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::ask::{House, enrol, put};
 
 /// A report of a node that runs this.
-fn report(node: &str, running: Option<RecordRef>) -> Reported {
+pub(crate) fn report(node: &str, running: Option<RecordRef>) -> Reported {
     Reported {
         v: 1,
         log_id: Some(uuid::Uuid::from_u128(7).into()),
@@ -35,11 +35,11 @@ fn report(node: &str, running: Option<RecordRef>) -> Reported {
 }
 
 impl House {
-    fn hear(&self, report: Reported, age: Duration) {
+    pub(crate) fn hear(&self, report: Reported, age: Duration) {
         self.ears.hear(report.node.clone(), report, age);
     }
 
-    async fn desired(&self, node: &str) -> RecordRef {
+    pub(crate) async fn desired(&self, node: &str) -> RecordRef {
         let shown = self.shown(&format!("/v1/nodes/{node}")).await;
         let digest = shown["desired"]["digest"].as_str().unwrap().parse().unwrap();
         RecordRef { position: shown["desired"]["position"].as_u64().unwrap().into(), digest }
