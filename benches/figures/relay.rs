@@ -74,11 +74,7 @@ async fn folded(ground: &Ground, before: &Follower, head: Position, slot: &str) 
         }
     }
     let taken = began.elapsed();
-    let last = ground.log.reader().events(EventPage {
-        after: Position::from(head.get() - 1),
-        limit: 1,
-        ..EventPage::default()
-    });
+    let last = ground.log.reader().events(EventPage { after: head.previous(), limit: 1, ..EventPage::default() });
     assert_eq!(last.await?.first().map(|event| event.position), Some(follower.position()));
     Ok(EVENTS as f64 / taken.as_secs_f64())
 }

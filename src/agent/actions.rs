@@ -342,7 +342,7 @@ pub(crate) fn mark(record: &Desired) -> RecordRef {
 /// Logs the positions that this node never ran. Most positions of a log concern other nodes.
 fn log_skipped(floor: Option<RecordRef>, running: Option<RecordRef>, to: RecordRef) {
     let Some(from) = floor.filter(|floor| floor.position < to.position) else { return };
-    let (first, last) = (from.position.get() + 1, to.position.get() - 1);
+    let (first, last) = (from.position.next().get(), to.position.previous().get());
     if first <= last {
         tracing::info!(from = %from.position, to = %to.position, first, last, "newer desired record; positions in between are skipped");
     }

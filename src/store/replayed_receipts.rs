@@ -7,7 +7,6 @@
 use projections::request::{RequestContext, decide_request};
 use replay::as_of::AsOf;
 use schema::answer::Answer;
-use schema::position::Position;
 
 use super::database::Error;
 use super::log::Log;
@@ -23,7 +22,7 @@ impl Log {
         if self.reader().fingerprint(command_id).await? != Some(fingerprint_of(last)) {
             return Ok(None);
         }
-        let before = Position::from(first.position.get() - 1);
+        let before = first.position.previous();
         let Some(state) = self.past(AsOf::Position(before)).await? else { return Ok(None) };
         let envelope = RequestContext { log_id: self.log_id(), command_id, actor, entropy, clock: first.at };
         let deciding = tokio::task::spawn_blocking(move || decide_request(&state, &envelope, &request));

@@ -7,6 +7,7 @@ use api::log::LogStatus;
 use api::path::{EVENTS, LOG};
 use api::query::AFTER;
 use schema::instant::Instant;
+use schema::position::Position;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -100,20 +101,20 @@ impl EventReader {
     pub(super) async fn position_before(&self, time: Instant) -> Result<u64, Error> {
         let (mut low, mut high) = (0, self.head().await?);
         while low < high {
-            let middle = low + (high - low).div_ceil(2);
+            let middle = Position::from(low + (high - low).div_ceil(2));
             let at = self.time_of(middle).await?;
-            (low, high) = if at < time { (middle, high) } else { (low, middle - 1) };
+            (low, high) = if at < time { (middle.get(), high) } else { (low, middle.previous().get()) };
         }
         Ok(low)
     }
 
-    async fn time_of(&self, position: u64) -> Result<Instant, ClientError> {
+    async fn time_of(&self, position: Position) -> Result<Instant, ClientError> {
         #[derive(Deserialize)]
         struct DatedEvent {
-            position: u64,
+            position: Position,
             at: Instant,
         }
-        let page = self.client.get_page::<DatedEvent>(EVENTS, &[], &(position - 1).to_string(), 1).await?;
+        let page = self.client.get_page::<DatedEvent>(EVENTS, &[], &position.previous().to_string(), 1).await?;
         let found = page.items.first().filter(|event| event.position == position);
         found.map(|event| event.at).ok_or_else(|| self.client.no_progress(EVENTS, position.to_string()))
     }

@@ -193,7 +193,7 @@ impl Story {
             (Some(first), Some(last)) => (first.position, last.position),
             _ => return Err(Error::NothingChanged),
         };
-        let before = Position::from(first.get() - 1);
+        let before = first.previous();
         let events: Events = self.door.get(&format!("/v1/events?after={before}&limit=1")).await?;
         let at = events.items.first().map(|event| event.at).unwrap_or_default();
         (self.since, self.reached) = (StepStart { position: before, at }, last);

@@ -197,8 +197,9 @@ impl EventStreamWriter {
 
     async fn send(&self, event: &Event) -> Result<async_nats::jetstream::context::PublishAckFuture, Error> {
         let subject = self.prefix.event_subject(event);
-        let message =
-            PublishMessage::build().payload(event.write().into()).expected_last_sequence(event.position.get() - 1);
+        let message = PublishMessage::build()
+            .payload(event.write().into())
+            .expected_last_sequence(event.position.previous().get());
         self.jetstream.send_publish(subject, message).await.map_err(|error| refused(&self.prefix, &error))
     }
 }

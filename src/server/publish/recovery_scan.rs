@@ -32,7 +32,7 @@ pub async fn events(
     let stream = streams::get(jetstream, &name).await?;
     let wrong = |sequence: u64, why: String| Error::nats(format!("event {sequence} of stream {name}"), why);
     let mut events = Vec::new();
-    for sequence in after.get() + 1..=last.get() {
+    for sequence in after.next().get()..=last.get() {
         let read = match message(&stream, sequence.into()).await? {
             Some(message) => Event::read(&message.payload).map_err(|error| error.to_string()),
             None => Err("it is not there".to_owned()),

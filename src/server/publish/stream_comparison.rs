@@ -179,9 +179,11 @@ impl StreamComparison {
 
     /// Whether the stream has the log's event at a position, or none: holes are filled from the log.
     pub(crate) async fn agrees(&self, stream: &Stream, position: Position) -> Result<bool, Error> {
-        let Some(before) = position.get().checked_sub(1) else { return Ok(true) };
+        if position == Position::ZERO {
+            return Ok(true);
+        }
         let Some(message) = message(stream, position).await? else { return Ok(true) };
-        let ours = self.source.events(before.into(), 1).await.map_err(Error::Source)?;
+        let ours = self.source.events(position.previous(), 1).await.map_err(Error::Source)?;
         Ok(Event::read(&message.payload).is_ok_and(|event| ours.first() == Some(&event)))
     }
 

@@ -21,10 +21,10 @@ async fn an_event_of_a_newer_format_is_refused_by_name_and_nothing_follows_it() 
     let mut relay = desk.following(&open.log).await;
 
     let last = open.events().await.pop().unwrap();
-    let (position, version) = (last.position.next(), last.version.get() + 1);
+    let (position, version) = (last.position.next(), last.version.next());
     let event_id = uuid::Uuid::now_v7().into();
     let command_id = uuid::Uuid::now_v7().into();
-    let newer = Event { position, version: version.into(), v: 99, event_id, command_id, ..last }.sealed();
+    let newer = Event { position, version, v: 99, event_id, command_id, ..last }.sealed();
     let (uuid, command) = (newer.event_id.uuid(), newer.command_id.uuid());
     let insert = format!(
         "INSERT INTO event (position, event_id, command_id, ordinal, count, entity, version, type, v, actor, reason, at, data, leaf) \

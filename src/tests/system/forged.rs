@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use schema::event::Event;
+use schema::position::Position;
 use serde_json::json;
 use store::database::Database;
 use store::reader::{EventPage, Reader};
@@ -58,7 +59,7 @@ async fn a_forged_row_is_damaged_on_every_server_until_it_is_put_back() {
     let at_least = format!("/v1/log?min_position={FORGED}");
     assert_eq!(doors[1].get(&at_least).await.unwrap().status, 200);
     let reader = Reader::open(Database::parse(&fleet.ground.database()).unwrap()).await.unwrap();
-    let page = EventPage { after: (FORGED - 1).into(), limit: 1, ..EventPage::default() };
+    let page = EventPage { after: Position::from(FORGED).previous(), limit: 1, ..EventPage::default() };
     let event = reader.events(page).await.unwrap().remove(0);
     let (actor, leaf) = (&event.actor.to_string(), event.leaf);
 

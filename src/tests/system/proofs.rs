@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use schema::digest::Digest;
 use schema::event::Event;
+use schema::position::Position;
 use serde_json::{Value, json};
 use signed_note::{Note, StandardVerifier, VerifierList};
 use store::database::Database;
@@ -91,7 +92,7 @@ async fn the_log_can_be_held_to_its_word_over_http() {
 /// A superuser makes an event that enrolled a node one that enrolled another, and seals it again.
 async fn enrolled_another(fleet: &Fleet, position: u64) -> String {
     let reader = Reader::open(Database::parse(&fleet.ground.database()).unwrap()).await.unwrap();
-    let page = EventPage { after: (position - 1).into(), limit: 1, ..EventPage::default() };
+    let page = EventPage { after: Position::from(position).previous(), limit: 1, ..EventPage::default() };
     let event = reader.events(page).await.unwrap().remove(0);
     assert_eq!(event.entity.to_string(), "node/n-5");
     let changed = Event { entity: "node/another".parse().unwrap(), ..event }.sealed();
