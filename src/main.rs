@@ -1,17 +1,17 @@
 //! The program `headwater`: its subcommands, and their exit codes.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use agent::options::EdgeCommand;
 use clap::{Parser, Subcommand};
 use client::token::TokenCommand;
 use client::{events, get, health, impact, import, wait, why};
 use lab::{demo, dev};
-use program::exit::{CommandFailure, ExitClass, conclude};
+use program::exit::{AFTER_HELP, CommandFailure, ExitClass, conclude, run_to_end};
 use program::signals::stop_on_signals;
 use program::{output, telemetry};
 use server::{export, install, recover, serve, token_reset};
+use tokio::runtime::Builder;
 
 /// Configuration for fleets. Every change is an event in PostgreSQL; the write-ahead log carries it into NATS; each node
 /// verifies and applies what is desired of it, and reports what it runs.
@@ -23,10 +23,6 @@ struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
-
-const AFTER_HELP: &str = "Every flag can also be given as the HEADWATER_* variable that its help names.\n\
-                          HEADWATER_LOG sets how much is logged (debug, info, warn); HEADWATER_LOG_FORMAT=json for machines.\n\
-                          Exit codes: 0 done, 1 refused or diverged, 2 usage, 3 could not reach something, or write the output.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -82,9 +78,6 @@ enum TokenAction {
     Reset(Box<token_reset::Options>),
 }
 
-/// How long the process waits at its end for threads that are still busy.
-const ENDED_WITHIN: Duration = Duration::from_millis(200);
-
 /// A command whose name is reserved.
 #[derive(clap::Args)]
 struct NotYet {
@@ -110,15 +103,11 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), CommandFailure> {
     // Children of `dev` and `demo` are killed when the thread that started them ends, so these two run on one thread: this one.
-    let runtime = match command {
-        Command::Dev(_) | Command::Demo(_) => tokio::runtime::Builder::new_current_thread().enable_all().build(),
-        _ => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
+    let mut runtime = match command {
+        Command::Dev(_) | Command::Demo(_) => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
     };
-    let runtime = runtime.map_err(CommandFailure::refused)?;
-    let ended = runtime.block_on(run_command(command));
-    // A DNS lookup runs on a blocking thread and can't be cancelled; the process does not wait for it.
-    runtime.shutdown_timeout(ENDED_WITHIN);
-    ended
+    run_to_end(&mut runtime, run_command(command))
 }
 
 async fn run_command(command: Command) -> Result<(), CommandFailure> {

@@ -1,9 +1,20 @@
-//! How a command ends: the exit code of a failure, and its line on standard error.
+//! How a command ends: the exit code of a failure, its line on standard error, and the end of the runtime.
 
 use std::error::Error;
 use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::runtime::Builder;
 
 use crate::output::{self, StdoutError};
+
+/// The end of a program's help: its variables and exit codes.
+pub const AFTER_HELP: &str = "Every flag can also be given as the HEADWATER_* variable that its help names.\n\
+                              HEADWATER_LOG sets how much is logged (debug, info, warn); HEADWATER_LOG_FORMAT=json for machines.\n\
+                              Exit codes: 0 done, 1 refused or diverged, 2 usage, 3 could not reach something, or write the output.";
+
+/// How long the process waits at its end for threads that are still busy.
+const ENDED_WITHIN: Duration = Duration::from_millis(200);
 
 /// The class of a failure, which determines the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +74,21 @@ impl From<StdoutError> for CommandFailure {
     fn from(error: StdoutError) -> Self {
         Self::unreachable(error)
     }
+}
+
+/// Runs a command on a runtime of its own, and ends the runtime after it.
+///
+/// # Errors
+/// If the command fails, or the operating system gives the runtime no threads.
+pub fn run_to_end(
+    runtime: &mut Builder,
+    command: impl Future<Output = Result<(), CommandFailure>>,
+) -> Result<(), CommandFailure> {
+    let runtime = runtime.enable_all().build().map_err(CommandFailure::refused)?;
+    let ended = runtime.block_on(command);
+    // A DNS lookup runs on a blocking thread and can't be cancelled; the process does not wait for it.
+    runtime.shutdown_timeout(ENDED_WITHIN);
+    ended
 }
 
 /// Prints the error, if there is one, after the name of `program`, and gives the exit code.
