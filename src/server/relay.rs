@@ -46,6 +46,7 @@ use wal::Error as WalError;
 use wal::slot::Slot;
 use wal::tail::Tail;
 
+use crate::backend::Error as BackendError;
 use crate::continuity;
 use crate::fleet::listener::ReportListener;
 use crate::publish::Error as PublishError;
@@ -238,13 +239,13 @@ impl Relay {
         if self.publisher.published() > self.attempt.published {
             self.backoff.reset();
         }
-        if let Error::Wal(WalError::SlotBusy(_)) = error {
+        if let Error::Backend(BackendError::Wal(WalError::SlotBusy(_))) = error {
             self.show(Phase::Standby, None);
             // Spread by chance, so that several standbys don't ask in step.
             return STANDBY_PAUSE.mul_f64(0.5 + fastrand::f64());
         }
         metrics::attempt_failed("relay");
-        if let Error::Wal(WalError::Undecodable(_)) = error
+        if let Error::Backend(BackendError::Wal(WalError::Undecodable(_))) = error
             && let Err(error) = self.slot.discard().await
         {
             tracing::warn!(%error, slot = self.slot.name(), "replication slot can't be dropped");

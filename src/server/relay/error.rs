@@ -3,10 +3,9 @@
 use replay::log::DivergenceError;
 use replay::reverify::ReverifyError;
 use store::database::Error as LogError;
-use wal::Error as WalError;
 
+use crate::backend::Error as BackendError;
 use crate::continuity::ContinuityError;
-use crate::publish::Error as PublishError;
 
 use super::log_check::Error as CheckError;
 
@@ -14,11 +13,7 @@ use super::log_check::Error as CheckError;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     #[error(transparent)]
-    Log(#[from] LogError),
-    #[error(transparent)]
-    Wal(#[from] WalError),
-    #[error(transparent)]
-    Publish(#[from] PublishError),
+    Backend(BackendError),
     #[error("the write-ahead log diverges {0}")]
     Diverged(#[from] DivergenceError),
     /// The log does not go on from what was signed, or from what a node proves.
@@ -38,20 +33,26 @@ impl Error {
     pub(super) fn is_about_content(&self) -> bool {
         use LogError::{Beyond, Diverged, OtherRoot, Row, WentBack};
         match self {
-            Self::Log(error) => {
+            Self::Backend(BackendError::Log(error)) => {
                 matches!(error, Beyond { .. } | Diverged(_) | OtherRoot { .. } | Row { .. } | WentBack { .. })
             }
+            Self::Backend(_) => false,
             Self::Diverged(_) | Self::Unsignable { .. } | Self::Found(_) => true,
-            Self::Publish(_) | Self::Wal(_) => false,
         }
+    }
+}
+
+impl<E: Into<BackendError>> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self::Backend(error.into())
     }
 }
 
 impl From<CheckError> for Error {
     fn from(error: CheckError) -> Self {
         match error {
-            CheckError::Log(error) => Self::Log(error),
-            CheckError::Publish(error) => Self::Publish(error),
+            CheckError::Log(error) => error.into(),
+            CheckError::Publish(error) => error.into(),
             found => Self::Found(found),
         }
     }
@@ -60,8 +61,8 @@ impl From<CheckError> for Error {
 impl From<ContinuityError> for Error {
     fn from(error: ContinuityError) -> Self {
         match error {
-            ContinuityError::Log(error) => Self::Log(error),
-            ContinuityError::Publish(error) => Self::Publish(error),
+            ContinuityError::Log(error) => error.into(),
+            ContinuityError::Publish(error) => error.into(),
             error => Self::Unsignable { error, first: None },
         }
     }

@@ -1,5 +1,6 @@
 //! How a step of the relay ended, which decides the next state.
 
+use crate::backend::Error as BackendError;
 use crate::publish::Error as PublishError;
 
 use super::error::Error;
@@ -19,7 +20,7 @@ impl From<Result<(), Error>> for RelayOutcome {
     fn from(result: Result<(), Error>) -> Self {
         match result {
             Ok(()) => Self::Published,
-            Err(Error::Publish(error)) if error.is_transient() => Self::Blocked(error),
+            Err(Error::Backend(BackendError::Publish(error))) if error.is_transient() => Self::Blocked(error),
             Err(error) => Self::Failed(error),
         }
     }
@@ -45,8 +46,9 @@ mod tests {
         assert!(matches!(outcome(PublishError::nats("publishing", "no answer")), RelayOutcome::Blocked(_)));
         let (found, head) = (Position::from(9), Position::from(7));
         let forked = PublishError::Forked { what: "a stream".into(), found, head };
-        assert!(matches!(outcome(forked), RelayOutcome::Failed(Error::Publish(_))));
-        assert!(matches!(outcome(LogError::WentBack { head, folded: found }), RelayOutcome::Failed(Error::Log(_))));
+        assert!(matches!(outcome(forked), RelayOutcome::Failed(Error::Backend(BackendError::Publish(_)))));
+        let shorter = outcome(LogError::WentBack { head, folded: found });
+        assert!(matches!(shorter, RelayOutcome::Failed(Error::Backend(BackendError::Log(_)))));
         let diverged = DivergenceError { position: found, fault: EventError::Unsealed };
         assert!(matches!(outcome(diverged), RelayOutcome::Failed(Error::Diverged(_))));
     }

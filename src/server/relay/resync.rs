@@ -7,6 +7,7 @@ use schema::position::Position;
 use store::database::Error as LogError;
 use tokio::time::{Instant, sleep_until};
 
+use crate::backend::Error as BackendError;
 use crate::continuity::{self, ContinuityError};
 use crate::publish::Error as PublishError;
 
@@ -33,8 +34,10 @@ impl Relay {
         use LogError::{Diverged, OtherRoot, Row};
         match self.verify_and_repair().await {
             Err(
-                error @ (Error::Log(OtherRoot { .. } | Diverged(_) | Row { .. })
-                | Error::Publish(PublishError::Source(_))),
+                error @ Error::Backend(
+                    BackendError::Log(OtherRoot { .. } | Diverged(_) | Row { .. })
+                    | BackendError::Publish(PublishError::Source(_)),
+                ),
             ) => {
                 self.check.check_whole_log().await?;
                 Err(error)
