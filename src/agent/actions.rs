@@ -128,7 +128,7 @@ impl Agent {
         if let Some(key) = &self.folder.state().key {
             return Ok(key.clone());
         }
-        let key = published_keys::only_key(&self.link, &self.options.nats_prefix).await?;
+        let key = published_keys::only_key(&self.link, &self.options.nats.nats_prefix).await?;
         tracing::warn!(key = key.hex(), "trusting the key in NATS on first use, as no --trust was given");
         Ok(key)
     }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus::connect::{AddressError, Link, connect_with};
+use bus::connect::{AddressError, Link};
 use bus::objects::Objects;
 use bytes::Bytes;
 use program::backoff::Backoff;
@@ -68,12 +68,10 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
     if let Some(key) = &options.trust {
         folder.trust(key)?;
     }
-    let (prefix, node) = (options.nats_prefix.clone(), options.node.clone());
+    let (prefix, node) = (options.nats.nats_prefix.clone(), options.node.clone());
     let position = folder.state().floor.map(|floor| floor.position.get());
     tracing::info!(%node, dir = %folder.layout().root().display(), position, boot_no = folder.boot_no(), "agent started");
-    let nats_url = password::fill(&options.nats_url, options.nats_password_file.as_deref())?;
-    let link =
-        connect_with(&nats_url, options.nats_password_file.as_deref(), &format!("headwater-edge {node}")).await?;
+    let link = options.nats.connect::<Error>(&format!("headwater-edge {node}")).await?;
     let (report, updates, published) =
         ReportDraft::of(report::blank_report(node.clone(), folder.boot_no(), options.jobs.runtime));
     let (found, mut newest) = watch::channel(NewestRecord::default());
@@ -134,7 +132,7 @@ fn job_runtime(options: &Options, link: &Link) -> Result<Option<JobRuntime<RpcCl
         timeout: Duration::from_secs(jobs.job_timeout_s),
         lease_s: jobs.job_lease_s,
     };
-    let client = RpcClient::of(link.clone(), options.nats_prefix.clone(), options.node.clone());
+    let client = RpcClient::of(link.clone(), options.nats.nats_prefix.clone(), options.node.clone());
     JobRuntime::of(settings, client).map(Some)
 }
 

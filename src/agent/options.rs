@@ -3,16 +3,22 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bus::options::NatsOptions;
 use clap::{ArgMatches, Command};
-use schema::address::Prefix;
 use schema::id::{LogId, NodeId};
 use schema::limit::{CLAIM_JOBS_MAX, LEASE_S_DEFAULT, LEASE_S_MAX, LEASE_S_MIN};
 
 use crate::hook::{Hook, HookPhase};
 use crate::node_state::PinnedKey;
 
+const URL_HELP: &str =
+    "The URL of NATS: nats://user:password@host:port, several separated by commas. NATS need not run yet";
+const FILE_HELP: &str = "A file with the password for that URL, which then is nats://user@host:port without one";
+const PREFIX_HELP: &str = "The prefix of all names in NATS, as given to `headwater install`";
+
 /// Runs the agent of one node: it keeps a folder as the server desires it, and reports what runs.
 #[derive(Clone, Debug, clap::Args)]
+#[command(mut_args(NatsOptions::with_help(URL_HELP, FILE_HELP, PREFIX_HELP)))]
 pub struct Options {
     /// The node's id, as it was enrolled. A folder belongs to one node for ever.
     #[arg(long, env = "HEADWATER_NODE", value_name = "ID")]
@@ -22,17 +28,9 @@ pub struct Options {
     #[arg(long, env = "HEADWATER_NODE_DIR", value_name = "DIR")]
     pub dir: PathBuf,
 
-    /// The URL of NATS: nats://user:password@host:port, several separated by commas. NATS need not run yet.
-    #[arg(long, env = "HEADWATER_NATS_URL", value_name = "URL", hide_env_values = true)]
-    pub nats_url: String,
-
-    /// A file with the password for that URL, which then is nats://user@host:port without one.
-    #[arg(long, env = "HEADWATER_NATS_PASSWORD_FILE", value_name = "FILE")]
-    pub nats_password_file: Option<PathBuf>,
-
-    /// The prefix of all names in NATS, as given to `headwater install`.
-    #[arg(long, env = "HEADWATER_NATS_PREFIX", value_name = "PREFIX", default_value = "cfg")]
-    pub nats_prefix: Prefix,
+    /// Where NATS is.
+    #[command(flatten)]
+    pub nats: NatsOptions,
 
     /// The log's public key, 64 hex digits, as `GET /v1/log` shows it. Without it the node trusts on first use the only key
     /// that NATS holds, and then that key for ever.

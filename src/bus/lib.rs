@@ -8,5 +8,6 @@
 
 pub mod connect;
 pub mod objects;
+pub mod options;
 
 mod connection_status;

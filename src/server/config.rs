@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::Arg;
 use program::password;
-use schema::address::Prefix;
 
 /// Where the log's database is. A command that connects as another role has its own help for it.
 #[derive(Clone, Debug, clap::Args)]
@@ -46,35 +45,13 @@ impl PostgresOptions {
     }
 }
 
-/// Where NATS is, and the prefix and replicas of Headwater's streams in it.
+/// How Headwater's streams are kept in NATS.
 #[derive(Clone, Debug, clap::Args)]
-pub struct NatsOptions {
-    /// Where NATS is: nats://user:password@host:port, several separated by commas.
-    #[arg(long, env = "HEADWATER_NATS_URL", value_name = "URL", hide_env_values = true)]
-    pub nats_url: String,
-
-    /// A file with the password for that URL, which then is nats://user@host:port.
-    #[arg(long, env = "HEADWATER_NATS_PASSWORD_FILE", value_name = "FILE")]
-    pub nats_password_file: Option<PathBuf>,
-
-    /// What all names in NATS begin with. Two logs that share a NATS need two prefixes.
-    #[arg(long, env = "HEADWATER_NATS_PREFIX", value_name = "PREFIX", default_value = "cfg")]
-    pub nats_prefix: Prefix,
-
+pub struct StreamOptions {
     /// How many servers of a NATS cluster keep each stream. Used when a stream is made.
     #[arg(long, env = "HEADWATER_NATS_REPLICAS", value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u8).range(1..=5))]
     pub nats_replicas: u8,
-}
-
-impl NatsOptions {
-    /// The URL with its password.
-    ///
-    /// # Errors
-    /// If the password can't be read or has no place in the URL.
-    pub fn url(&self) -> Result<String, password::Error> {
-        password::fill(&self.nats_url, self.nats_password_file.as_deref())
-    }
 }
 
 /// Where the signing key is.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bus::connect::connect_with;
+use bus::options::NatsOptions;
 use program::output::{self, StdoutError};
 use program::password;
 use program::token::{self, TokenError};
@@ -24,7 +24,7 @@ use wal::Error as WalError;
 use wal::slot::Slot;
 
 use crate::backend;
-use crate::config::{NatsOptions, PostgresOptions, SigningKeyOptions};
+use crate::config::{PostgresOptions, SigningKeyOptions, StreamOptions};
 use crate::publish::ownership::{PublicKeys, prefix_owner};
 use crate::publish::{signing_key, streams};
 
@@ -122,6 +122,9 @@ pub struct Options {
     nats: NatsOptions,
 
     #[command(flatten)]
+    streams: StreamOptions,
+
+    #[command(flatten)]
     key: SigningKeyOptions,
 }
 
@@ -180,9 +183,8 @@ pub async fn run(options: Options) -> Result<Installation, Error> {
         reader: options.reader_password_file.as_deref().map(password::read).transpose()?,
     };
     let log_id = install(&database, &passwords, &key.public()).await?;
-    let NatsOptions { nats_prefix, nats_replicas, .. } = &options.nats;
-    let password_file = options.nats.nats_password_file.as_deref();
-    let link = connect_with(&options.nats.url()?, password_file, "headwater install").await?;
+    let nats_prefix = &options.nats.nats_prefix;
+    let link = options.nats.connect::<Error>("headwater install").await?;
     let jetstream = link.jetstream();
     let log = Reader::open(database.clone()).await?;
     let owner = prefix_owner(&jetstream, nats_prefix, &key.public()).await?;
@@ -202,7 +204,7 @@ pub async fn run(options: Options) -> Result<Installation, Error> {
         Err(WalError::MayNotReplicate { .. }) => false,
         Err(error) => return Err(error.into()),
     };
-    streams::ensure(&jetstream, nats_prefix, usize::from(*nats_replicas)).await?;
+    streams::ensure(&jetstream, nats_prefix, usize::from(options.streams.nats_replicas)).await?;
     PublicKeys::new(jetstream, nats_prefix.clone(), log_id, key.public()).publish(owner.is_some()).await?;
     let next_steps = next_steps(&database, &options);
     let slot_note = if is_slot_created { "" } else { " (the relay makes it when it first starts)" };

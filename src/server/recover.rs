@@ -28,11 +28,12 @@ pub use self::put_aside::PutAside;
 
 use crate::adapters::ContentSource;
 use crate::backend;
-use crate::config::{NatsOptions, PostgresOptions};
+use crate::config::{PostgresOptions, StreamOptions};
 use crate::publish::checkpoint_bucket::CheckpointBucket;
 use crate::publish::recovery_scan;
 use crate::publish::stream_comparison::{ExcessOrigin, StreamComparison, StreamExcess};
-use bus::connect::{Link, connect_with};
+use bus::connect::Link;
+use bus::options::NatsOptions;
 use program::output::StdoutError;
 use store::database::{Database, Error as LogError};
 use store::reader::Reader;
@@ -73,6 +74,9 @@ pub struct Options {
 
     #[command(flatten)]
     nats: NatsOptions,
+
+    #[command(flatten)]
+    streams: StreamOptions,
 
     /// Take the missing events back from the event stream, up to the newest checkpoint kept outside PostgreSQL.
     #[arg(long)]
@@ -192,8 +196,7 @@ struct Recovery {
 /// If something can't be reached, or must not be taken back.
 pub async fn run(options: Options) -> Result<RecoveryOutcome, Error> {
     let reader = Reader::open(Database::parse(&options.postgres.url()?)?).await?;
-    let link =
-        connect_with(&options.nats.url()?, options.nats.nats_password_file.as_deref(), "headwater recover").await?;
+    let link = options.nats.connect::<Error>("headwater recover").await?;
     link.up().await;
     let recovery = Recovery { reader, link, options };
     if recovery.options.new_log {

@@ -13,7 +13,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bus::connect::{Link, connect_with};
+use bus::connect::Link;
+use bus::options::NatsOptions;
 use program::password;
 use program::tasks::resume_panic;
 use store::appender::Appender;
@@ -26,7 +27,7 @@ use wal::slot::Slot;
 
 use crate::adapters::LogBackend;
 use crate::backend;
-use crate::config::{NatsOptions, PostgresOptions, SigningKeyOptions};
+use crate::config::{PostgresOptions, SigningKeyOptions, StreamOptions};
 use crate::http::listener::{self, ConnectionLimits};
 use crate::http::router::{self, AppDependencies, AppState, HttpLimits};
 use crate::publish::signing_key;
@@ -68,6 +69,9 @@ pub struct Options {
     nats: NatsOptions,
 
     #[command(flatten)]
+    streams: StreamOptions,
+
+    #[command(flatten)]
     key: SigningKeyOptions,
 }
 
@@ -106,8 +110,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
     let key = signing_key::load(&options.key.signing_key_file)?;
     let slot = options.slot()?;
     let database = Database::parse(&options.postgres.url()?)?.told_by(options.postgres.login_settings());
-    let link =
-        connect_with(&options.nats.url()?, options.nats.nats_password_file.as_deref(), "headwater serve").await?;
+    let link = options.nats.connect::<Error>("headwater serve").await?;
     drop(tokio::spawn(tasks::count_connections(link.ups())));
     let Some((appender, log)) = open_log(&options, database, &link, &stop).await? else { return Ok(()) };
     if *log.reader().public_key() != key.public() {
@@ -121,7 +124,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
     let server = ServerTasks::start(log, link, options.nats.nats_prefix.clone(), stop.clone());
     let relay = match options.role {
         ServerRole::Door => None,
-        _ => Some(server.start_relay(slot, key, usize::from(options.nats.nats_replicas))),
+        _ => Some(server.start_relay(slot, key, usize::from(options.streams.nats_replicas))),
     };
     let published = server.start_observers(relay.as_ref());
     let socket = TcpListener::bind(options.http).await.map_err(|why| Error::Listen(options.http, why))?;

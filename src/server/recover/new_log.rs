@@ -100,8 +100,8 @@ impl Recovery {
     }
 
     async fn clear_nats(&self) -> Result<(), Error> {
-        let nats = &self.options.nats;
-        let (prefix, replicas) = (&nats.nats_prefix, usize::from(nats.nats_replicas));
+        let replicas = usize::from(self.options.streams.nats_replicas);
+        let prefix = &self.options.nats.nats_prefix;
         Ok(streams::clear_log(&self.link.jetstream(), prefix, replicas).await?)
     }
 }

@@ -29,8 +29,7 @@ pub struct PutAside {
 impl Recovery {
     pub(super) async fn put_aside(&self) -> Result<PutAside, Error> {
         let (comparison, (_, head), excess) = self.compare().await?;
-        let nats = &self.options.nats;
-        let (jetstream, prefix) = (self.link.jetstream(), &nats.nats_prefix);
+        let (jetstream, prefix) = (self.link.jetstream(), &self.options.nats.nats_prefix);
         let to = prefix.stray_stream();
         let Some(excess) = excess else { return Ok(PutAside { from: head.next(), messages: 0, to }) };
         let StreamExcess { agreed, origin, .. } = excess;
@@ -47,7 +46,8 @@ impl Recovery {
             let proven = seen.proven.map(|cause| (node, cause));
             check_node_proof(&self.reader, proven, head).await.map_err(|error| Error::NotAside(error.to_string()))?;
         }
-        let mut remake = StreamRebuild::new(jetstream, prefix.clone(), usize::from(nats.nats_replicas));
+        let replicas = usize::from(self.options.streams.nats_replicas);
+        let mut remake = StreamRebuild::new(jetstream, prefix.clone(), replicas);
         let (_, messages) = remake.copy(&comparison, (agreed, head), ALL).await?;
         remake.run(agreed).await?;
         Ok(PutAside { from: agreed.next(), messages, to })
