@@ -12,6 +12,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::invalid::InputError;
 
+/// Microseconds from 1970-01-01, where an [`Instant`] counts from, to 2000-01-01, where PostgreSQL's binary formats do.
+pub const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
+
 /// Microseconds since the Unix epoch; RFC 3339 in UTC with six digits of fraction on every wire.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(i64);

@@ -9,7 +9,7 @@ use futures::TryStreamExt as _;
 use schema::event::Event;
 use schema::event_table::{ColumnError, ColumnReader, EVENT_COLUMNS, EventRow};
 use schema::id::LogId;
-use schema::instant::Instant;
+use schema::instant::{Instant, POSTGRES_EPOCH_MICROS};
 use schema::position::Position;
 use uuid::Uuid;
 
@@ -28,8 +28,6 @@ const COLUMNS_COUNT: usize = EVENT_COLUMNS.len();
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 /// Bytes before the first row.
 const HEADER_BYTES: usize = SIGNATURE.len() + 8;
-/// Microseconds from 1970 to 2000, from which PostgreSQL counts.
-const EPOCH_MICROS: i64 = 946_684_800_000_000;
 
 /// The undecoded events between two positions, as many as fit.
 #[derive(Debug)]
@@ -220,7 +218,7 @@ impl<'a> ColumnReader<'a> for CopyValues<'_, 'a> {
     }
 
     fn timestamptz(&mut self, column: &'static str) -> Result<Instant, ColumnError> {
-        let micros = self.bigint(column)?.saturating_add(EPOCH_MICROS);
+        let micros = self.bigint(column)?.saturating_add(POSTGRES_EPOCH_MICROS);
         Ok(Instant::from_unix_micros(micros))
     }
 

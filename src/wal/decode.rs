@@ -9,11 +9,8 @@ use postgres_protocol::types;
 use schema::event::Event;
 use schema::event_table::{ColumnError, ColumnReader, EventRow};
 use schema::id::LogId;
-use schema::instant::Instant;
+use schema::instant::{Instant, POSTGRES_EPOCH_MICROS};
 use uuid::Uuid;
-
-/// Microseconds between 1970-01-01, where we count from, and 2000-01-01, where PostgreSQL does.
-const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
 
 /// A message that does not say what pgoutput says.
 #[derive(Debug, thiserror::Error)]
