@@ -84,6 +84,30 @@ impl WireRecord for Reported {
 }
 
 impl Reported {
+    /// A report in the newest format that says nothing yet, under number 0 of this boot, at the Unix epoch.
+    #[must_use]
+    pub fn blank(node: NodeId, boot: String, agent: String) -> Self {
+        Self {
+            v: Self::NEWEST,
+            log_id: None,
+            node,
+            boot,
+            boot_no: None,
+            seq: 0,
+            seen: None,
+            attempt: None,
+            running: None,
+            last_good: None,
+            rejected: Vec::new(),
+            drift: Vec::new(),
+            runtime: false,
+            proof: None,
+            warnings: Vec::new(),
+            agent,
+            at: Instant::default(),
+        }
+    }
+
     /// What runs and is good: the last good, or what a node that names none says to have applied.
     #[must_use]
     pub fn good(&self) -> Option<RecordRef> {

@@ -36,28 +36,7 @@ pub struct ReportUpdate {
 #[must_use]
 pub fn blank_report(node: NodeId, boot_no: Option<u64>, runtime: bool) -> Reported {
     let boot = uuid::Uuid::now_v7().to_string();
-    let (log_id, seen, attempt, running, last_good) = (None, None, None, None, None);
-    let (rejected, drift, agent, at) = (Vec::new(), Vec::new(), AGENT.to_owned(), system_time());
-    let v = Reported::NEWEST;
-    Reported {
-        v,
-        log_id,
-        node,
-        boot,
-        boot_no,
-        seq: 0,
-        seen,
-        attempt,
-        running,
-        last_good,
-        rejected,
-        drift,
-        runtime,
-        proof: None,
-        warnings: Vec::new(),
-        agent,
-        at,
-    }
+    Reported { boot_no, runtime, at: system_time(), ..Reported::blank(node, boot, AGENT.to_owned()) }
 }
 
 /// Publishes each of `updates`, for ever; `published` gets the count of each one that NATS acknowledged.

@@ -13,25 +13,9 @@ use crate::ask::{House, enrol, put};
 
 /// A report of a node that runs this.
 pub(crate) fn report(node: &str, running: Option<RecordRef>) -> Reported {
-    Reported {
-        v: 1,
-        log_id: Some(uuid::Uuid::from_u128(7).into()),
-        node: node.parse().unwrap(),
-        boot: "boot".into(),
-        boot_no: None,
-        seq: 1,
-        seen: running,
-        attempt: None,
-        running,
-        last_good: running,
-        rejected: Vec::new(),
-        drift: Vec::new(),
-        runtime: false,
-        proof: None,
-        warnings: Vec::new(),
-        agent: "test/1".into(),
-        at: schema::instant::Instant::default(),
-    }
+    let log_id = Some(uuid::Uuid::from_u128(7).into());
+    let blank = Reported::blank(node.parse().unwrap(), "boot".into(), "test/1".into());
+    Reported { log_id, seq: 1, seen: running, running, last_good: running, ..blank }
 }
 
 impl House {

@@ -39,25 +39,8 @@ async fn bucket(client: &async_nats::Client) -> kv::Store {
 }
 
 fn report(node: &str, seq: u64, running: u64) -> Reported {
-    Reported {
-        v: 1,
-        log_id: None,
-        node: node.parse().unwrap(),
-        boot: "boot".into(),
-        boot_no: None,
-        seq,
-        seen: None,
-        attempt: None,
-        running: Some(RecordRef { position: running.into(), digest: Digest::of(&running.to_be_bytes()) }),
-        last_good: None,
-        rejected: Vec::new(),
-        drift: Vec::new(),
-        runtime: false,
-        proof: None,
-        warnings: Vec::new(),
-        agent: "test/1".into(),
-        at: schema::instant::Instant::default(),
-    }
+    let running = Some(RecordRef { position: running.into(), digest: Digest::of(&running.to_be_bytes()) });
+    Reported { seq, running, ..Reported::blank(node.parse().unwrap(), "boot".into(), "test/1".into()) }
 }
 
 /// Puts until it is there: right after a restart the server may not answer yet.

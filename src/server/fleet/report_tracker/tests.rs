@@ -18,26 +18,8 @@ fn node(name: &str) -> NodeId {
 }
 
 fn report(name: &str, running: u64) -> Reported {
-    let mark = RecordRef { position: running.into(), digest: Digest::of(&running.to_be_bytes()) };
-    Reported {
-        v: 1,
-        log_id: None,
-        node: node(name),
-        boot: "b".into(),
-        boot_no: None,
-        seq: 1,
-        seen: None,
-        attempt: None,
-        running: Some(mark),
-        last_good: None,
-        rejected: Vec::new(),
-        drift: Vec::new(),
-        runtime: false,
-        proof: None,
-        warnings: Vec::new(),
-        agent: "test".into(),
-        at: schema::instant::Instant::default(),
-    }
+    let running = Some(RecordRef { position: running.into(), digest: Digest::of(&running.to_be_bytes()) });
+    Reported { seq: 1, running, ..Reported::blank(node(name), "b".into(), "test".into()) }
 }
 
 /// A tracker, what was noted out of it, and a clock.
