@@ -5,6 +5,8 @@
 
 use std::time::{Duration, Instant as Clock};
 
+use api::log::LogStatus;
+use api::path::LOG;
 use client::api_client::{ApiClient, CommandRequest};
 use schema::instant::Instant;
 use schema::position::Position;
@@ -75,13 +77,6 @@ pub(super) struct Story {
 enum Outcome {
     Converges,
     Rejects,
-}
-
-/// The log as `GET /v1/log` shows it.
-#[derive(Deserialize)]
-struct Log {
-    position: Position,
-    published: Option<Position>,
 }
 
 /// Events as `GET /v1/events` shows them.
@@ -252,7 +247,7 @@ impl Story {
     async fn claim_published(&mut self) -> Result<(), Error> {
         let deadline = Clock::now() + WITHIN;
         loop {
-            let log: Log = self.door.get("/v1/log").await?;
+            let log: LogStatus = self.door.get(LOG).await?;
             let holds = log.published == Some(log.position) && log.position >= self.reached;
             if holds || Clock::now() >= deadline {
                 self.claim(holds, &format!("NATS holds every event of the log, 1 to {}", log.position));

@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use api::log::LogStatus;
+use api::path::LOG;
 use client::api_client::{ApiClient, CommandRequest};
 use client::endpoint::BearerToken;
 use client::error::Error;
-use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -42,7 +43,7 @@ pub(super) async fn let_in_auditor(
     credentials: &BearerToken,
 ) -> Result<(), DevRequestError> {
     let refused = |source| DevRequestError { what: "let the auditor in".to_owned(), source };
-    match door.with_token(credentials.clone()).get::<IgnoredAny>("/v1/log").await {
+    match door.with_token(credentials.clone()).get::<IgnoredAny>(LOG).await {
         Err(Error::Refused(problem)) if problem.status == 401 => {}
         answer => return answer.map(|_| ()).map_err(refused),
     }
@@ -54,11 +55,7 @@ pub(super) async fn let_in_auditor(
 
 /// The log's public key, for `--trust`.
 pub(super) async fn signing_key(door: &ApiClient) -> Result<String, DevRequestError> {
-    #[derive(Deserialize)]
-    struct Log {
-        signing_key: String,
-    }
-    let log: Result<Log, Error> = door.get("/v1/log").await;
+    let log: Result<LogStatus, Error> = door.get(LOG).await;
     log.map(|log| log.signing_key).map_err(|source| DevRequestError { what: "learn the log's key".to_owned(), source })
 }
 

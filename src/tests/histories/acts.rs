@@ -49,13 +49,14 @@ pub fn id(kind: &'static str, count: u32) -> impl Strategy<Value = String> {
     (0..count).prop_map(move |index| format!("{kind}{index}"))
 }
 
-pub fn labels() -> impl Strategy<Value = Labels> {
+/// No label or one.
+fn some_label() -> impl Strategy<Value = Labels> {
     let label = |(key, value): (&str, &str)| -> Labels { [(key.into(), value.into())].into() };
     prop_oneof![Just(Labels::new()), (select(vec!["a", "b"]), select(vec!["0", "1"])).prop_map(label),]
 }
 
 pub fn selector() -> impl Strategy<Value = Selector> {
-    labels().prop_map(|match_labels| Selector { match_labels, match_expressions: Vec::new() })
+    some_label().prop_map(|match_labels| Selector { match_labels, match_expressions: Vec::new() })
 }
 
 pub fn define() -> impl Strategy<Value = Command> {
@@ -70,7 +71,7 @@ pub fn define() -> impl Strategy<Value = Command> {
                 labels: Labels::new() };
             Command::DefineControl(id.parse().unwrap(), said)
         }),
-        3 => (id("component", 3), title(), labels(), btree_set(id("control", 2), 0..2)).prop_map(
+        3 => (id("component", 3), title(), some_label(), btree_set(id("control", 2), 0..2)).prop_map(
             |(id, title, labels, controls)| {
                 let controls = controls.iter().map(|id| id.parse().unwrap()).collect();
                 let said = ComponentDefined { title, kind: String::new(), controls, properties: [].into(), labels };
@@ -101,8 +102,8 @@ pub fn command() -> impl Strategy<Value = Command> {
         1 => id("component", 3).prop_map(|id| Command::RemoveComponent(id.parse().unwrap())),
         1 => id("assessment", 2).prop_map(|id| Command::RemoveAssessment(id.parse().unwrap())),
         2 => id("attestation", 6).prop_map(|id| Command::RemoveAttestation(id.parse().unwrap())),
-        2 => (node(), labels()).prop_map(|(id, labels)| Command::EnrolNode(id, labels)),
-        1 => (node(), labels()).prop_map(|(id, labels)| Command::LabelNode(id, labels)),
+        2 => (node(), some_label()).prop_map(|(id, labels)| Command::EnrolNode(id, labels)),
+        1 => (node(), some_label()).prop_map(|(id, labels)| Command::LabelNode(id, labels)),
         1 => node().prop_map(Command::RetireNode),
         8 => (node(), 1..5_u32).prop_map(|(runtime, limit)| {
             Command::ClaimJobs(ClaimJobs { runtime, limit, lease_s: 300 })

@@ -11,7 +11,7 @@ use testkit::disk::Tree;
 use testkit::fleet::Fleet;
 use testkit::law;
 
-type Labels = BTreeMap<&'static str, &'static str>;
+type LabelPairs = BTreeMap<&'static str, &'static str>;
 
 const CHANGES: usize = 1_000;
 /// The disks are compared this often on the way, and at the end.
@@ -28,7 +28,7 @@ const KEYS: [(&str, [&str; 3]); 3] = [
 struct Document {
     path: String,
     /// It is for the nodes that have all of these.
-    labels: Labels,
+    labels: LabelPairs,
     priority: i32,
     content: Vec<u8>,
 }
@@ -37,7 +37,7 @@ struct Document {
 struct Known {
     random: Rng,
     files: Vec<File>,
-    nodes: BTreeMap<String, Option<Labels>>,
+    nodes: BTreeMap<String, Option<LabelPairs>>,
     documents: BTreeMap<String, Document>,
 }
 
@@ -98,7 +98,7 @@ impl Known {
         json!({"type": "enrol_node", "id": id, "labels": labels})
     }
 
-    fn pick(&mut self, fits: impl Fn(&Option<Labels>) -> bool) -> Option<String> {
+    fn pick(&mut self, fits: impl Fn(&Option<LabelPairs>) -> bool) -> Option<String> {
         let fitting: Vec<String> =
             self.nodes.iter().filter(|(_, labels)| fits(labels)).map(|(id, _)| id.clone()).collect();
         self.random.choice(fitting)
@@ -109,7 +109,7 @@ impl Known {
         self.nodes.iter().map(|(id, labels)| (id.clone(), self.tree(labels.as_ref()))).collect()
     }
 
-    fn tree(&self, labels: Option<&Labels>) -> Tree {
+    fn tree(&self, labels: Option<&LabelPairs>) -> Tree {
         let Some(labels) = labels else { return Tree::new() };
         let mut winners: BTreeMap<&str, ((i32, &str), &Document)> = BTreeMap::new();
         for (id, document) in &self.documents {
@@ -125,11 +125,11 @@ impl Known {
     }
 }
 
-fn all(random: &mut Rng) -> Labels {
+fn all(random: &mut Rng) -> LabelPairs {
     KEYS.iter().map(|(key, values)| (*key, values[random.usize(..values.len())])).collect()
 }
 
-fn some(random: &mut Rng) -> Labels {
+fn some(random: &mut Rng) -> LabelPairs {
     let mut labels = all(random);
     labels.retain(|_, _| random.u8(..100) < 45);
     labels
