@@ -1,8 +1,7 @@
 //! Why an import failed. The error tells whether something was written before.
 
-use program::output::StdoutError;
-
 use crate::error::Error as ClientError;
+use crate::get::Error as ExchangeError;
 use crate::oscal::error::OscalError;
 
 /// Why an import failed.
@@ -40,9 +39,10 @@ pub enum Error {
         /// The OSCAL id of the definition in the file.
         here: String,
     },
-    /// The server refused or could not be reached, before anything was written.
+    /// The server refused or could not be reached, before anything was written; or standard output can't be written, after
+    /// everything was done.
     #[error(transparent)]
-    Server(#[from] ClientError),
+    Exchange(ExchangeError),
     /// The server refused or could not be reached, after some requests were appended.
     #[error("after {done} of {total} requests, which stay")]
     Halfway {
@@ -53,9 +53,12 @@ pub enum Error {
         /// Why the next one failed.
         source: ClientError,
     },
-    /// Standard output can't be written, after everything was done.
-    #[error(transparent)]
-    Output(#[from] StdoutError),
+}
+
+impl<E: Into<ExchangeError>> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self::Exchange(error.into())
+    }
 }
 
 impl Error {
@@ -63,8 +66,8 @@ impl Error {
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         match self {
-            Self::Server(error) | Self::Halfway { source: error, .. } => error.is_unreachable(),
-            Self::Output(_) => true,
+            Self::Exchange(error) => error.is_unreachable(),
+            Self::Halfway { source, .. } => source.is_unreachable(),
             Self::Unreadable { .. } | Self::Refused { .. } | Self::IdTaken { .. } => false,
         }
     }
