@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::Arg;
 use program::password;
+use store::database::Database;
+use store::reader::Reader;
+
+use crate::backend;
 
 /// Where the log's database is. A command that connects as another role has its own help for it.
 #[derive(Clone, Debug, clap::Args)]
@@ -42,6 +46,14 @@ impl PostgresOptions {
     /// If the password can't be read or has no place in the URL.
     pub fn url(&self) -> Result<String, password::Error> {
         password::fill(&self.database_url, self.database_password_file.as_deref())
+    }
+
+    /// Opens the log for reading.
+    ///
+    /// # Errors
+    /// If the URL or its password can't be used, or PostgreSQL can't be reached or refuses.
+    pub async fn open(&self) -> Result<Reader, backend::Error> {
+        Ok(Reader::open(Database::parse(&self.url()?)?).await?)
     }
 }
 

@@ -19,7 +19,7 @@ pub use self::error::Error;
 use self::export_file::{ExportFile, ExportSummary};
 use crate::config::PostgresOptions;
 use program::output;
-use store::database::{Database, Error as LogError};
+use store::database::Error as LogError;
 use store::reader::Reader;
 
 /// How long an export waits for a checkpoint of its end: a relay signs at least every 10 s.
@@ -63,7 +63,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     if options.to.exists() {
         return Err(Error::Exists(options.to));
     }
-    let reader = Reader::open(Database::parse(&options.postgres.url()?)?).await?;
+    let reader = options.postgres.open().await?;
     let (from, to) = (options.from.into(), options.to_position.map(Position::from));
     let mut range = export_range(&reader, from, to).await?;
     if to.is_none() {

@@ -35,7 +35,7 @@ use crate::publish::stream_comparison::{ExcessOrigin, StreamComparison, StreamEx
 use bus::connect::Link;
 use bus::options::NatsOptions;
 use program::output::StdoutError;
-use store::database::{Database, Error as LogError};
+use store::database::Error as LogError;
 use store::reader::Reader;
 use store::restore_events::restore_events;
 
@@ -195,7 +195,7 @@ struct Recovery {
 /// # Errors
 /// If something can't be reached, or must not be taken back.
 pub async fn run(options: Options) -> Result<RecoveryOutcome, Error> {
-    let reader = Reader::open(Database::parse(&options.postgres.url()?)?).await?;
+    let reader = options.postgres.open().await?;
     let link = options.nats.connect::<Error>("headwater recover").await?;
     link.up().await;
     let recovery = Recovery { reader, link, options };

@@ -6,9 +6,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bus::connect::connect_with;
+use bus::options::NatsOptions;
 use program::output::{self, StdoutError};
-use program::password;
 use program::token::{self, TokenError};
 use schema::address::Prefix;
 use schema::command::{Command, CreatePrincipal, Role};
@@ -19,7 +18,6 @@ use schema::position::Position;
 use schema::request::Request;
 use serde_json::json;
 use store::appender::Appender;
-use store::database::Database;
 use store::log::SubmitError;
 use store::reader::Reader;
 
@@ -139,7 +137,7 @@ backend::command_error!(
 /// If the request is refused, or something can't be reached; nothing is appended then.
 pub async fn run(options: Options) -> Result<(), Error> {
     let key = signing_key::load(&options.key.signing_key_file)?;
-    let reader = Reader::open(Database::parse(&options.postgres.url()?)?).await?;
+    let reader = options.postgres.open().await?;
     if *reader.public_key() != key.public() {
         let installed = hex::encode(reader.public_key().as_bytes());
         return Err(Error::OtherKey(options.key.signing_key_file, installed));
@@ -163,9 +161,10 @@ pub async fn run(options: Options) -> Result<(), Error> {
 impl Options {
     /// A log that is shorter than what was published of it was restored from a backup.
     async fn check_not_restored(&self, reader: &Reader) -> Result<(), Error> {
-        let Some(url) = &self.nats_url else { return Ok(()) };
-        let url = password::fill(url, self.nats_password_file.as_deref())?;
-        let link = connect_with(&url, self.nats_password_file.as_deref(), "headwater token reset").await?;
+        let Some(nats_url) = self.nats_url.clone() else { return Ok(()) };
+        let (nats_password_file, nats_prefix) = (self.nats_password_file.clone(), self.nats_prefix.clone());
+        let nats = NatsOptions { nats_url, nats_password_file, nats_prefix };
+        let link = nats.connect::<Error>("headwater token reset").await?;
         tokio::time::timeout(NATS_WITHIN, link.up()).await.map_err(|_| Error::NoNats)?;
         let public =
             event_stream::end(&link.jetstream(), &self.nats_prefix).await?.map_or(Position::ZERO, |(last, _)| last);
