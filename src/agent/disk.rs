@@ -13,12 +13,13 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use program::durable_file;
+use program::durable_file::{self, FileMode};
 
 use crate::apply_error::ApplyError;
 
 /// How many fsyncs run in parallel.
 const SYNCS_AT_ONCE: usize = 8;
+/// Programs of other users read the files of a generation, whatever the umask of the agent.
 pub(crate) const FILE_MODE: u32 = 0o644;
 pub(crate) const DIR_MODE: u32 = 0o755;
 
@@ -28,7 +29,7 @@ pub(crate) const DIR_MODE: u32 = 0o755;
 /// If the disk fails; then `path` has the old bytes or the new ones.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), ApplyError> {
     clear_beside(path)?;
-    durable_file::replace(path, bytes, FILE_MODE).map_err(ApplyError::disk("write", path))
+    durable_file::replace(path, bytes, FileMode::Exact(FILE_MODE)).map_err(ApplyError::disk("write", path))
 }
 
 /// Replaces the file at `path` without fsync: for signed records, whose signature is checked on every read.
@@ -37,7 +38,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), ApplyError> {
 /// If the disk fails; then `path` has the old bytes.
 pub fn replace_unsynced(path: &Path, bytes: &[u8]) -> Result<(), ApplyError> {
     clear_beside(path)?;
-    durable_file::replace_unsynced(path, bytes, FILE_MODE).map_err(ApplyError::disk("write", path))
+    durable_file::replace_unsynced(path, bytes, FileMode::Exact(FILE_MODE)).map_err(ApplyError::disk("write", path))
 }
 
 // A folder that somebody made at this name would fail every later write.
@@ -52,7 +53,7 @@ fn clear_beside(path: &Path) -> Result<(), ApplyError> {
 /// If the disk fails.
 pub fn create(path: &Path) -> io::Result<File> {
     remove_unless_file(path)?;
-    durable_file::create_empty(path, FILE_MODE)
+    durable_file::create_empty(path, FileMode::Exact(FILE_MODE))
 }
 
 /// A new folder. Its mode does not depend on the umask.

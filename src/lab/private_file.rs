@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use program::durable_file;
+use program::durable_file::{self, FileMode};
 
 use super::Error;
 
@@ -39,7 +39,7 @@ pub fn folder(dir: &Path, owner: Option<u32>) -> Result<(), Error> {
 
 /// Replaces the file at `path`, mode 0600.
 pub fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
-    durable_file::replace(path, content, 0o600).map_err(|error| Error::file("write", path, error))
+    durable_file::replace(path, content, FileMode::Exact(0o600)).map_err(|error| Error::file("write", path, error))
 }
 
 /// Removes a file, if it exists.

@@ -1,7 +1,7 @@
 //! Replacing and creating files so that a crash leaves the old file, the new one or none, and never a part of one.
 //!
 //! Invariants: bytes are written beside their place, synced, and only then renamed into it; a symlink at the path is replaced, not
-//! followed; the mode of a new file does not depend on the umask.
+//! followed; a new file never has more permissions, not even for a moment, than its [`FileMode`] gives it.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write as _};
@@ -11,11 +11,20 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-/// Replaces the file at `path`, or creates it, with these permission bits. Two writers of one path must exclude each other.
+/// The permissions of a new file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileMode {
+    /// These permission bits, whatever the umask.
+    Exact(u32),
+    /// Reading and writing, for whom the umask of the process lets: nobody else where the operator wants that.
+    ByUmask,
+}
+
+/// Replaces the file at `path`, or creates it, with these permissions. Two writers of one path must exclude each other.
 ///
 /// # Errors
 /// If the disk fails; then `path` has the old bytes, or the new ones if only its name could not be synced.
-pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+pub fn replace(path: &Path, bytes: &[u8], mode: FileMode) -> io::Result<()> {
     let beside = beside(path);
     or_remove(&beside, || {
         let file = written(&beside, bytes, mode)?;
@@ -28,7 +37,7 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 ///
 /// # Errors
 /// If the disk fails; then `path` has the old bytes.
-pub fn replace_unsynced(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+pub fn replace_unsynced(path: &Path, bytes: &[u8], mode: FileMode) -> io::Result<()> {
     let beside = beside(path);
     or_remove(&beside, || {
         written(&beside, bytes, mode)?;
@@ -40,7 +49,7 @@ pub fn replace_unsynced(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> 
 ///
 /// # Errors
 /// [`ErrorKind::AlreadyExists`] if something is at `path`, which stays as it is; or if the disk fails.
-pub fn create(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+pub fn create(path: &Path, bytes: &[u8], mode: FileMode) -> io::Result<()> {
     // A name of its own: another process may be creating the same file.
     let beside = folder_of(path).join(format!(".{:016x}.new", fastrand::u64(..)));
     or_remove(&beside, || {
@@ -64,15 +73,22 @@ pub fn rename_synced(file: &File, beside: &Path, path: &Path) -> io::Result<()> 
 ///
 /// # Errors
 /// If a folder is there, or the disk fails.
-pub fn create_empty(path: &Path, mode: u32) -> io::Result<File> {
+pub fn create_empty(path: &Path, mode: FileMode) -> io::Result<File> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
-    // The umask may have taken bits away.
-    file.set_permissions(Permissions::from_mode(mode))?;
-    Ok(file)
+    let mut open = OpenOptions::new();
+    open.write(true).create_new(true);
+    match mode {
+        FileMode::ByUmask => open.open(path),
+        FileMode::Exact(bits) => {
+            let file = open.mode(bits).open(path)?;
+            // The umask may have taken bits away.
+            file.set_permissions(Permissions::from_mode(bits))?;
+            Ok(file)
+        }
+    }
 }
 
 /// Where [`replace`] writes what will be at `path`: in the same folder, as a rename never crosses file systems.
@@ -94,7 +110,7 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn written(path: &Path, bytes: &[u8], mode: u32) -> io::Result<File> {
+fn written(path: &Path, bytes: &[u8], mode: FileMode) -> io::Result<File> {
     let mut file = create_empty(path, mode)?;
     file.write_all(bytes)?;
     Ok(file)
@@ -130,6 +146,8 @@ mod tests {
 
     use super::*;
 
+    const PRIVATE: FileMode = FileMode::Exact(0o600);
+
     fn names(folder: &Path) -> Vec<String> {
         let entries = fs::read_dir(folder).unwrap();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
@@ -139,13 +157,25 @@ mod tests {
     fn a_file_is_replaced_with_its_mode_and_a_leftover_of_a_crash_is_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
-        for (replaced, mode) in [(replace as fn(&Path, &[u8], u32) -> _, 0o600), (replace_unsynced, 0o646)] {
+        for (replaced, mode) in [(replace as fn(&Path, &[u8], FileMode) -> _, 0o600), (replace_unsynced, 0o646)] {
             fs::write(&path, "old").unwrap();
             fs::write(beside(&path), "half").unwrap();
-            replaced(&path, b"new", mode).unwrap();
+            replaced(&path, b"new", FileMode::Exact(mode)).unwrap();
             assert_eq!(fs::read(&path).unwrap(), b"new");
             assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, mode);
             assert_eq!(names(dir.path()), ["file"]);
+        }
+    }
+
+    #[test]
+    fn a_file_by_the_umask_is_as_private_as_that_says() {
+        rustix::process::umask(Mode::from(0o027));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        for replaced in [replace as fn(&Path, &[u8], FileMode) -> _, replace_unsynced, create] {
+            let _not_there_at_first = fs::remove_file(&path);
+            replaced(&path, b"new", FileMode::ByUmask).unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
         }
     }
 
@@ -156,7 +186,7 @@ mod tests {
         fs::write(at("target"), "target").unwrap();
         symlink(at("target"), at("link")).unwrap();
         symlink(at("target"), beside(&at("link"))).unwrap();
-        replace(&at("link"), b"new", 0o600).unwrap();
+        replace(&at("link"), b"new", PRIVATE).unwrap();
         assert_eq!(fs::read(at("target")).unwrap(), b"target");
         assert!(fs::symlink_metadata(at("link")).unwrap().is_file());
     }
@@ -168,7 +198,7 @@ mod tests {
         mknodat(CWD, at("pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
         for name in ["pipe", "socket", "nothing"] {
-            drop(create_empty(&at(name), 0o600).unwrap());
+            drop(create_empty(&at(name), PRIVATE).unwrap());
             assert_eq!(fs::read(at(name)).unwrap(), b"", "{name}");
         }
     }
@@ -178,7 +208,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("folder");
         fs::create_dir(&folder).unwrap();
-        replace(&folder, b"new", 0o600).unwrap_err();
+        replace(&folder, b"new", PRIVATE).unwrap_err();
         assert_eq!(names(dir.path()), ["folder"]);
     }
 
@@ -186,10 +216,10 @@ mod tests {
     fn a_file_that_exists_is_not_created_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
-        create(&path, b"first", 0o600).unwrap();
+        create(&path, b"first", PRIVATE).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         let again: [fn(&Path) -> io::Result<()>; 2] = [
-            |path| create(path, b"second", 0o600),
+            |path| create(path, b"second", PRIVATE),
             |path| {
                 fs::write(beside(path), "second").unwrap();
                 or_remove(&beside(path), || link_to_unused(&beside(path), path))
@@ -206,7 +236,7 @@ mod tests {
     fn of_several_that_create_one_file_one_succeeds_and_its_bytes_are_whole() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
-        let create = |byte: u8| create(&path, &[byte; 4096], 0o600).is_ok().then_some(byte);
+        let create = |byte: u8| create(&path, &[byte; 4096], PRIVATE).is_ok().then_some(byte);
         let created: Vec<u8> = std::thread::scope(|scope| {
             let writers: Vec<_> = (0..8).map(|byte| scope.spawn(move || create(byte))).collect();
             writers.into_iter().filter_map(|writer| writer.join().unwrap()).collect()

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::{durable_file, password};
+use crate::durable_file::{self, FileMode};
+use crate::password;
 
 /// The system gives no randomness.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +38,7 @@ pub fn read_or_create(file: Option<&Path>) -> Result<String, TokenError> {
         return Ok(password::read(file)?);
     }
     let token = generate()?;
-    let created = durable_file::create(file, token.as_bytes(), 0o600);
+    let created = durable_file::create(file, token.as_bytes(), FileMode::Exact(0o600));
     created.map_err(|error| TokenError::File(file.to_owned(), error)).map(|()| token)
 }
 

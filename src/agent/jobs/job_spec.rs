@@ -7,13 +7,12 @@ use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use program::durable_file;
+use program::durable_file::{self, FileMode};
 use schema::digest::Digest;
 use schema::id::JobId;
 use schema::limit::SPEC_BYTES_MAX;
 use serde::Deserialize;
 
-use crate::disk::FILE_MODE;
 use crate::jobs::schedule::CronSchedule;
 use crate::regular_file;
 
@@ -73,7 +72,7 @@ impl JobSpec {
     pub fn write_copy(&self, runtime_dir: &Path, job: &JobId) -> io::Result<PathBuf> {
         let path = copy_path(runtime_dir, job);
         fs::create_dir_all(runtime_dir.join("jobs"))?;
-        durable_file::create_empty(&path, FILE_MODE)?.write_all(&self.bytes)?;
+        durable_file::create_empty(&path, FileMode::ByUmask)?.write_all(&self.bytes)?;
         Ok(path)
     }
 }
@@ -96,4 +95,23 @@ fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     regular_file::open(path)?.take(SPEC_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use rustix::fs::Mode;
+
+    use super::*;
+
+    #[test]
+    fn the_copy_for_a_command_is_as_private_as_the_umask_says() {
+        rustix::process::umask(Mode::from(0o077));
+        let dir = tempfile::tempdir().expect("a folder");
+        let spec = JobSpec { bytes: b"{}".to_vec() };
+        let path = spec.write_copy(dir.path(), &"j-1".parse().expect("an id")).expect("written");
+        let mode = fs::metadata(path).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
 }

@@ -7,12 +7,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use program::durable_file;
+use program::durable_file::{self, FileMode};
 use schema::id::JobId;
 use schema::instant::Instant;
 use serde::{Deserialize, Serialize};
 
-use crate::disk::FILE_MODE;
 use crate::jobs::claim_service::JobCompletion;
 use crate::regular_file;
 
@@ -125,7 +124,7 @@ impl RuntimeState {
         if self.is_saved {
             return Ok(());
         }
-        durable_file::replace(&self.path, &serde_json::to_vec(&self.content)?, FILE_MODE)?;
+        durable_file::replace(&self.path, &serde_json::to_vec(&self.content)?, FileMode::ByUmask)?;
         self.is_saved = true;
         Ok(())
     }
@@ -133,7 +132,24 @@ impl RuntimeState {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use rustix::fs::Mode;
+
     use super::*;
+
+    /// The file holds the lease tokens of outcomes that are not acknowledged.
+    #[test]
+    fn the_file_is_as_private_as_the_umask_says() {
+        rustix::process::umask(Mode::from(0o077));
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut state = RuntimeState::open(dir.path()).expect("nothing is fine");
+        let served = JobProgress { until: Instant::from_unix_micros(5), untold: None };
+        state.set_progress(&"j-1".parse().expect("an id"), served);
+        state.save().expect("saved");
+        let mode = fs::metadata(dir.path().join("state.json")).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
 
     #[test]
     fn what_was_saved_is_found_and_what_is_damaged_is_named() {

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use program::durable_file;
+use program::durable_file::{self, FileMode};
 use schema::seal::SecretKey;
 
 use super::Error;
@@ -37,7 +37,7 @@ pub fn load_or_create(path: &Path) -> Result<SecretKey, Error> {
     if !path.exists() {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|error| unusable(error.to_string()))?;
-        match durable_file::create(path, format!("{}\n", hex::encode(seed)).as_bytes(), 0o600) {
+        match durable_file::create(path, format!("{}\n", hex::encode(seed)).as_bytes(), FileMode::Exact(0o600)) {
             // Another installation created the key meanwhile: it is the one to use.
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(unusable(error.to_string())),
             _ => {}
@@ -70,9 +70,9 @@ mod tests {
     fn a_file_that_is_no_key_is_refused_and_stays_as_it_is() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
-        durable_file::create(&path, b"", 0o600).unwrap();
+        durable_file::create(&path, b"", FileMode::Exact(0o600)).unwrap();
         assert!(matches!(load_or_create(&path), Err(Error::Key { .. })), "an empty file");
-        durable_file::replace(&path, &[b'a'; 64], 0o644).unwrap();
+        durable_file::replace(&path, &[b'a'; 64], FileMode::Exact(0o644)).unwrap();
         assert!(matches!(load_or_create(&path), Err(Error::Key { .. })), "others may read it");
         assert_eq!(std::fs::read(&path).unwrap(), [b'a'; 64]);
     }
