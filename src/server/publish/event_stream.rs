@@ -21,7 +21,8 @@ use super::source::PublishSource;
 use super::stream_comparison::{StreamComparison, StreamExcess};
 use super::streams;
 
-/// Events that are sent before the first is acknowledged. Each names its predecessor, so NATS refuses all that follow a refused one.
+/// Events that are sent before the first is acknowledged. Each names the sequence before it, so NATS refuses all that follow a
+/// refused one, except where a foreign message took the place of that one: the comparison finds it behind the events that got in.
 const IN_FLIGHT: usize = 1_000;
 /// How much of what somebody else wrote is copied aside: it may be anything, and as much as they like.
 const STRAYS_COPIED: CopyLimit = CopyLimit { messages: 1_000, bytes: 16 * 1024 * 1024 };
@@ -95,6 +96,8 @@ pub struct EventStreamWriter {
     rebuild: StreamRebuild,
     /// The last sequence of the stream that is this log's.
     last: Position,
+    /// Up to here the stream is known to agree with the log. A comparison that fails leaves it: the next one begins there again.
+    agreed: Position,
 }
 
 impl EventStreamWriter {
@@ -109,7 +112,7 @@ impl EventStreamWriter {
     ) -> Self {
         let comparison = StreamComparison::new(jetstream.clone(), prefix.clone(), log_id, source);
         let rebuild = StreamRebuild::new(jetstream.clone(), prefix.clone(), replicas);
-        Self { jetstream, prefix, comparison, rebuild, last: Position::ZERO }
+        Self { jetstream, prefix, comparison, rebuild, last: Position::ZERO, agreed: Position::ZERO }
     }
 
     /// The last event that is public.
@@ -129,15 +132,16 @@ impl EventStreamWriter {
         let (name, head) = (self.prefix.event_stream(), state.position());
         let stream = streams::get(&self.jetstream, &name).await?;
         let StreamState { last_sequence, messages, .. } = stream.cached_info().state;
-        let known = std::mem::replace(&mut self.last, last_sequence.into());
-        if let Some((excess, stray)) = self.comparison.strays(self.last, head, known, state).await? {
-            self.last = excess.agreed;
+        self.last = last_sequence.into();
+        if let Some((excess, stray)) = self.comparison.strays(self.last, head, self.agreed, state).await? {
+            (self.last, self.agreed) = (excess.agreed, excess.agreed);
             return Ok(Some((excess, stray)));
         }
+        self.agreed = self.last;
         if messages != last_sequence {
             tracing::warn!(stream = name, messages, last = last_sequence, "event stream has holes; it is rebuilt");
             self.rebuild.run(self.last).await?;
-            self.last = Position::ZERO;
+            (self.last, self.agreed) = (Position::ZERO, Position::ZERO);
         }
         Ok(None)
     }
@@ -151,7 +155,7 @@ impl EventStreamWriter {
         let to = self.prefix.stray_stream();
         tracing::warn!(count, copied, to, "foreign messages removed: the event stream is rebuilt");
         self.rebuild.run(excess.agreed).await?;
-        self.last = Position::ZERO;
+        (self.last, self.agreed) = (Position::ZERO, Position::ZERO);
         Ok(count)
     }
 
@@ -189,7 +193,7 @@ impl EventStreamWriter {
                 if ack.sequence != position.get() {
                     return Err(Error::Disturbed(self.prefix.event_stream()));
                 }
-                self.last = position;
+                (self.last, self.agreed) = (position, position);
             }
         }
         Ok(())

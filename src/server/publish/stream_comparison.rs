@@ -29,6 +29,8 @@ use super::{Error, streams};
 const HIDDEN_WITHIN: u64 = 2_000;
 /// Messages that are asked for at once.
 const READ_AT_ONCE: usize = 64;
+/// Events that are read together while they are compared with messages; at their largest, 32 MiB.
+const COMPARE_EVENTS: usize = 128;
 /// Events that are read together while the log is folded.
 const FOLD_EVENTS: usize = 1_000;
 
@@ -142,7 +144,7 @@ impl StreamComparison {
     async fn agreed(&self, stream: &Stream, known: Position, end: Position) -> Result<Position, Error> {
         let mut agreed = known.min(end).max(end.get().saturating_sub(HIDDEN_WITHIN).into());
         while agreed < end {
-            let events = self.source.events(agreed, FOLD_EVENTS).await.map_err(Error::Source)?;
+            let events = self.source.events(agreed, COMPARE_EVENTS).await.map_err(Error::Source)?;
             let events = events.into_iter().take_while(|event| event.position <= end);
             let read = |ours: Event| async move { Ok::<_, Error>((message(stream, ours.position).await?, ours)) };
             let mut pairs = futures::stream::iter(events).map(read).buffered(READ_AT_ONCE);

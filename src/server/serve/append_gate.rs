@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bus::connect::Link;
+use replay::stray::StrayError;
 use schema::address::Prefix;
 use schema::id::NodeId;
 use schema::position::Position;
@@ -32,7 +33,7 @@ use crate::fleet::listener::ReportListener;
 use crate::publish::Error as PublishError;
 use crate::publish::checkpoint_bucket::{CheckpointBucket, PublishedCheckpoint};
 use crate::publish::nats_clock;
-use crate::publish::stream_comparison::StreamComparison;
+use crate::publish::stream_comparison::{StreamComparison, StreamExcess};
 
 const COMPARE_EVERY: Duration = Duration::from_secs(2);
 /// How long a starting server waits for nodes whose reports NATS has lost: nodes report every 10 s.
@@ -136,6 +137,10 @@ pub(super) struct AppendGateKeeper {
     prefix: Prefix,
     reports: ReportListener,
     events: StreamComparison,
+    /// The end of the event stream at the comparison before.
+    public: Position,
+    /// Up to here the events of the stream were compared with the log's one by one.
+    agreed: Position,
     /// Whether the event stream has foreign messages. The relay removes them, and publishes no events meanwhile.
     strays: Arc<AtomicBool>,
     /// Until when a starting server waits for nodes that were not heard yet.
@@ -154,7 +159,8 @@ impl AppendGateKeeper {
     ) -> Self {
         let gate = AppendGate::Closed(CloseReason::NotCompared(Obstacle::NatsUnreachable));
         log.withhold(gate.reason());
-        Self { gate, log, link, prefix, reports, events, strays, listens_until: None }
+        let (public, agreed) = (Position::ZERO, Position::ZERO);
+        Self { gate, log, link, prefix, reports, events, public, agreed, strays, listens_until: None }
     }
 
     /// Compares for ever.
@@ -241,7 +247,7 @@ impl AppendGateKeeper {
         checkpoint: &PublishedCheckpoint,
         head: Head,
     ) -> Result<(), ContinuityError> {
-        let strays = self.events.strays(public, head.position, public, &self.log.view()).await;
+        let strays = self.compare_events(public, head.position).await;
         // A comparison that could not be made says nothing about foreign messages.
         if !strays.as_ref().is_err_and(PublishError::is_transient) {
             self.strays.store(matches!(strays, Ok(Some(_))), Ordering::Relaxed);
@@ -250,6 +256,28 @@ impl AppendGateKeeper {
         let table = self.log.reader();
         check_checkpoint(table, checkpoint, (head.position, head.root)).await?;
         check_node_proof(table, self.reports.furthest_proof(), head.position).await
+    }
+
+    /// The foreign messages in the event stream. While its end moves and the gate is open, only the ends are compared, because the
+    /// relay stops at a foreign message. Otherwise the events are compared one by one: a foreign message may stand before some that
+    /// were in flight with the event whose place it took.
+    async fn compare_events(
+        &mut self,
+        public: Position,
+        head: Position,
+    ) -> Result<Option<(StreamExcess, StrayError)>, PublishError> {
+        let is_one_by_one = public == self.public || !matches!(self.gate, AppendGate::Open);
+        self.public = public;
+        if public < self.agreed {
+            // The stream was rebuilt.
+            self.agreed = Position::ZERO;
+        }
+        let known = if is_one_by_one { self.agreed } else { public };
+        let strays = self.events.strays(public, head, known, &self.log.view()).await?;
+        if strays.is_none() && is_one_by_one {
+            self.agreed = public.min(head);
+        }
+        Ok(strays)
     }
 }
 

@@ -202,6 +202,30 @@ async fn a_message_that_took_the_place_of_an_event_on_its_way_is_found_before_a_
 }
 
 #[tokio::test]
+async fn what_might_be_this_logs_stops_the_publisher_each_time_also_before_a_good_end() {
+    let (_nats, jetstream, prefix) = nats().await;
+    let (table, longer) = (Table::of(3), Table::of(6));
+    mended(&mut table.publisher(&jetstream, &prefix), &table).await;
+    let command_id = CommandId::derived(Table::log_id(), "somebody else", "1");
+    let clock = Instant::from_unix_micros(1);
+    let envelope =
+        RequestContext { log_id: Table::log_id(), command_id, actor: Actor::Install, clock, entropy: [0; 16] };
+    let enrol = Command::EnrolNode("forged".parse().unwrap(), Labels::new());
+    let forged = decide_request(&table.0, &envelope, &Request::of([enrol])).unwrap().events.remove(0);
+    write(&jetstream, &prefix, forged.write()).await;
+    for event in &longer.1[4..] {
+        write(&jetstream, &prefix, event.write()).await;
+    }
+    let before = stored(&jetstream, &prefix).await;
+    let mut publisher = longer.publisher(&jetstream, &prefix);
+    for time in 1..=3 {
+        let refused = publisher.repair(&longer.0).await;
+        assert!(matches!(refused, Err(Error::Differs { position, .. }) if position == 4.into()), "{time}: {refused:?}");
+    }
+    assert_eq!(stored(&jetstream, &prefix).await, before, "nothing is touched");
+}
+
+#[tokio::test]
 async fn a_second_time_within_ten_minutes_events_wait_and_records_do_not() {
     let (_nats, jetstream, prefix) = nats().await;
     let (table, longer) = (Table::of(3), Table::of(4));
