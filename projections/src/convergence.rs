@@ -103,8 +103,8 @@ pub fn judge(expected: &ExpectedState, evidence: Option<&NodeEvidence<'_>>) -> C
 
 /// What became of trying what is desired now, since the last `retry_node`.
 fn tried(expected: &ExpectedState, evidence: &NodeEvidence<'_>) -> ConvergenceState {
-    let about = |mark: &RecordRef| mark.digest == expected.digest && mark.position >= expected.retry;
-    match evidence.attempt.filter(|(mark, _)| about(mark)) {
+    let about = |record_ref: &RecordRef| record_ref.digest == expected.digest && record_ref.position >= expected.retry;
+    match evidence.attempt.filter(|(record_ref, _)| about(record_ref)) {
         Some((_, AttemptState::Failed)) => ConvergenceState::Failed,
         Some((_, AttemptState::Refused)) => ConvergenceState::Refused,
         Some(_) => ConvergenceState::Progressing,
@@ -121,7 +121,7 @@ mod tests {
     const WANTED: &[u8] = b"wanted";
     const OTHER: &[u8] = b"other";
 
-    fn mark(position: u64, content: &[u8]) -> RecordRef {
+    fn record_ref(position: u64, content: &[u8]) -> RecordRef {
         RecordRef { position: position.into(), digest: Digest::of(content) }
     }
 
@@ -146,10 +146,10 @@ mod tests {
     fn a_state_follows_from_what_is_expected_and_what_is_said() {
         let running = Some(Digest::of(WANTED));
         let settled = || NodeEvidence { running, good: running, ..quiet() };
-        let attempt = |position, content, state| Some((mark(position, content), state));
+        let attempt = |position, content, state| Some((record_ref(position, content), state));
         let silence = OFFLINE_AFTER + Duration::from_millis(1);
-        let rejected = [mark(5, WANTED)];
-        let early = [mark(2, WANTED)];
+        let rejected = [record_ref(5, WANTED)];
+        let early = [record_ref(2, WANTED)];
         let elsewhere = Some((Uuid::from_u128(2).into(), 11.into()));
         let table = [
             (ConvergenceState::Progressing, "nothing was tried", quiet()),
@@ -234,7 +234,7 @@ mod tests {
             (WANTED, 0, ConvergenceState::Progressing),
             (OTHER, u64::MAX, ConvergenceState::Progressing),
         ] {
-            let attempt = Some((mark(position, content), AttemptState::Refused));
+            let attempt = Some((record_ref(position, content), AttemptState::Refused));
             assert_eq!(judge(&expected, Some(&NodeEvidence { attempt, ..quiet() })), state, "{position}");
             let running = Some(Digest::of(WANTED));
             let evidence = NodeEvidence { attempt, running, good: running, ..quiet() };

@@ -314,9 +314,9 @@ fn are_apart(entries: &[Entry]) -> Result<(), RecordRefusal> {
 
 /// What remains to be done for a record that may be trusted.
 fn steps(have: &ActualState, want: &Desired) -> Vec<Step> {
-    let mark = RecordRef { position: want.position, digest: want.digest };
-    let mut steps = if have.floor == Some(mark) { vec![] } else { vec![Step::Accept] };
-    let is_wanted = |place: Option<RecordRef>| place.is_some_and(|mark| mark.digest == want.digest);
+    let record_ref = want.record_ref();
+    let mut steps = if have.floor == Some(record_ref) { vec![] } else { vec![Step::Accept] };
+    let is_wanted = |place: Option<RecordRef>| place.is_some_and(|record_ref| record_ref.digest == want.digest);
     if is_wanted(have.running) && is_wanted(have.last_good) {
         return steps;
     }

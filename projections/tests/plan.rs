@@ -6,7 +6,6 @@ use schema::desired::{Cause, Desired, Entry, EntryKind, Source, digest_of};
 use schema::digest::Digest;
 use schema::entity::Entity;
 use schema::position::{Position, Version};
-use schema::report::RecordRef;
 use schema::variant::UnknownVariantName;
 use uuid::Uuid;
 
@@ -45,14 +44,16 @@ fn empty_hands() -> ActualState {
     }
 }
 
-fn mark(want: &Desired) -> RecordRef {
-    RecordRef { position: want.position, digest: want.digest }
-}
-
 /// A node on which `want` is in force and good.
 fn holding(want: &Desired) -> ActualState {
-    let mark = Some(mark(want));
-    ActualState { log_id: Some(want.log_id), floor: mark, running: mark, last_good: mark, ..empty_hands() }
+    let record_ref = Some(want.record_ref());
+    ActualState {
+        log_id: Some(want.log_id),
+        floor: record_ref,
+        running: record_ref,
+        last_good: record_ref,
+        ..empty_hands()
+    }
 }
 
 fn refusal(have: &ActualState, want: &Desired) -> &'static str {
@@ -87,9 +88,9 @@ fn a_higher_position_with_the_same_digest_only_raises_the_floor() {
 #[test]
 fn an_unfinished_attempt_is_taken_up_again() {
     let (old, new) = (want(4, vec![entry("a", b"x", true)]), want(5, vec![entry("a", b"y", true)]));
-    let accepted = ActualState { floor: Some(mark(&new)), ..holding(&old) };
+    let accepted = ActualState { floor: Some(new.record_ref()), ..holding(&old) };
     assert_eq!(plan(&accepted, &new).unwrap(), [Step::Write, Step::Switch, Step::Settle]);
-    let switched = ActualState { running: Some(mark(&new)), ..accepted };
+    let switched = ActualState { running: Some(new.record_ref()), ..accepted };
     assert_eq!(plan(&switched, &new).unwrap(), [Step::Write, Step::Switch, Step::Settle]);
 }
 
@@ -107,9 +108,9 @@ fn a_rejected_digest_waits_for_another_digest_or_a_retry() {
     let good = want(4, vec![entry("a", b"good", true)]);
     let bad = Desired { retry: Position::from(2), ..want(5, vec![entry("a", b"bad", true)]) };
     let rejection = RejectedAttempt { digest: bad.digest, retry: bad.retry };
-    let have = ActualState { floor: Some(mark(&bad)), rejected: vec![rejection], ..holding(&good) };
+    let have = ActualState { floor: Some(bad.record_ref()), rejected: vec![rejection], ..holding(&good) };
     assert_eq!(plan(&have, &bad).unwrap(), [Step::LeaveRejected]);
-    let in_force = ActualState { running: Some(mark(&bad)), ..have.clone() };
+    let in_force = ActualState { running: Some(bad.record_ref()), ..have.clone() };
     assert_eq!(plan(&in_force, &bad).unwrap(), [Step::Restore, Step::LeaveRejected], "killed before it went back");
     let again = Desired { position: Position::from(6), ..bad.clone() };
     assert_eq!(plan(&have, &again).unwrap(), [Step::Accept, Step::LeaveRejected]);
@@ -200,11 +201,11 @@ fn follow(have: &mut ActualState, want: &Desired, passes: bool) {
     let Ok(steps) = plan(have, want) else { return };
     for step in steps {
         match step {
-            Step::Accept => (have.floor, have.log_id) = (Some(mark(want)), Some(want.log_id)),
+            Step::Accept => (have.floor, have.log_id) = (Some(want.record_ref()), Some(want.log_id)),
             Step::Check if !passes => {
                 return have.rejected.push(RejectedAttempt { digest: want.digest, retry: want.retry });
             }
-            Step::Switch => have.running = Some(mark(want)),
+            Step::Switch => have.running = Some(want.record_ref()),
             Step::Settle => have.last_good = have.running,
             _ => {}
         }
@@ -242,10 +243,10 @@ proptest! {
             }
             follow(&mut have, &want, passes);
             prop_assert!(is_whole || have == before, "a damaged record changes nothing");
-            prop_assert!(before.floor.map(|mark| mark.position) <= have.floor.map(|mark| mark.position));
+            prop_assert!(before.floor.map(|record_ref| record_ref.position) <= have.floor.map(|record_ref| record_ref.position));
             prop_assert!(before.log_id.is_none() || before.log_id == have.log_id, "a log is pinned once");
-            prop_assert!(have.running.is_none_or(|mark| whole.contains(&mark.digest)));
-            prop_assert!(have.running.map(|mark| mark.position) <= have.floor.map(|mark| mark.position));
+            prop_assert!(have.running.is_none_or(|record_ref| whole.contains(&record_ref.digest)));
+            prop_assert!(have.running.map(|record_ref| record_ref.position) <= have.floor.map(|record_ref| record_ref.position));
             let again = plan(&have, &want);
             follow(&mut have, &want, passes);
             let settled = [Ok(vec![]), Ok(vec![Step::LeaveRejected])];

@@ -211,11 +211,11 @@ impl Audit {
             Ok(opened) => opened,
             Err(unfit) => return Err(log.unfit(unfit)),
         };
-        let touched = log.follower.advance_opened(opened);
-        let touched = touched.map_err(|found| Finding::fault(found.position, opened.event(), &found.fault))?;
+        let affected = log.follower.advance_opened(opened);
+        let affected = affected.map_err(|found| Finding::fault(found.position, opened.event(), &found.fault))?;
         log.has_content(opened)?;
         log.reached(&mut self.tally)?;
-        Ok(touched)
+        Ok(affected)
     }
 
     /// Ends a part.

@@ -49,11 +49,11 @@ impl<T> DigestChange<T> {
     }
 }
 
-/// What a request changed: `before` and `after` are the states around it, `touched` whom its events concern.
+/// What a request changed: `before` and `after` are the states around it, `affected` the nodes that its events concern.
 #[must_use]
-pub fn impact(before: &Configuration, after: &Configuration, touched: &AffectedNodes, events: &[Event]) -> Impact {
+pub fn impact(before: &Configuration, after: &Configuration, affected: &AffectedNodes, events: &[Event]) -> Impact {
     let mut impact = Impact::default();
-    for turn in touched.iter().map(|node| node_digest_change(before, after, node)) {
+    for turn in affected.iter().map(|node| node_digest_change(before, after, node)) {
         match turn.is_change() {
             true => impact.nodes.push(turn),
             false => impact.unchanged.push(turn.id),
@@ -86,9 +86,9 @@ fn jobs(before: &Configuration, after: &Configuration, events: &[Event]) -> BTre
     entities.into_iter().flat_map(with).map(|attestation| JobId::derived(&attestation)).collect()
 }
 
-/// Whether an event belongs to the history of a node: it names the node, comes from it, or touched its record.
+/// Whether an event belongs to the history of a node: it names the node, comes from it, or changed its record.
 #[must_use]
-pub fn concerns(event: &Event, change: &Change, touched: &AffectedNodes, node: &NodeId) -> bool {
+pub fn concerns(event: &Event, change: &Change, affected: &AffectedNodes, node: &NodeId) -> bool {
     let is_about =
         matches!(event.entity.kind, Kind::Node | Kind::Report | Kind::Runtime) && event.entity.id == *node.id();
     let names = match change {
@@ -98,5 +98,5 @@ pub fn concerns(event: &Event, change: &Change, touched: &AffectedNodes, node: &
         Change::ClaimExpired(expired) => expired.runtime == *node,
         _ => false,
     };
-    is_about || names || event.actor == Actor::Node(node.clone()) || touched.contains(node)
+    is_about || names || event.actor == Actor::Node(node.clone()) || affected.contains(node)
 }

@@ -79,6 +79,14 @@ pub struct Reported {
     pub at: Instant,
 }
 
+impl Desired {
+    /// The record as a report refers to it.
+    #[must_use]
+    pub const fn record_ref(&self) -> RecordRef {
+        RecordRef { position: self.position, digest: self.digest }
+    }
+}
+
 impl WireRecord for Reported {
     const WHAT: &'static str = "report";
 }

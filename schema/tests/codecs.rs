@@ -302,8 +302,8 @@ proptest! {
     #[test]
     fn what_a_server_holds_of_a_report_is_bounded_whatever_a_node_says(text in "[a\u{0}🌊]{0,9000}", many in 0..3_000_usize) {
         let mut report = Reported::read(&golden("records/reported-with-warnings")).unwrap();
-        let mark = report.seen.unwrap();
-        let rejected = |position: usize| RecordRef { position: (position as u64).into(), ..mark };
+        let record_ref = report.seen.unwrap();
+        let rejected = |position: usize| RecordRef { position: (position as u64).into(), ..record_ref };
         report.rejected = (0..many).map(rejected).collect();
         report.drift = vec![text.clone(); many.min(300)];
         report.warnings = vec![ReportWarning { code: text.clone(), detail: text.clone() }; many.min(300)];

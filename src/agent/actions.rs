@@ -135,16 +135,16 @@ impl Agent {
 
     /// Accepts a record: stores it and raises the floor. The first accepted record pins its key and its log.
     pub(crate) fn accept(&mut self, want: Desired, bytes: &[u8], key: PinnedKey) -> Result<(), ApplyError> {
-        let mark = mark(&want);
+        let record_ref = want.record_ref();
         let NodeState { floor, running, .. } = *self.folder.state();
         self.needs_collection = true;
-        self.folder.store_record(mark, bytes)?;
+        self.folder.store_record(record_ref, bytes)?;
         self.folder.update_state(|state| {
-            (state.key, state.log_id, state.floor) = (Some(key), Some(want.log_id), Some(mark));
+            (state.key, state.log_id, state.floor) = (Some(key), Some(want.log_id), Some(record_ref));
         })?;
-        log_skipped(floor, running, mark);
+        log_skipped(floor, running, record_ref);
         telemetry::request(want.cause.command_id)
-            .in_scope(|| tracing::debug!(position = %mark.position, "desired record accepted"));
+            .in_scope(|| tracing::debug!(position = %record_ref.position, "desired record accepted"));
         failpoints::APPLY_ACCEPTED.reached();
         self.want = Some(Arc::new(want));
         self.report.accept();
@@ -187,10 +187,10 @@ impl Agent {
     /// that the check or its processes did to the copy can come into force.
     pub(crate) async fn check(&mut self, want: &Arc<Desired>) -> Result<(), ApplyError> {
         let Some(hook) = self.options.hook(HookPhase::Check) else { return Ok(()) };
-        let (mark, copied) = (mark(want), want.clone());
+        let (record_ref, copied) = (want.record_ref(), want.clone());
         let copy = self.on_disk(move |layout| tree::write_copy(layout, &copied)).await?;
-        self.report.set_attempt(mark, AttemptState::Checking);
-        let answer = self.run_hook(&hook, &copy, mark).await;
+        self.report.set_attempt(record_ref, AttemptState::Checking);
+        let answer = self.run_hook(&hook, &copy, record_ref).await;
         let (copied, looked_at) = (want.clone(), copy.clone());
         let changed = self.on_disk(move |_| tree::differences(&looked_at, &copied)).await;
         self.on_disk(|layout| {
@@ -207,46 +207,46 @@ impl Agent {
                  signed; have the check write elsewhere",
                 list_places(&changed)
             );
-            tracing::warn!(position = %mark.position, detail, "the check changed its copy of the tree");
+            tracing::warn!(position = %record_ref.position, detail, "the check changed its copy of the tree");
             let code = CHECK_CHANGED_TREE.to_owned();
             self.warnings = vec![ReportWarning { code, detail: truncate_text(&detail, DETAIL_BYTES_MAX) }];
         }
         Ok(())
     }
 
-    /// Puts the generation of `mark` in force.
-    pub(crate) async fn switch(&mut self, mark: RecordRef) -> Result<(), ApplyError> {
+    /// Puts the generation of `record_ref` in force.
+    pub(crate) async fn switch(&mut self, record_ref: RecordRef) -> Result<(), ApplyError> {
         self.folder.keep_lock()?;
-        self.on_disk(move |layout| switch::switch(layout, mark)).await?;
-        self.folder.note_running(mark);
+        self.on_disk(move |layout| switch::switch(layout, record_ref)).await?;
+        self.folder.note_running(record_ref);
         Ok(())
     }
 
     /// Runs the operator's apply hook, if there is one.
-    pub(crate) async fn run_apply_hook(&self, mark: RecordRef) -> Result<(), ApplyError> {
+    pub(crate) async fn run_apply_hook(&self, record_ref: RecordRef) -> Result<(), ApplyError> {
         let Some(hook) = self.options.hook(HookPhase::Apply) else { return Ok(()) };
-        self.run_hook(&hook, &self.folder.layout().generation(mark), mark).await
+        self.run_hook(&hook, &self.folder.layout().generation(record_ref), record_ref).await
     }
 
-    async fn run_hook(&self, hook: &Hook, tree: &Path, mark: RecordRef) -> Result<(), ApplyError> {
+    async fn run_hook(&self, hook: &Hook, tree: &Path, record_ref: RecordRef) -> Result<(), ApplyError> {
         tokio::select! {
-            answer = hook.run(tree, mark) => answer,
+            answer = hook.run(tree, record_ref) => answer,
             () = self.shutdown.cancelled() => Err(ApplyError::ShuttingDown),
         }
     }
 
     /// The hook succeeded: only now the generation becomes the one to go back to.
-    pub(crate) async fn mark_good(&mut self, mark: RecordRef) -> Result<(), ApplyError> {
+    pub(crate) async fn mark_good(&mut self, record_ref: RecordRef) -> Result<(), ApplyError> {
         let warnings = self.warnings.clone();
         self.folder.update_state(|state| {
-            state.last_good = Some(mark);
+            state.last_good = Some(record_ref);
             state.warnings = warnings;
-            state.clear_rejection(mark.digest);
+            state.clear_rejection(record_ref.digest);
         })?;
         self.update_report();
         // It was just written, so it has no drift.
         self.report.set_drift(&[]);
-        self.report.set_attempt(mark, AttemptState::Applied);
+        self.report.set_attempt(record_ref, AttemptState::Applied);
         Ok(())
     }
 
@@ -273,16 +273,16 @@ impl Agent {
         code: &'static str,
         detail: String,
     ) -> Result<(), ApplyError> {
-        let (mark, retry, at) = (mark(want), want.retry, system_time());
-        let RecordRef { position, digest } = mark;
+        let (record_ref, retry, at) = (want.record_ref(), want.retry, system_time());
+        let RecordRef { position, digest } = record_ref;
         self.folder.update_state(|state| {
             state.reject(RejectedDigest { position, digest, retry, code: code.to_owned(), detail, at });
         })?;
-        if self.folder.running()? == Some(mark) {
-            self.restore(mark).await?;
+        if self.folder.running()? == Some(record_ref) {
+            self.restore(record_ref).await?;
         }
         self.update_report();
-        self.report_rejected(mark);
+        self.report_rejected(record_ref);
         Ok(())
     }
 
@@ -308,9 +308,9 @@ impl Agent {
     }
 
     /// Reports again that the digest was rejected, and why.
-    pub(crate) fn report_rejected(&mut self, mark: RecordRef) {
-        if let Some(rejected) = self.folder.state().rejection(mark.digest) {
-            self.report.set_failed(mark, &rejected.code, rejected.detail.clone());
+    pub(crate) fn report_rejected(&mut self, record_ref: RecordRef) {
+        if let Some(rejected) = self.folder.state().rejection(record_ref.digest) {
+            self.report.set_failed(record_ref, &rejected.code, rejected.detail.clone());
         }
     }
 
@@ -332,11 +332,6 @@ impl Agent {
         let running = self.folder.running().unwrap_or_default();
         self.report.set_state(self.folder.state(), running);
     }
-}
-
-/// A record as a report names it.
-pub(crate) fn mark(record: &Desired) -> RecordRef {
-    RecordRef { position: record.position, digest: record.digest }
 }
 
 /// Logs the positions that this node never ran. Most positions of a log concern other nodes.

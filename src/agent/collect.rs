@@ -23,7 +23,7 @@ use crate::tree;
 /// # Errors
 /// If the disk fails.
 pub fn collect(layout: &Layout, needed: &[RecordRef], keep: usize) -> Result<(), ApplyError> {
-    let mut kept: BTreeSet<OsString> = needed.iter().map(|mark| name(*mark).into()).collect();
+    let mut kept: BTreeSet<OsString> = needed.iter().map(|record_ref| name(*record_ref).into()).collect();
     let generations = names(&layout.generations())?;
     kept.extend(generations.iter().rev().filter(|name| !is_temporary(name)).take(keep).cloned());
     // An agent that was killed during a check left the check's copy.

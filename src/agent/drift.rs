@@ -17,13 +17,13 @@ impl Agent {
         Ok(if is_relinked { vec!["current".to_owned()] } else { Vec::new() })
     }
 
-    /// Whether the tree of `mark`, which differs in `places`, may be repaired now. After too many repairs that is reported as a
+    /// Whether the tree of `record_ref`, which differs in `places`, may be repaired now. After too many repairs that is reported as a
     /// failure, and the next repair waits.
-    pub(crate) fn may_repair(&mut self, mark: RecordRef, places: &[String]) -> bool {
+    pub(crate) fn may_repair(&mut self, record_ref: RecordRef, places: &[String]) -> bool {
         let may_repair = self.repairs.may_repair(self.uptime());
         if self.repairs.is_waiting() {
             let (places, hooks) = (places.to_vec(), self.options.apply.is_some());
-            self.report.repair_failed(mark, &ApplyError::DriftReturns { places, hooks });
+            self.report.repair_failed(record_ref, &ApplyError::DriftReturns { places, hooks });
         }
         may_repair
     }
@@ -43,17 +43,17 @@ impl Agent {
         }
     }
 
-    /// The places in the generation of `mark` that differ from its `record`.
-    pub(crate) async fn drift(&self, mark: RecordRef, record: &Arc<Desired>) -> Result<Vec<String>, ApplyError> {
+    /// The places in the generation of `record_ref` that differ from its `record`.
+    pub(crate) async fn drift(&self, record_ref: RecordRef, record: &Arc<Desired>) -> Result<Vec<String>, ApplyError> {
         let record = record.clone();
-        self.on_disk(move |layout| tree::differences(&layout.generation(mark), &record)).await
+        self.on_disk(move |layout| tree::differences(&layout.generation(record_ref), &record)).await
     }
 
     /// Watches the generation in force, if it is not watched yet.
     pub(crate) fn update_watch(&mut self) {
         let running = self.folder.state().running;
-        if self.tree_watch.as_ref().map(|watch| watch.mark) != running {
-            let watch = running.map(|mark| TreeWatch::of(self.folder.layout(), mark)).transpose();
+        if self.tree_watch.as_ref().map(|watch| watch.record_ref) != running {
+            let watch = running.map(|record_ref| TreeWatch::of(self.folder.layout(), record_ref)).transpose();
             let watch = watch.unwrap_or_else(|error| {
                 tracing::debug!(%error, "no inotify; drift is found by the next full comparison");
                 None
@@ -62,10 +62,10 @@ impl Agent {
         }
     }
 
-    /// Waits until the tree in force is touched. While a repair waits for its back-off, an event would change nothing.
-    pub(crate) async fn touched(&mut self) {
+    /// Waits until something in the tree in force changes. While a repair waits for its back-off, an event would change nothing.
+    pub(crate) async fn tree_changed(&mut self) {
         match &mut self.tree_watch {
-            Some(watch) if !self.report.is_repair_waiting() => watch.touched().await,
+            Some(watch) if !self.report.is_repair_waiting() => watch.changed().await,
             _ => std::future::pending().await,
         }
     }

@@ -63,32 +63,33 @@ pub fn read_running(layout: &Layout, state: &NodeState) -> Result<Option<RecordR
         Err(error) => return Err(ApplyError::disk("read", &current)(error)),
     };
     let known = [state.running, state.floor, state.last_good].into_iter().flatten();
-    let is_in_force = |mark: &RecordRef| link_target(*mark) == link && layout.generation(*mark).is_dir();
+    let is_in_force =
+        |record_ref: &RecordRef| link_target(*record_ref) == link && layout.generation(*record_ref).is_dir();
     Ok(known.into_iter().find(is_in_force))
 }
 
-/// The record that the generation of `mark` was made from. Its signature is verified as if it came from NATS.
+/// The record that the generation of `record_ref` was made from. Its signature is verified as if it came from NATS.
 ///
 /// # Errors
 /// If it is gone, is another one, was not signed by the pinned key, or the disk fails.
-pub fn read_record(layout: &Layout, state: &NodeState, mark: RecordRef) -> Result<Desired, ApplyError> {
-    let bytes = record_bytes(layout, mark)?;
+pub fn read_record(layout: &Layout, state: &NodeState, record_ref: RecordRef) -> Result<Desired, ApplyError> {
+    let bytes = record_bytes(layout, record_ref)?;
     let key = state.key.as_ref().ok_or_else(|| ApplyError::NoTrustedKey("none is pinned".to_owned()))?;
     let record =
         verify::open(&bytes, &key.0).map_err(|unverified| ApplyError::DamagedRecord(unverified.to_string()))?;
     let found = RecordRef { position: record.position, digest: record.digest };
-    if found == mark { Ok(record) } else { Err(ApplyError::DamagedRecord("it is another".to_owned())) }
+    if found == record_ref { Ok(record) } else { Err(ApplyError::DamagedRecord("it is another".to_owned())) }
 }
 
 /// The same record with its signature; none if [`read_record`] fails.
 #[must_use]
-pub fn read_signed_record(layout: &Layout, state: &NodeState, mark: RecordRef) -> Option<SignedRecord> {
-    read_record(layout, state, mark).ok()?;
-    SignedRecord::read(&record_bytes(layout, mark).ok()?).ok()
+pub fn read_signed_record(layout: &Layout, state: &NodeState, record_ref: RecordRef) -> Option<SignedRecord> {
+    read_record(layout, state, record_ref).ok()?;
+    SignedRecord::read(&record_bytes(layout, record_ref).ok()?).ok()
 }
 
-fn record_bytes(layout: &Layout, mark: RecordRef) -> Result<Vec<u8>, ApplyError> {
-    let path = layout.record(mark);
+fn record_bytes(layout: &Layout, record_ref: RecordRef) -> Result<Vec<u8>, ApplyError> {
+    let path = layout.record(record_ref);
     match fs::symlink_metadata(&path) {
         Ok(meta) if !meta.is_file() => {
             return Err(ApplyError::DamagedRecord(format!("{} is not a file; remove it", path.display())));

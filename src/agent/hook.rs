@@ -64,14 +64,14 @@ pub struct Hook {
 }
 
 impl Hook {
-    /// Runs the command on `tree`, the generation of `mark`.
+    /// Runs the command on `tree`, the generation of `record_ref`.
     ///
     /// # Errors
     /// [`ApplyError::HookRejected`] if its exit code is not 0, or it times out; [`ApplyError::Disk`] if it can't be started,
     /// which says nothing about the tree.
-    pub async fn run(&self, tree: &Path, mark: RecordRef) -> Result<(), ApplyError> {
+    pub async fn run(&self, tree: &Path, record_ref: RecordRef) -> Result<(), ApplyError> {
         let name = self.phase.name();
-        let mut child = self.start(tree, mark).map_err(ApplyError::disk("start a command for", tree))?;
+        let mut child = self.start(tree, record_ref).map_err(ApplyError::disk("start a command for", tree))?;
         let mut group = ProcessGroup::led_by(child.id());
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let output = tokio::spawn(async move { tokio::join!(tail(stdout), tail(stderr)) });
@@ -101,11 +101,11 @@ impl Hook {
         }
     }
 
-    fn start(&self, tree: &Path, mark: RecordRef) -> std::io::Result<Child> {
+    fn start(&self, tree: &Path, record_ref: RecordRef) -> std::io::Result<Child> {
         shell::command(&["-c", &shell::script(&self.command, tree)])
             .env("HEADWATER_TREE", tree)
-            .env("HEADWATER_POSITION", mark.position.to_string())
-            .env("HEADWATER_DIGEST", mark.digest.to_string())
+            .env("HEADWATER_POSITION", record_ref.position.to_string())
+            .env("HEADWATER_DIGEST", record_ref.digest.to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -27,26 +27,26 @@ const BUFFER_BYTES: usize = 4 * 1024;
 #[derive(Debug)]
 pub(crate) struct TreeWatch {
     /// The generation that is watched.
-    pub(crate) mark: RecordRef,
+    pub(crate) record_ref: RecordRef,
     inotify: AsyncFd<OwnedFd>,
     root: i32,
     /// Whether an event came since the last comparison.
-    is_touched: bool,
+    is_changed: bool,
 }
 
 impl TreeWatch {
-    /// Watches the generation of `mark` and the symlink.
+    /// Watches the generation of `record_ref` and the symlink.
     ///
     /// # Errors
     /// If the kernel has no inotify, or no watch left for this user.
-    pub(crate) fn of(layout: &Layout, mark: RecordRef) -> io::Result<Self> {
+    pub(crate) fn of(layout: &Layout, record_ref: RecordRef) -> io::Result<Self> {
         let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         let names = WatchFlags::CREATE | WatchFlags::DELETE | WatchFlags::MOVED_FROM | WatchFlags::MOVED_TO;
         let root = inotify::add_watch(&inotify, layout.root(), names | WatchFlags::ONLYDIR)?;
-        watch_below(&inotify, &layout.generation(mark), names | WatchFlags::CLOSE_WRITE | WatchFlags::ATTRIB)?;
+        watch_below(&inotify, &layout.generation(record_ref), names | WatchFlags::CLOSE_WRITE | WatchFlags::ATTRIB)?;
         #[expect(deprecated, reason = "its successor is unsafe for what can lose its descriptor; an OwnedFd can't")]
         let inotify = AsyncFd::new(inotify)?;
-        Ok(Self { mark, inotify, root, is_touched: false })
+        Ok(Self { record_ref, inotify, root, is_changed: false })
     }
 
     /// Stops watching, on a blocking thread: closing an inotify descriptor takes the kernel some 15 ms.
@@ -55,35 +55,35 @@ impl TreeWatch {
         drop(tokio::task::spawn_blocking(move || drop(inotify)));
     }
 
-    /// Waits until something was touched. Cancel-safe.
-    pub(crate) async fn touched(&mut self) {
-        while !self.is_touched {
+    /// Waits until something has changed. Cancel-safe.
+    pub(crate) async fn changed(&mut self) {
+        while !self.is_changed {
             let Ok(mut ready) = self.inotify.readable().await else { return std::future::pending().await };
-            match ready.try_io(|inotify| is_touched(inotify.get_ref(), self.root)) {
-                Ok(Ok(is_touched)) => self.is_touched = is_touched,
+            match ready.try_io(|inotify| is_changed(inotify.get_ref(), self.root)) {
+                Ok(Ok(is_changed)) => self.is_changed = is_changed,
                 Err(_) => {}
                 Ok(Err(_)) => return std::future::pending().await,
             }
         }
         tokio::time::sleep(DEBOUNCE).await;
-        self.is_touched = false;
+        self.is_changed = false;
     }
 }
 
 /// Reads all queued events. In the node's folder only two names count: `current`, and `lock`, whose removal would let a second
 /// agent in.
-fn is_touched(inotify: &OwnedFd, root: i32) -> io::Result<bool> {
+fn is_changed(inotify: &OwnedFd, root: i32) -> io::Result<bool> {
     let mut buffer = [MaybeUninit::uninit(); BUFFER_BYTES];
     let mut events = Reader::new(inotify, &mut buffer);
-    let (mut is_touched, mut any) = (false, false);
+    let (mut is_changed, mut any) = (false, false);
     loop {
         match events.next() {
             Ok(event) => {
-                is_touched |= event.wd() != root || ROOT_NAMES.contains(&event.file_name());
+                is_changed |= event.wd() != root || ROOT_NAMES.contains(&event.file_name());
                 any = true;
             }
             Err(rustix::io::Errno::INTR) => {}
-            Err(rustix::io::Errno::AGAIN) if any => return Ok(is_touched),
+            Err(rustix::io::Errno::AGAIN) if any => return Ok(is_changed),
             Err(error) => return Err(error.into()),
         }
     }

@@ -63,7 +63,7 @@ pub struct FolderInspection {
 pub struct RunningTree {
     /// The record that it was made from.
     #[serde(flatten)]
-    pub mark: RecordRef,
+    pub record_ref: RecordRef,
     /// When `current` was switched to it, by the node's clock.
     pub since: Instant,
     /// Number of files.
@@ -145,7 +145,7 @@ impl FolderInspection {
             key,
             log_id,
             seen: floor,
-            running: running.map(|mark| running_tree(layout, mark)).transpose()?,
+            running: running.map(|record_ref| running_tree(layout, record_ref)).transpose()?,
             // A note could not be written into `state.json`, so it is newer.
             attempt: folder_lock::read_note(layout).or(attempt),
             last_good,
@@ -167,13 +167,13 @@ impl FolderInspection {
     /// Whether the digest in force is the one that was accepted last; the positions may differ.
     #[must_use]
     pub fn runs_what_was_seen(&self) -> bool {
-        self.running.as_ref().zip(self.seen).is_some_and(|(running, seen)| running.mark.digest == seen.digest)
+        self.running.as_ref().zip(self.seen).is_some_and(|(running, seen)| running.record_ref.digest == seen.digest)
     }
 
     /// Whether the generation in force is the last good one.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.running.as_ref().map(|running| running.mark.digest) == self.last_good.map(|good| good.digest)
+        self.running.as_ref().map(|running| running.record_ref.digest) == self.last_good.map(|good| good.digest)
     }
 
     /// Whether the last attempt was refused.
@@ -205,30 +205,30 @@ fn drift(layout: &Layout, state: &NodeState, running: Option<RecordRef>) -> Resu
         return Ok(vec!["current".to_owned()]);
     }
     match running {
-        Some(mark) => tree::differences(&layout.generation(mark), &record_of(layout, state, mark)?),
+        Some(record_ref) => tree::differences(&layout.generation(record_ref), &record_of(layout, state, record_ref)?),
         None => Ok(Vec::new()),
     }
 }
 
 /// Equal digests are equal trees, so the record of the floor can replace a lost one.
-fn record_of(layout: &Layout, state: &NodeState, mark: RecordRef) -> Result<Desired, ApplyError> {
-    let equal = state.floor.filter(|floor| floor.digest == mark.digest);
-    match (folder_reader::read_record(layout, state, mark), equal) {
+fn record_of(layout: &Layout, state: &NodeState, record_ref: RecordRef) -> Result<Desired, ApplyError> {
+    let equal = state.floor.filter(|floor| floor.digest == record_ref.digest);
+    match (folder_reader::read_record(layout, state, record_ref), equal) {
         (Err(ApplyError::DamagedRecord(_)), Some(equal)) => folder_reader::read_record(layout, state, equal),
         (record, _) => record,
     }
 }
 
 // The symlink is created by the switch, so its modification time is the time of the switch.
-fn running_tree(layout: &Layout, mark: RecordRef) -> Result<RunningTree, ApplyError> {
-    let (current, tree) = (layout.current(), layout.generation(mark));
+fn running_tree(layout: &Layout, record_ref: RecordRef) -> Result<RunningTree, ApplyError> {
+    let (current, tree) = (layout.current(), layout.generation(record_ref));
     let made = fs::symlink_metadata(&current)
         .and_then(|meta| meta.modified())
         .map_err(ApplyError::disk("look at", &current))?;
     let micros = made.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
     let since = Instant::from_unix_micros(i64::try_from(micros).unwrap_or(i64::MAX));
     let files = size(&tree).map_err(ApplyError::disk("read", &tree))?.files;
-    Ok(RunningTree { mark, since, files, tree })
+    Ok(RunningTree { record_ref, since, files, tree })
 }
 
 /// Found without writing.

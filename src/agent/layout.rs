@@ -51,8 +51,8 @@ impl Layout {
 
     /// One generation.
     #[must_use]
-    pub fn generation(&self, mark: RecordRef) -> PathBuf {
-        self.generations().join(name(mark))
+    pub fn generation(&self, record_ref: RecordRef) -> PathBuf {
+        self.generations().join(name(record_ref))
     }
 
     /// Where a generation is written before it gets its name.
@@ -69,8 +69,8 @@ impl Layout {
 
     /// A copy of one generation. `number` is 0 unless an older copy could not be removed.
     #[must_use]
-    pub fn check_copy(&self, mark: RecordRef, number: u64) -> PathBuf {
-        let name = name(mark);
+    pub fn check_copy(&self, record_ref: RecordRef, number: u64) -> PathBuf {
+        let name = name(record_ref);
         self.check_copies().join(if number == 0 { name } else { format!("{name}.{number}") })
     }
 
@@ -82,8 +82,8 @@ impl Layout {
 
     /// One record.
     #[must_use]
-    pub fn record(&self, mark: RecordRef) -> PathBuf {
-        self.records().join(name(mark))
+    pub fn record(&self, record_ref: RecordRef) -> PathBuf {
+        self.records().join(name(record_ref))
     }
 
     /// The cache of large contents.
@@ -113,14 +113,14 @@ impl Layout {
 
 /// The name of a generation and of its record. It has a part of the digest only; `state.json` has the full one.
 #[must_use]
-pub fn name(mark: RecordRef) -> String {
-    format!("{:020}-{}", mark.position.get(), mark.digest.short())
+pub fn name(record_ref: RecordRef) -> String {
+    format!("{:020}-{}", record_ref.position.get(), record_ref.digest.short())
 }
 
-/// The target of `current` when `mark` is in force.
+/// The target of `current` when `record_ref` is in force.
 #[must_use]
-pub fn link_target(mark: RecordRef) -> PathBuf {
-    Path::new("generations").join(name(mark))
+pub fn link_target(record_ref: RecordRef) -> PathBuf {
+    Path::new("generations").join(name(record_ref))
 }
 
 /// The path of an entry in its generation. The plan has checked that it is relative and stays below.

@@ -21,7 +21,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::actions::{Agent, mark};
+use crate::actions::Agent;
 use crate::apply_error::ApplyError;
 use crate::jobs::job_runtime::JobRuntime;
 use crate::jobs::rpc_client::RpcClient;
@@ -110,7 +110,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
             () = stop.cancelled() => false,
             _ = newest.changed() => false,
             _ = ups.changed() => false,
-            () = agent.touched() => true,
+            () = agent.tree_changed() => true,
             () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => true,
             // A new record does not reset this timer: a node with a record every few seconds compares, too.
             _ = compare_timer.tick() => true,
@@ -189,8 +189,8 @@ impl Agent {
                 }
             },
             Err(unverified) => {
-                let mark = verify::claimed_beside(bytes, self.folder.state().floor);
-                self.report.refuse(mark, unverified.code(), unverified.to_string());
+                let record_ref = verify::claimed_beside(bytes, self.folder.state().floor);
+                self.report.refuse(record_ref, unverified.code(), unverified.to_string());
                 return Ok(());
             }
         };
@@ -207,7 +207,7 @@ impl Agent {
         let steps = plan(&self.have()?, want).map_err(|refusal| ApplyError::DamagedRecord(refusal.to_string()))?;
         let is_good = self.folder.state().last_good.is_some_and(|good| good.digest == want.digest);
         let is_repair = !link.is_empty() && is_good && !steps.is_empty();
-        if is_repair && !self.may_repair(mark(want), &link) {
+        if is_repair && !self.may_repair(want.record_ref(), &link) {
             return Ok(());
         }
         if steps.contains(&Step::Write) && !is_repair {
@@ -220,12 +220,12 @@ impl Agent {
         // Warnings of a record that was not applied to the end are dropped.
         self.warnings.clone_from(&self.folder.state().warnings);
         match &applied {
-            Ok(()) if steps.is_empty() => self.report.set_attempt(mark(want), AttemptState::Applied),
+            Ok(()) if steps.is_empty() => self.report.set_attempt(want.record_ref(), AttemptState::Applied),
             Ok(()) if is_repair => self.note_repair(),
             Ok(()) if steps.contains(&Step::Write) => self.report.repaired(),
             Ok(()) | Err(ApplyError::ShuttingDown) => {}
             Err(error) => {
-                self.report.fail(mark(want), error);
+                self.report.fail(want.record_ref(), error);
                 self.make_room(error).await;
             }
         }
@@ -241,7 +241,7 @@ impl Agent {
 
     /// Takes the steps of a plan in order. The agent may be killed at any point of it.
     async fn take_steps(&mut self, steps: &[Step], want: &Arc<Desired>) -> Result<(), ApplyError> {
-        let mark = mark(want);
+        let record_ref = want.record_ref();
         for step in steps {
             if self.shutdown.is_cancelled() {
                 return Err(ApplyError::ShuttingDown);
@@ -249,37 +249,37 @@ impl Agent {
             match step {
                 // `judge` did this before the plan was made.
                 Step::Accept => {}
-                Step::Restore => self.restore(mark).await?,
-                Step::LeaveRejected => self.report_rejected(mark),
+                Step::Restore => self.restore(record_ref).await?,
+                Step::LeaveRejected => self.report_rejected(record_ref),
                 Step::Fetch(contents) => {
-                    self.report.set_attempt(mark, AttemptState::Fetching);
+                    self.report.set_attempt(record_ref, AttemptState::Fetching);
                     self.fetch(contents).await?;
                     failpoints::APPLY_FETCHED.reached();
                 }
                 Step::Check => {
-                    self.report.set_attempt(mark, AttemptState::Verified);
+                    self.report.set_attempt(record_ref, AttemptState::Verified);
                     self.check(want).await?;
                     failpoints::APPLY_CHECKED.reached();
                 }
                 Step::Write => {
                     if !steps.contains(&Step::Check) {
-                        self.report.set_attempt(mark, AttemptState::Verified);
+                        self.report.set_attempt(record_ref, AttemptState::Verified);
                     }
                     self.write(want).await?;
                     failpoints::APPLY_WRITTEN.reached();
                 }
                 Step::Switch => {
-                    self.report.set_attempt(mark, AttemptState::Applying);
-                    self.switch(mark).await?;
+                    self.report.set_attempt(record_ref, AttemptState::Applying);
+                    self.switch(record_ref).await?;
                     failpoints::APPLY_SWITCHED.reached();
                     self.update_watch();
                 }
                 Step::Hook => {
-                    self.run_apply_hook(mark).await?;
+                    self.run_apply_hook(record_ref).await?;
                     failpoints::APPLY_HOOKED.reached();
                 }
                 Step::Settle => {
-                    self.mark_good(mark).await?;
+                    self.mark_good(record_ref).await?;
                     failpoints::APPLY_SETTLED.reached();
                 }
             }
@@ -329,7 +329,7 @@ impl Agent {
         self.update_watch();
         // The report shows the wanted record as the last attempt, not the repaired one.
         if let Some(want) = self.want.clone() {
-            self.report_rejected(mark(&want));
+            self.report_rejected(want.record_ref());
         }
         repaired?;
         self.note_repair();

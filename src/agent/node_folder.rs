@@ -181,8 +181,8 @@ impl NodeFolder {
     }
 
     /// Sets the running generation in memory: the symlink has it on disk, so the next change of the state writes it.
-    pub fn note_running(&mut self, mark: RecordRef) {
-        self.state.running = Some(mark);
+    pub fn note_running(&mut self, record_ref: RecordRef) {
+        self.state.running = Some(record_ref);
     }
 
     /// Pins the key that the operator gives, unless it is pinned already.
@@ -220,28 +220,28 @@ impl NodeFolder {
         Ok(ActualState { node, log_id, floor, running: self.running()?, last_good, rejected, checks, hooks })
     }
 
-    /// The accepted record of `mark`.
+    /// The accepted record of `record_ref`.
     ///
     /// # Errors
     /// If it is gone or damaged, or the disk fails.
-    pub fn record(&self, mark: RecordRef) -> Result<Desired, ApplyError> {
-        folder_reader::read_record(&self.layout, &self.state, mark)
+    pub fn record(&self, record_ref: RecordRef) -> Result<Desired, ApplyError> {
+        folder_reader::read_record(&self.layout, &self.state, record_ref)
     }
 
-    /// The accepted record of `mark` with its signature; none if it is gone or damaged.
+    /// The accepted record of `record_ref` with its signature; none if it is gone or damaged.
     #[must_use]
-    pub fn signed(&self, mark: RecordRef) -> Option<SignedRecord> {
-        folder_reader::read_signed_record(&self.layout, &self.state, mark)
+    pub fn signed(&self, record_ref: RecordRef) -> Option<SignedRecord> {
+        folder_reader::read_signed_record(&self.layout, &self.state, record_ref)
     }
 
-    /// Stores the signed record of `mark`, so that it can be applied and repaired without NATS. It is synced with its tree, not
+    /// Stores the signed record of `record_ref`, so that it can be applied and repaired without NATS. It is synced with its tree, not
     /// here: until then NATS has it, and a partial file fails its signature.
     ///
     /// # Errors
     /// If the disk fails.
-    pub fn store_record(&self, mark: RecordRef, bytes: &[u8]) -> Result<(), ApplyError> {
+    pub fn store_record(&self, record_ref: RecordRef, bytes: &[u8]) -> Result<(), ApplyError> {
         disk::ensure_dir(&self.layout.records())?;
-        disk::replace_unsynced(&self.layout.record(mark), bytes)
+        disk::replace_unsynced(&self.layout.record(record_ref), bytes)
     }
 }
 

@@ -186,18 +186,19 @@ mod tests {
     #[test]
     fn a_node_turns_to_another_log_with_what_it_runs_and_never_back() {
         let log = |number: u128| LogId::from(uuid::Uuid::from_u128(number));
-        let mark = Some(RecordRef { position: 9.into(), digest: Digest::of(b"x") });
+        let record_ref = Some(RecordRef { position: 9.into(), digest: Digest::of(b"x") });
         let mut state = NodeState::blank("a".parse().expect("an id"));
-        (state.log_id, state.floor, state.running, state.last_good) = (Some(log(1)), mark, mark, mark);
+        (state.log_id, state.floor, state.running, state.last_good) =
+            (Some(log(1)), record_ref, record_ref, record_ref);
         assert!(state.switch_log(log(1)), "it follows that one already");
-        assert_eq!(state.floor, mark);
+        assert_eq!(state.floor, record_ref);
         assert!(state.switch_log(log(2)));
         assert_eq!((state.log_id, state.floor), (Some(log(2)), None));
-        assert_eq!((state.running, state.last_good), (mark, mark), "what runs stays");
+        assert_eq!((state.running, state.last_good), (record_ref, record_ref), "what runs stays");
         assert!(state.switch_log(log(1)), "the id was a wrong one, and nothing of it was accepted");
-        assert_eq!((state.log_id, state.floor), (Some(log(1)), mark), "it is where it was");
+        assert_eq!((state.log_id, state.floor), (Some(log(1)), record_ref), "it is where it was");
         assert!(state.switch_log(log(3)));
-        state.floor = mark;
+        state.floor = record_ref;
         let before = state.clone();
         assert!(!state.switch_log(log(1)));
         assert_eq!(state, before, "nothing is changed by what is refused");

@@ -67,25 +67,26 @@ impl ReportDraft {
     }
 
     /// Reports that the newest record was refused.
-    pub fn refuse(&mut self, mark: RecordRef, code: &str, detail: String) {
-        tracing::warn!(position = %mark.position, digest = %mark.digest.short(), code, detail, "desired record refused");
-        self.unaccepted = Some(attempt(mark, AttemptState::Refused, Some((code.to_owned(), detail))));
+    pub fn refuse(&mut self, record_ref: RecordRef, code: &str, detail: String) {
+        tracing::warn!(position = %record_ref.position, digest = %record_ref.digest.short(), code, detail, "desired record refused");
+        self.unaccepted = Some(attempt(record_ref, AttemptState::Refused, Some((code.to_owned(), detail))));
         self.update_attempt();
     }
 
     /// Reports that the newest record could not be accepted for a reason on the node, such as a full disk.
-    pub fn accept_failed(&mut self, mark: RecordRef, error: &ApplyError) {
-        if let Some(failed) = failed_attempt(self.unaccepted.as_ref(), mark, error) {
+    pub fn accept_failed(&mut self, record_ref: RecordRef, error: &ApplyError) {
+        if let Some(failed) = failed_attempt(self.unaccepted.as_ref(), record_ref, error) {
             self.unaccepted = Some(failed);
             self.update_attempt();
         }
     }
 
-    /// Reports that the tree in force, that of `mark`, can't be repaired. An error of the same code is reported once.
-    pub fn repair_failed(&mut self, mark: RecordRef, error: &ApplyError) {
-        let is_known = |known: &Attempt| known.digest == mark.digest && known.code.as_deref() == Some(error.code());
+    /// Reports that the tree in force, that of `record_ref`, can't be repaired. An error of the same code is reported once.
+    pub fn repair_failed(&mut self, record_ref: RecordRef, error: &ApplyError) {
+        let is_known =
+            |known: &Attempt| known.digest == record_ref.digest && known.code.as_deref() == Some(error.code());
         if !self.unrepaired.as_ref().is_some_and(is_known) {
-            self.unrepaired = failed_attempt(None, mark, error);
+            self.unrepaired = failed_attempt(None, record_ref, error);
             self.update_attempt();
         }
     }
@@ -114,30 +115,31 @@ impl ReportDraft {
         self.change(|report| report.proof = proof);
     }
 
-    /// The attempt at `mark` has reached `state`.
-    pub fn set_attempt(&mut self, mark: RecordRef, state: AttemptState) {
-        let is_known =
-            |tried: &Attempt| (tried.position, tried.digest, tried.state) == (mark.position, mark.digest, state);
+    /// The attempt at `record_ref` has reached `state`.
+    pub fn set_attempt(&mut self, record_ref: RecordRef, state: AttemptState) {
+        let is_known = |tried: &Attempt| {
+            (tried.position, tried.digest, tried.state) == (record_ref.position, record_ref.digest, state)
+        };
         if !self.accepted.as_ref().is_some_and(is_known) {
-            tracing::info!(position = %mark.position, digest = %mark.digest.short(), ?state, "desired record {}", in_words(state));
-            self.accepted = Some(attempt(mark, state, None));
+            tracing::info!(position = %record_ref.position, digest = %record_ref.digest.short(), ?state, "desired record {}", in_words(state));
+            self.accepted = Some(attempt(record_ref, state, None));
             self.update_attempt();
         }
     }
 
-    /// The attempt at `mark` failed.
-    pub fn fail(&mut self, mark: RecordRef, error: &ApplyError) {
-        if let Some(failed) = failed_attempt(self.accepted.as_ref(), mark, error) {
+    /// The attempt at `record_ref` failed.
+    pub fn fail(&mut self, record_ref: RecordRef, error: &ApplyError) {
+        if let Some(failed) = failed_attempt(self.accepted.as_ref(), record_ref, error) {
             self.accepted = Some(failed);
             self.update_attempt();
         }
     }
 
-    /// The attempt at `mark` failed earlier.
-    pub fn set_failed(&mut self, mark: RecordRef, code: &str, detail: String) {
-        let failed = attempt(mark, AttemptState::Failed, Some((code.to_owned(), detail)));
+    /// The attempt at `record_ref` failed earlier.
+    pub fn set_failed(&mut self, record_ref: RecordRef, code: &str, detail: String) {
+        let failed = attempt(record_ref, AttemptState::Failed, Some((code.to_owned(), detail)));
         if !self.accepted.as_ref().is_some_and(|tried| is_same(tried, &failed)) {
-            tracing::warn!(position = %mark.position, digest = %mark.digest.short(), code, detail = failed.detail, "desired record failed");
+            tracing::warn!(position = %record_ref.position, digest = %record_ref.digest.short(), code, detail = failed.detail, "desired record failed");
             self.accepted = Some(failed);
             self.update_attempt();
         }
@@ -201,13 +203,14 @@ pub fn is_same(one: &Attempt, other: &Attempt) -> bool {
     Attempt { at: other.at, ..one.clone() } == *other
 }
 
-/// The failed attempt at `mark`, logged; none if it is the `known` one.
-fn failed_attempt(known: Option<&Attempt>, mark: RecordRef, error: &ApplyError) -> Option<Attempt> {
-    let failed = attempt(mark, error.state(), Some((error.code().to_owned(), error.with_sources())));
+/// The failed attempt at `record_ref`, logged; none if it is the `known` one.
+fn failed_attempt(known: Option<&Attempt>, record_ref: RecordRef, error: &ApplyError) -> Option<Attempt> {
+    let failed = attempt(record_ref, error.state(), Some((error.code().to_owned(), error.with_sources())));
     if known.is_some_and(|known| is_same(known, &failed)) {
         return None;
     }
-    let (position, digest, code, detail) = (mark.position, mark.digest.short(), error.code(), &failed.detail);
+    let (position, digest, code, detail) =
+        (record_ref.position, record_ref.digest.short(), error.code(), &failed.detail);
     tracing::warn!(%position, %digest, code, detail, "desired record failed");
     Some(failed)
 }
@@ -224,11 +227,11 @@ fn in_words(state: AttemptState) -> &'static str {
     }
 }
 
-fn attempt(mark: RecordRef, state: AttemptState, why: Option<(String, String)>) -> Attempt {
+fn attempt(record_ref: RecordRef, state: AttemptState, why: Option<(String, String)>) -> Attempt {
     let (code, detail) = why.unzip();
     // A hook's output may be of any length.
     let detail = detail.map(|detail| truncate_text(&detail, DETAIL_BYTES_MAX));
-    Attempt { position: mark.position, digest: mark.digest, state, code, detail, at: system_time() }
+    Attempt { position: record_ref.position, digest: record_ref.digest, state, code, detail, at: system_time() }
 }
 
 #[cfg(test)]
@@ -241,7 +244,7 @@ mod tests {
     use super::*;
     use crate::report::blank_report;
 
-    fn mark(position: u64) -> RecordRef {
+    fn record_ref(position: u64) -> RecordRef {
         RecordRef { position: position.into(), digest: Digest::of(&position.to_be_bytes()) }
     }
 
@@ -272,19 +275,19 @@ mod tests {
             [(full(), AttemptState::Failed), (planted, AttemptState::Refused), (unknown, AttemptState::Failed)]
         {
             let mut draft = new_draft();
-            draft.set_attempt(mark(1), AttemptState::Applied);
+            draft.set_attempt(record_ref(1), AttemptState::Applied);
             let expected = (2, state, Some(error.code().to_owned()));
             for _ in 0..2 {
-                draft.accept_failed(mark(2), &error);
-                draft.set_attempt(mark(1), AttemptState::Applied);
-                draft.repair_failed(mark(1), &returns());
+                draft.accept_failed(record_ref(2), &error);
+                draft.set_attempt(record_ref(1), AttemptState::Applied);
+                draft.repair_failed(record_ref(1), &returns());
                 draft.repaired();
                 assert_eq!(reported(&draft), expected);
             }
             let attempt = draft.ended().cloned();
             let mut after_restart = new_draft();
-            after_restart.resume(attempt, Some(mark(1)));
-            after_restart.set_attempt(mark(1), AttemptState::Applied);
+            after_restart.resume(attempt, Some(record_ref(1)));
+            after_restart.set_attempt(record_ref(1), AttemptState::Applied);
             assert_eq!(reported(&after_restart), expected);
             draft.accept();
             assert_eq!(reported(&draft), (1, AttemptState::Applied, None));
@@ -294,14 +297,14 @@ mod tests {
     #[test]
     fn a_tree_that_can_not_be_put_right_is_not_told_as_applied_and_hides_no_other_failure() {
         let mut draft = new_draft();
-        draft.repair_failed(mark(1), &returns());
-        draft.set_attempt(mark(1), AttemptState::Applied);
+        draft.repair_failed(record_ref(1), &returns());
+        draft.set_attempt(record_ref(1), AttemptState::Applied);
         assert_eq!(reported(&draft), (1, AttemptState::Failed, Some("drift_returns".into())));
-        draft.set_attempt(mark(2), AttemptState::Checking);
+        draft.set_attempt(record_ref(2), AttemptState::Checking);
         assert_eq!(reported(&draft), (2, AttemptState::Checking, None));
-        draft.fail(mark(2), &full());
+        draft.fail(record_ref(2), &full());
         assert_eq!(reported(&draft), (2, AttemptState::Failed, Some("disk_full".into())));
-        draft.set_attempt(mark(1), AttemptState::Applied);
+        draft.set_attempt(record_ref(1), AttemptState::Applied);
         draft.repaired();
         assert_eq!(reported(&draft), (1, AttemptState::Applied, None));
     }

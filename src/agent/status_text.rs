@@ -93,7 +93,7 @@ fn runs(inspection: &FolderInspection) -> String {
     let files = counted(running.files, "file");
     format!(
         "{}, {files}, in force since {}\n{}{not_yet}",
-        describe_record(running.mark),
+        describe_record(running.record_ref),
         running.since,
         running.tree.display()
     )
@@ -106,7 +106,7 @@ fn seen(inspection: &FolderInspection) -> String {
 }
 
 fn describe_attempt(attempt: &Attempt) -> String {
-    let mark = describe_record(RecordRef { position: attempt.position, digest: attempt.digest });
+    let record_ref = describe_record(RecordRef { position: attempt.position, digest: attempt.digest });
     let how = match attempt.state {
         AttemptState::Applied => "applied",
         AttemptState::Failed => "failed",
@@ -115,13 +115,13 @@ fn describe_attempt(attempt: &Attempt) -> String {
     };
     let code = attempt.code.as_deref().map(|code| format!(" ({code})")).unwrap_or_default();
     let detail = attempt.detail.as_deref().map(|detail| format!("\n{detail}")).unwrap_or_default();
-    format!("{mark}: {how}{code}, at {}{detail}", attempt.at)
+    format!("{record_ref}: {how}{code}, at {}{detail}", attempt.at)
 }
 
 fn describe_rejection(rejected: &RejectedDigest) -> String {
-    let mark = describe_record(RecordRef { position: rejected.position, digest: rejected.digest });
+    let record_ref = describe_record(RecordRef { position: rejected.position, digest: rejected.digest });
     let how = "tried again when its content differs, or after the command retry_node";
-    format!("{mark}: {}, at {}\n{}\n{how}", rejected.code, rejected.at, rejected.detail)
+    format!("{record_ref}: {}, at {}\n{}\n{how}", rejected.code, rejected.at, rejected.detail)
 }
 
 fn drift(inspection: &FolderInspection) -> String {
@@ -152,8 +152,8 @@ fn kept(inspection: &FolderInspection) -> String {
     )
 }
 
-fn describe_record(mark: RecordRef) -> String {
-    format!("position {}, digest {}", mark.position, mark.digest.short())
+fn describe_record(record_ref: RecordRef) -> String {
+    format!("position {}, digest {}", record_ref.position, record_ref.digest.short())
 }
 
 fn or(found: Option<impl Display>, otherwise: &str) -> String {

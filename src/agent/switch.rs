@@ -12,16 +12,16 @@ use crate::apply_error::ApplyError;
 use crate::disk;
 use crate::layout::{Layout, link_target};
 
-/// Puts the generation of `mark` in force; it must be complete on disk.
+/// Puts the generation of `record_ref` in force; it must be complete on disk.
 ///
 /// # Errors
 /// If the disk fails; then the old generation is still in force.
-pub fn switch(layout: &Layout, mark: RecordRef) -> Result<(), ApplyError> {
+pub fn switch(layout: &Layout, record_ref: RecordRef) -> Result<(), ApplyError> {
     let (current, beside) = (layout.current(), layout.root().join(".current.new"));
     set_aside(layout)?;
     let swap = || {
         disk::remove(&beside)?;
-        std::os::unix::fs::symlink(link_target(mark), &beside)?;
+        std::os::unix::fs::symlink(link_target(record_ref), &beside)?;
         fs::rename(&beside, &current)?;
         disk::sync(layout.root())
     };

@@ -122,12 +122,12 @@ fn copy_cached(layout: &Layout, path: &Path, file: &mut File, entry: &Entry) -> 
 }
 
 /// Renames the staged tree to its name, and syncs all of it and its record.
-fn install_tree(layout: &Layout, places: &[PathBuf], mark: RecordRef) -> Result<(), ApplyError> {
-    let (staging, done, generations) = (layout.staging(), layout.generation(mark), layout.generations());
+fn install_tree(layout: &Layout, places: &[PathBuf], record_ref: RecordRef) -> Result<(), ApplyError> {
+    let (staging, done, generations) = (layout.staging(), layout.generation(record_ref), layout.generations());
     let named = |named: io::Result<()>| named.map_err(ApplyError::disk("name", &done));
-    let record = [layout.record(mark), layout.records()].into_iter().filter(|path| can_sync(path));
+    let record = [layout.record(record_ref), layout.records()].into_iter().filter(|path| can_sync(path));
     let tree = |root: &Path| places.iter().map(|place| root.join(place)).chain(record.clone()).collect::<Vec<_>>();
-    if is_unused(layout, mark)? {
+    if is_unused(layout, record_ref)? {
         // Nothing points to this name yet, so rename and fsync may come in any order: all in parallel is one wait for the disk.
         named(fs::rename(&staging, &done))?;
         let synced = disk::sync_all(&[tree(&done), vec![generations]].concat());
@@ -151,12 +151,12 @@ fn can_sync(path: &Path) -> bool {
 }
 
 /// Whether no generation has this name, from a crash or before drift, and `current` does not point to it.
-fn is_unused(layout: &Layout, mark: RecordRef) -> Result<bool, ApplyError> {
-    let done = layout.generation(mark);
+fn is_unused(layout: &Layout, record_ref: RecordRef) -> Result<bool, ApplyError> {
+    let done = layout.generation(record_ref);
     match fs::symlink_metadata(&done) {
         Ok(_) => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Ok(fs::read_link(layout.current()).ok() != Some(link_target(mark)))
+            Ok(fs::read_link(layout.current()).ok() != Some(link_target(record_ref)))
         }
         Err(error) => Err(ApplyError::disk("look at", &done)(error)),
     }

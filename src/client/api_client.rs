@@ -121,8 +121,8 @@ impl ApiClient {
         match self.reached() {
             0 => self.url.join(path),
             position => {
-                let mark = if path.contains('?') { '&' } else { '?' };
-                self.url.join(&format!("{path}{mark}{MIN_POSITION}={position}"))
+                let separator = if path.contains('?') { '&' } else { '?' };
+                self.url.join(&format!("{path}{separator}{MIN_POSITION}={position}"))
             }
         }
     }

@@ -161,20 +161,20 @@ mod tests {
                 "running": running, "runs": {"known": known, "file": runs}});
             outline("etc/motd on n-1", &why)
         };
-        let mark = || json!({"position": 9, "digest": "00"});
+        let record_ref = || json!({"position": 9, "digest": "00"});
         let failed = json!({"code": "check_failed", "detail": "too\u{1b}high"});
         for (told, expected) in [
             (
-                why("converged", json!(null), mark(), true, file("5f")),
+                why("converged", json!(null), record_ref(), true, file("5f")),
                 "The node runs it (position 9).\nState: converged, heard 3 s ago\n",
             ),
             (
-                why("failed", failed, mark(), true, file("6e")),
+                why("failed", failed, record_ref(), true, file("6e")),
                 "something else (position 9): 4 B from document/motd, sha256 6e.\n\
                  State: failed: check_failed: too\u{fffd}high, heard 3 s ago\n",
             ),
             (
-                why("progressing", json!(null), mark(), true, json!(null)),
+                why("progressing", json!(null), record_ref(), true, json!(null)),
                 "something else (position 9): nothing there.\nState: progressing, heard 3 s ago\n",
             ),
             (
@@ -186,7 +186,7 @@ mod tests {
                 "What the node runs is not known.\nState: unknown, heard 3 s ago\n",
             ),
             (
-                why("progressing", json!(null), mark(), false, json!(null)),
+                why("progressing", json!(null), record_ref(), false, json!(null)),
                 "What it runs (position 9) is no record of this log.\nState: progressing, heard 3 s ago\n",
             ),
         ] {

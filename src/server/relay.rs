@@ -299,12 +299,12 @@ impl Relay {
             let gap = format!("the slot: event {} came after {known}", first.position);
             return Err(PublishError::Disturbed(gap).into());
         }
-        let mut touched = AffectedNodes::new();
+        let mut affected = AffectedNodes::new();
         for event in &new {
-            touched.append(&mut self.follower.advance(event)?);
+            affected.append(&mut self.follower.advance(event)?);
         }
         failpoints::RELAY_FOLDED.reached();
-        self.publisher.publish(self.follower.configuration(), touched, &new).await?;
+        self.publisher.publish(self.follower.configuration(), affected, &new).await?;
         // While the event stream waits for its repair, events are not public yet.
         if self.publisher.published() == self.follower.position() {
             metrics::events_published(&new);

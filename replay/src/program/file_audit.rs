@@ -211,9 +211,9 @@ fn take(audit: &mut Audit, prepared: &PreparedBlock, witness: &mut dyn EventObse
             if let (Ok(opened), Some(state)) = (event, audit.configuration()) {
                 witness.before(opened, state);
             }
-            let touched = audit.event(event)?;
+            let affected = audit.event(event)?;
             if let (Ok(opened), Some(state)) = (event, audit.configuration()) {
-                witness.after(opened, state, &touched);
+                witness.after(opened, state, &affected);
             }
             Ok(())
         }),

@@ -50,10 +50,10 @@ struct Line {
 }
 
 impl EventObserver for Chronicle<'_> {
-    fn after(&mut self, event: &OpenedEvent, state: &Configuration, touched: &AffectedNodes) {
+    fn after(&mut self, event: &OpenedEvent, state: &Configuration, affected: &AffectedNodes) {
         let event = event.event();
         let is_its = match &self.whose.node {
-            Some(node) => touched.contains(node) || is_about(&event.entity, node),
+            Some(node) => affected.contains(node) || is_about(&event.entity, node),
             None => self.whose.entity.as_ref() == Some(&event.entity),
         };
         if is_its {

@@ -55,8 +55,8 @@ fn newer_formats_unknown_types_and_damage_are_told_apart() {
 
 #[test]
 fn a_report_is_written_in_the_oldest_format_that_can_say_it() {
-    let mark = crate::report::RecordRef { position: 7.into(), digest: Digest::of(b"7") };
-    let running = ReportSummary { running: Some(mark), ..ReportSummary::default() };
+    let record_ref = crate::report::RecordRef { position: 7.into(), digest: Digest::of(b"7") };
+    let running = ReportSummary { running: Some(record_ref), ..ReportSummary::default() };
     for (good, v, tail) in [(None, 1, "\"drift\":[]}"), (Some(None), 2, "\"drift\":[],\"good\":null}")] {
         let change = Change::ReportChanged(ReportSummary { good, ..running.clone() }.into());
         assert_eq!(change.format(), v);

@@ -30,12 +30,12 @@ pub(super) fn format_event(event: &Value) -> String {
 fn format_report(summary: &Value) -> String {
     let runs = match &summary["running"] {
         Value::Null => "runs nothing".to_owned(),
-        running => format!("runs {}", format_mark(running)),
+        running => format!("runs {}", format_record_ref(running)),
     };
     // It is there only if it is not the record that runs.
     let good = summary.get("good").map(|good| match good {
         Value::Null => "nothing was good yet".to_owned(),
-        good => format!("last good {}", format_mark(good)),
+        good => format!("last good {}", format_record_ref(good)),
     });
     let failed = Some(&summary["failed"]).filter(|failed| !failed.is_null()).map(format_failure);
     let drift = summary["drift"].as_array().filter(|paths| !paths.is_empty()).map(|paths| format_drift(paths));
@@ -44,7 +44,7 @@ fn format_report(summary: &Value) -> String {
 
 fn format_failure(failed: &Value) -> String {
     let words = |name: &str| failed[name].as_str().map(|text| format!(": {}", cut(text))).unwrap_or_default();
-    format!("{} {}{}{}", format_value(&failed["state"]), format_mark(failed), words("code"), words("detail"))
+    format!("{} {}{}{}", format_value(&failed["state"]), format_record_ref(failed), words("code"), words("detail"))
 }
 
 fn format_drift(paths: &[Value]) -> String {
@@ -56,9 +56,9 @@ fn format_drift(paths: &[Value]) -> String {
     format!("drift in {}{more}", named.join(", "))
 }
 
-fn format_mark(mark: &Value) -> String {
-    let digest: String = format_value(&mark["digest"]).chars().take(DIGEST_DIGITS).collect();
-    format!("position {} ({digest})", format_value(&mark["position"]))
+fn format_record_ref(record_ref: &Value) -> String {
+    let digest: String = format_value(&record_ref["digest"]).chars().take(DIGEST_DIGITS).collect();
+    format!("position {} ({digest})", format_value(&record_ref["position"]))
 }
 
 fn cut(text: &str) -> String {
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn a_changed_report_says_what_runs_what_failed_and_what_drifted() {
         let digest = "0123456789abcdef";
-        let mark = json!({"position": 12, "digest": digest});
+        let record_ref = json!({"position": 12, "digest": digest});
         let failed = json!({"position": 14, "digest": digest, "state": "failed", "code": "check_failed",
             "detail": "too\nhigh\u{202e}"});
         let told = |running: Value, failed: Value, drift: Value| {
@@ -94,9 +94,9 @@ mod tests {
                 &json!({"type": "ReportChanged", "data": {"running": running, "failed": failed, "drift": drift}}),
             )
         };
-        let good = told(mark.clone(), Value::Null, json!([]));
+        let good = told(record_ref.clone(), Value::Null, json!([]));
         assert!(good.ends_with("  runs position 12 (0123456789ab)\n"), "{good}");
-        let bad = told(mark, failed, json!(["a", "b", "c", "d"]));
+        let bad = told(record_ref, failed, json!(["a", "b", "c", "d"]));
         let expected = "  runs position 12 (0123456789ab); failed position 14 (0123456789ab): check_failed: too \
                         high\u{fffd}; drift in a, b, c and 1 more\n";
         assert!(bad.ends_with(expected), "{bad}");

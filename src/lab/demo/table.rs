@@ -39,7 +39,8 @@ pub(super) fn head(screen: &Screen) -> String {
 pub(super) fn row(screen: &Screen, node: &DemoNode, since: StepStart) -> String {
     let moved = node.desired.position > since.position;
     let took = node.applied_at().filter(|_| moved).map_or_else(|| "-".to_owned(), |at| milliseconds(since.at, at));
-    let digest = |mark: schema::report::RecordRef| format!("  {}", &mark.digest.to_string()[..DIGEST_DIGITS]);
+    let digest =
+        |record_ref: schema::report::RecordRef| format!("  {}", &record_ref.digest.to_string()[..DIGEST_DIGITS]);
     let row = cells([
         node.id.to_string(),
         terminal::line(node.labels.get("instrument").map_or("", String::as_str)),

@@ -144,10 +144,10 @@ impl Publisher {
     pub async fn publish(
         &mut self,
         state: &Configuration,
-        touched: AffectedNodes,
+        affected: AffectedNodes,
         events: &[Event],
     ) -> Result<(), Error> {
-        let nodes: Vec<NodeId> = touched.into_iter().collect();
+        let nodes: Vec<NodeId> = affected.into_iter().collect();
         for nodes in nodes.chunks(NODES_AT_ONCE) {
             let desired = self.prepare(state, nodes).await?;
             failpoints::PUBLISH_BLOBS.reached();

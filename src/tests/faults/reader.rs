@@ -91,7 +91,7 @@ pub(crate) async fn buckets(ground: &Ground, node: &str) -> Result<(String, Stri
         SignedRecord::read(&last(&jetstream, "cfg_desired", node).await?).map_err(|error| error.to_string())?;
     let desired = Desired::read(&signed.body).map_err(|error| error.to_string())?;
     let said = Reported::read(&last(&jetstream, "cfg_reported", node).await?).map_err(|error| error.to_string())?;
-    let runs = said.running.map(|mark| mark.digest.to_string()).unwrap_or_default();
+    let runs = said.running.map(|record_ref| record_ref.digest.to_string()).unwrap_or_default();
     Ok((desired.digest.to_string(), runs))
 }
 

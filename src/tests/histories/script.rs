@@ -193,8 +193,8 @@ fn selector_target(text: &str) -> Value {
 }
 
 fn note_report(node: &str, position: &str) -> RequestItem {
-    let mark = RecordRef { position: number(position).into(), digest: Digest::of(position.as_bytes()) };
-    let summary = ReportSummary { running: Some(mark), ..ReportSummary::default() };
+    let record_ref = RecordRef { position: number(position).into(), digest: Digest::of(position.as_bytes()) };
+    let summary = ReportSummary { running: Some(record_ref), ..ReportSummary::default() };
     RequestItem { command: Command::NoteReport(node.parse().unwrap(), summary), expected_version: None }
 }
 

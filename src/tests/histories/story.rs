@@ -294,14 +294,15 @@ fn held_by(story: &Story, node: &str) -> (Digest, JobId) {
 }
 
 fn ends(story: &mut Story) {
-    let mark = |position: u64, text: &str| RecordRef { position: position.into(), digest: Digest::of(text.as_bytes()) };
+    let record_ref =
+        |position: u64, text: &str| RecordRef { position: position.into(), digest: Digest::of(text.as_bytes()) };
     let failed = FailedAttempt {
-        record: mark(11, "tried"),
+        record: record_ref(11, "tried"),
         state: AttemptState::Failed,
         code: Some("check_failed".into()),
         detail: Some("line 3\nof \"motd\"".into()),
     };
-    let (running, drift) = (Some(mark(7, "runs")), vec!["files/etc/motd".into()]);
+    let (running, drift) = (Some(record_ref(7, "runs")), vec!["files/etc/motd".into()]);
     let summary = ReportSummary { running, failed: Some(failed), drift, good: None };
     story.request("system/reconciler", &Request::of([Command::NoteReport("lund-1".parse().unwrap(), summary)]));
     story.json(

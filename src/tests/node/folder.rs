@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{both, noise};
 use testkit::agent::{Agent, expected};
-use testkit::centre::{Centre, mark, state};
+use testkit::centre::{Centre, state};
 use testkit::nats::Server;
 use testkit::skipped::did_not_run;
 
@@ -100,7 +100,7 @@ async fn what_is_rejected_or_changes_nothing_is_collected_too() {
     }
     for position in 8..14 {
         let bad = centre.desire(position, &[("a", b"bad"), ("b", &noise(position, 10_000))]).await;
-        centre.report("the no", |report| report.rejected.contains(&mark(&bad))).await;
+        centre.report("the no", |report| report.rejected.contains(&bad.record_ref())).await;
     }
     let names = |dir| -> BTreeSet<String> {
         let found = fs::read_dir(agent.path(dir)).unwrap();
@@ -138,7 +138,7 @@ async fn drift_is_only_reported_where_the_operator_wants_it_so() {
     centre.report("drift", |report| report.drift == ["files/a"]).await;
     assert_eq!(agent.tree(), expected(&[("a", b"by hand")]));
     let next = centre.desire(3, &[("a", b"y")]).await;
-    centre.report("no drift", |report| report.drift.is_empty() && report.running == Some(mark(&next))).await;
+    centre.report("no drift", |report| report.drift.is_empty() && report.running == Some(next.record_ref())).await;
     assert_eq!(agent.tree(), expected(&[("a", b"y")]));
 }
 
@@ -159,7 +159,7 @@ async fn a_disk_that_runs_full_leaves_what_runs_whole() {
     centre.applied(&held).await;
     centre.desire(2, &[("a", b"y"), ("b", &noise(2, 3_000_000))]).await;
     let report = centre.said(Failed, "disk_full").await;
-    assert_eq!(report.running, Some(mark(&held)));
+    assert_eq!(report.running, Some(held.record_ref()));
     assert_eq!(agent.tree(), expected(small));
     let fits: &[(&str, &[u8])] = &[("a", b"y"), ("b", &noise(3, 400_000))];
     for position in 3..9 {
@@ -199,7 +199,7 @@ async fn a_full_disk_is_told_until_the_record_is_accepted_and_never_as_applied()
             let about = report.attempt.as_ref().map(|attempt| attempt.position);
             state(report) == Some((Failed, Some("disk_full"))) && about == Some(next.position)
         };
-        assert_eq!(centre.report("disk_full", is_it).await.running, Some(mark(&held)));
+        assert_eq!(centre.report("disk_full", is_it).await.running, Some(held.record_ref()));
     }
     let (text, json, code) = super::status::told(&agent);
     assert!(text.contains("last try   position 3") && text.contains("disk_full"), "{text}");

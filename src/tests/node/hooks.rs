@@ -12,7 +12,7 @@ use schema::report::AttemptState::Failed;
 use schema::report::{ReportSummary, Reported};
 
 use testkit::agent::{Agent, expected};
-use testkit::centre::{Centre, mark, state};
+use testkit::centre::{Centre, state};
 use testkit::nats::Server;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -30,8 +30,8 @@ async fn what_the_check_rejects_never_runs_and_waits_for_a_retry() {
     centre.applied(&good).await;
     let bad = centre.desire(2, &[("a", b"bad")]).await;
     let report = centre.said(Failed, "check_rejected").await;
-    assert_eq!((report.running, report.last_good), (Some(mark(&good)), Some(mark(&good))));
-    assert_eq!((report.seen, report.rejected), (Some(mark(&bad)), vec![mark(&bad)]));
+    assert_eq!((report.running, report.last_good), (Some(good.record_ref()), Some(good.record_ref())));
+    assert_eq!((report.seen, report.rejected), (Some(bad.record_ref()), vec![bad.record_ref()]));
     assert!(report.attempt.unwrap().detail.unwrap().contains("looking at\nbad"));
     assert_eq!(agent.tree(), expected(&[("a", b"good")]));
     assert_eq!(count(), 2);
@@ -39,12 +39,14 @@ async fn what_the_check_rejects_never_runs_and_waits_for_a_retry() {
     agent.stop().await;
     agent.run();
     let again = centre.desire(3, &[("a", b"bad")]).await;
-    centre.report("the newer position", |report| report.seen == Some(mark(&again)) && state(report).is_some()).await;
+    centre
+        .report("the newer position", |report| report.seen == Some(again.record_ref()) && state(report).is_some())
+        .await;
     assert_eq!(state(&centre.said(Failed, "check_rejected").await), Some((Failed, Some("check_rejected"))));
     assert_eq!(count(), 2, "the same digest is not tried again, also after a restart");
     let retried = Desired { position: Position::from(4), retry: Position::from(4), ..again };
     centre.put(&retried).await;
-    centre.report("a retry", |report| report.rejected == [mark(&retried)]).await;
+    centre.report("a retry", |report| report.rejected == [retried.record_ref()]).await;
     assert_eq!(count(), 3);
     let better = centre.desire(5, &[("a", b"better")]).await;
     centre.applied(&better).await;
@@ -64,10 +66,11 @@ async fn when_the_hook_rejects_the_last_good_tree_comes_back() {
     let good = centre.desire(2, &[("a", b"good;")]).await;
     centre.applied(&good).await;
     let bad = centre.desire(3, &[("a", b"bad 2;")]).await;
-    let is_back = |report: &Reported| report.rejected.contains(&mark(&bad)) && report.running == Some(mark(&good));
+    let is_back =
+        |report: &Reported| report.rejected.contains(&bad.record_ref()) && report.running == Some(good.record_ref());
     centre.report("the way back", is_back).await;
     let report = centre.said(Failed, "apply_rejected").await;
-    assert_eq!((report.running, report.last_good), (Some(mark(&good)), Some(mark(&good))));
+    assert_eq!((report.running, report.last_good), (Some(good.record_ref()), Some(good.record_ref())));
     assert_eq!(agent.tree(), expected(&[("a", b"good;")]));
     assert_eq!(fs::read_to_string(&log).unwrap(), "bad 1;good;bad 2;good;", "the hook hears of the way back");
 
@@ -77,7 +80,7 @@ async fn when_the_hook_rejects_the_last_good_tree_comes_back() {
     fs::remove_file(agent.path("current")).unwrap();
     std::os::unix::fs::symlink(target, agent.path("current")).unwrap();
     agent.run();
-    let is_back = |now: &Reported| now.boot != report.boot && now.running == Some(mark(&good));
+    let is_back = |now: &Reported| now.boot != report.boot && now.running == Some(good.record_ref());
     centre.report("the way back", is_back).await;
     assert_eq!(agent.tree(), expected(&[("a", b"good;")]));
     assert_eq!(fs::read_to_string(log).unwrap(), "bad 1;good;bad 2;good;good;");
@@ -104,14 +107,14 @@ async fn what_was_switched_to_has_not_converged_before_its_hook_said_yes() {
     drop(process);
 
     let _process = agent.process();
-    let is_between = |report: &Reported| report.running == Some(mark(&second));
+    let is_between = |report: &Reported| report.running == Some(second.record_ref());
     let report = centre.report("what was switched to", is_between).await;
     let (log_id, head, retry) = (centre.log_id, second.position, Position::ZERO);
     let expected = ExpectedState { log_id, head, digest: second.digest, retry };
     let state = |evidence| judge(&expected, Some(&evidence));
     assert_eq!(state(NodeEvidence::from_report(&report, Duration::ZERO)), ConvergenceState::Progressing);
     let summary = ReportSummary::from(&report);
-    assert_eq!(summary.good, Some(Some(mark(&first))), "the log keeps it");
+    assert_eq!(summary.good, Some(Some(first.record_ref())), "the log keeps it");
     assert_eq!(state(NodeEvidence::from_summary(&summary)), ConvergenceState::Progressing);
     fs::write(&yes, "").unwrap();
     let report = centre.applied(&second).await;

@@ -12,7 +12,7 @@ use schema::wire::WireRecord as _;
 
 use super::{both, noise};
 use testkit::agent::expected;
-use testkit::centre::{entry, mark};
+use testkit::centre::entry;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_desired_is_on_disk_byte_for_byte_and_is_reported() {
@@ -31,9 +31,9 @@ async fn what_is_desired_is_on_disk_byte_for_byte_and_is_reported() {
     assert_eq!(agent.tree(), expected(files));
     let link = format!("generations/{:020}-{}", 3, want.digest.short());
     assert_eq!(testkit::agent::link(&agent.path("current")), link.into_bytes());
-    let marks = (report.seen, report.running, report.last_good, report.log_id);
-    let mark = Some(mark(&want));
-    assert_eq!(marks, (mark, mark, mark, Some(centre.log_id)));
+    let record_refs = (report.seen, report.running, report.last_good, report.log_id);
+    let record_ref = Some(want.record_ref());
+    assert_eq!(record_refs, (record_ref, record_ref, record_ref, Some(centre.log_id)));
     assert_eq!((report.agent.as_str(), report.drift.len()), (concat!("headwater/", env!("CARGO_PKG_VERSION")), 0));
     assert_eq!(centre.consumers().await, 0, "reading objects makes no consumer");
 
@@ -51,7 +51,7 @@ async fn a_higher_position_with_the_same_digest_only_raises_the_floor() {
     let link = testkit::agent::link(&agent.path("current"));
     let second = centre.desire(7, &[("a", b"x")]).await;
     let report = centre.applied(&second).await;
-    assert_eq!(report.running, Some(mark(&first)));
+    assert_eq!(report.running, Some(first.record_ref()));
     assert_eq!(testkit::agent::link(&agent.path("current")), link);
     centre.put(&centre.record(6, &[("a", b"y")])).await;
     centre.said(Refused, "older_position").await;
@@ -121,7 +121,7 @@ async fn each_refusal_touches_nothing_and_is_reported_by_its_code() {
     for (code, bytes) in cases {
         centre.put_bytes(bytes).await;
         let report = centre.said(Refused, code).await;
-        assert_eq!((report.running, report.seen), (Some(mark(&held)), Some(mark(&held))), "{code}");
+        assert_eq!((report.running, report.seen), (Some(held.record_ref()), Some(held.record_ref())), "{code}");
         assert_eq!(agent.everything(), before, "{code}");
     }
     // Nothing of all this is in the way of what is good, nor of a restart.
@@ -167,7 +167,7 @@ async fn content_that_is_not_what_its_name_says_is_refused_until_it_is() {
     centre.said(Refused, "wrong_blob").await;
     centre.store(name, &noise(4, 200_000)).await;
     let report = centre.said(Refused, "wrong_blob").await;
-    assert_eq!(report.running, Some(mark(&held)));
+    assert_eq!(report.running, Some(held.record_ref()));
     assert_eq!(agent.tree(), expected(&[("a", b"x")]));
     assert_eq!(fs::read_dir(agent.path("blobs")).unwrap().count(), 0, "nothing wrong is kept");
     centre.forget(name).await;

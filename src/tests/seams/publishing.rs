@@ -239,8 +239,8 @@ async fn a_second_time_within_ten_minutes_events_wait_and_records_do_not() {
     assert_eq!(publisher.published(), table.0.position(), "up to there it is this log's");
     publisher.inspect().await.unwrap();
     let new = longer.1.last().unwrap().clone();
-    let touched = [new.entity.id.clone().into()].into();
-    publisher.publish(&longer.0, touched, &[new]).await.unwrap();
+    let affected = [new.entity.id.clone().into()].into();
+    publisher.publish(&longer.0, affected, &[new]).await.unwrap();
     let bucket = jetstream.get_stream(prefix.bucket_stream(Bucket::Desired)).await.unwrap();
     let record = bucket.get_last_raw_message_by_subject(&prefix.bucket_subject(Bucket::Desired, "n-3")).await;
     assert!(!record.unwrap().payload.is_empty(), "the record of the new node is there");

@@ -9,7 +9,7 @@ use schema::desired::{Cause, Desired, Entry, EntryKind, Source, digest_of};
 use schema::digest::Digest;
 use schema::id::LogId;
 use schema::position::{Position, Version};
-use schema::report::{AttemptState, RecordRef, Reported};
+use schema::report::{AttemptState, Reported};
 use schema::seal::SecretKey;
 use schema::wire::WireRecord as _;
 use uuid::Uuid;
@@ -126,10 +126,10 @@ impl Centre {
     }
 
     pub async fn applied(&self, want: &Desired) -> Reported {
-        let mark = mark(want);
+        let record_ref = want.record_ref();
         let is_it = |report: &Reported| {
-            report.running.is_some_and(|running| running.digest == mark.digest)
-                && report.seen == Some(mark)
+            report.running.is_some_and(|running| running.digest == record_ref.digest)
+                && report.seen == Some(record_ref)
                 && state(report) == Some((AttemptState::Applied, None))
         };
         self.report(&format!("applied {}", want.position), is_it).await
@@ -152,10 +152,6 @@ impl Centre {
 
 pub fn state(report: &Reported) -> Option<(AttemptState, Option<&str>)> {
     report.attempt.as_ref().map(|attempt| (attempt.state, attempt.code.as_deref()))
-}
-
-pub fn mark(record: &Desired) -> RecordRef {
-    RecordRef { position: record.position, digest: record.digest }
 }
 
 pub fn entry(path: &str, content: &[u8]) -> Entry {
