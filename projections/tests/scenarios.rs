@@ -114,9 +114,9 @@ fn record(manifest: &Manifest) -> String {
         let (count, of, bytes) = (inline.len(), manifest.pieces.len(), inline.iter().sum::<u64>());
         writeln!(told, "    … {of} entries, {count} of them inline with {bytes} B").unwrap();
     }
-    // Of many entries those at the edge between inline and fetched are the ones to look at.
-    let edge = manifest.pieces.windows(2).position(|pair| pair[0].inline != pair[1].inline);
-    let (first, shown) = if many { (edge.unwrap_or(0), 2) } else { (0, SHOWN_MAX) };
+    // Of many entries those at the boundary between inline and fetched are the ones to look at.
+    let boundary = manifest.pieces.windows(2).position(|pair| pair[0].inline != pair[1].inline);
+    let (first, shown) = if many { (boundary.unwrap_or(0), 2) } else { (0, SHOWN_MAX) };
     for piece in manifest.pieces.iter().skip(first).take(shown) {
         let (entry, how) = (&piece.entry, if piece.inline { "inline" } else { "fetched" });
         let source = &entry.source;

@@ -100,7 +100,7 @@ impl Follower {
         Self::resume(log_id, Configuration::default(), Frontier::default())
     }
 
-    /// Goes on from a state that was folded before, and the edge of the tree over the same events.
+    /// Goes on from a state that was folded before, and the frontier of the tree over the same events.
     #[must_use]
     pub fn resume(log_id: LogId, configuration: Configuration, frontier: Frontier) -> Self {
         assert_eq!(configuration.position(), frontier.size(), "BUG: a state and a frontier of one position");
@@ -138,7 +138,7 @@ impl Follower {
         self.configuration
     }
 
-    /// The edge of the tree over all leaves so far.
+    /// The frontier of the tree over all leaves so far.
     ///
     /// # Panics
     /// After [`Follower::without_tree`].

@@ -71,8 +71,8 @@ fn vectors() -> [(&'static str, Value); 3] {
     });
     let leaf = |index: u64| Digest::of_parts([[0].as_slice(), &index.to_be_bytes()]);
     let trees = [0, 1, 2, 3, 4, 5, 7, 8, 255, 256, 257, 1_000].map(|size| {
-        let edge = Frontier::over((0..size).map(leaf));
-        json!({"size": size, "edge": edge.roots(), "root": edge.root()})
+        let frontier = Frontier::over((0..size).map(leaf));
+        json!({"size": size, "edge": frontier.roots(), "root": frontier.root()})
     });
     let (position, note) = story.notes.iter().next_back().unwrap();
     let signed = Frontier::over(story.events[..usize::try_from(*position).unwrap()].iter().map(|event| event.leaf));

@@ -87,11 +87,11 @@ fn leaves(sizes: std::ops::RangeInclusive<usize>) -> impl Strategy<Value = Vec<D
 
 #[test]
 fn the_roots_are_those_that_certificate_transparency_knows() {
-    let mut edge = Frontier::default();
-    assert_eq!(edge.root().to_string(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    let mut frontier = Frontier::default();
+    assert_eq!(frontier.root().to_string(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     for (entry, expected) in KNOWN {
-        edge.push(Digest::of_parts([[0].as_slice(), &bytes(entry)]));
-        assert_eq!(edge.root().to_string(), expected, "the root of {}", edge.size());
+        frontier.push(Digest::of_parts([[0].as_slice(), &bytes(entry)]));
+        assert_eq!(frontier.root().to_string(), expected, "the root of {}", frontier.size());
     }
 }
 
@@ -131,11 +131,11 @@ proptest! {
 
     #[test]
     fn an_edge_has_the_root_of_all_its_leaves_and_tells_of_every_subtree_once(leaves in leaves(0..=70)) {
-        let (mut edge, mut told) = (Frontier::default(), BTreeMap::new());
+        let (mut frontier, mut told) = (Frontier::default(), BTreeMap::new());
         for (index, leaf) in leaves.iter().enumerate() {
-            edge.push_with(*leaf, |node, hash| assert_eq!(told.insert(node, hash), None));
-            prop_assert_eq!(edge.size(), at(index + 1));
-            prop_assert_eq!(edge.root(), root(&leaves[..=index]));
+            frontier.push_with(*leaf, |node, hash| assert_eq!(told.insert(node, hash), None));
+            prop_assert_eq!(frontier.size(), at(index + 1));
+            prop_assert_eq!(frontier.root(), root(&leaves[..=index]));
         }
         let complete: usize = (0..8).map(|level| leaves.len() >> level).sum();
         prop_assert_eq!(told.len(), complete);
@@ -144,7 +144,7 @@ proptest! {
             let (first, last) = (usize::try_from(first.get()).unwrap(), usize::try_from(last.get()).unwrap());
             prop_assert_eq!(hash, root(&leaves[first - 1..last]));
         }
-        prop_assert_eq!(edge, Frontier::over(leaves));
+        prop_assert_eq!(frontier, Frontier::over(leaves));
     }
 
     #[test]

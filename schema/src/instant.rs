@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn what_lies_beyond_the_calendar_is_its_edge() {
-        let [first, last] = [Timestamp::MIN, Timestamp::MAX].map(|edge| Instant(edge.as_microsecond()));
+        let [first, last] = [Timestamp::MIN, Timestamp::MAX].map(|time| Instant(time.as_microsecond()));
         for (text, expected) in [
             ("9999-12-31T23:59:59.999999Z", last),
             ("9999-12-31T00:00:00+01:00", last),

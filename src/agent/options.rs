@@ -173,16 +173,16 @@ const ACCEPT_LOG: &str = "accept-log";
 
 // The derived implementation would require the agent's options beside a subcommand, too.
 impl clap::Args for EdgeCommand {
-    fn augment_args(edge: Command) -> Command {
-        Options::augment_args(edge)
+    fn augment_args(command: Command) -> Command {
+        Options::augment_args(command)
             .args_conflicts_with_subcommands(true)
             .subcommand_negates_reqs(true)
             .subcommand(StatusOptions::augment_args(Command::new(STATUS)))
             .subcommand(AcceptLogOptions::augment_args(Command::new(ACCEPT_LOG)))
     }
 
-    fn augment_args_for_update(edge: Command) -> Command {
-        Self::augment_args(edge)
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
     }
 }
 

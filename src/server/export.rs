@@ -153,14 +153,14 @@ async fn export_range(reader: &Reader, from: Position, to: Option<Position>) -> 
 
 /// The tree over the events before `from`.
 async fn tree_before(reader: &Reader, from: Position) -> Result<Frontier, Error> {
-    let mut edge = Frontier::default();
+    let mut frontier = Frontier::default();
     let last = from.previous();
-    while edge.size() < last {
-        let leaves = reader.leaves(edge.size(), last).await?;
+    while frontier.size() < last {
+        let leaves = reader.leaves(frontier.size(), last).await?;
         if leaves.is_empty() {
-            return Err(LogError::WentBack { head: edge.size(), folded: last }.into());
+            return Err(LogError::WentBack { head: frontier.size(), folded: last }.into());
         }
-        leaves.into_iter().for_each(|leaf| edge.push(leaf));
+        leaves.into_iter().for_each(|leaf| frontier.push(leaf));
     }
-    Ok(edge)
+    Ok(frontier)
 }

@@ -332,10 +332,10 @@ impl Relay {
     }
 
     async fn sign_checkpoint(&mut self) -> Result<(), Error> {
-        let edge = self.follower.frontier();
+        let frontier = self.follower.frontier();
         // What was folded and not published is not signed.
-        if edge.size() == self.publisher.published() {
-            self.signer.sign(edge).await?;
+        if frontier.size() == self.publisher.published() {
+            self.signer.sign(frontier).await?;
         }
         Ok(())
     }

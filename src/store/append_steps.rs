@@ -117,10 +117,10 @@ impl<S: AppendStore> LogWriter<S> {
         let submissions: Vec<Arc<Submission>> =
             requests.iter().map(|pending| Arc::clone(&pending.submission)).collect();
         let (log_id, state) = (self.log_id, self.follower.configuration().clone());
-        let edge = self.follower.frontier().clone();
+        let frontier = self.follower.frontier().clone();
         let quick = is_quick(submissions.iter().map(|submission| &**submission), &state);
         let decide = move || {
-            let mut batch = Box::new(DecidedBatch::new(log_id, (state, edge), receipts));
+            let mut batch = Box::new(DecidedBatch::new(log_id, (state, frontier), receipts));
             submissions.into_iter().for_each(|submission| batch.decide_next(submission, clock));
             batch
         };

@@ -60,17 +60,21 @@ pub(crate) struct DecidedBatch {
 impl DecidedBatch {
     /// An empty batch, to be decided against a state with its tree. `stored` are the receipts that its requests have already.
     #[must_use]
-    pub(crate) fn new(log_id: LogId, (state, edge): (Configuration, Frontier), stored: Vec<RequestReceipt>) -> Self {
+    pub(crate) fn new(
+        log_id: LogId,
+        (state, frontier): (Configuration, Frontier),
+        stored: Vec<RequestReceipt>,
+    ) -> Self {
         Self {
             configuration: state.clone(),
-            growth: edge.clone().into(),
+            growth: frontier.clone().into(),
             snapshots: Vec::new(),
             events: Vec::new(),
             contents: BTreeMap::new(),
             receipts: Vec::new(),
             verdicts: Vec::new(),
             log_id,
-            base: (state, edge),
+            base: (state, frontier),
             known: stored.iter().map(|receipt| (receipt.command_id, receipt.clone())).collect(),
             stored,
             submissions: Vec::new(),
@@ -205,7 +209,7 @@ mod tests {
             ));
             assert_eq!((&batch.events, &batch.verdicts), (&events, &verdicts), "{request:?}");
             assert_eq!(batch.configuration, state);
-            assert_eq!(batch.growth.edge(), &Frontier::over(events.iter().map(|event| event.leaf)));
+            assert_eq!(batch.growth.frontier(), &Frontier::over(events.iter().map(|event| event.leaf)));
         }
         assert_eq!(verdicts.iter().filter(|verdict| verdict.is_err()).count(), 3, "{verdicts:?}");
     }

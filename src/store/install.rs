@@ -115,9 +115,9 @@ async fn grow_tree(client: &Client) -> Result<(), Error> {
     in_time(client.batch_execute("BEGIN")).await?;
     let head = head(client, "FOR UPDATE").await?;
     let mut growth = Growth::from(Frontier::default());
-    let mut is_known = head.root == growth.edge().root();
+    let mut is_known = head.root == growth.frontier().root();
     let mut nodes = kept(client).await?;
-    while growth.edge().size() < head.position {
+    while growth.frontier().size() < head.position {
         is_known |= push_page(client, &mut growth, head.position, head.root).await?;
         // A node that is stored already is not stored again.
         growth.retain_nodes(|node, hash| match nodes.get(&node) == Some(&hash) {
@@ -125,7 +125,7 @@ async fn grow_tree(client: &Client) -> Result<(), Error> {
             false => true,
         });
     }
-    let root = growth.edge().root();
+    let root = growth.frontier().root();
     if is_known && nodes.is_empty() && root != head.root {
         tracing::info!(position = %head.position, "the tree is grown up to the head of the log");
         in_time(client.execute(&tree::insert(1, ""), &tree::NodeColumns::of(growth.nodes()).parameters())).await?;
@@ -147,18 +147,18 @@ async fn kept(client: &Client) -> Result<BTreeMap<TreeNode, Digest>, Error> {
 /// Adds the leaves of a page; true if the tree had this root after any of them.
 async fn push_page(client: &Client, growth: &mut Growth, up_to: Position, root: Digest) -> Result<bool, Error> {
     let query = "SELECT position, leaf FROM event WHERE position > $1 AND position <= $2 ORDER BY position LIMIT $3";
-    let after = growth.edge().size();
+    let after = growth.frontier().size();
     let (from, to) = (rows::signed(after.get()), rows::signed(up_to.get()));
     let page = in_time(client.query(query, &[&from, &to, &PAGE_LEAVES])).await?;
     let mut is_known = false;
     for row in &page {
-        let position = growth.edge().size().next();
+        let position = growth.frontier().size().next();
         let missing = |why: &str| Error::Row { position, why: why.into() };
         if rows::unsigned(row.get(0)) != position.get() {
             return Err(missing("it is not there"));
         }
         growth.push(Digest::try_from(row.get::<_, &[u8]>(1)).map_err(|_| missing("its leaf is no digest"))?);
-        is_known |= growth.edge().root() == root;
+        is_known |= growth.frontier().root() == root;
     }
     if page.is_empty() {
         Err(Error::Row { position: after.next(), why: "it is not there".into() })

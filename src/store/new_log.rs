@@ -63,7 +63,7 @@ pub async fn begin_new_log(
     growth.push(event.leaf);
     in_time(client.execute(&rows::insert(""), &rows::EventColumns::of(from_ref(&event)).parameters())).await?;
     keep(&client, &mut growth).await?;
-    let root = growth.edge().root();
+    let root = growth.frontier().root();
     let (position, at) = (rows::signed(event.position.get()), rows::time(event.at));
     let moved: [&(dyn ToSql + Sync); 4] = [&new.uuid(), &position, &at, &root.as_bytes().as_slice()];
     in_time(client.execute("UPDATE log_head SET log_id = $1, position = $2, at = $3, root = $4", &moved)).await?;

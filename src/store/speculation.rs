@@ -29,7 +29,7 @@ pub(crate) struct SpeculativeBatch {
 impl SpeculativeBatch {
     /// An empty one, to be decided against the state that `in_flight` leaves behind.
     pub(crate) fn after(log_id: LogId, in_flight: &DecidedBatch) -> Self {
-        let base = (in_flight.configuration.clone(), in_flight.growth.edge().clone());
+        let base = (in_flight.configuration.clone(), in_flight.growth.frontier().clone());
         Self {
             pending: PendingBatch::default(),
             decided: Box::new(DecidedBatch::new(log_id, base, Vec::new())),

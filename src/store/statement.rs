@@ -89,7 +89,7 @@ impl<'a> Parameters<'a> {
         let (digests, contents) =
             batch.contents.iter().map(|(digest, content)| (&digest.as_bytes()[..], &content.bytes()[..])).unzip();
         let (state, base) = (&batch.configuration, batch.base());
-        let root = |edge: &Frontier| edge.root().as_bytes().to_vec();
+        let root = |frontier: &Frontier| frontier.root().as_bytes().to_vec();
         let position = |state: &Configuration| rows::signed(state.position().get());
         Self {
             events: rows::EventColumns::of(&batch.events),
@@ -99,7 +99,7 @@ impl<'a> Parameters<'a> {
             commands: batch.receipts.iter().map(|receipt| receipt.command_id.uuid()).collect(),
             fingerprints: batch.receipts.iter().map(|receipt| &receipt.fingerprint.as_bytes()[..]).collect(),
             answers: batch.receipts.iter().map(answer_text).collect(),
-            head: (position(state), rows::time(state.at()), root(batch.growth.edge())),
+            head: (position(state), rows::time(state.at()), root(batch.growth.frontier())),
             expected: (log_id.uuid(), position(&base.0), root(&base.1), epoch.0),
             clock: clock.map(rows::time),
         }

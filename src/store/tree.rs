@@ -28,21 +28,21 @@ pub(crate) const INSERT_TYPES: [Type; 3] = [Type::INT2_ARRAY, Type::INT8_ARRAY, 
 /// A tree that grows, with the nodes to be stored that were completed meanwhile.
 #[derive(Clone, Debug)]
 pub struct Growth {
-    edge: Frontier,
+    frontier: Frontier,
     nodes: Vec<(TreeNode, Digest)>,
 }
 
 impl From<Frontier> for Growth {
-    fn from(edge: Frontier) -> Self {
-        Self { edge, nodes: Vec::new() }
+    fn from(frontier: Frontier) -> Self {
+        Self { frontier, nodes: Vec::new() }
     }
 }
 
 impl Growth {
     /// Takes the next leaf.
     pub fn push(&mut self, leaf: Digest) {
-        let Self { edge, nodes } = self;
-        edge.push_with(leaf, |node, hash| {
+        let Self { frontier, nodes } = self;
+        frontier.push_with(leaf, |node, hash| {
             if is_kept(node.level) {
                 nodes.push((node, hash));
             }
@@ -60,16 +60,16 @@ impl Growth {
         self.nodes.retain(|(node, hash)| is_wanted(*node, *hash));
     }
 
-    /// The tree's edge by now.
+    /// The frontier of the tree so far.
     #[must_use]
-    pub fn edge(&self) -> &Frontier {
-        &self.edge
+    pub fn frontier(&self) -> &Frontier {
+        &self.frontier
     }
 
-    /// The tree's edge for good.
+    /// The frontier of the whole tree.
     #[must_use]
     pub fn into_edge(self) -> Frontier {
-        self.edge
+        self.frontier
     }
 
     /// The completed nodes that are to be stored, in the order of their completion.

@@ -30,25 +30,25 @@ impl CheckpointSigner {
         Self { key, log_id, table, bucket: CheckpointBucket::new(jetstream, prefix), signed: Position::ZERO }
     }
 
-    /// Whether the log that was folded to this edge goes on from what was signed.
-    pub(super) async fn check(&self, edge: &Frontier) -> Result<(), ContinuityError> {
-        self.published_checkpoint(edge).await?;
-        self.replace_forgery(edge).await
+    /// Whether the log that was folded to this frontier goes on from what was signed.
+    pub(super) async fn check(&self, frontier: &Frontier) -> Result<(), ContinuityError> {
+        self.published_checkpoint(frontier).await?;
+        self.replace_forgery(frontier).await
     }
 
-    /// Signs for the log up to this edge, which is durable and public.
-    pub(super) async fn sign(&mut self, edge: &Frontier) -> Result<(), ContinuityError> {
-        let position = edge.size();
+    /// Signs for the log up to this frontier, which is durable and public.
+    pub(super) async fn sign(&mut self, frontier: &Frontier) -> Result<(), ContinuityError> {
+        let position = frontier.size();
         if position <= self.signed {
-            return self.replace_forgery(edge).await;
+            return self.replace_forgery(frontier).await;
         }
-        let (published, kept) = match self.published_checkpoint(edge).await {
+        let (published, kept) = match self.published_checkpoint(frontier).await {
             Ok(published) => published,
             // With a synchronous standby an event may be here before the table shows it. The next signature covers it.
             Err(ContinuityError::Log(LogError::Unanswerable(TreeQueryError::Missing))) => return Ok(()),
             Err(error) => return Err(error),
         };
-        let note = Checkpoint { log_id: self.log_id, position, root: edge.root() }.sign(&self.key);
+        let note = Checkpoint { log_id: self.log_id, position, root: frontier.root() }.sign(&self.key);
         if kept < position {
             self.bucket.replace(&published, &note).await?;
         }
@@ -59,13 +59,13 @@ impl CheckpointSigner {
     }
 
     /// Puts the table's newest checkpoint in the place of one outside that was not signed for this log.
-    async fn replace_forgery(&self, edge: &Frontier) -> Result<(), ContinuityError> {
+    async fn replace_forgery(&self, frontier: &Frontier) -> Result<(), ContinuityError> {
         let published = self.bucket.read().await?;
         let is_signed = |note: &[u8]| Checkpoint::open(note, self.log_id, &self.key.public()).is_ok();
         if published.note.as_ref().is_none_or(|note| is_signed(note)) {
             return Ok(());
         }
-        if let Some(kept) = trusted_checkpoint(&self.table, (edge.size(), edge.root())).await? {
+        if let Some(kept) = trusted_checkpoint(&self.table, (frontier.size(), frontier.root())).await? {
             let position = kept.position;
             tracing::warn!(%position, "checkpoint outside PostgreSQL was not signed for this log; it is replaced");
             self.bucket.replace(&published, &kept.note).await?;
@@ -75,8 +75,11 @@ impl CheckpointSigner {
 
     /// The checkpoint outside PostgreSQL and its position, once the log is proven to go on from it. Where the table has a later one,
     /// or nothing was signed at all, the table is asked as well.
-    async fn published_checkpoint(&self, edge: &Frontier) -> Result<(PublishedCheckpoint, Position), ContinuityError> {
-        let (published, head) = (self.bucket.read().await?, (edge.size(), edge.root()));
+    async fn published_checkpoint(
+        &self,
+        frontier: &Frontier,
+    ) -> Result<(PublishedCheckpoint, Position), ContinuityError> {
+        let (published, head) = (self.bucket.read().await?, (frontier.size(), frontier.root()));
         let kept = check_checkpoint(&self.table, &published, head).await?;
         let inside = self.table.newest_checkpoint().await?;
         match inside.filter(|inside| inside.position > kept && inside.position <= head.0) {

@@ -107,14 +107,14 @@ impl Story {
     /// The header of a file of the events from `from` to `to`.
     pub fn header(&self, from: u64, to: u64) -> ExportHeader {
         let before = usize::try_from(from - 1).unwrap();
-        let edge = Frontier::over(self.events[..before].iter().map(|event| event.leaf));
+        let frontier = Frontier::over(self.events[..before].iter().map(|event| event.leaf));
         let public: PublicKey = key().public();
         ExportHeader {
             log_id: log_id(),
             public_key: *public.as_bytes(),
             from: from.into(),
             to: to.into(),
-            frontier: edge.roots().to_vec(),
+            frontier: frontier.roots().to_vec(),
         }
     }
 

@@ -62,19 +62,19 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
     timeout(DEADLINE, waiting).await.unwrap_or_else(|_| panic!("it never came true that {what}"));
 }
 
-fn seq(ears: &ReportListener, node: &str) -> Option<u64> {
-    ears.heard(&node.parse().unwrap()).map(|heard| heard.report.seq)
+fn seq(listener: &ReportListener, node: &str) -> Option<u64> {
+    listener.heard(&node.parse().unwrap()).map(|heard| heard.report.seq)
 }
 
 /// A listener that runs until the guard is dropped.
-async fn ears(nats: &Server) -> (ReportListener, tokio_util::sync::DropGuard) {
+async fn listener(nats: &Server) -> (ReportListener, tokio_util::sync::DropGuard) {
     listening(nats, ReportListener::default()).await
 }
 
-async fn listening(nats: &Server, ears: ReportListener) -> (ReportListener, tokio_util::sync::DropGuard) {
+async fn listening(nats: &Server, listener: ReportListener) -> (ReportListener, tokio_util::sync::DropGuard) {
     let closing = CancellationToken::new();
-    tokio::spawn(listen(client(nats).await, Prefix::default(), ears.clone(), closing.clone()));
-    (ears, closing.drop_guard())
+    tokio::spawn(listen(client(nats).await, Prefix::default(), listener.clone(), closing.clone()));
+    (listener, closing.drop_guard())
 }
 
 #[tokio::test]
@@ -83,18 +83,18 @@ async fn the_newest_report_of_each_node_is_heard_and_lies_are_not() {
     let store = bucket(&client(&nats).await).await;
     say(&store, "n-1", &report("n-1", 1, 1)).await;
     say(&store, "n-1", &report("n-1", 2, 1)).await;
-    let (ears, _listening) = ears(&nats).await;
-    until("what was there is heard", || seq(&ears, "n-1") == Some(2)).await;
-    assert!(ears.is_listening());
+    let (listener, _listening) = listener(&nats).await;
+    until("what was there is heard", || seq(&listener, "n-1") == Some(2)).await;
+    assert!(listener.is_listening());
     say(&store, "n-2", &report("n-1", 99, 1)).await;
     store.put("n-3", "no report".into()).await.unwrap();
     say(&store, "n.4", &report("n-1", 98, 1)).await;
     say(&store, "n-5", &report("n-5", 1, 1)).await;
-    until("what is said after the lies is heard", || seq(&ears, "n-5") == Some(1)).await;
-    assert_eq!(ears.all().keys().map(NodeId::as_str).collect::<Vec<_>>(), ["n-1", "n-5"]);
-    assert_eq!(seq(&ears, "n-1"), Some(2));
+    until("what is said after the lies is heard", || seq(&listener, "n-5") == Some(1)).await;
+    assert_eq!(listener.all().keys().map(NodeId::as_str).collect::<Vec<_>>(), ["n-1", "n-5"]);
+    assert_eq!(seq(&listener, "n-1"), Some(2));
     store.delete("n-5").await.unwrap();
-    until("who is deleted is forgotten", || seq(&ears, "n-5").is_none()).await;
+    until("who is deleted is forgotten", || seq(&listener, "n-5").is_none()).await;
 }
 
 #[tokio::test]
@@ -104,9 +104,9 @@ async fn old_words_are_as_old_as_they_are() {
     say(&store, "n-1", &report("n-1", 1, 1)).await;
     let written = std::time::Instant::now();
     until("time passes", || written.elapsed() > Duration::from_millis(1_200)).await;
-    let (ears, _listening) = ears(&nats).await;
-    until("what was there is heard", || seq(&ears, "n-1") == Some(1)).await;
-    let heard = ears.heard(&"n-1".parse().unwrap()).unwrap();
+    let (listener, _listening) = listener(&nats).await;
+    until("what was there is heard", || seq(&listener, "n-1") == Some(1)).await;
+    let heard = listener.heard(&"n-1".parse().unwrap()).unwrap();
     assert!(heard.silence >= Duration::from_secs(1), "{:?}", heard.silence);
 }
 
@@ -114,13 +114,13 @@ async fn old_words_are_as_old_as_they_are() {
 async fn changes_are_given_to_who_writes_them_and_heartbeats_are_not() {
     let nats = Server::start();
     let store = bucket(&client(&nats).await).await;
-    let (ears, _listening) = ears(&nats).await;
+    let (listener, _listening) = listener(&nats).await;
     let noted = std::sync::Mutex::new(None);
     let is_news = |_: &NodeId, summary: &schema::report::ReportSummary| {
         (noted.lock().unwrap().as_ref() != Some(summary)).then_some(Position::ZERO)
     };
     say(&store, "n-1", &report("n-1", 1, 1)).await;
-    let (node, summary) = timeout(DEADLINE, ears.next_change(is_news)).await.unwrap();
+    let (node, summary) = timeout(DEADLINE, listener.next_change(is_news)).await.unwrap();
     assert_eq!((node.as_str(), summary.running.unwrap().position.get()), ("n-1", 1));
     *noted.lock().unwrap() = Some(summary);
     let first = std::time::Instant::now();
@@ -130,8 +130,8 @@ async fn changes_are_given_to_who_writes_them_and_heartbeats_are_not() {
     for (seq, running) in [(5, 2), (6, 3)] {
         say(&store, "n-1", &report("n-1", seq, running)).await;
     }
-    until("all was said", || seq(&ears, "n-1") == Some(6)).await;
-    let (_, summary) = timeout(DEADLINE, ears.next_change(is_news)).await.unwrap();
+    until("all was said", || seq(&listener, "n-1") == Some(6)).await;
+    let (_, summary) = timeout(DEADLINE, listener.next_change(is_news)).await.unwrap();
     assert_eq!(summary.running.unwrap().position.get(), 3, "the newest wins");
     assert!(first.elapsed() >= Duration::from_millis(900), "a second lies between two lines");
 }
@@ -141,26 +141,26 @@ async fn hearing_outlives_the_server_and_its_memory() {
     let mut nats = Server::start();
     let client = client(&nats).await;
     let store = bucket(&client).await;
-    let (ears, _listening) = ears(&nats).await;
+    let (listener, _listening) = listener(&nats).await;
     for seq in 1..=20 {
         say(&store, "n-1", &report("n-1", seq, 1)).await;
     }
-    until("the first words are heard", || seq(&ears, "n-1") == Some(20)).await;
+    until("the first words are heard", || seq(&listener, "n-1") == Some(20)).await;
     nats.kill();
     nats.run();
     say(&store, "n-1", &report("n-1", 21, 1)).await;
-    until("a server that was killed is heard again", || seq(&ears, "n-1") == Some(21)).await;
+    until("a server that was killed is heard again", || seq(&listener, "n-1") == Some(21)).await;
     nats.kill();
     nats.wipe();
     nats.run();
     // The new bucket counts from 1: a watch that waited for number 22 would wait for long.
     let store = bucket(&client).await;
     say(&store, "n-1", &report("n-1", 22, 1)).await;
-    until("a server that forgot everything is heard again", || seq(&ears, "n-1") == Some(22)).await;
+    until("a server that forgot everything is heard again", || seq(&listener, "n-1") == Some(22)).await;
 }
 
 /// A listener of a log that knows these nodes.
-fn ears_of(enrolled: &Arc<Mutex<BTreeSet<NodeId>>>) -> ReportListener {
+fn listener_of(enrolled: &Arc<Mutex<BTreeSet<NodeId>>>) -> ReportListener {
     let (log_id, key) = (uuid::Uuid::from_u128(1).into(), SecretKey::from_seed(&[7; 32]).public());
     let enrolled = Arc::clone(enrolled);
     ReportListener::of(log_id, key, move |node| enrolled.lock().unwrap().contains(node))
@@ -171,52 +171,52 @@ async fn of_a_node_that_is_not_enrolled_only_its_id_is_held_until_it_is() {
     let nats = Server::start();
     let store = bucket(&client(&nats).await).await;
     let enrolled = Arc::default();
-    let (ears, _listening) = listening(&nats, ears_of(&enrolled)).await;
-    until("nodes can be heard", || ears.is_listening()).await;
+    let (listener, _listening) = listening(&nats, listener_of(&enrolled)).await;
+    until("nodes can be heard", || listener.is_listening()).await;
     say(&store, "n-1", &report("n-1", 1, 1)).await;
-    until("it is counted", || ears.unknown() == 1).await;
-    assert!(ears.all().is_empty());
+    until("it is counted", || listener.unknown() == 1).await;
+    assert!(listener.all().is_empty());
     enrolled.lock().unwrap().insert("n-1".parse().unwrap());
     // It says nothing more: what it said is read again.
-    until("who is enrolled is heard", || seq(&ears, "n-1") == Some(1)).await;
-    assert_eq!(ears.unknown(), 0);
+    until("who is enrolled is heard", || seq(&listener, "n-1") == Some(1)).await;
+    assert_eq!(listener.unknown(), 0);
 }
 
 #[tokio::test]
 async fn a_report_that_is_too_large_is_passed_over_and_the_others_are_cut() {
     let nats = Server::start();
     let store = bucket(&client(&nats).await).await;
-    let (ears, _listening) = ears(&nats).await;
+    let (listener, _listening) = listener(&nats).await;
     let drift = |paths: usize| vec!["files/".to_owned() + &"a".repeat(180); paths];
     let large = Reported { drift: drift(5_000), ..report("n-1", 1, 1) };
     assert!(large.write().len() > REPORT_BYTES_MAX);
     say(&store, "n-1", &large).await;
     say(&store, "n-2", &Reported { drift: drift(1_000), ..report("n-2", 1, 1) }).await;
-    until("what comes after it is heard", || seq(&ears, "n-2") == Some(1)).await;
-    assert_eq!(seq(&ears, "n-1"), None);
+    until("what comes after it is heard", || seq(&listener, "n-2") == Some(1)).await;
+    assert_eq!(seq(&listener, "n-1"), None);
     assert!(metrics::open_metrics_text().contains("reports_passed_over_total{why=\"too_large\"} 1"));
-    assert_eq!(ears.heard(&"n-2".parse().unwrap()).unwrap().report.drift.len(), DRIFT_PATHS_MAX);
+    assert_eq!(listener.heard(&"n-2".parse().unwrap()).unwrap().report.drift.len(), DRIFT_PATHS_MAX);
 }
 
 #[tokio::test]
 async fn two_agents_with_one_id_are_seen_and_the_higher_boot_counts() {
     let nats = Server::start();
     let store = bucket(&client(&nats).await).await;
-    let (ears, _listening) = ears(&nats).await;
+    let (listener, _listening) = listener(&nats).await;
     let of = |boot: &str, boot_no: u64, seq: u64| Reported {
         boot: boot.into(),
         boot_no: Some(boot_no),
         ..report("n-1", seq, boot_no)
     };
-    let heard = || ears.heard(&"n-1".parse().unwrap());
+    let heard = || listener.heard(&"n-1".parse().unwrap());
     say(&store, "n-1", &of("first", 1, 1)).await;
-    until("the first is heard", || seq(&ears, "n-1") == Some(1)).await;
+    until("the first is heard", || seq(&listener, "n-1") == Some(1)).await;
     say(&store, "n-1", &of("second", 2, 10)).await;
-    until("the second is heard", || seq(&ears, "n-1") == Some(10)).await;
+    until("the second is heard", || seq(&listener, "n-1") == Some(10)).await;
     assert!(!heard().unwrap().duplicate, "it may have taken the place of the first");
     say(&store, "n-1", &of("first", 1, 2)).await;
     until("the first is heard again", || heard().unwrap().duplicate).await;
-    assert_eq!(seq(&ears, "n-1"), Some(10), "its number is lower");
+    assert_eq!(seq(&listener, "n-1"), Some(10), "its number is lower");
     say(&store, "n-1", &of("second", 2, 11)).await;
-    until("the second goes on", || seq(&ears, "n-1") == Some(11)).await;
+    until("the second goes on", || seq(&listener, "n-1") == Some(11)).await;
 }

@@ -68,20 +68,20 @@ fn exchanged(events: &[Event], [first, second]: [u64; 2]) -> String {
 /// An event in another's name, and everything that is kept of the tree computed anew. Nothing in the database is amiss then.
 fn rewritten(events: &[Event], position: u64) -> String {
     let mut statements = sealed_again(events, position);
-    let mut edge = Frontier::default();
+    let mut frontier = Frontier::default();
     for event in events {
         let mut leaf = event.leaf;
         if event.position.get() == position {
             leaf = Event { reason: Some("another".into()), ..event.clone() }.sealed().leaf;
         }
-        edge.push_with(leaf, |node, hash| {
+        frontier.push_with(leaf, |node, hash| {
             if node.level == 8 {
                 statements +=
                     &format!("UPDATE tree SET hash = '\\x{hash}' WHERE level = 8 AND index = {}; ", node.index);
             }
         });
     }
-    statements + &format!("UPDATE log_head SET root = '\\x{}'; DELETE FROM checkpoint; ", edge.root())
+    statements + &format!("UPDATE log_head SET root = '\\x{}'; DELETE FROM checkpoint; ", frontier.root())
 }
 
 fn deeds(events: &[Event]) -> Vec<Deed> {

@@ -20,9 +20,9 @@ async fn stored(desk: &Desk) -> (String, String) {
 
 /// The same from the leaves alone.
 fn grown(leaves: &[Digest]) -> (String, String) {
-    let (mut edge, mut kept) = (Frontier::default(), Vec::new());
+    let (mut frontier, mut kept) = (Frontier::default(), Vec::new());
     for leaf in leaves {
-        edge.push_with(*leaf, |TreeNode { level, index }, hash| {
+        frontier.push_with(*leaf, |TreeNode { level, index }, hash| {
             if level > 0 && level % 8 == 0 {
                 kept.push((level, index, hash));
             }
@@ -30,7 +30,7 @@ fn grown(leaves: &[Digest]) -> (String, String) {
     }
     kept.sort_unstable();
     let lines: Vec<String> = kept.iter().map(|(level, index, hash)| format!("{level}/{index} {hash}")).collect();
-    (edge.root().to_string(), lines.join("\n"))
+    (frontier.root().to_string(), lines.join("\n"))
 }
 
 async fn leaves(open: &Open) -> Vec<Digest> {
@@ -141,11 +141,11 @@ async fn proofs_convince_who_knows_nothing_but_the_roots() {
     assert_eq!(desk.ask("SELECT count(*) FROM tree WHERE level = 16").await, "1");
     let hash = |digest: Digest| tlog::Hash(*digest.as_bytes());
     let at = |position: u64| Position::from(position);
-    let mut edge = Frontier::default();
-    let mut roots = vec![edge.root()];
+    let mut frontier = Frontier::default();
+    let mut roots = vec![frontier.root()];
     for leaf in &leaves {
-        edge.push(*leaf);
-        roots.push(edge.root());
+        frontier.push(*leaf);
+        roots.push(frontier.root());
     }
     for (smaller, size) in [
         (1, 1),

@@ -152,12 +152,12 @@ impl Shared {
 
 impl Statement {
     fn of(batch: &DecidedBatch, epoch: Epoch) -> Self {
-        let (state, edge) = batch.base();
+        let (state, frontier) = batch.base();
         let after = &batch.configuration;
         Self {
-            base: (state.position(), edge.root()),
+            base: (state.position(), frontier.root()),
             epoch,
-            head: (after.position(), after.at(), batch.growth.edge().root()),
+            head: (after.position(), after.at(), batch.growth.frontier().root()),
             events: batch.events.clone(),
             receipts: batch.receipts.clone(),
         }
