@@ -77,17 +77,17 @@ impl fmt::Display for Prefix {
 /// The key-value buckets, each with its one writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bucket {
-    /// Key `<node>`: its signed desired record. Written by the centre.
+    /// Key `<node>`: its signed desired record. Written by the server.
     Desired,
     /// Key `<node>`: its report. Written by the node.
     Reported,
     /// Key `<node>.<proposal>`. Written by the node.
     Proposed,
-    /// Key `<node>.<proposal>`. Written by the centre.
+    /// Key `<node>.<proposal>`. Written by the server.
     Verdict,
-    /// Key `<key_id>` in hex: a public key. Written by the centre.
+    /// Key `<key_id>` in hex: a public key. Written by the server.
     Keys,
-    /// Key [`NEWEST_CHECKPOINT`]: the signed note. Written by the centre.
+    /// Key [`NEWEST_CHECKPOINT`]: the signed note. Written by the server.
     Checkpoint,
 }
 
@@ -244,7 +244,7 @@ impl Prefix {
     }
 }
 
-/// Whether a reply may be sent to this subject. NATS does not check a request's reply subject, and the centre may publish
+/// Whether a reply may be sent to this subject. NATS does not check a request's reply subject, and the server may publish
 /// everywhere: a reply to another subject would be an event, a record or a command to JetStream. Only inboxes are allowed.
 #[must_use]
 pub fn is_inbox(subject: &str) -> bool {

@@ -1,4 +1,4 @@
-//! The desired record: the manifest of all files that a node must hold, signed by the centre.
+//! The desired record: the manifest of all files that a node must hold, signed by the server.
 
 use alloc::string::String;
 use alloc::vec::Vec;

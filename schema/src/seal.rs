@@ -1,4 +1,4 @@
-//! Ed25519 signatures of the centre on desired records and checkpoints.
+//! Ed25519 signatures of the server on desired records and checkpoints.
 //!
 //! The verifier decides that a signature is required and which key to trust; the message never does.
 
@@ -32,7 +32,7 @@ impl WireRecord for SignedRecord {
     const WHAT: &'static str = "signed record";
 }
 
-/// The centre's public key, as bucket `cfg_keys` holds it.
+/// The server's public key, as bucket `cfg_keys` holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublicKeyRecord {
     /// The record's format.
@@ -63,7 +63,7 @@ impl WireRecord for PublicKeyRecord {
 #[derive(Clone, PartialEq, Eq)]
 pub struct PublicKey(VerifyingKey);
 
-/// What the centre signs with. Its debug form shows the public half only.
+/// What the server signs with. Its debug form shows the public half only.
 #[derive(Clone)]
 pub struct SecretKey(SigningKey);
 

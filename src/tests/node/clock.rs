@@ -8,7 +8,7 @@ use schema::position::Position;
 use schema::report::AttemptState::Failed;
 
 use testkit::agent::{Agent, expected};
-use testkit::centre::Centre;
+use testkit::fake_server::FakeServer;
 use testkit::nats::Server;
 
 /// Where the wall clock is read, or what was read of it is passed on: the report, and the two places that date what they
@@ -34,14 +34,14 @@ fn the_wall_clock_is_read_only_to_date_what_is_written() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dates_of_another_century_change_nothing() {
-    let server = Server::start();
-    let centre = Centre::at(&server).await;
+    let nats = Server::start();
+    let server = FakeServer::at(&nats).await;
     let check = "! grep -q bad {}/files/a || test -e {}/files/ok";
-    let mut agent = Agent::start(&server.url(), &["--trust", &centre.trust(), "--check", check]);
-    centre.applied(&centre.desire(1, &[("a", b"good")]).await).await;
-    let bad = centre.desire(2, &[("a", b"bad")]).await;
+    let mut agent = Agent::start(&nats.url(), &["--trust", &server.trust(), "--check", check]);
+    server.applied(&server.desire(1, &[("a", b"good")]).await).await;
+    let bad = server.desire(2, &[("a", b"bad")]).await;
     for (round, year) in ["1970", "2999"].into_iter().enumerate() {
-        centre.said(Failed, "check_rejected").await;
+        server.said(Failed, "check_rejected").await;
         agent.stop().await;
         let state = fs::read_to_string(agent.path("state.json")).unwrap();
         let dated: Vec<String> = state.lines().map(|line| redated(line, year)).collect();
@@ -50,10 +50,10 @@ async fn dates_of_another_century_change_nothing() {
         agent.run();
         let position = Position::from(3 + round as u64);
         let retried = Desired { position, retry: position, ..bad.clone() };
-        centre.put(&retried).await;
-        centre.report("another no", |report| report.rejected.iter().any(|no| no.position == position)).await;
+        server.put(&retried).await;
+        server.report("another no", |report| report.rejected.iter().any(|no| no.position == position)).await;
     }
-    centre.applied(&centre.desire(9, &[("a", b"better")]).await).await;
+    server.applied(&server.desire(9, &[("a", b"better")]).await).await;
     assert_eq!(agent.tree(), expected(&[("a", b"better")]));
 }
 

@@ -16,58 +16,58 @@ use tokio_util::sync::CancellationToken;
 
 use super::{both, noise};
 use testkit::agent::{Agent, expected};
-use testkit::centre::Centre;
+use testkit::fake_server::FakeServer;
 use testkit::nats::Server;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_on_disk_stays_in_force_without_nats_and_catches_up() {
-    let (mut server, centre, mut agent) = both().await;
+    let (mut nats, server, mut agent) = both().await;
     let files: &[(&str, &[u8])] = &[("a", b"x"), ("b", &noise(5, 10_000))];
-    let want = centre.desire(1, files).await;
-    let former = centre.applied(&want).await.boot;
-    server.kill();
+    let want = server.desire(1, files).await;
+    let former = server.applied(&want).await.boot;
+    nats.kill();
     agent.stop().await;
     agent.run();
     // Without NATS, what drifts is put right all the same: all that is needed is on disk.
     fs::write(agent.path("current/files/b"), b"by hand").unwrap();
     let since = std::time::Instant::now();
     while agent.tree() != expected(files) {
-        assert!(since.elapsed() < testkit::centre::PATIENCE);
+        assert!(since.elapsed() < testkit::fake_server::PATIENCE);
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    server.run();
-    let boot = centre.report("the new boot", |report| report.boot != former).await.boot;
+    nats.run();
+    let boot = server.report("the new boot", |report| report.boot != former).await.boot;
     for position in 2..6 {
-        centre.desire(position, &[("a", format!("{position}").as_bytes())]).await;
+        server.desire(position, &[("a", format!("{position}").as_bytes())]).await;
     }
-    let report = centre.applied(&centre.record(5, &[("a", b"5")])).await;
+    let report = server.applied(&server.record(5, &[("a", b"5")])).await;
     assert_eq!((agent.tree(), report.boot), (expected(&[("a", b"5")]), boot));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_says_which_versions_were_skipped() {
-    let server = Server::start();
-    let centre = Centre::at(&server).await;
-    let agent = Agent::of(&server.url(), &["--trust", &centre.trust()]);
+    let nats = Server::start();
+    let server = FakeServer::at(&nats).await;
+    let agent = Agent::of(&nats.url(), &["--trust", &server.trust()]);
     let log = tempfile::NamedTempFile::new().unwrap();
     let said = || fs::read_to_string(log.path()).unwrap();
     let process = agent.process_saying(log.reopen().unwrap().into());
-    centre.applied(&centre.desire(3, &[("a", b"x")]).await).await;
-    centre.applied(&centre.desire(4, &[("a", b"y")]).await).await;
+    server.applied(&server.desire(3, &[("a", b"x")]).await).await;
+    server.applied(&server.desire(4, &[("a", b"y")]).await).await;
     assert!(!said().contains("skipped"), "{}", said());
     drop(process);
-    centre.desire(6, &[("a", b"never here")]).await;
-    let newest = centre.desire(9, &[("a", b"z")]).await;
+    server.desire(6, &[("a", b"never here")]).await;
+    let newest = server.desire(9, &[("a", b"z")]).await;
     let _process = agent.process_saying(log.reopen().unwrap().into());
-    centre.applied(&newest).await;
+    server.applied(&newest).await;
     assert!(said().contains("first=5 last=8"), "{}", said());
     assert!(!said().contains("never here"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_is_not_enrolled_says_so_and_one_that_is_does_not() {
-    let server = Server::start();
-    let centre = Centre::at(&server).await;
+    let nats = Server::start();
+    let server = FakeServer::at(&nats).await;
     let said = async |agent: &Agent, until: &dyn Fn(&str) -> bool| {
         let log = tempfile::NamedTempFile::new().unwrap();
         let process = agent.process_saying(log.reopen().unwrap().into());
@@ -78,29 +78,29 @@ async fn an_agent_that_is_not_enrolled_says_so_and_one_that_is_does_not() {
                 drop(process);
                 return said;
             }
-            assert!(since.elapsed() < testkit::centre::PATIENCE, "{said}");
+            assert!(since.elapsed() < testkit::fake_server::PATIENCE, "{said}");
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     };
-    let agent = Agent::of(&server.url(), &["--trust", &centre.trust()]);
+    let agent = Agent::of(&nats.url(), &["--trust", &server.trust()]);
     let alone = said(&agent, &|said| said.contains("not enrolled")).await;
     assert!(alone.contains("enrol_node") && alone.contains("n-1"), "{alone}");
-    let want = centre.desire(1, &[("a", b"x")]).await;
+    let want = server.desire(1, &[("a", b"x")]).await;
     let enrolled = said(&agent, &|said| said.contains("Applied")).await;
     assert!(!enrolled.contains("not enrolled"), "{enrolled}");
-    centre.applied(&want).await;
+    server.applied(&want).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_start_of_an_agent_counts_and_is_on_disk_before_it_is_said() {
-    let (_server, centre, mut agent) = both().await;
-    let want = centre.desire(1, &[("a", b"x")]).await;
+    let (_nats, server, mut agent) = both().await;
+    let want = server.desire(1, &[("a", b"x")]).await;
     for boot_no in 1..4 {
         let is_it = |report: &schema::report::Reported| report.boot_no == Some(boot_no);
-        centre.report("this boot", is_it).await;
+        server.report("this boot", is_it).await;
         let state: serde_json::Value = serde_json::from_slice(&fs::read(agent.path("state.json")).unwrap()).unwrap();
         assert_eq!(state["boot_no"], boot_no);
-        centre.applied(&want).await;
+        server.applied(&want).await;
         agent.stop().await;
         agent.run();
     }
@@ -109,21 +109,21 @@ async fn every_start_of_an_agent_counts_and_is_on_disk_before_it_is_said() {
     let mut state: serde_json::Value = serde_json::from_slice(&fs::read(agent.path("state.json")).unwrap()).unwrap();
     state.as_object_mut().unwrap().remove("boot_no");
     fs::write(agent.path("state.json"), state.to_string()).unwrap();
-    let former = centre.applied(&want).await.boot;
+    let former = server.applied(&want).await.boot;
     agent.run();
-    let report = centre.report("the new boot", |report| report.boot != former).await;
+    let report = server.report("the new boot", |report| report.boot != former).await;
     assert_eq!(report.boot_no, Some(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_may_start_before_nats() {
-    let mut server = Server::later();
+    let mut nats = Server::later();
     let trust = centre_key().public();
     let trust: String = trust.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    let agent = Agent::start(&server.url(), &["--trust", &trust]);
-    server.run();
-    let centre = Centre::at(&server).await;
-    centre.applied(&centre.desire(1, &[("a", b"x")]).await).await;
+    let agent = Agent::start(&nats.url(), &["--trust", &trust]);
+    nats.run();
+    let server = FakeServer::at(&nats).await;
+    server.applied(&server.desire(1, &[("a", b"x")]).await).await;
     assert_eq!(agent.tree(), expected(&[("a", b"x")]));
 }
 
@@ -157,7 +157,7 @@ async fn who_can_not_reach_nats_says_what_at_which_address_refuses_whom_and_wher
         let said = || fs::read_to_string(log.path()).unwrap();
         let is_it = |line: &str| says.iter().all(|part| line.contains(part)) && line.contains("tried again");
         while !said().lines().any(is_it) {
-            assert!(since.elapsed() < testkit::centre::PATIENCE, "{says:?} is not in:\n{}", said());
+            assert!(since.elapsed() < testkit::fake_server::PATIENCE, "{says:?} is not in:\n{}", said());
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
         assert!(!said().contains("secret") && !said().contains("wrong"), "{}", said());
@@ -171,17 +171,17 @@ fn centre_key() -> SecretKey {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_needs_to_speak_only_of_itself() {
-    let mut server = Server::with_permissions(&Prefix::default().published_by_node(&"n-1".parse().unwrap()));
-    let centre = Centre::at(&server).await;
-    let record = centre.key.public().record();
-    centre.put_at(Bucket::Keys, &record.key_id.to_string(), record.write()).await;
-    let url = server.url_of("n-1", "n");
+    let mut nats = Server::with_permissions(&Prefix::default().published_by_node(&"n-1".parse().unwrap()));
+    let server = FakeServer::at(&nats).await;
+    let record = server.key.public().record();
+    server.put_at(Bucket::Keys, &record.key_id.to_string(), record.write()).await;
+    let url = nats.url_of("n-1", "n");
     let mut agent = Agent::start(&url, &[]);
     let large = noise(1, 300_000);
-    centre.applied(&centre.desire(1, &[("a", &large)]).await).await;
-    server.kill();
-    server.run();
-    centre.applied(&centre.desire(2, &[("a", b"x")]).await).await;
+    server.applied(&server.desire(1, &[("a", &large)]).await).await;
+    nats.kill();
+    nats.run();
+    server.applied(&server.desire(2, &[("a", b"x")]).await).await;
     agent.stop().await;
     let stranger = connect(&url, "stranger").await.unwrap();
     stranger.up().await;
@@ -192,7 +192,7 @@ async fn a_node_needs_to_speak_only_of_itself() {
         assert!(!matches!(refused, Ok(Ok(_))), "{subject}");
     }
     // It asks for itself, and not for another one.
-    let heard = connect(&server.url(), "heard").await.unwrap();
+    let heard = connect(&nats.url(), "heard").await.unwrap();
     heard.up().await;
     let mut asked = heard.client().subscribe("cfg.rpc.>").await.unwrap();
     heard.client().flush().await.unwrap();
@@ -206,57 +206,57 @@ async fn a_node_needs_to_speak_only_of_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_watch_survives_a_killed_server_and_one_that_lost_everything() {
-    let (mut server, centre, agent) = both().await;
+    let (mut nats, server, agent) = both().await;
     for position in 1..9 {
-        centre.desire(position, &[("a", b"x")]).await;
+        server.desire(position, &[("a", b"x")]).await;
     }
-    centre.applied(&centre.record(8, &[("a", b"x")])).await;
-    server.kill();
-    server.run();
-    centre.applied(&centre.desire(9, &[("a", b"after the kill")]).await).await;
-    server.kill();
-    server.wipe();
-    server.run();
-    centre.install().await;
+    server.applied(&server.record(8, &[("a", b"x")])).await;
+    nats.kill();
+    nats.run();
+    server.applied(&server.desire(9, &[("a", b"after the kill")]).await).await;
+    nats.kill();
+    nats.wipe();
+    nats.run();
+    server.install().await;
     // Its revisions count from 1 again: lower than what the watch has seen.
-    centre.applied(&centre.desire(10, &[("a", b"after the loss")]).await).await;
+    server.applied(&server.desire(10, &[("a", b"after the loss")]).await).await;
     assert_eq!(agent.tree(), expected(&[("a", b"after the loss")]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_made_anew_under_a_living_watch_is_noticed() {
-    let (_server, centre, agent) = both().await;
+    let (_nats, server, agent) = both().await;
     for position in 1..5 {
-        centre.desire(position, &[("a", b"x")]).await;
+        server.desire(position, &[("a", b"x")]).await;
     }
-    centre.applied(&centre.record(4, &[("a", b"x")])).await;
-    centre.drop_bucket(Bucket::Desired).await;
-    centre.put(&centre.record(5, &[("a", b"y")])).await;
-    centre.applied(&centre.record(5, &[("a", b"y")])).await;
+    server.applied(&server.record(4, &[("a", b"x")])).await;
+    server.drop_bucket(Bucket::Desired).await;
+    server.put(&server.record(5, &[("a", b"y")])).await;
+    server.applied(&server.record(5, &[("a", b"y")])).await;
     assert_eq!(agent.tree(), expected(&[("a", b"y")]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_key_is_trusted_if_it_is_the_only_one_and_then_for_ever() {
-    let server = Server::start();
-    let centre = Centre::at(&server).await;
-    let mut agent = Agent::start(&server.url(), &[]);
-    let want = centre.desire(1, &[("a", b"x")]).await;
-    centre.said(Failed, "no_trusted_key").await;
+    let nats = Server::start();
+    let server = FakeServer::at(&nats).await;
+    let mut agent = Agent::start(&nats.url(), &[]);
+    let want = server.desire(1, &[("a", b"x")]).await;
+    server.said(Failed, "no_trusted_key").await;
     let publish = |key: SecretKey| {
         let record = key.public().record();
-        let centre = &centre;
-        async move { centre.put_at(Bucket::Keys, &record.key_id.to_string(), record.write()).await }
+        let server = &server;
+        async move { server.put_at(Bucket::Keys, &record.key_id.to_string(), record.write()).await }
     };
     publish(centre_key()).await;
-    centre.applied(&want).await;
+    server.applied(&want).await;
     let other = SecretKey::from_seed(&[8; 32]);
     publish(other.clone()).await;
     agent.stop().await;
     agent.run();
-    let forged = other.seal(centre.record(2, &[("a", b"forged")]).write());
-    centre.put_bytes(forged.write()).await;
-    centre.said(Refused, "bad_signature").await;
+    let forged = other.seal(server.record(2, &[("a", b"forged")]).write());
+    server.put_bytes(forged.write()).await;
+    server.said(Refused, "bad_signature").await;
     agent.stop().await;
 
     let flag: String = other.public().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -264,8 +264,8 @@ async fn the_first_key_is_trusted_if_it_is_the_only_one_and_then_for_ever() {
     let error = main_loop::run(options, CancellationToken::new()).await.unwrap_err();
     assert!(matches!(error, main_loop::Error::Open(OpenError::OtherKey { .. })), "{error}");
 
-    let second = Agent::start(&server.url(), &[]);
-    centre
+    let second = Agent::start(&nats.url(), &[]);
+    server
         .report("two keys", |report| {
             let detail = report.attempt.as_ref().and_then(|attempt| attempt.detail.clone());
             detail.is_some_and(|detail| detail.contains("published 2"))

@@ -18,14 +18,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{both, noise};
 use testkit::agent::{Agent, expected};
-use testkit::centre::{Centre, state};
+use testkit::fake_server::{FakeServer, state};
 use testkit::nats::Server;
 use testkit::skipped::did_not_run;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_has_one_agent_and_one_node() {
-    let (_server, centre, mut agent) = both().await;
-    centre.applied(&centre.desire(1, &[("a", b"x")]).await).await;
+    let (_nats, server, mut agent) = both().await;
+    server.applied(&server.desire(1, &[("a", b"x")]).await).await;
     let second = main_loop::run(agent.options(), CancellationToken::new()).await.unwrap_err();
     assert!(matches!(second, main_loop::Error::Open(OpenError::Locked(_))), "{second}");
     agent.stop().await;
@@ -42,10 +42,10 @@ async fn a_folder_has_one_agent_and_one_node() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn drift_is_reported_and_put_right() {
-    let (_server, centre, mut agent) = both().await;
+    let (_nats, server, mut agent) = both().await;
     let large = noise(6, 10_000);
     let files: &[(&str, &[u8])] = &[("a", b"x"), ("b/c", b"y"), ("d", &large), ("e/f", b"z")];
-    centre.applied(&centre.desire(1, files).await).await;
+    server.applied(&server.desire(1, files).await).await;
     agent.stop().await;
     fs::write(agent.path("current/files/a"), b"X").unwrap();
     fs::remove_dir_all(agent.path("current/files/b")).unwrap();
@@ -55,52 +55,52 @@ async fn drift_is_reported_and_put_right() {
     fs::rename(agent.path("current/files/e"), outside.path().join("e")).unwrap();
     std::os::unix::fs::symlink(outside.path().join("e"), agent.path("current/files/e")).unwrap();
     agent.run();
-    let report = centre.report("drift", |report| !report.drift.is_empty()).await;
+    let report = server.report("drift", |report| !report.drift.is_empty()).await;
     let paths = ["files/a", "files/added", "files/b", "files/b/c", "files/e", "jobs/j.json"];
     assert_eq!(report.drift, paths);
-    centre.report("no drift", |report| report.drift.is_empty() && state(report) == Some((Applied, None))).await;
+    server.report("no drift", |report| report.drift.is_empty() && state(report) == Some((Applied, None))).await;
     assert_eq!(agent.tree(), expected(files));
     assert_eq!(fs::read(outside.path().join("e/f")).unwrap(), b"z", "what lies behind a link is not touched");
 
     // From now on the kernel tells.
     fs::write(agent.path("current/files/d"), b"by hand").unwrap();
-    centre.report("drift", |report| report.drift == ["files/d"]).await;
-    centre.report("no drift", |report| report.drift.is_empty()).await;
+    server.report("drift", |report| report.drift == ["files/d"]).await;
+    server.report("no drift", |report| report.drift.is_empty()).await;
     fs::remove_file(agent.path("current")).unwrap();
-    centre.report("drift", |report| report.drift == ["current"]).await;
-    centre.report("no drift", |report| report.drift.is_empty() && report.running.is_some()).await;
+    server.report("drift", |report| report.drift == ["current"]).await;
+    server.report("no drift", |report| report.drift.is_empty() && report.running.is_some()).await;
     assert_eq!(agent.tree(), expected(files));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn old_generations_and_their_content_are_collected() {
-    let (_server, centre, agent) = both().await;
+    let (_nats, server, agent) = both().await;
     for position in 1..8 {
         let content = noise(position, 10_000);
-        centre.applied(&centre.desire(position, &[("a", &content)]).await).await;
+        server.applied(&server.desire(position, &[("a", &content)]).await).await;
     }
     let count = |dir| fs::read_dir(agent.path(dir)).unwrap().count();
     let since = std::time::Instant::now();
     while (count("generations"), count("records"), count("blobs")) != (3, 3, 3) {
-        assert!(since.elapsed() < testkit::centre::PATIENCE);
+        assert!(since.elapsed() < testkit::fake_server::PATIENCE);
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_rejected_or_changes_nothing_is_collected_too() {
-    let server = Server::start();
-    let centre = Centre::at(&server).await;
+    let nats = Server::start();
+    let server = FakeServer::at(&nats).await;
     let check = "! grep -q bad {}/files/a";
-    let agent = Agent::start(&server.url(), &["--trust", &centre.trust(), "--check", check]);
-    let good = centre.desire(1, &[("a", b"good")]).await;
-    centre.applied(&good).await;
+    let agent = Agent::start(&nats.url(), &["--trust", &server.trust(), "--check", check]);
+    let good = server.desire(1, &[("a", b"good")]).await;
+    server.applied(&good).await;
     for position in 2..8 {
-        centre.applied(&centre.desire(position, &[("a", b"good")]).await).await;
+        server.applied(&server.desire(position, &[("a", b"good")]).await).await;
     }
     for position in 8..14 {
-        let bad = centre.desire(position, &[("a", b"bad"), ("b", &noise(position, 10_000))]).await;
-        centre.report("the no", |report| report.rejected.contains(&bad.record_ref())).await;
+        let bad = server.desire(position, &[("a", b"bad"), ("b", &noise(position, 10_000))]).await;
+        server.report("the no", |report| report.rejected.contains(&bad.record_ref())).await;
     }
     let names = |dir| -> BTreeSet<String> {
         let found = fs::read_dir(agent.path(dir)).unwrap();
@@ -109,7 +109,7 @@ async fn what_is_rejected_or_changes_nothing_is_collected_too() {
     let since = std::time::Instant::now();
     // What is good, and the newest record with its content. A tree that the check rejects is written nowhere else.
     while (names("generations").len(), names("records").len(), names("blobs").len()) != (1, 2, 1) {
-        assert!(since.elapsed() < testkit::centre::PATIENCE, "{:?} {:?}", names("generations"), names("records"));
+        assert!(since.elapsed() < testkit::fake_server::PATIENCE, "{:?} {:?}", names("generations"), names("records"));
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     assert_eq!(agent.tree(), expected(&[("a", b"good")]));
@@ -117,36 +117,36 @@ async fn what_is_rejected_or_changes_nothing_is_collected_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_record_of_what_runs_keeps_no_drift_from_being_put_right() {
-    let (_server, centre, agent) = both().await;
-    let want = centre.desire(1, &[("a", b"x")]).await;
-    centre.applied(&want).await;
+    let (_nats, server, agent) = both().await;
+    let want = server.desire(1, &[("a", b"x")]).await;
+    server.applied(&want).await;
     let record = agent.path(&format!("records/{:020}-{}", 1, want.digest.short()));
     fs::write(record, b"damaged").unwrap();
     fs::write(agent.path("current/files/a"), b"by hand").unwrap();
-    centre.report("drift", |report| report.drift == ["files/a"]).await;
-    centre.report("no drift", |report| report.drift.is_empty()).await;
+    server.report("drift", |report| report.drift == ["files/a"]).await;
+    server.report("no drift", |report| report.drift.is_empty()).await;
     assert_eq!(agent.tree(), expected(&[("a", b"x")]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn drift_is_only_reported_where_the_operator_wants_it_so() {
-    let server = Server::start();
-    let centre = Centre::at(&server).await;
-    let agent = Agent::start(&server.url(), &["--trust", &centre.trust(), "--on-drift", "report"]);
-    centre.applied(&centre.desire(1, &[("a", b"x")]).await).await;
+    let nats = Server::start();
+    let server = FakeServer::at(&nats).await;
+    let agent = Agent::start(&nats.url(), &["--trust", &server.trust(), "--on-drift", "report"]);
+    server.applied(&server.desire(1, &[("a", b"x")]).await).await;
     fs::write(agent.path("current/files/a"), b"by hand").unwrap();
-    centre.report("drift", |report| report.drift == ["files/a"]).await;
+    server.report("drift", |report| report.drift == ["files/a"]).await;
     assert_eq!(agent.tree(), expected(&[("a", b"by hand")]));
-    let next = centre.desire(3, &[("a", b"y")]).await;
-    centre.report("no drift", |report| report.drift.is_empty() && report.running == Some(next.record_ref())).await;
+    let next = server.desire(3, &[("a", b"y")]).await;
+    server.report("no drift", |report| report.drift.is_empty() && report.running == Some(next.record_ref())).await;
     assert_eq!(agent.tree(), expected(&[("a", b"y")]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_runs_full_leaves_what_runs_whole() {
-    let server = Server::start();
-    let centre = Centre::at(&server).await;
-    let mut agent = Agent::of(&server.url(), &["--trust", &centre.trust()]);
+    let nats = Server::start();
+    let server = FakeServer::at(&nats).await;
+    let mut agent = Agent::of(&nats.url(), &["--trust", &server.trust()]);
     let Some(_disk) = SmallDisk::at(agent.dir.path(), "2m") else {
         return did_not_run(
             "a_disk_that_runs_full_leaves_what_runs_whole",
@@ -155,26 +155,26 @@ async fn a_disk_that_runs_full_leaves_what_runs_whole() {
     };
     agent.run();
     let small: &[(&str, &[u8])] = &[("a", b"x"), ("b", &noise(1, 100_000))];
-    let held = centre.desire(1, small).await;
-    centre.applied(&held).await;
-    centre.desire(2, &[("a", b"y"), ("b", &noise(2, 3_000_000))]).await;
-    let report = centre.said(Failed, "disk_full").await;
+    let held = server.desire(1, small).await;
+    server.applied(&held).await;
+    server.desire(2, &[("a", b"y"), ("b", &noise(2, 3_000_000))]).await;
+    let report = server.said(Failed, "disk_full").await;
     assert_eq!(report.running, Some(held.record_ref()));
     assert_eq!(agent.tree(), expected(small));
     let fits: &[(&str, &[u8])] = &[("a", b"y"), ("b", &noise(3, 400_000))];
     for position in 3..9 {
-        centre.applied(&centre.desire(position, &[("a", format!("{position}").as_bytes()), fits[1]]).await).await;
+        server.applied(&server.desire(position, &[("a", format!("{position}").as_bytes()), fits[1]]).await).await;
     }
-    centre.applied(&centre.desire(9, fits).await).await;
+    server.applied(&server.desire(9, fits).await).await;
     assert_eq!(agent.tree(), expected(fits), "what is old gives way to what is new");
     agent.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_told_until_the_record_is_accepted_and_never_as_applied() {
-    let server = Server::start();
-    let centre = Centre::at(&server).await;
-    let mut agent = Agent::of(&server.url(), &["--trust", &centre.trust()]);
+    let nats = Server::start();
+    let server = FakeServer::at(&nats).await;
+    let mut agent = Agent::of(&nats.url(), &["--trust", &server.trust()]);
     let Some(_disk) = SmallDisk::at(agent.dir.path(), "2m") else {
         return did_not_run(
             "a_full_disk_is_told_until_the_record_is_accepted_and_never_as_applied",
@@ -182,24 +182,24 @@ async fn a_full_disk_is_told_until_the_record_is_accepted_and_never_as_applied()
         );
     };
     agent.run();
-    let held = centre.desire(1, &[("a", b"x")]).await;
-    centre.applied(&held).await;
+    let held = server.desire(1, &[("a", b"x")]).await;
+    server.applied(&held).await;
     let mut ballast = fs::File::create(agent.path("ballast")).unwrap();
     for piece in [1 << 16, 4096, 1] {
         while std::io::Write::write_all(&mut ballast, &vec![0; piece]).is_ok() {}
     }
-    let hearing = connect(&server.url(), "hearing").await.unwrap();
+    let hearing = connect(&nats.url(), "hearing").await.unwrap();
     hearing.up().await;
     let subject = Prefix::default().bucket_subject(Bucket::Reported, "n-1");
     let mut reports = hearing.client().subscribe(subject).await.unwrap();
     hearing.client().flush().await.unwrap();
     for position in [2, 3] {
-        let next = centre.desire(position, &[("a", b"y")]).await;
+        let next = server.desire(position, &[("a", b"y")]).await;
         let is_it = |report: &Reported| {
             let about = report.attempt.as_ref().map(|attempt| attempt.position);
             state(report) == Some((Failed, Some("disk_full"))) && about == Some(next.position)
         };
-        assert_eq!(centre.report("disk_full", is_it).await.running, Some(held.record_ref()));
+        assert_eq!(server.report("disk_full", is_it).await.running, Some(held.record_ref()));
     }
     let (text, json, code) = super::status::told(&agent);
     assert!(text.contains("last try   position 3") && text.contains("disk_full"), "{text}");
@@ -207,10 +207,10 @@ async fn a_full_disk_is_told_until_the_record_is_accepted_and_never_as_applied()
     assert_eq!(json["attempt"]["code"], "disk_full");
     agent.stop().await;
     agent.run();
-    centre.said(Failed, "disk_full").await;
+    server.said(Failed, "disk_full").await;
     drop(ballast);
     fs::remove_file(agent.path("ballast")).unwrap();
-    let report = centre.applied(&centre.record(3, &[("a", b"y")])).await;
+    let report = server.applied(&server.record(3, &[("a", b"y")])).await;
     let mut is_full = false;
     while let Some(message) = reports.next().await {
         let now = Reported::read(&message.payload).unwrap();
@@ -229,10 +229,10 @@ async fn a_full_disk_is_told_until_the_record_is_accepted_and_never_as_applied()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_file_in_a_kept_files_place_is_told_and_waited_for_by_nobody() {
-    let (_server, centre, mut agent) = both().await;
+    let (_nats, server, mut agent) = both().await;
     let large = noise(7, 10_000);
-    let want = centre.desire(1, &[("a", b"x"), ("b", &large)]).await;
-    centre.applied(&want).await;
+    let want = server.desire(1, &[("a", b"x"), ("b", &large)]).await;
+    server.applied(&want).await;
     agent.stop().await;
     let record = agent.path(&format!("records/{:020}-{}", 1, want.digest.short()));
     pipe_at(&record);
@@ -242,11 +242,11 @@ async fn what_is_no_file_in_a_kept_files_place_is_told_and_waited_for_by_nobody(
     assert!(json["drift_unknown"].as_str().unwrap().contains("is not a file"), "{json:#}");
     assert_eq!(code, Some(1));
     agent.run();
-    centre.report("drift", |report| report.drift.contains(&"files/a".to_owned())).await;
-    let report = centre.report("no drift", |report| report.drift.is_empty() && report.running.is_some()).await;
+    server.report("drift", |report| report.drift.contains(&"files/a".to_owned())).await;
+    let report = server.report("no drift", |report| report.drift.is_empty() && report.running.is_some()).await;
     assert_eq!(agent.tree(), expected(&[("a", b"x"), ("b", &large)]), "{report:?}");
     pipe_at(&agent.path(&format!("blobs/{}", Digest::of(&large))));
-    centre.applied(&centre.desire(2, &[("b", &large), ("c", b"z")]).await).await;
+    server.applied(&server.desire(2, &[("b", &large), ("c", b"z")]).await).await;
 
     agent.stop().await;
     let kept = fs::read(agent.path("state.json")).unwrap();
@@ -259,7 +259,7 @@ async fn what_is_no_file_in_a_kept_files_place_is_told_and_waited_for_by_nobody(
         fs::write(agent.path("state.json"), &kept).unwrap();
     }
     agent.run();
-    centre.applied(&centre.desire(3, &[("b", &large)]).await).await;
+    server.applied(&server.desire(3, &[("b", &large)]).await).await;
 }
 
 /// A named pipe in the place of a file.
@@ -270,24 +270,24 @@ fn pipe_at(path: &std::path::Path) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn removing_the_lock_lets_no_second_agent_into_the_folder() {
-    let (_server, centre, mut agent) = both().await;
-    centre.applied(&centre.desire(1, &[("a", b"x")]).await).await;
+    let (_nats, server, mut agent) = both().await;
+    server.applied(&server.desire(1, &[("a", b"x")]).await).await;
     fs::remove_file(agent.path("lock")).unwrap();
     let since = std::time::Instant::now();
     while !agent.path("lock").exists() {
-        assert!(since.elapsed() < testkit::centre::PATIENCE, "it is taken again");
+        assert!(since.elapsed() < testkit::fake_server::PATIENCE, "it is taken again");
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     let second = main_loop::run(agent.options(), CancellationToken::new()).await.unwrap_err();
     assert!(matches!(second, main_loop::Error::Open(OpenError::Locked(_))), "{second}");
-    centre.applied(&centre.desire(2, &[("a", b"y")]).await).await;
+    server.applied(&server.desire(2, &[("a", b"y")]).await).await;
 
     // Another agent was faster.
     let other = fs::File::create(agent.path("other")).unwrap();
     other.try_lock().unwrap();
     fs::rename(agent.path("other"), agent.path("lock")).unwrap();
     let before = fs::read(agent.path("state.json")).unwrap();
-    centre.desire(3, &[("a", b"z")]).await;
+    server.desire(3, &[("a", b"z")]).await;
     let why = agent.fails().await;
     assert!(matches!(why, main_loop::Error::OtherAgent(ApplyError::OtherAgent { .. })), "{why}");
     assert_eq!((fs::read(agent.path("state.json")).unwrap(), agent.tree()), (before, expected(&[("a", b"y")])));
@@ -313,15 +313,15 @@ impl Drop for SmallDisk {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_megabytes_are_applied_in_less_than_twenty_of_memory() {
-    let server = Server::start();
-    let centre = Centre::at(&server).await;
-    let agent = Agent::of(&server.url(), &["--trust", &centre.trust()]);
+    let nats = Server::start();
+    let server = FakeServer::at(&nats).await;
+    let agent = Agent::of(&nats.url(), &["--trust", &server.trust()]);
     let process = agent.process();
-    centre.applied(&centre.desire(1, &[("a", b"x")]).await).await;
+    server.applied(&server.desire(1, &[("a", b"x")]).await).await;
     let idle = process.kilobytes("VmRSS:");
     let large: Vec<(String, Vec<u8>)> = (0..13).map(|n| (format!("{n:02}"), noise(n, 4 << 20))).collect();
     let files: Vec<(&str, &[u8])> = large.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
-    centre.applied(&centre.desire(2, &files).await).await;
+    server.applied(&server.desire(2, &files).await).await;
     let peak = process.kilobytes("VmHWM:");
     assert_eq!(agent.tree(), expected(&files));
     eprintln!("idle {idle} kB, peak {peak} kB");
@@ -330,9 +330,9 @@ async fn fifty_megabytes_are_applied_in_less_than_twenty_of_memory() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_step_the_tree_is_as_if_built_at_once() {
-    let server = Server::start();
-    let centre = Centre::at(&server).await;
-    let agent = Agent::of(&server.url(), &["--trust", &centre.trust()]);
+    let nats = Server::start();
+    let server = FakeServer::at(&nats).await;
+    let agent = Agent::of(&nats.url(), &["--trust", &server.trust()]);
     let mut random = fastrand::Rng::with_seed(11);
     let mut files: Vec<(String, Vec<u8>)> = Vec::new();
     let mut position = 0;
@@ -348,13 +348,13 @@ async fn killed_at_any_step_the_tree_is_as_if_built_at_once() {
             position += 1;
             let wanted: Vec<(&str, &[u8])> =
                 files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
-            centre.desire(position, &wanted).await;
+            server.desire(position, &wanted).await;
             tokio::time::sleep(std::time::Duration::from_micros(random.u64(..40_000))).await;
         }
         if round % 5 == 4 {
             let wanted: Vec<(&str, &[u8])> =
                 files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
-            centre.applied(&centre.record(position, &wanted)).await;
+            server.applied(&server.record(position, &wanted)).await;
             assert_eq!(agent.tree(), expected(&wanted), "round {round}");
         }
         drop(process);

@@ -1,4 +1,4 @@
-//! The laws of a node, on a real nats-server. The test plays the centre.
+//! The laws of a node, on a real nats-server. The test plays the server.
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
 mod clock;
@@ -10,7 +10,7 @@ mod runtime;
 mod status;
 
 use testkit::agent::{Agent, be_agent};
-use testkit::centre::Centre;
+use testkit::fake_server::FakeServer;
 use testkit::nats::Server;
 
 /// A process of its own for the tests that kill agents.
@@ -26,9 +26,9 @@ fn noise(seed: u64, bytes: usize) -> Vec<u8> {
     (0..bytes).map(|_| random.u8(..)).collect()
 }
 
-async fn both() -> (Server, Centre, Agent) {
-    let server = Server::start();
-    let centre = Centre::at(&server).await;
-    let agent = Agent::start(&server.url(), &["--trust", &centre.trust()]);
-    (server, centre, agent)
+async fn both() -> (Server, FakeServer, Agent) {
+    let nats = Server::start();
+    let server = FakeServer::at(&nats).await;
+    let agent = Agent::start(&nats.url(), &["--trust", &server.trust()]);
+    (nats, server, agent)
 }

@@ -12,11 +12,11 @@ use schema::wire::WireRecord as _;
 
 use super::{both, noise};
 use testkit::agent::expected;
-use testkit::centre::entry;
+use testkit::fake_server::entry;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_desired_is_on_disk_byte_for_byte_and_is_reported() {
-    let (_server, centre, agent) = both().await;
+    let (_nats, server, agent) = both().await;
     let (large, larger) = (noise(1, 300_000), noise(2, 4 << 20));
     let files: &[(&str, &[u8])] = &[
         ("a.json", b"{}"),
@@ -26,59 +26,59 @@ async fn what_is_desired_is_on_disk_byte_for_byte_and_is_reported() {
         ("jobs/j-1.json", b"{\"id\":1}"),
         ("larger", &larger),
     ];
-    let want = centre.desire(3, files).await;
-    let report = centre.applied(&want).await;
+    let want = server.desire(3, files).await;
+    let report = server.applied(&want).await;
     assert_eq!(agent.tree(), expected(files));
     let link = format!("generations/{:020}-{}", 3, want.digest.short());
     assert_eq!(testkit::agent::link(&agent.path("current")), link.into_bytes());
     let record_refs = (report.seen, report.running, report.last_good, report.log_id);
     let record_ref = Some(want.record_ref());
-    assert_eq!(record_refs, (record_ref, record_ref, record_ref, Some(centre.log_id)));
+    assert_eq!(record_refs, (record_ref, record_ref, record_ref, Some(server.log_id)));
     assert_eq!((report.agent.as_str(), report.drift.len()), (concat!("headwater/", env!("CARGO_PKG_VERSION")), 0));
-    assert_eq!(centre.consumers().await, 0, "reading objects makes no consumer");
+    assert_eq!(server.consumers().await, 0, "reading objects makes no consumer");
 
     let fewer: &[(&str, &[u8])] = &[("a.json", b"{\"now\":2}"), ("deep/c", b"c")];
-    let later = centre.desire(4, fewer).await;
-    assert!(centre.applied(&later).await.seq > report.seq);
+    let later = server.desire(4, fewer).await;
+    assert!(server.applied(&later).await.seq > report.seq);
     assert_eq!(agent.tree(), expected(fewer), "what is gone from the record is gone from the node");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_higher_position_with_the_same_digest_only_raises_the_floor() {
-    let (_server, centre, agent) = both().await;
-    let first = centre.desire(3, &[("a", b"x")]).await;
-    centre.applied(&first).await;
+    let (_nats, server, agent) = both().await;
+    let first = server.desire(3, &[("a", b"x")]).await;
+    server.applied(&first).await;
     let link = testkit::agent::link(&agent.path("current"));
-    let second = centre.desire(7, &[("a", b"x")]).await;
-    let report = centre.applied(&second).await;
+    let second = server.desire(7, &[("a", b"x")]).await;
+    let report = server.applied(&second).await;
     assert_eq!(report.running, Some(first.record_ref()));
     assert_eq!(testkit::agent::link(&agent.path("current")), link);
-    centre.put(&centre.record(6, &[("a", b"y")])).await;
-    centre.said(Refused, "older_position").await;
+    server.put(&server.record(6, &[("a", b"y")])).await;
+    server.said(Refused, "older_position").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retired_node_holds_nothing() {
-    let (_server, centre, agent) = both().await;
-    centre.applied(&centre.desire(3, &[("a", b"x"), ("jobs/j.json", b"{}")]).await).await;
-    let retired = Desired { retired: true, ..centre.record(4, &[]) };
-    centre.put(&retired).await;
-    centre.applied(&retired).await;
+    let (_nats, server, agent) = both().await;
+    server.applied(&server.desire(3, &[("a", b"x"), ("jobs/j.json", b"{}")]).await).await;
+    let retired = Desired { retired: true, ..server.record(4, &[]) };
+    server.put(&retired).await;
+    server.applied(&retired).await;
     assert_eq!(agent.tree(), expected(&[]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_refusal_touches_nothing_and_is_reported_by_its_code() {
-    let (_server, centre, mut agent) = both().await;
-    let held = centre.desire(5, &[("a", b"x")]).await;
-    centre.applied(&held).await;
+    let (_nats, server, mut agent) = both().await;
+    let held = server.desire(5, &[("a", b"x")]).await;
+    server.applied(&held).await;
     let before = agent.everything();
     let next = |change: &dyn Fn(&mut Desired)| {
-        let mut record = centre.record(6, &[("a", b"y"), ("b", b"z")]);
+        let mut record = server.record(6, &[("a", b"y"), ("b", b"z")]);
         change(&mut record);
         record
     };
-    let sealed = |record: &Desired| centre.key.seal(record.write());
+    let sealed = |record: &Desired| server.key.seal(record.write());
     let resealed = |change: &dyn Fn(&mut Desired)| sealed(&next(change)).write();
     let good = sealed(&next(&|_| {}));
     let unsigned: Vec<u8> = next(&|_| {}).write();
@@ -86,7 +86,7 @@ async fn each_refusal_touches_nothing_and_is_reported_by_its_code() {
     *flipped.last_mut().unwrap() ^= 1;
     let newer_body = {
         let record = next(&|record| record.v = 2);
-        centre.key.seal(record.write())
+        server.key.seal(record.write())
     };
     let escaping = |path: &'static str, kind| {
         resealed(&move |record: &mut Desired| {
@@ -103,7 +103,7 @@ async fn each_refusal_touches_nothing_and_is_reported_by_its_code() {
         ("newer_format", newer_body.write()),
         ("newer_format", escaping("secrets/a", EntryKind::from("secret".parse::<UnknownVariantName>().unwrap()))),
         ("damaged_record", b"no record at all".to_vec()),
-        ("damaged_record", centre.key.seal(b"no record at all".to_vec()).write()),
+        ("damaged_record", server.key.seal(b"no record at all".to_vec()).write()),
         ("damaged_record", Vec::new()),
         ("other_node", resealed(&|record| record.node = "n-2".parse().unwrap())),
         ("other_log", resealed(&|record| record.log_id = uuid::Uuid::from_u128(1).into())),
@@ -119,69 +119,69 @@ async fn each_refusal_touches_nothing_and_is_reported_by_its_code() {
         ("invalid_path", escaping("jobs/../../outside.json", EntryKind::Job)),
     ];
     for (code, bytes) in cases {
-        centre.put_bytes(bytes).await;
-        let report = centre.said(Refused, code).await;
+        server.put_bytes(bytes).await;
+        let report = server.said(Refused, code).await;
         assert_eq!((report.running, report.seen), (Some(held.record_ref()), Some(held.record_ref())), "{code}");
         assert_eq!(agent.everything(), before, "{code}");
     }
     // Nothing of all this is in the way of what is good, nor of a restart.
     agent.stop().await;
     agent.run();
-    centre.put(&centre.record(4, &[("a", b"old")])).await;
-    centre.said(Refused, "older_position").await;
-    centre.applied(&centre.desire(6, &[("a", b"y")]).await).await;
+    server.put(&server.record(4, &[("a", b"old")])).await;
+    server.said(Refused, "older_position").await;
+    server.applied(&server.desire(6, &[("a", b"y")]).await).await;
     assert_eq!(agent.tree(), expected(&[("a", b"y")]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_can_claim_to_be_the_record_that_was_accepted() {
-    let (_server, centre, _agent) = both().await;
-    let held = centre.desire(5, &[("a", b"x")]).await;
-    centre.applied(&held).await;
-    let forged = SignedRecord { sig: [0; 64], ..centre.key.seal(held.write()) }.write();
-    centre.put_bytes(forged).await;
-    let attempt = centre.said(Refused, "bad_signature").await.attempt.unwrap();
+    let (_nats, server, _agent) = both().await;
+    let held = server.desire(5, &[("a", b"x")]).await;
+    server.applied(&held).await;
+    let forged = SignedRecord { sig: [0; 64], ..server.key.seal(held.write()) }.write();
+    server.put_bytes(forged).await;
+    let attempt = server.said(Refused, "bad_signature").await.attempt.unwrap();
     assert_ne!(attempt.digest, held.digest);
     assert_eq!(attempt.position, Position::ZERO);
     // What somebody else claims to be is named, so that a node with the wrong key is seen to refuse what it should run.
-    let next = centre.record(6, &[("a", b"y")]);
-    centre.put_bytes(SecretKey::from_seed(&[8; 32]).seal(next.write()).write()).await;
+    let next = server.record(6, &[("a", b"y")]);
+    server.put_bytes(SecretKey::from_seed(&[8; 32]).seal(next.write()).write()).await;
     let is_it = |report: &schema::report::Reported| {
         report.attempt.as_ref().is_some_and(|attempt| attempt.digest == next.digest)
     };
-    centre.report("the claim", is_it).await;
-    centre.put(&held).await;
-    centre.applied(&held).await;
+    server.report("the claim", is_it).await;
+    server.put(&held).await;
+    server.applied(&held).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn content_that_is_not_what_its_name_says_is_refused_until_it_is() {
-    let (_server, centre, agent) = both().await;
-    let held = centre.desire(5, &[("a", b"x")]).await;
-    centre.applied(&held).await;
+    let (_nats, server, agent) = both().await;
+    let held = server.desire(5, &[("a", b"x")]).await;
+    server.applied(&held).await;
     let large = noise(3, 200_000);
     let name = Digest::of(&large);
-    centre.put(&centre.record(6, &[("a", b"x"), ("b", &large)])).await;
-    centre.said(Failed, "blob_missing").await;
-    centre.store(name, &large[..199_999]).await;
-    centre.said(Refused, "wrong_blob").await;
-    centre.store(name, &noise(4, 200_000)).await;
-    let report = centre.said(Refused, "wrong_blob").await;
+    server.put(&server.record(6, &[("a", b"x"), ("b", &large)])).await;
+    server.said(Failed, "blob_missing").await;
+    server.store(name, &large[..199_999]).await;
+    server.said(Refused, "wrong_blob").await;
+    server.store(name, &noise(4, 200_000)).await;
+    let report = server.said(Refused, "wrong_blob").await;
     assert_eq!(report.running, Some(held.record_ref()));
     assert_eq!(agent.tree(), expected(&[("a", b"x")]));
     assert_eq!(fs::read_dir(agent.path("blobs")).unwrap().count(), 0, "nothing wrong is kept");
-    centre.forget(name).await;
-    centre.said(Failed, "blob_missing").await;
-    centre.store(name, &large).await;
-    let want = centre.record(6, &[("a", b"x"), ("b", &large)]);
-    centre.applied(&want).await;
+    server.forget(name).await;
+    server.said(Failed, "blob_missing").await;
+    server.store(name, &large).await;
+    let want = server.record(6, &[("a", b"x"), ("b", &large)]);
+    server.applied(&want).await;
     assert_eq!(agent.tree(), expected(&[("a", b"x"), ("b", &large)]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_planted_link_is_not_followed() {
-    let (_server, centre, mut agent) = both().await;
-    centre.applied(&centre.desire(1, &[("sub/a", b"x")]).await).await;
+    let (_nats, server, mut agent) = both().await;
+    server.applied(&server.desire(1, &[("sub/a", b"x")]).await).await;
     agent.stop().await;
     let outside = tempfile::tempdir().unwrap();
     for name in ["blobs", "generations/.new", "generations/00000000000000000002-000000000000", ".current.new"] {
@@ -190,11 +190,11 @@ async fn a_planted_link_is_not_followed() {
     }
     agent.run();
     let large = noise(1, 10_000);
-    let want = centre.desire(2, &[("sub/a", b"y"), ("sub/b", &large)]).await;
-    centre.said(Refused, "planted_path").await;
+    let want = server.desire(2, &[("sub/a", b"y"), ("sub/b", &large)]).await;
+    server.said(Refused, "planted_path").await;
     assert_eq!(agent.tree(), expected(&[("sub/a", b"x")]));
     fs::remove_file(agent.path("blobs")).unwrap();
-    centre.applied(&want).await;
+    server.applied(&want).await;
     assert_eq!(agent.tree(), expected(&[("sub/a", b"y"), ("sub/b", &large)]));
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0, "nothing was written through a link");
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{both, noise};
 use testkit::agent::Agent;
-use testkit::centre::Centre;
+use testkit::fake_server::FakeServer;
 use testkit::nats::Server;
 
 /// What the program says of a folder, run in it.
@@ -40,14 +40,14 @@ fn says(text: &str, facts: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_is_well_says_so_whether_its_agent_runs_or_not() {
-    let (_server, centre, mut agent) = both().await;
-    let want = centre.desire(7, &[("a", b"x"), ("b/c", b"y"), ("d", &noise(1, 10_000))]).await;
-    centre.applied(&want).await;
+    let (_nats, server, mut agent) = both().await;
+    let want = server.desire(7, &[("a", b"x"), ("b/c", b"y"), ("d", &noise(1, 10_000))]).await;
+    server.applied(&want).await;
     let root = agent.dir.path().canonicalize().unwrap();
     let facts = [
         format!("n-1, in {}", root.display()),
-        centre.log_id.to_string(),
-        centre.trust(),
+        server.log_id.to_string(),
+        server.trust(),
         format!("runs       position 7, digest {}, 3 files, in force since 2", want.digest.short()),
         format!("last seen  position 7, digest {}: what runs", want.digest.short()),
         format!("last try   position 7, digest {}: applied, at 2", want.digest.short()),
@@ -78,14 +78,14 @@ async fn a_node_that_is_well_says_so_whether_its_agent_runs_or_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_rejected_drifted_or_refused_is_told_with_what_to_do() {
-    let server = Server::start();
-    let centre = Centre::at(&server).await;
+    let nats = Server::start();
+    let server = FakeServer::at(&nats).await;
     let check = "echo looks bad; printf '\\033[2J'; ! grep -q bad {}/files/a";
-    let mut agent = Agent::start(&server.url(), &["--trust", &centre.trust(), "--check", check]);
-    let good = centre.desire(1, &[("a", b"good")]).await;
-    centre.applied(&good).await;
-    let bad = centre.desire(2, &[("a", b"bad")]).await;
-    centre.said(Failed, "check_rejected").await;
+    let mut agent = Agent::start(&nats.url(), &["--trust", &server.trust(), "--check", check]);
+    let good = server.desire(1, &[("a", b"good")]).await;
+    server.applied(&good).await;
+    let bad = server.desire(2, &[("a", b"bad")]).await;
+    server.said(Failed, "check_rejected").await;
     agent.stop().await;
     let (text, json, code) = told(&agent);
     says(
@@ -117,12 +117,12 @@ async fn what_was_rejected_drifted_or_refused_is_told_with_what_to_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_is_told_also_after_a_restart_without_nats() {
-    let (mut server, centre, mut agent) = both().await;
-    centre.applied(&centre.desire(5, &[("a", b"x")]).await).await;
-    centre.put(&centre.record(4, &[("a", b"old")])).await;
-    centre.said(Refused, "older_position").await;
+    let (mut nats, server, mut agent) = both().await;
+    server.applied(&server.desire(5, &[("a", b"x")]).await).await;
+    server.put(&server.record(4, &[("a", b"old")])).await;
+    server.said(Refused, "older_position").await;
     agent.stop().await;
-    server.kill();
+    nats.kill();
     agent.run();
     let (text, _, code) = told(&agent);
     says(&text, &["refused, nothing was touched (older_position)", "5 was accepted before", "has passed position 5"]);
@@ -133,8 +133,8 @@ async fn a_refusal_is_told_also_after_a_restart_without_nats() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_of_a_former_version_is_read_and_one_of_nobody_is_not() {
-    let (_server, centre, mut agent) = both().await;
-    centre.applied(&centre.desire(1, &[("a", b"x")]).await).await;
+    let (_nats, server, mut agent) = both().await;
+    server.applied(&server.desire(1, &[("a", b"x")]).await).await;
     agent.stop().await;
     let mut state: Value = serde_json::from_slice(&fs::read(agent.path("state.json")).unwrap()).unwrap();
     assert!(state.as_object_mut().unwrap().remove("attempt").is_some());
@@ -155,11 +155,11 @@ async fn a_folder_of_a_former_version_is_read_and_one_of_nobody_is_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_never_had_a_record_says_what_to_look_at() {
-    let server = Server::later();
-    let mut agent = Agent::start(&server.url(), &[]);
+    let nats = Server::later();
+    let mut agent = Agent::start(&nats.url(), &[]);
     let since = std::time::Instant::now();
     while !agent.path("state.json").exists() {
-        assert!(since.elapsed() < testkit::centre::PATIENCE);
+        assert!(since.elapsed() < testkit::fake_server::PATIENCE);
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     let (text, json, code) = told(&agent);

@@ -78,7 +78,7 @@ impl Agent {
     /// Why it ends by itself.
     pub async fn fails(&mut self) -> main_loop::Error {
         let (_shutdown, running) = self.running.take().unwrap();
-        let ended = tokio::time::timeout(crate::centre::PATIENCE, running).await;
+        let ended = tokio::time::timeout(crate::fake_server::PATIENCE, running).await;
         ended.expect("it ends").unwrap().expect_err("it ends for a reason")
     }
 

@@ -4,7 +4,7 @@
 //! - [`ground`], [`cluster`] and [`nats`]: servers for one test; [`proxy`]: a way to PostgreSQL that breaks where it is told
 //! - [`fleet`]: `install`, `serve` and `edge` as processes; [`programs`]: where those lie
 //! - [`door`] and [`asker`]: the callers' side of HTTP and of NATS; [`load`]: many callers at once
-//! - [`agent`] and [`centre`]: one agent, and a test in the part of the servers
+//! - [`agent`] and [`fake_server`]: one agent, and a test in the part of the servers
 //! - [`law`], [`disk`] and [`auditor`]: the log, a node's disk and an export, read by hand
 //! - [`skipped`]: what a test could not do here
 #![expect(missing_docs, reason = "a test reads them beside their use")]
@@ -13,11 +13,11 @@
 pub mod agent;
 pub mod asker;
 pub mod auditor;
-pub mod centre;
 pub mod cluster;
 pub mod disk;
 pub mod door;
 pub mod eventually;
+pub mod fake_server;
 pub mod fleet;
 pub mod ground;
 pub mod law;

@@ -30,12 +30,12 @@ impl Server {
         server
     }
 
-    /// A server with the user `centre`, who may do all, and the user `n-1`, who may publish only to `subjects`.
+    /// A server with the user `server`, who may do all, and the user `n-1`, who may publish only to `subjects`.
     pub fn with_permissions(subjects: &[String]) -> Self {
         let mut server = Self::later();
         let subjects = subjects.iter().map(|subject| format!("{subject:?}")).collect::<Vec<_>>().join(", ");
         server.users = Some(format!(
-            "authorization {{ users = [ {{ user: centre, password: c }}, {{ user: n-1, password: n, permissions: {{ \
+            "authorization {{ users = [ {{ user: server, password: c }}, {{ user: n-1, password: n, permissions: {{ \
              publish: {{ allow: [{subjects}] }}, subscribe: {{ allow: [\"_INBOX.>\"] }} }} }} ] }}"
         ));
         server.run();
@@ -64,7 +64,7 @@ impl Server {
     }
 
     pub fn url(&self) -> String {
-        self.url_of("centre", "c")
+        self.url_of("server", "c")
     }
 
     pub fn url_of(&self, user: &str, password: &str) -> String {

@@ -21,8 +21,8 @@ fn reply(id: Option<String>, position: u64) -> Vec<u8> {
 
 #[tokio::test]
 async fn only_the_reply_to_its_own_request_is_an_answer() {
-    let server = Server::start();
-    let link = connect(&server.url(), "test").await.unwrap();
+    let nats = Server::start();
+    let link = connect(&nats.url(), "test").await.unwrap();
     link.up().await;
     // Another stream takes in what nodes ask, so NATS acknowledges each request to whoever asked.
     let subjects = vec!["cfg.rpc.>".to_owned()];

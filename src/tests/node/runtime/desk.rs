@@ -1,4 +1,4 @@
-//! The test plays the centre's end of the claims: who holds what, and what was completed.
+//! The test plays the server's end of the claims: who holds what, and what was completed.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use testkit::agent::Agent;
-use testkit::centre::{Centre, PATIENCE};
+use testkit::fake_server::{FakeServer, PATIENCE};
 use testkit::nats::Server;
 
 /// A schedule that is always due.
@@ -36,7 +36,7 @@ pub(crate) struct Request {
     pub(crate) evidence: Option<String>,
 }
 
-/// What the centre knows.
+/// What the server knows.
 #[derive(Default)]
 pub(crate) struct Claims {
     pub(crate) free: VecDeque<LeasedJob>,
@@ -91,10 +91,10 @@ impl Claims {
     }
 }
 
-/// A server, a centre with its claims, and a folder for what commands write.
+/// A server, a server with its claims, and a folder for what commands write.
 pub(crate) struct Desk {
-    pub(crate) server: Server,
-    pub(crate) centre: Centre,
+    pub(crate) nats: Server,
+    pub(crate) server: FakeServer,
     pub(crate) notes: TempDir,
     claims: Arc<Mutex<Claims>>,
     lease_s: u32,
@@ -103,10 +103,10 @@ pub(crate) struct Desk {
 impl Desk {
     /// With free jobs of these ids and schedules, whose specs are not in the tree yet.
     pub(crate) async fn with(jobs: &[(&str, &str)], lease_s: u32) -> Self {
-        let server = Server::start();
-        let centre = Centre::at(&server).await;
+        let nats = Server::start();
+        let server = FakeServer::at(&nats).await;
         let claims = Arc::new(Mutex::new(Claims::default()));
-        let desk = Self { server, centre, notes: tempfile::tempdir().unwrap(), claims, lease_s };
+        let desk = Self { nats, server, notes: tempfile::tempdir().unwrap(), claims, lease_s };
         desk.claims().free = jobs.iter().map(|(id, schedule)| desk.leased(id, schedule)).collect();
         desk.answer().await;
         desk
@@ -118,7 +118,7 @@ impl Desk {
     }
 
     async fn answer(&self) {
-        let link = connect(&self.server.url(), "desk").await.unwrap();
+        let link = connect(&self.nats.url(), "desk").await.unwrap();
         link.up().await;
         let mut requests = link.client().subscribe("cfg.rpc.n-1.*").await.unwrap();
         link.client().flush().await.unwrap();
@@ -152,15 +152,15 @@ impl Desk {
         let specs: Vec<(String, Vec<u8>)> =
             jobs.iter().map(|(id, schedule)| (format!("jobs/{id}.json"), spec(id, schedule))).collect();
         let files: Vec<(&str, &[u8])> = specs.iter().map(|(path, spec)| (path.as_str(), spec.as_slice())).collect();
-        self.centre.applied(&self.centre.desire(position, &files).await).await;
+        self.server.applied(&self.server.desire(position, &files).await).await;
     }
 
     /// A runtime that is not started; `@` in its command is the folder of notes.
     pub(crate) fn runtime(&self, command: &str, more: &[&str]) -> Agent {
         let command = command.replace('@', self.notes.path().to_str().unwrap());
-        let trust = self.centre.trust();
+        let trust = self.server.trust();
         let arguments = ["--trust", &trust, "--runtime", "--job-cmd", &command];
-        Agent::of(&self.server.url(), &[&arguments, more].concat())
+        Agent::of(&self.nats.url(), &[&arguments, more].concat())
     }
 
     /// Waits until the claims are as told.

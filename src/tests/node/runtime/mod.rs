@@ -1,4 +1,4 @@
-//! The laws of a runtime, on a real nats-server. The test plays the centre, its claims as well as its records.
+//! The laws of a runtime, on a real nats-server. The test plays the server, its claims as well as its records.
 
 mod desk;
 

@@ -1,4 +1,4 @@
-//! The test plays the centre: it makes the buckets, signs records, stores objects, and reads what nodes report.
+//! The test plays the server: it makes the buckets, signs records, stores objects, and reads what nodes report.
 
 use std::time::{Duration, Instant};
 
@@ -21,23 +21,23 @@ const INLINE_MAX: usize = 4 * 1024;
 /// How long anything may take before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-pub struct Centre {
+pub struct FakeServer {
     pub key: SecretKey,
     pub log_id: LogId,
     pub jetstream: jetstream::Context,
     prefix: Prefix,
 }
 
-impl Centre {
+impl FakeServer {
     /// Connects and makes what `install` makes.
-    pub async fn at(server: &Server) -> Self {
-        let link = connect(&server.url(), "centre").await.unwrap();
+    pub async fn at(nats: &Server) -> Self {
+        let link = connect(&nats.url(), "server").await.unwrap();
         link.up().await;
         let jetstream = link.jetstream();
         let key = SecretKey::from_seed(&[7; 32]);
-        let centre = Self { key, log_id: Uuid::from_u128(9).into(), jetstream, prefix: Prefix::default() };
-        centre.install().await;
-        centre
+        let server = Self { key, log_id: Uuid::from_u128(9).into(), jetstream, prefix: Prefix::default() };
+        server.install().await;
+        server
     }
 
     pub async fn install(&self) {
