@@ -221,7 +221,7 @@ fn trouble_has_a_code_and_says_what_it_is() {
     let output = told.run(&["verify", "--json", "text.hwlog"]);
     let said: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((output.status.code(), &said["finding"]["code"]), (Some(1), &json!("no_export")));
-    // A checkpoint from elsewhere, as the door shows it or as a note alone.
+    // A checkpoint from elsewhere, as the server shows it or as a note alone.
     let note = told.story.notes.values().next_back().unwrap();
     fs::write(told.dir.path().join("note"), note).unwrap();
     fs::write(told.dir.path().join("note.json"), json!({ "note": note }).to_string()).unwrap();

@@ -35,7 +35,7 @@ events! {
     NodeRetired = "NodeRetired" on Node;
     /// A node may try again what it had rejected.
     NodeRetried = "NodeRetried" on Node;
-    /// Somebody may speak to the door.
+    /// A person or a program may use the HTTP API.
     PrincipalCreated(PrincipalCreated) = "PrincipalCreated" on Principal;
     /// And may no more.
     PrincipalRevoked = "PrincipalRevoked" on Principal;

@@ -3,7 +3,7 @@
 //! A request comes on `<prefix>.rpc.<node>.<verb>` and is a MessagePack map with `v`, an `id` of the sender's making and the
 //! verb's fields. Who asks is the node of the subject, which NATS lets nobody else publish; a request may repeat it as
 //! `runtime`, and one that names another node is refused. The same id gives the first accepted answer again. What may be
-//! asked, and what it comes to, is the same as at the HTTP door: a request becomes that door's command.
+//! asked, and what it comes to, is the same as over HTTP: a request becomes the same command.
 
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeSet;
@@ -285,7 +285,7 @@ pub fn claims_digest(jobs: &[LeasedJob]) -> Digest {
 /// The error of a request that was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RpcError {
-    /// The stable code, as at the HTTP door.
+    /// The stable code, as over HTTP.
     pub code: String,
     /// The offending field; empty for the whole.
     pub field: String,

@@ -1,4 +1,4 @@
-//! Bad input at the door: each with a stable code and the field as its sender wrote it.
+//! Bad input over HTTP: each with a stable code and the field as its sender wrote it.
 
 use schema::command::Command;
 use schema::invalid::CODES;

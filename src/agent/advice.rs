@@ -48,7 +48,7 @@ fn of_the_attempt(inspection: &FolderInspection) -> Option<String> {
         return Some(format!(
             "The {whose} of this node rejected what the server desires, and the same content is not tried again. Correct \
              what its output names: either the documents, whose next content is tried by itself, or this machine, and then \
-             send the command {{\"type\": \"retry_node\", \"id\": \"{node}\"}} to the door."
+             send the command {{\"type\": \"retry_node\", \"id\": \"{node}\"}} to the server."
         ));
     }
     let attempt = inspection.attempt.as_ref()?;

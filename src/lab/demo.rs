@@ -105,9 +105,9 @@ async fn told(
     examples: &Path,
 ) -> Result<(usize, Screen), Error> {
     let json = running.json.clone();
-    let door = ApiClient::new(json.http.parse()?, json.tokens.admin.parse()?)?;
+    let client = ApiClient::new(json.http.parse()?, json.tokens.admin.parse()?)?;
     let definitions = Definitions::new(examples, &json.http, &json.tokens.admin);
-    let mut story = Story::new(screen, door, json.nodes, fleet, definitions);
+    let mut story = Story::new(screen, client, json.nodes, fleet, definitions);
     let untrue = tokio::select! {
         untrue = Box::pin(story.run()) => untrue?,
         () = running.interrupted() => return Err(Error::Interrupted),

@@ -4,8 +4,8 @@
 //! Invariants: a child that dies is restarted; all children end with this process, in order if it is asked to stop and at once if
 //! it is killed; a second start on the same folder continues with the same log, keys, tokens and, if they are free, ports.
 
+mod api_requests;
 mod children;
-mod door;
 mod error;
 mod json;
 mod options;
@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-pub use self::door::DevRequestError;
+pub use self::api_requests::DevRequestError;
 pub use self::error::Error;
 pub use self::json::{DevJson, DevNode, Tokens};
 pub use self::options::{Options, Programs};

@@ -52,7 +52,7 @@ impl AuditOptions {
             let text = std::fs::read_to_string(path);
             let text =
                 text.map_err(|error| RunError::Unreachable(format!("{} can't be read: {error}", path.display())))?;
-            // As the door shows it, or the note alone.
+            // As the server shows it, or the note alone.
             let shown = serde_json::from_str::<serde_json::Value>(&text).ok();
             let note = shown.and_then(|shown| shown["note"].as_str().map(str::to_owned)).unwrap_or(text);
             audit = audit.with_known_checkpoint(note);

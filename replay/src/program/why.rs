@@ -1,5 +1,5 @@
 //! `headwater-replay why`: the events that a node's file or a job follows from, or that keep it away, with who caused them and
-//! what they said. Its JSON is that of the door's `GET /v1/why/…`, with what the log kept of a node's reports in place of what the
+//! what they said. Its JSON is that of the server's `GET /v1/why/…`, with what the log kept of a node's reports in place of what the
 //! node says now.
 
 use std::collections::BTreeMap;

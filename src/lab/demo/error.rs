@@ -25,9 +25,9 @@ pub enum Error {
     Dev(#[from] dev::Error),
     /// The server refused a request, or can't be reached.
     #[error("the demo could not go on")]
-    Door(#[from] ClientError),
+    Api(#[from] ClientError),
     /// The server's URL in `dev.json` is malformed.
-    #[error("the door's URL can't be used")]
+    #[error("the server's URL can't be used")]
     Url(#[from] ServerUrlError),
     /// The token in `dev.json` is malformed.
     #[error("the admin's token can't be used")]

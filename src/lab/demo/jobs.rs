@@ -65,8 +65,8 @@ impl Story {
         self.say(Style::Plain, &format!("   {} events: {}", first.events, created.join(", ")));
         let left_out = format!("   {} parts of the files have no place here: each is named", first.skipped.len());
         self.say(Style::Dim, &left_out);
-        let attestations: Vec<IgnoredAny> = self.door().list("/v1/attestations", &[]).await?;
-        let jobs: Vec<Job> = self.door().list("/v1/jobs", &[]).await?;
+        let attestations: Vec<IgnoredAny> = self.client().list("/v1/attestations", &[]).await?;
+        let jobs: Vec<Job> = self.client().list("/v1/jobs", &[]).await?;
         let are_there = !jobs.is_empty() && jobs.len() == attestations.len();
         self.claim(are_there, &format!("each attestation is a job: {}", jobs.len()));
         let second = self.definitions().import().await?;
@@ -78,7 +78,7 @@ impl Story {
     pub(super) async fn share_jobs(&mut self) -> Result<(), Error> {
         let deadline = Clock::now() + WITHIN;
         let jobs = loop {
-            let jobs: Vec<Job> = self.door().list("/v1/jobs", &[]).await?;
+            let jobs: Vec<Job> = self.client().list("/v1/jobs", &[]).await?;
             let is_through = |job: &Job| {
                 let by = |claim: &Claim| job.completed.as_ref().is_some_and(|done| done.runtime == claim.runtime);
                 job.claim.as_ref().is_some_and(by)
@@ -108,7 +108,7 @@ impl Story {
     async fn say_evidence(&mut self, jobs: &[Job]) -> Result<(), Error> {
         for job in jobs {
             let path = format!("/v1/events?entity=job/{}&type=JobCompleted&limit=1", job.id);
-            let events: Events = self.door().get(&path).await?;
+            let events: Events = self.client().get(&path).await?;
             let Some(Happened { event_type, data }) = events.items.into_iter().next() else { continue };
             let text = |name: &str| data[name].as_str().unwrap_or_default().trim().to_owned();
             let line = format!("   {event_type}: {}: {}", text("runtime"), text("evidence"));

@@ -37,8 +37,8 @@ pub(super) struct NodeSnapshot {
 
 impl DemoNode {
     /// Fetches the node from the server.
-    pub(super) async fn fetch(door: &ApiClient, id: &str, dir: &Path) -> Result<Self, Error> {
-        let node: Self = door.get(&format!("/v1/nodes/{id}")).await?;
+    pub(super) async fn fetch(client: &ApiClient, id: &str, dir: &Path) -> Result<Self, Error> {
+        let node: Self = client.get(&format!("/v1/nodes/{id}")).await?;
         Ok(Self { dir: dir.to_owned(), ..node })
     }
 

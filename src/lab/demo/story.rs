@@ -59,7 +59,7 @@ const REPAIR: Edit = Edit {
 #[derive(Debug)]
 pub(super) struct Story {
     screen: Screen,
-    door: ApiClient,
+    client: ApiClient,
     places: Vec<DevNode>,
     fleet: ExampleFleet,
     definitions: Definitions,
@@ -93,13 +93,13 @@ struct Event {
 impl Story {
     pub(super) fn new(
         screen: Screen,
-        door: ApiClient,
+        client: ApiClient,
         places: Vec<DevNode>,
         fleet: ExampleFleet,
         definitions: Definitions,
     ) -> Self {
         let (since, reached) = (StepStart { position: Position::ZERO, at: Instant::default() }, Position::ZERO);
-        Self { screen, door, places, fleet, definitions, since, reached, written: Vec::new(), untrue: 0 }
+        Self { screen, client, places, fleet, definitions, since, reached, written: Vec::new(), untrue: 0 }
     }
 
     /// Runs all steps; gives the number of claims that do not hold.
@@ -183,13 +183,13 @@ impl Story {
     /// Sends a request, and starts the time of the step.
     async fn send(&mut self, reason: &str, commands: Vec<Value>) -> Result<(), Error> {
         let request = CommandRequest { reason: Some(reason.to_owned()), commands, key: None };
-        let answer = self.door.send_commands(&request).await?;
+        let answer = self.client.send_commands(&request).await?;
         let (first, last) = match (answer.events.first(), answer.events.last()) {
             (Some(first), Some(last)) => (first.position, last.position),
             _ => return Err(Error::NothingChanged),
         };
         let before = first.previous();
-        let events: Events = self.door.get(&format!("/v1/events?after={before}&limit=1")).await?;
+        let events: Events = self.client.get(&format!("/v1/events?after={before}&limit=1")).await?;
         let at = events.items.first().map(|event| event.at).unwrap_or_default();
         (self.since, self.reached) = (StepStart { position: before, at }, last);
         let which = if first == last {
@@ -205,7 +205,7 @@ impl Story {
     async fn fetch_nodes(&self) -> Result<Vec<DemoNode>, Error> {
         let mut nodes = Vec::new();
         for place in &self.places {
-            nodes.push(DemoNode::fetch(&self.door, &place.id, &place.dir).await?);
+            nodes.push(DemoNode::fetch(&self.client, &place.id, &place.dir).await?);
         }
         Ok(nodes)
     }
@@ -247,7 +247,7 @@ impl Story {
     async fn claim_published(&mut self) -> Result<(), Error> {
         let deadline = Clock::now() + WITHIN;
         loop {
-            let log: LogStatus = self.door.get(LOG).await?;
+            let log: LogStatus = self.client.get(LOG).await?;
             let holds = log.published == Some(log.position) && log.position >= self.reached;
             if holds || Clock::now() >= deadline {
                 self.claim(holds, &format!("NATS holds every event of the log, 1 to {}", log.position));
@@ -299,8 +299,8 @@ impl Story {
         }
     }
 
-    pub(super) fn door(&self) -> &ApiClient {
-        &self.door
+    pub(super) fn client(&self) -> &ApiClient {
+        &self.client
     }
 
     pub(super) fn definitions(&self) -> &Definitions {

@@ -1,6 +1,6 @@
 //! Errors of `headwater dev`.
 
-use super::door::DevRequestError;
+use super::api_requests::DevRequestError;
 
 /// `headwater dev` can't start.
 #[derive(Debug, thiserror::Error)]
@@ -10,7 +10,7 @@ pub enum Error {
     Lab(#[from] crate::Error),
     /// The server refused a request of `dev`.
     #[error(transparent)]
-    Door(#[from] DevRequestError),
+    Api(#[from] DevRequestError),
     /// The server can't be reached.
     #[error(transparent)]
     Client(#[from] client::error::Error),
@@ -39,7 +39,7 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Lab(error) => error.code(),
-            Self::Door(_) | Self::Client(_) => "door",
+            Self::Api(_) | Self::Client(_) => "door",
             Self::Token(_) => "bad_token",
             Self::NoProgram(_) => "no_program",
             Self::NoAdmin => "no_admin",

@@ -19,8 +19,8 @@ use crate::running_server::{self, Server};
 use crate::supervisor::Supervised;
 use crate::{Error as LabError, port, private_file, server_programs};
 
+use super::api_requests;
 use super::children::{ADMIN_TOKEN, Backends, Children, DATABASE};
-use super::door;
 use super::error::Error;
 use super::json::{DevJson, DevNode, Tokens};
 use super::options::Options;
@@ -43,7 +43,7 @@ pub(super) struct DevStack {
 /// The readiness check of `headwater serve`.
 struct Serve {
     spec: ChildSpec,
-    door: ApiClient,
+    client: ApiClient,
 }
 
 impl Server for Serve {
@@ -52,7 +52,7 @@ impl Server for Serve {
     }
 
     async fn answers(&self) -> bool {
-        self.door.is_ready().await
+        self.client.is_ready().await
     }
 
     fn may_start_later(&self, _log: &str) -> bool {
@@ -78,13 +78,13 @@ impl DevStack {
     pub(super) async fn start(&mut self) -> Result<DevJson, Error> {
         let (backends, data) = self.start_backends().await?;
         let admin = self.install(&backends).await?;
-        let door = self.start_server(&backends, admin.parse()?).await?;
+        let client = self.start_server(&backends, admin.parse()?).await?;
         let new_token = || token::generate().map_err(|_| LabError::NoRandomness);
         let auditor = self.folder.secret("auditor.token", new_token)?;
-        door::let_in_auditor(&door, &auditor, &auditor.parse()?).await?;
-        let nodes = self.start_nodes(&backends, &door).await?;
+        api_requests::let_in_auditor(&client, &auditor, &auditor.parse()?).await?;
+        let nodes = self.start_nodes(&backends, &client).await?;
         let json = DevJson {
-            http: door.url().to_string(),
+            http: client.url().to_string(),
             nats: backends.nats,
             database: backends.database,
             tokens: Tokens { admin, auditor },
@@ -169,23 +169,23 @@ impl DevStack {
         let address = self.http_address()?;
         self.folder.store_ports(Ports { http: Some(address.port()), ..self.folder.ports() })?;
         let spec = self.children.serve(&self.folder, backends, address)?;
-        let door = ApiClient::new(ServerUrl::from(reachable(address)), admin)?;
-        tracing::info!(http = %door.url(), "starting headwater serve");
+        let client = ApiClient::new(ServerUrl::from(reachable(address)), admin)?;
+        tracing::info!(http = %client.url(), "starting headwater serve");
         let serve = self.serve.insert(supervise(&self.folder, &spec)?);
-        running_server::ready(&Serve { spec, door: door.clone() }, serve).await?;
-        Ok(door)
+        running_server::ready(&Serve { spec, client: client.clone() }, serve).await?;
+        Ok(client)
     }
 
-    async fn start_nodes(&mut self, backends: &Backends, door: &ApiClient) -> Result<Vec<DevNode>, Error> {
+    async fn start_nodes(&mut self, backends: &Backends, client: &ApiClient) -> Result<Vec<DevNode>, Error> {
         let mut nodes = Vec::new();
-        let key = door::signing_key(door).await?;
+        let key = api_requests::signing_key(client).await?;
         let hooks = [("--check", self.options.check.as_deref()), ("--apply", self.options.apply.as_deref())];
         let hooks = hooks.map(|(flag, command)| command.map(|command| (flag, Some(command))));
         let hooks: Vec<(&str, Option<&str>)> = hooks.into_iter().flatten().collect();
         let jobs_max = self.options.jobs_max.to_string();
         for number in 1..=self.options.nodes {
             let id = format!("node-{number}");
-            door::enrol(door, number, &id).await?;
+            api_requests::enrol(client, number, &id).await?;
             let dir = self.folder.path().join("nodes").join(&id);
             private_file::folder(&dir, None)?;
             let mut flags = hooks.clone();

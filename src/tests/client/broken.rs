@@ -121,5 +121,5 @@ fn a_redirection_is_not_followed() {
         }
         assert_eq!(server.run(&["health"]).0, 3);
     }
-    assert_eq!(elsewhere.asked(), Vec::<String>::new(), "a token is shown to nobody whom a door names");
+    assert_eq!(elsewhere.asked(), Vec::<String>::new(), "a token is shown to nobody whom a server names");
 }

@@ -29,7 +29,7 @@ fn start(dir: &Path) -> Dev {
 }
 
 impl Dev {
-    fn door(&self) -> ApiClient {
+    fn client(&self) -> ApiClient {
         ApiClient::new(self.json.http.parse().unwrap(), self.json.tokens.admin.parse().unwrap()).unwrap()
     }
 
@@ -48,11 +48,11 @@ impl Dev {
 
     /// Puts a document for every node, and waits until each runs it.
     async fn converges_on(&self, content: &str) {
-        let door = self.door();
+        let client = self.client();
         let put = json!({"type": "put_document", "id": "d", "path": "d.txt", "media_type": "text/plain",
                          "content": content, "target": {"all": true}, "priority": 0});
         let request = CommandRequest { reason: None, commands: vec![put], key: Some(format!("put-{content}")) };
-        eventually("the door takes a command", async || door.send_commands(&request).await.is_ok()).await;
+        eventually("the server takes a command", async || client.send_commands(&request).await.is_ok()).await;
         for node in &self.json.nodes {
             let file = node.dir.join("current/files/d.txt");
             eventually("the node has the file", async || fs::read_to_string(&file).is_ok_and(|text| text == content))
@@ -62,7 +62,7 @@ impl Dev {
     }
 
     async fn states(&self) -> Vec<String> {
-        let nodes: Vec<Value> = self.door().list("/v1/nodes", &[]).await.unwrap_or_default();
+        let nodes: Vec<Value> = self.client().list("/v1/nodes", &[]).await.unwrap_or_default();
         nodes.iter().map(|node| node["state"].as_str().unwrap().to_owned()).collect()
     }
 
@@ -89,7 +89,7 @@ async fn a_second_start_goes_on_where_the_first_was_asked_to_end() {
     let dir = folder();
     let mut first = start(dir.path());
     first.converges_on("kept").await;
-    let log: Value = first.door().get("/v1/log").await.unwrap();
+    let log: Value = first.client().get("/v1/log").await.unwrap();
     let children = first.children();
     first.signal(Signal::TERM);
     assert!(first.ended().await.success(), "it was asked to end, and did");
@@ -97,7 +97,7 @@ async fn a_second_start_goes_on_where_the_first_was_asked_to_end() {
     assert!(first.children().is_empty(), "nobody is written down any more");
 
     let second = start(dir.path());
-    let again: Value = second.door().get("/v1/log").await.unwrap();
+    let again: Value = second.client().get("/v1/log").await.unwrap();
     assert_eq!((&again["log_id"], &again["signing_key"]), (&log["log_id"], &log["signing_key"]));
     assert!(again["position"].as_u64() >= log["position"].as_u64());
     assert_eq!((&second.json.tokens, &second.json.nodes), (&first.json.tokens, &first.json.nodes));
@@ -157,8 +157,8 @@ async fn a_token_lets_in_as_its_role_until_it_is_revoked() {
     assert_eq!(code, 0, "{said}");
     let made: Value = serde_json::from_str(&said).unwrap();
     let made = made["token"].as_str().unwrap();
-    let door = dev.door().with_token(made.parse().unwrap());
-    assert!(door.get::<Value>("/v1/fleet").await.is_ok(), "it reads");
+    let client = dev.client().with_token(made.parse().unwrap());
+    assert!(client.get::<Value>("/v1/fleet").await.is_ok(), "it reads");
     let (code, said) = token(&dev, made, &["create", "--name", "more", "--role", "admin"]);
     assert!(code == 1 && said.contains("not_permitted"), "it does no more: {code} {said}");
 
@@ -170,7 +170,7 @@ async fn a_token_lets_in_as_its_role_until_it_is_revoked() {
     assert!(code == 1 && said.contains("principal_exists"), "{code} {said}");
 
     assert_eq!(token(&dev, &admin, &["revoke", "grafana"]).0, 0);
-    let refused = door.get::<Value>("/v1/fleet").await.unwrap_err();
+    let refused = client.get::<Value>("/v1/fleet").await.unwrap_err();
     assert_eq!(refused.code(), "invalid_token");
     let (code, said) = token(&dev, &admin, &["list", "--url", "http://127.0.0.1:1"]);
     assert!(code == 3 && said.contains("could not reach the server"), "{code} {said}");

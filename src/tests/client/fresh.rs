@@ -42,12 +42,12 @@ async fn what_was_written_is_seen_by_the_next_read() {
         let body = if first.starts_with("POST") { answer } else { json!({"items": [], "next": null}) };
         reply.whole("200 OK", &body.to_string())
     });
-    let door = ApiClient::new(server.url.parse().unwrap(), "hw_secret".parse().unwrap()).unwrap();
-    door.list::<Value>("/v1/nodes", &[]).await.unwrap();
-    door.send_commands(&CommandRequest::default()).await.unwrap();
-    door.with_token("hw_other".parse().unwrap()).get::<Value>("/v1/fleet").await.unwrap();
-    door.list::<Value>("/v1/nodes", &[]).await.unwrap();
-    drop(door.open_stream("/v1/events?after=3").await);
+    let client = ApiClient::new(server.url.parse().unwrap(), "hw_secret".parse().unwrap()).unwrap();
+    client.list::<Value>("/v1/nodes", &[]).await.unwrap();
+    client.send_commands(&CommandRequest::default()).await.unwrap();
+    client.with_token("hw_other".parse().unwrap()).get::<Value>("/v1/fleet").await.unwrap();
+    client.list::<Value>("/v1/nodes", &[]).await.unwrap();
+    drop(client.open_stream("/v1/events?after=3").await);
     let asked: Vec<String> = server.asked().into_iter().map(|line| line.replace("limit=1000&cursor=", "…")).collect();
     let expected = [
         "GET /v1/nodes?…",

@@ -37,9 +37,9 @@ impl Dev {
     }
 
     async fn send(&self, commands: Vec<Value>) -> u64 {
-        let door = ApiClient::new(self.json.http.parse().unwrap(), self.json.tokens.admin.parse().unwrap()).unwrap();
+        let client = ApiClient::new(self.json.http.parse().unwrap(), self.json.tokens.admin.parse().unwrap()).unwrap();
         let request = CommandRequest { reason: Some("a law".into()), commands, key: None };
-        let position = door.send_commands(&request).await.unwrap().position;
+        let position = client.send_commands(&request).await.unwrap().position;
         position.to_string().parse().unwrap()
     }
 }
@@ -173,10 +173,10 @@ async fn events_go_on(dev: &Dev, after: u64) {
     let server: Value = serde_json::from_slice(&fs::read(dev.dir.join("run/serve.pid")).unwrap()).unwrap();
     kill(u32::try_from(server["pid"].as_u64().unwrap()).unwrap(), Signal::KILL);
     let deadline = Instant::now() + DEADLINE;
-    let door = ApiClient::new(dev.json.http.parse().unwrap(), dev.json.tokens.admin.parse().unwrap()).unwrap();
+    let client = ApiClient::new(dev.json.http.parse().unwrap(), dev.json.tokens.admin.parse().unwrap()).unwrap();
     let request = CommandRequest { reason: None, commands: vec![document(9_001)], key: Some("again".into()) };
     let answer = loop {
-        match door.send_commands(&request).await {
+        match client.send_commands(&request).await {
             Ok(answer) => break answer,
             Err(error) => assert!(Instant::now() < deadline, "the server never came back: {error}"),
         }

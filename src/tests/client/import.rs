@@ -1,4 +1,4 @@
-//! Laws of `headwater import oscal`, held on the real program and the door of a `headwater dev`: what small files of our own
+//! Laws of `headwater import oscal`, held on the real program and the server of a `headwater dev`: what small files of our own
 //! come to, what a second run and a changed file do, and what is refused; with `HEADWATER_TEST_DATA` what NIST publishes.
 
 use std::fs;
@@ -154,7 +154,7 @@ fn refusals_write_nothing(dev: &Dev) {
     }
     let (status, _, complained) =
         dev.run_on(&["import", "oscal", "--schedule", "every day"], &[&dev.file("r.json", &unscheduled())]);
-    assert_eq!(status, 1, "a schedule that is none is refused by the door: {complained}");
+    assert_eq!(status, 1, "a schedule that is none is refused by the server: {complained}");
     assert_eq!(dev.run_on(&["import", "oscal", "--url", "http://127.0.0.1:1"], &[&good]).0, 3);
     assert_eq!(dev.run_on(&["import", "oscal"], &[]).0, 2);
     assert_eq!(dev.position(), before);

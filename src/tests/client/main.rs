@@ -1,4 +1,4 @@
-//! Laws of the program as people have it: against a door that is none, on a terminal, with an output that can't be
+//! Laws of the program as people have it: against a server that is not Headwater's, on a terminal, with an output that can't be
 //! written, and against the whole that `headwater dev` starts.
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 

@@ -16,7 +16,7 @@ fn event(position: u64) -> Value {
     json!({"position": position, "type": kind, "entity": entity, "at": at, "data": {}})
 }
 
-/// A door with such a log.
+/// A server with such a log.
 fn server() -> Server {
     Server::new(|first, _, reply| {
         let query = |name: &str| {

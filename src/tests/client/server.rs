@@ -1,4 +1,4 @@
-//! An HTTP server that answers as a test says, which no door would.
+//! An HTTP server that answers as a test says, as no server of Headwater would.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

@@ -60,7 +60,7 @@ async fn a_new_log_that_was_cut_off_before_nats_was_emptied_is_finished_by_the_s
     drop(owner);
     fleet.servers[0].process.start_again();
     eventually("the server sees another log in NATS", SOON, async || {
-        let answer = fleet.door().post(&put("z", "between two logs"), None).await?;
+        let answer = fleet.api().post(&put("z", "between two logs"), None).await?;
         assert_ne!(answer.status, 200, "nothing is taken: {answer:?}");
         let says = answer.body.to_string();
         if says.contains("does another log use the same NATS") { Ok(()) } else { Err(says) }
@@ -72,8 +72,8 @@ async fn a_new_log_that_was_cut_off_before_nats_was_emptied_is_finished_by_the_s
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(first_json(&said)["log_id"], new.to_string(), "it is the same one: {said}");
     fleet.servers[0].process.start_again();
-    fleet.door().ready().await;
-    fleet.door().accepted(put("z", "in the new one")).await;
+    fleet.api().ready().await;
+    fleet.api().accepted(put("z", "in the new one")).await;
     law::holds(&fleet.ground).await;
 }
 
@@ -84,7 +84,7 @@ async fn what_is_left_becomes_a_new_log_that_nodes_take_when_told_so() {
     fleet.servers[0].process.kill();
     wipe(&mut fleet).await;
     fleet.servers[0].process.start_again();
-    eventually("the server answers", SOON, async || fleet.door().get("/healthz").await.map(drop)).await;
+    eventually("the server answers", SOON, async || fleet.api().get("/healthz").await.map(drop)).await;
     is_stopped(&fleet).await;
 
     let (code, said) = new_log(&fleet).await;
@@ -104,10 +104,10 @@ async fn what_is_left_becomes_a_new_log_that_nodes_take_when_told_so() {
     assert!(said.contains("no reason"), "nothing is lost of the new one: {said}");
 
     fleet.servers[0].process.start_again();
-    fleet.door().ready().await;
-    fleet.door().accepted(put("x", "said in the new log")).await;
+    fleet.api().ready().await;
+    fleet.api().accepted(put("x", "said in the new log")).await;
     eventually("the node refuses by name", SOON, async || {
-        let shown = fleet.door().get("/v1/nodes/a").await?;
+        let shown = fleet.api().get("/v1/nodes/a").await?;
         if shown.body.to_string().contains("other_log") { Ok(()) } else { Err(format!("{shown:?}")) }
     })
     .await;

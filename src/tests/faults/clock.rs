@@ -26,10 +26,10 @@ fn file(story: &Story) -> PathBuf {
 
 async fn set_clock_ahead(story: &mut Story) {
     std::fs::write(file(story), AHEAD_S.to_string()).unwrap();
-    let door = story.fleet.servers[ACTIVE].door.clone();
-    eventually("the door says whose clock is wrong", SOON, async || {
+    let api = story.fleet.servers[ACTIVE].api.clone();
+    eventually("the server says whose clock is wrong", SOON, async || {
         let retry = json!({"commands": [{"type": "retry_node", "id": NODES[0]}]});
-        let (ready, answer) = (door.get("/readyz").await?, door.post(&retry, None).await?);
+        let (ready, answer) = (api.get("/readyz").await?, api.post(&retry, None).await?);
         let is_said = ready.status == 503 && ready.body["detail"].as_str().is_some_and(|said| said.contains("clock"));
         match is_said && answer.code() == "clock_ahead" && answer.is_for_later() {
             true => Ok(()),
@@ -37,7 +37,7 @@ async fn set_clock_ahead(story: &mut Story) {
         }
     })
     .await;
-    let figures = door.get("/metrics").await.unwrap().body.to_string();
+    let figures = api.get("/metrics").await.unwrap().body.to_string();
     let figure = figures.split("\\n").find_map(|line| line.strip_prefix("headwater_clock_ahead_seconds "));
     let ahead: f64 = figure.and_then(|figure| figure.parse().ok()).unwrap();
     assert!((ahead - AHEAD_S as f64).abs() < 60.0, "{ahead}");
@@ -46,7 +46,7 @@ async fn set_clock_ahead(story: &mut Story) {
 
 async fn set_clock_right(story: &mut Story) {
     std::fs::remove_file(file(story)).unwrap();
-    story.fleet.servers[ACTIVE].door.ready().await;
+    story.fleet.servers[ACTIVE].api.ready().await;
     let ahead = "SELECT count(*) FROM event WHERE at > clock_timestamp() + interval '1 minute'";
     assert_eq!(reader::ask(&story.fleet.ground.database(), ahead).await.unwrap().as_deref(), Some("0"));
 }

@@ -26,12 +26,12 @@ async fn alter_and_start_again(story: &mut Story) {
     );
     law::execute(&url, &alter).await;
     story.fleet.servers[0].process.start_again();
-    let door = story.fleet.servers[0].door.clone();
+    let api = story.fleet.servers[0].api.clone();
     let named = format!("position {altered}:");
-    eventually("the door says where the log was altered", SOON, async || {
+    eventually("the server says where the log was altered", SOON, async || {
         let retry = json!({"commands": [{"type": "retry_node", "id": NODES[0]}]});
-        let (alive, ready) = (door.get("/healthz").await?, door.get("/readyz").await?);
-        let (told, taken) = (door.get("/v1/events").await?, door.post(&retry, None).await?);
+        let (alive, ready) = (api.get("/healthz").await?, api.get("/readyz").await?);
+        let (told, taken) = (api.get("/v1/events").await?, api.post(&retry, None).await?);
         let is_named = [&ready, &told, &taken].iter().all(|answer| answer.body.to_string().contains(&named));
         let is_later = told.is_for_later() && taken.is_for_later();
         match (alive.status, ready.status, is_named && is_later) {
@@ -48,5 +48,5 @@ async fn put_back(story: &mut Story) {
     let put_back = "SET session_replication_role = replica; \
                     UPDATE event SET actor = saved.actor FROM saved WHERE event.position = saved.position";
     law::execute(&story.fleet.ground.database(), put_back).await;
-    story.fleet.servers[0].door.ready().await;
+    story.fleet.servers[0].api.ready().await;
 }

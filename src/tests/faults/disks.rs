@@ -35,9 +35,9 @@ async fn fill_disk(story: &mut Story) {
 
 /// The node's newest report is of the record that it could not accept, and that it lacks.
 async fn says_so(story: &Story) {
-    let door = story.fleet.door().clone();
+    let api = story.fleet.api().clone();
     eventually("the node says that its disk is full", SOON, async || {
-        let node = door.get(&format!("/v1/nodes/{}", NODES[0])).await?;
+        let node = api.get(&format!("/v1/nodes/{}", NODES[0])).await?;
         let reported = &node.body["reported"];
         let (tried, seen) = (&reported["attempt"]["position"], &reported["seen"]["position"]);
         let is_newer = tried.as_u64().is_some_and(|tried| seen.as_u64().is_none_or(|seen| tried > seen));

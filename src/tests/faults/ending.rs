@@ -59,7 +59,7 @@ async fn a_server_that_waits_ends_when_it_is_asked_to() {
     let server = fleet.server("all");
     says(&server, &["NATS can't be reached", &format!("127.0.0.1:{port}"), "--nats-url"]).await;
     eventually("it says that NATS is away", SOON, async || {
-        let ready = server.door.get("/readyz").await?;
+        let ready = server.api.get("/readyz").await?;
         if ready.body.to_string().contains("NATS") { Ok(()) } else { Err(format!("{ready:?}")) }
     })
     .await;
@@ -68,10 +68,10 @@ async fn a_server_that_waits_ends_when_it_is_asked_to() {
     fleet.ways.server_nats = None;
     fleet.ways.env.push(("HEADWATER_LOG", "headwater=debug".to_owned()));
     let server = fleet.server("all");
-    server.door.ready().await;
+    server.api.ready().await;
     signal_all(fleet.ground.postgres.pid(), Signal::STOP);
-    let (door, command) = (server.door.clone(), put("x", "never stored"));
-    let asked = tokio::spawn(async move { door.post(&command, None).await });
+    let (api, command) = (server.api.clone(), put("x", "never stored"));
+    let asked = tokio::spawn(async move { api.post(&command, None).await });
     eventually("the request waits", SOON, async || {
         let log = server.process.log();
         if log.contains("taken in") { Ok(()) } else { Err(log) }

@@ -94,9 +94,9 @@ async fn write_strays(story: &mut Story) {
     })
     .await;
     // They are counted once the event stream is made anew, which comes after the copies.
-    let door = story.fleet.door().clone();
+    let api = story.fleet.api().clone();
     eventually("they are counted", SOON, async || {
-        let figures = door.get("/metrics").await?.body.to_string();
+        let figures = api.get("/metrics").await?.body.to_string();
         let counted = figures.split("\\n").find(|line| line.starts_with("headwater_strays_total")).map(str::to_owned);
         match counted.as_deref() {
             Some("headwater_strays_total 3") => Ok(()),
@@ -145,7 +145,7 @@ fn administrator(first: &Event, last: &Event) -> Event {
 #[tokio::test]
 async fn an_event_that_follows_from_the_log_stops_it_until_a_person_has_judged_it() {
     let mut fleet = Fleet::start().await;
-    fleet.door().accepted(put("x", "before all else")).await;
+    fleet.api().accepted(put("x", "before all else")).await;
     let log = law::holds(&fleet.ground).await;
     let jetstream = jetstream(&fleet).await;
     let stream = jetstream.get_stream("cfg_events").await.unwrap();
@@ -167,8 +167,8 @@ async fn an_event_that_follows_from_the_log_stops_it_until_a_person_has_judged_i
     let (code, said) = fleet.run(&["recover", "--put-aside", "--json"]).await;
     assert_eq!(code, Some(0), "{said}");
     assert!(first_json(&said)["put_aside"].as_u64().is_some_and(|messages| messages >= 1), "{said}");
-    fleet.door().ready().await;
-    fleet.door().accepted(put("y", "goes on without it")).await;
+    fleet.api().ready().await;
+    fleet.api().accepted(put("y", "goes on without it")).await;
     let now = law::holds(&fleet.ground).await;
     assert_eq!(now[..log.len()], log[..]);
     assert!(now.len() > log.len() && now.iter().all(|line| line.entity != "principal/mallory"));
@@ -184,7 +184,7 @@ async fn an_event_that_follows_from_the_log_stops_it_until_a_person_has_judged_i
         let ack = jetstream.publish(MALLORY, forged.write().into()).await.unwrap().await.unwrap();
         assert_eq!(ack.sequence, forged.position.get(), "it stands where it says");
         let puts: Vec<Value> = ids.iter().map(|id| put(id, "at the same position")["commands"][0].clone()).collect();
-        fleet.door().post(&json!({"commands": puts}), None).await.unwrap();
+        fleet.api().post(&json!({"commands": puts}), None).await.unwrap();
         is_stopped(&fleet).await;
         let (code, said) = fleet.run(&["recover"]).await;
         assert_eq!(code, Some(1), "{said}");
@@ -193,7 +193,7 @@ async fn an_event_that_follows_from_the_log_stops_it_until_a_person_has_judged_i
         }
         let (code, said) = fleet.run(&["recover", "--put-aside"]).await;
         assert_eq!(code, Some(0), "{said}");
-        fleet.door().ready().await;
+        fleet.api().ready().await;
         assert!(law::holds(&fleet.ground).await.iter().all(|line| line.entity != "principal/mallory"));
     }
 }
@@ -201,7 +201,7 @@ async fn an_event_that_follows_from_the_log_stops_it_until_a_person_has_judged_i
 /// Waits until commands are refused, and it is said what to do.
 async fn is_stopped(fleet: &Fleet) {
     eventually("nothing is taken, and it is said why", SOON, async || {
-        let answer = fleet.door().post(&put("y", "meanwhile it is not"), None).await?;
+        let answer = fleet.api().post(&put("y", "meanwhile it is not"), None).await?;
         match (answer.status, answer.body.to_string().contains("`headwater recover`")) {
             (503, true) => Ok(()),
             _ => Err(format!("{answer:?}")),

@@ -18,9 +18,9 @@ scenarios! {
 
 async fn spoil(story: &mut Story) {
     std::fs::write(story.fleet.edges[NODES[0]].dir.join("spoil"), "").unwrap();
-    let door = story.fleet.door().clone();
+    let api = story.fleet.api().clone();
     eventually("the node says what the hook does", TOLD_WITHIN, async || {
-        let node = door.get(&format!("/v1/nodes/{}", NODES[0])).await?;
+        let node = api.get(&format!("/v1/nodes/{}", NODES[0])).await?;
         let reported = &node.body["reported"];
         let is_told = match is_long() {
             true => reported["attempt"]["code"] == "drift_returns",

@@ -36,14 +36,14 @@ async fn set(story: &mut Story, mode: Mode) {
 /// As long as it lasts the server says so.
 async fn lose_nats(story: &mut Story, mode: Mode) {
     story.props.wire.as_ref().unwrap().set(mode);
-    let door = story.fleet.door().clone();
-    eventually("the server says that NATS is gone", SOON, async || match door.get("/readyz").await?.status {
+    let api = story.fleet.api().clone();
+    eventually("the server says that NATS is gone", SOON, async || match api.get("/readyz").await?.status {
         503 => Ok(()),
         status => Err(format!("{status}")),
     })
     .await;
     story.lasts().await;
-    assert_eq!(door.get("/readyz").await.unwrap().status, 503, "it is still so");
+    assert_eq!(api.get("/readyz").await.unwrap().status, 503, "it is still so");
 }
 
 async fn open(story: &mut Story) {

@@ -33,7 +33,7 @@ async fn two_hundred_nodes_come_back_at_once() {
     let url = wire.instead(&fleet.ground.nats_url());
     let names: Vec<String> = (0..NODES).map(|number| format!("n-{number}")).collect();
     let enrol = names.iter().map(|id| json!({"type": "enrol_node", "id": id, "labels": {}}));
-    fleet.door().accepted(json!({"commands": enrol.collect::<Vec<_>>()})).await;
+    fleet.api().accepted(json!({"commands": enrol.collect::<Vec<_>>()})).await;
     let (stop, agents) = (CancellationToken::new(), TaskTracker::new());
     for name in &names {
         let dir = fleet.ground.dir.path().join("nodes").join(name);
@@ -67,7 +67,7 @@ async fn put(fleet: &Fleet, content: &str) {
         "type": "put_document", "id": "x", "path": "x", "media_type": "text/plain", "content": content,
         "target": {"all": true}, "priority": 0,
     });
-    fleet.door().accepted(json!({"commands": [put]})).await;
+    fleet.api().accepted(json!({"commands": [put]})).await;
 }
 
 async fn every_has(fleet: &Fleet, names: &[String], content: &str) {

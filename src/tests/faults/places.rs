@@ -53,7 +53,7 @@ async fn server(story: &mut Story, point: Failpoint) {
     }
     ends(&mut story.fleet.servers[0].process, point).await;
     story.fleet.servers[0].process.start_again();
-    story.fleet.servers[0].door.ready().await;
+    story.fleet.servers[0].api.ready().await;
     story.grows(EVENTS_BETWEEN).await;
 }
 

@@ -38,13 +38,13 @@ async fn restart_in_a_large_transaction(story: &mut Story) {
     let foreign = reader::session(&url).await.unwrap();
     foreign.batch_execute("CREATE TABLE foreign_table (x text); BEGIN").await.unwrap();
     let rows = "INSERT INTO foreign_table SELECT repeat('x', 100) FROM generate_series(1, 300000)";
-    let (door, id) = (story.fleet.door().clone(), story.random.u32(..));
+    let (api, id) = (story.fleet.api().clone(), story.random.u32(..));
     let nodes: Vec<_> =
         (0..1000).map(|number| json!({"type": "enrol_node", "id": format!("n-{id}-{number}"), "labels": {}})).collect();
     let large = tokio::spawn(async move {
         let body = json!({"reason": "a thousand at once", "commands": nodes});
         // Under a key it is sent until it is answered.
-        while !door.post(&body, Some("large")).await.is_ok_and(|answer| answer.status == 200) {
+        while !api.post(&body, Some("large")).await.is_ok_and(|answer| answer.status == 200) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     });
@@ -65,8 +65,8 @@ async fn restart_in_a_large_transaction(story: &mut Story) {
 
 async fn fill_disk(story: &mut Story) {
     story.props.disk.as_ref().unwrap().fill();
-    let door = story.fleet.door().clone();
-    eventually("the server says that it can't append", SOON, async || match door.get("/readyz").await? {
+    let api = story.fleet.api().clone();
+    eventually("the server says that it can't append", SOON, async || match api.get("/readyz").await? {
         ready if ready.status == 503 && ready.body.to_string().contains("No space left") => Ok(()),
         ready => Err(format!("{ready:?}")),
     })
@@ -93,13 +93,13 @@ async fn a_commit_that_waits_for_its_standby_is_no_database_that_was_put_back() 
     let fleet = Fleet::start().await;
     let url = fleet.ground.database();
     waits_for(&url, "nobody").await;
-    let (door, is_over) = (fleet.door().clone(), Arc::new(AtomicBool::new(false)));
+    let (api, is_over) = (fleet.api().clone(), Arc::new(AtomicBool::new(false)));
     let asking = tokio::spawn({
         let is_over = Arc::clone(&is_over);
         async move {
             for number in 0.. {
                 let enrol = json!({"commands": [{"type": "enrol_node", "id": format!("n-{number}"), "labels": {}}]});
-                let answer = door.post(&enrol, None).await.unwrap();
+                let answer = api.post(&enrol, None).await.unwrap();
                 assert_eq!(answer.status, 200, "{answer:?}");
                 if is_over.load(Ordering::Relaxed) {
                     break;

@@ -50,7 +50,7 @@ fn press(
     let (sent, stop, body) = (Arc::new(Sent::default()), Arc::new(AtomicBool::new(false)), Arc::new(body));
     let mut callers = JoinSet::new();
     for caller in 0..callers_count {
-        let (sent, stop, body, door) = (sent.clone(), stop.clone(), body.clone(), fleet.door().clone());
+        let (sent, stop, body, api) = (sent.clone(), stop.clone(), body.clone(), fleet.api().clone());
         callers.spawn(async move {
             for turn in 0.. {
                 if stop.load(Ordering::Relaxed) {
@@ -59,7 +59,7 @@ fn press(
                 let body = body(caller, turn).to_string().into_bytes();
                 let bytes = body.len() as u64;
                 sent.offered.fetch_add(bytes, Ordering::Relaxed);
-                let Ok(answer) = door.post_bytes(body, None).await else { continue };
+                let Ok(answer) = api.post_bytes(body, None).await else { continue };
                 match answer.status {
                     200 => drop(sent.taken.fetch_add(bytes, Ordering::Relaxed)),
                     503 => {
@@ -138,7 +138,7 @@ async fn a_relay_before_a_slow_nats_stops_reading_and_says_how_far_behind_it_is(
     while callers.join_next().await.is_some() {}
     eventually("it says how far behind it is", SOON, async || {
         most = most.max(resident_mib(pid));
-        let answer = fleet.door().get("/metrics").await?;
+        let answer = fleet.api().get("/metrics").await?;
         let text = answer.body.as_str().unwrap_or_default();
         let lag = text.lines().find_map(|line| line.strip_prefix("headwater_publish_lag_events ")).unwrap_or_default();
         match lag.parse::<f64>() {

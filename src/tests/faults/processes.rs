@@ -42,7 +42,7 @@ async fn end_server(story: &mut Story) {
 
 async fn start_server(story: &mut Story) {
     story.fleet.servers[0].process.start_again();
-    story.fleet.servers[0].door.ready().await;
+    story.fleet.servers[0].api.ready().await;
 }
 
 async fn freeze_server(story: &mut Story) {
@@ -76,7 +76,7 @@ async fn thaw_edges(story: &mut Story) {
 
 async fn kill_nats(story: &mut Story) {
     story.fleet.ground.nats.kill();
-    // The door takes commands without NATS.
+    // The server takes commands without NATS.
     story.grows(60).await;
 }
 
@@ -87,7 +87,7 @@ pub(crate) async fn start_nats(story: &mut Story) {
 async fn freeze_nats(story: &mut Story) {
     story.fleet.ground.nats.child().freeze(true);
     eventually("the server says that NATS is gone", SOON, async || {
-        match story.fleet.door().get("/readyz").await?.status {
+        match story.fleet.api().get("/readyz").await?.status {
             503 => Ok(()),
             status => Err(format!("{status}")),
         }
@@ -136,7 +136,7 @@ async fn start_all(story: &mut Story) {
     story.fleet.servers[0].process.start_again();
     start_nats(story).await;
     start_postgres(story).await;
-    story.fleet.servers[0].door.ready().await;
+    story.fleet.servers[0].api.ready().await;
 }
 
 /// The first server was alone when it took the slot.

@@ -20,11 +20,11 @@ pub(crate) async fn wipe(fleet: &mut Fleet) {
     fleet.ground.nats.start_again().await.unwrap();
 }
 
-/// Waits until the door and `/readyz` say that the node's record is ahead, while nothing is taken.
+/// Waits until the server and `/readyz` say that the node's record is ahead, while nothing is taken.
 pub(crate) async fn is_stopped(fleet: &Fleet) {
-    eventually("the door says which node holds more", SOON, async || {
-        let answer = fleet.door().post(&put("z", "over what is lost"), None).await?;
-        let ready = fleet.door().get("/readyz").await?;
+    eventually("the server says which node holds more", SOON, async || {
+        let answer = fleet.api().post(&put("z", "over what is lost"), None).await?;
+        let ready = fleet.api().get("/readyz").await?;
         assert_ne!(answer.status, 200, "nothing is taken: {answer:?}");
         let says = |body: &Value| body.to_string().contains("node a holds a record that was signed at position");
         match (answer.is_for_later(), answer.code(), ready.status) {
@@ -41,7 +41,7 @@ async fn what_only_a_node_still_holds_stops_a_server_that_starts() {
     fleet.servers[0].process.kill();
     wipe(&mut fleet).await;
     fleet.servers[0].process.start_again();
-    eventually("the server answers", SOON, async || fleet.door().get("/healthz").await.map(drop)).await;
+    eventually("the server answers", SOON, async || fleet.api().get("/healthz").await.map(drop)).await;
     is_stopped(&fleet).await;
     assert_eq!(reader::head(&fleet.ground.database()).await.unwrap(), back, "nothing was appended");
     let public = law::stream(&fleet.ground.nats_url()).await.unwrap_or_default();
@@ -79,8 +79,8 @@ async fn what_only_a_node_still_holds_stops_a_server_that_starts() {
     })
     .await;
     fleet.servers[0].process.start_again();
-    fleet.door().ready().await;
-    fleet.door().accepted(put("z", "in the new log")).await;
+    fleet.api().ready().await;
+    fleet.api().accepted(put("z", "in the new log")).await;
 }
 
 #[tokio::test]
@@ -88,8 +88,8 @@ async fn what_a_node_makes_up_stops_nobody() {
     let mut fleet = Fleet::start().await;
     fleet.node("a", json!({})).await;
     let enrol = json!({"type": "enrol_node", "id": "b", "labels": {}});
-    fleet.door().accepted(json!({"commands": [enrol]})).await;
-    fleet.door().accepted(put("x", "for everybody, too")).await;
+    fleet.api().accepted(json!({"commands": [enrol]})).await;
+    fleet.api().accepted(put("x", "for everybody, too")).await;
     let link = connect(&fleet.ground.nats_url(), "test").await.unwrap();
     link.up().await;
     let bucket = link.jetstream().get_key_value("cfg_reported").await.unwrap();
@@ -109,16 +109,16 @@ async fn what_a_node_makes_up_stops_nobody() {
     let forged = Reported { node: "b".parse().unwrap(), seen, proof, ..said };
     bucket.put("b", forged.write().into()).await.unwrap();
     eventually("b is marked", SOON, async || {
-        let shown = fleet.door().get("/v1/nodes/b").await?;
+        let shown = fleet.api().get("/v1/nodes/b").await?;
         if shown.body["state"] == "ahead" { Ok(()) } else { Err(format!("{shown:?}")) }
     })
     .await;
-    fleet.door().accepted(put("x", "goes on unimpressed")).await;
+    fleet.api().accepted(put("x", "goes on unimpressed")).await;
     assert!(fleet.servers[0].process.stop().await);
     fleet.servers[0].process.start_again();
-    fleet.door().ready().await;
-    fleet.door().accepted(put("x", "also after a start")).await;
-    let shown = fleet.door().get("/v1/nodes/b").await.unwrap();
+    fleet.api().ready().await;
+    fleet.api().accepted(put("x", "also after a start")).await;
+    let shown = fleet.api().get("/v1/nodes/b").await.unwrap();
     assert_eq!(shown.body["state"], "ahead", "{shown:?}");
     law::holds(&fleet.ground).await;
 }

@@ -48,7 +48,7 @@ pub(crate) async fn put_back() -> (Fleet, Vec<law::Line>, u64) {
 async fn put_back_over(overwritten: &[&str]) -> (Fleet, Vec<law::Line>, u64) {
     let mut fleet = Fleet::start().await;
     fleet.node("a", json!({})).await;
-    fleet.door().accepted(put("x", "before all")).await;
+    fleet.api().accepted(put("x", "before all")).await;
     eventually("the log knows that the node reported", SOON, async || {
         let reported = "SELECT count(*) FROM event WHERE entity = 'report/a'";
         match reader::ask(&fleet.ground.database(), reported).await?.as_deref() {
@@ -61,14 +61,14 @@ async fn put_back_over(overwritten: &[&str]) -> (Fleet, Vec<law::Line>, u64) {
     let copied = data(&fleet).with_file_name("copy");
     copy(&data(&fleet), &copied);
     fleet.ground.postgres.start_again().await.unwrap();
-    fleet.door().ready().await;
+    fleet.api().ready().await;
     let head = reader::head(&fleet.ground.database()).await.unwrap();
     for content in overwritten {
-        fleet.door().accepted(put("x", content)).await;
+        fleet.api().accepted(put("x", content)).await;
     }
-    let keyed = fleet.door().post(&put("x", "thereafter it is another"), Some("key")).await.unwrap();
+    let keyed = fleet.api().post(&put("x", "thereafter it is another"), Some("key")).await.unwrap();
     assert_eq!(keyed.status, 200, "{keyed:?}");
-    fleet.door().accepted(put("y", &"large one ".repeat(LARGE / 10))).await;
+    fleet.api().accepted(put("y", &"large one ".repeat(LARGE / 10))).await;
     fleet.converges(&[("a".to_owned(), tree())].into()).await;
     let log = law::holds(&fleet.ground).await;
     fleet.ground.postgres.stop().await.unwrap();
@@ -86,9 +86,9 @@ pub(crate) fn tree() -> Tree {
 
 /// Waits until commands are refused because the database was put back, and nothing else is said.
 async fn is_refused(fleet: &Fleet) {
-    eventually("the door says why it takes nothing", SOON, async || {
-        let answer = fleet.door().post(&put("z", "lost again and again"), None).await?;
-        let ready = fleet.door().get("/readyz").await?;
+    eventually("the server says why it takes nothing", SOON, async || {
+        let answer = fleet.api().post(&put("z", "lost again and again"), None).await?;
+        let ready = fleet.api().get("/readyz").await?;
         assert_ne!(answer.status, 200, "nothing is taken: {answer:?}");
         let says = |body: &Value| body.to_string().contains("put back");
         match (answer.status, ready.status) {
@@ -107,7 +107,7 @@ async fn nothing_is_appended_to_a_log_that_was_put_back_until_it_is_whole_again(
     is_refused(&fleet).await;
     fleet.servers[0].process.kill();
     fleet.servers[0].process.start_again();
-    eventually("the server answers", SOON, async || fleet.door().get("/healthz").await.map(drop)).await;
+    eventually("the server answers", SOON, async || fleet.api().get("/healthz").await.map(drop)).await;
     is_refused(&fleet).await;
     assert_eq!(reader::head(&fleet.ground.database()).await.unwrap(), back, "nothing was appended");
     assert_eq!(law::stream(&fleet.ground.nats_url()).await.unwrap(), stream, "nothing was published");
@@ -128,21 +128,21 @@ async fn nothing_is_appended_to_a_log_that_was_put_back_until_it_is_whole_again(
     assert_eq!(reader::head(&fleet.ground.database()).await.unwrap(), back + signed, "{said}");
     let (code, said) = fleet.run(&["recover", "--adopt-stream", "--unsigned-too"]).await;
     assert_eq!(code, Some(0), "{said}");
-    fleet.door().ready().await;
+    fleet.api().ready().await;
     fleet.converges(&[("a".to_owned(), tree())].into()).await;
     let now = law::holds(&fleet.ground).await;
     assert_eq!(now[..log.len()], log[..], "every event is as it was");
     // What was asked under a key is not done twice: it is answered as it was, and anything else under the key is refused.
     let asked = log.iter().rfind(|line| line.entity == "document/x").unwrap();
     for _ in 0..2 {
-        let again = fleet.door().post(&put("x", "thereafter it is another"), Some("key")).await.unwrap();
+        let again = fleet.api().post(&put("x", "thereafter it is another"), Some("key")).await.unwrap();
         assert_eq!((again.status, again.body["position"].as_u64()), (200, Some(asked.position)), "{again:?}");
         let result = json!([{"entity": "document/x", "version": asked.version, "changed": true}]);
         assert_eq!(again.body["results"], result, "{again:?}");
     }
-    let other = fleet.door().post(&put("x", "something else under the key"), Some("key")).await.unwrap();
+    let other = fleet.api().post(&put("x", "something else under the key"), Some("key")).await.unwrap();
     assert_eq!((other.status, other.code()), (409, "idempotency_key_reused"));
-    fleet.door().accepted(put("z", "goes on from there")).await;
+    fleet.api().accepted(put("z", "goes on from there")).await;
     law::holds(&fleet.ground).await;
 }
 
@@ -175,8 +175,8 @@ async fn a_content_that_was_overwritten_before_it_was_lost_is_named_and_put_back
     assert_eq!((code, json["contents_restored"].as_u64(), missing(&json)), (Some(1), Some(1), left), "{said}");
 
     fleet.servers[0].process.start_again();
-    fleet.door().ready().await;
-    fleet.door().accepted(put("another", lost[1])).await;
+    fleet.api().ready().await;
+    fleet.api().accepted(put("another", lost[1])).await;
     let (code, said) = fleet.run(&["recover"]).await;
     assert_eq!(code, Some(0), "putting the same bytes heals, too: {said}");
     fleet
@@ -219,8 +219,8 @@ async fn a_log_that_was_appended_to_since_is_neither_taken_back_nor_published() 
     assert!(head > back && head > stream.len() as u64, "it is longer than what is public");
 
     fleet.servers[0].process.start_again();
-    eventually("the door says why it takes nothing", SOON, async || {
-        let answer = fleet.door().post(&put("z", "neither of the two"), None).await?;
+    eventually("the server says why it takes nothing", SOON, async || {
+        let answer = fleet.api().post(&put("z", "neither of the two"), None).await?;
         assert_ne!(answer.status, 200, "nothing is taken: {answer:?}");
         match answer.body.to_string().contains("is not what the log has there") {
             true => Ok(()),
@@ -244,8 +244,8 @@ async fn a_log_that_was_appended_to_since_is_neither_taken_back_nor_published() 
     })
     .await;
     fleet.servers[0].process.start_again();
-    fleet.door().ready().await;
-    fleet.door().accepted(put("z", "one of the two")).await;
+    fleet.api().ready().await;
+    fleet.api().accepted(put("z", "one of the two")).await;
     assert!(law::holds(&fleet.ground).await.len() as u64 > head, "with all that it had");
 }
 

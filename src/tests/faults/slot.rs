@@ -51,9 +51,9 @@ async fn drop_slot(story: &mut Story) {
 
 async fn drop_publication(story: &mut Story) {
     law::execute(&story.fleet.ground.database(), "DROP PUBLICATION headwater").await;
-    let door = story.fleet.door().clone();
+    let api = story.fleet.api().clone();
     eventually("it is said what is missing and what makes it again", SOON, async || {
-        let ready = door.get("/readyz").await?;
+        let ready = api.get("/readyz").await?;
         let says = ready.body.to_string();
         match says.contains("publication headwater is missing") && says.contains("`headwater install`") {
             true => Ok(()),
@@ -102,7 +102,7 @@ async fn hold_slot(story: &mut Story) {
     .await;
     story.lasts().await;
     if is_long() {
-        let ready = story.fleet.door().get("/readyz").await.unwrap();
+        let ready = story.fleet.api().get("/readyz").await.unwrap();
         let parts = ready.body["reasons"].as_array().unwrap().iter().map(|reason| &reason["part"]);
         assert!(
             ready.status == 503 && parts.into_iter().any(|part| part == "publishing"),
@@ -118,8 +118,8 @@ async fn freeze_walsender(story: &mut Story) {
     let pid = "SELECT active_pid FROM pg_replication_slots WHERE active";
     let pid: u32 = reader::ask(&url, pid).await.unwrap().unwrap().parse().unwrap();
     signal(pid, Signal::STOP);
-    let door = story.fleet.door().clone();
-    eventually("it is noticed", NOTICED_WITHIN, async || match door.get("/v1/log").await? {
+    let api = story.fleet.api().clone();
+    eventually("it is noticed", NOTICED_WITHIN, async || match api.get("/v1/log").await? {
         log if log.body["relay"] != "following" => Ok(()),
         log => Err(format!("{log:?}")),
     })

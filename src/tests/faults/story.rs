@@ -161,8 +161,8 @@ pub(crate) async fn play(
     let mut story = Story { fleet, random: Rng::with_seed(seed), props };
     let witness = Witness::begin(&story.fleet).await;
     let claims = Claims::begin(seed, &story.fleet).await;
-    let doors: Vec<_> = story.fleet.servers.iter().map(|server| server.door.clone()).collect();
-    let load = Load::begin(seed, &doors, NODES[0]);
+    let apis: Vec<_> = story.fleet.servers.iter().map(|server| server.api.clone()).collect();
+    let load = Load::begin(seed, &apis, NODES[0]);
     let before = story.random.u64(EVENTS_BEFORE);
     story.grows(before).await;
 
@@ -179,7 +179,7 @@ pub(crate) async fn play(
     let stream = witness.published.longest();
     let log = story.settles(&outcome).await;
     let nodes = witness.applied.longest();
-    let figures = Figures { door: outcome.pause, stream, nodes, works_again, requests: outcome.answered() };
+    let figures = Figures { api: outcome.pause, stream, nodes, works_again, requests: outcome.answered() };
     claims::hold(&log, &grants);
     let desired = reader::desired(&log);
     witness.saw_nothing_wrong(&desired);
@@ -235,8 +235,8 @@ impl Story {
 
     /// Everybody has what the log says, and the log holds what was answered.
     async fn settles(&self, outcome: &Outcome) -> Vec<law::Line> {
-        let door = self.fleet.servers.last().unwrap().door.clone();
-        self.fleet.converges_seen_by(&door, &wanted(&outcome.tree())).await;
+        let api = self.fleet.servers.last().unwrap().api.clone();
+        self.fleet.converges_seen_by(&api, &wanted(&outcome.tree())).await;
         let log = law::holds(&self.fleet.ground).await;
         outcome.is_true_of(&log);
         log
@@ -248,10 +248,10 @@ impl Story {
             "type": "put_document", "id": "after", "path": "after.txt", "media_type": "text/plain", "content": "after",
             "target": {"all": true}, "priority": 0,
         });
-        let door = self.fleet.servers.last().unwrap().door.clone();
-        door.accepted(json!({"commands": [put]})).await;
+        let api = self.fleet.servers.last().unwrap().api.clone();
+        api.accepted(json!({"commands": [put]})).await;
         tree.insert("files/after.txt".into(), b"after".into());
-        self.fleet.converges_seen_by(&door, &wanted(&tree)).await;
+        self.fleet.converges_seen_by(&api, &wanted(&tree)).await;
     }
 }
 
@@ -263,7 +263,7 @@ fn wanted(tree: &Tree) -> BTreeMap<String, Tree> {
 #[derive(Debug)]
 struct Figures {
     /// The longest time in which no request was accepted.
-    door: Duration,
+    api: Duration,
     /// The longest time in which nothing was published.
     stream: Duration,
     /// The longest time in which no node had anything new in force.
@@ -276,9 +276,9 @@ struct Figures {
 impl Figures {
     /// Prints them, and adds them to the table that `FAULT_TABLE` names.
     fn tell(&self, name: &str, seed: u64, events: usize) {
-        let Self { door, stream, nodes, works_again, requests } = self;
+        let Self { api, stream, nodes, works_again, requests } = self;
         let mut row = format!("{name}\t{seed}\t{events}\t{requests}");
-        for span in [door, stream, nodes, works_again] {
+        for span in [api, stream, nodes, works_again] {
             write!(row, "\t{:.2}", span.as_secs_f64()).unwrap();
         }
         println!("scenario\tseed\tevents\trequests\tdoor_s\tstream_s\tnodes_s\tagain_s\n{row}");

@@ -14,7 +14,7 @@
 //! note_report NODE POSITION                          repeat N COMMAND, in which {} counts and {x*9} is nine x
 //! ```
 //!
-//! A command goes through JSON, as it would at the door, so that what is refused there is refused here.
+//! A command goes through JSON, as it would over HTTP, so that what is refused there is refused here.
 
 use schema::command::Command;
 use schema::digest::Digest;

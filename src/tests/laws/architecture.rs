@@ -60,11 +60,11 @@ fn http(source: &Source) -> Violations {
 }
 
 #[test]
-fn what_works_for_the_door_does_not_import_it() {
+fn what_works_for_the_http_api_does_not_import_it() {
     let behind = ["src/server/fleet/", "src/server/publish/", "src/server/relay", "src/server/reconciler"];
     let is_behind = |source: &&Source| behind.iter().any(|room| source.path.starts_with(room));
     let violations = product().iter().filter(is_behind).flat_map(imports_of_http).collect();
-    holds("the rooms behind the door state what they need themselves, and `serve` joins them", violations);
+    holds("the modules beside `http` state what they need of it as traits, and `serve` joins them", violations);
 }
 
 fn imports_of_http(source: &Source) -> Violations {
@@ -213,7 +213,7 @@ fn each_law_sees_what_breaks_it_and_only_that() {
     type Law = fn(&Source) -> Violations;
     let laws: [(&str, Law); 9] = [
         ("http", http),
-        ("door", imports_of_http),
+        ("http import", imports_of_http),
         ("lsn", lsns),
         ("nats", nats_names),
         ("sql", sql),
@@ -230,10 +230,10 @@ fn each_law_sees_what_breaks_it_and_only_that() {
         ("src/server/fleet/a.rs", "use axum::Router;", &["http"][..]),
         ("src/server/http/a.rs", "use async_nats::Client;", &["http"]),
         ("src/server/http/a.rs", "use axum::Router;\n// async_nats::Client", &[]),
-        ("src/server/relay/a.rs", "use crate::{config::Config, relay::b,\n    http::{c, d}};", &["door"]),
-        ("src/server/fleet/a.rs", "fn f() { super::super::http::g() }", &["door"]),
+        ("src/server/relay/a.rs", "use crate::{config::Config, relay::b,\n    http::{c, d}};", &["http import"]),
+        ("src/server/fleet/a.rs", "fn f() { super::super::http::g() }", &["http import"]),
         ("src/server/fleet/a.rs", "let a = \"crate::http\"; /* crate::http\n */ let b = 'x';", &[]),
-        ("src/server/fleet/a.rs", "#[cfg(test)]\nmod tests {\n    use crate::http::Door;\n}", &[]),
+        ("src/server/fleet/a.rs", "#[cfg(test)]\nmod tests {\n    use crate::http::AppState;\n}", &[]),
         ("src/store/a.rs", "let from: PgLsn = x;", &["lsn"]),
         ("src/store/a.rs", "let from = \"pg_current_wal_lsn()\";", &["lsn"]),
         ("src/server/publish/a.rs", "let a = r#\"$KV.x\"#;", &["nats"]),

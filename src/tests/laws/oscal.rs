@@ -141,7 +141,7 @@ fn a_component_of_other_controls_is_made_and_each_missing_control_is_named() {
         let raw_components = named(&raw, "components");
         assert_eq!(components.len(), raw_components.len());
         assert_eq!(components[0].id, raw_components[0]["uuid"].as_str().unwrap());
-        // None of what they implement is in the LOW baseline; with it at the door all of it is.
+        // None of what they implement is in the LOW baseline; with it on the server all of it is.
         let wanted: BTreeSet<String> = named(&raw, "implemented-requirements")
             .iter()
             .map(|requirement| requirement["control-id"].as_str().unwrap().replace('.', "_"))

@@ -52,7 +52,7 @@ pub fn record(bytes: &[u8]) -> bool {
     readers.iter().filter(|reader| reader(bytes)).count() > 0
 }
 
-/// The body of a request at the HTTP door.
+/// The body of a request of the HTTP API.
 pub fn request(bytes: &[u8]) -> bool {
     Request::read(bytes).is_ok()
 }

@@ -14,7 +14,7 @@ use store::snapshots::EVERY;
 
 use crate::desk::{Desk, enrol, one, retry};
 
-/// Commands of one request: as many as the door takes.
+/// Commands of one request: as many as the server takes.
 const COMMANDS: usize = 1_000;
 /// Requests in flight at once, so that some transactions hold more events than lie between two kept states.
 const AT_ONCE: usize = 14;

@@ -69,7 +69,11 @@ async fn history_is_out_of_every_roles_reach() {
         }
     }
     assert_eq!(code_of(&reader, "SELECT FROM event, blob, log_head, tree, checkpoint").await, "done");
-    assert_eq!(code_of(&reader, "SELECT FROM receipt").await, PRIVILEGE, "answers are between the door and its caller");
+    assert_eq!(
+        code_of(&reader, "SELECT FROM receipt").await,
+        PRIVILEGE,
+        "answers are between the server and its caller"
+    );
     assert_eq!(code_of(&relay, "SELECT FROM event").await, "done");
     assert_eq!(code_of(&reader, "SELECT pg_create_logical_replication_slot('x', 'pgoutput')").await, PRIVILEGE);
 

@@ -27,7 +27,7 @@ async fn asked() -> (Fleet, Asker) {
 
 /// The only result of a command over HTTP.
 async fn over_http(fleet: &Fleet, command: Value) -> Value {
-    fleet.door().accepted(json!({ "commands": [command] })).await["results"][0].clone()
+    fleet.api().accepted(json!({ "commands": [command] })).await["results"][0].clone()
 }
 
 #[tokio::test]
@@ -42,7 +42,7 @@ async fn a_claim_over_nats_is_one_over_http() {
     let given = &done.jobs.as_ref().unwrap()[0];
     let spec = given.spec.as_ref().unwrap();
     assert_eq!(given.spec_digest, Digest::of(spec.to_string().as_bytes()), "the spec's bytes are those of the digest");
-    let shown = fleet.door().get(&format!("/v1/jobs/{}?min_position={position}", given.id)).await.unwrap().body;
+    let shown = fleet.api().get(&format!("/v1/jobs/{}?min_position={position}", given.id)).await.unwrap().body;
     assert_eq!((&shown["claim"]["runtime"], &shown["claim"]["position"]), (&json!("n-1"), &json!(position)));
     assert_eq!(shown["spec"], *spec);
 
@@ -59,8 +59,8 @@ async fn a_claim_over_nats_is_one_over_http() {
     let (_, renewed) = asker.done("n-1", RpcVerb::Renew, &renew("r")).await;
     let http = over_http(&fleet, json!({"type": "renew_claims", "runtime": "n-1"})).await;
     assert_eq!(serde_json::to_value(&renewed.jobs).unwrap(), http["jobs"]);
-    let (at, mine) = asker.mine("n-1", fleet.door().position().await).await;
-    assert_eq!((at, &mine.jobs), (fleet.door().position().await, &renewed.jobs));
+    let (at, mine) = asker.mine("n-1", fleet.api().position().await).await;
+    assert_eq!((at, &mine.jobs), (fleet.api().position().await, &renewed.jobs));
     assert_eq!(mine.digest, Some(claims_digest(mine.jobs.as_deref().unwrap())));
 
     let complete = |id: &str| CompleteRequest {
@@ -81,10 +81,10 @@ async fn a_claim_over_nats_is_one_over_http() {
     assert_eq!((lost.code.as_str(), lost.field.as_str()), ("claim_lost", "token"));
     let (_, released) = asker.done("n-1", RpcVerb::Release, &release("x")).await;
     assert!(released.changed);
-    let (_, mine) = asker.mine("n-1", fleet.door().position().await).await;
+    let (_, mine) = asker.mine("n-1", fleet.api().position().await).await;
     assert_eq!(mine.jobs, Some(Vec::new()));
 
-    let events = fleet.door().get("/v1/events?limit=1000").await.unwrap().body;
+    let events = fleet.api().get("/v1/events?limit=1000").await.unwrap().body;
     let by_node = events["items"].as_array().unwrap().iter().filter(|event| event["actor"] == "node/n-1");
     let types: Vec<&str> = by_node.map(|event| event["type"].as_str().unwrap()).collect();
     assert_eq!(types, ["JobClaimed", "ClaimRenewed", "JobCompleted", "JobReleased"]);
@@ -95,7 +95,7 @@ async fn a_claim_over_nats_is_one_over_http() {
 async fn bad_questions_are_refused_and_nothing_is_written() {
     let (fleet, asker) = asked().await;
     asker.mine("n-1", 0).await;
-    let head = fleet.door().position().await;
+    let head = fleet.api().position().await;
     for (node, verb, bytes, code) in [
         ("n-1", RpcVerb::Claim, claim("a", 0).write(), "invalid_value"),
         ("n-1", RpcVerb::Claim, claim("a", 1001).write(), "invalid_value"),
@@ -116,7 +116,7 @@ async fn bad_questions_are_refused_and_nothing_is_written() {
         asker.client().publish_with_reply(subject, "$JS.API.STREAM.DELETE.cfg_events", claim("t", 1).write().into());
     trick.await.unwrap();
     asker.mine("n-1", 0).await;
-    assert_eq!(fleet.door().position().await, head);
+    assert_eq!(fleet.api().position().await, head);
     law::holds(&fleet.ground).await;
 }
 

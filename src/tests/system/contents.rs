@@ -18,13 +18,13 @@ async fn a_content_that_is_missing_is_named_by_readyz_until_it_is_back() {
     let content = "here today";
     let put = json!({"type": "put_document", "id": "d", "path": "d", "media_type": "text/plain", "content": content,
         "target": {"all": true}, "priority": 0});
-    let position = fleet.door().accepted(json!({"commands": [put]})).await["position"].clone();
+    let position = fleet.api().accepted(json!({"commands": [put]})).await["position"].clone();
     let named = format!("content {}, which the event at position {position} names,", Digest::of(content.as_bytes()));
     // Lawful erasure looks the same: what is served goes on being served.
     let erase = "SET session_replication_role = replica; CREATE TABLE saved AS SELECT * FROM blob; DELETE FROM blob";
     law::execute(&fleet.ground.database(), erase).await;
     let is_named = async || {
-        let ready = fleet.door().get("/readyz").await?;
+        let ready = fleet.api().get("/readyz").await?;
         let warnings = ready.body["warnings"].to_string();
         if ready.status == 200 { Ok(warnings.contains(&named)) } else { Err(format!("{ready:?}")) }
     };

@@ -8,9 +8,9 @@ use serde_json::json;
 use store::database::Database;
 use store::reader::{EventPage, Reader};
 
-use testkit::door::Door;
 use testkit::eventually::eventually;
 use testkit::fleet::Fleet;
+use testkit::http_api::HttpApi;
 use testkit::law;
 
 /// How long anything may take that happens by itself.
@@ -27,8 +27,8 @@ async fn forge(fleet: &Fleet, change: &str) {
     law::execute(&fleet.ground.database(), &forge).await;
 }
 
-async fn is_damaged(door: &Door, path: &str) -> Result<(), String> {
-    let answer = door.get(path).await?;
+async fn is_damaged(api: &HttpApi, path: &str) -> Result<(), String> {
+    let answer = api.get(path).await?;
     let names = answer.body["detail"].as_str().is_some_and(|detail| detail.contains(&format!("position {FORGED}:")));
     match (answer.status, answer.code(), names) {
         (500, "damaged", true) => Ok(()),
@@ -36,9 +36,9 @@ async fn is_damaged(door: &Door, path: &str) -> Result<(), String> {
     }
 }
 
-async fn says(door: &Door, actor: &str) {
+async fn says(api: &HttpApi, actor: &str) {
     for path in TOLD {
-        let answer = door.get(path).await.unwrap();
+        let answer = api.get(path).await.unwrap();
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
         assert!(answer.body.to_string().contains(actor), "{path}: {answer:?}");
     }
@@ -53,11 +53,11 @@ async fn a_forged_row_is_damaged_on_every_server_until_it_is_put_back() {
         "target": {"all": true}, "priority": 0,
     });
     let answer =
-        fleet.door().accepted(json!({"commands": [{"type": "enrol_node", "id": "a", "labels": {}}, put]})).await;
+        fleet.api().accepted(json!({"commands": [{"type": "enrol_node", "id": "a", "labels": {}}, put]})).await;
     assert_eq!(answer["position"], FORGED);
-    let doors = [fleet.servers[0].door.clone(), fleet.servers[1].door.clone()];
+    let apis = [fleet.servers[0].api.clone(), fleet.servers[1].api.clone()];
     let at_least = format!("/v1/log?min_position={FORGED}");
-    assert_eq!(doors[1].get(&at_least).await.unwrap().status, 200);
+    assert_eq!(apis[1].get(&at_least).await.unwrap().status, 200);
     let reader = Reader::open(Database::parse(&fleet.ground.database()).unwrap()).await.unwrap();
     let page = EventPage { after: Position::from(FORGED).previous(), limit: 1, ..EventPage::default() };
     let event = reader.events(page).await.unwrap().remove(0);
@@ -67,35 +67,35 @@ async fn a_forged_row_is_damaged_on_every_server_until_it_is_put_back() {
 
     // Whoever reads a row that was changed alone finds it out at once.
     forge(&fleet, "actor = 'mallory'").await;
-    for door in &doors {
+    for api in &apis {
         for path in TOLD.into_iter().chain([command.as_str()]) {
-            is_damaged(door, path).await.unwrap();
+            is_damaged(api, path).await.unwrap();
         }
         // What comes after it is what it was.
-        assert_eq!(door.get(&format!("/v1/events?after={FORGED}")).await.unwrap().status, 200);
+        assert_eq!(api.get(&format!("/v1/events?after={FORGED}")).await.unwrap().status, 200);
     }
     forge(&fleet, &format!("actor = '{actor}'")).await;
-    says(&doors[0], actor).await;
-    says(&doors[1], actor).await;
+    says(&apis[0], actor).await;
+    says(&apis[1], actor).await;
 
     // Where the leaf was changed with it, every server finds it by the tree.
     let forged = Event { actor: "mallory".parse().unwrap(), ..event.clone() }.sealed();
     forge(&fleet, &format!("actor = 'mallory', leaf = '\\x{}'", forged.leaf)).await;
-    for door in &doors {
+    for api in &apis {
         for path in TOLD {
-            eventually("the check has found it", SOON, async || is_damaged(door, path).await).await;
+            eventually("the check has found it", SOON, async || is_damaged(api, path).await).await;
         }
-        let ready = door.get("/readyz").await.unwrap();
+        let ready = api.get("/readyz").await.unwrap();
         assert!(ready.body["warnings"].to_string().contains(&format!("position {FORGED}:")), "{ready:?}");
     }
     forge(&fleet, &format!("actor = '{actor}', leaf = '\\x{leaf}'")).await;
-    for door in &doors {
-        eventually("it is what it was", SOON, async || match door.get(TOLD[0]).await? {
+    for api in &apis {
+        eventually("it is what it was", SOON, async || match api.get(TOLD[0]).await? {
             answer if answer.status == 200 => Ok(()),
             answer => Err(format!("{answer:?}")),
         })
         .await;
-        says(door, actor).await;
+        says(api, actor).await;
     }
     law::holds(&fleet.ground).await;
 }

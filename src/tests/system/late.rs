@@ -20,15 +20,15 @@ async fn an_edge_that_starts_without_nats_keeps_what_it_has_and_catches_up() {
         }]})
     };
     let tree = |content: &str| disk::Tree::from([("files/x".to_owned(), content.into())]);
-    fleet.door().accepted(put("before")).await;
+    fleet.api().accepted(put("before")).await;
     fleet.converges(&[("a".to_owned(), tree("before"))].into()).await;
 
     fleet.ground.nats.stop().await.unwrap();
     fleet.edges.get_mut("a").unwrap().process.kill();
-    fleet.door().accepted(put("meanwhile")).await;
+    fleet.api().accepted(put("meanwhile")).await;
     fleet.edges.get_mut("a").unwrap().process.start_again();
     // One that has nothing yet starts as well.
-    fleet.door().accepted(json!({"commands": [{"type": "enrol_node", "id": "b", "labels": {}}]})).await;
+    fleet.api().accepted(json!({"commands": [{"type": "enrol_node", "id": "b", "labels": {}}]})).await;
     fleet.edge("b");
     eventually("it has begun without NATS", Duration::from_secs(20), async || {
         match fleet.edges["b"].dir.join("lock").exists() {
@@ -58,6 +58,6 @@ async fn installing_again_beside_a_working_server_changes_nothing() {
     let since = now.split_off(log.len());
     assert_eq!(now, log);
     assert!(since.iter().all(|line| line.entity == "report/a"), "{since:?}");
-    fleet.door().accepted(json!({"commands": [{"type": "retry_node", "id": "a"}]})).await;
+    fleet.api().accepted(json!({"commands": [{"type": "retry_node", "id": "a"}]})).await;
     fleet.converges(&[("a".to_owned(), disk::Tree::new())].into()).await;
 }

@@ -153,7 +153,7 @@ async fn after_a_thousand_random_changes_every_file_is_what_trying_all_says() {
     while made < CHANGES {
         let size = known.random.usize(1..=12).min(CHANGES - made);
         let commands: Vec<Value> = (made..made + size).map(|round| known.change(round)).collect();
-        fleet.door().accepted(json!({"reason": format!("changes from {made}"), "commands": commands})).await;
+        fleet.api().accepted(json!({"reason": format!("changes from {made}"), "commands": commands})).await;
         made += size;
         if made / COMPARE_EVERY > compared {
             compared = made / COMPARE_EVERY;

@@ -59,13 +59,13 @@ async fn every_node_holds_its_instruments_files_byte_for_byte_and_nothing_else()
     }
 
     for file in &files {
-        fleet.door().accepted(json!({"reason": file.name, "commands": [file.put()]})).await;
+        fleet.api().accepted(json!({"reason": file.name, "commands": [file.put()]})).await;
     }
     fleet.converges(&wanted(&files, &nodes)).await;
 
-    // What is put comes back from the door as it is.
+    // What is put comes back from the server as it is.
     let largest = files.iter().max_by_key(|file| file.content.len()).unwrap();
-    let shown = fleet.door().get(&format!("/v1/documents/{}/content", largest.id())).await.unwrap();
+    let shown = fleet.api().get(&format!("/v1/documents/{}/content", largest.id())).await.unwrap();
     assert_eq!(shown.body, serde_json::from_slice::<Value>(&largest.content).unwrap());
 
     // Every third changes, every fifth is removed: in one request.
@@ -76,13 +76,13 @@ async fn every_node_holds_its_instruments_files_byte_for_byte_and_nothing_else()
     }
     let removed: Vec<String> = files.iter().skip(1).step_by(5).map(File::id).collect();
     commands.extend(removed.iter().map(|id| json!({"type": "remove_document", "id": id})));
-    fleet.door().accepted(json!({"reason": "a change of many", "commands": commands})).await;
+    fleet.api().accepted(json!({"reason": "a change of many", "commands": commands})).await;
     files.retain(|file| !removed.contains(&file.id()));
     fleet.converges(&wanted(&files, &nodes)).await;
 
     // A node that changes its instrument holds that one's files, as if it had always been there.
     fleet
-        .door()
+        .api()
         .accepted(json!({"commands": [{"type": "label_node", "id": "loki-2", "labels": {"instrument": "dream"}}]}))
         .await;
     nodes.insert("loki-2".into(), "dream".into());

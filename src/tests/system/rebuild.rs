@@ -32,7 +32,7 @@ async fn every_disk_is_what_the_export_says_after_a_thousand_random_commands_wit
     for number in 0..NODES {
         fleet.node(&format!("n-{number}"), labels(&mut rng)).await;
     }
-    fleet.door().accepted(json!({"commands": defined()})).await;
+    fleet.api().accepted(json!({"commands": defined()})).await;
     let mut accepted = 0;
     while accepted < COMMANDS {
         for _ in 0..COMMANDS_BETWEEN {
@@ -53,7 +53,7 @@ async fn every_disk_is_what_the_export_says_after_a_thousand_random_commands_wit
 async fn compare(fleet: &Fleet, position: u64) {
     let dir = fleet.ground.dir.path();
     eventually("all of it is signed", CONVERGED_WITHIN, async || {
-        let newest = fleet.door().get("/v1/log/checkpoint").await?;
+        let newest = fleet.api().get("/v1/log/checkpoint").await?;
         if newest.body["position"].as_u64() >= Some(position) { Ok(()) } else { Err(format!("{newest:?}")) }
     })
     .await;
@@ -65,7 +65,7 @@ async fn compare(fleet: &Fleet, position: u64) {
     let second = exported(dir, &reader, &["--to", "second.hwlog", "--from", &next.to_string()]);
     // What nodes report late belongs to it.
     assert!(second["to"].as_u64() >= Some(position), "{second}");
-    let key = fleet.door().get("/v1/log").await.unwrap().body["signing_key"].as_str().unwrap().to_owned();
+    let key = fleet.api().get("/v1/log").await.unwrap().body["signing_key"].as_str().unwrap().to_owned();
     let verified = replayed(dir, &["verify", "--trust", &key, "first.hwlog", "second.hwlog"]);
     for (field, expected) in [("ok", json!(true)), ("position", second["to"].clone()), ("unsigned", json!(0))] {
         assert_eq!(verified[field], expected, "{verified}");
@@ -132,7 +132,7 @@ fn defined() -> Vec<Value> {
 async fn random_request(fleet: &Fleet, rng: &mut Rng) -> usize {
     let commands: Vec<Value> = (0..rng.usize(1..4)).map(|_| command(rng)).collect();
     let count = commands.len();
-    let answer = fleet.door().post(&json!({"reason": "random", "commands": commands}), None).await.unwrap();
+    let answer = fleet.api().post(&json!({"reason": "random", "commands": commands}), None).await.unwrap();
     match answer.status {
         200 => count,
         409 | 422 | 404 => 0,

@@ -24,9 +24,9 @@ fn commanded(log: Vec<Line>) -> Vec<(String, u64, String)> {
 async fn what_is_refused_leaves_no_trace() {
     let mut fleet = Fleet::start().await;
     fleet.node("a", json!({})).await;
-    let door = fleet.door().clone();
+    let api = fleet.api().clone();
     let one = json!({"commands": [put("one", "etc/one", json!({}))]});
-    assert_eq!(door.post(&one, Some("key")).await.unwrap().status, 200);
+    assert_eq!(api.post(&one, Some("key")).await.unwrap().status, 200);
     fleet.converges(&[("a".to_owned(), [("files/etc/one".to_owned(), b"x".to_vec())].into())].into()).await;
     let log = commanded(law::holds(&fleet.ground).await);
 
@@ -45,14 +45,14 @@ async fn what_is_refused_leaves_no_trace() {
         (422, "not_available_yet", "commands[0].merge", put("x", "x", json!({"merge": "json"}))),
     ];
     for (status, code, field, command) in refused {
-        let answer = door.post(&json!({"commands": [command]}), None).await.unwrap();
+        let answer = api.post(&json!({"commands": [command]}), None).await.unwrap();
         let said = (answer.status, answer.code().to_owned(), answer.body["field"].as_str().unwrap_or_default());
         assert_eq!(said, (status, code.to_owned(), field), "{}", answer.body);
     }
 
     // The good half of a bad request is not kept either.
     let half = json!({"commands": [put("x", "x", json!({})), {"type": "retire_node", "id": "nobody"}]});
-    let answer = door.post(&half, None).await.unwrap();
+    let answer = api.post(&half, None).await.unwrap();
     assert_eq!(
         (answer.status, answer.code(), &answer.body["field"]),
         (404, "unknown_entity", &json!("commands[1].id"))
@@ -60,15 +60,15 @@ async fn what_is_refused_leaves_no_trace() {
 
     // A key stands for one body.
     let other = json!({"commands": [put("other", "other", json!({}))]});
-    let answer = door.post(&other, Some("key")).await.unwrap();
+    let answer = api.post(&other, Some("key")).await.unwrap();
     assert_eq!((answer.status, answer.code()), (409, "idempotency_key_reused"));
-    let again = door.post(&one, Some("key")).await.unwrap();
+    let again = api.post(&one, Some("key")).await.unwrap();
     assert_eq!(again.status, 200, "{again:?}");
 
     // Nobody gets in without a token, with a wrong one, or beyond the role.
-    assert_eq!(door.with_token("").post(&other, None).await.unwrap().code(), "missing_token");
-    assert_eq!(door.with_token("hw_wrong").post(&other, None).await.unwrap().code(), "invalid_token");
-    let not_json = door.post_bytes(b"{\"commands\": [".into(), None).await.unwrap();
+    assert_eq!(api.with_token("").post(&other, None).await.unwrap().code(), "missing_token");
+    assert_eq!(api.with_token("hw_wrong").post(&other, None).await.unwrap().code(), "invalid_token");
+    let not_json = api.post_bytes(b"{\"commands\": [".into(), None).await.unwrap();
     assert_eq!((not_json.status, not_json.code()), (400, "invalid_json"));
 
     assert_eq!(commanded(law::holds(&fleet.ground).await), log, "nothing was written");
@@ -80,14 +80,14 @@ async fn an_auditor_reads_and_changes_nothing() {
     let token = "hw_auditor";
     let hash = schema::digest::Digest::of(token.as_bytes()).to_string();
     let create = json!({"type": "create_principal", "name": "eve", "role": "auditor", "token_hash": hash});
-    fleet.door().accepted(json!({"commands": [create]})).await;
-    let eve = fleet.door().with_token(token);
+    fleet.api().accepted(json!({"commands": [create]})).await;
+    let eve = fleet.api().with_token(token);
     assert_eq!(eve.get("/v1/documents").await.unwrap().status, 200);
     let body = json!({"commands": [put("x", "x", json!({}))]});
     let answer = eve.post(&body, None).await.unwrap();
     assert_eq!((answer.status, answer.code()), (403, "not_permitted"));
 
-    fleet.door().accepted(json!({"commands": [{"type": "revoke_principal", "name": "eve"}]})).await;
+    fleet.api().accepted(json!({"commands": [{"type": "revoke_principal", "name": "eve"}]})).await;
     assert_eq!(eve.get("/v1/documents").await.unwrap().status, 401, "a revoked token opens nothing");
-    assert_eq!(law::holds(&fleet.ground).await.len() as u64, fleet.door().position().await);
+    assert_eq!(law::holds(&fleet.ground).await.len() as u64, fleet.api().position().await);
 }

@@ -12,9 +12,9 @@ use schema::rpc::{ClaimRequest, RpcOutcome, RpcVerb};
 use serde_json::{Value, json};
 
 use testkit::asker::{Asker, claim, furnish, release};
-use testkit::door::Door;
 use testkit::eventually::eventually;
 use testkit::fleet::Fleet;
+use testkit::http_api::HttpApi;
 use testkit::law::{self, Line};
 
 const RUNTIMES: usize = 50;
@@ -54,8 +54,8 @@ async fn fifty_runtimes_share_the_jobs_over_nats_and_http() {
     furnish(&fleet, &ids, JOBS).await;
     let asker = Asker::new(&fleet).await;
     asker.mine("n-0", 0).await;
-    let (door, rounds) = (fleet.door().clone(), AtomicUsize::new(0));
-    let working = join_all(runtimes.iter().map(|runtime| works(&asker, &door, runtime, &rounds)));
+    let (api, rounds) = (fleet.api().clone(), AtomicUsize::new(0));
+    let working = join_all(runtimes.iter().map(|runtime| works(&asker, &api, runtime, &rounds)));
     let killing = async {
         eventually("the runtimes are at work", ANSWERED_WITHIN, async || match rounds.load(Ordering::Relaxed) {
             KILLED_AFTER.. => Ok(()),
@@ -98,7 +98,7 @@ async fn fifty_runtimes_share_the_jobs_over_nats_and_http() {
         assert_eq!(Some(&mine), held.get(runtime).or(Some(&Proofs::new())), "{runtime}");
         all.extend(mine.into_keys());
     }
-    let jobs = fleet.door().get("/v1/jobs?limit=1000").await.unwrap().body;
+    let jobs = fleet.api().get("/v1/jobs?limit=1000").await.unwrap().body;
     let jobs = jobs["items"].as_array().unwrap();
     assert_eq!(jobs.len(), JOBS);
     let waiting = jobs.iter().filter(|job| job["claim"].is_null()).map(|job| job["id"].as_str().unwrap().to_owned());
@@ -107,7 +107,7 @@ async fn fifty_runtimes_share_the_jobs_over_nats_and_http() {
 }
 
 /// One runtime at work: it claims, asks the same again, and sometimes gives all back.
-async fn works(asker: &Asker, door: &Door, runtime: &Runtime, rounds: &AtomicUsize) -> Vec<Given> {
+async fn works(asker: &Asker, api: &HttpApi, runtime: &Runtime, rounds: &AtomicUsize) -> Vec<Given> {
     let Runtime { id: runtime, is_silent } = runtime;
     let (until, lease_s) = if *is_silent { (ROUNDS / 2, LEASE_S_MIN) } else { (ROUNDS, LEASE_S_DEFAULT) };
     let mut given = Vec::new();
@@ -121,7 +121,7 @@ async fn works(asker: &Asker, door: &Door, runtime: &Runtime, rounds: &AtomicUsi
         } else {
             let claim = json!({"type": "claim_jobs", "runtime": runtime, "limit": limit, "lease_s": lease_s});
             let body = json!({"commands": [claim]});
-            let times = (0..fastrand::usize(1..4)).map(|_| over_http(door, &body, &id));
+            let times = (0..fastrand::usize(1..4)).map(|_| over_http(api, &body, &id));
             join_all(times).await
         };
         assert!(answers.windows(2).all(|two| two[0] == two[1]), "the same is answered again: {answers:?}");
@@ -135,8 +135,8 @@ async fn works(asker: &Asker, door: &Door, runtime: &Runtime, rounds: &AtomicUsi
     given
 }
 
-async fn over_http(door: &Door, body: &Value, key: &str) -> (u64, Proofs) {
-    let answer = eventually("it is answered", ANSWERED_WITHIN, async || match door.post(body, Some(key)).await? {
+async fn over_http(api: &HttpApi, body: &Value, key: &str) -> (u64, Proofs) {
+    let answer = eventually("it is answered", ANSWERED_WITHIN, async || match api.post(body, Some(key)).await? {
         answer if answer.is_for_later() => Err(format!("{answer:?}")),
         answer => Ok(answer),
     })

@@ -1,4 +1,4 @@
-//! The tokens of administrators: lost, and made anew past the door.
+//! The tokens of administrators: lost, and made anew past the server.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -27,7 +27,7 @@ async fn an_administrator_whose_token_is_lost_gets_another_from_the_databases_ow
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("is not the one that this log was installed with"), "{said}");
     fleet
-        .door()
+        .api()
         .accepted(json!({"commands": [{"type": "create_principal", "name": "otto", "role": "auditor",
         "token_hash": "aa".repeat(32)}]}))
         .await;
@@ -37,20 +37,20 @@ async fn an_administrator_whose_token_is_lost_gets_another_from_the_databases_ow
     let (code, said) = reset(&fleet, &["--database-url", &owner]).await;
     assert_eq!(code, Some(0), "{said}");
     let said = first_json(&said);
-    let door = fleet.door().with_token(said["token"].as_str().unwrap());
+    let api = fleet.api().with_token(said["token"].as_str().unwrap());
     eventually("a running server knows the new token", CONVERGED_WITHIN, async || {
-        let shown = door.get("/v1/principals/admin").await?;
+        let shown = api.get("/v1/principals/admin").await?;
         if shown.status == 200 { Ok(()) } else { Err(format!("{shown:?}")) }
     })
     .await;
-    assert_eq!(fleet.door().get("/v1/fleet").await.unwrap().status, 401, "the one before is good no longer");
-    door.accepted(json!({"commands": [{"type": "enrol_node", "id": "n", "labels": {}}]})).await;
+    assert_eq!(fleet.api().get("/v1/fleet").await.unwrap().status, 401, "the one before is good no longer");
+    api.accepted(json!({"commands": [{"type": "enrol_node", "id": "n", "labels": {}}]})).await;
     let log = law::holds(&fleet.ground).await;
     let reset =
         |line: &&law::Line| line.entity == "principal/admin" && line.reason.as_deref() == Some("headwater token reset");
     let kinds: Vec<&str> = log.iter().filter(reset).map(|line| line.kind.as_str()).collect();
     assert_eq!(kinds, ["PrincipalRevoked", "PrincipalCreated"], "{log:?}");
-    let told = door.get("/v1/events?entity=principal/admin&after=1").await.unwrap();
+    let told = api.get("/v1/events?entity=principal/admin&after=1").await.unwrap();
     assert_eq!(told.body["items"][0]["actor"], "system/recovery", "it is told by whom: {told:?}");
 
     is_installed_again(&fleet, &owner).await;

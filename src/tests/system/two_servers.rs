@@ -1,4 +1,4 @@
-//! Two servers on one log: both doors are open, one relays, and whoever was away does no harm when it comes back.
+//! Two servers on one log: both answer over HTTP, one relays, and whoever was away does no harm when it comes back.
 
 use std::time::Duration;
 
@@ -18,29 +18,29 @@ async fn two_servers_that_both_take_commands_keep_one_log() {
     let mut fleet = Fleet::start().await;
     fleet.node("a", json!({})).await;
     fleet.serve("all").await;
-    let doors = [fleet.servers[0].door.clone(), fleet.servers[1].door.clone()];
-    let load = Load::begin(fastrand::u64(..), &doors, "a");
+    let apis = [fleet.servers[0].api.clone(), fleet.servers[1].api.clone()];
+    let load = Load::begin(fastrand::u64(..), &apis, "a");
     eventually("both have been at it", SOON, async || {
         let log = law::table(&fleet.ground.database()).await?;
         if log.len() > 500 { Ok(()) } else { Err(format!("{} events", log.len())) }
     })
     .await;
     let outcome = load.end().await;
-    for door in &doors {
-        fleet.converges_seen_by(door, &[("a".to_owned(), outcome.tree())].into()).await;
+    for api in &apis {
+        fleet.converges_seen_by(api, &[("a".to_owned(), outcome.tree())].into()).await;
     }
     outcome.is_true_of(&law::holds(&fleet.ground).await);
     println!("{} requests answered, the longest pause {:?}", outcome.answered(), outcome.pause);
 
     // What one has taken the other shows, to whoever asks for at least that.
     let put = json!({"type": "enrol_node", "id": "later", "labels": {}});
-    let answer = doors[0].accepted(json!({"commands": [put]})).await;
-    let shown = doors[1].get(&format!("/v1/nodes/later?min_position={}", answer["position"])).await.unwrap();
+    let answer = apis[0].accepted(json!({"commands": [put]})).await;
+    let shown = apis[1].get(&format!("/v1/nodes/later?min_position={}", answer["position"])).await.unwrap();
     assert_eq!(shown.status, 200, "{shown:?}");
 
     // Both know what is published, and one of them does it.
-    for (door, relay) in doors.iter().zip(["following", "standby"]) {
-        eventually("it knows what is published", SOON, async || match door.get("/v1/log").await? {
+    for (api, relay) in apis.iter().zip(["following", "standby"]) {
+        eventually("it knows what is published", SOON, async || match api.get("/v1/log").await? {
             log if log.body["published"] == log.body["position"] && log.body["relay"] == relay => Ok(()),
             log => Err(format!("{log:?}")),
         })
@@ -58,16 +58,16 @@ async fn a_door_and_a_reconciler_apart_are_one_server() {
     let mut fleet = Fleet::start().await;
     fleet.serve("door").await;
     assert!(fleet.servers[0].process.stop().await);
-    // A door takes commands also while nobody relays.
-    let door = fleet.servers[1].door.clone();
+    // A server takes commands also while nobody relays.
+    let api = fleet.servers[1].api.clone();
     let put = json!({
         "type": "put_document", "id": "x", "path": "x", "media_type": "text/plain", "content": "x",
         "target": {"all": true}, "priority": 0,
     });
-    door.accepted(json!({"commands": [{"type": "enrol_node", "id": "a", "labels": {}}, put]})).await;
+    api.accepted(json!({"commands": [{"type": "enrol_node", "id": "a", "labels": {}}, put]})).await;
     fleet.edge("a");
     fleet.serve("reconciler").await;
     let want = [("a".to_owned(), Tree::from([("files/x".to_owned(), b"x".to_vec())]))].into();
-    fleet.converges_seen_by(&door, &want).await;
+    fleet.converges_seen_by(&api, &want).await;
     law::holds(&fleet.ground).await;
 }

@@ -45,10 +45,10 @@ async fn memory_of_a_server_that_hears_five_thousand_unknown_nodes_with_200_kilo
     };
     let unknown = stream::iter(0..NODES).map(|number| say(format!("n-{number}")));
     unknown.buffer_unordered(16).collect::<Vec<_>>().await;
-    fleet.door().accepted(json!({"commands": [{"type": "enrol_node", "id": "last", "labels": {}}]})).await;
+    fleet.api().accepted(json!({"commands": [{"type": "enrol_node", "id": "last", "labels": {}}]})).await;
     say("last".to_owned()).await;
     eventually("the server has heard all of them", Duration::from_secs(60), async || {
-        match fleet.door().get("/v1/nodes/last").await? {
+        match fleet.api().get("/v1/nodes/last").await? {
             shown if shown.body["state"] != "unknown" => Ok(()),
             shown => Err(format!("{shown:?}")),
         }

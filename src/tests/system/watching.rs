@@ -1,21 +1,21 @@
-//! What an operator can see: figures, readiness, and one request followed from the door to a node.
+//! What an operator can see: figures, readiness, and one request followed from the server to a node.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
 
-use testkit::door::Door;
 use testkit::eventually::eventually;
 use testkit::fleet::{Fleet, Ways};
 use testkit::ground::Ground;
+use testkit::http_api::HttpApi;
 
 /// How long anything may take that happens by itself.
 const SOON: Duration = Duration::from_secs(30);
 
 /// The figures of a server by their names with their labels, and no comments.
-async fn figures(door: &Door) -> Result<BTreeMap<String, f64>, String> {
-    let answer = door.get("/metrics").await?;
+async fn figures(api: &HttpApi) -> Result<BTreeMap<String, f64>, String> {
+    let answer = api.get("/metrics").await?;
     let text = answer.body.as_str().filter(|_| answer.status == 200).ok_or_else(|| format!("{answer:?}"))?;
     assert!(text.ends_with("# EOF\n"), "it is whole");
     let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -36,11 +36,11 @@ async fn figures_say_how_far_everything_has_come() {
     let mut fleet = Fleet::start().await;
     fleet.node("a", json!({})).await;
     for _ in 0..10 {
-        fleet.door().accepted(retry()).await;
+        fleet.api().accepted(retry()).await;
     }
-    assert_eq!(fleet.door().post(&json!({"commands": []}), None).await.unwrap().status, 422);
+    assert_eq!(fleet.api().post(&json!({"commands": []}), None).await.unwrap().status, 422);
     eventually("the figures are those of a system at rest", SOON, async || {
-        let figures = figures(fleet.door()).await?;
+        let figures = figures(fleet.api()).await?;
         let is = |name: &str, value: f64| figures.get(name) == Some(&value);
         let head = figures["headwater_head_position"];
         let at_rest = is("headwater_ready", 1.0)
@@ -55,14 +55,14 @@ async fn figures_say_how_far_everything_has_come() {
         if at_rest { Ok(()) } else { Err(format!("{figures:?}")) }
     })
     .await;
-    let figures = figures(fleet.door()).await.unwrap();
+    let figures = figures(fleet.api()).await.unwrap();
     let refused: Vec<_> = figures.keys().filter(|name| name.starts_with("headwater_refusals_total")).collect();
     assert_eq!(refused.len(), 1, "{refused:?}");
     assert!(figures["headwater_publish_latency_seconds_count"] >= 10.0);
     assert!(figures["headwater_append_batch_requests_count"] >= 10.0);
     assert!(figures["headwater_connections_total{to=\"nats\"}"] >= 1.0);
 
-    let nobody = fleet.door().with_token("").get("/metrics").await.unwrap();
+    let nobody = fleet.api().with_token("").get("/metrics").await.unwrap();
     assert_eq!((nobody.status, nobody.code()), (401, "missing_token"));
 }
 
@@ -72,7 +72,7 @@ async fn a_node_whose_id_was_mistyped_is_seen_by_its_operator_and_by_the_servers
     fleet.node("web-1", json!({})).await;
     fleet.edge("wbe-1");
     eventually("one is converged and the other unknown", SOON, async || {
-        let figures = figures(fleet.door()).await?;
+        let figures = figures(fleet.api()).await?;
         let is = |name: &str| figures.get(name) == Some(&1.0);
         match is("headwater_unknown_nodes") && is("headwater_nodes{state=\"converged\"}") {
             true => Ok(()),
@@ -100,14 +100,14 @@ async fn a_node_whose_id_was_mistyped_is_seen_by_its_operator_and_by_the_servers
 async fn a_reconciler_without_a_door_says_how_it_is() {
     let mut fleet = Fleet::start().await;
     fleet.serve("reconciler").await;
-    let door = &fleet.servers[1].door;
-    assert_eq!(door.get("/healthz").await.unwrap().status, 200);
-    assert_eq!(door.get("/readyz").await.unwrap().status, 200);
-    assert!(figures(door).await.unwrap().contains_key("headwater_head_position"));
-    let command = door.post(&retry(), None).await.unwrap();
+    let api = &fleet.servers[1].api;
+    assert_eq!(api.get("/healthz").await.unwrap().status, 200);
+    assert_eq!(api.get("/readyz").await.unwrap().status, 200);
+    assert!(figures(api).await.unwrap().contains_key("headwater_head_position"));
+    let command = api.post(&retry(), None).await.unwrap();
     assert_eq!((command.status, command.code()), (404, "unknown_route"), "it takes no commands");
     fleet.ground.nats.kill();
-    eventually("it says that NATS is gone", SOON, async || match door.get("/readyz").await? {
+    eventually("it says that NATS is gone", SOON, async || match api.get("/readyz").await? {
         answer if answer.status == 503 && answer.body.to_string().contains("NATS") => Ok(()),
         answer => Err(format!("{answer:?}")),
     })
@@ -120,9 +120,9 @@ async fn a_request_is_followed_by_its_command_id_from_the_door_to_a_node() {
     let mut fleet = Fleet::on(Ground::start().await, ways).await;
     fleet.serve("all").await;
     fleet.node("a", json!({})).await;
-    let answer = fleet.door().accepted(retry()).await;
+    let answer = fleet.api().accepted(retry()).await;
     let url = format!("/v1/events?after={}&limit=1", answer["position"].as_u64().unwrap() - 1);
-    let events = fleet.door().get(&url).await.unwrap().body;
+    let events = fleet.api().get(&url).await.unwrap().body;
     let span = format!("request{{command_id={}}}", events["items"][0]["command_id"].as_str().unwrap());
     for (log, said) in [
         ("serve-0.log", "taken in"),

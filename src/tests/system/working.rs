@@ -35,7 +35,7 @@ async fn furnish(fleet: &Fleet) {
         json!({"type": "define_attestation", "id": format!("at-{number}"), "assessment": "as", "title": "Check",
             "provider": {"name": "probe"}})
     }));
-    fleet.door().accepted(json!({ "commands": commands })).await;
+    fleet.api().accepted(json!({ "commands": commands })).await;
 }
 
 fn told_to_hold(jobs: usize) -> Vec<std::ffi::OsString> {
@@ -53,9 +53,9 @@ fn on_disk(dir: &Path) -> BTreeSet<String> {
     files.map(|file| file.file_name().to_str().unwrap().trim_end_matches(".json").to_owned()).collect()
 }
 
-/// Who holds what, as the door says it.
+/// Who holds what, as the server says it.
 async fn held(fleet: &Fleet) -> Result<BTreeMap<String, BTreeSet<String>>, String> {
-    let jobs = fleet.door().get("/v1/jobs?limit=100").await?.body;
+    let jobs = fleet.api().get("/v1/jobs?limit=100").await?.body;
     let mut held: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for job in jobs["items"].as_array().ok_or_else(|| jobs.to_string())? {
         if let Some(runtime) = job["claim"]["runtime"].as_str() {
@@ -65,7 +65,7 @@ async fn held(fleet: &Fleet) -> Result<BTreeMap<String, BTreeSet<String>>, Strin
     Ok(held)
 }
 
-/// Waits until a node holds so many jobs, at the door and on its disk.
+/// Waits until a node holds so many jobs, at the server and on its disk.
 async fn holds(fleet: &Fleet, node: &str, jobs: usize) -> BTreeSet<String> {
     eventually(&format!("{node} holds {jobs} jobs"), TAKEN_OVER_WITHIN, async || {
         let held = held(fleet).await?.remove(node).unwrap_or_default();
@@ -114,7 +114,7 @@ async fn two_runtimes_share_the_jobs_and_the_living_takes_over_from_the_dead() {
     fleet.edges.get_mut("n-2").unwrap().process.kill();
     assert!(fleet.edges.get_mut("n-1").unwrap().process.stop().await, "a runtime ends well when asked");
     fleet.ways.edge_args = told_to_hold(JOBS);
-    let killed_at = fleet.door().position().await;
+    let killed_at = fleet.api().position().await;
     fleet.edge("n-1");
     let all = holds(&fleet, "n-1", JOBS).await;
     assert_eq!(all, one.union(&two).cloned().collect());

@@ -99,5 +99,5 @@ pub async fn furnish(fleet: &Fleet, runtimes: &[String], jobs: usize) {
             "provider": {"name": "probe"}})
     };
     commands.extend((0..jobs).map(attestation));
-    fleet.door().accepted(json!({ "commands": commands })).await;
+    fleet.api().accepted(json!({ "commands": commands })).await;
 }

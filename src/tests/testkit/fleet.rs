@@ -16,9 +16,9 @@ use schema::address::{APP_ROLE, READER_ROLE, RELAY_ROLE};
 use serde_json::json;
 
 use crate::disk;
-use crate::door::Door;
 use crate::eventually::eventually;
 use crate::ground::Ground;
+use crate::http_api::HttpApi;
 use crate::programs;
 
 /// How long the fleet may take to become what it should be, whatever was done to it.
@@ -70,10 +70,10 @@ impl Process {
     }
 }
 
-/// A server and the way to its door.
+/// A server and its HTTP API.
 pub struct Server {
     pub process: Process,
-    pub door: Door,
+    pub api: HttpApi,
 }
 
 /// A node's agent and its folder.
@@ -156,7 +156,7 @@ impl Fleet {
     /// Starts one more `headwater serve` in a role, and waits until it is ready.
     pub async fn serve(&mut self, role: &str) {
         let server = self.server(role);
-        server.door.ready().await;
+        server.api.ready().await;
         self.servers.push(server);
     }
 
@@ -172,13 +172,13 @@ impl Fleet {
         ];
         let name = format!("serve-{}", self.servers.len());
         let process = Process::start(&self.spec(&name, vec!["serve".into(), "--role".into(), role.into()], &env));
-        Server { process, door: Door::new(&http, &self.token) }
+        Server { process, api: HttpApi::new(&http, &self.token) }
     }
 
     /// Enrols a node and starts its agent.
     pub async fn node(&mut self, id: &str, labels: serde_json::Value) {
         let enrol = json!({"type": "enrol_node", "id": id, "labels": labels});
-        self.door().accepted(json!({"commands": [enrol]})).await;
+        self.api().accepted(json!({"commands": [enrol]})).await;
         self.edge(id);
     }
 
@@ -193,22 +193,22 @@ impl Fleet {
         self.edges.insert(id.to_owned(), Edge { process, dir });
     }
 
-    /// The first server's door.
-    pub fn door(&self) -> &Door {
-        &self.servers[0].door
+    /// The first server's HTTP API.
+    pub fn api(&self) -> &HttpApi {
+        &self.servers[0].api
     }
 
     /// Waits until every node has exactly these files and says so, as one server sees it.
     pub async fn converges(&self, want: &BTreeMap<String, disk::Tree>) {
-        self.converges_seen_by(self.door(), want).await;
+        self.converges_seen_by(self.api(), want).await;
     }
 
     /// As [`Fleet::converges`], asking a certain server.
-    pub async fn converges_seen_by(&self, door: &Door, want: &BTreeMap<String, disk::Tree>) {
+    pub async fn converges_seen_by(&self, api: &HttpApi, want: &BTreeMap<String, disk::Tree>) {
         for (node, tree) in want {
             eventually(&format!("node {node} has its files and says so"), CONVERGED_WITHIN, async || {
                 disk::same(&self.edges[node].dir, tree)?;
-                let shown = door.get(&format!("/v1/nodes/{node}")).await?;
+                let shown = api.get(&format!("/v1/nodes/{node}")).await?;
                 match shown.body["state"].as_str() {
                     Some("converged") => Ok(()),
                     _ => Err(format!("{shown:?}")),

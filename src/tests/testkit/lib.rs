@@ -3,7 +3,7 @@
 //!
 //! - [`ground`], [`cluster`] and [`nats`]: servers for one test; [`proxy`]: a way to PostgreSQL that breaks where it is told
 //! - [`fleet`]: `install`, `serve` and `edge` as processes; [`programs`]: where those lie
-//! - [`door`] and [`asker`]: the callers' side of HTTP and of NATS; [`load`]: many callers at once
+//! - [`http_api`] and [`asker`]: the callers' side of HTTP and of NATS; [`load`]: many callers at once
 //! - [`agent`] and [`fake_server`]: one agent, and a test in the part of the servers
 //! - [`law`], [`disk`] and [`auditor`]: the log, a node's disk and an export, read by hand
 //! - [`skipped`]: what a test could not do here
@@ -15,11 +15,11 @@ pub mod asker;
 pub mod auditor;
 pub mod cluster;
 pub mod disk;
-pub mod door;
 pub mod eventually;
 pub mod fake_server;
 pub mod fleet;
 pub mod ground;
+pub mod http_api;
 pub mod law;
 pub mod load;
 pub mod nats;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::disk::Tree;
-use crate::door::Door;
+use crate::http_api::HttpApi;
 use crate::law::Line;
 
 /// The pause before a request that was not answered is sent again.
@@ -77,16 +77,16 @@ pub struct Outcome {
 }
 
 impl Load {
-    /// Begins: callers are spread over the doors, and retry `node` beside putting documents for every node.
-    pub fn begin(seed: u64, doors: &[Door], node: &str) -> Self {
+    /// Begins: callers are spread over the servers, and retry `node` beside putting documents for every node.
+    pub fn begin(seed: u64, apis: &[HttpApi], node: &str) -> Self {
         let (stop, pulse) = (Arc::new(AtomicBool::new(false)), Pulse::default());
         let mut callers = JoinSet::new();
         for number in 0..CALLERS {
             let caller = Caller {
                 number,
                 random: Rng::with_seed(seed.wrapping_add(number)),
-                door: doors[usize::try_from(number).unwrap() % doors.len()].clone(),
-                others: doors.to_vec(),
+                api: apis[usize::try_from(number).unwrap() % apis.len()].clone(),
+                others: apis.to_vec(),
                 node: node.to_owned(),
                 pulse: pulse.clone(),
                 told: Told::default(),
@@ -111,8 +111,8 @@ impl Load {
 struct Caller {
     number: u64,
     random: Rng,
-    door: Door,
-    others: Vec<Door>,
+    api: HttpApi,
+    others: Vec<HttpApi>,
     node: String,
     pulse: Pulse,
     told: Told,
@@ -165,11 +165,11 @@ impl Caller {
     async fn until_answered(&mut self, reason: String, commands: Value) {
         let body = json!({"reason": reason, "commands": commands});
         loop {
-            match self.door.post(&body, Some(&reason.replace(' ', "-"))).await {
+            match self.api.post(&body, Some(&reason.replace(' ', "-"))).await {
                 Ok(answer) if answer.status == 200 => return self.accepted(reason, answer.body),
                 Ok(answer) => assert!(answer.is_for_later(), "{answer:?}"),
                 // Any server knows a key that another one has seen.
-                Err(_) => self.door = self.others[self.random.usize(..self.others.len())].clone(),
+                Err(_) => self.api = self.others[self.random.usize(..self.others.len())].clone(),
             }
             tokio::time::sleep(AGAIN_AFTER).await;
         }
@@ -179,7 +179,7 @@ impl Caller {
     async fn once(&mut self, turn: usize) {
         let reason = format!("caller {} turn {turn} without a key", self.number);
         let body = json!({"reason": reason, "commands": [{"type": "retry_node", "id": self.node}]});
-        match self.door.post(&body, None).await {
+        match self.api.post(&body, None).await {
             Ok(answer) if answer.status == 200 => self.accepted(reason, answer.body),
             Ok(answer) => {
                 assert!(answer.is_for_later(), "{answer:?}");
@@ -193,7 +193,7 @@ impl Caller {
     async fn refused(&mut self, turn: usize) {
         let reason = format!("caller {} turn {turn} to be refused", self.number);
         let commands = json!([{"type": "retry_node", "id": self.node}, {"type": "remove_document", "id": "nobodys"}]);
-        if let Ok(answer) = self.door.post(&json!({"reason": reason, "commands": commands}), None).await {
+        if let Ok(answer) = self.api.post(&json!({"reason": reason, "commands": commands}), None).await {
             assert!([404, 503].contains(&answer.status), "{answer:?}");
         }
         self.told.refused.push(reason);

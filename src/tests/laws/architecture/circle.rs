@@ -1,7 +1,7 @@
 //! Which files of a crate import each other in a circle.
 //!
 //! A file imports another if it speaks of a path that leads there: to what the other file says itself, or to a module that
-//! has no file of its own. Declaring a module and handing its names on with `pub use` is a sign on the door and no import.
+//! has no file of its own. Declaring a module and handing its names on with `pub use` is a list of names and no import.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -35,7 +35,7 @@ struct Stack {
     postgres: u16,
     nats: u16,
     monitor: u16,
-    door: u16,
+    http: u16,
 }
 
 impl Stack {
@@ -80,7 +80,7 @@ impl Stack {
             .replace("@nats:4222", &format!("@127.0.0.1:{}", self.nats))
             .replace("0.0.0.0:4222", &format!("127.0.0.1:{}", self.nats))
             .replace("127.0.0.1:8222", &format!("127.0.0.1:{}", self.monitor))
-            .replace("0.0.0.0:7300", &format!("127.0.0.1:{}", self.door));
+            .replace("0.0.0.0:7300", &format!("127.0.0.1:{}", self.http));
         for volume in words(&service["volumes"]) {
             let (name, folder) = volume.split_once(':').unwrap();
             let volume = self.volume(name);
@@ -106,8 +106,8 @@ impl Stack {
         fs::read_to_string(self.dir.join(format!("{name}.log"))).unwrap_or_default()
     }
 
-    fn door(&self) -> String {
-        format!("http://127.0.0.1:{}", self.door)
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.http)
     }
 
     /// What the server's health check does.
@@ -115,7 +115,7 @@ impl Stack {
         let services = services();
         let check = words(&services["server"]["healthcheck"]["test"]);
         let mut health = Command::new(env!("CARGO_BIN_EXE_headwater"));
-        health.args(&check[2..]).env("HEADWATER_URL", self.door()).output().unwrap().status
+        health.args(&check[2..]).env("HEADWATER_URL", self.url()).output().unwrap().status
     }
 }
 
@@ -168,7 +168,7 @@ async fn the_composition_carries_a_command_to_a_file() {
     let cluster = cluster::start(dir.path(), &[]).await.unwrap();
     let superuser: Config = cluster.create_database("headwater").await.unwrap().parse().unwrap();
     let ports = (cluster.port(), free_port(), free_port(), free_port());
-    let stack = Stack { dir: dir.path().into(), postgres: ports.0, nats: ports.1, monitor: ports.2, door: ports.3 };
+    let stack = Stack { dir: dir.path().into(), postgres: ports.0, nats: ports.1, monitor: ports.2, http: ports.3 };
     fs::create_dir(stack.secrets()).unwrap();
     fs::write(stack.secrets().join("postgres_password"), superuser.get_password().unwrap()).unwrap();
     // Characters that mean something in a URL, in nats-server's settings and in a shell.
@@ -199,7 +199,7 @@ async fn the_composition_carries_a_command_to_a_file() {
         {"type": "put_document", "id": "motd", "path": "etc/motd", "media_type": "text/plain", "content": "hello\n",
          "target": {"all": true}, "priority": 0},
     ]});
-    let commands = format!("{}/v1/commands", stack.door());
+    let commands = format!("{}/v1/commands", stack.url());
     let answer = reqwest::Client::new().post(commands).bearer_auth(token.trim()).json(&request).send().await.unwrap();
     assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
     for edge in ["edge-1", "edge-2"] {

@@ -1,4 +1,4 @@
-//! The door as its callers have it: HTTP and JSON.
+//! The HTTP API as its callers use it: HTTP and JSON.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// How long a server may take from its start until it is ready.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
-/// A door, and a token that opens it.
+/// The HTTP API of one server, called with a token.
 #[derive(Clone)]
-pub struct Door {
+pub struct HttpApi {
     url: String,
     token: String,
     client: Client,
@@ -41,13 +41,13 @@ impl Answer {
     }
 }
 
-impl Door {
+impl HttpApi {
     pub fn new(address: &str, token: &str) -> Self {
         let client = Client::builder().timeout(ANSWER_WITHIN).build().unwrap();
         Self { url: format!("http://{address}"), token: token.to_owned(), client }
     }
 
-    /// The same door with another token; without one if it is empty.
+    /// The same server with another token; without one if it is empty.
     pub fn with_token(&self, token: &str) -> Self {
         Self { token: token.to_owned(), ..self.clone() }
     }

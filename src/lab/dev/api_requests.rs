@@ -26,42 +26,42 @@ pub struct DevRequestError {
 }
 
 /// Enrols a node unless it is enrolled.
-pub(super) async fn enrol(door: &ApiClient, number: u16, id: &str) -> Result<(), DevRequestError> {
+pub(super) async fn enrol(client: &ApiClient, number: u16, id: &str) -> Result<(), DevRequestError> {
     let refused = |source| DevRequestError { what: format!("enrol {id}"), source };
-    let there: Option<IgnoredAny> = door.get_optional(&format!("/v1/nodes/{id}")).await.map_err(refused)?;
+    let there: Option<IgnoredAny> = client.get_optional(&format!("/v1/nodes/{id}")).await.map_err(refused)?;
     if there.is_some() {
         return Ok(());
     }
     let enrol = json!({"type": "enrol_node", "id": id, "labels": labels(number)});
-    command(door, format!("dev-enrol-{id}"), enrol).await.map_err(refused)
+    command(client, format!("dev-enrol-{id}"), enrol).await.map_err(refused)
 }
 
 /// Creates the auditor, unless the token is valid already.
 pub(super) async fn let_in_auditor(
-    door: &ApiClient,
+    client: &ApiClient,
     token: &str,
     credentials: &BearerToken,
 ) -> Result<(), DevRequestError> {
     let refused = |source| DevRequestError { what: "let the auditor in".to_owned(), source };
-    match door.with_token(credentials.clone()).get::<IgnoredAny>(LOG).await {
+    match client.with_token(credentials.clone()).get::<IgnoredAny>(LOG).await {
         Err(Error::Refused(problem)) if problem.status == 401 => {}
         answer => return answer.map(|_| ()).map_err(refused),
     }
     let hash = hex::encode(Sha256::digest(token));
     let key = format!("dev-auditor-{}", &hash[..16]);
     let create = json!({"type": "create_principal", "name": "auditor", "role": "auditor", "token_hash": hash});
-    command(door, key, create).await.map_err(refused)
+    command(client, key, create).await.map_err(refused)
 }
 
 /// The log's public key, for `--trust`.
-pub(super) async fn signing_key(door: &ApiClient) -> Result<String, DevRequestError> {
-    let log: Result<LogStatus, Error> = door.get(LOG).await;
+pub(super) async fn signing_key(client: &ApiClient) -> Result<String, DevRequestError> {
+    let log: Result<LogStatus, Error> = client.get(LOG).await;
     log.map(|log| log.signing_key).map_err(|source| DevRequestError { what: "learn the log's key".to_owned(), source })
 }
 
-async fn command(door: &ApiClient, key: String, command: Value) -> Result<(), Error> {
+async fn command(client: &ApiClient, key: String, command: Value) -> Result<(), Error> {
     let request = CommandRequest { reason: Some("headwater dev".into()), commands: vec![command], key: Some(key) };
-    door.send_commands(&request).await.map(|_| ())
+    client.send_commands(&request).await.map(|_| ())
 }
 
 /// The labels of a node, the same for the same number (from 1) at every start.
