@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures::future::try_join_all;
 use tokio_postgres::NoTls;
 
-use crate::ground::{Ground, relabel};
+use crate::bench_log::{BenchLog, relabel};
 use crate::{Figure, Result, fsync};
 
 const IN_FLIGHT: usize = 256;
@@ -16,9 +16,9 @@ const ROUND: Duration = Duration::from_secs(4);
 const ROUNDS: usize = 5;
 
 pub(crate) async fn figures() -> Result<Vec<Figure>> {
-    let ground = Ground::lay().await?;
-    ground.enrol(IN_FLIGHT).await?;
-    let (client, connection) = tokio_postgres::connect(&ground.url, NoTls).await?;
+    let bench = BenchLog::start().await?;
+    bench.enrol(IN_FLIGHT).await?;
+    let (client, connection) = tokio_postgres::connect(&bench.url, NoTls).await?;
     tokio::spawn(connection);
     // The same columns and indexes, numbered by a sequence as a log without a batching writer would be.
     client
@@ -30,9 +30,9 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     let mut ratios = Vec::new();
     for round in 1..=ROUNDS {
-        let disk = fsync::median(ground.folder.path())?;
-        let ours = appended(&ground).await?;
-        let theirs = single_rows(&ground.url).await?;
+        let disk = fsync::median(bench.folder.path())?;
+        let ours = appended(&bench).await?;
+        let theirs = single_rows(&bench.url).await?;
         ratios.push(ours / theirs);
         figures.push(Figure::new(
             format!("round {round}: events/s in batches, rows/s one by one"),
@@ -49,14 +49,14 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-async fn appended(ground: &Ground) -> Result<f64> {
+async fn appended(bench: &BenchLog) -> Result<f64> {
     let done = AtomicUsize::new(0);
     let began = Instant::now();
     let callers = (0..IN_FLIGHT).map(|number| {
         let done = &done;
         async move {
             while began.elapsed() < ROUND {
-                ground.command(vec![relabel(number, done.fetch_add(1, Ordering::Relaxed))]).await?;
+                bench.command(vec![relabel(number, done.fetch_add(1, Ordering::Relaxed))]).await?;
             }
             Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
         }

@@ -21,7 +21,7 @@ use schema::target::Target;
 use store::reader::EventPage;
 use tokio_postgres::NoTls;
 
-use crate::ground::{Ground, node, relabel};
+use crate::bench_log::{BenchLog, node, relabel};
 use crate::{Figure, Result};
 
 const EVENTS: u64 = 1_000_000;
@@ -33,30 +33,30 @@ const ROUNDS: usize = 3;
 const HELD: usize = 200_000;
 
 pub(crate) async fn figures() -> Result<Vec<Figure>> {
-    let ground = Ground::lay().await?;
-    fill(&ground).await?;
-    let file = ground.folder.path().join("log.hwlog");
-    let mut figures = vec![exported(&ground, &file)?];
-    figures.extend(verified(&ground, &file)?);
-    figures.extend(folded(&ground).await?);
-    figures.extend(replayed(&ground).await?);
+    let bench = BenchLog::start().await?;
+    fill(&bench).await?;
+    let file = bench.folder.path().join("log.hwlog");
+    let mut figures = vec![exported(&bench, &file)?];
+    figures.extend(verified(&bench, &file)?);
+    figures.extend(folded(&bench).await?);
+    figures.extend(replayed(&bench).await?);
     Ok(figures)
 }
 
 /// A million events about five hundred nodes and a thousand documents, all of them signed for.
-async fn fill(ground: &Ground) -> Result<()> {
-    ground.enrol(BATCH).await?;
+async fn fill(bench: &BenchLog) -> Result<()> {
+    bench.enrol(BATCH).await?;
     for round in 0.. {
-        let position = ground.log.view().position().get();
+        let position = bench.log.view().position().get();
         if position >= EVENTS {
             break;
         }
         let relabels = (DOCUMENTS..BATCH).map(|number| relabel(number, round));
-        ground.command(relabels.chain((0..DOCUMENTS).map(|number| put(number, round))).collect()).await?;
+        bench.command(relabels.chain((0..DOCUMENTS).map(|number| put(number, round))).collect()).await?;
     }
-    let (position, root) = (ground.log.view().position(), ground.log.reader().head().await?.root);
-    let checkpoint = Checkpoint { log_id: ground.log.log_id(), position, root };
-    Ok(ground.log.reader().keep_checkpoint(position, &checkpoint.sign(&ground.key)).await?)
+    let (position, root) = (bench.log.view().position(), bench.log.reader().head().await?.root);
+    let checkpoint = Checkpoint { log_id: bench.log.log_id(), position, root };
+    Ok(bench.log.reader().keep_checkpoint(position, &checkpoint.sign(&bench.key)).await?)
 }
 
 fn put(number: usize, round: usize) -> Ask {
@@ -73,9 +73,9 @@ fn put(number: usize, round: usize) -> Ask {
     })
 }
 
-fn exported(ground: &Ground, file: &Path) -> Result<Figure> {
+fn exported(bench: &BenchLog, file: &Path) -> Result<Figure> {
     let mut export = Command::new(env!("CARGO_BIN_EXE_headwater"));
-    export.arg("export").arg("--to").arg(file).env("HEADWATER_DATABASE_URL", &ground.url);
+    export.arg("export").arg("--to").arg(file).env("HEADWATER_DATABASE_URL", &bench.url);
     let Run { taken, peak_kib } = run(&mut export)?;
     let bytes = file.metadata()?.len();
     Ok(Figure::new(
@@ -85,13 +85,13 @@ fn exported(ground: &Ground, file: &Path) -> Result<Figure> {
     ))
 }
 
-fn verified(ground: &Ground, file: &Path) -> Result<Vec<Figure>> {
+fn verified(bench: &BenchLog, file: &Path) -> Result<Vec<Figure>> {
     let auditor = auditor()?;
-    let unpacked = ground.folder.path().join("unpacked");
+    let unpacked = bench.folder.path().join("unpacked");
     unpack(file, &unpacked)?;
     let (mut figures, mut packed_ratios, mut ratios, mut peak) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for round in 1..=ROUNDS {
-        let key = hex::encode(ground.key.public().as_bytes());
+        let key = hex::encode(bench.key.public().as_bytes());
         let Run { taken, peak_kib } = run(Command::new(&auditor).arg("verify").arg(file).args(["--trust", &key]))?;
         let (packed, raw) = (hashed(file)?, hashed(&unpacked)?);
         peak = peak.max(peak_kib);
@@ -140,9 +140,9 @@ fn unpack(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-async fn folded(ground: &Ground) -> Result<Vec<Figure>> {
+async fn folded(bench: &BenchLog) -> Result<Vec<Figure>> {
     let page = EventPage { after: Position::ZERO, limit: HELD, ..EventPage::default() };
-    let events = ground.log.reader().events(page).await?;
+    let events = bench.log.reader().events(page).await?;
     let texts: Vec<String> = events.iter().map(serde_json::to_string).collect::<std::result::Result<_, _>>()?;
     let (mut of_data, mut of_event) = (Vec::new(), Vec::new());
     let mut figures = Vec::new();
@@ -175,15 +175,15 @@ async fn folded(ground: &Ground) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-async fn replayed(ground: &Ground) -> Result<Vec<Figure>> {
-    let (client, connection) = tokio_postgres::connect(&ground.url, NoTls).await?;
+async fn replayed(bench: &BenchLog) -> Result<Vec<Figure>> {
+    let (client, connection) = tokio_postgres::connect(&bench.url, NoTls).await?;
     tokio::spawn(connection);
-    let head = ground.log.view().position();
+    let head = bench.log.view().position();
     let (mut figures, mut ratios) = (Vec::new(), Vec::new());
     for round in 1..=ROUNDS {
         let began = Instant::now();
-        let mut follower = Follower::new(ground.log.log_id());
-        ground.log.reader().follow(&mut follower, head).await?;
+        let mut follower = Follower::new(bench.log.log_id());
+        bench.log.reader().follow(&mut follower, head).await?;
         let ours = began.elapsed();
         assert_eq!(follower.position(), head);
         let began = Instant::now();

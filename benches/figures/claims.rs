@@ -14,7 +14,7 @@ use server::adapters::LogBackend;
 use server::fleet::rpc_service::RpcService;
 use tokio_util::sync::CancellationToken;
 
-use crate::ground::{Ground, node, relabel};
+use crate::bench_log::{BenchLog, node, relabel};
 use crate::{Figure, Result, fsync};
 
 const RUNTIMES: usize = 100;
@@ -22,15 +22,15 @@ const EACH: usize = 10;
 const ROUNDS: usize = 10;
 
 pub(crate) async fn figures() -> Result<Vec<Figure>> {
-    let ground = Ground::lay().await?;
-    let (_nats, link) = ground.nats().await?;
+    let bench = BenchLog::start().await?;
+    let (_nats, link) = bench.nats().await?;
     let stop = CancellationToken::new();
-    let demand = ground.relay(&link, &stop)?;
-    let source = Arc::new(LogBackend::new(ground.log.clone(), demand));
+    let demand = bench.relay(&link, &stop)?;
+    let source = Arc::new(LogBackend::new(bench.log.clone(), demand));
     let asking = RpcService { client: link.client().clone(), prefix: Prefix::default(), source };
     tokio::spawn(async move { asking.answer().await });
-    ground.enrol(RUNTIMES).await?;
-    define_jobs(&ground).await?;
+    bench.enrol(RUNTIMES).await?;
+    define_jobs(&bench).await?;
     // Whoever asks before somebody answers asks again.
     while ask(&link, 0, RpcVerb::Renew, &renew()).await.is_err() {}
 
@@ -43,14 +43,14 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
         let began = Instant::now();
         let requests = (0..RUNTIMES).map(|caller| {
             let nodes = (0..EACH).map(|each| (caller + each * EACH) % RUNTIMES);
-            ground.command(nodes.map(|node| relabel(node, round * RUNTIMES * EACH + caller)).collect())
+            bench.command(nodes.map(|node| relabel(node, round * RUNTIMES * EACH + caller)).collect())
         });
         try_join_all(requests).await?;
         appended += began.elapsed();
     }
     stop.cancel();
     let rate = |took: Duration| (ROUNDS * RUNTIMES * EACH) as f64 / took.as_secs_f64();
-    let disk = fsync::median(ground.folder.path())?;
+    let disk = fsync::median(bench.folder.path())?;
     Ok(vec![Figure::new(
         "claims/s over NATS, events/s of as many requests as are",
         format!("{:.0} / {:.0}", rate(claimed), rate(appended)),
@@ -58,7 +58,7 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
     )])
 }
 
-async fn define_jobs(ground: &Ground) -> Result<()> {
+async fn define_jobs(bench: &BenchLog) -> Result<()> {
     let mut commands = vec![
         json!({"type": "define_control", "id": "c", "title": "A control"}),
         json!({"type": "define_assessment", "id": "as", "title": "A plan", "control": "c", "component_selector": {},
@@ -71,7 +71,7 @@ async fn define_jobs(ground: &Ground) -> Result<()> {
     commands.extend((0..RUNTIMES * EACH).map(attestation));
     for commands in commands.chunks(500) {
         let request = Request::read(json!({ "commands": commands }).to_string().as_bytes())?;
-        ground.command(request.commands.into_iter().map(|ask| ask.command).collect()).await?;
+        bench.command(request.commands.into_iter().map(|ask| ask.command).collect()).await?;
     }
     Ok(())
 }

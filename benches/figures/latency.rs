@@ -16,7 +16,7 @@ use schema::target::Target;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::ground::{Ground, node};
+use crate::bench_log::{BenchLog, node};
 use crate::{Figure, Result, fsync};
 
 /// Nothing here takes longer.
@@ -28,26 +28,26 @@ const WARM: usize = 10;
 const REST: Duration = Duration::from_millis(40);
 
 pub(crate) async fn figures() -> Result<Vec<Figure>> {
-    let ground = Ground::lay().await?;
-    let (nats, link) = ground.nats().await?;
+    let bench = BenchLog::start().await?;
+    let (nats, link) = bench.nats().await?;
     let stop = CancellationToken::new();
     let subject = Prefix::default().bucket_subject(Bucket::Desired, node(0).as_str());
     let mut records = link.client().subscribe(subject).await?;
     link.client().flush().await?;
-    ground.relay(&link, &stop)?;
-    ground.enrol(1).await?;
+    bench.relay(&link, &stop)?;
+    bench.enrol(1).await?;
     record(&mut records).await?;
-    let dir = ground.folder.path().join("node");
+    let dir = bench.folder.path().join("node");
     let agent = tokio::spawn(main_loop::run(agent(&dir, &nats.url())?, stop.clone()));
 
     let file = dir.join("current/files/etc/round");
     let (mut commits, mut publishes, mut switches) = (Vec::new(), Vec::new(), Vec::new());
     let (mut whole, mut bare) = (Vec::new(), Vec::new());
-    let beside = ground.folder.path().join("beside");
+    let beside = bench.folder.path().join("beside");
     for round in 0..SAMPLES + WARM {
         let text = format!("{round}\n");
         let began = Instant::now();
-        ground.command(vec![put(&text)]).await?;
+        bench.command(vec![put(&text)]).await?;
         let committed = began.elapsed();
         record(&mut records).await?;
         let published = began.elapsed();
@@ -69,7 +69,7 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
     }
     stop.cancel();
     agent.await??;
-    let disk = fsync::sorted(ground.folder.path())?;
+    let disk = fsync::sorted(bench.folder.path())?;
     let publish = acknowledged(&link.jetstream()).await?;
     for times in [&mut commits, &mut publishes, &mut switches, &mut whole, &mut bare] {
         times.sort();

@@ -5,9 +5,9 @@
 
 mod appender;
 mod audit;
+mod bench_log;
 mod claims;
 mod fsync;
-mod ground;
 mod import;
 mod latency;
 mod relay;

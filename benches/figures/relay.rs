@@ -10,7 +10,7 @@ use store::reader::EventPage;
 use tokio_postgres::NoTls;
 use wal::slot::Slot;
 
-use crate::ground::{Ground, relabel};
+use crate::bench_log::{BenchLog, relabel};
 use crate::{Figure, Result, fsync};
 
 /// Events to drain, in transactions of 500.
@@ -19,32 +19,32 @@ const BATCH: usize = 500;
 const ROUNDS: usize = 3;
 
 pub(crate) async fn figures() -> Result<Vec<Figure>> {
-    let ground = Ground::lay().await?;
-    ground.enrol(BATCH).await?;
-    let slot = Slot::parse(&ground.url, None)?;
+    let bench = BenchLog::start().await?;
+    bench.enrol(BATCH).await?;
+    let slot = Slot::parse(&bench.url, None)?;
     slot.ensure().await?;
-    let mut before = Follower::new(ground.log.log_id());
-    ground.log.reader().follow(&mut before, ground.log.view().position()).await?;
+    let mut before = Follower::new(bench.log.log_id());
+    bench.log.reader().follow(&mut before, bench.log.view().position()).await?;
     for round in 0..EVENTS / BATCH {
-        ground.command((0..BATCH).map(|number| relabel(number, round)).collect()).await?;
+        bench.command((0..BATCH).map(|number| relabel(number, round)).collect()).await?;
     }
-    let head = ground.log.view().position();
-    let (client, connection) = tokio_postgres::connect(&ground.url, NoTls).await?;
+    let head = bench.log.view().position();
+    let (client, connection) = tokio_postgres::connect(&bench.url, NoTls).await?;
     tokio::spawn(connection);
     let end: String = client.query_one("SELECT pg_current_wal_lsn()::text", &[]).await?.get(0);
 
     let mut figures = Vec::new();
     let mut ratios = Vec::new();
     for round in 1..=ROUNDS {
-        let disk = fsync::median(ground.folder.path())?;
+        let disk = fsync::median(bench.folder.path())?;
         // Copies stand where the slot stands, so that each run drains the same.
         let copies = [format!("ours_{round}"), format!("theirs_{round}")];
         for copy in &copies {
             let copied = "SELECT pg_copy_logical_replication_slot($1, $2)";
             client.execute(copied, &[&slot.name(), copy]).await?;
         }
-        let ours = folded(&ground, &before, head, &copies[0]).await?;
-        let theirs = received(&ground, &copies[1], &end).await?;
+        let ours = folded(&bench, &before, head, &copies[0]).await?;
+        let theirs = received(&bench, &copies[1], &end).await?;
         for copy in &copies {
             // The server lets go of a slot a moment after its reader has gone.
             while client.execute("SELECT pg_drop_replication_slot($1)", &[copy]).await.is_err() {
@@ -63,27 +63,27 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-async fn folded(ground: &Ground, before: &Follower, head: Position, slot: &str) -> Result<f64> {
-    let slot = Slot::parse(&ground.url, Some(slot.to_owned()))?;
+async fn folded(bench: &BenchLog, before: &Follower, head: Position, slot: &str) -> Result<f64> {
+    let slot = Slot::parse(&bench.url, Some(slot.to_owned()))?;
     let mut follower = before.clone();
     let began = Instant::now();
-    let mut tail = slot.take(ground.log.log_id()).await?;
+    let mut tail = slot.take(bench.log.log_id()).await?;
     while follower.position() < head {
         for event in &tail.next().await?.events {
             follower.advance(event)?;
         }
     }
     let taken = began.elapsed();
-    let last = ground.log.reader().events(EventPage { after: head.previous(), limit: 1, ..EventPage::default() });
+    let last = bench.log.reader().events(EventPage { after: head.previous(), limit: 1, ..EventPage::default() });
     assert_eq!(last.await?.first().map(|event| event.position), Some(follower.position()));
     Ok(EVENTS as f64 / taken.as_secs_f64())
 }
 
-async fn received(ground: &Ground, slot: &str, end: &str) -> Result<f64> {
+async fn received(bench: &BenchLog, slot: &str, end: &str) -> Result<f64> {
     let program = server_programs::find_postgres(None)?.bin.join("pg_recvlogical");
     let began = Instant::now();
     let status = tokio::process::Command::new(program)
-        .args(["--dbname", &ground.url, "--slot", slot, "--start", "--no-loop", "--endpos", end, "--file", "/dev/null"])
+        .args(["--dbname", &bench.url, "--slot", slot, "--start", "--no-loop", "--endpos", end, "--file", "/dev/null"])
         .args(["--option", "proto_version=1", "--option", "publication_names=headwater", "--option", "binary=true"])
         .stdout(Stdio::null())
         .status()

@@ -21,13 +21,13 @@ use testkit::fleet::Fleet;
 use testkit::{disk, law};
 
 async fn events(fleet: &Fleet) -> Vec<Event> {
-    let reader = Reader::open(Database::parse(&fleet.ground.database_as(APP_ROLE)).unwrap()).await.unwrap();
+    let reader = Reader::open(Database::parse(&fleet.backends.database_as(APP_ROLE)).unwrap()).await.unwrap();
     reader.events(EventPage { limit: 10_000, ..EventPage::default() }).await.unwrap()
 }
 
 /// Begins a new log as the database's owner.
 async fn new_log(fleet: &Fleet) -> (Option<i32>, String) {
-    let owner = fleet.ground.database();
+    let owner = fleet.backends.database();
     fleet.run(&["recover", "--new-log", "--json", "--database-url", &owner]).await
 }
 
@@ -49,8 +49,8 @@ fn comes_from(events: &[Event], old: LogId, back: u64) {
 async fn a_new_log_that_was_cut_off_before_nats_was_emptied_is_finished_by_the_same_command() {
     let (mut fleet, _log, back) = put_back().await;
     fleet.servers[0].process.kill();
-    let stream = law::stream(&fleet.ground.nats_url()).await.unwrap();
-    let owner = Reader::open(Database::parse(&fleet.ground.database()).unwrap()).await.unwrap();
+    let stream = law::stream(&fleet.backends.nats_url()).await.unwrap();
+    let owner = Reader::open(Database::parse(&fleet.backends.database()).unwrap()).await.unwrap();
     let head = owner.head().await.unwrap();
     let (new, position) = eventually("nobody is connected any more", SOON, async || {
         begin_new_log(&owner, &head, None, "a test").await.map_err(|error| error.to_string())
@@ -66,7 +66,7 @@ async fn a_new_log_that_was_cut_off_before_nats_was_emptied_is_finished_by_the_s
         if says.contains("does another log use the same NATS") { Ok(()) } else { Err(says) }
     })
     .await;
-    assert_eq!(law::stream(&fleet.ground.nats_url()).await.unwrap(), stream, "nothing was published");
+    assert_eq!(law::stream(&fleet.backends.nats_url()).await.unwrap(), stream, "nothing was published");
     fleet.servers[0].process.kill();
     let (code, said) = new_log(&fleet).await;
     assert_eq!(code, Some(0), "{said}");
@@ -74,7 +74,7 @@ async fn a_new_log_that_was_cut_off_before_nats_was_emptied_is_finished_by_the_s
     fleet.servers[0].process.start_again();
     fleet.api().ready().await;
     fleet.api().accepted(put("z", "in the new one")).await;
-    law::holds(&fleet.ground).await;
+    law::holds(&fleet.backends).await;
 }
 
 #[tokio::test]
@@ -131,13 +131,13 @@ async fn what_is_left_becomes_a_new_log_that_nodes_take_when_told_so() {
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("does not go back"), "{said}");
 
-    law::holds(&fleet.ground).await;
+    law::holds(&fleet.backends).await;
     let now = events(&fleet).await;
     assert!(now.iter().all(|event| event.log_id.to_string() == new));
     comes_from(&now, old, back);
-    let (dir, url) = (fleet.ground.dir.path(), fleet.ground.database_as(READER_ROLE));
+    let (dir, url) = (fleet.backends.dir.path(), fleet.backends.database_as(READER_ROLE));
     exported(dir, &url, &["--to", "new.hwlog"]);
-    let key = reader::ask(&fleet.ground.database(), "SELECT encode(public_key, 'hex') FROM log_head").await.unwrap();
+    let key = reader::ask(&fleet.backends.database(), "SELECT encode(public_key, 'hex') FROM log_head").await.unwrap();
     let (code, said) = replay(dir, &["verify", "new.hwlog", "--trust", &key.unwrap()]);
     assert_eq!(
         (code, said["ok"].as_bool(), said["log_id"].as_str()),

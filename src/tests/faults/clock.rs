@@ -21,7 +21,7 @@ scenarios! {
 }
 
 fn file(story: &Story) -> PathBuf {
-    story.fleet.ground.dir.path().join(format!("serve-{ACTIVE}.clock"))
+    story.fleet.backends.dir.path().join(format!("serve-{ACTIVE}.clock"))
 }
 
 async fn set_clock_ahead(story: &mut Story) {
@@ -48,5 +48,5 @@ async fn set_clock_right(story: &mut Story) {
     std::fs::remove_file(file(story)).unwrap();
     story.fleet.servers[ACTIVE].api.ready().await;
     let ahead = "SELECT count(*) FROM event WHERE at > clock_timestamp() + interval '1 minute'";
-    assert_eq!(reader::ask(&story.fleet.ground.database(), ahead).await.unwrap().as_deref(), Some("0"));
+    assert_eq!(reader::ask(&story.fleet.backends.database(), ahead).await.unwrap().as_deref(), Some("0"));
 }

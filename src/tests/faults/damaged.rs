@@ -17,7 +17,7 @@ scenarios! {
 }
 
 async fn alter_and_start_again(story: &mut Story) {
-    let url = story.fleet.ground.database();
+    let url = story.fleet.backends.database();
     story.fleet.servers[0].process.kill();
     let altered = story.random.u64(1..=reader::head(&url).await.unwrap());
     let alter = format!(
@@ -47,6 +47,6 @@ async fn alter_and_start_again(story: &mut Story) {
 async fn put_back(story: &mut Story) {
     let put_back = "SET session_replication_role = replica; \
                     UPDATE event SET actor = saved.actor FROM saved WHERE event.position = saved.position";
-    law::execute(&story.fleet.ground.database(), put_back).await;
+    law::execute(&story.fleet.backends.database(), put_back).await;
     story.fleet.servers[0].api.ready().await;
 }

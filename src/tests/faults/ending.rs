@@ -7,9 +7,9 @@ use tokio::net::TcpListener;
 
 use crate::processes::signal_all;
 use crate::restore::{SOON, put};
+use testkit::backends::TestBackends;
 use testkit::eventually::eventually;
 use testkit::fleet::{Fleet, Server, Ways};
-use testkit::ground::Ground;
 
 /// How long a server may take to end: a second at most, and as much again for a machine that is busy with other tests.
 const ENDED_WITHIN: Duration = Duration::from_secs(2);
@@ -36,25 +36,25 @@ async fn says(server: &Server, words: &[&str]) {
 
 #[tokio::test]
 async fn a_server_that_waits_ends_when_it_is_asked_to() {
-    let mut fleet = Fleet::on(Ground::start().await, Ways::default()).await;
+    let mut fleet = Fleet::on(TestBackends::start().await, Ways::default()).await;
     // Somebody who takes every connection and says nothing, as a frozen machine does.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = silent.local_addr().unwrap().port();
 
     // Nobody listens at port 1.
-    fleet.ground.postgres_by = Some(1);
+    fleet.backends.postgres_by = Some(1);
     says(
         &fleet.server("all"),
         &["PostgreSQL at 127.0.0.1:1/headwater", "`headwater_app`", "refused", "--database-url"],
     )
     .await;
-    fleet.ground.postgres_by = Some(port);
+    fleet.backends.postgres_by = Some(port);
     let server = fleet.server("all");
     says(&server, &["it has not answered yet", &format!("127.0.0.1:{port}/headwater"), "headwater_app"]).await;
     let _held = tokio::time::timeout(SOON, silent.accept()).await.expect("it comes to PostgreSQL").unwrap();
     ends(server, "waits for PostgreSQL").await;
 
-    fleet.ground.postgres_by = None;
+    fleet.backends.postgres_by = None;
     fleet.ways.server_nats = Some(format!("nats://127.0.0.1:{port}"));
     let server = fleet.server("all");
     says(&server, &["NATS can't be reached", &format!("127.0.0.1:{port}"), "--nats-url"]).await;
@@ -69,7 +69,7 @@ async fn a_server_that_waits_ends_when_it_is_asked_to() {
     fleet.ways.env.push(("HEADWATER_LOG", "headwater=debug".to_owned()));
     let server = fleet.server("all");
     server.api.ready().await;
-    signal_all(fleet.ground.postgres.pid(), Signal::STOP);
+    signal_all(fleet.backends.postgres.pid(), Signal::STOP);
     let (api, command) = (server.api.clone(), put("x", "never stored"));
     let asked = tokio::spawn(async move { api.post(&command, None).await });
     eventually("the request waits", SOON, async || {
@@ -80,5 +80,5 @@ async fn a_server_that_waits_ends_when_it_is_asked_to() {
     ends(server, "waits for a transaction").await;
     let answer = asked.await.unwrap().unwrap();
     assert_eq!(answer.status, 503, "{answer:?}");
-    signal_all(fleet.ground.postgres.pid(), Signal::CONT);
+    signal_all(fleet.backends.postgres.pid(), Signal::CONT);
 }

@@ -32,14 +32,14 @@ scenarios! {
 }
 
 async fn install_another(story: &mut Story) {
-    let ground = &story.fleet.ground;
-    ground.postgres.create_database("another").await.unwrap();
-    let (url, key) = (ground.postgres.url("another"), ground.dir.path().join("another.key"));
+    let backends = &story.fleet.backends;
+    backends.postgres.create_database("another").await.unwrap();
+    let (url, key) = (backends.postgres.url("another"), backends.dir.path().join("another.key"));
     let key = key.to_str().unwrap();
     let install = ["install", "--database-url", &url, "--signing-key-file", key];
     let (code, said) = story.fleet.run(&install).await;
     assert_eq!(code, Some(1), "{said}");
-    for database in [ground.database(), url.clone()] {
+    for database in [backends.database(), url.clone()] {
         let log = reader::ask(&database, "SELECT log_id FROM log_head").await.unwrap().unwrap();
         assert!(said.contains(&log), "both logs are named: {said}");
     }
@@ -61,7 +61,7 @@ async fn install_another(story: &mut Story) {
 }
 
 async fn jetstream(fleet: &Fleet) -> Context {
-    let link = connect(&fleet.ground.nats_url(), "test").await.unwrap();
+    let link = connect(&fleet.backends.nats_url(), "test").await.unwrap();
     link.up().await;
     link.jetstream()
 }
@@ -146,7 +146,7 @@ fn administrator(first: &Event, last: &Event) -> Event {
 async fn an_event_that_follows_from_the_log_stops_it_until_a_person_has_judged_it() {
     let mut fleet = Fleet::start().await;
     fleet.api().accepted(put("x", "before all else")).await;
-    let log = law::holds(&fleet.ground).await;
+    let log = law::holds(&fleet.backends).await;
     let jetstream = jetstream(&fleet).await;
     let stream = jetstream.get_stream("cfg_events").await.unwrap();
     let first = Event::read(&stream.get_raw_message(1).await.unwrap().payload).unwrap();
@@ -157,7 +157,7 @@ async fn an_event_that_follows_from_the_log_stops_it_until_a_person_has_judged_i
     jetstream.publish(MALLORY, mallory.write().into()).await.unwrap().await.unwrap();
     fleet.servers[0].process.start_again();
     is_stopped(&fleet).await;
-    assert_eq!(reader::head(&fleet.ground.database()).await.unwrap(), log.len() as u64, "nothing was appended");
+    assert_eq!(reader::head(&fleet.backends.database()).await.unwrap(), log.len() as u64, "nothing was appended");
 
     let (code, said) = fleet.run(&["recover"]).await;
     assert_eq!(code, Some(1), "{said}");
@@ -169,7 +169,7 @@ async fn an_event_that_follows_from_the_log_stops_it_until_a_person_has_judged_i
     assert!(first_json(&said)["put_aside"].as_u64().is_some_and(|messages| messages >= 1), "{said}");
     fleet.api().ready().await;
     fleet.api().accepted(put("y", "goes on without it")).await;
-    let now = law::holds(&fleet.ground).await;
+    let now = law::holds(&fleet.backends).await;
     assert_eq!(now[..log.len()], log[..]);
     assert!(now.len() > log.len() && now.iter().all(|line| line.entity != "principal/mallory"));
     let aside = jetstream.get_stream("cfg_strays").await.unwrap();
@@ -194,7 +194,7 @@ async fn an_event_that_follows_from_the_log_stops_it_until_a_person_has_judged_i
         let (code, said) = fleet.run(&["recover", "--put-aside"]).await;
         assert_eq!(code, Some(0), "{said}");
         fleet.api().ready().await;
-        assert!(law::holds(&fleet.ground).await.iter().all(|line| line.entity != "principal/mallory"));
+        assert!(law::holds(&fleet.backends).await.iter().all(|line| line.entity != "principal/mallory"));
     }
 }
 

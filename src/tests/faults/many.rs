@@ -29,14 +29,14 @@ struct Told {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_nodes_come_back_at_once() {
     let mut fleet = Fleet::start().await;
-    let wire = Wire::to(fleet.ground.nats.port()).await;
-    let url = wire.instead(&fleet.ground.nats_url());
+    let wire = Wire::to(fleet.backends.nats.port()).await;
+    let url = wire.instead(&fleet.backends.nats_url());
     let names: Vec<String> = (0..NODES).map(|number| format!("n-{number}")).collect();
     let enrol = names.iter().map(|id| json!({"type": "enrol_node", "id": id, "labels": {}}));
     fleet.api().accepted(json!({"commands": enrol.collect::<Vec<_>>()})).await;
     let (stop, agents) = (CancellationToken::new(), TaskTracker::new());
     for name in &names {
-        let dir = fleet.ground.dir.path().join("nodes").join(name);
+        let dir = fleet.backends.dir.path().join("nodes").join(name);
         let dir = dir.to_str().unwrap();
         let told = Told::try_parse_from(["edge", "--node", name, "--dir", dir, "--nats-url", &url]).unwrap();
         agents.spawn(main_loop::run(told.options, stop.clone()));
@@ -49,7 +49,7 @@ async fn two_hundred_nodes_come_back_at_once() {
     let begun = Instant::now();
     every_has(&fleet, &names, "meanwhile").await;
     println!("{NODES} nodes had it {:.2} s after the way was open again", begun.elapsed().as_secs_f64());
-    law::holds(&fleet.ground).await;
+    law::holds(&fleet.backends).await;
 
     stop.cancel();
     agents.close();
@@ -73,7 +73,7 @@ async fn put(fleet: &Fleet, content: &str) {
 async fn every_has(fleet: &Fleet, names: &[String], content: &str) {
     let want = Tree::from([("files/x".to_owned(), content.into())]);
     eventually("every node has it", ALL_WITHIN, async || {
-        let without = |name: &&String| disk::same(&fleet.ground.dir.path().join("nodes").join(name), &want).is_err();
+        let without = |name: &&String| disk::same(&fleet.backends.dir.path().join("nodes").join(name), &want).is_err();
         match names.iter().filter(without).count() {
             0 => Ok(()),
             without => Err(format!("{without} nodes have not")),

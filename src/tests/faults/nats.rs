@@ -16,11 +16,11 @@ scenarios! {
 }
 
 fn data(story: &Story) -> PathBuf {
-    story.fleet.ground.dir.path().join("nats/jetstream")
+    story.fleet.backends.dir.path().join("nats/jetstream")
 }
 
 async fn wipe_stopped(story: &mut Story) {
-    story.fleet.ground.nats.stop().await.unwrap();
+    story.fleet.backends.nats.stop().await.unwrap();
     std::fs::remove_dir_all(data(story)).unwrap();
     story.grows(30).await;
 }
@@ -34,17 +34,17 @@ async fn wipe_running(story: &mut Story) {
 
 /// Whoever wiped it notices at some time, and starts it again.
 async fn restart_nats(story: &mut Story) {
-    story.fleet.ground.nats.stop().await.unwrap();
+    story.fleet.backends.nats.stop().await.unwrap();
     start_nats(story).await;
 }
 
 async fn put_back(story: &mut Story) {
-    let (data, copy) = (data(story), story.fleet.ground.dir.path().join("older"));
-    story.fleet.ground.nats.stop().await.unwrap();
+    let (data, copy) = (data(story), story.fleet.backends.dir.path().join("older"));
+    story.fleet.backends.nats.stop().await.unwrap();
     copy_folder(&data, &copy);
     start_nats(story).await;
     story.grows(100).await;
-    story.fleet.ground.nats.stop().await.unwrap();
+    story.fleet.backends.nats.stop().await.unwrap();
     std::fs::remove_dir_all(&data).unwrap();
     copy_folder(&copy, &data);
 }
@@ -64,7 +64,7 @@ fn copy_folder(from: &Path, to: &Path) {
 
 /// Everything that somebody with a password can do, in an order that the seed has.
 async fn edit(story: &mut Story) {
-    let link = connect(&story.fleet.ground.nats_url(), "somebody").await.unwrap();
+    let link = connect(&story.fleet.backends.nats_url(), "somebody").await.unwrap();
     link.up().await;
     let mut edits: Vec<u8> = (0..6).collect();
     story.random.shuffle(&mut edits);

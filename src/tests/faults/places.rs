@@ -68,7 +68,7 @@ async fn apply(story: &mut Story) {
 }
 
 fn arm(story: &Story, process: &str, point: Failpoint) {
-    let (dir, name) = (story.fleet.ground.dir.path(), format!("{process}.point"));
+    let (dir, name) = (story.fleet.backends.dir.path(), format!("{process}.point"));
     // Moved into place, so that nobody reads half of it.
     std::fs::write(dir.join("point"), point.name()).unwrap();
     std::fs::rename(dir.join("point"), dir.join(name)).unwrap();

@@ -28,13 +28,13 @@ scenarios! {
 }
 
 async fn stop_fast(story: &mut Story) {
-    let stopped = tokio::time::timeout(STOPPED_WITHIN, story.fleet.ground.postgres.stop()).await;
+    let stopped = tokio::time::timeout(STOPPED_WITHIN, story.fleet.backends.postgres.stop()).await;
     stopped.expect("it stops in time").unwrap();
 }
 
 /// One of ours, of a thousand events, and a larger one of somebody else's.
 async fn restart_in_a_large_transaction(story: &mut Story) {
-    let url = story.fleet.ground.database();
+    let url = story.fleet.backends.database();
     let foreign = reader::session(&url).await.unwrap();
     foreign.batch_execute("CREATE TABLE foreign_table (x text); BEGIN").await.unwrap();
     let rows = "INSERT INTO foreign_table SELECT repeat('x', 100) FROM generate_series(1, 300000)";
@@ -50,17 +50,17 @@ async fn restart_in_a_large_transaction(story: &mut Story) {
     });
     let foreign = tokio::spawn(async move { foreign.batch_execute(rows).await });
     story.a_moment(0..400).await;
-    let stopped = tokio::time::timeout(STOPPED_WITHIN, story.fleet.ground.postgres.stop()).await;
+    let stopped = tokio::time::timeout(STOPPED_WITHIN, story.fleet.backends.postgres.stop()).await;
     stopped.expect("it stops in time").unwrap();
     // It was ended, or had ended.
     let _ = foreign.await.unwrap();
-    story.fleet.ground.postgres.start_again().await.unwrap();
+    story.fleet.backends.postgres.start_again().await.unwrap();
     tokio::time::timeout(SOON, large).await.expect("it is answered").unwrap();
     let log = law::table(&url).await.unwrap();
     let large = log.iter().filter(|line| line.reason.as_deref() == Some("a thousand at once")).count();
     assert_eq!(large, 1000, "it happened once");
-    signal(story.fleet.ground.postgres.pid(), Signal::INT);
-    story.fleet.ground.postgres.stop().await.unwrap();
+    signal(story.fleet.backends.postgres.pid(), Signal::INT);
+    story.fleet.backends.postgres.stop().await.unwrap();
 }
 
 async fn fill_disk(story: &mut Story) {
@@ -77,7 +77,7 @@ async fn fill_disk(story: &mut Story) {
 /// PostgreSQL may have given up meanwhile; whoever frees its disk starts it again.
 async fn free_disk(story: &mut Story) {
     story.props.disk.as_ref().unwrap().free();
-    story.fleet.ground.postgres.stop().await.unwrap();
+    story.fleet.backends.postgres.stop().await.unwrap();
     start_postgres(story).await;
 }
 
@@ -91,7 +91,7 @@ async fn waits_for(url: &str, standby: &str) {
 #[tokio::test]
 async fn a_commit_that_waits_for_its_standby_is_no_database_that_was_put_back() {
     let fleet = Fleet::start().await;
-    let url = fleet.ground.database();
+    let url = fleet.backends.database();
     waits_for(&url, "nobody").await;
     let (api, is_over) = (fleet.api().clone(), Arc::new(AtomicBool::new(false)));
     let asking = tokio::spawn({
@@ -108,7 +108,7 @@ async fn a_commit_that_waits_for_its_standby_is_no_database_that_was_put_back() 
         }
     });
     eventually("an event is public that the table does not show", SOON, async || {
-        let (public, head) = (reader::stream_end(&fleet.ground.nats_url()).await?, reader::head(&url).await?);
+        let (public, head) = (reader::stream_end(&fleet.backends.nats_url()).await?, reader::head(&url).await?);
         if public > head { Ok(()) } else { Err(format!("{public} {head}")) }
     })
     .await;
@@ -120,5 +120,5 @@ async fn a_commit_that_waits_for_its_standby_is_no_database_that_was_put_back() 
     is_over.store(true, Ordering::Relaxed);
     waits_for(&url, "").await;
     tokio::time::timeout(SOON, asking).await.expect("all are answered").unwrap();
-    law::holds(&fleet.ground).await;
+    law::holds(&fleet.backends).await;
 }

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::wire::{Mode, Wire};
+use testkit::backends::TestBackends;
 use testkit::eventually::eventually;
 use testkit::fleet::{Fleet, Ways};
-use testkit::ground::Ground;
 use testkit::law;
 
 /// How long anything may take that happens by itself.
@@ -77,10 +77,10 @@ fn press(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_log_refuses_what_it_cannot_finish_and_memory_stays_flat() {
-    let mut ground = Ground::start().await;
-    let wire = Wire::to(ground.postgres.port()).await;
-    ground.postgres_by = Some(wire.port());
-    let mut fleet = Fleet::on(ground, Ways::default()).await;
+    let mut backends = TestBackends::start().await;
+    let wire = Wire::to(backends.postgres.port()).await;
+    backends.postgres_by = Some(wire.port());
+    let mut fleet = Fleet::on(backends, Ways::default()).await;
     fleet.serve("all").await;
     let pid = fleet.servers[0].process.pid();
     let before = resident_mib(pid);
@@ -107,15 +107,15 @@ async fn a_slow_log_refuses_what_it_cannot_finish_and_memory_stays_flat() {
     println!("{before} MiB before, {most} MiB at most; {} refused", sent.refused.load(Ordering::Relaxed));
     assert!(sent.refused.load(Ordering::Relaxed) > 0, "something was refused");
     assert!(most < before + GROWTH_MIB_MAX, "{before} MiB before, {most} MiB at most");
-    law::holds(&fleet.ground).await;
+    law::holds(&fleet.backends).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_before_a_slow_nats_stops_reading_and_says_how_far_behind_it_is() {
-    let ground = Ground::start().await;
-    let wire = Wire::to(ground.nats.port()).await;
-    let ways = Ways { server_nats: Some(wire.instead(&ground.nats_url())), ..Ways::default() };
-    let mut fleet = Fleet::on(ground, ways).await;
+    let backends = TestBackends::start().await;
+    let wire = Wire::to(backends.nats.port()).await;
+    let ways = Ways { server_nats: Some(wire.instead(&backends.nats_url())), ..Ways::default() };
+    let mut fleet = Fleet::on(backends, ways).await;
     fleet.serve("all").await;
     let pid = fleet.servers[0].process.pid();
     let before = resident_mib(pid);
@@ -150,5 +150,5 @@ async fn a_relay_before_a_slow_nats_stops_reading_and_says_how_far_behind_it_is(
     println!("{before} MiB before, {most} MiB at most");
     assert!(most < before + GROWTH_MIB_MAX, "{before} MiB before, {most} MiB at most");
     wire.set(Mode::Open);
-    law::holds(&fleet.ground).await;
+    law::holds(&fleet.backends).await;
 }

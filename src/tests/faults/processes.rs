@@ -75,17 +75,17 @@ async fn thaw_edges(story: &mut Story) {
 }
 
 async fn kill_nats(story: &mut Story) {
-    story.fleet.ground.nats.kill();
+    story.fleet.backends.nats.kill();
     // The server takes commands without NATS.
     story.grows(60).await;
 }
 
 pub(crate) async fn start_nats(story: &mut Story) {
-    story.fleet.ground.nats.start_again().await.unwrap();
+    story.fleet.backends.nats.start_again().await.unwrap();
 }
 
 async fn freeze_nats(story: &mut Story) {
-    story.fleet.ground.nats.child().freeze(true);
+    story.fleet.backends.nats.child().freeze(true);
     eventually("the server says that NATS is gone", SOON, async || {
         match story.fleet.api().get("/readyz").await?.status {
             503 => Ok(()),
@@ -97,35 +97,35 @@ async fn freeze_nats(story: &mut Story) {
 }
 
 async fn thaw_nats(story: &mut Story) {
-    story.fleet.ground.nats.child().freeze(false);
+    story.fleet.backends.nats.child().freeze(false);
 }
 
 async fn kill_postgres(story: &mut Story) {
-    story.fleet.ground.postgres.kill();
+    story.fleet.backends.postgres.kill();
 }
 
 async fn shut_down_immediately(story: &mut Story) {
-    signal(story.fleet.ground.postgres.pid(), Signal::QUIT);
-    story.fleet.ground.postgres.stop().await.unwrap();
+    signal(story.fleet.backends.postgres.pid(), Signal::QUIT);
+    story.fleet.backends.postgres.stop().await.unwrap();
 }
 
 pub(crate) async fn start_postgres(story: &mut Story) {
-    story.fleet.ground.postgres.start_again().await.unwrap();
+    story.fleet.backends.postgres.start_again().await.unwrap();
 }
 
 /// The whole of it: a postmaster that stands still alone would leave every session at work.
 async fn freeze_postgres(story: &mut Story) {
-    signal_all(story.fleet.ground.postgres.pid(), Signal::STOP);
+    signal_all(story.fleet.backends.postgres.pid(), Signal::STOP);
     story.lasts().await;
 }
 
 async fn thaw_postgres(story: &mut Story) {
-    signal_all(story.fleet.ground.postgres.pid(), Signal::CONT);
+    signal_all(story.fleet.backends.postgres.pid(), Signal::CONT);
 }
 
 async fn kill_all(story: &mut Story) {
-    story.fleet.ground.postgres.kill();
-    story.fleet.ground.nats.kill();
+    story.fleet.backends.postgres.kill();
+    story.fleet.backends.nats.kill();
     story.fleet.servers[0].process.kill();
     story.fleet.edges.values_mut().for_each(|edge| edge.process.kill());
 }
@@ -150,7 +150,7 @@ async fn kill_active(story: &mut Story) {
 /// Each in turn, so that each comes back to find that the other one is active.
 async fn freeze_active_in_turn(story: &mut Story) {
     // Found out sooner than in earnest.
-    let url = story.fleet.ground.database();
+    let url = story.fleet.backends.database();
     testkit::law::execute(&url, "ALTER SYSTEM SET wal_sender_timeout = '3s'").await;
     testkit::law::execute(&url, "SELECT pg_reload_conf()").await;
     for active in [0, 1] {
@@ -163,11 +163,11 @@ async fn freeze_active_in_turn(story: &mut Story) {
 }
 
 async fn published(story: &Story) -> u64 {
-    reader::stream_end(&story.fleet.ground.nats_url()).await.unwrap()
+    reader::stream_end(&story.fleet.backends.nats_url()).await.unwrap()
 }
 
 async fn publishes_beyond(story: &Story, position: u64, within: Duration) {
-    let url = story.fleet.ground.nats_url();
+    let url = story.fleet.backends.nats_url();
     eventually("the other one publishes", within, async || match reader::stream_end(&url).await? {
         end if end > position => Ok(()),
         end => Err(format!("{end} after {position}")),

@@ -15,9 +15,9 @@ use testkit::law;
 
 /// Stops NATS, and starts it again with nothing.
 pub(crate) async fn wipe(fleet: &mut Fleet) {
-    fleet.ground.nats.stop().await.unwrap();
-    std::fs::remove_dir_all(fleet.ground.dir.path().join("nats/jetstream")).unwrap();
-    fleet.ground.nats.start_again().await.unwrap();
+    fleet.backends.nats.stop().await.unwrap();
+    std::fs::remove_dir_all(fleet.backends.dir.path().join("nats/jetstream")).unwrap();
+    fleet.backends.nats.start_again().await.unwrap();
 }
 
 /// Waits until the server and `/readyz` say that the node's record is ahead, while nothing is taken.
@@ -43,8 +43,8 @@ async fn what_only_a_node_still_holds_stops_a_server_that_starts() {
     fleet.servers[0].process.start_again();
     eventually("the server answers", SOON, async || fleet.api().get("/healthz").await.map(drop)).await;
     is_stopped(&fleet).await;
-    assert_eq!(reader::head(&fleet.ground.database()).await.unwrap(), back, "nothing was appended");
-    let public = law::stream(&fleet.ground.nats_url()).await.unwrap_or_default();
+    assert_eq!(reader::head(&fleet.backends.database()).await.unwrap(), back, "nothing was appended");
+    let public = law::stream(&fleet.backends.nats_url()).await.unwrap_or_default();
     assert_eq!(public[..], log[..public.len()], "what is public is the log as it was");
     assert!(public.len() as u64 <= back, "nothing else was published");
 
@@ -59,7 +59,7 @@ async fn what_only_a_node_still_holds_stops_a_server_that_starts() {
 
     // A report may prove something and not say what the node has seen: whatever stops a server is what `recover` names.
     assert!(fleet.edges.get_mut("a").unwrap().process.stop().await);
-    let link = connect(&fleet.ground.nats_url(), "test").await.unwrap();
+    let link = connect(&fleet.backends.nats_url(), "test").await.unwrap();
     link.up().await;
     let bucket = link.jetstream().get_key_value("cfg_reported").await.unwrap();
     let report = Reported::read(&bucket.get("a").await.unwrap().unwrap()).unwrap();
@@ -72,7 +72,7 @@ async fn what_only_a_node_still_holds_stops_a_server_that_starts() {
     let named = format!("node a holds a record that was signed for event {event_id} at position {held}");
     assert!(said.contains(&named) && said.contains("--new-log"), "{said}");
     fleet.servers[0].process.kill();
-    let owner = fleet.ground.database();
+    let owner = fleet.backends.database();
     eventually("a new log is begun once nobody is connected", SOON, async || {
         let (code, said) = fleet.run(&["recover", "--new-log", "--database-url", &owner]).await;
         if code == Some(0) { Ok(()) } else { Err(said) }
@@ -90,7 +90,7 @@ async fn what_a_node_makes_up_stops_nobody() {
     let enrol = json!({"type": "enrol_node", "id": "b", "labels": {}});
     fleet.api().accepted(json!({"commands": [enrol]})).await;
     fleet.api().accepted(put("x", "for everybody, too")).await;
-    let link = connect(&fleet.ground.nats_url(), "test").await.unwrap();
+    let link = connect(&fleet.backends.nats_url(), "test").await.unwrap();
     link.up().await;
     let bucket = link.jetstream().get_key_value("cfg_reported").await.unwrap();
     let said = eventually("a is heard", SOON, async || {
@@ -120,5 +120,5 @@ async fn what_a_node_makes_up_stops_nobody() {
     fleet.api().accepted(put("x", "also after a start")).await;
     let shown = fleet.api().get("/v1/nodes/b").await.unwrap();
     assert_eq!(shown.body["state"], "ahead", "{shown:?}");
-    law::holds(&fleet.ground).await;
+    law::holds(&fleet.backends).await;
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio_postgres::{Client, NoTls};
 
-use testkit::ground::Ground;
+use testkit::backends::TestBackends;
 use testkit::law::Line;
 
 /// The digest that was desired of every node after each request, in hex, by the position of each of its events.
@@ -83,8 +83,8 @@ pub(crate) async fn stream_end(url: &str) -> Result<u64, String> {
 }
 
 /// What the buckets say of a node: the digest that is desired of it, and the one that it says it runs.
-pub(crate) async fn buckets(ground: &Ground, node: &str) -> Result<(String, String), String> {
-    let link = connect(&ground.nats_url(), "test").await.unwrap();
+pub(crate) async fn buckets(backends: &TestBackends, node: &str) -> Result<(String, String), String> {
+    let link = connect(&backends.nats_url(), "test").await.unwrap();
     link.up().await;
     let jetstream = link.jetstream();
     let signed =

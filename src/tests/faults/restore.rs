@@ -31,7 +31,7 @@ pub(crate) fn put(id: &str, content: &str) -> Value {
 }
 
 fn data(fleet: &Fleet) -> PathBuf {
-    fleet.ground.postgres.home().join("data")
+    fleet.backends.postgres.home().join("data")
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -51,18 +51,18 @@ async fn put_back_over(overwritten: &[&str]) -> (Fleet, Vec<law::Line>, u64) {
     fleet.api().accepted(put("x", "before all")).await;
     eventually("the log knows that the node reported", SOON, async || {
         let reported = "SELECT count(*) FROM event WHERE entity = 'report/a'";
-        match reader::ask(&fleet.ground.database(), reported).await?.as_deref() {
+        match reader::ask(&fleet.backends.database(), reported).await?.as_deref() {
             Some("0") | None => Err("not yet".to_owned()),
             Some(_) => Ok(()),
         }
     })
     .await;
-    fleet.ground.postgres.stop().await.unwrap();
+    fleet.backends.postgres.stop().await.unwrap();
     let copied = data(&fleet).with_file_name("copy");
     copy(&data(&fleet), &copied);
-    fleet.ground.postgres.start_again().await.unwrap();
+    fleet.backends.postgres.start_again().await.unwrap();
     fleet.api().ready().await;
-    let head = reader::head(&fleet.ground.database()).await.unwrap();
+    let head = reader::head(&fleet.backends.database()).await.unwrap();
     for content in overwritten {
         fleet.api().accepted(put("x", content)).await;
     }
@@ -70,11 +70,11 @@ async fn put_back_over(overwritten: &[&str]) -> (Fleet, Vec<law::Line>, u64) {
     assert_eq!(keyed.status, 200, "{keyed:?}");
     fleet.api().accepted(put("y", &"large one ".repeat(LARGE / 10))).await;
     fleet.converges(&[("a".to_owned(), tree())].into()).await;
-    let log = law::holds(&fleet.ground).await;
-    fleet.ground.postgres.stop().await.unwrap();
+    let log = law::holds(&fleet.backends).await;
+    fleet.backends.postgres.stop().await.unwrap();
     copy(&copied, &data(&fleet));
-    fleet.ground.postgres.start_again().await.unwrap();
-    let back = reader::head(&fleet.ground.database()).await.unwrap();
+    fleet.backends.postgres.start_again().await.unwrap();
+    let back = reader::head(&fleet.backends.database()).await.unwrap();
     assert!(back <= head && head < log.len() as u64);
     (fleet, log, back)
 }
@@ -102,15 +102,15 @@ async fn is_refused(fleet: &Fleet) {
 #[tokio::test]
 async fn nothing_is_appended_to_a_log_that_was_put_back_until_it_is_whole_again() {
     let (mut fleet, log, back) = put_back().await;
-    let stream = law::stream(&fleet.ground.nats_url()).await.unwrap();
+    let stream = law::stream(&fleet.backends.nats_url()).await.unwrap();
     // A server that lived through it knows what it folded; one that starts has to look at what is public.
     is_refused(&fleet).await;
     fleet.servers[0].process.kill();
     fleet.servers[0].process.start_again();
     eventually("the server answers", SOON, async || fleet.api().get("/healthz").await.map(drop)).await;
     is_refused(&fleet).await;
-    assert_eq!(reader::head(&fleet.ground.database()).await.unwrap(), back, "nothing was appended");
-    assert_eq!(law::stream(&fleet.ground.nats_url()).await.unwrap(), stream, "nothing was published");
+    assert_eq!(reader::head(&fleet.backends.database()).await.unwrap(), back, "nothing was appended");
+    assert_eq!(law::stream(&fleet.backends.nats_url()).await.unwrap(), stream, "nothing was published");
 
     let (code, said) = fleet.run(&["recover", "--json"]).await;
     assert_eq!(code, Some(1), "{said}");
@@ -125,12 +125,12 @@ async fn nothing_is_appended_to_a_log_that_was_put_back_until_it_is_whole_again(
     assert_eq!(said["checkpoint"].as_u64().unwrap_or(0).max(back), back + signed, "{said}");
     let (code, said) = fleet.run(&["recover", "--adopt-stream"]).await;
     assert_eq!(code, Some(if signed == missing.len() as u64 { 0 } else { 1 }), "{said}");
-    assert_eq!(reader::head(&fleet.ground.database()).await.unwrap(), back + signed, "{said}");
+    assert_eq!(reader::head(&fleet.backends.database()).await.unwrap(), back + signed, "{said}");
     let (code, said) = fleet.run(&["recover", "--adopt-stream", "--unsigned-too"]).await;
     assert_eq!(code, Some(0), "{said}");
     fleet.api().ready().await;
     fleet.converges(&[("a".to_owned(), tree())].into()).await;
-    let now = law::holds(&fleet.ground).await;
+    let now = law::holds(&fleet.backends).await;
     assert_eq!(now[..log.len()], log[..], "every event is as it was");
     // What was asked under a key is not done twice: it is answered as it was, and anything else under the key is refused.
     let asked = log.iter().rfind(|line| line.entity == "document/x").unwrap();
@@ -143,7 +143,7 @@ async fn nothing_is_appended_to_a_log_that_was_put_back_until_it_is_whole_again(
     let other = fleet.api().post(&put("x", "something else under the key"), Some("key")).await.unwrap();
     assert_eq!((other.status, other.code()), (409, "idempotency_key_reused"));
     fleet.api().accepted(put("z", "goes on from there")).await;
-    law::holds(&fleet.ground).await;
+    law::holds(&fleet.backends).await;
 }
 
 #[tokio::test]
@@ -159,10 +159,10 @@ async fn a_content_that_was_overwritten_before_it_was_lost_is_named_and_put_back
     let (code, said) = fleet.run(&["recover", "--adopt-stream", "--unsigned-too", "--json"]).await;
     let json = first_json(&said);
     assert_eq!((code, missing(&json)), (Some(1), digests.clone().into()), "{said}");
-    assert_eq!(reader::head(&fleet.ground.database()).await.unwrap(), log.len() as u64, "the events are back");
+    assert_eq!(reader::head(&fleet.backends.database()).await.unwrap(), log.len() as u64, "the events are back");
 
     // What a node has is taken wherever it lies below the folder, and nothing else is.
-    let dir = fleet.ground.dir.path().join("from-a-node");
+    let dir = fleet.backends.dir.path().join("from-a-node");
     let generation = dir.join("generations/00000000000000000005-abcdef/files");
     std::fs::create_dir_all(&generation).unwrap();
     let from = ["recover", "--json", "--contents", dir.to_str().unwrap()];
@@ -188,10 +188,10 @@ async fn a_content_that_was_overwritten_before_it_was_lost_is_named_and_put_back
             .into(),
         )
         .await;
-    law::holds(&fleet.ground).await;
-    let (dir, url) = (fleet.ground.dir.path(), fleet.ground.database_as(schema::address::READER_ROLE));
+    law::holds(&fleet.backends).await;
+    let (dir, url) = (fleet.backends.dir.path(), fleet.backends.database_as(schema::address::READER_ROLE));
     exported(dir, &url, &["--to", "whole.hwlog"]);
-    let key = reader::ask(&fleet.ground.database(), "SELECT encode(public_key, 'hex') FROM log_head").await.unwrap();
+    let key = reader::ask(&fleet.backends.database(), "SELECT encode(public_key, 'hex') FROM log_head").await.unwrap();
     let (code, said) = replay(dir, &["verify", "whole.hwlog", "--trust", &key.unwrap()]);
     assert_eq!((code, said["ok"].as_bool()), (Some(0), Some(true)), "{said}");
 }
@@ -200,9 +200,9 @@ async fn a_content_that_was_overwritten_before_it_was_lost_is_named_and_put_back
 async fn a_log_that_was_appended_to_since_is_neither_taken_back_nor_published() {
     let (mut fleet, _log, back) = put_back().await;
     fleet.servers[0].process.kill();
-    let stream = law::stream(&fleet.ground.nats_url()).await.unwrap();
+    let stream = law::stream(&fleet.backends.nats_url()).await.unwrap();
     // Somebody appends without looking.
-    let url = fleet.ground.database_as(schema::address::APP_ROLE);
+    let url = fleet.backends.database_as(schema::address::APP_ROLE);
     let opened = store::reader::Reader::open(store::database::Database::parse(&url).unwrap()).await;
     let (appender, log) = store::appender::Appender::start(opened.unwrap()).await.unwrap();
     let stop = tokio_util::sync::CancellationToken::new();
@@ -215,7 +215,7 @@ async fn a_log_that_was_appended_to_since_is_neither_taken_back_nor_published() 
     stop.cancel();
     appending.await.unwrap();
     drop(log);
-    let head = reader::head(&fleet.ground.database()).await.unwrap();
+    let head = reader::head(&fleet.backends.database()).await.unwrap();
     assert!(head > back && head > stream.len() as u64, "it is longer than what is public");
 
     fleet.servers[0].process.start_again();
@@ -231,13 +231,13 @@ async fn a_log_that_was_appended_to_since_is_neither_taken_back_nor_published() 
     let (code, said) = fleet.run(&["recover", "--adopt-stream"]).await;
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("different stories"), "{said}");
-    assert_eq!(law::stream(&fleet.ground.nats_url()).await.unwrap(), stream, "nothing was published");
-    assert_eq!(reader::head(&fleet.ground.database()).await.unwrap(), head, "nothing was appended");
+    assert_eq!(law::stream(&fleet.backends.nats_url()).await.unwrap(), stream, "nothing was published");
+    assert_eq!(reader::head(&fleet.backends.database()).await.unwrap(), head, "nothing was appended");
 
     // Neither story can be the other's end; what the database has goes on as a log of its own.
     fleet.servers[0].process.kill();
     assert!(said.contains("--new-log"), "{said}");
-    let owner = fleet.ground.database();
+    let owner = fleet.backends.database();
     eventually("nobody is connected any more", SOON, async || {
         let (code, said) = fleet.run(&["recover", "--new-log", "--database-url", &owner]).await;
         if code == Some(0) { Ok(()) } else { Err(said) }
@@ -246,7 +246,7 @@ async fn a_log_that_was_appended_to_since_is_neither_taken_back_nor_published() 
     fleet.servers[0].process.start_again();
     fleet.api().ready().await;
     fleet.api().accepted(put("z", "one of the two")).await;
-    assert!(law::holds(&fleet.ground).await.len() as u64 > head, "with all that it had");
+    assert!(law::holds(&fleet.backends).await.len() as u64 > head, "with all that it had");
 }
 
 #[tokio::test]
@@ -254,8 +254,8 @@ async fn what_stands_behind_the_signed_events_is_taken_back_only_on_demand() {
     let (mut fleet, _log, back) = put_back().await;
     fleet.servers[0].process.kill();
     // Whoever may publish makes one up, which follows the last one in every way.
-    let end = reader::stream_end(&fleet.ground.nats_url()).await.unwrap();
-    let link = bus::connect::connect(&fleet.ground.nats_url(), "test").await.unwrap();
+    let end = reader::stream_end(&fleet.backends.nats_url()).await.unwrap();
+    let link = bus::connect::connect(&fleet.backends.nats_url(), "test").await.unwrap();
     let stream = link.jetstream().get_stream("cfg_events").await.unwrap();
     let message = stream.get_raw_message(end).await.unwrap();
     let last = Event::read(&message.payload).unwrap();
@@ -275,11 +275,11 @@ async fn what_stands_behind_the_signed_events_is_taken_back_only_on_demand() {
     let (code, said) = fleet.run(&["recover", "--adopt-stream"]).await;
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains(", unsigned)") && said.contains("--unsigned-too"), "{said}");
-    let head = reader::head(&fleet.ground.database()).await.unwrap();
+    let head = reader::head(&fleet.backends.database()).await.unwrap();
     assert!((back..=end).contains(&head), "what nobody signed for is not in the log: {head}");
     let (code, said) = fleet.run(&["recover", "--adopt-stream", "--unsigned-too"]).await;
     assert_eq!(code, Some(0), "{said}");
-    assert_eq!(reader::head(&fleet.ground.database()).await.unwrap(), end + 1);
+    assert_eq!(reader::head(&fleet.backends.database()).await.unwrap(), end + 1);
 }
 
 /// What a command printed as JSON. Its log comes behind it.

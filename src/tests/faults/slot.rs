@@ -39,7 +39,7 @@ scenarios! {
 const END_HOLDER: &str = "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = 'headwater_headwater' AND active";
 
 async fn drop_slot(story: &mut Story) {
-    let url = story.fleet.ground.database();
+    let url = story.fleet.backends.database();
     eventually("the slot can be dropped", SOON, async || {
         let session = reader::session(&url).await?;
         let drop = format!("SELECT pg_drop_replication_slot('{SLOT}')");
@@ -50,7 +50,7 @@ async fn drop_slot(story: &mut Story) {
 }
 
 async fn drop_publication(story: &mut Story) {
-    law::execute(&story.fleet.ground.database(), "DROP PUBLICATION headwater").await;
+    law::execute(&story.fleet.backends.database(), "DROP PUBLICATION headwater").await;
     let api = story.fleet.api().clone();
     eventually("it is said what is missing and what makes it again", SOON, async || {
         let ready = api.get("/readyz").await?;
@@ -62,7 +62,7 @@ async fn drop_publication(story: &mut Story) {
     })
     .await;
     let kept = format!("SELECT count(*) FROM pg_replication_slots WHERE slot_name = '{SLOT}'");
-    let kept = reader::ask(&story.fleet.ground.database(), &kept).await.unwrap();
+    let kept = reader::ask(&story.fleet.backends.database(), &kept).await.unwrap();
     assert_eq!(kept.as_deref(), Some("0"), "no write-ahead log is kept for it");
 }
 
@@ -72,7 +72,7 @@ async fn install_again(story: &mut Story) {
 
 async fn invalidate_slot(story: &mut Story) {
     story.fleet.servers[0].process.freeze(true);
-    let url = story.fleet.ground.database();
+    let url = story.fleet.backends.database();
     eventually("PostgreSQL gives the slot up", SOON, async || {
         law::execute(&url, FOREIGN).await;
         law::execute(&url, "SELECT pg_switch_wal()").await;
@@ -91,10 +91,10 @@ async fn thaw_server(story: &mut Story) {
 }
 
 async fn hold_slot(story: &mut Story) {
-    let url = story.fleet.ground.database();
+    let url = story.fleet.backends.database();
     let log = reader::ask(&url, "SELECT log_id FROM log_head").await.unwrap().unwrap();
     let log = log.parse::<uuid::Uuid>().unwrap().into();
-    let slot = Slot::parse(&story.fleet.ground.database_as(RELAY_ROLE), None).unwrap();
+    let slot = Slot::parse(&story.fleet.backends.database_as(RELAY_ROLE), None).unwrap();
     let held = eventually("another one has the slot", SOON, async || {
         law::execute(&url, END_HOLDER).await;
         slot.take(log).await.map_err(|error| error.to_string())
@@ -114,7 +114,7 @@ async fn hold_slot(story: &mut Story) {
 
 /// Nobody can take the slot from a process that stands still, but it is noticed, and said.
 async fn freeze_walsender(story: &mut Story) {
-    let url = story.fleet.ground.database();
+    let url = story.fleet.backends.database();
     let pid = "SELECT active_pid FROM pg_replication_slots WHERE active";
     let pid: u32 = reader::ask(&url, pid).await.unwrap().unwrap().parse().unwrap();
     signal(pid, Signal::STOP);
@@ -128,7 +128,7 @@ async fn freeze_walsender(story: &mut Story) {
 }
 
 async fn write_much(story: &mut Story) {
-    let url = story.fleet.ground.database();
+    let url = story.fleet.backends.database();
     for _ in 0..3 {
         law::execute(&url, FOREIGN).await;
         eventually("the slot has moved on", SOON, async || {

@@ -18,10 +18,10 @@ use crate::disks::Disk;
 use crate::reader;
 use crate::wire::Wire;
 use crate::witness::Witness;
+use testkit::backends::TestBackends;
 use testkit::disk::Tree;
 use testkit::eventually::eventually;
 use testkit::fleet::{Fleet, Ways};
-use testkit::ground::Ground;
 use testkit::law;
 use testkit::load::{Load, Outcome};
 use testkit::proxy::Proxy;
@@ -107,15 +107,15 @@ pub(crate) fn is_long() -> bool {
 async fn set(stage: Stage) -> (Fleet, Props) {
     let (dir, mut props, mut ways) = (open_dir(), Props::default(), Ways::default());
     props.disk = stage.small_disk.map(|place| Disk::at(&dir.path().join(place)));
-    let mut ground = Ground::start_in(dir, stage.settings).await;
+    let mut backends = TestBackends::start_in(dir, stage.settings).await;
     if stage.postgres_by_proxy {
-        let proxy = Proxy::to(ground.postgres.port()).await;
-        ground.postgres_by = Some(proxy.port());
+        let proxy = Proxy::to(backends.postgres.port()).await;
+        backends.postgres_by = Some(proxy.port());
         props.proxy = Some(proxy);
     }
     if stage.servers_by_wire || stage.edges_by_wire {
-        let wire = Wire::to(ground.nats.port()).await;
-        let url = wire.instead(&ground.nats_url());
+        let wire = Wire::to(backends.nats.port()).await;
+        let url = wire.instead(&backends.nats_url());
         ways.server_nats = stage.servers_by_wire.then(|| url.clone());
         ways.edge_nats = stage.edges_by_wire.then_some(url);
         props.wire = Some(wire);
@@ -124,12 +124,12 @@ async fn set(stage: Stage) -> (Fleet, Props) {
         ways.edge_args = ["--check", check, "--apply", apply].map(Into::into).into();
     }
     if stage.cluster {
-        let cluster = Cluster::start(ground.dir.path()).await;
-        ground.nats_elsewhere = Some(cluster.url());
+        let cluster = Cluster::start(backends.dir.path()).await;
+        backends.nats_elsewhere = Some(cluster.url());
         ways.env.push(("HEADWATER_NATS_REPLICAS", "3".to_owned()));
         props.cluster = Some(cluster);
     }
-    (Fleet::on(ground, ways).await, props)
+    (Fleet::on(backends, ways).await, props)
 }
 
 /// A folder that every account may enter.
@@ -186,7 +186,7 @@ pub(crate) async fn play(
     let last = desired.values().next_back().cloned().unwrap();
     for node in NODES {
         eventually("the buckets say what the log says", AT_WORK_WITHIN, async || {
-            let said = reader::buckets(&story.fleet.ground, node).await?;
+            let said = reader::buckets(&story.fleet.backends, node).await?;
             if said == (last.clone(), last.clone()) { Ok(()) } else { Err(format!("{node}: {said:?}, not {last}")) }
         })
         .await;
@@ -198,7 +198,7 @@ pub(crate) async fn play(
 impl Story {
     /// Waits until the log has grown by some events.
     pub(crate) async fn grows(&self, events: u64) {
-        let url = self.fleet.ground.database();
+        let url = self.fleet.backends.database();
         let from = eventually("the head can be read", AT_WORK_WITHIN, async || reader::head(&url).await).await;
         eventually("the log grows", AT_WORK_WITHIN, async || match reader::head(&url).await? {
             head if head >= from + events => Ok(()),
@@ -209,9 +209,10 @@ impl Story {
 
     /// Waits until all that is in the log is public.
     async fn is_published(&self) {
-        let ground = &self.fleet.ground;
+        let backends = &self.fleet.backends;
         eventually("all is published", AT_WORK_WITHIN, async || {
-            let (head, end) = (reader::head(&ground.database()).await?, reader::stream_end(&ground.nats_url()).await?);
+            let (head, end) =
+                (reader::head(&backends.database()).await?, reader::stream_end(&backends.nats_url()).await?);
             if head == end { Ok(()) } else { Err(format!("{end} of {head}")) }
         })
         .await;
@@ -237,7 +238,7 @@ impl Story {
     async fn settles(&self, outcome: &Outcome) -> Vec<law::Line> {
         let api = self.fleet.servers.last().unwrap().api.clone();
         self.fleet.converges_seen_by(&api, &wanted(&outcome.tree())).await;
-        let log = law::holds(&self.fleet.ground).await;
+        let log = law::holds(&self.fleet.backends).await;
         outcome.is_true_of(&log);
         log
     }

@@ -50,8 +50,8 @@ impl Witness {
         let (seen, published, applied) = (Arc::<Mutex<Seen>>::default(), Pulse::default(), Pulse::default());
         let nodes = fleet.edges.iter().map(|(node, edge)| (node.clone(), edge.dir.clone())).collect();
         let disks = look(nodes, Arc::clone(&seen), applied.clone());
-        let head = ask(fleet.ground.database(), Arc::clone(&seen));
-        let link = connect(&fleet.ground.nats_url(), "witness").await.unwrap();
+        let head = ask(fleet.backends.database(), Arc::clone(&seen));
+        let link = connect(&fleet.backends.nats_url(), "witness").await.unwrap();
         let mut events = link.client().subscribe("cfg.events.>").await.unwrap();
         let beats = published.clone();
         let stream = async move {

@@ -15,7 +15,7 @@ use testkit::proxy::Cut;
 
 /// Lets nobody store an event until its transaction ends, and does not mind who takes the head row.
 pub(crate) async fn hold(desk: &Desk) -> Client {
-    let (holder, connection) = tokio_postgres::connect(&desk.ground.database(), NoTls).await.unwrap();
+    let (holder, connection) = tokio_postgres::connect(&desk.backends.database(), NoTls).await.unwrap();
     tokio::spawn(connection);
     holder.batch_execute("BEGIN; LOCK TABLE event IN SHARE MODE").await.unwrap();
     holder
@@ -82,7 +82,7 @@ async fn what_is_decided_ahead_is_decided_again_if_another_process_appended() {
     let Err(SubmitError::Refused(refused)) = ahead else { panic!("the node was retired before: {ahead:?}") };
     assert_eq!(refused.refusal.code().as_str(), "node_retired");
     assert_eq!(open.log.view().position().get(), 5);
-    assert_eq!(law::table(&desk.ground.database()).await.unwrap().len(), 5);
+    assert_eq!(law::table(&desk.backends.database()).await.unwrap().len(), 5);
 }
 
 /// Where a transaction of one trip breaks: at the reason that it carries.
@@ -105,7 +105,7 @@ async fn wherever_a_transaction_of_one_trip_breaks_it_happens_once() {
         assert_eq!(ahead.unwrap().position, first.unwrap().position.next(), "{reason}");
         assert_eq!(reasons(&open.events().await).get(reason), Some(&1), "{reason}: once in the log");
     }
-    assert_eq!(law::table(&desk.ground.database()).await.unwrap().len(), 1 + 3 * BREAKS.len());
+    assert_eq!(law::table(&desk.backends.database()).await.unwrap().len(), 1 + 3 * BREAKS.len());
 }
 
 /// How often the look for what became of it breaks: long enough for somebody to act meanwhile.
@@ -140,5 +140,5 @@ async fn what_was_told_not_to_be_stored_is_not_stored_when_it_arrives_late() {
     assert_eq!(log.last().map(|event| event.position), Some(first.unwrap().position), "nothing came behind it");
     open.log.withhold(None);
     open.submit(one(retry("a"))).await.unwrap();
-    assert_eq!(law::table(&desk.ground.database()).await.unwrap().len(), log.len() + 1);
+    assert_eq!(law::table(&desk.backends.database()).await.unwrap().len(), log.len() + 1);
 }

@@ -52,7 +52,7 @@ async fn many_callers_share_a_transaction_and_get_true_answers() {
     }
     let transactions: usize = desk.ask("SELECT count(DISTINCT xmin::text) FROM event").await.parse().unwrap();
     assert!(transactions <= 8, "256 requests took {transactions} transactions");
-    assert_eq!(law::table(&desk.ground.database()).await.unwrap().len(), 512);
+    assert_eq!(law::table(&desk.backends.database()).await.unwrap().len(), 512);
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ async fn text_comes_back_as_it_went_in() {
 async fn who_freezes_with_the_lock_is_cut_off() {
     let desk = Desk::new().await;
     let open = desk.open().await;
-    let frozen = Database::parse(&desk.ground.database_as(APP_ROLE)).unwrap().connect("frozen").await.unwrap();
+    let frozen = Database::parse(&desk.backends.database_as(APP_ROLE)).unwrap().connect("frozen").await.unwrap();
     frozen.batch_execute("BEGIN; SELECT FROM log_head FOR UPDATE").await.unwrap();
     let begun = Instant::now();
     open.submit(one(enrol("a"))).await.unwrap();

@@ -45,7 +45,7 @@ async fn wherever_an_append_breaks_it_happens_once() {
             assert_eq!((answer.position, answer.events[0].version), (last.position, last.version), "{reason}");
         }
     }
-    assert_eq!(law::table(&desk.ground.database()).await.unwrap().len(), 1 + 2 * BREAKS.len());
+    assert_eq!(law::table(&desk.backends.database()).await.unwrap().len(), 1 + 2 * BREAKS.len());
 }
 
 #[tokio::test]
@@ -124,7 +124,7 @@ async fn a_storm_of_ended_sessions_and_cancelled_statements_loses_and_repeats_no
             told
         });
     }
-    let (client, connection) = tokio_postgres::connect(&desk.ground.database(), tokio_postgres::NoTls).await.unwrap();
+    let (client, connection) = tokio_postgres::connect(&desk.backends.database(), tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
     let mut struck = 0;
     while struck < STORM_SESSIONS {
@@ -160,5 +160,5 @@ async fn a_storm_of_ended_sessions_and_cancelled_statements_loses_and_repeats_no
     }
     println!("{struck} sessions struck; {accepted} accepted, {failed} failed");
     assert!(accepted > 0);
-    assert_eq!(law::table(&desk.ground.database()).await.unwrap().len(), log.len());
+    assert_eq!(law::table(&desk.backends.database()).await.unwrap().len(), log.len());
 }

@@ -42,7 +42,7 @@ async fn fault(relay: &Relaying, of: &str) -> String {
 }
 
 async fn published(desk: &Desk) -> usize {
-    testkit::law::stream(&desk.ground.nats.url()).await.unwrap().len()
+    testkit::law::stream(&desk.backends.nats.url()).await.unwrap().len()
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ impl WrongBy {
     }
 
     async fn open(&self, desk: &Desk) -> Open {
-        Desk::open_by(&desk.ground.database_as(APP_ROLE), self.clock()).await
+        Desk::open_by(&desk.backends.database_as(APP_ROLE), self.clock()).await
     }
 }
 

@@ -28,12 +28,12 @@ use tokio_postgres::NoTls;
 use tokio_util::sync::CancellationToken;
 use wal::slot::Slot;
 
-use testkit::ground::{DATABASE, Ground};
+use testkit::backends::{DATABASE, TestBackends};
 use testkit::proxy::Proxy;
 
 /// An installed log.
 pub(crate) struct Desk {
-    pub(crate) ground: Ground,
+    pub(crate) backends: TestBackends,
     pub(crate) log_id: LogId,
     pub(crate) key: SecretKey,
 }
@@ -53,15 +53,16 @@ pub(crate) struct Relaying {
 
 impl Desk {
     pub(crate) async fn new() -> Self {
-        let ground = Ground::start().await;
+        let backends = TestBackends::start().await;
         let key = SecretKey::from_seed(&[7; 32]);
-        let log_id = install(&Database::parse(&ground.database()).unwrap(), &passwords(), &key.public()).await.unwrap();
-        Self { ground, log_id, key }
+        let log_id =
+            install(&Database::parse(&backends.database()).unwrap(), &passwords(), &key.public()).await.unwrap();
+        Self { backends, log_id, key }
     }
 
     /// Opens an appender on the log.
     pub(crate) async fn open(&self) -> Open {
-        Self::open_at(&self.ground.database_as(APP_ROLE)).await
+        Self::open_at(&self.backends.database_as(APP_ROLE)).await
     }
 
     /// Opens an appender on the log behind a URL.
@@ -80,11 +81,11 @@ impl Desk {
 
     /// The slot as the relay has it.
     pub(crate) fn slot(&self) -> Slot {
-        Slot::parse(&self.ground.database_as(RELAY_ROLE), None).unwrap()
+        Slot::parse(&self.backends.database_as(RELAY_ROLE), None).unwrap()
     }
 
     pub(crate) async fn nats(&self) -> Link {
-        let link = connect(&self.ground.nats.url(), "test").await.unwrap();
+        let link = connect(&self.backends.nats.url(), "test").await.unwrap();
         link.up().await;
         link
     }
@@ -116,12 +117,12 @@ impl Desk {
 
     /// Runs statements as the superuser.
     pub(crate) async fn sql(&self, statements: &str) {
-        testkit::law::execute(&self.ground.database(), statements).await;
+        testkit::law::execute(&self.backends.database(), statements).await;
     }
 
     /// Asks one value as text as the superuser; empty for no row and for NULL.
     pub(crate) async fn ask(&self, query: &str) -> String {
-        let (client, connection) = tokio_postgres::connect(&self.ground.database(), NoTls).await.unwrap();
+        let (client, connection) = tokio_postgres::connect(&self.backends.database(), NoTls).await.unwrap();
         tokio::spawn(connection);
         let row = client.query_opt(&format!("SELECT ({query})::text"), &[]).await.unwrap();
         row.and_then(|row| row.get(0)).unwrap_or_default()
@@ -161,7 +162,7 @@ impl Relaying {
 
 /// An appender that reaches PostgreSQL through a proxy.
 pub(crate) async fn open_behind(desk: &Desk) -> (Open, Proxy) {
-    let proxy = Proxy::to(desk.ground.postgres.port()).await;
+    let proxy = Proxy::to(desk.backends.postgres.port()).await;
     let url = format!("postgres://headwater_app:headwater_app@127.0.0.1:{}/{DATABASE}", proxy.port());
     (Desk::open_at(&url).await, proxy)
 }

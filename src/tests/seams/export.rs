@@ -45,11 +45,11 @@ async fn sign(desk: &Desk, open: &Open) {
 
 impl Desk {
     fn dir(&self) -> &Path {
-        self.ground.dir.path()
+        self.backends.dir.path()
     }
 
     fn reader(&self) -> String {
-        self.ground.database_as(READER_ROLE)
+        self.backends.database_as(READER_ROLE)
     }
 
     /// What the auditor finds in an export of the log as it is now.

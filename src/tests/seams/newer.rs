@@ -52,7 +52,7 @@ async fn an_event_of_a_newer_format_is_refused_by_name_and_nothing_follows_it() 
         Err(SubmitError::Unavailable(why)) => assert!(why.contains(SAYS), "{why}"),
         other => panic!("{other:?}"),
     }
-    assert_eq!(law::stream(&desk.ground.nats.url()).await.unwrap().len(), 2, "nothing is published beyond it");
+    assert_eq!(law::stream(&desk.backends.nats.url()).await.unwrap().len(), 2, "nothing is published beyond it");
     assert_eq!(
         desk.ask("SELECT max(position) FROM event").await,
         position.to_string(),

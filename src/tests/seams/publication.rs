@@ -25,7 +25,7 @@ async fn a_publication_that_is_not_as_it_was_installed_is_named_and_keeps_no_wri
     let open = desk.open().await;
     let mut relay = desk.following(&open.log).await;
     open.submit(one(enrol("a"))).await.unwrap();
-    let database = Database::parse(&desk.ground.database()).unwrap();
+    let database = Database::parse(&desk.backends.database()).unwrap();
     for (harm, why) in [
         ("DROP PUBLICATION headwater", "publication headwater is missing"),
         ("ALTER PUBLICATION headwater SET (publish = 'update')", "publish = 'update'"),
@@ -41,7 +41,7 @@ async fn a_publication_that_is_not_as_it_was_installed_is_named_and_keeps_no_wri
         .await;
         publish_anew(&database).await.unwrap();
         relay.follows().await;
-        law::holds(&desk.ground).await;
+        law::holds(&desk.backends).await;
     }
     relay.stop().await;
 }
@@ -55,10 +55,10 @@ async fn what_was_written_while_there_was_no_publication_is_published_once_there
     // The slot is kept, and no server can decode what it would bring.
     desk.sql("DROP PUBLICATION headwater").await;
     open.submit(one(put("meanwhile", "x"))).await.unwrap();
-    publish_anew(&Database::parse(&desk.ground.database()).unwrap()).await.unwrap();
+    publish_anew(&Database::parse(&desk.backends.database()).unwrap()).await.unwrap();
     let mut relay = desk.following(&open.log).await;
     open.submit(one(put("thereafter", "x"))).await.unwrap();
-    assert_eq!(law::holds(&desk.ground).await.len(), 3);
+    assert_eq!(law::holds(&desk.backends).await.len(), 3);
     relay.follows().await;
     relay.stop().await;
 }

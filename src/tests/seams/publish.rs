@@ -92,7 +92,7 @@ async fn what_an_event_needs_is_published_before_it() {
     }
     assert_eq!(heard.records.len(), 3);
     assert!(heard.objects.len() >= 3);
-    law::holds(&desk.ground).await;
+    law::holds(&desk.backends).await;
     relay.stop().await;
 }
 
@@ -109,7 +109,7 @@ async fn nothing_is_lost_where(slot_goes: impl AsyncFnOnce(&Desk), puts: usize) 
     }
     let relay = desk.following(&open.log).await;
     open.submit(one(retry("a"))).await.unwrap();
-    assert_eq!(law::holds(&desk.ground).await.len(), 1 + puts + 1);
+    assert_eq!(law::holds(&desk.backends).await.len(), 1 + puts + 1);
     relay.stop().await;
 }
 
@@ -153,7 +153,7 @@ async fn a_relay_that_waits_for_the_lock_holds_no_reader_up() {
     let desk = Desk::new().await;
     let open = desk.open().await;
     open.submit(one(enrol("a"))).await.unwrap();
-    let (holder, connection) = tokio_postgres::connect(&desk.ground.database(), tokio_postgres::NoTls).await.unwrap();
+    let (holder, connection) = tokio_postgres::connect(&desk.backends.database(), tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
     holder.batch_execute("BEGIN; SELECT FROM log_head FOR UPDATE").await.unwrap();
     let mut relay = desk.relay(&open.log).await;
@@ -181,7 +181,7 @@ async fn a_second_relay_waits_and_takes_over() {
     first.stop().await;
     open.submit(one(retry("a"))).await.unwrap();
     second.follows().await;
-    assert_eq!(law::holds(&desk.ground).await.len(), 2);
+    assert_eq!(law::holds(&desk.backends).await.len(), 2);
     second.stop().await;
 }
 
@@ -192,7 +192,7 @@ async fn an_idle_relay_stays_at_its_post() {
     open.submit(json!({"commands": [enrol("a"), put("before", &"x".repeat(50_000))]})).await.unwrap();
     let mut relay = desk.following(&open.log).await;
     open.submit(one(put("after", &"y".repeat(50_000)))).await.unwrap();
-    law::holds(&desk.ground).await;
+    law::holds(&desk.backends).await;
     let published = relay.standing.wait_for(|standing| standing.published.get() == 3);
     drop(tokio::time::timeout(SOON, published).await.expect("it says so").unwrap());
     // Longer than it takes to find a silent stream out, and than several looks at what it keeps.

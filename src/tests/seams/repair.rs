@@ -69,7 +69,7 @@ async fn is_level(desk: &Desk, jetstream: &Context) -> Result<(), String> {
         objects.read(fetched.digest, fetched.size, &mut content).await.map_err(|error| error.to_string())?;
         assert_eq!(content, large().into_bytes());
     }
-    match law::stream(&desk.ground.nats.url()).await?.len() {
+    match law::stream(&desk.backends.nats.url()).await?.len() {
         5 => Ok(()),
         other => Err(format!("{other} events")),
     }
@@ -78,7 +78,7 @@ async fn is_level(desk: &Desk, jetstream: &Context) -> Result<(), String> {
 async fn becomes_level(desk: &Desk, jetstream: &Context, after: &str) {
     eventually(&format!("NATS is level again after {after}"), SEEN_WITHIN, async || is_level(desk, jetstream).await)
         .await;
-    law::holds(&desk.ground).await;
+    law::holds(&desk.backends).await;
 }
 
 #[tokio::test]
@@ -213,7 +213,7 @@ async fn what_is_ahead_of_the_log_is_left_alone() {
     let bucket = jetstream.get_stream(Prefix::default().bucket_stream(Bucket::Desired)).await.unwrap();
     assert_eq!(bucket.get_last_raw_message_by_subject(&subject).await.unwrap().payload, ahead);
     let commanded = open.submit(one(put("meanwhile", "x"))).await.unwrap();
-    assert_eq!(law::stream(&desk.ground.nats.url()).await.unwrap().len(), 5, "nothing was published");
+    assert_eq!(law::stream(&desk.backends.nats.url()).await.unwrap().len(), 5, "nothing was published");
 
     // Once the log has come that far, nothing is ahead any more.
     assert_eq!(commanded.position, Position::from(6));
@@ -221,7 +221,7 @@ async fn what_is_ahead_of_the_log_is_left_alone() {
         open.submit(one(retry("b"))).await.unwrap();
     }
     let (relay, _) = following(&desk, &open).await;
-    law::holds(&desk.ground).await;
+    law::holds(&desk.backends).await;
     relay.stop().await;
 
     // An event that the log does not have, and may have lost.

@@ -11,7 +11,7 @@ use tokio_postgres::NoTls;
 use wal::slot::Slot;
 
 use crate::desk::{Desk, one, passwords, put};
-use testkit::ground::Ground;
+use testkit::backends::TestBackends;
 
 /// Statements that change history or what guards it.
 const FORBIDDEN: [&str; 20] = [
@@ -52,7 +52,7 @@ async fn history_is_out_of_every_roles_reach() {
     let desk = Desk::new().await;
     let open = desk.open().await;
     open.submit_under(one(put("x", "x")), Some("k")).await.unwrap();
-    let [app, relay, reader] = [APP_ROLE, RELAY_ROLE, READER_ROLE].map(|role| desk.ground.database_as(role));
+    let [app, relay, reader] = [APP_ROLE, RELAY_ROLE, READER_ROLE].map(|role| desk.backends.database_as(role));
     for statement in FORBIDDEN {
         for role in [&app, &relay, &reader] {
             assert_eq!(code_of(role, statement).await, PRIVILEGE, "{role}: {statement}");
@@ -78,7 +78,7 @@ async fn history_is_out_of_every_roles_reach() {
     assert_eq!(code_of(&reader, "SELECT pg_create_logical_replication_slot('x', 'pgoutput')").await, PRIVILEGE);
 
     // An owner's slip of the hand is stopped too.
-    let owner = desk.ground.database();
+    let owner = desk.backends.database();
     for statement in &FORBIDDEN[..12] {
         assert_eq!(code_of(&owner, statement).await, PRIVILEGE, "the owner: {statement}");
     }
@@ -87,11 +87,11 @@ async fn history_is_out_of_every_roles_reach() {
 
 #[tokio::test]
 async fn an_owner_with_no_other_right_installs_once_an_administrator_made_the_roles() {
-    let ground = Ground::start().await;
-    let (administrator, key) = (ground.database(), SecretKey::from_seed(&[7; 32]).public());
+    let backends = TestBackends::start().await;
+    let (administrator, key) = (backends.database(), SecretKey::from_seed(&[7; 32]).public());
     let done = async |statement: &str| assert_eq!(code_of(&administrator, statement).await, "done", "{statement}");
     done("CREATE ROLE owner LOGIN PASSWORD 'owner'; ALTER DATABASE headwater OWNER TO owner").await;
-    let owner = ground.database_as("owner");
+    let owner = backends.database_as("owner");
     let database = Database::parse(&owner).unwrap();
     let none = Passwords::default();
     // Neither alone nor with CREATEROLE, which is said before anything is written.
@@ -113,10 +113,10 @@ async fn an_owner_with_no_other_right_installs_once_an_administrator_made_the_ro
 
     done(&format!("ALTER ROLE {RELAY_ROLE} PASSWORD '{RELAY_ROLE}'; ALTER ROLE {APP_ROLE} PASSWORD '{APP_ROLE}'"))
         .await;
-    let reader = Reader::open(Database::parse(&ground.database_as(APP_ROLE)).unwrap()).await.unwrap();
+    let reader = Reader::open(Database::parse(&backends.database_as(APP_ROLE)).unwrap()).await.unwrap();
     assert_eq!((reader.log_id(), reader.not_the_owner().await.unwrap().as_deref()), (log_id, Some(APP_ROLE)));
     Appender::start(reader).await.unwrap();
-    let slot = |role| Slot::parse(&ground.database_as(role), None).unwrap();
+    let slot = |role| Slot::parse(&backends.database_as(role), None).unwrap();
     for role in ["owner", APP_ROLE] {
         let refused = slot(role).ensure().await.unwrap_err();
         assert!(matches!(&refused, wal::Error::MayNotReplicate { user, .. } if user == role), "{refused}");
@@ -147,7 +147,7 @@ async fn installing_again_changes_nothing() {
     let before = desk.ask(EVERYTHING).await;
     assert!(before.lines().count() > 30, "{before}");
 
-    let database = Database::parse(&desk.ground.database()).unwrap();
+    let database = Database::parse(&desk.backends.database()).unwrap();
     // Also by two at once.
     let (passwords, key) = (passwords(), desk.key.public());
     let (left, right) = tokio::join!(install(&database, &passwords, &key), install(&database, &passwords, &key));
@@ -163,10 +163,10 @@ async fn installing_again_changes_nothing() {
 async fn what_an_older_version_installed_is_told_apart_and_brought_up_to_date() {
     let desk = Desk::new().await;
     desk.sql("ALTER TABLE log_head DROP COLUMN turn; DELETE FROM refinery_schema_history WHERE version > 10").await;
-    let reader = Reader::open(Database::parse(&desk.ground.database_as(APP_ROLE)).unwrap()).await.unwrap();
+    let reader = Reader::open(Database::parse(&desk.backends.database_as(APP_ROLE)).unwrap()).await.unwrap();
     let started = Appender::start(reader.clone()).await.map(drop);
     assert!(matches!(&started, Err(Error::NotInstalled)), "{started:?}");
-    let database = Database::parse(&desk.ground.database()).unwrap();
+    let database = Database::parse(&desk.backends.database()).unwrap();
     assert_eq!(install(&database, &passwords(), &desk.key.public()).await.unwrap(), desk.log_id);
     let (_, log) = Appender::start(reader).await.unwrap();
     assert_eq!(log.log_id(), desk.log_id);

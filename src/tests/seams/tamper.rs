@@ -158,7 +158,7 @@ async fn the_next_start_finds_it() {
     drop(open);
     for Deed { what, first, statements, folds } in deeds(&events) {
         tampered(&desk, &statements).await;
-        let reader = Reader::open(Database::parse(&desk.ground.database_as(APP_ROLE)).unwrap()).await.unwrap();
+        let reader = Reader::open(Database::parse(&desk.backends.database_as(APP_ROLE)).unwrap()).await.unwrap();
         match Appender::start(reader).await {
             Ok((_, log)) => {
                 assert!(folds, "{what}");

@@ -82,14 +82,14 @@ async fn a_log_that_is_older_than_its_tree_gets_one() {
     let open = desk.open().await;
     let refused = open.submit(one(retry("a"))).await;
     assert!(matches!(&refused, Err(SubmitError::Unavailable(why)) if why.contains("600")), "{refused:?}");
-    install(&Database::parse(&desk.ground.database()).unwrap(), &passwords(), &desk.key.public()).await.unwrap();
+    install(&Database::parse(&desk.backends.database()).unwrap(), &passwords(), &desk.key.public()).await.unwrap();
     assert_eq!(stored(&desk).await, grown);
     open.submit(one(retry("a"))).await.unwrap();
     assert_eq!(open.events().await.len(), 601);
 
     // What has a tree keeps it, whatever it says.
     desk.sql("UPDATE log_head SET root = sha256('x')").await;
-    install(&Database::parse(&desk.ground.database()).unwrap(), &passwords(), &desk.key.public()).await.unwrap();
+    install(&Database::parse(&desk.backends.database()).unwrap(), &passwords(), &desk.key.public()).await.unwrap();
     assert_eq!(stored(&desk).await.0, Digest::of(b"x").to_string());
 }
 
@@ -110,7 +110,7 @@ async fn a_tree_that_an_older_program_left_behind_is_grown_to_the_head() {
     let open = desk.open().await;
     fill(&open, 1_100).await;
     let leaves = leaves(&open).await;
-    let database = Database::parse(&desk.ground.database()).unwrap();
+    let database = Database::parse(&desk.backends.database()).unwrap();
     let whole = grown(&leaves);
     for behind in [300, 512, 1_099] {
         forget(&desk, &leaves[..behind]).await;

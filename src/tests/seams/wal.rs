@@ -152,7 +152,7 @@ async fn postgres_shuts_down_quickly_beside_an_idle_tail() {
     }
     desk.sql(FOREIGN).await;
     let begun = Instant::now();
-    desk.ground.postgres.stop().await.unwrap();
+    desk.backends.postgres.stop().await.unwrap();
     assert!(begun.elapsed() < Duration::from_secs(5), "it took {:?}", begun.elapsed());
     let ended = tokio::time::timeout(SOON, idle).await.expect("the tail ends").unwrap();
     println!("the tail says: {ended}");

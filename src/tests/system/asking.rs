@@ -88,7 +88,7 @@ async fn a_claim_over_nats_is_one_over_http() {
     let by_node = events["items"].as_array().unwrap().iter().filter(|event| event["actor"] == "node/n-1");
     let types: Vec<&str> = by_node.map(|event| event["type"].as_str().unwrap()).collect();
     assert_eq!(types, ["JobClaimed", "ClaimRenewed", "JobCompleted", "JobReleased"]);
-    law::holds(&fleet.ground).await;
+    law::holds(&fleet.backends).await;
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn bad_questions_are_refused_and_nothing_is_written() {
     trick.await.unwrap();
     asker.mine("n-1", 0).await;
     assert_eq!(fleet.api().position().await, head);
-    law::holds(&fleet.ground).await;
+    law::holds(&fleet.backends).await;
 }
 
 #[tokio::test]
@@ -128,14 +128,14 @@ async fn an_agent_that_is_no_runtime_does_not_keep_claims_alive() {
     let short = ClaimRequest { lease_s: Some(10), ..claim("k", 4) };
     asker.done("n-1", RpcVerb::Claim, &short).await;
     eventually("its claims end", Duration::from_secs(60), async || {
-        let log = law::table(&fleet.ground.database()).await?;
+        let log = law::table(&fleet.backends.database()).await?;
         match log.iter().filter(|line| line.kind == "ClaimExpired").count() {
             4 => Ok(()),
             ended => Err(format!("{ended} claims have ended")),
         }
     })
     .await;
-    law::holds(&fleet.ground).await;
+    law::holds(&fleet.backends).await;
 }
 
 #[tokio::test]

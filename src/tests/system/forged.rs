@@ -24,7 +24,7 @@ const TOLD: [&str; 4] =
 
 async fn forge(fleet: &Fleet, change: &str) {
     let forge = format!("SET session_replication_role = replica; UPDATE event SET {change} WHERE position = {FORGED}");
-    law::execute(&fleet.ground.database(), &forge).await;
+    law::execute(&fleet.backends.database(), &forge).await;
 }
 
 async fn is_damaged(api: &HttpApi, path: &str) -> Result<(), String> {
@@ -58,7 +58,7 @@ async fn a_forged_row_is_damaged_on_every_server_until_it_is_put_back() {
     let apis = [fleet.servers[0].api.clone(), fleet.servers[1].api.clone()];
     let at_least = format!("/v1/log?min_position={FORGED}");
     assert_eq!(apis[1].get(&at_least).await.unwrap().status, 200);
-    let reader = Reader::open(Database::parse(&fleet.ground.database()).unwrap()).await.unwrap();
+    let reader = Reader::open(Database::parse(&fleet.backends.database()).unwrap()).await.unwrap();
     let page = EventPage { after: Position::from(FORGED).previous(), limit: 1, ..EventPage::default() };
     let event = reader.events(page).await.unwrap().remove(0);
     let (actor, leaf) = (&event.actor.to_string(), event.leaf);
@@ -97,5 +97,5 @@ async fn a_forged_row_is_damaged_on_every_server_until_it_is_put_back() {
         .await;
         says(api, actor).await;
     }
-    law::holds(&fleet.ground).await;
+    law::holds(&fleet.backends).await;
 }

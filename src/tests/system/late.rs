@@ -23,7 +23,7 @@ async fn an_edge_that_starts_without_nats_keeps_what_it_has_and_catches_up() {
     fleet.api().accepted(put("before")).await;
     fleet.converges(&[("a".to_owned(), tree("before"))].into()).await;
 
-    fleet.ground.nats.stop().await.unwrap();
+    fleet.backends.nats.stop().await.unwrap();
     fleet.edges.get_mut("a").unwrap().process.kill();
     fleet.api().accepted(put("meanwhile")).await;
     fleet.edges.get_mut("a").unwrap().process.start_again();
@@ -39,7 +39,7 @@ async fn an_edge_that_starts_without_nats_keeps_what_it_has_and_catches_up() {
     .await;
     disk::same(&fleet.edges["a"].dir, &tree("before")).unwrap();
 
-    fleet.ground.nats.start_again().await.unwrap();
+    fleet.backends.nats.start_again().await.unwrap();
     let want = ["a", "b"].map(|node| (node.to_owned(), tree("meanwhile"))).into();
     fleet.converges(&want).await;
 }
@@ -49,12 +49,12 @@ async fn installing_again_beside_a_working_server_changes_nothing() {
     let mut fleet = Fleet::start().await;
     fleet.node("a", json!({})).await;
     fleet.converges(&[("a".to_owned(), disk::Tree::new())].into()).await;
-    let files = ["admin.token", "signing.key"].map(|name| fleet.ground.dir.path().join(name));
+    let files = ["admin.token", "signing.key"].map(|name| fleet.backends.dir.path().join(name));
     let before = files.clone().map(|file| std::fs::read(file).unwrap());
-    let log = law::holds(&fleet.ground).await;
+    let log = law::holds(&fleet.backends).await;
     fleet.install().await;
     assert_eq!(files.map(|file| std::fs::read(file).unwrap()), before);
-    let mut now = law::holds(&fleet.ground).await;
+    let mut now = law::holds(&fleet.backends).await;
     let since = now.split_off(log.len());
     assert_eq!(now, log);
     assert!(since.iter().all(|line| line.entity == "report/a"), "{since:?}");

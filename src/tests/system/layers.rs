@@ -161,6 +161,6 @@ async fn after_a_thousand_random_changes_every_file_is_what_trying_all_says() {
         }
     }
     fleet.converges(&known.wanted()).await;
-    let log = law::holds(&fleet.ground).await;
+    let log = law::holds(&fleet.backends).await;
     assert!(log.len() > CHANGES / 2, "most changes change something, but only {} events came of {CHANGES}", log.len());
 }

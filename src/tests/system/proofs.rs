@@ -91,7 +91,7 @@ async fn the_log_can_be_held_to_its_word_over_http() {
 
 /// A superuser makes an event that enrolled a node one that enrolled another, and seals it again.
 async fn enrolled_another(fleet: &Fleet, position: u64) -> String {
-    let reader = Reader::open(Database::parse(&fleet.ground.database()).unwrap()).await.unwrap();
+    let reader = Reader::open(Database::parse(&fleet.backends.database()).unwrap()).await.unwrap();
     let page = EventPage { after: Position::from(position).previous(), limit: 1, ..EventPage::default() };
     let event = reader.events(page).await.unwrap().remove(0);
     assert_eq!(event.entity.to_string(), "node/n-5");
@@ -118,7 +118,7 @@ async fn a_server_whose_log_was_changed_is_not_ready_and_says_where() {
         if log["published"] == position { Ok(()) } else { Err(log.to_string()) }
     })
     .await;
-    law::execute(&fleet.ground.database(), &enrolled_another(&fleet, 7).await).await;
+    law::execute(&fleet.backends.database(), &enrolled_another(&fleet, 7).await).await;
     let said = eventually("the running check finds it", FOUND_WITHIN, async || {
         let ready = fleet.api().get("/readyz").await?;
         let said = ready.body.to_string();

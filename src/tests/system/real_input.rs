@@ -87,5 +87,5 @@ async fn every_node_holds_its_instruments_files_byte_for_byte_and_nothing_else()
         .await;
     nodes.insert("loki-2".into(), "dream".into());
     fleet.converges(&wanted(&files, &nodes)).await;
-    law::holds(&fleet.ground).await;
+    law::holds(&fleet.backends).await;
 }

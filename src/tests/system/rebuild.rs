@@ -44,21 +44,21 @@ async fn every_disk_is_what_the_export_says_after_a_thousand_random_commands_wit
         tokio::time::sleep(Duration::from_millis(rng.u64(..30))).await;
         edge.process.start_again();
     }
-    let log = law::holds(&fleet.ground).await;
+    let log = law::holds(&fleet.backends).await;
     println!("{accepted} commands, {} events", log.len());
     compare(&fleet, log.len() as u64).await;
 }
 
 /// Exports, rebuilds, and looks at every disk until it is the same.
 async fn compare(fleet: &Fleet, position: u64) {
-    let dir = fleet.ground.dir.path();
+    let dir = fleet.backends.dir.path();
     eventually("all of it is signed", CONVERGED_WITHIN, async || {
         let newest = fleet.api().get("/v1/log/checkpoint").await?;
         if newest.body["position"].as_u64() >= Some(position) { Ok(()) } else { Err(format!("{newest:?}")) }
     })
     .await;
     let half = position / 2;
-    let reader = fleet.ground.database_as(READER_ROLE);
+    let reader = fleet.backends.database_as(READER_ROLE);
     let first = exported(dir, &reader, &["--to", "first.hwlog", "--to-position", &half.to_string()]);
     let next = first["to"].as_u64().unwrap() + 1;
     assert!(next > half, "a request is never cut");

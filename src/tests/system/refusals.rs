@@ -28,7 +28,7 @@ async fn what_is_refused_leaves_no_trace() {
     let one = json!({"commands": [put("one", "etc/one", json!({}))]});
     assert_eq!(api.post(&one, Some("key")).await.unwrap().status, 200);
     fleet.converges(&[("a".to_owned(), [("files/etc/one".to_owned(), b"x".to_vec())].into())].into()).await;
-    let log = commanded(law::holds(&fleet.ground).await);
+    let log = commanded(law::holds(&fleet.backends).await);
 
     let big = "x".repeat(4 * 1024 * 1024 + 1);
     let refused = [
@@ -71,7 +71,7 @@ async fn what_is_refused_leaves_no_trace() {
     let not_json = api.post_bytes(b"{\"commands\": [".into(), None).await.unwrap();
     assert_eq!((not_json.status, not_json.code()), (400, "invalid_json"));
 
-    assert_eq!(commanded(law::holds(&fleet.ground).await), log, "nothing was written");
+    assert_eq!(commanded(law::holds(&fleet.backends).await), log, "nothing was written");
 }
 
 #[tokio::test]
@@ -89,5 +89,5 @@ async fn an_auditor_reads_and_changes_nothing() {
 
     fleet.api().accepted(json!({"commands": [{"type": "revoke_principal", "name": "eve"}]})).await;
     assert_eq!(eve.get("/v1/documents").await.unwrap().status, 401, "a revoked token opens nothing");
-    assert_eq!(law::holds(&fleet.ground).await.len() as u64, fleet.api().position().await);
+    assert_eq!(law::holds(&fleet.backends).await.len() as u64, fleet.api().position().await);
 }

@@ -71,14 +71,14 @@ async fn fifty_runtimes_share_the_jobs_over_nats_and_http() {
     let silent: BTreeSet<&String> =
         runtimes.iter().filter(|runtime| runtime.is_silent).map(|runtime| &runtime.id).collect();
     eventually("the claims of the silent have ended", EXPIRED_WITHIN, async || {
-        let held = holders(&law::table(&fleet.ground.database()).await?);
+        let held = holders(&law::table(&fleet.backends.database()).await?);
         match held.keys().find(|holder| silent.contains(holder)) {
             Some(holder) => Err(format!("{holder} holds {:?}", held[holder])),
             None => Ok(()),
         }
     })
     .await;
-    let log = law::holds(&fleet.ground).await;
+    let log = law::holds(&fleet.backends).await;
     let held = holders(&log);
     let ended = |line: &&Line| line.kind == "ClaimExpired";
     let expired: BTreeSet<String> = log.iter().filter(ended).map(|line| said(line).0).collect();

@@ -16,11 +16,11 @@ fn first_json(said: &str) -> Value {
 #[tokio::test]
 async fn an_administrator_whose_token_is_lost_gets_another_from_the_databases_owner() {
     let mut fleet = Fleet::start().await;
-    let owner = fleet.ground.database();
+    let owner = fleet.backends.database();
     let (code, said) = reset(&fleet, &[]).await;
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains(&format!("`{APP_ROLE}` does not own")), "{said}");
-    let key = fleet.ground.dir.path().join("other.key");
+    let key = fleet.backends.dir.path().join("other.key");
     std::fs::write(&key, "07".repeat(32)).unwrap();
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
     let (code, said) = reset(&fleet, &["--database-url", &owner, "--signing-key-file", key.to_str().unwrap()]).await;
@@ -45,7 +45,7 @@ async fn an_administrator_whose_token_is_lost_gets_another_from_the_databases_ow
     .await;
     assert_eq!(fleet.api().get("/v1/fleet").await.unwrap().status, 401, "the one before is good no longer");
     api.accepted(json!({"commands": [{"type": "enrol_node", "id": "n", "labels": {}}]})).await;
-    let log = law::holds(&fleet.ground).await;
+    let log = law::holds(&fleet.backends).await;
     let reset =
         |line: &&law::Line| line.entity == "principal/admin" && line.reason.as_deref() == Some("headwater token reset");
     let kinds: Vec<&str> = log.iter().filter(reset).map(|line| line.kind.as_str()).collect();
@@ -57,7 +57,7 @@ async fn an_administrator_whose_token_is_lost_gets_another_from_the_databases_ow
 
     fleet.servers[0].process.kill();
     // What was published is further than the log: it was put back.
-    let link = bus::connect::connect(&fleet.ground.nats_url(), "test").await.unwrap();
+    let link = bus::connect::connect(&fleet.backends.nats_url(), "test").await.unwrap();
     link.up().await;
     let end = log.len() as u64 + 1;
     let sent = link.jetstream().publish(format!("cfg.events.document.x.{end}"), "more".into()).await.unwrap();
@@ -73,7 +73,7 @@ async fn reset(fleet: &Fleet, more: &[&str]) -> (Option<i32>, String) {
 
 /// An installation that is done again says what it did not do.
 async fn is_installed_again(fleet: &Fleet, owner: &str) {
-    let file = fleet.ground.dir.path().join("admin.token");
+    let file = fleet.backends.dir.path().join("admin.token");
     let again = ["install", "--json", "--database-url", owner, "--admin-token-file", file.to_str().unwrap()];
     let (code, said) = fleet.run(&again).await;
     let said = first_json(&said);
@@ -89,7 +89,7 @@ async fn is_installed_again(fleet: &Fleet, owner: &str) {
         said.contains("--database-url postgres://headwater_app@127.0.0.1:") && said.contains("headwater_relay@"),
         "{said}"
     );
-    let new = fleet.ground.dir.path().join("new.token");
+    let new = fleet.backends.dir.path().join("new.token");
     let (_, said) =
         fleet.run(&again.map(|arg| if arg.ends_with("admin.token") { new.to_str().unwrap() } else { arg })).await;
     assert_eq!((&first_json(&said)["admin_token_file"], new.exists()), (&json!("not_written"), false), "{said}");

@@ -21,7 +21,7 @@ async fn two_servers_that_both_take_commands_keep_one_log() {
     let apis = [fleet.servers[0].api.clone(), fleet.servers[1].api.clone()];
     let load = Load::begin(fastrand::u64(..), &apis, "a");
     eventually("both have been at it", SOON, async || {
-        let log = law::table(&fleet.ground.database()).await?;
+        let log = law::table(&fleet.backends.database()).await?;
         if log.len() > 500 { Ok(()) } else { Err(format!("{} events", log.len())) }
     })
     .await;
@@ -29,7 +29,7 @@ async fn two_servers_that_both_take_commands_keep_one_log() {
     for api in &apis {
         fleet.converges_seen_by(api, &[("a".to_owned(), outcome.tree())].into()).await;
     }
-    outcome.is_true_of(&law::holds(&fleet.ground).await);
+    outcome.is_true_of(&law::holds(&fleet.backends).await);
     println!("{} requests answered, the longest pause {:?}", outcome.answered(), outcome.pause);
 
     // What one has taken the other shows, to whoever asks for at least that.
@@ -69,5 +69,5 @@ async fn a_door_and_a_reconciler_apart_are_one_server() {
     fleet.serve("reconciler").await;
     let want = [("a".to_owned(), Tree::from([("files/x".to_owned(), b"x".to_vec())]))].into();
     fleet.converges_seen_by(&api, &want).await;
-    law::holds(&fleet.ground).await;
+    law::holds(&fleet.backends).await;
 }

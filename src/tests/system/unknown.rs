@@ -30,7 +30,7 @@ async fn memory_of_a_server_that_hears_five_thousand_unknown_nodes_with_200_kilo
     let fleet = Fleet::start().await;
     let pid = fleet.servers[0].process.pid();
     let before = resident_mib(pid);
-    let link = connect(&fleet.ground.nats_url(), "unknown nodes").await.unwrap();
+    let link = connect(&fleet.backends.nats_url(), "unknown nodes").await.unwrap();
     link.up().await;
     let context = link.jetstream();
     let drift: Vec<String> = (0..PATHS).map(|path| format!("files/{path:0194}")).collect();

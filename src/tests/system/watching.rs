@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use testkit::backends::TestBackends;
 use testkit::eventually::eventually;
 use testkit::fleet::{Fleet, Ways};
-use testkit::ground::Ground;
 use testkit::http_api::HttpApi;
 
 /// How long anything may take that happens by itself.
@@ -81,7 +81,7 @@ async fn a_node_whose_id_was_mistyped_is_seen_by_its_operator_and_by_the_servers
     })
     .await;
     for (log, said) in [("serve-0.log", "not enrolled"), ("edge-wbe-1.log", "not enrolled")] {
-        let file = fleet.ground.dir.path().join(log);
+        let file = fleet.backends.dir.path().join(log);
         eventually(&format!("{log} names it"), SOON, async || {
             let text = std::fs::read_to_string(&file).map_err(|error| error.to_string())?;
             match text.lines().any(|line| line.contains(said) && line.contains("wbe-1") && line.contains("enrol_node"))
@@ -92,7 +92,7 @@ async fn a_node_whose_id_was_mistyped_is_seen_by_its_operator_and_by_the_servers
         })
         .await;
     }
-    let right = std::fs::read_to_string(fleet.ground.dir.path().join("edge-web-1.log")).unwrap();
+    let right = std::fs::read_to_string(fleet.backends.dir.path().join("edge-web-1.log")).unwrap();
     assert!(!right.contains("not enrolled"), "{right}");
 }
 
@@ -106,7 +106,7 @@ async fn a_reconciler_without_a_door_says_how_it_is() {
     assert!(figures(api).await.unwrap().contains_key("headwater_head_position"));
     let command = api.post(&retry(), None).await.unwrap();
     assert_eq!((command.status, command.code()), (404, "unknown_route"), "it takes no commands");
-    fleet.ground.nats.kill();
+    fleet.backends.nats.kill();
     eventually("it says that NATS is gone", SOON, async || match api.get("/readyz").await? {
         answer if answer.status == 503 && answer.body.to_string().contains("NATS") => Ok(()),
         answer => Err(format!("{answer:?}")),
@@ -117,7 +117,7 @@ async fn a_reconciler_without_a_door_says_how_it_is() {
 #[tokio::test]
 async fn a_request_is_followed_by_its_command_id_from_the_door_to_a_node() {
     let ways = Ways { env: vec![("HEADWATER_LOG", "headwater=debug".to_owned())], ..Ways::default() };
-    let mut fleet = Fleet::on(Ground::start().await, ways).await;
+    let mut fleet = Fleet::on(TestBackends::start().await, ways).await;
     fleet.serve("all").await;
     fleet.node("a", json!({})).await;
     let answer = fleet.api().accepted(retry()).await;
@@ -131,7 +131,7 @@ async fn a_request_is_followed_by_its_command_id_from_the_door_to_a_node() {
         ("serve-0.log", "published"),
         ("edge-a.log", "accepted"),
     ] {
-        let file = fleet.ground.dir.path().join(log);
+        let file = fleet.backends.dir.path().join(log);
         eventually(&format!("{log} says that it was {said}"), SOON, async || {
             let text = std::fs::read_to_string(&file).map_err(|error| error.to_string())?;
             match text.lines().any(|line| line.contains(&span) && line.contains(said)) {

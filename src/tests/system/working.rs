@@ -89,7 +89,7 @@ fn completed(log: &[Line]) -> Vec<(String, Value)> {
 /// Waits until a node has completed each of these jobs after a position.
 async fn completes(fleet: &Fleet, node: &str, jobs: &BTreeSet<String>, after: u64) {
     eventually(&format!("{node} completes {jobs:?}"), SOON, async || {
-        let mut log = law::table(&fleet.ground.database()).await?;
+        let mut log = law::table(&fleet.backends.database()).await?;
         log.retain(|line| line.position > after);
         let done: BTreeSet<String> =
             completed(&log).into_iter().filter(|(_, data)| data["runtime"] == node).map(|(job, _)| job).collect();
@@ -126,7 +126,7 @@ async fn two_runtimes_share_the_jobs_and_the_living_takes_over_from_the_dead() {
     fleet.edges.get_mut("n-1").unwrap().process.kill();
     fleet.edges.get_mut("n-2").unwrap().process.kill();
 
-    let log = law::holds(&fleet.ground).await;
+    let log = law::holds(&fleet.backends).await;
     let mut holder: BTreeMap<String, (Value, Value)> = BTreeMap::new();
     let (mut expired, mut runs) = (0, 0);
     for line in &log {

@@ -23,7 +23,7 @@ pub struct Asker(Client);
 
 impl Asker {
     pub async fn new(fleet: &Fleet) -> Self {
-        let link = connect(&fleet.ground.nats_url(), "test").await.unwrap();
+        let link = connect(&fleet.backends.nats_url(), "test").await.unwrap();
         link.up().await;
         Self(link.client().clone())
     }

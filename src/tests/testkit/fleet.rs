@@ -15,9 +15,9 @@ use program::failpoints;
 use schema::address::{APP_ROLE, READER_ROLE, RELAY_ROLE};
 use serde_json::json;
 
+use crate::backends::TestBackends;
 use crate::disk;
 use crate::eventually::eventually;
-use crate::ground::Ground;
 use crate::http_api::HttpApi;
 use crate::programs;
 
@@ -86,7 +86,7 @@ pub struct Edge {
 pub struct Fleet {
     pub edges: BTreeMap<String, Edge>,
     pub servers: Vec<Server>,
-    pub ground: Ground,
+    pub backends: TestBackends,
     pub ways: Ways,
     token: String,
 }
@@ -107,21 +107,21 @@ pub struct Ways {
 impl Fleet {
     /// Installs a log and starts one server.
     pub async fn start() -> Self {
-        let mut fleet = Self::on(Ground::start().await, Ways::default()).await;
+        let mut fleet = Self::on(TestBackends::start().await, Ways::default()).await;
         fleet.serve("all").await;
         fleet
     }
 
     /// Installs a log, and starts nothing yet.
-    pub async fn on(ground: Ground, ways: Ways) -> Self {
-        let mut fleet = Self { edges: BTreeMap::new(), servers: Vec::new(), ground, ways, token: String::new() };
+    pub async fn on(backends: TestBackends, ways: Ways) -> Self {
+        let mut fleet = Self { edges: BTreeMap::new(), servers: Vec::new(), backends, ways, token: String::new() };
         fleet.install().await;
         fleet
     }
 
     /// Runs `headwater install`, which may be done any number of times.
     pub async fn install(&mut self) {
-        let dir = self.ground.dir.path();
+        let dir = self.backends.dir.path();
         let file = |name: &str| OsString::from(dir.join(name));
         let mut args: Vec<OsString> = vec!["install".into(), "--json".into()];
         for (flag, role) in [("app", APP_ROLE), ("replication", RELAY_ROLE), ("reader", READER_ROLE)] {
@@ -129,7 +129,7 @@ impl Fleet {
             args.extend([format!("--{flag}-password-file").into(), file(role)]);
         }
         args.extend(["--admin-token-file".into(), file("admin.token")]);
-        let env = [("HEADWATER_DATABASE_URL", self.ground.database())];
+        let env = [("HEADWATER_DATABASE_URL", self.backends.database())];
         let mut install = self.spec("install", args, &env).spawn().unwrap();
         assert!(install.exited().await.unwrap().success(), "install: {}", install.spec().log_tail());
         self.token = std::fs::read_to_string(dir.join("admin.token")).unwrap();
@@ -138,7 +138,7 @@ impl Fleet {
     /// Runs a command of the application's role to its end, and gives its exit code and what it said: what it printed first,
     /// then its log.
     pub async fn run(&self, args: &[&str]) -> (Option<i32>, String) {
-        let env = [("HEADWATER_DATABASE_URL", self.ground.database_as(APP_ROLE))];
+        let env = [("HEADWATER_DATABASE_URL", self.backends.database_as(APP_ROLE))];
         let spec = self.spec("run", args.iter().map(OsString::from).collect(), &env);
         let mut command = tokio::process::Command::new(&spec.program);
         command
@@ -163,10 +163,10 @@ impl Fleet {
     /// Starts a `headwater serve` in a role, whether or not it can do its work.
     pub fn server(&self, role: &str) -> Server {
         let http = format!("127.0.0.1:{}", port::free(None).unwrap());
-        let nats = self.ways.server_nats.clone().unwrap_or_else(|| self.ground.nats_url());
+        let nats = self.ways.server_nats.clone().unwrap_or_else(|| self.backends.nats_url());
         let env = [
-            ("HEADWATER_DATABASE_URL", self.ground.database_as(APP_ROLE)),
-            ("HEADWATER_REPLICATION_URL", self.ground.database_as(RELAY_ROLE)),
+            ("HEADWATER_DATABASE_URL", self.backends.database_as(APP_ROLE)),
+            ("HEADWATER_REPLICATION_URL", self.backends.database_as(RELAY_ROLE)),
             ("HEADWATER_NATS_URL", nats),
             ("HEADWATER_HTTP", http.clone()),
         ];
@@ -184,11 +184,11 @@ impl Fleet {
 
     /// Starts the agent of a node.
     pub fn edge(&mut self, id: &str) {
-        let dir = self.ground.dir.path().join("nodes").join(id);
+        let dir = self.backends.dir.path().join("nodes").join(id);
         std::fs::create_dir_all(&dir).unwrap();
         let args: Vec<OsString> = ["edge", "--node", id, "--dir"].map(OsString::from).into();
         let args = args.into_iter().chain([dir.clone().into()]).chain(self.ways.edge_args.clone()).collect();
-        let nats = self.ways.edge_nats.clone().unwrap_or_else(|| self.ground.nats_url());
+        let nats = self.ways.edge_nats.clone().unwrap_or_else(|| self.backends.nats_url());
         let process = Process::start(&self.spec(&format!("edge-{id}"), args, &[("HEADWATER_NATS_URL", nats)]));
         self.edges.insert(id.to_owned(), Edge { process, dir });
     }
@@ -223,9 +223,9 @@ impl Fleet {
     }
 
     fn spec(&self, name: &str, args: Vec<OsString>, env: &[(&str, String)]) -> ChildSpec {
-        let dir = self.ground.dir.path();
+        let dir = self.backends.dir.path();
         let ours = [
-            ("HEADWATER_NATS_URL", self.ground.nats_url().into()),
+            ("HEADWATER_NATS_URL", self.backends.nats_url().into()),
             ("HEADWATER_SIGNING_KEY_FILE", OsString::from(dir.join("signing.key"))),
             (failpoints::FILE, OsString::from(dir.join(format!("{name}.point")))),
             (clock::FILE, OsString::from(dir.join(format!("{name}.clock")))),

@@ -9,8 +9,8 @@ use schema::event::Event;
 use schema::wire::WireRecord as _;
 use tokio_postgres::{NoTls, Row};
 
+use crate::backends::TestBackends;
 use crate::eventually::eventually;
-use crate::ground::Ground;
 
 /// How long publishing may lag behind, whatever was done to the servers.
 const PUBLISHED_WITHIN: Duration = Duration::from_secs(60);
@@ -31,9 +31,9 @@ pub struct Line {
 
 /// Checks the whole law once the servers are at rest, and gives the log: positions are 1..N, and `cfg_events` has each
 /// of them once, at the sequence of its number, with the same content.
-pub async fn holds(ground: &Ground) -> Vec<Line> {
+pub async fn holds(backends: &TestBackends) -> Vec<Line> {
     let published = eventually("all that is in the log is published", PUBLISHED_WITHIN, async || {
-        let (table, stream) = (table(&ground.database()).await?, stream(&ground.nats_url()).await?);
+        let (table, stream) = (table(&backends.database()).await?, stream(&backends.nats_url()).await?);
         match table.len() == stream.len() {
             true => Ok((table, stream)),
             false => Err(format!("{} events in the table, {} in the stream", table.len(), stream.len())),

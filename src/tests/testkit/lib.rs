@@ -1,7 +1,7 @@
 //! What the tests on real servers share: PostgreSQL and NATS of their own, a fleet of real processes, a load, and checks
 //! that share no code with what they check.
 //!
-//! - [`ground`], [`cluster`] and [`nats`]: servers for one test; [`proxy`]: a way to PostgreSQL that breaks where it is told
+//! - [`backends`], [`cluster`] and [`nats`]: servers for one test; [`proxy`]: a way to PostgreSQL that breaks where it is told
 //! - [`fleet`]: `install`, `serve` and `edge` as processes; [`programs`]: where those lie
 //! - [`http_api`] and [`asker`]: the callers' side of HTTP and of NATS; [`load`]: many callers at once
 //! - [`agent`] and [`fake_server`]: one agent, and a test in the part of the servers
@@ -13,12 +13,12 @@
 pub mod agent;
 pub mod asker;
 pub mod auditor;
+pub mod backends;
 pub mod cluster;
 pub mod disk;
 pub mod eventually;
 pub mod fake_server;
 pub mod fleet;
-pub mod ground;
 pub mod http_api;
 pub mod law;
 pub mod load;

@@ -17,7 +17,7 @@ pub const DATABASE: &str = "headwater";
 const LOG_LINES: usize = 60;
 
 /// Two servers and a folder.
-pub struct Ground {
+pub struct TestBackends {
     pub postgres: RunningServer<Cluster>,
     pub nats: RunningServer<NatsServer>,
     /// Where NATS is, if it is not that server.
@@ -28,7 +28,7 @@ pub struct Ground {
     pub dir: TempDir,
 }
 
-impl Ground {
+impl TestBackends {
     /// Starts both, with an empty database.
     pub async fn start() -> Self {
         Self::start_in(tempfile::tempdir().unwrap(), &[]).await
@@ -59,7 +59,7 @@ impl Ground {
     }
 }
 
-impl Drop for Ground {
+impl Drop for TestBackends {
     fn drop(&mut self) {
         if std::thread::panicking() {
             show_logs(self.dir.path());

@@ -29,7 +29,7 @@ use wal::slot::Slot;
 use crate::Result;
 
 /// The servers and the log. Dropping it stops and removes all.
-pub(crate) struct Ground {
+pub(crate) struct BenchLog {
     pub(crate) folder: TempDir,
     _cluster: RunningServer<Cluster>,
     pub(crate) url: String,
@@ -38,8 +38,8 @@ pub(crate) struct Ground {
     stop: CancellationToken,
 }
 
-impl Ground {
-    pub(crate) async fn lay() -> Result<Self> {
+impl BenchLog {
+    pub(crate) async fn start() -> Result<Self> {
         let folder = TempDir::new()?;
         let cluster = Cluster::start(folder.path(), &[]).await?;
         let url = cluster.create_database("figures").await?;
@@ -92,7 +92,7 @@ impl Ground {
     }
 }
 
-impl Drop for Ground {
+impl Drop for BenchLog {
     fn drop(&mut self) {
         self.stop.cancel();
     }
