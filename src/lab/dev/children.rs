@@ -21,7 +21,7 @@ const SIGNING_KEY: &str = "signing.key";
 /// How long the server may take to answer open requests before it is killed.
 const SERVE_GRACE: Duration = Duration::from_secs(20);
 /// How long an agent may take to finish writing before it is killed.
-const EDGE_GRACE: Duration = Duration::from_secs(10);
+const AGENT_GRACE: Duration = Duration::from_secs(10);
 
 /// The programs, and the working folder of children.
 #[derive(Debug)]
@@ -49,8 +49,8 @@ impl Children {
     pub(super) fn new(program: Option<&Path>) -> std::io::Result<Self> {
         let program = program.map_or_else(std::env::current_exe, std::path::absolute)?;
         let dir = std::env::current_dir()?;
-        let edge = program.with_file_name("headwater-edge");
-        let agent = if edge.is_file() { (edge, None) } else { (program.clone(), Some("edge")) };
+        let alone = program.with_file_name("headwater-edge");
+        let agent = if alone.is_file() { (alone, None) } else { (program.clone(), Some("edge")) };
         Ok(Self { program, agent, dir })
     }
 
@@ -91,7 +91,7 @@ impl Children {
     }
 
     /// The agent of a node with its folder, which trusts the key `trust`; `flags` are further flags with or without a value.
-    pub(super) fn edge(
+    pub(super) fn agent(
         &self,
         folder: &Folder,
         backends: &Backends,
@@ -107,7 +107,7 @@ impl Children {
             args.extend([Some(*flag), *value].into_iter().flatten().map(OsString::from));
         }
         let env = [("HEADWATER_NATS_URL", backends.nats.clone().into()), ("HEADWATER_TRUST", trust.into())];
-        ChildSpec { program: program.clone(), ..self.spec(folder, id, args, &env, EDGE_GRACE) }
+        ChildSpec { program: program.clone(), ..self.spec(folder, id, args, &env, AGENT_GRACE) }
     }
 
     fn spec(
@@ -159,7 +159,7 @@ mod tests {
         let specs = [
             children.install(&folder, &backends).unwrap(),
             children.serve(&folder, &backends, http).unwrap(),
-            children.edge(&folder, &backends, "ab", ("node-1", dir.path()), &flags),
+            children.agent(&folder, &backends, "ab", ("node-1", dir.path()), &flags),
         ];
         let app = password(&folder, "app").unwrap();
         for spec in specs {
@@ -177,7 +177,7 @@ mod tests {
         let backends = Backends { database: String::new(), postgres: 5, nats: String::new() };
         let agent = || {
             let children = Children::new(Some(&at("headwater"))).unwrap();
-            let spec = children.edge(&folder, &backends, "ab", ("node-1", dir.path()), &[]);
+            let spec = children.agent(&folder, &backends, "ab", ("node-1", dir.path()), &[]);
             (spec.program, spec.args[0].clone())
         };
         assert_eq!(agent(), (at("headwater"), "edge".into()));

@@ -37,7 +37,7 @@ pub(super) struct DevStack {
     postgres: Option<Supervised>,
     nats: Option<Supervised>,
     serve: Option<Supervised>,
-    edges: Vec<Supervised>,
+    agents: Vec<Supervised>,
 }
 
 /// The readiness check of `headwater serve`.
@@ -67,7 +67,7 @@ impl DevStack {
         let folder = Folder::open(&options.dir)?;
         // A script that waits for the new file must not find the old one.
         private_file::remove(&folder.path().join("dev.json"))?;
-        Ok(Self { options, children, folder, postgres: None, nats: None, serve: None, edges: Vec::new() })
+        Ok(Self { options, children, folder, postgres: None, nats: None, serve: None, agents: Vec::new() })
     }
 
     pub(super) fn folder(&self) -> &Folder {
@@ -98,7 +98,7 @@ impl DevStack {
 
     /// Stops all processes that were started, in order.
     pub(super) async fn stop(&mut self) {
-        futures::future::join_all(self.edges.drain(..).map(Supervised::stop)).await;
+        futures::future::join_all(self.agents.drain(..).map(Supervised::stop)).await;
         for server in [&mut self.serve, &mut self.nats, &mut self.postgres] {
             if let Some(server) = server.take() {
                 server.stop().await;
@@ -192,8 +192,8 @@ impl DevStack {
             if let Some(command) = self.options.job_cmd.as_deref().filter(|_| number <= self.options.runtimes) {
                 flags.extend([("--runtime", None), ("--job-cmd", Some(command)), ("--jobs-max", Some(&jobs_max))]);
             }
-            let spec = self.children.edge(&self.folder, backends, &key, (&id, &dir), &flags);
-            self.edges.push(supervise(&self.folder, &spec)?);
+            let spec = self.children.agent(&self.folder, backends, &key, (&id, &dir), &flags);
+            self.agents.push(supervise(&self.folder, &spec)?);
             nodes.push(DevNode { id, dir });
         }
         tracing::info!(nodes = nodes.len(), "agents started");

@@ -111,22 +111,22 @@ async fn what_is_left_becomes_a_new_log_that_nodes_take_when_told_so() {
         if shown.body.to_string().contains("other_log") { Ok(()) } else { Err(format!("{shown:?}")) }
     })
     .await;
-    let dir = fleet.edges["a"].dir.clone();
+    let dir = fleet.agents["a"].dir.clone();
     disk::same(&dir, &tree()).unwrap();
     let (code, said) = accept(&fleet, &new, &dir).await;
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("another agent works in"), "{said}");
-    let edge = fleet.edges.get_mut("a").unwrap();
-    assert!(edge.process.stop().await);
+    let agent = fleet.agents.get_mut("a").unwrap();
+    assert!(agent.process.stop().await);
     for _ in 0..2 {
         let (code, said) = accept(&fleet, &new, &dir).await;
         assert_eq!(code, Some(0), "{said}");
     }
     disk::same(&dir, &tree()).unwrap();
-    fleet.edges.get_mut("a").unwrap().process.start_again();
+    fleet.agents.get_mut("a").unwrap().process.start_again();
     let said = [("files/x".to_owned(), b"said in the new log".to_vec())].into();
     fleet.converges(&[("a".to_owned(), said)].into()).await;
-    assert!(fleet.edges.get_mut("a").unwrap().process.stop().await);
+    assert!(fleet.agents.get_mut("a").unwrap().process.stop().await);
     let (code, said) = accept(&fleet, &old.to_string(), &dir).await;
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("does not go back"), "{said}");

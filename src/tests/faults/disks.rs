@@ -28,7 +28,7 @@ async fn fill_disk(story: &mut Story) {
     story.lasts().await;
     // It does not become a word of success again as long as newer records can't be accepted.
     says_so(story).await;
-    let dir = story.fleet.edges[NODES[0]].dir.to_str().unwrap().to_owned();
+    let dir = story.fleet.agents[NODES[0]].dir.to_str().unwrap().to_owned();
     let (code, said) = story.fleet.run(&["edge", "status", "--dir", &dir]).await;
     assert!(code == Some(1) && said.contains("failed (disk_full)"), "{said}");
 }

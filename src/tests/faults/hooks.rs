@@ -17,7 +17,7 @@ scenarios! {
 }
 
 async fn spoil(story: &mut Story) {
-    std::fs::write(story.fleet.edges[NODES[0]].dir.join("spoil"), "").unwrap();
+    std::fs::write(story.fleet.agents[NODES[0]].dir.join("spoil"), "").unwrap();
     let api = story.fleet.api().clone();
     eventually("the node says what the hook does", TOLD_WITHIN, async || {
         let node = api.get(&format!("/v1/nodes/{}", NODES[0])).await?;
@@ -34,5 +34,5 @@ async fn spoil(story: &mut Story) {
 }
 
 async fn spoil_no_more(story: &mut Story) {
-    std::fs::remove_file(story.fleet.edges[NODES[0]].dir.join("spoil")).unwrap();
+    std::fs::remove_file(story.fleet.agents[NODES[0]].dir.join("spoil")).unwrap();
 }

@@ -8,7 +8,7 @@ use testkit::eventually::eventually;
 use testkit::proxy::Cut;
 
 /// Agents reach NATS by a wire.
-const EDGES_BY_WIRE: Stage = Stage { edges_by_wire: true, ..PLAIN };
+const EDGES_BY_WIRE: Stage = Stage { agents_by_wire: true, ..PLAIN };
 /// Servers reach NATS by a wire.
 const SERVERS_BY_WIRE: Stage = Stage { servers_by_wire: true, ..PLAIN };
 /// Servers reach PostgreSQL by a proxy that cuts where it is told.

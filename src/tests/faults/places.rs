@@ -60,9 +60,9 @@ async fn server(story: &mut Story, point: Failpoint) {
 async fn apply(story: &mut Story) {
     for point in named("apply.").into_iter().chain([failpoints::REPORT_STORED]) {
         arm(story, &format!("edge-{}", NODES[0]), point);
-        let edge = story.fleet.edges.get_mut(NODES[0]).unwrap();
-        ends(&mut edge.process, point).await;
-        edge.process.start_again();
+        let agent = story.fleet.agents.get_mut(NODES[0]).unwrap();
+        ends(&mut agent.process, point).await;
+        agent.process.start_again();
         story.grows(EVENTS_BETWEEN).await;
     }
 }

@@ -57,21 +57,21 @@ async fn thaw_server(story: &mut Story) {
 async fn kill_edge(story: &mut Story) {
     for _ in 0..5 {
         let node = story.any_node();
-        story.fleet.edges.get_mut(node).unwrap().process.kill();
+        story.fleet.agents.get_mut(node).unwrap().process.kill();
         story.grows(20).await;
-        story.fleet.edges.get_mut(node).unwrap().process.start_again();
+        story.fleet.agents.get_mut(node).unwrap().process.start_again();
         // At any moment of its work.
         story.a_moment(20..200).await;
     }
 }
 
 async fn freeze_edges(story: &mut Story) {
-    story.fleet.edges.values().for_each(|edge| edge.process.freeze(true));
+    story.fleet.agents.values().for_each(|agent| agent.process.freeze(true));
     story.lasts().await;
 }
 
 async fn thaw_edges(story: &mut Story) {
-    story.fleet.edges.values().for_each(|edge| edge.process.freeze(false));
+    story.fleet.agents.values().for_each(|agent| agent.process.freeze(false));
 }
 
 async fn kill_nats(story: &mut Story) {
@@ -127,12 +127,12 @@ async fn kill_all(story: &mut Story) {
     story.fleet.backends.postgres.kill();
     story.fleet.backends.nats.kill();
     story.fleet.servers[0].process.kill();
-    story.fleet.edges.values_mut().for_each(|edge| edge.process.kill());
+    story.fleet.agents.values_mut().for_each(|agent| agent.process.kill());
 }
 
 /// Those who need something come before what they need.
 async fn start_all(story: &mut Story) {
-    story.fleet.edges.values_mut().for_each(|edge| edge.process.start_again());
+    story.fleet.agents.values_mut().for_each(|agent| agent.process.start_again());
     story.fleet.servers[0].process.start_again();
     start_nats(story).await;
     start_postgres(story).await;

@@ -58,7 +58,7 @@ async fn what_only_a_node_still_holds_stops_a_server_that_starts() {
     let event_id = said["proven"]["a"]["event_id"].as_str().unwrap().to_owned();
 
     // A report may prove something and not say what the node has seen: whatever stops a server is what `recover` names.
-    assert!(fleet.edges.get_mut("a").unwrap().process.stop().await);
+    assert!(fleet.agents.get_mut("a").unwrap().process.stop().await);
     let link = connect(&fleet.backends.nats_url(), "test").await.unwrap();
     link.up().await;
     let bucket = link.jetstream().get_key_value("cfg_reported").await.unwrap();

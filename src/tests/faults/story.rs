@@ -52,7 +52,7 @@ pub(crate) struct Stage {
     /// Whether servers reach NATS by a wire.
     pub(crate) servers_by_wire: bool,
     /// Whether agents reach NATS by a wire.
-    pub(crate) edges_by_wire: bool,
+    pub(crate) agents_by_wire: bool,
     /// What is on a small disk of its own.
     pub(crate) small_disk: Option<&'static str>,
     /// The operator's check and hook, if there are any.
@@ -67,7 +67,7 @@ pub(crate) const PLAIN: Stage = Stage {
     settings: &[],
     postgres_by_proxy: false,
     servers_by_wire: false,
-    edges_by_wire: false,
+    agents_by_wire: false,
     small_disk: None,
     hooks: None,
     cluster: false,
@@ -113,15 +113,15 @@ async fn set(stage: Stage) -> (Fleet, Props) {
         backends.postgres_by = Some(proxy.port());
         props.proxy = Some(proxy);
     }
-    if stage.servers_by_wire || stage.edges_by_wire {
+    if stage.servers_by_wire || stage.agents_by_wire {
         let wire = Wire::to(backends.nats.port()).await;
         let url = wire.instead(&backends.nats_url());
         ways.server_nats = stage.servers_by_wire.then(|| url.clone());
-        ways.edge_nats = stage.edges_by_wire.then_some(url);
+        ways.agent_nats = stage.agents_by_wire.then_some(url);
         props.wire = Some(wire);
     }
     if let Some([check, apply]) = stage.hooks {
-        ways.edge_args = ["--check", check, "--apply", apply].map(Into::into).into();
+        ways.agent_args = ["--check", check, "--apply", apply].map(Into::into).into();
     }
     if stage.cluster {
         let cluster = Cluster::start(backends.dir.path()).await;

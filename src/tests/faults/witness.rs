@@ -48,7 +48,7 @@ impl Witness {
     /// Begins to look at a fleet's nodes, log and stream.
     pub(crate) async fn begin(fleet: &Fleet) -> Self {
         let (seen, published, applied) = (Arc::<Mutex<Seen>>::default(), Pulse::default(), Pulse::default());
-        let nodes = fleet.edges.iter().map(|(node, edge)| (node.clone(), edge.dir.clone())).collect();
+        let nodes = fleet.agents.iter().map(|(node, agent)| (node.clone(), agent.dir.clone())).collect();
         let disks = look(nodes, Arc::clone(&seen), applied.clone());
         let head = ask(fleet.backends.database(), Arc::clone(&seen));
         let link = connect(&fleet.backends.nats_url(), "witness").await.unwrap();

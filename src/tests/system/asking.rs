@@ -124,7 +124,7 @@ async fn bad_questions_are_refused_and_nothing_is_written() {
 async fn an_agent_that_is_no_runtime_does_not_keep_claims_alive() {
     let (mut fleet, asker) = asked().await;
     // It reports as every agent does, and nobody renews.
-    fleet.edge("n-1");
+    fleet.start_agent("n-1");
     let short = ClaimRequest { lease_s: Some(10), ..claim("k", 4) };
     asker.done("n-1", RpcVerb::Claim, &short).await;
     eventually("its claims end", Duration::from_secs(60), async || {

@@ -24,20 +24,20 @@ async fn an_edge_that_starts_without_nats_keeps_what_it_has_and_catches_up() {
     fleet.converges(&[("a".to_owned(), tree("before"))].into()).await;
 
     fleet.backends.nats.stop().await.unwrap();
-    fleet.edges.get_mut("a").unwrap().process.kill();
+    fleet.agents.get_mut("a").unwrap().process.kill();
     fleet.api().accepted(put("meanwhile")).await;
-    fleet.edges.get_mut("a").unwrap().process.start_again();
+    fleet.agents.get_mut("a").unwrap().process.start_again();
     // One that has nothing yet starts as well.
     fleet.api().accepted(json!({"commands": [{"type": "enrol_node", "id": "b", "labels": {}}]})).await;
-    fleet.edge("b");
+    fleet.start_agent("b");
     eventually("it has begun without NATS", Duration::from_secs(20), async || {
-        match fleet.edges["b"].dir.join("lock").exists() {
+        match fleet.agents["b"].dir.join("lock").exists() {
             true => Ok(()),
             false => Err("its folder is not taken".to_owned()),
         }
     })
     .await;
-    disk::same(&fleet.edges["a"].dir, &tree("before")).unwrap();
+    disk::same(&fleet.agents["a"].dir, &tree("before")).unwrap();
 
     fleet.backends.nats.start_again().await.unwrap();
     let want = ["a", "b"].map(|node| (node.to_owned(), tree("meanwhile"))).into();

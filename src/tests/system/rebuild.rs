@@ -1,4 +1,4 @@
-//! After a thousand random commands, with edges killed at any moment, every node's disk is what the export says, byte for
+//! After a thousand random commands, with agents killed at any moment, every node's disk is what the export says, byte for
 //! byte: rebuilt by the auditor's program from the file alone.
 
 use std::collections::BTreeMap;
@@ -39,10 +39,10 @@ async fn every_disk_is_what_the_export_says_after_a_thousand_random_commands_wit
             accepted += random_request(&fleet, &mut rng).await;
         }
         let node = format!("n-{}", rng.usize(..NODES));
-        let edge = fleet.edges.get_mut(&node).unwrap();
-        edge.process.kill();
+        let agent = fleet.agents.get_mut(&node).unwrap();
+        agent.process.kill();
         tokio::time::sleep(Duration::from_millis(rng.u64(..30))).await;
-        edge.process.start_again();
+        agent.process.start_again();
     }
     let log = law::holds(&fleet.backends).await;
     println!("{accepted} commands, {} events", log.len());
@@ -73,11 +73,11 @@ async fn compare(fleet: &Fleet, position: u64) {
 
     let rebuilt = dir.join("rebuilt");
     replayed(dir, &["rebuild", "--to", "rebuilt", "first.hwlog", "second.hwlog"]);
-    for (node, edge) in &fleet.edges {
+    for (node, agent) in &fleet.agents {
         let want = everything(&rebuilt.join(node));
         assert!(want.contains_key(Path::new("files")) && want.contains_key(Path::new("jobs")));
         eventually(&format!("node {node} has what was rebuilt"), CONVERGED_WITHIN, async || {
-            let current = edge.dir.join("current").canonicalize().map_err(|error| error.to_string())?;
+            let current = agent.dir.join("current").canonicalize().map_err(|error| error.to_string())?;
             let have = everything(&current);
             let differs = |path: &&PathBuf| have.get(*path) != want.get(*path);
             let differing: Vec<&PathBuf> = have.keys().chain(want.keys()).filter(differs).collect();

@@ -65,7 +65,7 @@ async fn a_door_and_a_reconciler_apart_are_one_server() {
         "target": {"all": true}, "priority": 0,
     });
     api.accepted(json!({"commands": [{"type": "enrol_node", "id": "a", "labels": {}}, put]})).await;
-    fleet.edge("a");
+    fleet.start_agent("a");
     fleet.serve("reconciler").await;
     let want = [("a".to_owned(), Tree::from([("files/x".to_owned(), b"x".to_vec())]))].into();
     fleet.converges_seen_by(&api, &want).await;

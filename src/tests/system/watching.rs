@@ -70,7 +70,7 @@ async fn figures_say_how_far_everything_has_come() {
 async fn a_node_whose_id_was_mistyped_is_seen_by_its_operator_and_by_the_servers() {
     let mut fleet = Fleet::start().await;
     fleet.node("web-1", json!({})).await;
-    fleet.edge("wbe-1");
+    fleet.start_agent("wbe-1");
     eventually("one is converged and the other unknown", SOON, async || {
         let figures = figures(fleet.api()).await?;
         let is = |name: &str| figures.get(name) == Some(&1.0);

@@ -69,7 +69,7 @@ async fn held(fleet: &Fleet) -> Result<BTreeMap<String, BTreeSet<String>>, Strin
 async fn holds(fleet: &Fleet, node: &str, jobs: usize) -> BTreeSet<String> {
     eventually(&format!("{node} holds {jobs} jobs"), TAKEN_OVER_WITHIN, async || {
         let held = held(fleet).await?.remove(node).unwrap_or_default();
-        let disk = on_disk(&fleet.edges[node].dir);
+        let disk = on_disk(&fleet.agents[node].dir);
         if held.len() == jobs && held == disk { Ok(held) } else { Err(format!("{held:?}, on disk {disk:?}")) }
     })
     .await
@@ -102,7 +102,7 @@ async fn completes(fleet: &Fleet, node: &str, jobs: &BTreeSet<String>, after: u6
 async fn two_runtimes_share_the_jobs_and_the_living_takes_over_from_the_dead() {
     let mut fleet = Fleet::start().await;
     furnish(&fleet).await;
-    fleet.ways.edge_args = told_to_hold(EACH);
+    fleet.ways.agent_args = told_to_hold(EACH);
     for node in RUNTIMES {
         fleet.node(node, json!({})).await;
     }
@@ -111,20 +111,20 @@ async fn two_runtimes_share_the_jobs_and_the_living_takes_over_from_the_dead() {
     completes(&fleet, "n-1", &one, 0).await;
     completes(&fleet, "n-2", &two, 0).await;
 
-    fleet.edges.get_mut("n-2").unwrap().process.kill();
-    assert!(fleet.edges.get_mut("n-1").unwrap().process.stop().await, "a runtime ends well when asked");
-    fleet.ways.edge_args = told_to_hold(JOBS);
+    fleet.agents.get_mut("n-2").unwrap().process.kill();
+    assert!(fleet.agents.get_mut("n-1").unwrap().process.stop().await, "a runtime ends well when asked");
+    fleet.ways.agent_args = told_to_hold(JOBS);
     let killed_at = fleet.api().position().await;
-    fleet.edge("n-1");
+    fleet.start_agent("n-1");
     let all = holds(&fleet, "n-1", JOBS).await;
     assert_eq!(all, one.union(&two).cloned().collect());
     completes(&fleet, "n-1", &two, killed_at).await;
 
     // Who comes back with what it held finds that it is gone.
-    fleet.edges.get_mut("n-2").unwrap().process.start_again();
+    fleet.agents.get_mut("n-2").unwrap().process.start_again();
     holds(&fleet, "n-2", 0).await;
-    fleet.edges.get_mut("n-1").unwrap().process.kill();
-    fleet.edges.get_mut("n-2").unwrap().process.kill();
+    fleet.agents.get_mut("n-1").unwrap().process.kill();
+    fleet.agents.get_mut("n-2").unwrap().process.kill();
 
     let log = law::holds(&fleet.backends).await;
     let mut holder: BTreeMap<String, (Value, Value)> = BTreeMap::new();

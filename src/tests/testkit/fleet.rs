@@ -77,14 +77,14 @@ pub struct Server {
 }
 
 /// A node's agent and its folder.
-pub struct Edge {
+pub struct AgentProcess {
     pub process: Process,
     pub dir: PathBuf,
 }
 
 /// Everything that runs.
 pub struct Fleet {
-    pub edges: BTreeMap<String, Edge>,
+    pub agents: BTreeMap<String, AgentProcess>,
     pub servers: Vec<Server>,
     pub backends: TestBackends,
     pub ways: Ways,
@@ -97,9 +97,9 @@ pub struct Ways {
     /// Where servers find NATS.
     pub server_nats: Option<String>,
     /// Where agents find NATS.
-    pub edge_nats: Option<String>,
+    pub agent_nats: Option<String>,
     /// What agents are told beside.
-    pub edge_args: Vec<OsString>,
+    pub agent_args: Vec<OsString>,
     /// Variables of every process.
     pub env: Vec<(&'static str, String)>,
 }
@@ -114,7 +114,7 @@ impl Fleet {
 
     /// Installs a log, and starts nothing yet.
     pub async fn on(backends: TestBackends, ways: Ways) -> Self {
-        let mut fleet = Self { edges: BTreeMap::new(), servers: Vec::new(), backends, ways, token: String::new() };
+        let mut fleet = Self { agents: BTreeMap::new(), servers: Vec::new(), backends, ways, token: String::new() };
         fleet.install().await;
         fleet
     }
@@ -179,18 +179,18 @@ impl Fleet {
     pub async fn node(&mut self, id: &str, labels: serde_json::Value) {
         let enrol = json!({"type": "enrol_node", "id": id, "labels": labels});
         self.api().accepted(json!({"commands": [enrol]})).await;
-        self.edge(id);
+        self.start_agent(id);
     }
 
     /// Starts the agent of a node.
-    pub fn edge(&mut self, id: &str) {
+    pub fn start_agent(&mut self, id: &str) {
         let dir = self.backends.dir.path().join("nodes").join(id);
         std::fs::create_dir_all(&dir).unwrap();
         let args: Vec<OsString> = ["edge", "--node", id, "--dir"].map(OsString::from).into();
-        let args = args.into_iter().chain([dir.clone().into()]).chain(self.ways.edge_args.clone()).collect();
-        let nats = self.ways.edge_nats.clone().unwrap_or_else(|| self.backends.nats_url());
+        let args = args.into_iter().chain([dir.clone().into()]).chain(self.ways.agent_args.clone()).collect();
+        let nats = self.ways.agent_nats.clone().unwrap_or_else(|| self.backends.nats_url());
         let process = Process::start(&self.spec(&format!("edge-{id}"), args, &[("HEADWATER_NATS_URL", nats)]));
-        self.edges.insert(id.to_owned(), Edge { process, dir });
+        self.agents.insert(id.to_owned(), AgentProcess { process, dir });
     }
 
     /// The first server's HTTP API.
@@ -207,7 +207,7 @@ impl Fleet {
     pub async fn converges_seen_by(&self, api: &HttpApi, want: &BTreeMap<String, disk::Tree>) {
         for (node, tree) in want {
             eventually(&format!("node {node} has its files and says so"), CONVERGED_WITHIN, async || {
-                disk::same(&self.edges[node].dir, tree)?;
+                disk::same(&self.agents[node].dir, tree)?;
                 let shown = api.get(&format!("/v1/nodes/{node}")).await?;
                 match shown.body["state"].as_str() {
                     Some("converged") => Ok(()),
@@ -218,7 +218,7 @@ impl Fleet {
         }
         // Nothing moved while the others were looked at.
         for (node, tree) in want {
-            disk::same(&self.edges[node].dir, tree).unwrap();
+            disk::same(&self.agents[node].dir, tree).unwrap();
         }
     }
 

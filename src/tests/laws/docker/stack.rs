@@ -190,7 +190,7 @@ async fn the_composition_carries_a_command_to_a_file() {
     }
     let _server = stack.start("server");
     eventually("the server is healthy", async || stack.health().success(), || stack.log("server")).await;
-    let _edges = ["edge-1", "edge-2"].map(|edge| stack.start(edge));
+    let _agents = ["edge-1", "edge-2"].map(|service| stack.start(service));
 
     let token = fs::read_to_string(stack.secrets().join("admin_token")).unwrap();
     let request = json!({"commands": [
@@ -202,9 +202,9 @@ async fn the_composition_carries_a_command_to_a_file() {
     let commands = format!("{}/v1/commands", stack.url());
     let answer = reqwest::Client::new().post(commands).bearer_auth(token.trim()).json(&request).send().await.unwrap();
     assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
-    for edge in ["edge-1", "edge-2"] {
-        let file = stack.volume(edge).join("current/files/etc/motd");
+    for node in ["edge-1", "edge-2"] {
+        let file = stack.volume(node).join("current/files/etc/motd");
         let is_there = async || fs::read(&file).is_ok_and(|bytes| bytes == b"hello\n");
-        eventually("the file is on the node", is_there, || stack.log(edge)).await;
+        eventually("the file is on the node", is_there, || stack.log(node)).await;
     }
 }
