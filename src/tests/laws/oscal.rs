@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use client::oscal::definition::{DefinitionKind, OscalDefinition};
 use client::oscal::document;
 use client::oscal::draft::ImportDraft;
+use client::oscal::error::OscalError;
 use client::oscal::plan::{ImportPlan, KnownIds};
 use serde_json::Value;
 
@@ -184,7 +185,6 @@ fn a_real_file_that_is_cut_short_is_refused_where_it_ends() {
     for part in 1..40 {
         let cut = &whole[..whole.len() * part / 40];
         let fault = document::read("cut", cut, &mut ImportDraft::new("0 0 * * *")).unwrap_err();
-        assert_eq!(fault.code(), "not_json");
-        assert!(fault.to_string().starts_with("at catalog"), "{fault}");
+        assert!(matches!(&fault, OscalError::NotJson { path, .. } if path.starts_with("catalog")), "{fault:?}");
     }
 }

@@ -301,8 +301,9 @@ async fn a_sealed_stream_is_named_with_its_cure() {
     let mut stream = jetstream.get_stream(prefix.event_stream()).await.unwrap();
     let config = stream.info().await.unwrap().config.clone();
     jetstream.update_stream(Config { sealed: true, ..config }).await.unwrap();
-    let said = publisher.inspect().await.unwrap_err().to_string();
-    assert!(said.contains("cfg_events in NATS is sealed") && said.contains("nats stream rm cfg_events"), "{said}");
+    let refused = publisher.inspect().await.unwrap_err();
+    assert!(matches!(&refused, Error::Sealed(name) if *name == prefix.event_stream()), "{refused:?}");
+    assert!(refused.to_string().contains("`nats stream rm cfg_events`"), "{refused}");
     jetstream.delete_stream(prefix.event_stream()).await.unwrap();
     mended(&mut publisher, &table).await;
     assert_eq!(stored(&jetstream, &prefix).await, table.1);
@@ -359,10 +360,10 @@ async fn nothing_is_published_under_a_prefix_that_another_log_was_installed_with
     let found = prefix_owner(&jetstream, &prefix, &key().public()).await.unwrap().unwrap();
     assert_eq!(found.log_id, Some(first));
     let table = Table::of(1);
-    let refused = table.publisher(&jetstream, &prefix).repair(&table.0).await.unwrap_err().to_string();
-    for named in [first.to_string(), Table::log_id().to_string(), prefix.to_string()] {
-        assert!(refused.contains(&named), "{refused}");
-    }
+    let refused = table.publisher(&jetstream, &prefix).repair(&table.0).await;
+    let Err(Error::Owned { prefix: under, owner, log_id }) = refused else { panic!("{refused:?}") };
+    assert_eq!((under, log_id), (prefix.to_string(), Table::log_id()));
+    assert!(owner.contains(&first.to_string()), "{owner}");
     assert_eq!(keys(&jetstream, &prefix).await, (vec![theirs.record().of_log(first)], 1));
     assert_eq!(stored(&jetstream, &prefix).await, []);
 
