@@ -28,15 +28,15 @@ pub enum AggregateError {
     /// A request was refused.
     #[error(transparent)]
     Refused(#[from] RequestRefusal),
-    /// An event can't be understood.
+    /// This program can't read the change of an event.
     #[error(transparent)]
     ChangeError(#[from] ChangeError),
     /// An event is missing or repeated.
     #[error("event {found} came where {expected} was next")]
     Gap {
-        /// The position that was next.
+        /// The position after the last folded event.
         expected: Position,
-        /// The position that came.
+        /// The position of the event.
         found: Position,
     },
 }

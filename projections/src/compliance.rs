@@ -20,10 +20,10 @@ use schema::target::Labels;
 
 use crate::selector_index::{self, Matcher, SelectorIndex};
 
-/// What is defined, by id.
+/// The definitions of one kind, by id.
 pub type ById<K, T> = OrdMap<K, Defined<T>>;
 
-/// What is to be assessed.
+/// All definitions of compliance, with the indexes over their references.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Compliance {
     controls: ById<ControlId, ControlDefined>,
@@ -36,16 +36,16 @@ pub struct Compliance {
     selector_index: SelectorIndex<AssessmentId, ComponentId>,
 }
 
-/// Something that is defined.
+/// A definition that is present.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Defined<T> {
-    /// What its last event said.
+    /// The data of its last event.
     pub said: Arc<T>,
-    /// Its version.
+    /// The version that this event made.
     pub version: Version,
-    /// Where that version was made.
+    /// The position of this event.
     pub position: Position,
-    /// When.
+    /// The time of this event.
     pub at: Instant,
 }
 
@@ -121,13 +121,13 @@ impl Compliance {
         }
     }
 
-    /// Whether it is there.
+    /// Whether an entity of compliance is present.
     #[must_use]
     pub fn has(&self, entity: &Entity) -> bool {
         self.version(entity).is_some()
     }
 
-    /// The version of what is there.
+    /// The version of an entity of compliance; none if it is not present.
     pub(crate) fn version(&self, Entity { kind, id }: &Entity) -> Option<Version> {
         match kind {
             Kind::Control => self.controls.get(id).map(|control| control.version),

@@ -44,39 +44,39 @@ pub struct Configuration {
 /// A present document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
-    /// What its last event said.
+    /// The data of its last `DocumentPut`.
     pub put: Arc<DocumentPut>,
-    /// Its version.
+    /// The version that this event made.
     pub version: Version,
-    /// Where that version was made.
+    /// The position of this event.
     pub position: Position,
-    /// When.
+    /// The time of this event.
     pub at: Instant,
 }
 
 /// A document that was at a path before it was removed or moved to another path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormerDocument {
-    /// The last event of the document at that path.
+    /// The data of the last event of the document at that path.
     pub put: Arc<DocumentPut>,
-    /// The event that removed or moved it.
+    /// The position of the event that removed or moved it.
     pub position: Position,
 }
 
 /// A node that was enrolled once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// Its labels.
+    /// The labels as of its last `NodeEnrolled` or `NodeLabelled`.
     pub labels: Arc<Labels>,
-    /// Its version.
+    /// How many events the node has had.
     pub version: Version,
-    /// Whether it takes part no more.
+    /// Whether the node was retired and not enrolled again.
     pub retired: bool,
     /// The position of the last `retry_node`, or 0.
     pub retry: Position,
-    /// Where it was last enrolled.
+    /// The position of its last `NodeEnrolled`.
     pub enrolled: Position,
-    /// Where it got the labels that it has; never before it was enrolled.
+    /// The position of the event that gave it its labels; never before `enrolled`.
     pub labelled: Position,
     /// The last event that names the node or changes something that selects it.
     pub cause: Cause,
@@ -85,28 +85,28 @@ pub struct Node {
 /// A user of the HTTP API, revoked or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
-    /// What its last `PrincipalCreated` said.
+    /// The data of its last `PrincipalCreated`.
     pub created: PrincipalCreated,
-    /// Its version.
+    /// How many events the principal has had.
     pub version: Version,
     /// Whether its access was revoked.
     pub revoked: bool,
     /// The position of its last event.
     pub position: Position,
-    /// When.
+    /// The time of its last event.
     pub at: Instant,
 }
 
 /// The last report of a node that was stored in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotedReport {
-    /// What it said.
+    /// The data of the last `ReportChanged`.
     pub summary: Arc<ReportSummary>,
-    /// How often it was noted.
+    /// How many `ReportChanged` events the node has had.
     pub version: Version,
-    /// Where.
+    /// The position of the last one.
     pub position: Position,
-    /// When.
+    /// The time of the last one.
     pub at: Instant,
 }
 
@@ -123,7 +123,7 @@ impl Configuration {
         self.at
     }
 
-    /// The documents that are there, by id.
+    /// The documents that are present, by id.
     #[must_use]
     pub fn documents(&self) -> &OrdMap<DocumentId, Document> {
         &self.documents
@@ -134,7 +134,7 @@ impl Configuration {
         self.paths.get(path).into_iter().flatten().filter_map(|id| self.documents.get_key_value(id))
     }
 
-    /// The documents that were at a path and are there no more, by id.
+    /// The documents that were at a path and were removed or moved away, by id.
     pub fn former_documents_at(&self, path: &DocumentPath) -> impl Iterator<Item = (&DocumentId, &FormerDocument)> {
         self.former_documents.get(path).into_iter().flatten()
     }
@@ -145,25 +145,25 @@ impl Configuration {
         &self.nodes
     }
 
-    /// The principals that there ever were, by name.
+    /// All principals that were ever created, by name.
     #[must_use]
     pub fn principals(&self) -> &OrdMap<PrincipalName, Principal> {
         &self.principals
     }
 
-    /// What nodes were noted to say, by node.
+    /// The last report of each node that the log holds.
     #[must_use]
     pub fn reports(&self) -> &OrdMap<NodeId, NotedReport> {
         &self.reports
     }
 
-    /// What is to be assessed.
+    /// The definitions of compliance.
     #[must_use]
     pub fn compliance(&self) -> &Compliance {
         &self.compliance
     }
 
-    /// The jobs that follow from it, and who has claimed them.
+    /// The jobs of all attestations, with their claims.
     #[must_use]
     pub fn jobs(&self) -> &Jobs {
         &self.jobs
@@ -179,7 +179,7 @@ impl Configuration {
         is_other && (takes_part || (is_empty(summary) && !noted.is_some_and(is_empty)))
     }
 
-    /// How many events an entity has had, whether it is there or not.
+    /// How many events an entity has had, whether it is present or not.
     #[must_use]
     pub fn version(&self, entity: &Entity) -> Version {
         self.recorded(entity).or_else(|| self.versions.get(entity).copied()).unwrap_or_default()
@@ -211,7 +211,7 @@ impl Configuration {
         self.principals.get(name).filter(|principal| !principal.revoked).map(|principal| principal.created.role)
     }
 
-    /// Whether an actor may ask for this. A node may only act as the runtime that it is itself.
+    /// Whether an actor may send this command. A node may only act as the runtime that it is itself.
     #[must_use]
     pub fn may_command(&self, actor: &Actor, command: &Command) -> bool {
         match actor {

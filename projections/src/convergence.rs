@@ -17,11 +17,11 @@ pub const OFFLINE_AFTER: Duration = Duration::from_secs(30);
 /// The desired state of a node by the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExpectedState {
-    /// Which log.
+    /// The id of the log.
     pub log_id: LogId,
-    /// Its last position.
+    /// The position of the last event of the log.
     pub head: Position,
-    /// The digest that the node must run.
+    /// The digest of the record that the node must run.
     pub digest: Digest,
     /// The position of the last `retry_node`, or 0: what failed before it does not count.
     pub retry: Position,
@@ -39,7 +39,7 @@ pub struct NodeEvidence<'a> {
     rejected: &'a [RecordRef],
     drifted: bool,
     silence: Duration,
-    /// Whether two agents say it.
+    /// Whether two agents report under the id of the node.
     duplicate: bool,
 }
 
@@ -101,7 +101,7 @@ pub fn judge(expected: &ExpectedState, evidence: Option<&NodeEvidence<'_>>) -> C
     }
 }
 
-/// What became of trying what is desired now, since the last `retry_node`.
+/// The state that follows from the attempts at the present record since the last `retry_node`.
 fn tried(expected: &ExpectedState, evidence: &NodeEvidence<'_>) -> ConvergenceState {
     let about = |record_ref: &RecordRef| record_ref.digest == expected.digest && record_ref.position >= expected.retry;
     match evidence.attempt.filter(|(record_ref, _)| about(record_ref)) {

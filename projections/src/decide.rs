@@ -32,9 +32,9 @@ pub use self::claims::TokenSeed;
 /// One change that follows from a command, and its entity.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EntityChange {
-    /// The entity that changes.
+    /// The entity that the change is about.
     pub entity: Entity,
-    /// What happens.
+    /// The change.
     pub change: Change,
     /// The change as the JSON text that the log stores.
     pub data: String,
@@ -60,7 +60,7 @@ impl EntityChange {
     }
 }
 
-/// What the command changes, and of which entities.
+/// The changes of a command, each with its entity.
 fn changes(state: &Configuration, command: &Command, seed: &TokenSeed) -> Result<Vec<(Entity, Change)>, Refusal> {
     Ok(match command {
         Command::PutDocument(put) => one(command, put_document(state, put)?),

@@ -39,31 +39,31 @@ pub struct Jobs {
     removed: OrdMap<JobId, RemovedJob>,
 }
 
-/// A removed job.
+/// A job whose attestation was removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemovedJob {
-    /// The attestation that it came from.
+    /// The id of the attestation.
     pub attestation: AttestationId,
-    /// Where that was removed.
+    /// The position of the event that removed it.
     pub position: Position,
 }
 
-/// One job.
+/// A job: the work of one attestation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
-    /// The attestation that it comes from.
+    /// The id of the attestation.
     pub attestation: AttestationId,
-    /// What its spec last followed from: a control, a component, an assessment, an attestation.
+    /// The entity whose event last changed the spec: a control, a component, an assessment or the attestation.
     pub source: Source,
-    /// That event.
+    /// The event of `source`.
     pub cause: Cause,
-    /// The event that made it, by defining its attestation.
+    /// The position of the event that defined the attestation, and with it the job.
     pub made: Position,
     /// The current claim; `None` while the job waits.
     pub claim: Option<Arc<Claim>>,
     /// The position since which the job waits, or last waited.
     pub since: Position,
-    /// The result of its last run.
+    /// The last completed run, if there was one.
     pub completed: Option<Arc<CompletedRun>>,
     /// The rendered spec, filled at first use.
     spec: SpecCache,
@@ -72,30 +72,30 @@ pub struct Job {
 /// A claim on a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// Whose it is.
+    /// The node that holds the job.
     pub runtime: NodeId,
-    /// Its proof.
+    /// The lease token, which the node shows to complete the job.
     pub token: LeaseToken,
-    /// Seconds of silence after which it ends.
+    /// The lease in seconds: after so long a silence the claim ends.
     pub lease_s: u32,
-    /// Where it was made.
+    /// The position of the event that made the claim.
     pub position: Position,
-    /// Where the runtime had got the labels that it claimed with.
+    /// The position of the event that gave the node the labels with which it claimed.
     pub labelled: Position,
 }
 
-/// The last run of a job.
+/// The last run of a job that its holder completed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompletedRun {
-    /// Who ran it.
+    /// The node that ran the job.
     pub runtime: NodeId,
-    /// Which spec.
+    /// SHA-256 of the spec that was run.
     pub spec_digest: Digest,
-    /// What came out.
+    /// The outcome in a word, such as `passed`.
     pub outcome: String,
-    /// Where that was kept, with its evidence.
+    /// The position of the event, which holds the evidence, too.
     pub position: Position,
-    /// When.
+    /// The time of that event.
     pub at: Instant,
 }
 
@@ -113,12 +113,12 @@ impl Jobs {
         &self.jobs
     }
 
-    /// The jobs that nobody has, the one that waits longest first.
+    /// The jobs without a claim, the one that waits longest first.
     pub fn waiting(&self) -> impl Iterator<Item = (&JobId, &Job)> {
         self.waiting.iter().filter_map(|(_, id)| self.one(id))
     }
 
-    /// The jobs that a runtime has, by id.
+    /// The jobs that a runtime holds, by id.
     pub fn held_by(&self, runtime: &NodeId) -> impl Iterator<Item = (&JobId, &Job)> {
         self.held.get(runtime).into_iter().flatten().filter_map(|id| self.one(id))
     }
@@ -127,25 +127,25 @@ impl Jobs {
         self.jobs.get_key_value(id).map(|(id, job)| (id, &**job))
     }
 
-    /// How many jobs a runtime has.
+    /// How many jobs a runtime holds.
     #[must_use]
     pub fn held_count(&self, runtime: &NodeId) -> usize {
         self.held.get(runtime).map_or(0, OrdSet::len)
     }
 
-    /// How many jobs somebody has.
+    /// How many jobs are claimed.
     #[must_use]
     pub fn claimed_count(&self) -> usize {
         self.jobs.len() - self.waiting.len()
     }
 
-    /// A job that is there no more, if it ever was.
+    /// A job that was removed; none if there never was one.
     #[must_use]
     pub fn removed_job(&self, id: &JobId) -> Option<&RemovedJob> {
         self.removed.get(id)
     }
 
-    /// The runtimes that have jobs.
+    /// The runtimes that hold jobs.
     pub fn holders(&self) -> impl Iterator<Item = &NodeId> {
         self.held.keys()
     }
@@ -182,7 +182,7 @@ impl Jobs {
         Some(runtime)
     }
 
-    /// Frees all that a runtime has, from this position on.
+    /// Ends all claims of a runtime, from this position on.
     pub(crate) fn free_all(&mut self, runtime: &NodeId, position: Position) {
         for id in self.held.get(runtime).cloned().unwrap_or_default() {
             self.free(&id, position);
@@ -200,13 +200,13 @@ impl Jobs {
         Some(claim.runtime.clone())
     }
 
-    /// Frees a job if this is still the claim on it.
+    /// Ends the claim on a job if it is still the one with this token.
     pub(crate) fn end(&mut self, id: &JobId, token: LeaseToken, position: Position) -> Option<NodeId> {
         let claim = self.jobs.get(id)?.claim.as_ref()?;
         if claim.token == token { self.free(id, position) } else { None }
     }
 
-    /// Sets a job's claim, whoever held it before; returns the new holder.
+    /// Sets the claim on a job in place of any earlier one; returns the new holder.
     pub(crate) fn claim(
         &mut self,
         id: &JobId,
@@ -224,7 +224,7 @@ impl Jobs {
         Some(runtime)
     }
 
-    /// Remembers a job's last run.
+    /// Stores the last run of a job.
     pub(crate) fn complete(&mut self, id: &JobId, event: &Event, completed: &JobCompleted) {
         let Some(job) = self.jobs.get_mut(id).map(Arc::make_mut) else { return };
         let JobCompleted { runtime, spec_digest, outcome, .. } = completed.clone();

@@ -1,12 +1,12 @@
 //! The pure functions of Headwater: decide, fold, render, plan, and the convergence of a node.
 //!
-//! Deciding may refuse; folding and rendering never do. Nothing here waits, touches, draws a random number or knows what
-//! time it is: all of that comes in with the command. The crate is `no_std`, so most of it does not even compile here.
+//! Deciding may refuse; folding and rendering never do. Nothing here waits, reads or writes anything, draws a random number or
+//! reads a clock: time and random bytes come in with the command. The crate is `no_std`, so most of that would not even compile.
 //! Maps are ordered, so that the same log gives the same bytes however its events were batched.
 //!
-//! Imports run one way. At the bottom is what is known, with its indexes ([`selector_index`], [`compliance`], [`jobs`]); then the
-//! state that holds it ([`configuration`]), what is asked of that ([`selection`], [`layers`], [`spec`], [`render`]), what
-//! changes it ([`fold`]), and at the top what wants a change ([`decide`], [`request`]).
+//! Imports run one way. At the bottom are the parts of the state with their indexes ([`selector_index`], [`compliance`],
+//! [`jobs`]); then the state that holds them ([`configuration`]), queries of the state ([`selection`], [`layers`], [`spec`],
+//! [`render`]), the fold that changes it ([`fold`]), and at the top the decisions on commands ([`decide`], [`request`]).
 #![no_std]
 
 extern crate alloc;

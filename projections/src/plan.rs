@@ -23,78 +23,78 @@ use schema::variant::UnknownVariantName;
 /// The actual state of a node: what it stored, and the tree that `current` points to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActualState {
-    /// Who it is.
+    /// The id of the node.
     pub node: NodeId,
-    /// The log that it follows; none before its first record.
+    /// The log that the node follows; none before its first record.
     pub log_id: Option<LogId>,
-    /// The newest record that it accepted.
+    /// The newest record that the node has accepted.
     pub floor: Option<RecordRef>,
-    /// What is in force.
+    /// The record whose generation is in force.
     pub running: Option<RecordRef>,
-    /// What was in force and good.
+    /// The last record that was applied with success.
     pub last_good: Option<RecordRef>,
-    /// What the check or the hook rejected.
+    /// The attempts that the check or the hook rejected.
     pub rejected: Vec<RejectedAttempt>,
-    /// Whether the operator checks a tree before the switch.
+    /// Whether the operator has a `--check` command, which runs before the switch.
     pub checks: bool,
-    /// Whether the operator's hook runs after the switch.
+    /// Whether the operator has an `--apply` command, which runs after the switch.
     pub hooks: bool,
 }
 
 /// A digest that the operator's check or hook rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RejectedAttempt {
-    /// What was rejected.
+    /// The digest of the rejected record.
     pub digest: Digest,
-    /// The record's `retry` at that time: a higher one asks for another attempt.
+    /// The `retry` of that record: a record with a higher one is tried again.
     pub retry: Position,
 }
 
 /// Content that does not travel inside the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FetchedContent {
-    /// Names it.
+    /// SHA-256 of the content, which is the name of the object.
     pub digest: Digest,
-    /// How many bytes.
+    /// The size in bytes.
     pub size: u64,
 }
 
-/// One thing to do. Each is safe to do again after a kill in the middle of it.
+/// A step of a plan. Each can be repeated safely after the agent was killed in the middle of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Remember the record and raise the floor to it, before anything else is touched.
+    /// Store the record and raise the floor to it, before anything else is changed.
     Accept,
     /// Put the last good generation back in force, or nothing if there is none: what runs was rejected.
     Restore,
-    /// The digest was rejected before and no retry came: say so again.
+    /// Report again that the digest was rejected before; no retry was ordered since.
     LeaveRejected,
-    /// Have all this content in the cache.
+    /// Fetch all of this content into the cache.
     Fetch(Vec<FetchedContent>),
     /// Run the operator's check on a copy of the generation.
     Check,
-    /// Write the whole generation beside what runs. It comes after the check, so that nothing which that did to its copy is in
-    /// it.
+    /// Write the whole generation beside the one in force. It comes after the check, so that changes which the check made to its
+    /// copy are not part of it.
     Write,
-    /// Put it in force.
+    /// Put the generation in force.
     Switch,
-    /// Run the operator's hook, now that it is in force.
+    /// Run the `--apply` command of the operator on the generation in force.
     Hook,
-    /// Remember it as good.
+    /// Store the record as the last good one.
     Settle,
 }
 
 /// The refusal of a record. Nothing on the node was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordRefusal {
-    /// It is for another node.
+    /// The record is for another node.
     #[error("the record is for node {0}")]
     OtherNode(NodeId),
-    /// It follows from another log than the one this node follows.
+    /// The record follows from another log than this node.
     #[error("the record is of log {found}; this node follows {pinned}")]
     OtherLog {
-        /// The record's.
+        /// The log of the record.
         found: LogId,
-        /// This node's.
+        /// The log that this node follows.
         pinned: LogId,
     },
     /// No event has position 0.
@@ -103,9 +103,9 @@ pub enum RecordRefusal {
     /// A newer record was accepted before.
     #[error("the record is of position {found}; {floor} was accepted before")]
     OlderPosition {
-        /// The record's.
+        /// The position of the record.
         found: Position,
-        /// The newest that was accepted.
+        /// The newest position that was accepted.
         floor: Position,
     },
     /// The same position was accepted with other content. Two histories claim it.
@@ -113,9 +113,9 @@ pub enum RecordRefusal {
     SamePositionOtherContent {
         /// The position of both.
         position: Position,
-        /// The accepted content.
+        /// The digest of the accepted record.
         accepted: Digest,
-        /// The record's.
+        /// The digest of this record.
         found: Digest,
     },
     /// More entries than a record may have.
@@ -127,17 +127,17 @@ pub enum RecordRefusal {
     /// A newer server wants a sort of file that this program does not know.
     #[error("path {path:?} is of kind {kind}, which this program does not know: upgrade it")]
     UnknownKind {
-        /// The entry's.
+        /// The path of the entry.
         path: String,
-        /// Its kind.
+        /// The name of its kind.
         kind: UnknownVariantName,
     },
     /// A path that could leave its folder, or is of the wrong form for its kind.
     #[error("path {path:?}: {why}")]
     InvalidPath {
-        /// The entry's.
+        /// The path of the entry.
         path: String,
-        /// What is wrong with it.
+        /// The rule that the path breaks.
         why: String,
     },
     /// The entries are not in order of their paths, or name one twice.
@@ -146,31 +146,31 @@ pub enum RecordRefusal {
     /// One entry is the folder of another.
     #[error("path {path:?} lies below {ancestor:?}, which is a file")]
     NestedPath {
-        /// The longer one.
+        /// The longer path.
         path: String,
-        /// The shorter one.
+        /// The path that would be its folder.
         ancestor: String,
     },
     /// Content beyond what a document may have.
     #[error("path {path:?} has {size} bytes, more than {CONTENT_BYTES_MAX}")]
     TooLarge {
-        /// The entry's.
+        /// The path of the entry.
         path: String,
-        /// Its size.
+        /// Its size in bytes.
         size: u64,
     },
     /// Content inside the record is not what the entry says.
     #[error("path {path:?} carries other content than its digest or size says")]
     WrongInline {
-        /// The entry's.
+        /// The path of the entry.
         path: String,
     },
     /// The entries do not have the digest that the record claims.
     #[error("the entries have digest {}, the record says {}", .found.short(), .claimed.short())]
     WrongDigest {
-        /// What was computed.
+        /// The digest computed from the entries.
         found: Digest,
-        /// What is claimed.
+        /// The digest that the record states.
         claimed: Digest,
     },
 }
@@ -217,7 +217,7 @@ pub fn plan(have: &ActualState, want: &Desired) -> Result<Vec<Step>, RecordRefus
     Ok(steps(have, want))
 }
 
-/// The record's own node and log.
+/// Refuses a record of another node or another log.
 fn is_for_this_node(have: &ActualState, want: &Desired) -> Result<(), RecordRefusal> {
     if want.node != have.node {
         return Err(RecordRefusal::OtherNode(want.node.clone()));
@@ -228,7 +228,7 @@ fn is_for_this_node(have: &ActualState, want: &Desired) -> Result<(), RecordRefu
     }
 }
 
-/// Nodes only move forward.
+/// Refuses a record at or below the floor, unless it is the accepted one.
 fn moves_forward(have: &ActualState, want: &Desired) -> Result<(), RecordRefusal> {
     if want.position == Position::ZERO {
         return Err(RecordRefusal::NoPosition);
@@ -346,7 +346,7 @@ pub fn repair(have: &ActualState, running: &Desired) -> Result<Vec<Step>, Record
     Ok(fetch(running).into_iter().chain([Step::Write]).chain(in_force(have)).collect())
 }
 
-/// From written to good.
+/// The steps from a written generation to a good one.
 fn in_force(have: &ActualState) -> impl Iterator<Item = Step> + use<> {
     [Some(Step::Switch), have.hooks.then_some(Step::Hook), Some(Step::Settle)].into_iter().flatten()
 }

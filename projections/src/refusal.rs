@@ -20,84 +20,84 @@ use crate::refusal_code::RefusalCode;
 pub struct RequestRefusal {
     /// The command's place in the request; none where the request as a whole is refused.
     pub command: Option<usize>,
-    /// Why.
+    /// The reason.
     pub refusal: Refusal,
 }
 
 /// Why a command is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The entity is not there.
+    /// The entity is not present.
     #[error("there is no {0}")]
     Unknown(Entity),
     /// The entity has another version than the sender expects.
     #[error("{entity} has version {actual}, not {expected}: read it again and decide anew")]
     VersionConflict {
-        /// Which entity.
+        /// The entity.
         entity: Entity,
-        /// What the sender expects.
+        /// The version that the sender expects.
         expected: Version,
-        /// What it is; 0 says that the entity is not there.
+        /// The present version; 0 if the entity is not present.
         actual: Version,
     },
     /// One path would have to be a file and a folder.
     #[error("{path} can't be beside {other} of document {document}: one would be a file and a folder at once")]
     PathConflict {
-        /// The path asked for.
+        /// The path of the request.
         path: DocumentPath,
-        /// The path that is there.
+        /// The path of a present document.
         other: DocumentPath,
-        /// Whose it is.
+        /// The id of that document.
         document: DocumentId,
     },
     /// The node is enrolled with other labels.
     #[error("node {0} is enrolled already: use label_node to change its labels")]
     AlreadyEnrolled(NodeId),
-    /// The node takes part no more.
+    /// The node is retired.
     #[error("node {0} is retired: enrol it again first")]
     Retired(NodeId),
-    /// The principal is there with another role or token.
+    /// The principal exists with another role or token.
     #[error("principal {0} exists already: revoke it first, or take another name")]
     PrincipalExists(PrincipalName),
     /// Two principals can't share a token.
     #[error("this token belongs to another principal: make a new one")]
     TokenInUse,
-    /// Nobody could command any more.
+    /// Without this administrator nobody could send commands any more.
     #[error("{0} is the last administrator: create another one first")]
     LastAdmin(PrincipalName),
-    /// The actor may not change anything (any more).
+    /// The actor has no right to send commands, or lost it.
     #[error("{0} may not change the configuration")]
     NotPermitted(Actor),
-    /// Something that a field refers to is not there.
+    /// A field refers to an entity that is not present.
     #[error("there is no {entity}")]
     UnknownReference {
-        /// The field.
+        /// The name of the field.
         field: &'static str,
-        /// What it names.
+        /// The entity that it refers to.
         entity: Entity,
     },
-    /// Others refer to it.
+    /// Other entities refer to the entity that is to be removed.
     #[error("{entity} is in use by {by}")]
     InUse {
-        /// What is in use.
+        /// The entity that is to be removed.
         entity: Entity,
-        /// By whom.
+        /// The entities that refer to it.
         by: Referrers,
     },
-    /// The runtime's node takes part no more.
+    /// The node of the runtime is retired.
     #[error("node {0} is retired: enrol it again first")]
     RetiredRuntime(NodeId),
-    /// The token is not that of the job's current claim, or nobody has claimed it.
+    /// The token is not that of the current claim on the job, or there is no claim.
     #[error("job {0} is not claimed under this token: it was given back, ran out or went to another runtime")]
     ClaimLost(JobId),
-    /// The job's spec is another one by now.
+    /// The spec of the job has changed since it was taken.
     #[error("job {job} has the spec {}, not {}: take the new one", .current.short(), .given.short())]
     SpecChanged {
-        /// Which job.
+        /// The id of the job.
         job: JobId,
-        /// What was run.
+        /// The digest of the spec that was run.
         given: Digest,
-        /// What is to be run.
+        /// The digest of the spec as it is now.
         current: Digest,
     },
     /// A job's spec would be too large.
@@ -105,9 +105,9 @@ pub enum Refusal {
         "the job spec of attestation {attestation} would have {bytes} bytes, at most {SPEC_BYTES_MAX} are possible"
     )]
     SpecTooLarge {
-        /// Whose spec.
+        /// The attestation that the spec is rendered from.
         attestation: AttestationId,
-        /// Its bytes.
+        /// The size that the spec would have, in bytes.
         bytes: usize,
     },
     /// The request would have too many events.
@@ -116,29 +116,29 @@ pub enum Refusal {
     /// New content of a document that says it is JSON, and is not.
     #[error("the content is called application/json and is no JSON: {why}")]
     NotJson {
-        /// What the reader of JSON stumbled over, and where.
+        /// The error of the JSON reader, with line and column.
         why: String,
     },
     /// The event would be too large.
     #[error("the event would have {bytes} bytes of data, at most {EVENT_DATA_BYTES_MAX} are possible")]
     EventTooLarge {
-        /// Bytes of its data.
+        /// The size that the data would have, in bytes.
         bytes: usize,
     },
     /// A node would get too many files.
     #[error("node {node} would get {entries} files, at most {ENTRIES_MAX} are possible")]
     TooManyEntries {
-        /// Which node.
+        /// The node.
         node: NodeId,
-        /// How many files.
+        /// The number of files that it would get.
         entries: usize,
     },
     /// A node's record would be too large to publish.
     #[error("the record of node {node} would have {bytes} bytes, at most {RECORD_BYTES_MAX} are possible")]
     RecordTooLarge {
-        /// Which node.
+        /// The node.
         node: NodeId,
-        /// Bytes of its record.
+        /// The size that the record would have, in bytes.
         bytes: usize,
     },
 }
@@ -146,14 +146,14 @@ pub enum Refusal {
 /// The entities that refer to another one: the first few by name, and the number of the rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Referrers {
-    /// The first of them.
+    /// The first few, at most five.
     pub named: Vec<Entity>,
     /// How many more there are.
     pub more: usize,
 }
 
 impl Referrers {
-    /// How many are named.
+    /// How many referrers an error message names.
     const NAMED_MAX: usize = 5;
 }
 

@@ -25,28 +25,28 @@ use crate::spec;
 /// A node's desired record without the content that travels inside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
-    /// Which node.
+    /// The node that the record is for.
     pub node: NodeId,
-    /// Digest of all entries.
+    /// The digest of all entries: see [`schema::desired::digest_of`].
     pub digest: Digest,
     /// The position of the last `retry_node`, or 0.
     pub retry: Position,
-    /// Whether the node takes part no more.
+    /// Whether the node is retired; then there are no entries.
     pub retired: bool,
     /// The last event that names the node or changes something that selects it.
     pub cause: Cause,
-    /// What the node must hold, sorted by path.
+    /// The files that the node must hold, sorted by path.
     pub pieces: Vec<ManifestEntry>,
 }
 
 /// An entry, and whether its content travels inside the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManifestEntry {
-    /// The entry without content.
+    /// The entry, without content.
     pub entry: Entry,
-    /// Whether its content is filled in.
+    /// Whether the record holds the content itself.
     pub inline: bool,
-    /// Its content, where it follows from the state itself.
+    /// The content of a job spec, which is rendered from the state; a document has none here.
     pub content: Option<Arc<[u8]>>,
 }
 

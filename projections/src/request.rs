@@ -29,39 +29,39 @@ use crate::warning::Warnings;
 /// The context of a request: the log, the actor, the request's id, random bytes and the time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestContext {
-    /// Which log.
+    /// The id of the log, which its events carry.
     pub log_id: LogId,
-    /// The request's identity.
+    /// The id of the request, which its events carry.
     pub command_id: CommandId,
-    /// Who asks.
+    /// The actor that sends the request.
     pub actor: Actor,
-    /// Bytes drawn at random for this request; what proves a claim is made from them.
+    /// Random bytes for this request, from which lease tokens are derived.
     pub entropy: Entropy,
-    /// The clock; an event is never dated before the one that precedes it.
+    /// The present time; an event is never dated before the one that precedes it.
     pub clock: Instant,
 }
 
 /// A decision and the state after it.
 #[derive(Clone, Debug)]
 pub struct DecisionWithState {
-    /// The state after it.
+    /// The state after the events.
     pub configuration: Configuration,
-    /// Its events, sealed.
+    /// The events of the request, sealed.
     pub events: Vec<Event>,
-    /// The nodes that they concern.
+    /// The nodes whose records may change.
     pub affected: BTreeSet<NodeId>,
-    /// What to answer once they are appended.
+    /// The answer, to be sent once the events are appended.
     pub answer: Answer,
 }
 
 /// The decision on a request: its events and its answer.
 #[derive(Clone, Debug)]
 pub struct Decision {
-    /// Its events, sealed.
+    /// The events of the request, sealed.
     pub events: Vec<Event>,
-    /// The nodes that they concern.
+    /// The nodes whose records may change.
     pub affected: BTreeSet<NodeId>,
-    /// What to answer once they are appended.
+    /// The answer, to be sent once the events are appended.
     pub answer: Answer,
 }
 

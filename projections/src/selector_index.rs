@@ -37,22 +37,22 @@ where
 enum Anchor<T: Ord> {
     /// Found by every item: the selector selects all, or requires no label.
     Everywhere,
-    /// By these.
+    /// Found by the items with these ids.
     Names(BTreeSet<T>),
-    /// By those with one of these labels.
+    /// Found by the items with one of these labels.
     Pairs(Vec<Pair>),
-    /// By those with a label of this key.
+    /// Found by the items with a label of this key.
     Key(String),
 }
 
 /// The condition of a selector.
 #[derive(Clone, Copy, Debug)]
 pub enum Matcher<'a, T> {
-    /// All.
+    /// Every item matches.
     Everything,
-    /// These.
+    /// The items with these ids match.
     Names(&'a BTreeSet<T>),
-    /// Those whose labels fit.
+    /// The items whose labels meet the requirements match.
     Fitting(&'a Selector),
 }
 
@@ -76,7 +76,7 @@ impl<'a> From<&'a Coverage> for Matcher<'a, ComponentId> {
 }
 
 impl<T: Ord> Matcher<'_, T> {
-    /// Whether one with this name and these labels is selected.
+    /// Whether the item with this id and these labels matches.
     #[must_use]
     pub fn matches(&self, name: &T, labels: &Labels) -> bool {
         match self {

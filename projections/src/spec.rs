@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::configuration::Configuration;
 use crate::jobs::{Job, RenderedSpec};
 
-/// What a job's spec is written as.
+/// The media type of a job's spec.
 pub const MEDIA_TYPE: &str = "application/json";
 
 impl Configuration {
@@ -45,7 +45,7 @@ impl Configuration {
         sources
     }
 
-    /// A claimed job as its holder is told of it; nothing if nobody holds it.
+    /// A claimed job as it is sent to its holder; nothing if the job is not claimed.
     #[must_use]
     pub fn leased(&self, id: &JobId, with_spec: bool) -> Option<LeasedJob> {
         let claim = self.jobs.all().get(id)?.claim.as_ref()?;

@@ -16,7 +16,7 @@ use schema::target::{Labels, Target};
 use crate::configuration::Configuration;
 use crate::render::render;
 
-/// Of whom or what a warning tells, so many are named.
+/// How many nodes, labels or documents a warning names at most.
 const NAMED_MAX: usize = 5;
 /// Characters of a label's key that a warning repeats.
 const KEY_CHARS_MAX: usize = 64;
@@ -29,7 +29,7 @@ type Notice = (&'static str, String);
 pub(crate) struct Warnings(Vec<CommandWarning>);
 
 impl Warnings {
-    /// Takes what is to be said of a command. `before` is the state that the command met.
+    /// Adds the warnings of one command. `before` is the state that the command was decided against.
     pub(crate) fn of_command(&mut self, before: &Configuration, index: usize, command: &Command) {
         let notice = match command {
             Command::PutDocument(put) => mismatch(put),

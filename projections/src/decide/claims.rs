@@ -108,7 +108,7 @@ pub(super) fn expire(state: &Configuration, id: &JobId, token: LeaseToken) -> Re
     Ok(Change::ClaimExpired(ClaimExpired { runtime, token }))
 }
 
-/// The job's claim, if the token is the proof of it.
+/// The current claim on the job, if this is its token.
 fn current<'a>(state: &'a Configuration, id: &JobId, token: LeaseToken) -> Result<&'a Claim, Refusal> {
     let Some(job) = state.jobs().all().get(id) else {
         return Err(Refusal::UnknownReference { field: "job", entity: id.into() });
@@ -119,7 +119,7 @@ fn current<'a>(state: &'a Configuration, id: &JobId, token: LeaseToken) -> Resul
     }
 }
 
-/// An enrolled node that takes part.
+/// The node, if it is enrolled and not retired.
 fn runtime<'a>(state: &'a Configuration, id: &NodeId) -> Result<&'a Node, Refusal> {
     match state.nodes().get(id) {
         None => Err(Refusal::UnknownReference { field: "runtime", entity: id.into() }),

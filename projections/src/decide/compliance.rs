@@ -69,7 +69,7 @@ fn refers(state: &Configuration, field: &'static str, entity: Entity) -> Result<
     }
 }
 
-/// What takes a definition away, unless another one refers to it.
+/// The change that removes a definition, unless another one refers to it.
 pub(super) fn remove(state: &Configuration, id: impl Into<Entity>, removed: Change) -> Result<Change, Refusal> {
     let entity = id.into();
     if !state.compliance().has(&entity) {

@@ -14,9 +14,9 @@ use schema::digest::Digest;
 /// A rendered spec.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RenderedSpec {
-    /// Its canonical bytes.
+    /// The JSON with sorted members and no spaces.
     pub bytes: Arc<[u8]>,
-    /// Names them.
+    /// SHA-256 of the bytes.
     pub digest: Digest,
 }
 
