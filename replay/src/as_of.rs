@@ -14,9 +14,9 @@ use schema::position::Position;
 /// The point as of which a past state is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AsOf {
-    /// After the request of the event at this position.
+    /// The end of the request of the event at this position.
     Position(Position),
-    /// After all requests that were appended by this time.
+    /// The end of the last request that was appended by this time.
     Time(Instant),
 }
 

@@ -33,13 +33,13 @@ use crate::tree::Frontier;
 /// The totals of an audit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditTotals {
-    /// Contents, each once.
+    /// The number of contents, each counted once.
     pub blobs: u64,
-    /// Their bytes.
+    /// The sum of their sizes in bytes.
     pub blob_bytes: u64,
-    /// Checkpoints.
+    /// The number of checkpoints.
     pub checkpoints: u64,
-    /// The last of them.
+    /// The last checkpoint.
     pub signed: Option<Checkpoint>,
 }
 
@@ -74,19 +74,20 @@ struct Held {
 }
 
 impl Audit {
-    /// Begins. Without a key that is trusted the file's own is believed, which shows that it is of one piece and no more.
+    /// An audit that has read nothing yet. Without a trusted key the key of the file is used: that shows only that the file is
+    /// consistent in itself.
     #[must_use]
     pub fn new(trusted: Option<PublicKey>) -> Self {
         Self { trusted, may_end_unsigned: false, known: Vec::new(), log: None, tally: AuditTotals::default() }
     }
 
-    /// Takes a log whose last events no checkpoint vouches for. Their leaves need no key, so that anybody can write them.
+    /// Accepts a log whose last events no checkpoint covers. Their leaves need no key, so anybody could have written them.
     #[must_use]
     pub fn allowing_an_unsigned_end(self) -> Self {
         Self { may_end_unsigned: true, ..self }
     }
 
-    /// Demands that the log is the one of a checkpoint that came some other way, and is no shorter.
+    /// Requires that the log agrees with a checkpoint that the auditor got elsewhere, and is no shorter.
     #[must_use]
     pub fn with_known_checkpoint(mut self, note: String) -> Self {
         self.known.push(note);
@@ -105,13 +106,13 @@ impl Audit {
         self.log.as_ref().map(|log| log.follower.position()).unwrap_or_default()
     }
 
-    /// Which log this is, and what it is signed with; nothing before the first part.
+    /// The id and the public key of the log; none before the first part.
     #[must_use]
     pub fn log(&self) -> Option<(LogId, &PublicKey)> {
         self.log.as_ref().map(|log| (log.id, &log.key))
     }
 
-    /// What was counted so far.
+    /// The totals so far.
     #[must_use]
     pub fn tally(&self) -> &AuditTotals {
         &self.tally
@@ -126,7 +127,7 @@ impl Audit {
     /// Begins a part: the first one with the first event, each other where the one before it ended.
     ///
     /// # Errors
-    /// If it is another log's, or another part.
+    /// If the part is of another log, or does not go on from the part before it.
     pub fn begin(&mut self, header: &ExportHeader) -> Result<(), Finding> {
         let next = self.position().next();
         let key = PublicKey::from_bytes(&header.public_key).map_err(|_| {
@@ -151,10 +152,10 @@ impl Audit {
         log.begin(header, &key)
     }
 
-    /// Takes contents.
+    /// Checks contents.
     ///
     /// # Errors
-    /// If the bytes of one are not what it is called.
+    /// If a content has another digest than the file states.
     pub fn blobs(&mut self, contents: &[HashedContent]) -> Result<(), Finding> {
         let log = begun(&mut self.log);
         for content in contents {
@@ -170,7 +171,7 @@ impl Audit {
         Ok(())
     }
 
-    /// Takes checkpoints.
+    /// Checks checkpoints.
     ///
     /// # Errors
     /// If one is not signed by the log's key, stands in the wrong place, is no larger than the one before it, or was signed
@@ -197,10 +198,10 @@ impl Audit {
         log.reached(&mut self.tally)
     }
 
-    /// Takes the next event, and says which nodes it concerns.
+    /// Checks and folds the next event, and returns the nodes that it affects.
     ///
     /// # Errors
-    /// If it is not what all before it requires.
+    /// If the event does not follow from everything before it.
     pub fn event(&mut self, event: &Result<OpenedEvent, UnusableEvent>) -> Result<AffectedNodes, Finding> {
         let log = begun(&mut self.log);
         let next = log.next();
@@ -221,7 +222,7 @@ impl Audit {
     /// Ends a part.
     ///
     /// # Errors
-    /// If something is missing, or too much.
+    /// If an event, a content or a checkpoint is missing or superfluous.
     pub fn end(&mut self) -> Result<(), Finding> {
         let log = begun(&mut self.log);
         let (next, last) = (log.next(), log.follower.position());
@@ -249,7 +250,7 @@ impl Audit {
     /// Ends the audit, after the last part.
     ///
     /// # Errors
-    /// If the log is shorter than a checkpoint that came another way, or not all of it is vouched for by the trusted key.
+    /// If the log is shorter than a checkpoint that the auditor got elsewhere, or the trusted key signed for a part of it only.
     pub fn finish(&self) -> Result<(), Finding> {
         let (next, last) = (self.position().next(), self.position());
         let ahead = self.log.as_ref().and_then(|log| log.ahead.back());

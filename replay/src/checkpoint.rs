@@ -8,7 +8,7 @@
 //! The same key signs desired records. Neither can be taken for the other: a record's body is a MessagePack map, whose first
 //! byte is 0x80 or more, and a checkpoint begins with the letter `h`.
 //!
-//! Absent on purpose: the time. Nobody who checks could tell whether it is right; the events of the log bear theirs.
+//! Absent on purpose: the time. A verifier could not tell whether it is right; the events of the log have their own times.
 
 use alloc::format;
 use alloc::string::String;
@@ -22,53 +22,53 @@ use signed_note::{Note, Signature, VerificationError, Verifier, Verifiers};
 use tlog_tiles::checkpoint::Checkpoint as Body;
 use tlog_tiles::tlog::Hash;
 
-/// What a signature of Ed25519 is called in a signed note.
+/// The type of an Ed25519 signature in a signed note.
 const ED25519: u8 = 0x01;
 
-/// What the root of a log's tree is at a position.
+/// The root of a log's tree at a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// Which log.
+    /// The id of the log.
     pub log_id: LogId,
-    /// The tree's size: the position of its last event.
+    /// The size of the tree, which is the position of its last event.
     pub position: Position,
-    /// The tree's root.
+    /// The root of the tree: SHA-256, see RFC 6962.
     pub root: Digest,
 }
 
-/// A note that is no checkpoint of the log.
+/// Why a note is no checkpoint of the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckpointError {
-    /// It can't be read.
+    /// The note can't be read.
     #[error("it is no signed note with a checkpoint")]
     Malformed,
-    /// The trusted key did not sign it under this log's name.
+    /// The note has no signature of the trusted key under the name of this log.
     #[error("it is not signed by the key of {expected}")]
     Unsigned {
-        /// Whose key should have.
+        /// The name of the key, as notes have it.
         expected: String,
     },
-    /// There is a signature in the trusted key's name, and it is wrong.
+    /// A signature under the name of the trusted key is wrong.
     #[error("its signature is wrong")]
     Wrong,
-    /// It is about another log.
+    /// The note is about another log.
     #[error("it is about {found}, not about {expected}")]
     OtherLog {
-        /// What it should be about.
+        /// The origin that this log has.
         expected: String,
-        /// What it is about.
+        /// The origin that the note has.
         found: String,
     },
 }
 
-/// What a log is called in its checkpoints.
+/// The origin of a log in its checkpoints.
 #[must_use]
 pub fn origin(log_id: LogId) -> String {
     format!("headwater/{log_id}")
 }
 
 impl Checkpoint {
-    /// The note that says so, signed. The same checkpoint always gets the same bytes.
+    /// The checkpoint as a signed note. The same checkpoint always gets the same bytes.
     #[must_use]
     pub fn sign(&self, key: &SecretKey) -> String {
         let origin = origin(self.log_id);
@@ -107,7 +107,7 @@ fn typed(key: &PublicKey) -> Vec<u8> {
     [[ED25519].as_slice(), key.as_bytes()].concat()
 }
 
-/// The one key whose word counts.
+/// The only key that is trusted.
 struct Trusted<'a> {
     name: String,
     id: u32,

@@ -13,18 +13,18 @@ use schema::position::{Position, Version};
 /// An event that is not what the log before it requires.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
-    /// It belongs to another log.
+    /// The event belongs to another log.
     #[error("the event belongs to log {found}, not to {expected}")]
     OtherLog {
         /// The log that is followed.
         expected: LogId,
-        /// The event's.
+        /// The log of the event.
         found: LogId,
     },
     /// An event is missing or repeated.
     #[error("event {found} came where this one was next")]
     Gap {
-        /// The event that came.
+        /// The position of the event that came.
         found: Position,
     },
     /// The leaf is not the one that seals these fields.
@@ -33,55 +33,55 @@ pub enum EventError {
     /// Versions of an entity don't count up.
     #[error("{entity} has version {found}, {expected} was next")]
     Version {
-        /// Which entity.
+        /// The entity of the event.
         entity: Entity,
         /// The version that was next.
         expected: Version,
-        /// The event's.
+        /// The version of the event.
         found: Version,
     },
-    /// Time ran backwards.
+    /// The event is dated before the event that precedes it.
     #[error("the event is dated {found}, before its predecessor at {before}")]
     Time {
-        /// The predecessor's.
+        /// The time of the event before.
         before: Instant,
-        /// The event's.
+        /// The time of the event.
         found: Instant,
     },
     /// A request ends early, begins late, or holds an event of another one.
     #[error("the events of a request are not all there, one after another")]
     Torn,
-    /// Such a thing can't happen to such an entity.
+    /// The type of the event does not belong to the kind of its entity.
     #[error("{event_type} can't happen to {entity}")]
     Misplaced {
-        /// What happened.
+        /// The type of the event.
         event_type: String,
-        /// To what.
+        /// The entity of the event.
         entity: Entity,
     },
-    /// The change can't be understood.
+    /// This program can't read the change of the event.
     #[error(transparent)]
     Unreadable(#[from] ChangeError),
-    /// It refers to what is not there.
+    /// The event refers to an entity that is not present.
     #[error("{entity} refers to {to}, which is not there")]
     Dangling {
-        /// What refers.
+        /// The entity of the event.
         entity: Entity,
-        /// To what.
+        /// The entity that it refers to.
         to: Entity,
     },
-    /// It takes away what others refer to.
+    /// The event removes an entity to which others refer.
     #[error("{entity} is taken away, and {by} refers to it")]
     InUse {
-        /// What is taken away.
+        /// The entity that is removed.
         entity: Entity,
-        /// One of those who refer to it.
+        /// One of the entities that refer to it.
         by: Entity,
     },
-    /// It is about a claim that is not the current one.
+    /// The event is about a claim that is not the current one.
     #[error("it is about a claim on {job} that is not the current one")]
     NoClaim {
-        /// On which job.
+        /// The job of the claim.
         job: Entity,
     },
 }

@@ -5,7 +5,7 @@
 //! explained by documents at the path that don't select the node, documents that were at the path before, the node's
 //! retirement, or another holder of the job.
 //!
-//! Absent on purpose: the node's report, which follows from nothing in the log.
+//! Absent on purpose: the report of the node, which does not follow from the log.
 
 use alloc::vec::Vec;
 use core::cmp::Reverse;
@@ -27,9 +27,9 @@ pub const OBSTACLES_MAX: usize = 100;
 /// The events from which a file or a job, or its absence, follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Derivation {
-    /// What is there; nothing if the reasons say why it is not.
+    /// The present file; none if there is none, and then the reasons say why.
     pub found: Option<DerivedFile>,
-    /// What it follows from, the most telling first.
+    /// The events, the most telling one first.
     pub reasons: Vec<DerivingEvent>,
     /// Obstacles or overridden documents beyond [`OBSTACLES_MAX`], which are not named.
     pub more: usize,
@@ -38,73 +38,73 @@ pub struct Derivation {
 /// The present file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DerivedFile {
-    /// What sort of file.
+    /// The sort of file.
     pub kind: EntryKind,
-    /// Names its bytes.
+    /// SHA-256 of the content.
     pub digest: Digest,
-    /// How many they are.
+    /// The size of the content in bytes.
     pub size: u64,
-    /// The entity that a record would give as its source.
+    /// The entity that a record names as the source of the entry.
     pub source: Source,
 }
 
 /// An event, and the part it plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DerivingEvent {
-    /// Which event.
+    /// The position of the event.
     pub position: Position,
-    /// Its part.
+    /// The part that the event plays.
     pub part: EventPart,
 }
 
 /// The part that an event plays in an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EventPart {
-    /// It put the document that is in force.
+    /// The event put the document that is in force.
     Put,
-    /// The node takes part since then.
+    /// The event enrolled the node.
     Enrolled,
-    /// It gave a node the labels that a selector fits, or does not fit.
+    /// The event gave the node its labels, which a selector fits or does not fit.
     Labelled,
-    /// It put another document for this node and path, which the one in force overrides.
+    /// The event put another document for this node and path, which the one in force overrides.
     Overrode,
-    /// It put a document at the path that does not select the node.
+    /// The event put a document at the path that does not select the node.
     Unfit,
-    /// It took a document away from the path.
+    /// The event removed a document from the path.
     Left,
-    /// The node takes part no more.
+    /// The event retired the node.
     Retired,
-    /// It defined the job's attestation.
+    /// The event defined the attestation of the job.
     Attestation,
-    /// It defined the attestation's assessment.
+    /// The event defined the assessment of the attestation.
     Assessment,
-    /// It defined the assessment's control.
+    /// The event defined the control of the assessment.
     Control,
-    /// It defined a component that the assessment covers.
+    /// The event defined a component that the assessment covers.
     Component,
-    /// It made the spec what it is by taking something away from it.
+    /// The event last changed the spec, by removing something from it.
     Respecified,
-    /// The job is there since then.
+    /// The event made the job.
     Made,
-    /// It gave the job to whoever has it.
+    /// The event gave the job to its holder.
     Claimed,
-    /// The last that the log shows of the holder being at its jobs.
+    /// The event is the last sign in the log that the holder works on its jobs.
     Renewed,
-    /// The job waits since then.
+    /// The event ended the claim on the job, or made the job: it waits since then.
     Waits,
-    /// What the job's last run came to.
+    /// The event tells the outcome of the last run of the job.
     Completed,
-    /// It took the job away.
+    /// The event removed the job.
     Removed,
 }
 
-/// The subject of the question never existed.
+/// The node, job or path of the question never existed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExplainError {
-    /// Nothing of this name is or was there.
+    /// No such node or job is or was in the log.
     #[error("there is no {0}")]
     Entity(Entity),
-    /// Nothing is or ever was at this path, for any node.
+    /// No document is or was at this path, for any node.
     #[error("no document and no job was ever at this path")]
     Path,
 }
@@ -145,7 +145,7 @@ impl Derivation {
         Self { found: None, reasons: Vec::new(), more: 0 }
     }
 
-    /// Names an event, once: the first part it plays is the one that tells most.
+    /// Adds an event, unless it was added before: the first part that it plays tells most.
     fn because(&mut self, part: EventPart, position: Position) {
         if position > Position::ZERO && self.reasons.iter().all(|reason| reason.position != position) {
             self.reasons.push(DerivingEvent { position, part });

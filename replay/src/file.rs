@@ -1,8 +1,7 @@
 //! An export: a log, its blobs and its checkpoints as one file, which needs nothing beside it to be verified.
 //!
-//! `FORMAT.md` says every byte of it for whoever reads it in another language. Here are its blocks ([`block`]), what stands
-//! in them ([`body`]) and how a file grows ([`writer`]). All of it is pure: bytes in, bytes out; whoever has a file brings
-//! them.
+//! `FORMAT.md` specifies every byte, for readers in other languages. Here are the blocks ([`block`]), their contents
+//! ([`body`]) and the writer of a file ([`writer`]). All of it is pure: bytes in, bytes out; the caller reads and writes files.
 //!
 //! Always: the same events, blobs and checkpoints give the same file, which holds no time and no name of its own; a block is
 //! bounded, so that neither writing nor reading needs more memory for a longer log; what is read has the shape that it
@@ -12,7 +11,7 @@ pub mod block;
 pub mod body;
 pub mod writer;
 
-/// What a file begins with: a byte that is no text, a name, and line ends that a transfer as text would change.
+/// The first bytes of a file: a byte that is no text, a name, and line ends that a transfer as text would change.
 pub const MAGIC: [u8; 8] = *b"\x89HWLOG\r\n";
 
 /// The newest format, and the one that is written.
@@ -33,7 +32,7 @@ pub fn prefix() -> [u8; PREFIX_BYTES] {
 /// Checks the prefix of a file.
 ///
 /// # Errors
-/// If the file is none of Headwater's, or newer than this program.
+/// If the file is no export of Headwater, or of a newer format than this program reads.
 pub fn check_prefix(prefix: &[u8; PREFIX_BYTES]) -> Result<(), ExportError> {
     let (magic, format) = prefix.split_at(MAGIC.len());
     match (magic == MAGIC, u16::from_be_bytes([format[0], format[1]])) {
@@ -47,39 +46,39 @@ pub fn check_prefix(prefix: &[u8; PREFIX_BYTES]) -> Result<(), ExportError> {
 /// Bytes that are no valid part of an export.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExportError {
-    /// It does not begin as one.
+    /// The file does not begin as an export.
     #[error("this is no export of a Headwater log")]
     NoExport,
-    /// Written by a newer Headwater.
+    /// A newer program wrote the file in a format that this program does not read.
     #[error("the export has format {found}, and this program reads up to {FORMAT}: upgrade it")]
     Newer {
-        /// Its format.
+        /// The format of the file.
         found: u16,
     },
-    /// The bytes end within something.
+    /// The bytes end too early.
     #[error("the file ends within {what}")]
     Cut {
-        /// Within what.
+        /// The part of the file that is incomplete.
         what: &'static str,
     },
-    /// No such kind of block.
+    /// No kind of block has this number.
     #[error("there is no block of kind {found}")]
     Kind {
-        /// The kind's number.
+        /// The number.
         found: u8,
     },
-    /// A block of this kind can't stand here.
+    /// A block of this kind is not allowed here.
     #[error("a block of {found} where {expected} was next")]
     Order {
-        /// What could come.
+        /// The kinds that are allowed.
         expected: &'static str,
-        /// What came.
+        /// The kind of the block.
         found: &'static str,
     },
-    /// Larger than any block is.
+    /// The block states a size that no block has.
     #[error("a block of {bytes} bytes, where at most {limit} are allowed")]
     TooLarge {
-        /// Its bytes, by its own word.
+        /// The size that the block states, in bytes.
         bytes: usize,
         /// The limit.
         limit: usize,
@@ -87,15 +86,15 @@ pub enum ExportError {
     /// The compressed bytes can't be unpacked.
     #[error("the block's bytes can't be unpacked: {why}")]
     Packed {
-        /// What the unpacker stumbled over.
+        /// The error of the unpacker.
         why: &'static str,
     },
-    /// What was unpacked does not have the shape that it must.
+    /// The unpacked bytes do not have the shape of their kind of block.
     #[error("the block does not hold {what}: {why}")]
     Shape {
-        /// What it should hold.
+        /// The content that was expected.
         what: &'static str,
-        /// What the reader stumbled over.
+        /// The error of the MessagePack reader.
         why: alloc::string::String,
     },
 }

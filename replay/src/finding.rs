@@ -12,18 +12,18 @@ use schema::position::Position;
 use crate::event_error::EventError;
 use crate::file::ExportError;
 
-/// The first thing that is not as it must be.
+/// The first difference between a log and what it must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The first position that is wrong, or that can't be shown to be right.
     pub position: Position,
-    /// Names the sort of finding, for programs.
+    /// The stable code.
     pub code: &'static str,
-    /// What is wrong, in words.
+    /// The subject of the finding, in words.
     pub what: String,
-    /// What it should be.
+    /// The value that was expected.
     pub expected: String,
-    /// What it is.
+    /// The value that was found.
     pub found: String,
 }
 

@@ -17,23 +17,23 @@ use schema::id::{JobId, NodeId};
 /// What a request changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Impact {
-    /// The nodes that must hold something else than before.
+    /// The nodes whose records have another digest than before.
     pub nodes: Vec<DigestChange<NodeId>>,
-    /// The nodes that it concerns and that hold what they held: their records have another position, and say whether they
-    /// are retired or may try again.
+    /// The nodes that the request concerns and whose records have the same digest as before: their records have another position,
+    /// and say whether they are retired or may try again.
     pub unchanged: Vec<NodeId>,
-    /// The jobs whose specs are other ones than before, whoever has them.
+    /// The jobs whose specs have another digest than before, claimed or not.
     pub jobs: Vec<DigestChange<JobId>>,
 }
 
-/// A digest before and after; none where there is nothing.
+/// The digests of a record or a spec before and after a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DigestChange<T> {
-    /// Of what.
+    /// The id of the node or the job.
     pub id: T,
-    /// Before.
+    /// The digest before the request; none if there was no record or spec.
     pub before: Option<Digest>,
-    /// After.
+    /// The digest after the request; none if there is no record or spec.
     pub after: Option<Digest>,
 }
 
@@ -42,7 +42,7 @@ impl<T> DigestChange<T> {
         Self { id, before, after }
     }
 
-    /// Whether it is another one.
+    /// Whether the two digests differ.
     #[must_use]
     pub fn is_change(&self) -> bool {
         self.before != self.after

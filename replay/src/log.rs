@@ -26,17 +26,17 @@ pub struct Follower {
 /// Which event of which request comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
-    /// Any: a resumed state does not say whether it lies within a request.
+    /// Any event: a resumed state does not say whether it lies within a request.
     Any,
-    /// The first of a request.
+    /// The first event of a request.
     First,
-    /// This one of this request.
+    /// The next event of a request that has begun.
     Within {
-        /// Whose.
+        /// The id of the request.
         command_id: CommandId,
-        /// Its place.
+        /// The place of the event in the request.
         ordinal: u32,
-        /// How many the request has.
+        /// The number of events in the request.
         count: u32,
     },
 }
@@ -47,11 +47,11 @@ enum Next {
 pub struct DivergenceError {
     /// The first position that is wrong.
     pub position: Position,
-    /// What is wrong there.
+    /// The error of the event there.
     pub fault: EventError,
 }
 
-/// An event whose seal was checked and whose change was read: what can be found out about it alone, by anybody and in any
+/// An event whose seal was checked and whose change was read: all checks that need no other event, so that they can run in any
 /// order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenedEvent {
@@ -63,7 +63,7 @@ impl OpenedEvent {
     /// Opens an event.
     ///
     /// # Errors
-    /// If it is not intact, or can't be understood; with the event, as its place in the log says more.
+    /// If its seal is broken or its change can't be read. The error has the event, because its place in the log may tell more.
     pub fn new(event: Event) -> Result<Self, Box<(Event, EventError)>> {
         match event.is_intact().then(|| change_of(&event)) {
             Some(Ok(change)) => Ok(Self { event, change }),
@@ -78,7 +78,7 @@ impl OpenedEvent {
         &self.event
     }
 
-    /// What happened.
+    /// The change of the event.
     #[must_use]
     pub fn change(&self) -> &Change {
         &self.change
@@ -144,7 +144,7 @@ impl Follower {
     /// After [`Follower::without_tree`].
     #[must_use]
     pub fn frontier(&self) -> &Frontier {
-        self.frontier.as_ref().expect("BUG: whoever glances at a log asks for no tree")
+        self.frontier.as_ref().expect("BUG: a follower without a tree has no frontier")
     }
 
     /// The last event that was followed.

@@ -75,7 +75,7 @@ fn removed(state: &Configuration, event: &Event) -> Result<(), EventError> {
     }
 }
 
-/// A node that takes part.
+/// A node that is enrolled and not retired.
 fn runtime(state: &Configuration, event: &Event, node: &NodeId) -> Result<(), EventError> {
     match state.nodes().get(node) {
         Some(known) if !known.retired => Ok(()),

@@ -38,41 +38,41 @@ pub enum ReverifyWitness {
 /// Where and how the log differs from a witness.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReverifyError {
-    /// An event does not follow.
+    /// An event does not follow from the log before it.
     #[error(transparent)]
     Diverged(#[from] DivergenceError),
-    /// A row can't be read as an event, or is not there.
+    /// A row can't be read as an event, or is missing.
     #[error("at position {position}: {why}")]
     Row {
-        /// Which row.
+        /// The position of the row.
         position: Position,
-        /// What is wrong with it.
+        /// The error.
         why: String,
     },
     /// One event differs from the one that the witness saw.
     #[error("at position {position}: the event is not the one {witness}")]
     Changed {
-        /// Which event.
+        /// The position of the event.
         position: Position,
-        /// Who says so.
+        /// The witness that differs.
         witness: ReverifyWitness,
     },
     /// At least one event of a range differs.
     #[error("from position {first} to {last}: an event is not the one {witness}")]
     ChangedWithin {
-        /// The first that it can be.
+        /// The first position of the range.
         first: Position,
-        /// The last that it can be.
+        /// The last position of the range.
         last: Position,
-        /// Who says so.
+        /// The witness that differs.
         witness: ReverifyWitness,
     },
     /// A witness is missing, or can't be trusted.
     #[error("at position {position}: {why}")]
     NoWitness {
-        /// Which events it should vouch for, up to here.
+        /// The position up to which the witness should vouch for events.
         position: Position,
-        /// What is wrong with it.
+        /// The error.
         why: String,
     },
     /// A node's record differs, although the events are the same.
@@ -82,7 +82,7 @@ pub enum ReverifyError {
     Folded {
         /// The event that one of the records follows from.
         position: Position,
-        /// Whose record.
+        /// The node of the record.
         node: NodeId,
         /// The digest in the live state; none where there is no record.
         live: RecordDigest,
@@ -173,7 +173,7 @@ impl Reverification {
         Ok(())
     }
 
-    /// The subtrees that were completed since this was last asked.
+    /// The subtrees that were completed since the last call.
     pub fn completed(&mut self) -> Vec<(TreeNode, Digest)> {
         core::mem::take(&mut self.completed)
     }
@@ -181,7 +181,7 @@ impl Reverification {
     /// Compares a subtree with its stored hash.
     ///
     /// # Errors
-    /// If they differ, or nothing is kept.
+    /// If they differ, or no hash is stored.
     pub fn check_node(&mut self, (node, hash): (TreeNode, Digest), kept: Option<Digest>) -> Result<(), ReverifyError> {
         let (_, last) = node.span();
         let Some(kept) = kept else {

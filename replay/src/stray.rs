@@ -21,21 +21,21 @@ use crate::log::{DivergenceError, Follower};
 /// Why a message can't be the next event of a log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StrayError {
-    /// It is no event at all.
+    /// The message is no event.
     #[error("{0}")]
     NoEvent(String),
-    /// The log before it does not allow it.
+    /// The event does not follow from the log before it.
     #[error(transparent)]
     Impossible(EventError),
-    /// Its id is not the one that its request, place and time give.
+    /// The id of the event is not the one derived from its request, place and time.
     #[error("the event's id is {found}, and {expected} follows from its request")]
     Id {
-        /// What follows from its request.
+        /// The derived id.
         expected: EventId,
-        /// The event's.
+        /// The id of the event.
         found: EventId,
     },
-    /// Nobody would have let its actor do it.
+    /// The actor had no right to cause the event.
     #[error("{0} may not cause it")]
     NotPermitted(Actor),
 }
@@ -43,7 +43,7 @@ pub enum StrayError {
 /// The message as the event after those that were followed, if it can be that.
 ///
 /// # Errors
-/// Why it can't.
+/// The reason why it can't.
 pub fn next_event(log: &Follower, message: &[u8]) -> Result<Event, Box<StrayError>> {
     let event = Event::read(message).map_err(|error| StrayError::NoEvent(error.to_string()))?;
     match log.clone().advance(&event) {

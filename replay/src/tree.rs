@@ -1,8 +1,8 @@
 //! The Merkle tree over the log (RFC 6962): roots, inclusion proofs and consistency proofs.
 //!
 //! Leaf `position − 1` is the event's own `leaf`, so that the size of a tree is the position of its last event. Proofs are
-//! made and checked by `tlog_tiles`; what is here is the right edge that a growing tree needs, and the nodes by level and
-//! index that a proof is made from, wherever they are kept.
+//! made and checked by `tlog_tiles`; here are the frontier that a growing tree needs, and the nodes by level and index that a
+//! proof is made from. The caller stores the nodes.
 //!
 //! Absent on purpose: where nodes are stored, and signatures ([`crate::checkpoint`]).
 
@@ -15,16 +15,16 @@ use schema::digest::Digest;
 use schema::position::Position;
 use tlog_tiles::tlog::{self, Hash, HashReader};
 
-/// The largest tree that is spoken of: a million events a second for 70,000 years. Beyond it, `tlog_tiles` counts its
+/// The size of the largest tree: a million events a second for 70,000 years. Beyond it, `tlog_tiles` counts its
 /// stored hashes past what 64 bits hold.
 const SIZE_MAX: u64 = 1 << 61;
 
 /// A complete subtree: the `index`th, from 0, of those that have `2^level` leaves. At level 0 it is a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TreeNode {
-    /// How high it is.
+    /// The height: 0 for a leaf.
     pub level: u8,
-    /// Which of its height.
+    /// The place among the subtrees of its height, from 0.
     pub index: u64,
 }
 
@@ -111,21 +111,21 @@ impl Frontier {
 pub enum TreeQuery {
     /// The root of the tree of a size.
     Root {
-        /// The size.
+        /// The size of the tree.
         size: Position,
     },
     /// That the tree of a size has an event's leaf at its position.
     Inclusion {
-        /// Which event.
+        /// The position of the event.
         position: Position,
-        /// The tree's size.
+        /// The size of the tree that contains it.
         size: Position,
     },
     /// That a tree begins with all of a smaller one.
     Consistency {
-        /// The smaller tree's size, at least 1.
+        /// The size of the smaller tree, at least 1.
         from: Position,
-        /// The larger tree's size.
+        /// The size of the larger tree.
         to: Position,
     },
 }
@@ -136,7 +136,7 @@ pub enum TreeQueryError {
     /// Positions begin with 1 and end with the tree's size; a smaller tree is not larger than the larger.
     #[error("there is no such event in a tree of that size")]
     OutOfRange,
-    /// A node that the answer is made from is not there.
+    /// A node that the answer needs is missing.
     #[error("a hash of the tree is missing")]
     Missing,
 }
@@ -183,7 +183,7 @@ impl TreeQuery {
     }
 }
 
-/// A proof that does not show what it should.
+/// A proof does not prove its statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the proof does not show this")]
 pub struct ProofError;

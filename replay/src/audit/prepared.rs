@@ -14,10 +14,10 @@ use crate::file::block::BlockKind;
 use crate::file::body::{read_blobs, read_checkpoints, read_events};
 use crate::log::OpenedEvent;
 
-/// A block with all that can be found out about it alone.
+/// A block after the checks that need no other block.
 #[derive(Debug)]
 pub enum PreparedBlock {
-    /// Contents: by the file's word, by their bytes, and how many they are.
+    /// Contents, each with the digest that the file states and the one of its bytes.
     Blobs(Vec<HashedContent>),
     /// Events.
     Events(Vec<Result<OpenedEvent, UnusableEvent>>),
@@ -28,11 +28,11 @@ pub enum PreparedBlock {
 /// A content whose bytes were hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HashedContent {
-    /// What the file calls it.
+    /// The digest that the file states.
     pub named: Digest,
-    /// What its bytes are.
+    /// The digest of the bytes.
     pub digest: Digest,
-    /// How many they are.
+    /// The size in bytes.
     pub size: u64,
 }
 
@@ -41,7 +41,7 @@ pub struct HashedContent {
 pub enum UnusableEvent {
     /// Its seal is broken, or its change can't be read.
     Event(Box<(Event, EventError)>),
-    /// It is none.
+    /// The row is no event.
     Row(String),
 }
 

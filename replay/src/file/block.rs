@@ -11,20 +11,20 @@ use super::ExportError;
 use schema::digest::Digest;
 use schema::limit::CONTENT_BYTES_MAX;
 
-/// Raw bytes of a block: the largest content and what stands around it.
+/// The largest raw size of a block in bytes: the largest content and its frame.
 pub const RAW_BYTES_MAX: usize = CONTENT_BYTES_MAX + 64 * 1024;
-/// Packed bytes of a block: what can't be packed grows by 5 bytes for every 16 KiB, and a little once.
+/// The largest packed size of a block in bytes: bytes that can't be packed grow by 5 for every 16 KiB, and a few once.
 pub const STORED_BYTES_MAX: usize = RAW_BYTES_MAX + RAW_BYTES_MAX / 1024 + 64;
 
-/// How hard is tried to pack: beyond it a log, half of which is digests and ids, gets no smaller but slower.
+/// The compression level. A higher one is slower and makes a log, half of which is digests and ids, no smaller.
 const EFFORT: u32 = 4;
 
-/// What a block holds.
+/// The kind of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlockKind {
-    /// Which log this is, and from where to where.
+    /// The header: the log, and the first and last position.
     Header,
-    /// Content by its digest.
+    /// Contents, each with its digest.
     Blobs,
     /// Events in their order.
     Events,
@@ -47,7 +47,7 @@ impl BlockKind {
         }
     }
 
-    /// What a message calls it.
+    /// The name in error messages.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -65,25 +65,25 @@ impl BlockKind {
     }
 }
 
-/// What stands before a block's bytes.
+/// The head of a block, before its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockHead {
-    /// What it holds.
+    /// The kind of the block.
     pub kind: BlockKind,
-    /// Bytes in the file.
+    /// The size in the file, in bytes.
     pub stored: usize,
-    /// Bytes once unpacked.
+    /// The unpacked size, in bytes.
     pub raw: usize,
 }
 
 impl BlockHead {
-    /// Bytes of a head.
+    /// The size of a head in bytes.
     pub const BYTES: usize = 9;
 
     /// Reads a head.
     ///
     /// # Errors
-    /// If there is no such kind, or no block is that large.
+    /// If the kind is unknown, or the size is beyond the limit.
     pub fn read(bytes: &[u8; Self::BYTES]) -> Result<Self, ExportError> {
         let [kind, s0, s1, s2, s3, r0, r1, r2, r3] = *bytes;
         let size = |bytes: [u8; 4], limit| match usize::try_from(u32::from_be_bytes(bytes)).unwrap_or(usize::MAX) {

@@ -24,24 +24,24 @@ use super::ExportError;
 /// The first block: which log this is a part of, and which part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExportHeader {
-    /// Which log.
+    /// The id of the log.
     pub log_id: LogId,
-    /// What its checkpoints are signed with, by the file's own word.
+    /// The public key of its checkpoints, as the file states it.
     #[serde(with = "serde_bytes")]
     pub public_key: [u8; 32],
-    /// The first event.
+    /// The position of the first event.
     pub from: Position,
-    /// The last one; one less than `from` if there is none.
+    /// The position of the last event; one less than `from` if the part has none.
     pub to: Position,
     /// The right edge of the tree over the events before `from`: the roots of its complete subtrees, largest first.
     #[serde(rename = "edge")]
     pub frontier: Vec<Digest>,
 }
 
-/// Content, and what names it.
+/// A content with its digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Blob<'a> {
-    /// SHA-256 of the bytes, by the file's own word.
+    /// SHA-256 of the bytes, as the file states it.
     pub digest: Digest,
     /// The bytes.
     pub bytes: &'a [u8],
@@ -74,31 +74,31 @@ const MAP_OF_2: &[u8] = &[0x82];
 pub struct ExportRow<'a> {
     /// The format of `data`.
     pub v: u16,
-    /// Where in the log.
+    /// The place of the event in the log.
     pub position: u64,
-    /// The event's identity.
+    /// The id of the event.
     pub event_id: [u8; 16],
-    /// The request that it belongs to.
+    /// The id of its request.
     pub command_id: [u8; 16],
-    /// Its place in the request.
+    /// The place of the event in its request, from 1.
     pub ordinal: u32,
-    /// How many events the request has.
+    /// The number of events in the request.
     pub count: u32,
-    /// What it is about.
+    /// The entity, as text.
     pub entity: &'a str,
-    /// The entity's version.
+    /// The version of the entity with this event.
     pub version: u64,
-    /// What happened.
+    /// The type, by name.
     pub event_type: &'a str,
-    /// Who caused it.
+    /// The actor, as text.
     pub actor: &'a str,
-    /// Why; the empty text where nobody said it, which the leaf does not tell apart.
+    /// The reason; empty where the request has none, which the leaf does not distinguish.
     pub reason: &'a str,
-    /// When, in microseconds since 1970.
+    /// The time in microseconds since 1970.
     pub at: i64,
     /// The change as JSON text, byte for byte.
     pub data: &'a str,
-    /// What seals it.
+    /// SHA-256 over the other columns, 32 bytes.
     pub leaf: [u8; 32],
 }
 
@@ -127,7 +127,7 @@ impl<'a> ExportRow<'a> {
     /// The event.
     ///
     /// # Errors
-    /// With the reason, if its entity or its actor is none.
+    /// The reason, if its entity or its actor is not valid.
     pub fn event(&self, log_id: LogId) -> Result<Event, String> {
         Ok(Event {
             v: self.v,
@@ -305,13 +305,13 @@ impl BlockBuilder {
         Self { head: head.concat(), items: Vec::new(), count: 0 }
     }
 
-    /// Takes the next item.
+    /// Adds the next item.
     pub fn push(&mut self, item: &(impl Serialize + ?Sized)) {
         rmp_serde::encode::write_named(&mut self.items, item).expect("BUG: an item has no failing serializer");
         self.count += 1;
     }
 
-    /// Bytes of the items so far.
+    /// The size of the items so far, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.items.len()
@@ -357,7 +357,7 @@ impl ExportHeader {
     /// Reads a header.
     ///
     /// # Errors
-    /// If it is none.
+    /// If the bytes are no header.
     pub fn read(raw: &[u8]) -> Result<Self, ExportError> {
         read(raw, "a header")
     }

@@ -31,11 +31,11 @@ pub struct ExportWriter {
     block_bytes: usize,
 }
 
-/// Something does not fit into a block.
+/// An item is larger than any block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it has {bytes} bytes, more than fit into a block of {RAW_BYTES_MAX}")]
 pub struct BlockTooLargeError {
-    /// Its bytes.
+    /// The size of the item in bytes.
     pub bytes: usize,
 }
 
@@ -56,14 +56,14 @@ impl ExportWriter {
         writer
     }
 
-    /// The same with blocks of about so many raw bytes. Readers don't care.
+    /// The same writer with blocks of about so many raw bytes. Readers accept any.
     #[must_use]
     pub fn with_blocks_of(mut self, bytes: usize) -> Self {
         self.block_bytes = bytes;
         self
     }
 
-    /// Takes content that a later event names.
+    /// Adds a content that a later event names.
     ///
     /// # Errors
     /// If no block is large enough for it.
@@ -76,7 +76,7 @@ impl ExportWriter {
         Ok(())
     }
 
-    /// Takes a signed note about a later event. They come in the order of what they are about.
+    /// Adds a signed note about a later event, in the order of their positions.
     ///
     /// # Errors
     /// If no block is large enough for it.
@@ -89,7 +89,7 @@ impl ExportWriter {
         Ok(())
     }
 
-    /// Takes the next event.
+    /// Adds the next event.
     ///
     /// # Errors
     /// If no block is large enough for it.
@@ -104,7 +104,7 @@ impl ExportWriter {
         Ok(())
     }
 
-    /// Closes the blocks of what must stand before the events that are waiting.
+    /// Closes the blocks that must stand before the events in the open block.
     fn close_before_events(&mut self) {
         for (kind, list) in [(BlockKind::Blobs, &mut self.blobs), (BlockKind::Checkpoints, &mut self.checkpoints)] {
             if let Some(raw) = list.take() {
@@ -121,7 +121,7 @@ impl ExportWriter {
         }
     }
 
-    /// The bytes that are ready for the file, which are given once.
+    /// The bytes that are ready for the file. Each is returned once.
     pub fn take(&mut self) -> Vec<u8> {
         self.hasher.update(&self.ready);
         mem::take(&mut self.ready)
