@@ -14,7 +14,7 @@ use schema::position::Position;
 use super::export_reader::{ExportReader, NextBlock};
 use super::output::RunError;
 
-/// A file may have been exchanged since it was found to be right.
+/// A file may have been exchanged since it was verified.
 fn changed(error: &dyn std::fmt::Display) -> RunError {
     RunError::Unreachable(format!("a file changed while it was read: {error}"))
 }
@@ -54,7 +54,7 @@ impl Wanted {
     }
 }
 
-/// Brings each of these contents once, in the order of the files.
+/// Gives each of these contents once, in the order of the files.
 pub(crate) fn bring(
     files: &[PathBuf],
     mut wanted: BTreeSet<Digest>,

@@ -16,7 +16,7 @@ use super::options::AuditOptions;
 use super::output::{RunError, print, print_json};
 use super::state_at;
 
-/// What to compare.
+/// The node, and the two states to compare.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct DiffCommand {
     /// The node.
@@ -41,7 +41,7 @@ impl DiffCommand {
 /// Entries by their paths.
 type Tree = BTreeMap<String, Entry>;
 
-/// Compares.
+/// Compares the two states, and prints the differences.
 pub(crate) fn run(diff: &DiffCommand) -> Result<(), RunError> {
     let (before, after) = diff.states()?;
     let (old, new) = (tree(&before, &diff.node), tree(&after, &diff.node));
@@ -88,7 +88,7 @@ fn tree(state: &Configuration, node: &NodeId) -> Option<Tree> {
 }
 
 impl DiffCommand {
-    /// What is a file is taken as one; what is none and reads as a moment is a moment.
+    /// An argument that is the path of a file is a file; any other that can be read as a moment is a moment.
     fn states(&self) -> Result<(Configuration, Configuration), RunError> {
         let (mut moments, mut files) = (Vec::new(), Vec::new());
         for word in &self.what {

@@ -22,49 +22,49 @@ pub(crate) struct ExportReader {
 
 /// A block as it stands in the file.
 pub(crate) struct PackedBlock {
-    /// Where it begins.
+    /// The offset of its first byte in the file.
     pub(crate) offset: u64,
-    /// What stands before its bytes.
+    /// The head of the block.
     pub(crate) head: BlockHead,
-    /// Its bytes, packed.
+    /// The packed bytes.
     pub(crate) bytes: Vec<u8>,
 }
 
-/// What comes next.
+/// The next part of a file.
 pub(crate) enum NextBlock {
     /// A block.
     Block(PackedBlock),
-    /// The end, and what the file should have as its digest and has.
+    /// The end of the file.
     End {
-        /// Of the bytes as they are.
+        /// SHA-256 of the bytes that were read.
         computed: Digest,
-        /// At the file's end.
+        /// The digest at the end of the file.
         written: Digest,
     },
 }
 
-/// Why a file can't be read on.
+/// Why the rest of a file can't be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ExportReadError {
-    /// The system says so.
+    /// The operating system refused.
     #[error("{}", .0.display())]
     Unreadable(PathBuf, #[source] io::Error),
-    /// The file is not what it must be from this byte on.
+    /// The file is no valid export from this byte on.
     #[error("at byte {offset}: {damage}")]
     Damaged {
-        /// Where.
+        /// The offset in the file.
         offset: u64,
-        /// What is wrong.
+        /// The error.
         damage: ExportError,
     },
-    /// The file's bytes are not those that its last ones are the digest of.
+    /// The digest at the end of the file is not that of its bytes.
     #[error("at byte {offset}: the digest is {written}, that of the bytes {computed}")]
     Altered {
-        /// Where the digest is.
+        /// The offset of the digest.
         offset: u64,
-        /// Of the bytes as they are.
+        /// SHA-256 of the bytes that were read.
         computed: Digest,
-        /// In the file.
+        /// The digest at the end of the file.
         written: Digest,
     },
 }
@@ -89,7 +89,7 @@ impl ExportReader {
         Ok((source, header))
     }
 
-    /// Where the next byte is.
+    /// The offset of the next byte.
     pub(crate) fn offset(&self) -> u64 {
         self.offset
     }

@@ -29,8 +29,8 @@ pub(crate) trait EventObserver {
     /// The state before an event.
     fn before(&mut self, _event: &OpenedEvent, _state: &Configuration) {}
 
-    /// An event once it is folded, and the nodes that it concerns.
-    fn after(&mut self, _event: &OpenedEvent, _state: &Configuration, _touched: &AffectedNodes) {}
+    /// The state after an event, and the nodes that it affects.
+    fn after(&mut self, _event: &OpenedEvent, _state: &Configuration, _affected: &AffectedNodes) {}
 }
 
 /// An observer that does nothing.
@@ -41,13 +41,13 @@ impl EventObserver for NoObserver {}
 /// A file that was read to its end.
 #[derive(Clone, Debug)]
 pub(crate) struct VerifiedFile {
-    /// Where it is.
+    /// The path of the file.
     pub(crate) path: PathBuf,
-    /// What it says of itself.
+    /// Its first block.
     pub(crate) header: ExportHeader,
-    /// Its digest.
+    /// The digest at its end.
     pub(crate) digest: Digest,
-    /// Its bytes.
+    /// The size in bytes.
     pub(crate) bytes: u64,
 }
 
@@ -57,12 +57,12 @@ pub(crate) enum AuditError {
     /// A file can't be read.
     #[error("{} can't be read", .0.display())]
     Unreadable(PathBuf, #[source] std::io::Error),
-    /// Something is not as it must be.
+    /// The log is not valid.
     #[error("{}, byte {}: {}", .0.path.display(), .0.offset, .0.finding)]
     Found(Box<LocatedFinding>),
 }
 
-/// A finding, and where in which file.
+/// A finding with its file and offset.
 #[derive(Clone, Debug)]
 pub(crate) struct LocatedFinding {
     pub(crate) path: PathBuf,
@@ -76,21 +76,21 @@ impl LocatedFinding {
     }
 }
 
-/// What a thread is given.
+/// The work of a thread.
 enum Job {
     Prepare(PackedBlock, LogId),
     Pass(Step),
 }
 
-/// What it gives.
+/// The result of a thread.
 enum Step {
     /// A file begins.
     Begin(PathBuf, Box<ExportHeader>),
     /// A block that begins at this byte.
     Block(u64, Result<PreparedBlock, ExportError>),
-    /// A file ends: its digest, and its bytes.
+    /// A file ends: its digest, and its size in bytes.
     End(Digest, u64),
-    /// It can't be read on.
+    /// The rest of the file can't be read.
     Broken(PathBuf, ExportReadError),
 }
 
@@ -116,7 +116,7 @@ pub(crate) fn read(
     })
 }
 
-/// Gives what stands in the files to the threads in turn.
+/// Hands the blocks of the files to the threads in turn.
 fn feed(files: &[PathBuf], threads: &[SyncSender<Job>]) {
     let mut turn = threads.iter().cycle();
     let mut give = |job| turn.next().is_some_and(|thread| thread.send(job).is_ok());
@@ -167,7 +167,7 @@ fn prepare(jobs: &Receiver<Job>, steps: &SyncSender<Step>) {
     }
 }
 
-/// Takes what the threads give in turn.
+/// Audits the results of the threads in turn.
 fn follow(
     steps: &[Receiver<Step>],
     audit: &mut Audit,

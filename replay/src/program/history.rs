@@ -1,4 +1,4 @@
-//! `headwater-replay history`: what happened to one thing, and what a node had to hold after each change.
+//! `headwater-replay history`: the events of one entity or one node, and the record of the node after each change.
 
 use projections::configuration::Configuration;
 use projections::fold::AffectedNodes;
@@ -14,15 +14,15 @@ use super::file_audit::{EventObserver, read};
 use super::options::Options;
 use super::output::{RunError, print, print_json, table};
 
-/// Whose history.
+/// The node or the entity whose history is shown.
 #[derive(Clone, Debug, clap::Args)]
 #[group(id = "whose", required = true, multiple = false, args = ["node", "entity"])]
 pub(crate) struct HistoryCommand {
-    /// A node's: all that changed what it must hold, and what it said.
+    /// The history of a node: all events that changed its record, and its reports in the log.
     #[arg(long, value_name = "ID")]
     node: Option<NodeId>,
 
-    /// A thing's own, such as `document/motd`.
+    /// The history of one entity, such as `document/motd`.
     #[arg(long, value_name = "KIND/ID")]
     entity: Option<Entity>,
 
@@ -36,7 +36,7 @@ impl HistoryCommand {
     }
 }
 
-/// Collects it.
+/// Collects the history.
 struct Chronicle<'a> {
     whose: &'a HistoryCommand,
     lines: Vec<Line>,
@@ -45,7 +45,7 @@ struct Chronicle<'a> {
 
 struct Line {
     event: Event,
-    /// What the node had to hold from here on, if that changed.
+    /// The digest of the record of the node from here on, if it changed.
     digest: Option<Digest>,
 }
 
@@ -71,12 +71,12 @@ impl EventObserver for Chronicle<'_> {
     }
 }
 
-/// Whether a thing is a node, or the node in one of its parts.
+/// Whether an entity is the node, its report or its runtime.
 fn is_about(entity: &Entity, node: &NodeId) -> bool {
     [Kind::Node, Kind::Report, Kind::Runtime].contains(&entity.kind) && entity.id == *node.id()
 }
 
-/// Shows it.
+/// Prints the history.
 pub(crate) fn run(history: &HistoryCommand) -> Result<(), RunError> {
     let mut audit = history.options.how.audit()?;
     let mut chronicle = Chronicle { whose: history, lines: Vec::new(), digest: None };

@@ -8,7 +8,7 @@ use schema::seal::PublicKey;
 
 use super::output::RunError;
 
-/// The files of a log, and whose word counts.
+/// The files of a log, the trusted key, and how to print.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
     /// The exports of a log, in their order.
@@ -19,20 +19,20 @@ pub(crate) struct Options {
     pub(crate) how: AuditOptions,
 }
 
-/// Whose word counts, and how to print.
+/// The trusted key and checkpoints, and how to print.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct AuditOptions {
-    /// The public key that the log must be signed with: 64 hex digits, as `GET /v1/log` shows it. Without it the files are
-    /// shown to be of one piece, by whomever they were written.
+    /// The public key that the log must be signed with: 64 hex digits, as `GET /v1/log` shows it. Without it only the
+    /// consistency of the files is verified, whoever wrote them.
     #[arg(long, env = "HEADWATER_TRUST", value_name = "KEY")]
     pub(crate) trust: Option<PublicKeyArg>,
 
-    /// A file with a checkpoint that came some other way, such as the answer of `GET /v1/log/checkpoint` at an earlier time: the log
-    /// must be the one that it speaks of, and no shorter. May be given several times.
+    /// A file with a checkpoint that you got elsewhere, such as an earlier answer of `GET /v1/log/checkpoint`: the log must agree
+    /// with it, and be no shorter. May be given several times.
     #[arg(long, value_name = "NOTE")]
     pub(crate) checkpoint: Vec<PathBuf>,
 
-    /// With --trust: take a log whose last events no checkpoint vouches for yet, though anybody could have written them.
+    /// With --trust: accept a log whose last events no checkpoint covers yet, although anybody could have written them.
     #[arg(long, requires = "trust")]
     pub(crate) allow_unsigned: bool,
 
@@ -42,7 +42,7 @@ pub(crate) struct AuditOptions {
 }
 
 impl AuditOptions {
-    /// An audit with what is trusted.
+    /// An audit that trusts the key and the checkpoints.
     pub(crate) fn audit(&self) -> Result<Audit, RunError> {
         let mut audit = Audit::new(self.trust.clone().map(|key| key.0));
         if self.allow_unsigned {

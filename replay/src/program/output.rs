@@ -14,13 +14,13 @@ use super::file_audit::{AuditError, LocatedFinding};
 /// An error that ends the program, with its exit code.
 #[derive(Debug)]
 pub(crate) enum RunError {
-    /// The files are not what they must be.
+    /// The log is not valid: exit code 1.
     Found(Box<LocatedFinding>),
-    /// What is asked for is not there.
+    /// The log has no such thing: exit code 1.
     Nothing(String),
-    /// What was told makes no sense.
+    /// The command line makes no sense: exit code 2.
     Usage(String),
-    /// A file, or the output, can't be read or written.
+    /// A file or the output can't be read or written: exit code 3.
     Unreachable(String),
 }
 
@@ -73,7 +73,7 @@ fn to_json(found: &LocatedFinding) -> Value {
     })
 }
 
-/// Says what is wrong on standard error. There is nobody to tell if that can't be written.
+/// Prints an error on standard error. If that can't be written, the error is lost.
 fn print_error(text: &str) {
     let _unheard = io::stderr().write_all(format!("headwater-replay: {}\n", terminal::lines(text)).as_bytes());
 }

@@ -15,7 +15,7 @@ use super::content;
 use super::output::{RunError, print, print_json};
 use super::state_at::StateOptions;
 
-/// Where to rebuild what.
+/// The state to rebuild, and the folder.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct RebuildCommand {
     /// A folder that is empty or not there yet: it gets one folder for each node.
@@ -32,10 +32,10 @@ impl RebuildCommand {
     }
 }
 
-/// Where each content belongs.
+/// The paths of each content.
 type Places = BTreeMap<Digest, Vec<PathBuf>>;
 
-/// Rebuilds.
+/// Writes the trees.
 pub(crate) fn run(rebuild: &RebuildCommand) -> Result<(), RunError> {
     if fs::read_dir(&rebuild.to).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(RunError::Usage(format!("{} is not empty", rebuild.to.display())));

@@ -10,7 +10,7 @@ use super::content;
 use super::output::{RunError, print, print_bytes, print_json, table};
 use super::state_at::StateOptions;
 
-/// What to show.
+/// The node, the file or the job to show.
 #[derive(Clone, Debug, clap::Args)]
 #[group(id = "what", required = true, multiple = true, args = ["node", "job"])]
 pub(crate) struct ShowCommand {
@@ -36,7 +36,7 @@ impl ShowCommand {
     }
 }
 
-/// Shows it.
+/// Prints it.
 pub(crate) fn run(show: &ShowCommand) -> Result<(), RunError> {
     let (state, json) = (show.past.state()?, show.json());
     match (&show.node, &show.path, &show.job) {
@@ -47,7 +47,7 @@ pub(crate) fn run(show: &ShowCommand) -> Result<(), RunError> {
     }
 }
 
-/// What a node must hold.
+/// The record of a node.
 pub(crate) fn manifest(state: &Configuration, node: &NodeId) -> Result<Manifest, RunError> {
     let unknown = || RunError::Nothing(format!("there is no node {node} at position {}", state.position()));
     render(state, node).ok_or_else(unknown)

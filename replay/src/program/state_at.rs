@@ -10,7 +10,7 @@ use super::file_audit::{EventObserver, read};
 use super::options::{AuditOptions, Options};
 use super::output::RunError;
 
-/// A log, and as of when it is asked about.
+/// A log, and the point in its past that is asked about.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct StateOptions {
     /// As of a position, or a time such as 2026-01-31T12:00:00Z; else as of the end.
@@ -22,7 +22,7 @@ pub(crate) struct StateOptions {
 }
 
 impl StateOptions {
-    /// What it was then.
+    /// The state at that point.
     pub(crate) fn state(&self) -> Result<Configuration, RunError> {
         let Options { files, how } = &self.options;
         state(files, how, self.at)

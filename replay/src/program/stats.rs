@@ -1,4 +1,4 @@
-//! `headwater-replay stats`: what there is in a log, counted.
+//! `headwater-replay stats`: counts of events, entities, actors and bytes.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::file_audit::{EventObserver, read};
 use super::options::Options;
 use super::output::{RunError, print, print_json, table};
 
-/// What is counted event by event.
+/// The counts that are made event by event.
 #[derive(Default)]
 struct Counts {
     requests: u64,
@@ -33,7 +33,7 @@ impl EventObserver for Counts {
     }
 }
 
-/// Counts.
+/// Counts, and prints the counts.
 pub(crate) fn run(options: &Options) -> Result<(), RunError> {
     let mut audit = options.how.audit()?;
     let mut counts = Counts::default();
@@ -71,7 +71,7 @@ pub(crate) fn run(options: &Options) -> Result<(), RunError> {
     print(&table(&rows))
 }
 
-/// What is there at the end.
+/// The counts of the final state.
 fn there(state: &Configuration) -> Vec<(&'static str, usize)> {
     let compliance = state.compliance();
     [

@@ -1,4 +1,4 @@
-//! `headwater-replay verify`: whether all of it is true, or what is the first thing that is not.
+//! `headwater-replay verify`: whether a log is valid, or the first finding.
 
 use serde_json::json;
 

@@ -1,6 +1,5 @@
 //! `headwater-replay why`: the events that a node's file or a job follows from, or that keep it away, with who caused them and
-//! what they said. Its JSON is that of the server's `GET /v1/why/…`, with what the log kept of a node's reports in place of what the
-//! node says now.
+//! their reasons. Its JSON is that of `GET /v1/why/…`, with the reports that the log holds in place of the present report.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,7 +18,7 @@ use super::content;
 use super::output::{RunError, print, print_json, table};
 use super::state_at::StateOptions;
 
-/// What to explain.
+/// The file or the job to explain.
 #[derive(Clone, Debug, clap::Args)]
 #[group(id = "what", required = true, multiple = true, args = ["node", "job"])]
 pub(crate) struct WhyCommand {
@@ -31,7 +30,7 @@ pub(crate) struct WhyCommand {
     #[arg(long, value_name = "PATH", requires = "node")]
     path: Option<String>,
 
-    /// A job.
+    /// The job whose spec it is.
     #[arg(long, value_name = "ID")]
     job: Option<JobId>,
 
@@ -45,7 +44,7 @@ impl WhyCommand {
     }
 }
 
-/// Explains it.
+/// Prints the explanation.
 pub(crate) fn run(why: &WhyCommand) -> Result<(), RunError> {
     let state = why.past.state()?;
     let (of, answer) = asked(why, &state)?;
@@ -67,7 +66,7 @@ pub(crate) fn run(why: &WhyCommand) -> Result<(), RunError> {
     }
 }
 
-/// What a node had to run, and what the log kept of its reports.
+/// The record of a node, and the reports of it that the log holds.
 struct Runs<'a> {
     desired: Option<RecordRef>,
     noted: Option<&'a NotedReport>,
@@ -106,7 +105,7 @@ impl<'a> Runs<'a> {
     }
 }
 
-/// What is asked about, and the answer.
+/// The subject of the question, and the answer.
 fn asked(why: &WhyCommand, state: &Configuration) -> Result<(Value, Derivation), RunError> {
     let (of, answer) = match (&why.node, &why.path, &why.job) {
         (Some(node), Some(path), _) => (json!({"node": node, "path": path}), explain_file(state, node, path)),
