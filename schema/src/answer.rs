@@ -10,11 +10,11 @@ use crate::id::{CommandId, LogId};
 use crate::lease::LeasedJob;
 use crate::position::{Position, Version};
 
-/// The answer to an accepted request.
+/// What an accepted request appended, and what each of its commands came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct Answer {
-    /// Which log.
+    /// The id of the log that answers.
     pub log_id: LogId,
     /// The request's identity, carried by each of its events: `GET /v1/impact/{command_id}` says what it changed. Absent in
     /// answers stored by older programs, and for a dry run, which appends nothing.
@@ -22,9 +22,9 @@ pub struct Answer {
     pub command_id: Option<CommandId>,
     /// The position of the request's last event; where nothing changed, the head of the log that decided it.
     pub position: Position,
-    /// What was appended.
+    /// The events that were appended, in order.
     pub events: Vec<AppendedEvent>,
-    /// One for each command, in order.
+    /// The result of each command, in order.
     pub results: Vec<CommandOutcome>,
     /// Likely mistakes of the sender, in the order of the commands. Empty in answers stored by older programs.
     #[serde(default)]
@@ -37,9 +37,9 @@ pub struct Answer {
 pub struct CommandWarning {
     /// The command's place in the request, from 0.
     pub command: usize,
-    /// A stable code.
+    /// The stable code.
     pub code: String,
-    /// One sentence for a person.
+    /// The likely mistake in one sentence, for people.
     pub detail: String,
 }
 
@@ -49,7 +49,7 @@ pub struct CommandWarning {
 pub struct AppendedEvent {
     /// The event's position in the log.
     pub position: Position,
-    /// The event type.
+    /// The type of the event by its name.
     #[serde(rename = "type")]
     pub event_type: String,
     /// The entity that the event is about.

@@ -23,60 +23,60 @@ use crate::report::ReportSummary;
 use crate::target::{Labels, Target};
 
 events! {
-    /// A document became what this says.
+    /// An administrator wrote a document, for the first time or anew.
     DocumentPut(Arc<DocumentPut>) = "DocumentPut" on Document;
-    /// A document was taken away.
+    /// An administrator removed a document from all nodes.
     DocumentRemoved = "DocumentRemoved" on Document;
-    /// A node takes part from here on.
+    /// An administrator enrolled a node; it gets a desired record from now on.
     NodeEnrolled(Labelled) = "NodeEnrolled" on Node;
-    /// A node's labels were replaced.
+    /// An administrator replaced all labels of a node.
     NodeLabelled(Labelled) = "NodeLabelled" on Node;
-    /// A node takes part no more.
+    /// An administrator retired a node; its record is empty from now on.
     NodeRetired = "NodeRetired" on Node;
-    /// A node may try again what it had rejected.
+    /// An administrator let a node try again what its check or hook had rejected.
     NodeRetried = "NodeRetried" on Node;
     /// A person or a program may use the HTTP API.
     PrincipalCreated(PrincipalCreated) = "PrincipalCreated" on Principal;
-    /// And may no more.
+    /// An administrator revoked the access of a person or a program.
     PrincipalRevoked = "PrincipalRevoked" on Principal;
-    /// What a node runs, failed at or drifted from became this.
+    /// A node reported another running record, failure or drift than before.
     ReportChanged(Arc<ReportSummary>) = "ReportChanged" on Report, formats [REPORT_WITH_GOOD];
-    /// A control became what this says.
+    /// An administrator defined a control, for the first time or anew.
     ControlDefined(ControlDefined) = "ControlDefined" on Control;
-    /// A control was taken away.
+    /// An administrator removed a control.
     ControlRemoved = "ControlRemoved" on Control;
-    /// A component became what this says.
+    /// An administrator defined a component, for the first time or anew.
     ComponentDefined(ComponentDefined) = "ComponentDefined" on Component;
-    /// A component was taken away.
+    /// An administrator removed a component.
     ComponentRemoved = "ComponentRemoved" on Component;
-    /// An assessment became what this says.
+    /// An administrator defined an assessment, for the first time or anew.
     AssessmentDefined(AssessmentDefined) = "AssessmentDefined" on Assessment;
-    /// An assessment was taken away.
+    /// An administrator removed an assessment.
     AssessmentRemoved = "AssessmentRemoved" on Assessment;
-    /// An attestation became what this says, and with it its job.
+    /// An administrator defined an attestation, for the first time or anew, and with it its job.
     AttestationDefined(AttestationDefined) = "AttestationDefined" on Attestation;
-    /// An attestation was taken away, and its job.
+    /// An administrator removed an attestation, and with it its job.
     AttestationRemoved = "AttestationRemoved" on Attestation;
-    /// A job has a holder from here on.
+    /// A runtime claimed a job.
     JobClaimed(JobClaimed) = "JobClaimed" on Job;
-    /// Its holder gave it back.
+    /// The runtime that held a job gave it back.
     JobReleased(JobReleased) = "JobReleased" on Job;
-    /// Its holder ran it.
+    /// The runtime that holds a job ran it, and told the outcome.
     JobCompleted(JobCompleted) = "JobCompleted" on Job;
-    /// Its holder was silent for too long.
+    /// The runtime that held a job was silent for longer than its lease.
     ClaimExpired(ClaimExpired) = "ClaimExpired" on Job;
-    /// A runtime is still at all that it holds.
+    /// A runtime said that it still works on all jobs that it holds.
     ClaimRenewed = "ClaimRenewed" on Runtime;
-    /// What stands before this was another log, whose end was lost.
+    /// An operator began a new log with the events of another one, whose last events were lost.
     LogBegun(LogBegun) = "LogBegun" on Log;
 }
 
 /// An event type: its names, its kind of entity and its formats.
 #[derive(Clone, Copy, Debug)]
 pub struct EventType {
-    /// The name on every wire.
+    /// Its name in PostgreSQL, NATS, HTTP and exports.
     pub name: &'static str,
-    /// The kind of entity that it happens to.
+    /// The kind of entity that events of this type are about.
     pub kind: Kind,
     /// What happened, in a sentence for people.
     pub meaning: &'static str,
@@ -115,81 +115,81 @@ const REPORT_WITH_GOOD: EventFormat = EventFormat {
 /// The origin of a log that was recovered from another one. The other log's leaves up to `position` have this root.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogBegun {
-    /// The other log.
+    /// The id of the other log.
     pub from: LogId,
     /// The last event that is taken over from it.
     pub position: Position,
-    /// The root of its tree there.
+    /// The root of the other log's Merkle tree at `position`.
     pub root: Digest,
     /// The newest checkpoint of the other log that was found, as signed. If its position is later, the events between are lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<String>,
 }
 
-/// A document as of its event. The bytes are the blob of that digest.
+/// A document from an event on. The event does not hold the content, only its digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct DocumentPut {
-    /// Where it lands on a node.
+    /// The path of the file below `files/` on each node.
     pub path: DocumentPath,
-    /// What its bytes are.
+    /// The media type, as the administrator gave it.
     pub media_type: MediaType,
-    /// Names its bytes.
+    /// SHA-256 of the content, which table `blob` holds under it.
     pub digest: Digest,
-    /// How many they are.
+    /// The size of the content in bytes.
     pub size: u64,
-    /// For whom.
+    /// Which nodes get the document.
     pub target: Target,
-    /// Which document wins where several share a path: the highest.
+    /// Of the documents that share a path on a node, the one with the highest priority wins.
     pub priority: i32,
     /// How it combines with documents of lower priority.
     pub merge: Merge,
 }
 
-/// A node's labels as of its event.
+/// The labels of a node from an event on: of `NodeEnrolled` and `NodeLabelled`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Labelled {
-    /// All of them.
+    /// The labels, which replace all earlier ones.
     #[serde(with = "crate::target::shared")]
     pub labels: Arc<Labels>,
 }
 
-/// A principal as of its event.
+/// The role and the token of a principal from an event on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PrincipalCreated {
-    /// What they may do.
+    /// What the principal may do over HTTP.
     pub role: Role,
-    /// SHA-256 of the token's text.
+    /// SHA-256 of the token's text; the token itself is not stored.
     pub token_hash: Digest,
 }
 
 /// A stored change that this program can't read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeError {
-    /// Written by a newer Headwater.
+    /// A newer program wrote the event in a format that this program does not read.
     #[error("{event_type} in format {v} is newer than this program, which reads up to {newest}: upgrade it")]
     Newer {
-        /// The event's type.
+        /// The type of the event, by name.
         event_type: String,
-        /// Its format.
+        /// The format of its data.
         v: u16,
-        /// The newest format that is understood.
+        /// The newest format that this program reads.
         newest: u16,
     },
     /// A type that only newer programs know.
     #[error("{event_type} is no event type that this program knows: upgrade it")]
     UnknownType {
-        /// The event's type.
+        /// The type of the event, by name.
         event_type: String,
     },
     /// The data does not have the shape of its format.
     #[error("the data of {event_type} in format {v} is damaged: {why}")]
     Damaged {
-        /// The event's type.
+        /// The type of the event, by name.
         event_type: String,
-        /// Its format.
+        /// The format of its data.
         v: u16,
-        /// What the reader stumbled over.
+        /// The error of the JSON reader.
         why: String,
     },
 }

@@ -34,15 +34,15 @@ use crate::report::ReportSummary;
 use crate::target::{Labels, Target};
 
 commands! {
-    /// Make a document what this says.
+    /// Create a document or replace it.
     PutDocument(put: PutDocument) about &put.id, from "put_document" as PutDocumentForm, by PutDocument::read;
-    /// Take a document away from every node.
+    /// Remove a document from all nodes.
     RemoveDocument(id: DocumentId) about id, from "remove_document" as Only<DocumentId>, by only;
-    /// Let a node take part.
+    /// Enrol a node: it gets a desired record from then on.
     EnrolNode(id: NodeId, labels: Labels) about id, from "enrol_node" as Labelled, by labelled;
     /// Replace a node's labels.
     LabelNode(id: NodeId, labels: Labels) about id, from "label_node" as Labelled, by labelled;
-    /// End a node's part: its record becomes empty.
+    /// Retire a node: its record becomes empty.
     RetireNode(id: NodeId) about id, from "retire_node" as Only<NodeId>, by only;
     /// Let a node try again what its check or hook rejected.
     RetryNode(id: NodeId) about id, from "retry_node" as Only<NodeId>, by only;
@@ -52,31 +52,31 @@ commands! {
     RevokePrincipal(name: PrincipalName) about name, from "revoke_principal" as Named, by named;
     /// Give a principal another token in place of the one it has. Only `headwater token reset` asks for this; no JSON is read as it.
     ReplaceToken(create: CreatePrincipal) about &create.name;
-    /// Keep what a node says it runs. Only the reconciler asks for this; no JSON is read as it.
+    /// Record what a node reports to run. Only the reconciler asks for this; no JSON is read as it.
     NoteReport(node: NodeId, summary: ReportSummary) about Entity::report(node);
-    /// Make a control what this says.
+    /// Create a control or replace it.
     DefineControl(id: ControlId, control: ControlDefined) about id, from "define_control" as Define<ControlId, ControlDefined>, by define;
-    /// Make a component what this says.
+    /// Create a component or replace it.
     DefineComponent(id: ComponentId, component: ComponentDefined) about id, from "define_component" as Define<ComponentId, ComponentDefined>, by define;
-    /// Make an assessment what this says.
+    /// Create an assessment or replace it.
     DefineAssessment(id: AssessmentId, assessment: AssessmentDefined) about id, from "define_assessment" as Define<AssessmentId, AssessmentDefined>, by define;
-    /// Make an attestation what this says, and with it its job.
+    /// Create an attestation or replace it, and with it its job.
     DefineAttestation(id: AttestationId, attestation: AttestationDefined) about id, from "define_attestation" as Define<AttestationId, AttestationDefined>, by define;
-    /// Take a control away.
+    /// Remove a control that nothing refers to.
     RemoveControl(id: ControlId) about id, from "remove_control" as Only<ControlId>, by only;
-    /// Take a component away.
+    /// Remove a component that nothing refers to.
     RemoveComponent(id: ComponentId) about id, from "remove_component" as Only<ComponentId>, by only;
-    /// Take an assessment away.
+    /// Remove an assessment that nothing refers to.
     RemoveAssessment(id: AssessmentId) about id, from "remove_assessment" as Only<AssessmentId>, by only;
-    /// Take an attestation away, and its job.
+    /// Remove an attestation, and with it its job.
     RemoveAttestation(id: AttestationId) about id, from "remove_attestation" as Only<AttestationId>, by only;
-    /// Give a runtime jobs that nobody has.
+    /// Give a runtime jobs that no runtime holds.
     ClaimJobs(claim: ClaimJobs) about Entity::runtime(&claim.runtime), from "claim_jobs" as ClaimJobs, by ClaimJobs::read;
-    /// Say that a runtime is still at its jobs.
+    /// Say that a runtime still works on its jobs, so that their leases begin again.
     RenewClaims(runtime: NodeId) about Entity::runtime(runtime), from "renew_claims" as Renewal, by renewing;
-    /// Give jobs back.
+    /// Give up the claims of a runtime on some or all of its jobs.
     ReleaseJobs(release: ReleaseJobs) about Entity::runtime(&release.runtime), from "release_jobs" as ReleaseJobs, by whole;
-    /// Keep what a run of a job came to.
+    /// Record the outcome of one run of a job.
     CompleteJob(complete: CompleteJob) about &complete.job, from "complete_job" as CompleteJob, by CompleteJob::read;
     /// End a claim whose holder is silent. Only the reconciler asks for this; no JSON is read as it.
     ExpireClaim(job: JobId, token: LeaseToken) about job;
@@ -85,17 +85,17 @@ commands! {
 /// The fields of `put_document`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PutDocument {
-    /// The document.
+    /// The id of the document to create or replace.
     pub id: DocumentId,
-    /// Where it lands on a node.
+    /// The path of the file below `files/` on each node.
     pub path: DocumentPath,
-    /// What its bytes are.
+    /// The media type, as the sender gives it.
     pub media_type: MediaType,
-    /// The bytes.
+    /// The content, at most 4 MiB.
     pub content: Content,
-    /// For whom.
+    /// Which nodes get the document.
     pub target: Target,
-    /// Which document wins where several share a path: the highest.
+    /// Of the documents that share a path on a node, the one with the highest priority wins.
     pub priority: i32,
     /// How it combines with documents of lower priority at its path.
     pub merge: Merge,
@@ -134,9 +134,9 @@ struct PutDocumentForm {
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreatePrincipal {
-    /// Who.
+    /// The name of the new principal, which stands as actor in the events it causes.
     pub name: PrincipalName,
-    /// What they may do.
+    /// What the principal may do over HTTP.
     pub role: Role,
     /// SHA-256 of the token's text. The token itself is never stored.
     pub token_hash: Digest,
@@ -146,13 +146,12 @@ pub struct CreatePrincipal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Everything.
+    /// Read everything, and send commands.
     Admin,
-    /// Read everything.
+    /// Read everything, and send no command.
     Auditor,
 }
 
-/// Reads the fields of one type.
 /// The shape of a command as JSON asks for it.
 #[cfg(feature = "json-schema")]
 pub(crate) struct CommandShape {
@@ -164,6 +163,7 @@ pub(crate) struct CommandShape {
     pub(crate) members: fn(&mut schemars::SchemaGenerator) -> schemars::Schema,
 }
 
+/// Reads the fields of one type of command.
 type Read = fn(Map<String, Value>) -> Result<Command, InputError>;
 
 /// How a document combines with those of lower priority at its path. The name `json` is kept for merge patches, which
@@ -171,7 +171,7 @@ type Read = fn(Map<String, Value>) -> Result<Command, InputError>;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Merge {
-    /// The highest priority wins whole.
+    /// The document with the highest priority is used whole; the others at its path are ignored.
     #[default]
     Replace,
 }

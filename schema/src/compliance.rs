@@ -21,18 +21,18 @@ pub type StringMap = BTreeMap<String, String>;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct ControlDefined {
-    /// For people.
+    /// The name that people see.
     pub title: String,
-    /// What sort of control.
+    /// The sort of control, in words of its catalog; may be empty.
     #[serde(default)]
     pub class: String,
-    /// What must hold, in prose.
+    /// What must hold, in prose; may be empty.
     #[serde(default)]
     pub statement: String,
-    /// What an attestation takes over unless it says otherwise.
+    /// Values that the specs of its attestations have, unless an attestation has others.
     #[serde(default)]
     pub parameters: StringMap,
-    /// Its labels.
+    /// Labels, which the specs of its jobs contain; no selector compares them.
     #[serde(default)]
     pub labels: Labels,
 }
@@ -41,18 +41,18 @@ pub struct ControlDefined {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct ComponentDefined {
-    /// For people.
+    /// The name that people see.
     pub title: String,
-    /// What sort of component.
+    /// The sort of component, such as `software`; may be empty.
     #[serde(default)]
     pub kind: String,
-    /// The controls that hold for it.
+    /// The ids of the controls that apply to the component.
     #[serde(default)]
     pub controls: BTreeSet<ControlId>,
-    /// What is known of it.
+    /// Facts about the component, which the specs of its jobs contain.
     #[serde(default)]
     pub properties: StringMap,
-    /// What selectors ask for.
+    /// Labels, which component selectors of assessments compare.
     #[serde(default)]
     pub labels: Labels,
 }
@@ -62,22 +62,22 @@ pub struct ComponentDefined {
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(into = "AssessmentForm", try_from = "AssessmentForm")]
 pub struct AssessmentDefined {
-    /// For people.
+    /// The name that people see.
     pub title: String,
-    /// Which control.
+    /// The id of the control that is assessed.
     pub control: ControlId,
-    /// Of which components.
+    /// The components that are assessed.
     pub cover: Coverage,
-    /// When its attestations are due, unless they say otherwise.
+    /// When its attestations are due, unless an attestation has a schedule of its own.
     pub schedule: Schedule,
 }
 
-/// The components of an assessment.
+/// The components that an assessment covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Coverage {
-    /// These.
+    /// The components with these ids.
     Components(BTreeSet<ComponentId>),
-    /// Those whose labels fit, as they are at any time.
+    /// The components whose labels fit; components that are defined later count, too.
     Selector(Selector),
 }
 
@@ -137,59 +137,59 @@ impl TryFrom<AssessmentForm> for AssessmentDefined {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct AttestationDefined {
-    /// Which assessment.
+    /// The id of the assessment that it belongs to.
     pub assessment: AssessmentId,
-    /// For people.
+    /// The name that people see.
     pub title: String,
-    /// What checks.
+    /// The program that checks.
     pub provider: Provider,
-    /// What is looked at.
+    /// The subjects that the provider checks.
     #[serde(default)]
     pub selector: SubjectSelector,
-    /// When it is due; if not said, when its assessment is.
+    /// When its job is due; without it, when its assessment says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
-    /// Parameters that the control does not have, or has otherwise.
+    /// Values for the spec; they replace parameters of the control with the same name.
     #[serde(default)]
     pub parameters: StringMap,
-    /// The nodes that may run it.
+    /// The nodes that may claim its job, by their labels; an empty selector means every node.
     #[serde(default)]
     pub runtime_selector: Selector,
 }
 
-/// What checks.
+/// The program that carries out an attestation. Headwater hands its settings on and does not interpret them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Provider {
-    /// Its name.
+    /// The name by which a runtime knows the provider.
     pub name: String,
-    /// Where it comes from.
+    /// Where the provider comes from, such as a container image; may be empty.
     #[serde(default)]
     pub image: String,
-    /// Which one of that.
+    /// The version of the image; may be empty.
     #[serde(default)]
     pub tag: String,
-    /// How it is set up.
+    /// Settings of the provider.
     #[serde(default)]
     pub configuration: StringMap,
 }
 
-/// What a provider looks at, in its own words. Empty, it is everything.
+/// The subjects that a provider checks, in terms of the provider. An empty selector means all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SubjectSelector {
-    /// In the provider's language.
+    /// A query in the language of the provider.
     #[serde(default)]
     pub query: String,
-    /// By labels.
+    /// Labels that a subject must have with these values.
     #[serde(default)]
     pub labels: Labels,
-    /// By further requirements on labels.
+    /// Further requirements on the labels of a subject.
     #[serde(default)]
     pub expressions: Vec<Requirement>,
-    /// By name.
+    /// Ids of single subjects.
     #[serde(default)]
     pub ids: BTreeSet<String>,
 }

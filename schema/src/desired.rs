@@ -12,25 +12,25 @@ use crate::position::{Position, Version};
 use crate::variant::UnknownVariantName;
 use crate::wire::WireRecord;
 
-/// A node's desired state: a manifest, and a pure function of the log.
+/// The desired state of one node: its files with their digests. It is a pure function of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Desired {
-    /// The record's format.
+    /// The format of the record.
     pub v: u16,
-    /// Which log it follows from.
+    /// The id of the log that the record follows from.
     pub log_id: LogId,
-    /// Which node it is for.
+    /// The node that the record is for.
     pub node: NodeId,
-    /// The last event that names the node or changes something that selects it.
+    /// The position of the last event that names the node or changes something that selects it.
     pub position: Position,
     /// Digest of all entries: see [`digest_of`].
     pub digest: Digest,
     /// The position of the last `retry_node`, or 0.
     pub retry: Position,
-    /// Whether the node takes part no more; then there are no entries.
+    /// Whether the node was retired; then there are no entries.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub retired: bool,
-    /// What it must hold, sorted by path.
+    /// The files that the node must hold, sorted by path.
     pub entries: Vec<Entry>,
     /// The event at `position`.
     pub cause: Cause,
@@ -44,21 +44,21 @@ impl WireRecord for Desired {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct Entry {
-    /// Where: below `files/` for a document; from the generation's root for a job (`jobs/<id>.json`).
+    /// The path: below `files/` for a document, from the root of the generation for a job (`jobs/<id>.json`).
     pub path: String,
-    /// What sort of file.
+    /// The sort of file.
     pub kind: EntryKind,
-    /// What its bytes are.
+    /// The media type of the content.
     pub media_type: String,
-    /// How many they are.
+    /// The size of the content in bytes.
     pub size: u64,
-    /// Names them.
+    /// SHA-256 of the content.
     pub digest: Digest,
-    /// The bytes themselves where they are few; else they are the object named by the digest.
+    /// The content itself, if it is small and the record has room; else it is the object that the digest names.
     #[serde(default, with = "serde_bytes", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "json-schema", schemars(skip))]
     pub inline: Option<Vec<u8>>,
-    /// What it follows from.
+    /// The entity that the entry follows from.
     pub source: Source,
 }
 
@@ -67,7 +67,7 @@ open_enum! {
     pub enum EntryKind {
         /// An administrator's document.
         Document = "document",
-        /// A claimed job's spec.
+        /// The spec of a job that the node holds.
         Job = "job",
     }
 }
@@ -76,11 +76,11 @@ open_enum! {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct Source {
-    /// Which entity.
+    /// The entity.
     pub entity: Entity,
-    /// Its version.
+    /// The version of the entity.
     pub version: Version,
-    /// Where that version was made.
+    /// The position of the event that made that version.
     pub position: Position,
 }
 
@@ -88,11 +88,11 @@ pub struct Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct Cause {
-    /// Where in the log.
+    /// The position of the event.
     pub position: Position,
-    /// Which event.
+    /// The id of the event.
     pub event_id: EventId,
-    /// Which request.
+    /// The id of the request that the event belongs to.
     pub command_id: CommandId,
 }
 
@@ -110,7 +110,7 @@ pub fn digest_of<'a>(entries: impl IntoIterator<Item = (&'a str, Digest)>) -> Di
 }
 
 impl Desired {
-    /// The digest that the entries have; a record whose `digest` differs is damaged.
+    /// The digest computed from the entries; a record whose `digest` differs from it is damaged.
     #[must_use]
     pub fn digest_of_entries(&self) -> Digest {
         digest_of(self.entries.iter().map(|entry| (entry.path.as_str(), entry.digest)))

@@ -20,17 +20,17 @@ entities! {
     Principal(PrincipalName) = "principal";
     /// A node's report; an entity of its own, so that a report does not change the node's version.
     Report = "report";
-    /// What must hold.
+    /// A requirement, such as one of NIST SP 800-53.
     Control(ControlId) = "control";
-    /// What it must hold of.
+    /// A system or a part of one, to which controls apply.
     Component(ComponentId) = "component";
-    /// A plan of how that is found out.
+    /// A plan of how to find out whether a control holds for components.
     Assessment(AssessmentId) = "assessment";
-    /// One check of such a plan.
+    /// One check of an assessment.
     Attestation(AttestationId) = "attestation";
     /// The work of an attestation, and the claim on it.
     Job(JobId) = "job";
-    /// A node as a runner of jobs; an entity of its own, so that a renewal does not change the node's version.
+    /// A node as a runtime; an entity of its own, so that a renewal does not change the node's version.
     Runtime = "runtime";
     /// The log itself, by its id.
     Log = "log";
@@ -39,9 +39,9 @@ entities! {
 /// One thing with a history: written `<kind>/<id>`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Entity {
-    /// What sort of thing.
+    /// The kind, the part before the slash.
     pub kind: Kind,
-    /// Which one.
+    /// The id, unique among the entities of its kind.
     pub id: Id,
 }
 
@@ -72,7 +72,7 @@ impl Entity {
         Ok(Self { kind, id: id.parse()? })
     }
 
-    /// A node in its part as one who runs jobs.
+    /// A node in its part as a runtime.
     #[must_use]
     pub fn runtime(node: &NodeId) -> Self {
         Self { kind: Kind::Runtime, id: node.id().clone() }

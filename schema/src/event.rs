@@ -18,34 +18,34 @@ use crate::wire::WireRecord;
 pub struct Event {
     /// The format of `data`.
     pub v: u16,
-    /// Which log.
+    /// The id of the log.
     pub log_id: LogId,
-    /// Where in it.
+    /// The place of the event in the log: gapless from 1.
     pub position: Position,
-    /// The event's identity.
+    /// The id of the event, derived from its request, its place in it and its time.
     pub event_id: EventId,
-    /// The request that it belongs to.
+    /// The id of the request that the event belongs to.
     pub command_id: CommandId,
-    /// Its place in the request, from 1.
+    /// The place of the event in its request, from 1.
     pub ordinal: u32,
-    /// How many events the request has.
+    /// The number of events in the request.
     pub count: u32,
-    /// What it is about.
+    /// The entity that the event is about.
     pub entity: Entity,
-    /// The entity's version with this event.
+    /// The version of the entity with this event, from 1.
     pub version: Version,
-    /// What happened.
+    /// The type by its name, such as `NodeEnrolled`; it may be one that only newer programs know.
     #[serde(rename = "type")]
     pub event_type: String,
-    /// Who caused it.
+    /// The principal, the node or the part of Headwater that caused the event.
     pub actor: Actor,
-    /// Why, in their words.
+    /// The reason of the request, in words of its caller.
     pub reason: Option<String>,
-    /// When it was appended; never before the event that precedes it.
+    /// The time of the append; never earlier than that of the event before.
     pub at: Instant,
     /// The change as JSON text, byte for byte as it was first written.
     pub data: String,
-    /// Seals all of the above: see [`crate::canonical`].
+    /// SHA-256 over all other columns: see [`crate::canonical`].
     pub leaf: Digest,
 }
 
@@ -56,7 +56,7 @@ impl WireRecord for Event {
 }
 
 impl Event {
-    /// What happened, read in whatever format it was stored.
+    /// The change, read from whatever format it was stored in.
     ///
     /// # Errors
     /// If this program does not know the type or the format, or the data is damaged.
@@ -64,13 +64,13 @@ impl Event {
         Change::read(&self.event_type, self.v, &self.data)
     }
 
-    /// The event as what something follows from.
+    /// The event as the cause of a record.
     #[must_use]
     pub fn cause(&self) -> Cause {
         Cause { position: self.position, event_id: self.event_id, command_id: self.command_id }
     }
 
-    /// Whether the request that the event belongs to ends with it.
+    /// Whether the event is the last one of its request.
     #[must_use]
     pub fn ends_request(&self) -> bool {
         self.ordinal == self.count

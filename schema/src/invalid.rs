@@ -34,12 +34,12 @@ pub struct InputError {
     pub code: &'static str,
     /// The offending field as a path such as `commands[0].target.nodes[2]`; empty for the whole.
     pub field: String,
-    /// One sentence for a person.
+    /// The reason in one sentence, for people.
     pub detail: String,
 }
 
 impl InputError {
-    /// A refusal of the value at hand; whoever knows the field adds it with [`InputError::at`].
+    /// A refusal of a value whose field is not known here; the caller adds the field with [`InputError::at`].
     #[must_use]
     pub fn new(code: &'static str, detail: impl Into<String>) -> Self {
         debug_assert!(CODES.contains(&code), "BUG: {code} is not a published code");

@@ -32,7 +32,7 @@ impl LeaseToken {
         ]))
     }
 
-    /// The token's bytes.
+    /// The token as the digest that it is: 32 bytes.
     #[must_use]
     pub const fn digest(&self) -> &Digest {
         &self.0
@@ -51,49 +51,49 @@ impl core::fmt::Display for LeaseToken {
     }
 }
 
-/// A claim as of its event.
+/// The data of event `JobClaimed`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobClaimed {
-    /// By whom.
+    /// The node that holds the job from now on.
     pub runtime: NodeId,
-    /// Its proof.
+    /// The lease token that the node shows when it completes the job.
     pub token: LeaseToken,
-    /// Seconds of silence after which it ends.
+    /// The lease in seconds: after so long a silence the claim ends.
     pub lease_s: u32,
-    /// Names the spec's bytes as they were claimed.
+    /// SHA-256 of the spec at the time of the claim.
     pub spec_digest: Digest,
 }
 
 /// The end of a claim that its holder gave up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobReleased {
-    /// Whose it was.
+    /// The node that held the job.
     pub runtime: NodeId,
-    /// Which claim.
+    /// The lease token of the claim that ended.
     pub token: LeaseToken,
 }
 
 /// The end of a claim whose holder was silent for too long.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimExpired {
-    /// Whose it was.
+    /// The node that held the job.
     pub runtime: NodeId,
-    /// Which claim.
+    /// The lease token of the claim that ended.
     pub token: LeaseToken,
 }
 
 /// One run of a job as of its event. The claim goes on: the holder runs the job whenever it is due.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobCompleted {
-    /// Who ran it.
+    /// The node that ran the job.
     pub runtime: NodeId,
-    /// Under which claim.
+    /// The lease token of the claim that the node held.
     pub token: LeaseToken,
-    /// Which spec it was.
+    /// SHA-256 of the spec that was run.
     pub spec_digest: Digest,
-    /// What came out.
+    /// The outcome in a word, such as `passed`: at most 255 bytes.
     pub outcome: String,
-    /// What shows it.
+    /// What the run printed or found: at most 64 KiB.
     pub evidence: String,
 }
 
@@ -101,13 +101,13 @@ pub struct JobCompleted {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct LeasedJob {
-    /// Which job.
+    /// The id of the job.
     pub id: JobId,
-    /// The proof that it is the holder's.
+    /// The lease token, to be sent with each outcome.
     pub token: LeaseToken,
-    /// Names the spec's bytes as they are now.
+    /// SHA-256 of the spec as it is now.
     pub spec_digest: Digest,
-    /// Seconds of silence after which the claim ends.
+    /// The lease in seconds: after so long a silence the claim ends.
     pub lease_s: u32,
     /// The spec itself, where it was asked for. Its canonical bytes (members sorted, no spaces) are those of the digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]

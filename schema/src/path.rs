@@ -63,7 +63,7 @@ impl FromStr for DocumentPath {
     }
 }
 
-/// What is wrong with `text` as a path.
+/// The rule for paths that `text` breaks.
 fn path_problem(text: &str) -> Option<String> {
     let why = if text.is_empty() {
         "a path is not empty"

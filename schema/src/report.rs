@@ -19,9 +19,9 @@ use crate::wire::WireRecord;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct RecordRef {
-    /// The record's position.
+    /// The position of the record.
     pub position: Position,
-    /// The record's digest.
+    /// The digest of its entries.
     pub digest: Digest,
 }
 
@@ -29,40 +29,40 @@ pub struct RecordRef {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct Reported {
-    /// The record's format.
+    /// The format of the report.
     pub v: u16,
     /// The log that the node has pinned; none before its first record.
     #[serde(default)]
     pub log_id: Option<LogId>,
-    /// Who reports.
+    /// The node that reports.
     pub node: NodeId,
-    /// Made anew at each start of the agent.
+    /// The id of the boot, which the agent makes anew at each start.
     pub boot: String,
-    /// How often the agent was started in the node's folder, with this time: what orders its boots, since a clock may be wrong.
-    /// Older agents don't count, nor does one whose disk was full when it started.
+    /// The number of the boot: how often an agent was started in the folder of the node, this start included. It orders the boots of
+    /// a node, because clocks may be wrong. Older agents have none, nor does an agent whose disk was full when it started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_no: Option<u64>,
-    /// Counts the reports of this boot, from 1.
+    /// The number of the report within its boot, from 1.
     pub seq: u64,
-    /// The newest record that was accepted.
+    /// The newest record that the node has accepted.
     #[serde(default)]
     pub seen: Option<RecordRef>,
-    /// What was last tried.
+    /// The last attempt to apply a record, finished or not.
     #[serde(default)]
     pub attempt: Option<Attempt>,
-    /// What runs.
+    /// The record whose generation is in force.
     #[serde(default)]
     pub running: Option<RecordRef>,
-    /// What ran and was good.
+    /// The last record that was applied with success.
     #[serde(default)]
     pub last_good: Option<RecordRef>,
-    /// What the check or the hook rejected, and is not tried again.
+    /// Records that the check or the hook rejected; the node does not try them again.
     #[serde(default)]
     pub rejected: Vec<RecordRef>,
     /// Paths below `current` that differ from what was applied.
     #[serde(default)]
     pub drift: Vec<String>,
-    /// Whether the agent is an assessment runtime, too: only then does the report say that one lives.
+    /// Whether the agent is also an assessment runtime. Only such a report renews the claims of the node.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub runtime: bool,
     /// The signed record at `seen`, as long as NATS holds an older one for the node, or none: it proves that the log came
@@ -70,12 +70,12 @@ pub struct Reported {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "json-schema", schemars(skip))]
     pub proof: Option<SignedRecord>,
-    /// What the operator should know of what was applied, although it is good.
+    /// Problems that an operator should fix, although the record was applied.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<ReportWarning>,
-    /// The agent and its version.
+    /// The name and the version of the agent, such as `headwater/0.1.0`.
     pub agent: String,
-    /// The node's own clock; it may be wrong, and nothing is decided by it.
+    /// The time by the clock of the node, which may be wrong: nothing is decided by it.
     pub at: Instant,
 }
 
@@ -159,24 +159,24 @@ impl Reported {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct Attempt {
-    /// The record's position.
+    /// The position of the record that is tried.
     pub position: Position,
-    /// The record's digest.
+    /// The digest of the entries of that record.
     pub digest: Digest,
-    /// The state of the attempt.
+    /// How far the attempt came.
     pub state: AttemptState,
-    /// Why it failed or was refused.
+    /// The stable code of the failure or the refusal.
     #[serde(default)]
     pub code: Option<String>,
-    /// The same in words.
+    /// The failure or the refusal in words, for people.
     #[serde(default)]
     pub detail: Option<String>,
-    /// The node's clock.
+    /// When the attempt reached its state, by the clock of the node.
     pub at: Instant,
 }
 
 impl Attempt {
-    /// Which record was tried.
+    /// The record that was tried.
     #[must_use]
     pub const fn record_ref(&self) -> RecordRef {
         RecordRef { position: self.position, digest: self.digest }
@@ -189,7 +189,7 @@ impl Attempt {
 pub struct ReportWarning {
     /// The stable code.
     pub code: String,
-    /// The same in words, with what to do.
+    /// The warning in words, with what to do.
     pub detail: String,
 }
 
@@ -197,19 +197,19 @@ open_enum! {
     /// How far an attempt came. Failed: it was tried. Refused: nothing was touched. A state of a newer agent is neither, and no
     /// end: the node is still at it for all that an older reader can tell.
     pub enum AttemptState {
-        /// Missing content is on its way.
+        /// The agent fetches missing content from NATS.
         Fetching = "fetching",
-        /// All digests are right.
+        /// The content is complete, and has the digests of the record.
         Verified = "verified",
-        /// The operator's check runs.
+        /// The `--check` command of the operator runs.
         Checking = "checking",
-        /// The switch and the operator's hook run.
+        /// The agent switches to the new generation and runs the `--apply` command of the operator.
         Applying = "applying",
-        /// It is in force.
+        /// The generation is in force, and the `--apply` command succeeded.
         Applied = "applied",
-        /// It was tried and did not work.
+        /// The attempt failed; what ran before is in force.
         Failed = "failed",
-        /// It was not tried.
+        /// The agent refused the record, and changed nothing.
         Refused = "refused",
     }
 }
@@ -234,9 +234,9 @@ pub const NAME_BYTES_MAX: usize = 128;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct ReportSummary {
-    /// What runs.
+    /// The record whose generation is in force.
     pub running: Option<RecordRef>,
-    /// What was tried in vain, or refused.
+    /// The last attempt, if it failed or was refused.
     pub failed: Option<FailedAttempt>,
     /// Paths below `current` that differ, the first 16; older events have up to a hundred.
     pub drift: Vec<String>,
@@ -253,7 +253,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<R
 }
 
 impl ReportSummary {
-    /// What was last good.
+    /// The last record that was applied with success: in the first format, the running one.
     #[must_use]
     pub fn good(&self) -> Option<RecordRef> {
         self.good.unwrap_or(self.running)
@@ -264,14 +264,14 @@ impl ReportSummary {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct FailedAttempt {
-    /// What was tried.
+    /// The record that was tried.
     #[serde(flatten)]
     pub record: RecordRef,
     /// Whether it was refused (nothing was touched) or failed.
     pub state: AttemptState,
-    /// Why.
+    /// The stable code of the failure or the refusal.
     pub code: Option<String>,
-    /// The same in words, up to 4 KiB.
+    /// The failure or the refusal in words: at most 4 KiB.
     pub detail: Option<String>,
 }
 

@@ -14,10 +14,10 @@ use crate::json::StrictJson;
 use crate::limit::{COMMANDS_MAX, REASON_BYTES_MAX};
 use crate::position::Version;
 
-/// One atomic request.
+/// Commands that are decided, appended and published together or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Why, in the caller's words.
+    /// The reason in words of the caller: at most 4 KiB. Each event of the request has it.
     pub reason: Option<String>,
     /// 1 to 1,000 commands, decided in this order.
     pub commands: Vec<RequestItem>,
@@ -30,7 +30,7 @@ pub struct Request {
 /// A command with the version that its sender expects the entity to have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestItem {
-    /// What is asked for.
+    /// The command.
     pub command: Command,
     /// The entity's version before the command; 0 says that it must not be there.
     pub expected_version: Option<Version>,

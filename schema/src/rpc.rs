@@ -32,7 +32,7 @@ pub enum RpcVerb {
     Claim,
     /// Renew the claims of the node: `renew_claims`.
     Renew,
-    /// Give jobs back: `release_jobs`.
+    /// Give up claims: `release_jobs`.
     Release,
     /// Store the result of a run: `complete_job`.
     Complete,
@@ -63,11 +63,11 @@ macro_rules! rpc_requests {
             $(#[$doc])*
             #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
             pub struct $name {
-                /// The record's format.
+                /// The format of the request.
                 pub v: u16,
-                /// Names the request: 1 to 255 visible ASCII characters. Who asks again asks under the same.
+                /// The id of the request: 1 to 255 visible ASCII characters. A repeated request has the same id.
                 pub id: String,
-                /// Who asks, if it is repeated here.
+                /// The node that asks, if the request repeats it; it must be the node of the subject.
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 pub runtime: Option<NodeId>,
                 $($(#[$field_doc])* pub $field: $type,)*
@@ -81,38 +81,38 @@ macro_rules! rpc_requests {
 }
 
 rpc_requests! {
-    /// Asks for jobs that nobody has.
+    /// Asks for jobs that no runtime holds.
     ClaimRequest = "claim" {
-        /// How many at most, 1 to 1,000.
+        /// How many jobs to claim at most: 1 to 1,000.
         limit: u32,
-        /// Seconds of silence after which the claims end; if not said, 300.
+        /// The lease in seconds: after so long a silence the claims end. Without it, 300.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         lease_s: Option<u32>,
     }
-    /// Says that the node is still at its jobs.
+    /// Says that the node still works on its jobs, so that their leases begin again.
     RenewRequest = "renewal" {}
-    /// Gives jobs back.
+    /// Gives up claims on jobs.
     ReleaseRequest = "release" {
-        /// Which; if not said, all.
+        /// The jobs to give up; without it, all that the node holds.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         jobs: Option<BTreeSet<JobId>>,
     }
-    /// Says what a run of a job came to.
+    /// Tells the outcome of one run of a job.
     CompleteRequest = "completion" {
-        /// Which job.
+        /// The id of the job that was run.
         job: JobId,
-        /// The proof of the claim.
+        /// The lease token of the current claim; another one is refused.
         token: LeaseToken,
-        /// The spec that was run.
+        /// SHA-256 of the spec that was run.
         spec_digest: Digest,
-        /// What came out.
+        /// The outcome in a word, such as `passed`: at most 255 bytes.
         outcome: String,
-        /// What shows it.
+        /// What the run printed or found: at most 64 KiB.
         evidence: String,
     }
-    /// Asks which jobs are the node's own.
+    /// Asks which jobs the node holds.
     ListClaims = "question" {
-        /// Only as of this position or a later one.
+        /// The answer must be of this position or a later one; without it, any is good.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         min_position: Option<Position>,
     }
@@ -123,7 +123,7 @@ rpc_requests! {
 pub enum RpcRequest {
     /// A command, to be decided and appended under the request's id.
     Command(String, Request),
-    /// Which jobs are the node's own, as of a position or later.
+    /// The question which jobs the node holds, as of a position or later.
     ListClaims(Position),
 }
 
@@ -198,16 +198,16 @@ fn check_sender(node: &NodeId, id: &str, runtime: Option<&NodeId>) -> Result<(),
 /// The reply to a request: its result, or an error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RpcReply {
-    /// The record's format.
+    /// The format of the reply.
     pub v: u16,
-    /// Which log answers.
+    /// The id of the log that answers.
     pub log_id: LogId,
     /// The request's last event, or the position that the answer holds for.
     pub position: Position,
-    /// What became of it.
+    /// The result, if the request was carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<RpcOutcome>,
-    /// Why nothing did; where the log is unavailable it is not known, and the same request asked again finds it out.
+    /// Why it was not carried out. If the log was unavailable, that is not known; the same request sent again finds it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<RpcError>,
     /// The `id` of the request, so that whoever asked takes nothing else for the answer; absent where the request has none that can
@@ -237,11 +237,11 @@ impl WireRecord for RpcReply {
 /// The result of a request, as the HTTP API gives it for a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RpcOutcome {
-    /// What it was about.
+    /// The entity that the request was about.
     pub entity: Entity,
-    /// The entity's version after it.
+    /// The version of the entity after the request.
     pub version: Version,
-    /// Whether it changed anything.
+    /// Whether the request appended an event.
     pub changed: bool,
     /// What the node was given (`claim`), or has (`renew`, `mine`: without the specs, which are in its record). A claimed
     /// spec for which the reply has no room is left out: it comes with the node's record, as all of them do.
@@ -285,22 +285,22 @@ pub fn claims_digest(jobs: &[LeasedJob]) -> Digest {
 /// The error of a request that was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RpcError {
-    /// The stable code, as over HTTP.
+    /// The stable code, the same as over HTTP.
     pub code: String,
-    /// The offending field; empty for the whole.
+    /// The field that is at fault; empty if the whole request is.
     pub field: String,
-    /// One sentence for a person.
+    /// The reason in one sentence, for people.
     pub detail: String,
 }
 
 impl RpcError {
-    /// Too much is being asked at once.
+    /// The server works on as many requests as it can.
     pub const OVERLOADED: &'static str = "overloaded";
-    /// The log can't be reached.
+    /// PostgreSQL can't be reached.
     pub const UNAVAILABLE: &'static str = "unavailable";
-    /// Who answers has not come as far as was asked for.
+    /// The server has not reached the position that was asked for.
     pub const NOT_REACHED: &'static str = "position_not_reached";
-    /// The id stands for another request.
+    /// The id was used for another request.
     pub const ID_REUSED: &'static str = "idempotency_key_reused";
 
     /// A fault in a field; in the whole if `field` is empty.

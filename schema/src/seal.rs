@@ -13,17 +13,17 @@ use crate::id::LogId;
 use crate::invalid::InputError;
 use crate::wire::WireRecord;
 
-/// Bytes with the signature that vouches for them, and the name of the key that made it.
+/// A record with its signature and the id of the key that made the signature.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedRecord {
-    /// The record's format.
+    /// The format of the envelope; the body has a format of its own.
     pub v: u16,
-    /// Names the public key: see [`PublicKey::id`].
+    /// The id of the public key: see [`PublicKey::id`].
     pub key_id: Digest,
-    /// Ed25519 over `body`.
+    /// The Ed25519 signature over the bytes of `body`.
     #[serde(with = "serde_bytes")]
     pub sig: [u8; 64],
-    /// What is said.
+    /// The record that is signed, as its own MessagePack map.
     #[serde(with = "serde_bytes")]
     pub body: Vec<u8>,
 }
@@ -35,20 +35,20 @@ impl WireRecord for SignedRecord {
 /// The server's public key, as bucket `cfg_keys` holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublicKeyRecord {
-    /// The record's format.
+    /// The format of the record.
     pub v: u16,
-    /// Names the key.
+    /// The id of the key: see [`PublicKey::id`].
     pub key_id: Digest,
-    /// The key.
+    /// The 32 bytes of the Ed25519 public key.
     #[serde(with = "serde_bytes")]
     pub key: [u8; 32],
-    /// Whose it is; absent where an older program published it.
+    /// The log whose key it is; absent where an older program published it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_id: Option<LogId>,
 }
 
 impl PublicKeyRecord {
-    /// The same, naming its log.
+    /// The same record with the id of its log.
     #[must_use]
     pub fn of_log(self, log_id: LogId) -> Self {
         Self { log_id: Some(log_id), ..self }
@@ -59,23 +59,23 @@ impl WireRecord for PublicKeyRecord {
     const WHAT: &'static str = "public key";
 }
 
-/// What a signature is checked with.
+/// A public key, with which signatures are verified.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PublicKey(VerifyingKey);
 
-/// What the server signs with. Its debug form shows the public half only.
+/// The secret key, with which the server signs. Its debug form shows the public half only.
 #[derive(Clone)]
 pub struct SecretKey(SigningKey);
 
 /// The signature is missing, by another key, or wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
-    /// Another key than the trusted one.
+    /// The message names another key than the trusted one.
     #[error("it is signed by key {}, not by the trusted {}", .found.short(), .trusted.short())]
     OtherKey {
-        /// Who signed, by the message's own word.
+        /// The id of the key that the message names.
         found: Digest,
-        /// Who should have.
+        /// The id of the trusted key.
         trusted: Digest,
     },
     /// The trusted key did not make this signature over these bytes.
@@ -110,7 +110,7 @@ impl PublicKey {
         PublicKeyRecord { v: PublicKeyRecord::NEWEST, key_id: self.id(), key: *self.as_bytes(), log_id: None }
     }
 
-    /// The body, if this key signed it.
+    /// The body of a record that this key signed.
     ///
     /// # Errors
     /// If it did not.
@@ -139,7 +139,7 @@ impl SecretKey {
         Self(SigningKey::from_bytes(seed))
     }
 
-    /// The public half.
+    /// The public key that belongs to it.
     #[must_use]
     pub fn public(&self) -> PublicKey {
         PublicKey(self.0.verifying_key())

@@ -37,11 +37,11 @@ pub(crate) mod shared {
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(into = "TargetForm", try_from = "TargetForm")]
 pub enum Target {
-    /// Every node.
+    /// The document is for every node, also for nodes that are enrolled later.
     All,
-    /// These, whether enrolled yet or not.
+    /// The document is for these nodes, whether enrolled yet or not.
     Nodes(BTreeSet<NodeId>),
-    /// Every node whose labels fit.
+    /// The document is for every node whose labels fit, as they are at any time.
     Selector(Selector),
 }
 
@@ -66,13 +66,13 @@ pub struct Selector {
     /// Labels that must be there with these values.
     #[serde(default, skip_serializing_if = "Labels::is_empty")]
     pub match_labels: Labels,
-    /// Further requirements.
+    /// Requirements that are more than equality.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub match_expressions: Vec<Requirement>,
 }
 
 impl Selector {
-    /// Whether `labels` fulfil every requirement.
+    /// Whether `labels` meet every requirement.
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {
         self.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
@@ -84,9 +84,9 @@ impl Selector {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct Requirement {
-    /// The label's name.
+    /// The name of the label.
     pub key: String,
-    /// What must hold.
+    /// How the label is compared with the values.
     pub operator: Operator,
     /// The values it is about; empty for `Exists` and `DoesNotExist`.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
@@ -107,7 +107,7 @@ pub enum Operator {
 }
 
 impl Requirement {
-    /// Whether `labels` fulfil it.
+    /// Whether `labels` meet the requirement.
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {
         let value = labels.get(&self.key);

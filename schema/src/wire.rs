@@ -16,22 +16,22 @@ const DEPTH_MAX: usize = 32;
 /// Bytes that can't be read as a record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
-    /// Written by a newer Headwater.
+    /// A newer program wrote the record in a format that this program does not read.
     #[error("a {what} in format {v} is newer than this program, which reads up to {newest}: upgrade it")]
     Newer {
-        /// What it should be.
+        /// The name of the record that was expected.
         what: &'static str,
-        /// Its format.
+        /// The format of the record.
         v: u16,
-        /// The newest format that is understood.
+        /// The newest format that this program reads.
         newest: u16,
     },
-    /// Not a record at all.
+    /// The bytes are no record of this kind.
     #[error("this is no {what}: {why}")]
     Damaged {
-        /// What it should be.
+        /// The name of the record that was expected.
         what: &'static str,
-        /// What the reader stumbled over.
+        /// The error of the MessagePack reader.
         why: String,
     },
 }
@@ -49,7 +49,7 @@ impl RecordError {
 
 /// A record on the wire, with its name in messages and its newest format.
 pub trait WireRecord: Serialize + DeserializeOwned {
-    /// What a message calls it.
+    /// The name of the record in error messages.
     const WHAT: &'static str;
     /// The newest format, and the one that is written.
     const NEWEST: u16 = 1;
@@ -82,7 +82,7 @@ pub trait WireRecord: Serialize + DeserializeOwned {
 /// The one value that `bytes` are, from the first to the last.
 ///
 /// # Errors
-/// With what the reader stumbled over.
+/// The error of the MessagePack reader.
 pub fn whole<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
     let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
     reader.set_max_depth(DEPTH_MAX);

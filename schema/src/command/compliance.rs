@@ -22,9 +22,9 @@ use crate::schedule::Schedule;
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ClaimJobs {
-    /// Who runs them.
+    /// The node that will run the jobs.
     pub runtime: NodeId,
-    /// How many at most.
+    /// How many jobs to claim at most: 1 to 1,000.
     #[cfg_attr(feature = "json-schema", schemars(range(min = 1, max = CLAIM_JOBS_MAX)))]
     pub limit: u32,
     /// Seconds of silence after which the claims end.
@@ -38,9 +38,9 @@ pub struct ClaimJobs {
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseJobs {
-    /// Whose they are.
+    /// The node that holds the jobs.
     pub runtime: NodeId,
-    /// Which; if not said, all.
+    /// The jobs to give up; without the field, all that the node holds.
     #[serde(default)]
     pub jobs: Option<BTreeSet<JobId>>,
 }
@@ -50,16 +50,16 @@ pub struct ReleaseJobs {
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CompleteJob {
-    /// Which job.
+    /// The id of the job that was run.
     pub job: JobId,
-    /// The proof of the claim.
+    /// The lease token of the current claim; another one is refused.
     pub token: LeaseToken,
-    /// The spec that was run.
+    /// SHA-256 of the spec that was run.
     pub spec_digest: Digest,
-    /// What came out.
+    /// The outcome in a word, such as `passed`: at most 255 bytes.
     #[cfg_attr(feature = "json-schema", schemars(length(min = 1, max = OUTCOME_BYTES_MAX)))]
     pub outcome: String,
-    /// What shows it.
+    /// What the run printed or found: at most 64 KiB.
     #[cfg_attr(feature = "json-schema", schemars(length(max = EVIDENCE_BYTES_MAX)))]
     pub evidence: String,
 }
