@@ -92,3 +92,20 @@ async fn every_answer_behind_a_token_names_a_position() {
     }
     assert_eq!(house.send(request(Method::GET, "/v1/fleet", &[], "")).await.header("headwater-position"), "");
 }
+
+#[tokio::test]
+async fn answers_are_counted_by_route_and_status() {
+    let house = House::new();
+    for uri in ["/v1/nodes/none", "/v1/nodes/other", "/v1/fleet", "/v1/nowhere/at/all"] {
+        house.get(uri).await;
+    }
+    let text = String::from_utf8(house.get("/metrics").await.body).unwrap();
+    let count = |route: &str, status: u16| {
+        let series = format!("headwater_requests_total{{route=\"{route}\",status=\"{status}\"}} ");
+        text.lines().find_map(|line| line.strip_prefix(&series)).and_then(|count| count.parse::<u64>().ok())
+    };
+    // The process has other servers only under another runner than nextest.
+    assert!(count("/v1/nodes/{id}", 404) >= Some(2), "{text}");
+    assert!(count("/v1/fleet", 200) >= Some(1) && count("unknown", 404) >= Some(1), "{text}");
+    assert!(!text.contains("/v1/nodes/none"), "a caller must not be able to make series");
+}
