@@ -16,6 +16,10 @@ say() { printf '\n== %s\n' "$*"; }
 install_packages() {
     if cmp -s scripts/clients.txt "$venv/clients.txt"; then return; fi
     say "installing schemathesis and openapi-python-client into .tools/clients"
+    if ! python3 -c 'import ensurepip' 2>/dev/null; then
+        printf 'clients: this python3 makes no environments: install python3-venv and run this again\n' >&2
+        exit 1
+    fi
     rm -rf "$venv"
     python3 -m venv "$venv"
     "$venv/bin/pip" --quiet --disable-pip-version-check --timeout 20 --retries 2 install --requirement scripts/clients.txt
@@ -61,7 +65,8 @@ HEADWATER_TOKEN=$(in_dev_json tokens admin)
 export HEADWATER_URL HEADWATER_TOKEN
 
 say "a client generated from the served document"
-curl --silent --show-error --fail --output "$work/openapi.json" "$HEADWATER_URL/v1/openapi.json"
+python3 -c 'import sys, urllib.request; urllib.request.urlretrieve(*sys.argv[1:])' \
+    "$HEADWATER_URL/v1/openapi.json" "$work/openapi.json"
 PATH=$venv/bin:$PATH "$venv/bin/openapi-python-client" generate --path "$work/openapi.json" --meta none \
     --output-path "$work/headwater_client" >"$work/generated.log" 2>&1 || { cat "$work/generated.log"; exit 1; }
 PYTHONPATH=$work "$venv/bin/python" scripts/generated_client.py

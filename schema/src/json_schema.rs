@@ -66,7 +66,10 @@ scalars! {
     MediaType => json_schema!({
         "type": "string", "pattern": "^[ -~]+/[ -~]+$", "minLength": 3, "maxLength": MEDIA_TYPE_BYTES_MAX,
     });
-    DocumentPath => json_schema!({"type": "string", "minLength": 1, "maxLength": PATH_BYTES_MAX});
+    DocumentPath => json_schema!({
+        "type": "string", "minLength": 1, "maxLength": PATH_BYTES_MAX,
+        "description": format!("A relative path in at most {PATH_BYTES_MAX} bytes of UTF-8."),
+    });
     Schedule => json_schema!({
         "type": "string", "maxLength": SCHEDULE_BYTES_MAX, "examples": ["0 4 * * *"],
         "description": "Cron with five fields, or six with seconds first, in UTC.",
@@ -109,7 +112,7 @@ impl JsonSchema for Request {
             "properties": {
                 "reason": {
                     "type": ["string", "null"], "maxLength": REASON_BYTES_MAX,
-                    "description": "Why, in the sender's words. Each event of the request carries it.",
+                    "description": format!("Why, in the sender's words, in at most {REASON_BYTES_MAX} bytes. Each event of the request carries it."),
                 },
                 "commands": {
                     "type": "array", "minItems": 1, "maxItems": COMMANDS_MAX,

@@ -90,6 +90,7 @@ pub struct Requirement {
     pub operator: Operator,
     /// The values it is about; empty for `Exists` and `DoesNotExist`.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    #[cfg_attr(feature = "json-schema", schemars(default))]
     pub values: BTreeSet<String>,
 }
 

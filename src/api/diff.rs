@@ -3,7 +3,6 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use schema::digest::Digest;
 use schema::id::{DocumentId, NodeId};
 use schema::position::Position;
 use schema::report::RecordRef;
@@ -25,17 +24,6 @@ pub struct FleetDiff<T> {
     /// The nodes of the page.
     #[serde(flatten)]
     pub page: ListPage<T>,
-}
-
-/// A node whose desired record has other files.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct NodeDifference {
-    /// The node.
-    pub node: NodeId,
-    /// The digest of its record in the earlier state; null if the node was not enrolled yet.
-    pub before: Option<Digest>,
-    /// The digest of its record in the later state.
-    pub after: Option<Digest>,
 }
 
 /// What differs in the desired record of a node.
@@ -79,7 +67,7 @@ pub struct FileDiff {
     #[serde(flatten)]
     pub file: FileDifference,
     /// The difference of the texts, line by line, as `diff -u` writes it; empty if they are the same, null if one of them is not
-    /// UTF-8 or has more than 1 MiB.
+    /// UTF-8 or has more than 256 KiB.
     pub unified: Option<String>,
 }
 

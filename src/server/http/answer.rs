@@ -8,7 +8,7 @@ use api::media_type::JSON;
 use axum::Json;
 use axum::body::Bytes;
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use schema::digest::Digest;
 use schema::position::Position;
@@ -18,7 +18,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::http::answer_memory::MemoryReservation;
-use crate::http::entity_tag::{has_tag, tag_of};
+use crate::http::entity_tag::{ASK_AGAIN, has_tag, not_modified, tag_of};
 use crate::http::operation::{AnswerBody, AnswerType};
 use crate::http::position_header::with_position;
 
@@ -94,6 +94,8 @@ impl<T: JsonSchema> JsonSchema for RenderedItem<T> {
 /// A media type that an operation answers with, other than JSON.
 pub(super) trait BodyType {
     const NAME: &'static str;
+    /// Whether the answer always has an entity tag.
+    const HAS_TAG: bool = false;
 
     /// The schema of a body of it.
     fn schema(_: &mut SchemaGenerator) -> Schema {
@@ -120,6 +122,8 @@ impl<M> IntoResponse for Raw<M> {
 }
 
 impl<M: BodyType> AnswerType for Raw<M> {
+    const HAS_TAG: bool = M::HAS_TAG;
+
     fn bodies(generator: &mut SchemaGenerator) -> Vec<AnswerBody> {
         vec![AnswerBody { media_type: M::NAME, schema: M::schema(generator).into() }]
     }
@@ -188,7 +192,7 @@ impl File<'_> {
 
     /// The answer to a caller that has the file.
     pub(super) fn not_modified(&self, position: Position) -> Response {
-        with_position(position, (StatusCode::NOT_MODIFIED, [(ETAG, tag_of(self.digest))]))
+        not_modified(self.with_content(position, Bytes::new()))
     }
 
     /// The answer to a caller that does not.
@@ -198,9 +202,9 @@ impl File<'_> {
         let mut response = with_position(position, ([(ETAG, tag_of(self.digest))], bytes.into()));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, media_type);
-        // Configuration is no web page: a browser must not guess its type, and a shared cache must not keep it.
+        // Configuration is no web page: a browser must not guess its type.
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        headers.insert(CACHE_CONTROL, ASK_AGAIN);
         response
     }
 }

@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use api::error_code::ErrorCode;
 use api::path::COMMANDS;
-use api::query::DRY_RUN;
+use api::query::AT;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use projections::configuration::Configuration;
 use schema::command::Role;
 use schema::digest::Digest;
 use schema::id::PrincipalName;
@@ -23,6 +24,7 @@ use url::form_urlencoded;
 
 use crate::http::connections::Connection;
 use crate::http::context::AppState;
+use crate::http::params::{DRY, GivenParams};
 use crate::http::position_header::POSITION;
 use crate::http::problem::ProblemResponse;
 use crate::http::quota::Quota;
@@ -32,7 +34,6 @@ use crate::http::request_limits::overloaded;
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
     pub(super) name: PrincipalName,
-    pub(super) role: Role,
     /// The hash of the token that the request carries.
     token: Digest,
     pub(super) quota: Arc<Quota>,
@@ -66,6 +67,12 @@ impl FromRequestParts<AppState> for AuthenticatedState {
 }
 
 impl AuthenticatedState {
+    /// What the token of the request allows in a state.
+    pub(super) fn role_in(&self, state: &Configuration) -> Result<Role, ProblemResponse> {
+        let bearer = state.bearer(&self.caller.token).filter(|(name, _)| **name == self.caller.name);
+        bearer.map(|(_, role)| role).ok_or_else(invalid_token)
+    }
+
     /// Whether the token of the request is still valid, for the same principal.
     pub(super) fn token_is_valid(&self) -> bool {
         let view = self.log().view();
@@ -86,23 +93,26 @@ pub(super) async fn authenticate(State(app): State<AppState>, mut request: Reque
         return overloaded(&format!("too many requests of {} are being worked on", caller.name)).into_response();
     };
     request.extensions_mut().insert(caller);
+    // A refusal is about the present state, as the server had it when the request came, unless the request names another one.
+    let seen = app.log().view().position();
+    let names_state = form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
+        .any(|(name, _)| [AT, "from", "to", "size"].contains(&name.as_ref()));
     let mut response = next.run(request).await;
-    // A refusal holds for no position of its own. It names how far this server has come, as every answer does.
-    response.headers_mut().entry(POSITION).or_insert_with(|| app.log().view().position().get().into());
+    if !names_state {
+        response.headers_mut().entry(POSITION).or_insert_with(|| seen.get().into());
+    }
     response
 }
 
 fn identify_caller(app: &AppState, request: &Request) -> Result<Caller, ProblemResponse> {
-    let unauthorized = |code, detail: &str| ProblemResponse::new(code, detail).in_field("Authorization");
     let Some(token) = bearer(request.headers()) else {
-        let problem = unauthorized(ErrorCode::MissingToken, "send `Authorization: Bearer <token>`");
-        return Err(problem.challenge("Bearer"));
+        let problem = ProblemResponse::new(ErrorCode::MissingToken, "send `Authorization: Bearer <token>`");
+        return Err(problem.in_field("Authorization").challenge("Bearer"));
     };
     let view = app.log().view();
     let token = Digest::of(token);
     let Some((name, role)) = view.bearer(&token) else {
-        let problem = unauthorized(ErrorCode::InvalidToken, "the token is unknown or was revoked");
-        return Err(problem.challenge("Bearer error=\"invalid_token\""));
+        return Err(invalid_token());
     };
     match role {
         Role::Auditor if !only_reads(request) => {
@@ -110,7 +120,6 @@ fn identify_caller(app: &AppState, request: &Request) -> Result<Caller, ProblemR
         }
         Role::Admin | Role::Auditor => Ok(Caller {
             name: name.clone(),
-            role,
             token,
             quota: app.quota(name),
             connection: request.extensions().get().cloned(),
@@ -118,14 +127,18 @@ fn identify_caller(app: &AppState, request: &Request) -> Result<Caller, ProblemR
     }
 }
 
+fn invalid_token() -> ProblemResponse {
+    let problem = ProblemResponse::new(ErrorCode::InvalidToken, "the token is unknown or was revoked");
+    problem.in_field("Authorization").challenge("Bearer error=\"invalid_token\"")
+}
+
 /// Whether a request can't change anything.
 fn only_reads(request: &Request) -> bool {
     match *request.method() {
         Method::GET | Method::HEAD | Method::OPTIONS => true,
         Method::POST if request.uri().path() == COMMANDS => {
-            let query = request.uri().query().unwrap_or_default();
-            let flags = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == DRY_RUN);
-            flags.last().is_some_and(|(_, value)| value == "true")
+            // A flag that is given twice is refused later on, whoever sends it.
+            GivenParams::of_query(request.uri().query().unwrap_or_default()).flag(&DRY) == Ok(true)
         }
         _ => false,
     }

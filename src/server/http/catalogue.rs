@@ -53,7 +53,7 @@ fn commands_and_events() -> Vec<Operation> {
             .takes(|generator| generator.subschema_for::<Request>())
             .may_answer(commands::CODES),
         get(EVENTS, "list_events", "The events of the log, in pages or as a live stream", events::list)
-            .may_answer(events::CODES),
+            .may_answer([ErrorCode::Damaged, ErrorCode::TooManyStreams]),
         get(LOG, "get_log", "Which log this is, how far it has come, and whose signature to trust", log::show),
     ]
 }
@@ -69,7 +69,7 @@ fn configuration() -> Vec<Operation> {
             "Every version of a document, also of one that was removed",
             versions::list,
         )
-        .may_answer(events::CODES),
+        .may_answer([ErrorCode::Damaged]),
         get(NODES, "list_nodes", "Nodes with their states", nodes::list),
         get("/v1/nodes/{id}", "get_node", "A node: what is desired of it, what it reports, its state", nodes::one),
         get("/v1/nodes/{id}/files/{*path}", "get_node_file", "A file exactly as the node gets it", files::one),

@@ -3,7 +3,6 @@
 use api::error_code::ErrorCode;
 use api::impact::DryRunAnswer;
 use api::media_type::JSON;
-use api::query::DRY_RUN;
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -18,7 +17,7 @@ use serde_json::{Value, json};
 use crate::http::answer::JsonAnswer;
 use crate::http::dry_run;
 use crate::http::operation::{AnswerBody, AnswerType, Asked};
-use crate::http::params::{GivenParams, Parameter, RequestParameters};
+use crate::http::params::{DRY, GivenParams, Parameter, RequestParameters};
 use crate::http::problem::ProblemResponse;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(api::header::IDEMPOTENCY_KEY);
@@ -39,11 +38,6 @@ pub(super) const CODES: [ErrorCode; 9] = [
     ErrorCode::UnsupportedMediaType,
 ];
 
-const DRY: Parameter = Parameter::query(
-    DRY_RUN,
-    "Whether the request is only decided and nothing is appended. An auditor may ask for it.",
-    || json!({"type": "boolean", "default": false}),
-);
 const KEY: Parameter = Parameter::header(
     "Idempotency-Key",
     "Under the same key of the same principal the same request is appended once, however often it is sent.",
@@ -61,7 +55,7 @@ impl RequestParameters for CommandOptions {
         vec![DRY, KEY]
     }
 
-    fn take(given: &mut GivenParams) -> Result<Self, ProblemResponse> {
+    fn take(given: &GivenParams) -> Result<Self, ProblemResponse> {
         Ok(Self { dry_run: given.flag(&DRY)?, key: idempotency_key(given.headers())? })
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! Requests are never taken compressed: a few bytes of such a body can stand for a great many.
 
-use axum::http::HeaderValue;
-use axum::http::header::{CONTENT_ENCODING, ETAG};
+use axum::extract::Request;
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::Next;
 use axum::response::Response;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
@@ -18,14 +20,62 @@ pub(super) fn layer() -> CompressionLayer<impl Predicate> {
     CompressionLayer::new().gzip(true).quality(CompressionLevel::Fastest).compress_when(worthwhile)
 }
 
-/// A compressed answer has other bytes than the tag names, so its tag is weak (RFC 9110, section 8.8.1).
-pub(super) async fn weaken_tag(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    if headers.contains_key(CONTENT_ENCODING)
-        && let Some(tag) = headers.get(ETAG).and_then(|tag| tag.to_str().ok()).filter(|tag| !tag.starts_with("W/"))
-        && let Ok(weak) = HeaderValue::from_str(&format!("W/{tag}"))
-    {
-        headers.insert(ETAG, weak);
+/// Leaves `gzip` or nothing of what a caller accepts. The compressing layer would answer 406 to a caller that accepts neither gzip
+/// nor bytes as they are, and only after the request was worked on. RFC 9110, section 12.5.3, lets a server send bytes as they are.
+pub(super) async fn accept_gzip_or_nothing(mut request: Request, next: Next) -> Response {
+    let headers = request.headers_mut();
+    match accepts_gzip(headers) {
+        true => headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip")),
+        false => headers.remove(ACCEPT_ENCODING),
+    };
+    next.run(request).await
+}
+
+/// Whether the caller takes gzip.
+pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    accepted.flat_map(|list| list.split(',')).any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let weight = weight.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f32>);
+        name.trim().eq_ignore_ascii_case("gzip") && weight.is_ok_and(|weight| weight > 0.0)
+    })
+}
+
+/// A compressed answer has other bytes than the tag names, so its tag is weak (RFC 9110, section 8.8.1). A caller that has such an
+/// answer is told so under the tag that it knows.
+pub(super) async fn weaken_tag(request: Request, next: Next) -> Response {
+    let known: Vec<HeaderValue> = request.headers().get_all(IF_NONE_MATCH).iter().cloned().collect();
+    let mut response = next.run(request).await;
+    let Some(tag) = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok()).map(|tag| format!("W/{tag}")) else {
+        return response;
+    };
+    let knows_weak = || known.iter().any(|known| known.to_str().is_ok_and(|known| known.contains(&tag)));
+    let is_compressed = response.headers().contains_key(CONTENT_ENCODING);
+    let is_weak = is_compressed || (response.status() == StatusCode::NOT_MODIFIED && knows_weak());
+    if let (true, Ok(weak)) = (is_weak && !tag.starts_with("W/W/"), HeaderValue::from_str(&tag)) {
+        response.headers_mut().insert(ETAG, weak);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_taken_by_who_names_it() {
+        let table = [
+            ("gzip", true),
+            ("br, GZIP;q=0.5", true),
+            ("gzip;q=0", false),
+            ("gzip; q=nonsense", false),
+            ("*", false),
+            ("identity;q=0", false),
+            ("", false),
+        ];
+        for (text, takes) in table {
+            let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(text))]);
+            assert_eq!(accepts_gzip(&headers), takes, "{text}");
+        }
+    }
 }

@@ -1,12 +1,15 @@
 //! `GET /v1/diff/…`: what differs between two states of the log, of the fleet, a node, a file or a document.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use api::diff::{DocumentDiff, FileDiff, FileDifference, FleetDiff, NodeDiff, NodeDifference};
+use api::diff::{DocumentDiff, FileDiff, FileDifference, FleetDiff, NodeDiff};
 use api::error_code::ErrorCode;
+use api::impact::NodeChange;
+use api::query::AT;
+use api::why::EntryView;
 use projections::configuration::Configuration;
 use projections::render::{Manifest, ManifestEntry, render};
-use replay::impact::{DigestChange, node_digest_change};
+use replay::impact::node_digest_change;
 use schema::digest::Digest;
 use schema::id::{DocumentId, NodeId};
 use schema::position::Position;
@@ -16,13 +19,14 @@ use crate::event_log::AsOf;
 use crate::http::answer::{JsonAnswer, RenderedItem};
 use crate::http::auth::AuthenticatedState;
 use crate::http::documents;
+use crate::http::impact::node_change;
 use crate::http::operation::Asked;
 use crate::http::paging::PageQuery;
 use crate::http::params::{GivenParams, Parameter, RequestParameters};
 use crate::http::path_id::{FilePath, PathId};
 use crate::http::problem::ProblemResponse;
-use crate::http::snapshot::{SnapshotQuery, moment_schema, parse_moment};
-use crate::http::text_diff::{TEXT_BYTES_MAX, unified};
+use crate::http::snapshot::{PresentQuery, SnapshotQuery, moment_schema, parse_moment};
+use crate::http::text_diff::{MEMORY_BYTES, TEXT_BYTES_MAX, unified};
 use crate::http::why::entry;
 
 const FROM: Parameter =
@@ -50,7 +54,7 @@ impl RequestParameters for DiffQuery {
         SnapshotQuery::codes()
     }
 
-    fn take(given: &mut GivenParams) -> Result<Self, ProblemResponse> {
+    fn take(given: &GivenParams) -> Result<Self, ProblemResponse> {
         let missing = || ProblemResponse::invalid_parameter(FROM.name, "is a position or an RFC 3339 time");
         let from = given.query(&FROM, parse_moment)?.ok_or_else(missing)?;
         Ok(Self { from, to: given.query(&TO, parse_moment)? })
@@ -84,10 +88,10 @@ impl States {
 
 /// `GET /v1/diff/fleet`
 pub(super) async fn fleet(
-    asked: Asked<(DiffQuery, PageQuery)>,
-) -> Result<JsonAnswer<FleetDiff<RenderedItem<NodeDifference>>>, ProblemResponse> {
-    let Asked { app, params: (query, page), .. } = asked;
-    let states = app.states(&query).await?;
+    asked: Asked<(DiffQuery, PageQuery, PresentQuery)>,
+) -> Result<JsonAnswer<FleetDiff<RenderedItem<NodeChange>>>, ProblemResponse> {
+    let Asked { app, params: (query, page, reached), .. } = asked;
+    let states = app.states(&query, reached).await?;
     let memory = app.reserve_memory(page.memory_bytes()).await?;
     let (from, to) = states.positions();
     let listed = app.run_expensive(async move {
@@ -95,7 +99,7 @@ pub(super) async fn fleet(
         let before = states.before.nodes().range(page.keys::<NodeId>()).map(|(id, _)| id);
         let nodes: BTreeSet<&NodeId> = before.chain(after).filter(|id| was_changed(&states, id)).collect();
         let changes = nodes.into_iter().map(|id| (id, node_digest_change(&states.before, &states.after, id)));
-        page.list(changes.filter(|(_, change)| change.is_change()), |_, change| difference(change))
+        page.list(changes.filter(|(_, change)| change.is_change()), |_, change| node_change(change))
     });
     Ok(JsonAnswer::new(to, FleetDiff { from, to, page: listed.await? }).with_memory(memory))
 }
@@ -106,47 +110,60 @@ fn was_changed(states: &States, id: &NodeId) -> bool {
     cause(&states.before) != cause(&states.after)
 }
 
-fn difference(DigestChange { id: node, before, after }: DigestChange<NodeId>) -> NodeDifference {
-    NodeDifference { node, before, after }
+/// `GET /v1/diff/nodes/{id}`
+pub(super) async fn node(
+    asked: Asked<(PathId<NodeId>, DiffQuery, PresentQuery)>,
+) -> Result<JsonAnswer<NodeDiff>, ProblemResponse> {
+    let Asked { app, params: (PathId(node), query, reached), .. } = asked;
+    let states = app.states(&query, reached).await?;
+    let (from, to) = states.positions();
+    let compared = app.run_expensive(async move {
+        let [before, after] = states.records(&node)?;
+        let files = differing_files(&before, &after);
+        let [before, after] = [before, after].map(|record| record.map(|record| record_ref(&record)));
+        Ok::<_, ProblemResponse>(NodeDiff { node, from, to, before, after, files })
+    });
+    Ok(JsonAnswer::new(to, compared.await??))
 }
 
-/// `GET /v1/diff/nodes/{id}`
-pub(super) async fn node(asked: Asked<(PathId<NodeId>, DiffQuery)>) -> Result<JsonAnswer<NodeDiff>, ProblemResponse> {
-    let Asked { app, params: (PathId(node), query), .. } = asked;
-    let states = app.states(&query).await?;
-    let (from, to) = states.positions();
-    let [before, after] = states.records(&node)?;
-    let paths: BTreeSet<&str> = [&before, &after].into_iter().flatten().flat_map(paths).collect();
-    let files = paths.into_iter().map(|path| file_difference(path, &before, &after));
-    let files = files.filter(|file| digest(&file.before) != digest(&file.after)).collect();
-    let [before, after] = [before, after].map(|record| record.map(|record| record_ref(&record)));
-    Ok(JsonAnswer::new(to, NodeDiff { node, from, to, before, after, files }))
+/// The files that only one of the records has, or that have other contents, sorted by path.
+fn differing_files(before: &Option<Manifest>, after: &Option<Manifest>) -> Vec<FileDifference> {
+    let mut files = BTreeMap::<&str, [Option<EntryView>; 2]>::new();
+    for (side, record) in [before, after].into_iter().enumerate() {
+        for piece in record.iter().flat_map(|record| &record.pieces) {
+            files.entry(&piece.entry.path).or_default()[side] = Some(entry(piece.entry.clone()));
+        }
+    }
+    let differing = files.into_iter().filter(|(_, [before, after])| digest(before) != digest(after));
+    differing.map(|(path, [before, after])| FileDifference { path: path.to_owned(), before, after }).collect()
 }
 
 /// `GET /v1/diff/nodes/{id}/files/{path}`
 pub(super) async fn file(
-    asked: Asked<(PathId<NodeId>, FilePath, DiffQuery)>,
+    asked: Asked<(PathId<NodeId>, FilePath, DiffQuery, PresentQuery)>,
 ) -> Result<JsonAnswer<FileDiff>, ProblemResponse> {
-    let Asked { app, params: (PathId(node), FilePath(path), query), .. } = asked;
-    let states = app.states(&query).await?;
+    let Asked { app, params: (PathId(node), FilePath(path), query, reached), .. } = asked;
+    let states = app.states(&query, reached).await?;
     let (from, to) = states.positions();
-    let [before, after] = states.records(&node)?;
+    let id = node.clone();
+    let [before, after] = app.run_expensive(async move { states.records(&id) }).await??;
     let file = file_difference(&path, &before, &after);
     if file.before.is_none() && file.after.is_none() {
         let detail = format!("node {node} has no file {path} at either position");
         return Err(ProblemResponse::new(ErrorCode::UnknownFile, detail).in_field("path"));
     }
     let contents = [&before, &after].map(|record| record.as_ref().and_then(|record| piece(record, &path)).map(content));
+    let memory = app.reserve_memory(MEMORY_BYTES).await?;
     let unified = app.compare(&path, contents).await?;
-    Ok(JsonAnswer::new(to, FileDiff { node, from, to, file, unified }))
+    Ok(JsonAnswer::new(to, FileDiff { node, from, to, file, unified }).with_memory(memory))
 }
 
 /// `GET /v1/diff/documents/{id}`
 pub(super) async fn document(
-    asked: Asked<(PathId<DocumentId>, DiffQuery)>,
+    asked: Asked<(PathId<DocumentId>, DiffQuery, PresentQuery)>,
 ) -> Result<JsonAnswer<DocumentDiff>, ProblemResponse> {
-    let Asked { app, params: (PathId(id), query), .. } = asked;
-    let states = app.states(&query).await?;
+    let Asked { app, params: (PathId(id), query, reached), .. } = asked;
+    let states = app.states(&query, reached).await?;
     let (from, to) = states.positions();
     let [before, after] = [&states.before, &states.after]
         .map(|state| state.documents().get(&id).map(|found| documents::view(&id, found)));
@@ -157,12 +174,9 @@ pub(super) async fn document(
         let put = &view.as_ref()?.put;
         Some(FileBytes { digest: put.digest, size: put.size, bytes: None })
     });
+    let memory = app.reserve_memory(MEMORY_BYTES).await?;
     let unified = app.compare(id.as_str(), contents).await?;
-    Ok(JsonAnswer::new(to, DocumentDiff { id, from, to, before, after, unified }))
-}
-
-fn paths(record: &Manifest) -> impl Iterator<Item = &str> {
-    record.pieces.iter().map(|piece| piece.entry.path.as_str())
+    Ok(JsonAnswer::new(to, DocumentDiff { id, from, to, before, after, unified }).with_memory(memory))
 }
 
 fn piece<'a>(record: &'a Manifest, path: &str) -> Option<&'a ManifestEntry> {
@@ -177,7 +191,7 @@ fn file_difference(path: &str, before: &Option<Manifest>, after: &Option<Manifes
     FileDifference { path: path.to_owned(), before, after }
 }
 
-fn digest(file: &Option<api::why::EntryView>) -> Option<Digest> {
+fn digest(file: &Option<EntryView>) -> Option<Digest> {
     file.as_ref().map(|file| file.digest)
 }
 
@@ -199,9 +213,13 @@ fn content(piece: &ManifestEntry) -> FileBytes {
 
 impl AuthenticatedState {
     /// The two states. The earlier one must not be after the later one.
-    async fn states(&self, query: &DiffQuery) -> Result<States, ProblemResponse> {
-        let after = self.snapshot(SnapshotQuery::as_of(query.to)).await?.configuration;
-        let before = self.snapshot(SnapshotQuery::as_of(Some(query.from))).await?.configuration;
+    async fn states(&self, query: &DiffQuery, reached: PresentQuery) -> Result<States, ProblemResponse> {
+        self.snapshot(reached).await?;
+        // In this order, so that an event that comes meanwhile can't make the earlier state the later one.
+        let before = self.snapshot(SnapshotQuery::as_of(Some(query.from))).await;
+        let before = before.map_err(|problem| problem.renamed(AT, FROM.name))?.configuration;
+        let after = self.snapshot(SnapshotQuery::as_of(query.to)).await;
+        let after = after.map_err(|problem| problem.renamed(AT, TO.name))?.configuration;
         if before.position() > after.position() {
             let detail = format!("is at most {}, the later state", after.position());
             return Err(ProblemResponse::invalid_parameter(FROM.name, detail));
@@ -214,7 +232,6 @@ impl AuthenticatedState {
         if files.iter().flatten().any(|file| file.size > TEXT_BYTES_MAX) {
             return Ok(None);
         }
-        let _memory = self.reserve_memory(2 * usize::try_from(TEXT_BYTES_MAX).unwrap_or(usize::MAX)).await?;
         let [before, after] = files;
         let (before, after) = (self.text(before).await?, self.text(after).await?);
         let (Some(before), Some(after)) = (before, after) else { return Ok(None) };

@@ -1,6 +1,5 @@
 //! `GET /v1/events`: the events of the log, in pages, or live if the caller accepts `text/event-stream`.
 
-use api::error_code::ErrorCode;
 use api::event::EventView;
 use api::media_type::EVENT_STREAM;
 use api::query::{AFTER, AT, CURSOR, DATA_TEXT, ENTITY, TYPE};
@@ -9,6 +8,7 @@ use schema::change::Change;
 use schema::entity::Kind;
 use schema::event::Event;
 use schema::invalid::InputError;
+use schema::limit::EVENT_DATA_BYTES_MAX;
 use schema::position::Position;
 use schemars::{Schema, SchemaGenerator};
 use serde::Serialize;
@@ -20,7 +20,7 @@ use crate::http::context::AppState;
 use crate::http::event;
 use crate::http::live::{self, EventFilter};
 use crate::http::operation::Asked;
-use crate::http::paging::{PAGE_BYTES_MAX, PageBuilder, PageLimit, RenderedPage, memory_bytes};
+use crate::http::paging::{PAGE_BYTES_MAX, PageBuilder, PageLimit, RenderedPage, memory_for};
 use crate::http::params::{GivenParams, Parameter, RequestParameters, number, position_schema};
 use crate::http::problem::ProblemResponse;
 use crate::http::snapshot::SnapshotQuery;
@@ -64,8 +64,8 @@ pub(super) struct EventRange {
 pub(super) struct EventQuery {
     after: Position,
     filter: EventFilter,
-    /// After this event, if the request resumes a live stream.
-    resume_after: Option<Position>,
+    /// After this event, if the request resumes a live stream; the refusal of the header counts for a live stream only.
+    resume_after: Result<Option<Position>, ProblemResponse>,
 }
 
 /// A live stream of events.
@@ -85,7 +85,7 @@ impl RequestParameters for EventRange {
         [PageLimit::declared(), vec![EVENT_CURSOR]].concat()
     }
 
-    fn take(given: &mut GivenParams) -> Result<Self, ProblemResponse> {
+    fn take(given: &GivenParams) -> Result<Self, ProblemResponse> {
         let PageLimit(limit) = PageLimit::take(given)?;
         let after = given.query(&EVENT_CURSOR, |text| match text {
             "" => Ok(0),
@@ -100,7 +100,7 @@ impl RequestParameters for EventQuery {
         vec![AFTER_POSITION, ABOUT_ENTITY, OF_TYPE, WITH_TEXT, RESUME]
     }
 
-    fn take(given: &mut GivenParams) -> Result<Self, ProblemResponse> {
+    fn take(given: &GivenParams) -> Result<Self, ProblemResponse> {
         let entity = given.query(&ABOUT_ENTITY, |text| text.parse().map_err(|invalid: InputError| invalid.detail))?;
         Ok(Self {
             after: given.position(&AFTER_POSITION)?.unwrap_or_default(),
@@ -109,7 +109,7 @@ impl RequestParameters for EventQuery {
                 event_type: given.query(&OF_TYPE, event_type)?,
                 with_text: given.flag(&WITH_TEXT)?,
             },
-            resume_after: last_event(given.headers())?,
+            resume_after: last_event(given.headers()),
         })
     }
 }
@@ -123,12 +123,14 @@ pub(super) async fn list(
         if query.is_past() {
             return Err(ProblemResponse::invalid_parameter(AT, "a live stream has no past"));
         }
+        let after = resume_after?.unwrap_or(after);
         app.snapshot(query).await?;
-        return Ok(JsonOr::Other(Raw::new(live::open_stream(app, filter, resume_after.unwrap_or(after)).await?)));
+        return Ok(JsonOr::Other(Raw::new(live::open_stream(app, filter, after).await?)));
     }
     let up_to = app.snapshot(query).await?.configuration.position();
     let EventFilter { entity, event_type, with_text } = filter;
-    let memory = app.reserve_memory(memory_bytes(range.limit)).await?;
+    let memory =
+        app.reserve_memory(memory_for(range.limit, event::shown_bytes(EVENT_DATA_BYTES_MAX, with_text))).await?;
     let page = EventPage {
         after,
         up_to: Some(up_to),
@@ -140,9 +142,6 @@ pub(super) async fn list(
     let listed = read_page(&app, page, |event| event::view(event, with_text)).await?;
     Ok(JsonOr::Json(JsonAnswer::new(up_to, listed).with_memory(memory)))
 }
-
-/// What reading events can end with, and opening a live stream of them.
-pub(super) const CODES: [ErrorCode; 2] = [ErrorCode::Damaged, ErrorCode::TooManyStreams];
 
 /// Reads a page of events, and shows each with `show`.
 pub(super) async fn read_page<T: Serialize>(

@@ -56,7 +56,7 @@ impl RequestParameters for RequestRef {
         vec![ErrorCode::UnknownCommand, ErrorCode::Damaged, ErrorCode::TooManyQuestions]
     }
 
-    fn take(given: &mut GivenParams) -> Result<Self, ProblemResponse> {
+    fn take(given: &GivenParams) -> Result<Self, ProblemResponse> {
         parse_request_ref(given.path(&REQUEST))
     }
 }

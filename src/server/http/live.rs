@@ -142,8 +142,11 @@ impl LiveStream {
     }
 
     async fn read(&mut self, head: Position) -> Result<(), ProblemResponse> {
-        let mut memory = self.app.reserve_memory(BYTES_READ + EVENT_DATA_BYTES_MAX).await?;
-        let EventFilter { entity, event_type, .. } = &self.filter;
+        let mut memory = self
+            .app
+            .reserve_memory(event::shown_bytes(BYTES_READ + EVENT_DATA_BYTES_MAX, self.filter.with_text))
+            .await?;
+        let EventFilter { entity, event_type, with_text } = &self.filter;
         let page = EventPage {
             after: self.after,
             up_to: Some(head),
@@ -159,7 +162,7 @@ impl LiveStream {
             Some(last) if events.len() >= EVENTS_READ || bytes > BYTES_READ => last.position,
             _ => head,
         };
-        memory.shrink(bytes);
+        memory.shrink(event::shown_bytes(bytes, *with_text));
         self.memory = Some(Arc::new(memory));
         self.ready = events.into();
         Ok(())

@@ -20,7 +20,7 @@ impl RequestParameters for LogQuery {
         SnapshotQuery::codes()
     }
 
-    fn take(given: &mut GivenParams) -> Result<Self, ProblemResponse> {
+    fn take(given: &GivenParams) -> Result<Self, ProblemResponse> {
         SnapshotQuery::take(given).map(Self)
     }
 }

@@ -1,7 +1,8 @@
 //! An operation: a method and a path with all that the OpenAPI document says of them, and the handler that answers.
 //!
-//! RequestParameters, body and answers are taken from the type of the handler, so that the document can't say anything else than the code
-//! does. A handler is `async fn(Asked<P>) -> Result<A, ProblemResponse>`.
+//! Parameters and answers, and the codes that belong to them, are taken from the type of the handler, so that the document can't say
+//! anything else than the code does. A handler is `async fn(Asked<P>) -> Result<R, ProblemResponse>`. What is left for the catalogue to
+//! say is the schema of a body, and the codes that the handler itself refuses with.
 
 use std::future::Future;
 
@@ -108,9 +109,9 @@ impl<P: RequestParameters, A: ServerState> FromRequest<AppState> for Asked<P, A>
 
     async fn from_request(request: Request, app: &AppState) -> Result<Self, ProblemResponse> {
         let (mut parts, body) = request.into_parts();
-        let mut given = GivenParams::of(&mut parts).await?;
+        let given = GivenParams::of(&mut parts).await?;
         given.check(&P::declared())?;
-        let params = P::take(&mut given)?;
+        let params = P::take(&given)?;
         let Ok(app) = A::from_request_parts(&mut parts, app).await;
         Ok(Self { app, params, headers: parts.headers, body })
     }

@@ -54,7 +54,7 @@ impl RequestParameters for PageLimit {
         vec![LIMIT_PARAMETER]
     }
 
-    fn take(given: &mut GivenParams) -> Result<Self, ProblemResponse> {
+    fn take(given: &GivenParams) -> Result<Self, ProblemResponse> {
         let read = |text: &str| match number(text).map(usize::try_from) {
             Ok(Ok(limit)) if (1..=ITEMS_MAX).contains(&limit) => Ok(limit),
             _ => Err(format!("is a number from 1 to {ITEMS_MAX}")),
@@ -68,7 +68,7 @@ impl RequestParameters for PageQuery {
         vec![LIMIT_PARAMETER, CURSOR_PARAMETER]
     }
 
-    fn take(given: &mut GivenParams) -> Result<Self, ProblemResponse> {
+    fn take(given: &GivenParams) -> Result<Self, ProblemResponse> {
         let PageLimit(limit) = PageLimit::take(given)?;
         let after = given.query(&CURSOR_PARAMETER, |text| match text {
             "" => Ok(None),
@@ -118,7 +118,12 @@ impl PageQuery {
 /// Bytes of memory that a page of `limit` items may take: its items, and the answer that they are copied into. An item shows the
 /// data of an event, and little beside it.
 pub(super) fn memory_bytes(limit: usize) -> usize {
-    2 * PAGE_BYTES_MAX.min(limit.saturating_mul(EVENT_DATA_BYTES_MAX))
+    memory_for(limit, EVENT_DATA_BYTES_MAX)
+}
+
+/// The same for items of at most `item_bytes` each. A page has one item at least, however large.
+pub(super) fn memory_for(limit: usize, item_bytes: usize) -> usize {
+    2 * PAGE_BYTES_MAX.max(item_bytes).min(limit.saturating_mul(item_bytes))
 }
 
 impl<T: Serialize> PageBuilder<T> {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use api::error_code::ErrorCode;
+use api::query::DRY_RUN;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
@@ -19,6 +20,13 @@ use crate::http::problem::ProblemResponse;
 
 /// Numbers in URLs are compared with PostgreSQL's `bigint`.
 const NUMBER_MAX: u64 = i64::MAX as u64;
+
+/// Authentication looks at it, too: an auditor may ask for dry runs.
+pub(super) const DRY: Parameter = Parameter::query(
+    DRY_RUN,
+    "Whether the request is only decided and nothing is appended. An auditor may ask for it.",
+    || json!({"type": "boolean", "default": false}),
+);
 
 /// A parameter that an operation declares.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +51,7 @@ pub(super) enum ParameterPlace {
     Header,
 }
 
-/// RequestParameters that a handler takes together.
+/// Parameters that a handler takes together.
 pub(super) trait RequestParameters: Sized + Send {
     /// Whether [`RequestParameters::is_fixed`] can be true.
     const CAN_BE_FIXED: bool = false;
@@ -57,7 +65,7 @@ pub(super) trait RequestParameters: Sized + Send {
     }
 
     /// Reads them from a request.
-    fn take(given: &mut GivenParams) -> Result<Self, ProblemResponse>;
+    fn take(given: &GivenParams) -> Result<Self, ProblemResponse>;
 
     /// Whether the answer never changes, because the request names the position that it holds for.
     fn is_fixed(&self) -> bool {
@@ -166,7 +174,7 @@ impl GivenParams {
     }
 }
 
-/// RequestParameters of which each is declared and taken by itself.
+/// Parameters of which each is declared and taken by itself.
 macro_rules! together {
     ($($part:ident),*) => {
         impl<$($part: RequestParameters),*> RequestParameters for ($($part,)*) {
@@ -180,7 +188,7 @@ macro_rules! together {
                 [$($part::codes()),*].concat()
             }
 
-            fn take(given: &mut GivenParams) -> Result<Self, ProblemResponse> {
+            fn take(given: &GivenParams) -> Result<Self, ProblemResponse> {
                 Ok(($($part::take(given)?,)*))
             }
 
@@ -201,7 +209,7 @@ impl RequestParameters for () {
         Vec::new()
     }
 
-    fn take(_: &mut GivenParams) -> Result<Self, ProblemResponse> {
+    fn take(_: &GivenParams) -> Result<Self, ProblemResponse> {
         Ok(())
     }
 }

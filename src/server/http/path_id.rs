@@ -32,7 +32,7 @@ impl<T: FromStr<Err = InputError> + Send> RequestParameters for PathId<T> {
         vec![ErrorCode::UnknownEntity]
     }
 
-    fn take(given: &mut GivenParams) -> Result<Self, ProblemResponse> {
+    fn take(given: &GivenParams) -> Result<Self, ProblemResponse> {
         given.path_as(&ID).map(Self)
     }
 }
@@ -46,7 +46,7 @@ impl RequestParameters for FilePath {
         vec![ErrorCode::UnknownFile]
     }
 
-    fn take(given: &mut GivenParams) -> Result<Self, ProblemResponse> {
+    fn take(given: &GivenParams) -> Result<Self, ProblemResponse> {
         Ok(Self(given.path(&PATH).to_owned()))
     }
 }

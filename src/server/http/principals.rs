@@ -49,7 +49,7 @@ pub(super) async fn one(
 /// `GET /v1/whoami`
 pub(super) async fn whoami(asked: Asked<PresentQuery>) -> Result<JsonAnswer<WhoAmI>, ProblemResponse> {
     let Asked { app, params: query, .. } = asked;
-    let position = app.snapshot(query).await?.configuration.position();
-    let (name, role, log_id) = (app.caller.name.clone(), app.caller.role, app.log().log_id());
-    Ok(JsonAnswer::new(position, WhoAmI { name, role, log_id }))
+    let state = app.snapshot(query).await?.configuration;
+    let (name, role, log_id) = (app.caller.name.clone(), app.role_in(&state)?, app.log().log_id());
+    Ok(JsonAnswer::new(state.position(), WhoAmI { name, role, log_id }))
 }

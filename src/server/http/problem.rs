@@ -59,6 +59,11 @@ impl ProblemResponse {
         Self { field: field.into(), ..self }
     }
 
+    /// The same problem, whose parameter this operation calls otherwise.
+    pub(super) fn renamed(self, from: &str, to: &str) -> Self {
+        if self.field == from { self.in_field(to) } else { self }
+    }
+
     /// The same problem with `Retry-After`.
     pub(super) fn retry_after(self, seconds: u32) -> Self {
         Self { retry_after_s: Some(seconds), ..self }

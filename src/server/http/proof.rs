@@ -71,7 +71,7 @@ impl RequestParameters for InclusionQuery {
         vec![POSITION, SIZE]
     }
 
-    fn take(given: &mut GivenParams) -> Result<Self, ProblemResponse> {
+    fn take(given: &GivenParams) -> Result<Self, ProblemResponse> {
         let position = number(given.path(&POSITION)).ok().filter(|position| *position > 0);
         let none = || ProblemResponse::invalid_parameter(POSITION.name, "is a position from 1");
         Ok(Self { position: position.ok_or_else(none)?.into(), size: given.position(&SIZE)? })
@@ -83,7 +83,7 @@ impl RequestParameters for ConsistencyQuery {
         vec![FROM, TO]
     }
 
-    fn take(given: &mut GivenParams) -> Result<Self, ProblemResponse> {
+    fn take(given: &GivenParams) -> Result<Self, ProblemResponse> {
         let from = given.position(&FROM)?.filter(|from| *from > Position::ZERO);
         let from = from.ok_or_else(|| ProblemResponse::invalid_parameter(FROM.name, "is a position from 1"))?;
         Ok(Self { from, to: given.position(&TO)? })

@@ -6,7 +6,7 @@ use api::error_code::ErrorCode;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::http::header::ALLOW;
-use axum::middleware::{from_fn, from_fn_with_state, map_response};
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, get, options};
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -55,7 +55,8 @@ fn with_layers(app: AppState, operations: Vec<Operation>, others: Router<AppStat
         .layer(CatchPanicLayer::custom(problem::panic_response))
         .layer(from_fn(problem::convert_framework_errors))
         .layer(compression::layer())
-        .layer(map_response(compression::weaken_tag))
+        .layer(from_fn(compression::accept_gzip_or_nothing))
+        .layer(from_fn(compression::weaken_tag))
         .layer(from_fn(request_metrics::count))
         .with_state(app)
 }
@@ -78,7 +79,8 @@ fn routes(operations: Vec<Operation>) -> Router<AppState> {
 fn methods_of(operation: &Operation) -> Vec<&'static str> {
     match operation.method.as_str() {
         "GET" => vec!["GET", "HEAD"],
-        _ => vec!["POST"],
+        "POST" => vec!["POST"],
+        other => unreachable!("BUG: no operation has method {other}"),
     }
 }
 

@@ -66,7 +66,7 @@ impl RequestParameters for SnapshotQuery {
         [PresentQuery::codes(), past.to_vec()].concat()
     }
 
-    fn take(given: &mut GivenParams) -> Result<Self, ProblemResponse> {
+    fn take(given: &GivenParams) -> Result<Self, ProblemResponse> {
         let PresentQuery { min_position } = PresentQuery::take(given)?;
         Ok(Self { min_position, at: given.query(&AT_PARAMETER, parse_moment)? })
     }
@@ -86,7 +86,7 @@ impl RequestParameters for PresentQuery {
         vec![ErrorCode::PositionNotReached]
     }
 
-    fn take(given: &mut GivenParams) -> Result<Self, ProblemResponse> {
+    fn take(given: &GivenParams) -> Result<Self, ProblemResponse> {
         Ok(Self { min_position: given.position(&MIN_POSITION_PARAMETER)? })
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use api::error_code::ErrorCode;
 use api::event::CausingEvent;
+use api::node::NodeStatus;
 use api::why::{DerivationView, EntryView, ExplainingEvent, FileExplanation, JobExplanation, RunningFile};
 use projections::render::render;
 use replay::explain::{Derivation, DerivedFile, ExplainError, explain_file, explain_job};
@@ -14,7 +15,7 @@ use schema::id::{JobId, NodeId};
 use schema::position::Position;
 use schema::report::RecordRef;
 
-use crate::event_log::{AsOf, DamagedError};
+use crate::event_log::{AsOf, DamagedError, PastStateError};
 use crate::http::answer::JsonAnswer;
 use crate::http::context::AppState;
 use crate::http::operation::Asked;
@@ -31,31 +32,42 @@ fn derived(DerivedFile { kind, digest, size, source }: DerivedFile) -> EntryView
     EntryView { kind, digest, size, source }
 }
 
+/// What an explanation of a file is about.
+struct FileSubject {
+    node: NodeId,
+    path: String,
+    status: NodeStatus,
+    desired: RecordRef,
+    runs: RunningFile,
+}
+
 /// `GET /v1/why/nodes/{id}/{path}`
 pub(super) async fn file(
     asked: Asked<(PathId<NodeId>, FilePath, SnapshotQuery)>,
 ) -> Result<JsonAnswer<FileExplanation>, ProblemResponse> {
     let Asked { app, params: (PathId(node), FilePath(path), query), .. } = asked;
     let snapshot = app.snapshot_for_nodes(query).await?;
-    let (state, id, asked_path) = (snapshot.configuration.clone(), node.clone(), path.clone());
-    let why = app.run_expensive(async move { explain_file(&state, &id, &asked_path) }).await?;
-    let why = why.map_err(|unknown| unknown_subject(&unknown, &node, &path))?;
-    let state = &snapshot.configuration;
-    let enrolled = state.nodes().get(&node).expect("BUG: the explained file belongs to a node of the state");
-    let status = app.node_status(&snapshot, &node, enrolled);
-    let desired = RecordRef { position: enrolled.cause.position, digest: app.digests().of(state, &node, enrolled) };
-    let runs = match status.running {
-        Some(running) if running.digest == desired.digest => {
-            RunningFile { known: true, file: why.found.clone().map(derived) }
-        }
-        Some(running) => {
-            let (inner, node, path) = (app.clone(), node.clone(), path.clone());
-            app.run_expensive(async move { inner.running_file(&node, &path, running).await }).await?
-        }
-        None => RunningFile { known: status.state != ConvergenceState::Unknown, file: None },
-    };
+    let inner = app.clone();
+    let explained = app.run_expensive(async move {
+        let state = &snapshot.configuration;
+        let why = explain_file(state, &node, &path).map_err(|unknown| unknown_subject(&unknown, &node, &path))?;
+        let enrolled = state.nodes().get(&node).expect("BUG: the explained file belongs to a node of the state");
+        let status = inner.node_status(&snapshot, &node, enrolled);
+        let desired =
+            RecordRef { position: enrolled.cause.position, digest: inner.digests().of(state, &node, enrolled) };
+        let runs = match status.running {
+            Some(running) if running.digest == desired.digest => {
+                RunningFile { known: true, file: why.found.clone().map(derived) }
+            }
+            Some(running) => inner.running_file(&node, &path, running).await?,
+            None => RunningFile { known: status.state != ConvergenceState::Unknown, file: None },
+        };
+        Ok::<_, ProblemResponse>((state.position(), FileSubject { node, path, status, desired, runs }, why))
+    });
+    let (position, subject, why) = explained.await??;
+    let FileSubject { node, path, status, desired, runs } = subject;
     let derivation = app.derivation(why).await?;
-    Ok(JsonAnswer::new(state.position(), FileExplanation { node, path, status, desired, runs, derivation }))
+    Ok(JsonAnswer::new(position, FileExplanation { node, path, status, desired, runs, derivation }))
 }
 
 /// `GET /v1/why/jobs/{id}`
@@ -83,15 +95,24 @@ fn unknown_subject(unknown: &ExplainError, node: &NodeId, path: &str) -> Problem
 
 impl AppState {
     /// What a node has at a path if it runs an older record.
-    async fn running_file(&self, node: &NodeId, path: &str, running: RecordRef) -> RunningFile {
-        let past = self.log().past(AsOf::Position(running.position)).await;
-        let manifest = past.ok().and_then(|past| render(&past, node));
-        // The node may run a record of another log.
-        let Some(manifest) = manifest.filter(|manifest| manifest.digest == running.digest) else {
-            return RunningFile { known: false, file: None };
+    async fn running_file(
+        &self,
+        node: &NodeId,
+        path: &str,
+        running: RecordRef,
+    ) -> Result<RunningFile, ProblemResponse> {
+        let unknown = RunningFile { known: false, file: None };
+        let past = match self.log().past(AsOf::Position(running.position)).await {
+            Ok(past) => past,
+            // The node may run a record of another log, or of a part of this one that was lost.
+            Err(PastStateError::Future { .. }) => return Ok(unknown),
+            Err(error) => return Err(error.into()),
+        };
+        let Some(manifest) = render(&past, node).filter(|manifest| manifest.digest == running.digest) else {
+            return Ok(unknown);
         };
         let mut entries = manifest.pieces.into_iter().map(|piece| piece.entry);
-        RunningFile { known: true, file: entries.find(|entry| entry.path == path).map(entry) }
+        Ok(RunningFile { known: true, file: entries.find(|entry| entry.path == path).map(entry) })
     }
 
     /// The derivation with the events that it names.

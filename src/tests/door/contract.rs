@@ -150,6 +150,14 @@ fn every_operation_says_what_a_client_needs() {
 }
 
 #[tokio::test]
+async fn a_document_that_selects_by_what_is_there_is_shown_as_described() {
+    let house = House::new();
+    let target = json!({"match_expressions": [{"key": "site", "operator": "Exists"}]});
+    house.done(json!([put("d", "etc/d", "text", target.clone())])).await;
+    assert_eq!(house.shown("/v1/documents/d").await["target"], target);
+}
+
+#[tokio::test]
 async fn the_document_is_served_without_a_token() {
     let house = House::new();
     let answered = house.send(request(Method::GET, "/v1/openapi.json", &[], "")).await;

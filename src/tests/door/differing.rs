@@ -69,7 +69,7 @@ async fn what_is_no_text_or_too_long_has_no_unified_difference() {
             "content_base64": base64, "target": {"all": true}, "priority": 0})
     };
     house
-        .done(json!([bytes("raw", "/w=="), put("long", "long", &"line\n".repeat(250_000), json!({"all": true}))]))
+        .done(json!([bytes("raw", "/w=="), put("long", "long", &"line\n".repeat(60_000), json!({"all": true}))]))
         .await;
     for id in ["raw", "long"] {
         let diff = house.shown(&format!("/v1/diff/documents/{id}?from=2")).await;
@@ -84,7 +84,8 @@ async fn what_can_not_be_compared_is_named() {
         ("/v1/diff/fleet".to_owned(), 400, "invalid_parameter", "from"),
         ("/v1/diff/fleet?from=yesterday".to_owned(), 400, "invalid_parameter", "from"),
         (format!("/v1/diff/fleet?from={after}&to={before}"), 400, "invalid_parameter", "from"),
-        ("/v1/diff/fleet?from=1&to=9999".to_owned(), 404, "at_in_the_future", "at"),
+        ("/v1/diff/fleet?from=1&to=9999".to_owned(), 404, "at_in_the_future", "to"),
+        ("/v1/diff/fleet?from=9999".to_owned(), 404, "at_in_the_future", "from"),
         ("/v1/diff/nodes/none?from=1".to_owned(), 404, "unknown_entity", "id"),
         ("/v1/diff/nodes/a/files/etc/none?from=1".to_owned(), 404, "unknown_file", "path"),
         ("/v1/diff/documents/none?from=1".to_owned(), 404, "unknown_entity", "id"),
