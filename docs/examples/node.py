@@ -50,6 +50,21 @@ def check_path(path):
         raise Refused("invalid_path", path)
 
 
+def write(path, content):
+    """Writes a file that is whole after a power cut, too."""
+    with open(path, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(path):
+    """Makes the names in a folder durable."""
+    folder = os.open(path, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)
+
+
 def digest_of(entries):
     hasher = hashlib.sha256()
     for entry in entries:
@@ -74,11 +89,9 @@ class Node:
     def save(self):
         """Replaces state.json as a whole, so that a crash leaves the old file or the new one."""
         new = self.dir / "state.json.new"
-        with open(new, "w") as file:
-            json.dump(self.state, file)
-            file.flush()
-            os.fsync(file.fileno())
+        write(new, json.dumps(self.state).encode())
         new.rename(self.dir / "state.json")
+        sync_folder(self.dir)
 
     # The five checks of docs/reference/nats.md, in their order.
 
@@ -111,6 +124,18 @@ class Node:
             raise Refused("wrong_digest", "the entries are not those of the digest")
         return record
 
+    def claimed(self, message):
+        """Position and digest that a record claims. They are not verified, and only name it in a report."""
+        unnamed = {"position": 0, "digest": hashlib.sha256(message).digest()}
+        try:
+            body = msgpack.unpackb(msgpack.unpackb(message)["body"])
+            claim = {"position": int(body["position"]), "digest": bytes(body["digest"])}
+        except Exception:
+            return unnamed
+        # A forged record must not pass for the accepted one.
+        floor = self.state["floor"]
+        return unnamed if floor and floor["digest"] == claim["digest"].hex() else claim
+
     async def content(self, entry):
         if "inline" in entry:
             content = entry["inline"]
@@ -122,7 +147,7 @@ class Node:
         return content
 
     async def apply(self, message):
-        record = {"position": 0, "digest": hashlib.sha256(message).digest()}
+        record = self.claimed(message)
         try:
             record = self.open(message)
             mark = {"position": record["position"], "digest": record["digest"].hex()}
@@ -144,14 +169,17 @@ class Node:
         for entry in record["entries"]:
             place = new / ("files/" + entry["path"] if entry["kind"] == "document" else entry["path"])
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(await self.content(entry))
+            write(place, await self.content(entry))
+            sync_folder(place.parent)
         shutil.rmtree(self.dir / "generations" / name, ignore_errors=True)
         new.rename(self.dir / "generations" / name)
+        sync_folder(self.dir / "generations")
         # Renaming a new link over the old one switches all files at once.
         link = self.dir / "current.new"
         link.unlink(missing_ok=True)
         link.symlink_to(f"generations/{name}")
         link.rename(self.dir / "current")
+        sync_folder(self.dir)
 
     def tried(self, record, state, code=None, detail=None):
         mark = {"position": record["position"], "digest": record["digest"]}
