@@ -4,6 +4,7 @@
 mod architecture;
 mod dependencies;
 mod docker;
+mod documents;
 mod oscal;
 mod outside;
 mod promises;
