@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what Headwater needs and this machine lacks: a C linker, PostgreSQL, nats-server, and for the suite a Python with
-# the package `cryptography`.
+# Installs what Headwater needs and this machine lacks: a C linker, PostgreSQL, nats-server, and for the suite curl, jq, a Python with
+# the package `cryptography`, and the packages of docs/examples.
 #
 # Always: what is there already is left as it is, and nothing is fetched when all is there. PostgreSQL comes
 # from the distribution, and no cluster of the machine's own is made, started or changed. nats-server goes
@@ -241,6 +241,53 @@ need_cryptography() {
         fail "python3 still can't import cryptography, although the distribution's package was installed"
 }
 
+# --- what the suite runs of the documents: shell blocks, and docs/examples ------------------------------------
+
+need_page_tools() {
+    local tool
+    for tool in curl jq; do
+        if ! command -v "$tool" >/dev/null; then apt_install "$tool"; fi
+    done
+}
+
+has_example_packages() { "$1" -c 'import nats, msgpack, cryptography' 2>/dev/null; }
+
+# The first Python that can make a virtual environment with pip in it, or nothing.
+venv_python() {
+    local python
+    for python in python3 /usr/bin/python3; do
+        if "$python" -c 'import venv, ensurepip' 2>/dev/null; then
+            printf '%s\n' "$python"
+            return
+        fi
+    done
+}
+
+install_example_packages() {
+    local python new=$tools/python.new
+    python=$(venv_python)
+    if [ -z "$python" ]; then
+        (apt_install python3-venv) || return 1
+        python=$(venv_python)
+        [ -n "$python" ] || return 1
+    fi
+    say "installing the Python packages of docs/examples into .tools/python"
+    rm -rf "$new" "$tools/python"
+    "$python" -m venv "$new" || return 1
+    "$new/bin/python" -m pip --quiet --disable-pip-version-check --timeout 20 --retries 2 install \
+        --no-deps --only-binary :all: --require-hashes --requirement scripts/examples.txt || return 1
+    has_example_packages "$new/bin/python" || return 1
+    mv "$new" "$tools/python"
+}
+
+# Without them everything else works, and the suite says that the examples did not run: so this is no failure.
+need_example_packages() {
+    if has_example_packages "$tools/python/bin/python"; then return; fi
+    mkdir -p "$tools"
+    install_example_packages ||
+        say "could not install the Python packages of docs/examples (see above): the suite will not run the examples"
+}
+
 # ------------------------------------------------------------------------------------------------------------
 
 command -v cargo >/dev/null ||
@@ -249,3 +296,5 @@ need_linker
 need_postgres
 need_nats
 need_cryptography
+need_page_tools
+need_example_packages
