@@ -199,16 +199,16 @@ impl ApiClient {
     /// # Errors
     /// If the server refuses or does not answer.
     pub async fn dry_run(&self, request: &CommandRequest) -> Result<Vec<CommandWarning>, Error> {
-        /// The part of the answer that is used here. An older server has no warnings.
+        /// The part of the answer that is used here; an older server has no warnings.
         #[derive(Deserialize)]
-        struct DryRunAnswer {
+        struct Decided {
             #[serde(default)]
             warnings: Vec<CommandWarning>,
         }
         let url = self.url.join(&format!("{COMMANDS}?{DRY_RUN}=true"));
         let post = self.http.post(&url).header(CONTENT_TYPE, JSON).body(request.body());
-        let answer: DryRunAnswer = parse(&url, &read_body(self.send(post).await?, &url).await?)?;
-        Ok(answer.warnings)
+        let decided: Decided = parse(&url, &read_body(self.send(post).await?, &url).await?)?;
+        Ok(decided.warnings)
     }
 
     /// Opens the live stream of events at `path`.

@@ -5,7 +5,9 @@
 use std::collections::BTreeSet;
 use std::time::Instant as Clock;
 
-use serde::Deserialize;
+use api::event::EventView;
+use api::job::{ClaimView, JobSummary};
+use api::page::ListPage;
 use serde::de::IgnoredAny;
 
 use crate::dev::DevNode;
@@ -24,38 +26,6 @@ set=$(grep -o "\"parameter:$(of parameter)\":\"[0-9]*\"" {} | cut -d '"' -f 4 | 
 for value in $set; do [ "$value" -le "$(of most)" ] || { echo "$value is above $(of most)"; exit 1; }; done
 echo "$(of parameter) $set- at most $(of most)""#;
 
-/// A job as `GET /v1/jobs` shows it.
-#[derive(Clone, Debug, Deserialize)]
-struct Job {
-    id: String,
-    claim: Option<Claim>,
-    completed: Option<Completed>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct Claim {
-    runtime: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct Completed {
-    runtime: String,
-    outcome: String,
-}
-
-/// An event as `GET /v1/events` shows it.
-#[derive(Deserialize)]
-struct Happened {
-    #[serde(rename = "type")]
-    event_type: String,
-    data: serde_json::Value,
-}
-
-#[derive(Deserialize)]
-struct Events {
-    items: Vec<Happened>,
-}
-
 impl Story {
     /// Imports the definitions twice: the second import changes nothing.
     pub(super) async fn import(&mut self) -> Result<(), Error> {
@@ -66,7 +36,7 @@ impl Story {
         let left_out = format!("   {} parts of the files have no place here: each is named", first.skipped.len());
         self.say(Style::Dim, &left_out);
         let attestations: Vec<IgnoredAny> = self.client().list("/v1/attestations", &[]).await?;
-        let jobs: Vec<Job> = self.client().list("/v1/jobs", &[]).await?;
+        let jobs: Vec<JobSummary> = self.client().list("/v1/jobs", &[]).await?;
         let are_there = !jobs.is_empty() && jobs.len() == attestations.len();
         self.claim(are_there, &format!("each attestation is a job: {}", jobs.len()));
         let second = self.definitions().import().await?;
@@ -78,9 +48,9 @@ impl Story {
     pub(super) async fn share_jobs(&mut self) -> Result<(), Error> {
         let deadline = Clock::now() + WITHIN;
         let jobs = loop {
-            let jobs: Vec<Job> = self.client().list("/v1/jobs", &[]).await?;
-            let is_through = |job: &Job| {
-                let by = |claim: &Claim| job.completed.as_ref().is_some_and(|done| done.runtime == claim.runtime);
+            let jobs: Vec<JobSummary> = self.client().list("/v1/jobs", &[]).await?;
+            let is_through = |job: &JobSummary| {
+                let by = |claim: &ClaimView| job.completed.as_ref().is_some_and(|done| done.runtime == claim.runtime);
                 job.claim.as_ref().is_some_and(by)
             };
             let all =
@@ -98,18 +68,19 @@ impl Story {
         }
         let held: usize = runtimes.iter().map(|node| of(&jobs, &node.id).len()).sum();
         self.claim(held == jobs.len(), &format!("each of the {} jobs is held by one of them", jobs.len()));
-        let passed = |job: &&Job| job.completed.as_ref().is_some_and(|done| done.outcome == "passed");
+        let passed = |job: &&JobSummary| job.completed.as_ref().is_some_and(|done| done.outcome == "passed");
         let passed = jobs.iter().filter(passed).count();
         self.claim(passed == jobs.len(), &format!("{passed} were run, with the outcome passed"));
         self.say_evidence(&jobs).await
     }
 
     /// Prints the evidence of the runs.
-    async fn say_evidence(&mut self, jobs: &[Job]) -> Result<(), Error> {
+    async fn say_evidence(&mut self, jobs: &[JobSummary]) -> Result<(), Error> {
         for job in jobs {
             let path = format!("/v1/events?entity=job/{}&type=JobCompleted&limit=1", job.id);
-            let events: Events = self.client().get(&path).await?;
-            let Some(Happened { event_type, data }) = events.items.into_iter().next() else { continue };
+            let events: ListPage<EventView> = self.client().get(&path).await?;
+            let Some(EventView { event_type, data, .. }) = events.items.into_iter().next() else { continue };
+            let data: serde_json::Value = serde_json::from_str(data.get()).unwrap_or_default();
             let text = |name: &str| data[name].as_str().unwrap_or_default().trim().to_owned();
             let line = format!("   {event_type}: {}: {}", text("runtime"), text("evidence"));
             self.say(Style::Dim, &line);
@@ -119,9 +90,9 @@ impl Story {
 }
 
 /// The ids of a runtime's jobs.
-fn of(jobs: &[Job], runtime: &str) -> BTreeSet<String> {
-    let is_its = |job: &&Job| job.claim.as_ref().is_some_and(|claim| claim.runtime == runtime);
-    jobs.iter().filter(is_its).map(|job| job.id.clone()).collect()
+fn of(jobs: &[JobSummary], runtime: &str) -> BTreeSet<String> {
+    let is_its = |job: &&JobSummary| job.claim.as_ref().is_some_and(|claim| claim.runtime.as_str() == runtime);
+    jobs.iter().filter(is_its).map(|job| job.id.to_string()).collect()
 }
 
 /// The ids of the jobs whose specs are in force on a node's disk.

@@ -4,26 +4,24 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use api::node::NodeDetail;
 use client::api_client::ApiClient;
 use client::error::Error;
 use schema::id::NodeId;
 use schema::instant::Instant;
 use schema::report::{AttemptState, RecordRef, Reported};
 use schema::target::Labels;
-use serde::Deserialize;
 
 use super::fleet::Files;
 
-/// The part of `GET /v1/nodes/{id}` that the demo needs.
-#[derive(Clone, Debug, Deserialize)]
+/// What the demo needs of a node.
+#[derive(Clone, Debug)]
 pub(super) struct DemoNode {
     pub(super) id: NodeId,
     pub(super) labels: Labels,
-    pub(super) state: String,
+    pub(super) state: &'static str,
     pub(super) desired: RecordRef,
-    #[serde(default)]
     reported: Option<Reported>,
-    #[serde(skip)]
     dir: PathBuf,
 }
 
@@ -38,8 +36,15 @@ pub(super) struct NodeSnapshot {
 impl DemoNode {
     /// Fetches the node from the server.
     pub(super) async fn fetch(client: &ApiClient, id: &str, dir: &Path) -> Result<Self, Error> {
-        let node: Self = client.get(&format!("/v1/nodes/{id}")).await?;
-        Ok(Self { dir: dir.to_owned(), ..node })
+        let node: NodeDetail = client.get(&format!("/v1/nodes/{id}")).await?;
+        Ok(Self {
+            id: node.id,
+            labels: node.labels,
+            state: node.status.state.name(),
+            desired: node.desired.record_ref,
+            reported: node.reported.map(|reported| reported.report),
+            dir: dir.to_owned(),
+        })
     }
 
     pub(super) fn running(&self) -> Option<RecordRef> {

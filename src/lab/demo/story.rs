@@ -5,12 +5,13 @@
 
 use std::time::{Duration, Instant as Clock};
 
+use api::event::EventView;
 use api::log::LogStatus;
+use api::page::ListPage;
 use api::path::LOG;
 use client::api_client::{ApiClient, CommandRequest};
 use schema::instant::Instant;
 use schema::position::Position;
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::dev::DevNode;
@@ -77,17 +78,6 @@ pub(super) struct Story {
 enum Outcome {
     Converges,
     Rejects,
-}
-
-/// Events as `GET /v1/events` shows them.
-#[derive(Deserialize)]
-struct Events {
-    items: Vec<Event>,
-}
-
-#[derive(Deserialize)]
-struct Event {
-    at: Instant,
 }
 
 impl Story {
@@ -189,7 +179,7 @@ impl Story {
             _ => return Err(Error::NothingChanged),
         };
         let before = first.previous();
-        let events: Events = self.client.get(&format!("/v1/events?after={before}&limit=1")).await?;
+        let events: ListPage<EventView> = self.client.get(&format!("/v1/events?after={before}&limit=1")).await?;
         let at = events.items.first().map(|event| event.at).unwrap_or_default();
         (self.since, self.reached) = (StepStart { position: before, at }, last);
         let which = if first == last {

@@ -44,14 +44,14 @@ pub(super) fn row(screen: &Screen, node: &DemoNode, since: StepStart) -> String 
     let row = cells([
         node.id.to_string(),
         terminal::line(node.labels.get("instrument").map_or("", String::as_str)),
-        terminal::line(&node.state),
+        terminal::line(node.state),
         node.desired.position.to_string(),
         digest(node.desired),
         node.running().map_or_else(|| "  -".to_owned(), digest),
         node.file_count().to_string(),
         took,
     ]);
-    let style = match node.state.as_str() {
+    let style = match node.state {
         "converged" => Style::Green,
         "progressing" => Style::Yellow,
         "unknown" => Style::Dim,

@@ -195,7 +195,10 @@ async fn a_node_needs_to_speak_only_of_itself() {
     let heard = connect(&nats.url(), "heard").await.unwrap();
     heard.up().await;
     let mut asked = heard.client().subscribe("cfg.rpc.>").await.unwrap();
-    heard.client().flush().await.unwrap();
+    // The server takes what comes on one connection in order, so whoever has this back hears all that comes later.
+    heard.client().publish("cfg.rpc.n-0.claim", "".into()).await.unwrap();
+    let own = tokio::time::timeout(std::time::Duration::from_secs(10), asked.next()).await.unwrap().unwrap();
+    assert_eq!(own.subject.as_str(), "cfg.rpc.n-0.claim");
     for node in ["n-2", "n-1"] {
         let subject = Prefix::default().rpc_subject(&node.parse().unwrap(), RpcVerb::Claim);
         stranger.client().publish(subject, "".into()).await.unwrap();
