@@ -1,12 +1,15 @@
 //! The program `headwater`: its subcommands, and their exit codes.
 
+mod manual;
+
 use std::process::ExitCode;
 
 use agent::options::EdgeCommand;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use client::token::TokenCommand;
 use client::{events, get, health, impact, import, wait, why};
 use lab::{demo, dev};
+use manual::{CompletionsOptions, ManOptions};
 use program::exit::{AFTER_HELP, CommandFailure, ExitClass, conclude, run_to_end};
 use program::signals::stop_on_signals;
 use program::{output, telemetry};
@@ -56,6 +59,10 @@ enum Command {
     Recover(recover::Options),
     /// Ask a server whether it can do its work
     Health(health::Options),
+    /// Print the completions of a shell
+    Completions(CompletionsOptions),
+    /// Write manual pages, one for each command
+    Man(ManOptions),
     #[command(hide = true)]
     Apply(NotYet),
     #[command(hide = true)]
@@ -136,16 +143,7 @@ async fn run_command(command: Command) -> Result<(), CommandFailure> {
             served.map_err(|error| CommandFailure::of(error.exit_class(), error))
         }
         Command::Edge(command) => agent::command::run(command).await,
-        Command::Token(arguments) => match arguments.action {
-            TokenAction::OverHttp(command) => {
-                let done = client::token::run(command).await;
-                done.map_err(|error| CommandFailure::of(error.exit_class(), error))
-            }
-            TokenAction::Reset(options) => {
-                let done = Box::pin(token_reset::run(*options)).await;
-                done.map_err(|error| CommandFailure::of(error.exit_class(), error))
-            }
-        },
+        Command::Token(arguments) => run_token_action(arguments.action).await,
         Command::Get(options) => {
             get::run(options).await.map_err(|error| CommandFailure::reaching(error.is_unreachable(), error))
         }
@@ -178,13 +176,26 @@ async fn run_command(command: Command) -> Result<(), CommandFailure> {
             done.map_err(|error| CommandFailure::of(error.exit_class(), error))
         }
         Command::Health(options) => health::run(options).await.map_err(CommandFailure::unreachable),
+        Command::Completions(options) => manual::print_completions(&options, Arguments::command()),
+        Command::Man(options) => manual::write_pages(&options, Arguments::command()),
+    }
+}
+
+async fn run_token_action(action: TokenAction) -> Result<(), CommandFailure> {
+    match action {
+        TokenAction::OverHttp(command) => {
+            let done = client::token::run(command).await;
+            done.map_err(|error| CommandFailure::of(error.exit_class(), error))
+        }
+        TokenAction::Reset(options) => {
+            let done = Box::pin(token_reset::run(*options)).await;
+            done.map_err(|error| CommandFailure::of(error.exit_class(), error))
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     /// Checks a command and its subcommands.

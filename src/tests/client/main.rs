@@ -12,6 +12,7 @@ mod examples;
 mod fresh;
 mod get;
 mod import;
+mod manual;
 mod pages;
 mod printed;
 mod selected;
