@@ -15,6 +15,7 @@ mod import;
 mod manual;
 mod pages;
 mod printed;
+mod reference;
 mod selected;
 mod unwritable;
 mod wait;
