@@ -14,7 +14,7 @@ use schema::id::{CommandId, LogId};
 use schema::instant::Instant;
 
 use super::snapshots::is_due;
-use super::submission::{Submission, SubmissionRefusal, SubmissionVerdict};
+use super::submission::{AcceptedSubmission, Submission, SubmissionRefusal, SubmissionVerdict};
 use super::tree::Growth;
 
 /// The stored answer to a request that came with an idempotency key.
@@ -86,7 +86,9 @@ impl DecidedBatch {
     pub(crate) fn decide_next(&mut self, submission: Arc<Submission>, clock: Instant) {
         let before = self.configuration.position();
         let verdict = match self.known.get(&submission.command_id) {
-            Some(receipt) if receipt.fingerprint == submission.request.fingerprint => Ok(receipt.answer.clone()),
+            Some(receipt) if receipt.fingerprint == submission.request.fingerprint => {
+                Ok(AcceptedSubmission { answer: receipt.answer.clone(), is_repeated: true })
+            }
             Some(_) => Err(SubmissionRefusal::KeyReused),
             None => self.decide(&submission, clock),
         };
@@ -119,7 +121,7 @@ impl DecidedBatch {
             self.known.insert(command_id, receipt.clone());
             self.receipts.push(receipt);
         }
-        Ok(decided.answer)
+        Ok(AcceptedSubmission { answer: decided.answer, is_repeated: false })
     }
 
     /// Decides all submissions again, each on a copy of the state. This happens at most once for a batch, so a caller whose requests
@@ -204,7 +206,7 @@ mod tests {
                 |decided| {
                     state = decided.configuration;
                     events.extend(decided.events);
-                    decided.answer
+                    AcceptedSubmission { answer: decided.answer, is_repeated: false }
                 },
             ));
             assert_eq!((&batch.events, &batch.verdicts), (&events, &verdicts), "{request:?}");

@@ -13,7 +13,8 @@
 //! - `append_state`: the states of a batch, with the table of their transitions; `append_steps`: one step for each; `writer`: the state
 //!   folded up to the head, and the session behind it.
 //! - [`appender`]: the loop that steps each batch until its callers are answered; `append_handle`: how the process reaches it.
-//! - [`log`]: the log as the rest of the program uses it; `replayed_receipts`: answers to requests whose events were restored.
+//! - [`log`]: the log as the rest of the program uses it; `submission_log`: the line that says who sent which request;
+//!   `replayed_receipts`: answers to requests whose events were restored.
 //! - [`restore_events`]: restoring events that the log lost; [`new_log`]: beginning a new log from the rest of an old one.
 //!
 //! Absent on purpose: LSNs, NATS, HTTP, and any statement that changes or removes an event, except in [`new_log`].
@@ -48,5 +49,6 @@ pub mod snapshots;
 mod speculation;
 mod statement;
 pub mod submission;
+mod submission_log;
 pub mod tree;
 mod writer;

@@ -20,7 +20,8 @@ use super::clocks::NatsClock;
 use super::database::Error;
 use super::findings::Findings;
 use super::reader::Reader;
-use super::submission::Submission;
+use super::submission::{AcceptedSubmission, Submission};
+use super::submission_log::log_accepted;
 
 pub use super::append_handle::LogHealth;
 pub use super::submission::SubmitError;
@@ -113,17 +114,19 @@ impl Log {
         let span = telemetry::request(command_id);
         span.in_scope(|| tracing::debug!(actor = %submission.actor, "taken in"));
         let ended = |_| SubmitError::Unavailable("the server is stopping".into());
-        let mut answer = answer.await.map_err(ended)?;
-        if matches!(answer, Err(SubmitError::KeyReused)) {
+        let mut accepted = answer.await.map_err(ended)?;
+        if matches!(accepted, Err(SubmitError::KeyReused)) {
             let before = Box::pin(self.answered_before(Submission::clone(&submission))).await;
             let before = before.map_err(|error| SubmitError::Unavailable(error.to_string()))?;
-            answer = before.ok_or(SubmitError::KeyReused);
+            let repeated = before.map(|answer| AcceptedSubmission { answer, is_repeated: true });
+            accepted = repeated.ok_or(SubmitError::KeyReused);
         }
-        span.in_scope(|| match &answer {
-            Ok(answer) => tracing::debug!(position = %answer.position, "answered"),
+        span.in_scope(|| match &accepted {
+            Ok(accepted) => tracing::debug!(position = %accepted.answer.position, "answered"),
             Err(refusal) => tracing::debug!(%refusal, "refused"),
         });
-        answer
+        let accepted = accepted.inspect(|accepted| log_accepted(&submission, accepted))?;
+        Ok(accepted.answer)
     }
 
     /// Waits until the state has reached `position`, and lets the appender read the head at once.

@@ -4,11 +4,10 @@
 
 use std::sync::Arc;
 
-use schema::answer::Answer;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::batch::DecidedBatch;
-use super::submission::{Submission, SubmissionVerdict, SubmitError};
+use super::submission::{AcceptedSubmission, Submission, SubmissionVerdict, SubmitError};
 
 /// Requests in the queue at most.
 const QUEUE_REQUESTS_MAX: usize = 4_096;
@@ -20,7 +19,7 @@ const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 const BATCH_REQUESTS_MAX: usize = 1_000;
 
 /// What a caller is told.
-pub(crate) type SubmitResult = Result<Answer, SubmitError>;
+pub(crate) type SubmitResult = Result<AcceptedSubmission, SubmitError>;
 
 /// A submission in the queue, with the way back to its caller.
 pub(crate) struct PendingRequest {

@@ -58,7 +58,15 @@ pub enum SubmitError {
 }
 
 /// The decision about one submission.
-pub(crate) type SubmissionVerdict = Result<Answer, SubmissionRefusal>;
+pub(crate) type SubmissionVerdict = Result<AcceptedSubmission, SubmissionRefusal>;
+
+/// What an accepted submission is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AcceptedSubmission {
+    pub(crate) answer: Answer,
+    /// Whether the request was accepted before, under the same key. Then nothing is appended for this submission.
+    pub(crate) is_repeated: bool,
+}
 
 /// Why a submission is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]

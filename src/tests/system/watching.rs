@@ -123,7 +123,8 @@ async fn a_request_is_followed_by_its_command_id_from_the_door_to_a_node() {
     let answer = fleet.api().accepted(retry()).await;
     let url = format!("/v1/events?after={}&limit=1", answer["position"].as_u64().unwrap() - 1);
     let events = fleet.api().get(&url).await.unwrap().body;
-    let span = format!("request{{command_id={}}}", events["items"][0]["command_id"].as_str().unwrap());
+    let command_id = events["items"][0]["command_id"].as_str().unwrap();
+    let span = format!("request{{command_id={command_id}}}");
     for (log, said) in [
         ("serve-0.log", "taken in"),
         ("serve-0.log", "decided and stored"),
@@ -141,4 +142,8 @@ async fn a_request_is_followed_by_its_command_id_from_the_door_to_a_node() {
         })
         .await;
     }
+    let line =
+        format!("INFO request appended command_id={command_id} actor=admin events=1 position={}", answer["position"]);
+    let log = std::fs::read_to_string(fleet.backends.dir.path().join("serve-0.log")).unwrap();
+    assert_eq!(log.lines().filter(|said| said.contains(&line)).count(), 1, "{line}");
 }

@@ -231,9 +231,9 @@ impl World {
                 Err(busy) => Ok(Err(busy)),
             };
             match reply {
-                Ok(Ok(answer)) => {
-                    assert!(store.has(command_id), "{command_id:?} was answered before it was stored: {answer:?}");
-                    Outcome::Stored(answer)
+                Ok(Ok(accepted)) => {
+                    assert!(store.has(command_id), "{command_id:?} was answered before it was stored: {accepted:?}");
+                    Outcome::Stored(accepted.answer)
                 }
                 Ok(Err(SubmitError::Unavailable(_))) | Err(_) if is_cut_short.is_cancelled() => Outcome::Unknown,
                 Ok(Err(why)) => Outcome::NotStored(why.to_string()),
