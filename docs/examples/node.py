@@ -20,12 +20,16 @@ import uuid
 
 import msgpack
 import nats
+import nats.errors
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from nats.js.errors import NotFoundError
 
 FORMAT = 1
 REPORT_EVERY_S = 10
+FETCH_WITHIN_S = 60
+# NATS is away, is too slow, or does not have what was asked for: all of it is tried again.
+NATS_ERRORS = (nats.errors.Error, asyncio.TimeoutError)
 
 
 class Refused(Exception):
@@ -141,12 +145,13 @@ class Node:
             content = entry["inline"]
         else:
             store = await self.js.object_store(f"{self.prefix}_blobs")
-            content = (await store.get(entry["digest"].hex())).data
+            content = (await asyncio.wait_for(store.get(entry["digest"].hex()), FETCH_WITHIN_S)).data
         if len(content) != entry["size"] or hashlib.sha256(content).digest() != entry["digest"]:
             raise Refused("wrong_blob", entry["path"])
         return content
 
     async def apply(self, message):
+        """Whether it is done with the record. If not, the record is tried again."""
         record = self.claimed(message)
         try:
             record = self.open(message)
@@ -158,8 +163,13 @@ class Node:
             self.state["running"] = mark
             self.save()
             self.tried(record, "applied")
+            return True
         except Refused as refusal:
             self.tried(record, "refused", *refusal.args)
+            return refusal.args[0] != "wrong_blob"  # The server writes a wrong object again.
+        except NATS_ERRORS as error:
+            self.tried(record, "failed", "fetch_failed", repr(error))
+            return False
 
     async def switch(self, record, mark):
         name = f"{mark['position']:020}-{mark['digest'][:12]}"
@@ -197,6 +207,17 @@ class Node:
             "rejected": [], "drift": [], "agent": "node.py 1", "at": now(),
         })
 
+    async def turn(self, desired, done):
+        """Applies the newest record, unless the node is done with it, and reports. Returns the record that it is done with."""
+        try:
+            message = (await desired.get(self.id)).value
+            if message != done and await self.apply(message):
+                done = message
+        except NotFoundError:
+            pass  # Nobody has enrolled the node yet. It reports all the same, and is heard as unknown.
+        await self.js.publish(f"$KV.{self.prefix}_reported.{self.id}", self.report())
+        return done
+
     async def run(self, url):
         connection = await nats.connect(url, name=f"node.py {self.id}", max_reconnect_attempts=-1)
         self.js = connection.jetstream()
@@ -210,17 +231,13 @@ class Node:
                 newest.set()
 
         watching = asyncio.create_task(watch())
-        applied = None
+        done = None
         while True:
-            try:
-                message = (await desired.get(self.id)).value
-                if message != applied:
-                    await self.apply(message)
-                    applied = message
-            except NotFoundError:
-                pass  # Nobody has enrolled the node yet. It reports all the same, and is heard as unknown.
-            await self.js.publish(f"$KV.{self.prefix}_reported.{self.id}", self.report())
             newest.clear()
+            try:
+                done = await self.turn(desired, done)
+            except NATS_ERRORS as error:
+                print(f"NATS does not answer, so this is tried again: {error!r}", flush=True)
             try:
                 await asyncio.wait_for(newest.wait(), REPORT_EVERY_S)
             except asyncio.TimeoutError:
