@@ -240,8 +240,8 @@ pub struct ReportSummary {
     pub failed: Option<FailedAttempt>,
     /// Paths below `current` that differ, the first 16; older events have up to a hundred.
     pub drift: Vec<String>,
-    /// What was last good, where that is not what runs; a node of which nothing was good yet has `Some(None)`. An event that has
-    /// it is of the second format of its type.
+    /// The last record that was good, where that is not the one that runs; null if none was good yet. An event that has this member
+    /// is of the second format of its type.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     #[cfg_attr(feature = "json-schema", schemars(with = "Option<RecordRef>"))]
     pub good: Option<Option<RecordRef>>,

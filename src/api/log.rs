@@ -20,8 +20,8 @@ pub struct LogStatus {
     pub at: Instant,
     /// The last sequence of the stream of published events, if it is known.
     pub published: Option<Position>,
-    /// The phase of the relay of the server that answers; of several servers one relays, the others are `following`. None if that
-    /// server runs no relay.
+    /// The phase of the relay of the server that answers: `following` if it publishes what is appended, `standby` if another server
+    /// does, `starting` and `repairing` before that. Null if the server runs no relay.
     pub relay: Option<String>,
     /// The public key of the log's signatures, as 64 hexadecimal digits.
     pub signing_key: String,

@@ -34,7 +34,8 @@ fn page() -> String {
     writeln!(page, "## Conventions\n\n{}\n", DOCUMENT["info"]["description"].as_str().unwrap()).unwrap();
     let common = common_codes();
     let listed = common.iter().map(|code| format!("`{code}`")).collect::<Vec<_>>().join(", ");
-    writeln!(page, "Any operation that needs a token can be refused with {listed}. They are not repeated below.\n")
+    writeln!(page, "Any operation that needs a token can be refused with {listed}. They are not repeated below. A 401 has \
+         `WWW-Authenticate`, a 405 `Allow`, and a 503 `Retry-After`, in seconds. Answers of more than 1 KiB are compressed with gzip for callers that accept it.\n")
         .unwrap();
     page.push_str("| operation | what it is for |\n|---|---|\n");
     for (path, method, operation) in operations() {
@@ -107,8 +108,13 @@ fn describe(page: &mut String, path: &str, method: &str, operation: &Value, comm
     let content = operation["responses"]["200"]["content"].as_object().unwrap();
     let answers: Vec<String> =
         content.iter().map(|(media_type, body)| format!("`{media_type}`: {}", kind(&body["schema"]))).collect();
+    let headers: Vec<String> = operation["responses"]["200"]["headers"]
+        .as_object()
+        .map(|headers| headers.keys().map(|name| format!("`{name}`")).collect())
+        .unwrap_or_default();
     let known = if operation["responses"].get("304").is_some() { "; 304 to a caller that has it" } else { "" };
-    writeln!(page, "Answer: {}{known}.", answers.join("; ")).unwrap();
+    let headers = if headers.is_empty() { String::new() } else { format!(", with {}", headers.join(", ")) };
+    writeln!(page, "Answer: {}{headers}{known}.", answers.join("; ")).unwrap();
     let mut refusals = String::new();
     for (status, codes) in codes(operation) {
         let own: Vec<String> =
@@ -125,7 +131,7 @@ fn describe(page: &mut String, path: &str, method: &str, operation: &Value, comm
 fn shape(page: &mut String, name: &str, schema: &Value) {
     writeln!(page, "\n### {name}\n").unwrap();
     if let Some(description) = schema["description"].as_str() {
-        writeln!(page, "{description}\n").unwrap();
+        writeln!(page, "{}\n", one_line(description)).unwrap();
     }
     let none = Map::new();
     let members = schema["properties"].as_object().unwrap_or(&none);
@@ -138,9 +144,14 @@ fn shape(page: &mut String, name: &str, schema: &Value) {
     page.push_str("| member | value | meaning |\n|---|---|---|\n");
     for (member, schema) in members {
         let optional = if required.contains(member.as_str()) { "" } else { ", optional" };
-        let meaning = schema["description"].as_str().unwrap_or_default();
+        let meaning = one_line(schema["description"].as_str().unwrap_or_default());
         writeln!(page, "| `{member}` | {}{optional} | {meaning} |", kind(schema)).unwrap();
     }
+}
+
+/// A cell of a table, and a paragraph, is one line.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// What a value is, in a few words.
