@@ -99,14 +99,13 @@ impl Page {
     /// The anchors of its headings, as Git hosts make them.
     pub(super) fn anchors(&self) -> BTreeSet<String> {
         let mut anchors = BTreeSet::new();
-        for heading in self.prose().filter_map(|(_, line)| line.starts_with('#').then(|| line.trim_start_matches('#')))
-        {
+        for heading in self.prose().map(|(_, line)| line).filter(|line| line.starts_with('#')) {
             let kept = |c: char| match c {
                 ' ' => Some('-'),
                 c if c.is_alphanumeric() || c == '-' || c == '_' => Some(c.to_ascii_lowercase()),
                 _ => None,
             };
-            let anchor: String = heading.trim().chars().filter_map(kept).collect();
+            let anchor: String = heading.trim_start_matches('#').trim().chars().filter_map(kept).collect();
             let numbered = (1..).map(|number| format!("{anchor}-{number}"));
             let free = std::iter::once(anchor.clone()).chain(numbered).find(|anchor| !anchors.contains(anchor));
             anchors.extend(free);
