@@ -1,7 +1,11 @@
 //! The metrics of this process, for Prometheus.
 //!
 //! What always holds: a counter is raised where the event happens, once; a gauge is set when a scrape asks for it. A value that is not
-//! known is NaN and not 0. Label values are words of this program and never a caller's, so the number of series is bounded.
+//! known is NaN and not 0. Label values are words of this program and never a caller's, so the number of series is bounded. The text
+//! has the metrics in the order in which they are registered, and the series of one metric in the order of their labels.
+//! `docs/reference/metrics.md` says what each of them means.
+
+mod labelled;
 
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicU64;
@@ -10,13 +14,15 @@ use std::time::Duration;
 use program::clock::system_time;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use schema::event::Event;
 use schema::instant::Instant;
 use schema::position::Position;
+
+use self::labelled::LabelledMetrics;
 
 /// The media type of [`open_metrics_text`].
 pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -39,18 +45,18 @@ struct Metrics {
     slot_bytes: FloatGauge,
     clock_ahead: FloatGauge,
     log_ahead: FloatGauge,
-    nodes: Family<Label, FloatGauge>,
+    nodes: LabelledMetrics<Label, FloatGauge>,
     unknown_nodes: FloatGauge,
     unknown_nodes_forgotten: Counter,
-    reports_passed_over: Family<Label, Counter>,
+    reports_passed_over: LabelledMetrics<Label, Counter>,
     batch_requests: Histogram,
     batch_events: Histogram,
     relayed_events: Histogram,
     publish_seconds: Histogram,
-    connections: Family<Label, Counter>,
-    failures: Family<Label, Counter>,
-    requests: Family<LabelPair, Counter>,
-    refusals: Family<Label, Counter>,
+    connections: LabelledMetrics<Label, Counter>,
+    failures: LabelledMetrics<Label, Counter>,
+    requests: LabelledMetrics<LabelPair, Counter>,
+    refusals: LabelledMetrics<Label, Counter>,
     strays: Counter,
 }
 
@@ -70,18 +76,18 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
         slot_bytes: FloatGauge::default(),
         clock_ahead: FloatGauge::default(),
         log_ahead: FloatGauge::default(),
-        nodes: Family::default(),
+        nodes: LabelledMetrics::default(),
         unknown_nodes: FloatGauge::default(),
         unknown_nodes_forgotten: Counter::default(),
-        reports_passed_over: Family::default(),
+        reports_passed_over: LabelledMetrics::default(),
         batch_requests: sizes(),
         batch_events: sizes(),
         relayed_events: sizes(),
         publish_seconds: Histogram::new(exponential_buckets(0.0005, 2.0, 18)),
-        connections: Family::default(),
-        failures: Family::default(),
-        requests: Family::default(),
-        refusals: Family::default(),
+        connections: LabelledMetrics::default(),
+        failures: LabelledMetrics::default(),
+        requests: LabelledMetrics::default(),
+        refusals: LabelledMetrics::default(),
         strays: Counter::default(),
     };
     // Unknown before they are first measured.
@@ -96,6 +102,8 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
 impl Metrics {
     fn register(&mut self) {
         let registry = &mut self.registry;
+        let build = Info::new(label("version", env!("CARGO_PKG_VERSION")));
+        registry.register("build", "The program that this server runs", build);
         registry.register("ready", "Whether this server can do its work: 1 or 0", self.ready.clone());
         registry.register("head_position", "The last event of the log", self.head.clone());
         registry.register("published_position", "The last event in the event stream", self.published.clone());
@@ -170,23 +178,23 @@ pub fn log_checked(position: Position) {
 
 /// A connection to `service` was made.
 pub fn connection_made(service: &str) {
-    METRICS.connections.get_or_create(&label("to", service)).inc();
+    METRICS.connections.with(&label("to", service)).inc();
 }
 
 /// An operation failed, and is tried again.
 pub fn attempt_failed(operation: &str) {
-    METRICS.failures.get_or_create(&label("of", operation)).inc();
+    METRICS.failures.with(&label("of", operation)).inc();
 }
 
 /// A request was answered. `route` is the pattern of its path.
 pub fn request_answered(route: &str, status: u16) {
     let labels = [("route", route.to_owned()), ("status", status.to_string())];
-    METRICS.requests.get_or_create(&labels).inc();
+    METRICS.requests.with(&labels).inc();
 }
 
 /// A request was refused with this stable code.
 pub fn request_refused(code: &str) {
-    METRICS.refusals.get_or_create(&label("code", code)).inc();
+    METRICS.refusals.with(&label("code", code)).inc();
 }
 
 /// Foreign messages were removed from the event stream.
@@ -224,7 +232,7 @@ pub fn progress_observed(head: Position, published: Option<Position>, oldest: Op
 
 /// How many nodes are in this state.
 pub fn nodes_counted(state: &str, count: usize) {
-    METRICS.nodes.get_or_create(&label("state", state)).set(count as f64);
+    METRICS.nodes.with(&label("state", state)).set(count as f64);
 }
 
 /// How many nodes report at present and are not enrolled.
@@ -239,7 +247,7 @@ pub fn unknown_node_forgotten() {
 
 /// A report was ignored, for this reason.
 pub fn report_ignored(why: &str) {
-    METRICS.reports_passed_over.get_or_create(&label("why", why)).inc();
+    METRICS.reports_passed_over.with(&label("why", why)).inc();
 }
 
 /// All metrics as OpenMetrics text.
@@ -253,4 +261,48 @@ pub fn open_metrics_text() -> String {
 /// Clocks of two servers may differ, so a duration may seem negative.
 fn seconds(micros: i64) -> f64 {
     micros.max(0) as f64 / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names of the series, in the order in which they are written.
+    fn series(text: &str) -> Vec<&str> {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines.map(|line| line.rsplit_once(' ').expect("a name and a value").0).collect()
+    }
+
+    #[test]
+    fn series_are_written_in_the_order_of_their_labels() {
+        let (some, reversed) =
+            (LabelledMetrics::<Label, Counter>::default(), LabelledMetrics::<Label, Counter>::default());
+        let values: Vec<String> = (0..100).map(|number| format!("value_{number:02}")).collect();
+        values.iter().for_each(|value| _ = some.with(&label("code", value)).inc());
+        values.iter().rev().for_each(|value| _ = reversed.with(&label("code", value)).inc());
+        let [some, reversed] = [some, reversed].map(|family| {
+            let mut registry = Registry::default();
+            registry.register("refusals", "What was refused", family);
+            let mut text = String::new();
+            encode(&mut text, &registry).expect("a String takes any text");
+            text
+        });
+        assert_eq!(some, reversed);
+        let sorted: Vec<String> = values.iter().map(|value| format!("refusals_total{{code=\"{value}\"}}")).collect();
+        assert_eq!(series(&some), sorted);
+    }
+
+    #[test]
+    fn a_metric_is_named_before_it_has_a_value() {
+        let text = open_metrics_text();
+        assert!(text.contains("# TYPE headwater_connections counter\n"), "{text}");
+        assert!(!text.contains("headwater_connections_total{"), "{text}");
+    }
+
+    #[test]
+    fn a_server_says_which_version_it_is() {
+        let text = open_metrics_text();
+        let wanted = format!("headwater_build_info{{version=\"{}\"}} 1\n", env!("CARGO_PKG_VERSION"));
+        assert!(text.contains(&wanted), "{text}");
+    }
 }
