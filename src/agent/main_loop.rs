@@ -69,8 +69,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
         folder.trust(key)?;
     }
     let (prefix, node) = (options.nats.nats_prefix.clone(), options.node.clone());
-    let position = folder.state().floor.map(|floor| floor.position.get());
-    tracing::info!(%node, dir = %folder.layout().root().display(), position, boot_no = folder.boot_no(), "agent started");
+    log_start(&options, &folder);
     let link = options.nats.connect::<Error>(&format!("headwater-edge {node}")).await?;
     let (report, updates, published) =
         ReportDraft::of(report::blank_report(node.clone(), folder.boot_no(), options.jobs.runtime));
@@ -117,6 +116,29 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
         } || compare_again;
     }
     Ok(())
+}
+
+/// Says what this agent is and what it was told. Neither the password nor a command of the operator is shown, as a command may hold a
+/// secret.
+fn log_start(options: &Options, folder: &NodeFolder) {
+    let (state, jobs) = (folder.state(), &options.jobs);
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        node = %options.node,
+        dir = %folder.layout().root().display(),
+        nats = options.nats.shown_url(),
+        nats_prefix = %options.nats.nats_prefix,
+        key = state.key.as_ref().map(PinnedKey::hex),
+        log = state.log_id.map(tracing::field::display),
+        position = state.floor.map(|floor| floor.position.get()),
+        boot_no = folder.boot_no(),
+        check = options.check.is_some(),
+        apply = options.apply.is_some(),
+        hook_timeout_s = options.hook_timeout_s,
+        on_drift = ?options.on_drift,
+        jobs_max = jobs.runtime.then_some(jobs.jobs_max),
+        "agent started"
+    );
 }
 
 /// The assessment runtime of this node, if it is one.

@@ -158,8 +158,8 @@ impl Link {
     }
 }
 
-/// For messages.
-fn without_password(url: &str) -> String {
+/// For messages and log lines.
+pub(crate) fn without_password(url: &str) -> String {
     let shown = |url: &str| match url.rsplit_once('@') {
         Some((before, host)) => format!("{}://…@{host}", before.split_once("://").map_or("nats", |(scheme, _)| scheme)),
         None => url.to_owned(),

@@ -6,7 +6,7 @@ use clap::Arg;
 use program::password;
 use schema::address::Prefix;
 
-use crate::connect::{AddressError, Link, connect_with};
+use crate::connect::{AddressError, Link, connect_with, without_password};
 
 /// Where NATS is, and the prefix of the names in it. A command whose user is not the server's operator has its own help.
 #[derive(Clone, Debug, clap::Args)]
@@ -33,6 +33,12 @@ impl NatsOptions {
             "nats_prefix" => arg.help(prefix),
             _ => arg,
         }
+    }
+
+    /// The URL without user and password, for log lines.
+    #[must_use]
+    pub fn shown_url(&self) -> String {
+        without_password(&self.nats_url)
     }
 
     /// Starts to connect as client `name`, and returns at once, as [`connect_with`] does.

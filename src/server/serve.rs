@@ -17,6 +17,7 @@ use bus::connect::Link;
 use bus::options::NatsOptions;
 use program::password;
 use program::tasks::resume_panic;
+use schema::seal::PublicKey;
 use store::appender::Appender;
 use store::database::Database;
 use store::log::Log;
@@ -110,6 +111,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
     let key = signing_key::load(&options.key.signing_key_file)?;
     let slot = options.slot()?;
     let database = Database::parse(&options.postgres.url()?)?.told_by(options.postgres.login_settings());
+    options.log_start(&database, &slot, &key.public());
     let link = options.nats.connect::<Error>("headwater serve").await?;
     drop(tokio::spawn(tasks::count_connections(link.ups())));
     let Some((appender, log)) = open_log(&options, database, &link, &stop).await? else { return Ok(()) };
@@ -149,6 +151,25 @@ impl Options {
             None => self.postgres.url()?,
         };
         Ok(Slot::parse(&url, self.slot.clone())?)
+    }
+
+    /// Says what this server is and what it was told, before anything is tried. No password or token is shown.
+    fn log_start(&self, database: &Database, slot: &Slot, key: &PublicKey) {
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            role = ?self.role,
+            http = %self.http,
+            postgres = database.place(),
+            user = database.user(),
+            replication = slot.place(),
+            replication_user = slot.user(),
+            slot = slot.name(),
+            nats = self.nats.shown_url(),
+            nats_prefix = %self.nats.nats_prefix,
+            nats_replicas = self.streams.nats_replicas,
+            signing_key = hex::encode(key.as_bytes()),
+            "server starting"
+        );
     }
 }
 

@@ -44,6 +44,19 @@ impl Slot {
         &self.name
     }
 
+    /// Where it is: host, port and database.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let (host, port) = self.address();
+        format!("{host}:{port}/{}", database(&self.config))
+    }
+
+    /// The role that follows it.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        self.config.get_user().unwrap_or("postgres")
+    }
+
     /// Makes the slot if it is missing, and makes it anew if PostgreSQL gave it up. Nothing is lost by either: a new
     /// relay first reads the table up to the head, and then follows. True if it was made.
     ///
@@ -144,20 +157,12 @@ impl Slot {
     async fn control(&self) -> Result<Client, Error> {
         let connected = answered(self.config.connect(NoTls)).await;
         let (client, connection) = connected.map_err(|error| match error {
-            Error::Control(error) => {
-                let (host, port) = self.address();
-                let place = format!("{host}:{port}/{}", database(&self.config));
-                Error::Connect { place, user: self.user().to_owned(), error }
-            }
+            Error::Control(error) => Error::Connect { place: self.place(), user: self.user().to_owned(), error },
             error => error,
         })?;
         // Its end shows in the next answer.
         tokio::spawn(connection);
         Ok(client)
-    }
-
-    fn user(&self) -> &str {
-        self.config.get_user().unwrap_or("postgres")
     }
 
     fn address(&self) -> (String, u16) {

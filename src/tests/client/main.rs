@@ -17,5 +17,6 @@ mod pages;
 mod printed;
 mod reference;
 mod selected;
+mod starting;
 mod unwritable;
 mod wait;
