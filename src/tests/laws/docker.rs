@@ -3,7 +3,7 @@
 
 mod image;
 mod stack;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::collections::BTreeMap;
 use std::fs;

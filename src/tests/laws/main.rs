@@ -5,6 +5,7 @@ mod architecture;
 mod dependencies;
 mod docker;
 mod documents;
+mod operators;
 mod oscal;
 mod outside;
 mod promises;
