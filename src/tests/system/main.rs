@@ -7,6 +7,7 @@ mod forged;
 mod inputs;
 mod late;
 mod layers;
+mod pages;
 mod proofs;
 mod real_input;
 mod rebuild;
