@@ -1,4 +1,4 @@
-//! `headwater install`: creates everything that a server needs. Running it again changes nothing.
+//! `headwater install`: creates everything that a server needs. Running it again adds what is missing.
 
 use std::path::{Path, PathBuf};
 
