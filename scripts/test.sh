@@ -68,6 +68,13 @@ slowest() {
     awk '{ sum += $1 } END { printf "%8.1f  all %d of them, added up\n", sum, NR }' <<<"$tests"
 }
 
+# examples_in_docs — the files with a block of code in a documentation comment that is not called `text`.
+examples_in_docs() {
+    find . -name '*.rs' -not -path './target/*' -not -path './.tools/*' -print0 | xargs -0 awk '
+        FNR == 1 { inside = 0 }
+        /^ *\/\/[\/!] ```/ { if (!inside && $0 !~ /```text/) print FILENAME; inside = !inside }'
+}
+
 suite() {
     if [ -n "${HEADWATER_TEST_DATA:-}" ]; then
         printf '\nThe tests of real input read %s.\n' "$HEADWATER_TEST_DATA"
@@ -88,7 +95,10 @@ suite() {
         [ "$threads" -ge 4 ] || threads=4
         step suite cargo nextest run --locked --workspace --no-fail-fast --test-threads "$threads"
         slowest "$report"
-        step doctests cargo test --locked --workspace --doc --quiet
+        # Looking for examples in documentation takes cargo as long as building each crate once more.
+        if [ -n "$(examples_in_docs)" ]; then
+            step doctests cargo test --locked --workspace --doc --quiet
+        fi
     else
         step suite cargo test --locked --workspace --no-fail-fast
     fi

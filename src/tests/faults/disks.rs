@@ -23,7 +23,6 @@ scenarios! {
 }
 
 async fn fill_disk(story: &mut Story) {
-    story.props.disk.as_ref().unwrap().fill();
     says_so(story).await;
     story.lasts().await;
     // It does not become a word of success again as long as newer records can't be accepted.
@@ -36,7 +35,10 @@ async fn fill_disk(story: &mut Story) {
 /// The node's newest report is of the record that it could not accept, and that it lacks.
 async fn says_so(story: &Story) {
     let api = story.fleet.api().clone();
+    let disk = story.props.disk.as_ref().unwrap();
     eventually("the node says that its disk is full", SOON, async || {
+        // The node may have taken a generation away since, and then has room for one more each time.
+        disk.fill();
         let node = api.get(&format!("/v1/nodes/{}", NODES[0])).await?;
         let reported = &node.body["reported"];
         let (tried, seen) = (&reported["attempt"]["position"], &reported["seen"]["position"]);
@@ -77,9 +79,9 @@ impl Disk {
         self.0.path().join("disk")
     }
 
-    /// Fills it to the last byte.
+    /// Fills what is free of it to the last byte.
     pub(crate) fn fill(&self) {
-        let mut ballast = File::create(self.root().join("ballast")).unwrap();
+        let mut ballast = File::options().append(true).create(true).open(self.root().join("ballast")).unwrap();
         for piece in [1 << 20, 4096, 1] {
             while ballast.write_all(&vec![0; piece]).is_ok() {}
         }
