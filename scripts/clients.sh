@@ -58,7 +58,8 @@ trap cleanup EXIT
 # PostgreSQL runs as a user of its own and has to reach its folder.
 chmod 755 "$work"
 install_packages
-cargo build --locked --quiet
+# As scripts/test.sh builds, so that nothing is built again after it.
+cargo build --locked --workspace --bins --tests --quiet
 start_dev
 HEADWATER_URL=$(in_dev_json http)
 HEADWATER_TOKEN=$(in_dev_json tokens admin)
