@@ -48,8 +48,8 @@ const WITH_TEXT: Parameter = Parameter::query(
 );
 const RESUME: Parameter = Parameter::header(
     "Last-Event-ID",
-    "Of a live stream: the last event that the client got. The stream goes on after it.",
-    position_schema,
+    "Of a live stream: the position of the last event that the client got. The stream goes on after it. A page ignores it.",
+    || json!({"type": "string"}),
 );
 
 /// `cursor` and `limit` of a list of events. The cursor of such a list is a position, so that it means the same as `after`.
