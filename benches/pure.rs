@@ -7,7 +7,7 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use projections::configuration::Configuration;
 use projections::render::render;
 use projections::request::{RequestContext, decide_request};
-use schema::command::{Command, Content, Merge, PutDocument};
+use schema::command::{Command, Content, EnrolNode, Merge, PutDocument};
 use schema::entity::Actor;
 use schema::id::{CommandId, JobId, LogId, NodeId};
 use schema::instant::Instant;
@@ -59,7 +59,7 @@ fn fleet(nodes: u32) -> Configuration {
     for number in 0..nodes {
         let mut labels = label("host", number.to_string());
         labels.insert("site".into(), "lund".into());
-        let commands = [Command::EnrolNode(node(number), labels), put(number, 0)];
+        let commands = [Command::EnrolNode(EnrolNode { id: node(number), labels, keys: None }), put(number, 0)];
         let request = Request::of(commands);
         state = decide_request(&state, &envelope(number.into()), &request).expect("accepted").configuration;
     }

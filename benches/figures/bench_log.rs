@@ -7,7 +7,7 @@ use lab::nats::NatsServer;
 use lab::postgres::Cluster;
 use lab::running_server::RunningServer;
 use schema::address::Prefix;
-use schema::command::Command;
+use schema::command::{Command, EnrolNode};
 use schema::entity::Actor;
 use schema::id::NodeId;
 use schema::request::Request;
@@ -84,7 +84,7 @@ impl BenchLog {
 
     /// Enrols nodes `n-0` to `n-<count - 1>`.
     pub(crate) async fn enrol(&self, count: usize) -> Result<()> {
-        let enrol = |number| Command::EnrolNode(node(number), Labels::new());
+        let enrol = |number| Command::EnrolNode(EnrolNode { id: node(number), labels: Labels::new(), keys: None });
         for numbers in (0..count).collect::<Vec<_>>().chunks(500) {
             self.command(numbers.iter().copied().map(enrol).collect()).await?;
         }

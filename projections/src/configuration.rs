@@ -19,6 +19,7 @@ use schema::report::ReportSummary;
 use schema::target::Labels;
 
 use crate::compliance::Compliance;
+use crate::identities::{Identities, NodeAccess};
 use crate::jobs::Jobs;
 use crate::selector_index::SelectorIndex;
 
@@ -39,6 +40,7 @@ pub struct Configuration {
     pub(crate) selector_index: SelectorIndex<DocumentId, NodeId>,
     pub(crate) compliance: Compliance,
     pub(crate) jobs: Jobs,
+    pub(crate) identities: Identities,
 }
 
 /// A present document.
@@ -80,6 +82,8 @@ pub struct Node {
     pub labelled: Position,
     /// The last event that names the node or changes something that selects it.
     pub cause: Cause,
+    /// Its keys.
+    pub access: NodeAccess,
 }
 
 /// A user of the HTTP API, revoked or not.
@@ -169,14 +173,25 @@ impl Configuration {
         &self.jobs
     }
 
+    /// Who may connect to NATS.
+    #[must_use]
+    pub fn identities(&self) -> &Identities {
+        &self.identities
+    }
+
     /// Whether a report differs from the last one in the log and is worth an event. An empty first report is not; of a
-    /// retired node only the report that it runs nothing is.
+    /// retired node only the report that it runs nothing is. One with a lower number than the last one is old, unless the node got
+    /// other keys since.
     #[must_use]
     pub fn is_new_report(&self, node: &NodeId, summary: &ReportSummary) -> bool {
-        let noted = self.reports.get(node).map(|noted| &*noted.summary);
-        let is_other = noted.map_or_else(|| *summary != ReportSummary::default(), |noted| noted != summary);
+        let last = self.reports.get(node);
+        let keyed = self.nodes.get(node).map(|node| node.access.keyed);
+        let number = last.filter(|last| Some(last.position) > keyed).and_then(|last| last.summary.sent);
+        let is_old = number.is_some() && summary.sent <= number;
+        let noted = last.map(|noted| &*noted.summary);
+        let is_other = !summary.says_the_same(noted.unwrap_or(&ReportSummary::default()));
         let takes_part = self.nodes.get(node).is_none_or(|node| !node.retired);
-        is_other && (takes_part || (is_empty(summary) && !noted.is_some_and(is_empty)))
+        is_other && !is_old && (takes_part || (is_empty(summary) && !noted.is_some_and(is_empty)))
     }
 
     /// How many events an entity has had, whether it is present or not.
@@ -193,6 +208,7 @@ impl Configuration {
             Kind::Node => self.nodes.get(id).map(|node| node.version),
             Kind::Principal => self.principals.get(id).map(|principal| principal.version),
             Kind::Report => self.reports.get(id).map(|noted| noted.version),
+            Kind::JoinToken => self.identities.tokens.get(id).map(|token| token.version),
             Kind::Job | Kind::Runtime | Kind::Log | Kind::Unknown(_) => None,
             Kind::Control | Kind::Component | Kind::Assessment | Kind::Attestation => self.compliance.version(entity),
         }
@@ -224,6 +240,8 @@ impl Configuration {
                 Command::CompleteJob(complete) => !self.is_claimed_by_another(node, complete),
                 _ => false,
             },
+            Actor::Join(token) => matches!(command, Command::JoinNode(join) if join.token == *token),
+            Actor::Unknown(..) => false,
         }
     }
 
@@ -238,6 +256,10 @@ impl Configuration {
                 change,
                 Change::JobClaimed(_) | Change::JobReleased(_) | Change::JobCompleted(_) | Change::ClaimRenewed
             ),
+            Actor::Join(_) => {
+                matches!(change, Change::JoinTokenUsed(_) | Change::NodeEnrolled(_) | Change::NodeKeysSet(_))
+            }
+            Actor::Unknown(..) => false,
         }
     }
 

@@ -5,6 +5,9 @@
 
 mod claims;
 mod compliance;
+mod context;
+mod identities;
+mod nodes;
 
 use core::ops::Bound;
 
@@ -24,10 +27,12 @@ use schema::report::ReportSummary;
 use schema::request::RequestItem;
 use schema::target::Labels;
 
-use crate::configuration::{Configuration, Node};
+use crate::configuration::Configuration;
 use crate::refusal::Refusal;
 
 pub use self::claims::TokenSeed;
+pub use self::context::DecisionContext;
+use self::nodes::{active, node};
 
 /// One change that follows from a command, and its entity.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,13 +45,17 @@ pub struct EntityChange {
     pub data: String,
 }
 
-/// Decides one command. Only commands about several jobs change more than one entity.
+/// Decides one command. Only commands about several jobs, and a join, change more than one entity.
 ///
 /// # Errors
 /// With the reason why it is refused.
-pub fn decide(state: &Configuration, ask: &RequestItem, seed: &TokenSeed) -> Result<Vec<EntityChange>, Refusal> {
+pub fn decide(
+    state: &Configuration,
+    ask: &RequestItem,
+    context: &DecisionContext,
+) -> Result<Vec<EntityChange>, Refusal> {
     expect_version(state, ask)?;
-    let changes = changes(state, &ask.command, seed)?;
+    let changes = changes(state, &ask.command, context)?;
     changes.into_iter().map(|(entity, change)| EntityChange::new(entity, change)).collect()
 }
 
@@ -61,11 +70,15 @@ impl EntityChange {
 }
 
 /// The changes of a command, each with its entity.
-fn changes(state: &Configuration, command: &Command, seed: &TokenSeed) -> Result<Vec<(Entity, Change)>, Refusal> {
+fn changes(
+    state: &Configuration,
+    command: &Command,
+    context: &DecisionContext,
+) -> Result<Vec<(Entity, Change)>, Refusal> {
     Ok(match command {
         Command::PutDocument(put) => one(command, put_document(state, put)?),
         Command::RemoveDocument(id) => one(command, remove_document(state, id)?),
-        Command::EnrolNode(id, labels) => one(command, enrol_node(state, id, labels)?),
+        Command::EnrolNode(enrol) => one(command, identities::enrol_node(state, enrol)?),
         Command::LabelNode(id, labels) => one(command, label_node(state, id, labels)?),
         Command::RetireNode(id) => one(command, retire_node(state, id)?),
         Command::RetryNode(id) => one(command, retry_node(state, id)?),
@@ -81,11 +94,18 @@ fn changes(state: &Configuration, command: &Command, seed: &TokenSeed) -> Result
         Command::RemoveComponent(id) => one(command, compliance::remove(state, id, Change::ComponentRemoved)?),
         Command::RemoveAssessment(id) => one(command, compliance::remove(state, id, Change::AssessmentRemoved)?),
         Command::RemoveAttestation(id) => one(command, compliance::remove(state, id, Change::AttestationRemoved)?),
-        Command::ClaimJobs(claim) => claims::claim(state, claim, seed)?,
+        Command::ClaimJobs(claim) => claims::claim(state, claim, &context.seed)?,
         Command::RenewClaims(runtime) => one(command, claims::renew(state, runtime)?),
         Command::ReleaseJobs(release) => claims::release(state, release)?,
         Command::CompleteJob(complete) => one(command, claims::complete(state, complete)?),
         Command::ExpireClaim(job, token) => one(command, claims::expire(state, job, *token)?),
+        Command::SetNodeKeys(set) => one(command, identities::set_keys(state, set)?),
+        Command::BarNode(id) => one(command, identities::bar(state, id)?),
+        Command::DismissNode(id) => one(command, identities::dismiss(state, id)?),
+        Command::CreateJoinToken(create) => one(command, identities::create_token(state, create)?),
+        Command::RevokeJoinToken(id) => one(command, identities::revoke_token(state, id)?),
+        Command::JoinNode(join) => identities::join(state, join, context)?,
+        Command::CloseBus(log) => one(command, identities::close_bus(state, *log, context)?),
     })
 }
 
@@ -154,14 +174,6 @@ fn remove_document(state: &Configuration, id: &DocumentId) -> Result<Change, Ref
     }
 }
 
-fn enrol_node(state: &Configuration, id: &NodeId, labels: &Labels) -> Result<Option<Change>, Refusal> {
-    match state.nodes.get(id) {
-        Some(node) if !node.retired && *node.labels == *labels => Ok(None),
-        Some(node) if !node.retired => Err(Refusal::AlreadyEnrolled(id.clone())),
-        _ => Ok(Some(Change::NodeEnrolled(Labelled { labels: Arc::new(labels.clone()) }))),
-    }
-}
-
 fn label_node(state: &Configuration, id: &NodeId, labels: &Labels) -> Result<Option<Change>, Refusal> {
     let changes = *active(state, id)?.labels != *labels;
     Ok(changes.then(|| Change::NodeLabelled(Labelled { labels: Arc::new(labels.clone()) })))
@@ -221,15 +233,4 @@ fn revoke_principal(state: &Configuration, name: &PrincipalName) -> Result<Optio
         return Err(Refusal::LastAdmin(name.clone()));
     }
     Ok(Some(Change::PrincipalRevoked))
-}
-
-fn node<'a>(state: &'a Configuration, id: &NodeId) -> Result<&'a Node, Refusal> {
-    state.nodes.get(id).ok_or_else(|| Refusal::Unknown(id.into()))
-}
-
-fn active<'a>(state: &'a Configuration, id: &NodeId) -> Result<&'a Node, Refusal> {
-    match node(state, id)? {
-        node if node.retired => Err(Refusal::Retired(id.clone())),
-        node => Ok(node),
-    }
 }

@@ -6,10 +6,11 @@
 mod affected_nodes;
 mod claims;
 mod compliance;
+mod identities;
 
 use alloc::sync::Arc;
 
-use schema::change::{Change, DocumentPut, PrincipalCreated};
+use schema::change::{Change, DocumentPut, NodeEnrolled, PrincipalCreated};
 use schema::entity::{Entity, Kind};
 use schema::event::Event;
 use schema::id::{DocumentId, NodeId, PrincipalName};
@@ -19,6 +20,7 @@ use schema::report::ReportSummary;
 use schema::target::Labels;
 
 use crate::configuration::{Configuration, Document, FormerDocument, Node, NotedReport, Principal};
+use crate::identities::NodeAccess;
 use crate::selector_index;
 
 pub use self::affected_nodes::AffectedNodes;
@@ -51,8 +53,8 @@ impl Configuration {
         match change {
             Change::DocumentPut(put) => self.put_document(id.into(), event, put),
             Change::DocumentRemoved => self.remove_document(&id.into(), event),
-            Change::NodeEnrolled(node) => self.label_node(id.into(), event, &node.labels, true),
-            Change::NodeLabelled(node) => self.label_node(id.into(), event, &node.labels, false),
+            Change::NodeEnrolled(enrolled) => self.enrol_node(&id.into(), event, enrolled),
+            Change::NodeLabelled(node) => self.label_node(&id.into(), event, &node.labels, false),
             Change::NodeRetired => self.retire_node(id.into(), event),
             Change::NodeRetried => self.retry_node(id.into(), event),
             Change::PrincipalCreated(created) => self.create_principal(id.into(), event, created),
@@ -71,6 +73,13 @@ impl Configuration {
             | Change::JobCompleted(_)
             | Change::ClaimExpired(_)
             | Change::ClaimRenewed => self.apply_claim_change(event, change),
+            Change::NodeKeysSet(_)
+            | Change::NodeBarred
+            | Change::NodeDismissed
+            | Change::JoinTokenCreated(_)
+            | Change::JoinTokenUsed(_)
+            | Change::JoinTokenRevoked
+            | Change::BusClosed => self.apply_identity_change(event, change),
             // It names the log that the events before it come from; the state does not depend on that.
             Change::LogBegun(_) => AffectedNodes::new(),
         }
@@ -127,23 +136,39 @@ impl Configuration {
         }
     }
 
-    fn label_node(&mut self, id: NodeId, event: &Event, labels: &Arc<Labels>, enrols: bool) -> AffectedNodes {
+    /// Without keys the node keeps those that it has.
+    fn enrol_node(
+        &mut self,
+        id: &NodeId,
+        event: &Event,
+        NodeEnrolled { labels, keys }: &NodeEnrolled,
+    ) -> AffectedNodes {
+        let affected = self.label_node(id, event, labels, true);
+        if let Some(keys) = keys {
+            self.give_keys(id, event.position, keys);
+        }
+        affected
+    }
+
+    fn label_node(&mut self, id: &NodeId, event: &Event, labels: &Arc<Labels>, enrols: bool) -> AffectedNodes {
         let (labels, version, labelled) = (Arc::clone(labels), event.version, event.position);
         let cause = event.cause();
-        let Some(node) = self.nodes.get_mut(&id) else {
-            self.selector_index.insert_labels(&id, &labels);
-            let (retry, enrolled) = (Position::ZERO, event.position);
-            self.nodes.insert(id.clone(), Node { labels, version, retired: false, retry, enrolled, labelled, cause });
-            return [id].into();
+        let Some(node) = self.nodes.get_mut(id) else {
+            self.selector_index.insert_labels(id, &labels);
+            let (retry, enrolled, access) = (Position::ZERO, event.position, NodeAccess::default());
+            let node = Node { labels, version, retired: false, retry, enrolled, labelled, cause, access };
+            self.nodes.insert(id.clone(), node);
+            return [id.clone()].into();
         };
         // A retired node's labels were forgotten when it was.
         match node.retired {
-            true => self.selector_index.insert_labels(&id, &labels),
-            false => self.selector_index.replace_labels(&id, &node.labels, &labels),
+            true => self.selector_index.insert_labels(id, &labels),
+            false => self.selector_index.replace_labels(id, &node.labels, &labels),
         }
         let enrolled = if enrols { event.position } else { node.enrolled };
-        *node = Node { labels, version, retired: false, retry: node.retry, enrolled, labelled, cause };
-        [id].into()
+        let (retry, access) = (node.retry, core::mem::take(&mut node.access));
+        *node = Node { labels, version, retired: false, retry, enrolled, labelled, cause, access };
+        [id.clone()].into()
     }
 
     fn retire_node(&mut self, id: NodeId, event: &Event) -> AffectedNodes {

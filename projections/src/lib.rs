@@ -14,6 +14,7 @@ extern crate alloc;
 pub mod selector_index;
 
 pub mod compliance;
+pub mod identities;
 pub mod jobs;
 
 pub mod configuration;

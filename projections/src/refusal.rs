@@ -7,11 +7,13 @@ use alloc::vec::Vec;
 
 use schema::digest::Digest;
 use schema::entity::{Actor, Entity};
-use schema::id::{AttestationId, DocumentId, JobId, NodeId, PrincipalName};
+use schema::id::{AttestationId, DocumentId, JobId, JoinTokenId, NodeId, PrincipalName};
 use schema::limit::{ENTRIES_MAX, EVENT_DATA_BYTES_MAX, EVENTS_MAX, RECORD_BYTES_MAX, SPEC_BYTES_MAX};
+use schema::node_keys::KeyBytes;
 use schema::path::DocumentPath;
 use schema::position::Version;
 
+use crate::identities::JoinTokenState;
 use crate::refusal_code::RefusalCode;
 
 /// A refused request: which command, which of its fields, and why.
@@ -59,6 +61,39 @@ pub enum Refusal {
     /// The principal exists with another role or token.
     #[error("principal {0} exists already: revoke it first, or take another name")]
     PrincipalExists(PrincipalName),
+    /// The node is shut out.
+    #[error("node {0} is barred: retire it, then enrol it again with other keys")]
+    Barred(NodeId),
+    /// A token without a node lets in only ids that never were.
+    #[error("node {0} was enrolled before: a token that names it lets it in (headwater node token create --node {0})")]
+    NodeExists(NodeId),
+    /// The key is another node's, a token's, or a barred node's.
+    #[error("key {key} is in use, or was that of a barred node: make new keys on the node")]
+    KeyInUse {
+        /// The name of the field.
+        field: &'static str,
+        /// The key.
+        key: KeyBytes,
+    },
+    /// The id of a token is never used again.
+    #[error("there was a join token {0} before: take another id")]
+    JoinTokenExists(JoinTokenId),
+    /// The token lets nobody in any more.
+    #[error("join token {token} is {}: ask an administrator for another one", .state.name())]
+    JoinTokenEnded {
+        /// The token.
+        token: JoinTokenId,
+        /// Why it ended.
+        state: JoinTokenState,
+    },
+    /// The token is for another node.
+    #[error("join token {token} lets in node {node} and no other")]
+    JoinOtherNode {
+        /// The token.
+        token: JoinTokenId,
+        /// The node that may join with it.
+        node: NodeId,
+    },
     /// Two principals can't share a token.
     #[error("this token belongs to another principal: make a new one")]
     TokenInUse,
@@ -183,7 +218,12 @@ impl Refusal {
             Self::Unknown(_) | Self::UnknownReference { .. } => RefusalCode::UnknownEntity,
             Self::VersionConflict { .. } => RefusalCode::VersionConflict,
             Self::PathConflict { .. } => RefusalCode::PathConflict,
-            Self::AlreadyEnrolled(_) => RefusalCode::AlreadyEnrolled,
+            Self::AlreadyEnrolled(_) | Self::NodeExists(_) => RefusalCode::AlreadyEnrolled,
+            Self::Barred(_) => RefusalCode::NodeBarred,
+            Self::KeyInUse { .. } => RefusalCode::KeyInUse,
+            Self::JoinTokenExists(_) => RefusalCode::JoinTokenExists,
+            Self::JoinTokenEnded { .. } => RefusalCode::JoinTokenEnded,
+            Self::JoinOtherNode { .. } => RefusalCode::JoinOtherNode,
             Self::Retired(_) | Self::RetiredRuntime(_) => RefusalCode::NodeRetired,
             Self::PrincipalExists(_) => RefusalCode::PrincipalExists,
             Self::TokenInUse => RefusalCode::TokenInUse,
@@ -212,7 +252,10 @@ impl Refusal {
             Self::VersionConflict { .. } => "expected_version",
             Self::PathConflict { .. } => "path",
             Self::NotJson { .. } => "content",
-            Self::AlreadyEnrolled(_) | Self::Retired(_) => "id",
+            Self::AlreadyEnrolled(_) | Self::Retired(_) | Self::Barred(_) | Self::JoinTokenExists(_) => "id",
+            Self::NodeExists(_) | Self::JoinOtherNode { .. } => "node",
+            Self::JoinTokenEnded { .. } => "token",
+            Self::KeyInUse { field, .. } => field,
             Self::PrincipalExists(_) | Self::LastAdmin(_) => "name",
             Self::TokenInUse => "token_hash",
             Self::NotPermitted(_) | Self::EventTooLarge { .. } => "",

@@ -53,8 +53,18 @@ refusal_codes! {
     EventTooLarge = TooLarge "event_too_large";
     /// Other entities refer to the entity.
     InUse = Conflict "in_use";
+    /// The join token lets in another node only.
+    JoinOtherNode = Conflict "join_other_node";
+    /// The join token was used up, has expired or was revoked.
+    JoinTokenEnded = Conflict "join_token_ended";
+    /// There was a join token of this id before.
+    JoinTokenExists = Conflict "join_token_exists";
+    /// The key is another one's, or was that of a barred node.
+    KeyInUse = Conflict "key_in_use";
     /// Without this administrator nobody could send commands.
     LastAdmin = Conflict "last_admin";
+    /// The node is shut out of NATS.
+    NodeBarred = Conflict "node_barred";
     /// The node takes part no more.
     NodeRetired = Conflict "node_retired";
     /// The content is called JSON and is none.

@@ -21,7 +21,7 @@ use schema::limit::{
 use schema::request::{Request, RequestItem};
 
 use crate::configuration::Configuration;
-use crate::decide::{EntityChange, TokenSeed, decide};
+use crate::decide::{DecisionContext, EntityChange, TokenSeed, decide};
 use crate::refusal::{Refusal, RequestRefusal};
 use crate::render::render;
 use crate::warning::Warnings;
@@ -128,7 +128,8 @@ fn decide_permitted(
         let refused = |refusal| RequestRefusal { command: Some(index), refusal };
         let seed = TokenSeed::new(envelope.entropy, envelope.command_id, ordinal(&drafts));
         warnings.of_command(state, index, &ask.command);
-        let changes = decide(state, ask, &seed).map_err(refused)?;
+        let at = envelope.clock.max(state.at());
+        let changes = decide(state, ask, &DecisionContext { log_id: envelope.log_id, at, seed }).map_err(refused)?;
         if drafts.len() + changes.len() > EVENTS_MAX {
             return Err(refused(Refusal::TooManyEvents));
         }

@@ -11,7 +11,7 @@ use projections::configuration::Configuration;
 use projections::render::{Manifest, render};
 use projections::request::decide_request;
 use proptest::prelude::*;
-use schema::change::{Change, DocumentPut};
+use schema::change::{Change, DocumentPut, Labelled, NodeEnrolled};
 use schema::command::Command;
 use schema::desired::Cause;
 use schema::digest::Digest;
@@ -61,9 +61,9 @@ impl Plain {
         match change {
             Change::DocumentPut(put) => drop(self.documents.insert(document.clone(), put)),
             Change::DocumentRemoved => drop(self.documents.remove(&document)),
-            Change::NodeEnrolled(labelled) | Change::NodeLabelled(labelled) => {
+            Change::NodeEnrolled(NodeEnrolled { labels, .. }) | Change::NodeLabelled(Labelled { labels }) => {
                 let node = self.nodes.entry(node).or_default();
-                (node.labels, node.retired) = (labelled.labels, false);
+                (node.labels, node.retired) = (labels, false);
             }
             Change::NodeRetired => self.nodes.get_mut(&node).unwrap().retired = true,
             Change::NodeRetried => self.nodes.get_mut(&node).unwrap().retry = event.position,

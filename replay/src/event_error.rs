@@ -5,7 +5,7 @@
 use alloc::string::String;
 
 use schema::change::ChangeError;
-use schema::entity::Entity;
+use schema::entity::{Actor, Entity};
 use schema::id::LogId;
 use schema::instant::Instant;
 use schema::position::{Position, Version};
@@ -58,6 +58,12 @@ pub enum EventError {
         event_type: String,
         /// The entity of the event.
         entity: Entity,
+    },
+    /// A kind of actor that only newer programs know.
+    #[error("{actor} is no actor that this program knows: upgrade it")]
+    NewerActor {
+        /// The actor of the event.
+        actor: Actor,
     },
     /// This program can't read the change of the event.
     #[error(transparent)]

@@ -77,6 +77,7 @@ impl Finding {
             EventError::Misplaced { event_type, entity } => {
                 ("misplaced", format!("an entity that {event_type} can happen to"), entity.to_string())
             }
+            EventError::NewerActor { actor } => ("unreadable", "an actor that is known".into(), actor.to_string()),
             EventError::Unreadable(why) => ("unreadable", "a change that can be folded".into(), why.to_string()),
             EventError::Dangling { to, .. } => ("reference", format!("{to} to be there"), "it is not".into()),
             EventError::InUse { by, .. } => ("reference", "nobody to refer to it".into(), by.to_string()),

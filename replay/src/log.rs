@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use projections::configuration::Configuration;
 use projections::fold::AffectedNodes;
 use schema::change::Change;
+use schema::entity::Actor;
 use schema::event::Event;
 use schema::id::{CommandId, LogId};
 use schema::position::Position;
@@ -87,6 +88,9 @@ impl OpenedEvent {
 
 fn change_of(event: &Event) -> Result<Change, EventError> {
     let change = event.change()?;
+    if let Actor::Unknown(..) = event.actor {
+        return Err(EventError::NewerActor { actor: event.actor.clone() });
+    }
     match change.kind() == event.entity.kind {
         true => Ok(change),
         false => Err(EventError::Misplaced { event_type: event.event_type.clone(), entity: event.entity.clone() }),

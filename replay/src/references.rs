@@ -31,7 +31,7 @@ pub(crate) fn check(state: &Configuration, event: &Event, change: &Change) -> Re
             removed(state, event)
         }
         Change::DocumentRemoved => all(state, event, [event.entity.clone()]),
-        Change::NodeLabelled(_) | Change::NodeRetired | Change::NodeRetried => {
+        Change::NodeLabelled(_) | Change::NodeRetired | Change::NodeRetried | Change::NodeKeysSet(_) => {
             runtime(state, event, &event.entity.id.clone().into())
         }
         Change::JobClaimed(claimed) => {
@@ -42,7 +42,13 @@ pub(crate) fn check(state: &Configuration, event: &Event, change: &Change) -> Re
         Change::JobCompleted(completed) => claim(state, event, &completed.runtime, completed.token),
         Change::ClaimExpired(expired) => claim(state, event, &expired.runtime, expired.token),
         Change::ClaimRenewed => runtime(state, event, &event.entity.id.clone().into()),
-        Change::ControlDefined(_)
+        // Also a retired node may be barred, and only a retired one is dismissed.
+        Change::NodeBarred | Change::NodeDismissed | Change::JoinTokenUsed(_) | Change::JoinTokenRevoked => {
+            all(state, event, [event.entity.clone()])
+        }
+        Change::BusClosed
+        | Change::JoinTokenCreated(_)
+        | Change::ControlDefined(_)
         | Change::DocumentPut(_)
         | Change::NodeEnrolled(_)
         | Change::PrincipalCreated(_)

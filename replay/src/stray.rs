@@ -50,7 +50,9 @@ pub fn next_event(log: &Follower, message: &[u8]) -> Result<Event, Box<StrayErro
         Ok(_) => {}
         // A program that is newer than this one may have appended it.
         Err(DivergenceError {
-            fault: EventError::Unreadable(ChangeError::Newer { .. } | ChangeError::UnknownType { .. }),
+            fault:
+                EventError::NewerActor { .. }
+                | EventError::Unreadable(ChangeError::Newer { .. } | ChangeError::UnknownType { .. }),
             ..
         }) => {
             return Ok(event);

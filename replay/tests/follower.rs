@@ -6,7 +6,7 @@ use replay::event_error::EventError;
 use replay::log::{Follower, OpenedEvent};
 use replay::tree::Frontier;
 use schema::change::ChangeError;
-use schema::command::Command;
+use schema::command::{Command, EnrolNode};
 use schema::digest::Digest;
 use schema::entity::Actor;
 use schema::event::Event;
@@ -29,8 +29,8 @@ fn log() -> Vec<Event> {
     let site = |name: &str| Labels::from([("site".into(), name.into())]);
     let requests = [
         vec![
-            Command::EnrolNode(node("n1"), site("lund")),
-            Command::EnrolNode(node("n2"), site("lund")),
+            Command::EnrolNode(EnrolNode { id: node("n1"), labels: site("lund"), keys: None }),
+            Command::EnrolNode(EnrolNode { id: node("n2"), labels: site("lund"), keys: None }),
             Command::LabelNode(node("n1"), site("garching")),
         ],
         vec![Command::RetryNode(node("n1")), Command::RetireNode(node("n2"))],

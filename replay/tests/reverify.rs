@@ -9,7 +9,7 @@ use replay::event_error::EventError;
 use replay::log::{DivergenceError, Follower};
 use replay::reverify::{RecordDigest, Reverification, ReverifyError, ReverifyWitness, first_changed};
 use replay::tree::{Frontier, TreeNode};
-use schema::command::{Command, CreatePrincipal, Role};
+use schema::command::{Command, CreatePrincipal, EnrolNode, Role};
 use schema::digest::Digest;
 use schema::entity::Actor;
 use schema::event::Event;
@@ -20,7 +20,7 @@ use schema::request::Request;
 use schema::target::Labels;
 
 fn enrol(node: &str) -> Command {
-    Command::EnrolNode(node.parse().unwrap(), Labels::new())
+    Command::EnrolNode(EnrolNode { id: node.parse().unwrap(), labels: Labels::new(), keys: None })
 }
 
 fn principal(name: &str) -> Command {

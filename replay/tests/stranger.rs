@@ -73,8 +73,8 @@ fn every_type_of_event_in_every_format_is_read_by_both() {
     let ours = process::Command::new(env!("CARGO_BIN_EXE_headwater-replay"));
     let ours = { ours }.args(["verify", "--json", "--trust", &key()]).arg(&path).output().unwrap();
     let theirs = stranger(&["--json", "--trust", &key()], &[path]);
-    assert_eq!(told(&theirs)["root"], told(&ours)["root"]);
-    assert_eq!(told(&theirs)["position"], story.position());
+    assert_eq!(told(&theirs)["root"], told(&ours)["root"], "{} {}", told(&theirs), told(&ours));
+    assert_eq!(told(&theirs)["position"], story.position(), "{} {}", told(&theirs), told(&ours));
 }
 
 /// The stranger finds what we find, at the same position. Returns our code of it.

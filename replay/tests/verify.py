@@ -29,7 +29,9 @@ MAGIC = b"\x89HWLOG\r\n"
 RAW_MAX = 4 * 1024 * 1024 + 64 * 1024
 HEADER, BLOBS, EVENTS, CHECKPOINTS, END = 1, 2, 3, 4, 5
 # The newest format of each type's data, where that is not 1.
-NEWEST_FORMATS = {"ReportChanged": 2}
+# A principal, or one of the other actors that this page knows; another kind is newer.
+ACTOR = re.compile("[^/]+|(node|join)/[^/]+|system/(install|reconciler|recovery)")
+NEWEST_FORMATS = {"ReportChanged": 3, "NodeEnrolled": 2}
 COLUMNS = "v position event_id command_id ordinal count entity version type actor reason at data leaf".split()
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 EPOCH = datetime.datetime(1970, 1, 1)
@@ -269,7 +271,7 @@ class State:
     """What there is, as far as references and what nodes must hold need it."""
 
     def __init__(self):
-        self.there = {kind: {} for kind in ("document", "node", "control", "component", "assessment", "attestation")}
+        self.there = {kind: {} for kind in ("document", "node", "control", "component", "assessment", "attestation", "join_token")}
         self.retired, self.claims = set(), {}
 
     def demand(self, holds, what):
@@ -317,7 +319,7 @@ class State:
             self.takes_part(name) if what == "NodeLabelled" else None
             self.there["node"][name] = said["labels"]
             self.retired.discard(name)
-        elif what in ("NodeRetired", "NodeRetried", "ClaimRenewed"):
+        elif what in ("NodeRetired", "NodeRetried", "NodeKeysSet", "ClaimRenewed"):
             self.takes_part(name)
             if what == "NodeRetired":
                 self.retired.add(name)
@@ -331,7 +333,11 @@ class State:
             self.demand(current == (said["runtime"], said["token"]), f"the current claim on job/{name}")
             if what != "JobCompleted":
                 del self.claims[name]
-        elif what not in ("PrincipalCreated", "PrincipalRevoked", "ReportChanged", "LogBegun"):
+        elif what in ("NodeBarred", "NodeDismissed", "JoinTokenUsed", "JoinTokenRevoked"):
+            self.is_there(kind, name)
+        elif what == "JoinTokenCreated":
+            self.there[kind][name] = said
+        elif what not in ("PrincipalCreated", "PrincipalRevoked", "ReportChanged", "LogBegun", "BusClosed"):
             raise LookupError("a type that is known")
 
     def entries(self, name):
@@ -498,8 +504,9 @@ class Audit:
         try:
             newest = NEWEST_FORMATS.get(event["type"], 1)
             self.demand(True, 1 <= event["v"] <= newest, "unreadable")
+            self.demand(True, bool(ACTOR.fullmatch(event["actor"])), "unreadable")
             said = json.loads(event["data"])
-            belongs = {"Claim": "job", "ClaimRenewed": "runtime"}
+            belongs = {"Claim": "job", "ClaimRenewed": "runtime", "Join": "join_token", "Bus": "log"}
             of = belongs.get(event["type"]) or belongs.get(re.match("[A-Z][a-z]*", event["type"])[0])
             self.demand(of or re.match("[A-Z][a-z]*", event["type"])[0].lower(), kind, "misplaced")
             self.state.fold(kind, name, event["type"], said)

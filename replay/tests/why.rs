@@ -9,7 +9,7 @@ use projections::render::render;
 use proptest::prelude::*;
 use replay::explain::{Derivation, DerivingEvent, EventPart, ExplainError, OBSTACLES_MAX, explain_file, explain_job};
 use schema::change::{Change, DocumentPut};
-use schema::command::{Command, Content, Merge, PutDocument};
+use schema::command::{Command, Content, EnrolNode, Merge, PutDocument};
 use schema::digest::Digest;
 use schema::entity::{Entity, Kind};
 use schema::event::Event;
@@ -78,7 +78,8 @@ fn ever_at(events: &[Event], path: &str) -> BTreeMap<DocumentId, (Position, Arc<
 #[test]
 fn of_many_obstacles_the_latest_are_named_and_the_others_counted() {
     let away = Target::Nodes(["n9".parse().unwrap()].into());
-    let enrol = Request::of([Command::EnrolNode("n0".parse().unwrap(), Labels::new())]);
+    let enrol =
+        Request::of([Command::EnrolNode(EnrolNode { id: "n0".parse().unwrap(), labels: Labels::new(), keys: None })]);
     let puts = (0..OBSTACLES_MAX + 7).map(|index| Request::of([put(&format!("d{index}"), "a", away.clone())]));
     let events = history::events(&std::iter::once(enrol).chain(puts).collect::<Vec<_>>());
     let why = explain_file(&folded(&events), &"n0".parse().unwrap(), "a").unwrap();
@@ -86,7 +87,8 @@ fn of_many_obstacles_the_latest_are_named_and_the_others_counted() {
     assert_eq!(why.reasons.iter().map(|reason| reason.position).collect::<Vec<_>>(), latest);
     assert_eq!(why.more, 7);
 
-    let named = Request::of([Command::EnrolNode("n9".parse().unwrap(), Labels::new())]);
+    let named =
+        Request::of([Command::EnrolNode(EnrolNode { id: "n9".parse().unwrap(), labels: Labels::new(), keys: None })]);
     let puts = (0..OBSTACLES_MAX + 7).map(|index| Request::of([put(&format!("d{index}"), "a", away.clone())]));
     let events = history::events(&std::iter::once(named).chain(puts).collect::<Vec<_>>());
     let why = explain_file(&folded(&events), &"n9".parse().unwrap(), "a").unwrap();

@@ -15,8 +15,9 @@ use crate::command::{MediaType, Merge, Role};
 use crate::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
 use crate::digest::Digest;
 use crate::entity::Kind;
-use crate::id::LogId;
+use crate::id::{LogId, NodeId};
 use crate::lease::{ClaimExpired, JobClaimed, JobCompleted, JobReleased};
+use crate::node_keys::{KeyBytes, NodeKeys};
 use crate::path::DocumentPath;
 use crate::position::Position;
 use crate::report::ReportSummary;
@@ -27,8 +28,8 @@ events! {
     DocumentPut(Arc<DocumentPut>) = "DocumentPut" on Document;
     /// An administrator removed a document from all nodes.
     DocumentRemoved = "DocumentRemoved" on Document;
-    /// An administrator enrolled a node; it gets a desired record from now on.
-    NodeEnrolled(Labelled) = "NodeEnrolled" on Node;
+    /// A node was enrolled, by an administrator or with a join token; it gets a desired record from now on.
+    NodeEnrolled(NodeEnrolled) = "NodeEnrolled" on Node, formats [NODE_WITH_KEYS];
     /// An administrator replaced all labels of a node.
     NodeLabelled(Labelled) = "NodeLabelled" on Node;
     /// An administrator retired a node; its record is empty from now on.
@@ -40,7 +41,7 @@ events! {
     /// An administrator revoked the access of a person or a program.
     PrincipalRevoked = "PrincipalRevoked" on Principal;
     /// A node reported another running record, failure or drift than before.
-    ReportChanged(Arc<ReportSummary>) = "ReportChanged" on Report, formats [REPORT_WITH_GOOD];
+    ReportChanged(Arc<ReportSummary>) = "ReportChanged" on Report, formats [REPORT_WITH_GOOD, REPORT_WITH_NUMBER];
     /// An administrator defined a control, for the first time or anew.
     ControlDefined(ControlDefined) = "ControlDefined" on Control;
     /// An administrator removed a control.
@@ -69,6 +70,20 @@ events! {
     ClaimRenewed = "ClaimRenewed" on Runtime;
     /// An operator began a new log with the events of another one, whose last events were lost.
     LogBegun(LogBegun) = "LogBegun" on Log;
+    /// A node that was enrolled already got other keys, by an administrator or with a join token.
+    NodeKeysSet(NodeKeysSet) = "NodeKeysSet" on Node;
+    /// An administrator shut a node out of NATS; its keys are never let in again.
+    NodeBarred = "NodeBarred" on Node;
+    /// A retired node was dismissed: it had dropped what it ran, or was not heard for long, and its keys are no longer let in.
+    NodeDismissed = "NodeDismissed" on Node;
+    /// An administrator made a token with which nodes may join.
+    JoinTokenCreated(Arc<JoinTokenCreated>) = "JoinTokenCreated" on JoinToken;
+    /// A node joined with a token.
+    JoinTokenUsed(JoinTokenUsed) = "JoinTokenUsed" on JoinToken;
+    /// An administrator ended a token before its time.
+    JoinTokenRevoked = "JoinTokenRevoked" on JoinToken;
+    /// An administrator closed NATS for nodes without keys: the shared password opens nothing any more.
+    BusClosed = "BusClosed" on Log;
 }
 
 /// An event type: its names, its kind of entity and its formats.
@@ -146,7 +161,61 @@ pub struct DocumentPut {
     pub merge: Merge,
 }
 
-/// The labels of a node from an event on: of `NodeEnrolled` and `NodeLabelled`.
+/// Format 3 of `ReportChanged` has `sent`, where the report was signed by the node.
+const REPORT_WITH_NUMBER: EventFormat = EventFormat {
+    is_needed: |change| matches!(change, Change::ReportChanged(summary) if summary.sent.is_some()),
+    reshape: None,
+};
+
+/// Format 2 of `NodeEnrolled` has `keys`; without them the node has the keys that it had.
+const NODE_WITH_KEYS: EventFormat = EventFormat {
+    is_needed: |change| matches!(change, Change::NodeEnrolled(enrolled) if enrolled.keys.is_some()),
+    reshape: None,
+};
+
+/// The labels of a node from an event on, and its keys if the event gives it some.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeEnrolled {
+    /// The labels, which replace all earlier ones.
+    #[serde(with = "crate::target::shared")]
+    pub labels: Arc<Labels>,
+    /// The public keys of the node, which replace the earlier ones. An event that has this member is of the second format.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<NodeKeys>,
+}
+
+/// The keys of a node from an event on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeKeysSet {
+    /// The public keys, which replace the earlier ones.
+    pub keys: NodeKeys,
+}
+
+/// A token with which nodes may join. The event holds the public half of its key only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinTokenCreated {
+    /// The public half of the token's key.
+    pub key: KeyBytes,
+    /// The only node that may join with it; null if any id may that was never enrolled.
+    pub node: Option<NodeId>,
+    /// The labels of a node that is enrolled by it.
+    pub labels: Labels,
+    /// How many nodes may join with it.
+    pub uses: u32,
+    /// For how many seconds after this event nodes may join with it.
+    pub for_s: u32,
+}
+
+/// A node that joined with a token, and its keys then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinTokenUsed {
+    /// The node.
+    pub node: NodeId,
+    /// The public keys that it joined with.
+    pub keys: NodeKeys,
+}
+
+/// The labels of a node from an event on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Labelled {
     /// The labels, which replace all earlier ones.

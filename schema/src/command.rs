@@ -6,6 +6,7 @@
 mod compliance;
 mod content;
 mod form;
+mod identity;
 mod typo;
 
 use alloc::format;
@@ -22,11 +23,18 @@ pub use self::compliance::{ClaimJobs, CompleteJob, ReleaseJobs};
 pub(crate) use self::compliance::{Define, Definition, Renewal};
 use self::compliance::{define, renewing};
 pub use self::content::{Content, ContentForm, MediaType};
+#[cfg(feature = "json-schema")]
+pub(crate) use self::identity::OwnLog;
+
 use self::form::{Only, strict};
+use self::identity::own_log;
+pub use self::identity::{CreateJoinToken, EnrolNode, JoinNode, SetNodeKeys};
 use crate::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
 use crate::digest::Digest;
 use crate::entity::Entity;
-use crate::id::{AssessmentId, AttestationId, ComponentId, ControlId, DocumentId, JobId, NodeId, PrincipalName};
+use crate::id::{
+    AssessmentId, AttestationId, ComponentId, ControlId, DocumentId, JobId, JoinTokenId, LogId, NodeId, PrincipalName,
+};
 use crate::invalid::InputError;
 use crate::lease::LeaseToken;
 use crate::path::DocumentPath;
@@ -39,7 +47,7 @@ commands! {
     /// Remove a document from all nodes.
     RemoveDocument(id: DocumentId) about id, from "remove_document" as Only<DocumentId>, by only;
     /// Enrol a node: it gets a desired record from then on.
-    EnrolNode(id: NodeId, labels: Labels) about id, from "enrol_node" as Labelled, by labelled;
+    EnrolNode(enrol: EnrolNode) about &enrol.id, from "enrol_node" as EnrolNode, by EnrolNode::read;
     /// Replace a node's labels.
     LabelNode(id: NodeId, labels: Labels) about id, from "label_node" as Labelled, by labelled;
     /// Retire a node: its record becomes empty.
@@ -80,6 +88,20 @@ commands! {
     CompleteJob(complete: CompleteJob) about &complete.job, from "complete_job" as CompleteJob, by CompleteJob::read;
     /// End a claim whose holder is silent. Only the reconciler asks for this; no JSON is read as it.
     ExpireClaim(job: JobId, token: LeaseToken) about job;
+    /// Give a node other keys in place of those it has.
+    SetNodeKeys(set: SetNodeKeys) about &set.id, from "set_node_keys" as SetNodeKeys, by SetNodeKeys::read;
+    /// Shut a node out of NATS at once; its keys are never let in again. What it runs, it keeps.
+    BarNode(id: NodeId) about id, from "bar_node" as Only<NodeId>, by only;
+    /// End the access of a retired node. Only the reconciler asks for this; no JSON is read as it.
+    DismissNode(id: NodeId) about id;
+    /// Make a token with which nodes may join.
+    CreateJoinToken(create: CreateJoinToken) about &create.id, from "create_join_token" as CreateJoinToken, by CreateJoinToken::read;
+    /// End a join token. Nodes that joined with it stay.
+    RevokeJoinToken(id: JoinTokenId) about id, from "revoke_join_token" as Only<JoinTokenId>, by only;
+    /// Let a node join. Only the holder of a token asks for this; no JSON is read as it.
+    JoinNode(join: JoinNode) about &join.token;
+    /// Close NATS for nodes without keys: the shared password opens nothing any more. It can't be opened again.
+    CloseBus(log: LogId) about Entity::log(*log), from "close_bus" as OwnLog, by own_log;
 }
 
 /// The fields of `put_document`.

@@ -7,7 +7,7 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::id::{Id, LogId, NodeId, PrincipalName};
+use crate::id::{Id, JoinTokenId, LogId, NodeId, PrincipalName};
 use crate::invalid::InputError;
 use crate::variant::UnknownVariantName;
 
@@ -34,6 +34,8 @@ entities! {
     Runtime = "runtime";
     /// The log itself, by its id.
     Log = "log";
+    /// A token with which nodes join.
+    JoinToken(JoinTokenId) = "join_token";
 }
 
 /// One thing with a history: written `<kind>/<id>`.
@@ -107,8 +109,8 @@ impl fmt::Debug for Entity {
     }
 }
 
-/// Who caused an event: a principal by name, a node as `node/<id>`, or a part of Headwater
-/// itself as `system/<part>`.
+/// Who caused an event: a principal by name, a node as `node/<id>`, the holder of a join token as `join/<token>`, or a part of
+/// Headwater itself as `system/<part>`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Actor {
     /// A principal who used the HTTP API.
@@ -121,17 +123,23 @@ pub enum Actor {
     Reconciler,
     /// `headwater recover`, which begins a log anew.
     Recovery,
+    /// A node that joined with this token.
+    Join(JoinTokenId),
+    /// An actor of a kind, or a part of Headwater, that only newer programs know: what it may do is not known either.
+    Unknown(UnknownVariantName, Id),
 }
 
 impl Actor {
     /// The actor's text in two parts.
-    pub(crate) fn parts(&self) -> [&str; 2] {
+    pub(crate) fn parts(&self) -> [&str; 3] {
         match self {
-            Self::Principal(name) => ["", name.as_str()],
-            Self::Node(node) => ["node/", node.as_str()],
-            Self::Install => ["system/", "install"],
-            Self::Reconciler => ["system/", "reconciler"],
-            Self::Recovery => ["system/", "recovery"],
+            Self::Principal(name) => ["", "", name.as_str()],
+            Self::Node(node) => ["node", "/", node.as_str()],
+            Self::Install => ["system", "/", "install"],
+            Self::Reconciler => ["system", "/", "reconciler"],
+            Self::Recovery => ["system", "/", "recovery"],
+            Self::Join(token) => ["join", "/", token.as_str()],
+            Self::Unknown(kind, id) => [kind.as_str(), "/", id.as_str()],
         }
     }
 }
@@ -146,14 +154,14 @@ impl FromStr for Actor {
     type Err = InputError;
 
     fn from_str(text: &str) -> Result<Self, InputError> {
-        match text {
-            "system/install" => Ok(Self::Install),
-            "system/reconciler" => Ok(Self::Reconciler),
-            "system/recovery" => Ok(Self::Recovery),
-            name => match name.strip_prefix("node/") {
-                Some(node) => node.parse().map(Self::Node),
-                None => name.parse().map(Self::Principal),
-            },
+        let Some((kind, id)) = text.split_once('/') else { return text.parse().map(Self::Principal) };
+        match (kind, id) {
+            ("system", "install") => Ok(Self::Install),
+            ("system", "reconciler") => Ok(Self::Reconciler),
+            ("system", "recovery") => Ok(Self::Recovery),
+            ("node", node) => node.parse().map(Self::Node),
+            ("join", token) => token.parse().map(Self::Join),
+            (kind, id) => Ok(Self::Unknown(kind.parse()?, id.parse()?)),
         }
     }
 }
@@ -189,13 +197,19 @@ mod tests {
         {
             assert_eq!(text.parse::<Entity>().map(|e| e.to_string()), Ok(text.to_string()));
         }
-        for text in ["ann", "node/n-1", "system/install", "system/reconciler", "system/recovery"] {
+        for text in ["ann", "node/n-1", "system/install", "system/reconciler", "system/recovery", "join/t-1"] {
+            assert!(!matches!(text.parse(), Ok(Actor::Unknown(..))), "{text}");
+        }
+        for newer in ["system/stranger", "robot/r-1"] {
+            assert!(matches!(newer.parse(), Ok(Actor::Unknown(..))), "{newer}");
+        }
+        for text in ["ann", "node/n-1", "system/recovery", "join/t-1", "system/stranger", "robot/r-1"] {
             assert_eq!(text.parse::<Actor>().map(|a| a.to_string()), Ok(text.to_string()));
         }
         for refused in ["document", "planet/mars", "node/", "node/a/b"] {
             assert!(refused.parse::<Entity>().is_err(), "{refused}");
         }
-        for refused in ["system/stranger", "node/", "node/a/b", "node/node/a"] {
+        for refused in ["node/", "node/a/b", "node/node/a", "join/", "Robot/r-1", "/r-1"] {
             assert!(refused.parse::<Actor>().is_err(), "{refused}");
         }
     }

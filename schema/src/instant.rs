@@ -37,6 +37,12 @@ impl Instant {
     pub fn unix_millis(self) -> u64 {
         u64::try_from(self.0 / 1_000).unwrap_or(0)
     }
+
+    /// The instant so many seconds later.
+    #[must_use]
+    pub const fn plus_seconds(self, seconds: u32) -> Self {
+        Self(self.0.saturating_add(seconds as i64 * 1_000_000))
+    }
 }
 
 impl Instant {

@@ -17,14 +17,15 @@ use crate::desired::EntryKind;
 use crate::digest::Digest;
 use crate::entity::{Actor, Entity};
 use crate::id::{
-    AssessmentId, AttestationId, CommandId, ComponentId, ControlId, DocumentId, EventId, Id, JobId, LogId, NodeId,
-    PrincipalName,
+    AssessmentId, AttestationId, CommandId, ComponentId, ControlId, DocumentId, EventId, Id, JobId, JoinTokenId, LogId,
+    NodeId, PrincipalName,
 };
 use crate::instant::Instant;
 use crate::lease::LeaseToken;
 use crate::limit::{
     COMMANDS_MAX, ID_CHARS_MAX, MEDIA_TYPE_BYTES_MAX, PATH_BYTES_MAX, REASON_BYTES_MAX, SCHEDULE_BYTES_MAX,
 };
+use crate::node_keys::KeyBytes;
 use crate::path::DocumentPath;
 use crate::position::{Position, Version};
 use crate::report::AttemptState;
@@ -52,17 +53,18 @@ macro_rules! scalars {
 }
 
 scalars! {
-    Id, DocumentId, NodeId, PrincipalName, ControlId, ComponentId, AssessmentId, AttestationId, JobId => json_schema!({
+    Id, DocumentId, NodeId, PrincipalName, ControlId, ComponentId, AssessmentId, AttestationId, JobId, JoinTokenId => json_schema!({
         "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]*$", "minLength": 1, "maxLength": ID_CHARS_MAX,
     });
     LogId, CommandId, EventId => json_schema!({"type": "string", "format": "uuid"});
+    KeyBytes => json_schema!({"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "An Ed25519 public key in hex."});
     Digest, LeaseToken => json_schema!({
         "type": "string", "pattern": "^[0-9a-f]{64}$", "description": "SHA-256 in lower-case hexadecimal digits.",
     });
     Instant => json_schema!({"type": "string", "format": "date-time"});
     Position, Version => json_schema!({"type": "integer", "format": "int64", "minimum": 0});
     Entity => json_schema!({"type": "string", "pattern": "^[a-z][a-z0-9_]*/[A-Za-z0-9][A-Za-z0-9_-]*$"});
-    Actor => json_schema!({"type": "string", "examples": ["ann", "node/node-1", "system/reconciler"]});
+    Actor => json_schema!({"type": "string", "examples": ["ann", "node/node-1", "join/rack-7", "system/reconciler"]});
     MediaType => json_schema!({
         "type": "string", "pattern": "^[ -~]+/[ -~]+$", "minLength": 3, "maxLength": MEDIA_TYPE_BYTES_MAX,
     });

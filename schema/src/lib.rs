@@ -21,6 +21,7 @@ pub mod entity;
 pub mod id;
 pub mod instant;
 pub mod limit;
+pub mod node_keys;
 pub mod path;
 pub mod position;
 pub mod schedule;

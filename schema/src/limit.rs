@@ -44,6 +44,15 @@ pub const EVIDENCE_BYTES_MAX: usize = 64 * 1024;
 /// Events of one request: a few commands may claim, renew and release many jobs each.
 pub const EVENTS_MAX: usize = 10_000;
 
+/// Nodes that may join with one token.
+pub const JOIN_TOKEN_USES_MAX: u32 = 10_000;
+/// Seconds of the shortest life of a join token.
+pub const JOIN_TOKEN_S_MIN: u32 = 60;
+/// Seconds of the longest life of a join token: 90 days.
+pub const JOIN_TOKEN_S_MAX: u32 = 90 * 24 * 60 * 60;
+/// Seconds of the life of a join token unless asked otherwise: a day.
+pub const JOIN_TOKEN_S_DEFAULT: u32 = 24 * 60 * 60;
+
 /// Bytes of one request over NATS: the largest evidence, or the ids of a thousand jobs, and the rest beside it.
 pub const RPC_REQUEST_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of all specs in one reply over NATS: with the leases of a thousand jobs beside them it stays below the 1 MiB

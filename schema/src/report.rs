@@ -245,6 +245,20 @@ pub struct ReportSummary {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     #[cfg_attr(feature = "json-schema", schemars(with = "Option<RecordRef>"))]
     pub good: Option<Option<RecordRef>>,
+    /// The number of the report, where the node signed it: no report with a lower one counts after it. An event that has this member
+    /// is of the third format of its type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<SentNumber>,
+}
+
+/// The number of what a node says: first its boot, then what it said in it. No clock is part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+pub struct SentNumber {
+    /// The number of the boot.
+    pub boot_no: u64,
+    /// The number within the boot.
+    pub seq: u64,
 }
 
 /// A member that is there, be it null.
@@ -257,6 +271,13 @@ impl ReportSummary {
     #[must_use]
     pub fn good(&self) -> Option<RecordRef> {
         self.good.unwrap_or(self.running)
+    }
+
+    /// Whether two reports say the same, whatever their numbers.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let Self { running, failed, drift, good, sent: _ } = self;
+        (running, failed, drift, good) == (&other.running, &other.failed, &other.drift, &other.good)
     }
 }
 
@@ -288,6 +309,7 @@ impl From<&Reported> for ReportSummary {
             }),
             drift: report.drift.iter().take(DRIFT_PATHS_KEPT).map(|path| truncate_text(path, PATH_BYTES_MAX)).collect(),
             good: Some(report.good()).filter(|good| *good != report.running),
+            sent: None,
         }
     }
 }

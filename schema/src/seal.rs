@@ -98,6 +98,12 @@ impl PublicKey {
         self.0.as_bytes()
     }
 
+    /// Whether the key is one of the few for which signatures verify that nobody made.
+    #[must_use]
+    pub fn is_weak(&self) -> bool {
+        self.0.is_weak()
+    }
+
     /// The key's name: SHA-256 of its bytes.
     #[must_use]
     pub fn id(&self) -> Digest {

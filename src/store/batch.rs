@@ -160,7 +160,7 @@ impl DecidedBatch {
 #[cfg(test)]
 mod tests {
     use projections::request::decide_request;
-    use schema::command::Command;
+    use schema::command::{Command, EnrolNode};
     use schema::entity::Actor;
     use schema::request::Request;
     use schema::target::Labels;
@@ -175,7 +175,7 @@ mod tests {
 
     fn enrol(id: &str, site: &str) -> Command {
         let labels = Labels::from([("site".into(), site.into())]);
-        Command::EnrolNode(id.parse().expect("an id"), labels)
+        Command::EnrolNode(EnrolNode { id: id.parse().expect("an id"), labels, keys: None })
     }
 
     fn retire(id: &str) -> Command {

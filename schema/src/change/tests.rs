@@ -63,12 +63,16 @@ fn a_report_is_written_in_the_oldest_format_that_can_say_it() {
         assert!(change.data().ends_with(tail), "{}", change.data());
         assert_eq!(Change::read("ReportChanged", v, &change.data()), Ok(change));
     }
-    let newer = Change::read("ReportChanged", 3, "{}");
-    assert!(matches!(newer, Err(ChangeError::Newer { v: 3, newest: 2, .. })));
+    let sent = Some(crate::report::SentNumber { boot_no: 3, seq: 9 });
+    let signed = Change::ReportChanged(ReportSummary { sent, ..running }.into());
+    assert_eq!(signed.format(), 3);
+    assert_eq!(Change::read("ReportChanged", 3, &signed.data()), Ok(signed));
+    let newer = Change::read("ReportChanged", 4, "{}");
+    assert!(matches!(newer, Err(ChangeError::Newer { v: 4, newest: 3, .. })));
 }
 
 #[test]
 fn members_that_a_later_writer_adds_are_passed_over() {
     let read = Change::read("NodeEnrolled", 1, r#"{"labels":{},"rack":7}"#);
-    assert_eq!(read, Ok(Change::NodeEnrolled(Labelled { labels: Arc::default() })));
+    assert_eq!(read, Ok(Change::NodeEnrolled(NodeEnrolled { labels: Arc::default(), keys: None })));
 }

@@ -6,7 +6,7 @@ use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use schema::command::{ClaimJobs, Command, CompleteJob, ReleaseJobs};
+use schema::command::{ClaimJobs, Command, CompleteJob, EnrolNode, ReleaseJobs};
 use schema::compliance::{
     AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined, Coverage, Provider, SubjectSelector,
 };
@@ -102,7 +102,7 @@ pub fn command() -> impl Strategy<Value = Command> {
         1 => id("component", 3).prop_map(|id| Command::RemoveComponent(id.parse().unwrap())),
         1 => id("assessment", 2).prop_map(|id| Command::RemoveAssessment(id.parse().unwrap())),
         2 => id("attestation", 6).prop_map(|id| Command::RemoveAttestation(id.parse().unwrap())),
-        2 => (node(), some_label()).prop_map(|(id, labels)| Command::EnrolNode(id, labels)),
+        2 => (node(), some_label()).prop_map(|(id, labels)| Command::EnrolNode(EnrolNode { id, labels, keys: None })),
         1 => (node(), some_label()).prop_map(|(id, labels)| Command::LabelNode(id, labels)),
         1 => node().prop_map(Command::RetireNode),
         8 => (node(), 1..5_u32).prop_map(|(runtime, limit)| {
@@ -154,7 +154,9 @@ pub fn beginning() -> Vec<Act> {
         };
         Command::DefineAttestation(format!("attestation{index}").parse().unwrap(), said)
     };
-    let nodes = (0..3).map(|index| Command::EnrolNode(parse(format!("n{index}")), Labels::new()));
+    let nodes = (0..3).map(|index| {
+        Command::EnrolNode(EnrolNode { id: parse(format!("n{index}")), labels: Labels::new(), keys: None })
+    });
     let definitions = [
         Command::DefineControl("control0".parse().unwrap(), control),
         Command::DefineAssessment("assessment0".parse().unwrap(), assessment),

@@ -6,7 +6,7 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
-use schema::command::{Command, Content, CreatePrincipal, Merge, PutDocument, Role};
+use schema::command::{Command, Content, CreatePrincipal, EnrolNode, Merge, PutDocument, Role};
 use schema::digest::Digest;
 use schema::entity::Actor;
 use schema::event::Event;
@@ -73,7 +73,7 @@ pub fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         8 => put_document(),
         2 => document().prop_map(|id| Command::RemoveDocument(id.parse().unwrap())),
-        4 => (node(), labels()).prop_map(|(id, labels)| Command::EnrolNode(id.parse().unwrap(), labels)),
+        4 => (node(), labels()).prop_map(|(id, labels)| Command::EnrolNode(EnrolNode { id: id.parse().unwrap(), labels, keys: None })),
         3 => (node(), labels()).prop_map(|(id, labels)| Command::LabelNode(id.parse().unwrap(), labels)),
         2 => node().prop_map(|id| Command::RetireNode(id.parse().unwrap())),
         1 => node().prop_map(|id| Command::RetryNode(id.parse().unwrap())),

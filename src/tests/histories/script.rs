@@ -11,17 +11,21 @@
 //! define_assessment ID CONTROL for all               … of COMPONENT,COMPONENT…   … where, as above
 //! define_attestation ID ASSESSMENT [where, as above] claim_jobs NODE LIMIT
 //! remove_control | remove_component | …  ID          renew_claims NODE   release_jobs NODE [ATTESTATION…]
-//! note_report NODE POSITION                          repeat N COMMAND, in which {} counts and {x*9} is nine x
+//! note_report NODE POSITION [BOOT.SEQ]               repeat N COMMAND, in which {} counts and {x*9} is nine x
+//! enrol_node ID keys=SEED [LABEL=VALUE…]             set_node_keys NODE SEED   bar_node | dismiss_node NODE
+//! create_join_token ID [node=NODE] [uses=N] [for_s=N] [LABEL=VALUE…]   join_node TOKEN NODE SEED   revoke_join_token ID
 //! ```
 //!
 //! A command goes through JSON, as it would over HTTP, so that what is refused there is refused here.
 
-use schema::command::Command;
+use schema::command::{Command, JoinNode};
 use schema::digest::Digest;
 use schema::id::JobId;
 use schema::invalid::InputError;
-use schema::report::{RecordRef, ReportSummary};
+use schema::node_keys::{KeyBytes, NodeKeys};
+use schema::report::{RecordRef, ReportSummary, SentNumber};
 use schema::request::{Request, RequestItem};
+use schema::seal::SecretKey;
 use serde_json::{Map, Value, json};
 
 /// The commands of one line, most often one.
@@ -53,8 +57,12 @@ fn ask(line: &str) -> Result<RequestItem, InputError> {
         (None, None) => (line, None),
     };
     let words: Vec<&str> = command.split_whitespace().collect();
-    if let ["note_report", node, position] = words[..] {
-        return Ok(note_report(node, position));
+    match words[..] {
+        ["note_report", node, position] => return Ok(note_report(node, position, None)),
+        ["note_report", node, position, sent] => return Ok(note_report(node, position, Some(sent))),
+        ["dismiss_node", node] => return Ok(item(Command::DismissNode(node.parse().unwrap()))),
+        ["join_node", token, node, seed] => return Ok(item(join_node(token, node, seed))),
+        _ => {}
     }
     let fields = fields(&words, target);
     let body = json!({ "commands": [fields] }).to_string();
@@ -68,7 +76,7 @@ fn ask(line: &str) -> Result<RequestItem, InputError> {
 
 fn fields(words: &[&str], target: Option<Value>) -> Value {
     let (named, plain): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| word.contains('='));
-    let named: Map<String, Value> = named
+    let mut named: Map<String, Value> = named
         .iter()
         .map(|word| word.split_once('=').unwrap())
         .map(|(name, value)| (name.into(), json!(value)))
@@ -93,6 +101,12 @@ fn fields(words: &[&str], target: Option<Value>) -> Value {
             json!({"type": "release_jobs", "runtime": runtime, "jobs": attestations.iter().map(job).collect::<Vec<_>>()})
         }
         ["put_document", id, path] => put_document(id, path, &named, target),
+        ["enrol_node", id] if named.contains_key("keys") => {
+            let seed = named.remove("keys").unwrap();
+            json!({"type": "enrol_node", "id": id, "labels": named, "keys": keys(seed.as_str().unwrap())})
+        }
+        ["set_node_keys", id, seed] => json!({"type": "set_node_keys", "id": id, "keys": keys(seed)}),
+        ["create_join_token", id] => join_token(id, named),
         [kind @ ("enrol_node" | "label_node"), id] => json!({"type": kind, "id": id, "labels": named}),
         ["create_principal", name, role, token] => {
             let token_hash = Digest::of(token.as_bytes());
@@ -192,10 +206,42 @@ fn selector_target(text: &str) -> Value {
     }
 }
 
-fn note_report(node: &str, position: &str) -> RequestItem {
+fn item(command: Command) -> RequestItem {
+    RequestItem { command, expected_version: None }
+}
+
+/// The public keys that follow from a word.
+fn keys(seed: &str) -> NodeKeys {
+    let key = |name: &str| {
+        let seed = Digest::of(format!("{seed} {name}").as_bytes());
+        KeyBytes::from(&SecretKey::from_seed(seed.as_bytes()).public())
+    };
+    NodeKeys { bus: key("bus"), say: key("say") }
+}
+
+fn join_token(id: &str, mut named: Map<String, Value>) -> Value {
+    let mut command = json!({"type": "create_join_token", "id": id, "key": keys(id).bus});
+    for member in ["node", "uses", "for_s"] {
+        if let Some(value) = named.remove(member) {
+            command[member] = if member == "node" { value } else { json!(number(value.as_str().unwrap())) };
+        }
+    }
+    command["labels"] = Value::Object(named);
+    command
+}
+
+fn join_node(token: &str, node: &str, seed: &str) -> Command {
+    Command::JoinNode(JoinNode { token: token.parse().unwrap(), node: node.parse().unwrap(), keys: keys(seed) })
+}
+
+fn note_report(node: &str, position: &str, sent: Option<&str>) -> RequestItem {
     let record_ref = RecordRef { position: number(position).into(), digest: Digest::of(position.as_bytes()) };
-    let summary = ReportSummary { running: Some(record_ref), ..ReportSummary::default() };
-    RequestItem { command: Command::NoteReport(node.parse().unwrap(), summary), expected_version: None }
+    let sent = sent.map(|sent| {
+        let (boot_no, seq) = sent.split_once('.').expect("BOOT.SEQ");
+        SentNumber { boot_no: number(boot_no), seq: number(seq) }
+    });
+    let summary = ReportSummary { running: Some(record_ref), sent, ..ReportSummary::default() };
+    item(Command::NoteReport(node.parse().unwrap(), summary))
 }
 
 fn number(text: &str) -> u64 {

@@ -303,7 +303,7 @@ fn ends(story: &mut Story) {
         detail: Some("line 3\nof \"motd\"".into()),
     };
     let (running, drift) = (Some(record_ref(7, "runs")), vec!["files/etc/motd".into()]);
-    let summary = ReportSummary { running, failed: Some(failed), drift, good: None };
+    let summary = ReportSummary { running, failed: Some(failed), drift, good: None, sent: None };
     story.request("system/reconciler", &Request::of([Command::NoteReport("lund-1".parse().unwrap(), summary)]));
     story.json(
         "ann",

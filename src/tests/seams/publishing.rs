@@ -12,7 +12,7 @@ use futures::{FutureExt as _, StreamExt as _};
 use projections::configuration::Configuration;
 use projections::request::{RequestContext, decide_request};
 use schema::address::{Bucket, Prefix, STRAY_SUBJECT};
-use schema::command::Command;
+use schema::command::{Command, EnrolNode};
 use schema::digest::Digest;
 use schema::entity::Actor;
 use schema::event::Event;
@@ -59,7 +59,11 @@ impl Table {
     fn of(nodes: usize) -> Self {
         let mut table = Self::default();
         for number in 0..nodes {
-            let enrol = Command::EnrolNode(format!("n-{number}").parse().unwrap(), Labels::new());
+            let enrol = Command::EnrolNode(EnrolNode {
+                id: format!("n-{number}").parse().unwrap(),
+                labels: Labels::new(),
+                keys: None,
+            });
             let command_id = CommandId::derived(Self::log_id(), "test", &number.to_string());
             let clock = Instant::from_unix_micros(1);
             let envelope =
@@ -210,7 +214,7 @@ async fn what_might_be_this_logs_stops_the_publisher_each_time_also_before_a_goo
     let clock = Instant::from_unix_micros(1);
     let envelope =
         RequestContext { log_id: Table::log_id(), command_id, actor: Actor::Install, clock, entropy: [0; 16] };
-    let enrol = Command::EnrolNode("forged".parse().unwrap(), Labels::new());
+    let enrol = Command::EnrolNode(EnrolNode { id: "forged".parse().unwrap(), labels: Labels::new(), keys: None });
     let forged = decide_request(&table.0, &envelope, &Request::of([enrol])).unwrap().events.remove(0);
     write(&jetstream, &prefix, forged.write()).await;
     for event in &longer.1[4..] {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lab::postgres::Cluster;
 use lab::running_server::RunningServer;
-use schema::command::{Command, Content, Merge, PutDocument};
+use schema::command::{Command, Content, EnrolNode, Merge, PutDocument};
 use schema::entity::Actor;
 use schema::request::Request;
 use schema::seal::SecretKey;
@@ -112,7 +112,9 @@ async fn a_log_that_may_not_be_appended_to_says_so_from_the_first_moment_on() {
 #[tokio::test]
 async fn a_request_that_takes_long_to_decide_is_stored_all_the_same() {
     let bench = Bench::new().await;
-    let enrol = |number: usize| Command::EnrolNode(format!("n-{number}").parse().unwrap(), Labels::new());
+    let enrol = |number: usize| {
+        Command::EnrolNode(EnrolNode { id: format!("n-{number}").parse().unwrap(), labels: Labels::new(), keys: None })
+    };
     for nodes in (0..NODES).collect::<Vec<_>>().chunks(1_000) {
         bench.submit(nodes.iter().copied().map(enrol).collect()).await.unwrap();
     }

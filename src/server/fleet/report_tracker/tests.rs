@@ -1,7 +1,7 @@
 //! What of all that nodes say comes to be in the log, and when.
 
 use projections::request::{RequestContext, decide_request};
-use schema::command::Command;
+use schema::command::{Command, EnrolNode};
 use schema::desired::digest_of;
 use schema::digest::Digest;
 use schema::entity::Actor;
@@ -289,7 +289,10 @@ fn of_a_retired_node_only_that_it_runs_nothing_is_noted_and_once() {
     let empty = Reported { running: Some(nothing), last_good: Some(nothing), ..report("a", 1) };
     let says = |report: &Reported| ReportSummary::from(report);
     let labels = schema::target::Labels::default();
-    let enrolled = asked(&Configuration::default(), &Request::of([Command::EnrolNode(node.clone(), labels)]));
+    let enrolled = asked(
+        &Configuration::default(),
+        &Request::of([Command::EnrolNode(EnrolNode { id: node.clone(), labels, keys: None })]),
+    );
     let noted = |state: &Configuration, report: &Reported| {
         asked(state, &Request::of([Command::NoteReport(node.clone(), says(report))]))
     };

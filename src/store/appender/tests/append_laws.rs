@@ -15,7 +15,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use replay::log::Follower;
 use schema::answer::Answer;
-use schema::command::Command;
+use schema::command::{Command, EnrolNode};
 use schema::entity::Actor;
 use schema::id::CommandId;
 use schema::instant::Instant;
@@ -161,7 +161,7 @@ impl World {
         let store = MemoryStore::new(Clock::of(move || Instant::from_unix_micros(BEGINS_MICROS + elapsed())));
         let processes = [Process::start(&store).await, Process::start(&store).await];
         let mut world = Self { store, processes, numbers: [0, 1], submitted: Vec::new() };
-        let enrol = Command::EnrolNode("a".parse().unwrap(), Labels::default());
+        let enrol = Command::EnrolNode(EnrolNode { id: "a".parse().unwrap(), labels: Labels::default(), keys: None });
         world.submit_request(0, Request::of([enrol]), Asked::Accepted);
         sleep(Duration::from_secs(1)).await;
         world

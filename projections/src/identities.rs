@@ -1,0 +1,148 @@
+//! Who may connect to NATS: the keys of nodes, join tokens, and whether the shared password still opens it.
+//!
+//! Who is let in follows from this state and nothing else, so that each server answers the same.
+
+use alloc::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
+use schema::change::JoinTokenCreated;
+use schema::id::{JoinTokenId, NodeId};
+use schema::instant::Instant;
+use schema::node_keys::{KeyBytes, NodeKeys};
+use schema::position::{Position, Version};
+
+/// Keys, tokens, and the state of the bus.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identities {
+    /// The node of each key that is let in, or that signs; both keys of a node are here.
+    pub(crate) nodes: OrdMap<KeyBytes, NodeId>,
+    /// The keys of nodes that were barred.
+    pub(crate) barred: OrdSet<KeyBytes>,
+    pub(crate) tokens: OrdMap<JoinTokenId, JoinToken>,
+    /// The token of each token's key, ended or not.
+    pub(crate) token_keys: OrdMap<KeyBytes, JoinTokenId>,
+    pub(crate) is_closed: bool,
+}
+
+/// The keys of one node, and what became of its access.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeAccess {
+    /// The keys of the node; none if it never had any, was barred or dismissed.
+    pub keys: Option<Arc<NodeKeys>>,
+    /// The position of the event that gave it these keys, or 0.
+    pub keyed: Position,
+    /// The position of the event that barred it; 0 if it is not barred.
+    pub barred: Position,
+}
+
+impl NodeAccess {
+    /// Whether the node is shut out, until it is enrolled again with other keys.
+    #[must_use]
+    pub fn is_barred(&self) -> bool {
+        self.barred != Position::ZERO
+    }
+}
+
+/// A token with which nodes may join.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JoinToken {
+    /// The data of its `JoinTokenCreated`.
+    pub created: Arc<JoinTokenCreated>,
+    /// When it was made.
+    pub at: Instant,
+    /// The nodes that joined with it, and their keys then.
+    pub used: OrdMap<NodeId, NodeKeys>,
+    /// How often a node joined with it; the same node may have come more than once, with other keys.
+    pub uses: u32,
+    /// Whether it was ended before its time.
+    pub revoked: bool,
+    /// How many events the token has had.
+    pub version: Version,
+    /// The position of its last event.
+    pub position: Position,
+}
+
+/// Whether a token still lets nodes join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinTokenState {
+    /// It does.
+    Open,
+    /// As many nodes have joined as may.
+    Used,
+    /// Its time is over.
+    Expired,
+    /// An administrator ended it.
+    Revoked,
+}
+
+impl JoinTokenState {
+    /// Every state.
+    pub const ALL: [Self; 4] = [Self::Open, Self::Used, Self::Expired, Self::Revoked];
+
+    /// The state's name in answers.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Used => "used",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+impl JoinToken {
+    /// The last moment at which a node may join.
+    #[must_use]
+    pub fn expires(&self) -> Instant {
+        self.at.plus_seconds(self.created.for_s)
+    }
+
+    /// Whether it lets another node join at a time.
+    #[must_use]
+    pub fn state(&self, at: Instant) -> JoinTokenState {
+        match () {
+            () if self.revoked => JoinTokenState::Revoked,
+            () if at > self.expires() => JoinTokenState::Expired,
+            () if self.uses >= self.created.uses => JoinTokenState::Used,
+            () => JoinTokenState::Open,
+        }
+    }
+}
+
+impl Identities {
+    /// The node of a key that it has now.
+    #[must_use]
+    pub fn node_of(&self, key: &KeyBytes) -> Option<&NodeId> {
+        self.nodes.get(key)
+    }
+
+    /// All tokens that were ever made, by id.
+    #[must_use]
+    pub fn tokens(&self) -> &OrdMap<JoinTokenId, JoinToken> {
+        &self.tokens
+    }
+
+    /// The token of a token's key.
+    #[must_use]
+    pub fn token_of(&self, key: &KeyBytes) -> Option<(&JoinTokenId, &JoinToken)> {
+        self.tokens.get_key_value(self.token_keys.get(key)?)
+    }
+
+    /// Whether an administrator closed NATS for nodes without keys.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    /// Whether a key belonged to a node that was barred.
+    #[must_use]
+    pub fn is_barred(&self, key: &KeyBytes) -> bool {
+        self.barred.contains(key)
+    }
+
+    /// Whether a key is anybody's, or was a barred node's.
+    pub(crate) fn is_taken(&self, key: &KeyBytes) -> bool {
+        self.nodes.contains_key(key) || self.token_keys.contains_key(key) || self.is_barred(key)
+    }
+}
