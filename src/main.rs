@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use agent::options::EdgeCommand;
 use clap::{CommandFactory as _, Parser, Subcommand};
+use client::proposals::ProposalCommand;
 use client::token::TokenCommand;
-use client::{events, get, health, impact, import, wait, why};
+use client::{events, get, health, impact, import, proposals, wait, why};
 use lab::{demo, dev};
 use manual::{CompletionsOptions, ManOptions};
 use program::exit::{AFTER_HELP, CommandFailure, ExitClass, conclude, run_to_end};
@@ -43,6 +44,8 @@ enum Command {
     Token(TokenArguments),
     /// Show the things of one kind, or one of them
     Get(get::Options),
+    #[command(flatten)]
+    Proposals(ProposalCommand),
     /// Show events, past and following
     Events(events::Options),
     /// Show why a node has a file at a path, or why a job is as it is: the events that it follows from
@@ -146,6 +149,10 @@ async fn run_command(command: Command) -> Result<(), CommandFailure> {
         Command::Token(arguments) => run_token_action(arguments.action).await,
         Command::Get(options) => {
             get::run(options).await.map_err(|error| CommandFailure::reaching(error.is_unreachable(), error))
+        }
+        Command::Proposals(command) => {
+            let done = proposals::run(command).await;
+            done.map_err(|error| CommandFailure::reaching(error.is_unreachable(), error))
         }
         Command::Events(options) => {
             events::run(options).await.map_err(|error| CommandFailure::reaching(error.is_unreachable(), error))

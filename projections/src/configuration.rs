@@ -7,11 +7,11 @@ use alloc::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 use schema::change::{Change, DocumentPut, PrincipalCreated};
-use schema::command::{ClaimJobs, Command, CompleteJob, ReleaseJobs, Role};
+use schema::command::{ClaimJobs, Command, CompleteJob, Propose, ReleaseJobs, Role};
 use schema::desired::{Cause, digest_of};
 use schema::digest::Digest;
 use schema::entity::{Actor, Entity, Kind};
-use schema::id::{DocumentId, NodeId, PrincipalName};
+use schema::id::{DocumentId, NodeId, PrincipalName, ProposalId};
 use schema::instant::Instant;
 use schema::path::DocumentPath;
 use schema::position::{Position, Version};
@@ -21,6 +21,7 @@ use schema::target::Labels;
 use crate::compliance::Compliance;
 use crate::identities::{Identities, NodeAccess};
 use crate::jobs::Jobs;
+use crate::proposals::Proposals;
 use crate::selector_index::SelectorIndex;
 
 /// The configuration as of one position of the log.
@@ -41,6 +42,7 @@ pub struct Configuration {
     pub(crate) compliance: Compliance,
     pub(crate) jobs: Jobs,
     pub(crate) identities: Identities,
+    pub(crate) proposals: Proposals,
 }
 
 /// A present document.
@@ -179,6 +181,12 @@ impl Configuration {
         &self.identities
     }
 
+    /// The proposals of nodes.
+    #[must_use]
+    pub fn proposals(&self) -> &Proposals {
+        &self.proposals
+    }
+
     /// Whether a report differs from the last one in the log and is worth an event. An empty first report is not; of a
     /// retired node only the report that it runs nothing is. One with a lower number than the last one is old, unless the node got
     /// other keys since.
@@ -209,6 +217,7 @@ impl Configuration {
             Kind::Principal => self.principals.get(id).map(|principal| principal.version),
             Kind::Report => self.reports.get(id).map(|noted| noted.version),
             Kind::JoinToken => self.identities.tokens.get(id).map(|token| token.version),
+            Kind::Proposal => self.proposals.get(&ProposalId::from(id.clone())).map(|proposal| proposal.version),
             Kind::Job | Kind::Runtime | Kind::Log | Kind::Unknown(_) => None,
             Kind::Control | Kind::Component | Kind::Assessment | Kind::Attestation => self.compliance.version(entity),
         }
@@ -227,9 +236,12 @@ impl Configuration {
         self.principals.get(name).filter(|principal| !principal.revoked).map(|principal| principal.created.role)
     }
 
-    /// Whether an actor may send this command. A node may only act as the runtime that it is itself.
+    /// Whether an actor may send this command. A node may only act for itself, and nobody else may propose in its name.
     #[must_use]
     pub fn may_command(&self, actor: &Actor, command: &Command) -> bool {
+        if let Command::Propose(Propose { node, .. }) | Command::WithdrawProposal(node, _) = command {
+            return *actor == Actor::Node(node.clone());
+        }
         match actor {
             Actor::Install | Actor::Reconciler | Actor::Recovery => true,
             Actor::Principal(name) => self.role(name) == Some(Role::Admin),
@@ -249,6 +261,14 @@ impl Configuration {
     /// allows to the actor in the state before the change.
     #[must_use]
     pub fn may_cause(&self, actor: &Actor, change: &Change) -> bool {
+        let proposes = match change {
+            Change::Proposed(said) => Some(&said.node),
+            Change::ProposalWithdrawn(withdrawn) => Some(&withdrawn.node),
+            _ => None,
+        };
+        if let Some(node) = proposes {
+            return *actor == Actor::Node(node.clone());
+        }
         match actor {
             Actor::Install | Actor::Reconciler | Actor::Recovery => true,
             Actor::Principal(name) => self.role(name) == Some(Role::Admin),

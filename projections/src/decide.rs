@@ -3,30 +3,28 @@
 //! A command is decided against the exact state at the head of the log. A command without effect gives no change. Whatever
 //! could not be rendered or published later is refused here.
 
+mod checks;
 mod claims;
 mod compliance;
 mod context;
 mod identities;
 mod nodes;
+mod proposals;
 
-use core::ops::Bound;
-
-use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use imbl::OrdSet;
 use schema::change::{Change, DocumentPut, Labelled, PrincipalCreated};
-use schema::command::{Command, ContentForm, CreatePrincipal, PutDocument, Role};
+use schema::command::{Command, CreatePrincipal, PutDocument, Role};
 use schema::entity::Entity;
 use schema::id::{DocumentId, NodeId, PrincipalName};
 use schema::limit::EVENT_DATA_BYTES_MAX;
-use schema::path::DocumentPath;
 use schema::report::ReportSummary;
 use schema::request::RequestItem;
 use schema::target::Labels;
 
+use self::checks::{is_json, no_file_is_a_folder};
 use crate::configuration::Configuration;
 use crate::refusal::Refusal;
 
@@ -45,7 +43,8 @@ pub struct EntityChange {
     pub data: String,
 }
 
-/// Decides one command. Only commands about several jobs, and a join, change more than one entity.
+/// Decides one command. Commands about several jobs or about proposals, a join, and the retirement of a node change more than one
+/// entity.
 ///
 /// # Errors
 /// With the reason why it is refused.
@@ -80,7 +79,7 @@ fn changes(
         Command::RemoveDocument(id) => one(command, remove_document(state, id)?),
         Command::EnrolNode(enrol) => one(command, identities::enrol_node(state, enrol)?),
         Command::LabelNode(id, labels) => one(command, label_node(state, id, labels)?),
-        Command::RetireNode(id) => one(command, retire_node(state, id)?),
+        Command::RetireNode(id) => retire_node(state, id)?,
         Command::RetryNode(id) => one(command, retry_node(state, id)?),
         Command::CreatePrincipal(create) => one(command, create_principal(state, create)?),
         Command::RevokePrincipal(name) => one(command, revoke_principal(state, name)?),
@@ -106,6 +105,10 @@ fn changes(
         Command::RevokeJoinToken(id) => one(command, identities::revoke_token(state, id)?),
         Command::JoinNode(join) => identities::join(state, join, context)?,
         Command::CloseBus(log) => one(command, identities::close_bus(state, *log, context)?),
+        Command::Propose(propose) => proposals::propose(state, propose)?,
+        Command::WithdrawProposal(node, uuid) => one(command, proposals::withdraw(state, node, *uuid)?),
+        Command::AcceptProposal(accept) => proposals::accept(state, accept)?,
+        Command::RejectProposal(reject) => one(command, proposals::reject(state, reject)?),
     })
 }
 
@@ -130,6 +133,7 @@ fn put_document(state: &Configuration, put: &PutDocument) -> Result<Option<Chang
         target: put.target.clone(),
         priority: put.priority,
         merge: put.merge,
+        proposal: None,
     };
     let before = state.documents.get(&put.id).map(|document| &*document.put);
     if before.is_some_and(|before| *before == becomes) {
@@ -144,27 +148,7 @@ fn put_document(state: &Configuration, put: &PutDocument) -> Result<Option<Chang
 /// same: a sender who puts all documents repeatedly must still be able to change the document's target or priority.
 fn is_json_if_new(before: Option<&DocumentPut>, put: &PutDocument) -> Result<(), Refusal> {
     let is_known = before.is_some_and(|before| before.media_type.is_json() && before.digest == put.content.digest());
-    if !put.media_type.is_json() || put.content.form() == ContentForm::Json || is_known {
-        return Ok(());
-    }
-    Err(Refusal::NotJson { why: put.content.json_fault().unwrap_or_default() })
-}
-
-/// No document's path may be a segment-wise prefix of another's, whatever their targets: a relabelled node would have to
-/// hold both.
-fn no_file_is_a_folder(state: &Configuration, id: &DocumentId, path: &DocumentPath) -> Result<(), Refusal> {
-    let other = |at: &DocumentPath, holders: &OrdSet<DocumentId>| {
-        let document = holders.iter().find(|holder| *holder != id)?.clone();
-        Some(Refusal::PathConflict { path: path.clone(), other: at.clone(), document })
-    };
-    let above = path.ancestors().filter_map(|ancestor| state.paths.get_key_value(ancestor));
-    let folder = format!("{path}/");
-    let below = state.paths.range::<_, str>((Bound::Included(folder.as_str()), Bound::Unbounded));
-    let below = below.take_while(|(at, _)| at.is_below(path));
-    match above.chain(below).find_map(|(at, holders)| other(at, holders)) {
-        Some(refusal) => Err(refusal),
-        None => Ok(()),
-    }
+    if is_known { Ok(()) } else { is_json(&put.media_type, &put.content) }
 }
 
 fn remove_document(state: &Configuration, id: &DocumentId) -> Result<Change, Refusal> {
@@ -179,8 +163,12 @@ fn label_node(state: &Configuration, id: &NodeId, labels: &Labels) -> Result<Opt
     Ok(changes.then(|| Change::NodeLabelled(Labelled { labels: Arc::new(labels.clone()) })))
 }
 
-fn retire_node(state: &Configuration, id: &NodeId) -> Result<Option<Change>, Refusal> {
-    Ok((!node(state, id)?.retired).then_some(Change::NodeRetired))
+/// The retirement is the last of the changes: it is what a person looks for as the cause of the empty record.
+fn retire_node(state: &Configuration, id: &NodeId) -> Result<Vec<(Entity, Change)>, Refusal> {
+    if node(state, id)?.retired {
+        return Ok(Vec::new());
+    }
+    Ok(proposals::retired(state, id).into_iter().chain([(id.into(), Change::NodeRetired)]).collect())
 }
 
 fn retry_node(state: &Configuration, id: &NodeId) -> Result<Change, Refusal> {

@@ -7,6 +7,7 @@ mod affected_nodes;
 mod claims;
 mod compliance;
 mod identities;
+mod proposals;
 
 use alloc::sync::Arc;
 
@@ -80,6 +81,11 @@ impl Configuration {
             | Change::JoinTokenUsed(_)
             | Change::JoinTokenRevoked
             | Change::BusClosed => self.apply_identity_change(event, change),
+            Change::Proposed(_)
+            | Change::ProposalAccepted(_)
+            | Change::ProposalRejected(_)
+            | Change::ProposalSuperseded(_)
+            | Change::ProposalWithdrawn(_) => self.apply_proposal_change(event, change),
             // It names the log that the events before it come from; the state does not depend on that.
             Change::LogBegun(_) => AffectedNodes::new(),
         }

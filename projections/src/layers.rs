@@ -8,6 +8,14 @@ use schema::path::DocumentPath;
 use crate::configuration::{Configuration, Document, Node};
 
 impl Configuration {
+    /// The document in force at one path of an active node, found without looking at its other paths; none for a retired node.
+    #[must_use]
+    pub fn document_in_force<'a>(&'a self, id: &NodeId, path: &DocumentPath) -> Option<(&'a DocumentId, &'a Document)> {
+        let node = self.nodes().get(id).filter(|node| !node.retired)?;
+        let selects = |(_, document): &(_, &Document)| document.put.target.matches(id, &node.labels);
+        self.documents_at(path).filter(selects).max_by_key(|(id, document)| (document.put.priority, *id))
+    }
+
     /// For each path of a node the document in force: the highest priority, ties by the greatest id.
     #[must_use]
     pub fn layers<'a>(

@@ -5,7 +5,7 @@
 //! Maps are ordered, so that the same log gives the same bytes however its events were batched.
 //!
 //! Imports run one way. At the bottom are the parts of the state with their indexes ([`selector_index`], [`compliance`],
-//! [`jobs`]); then the state that holds them ([`configuration`]), queries of the state ([`selection`], [`layers`], [`spec`],
+//! [`jobs`], [`proposals`]); then the state that holds them ([`configuration`]), queries of the state ([`selection`], [`layers`], [`spec`],
 //! [`render`]), the fold that changes it ([`fold`]), and at the top the decisions on commands ([`decide`], [`request`]).
 #![no_std]
 
@@ -16,6 +16,7 @@ pub mod selector_index;
 pub mod compliance;
 pub mod identities;
 pub mod jobs;
+pub mod proposals;
 
 pub mod configuration;
 

@@ -2,16 +2,20 @@
 
 use core::fmt;
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use schema::digest::Digest;
 use schema::entity::{Actor, Entity};
-use schema::id::{AttestationId, DocumentId, JobId, JoinTokenId, NodeId, PrincipalName};
-use schema::limit::{ENTRIES_MAX, EVENT_DATA_BYTES_MAX, EVENTS_MAX, RECORD_BYTES_MAX, SPEC_BYTES_MAX};
+use schema::id::{AttestationId, DocumentId, JobId, JoinTokenId, NodeId, PrincipalName, ProposalId};
+use schema::limit::{
+    ENTRIES_MAX, EVENT_DATA_BYTES_MAX, EVENTS_MAX, PROPOSALS_OPEN_MAX, RECORD_BYTES_MAX, SPEC_BYTES_MAX,
+};
 use schema::node_keys::KeyBytes;
 use schema::path::DocumentPath;
-use schema::position::Version;
+use schema::position::{Position, Version};
+use schema::proposal::ProposalState;
 
 use crate::identities::JoinTokenState;
 use crate::refusal_code::RefusalCode;
@@ -154,6 +158,28 @@ pub enum Refusal {
         /// The error of the JSON reader, with line and column.
         why: String,
     },
+    /// The proposal has ended, so nothing can be decided about it any more.
+    #[error("proposal {id} is {} since position {position}", .state.name())]
+    ProposalEnded {
+        /// The id of the proposal.
+        id: ProposalId,
+        /// What became of it.
+        state: ProposalState,
+        /// The position of the event that ended it.
+        position: Position,
+    },
+    /// The node had another file when it proposed than is desired now.
+    #[error("{0}")]
+    ProposalStale(Box<StaleProposal>),
+    /// A document of the id that acceptance would use was put by somebody.
+    #[error("document {0} was not made by accepting a proposal: remove it first, or change it instead")]
+    DocumentTaken(DocumentId),
+    /// The node made another proposal under the same id.
+    #[error("proposal {0} was made before with other content: propose under a new id")]
+    ProposalReused(ProposalId),
+    /// Too many proposals of the node wait for a decision.
+    #[error("node {0} has {PROPOSALS_OPEN_MAX} open proposals: accept or reject one first")]
+    TooManyProposals(NodeId),
     /// The event would be too large.
     #[error("the event would have {bytes} bytes of data, at most {EVENT_DATA_BYTES_MAX} are possible")]
     EventTooLarge {
@@ -176,6 +202,34 @@ pub enum Refusal {
         /// The size that the record would have, in bytes.
         bytes: usize,
     },
+}
+
+/// A proposal that rests on another file than is desired now. In a box, because refusals without it are much smaller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StaleProposal {
+    /// The id of the proposal.
+    pub id: ProposalId,
+    /// The file that the node had; none if it had none.
+    pub base: Option<Digest>,
+    /// The file that is desired now; none if none is.
+    pub now: Option<Digest>,
+    /// The file that the node proposes.
+    pub proposed: Digest,
+}
+
+impl fmt::Display for StaleProposal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let short = |digest: Option<Digest>| digest.map_or_else(|| "no file".into(), |digest| digest.short());
+        write!(
+            f,
+            "proposal {} rests on another file than is desired now: the node had {}, now there is {}, it proposes {}; review it, \
+             and accept it with `anyway`, or reject it",
+            self.id,
+            short(self.base),
+            short(self.now),
+            self.proposed.short()
+        )
+    }
 }
 
 /// The entities that refer to another one: the first few by name, and the number of the rest.
@@ -236,6 +290,11 @@ impl Refusal {
             Self::TooManyEvents => RefusalCode::TooManyEvents,
             Self::NotJson { .. } => RefusalCode::NotJson,
             Self::EventTooLarge { .. } => RefusalCode::EventTooLarge,
+            Self::ProposalEnded { .. } => RefusalCode::ProposalEnded,
+            Self::ProposalStale(_) => RefusalCode::ProposalStale,
+            Self::DocumentTaken(_) => RefusalCode::DocumentTaken,
+            Self::ProposalReused(_) => RefusalCode::ProposalReused,
+            Self::TooManyProposals(_) => RefusalCode::TooManyProposals,
             Self::TooManyEntries { .. } => RefusalCode::TooManyEntries,
             Self::RecordTooLarge { .. } => RefusalCode::RecordTooLarge,
         }
@@ -263,6 +322,9 @@ impl Refusal {
             Self::TooManyEntries { .. } | Self::RecordTooLarge { .. } => "commands",
             Self::UnknownReference { field, .. } => field,
             Self::InUse { .. } => "id",
+            Self::ProposalEnded { .. } | Self::ProposalStale(_) | Self::DocumentTaken(_) => "id",
+            Self::ProposalReused(_) => "id",
+            Self::TooManyProposals(_) => "node",
             Self::RetiredRuntime(_) => "runtime",
             Self::ClaimLost(_) => "token",
             Self::SpecChanged { .. } => "spec_digest",

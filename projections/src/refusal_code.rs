@@ -49,6 +49,8 @@ refusal_codes! {
     AlreadyEnrolled = Conflict "already_enrolled";
     /// The lease token is not that of the job's current claim.
     ClaimLost = Conflict "claim_lost";
+    /// A document of that id is there that was not made by accepting a proposal.
+    DocumentTaken = Conflict "document_taken";
     /// The event would have more data than an event can have.
     EventTooLarge = TooLarge "event_too_large";
     /// Other entities refer to the entity.
@@ -75,6 +77,12 @@ refusal_codes! {
     PathConflict = Conflict "path_conflict";
     /// The principal is there with another role or token.
     PrincipalExists = Conflict "principal_exists";
+    /// The proposal has ended.
+    ProposalEnded = Conflict "proposal_ended";
+    /// The node proposed something else under the same id.
+    ProposalReused = Conflict "proposal_reused";
+    /// The proposal rests on another file than is desired now.
+    ProposalStale = Conflict "proposal_stale";
     /// A node's record would be too large to publish.
     RecordTooLarge = TooLarge "record_too_large";
     /// The job has another spec by now.
@@ -87,6 +95,8 @@ refusal_codes! {
     TooManyEntries = TooLarge "too_many_entries";
     /// The request would have too many events.
     TooManyEvents = TooLarge "too_many_events";
+    /// Too many proposals of a node wait for a decision.
+    TooManyProposals = Conflict "too_many_proposals";
     /// There is no such entity.
     UnknownEntity = NotFound "unknown_entity";
     /// The entity has another version than the sender expects.

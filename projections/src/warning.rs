@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use schema::answer::CommandWarning;
 use schema::command::{Command, ContentForm, PutDocument};
-use schema::id::NodeId;
+use schema::id::{NodeId, ProposalId};
 use schema::request::RequestItem;
 use schema::target::{Labels, Target};
 
@@ -44,8 +44,10 @@ impl Warnings {
     /// nodes that a document is for.
     pub(crate) fn of_request(mut self, after: &Configuration, commands: &[RequestItem]) -> Vec<CommandWarning> {
         for (index, ask) in commands.iter().enumerate() {
-            if let Command::PutDocument(put) = &ask.command {
-                self.note(index, unreached(after, put));
+            match &ask.command {
+                Command::PutDocument(put) => self.note(index, unreached(after, put)),
+                Command::AcceptProposal(accept) => self.note(index, overridden(after, &accept.id)),
+                _ => {}
             }
         }
         self.0.sort_by_key(|warning| warning.command);
@@ -110,6 +112,17 @@ fn unreached(after: &Configuration, put: &PutDocument) -> Option<Notice> {
         Target::Selector(_) => "no enrolled node has such labels".into(),
     };
     Some(("target_reaches_nobody", format!("document {} reaches nobody: {why}", put.id)))
+}
+
+/// An accepted proposal whose file its node does not get, because another document comes first.
+fn overridden(after: &Configuration, id: &ProposalId) -> Option<Notice> {
+    let said = &after.proposals().get(id)?.said;
+    let (winner, document) = after.document_in_force(&said.node, &said.path)?;
+    (*winner != said.document()).then(|| {
+        let (node, priority) = (&said.node, document.put.priority);
+        let detail = format!("node {node} gets document {winner} at {}, because it has priority {priority}", said.path);
+        ("proposal_overridden", detail)
+    })
 }
 
 /// The first of some names, and how many more there are.

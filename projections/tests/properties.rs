@@ -204,11 +204,14 @@ proptest! {
     #[test]
     fn the_same_request_again_changes_nothing(requests in history::requests()) {
         let state = final_state(&requests);
-        let repeatable = |command: &Command| !matches!(command, Command::RetryNode(_) | Command::RemoveDocument(_));
+        let repeatable = |command: &Command| {
+            use Command::{AcceptProposal, RejectProposal, RemoveDocument, RetryNode};
+            !matches!(command, RetryNode(_) | RemoveDocument(_) | AcceptProposal(_) | RejectProposal(_))
+        };
         for ask in requests.iter().flat_map(|request| &request.commands).filter(|ask| repeatable(&ask.command)) {
             let request = Request::of([ask.command.clone()]);
-            let Ok(once) = decide_request(&state, &history::envelope(1000), &request) else { continue };
-            let twice = decide_request(&once.configuration, &history::envelope(1001), &request).unwrap();
+            let Ok(once) = decide_request(&state, &history::envelope_of(1000, &request), &request) else { continue };
+            let twice = decide_request(&once.configuration, &history::envelope_of(1001, &request), &request).unwrap();
             prop_assert!(twice.events.is_empty(), "{:?}", request);
             prop_assert_eq!(twice.configuration, once.configuration);
         }
@@ -238,7 +241,7 @@ proptest! {
     fn the_aggregate_says_what_the_plain_functions_say(requests in history::requests()) {
         let mut state = Configuration::default();
         for (index, request) in requests.into_iter().enumerate() {
-            let envelope = history::envelope(index);
+            let envelope = history::envelope_of(index, &request);
             let decided = decide_request(&state, &envelope, &request);
             let handled =
                 FleetAggregate.handle(&history::log_id(), &state, (envelope, request)).now_or_never().expect("it never waits");

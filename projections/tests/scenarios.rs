@@ -12,12 +12,14 @@ use std::{env, fs};
 
 use histories::script;
 use projections::configuration::Configuration;
+use projections::proposals::Proposal;
 use projections::render::{Manifest, render};
 use projections::request::{DecisionWithState, RequestContext, decide_request};
 use schema::desired::EntryKind;
 use schema::digest::Digest;
 use schema::entity::Actor;
-use schema::id::{CommandId, JobId, LogId, NodeId};
+use schema::event::Event;
+use schema::id::{CommandId, JobId, LogId, NodeId, ProposalId};
 use schema::instant::Instant;
 use schema::invalid::InputError;
 use schema::request::{Request, RequestItem};
@@ -81,9 +83,7 @@ fn outcome(world: &mut World, actor: &Actor, asks: Vec<Result<RequestItem, Input
         writeln!(told, "  … {last} events").unwrap();
     }
     for event in &decided.events[last..] {
-        // A job is named by a digest; the attestation that it comes from says more.
-        let job = decided.configuration.jobs().all().get(&JobId::from(event.entity.id.clone()));
-        let entity = job.map_or(event.entity.to_string(), |job| format!("job of {}", job.attestation));
+        let entity = named(&decided.configuration, event);
         writeln!(told, "  {} {} {entity} v{}", event.position, event.event_type, event.version).unwrap();
     }
     for result in decided.answer.results.iter().filter(|result| !result.changed) {
@@ -96,6 +96,22 @@ fn outcome(world: &mut World, actor: &Actor, asks: Vec<Result<RequestItem, Input
         }
     }
     told
+}
+
+/// Jobs and proposals have ids made of digests; what they come from says more.
+fn named(state: &Configuration, event: &Event) -> String {
+    let (entity, id) = (&event.entity, event.entity.id.clone());
+    if let Some(job) = state.jobs().all().get(&JobId::from(id.clone())) {
+        return format!("job of {}", job.attestation);
+    }
+    match state.proposals().get(&ProposalId::from(id)) {
+        Some(Proposal { said, end, .. }) => {
+            let code = end.filter(|end| end.position == event.position).and_then(|end| end.code);
+            let code = code.map_or(String::new(), |code| format!(" as {}", code.name()));
+            format!("{} {} of {}{code}", entity.kind.name(), said.uuid.uuid().as_u128(), said.node)
+        }
+        None => entity.to_string(),
+    }
 }
 
 /// A desired record as a paragraph.
@@ -155,17 +171,18 @@ fn played(text: &str) -> String {
                 for line in block(&mut lines) {
                     writeln!(told, "{line}").unwrap();
                     for ask in script::asks(line.trim()) {
-                        world
-                            .ask(&Actor::Install, vec![ask])
-                            .unwrap_or_else(|refused| panic!("given {line}: {refused}"));
+                        let actor = ask.as_ref().map_or(Actor::Install, script::actor_of);
+                        world.ask(&actor, vec![ask]).unwrap_or_else(|refused| panic!("given {line}: {refused}"));
                     }
                 }
             }
             "when" => {
-                let actor = words.nth(1).map_or(Actor::Install, |name| name.parse().unwrap());
+                let named: Option<Actor> = words.nth(1).map(|name| name.parse().unwrap());
                 let asked = block(&mut lines);
                 asked.iter().for_each(|line| writeln!(told, "{line}").unwrap());
-                let asks = asked.iter().flat_map(|line| script::asks(line.trim())).collect();
+                let asks: Vec<_> = asked.iter().flat_map(|line| script::asks(line.trim())).collect();
+                let usual = || asks.first().and_then(|ask| ask.as_ref().ok()).map_or(Actor::Install, script::actor_of);
+                let actor = named.unwrap_or_else(usual);
                 write!(told, "then\n{}", outcome(&mut world, &actor, asks)).unwrap();
             }
             "then" => drop(block(&mut lines)),

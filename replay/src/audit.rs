@@ -16,7 +16,6 @@ use alloc::vec::Vec;
 
 use projections::configuration::Configuration;
 use projections::fold::AffectedNodes;
-use schema::change::Change;
 use schema::digest::Digest;
 use schema::id::LogId;
 use schema::position::Position;
@@ -352,20 +351,20 @@ impl Log {
     }
 
     fn has_content(&mut self, opened: &OpenedEvent) -> Result<(), Finding> {
-        let Change::DocumentPut(put) = opened.change() else { return Ok(()) };
+        let Some(named) = opened.change().content() else { return Ok(()) };
         let (position, entity) = (opened.event().position, &opened.event().entity);
-        match self.blobs.get_mut(&put.digest) {
-            Some(held) if held.size == put.size => {
+        match self.blobs.get_mut(&named.digest) {
+            Some(held) if held.size == named.size => {
                 held.named = true;
                 Ok(())
             }
             Some(held) => {
                 let what = format!("the content of {entity} has another size");
-                Err(Finding::new(position, "size", what, put.size, held.size))
+                Err(Finding::new(position, "size", what, named.size, held.size))
             }
             None => {
                 let what = format!("the content of {entity} is not in the file before it");
-                Err(Finding::new(position, "blob", what, put.digest, "no such content"))
+                Err(Finding::new(position, "blob", what, named.digest, "no such content"))
             }
         }
     }

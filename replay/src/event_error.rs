@@ -84,6 +84,14 @@ pub enum EventError {
         /// One of the entities that refer to it.
         by: Entity,
     },
+    /// The event does not fit the proposal that it is about, or that its document is said to be made of.
+    #[error("{entity}: {why}")]
+    Proposal {
+        /// The entity of the event.
+        entity: Entity,
+        /// The rule that it breaks.
+        why: &'static str,
+    },
     /// The event is about a claim that is not the current one.
     #[error("it is about a claim on {job} that is not the current one")]
     NoClaim {

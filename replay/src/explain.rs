@@ -62,6 +62,10 @@ pub struct DerivingEvent {
 pub enum EventPart {
     /// The event put the document that is in force.
     Put,
+    /// The event accepted the proposal that the document in force was made of.
+    Accepted,
+    /// The event proposed it.
+    Proposed,
     /// The event enrolled the node.
     Enrolled,
     /// The event gave the node its labels, which a selector fits or does not fit.
@@ -115,6 +119,8 @@ impl EventPart {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Put => "put",
+            Self::Accepted => "accepted",
+            Self::Proposed => "proposed",
             Self::Enrolled => "enrolled",
             Self::Labelled => "labelled",
             Self::Overrode => "overrode",
@@ -242,18 +248,27 @@ fn why_document(
     // As in `layers`: the highest priority, of equals the greatest id.
     fitting.sort_by_key(|(id, document)| Reverse((document.put.priority, *id)));
     Ok(match fitting.split_first() {
-        Some((winner, others)) if !node.retired => in_force(node, *winner, others),
+        Some((winner, others)) if !node.retired => in_force(state, node, *winner, others),
         Some(_) => retired(node),
         None => nothing_there(state, node, path, &unfit, selects),
     })
 }
 
-fn in_force(node: &Node, winner: (&DocumentId, &Document), others: &[(&DocumentId, &Document)]) -> Derivation {
+fn in_force(
+    state: &Configuration,
+    node: &Node,
+    winner: (&DocumentId, &Document),
+    others: &[(&DocumentId, &Document)],
+) -> Derivation {
     let (id, Document { put, version, position, .. }) = winner;
     let source = Source { entity: id.into(), version: *version, position: *position };
     let found = DerivedFile { kind: EntryKind::Document, digest: put.digest, size: put.size, source };
     let mut why = Derivation::there(found);
     why.because(EventPart::Put, *position);
+    if let Some(proposal) = put.proposal.as_ref().and_then(|id| state.proposals().get(id)) {
+        why.because(EventPart::Accepted, proposal.end.map_or(Position::ZERO, |end| end.position));
+        why.because(EventPart::Proposed, proposal.position);
+    }
     why.because(EventPart::Enrolled, node.enrolled);
     if matches!(put.target, Target::Selector(_)) {
         why.because(EventPart::Labelled, node.labelled);

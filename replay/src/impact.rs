@@ -96,6 +96,11 @@ pub fn concerns(event: &Event, change: &Change, affected: &AffectedNodes, node: 
         Change::JobReleased(released) => released.runtime == *node,
         Change::JobCompleted(completed) => completed.runtime == *node,
         Change::ClaimExpired(expired) => expired.runtime == *node,
+        Change::Proposed(said) => said.node == *node,
+        Change::ProposalAccepted(accepted) => accepted.node == *node,
+        Change::ProposalRejected(rejected) => rejected.node == *node,
+        Change::ProposalSuperseded(superseded) => superseded.node == *node,
+        Change::ProposalWithdrawn(withdrawn) => withdrawn.node == *node,
         _ => false,
     };
     is_about || names || event.actor == Actor::Node(node.clone()) || affected.contains(node)

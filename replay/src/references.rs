@@ -3,6 +3,8 @@
 //!
 //! Absent on purpose: blobs, because each reader keeps them elsewhere.
 
+mod proposals;
+
 use projections::configuration::Configuration;
 use schema::change::Change;
 use schema::compliance::Coverage;
@@ -11,6 +13,7 @@ use schema::event::Event;
 use schema::id::{JobId, NodeId};
 use schema::lease::LeaseToken;
 use schema::position::Version;
+use schema::proposal::{ProposalAccepted, ProposalRejected, ProposalSuperseded, ProposalWithdrawn};
 
 use crate::event_error::EventError;
 
@@ -31,9 +34,28 @@ pub(crate) fn check(state: &Configuration, event: &Event, change: &Change) -> Re
             removed(state, event)
         }
         Change::DocumentRemoved => all(state, event, [event.entity.clone()]),
-        Change::NodeLabelled(_) | Change::NodeRetired | Change::NodeRetried | Change::NodeKeysSet(_) => {
+        Change::NodeRetired => {
+            runtime(state, event, &event.entity.id.clone().into())?;
+            proposals::retired(state, event)
+        }
+        Change::NodeLabelled(_) | Change::NodeRetried | Change::NodeKeysSet(_) => {
             runtime(state, event, &event.entity.id.clone().into())
         }
+        Change::DocumentPut(put) => proposals::put(state, event, put),
+        Change::Proposed(said) => {
+            runtime(state, event, &said.node)?;
+            proposals::proposed(state, event, said)
+        }
+        Change::ProposalAccepted(ProposalAccepted { node, document }) => {
+            proposals::ended(state, event, node)?;
+            proposals::accepted(state, event, document)
+        }
+        Change::ProposalSuperseded(ProposalSuperseded { node, by }) => {
+            proposals::ended(state, event, node)?;
+            proposals::superseded(state, event, by)
+        }
+        Change::ProposalRejected(ProposalRejected { node, .. })
+        | Change::ProposalWithdrawn(ProposalWithdrawn { node }) => proposals::ended(state, event, node),
         Change::JobClaimed(claimed) => {
             all(state, event, [event.entity.clone()])?;
             runtime(state, event, &claimed.runtime)
@@ -49,7 +71,6 @@ pub(crate) fn check(state: &Configuration, event: &Event, change: &Change) -> Re
         Change::BusClosed
         | Change::JoinTokenCreated(_)
         | Change::ControlDefined(_)
-        | Change::DocumentPut(_)
         | Change::NodeEnrolled(_)
         | Change::PrincipalCreated(_)
         | Change::PrincipalRevoked

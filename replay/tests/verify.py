@@ -31,7 +31,7 @@ HEADER, BLOBS, EVENTS, CHECKPOINTS, END = 1, 2, 3, 4, 5
 # The newest format of each type's data, where that is not 1.
 # A principal, or one of the other actors that this page knows; another kind is newer.
 ACTOR = re.compile("[^/]+|(node|join)/[^/]+|system/(install|reconciler|recovery)")
-NEWEST_FORMATS = {"ReportChanged": 3, "NodeEnrolled": 2}
+NEWEST_FORMATS = {"ReportChanged": 3, "NodeEnrolled": 2, "DocumentPut": 2}
 COLUMNS = "v position event_id command_id ordinal count entity version type actor reason at data leaf".split()
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 EPOCH = datetime.datetime(1970, 1, 1)
@@ -263,6 +263,18 @@ def job_id(attestation):
     return str(uuid.UUID(bytes=bytes(digest)))
 
 
+def proposal_id(node, number):
+    digest = bytearray(sha256(b"headwater/proposal" + node.encode() + b"\0" + uuid.UUID(number).bytes)[:16])
+    digest[6] = digest[6] & 0x0F | 0x80
+    digest[8] = digest[8] & 0x3F | 0x80
+    return str(uuid.UUID(bytes=bytes(digest)))
+
+
+def document_of(proposal):
+    """The id of the document that is made of a proposal."""
+    return "proposed-" + sha256(proposal["node"].encode() + b"\0" + proposal["path"].encode()).hex()[:32]
+
+
 def only(said, names):
     return {name: said[name] for name in names.split() if name in said}
 
@@ -273,6 +285,8 @@ class State:
     def __init__(self):
         self.there = {kind: {} for kind in ("document", "node", "control", "component", "assessment", "attestation", "join_token")}
         self.retired, self.claims = set(), {}
+        # Proposals by id, the ids of the open ones, and the one that the event before this one accepted.
+        self.proposals, self.open, self.accepted = {}, [], None
 
     def demand(self, holds, what):
         if not holds:
@@ -299,7 +313,13 @@ class State:
     def jobs(self):
         return {job_id(attestation): attestation for attestation in self.there["attestation"]}
 
-    def fold(self, kind, name, what, said):
+    def fold(self, kind, name, what, said, is_first=True):
+        accepted, self.accepted = None if is_first else self.accepted, None
+        if what == "DocumentPut" and "proposal" in said:
+            self.demand(accepted == said["proposal"], "the acceptance of `proposal` to be the event before")
+            proposal = self.proposals[accepted]
+            made = only(proposal, "path media_type digest size") | {"target": {"nodes": [proposal["node"]]}}
+            self.demand(name == document_of(proposal) and only(said, " ".join(made)) == made, "the file that was proposed")
         if what in ("DocumentPut", "ControlDefined", "ComponentDefined", "AssessmentDefined", "AttestationDefined"):
             for control in said["controls"] if what == "ComponentDefined" else []:
                 self.is_there("control", control)
@@ -322,6 +342,9 @@ class State:
         elif what in ("NodeRetired", "NodeRetried", "NodeKeysSet", "ClaimRenewed"):
             self.takes_part(name)
             if what == "NodeRetired":
+                self.demand(not any(self.proposals[id]["node"] == name for id in self.open), "no open proposal of the node")
+                made = [id for id, said in self.there["document"].items() if "proposal" in said and said["target"] == {"nodes": [name]}]
+                self.demand(not made, "no document that was made of a proposal of the node")
                 self.retired.add(name)
                 self.claims = {job: claim for job, claim in self.claims.items() if claim[0] != name}
         elif what == "JobClaimed":
@@ -337,6 +360,22 @@ class State:
             self.is_there(kind, name)
         elif what == "JoinTokenCreated":
             self.there[kind][name] = said
+        elif what == "Proposed":
+            self.takes_part(said["node"])
+            self.demand(name == proposal_id(said["node"], said["uuid"]), "the id that follows from `node` and `uuid`")
+            self.demand(name not in self.proposals, "a proposal that was not made before")
+            self.proposals[name] = said
+            self.open.append(name)
+        elif what in ("ProposalAccepted", "ProposalRejected", "ProposalSuperseded", "ProposalWithdrawn"):
+            self.demand(name in self.open and self.proposals[name]["node"] == said["node"], "an open proposal of `node`")
+            if what == "ProposalAccepted":
+                self.demand(said["document"] == document_of(self.proposals[name]), "the document that follows from the proposal")
+                self.accepted = name
+            if what == "ProposalSuperseded":
+                self.demand(said["by"] in self.open[self.open.index(name) + 1 :], "`by` to be a newer open proposal")
+                older, newer = self.proposals[name], self.proposals[said["by"]]
+                self.demand(only(older, "node path") == only(newer, "node path"), "`by` to be of the node for the path")
+            self.open.remove(name)
         elif what not in ("PrincipalCreated", "PrincipalRevoked", "ReportChanged", "LogBegun", "BusClosed"):
             raise LookupError("a type that is known")
 
@@ -506,15 +545,15 @@ class Audit:
             self.demand(True, 1 <= event["v"] <= newest, "unreadable")
             self.demand(True, bool(ACTOR.fullmatch(event["actor"])), "unreadable")
             said = json.loads(event["data"])
-            belongs = {"Claim": "job", "ClaimRenewed": "runtime", "Join": "join_token", "Bus": "log"}
+            belongs = {"Claim": "job", "ClaimRenewed": "runtime", "Join": "join_token", "Bus": "log", "Proposed": "proposal"}
             of = belongs.get(event["type"]) or belongs.get(re.match("[A-Z][a-z]*", event["type"])[0])
             self.demand(of or re.match("[A-Z][a-z]*", event["type"])[0].lower(), kind, "misplaced")
-            self.state.fold(kind, name, event["type"], said)
+            self.state.fold(kind, name, event["type"], said, event["ordinal"] == 1)
         except LookupError as error:
             raise Wrong(self.next(), "reference", error, "it is not so") from error
         except (ValueError, TypeError, AttributeError) as error:
             raise Wrong(self.next(), "unreadable", "a change that can be folded", error) from error
-        if event["type"] == "DocumentPut":
+        if event["type"] in ("DocumentPut", "Proposed"):
             digest = bytes.fromhex(said["digest"])
             self.demand(said["size"], self.blobs.get(digest, f"no content {said['digest']}"), "blob")
             self.unnamed.discard(digest)

@@ -15,17 +15,18 @@ use crate::command::{MediaType, Merge, Role};
 use crate::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
 use crate::digest::Digest;
 use crate::entity::Kind;
-use crate::id::{LogId, NodeId};
+use crate::id::{LogId, NodeId, ProposalId};
 use crate::lease::{ClaimExpired, JobClaimed, JobCompleted, JobReleased};
 use crate::node_keys::{KeyBytes, NodeKeys};
 use crate::path::DocumentPath;
 use crate::position::Position;
+use crate::proposal::{ProposalAccepted, ProposalRejected, ProposalSuperseded, ProposalWithdrawn, Proposed};
 use crate::report::ReportSummary;
 use crate::target::{Labels, Target};
 
 events! {
     /// An administrator wrote a document, for the first time or anew.
-    DocumentPut(Arc<DocumentPut>) = "DocumentPut" on Document;
+    DocumentPut(Arc<DocumentPut>) = "DocumentPut" on Document, formats [DOCUMENT_OF_A_PROPOSAL];
     /// An administrator removed a document from all nodes.
     DocumentRemoved = "DocumentRemoved" on Document;
     /// A node was enrolled, by an administrator or with a join token; it gets a desired record from now on.
@@ -84,6 +85,16 @@ events! {
     JoinTokenRevoked = "JoinTokenRevoked" on JoinToken;
     /// An administrator closed NATS for nodes without keys: the shared password opens nothing any more.
     BusClosed = "BusClosed" on Log;
+    /// A node proposed a file for itself.
+    Proposed(Arc<Proposed>) = "Proposed" on Proposal;
+    /// An administrator accepted a proposal; the document that was made of it is put in the same request.
+    ProposalAccepted(ProposalAccepted) = "ProposalAccepted" on Proposal;
+    /// An administrator rejected a proposal, or a rule of the log did.
+    ProposalRejected(ProposalRejected) = "ProposalRejected" on Proposal;
+    /// A newer proposal of the same node for the same path took the place of a proposal.
+    ProposalSuperseded(ProposalSuperseded) = "ProposalSuperseded" on Proposal;
+    /// The node took its proposal back.
+    ProposalWithdrawn(ProposalWithdrawn) = "ProposalWithdrawn" on Proposal;
 }
 
 /// An event type: its names, its kind of entity and its formats.
@@ -127,6 +138,12 @@ const REPORT_WITH_GOOD: EventFormat = EventFormat {
     reshape: None,
 };
 
+/// Format 2 of `DocumentPut` has `proposal`.
+const DOCUMENT_OF_A_PROPOSAL: EventFormat = EventFormat {
+    is_needed: |change| matches!(change, Change::DocumentPut(put) if put.proposal.is_some()),
+    reshape: None,
+};
+
 /// The origin of a log that was recovered from another one. The other log's leaves up to `position` have this root.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogBegun {
@@ -159,6 +176,18 @@ pub struct DocumentPut {
     pub priority: i32,
     /// How it combines with documents of lower priority.
     pub merge: Merge,
+    /// The proposal that the document was made of, when an administrator accepted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposal: Option<ProposalId>,
+}
+
+/// Content that an event names: table `blob` holds the bytes under the digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct NamedContent {
+    /// SHA-256 of the bytes.
+    pub digest: Digest,
+    /// How many bytes there are.
+    pub size: u64,
 }
 
 /// Format 3 of `ReportChanged` has `sent`, where the report was signed by the node.
@@ -295,6 +324,19 @@ impl EventType {
 }
 
 impl Change {
+    /// The types whose data names content, by the members `digest` and `size`.
+    pub const CONTENT_TYPES: [&'static str; 2] = ["DocumentPut", "Proposed"];
+
+    /// The content that the change names, if it names any.
+    #[must_use]
+    pub fn content(&self) -> Option<NamedContent> {
+        match self {
+            Self::DocumentPut(put) => Some(NamedContent { digest: put.digest, size: put.size }),
+            Self::Proposed(said) => Some(NamedContent { digest: said.digest, size: said.size }),
+            _ => None,
+        }
+    }
+
     /// The format that [`Change::data`] writes: the oldest that can say the change.
     #[must_use]
     pub fn format(&self) -> u16 {

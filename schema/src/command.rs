@@ -7,6 +7,7 @@ mod compliance;
 mod content;
 mod form;
 mod identity;
+mod proposal;
 mod typo;
 
 use alloc::format;
@@ -29,11 +30,13 @@ pub(crate) use self::identity::OwnLog;
 use self::form::{Only, strict};
 use self::identity::own_log;
 pub use self::identity::{CreateJoinToken, EnrolNode, JoinNode, SetNodeKeys};
+pub use self::proposal::{AcceptProposal, Propose, RejectProposal};
 use crate::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
 use crate::digest::Digest;
 use crate::entity::Entity;
 use crate::id::{
     AssessmentId, AttestationId, ComponentId, ControlId, DocumentId, JobId, JoinTokenId, LogId, NodeId, PrincipalName,
+    ProposalId, ProposalUuid,
 };
 use crate::invalid::InputError;
 use crate::lease::LeaseToken;
@@ -102,6 +105,14 @@ commands! {
     JoinNode(join: JoinNode) about &join.token;
     /// Close NATS for nodes without keys: the shared password opens nothing any more. It can't be opened again.
     CloseBus(log: LogId) about Entity::log(*log), from "close_bus" as OwnLog, by own_log;
+    /// Propose a file for a node. Only the node itself asks for this, over NATS; no JSON is read as it.
+    Propose(propose: Propose) about &ProposalId::derived(&propose.node, propose.uuid);
+    /// Take a proposal back. Only the node that made it asks for this, over NATS; no JSON is read as it.
+    WithdrawProposal(node: NodeId, uuid: ProposalUuid) about &ProposalId::derived(node, *uuid);
+    /// Accept a proposal: its content becomes a document for the node that made it.
+    AcceptProposal(accept: AcceptProposal) about &accept.id, from "accept_proposal" as AcceptProposal, by whole;
+    /// Reject a proposal.
+    RejectProposal(reject: RejectProposal) about &reject.id, from "reject_proposal" as RejectProposal, by RejectProposal::read;
 }
 
 /// The fields of `put_document`.
@@ -209,9 +220,9 @@ impl<'de> Deserialize<'de> for Merge {
     }
 }
 
-/// Types that the contract names and this version does not have. They get a refusal of their own, so that a sender does not
-/// take them for a typing error.
-const NOT_YET: [&str; 3] = ["propose", "accept_proposal", "reject_proposal"];
+/// Commands that only a node gives, over NATS. They get a refusal of their own, so that a sender does not take them for a typing
+/// error.
+const NODES_ONLY: [&str; 2] = ["propose", "withdraw_proposal"];
 
 impl Command {
     /// Reads a command from the fields that stand beside `type`.
@@ -221,8 +232,9 @@ impl Command {
     pub fn read(kind: &str, fields: Map<String, Value>) -> Result<Self, InputError> {
         match TYPES.iter().find(|(name, _)| *name == kind) {
             Some((_, read)) => read(fields),
-            None if NOT_YET.contains(&kind) => {
-                Err(InputError::new("not_available_yet", format!("`{kind}` is not available yet")).at("type"))
+            None if NODES_ONLY.contains(&kind) => {
+                let detail = format!("only a node can `{kind}`, for itself: see `headwater edge propose`");
+                Err(InputError::new("unknown_type", detail).at("type"))
             }
             None => Err(typo::unknown(kind, TYPES.iter().map(|(name, _)| *name)).at("type")),
         }
@@ -233,6 +245,7 @@ impl Command {
     pub fn content(&self) -> Option<&Content> {
         match self {
             Self::PutDocument(put) => Some(&put.content),
+            Self::Propose(propose) => Some(&propose.content),
             _ => None,
         }
     }
@@ -279,14 +292,7 @@ fn labelled(fields: Map<String, Value>, command: fn(NodeId, Labels) -> Command) 
 impl PutDocument {
     fn read(fields: Map<String, Value>, command: fn(Self) -> Command) -> Result<Command, InputError> {
         let form: PutDocumentForm = strict(fields)?;
-        if let Some(unseen) = form.path.invisible_char() {
-            let detail = format!(
-                "a new path has no invisible and no direction-changing characters (Unicode categories Cf, Zl and Zp): take \
-                 U+{:04X} out",
-                u32::from(unseen)
-            );
-            return Err(InputError::new("invalid_path", detail).at("path"));
-        }
+        form.path.check_visible()?;
         let content = match (form.content, form.content_base64) {
             (Some(text), None) => Content::new(text.into_bytes()).map_err(|refused| refused.at("content")),
             (None, Some(text)) => decode(&text).map_err(|refused| refused.at("content_base64")),

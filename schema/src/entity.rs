@@ -36,6 +36,8 @@ entities! {
     Log = "log";
     /// A token with which nodes join.
     JoinToken(JoinTokenId) = "join_token";
+    /// A file that a node proposes for itself, and what became of it.
+    Proposal(ProposalId) = "proposal";
 }
 
 /// One thing with a history: written `<kind>/<id>`.

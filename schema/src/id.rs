@@ -193,6 +193,12 @@ uuid_of!(
     EventId
 );
 
+uuid_of!(
+    /// The id that a node gives a proposal of its own. Two nodes may give the same one, so that in the log a proposal is known by
+    /// [`ProposalId::derived`].
+    ProposalUuid
+);
+
 impl CommandId {
     /// The command id of a request sent under an idempotency key: the same principal's same key is always the same
     /// command, in this log and no other. A UUID of version 8 (RFC 9562), from SHA-256.
@@ -215,8 +221,32 @@ impl JobId {
     #[must_use]
     pub fn derived(attestation: &AttestationId) -> Self {
         let seed = crate::digest::Digest::of_parts([b"headwater/job".as_slice(), attestation.as_str().as_bytes()]);
-        let uuid = uuid::Builder::from_custom_bytes(first(seed)).into_uuid();
-        Self::from(Id(uuid.hyphenated().to_string().into()))
+        Self::from(uuid_text(seed))
+    }
+}
+
+impl ProposalId {
+    /// The id under which the log knows a proposal of a node. The zero byte stands in no node's id, so that no two nodes can make
+    /// the same id. The text of a UUID of version 8 (RFC 9562), from SHA-256.
+    #[must_use]
+    pub fn derived(node: &NodeId, uuid: ProposalUuid) -> Self {
+        let seed = crate::digest::Digest::of_parts([
+            b"headwater/proposal".as_slice(),
+            node.as_str().as_bytes(),
+            &[0],
+            uuid.uuid().as_bytes(),
+        ]);
+        Self::from(uuid_text(seed))
+    }
+}
+
+impl DocumentId {
+    /// The id of the document that is made of a node's accepted proposals for a path. The zero byte stands in no node's id.
+    #[must_use]
+    pub fn of_proposals(node: &NodeId, path: &crate::path::DocumentPath) -> Self {
+        let parts = [node.as_str().as_bytes(), &[0], path.as_str().as_bytes()];
+        let digest = crate::digest::Digest::of_parts(parts).to_string();
+        Self::from(Id(format!("proposed-{}", &digest[..32]).into()))
     }
 }
 
@@ -232,6 +262,12 @@ impl EventId {
         ]);
         Self(uuid::Builder::from_unix_timestamp_millis(at.unix_millis(), &first(seed)).into_uuid())
     }
+}
+
+/// The text of a UUID of version 8 that is made from a digest.
+fn uuid_text(seed: crate::digest::Digest) -> Id {
+    let uuid = uuid::Builder::from_custom_bytes(first(seed)).into_uuid();
+    Id(uuid.hyphenated().to_string().into())
 }
 
 /// The first bytes of a digest.
@@ -274,6 +310,23 @@ mod tests {
         assert_eq!(derived("a"), derived("a"));
         assert_ne!(derived("a"), derived("b"));
         assert!(derived("a").as_str().parse::<Id>().is_ok());
+    }
+
+    #[test]
+    fn proposals_of_two_nodes_never_have_one_id() {
+        let node = |id: &str| id.parse::<NodeId>().expect("valid");
+        let uuid = |number: u128| ProposalUuid::from(Uuid::from_u128(number));
+        let derived = ProposalId::derived(&node("a"), uuid(1));
+        assert_eq!(derived, ProposalId::derived(&node("a"), uuid(1)));
+        assert!(derived.as_str().parse::<Id>().is_ok());
+        assert_ne!(derived, ProposalId::derived(&node("b"), uuid(1)));
+        assert_ne!(derived, ProposalId::derived(&node("a"), uuid(2)));
+        let document = |id: &str, path: &str| DocumentId::of_proposals(&node(id), &path.parse().expect("valid"));
+        assert_eq!(document("a", "b/c"), document("a", "b/c"));
+        assert_eq!(document("a", "b/c").as_str().len(), "proposed-".len() + 32);
+        for (one, other) in [(("a", "b/c"), ("a-b", "c")), (("a", "b/c"), ("a", "b-c")), (("a", "bc"), ("ab", "c"))] {
+            assert_ne!(document(one.0, one.1), document(other.0, other.1), "{one:?} {other:?}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::digest::Digest;
 use crate::entity::{Actor, Entity};
 use crate::id::{
     AssessmentId, AttestationId, CommandId, ComponentId, ControlId, DocumentId, EventId, Id, JobId, JoinTokenId, LogId,
-    NodeId, PrincipalName,
+    NodeId, PrincipalName, ProposalId, ProposalUuid,
 };
 use crate::instant::Instant;
 use crate::lease::LeaseToken;
@@ -28,6 +28,7 @@ use crate::limit::{
 use crate::node_keys::KeyBytes;
 use crate::path::DocumentPath;
 use crate::position::{Position, Version};
+use crate::proposal::{ProposalState, RejectionCode};
 use crate::report::AttemptState;
 use crate::request::Request;
 use crate::schedule::Schedule;
@@ -53,10 +54,10 @@ macro_rules! scalars {
 }
 
 scalars! {
-    Id, DocumentId, NodeId, PrincipalName, ControlId, ComponentId, AssessmentId, AttestationId, JobId, JoinTokenId => json_schema!({
+    Id, DocumentId, NodeId, PrincipalName, ControlId, ComponentId, AssessmentId, AttestationId, JobId, JoinTokenId, ProposalId => json_schema!({
         "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]*$", "minLength": 1, "maxLength": ID_CHARS_MAX,
     });
-    LogId, CommandId, EventId => json_schema!({"type": "string", "format": "uuid"});
+    LogId, CommandId, EventId, ProposalUuid => json_schema!({"type": "string", "format": "uuid"});
     KeyBytes => json_schema!({"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "An Ed25519 public key in hex."});
     Digest, LeaseToken => json_schema!({
         "type": "string", "pattern": "^[0-9a-f]{64}$", "description": "SHA-256 in lower-case hexadecimal digits.",
@@ -80,6 +81,10 @@ scalars! {
     Merge => json_schema!({"type": "string", "enum": ["replace"]});
     Role => json_schema!({"type": "string", "enum": ["admin", "auditor"]});
     ConvergenceState => json_schema!({"type": "string", "enum": ConvergenceState::ALL.map(ConvergenceState::name)});
+    ProposalState => json_schema!({
+        "type": "string", "examples": ["open", "accepted", "rejected", "superseded", "withdrawn"],
+    });
+    RejectionCode => json_schema!({"type": "string", "examples": ["proposal_stale", "node_retired"]});
     EntryKind => json_schema!({"type": "string", "examples": ["document", "job"]});
     AttemptState => json_schema!({
         "type": "string",

@@ -30,6 +30,7 @@ pub mod variant;
 
 pub mod compliance;
 pub mod lease;
+pub mod proposal;
 
 pub mod answer;
 pub mod command;

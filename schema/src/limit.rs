@@ -59,6 +59,11 @@ pub const RPC_REQUEST_BYTES_MAX: usize = 256 * 1024;
 /// payload that NATS takes by default.
 pub const RPC_SPECS_BYTES_MAX: usize = 512 * 1024;
 
+/// Bytes of the content that a node proposes: the message in NATS that carries it stays far below 1 MiB.
+pub const PROPOSAL_BYTES_MAX: usize = 256 * 1024;
+/// Proposals of one node that wait for a decision at once.
+pub const PROPOSALS_OPEN_MAX: usize = 8;
+
 /// Entries in one node's desired record.
 pub const ENTRIES_MAX: usize = 1_000;
 /// Bytes of one node's desired record: three quarters of the 1 MiB payload that NATS takes by default.

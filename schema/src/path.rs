@@ -39,10 +39,24 @@ impl DocumentPath {
     ///
     /// A new path has none. Reading a path lets them pass, because events and records from before that rule may have them.
     #[must_use]
-    pub fn invisible_char(&self) -> Option<char> {
+    fn invisible_char(&self) -> Option<char> {
         use GeneralCategory::{Format, LineSeparator, ParagraphSeparator};
         let is_invisible = |c: &char| matches!(c.general_category(), Format | LineSeparator | ParagraphSeparator);
         self.0.chars().find(is_invisible)
+    }
+
+    /// Refuses a path that has such a character.
+    ///
+    /// # Errors
+    /// `invalid_path` in the field `path`.
+    pub fn check_visible(&self) -> Result<(), InputError> {
+        let Some(unseen) = self.invisible_char() else { return Ok(()) };
+        let detail = format!(
+            "a new path has no invisible and no direction-changing characters (Unicode categories Cf, Zl and Zp): take \
+             U+{:04X} out",
+            u32::from(unseen)
+        );
+        Err(InputError::new("invalid_path", detail).at("path"))
     }
 
     /// Whether this path lies below `ancestor`.

@@ -99,9 +99,14 @@ fn a_command_of_an_unknown_or_later_type_is_refused_by_name() {
     for unknown in ["", "put_documents", "PutDocument", "note_report", "NoteReport", "expire_claim", "merge"] {
         command_is_refused(json!({"type": unknown, "id": "n"}), "unknown_type", "type");
     }
-    for later in ["propose", "accept_proposal", "reject_proposal"] {
-        command_is_refused(json!({"type": later}), "not_available_yet", "type");
+    for of_nodes in ["propose", "withdraw_proposal"] {
+        command_is_refused(json!({"type": of_nodes}), "unknown_type", "type");
     }
+    command_is_refused(json!({"type": "reject_proposal", "id": "p"}), "missing_field", "reason");
+    command_is_refused(json!({"type": "reject_proposal", "id": "p", "reason": ""}), "invalid_value", "reason");
+    let long = "x".repeat(REASON_BYTES_MAX + 1);
+    command_is_refused(json!({"type": "reject_proposal", "id": "p", "reason": long}), "too_large", "reason");
+    command_is_refused(json!({"type": "accept_proposal", "id": "p", "priority": 1.5}), "invalid_value", "priority");
     command_is_refused(put(json!({"merge": "json"})), "not_available_yet", "merge");
     command_is_refused(put(json!({"merge": "deep"})), "invalid_value", "merge");
     command_is_refused(put(json!({"merge": 7})), "invalid_value", "merge");

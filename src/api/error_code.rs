@@ -61,8 +61,6 @@ error_codes! {
     MethodNotAllowed = 405 "method_not_allowed";
     /// The request carries no token.
     MissingToken = 401 "missing_token";
-    /// The route belongs to a later version of Headwater.
-    NotAvailableYet = 404 "not_available_yet";
     /// The caller may read, and asks for a change.
     NotPermitted = 403 "not_permitted";
     /// The position is appended, but not published yet.

@@ -34,4 +34,5 @@ pub mod log;
 pub mod node;
 pub mod principal;
 pub mod proof;
+pub mod proposal;
 pub mod why;

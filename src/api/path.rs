@@ -25,5 +25,7 @@ pub const FLEET: &str = "/v1/fleet";
 pub const COVERAGE: &str = "/v1/coverage";
 /// What a request changed; its id, or the position of one of its events, follows.
 pub const IMPACT: &str = "/v1/impact";
+/// What nodes propose.
+pub const PROPOSALS: &str = "/v1/proposals";
 /// People and programs with a token.
 pub const PRINCIPALS: &str = "/v1/principals";

@@ -16,5 +16,9 @@ pub const ENTITY: &str = "entity";
 pub const TYPE: &str = "type";
 /// Events also have their data as text.
 pub const DATA_TEXT: &str = "data_text";
+/// Proposals in this state.
+pub const STATE: &str = "state";
+/// Proposals of this node.
+pub const NODE: &str = "node";
 /// Commands are decided, and nothing is appended.
 pub const DRY_RUN: &str = "dry_run";

@@ -78,7 +78,7 @@ pub struct EntryView {
 /// An event, and its part in an explanation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplainingEvent {
-    /// Its part. Of what is there: `put`, `enrolled`, `labelled`, `overrode`, `attestation`, `assessment`, `control`, `component`,
+    /// Its part. Of what is there: `put`, `accepted`, `proposed`, `enrolled`, `labelled`, `overrode`, `attestation`, `assessment`, `control`, `component`,
     /// `respecified`, `made`, `claimed`, `completed`, `renewed`. What keeps it away: `unfit`, `left`, `retired`, `claimed`, `waits`,
     /// `removed`.
     pub part: String,

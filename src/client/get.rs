@@ -48,14 +48,20 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let Options { kind, id, query } = options;
     let path = format!("/v1/{}", kind.name());
     match id {
-        None if kind.is_list() => print_list(kind, &path, &query).await,
+        None if kind.is_list() => print_list(kind, &path, &query, &[]).await,
         None => query.print(&path, outline::format_entity).await,
         Some(id) => query.print(&format!("{path}/{id}"), outline::format_entity).await,
     }
 }
 
-async fn print_list(kind: ResourceKind, path: &str, options: &QueryOptions) -> Result<(), Error> {
-    let (client, query) = (options.client()?, options.query());
+/// Prints a list, or the part of it that a filter lets through.
+pub(crate) async fn print_list(
+    kind: ResourceKind,
+    path: &str,
+    options: &QueryOptions,
+    filter: &[(&str, &str)],
+) -> Result<(), Error> {
+    let (client, query) = (options.client()?, [&options.query(), filter].concat());
     match options.json {
         true => output::json(&to_json(&client.list::<Box<RawValue>>(path, &query).await?)),
         false => {

@@ -2,7 +2,7 @@
 //!
 //! - [`api_client`] sends requests; [`endpoint`] is the server's URL and the token; [`server_sent_events`] reads the live stream.
 //! - [`error`] is why a request failed: every refusal has the server's own code, field and detail.
-//! - [`get`], [`events`], [`why`], [`impact`], [`wait`], [`import`], [`token`] and [`health`] are commands; [`oscal`] reads the files that
+//! - [`get`], [`events`], [`why`], [`impact`], [`wait`], [`import`], [`proposals`], [`token`] and [`health`] are commands; [`oscal`] reads the files that
 //!   `import` takes.
 //!
 //! Always: a request is sent again only if it has an idempotency key; memory is bounded, whatever answers.
@@ -20,6 +20,7 @@ pub mod health;
 pub mod impact;
 pub mod import;
 pub mod oscal;
+pub mod proposals;
 pub mod token;
 pub mod wait;
 pub mod why;

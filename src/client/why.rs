@@ -32,7 +32,7 @@ Examples:
   headwater why node node-1 etc/motd --at 120   the same, as of position 120
   headwater why job 0198b0a2-…                  definitions, claim and last run
 
-Parts: put, enrolled and labelled made it so; overrode lost to it; unfit, left and retired keep it away; attestation,
+Parts: put, accepted, proposed, enrolled and labelled made it so; overrode lost to it; unfit, left and retired keep it away; attestation,
 assessment, control, component and respecified are what a job's spec follows from; made, claimed, waits, completed,
 renewed and removed say what became of the job.")]
 pub struct Options {
@@ -92,6 +92,7 @@ fn outline(what: &str, why: &Value) -> String {
     };
     let reasons = why["because"].as_array().map_or(&[][..], Vec::as_slice);
     text.push_str(&table::format_table(&COLUMNS, reasons, terminal_width()));
+    text.push_str(&format_proposal(reasons));
     if let Some(more @ 1..) = why["more"].as_u64() {
         text.push_str(&format!("and {more} more\n"));
     }
@@ -100,6 +101,18 @@ fn outline(what: &str, why: &Value) -> String {
         text.push_str(&format!("\nThis is desired. {}\n", format_running(why)));
     }
     text
+}
+
+/// A sentence about the proposal that the file comes from, if it comes from one.
+fn format_proposal(reasons: &[Value]) -> String {
+    let of = |part: &str| reasons.iter().find(|reason| reason["part"] == part);
+    let (Some(accepted), Some(proposed)) = (of("accepted"), of("proposed")) else { return String::new() };
+    let text = |reason: &Value, name: &str| format_value(&reason[name]);
+    let [entity, node] = [text(accepted, "entity"), text(proposed, "actor")];
+    let id = entity.split_once('/').map_or(entity.as_str(), |(_, id)| id);
+    let node = node.split_once('/').map_or(node.as_str(), |(_, node)| node);
+    let (by, position) = (text(accepted, "actor"), text(accepted, "position"));
+    format!("\nproposal {id} of node {node}, accepted by {by} at {position}\n")
 }
 
 fn format_file(found: &Value) -> String {
@@ -151,6 +164,15 @@ mod tests {
         assert!(!there.contains('\u{1b}'));
         let gone = outline("job x", &json!({"found": null, "because": [], "more": 7}));
         assert!(gone.starts_with("job x: nothing, because\n") && gone.ends_with("and 7 more\n"));
+    }
+
+    #[test]
+    fn a_file_that_was_proposed_names_who_proposed_and_who_accepted() {
+        let reason = |part: &str, position: u64, actor: &str| json!({"part": part, "position": position, "entity": "proposal/p-1", "actor": actor});
+        let because = [reason("put", 813, "ann"), reason("accepted", 812, "ann"), reason("proposed", 7, "node/n-1")];
+        let told = outline("a on n-1", &json!({"found": {"size": 1}, "because": because}));
+        assert!(told.ends_with("\nproposal p-1 of node n-1, accepted by ann at 812\n"), "{told}");
+        assert_eq!(format_proposal(&because[..1]), "");
     }
 
     #[test]

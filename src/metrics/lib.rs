@@ -49,6 +49,8 @@ struct Metrics {
     unknown_nodes: FloatGauge,
     unknown_nodes_forgotten: Counter,
     reports_passed_over: LabelledMetrics<Label, Counter>,
+    proposals_open: FloatGauge,
+    proposals_oldest: FloatGauge,
     batch_requests: Histogram,
     batch_events: Histogram,
     relayed_events: Histogram,
@@ -80,6 +82,8 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
         unknown_nodes: FloatGauge::default(),
         unknown_nodes_forgotten: Counter::default(),
         reports_passed_over: LabelledMetrics::default(),
+        proposals_open: FloatGauge::default(),
+        proposals_oldest: FloatGauge::default(),
         batch_requests: sizes(),
         batch_events: sizes(),
         relayed_events: sizes(),
@@ -128,6 +132,10 @@ impl Metrics {
         registry.register("unknown_nodes_forgotten", text, self.unknown_nodes_forgotten.clone());
         let text = "Reports that count for nothing, by the reason";
         registry.register("reports_passed_over", text, self.reports_passed_over.clone());
+        let text = "Proposals of nodes that wait for a decision";
+        registry.register("proposals_open", text, self.proposals_open.clone());
+        let text = "How long the oldest of them has waited; 0 if there is none";
+        registry.register("proposals_oldest_seconds", text, self.proposals_oldest.clone());
         registry.register("append_batch_requests", "Requests of one transaction", self.batch_requests.clone());
         registry.register("append_batch_events", "Events of one transaction", self.batch_events.clone());
         registry.register("relay_batch_events", "Events published together", self.relayed_events.clone());
@@ -248,6 +256,13 @@ pub fn unknown_node_forgotten() {
 /// A report was ignored, for this reason.
 pub fn report_ignored(why: &str) {
     METRICS.reports_passed_over.with(&label("why", why)).inc();
+}
+
+/// How many proposals wait for a decision, and when the oldest of them was made.
+pub fn proposals_counted(open: usize, oldest: Option<Instant>) {
+    METRICS.proposals_open.set(open as f64);
+    let waited = |since: Instant| seconds(system_time().unix_micros() - since.unix_micros());
+    METRICS.proposals_oldest.set(oldest.map_or(0.0, waited));
 }
 
 /// All metrics as OpenMetrics text.

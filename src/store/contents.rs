@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schema::change::Change;
 use schema::digest::Digest;
 use schema::entity::Entity;
 use schema::position::Position;
@@ -59,13 +60,14 @@ impl Reader {
     /// If the log can't be read.
     pub async fn lacking_contents(&self) -> Result<Vec<Lacking>, Error> {
         let query = "SELECT DISTINCT ON (data ->> 'digest') data ->> 'digest', (data ->> 'size')::bigint, position, entity FROM event \
-                     WHERE type = 'DocumentPut' AND position > $1 AND position <= $2 \
+                     WHERE type = ANY ($3) AND position > $1 AND position <= $2 \
                      AND NOT EXISTS (SELECT FROM blob WHERE blob.digest = decode(data ->> 'digest', 'hex')) \
                      ORDER BY data ->> 'digest', position";
+        let types = Change::CONTENT_TYPES.as_slice();
         let (head, mut after, mut all) = (self.head().await?.position.get(), 0, BTreeMap::<Digest, Lacking>::new());
         while after < head {
             let up_to = after.saturating_add(PAGE_POSITIONS);
-            for row in self.rows(query, &[&rows::signed(after), &rows::signed(up_to)]).await? {
+            for row in self.rows(query, &[&rows::signed(after), &rows::signed(up_to), &types]).await? {
                 let position = rows::unsigned(row.get(2)).into();
                 let unreadable = |why: &str| Error::Row { position, why: why.into() };
                 let digest = row.get::<_, &str>(0).parse().map_err(|_| unreadable("it names no digest"))?;

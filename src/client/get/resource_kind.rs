@@ -29,7 +29,7 @@ pub enum ResourceKind {
     /// The work of assessment runtimes.
     #[value(alias = "job")]
     Jobs,
-    /// Changes that nodes propose.
+    /// Files that nodes propose for themselves.
     #[value(alias = "proposal")]
     Proposals,
     /// What covers each control.
@@ -65,7 +65,7 @@ impl ResourceKind {
     }
 
     /// The columns of its table.
-    pub(super) fn columns(self) -> &'static [Column] {
+    pub(crate) fn columns(self) -> &'static [Column] {
         match self {
             Self::Documents => &DOCUMENTS,
             Self::Nodes => &NODES,
@@ -163,8 +163,16 @@ const JOBS: [Column; 6] = [
     digest("SPEC", &["/spec_digest"]),
     long("ATTESTATION", &["/attestation"]),
 ];
-const PROPOSALS: [Column; 5] =
-    [ID, text("NODE", &["/node"]), text("STATE", &["/state"]), POSITION, long("PATH", &["/path"])];
+const PROPOSALS: [Column; 8] = [
+    ID,
+    text("NODE", &["/node"]),
+    text("STATE", &["/state"]),
+    text("CODE", &["/code"]),
+    text("STALE", &["/stale"]),
+    POSITION,
+    long("PATH", &["/path"]),
+    long("REASON", &["/reason"]),
+];
 const COVERAGE: [Column; 6] = [
     text("CONTROL", &["/control"]),
     text("COVERED", &["/covered"]),

@@ -10,9 +10,9 @@ use program::durable_file;
 use program::progress::Progress;
 use replay::file::body::{Blob, ExportHeader};
 use replay::file::writer::ExportWriter;
+use schema::change::{Change, NamedContent};
 use schema::digest::Digest;
 use schema::position::Position;
-use serde::Deserialize;
 use store::checkpoint::StoredCheckpoint;
 use store::raw_rows::RawRow;
 use store::reader::Reader;
@@ -64,13 +64,6 @@ pub(super) struct ExportSummary {
     pub(super) missing: BTreeSet<Digest>,
 }
 
-/// The content that a document's event names.
-#[derive(Deserialize)]
-struct NamedContent {
-    digest: Digest,
-    size: u64,
-}
-
 impl ExportFile {
     pub(super) fn begin(name: &Path, header: &ExportHeader, contents: Reader) -> Result<Self, Error> {
         let mut path = name.as_os_str().to_owned();
@@ -116,7 +109,7 @@ impl ExportFile {
     /// Writes events, each after the content that it names.
     async fn write_chunk(&mut self, chunk: &[RawRow]) -> Result<(), Error> {
         let mut wanted: BTreeMap<Digest, u64> = BTreeMap::new();
-        for stored in chunk.iter().filter(|stored| stored.event_type() == "DocumentPut") {
+        for stored in chunk.iter().filter(|stored| Change::CONTENT_TYPES.contains(&stored.event_type())) {
             // Data that can't be read is no reason to stop: the verifier of the file finds it.
             if let Ok(named) = serde_json::from_str::<NamedContent>(stored.data())
                 && !self.written.contains(&named.digest)

@@ -2,7 +2,7 @@
 //! this list.
 
 use api::error_code::ErrorCode;
-use api::path::{COMMANDS, COVERAGE, EVENTS, FLEET, HEALTH, LOG, METRICS, NODES, PRINCIPALS, READY, WHOAMI};
+use api::path::{COMMANDS, COVERAGE, EVENTS, FLEET, HEALTH, LOG, METRICS, NODES, PRINCIPALS, PROPOSALS, READY, WHOAMI};
 use schema::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
 use schema::request::Request;
 
@@ -23,6 +23,7 @@ use crate::http::nodes;
 use crate::http::operation::{Operation, get, post};
 use crate::http::principals;
 use crate::http::proof;
+use crate::http::proposals;
 use crate::http::versions;
 use crate::http::why;
 
@@ -73,6 +74,14 @@ fn configuration() -> Vec<Operation> {
         get(NODES, "list_nodes", "Nodes with their states", nodes::list),
         get("/v1/nodes/{id}", "get_node", "A node: what is desired of it, what it reports, its state", nodes::one),
         get("/v1/nodes/{id}/files/{*path}", "get_node_file", "A file exactly as the node gets it", files::one),
+        get(PROPOSALS, "list_proposals", "What nodes propose, and what became of it", proposals::list),
+        get(
+            "/v1/proposals/{id}",
+            "get_proposal",
+            "A proposal with its file, the file that it changes, and the difference",
+            proposals::one,
+        )
+        .may_answer([ErrorCode::Damaged]),
         get(FLEET, "get_fleet", "How many nodes are in which state", fleet::show),
         get(PRINCIPALS, "list_principals", "People and programs that have, or had, a token", principals::list),
         get("/v1/principals/{id}", "get_principal", "A person or program that has, or had, a token", principals::one),

@@ -235,8 +235,18 @@ impl AuthenticatedState {
         let [before, after] = files;
         let (before, after) = (self.text(before).await?, self.text(after).await?);
         let (Some(before), Some(after)) = (before, after) else { return Ok(None) };
+        Ok(Some(self.difference(name, before, after).await?))
+    }
+
+    /// The difference of two texts.
+    pub(super) async fn difference(
+        &self,
+        name: &str,
+        before: String,
+        after: String,
+    ) -> Result<String, ProblemResponse> {
         let name = name.to_owned();
-        self.run_expensive(async move { Some(unified(&name, &before, &after)) }).await
+        self.run_expensive(async move { unified(&name, &before, &after) }).await
     }
 
     /// The text of a file. None if it is not UTF-8.

@@ -76,13 +76,14 @@ impl AuthenticatedState {
 
     /// The bytes that a digest names.
     pub(super) async fn verified_content(&self, digest: Digest) -> Result<Vec<u8>, ProblemResponse> {
-        match self.log().content(digest).await? {
-            Some(bytes) => verified(bytes, digest),
-            None => {
-                let detail = format!("the content {digest} is not there any more");
-                Err(ProblemResponse::new(ErrorCode::ContentGone, detail))
-            }
-        }
+        let gone =
+            || ProblemResponse::new(ErrorCode::ContentGone, format!("the content {digest} is not there any more"));
+        self.stored_content(digest).await?.ok_or_else(gone)
+    }
+
+    /// The bytes that a digest names, if they are stored.
+    pub(super) async fn stored_content(&self, digest: Digest) -> Result<Option<Vec<u8>>, ProblemResponse> {
+        self.log().content(digest).await?.map(|bytes| verified(bytes, digest)).transpose()
     }
 }
 

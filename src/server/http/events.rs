@@ -40,7 +40,7 @@ const ABOUT_ENTITY: Parameter =
         json!({"type": "string", "pattern": format!("^({kinds})/[A-Za-z0-9][A-Za-z0-9_-]{{0,63}}$")})
     });
 const OF_TYPE: Parameter =
-    Parameter::query(TYPE, "Only events of this type.", || json!({"type": "string", "enum": Change::TYPES}));
+    Parameter::query(TYPE, "Only events of this type.", || json!({"type": "string", "enum": Change::TYPES.as_slice()}));
 const WITH_TEXT: Parameter = Parameter::query(
     DATA_TEXT,
     "Whether each event also has its data as text, from which its leaf can be computed.",

@@ -4,6 +4,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use metrics::{self, OPEN_METRICS};
 use program::tasks::run_blocking;
+use schema::instant::Instant;
 use schema::position::Position;
 
 use crate::event_log::EventPage;
@@ -33,6 +34,11 @@ pub(super) async fn show(asked: Asked<()>) -> Result<Raw<OpenMetrics>, ProblemRe
     };
     metrics::progress_observed(head, published, oldest, app.readiness().is_empty());
     metrics::unknown_nodes_counted(app.reports().unknown());
+    let open = snapshot.configuration.proposals().open();
+    let (count, oldest) = open.fold((0, None), |(count, oldest): (usize, Option<Instant>), (_, proposal)| {
+        (count + 1, Some(oldest.map_or(proposal.at, |oldest| oldest.min(proposal.at))))
+    });
+    metrics::proposals_counted(count, oldest);
     run_blocking(move || {
         fleet::count(&app, &snapshot)
             .states
@@ -45,7 +51,7 @@ pub(super) async fn show(asked: Asked<()>) -> Result<Raw<OpenMetrics>, ProblemRe
 }
 
 /// When the oldest event that is not published was appended; none if the log can't be read now.
-async fn oldest_after(app: &AppState, published: Position, head: Position) -> Option<schema::instant::Instant> {
+async fn oldest_after(app: &AppState, published: Position, head: Position) -> Option<Instant> {
     let page = EventPage { after: published, up_to: Some(head), limit: 1, ..EventPage::default() };
     Some(app.log().events(page).await.ok()?.first()?.at)
 }

@@ -59,6 +59,7 @@ mod metrics;
 mod nodes;
 mod principals;
 mod proof;
+mod proposals;
 mod versions;
 mod why;
 

@@ -89,6 +89,16 @@ impl PageQuery {
         (start, Bound::Unbounded)
     }
 
+    /// The item after which the page begins.
+    pub(super) fn after(&self) -> Option<&Id> {
+        self.after.as_ref()
+    }
+
+    /// How many items the page has at most.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// The page of `rows`, which are in order and within [`PageQuery::keys`].
     pub(super) fn list<K: ListKey, V, T>(
         &self,
@@ -177,7 +187,8 @@ keys!(
     schema::id::ComponentId,
     schema::id::AssessmentId,
     schema::id::AttestationId,
-    schema::id::JobId
+    schema::id::JobId,
+    schema::id::ProposalId
 );
 
 fn encode_cursor(id: &Id) -> String {

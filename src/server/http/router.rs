@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use api::error_code::ErrorCode;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::http::header::ALLOW;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{MethodRouter, get, options};
+use axum::routing::{MethodRouter, options};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::http::answer_memory;
@@ -17,35 +16,25 @@ use crate::http::compression;
 use crate::http::openapi;
 use crate::http::operation::Operation;
 use crate::http::problem;
-use crate::http::problem::ProblemResponse;
 use crate::http::request_limits;
 use crate::http::request_metrics;
 
 pub use crate::http::context::{AppDependencies, AppState};
 pub use crate::http::quota::HttpLimits;
 
-/// Collections whose names are taken for a later version.
-const NOT_YET: [&str; 1] = ["proposals"];
-
 /// Every route.
 pub fn router(app: AppState) -> Router {
-    let mut not_yet_there = Router::new();
-    for kind in NOT_YET {
-        let (list, one) = (format!("/v1/{kind}"), format!("/v1/{kind}/{{id}}"));
-        not_yet_there = not_yet_there.route(&list, get(not_yet)).route(&one, get(not_yet));
-    }
-    with_layers(app, openapi::operations(), not_yet_there)
+    with_layers(app, openapi::operations())
 }
 
 /// The routes of a server that only relays: health and metrics.
 pub fn monitoring_router(app: AppState) -> Router {
-    with_layers(app, catalogue::monitoring(), Router::new())
+    with_layers(app, catalogue::monitoring())
 }
 
-fn with_layers(app: AppState, operations: Vec<Operation>, others: Router<AppState>) -> Router {
+fn with_layers(app: AppState, operations: Vec<Operation>) -> Router {
     let (inner, open): (Vec<_>, Vec<_>) = operations.into_iter().partition(|operation| operation.needs_token);
     let inner = routes(inner)
-        .merge(others)
         .fallback(unknown_route)
         .layer(from_fn_with_state(app.clone(), answer_memory::reserve_for_answer))
         .layer(from_fn_with_state(app.clone(), auth::authenticate))
@@ -86,8 +75,4 @@ fn methods_of(operation: &Operation) -> Vec<&'static str> {
 
 async fn unknown_route() -> StatusCode {
     StatusCode::NOT_FOUND
-}
-
-async fn not_yet() -> ProblemResponse {
-    ProblemResponse::new(ErrorCode::NotAvailableYet, "this part of Headwater is not available yet")
 }

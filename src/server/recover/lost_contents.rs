@@ -9,7 +9,6 @@ use std::path::Path;
 
 use program::tasks::resume_panic;
 use replay::log::Follower;
-use schema::change::Change;
 use schema::command::Content;
 use schema::digest::Digest;
 use schema::event::Event;
@@ -21,17 +20,15 @@ use crate::publish::recovery_scan;
 use super::{Error, Recovery, folder_search};
 
 impl Recovery {
-    /// The contents that the missing events name and the table lacks. Those of overwritten documents may be gone.
+    /// The contents that the missing events name and the table lacks. Those of overwritten documents and of
+    /// proposals may be gone.
     pub(super) async fn contents(
         &self,
         missing: &[Event],
         after: &Follower,
     ) -> Result<BTreeMap<Digest, Content>, Error> {
-        let puts = missing.iter().filter_map(|event| match event.change() {
-            Ok(Change::DocumentPut(put)) => Some((put.digest, put.size)),
-            _ => None,
-        });
-        let mut wanted: BTreeMap<Digest, u64> = puts.collect();
+        let named = missing.iter().filter_map(|event| event.change().ok()?.content());
+        let mut wanted: BTreeMap<Digest, u64> = named.map(|named| (named.digest, named.size)).collect();
         let present = self.reader.contents(&wanted.keys().copied().collect::<Vec<_>>()).await?;
         wanted.retain(|digest, _| !present.contains_key(digest));
         let (prefix, key) = (&self.options.nats.nats_prefix, self.reader.public_key());

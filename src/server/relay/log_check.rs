@@ -10,7 +10,6 @@ use program::tasks::run_blocking;
 use replay::checkpoint::Checkpoint;
 use replay::log::Follower;
 use replay::reverify::{Reverification, ReverifyError, ReverifyWitness, first_changed};
-use schema::change::Change;
 use schema::digest::Digest;
 use schema::event::Event;
 use schema::position::Position;
@@ -207,10 +206,7 @@ impl LogCheck {
     /// Compares contents with their digests. A missing content may have been erased, as a law may demand, and the event proves that it
     /// was there: so it is a warning, and no difference.
     async fn compare_contents(&self, events: &[Event], missing: &mut Option<Missing>) -> Result<(), Error> {
-        let named = |event: &Event| match event.change() {
-            Ok(Change::DocumentPut(put)) => Some((event.position, put.digest)),
-            _ => None,
-        };
+        let named = |event: &Event| Some((event.position, event.change().ok()?.content()?.digest));
         let named: Vec<(Position, Digest)> = events.iter().filter_map(named).collect();
         for named in named.chunks(CONTENTS_AT_ONCE) {
             let digests: Vec<Digest> = named.iter().map(|(_, digest)| *digest).collect();

@@ -50,7 +50,7 @@ fn completions_are_the_same_for_everybody_and_offer_every_command() {
     let offered = Command::new("bash").args(["-c", &script]).output().unwrap();
     assert_eq!(
         String::from_utf8(offered.stdout).unwrap(),
-        "wait\n[]\n",
+        "wait\n[accept]\n",
         "{}",
         String::from_utf8_lossy(&offered.stderr)
     );

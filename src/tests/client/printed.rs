@@ -46,6 +46,8 @@ fn an_answer_is_printable_and_its_json_means_the_same() {
         &["why", "node", "a", "etc/motd"],
         &["why", "job", "a"],
         &["impact", "0198b0a2-0000-7000-8000-000000000000"],
+        &["review"],
+        &["review", "a"],
         &["health"],
     ] {
         let (code, said, complaint) = server.run(arguments);

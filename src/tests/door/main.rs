@@ -18,6 +18,7 @@ mod explaining;
 mod kept;
 mod live;
 mod proof;
+mod proposals;
 mod reading;
 mod reference;
 mod states;

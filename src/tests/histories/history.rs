@@ -6,15 +6,19 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
-use schema::command::{Command, Content, CreatePrincipal, EnrolNode, Merge, PutDocument, Role};
+use schema::command::{
+    AcceptProposal, Command, Content, CreatePrincipal, EnrolNode, Merge, Propose, PutDocument, RejectProposal, Role,
+};
 use schema::digest::Digest;
 use schema::entity::Actor;
 use schema::event::Event;
-use schema::id::{CommandId, LogId};
+use schema::id::{CommandId, LogId, NodeId, ProposalId, ProposalUuid};
 use schema::instant::Instant;
+use schema::proposal::ProposalBase;
 use schema::report::{RecordRef, ReportSummary};
 use schema::request::{Request, RequestItem};
 use schema::target::{Labels, Operator, Requirement, Selector, Target};
+use uuid::Uuid;
 
 /// The log that all histories are of.
 pub fn log_id() -> LogId {
@@ -26,7 +30,7 @@ pub fn decided(requests: &[Request]) -> Vec<DecisionWithState> {
     let mut state = Configuration::default();
     let mut taken = Vec::new();
     for (index, request) in requests.iter().enumerate() {
-        if let Ok(decided) = decide_request(&state, &envelope(index), request) {
+        if let Ok(decided) = decide_request(&state, &envelope_of(index, request), request) {
             state = decided.configuration.clone();
             taken.push(decided);
         }
@@ -51,18 +55,65 @@ pub fn envelope(index: usize) -> RequestContext {
     }
 }
 
+/// As [`envelope`], with the actor that may send the request: a node proposes for itself, and nobody else does.
+pub fn envelope_of(index: usize, request: &Request) -> RequestContext {
+    match &request.commands[0].command {
+        Command::Propose(Propose { node, .. }) | Command::WithdrawProposal(node, _) => {
+            RequestContext { actor: Actor::Node(node.clone()), ..envelope(index) }
+        }
+        _ => envelope(index),
+    }
+}
+
 /// Up to 40 requests of up to 4 commands.
 pub fn requests() -> impl Strategy<Value = Vec<Request>> {
     let request = (option::of("[a-z]{0,5}"), vec(ask(), 1..=4));
-    vec(
-        request.prop_map(|(reason, commands)| Request { reason, commands, fingerprint: Digest::of(b""), bytes: 0 }),
-        1..40,
-    )
+    let request =
+        request.prop_map(|(reason, commands)| Request { reason, commands, fingerprint: Digest::of(b""), bytes: 0 });
+    vec(prop_oneof![8 => request, 2 => of_a_node().prop_map(|command| Request::of([command]))], 1..40)
 }
 
 fn ask() -> impl Strategy<Value = RequestItem> {
     let expected = prop_oneof![9 => Just(None), 1 => (0..4_u64).prop_map(|version| Some(version.into()))];
     (command(), expected).prop_map(|(command, expected_version)| RequestItem { command, expected_version })
+}
+
+/// A command that only a node may send.
+fn of_a_node() -> impl Strategy<Value = Command> {
+    let propose = (proposal(), document_path(), 0..3_usize, option::of(0..3_usize)).prop_map(
+        |((node, uuid), path, size, base)| {
+            let digest = base.map(|size| Digest::of(&vec![b'x'; size]));
+            Command::Propose(Propose {
+                node,
+                uuid,
+                path: path.parse().unwrap(),
+                media_type: "text/plain".parse().unwrap(),
+                content: Content::new(vec![b'x'; size]).unwrap(),
+                base: ProposalBase { position: 1.into(), digest },
+            })
+        },
+    );
+    prop_oneof![6 => propose, 1 => proposal().prop_map(|(node, uuid)| Command::WithdrawProposal(node, uuid))]
+}
+
+/// A proposal of one of a few nodes.
+fn proposal() -> impl Strategy<Value = (NodeId, ProposalUuid)> {
+    let uuid = (0..12_u128).prop_map(|number| ProposalUuid::from(Uuid::from_u128(number)));
+    (id("n", 3).prop_map(|id| id.parse().unwrap()), uuid)
+}
+
+fn decide_proposal() -> impl Strategy<Value = Command> {
+    (proposal(), any::<bool>(), option::of(-1..2_i32)).prop_map(|((node, uuid), anyway, priority)| {
+        let id = ProposalId::derived(&node, uuid);
+        match priority {
+            Some(-1) => Command::RejectProposal(RejectProposal { id, reason: "no".into() }),
+            priority => Command::AcceptProposal(AcceptProposal { id, priority, anyway }),
+        }
+    })
+}
+
+fn document_path() -> impl Strategy<Value = &'static str> {
+    select(vec!["a", "a/b", "a-b", "b", "c", "c/d/e"])
 }
 
 /// A command about one of a few things.
@@ -80,6 +131,7 @@ pub fn command() -> impl Strategy<Value = Command> {
         1 => (principal(), any::<bool>(), 0..4_u8).prop_map(create_principal),
         1 => principal().prop_map(|name| Command::RevokePrincipal(name.parse().unwrap())),
         1 => (node(), 0..3_u64).prop_map(note_report),
+        4 => decide_proposal(),
     ]
 }
 
@@ -88,9 +140,8 @@ fn id(kind: &'static str, count: u32) -> impl Strategy<Value = String> {
 }
 
 fn put_document() -> impl Strategy<Value = Command> {
-    let path = select(vec!["a", "a/b", "a-b", "b", "c", "c/d/e"]);
     let size = prop_oneof![0..4_usize, select(vec![4_096_usize, 4_097])];
-    (id("d", 5), path, size, target(), -1..2_i32).prop_map(|(id, path, size, target, priority)| {
+    (id("d", 5), document_path(), size, target(), -1..2_i32).prop_map(|(id, path, size, target, priority)| {
         Command::PutDocument(PutDocument {
             id: id.parse().unwrap(),
             path: path.parse().unwrap(),

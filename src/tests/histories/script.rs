@@ -14,19 +14,26 @@
 //! note_report NODE POSITION [BOOT.SEQ]               repeat N COMMAND, in which {} counts and {x*9} is nine x
 //! enrol_node ID keys=SEED [LABEL=VALUE…]             set_node_keys NODE SEED   bar_node | dismiss_node NODE
 //! create_join_token ID [node=NODE] [uses=N] [for_s=N] [LABEL=VALUE…]   join_node TOKEN NODE SEED   revoke_join_token ID
+//! propose NODE NUMBER PATH [content=TEXT] [base=TEXT] [media_type=TEXT]              withdraw_proposal NODE NUMBER
+//! accept_proposal NODE NUMBER [priority=N] [anyway=true]                             reject_proposal NODE NUMBER REASON
 //! ```
 //!
 //! A command goes through JSON, as it would over HTTP, so that what is refused there is refused here.
 
-use schema::command::{Command, JoinNode};
+use std::collections::BTreeMap;
+
+use schema::command::{Command, Content, JoinNode, Propose};
 use schema::digest::Digest;
-use schema::id::JobId;
+use schema::entity::Actor;
+use schema::id::{JobId, ProposalId, ProposalUuid};
 use schema::invalid::InputError;
 use schema::node_keys::{KeyBytes, NodeKeys};
+use schema::proposal::ProposalBase;
 use schema::report::{RecordRef, ReportSummary, SentNumber};
 use schema::request::{Request, RequestItem};
 use schema::seal::SecretKey;
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 /// The commands of one line, most often one.
 pub fn asks(line: &str) -> Vec<Result<RequestItem, InputError>> {
@@ -62,6 +69,10 @@ fn ask(line: &str) -> Result<RequestItem, InputError> {
         ["note_report", node, position, sent] => return Ok(note_report(node, position, Some(sent))),
         ["dismiss_node", node] => return Ok(item(Command::DismissNode(node.parse().unwrap()))),
         ["join_node", token, node, seed] => return Ok(item(join_node(token, node, seed))),
+        ["propose", node, number, path, ref named @ ..] => return propose(node, number, path, named),
+        ["withdraw_proposal", node, number] => {
+            return Ok(item(Command::WithdrawProposal(node.parse().unwrap(), uuid(number))));
+        }
         _ => {}
     }
     let fields = fields(&words, target);
@@ -111,6 +122,16 @@ fn fields(words: &[&str], target: Option<Value>) -> Value {
         ["create_principal", name, role, token] => {
             let token_hash = Digest::of(token.as_bytes());
             json!({"type": "create_principal", "name": name, "role": role, "token_hash": token_hash})
+        }
+        ["accept_proposal", node, number] => {
+            let mut command = json!({"type": "accept_proposal", "id": proposal(node, number)});
+            for (name, value) in &named {
+                command[name] = serde_json::from_str(value.as_str().unwrap()).unwrap();
+            }
+            command
+        }
+        ["reject_proposal", node, number, reason] => {
+            json!({"type": "reject_proposal", "id": proposal(node, number), "reason": reason})
         }
         ["revoke_principal", name] => json!({"type": "revoke_principal", "name": name}),
         [kind, id] => match named.get("expecting") {
@@ -242,6 +263,37 @@ fn note_report(node: &str, position: &str, sent: Option<&str>) -> RequestItem {
     });
     let summary = ReportSummary { running: Some(record_ref), sent, ..ReportSummary::default() };
     item(Command::NoteReport(node.parse().unwrap(), summary))
+}
+
+/// The actor that may give a command where the scenario names none.
+pub fn actor_of(ask: &RequestItem) -> Actor {
+    match &ask.command {
+        Command::Propose(Propose { node, .. }) | Command::WithdrawProposal(node, _) => Actor::Node(node.clone()),
+        _ => Actor::Install,
+    }
+}
+
+fn propose(node: &str, number: &str, path: &str, named: &[&str]) -> Result<RequestItem, InputError> {
+    let said: BTreeMap<&str, &str> = named.iter().map(|word| word.split_once('=').unwrap()).collect();
+    let content = said.get("content").map_or_else(|| number.to_string(), |text| (*text).to_string());
+    let base = said.get("base").map(|text| Digest::of(text.as_bytes()));
+    let propose = Propose {
+        node: node.parse()?,
+        uuid: uuid(number),
+        path: path.parse()?,
+        media_type: said.get("media_type").unwrap_or(&"text/plain").parse()?,
+        content: Content::new(content.into_bytes())?,
+        base: ProposalBase { position: 1.into(), digest: base },
+    };
+    Ok(item(Command::Propose(propose.checked()?)))
+}
+
+fn proposal(node: &str, number: &str) -> ProposalId {
+    ProposalId::derived(&node.parse().unwrap(), uuid(number))
+}
+
+fn uuid(text: &str) -> ProposalUuid {
+    ProposalUuid::from(Uuid::from_u128(number(text).into()))
 }
 
 fn number(text: &str) -> u64 {

@@ -10,16 +10,18 @@ use replay::checkpoint::Checkpoint;
 use replay::file::body::{Blob, ExportHeader, ExportRow, texts};
 use replay::file::writer::ExportWriter;
 use replay::tree::Frontier;
-use schema::command::{Command, CompleteJob};
+use schema::command::{Command, CompleteJob, Content, Propose};
 use schema::digest::Digest;
 use schema::event::Event;
-use schema::id::{CommandId, EventId, JobId, LogId, NodeId};
+use schema::id::{CommandId, EventId, JobId, LogId, NodeId, ProposalId, ProposalUuid};
 use schema::instant::Instant;
 use schema::lease::LeaseToken;
+use schema::proposal::ProposalBase;
 use schema::report::{AttemptState, FailedAttempt, RecordRef, ReportSummary};
 use schema::request::Request;
 use schema::seal::{PublicKey, SecretKey};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 pub fn log_id() -> LogId {
     "0197f3a0-0000-7000-8000-0000000000f1".parse().unwrap()
@@ -128,10 +130,10 @@ impl Story {
             writer.checkpoint(note).unwrap();
         }
         for event in part {
-            if let schema::change::Change::DocumentPut(put) = event.change().unwrap()
-                && written.insert(put.digest)
+            if let Some(named) = event.change().unwrap().content()
+                && written.insert(named.digest)
             {
-                writer.blob(&Blob { digest: put.digest, bytes: &self.blobs[&put.digest] }).unwrap();
+                writer.blob(&Blob { digest: named.digest, bytes: &self.blobs[&named.digest] }).unwrap();
             }
             if let Some(note) = self.notes.get(&event.position.get()) {
                 writer.checkpoint(note).unwrap();
@@ -169,6 +171,7 @@ pub fn told() -> Story {
 /// So an event type is exported and verified as soon as it has a golden event.
 pub fn told_to_this_day() -> Story {
     let mut story = told();
+    proposes(&mut story);
     let mut known: BTreeSet<(String, u16)> =
         story.events.iter().map(|event| (event.event_type.clone(), event.v)).collect();
     for event in golden_events() {
@@ -285,6 +288,34 @@ fn assesses(story: &mut Story) {
     story.request("system/reconciler", &Request::of([expire]));
     story.json("node/lund-1", Value::Null, json!([{"type": "claim_jobs", "runtime": "lund-1", "limit": 5}]));
     story.json("node/lund-1", json!("too much"), json!([{"type": "release_jobs", "runtime": "lund-1", "jobs": [job]}]));
+}
+
+/// Each end of a proposal, by a person, by the node and by rules.
+fn proposes(story: &mut Story) {
+    let node: NodeId = "copenhagen-1".parse().unwrap();
+    let uuid = |number: u128| ProposalUuid::from(Uuid::from_u128(number));
+    let propose = |number: u128, path: &str, base: Option<&str>| {
+        let base = ProposalBase { position: 7.into(), digest: base.map(|content| Digest::of(content.as_bytes())) };
+        Request::of([Command::Propose(Propose {
+            node: node.clone(),
+            uuid: uuid(number),
+            path: path.parse().unwrap(),
+            media_type: "text/plain".parse().unwrap(),
+            content: Content::new(format!("proposed as {number}").into_bytes()).unwrap(),
+            base,
+        })])
+    };
+    let id = |number| ProposalId::derived(&node, uuid(number));
+    story.request("node/copenhagen-1", &propose(1, "etc/gain", None));
+    story.request("node/copenhagen-1", &propose(2, "etc/gain", None));
+    story.json("ann", json!("measured twice"), json!([{"type": "accept_proposal", "id": id(2)}]));
+    story.request("node/copenhagen-1", &propose(3, "etc/motd", Some("another")));
+    story.request("node/copenhagen-1", &propose(4, "etc/offset", None));
+    story.json("ann", Value::Null, json!([{"type": "reject_proposal", "id": id(4), "reason": "not with this lamp"}]));
+    story.request("node/copenhagen-1", &propose(5, "etc/offset", None));
+    story.request("node/copenhagen-1", &Request::of([Command::WithdrawProposal(node.clone(), uuid(5))]));
+    story.request("node/copenhagen-1", &propose(6, "etc/offset", None));
+    story.json("ann", json!("another machine"), json!([{"type": "retire_node", "id": node}]));
 }
 
 fn held_by(story: &Story, node: &str) -> (Digest, JobId) {

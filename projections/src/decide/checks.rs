@@ -1,0 +1,38 @@
+//! Checks that several decisions share.
+
+use core::ops::Bound;
+
+use alloc::format;
+
+use imbl::OrdSet;
+use schema::command::{Content, ContentForm, MediaType};
+use schema::id::DocumentId;
+use schema::path::DocumentPath;
+
+use crate::configuration::Configuration;
+use crate::refusal::Refusal;
+
+/// Content under `application/json` is JSON.
+pub(super) fn is_json(media_type: &MediaType, content: &Content) -> Result<(), Refusal> {
+    if !media_type.is_json() || content.form() == ContentForm::Json {
+        return Ok(());
+    }
+    Err(Refusal::NotJson { why: content.json_fault().unwrap_or_default() })
+}
+
+/// No document's path may be a segment-wise prefix of another's, whatever their targets: a relabelled node would have to
+/// hold both.
+pub(super) fn no_file_is_a_folder(state: &Configuration, id: &DocumentId, path: &DocumentPath) -> Result<(), Refusal> {
+    let other = |at: &DocumentPath, holders: &OrdSet<DocumentId>| {
+        let document = holders.iter().find(|holder| *holder != id)?.clone();
+        Some(Refusal::PathConflict { path: path.clone(), other: at.clone(), document })
+    };
+    let above = path.ancestors().filter_map(|ancestor| state.paths.get_key_value(ancestor));
+    let folder = format!("{path}/");
+    let below = state.paths.range::<_, str>((Bound::Included(folder.as_str()), Bound::Unbounded));
+    let below = below.take_while(|(at, _)| at.is_below(path));
+    match above.chain(below).find_map(|(at, holders)| other(at, holders)) {
+        Some(refusal) => Err(refusal),
+        None => Ok(()),
+    }
+}
