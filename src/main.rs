@@ -102,6 +102,7 @@ impl NotYet {
 }
 
 fn main() -> ExitCode {
+    tls::provider::install();
     let arguments = Arguments::parse();
     let begun = match arguments.command {
         Command::Demo(_) => telemetry::init_quietly(),
@@ -124,7 +125,7 @@ async fn run_command(command: Command) -> Result<(), CommandFailure> {
     match command {
         Command::Dev(options) => {
             let done = dev::run(options).await;
-            done.map_err(|error| CommandFailure::reaching(matches!(error, dev::Error::Output(_)), error))
+            done.map_err(|error| CommandFailure::of(error.exit_class(), error))
         }
         Command::Demo(options) => {
             let done = demo::run(options).await;
@@ -147,28 +148,23 @@ async fn run_command(command: Command) -> Result<(), CommandFailure> {
         }
         Command::Edge(command) => agent::command::run(command).await,
         Command::Token(arguments) => run_token_action(arguments.action).await,
-        Command::Get(options) => {
-            get::run(options).await.map_err(|error| CommandFailure::reaching(error.is_unreachable(), error))
-        }
+        Command::Get(options) => get::run(options).await.map_err(|error| CommandFailure::of(error.exit_class(), error)),
         Command::Proposals(command) => {
-            let done = proposals::run(command).await;
-            done.map_err(|error| CommandFailure::reaching(error.is_unreachable(), error))
+            proposals::run(command).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
         }
         Command::Events(options) => {
-            events::run(options).await.map_err(|error| CommandFailure::reaching(error.is_unreachable(), error))
+            events::run(options).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
         }
-        Command::Why(options) => {
-            why::run(options).await.map_err(|error| CommandFailure::reaching(error.is_unreachable(), error))
-        }
+        Command::Why(options) => why::run(options).await.map_err(|error| CommandFailure::of(error.exit_class(), error)),
         Command::Impact(options) => {
-            impact::run(options).await.map_err(|error| CommandFailure::reaching(error.is_unreachable(), error))
+            impact::run(options).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
         }
         Command::Wait(options) => {
             wait::run(options).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
         }
         Command::Import(options) => {
             let done = import::run(options).await;
-            done.map_err(|error| CommandFailure::reaching(error.is_unreachable(), error))
+            done.map_err(|error| CommandFailure::of(error.exit_class(), error))
         }
         Command::Recover(options) => {
             let json = options.json;

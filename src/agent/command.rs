@@ -19,7 +19,7 @@ pub async fn run(command: EdgeCommand) -> Result<(), CommandFailure> {
     match command {
         EdgeCommand::Run(options) => {
             let stop = stop_on_signals().map_err(CommandFailure::refused)?;
-            main_loop::run(*options, stop).await.map_err(CommandFailure::refused)
+            main_loop::run(*options, stop).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
         }
         EdgeCommand::Status(options) => print_status(&options),
         EdgeCommand::AcceptLog(options) => accept_log(&options),

@@ -19,6 +19,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    tls::provider::install();
     let arguments = Arguments::parse();
     conclude("headwater-edge", run(arguments.command))
 }

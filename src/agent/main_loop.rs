@@ -11,6 +11,7 @@ use bus::connect::{AddressError, Link};
 use bus::objects::Objects;
 use bytes::Bytes;
 use program::backoff::Backoff;
+use program::exit::ExitClass;
 use program::failpoints;
 use program::password;
 use projections::plan::{Step, plan, repair};
@@ -59,6 +60,17 @@ pub enum Error {
     Runtime(#[from] RuntimeStateError),
 }
 
+impl Error {
+    /// The class of the exit code.
+    #[must_use]
+    pub fn exit_class(&self) -> ExitClass {
+        match self {
+            Self::Address(AddressError::Transport(_)) => ExitClass::Usage,
+            _ => ExitClass::Refused,
+        }
+    }
+}
+
 /// Runs the agent until `shutdown`.
 ///
 /// # Errors
@@ -70,7 +82,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
     }
     let (prefix, node) = (options.nats.nats_prefix.clone(), options.node.clone());
     log_start(&options, &folder);
-    let link = options.nats.connect::<Error>(&format!("headwater-edge {node}")).await?;
+    let link = options.nats.connect::<Error>(options.plain, &format!("headwater-edge {node}")).await?;
     let (report, updates, published) =
         ReportDraft::of(report::blank_report(node.clone(), folder.boot_no(), options.jobs.runtime));
     let (found, mut newest) = watch::channel(NewestRecord::default());

@@ -7,13 +7,13 @@ use bus::options::NatsOptions;
 use clap::{ArgMatches, Command};
 use schema::id::{LogId, NodeId};
 use schema::limit::{CLAIM_JOBS_MAX, LEASE_S_DEFAULT, LEASE_S_MAX, LEASE_S_MIN};
+use tls::plain::PlainOption;
 
 use crate::hook::{Hook, HookPhase};
 use crate::node_state::PinnedKey;
 
-const URL_HELP: &str =
-    "The URL of NATS: nats://user:password@host:port, several separated by commas. NATS need not run yet";
-const FILE_HELP: &str = "A file with the password for that URL, which then is nats://user@host:port without one";
+const URL_HELP: &str = "The URL of NATS: tls://user:password@host:port, several separated by commas; nats:// for this machine. NATS need not run yet";
+const FILE_HELP: &str = "A file with the password for that URL, which then is tls://user@host:port without one";
 const PREFIX_HELP: &str = "The prefix of all names in NATS, as given to `headwater install`";
 
 /// Runs the agent of one node: it keeps a folder as the server desires it, and reports what runs.
@@ -31,6 +31,10 @@ pub struct Options {
     /// Where NATS is.
     #[command(flatten)]
     pub nats: NatsOptions,
+
+    /// Whether NATS may be plain on another machine.
+    #[command(flatten)]
+    pub plain: PlainOption,
 
     /// The log's public key, 64 hex digits, as `GET /v1/log` shows it. Without it the node trusts on first use the only key
     /// that NATS holds, and then that key for ever.

@@ -14,6 +14,7 @@ use program::backoff::Backoff;
 use tokio::sync::watch;
 
 use crate::connection_status::{ClientIdentity, ConnectionStatus};
+use crate::transport::{Transport, TransportError};
 
 /// How long one answer of NATS may take.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -34,20 +35,28 @@ pub struct Link {
     status: ConnectionStatus,
 }
 
-/// The URL is malformed.
+/// The URL can't be used.
 #[derive(Debug, thiserror::Error)]
-#[error("{url:?} is no NATS address: {why}")]
-pub struct AddressError {
-    url: String,
-    why: String,
+pub enum AddressError {
+    /// It is malformed.
+    #[error("{url:?} is no NATS address: {why}")]
+    Malformed {
+        /// The URL, without its password.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Its servers must not be reached in that way.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
 }
 
-/// As [`connect_with`], without a password file.
+/// As [`NatsOptions::connect`](crate::options::NatsOptions::connect), without a password file and without looking at where `url` leads.
 ///
 /// # Errors
 /// If `url` is malformed.
 pub async fn connect(url: &str, name: &str) -> Result<Link, AddressError> {
-    connect_with(url, None, name).await
+    connect_with(url, None, &Transport::Unchecked, name).await
 }
 
 /// Starts to connect to `url` as client `name`, and returns at once. `url` is `nats://user:password@host:port`, or has a token
@@ -55,14 +64,20 @@ pub async fn connect(url: &str, name: &str) -> Result<Link, AddressError> {
 /// log line says every minute why; `password_file` is only named there.
 ///
 /// # Errors
-/// If `url` is malformed.
-pub async fn connect_with(url: &str, password_file: Option<&Path>, name: &str) -> Result<Link, AddressError> {
-    let bad = |why: String| AddressError { url: without_password(url), why };
+/// If `url` is malformed, or `transport` does not allow its servers.
+pub(crate) async fn connect_with(
+    url: &str,
+    password_file: Option<&Path>,
+    transport: &Transport,
+    name: &str,
+) -> Result<Link, AddressError> {
+    let bad = |why: String| AddressError::Malformed { url: without_password(url), why };
     let servers: Result<Vec<ServerAddr>, _> = url.split(',').map(str::parse).collect();
     let servers = servers.map_err(|error| bad(error.to_string()))?;
     let (up, ups) = watch::channel(0);
     let (connection, connected) = watch::channel(false);
     let (options, identity) = authenticated(&servers);
+    let options = transport.apply(options, &servers)?;
     let status = ConnectionStatus::of(&servers, identity, password_file);
     let (event_status, server_status) = (status.clone(), status.clone());
     let options = options

@@ -9,9 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::{ClientError, Event, Server, ServerAddr};
+use tls::handshake_fault::HandshakeFault;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+/// The flag with the CA.
+const CA_FLAG: &str = "--nats-ca-file (HEADWATER_NATS_CA_FILE)";
 /// How long NATS may be away before it is logged: a restart of the server is no incident.
 const LOG_AFTER: Duration = Duration::from_secs(2);
 /// How often the reason is compared with the logged one.
@@ -113,12 +116,16 @@ impl fmt::Display for ConnectionStatus {
             .iter()
             .map(|(server, reason)| (server, why(reason).unwrap_or_else(|| "no answer yet".to_owned())))
             .collect();
+        let fault = servers.iter().find_map(|(_, why)| HandshakeFault::of_text(why));
         let is_refused = servers.iter().any(|(_, why)| is_refusal(why));
         write!(f, "NATS can't be reached as {}: ", self.identity)?;
         for (number, (server, why)) in servers.iter().enumerate() {
             write!(f, "{}{server}: {why}", if number > 0 { "; " } else { "" })?;
         }
         f.write_str(". It is tried again all the time, at least every 5 s. ")?;
+        if let Some(fault) = fault {
+            return write!(f, "TLS failed ({}): {}{}", fault.code(), fault.advice(CA_FLAG), first_word(fault));
+        }
         match (is_refused, &self.password_file, &self.identity) {
             (true, Some(file), _) => write!(
                 f,
@@ -151,6 +158,16 @@ impl fmt::Display for ClientIdentity {
     }
 }
 
+/// What else a server that seems to have no TLS may have.
+fn first_word(fault: HandshakeFault) -> &'static str {
+    match fault {
+        HandshakeFault::NoTls => {
+            ", or says INFO before the handshake: set `handshake_first: true` in its tls block, or give this program --nats-info-first"
+        }
+        _ => "",
+    }
+}
+
 /// Whether the server rejected the credentials.
 fn is_refusal(why: &str) -> bool {
     let why = why.to_lowercase();
@@ -159,8 +176,8 @@ fn is_refusal(why: &str) -> bool {
 
 /// Without credentials.
 fn server_name(server: &ServerAddr) -> String {
-    let (host, port) = (server.host(), server.port());
-    if host.contains(':') { format!("nats://[{host}]:{port}") } else { format!("nats://{host}:{port}") }
+    let (scheme, host, port) = (server.scheme(), server.host(), server.port());
+    if host.contains(':') { format!("{scheme}://[{host}]:{port}") } else { format!("{scheme}://{host}:{port}") }
 }
 
 #[cfg(test)]

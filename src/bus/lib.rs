@@ -1,4 +1,4 @@
-//! NATS: the connection, and reading objects.
+//! NATS: the connection, with TLS where it leaves this machine, and reading objects.
 //!
 //! Invariants: every request has a deadline; reading an object creates no consumer.
 //!
@@ -9,5 +9,6 @@
 pub mod connect;
 pub mod objects;
 pub mod options;
+pub mod transport;
 
 mod connection_status;

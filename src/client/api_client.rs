@@ -19,6 +19,7 @@ use schema::answer::{Answer, CommandWarning};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tls::authorities::Authorities;
 
 use super::endpoint::{BearerToken, Options, ServerUrl};
 use super::error::Error;
@@ -64,17 +65,26 @@ impl ApiClient {
     /// # Errors
     /// If this machine can't make a client.
     pub fn new(url: ServerUrl, token: BearerToken) -> Result<Self, Error> {
-        let http = http_client(ANSWER_TIMEOUT);
-        let http = http.map_err(|source| Error::Unreachable { url: url.to_string(), source })?;
+        Self::trusting(&Authorities::System, url, token)
+    }
+
+    /// The same, where one of `authorities` has signed the server's certificate.
+    ///
+    /// # Errors
+    /// If the CA can't be used, or this machine can't make a client.
+    pub fn trusting(authorities: &Authorities, url: ServerUrl, token: BearerToken) -> Result<Self, Error> {
+        let http = http_client(&url.to_string(), authorities, ANSWER_TIMEOUT)?;
         Ok(Self { http, url, token, reached: Arc::default() })
     }
 
     /// The client for the server and the token of a command line.
     ///
     /// # Errors
-    /// As [`ApiClient::new`].
+    /// As [`ApiClient::new`], and if the token would be sent to another machine in the clear.
     pub fn from_options(options: &Options) -> Result<Self, Error> {
-        let client = Self::new(options.url.clone(), options.token.clone())?;
+        options.check_plain()?;
+        let authorities = Authorities::from(options.authorities.ca_file.as_deref());
+        let client = Self::trusting(&authorities, options.url.clone(), options.token.clone())?;
         client.has_reached(options.min_position);
         Ok(client)
     }
@@ -256,9 +266,7 @@ impl ApiClient {
 
     /// Sends a request with the token. The answer is a success; its body is not read yet.
     async fn send(&self, request: RequestBuilder) -> Result<Response, Error> {
-        // Our own error names the URL already, whose path may be long.
-        let unreachable =
-            |source: reqwest::Error| Error::Unreachable { url: self.url.to_string(), source: source.without_url() };
+        let unreachable = |error| Error::unreachable(&self.url.to_string(), error);
         let answer = request.header(AUTHORIZATION, self.token.header()).send().await.map_err(unreachable)?;
         expect_success(answer, &self.url.to_string()).await
     }

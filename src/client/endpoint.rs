@@ -1,10 +1,11 @@
 //! The server's URL, and the token for it.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use reqwest::header::HeaderValue;
+use tls::plain::{PlainOption, PlainRefusal, is_loopback};
 use url::Url;
 
 /// Where a server listens by default.
@@ -14,13 +15,19 @@ const DEFAULT_URL: &str = "http://127.0.0.1:7300";
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub struct Options {
-    /// The URL of the server. `headwater dev` prints the URL of its own.
+    /// The URL of the server, https:// unless it is on this machine. `headwater dev` prints the URL of its own.
     #[arg(long, env = "HEADWATER_URL", value_name = "URL", default_value = DEFAULT_URL)]
     pub url: ServerUrl,
 
     /// The token to authenticate with. Give it as the variable: every user of the machine can read a command line.
     #[arg(long, env = "HEADWATER_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub token: BearerToken,
+
+    #[command(flatten)]
+    pub(super) authorities: CaOption,
+
+    #[command(flatten)]
+    pub(super) plain: PlainOption,
 
     /// Read nothing older than this position. Where several servers share one URL, the one that answers may not have reached
     /// yet what another one wrote; it then waits, up to 5 s. Every command that writes prints its position with --json.
@@ -34,6 +41,26 @@ pub struct Options {
     pub min_position: u64,
 }
 
+/// The CA of the server.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[group(skip)]
+pub struct CaOption {
+    /// A PEM file with the CA that signed the server's certificate [default: the CAs that this system trusts]
+    #[arg(long, env = "HEADWATER_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Options {
+    /// Refuses to send the token to another machine in the clear, unless that is allowed.
+    ///
+    /// # Errors
+    /// If the URL is that of another machine and begins with `http://`.
+    pub(super) fn check_plain(&self) -> Result<(), PlainRefusal> {
+        let is_safe = self.url.is_https() || self.url.is_this_machine();
+        self.plain.allow(is_safe, "--url", self.url.0.as_str(), "give a URL with https://")
+    }
+}
+
 /// The base URL of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerUrl(String);
@@ -44,26 +71,27 @@ impl ServerUrl {
     pub fn join(&self, path: &str) -> String {
         format!("{}{path}", self.0)
     }
+
+    /// Whether TLS is spoken to it.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.0.starts_with("https://")
+    }
+
+    fn is_this_machine(&self) -> bool {
+        Url::parse(&self.0).is_ok_and(|url| url.host_str().is_some_and(is_loopback))
+    }
 }
 
 /// Why a text is not the URL of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ServerUrlError {
     /// It is no HTTP URL.
-    #[error("the server's URL begins with http:// and a host")]
+    #[error("the server's URL begins with https:// or http:// and a host")]
     NotHttp,
-    /// It is an HTTPS URL.
-    #[error("this program speaks no TLS: use a local proxy or an SSH tunnel that does")]
-    Tls,
     /// It has a user, a query or a fragment.
     #[error("the server's URL ends after host and port, or after the path that a proxy adds")]
     TooMuch,
-}
-
-impl From<SocketAddr> for ServerUrl {
-    fn from(address: SocketAddr) -> Self {
-        Self(format!("http://{address}"))
-    }
 }
 
 impl FromStr for ServerUrl {
@@ -72,8 +100,7 @@ impl FromStr for ServerUrl {
     fn from_str(text: &str) -> Result<Self, ServerUrlError> {
         let url = Url::parse(text).map_err(|_| ServerUrlError::NotHttp)?;
         match url.scheme() {
-            "http" if url.has_host() => {}
-            "https" => return Err(ServerUrlError::Tls),
+            "http" | "https" if url.has_host() => {}
             _ => return Err(ServerUrlError::NotHttp),
         }
         if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
@@ -134,7 +161,8 @@ mod tests {
             ("http://127.0.0.1:8080", Ok("http://127.0.0.1:8080/v1/log")),
             ("http://[::1]:80/", Ok("http://[::1]/v1/log")),
             ("http://site.example/headwater/", Ok("http://site.example/headwater/v1/log")),
-            ("https://site.example", Err(ServerUrlError::Tls)),
+            ("https://site.example", Ok("https://site.example/v1/log")),
+            ("ftp://site.example", Err(ServerUrlError::NotHttp)),
             ("127.0.0.1:8080", Err(ServerUrlError::NotHttp)),
             ("localhost:8080", Err(ServerUrlError::NotHttp)),
             ("http://a?b", Err(ServerUrlError::TooMuch)),
@@ -143,6 +171,22 @@ mod tests {
         for (text, expected) in table {
             let read = text.parse::<ServerUrl>().map(|url| url.join("/v1/log"));
             assert_eq!(read, expected.map(str::to_owned), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_sent_in_the_clear_only_on_this_machine_or_where_that_is_allowed() {
+        let allowed = |url: &str, plain: bool| {
+            let (url, token) = (url.parse().expect("a URL"), "hw_secret".parse().expect("a token"));
+            let authorities = CaOption::default();
+            let options = Options { url, token, authorities, plain: PlainOption { plain }, min_position: 0 };
+            options.check_plain().is_ok()
+        };
+        for url in ["https://site.example", "http://localhost:1", "http://127.0.0.1", "http://[::1]:7300/path"] {
+            assert!(allowed(url, false), "{url}");
+        }
+        for url in ["http://site.example", "http://10.0.0.1:7300", "http://localhost.example"] {
+            assert!(!allowed(url, false) && allowed(url, true), "{url}");
         }
     }
 

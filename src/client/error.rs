@@ -1,7 +1,13 @@
 //! Why a request to the server failed.
 
 use api::problem::Problem;
+use program::exit::ExitClass;
+use tls::error::Error as TlsError;
+use tls::handshake_fault::HandshakeFault;
+use tls::plain::PlainRefusal;
 
+/// The flag with the CA.
+const CA_FLAG: &str = "--ca-file (HEADWATER_CA_FILE)";
 /// Characters that are shown of an answer that is no problem document, or of a name in one.
 const SHOWN_CHARS: usize = 200;
 /// Characters that are shown of the detail of a problem.
@@ -21,6 +27,22 @@ pub enum Error {
         /// Why not.
         source: reqwest::Error,
     },
+    /// The TLS handshake failed, so that nothing was sent.
+    #[error("could not reach the server at {url}: {} ({})", fault.advice(CA_FLAG), fault.code())]
+    Handshake {
+        /// The URL of the request.
+        url: String,
+        /// What it means.
+        fault: HandshakeFault,
+        /// What was wrong.
+        source: reqwest::Error,
+    },
+    /// The token would be sent to another machine in the clear.
+    #[error("{0} (plain_url)")]
+    Plain(#[from] PlainRefusal),
+    /// The file with the CA can't be used.
+    #[error("the CA of the server can't be used (ca_file)")]
+    Authorities(#[from] TlsError),
     /// A live stream sent nothing for so long that it counts as broken.
     #[error("the server at {url} sends nothing any more")]
     Silent {
@@ -70,13 +92,35 @@ pub enum Error {
 }
 
 impl Error {
+    /// The request to `url` had no answer.
+    pub(crate) fn unreachable(url: &str, error: reqwest::Error) -> Self {
+        // This error names the URL, whose path may be long.
+        let (url, source) = (url.to_owned(), error.without_url());
+        match HandshakeFault::of(&source) {
+            Some(fault) => Self::Handshake { url, fault, source },
+            None => Self::Unreachable { url, source },
+        }
+    }
+
+    /// The class of the failure.
+    #[must_use]
+    pub fn exit_class(&self) -> ExitClass {
+        match self {
+            Self::Plain(_) | Self::Authorities(_) => ExitClass::Usage,
+            other if other.is_unreachable() => ExitClass::Unreachable,
+            _ => ExitClass::Refused,
+        }
+    }
+
     /// Whether the server, or what it depends on, could not be reached. If not, the request was refused.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         match self {
             Self::Refused(problem) => problem.status >= 500,
-            Self::Unreachable { .. } | Self::Silent { .. } => true,
-            Self::UnreadableAnswer { .. }
+            Self::Unreachable { .. } | Self::Handshake { .. } | Self::Silent { .. } => true,
+            Self::Plain(_)
+            | Self::Authorities(_)
+            | Self::UnreadableAnswer { .. }
             | Self::TooLarge { .. }
             | Self::Redirected { .. }
             | Self::NoProgress { .. } => false,
@@ -95,6 +139,9 @@ impl Error {
         match self {
             Self::Refused(problem) => &problem.code,
             Self::Unreachable { .. } | Self::Silent { .. } => "unreachable",
+            Self::Handshake { fault, .. } => fault.code(),
+            Self::Plain(_) => "plain_url",
+            Self::Authorities(_) => "ca_file",
             Self::UnreadableAnswer { .. } => "strange_answer",
             Self::TooLarge { .. } => "answer_too_large",
             Self::Redirected { .. } => "redirected",

@@ -6,8 +6,10 @@ use std::time::Duration;
 use api::path::READY;
 use program::output::{self, StdoutError};
 use serde_json::Value;
+use tls::authorities::Authorities;
 use url::Url;
 
+use crate::endpoint::CaOption;
 use crate::error::Error as ClientError;
 use crate::http_answer::{http_client, read_body};
 
@@ -20,6 +22,9 @@ pub struct Options {
     /// The URL of the server.
     #[arg(long, env = "HEADWATER_URL", value_name = "URL", default_value = "http://127.0.0.1:7300")]
     pub url: Url,
+
+    #[command(flatten)]
+    authorities: CaOption,
 
     /// Print the server's answer as it is.
     #[arg(long)]
@@ -45,7 +50,8 @@ pub enum Error {
 /// # Errors
 /// If there is no answer, the server is not ready, or the answer can't be printed.
 pub async fn run(options: Options) -> Result<(), Error> {
-    let answer = get_readiness(&options.url).await?;
+    let authorities = Authorities::from(options.authorities.ca_file.as_deref());
+    let answer = get_readiness(&options.url, &authorities).await?;
     let is_ready = answer["ready"] == true;
     if options.json {
         output::json(&answer.to_string())?;
@@ -57,10 +63,9 @@ pub async fn run(options: Options) -> Result<(), Error> {
 }
 
 /// The answer to `GET /readyz`, or null if it is not JSON.
-async fn get_readiness(server: &Url) -> Result<Value, ClientError> {
+async fn get_readiness(server: &Url, authorities: &Authorities) -> Result<Value, ClientError> {
     let url = format!("{}{READY}", server.as_str().trim_end_matches('/'));
-    let unreachable =
-        |source: reqwest::Error| ClientError::Unreachable { url: url.clone(), source: source.without_url() };
-    let answer = http_client(ANSWER_TIMEOUT).map_err(unreachable)?.get(&url).send().await.map_err(unreachable)?;
+    let get = http_client(&url, authorities, ANSWER_TIMEOUT)?.get(&url);
+    let answer = get.send().await.map_err(|error| ClientError::unreachable(&url, error))?;
     Ok(serde_json::from_slice(&read_body(answer, &url).await?).unwrap_or_default())
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::header::LOCATION;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
+use tls::authorities::Authorities;
 
 use super::error::{Error, parse_problem};
 
@@ -13,12 +14,17 @@ pub(super) const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Bytes of a refusal, whose detail is a few sentences.
 const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 
-/// An HTTP client without proxies and redirects: the token must reach nobody but the server that the user named.
+/// An HTTP client without proxies and redirects: the token must reach nobody but the server that the user named, whose certificate one
+/// of `authorities` has signed.
 ///
 /// # Errors
-/// If this machine can't make one.
-pub(crate) fn http_client(timeout: Duration) -> Result<Client, reqwest::Error> {
-    Client::builder().no_proxy().redirect(Policy::none()).timeout(timeout).build()
+/// If the CA can't be used, or this machine can't make a client.
+pub(crate) fn http_client(url: &str, authorities: &Authorities, timeout: Duration) -> Result<Client, Error> {
+    // What the system trusts is read only where it is needed.
+    let authorities = if url.starts_with("https://") { authorities } else { &Authorities::Nobody };
+    let tls = authorities.client_config()?;
+    let client = Client::builder().tls_backend_preconfigured(tls).no_proxy().redirect(Policy::none()).timeout(timeout);
+    client.build().map_err(|error| Error::unreachable(url, error))
 }
 
 /// The answer, if its status is a success.
@@ -53,8 +59,7 @@ async fn read_bytes(mut answer: Response, url: &str, bytes_max: usize) -> Result
         return Err(too_large());
     }
     let mut body = Vec::with_capacity(announced.unwrap_or_default());
-    // Our own error names the URL already, whose path may be long.
-    let unreachable = |source: reqwest::Error| Error::Unreachable { url: url.to_owned(), source: source.without_url() };
+    let unreachable = |error| Error::unreachable(url, error);
     while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
         if body.len() + chunk.len() > bytes_max {
             return Err(too_large());

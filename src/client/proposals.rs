@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use api::path::PROPOSALS;
 use api::query::STATE;
 use clap::{Args, Subcommand};
+use program::exit::ExitClass;
 use program::output::{self, StdoutError};
 use program::token::{self, RandomnessError};
 use schema::answer::Answer;
@@ -121,14 +122,14 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the server could not be reached or the output not written. If not, the request was refused.
+    /// The class of the failure.
     #[must_use]
-    pub fn is_unreachable(&self) -> bool {
+    pub fn exit_class(&self) -> ExitClass {
         match self {
-            Self::Server(error) => error.is_unreachable(),
-            Self::Shown(error) => error.is_unreachable(),
-            Self::Randomness(_) => false,
-            Self::Output(_) => true,
+            Self::Server(error) => error.exit_class(),
+            Self::Shown(error) => error.exit_class(),
+            Self::Randomness(_) => ExitClass::Refused,
+            Self::Output(_) => ExitClass::Unreachable,
         }
     }
 }

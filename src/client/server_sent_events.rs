@@ -49,8 +49,7 @@ impl ServerSentEvents {
             }
             let chunk = tokio::time::timeout(SILENCE_MAX, self.answer.chunk()).await;
             let chunk = chunk.map_err(|_| Error::Silent { url: self.url.clone() })?;
-            let unreachable =
-                |source: reqwest::Error| Error::Unreachable { url: self.url.clone(), source: source.without_url() };
+            let unreachable = |error| Error::unreachable(&self.url, error);
             match chunk.map_err(unreachable)? {
                 Some(bytes) => self.parser.push(&bytes).map_err(|EventTooLong| self.too_large())?,
                 None => return Ok(None),

@@ -132,9 +132,7 @@ impl Error {
     #[must_use]
     pub fn exit_class(&self) -> ExitClass {
         match self {
-            Self::Server(error) | Self::OutcomeUnknown { source: error, .. } if error.is_unreachable() => {
-                ExitClass::Unreachable
-            }
+            Self::Server(error) | Self::OutcomeUnknown { source: error, .. } => error.exit_class(),
             Self::Output(_) | Self::NotPrinted(_) => ExitClass::Unreachable,
             _ => ExitClass::Refused,
         }

@@ -5,6 +5,7 @@
 //! it is killed; a second start on the same folder continues with the same log, keys, tokens and, if they are free, ports.
 
 mod api_requests;
+mod certificates;
 mod children;
 mod error;
 mod json;
@@ -98,6 +99,9 @@ impl RunningDev {
         line("door", json.http.clone());
         line("database", without_password(&json.database));
         line("nats", without_password(&json.nats));
+        if let Some(ca_file) = &json.ca_file {
+            line("CA", ca_file.display().to_string());
+        }
         for node in &json.nodes {
             line(&node.id, node.dir.display().to_string());
         }

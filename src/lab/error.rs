@@ -22,6 +22,9 @@ pub enum Error {
     /// The system has no random bytes.
     #[error("the machine gives no random bytes")]
     NoRandomness,
+    /// A certificate can't be made.
+    #[error("a certificate could not be made")]
+    Certificate(#[from] rcgen::Error),
     /// No port could be bound.
     #[error("no port of 127.0.0.1 could be bound")]
     NoPort(#[source] io::Error),
@@ -101,6 +104,7 @@ impl Error {
             Self::NoSetpriv => "no_setpriv",
             Self::NoAccount => "no_account",
             Self::NoRandomness => "no_randomness",
+            Self::Certificate(_) => "certificate",
             Self::NoPort(_) => "no_port",
             Self::NotOurs(_) => "not_ours",
             Self::Shut(_) => "shut",

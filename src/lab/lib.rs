@@ -8,10 +8,11 @@
 //! - [`supervisor`]: a child that is restarted when it dies
 //! - [`identity`]: the process behind a pid, and ending what a killed parent left running
 //! - [`postgres`] and [`nats`]: the two servers; [`running_server`]: one of them as a process
-//! - [`folder`]: the folder with their files
+//! - [`folder`]: the folder with their files; [`certificates`]: a CA of this machine
 //! - [`dev`] and [`demo`]: the two commands
 //! - [`unprivileged_user`], [`dir_lock`], [`port`], [`private_file`]: used by the others
 
+pub mod certificates;
 pub mod child;
 mod data_dir;
 pub mod demo;

@@ -3,18 +3,29 @@
 //! Invariants: it listens on one port of the loopback interface and requires a password, which is on no command line; JetStream
 //! keeps its files in the given folder. The settings that Headwater needs are in `docker/nats/`, which containers use too.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tls::authorities::Authorities;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
 
+use super::certificates::IssuedCertificate;
 use super::child::{ChildSpec, StopSignal};
 use super::running_server::{RunningServer, Server};
 use super::server_programs::{self, NatsProgram};
 use super::version::ProgramVersion;
 use super::{Error, port, private_file};
 
+/// The files of its certificate, below its folder; they are read again on SIGHUP.
+pub const CERTIFICATE_FILE: &str = "server.crt";
+/// The key of that certificate.
+pub const KEY_FILE: &str = "server.key";
+const CA_FILE: &str = "ca.crt";
 /// The only account of the server.
 const USER: &str = "headwater";
 /// The settings that Headwater needs of every nats-server.
@@ -39,6 +50,17 @@ pub struct Options {
     pub logs: PathBuf,
     /// The port to use if it is free.
     pub port: Option<u16>,
+    /// The certificate, if it speaks TLS; and then it speaks nothing else.
+    pub certificate: Option<NatsCertificate>,
+}
+
+/// A certificate for `127.0.0.1`, and the CA that signed it.
+#[derive(Clone, Debug)]
+pub struct NatsCertificate {
+    /// The certificate.
+    pub issued: IssuedCertificate,
+    /// The CA's certificate, as PEM.
+    pub authority: String,
 }
 
 /// A configured server.
@@ -47,16 +69,23 @@ pub struct NatsServer {
     spec: ChildSpec,
     port: u16,
     password: String,
+    ca_file: Option<PathBuf>,
 }
 
 impl NatsServer {
     /// Configures and starts a server below `dir`, for a test.
     pub async fn start(dir: &Path) -> Result<RunningServer<Self>, Error> {
+        Self::start_with(dir, None).await
+    }
+
+    /// The same, with a certificate if one is given.
+    pub async fn start_with(dir: &Path, certificate: Option<NatsCertificate>) -> Result<RunningServer<Self>, Error> {
         let options = Options {
             program: server_programs::find_nats_server(None)?,
             home: dir.join("nats"),
             logs: dir.to_path_buf(),
             port: None,
+            certificate,
         };
         RunningServer::start(Self::make(&options)?).await
     }
@@ -67,7 +96,11 @@ impl NatsServer {
         private_file::folder(home, None)?;
         let password = private_file::secret(&home.join("password"), private_file::password)?;
         let has_limits = options.program.version >= LIMITS_SINCE;
-        private_file::write(&home.join("nats.conf"), SHARED.as_bytes())?;
+        let (settings, ca_file) = match &options.certificate {
+            None => (SHARED.to_owned(), None),
+            Some(certificate) => (format!("{SHARED}{}", certificate.install(home)?), Some(home.join(CA_FILE))),
+        };
+        private_file::write(&home.join("nats.conf"), settings.as_bytes())?;
         private_file::write(&home.join("limits.conf"), if has_limits { LIMITS } else { "" }.as_bytes())?;
         let port = port::free(options.port)?;
         // The server parses variables like its file: without quotes a password such as 1e5 would be a number.
@@ -88,12 +121,13 @@ impl NatsServer {
             ask: StopSignal::Terminate,
             grace: GRACE,
         };
-        Ok(Self { spec, port, password })
+        Ok(Self { spec, port, password, ca_file })
     }
 
     /// With user and password.
     pub fn url(&self) -> String {
-        format!("nats://{USER}:{}@127.0.0.1:{}", self.password, self.port)
+        let scheme = if self.ca_file.is_some() { "tls" } else { "nats" };
+        format!("{scheme}://{USER}:{}@127.0.0.1:{}", self.password, self.port)
     }
 
     /// The port that it listens on.
@@ -104,9 +138,28 @@ impl NatsServer {
     /// The INFO line of a new connection. The server listens only after it has recovered its streams.
     async fn greeting(&self) -> std::io::Result<String> {
         let stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
-        let mut line = String::new();
-        BufReader::new(stream).read_line(&mut line).await?;
-        Ok(line)
+        let Some(ca_file) = &self.ca_file else { return first_line(stream).await };
+        let config = Authorities::File(ca_file.clone()).client_config().map_err(std::io::Error::other)?;
+        let address = ServerName::from(IpAddr::from(Ipv4Addr::LOCALHOST));
+        first_line(TlsConnector::from(Arc::new(config)).connect(address, stream).await?).await
+    }
+}
+
+async fn first_line(stream: impl AsyncRead + Unpin) -> std::io::Result<String> {
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).await?;
+    Ok(line)
+}
+
+impl NatsCertificate {
+    /// Writes the files, and gives the settings that name them.
+    fn install(&self, home: &Path) -> Result<String, Error> {
+        let [certificate, key] = [CERTIFICATE_FILE, KEY_FILE].map(|name| home.join(name));
+        self.issued.write(&certificate, &key)?;
+        private_file::write(&home.join(CA_FILE), self.authority.as_bytes())?;
+        Ok(format!(
+            "\ntls {{\n  cert_file: {certificate:?}\n  key_file: {key:?}\n  min_version: \"1.3\"\n  handshake_first: true\n  timeout: 3\n}}\n"
+        ))
     }
 }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio_postgres::NoTls;
 
+use super::certificates::IssuedCertificate;
 use super::child::{ChildSpec, StopSignal};
 use super::identity::Identity;
 use super::running_server::{RunningServer, Server};
@@ -45,10 +46,16 @@ pub struct Options {
     pub port: Option<u16>,
     /// Settings that override the shared ones.
     pub settings: Vec<(String, String)>,
+    /// The certificate, if it speaks TLS. Sessions without it are still taken: the server listens on this machine only.
+    pub certificate: Option<IssuedCertificate>,
 }
 
 impl Options {
-    fn of_a_test(dir: &Path, settings: &[(&str, &str)]) -> Result<Self, Error> {
+    fn of_a_test(
+        dir: &Path,
+        settings: &[(&str, &str)],
+        certificate: Option<&IssuedCertificate>,
+    ) -> Result<Self, Error> {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         Ok(Self {
             programs: server_programs::find_postgres(None)?,
@@ -56,6 +63,7 @@ impl Options {
             logs: dir.to_path_buf(),
             port: None,
             settings: settings.iter().map(owned).collect(),
+            certificate: certificate.cloned(),
         })
     }
 }
@@ -73,16 +81,25 @@ pub struct Cluster {
 impl Cluster {
     /// Creates and starts a cluster below `dir` for a test; it is removed on drop.
     pub async fn start(dir: &Path, settings: &[(&str, &str)]) -> Result<RunningServer<Self>, Error> {
-        let mut cluster = Self::make(&Options::of_a_test(dir, settings)?).await?;
+        Self::start_test(&Options::of_a_test(dir, settings, None)?).await
+    }
+
+    async fn start_test(options: &Options) -> Result<RunningServer<Self>, Error> {
+        let mut cluster = Self::make(options).await?;
         cluster.temporary = true;
         RunningServer::start(cluster).await
     }
 
     /// As [`Cluster::start`], with a copy of the folder of a cluster that [`Cluster::make`] made and that was never started: most
-    /// of the time of a new one is spent in `initdb`.
-    pub async fn start_copy(home: &Path, dir: &Path, settings: &[(&str, &str)]) -> Result<RunningServer<Self>, Error> {
+    /// of the time of a new one is spent in `initdb`. A certificate makes it speak TLS.
+    pub async fn start_copy(
+        home: &Path,
+        dir: &Path,
+        settings: &[(&str, &str)],
+        certificate: Option<&IssuedCertificate>,
+    ) -> Result<RunningServer<Self>, Error> {
         copy(home, &data_dir::make(&dir.join(HOME), UnprivilegedUser::for_postgres()?)?).await?;
-        Self::start(dir, settings).await
+        Self::start_test(&Options::of_a_test(dir, settings, certificate)?).await
     }
 
     /// Runs initdb the first time, and writes the settings each time.
@@ -249,12 +266,25 @@ impl ClusterBuilder<'_> {
         set("port", &port.to_string());
         set("unix_socket_directories", "");
         set("lc_messages", "C");
+        if let Some(certificate) = &self.options.certificate {
+            let [shown, key] = ["server.crt", "server.key"].map(|name| self.home.join(name));
+            certificate.write(&shown, &key)?;
+            [&shown, &key].into_iter().try_for_each(|path| self.own(path))?;
+            set("ssl", "on");
+            set("ssl_cert_file", &shown.to_string_lossy());
+            set("ssl_key_file", &key.to_string_lossy());
+        }
         for (name, value) in &self.options.settings {
             set(name, value);
         }
         let path = self.home.join("data/postgresql.conf");
         private_file::write(&path, text.as_bytes())?;
-        self.account.map_or(Ok(()), |account| account.own(&path))
+        self.own(&path)
+    }
+
+    /// PostgreSQL's account reads the file.
+    fn own(&self, path: &Path) -> Result<(), Error> {
+        self.account.map_or(Ok(()), |account| account.own(path))
     }
 }
 

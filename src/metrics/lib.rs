@@ -45,6 +45,7 @@ struct Metrics {
     slot_bytes: FloatGauge,
     clock_ahead: FloatGauge,
     log_ahead: FloatGauge,
+    certificates: LabelledMetrics<Label, FloatGauge>,
     nodes: LabelledMetrics<Label, FloatGauge>,
     unknown_nodes: FloatGauge,
     unknown_nodes_forgotten: Counter,
@@ -78,6 +79,7 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
         slot_bytes: FloatGauge::default(),
         clock_ahead: FloatGauge::default(),
         log_ahead: FloatGauge::default(),
+        certificates: LabelledMetrics::default(),
         nodes: LabelledMetrics::default(),
         unknown_nodes: FloatGauge::default(),
         unknown_nodes_forgotten: Counter::default(),
@@ -125,6 +127,8 @@ impl Metrics {
         registry.register("clock_ahead_seconds", text, self.clock_ahead.clone());
         let text = "How far the last event is dated ahead of PostgreSQL's and NATS's clocks";
         registry.register("log_time_ahead_seconds", text, self.log_ahead.clone());
+        let text = "Seconds until this server's certificate expires, by what listens with it; below zero once it has";
+        registry.register("cert_expires_seconds", text, self.certificates.clone());
         registry.register("nodes", "Nodes by state", self.nodes.clone());
         let text = "Nodes that report at present and are not enrolled";
         registry.register("unknown_nodes", text, self.unknown_nodes.clone());
@@ -236,6 +240,11 @@ pub fn progress_observed(head: Position, published: Option<Position>, oldest: Op
         None => f64::NAN,
     });
     METRICS.ready.set(if is_ready { 1.0 } else { 0.0 });
+}
+
+/// The certificate of this listener expires in so many seconds, or has done so.
+pub fn certificate_expires(listener: &str, seconds: i64) {
+    METRICS.certificates.with(&label("listener", listener)).set(seconds as f64);
 }
 
 /// How many nodes are in this state.

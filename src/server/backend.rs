@@ -1,9 +1,11 @@
-//! Errors of PostgreSQL, NATS and the signing key, and the exit code of each; and how a command adds its own.
+//! Errors of PostgreSQL, NATS, TLS and the signing key, and the exit code of each; and how a command adds its own.
 
 use bus::connect::AddressError;
 use program::exit::ExitClass;
 use program::password;
 use store::database::Error as LogError;
+use tls::error::Error as TlsError;
+use tls::plain::PlainRefusal;
 use wal::Error as WalError;
 
 use crate::publish::Error as PublishError;
@@ -26,6 +28,12 @@ pub enum Error {
     /// A password can't be read.
     #[error(transparent)]
     Password(#[from] password::Error),
+    /// A certificate, a key or a CA can't be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// An address of another machine is not protected by TLS.
+    #[error(transparent)]
+    Plain(#[from] PlainRefusal),
 }
 
 impl Error {
@@ -34,7 +42,7 @@ impl Error {
     pub fn exit_class(&self) -> ExitClass {
         match self {
             Self::Log(LogError::Address(_)) | Self::Wal(WalError::Address(_)) => ExitClass::Usage,
-            Self::Nats(_) | Self::Password(_) => ExitClass::Usage,
+            Self::Nats(_) | Self::Password(_) | Self::Tls(_) | Self::Plain(_) => ExitClass::Usage,
             Self::Log(error) if error.is_transient() => ExitClass::Unreachable,
             Self::Wal(error) if error.is_unreachable() => ExitClass::Unreachable,
             Self::Publish(error) if error.is_transient() => ExitClass::Unreachable,

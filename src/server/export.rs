@@ -21,6 +21,7 @@ use crate::config::PostgresOptions;
 use program::output;
 use store::database::Error as LogError;
 use store::reader::Reader;
+use tls::plain::PlainOption;
 
 /// How long an export waits for a checkpoint of its end: a relay signs at least every 10 s.
 const SIGNED_WITHIN: Duration = Duration::from_secs(15);
@@ -49,6 +50,9 @@ pub struct Options {
     #[command(flatten)]
     postgres: PostgresOptions,
 
+    #[command(flatten)]
+    plain: PlainOption,
+
     /// Print what was written as JSON.
     #[arg(long)]
     pub json: bool,
@@ -63,7 +67,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     if options.to.exists() {
         return Err(Error::Exists(options.to));
     }
-    let reader = options.postgres.open().await?;
+    let reader = options.postgres.open(options.plain).await?;
     let (from, to) = (options.from.into(), options.to_position.map(Position::from));
     let mut range = export_range(&reader, from, to).await?;
     if to.is_none() {

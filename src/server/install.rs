@@ -20,8 +20,8 @@ use store::database::{Database, Error as LogError};
 use store::install::{Passwords, install, publish_anew};
 use store::log::SubmitError;
 use store::reader::{EventPage, Reader};
+use tls::plain::PlainOption;
 use wal::Error as WalError;
-use wal::slot::Slot;
 
 use crate::backend;
 use crate::config::{PostgresOptions, SigningKeyOptions, StreamOptions};
@@ -91,6 +91,9 @@ impl clap::FromArgMatches for InstallCommand {
 pub struct Options {
     #[command(flatten)]
     postgres: PostgresOptions,
+
+    #[command(flatten)]
+    plain: PlainOption,
 
     /// The replication slot [default: headwater_ and the database's name]
     #[arg(long, env = "HEADWATER_SLOT", value_name = "NAME")]
@@ -176,7 +179,7 @@ pub struct Installation {
 pub async fn run(options: Options) -> Result<Installation, Error> {
     let key = signing_key::load_or_create(&options.key.signing_key_file)?;
     let database_url = options.postgres.url()?;
-    let database = Database::parse(&database_url)?;
+    let database = options.postgres.database(options.plain)?;
     let passwords = Passwords {
         app: options.app_password_file.as_deref().map(password::read).transpose()?,
         relay: options.replication_password_file.as_deref().map(password::read).transpose()?,
@@ -184,7 +187,7 @@ pub async fn run(options: Options) -> Result<Installation, Error> {
     };
     let log_id = install(&database, &passwords, &key.public()).await?;
     let nats_prefix = &options.nats.nats_prefix;
-    let link = options.nats.connect::<Error>("headwater install").await?;
+    let link = options.nats.connect::<Error>(options.plain, "headwater install").await?;
     let jetstream = link.jetstream();
     let log = Reader::open(database.clone()).await?;
     let owner = prefix_owner(&jetstream, nats_prefix, &key.public()).await?;
@@ -193,7 +196,7 @@ pub async fn run(options: Options) -> Result<Installation, Error> {
     {
         return Err(owner.refuses(nats_prefix, log_id).into());
     }
-    let slot = Slot::parse(&database_url, options.slot.clone())?;
+    let slot = options.postgres.slot(&database_url, "--database-url", options.slot.clone(), options.plain)?;
     let publication = slot.publication_fault().await?;
     if publication.is_some() {
         publish_anew(&database).await?;

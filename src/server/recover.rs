@@ -38,6 +38,7 @@ use program::output::StdoutError;
 use store::database::Error as LogError;
 use store::reader::Reader;
 use store::restore_events::restore_events;
+use tls::plain::PlainOption;
 
 const URL_HELP: &str = "The log as role headwater_app: postgres://headwater_app:password@host:port/database. For --new-log \
                         as the database's owner, as for `headwater install`";
@@ -71,6 +72,9 @@ Exit codes: 0 nothing is missing any more, 1 something is (a content, too), or i
 pub struct Options {
     #[command(flatten)]
     postgres: PostgresOptions,
+
+    #[command(flatten)]
+    plain: PlainOption,
 
     #[command(flatten)]
     nats: NatsOptions,
@@ -195,8 +199,8 @@ struct Recovery {
 /// # Errors
 /// If something can't be reached, or must not be taken back.
 pub async fn run(options: Options) -> Result<RecoveryOutcome, Error> {
-    let reader = options.postgres.open().await?;
-    let link = options.nats.connect::<Error>("headwater recover").await?;
+    let reader = options.postgres.open(options.plain).await?;
+    let link = options.nats.connect::<Error>(options.plain, "headwater recover").await?;
     link.up().await;
     let recovery = Recovery { reader, link, options };
     if recovery.options.new_log {

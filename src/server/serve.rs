@@ -21,15 +21,16 @@ use schema::seal::PublicKey;
 use store::appender::Appender;
 use store::database::Database;
 use store::log::Log;
-use tokio::net::TcpListener;
+use tls::plain::PlainOption;
+use tls::server_certificate::ServerCertificate;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use wal::slot::Slot;
 
 use crate::adapters::LogBackend;
 use crate::backend;
-use crate::config::{PostgresOptions, SigningKeyOptions, StreamOptions};
-use crate::http::listener::{self, ConnectionLimits};
+use crate::config::{HttpOptions, PostgresOptions, SigningKeyOptions, StreamOptions};
+use crate::http::listener::{self, ConnectionLimits, HttpListener};
 use crate::http::router::{self, AppDependencies, AppState, HttpLimits};
 use crate::publish::signing_key;
 use crate::relay::RelayStatus;
@@ -47,9 +48,11 @@ pub struct Options {
     #[arg(long, env = "HEADWATER_ROLE", value_enum, default_value_t = ServerRole::All)]
     pub role: ServerRole,
 
-    /// The address of the HTTP API. It speaks plain HTTP: put a proxy with TLS before it where others can listen in.
-    #[arg(long, env = "HEADWATER_HTTP", value_name = "ADDR", default_value = "127.0.0.1:7300")]
-    pub http: SocketAddr,
+    #[command(flatten)]
+    http: HttpOptions,
+
+    #[command(flatten)]
+    plain: PlainOption,
 
     #[command(flatten)]
     postgres: PostgresOptions,
@@ -108,13 +111,17 @@ backend::command_error!(Error);
 /// # Errors
 /// Only at the start: once it serves, whatever fails is tried again, and `/readyz` says what.
 pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error> {
+    let certificate = options.http.certificate(options.plain)?;
+    let watched = certificate.clone().map(|certificate| AbortOnDropHandle::new(tokio::spawn(certificate.watch())));
     let key = signing_key::load(&options.key.signing_key_file)?;
     let slot = options.slot()?;
-    let database = Database::parse(&options.postgres.url()?)?.told_by(options.postgres.login_settings());
+    let database = options.postgres.database(options.plain)?;
     options.log_start(&database, &slot, &key.public());
-    let link = options.nats.connect::<Error>("headwater serve").await?;
+    let link = options.nats.connect::<Error>(options.plain, "headwater serve").await?;
     drop(tokio::spawn(tasks::count_connections(link.ups())));
-    let Some((appender, log)) = open_log(&options, database, &link, &stop).await? else { return Ok(()) };
+    let Some((appender, log)) = open_log(&options, database, &link, certificate.clone(), &stop).await? else {
+        return Ok(());
+    };
     if *log.reader().public_key() != key.public() {
         return Err(Error::OtherKey(hex::encode(log.reader().public_key().as_bytes())));
     }
@@ -129,14 +136,16 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
         _ => Some(server.start_relay(slot, key, usize::from(options.streams.nats_replicas))),
     };
     let published = server.start_observers(relay.as_ref());
-    let socket = TcpListener::bind(options.http).await.map_err(|why| Error::Listen(options.http, why))?;
-    tracing::info!(http = %options.http, role = ?options.role, "server ready for requests");
-    let app = AppState::from(app_dependencies(&server, relay, published));
+    let http = options.http.http;
+    let socket = HttpListener::bind(http, certificate.clone()).await.map_err(|why| Error::Listen(http, why))?;
+    tracing::info!(%http, tls = certificate.is_some(), role = ?options.role, "server ready for requests");
+    let app = AppState::from(app_dependencies(&server, relay, published, certificate));
     let router = match options.role {
         ServerRole::Reconciler => router::monitoring_router(app),
         _ => router::router(app),
     };
     listener::serve(socket, router, ConnectionLimits::default(), stop).await;
+    drop(watched);
     server.finish().await;
     appending.cancel();
     // A panic of the appender was reported where it happened.
@@ -146,11 +155,11 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
 
 impl Options {
     fn slot(&self) -> Result<Slot, Error> {
-        let url = match &self.replication_url {
-            Some(url) => password::fill(url, self.replication_password_file.as_deref())?,
-            None => self.postgres.url()?,
+        let (url, flag) = match &self.replication_url {
+            Some(url) => (password::fill(url, self.replication_password_file.as_deref())?, "--replication-url"),
+            None => (self.postgres.url()?, "--database-url"),
         };
-        Ok(Slot::parse(&url, self.slot.clone())?)
+        Ok(self.postgres.slot(&url, flag, self.slot.clone(), self.plain)?)
     }
 
     /// Says what this server is and what it was told, before anything is tried. No password or token is shown.
@@ -158,7 +167,8 @@ impl Options {
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             role = ?self.role,
-            http = %self.http,
+            http = %self.http.http,
+            http_certificate = self.http.http_cert_file.as_ref().map(|file| file.display().to_string()),
             postgres = database.place(),
             user = database.user(),
             replication = slot.place(),
@@ -178,6 +188,7 @@ async fn open_log(
     options: &Options,
     database: Database,
     link: &Link,
+    certificate: Option<ServerCertificate>,
     stop: &CancellationToken,
 ) -> Result<Option<(Appender, Log)>, Error> {
     // In a task of its own: a fold that keeps its thread busy does not keep this one from seeing `stop`.
@@ -187,15 +198,22 @@ async fn open_log(
         Ok(opened) => Ok(Some(opened)),
         Err(error) if error.is_about_rows() => {
             let damaged = DamagedLog { database, link: link.clone(), prefix: options.nats.nats_prefix.clone() };
-            let intact = damaged.until_intact(error, options.http, stop).await;
-            intact.map_err(|why| Error::Listen(options.http, why))
+            let http = options.http.http;
+            let unusable = |why| Error::Listen(http, why);
+            let socket = HttpListener::bind(http, certificate).await.map_err(unusable)?;
+            Ok(damaged.until_intact(error, socket, stop).await)
         }
         Err(error) => Err(error.into()),
     }
 }
 
 /// What the HTTP API needs of the other parts.
-fn app_dependencies(server: &ServerTasks, relay: Option<RelayHandle>, published: PublishProgress) -> AppDependencies {
+fn app_dependencies(
+    server: &ServerTasks,
+    relay: Option<RelayHandle>,
+    published: PublishProgress,
+    certificate: Option<ServerCertificate>,
+) -> AppDependencies {
     let ServerTasks { log, link, reports, stop, .. } = server;
     let (status, signature_wanted) = match relay {
         Some(relay) => (Some(relay.status), relay.signature_wanted),
@@ -204,6 +222,7 @@ fn app_dependencies(server: &ServerTasks, relay: Option<RelayHandle>, published:
     let PublishProgress { position, pace } = published;
     let inputs = ReadinessInputs { log: log.clone(), reports: reports.clone(), link: link.clone() };
     let (shown, public, warned) = (status.clone(), position.clone(), log.clone());
+    let shown_certificate = certificate.clone();
     AppDependencies {
         log: Arc::new(LogBackend::new(log.clone(), signature_wanted)),
         reports: reports.clone(),
@@ -218,9 +237,10 @@ fn app_dependencies(server: &ServerTasks, relay: Option<RelayHandle>, published:
             let lag = status.as_ref().and_then(|_| pace.lag(*public.borrow()));
             inputs.reasons(status, lag)
         }),
-        warnings: Arc::new(move || readiness::warnings(&warned)),
+        warnings: Arc::new(move || readiness::warnings(&warned, shown_certificate.as_ref())),
         published: Arc::new(move || *position.borrow()),
         relay: Arc::new(move || shown.as_ref().map(|status| status.borrow().phase.name())),
+        certificate,
         limits: HttpLimits::default(),
         closing: stop.clone(),
     }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bus::options::NatsOptions;
+use bus::transport::NatsTlsOptions;
 use program::output::{self, StdoutError};
 use program::token::{self, TokenError};
 use schema::address::Prefix;
@@ -20,6 +21,7 @@ use serde_json::json;
 use store::appender::Appender;
 use store::log::SubmitError;
 use store::reader::Reader;
+use tls::plain::PlainOption;
 
 use crate::backend;
 use crate::config::{PostgresOptions, SigningKeyOptions};
@@ -39,7 +41,7 @@ For when the tokens of all administrators are lost. With one of them left, use `
 headwater token reset --signing-key-file FILE \\\n      \
 --database-url postgres://owner@host/headwater \\\n      \
 --database-password-file FILE \\\n      \
---nats-url nats://headwater@host:4222 --nats-password-file FILE\n\n\
+--nats-url tls://headwater@host:4222 --nats-password-file FILE\n\n\
 Servers may be running: they know the new token within a second. On a database that was put back to an earlier state, run\n\
 `headwater recover` first.";
 
@@ -55,6 +57,9 @@ pub struct Options {
     postgres: PostgresOptions,
 
     #[command(flatten)]
+    plain: PlainOption,
+
+    #[command(flatten)]
     key: SigningKeyOptions,
 
     /// Where the token goes (mode 600) or, if the file is there, comes from. Without it the token is printed, once.
@@ -66,9 +71,12 @@ pub struct Options {
     #[arg(long, env = "HEADWATER_NATS_URL", value_name = "URL", hide_env_values = true)]
     pub nats_url: Option<String>,
 
-    /// A file with the password for that URL, which then is nats://user@host:port.
+    /// A file with the password for that URL, which then is tls://user@host:port.
     #[arg(long, env = "HEADWATER_NATS_PASSWORD_FILE", value_name = "FILE")]
     pub nats_password_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    nats_tls: NatsTlsOptions,
 
     /// What all names in NATS begin with.
     #[arg(long, env = "HEADWATER_NATS_PREFIX", value_name = "PREFIX", default_value = "cfg")]
@@ -137,7 +145,7 @@ backend::command_error!(
 /// If the request is refused, or something can't be reached; nothing is appended then.
 pub async fn run(options: Options) -> Result<(), Error> {
     let key = signing_key::load(&options.key.signing_key_file)?;
-    let reader = options.postgres.open().await?;
+    let reader = options.postgres.open(options.plain).await?;
     if *reader.public_key() != key.public() {
         let installed = hex::encode(reader.public_key().as_bytes());
         return Err(Error::OtherKey(options.key.signing_key_file, installed));
@@ -163,8 +171,8 @@ impl Options {
     async fn check_not_restored(&self, reader: &Reader) -> Result<(), Error> {
         let Some(nats_url) = self.nats_url.clone() else { return Ok(()) };
         let (nats_password_file, nats_prefix) = (self.nats_password_file.clone(), self.nats_prefix.clone());
-        let nats = NatsOptions { nats_url, nats_password_file, nats_prefix };
-        let link = nats.connect::<Error>("headwater token reset").await?;
+        let nats = NatsOptions::new(nats_url, nats_password_file, self.nats_tls.clone(), nats_prefix);
+        let link = nats.connect::<Error>(self.plain, "headwater token reset").await?;
         tokio::time::timeout(NATS_WITHIN, link.up()).await.map_err(|_| Error::NoNats)?;
         let public =
             event_stream::end(&link.jetstream(), &self.nats_prefix).await?.map_or(Position::ZERO, |(last, _)| last);

@@ -1,15 +1,18 @@
 //! Connections to PostgreSQL: addresses, timeouts, and the errors of the log.
 
 use std::future::Future;
+use std::path::Path;
 use std::time::Duration;
 
+use postgres::{PostgresEndpoint, PostgresOpenError, shown_error};
 use replay::log::DivergenceError;
 use replay::reverify::ReverifyError;
 use replay::tree::TreeQueryError;
 use schema::position::Position;
+use tls::error::Error as TlsError;
+use tokio_postgres::Client;
 use tokio_postgres::config::Host;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Config, NoTls};
 
 use super::clocks::ClockAhead;
 
@@ -36,7 +39,7 @@ const SESSION: &str = "SET idle_in_transaction_session_timeout = '5s'; SET lock_
 /// The address of a log's database.
 #[derive(Clone, Debug)]
 pub struct Database {
-    config: Config,
+    endpoint: PostgresEndpoint,
     look_at: String,
 }
 
@@ -47,7 +50,7 @@ pub enum Error {
     #[error("the database URL is not valid: postgres://user:password@host:port/database is expected")]
     Address(#[source] tokio_postgres::Error),
     /// PostgreSQL refused, or the connection broke.
-    #[error("PostgreSQL: {}", said(.0))]
+    #[error("PostgreSQL: {}", shown_error(.0))]
     Postgres(tokio_postgres::Error),
     /// No session could be opened.
     #[error("PostgreSQL at {place} does not let `{user}` in: {why}. Look at {look_at}", why = not_let_in(error.as_ref()))]
@@ -61,6 +64,9 @@ pub enum Error {
         /// What it said, if it answered.
         error: Option<tokio_postgres::Error>,
     },
+    /// The CA of PostgreSQL can't be used.
+    #[error("the CA of PostgreSQL can't be used (--database-ca-file)")]
+    Authorities(#[from] TlsError),
     /// PostgreSQL did not answer in time.
     #[error("PostgreSQL did not answer within {} s", ANSWER_WITHIN.as_secs())]
     Silent,
@@ -153,18 +159,8 @@ pub enum Error {
     },
 }
 
-/// The server's message with its SQLSTATE if the server answered, else the client's message with its cause. It includes the source, so
-/// the error has none.
-fn said(error: &tokio_postgres::Error) -> String {
-    match (error.as_db_error(), std::error::Error::source(error)) {
-        (Some(refused), _) => format!("{} (SQLSTATE {})", refused.message(), refused.code().code()),
-        (None, Some(cause)) => format!("{error}: {cause}"),
-        (None, None) => error.to_string(),
-    }
-}
-
 fn not_let_in(error: Option<&tokio_postgres::Error>) -> String {
-    error.map_or_else(|| format!("it did not answer within {} s", CONNECT_WITHIN.as_secs()), said)
+    error.map_or_else(|| format!("it did not answer within {} s", CONNECT_WITHIN.as_secs()), shown_error)
 }
 
 impl From<tokio_postgres::Error> for Error {
@@ -178,6 +174,8 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
+            // Its file may be there again, as it is read for each session.
+            Self::Authorities(_) => true,
             Self::Silent | Self::Moved | Self::Uncommitted | Self::Ending => true,
             Self::Connect { error: None, .. } => true,
             Self::Postgres(error) | Self::Connect { error: Some(error), .. } => {
@@ -231,14 +229,29 @@ impl Database {
     /// # Errors
     /// If it is neither.
     pub fn parse(url: &str) -> Result<Self, Error> {
-        let mut config: Config = url.parse().map_err(Error::Address)?;
-        config
+        let mut endpoint = PostgresEndpoint::parse(url).map_err(Error::Address)?;
+        endpoint
+            .config_mut()
             .connect_timeout(CONNECT_WITHIN)
             .keepalives_idle(KEEPALIVE_IDLE)
             .keepalives_interval(KEEPALIVE_INTERVAL)
             .keepalives_retries(KEEPALIVE_RETRIES)
             .tcp_user_timeout(HEARD_WITHIN);
-        Ok(Self { config, look_at: LOOK_AT.to_owned() })
+        Ok(Self { endpoint, look_at: LOOK_AT.to_owned() })
+    }
+
+    /// The same over TLS, where the CA in this file, if there is one, has signed PostgreSQL's certificate.
+    ///
+    /// # Errors
+    /// If the file can't be used.
+    pub fn verified_by(self, ca_file: Option<&Path>) -> Result<Self, TlsError> {
+        Ok(Self { endpoint: self.endpoint.verified_by(ca_file)?, ..self })
+    }
+
+    /// Whether nobody else can listen in: by TLS, or because it is this machine.
+    #[must_use]
+    pub fn is_protected(&self) -> bool {
+        self.endpoint.is_protected()
     }
 
     /// The same, whose errors name these flags and files as what to look at.
@@ -250,13 +263,13 @@ impl Database {
     /// The name of the database.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.config.get_dbname().or_else(|| self.config.get_user()).unwrap_or("postgres")
+        self.endpoint.config().get_dbname().or_else(|| self.endpoint.config().get_user()).unwrap_or("postgres")
     }
 
     /// Where it is: `host:port/name`.
     #[must_use]
     pub fn place(&self) -> String {
-        let ports = self.config.get_ports();
+        let ports = self.endpoint.config().get_ports();
         let at = |(index, host): (usize, &Host)| {
             let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
             match host {
@@ -265,14 +278,14 @@ impl Database {
                 Host::Unix(folder) => format!("{}:{port}", folder.display()),
             }
         };
-        let hosts: Vec<String> = self.config.get_hosts().iter().enumerate().map(at).collect();
+        let hosts: Vec<String> = self.endpoint.config().get_hosts().iter().enumerate().map(at).collect();
         format!("{}/{}", hosts.join(","), self.name())
     }
 
     /// The role that logs in.
     #[must_use]
     pub fn user(&self) -> &str {
-        self.config.get_user().unwrap_or("postgres")
+        self.endpoint.config().get_user().unwrap_or("postgres")
     }
 
     /// A new session. It ends when the client is dropped.
@@ -280,19 +293,20 @@ impl Database {
     /// # Errors
     /// If PostgreSQL can't be reached or refuses.
     pub async fn connect(&self, purpose: &str) -> Result<Client, Error> {
-        let mut config = self.config.clone();
+        let mut config = self.endpoint.config().clone();
         config.application_name(format!("headwater {purpose}"));
         let within = CONNECT_WITHIN * u32::try_from(config.get_hosts().len().max(1)).unwrap_or(1);
-        let connected = tokio::time::timeout(within, config.connect(NoTls)).await;
+        let connected = tokio::time::timeout(within, self.endpoint.open(&config)).await;
         let refused = |error| Error::Connect {
             place: self.place(),
             user: self.user().to_owned(),
             look_at: self.look_at.clone(),
             error,
         };
-        let (client, connection) = connected.map_err(|_| refused(None))?.map_err(|error| refused(Some(error)))?;
-        // The connection's error reaches whoever waits for an answer, and `is_closed` tells everybody else.
-        tokio::spawn(connection);
+        let client = connected.map_err(|_| refused(None))?.map_err(|error| match error {
+            PostgresOpenError::Postgres(error) => refused(Some(error)),
+            PostgresOpenError::Authorities(error) => Error::Authorities(error),
+        })?;
         in_time(client.batch_execute(SESSION)).await?;
         metrics::connection_made("postgres");
         Ok(client)

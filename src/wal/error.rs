@@ -1,10 +1,12 @@
 //! Why the write-ahead log can't be followed (for now).
 
 use pgwire_replication::PgWireError;
+use postgres::shown_error;
 use schema::address::PUBLICATION;
 
 use super::publication;
 use super::tail::SILENCE_MAX;
+use super::tunnel::TunnelError;
 
 /// Why the write-ahead log can't be followed.
 #[derive(Debug, thiserror::Error)]
@@ -16,10 +18,10 @@ pub enum Error {
     #[error("replication slot {0} is held by another server")]
     SlotBusy(String),
     /// The control session failed.
-    #[error("PostgreSQL: {}", said(.0))]
+    #[error("PostgreSQL: {}", shown_error(.0))]
     Control(tokio_postgres::Error),
     /// No session could be opened.
-    #[error("PostgreSQL at {place} does not let `{user}` in to replicate: {}. Look at --replication-url and its password file", said(.error))]
+    #[error("PostgreSQL at {place} does not let `{user}` in to replicate: {}. Look at --replication-url and its password file", shown_error(.error))]
     Connect {
         /// Where.
         place: String,
@@ -28,6 +30,9 @@ pub enum Error {
         /// Why.
         error: tokio_postgres::Error,
     },
+    /// There is no way to PostgreSQL over TLS.
+    #[error(transparent)]
+    Tunnel(#[from] TunnelError),
     /// The role may not replicate.
     #[error(
         "role `{user}` may not replicate ({why}): give --replication-url as role headwater_relay, or let this one replicate \
@@ -65,16 +70,6 @@ pub enum Error {
     Decode(#[from] super::decode::Malformed),
 }
 
-fn said(error: &tokio_postgres::Error) -> String {
-    match error.as_db_error() {
-        Some(refused) => format!("{} (SQLSTATE {})", refused.message(), refused.code().code()),
-        None => match std::error::Error::source(error) {
-            Some(cause) => format!("{error}: {cause}"),
-            None => error.to_string(),
-        },
-    }
-}
-
 impl From<tokio_postgres::Error> for Error {
     fn from(error: tokio_postgres::Error) -> Self {
         Self::Control(error)
@@ -102,7 +97,7 @@ impl Error {
     pub fn is_unreachable(&self) -> bool {
         match self {
             Self::Control(error) | Self::Connect { error, .. } => error.as_db_error().is_none(),
-            Self::Silent | Self::Unanswered | Self::Ended => true,
+            Self::Silent | Self::Unanswered | Self::Ended | Self::Tunnel(_) => true,
             Self::Address(_) | Self::MayNotReplicate { .. } | Self::SlotBusy(_) | Self::Stream(_) => false,
             Self::Decode(_) | Self::Undecodable(_) | Self::Publication(_) => false,
         }
@@ -112,7 +107,7 @@ impl Error {
     pub(crate) fn or_may_not_replicate(self, user: &str) -> Self {
         const PRIVILEGE: &str = "42501";
         let why = match &self {
-            Self::Control(error) if error.code().is_some_and(|code| code.code() == PRIVILEGE) => said(error),
+            Self::Control(error) if error.code().is_some_and(|code| code.code() == PRIVILEGE) => shown_error(error),
             Self::Stream(PgWireError::Server(text)) if has_code(text, PRIVILEGE) => text.clone(),
             _ => return self,
         };

@@ -3,6 +3,7 @@
 //! - [`slot`]: the replication slot, which is also the lock that makes one relay active.
 //! - [`tail`]: whole transactions in commit order, and what may be acknowledged when.
 //! - [`decode`]: binary pgoutput as events.
+//! - `tunnel`: the way to PostgreSQL over TLS.
 //! - [`publication`]: what the publication must let through.
 //!
 //! An LSN never leaves this folder: what a reader acknowledges is the [`tail::Receipt`] it got with the events, and what
@@ -14,5 +15,7 @@ pub mod publication;
 mod session;
 pub mod slot;
 pub mod tail;
+mod tunnel;
 
 pub use error::Error;
+pub use tunnel::TunnelError;

@@ -1,18 +1,22 @@
 //! The replication slot and its publication: where following begins, and the lock that makes one relay active.
 
+use std::path::Path;
 use std::time::Duration;
 
 use pgwire_replication::{ReplicationClient, ReplicationConfig};
+use postgres::{PostgresEndpoint, PostgresOpenError};
 use schema::address;
 use schema::id::LogId;
+use tls::error::Error as TlsError;
 use tokio::time::timeout;
 use tokio_postgres::config::Host;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, Config};
 
 use super::Error;
 use super::publication;
 use super::session::{ANSWER_WITHIN, answered};
 use super::tail::Tail;
+use super::tunnel::Tunnel;
 
 /// How often acknowledgements are sent. What was acknowledged in the last interval comes again after a restart.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
@@ -22,7 +26,7 @@ const BUFFER_EVENTS: usize = 512;
 /// The slot of one log's database.
 #[derive(Clone, Debug)]
 pub struct Slot {
-    config: Config,
+    endpoint: PostgresEndpoint,
     name: String,
 }
 
@@ -32,10 +36,24 @@ impl Slot {
     /// # Errors
     /// If the URL is none.
     pub fn parse(url: &str, name: Option<String>) -> Result<Self, Error> {
-        let mut config: Config = url.parse().map_err(Error::Address)?;
-        config.connect_timeout(ANSWER_WITHIN).application_name("headwater relay control");
-        let name = name.unwrap_or_else(|| address::slot(database(&config)));
-        Ok(Self { config, name })
+        let mut endpoint = PostgresEndpoint::parse(url).map_err(Error::Address)?;
+        endpoint.config_mut().connect_timeout(ANSWER_WITHIN).application_name("headwater relay control");
+        let name = name.unwrap_or_else(|| address::slot(database(endpoint.config())));
+        Ok(Self { endpoint, name })
+    }
+
+    /// The same over TLS, where the CA in this file, if there is one, has signed PostgreSQL's certificate.
+    ///
+    /// # Errors
+    /// If the file can't be used.
+    pub fn verified_by(self, ca_file: Option<&Path>) -> Result<Self, TlsError> {
+        Ok(Self { endpoint: self.endpoint.verified_by(ca_file)?, ..self })
+    }
+
+    /// Whether nobody else can listen in: by TLS, or because it is this machine.
+    #[must_use]
+    pub fn is_protected(&self) -> bool {
+        self.endpoint.is_protected()
     }
 
     /// The slot's name.
@@ -48,13 +66,13 @@ impl Slot {
     #[must_use]
     pub fn place(&self) -> String {
         let (host, port) = self.address();
-        format!("{host}:{port}/{}", database(&self.config))
+        format!("{host}:{port}/{}", database(self.config()))
     }
 
     /// The role that follows it.
     #[must_use]
     pub fn user(&self) -> &str {
-        self.config.get_user().unwrap_or("postgres")
+        self.config().get_user().unwrap_or("postgres")
     }
 
     /// Makes the slot if it is missing, and makes it anew if PostgreSQL gave it up. Nothing is lost by either: a new
@@ -94,9 +112,9 @@ impl Slot {
             return Err(Error::Publication(fault));
         }
         self.ensure().await?;
-        let client = timeout(ANSWER_WITHIN, self.stream()).await.map_err(|_| Error::Unanswered)?;
-        let client = client.map_err(|error| error.or_may_not_replicate(self.user()))?;
-        Ok(Tail::new(client, control, log_id))
+        let stream = timeout(ANSWER_WITHIN, self.stream()).await.map_err(|_| Error::Unanswered)?;
+        let (client, tunnel) = stream.map_err(|error| error.or_may_not_replicate(self.user()))?;
+        Ok(Tail::new(client, tunnel, control, log_id))
     }
 
     /// Drops the slot if nobody holds it; the next to take it makes it anew. What it would have brought is in the table.
@@ -136,11 +154,21 @@ impl Slot {
         Ok(row.and_then(|row| row.get::<_, Option<i64>>(0)).and_then(|bytes| u64::try_from(bytes).ok()))
     }
 
-    async fn stream(&self) -> Result<ReplicationClient, Error> {
-        let (host, port) = self.address();
+    /// The stream, and the tunnel that it comes through if TLS is spoken.
+    async fn stream(&self) -> Result<(ReplicationClient, Option<Tunnel>), Error> {
+        let (mut host, port) = self.address();
+        let tunnel = match self.endpoint.authorities() {
+            None => None,
+            Some(authorities) => {
+                let at = self.config().get_hostaddrs().first().map_or_else(|| host.clone(), ToString::to_string);
+                let tunnel = Tunnel::open((&at, port), &host, port, authorities).await?;
+                host = tunnel.folder().to_string_lossy().into_owned();
+                Some(tunnel)
+            }
+        };
         let user = self.user();
-        let password = String::from_utf8_lossy(self.config.get_password().unwrap_or_default()).into_owned();
-        let database = database(&self.config);
+        let password = String::from_utf8_lossy(self.config().get_password().unwrap_or_default()).into_owned();
+        let database = database(self.config());
         let config = ReplicationConfig::new(host, user, password, database, &self.name, address::PUBLICATION)
             .with_port(port)
             .with_binary(true)
@@ -150,29 +178,32 @@ impl Slot {
             .with_application_name("headwater relay");
         let mut client = ReplicationClient::connect(config).await?;
         client.wait_started().await.map_err(|error| Error::starting(error, &self.name))?;
-        Ok(client)
+        Ok((client, tunnel))
     }
 
     /// A session beside the stream, for the slot's state and the heartbeat.
     async fn control(&self) -> Result<Client, Error> {
-        let connected = answered(self.config.connect(NoTls)).await;
-        let (client, connection) = connected.map_err(|error| match error {
-            Error::Control(error) => Error::Connect { place: self.place(), user: self.user().to_owned(), error },
-            error => error,
-        })?;
-        // Its end shows in the next answer.
-        tokio::spawn(connection);
-        Ok(client)
+        let opened = timeout(ANSWER_WITHIN, self.endpoint.open(self.config())).await.map_err(|_| Error::Unanswered)?;
+        opened.map_err(|error| match error {
+            PostgresOpenError::Postgres(error) => {
+                Error::Connect { place: self.place(), user: self.user().to_owned(), error }
+            }
+            PostgresOpenError::Authorities(error) => Error::Tunnel(error.into()),
+        })
+    }
+
+    fn config(&self) -> &Config {
+        self.endpoint.config()
     }
 
     fn address(&self) -> (String, u16) {
-        let host = match self.config.get_hosts().first() {
+        let host = match self.config().get_hosts().first() {
             Some(Host::Tcp(host)) => host.clone(),
             #[cfg(unix)]
             Some(Host::Unix(folder)) => folder.to_string_lossy().into_owned(),
             None => "127.0.0.1".to_owned(),
         };
-        (host, self.config.get_ports().first().copied().unwrap_or(5432))
+        (host, self.config().get_ports().first().copied().unwrap_or(5432))
     }
 }
 

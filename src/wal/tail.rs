@@ -18,6 +18,7 @@ use super::Error;
 use super::decode::Decoder;
 use super::publication;
 use super::session::answered;
+use super::tunnel::Tunnel;
 
 /// How often a heartbeat is written into the write-ahead log.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(4);
@@ -33,6 +34,8 @@ const BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// A slot that is held, and the stream that it gives.
 pub struct Tail {
     client: ReplicationClient,
+    /// What the stream comes through, if TLS is spoken. It ends with the stream.
+    _tunnel: Option<Tunnel>,
     control: Client,
     decoder: Decoder,
     heartbeat: Interval,
@@ -64,11 +67,12 @@ pub struct Batch {
 pub struct Receipt(Lsn);
 
 impl Tail {
-    pub(crate) fn new(client: ReplicationClient, control: Client, log_id: LogId) -> Self {
+    pub(crate) fn new(client: ReplicationClient, tunnel: Option<Tunnel>, control: Client, log_id: LogId) -> Self {
         let mut heartbeat = tokio::time::interval(HEARTBEAT_EVERY);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             client,
+            _tunnel: tunnel,
             control,
             decoder: Decoder::new(log_id),
             heartbeat,

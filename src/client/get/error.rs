@@ -1,5 +1,6 @@
 //! Why a command that only reads failed.
 
+use program::exit::ExitClass;
 use program::output::StdoutError;
 
 use crate::error::Error as ClientError;
@@ -16,12 +17,12 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the server could not be reached or the output not written. If not, the request was refused.
+    /// The class of the failure.
     #[must_use]
-    pub fn is_unreachable(&self) -> bool {
+    pub fn exit_class(&self) -> ExitClass {
         match self {
-            Self::Server(error) => error.is_unreachable(),
-            Self::Output(_) => true,
+            Self::Server(error) => error.exit_class(),
+            Self::Output(_) => ExitClass::Unreachable,
         }
     }
 }

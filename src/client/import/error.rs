@@ -1,5 +1,7 @@
 //! Why an import failed. The error tells whether something was written before.
 
+use program::exit::ExitClass;
+
 use crate::error::Error as ClientError;
 use crate::get::Error as ExchangeError;
 use crate::oscal::error::OscalError;
@@ -62,13 +64,13 @@ impl<E: Into<ExchangeError>> From<E> for Error {
 }
 
 impl Error {
-    /// Whether the server could not be reached or the output not written. If not, a file or a request was refused.
+    /// The class of the failure.
     #[must_use]
-    pub fn is_unreachable(&self) -> bool {
+    pub fn exit_class(&self) -> ExitClass {
         match self {
-            Self::Exchange(error) => error.is_unreachable(),
-            Self::Halfway { source, .. } => source.is_unreachable(),
-            Self::Unreadable { .. } | Self::Refused { .. } | Self::IdTaken { .. } => false,
+            Self::Exchange(error) => error.exit_class(),
+            Self::Halfway { source, .. } => source.exit_class(),
+            Self::Unreadable { .. } | Self::Refused { .. } | Self::IdTaken { .. } => ExitClass::Refused,
         }
     }
 }

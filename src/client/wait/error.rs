@@ -27,9 +27,9 @@ impl Error {
     #[must_use]
     pub fn exit_class(&self) -> ExitClass {
         match self {
-            Self::Server(error) if !error.is_unreachable() => ExitClass::Refused,
+            Self::Server(error) => error.exit_class(),
             Self::NotConverged(_) => ExitClass::Refused,
-            Self::Server(_) | Self::TimedOut(_) | Self::Output(_) => ExitClass::Unreachable,
+            Self::TimedOut(_) | Self::Output(_) => ExitClass::Unreachable,
         }
     }
 }

@@ -8,6 +8,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tls::plain::PlainOption;
+use tls::server_certificate::CertificateFiles;
+
+use super::certificates::DevCertificates;
 use crate::child::{ChildSpec, StopSignal};
 use crate::folder::Folder;
 use crate::{Error as LabError, private_file};
@@ -42,6 +46,17 @@ pub(super) struct Backends {
     pub(super) postgres: u16,
     /// URL of NATS, with credentials.
     pub(super) nats: String,
+    /// With `--tls`: the certificates of all servers.
+    pub(super) certificates: Option<DevCertificates>,
+}
+
+impl Backends {
+    /// The variables with which a child verifies PostgreSQL and NATS.
+    fn ca_variables(&self) -> Vec<(&'static str, OsString)> {
+        let ca_file = self.certificates.iter().map(|certificates| &certificates.ca_file);
+        let names = ["HEADWATER_DATABASE_CA_FILE", "HEADWATER_NATS_CA_FILE"];
+        ca_file.flat_map(|file| names.map(|name| (name, file.into()))).collect()
+    }
 }
 
 impl Children {
@@ -65,28 +80,41 @@ impl Children {
         }
         args.extend(["--signing-key-file".into(), file(SIGNING_KEY)]);
         args.extend(["--admin-token-file".into(), file(ADMIN_TOKEN)]);
-        let env = [
+        let mut env = backends.ca_variables();
+        env.extend([
             ("HEADWATER_DATABASE_URL", backends.database.clone().into()),
             ("HEADWATER_NATS_URL", backends.nats.clone().into()),
-        ];
+        ]);
         Ok(self.spec(folder, "install", args, &env, SERVE_GRACE))
     }
 
     /// `headwater serve`, with the roles that `install` created.
-    pub(super) fn serve(&self, folder: &Folder, backends: &Backends, http: SocketAddr) -> Result<ChildSpec, LabError> {
+    pub(super) fn serve(
+        &self,
+        folder: &Folder,
+        backends: &Backends,
+        http: SocketAddr,
+        plain: PlainOption,
+    ) -> Result<ChildSpec, LabError> {
         let url = |role: &str, password: String| {
             let port = backends.postgres;
             format!("postgres://headwater_{role}:{password}@127.0.0.1:{port}/{DATABASE}").into()
         };
         let app = url("app", password(folder, "app")?);
         let relay = url("relay", password(folder, "replication")?);
-        let env: [(&str, OsString); 5] = [
+        let mut env = backends.ca_variables();
+        if let Some(certificates) = &backends.certificates {
+            let CertificateFiles { certificate, key } = &certificates.http;
+            env.extend([("HEADWATER_HTTP_CERT_FILE", certificate.into()), ("HEADWATER_HTTP_KEY_FILE", key.into())]);
+        }
+        env.extend([
+            ("HEADWATER_PLAIN", plain.plain.to_string().into()),
             ("HEADWATER_HTTP", http.to_string().into()),
             ("HEADWATER_DATABASE_URL", app),
             ("HEADWATER_REPLICATION_URL", relay),
             ("HEADWATER_NATS_URL", backends.nats.clone().into()),
             ("HEADWATER_SIGNING_KEY_FILE", folder.secret_file(SIGNING_KEY).into()),
-        ];
+        ]);
         Ok(self.spec(folder, "serve", vec!["serve".into()], &env, SERVE_GRACE))
     }
 
@@ -106,7 +134,9 @@ impl Children {
         for (flag, value) in flags {
             args.extend([Some(*flag), *value].into_iter().flatten().map(OsString::from));
         }
-        let env = [("HEADWATER_NATS_URL", backends.nats.clone().into()), ("HEADWATER_TRUST", trust.into())];
+        let mut env = backends.ca_variables();
+        env.retain(|(name, _)| *name == "HEADWATER_NATS_CA_FILE");
+        env.extend([("HEADWATER_NATS_URL", backends.nats.clone().into()), ("HEADWATER_TRUST", trust.into())]);
         ChildSpec { program: program.clone(), ..self.spec(folder, id, args, &env, AGENT_GRACE) }
     }
 
@@ -153,12 +183,13 @@ mod tests {
             database: "postgres://postgres:s3cret@127.0.0.1:5/headwater".into(),
             postgres: 5,
             nats: "nats://headwater:s3cret@127.0.0.1:4".into(),
+            certificates: None,
         };
         let flags = [("--check", Some("true {}")), ("--runtime", None)];
         let http = SocketAddr::from(([127, 0, 0, 1], 8080));
         let specs = [
             children.install(&folder, &backends).unwrap(),
-            children.serve(&folder, &backends, http).unwrap(),
+            children.serve(&folder, &backends, http, PlainOption::default()).unwrap(),
             children.agent(&folder, &backends, "ab", ("node-1", dir.path()), &flags),
         ];
         let app = password(&folder, "app").unwrap();
@@ -174,7 +205,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::open(&dir.path().join("dev")).unwrap();
         let at = |name: &str| dir.path().join(name);
-        let backends = Backends { database: String::new(), postgres: 5, nats: String::new() };
+        let backends = Backends { database: String::new(), postgres: 5, nats: String::new(), certificates: None };
         let agent = || {
             let children = Children::new(Some(&at("headwater"))).unwrap();
             let spec = children.agent(&folder, &backends, "ab", ("node-1", dir.path()), &[]);

@@ -1,5 +1,9 @@
 //! Errors of `headwater dev`.
 
+use client::endpoint::ServerUrlError;
+use program::exit::ExitClass;
+use tls::plain::PlainRefusal;
+
 use super::api_requests::DevRequestError;
 
 /// `headwater dev` can't start.
@@ -20,6 +24,12 @@ pub enum Error {
     /// The path of this program or its working folder is unknown.
     #[error("this program can't tell its own path and folder, to start its children with")]
     NoProgram(#[source] std::io::Error),
+    /// The HTTP API would be plain for other machines.
+    #[error(transparent)]
+    Plain(#[from] PlainRefusal),
+    /// The URL of the server is none.
+    #[error(transparent)]
+    Url(#[from] ServerUrlError),
     /// The log has an administrator whose token file is missing.
     #[error("the log has an admin, and secrets/admin.token is gone from the folder: remove the folder to start anew")]
     NoAdmin,
@@ -35,6 +45,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// The class of the exit code.
+    pub fn exit_class(&self) -> ExitClass {
+        match self {
+            Self::Plain(_) => ExitClass::Usage,
+            Self::Output(_) => ExitClass::Unreachable,
+            _ => ExitClass::Refused,
+        }
+    }
+
     /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
@@ -42,6 +61,8 @@ impl Error {
             Self::Api(_) | Self::Client(_) => "door",
             Self::Token(_) => "bad_token",
             Self::NoProgram(_) => "no_program",
+            Self::Plain(_) => "plain_url",
+            Self::Url(_) => "bad_url",
             Self::NoAdmin => "no_admin",
             Self::NoSignals(_) => "no_signals",
             Self::Interrupted => "interrupted",

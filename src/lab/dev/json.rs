@@ -13,6 +13,9 @@ pub struct DevJson {
     pub nats: String,
     /// The URL of the database, with the superuser's credentials.
     pub database: String,
+    /// With `--tls`: the file with the CA that signed every server's certificate.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ca_file: Option<PathBuf>,
     /// A token for each role.
     pub tokens: Tokens,
     /// Ordered by number.

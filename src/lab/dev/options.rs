@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use tls::plain::PlainOption;
+
 /// Options of `headwater dev`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
@@ -38,6 +40,15 @@ pub struct Options {
     /// The address of the HTTP server [default: a free port of 127.0.0.1, if possible the same as last time]
     #[arg(long, value_name = "ADDR")]
     pub http: Option<SocketAddr>,
+
+    /// Encrypt everything: a new CA is made, and a certificate for the HTTP API, PostgreSQL and NATS each, which all clients verify.
+    /// `dev.json` names the CA's file.
+    #[arg(long)]
+    pub tls: bool,
+
+    /// Whether the HTTP API may be plain for other machines.
+    #[command(flatten)]
+    pub plain: PlainOption,
 
     /// Programs of others.
     #[command(flatten)]
@@ -76,6 +87,8 @@ impl Default for Options {
             job_cmd: None,
             jobs_max: 10,
             http: None,
+            tls: false,
+            plain: PlainOption::default(),
             programs: Programs::default(),
             json: false,
             program: None,

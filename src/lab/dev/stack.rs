@@ -10,6 +10,7 @@ use std::time::Duration;
 use client::api_client::ApiClient;
 use client::endpoint::{BearerToken, ServerUrl};
 use program::token;
+use tls::authorities::Authorities;
 
 use crate::child::ChildSpec;
 use crate::folder::{Folder, Ports};
@@ -20,6 +21,7 @@ use crate::supervisor::Supervised;
 use crate::{Error as LabError, port, private_file, server_programs};
 
 use super::api_requests;
+use super::certificates::DevCertificates;
 use super::children::{ADMIN_TOKEN, Backends, Children, DATABASE};
 use super::error::Error;
 use super::json::{DevJson, DevNode, Tokens};
@@ -63,6 +65,9 @@ impl Server for Serve {
 impl DevStack {
     /// Opens the folder; nothing runs yet.
     pub(super) fn new(options: Options) -> Result<Self, Error> {
+        if let Some(http) = options.http.filter(|_| !options.tls) {
+            options.plain.allow(http.ip().is_loopback(), "--http", http.to_string(), "say --tls")?;
+        }
         let children = Children::new(options.program.as_deref()).map_err(Error::NoProgram)?;
         let folder = Folder::open(&options.dir)?;
         // A script that waits for the new file must not find the old one.
@@ -87,6 +92,7 @@ impl DevStack {
             http: client.url().to_string(),
             nats: backends.nats,
             database: backends.database,
+            ca_file: backends.certificates.map(|certificates| certificates.ca_file),
             tokens: Tokens { admin, auditor },
             nodes,
             data,
@@ -109,8 +115,10 @@ impl DevStack {
     /// Starts PostgreSQL and NATS; gives also PostgreSQL's folder, if it is not in ours.
     async fn start_backends(&mut self) -> Result<(Backends, Option<PathBuf>), Error> {
         let ports = self.folder.ports();
-        let cluster = self.make_cluster(ports.postgres).await?;
-        let nats = self.make_nats(ports.nats)?;
+        let http = self.options.http;
+        let certificates = self.options.tls.then(|| DevCertificates::create(&self.folder, http)).transpose()?;
+        let cluster = self.make_cluster(ports.postgres, certificates.as_ref()).await?;
+        let nats = self.make_nats(ports.nats, certificates.as_ref())?;
         self.folder.store_ports(Ports { postgres: Some(cluster.port()), nats: Some(nats.port()), ..ports })?;
         let postgres = self.postgres.insert(supervise(&self.folder, cluster.spec())?);
         let nats_server = self.nats.insert(supervise(&self.folder, nats.spec())?);
@@ -118,12 +126,20 @@ impl DevStack {
         running_server::ready(&nats, nats_server).await?;
         let home = cluster.home();
         let data = (!home.starts_with(self.folder.path())).then(|| home.to_path_buf());
-        let backends =
-            Backends { database: cluster.create_database(DATABASE).await?, postgres: cluster.port(), nats: nats.url() };
+        let backends = Backends {
+            database: cluster.create_database(DATABASE).await?,
+            postgres: cluster.port(),
+            nats: nats.url(),
+            certificates,
+        };
         Ok((backends, data))
     }
 
-    async fn make_cluster(&self, port: Option<u16>) -> Result<Cluster, LabError> {
+    async fn make_cluster(
+        &self,
+        port: Option<u16>,
+        certificates: Option<&DevCertificates>,
+    ) -> Result<Cluster, LabError> {
         let programs = server_programs::find_postgres(self.options.programs.postgres_bin.as_deref())?;
         tracing::info!(version = %programs.version, bin = %programs.bin.display(), "starting PostgreSQL");
         let options = postgres::Options {
@@ -132,11 +148,12 @@ impl DevStack {
             logs: self.folder.logs(),
             port,
             settings: Vec::new(),
+            certificate: certificates.map(|certificates| certificates.postgres.clone()),
         };
         Cluster::make(&options).await
     }
 
-    fn make_nats(&self, port: Option<u16>) -> Result<NatsServer, LabError> {
+    fn make_nats(&self, port: Option<u16>, certificates: Option<&DevCertificates>) -> Result<NatsServer, LabError> {
         let program = server_programs::find_nats_server(self.options.programs.nats_server.as_deref())?;
         tracing::info!(version = %program.version, program = %program.path.display(), "starting nats-server");
         NatsServer::make(&nats::Options {
@@ -144,6 +161,7 @@ impl DevStack {
             home: self.folder.path().join("nats"),
             logs: self.folder.logs(),
             port,
+            certificate: certificates.map(|certificates| certificates.nats.clone()),
         })
     }
 
@@ -168,8 +186,13 @@ impl DevStack {
     async fn start_server(&mut self, backends: &Backends, admin: BearerToken) -> Result<ApiClient, Error> {
         let address = self.http_address()?;
         self.folder.store_ports(Ports { http: Some(address.port()), ..self.folder.ports() })?;
-        let spec = self.children.serve(&self.folder, backends, address)?;
-        let client = ApiClient::new(ServerUrl::from(reachable(address)), admin)?;
+        let spec = self.children.serve(&self.folder, backends, address, self.options.plain)?;
+        let (scheme, authorities) = match &backends.certificates {
+            Some(certificates) => ("https", Authorities::File(certificates.ca_file.clone())),
+            None => ("http", Authorities::Nobody),
+        };
+        let url: ServerUrl = format!("{scheme}://{}", reachable(address)).parse()?;
+        let client = ApiClient::trusting(&authorities, url, admin)?;
         tracing::info!(http = %client.url(), "starting headwater serve");
         let serve = self.serve.insert(supervise(&self.folder, &spec)?);
         running_server::ready(&Serve { spec, client: client.clone() }, serve).await?;

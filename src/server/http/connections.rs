@@ -25,6 +25,8 @@ pub struct ConnectionLimits {
     pub authenticated: usize,
     /// Connections on which none was sent yet.
     pub anonymous: usize,
+    /// How long the TLS handshake may take.
+    pub handshake: Duration,
     /// How long the header of the first request may take.
     pub first_header: Duration,
     /// How long the header of each further request may take, counted from the answer before it: as long as clients keep idle
@@ -39,6 +41,7 @@ impl Default for ConnectionLimits {
         Self {
             authenticated: 3_840,
             anonymous: 256,
+            handshake: Duration::from_secs(5),
             first_header: Duration::from_secs(10),
             header: Duration::from_secs(75),
             stalled: Duration::from_secs(30),

@@ -8,6 +8,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use schema::id::PrincipalName;
 use schema::position::Position;
+use tls::server_certificate::ServerCertificate;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +32,8 @@ pub struct AppDependencies {
     pub published: Arc<dyn Fn() -> Option<Position> + Send + Sync>,
     /// The phase of this server's relay, in one word; none if it runs no relay.
     pub relay: Arc<dyn Fn() -> Option<&'static str> + Send + Sync>,
+    /// The certificate of this server, if it speaks TLS.
+    pub certificate: Option<ServerCertificate>,
     /// What callers may use at once.
     pub limits: HttpLimits,
     /// Cancelled when the server stops: live streams end then.
@@ -99,6 +102,10 @@ impl AppState {
 
     pub(super) fn relay(&self) -> Option<&'static str> {
         (self.0.dependencies.relay)()
+    }
+
+    pub(super) fn certificate(&self) -> Option<&ServerCertificate> {
+        self.0.dependencies.certificate.as_ref()
     }
 
     pub(super) fn limits(&self) -> &HttpLimits {

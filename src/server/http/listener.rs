@@ -1,10 +1,12 @@
 //! Accepts connections, limits them, and ends them in an orderly way.
 //!
-//! A connection that sends no request, or too slowly, or does not read what it is sent, is closed. When the server stops,
+//! A listener with a certificate speaks TLS only. A connection that sends no request, or too slowly, or does not read what it is sent, is closed. When the server stops,
 //! requests in progress are finished within a bounded time, and live streams end at once.
 
 use std::convert::Infallible;
 use std::future::pending;
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
@@ -15,6 +17,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tls::server_certificate::ServerCertificate;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +26,7 @@ use tower::ServiceExt as _;
 
 use crate::http::connections::{Connection, ConnectionPermit, Connections};
 use crate::http::guarded_body::guard_body;
+use crate::http::tls_handshake::{Handshake, HttpStream};
 use crate::http::write_timeout::WriteTimeout;
 
 pub use crate::http::connections::ConnectionLimits;
@@ -34,19 +38,46 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Bytes that a connection buffers of a request's header or of an answer: many times the size of a header.
 const BUFFER_BYTES: usize = 64 * 1024;
 
+/// A bound socket, with a certificate if it speaks TLS.
+#[derive(Debug)]
+pub struct HttpListener {
+    socket: TcpListener,
+    certificate: Option<ServerCertificate>,
+}
+
+impl HttpListener {
+    /// Binds a socket.
+    ///
+    /// # Errors
+    /// If the operating system refuses.
+    pub async fn bind(address: SocketAddr, certificate: Option<ServerCertificate>) -> io::Result<Self> {
+        Ok(Self { socket: TcpListener::bind(address).await?, certificate })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// If the operating system does not say.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+}
+
 /// Serves until `closing` is cancelled and the requests in progress are finished, or given up.
-pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimits, closing: CancellationToken) {
+pub async fn serve(listener: HttpListener, router: Router, limits: ConnectionLimits, closing: CancellationToken) {
     let connections = Connections::new(limits);
+    let handshake = Handshake::new(listener.certificate.as_ref());
     let open = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             () = closing.cancelled() => break,
-            accepted = listener.accept() => accepted,
+            accepted = listener.socket.accept() => accepted,
         };
         match accepted {
             Ok((stream, _)) => {
                 let permit = connections.admit().await;
-                open.spawn(serve_connection(stream, permit, limits, router.clone(), closing.clone()));
+                let (handshake, router, closing) = (handshake.clone(), router.clone(), closing.clone());
+                open.spawn(open_connection(stream, handshake, permit, limits, router, closing));
             }
             Err(error) => {
                 tracing::warn!(%error, "no connection could be accepted");
@@ -61,8 +92,10 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimi
     }
 }
 
-async fn serve_connection(
+/// Makes the handshake, if there is one, and serves what comes after it. The permit is held from the start.
+async fn open_connection(
     stream: TcpStream,
+    handshake: Handshake,
     permit: ConnectionPermit,
     limits: ConnectionLimits,
     router: Router,
@@ -72,6 +105,27 @@ async fn serve_connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
+    let opened = tokio::select! {
+        // A plain connection is open at once, whatever else has happened.
+        biased;
+        opened = timeout(limits.handshake, handshake.accept(stream)) => opened,
+        () = permit.0.aborted() => return tracing::debug!("connection closed by the server"),
+        () = closing.cancelled() => return,
+    };
+    match opened {
+        Ok(Ok(stream)) => serve_connection(stream, permit, limits, router, closing).await,
+        Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+        Err(_) => tracing::debug!("connection closed: no TLS handshake in time"),
+    }
+}
+
+async fn serve_connection(
+    stream: HttpStream,
+    permit: ConnectionPermit,
+    limits: ConnectionLimits,
+    router: Router,
+    closing: CancellationToken,
+) {
     let ConnectionPermit(connection) = &permit;
     let service = service_fn(|request| answer_request(router.clone(), connection.clone(), request));
     let mut http = http1::Builder::new();

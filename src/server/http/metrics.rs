@@ -33,6 +33,9 @@ pub(super) async fn show(asked: Asked<()>) -> Result<Raw<OpenMetrics>, ProblemRe
         None => None,
     };
     metrics::progress_observed(head, published, oldest, app.readiness().is_empty());
+    if let Some(certificate) = app.certificate() {
+        metrics::certificate_expires("http", certificate.expires_in());
+    }
     metrics::unknown_nodes_counted(app.reports().unknown());
     let open = snapshot.configuration.proposals().open();
     let (count, oldest) = open.fold((0, None), |(count, oldest): (usize, Option<Instant>), (_, proposal)| {

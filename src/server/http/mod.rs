@@ -20,6 +20,7 @@ mod catalogue;
 mod operation;
 
 mod connections;
+mod tls_handshake;
 mod write_timeout;
 
 mod answer_memory;

@@ -3,7 +3,6 @@
 //! Meanwhile an HTTP API says why, as a process that ends again and again tells nobody. Once somebody has put the log right, the server
 //! goes on by itself.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bus::connect::Link;
@@ -13,14 +12,13 @@ use store::appender::Appender;
 use store::database::{Database, Error as LogError};
 use store::log::Log;
 use store::reader::Reader;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::http::damaged_log;
-use crate::http::listener::{self, ConnectionLimits};
+use crate::http::listener::{self, ConnectionLimits, HttpListener};
 use crate::publish::event_stream::PublishedEvents;
 use crate::relay::log_check::{Error as CheckError, LogCheck};
 
@@ -41,15 +39,15 @@ pub(super) struct DamagedLog {
 }
 
 impl DamagedLog {
-    /// Folds the log once that is possible, and says at `http` until then why it is not; nothing if the server is stopped before.
+    /// Folds the log once that is possible, and says over HTTP until then why it is not; nothing if the server is stopped before.
     pub(super) async fn until_intact(
         self,
         error: LogError,
-        http: SocketAddr,
+        socket: HttpListener,
         stop: &CancellationToken,
-    ) -> std::io::Result<Option<(Appender, Log)>> {
+    ) -> Option<(Appender, Log)> {
         let (fault, faults) = watch::channel(error.to_string());
-        let (socket, closing) = (TcpListener::bind(http).await?, stop.child_token());
+        let closing = stop.child_token();
         let limits = ConnectionLimits::default();
         let served = tokio::spawn(listener::serve(socket, damaged_log::router(faults), limits, closing.clone()));
         // In a task of its own, as folding may keep its thread busy.
@@ -58,7 +56,7 @@ impl DamagedLog {
         closing.cancel();
         // A panic of the HTTP API was reported where it happened.
         let _ = served.await;
-        Ok(opened.map(resume_panic))
+        opened.map(resume_panic)
     }
 
     async fn open(self, mut error: LogError, fault: watch::Sender<String>) -> (Appender, Log) {

@@ -8,6 +8,7 @@ use bus::connect::Link;
 use schema::position::Position;
 use store::database::Error as LogError;
 use store::log::Log;
+use tls::server_certificate::ServerCertificate;
 use tokio::time::Instant;
 
 use crate::fleet::listener::ReportListener;
@@ -91,12 +92,13 @@ impl ReadinessInputs {
 }
 
 /// What an operator should know although the server is ready.
-pub(super) fn warnings(log: &Log) -> Vec<HealthCondition> {
+pub(super) fn warnings(log: &Log, certificate: Option<&ServerCertificate>) -> Vec<HealthCondition> {
     let clock = log.health().doubt().map(|doubt| ("clock", doubt.to_owned()));
     let rows = log.findings().current().map(|found| ("log", LogError::Found(found).to_string()));
     let content = log.findings().missing().map(|missing| ("content", missing.to_string()));
+    let certificate = certificate.and_then(ServerCertificate::warning).map(|warning| ("certificate", warning));
     let reason = |(part, reason): (&str, String)| HealthCondition { part: part.to_owned(), reason };
-    [clock, rows, content].into_iter().flatten().map(reason).collect()
+    [clock, rows, content, certificate].into_iter().flatten().map(reason).collect()
 }
 
 #[cfg(test)]

@@ -18,5 +18,6 @@ mod printed;
 mod reference;
 mod selected;
 mod starting;
+mod tls;
 mod unwritable;
 mod wait;

@@ -70,6 +70,7 @@ impl House {
             warnings: Arc::new(move || warned.lock().unwrap().clone()),
             published: Arc::new(move || Some(sequence.load(Ordering::Relaxed).into())),
             relay: Arc::new(|| Some("following")),
+            certificate: None,
             limits,
             closing: closing.clone(),
         });

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use axum::http::Method;
 use serde_json::{Value, json};
-use server::http::listener::{ConnectionLimits, serve};
+use server::http::listener::{ConnectionLimits, HttpListener, serve};
 use server::http::router::HttpLimits;
+use testkit::certificates::http_client;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -23,7 +24,7 @@ async fn open(house: &House) -> (String, JoinHandle<()>) {
 }
 
 async fn open_within(house: &House, limits: ConnectionLimits) -> (SocketAddr, JoinHandle<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = HttpListener::bind(([127, 0, 0, 1], 0).into(), None).await.unwrap();
     let address = listener.local_addr().unwrap();
     (address, tokio::spawn(serve(listener, house.router.clone(), limits, house.closing.clone())))
 }
@@ -32,7 +33,7 @@ async fn open_within(house: &House, limits: ConnectionLimits) -> (SocketAddr, Jo
 async fn a_closing_door_finishes_requests_ends_streams_and_is_gone() {
     let house = House::new();
     let (url, door) = open(&house).await;
-    let client = reqwest::Client::new();
+    let client = http_client(None).build().unwrap();
     let log: Value = client.get(format!("{url}/v1/log")).bearer_auth(ADMIN).send().await.unwrap().json().await.unwrap();
     assert_eq!(log["position"], 2);
     let stream = client.get(format!("{url}/v1/events?after=2")).bearer_auth(ADMIN);
@@ -48,7 +49,7 @@ async fn a_closing_door_answers_what_never_finishes_and_is_gone() {
     let house = House::new();
     house.log.is_stuck.store(true, Ordering::Relaxed);
     let (url, door) = open(&house).await;
-    let stuck = reqwest::Client::new().post(format!("{url}/v1/commands")).bearer_auth(ADMIN);
+    let stuck = http_client(None).build().unwrap().post(format!("{url}/v1/commands")).bearer_auth(ADMIN);
     let stuck = stuck.json(&json!({"commands": [{"type": "retire_node", "id": "n"}]}));
     let stuck = tokio::spawn(stuck.send());
     while house.log.waiting.load(Ordering::Relaxed) == 0 {
@@ -65,7 +66,7 @@ async fn a_closing_door_answers_what_never_finishes_and_is_gone() {
 async fn a_body_that_is_too_large_gets_its_answer_over_a_socket_too() {
     let house = House::new();
     let (url, _door) = open(&house).await;
-    let post = reqwest::Client::new().post(format!("{url}/v1/commands")).bearer_auth(ADMIN);
+    let post = http_client(None).build().unwrap().post(format!("{url}/v1/commands")).bearer_auth(ADMIN);
     let post = post.header("content-type", "application/json").body(vec![b' '; 12 * 1024 * 1024]);
     let answered = timeout(DEADLINE, post.send()).await.unwrap().unwrap();
     assert_eq!(answered.status().as_u16(), 413);
@@ -129,7 +130,7 @@ async fn who_asks_by_halves_keeps_nobody_out() {
         let mut half = connect(address).await;
         say(&mut half, "GET /healthz HTTP/1.1\r\nHost: d").await;
         halves.push(half);
-        let healthy = reqwest::get(format!("http://{address}/healthz"));
+        let healthy = http_client(None).build().unwrap().get(format!("http://{address}/healthz")).send();
         assert_eq!(timeout(DEADLINE, healthy).await.unwrap().unwrap().status(), 200);
     }
     closed(&mut halves[0]).await;

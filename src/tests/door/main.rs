@@ -22,4 +22,5 @@ mod proposals;
 mod reading;
 mod reference;
 mod states;
+mod tls;
 mod waiting;

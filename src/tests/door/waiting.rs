@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use schema::report::{Attempt, AttemptState, RecordRef, Reported};
 use serde_json::{Value, json};
-use server::http::listener::{ConnectionLimits, serve};
+use server::http::listener::{ConnectionLimits, HttpListener, serve};
 use server::http::router::HttpLimits;
-use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
 use crate::ask::{AUDITOR, House, enrol, put};
@@ -40,7 +39,7 @@ impl From<Output> for Ended {
 
 impl Waiter {
     async fn at(house: &House) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = HttpListener::bind(([127, 0, 0, 1], 0).into(), None).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(serve(listener, house.router.clone(), ConnectionLimits::default(), house.closing.clone()));
         Self { url }

@@ -154,6 +154,12 @@ fn each_part_links_only_what_its_work_needs() {
         ("headwater-client", [&POSTGRES[..], &["axum", "async-nats", "headwater-server"]].concat()),
         ("headwater-store", vec!["async-nats", "axum", "headwater-wal", "headwater-bus"]),
         ("headwater-wal", vec!["async-nats", "axum", "headwater-store", "headwater-bus"]),
+        (
+            "headwater-tls",
+            [&POSTGRES[..], &["axum", "hyper", "reqwest", "async-nats", "aws-lc-rs", "openssl"]].concat(),
+        ),
+        ("headwater-postgres", vec!["async-nats", "axum", "reqwest", "headwater-store", "headwater-wal"]),
+        ("headwater", vec!["aws-lc-rs", "aws-lc-sys", "openssl", "openssl-sys", "native-tls"]),
         ("headwater-bus", [&POSTGRES[..], &["axum", "headwater-store", "headwater-wal"]].concat()),
         ("headwater-projections", [&POSTGRES[..], &["tokio", "async-nats", "axum"]].concat()),
         ("headwater-schema", [&POSTGRES[..], &["tokio", "async-nats", "axum"]].concat()),

@@ -146,7 +146,7 @@ async fn who_can_not_reach_nats_says_what_at_which_address_refuses_whom_and_wher
             vec![strict, "user \"n-1\"", "authorization violation", file, "--nats-password-file"],
         ),
         (format!("nats://{silent}"), &[], vec![&silent, "no answer yet", "--nats-url"]),
-        (unknown, &[], vec!["nats://nowhere.invalid:4222", "user \"ann\"", "DNS error", "--nats-url"]),
+        (unknown, &["--plain"], vec!["nats://nowhere.invalid:4222", "user \"ann\"", "DNS error", "--nats-url"]),
     ];
     let log = || tempfile::NamedTempFile::new().unwrap();
     let agents: Vec<_> = cases.iter().map(|(url, more, says)| (Agent::of(url, more), log(), says)).collect();

@@ -18,6 +18,8 @@ mod publishing;
 mod repair;
 mod rights;
 mod tamper;
+mod tls;
+mod tls_nats;
 mod tree;
 mod waiting;
 mod wal;

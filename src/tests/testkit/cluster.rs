@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use lab::certificates::IssuedCertificate;
 use lab::postgres::{self, Cluster, Options};
 use lab::running_server::RunningServer;
 use lab::unprivileged_user::UnprivilegedUser;
@@ -16,7 +17,12 @@ use crate::programs;
 
 /// Starts a cluster of the test's own below a folder. It is removed when dropped.
 pub async fn start(dir: &Path, settings: &[(&str, &str)]) -> Result<RunningServer<Cluster>, Error> {
-    Cluster::start_copy(&initialised().await?, dir, settings).await
+    Cluster::start_copy(&initialised().await?, dir, settings, None).await
+}
+
+/// The same, with a certificate.
+pub async fn start_tls(dir: &Path, certificate: &IssuedCertificate) -> Result<RunningServer<Cluster>, Error> {
+    Cluster::start_copy(&initialised().await?, dir, &[], Some(certificate)).await
 }
 
 /// The home of a cluster that was initialised by this version of PostgreSQL for the account that runs it.
@@ -31,7 +37,9 @@ async fn initialised() -> Result<PathBuf, Error> {
     if !place.exists() {
         let dir = tempfile::tempdir().unwrap();
         let (home, logs) = (dir.path().join("postgres"), dir.path().to_path_buf());
-        let made = Cluster::make(&Options { programs, home, logs, port: None, settings: Vec::new() }).await?;
+        let made =
+            Cluster::make(&Options { programs, home, logs, port: None, settings: Vec::new(), certificate: None })
+                .await?;
         let beside = place.with_extension("new");
         let _left_by_a_killed_one = fs::remove_dir_all(&beside);
         postgres::copy(made.home(), &beside).await?;

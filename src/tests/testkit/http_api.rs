@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::{Client, Method};
 use serde_json::Value;
 
+use crate::certificates::http_client;
 use crate::eventually::eventually;
 
 /// How long one answer may take.
@@ -43,7 +44,7 @@ impl Answer {
 
 impl HttpApi {
     pub fn new(address: &str, token: &str) -> Self {
-        let client = Client::builder().timeout(ANSWER_WITHIN).build().unwrap();
+        let client = http_client(None).timeout(ANSWER_WITHIN).build().unwrap();
         Self { url: format!("http://{address}"), token: token.to_owned(), client }
     }
 

@@ -5,6 +5,7 @@
 //! - [`fleet`]: `install`, `serve` and `edge` as processes; [`programs`]: where those lie
 //! - [`http_api`] and [`asker`]: the callers' side of HTTP and of NATS; [`load`]: many callers at once
 //! - [`agent`] and [`fake_server`]: one agent, and a test in the part of the servers
+//! - [`certificates`]: a CA, a certificate with its files, and clients that trust it
 //! - [`law`], [`disk`] and [`auditor`]: the log, a node's disk and an export, read by hand
 //! - [`skipped`]: what a test could not do here
 #![expect(missing_docs, reason = "a test reads them beside their use")]
@@ -14,6 +15,7 @@ pub mod agent;
 pub mod asker;
 pub mod auditor;
 pub mod backends;
+pub mod certificates;
 pub mod cluster;
 pub mod disk;
 pub mod eventually;

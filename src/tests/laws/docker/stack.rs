@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use lab::server_programs;
 use serde_json::{Value, json};
+use testkit::certificates::http_client;
 use testkit::{cluster, programs};
 use tokio_postgres::Config;
 
@@ -132,7 +133,8 @@ async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool, said: impl
 }
 
 async fn is_ok(url: &str) -> bool {
-    reqwest::get(url).await.is_ok_and(|answer| answer.status().is_success())
+    let asked = http_client(None).build().unwrap().get(url).send();
+    asked.await.is_ok_and(|answer| answer.status().is_success())
 }
 
 fn make_secrets(folder: &Path) {
@@ -200,7 +202,15 @@ async fn the_composition_carries_a_command_to_a_file() {
          "target": {"all": true}, "priority": 0},
     ]});
     let commands = format!("{}/v1/commands", stack.url());
-    let answer = reqwest::Client::new().post(commands).bearer_auth(token.trim()).json(&request).send().await.unwrap();
+    let answer = http_client(None)
+        .build()
+        .unwrap()
+        .post(commands)
+        .bearer_auth(token.trim())
+        .json(&request)
+        .send()
+        .await
+        .unwrap();
     assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
     for node in ["edge-1", "edge-2"] {
         let file = stack.volume(node).join("current/files/etc/motd");

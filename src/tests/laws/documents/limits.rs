@@ -79,10 +79,12 @@ fn of_callers() -> Limits {
 }
 
 fn of_connections() -> Limits {
-    let ConnectionLimits { authenticated, anonymous, first_header, header, stalled } = ConnectionLimits::default();
+    let ConnectionLimits { authenticated, anonymous, handshake, first_header, header, stalled } =
+        ConnectionLimits::default();
     [
         ("authenticated", authenticated as u64),
         ("anonymous", anonymous as u64),
+        ("handshake", handshake.as_secs()),
         ("first_header", first_header.as_secs()),
         ("header", header.as_secs()),
         ("stalled", stalled.as_secs()),
