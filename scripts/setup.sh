@@ -250,7 +250,7 @@ need_page_tools() {
     done
 }
 
-has_example_packages() { "$1" -c 'import nats, msgpack, cryptography' 2>/dev/null; }
+has_example_packages() { "$1" -c 'import nats, msgpack, cryptography, nkeys' 2>/dev/null; }
 
 # The first Python that can make a virtual environment with pip in it, or nothing.
 venv_python() {
@@ -274,8 +274,11 @@ install_example_packages() {
     say "installing the Python packages of docs/examples into .tools/python"
     rm -rf "$new" "$tools/python"
     "$python" -m venv "$new" || return 1
-    "$new/bin/python" -m pip --quiet --disable-pip-version-check --timeout 20 --retries 2 install \
-        --no-deps --only-binary :all: --require-hashes --requirement scripts/examples.txt || return 1
+    local install=("$new/bin/python" -m pip --quiet --disable-pip-version-check --timeout 20 --retries 2 install
+        --no-deps --require-hashes)
+    "${install[@]}" --only-binary :all: --requirement scripts/examples.txt || return 1
+    # Without isolation, which would fetch a setuptools that nobody has checked.
+    "${install[@]}" --no-build-isolation --requirement scripts/examples-source.txt || return 1
     has_example_packages "$new/bin/python" || return 1
     mv "$new" "$tools/python"
 }

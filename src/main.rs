@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use agent::options::EdgeCommand;
 use clap::{CommandFactory as _, Parser, Subcommand};
+use client::node::{CloseBus, NodeCommand};
 use client::proposals::ProposalCommand;
 use client::token::TokenCommand;
 use client::{events, get, health, impact, import, proposals, wait, why};
@@ -14,7 +15,7 @@ use manual::{CompletionsOptions, ManOptions};
 use program::exit::{AFTER_HELP, CommandFailure, ExitClass, conclude, run_to_end};
 use program::signals::stop_on_signals;
 use program::{output, telemetry};
-use server::{export, install, recover, serve, token_reset};
+use server::{bus_init, export, install, recover, serve, token_reset};
 use tokio::runtime::Builder;
 
 /// Configuration for fleets. Every change is an event in PostgreSQL; the write-ahead log carries it into NATS; each node
@@ -42,6 +43,12 @@ enum Command {
     Edge(EdgeCommand),
     /// Access to the HTTP API: create, list and revoke tokens
     Token(TokenArguments),
+    /// Nodes' access to NATS: tokens with which they join, and shutting one out
+    #[command(subcommand)]
+    Node(NodeCommand),
+    /// Who may come into NATS: make the keys of the servers, end the shared password
+    #[command(subcommand)]
+    Bus(BusAction),
     /// Show the things of one kind, or one of them
     Get(get::Options),
     #[command(flatten)]
@@ -88,6 +95,14 @@ enum TokenAction {
     Reset(Box<token_reset::Options>),
 }
 
+#[derive(Subcommand)]
+enum BusAction {
+    /// Make the keys of the servers, and the part of nats-server's configuration that says who may do what
+    Init(bus_init::Options),
+    /// Let in no node without keys any more
+    Close(CloseBus),
+}
+
 /// A command whose name is reserved.
 #[derive(clap::Args)]
 struct NotYet {
@@ -131,16 +146,7 @@ async fn run_command(command: Command) -> Result<(), CommandFailure> {
             let done = demo::run(options).await;
             done.map_err(|error| CommandFailure::reaching(error.is_output(), error))
         }
-        Command::Install(install::InstallCommand::PrintRoles) => {
-            output::text(&store::roles::print())?;
-            Ok(())
-        }
-        Command::Install(install::InstallCommand::Install(options)) => {
-            let json = options.json;
-            let installed = install::run(*options).await;
-            let installed = installed.map_err(|error| CommandFailure::of(error.exit_class(), error))?;
-            Ok(installed.print(json)?)
-        }
+        Command::Install(command) => run_install(command).await,
         Command::Serve(options) => {
             let stop = stop_on_signals().map_err(CommandFailure::refused)?;
             let served = serve::run(options, stop).await;
@@ -148,6 +154,10 @@ async fn run_command(command: Command) -> Result<(), CommandFailure> {
         }
         Command::Edge(command) => agent::command::run(command).await,
         Command::Token(arguments) => run_token_action(arguments.action).await,
+        Command::Node(command) => {
+            client::node::run(command).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
+        }
+        Command::Bus(action) => run_bus_action(action).await,
         Command::Get(options) => get::run(options).await.map_err(|error| CommandFailure::of(error.exit_class(), error)),
         Command::Proposals(command) => {
             proposals::run(command).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
@@ -181,6 +191,33 @@ async fn run_command(command: Command) -> Result<(), CommandFailure> {
         Command::Health(options) => health::run(options).await.map_err(CommandFailure::unreachable),
         Command::Completions(options) => manual::print_completions(&options, Arguments::command()),
         Command::Man(options) => manual::write_pages(&options, Arguments::command()),
+    }
+}
+
+async fn run_install(command: install::InstallCommand) -> Result<(), CommandFailure> {
+    match command {
+        install::InstallCommand::PrintRoles => {
+            output::text(&store::roles::print())?;
+            Ok(())
+        }
+        install::InstallCommand::Install(options) => {
+            let json = options.json;
+            let installed = install::run(*options).await;
+            let installed = installed.map_err(|error| CommandFailure::of(error.exit_class(), error))?;
+            Ok(installed.print(json)?)
+        }
+    }
+}
+
+async fn run_bus_action(action: BusAction) -> Result<(), CommandFailure> {
+    match action {
+        BusAction::Init(options) => {
+            bus_init::run(&options).map_err(|error| CommandFailure::of(error.exit_class(), error))
+        }
+        BusAction::Close(options) => {
+            let done = client::node::close_bus(options).await;
+            done.map_err(|error| CommandFailure::of(error.exit_class(), error))
+        }
     }
 }
 

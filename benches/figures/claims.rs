@@ -27,7 +27,7 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
     let stop = CancellationToken::new();
     let demand = bench.relay(&link, &stop)?;
     let source = Arc::new(LogBackend::new(bench.log.clone(), demand));
-    let asking = RpcService { client: link.client().clone(), prefix: Prefix::default(), source };
+    let asking = RpcService { client: link.client().clone(), prefix: Prefix::default(), source, order: Arc::default() };
     tokio::spawn(async move { asking.answer().await });
     bench.enrol(RUNTIMES).await?;
     define_jobs(&bench).await?;
@@ -78,21 +78,32 @@ async fn define_jobs(bench: &BenchLog) -> Result<()> {
 
 async fn claim(link: &Link, runtime: usize, round: usize) -> Result<()> {
     let limit = u32::try_from(EACH)?;
-    let claim =
-        ClaimRequest { v: ClaimRequest::NEWEST, id: format!("claim-{round}"), runtime: None, limit, lease_s: None };
+    let claim = ClaimRequest {
+        v: ClaimRequest::NEWEST,
+        id: format!("claim-{round}"),
+        runtime: None,
+        limit,
+        lease_s: None,
+        sent: None,
+    };
     let reply = ask(link, runtime, RpcVerb::Claim, &claim).await?;
     let given = reply.result.and_then(|done| done.jobs).map_or(0, |jobs| jobs.len());
     if given == EACH { Ok(()) } else { Err(format!("{given} jobs were given: {:?}", reply.error).into()) }
 }
 
 async fn release(link: &Link, runtime: usize, round: usize) -> Result<()> {
-    let release =
-        ReleaseRequest { v: ReleaseRequest::NEWEST, id: format!("release-{round}"), runtime: None, jobs: None };
+    let release = ReleaseRequest {
+        v: ReleaseRequest::NEWEST,
+        id: format!("release-{round}"),
+        runtime: None,
+        jobs: None,
+        sent: None,
+    };
     ask(link, runtime, RpcVerb::Release, &release).await.map(|_| ())
 }
 
 fn renew() -> schema::rpc::RenewRequest {
-    schema::rpc::RenewRequest { v: schema::rpc::RenewRequest::NEWEST, id: "first".into(), runtime: None }
+    schema::rpc::RenewRequest { v: schema::rpc::RenewRequest::NEWEST, id: "first".into(), runtime: None, sent: None }
 }
 
 async fn ask(link: &Link, runtime: usize, verb: RpcVerb, request: &impl WireRecord) -> Result<RpcReply> {

@@ -8,6 +8,7 @@ here=$(dirname "$0")
 settings=$(mktemp -d)
 
 cp "$here/headwater.conf" "$here/container.conf" "$settings"
+cp "$here/password.conf" "$settings/bus.conf"
 version=$(nats-server --version | sed 's/^[^0-9]*//')
 major=${version%%.*} rest=${version#*.}
 minor=${rest%%.*}

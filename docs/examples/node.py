@@ -1,19 +1,23 @@
 #!/usr/bin/env python3
 """A small Headwater node, written from docs/how-to/write-a-node.md and docs/reference/nats.md alone.
 
-It watches its desired record, verifies it with a pinned key, writes the files, switches to them at once, and reports. It has no hooks, no
-repair of drift and no jobs, and it is meant to be read. Needs the Python packages nats-py, msgpack and cryptography.
+It makes its own keys, connects with one, hears its desired record, verifies it with a pinned key, writes the files, switches to them at once,
+and signs its reports. It has no hooks, no repair of drift and no jobs, and it is meant to be read. Needs the Python packages nats-py, nkeys,
+msgpack and cryptography.
 
-    node.py --nats nats://user:password@127.0.0.1:4222 --node node-9 --dir /tmp/node-9 --trust <public key in hex>
+    node.py key --dir /tmp/node-9
+    node.py run --dir /tmp/node-9 --nats nats://127.0.0.1:4222 --node node-9 --trust <public key in hex>
 """
 
 import argparse
 import asyncio
+import base64
 import datetime
 import hashlib
 import json
 import os
 import pathlib
+import secrets
 import shutil
 import struct
 import uuid
@@ -21,13 +25,17 @@ import uuid
 import msgpack
 import nats
 import nats.errors
+import nkeys
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from nats.js.errors import NotFoundError
 
 FORMAT = 1
 REPORT_EVERY_S = 10
-FETCH_WITHIN_S = 60
+SIGNATURE = "Headwater-Signature"
+REPORT = b"hw1/report"
 # NATS is away, is too slow, or does not have what was asked for: all of it is tried again.
 NATS_ERRORS = (nats.errors.Error, asyncio.TimeoutError)
 
@@ -42,8 +50,12 @@ def now():
 
 def read(message):
     """One MessagePack map in a format that this program knows."""
-    record = msgpack.unpackb(message)
-    if record["v"] > FORMAT:
+    try:
+        record = msgpack.unpackb(message)
+        is_newer = record["v"] > FORMAT
+    except (ValueError, TypeError, KeyError) as error:
+        raise Refused("damaged_record", repr(error)) from None
+    if is_newer:
         raise Refused("newer_format", f"format {record['v']} is newer than this program")
     return record
 
@@ -54,9 +66,9 @@ def check_path(path):
         raise Refused("invalid_path", path)
 
 
-def write(path, content):
+def write(path, content, mode=0o666):
     """Writes a file that is whole after a power cut, too."""
-    with open(path, "wb") as file:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
@@ -69,6 +81,14 @@ def sync_folder(path):
     os.close(folder)
 
 
+def replace(path, content, mode=0o666):
+    """Replaces a file as a whole, so that a crash leaves the old one or the new one."""
+    new = path.with_name(path.name + ".new")
+    write(new, content, mode)
+    new.rename(path)
+    sync_folder(path.parent)
+
+
 def digest_of(entries):
     hasher = hashlib.sha256()
     for entry in entries:
@@ -77,25 +97,59 @@ def digest_of(entries):
     return hasher.digest()
 
 
+class Identity:
+    """The keys of the node, derived from a secret that never leaves its folder."""
+
+    def __init__(self, folder):
+        file = folder / "node.seed"
+        if not file.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            replace(file, secrets.token_hex(32).encode(), 0o600)
+        self.seed = bytes.fromhex(file.read_text())
+
+    def derived(self, name):
+        return HKDF(SHA256(), 32, salt=None, info=f"hw1/key/{name}".encode()).derive(self.seed)
+
+    def key(self, name):
+        return Ed25519PrivateKey.from_private_bytes(self.derived(name))
+
+    def public(self):
+        """The public keys, as `enrol_node` wants them."""
+        return {name: self.key(name).public_key().public_bytes_raw().hex() for name in ("bus", "say")}
+
+    def bus_seed(self):
+        """The seed of the key that connects, in the text form of NATS."""
+        return nkeys.encode_seed(self.derived("bus"), nkeys.PREFIX_BYTE_USER).decode()
+
+    def sign(self, context, message):
+        return self.key("say").sign(context + b"\0" + message).hex()
+
+    def has_signed(self, context, message, signature):
+        # Ed25519 gives one signature for a key and a message.
+        return signature == self.sign(context, message)
+
+
 class Node:
     def __init__(self, arguments):
         self.id, self.prefix = arguments.node, arguments.prefix
         self.dir = pathlib.Path(arguments.dir).absolute()
         self.key = bytes.fromhex(arguments.trust)
+        self.identity = Identity(self.dir)
         self.boot, self.seq, self.attempt = str(uuid.uuid4()), 0, None
         (self.dir / "generations").mkdir(parents=True, exist_ok=True)
         self.state = {"log_id": None, "floor": None, "running": None, "boot_no": 0}
         if (self.dir / "state.json").exists():
             self.state = json.loads((self.dir / "state.json").read_text())
-        self.state["boot_no"] += 1
-        self.save()
 
     def save(self):
-        """Replaces state.json as a whole, so that a crash leaves the old file or the new one."""
-        new = self.dir / "state.json.new"
-        write(new, json.dumps(self.state).encode())
-        new.rename(self.dir / "state.json")
-        sync_folder(self.dir)
+        replace(self.dir / "state.json", json.dumps(self.state).encode())
+
+    def subject(self, bucket):
+        return f"$KV.{self.prefix}_{bucket}.{self.id}"
+
+    async def read_key(self, bucket):
+        """The node's key in a bucket, read directly: a node may make no consumer and ask for no stream's state."""
+        return await self.js.get_msg(f"KV_{self.prefix}_{bucket}", subject=self.subject(bucket), direct=True)
 
     # The five checks of docs/reference/nats.md, in their order.
 
@@ -105,7 +159,7 @@ class Node:
             raise Refused("bad_signature", "another key signed it")
         try:
             Ed25519PublicKey.from_public_bytes(self.key).verify(signed["sig"], signed["body"])
-        except InvalidSignature:
+        except (InvalidSignature, KeyError, TypeError):
             raise Refused("bad_signature", "the signature is wrong") from None
         record = read(signed["body"])
         if record["node"] != self.id:
@@ -144,10 +198,24 @@ class Node:
         if "inline" in entry:
             content = entry["inline"]
         else:
-            store = await self.js.object_store(f"{self.prefix}_blobs")
-            content = (await asyncio.wait_for(store.get(entry["digest"].hex()), FETCH_WITHIN_S)).data
+            content = await self.fetch(entry)
         if len(content) != entry["size"] or hashlib.sha256(content).digest() != entry["digest"]:
             raise Refused("wrong_blob", entry["path"])
+        return content
+
+    async def fetch(self, entry):
+        """Reads an object of NATS's object store: its description, and then its chunks one after the other."""
+        stream, subjects = f"OBJ_{self.prefix}_blobs", f"$O.{self.prefix}_blobs"
+        name = base64.urlsafe_b64encode(entry["digest"].hex().encode()).decode()
+        meta = await self.js.get_msg(stream, subject=f"{subjects}.M.{name}", direct=True)
+        try:
+            chunks = f"{subjects}.C.{json.loads(meta.data)['nuid']}"
+        except (ValueError, TypeError, KeyError) as error:
+            raise Refused("wrong_blob", repr(error)) from None
+        content, at = b"", 0
+        while len(content) < entry["size"]:
+            chunk = await self.js.get_msg(stream, seq=at + 1, subject=chunks, next=True, direct=True)
+            content, at = content + (chunk.data or b""), chunk.seq
         return content
 
     async def apply(self, message):
@@ -207,54 +275,82 @@ class Node:
             "rejected": [], "drift": [], "agent": "node.py 1", "at": now(),
         })
 
-    async def turn(self, desired, done):
-        """Applies the newest record, unless the node is done with it, and reports. Returns the record that it is done with."""
+    async def count_boot(self):
+        """Counts this start, above the last report that NATS has of the node: the folder may be older than that report."""
+        last = 0
         try:
-            message = (await desired.get(self.id)).value
-            if message != done and await self.apply(message):
+            report = await self.read_key("reported")
+            if self.identity.has_signed(REPORT, report.data or b"", report.headers.get(SIGNATURE)):
+                last = msgpack.unpackb(report.data)["boot_no"]
+        except NotFoundError:
+            pass
+        self.state["boot_no"] = max(self.state["boot_no"], last) + 1
+        self.save()
+
+    async def turn(self, done):
+        """Applies the newest record, unless the node is done with it, and reports. Returns the record that it is done with."""
+        if self.seq == 0:
+            await self.count_boot()
+        try:
+            message = (await self.read_key("desired")).data
+            if message and message != done and await self.apply(message):
                 done = message
         except NotFoundError:
-            pass  # Nobody has enrolled the node yet. It reports all the same, and is heard as unknown.
-        await self.js.publish(f"$KV.{self.prefix}_reported.{self.id}", self.report())
+            pass  # There is no record yet: it comes soon after the node was enrolled.
+        report = self.report()
+        headers = {SIGNATURE: self.identity.sign(REPORT, report)}
+        await self.js.publish(self.subject("reported"), report, headers=headers)
         return done
 
-    async def run(self, url):
-        connection = await nats.connect(url, name=f"node.py {self.id}", max_reconnect_attempts=-1)
+    async def connect(self, url, wake):
+        """Connects, and goes on trying for ever. What is heard or a new connection wakes the node, which then reads its record."""
+
+        async def heard(_message=None):
+            wake.set()
+
+        async def failed(error):
+            print(f"NATS does not let the node in, or does not answer; it is tried again: {error!r}", flush=True)
+
+        connection = await nats.connect(
+            url, name=f"node.py {self.id}", nkeys_seed_str=self.identity.bus_seed(), inbox_prefix=f"_INBOX_{self.id}",
+            max_reconnect_attempts=-1, reconnected_cb=heard, error_cb=failed,
+        )
+        await connection.subscribe(self.subject("desired"), cb=heard)
         self.js = connection.jetstream()
-        desired = await self.js.key_value(f"{self.prefix}_desired")
-        newest = asyncio.Event()
+        return connection
 
-        async def watch():
-            # The stream is read directly now and then as well: a watch can die without a word.
-            watcher = await desired.watch(self.id)
-            async for _ in watcher:
-                newest.set()
-
-        watching = asyncio.create_task(watch())
-        done = None
+    async def run(self, url):
+        wake, connection, done = asyncio.Event(), None, None
         while True:
-            newest.clear()
+            wake.clear()
             try:
-                done = await self.turn(desired, done)
+                if connection is None or connection.is_closed:  # nats-py gives up after some errors.
+                    connection = await self.connect(url, wake)
+                done = await self.turn(done)
             except NATS_ERRORS as error:
                 print(f"NATS does not answer, so this is tried again: {error!r}", flush=True)
             try:
-                await asyncio.wait_for(newest.wait(), REPORT_EVERY_S)
+                await asyncio.wait_for(wake.wait(), REPORT_EVERY_S)
             except asyncio.TimeoutError:
                 pass
-            if watching.done():
-                watching = asyncio.create_task(watch())
 
 
 def main():
     parser = argparse.ArgumentParser(description="A small Headwater node.")
-    parser.add_argument("--nats", required=True, help="nats://user:password@host:port")
-    parser.add_argument("--prefix", default="cfg")
-    parser.add_argument("--node", required=True, help="the id under which the node was enrolled")
-    parser.add_argument("--dir", required=True, help="the node's folder")
-    parser.add_argument("--trust", required=True, help="the public key that records must be signed with, in hex")
+    commands = parser.add_subparsers(dest="command", required=True)
+    key = commands.add_parser("key", help="print the node's public keys, which are made first if there are none")
+    run = commands.add_parser("run", help="run the node")
+    for command in (key, run):
+        command.add_argument("--dir", required=True, help="the node's folder")
+    run.add_argument("--nats", required=True, help="nats://host:port")
+    run.add_argument("--prefix", default="cfg")
+    run.add_argument("--node", required=True, help="the id under which the node was enrolled with its keys")
+    run.add_argument("--trust", required=True, help="the public key that records must be signed with, in hex")
     arguments = parser.parse_args()
-    asyncio.run(Node(arguments).run(arguments.nats))
+    if arguments.command == "key":
+        print(json.dumps(Identity(pathlib.Path(arguments.dir)).public()))
+    else:
+        asyncio.run(Node(arguments).run(arguments.nats))
 
 
 if __name__ == "__main__":

@@ -181,6 +181,7 @@ impl Configuration {
         let Some(node) = self.nodes.get_mut(&id) else { return AffectedNodes::new() };
         node.version = event.version;
         node.retired = true;
+        node.access.retired_at = event.at;
         let labels = node.labels.clone();
         self.selector_index.remove_labels(&id, &labels);
         self.jobs.free_all(&id, event.position);

@@ -4,12 +4,16 @@
 
 use alloc::sync::Arc;
 
+use imbl::ordmap::DiffItem;
 use imbl::{OrdMap, OrdSet};
 use schema::change::JoinTokenCreated;
 use schema::id::{JoinTokenId, NodeId};
 use schema::instant::Instant;
 use schema::node_keys::{KeyBytes, NodeKeys};
 use schema::position::{Position, Version};
+
+/// A retired node that was not heard to have dropped what it ran is dismissed after so many seconds: 30 days.
+pub const DISMISSED_AFTER_S: u32 = 30 * 24 * 60 * 60;
 
 /// Keys, tokens, and the state of the bus.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,13 +33,21 @@ pub struct Identities {
 pub struct NodeAccess {
     /// The keys of the node; none if it never had any, was barred or dismissed.
     pub keys: Option<Arc<NodeKeys>>,
-    /// The position of the event that gave it these keys, or 0.
+    /// The position of the event that gave it these keys or took them away, or 0. Numbers of reports from before do not count.
     pub keyed: Position,
     /// The position of the event that barred it; 0 if it is not barred.
     pub barred: Position,
+    /// When the node was last retired: its access ends some time after that.
+    pub retired_at: Instant,
 }
 
 impl NodeAccess {
+    /// Whether a retired node with keys has to be dismissed: it has dropped what it ran, or was not heard to for too long.
+    #[must_use]
+    pub fn is_to_be_dismissed(&self, has_dropped: bool, now: Instant) -> bool {
+        self.keys.is_some() && (has_dropped || now > self.retired_at.plus_seconds(DISMISSED_AFTER_S))
+    }
+
     /// Whether the node is shut out, until it is enrolled again with other keys.
     #[must_use]
     pub fn is_barred(&self) -> bool {
@@ -139,6 +151,19 @@ impl Identities {
     #[must_use]
     pub fn is_barred(&self, key: &KeyBytes) -> bool {
         self.barred.contains(key)
+    }
+
+    /// Whether somebody who was let in by `before` may have lost that.
+    #[must_use]
+    pub fn takes_access_of(&self, before: &Self) -> bool {
+        let lost_key = before.nodes.diff(&self.nodes).any(|change| !matches!(change, DiffItem::Add(..)));
+        let is_ended = |id: &JoinTokenId| self.tokens.get(id).is_none_or(|token| token.revoked);
+        let ended = before.tokens.diff(&self.tokens).any(|change| match change {
+            DiffItem::Update { old: (id, old), .. } => !old.revoked && is_ended(id),
+            DiffItem::Add(..) => false,
+            DiffItem::Remove(..) => true,
+        });
+        lost_key || ended || self.is_closed != before.is_closed
     }
 
     /// Whether a key is anybody's, or was a barred node's.

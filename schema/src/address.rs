@@ -2,7 +2,6 @@
 
 use alloc::format;
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
 
@@ -205,25 +204,6 @@ impl Prefix {
         format!("$O.{}.C.{nuid}", self.blobs())
     }
 
-    /// The subjects that a node may publish to, no more and no less than it needs: its own keys and requests, the watch of
-    /// its own desired record with flow control, and direct reads. A plain `CONSUMER.CREATE` would let a node watch all records.
-    #[must_use]
-    pub fn published_by_node(&self, node: &NodeId) -> Vec<String> {
-        let (desired, own) = (self.bucket_stream(Bucket::Desired), self.bucket_subject(Bucket::Desired, node.as_str()));
-        let [_, blob_meta] = self.blob_subjects();
-        Vec::from([
-            self.bucket_subject(Bucket::Reported, node.as_str()),
-            self.bucket_subject(Bucket::Proposed, &format!("{node}.*")),
-            format!("{self}.rpc.{node}.*"),
-            format!("$JS.API.CONSUMER.CREATE.{desired}.*.{own}"),
-            format!("$JS.FC.{desired}.>"),
-            format!("$JS.API.DIRECT.GET.{desired}.{own}"),
-            format!("$JS.API.DIRECT.GET.{}", self.bucket_stream(Bucket::Keys)),
-            format!("$JS.API.DIRECT.GET.{}", self.blob_stream()),
-            format!("$JS.API.DIRECT.GET.{}.{blob_meta}", self.blob_stream()),
-        ])
-    }
-
     /// The subject of a node's requests of one verb.
     #[must_use]
     pub fn rpc_subject(&self, node: &NodeId, verb: RpcVerb) -> String {
@@ -245,10 +225,11 @@ impl Prefix {
 }
 
 /// Whether a reply may be sent to this subject. NATS does not check a request's reply subject, and the server may publish
-/// everywhere: a reply to another subject would be an event, a record or a command to JetStream. Only inboxes are allowed.
+/// everywhere: a reply to another subject would be an event, a record or a command to JetStream. Only inboxes are allowed, and what
+/// NATS puts in the place of the reply subject of a request from another account.
 #[must_use]
 pub fn is_inbox(subject: &str) -> bool {
-    subject.starts_with("_INBOX.") || subject.starts_with("_INBOX_")
+    ["_INBOX.", "_INBOX_", "_R_."].iter().any(|inbox| subject.starts_with(inbox))
 }
 
 #[cfg(test)]
@@ -264,7 +245,6 @@ mod tests {
         assert_eq!(prefix.blob_stream(), "OBJ_cfg_blobs");
         let node: NodeId = "n-1".parse().expect("valid");
         assert_eq!(prefix.rpc_subject(&node, RpcVerb::ListClaims), "cfg.rpc.n-1.mine");
-        assert!(prefix.published_by_node(&node).contains(&"cfg.rpc.n-1.*".into()));
         for verb in RpcVerb::ALL {
             assert_eq!(prefix.parse_rpc_subject(&prefix.rpc_subject(&node, verb)), Some((node.clone(), verb)));
         }
@@ -275,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_reply_goes_to_an_inbox_and_nowhere_else() {
-        assert!(is_inbox("_INBOX.x.y") && is_inbox("_INBOX_n-1.x"));
+        assert!(is_inbox("_INBOX.x.y") && is_inbox("_INBOX_n-1.x") && is_inbox("_R_.x.y"));
         for other in ["$KV.cfg_desired.n-2", "$JS.API.STREAM.DELETE.cfg_events", "cfg.events.x", "_INBOX", ""] {
             assert!(!is_inbox(other), "{other}");
         }

@@ -29,7 +29,7 @@ pub(crate) use self::identity::OwnLog;
 
 use self::form::{Only, strict};
 use self::identity::own_log;
-pub use self::identity::{CreateJoinToken, EnrolNode, JoinNode, SetNodeKeys};
+pub use self::identity::{CreateJoinToken, EnrolNode, JoinNode, SetNodeKeys, check_keys};
 pub use self::proposal::{AcceptProposal, Propose, RejectProposal};
 use crate::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
 use crate::digest::Digest;

@@ -13,6 +13,7 @@ extern crate alloc;
 mod registry;
 
 pub mod invalid;
+pub mod join;
 pub mod json;
 pub mod terminal;
 
@@ -23,7 +24,9 @@ pub mod instant;
 pub mod limit;
 pub mod node_keys;
 pub mod path;
+pub mod permissions;
 pub mod position;
+pub mod say;
 pub mod schedule;
 pub mod target;
 pub mod variant;

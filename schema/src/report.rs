@@ -116,6 +116,12 @@ impl Reported {
         }
     }
 
+    /// The number of the report, if its boot has one.
+    #[must_use]
+    pub fn sent(&self) -> Option<SentNumber> {
+        self.boot_no.map(|boot_no| SentNumber { boot_no, seq: self.seq })
+    }
+
     /// What runs and is good: the last good, or what a node that names none says to have applied.
     #[must_use]
     pub fn good(&self) -> Option<RecordRef> {

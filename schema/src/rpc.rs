@@ -22,6 +22,7 @@ use crate::invalid::InputError;
 use crate::lease::{LeaseToken, LeasedJob};
 use crate::limit::{IDEMPOTENCY_KEY_BYTES_MAX, RPC_REQUEST_BYTES_MAX, RPC_SPECS_BYTES_MAX};
 use crate::position::{Position, Version};
+use crate::report::SentNumber;
 use crate::request::Request;
 use crate::wire::{RecordError, WireRecord, whole};
 
@@ -70,6 +71,9 @@ macro_rules! rpc_requests {
                 /// The node that asks, if the request repeats it; it must be the node of the subject.
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 pub runtime: Option<NodeId>,
+                /// The number of the request among those of the node; a node with keys gives one, and signs the request.
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                pub sent: Option<SentNumber>,
                 $($(#[$field_doc])* pub $field: $type,)*
             }
 
@@ -214,6 +218,17 @@ pub struct RpcReply {
     /// be read, and in the replies of older servers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
+}
+
+/// The number of a request, whatever else is wrong with it.
+#[must_use]
+pub fn sent_number(request: &[u8]) -> Option<SentNumber> {
+    #[derive(Deserialize)]
+    struct Numbered {
+        sent: SentNumber,
+    }
+    let Numbered { sent } = whole(request).ok()?;
+    Some(sent)
 }
 
 /// The `id` of a request, whatever else is wrong with it.

@@ -105,6 +105,7 @@ fn evidence_has_the_limits_that_it_has_over_http() {
             v: 1,
             id: "a".into(),
             runtime: None,
+            sent: None,
             job: "x".parse().unwrap(),
             token: schema::digest::Digest::of(b"token").into(),
             spec_digest: schema::digest::Digest::of(b"spec"),

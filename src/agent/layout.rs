@@ -7,6 +7,8 @@
 //! check/<…>                         a copy of a generation, for the operator's check to look at
 //! records/<…>                       the signed record that a generation was made from
 //! blobs/<sha256>                    the cache of large content
+//! node.seed                         the node's secret, from which its keys are derived; it never leaves the folder
+//! nats-ca.pem                       the certificates of NATS, where a join token gave some
 //! state.json                        the node's state, which survives a restart
 //! lock                              the agent's lock; on a full disk also the last attempt, instead of state.json
 //! runtime/                          state and specs of the assessment runtime, if the node is one
@@ -41,6 +43,18 @@ impl Layout {
     #[must_use]
     pub fn current(&self) -> PathBuf {
         self.root.join("current")
+    }
+
+    /// The node's seed.
+    #[must_use]
+    pub fn seed(&self) -> PathBuf {
+        self.root.join("node.seed")
+    }
+
+    /// The certificates by which NATS is verified, as the join token gave them.
+    #[must_use]
+    pub fn nats_ca(&self) -> PathBuf {
+        self.root.join("nats-ca.pem")
     }
 
     /// All generations.

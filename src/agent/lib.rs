@@ -15,6 +15,9 @@ pub mod folder_reader;
 pub mod node_folder;
 pub mod node_state;
 
+pub mod boot_number;
+pub mod node_seed;
+
 pub mod published_keys;
 pub mod record_watch;
 pub mod verify;
@@ -38,6 +41,7 @@ pub mod status_text;
 
 pub mod command;
 pub mod jobs;
+pub mod join;
 pub mod main_loop;
 
 mod actions;

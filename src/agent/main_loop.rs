@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bus::connect::{AddressError, Link};
+use bus::identity::BusIdentity;
 use bus::objects::Objects;
 use bytes::Bytes;
 use program::backoff::Backoff;
@@ -16,7 +17,9 @@ use program::failpoints;
 use program::password;
 use projections::plan::{Step, plan, repair};
 use schema::desired::Desired;
+use schema::permissions::node_inbox;
 use schema::report::{AttemptState, RecordRef};
+use schema::seal::SecretKey;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -24,16 +27,19 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::actions::Agent;
 use crate::apply_error::ApplyError;
+use crate::boot_number::BootNumber;
 use crate::jobs::job_runtime::JobRuntime;
 use crate::jobs::rpc_client::RpcClient;
 use crate::jobs::runtime_settings::RuntimeSettings;
 use crate::jobs::runtime_state::RuntimeStateError;
 use crate::node_folder::{NodeFolder, OpenError};
+use crate::node_seed::{NodeSeed, NodeSeedError};
 use crate::node_state::PinnedKey;
 use crate::options::{OnDrift, Options};
 use crate::record_watch::{self as records, NewestRecord};
+use crate::report::{self, ReportPublisher};
 use crate::report_draft::ReportDraft;
-use crate::{report, verify};
+use crate::verify;
 
 /// How long a report of drift stays in NATS at least before the repair replaces it.
 const DRIFT_SHOWN_FOR: Duration = Duration::from_millis(100);
@@ -55,6 +61,9 @@ pub enum Error {
     /// The password file can't be read.
     #[error("the password for NATS can't be had (--nats-password-file)")]
     Password(#[from] password::Error),
+    /// The node's seed can't be read or made.
+    #[error(transparent)]
+    Seed(#[from] NodeSeedError),
     /// The state of the assessment runtime can't be read.
     #[error(transparent)]
     Runtime(#[from] RuntimeStateError),
@@ -82,16 +91,25 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
     }
     let (prefix, node) = (options.nats.nats_prefix.clone(), options.node.clone());
     log_start(&options, &folder);
-    let link = options.nats.connect::<Error>(options.plain, &format!("headwater-edge {node}")).await?;
-    let (report, updates, published) =
-        ReportDraft::of(report::blank_report(node.clone(), folder.boot_no(), options.jobs.runtime));
+    let seed = NodeSeed::read_or_create(folder.layout())?;
+    let identity = BusIdentity::of(seed.bus()).hearing(node_inbox(&node));
+    let link = options.nats.connect::<Error>(options.plain, Some(&identity), &format!("headwater-edge {node}")).await?;
+    let (report, updates, published) = ReportDraft::of(report::blank_report(node.clone(), options.jobs.runtime));
+    let (say, boot_number) = (seed.say(), BootNumber::counted(folder.boot_no()));
+    let mut boot_no = boot_number.watched();
     let (found, mut newest) = watch::channel(NewestRecord::default());
     let _watching =
         AbortOnDropHandle::new(tokio::spawn(records::watch_record(link.clone(), prefix.clone(), node, found)));
-    let _reporting =
-        AbortOnDropHandle::new(tokio::spawn(report::publish_reports(link.clone(), prefix.clone(), updates, published)));
+    let publisher = ReportPublisher {
+        link: link.clone(),
+        prefix: prefix.clone(),
+        say: say.clone(),
+        boot_number: boot_number.clone(),
+        has_own_user: !options.nats.names_user(),
+    };
+    let _reporting = AbortOnDropHandle::new(tokio::spawn(publisher.run(updates, published)));
 
-    let jobs = job_runtime(&options, &link)?;
+    let jobs = job_runtime(&options, &link, say, &boot_number)?;
     let _jobs = jobs.map(|jobs| AbortOnDropHandle::new(tokio::spawn(jobs.run(shutdown.clone()))));
 
     let objects = Objects::of(&link.jetstream(), &prefix).await;
@@ -103,6 +121,9 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
     compare_timer.reset();
     while !stop.is_cancelled() {
         ups.mark_unchanged();
+        if let Some(boot_no) = *boot_no.borrow_and_update() {
+            agent.folder.raise_boot_no(boot_no);
+        }
         let record = newest.borrow_and_update().clone();
         let pause = match agent.run_once(record, compare).await {
             Ok(()) => {
@@ -120,6 +141,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
         compare = tokio::select! {
             () = stop.cancelled() => false,
             _ = newest.changed() => false,
+            _ = boot_no.changed() => false,
             _ = ups.changed() => false,
             () = agent.tree_changed() => true,
             () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => true,
@@ -154,7 +176,12 @@ fn log_start(options: &Options, folder: &NodeFolder) {
 }
 
 /// The assessment runtime of this node, if it is one.
-fn job_runtime(options: &Options, link: &Link) -> Result<Option<JobRuntime<RpcClient>>, RuntimeStateError> {
+fn job_runtime(
+    options: &Options,
+    link: &Link,
+    say: SecretKey,
+    boot_number: &BootNumber,
+) -> Result<Option<JobRuntime<RpcClient>>, RuntimeStateError> {
     let jobs = &options.jobs;
     let Some(command) = jobs.job_cmd.clone().filter(|_| jobs.runtime) else { return Ok(None) };
     let settings = RuntimeSettings {
@@ -166,7 +193,13 @@ fn job_runtime(options: &Options, link: &Link) -> Result<Option<JobRuntime<RpcCl
         timeout: Duration::from_secs(jobs.job_timeout_s),
         lease_s: jobs.job_lease_s,
     };
-    let client = RpcClient::of(link.clone(), options.nats.nats_prefix.clone(), options.node.clone());
+    let client = RpcClient {
+        link: link.clone(),
+        prefix: options.nats.nats_prefix.clone(),
+        node: options.node.clone(),
+        say,
+        boot_number: boot_number.clone(),
+    };
     JobRuntime::of(settings, client).map(Some)
 }
 

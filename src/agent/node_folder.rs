@@ -26,7 +26,7 @@ pub struct NodeFolder {
     state: NodeState,
     /// The content of `state.json`.
     written: Option<NodeState>,
-    boot_no: Option<u64>,
+    boot_no: u64,
     lock: FolderLock,
 }
 
@@ -65,6 +65,19 @@ pub enum OpenError {
     /// The node followed this log before.
     #[error("the node has followed log {0} before, and left it for the one it follows now: it does not go back")]
     LeftBefore(LogId),
+    /// It follows another log.
+    #[error(
+        "{} follows log {followed}, and the token is of log {asked}: join with a new --dir, or let the node change logs first \
+         (`headwater edge accept-log`)", .dir.display()
+    )]
+    OtherLog {
+        /// The folder.
+        dir: PathBuf,
+        /// In `state.json`.
+        followed: LogId,
+        /// Of the token.
+        asked: LogId,
+    },
     /// `state.json` can't be read.
     #[error(transparent)]
     Damaged(#[from] DamagedStateError),
@@ -90,21 +103,33 @@ impl NodeFolder {
             return Err(OpenError::OtherNode { dir: layout.root().to_owned(), found, asked });
         }
         let is_new = written.is_none();
-        let mut store = Self { layout, state, written, boot_no: None, lock };
+        let boot_no = state.boot_no.saturating_add(1);
+        let mut store = Self { layout, state, written, boot_no, lock };
         // A new folder must name its node at once. Later a full disk must not keep the agent from starting: only the agent
         // can remove old generations.
-        match store.update_state(|state| state.boot_no += 1) {
-            Ok(()) => store.boot_no = Some(store.state.boot_no),
+        match store.update_state(|state| state.boot_no = boot_no) {
+            Ok(()) => {}
             Err(error) if is_new => return Err(error.into()),
             Err(error) => tracing::warn!(error = error.with_sources(), "start of the agent can't be counted"),
         }
         Ok(store)
     }
 
-    /// How often an agent was started here, this one included; none if `state.json` could not be written.
+    /// How often an agent was started here, this one included, as far as it could be counted: a full disk may keep it from being stored.
     #[must_use]
-    pub fn boot_no(&self) -> Option<u64> {
+    pub fn boot_no(&self) -> u64 {
         self.boot_no
+    }
+
+    /// Counts this boot as `least` at least, because a report of an earlier one is in NATS that was counted higher.
+    pub fn raise_boot_no(&mut self, least: u64) {
+        if self.boot_no >= least {
+            return;
+        }
+        self.boot_no = least;
+        if let Err(error) = self.update_state(|state| state.boot_no = least) {
+            tracing::warn!(error = error.with_sources(), "start of the agent can't be counted");
+        }
     }
 
     /// Lets the node of a folder follow another log, if no agent works in it.
@@ -120,7 +145,8 @@ impl NodeFolder {
         let lock = lock_folder(&dir)?;
         // Read again under the lock: an agent may have ended, and written, in between.
         let Some(state) = folder_reader::read_state(&layout)? else { return Err(OpenError::NoNode(dir)) };
-        let mut store = Self { layout, written: Some(state.clone()), state, boot_no: None, lock };
+        let boot_no = state.boot_no;
+        let mut store = Self { layout, written: Some(state.clone()), state, boot_no, lock };
         let mut switched = false;
         store.update_state(|state| switched = state.switch_log(log_id))?;
         if switched { Ok(store.state) } else { Err(OpenError::LeftBefore(log_id)) }
@@ -183,6 +209,35 @@ impl NodeFolder {
     /// Sets the running generation in memory: the symlink has it on disk, so the next change of the state writes it.
     pub fn note_running(&mut self, record_ref: RecordRef) {
         self.state.running = Some(record_ref);
+    }
+
+    /// Whether the node can trust this key and follow this log: it does, or has not chosen yet.
+    ///
+    /// # Errors
+    /// If it trusts another key, or follows another log.
+    pub fn may_follow(&self, key: &PinnedKey, log_id: LogId) -> Result<(), OpenError> {
+        let dir = self.layout.root().to_owned();
+        match (&self.state.key, self.state.log_id) {
+            (Some(pinned), _) if pinned != key => {
+                Err(OpenError::OtherKey { dir, pinned: pinned.hex(), asked: key.hex() })
+            }
+            (_, Some(followed)) if followed != log_id => Err(OpenError::OtherLog { dir, followed, asked: log_id }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Follows the log that the operator gives, unless the node follows one already.
+    ///
+    /// # Errors
+    /// If it follows another one, or the disk fails.
+    pub fn follow(&mut self, log_id: LogId) -> Result<(), OpenError> {
+        match self.state.log_id {
+            Some(followed) if followed != log_id => {
+                Err(OpenError::OtherLog { dir: self.layout.root().to_owned(), followed, asked: log_id })
+            }
+            Some(_) => Ok(()),
+            None => Ok(self.update_state(|state| state.log_id = Some(log_id))?),
+        }
     }
 
     /// Pins the key that the operator gives, unless it is pinned already.

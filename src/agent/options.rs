@@ -161,6 +161,55 @@ pub struct AcceptLogOptions {
     pub dir: PathBuf,
 }
 
+/// Lets a node join with a token: it makes the node's seed, asks to be let in, and pins the log and its key. Stop the agent first if one
+/// runs in the folder. The token is one line from `headwater node token create`, on standard input unless --token-file is given.
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n\n  headwater edge join --dir /var/lib/headwater --node rack-7 < token\n\nExit codes: 0 joined, also if it \
+                  had joined before; 1 refused; 2 usage; 3 no answer."
+)]
+pub struct JoinOptions {
+    /// The node's folder.
+    #[arg(long, env = "HEADWATER_NODE_DIR", value_name = "DIR")]
+    pub dir: PathBuf,
+
+    /// The node's id, unless the token names it.
+    #[arg(long, env = "HEADWATER_NODE", value_name = "ID")]
+    pub node: Option<NodeId>,
+
+    /// A file with the token, in place of standard input.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
+    /// Whether NATS may be reached without TLS.
+    #[command(flatten)]
+    pub plain: PlainOption,
+
+    /// How many seconds to wait for NATS and for an answer.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub timeout_s: u64,
+}
+
+/// Prints the public keys of a node as JSON, for `enrol_node` or `set_node_keys`. The seed is made if there is none.
+#[derive(Clone, Debug, clap::Args)]
+pub struct KeyOptions {
+    /// The node's folder.
+    #[arg(long, env = "HEADWATER_NODE_DIR", value_name = "DIR")]
+    pub dir: PathBuf,
+
+    /// The node's id, if the folder is new.
+    #[arg(long, env = "HEADWATER_NODE", value_name = "ID")]
+    pub node: Option<NodeId>,
+}
+
+/// Prints the seed of the key with which a node connects to NATS, for tools such as `nats --nkey FILE`. It is a secret.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CredsOptions {
+    /// The node's folder.
+    #[arg(long, env = "HEADWATER_NODE_DIR", value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+}
+
 /// Run the agent, or one of the subcommands.
 #[derive(Clone, Debug)]
 pub enum EdgeCommand {
@@ -170,10 +219,19 @@ pub enum EdgeCommand {
     Status(StatusOptions),
     /// `headwater edge accept-log`
     AcceptLog(AcceptLogOptions),
+    /// `headwater edge join`
+    Join(JoinOptions),
+    /// `headwater edge key`
+    Key(KeyOptions),
+    /// `headwater edge creds`
+    Creds(CredsOptions),
 }
 
 const STATUS: &str = "status";
 const ACCEPT_LOG: &str = "accept-log";
+const JOIN: &str = "join";
+const KEY: &str = "key";
+const CREDS: &str = "creds";
 
 // The derived implementation would require the agent's options beside a subcommand, too.
 impl clap::Args for EdgeCommand {
@@ -183,6 +241,9 @@ impl clap::Args for EdgeCommand {
             .subcommand_negates_reqs(true)
             .subcommand(StatusOptions::augment_args(Command::new(STATUS)))
             .subcommand(AcceptLogOptions::augment_args(Command::new(ACCEPT_LOG)))
+            .subcommand(JoinOptions::augment_args(Command::new(JOIN)))
+            .subcommand(KeyOptions::augment_args(Command::new(KEY)))
+            .subcommand(CredsOptions::augment_args(Command::new(CREDS)))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -194,6 +255,9 @@ impl clap::FromArgMatches for EdgeCommand {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         match matches.subcommand() {
             Some((STATUS, matches)) => StatusOptions::from_arg_matches(matches).map(Self::Status),
+            Some((JOIN, matches)) => JoinOptions::from_arg_matches(matches).map(Self::Join),
+            Some((KEY, matches)) => KeyOptions::from_arg_matches(matches).map(Self::Key),
+            Some((CREDS, matches)) => CredsOptions::from_arg_matches(matches).map(Self::Creds),
             Some((_, matches)) => AcceptLogOptions::from_arg_matches(matches).map(Self::AcceptLog),
             None => Options::from_arg_matches(matches).map(|options| Self::Run(options.into())),
         }

@@ -264,7 +264,7 @@ mod tests {
     }
 
     fn new_draft() -> ReportDraft {
-        ReportDraft::of(blank_report("a".parse().expect("an id"), None, false)).0
+        ReportDraft::of(blank_report("a".parse().expect("an id"), false)).0
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub mod fleet;
 pub mod health;
 pub mod impact;
 pub mod job;
+pub mod join_token;
 pub mod log;
 pub mod node;
 pub mod principal;

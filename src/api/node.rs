@@ -7,11 +7,26 @@ use schema::convergence::ConvergenceState;
 use schema::desired::{Cause, Entry};
 use schema::id::NodeId;
 use schema::instant::Instant;
+use schema::node_keys::NodeKeys;
 use schema::position::{Position, Version};
 use schema::report::{RecordRef, ReportSummary, Reported};
 use schema::target::Labels;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// How a node may come into NATS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeAccessView {
+    /// By its own keys.
+    Keys,
+    /// It has no keys: by a password that nodes share, if there is one.
+    Password,
+    /// Not at all: it was barred.
+    Barred,
+    /// Not at all: it was retired, and has left.
+    Dismissed,
+}
 
 /// A node as a list shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -22,6 +37,8 @@ pub struct NodeSummary {
     pub labels: Labels,
     /// Whether it takes part no more.
     pub retired: bool,
+    /// How it may come into NATS.
+    pub access: NodeAccessView,
     /// How often the node was changed by a command.
     pub version: Version,
     /// Its state, and why.
@@ -40,6 +57,10 @@ pub struct NodeDetail {
     pub labels: Labels,
     /// Whether it takes part no more.
     pub retired: bool,
+    /// How it may come into NATS.
+    pub access: NodeAccessView,
+    /// Its public keys; null if it has none.
+    pub keys: Option<NodeKeys>,
     /// How often the node was changed by a command.
     pub version: Version,
     /// Its state, and why.

@@ -29,3 +29,5 @@ pub const IMPACT: &str = "/v1/impact";
 pub const PROPOSALS: &str = "/v1/proposals";
 /// People and programs with a token.
 pub const PRINCIPALS: &str = "/v1/principals";
+/// Tokens with which nodes join.
+pub const JOIN_TOKENS: &str = "/v1/join-tokens";

@@ -14,6 +14,7 @@ use program::backoff::Backoff;
 use tokio::sync::watch;
 
 use crate::connection_status::{ClientIdentity, ConnectionStatus};
+use crate::identity::BusIdentity;
 use crate::transport::{Transport, TransportError};
 
 /// How long one answer of NATS may take.
@@ -56,17 +57,26 @@ pub enum AddressError {
 /// # Errors
 /// If `url` is malformed.
 pub async fn connect(url: &str, name: &str) -> Result<Link, AddressError> {
-    connect_with(url, None, &Transport::Unchecked, name).await
+    connect_with(url, None, None, &Transport::Unchecked, name).await
+}
+
+/// As [`connect`], with an identity.
+///
+/// # Errors
+/// If `url` is malformed.
+pub async fn connect_as(url: &str, identity: &BusIdentity, name: &str) -> Result<Link, AddressError> {
+    connect_with(url, Some(identity), None, &Transport::Unchecked, name).await
 }
 
 /// Starts to connect to `url` as client `name`, and returns at once. `url` is `nats://user:password@host:port`, or has a token
-/// alone before the `@`; of several, separated by commas, the first credentials are used for all. While NATS can't be reached, a
-/// log line says every minute why; `password_file` is only named there.
+/// alone before the `@`; of several, separated by commas, the first credentials are used for all. Without credentials in it the key of
+/// `identity` is used. While NATS can't be reached, a log line says every minute why; `password_file` is only named there.
 ///
 /// # Errors
 /// If `url` is malformed, or `transport` does not allow its servers.
 pub(crate) async fn connect_with(
     url: &str,
+    identity: Option<&BusIdentity>,
     password_file: Option<&Path>,
     transport: &Transport,
     name: &str,
@@ -76,17 +86,19 @@ pub(crate) async fn connect_with(
     let servers = servers.map_err(|error| bad(error.to_string()))?;
     let (up, ups) = watch::channel(0);
     let (connection, connected) = watch::channel(false);
-    let (options, identity) = authenticated(&servers);
+    let (options, identity) = authenticated(&servers, identity);
     let options = transport.apply(options, &servers)?;
     let status = ConnectionStatus::of(&servers, identity, password_file);
-    let (event_status, server_status) = (status.clone(), status.clone());
+    let (event_status, server_status, delay_status) = (status.clone(), status.clone(), status.clone());
     let options = options
         .name(name)
         .retry_on_initial_connect()
         .connection_timeout(ANSWER_WITHIN)
         .request_timeout(Some(ANSWER_WITHIN))
         .ping_interval(PING_EVERY)
-        .reconnect_delay_callback(|attempt| Backoff::between(PAUSE_MIN, PAUSE_MAX).before(attempt))
+        .reconnect_delay_callback(move |attempt| {
+            Backoff::between(PAUSE_MIN, delay_status.longest_pause(PAUSE_MAX)).before(attempt)
+        })
         // The client calls this before each round over its servers; None leaves the choice to it.
         .reconnect_to_server_callback(move |servers, _| {
             server_status.note_servers(&servers);
@@ -109,9 +121,9 @@ pub(crate) async fn connect_with(
     Ok(Link { client, ups, status })
 }
 
-/// The client library ignores credentials in a URL, so they are set as options: a user and password, or a token alone. Also gives
-/// the identity for messages.
-fn authenticated(servers: &[ServerAddr]) -> (ConnectOptions, ClientIdentity) {
+/// The client library ignores credentials in a URL, so they are set as options: a user and password, or a token alone; else the key.
+/// Also gives the identity for messages.
+fn authenticated(servers: &[ServerAddr], identity: Option<&BusIdentity>) -> (ConnectOptions, ClientIdentity) {
     let credentials = servers.iter().find_map(|server| Some((server.username()?, server.password())));
     match credentials {
         Some((user, Some(password))) => {
@@ -119,7 +131,10 @@ fn authenticated(servers: &[ServerAddr]) -> (ConnectOptions, ClientIdentity) {
             (ConnectOptions::with_user_and_password(user.clone(), decoded(password)), ClientIdentity::User(user))
         }
         Some((token, None)) => (ConnectOptions::with_token(decoded(token)), ClientIdentity::Token),
-        None => (ConnectOptions::new(), ClientIdentity::Anonymous),
+        None => match identity {
+            Some(identity) => (identity.options(), ClientIdentity::Key(identity.public())),
+            None => (ConnectOptions::new(), ClientIdentity::Anonymous),
+        },
     }
 }
 
@@ -171,6 +186,16 @@ impl Link {
             let _ = tokio::time::timeout(POLL_EVERY, ups.changed()).await;
         }
     }
+}
+
+/// The same servers without user and password.
+pub(crate) fn without_credentials(url: &str) -> String {
+    let bare = |url: &str| match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        (None, Some((_, host))) => host.to_owned(),
+        _ => url.to_owned(),
+    };
+    url.split(',').map(bare).collect::<Vec<_>>().join(",")
 }
 
 /// For messages and log lines.

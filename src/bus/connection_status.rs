@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::{ClientError, Event, Server, ServerAddr};
 use tls::handshake_fault::HandshakeFault;
@@ -22,10 +22,17 @@ const CHECK_EVERY: Duration = Duration::from_secs(5);
 /// After so many checks the same reason is logged again: once a minute.
 const CHECKS_BETWEEN: u32 = 12;
 
+/// After so long a time of refusals the pauses between attempts grow.
+const REFUSED_LONG: Duration = Duration::from_secs(5 * 60);
+/// The longest pause while NATS refuses.
+const REFUSED_PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
+
 /// The identity under which the client connects.
 #[derive(Clone, Debug)]
 pub(super) enum ClientIdentity {
     User(String),
+    /// The public key.
+    Key(String),
     Token,
     Anonymous,
 }
@@ -44,18 +51,22 @@ struct LastErrors {
     servers: Vec<(String, Option<String>)>,
     /// The last error that names no server.
     other: Option<String>,
+    /// Since when NATS has refused each attempt.
+    refused_since: Option<Instant>,
 }
 
 impl ConnectionStatus {
     pub(super) fn of(servers: &[ServerAddr], identity: ClientIdentity, password_file: Option<&Path>) -> Self {
         let servers = servers.iter().map(|server| (server_name(server), None)).collect();
-        let last = Arc::new(Mutex::new(LastErrors { servers, other: None }));
+        let last = Arc::new(Mutex::new(LastErrors { servers, ..LastErrors::default() }));
         Self { identity, password_file: password_file.map(Path::to_owned), last }
     }
 
     pub(super) fn note_servers(&self, servers: &[Server]) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.servers = servers.iter().map(|server| (server_name(&server.addr), server.last_error.clone())).collect();
+        let refused = last.servers.iter().all(|(_, why)| why.as_deref().is_some_and(is_refusal));
+        last.refused_since = if refused { last.refused_since.or_else(|| Some(Instant::now())) } else { None };
     }
 
     /// For log lines.
@@ -82,7 +93,21 @@ impl ConnectionStatus {
             Event::ClientError(error) => Some(error.to_string()),
             other => return tracing::info!(event = %other, "event of the NATS connection"),
         };
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).other = other;
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if other.is_none() {
+            last.refused_since = None;
+        }
+        last.other = other;
+    }
+
+    /// The longest pause before the next attempt: `usual`, unless NATS has refused every attempt for so long that it will hardly take
+    /// the next. A refusal may also mean that nobody answers NATS at the moment.
+    pub(super) fn longest_pause(&self, usual: Duration) -> Duration {
+        let since = self.last.lock().unwrap_or_else(PoisonError::into_inner).refused_since;
+        match since.map(|since| since.elapsed()) {
+            Some(refused_for) if refused_for > REFUSED_LONG => (refused_for / 4).min(REFUSED_PAUSE_MAX),
+            _ => usual,
+        }
     }
 
     /// Logs each outage and its reason, until the client is dropped. `connected` follows the connection.
@@ -122,11 +147,19 @@ impl fmt::Display for ConnectionStatus {
         for (number, (server, why)) in servers.iter().enumerate() {
             write!(f, "{}{server}: {why}", if number > 0 { "; " } else { "" })?;
         }
-        f.write_str(". It is tried again all the time, at least every 5 s. ")?;
+        f.write_str(match last.refused_since.is_some_and(|since| since.elapsed() > REFUSED_LONG) {
+            true => ". It is tried again all the time, at least every 5 min. ",
+            false => ". It is tried again all the time, at least every 5 s. ",
+        })?;
         if let Some(fault) = fault {
             return write!(f, "TLS failed ({}): {}{}", fault.code(), fault.advice(CA_FLAG), first_word(fault));
         }
         match (is_refused, &self.password_file, &self.identity) {
+            (true, _, ClientIdentity::Key(_)) => f.write_str(
+                "The server is there and does not let this key in, or no server of Headwater answers it at the moment. See \
+                 whether the log knows the key (GET /v1/nodes/<id>, `headwater get nodes <id>`) and whether the node was barred; a node \
+                 without keys there joins with a token (`headwater edge join`)",
+            ),
             (true, Some(file), _) => write!(
                 f,
                 "The server is there and refuses the user or the password: compare --nats-url (HEADWATER_NATS_URL) and the \
@@ -152,6 +185,7 @@ impl fmt::Display for ClientIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::User(user) => write!(f, "user {user:?}"),
+            Self::Key(key) => write!(f, "key {key}"),
             Self::Token => f.write_str("the holder of the token"),
             Self::Anonymous => f.write_str("an anonymous user"),
         }

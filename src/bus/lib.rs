@@ -2,11 +2,18 @@
 //!
 //! Invariants: every request has a deadline; reading an object creates no consumer.
 //!
-//! Not here: publishing (`src/server/publish`), names (`schema::address`), and watches of buckets. The agent's watch has a named
-//! consumer with its key in the subject, so that a permission can restrict it, and restarts after each reconnect; the server's
-//! listener watches a whole bucket and restarts after 15 s of silence. They have no loop in common.
+//! Who may do what: [`accounts`] is what nats-server is told of it, [`bus_folder`] keeps the keys of the servers, [`identity`] is a key to
+//! connect with, [`nkey`] the text of keys.
+//!
+//! Not here: publishing (`src/server/publish`), names and permissions (`schema`), and watches of buckets. The agent hears its own record
+//! and reads it after each reconnect; the server's listener watches a whole bucket and restarts after 15 s of silence. They have no loop
+//! in common.
 
+pub mod accounts;
+pub mod bus_folder;
 pub mod connect;
+pub mod identity;
+pub mod nkey;
 pub mod objects;
 pub mod options;
 pub mod transport;

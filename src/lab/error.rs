@@ -86,6 +86,9 @@ pub enum Error {
         /// The end of its log.
         log: String,
     },
+    /// The keys of nats-server's users can't be made.
+    #[error(transparent)]
+    Bus(Box<bus::bus_folder::BusFolderError>),
     /// PostgreSQL refused a statement.
     #[error("PostgreSQL refused")]
     Postgres(#[from] tokio_postgres::Error),
@@ -116,6 +119,7 @@ impl Error {
             Self::Ended { .. } => "ended",
             Self::NotReady { .. } => "not_ready",
             Self::Postgres(_) => "postgres",
+            Self::Bus(_) => "bus",
         }
     }
 }

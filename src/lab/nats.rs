@@ -1,13 +1,15 @@
 //! A private nats-server.
 //!
-//! Invariants: it listens on one port of the loopback interface and requires a password, which is on no command line; JetStream
-//! keeps its files in the given folder. The settings that Headwater needs are in `docker/nats/`, which containers use too.
+//! Invariants: it listens on one port of the loopback interface, and lets nobody in without a password, which is on no command line, or a
+//! key; JetStream keeps its files in the given folder. The settings that Headwater needs are in `docker/nats/`, which containers use too.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bus::bus_folder::{BUS_CONF, BusFolder};
+use schema::address::Prefix;
 use tls::authorities::Authorities;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::net::TcpStream;
@@ -26,8 +28,10 @@ pub const CERTIFICATE_FILE: &str = "server.crt";
 /// The key of that certificate.
 pub const KEY_FILE: &str = "server.key";
 const CA_FILE: &str = "ca.crt";
-/// The only account of the server.
+/// The user of a server that everybody shares.
 const USER: &str = "headwater";
+/// Lets that user in.
+const PASSWORD: &str = include_str!("../../docker/nats/password.conf");
 /// The settings that Headwater needs of every nats-server.
 const SHARED: &str = include_str!("../../docker/nats/headwater.conf");
 /// The limits that the shared file includes.
@@ -50,6 +54,8 @@ pub struct Options {
     pub logs: PathBuf,
     /// The port to use if it is free.
     pub port: Option<u16>,
+    /// Who is let in.
+    pub access: Access,
     /// The certificate, if it speaks TLS; and then it speaks nothing else.
     pub certificate: Option<NatsCertificate>,
 }
@@ -63,29 +69,44 @@ pub struct NatsCertificate {
     pub authority: String,
 }
 
+/// Who a server lets in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody who knows one password.
+    Password,
+    /// The users of a folder `bus` beside its settings, and those whom the log lets in.
+    Identities,
+}
+
 /// A configured server.
 #[derive(Debug)]
 pub struct NatsServer {
     spec: ChildSpec,
     port: u16,
-    password: String,
+    password: Option<String>,
+    bus: BusFolder,
     ca_file: Option<PathBuf>,
 }
 
 impl NatsServer {
-    /// Configures and starts a server below `dir`, for a test.
+    /// Configures and starts a server below `dir` that everybody shares, for a test.
     pub async fn start(dir: &Path) -> Result<RunningServer<Self>, Error> {
-        Self::start_with(dir, None).await
+        Self::start_with(dir, Access::Password, None).await
     }
 
-    /// The same, with a certificate if one is given.
-    pub async fn start_with(dir: &Path, certificate: Option<NatsCertificate>) -> Result<RunningServer<Self>, Error> {
+    /// Configures and starts a server below `dir` that lets these in, with a certificate if one is given.
+    pub async fn start_with(
+        dir: &Path,
+        access: Access,
+        certificate: Option<NatsCertificate>,
+    ) -> Result<RunningServer<Self>, Error> {
         let options = Options {
             program: server_programs::find_nats_server(None)?,
             home: dir.join("nats"),
             logs: dir.to_path_buf(),
             port: None,
             certificate,
+            access,
         };
         RunningServer::start(Self::make(&options)?).await
     }
@@ -94,7 +115,20 @@ impl NatsServer {
     pub fn make(options: &Options) -> Result<Self, Error> {
         let home = &options.home;
         private_file::folder(home, None)?;
-        let password = private_file::secret(&home.join("password"), private_file::password)?;
+        let bus = BusFolder::at(&home.join("bus"));
+        let password = match options.access {
+            Access::Password => {
+                private_file::write(&home.join(BUS_CONF), PASSWORD.as_bytes())?;
+                Some(private_file::secret(&home.join("password"), private_file::password)?)
+            }
+            Access::Identities => {
+                bus.make(&Prefix::default()).map_err(|error| Error::Bus(Box::new(error)))?;
+                let conf = bus.path(BUS_CONF);
+                let conf = std::fs::read(&conf).map_err(|error| Error::file("read", &conf, error))?;
+                private_file::write(&home.join(BUS_CONF), &conf)?;
+                None
+            }
+        };
         let has_limits = options.program.version >= LIMITS_SINCE;
         let (settings, ca_file) = match &options.certificate {
             None => (SHARED.to_owned(), None),
@@ -113,7 +147,7 @@ impl NatsServer {
             env: vec![
                 ("HEADWATER_NATS_LISTEN".into(), quoted(&format!("127.0.0.1:{port}"))),
                 ("HEADWATER_NATS_STORE".into(), quoted(&store.to_string_lossy())),
-                ("HEADWATER_NATS_PASSWORD".into(), quoted(&password)),
+                ("HEADWATER_NATS_PASSWORD".into(), quoted(password.as_deref().unwrap_or_default())),
             ],
             dir: home.clone(),
             log: options.logs.join("nats-server.log"),
@@ -121,13 +155,21 @@ impl NatsServer {
             ask: StopSignal::Terminate,
             grace: GRACE,
         };
-        Ok(Self { spec, port, password, ca_file })
+        Ok(Self { spec, port, password, bus, ca_file })
     }
 
-    /// With user and password.
+    /// With user and password, if it has them.
     pub fn url(&self) -> String {
         let scheme = if self.ca_file.is_some() { "tls" } else { "nats" };
-        format!("{scheme}://{USER}:{}@127.0.0.1:{}", self.password, self.port)
+        match &self.password {
+            Some(password) => format!("{scheme}://{USER}:{password}@127.0.0.1:{}", self.port),
+            None => format!("{scheme}://127.0.0.1:{}", self.port),
+        }
+    }
+
+    /// The seeds of the users that it knows itself.
+    pub fn bus(&self) -> &BusFolder {
+        &self.bus
     }
 
     /// The port that it listens on.

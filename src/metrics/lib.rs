@@ -61,6 +61,8 @@ struct Metrics {
     requests: LabelledMetrics<LabelPair, Counter>,
     refusals: LabelledMetrics<Label, Counter>,
     strays: Counter,
+    admissions: LabelledMetrics<Label, Counter>,
+    cut: Counter,
 }
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
@@ -95,6 +97,8 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
         requests: LabelledMetrics::default(),
         refusals: LabelledMetrics::default(),
         strays: Counter::default(),
+        admissions: LabelledMetrics::default(),
+        cut: Counter::default(),
     };
     // Unknown before they are first measured.
     let Metrics { acknowledged, signed, checked, slot_bytes, clock_ahead, log_ahead, .. } = &metrics;
@@ -149,6 +153,10 @@ impl Metrics {
         registry.register("failures", "What was tried and has to be tried again", self.failures.clone());
         let text = "Messages in the event stream that somebody else wrote and this server took out";
         registry.register("strays", text, self.strays.clone());
+        let text = "Connections to NATS that this server was asked about, by what it answered";
+        registry.register("nats_admissions", text, self.admissions.clone());
+        let text = "Connections to NATS that this server cut, because the log does not let them in any more";
+        registry.register("nats_connections_cut", text, self.cut.clone());
         registry.register("requests", "Requests that were answered, by route and status", self.requests.clone());
         registry.register("refusals", "What was refused, by code", self.refusals.clone());
     }
@@ -272,6 +280,16 @@ pub fn proposals_counted(open: usize, oldest: Option<Instant>) {
     METRICS.proposals_open.set(open as f64);
     let waited = |since: Instant| seconds(system_time().unix_micros() - since.unix_micros());
     METRICS.proposals_oldest.set(oldest.map_or(0.0, waited));
+}
+
+/// nats-server asked who a client is, and this was answered: `admitted`, or why not.
+pub fn connection_judged(answer: &str) {
+    METRICS.admissions.with(&label("answer", answer)).inc();
+}
+
+/// A connection to NATS was cut.
+pub fn connection_cut() {
+    METRICS.cut.inc();
 }
 
 /// All metrics as OpenMetrics text.

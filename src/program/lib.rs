@@ -3,7 +3,8 @@
 //! - [`output`] prints answers and error lines, [`progress`] shows a progress bar, [`status_line`] one line that changes, [`telemetry`]
 //!   writes log lines.
 //! - [`exit`] maps failures to exit codes, [`signals`] turns SIGINT and SIGTERM into an orderly end.
-//! - [`durable_file`] replaces and creates files, [`password`] reads secrets from files, [`token`] makes new ones.
+//! - [`durable_file`] replaces and creates files, [`password`] and [`secret_file`] read secrets from files, [`token`] makes
+//!   new ones.
 //! - [`tasks`] runs blocking work, and resumes the panic of a task.
 //! - [`backoff`] spaces retries, [`clock`] is the wall clock, [`failpoints`] are places at which a test can kill a process.
 //!
@@ -17,6 +18,7 @@ pub mod failpoints;
 pub mod output;
 pub mod password;
 pub mod progress;
+pub mod secret_file;
 pub mod signals;
 pub mod status_line;
 pub mod tasks;

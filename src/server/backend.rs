@@ -1,6 +1,8 @@
 //! Errors of PostgreSQL, NATS, TLS and the signing key, and the exit code of each; and how a command adds its own.
 
+use bus::bus_folder::BusFolderError;
 use bus::connect::AddressError;
+use bus::identity::SeedFileError;
 use program::exit::ExitClass;
 use program::password;
 use store::database::Error as LogError;
@@ -34,6 +36,12 @@ pub enum Error {
     /// An address of another machine is not protected by TLS.
     #[error(transparent)]
     Plain(#[from] PlainRefusal),
+    /// The seed of a user of NATS can't be read.
+    #[error(transparent)]
+    Seed(#[from] SeedFileError),
+    /// The folder of `headwater bus init` can't be used.
+    #[error(transparent)]
+    Bus(#[from] BusFolderError),
 }
 
 impl Error {
@@ -43,6 +51,7 @@ impl Error {
         match self {
             Self::Log(LogError::Address(_)) | Self::Wal(WalError::Address(_)) => ExitClass::Usage,
             Self::Nats(_) | Self::Password(_) | Self::Tls(_) | Self::Plain(_) => ExitClass::Usage,
+            Self::Seed(_) | Self::Bus(_) => ExitClass::Usage,
             Self::Log(error) if error.is_transient() => ExitClass::Unreachable,
             Self::Wal(error) if error.is_unreachable() => ExitClass::Unreachable,
             Self::Publish(error) if error.is_transient() => ExitClass::Unreachable,

@@ -104,6 +104,15 @@ pub struct StreamOptions {
     pub nats_replicas: u8,
 }
 
+/// What a server needs to say who may come into NATS.
+#[derive(Clone, Debug, clap::Args)]
+pub struct BusOptions {
+    /// The folder of `headwater bus init`: with answerer.nk and issuer.nk this server answers nats-server who may come in, with warden.nk
+    /// it cuts the connections of those who may not any more.
+    #[arg(long, env = "HEADWATER_BUS_DIR", value_name = "DIR")]
+    pub bus_dir: Option<PathBuf>,
+}
+
 /// Where the signing key is.
 #[derive(Clone, Debug, clap::Args)]
 pub struct SigningKeyOptions {

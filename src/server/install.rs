@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bus::options::NatsOptions;
+use bus::options::{IdentityOptions, NatsOptions};
 use program::output::{self, StdoutError};
 use program::password;
 use program::token::{self, TokenError};
@@ -125,6 +125,9 @@ pub struct Options {
     nats: NatsOptions,
 
     #[command(flatten)]
+    identity: IdentityOptions,
+
+    #[command(flatten)]
     streams: StreamOptions,
 
     #[command(flatten)]
@@ -187,7 +190,8 @@ pub async fn run(options: Options) -> Result<Installation, Error> {
     };
     let log_id = install(&database, &passwords, &key.public()).await?;
     let nats_prefix = &options.nats.nats_prefix;
-    let link = options.nats.connect::<Error>(options.plain, "headwater install").await?;
+    let link =
+        options.nats.connect::<Error>(options.plain, options.identity.load()?.as_ref(), "headwater install").await?;
     let jetstream = link.jetstream();
     let log = Reader::open(database.clone()).await?;
     let owner = prefix_owner(&jetstream, nats_prefix, &key.public()).await?;

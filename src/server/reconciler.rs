@@ -1,10 +1,12 @@
-//! The reconciler: turns what nodes report and request into commands, and their silence too. Unlike a controller of Kubernetes it
+//! The reconciler: turns what nodes report and request into commands, and their silence and their end too. Unlike a controller of Kubernetes it
 //! corrects nothing on nodes: each agent does that itself. It works only on the server whose relay follows, so there is one.
 
+mod dismissal;
 mod silence;
 
 use std::time::Duration;
 
+use program::clock::system_time;
 use program::failpoints;
 use schema::command::Command;
 use schema::entity::Actor;
@@ -23,6 +25,8 @@ use self::silence::SilenceTracker;
 
 /// How often silent runtimes are looked for: short beside the shortest lease.
 const SILENCE_EVERY: Duration = Duration::from_secs(1);
+/// How often retired nodes are looked through.
+const DISMISSAL_EVERY: Duration = Duration::from_secs(10);
 /// Claims that one request ends. A claim that was released meanwhile makes the log refuse the whole request, until the next try.
 const ENDED_AT_ONCE: usize = 100;
 
@@ -40,6 +44,7 @@ pub async fn run(
             tokio::select! {
                 () = append_reports(&log, &reports) => {}
                 () = end_silent_claims(&log, &reports) => {}
+                () = dismiss_retired_nodes(&log, &reports) => {}
                 () = rpc.answer() => {}
                 changed = status.wait_for(|status| status.phase != Phase::Following) => {
                     // The relay has ended.
@@ -77,6 +82,27 @@ async fn end_silent_claims(log: &Log, reports: &ReportListener) {
                 Ok(_) => tracing::info!(claims = claims.len(), "ended the claims of silent runtimes"),
                 Err(error) => tracing::warn!(%error, "can't end the claims of silent runtimes; trying again"),
             }
+        }
+    }
+}
+
+/// Ends the access of retired nodes once they have no more use for it.
+async fn dismiss_retired_nodes(log: &Log, reports: &ReportListener) {
+    let mut due = interval(DISMISSAL_EVERY);
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        due.tick().await;
+        let reported = |node: &_| reports.heard(node).map(|heard| heard.report);
+        let commands = dismissal::due(&log.view(), system_time(), ENDED_AT_ONCE, reported);
+        if commands.is_empty() {
+            continue;
+        }
+        let nodes = commands.len();
+        let reason = Some("it was retired, and has dropped what it ran or was silent for 30 days".to_string());
+        let request = Request { reason, ..Request::of(commands) };
+        match log.submit(request, Actor::Reconciler, None).await {
+            Ok(_) => tracing::info!(nodes, "dismissed retired nodes"),
+            Err(error) => tracing::warn!(%error, "can't dismiss retired nodes; trying again"),
         }
     }
 }

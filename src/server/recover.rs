@@ -33,7 +33,7 @@ use crate::publish::checkpoint_bucket::CheckpointBucket;
 use crate::publish::recovery_scan;
 use crate::publish::stream_comparison::{ExcessOrigin, StreamComparison, StreamExcess};
 use bus::connect::Link;
-use bus::options::NatsOptions;
+use bus::options::{IdentityOptions, NatsOptions};
 use program::output::StdoutError;
 use store::database::Error as LogError;
 use store::reader::Reader;
@@ -78,6 +78,9 @@ pub struct Options {
 
     #[command(flatten)]
     nats: NatsOptions,
+
+    #[command(flatten)]
+    identity: IdentityOptions,
 
     #[command(flatten)]
     streams: StreamOptions,
@@ -200,7 +203,8 @@ struct Recovery {
 /// If something can't be reached, or must not be taken back.
 pub async fn run(options: Options) -> Result<RecoveryOutcome, Error> {
     let reader = options.postgres.open(options.plain).await?;
-    let link = options.nats.connect::<Error>(options.plain, "headwater recover").await?;
+    let link =
+        options.nats.connect::<Error>(options.plain, options.identity.load()?.as_ref(), "headwater recover").await?;
     link.up().await;
     let recovery = Recovery { reader, link, options };
     if recovery.options.new_log {

@@ -14,10 +14,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bus::connect::Link;
-use bus::options::NatsOptions;
+use bus::options::{IdentityOptions, NatsOptions};
 use program::password;
 use program::tasks::resume_panic;
-use schema::seal::PublicKey;
+use schema::seal::{PublicKey, SecretKey};
 use store::appender::Appender;
 use store::database::Database;
 use store::log::Log;
@@ -28,8 +28,9 @@ use tokio_util::task::AbortOnDropHandle;
 use wal::slot::Slot;
 
 use crate::adapters::LogBackend;
+use crate::admission::Admission;
 use crate::backend;
-use crate::config::{HttpOptions, PostgresOptions, SigningKeyOptions, StreamOptions};
+use crate::config::{BusOptions, HttpOptions, PostgresOptions, StreamOptions};
 use crate::http::listener::{self, ConnectionLimits, HttpListener};
 use crate::http::router::{self, AppDependencies, AppState, HttpLimits};
 use crate::publish::signing_key;
@@ -73,10 +74,18 @@ pub struct Options {
     nats: NatsOptions,
 
     #[command(flatten)]
-    streams: StreamOptions,
+    identity: IdentityOptions,
 
     #[command(flatten)]
-    key: SigningKeyOptions,
+    bus: BusOptions,
+
+    #[command(flatten)]
+    streams: StreamOptions,
+
+    /// The file with the Ed25519 key that desired records are signed with: 64 hex digits, mode 600. `headwater install` makes it;
+    /// every server of one log that relays needs the same. A server with role `door` needs none.
+    #[arg(long, env = "HEADWATER_SIGNING_KEY_FILE", value_name = "FILE")]
+    signing_key_file: Option<PathBuf>,
 }
 
 /// The part of the work that one server does.
@@ -99,12 +108,15 @@ pub enum Error {
     /// The key is not the log's; the public key that is, in hex.
     #[error("the signing key is not the one that this log was installed with ({0}): use that key's file")]
     OtherKey(String),
+    /// A server that relays signs.
+    #[error("--signing-key-file is needed, unless the role is `door`")]
+    NoKey,
     /// The address of the HTTP API can't be bound.
     #[error("can't listen on {0}")]
     Listen(SocketAddr, #[source] std::io::Error),
 }
 
-backend::command_error!(Error);
+backend::command_error!(Error, Usage: Self::NoKey);
 
 /// Serves until `stop`.
 ///
@@ -113,16 +125,18 @@ backend::command_error!(Error);
 pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error> {
     let certificate = options.http.certificate(options.plain)?;
     let watched = certificate.clone().map(|certificate| AbortOnDropHandle::new(tokio::spawn(certificate.watch())));
-    let key = signing_key::load(&options.key.signing_key_file)?;
+    let key = options.signing_key()?;
     let slot = options.slot()?;
     let database = options.postgres.database(options.plain)?;
-    options.log_start(&database, &slot, &key.public());
-    let link = options.nats.connect::<Error>(options.plain, "headwater serve").await?;
+    options.log_start(&database, &slot, key.as_ref().map(SecretKey::public).as_ref());
+    let link =
+        options.nats.connect::<Error>(options.plain, options.identity.load()?.as_ref(), "headwater serve").await?;
+    let admission = Admission::connect(&options.bus, &options.nats, options.plain).await?;
     drop(tokio::spawn(tasks::count_connections(link.ups())));
     let Some((appender, log)) = open_log(&options, database, &link, certificate.clone(), &stop).await? else {
         return Ok(());
     };
-    if *log.reader().public_key() != key.public() {
+    if key.as_ref().is_some_and(|key| *log.reader().public_key() != key.public()) {
         return Err(Error::OtherKey(hex::encode(log.reader().public_key().as_bytes())));
     }
     tracing::info!(log = %log.log_id(), head = %log.view().position(), "log folded");
@@ -131,15 +145,14 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
     let appending = CancellationToken::new();
     let appended = tokio::spawn(appender.heeding(stop.clone()).run(appending.clone()));
     let server = ServerTasks::start(log, link, options.nats.nats_prefix.clone(), stop.clone());
-    let relay = match options.role {
-        ServerRole::Door => None,
-        _ => Some(server.start_relay(slot, key, usize::from(options.streams.nats_replicas))),
-    };
+    let is_password_answered = admission.answerer.as_ref().is_some_and(|answerer| answerer.open.is_some());
+    server.start_admission(admission);
+    let relay = key.map(|key| server.start_relay(slot, key, usize::from(options.streams.nats_replicas)));
     let published = server.start_observers(relay.as_ref());
     let http = options.http.http;
     let socket = HttpListener::bind(http, certificate.clone()).await.map_err(|why| Error::Listen(http, why))?;
     tracing::info!(%http, tls = certificate.is_some(), role = ?options.role, "server ready for requests");
-    let app = AppState::from(app_dependencies(&server, relay, published, certificate));
+    let app = AppState::from(app_dependencies(&server, relay, published, is_password_answered, certificate));
     let router = match options.role {
         ServerRole::Reconciler => router::monitoring_router(app),
         _ => router::router(app),
@@ -154,6 +167,15 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
 }
 
 impl Options {
+    /// The key, if this server relays.
+    fn signing_key(&self) -> Result<Option<SecretKey>, Error> {
+        match (self.role, &self.signing_key_file) {
+            (ServerRole::Door, _) => Ok(None),
+            (_, Some(file)) => Ok(Some(signing_key::load(file)?)),
+            (_, None) => Err(Error::NoKey),
+        }
+    }
+
     fn slot(&self) -> Result<Slot, Error> {
         let (url, flag) = match &self.replication_url {
             Some(url) => (password::fill(url, self.replication_password_file.as_deref())?, "--replication-url"),
@@ -163,7 +185,7 @@ impl Options {
     }
 
     /// Says what this server is and what it was told, before anything is tried. No password or token is shown.
-    fn log_start(&self, database: &Database, slot: &Slot, key: &PublicKey) {
+    fn log_start(&self, database: &Database, slot: &Slot, key: Option<&PublicKey>) {
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             role = ?self.role,
@@ -177,7 +199,8 @@ impl Options {
             nats = self.nats.shown_url(),
             nats_prefix = %self.nats.nats_prefix,
             nats_replicas = self.streams.nats_replicas,
-            signing_key = hex::encode(key.as_bytes()),
+            signing_key = key.map(|key| hex::encode(key.as_bytes())),
+            bus_dir = self.bus.bus_dir.as_ref().map(|dir| dir.display().to_string()),
             "server starting"
         );
     }
@@ -212,6 +235,7 @@ fn app_dependencies(
     server: &ServerTasks,
     relay: Option<RelayHandle>,
     published: PublishProgress,
+    is_password_answered: bool,
     certificate: Option<ServerCertificate>,
 ) -> AppDependencies {
     let ServerTasks { log, link, reports, stop, .. } = server;
@@ -237,7 +261,7 @@ fn app_dependencies(
             let lag = status.as_ref().and_then(|_| pace.lag(*public.borrow()));
             inputs.reasons(status, lag)
         }),
-        warnings: Arc::new(move || readiness::warnings(&warned, shown_certificate.as_ref())),
+        warnings: Arc::new(move || readiness::warnings(&warned, is_password_answered, shown_certificate.as_ref())),
         published: Arc::new(move || *position.borrow()),
         relay: Arc::new(move || shown.as_ref().map(|status| status.borrow().phase.name())),
         certificate,

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bus::options::NatsOptions;
+use bus::options::{IdentityOptions, NatsOptions};
 use bus::transport::NatsTlsOptions;
 use program::output::{self, StdoutError};
 use program::token::{self, TokenError};
@@ -81,6 +81,9 @@ pub struct Options {
     /// What all names in NATS begin with.
     #[arg(long, env = "HEADWATER_NATS_PREFIX", value_name = "PREFIX", default_value = "cfg")]
     pub nats_prefix: Prefix,
+
+    #[command(flatten)]
+    identity: IdentityOptions,
 
     /// Print JSON.
     #[arg(long)]
@@ -172,7 +175,7 @@ impl Options {
         let Some(nats_url) = self.nats_url.clone() else { return Ok(()) };
         let (nats_password_file, nats_prefix) = (self.nats_password_file.clone(), self.nats_prefix.clone());
         let nats = NatsOptions::new(nats_url, nats_password_file, self.nats_tls.clone(), nats_prefix);
-        let link = nats.connect::<Error>(self.plain, "headwater token reset").await?;
+        let link = nats.connect::<Error>(self.plain, self.identity.load()?.as_ref(), "headwater token reset").await?;
         tokio::time::timeout(NATS_WITHIN, link.up()).await.map_err(|_| Error::NoNats)?;
         let public =
             event_stream::end(&link.jetstream(), &self.nats_prefix).await?.map_or(Position::ZERO, |(last, _)| last);

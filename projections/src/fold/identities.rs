@@ -32,7 +32,8 @@ impl Configuration {
     pub(super) fn give_keys(&mut self, id: &NodeId, position: Position, keys: &NodeKeys) {
         self.take_keys(id);
         let Some(node) = self.nodes.get_mut(id) else { return };
-        node.access = NodeAccess { keys: Some(Arc::new(*keys)), keyed: position, barred: Position::ZERO };
+        let retired_at = node.access.retired_at;
+        node.access = NodeAccess { keys: Some(Arc::new(*keys)), keyed: position, barred: Position::ZERO, retired_at };
         for key in [keys.bus, keys.say] {
             self.identities.nodes.insert(key, id.clone());
         }
@@ -57,13 +58,16 @@ impl Configuration {
             self.identities.barred.extend([keys.bus, keys.say]);
         }
         if let Some(node) = self.nodes.get_mut(id) {
-            node.access.barred = event.position;
+            (node.access.barred, node.access.keyed) = (event.position, event.position);
         }
         self.count_node_event(id, event);
     }
 
     fn dismiss(&mut self, id: &NodeId, event: &Event) {
         self.take_keys(id);
+        if let Some(node) = self.nodes.get_mut(id) {
+            node.access.keyed = event.position;
+        }
         self.count_node_event(id, event);
     }
 

@@ -132,7 +132,7 @@ impl CreateJoinToken {
 ///
 /// # Errors
 /// `invalid_value` at the key.
-fn check_keys(keys: &NodeKeys) -> Result<(), InputError> {
+pub fn check_keys(keys: &NodeKeys) -> Result<(), InputError> {
     for (key, field) in [(&keys.bus, "keys.bus"), (&keys.say, "keys.say")] {
         check_key(key).map_err(|refused| refused.at(field))?;
     }

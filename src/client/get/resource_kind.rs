@@ -115,7 +115,7 @@ const DOCUMENTS: [Column; 8] = [
     VERSION,
     POSITION,
 ];
-const NODES: [Column; 9] = [
+const NODES: [Column; 10] = [
     ID,
     text("STATE", &["/state"]),
     Column { head: "HEARD", places: &["/silence_ms"], style: ColumnStyle::Ago },
@@ -123,6 +123,7 @@ const NODES: [Column; 9] = [
     digest("DESIRED", &["/desired/digest"]),
     digest("RUNNING", &["/running/digest"]),
     text("RETIRED", &["/retired"]),
+    text("ACCESS", &["/access"]),
     long("LABELS", &["/labels"]),
     Column { head: "REASON", places: &["/reason"], style: ColumnStyle::Reason },
 ];

@@ -1,15 +1,18 @@
-//! Requests of `headwater dev` to its server: enrol the nodes, let the auditor in, read the key.
+//! Requests of `headwater dev` to its server: tokens for the nodes, let the auditor in, read the key.
 //!
 //! Each change is made only if it is missing, and under an idempotency key, so that an interrupted start is completed by the
 //! next.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use api::log::LogStatus;
 use api::path::LOG;
 use client::api_client::{ApiClient, CommandRequest};
 use client::endpoint::BearerToken;
 use client::error::Error;
+use client::join_token::{self, JoinTokenRequest, NatsPlace};
+use client::node_access::Error as AccessError;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -17,23 +20,36 @@ use sha2::{Digest, Sha256};
 /// Instruments of a neutron source: labels of the nodes in turn.
 const INSTRUMENTS: [&str; 5] = ["loki", "dream", "bifrost", "odin", "nmx"];
 
+/// How long a token that is made at the start lasts, in seconds.
+const JOIN_WITHIN_S: u64 = 600;
+
 /// A request of `dev` failed.
 #[derive(Debug, thiserror::Error)]
 #[error("could not {what}")]
 pub struct DevRequestError {
     what: String,
-    source: Error,
+    source: AccessError,
 }
 
-/// Enrols a node unless it is enrolled.
-pub(super) async fn enrol(client: &ApiClient, number: u16, id: &str) -> Result<(), DevRequestError> {
-    let refused = |source| DevRequestError { what: format!("enrol {id}"), source };
-    let there: Option<IgnoredAny> = client.get_optional(&format!("/v1/nodes/{id}")).await.map_err(refused)?;
-    if there.is_some() {
-        return Ok(());
+/// A token for a node to join with, unless it is enrolled and has a seed in its folder.
+pub(super) async fn join_token(
+    client: &ApiClient,
+    nats: &NatsPlace,
+    number: u16,
+    id: &str,
+    dir: &Path,
+) -> Result<Option<String>, DevRequestError> {
+    let refused = |source| DevRequestError { what: format!("make a token for {id}"), source };
+    let there = client.get_optional::<IgnoredAny>(&format!("/v1/nodes/{id}")).await;
+    let there = there.map_err(|error| refused(error.into()))?;
+    if there.is_some() && dir.join("node.seed").exists() {
+        return Ok(None);
     }
-    let enrol = json!({"type": "enrol_node", "id": id, "labels": labels(number)});
-    command(client, format!("dev-enrol-{id}"), enrol).await.map_err(refused)
+    let labels = labels(number).into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let node = Some(id.parse().expect("BUG: the id of a node of dev is one"));
+    let asked = JoinTokenRequest { node, labels, uses: 1, for_s: JOIN_WITHIN_S };
+    let line = join_token::create(client, nats, asked).await;
+    line.map(|line| Some(line.to_text())).map_err(refused)
 }
 
 /// Creates the auditor, unless the token is valid already.
@@ -42,7 +58,7 @@ pub(super) async fn let_in_auditor(
     token: &str,
     credentials: &BearerToken,
 ) -> Result<(), DevRequestError> {
-    let refused = |source| DevRequestError { what: "let the auditor in".to_owned(), source };
+    let refused = |error: Error| DevRequestError { what: "let the auditor in".to_owned(), source: error.into() };
     match client.with_token(credentials.clone()).get::<IgnoredAny>(LOG).await {
         Err(Error::Refused(problem)) if problem.status == 401 => {}
         answer => return answer.map(|_| ()).map_err(refused),
@@ -56,7 +72,8 @@ pub(super) async fn let_in_auditor(
 /// The log's public key, for `--trust`.
 pub(super) async fn signing_key(client: &ApiClient) -> Result<String, DevRequestError> {
     let log: Result<LogStatus, Error> = client.get(LOG).await;
-    log.map(|log| log.signing_key).map_err(|source| DevRequestError { what: "learn the log's key".to_owned(), source })
+    let refused = |error: Error| DevRequestError { what: "learn the log's key".to_owned(), source: error.into() };
+    log.map(|log| log.signing_key).map_err(refused)
 }
 
 async fn command(client: &ApiClient, key: String, command: Value) -> Result<(), Error> {

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bus::bus_folder::CentreUser;
 use tls::plain::PlainOption;
 use tls::server_certificate::CertificateFiles;
 
@@ -44,8 +45,10 @@ pub(super) struct Backends {
     pub(super) database: String,
     /// Port of PostgreSQL.
     pub(super) postgres: u16,
-    /// URL of NATS, with credentials.
+    /// URL of NATS, without credentials.
     pub(super) nats: String,
+    /// The folder with the seeds of those who are known to NATS itself.
+    pub(super) bus: PathBuf,
     /// With `--tls`: the certificates of all servers.
     pub(super) certificates: Option<DevCertificates>,
 }
@@ -56,6 +59,11 @@ impl Backends {
         let ca_file = self.certificates.iter().map(|certificates| &certificates.ca_file);
         let names = ["HEADWATER_DATABASE_CA_FILE", "HEADWATER_NATS_CA_FILE"];
         ca_file.flat_map(|file| names.map(|name| (name, file.into()))).collect()
+    }
+
+    /// The file with the seed of the relay's user.
+    pub(super) fn relay_seed(&self) -> PathBuf {
+        self.bus.join(CentreUser::Relay.file())
     }
 }
 
@@ -84,6 +92,7 @@ impl Children {
         env.extend([
             ("HEADWATER_DATABASE_URL", backends.database.clone().into()),
             ("HEADWATER_NATS_URL", backends.nats.clone().into()),
+            ("HEADWATER_NATS_NKEY_FILE", backends.relay_seed().into()),
         ]);
         Ok(self.spec(folder, "install", args, &env, SERVE_GRACE))
     }
@@ -113,6 +122,8 @@ impl Children {
             ("HEADWATER_DATABASE_URL", app),
             ("HEADWATER_REPLICATION_URL", relay),
             ("HEADWATER_NATS_URL", backends.nats.clone().into()),
+            ("HEADWATER_NATS_NKEY_FILE", backends.relay_seed().into()),
+            ("HEADWATER_BUS_DIR", backends.bus.clone().into()),
             ("HEADWATER_SIGNING_KEY_FILE", folder.secret_file(SIGNING_KEY).into()),
         ]);
         Ok(self.spec(folder, "serve", vec!["serve".into()], &env, SERVE_GRACE))
@@ -138,6 +149,15 @@ impl Children {
         env.retain(|(name, _)| *name == "HEADWATER_NATS_CA_FILE");
         env.extend([("HEADWATER_NATS_URL", backends.nats.clone().into()), ("HEADWATER_TRUST", trust.into())]);
         ChildSpec { program: program.clone(), ..self.spec(folder, id, args, &env, AGENT_GRACE) }
+    }
+
+    /// `headwater edge join` for a node with its folder; the token is in a file.
+    pub(super) fn join(&self, folder: &Folder, token: &Path, (id, dir): (&str, &Path)) -> ChildSpec {
+        let (program, subcommand) = &self.agent;
+        let mut args: Vec<OsString> = subcommand.iter().map(OsString::from).collect();
+        args.extend(["join", "--node", id, "--dir"].map(OsString::from));
+        args.extend([dir.into(), "--token-file".into(), token.into()]);
+        ChildSpec { program: program.clone(), ..self.spec(folder, id, args, &[], AGENT_GRACE) }
     }
 
     fn spec(
@@ -182,21 +202,23 @@ mod tests {
         let backends = Backends {
             database: "postgres://postgres:s3cret@127.0.0.1:5/headwater".into(),
             postgres: 5,
-            nats: "nats://headwater:s3cret@127.0.0.1:4".into(),
+            nats: "nats://127.0.0.1:4".into(),
             certificates: None,
+            bus: "bus".into(),
         };
         let flags = [("--check", Some("true {}")), ("--runtime", None)];
         let http = SocketAddr::from(([127, 0, 0, 1], 8080));
         let specs = [
             children.install(&folder, &backends).unwrap(),
             children.serve(&folder, &backends, http, PlainOption::default()).unwrap(),
-            children.agent(&folder, &backends, "ab", ("node-1", dir.path()), &flags),
         ];
+        let agent = children.agent(&folder, &backends, "ab", ("node-1", dir.path()), &flags);
+        assert!(!format!("{:?} {:?}", agent.args, agent.env).contains("s3cret"), "it needs none");
         let app = password(&folder, "app").unwrap();
         for spec in specs {
             let line = format!("{:?}", spec.args);
             assert!(!line.contains("s3cret") && !line.contains(&app), "{line}");
-            assert!(format!("{:?}", spec.env).contains("s3cret"), "it gets the secret");
+            assert!(format!("{:?}", spec.env).contains("s3cret") || line.contains("serve"), "it gets the secret");
         }
     }
 
@@ -205,7 +227,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::open(&dir.path().join("dev")).unwrap();
         let at = |name: &str| dir.path().join(name);
-        let backends = Backends { database: String::new(), postgres: 5, nats: String::new(), certificates: None };
+        let backends = Backends {
+            database: String::new(),
+            postgres: 5,
+            nats: String::new(),
+            certificates: None,
+            bus: PathBuf::new(),
+        };
         let agent = || {
             let children = Children::new(Some(&at("headwater"))).unwrap();
             let spec = children.agent(&folder, &backends, "ab", ("node-1", dir.path()), &[]);

@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 pub struct DevJson {
     /// The URL of the HTTP server.
     pub http: String,
-    /// The URL of nats-server, with credentials.
+    /// The URL of nats-server, without credentials.
     pub nats: String,
+    /// The file with the seed of the relay's user of NATS (SU…), which may do everything in the account of the streams.
+    pub nats_creds: PathBuf,
     /// The URL of the database, with the superuser's credentials.
     pub database: String,
     /// With `--tls`: the file with the CA that signed every server's certificate.

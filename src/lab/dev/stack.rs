@@ -4,11 +4,12 @@
 //! failed half-way.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use client::api_client::ApiClient;
 use client::endpoint::{BearerToken, ServerUrl};
+use client::join_token::NatsPlace;
 use program::token;
 use tls::authorities::Authorities;
 
@@ -27,8 +28,8 @@ use super::error::Error;
 use super::json::{DevJson, DevNode, Tokens};
 use super::options::Options;
 
-/// How long `headwater install` may take.
-const INSTALL_WITHIN: Duration = Duration::from_secs(120);
+/// How long `headwater install` and `headwater edge join` may take.
+const ENDED_WITHIN: Duration = Duration::from_secs(120);
 
 /// The processes that were started so far.
 #[derive(Debug)]
@@ -90,6 +91,7 @@ impl DevStack {
         let nodes = self.start_nodes(&backends, &client).await?;
         let json = DevJson {
             http: client.url().to_string(),
+            nats_creds: backends.relay_seed(),
             nats: backends.nats,
             database: backends.database,
             ca_file: backends.certificates.map(|certificates| certificates.ca_file),
@@ -131,6 +133,7 @@ impl DevStack {
             postgres: cluster.port(),
             nats: nats.url(),
             certificates,
+            bus: nats.bus().path(""),
         };
         Ok((backends, data))
     }
@@ -162,6 +165,7 @@ impl DevStack {
             logs: self.folder.logs(),
             port,
             certificate: certificates.map(|certificates| certificates.nats.clone()),
+            access: nats::Access::Identities,
         })
     }
 
@@ -169,15 +173,7 @@ impl DevStack {
     async fn install(&self, backends: &Backends) -> Result<String, Error> {
         let spec = self.children.install(&self.folder, backends)?;
         tracing::info!("running headwater install");
-        let mut child = spec.spawn()?;
-        let status = match tokio::time::timeout(INSTALL_WITHIN, child.exited()).await {
-            Ok(status) => status?,
-            Err(_) => child.stop().await?,
-        };
-        if !status.success() {
-            let (name, log) = ("headwater install".to_owned(), spec.log_tail());
-            return Err(LabError::Ended { name, status, log }.into());
-        }
+        run_to_end("headwater install", &spec).await?;
         let token = self.folder.read_secret(ADMIN_TOKEN)?;
         token.ok_or(Error::NoAdmin)
     }
@@ -208,9 +204,9 @@ impl DevStack {
         let jobs_max = self.options.jobs_max.to_string();
         for number in 1..=self.options.nodes {
             let id = format!("node-{number}");
-            api_requests::enrol(client, number, &id).await?;
             let dir = self.folder.path().join("nodes").join(&id);
             private_file::folder(&dir, None)?;
+            self.join(backends, client, number, (&id, &dir)).await?;
             let mut flags = hooks.clone();
             if let Some(command) = self.options.job_cmd.as_deref().filter(|_| number <= self.options.runtimes) {
                 flags.extend([("--runtime", None), ("--job-cmd", Some(command)), ("--jobs-max", Some(&jobs_max))]);
@@ -223,6 +219,26 @@ impl DevStack {
         Ok(nodes)
     }
 
+    /// Lets a node join with a token that is made for it, unless it has joined before.
+    async fn join(
+        &self,
+        backends: &Backends,
+        client: &ApiClient,
+        number: u16,
+        (id, dir): (&str, &Path),
+    ) -> Result<(), Error> {
+        let ca_file = backends.certificates.as_ref().map(|certificates| &certificates.ca_file);
+        let read = |file: &PathBuf| std::fs::read_to_string(file).map_err(|error| LabError::file("read", file, error));
+        let ca = ca_file.map(read).transpose()?;
+        let nats = NatsPlace { url: backends.nats.clone(), prefix: "cfg".to_owned(), ca };
+        let Some(line) = api_requests::join_token(client, &nats, number, id, dir).await? else { return Ok(()) };
+        let token = self.folder.secret_file(&format!("{id}.join"));
+        private_file::write(&token, line.as_bytes())?;
+        let joined = run_to_end("headwater edge join", &self.children.join(&self.folder, &token, (id, dir))).await;
+        private_file::remove(&token)?;
+        Ok(joined?)
+    }
+
     /// The address asked for, or a free port of the loopback interface.
     fn http_address(&self) -> Result<SocketAddr, LabError> {
         let mut address = self.options.http.unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
@@ -230,6 +246,19 @@ impl DevStack {
             address.set_port(port::free(self.folder.ports().http)?);
         }
         Ok(address)
+    }
+}
+
+/// Runs a program that ends by itself.
+async fn run_to_end(name: &str, spec: &ChildSpec) -> Result<(), LabError> {
+    let mut child = spec.spawn()?;
+    let status = match tokio::time::timeout(ENDED_WITHIN, child.exited()).await {
+        Ok(status) => status?,
+        Err(_) => child.stop().await?,
+    };
+    match status.success() {
+        true => Ok(()),
+        false => Err(LabError::Ended { name: name.to_owned(), status, log: spec.log_tail() }),
     }
 }
 

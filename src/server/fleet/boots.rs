@@ -1,6 +1,7 @@
 //! The boots of one node's agent. They tell apart late reports of an agent that has ended, and a second agent with the same id.
 //!
-//! What always holds: within a boot only a report with a higher number counts. A boot that was replaced by one with a higher number does
+//! What always holds: of a node that signs its reports, only one with a higher number counts, boot before report. Else: within a boot only a
+//! report with a higher number counts. A boot that was replaced by one with a higher number does
 //! not count again while that one reports. A boot that was never heard counts at once, whatever its number: a new machine counts from 1.
 //! Without numbers, which older agents don't have, the last report counts.
 
@@ -45,7 +46,20 @@ impl BootHistory {
         Self { newest: Boot::of(report, now), former: Vec::new(), returned: None }
     }
 
-    /// Records a report, and says whether it is the node's newest.
+    /// Records a report that the node signed, and says whether it is the node's newest. Two agents with one seed count alike.
+    pub(super) fn hear_signed(&mut self, report: &Reported, now: Instant) -> bool {
+        let heard = Boot::of(report, now);
+        if heard.number == self.newest.number && heard.name != self.newest.name {
+            self.returned = Some(now);
+        }
+        let is_newer = (heard.number, heard.seq) > (self.newest.number, self.newest.seq);
+        if is_newer {
+            self.newest = heard;
+        }
+        is_newer
+    }
+
+    /// Records a report without a signature, and says whether it is the node's newest.
     pub(super) fn hear(&mut self, report: &Reported, now: Instant) -> bool {
         let heard = Boot::of(report, now);
         let numbers = heard.number.zip(self.newest.number);
@@ -124,6 +138,24 @@ mod tests {
         assert_eq!(heard(said).0, [true, true, false, true], "until the other one is silent");
         let said = [("a", None, 9, 0), ("b", None, 1, 1), ("a", None, 8, 1)];
         assert_eq!(heard(said).0, [true, true, true], "without numbers what comes last counts");
+    }
+
+    #[test]
+    fn of_signed_reports_only_a_higher_number_counts_and_no_silence_changes_that() {
+        let first = include_bytes!("../../../schema/tests/golden/records/reported-first.json");
+        let blank: Reported = serde_json::from_slice(first).expect("a report");
+        let report =
+            |boot: &str, boot_no, seq| Reported { boot: boot.into(), boot_no: Some(boot_no), seq, ..blank.clone() };
+        let mut now = Instant::now();
+        let mut boots = BootHistory::of(&report("a", 3, 9), now);
+        assert!(!boots.hear_signed(&report("a", 3, 9), now), "the same again");
+        assert!(!boots.hear_signed(&report("z", 2, 99), now), "an earlier boot");
+        now += OFFLINE_AFTER * 10;
+        assert!(!boots.hear_signed(&report("a", 3, 8), now), "held back for long");
+        assert!(boots.hear_signed(&report("b", 4, 1), now));
+        assert!(!boots.are_of_two(now));
+        assert!(!boots.hear_signed(&report("c", 4, 1), now) && boots.are_of_two(now), "two agents in one boot");
+        assert!(boots.hear_signed(&report("c", 4, 2), now));
     }
 
     #[test]

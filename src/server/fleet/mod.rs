@@ -4,6 +4,7 @@
 //! - [`report_tracker`] decides which report becomes an event, with `boots` and [`rate_limit`]; `unknown_nodes` counts nodes that are
 //!   not enrolled.
 //! - `ahead_proofs` keeps what nodes prove: signed records that are newer than those NATS holds for them.
+//! - [`standing`] says whether what came in a node's name is the node's, `request_order` whether a request is not an old one.
 //! - [`rpc_service`] answers the requests of nodes; `rpc_requests` turns each into a command or a query.
 //!
 //! Absent on purpose: HTTP, and the judgement whether a node converged (`projections::convergence`).
@@ -13,6 +14,8 @@ mod boots;
 pub mod listener;
 pub mod rate_limit;
 pub mod report_tracker;
-mod rpc_requests;
+pub mod request_order;
+pub(crate) mod rpc_requests;
 pub mod rpc_service;
+pub mod standing;
 mod unknown_nodes;

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use projections::configuration::Configuration;
 use schema::id::{LogId, NodeId};
+use schema::node_keys::KeyBytes;
 use schema::position::Position;
 use schema::report::{ReportSummary, Reported};
 use tokio::time::Instant;
@@ -34,6 +35,15 @@ pub struct ReportRevision {
     pub revision: u64,
     /// When it was written, by the clock of NATS.
     pub at: SystemTime,
+}
+
+/// Where a report came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReportOrigin {
+    /// The message of NATS, if it is one.
+    pub stored: Option<ReportRevision>,
+    /// The key that signed it, if one did.
+    pub signer: Option<KeyBytes>,
 }
 
 /// The next change to append.
@@ -67,7 +77,7 @@ pub struct ReportTracker {
 #[derive(Debug)]
 struct TrackedNode {
     report: Arc<Reported>,
-    stored: Option<ReportRevision>,
+    origin: ReportOrigin,
     heard: Instant,
     /// How old the report was when it was heard.
     age: Duration,
@@ -82,18 +92,20 @@ struct TrackedNode {
 impl ReportTracker {
     /// Records a report that is heard at `now` and was `age` old then. Says whether it is the node's newest: an agent that has ended, or
     /// a second one with the same id, may send an older one.
-    pub fn hear(
-        &mut self,
-        node: NodeId,
-        report: Reported,
-        now: Instant,
-        age: Duration,
-        stored: Option<ReportRevision>,
-    ) -> bool {
+    pub fn hear(&mut self, node: NodeId, report: Reported, now: Instant, age: Duration, origin: ReportOrigin) -> bool {
         match self.nodes.get_mut(&node) {
             Some(tracked) => {
-                tracked.stored = stored;
-                if !tracked.boots.hear(&report, now) {
+                let is_newest = match origin.signer {
+                    // Other keys are those of another machine, which counts anew.
+                    signer if signer != tracked.origin.signer => {
+                        tracked.boots = BootHistory::of(&report, now);
+                        true
+                    }
+                    Some(_) => tracked.boots.hear_signed(&report, now),
+                    None => tracked.boots.hear(&report, now),
+                };
+                tracked.origin = origin;
+                if !is_newest {
                     return false;
                 }
                 (tracked.report, tracked.heard, tracked.age) = (Arc::new(report), now, age);
@@ -102,7 +114,7 @@ impl ReportTracker {
                 let boots = BootHistory::of(&report, now);
                 let (limit, before) = (RateLimit::default(), RateLimit::default());
                 let report = Arc::new(report);
-                let tracked = TrackedNode { report, stored, heard: now, age, boots, limit, before, queued: None };
+                let tracked = TrackedNode { report, origin, heard: now, age, boots, limit, before, queued: None };
                 self.nodes.insert(node.clone(), tracked);
             }
         }
@@ -113,7 +125,7 @@ impl ReportTracker {
     /// Whether this very message was heard before: then it is no sign of life.
     #[must_use]
     pub fn has_heard(&self, node: &NodeId, stored: ReportRevision) -> bool {
-        self.nodes.get(node).is_some_and(|tracked| tracked.stored == Some(stored))
+        self.nodes.get(node).is_some_and(|tracked| tracked.origin.stored == Some(stored))
     }
 
     /// The node's report was deleted.
@@ -167,7 +179,7 @@ impl ReportTracker {
             self.queue.pop_first();
             let tracked = self.nodes.get_mut(&node).expect("BUG: a queued node is tracked");
             tracked.queued = None;
-            let summary = ReportSummary::from(&*tracked.report);
+            let summary = tracked.summary();
             let Some(record) = noteworthy(&node, &summary) else { continue };
             match tracked.limit.next(record, &summary) {
                 Some(next) if next > now => {
@@ -199,6 +211,12 @@ impl ReportTracker {
 }
 
 impl TrackedNode {
+    /// What the log may keep of the report; with its number, if the node signed it.
+    fn summary(&self) -> ReportSummary {
+        let sent = self.origin.signer.and_then(|_| self.report.sent());
+        ReportSummary { sent, ..ReportSummary::from(&*self.report) }
+    }
+
     fn shown(&self, now: Instant) -> HeardReport {
         let silence = now.saturating_duration_since(self.heard) + self.age;
         HeardReport { report: Arc::clone(&self.report), silence, duplicate: self.boots.are_of_two(now) }

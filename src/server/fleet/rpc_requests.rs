@@ -22,10 +22,19 @@ const POSITION_WAIT: Duration = Duration::from_secs(4);
 /// Answers a request of `node`.
 pub(super) async fn answer(source: &dyn EventLog, verb: RpcVerb, node: NodeId, bytes: &[u8]) -> RpcReply {
     let answered = match read_request(verb, &node, bytes) {
-        Ok(RpcRequest::Command(id, request)) => command(source, node, id, request).await,
+        Ok(RpcRequest::Command(id, request)) => command(source, Actor::Node(node), Some(id), request).await,
         Ok(RpcRequest::ListClaims(position)) => mine(source, &node, position).await,
         Err(fault) => Err(fault),
     };
+    reply(source, bytes, answered)
+}
+
+/// The reply to a request, whatever became of it.
+pub(crate) fn reply(
+    source: &dyn EventLog,
+    bytes: &[u8],
+    answered: Result<(Position, RpcOutcome), RpcError>,
+) -> RpcReply {
     match answered {
         Ok((position, done)) => {
             RpcReply { v: 1, log_id: source.log_id(), position, result: Some(done), error: None, id: request_id(bytes) }
@@ -40,13 +49,14 @@ pub(super) fn failed(source: &dyn EventLog, request: &[u8], fault: RpcError) -> 
     RpcReply { v: 1, log_id: source.log_id(), position, result: None, error: Some(fault), id: request_id(request) }
 }
 
-async fn command(
+/// Appends a request of one command.
+pub(crate) async fn command(
     source: &dyn EventLog,
-    node: NodeId,
-    id: String,
+    actor: Actor,
+    key: Option<String>,
     request: Request,
 ) -> Result<(Position, RpcOutcome), RpcError> {
-    let submitted = source.submit(request, Actor::Node(node), Some(id));
+    let submitted = source.submit(request, actor, key);
     let late = |_| RpcError::new(RpcError::UNAVAILABLE, "", "the log takes too long; ask again under the same id");
     let Answer { position, results, .. } = timeout(DECIDED_WITHIN, submitted).await.map_err(late)?.map_err(refused)?;
     let outcome = results.into_iter().next().expect("BUG: a request of one command has one result");

@@ -2,7 +2,9 @@
 //! this list.
 
 use api::error_code::ErrorCode;
-use api::path::{COMMANDS, COVERAGE, EVENTS, FLEET, HEALTH, LOG, METRICS, NODES, PRINCIPALS, PROPOSALS, READY, WHOAMI};
+use api::path::{
+    COMMANDS, COVERAGE, EVENTS, FLEET, HEALTH, JOIN_TOKENS, LOG, METRICS, NODES, PRINCIPALS, PROPOSALS, READY, WHOAMI,
+};
 use schema::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
 use schema::request::Request;
 
@@ -17,6 +19,7 @@ use crate::http::fleet;
 use crate::http::health;
 use crate::http::impact;
 use crate::http::jobs;
+use crate::http::join_tokens;
 use crate::http::log;
 use crate::http::metrics;
 use crate::http::nodes;
@@ -85,6 +88,8 @@ fn configuration() -> Vec<Operation> {
         get(FLEET, "get_fleet", "How many nodes are in which state", fleet::show),
         get(PRINCIPALS, "list_principals", "People and programs that have, or had, a token", principals::list),
         get("/v1/principals/{id}", "get_principal", "A person or program that has, or had, a token", principals::one),
+        get(JOIN_TOKENS, "list_join_tokens", "Tokens with which nodes join, or could", join_tokens::list),
+        get("/v1/join-tokens/{id}", "get_join_token", "A token with which nodes join, or could", join_tokens::one),
     ]
 }
 

@@ -54,6 +54,7 @@ mod fleet;
 mod health;
 mod impact;
 mod jobs;
+mod join_tokens;
 mod live;
 mod log;
 mod metrics;

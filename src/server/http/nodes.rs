@@ -1,12 +1,13 @@
 //! Nodes: what is desired of each and why, what each reports, and the state that follows from both.
 
-use api::node::{DesiredView, NodeDetail, NodeSummary, NotedView, ReportView};
+use api::node::{DesiredView, NodeAccessView, NodeDetail, NodeSummary, NotedView, ReportView};
 use program::tasks::run_blocking;
 use projections::configuration::{Node, NotedReport};
 use projections::convergence::{ExpectedState, NodeEvidence, judge};
 use projections::render::{Manifest, render};
 use schema::convergence::ConvergenceState;
 use schema::id::NodeId;
+use schema::position::Position;
 use schema::report::RecordRef;
 
 use crate::fleet::report_tracker::HeardReport;
@@ -37,10 +38,20 @@ fn list_page(app: &AppState, snapshot: &ReadSnapshot, page: &PageQuery) -> Rende
         id: (*id).clone(),
         labels: (*node.labels).clone(),
         retired: node.retired,
+        access: access(node),
         version: node.version,
         status: short(app.node_status(snapshot, id, node)),
         desired: RecordRef { position: node.cause.position, digest: app.digests().of(state, id, node) },
     })
+}
+
+fn access(node: &Node) -> NodeAccessView {
+    match &node.access {
+        access if access.is_barred() => NodeAccessView::Barred,
+        access if access.keys.is_some() => NodeAccessView::Keys,
+        access if node.retired && access.keyed != Position::ZERO => NodeAccessView::Dismissed,
+        _ => NodeAccessView::Password,
+    }
 }
 
 /// `GET /v1/nodes/{id}`
@@ -58,6 +69,8 @@ pub(super) async fn one(
         id: id.clone(),
         labels: (*node.labels).clone(),
         retired: node.retired,
+        access: access(node),
+        keys: node.access.keys.as_deref().copied(),
         version: node.version,
         status: app.node_status(&snapshot, &id, node),
         desired: desired(manifest),

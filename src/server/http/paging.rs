@@ -187,6 +187,7 @@ keys!(
     schema::id::ComponentId,
     schema::id::AssessmentId,
     schema::id::AttestationId,
+    schema::id::JoinTokenId,
     schema::id::JobId,
     schema::id::ProposalId
 );

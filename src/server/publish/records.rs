@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::Stream;
 use bytes::Bytes;
 use schema::address::{Bucket, Prefix};
 use schema::desired::Desired;
@@ -52,8 +53,12 @@ impl Records {
         let stream = streams::get(&self.jetstream, &self.prefix.bucket_stream(Bucket::Desired)).await?;
         self.last = stream.cached_info().state.last_sequence;
         let mut records = BTreeMap::new();
+        let prefix = self.prefix.bucket_subject(Bucket::Desired, "");
         for latest in latest_messages::of(&stream, &self.prefix.bucket_subjects(Bucket::Desired)).await? {
-            let Some(key) = latest.subject.splitn(3, '.').nth(2) else { continue };
+            let Some(key) = latest.subject.strip_prefix(&prefix) else {
+                remove_foreign(&stream, &latest.subject).await?;
+                continue;
+            };
             self.note_revision(key, latest.sequence);
             if latest.deleted {
                 continue;
@@ -155,6 +160,14 @@ impl Records {
             _ => Error::nats(format!("setting the record of {key}"), error),
         }
     }
+}
+
+/// Removes a subject that is not one of the bucket's: what a consumer delivers into a bucket may be stored under the subject that it had
+/// elsewhere, and no key would name it.
+async fn remove_foreign(stream: &Stream, subject: &str) -> Result<(), Error> {
+    tracing::warn!(subject, "removing a message of another subject from the bucket of records");
+    let purged = stream.purge().filter(subject).await;
+    purged.map(drop).map_err(|error| Error::nats(format!("removing {subject}"), error))
 }
 
 /// The position of a record, if this key signed it.

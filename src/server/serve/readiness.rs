@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bus::connect::Link;
+use projections::configuration::Configuration;
 use schema::position::Position;
 use store::database::Error as LogError;
 use store::log::Log;
@@ -92,13 +93,33 @@ impl ReadinessInputs {
 }
 
 /// What an operator should know although the server is ready.
-pub(super) fn warnings(log: &Log, certificate: Option<&ServerCertificate>) -> Vec<HealthCondition> {
+pub(super) fn warnings(
+    log: &Log,
+    is_password_answered: bool,
+    certificate: Option<&ServerCertificate>,
+) -> Vec<HealthCondition> {
     let clock = log.health().doubt().map(|doubt| ("clock", doubt.to_owned()));
     let rows = log.findings().current().map(|found| ("log", LogError::Found(found).to_string()));
     let content = log.findings().missing().map(|missing| ("content", missing.to_string()));
     let certificate = certificate.and_then(ServerCertificate::warning).map(|warning| ("certificate", warning));
+    let bus = is_password_answered.then(|| open_bus(&log.view())).flatten().map(|open| ("bus", open));
     let reason = |(part, reason): (&str, String)| HealthCondition { part: part.to_owned(), reason };
-    [clock, rows, content, certificate].into_iter().flatten().map(reason).collect()
+    [clock, rows, content, bus, certificate].into_iter().flatten().map(reason).collect()
+}
+
+/// What is open as long as the shared password lets nodes in.
+fn open_bus(state: &Configuration) -> Option<String> {
+    if state.identities().is_closed() {
+        return None;
+    }
+    let without = state.nodes().values().filter(|node| !node.retired && node.access.keys.is_none()).count();
+    let next = match without {
+        0 => "every node has keys: `headwater bus close` ends it".to_owned(),
+        count => format!(
+            "{count} nodes have no keys (access `password` in `headwater get nodes`): let them join, then `headwater bus close`"
+        ),
+    };
+    Some(format!("the password that nodes share still opens NATS; {next}"))
 }
 
 #[cfg(test)]

@@ -17,8 +17,10 @@ use tokio_util::task::TaskTracker;
 use wal::slot::Slot;
 
 use crate::adapters::{ContentSource, LogBackend};
+use crate::admission::Admission;
 use crate::fleet::listener::{self, ReportListener};
 use crate::fleet::rpc_service::RpcService;
+use crate::fleet::standing::Standing;
 use crate::publish::event_stream::{PublishedEvents, last_public};
 use crate::publish::publisher::PublishSettings;
 use crate::publish::stream_comparison::StreamComparison;
@@ -64,8 +66,8 @@ impl ServerTasks {
     /// Starts to listen to nodes and to keep the append gate, which is closed at first.
     pub(super) fn start(log: Log, link: Link, prefix: Prefix, stop: CancellationToken) -> Self {
         let (views, key) = (log.views(), log.reader().public_key().clone());
-        let is_enrolled = move |node: &NodeId| views.borrow().nodes().contains_key(node);
-        let reports = ReportListener::of(log.log_id(), key, is_enrolled);
+        let standing = move |node: &NodeId| Standing::of(&views.borrow(), node);
+        let reports = ReportListener::of(log.log_id(), key, standing);
         let (tasks, strays) = (TaskTracker::new(), Arc::new(AtomicBool::new(false)));
         let server = Self { log, link, reports, stop, prefix, strays, tasks };
         let (log, link, prefix) = (server.log.clone(), server.link.clone(), server.prefix.clone());
@@ -76,6 +78,16 @@ impl ServerTasks {
         let events = StreamComparison::new(link.jetstream(), prefix.clone(), log.log_id(), table);
         server.spawn(AppendGateKeeper::closed(log, link, prefix, reports, events, strays).run());
         server
+    }
+
+    /// Starts to say who may come into NATS.
+    pub(super) fn start_admission(&self, Admission { answerer, warden }: Admission) {
+        if let Some(answerer) = answerer {
+            self.spawn(answerer.run(self.log.clone()));
+        }
+        if let Some(warden) = warden {
+            self.spawn(warden.run(self.log.clone()));
+        }
     }
 
     /// Starts the relay, and the reconciler that works while the relay follows.
@@ -91,7 +103,8 @@ impl ServerTasks {
         let relay = relay.with_node_proofs(self.reports.clone()).reporting_to(log.findings().clone());
         self.tasks.spawn(relay.run(self.stop.clone()));
         let source = Arc::new(LogBackend::new(log.clone(), Arc::clone(&signature_wanted)));
-        let rpc = RpcService { client: link.client().clone(), prefix: prefix.clone(), source };
+        let (client, order) = (link.client().clone(), Arc::default());
+        let rpc = RpcService { client, prefix: prefix.clone(), source, order };
         let (reports, stop) = (self.reports.clone(), self.stop.clone());
         self.tasks.spawn(reconciler::run(log.clone(), reports, rpc, status.clone(), stop));
         RelayHandle { status, signature_wanted }

@@ -21,16 +21,18 @@ const LARGE: usize = 20_000;
 fn python() -> Option<PathBuf> {
     let ours = programs::checkout().join(".tools/python/bin/python");
     let has = |python: &PathBuf| {
-        let asked =
-            Command::new(python).args(["-c", "import nats, msgpack, cryptography"]).stderr(Stdio::null()).status();
+        let asked = Command::new(python)
+            .args(["-c", "import nats, msgpack, cryptography, nkeys"])
+            .stderr(Stdio::null())
+            .status();
         asked.is_ok_and(|asked| asked.success())
     };
     [ours, "python3".into()].into_iter().find(has)
 }
 
-fn example(python: &Path, name: &str, dev: &Dev) -> Command {
+fn example(python: &Path, name: &str) -> Command {
     let mut program = Command::new(python);
-    program.arg("-B").arg(programs::checkout().join("docs/examples").join(name)).args(["--nats", &dev.json.nats]);
+    program.arg("-B").arg(programs::checkout().join("docs/examples").join(name));
     program
 }
 
@@ -39,8 +41,13 @@ struct Node(Child);
 
 impl Node {
     fn start(python: &Path, dev: &Dev, id: &str, key: &str) -> Self {
-        let mut program = example(python, "node.py", dev);
-        program.args(["--node", id, "--trust", key, "--dir"]).arg(dir(dev, id));
+        Self::start_in(&dir(dev, id), python, dev, id, key)
+    }
+
+    /// The same, in another folder than the one with the keys that the node was enrolled with.
+    fn start_in(folder: &Path, python: &Path, dev: &Dev, id: &str, key: &str) -> Self {
+        let mut program = example(python, "node.py");
+        program.args(["run", "--nats", &dev.json.nats, "--node", id, "--trust", key, "--dir"]).arg(folder);
         Self(program.spawn().unwrap())
     }
 }
@@ -54,6 +61,13 @@ impl Drop for Node {
 
 fn dir(dev: &Dev, id: &str) -> PathBuf {
     dev.dir.with_file_name(id)
+}
+
+/// The command that enrols a node of the example with the keys that it makes.
+fn enrol(python: &Path, dev: &Dev, id: &str) -> Value {
+    let printed = example(python, "node.py").args(["key", "--dir"]).arg(dir(dev, id)).output().unwrap();
+    let keys: Value = serde_json::from_slice(&printed.stdout).unwrap();
+    json!({"type": "enrol_node", "id": id, "labels": {}, "keys": keys})
 }
 
 fn client(dev: &Dev) -> ApiClient {
@@ -84,7 +98,7 @@ async fn a_node_written_from_the_documents_converges_and_refuses_what_its_key_di
     let Some(python) = python() else {
         return did_not_run(
             "a_node_written_from_the_documents_converges_and_refuses_what_its_key_did_not_sign",
-            "there is no Python with nats-py, msgpack and cryptography",
+            "there is no Python with nats-py, nkeys, msgpack and cryptography",
         );
     };
     let folder = folder();
@@ -92,9 +106,12 @@ async fn a_node_written_from_the_documents_converges_and_refuses_what_its_key_di
     let log: Value = client(&dev).get("/v1/log").await.unwrap();
     let key = log["signing_key"].as_str().unwrap();
     let large = "0123456789".repeat(LARGE / 10);
-    let enrol = |id: &str| json!({"type": "enrol_node", "id": id, "labels": {}});
-    accepted(&dev, vec![enrol("node-9"), enrol("node-8"), put("etc/motd", "hello\n"), put("var/large", &large)]).await;
+    let enrolled = ["node-9", "node-8"].map(|id| enrol(&python, &dev, id));
+    accepted(&dev, enrolled.into()).await;
+    accepted(&dev, vec![put("etc/motd", "hello\n"), put("var/large", &large)]).await;
 
+    let other_keys = dir(&dev, "other-keys");
+    let _impostor = Node::start_in(&other_keys, &python, &dev, "node-9", key);
     let node = Node::start(&python, &dev, "node-9", key);
     let other_key = "0".repeat(64);
     let _stranger = Node::start(&python, &dev, "node-8", &other_key);
@@ -117,11 +134,14 @@ async fn a_node_written_from_the_documents_converges_and_refuses_what_its_key_di
     let shown = becomes(&dev, "node-9", "converged").await;
     assert_eq!(shown["reported"]["boot_no"], 2, "{shown}");
     assert!(files.join("etc/motd").exists() && !files.join("var").exists());
+    assert!(other_keys.join("node.seed").exists(), "the one with other keys has run");
+    assert!(!other_keys.join("state.json").exists(), "it was not let in");
 }
 
 /// Runs the consumer up to a position.
 fn consume(python: &Path, dev: &Dev, until: u64) -> Output {
-    let mut program = example(python, "consumer.py", dev);
+    let mut program = example(python, "consumer.py");
+    program.args(["--nats", &dev.json.nats, "--nkey-file"]).arg(dev.dir.join("nats/bus/reader.nk"));
     program.arg("--memory").arg(dir(dev, "memory.json")).args(["--until", &until.to_string()]);
     program.output().unwrap()
 }
@@ -137,7 +157,7 @@ async fn a_consumer_written_from_the_documents_reads_whole_requests_in_order_and
     let Some(python) = python() else {
         return did_not_run(
             "a_consumer_written_from_the_documents_reads_whole_requests_in_order_and_checks_their_seals",
-            "there is no Python with nats-py, msgpack and cryptography",
+            "there is no Python with nats-py, nkeys, msgpack and cryptography",
         );
     };
     let folder = folder();

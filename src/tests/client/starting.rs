@@ -45,7 +45,7 @@ fn a_server_says_at_its_start_what_it_was_told_and_no_secret() {
     std::fs::write(&password, SECRET).unwrap();
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
     let (fields, all) = logged(
-        &["serve", "--role", "door", "--http", "127.0.0.1:0", "--nats-replicas", "3"],
+        &["serve", "--role", "all", "--http", "127.0.0.1:0", "--nats-replicas", "3"],
         &[
             ("HEADWATER_DATABASE_URL", &format!("postgres://ann:{SECRET}@127.0.0.1:1/log")),
             ("HEADWATER_REPLICATION_URL", "postgres://bob@127.0.0.1:2/log"),
@@ -58,7 +58,7 @@ fn a_server_says_at_its_start_what_it_was_told_and_no_secret() {
     has(
         &fields,
         &json!({
-            "version": env!("CARGO_PKG_VERSION"), "role": "Door", "http": "127.0.0.1:0",
+            "version": env!("CARGO_PKG_VERSION"), "role": "All", "http": "127.0.0.1:0",
             "postgres": "127.0.0.1:1/log", "user": "ann", "replication": "127.0.0.1:2/log", "replication_user": "bob",
             "slot": "headwater_log", "nats": "nats://…@127.0.0.1:3,nats://127.0.0.1:4", "nats_prefix": "cfg", "nats_replicas": 3,
         }),

@@ -109,7 +109,7 @@ impl Runtime {
     async fn complete(&mut self, id: String, stop: &AtomicBool) {
         let LeasedJob { id: job, token, spec_digest, .. } = self.held[self.random.usize(..self.held.len())].clone();
         let (outcome, evidence) = ("passed".to_owned(), "seen".to_owned());
-        let run = CompleteRequest { v: 1, id, runtime: None, job, token, spec_digest, outcome, evidence };
+        let run = CompleteRequest { v: 1, id, runtime: None, sent: None, job, token, spec_digest, outcome, evidence };
         self.ask(RpcVerb::Complete, &run, stop).await;
     }
 

@@ -36,6 +36,7 @@ fn registered() -> BTreeMap<String, Shape> {
     metrics::request_refused("not_ready");
     metrics::nodes_counted("converged", 1);
     metrics::certificate_expires("http", 1);
+    metrics::connection_judged("admitted");
     metrics::report_ignored("other_node");
     let text = metrics::open_metrics_text();
     let mut found: BTreeMap<String, Shape> = BTreeMap::new();

@@ -8,6 +8,7 @@ use agent::options::Options;
 use bus::connect::connect;
 use futures::StreamExt as _;
 use schema::address::{Bucket, Prefix};
+use schema::permissions::Permissions;
 use schema::report::AttemptState::{Failed, Refused};
 use schema::rpc::RpcVerb;
 use schema::seal::SecretKey;
@@ -75,18 +76,18 @@ async fn an_agent_that_is_not_enrolled_says_so_and_one_that_is_does_not() {
         loop {
             let said = fs::read_to_string(log.path()).unwrap();
             if until(&said) {
-                drop(process);
-                return said;
+                return (said, process);
             }
             assert!(since.elapsed() < testkit::fake_server::PATIENCE, "{said}");
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     };
     let agent = Agent::of(&nats.url(), &["--trust", &server.trust()]);
-    let alone = said(&agent, &|said| said.contains("not enrolled")).await;
+    let (alone, process) = said(&agent, &|said| said.contains("not enrolled")).await;
+    drop(process);
     assert!(alone.contains("enrol_node") && alone.contains("n-1"), "{alone}");
     let want = server.desire(1, &[("a", b"x")]).await;
-    let enrolled = said(&agent, &|said| said.contains("Applied")).await;
+    let (enrolled, _process) = said(&agent, &|said| said.contains("Applied")).await;
     assert!(!enrolled.contains("not enrolled"), "{enrolled}");
     server.applied(&want).await;
 }
@@ -104,15 +105,15 @@ async fn every_start_of_an_agent_counts_and_is_on_disk_before_it_is_said() {
         agent.stop().await;
         agent.run();
     }
-    // A folder of an older agent has no count.
+    // A folder of an older agent has no count: it goes on above the last report in NATS.
     agent.stop().await;
     let mut state: serde_json::Value = serde_json::from_slice(&fs::read(agent.path("state.json")).unwrap()).unwrap();
     state.as_object_mut().unwrap().remove("boot_no");
     fs::write(agent.path("state.json"), state.to_string()).unwrap();
-    let former = server.applied(&want).await.boot;
+    let former = server.applied(&want).await;
     agent.run();
-    let report = server.report("the new boot", |report| report.boot != former).await;
-    assert_eq!(report.boot_no, Some(1));
+    let report = server.report("the new boot", |report| report.boot != former.boot).await;
+    assert_eq!(report.boot_no, former.boot_no.map(|boot_no| boot_no + 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,7 +131,7 @@ async fn an_agent_may_start_before_nats() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_can_not_reach_nats_says_what_at_which_address_refuses_whom_and_where_to_look() {
     let nobody = Server::later();
-    let strict = Server::with_permissions(&[]);
+    let strict = Server::with_permissions(Permissions { publish: Vec::new(), subscribe: Vec::new() });
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = silent.local_addr().unwrap().to_string();
     let password = tempfile::NamedTempFile::new().unwrap();
@@ -171,7 +172,7 @@ fn centre_key() -> SecretKey {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_needs_to_speak_only_of_itself() {
-    let mut nats = Server::with_permissions(&Prefix::default().published_by_node(&"n-1".parse().unwrap()));
+    let mut nats = Server::with_permissions(Prefix::default().node_permissions(&"n-1".parse().unwrap()));
     let server = FakeServer::at(&nats).await;
     let record = server.key.public().record();
     server.put_at(Bucket::Keys, &record.key_id.to_string(), record.write()).await;

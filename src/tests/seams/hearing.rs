@@ -13,6 +13,7 @@ use schema::report::{DRIFT_PATHS_MAX, REPORT_BYTES_MAX, RecordRef, Reported};
 use schema::seal::SecretKey;
 use schema::wire::WireRecord;
 use server::fleet::listener::{ReportListener, listen};
+use server::fleet::standing::Standing;
 use testkit::nats::Server;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -163,7 +164,7 @@ async fn hearing_outlives_the_server_and_its_memory() {
 fn listener_of(enrolled: &Arc<Mutex<BTreeSet<NodeId>>>) -> ReportListener {
     let (log_id, key) = (uuid::Uuid::from_u128(1).into(), SecretKey::from_seed(&[7; 32]).public());
     let enrolled = Arc::clone(enrolled);
-    ReportListener::of(log_id, key, move |node| enrolled.lock().unwrap().contains(node))
+    ReportListener::of(log_id, key, move |node| enrolled.lock().unwrap().contains(node).then(Standing::default))
 }
 
 #[tokio::test]

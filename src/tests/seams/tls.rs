@@ -37,7 +37,7 @@ async fn desk(names: &[&str], valid: ValidYears) -> (Desk, TestAuthority) {
     let (postgres, nats) = tokio::join!(cluster::start_tls(dir.path(), &certificate), NatsServer::start(dir.path()));
     let (postgres, nats) = (postgres.unwrap(), nats.unwrap());
     postgres.create_database(DATABASE).await.unwrap();
-    let backends = TestBackends { postgres, nats, nats_elsewhere: None, postgres_by: None, dir };
+    let backends = TestBackends { postgres, nats, has_identities: false, nats_elsewhere: None, postgres_by: None, dir };
     let key = SecretKey::from_seed(&[7; 32]);
     let log_id = install(&Database::parse(&backends.database()).unwrap(), &passwords(), &key.public()).await.unwrap();
     (Desk { backends, log_id, key }, authority)

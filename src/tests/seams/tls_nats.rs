@@ -7,7 +7,7 @@ use bus::connect::Link;
 use bus::options::NatsOptions;
 use bus::transport::NatsTlsOptions;
 use lab::certificates::ValidYears;
-use lab::nats::{CERTIFICATE_FILE, KEY_FILE, NatsCertificate, NatsServer};
+use lab::nats::{Access, CERTIFICATE_FILE, KEY_FILE, NatsCertificate, NatsServer};
 use lab::running_server::RunningServer;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -25,13 +25,13 @@ const LOOPBACK: &[&str] = &["localhost", "127.0.0.1"];
 async fn nats(dir: &TempDir, authority: &TestAuthority, valid: ValidYears) -> RunningServer<NatsServer> {
     let issued = authority.certificate(LOOPBACK, valid);
     let authority = std::fs::read_to_string(&authority.ca_file).unwrap();
-    NatsServer::start_with(dir.path(), Some(NatsCertificate { issued, authority })).await.unwrap()
+    NatsServer::start_with(dir.path(), Access::Password, Some(NatsCertificate { issued, authority })).await.unwrap()
 }
 
 async fn connect(url: &str, ca_file: &Path) -> Link {
     let tls = NatsTlsOptions { nats_ca_file: Some(ca_file.to_owned()), nats_info_first: false };
     let options = NatsOptions::new(url.to_owned(), None, tls, "cfg".parse().unwrap());
-    options.connect::<server::backend::Error>(PlainOption::default(), "test").await.unwrap()
+    options.connect::<server::backend::Error>(PlainOption::default(), None, "test").await.unwrap()
 }
 
 /// Waits until the link says why it is not up, with this code.
@@ -68,7 +68,9 @@ async fn a_server_with_a_certificate_for_another_name_is_refused() {
     let right = TestAuthority::create(dir.path(), "right");
     let issued = right.certificate(&["127.0.0.1"], ValidYears::ALL);
     let authority = std::fs::read_to_string(&right.ca_file).unwrap();
-    let server = NatsServer::start_with(dir.path(), Some(NatsCertificate { issued, authority })).await.unwrap();
+    let server = NatsServer::start_with(dir.path(), Access::Password, Some(NatsCertificate { issued, authority }))
+        .await
+        .unwrap();
     fails_by(&connect(&server.url().replace("127.0.0.1", "localhost"), &right.ca_file).await, "wrong_name").await;
 }
 

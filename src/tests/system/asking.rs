@@ -67,6 +67,7 @@ async fn a_claim_over_nats_is_one_over_http() {
         v: 1,
         id: id.into(),
         runtime: None,
+        sent: None,
         job: given.id.clone(),
         token: given.token,
         spec_digest: given.spec_digest,
@@ -150,7 +151,14 @@ async fn one_server_answers_and_after_it_the_other_one() {
     subjects.sort_unstable();
     assert_eq!(
         subjects,
-        ["cfg.rpc.*.claim", "cfg.rpc.*.complete", "cfg.rpc.*.mine", "cfg.rpc.*.release", "cfg.rpc.*.renew"]
+        [
+            "cfg.join.*",
+            "cfg.rpc.*.claim",
+            "cfg.rpc.*.complete",
+            "cfg.rpc.*.mine",
+            "cfg.rpc.*.release",
+            "cfg.rpc.*.renew"
+        ]
     );
     fleet.servers[0].process.kill();
     assert_eq!(asker.done("n-1", RpcVerb::Claim, &claim("k", 1)).await, (position, first), "it is known to the other");

@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
 mod asking;
+mod attempts;
 mod contents;
 mod forged;
+mod identities;
 mod inputs;
 mod late;
 mod layers;

@@ -69,20 +69,25 @@ impl Asker {
     /// Which jobs are a node's, as of a position.
     pub async fn mine(&self, node: &str, position: u64) -> (u64, RpcOutcome) {
         let min_position = Some(position.into());
-        self.done(node, RpcVerb::ListClaims, &ListClaims { v: 1, id: "mine".into(), runtime: None, min_position }).await
+        self.done(
+            node,
+            RpcVerb::ListClaims,
+            &ListClaims { v: 1, id: "mine".into(), runtime: None, sent: None, min_position },
+        )
+        .await
     }
 }
 
 pub fn claim(id: &str, limit: u32) -> ClaimRequest {
-    ClaimRequest { v: 1, id: id.into(), runtime: None, limit, lease_s: None }
+    ClaimRequest { v: 1, id: id.into(), runtime: None, sent: None, limit, lease_s: None }
 }
 
 pub fn renew(id: &str) -> RenewRequest {
-    RenewRequest { v: 1, id: id.into(), runtime: None }
+    RenewRequest { v: 1, id: id.into(), runtime: None, sent: None }
 }
 
 pub fn release(id: &str) -> ReleaseRequest {
-    ReleaseRequest { v: 1, id: id.into(), runtime: None, jobs: None }
+    ReleaseRequest { v: 1, id: id.into(), runtime: None, sent: None, jobs: None }
 }
 
 /// A log with these runtimes and so many jobs.

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use lab::nats::NatsServer;
+use lab::nats::{Access, NatsServer};
 use lab::postgres::Cluster;
 use lab::running_server::RunningServer;
 use tempfile::TempDir;
@@ -20,6 +20,8 @@ const LOG_LINES: usize = 60;
 pub struct TestBackends {
     pub postgres: RunningServer<Cluster>,
     pub nats: RunningServer<NatsServer>,
+    /// Whether users of NATS have keys, and not one password.
+    pub has_identities: bool,
     /// Where NATS is, if it is not that server.
     pub nats_elsewhere: Option<String>,
     /// The port on which roles of Headwater's find PostgreSQL, if it is not its own.
@@ -36,15 +38,35 @@ impl TestBackends {
 
     /// Starts both in a folder, PostgreSQL with settings of its own.
     pub async fn start_in(dir: TempDir, settings: &[(&str, &str)]) -> Self {
-        let (postgres, nats) = tokio::join!(cluster::start(dir.path(), settings), NatsServer::start(dir.path()));
+        Self::start_for(dir, settings, Access::Password).await
+    }
+
+    /// Starts both, with an empty database, and NATS for users with keys.
+    pub async fn with_identities() -> Self {
+        Self::start_for(tempfile::tempdir().unwrap(), &[], Access::Identities).await
+    }
+
+    async fn start_for(dir: TempDir, settings: &[(&str, &str)], access: Access) -> Self {
+        let (postgres, nats) =
+            tokio::join!(cluster::start(dir.path(), settings), NatsServer::start_with(dir.path(), access, None));
         let (postgres, nats) = (postgres.unwrap(), nats.unwrap());
         postgres.create_database(DATABASE).await.unwrap();
-        Self { postgres, nats, nats_elsewhere: None, postgres_by: None, dir }
+        let has_identities = access == Access::Identities;
+        Self { postgres, nats, has_identities, nats_elsewhere: None, postgres_by: None, dir }
     }
 
     /// Where NATS is.
     pub fn nats_url(&self) -> String {
-        self.nats_elsewhere.clone().unwrap_or_else(|| self.nats.url())
+        let own = || match self.has_identities {
+            true => format!("nats://127.0.0.1:{}", self.nats.port()),
+            false => self.nats.url(),
+        };
+        self.nats_elsewhere.clone().unwrap_or_else(own)
+    }
+
+    /// The folder with the seeds of those who are known to NATS itself.
+    pub fn bus(&self) -> PathBuf {
+        self.nats.bus().path("")
     }
 
     /// The superuser's URL of the database.

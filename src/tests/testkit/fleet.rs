@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use agent::layout::Layout;
+use agent::node_seed::NodeSeed;
 use lab::child::{Child, ChildSpec, StopSignal};
 use lab::port;
 use program::clock;
@@ -112,6 +114,13 @@ impl Fleet {
         fleet
     }
 
+    /// Installs a log whose nodes have keys, and starts one server.
+    pub async fn with_identities() -> Self {
+        let mut fleet = Self::on(TestBackends::with_identities().await, Ways::default()).await;
+        fleet.serve("all").await;
+        fleet
+    }
+
     /// Installs a log, and starts nothing yet.
     pub async fn on(backends: TestBackends, ways: Ways) -> Self {
         let mut fleet = Self { agents: BTreeMap::new(), servers: Vec::new(), backends, ways, token: String::new() };
@@ -177,20 +186,40 @@ impl Fleet {
 
     /// Enrols a node and starts its agent.
     pub async fn node(&mut self, id: &str, labels: serde_json::Value) {
-        let enrol = json!({"type": "enrol_node", "id": id, "labels": labels});
+        let mut enrol = json!({"type": "enrol_node", "id": id, "labels": labels});
+        if self.backends.has_identities {
+            enrol["keys"] = json!(self.seed(id).keys());
+        }
         self.api().accepted(json!({"commands": [enrol]})).await;
         self.start_agent(id);
     }
 
+    /// The folder of a node.
+    pub fn node_dir(&self, id: &str) -> PathBuf {
+        self.backends.dir.path().join("nodes").join(id)
+    }
+
+    /// The seed of a node, which is made if it has none.
+    pub fn seed(&self, id: &str) -> NodeSeed {
+        let dir = self.node_dir(id);
+        std::fs::create_dir_all(&dir).unwrap();
+        NodeSeed::read_or_create(&Layout::of(dir)).unwrap()
+    }
+
     /// Starts the agent of a node.
     pub fn start_agent(&mut self, id: &str) {
-        let dir = self.backends.dir.path().join("nodes").join(id);
+        let dir = self.node_dir(id);
         std::fs::create_dir_all(&dir).unwrap();
         let args: Vec<OsString> = ["edge", "--node", id, "--dir"].map(OsString::from).into();
         let args = args.into_iter().chain([dir.clone().into()]).chain(self.ways.agent_args.clone()).collect();
         let nats = self.ways.agent_nats.clone().unwrap_or_else(|| self.backends.nats_url());
         let process = Process::start(&self.spec(&format!("edge-{id}"), args, &[("HEADWATER_NATS_URL", nats)]));
         self.agents.insert(id.to_owned(), AgentProcess { process, dir });
+    }
+
+    /// The first administrator's token.
+    pub fn token(&self) -> &str {
+        &self.token
     }
 
     /// The first server's HTTP API.
@@ -230,12 +259,15 @@ impl Fleet {
             (failpoints::FILE, OsString::from(dir.join(format!("{name}.point")))),
             (clock::FILE, OsString::from(dir.join(format!("{name}.clock")))),
         ];
+        let bus = self.backends.bus();
+        let keys = [("HEADWATER_NATS_NKEY_FILE", bus.join("relay.nk").into()), ("HEADWATER_BUS_DIR", bus.into())];
+        let ours = ours.into_iter().chain(keys.into_iter().filter(|_| self.backends.has_identities));
         let told = self.ways.env.iter().chain(env).map(|(name, value)| (*name, value.into()));
         ChildSpec {
             name: name.to_owned(),
             program: programs::headwater(),
             args,
-            env: ours.into_iter().chain(told).map(|(name, value)| (name.into(), value)).collect(),
+            env: ours.chain(told).map(|(name, value)| (name.into(), value)).collect(),
             dir: dir.to_path_buf(),
             log: dir.join(format!("{name}.log")),
             account: None,

@@ -53,6 +53,11 @@ impl HttpApi {
         Self { token: token.to_owned(), ..self.clone() }
     }
 
+    /// Where the server is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Waits until the server says that it is ready.
     pub async fn ready(&self) {
         eventually("the server is ready", READY_WITHIN, async || match self.get("/readyz").await? {

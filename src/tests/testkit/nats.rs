@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
 use lab::server_programs;
+use schema::permissions::Permissions;
 use tempfile::TempDir;
 
 /// A nats-server on a port of its own that keeps its data between kills.
@@ -30,13 +31,13 @@ impl Server {
         server
     }
 
-    /// A server with the user `server`, who may do all, and the user `n-1`, who may publish only to `subjects`.
-    pub fn with_permissions(subjects: &[String]) -> Self {
+    /// A server with the user `server`, who may do all, and the user `n-1`, who may publish and hear what a node may.
+    pub fn with_permissions(Permissions { publish, mut subscribe }: Permissions) -> Self {
         let mut server = Self::later();
-        let subjects = subjects.iter().map(|subject| format!("{subject:?}")).collect::<Vec<_>>().join(", ");
+        subscribe.push("_INBOX.>".to_owned());
         server.users = Some(format!(
             "authorization {{ users = [ {{ user: server, password: c }}, {{ user: n-1, password: n, permissions: {{ \
-             publish: {{ allow: [{subjects}] }}, subscribe: {{ allow: [\"_INBOX.>\"] }} }} }} ] }}"
+             publish: {{ allow: {publish:?} }}, subscribe: {{ allow: {subscribe:?} }} }} }} ] }}"
         ));
         server.run();
         server

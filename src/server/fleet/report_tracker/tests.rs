@@ -45,7 +45,7 @@ impl Scene {
     }
 
     fn say(&mut self, report: Reported) {
-        self.tracker.hear(report.node.clone(), report, self.now, Duration::ZERO, None);
+        self.tracker.hear(report.node.clone(), report, self.now, Duration::ZERO, ReportOrigin::default());
     }
 
     fn give(&mut self) -> NextChange {
@@ -124,7 +124,7 @@ fn a_change_that_could_not_be_noted_comes_again() {
 #[test]
 fn silence_counts_from_when_the_report_was_written() {
     let mut scene = Scene::new();
-    scene.tracker.hear(node("a"), report("a", 1), scene.now, Duration::from_secs(40), None);
+    scene.tracker.hear(node("a"), report("a", 1), scene.now, Duration::from_secs(40), ReportOrigin::default());
     scene.pass(2_000);
     let silence = |scene: &Scene| scene.tracker.heard(&node("a"), scene.now).map(|heard| heard.silence);
     assert_eq!(silence(&scene), Some(Duration::from_secs(42)));

@@ -1,5 +1,6 @@
 //! What a runtime takes for the answer to what it asks.
 
+use agent::boot_number::BootNumber;
 use agent::jobs::claim_service::ClaimService as _;
 use agent::jobs::rpc_client::RpcClient;
 use async_nats::jetstream::stream::Config;
@@ -7,6 +8,7 @@ use bus::connect::connect;
 use futures::StreamExt as _;
 use schema::address::Prefix;
 use schema::rpc::{ListClaims, RpcOutcome, RpcReply};
+use schema::seal::SecretKey;
 use schema::wire::WireRecord as _;
 use uuid::Uuid;
 
@@ -46,7 +48,10 @@ async fn only_the_reply_to_its_own_request_is_an_answer() {
             }
         }
     });
-    let asking = RpcClient::of(link, Prefix::default(), "n-1".parse().unwrap());
+    let boot_number = BootNumber::counted(1);
+    boot_number.settle(0);
+    let say = SecretKey::from_seed(&[7; 32]);
+    let asking = RpcClient { link, prefix: Prefix::default(), node: "n-1".parse().unwrap(), say, boot_number };
     for server in ["one that repeats the id", "an older one"] {
         let told = asking.list().await;
         assert_eq!(told.map(|told| told.position.get()), Ok(9), "{server}");

@@ -1,0 +1,232 @@
+//! What a node that was taken over tries with its own credentials, all of them.
+
+use std::collections::BTreeMap;
+
+use bus::connect::{Link, connect_as};
+use bus::identity::BusIdentity;
+use schema::address::{Bucket, Prefix};
+use serde_json::json;
+use testkit::eventually::eventually;
+use testkit::fleet::{CONVERGED_WITHIN, Fleet};
+use testkit::raw_nats::RawClient;
+
+/// What n-1 may not publish to, whatever is in it.
+const PUBLISHED: &[&str] = &[
+    "$KV.cfg_reported.n-2",
+    "$KV.cfg_reported.x",
+    "$KV.cfg_desired.n-1",
+    "$KV.cfg_desired.n-2",
+    "$KV.cfg_keys.k",
+    "$KV.cfg_checkpoint.newest",
+    "$KV.cfg_verdict.n-1.p0",
+    "$KV.cfg_proposed.n-2.p0",
+    "$KV.cfg_proposed.n-1.p8",
+    "$KV.cfg_proposed.n-1.p00",
+    "$O.cfg_blobs.C.x",
+    "$O.cfg_blobs.M.x",
+    "cfg.events.node.n-1.NodeRetired",
+    "cfg.strays.1",
+    "cfg.rpc.n-2.claim",
+    "cfg.rpc.n-2.complete",
+    "cfg.rpc.n-1.drop",
+    "cfg.join.t-1",
+    "_INBOX.x",
+    "_INBOX_n-2.x",
+    "_R_.x",
+    "$JS.ACK.cfg_events.c.1.1.1.1.1",
+    "$JS.FC.KV_cfg_desired.x",
+    "$JS.API.INFO",
+    "$JS.API.STREAM.NAMES",
+    "$JS.API.STREAM.LIST",
+    "$JS.API.STREAM.INFO.cfg_events",
+    "$JS.API.STREAM.INFO.KV_cfg_desired",
+    "$JS.API.STREAM.CREATE.mine",
+    "$JS.API.STREAM.UPDATE.KV_cfg_desired",
+    "$JS.API.STREAM.DELETE.KV_cfg_desired",
+    "$JS.API.STREAM.PURGE.KV_cfg_reported",
+    "$JS.API.STREAM.MSG.GET.KV_cfg_desired",
+    "$JS.API.STREAM.MSG.DELETE.KV_cfg_reported",
+    "$JS.API.STREAM.SNAPSHOT.cfg_events",
+    "$JS.API.CONSUMER.NAMES.KV_cfg_desired",
+    "$JS.API.CONSUMER.LIST.cfg_events",
+    "$JS.API.CONSUMER.CREATE.cfg_events",
+    "$JS.API.CONSUMER.CREATE.KV_cfg_desired",
+    "$JS.API.CONSUMER.CREATE.KV_cfg_desired.c.$KV.cfg_desired.n-1",
+    "$JS.API.CONSUMER.CREATE.KV_cfg_desired.c.$KV.cfg_desired.n-2",
+    "$JS.API.CONSUMER.DURABLE.CREATE.KV_cfg_desired.c",
+    "$JS.API.CONSUMER.MSG.NEXT.KV_cfg_desired.c",
+    "$JS.API.DIRECT.GET.cfg_events",
+    "$JS.API.DIRECT.GET.cfg_events.cfg.events.>",
+    "$JS.API.DIRECT.GET.KV_cfg_desired",
+    "$JS.API.DIRECT.GET.KV_cfg_desired.$KV.cfg_desired.n-2",
+    "$JS.API.DIRECT.GET.KV_cfg_desired.$KV.cfg_desired.*",
+    "$JS.API.DIRECT.GET.KV_cfg_desired.$KV.cfg_desired.>",
+    "$JS.API.DIRECT.GET.KV_cfg_reported",
+    "$JS.API.DIRECT.GET.KV_cfg_reported.$KV.cfg_reported.n-2",
+    "$JS.API.DIRECT.GET.KV_cfg_verdict.$KV.cfg_verdict.n-2.p0",
+    "$JS.API.DIRECT.GET.KV_cfg_proposed.$KV.cfg_proposed.n-2.p0",
+    "$JS.API.META.LEADER.STEPDOWN",
+    "$JS.API.ACCOUNT.PURGE.CFG",
+    "$SYS.REQ.SERVER.PING",
+    "$SYS.REQ.SERVER.PING.CONNZ",
+    "$SYS.REQ.ACCOUNT.NODES.CONNS",
+    "$SYS.REQ.USER.AUTH",
+    "$SRV.PING",
+];
+
+/// What n-1 may not subscribe to.
+const HEARD: &[&str] = &[
+    ">",
+    "*",
+    "*.>",
+    "$KV.>",
+    "$KV.cfg_desired.>",
+    "$KV.cfg_desired.*",
+    "$KV.cfg_desired.n-2",
+    "$KV.cfg_reported.>",
+    "$KV.cfg_proposed.>",
+    "$O.>",
+    "cfg.>",
+    "cfg.rpc.>",
+    "cfg.join.*",
+    "_INBOX.>",
+    "_INBOX.*",
+    "_INBOX_n-2.>",
+    "_R_.>",
+    "_LOBBY.>",
+    "$JS.>",
+    "$JS.EVENT.ADVISORY.>",
+    "$SYS.>",
+    "$SRV.>",
+];
+
+/// Where n-1 wants the answer to its own report, which it may write.
+const ANSWERED: &[&str] = &[
+    "cfg.events.node.n-1.NodeRetired",
+    "cfg.strays.1",
+    "$KV.cfg_desired.n-2",
+    "$KV.cfg_reported.n-2",
+    "$KV.cfg_keys.k",
+    "$KV.cfg_checkpoint.newest",
+    "$O.cfg_blobs.C.x",
+    "$JS.API.STREAM.PURGE.KV_cfg_desired",
+    "$JS.API.STREAM.DELETE.KV_cfg_desired",
+    "cfg.rpc.n-2.claim",
+];
+
+/// The number of messages and the last sequence of each stream.
+async fn streams(link: &Link) -> BTreeMap<String, (u64, u64)> {
+    let (prefix, mut found) = (Prefix::default(), BTreeMap::new());
+    let buckets = Bucket::ALL.map(|bucket| prefix.bucket_stream(bucket));
+    for name in buckets.into_iter().chain([prefix.event_stream(), prefix.blob_stream()]) {
+        let stream = link.jetstream().get_stream(&name).await.unwrap();
+        let state = &stream.cached_info().state;
+        found.insert(name, (state.messages, state.last_sequence));
+    }
+    found
+}
+
+async fn relay(fleet: &Fleet) -> Link {
+    let identity = BusIdentity::load(&fleet.backends.bus().join("relay.nk")).unwrap();
+    let link = connect_as(&fleet.backends.nats_url(), &identity, "test").await.unwrap();
+    link.up().await;
+    link
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_does_what_it_must_and_nothing_else() {
+    let mut fleet = Fleet::with_identities().await;
+    for node in ["n-1", "n-2"] {
+        fleet.node(node, json!({})).await;
+    }
+    let large = "x".repeat(300_000);
+    let put = json!({"type": "put_document", "id": "a", "path": "a", "media_type": "text/plain", "content": large,
+        "target": {"all": true}, "priority": 0});
+    fleet.api().accepted(json!({"commands": [put]})).await;
+    let want =
+        ["n-1", "n-2"].map(|node| (node.to_owned(), [("files/a".to_owned(), large.clone().into_bytes())].into()));
+    fleet.converges(&want.into()).await;
+    // What the agent must do it has done; from here on somebody else has its credentials. The other node goes on.
+    let seed = fleet.seed("n-1");
+    assert!(fleet.agents.get_mut("n-1").unwrap().process.stop().await);
+    let centre = relay(&fleet).await;
+    let before = streams(&centre).await;
+    let port = fleet.backends.nats.port();
+    let (tried, refused) = tokio::task::spawn_blocking(move || attempt_all(port, &seed.bus())).await.unwrap();
+    println!("{tried} attempts of a node with all of its own credentials, {refused} refused");
+    assert_eq!(tried, refused);
+    let mut after = streams(&centre).await;
+    // Its own report is what it may write; the other node goes on writing its own.
+    let own = Prefix::default().bucket_stream(Bucket::Reported);
+    assert_eq!(after[&own].0, before[&own].0, "no other key was made");
+    after.insert(own.clone(), before[&own]);
+    assert_eq!(after, before, "no stream took anything");
+    let other = fleet.api().get("/v1/nodes/n-2").await.unwrap().body;
+    assert_eq!((&other["state"], &other["reported"]["attempt"]["state"]), (&json!("converged"), &json!("applied")));
+    assert!(!fleet.agents["n-2"].process.log().contains("refused"), "{}", fleet.agents["n-2"].process.log());
+    eventually("the server is well", CONVERGED_WITHIN, async || {
+        let ready = fleet.api().get("/readyz").await?;
+        if ready.status == 200 { Ok(()) } else { Err(format!("{ready:?}")) }
+    })
+    .await;
+}
+
+/// Tries everything, and counts.
+fn attempt_all(port: u16, key: &schema::seal::SecretKey) -> (usize, usize) {
+    let mut client = RawClient::as_user(port, key).unwrap();
+    let (mut tried, mut refused) = (0, 0);
+    let mut count = |what: &str, errors: &[String]| {
+        tried += 1;
+        match errors.iter().any(|error| error.contains("Permissions Violation")) {
+            true => refused += 1,
+            false => println!("not refused: {what}: {errors:?}"),
+        }
+    };
+    for subject in PUBLISHED {
+        count(subject, &client.publish(subject, Some("_INBOX_n-1.x"), "", b"{}"));
+        count(subject, &client.publish(subject, None, "Nats-Rollup: all\r\n", b"{}"));
+    }
+    for (number, subject) in HEARD.iter().enumerate() {
+        count(subject, &client.subscribe(subject, number + 1));
+    }
+    assert!(client.subscribe("_INBOX_n-1.>", 1_000).is_empty(), "its own inbox");
+    for answered in ANSWERED {
+        // NATS takes the report, as it is the node's own; the answer must reach nothing of the centre. The caller compares.
+        assert_eq!(client.publish("$KV.cfg_reported.n-1", Some(answered), "", b"junk"), [""; 0], "{answered}");
+    }
+    // The other node hears what it has sent there, and believes none of it.
+    for _ in 0..50 {
+        let own = "$JS.API.DIRECT.GET.KV_cfg_reported.$KV.cfg_reported.n-1";
+        assert_eq!(client.publish(own, Some("$KV.cfg_desired.n-2"), "", b""), [""; 0]);
+    }
+    for header in
+        ["Nats-Rollup: all\r\n", "Nats-Rollup: sub\r\n", "Nats-TTL: 1s\r\n", "Nats-Trace-Dest: cfg.events.x\r\n"]
+    {
+        client.publish("$KV.cfg_reported.n-1", Some("_INBOX_n-1.x"), header, b"junk");
+    }
+    (tried, refused)
+}
+
+/// The same report where everybody is in one account: the attempts can succeed, so that their failing means something.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_one_account_the_answer_to_a_report_lands_among_the_events() {
+    let fleet = Fleet::start().await;
+    let link = bus::connect::connect(&fleet.backends.nats_url(), "test").await.unwrap();
+    link.up().await;
+    let events = Prefix::default().event_stream();
+    let before = streams(&link).await[&events];
+    let url = fleet.backends.nats_url();
+    let (user, password) = url.strip_prefix("nats://").unwrap().split_once('@').unwrap().0.split_once(':').unwrap();
+    let (user, password, port) = (user.to_owned(), password.to_owned(), fleet.backends.nats.port());
+    let attempt = move || {
+        let mut client = RawClient::greet(port, |_| json!({"user": user, "pass": password})).unwrap();
+        client.publish("$KV.cfg_reported.n-1", Some("cfg.events.node.n-1.NodeRetired"), "", b"junk");
+    };
+    tokio::task::spawn_blocking(attempt).await.unwrap();
+    eventually("the event stream has taken the answer", CONVERGED_WITHIN, async || {
+        // The relay takes such a message out again, so the sequence tells.
+        let after = streams(&link).await[&events];
+        if after.1 > before.1 || after.0 > before.0 { Ok(()) } else { Err(format!("{before:?} {after:?}")) }
+    })
+    .await;
+}
