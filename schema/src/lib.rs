@@ -49,6 +49,7 @@ pub mod desired;
 pub mod report;
 pub mod seal;
 
+pub mod proposal_message;
 pub mod rpc;
 
 #[cfg(feature = "json-schema")]

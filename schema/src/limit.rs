@@ -61,6 +61,8 @@ pub const RPC_SPECS_BYTES_MAX: usize = 512 * 1024;
 
 /// Bytes of the content that a node proposes: the message in NATS that carries it stays far below 1 MiB.
 pub const PROPOSAL_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of a proposal's message in NATS: its content, its reason, and the rest beside them.
+pub const PROPOSAL_MESSAGE_BYTES_MAX: usize = PROPOSAL_BYTES_MAX + REASON_BYTES_MAX + 4 * 1024;
 /// Proposals of one node that wait for a decision at once.
 pub const PROPOSALS_OPEN_MAX: usize = 8;
 

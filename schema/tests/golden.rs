@@ -12,6 +12,7 @@ use schema::canonical;
 use schema::change::{Change, EVENT_TYPES, EventType};
 use schema::desired::Desired;
 use schema::event::Event;
+use schema::proposal_message::{ProposalMessage, Verdict};
 use schema::report::Reported;
 use schema::rpc::{self, RpcReply};
 use schema::seal::{PublicKeyRecord, SecretKey, SignedRecord};
@@ -126,6 +127,12 @@ fn what_nodes_ask_and_are_answered_is_for_ever() {
         assert_eq!(named.as_bytes().as_slice(), bytes_beside(&path, "digest.hex"), "{}", path.display());
         assert!(digest.is_none_or(|digest| digest == named), "{}", path.display());
     }
+}
+
+#[test]
+fn proposals_and_verdicts_are_for_ever() {
+    inputs("records", "proposal-").iter().for_each(|path| drop(is_for_ever::<ProposalMessage>(path)));
+    inputs("records", "verdict-").iter().for_each(|path| drop(is_for_ever::<Verdict>(path)));
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod codecs;
 mod compliance;
 mod golden;
 mod limits;
+mod proposals;
 mod refusals;
 mod rpc;
 mod versions;

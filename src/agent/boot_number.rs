@@ -42,6 +42,16 @@ impl BootNumber {
         self.settled.subscribe()
     }
 
+    /// Waits until the number is known.
+    pub async fn known(&self) -> u64 {
+        let mut settled = self.settled.subscribe();
+        match settled.wait_for(Option::is_some).await.ok().and_then(|number| *number) {
+            Some(number) => number,
+            // The sender lives as long as this value.
+            None => std::future::pending().await,
+        }
+    }
+
     /// The number of the next request of this boot, from 1.
     #[must_use]
     pub fn next_request(&self) -> u64 {

@@ -15,6 +15,7 @@ use crate::main_loop;
 use crate::node_folder::{NodeFolder, OpenError};
 use crate::node_seed::NodeSeed;
 use crate::options::{AcceptLogOptions, CredsOptions, EdgeCommand, JoinOptions, KeyOptions, StatusOptions};
+use crate::proposal_commands;
 use crate::status_text;
 
 /// Runs the agent or a subcommand.
@@ -32,6 +33,8 @@ pub async fn run(command: EdgeCommand) -> Result<(), CommandFailure> {
         EdgeCommand::Join(options) => join_log(&options).await,
         EdgeCommand::Key(options) => print_keys(&options),
         EdgeCommand::Creds(options) => print_creds(&options),
+        EdgeCommand::Propose(options) => proposal_commands::propose(&options),
+        EdgeCommand::Proposals(options) => proposal_commands::print(&options),
     }
 }
 

@@ -17,6 +17,10 @@ pub mod node_state;
 
 pub mod boot_number;
 pub mod node_seed;
+pub mod outbox;
+mod proposal_commands;
+pub mod proposal_history;
+pub mod proposal_sender;
 
 pub mod published_keys;
 pub mod record_watch;

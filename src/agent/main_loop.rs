@@ -32,12 +32,14 @@ use crate::jobs::job_runtime::JobRuntime;
 use crate::jobs::rpc_client::RpcClient;
 use crate::jobs::runtime_settings::RuntimeSettings;
 use crate::jobs::runtime_state::RuntimeStateError;
+use crate::layout::Layout;
 use crate::node_folder::{NodeFolder, OpenError};
 use crate::node_seed::{NodeSeed, NodeSeedError};
 use crate::node_state::PinnedKey;
 use crate::options::{OnDrift, Options};
+use crate::proposal_sender::ProposalSender;
 use crate::record_watch::{self as records, NewestRecord};
-use crate::report::{self, ReportPublisher};
+use crate::report::{self, ReportPublisher, ReportUpdate};
 use crate::report_draft::ReportDraft;
 use crate::verify;
 
@@ -100,14 +102,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
     let (found, mut newest) = watch::channel(NewestRecord::default());
     let _watching =
         AbortOnDropHandle::new(tokio::spawn(records::watch_record(link.clone(), prefix.clone(), node, found)));
-    let publisher = ReportPublisher {
-        link: link.clone(),
-        prefix: prefix.clone(),
-        say: say.clone(),
-        boot_number: boot_number.clone(),
-        has_own_user: !options.nats.names_user(),
-    };
-    let _reporting = AbortOnDropHandle::new(tokio::spawn(publisher.run(updates, published)));
+    let _speaking = speak(&options, &link, &say, &boot_number, folder.layout(), (updates, published));
 
     let jobs = job_runtime(&options, &link, say, &boot_number)?;
     let _jobs = jobs.map(|jobs| AbortOnDropHandle::new(tokio::spawn(jobs.run(shutdown.clone()))));
@@ -150,6 +145,34 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
         } || compare_again;
     }
     Ok(())
+}
+
+/// Starts the tasks that publish what this node says: its reports and its proposals.
+fn speak(
+    options: &Options,
+    link: &Link,
+    say: &SecretKey,
+    boot_number: &BootNumber,
+    layout: &Layout,
+    (updates, published): (watch::Receiver<ReportUpdate>, watch::Sender<u64>),
+) -> [AbortOnDropHandle<()>; 2] {
+    let publisher = ReportPublisher {
+        link: link.clone(),
+        prefix: options.nats.nats_prefix.clone(),
+        say: say.clone(),
+        boot_number: boot_number.clone(),
+        has_own_user: !options.nats.names_user(),
+    };
+    let sender = ProposalSender {
+        link: link.clone(),
+        prefix: options.nats.nats_prefix.clone(),
+        node: options.node.clone(),
+        say: say.clone(),
+        boot_number: boot_number.clone(),
+        layout: layout.clone(),
+    };
+    let spawned = [tokio::spawn(publisher.run(updates, published)), tokio::spawn(sender.run())];
+    spawned.map(AbortOnDropHandle::new)
 }
 
 /// Says what this agent is and what it was told. Neither the password nor a command of the operator is shown, as a command may hold a

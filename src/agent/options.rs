@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use bus::options::NatsOptions;
 use clap::{ArgMatches, Command};
+use schema::command::MediaType;
 use schema::id::{LogId, NodeId};
 use schema::limit::{CLAIM_JOBS_MAX, LEASE_S_DEFAULT, LEASE_S_MAX, LEASE_S_MIN};
+use schema::path::DocumentPath;
 use tls::plain::PlainOption;
 
 use crate::hook::{Hook, HookPhase};
@@ -210,6 +212,44 @@ pub struct CredsOptions {
     pub dir: PathBuf,
 }
 
+/// Proposes a file for this node: an administrator reviews it, and accepts or rejects it. It waits on the disk while NATS is away.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Example:\n\n  headwater edge propose --dir DIR daq/calibration.json --replace new.json\n\n\
+                        `headwater edge proposals` shows what became of it.")]
+pub struct ProposeOptions {
+    /// The path of the file below `files/`; it may be a new one.
+    #[arg(value_name = "PATH")]
+    pub path: DocumentPath,
+
+    /// The node's folder.
+    #[arg(long, env = "HEADWATER_NODE_DIR", value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+
+    /// The file that is proposed, at most 256 KiB.
+    #[arg(long, value_name = "FILE")]
+    pub replace: PathBuf,
+
+    /// Its media type; that of the file that the node has, unless given.
+    #[arg(long, value_name = "TYPE")]
+    pub media_type: Option<MediaType>,
+
+    /// Why, for who reviews it.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// Shows what this node proposed last, and what became of it.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ProposalsOptions {
+    /// The node's folder.
+    #[arg(long, env = "HEADWATER_NODE_DIR", value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Run the agent, or one of the subcommands.
 #[derive(Clone, Debug)]
 pub enum EdgeCommand {
@@ -225,6 +265,10 @@ pub enum EdgeCommand {
     Key(KeyOptions),
     /// `headwater edge creds`
     Creds(CredsOptions),
+    /// `headwater edge propose`
+    Propose(ProposeOptions),
+    /// `headwater edge proposals`
+    Proposals(ProposalsOptions),
 }
 
 const STATUS: &str = "status";
@@ -232,6 +276,8 @@ const ACCEPT_LOG: &str = "accept-log";
 const JOIN: &str = "join";
 const KEY: &str = "key";
 const CREDS: &str = "creds";
+const PROPOSE: &str = "propose";
+const PROPOSALS: &str = "proposals";
 
 // The derived implementation would require the agent's options beside a subcommand, too.
 impl clap::Args for EdgeCommand {
@@ -244,6 +290,8 @@ impl clap::Args for EdgeCommand {
             .subcommand(JoinOptions::augment_args(Command::new(JOIN)))
             .subcommand(KeyOptions::augment_args(Command::new(KEY)))
             .subcommand(CredsOptions::augment_args(Command::new(CREDS)))
+            .subcommand(ProposeOptions::augment_args(Command::new(PROPOSE)))
+            .subcommand(ProposalsOptions::augment_args(Command::new(PROPOSALS)))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -258,6 +306,8 @@ impl clap::FromArgMatches for EdgeCommand {
             Some((JOIN, matches)) => JoinOptions::from_arg_matches(matches).map(Self::Join),
             Some((KEY, matches)) => KeyOptions::from_arg_matches(matches).map(Self::Key),
             Some((CREDS, matches)) => CredsOptions::from_arg_matches(matches).map(Self::Creds),
+            Some((PROPOSE, matches)) => ProposeOptions::from_arg_matches(matches).map(Self::Propose),
+            Some((PROPOSALS, matches)) => ProposalsOptions::from_arg_matches(matches).map(Self::Proposals),
             Some((_, matches)) => AcceptLogOptions::from_arg_matches(matches).map(Self::AcceptLog),
             None => Options::from_arg_matches(matches).map(|options| Self::Run(options.into())),
         }

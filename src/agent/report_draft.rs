@@ -33,7 +33,7 @@ pub struct ReportDraft {
 }
 
 impl ReportDraft {
-    /// Starts with `blank`. The other ends are for [`crate::report::publish_reports`].
+    /// Starts with `blank`. The other ends are for [`crate::report::ReportPublisher`].
     #[must_use]
     pub fn of(blank: Reported) -> (Self, watch::Receiver<ReportUpdate>, watch::Sender<u64>) {
         let (updates, published_updates) = watch::channel(ReportUpdate { count: 0, report: blank });

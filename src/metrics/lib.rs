@@ -52,6 +52,8 @@ struct Metrics {
     reports_passed_over: LabelledMetrics<Label, Counter>,
     proposals_open: FloatGauge,
     proposals_oldest: FloatGauge,
+    proposals_refused: LabelledMetrics<Label, Counter>,
+    proposals_passed_over: LabelledMetrics<Label, Counter>,
     batch_requests: Histogram,
     batch_events: Histogram,
     relayed_events: Histogram,
@@ -88,6 +90,8 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
         reports_passed_over: LabelledMetrics::default(),
         proposals_open: FloatGauge::default(),
         proposals_oldest: FloatGauge::default(),
+        proposals_refused: LabelledMetrics::default(),
+        proposals_passed_over: LabelledMetrics::default(),
         batch_requests: sizes(),
         batch_events: sizes(),
         relayed_events: sizes(),
@@ -144,6 +148,10 @@ impl Metrics {
         registry.register("proposals_open", text, self.proposals_open.clone());
         let text = "How long the oldest of them has waited; 0 if there is none";
         registry.register("proposals_oldest_seconds", text, self.proposals_oldest.clone());
+        let text = "Proposals that the log could not hold, by code";
+        registry.register("proposals_refused", text, self.proposals_refused.clone());
+        let text = "Proposals that count for nothing, by the reason";
+        registry.register("proposals_passed_over", text, self.proposals_passed_over.clone());
         registry.register("append_batch_requests", "Requests of one transaction", self.batch_requests.clone());
         registry.register("append_batch_events", "Events of one transaction", self.batch_events.clone());
         registry.register("relay_batch_events", "Events published together", self.relayed_events.clone());
@@ -290,6 +298,16 @@ pub fn connection_judged(answer: &str) {
 /// A connection to NATS was cut.
 pub fn connection_cut() {
     METRICS.cut.inc();
+}
+
+/// A proposal was ignored, for this reason.
+pub fn proposal_ignored(why: &str) {
+    METRICS.proposals_passed_over.with(&label("why", why)).inc();
+}
+
+/// A proposal was refused with this stable code, and nothing of it was stored.
+pub fn proposal_refused(code: &str) {
+    METRICS.proposals_refused.with(&label("code", code)).inc();
 }
 
 /// All metrics as OpenMetrics text.

@@ -79,6 +79,12 @@ points! {
     REPORT_HEARD = "report.heard";
     /// The change is in the log.
     REPORT_NOTED = "report.noted";
+    /// A proposal is in NATS.
+    PROPOSAL_PUT = "proposal.put";
+    /// The final verdict on a proposal is noted.
+    PROPOSAL_TOLD = "proposal.told";
+    /// The proposal has left the outbox.
+    PROPOSAL_REMOVED = "proposal.removed";
     /// A node's request is decided, and not answered.
     ASKED_DECIDED = "asked.decided";
 }

@@ -22,6 +22,7 @@ pub mod export;
 pub mod fleet;
 pub mod http;
 pub mod install;
+mod proposal_end;
 pub mod publish;
 pub mod reconciler;
 pub mod recover;

@@ -17,6 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::fleet::listener::ReportListener;
+use crate::fleet::proposal_service::ProposalService;
 use crate::fleet::report_tracker::noteworthy;
 use crate::fleet::rpc_service::RpcService;
 use crate::relay::{Phase, RelayStatus};
@@ -30,12 +31,20 @@ const DISMISSAL_EVERY: Duration = Duration::from_secs(10);
 /// Claims that one request ends. A claim that was released meanwhile makes the log refuse the whole request, until the next try.
 const ENDED_AT_ONCE: usize = 100;
 
+/// What nodes ask of the reconciler.
+pub struct NodeServices {
+    /// Answers requests.
+    pub rpc: RpcService,
+    /// Takes in proposals.
+    pub proposals: ProposalService,
+}
+
 /// Appends what nodes run, failed at or drifted from whenever it changes, answers their requests, and ends the claims of silent
 /// runtimes; while the relay of this process follows.
 pub async fn run(
     log: Log,
     reports: ReportListener,
-    rpc: RpcService,
+    services: NodeServices,
     mut status: watch::Receiver<RelayStatus>,
     stop: CancellationToken,
 ) {
@@ -45,7 +54,8 @@ pub async fn run(
                 () = append_reports(&log, &reports) => {}
                 () = end_silent_claims(&log, &reports) => {}
                 () = dismiss_retired_nodes(&log, &reports) => {}
-                () = rpc.answer() => {}
+                () = services.rpc.answer() => {}
+                () = services.proposals.serve() => {}
                 changed = status.wait_for(|status| status.phase != Phase::Following) => {
                     // The relay has ended.
                     if changed.is_err() {

@@ -13,7 +13,7 @@ import pathlib
 import struct
 import sys
 
-BIN_HEX = {"digest", "leaf", "key_id", "sig", "body", "key", "inline", "token", "spec_digest"}
+BIN_HEX = {"digest", "leaf", "key_id", "sig", "body", "key", "inline", "token", "spec_digest", "content"}
 
 
 def framed(small, small_max, wide, length):
@@ -52,7 +52,7 @@ def binary(value):
     if not isinstance(value, dict):
         return value
     bin_of = lambda item: bytes.fromhex(item) if isinstance(item, str) else bytes(item)
-    return {key: bin_of(item) if key in BIN_HEX else binary(item) for key, item in value.items()}
+    return {key: bin_of(item) if key in BIN_HEX and item is not None else binary(item) for key, item in value.items()}
 
 
 def sha256(data):

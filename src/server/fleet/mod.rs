@@ -5,6 +5,7 @@
 //!   not enrolled.
 //! - `ahead_proofs` keeps what nodes prove: signed records that are newer than those NATS holds for them.
 //! - [`standing`] says whether what came in a node's name is the node's, `request_order` whether a request is not an old one.
+//! - [`proposal_service`] takes in what nodes propose; [`proposals`] judges it.
 //! - [`rpc_service`] answers the requests of nodes; `rpc_requests` turns each into a command or a query.
 //!
 //! Absent on purpose: HTTP, and the judgement whether a node converged (`projections::convergence`).
@@ -12,6 +13,8 @@
 mod ahead_proofs;
 mod boots;
 pub mod listener;
+pub mod proposal_service;
+pub mod proposals;
 pub mod rate_limit;
 pub mod report_tracker;
 pub mod request_order;

@@ -10,7 +10,6 @@ use api::query::{CURSOR, NODE, STATE};
 use program::tasks::run_blocking;
 use projections::configuration::Configuration;
 use projections::proposals::{Proposal, ProposalEnd};
-use schema::change::Change;
 use schema::digest::Digest;
 use schema::event::Event;
 use schema::id::{Id, NodeId, ProposalId};
@@ -29,6 +28,7 @@ use crate::http::path_id::PathId;
 use crate::http::problem::ProblemResponse;
 use crate::http::snapshot::SnapshotQuery;
 use crate::http::text_diff::{MEMORY_BYTES, TEXT_BYTES_MAX};
+use crate::proposal_end::decided_by;
 
 const STATE_PARAMETER: Parameter = Parameter::query(STATE, "Only proposals in this state.", state_schema);
 const NODE_PARAMETER: Parameter =
@@ -158,13 +158,7 @@ fn summary(state: &Configuration, id: &ProposalId, proposal: &Proposal, event: O
 fn decision(end: &ProposalEnd, events: &BTreeMap<Position, Event>) -> Result<ProposalDecision, ProblemResponse> {
     let missing = || DamagedError(format!("event {} is not in the log any more", end.position));
     let event = events.get(&end.position).ok_or_else(missing)?;
-    let by = if end.code.is_some() { "system".to_owned() } else { event.actor.to_string() };
-    let reason = match event.change() {
-        Ok(Change::ProposalRejected(rejected)) => rejected.reason,
-        Ok(Change::ProposalAccepted(_)) => event.reason.clone(),
-        // The request is one of the node, whose reason is that of the proposal.
-        _ => None,
-    };
+    let (by, reason) = decided_by(end, event);
     Ok(ProposalDecision { by, reason, position: end.position, at: end.at, command_id: event.command_id })
 }
 

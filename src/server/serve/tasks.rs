@@ -18,13 +18,15 @@ use wal::slot::Slot;
 
 use crate::adapters::{ContentSource, LogBackend};
 use crate::admission::Admission;
+use crate::event_log::EventLog;
 use crate::fleet::listener::{self, ReportListener};
+use crate::fleet::proposal_service::ProposalService;
 use crate::fleet::rpc_service::RpcService;
 use crate::fleet::standing::Standing;
 use crate::publish::event_stream::{PublishedEvents, last_public};
 use crate::publish::publisher::PublishSettings;
 use crate::publish::stream_comparison::StreamComparison;
-use crate::reconciler;
+use crate::reconciler::{self, NodeServices};
 use crate::relay::log_check::LogCheck;
 use crate::relay::{Phase, Relay, RelayStatus};
 
@@ -95,6 +97,7 @@ impl ServerTasks {
         self.spawn(watch_slot(slot.clone()));
         let (log, link, prefix) = (&self.log, &self.link, &self.prefix);
         let (jetstream, log_id) = (link.jetstream(), log.log_id());
+        let proposals_key = key.clone();
         let settings = PublishSettings { jetstream, prefix: prefix.clone(), replicas, key, log_id };
         let reader = log.reader().beside();
         let table = Arc::new(ContentSource(reader.clone()));
@@ -104,9 +107,16 @@ impl ServerTasks {
         self.tasks.spawn(relay.run(self.stop.clone()));
         let source = Arc::new(LogBackend::new(log.clone(), Arc::clone(&signature_wanted)));
         let (client, order) = (link.client().clone(), Arc::default());
+        let proposals = ProposalService {
+            jetstream: link.jetstream(),
+            prefix: prefix.clone(),
+            source: Arc::clone(&source) as Arc<dyn EventLog>,
+            key: proposals_key,
+        };
         let rpc = RpcService { client, prefix: prefix.clone(), source, order };
         let (reports, stop) = (self.reports.clone(), self.stop.clone());
-        self.tasks.spawn(reconciler::run(log.clone(), reports, rpc, status.clone(), stop));
+        let services = NodeServices { rpc, proposals };
+        self.tasks.spawn(reconciler::run(log.clone(), reports, services, status.clone(), stop));
         RelayHandle { status, signature_wanted }
     }
 

@@ -19,6 +19,7 @@ mod kept;
 mod live;
 mod proof;
 mod proposals;
+mod proposing;
 mod reading;
 mod reference;
 mod states;

@@ -38,6 +38,8 @@ fn registered() -> BTreeMap<String, Shape> {
     metrics::certificate_expires("http", 1);
     metrics::connection_judged("admitted");
     metrics::report_ignored("other_node");
+    metrics::proposal_ignored("other_node");
+    metrics::proposal_refused("not_open");
     let text = metrics::open_metrics_text();
     let mut found: BTreeMap<String, Shape> = BTreeMap::new();
     let mut current = String::new();

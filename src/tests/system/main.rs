@@ -11,6 +11,7 @@ mod late;
 mod layers;
 mod pages;
 mod proofs;
+mod proposing;
 mod real_input;
 mod rebuild;
 mod refusals;
