@@ -313,13 +313,12 @@ mod tests {
 
     #[test]
     fn what_is_no_event_is_named_by_its_position() {
-        let wrong: [(usize, Option<Vec<u8>>); 8] = [
+        let wrong: [(usize, Option<Vec<u8>>); 7] = [
             (1, Some(vec![1; 15])),
             (3, Some((-1_i32).to_be_bytes().into())),
             (5, Some(b"mars".into())),
             (5, None),
             (8, Some((-1_i16).to_be_bytes().into())),
-            (9, Some(b"system/stranger".into())),
             (12, Some(vec![0xff])),
             (13, Some(vec![9; 31])),
         ];
