@@ -17,6 +17,7 @@ use crate::apply_error::ApplyError;
 use crate::folder_reader::{self, DamagedStateError};
 use crate::layout::Layout;
 use crate::node_state::{NodeState, PinnedKey, RejectedDigest};
+use crate::outbox::Outbox;
 use crate::{folder_lock, tree};
 
 /// How often the folder is read if a running agent changes its state meanwhile.
@@ -54,6 +55,8 @@ pub struct FolderInspection {
     /// Warnings about the last good generation.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<ReportWarning>,
+    /// How many proposals have no final verdict yet.
+    pub proposals_waiting: usize,
     /// What lies on disk.
     pub kept: DiskUsage,
 }
@@ -154,6 +157,8 @@ impl FolderInspection {
             drift_unknown,
             unwritable: write_blocker(layout)?,
             warnings,
+            // What can't be read is told of by `edge proposals`.
+            proposals_waiting: Outbox::of(layout).list().map_or(0, |listing| listing.proposals.len()),
             kept: disk_usage(layout)?,
         })
     }

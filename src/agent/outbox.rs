@@ -19,7 +19,7 @@ use program::durable_file::{self, FileMode};
 use schema::desired::{Desired, EntryKind};
 use schema::id::ProposalUuid;
 use schema::instant::Instant;
-use schema::limit::PROPOSAL_BYTES_MAX;
+use schema::limit::{PROPOSAL_BYTES_MAX, REASON_BYTES_MAX};
 use schema::position::Position;
 use schema::proposal::ProposalBase;
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,9 @@ use crate::regular_file;
 
 /// Bytes of a file in the outbox: the largest content, of which JSON writes each byte as six at most, and the rest beside it.
 const FILE_BYTES_MAX: u64 = 6 * PROPOSAL_BYTES_MAX as u64 + 64 * 1024;
+
+/// Bytes of what a file says beside its content: what the message of a proposal has room for.
+const BESIDE_BYTES_MAX: usize = REASON_BYTES_MAX + 2 * 1024;
 
 /// A proposal as it lies in the outbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,6 +119,28 @@ impl OutboxFile {
             (Some(_), Some(_)) => Err("`content` and `content_base64` exclude each other".to_owned()),
         }
     }
+
+    /// Checks that it has room in a message: a larger one would never reach the server.
+    ///
+    /// # Errors
+    /// With what is wrong.
+    pub fn checked(&self) -> Result<(), String> {
+        let content = self.bytes()?.len();
+        if content > PROPOSAL_BYTES_MAX {
+            return Err(format!("its content has {content} bytes, and at most {PROPOSAL_BYTES_MAX} are allowed"));
+        }
+        let reason = self.reason.as_ref().map_or(0, String::len);
+        if reason > REASON_BYTES_MAX {
+            return Err(format!("its reason has {reason} bytes, and at most {REASON_BYTES_MAX} are allowed"));
+        }
+        let beside = reason + self.path.len() + self.media_type.len();
+        if beside > BESIDE_BYTES_MAX {
+            return Err(format!(
+                "path, media type and reason have {beside} bytes, and at most {BESIDE_BYTES_MAX} are allowed"
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// What a node has at a path, by the record that is in force; nothing where no record is.
@@ -132,6 +157,12 @@ impl Outbox {
     #[must_use]
     pub fn of(layout: &Layout) -> Self {
         Self { dir: layout.root().join("outbox") }
+    }
+
+    /// Whether anything was ever put into it.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.dir.exists()
     }
 
     /// Puts a proposal into the outbox, durably. The id must be a new one.
@@ -217,7 +248,7 @@ impl Outbox {
         let text = regular_file::read(&path).map_err(disk)?;
         let no_proposal = |why: String| OutboxError::NoProposal { path: path.clone(), why };
         let file: OutboxFile = serde_json::from_slice(&text).map_err(|error| no_proposal(error.to_string()))?;
-        file.bytes().map_err(no_proposal)?;
+        file.checked().map_err(no_proposal)?;
         Ok(file)
     }
 
@@ -239,6 +270,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
     use schema::digest::Digest;
+    use serde_json::json;
     use uuid::Uuid;
 
     use super::*;
@@ -292,11 +324,18 @@ mod tests {
         fs::write(at(&name(2)), "{}").unwrap();
         fs::write(at(&name(3)), r#"{"path": "a", "media_type": "text/plain"}"#).unwrap();
         fs::write(at(&name(4)), r#"{"path": "a", "media_type": "t/p", "content_base64": "?"}"#).unwrap();
+        let with_reason =
+            |bytes: usize| json!({"path": "a", "media_type": "t/p", "content": "", "reason": "r".repeat(bytes)});
+        fs::write(at(&name(7)), with_reason(REASON_BYTES_MAX + 1).to_string()).unwrap();
+        let large = json!({"path": "a", "media_type": "t/p", "content": "c".repeat(PROPOSAL_BYTES_MAX + 1)});
+        fs::write(at(&name(8)), large.to_string()).unwrap();
+        let long = json!({"path": "a".repeat(BESIDE_BYTES_MAX), "media_type": "t/p", "content": ""});
+        fs::write(at(&name(9)), long.to_string()).unwrap();
         std::os::unix::fs::symlink(at(&name(1)), at(&name(5))).unwrap();
         fs::write(at(&name(6)), vec![b' '; usize::try_from(FILE_BYTES_MAX).unwrap() + 1]).unwrap();
         let listing = outbox.list().unwrap();
         let read: Vec<bool> = listing.proposals.iter().map(|(_, file)| file.is_ok()).collect();
-        assert_eq!(read, [true, false, false, false, false, false]);
+        assert_eq!(read, [true, false, false, false, false, false, false, false, false]);
         assert_eq!(listing.others, ["notes.txt"]);
         assert!(at(&name(6)).exists());
     }

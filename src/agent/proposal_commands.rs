@@ -51,6 +51,7 @@ pub(crate) fn propose(options: &ProposeOptions) -> Result<(), CommandFailure> {
         base: Some(base),
         at: Some(system_time()),
     };
+    file.checked().map_err(CommandFailure::refused)?;
     Outbox::of(&layout).add(uuid, &file).map_err(CommandFailure::unreachable)?;
     let id = ProposalId::derived(&state.node, uuid);
     output::text(&format!(

@@ -6,7 +6,7 @@
 //! Invariants: once a verdict is final it is noted, the file leaves the outbox, durably, and only then the place is cleared, so that a
 //! proposal is never forgotten before its verdict is known; a verdict counts only if the log's key signed it for this node and this id.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_nats::HeaderMap;
@@ -26,6 +26,7 @@ use schema::seal::{PublicKey, SecretKey};
 use schema::wire::WireRecord as _;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::apply_error::ApplyError;
 use crate::boot_number::BootNumber;
 use crate::folder_reader;
 use crate::layout::Layout;
@@ -72,6 +73,8 @@ struct Places {
     uncleared: Vec<usize>,
     history: ProposalHistory,
     seq: u64,
+    /// Files that are no proposals, and of which the log was told.
+    unreadable: BTreeSet<ProposalUuid>,
 }
 
 /// What the node knows of its log.
@@ -85,8 +88,10 @@ impl ProposalSender {
     pub async fn run(self) {
         let boot_no = self.boot_number.known().await;
         let history = ProposalHistory::read(&self.layout);
-        let uncleared = (0..PROPOSAL_PLACES).collect();
-        let mut places = Places { by_number: BTreeMap::new(), uncleared, history, seq: 0 };
+        // A node that never proposed anything has nothing in NATS.
+        let has_proposed = !history.proposals.is_empty() || Outbox::of(&self.layout).exists();
+        let uncleared = if has_proposed { (0..PROPOSAL_PLACES).collect() } else { Vec::new() };
+        let mut places = Places { by_number: BTreeMap::new(), uncleared, history, seq: 0, unreadable: BTreeSet::new() };
         let mut ups = self.link.ups();
         loop {
             self.link.up().await;
@@ -109,30 +114,38 @@ impl ProposalSender {
         let (Some(log_id), Some(key)) = (state.log_id, state.key.as_ref()) else { return Ok(()) };
         let follows = Follows { log_id, key: key.0.clone() };
         self.learn(&follows, places).await?;
-        let running = || -> Option<Desired> {
-            let running = folder_reader::read_running(&self.layout, &state).ok()??;
-            folder_reader::read_record(&self.layout, &state, running).ok()
+        let running = || -> Result<Option<Desired>, ApplyError> {
+            let running = folder_reader::read_running(&self.layout, &state)?;
+            running.map(|running| folder_reader::read_record(&self.layout, &state, running)).transpose()
         };
         self.place(places, running)?;
-        for number in std::mem::take(&mut places.uncleared) {
+        while let Some(number) = places.uncleared.last().copied() {
             if !places.by_number.contains_key(&number) {
                 self.clear(number).await?;
             }
+            places.uncleared.pop();
         }
-        let Places { by_number, seq, .. } = places;
+        let (Places { by_number, seq, .. }, mut failed) = (places, None);
         for (number, placed) in by_number {
             let is_lost = placed.put_at.is_some_and(|at| !placed.is_told && at.elapsed() > PUT_AGAIN_AFTER);
             if placed.put_at.is_none() || is_lost {
                 *seq += 1;
-                self.put(*number, placed, &follows, (boot_no, *seq)).await?;
-                (placed.put_at, placed.is_told) = (Some(Instant::now()), false);
+                // One that can't be put does not keep the others from their places.
+                match self.put(*number, placed, &follows, (boot_no, *seq)).await {
+                    Ok(()) => (placed.put_at, placed.is_told) = (Some(Instant::now()), false),
+                    Err(why) => failed = Some(why),
+                }
             }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     /// Gives each proposal that has no place a free one, the oldest first, and fills in what the node has.
-    fn place(&self, places: &mut Places, running: impl Fn() -> Option<Desired>) -> Result<(), String> {
+    fn place(
+        &self,
+        places: &mut Places,
+        running: impl Fn() -> Result<Option<Desired>, ApplyError>,
+    ) -> Result<(), String> {
         let outbox = Outbox::of(&self.layout);
         let listing = outbox.list().map_err(|error| error.to_string())?;
         for (id, file) in listing.proposals {
@@ -149,11 +162,17 @@ impl ProposalSender {
             let file = match file {
                 Ok(file) => file,
                 Err(error) => {
-                    tracing::warn!(%error, "a file in the outbox is no proposal");
+                    if places.unreadable.insert(id) {
+                        tracing::warn!(%error, "a file in the outbox is no proposal; headwater edge proposals lists it");
+                    }
                     continue;
                 }
             };
-            let base = base_of(running().as_ref(), &file.path);
+            // The older one is decided first: it must not supersede the newer one.
+            if places.by_number.values().any(|placed| placed.file.path == file.path && !placed.is_told) {
+                continue;
+            }
+            let base = base_of(running().map_err(|error| error.to_string())?.as_ref(), &file.path);
             let file = outbox.pin(id, &file, base, system_time()).map_err(|error| error.to_string())?;
             places.by_number.insert(number, Placed { id, file, put_at: None, is_told: false });
         }
@@ -166,6 +185,8 @@ impl ProposalSender {
         let stream = stream.map_err(|error| error.to_string())?;
         let mut ended = Vec::new();
         for (number, placed) in &mut places.by_number {
+            // A verdict that was there and is not any more means that NATS lost the two.
+            placed.is_told = false;
             let Some(bytes) = self.verdict(&stream, *number).await? else { continue };
             let Ok(verdict) = Verdict::open(&bytes, &follows.key) else { continue };
             if (verdict.log_id, &verdict.node, verdict.id) != (follows.log_id, &self.node, placed.id) {

@@ -47,6 +47,10 @@ pub fn render_text(inspection: &FolderInspection) -> String {
         .warnings
         .iter()
         .for_each(|warning| page.line("warning", format!("{}: {}", warning.code, warning.detail)));
+    if inspection.proposals_waiting > 0 {
+        let waiting = counted(inspection.proposals_waiting as u64, "file");
+        page.line("proposed", format!("{waiting} without a final verdict; headwater edge proposals lists them"));
+    }
     page.line("kept", kept(inspection));
     page.verdict(inspection);
     page.0

@@ -172,13 +172,14 @@ impl CreateTokenOptions {
         match self.common.json {
             true => output::json(&json!({"id": line.token, "node": line.node, "token": text}).to_string()),
             false => {
+                // The token alone is on standard output, so that a shell can put it into a file.
                 let node = line.node.as_ref().map_or_else(|| " --node ID".to_owned(), |_| String::new());
-                output::text(&format!(
-                    "Token {}, which is shown this once and kept nowhere. On the node:\n\n  \
-                     headwater edge join --dir DIR{node} <<< {text}\n\n\
-                     To end it: headwater node token revoke {}\n",
-                    line.token, line.token
-                ))
+                output::complain(&format!(
+                    "token {0}, which is shown this once and kept nowhere. On the node, with this line on standard input: headwater-edge join \
+                     --dir DIR{node}. To end it: headwater node token revoke {0}",
+                    line.token
+                ));
+                output::text(&format!("{text}\n"))
             }
         }?;
         Ok(())

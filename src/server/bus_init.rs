@@ -65,7 +65,8 @@ pub fn run(options: &Options) -> Result<(), Error> {
         true => output::json(&json!({"dir": options.dir, "bus_conf": conf}).to_string()),
         false => output::text(&format!(
             "Made {dir}. Next:\n\n\
-             1. Let the configuration of nats-server include {}, in place of its own users, and restart nats-server.\n\
+             1. Let the configuration of nats-server include {}, in place of its own users (it looks for the \
+             file below the folder of its configuration), and restart nats-server.\n\
              2. headwater install --nats-nkey-file {dir}/relay.nk …\n\
              3. headwater serve --nats-nkey-file {dir}/relay.nk --bus-dir {dir} …\n   \
              (a server with role door: --nats-nkey-file {dir}/door.nk)\n\

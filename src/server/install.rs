@@ -255,6 +255,11 @@ fn next_steps(database: &Database, options: &Options) -> String {
          --signing-key-file {key} --nats-url …",
         user = database.user(),
     );
+    if let Some(nkey) = &options.identity.nats_nkey_file {
+        // The folder of the bus holds the other keys, too, with which a server answers who may come in.
+        let bus = nkey.parent().filter(|bus| !bus.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        text.push_str(&format!(" \\\n      --nats-nkey-file {} --bus-dir {}", nkey.display(), bus.display()));
+    }
     if options.app_password_file.is_none() || options.replication_password_file.is_none() {
         text.push_str(
             "\n\nA role whose password was not given here may not be able to log in yet: --app-password-file and \

@@ -5,13 +5,14 @@
 //!   not enrolled.
 //! - `ahead_proofs` keeps what nodes prove: signed records that are newer than those NATS holds for them.
 //! - [`standing`] says whether what came in a node's name is the node's, `request_order` whether a request is not an old one.
-//! - [`proposal_service`] takes in what nodes propose; [`proposals`] judges it.
+//! - [`proposal_service`] takes in what nodes propose, as often as `decision_pace` allows; [`proposals`] judges it.
 //! - [`rpc_service`] answers the requests of nodes; `rpc_requests` turns each into a command or a query.
 //!
 //! Absent on purpose: HTTP, and the judgement whether a node converged (`projections::convergence`).
 
 mod ahead_proofs;
 mod boots;
+mod decision_pace;
 pub mod listener;
 pub mod proposal_service;
 pub mod proposals;

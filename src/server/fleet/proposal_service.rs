@@ -3,7 +3,8 @@
 //! It works on levels and not on edges: what stands under each key is judged again until its verdict is final, so nothing that was missed
 //! is lost. A verdict stands as long as the proposal that it is about; both are written anew if NATS loses them.
 //!
-//! Invariants: at most one proposal of a node is decided in a second; only the reconciler does this, so there is one.
+//! Invariants: a node gets one decision in a second at most, and in the long run one in a minute and 32 more in a burst; what one node
+//! sends never keeps another node's proposal from its verdict; only the reconciler does this, so there is one.
 //!
 //! Absent on purpose: what a message means (`proposals`).
 
@@ -18,19 +19,20 @@ use async_nats::jetstream::{Context, kv};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use schema::address::{Bucket, Prefix};
-use schema::id::NodeId;
+use schema::id::{NodeId, ProposalId};
+use schema::permissions::PROPOSAL_PLACES;
+use schema::proposal_message::VerdictState;
 use schema::seal::SecretKey;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::event_log::EventLog;
+use crate::fleet::decision_pace::DecisionPace;
 use crate::fleet::proposals::{ProposalJudgement, judge};
 
 /// How long NATS may take for one request.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// How often what can't be decided yet is looked at again.
 const AGAIN_EVERY: Duration = Duration::from_secs(1);
-/// The shortest time between two proposals of a node that are decided.
-const DECIDED_EVERY_MIN: Duration = Duration::from_secs(1);
 /// The pause before a watch that ended is opened again.
 const REST: Duration = Duration::from_millis(500);
 
@@ -66,6 +68,10 @@ struct StandingProposal {
     headers: Option<HeaderMap>,
     /// Whether its verdict is final, or it counts for nothing.
     is_settled: bool,
+    /// Whether this message was decided, so that it costs the log nothing when it is judged again.
+    was_decided: bool,
+    /// The proposal, once the node was told that it is open.
+    open: Option<ProposalId>,
 }
 
 /// What is known of the two buckets while a watch lasts.
@@ -74,8 +80,7 @@ struct Desk<'a> {
     verdicts: kv::Store,
     standing: BTreeMap<String, StandingProposal>,
     told: BTreeMap<String, Bytes>,
-    /// When a proposal of a node was decided last.
-    decided: BTreeMap<NodeId, Instant>,
+    paces: BTreeMap<NodeId, DecisionPace>,
 }
 
 impl ProposalService {
@@ -94,8 +99,8 @@ impl ProposalService {
             timeout(ANSWER_WITHIN, self.jetstream.get_key_value(self.prefix.bucket(Bucket::Verdict))).await?;
         let verdicts = verdicts.map_err(bucket)?;
         let (mut proposed, mut told) = (self.watch(Bucket::Proposed).await?, self.watch(Bucket::Verdict).await?);
-        let (standing, known, decided) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let mut desk = Desk { service: self, verdicts, standing, told: known, decided };
+        let (standing, known, paces) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut desk = Desk { service: self, verdicts, standing, told: known, paces };
         let mut heads = self.source.heads();
         let mut again = interval(AGAIN_EVERY);
         again.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -145,9 +150,9 @@ impl Desk<'_> {
             self.standing.remove(&key);
             return;
         }
-        let node = key.split_once('.').and_then(|(node, _)| node.parse().ok());
-        let Some(node) = node else { return };
-        self.standing.insert(key, StandingProposal { node, payload, headers, is_settled: false });
+        let Some(node) = node_of_place(&key) else { return };
+        let new = StandingProposal { node, payload, headers, is_settled: false, was_decided: false, open: None };
+        self.standing.insert(key, new);
     }
 
     fn note_told(&mut self, subject: &str, payload: Bytes, headers: Option<&HeaderMap>) {
@@ -160,7 +165,7 @@ impl Desk<'_> {
         if self.told.insert(key.clone(), payload.clone()).is_some_and(|before| before != payload)
             && let Some(standing) = self.standing.get_mut(&key)
         {
-            standing.is_settled = false;
+            (standing.is_settled, standing.open) = (false, None);
         }
     }
 
@@ -171,20 +176,32 @@ impl Desk<'_> {
             timeout(ANSWER_WITHIN, self.verdicts.delete(&key)).await?.map_err(bucket)?;
             self.told.remove(&key);
         }
-        let open: Vec<String> =
-            self.standing.iter().filter(|(_, standing)| !standing.is_settled).map(|(key, _)| key.clone()).collect();
-        for key in open {
-            self.settle_one(&key).await?;
+        let view = self.service.source.view();
+        let is_still_open = |id: &ProposalId| view.proposals().get(id).is_some_and(|proposal| proposal.end.is_none());
+        let is_waiting =
+            |standing: &StandingProposal| !standing.is_settled && !standing.open.as_ref().is_some_and(is_still_open);
+        let waiting = self.standing.iter().filter(|(_, standing)| is_waiting(standing));
+        let waiting: Vec<String> = waiting.map(|(key, _)| key.clone()).collect();
+        let mut failed = None;
+        for key in waiting {
+            // Whatever is wrong with one of them, the others are judged.
+            if let Err(error) = self.settle_one(&key).await {
+                tracing::warn!(%key, error = &error as &dyn std::error::Error, "this proposal can't be answered at the moment");
+                failed = Some(error);
+            }
         }
-        Ok(())
+        match failed {
+            // A NATS that does not answer is tried again from the start.
+            Some(error @ ServiceError::Late(_)) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     async fn settle_one(&mut self, key: &str) -> Result<(), ServiceError> {
         let Some(standing) = self.standing.get(key) else { return Ok(()) };
         let (node, now) = (standing.node.clone(), Instant::now());
-        // One that was told of already costs the log nothing when it is judged again.
-        let is_new = !self.told.contains_key(key);
-        if is_new && self.decided.get(&node).is_some_and(|decided| now < *decided + DECIDED_EVERY_MIN) {
+        let is_new = !standing.was_decided;
+        if is_new && !self.paces.entry(node.clone()).or_default().allows(now) {
             return Ok(());
         }
         let source = &*self.service.source;
@@ -195,22 +212,24 @@ impl Desk<'_> {
                 return Ok(());
             }
         };
-        let is_settled = match judged {
-            ProposalJudgement::Later => false,
+        let (is_settled, open) = match judged {
+            ProposalJudgement::Later => (false, None),
             ProposalJudgement::Ignored(why) => {
                 metrics::proposal_ignored(why);
-                true
+                (true, None)
             }
             ProposalJudgement::Told(verdict) => {
                 if is_new {
-                    self.decided.insert(node, now);
+                    self.paces.entry(node.clone()).or_default().count(now);
+                    self.standing.entry(key.to_owned()).and_modify(|standing| standing.was_decided = true);
                 }
                 self.tell(key, verdict.seal(&self.service.key).into()).await?;
-                verdict.is_final()
+                let is_open = verdict.state == VerdictState::Open;
+                (verdict.is_final(), is_open.then(|| ProposalId::derived(&node, verdict.id)))
             }
         };
         if let Some(standing) = self.standing.get_mut(key) {
-            standing.is_settled = is_settled;
+            (standing.is_settled, standing.open) = (is_settled, open);
         }
         Ok(())
     }
@@ -222,6 +241,13 @@ impl Desk<'_> {
         }
         Ok(())
     }
+}
+
+/// The node that a key of the bucket belongs to, if its agent may have put something there.
+fn node_of_place(key: &str) -> Option<NodeId> {
+    let (node, place) = key.split_once('.')?;
+    let is_place = (0..PROPOSAL_PLACES).any(|number| place.strip_prefix('p') == Some(number.to_string().as_str()));
+    if is_place { node.parse().ok() } else { None }
 }
 
 fn is_deletion(headers: Option<&HeaderMap>) -> bool {

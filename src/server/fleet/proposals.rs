@@ -11,6 +11,7 @@ use schema::invalid::InputError;
 use schema::limit::PROPOSAL_MESSAGE_BYTES_MAX;
 use schema::proposal::ProposalState;
 use schema::proposal_message::{ProposalMessage, Verdict, VerdictContext, VerdictState};
+use schema::report::truncate_text;
 use schema::say::Statement;
 use schema::wire::WireRecord as _;
 
@@ -28,6 +29,9 @@ pub enum ProposalJudgement {
     /// What the node is told.
     Told(Box<Verdict>),
 }
+
+/// What is quoted of a message in a verdict, in bytes: a message of any content gets a verdict that NATS takes.
+const QUOTED_BYTES_MAX: usize = 1024;
 
 /// A message that may count.
 struct Judge<'a> {
@@ -129,8 +133,8 @@ impl Judge<'_> {
         ProposalJudgement::Told(Box::new(Verdict {
             state: VerdictState::Refused,
             code: Some(code.to_owned()),
-            field: (!field.is_empty()).then(|| field.to_owned()),
-            detail: Some(detail),
+            field: (!field.is_empty()).then(|| truncate_text(field, QUOTED_BYTES_MAX)),
+            detail: Some(truncate_text(&detail, QUOTED_BYTES_MAX)),
             ..self.blank(self.source.view().position())
         }))
     }

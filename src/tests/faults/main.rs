@@ -24,6 +24,7 @@ mod postgres;
 mod pressure;
 mod processes;
 mod proof;
+mod proposing;
 mod reader;
 mod restore;
 mod slot;

@@ -7,7 +7,7 @@ use program::failpoints::{self, Failpoint};
 
 use crate::story::{NODES, PLAIN, Stage, Story, nothing, scenarios};
 use testkit::eventually::eventually;
-use testkit::fleet::Process;
+use testkit::fleet::{Fleet, Process};
 
 /// The operator's commands are asked, and always agree.
 const HOOKS: Stage = Stage { hooks: Some(["true", "true"]), ..PLAIN };
@@ -25,7 +25,8 @@ scenarios! {
     edge_ends_at_each_place_of_apply: HOOKS, apply, nothing;
 }
 
-fn named(beginning: &str) -> Vec<Failpoint> {
+/// The places whose name begins so.
+pub(crate) fn named(beginning: &str) -> Vec<Failpoint> {
     let named: Vec<Failpoint> =
         failpoints::ALL.iter().filter(|point| point.name().starts_with(beginning)).copied().collect();
     assert!(!named.is_empty(), "there are places of {beginning}");
@@ -45,7 +46,7 @@ async fn hearing(story: &mut Story) {
 }
 
 async fn server(story: &mut Story, point: Failpoint) {
-    arm(story, "serve-0", point);
+    arm(&story.fleet, "serve-0", point);
     if point.name().starts_with("repair.") || point == failpoints::RELAY_TAKEN {
         // It comes there when it starts.
         story.fleet.servers[0].process.kill();
@@ -59,7 +60,7 @@ async fn server(story: &mut Story, point: Failpoint) {
 
 async fn apply(story: &mut Story) {
     for point in named("apply.").into_iter().chain([failpoints::REPORT_STORED]) {
-        arm(story, &format!("edge-{}", NODES[0]), point);
+        arm(&story.fleet, &format!("edge-{}", NODES[0]), point);
         let agent = story.fleet.agents.get_mut(NODES[0]).unwrap();
         ends(&mut agent.process, point).await;
         agent.process.start_again();
@@ -67,14 +68,16 @@ async fn apply(story: &mut Story) {
     }
 }
 
-fn arm(story: &Story, process: &str, point: Failpoint) {
-    let (dir, name) = (story.fleet.backends.dir.path(), format!("{process}.point"));
+/// Lets a process end at a place when it comes there next.
+pub(crate) fn arm(fleet: &Fleet, process: &str, point: Failpoint) {
+    let (dir, name) = (fleet.backends.dir.path(), format!("{process}.point"));
     // Moved into place, so that nobody reads half of it.
     std::fs::write(dir.join("point"), point.name()).unwrap();
     std::fs::rename(dir.join("point"), dir.join(name)).unwrap();
 }
 
-async fn ends(process: &mut Process, point: Failpoint) {
+/// Waits until a process has ended at a place.
+pub(crate) async fn ends(process: &mut Process, point: Failpoint) {
     eventually(&format!("it ends at {point}"), REACHED_WITHIN, async || match process.has_ended() {
         true => Ok(()),
         false => Err("it lives".to_owned()),
@@ -85,7 +88,7 @@ async fn ends(process: &mut Process, point: Failpoint) {
 /// Every place is one of those that a scenario here comes to.
 #[test]
 fn no_place_is_left_out() {
-    let visited = ["append.", "relay.", "publish.", "repair.", "apply.", "report.", "asked."];
+    let visited = ["append.", "relay.", "publish.", "repair.", "apply.", "report.", "proposal.", "asked."];
     for point in failpoints::ALL {
         assert!(visited.iter().any(|beginning| point.name().starts_with(beginning)), "{point}");
     }

@@ -11,11 +11,12 @@ use testkit::agent::{Agent, expected};
 use testkit::fake_server::FakeServer;
 use testkit::nats::Server;
 
-/// Where the wall clock is read, or what was read of it is passed on: the report, and the two places that date what they
-/// write down.
-const MAY_TELL_THE_TIME: [&str; 3] = ["actions.rs", "report.rs", "report_draft.rs"];
-/// What reads a clock of its own, in all the crates that the node knows.
-const CLOCKS: [&str; 5] = ["SystemTime::now", "system_time()", "now()", "now_v7", ".elapsed()"];
+/// Where the wall clock is read, or what was read of it is passed on: what dates reports, attempts and proposals. The ids of
+/// proposals begin with the time, and order those that wait.
+const MAY_TELL_THE_TIME: [&str; 5] =
+    ["actions.rs", "proposal_commands.rs", "proposal_sender.rs", "report.rs", "report_draft.rs"];
+/// What reads the wall clock. An `Instant` is of a clock that nobody sets.
+const CLOCKS: [&str; 4] = ["SystemTime", "Clock::", "system_time()", "now_v7"];
 
 #[test]
 fn the_wall_clock_is_read_only_to_date_what_is_written() {

@@ -1,78 +1,16 @@
 //! A calibration made on a node: proposed, reviewed, accepted and in force, whoever dies on the way.
 
 use std::fs;
-use std::path::Path;
-use std::time::Duration;
 
+use async_nats::HeaderMap;
+use bus::connect::connect_as;
+use bus::identity::BusIdentity;
+use schema::address::{Bucket, Prefix};
+use schema::limit::PROPOSAL_MESSAGE_BYTES_MAX;
+use schema::permissions::node_inbox;
+use schema::say::{SIGNATURE_HEADER, Statement};
 use serde_json::{Value, json};
-use testkit::eventually::eventually;
-use testkit::fleet::Fleet;
-
-/// How long anything may take that happens by itself.
-const SOON: Duration = Duration::from_secs(60);
-
-/// A fleet of one node that runs one document.
-async fn furnished() -> Fleet {
-    let mut fleet = Fleet::with_identities().await;
-    fleet.node("a", json!({})).await;
-    let put = json!({"type": "put_document", "id": "gain", "path": "daq/gain", "media_type": "text/plain", "content": "one\n",
-        "target": {"all": true}, "priority": 0});
-    fleet.api().accepted(json!({"commands": [put]})).await;
-    runs(&fleet, "one\n").await;
-    fleet
-}
-
-async fn runs(fleet: &Fleet, content: &str) {
-    let path = fleet.node_dir("a").join("current/files/daq/gain");
-    eventually("the node runs it", SOON, async || match fs::read_to_string(&path) {
-        Ok(text) if text == content => Ok(()),
-        other => Err(format!("{other:?}")),
-    })
-    .await;
-}
-
-/// Proposes a file on the node.
-async fn propose(fleet: &Fleet, content: &str) {
-    let (dir, file) = (fleet.node_dir("a"), fleet.node_dir("a").with_extension("new"));
-    fs::write(&file, content).unwrap();
-    let paths = [dir.to_str().unwrap(), file.to_str().unwrap()];
-    let (code, said) = fleet
-        .run(&["edge", "propose", "daq/gain", "--dir", paths[0], "--replace", paths[1], "--reason", "lamp changed"])
-        .await;
-    assert_eq!(code, Some(0), "{said}");
-}
-
-/// The proposals that the server shows, once there are so many in this state.
-async fn listed(fleet: &Fleet, state: &str, count: usize) -> Vec<Value> {
-    let mut found = Vec::new();
-    eventually("the server shows the proposals", SOON, async || {
-        let answer = fleet.api().get(&format!("/v1/proposals?state={state}")).await?;
-        let items = answer.body["items"].as_array().cloned().unwrap_or_default();
-        if items.len() == count { Ok(()) } else { Err(format!("{answer:?}")) }
-    })
-    .await;
-    let answer = fleet.api().get(&format!("/v1/proposals?state={state}")).await.unwrap();
-    found.extend(answer.body["items"].as_array().cloned().unwrap_or_default());
-    found
-}
-
-fn waits(dir: &Path) -> usize {
-    fs::read_dir(dir.join("outbox")).map_or(0, Iterator::count)
-}
-
-/// The outbox is empty, and the node knows what became of its last proposal.
-async fn learns(fleet: &Fleet, state: &str) -> Value {
-    let dir = fleet.node_dir("a");
-    eventually("the node learns what became of it", SOON, async || {
-        let text = fs::read(dir.join("proposals.json")).map_err(|error| error.to_string())?;
-        let history: Value = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
-        let last = history["proposals"].as_array().and_then(|all| all.last().cloned()).unwrap_or_default();
-        if waits(&dir) == 0 && last["verdict"]["state"] == state { Ok(()) } else { Err(last.to_string()) }
-    })
-    .await;
-    let history: Value = serde_json::from_slice(&fs::read(dir.join("proposals.json")).unwrap()).unwrap();
-    history["proposals"].as_array().unwrap().last().unwrap()["verdict"].clone()
-}
+use testkit::proposing::{furnished, learns, listed, propose, runs, waits};
 
 #[tokio::test]
 async fn a_calibration_is_proposed_reviewed_accepted_and_in_force() {
@@ -84,6 +22,8 @@ async fn a_calibration_is_proposed_reviewed_accepted_and_in_force() {
     let shown = fleet.api().get(&format!("/v1/proposals/{id}")).await.unwrap().body;
     assert!(shown["unified"].as_str().unwrap().ends_with("-one\n+two\n"), "{shown}");
     assert_eq!(waits(&fleet.node_dir("a")), 1, "it waits until somebody decides");
+    let (_, status) = fleet.run(&["edge", "status", "--dir", fleet.node_dir("a").to_str().unwrap()]).await;
+    assert!(status.contains("proposed   1 file without a final verdict"), "{status}");
     fleet.api().accepted(json!({"commands": [{"type": "accept_proposal", "id": id}]})).await;
     runs(&fleet, "two\n").await;
     let verdict = learns(&fleet, "accepted").await;
@@ -122,4 +62,26 @@ async fn what_was_proposed_without_network_and_across_restarts_ends_once() {
     let verdict = learns(&fleet, "rejected").await;
     assert_eq!((&verdict["by"], &verdict["reason"]), (&json!("admin"), &json!("not with this lamp")));
     assert_eq!(listed(&fleet, "rejected", 1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_hostile_node_puts_in_its_places_keeps_nobody_from_a_verdict() {
+    let mut fleet = furnished().await;
+    fleet.node("hostile", json!({})).await;
+    let seed = fleet.seed("hostile");
+    let identity = BusIdentity::of(seed.bus()).hearing(node_inbox(&"hostile".parse().unwrap()));
+    let link = connect_as(&fleet.backends.nats_url(), &identity, "hostile").await.unwrap();
+    link.up().await;
+    // Each byte of the text is five in the message of the error.
+    let unreadable = rmp_serde::to_vec(&"\u{1}".repeat(PROPOSAL_MESSAGE_BYTES_MAX - 16)).unwrap();
+    for (place, message) in [("p0", unreadable), ("p1", b"\x81".to_vec()), ("p2", Vec::new())] {
+        let mut headers = HeaderMap::new();
+        headers.insert(SIGNATURE_HEADER, Statement::Proposal.sign(&seed.say(), &message));
+        let subject = Prefix::default().bucket_subject(Bucket::Proposed, &format!("hostile.{place}"));
+        link.jetstream().publish_with_headers(subject, headers, message.into()).await.unwrap().await.unwrap();
+    }
+    propose(&fleet, "two\n").await;
+    let open = listed(&fleet, "open", 1).await.remove(0);
+    fleet.api().accepted(json!({"commands": [{"type": "accept_proposal", "id": open["id"]}]})).await;
+    learns(&fleet, "accepted").await;
 }

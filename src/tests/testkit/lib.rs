@@ -7,6 +7,7 @@
 //! - [`http_api`] and [`asker`]: the callers' side of HTTP and of NATS; [`load`]: many callers at once
 //! - [`agent`] and [`fake_server`]: one agent, and a test in the part of the servers
 //! - [`certificates`]: a CA, a certificate with its files, and clients that trust it
+//! - [`proposing`]: a node that proposes a file
 //! - [`law`], [`disk`] and [`auditor`]: the log, a node's disk and an export, read by hand
 //! - [`skipped`]: what a test could not do here
 #![expect(missing_docs, reason = "a test reads them beside their use")]
@@ -27,6 +28,7 @@ pub mod law;
 pub mod load;
 pub mod nats;
 pub mod programs;
+pub mod proposing;
 pub mod proxy;
 pub mod raw_nats;
 pub mod skipped;
