@@ -12,6 +12,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use schema::invalid::InputError;
+use schema::limit::ID_CHARS_MAX;
 use schema::position::Position;
 use serde_json::{Value, json};
 use url::form_urlencoded;
@@ -221,6 +222,11 @@ pub(super) fn number(text: &str) -> Result<u64, String> {
         Ok(number) if digits && number <= NUMBER_MAX => Ok(number),
         _ => Err("is a whole number from 0".to_string()),
     }
+}
+
+/// The schema of an id in a URL.
+pub(super) fn id_schema() -> Value {
+    json!({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]*$", "minLength": 1, "maxLength": ID_CHARS_MAX})
 }
 
 /// The schema of a position in a URL.

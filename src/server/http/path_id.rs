@@ -4,10 +4,9 @@ use std::str::FromStr;
 
 use api::error_code::ErrorCode;
 use schema::invalid::InputError;
-use schema::limit::ID_CHARS_MAX;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::http::params::{GivenParams, Parameter, RequestParameters};
+use crate::http::params::{GivenParams, Parameter, RequestParameters, id_schema};
 use crate::http::problem::ProblemResponse;
 
 const ID: Parameter = Parameter::path("id", "The id of the entity.", id_schema);
@@ -49,8 +48,4 @@ impl RequestParameters for FilePath {
     fn take(given: &GivenParams) -> Result<Self, ProblemResponse> {
         Ok(Self(given.path(&PATH).to_owned()))
     }
-}
-
-fn id_schema() -> Value {
-    json!({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]*$", "minLength": 1, "maxLength": ID_CHARS_MAX})
 }

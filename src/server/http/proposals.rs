@@ -23,7 +23,7 @@ use crate::http::auth::AuthenticatedState;
 use crate::http::context::AppState;
 use crate::http::operation::Asked;
 use crate::http::paging::{PageQuery, RenderedPage};
-use crate::http::params::{GivenParams, Parameter, RequestParameters};
+use crate::http::params::{GivenParams, Parameter, RequestParameters, id_schema};
 use crate::http::path_id::PathId;
 use crate::http::problem::ProblemResponse;
 use crate::http::snapshot::SnapshotQuery;
@@ -31,8 +31,7 @@ use crate::http::text_diff::{MEMORY_BYTES, TEXT_BYTES_MAX};
 use crate::proposal_end::decided_by;
 
 const STATE_PARAMETER: Parameter = Parameter::query(STATE, "Only proposals in this state.", state_schema);
-const NODE_PARAMETER: Parameter =
-    Parameter::query(NODE, "Only proposals of this node.", || json!({"type": "string", "minLength": 1}));
+const NODE_PARAMETER: Parameter = Parameter::query(NODE, "Only proposals of this node.", id_schema);
 
 /// Which proposals a list shows.
 pub(super) struct ProposalFilter {

@@ -193,15 +193,18 @@ async fn a_full_disk_is_told_until_the_record_is_accepted_and_never_as_applied()
     let subject = Prefix::default().bucket_subject(Bucket::Reported, "n-1");
     let mut reports = hearing.client().subscribe(subject).await.unwrap();
     hearing.client().flush().await.unwrap();
+    let mut full = None;
     for position in [2, 3] {
         let next = server.desire(position, &[("a", b"y")]).await;
         let is_it = |report: &Reported| {
             let about = report.attempt.as_ref().map(|attempt| attempt.position);
             state(report) == Some((Failed, Some("disk_full"))) && about == Some(next.position)
         };
-        assert_eq!(server.report("disk_full", is_it).await.running, Some(held.record_ref()));
+        let report = server.report("disk_full", is_it).await;
+        assert_eq!(report.running, Some(held.record_ref()));
+        full = Some(report);
     }
-    let (text, json, code) = super::status::told(&agent);
+    let (text, json, code) = super::status::told_after(&agent, &full.unwrap()).await;
     assert!(text.contains("last try   position 3") && text.contains("disk_full"), "{text}");
     assert_eq!((code, &json["is_well"], &json["unwritable"]), (Some(1), &false.into(), &"full".into()));
     assert_eq!(json["attempt"]["code"], "disk_full");
@@ -222,7 +225,7 @@ async fn a_full_disk_is_told_until_the_record_is_accepted_and_never_as_applied()
         }
     }
     assert!(is_full);
-    let (text, json, code) = super::status::told(&agent);
+    let (text, json, code) = super::status::told_after(&agent, &report).await;
     assert_eq!((code, &json["attempt"]["state"]), (Some(0), &"applied".into()), "{text}");
     agent.stop().await;
 }

@@ -194,7 +194,7 @@ async fn what_a_check_does_to_its_tree_is_never_in_force_and_is_told() {
     for place in ["files/__pycache__", "files/a", "files/b", "files/c", "files/d"] {
         assert!(warning.detail.contains(place), "{place} is not in {}", warning.detail);
     }
-    let (text, json, code) = super::status::told(&agent);
+    let (text, json, code) = super::status::told_after(&agent, &report).await;
     assert!(text.contains("warning    check_changed_tree: the --check command changed"), "{text}");
     assert_eq!((code, &json["warnings"][0]["code"]), (Some(0), &"check_changed_tree".into()));
     agent.stop().await;
@@ -216,13 +216,13 @@ async fn a_hook_that_writes_into_the_tree_or_removes_it_fails_and_is_not_run_for
         server.desire(1, &[("a", b"x")]).await;
         let report = server.said(Failed, "drift_returns").await;
         assert!(!report.drift.is_empty());
-        assert!(report.attempt.unwrap().detail.unwrap().contains("--apply"));
+        assert!(report.attempt.as_ref().unwrap().detail.as_ref().unwrap().contains("--apply"));
         assert_eq!(
             fs::read_to_string(runs.path()).unwrap(),
             "x\n".repeat(4),
             "once, and once for each of three repairs"
         );
-        let (text, _, code) = super::status::told(&agent);
+        let (text, _, code) = super::status::told_after(&agent, &report).await;
         assert!(text.contains("failed (drift_returns)") && code == Some(1), "{text}");
         let good = server.desire(2, &[("a", b"good")]).await;
         assert!(server.applied(&good).await.drift.is_empty());

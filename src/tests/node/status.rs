@@ -4,11 +4,13 @@ use std::fs;
 use std::process::{Command, Output};
 
 use schema::report::AttemptState::{Failed, Refused};
+use schema::report::{Attempt, Reported};
 use serde_json::{Value, json};
 
 use super::{both, noise};
 use testkit::agent::Agent;
-use testkit::fake_server::FakeServer;
+use testkit::eventually::eventually;
+use testkit::fake_server::{FakeServer, PATIENCE};
 use testkit::nats::Server;
 
 /// What the program says of a folder, run in it.
@@ -34,6 +36,22 @@ pub(crate) fn told(agent: &Agent) -> (String, Value, Option<i32>) {
     (said, serde_json::from_slice(&json.stdout).unwrap(), text.status.code())
 }
 
+/// As [`told`], once the folder has the attempt of `report`: an agent reports first and writes it down at the end of its turn.
+pub(crate) async fn told_after(agent: &Agent, report: &Reported) -> (String, Value, Option<i32>) {
+    let reported = report.attempt.as_ref().expect("a report about an attempt");
+    eventually("the folder has the attempt that was reported", PATIENCE, async || {
+        let (text, json, _) = told(agent);
+        let kept: Option<Attempt> = serde_json::from_value(json["attempt"].clone()).unwrap();
+        let is_it = kept.is_some_and(|kept| {
+            (kept.position, kept.state, &kept.code) == (reported.position, reported.state, &reported.code)
+        });
+        if is_it { Ok(()) } else { Err(text) }
+    })
+    .await;
+    // Each of the two forms above may be of another moment.
+    told(agent)
+}
+
 fn says(text: &str, facts: &[&str]) {
     facts.iter().for_each(|fact| assert!(text.contains(fact), "{fact:?} is not in:\n{text}"));
 }
@@ -42,7 +60,7 @@ fn says(text: &str, facts: &[&str]) {
 async fn a_node_that_is_well_says_so_whether_its_agent_runs_or_not() {
     let (_nats, server, mut agent) = both().await;
     let want = server.desire(7, &[("a", b"x"), ("b/c", b"y"), ("d", &noise(1, 10_000))]).await;
-    server.applied(&want).await;
+    let report = server.applied(&want).await;
     let root = agent.dir.path().canonicalize().unwrap();
     let facts = [
         format!("n-1, in {}", root.display()),
@@ -60,7 +78,7 @@ async fn a_node_that_is_well_says_so_whether_its_agent_runs_or_not() {
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let unwritten = program(&["edge", "status"]).current_dir(agent.dir.path()).stdout(full).output().unwrap();
     assert_eq!(unwritten.status.code(), Some(3), "output that can't be written is no all-is-well");
-    let (text, json, code) = told(&agent);
+    let (text, json, code) = told_after(&agent, &report).await;
     says(&text, &facts);
     says(&text, &["agent      works in this folder"]);
     assert_eq!((code, &json["is_well"], &json["agent_is_running"]), (Some(0), &json!(true), &json!(true)));
@@ -159,7 +177,7 @@ async fn a_node_that_never_had_a_record_says_what_to_look_at() {
     let mut agent = Agent::start(&nats.url(), &[]);
     let since = std::time::Instant::now();
     while !agent.path("state.json").exists() {
-        assert!(since.elapsed() < testkit::fake_server::PATIENCE);
+        assert!(since.elapsed() < PATIENCE);
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     let (text, json, code) = told(&agent);
