@@ -18,7 +18,7 @@
 //! | | | PostgreSQL refused the batch | error, `Queued` |
 //! | | | the connection broke | error, `Unknown` |
 //! | `Unknown` | the batch may be stored, now or later | lock the head row, look for the batch; raise the epoch if it is absent | `Answered` or `RuledOut` |
-//! | `RuledOut` | the batch is not stored and never will be | the appender sends it again, in halves if it has more than one request | `Queued` |
+//! | `RuledOut` | the batch is not stored and never will be | the appender sends it again, in smaller parts if it has more than one request | `Queued` |
 //! | `Answered` | every request has its verdict | the callers are answered | the next batch |
 //!
 //! Any other failure of a step leaves `Unknown` as it is and every other state as `Queued`; the appender waits and steps again, or

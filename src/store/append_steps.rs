@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use schema::id::CommandId;
-use schema::instant::Instant;
+use schema::instant;
 use tokio::task::yield_now;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use program::{failpoints, telemetry};
 
@@ -15,7 +15,7 @@ use super::append_session::{AppendSession as _, AppendStore, StoreFailure};
 use super::append_state::{AppendState, HeadGuard, InFlight, Locked, StepFailure, Stepped};
 use super::batch::{DecidedBatch, RequestReceipt};
 use super::database::Error;
-use super::queue::{PendingRequest, RequestQueue};
+use super::queue::{PendingRequest, RequestQueue, bytes_of};
 use super::speculation::{SpeculativeBatch, is_quick};
 use super::submission::Submission;
 use super::writer::LogWriter;
@@ -112,7 +112,7 @@ impl<S: AppendStore> LogWriter<S> {
         session: &S::Session,
         requests: &[PendingRequest],
         receipts: Vec<RequestReceipt>,
-        clock: Instant,
+        clock: instant::Instant,
     ) -> Result<Box<DecidedBatch>, Error> {
         let submissions: Vec<Arc<Submission>> =
             requests.iter().map(|pending| Arc::clone(&pending.submission)).collect();
@@ -144,7 +144,13 @@ impl<S: AppendStore> LogWriter<S> {
         requests: &[PendingRequest],
         queue: &mut RequestQueue,
     ) -> Stepped<S::Session> {
+        let (bytes, since) = (bytes_of(requests), Instant::now());
         let stored = self.store_and_speculate(&in_flight, queue).await;
+        match &stored {
+            Ok(_) => queue.size().stored(bytes, since.elapsed()),
+            Err(StoreFailure::Unknown(_)) => queue.size().lost(bytes),
+            Err(StoreFailure::Refused(_)) => {}
+        }
         let InFlight { session, batch, .. } = in_flight;
         match stored {
             Ok(true) => {
@@ -177,7 +183,7 @@ impl<S: AppendStore> LogWriter<S> {
         queue: &mut RequestQueue,
     ) -> Result<bool, StoreFailure> {
         let InFlight { session, batch, guard } = in_flight;
-        let mut next = SpeculativeBatch::after(self.log_id, batch);
+        let mut next = SpeculativeBatch::after(self.log_id, batch, queue.empty_batch());
         let mut stored = pin!(async {
             match *guard {
                 HeadGuard::Locked(epoch) => session.commit(self.log_id, batch, epoch).await.map(|()| true),
@@ -213,12 +219,15 @@ impl<S: AppendStore> LogWriter<S> {
             Some(event) => session.contains(event.event_id).await?,
             None => batch.receipts.iter().all(|receipt| head.receipts.contains(receipt)),
         };
+        self.known_epoch = None;
         match is_stored {
-            true => drop(session.roll_back().await),
+            // What is known does not depend on how the session ends.
+            true if session.roll_back().await.is_err() => return Ok(true),
+            true => {}
             // A statement that needs no lock may still be on its way.
             false => session.fence().await?,
         }
-        self.known_epoch = None;
+        self.idle_session = Some(session);
         Ok(is_stored)
     }
 }

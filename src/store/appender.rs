@@ -26,7 +26,7 @@ use super::append_state::AppendState;
 use super::clocks::NatsClock;
 use super::database::Error;
 use super::log::Log;
-use super::queue::{PendingRequest, RequestQueue};
+use super::queue::{PendingRequest, RequestQueue, bytes_of, split};
 use super::reader::Reader;
 use super::snapshots::Snapshots;
 use super::submission::{SubmissionVerdict, SubmitError};
@@ -188,11 +188,15 @@ impl<S: AppendStore> AppendLoop<S> {
         state: AppendState<S::Session>,
         stop: &CancellationToken,
     ) {
-        let mut parts = VecDeque::from(self.append_whole(requests, state, stop).await);
-        while let Some(part) = parts.pop_front() {
-            for smaller in self.append_whole(part, AppendState::Queued, stop).await.into_iter().rev() {
-                parts.push_front(smaller);
-            }
+        let mut parts = VecDeque::from([(requests, state)]);
+        while let Some((part, state)) = parts.pop_front() {
+            let bytes_max = self.queue.size().bytes();
+            // Batches may have become smaller since this one was gathered.
+            let smaller = match part.len() > 1 && bytes_of(&part) > bytes_max {
+                true => split(part, bytes_max),
+                false => self.append_whole(part, state, stop).await,
+            };
+            smaller.into_iter().rev().for_each(|part| parts.push_front((part, AppendState::Queued)));
         }
     }
 
@@ -227,7 +231,7 @@ impl<S: AppendStore> AppendLoop<S> {
                     self.answering.send((requests, verdicts)).expect("BUG: answers are given as long as this runs");
                     return Vec::new();
                 }
-                Ok(AppendState::RuledOut) if requests.len() > 1 => return halves(requests),
+                Ok(AppendState::RuledOut) if requests.len() > 1 => return self.parts_of(requests),
                 Ok(AppendState::RuledOut) => {
                     state = AppendState::Queued;
                     continue;
@@ -269,6 +273,13 @@ impl<S: AppendStore> AppendLoop<S> {
         (!is_unknown && (is_hopeless || stop.is_cancelled())) || self.ending.is_cancelled()
     }
 
+    /// A batch that was sent and is not stored is sent again in parts: over a slow link, all of it might never reach PostgreSQL in the
+    /// time for which PostgreSQL lets the lock be held.
+    fn parts_of(&self, requests: Vec<PendingRequest>) -> Vec<Vec<PendingRequest>> {
+        let half = bytes_of(&requests) / 2;
+        split(requests, self.queue.size().bytes().min(half))
+    }
+
     /// Folds what other processes appended, and checks the clocks.
     async fn refresh_state(&mut self) {
         let health = match self.writer.refresh().await {
@@ -283,13 +294,6 @@ impl<S: AppendStore> AppendLoop<S> {
 async fn out_of_time(ending: CancellationToken) {
     ending.cancelled().await;
     tokio::time::sleep(ENDING_WITHIN).await;
-}
-
-/// A batch that was sent and is not stored is sent again in halves: over a slow link, all of it might never reach PostgreSQL in the time
-/// for which PostgreSQL lets the lock be held.
-fn halves(mut requests: Vec<PendingRequest>) -> Vec<Vec<PendingRequest>> {
-    let second = requests.split_off(requests.len() / 2);
-    vec![requests, second]
 }
 
 /// A batch whose data PostgreSQL refuses is sent again request by request, so that one bad request does not affect the others.

@@ -6,8 +6,8 @@
 //! - [`tree`]: the stored nodes of the Merkle tree; `proof`: roots and proofs from them; [`checkpoint`]: signed checkpoints.
 //! - [`findings`]: rows that are known to be wrong; `intact`: checked reads; [`contents`]: missing contents, and restoring them.
 //! - [`clocks`]: which clock is right, before an event is dated by it.
-//! - [`submission`]: a request and what its caller is told; `queue`: requests and batches that wait; `batch`: a batch decided against a
-//!   state; `speculation`: the next batch, decided while one is in flight.
+//! - [`submission`]: a request and what its caller is told; `queue`: requests and batches that wait; `batch_size`: how large these get;
+//!   `batch`: a batch decided against a state; `speculation`: the next batch, decided while one is in flight.
 //! - `append_session`: what the appender needs of a store; `postgres_session`: PostgreSQL as such a store; `statement`: a batch as one
 //!   statement.
 //! - `append_state`: the states of a batch, with the table of their transitions; `append_steps`: one step for each; `writer`: the state
@@ -25,6 +25,7 @@ mod append_state;
 mod append_steps;
 pub mod appender;
 mod batch;
+mod batch_size;
 pub mod checkpoint;
 pub mod clocks;
 pub mod contents;

@@ -1,20 +1,18 @@
 //! The queue of the appender: submitted requests, gathered into batches of bounded size (group commit).
 //!
-//! The queue is bounded twice: by the number of requests and by their bytes. A caller beyond a bound is told [`SubmitError::Busy`].
+//! The queue is bounded twice: by the number of requests and by their bytes (see [`super::batch_size`]). A caller beyond a bound is told
+//! [`SubmitError::Busy`].
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use super::batch::DecidedBatch;
+use super::batch_size::{BatchSize, WaitingRoom};
 use super::submission::{AcceptedSubmission, Submission, SubmissionVerdict, SubmitError};
 
 /// Requests in the queue at most.
 const QUEUE_REQUESTS_MAX: usize = 4_096;
-/// KiB of requests in the queue at most: four full transactions.
-const QUEUE_KIB_MAX: usize = 64 * 1024;
-/// Bytes of the requests of one transaction at most, unless a single request is larger.
-const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Requests of one transaction at most, so that none waits long while the others are decided.
 const BATCH_REQUESTS_MAX: usize = 1_000;
 
@@ -26,7 +24,7 @@ pub(crate) struct PendingRequest {
     pub(crate) submission: Arc<Submission>,
     bytes: usize,
     reply: oneshot::Sender<SubmitResult>,
-    _room: OwnedSemaphorePermit,
+    _room: WaitingRoom,
 }
 
 impl PendingRequest {
@@ -45,17 +43,38 @@ impl PendingRequest {
     }
 }
 
+/// The bytes of requests.
+pub(crate) fn bytes_of(requests: &[PendingRequest]) -> usize {
+    requests.iter().map(|request| request.bytes).sum()
+}
+
+/// The same requests in parts of so many bytes at most, or of one request that is larger.
+pub(crate) fn split(requests: Vec<PendingRequest>, bytes_max: usize) -> Vec<Vec<PendingRequest>> {
+    let mut parts = vec![PendingBatch::of(bytes_max)];
+    for request in requests {
+        if let Some(Err(request)) = parts.last_mut().map(|part| part.add(request)) {
+            parts.push(PendingBatch { bytes: request.bytes, requests: vec![request], bytes_max });
+        }
+    }
+    parts.into_iter().map(|part| part.requests).collect()
+}
+
 /// Requests that share one transaction.
-#[derive(Default)]
 pub(crate) struct PendingBatch {
     requests: Vec<PendingRequest>,
     bytes: usize,
+    bytes_max: usize,
 }
 
 impl PendingBatch {
+    /// An empty one for so many bytes.
+    pub(crate) fn of(bytes_max: usize) -> Self {
+        Self { requests: Vec::new(), bytes: 0, bytes_max }
+    }
+
     /// Adds a request, or gives it back if the batch is full.
     pub(crate) fn add(&mut self, next: PendingRequest) -> Result<(), PendingRequest> {
-        let fits = self.requests.len() < BATCH_REQUESTS_MAX && self.bytes + next.bytes <= BATCH_BYTES_MAX;
+        let fits = self.requests.len() < BATCH_REQUESTS_MAX && self.bytes + next.bytes <= self.bytes_max;
         if !fits && !self.requests.is_empty() {
             return Err(next);
         }
@@ -69,15 +88,14 @@ impl PendingBatch {
 #[derive(Clone)]
 pub(crate) struct QueueSender {
     sender: mpsc::Sender<PendingRequest>,
-    room: Arc<Semaphore>,
+    size: Arc<BatchSize>,
 }
 
 impl QueueSender {
     /// Puts a submission into the queue. The receiver gets the reply; it is closed without one if the appender ends before.
     pub(crate) fn submit(&self, submission: Arc<Submission>) -> Result<oneshot::Receiver<SubmitResult>, SubmitError> {
         let bytes = submission.bytes();
-        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.room).try_acquire_many_owned(kib).map_err(|_| SubmitError::Busy)?;
+        let room = self.size.enter(bytes).ok_or(SubmitError::Busy)?;
         let (reply, answer) = oneshot::channel();
         let pending = PendingRequest { submission, bytes, reply, _room: room };
         self.sender.try_send(pending).map_err(|_| SubmitError::Busy)?;
@@ -88,6 +106,7 @@ impl QueueSender {
 /// The appender's end of the queue.
 pub(crate) struct RequestQueue {
     receiver: mpsc::Receiver<PendingRequest>,
+    size: Arc<BatchSize>,
     /// A request that was received and had no room in a batch. It is the first of the next one.
     first: Option<PendingRequest>,
     /// The next batch, gathered while the one before it was in flight; with its speculative decision, if that holds.
@@ -97,8 +116,18 @@ pub(crate) struct RequestQueue {
 impl RequestQueue {
     pub(crate) fn new() -> (QueueSender, Self) {
         let (sender, receiver) = mpsc::channel(QUEUE_REQUESTS_MAX);
-        let room = Arc::new(Semaphore::new(QUEUE_KIB_MAX));
-        (QueueSender { sender, room }, Self { receiver, first: None, next_batch: None })
+        let size = Arc::new(BatchSize::default());
+        (QueueSender { sender, size: Arc::clone(&size) }, Self { receiver, size, first: None, next_batch: None })
+    }
+
+    /// The size of batches.
+    pub(crate) fn size(&self) -> &BatchSize {
+        &self.size
+    }
+
+    /// An empty batch of the size at present.
+    pub(crate) fn empty_batch(&self) -> PendingBatch {
+        PendingBatch::of(self.size.bytes())
     }
 
     /// Whether every request that was received belongs to a batch that was taken.
@@ -133,7 +162,7 @@ impl RequestQueue {
         if let Some((batch, decided)) = self.next_batch.take() {
             return Some((batch.requests, decided));
         }
-        let mut batch = PendingBatch::default();
+        let mut batch = self.empty_batch();
         batch.add(self.first.take()?).ok()?;
         while self.first.is_none()
             && let Ok(next) = self.receiver.try_recv()

@@ -27,14 +27,10 @@ pub(crate) struct SpeculativeBatch {
 }
 
 impl SpeculativeBatch {
-    /// An empty one, to be decided against the state that `in_flight` leaves behind.
-    pub(crate) fn after(log_id: LogId, in_flight: &DecidedBatch) -> Self {
+    /// Of no requests but for those that are added to `pending`, to be decided against the state that `in_flight` leaves behind.
+    pub(crate) fn after(log_id: LogId, in_flight: &DecidedBatch, pending: PendingBatch) -> Self {
         let base = (in_flight.configuration.clone(), in_flight.growth.frontier().clone());
-        Self {
-            pending: PendingBatch::default(),
-            decided: Box::new(DecidedBatch::new(log_id, base, Vec::new())),
-            steps: 0,
-        }
+        Self { pending, decided: Box::new(DecidedBatch::new(log_id, base, Vec::new())), steps: 0 }
     }
 
     /// Adds and decides a request; gives it back if the batch is full or deciding it would take long.

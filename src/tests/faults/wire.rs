@@ -1,11 +1,12 @@
 //! A way to a server that can be slow, silent or cut.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// How much is carried at once.
 const CHUNK_BYTES: usize = 16 * 1024;
@@ -75,15 +76,20 @@ async fn connect(client: TcpStream, port: u16, modes: watch::Receiver<Mode>) {
 
 async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut modes: watch::Receiver<Mode>) {
     let mut chunk = vec![0; CHUNK_BYTES];
-    let mut last = Instant::now();
+    // When what was sent has arrived.
+    let mut free_at = Instant::now();
     loop {
         let Ok(read @ 1..) = from.read(&mut chunk).await else { return };
         let Ok(mode) = modes.wait_for(|mode| *mode != Mode::Silent).await.map(|mode| *mode) else { return };
         if let Mode::Slow(bytes_per_s) = mode {
-            // What follows at once is on its way already: it takes its time, and is not late once more.
-            let late = if last.elapsed() < LATE { Duration::ZERO } else { LATE };
-            tokio::time::sleep(late + Duration::from_secs_f64(read as f64 / f64::from(bytes_per_s))).await;
-            last = Instant::now();
+            // What follows at once is on its way already: it takes its time, and is not late once more. A busy machine that wakes this
+            // task late does not make the way slower.
+            let now = Instant::now();
+            if now.saturating_duration_since(free_at) > LATE {
+                free_at = now + LATE;
+            }
+            free_at += Duration::from_secs_f64(read as f64 / f64::from(bytes_per_s));
+            tokio::time::sleep_until(free_at).await;
         }
         if to.write_all(&chunk[..read]).await.is_err() {
             return;
