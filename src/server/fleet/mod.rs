@@ -1,6 +1,6 @@
 //! Listens to nodes: their reports, what they prove about the log, and their requests.
 //!
-//! - [`listener`] watches bucket `cfg_reported` and keeps the newest report of each node.
+//! - [`report_watch`] watches bucket `cfg_reported`; [`listener`] keeps the newest report of each node.
 //! - [`report_tracker`] decides which report becomes an event, with `boots` and [`rate_limit`]; `unknown_nodes` counts nodes that are
 //!   not enrolled.
 //! - `ahead_proofs` keeps what nodes prove: signed records that are newer than those NATS holds for them.
@@ -18,6 +18,7 @@ pub mod proposal_service;
 pub mod proposals;
 pub mod rate_limit;
 pub mod report_tracker;
+pub mod report_watch;
 pub mod request_order;
 pub(crate) mod rpc_requests;
 pub mod rpc_service;

@@ -19,8 +19,9 @@ use wal::slot::Slot;
 use crate::adapters::{ContentSource, LogBackend};
 use crate::admission::Admission;
 use crate::event_log::EventLog;
-use crate::fleet::listener::{self, ReportListener};
+use crate::fleet::listener::ReportListener;
 use crate::fleet::proposal_service::ProposalService;
+use crate::fleet::report_watch;
 use crate::fleet::rpc_service::RpcService;
 use crate::fleet::standing::Standing;
 use crate::publish::event_stream::{PublishedEvents, last_public};
@@ -74,7 +75,8 @@ impl ServerTasks {
         let server = Self { log, link, reports, stop, prefix, strays, tasks };
         let (log, link, prefix) = (server.log.clone(), server.link.clone(), server.prefix.clone());
         let (reports, strays) = (server.reports.clone(), Arc::clone(&server.strays));
-        let listened = listener::listen(link.client().clone(), prefix.clone(), reports.clone(), server.stop.clone());
+        let listened =
+            report_watch::listen(link.client().clone(), prefix.clone(), reports.clone(), server.stop.clone());
         server.tasks.spawn(listened);
         let table = Arc::new(ContentSource(log.reader().clone()));
         let events = StreamComparison::new(link.jetstream(), prefix.clone(), log.log_id(), table);
