@@ -23,6 +23,7 @@ use schema::limit::{PROPOSAL_BYTES_MAX, REASON_BYTES_MAX};
 use schema::position::Position;
 use schema::proposal::ProposalBase;
 use serde::{Deserialize, Serialize};
+use uuid::{Builder, Uuid};
 
 use crate::disk;
 use crate::layout::Layout;
@@ -152,6 +153,17 @@ pub fn base_of(running: Option<&Desired>, path: &str) -> ProposalBase {
     ProposalBase { position: record.position, digest }
 }
 
+/// A new id above all that are `known`. Proposals are sent in the order of their ids, and of two for one path the later one counts, also
+/// on a machine whose clock was put back.
+#[must_use]
+pub fn id_after(known: impl Iterator<Item = ProposalUuid>) -> ProposalUuid {
+    let now = Uuid::now_v7();
+    let millis = |uuid: Uuid| u64::try_from(uuid.as_u128() >> 80).expect("BUG: 48 bits have room");
+    let next = known.max().map(|last| millis(last.uuid()) + 1).filter(|next| *next > millis(now));
+    let random = now.into_bytes().last_chunk().copied().expect("BUG: 16 bytes end in 10");
+    next.map_or(now, |next| Builder::from_unix_timestamp_millis(next, &random).into_uuid()).into()
+}
+
 impl Outbox {
     /// The outbox in a node's folder.
     #[must_use]
@@ -271,7 +283,6 @@ mod tests {
 
     use schema::digest::Digest;
     use serde_json::json;
-    use uuid::Uuid;
 
     use super::*;
 
@@ -296,6 +307,16 @@ mod tests {
         outbox.remove(id(2)).unwrap();
         let listed: Vec<ProposalUuid> = outbox.list().unwrap().proposals.into_iter().map(|(id, _)| id).collect();
         assert_eq!(listed, [id(1), id(3)]);
+    }
+
+    #[test]
+    fn a_new_id_is_above_all_that_are_known_also_after_the_clock_was_put_back() {
+        let ahead = Builder::from_unix_timestamp_millis(1 << 47, &[0xff; 10]).into_uuid();
+        let next = id_after([ahead.into(), id(3)].into_iter());
+        assert!(next > ahead.into() && id_after([next].into_iter()) > next);
+        let now = id_after(std::iter::empty());
+        assert!(now < ahead.into() && id_after([now].into_iter()) > now);
+        assert_eq!((next.uuid().get_version_num(), now.uuid().get_version_num()), (7, 7));
     }
 
     #[test]

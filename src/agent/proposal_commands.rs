@@ -10,7 +10,7 @@ use program::exit::CommandFailure;
 use program::output;
 use schema::command::{Content, MediaType, Propose};
 use schema::desired::{Desired, EntryKind};
-use schema::id::{ProposalId, ProposalUuid};
+use schema::id::ProposalId;
 use schema::path::DocumentPath;
 use schema::terminal;
 use serde_json::json;
@@ -19,7 +19,7 @@ use crate::folder_reader;
 use crate::layout::Layout;
 use crate::node_state::NodeState;
 use crate::options::{ProposalsOptions, ProposeOptions};
-use crate::outbox::{Outbox, OutboxFile, base_of};
+use crate::outbox::{Outbox, OutboxFile, base_of, id_after};
 use crate::proposal_history::ProposalHistory;
 use crate::regular_file;
 
@@ -31,7 +31,9 @@ pub(crate) fn propose(options: &ProposeOptions) -> Result<(), CommandFailure> {
     let running = running(&layout, &state);
     let base = base_of(running.as_ref(), options.path.as_str());
     let media_type = options.media_type.clone().unwrap_or_else(|| media_type(running.as_ref(), &options.path, &bytes));
-    let uuid = ProposalUuid::from(uuid::Uuid::now_v7());
+    let waiting = Outbox::of(&layout).list().map_err(CommandFailure::unreachable)?.proposals;
+    let past = ProposalHistory::read(&layout).proposals;
+    let uuid = id_after(waiting.iter().map(|(id, _)| *id).chain(past.iter().map(|past| past.id)));
     // What the log would refuse is refused here.
     let content = Content::new(bytes.clone()).map_err(CommandFailure::refused)?;
     let (node, path) = (state.node.clone(), options.path.clone());

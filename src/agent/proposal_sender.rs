@@ -37,8 +37,10 @@ use crate::proposal_history::{PastProposal, ProposalHistory};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long NATS may take for one answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// A proposal without a verdict is put again after this time: NATS may have lost it.
+/// A proposal without a verdict is put again after this time, because NATS may have lost it; each further time after twice as long.
 const PUT_AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// The longest time: a server may be away for days, or take no more of this node at the moment.
+const PUT_AGAIN_AFTER_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// Sends the proposals of one node, in one boot of its agent.
 pub struct ProposalSender {
@@ -62,8 +64,33 @@ struct Placed {
     file: OutboxFile,
     /// When it was put last; none if it has to be put.
     put_at: Option<Instant>,
+    /// After what time without a verdict it is put again.
+    again_after: Duration,
     /// Whether a verdict was seen since then.
     is_told: bool,
+}
+
+impl Placed {
+    fn of(id: ProposalUuid, file: OutboxFile) -> Self {
+        Self { id, file, put_at: None, again_after: PUT_AGAIN_AFTER, is_told: false }
+    }
+
+    /// It is put at the next turn.
+    fn put_anew(&mut self) {
+        (self.put_at, self.again_after) = (None, PUT_AGAIN_AFTER);
+    }
+
+    fn is_due(&self) -> bool {
+        self.put_at.is_none_or(|at| !self.is_told && at.elapsed() > self.again_after)
+    }
+
+    /// It was put just now.
+    fn note_put(&mut self) {
+        if self.put_at.is_some() {
+            self.again_after = (self.again_after * 2).min(PUT_AGAIN_AFTER_MAX);
+        }
+        (self.put_at, self.is_told) = (Some(Instant::now()), false);
+    }
 }
 
 /// What holds while the sender runs.
@@ -98,7 +125,7 @@ impl ProposalSender {
             if ups.has_changed().unwrap_or_default() {
                 ups.mark_unchanged();
                 // NATS may have been emptied meanwhile.
-                places.by_number.values_mut().for_each(|placed| placed.put_at = None);
+                places.by_number.values_mut().for_each(Placed::put_anew);
             }
             if let Err(why) = self.turn(boot_no, &mut places).await {
                 tracing::warn!(%why, "proposals can't be sent at the moment; trying again");
@@ -127,12 +154,11 @@ impl ProposalSender {
         }
         let (Places { by_number, seq, .. }, mut failed) = (places, None);
         for (number, placed) in by_number {
-            let is_lost = placed.put_at.is_some_and(|at| !placed.is_told && at.elapsed() > PUT_AGAIN_AFTER);
-            if placed.put_at.is_none() || is_lost {
+            if placed.is_due() {
                 *seq += 1;
                 // One that can't be put does not keep the others from their places.
                 match self.put(*number, placed, &follows, (boot_no, *seq)).await {
-                    Ok(()) => (placed.put_at, placed.is_told) = (Some(Instant::now()), false),
+                    Ok(()) => placed.note_put(),
                     Err(why) => failed = Some(why),
                 }
             }
@@ -152,7 +178,8 @@ impl ProposalSender {
             if let Some(placed) = places.by_number.values_mut().find(|placed| placed.id == id) {
                 // All else of a file that was sent stays as it was.
                 if file.is_ok_and(|file| file.withdrawn) && !placed.file.withdrawn {
-                    (placed.file.withdrawn, placed.put_at) = (true, None);
+                    placed.file.withdrawn = true;
+                    placed.put_anew();
                 }
                 continue;
             }
@@ -174,7 +201,7 @@ impl ProposalSender {
             }
             let base = base_of(running().map_err(|error| error.to_string())?.as_ref(), &file.path);
             let file = outbox.pin(id, &file, base, system_time()).map_err(|error| error.to_string())?;
-            places.by_number.insert(number, Placed { id, file, put_at: None, is_told: false });
+            places.by_number.insert(number, Placed::of(id, file));
         }
         Ok(())
     }
@@ -192,7 +219,7 @@ impl ProposalSender {
             if (verdict.log_id, &verdict.node, verdict.id) != (follows.log_id, &self.node, placed.id) {
                 continue;
             }
-            placed.is_told = true;
+            (placed.is_told, placed.again_after) = (true, PUT_AGAIN_AFTER);
             let is_final = verdict.is_final();
             let past = PastProposal { id: placed.id, path: placed.file.path.clone(), verdict };
             places.history.note(&self.layout, past).map_err(|error| error.to_string())?;

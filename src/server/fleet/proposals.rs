@@ -6,7 +6,7 @@
 
 use async_nats::HeaderMap;
 use schema::entity::Actor;
-use schema::id::{NodeId, ProposalUuid};
+use schema::id::{NodeId, ProposalId, ProposalUuid};
 use schema::invalid::InputError;
 use schema::limit::PROPOSAL_MESSAGE_BYTES_MAX;
 use schema::proposal::ProposalState;
@@ -83,6 +83,23 @@ pub async fn judge(
 
 impl Judge<'_> {
     async fn decide(&self, message: ProposalMessage) -> Result<ProposalJudgement, LogReadError> {
+        if message.withdrawn && !self.is_known() {
+            // The node took it back before a server had seen it. Both are in the log then, as if they had come one by one.
+            match self.submit(ProposalMessage { withdrawn: false, ..message.clone() }).await? {
+                ProposalJudgement::Told(verdict) if !verdict.is_final() => {}
+                other => return Ok(other),
+            }
+        }
+        self.submit(message).await
+    }
+
+    /// Whether the log has the proposal.
+    fn is_known(&self) -> bool {
+        self.source.view().proposals().get(&ProposalId::derived(self.node, self.id)).is_some()
+    }
+
+    /// Has the log decide what a message asks for.
+    async fn submit(&self, message: ProposalMessage) -> Result<ProposalJudgement, LogReadError> {
         let key = message.idempotency_key();
         let request = match message.request() {
             Ok(request) => request,
@@ -111,7 +128,7 @@ impl Judge<'_> {
     /// The verdict that the log has.
     async fn told(&self) -> Result<ProposalJudgement, LogReadError> {
         let view = self.source.view();
-        let id = schema::id::ProposalId::derived(self.node, self.id);
+        let id = ProposalId::derived(self.node, self.id);
         let Some(proposal) = view.proposals().get(&id) else { return Ok(ProposalJudgement::Later) };
         let position = proposal.end.map_or(proposal.position, |end| end.position);
         let events = self.source.events_at(vec![position]).await?;

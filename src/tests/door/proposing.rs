@@ -112,6 +112,22 @@ async fn each_end_is_told_with_who_decided_and_why() {
 }
 
 #[tokio::test]
+async fn what_is_taken_back_before_a_server_saw_it_is_in_the_log_with_its_end() {
+    let house = furnished().await;
+    let proposal = message(&house, "n-1", 1);
+    let taken_back = ProposalMessage { withdrawn: true, ..proposal.clone() };
+    let before = house.position();
+    let verdict = told(&house, &taken_back).await;
+    assert_eq!((verdict.state, verdict.by.as_deref()), (VerdictState::Withdrawn, Some("node/n-1")));
+    assert_eq!(house.position(), before + 2, "proposed and withdrawn");
+    assert_eq!(told(&house, &taken_back).await, verdict);
+    assert_eq!(told(&house, &proposal).await, verdict, "a message that comes late does not undo it");
+    let no_proposal = ProposalMessage { withdrawn: true, path: "../x".into(), ..message(&house, "n-1", 2) };
+    assert_eq!(told(&house, &no_proposal).await.state, VerdictState::Refused);
+    assert_eq!(house.position(), before + 2);
+}
+
+#[tokio::test]
 async fn what_the_log_could_not_hold_is_refused_and_nothing_is_stored() {
     let house = furnished().await;
     let before = house.position();
@@ -119,7 +135,6 @@ async fn what_the_log_could_not_hold_is_refused_and_nothing_is_stored() {
     let table = [
         ("invalid_path", "path", ProposalMessage { path: "../motd".into(), ..proposal.clone() }),
         ("not_json", "content", ProposalMessage { media_type: "application/json".into(), ..proposal.clone() }),
-        ("unknown_entity", "id", ProposalMessage { withdrawn: true, ..proposal.clone() }),
     ];
     for (code, field, wrong) in table {
         let verdict = told(&house, &wrong).await;

@@ -13,7 +13,6 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::claims::{self, Claims};
-use crate::cluster::Cluster;
 use crate::disks::Disk;
 use crate::reader;
 use crate::wire::Wire;
@@ -24,6 +23,7 @@ use testkit::eventually::eventually;
 use testkit::fleet::{Fleet, Ways};
 use testkit::law;
 use testkit::load::{Load, Outcome};
+use testkit::nats_cluster::NatsCluster;
 use testkit::proxy::Proxy;
 use testkit::skipped::did_not_run;
 
@@ -89,7 +89,9 @@ pub(crate) struct Props {
     pub(crate) proxy: Option<Proxy>,
     pub(crate) wire: Option<Wire>,
     pub(crate) disk: Option<Disk>,
-    pub(crate) cluster: Option<Cluster>,
+    pub(crate) cluster: Option<NatsCluster>,
+    /// The server of it that was killed.
+    pub(crate) down: Option<usize>,
 }
 
 /// The seed of this run: given, or drawn.
@@ -124,7 +126,7 @@ async fn set(stage: Stage) -> (Fleet, Props) {
         ways.agent_args = ["--check", check, "--apply", apply].map(Into::into).into();
     }
     if stage.cluster {
-        let cluster = Cluster::start(backends.dir.path()).await;
+        let cluster = NatsCluster::start(backends.dir.path(), None).await;
         backends.nats_elsewhere = Some(cluster.url());
         ways.env.push(("HEADWATER_NATS_REPLICAS", "3".to_owned()));
         props.cluster = Some(cluster);

@@ -9,6 +9,7 @@ mod identities;
 mod inputs;
 mod late;
 mod layers;
+mod nats_cluster;
 mod pages;
 mod proofs;
 mod proposing;

@@ -65,6 +65,25 @@ async fn what_was_proposed_without_network_and_across_restarts_ends_once() {
 }
 
 #[tokio::test]
+async fn another_server_takes_over_with_open_proposals() {
+    let mut fleet = furnished().await;
+    fleet.serve("all").await;
+    propose(&fleet, "two\n").await;
+    listed(&fleet, "open", 1).await;
+    drop(fleet.servers.remove(0));
+    let open = listed(&fleet, "open", 1).await.remove(0);
+    let reject = json!({"type": "reject_proposal", "id": open["id"], "reason": "not with this lamp"});
+    fleet.api().accepted(json!({"commands": [reject]})).await;
+    learns(&fleet, "rejected").await;
+    propose(&fleet, "three\n").await;
+    let open = listed(&fleet, "open", 1).await.remove(0);
+    fleet.api().accepted(json!({"commands": [{"type": "accept_proposal", "id": open["id"]}]})).await;
+    runs(&fleet, "three\n").await;
+    learns(&fleet, "accepted").await;
+    assert_eq!(listed(&fleet, "rejected", 1).await.len(), 1, "each ended once");
+}
+
+#[tokio::test]
 async fn what_a_hostile_node_puts_in_its_places_keeps_nobody_from_a_verdict() {
     let mut fleet = furnished().await;
     fleet.node("hostile", json!({})).await;

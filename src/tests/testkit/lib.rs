@@ -1,7 +1,7 @@
 //! What the tests on real servers share: PostgreSQL and NATS of their own, a fleet of real processes, a load, and checks
 //! that share no code with what they check.
 //!
-//! - [`backends`], [`cluster`] and [`nats`]: servers for one test; [`proxy`]: a way to PostgreSQL that breaks where it is told;
+//! - [`backends`], [`cluster`], [`nats`] and [`nats_cluster`]: servers for one test; [`proxy`]: a way to PostgreSQL that breaks where it is told;
 //!   [`raw_nats`]: a client of NATS that says what it likes
 //! - [`fleet`]: `install`, `serve` and `edge` as processes; [`programs`]: where those lie
 //! - [`http_api`] and [`asker`]: the callers' side of HTTP and of NATS; [`load`]: many callers at once
@@ -27,6 +27,7 @@ pub mod http_api;
 pub mod law;
 pub mod load;
 pub mod nats;
+pub mod nats_cluster;
 pub mod programs;
 pub mod proposing;
 pub mod proxy;
