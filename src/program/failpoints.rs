@@ -85,6 +85,8 @@ points! {
     PROPOSAL_TOLD = "proposal.told";
     /// The proposal has left the outbox.
     PROPOSAL_REMOVED = "proposal.removed";
+    /// A connection to NATS is let in no more, and not cut yet.
+    CUT_JUDGED = "cut.judged";
     /// A node's request is decided, and not answered.
     ASKED_DECIDED = "asked.decided";
 }

@@ -10,6 +10,7 @@ use bus::nkey::KeyKind;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use program::clock::system_time;
+use program::failpoints;
 use projections::configuration::Configuration;
 use schema::permissions::NODES_ACCOUNT;
 use serde::Deserialize;
@@ -85,7 +86,7 @@ enum WardenError {
 impl Warden {
     /// Looks for ever.
     pub async fn run(self, log: Log) {
-        let (mut views, mut is_second_look) = (log.views(), false);
+        let (mut views, mut is_first_look) = (log.views(), true);
         loop {
             self.link.up().await;
             let state = views.borrow_and_update().clone();
@@ -105,14 +106,11 @@ impl Warden {
                     continue;
                 }
             }
-            // A connection that was judged just before may not have been in the list yet.
-            is_second_look = !is_second_look;
-            if is_second_look {
-                sleep(SECOND_LOOK_AFTER).await;
-                continue;
-            }
-            // After this time the next look comes all the same: a change may have come and gone between two states that were seen.
-            let _ = timeout(EVERY, access_lost(&mut views, state)).await;
+            // A connection that was judged just before the change may not have been in the list yet. And after some time the next look
+            // comes without a change that was seen: one may have come and gone between two states.
+            let pause = if is_first_look { SECOND_LOOK_AFTER } else { EVERY };
+            let has_changed = timeout(pause, access_lost(&mut views, state)).await.is_ok();
+            is_first_look = has_changed || !is_first_look;
         }
     }
 
@@ -171,6 +169,7 @@ impl Warden {
 
     /// Cuts a connection. A server acts only on a request that it can answer.
     async fn kick(&self, server: String, connection: u64) -> Result<(), WardenError> {
+        failpoints::CUT_JUDGED.reached();
         let kick = json!({ "cid": connection }).to_string();
         let asked = self.link.client().request(format!("$SYS.REQ.SERVER.{server}.KICK"), kick.into());
         asked.await.map(drop).map_err(|error| WardenError::Nats(error.into()))

@@ -16,6 +16,7 @@ mod disks;
 mod ending;
 mod foreign;
 mod hooks;
+mod identities;
 mod links;
 mod many;
 mod nats;

@@ -88,7 +88,7 @@ pub(crate) async fn ends(process: &mut Process, point: Failpoint) {
 /// Every place is one of those that a scenario here comes to.
 #[test]
 fn no_place_is_left_out() {
-    let visited = ["append.", "relay.", "publish.", "repair.", "apply.", "report.", "proposal.", "asked."];
+    let visited = ["append.", "relay.", "publish.", "repair.", "apply.", "report.", "proposal.", "cut.", "asked."];
     for point in failpoints::ALL {
         assert!(visited.iter().any(|beginning| point.name().starts_with(beginning)), "{point}");
     }
