@@ -4,8 +4,8 @@
 
 use alloc::sync::Arc;
 
+use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
-use imbl::{OrdMap, OrdSet};
 use schema::change::JoinTokenCreated;
 use schema::id::{JoinTokenId, NodeId};
 use schema::instant::Instant;
@@ -20,8 +20,8 @@ pub const DISMISSED_AFTER_S: u32 = 30 * 24 * 60 * 60;
 pub struct Identities {
     /// The node of each key that is let in, or that signs; both keys of a node are here.
     pub(crate) nodes: OrdMap<KeyBytes, NodeId>,
-    /// The keys of nodes that were barred.
-    pub(crate) barred: OrdSet<KeyBytes>,
+    /// The keys of nodes that were barred, and whose each was.
+    pub(crate) barred: OrdMap<KeyBytes, NodeId>,
     pub(crate) tokens: OrdMap<JoinTokenId, JoinToken>,
     /// The token of each token's key, ended or not.
     pub(crate) token_keys: OrdMap<KeyBytes, JoinTokenId>,
@@ -147,10 +147,16 @@ impl Identities {
         self.is_closed
     }
 
+    /// The node that had a key when it was barred.
+    #[must_use]
+    pub fn barred_node_of(&self, key: &KeyBytes) -> Option<&NodeId> {
+        self.barred.get(key)
+    }
+
     /// Whether a key belonged to a node that was barred.
     #[must_use]
     pub fn is_barred(&self, key: &KeyBytes) -> bool {
-        self.barred.contains(key)
+        self.barred.contains_key(key)
     }
 
     /// Whether somebody who was let in by `before` may have lost that.

@@ -11,6 +11,7 @@ use crate::inspection::{FolderInspection, WriteBlocker};
 pub fn advice(inspection: &FolderInspection) -> Vec<String> {
     let all = [
         of_the_agent(inspection),
+        of_nats(inspection),
         of_the_disk(inspection),
         of_the_attempt(inspection),
         of_what_runs(inspection),
@@ -29,6 +30,18 @@ fn of_the_agent(inspection: &FolderInspection) -> Option<String> {
         )),
         None => Some("Whether an agent works here can't be told: you may not read the file `lock`.".to_owned()),
     }
+}
+
+fn of_nats(inspection: &FolderInspection) -> Option<String> {
+    let node = &inspection.node;
+    inspection.nats_refused.as_ref().map(|note| {
+        format!(
+            "{}: what runs stays, nothing newer arrives, and what the node says is not heard. Either the node was barred, or the log has other \
+             keys for it, or none. Ask the operator of the server, with that key (`headwater get nodes {node}`). A barred node comes back with \
+             a new folder and a token made for it (`headwater edge join`).",
+            note.meaning()
+        )
+    })
 }
 
 fn of_the_disk(inspection: &FolderInspection) -> Option<String> {

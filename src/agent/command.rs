@@ -63,10 +63,8 @@ async fn join_log(options: &JoinOptions) -> Result<(), CommandFailure> {
         Some(file) => secret_file::read(file).map_err(CommandFailure::refused)?,
         None => std::io::read_to_string(std::io::stdin()).map_err(CommandFailure::refused)?,
     };
-    let Joined { node, line } = join(options, &text).await.map_err(|error| match error.is_unreachable() {
-        true => CommandFailure::unreachable(error),
-        false => CommandFailure::refused(error),
-    })?;
+    let joined = join(options, &text).await;
+    let Joined { node, line } = joined.map_err(|error| CommandFailure::of(error.exit_class(), error))?;
     let (dir, log, nats) = (options.dir.display(), line.log_id, &line.nats);
     let ca = match &line.ca {
         Some(_) => format!(" --nats-ca-file {}", Layout::of(options.dir.clone()).nats_ca().display()),

@@ -13,6 +13,7 @@ use schema::instant::Instant;
 use schema::report::{Attempt, AttemptState, RecordRef, ReportWarning};
 use serde::Serialize;
 
+use crate::access_note::AccessNote;
 use crate::apply_error::ApplyError;
 use crate::folder_reader::{self, DamagedStateError};
 use crate::layout::Layout;
@@ -55,6 +56,8 @@ pub struct FolderInspection {
     /// Warnings about the last good generation.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<ReportWarning>,
+    /// That NATS refuses the node, if it does.
+    pub nats_refused: Option<AccessNote>,
     /// How many proposals have no final verdict yet.
     pub proposals_waiting: usize,
     /// What lies on disk.
@@ -157,16 +160,21 @@ impl FolderInspection {
             drift_unknown,
             unwritable: write_blocker(layout)?,
             warnings,
+            nats_refused: AccessNote::read(layout),
             // What can't be read is told of by `edge proposals`.
             proposals_waiting: Outbox::of(layout).list().map_or(0, |listing| listing.proposals.len()),
             kept: disk_usage(layout)?,
         })
     }
 
-    /// Whether the newest accepted record is in force and good, no newer one failed, and there is no drift.
+    /// Whether the newest accepted record is in force and good, no newer one failed, there is no drift, and NATS does not refuse the node.
     #[must_use]
     pub fn is_well(&self) -> bool {
-        self.runs_what_was_seen() && self.is_settled() && !self.is_stuck() && self.drift == Some(Vec::new())
+        self.runs_what_was_seen()
+            && self.is_settled()
+            && !self.is_stuck()
+            && self.drift == Some(Vec::new())
+            && self.nats_refused.is_none()
     }
 
     /// Whether the digest in force is the one that was accepted last; the positions may differ.

@@ -10,6 +10,7 @@
 //! node.seed                         the node's secret, from which its keys are derived; it never leaves the folder
 //! nats-ca.pem                       the certificates of NATS, where a join token gave some
 //! state.json                        the node's state, which survives a restart
+//! nats-refused.json                 that NATS refuses the node, while it does
 //! lock                              the agent's lock; on a full disk also the last attempt, instead of state.json
 //! runtime/                          state and specs of the assessment runtime, if the node is one
 //! ```
@@ -55,6 +56,12 @@ impl Layout {
     #[must_use]
     pub fn nats_ca(&self) -> PathBuf {
         self.root.join("nats-ca.pem")
+    }
+
+    /// The note that NATS refuses the node.
+    #[must_use]
+    pub fn nats_refused(&self) -> PathBuf {
+        self.root.join("nats-refused.json")
     }
 
     /// All generations.

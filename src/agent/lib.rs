@@ -15,6 +15,7 @@ pub mod folder_reader;
 pub mod node_folder;
 pub mod node_state;
 
+pub mod access_note;
 pub mod boot_number;
 pub mod node_seed;
 pub mod outbox;

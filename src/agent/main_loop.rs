@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bus::connect::{AddressError, Link};
-use bus::identity::BusIdentity;
+use bus::identity::{BusIdentity, KeyHolder};
 use bus::objects::Objects;
 use bytes::Bytes;
 use program::backoff::Backoff;
@@ -25,6 +25,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::access_note::AccessNote;
 use crate::actions::Agent;
 use crate::apply_error::ApplyError;
 use crate::boot_number::BootNumber;
@@ -94,7 +95,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
     let (prefix, node) = (options.nats.nats_prefix.clone(), options.node.clone());
     log_start(&options, &folder);
     let seed = NodeSeed::read_or_create(folder.layout())?;
-    let identity = BusIdentity::of(seed.bus()).hearing(node_inbox(&node));
+    let identity = BusIdentity::of(seed.bus()).hearing(node_inbox(&node), KeyHolder::Node);
     let link = options.nats.connect::<Error>(options.plain, Some(&identity), &format!("headwater-edge {node}")).await?;
     let (report, updates, published) = ReportDraft::of(report::blank_report(node.clone(), options.jobs.runtime));
     let (say, boot_number) = (seed.say(), BootNumber::counted(folder.boot_no()));
@@ -147,7 +148,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Er
     Ok(())
 }
 
-/// Starts the tasks that publish what this node says: its reports and its proposals.
+/// Starts the tasks that publish what this node says, its reports and its proposals, and the one that notes whether NATS lets it in.
 fn speak(
     options: &Options,
     link: &Link,
@@ -155,7 +156,7 @@ fn speak(
     boot_number: &BootNumber,
     layout: &Layout,
     (updates, published): (watch::Receiver<ReportUpdate>, watch::Sender<u64>),
-) -> [AbortOnDropHandle<()>; 2] {
+) -> [AbortOnDropHandle<()>; 3] {
     let publisher = ReportPublisher {
         link: link.clone(),
         prefix: options.nats.nats_prefix.clone(),
@@ -171,7 +172,8 @@ fn speak(
         boot_number: boot_number.clone(),
         layout: layout.clone(),
     };
-    let spawned = [tokio::spawn(publisher.run(updates, published)), tokio::spawn(sender.run())];
+    let noting = AccessNote::follow(link.clone(), layout.clone());
+    let spawned = [tokio::spawn(publisher.run(updates, published)), tokio::spawn(sender.run()), tokio::spawn(noting)];
     spawned.map(AbortOnDropHandle::new)
 }
 

@@ -87,11 +87,21 @@ pub enum OpenError {
 }
 
 impl NodeFolder {
-    /// Locks the folder `dir` for `node`; creates it if it does not exist.
+    /// Locks the folder `dir` for `node`, and counts this start; creates it if it does not exist.
     ///
     /// # Errors
     /// If another agent has the lock, it belongs to another node, or it can't be read.
     pub fn open(dir: &Path, node: &NodeId) -> Result<Self, OpenError> {
+        let mut folder = Self::lock_for(dir, node)?;
+        folder.bind()?;
+        Ok(folder)
+    }
+
+    /// As [`NodeFolder::open`], but a new folder does not belong to the node before [`NodeFolder::bind`].
+    ///
+    /// # Errors
+    /// As [`NodeFolder::open`].
+    pub fn lock_for(dir: &Path, node: &NodeId) -> Result<Self, OpenError> {
         fs::create_dir_all(dir).map_err(ApplyError::disk("make folder", dir))?;
         let dir = dir.canonicalize().map_err(ApplyError::disk("find", dir))?;
         let lock = lock_folder(&dir)?;
@@ -102,17 +112,26 @@ impl NodeFolder {
             let (found, asked) = (state.node, node.clone());
             return Err(OpenError::OtherNode { dir: layout.root().to_owned(), found, asked });
         }
-        let is_new = written.is_none();
         let boot_no = state.boot_no.saturating_add(1);
-        let mut store = Self { layout, state, written, boot_no, lock };
+        Ok(Self { layout, state, written, boot_no, lock })
+    }
+
+    /// Counts this start. From then on the folder belongs to its node for ever.
+    ///
+    /// # Errors
+    /// If the folder is new, and the disk fails.
+    pub fn bind(&mut self) -> Result<(), OpenError> {
+        let (is_new, boot_no) = (self.written.is_none(), self.boot_no);
         // A new folder must name its node at once. Later a full disk must not keep the agent from starting: only the agent
         // can remove old generations.
-        match store.update_state(|state| state.boot_no = boot_no) {
-            Ok(()) => {}
-            Err(error) if is_new => return Err(error.into()),
-            Err(error) => tracing::warn!(error = error.with_sources(), "start of the agent can't be counted"),
+        match self.update_state(|state| state.boot_no = boot_no) {
+            Ok(()) => Ok(()),
+            Err(error) if is_new => Err(error.into()),
+            Err(error) => {
+                tracing::warn!(error = error.with_sources(), "start of the agent can't be counted");
+                Ok(())
+            }
         }
-        Ok(store)
     }
 
     /// How often an agent was started here, this one included, as far as it could be counted: a full disk may keep it from being stored.

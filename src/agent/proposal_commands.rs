@@ -15,6 +15,7 @@ use schema::path::DocumentPath;
 use schema::terminal;
 use serde_json::json;
 
+use crate::access_note::AccessNote;
 use crate::folder_reader;
 use crate::layout::Layout;
 use crate::node_state::NodeState;
@@ -56,9 +57,15 @@ pub(crate) fn propose(options: &ProposeOptions) -> Result<(), CommandFailure> {
     file.checked().map_err(CommandFailure::refused)?;
     Outbox::of(&layout).add(uuid, &file).map_err(CommandFailure::unreachable)?;
     let id = ProposalId::derived(&state.node, uuid);
-    output::text(&format!(
-        "proposed as {id}; it waits in the outbox until an administrator decides\nheadwater edge proposals shows what became of it\n"
-    ))?;
+    let waits = match AccessNote::read(&layout) {
+        None => "it waits in the outbox until an administrator decides".to_owned(),
+        Some(note) => format!(
+            "it waits in the outbox and is not sent for now: {}. It is sent when the node is let in again; headwater edge status says what to \
+             do about it",
+            note.meaning()
+        ),
+    };
+    output::text(&format!("proposed as {id}; {waits}\nheadwater edge proposals shows what became of it\n"))?;
     Ok(())
 }
 

@@ -32,6 +32,9 @@ pub fn render_text(inspection: &FolderInspection) -> String {
     let mut page = TextPage::default();
     page.line("node", format!("{}, in {}", inspection.node, inspection.dir.display()));
     page.line("agent", agent(inspection.agent_is_running));
+    if let Some(note) = &inspection.nats_refused {
+        page.line("nats", format!("refuses {} since {}", note.identity, note.since));
+    }
     page.line("log", or(inspection.log_id, "none yet"));
     page.line(
         "key",

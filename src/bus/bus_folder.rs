@@ -87,15 +87,19 @@ impl BusFolder {
         Self { dir: dir.to_owned() }
     }
 
-    /// Makes the seeds that are missing, and writes `bus.conf`.
+    /// Makes the seeds that are missing, and writes `bus.conf` unless it is there already. Gives the names of the files that were written.
     ///
     /// # Errors
     /// If a file can't be read or written, or holds something else.
-    pub fn make(&self, prefix: &Prefix) -> Result<CentreKeys, BusFolderError> {
+    pub fn make(&self, prefix: &Prefix) -> Result<Vec<&'static str>, BusFolderError> {
         std::fs::create_dir_all(&self.dir).map_err(|error| BusFolderError::Write(self.dir.clone(), error))?;
-        let key = |user: CentreUser| {
+        let mut written = Vec::new();
+        let mut key = |user: CentreUser| {
             let path = self.path(user.file());
-            let text = secret_file::read_or_create(&path, |seed| user.kind().seed(&seed))?;
+            let text = secret_file::read_or_create(&path, |seed| {
+                written.push(user.file());
+                user.kind().seed(&seed)
+            })?;
             let secret = user.kind().read_seed(&text).ok_or(BusFolderError::NoSeed(path))?;
             Ok::<_, BusFolderError>(KeyBytes::from(&secret.public()))
         };
@@ -107,15 +111,15 @@ impl BusFolder {
             warden: key(CentreUser::Warden)?,
             issuer: key(CentreUser::Issuer)?,
         };
-        self.write(BUS_CONF, bus_conf(prefix, &keys).as_bytes(), FileMode::Exact(0o644))?;
-        Ok(keys)
+        written.extend(self.write(BUS_CONF, bus_conf(prefix, &keys).as_bytes(), FileMode::Exact(0o644))?);
+        Ok(written)
     }
 
-    /// Keeps the password that nodes without keys share.
+    /// Keeps the password that nodes without keys share. Gives the name of the file if it was written.
     ///
     /// # Errors
     /// If the file can't be written.
-    pub fn keep_open_password(&self, user_and_password: &str) -> Result<(), BusFolderError> {
+    pub fn keep_open_password(&self, user_and_password: &str) -> Result<Option<&'static str>, BusFolderError> {
         self.write(OPEN_PASSWORD, user_and_password.as_bytes(), FileMode::Exact(0o600))
     }
 
@@ -160,8 +164,35 @@ impl BusFolder {
         self.dir.join(file)
     }
 
-    fn write(&self, file: &str, bytes: &[u8], mode: FileMode) -> Result<(), BusFolderError> {
+    /// Writes a file, unless it has these bytes already. Gives its name if it was written.
+    fn write(&self, file: &'static str, bytes: &[u8], mode: FileMode) -> Result<Option<&'static str>, BusFolderError> {
         let path = self.path(file);
-        durable_file::replace(&path, bytes, mode).map_err(|error| BusFolderError::Write(path, error))
+        if std::fs::read(&path).is_ok_and(|found| found == bytes) {
+            return Ok(None);
+        }
+        durable_file::replace(&path, bytes, mode).map_err(|error| BusFolderError::Write(path, error))?;
+        Ok(Some(file))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_stays_and_what_is_missing_is_made_and_named() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = BusFolder::at(dir.path());
+        let make = |prefix: &str| folder.make(&prefix.parse().expect("a prefix")).expect("it is made");
+        let all = ["relay.nk", "door.nk", "reader.nk", "answerer.nk", "warden.nk", "issuer.nk", BUS_CONF];
+        assert_eq!(make("cfg"), all);
+        let relay = std::fs::read(folder.path("relay.nk")).expect("a seed");
+        assert!(make("cfg").is_empty());
+        assert_eq!(make("other"), [BUS_CONF]);
+        std::fs::remove_file(folder.path("door.nk")).expect("it was there");
+        assert_eq!(make("other"), ["door.nk", BUS_CONF]);
+        assert_eq!(std::fs::read(folder.path("relay.nk")).expect("a seed"), relay);
+        assert_eq!(folder.keep_open_password("ann:secret").expect("it is written"), Some(OPEN_PASSWORD));
+        assert_eq!(folder.keep_open_password("ann:secret").expect("it is there"), None);
     }
 }

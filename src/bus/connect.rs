@@ -13,6 +13,7 @@ use percent_encoding::percent_decode_str;
 use program::backoff::Backoff;
 use tokio::sync::watch;
 
+pub use crate::connection_status::{AccessRefusal, NatsAccess};
 use crate::connection_status::{ClientIdentity, ConnectionStatus};
 use crate::identity::BusIdentity;
 use crate::transport::{Transport, TransportError};
@@ -128,11 +129,12 @@ fn authenticated(servers: &[ServerAddr], identity: Option<&BusIdentity>) -> (Con
     match credentials {
         Some((user, Some(password))) => {
             let user = decoded(user);
-            (ConnectOptions::with_user_and_password(user.clone(), decoded(password)), ClientIdentity::User(user))
+            let options = ConnectOptions::with_user_and_password(user.clone(), decoded(password));
+            (options, ClientIdentity::User { name: user, has_key: identity.is_some() })
         }
         Some((token, None)) => (ConnectOptions::with_token(decoded(token)), ClientIdentity::Token),
         None => match identity {
-            Some(identity) => (identity.options(), ClientIdentity::Key(identity.public())),
+            Some(identity) => (identity.options(), ClientIdentity::Key(identity.public(), identity.holder())),
             None => (ConnectOptions::new(), ClientIdentity::Anonymous),
         },
     }
@@ -166,6 +168,18 @@ impl Link {
     #[must_use]
     pub fn unreachable_reason(&self) -> String {
         self.status.to_string()
+    }
+
+    /// Whether NATS lets this program in, as far as is known.
+    #[must_use]
+    pub fn access(&self) -> NatsAccess {
+        self.status.access()
+    }
+
+    /// Who this program is for NATS, such as `key U…`.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        self.status.identity()
     }
 
     /// The number of connects and reconnects so far.

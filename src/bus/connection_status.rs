@@ -2,6 +2,9 @@
 //!
 //! Invariant: no password and no token is shown. The client library retries for ever, also after a refusal, without a log line of
 //! its own.
+//!
+//! While no server of Headwater answers nats-server who may come in, nats-server refuses after a few seconds; but it sends a PING before
+//! that, which the client library takes for the end of the login. So a connection counts as let in only once it has lasted.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,6 +16,8 @@ use tls::handshake_fault::HandshakeFault;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::identity::KeyHolder;
+
 /// The flag with the CA.
 const CA_FLAG: &str = "--nats-ca-file (HEADWATER_NATS_CA_FILE)";
 /// How long NATS may be away before it is logged: a restart of the server is no incident.
@@ -22,19 +27,55 @@ const CHECK_EVERY: Duration = Duration::from_secs(5);
 /// After so many checks the same reason is logged again: once a minute.
 const CHECKS_BETWEEN: u32 = 12;
 
+/// What a program of the servers does where NATS has identities.
+const GIVE_KEY: &str = "Where NATS runs with the bus.conf of `headwater bus init`, a program of the servers needs a key and no user: give \
+                        --nats-nkey-file (HEADWATER_NATS_NKEY_FILE), such as relay.nk, and leave the user out of --nats-url";
+/// What a program with a key does about a user that takes its place.
+const USER_BEATS_KEY: &str = "The user in --nats-url is used in the place of this program's key: where NATS lets programs in by their \
+                              keys, leave the user out of the URL";
+
 /// After so long a time of refusals the pauses between attempts grow.
 const REFUSED_LONG: Duration = Duration::from_secs(5 * 60);
 /// The longest pause while NATS refuses.
 const REFUSED_PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
 
+/// A connection that has lasted so long is let in: nats-server waits 3 s for an answer about a client (`bus.conf`).
+const LET_IN_AFTER: Duration = Duration::from_secs(5);
+
 /// The identity under which the client connects.
 #[derive(Clone, Debug)]
 pub(super) enum ClientIdentity {
-    User(String),
-    /// The public key.
-    Key(String),
+    /// A user with a password.
+    User {
+        /// Its name.
+        name: String,
+        /// Whether the program has a key, too, which is not used because the URL names a user.
+        has_key: bool,
+    },
+    /// The text of a public key.
+    Key(String, KeyHolder),
     Token,
     Anonymous,
+}
+
+/// Why NATS does not let a client in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessRefusal {
+    /// It refuses the key, or the user and the password.
+    Credentials,
+    /// It asks the servers of Headwater who may come in, and none answers.
+    NoAnswer,
+}
+
+/// What is known of whether NATS lets a client in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NatsAccess {
+    /// Nothing: NATS was not reached, or not for long enough.
+    Unknown,
+    /// It does.
+    LetIn,
+    /// It has refused for so long.
+    Refused(AccessRefusal, Duration),
 }
 
 /// Identity, servers, and the last error of each. Clones share the errors.
@@ -51,8 +92,54 @@ struct LastErrors {
     servers: Vec<(String, Option<String>)>,
     /// The last error that names no server.
     other: Option<String>,
-    /// Since when NATS has refused each attempt.
-    refused_since: Option<Instant>,
+    /// Why NATS does not let the client in, and since when.
+    refused: Option<(AccessRefusal, Instant)>,
+    /// Since when there is a connection.
+    connected: Option<Instant>,
+}
+
+impl LastErrors {
+    /// Whether there is a connection that nats-server will not refuse any more.
+    fn is_let_in(&self) -> bool {
+        self.connected.is_some_and(|since| since.elapsed() > LET_IN_AFTER)
+    }
+
+    fn refuse(&mut self, refusal: AccessRefusal) {
+        let since = self.refused.filter(|(known, _)| *known == refusal).map_or_else(Instant::now, |(_, since)| since);
+        self.refused = Some((refusal, since));
+    }
+
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::Connected => {
+                (self.connected, self.other) = (Some(Instant::now()), None);
+                if self.refused.is_some_and(|(refusal, _)| refusal == AccessRefusal::Credentials) {
+                    self.refused = None;
+                }
+            }
+            Event::Disconnected => {
+                if self.is_let_in() {
+                    self.refused = None;
+                }
+                (self.connected, self.other) = (None, None);
+            }
+            Event::ServerError(error) if is_refusal(&error.to_string()) && !self.is_let_in() => {
+                self.refuse(AccessRefusal::NoAnswer);
+            }
+            Event::ClientError(ClientError::Other(why)) => self.other = Some(why.clone()),
+            Event::ClientError(error) => self.other = Some(error.to_string()),
+            _ => {}
+        }
+    }
+
+    /// For how long NATS has refused the credentials.
+    fn refused_for(&self) -> Option<Duration> {
+        match self.refused {
+            Some((AccessRefusal::Credentials, since)) => Some(since.elapsed()),
+            // Whoever answers will be there again, and then nobody should wait long.
+            _ => None,
+        }
+    }
 }
 
 impl ConnectionStatus {
@@ -65,8 +152,27 @@ impl ConnectionStatus {
     pub(super) fn note_servers(&self, servers: &[Server]) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.servers = servers.iter().map(|server| (server_name(&server.addr), server.last_error.clone())).collect();
-        let refused = last.servers.iter().all(|(_, why)| why.as_deref().is_some_and(is_refusal));
-        last.refused_since = if refused { last.refused_since.or_else(|| Some(Instant::now())) } else { None };
+        let mut errors = last.servers.iter().map(|(_, why)| why.as_deref());
+        if errors.clone().all(|why| why.is_some_and(is_refusal)) {
+            last.refuse(AccessRefusal::Credentials);
+        } else if errors.any(|why| why.is_some_and(|why| !is_refusal(why))) {
+            last.refused = None;
+        }
+    }
+
+    /// Whether NATS lets the client in.
+    pub(super) fn access(&self) -> NatsAccess {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match last.refused {
+            _ if last.is_let_in() => NatsAccess::LetIn,
+            Some((refusal, since)) => NatsAccess::Refused(refusal, since.elapsed()),
+            None => NatsAccess::Unknown,
+        }
+    }
+
+    /// Who the client is, for messages.
+    pub(super) fn identity(&self) -> String {
+        self.identity.to_string()
     }
 
     /// For log lines.
@@ -77,34 +183,25 @@ impl ConnectionStatus {
 
     /// Logs an event of the connection, and keeps its error.
     pub(super) fn note_event(&self, event: &Event) {
-        let other = match event {
+        match event {
             Event::Connected => {
                 tracing::info!(servers = self.servers(), identity = %self.identity, "connected to NATS");
-                None
             }
             Event::Disconnected => {
                 tracing::warn!(servers = self.servers(), identity = %self.identity, "connection to NATS lost; reconnecting");
-                None
             }
-            Event::ServerError(error) => {
-                return tracing::warn!(identity = %self.identity, %error, "NATS reports an error");
-            }
-            Event::ClientError(ClientError::Other(why)) => Some(why.clone()),
-            Event::ClientError(error) => Some(error.to_string()),
-            other => return tracing::info!(event = %other, "event of the NATS connection"),
-        };
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if other.is_none() {
-            last.refused_since = None;
+            Event::ServerError(error) => tracing::warn!(identity = %self.identity, %error, "NATS reports an error"),
+            Event::ClientError(_) => {}
+            other => tracing::info!(event = %other, "event of the NATS connection"),
         }
-        last.other = other;
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).note(event);
     }
 
     /// The longest pause before the next attempt: `usual`, unless NATS has refused every attempt for so long that it will hardly take
     /// the next. A refusal may also mean that nobody answers NATS at the moment.
     pub(super) fn longest_pause(&self, usual: Duration) -> Duration {
-        let since = self.last.lock().unwrap_or_else(PoisonError::into_inner).refused_since;
-        match since.map(|since| since.elapsed()) {
+        let refused_for = self.last.lock().unwrap_or_else(PoisonError::into_inner).refused_for();
+        match refused_for {
             Some(refused_for) if refused_for > REFUSED_LONG => (refused_for / 4).min(REFUSED_PAUSE_MAX),
             _ => usual,
         }
@@ -135,11 +232,13 @@ impl ConnectionStatus {
 impl fmt::Display for ConnectionStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_unanswered = last.refused.is_some_and(|(refusal, _)| refusal == AccessRefusal::NoAnswer);
+        let unknown = if is_unanswered { "it answers, and refuses after a while" } else { "no answer yet" };
         let why = |why: &Option<String>| why.as_ref().or(last.other.as_ref()).cloned();
         let servers: Vec<(&String, String)> = last
             .servers
             .iter()
-            .map(|(server, reason)| (server, why(reason).unwrap_or_else(|| "no answer yet".to_owned())))
+            .map(|(server, reason)| (server, why(reason).unwrap_or_else(|| unknown.to_owned())))
             .collect();
         let fault = servers.iter().find_map(|(_, why)| HandshakeFault::of_text(why));
         let is_refused = servers.iter().any(|(_, why)| is_refusal(why));
@@ -147,36 +246,80 @@ impl fmt::Display for ConnectionStatus {
         for (number, (server, why)) in servers.iter().enumerate() {
             write!(f, "{}{server}: {why}", if number > 0 { "; " } else { "" })?;
         }
-        f.write_str(match last.refused_since.is_some_and(|since| since.elapsed() > REFUSED_LONG) {
+        f.write_str(match last.refused_for().is_some_and(|refused_for| refused_for > REFUSED_LONG) {
             true => ". It is tried again all the time, at least every 5 min. ",
             false => ". It is tried again all the time, at least every 5 s. ",
         })?;
-        if let Some(fault) = fault {
-            return write!(f, "TLS failed ({}): {}{}", fault.code(), fault.advice(CA_FLAG), first_word(fault));
+        match fault {
+            Some(fault) => write!(f, "TLS failed ({}): {}{}", fault.code(), fault.advice(CA_FLAG), first_word(fault)),
+            None if is_refused => self.advise_refused(f),
+            None if is_unanswered => f.write_str(self.identity.advice_unanswered()),
+            None => f.write_str("Does NATS run there? --nats-url (HEADWATER_NATS_URL) says where it is looked for"),
         }
-        match (is_refused, &self.password_file, &self.identity) {
-            (true, _, ClientIdentity::Key(_)) => f.write_str(
+    }
+}
+
+impl ConnectionStatus {
+    /// What to do about credentials that NATS refuses.
+    fn advise_refused(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.password_file, &self.identity) {
+            (_, ClientIdentity::Key(_, KeyHolder::Node)) => f.write_str(
                 "The server is there and does not let this key in, or no server of Headwater answers it at the moment. See \
                  whether the log knows the key (GET /v1/nodes/<id>, `headwater get nodes <id>`) and whether the node was barred; a node \
                  without keys there joins with a token (`headwater edge join`)",
             ),
-            (true, Some(file), _) => write!(
+            (_, ClientIdentity::Key(_, KeyHolder::Joiner)) => f.write_str(
+                "The server is there and does not let this key in, which is that of the join token: it has expired or was revoked, or \
+                 is of another log. `headwater node token list` shows it; ask an administrator for another one",
+            ),
+            (_, ClientIdentity::Key(_, KeyHolder::Server)) => f.write_str(
+                "The server is there and does not let this key in: nats-server must run with the bus.conf of the folder that the key \
+                 of --nats-nkey-file (HEADWATER_NATS_NKEY_FILE) is from",
+            ),
+            (_, ClientIdentity::Anonymous) => write!(
                 f,
-                "The server is there and refuses the user or the password: compare --nats-url (HEADWATER_NATS_URL) and the \
-                 file {} of --nats-password-file with the users of NATS, and start this program again after a change",
-                file.display()
+                "The server is there and wants a key or a user. {GIVE_KEY}; where NATS has a user with a password, name it in \
+                 --nats-url (HEADWATER_NATS_URL), nats://user@host:port, with --nats-password-file"
             ),
-            (true, None, ClientIdentity::Anonymous) => f.write_str(
-                "The server is there and wants a user: name one in --nats-url (HEADWATER_NATS_URL), \
-                 nats://user@host:port, with --nats-password-file",
-            ),
-            (true, None, _) => f.write_str(
-                "The server is there and refuses the user or the password: compare those in --nats-url \
-                 (HEADWATER_NATS_URL) with the users of NATS, and start this program again after a change",
-            ),
-            (false, ..) => {
-                f.write_str("Does NATS run there? --nats-url (HEADWATER_NATS_URL) says where it is looked for")
+            (file, ClientIdentity::User { .. } | ClientIdentity::Token) => {
+                f.write_str("The server is there and refuses the user or the password: compare ")?;
+                match file {
+                    Some(file) => write!(
+                        f,
+                        "--nats-url (HEADWATER_NATS_URL) and the file {} of --nats-password-file",
+                        file.display()
+                    ),
+                    None => f.write_str("those in --nats-url (HEADWATER_NATS_URL)"),
+                }?;
+                let instead = self.identity.key_instead();
+                write!(f, " with the users of NATS, and start this program again after a change. {instead}")
             }
+        }
+    }
+}
+
+impl ClientIdentity {
+    /// How to come in by a key, for who comes with a user or a token.
+    fn key_instead(&self) -> &'static str {
+        match self {
+            Self::User { has_key: true, .. } => USER_BEATS_KEY,
+            _ => GIVE_KEY,
+        }
+    }
+
+    /// What to do while no server of Headwater answers NATS.
+    fn advice_unanswered(&self) -> &'static str {
+        match self {
+            Self::Key(_, KeyHolder::Node | KeyHolder::Joiner) => {
+                "NATS is there, and no server of Headwater answers it who may come in: is `headwater serve` running, with --bus-dir \
+                 naming the folder of `headwater bus init` that the bus.conf of this NATS is from?"
+            }
+            Self::Key(_, KeyHolder::Server) => {
+                "NATS is there and does not know this key itself: nats-server must run with the bus.conf of the folder that the key of \
+                 --nats-nkey-file (HEADWATER_NATS_NKEY_FILE) is from"
+            }
+            Self::User { has_key: true, .. } => USER_BEATS_KEY,
+            _ => GIVE_KEY,
         }
     }
 }
@@ -184,8 +327,8 @@ impl fmt::Display for ConnectionStatus {
 impl fmt::Display for ClientIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::User(user) => write!(f, "user {user:?}"),
-            Self::Key(key) => write!(f, "key {key}"),
+            Self::User { name, .. } => write!(f, "user {name:?}"),
+            Self::Key(key, _) => write!(f, "key {key}"),
             Self::Token => f.write_str("the holder of the token"),
             Self::Anonymous => f.write_str("an anonymous user"),
         }
@@ -216,22 +359,41 @@ fn server_name(server: &ServerAddr) -> String {
 
 #[cfg(test)]
 mod tests {
+    use async_nats::ServerError;
+
     use super::*;
 
     fn trouble(url: &str, identity: ClientIdentity, file: Option<&str>) -> ConnectionStatus {
         ConnectionStatus::of(&[url.parse().expect("an address")], identity, file.map(Path::new))
     }
 
+    fn user(has_key: bool) -> ClientIdentity {
+        ClientIdentity::User { name: "ann".into(), has_key }
+    }
+
+    fn key(holder: KeyHolder) -> ClientIdentity {
+        ClientIdentity::Key("UKEY".into(), holder)
+    }
+
     #[test]
     fn each_reason_names_address_user_and_where_to_look_and_no_password() {
         let url = "nats://ann:secret@[::1]:4222";
-        let (ann, file, violation) = (ClientIdentity::User("ann".into()), Some("/etc/pw"), "authorization violation");
+        let (file, violation) = (Some("/etc/pw"), "authorization violation");
         for (identity, file, reason, wanted) in [
-            (ann.clone(), None, "DNS error", ["nats://[::1]:4222: DNS error", "user \"ann\"", "--nats-url"]),
-            (ann.clone(), file, violation, ["refuses", "user \"ann\"", "file /etc/pw"]),
-            (ann, None, violation, ["refuses", "user \"ann\"", "--nats-url"]),
+            (user(false), None, "DNS error", ["nats://[::1]:4222: DNS error", "user \"ann\"", "--nats-url"]),
+            (user(false), file, violation, ["refuses", "user \"ann\"", "file /etc/pw"]),
+            (user(false), None, violation, ["refuses", "--nats-url", "give --nats-nkey-file"]),
+            (user(true), None, violation, ["refuses", "--nats-url", "in the place of this program's key"]),
             (ClientIdentity::Token, None, violation, ["refuses", "the token", "--nats-url"]),
-            (ClientIdentity::Anonymous, None, violation, ["wants a user", "nats://[::1]:4222", "--nats-password-file"]),
+            (
+                ClientIdentity::Anonymous,
+                None,
+                violation,
+                ["wants a key", "give --nats-nkey-file", "--nats-password-file"],
+            ),
+            (key(KeyHolder::Server), None, violation, ["key UKEY", "bus.conf", "--nats-nkey-file"]),
+            (key(KeyHolder::Node), None, violation, ["key UKEY", "barred", "edge join"]),
+            (key(KeyHolder::Joiner), None, violation, ["key UKEY", "expired or was revoked", "node token list"]),
         ] {
             let status = trouble(url, identity, file);
             assert!(status.to_string().contains("no answer yet"), "{status}");
@@ -239,5 +401,37 @@ mod tests {
             let said = status.to_string();
             assert!(wanted.iter().all(|part| said.contains(part)) && !said.contains("secret"), "{said}");
         }
+    }
+
+    #[test]
+    fn a_nats_that_nobody_answers_is_told_from_one_that_is_not_there() {
+        let unanswered = |identity: ClientIdentity| {
+            let status = trouble("nats://h:4222", identity, None);
+            // What the client library tells: the PING of nats-server passes for the end of the login.
+            for event in
+                [Event::Connected, Event::ServerError(ServerError::AuthorizationViolation), Event::Disconnected]
+            {
+                status.note_event(&event);
+            }
+            assert!(matches!(status.access(), NatsAccess::Refused(AccessRefusal::NoAnswer, _)), "{status}");
+            status
+        };
+        for (identity, wanted) in [
+            (key(KeyHolder::Joiner), ["no server of Headwater answers", "--bus-dir"]),
+            (key(KeyHolder::Node), ["no server of Headwater answers", "--bus-dir"]),
+            (user(false), ["give --nats-nkey-file", "relay.nk"]),
+            (ClientIdentity::Anonymous, ["give --nats-nkey-file", "relay.nk"]),
+        ] {
+            let said = unanswered(identity).to_string();
+            assert!(wanted.iter().all(|part| said.contains(part)) && !said.contains("Does NATS run there"), "{said}");
+        }
+        // The next attempt begins in the same way, and is no sign that somebody answers by now.
+        let status = unanswered(key(KeyHolder::Node));
+        status.note_event(&Event::Connected);
+        assert!(matches!(status.access(), NatsAccess::Refused(AccessRefusal::NoAnswer, _)));
+        status.last.lock().expect("not poisoned").connected = Instant::now().checked_sub(LET_IN_AFTER * 2);
+        assert_eq!(status.access(), NatsAccess::LetIn);
+        status.note_event(&Event::Disconnected);
+        assert_eq!(status.access(), NatsAccess::Unknown, "it was let in before");
     }
 }

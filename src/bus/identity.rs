@@ -12,11 +12,23 @@ use crate::nkey::KeyKind;
 /// Messages that wait in one subscription of a node: others can have answers sent to it, and what waits takes memory.
 const HEARD_MAX: usize = 256;
 
+/// Whose key it is: what to do when NATS refuses it depends on that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyHolder {
+    /// A program of the servers, which nats-server knows itself.
+    Server,
+    /// A node, which the log knows.
+    Node,
+    /// Whoever holds a join token.
+    Joiner,
+}
+
 /// A key to connect with, and the prefix of the inboxes that its user may hear.
 #[derive(Clone, Debug)]
 pub struct BusIdentity {
     secret: SecretKey,
     inbox: Option<String>,
+    holder: KeyHolder,
 }
 
 /// A file that should hold the seed of a user of NATS.
@@ -31,16 +43,22 @@ pub enum SeedFileError {
 }
 
 impl BusIdentity {
-    /// The user with this key.
+    /// The user of the servers with this key.
     #[must_use]
     pub fn of(secret: SecretKey) -> Self {
-        Self { secret, inbox: None }
+        Self { secret, inbox: None, holder: KeyHolder::Server }
     }
 
-    /// The same user, whose inboxes have this prefix.
+    /// The same key as that of somebody whom the log lets in, and whose inboxes have this prefix.
     #[must_use]
-    pub fn hearing(self, inbox: String) -> Self {
-        Self { inbox: Some(inbox), ..self }
+    pub fn hearing(self, inbox: String, holder: KeyHolder) -> Self {
+        Self { inbox: Some(inbox), holder, ..self }
+    }
+
+    /// Whose key it is.
+    #[must_use]
+    pub fn holder(&self) -> KeyHolder {
+        self.holder
     }
 
     /// The user whose seed a file holds.

@@ -110,6 +110,14 @@ impl NatsOptions {
     ) -> Result<Link, E> {
         let file = self.nats_password_file.as_deref();
         let url = password::fill(&self.nats_url, file)?;
+        if let Some(identity) = identity.filter(|_| self.names_user()) {
+            tracing::warn!(
+                nats = self.shown_url(),
+                unused_key = identity.public(),
+                "the URL of NATS names a user, so this program comes in as that user and not by its key: leave the user out of --nats-url \
+                 (HEADWATER_NATS_URL), unless NATS has one password for all"
+            );
+        }
         Ok(connect_with(&url, identity, file, &Transport::Checked(self.nats_tls.clone(), plain), name).await?)
     }
 }

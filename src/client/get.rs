@@ -2,7 +2,6 @@
 //!
 //! Always: all pages of a list; with `--json` the server's answer, value for value. Absent on purpose: any change.
 
-mod error;
 mod outline;
 mod query_options;
 mod resource_kind;
@@ -15,9 +14,9 @@ use schema::id::Id;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-pub use self::error::Error;
 pub(crate) use self::query_options::QueryOptions;
 pub use self::resource_kind::ResourceKind;
+pub use crate::exchange::Error;
 use program::output;
 
 /// What to show, and how.

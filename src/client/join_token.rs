@@ -2,6 +2,7 @@
 //!
 //! The key of a token is made here. The server gets its public half only; the secret half is in the line that is printed, once.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,6 +19,8 @@ use schema::seal::SecretKey;
 use schema::target::Labels;
 use schema::wire::WireRecord as _;
 use serde_json::json;
+use tls::plain::{PlainOption, is_loopback};
+use url::Url;
 
 use crate::api_client::{ApiClient, CommandRequest};
 use crate::duration::parse_duration;
@@ -54,7 +57,8 @@ pub struct CreateTokenOptions {
     #[arg(long = "for", value_name = "TIME", default_value = "24h", value_parser = lasting)]
     pub lasts: Duration,
 
-    /// Where nodes find NATS: nats://host:port or tls://host:port, several separated by commas.
+    /// Where nodes find NATS: tls://host:port, several separated by commas. nats:// is for nodes on the machine of NATS, and needs --plain for
+    /// another one, as it does on the nodes.
     #[arg(long, env = "HEADWATER_NATS_URL", value_name = "URL", hide_env_values = true)]
     pub nats_url: String,
 
@@ -111,6 +115,25 @@ pub struct JoinTokenRequest {
     pub for_s: u64,
 }
 
+/// Whether nodes can connect to this URL of NATS: what they would refuse is refused before there is a token.
+fn check_nats_url(text: &str, plain: PlainOption) -> Result<(), Error> {
+    if text.contains('@') {
+        return Err(Error::Credentials);
+    }
+    let mut schemes = BTreeSet::new();
+    for part in text.split(',') {
+        let url = Url::parse(part).ok().filter(|url| ["nats", "tls"].contains(&url.scheme()));
+        let Some((host, url)) = url.as_ref().and_then(|url| Some((url.host_str()?, url))) else {
+            return Err(Error::NatsUrl(part.to_owned()));
+        };
+        let is_safe = url.scheme() == "tls" || is_loopback(host);
+        let remedy = "begin it with tls://, and give the CA with --nats-ca-file";
+        plain.allow(is_safe, "--nats-url", part, remedy).map_err(Error::PlainNats)?;
+        schemes.insert(url.scheme().to_owned());
+    }
+    if schemes.len() == 1 { Ok(()) } else { Err(Error::NatsUrl(text.to_owned())) }
+}
+
 fn lasting(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| format!("`{text}` is no time such as 30m, 24h or 7d"))
 }
@@ -161,9 +184,7 @@ impl CreateTokenOptions {
         let client = ApiClient::from_options(&self.common.endpoint)?;
         let ca = self.nats_ca_file.as_ref().map(std::fs::read_to_string).transpose();
         let ca = ca.map_err(|error| Error::CaFile(self.nats_ca_file.clone().unwrap_or_default(), error))?;
-        if self.nats_url.contains('@') {
-            return Err(Error::Credentials);
-        }
+        check_nats_url(&self.nats_url, self.common.endpoint.plain)?;
         let nats = NatsPlace { url: self.nats_url, prefix: self.nats_prefix.to_string(), ca };
         let labels: Labels = self.labels.into_iter().collect();
         let asked = JoinTokenRequest { node: self.node, labels, uses: self.uses, for_s: self.lasts.as_secs() };
@@ -211,5 +232,38 @@ impl RevokeJoinToken {
     async fn run(self) -> Result<(), Error> {
         let command = json!({"type": "revoke_join_token", "id": self.id});
         self.common.send(command, None, &format!("Token {} lets nobody in any more.\n", self.id)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use program::exit::ExitClass;
+
+    use super::*;
+
+    fn checked(url: &str, plain: bool) -> Result<(), Error> {
+        check_nats_url(url, PlainOption { plain })
+    }
+
+    #[test]
+    fn a_token_names_only_a_nats_that_nodes_would_connect_to() {
+        for url in [
+            "tls://nats.example:4222",
+            "nats://127.0.0.1:4222,nats://localhost",
+            "tls://a:1,tls://b:2",
+            "nats://[::1]:1",
+        ] {
+            assert!(checked(url, false).is_ok(), "{url}");
+        }
+        let refused = checked("nats://127.0.0.1:1,nats://10.0.0.1:4222", false).expect_err("plain, on another machine");
+        for part in ["--nats-url", "10.0.0.1:4222", "tls://", "--plain"] {
+            assert!(refused.to_string().contains(part), "{refused}");
+        }
+        assert_eq!(refused.exit_class(), ExitClass::Usage);
+        assert!(checked("nats://10.0.0.1:4222", true).is_ok());
+        for url in ["nats.example:4222", "http://h", "", "tls://a:1,nats://127.0.0.1:1", "tls://", "nats:/h"] {
+            assert!(matches!(checked(url, true), Err(Error::NatsUrl(_))), "{url}");
+        }
+        assert!(matches!(checked("tls://ann@h:1", true), Err(Error::Credentials)));
     }
 }

@@ -1,7 +1,8 @@
 //! Commands that a person gives a server over HTTP, and the client that all of them use.
 //!
 //! - [`api_client`] sends requests; [`endpoint`] is the server's URL and the token; [`server_sent_events`] reads the live stream.
-//! - [`error`] is why a request failed: every refusal has the server's own code, field and detail.
+//! - [`error`] is why a request failed: every refusal has the server's own code, field and detail. [`exchange`] adds that nothing could be
+//!   printed, and is a part of the error of each command.
 //! - [`get`], [`events`], [`why`], [`impact`], [`wait`], [`import`], [`proposals`], [`token`] and [`health`] are commands; [`oscal`] reads the files that
 //!   `import` takes.
 //!
@@ -11,6 +12,7 @@ pub mod api_client;
 mod duration;
 pub mod endpoint;
 pub mod error;
+pub mod exchange;
 mod http_answer;
 pub mod server_sent_events;
 

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use program::exit::ExitClass;
-use program::output::{self, StdoutError};
+use program::output;
 use serde_json::{Value, json};
+use tls::plain::PlainRefusal;
 
 use crate::api_client::{ApiClient, CommandRequest};
 use crate::endpoint::Options as Endpoint;
-use crate::error::Error as ClientError;
+use crate::exchange;
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Common {
@@ -24,9 +24,9 @@ pub(crate) struct Common {
 /// Why such a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The server refused, or could not be reached.
+    /// The server refused or could not be reached, or the output can't be written.
     #[error(transparent)]
-    Server(#[from] ClientError),
+    Exchange(exchange::Error),
     /// The system gives no random bytes.
     #[error("the machine gives no random bytes")]
     NoRandomness,
@@ -37,25 +37,23 @@ pub enum Error {
     #[error("can't read {}", .0.display())]
     CaFile(PathBuf, #[source] std::io::Error),
     /// Nodes don't get a password.
-    #[error("--nats-url has a user in it: a token needs only where NATS is, such as nats://host:4222")]
+    #[error("--nats-url has a user in it: a token needs only where NATS is, such as tls://host:port")]
     Credentials,
-    /// Standard output can't be written, after everything was done.
+    /// Nodes would not find NATS there.
+    #[error(
+        "--nats-url: `{0}` is no address of NATS: tls://host:port, or nats://host:port, several separated by commas"
+    )]
+    NatsUrl(String),
+    /// Nodes would refuse to connect there.
     #[error(transparent)]
-    Output(#[from] StdoutError),
+    PlainNats(PlainRefusal),
 }
 
-impl Error {
-    /// The class of the failure.
-    #[must_use]
-    pub fn exit_class(&self) -> ExitClass {
-        match self {
-            Self::Server(error) if error.is_unreachable() => ExitClass::Unreachable,
-            Self::Output(_) => ExitClass::Unreachable,
-            Self::Credentials => ExitClass::Usage,
-            _ => ExitClass::Refused,
-        }
-    }
-}
+program::command_error!(
+    Error,
+    Exchange(exchange::Error),
+    Usage: Self::Credentials | Self::NatsUrl(_) | Self::PlainNats(_),
+);
 
 impl Common {
     /// Sends one command, and says what came of it.

@@ -7,8 +7,7 @@ use std::fmt::Write as _;
 use api::path::PROPOSALS;
 use api::query::STATE;
 use clap::{Args, Subcommand};
-use program::exit::ExitClass;
-use program::output::{self, StdoutError};
+use program::output;
 use program::token::{self, RandomnessError};
 use schema::answer::Answer;
 use schema::digest::Digest;
@@ -20,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::api_client::{ApiClient, CommandRequest};
 use crate::endpoint::Options as Endpoint;
-use crate::error::Error as ClientError;
+use crate::exchange;
 use crate::get::table::{format_table, format_value};
 use crate::get::{self, QueryOptions, ResourceKind, terminal_width};
 
@@ -107,32 +106,15 @@ struct Common {
 /// Why nothing was decided, or it is not known.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The server refused, or could not be reached.
+    /// The server refused or could not be reached, or the output can't be written.
     #[error(transparent)]
-    Server(#[from] ClientError),
-    /// A proposal could not be shown.
-    #[error(transparent)]
-    Shown(#[from] get::Error),
+    Exchange(exchange::Error),
     /// The system gives no random bytes.
     #[error(transparent)]
     Randomness(#[from] RandomnessError),
-    /// Standard output can't be written, after everything was done.
-    #[error(transparent)]
-    Output(#[from] StdoutError),
 }
 
-impl Error {
-    /// The class of the failure.
-    #[must_use]
-    pub fn exit_class(&self) -> ExitClass {
-        match self {
-            Self::Server(error) => error.exit_class(),
-            Self::Shown(error) => error.exit_class(),
-            Self::Randomness(_) => ExitClass::Refused,
-            Self::Output(_) => ExitClass::Unreachable,
-        }
-    }
-}
+program::command_error!(Error, Exchange(exchange::Error));
 
 /// Does what the command says.
 ///

@@ -70,6 +70,31 @@ impl CommandFailure {
     }
 }
 
+/// Gives a command's error the conversion from whatever its variant `$part` can be made of, and its exit class: that of what is in this variant,
+/// those that are listed here, or else `Refused`.
+#[macro_export]
+macro_rules! command_error {
+    ($error:ident, $part:ident($inner:path) $(, $class:ident: $variants:pat)* $(,)?) => {
+        impl<E: Into<$inner>> From<E> for $error {
+            fn from(error: E) -> Self {
+                Self::$part(error.into())
+            }
+        }
+
+        impl $error {
+            /// The class of the exit code.
+            #[must_use]
+            pub fn exit_class(&self) -> $crate::exit::ExitClass {
+                match self {
+                    Self::$part(error) => error.exit_class(),
+                    $($variants => $crate::exit::ExitClass::$class,)*
+                    _ => $crate::exit::ExitClass::Refused,
+                }
+            }
+        }
+    };
+}
+
 impl From<StdoutError> for CommandFailure {
     fn from(error: StdoutError) -> Self {
         Self::unreachable(error)

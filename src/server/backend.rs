@@ -1,7 +1,9 @@
 //! Errors of PostgreSQL, NATS, TLS and the signing key, and the exit code of each; and how a command adds its own.
 
+use std::time::Duration;
+
 use bus::bus_folder::BusFolderError;
-use bus::connect::AddressError;
+use bus::connect::{AddressError, Link, NatsAccess};
 use bus::identity::SeedFileError;
 use program::exit::ExitClass;
 use program::password;
@@ -42,6 +44,53 @@ pub enum Error {
     /// The folder of `headwater bus init` can't be used.
     #[error(transparent)]
     Bus(#[from] BusFolderError),
+    /// NATS is there and does not let this program in.
+    #[error("{0}")]
+    NatsRefuses(String),
+    /// NATS is not there.
+    #[error("{0}")]
+    NatsAway(String),
+}
+
+/// How often a connection that is not up is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long a command that ends by itself waits for NATS.
+pub(crate) const NATS_WITHIN: Duration = Duration::from_secs(10);
+
+/// Waits until NATS is there, for a while.
+///
+/// # Errors
+/// If it is not, or does not let this program in: with the reason and with what to do.
+pub(crate) async fn nats_up(link: &Link) -> Result<(), Error> {
+    let is_up = tokio::time::timeout(NATS_WITHIN, async {
+        loop {
+            tokio::select! {
+                () = link.up() => return true,
+                () = tokio::time::sleep(LOOK_EVERY) => if is_refused(link) { return false },
+            }
+        }
+    });
+    match is_up.await {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(_) => Err(why_no_nats(link).unwrap_or_else(|| Error::NatsAway(link.unreachable_reason()))),
+    }
+}
+
+/// Why a call to NATS had no answer: what the connection says of it, if it is not up or NATS does not let this program in, or else the error.
+pub(crate) fn nats_failed(link: &Link, error: PublishError) -> Error {
+    why_no_nats(link).unwrap_or_else(|| error.into())
+}
+
+fn why_no_nats(link: &Link) -> Option<Error> {
+    match (is_refused(link), link.is_up()) {
+        (true, _) => Some(Error::NatsRefuses(link.unreachable_reason())),
+        (false, false) => Some(Error::NatsAway(link.unreachable_reason())),
+        (false, true) => None,
+    }
+}
+
+fn is_refused(link: &Link) -> bool {
+    matches!(link.access(), NatsAccess::Refused(..))
 }
 
 impl Error {
@@ -55,32 +104,16 @@ impl Error {
             Self::Log(error) if error.is_transient() => ExitClass::Unreachable,
             Self::Wal(error) if error.is_unreachable() => ExitClass::Unreachable,
             Self::Publish(error) if error.is_transient() => ExitClass::Unreachable,
+            Self::NatsAway(_) => ExitClass::Unreachable,
             _ => ExitClass::Refused,
         }
     }
 }
 
-/// Gives a command's error, which has a variant `Backend`, the conversion from what [`Error`] is made of, and its exit class: that of
-/// the backend's error, those that are listed here, or else `Refused`.
+/// `program::command_error!` for a command's error that has a variant `Backend`.
 macro_rules! command_error {
-    ($error:ident $(, $class:ident: $variants:pat)* $(,)?) => {
-        impl<E: Into<$crate::backend::Error>> From<E> for $error {
-            fn from(error: E) -> Self {
-                Self::Backend(error.into())
-            }
-        }
-
-        impl $error {
-            /// The class of the exit code.
-            #[must_use]
-            pub fn exit_class(&self) -> ::program::exit::ExitClass {
-                match self {
-                    Self::Backend(error) => error.exit_class(),
-                    $($variants => ::program::exit::ExitClass::$class,)*
-                    _ => ::program::exit::ExitClass::Refused,
-                }
-            }
-        }
+    ($error:ident $($classes:tt)*) => {
+        ::program::command_error!($error, Backend($crate::backend::Error) $($classes)*);
     };
 }
 

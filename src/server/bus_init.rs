@@ -56,15 +56,26 @@ backend::command_error!(Error);
 /// If a file can't be read or written, or holds something else.
 pub fn run(options: &Options) -> Result<(), Error> {
     let folder = BusFolder::at(&options.dir);
-    folder.make(&options.nats_prefix)?;
+    let had_any = folder.path(BUS_CONF).exists();
+    let mut made = folder.make(&options.nats_prefix)?;
     if let (Some(user), Some(file)) = (&options.open_user, &options.open_password_file) {
-        folder.keep_open_password(&format!("{user}:{}", password::read(file)?))?;
+        made.extend(folder.keep_open_password(&format!("{user}:{}", password::read(file)?))?);
     }
     let (dir, conf) = (options.dir.display(), folder.path(BUS_CONF));
+    let done = match (made.as_slice(), had_any) {
+        ([], _) => format!(
+            "All files of {dir} are there already and were left as they are; nothing was made. What they are for:"
+        ),
+        (made, true) => format!(
+            "Wrote {} in {dir}; the other files are there already and were left as they are. nats-server reads bus.conf when it is started. Next:",
+            made.join(", ")
+        ),
+        (_, false) => format!("Made {dir}. Next:"),
+    };
     match options.json {
-        true => output::json(&json!({"dir": options.dir, "bus_conf": conf}).to_string()),
+        true => output::json(&json!({"dir": options.dir, "bus_conf": conf, "made": made}).to_string()),
         false => output::text(&format!(
-            "Made {dir}. Next:\n\n\
+            "{done}\n\n\
              1. Let the configuration of nats-server include {}, in place of its own users (it looks for the \
              file below the folder of its configuration), and restart nats-server.\n\
              2. headwater install --nats-nkey-file {dir}/relay.nk …\n\

@@ -192,9 +192,11 @@ pub async fn run(options: Options) -> Result<Installation, Error> {
     let nats_prefix = &options.nats.nats_prefix;
     let link =
         options.nats.connect::<Error>(options.plain, options.identity.load()?.as_ref(), "headwater install").await?;
+    backend::nats_up(&link).await?;
     let jetstream = link.jetstream();
     let log = Reader::open(database.clone()).await?;
-    let owner = prefix_owner(&jetstream, nats_prefix, &key.public()).await?;
+    let owner = prefix_owner(&jetstream, nats_prefix, &key.public()).await;
+    let owner = owner.map_err(|error| backend::nats_failed(&link, error))?;
     if let Some(owner) = &owner
         && !is_same_log(&log, owner.log_id).await?
     {

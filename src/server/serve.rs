@@ -132,6 +132,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
     let link =
         options.nats.connect::<Error>(options.plain, options.identity.load()?.as_ref(), "headwater serve").await?;
     let admission = Admission::connect(&options.bus, &options.nats, options.plain).await?;
+    options.log_admission(&admission);
     drop(tokio::spawn(tasks::count_connections(link.ups())));
     let Some((appender, log)) = open_log(&options, database, &link, certificate.clone(), &stop).await? else {
         return Ok(());
@@ -203,6 +204,26 @@ impl Options {
             bus_dir = self.bus.bus_dir.as_ref().map(|dir| dir.display().to_string()),
             "server starting"
         );
+    }
+
+    /// Says, where NATS has identities, that this server does not answer who may come in. A server with role `door` need not have the keys for
+    /// it, if others have them; without any such server no node gets in.
+    fn log_admission(&self, admission: &Admission) {
+        if self.identity.nats_nkey_file.is_none() || self.nats.names_user() || admission.answerer.is_some() {
+            return;
+        }
+        let bus_dir = self.bus.bus_dir.as_ref().map(|dir| dir.display().to_string());
+        match self.role {
+            ServerRole::Door => tracing::info!(
+                bus_dir,
+                "this server does not answer NATS who may come in, so another one has to (--bus-dir with answerer.nk and issuer.nk)"
+            ),
+            ServerRole::All | ServerRole::Reconciler => tracing::warn!(
+                bus_dir,
+                "this server can't answer NATS who may come in, and unless another one does no node gets in: give --bus-dir \
+                 (HEADWATER_BUS_DIR), the folder of `headwater bus init` with answerer.nk and issuer.nk"
+            ),
+        }
     }
 }
 

@@ -4,7 +4,6 @@
 //! database and has the log's signing key; a log that is known to have been restored from a backup is not appended to.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use bus::options::{IdentityOptions, NatsOptions};
 use bus::transport::NatsTlsOptions;
@@ -27,8 +26,6 @@ use crate::backend;
 use crate::config::{PostgresOptions, SigningKeyOptions};
 use crate::publish::{event_stream, signing_key};
 
-/// How long connecting to NATS may take.
-const NATS_WITHIN: Duration = Duration::from_secs(10);
 /// The reason in the events.
 const REASON: &str = "headwater token reset";
 
@@ -104,13 +101,6 @@ pub enum Error {
         "`{0}` does not own this log's tables: give --database-url as the database's owner, as for `headwater install`"
     )]
     NotOwner(String),
-    /// NATS can't be reached.
-    #[error(
-        "NATS can't be reached within {} s (--nats-url): is it running? Without --nats-url the log is not compared with what was \
-         published of it",
-        NATS_WITHIN.as_secs()
-    )]
-    NoNats,
     /// The event stream is longer than the log, which was restored from a backup.
     #[error(
         "the log ends at {head} and the event stream at {public}: the database was put back to an earlier state, and nothing may be \
@@ -139,7 +129,7 @@ pub enum Error {
 backend::command_error!(
     Error,
     Usage: Self::NotOwner(_),
-    Unreachable: Self::NoNats | Self::Output(_) | Self::Submit(SubmitError::Unavailable(_) | SubmitError::Busy),
+    Unreachable: Self::Output(_) | Self::Submit(SubmitError::Unavailable(_) | SubmitError::Busy),
 );
 
 /// Appends the new token, and prints it.
@@ -176,9 +166,10 @@ impl Options {
         let (nats_password_file, nats_prefix) = (self.nats_password_file.clone(), self.nats_prefix.clone());
         let nats = NatsOptions::new(nats_url, nats_password_file, self.nats_tls.clone(), nats_prefix);
         let link = nats.connect::<Error>(self.plain, self.identity.load()?.as_ref(), "headwater token reset").await?;
-        tokio::time::timeout(NATS_WITHIN, link.up()).await.map_err(|_| Error::NoNats)?;
-        let public =
-            event_stream::end(&link.jetstream(), &self.nats_prefix).await?.map_or(Position::ZERO, |(last, _)| last);
+        backend::nats_up(&link).await?;
+        let end = event_stream::end(&link.jetstream(), &self.nats_prefix).await;
+        let end = end.map_err(|error| backend::nats_failed(&link, error))?;
+        let public = end.map_or(Position::ZERO, |(last, _)| last);
         let head = reader.head().await?.position;
         if public > head { Err(Error::PutBack { head, public }) } else { Ok(()) }
     }

@@ -55,7 +55,7 @@ impl Configuration {
 
     fn bar(&mut self, id: &NodeId, event: &Event) {
         if let Some(keys) = self.take_keys(id) {
-            self.identities.barred.extend([keys.bus, keys.say]);
+            self.identities.barred.extend([keys.bus, keys.say].map(|key| (key, id.clone())));
         }
         if let Some(node) = self.nodes.get_mut(id) {
             (node.access.barred, node.access.keyed) = (event.position, event.position);

@@ -10,7 +10,7 @@ use crate::api_client::{ApiClient, with_query};
 use crate::endpoint::Options as Endpoint;
 use crate::error::Error as ClientError;
 
-use super::error::Error;
+use super::Error;
 
 /// As of when to read, from which server, and how to print the answer.
 #[derive(Clone, Debug, Args)]

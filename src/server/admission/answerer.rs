@@ -6,6 +6,7 @@ use async_nats::Message;
 use bus::connect::Link;
 use futures::StreamExt as _;
 use program::clock::system_time;
+use projections::configuration::Configuration;
 use schema::address::Prefix;
 use schema::seal::SecretKey;
 use store::log::Log;
@@ -13,7 +14,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::auth_message::AuthQuestion;
-use super::judgement::{Credentials, OpenPassword, admit};
+use super::judgement::{Credentials, OpenPassword, Refused, admit};
 
 /// Where nats-server asks.
 const QUESTIONS: &str = "$SYS.REQ.USER.AUTH";
@@ -77,7 +78,7 @@ impl Answerer {
             }
             Err(refused) => {
                 metrics::connection_judged(refused.code());
-                tracing::info!(why = %refused, host = question.host, "not let into NATS");
+                log_refusal(&log.view(), &question, &credentials, refused);
                 question.refuse(&self.issuer, &refused.to_string())
             }
         };
@@ -85,6 +86,26 @@ impl Answerer {
             tracing::warn!(%error, "the answer about a connection could not be sent");
         }
     }
+}
+
+/// Says who is refused, as far as it is known: the key that is named, and, if it was proved, whose it is or was.
+fn log_refusal(state: &Configuration, question: &AuthQuestion, credentials: &Credentials<'_>, refused: Refused) {
+    let identities = state.identities();
+    let proved = match credentials {
+        Credentials::Key(key) => Some(key),
+        _ => None,
+    };
+    let node = proved.and_then(|key| identities.node_of(key).or_else(|| identities.barred_node_of(key)));
+    let token = proved.and_then(|key| identities.token_of(key)).map(|(id, _)| id);
+    tracing::info!(
+        code = refused.code(),
+        why = %refused,
+        key = question.key(),
+        node = node.map(tracing::field::display),
+        token = token.map(tracing::field::display),
+        host = question.host,
+        "not let into NATS"
+    );
 }
 
 /// Reads of the head of the log, of which one serves all questions that wait: a fleet that comes back asks thousands of times.

@@ -108,6 +108,12 @@ impl AuthQuestion {
         }
     }
 
+    /// The text of the key that the client names, whether or not it has proved to have it.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        Some(self.offered.nkey.as_str()).filter(|text| KeyKind::User.read_public(text).is_some())
+    }
+
     fn has_signed(&self, key: &KeyBytes, signature: &str) -> bool {
         let signature = signature.trim_end_matches('=');
         let decoded = URL_SAFE_NO_PAD.decode(signature).or_else(|_| STANDARD_NO_PAD.decode(signature)).ok();

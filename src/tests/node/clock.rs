@@ -11,10 +11,10 @@ use testkit::agent::{Agent, expected};
 use testkit::fake_server::FakeServer;
 use testkit::nats::Server;
 
-/// Where the wall clock is read, or what was read of it is passed on: what dates reports, attempts and proposals. The ids of
+/// Where the wall clock is read, or what was read of it is passed on: what dates reports, attempts, proposals and refusals. The ids of
 /// proposals begin with the time, and order those that wait.
-const MAY_TELL_THE_TIME: [&str; 5] =
-    ["actions.rs", "proposal_commands.rs", "proposal_sender.rs", "report.rs", "report_draft.rs"];
+const MAY_TELL_THE_TIME: [&str; 6] =
+    ["access_note.rs", "actions.rs", "proposal_commands.rs", "proposal_sender.rs", "report.rs", "report_draft.rs"];
 /// What reads the wall clock. An `Instant` is of a clock that nobody sets.
 const CLOCKS: [&str; 4] = ["SystemTime", "Clock::", "system_time()", "now_v7"];
 

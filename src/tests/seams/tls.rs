@@ -109,9 +109,11 @@ async fn a_wrong_ca_a_wrong_name_and_an_expired_certificate_are_told_apart() {
     for (host, ca_file, code) in [("localhost", &wrong, "wrong_ca"), ("127.0.0.1", &authority.ca_file, "wrong_name")] {
         let said = refusal(&url(&desk, APP_ROLE, host), ca_file).await;
         assert!(said.contains(code), "{said}");
+        assert_eq!(said.contains("--database-ca-file"), code == "wrong_ca", "{said}");
         let slot = Slot::parse(&url(&desk, RELAY_ROLE, host), None).unwrap().verified_by(Some(ca_file)).unwrap();
         let error = slot.take(desk.log_id).await.err().expect("it is refused");
         assert!(error.to_string().contains(code), "{error}");
+        assert_eq!(error.to_string().contains("--database-ca-file"), code == "wrong_ca", "{error}");
     }
 }
 

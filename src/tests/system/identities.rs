@@ -30,7 +30,7 @@ async fn relay(fleet: &Fleet) -> Link {
     link
 }
 
-async fn send(fleet: &Fleet, command: Value) {
+pub(crate) async fn send(fleet: &Fleet, command: Value) {
     fleet.api().accepted(json!({"commands": [command]})).await;
 }
 
@@ -41,7 +41,7 @@ async fn is_let_in(fleet: &Fleet, key: &SecretKey) -> bool {
 }
 
 /// Waits until the server shows the state of a node.
-async fn shows(fleet: &Fleet, node: &str, state: &str) {
+pub(crate) async fn shows(fleet: &Fleet, node: &str, state: &str) {
     eventually(&format!("{node} is {state}"), CONVERGED_WITHIN, async || {
         let shown = fleet.api().get(&format!("/v1/nodes/{node}")).await?;
         if shown.body["state"] == state { Ok(()) } else { Err(format!("{shown:?}")) }
@@ -198,7 +198,7 @@ async fn a_report_counts_only_from_its_node_and_only_once() {
     assert_eq!(state["boot_no"], 501, "one more than the last report in NATS");
 }
 
-async fn token(fleet: &Fleet, node: Option<&str>, uses: u32) -> JoinLine {
+pub(crate) async fn token(fleet: &Fleet, node: Option<&str>, uses: u32) -> JoinLine {
     let url: ServerUrl = fleet.api().url().parse().unwrap();
     let client = ApiClient::new(url, fleet.token().parse().unwrap()).unwrap();
     let nats = NatsPlace { url: fleet.backends.nats_url(), prefix: "cfg".into(), ca: None };
@@ -208,9 +208,14 @@ async fn token(fleet: &Fleet, node: Option<&str>, uses: u32) -> JoinLine {
 }
 
 /// Runs `headwater edge join` in a folder of the node; gives its exit code and what it said.
-async fn join(fleet: &Fleet, line: &JoinLine, node: &str, folder: &str) -> (Option<i32>, String) {
+pub(crate) async fn join(fleet: &Fleet, line: &JoinLine, node: &str, folder: &str) -> (Option<i32>, String) {
+    join_within(fleet, line, node, folder, "20").await
+}
+
+/// The same, in so many seconds.
+async fn join_within(fleet: &Fleet, line: &JoinLine, node: &str, folder: &str, seconds: &str) -> (Option<i32>, String) {
     let mut command = tokio::process::Command::new(programs::headwater());
-    command.args(["edge", "join", "--node", node, "--timeout-s", "20", "--dir"]).arg(fleet.node_dir(folder));
+    command.args(["edge", "join", "--node", node, "--timeout-s", seconds, "--dir"]).arg(fleet.node_dir(folder));
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     tokio::io::AsyncWriteExt::write_all(&mut stdin, line.to_text().as_bytes()).await.unwrap();
@@ -247,6 +252,8 @@ async fn a_token_of_a_node_brings_another_machine_in_its_place_and_an_ended_one_
     let (any, own) = (token(&fleet, None, 1).await, token(&fleet, Some("n-1"), 1).await);
     let (code, said) = join(&fleet, &any, "n-1", "thief").await;
     assert!(code == Some(1) && said.contains("already_enrolled"), "{said}");
+    assert!(!fleet.node_dir("thief").join("state.json").exists(), "the folder belongs to nobody yet");
+    assert_eq!(join(&fleet, &any, "n-9", "thief").await.0, Some(0), "under another id it may");
     let (code, said) = join(&fleet, &own, "n-2", "n-2").await;
     assert!(code == Some(1) && said.contains("for node n-1"), "{said}");
     let old = fleet.seed("n-1").bus();
@@ -268,10 +275,16 @@ async fn while_nobody_answers_live_nodes_stay_and_new_ones_come_in_afterwards() 
     for node in ["n-1", "n-2"] {
         shows(&fleet, node, "converged").await;
     }
+    let line = token(&fleet, None, 1).await;
     assert!(fleet.agents.get_mut("n-2").unwrap().process.stop().await);
     fleet.servers[0].process.kill();
     fleet.start_agent("n-2");
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    let (code, said) = join_within(&fleet, &line, "n-3", "n-3", "8").await;
+    let (_, why) = said.split_once("no answer within 8 s: ").expect(&said);
+    assert!(code == Some(3) && why.contains("no server of Headwater answers") && why.contains("--bus-dir"), "{said}");
+    assert!(!why.contains("Does NATS run there"), "{said}");
+    let refused = fleet.node_dir("n-2").join("nats-refused.json");
+    assert!(!refused.exists(), "that nobody answers is no refusal of this node");
     let lost = fleet.agents["n-1"].process.log().contains("connection to NATS lost");
     assert!(!lost, "a node that is there stays");
     fleet.servers[0].process.start_again();
@@ -320,12 +333,16 @@ async fn an_installation_with_one_password_gets_keys_and_no_node_loses_a_file() 
     }
     send(&fleet, put("one password")).await;
     fleet.converges(&both("one password")).await;
+    let log = std::fs::read_to_string(fleet.backends.dir.path().join("edge-n-1.log")).unwrap();
+    assert!(log.contains("comes in as that user and not by its key"), "{log}");
     // The servers get keys, and NATS asks the log. Agents go on with the password.
     let (password, home) = (fleet.backends.nats_url(), fleet.backends.dir.path().join("nats"));
     let (bus, file) = (fleet.backends.bus().display().to_string(), home.join("password").display().to_string());
     let init = ["bus", "init", "--dir", &bus, "--open-user", "headwater", "--open-password-file", &file];
     let (code, said) = fleet.run(&init).await;
-    assert_eq!(code, Some(0), "{said}");
+    assert!(code == Some(0) && said.starts_with("Made "), "{said}");
+    let (code, said) = fleet.run(&init).await;
+    assert!(code == Some(0) && said.contains("were left as they are; nothing was made"), "{said}");
     assert!(fleet.servers[0].process.stop().await);
     fleet.servers.clear();
     fleet.backends.nats.stop().await.unwrap();

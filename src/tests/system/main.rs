@@ -10,6 +10,7 @@ mod inputs;
 mod late;
 mod layers;
 mod nats_cluster;
+mod not_let_in;
 mod pages;
 mod proofs;
 mod proposing;

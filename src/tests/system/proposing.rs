@@ -4,7 +4,7 @@ use std::fs;
 
 use async_nats::HeaderMap;
 use bus::connect::connect_as;
-use bus::identity::BusIdentity;
+use bus::identity::{BusIdentity, KeyHolder};
 use schema::address::{Bucket, Prefix};
 use schema::limit::PROPOSAL_MESSAGE_BYTES_MAX;
 use schema::permissions::node_inbox;
@@ -88,7 +88,7 @@ async fn what_a_hostile_node_puts_in_its_places_keeps_nobody_from_a_verdict() {
     let mut fleet = furnished().await;
     fleet.node("hostile", json!({})).await;
     let seed = fleet.seed("hostile");
-    let identity = BusIdentity::of(seed.bus()).hearing(node_inbox(&"hostile".parse().unwrap()));
+    let identity = BusIdentity::of(seed.bus()).hearing(node_inbox(&"hostile".parse().unwrap()), KeyHolder::Node);
     let link = connect_as(&fleet.backends.nats_url(), &identity, "hostile").await.unwrap();
     link.up().await;
     // Each byte of the text is five in the message of the error.

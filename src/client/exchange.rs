@@ -1,11 +1,11 @@
-//! Why a command that only reads failed.
+//! Why an exchange with the server failed, or its result could not be printed: a part of the error of every command.
 
 use program::exit::ExitClass;
 use program::output::StdoutError;
 
 use crate::error::Error as ClientError;
 
-/// Why nothing, or not everything, was printed.
+/// Why nothing came of it, or not everything was printed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The server refused, or could not be reached.
