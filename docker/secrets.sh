@@ -3,7 +3,7 @@
 #
 # Only the owner can enter the folder (mode 700). The files themselves have mode 444: Compose mounts each with the owner and
 # mode that it has here, into containers that run as other users. The signing key is not here: `headwater install` creates
-# it in a volume.
+# it in a volume, the keys of NATS are made by `headwater bus init` in another.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -24,7 +24,7 @@ keep() {
 umask 077
 mkdir -p "$folder"
 chmod 700 "$folder"
-for name in postgres_password app_password replication_password nats_password; do
+for name in postgres_password app_password replication_password; do
     keep "$name" "$(random 32)"
 done
 keep admin_token "hw_$(random 32)"

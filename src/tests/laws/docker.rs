@@ -202,7 +202,19 @@ fn the_settings_are_those_of_dev() {
     for file in ["container.conf", "start.sh"] {
         assert_eq!(mounted(&compose, "nats", &format!("/etc/headwater/{file}")), format!("docker/nats/{file}"));
     }
-    assert_eq!(words(&compose["services"]["nats"]["entrypoint"]), ["/bin/sh", "/etc/headwater/start.sh"]);
+    // A service whose script is mounted starts that script, and nothing else.
+    for (name, service) in compose["services"].as_object().unwrap() {
+        if let ["/bin/sh", script] = words(&service["entrypoint"]).as_slice() {
+            assert!(checkout(&mounted(&compose, name, script)).is_file(), "{name}");
+        } else {
+            assert!(service["entrypoint"].is_null(), "{name}");
+        }
+    }
+}
+
+/// Whether a service does something once at each start, and ends.
+fn ends(service: &str) -> bool {
+    ["bus", "install", "token-1", "token-2"].contains(&service)
 }
 
 #[test]
@@ -211,13 +223,13 @@ fn whatever_serves_has_a_health_check_and_comes_back() {
     for (name, service) in &services {
         let image = service["image"].as_str().unwrap();
         assert!(is_pinned(image), "{name}: {image}");
-        let is_one_shot = name == "install";
+        let is_one_shot = ends(name);
         let restart = service["restart"].as_str().unwrap();
         assert_eq!(restart, if is_one_shot { "on-failure:5" } else { "unless-stopped" }, "{name}");
         for (other, how) in service["depends_on"].as_object().into_iter().flatten() {
-            let expected = if other == "install" { "service_completed_successfully" } else { "service_healthy" };
+            let expected = if ends(other) { "service_completed_successfully" } else { "service_healthy" };
             assert_eq!(how["condition"], expected, "{name} after {other}");
-            assert!(other == "install" || services[other]["healthcheck"].is_object(), "{name} after {other}");
+            assert!(ends(other) || services[other]["healthcheck"].is_object(), "{name} after {other}");
         }
         assert!(service["ports"].is_null() || service["healthcheck"].is_object(), "{name}");
     }
@@ -234,7 +246,8 @@ fn only_the_door_is_open_and_only_to_this_machine() {
     for (name, service) in services() {
         let expected: &[&str] = if name == "server" { &["127.0.0.1:7300:7300"] } else { &[] };
         assert_eq!(words(&service["ports"]), expected, "{name}");
-        assert!(service["network_mode"].is_null(), "{name}");
+        let expected = if name == "bus" { Value::from("none") } else { Value::Null };
+        assert_eq!(service["network_mode"], expected, "{name}");
         let is_apart =
             words(&service["networks"]).iter().all(|network| compose["networks"][*network]["internal"] == true);
         assert_eq!(is_apart, name != "server", "{name}");
@@ -246,6 +259,32 @@ fn only_the_door_is_open_and_only_to_this_machine() {
         for volume in words(&service["volumes"]) {
             let (name, _) = volume.split_once(':').unwrap();
             assert!(names(&compose["volumes"]).contains(&&name.to_owned()), "{volume} is a named volume");
+        }
+    }
+}
+
+/// NATS sees the configuration that follows from the keys, and no key; each node sees its own token.
+#[test]
+fn keys_and_tokens_are_seen_by_those_who_use_them() {
+    let services = services();
+    let who_sees = |volume: &str| -> Vec<&str> {
+        let sees =
+            |service: &Value| words(&service["volumes"]).iter().any(|mount| mount.starts_with(&format!("{volume}:")));
+        services.iter().filter(|(_, service)| sees(service)).map(|(name, _)| name.as_str()).collect()
+    };
+    assert_eq!(who_sees("bus"), ["bus", "install", "server"]);
+    assert_eq!(who_sees("nats-conf"), ["bus", "nats"]);
+    for number in [1, 2] {
+        assert_eq!(who_sees(&format!("join-{number}")), [format!("edge-{number}"), format!("token-{number}")]);
+        assert_eq!(who_sees(&format!("edge-{number}")), [format!("edge-{number}")]);
+    }
+    // A volume of its own gets its owner from the folder of the image.
+    let (_, made) = dockerfile().said("runtime").into_iter().find(|(_, text)| text.contains("install -d")).unwrap();
+    for service in services.values() {
+        for mount in words(&service["volumes"]) {
+            let target = mount.split(':').nth(1).unwrap();
+            let is_of_an_image = ["/var/lib/postgresql/data", "/var/lib/nats"].contains(&target);
+            assert!(is_of_an_image || made.split(' ').any(|folder| folder == target), "{mount}");
         }
     }
 }
@@ -276,9 +315,16 @@ fn units_are_hardened_and_start_what_there_is() {
         let words: Vec<&str> = words.split(' ').collect();
         assert!(is_taken(program, &words), "{started}");
         let command = words.iter().take_while(|word| !word.starts_with('-')).copied().collect::<Vec<_>>();
+        let loaded = |credential: &str| text.contains(&format!("LoadCredential={credential}:/etc/headwater/secrets/"));
         for variable in text.lines().filter_map(|line| line.strip_prefix("Environment=")) {
-            let (name, credential) = variable.split_once("=%d/").expect("what is not a credential is not in the unit");
-            assert!(text.contains(&format!("LoadCredential={credential}:/etc/headwater/secrets/")), "{name}");
+            let (name, credential) = variable.split_once("=%d").expect("what is not a credential is not in the unit");
+            match credential.strip_prefix('/') {
+                Some(credential) => assert!(loaded(credential), "{name}"),
+                // The folder with all of them: here the server finds the keys by their names.
+                None => {
+                    assert!(credential.is_empty() && ["answerer.nk", "issuer.nk", "warden.nk"].into_iter().all(loaded))
+                }
+            }
             assert!(
                 String::from_utf8(help(program, &command).stdout).unwrap().contains(&format!("[env: {name}=")),
                 "{name}"

@@ -113,8 +113,8 @@ fn shared(backends: &TestBackends, dir: &Path) -> Vec<(&'static str, String)> {
     fs::create_dir(&secrets).unwrap();
     fs::create_dir(&nodes).unwrap();
     let password = |url: &str| url.split_once("://").unwrap().1.split(['@', ':']).nth(1).unwrap().to_owned();
-    let [superuser, nats] = [password(&backends.database()), password(&backends.nats_url())];
-    for (name, secret) in [("postgres", &superuser), ("nats", &nats), ("owner", &"an owner's".to_owned())] {
+    let superuser = password(&backends.database());
+    for (name, secret) in [("postgres", &superuser), ("owner", &"an owner's".to_owned())] {
         fs::write(secrets.join(format!("{name}_password")), secret).unwrap();
     }
     let programs =
@@ -127,7 +127,9 @@ fn shared(backends: &TestBackends, dir: &Path) -> Vec<(&'static str, String)> {
         ("PGPORT", backends.postgres.port().to_string()),
         ("PGUSER", "postgres".to_owned()),
         ("PGPASSWORD", superuser),
-        ("NATS", format!("nats://headwater@127.0.0.1:{}", backends.nats.port())),
+        ("NATS", backends.nats_url()),
+        // The folder that this nats-server has its `bus.conf` from: the page finds the keys there already.
+        ("BUS", backends.bus().display().to_string()),
         ("SECRETS", secrets.display().to_string()),
         ("NODES", nodes.display().to_string()),
         ("HEADWATER_URL", format!("http://{http}")),
@@ -152,7 +154,7 @@ const IS_BACK: &str = "headwater get documents after\n";
 
 #[tokio::test]
 async fn the_pages_for_operators_do_what_they_say() {
-    let backends = TestBackends::start().await;
+    let backends = TestBackends::with_identities().await;
     let install = Page::read("install.md");
     // The owner of a database, before the roles are there.
     let [prepare, start] = ["1.", "3."].map(|heading| install.below(heading));

@@ -15,7 +15,7 @@ use testkit::certificates::http_client;
 use testkit::{cluster, programs};
 use tokio_postgres::Config;
 
-use super::{checkout, dockerfile, environment, services, words};
+use super::{checkout, compose, dockerfile, environment, services, words};
 
 /// How long anything here may take before it counts as never.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -74,21 +74,37 @@ impl Stack {
 
     /// What a container says, as it is on this machine.
     fn here(&self, service: &Value, text: &str) -> String {
-        let mut here = text
-            .replace("/run/secrets", &self.secrets().to_string_lossy())
-            .replace("/etc/headwater", &checkout("docker/nats").to_string_lossy())
+        let mut here = text.replace("/run/secrets", &self.secrets().to_string_lossy());
+        // nats-server's script looks for files beside itself, which lie beside it in the checkout, too.
+        let files = compose()["configs"].take();
+        for config in service["configs"].as_array().into_iter().flatten() {
+            let file = files[config["source"].as_str().unwrap()]["file"].as_str().unwrap();
+            let file = checkout("docker").join(file);
+            here = here.replace(config["target"].as_str().unwrap(), &file.to_string_lossy());
+        }
+        let mut here = here
             .replace("@postgres:5432", &format!("@127.0.0.1:{}", self.postgres))
-            .replace("@nats:4222", &format!("@127.0.0.1:{}", self.nats))
+            .replace("//nats:4222", &format!("//127.0.0.1:{}", self.nats))
+            .replace("//server:7300", &format!("//127.0.0.1:{}", self.http))
             .replace("0.0.0.0:4222", &format!("127.0.0.1:{}", self.nats))
             .replace("127.0.0.1:8222", &format!("127.0.0.1:{}", self.monitor))
             .replace("0.0.0.0:7300", &format!("127.0.0.1:{}", self.http));
-        for volume in words(&service["volumes"]) {
-            let (name, folder) = volume.split_once(':').unwrap();
+        let mounts = words(&service["volumes"]).into_iter().map(|mount| mount.split_once(':').unwrap());
+        let mut mounts: Vec<_> = mounts.map(|(name, folder)| (folder.trim_end_matches(":ro"), name)).collect();
+        // The name of one folder may begin with that of another.
+        mounts.sort_by_key(|(folder, _)| std::cmp::Reverse(folder.len()));
+        for (folder, name) in mounts {
             let volume = self.volume(name);
             fs::create_dir_all(&volume).unwrap();
-            here = here.replace(folder.trim_end_matches(":ro"), &volume.to_string_lossy());
+            here = here.replace(folder, &volume.to_string_lossy());
         }
         here
+    }
+
+    /// Runs a service that ends.
+    fn run(&self, name: &str) {
+        let ended = self.service(name).status().unwrap();
+        assert!(ended.success(), "{name}: {}", self.log(name));
     }
 
     fn start(&self, name: &str) -> Started {
@@ -153,7 +169,7 @@ fn secrets_are_made_once_and_only_their_owner_gets_at_them() {
     let folder = dir.path().join("secrets");
     make_secrets(&folder);
     let made = contents(&folder);
-    let named: Vec<PathBuf> = super::names(&super::compose()["secrets"]).iter().map(|name| folder.join(name)).collect();
+    let named: Vec<PathBuf> = super::names(&compose()["secrets"]).iter().map(|name| folder.join(name)).collect();
     assert_eq!(made.keys().cloned().collect::<Vec<_>>(), named, "each secret that is mounted, and nothing else");
     assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
     // A container whose user is not the owner still has to read what is mounted.
@@ -173,31 +189,44 @@ async fn the_composition_carries_a_command_to_a_file() {
     let stack = Stack { dir: dir.path().into(), postgres: ports.0, nats: ports.1, monitor: ports.2, http: ports.3 };
     fs::create_dir(stack.secrets()).unwrap();
     fs::write(stack.secrets().join("postgres_password"), superuser.get_password().unwrap()).unwrap();
-    // Characters that mean something in a URL, in nats-server's settings and in a shell.
-    fs::write(stack.secrets().join("nats_password"), "n\"a@t\\s:$p/w d#1e5%41\n").unwrap();
     make_secrets(&stack.secrets());
     assert_eq!(stack.health().code(), Some(3), "nobody is there yet");
 
-    let programs = dir.path().join("bin");
-    fs::create_dir(&programs).unwrap();
-    std::os::unix::fs::symlink(server_programs::find_nats_server(None).unwrap().path, programs.join("nats-server"))
-        .unwrap();
+    let bin = dir.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    let nats_server = server_programs::find_nats_server(None).unwrap().path;
+    let ours = ["headwater", "headwater-edge"].map(|name| (name, programs::beside(name)));
+    for (name, program) in ours.into_iter().chain([("nats-server", nats_server)]) {
+        std::os::unix::fs::symlink(program, bin.join(name)).unwrap();
+    }
+    stack.run("bus");
+    let keys = || contents(&stack.volume("bus"));
+    let made = keys();
+    stack.run("bus");
+    assert_eq!(keys(), made, "keys stay");
+    assert_eq!(contents(&stack.volume("nats-conf")).len(), 1, "NATS sees no key");
     let _nats = stack.start("nats");
     let healthz = format!("http://127.0.0.1:{}/healthz", stack.monitor);
     eventually("nats-server is healthy", async || is_ok(&healthz).await, || stack.log("nats")).await;
 
     for _ in 0..2 {
-        let installed = stack.service("install").status().unwrap();
-        assert!(installed.success(), "{}", stack.log("install"));
+        stack.run("install");
     }
     let _server = stack.start("server");
     eventually("the server is healthy", async || stack.health().success(), || stack.log("server")).await;
+    // At the second start of all of it the node joins again, and an agent that is started again alone needs no token.
+    for number in [1, 2, 1] {
+        stack.run(&format!("token-{number}"));
+        let agent = stack.start(&format!("edge-{number}"));
+        let token = stack.volume(&format!("join-{number}")).join("token");
+        let log = || stack.log(&format!("edge-{number}"));
+        eventually("the token is used up", async || !token.exists() && log().contains("agent started"), log).await;
+        drop(agent);
+    }
     let _agents = ["edge-1", "edge-2"].map(|service| stack.start(service));
 
     let token = fs::read_to_string(stack.secrets().join("admin_token")).unwrap();
     let request = json!({"commands": [
-        {"type": "enrol_node", "id": "edge-1", "labels": {}},
-        {"type": "enrol_node", "id": "edge-2", "labels": {}},
         {"type": "put_document", "id": "motd", "path": "etc/motd", "media_type": "text/plain", "content": "hello\n",
          "target": {"all": true}, "priority": 0},
     ]});
