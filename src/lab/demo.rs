@@ -1,9 +1,9 @@
 //! `headwater demo`: shows Headwater in a minute; `make demo` runs it.
 //!
 //! It starts what `headwater dev` starts, in an empty folder; puts the example fleet, changes a document, puts a wrong value that
-//! a node's check rejects, and corrects it; imports definitions, and shows two nodes share the jobs. Invariants: each claim on
-//! the screen is verified; the exit code is 0 only if all claims hold; all processes end with it. It uses only interfaces that
-//! users have.
+//! a node's check rejects, and corrects it; imports definitions, and shows two nodes share the jobs; lets a node propose a file,
+//! and accepts it. Invariants: each claim on the screen is verified; the exit code is 0 only if all claims hold; all processes end
+//! with it. It uses only interfaces that users have.
 
 mod definitions;
 mod error;
@@ -11,6 +11,7 @@ mod fleet;
 mod folder;
 mod jobs;
 mod node;
+mod proposals;
 mod screen;
 mod story;
 mod table;
@@ -135,8 +136,8 @@ async fn end(running: RunningDev, mut screen: Screen, dir: &Path) -> Result<(), 
 
 /// Shell commands to try in the demo's folder.
 fn where_next(http: &str) -> String {
-    let url = |name: &str| format!("\"$(sed 's/.*\"{name}\":\"\\([^\"]*\\)\".*/\\1/' dev.json)\"");
-    let (database, nats) = (url("database"), url("nats"));
+    let member = |name: &str| format!("\"$(sed 's/.*\"{name}\":\"\\([^\"]*\\)\".*/\\1/' dev.json)\"");
+    let (database, nats, seed) = (member("database"), member("nats"), member("nats_creds"));
     format!(
         "  url={http}\n  \
          token=\"Authorization: Bearer $(cat secrets/auditor.token)\"\n  \
@@ -145,7 +146,7 @@ fn where_next(http: &str) -> String {
          curl -H \"$token\" \"$url/v1/events?entity=document/dream-high-voltage\"\n  \
          curl -H \"$token\" -N -H 'Accept: text/event-stream' $url/v1/events\n  \
          psql {database} -c 'table event'\n  \
-         nats -s {nats} stream ls\n  \
+         nats -s {nats} --nkey {seed} stream ls\n  \
          ls -lR nodes/node-1/current/files\n  \
          cat log/node-2.log"
     )

@@ -38,6 +38,12 @@ pub enum Error {
     /// `headwater import` failed.
     #[error("`headwater import` failed: {0}")]
     Imported(String),
+    /// `headwater edge propose` can't be started, or its file can't be written.
+    #[error("`headwater edge propose` could not be started")]
+    Propose(#[source] std::io::Error),
+    /// `headwater edge propose` failed.
+    #[error("`headwater edge propose` failed: {0}")]
+    Proposed(String),
     /// A request changed nothing.
     #[error("a request that should have changed something changed nothing")]
     NothingChanged,

@@ -105,6 +105,8 @@ impl Story {
         self.import().await?;
         self.headline("7", "Two of the nodes are runtimes: they share the jobs and run them");
         self.share_jobs().await?;
+        self.headline("8", "A node proposes a file for itself, and an administrator accepts it");
+        self.propose().await?;
         Ok(self.untrue)
     }
 
@@ -171,7 +173,7 @@ impl Story {
     }
 
     /// Sends a request, and starts the time of the step.
-    async fn send(&mut self, reason: &str, commands: Vec<Value>) -> Result<(), Error> {
+    pub(super) async fn send(&mut self, reason: &str, commands: Vec<Value>) -> Result<(), Error> {
         let request = CommandRequest { reason: Some(reason.to_owned()), commands, key: None };
         let answer = self.client.send_commands(&request).await?;
         let (first, last) = match (answer.events.first(), answer.events.last()) {
@@ -192,7 +194,7 @@ impl Story {
         Ok(())
     }
 
-    async fn fetch_nodes(&self) -> Result<Vec<DemoNode>, Error> {
+    pub(super) async fn fetch_nodes(&self) -> Result<Vec<DemoNode>, Error> {
         let mut nodes = Vec::new();
         for place in &self.places {
             nodes.push(DemoNode::fetch(&self.client, &place.id, &place.dir).await?);
@@ -201,7 +203,10 @@ impl Story {
     }
 
     /// Shows the table until `is_true` or the deadline; gives also whether it became true.
-    async fn watch(&mut self, is_true: impl Fn(&[DemoNode]) -> bool) -> Result<(Vec<DemoNode>, bool), Error> {
+    pub(super) async fn watch(
+        &mut self,
+        is_true: impl Fn(&[DemoNode]) -> bool,
+    ) -> Result<(Vec<DemoNode>, bool), Error> {
         self.screen.say("");
         let deadline = Clock::now() + WITHIN;
         loop {
@@ -234,7 +239,7 @@ impl Story {
         self.written = rows;
     }
 
-    async fn claim_published(&mut self) -> Result<(), Error> {
+    pub(super) async fn claim_published(&mut self) -> Result<(), Error> {
         let deadline = Clock::now() + WITHIN;
         loop {
             let log: LogStatus = self.client.get(LOG).await?;
@@ -295,6 +300,10 @@ impl Story {
 
     pub(super) fn definitions(&self) -> &Definitions {
         &self.definitions
+    }
+
+    pub(super) fn places(&self) -> &[DevNode] {
+        &self.places
     }
 
     pub(super) fn runtimes(&self) -> &[DevNode] {
