@@ -6,7 +6,7 @@
 //!
 //! Imports run one way. At the bottom are the parts of the state with their indexes ([`selector_index`], [`compliance`],
 //! [`jobs`], [`proposals`]); then the state that holds them ([`configuration`]), queries of the state ([`selection`], [`layers`], [`spec`],
-//! [`render`]), the fold that changes it ([`fold`]), and at the top the decisions on commands ([`decide`], [`request`]).
+//! [`render`], [`plain_contents`]), the fold that changes it ([`fold`]), and at the top the decisions on commands ([`decide`], [`request`]).
 #![no_std]
 
 extern crate alloc;
@@ -31,6 +31,7 @@ pub mod convergence;
 pub mod fold;
 
 pub mod layers;
+pub mod plain_contents;
 pub mod render;
 pub mod selection;
 pub mod spec;

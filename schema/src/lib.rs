@@ -23,6 +23,7 @@ pub mod id;
 pub mod instant;
 pub mod limit;
 pub mod node_keys;
+pub mod object;
 pub mod path;
 pub mod permissions;
 pub mod position;

@@ -11,7 +11,9 @@ use std::{fs, io};
 use schema::canonical;
 use schema::change::{Change, EVENT_TYPES, EventType};
 use schema::desired::Desired;
+use schema::digest::Digest;
 use schema::event::Event;
+use schema::object::ObjectSecret;
 use schema::proposal_message::{ProposalMessage, Verdict};
 use schema::report::Reported;
 use schema::rpc::{self, RpcReply};
@@ -146,6 +148,24 @@ fn keys_and_signatures_are_for_ever() {
     assert_eq!(key, secret.public().record());
     let key: PublicKeyRecord = is_for_ever(&golden("records/key-of-a-log.json"));
     assert_eq!(key.log_id.map(|log_id| secret.public().record().of_log(log_id)), Some(key));
+}
+
+#[test]
+fn names_and_ciphertexts_of_objects_are_for_ever() {
+    for path in inputs("objects", "") {
+        let source: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        let mut content = source["content"].as_str().unwrap().as_bytes().to_vec();
+        let secret = ObjectSecret::of(source["log_id"].as_str().unwrap().parse().unwrap(), Digest::of(&content));
+        assert_eq!(secret.name().to_string().into_bytes(), bytes_beside(&path, "name.hex"), "{}", path.display());
+        secret.cipher().apply(&mut content);
+        assert_eq!(hex::encode(&content), hex::encode(bytes_beside(&path, "ciphertext.hex")), "{}", path.display());
+        assert_eq!(
+            secret.mark(Digest::of(&content)),
+            hex::encode(bytes_beside(&path, "mark.hex")),
+            "{}",
+            path.display()
+        );
+    }
 }
 
 #[test]

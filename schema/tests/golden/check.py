@@ -1,4 +1,4 @@
-"""Checks the golden vectors with nothing of Headwater: MessagePack encoded by hand, SHA-256 of the standard library.
+"""Checks the golden vectors with nothing of Headwater: MessagePack and ChaCha20 by hand, SHA-256 of the standard library.
 
 An auditor who trusts no Rust can start here. Every number is written in its shortest form, text as str, digests, keys
 and signatures as bin. Prints one line for each vector and ends with 1 at the first that differs.
@@ -7,7 +7,9 @@ With `--add` it writes the vectors of a JSON file that has none yet, and prints 
 its JSON. A vector that is there is never written again.
 """
 
+import base64
 import hashlib
+import hmac
 import json
 import pathlib
 import struct
@@ -76,6 +78,45 @@ def claims(jobs):
     return sha256(b"".join(struct.pack(">I", len(text)) + text + proof for text, proof in texts))
 
 
+def hkdf(log_id, digest, info):
+    """HKDF-SHA256 (RFC 5869) for one block of output."""
+    secret = hmac.digest(log_id.encode(), digest, "sha256")
+    return hmac.digest(secret, info + b"\x01", "sha256")
+
+
+def chacha20(key, text):
+    """RFC 8439 with nonce zero, from block zero on."""
+    ciphertext = b""
+    for block in range((len(text) + 63) // 64):
+        start = list(struct.unpack("<16I", b"expand 32-byte k" + key + struct.pack("<4I", block, 0, 0, 0)))
+        state = start[:]
+
+        def quarter(a, b, c, d):
+            for into, other, turned, by in [(a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)]:
+                state[into] = (state[into] + state[other]) & 0xFFFFFFFF
+                mixed = state[turned] ^ state[into]
+                state[turned] = (mixed << by | mixed >> 32 - by) & 0xFFFFFFFF
+
+        for _ in range(10):
+            for column in range(4):
+                quarter(column, column + 4, column + 8, column + 12)
+            for column in range(4):
+                quarter(column, 4 + (column + 1) % 4, 8 + (column + 2) % 4, 12 + (column + 3) % 4)
+        stream = struct.pack("<16I", *[(mixed + first) & 0xFFFFFFFF for mixed, first in zip(state, start)])
+        ciphertext += bytes(one ^ other for one, other in zip(text[64 * block:], stream))
+    return ciphertext
+
+
+def objects(source):
+    """The name, the ciphertext and the mark of the object of a content."""
+    log_id, content = source["log_id"], source["content"].encode()
+    digest = sha256(content)
+    name = base64.urlsafe_b64encode(hkdf(log_id, digest, b"hw1/object-name")).rstrip(b"=")
+    ciphertext = chacha20(hkdf(log_id, digest, b"hw1/object-key"), content)
+    mark = hkdf(log_id, digest, b"hw1/object-mark\x00" + sha256(ciphertext))
+    return [("name", name), ("ciphertext", ciphertext), ("mark", mark)]
+
+
 def vectors(folder):
     """Each golden file with the bytes that it must hold."""
     for source in sorted(folder.glob("events/*.json")):
@@ -91,6 +132,9 @@ def vectors(folder):
             yield source.with_suffix(".digest.hex"), manifest(record)
         if "jobs" in (record.get("result") or {}):
             yield source.with_suffix(".digest.hex"), claims(record["result"]["jobs"])
+    for source in sorted(folder.glob("objects/*.json")):
+        for what, computed in objects(json.loads(source.read_text())):
+            yield source.with_suffix(f".{what}.hex"), computed
 
 
 def main():
