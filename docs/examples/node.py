@@ -28,6 +28,7 @@ import nats.errors
 import nkeys
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from nats.js.errors import NotFoundError
@@ -95,6 +96,24 @@ def digest_of(entries):
         path = entry["path"].encode()
         hasher.update(struct.pack(">I", len(path)) + path + entry["digest"])
     return hasher.digest()
+
+
+class ObjectSecret:
+    """The name and the key of a content's object, which follow from the content's digest and the log's id."""
+
+    def __init__(self, log_id, digest):
+        self.log_id, self.digest = log_id, digest
+
+    def derived(self, context):
+        return HKDF(SHA256(), 32, salt=self.log_id.encode(), info=context).derive(self.digest)
+
+    def name(self):
+        return base64.urlsafe_b64encode(self.derived(b"hw1/object-name")).decode().rstrip("=")
+
+    def decrypt(self, ciphertext):
+        # 16 zero bytes: the number of the first block and the nonce. A key belongs to one content.
+        cipher = Cipher(algorithms.ChaCha20(self.derived(b"hw1/object-key"), bytes(16)), mode=None)
+        return cipher.decryptor().update(ciphertext)
 
 
 class Identity:
@@ -204,16 +223,24 @@ class Node:
         return content
 
     async def fetch(self, entry):
+        """Content from the object store: its ciphertext, or what a server from before objects were encrypted put there."""
+        secret = ObjectSecret(self.state["log_id"], entry["digest"])
+        try:
+            return secret.decrypt(await self.read_object(secret.name(), entry["size"]))
+        except NotFoundError:
+            return await self.read_object(entry["digest"].hex(), entry["size"])
+
+    async def read_object(self, name, size):
         """Reads an object of NATS's object store: its description, and then its chunks one after the other."""
         stream, subjects = f"OBJ_{self.prefix}_blobs", f"$O.{self.prefix}_blobs"
-        name = base64.urlsafe_b64encode(entry["digest"].hex().encode()).decode()
+        name = base64.urlsafe_b64encode(name.encode()).decode()
         meta = await self.js.get_msg(stream, subject=f"{subjects}.M.{name}", direct=True)
         try:
             chunks = f"{subjects}.C.{json.loads(meta.data)['nuid']}"
         except (ValueError, TypeError, KeyError) as error:
             raise Refused("wrong_blob", repr(error)) from None
         content, at = b"", 0
-        while len(content) < entry["size"]:
+        while len(content) < size:
             chunk = await self.js.get_msg(stream, seq=at + 1, subject=chunks, next=True, direct=True)
             content, at = content + (chunk.data or b""), chunk.seq
         return content

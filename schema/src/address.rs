@@ -8,10 +8,10 @@ use core::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 
-use crate::digest::Digest;
 use crate::event::Event;
 use crate::id::NodeId;
 use crate::invalid::InputError;
+use crate::object::ObjectName;
 use crate::position::Position;
 use crate::rpc::RpcVerb;
 
@@ -174,7 +174,7 @@ impl Prefix {
         format!("$KV.{}.{key}", self.bucket(bucket))
     }
 
-    /// The object store of content, each object named by its SHA-256 in hex.
+    /// The object store of content: see [`crate::object`].
     #[must_use]
     pub fn blobs(&self) -> String {
         format!("{self}_blobs")
@@ -194,8 +194,15 @@ impl Prefix {
 
     /// The subject that holds an object's meta.
     #[must_use]
-    pub fn blob_meta_subject(&self, digest: Digest) -> String {
-        format!("$O.{}.M.{}", self.blobs(), URL_SAFE.encode(format!("{digest}")))
+    pub fn blob_meta_subject(&self, name: ObjectName) -> String {
+        format!("$O.{}.M.{}", self.blobs(), URL_SAFE.encode(format!("{name}")))
+    }
+
+    /// The object whose meta this subject holds; `None` if no program of Headwater puts an object there.
+    #[must_use]
+    pub fn parse_blob_meta_subject(&self, subject: &str) -> Option<ObjectName> {
+        let name = subject.strip_prefix(&format!("$O.{}.M.", self.blobs()))?;
+        core::str::from_utf8(&URL_SAFE.decode(name).ok()?).ok()?.parse().ok()
     }
 
     /// The subject that holds the chunks of the object with this NUID.
@@ -235,6 +242,7 @@ pub fn is_inbox(subject: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::Digest;
 
     #[test]
     fn names_are_the_published_ones() {
@@ -243,6 +251,12 @@ mod tests {
         assert_eq!(prefix.bucket(Bucket::Desired), "cfg_desired");
         assert_eq!(prefix.bucket_subject(Bucket::Reported, "n-1"), "$KV.cfg_reported.n-1");
         assert_eq!(prefix.blob_stream(), "OBJ_cfg_blobs");
+        for name in [ObjectName::Plain(Digest::OF_NOTHING), ObjectName::Sealed([7; 32])] {
+            assert_eq!(prefix.parse_blob_meta_subject(&prefix.blob_meta_subject(name)), Some(name));
+        }
+        for none in ["$O.cfg_blobs.C.x", "$O.cfg_blobs.M.x", "$O.cfg_blobs.M.eA==", "$O.other_blobs.M.eA=="] {
+            assert_eq!(prefix.parse_blob_meta_subject(none), None, "{none}");
+        }
         let node: NodeId = "n-1".parse().expect("valid");
         assert_eq!(prefix.rpc_subject(&node, RpcVerb::ListClaims), "cfg.rpc.n-1.mine");
         for verb in RpcVerb::ALL {

@@ -15,6 +15,7 @@ use program::tasks::run_blocking;
 use program::telemetry;
 use projections::plan::{ActualState, FetchedContent};
 use schema::desired::Desired;
+use schema::id::LogId;
 use schema::report::{AttemptState, DETAIL_BYTES_MAX, RecordRef, ReportWarning, truncate_text};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -160,8 +161,8 @@ impl Agent {
         }
     }
 
-    /// Fetches the contents that are not in the cache.
-    pub(crate) async fn fetch(&self, contents: &[FetchedContent]) -> Result<(), ApplyError> {
+    /// Fetches the contents of a record of this log that are not in the cache.
+    pub(crate) async fn fetch(&self, log_id: LogId, contents: &[FetchedContent]) -> Result<(), ApplyError> {
         let missing = fetch::missing(self.folder.layout(), contents)?;
         if missing.is_empty() {
             return Ok(());
@@ -170,7 +171,7 @@ impl Agent {
             return Err(ApplyError::NatsUnreachable(self.link.unreachable_reason()));
         }
         tokio::select! {
-            fetched = fetch::fetch(&self.objects, self.folder.layout(), missing) => fetched,
+            fetched = fetch::fetch(&self.objects, self.folder.layout(), log_id, missing) => fetched,
             () = self.shutdown.cancelled() => Err(ApplyError::ShuttingDown),
         }
     }

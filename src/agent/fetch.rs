@@ -4,10 +4,12 @@
 //! sizes; an interrupted fetch leaves only a file whose name begins with a dot.
 
 use std::io;
+use std::path::Path;
 
-use bus::objects::Objects;
+use bus::objects::{Objects, ReadError};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use projections::plan::FetchedContent;
+use schema::id::LogId;
 use tokio::fs;
 
 use crate::apply_error::ApplyError;
@@ -36,12 +38,17 @@ pub fn missing(layout: &Layout, wanted: &[FetchedContent]) -> Result<Vec<Fetched
     Ok(missing)
 }
 
-/// Fetches every content of `missing` into the cache.
+/// Fetches every content of `missing`, of records of this log, into the cache.
 ///
 /// # Errors
 /// The first failure. Contents that were fetched before it stay in the cache.
-pub async fn fetch(objects: &Objects, layout: &Layout, missing: Vec<FetchedContent>) -> Result<(), ApplyError> {
-    let one = |content| fetch_one(objects, layout, content);
+pub async fn fetch(
+    objects: &Objects,
+    layout: &Layout,
+    log_id: LogId,
+    missing: Vec<FetchedContent>,
+) -> Result<(), ApplyError> {
+    let one = |content| fetch_one(objects, layout, log_id, content);
     stream::iter(missing).map(one).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
     let blobs = layout.blobs();
     disk::sync(&blobs).map_err(ApplyError::disk("sync", &blobs))
@@ -50,13 +57,18 @@ pub async fn fetch(objects: &Objects, layout: &Layout, missing: Vec<FetchedConte
 async fn fetch_one(
     objects: &Objects,
     layout: &Layout,
-    FetchedContent { digest, size }: FetchedContent,
+    log_id: LogId,
+    content: FetchedContent,
 ) -> Result<(), ApplyError> {
-    let (path, beside) = (layout.blob(digest), layout.blobs().join(format!(".{digest}.new")));
+    let (path, beside) = (layout.blob(content.digest), layout.blobs().join(format!(".{}.new", content.digest)));
     let fetch = async {
-        let file = disk::create(&beside).map_err(ApplyError::disk("write", &beside))?;
-        let mut file = fs::File::from_std(file);
-        objects.read(digest, size, &mut file).await.map_err(|source| ApplyError::Fetch { digest, source })?;
+        let file = match copy(objects, &beside, log_id, content).await {
+            // A plain object goes when its ciphertext stands, perhaps while it is read.
+            Err(ApplyError::Fetch { source: ReadError::Missing(_), .. }) => {
+                copy(objects, &beside, log_id, content).await?
+            }
+            copied => copied?,
+        };
         file.sync_all().await.map_err(ApplyError::disk("sync", &beside))?;
         disk::remove_unless_file(&path).map_err(ApplyError::disk("clear", &path))?;
         fs::rename(&beside, &path).await.map_err(ApplyError::disk("name", &path))
@@ -67,4 +79,16 @@ async fn fetch_one(
         let _ = disk::remove(&beside);
     }
     fetched
+}
+
+/// Writes a content to a new file.
+async fn copy(
+    objects: &Objects,
+    path: &Path,
+    log_id: LogId,
+    FetchedContent { digest, size }: FetchedContent,
+) -> Result<fs::File, ApplyError> {
+    let mut file = fs::File::from_std(disk::create(path).map_err(ApplyError::disk("write", path))?);
+    objects.read(log_id, digest, size, &mut file).await.map_err(|source| ApplyError::Fetch { digest, source })?;
+    Ok(file)
 }

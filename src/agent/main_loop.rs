@@ -345,7 +345,7 @@ impl Agent {
                 Step::LeaveRejected => self.report_rejected(record_ref),
                 Step::Fetch(contents) => {
                     self.report.set_attempt(record_ref, AttemptState::Fetching);
-                    self.fetch(contents).await?;
+                    self.fetch(want.log_id, contents).await?;
                     failpoints::APPLY_FETCHED.reached();
                 }
                 Step::Check => {

@@ -1,4 +1,5 @@
-//! Reads content from the object store by its digest.
+//! Reads content from the object store by its digest: the ciphertext, or the content in plain where a server of an older program left
+//! nothing else.
 //!
 //! Invariants: every answer has a deadline; memory holds one chunk, whatever the object's size; the bytes in the sink are valid
 //! only after `Ok`, since the digest is known at the end. The client's own `get` creates a consumer for each read, of which a
@@ -10,6 +11,9 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::{DirectGetError, DirectGetErrorKind, Stream};
 use schema::address::Prefix;
 use schema::digest::{Digest, Hasher};
+use schema::id::LogId;
+use schema::limit::CONTENT_BYTES_MAX;
+use schema::object::{ObjectCipher, ObjectName, ObjectSecret};
 use serde::Deserialize;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
@@ -26,13 +30,13 @@ pub struct Objects {
 /// Why content can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The object or one of its chunks is missing.
-    #[error("object {0} is not there")]
+    /// The object or one of its chunks is missing: also for a moment while a relay puts the ciphertext in the place of a plain object.
+    #[error("content {0} is not there")]
     Missing(Digest),
     /// The object has other content than its name says.
-    #[error("object {digest} is wrong: {why}")]
+    #[error("the object of content {digest} is wrong: {why}")]
     Wrong {
-        /// The name of the object.
+        /// The digest of the content.
         digest: Digest,
         /// The difference.
         why: String,
@@ -76,12 +80,46 @@ impl Objects {
         Self { stream, prefix: prefix.clone() }
     }
 
-    /// The metadata of an object; none if it does not exist or was deleted.
+    /// Writes the `size` bytes that have this digest to `sink`. An object that is found under its own name costs no further look.
     ///
     /// # Errors
-    /// If NATS does not answer, or the metadata can't be read.
-    pub async fn meta(&self, digest: Digest) -> Result<Option<ObjectMeta>, ReadError> {
-        let read = self.stream.direct_get_last_for_subject(self.prefix.blob_meta_subject(digest));
+    /// If the object is missing, differs from `digest` or `size`, does not come in time, or `sink` fails. Then the bytes in the
+    /// sink are not valid.
+    pub async fn read<W>(&self, log_id: LogId, digest: Digest, size: u64, sink: &mut W) -> Result<(), ReadError>
+    where
+        W: AsyncWrite + Unpin,
+    {
+        let secret = ObjectSecret::of(log_id, digest);
+        let (meta, cipher) = match self.meta(digest, secret.name()).await? {
+            Some(meta) => (meta, Some(secret.cipher())),
+            None => (self.plain_meta(digest).await?, None),
+        };
+        if meta.size != size {
+            return Err(ReadError::Wrong { digest, why: format!("it has {} bytes, not {size}", meta.size) });
+        }
+        self.copy(digest, &meta, cipher, sink).await
+    }
+
+    /// Reads content from its plain object, whatever its size is.
+    ///
+    /// # Errors
+    /// As for [`Objects::read`].
+    pub async fn read_plain(&self, digest: Digest) -> Result<Vec<u8>, ReadError> {
+        let (meta, mut content) = (self.plain_meta(digest).await?, Vec::new());
+        if meta.size > CONTENT_BYTES_MAX as u64 {
+            return Err(ReadError::Wrong { digest, why: format!("it has {} bytes, more than any content", meta.size) });
+        }
+        self.copy(digest, &meta, None, &mut content).await?;
+        Ok(content)
+    }
+
+    async fn plain_meta(&self, digest: Digest) -> Result<ObjectMeta, ReadError> {
+        self.meta(digest, ObjectName::Plain(digest)).await?.ok_or(ReadError::Missing(digest))
+    }
+
+    /// The metadata of an object; none if it does not exist or was deleted.
+    async fn meta(&self, digest: Digest, name: ObjectName) -> Result<Option<ObjectMeta>, ReadError> {
+        let read = self.stream.direct_get_last_for_subject(self.prefix.blob_meta_subject(name));
         let message = match tokio::time::timeout(CHUNK_WITHIN, read).await.map_err(|_| ReadError::Late)? {
             Ok(message) => message,
             Err(error) if error.kind() == DirectGetErrorKind::NotFound => return Ok(None),
@@ -92,36 +130,39 @@ impl Objects {
         Ok((!meta.deleted).then_some(meta))
     }
 
-    /// Writes the `size` bytes that have this digest to `sink`.
-    ///
-    /// # Errors
-    /// If the object is missing, differs from `digest` or `size`, does not come in time, or `sink` fails. Then the bytes in the
-    /// sink are not valid.
-    pub async fn read<W>(&self, digest: Digest, size: u64, sink: &mut W) -> Result<(), ReadError>
+    /// Copies an object to `sink`, decrypted by `cipher`.
+    async fn copy<W>(
+        &self,
+        digest: Digest,
+        meta: &ObjectMeta,
+        mut cipher: Option<ObjectCipher>,
+        sink: &mut W,
+    ) -> Result<(), ReadError>
     where
         W: AsyncWrite + Unpin,
     {
         let wrong = |why: String| ReadError::Wrong { digest, why };
-        let meta = self.meta(digest).await?.ok_or(ReadError::Missing(digest))?;
-        if meta.size != size {
-            return Err(wrong(format!("it has {} bytes, not {size}", meta.size)));
-        }
         let subject = self.prefix.blob_chunk_subject(&meta.nuid);
-        let (mut hasher, mut written, mut next) = (Hasher::default(), 0, 1);
+        let (mut hasher, mut written, mut next, mut plain) = (Hasher::default(), 0, 1, Vec::new());
         for _ in 0..meta.chunks {
             let chunk = self.chunk(digest, &subject, next).await?;
             next = chunk.sequence + 1;
             written += chunk.payload.len() as u64;
-            if written > size {
-                return Err(wrong(format!("it goes on after {size} bytes")));
+            if written > meta.size {
+                return Err(wrong(format!("it goes on after {} bytes", meta.size)));
             }
-            hasher.update(&chunk.payload);
-            sink.write_all(&chunk.payload).await.map_err(ReadError::Sink)?;
+            plain.clear();
+            plain.extend_from_slice(&chunk.payload);
+            if let Some(cipher) = &mut cipher {
+                cipher.apply(&mut plain);
+            }
+            hasher.update(&plain);
+            sink.write_all(&plain).await.map_err(ReadError::Sink)?;
         }
         sink.flush().await.map_err(ReadError::Sink)?;
         match hasher.finish() {
             found if found == digest => Ok(()),
-            _ if written < size => Err(wrong(format!("it ends after {written} of {size} bytes"))),
+            _ if written < meta.size => Err(wrong(format!("it ends after {written} of {} bytes", meta.size))),
             found => Err(wrong(format!("its bytes have digest {found}"))),
         }
     }

@@ -1,99 +1,206 @@
-//! Content in the object store: each object is named by its SHA-256 and never overwritten.
+//! Content in the object store: as ciphertext for everybody, and in plain for programs that read nothing else.
+//!
+//! What always holds: a plain object is removed only after its ciphertext stands, also if no record names the content any more, since
+//! `headwater recover` may need it. No object is ever overwritten with other content.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_nats::jetstream::Context;
-use async_nats::jetstream::object_store::{ObjectInfo, ObjectMetadata};
+use async_nats::jetstream::object_store::{ObjectInfo, ObjectMetadata, ObjectStore};
 use async_nats::jetstream::stream::Stream;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
+use bus::objects::{Objects, ReadError};
 use futures::{StreamExt as _, TryStreamExt as _};
+use projections::plain_contents::PlainContents;
 use schema::address::Prefix;
 use schema::digest::Digest;
+use schema::id::LogId;
+use schema::object::{MARK_MEMBER, ObjectName, ObjectSecret};
 
 use super::error::SourceError;
 use super::{Error, latest_messages, streams};
 
-/// Objects that are put at once: at 4 MiB each, 32 MiB in memory.
+/// Contents that are put at once: at 4 MiB each, 32 MiB in memory.
 const PUTS_AT_ONCE: usize = 8;
+/// Objects that are removed in one step, between which the relay handles transactions.
+const REMOVED_AT_ONCE: usize = 32;
 
 /// The object store as its publisher left it.
 #[derive(Debug)]
 pub struct Blobs {
     jetstream: Context,
     prefix: Prefix,
-    present: BTreeSet<Digest>,
+    log_id: LogId,
+    /// Whole ciphertext objects, as they were read, by name. Whose content each is shows when somebody names the content.
+    found: BTreeMap<ObjectName, SealedObject>,
+    /// Contents whose ciphertext stands.
+    sealed: BTreeSet<Digest>,
+    /// What stands under plain names, whole or not.
+    plain: BTreeMap<Digest, PlainObject>,
+    /// Plain objects that nobody needs.
+    unneeded: Vec<Digest>,
+    /// Subjects of chunks that belong to no object: a server ended while it put or removed one.
+    orphans: Vec<String>,
     /// The store's number of messages and its last sequence, when they were last read.
     state: (u64, u64),
+}
+
+/// What a ciphertext object says of itself.
+#[derive(Debug)]
+struct SealedObject {
+    ciphertext: Digest,
+    mark: String,
+}
+
+#[derive(Debug)]
+struct PlainObject {
+    /// Part of the subject of its chunks, if its meta can be read.
+    nuid: Option<String>,
+    /// Its meta and all of its chunks are there, and the meta has the digest that is its name.
+    is_whole: bool,
 }
 
 impl Blobs {
     /// Nothing is read yet: [`Blobs::recover`] comes first.
     #[must_use]
-    pub fn new(jetstream: Context, prefix: Prefix) -> Self {
-        Self { jetstream, prefix, present: BTreeSet::new(), state: (0, 0) }
+    pub fn new(jetstream: Context, prefix: Prefix, log_id: LogId) -> Self {
+        Self {
+            jetstream,
+            prefix,
+            log_id,
+            found: BTreeMap::new(),
+            sealed: BTreeSet::new(),
+            plain: BTreeMap::new(),
+            unneeded: Vec::new(),
+            orphans: Vec::new(),
+            state: (0, 0),
+        }
     }
 
-    /// Reads back which objects the store has. An object counts only if its meta and all of its chunks are there, and its meta has the
-    /// digest that is its name: somebody else may have put something in its place.
+    /// Reads back which objects the store has. An object counts only if its meta and all of its chunks are there, and its meta fits
+    /// the content: somebody else may have put something in its place.
     ///
     /// # Errors
     /// If NATS does not answer.
     pub async fn recover(&mut self) -> Result<(), Error> {
-        self.present.clear();
+        let (jetstream, prefix) = (self.jetstream.clone(), self.prefix.clone());
+        *self = Self::new(jetstream, prefix, self.log_id);
         let stream = streams::get(&self.jetstream, &self.prefix.blob_stream()).await?;
         self.state = state_of(&stream);
         let [chunks, metas] = self.prefix.blob_subjects();
         let failed = |error: &dyn std::fmt::Display| Error::nats("reading the object store", error);
         let counts = stream.info_with_subjects(chunks).await.map_err(|error| failed(&error))?;
-        let counts: BTreeMap<String, usize> = counts.try_collect().await.map_err(|error| failed(&error))?;
+        let mut counts: BTreeMap<String, usize> = counts.try_collect().await.map_err(|error| failed(&error))?;
         for meta in latest_messages::of(&stream, &metas).await? {
             // A meta that can't be read is no object: the content is put again when it is needed.
-            let Ok(info) = serde_json::from_slice::<ObjectInfo>(&meta.payload) else { continue };
-            let there = counts.get(&self.prefix.blob_chunk_subject(&info.nuid)).copied().unwrap_or(0);
-            if let Ok(digest) = info.name.parse::<Digest>()
-                && !info.deleted
-                && there == info.chunks
-                && claims(&info, digest)
-            {
-                self.present.insert(digest);
+            let info = serde_json::from_slice::<ObjectInfo>(&meta.payload).ok();
+            let there = info.as_ref().and_then(|info| counts.remove(&self.prefix.blob_chunk_subject(&info.nuid)));
+            let whole = info.as_ref().filter(|info| !info.deleted && there.unwrap_or(0) == info.chunks);
+            match self.prefix.parse_blob_meta_subject(&meta.subject) {
+                Some(ObjectName::Plain(digest)) => {
+                    let is_whole = whole.and_then(stored_digest) == Some(digest);
+                    let nuid = info.map(|info| info.nuid).filter(|nuid| is_token(nuid));
+                    self.plain.insert(digest, PlainObject { nuid, is_whole });
+                }
+                Some(name) => {
+                    let mark = whole.and_then(|info| info.metadata.get(MARK_MEMBER).cloned());
+                    if let (Some(ciphertext), Some(mark)) = (whole.and_then(stored_digest), mark) {
+                        self.found.insert(name, SealedObject { ciphertext, mark });
+                    }
+                }
+                None => {}
             }
         }
+        self.orphans = counts.into_keys().collect();
         Ok(())
     }
 
-    /// Puts those of `wanted` that the store lacks, with the bytes that `content` gives.
+    /// Puts the ciphertext of those of `wanted` that the store lacks, with the bytes that `content` gives; and the content itself of
+    /// those that are needed `in_plain` as well.
     ///
     /// # Errors
     /// If NATS does not take one, or `content` has none.
-    pub async fn ensure<F>(&mut self, wanted: BTreeSet<Digest>, content: impl Fn(Digest) -> F) -> Result<(), Error>
+    pub async fn ensure<F>(
+        &mut self,
+        wanted: &BTreeSet<Digest>,
+        in_plain: &BTreeSet<Digest>,
+        content: impl Fn(Digest) -> F,
+    ) -> Result<(), Error>
     where
         F: Future<Output = Result<Vec<u8>, SourceError>>,
     {
-        let missing: Vec<Digest> = wanted.difference(&self.present).copied().collect();
+        let unsealed: BTreeSet<Digest> = wanted.iter().copied().filter(|digest| !self.is_sealed(*digest)).collect();
+        let stands = |digest: &&Digest| self.plain.get(digest).is_some_and(|plain| plain.is_whole);
+        let unplain: BTreeSet<Digest> = in_plain.iter().filter(|digest| !stands(digest)).copied().collect();
+        let missing: Vec<Digest> = unsealed.union(&unplain).copied().collect();
         if missing.is_empty() {
             return Ok(());
         }
-        let bucket = self.prefix.blobs();
-        let store = self.jetstream.get_object_store(&bucket).await;
-        let store = store.map_err(|error| Error::nats(format!("bucket {bucket}"), error))?;
+        let (store, log_id) = (self.store().await?, self.log_id);
         let put = |digest: Digest| {
             let (store, content) = (&store, content(digest));
+            let (seals, shows) = (unsealed.contains(&digest), unplain.contains(&digest));
             async move {
                 let bytes = content.await.map_err(Error::Source)?;
-                let meta = ObjectMetadata { name: digest.to_string(), ..ObjectMetadata::default() };
-                let put = store.put(meta, &mut bytes.as_slice()).await;
-                put.map_err(|error| Error::nats(format!("putting object {digest}"), error))?;
-                Ok::<_, Error>(digest)
+                let plain = if shows { Some(put_plain(store, digest, &bytes).await?) } else { None };
+                if seals {
+                    put_sealed(store, log_id, digest, bytes).await?;
+                }
+                Ok::<_, Error>((digest, plain))
             }
         };
         let mut puts = futures::stream::iter(missing.into_iter().map(put)).buffer_unordered(PUTS_AT_ONCE);
-        while let Some(digest) = puts.next().await {
-            self.present.insert(digest?);
+        while let Some(put) = puts.next().await {
+            let (digest, plain) = put?;
+            self.sealed.insert(digest);
+            self.plain.extend(plain.map(|plain| (digest, plain)));
         }
         drop(puts);
-        self.state = state_of(&streams::get(&self.jetstream, &self.prefix.blob_stream()).await?);
-        Ok(())
+        self.note_state().await
+    }
+
+    /// Notes which plain objects nobody needs.
+    pub fn note_unneeded(&mut self, needed: &PlainContents) {
+        self.unneeded = self.plain.keys().copied().filter(|digest| !needed.contains(digest)).collect();
+    }
+
+    /// Whether [`Blobs::sweep`] has something to remove.
+    #[must_use]
+    pub fn has_unneeded(&self) -> bool {
+        !self.unneeded.is_empty() || !self.orphans.is_empty()
+    }
+
+    /// Removes some of the plain objects that nobody needs, each after its ciphertext stands, and chunks that belong to no object.
+    ///
+    /// # Errors
+    /// If NATS does not answer or refuses.
+    pub async fn sweep(&mut self) -> Result<(), Error> {
+        let of = |count: usize| count - count.min(REMOVED_AT_ONCE);
+        let digests = self.unneeded.split_off(of(self.unneeded.len()));
+        let orphans = self.orphans.split_off(of(self.orphans.len()));
+        self.seal_what_is_left(&digests).await?;
+        let stream = self.jetstream.get_stream_no_info(self.prefix.blob_stream()).await;
+        let stream = stream.map_err(|error| Error::nats("the object store", error))?;
+        let purge = |subject: String| {
+            let purge = stream.purge().filter(subject.as_str());
+            async move { purge.await.map(drop).map_err(|error| Error::nats(format!("removing {subject}"), error)) }
+        };
+        let chunks = |digest: &Digest| {
+            let nuid = self.plain.get(digest)?.nuid.as_deref()?;
+            Some(self.prefix.blob_chunk_subject(nuid))
+        };
+        // The meta goes first: who still finds it misses a chunk, and looks for the ciphertext.
+        let metas = digests.iter().map(|digest| self.prefix.blob_meta_subject(ObjectName::Plain(*digest)));
+        for subjects in [metas.collect::<Vec<_>>(), digests.iter().filter_map(chunks).chain(orphans).collect()] {
+            let purges = futures::stream::iter(subjects.into_iter().map(&purge));
+            purges.buffer_unordered(PUTS_AT_ONCE).try_collect::<()>().await?;
+        }
+        tracing::info!(plain = digests.len(), left = self.unneeded.len(), "plain objects removed");
+        for digest in digests {
+            self.plain.remove(&digest);
+        }
+        self.note_state().await
     }
 
     /// Whether the store is as this publisher read or left it.
@@ -104,6 +211,71 @@ impl Blobs {
         let stream = streams::get(&self.jetstream, &self.prefix.blob_stream()).await?;
         Ok(state_of(&stream) == self.state)
     }
+
+    /// Whether the ciphertext of a content stands.
+    fn is_sealed(&mut self, digest: Digest) -> bool {
+        if self.sealed.contains(&digest) {
+            return true;
+        }
+        let secret = ObjectSecret::of(self.log_id, digest);
+        let found = self.found.get(&secret.name());
+        let stands = found.is_some_and(|found| found.mark == secret.mark(found.ciphertext));
+        if stands {
+            self.sealed.insert(digest);
+        }
+        stands
+    }
+
+    /// Puts the ciphertext of these plain objects, except where it stands, or where the plain object has no content.
+    async fn seal_what_is_left(&mut self, digests: &[Digest]) -> Result<(), Error> {
+        let is_whole = |digest: &Digest| self.plain.get(digest).is_some_and(|plain| plain.is_whole);
+        let mut left: Vec<Digest> = digests.iter().copied().filter(is_whole).collect();
+        left.retain(|digest| !self.is_sealed(*digest));
+        if left.is_empty() {
+            return Ok(());
+        }
+        let (objects, store) = (Objects::of(&self.jetstream, &self.prefix).await, self.store().await?);
+        let (objects, store, log_id) = (&objects, &store, self.log_id);
+        let seal = |digest: Digest| async move {
+            match objects.read_plain(digest).await {
+                Ok(content) => put_sealed(store, log_id, digest, content).await.map(|()| Some(digest)),
+                // What is no content, nobody needs.
+                Err(ReadError::Missing(_) | ReadError::Wrong { .. }) => Ok(None),
+                Err(error) => Err(Error::nats(format!("reading plain object {digest}"), error)),
+            }
+        };
+        let seals = futures::stream::iter(left.into_iter().map(seal)).buffer_unordered(PUTS_AT_ONCE);
+        let sealed: Vec<Option<Digest>> = seals.try_collect().await?;
+        self.sealed.extend(sealed.into_iter().flatten());
+        Ok(())
+    }
+
+    async fn store(&self) -> Result<ObjectStore, Error> {
+        let bucket = self.prefix.blobs();
+        let store = self.jetstream.get_object_store(&bucket).await;
+        store.map_err(|error| Error::nats(format!("bucket {bucket}"), error))
+    }
+
+    async fn note_state(&mut self) -> Result<(), Error> {
+        self.state = state_of(&streams::get(&self.jetstream, &self.prefix.blob_stream()).await?);
+        Ok(())
+    }
+}
+
+async fn put_sealed(store: &ObjectStore, log_id: LogId, digest: Digest, mut content: Vec<u8>) -> Result<(), Error> {
+    let secret = ObjectSecret::of(log_id, digest);
+    secret.cipher().apply(&mut content);
+    let mark = secret.mark(Digest::of(&content));
+    let metadata = [(MARK_MEMBER.to_owned(), mark)].into();
+    let meta = ObjectMetadata { name: secret.name().to_string(), metadata, ..ObjectMetadata::default() };
+    let put = store.put(meta, &mut content.as_slice()).await;
+    put.map(drop).map_err(|error| Error::nats(format!("putting the object of content {digest}"), error))
+}
+
+async fn put_plain(store: &ObjectStore, digest: Digest, mut content: &[u8]) -> Result<PlainObject, Error> {
+    let put = store.put(digest.to_string().as_str(), &mut content).await;
+    let info = put.map_err(|error| Error::nats(format!("putting plain object {digest}"), error))?;
+    Ok(PlainObject { nuid: Some(info.nuid), is_whole: true })
 }
 
 fn state_of(stream: &Stream) -> (u64, u64) {
@@ -111,8 +283,13 @@ fn state_of(stream: &Stream) -> (u64, u64) {
     (state.messages, state.last_sequence)
 }
 
-/// Whether an object's meta claims the content that `digest` names.
-fn claims(info: &ObjectInfo, digest: Digest) -> bool {
-    let claimed = info.digest.as_deref().and_then(|claimed| claimed.strip_prefix("SHA-256="));
-    claimed.and_then(|claimed| URL_SAFE.decode(claimed).ok()).is_some_and(|claimed| claimed == digest.as_bytes())
+/// Whether a NUID names the chunks of one object only: somebody else may have written another one.
+fn is_token(nuid: &str) -> bool {
+    !nuid.is_empty() && nuid.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// The SHA-256 that an object's meta says of what is stored.
+fn stored_digest(info: &ObjectInfo) -> Option<Digest> {
+    let digest = URL_SAFE.decode(info.digest.as_deref()?.strip_prefix("SHA-256=")?).ok()?;
+    Digest::try_from(digest.as_slice()).ok()
 }

@@ -1,7 +1,7 @@
 //! Publishes in NATS what follows from the log: blobs, then desired records, then events.
 //!
 //! - [`publisher`]: the order of the three, and the repair of what differs in NATS.
-//! - [`blobs`]: content by digest in the object store. [`records`]: each node's signed desired record.
+//! - [`blobs`]: content in the object store, encrypted. [`records`]: each node's signed desired record.
 //! - [`event_stream`]: the log itself, at sequence = position. [`stream_comparison`]: what it holds that the log does not have, and who
 //!   wrote that. [`rebuild`]: deleting it and making it again, with foreign messages copied aside.
 //! - [`checkpoint_bucket`]: the newest checkpoint, where nobody reaches it through PostgreSQL.

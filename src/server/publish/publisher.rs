@@ -8,6 +8,7 @@ use async_nats::jetstream::Context;
 use program::failpoints;
 use projections::configuration::Configuration;
 use projections::fold::AffectedNodes;
+use projections::plain_contents::PlainContents;
 use projections::render::{Manifest, render};
 use replay::stray::StrayError;
 use schema::address::{Bucket, Prefix};
@@ -61,6 +62,8 @@ pub struct Publisher {
     settings: PublishSettings,
     source: Arc<dyn PublishSource>,
     blobs: Blobs,
+    /// The contents that nodes of an older program read in plain.
+    plain: PlainContents,
     records: Records,
     events: EventStreamWriter,
     keys: PublicKeys,
@@ -86,7 +89,8 @@ impl Publisher {
         let PublishSettings { jetstream, prefix, replicas, key, log_id } = settings.clone();
         Self {
             keys: PublicKeys::new(jetstream.clone(), prefix.clone(), log_id, key.public()),
-            blobs: Blobs::new(jetstream.clone(), prefix.clone()),
+            blobs: Blobs::new(jetstream.clone(), prefix.clone(), log_id),
+            plain: PlainContents::default(),
             records: Records::new(jetstream.clone(), prefix.clone(), key),
             events: EventStreamWriter::new(jetstream, prefix, replicas, log_id, Arc::clone(&source)),
             source,
@@ -119,6 +123,7 @@ impl Publisher {
         self.stream_repair = strays.map(|(excess, stray)| self.repair_stream_later(excess, &stray));
         self.keys.publish(self.events.last() > Position::ZERO).await?;
         self.blobs.recover().await?;
+        self.plain = PlainContents::default();
         failpoints::REPAIR_READ.reached();
         let nodes: Vec<NodeId> = state.nodes().keys().cloned().collect();
         let mut written = 0;
@@ -127,6 +132,7 @@ impl Publisher {
             written += self.records.set(desired, Some(&held)).await?;
         }
         self.records.sweep(&held, |node| state.nodes().contains_key(node)).await?;
+        self.blobs.note_unneeded(&self.plain);
         failpoints::REPAIR_RECORDS.reached();
         let from = self.events.last();
         while self.stream_repair.is_none() && self.events.last() < head {
@@ -147,6 +153,7 @@ impl Publisher {
         affected: AffectedNodes,
         events: &[Event],
     ) -> Result<(), Error> {
+        self.plain.follow(state, events);
         let nodes: Vec<NodeId> = affected.into_iter().collect();
         for nodes in nodes.chunks(NODES_AT_ONCE) {
             let desired = self.prepare(state, nodes).await?;
@@ -154,6 +161,7 @@ impl Publisher {
             self.records.set(desired, None).await?;
         }
         failpoints::PUBLISH_RECORDS.reached();
+        self.blobs.note_unneeded(&self.plain);
         if self.stream_repair.is_none() {
             self.events.append(events).await?;
         }
@@ -219,6 +227,21 @@ impl Publisher {
         Ok(())
     }
 
+    /// Waits until [`Publisher::sweep_objects`] has something to do; for ever while every object is needed.
+    pub async fn sweep_due(&self) {
+        if !self.blobs.has_unneeded() {
+            std::future::pending().await
+        }
+    }
+
+    /// Removes some of the objects that hold content in plain and that nobody needs. New transactions are handled between two steps.
+    ///
+    /// # Errors
+    /// If NATS does not answer; [`Publisher::repair`] comes next.
+    pub async fn sweep_objects(&mut self) -> Result<(), Error> {
+        self.blobs.sweep().await
+    }
+
     fn repair_stream_later(&self, excess: StreamExcess, stray: &StrayError) -> StreamRepair {
         let until = self.rebuilt.map_or_else(Instant::now, |rebuilt| rebuilt + REBUILD_EVERY);
         let is_known = matches!(&self.stream_repair, Some(StreamRepair::Waiting { excess: known, .. }) if known.agreed == excess.agreed);
@@ -250,11 +273,12 @@ impl Publisher {
     async fn prepare(&mut self, state: &Configuration, nodes: &[NodeId]) -> Result<Vec<Desired>, Error> {
         let manifests: Vec<Manifest> = nodes.iter().filter_map(|node| render(state, node)).collect();
         let fetched: BTreeSet<Digest> = manifests.iter().flat_map(Manifest::fetched).collect();
+        manifests.iter().for_each(|manifest| self.plain.note(state, manifest));
         // The content of documents is in the table; job specs follow from the state, and come with their manifests.
         let brought: BTreeMap<Digest, Arc<[u8]>> = manifests.iter().flat_map(Manifest::rendered_content).collect();
         let source = Arc::clone(&self.source);
         let content = |digest| read_content(Arc::clone(&source), brought.get(&digest).cloned(), digest);
-        self.blobs.ensure(fetched, content).await?;
+        self.blobs.ensure(&fetched, &self.plain.among(&fetched), content).await?;
         self.cache_small(manifests.iter().flat_map(Manifest::inline).collect()).await?;
         let filled =
             |manifest: Manifest| manifest.fill(self.settings.log_id, |digest| self.small.get(&digest).cloned());

@@ -47,14 +47,14 @@ pub async fn events(
     Ok(events)
 }
 
-/// The contents with these digests and sizes that are there: inside records that `key` signed, and as objects.
+/// The contents with these digests and sizes that are there: inside records that the log's key signed, and as objects.
 ///
 /// # Errors
 /// If NATS does not answer.
 pub async fn contents(
     jetstream: &Context,
     prefix: &Prefix,
-    key: &PublicKey,
+    (log_id, key): (LogId, &PublicKey),
     wanted: &BTreeMap<Digest, u64>,
 ) -> Result<BTreeMap<Digest, Vec<u8>>, Error> {
     let mut found = BTreeMap::new();
@@ -69,7 +69,7 @@ pub async fn contents(
     for (digest, size) in wanted {
         let mut bytes = Vec::new();
         // An object that can't be read whole counts as missing.
-        if !found.contains_key(digest) && objects.read(*digest, *size, &mut bytes).await.is_ok() {
+        if !found.contains_key(digest) && objects.read(log_id, *digest, *size, &mut bytes).await.is_ok() {
             found.insert(*digest, bytes);
         }
     }

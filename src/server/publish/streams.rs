@@ -39,8 +39,9 @@ pub(crate) async fn ensure_strays(jetstream: &Context, prefix: &Prefix, replicas
     ensure_stream(jetstream, Config { name, subjects, ..durable(replicas) }).await
 }
 
-/// Empties everything that is about one log, for a new log to take its place: events, records and the newest checkpoint. Content and
-/// the key stay, as do reports, which name the log that their node follows.
+/// Empties everything that is about one log, for a new log to take its place: events, records and the newest checkpoint. The key
+/// stays, as do reports, which name the log that their node follows, and content: nodes that have not accepted the new log yet read it
+/// under the names that it has in the old one.
 ///
 /// # Errors
 /// If NATS does not answer or refuses; called again, it goes on where it was.

@@ -31,8 +31,8 @@ impl Recovery {
         let mut wanted: BTreeMap<Digest, u64> = named.map(|named| (named.digest, named.size)).collect();
         let present = self.reader.contents(&wanted.keys().copied().collect::<Vec<_>>()).await?;
         wanted.retain(|digest, _| !present.contains_key(digest));
-        let (prefix, key) = (&self.options.nats.nats_prefix, self.reader.public_key());
-        let found = recovery_scan::contents(&self.link.jetstream(), prefix, key, &wanted).await?;
+        let (prefix, log) = (&self.options.nats.nats_prefix, (self.reader.log_id(), self.reader.public_key()));
+        let found = recovery_scan::contents(&self.link.jetstream(), prefix, log, &wanted).await?;
         let documents = after.configuration().documents().iter();
         let gone = |digest: &Digest| wanted.contains_key(digest) && !found.contains_key(digest);
         let lost: BTreeMap<Digest, u64> = documents

@@ -48,6 +48,8 @@ pub(super) enum Trigger {
     SignatureDue,
     /// The event stream, to which somebody else wrote, can be repaired a step further.
     StreamRepairDue,
+    /// Objects that hold content in plain are needed by nobody.
+    SweepDue,
     /// The check of the log asks what the relay has folded.
     FollowerWanted(FollowerRequest),
     /// The check found the log changed.
@@ -83,6 +85,7 @@ impl Session {
             _ = self.signature.tick() => Trigger::SignatureDue,
             () = signature_wanted.notified() => Trigger::SignatureDue,
             () = publisher.stream_repair_due() => Trigger::StreamRepairDue,
+            () = publisher.sweep_due() => Trigger::SweepDue,
             Some(request) = self.follower_requests.recv() => Trigger::FollowerWanted(request),
             found = &mut self.check => Trigger::DifferenceFound(resume_panic(found)),
         })

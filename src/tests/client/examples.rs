@@ -138,6 +138,32 @@ async fn a_node_written_from_the_documents_converges_and_refuses_what_its_key_di
     assert!(!other_keys.join("state.json").exists(), "it was not let in");
 }
 
+/// Reads a golden object as the example does, and says whether it is the content.
+const READ_GOLDEN: &str = "
+import hashlib, json, pathlib, sys
+sys.path.insert(0, 'docs/examples')
+import node
+for source in sorted(pathlib.Path('schema/tests/golden/objects').glob('*.json')):
+    beside = lambda what: bytes.fromhex(source.with_suffix(f'.{what}.hex').read_text())
+    golden = json.loads(source.read_text())
+    content = golden['content'].encode()
+    secret = node.ObjectSecret(golden['log_id'], hashlib.sha256(content).digest())
+    assert secret.name().encode() == beside('name'), source
+    assert secret.decrypt(beside('ciphertext')) == content, source
+    print(source)
+";
+
+#[test]
+fn the_example_names_and_decrypts_objects_as_the_golden_vectors_say() {
+    let name = "the_example_names_and_decrypts_objects_as_the_golden_vectors_say";
+    let Some(python) = python() else {
+        return did_not_run(name, "there is no Python with nats-py, nkeys, msgpack and cryptography");
+    };
+    let read = Command::new(python).args(["-B", "-c", READ_GOLDEN]).current_dir(programs::checkout()).output().unwrap();
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+    assert!(String::from_utf8_lossy(&read.stdout).lines().count() >= 2);
+}
+
 /// Runs the consumer up to a position.
 fn consume(python: &Path, dev: &Dev, until: u64) -> Output {
     let mut program = example(python, "consumer.py");

@@ -179,6 +179,31 @@ async fn content_that_is_not_what_its_name_says_is_refused_until_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn content_that_an_older_server_left_in_plain_is_read_where_there_is_no_ciphertext() {
+    let (_nats, server, agent) = both().await;
+    let (first, second) = (noise(5, 300_000), noise(6, 300_000));
+    server.store_plain(Digest::of(&first), &first).await;
+    let held = server.record(5, &[("a", &first)]);
+    server.put(&held).await;
+    server.applied(&held).await;
+    let digest = Digest::of(&second);
+    server.store_plain(digest, &noise(7, 300_000)).await;
+    server.put(&server.record(6, &[("a", &first), ("b", &second)])).await;
+    server.said(Refused, "wrong_blob").await;
+    server.forget_plain(digest).await;
+    server.said(Failed, "blob_missing").await;
+    // What is wrong under its own name is refused, although the plain object is right: the relay puts it right.
+    server.store_plain(digest, &second).await;
+    server.store(digest, &noise(7, 300_000)).await;
+    server.put(&server.record(7, &[("a", &first), ("b", &second)])).await;
+    server.said(Refused, "wrong_blob").await;
+    server.store(digest, &second).await;
+    let want = server.record(7, &[("a", &first), ("b", &second)]);
+    server.applied(&want).await;
+    assert_eq!(agent.tree(), expected(&[("a", &first), ("b", &second)]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_planted_link_is_not_followed() {
     let (_nats, server, mut agent) = both().await;
     server.applied(&server.desire(1, &[("sub/a", b"x")]).await).await;

@@ -11,6 +11,7 @@ mod export;
 mod hearing;
 mod machine;
 mod newer;
+mod objects;
 mod past;
 mod publication;
 mod publish;

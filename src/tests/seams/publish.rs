@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use schema::address::{Bucket, Prefix};
 use schema::desired::Desired;
-use schema::digest::Digest;
 use schema::event::Event;
+use schema::object::{ObjectName, ObjectSecret};
 use schema::seal::SignedRecord;
 use schema::wire::WireRecord as _;
 use serde_json::json;
@@ -23,7 +23,7 @@ struct Heard {
     /// The position of each node's record.
     records: BTreeMap<String, u64>,
     /// Objects whose meta was put.
-    objects: BTreeSet<Digest>,
+    objects: BTreeSet<ObjectName>,
     /// The last event.
     published: u64,
 }
@@ -38,7 +38,11 @@ impl Heard {
             let desired = Desired::read(desk.key.public().open(&signed).unwrap()).unwrap();
             let fetched = desired.entries.iter().filter(|entry| entry.inline.is_none());
             for entry in fetched {
-                assert!(self.objects.contains(&entry.digest), "{subject} points at nothing: {}", entry.path);
+                // No node here has keys, so that each may read in plain as well.
+                let sealed = ObjectSecret::of(desk.log_id, entry.digest).name();
+                for name in [sealed, ObjectName::Plain(entry.digest)] {
+                    assert!(self.objects.contains(&name), "{subject} points at nothing: {name} of {}", entry.path);
+                }
             }
             assert!(desired.position.get() > self.published, "{subject} came after its event");
             self.records.insert(node.to_owned(), desired.position.get());

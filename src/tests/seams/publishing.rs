@@ -1,13 +1,12 @@
 //! Publishing to a real nats-server, with somebody else at it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::pull;
 use async_nats::jetstream::stream::Config;
 use async_nats::jetstream::{self, Context};
-use bus::objects::Objects;
 use futures::{FutureExt as _, StreamExt as _};
 use projections::configuration::Configuration;
 use projections::request::{RequestContext, decide_request};
@@ -24,7 +23,6 @@ use schema::seal::{PublicKeyRecord, SecretKey};
 use schema::target::Labels;
 use schema::wire::WireRecord as _;
 use server::publish::Error;
-use server::publish::blobs::Blobs;
 use server::publish::error::SourceFuture;
 use server::publish::ownership::{PublicKeys, prefix_owner};
 use server::publish::publisher::{PublishSettings, PublishSource, Publisher};
@@ -37,7 +35,7 @@ fn key() -> SecretKey {
 }
 
 /// A nats-server with everything that `install` makes.
-async fn nats() -> (Server, Context, Prefix) {
+pub(crate) async fn nats() -> (Server, Context, Prefix) {
     let nats = Server::start();
     let client = async_nats::ConnectOptions::new().retry_on_initial_connect().connect(nats.url()).await.unwrap();
     let (jetstream, prefix) = (jetstream::new(client), Prefix::default());
@@ -98,31 +96,6 @@ async fn stored(jetstream: &Context, prefix: &Prefix) -> Vec<Event> {
         events.push(Event::read(&stream.get_raw_message(sequence).await.unwrap().payload).unwrap());
     }
     events
-}
-
-#[tokio::test]
-async fn an_object_with_other_content_than_its_name_says_is_put_again() {
-    let (_nats, jetstream, prefix) = nats().await;
-    let content = vec![b'a'; 300_000];
-    let digest = Digest::of(&content);
-    let mut blobs = Blobs::new(jetstream.clone(), prefix.clone());
-    let ensure = async |blobs: &mut Blobs| {
-        blobs.recover().await.unwrap();
-        blobs.ensure(BTreeSet::from([digest]), |_| std::future::ready(Ok(content.clone()))).await.unwrap();
-    };
-    ensure(&mut blobs).await;
-
-    let store = jetstream.get_object_store(prefix.blobs()).await.unwrap();
-    store.put(digest.to_string().as_str(), &mut vec![b'b'; 300_000].as_slice()).await.unwrap();
-    assert!(!blobs.is_undisturbed().await.unwrap());
-    ensure(&mut blobs).await;
-    let mut read = Vec::new();
-    Objects::of(&jetstream, &prefix).await.read(digest, 300_000, &mut read).await.unwrap();
-    assert_eq!(Digest::of(&read), digest);
-
-    let before = blobs.is_undisturbed().await.unwrap();
-    ensure(&mut blobs).await;
-    assert!(before && blobs.is_undisturbed().await.unwrap(), "what is right is left alone");
 }
 
 /// Publishes to the event stream as anybody who may.

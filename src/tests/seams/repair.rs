@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::Config;
-use bus::objects::Objects;
 use schema::address::{Bucket, Prefix};
 use schema::desired::Desired;
 use schema::digest::Digest;
 use schema::event::Event;
 use schema::id::EventId;
+use schema::object::{ObjectName, ObjectSecret};
 use schema::position::Position;
 use schema::seal::SignedRecord;
 use schema::wire::WireRecord as _;
 use serde_json::json;
 use server::relay::Phase;
+use tokio::io::AsyncReadExt as _;
 use uuid::Uuid;
 
 use crate::SOON;
@@ -56,6 +57,19 @@ async fn record(desk: &Desk, jetstream: &Context, node: &str) -> Result<Desired,
     Desired::read(body).map_err(|error| error.to_string())
 }
 
+/// The names of the objects of a content: of its ciphertext, and of what nodes without keys may read.
+fn names(desk: &Desk, digest: Digest) -> [String; 2] {
+    [ObjectSecret::of(desk.log_id, digest).name(), ObjectName::Plain(digest)].map(|name| name.to_string())
+}
+
+/// What is stored as an object.
+async fn object(jetstream: &Context, name: &str) -> Result<Vec<u8>, String> {
+    let store = jetstream.get_object_store(Prefix::default().blobs()).await.map_err(|error| error.to_string())?;
+    let (mut object, mut bytes) = (store.get(name).await.map_err(|error| error.to_string())?, Vec::new());
+    object.read_to_end(&mut bytes).await.map_err(|error| error.to_string())?;
+    Ok(bytes)
+}
+
 /// Whether everything is in NATS that follows from the log: records, their objects, events.
 async fn is_level(desk: &Desk, jetstream: &Context) -> Result<(), String> {
     for (node, position) in [("a", 5), ("b", 4)] {
@@ -64,10 +78,14 @@ async fn is_level(desk: &Desk, jetstream: &Context) -> Result<(), String> {
             return Err(format!("{desired:?}"));
         }
         let fetched = desired.entries.iter().find(|entry| entry.inline.is_none()).unwrap();
-        let objects = Objects::of(jetstream, &Prefix::default()).await;
-        let mut content = Vec::new();
-        objects.read(fetched.digest, fetched.size, &mut content).await.map_err(|error| error.to_string())?;
-        assert_eq!(content, large().into_bytes());
+        let [sealed, plain] = names(desk, fetched.digest);
+        let mut content = object(jetstream, &sealed).await?;
+        ObjectSecret::of(desk.log_id, fetched.digest).cipher().apply(&mut content);
+        for content in [content, object(jetstream, &plain).await?] {
+            if content != large().into_bytes() {
+                return Err("an object has other content".to_owned());
+            }
+        }
     }
     match law::stream(&desk.backends.nats.url()).await?.len() {
         5 => Ok(()),
@@ -127,12 +145,13 @@ async fn an_object_that_was_deleted_is_put_again_at_the_next_start() {
     let (relay, jetstream) = following(&desk, &open).await;
     becomes_level(&desk, &jetstream, "the start").await;
     relay.stop().await;
-    let name = Digest::of(large().as_bytes()).to_string();
     let store = jetstream.get_object_store(Prefix::default().blobs()).await.unwrap();
-    store.delete(&name).await.unwrap();
-    let (relay, _) = following(&desk, &open).await;
-    becomes_level(&desk, &jetstream, "an object was deleted").await;
-    relay.stop().await;
+    for name in names(&desk, Digest::of(large().as_bytes())) {
+        store.delete(&name).await.unwrap();
+        let (relay, _) = following(&desk, &open).await;
+        becomes_level(&desk, &jetstream, "an object was deleted").await;
+        relay.stop().await;
+    }
 
     // The same where only its chunks are gone.
     let stream = jetstream.get_stream(Prefix::default().blob_stream()).await.unwrap();
@@ -149,8 +168,12 @@ async fn a_running_relay_sees_that_a_bucket_or_an_object_is_gone() {
     let (relay, jetstream) = following(&desk, &open).await;
     becomes_level(&desk, &jetstream, "the start").await;
     let store = jetstream.get_object_store(Prefix::default().blobs()).await.unwrap();
-    store.delete(Digest::of(large().as_bytes()).to_string()).await.unwrap();
-    becomes_level(&desk, &jetstream, "an object was deleted").await;
+    for name in names(&desk, Digest::of(large().as_bytes())) {
+        store.delete(&name).await.unwrap();
+        becomes_level(&desk, &jetstream, "an object was deleted").await;
+        store.put(name.as_str(), &mut b"other content".as_slice()).await.unwrap();
+        becomes_level(&desk, &jetstream, "an object was overwritten").await;
+    }
     jetstream.delete_stream(Prefix::default().bucket_stream(Bucket::Desired)).await.unwrap();
     becomes_level(&desk, &jetstream, "the bucket of records was deleted").await;
     relay.stop().await;

@@ -6,6 +6,9 @@ use std::time::Duration;
 use bus::connect::{Link, connect_as};
 use bus::identity::BusIdentity;
 use schema::address::{Bucket, Prefix};
+use schema::digest::Digest;
+use schema::id::LogId;
+use schema::object::{ObjectName, ObjectSecret};
 use serde_json::json;
 use testkit::eventually::eventually;
 use testkit::fleet::{CONVERGED_WITHIN, Fleet};
@@ -220,6 +223,91 @@ fn attempt_all(port: u16, key: &schema::seal::SecretKey) -> (usize, usize) {
         client.publish("$KV.cfg_reported.n-1", Some("_INBOX_n-1.x"), header, b"junk");
     }
     (tried, refused)
+}
+
+/// How n-1 asks for content of the object store, which it may read: by sequence, by subject, many at once.
+fn questions(last: u64) -> Vec<(&'static str, String)> {
+    const ANY: &str = "$JS.API.DIRECT.GET.OBJ_cfg_blobs";
+    let mut questions: Vec<(&str, String)> = (1..=last).map(|seq| (ANY, json!({"seq": seq}).to_string())).collect();
+    for subject in ["$O.cfg_blobs.>", "$O.cfg_blobs.C.>", "$O.cfg_blobs.M.>", "$O.cfg_blobs.M.*", ">"] {
+        questions.extend([
+            (ANY, json!({"last_by_subj": subject}).to_string()),
+            (ANY, json!({"seq": 1, "next_by_subj": subject}).to_string()),
+            (ANY, json!({"seq": 1, "batch": 1_000, "next_by_subj": subject}).to_string()),
+            (ANY, json!({"batch": 1_000, "multi_last": [subject]}).to_string()),
+        ]);
+    }
+    questions.push(("$JS.API.DIRECT.GET.OBJ_cfg_blobs.$O.cfg_blobs.M.*", String::new()));
+    questions
+}
+
+/// Asks, and gives everything that NATS answered: subjects, headers and payloads.
+fn answers(client: &mut RawClient, questions: &[(&str, String)]) -> Vec<Vec<u8>> {
+    for (subject, question) in questions {
+        assert_eq!(client.publish(subject, Some("_INBOX_n-1.x"), "", question.as_bytes()), [""; 0], "it may ask");
+    }
+    let since = std::time::Instant::now();
+    // Each question has at least one answer.
+    while client.heard.len() < questions.len() && since.elapsed() < CONVERGED_WITHIN {
+        std::thread::sleep(Duration::from_millis(20));
+        client.settle();
+    }
+    assert!(client.heard.len() >= questions.len(), "{} answers to {}", client.heard.len(), questions.len());
+    client.heard.drain(..).map(|(_, answer)| answer).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_reads_no_content_that_only_others_desire() {
+    let mut fleet = Fleet::with_identities().await;
+    for node in ["n-1", "n-2"] {
+        fleet.node(node, json!({})).await;
+    }
+    let secret: String = std::iter::repeat_with(|| fastrand::alphanumeric()).take(300_000).collect();
+    let put = |id: &str, content: &str, node: &str| {
+        json!({"type": "put_document", "id": id, "path": id, "media_type": "text/plain", "content": content,
+            "target": {"nodes": [node]}, "priority": 0})
+    };
+    let own = "own ".repeat(5_000);
+    fleet.api().accepted(json!({"commands": [put("secret", &secret, "n-2"), put("own", &own, "n-1")]})).await;
+    let tree = |path: &str, content: &str| [(format!("files/{path}"), content.as_bytes().to_vec())].into();
+    let want = [("n-1".to_owned(), tree("own", &own)), ("n-2".to_owned(), tree("secret", &secret))];
+    fleet.converges(&want.into()).await;
+    let seed = fleet.seed("n-1");
+    assert!(fleet.agents.get_mut("n-1").unwrap().process.stop().await);
+    let last = streams(&relay(&fleet).await).await[&Prefix::default().blob_stream()].1;
+    let log_id: LogId = fleet.api().get("/v1/log").await.unwrap().body["log_id"].as_str().unwrap().parse().unwrap();
+    let port = fleet.backends.nats.port();
+    let tried = tokio::task::spawn_blocking(move || {
+        let mut client = RawClient::as_user(port, &seed.bus()).unwrap();
+        assert!(client.subscribe("_INBOX_n-1.>", 1).is_empty());
+        let questions = questions(last);
+        let read = answers(&mut client, &questions);
+        let bytes: usize = read.iter().map(Vec::len).sum();
+        assert!(bytes > secret.len(), "it has read the ciphertext, {bytes} bytes");
+        let has = |needle: &[u8]| read.iter().any(|answer| answer.windows(needle.len()).any(|window| window == needle));
+        let digest = Digest::of(secret.as_bytes());
+        let plain_name = digest.to_string();
+        let needles = [secret[..24].as_bytes(), secret[150_000..150_024].as_bytes(), secret[299_976..].as_bytes()];
+        assert!(!needles.iter().any(|needle| has(needle)), "its bytes are in nothing that was read");
+        let meta = |name: ObjectName| Prefix::default().blob_meta_subject(name);
+        let shown =
+            [digest.as_bytes().as_slice(), plain_name.as_bytes(), meta(ObjectName::Plain(digest)).as_bytes()].map(has);
+        assert_eq!(shown, [false; 3], "nor its digest, by which it could be decrypted");
+        // Who guesses a whole content can confirm it, and no more than that: that is the price of one object for equal contents.
+        let guess = |content: &str| ObjectSecret::of(log_id, Digest::of(content.as_bytes())).name();
+        let finds = |client: &mut RawClient, name: ObjectName| {
+            let question = format!("$JS.API.DIRECT.GET.OBJ_cfg_blobs.{}", meta(name));
+            !String::from_utf8_lossy(&answers(client, &[(&question, String::new())])[0]).contains(" 404 ")
+        };
+        assert!(finds(&mut client, guess(&secret)), "a guess of all of it is confirmed");
+        assert!(!finds(&mut client, guess(&secret[1..])), "a guess of a part is not");
+        assert!(!finds(&mut client, ObjectName::Plain(digest)), "it does not stand in plain");
+        questions.len() + 3
+    });
+    println!(
+        "{} attempts of a node to read others' content: all answers are noise, a right guess is confirmed",
+        tried.await.unwrap()
+    );
 }
 
 /// The same report where everybody is in one account: the attempts can succeed, so that their failing means something.

@@ -23,7 +23,7 @@ use testkit::fleet::{CONVERGED_WITHIN, Fleet};
 use testkit::programs;
 use testkit::raw_nats::RawClient;
 
-async fn relay(fleet: &Fleet) -> Link {
+pub(crate) async fn relay(fleet: &Fleet) -> Link {
     let identity = BusIdentity::load(&fleet.backends.bus().join("relay.nk")).unwrap();
     let link = connect_as(&fleet.backends.nats_url(), &identity, "test").await.unwrap();
     link.up().await;
@@ -315,72 +315,4 @@ async fn the_seed_of_a_node_is_in_its_folder_and_nowhere_else() {
         }
     }
     assert_eq!(holders, [fleet.node_dir("n-1").join("node.seed").display().to_string()]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_installation_with_one_password_gets_keys_and_no_node_loses_a_file() {
-    let mut fleet = Fleet::start().await;
-    let put = |content: &str| {
-        json!({"type": "put_document", "id": "a", "path": "a", "media_type": "text/plain", "content": content,
-            "target": {"all": true}, "priority": 0})
-    };
-    let both = |content: &str| {
-        let tree: testkit::disk::Tree = [("files/a".to_owned(), content.as_bytes().to_vec())].into();
-        ["n-1", "n-2"].map(|node| (node.to_owned(), tree.clone())).into()
-    };
-    for node in ["n-1", "n-2"] {
-        fleet.node(node, json!({})).await;
-    }
-    send(&fleet, put("one password")).await;
-    fleet.converges(&both("one password")).await;
-    let log = std::fs::read_to_string(fleet.backends.dir.path().join("edge-n-1.log")).unwrap();
-    assert!(log.contains("comes in as that user and not by its key"), "{log}");
-    // The servers get keys, and NATS asks the log. Agents go on with the password.
-    let (password, home) = (fleet.backends.nats_url(), fleet.backends.dir.path().join("nats"));
-    let (bus, file) = (fleet.backends.bus().display().to_string(), home.join("password").display().to_string());
-    let init = ["bus", "init", "--dir", &bus, "--open-user", "headwater", "--open-password-file", &file];
-    let (code, said) = fleet.run(&init).await;
-    assert!(code == Some(0) && said.starts_with("Made "), "{said}");
-    let (code, said) = fleet.run(&init).await;
-    assert!(code == Some(0) && said.contains("were left as they are; nothing was made"), "{said}");
-    assert!(fleet.servers[0].process.stop().await);
-    fleet.servers.clear();
-    fleet.backends.nats.stop().await.unwrap();
-    std::fs::copy(fleet.backends.bus().join("bus.conf"), home.join("bus.conf")).unwrap();
-    let streams = home.join("jetstream/jetstream");
-    std::fs::rename(streams.join("$G"), streams.join("CFG")).unwrap();
-    fleet.backends.nats.start_again().await.unwrap();
-    fleet.backends.has_identities = true;
-    fleet.ways.agent_nats = Some(password);
-    fleet.serve("all").await;
-    send(&fleet, put("the password beside keys")).await;
-    fleet.converges(&both("the password beside keys")).await;
-    // One node joins; its word counts only with its signature from then on.
-    let joins = async |fleet: &mut Fleet, node: &str| {
-        assert!(fleet.agents.get_mut(node).unwrap().process.stop().await);
-        let line = token(fleet, Some(node), 1).await;
-        let (code, said) = join(fleet, &line, node, node).await;
-        assert_eq!(code, Some(0), "{said}");
-        fleet.ways.agent_nats = None;
-        fleet.start_agent(node);
-    };
-    joins(&mut fleet, "n-1").await;
-    send(&fleet, put("one has joined")).await;
-    fleet.converges(&both("one has joined")).await;
-    // The password ends. A node that had not joined keeps what it runs, and joins when it wakes.
-    let log_id = fleet.api().get("/v1/log").await.unwrap().body["log_id"].clone();
-    send(&fleet, json!({"type": "close_bus", "id": log_id})).await;
-    send(&fleet, put("closed")).await;
-    let only = |fleet: &Fleet, node: &str, content: &str| {
-        testkit::disk::same(&fleet.agents[node].dir, &[("files/a".to_owned(), content.as_bytes().to_vec())].into())
-    };
-    eventually("the node that joined goes on", CONVERGED_WITHIN, async || only(&fleet, "n-1", "closed")).await;
-    eventually("the other one is cut off", CONVERGED_WITHIN, async || {
-        let log = fleet.agents["n-2"].process.log();
-        if log.contains("connection to NATS lost") { Ok(()) } else { Err(log) }
-    })
-    .await;
-    only(&fleet, "n-2", "one has joined").unwrap();
-    joins(&mut fleet, "n-2").await;
-    fleet.converges(&both("closed")).await;
 }

@@ -21,5 +21,6 @@ mod runtimes;
 mod tokens;
 mod two_servers;
 mod unknown;
+mod upgrade;
 mod watching;
 mod working;

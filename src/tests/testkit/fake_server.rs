@@ -8,6 +8,7 @@ use schema::address::{Bucket, Prefix};
 use schema::desired::{Cause, Desired, Entry, EntryKind, Source, digest_of};
 use schema::digest::Digest;
 use schema::id::LogId;
+use schema::object::{ObjectName, ObjectSecret};
 use schema::position::{Position, Version};
 use schema::report::{AttemptState, Reported};
 use schema::seal::SecretKey;
@@ -74,12 +75,36 @@ impl FakeServer {
         record
     }
 
-    pub async fn store(&self, name: Digest, mut content: &[u8]) {
-        let blobs = self.jetstream.get_object_store(self.prefix.blobs()).await.unwrap();
-        blobs.put(name.to_string().as_str(), &mut content).await.unwrap();
+    /// Stores what the node takes for the content with this digest.
+    pub async fn store(&self, of: Digest, content: &[u8]) {
+        let (secret, mut sealed) = (self.secret(of), content.to_vec());
+        secret.cipher().apply(&mut sealed);
+        self.put_object(secret.name(), &sealed).await;
     }
 
-    pub async fn forget(&self, name: Digest) {
+    /// Stores content as servers did before they encrypted it.
+    pub async fn store_plain(&self, of: Digest, content: &[u8]) {
+        self.put_object(ObjectName::Plain(of), content).await;
+    }
+
+    pub async fn forget(&self, content: Digest) {
+        self.delete_object(self.secret(content).name()).await;
+    }
+
+    pub async fn forget_plain(&self, content: Digest) {
+        self.delete_object(ObjectName::Plain(content)).await;
+    }
+
+    fn secret(&self, of: Digest) -> ObjectSecret {
+        ObjectSecret::of(self.log_id, of)
+    }
+
+    async fn put_object(&self, name: ObjectName, mut bytes: &[u8]) {
+        let blobs = self.jetstream.get_object_store(self.prefix.blobs()).await.unwrap();
+        blobs.put(name.to_string().as_str(), &mut bytes).await.unwrap();
+    }
+
+    async fn delete_object(&self, name: ObjectName) {
         let blobs = self.jetstream.get_object_store(self.prefix.blobs()).await.unwrap();
         blobs.delete(name.to_string()).await.unwrap();
     }

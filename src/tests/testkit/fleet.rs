@@ -104,6 +104,8 @@ pub struct Ways {
     pub agent_args: Vec<OsString>,
     /// Variables of every process.
     pub env: Vec<(&'static str, String)>,
+    /// The program, if it is not the one of this build.
+    pub program: Option<PathBuf>,
 }
 
 impl Fleet {
@@ -265,7 +267,7 @@ impl Fleet {
         let told = self.ways.env.iter().chain(env).map(|(name, value)| (*name, value.into()));
         ChildSpec {
             name: name.to_owned(),
-            program: programs::headwater(),
+            program: self.ways.program.clone().unwrap_or_else(programs::headwater),
             args,
             env: ours.chain(told).map(|(name, value)| (name.into(), value)).collect(),
             dir: dir.to_path_buf(),

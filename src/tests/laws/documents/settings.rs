@@ -13,7 +13,7 @@ const PROGRAMS: [&str; 3] = ["headwater", "headwater-edge", "headwater-replay"];
 /// Blanks before a flag in a help text.
 const FLAG_INDENT_MAX: usize = 6;
 /// Variables that no command line knows, each with the file that reads or sets it.
-const ELSEWHERE: [(&str, &str); 13] = [
+const ELSEWHERE: [(&str, &str); 14] = [
     ("HEADWATER_TREE", "src/agent/hook.rs"),
     ("HEADWATER_POSITION", "src/agent/hook.rs"),
     ("HEADWATER_DIGEST", "src/agent/hook.rs"),
@@ -24,6 +24,7 @@ const ELSEWHERE: [(&str, &str); 13] = [
     ("HEADWATER_POSTGRES_BIN", "src/lab/server_programs.rs"),
     ("HEADWATER_NATS_SERVER", "src/lab/server_programs.rs"),
     ("HEADWATER_TEST_NOT_RUN", "src/tests/testkit/skipped.rs"),
+    ("HEADWATER_TEST_BEFORE", "src/tests/system/upgrade.rs"),
     ("HEADWATER_TEST_DATA", "scripts/test.sh"),
     ("HEADWATER_SEED", "src/tests/system/layers.rs"),
     ("HEADWATER_TEST_SEED", "src/tests/seams/broken.rs"),
