@@ -143,7 +143,7 @@ impl Objects {
     {
         let wrong = |why: String| ReadError::Wrong { digest, why };
         let subject = self.prefix.blob_chunk_subject(&meta.nuid);
-        let (mut hasher, mut written, mut next, mut plain) = (Hasher::default(), 0, 1, Vec::new());
+        let (mut hasher, mut written, mut next, mut decrypted) = (Hasher::default(), 0, 1, Vec::new());
         for _ in 0..meta.chunks {
             let chunk = self.chunk(digest, &subject, next).await?;
             next = chunk.sequence + 1;
@@ -151,13 +151,15 @@ impl Objects {
             if written > meta.size {
                 return Err(wrong(format!("it goes on after {} bytes", meta.size)));
             }
-            plain.clear();
-            plain.extend_from_slice(&chunk.payload);
-            if let Some(cipher) = &mut cipher {
-                cipher.apply(&mut plain);
-            }
-            hasher.update(&plain);
-            sink.write_all(&plain).await.map_err(ReadError::Sink)?;
+            let bytes: &[u8] = match &mut cipher {
+                None => &chunk.payload,
+                Some(cipher) => {
+                    cipher.apply_to(&chunk.payload, &mut decrypted);
+                    &decrypted
+                }
+            };
+            hasher.update(bytes);
+            sink.write_all(bytes).await.map_err(ReadError::Sink)?;
         }
         sink.flush().await.map_err(ReadError::Sink)?;
         match hasher.finish() {
