@@ -17,7 +17,7 @@ const ROUNDS: usize = 5;
 
 pub(crate) async fn figures() -> Result<Vec<Figure>> {
     let bench = BenchLog::start().await?;
-    bench.enrol(IN_FLIGHT).await?;
+    bench.enrol(IN_FLIGHT, |_| None).await?;
     let (client, connection) = tokio_postgres::connect(&bench.url, NoTls).await?;
     tokio::spawn(connection);
     // The same columns and indexes, numbered by a sequence as a log without a batching writer would be.

@@ -22,7 +22,8 @@ use store::reader::EventPage;
 use tokio_postgres::NoTls;
 
 use crate::bench_log::{BenchLog, node, relabel};
-use crate::{Figure, Result};
+use crate::process::status_kib;
+use crate::{Figure, Result, times};
 
 const EVENTS: u64 = 1_000_000;
 const BATCH: usize = 500;
@@ -45,7 +46,7 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
 
 /// A million events about five hundred nodes and a thousand documents, all of them signed for.
 async fn fill(bench: &BenchLog) -> Result<()> {
-    bench.enrol(BATCH).await?;
+    bench.enrol(BATCH, |_| None).await?;
     for round in 0.. {
         let position = bench.log.view().position().get();
         if position >= EVENTS {
@@ -202,8 +203,7 @@ async fn replayed(bench: &BenchLog) -> Result<Vec<Figure>> {
 }
 
 fn median(values: &mut [f64]) -> String {
-    values.sort_by(f64::total_cmp);
-    format!("{:.2}", values[values.len() / 2])
+    format!("{:.2}", times::median(values))
 }
 
 /// The auditor's program as it is shipped, which is built if it is not there yet.
@@ -226,13 +226,10 @@ struct Run {
 fn run(command: &mut Command) -> Result<Run> {
     let began = Instant::now();
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    let status = format!("/proc/{}/status", child.id());
     let mut peak_kib = 0;
     let ended = loop {
         // What it had at most only grows, so the last look tells it but for the last moments.
-        let text = std::fs::read_to_string(&status).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        peak_kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(peak_kib);
+        peak_kib = status_kib(child.id(), "VmHWM").unwrap_or(peak_kib);
         match child.try_wait()? {
             Some(ended) => break ended,
             None => std::thread::sleep(Duration::from_millis(5)),

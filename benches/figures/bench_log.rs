@@ -2,18 +2,21 @@
 
 use std::sync::Arc;
 
-use bus::connect::{Link, connect};
-use lab::nats::NatsServer;
+use bus::bus_folder::CentreUser;
+use bus::connect::{Link, connect, connect_as};
+use lab::nats::{Access, NatsServer};
 use lab::postgres::Cluster;
 use lab::running_server::RunningServer;
 use schema::address::Prefix;
-use schema::command::{Command, EnrolNode};
+use schema::command::{Command, Content, EnrolNode, Merge, PutDocument};
 use schema::entity::Actor;
 use schema::id::NodeId;
+use schema::node_keys::NodeKeys;
 use schema::request::Request;
 use schema::seal::SecretKey;
-use schema::target::Labels;
+use schema::target::{Labels, Target};
 use server::adapters::ContentSource;
+use server::admission::answerer::Answerer;
 use server::publish::publisher::PublishSettings;
 use server::relay::Relay;
 use store::appender::Appender;
@@ -57,12 +60,29 @@ impl BenchLog {
         Ok(answer.position.get())
     }
 
-    /// A nats-server, and a connection to it.
-    pub(crate) async fn nats(&self) -> Result<(RunningServer<NatsServer>, Link)> {
-        let nats = NatsServer::start(self.folder.path()).await?;
-        let link = connect(&nats.url(), "figures").await?;
+    /// A nats-server that lets these in, and a connection to it of a server with a relay. Where NATS asks who may come in, the log
+    /// answers.
+    pub(crate) async fn nats(&self, access: Access) -> Result<(RunningServer<NatsServer>, Link)> {
+        let nats = NatsServer::start_with(self.folder.path(), access, None).await?;
+        let link = match nats.bus().identity(CentreUser::Relay)? {
+            Some(relay) => connect_as(&nats.url(), &relay, "figures").await?,
+            None => connect(&nats.url(), "figures").await?,
+        };
         link.up().await;
+        self.answer(&nats).await?;
         Ok((nats, link))
+    }
+
+    /// Answers nats-server who may come in, if it asks.
+    async fn answer(&self, nats: &NatsServer) -> Result<()> {
+        let bus = nats.bus();
+        let (Some(user), Some(issuer)) = (bus.identity(CentreUser::Answerer)?, bus.secret(CentreUser::Issuer)?) else {
+            return Ok(());
+        };
+        let link = connect_as(&nats.url(), &user, "figures answerer").await?;
+        let answerer = Answerer { link, issuer, prefix: Prefix::default(), open: None };
+        tokio::spawn(self.stop.clone().run_until_cancelled_owned(answerer.run(self.log.clone())));
+        Ok(())
     }
 
     /// Relays the log until told to stop; notified, the relay signs.
@@ -82,9 +102,10 @@ impl BenchLog {
         Ok(demand)
     }
 
-    /// Enrols nodes `n-0` to `n-<count - 1>`.
-    pub(crate) async fn enrol(&self, count: usize) -> Result<()> {
-        let enrol = |number| Command::EnrolNode(EnrolNode { id: node(number), labels: Labels::new(), keys: None });
+    /// Enrols nodes `n-0` to `n-<count - 1>`, with the keys that each has.
+    pub(crate) async fn enrol(&self, count: usize, keys: impl Fn(usize) -> Option<NodeKeys>) -> Result<()> {
+        let enrol =
+            |number| Command::EnrolNode(EnrolNode { id: node(number), labels: Labels::new(), keys: keys(number) });
         for numbers in (0..count).collect::<Vec<_>>().chunks(500) {
             self.command(numbers.iter().copied().map(enrol).collect()).await?;
         }
@@ -106,4 +127,17 @@ pub(crate) fn node(number: usize) -> NodeId {
 pub(crate) fn relabel(number: usize, round: usize) -> Command {
     let labels = [("round".to_owned(), round.to_string()), ("site".to_owned(), "lund".to_owned())];
     Command::LabelNode(node(number), labels.into())
+}
+
+/// A command that puts this content at `etc/round` of every node.
+pub(crate) fn put(content: Vec<u8>) -> Command {
+    Command::PutDocument(PutDocument {
+        id: "round".parse().expect("an id"),
+        path: "etc/round".parse().expect("a path"),
+        media_type: "text/plain".parse().expect("a media type"),
+        content: Content::new(content).expect("it is small enough"),
+        target: Target::All,
+        priority: 0,
+        merge: Merge::Replace,
+    })
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bus::connect::Link;
 use futures::future::try_join_all;
+use lab::nats::Access;
 use schema::address::Prefix;
 use schema::request::Request;
 use schema::rpc::{ClaimRequest, ReleaseRequest, RpcReply, RpcVerb};
@@ -23,13 +24,13 @@ const ROUNDS: usize = 10;
 
 pub(crate) async fn figures() -> Result<Vec<Figure>> {
     let bench = BenchLog::start().await?;
-    let (_nats, link) = bench.nats().await?;
+    let (_nats, link) = bench.nats(Access::Password).await?;
     let stop = CancellationToken::new();
     let demand = bench.relay(&link, &stop)?;
     let source = Arc::new(LogBackend::new(bench.log.clone(), demand));
     let asking = RpcService { client: link.client().clone(), prefix: Prefix::default(), source, order: Arc::default() };
     tokio::spawn(async move { asking.answer().await });
-    bench.enrol(RUNTIMES).await?;
+    bench.enrol(RUNTIMES, |_| None).await?;
     define_jobs(&bench).await?;
     // Whoever asks before somebody answers asks again.
     while ask(&link, 0, RpcVerb::Renew, &renew()).await.is_err() {}

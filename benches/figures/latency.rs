@@ -1,121 +1,129 @@
 //! From commit to file switched on one idle node, beside the parts that it can't avoid: a commit, three acknowledged
-//! publishes, and the node's own fsyncs.
+//! publishes, and the node's own fsyncs. And the same of a node with keys of its own, beside one that has the shared password.
 
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use agent::main_loop;
-use agent::options::Options;
-use async_nats::Subscriber;
-use futures::StreamExt as _;
+use lab::nats::Access;
 use schema::address::{Bucket, Prefix};
-use schema::command::{Command, Content, Merge, PutDocument};
-use schema::target::Target;
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
-use crate::bench_log::{BenchLog, node};
+use crate::idle_node::{ChangeTimes, IdleNode};
+use crate::times::{median, millis, percentile, range};
 use crate::{Figure, Result, fsync};
 
-/// Nothing here takes longer.
-const WITHIN: Duration = Duration::from_secs(20);
 const SAMPLES: usize = 200;
 /// Rounds before those that count.
 const WARM: usize = 10;
 /// Between two samples everything is idle again.
 const REST: Duration = Duration::from_millis(40);
+/// Rounds of the comparison, each with so many changes of both nodes.
+const COMPARED_ROUNDS: usize = 3;
 
 pub(crate) async fn figures() -> Result<Vec<Figure>> {
-    let bench = BenchLog::start().await?;
-    let (nats, link) = bench.nats().await?;
-    let stop = CancellationToken::new();
-    let subject = Prefix::default().bucket_subject(Bucket::Desired, node(0).as_str());
-    let mut records = link.client().subscribe(subject).await?;
-    link.client().flush().await?;
-    bench.relay(&link, &stop)?;
-    bench.enrol(1).await?;
-    record(&mut records).await?;
-    let dir = bench.folder.path().join("node");
-    let agent = tokio::spawn(main_loop::run(agent(&dir, &nats.url())?, stop.clone()));
-
-    let file = dir.join("current/files/etc/round");
-    let (mut commits, mut publishes, mut switches) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut whole, mut bare) = (Vec::new(), Vec::new());
-    let beside = bench.folder.path().join("beside");
+    let mut node = IdleNode::start(Access::Password).await?;
+    let (mut changes, mut bare) = (Vec::new(), Vec::new());
+    let beside = node.bench.folder.path().join("beside");
     for round in 0..SAMPLES + WARM {
-        let text = format!("{round}\n");
-        let began = Instant::now();
-        bench.command(vec![put(&text)]).await?;
-        let committed = began.elapsed();
-        record(&mut records).await?;
-        let published = began.elapsed();
-        switched(&file, &text).await?;
-        let switched = began.elapsed();
-        // The first rounds warm everything up.
-        if round >= WARM {
-            commits.push(committed);
-            publishes.push(published.saturating_sub(committed));
-            switches.push(switched - published);
-            whole.push(switched - committed);
-        }
+        let change = node.change(round).await?;
         tokio::time::sleep(REST).await;
         let taken = by_hand(&beside, round)?;
+        tokio::time::sleep(REST).await;
+        // The first rounds warm everything up.
         if round >= WARM {
+            changes.push(change);
             bare.push(taken);
         }
-        tokio::time::sleep(REST).await;
     }
-    stop.cancel();
-    agent.await??;
-    let disk = fsync::sorted(bench.folder.path())?;
-    let publish = acknowledged(&link.jetstream()).await?;
-    for times in [&mut commits, &mut publishes, &mut switches, &mut whole, &mut bare] {
-        times.sort();
-    }
-    let p99 = SAMPLES * 99 / 100;
-    let row = |what: &str, value: Duration, beside: &str| {
-        Figure::new(what, format!("{:.2} ms", value.as_secs_f64() * 1e3), beside)
-    };
+    node.stop_agent().await?;
+    let mut disk = fsync::sorted(node.bench.folder.path())?;
+    let publish = acknowledged(&node.link.jetstream()).await?;
+    let mut commits: Vec<Duration> = changes.iter().map(|change| change.commit).collect();
+    let mut whole: Vec<Duration> = changes.iter().map(ChangeTimes::whole).collect();
+    let mut publishes: Vec<Duration> = changes.iter().map(|change| change.publish).collect();
+    let mut switches: Vec<Duration> = changes.iter().map(|change| change.switch).collect();
+    let row = |what: &str, value: Duration, beside: &str| Figure::new(what, format!("{:.2} ms", millis(value)), beside);
     Ok(vec![
-        row("request to commit, p50", commits[SAMPLES / 2], ""),
-        row("commit to file switched, p50", whole[SAMPLES / 2], ""),
-        row("commit to file switched, p99", whole[p99], ""),
-        row("of it commit to record, p50", publishes[SAMPLES / 2], "through the write-ahead log, the fold, and NATS"),
-        row("of it commit to record, p99", publishes[p99], ""),
-        row("of it record to file switched, p50", switches[SAMPLES / 2], "accept, fetch, verify, write, switch"),
-        row("of it record to file switched, p99", switches[p99], ""),
-        row("a tree of one file written and switched, p50", bare[SAMPLES / 2], "nothing but files, between the others"),
-        row("a tree of one file written and switched, p99", bare[p99], ""),
-        row("one fsync, p50", disk[disk.len() / 2], "the node makes several for a generation: see src/agent/tree.rs"),
-        row("one fsync, p99", disk[disk.len() * 99 / 100], ""),
+        row("request to commit, p50", percentile(&mut commits, 50), ""),
+        row("commit to file switched, p50", percentile(&mut whole, 50), ""),
+        row("commit to file switched, p99", percentile(&mut whole, 99), ""),
+        row(
+            "of it commit to record, p50",
+            percentile(&mut publishes, 50),
+            "through the write-ahead log, the fold, and NATS",
+        ),
+        row("of it commit to record, p99", percentile(&mut publishes, 99), ""),
+        row(
+            "of it record to file switched, p50",
+            percentile(&mut switches, 50),
+            "accept, fetch, verify, write, switch",
+        ),
+        row("of it record to file switched, p99", percentile(&mut switches, 99), ""),
+        row(
+            "a tree of one file written and switched, p50",
+            percentile(&mut bare, 50),
+            "nothing but files, between the others",
+        ),
+        row("a tree of one file written and switched, p99", percentile(&mut bare, 99), ""),
+        row(
+            "one fsync, p50",
+            percentile(&mut disk, 50),
+            "the node makes several for a generation: see src/agent/tree.rs",
+        ),
+        row("one fsync, p99", percentile(&mut disk, 99), ""),
         row("one acknowledged publish, p50", publish, "two are in the way of the node: record, event"),
     ])
 }
 
-fn agent(dir: &Path, nats: &str) -> Result<Options> {
-    #[derive(clap::Parser)]
-    struct Agent {
-        #[command(flatten)]
-        options: Options,
+/// A node with keys of its own beside one that has the shared password, each with servers of its own, changed in turn.
+pub(crate) async fn by_keys() -> Result<Vec<Figure>> {
+    let mut keyed = IdleNode::start(Access::Identities).await?;
+    let mut open = IdleNode::start(Access::Password).await?;
+    for round in 0..WARM {
+        keyed.change(round).await?;
+        open.change(round).await?;
     }
-    let dir = dir.display().to_string();
-    let node = node(0).to_string();
-    let arguments = ["edge", "--node", &node, "--dir", &dir, "--nats-url", nats];
-    Ok(<Agent as clap::Parser>::try_parse_from(arguments)?.options)
+    let (mut figures, mut ratios) = (Vec::new(), [Vec::new(), Vec::new()]);
+    for round in 0..COMPARED_ROUNDS {
+        let (mut with, mut without) = (Vec::new(), Vec::new());
+        for sample in 0..SAMPLES {
+            let number = WARM + round * SAMPLES + sample;
+            // Whoever comes second finds the machine as the first one left it, so they take turns in that, too.
+            if sample % 2 == 0 {
+                with.push(rested(&mut keyed, number).await?);
+                without.push(rested(&mut open, number).await?);
+            } else {
+                without.push(rested(&mut open, number).await?);
+                with.push(rested(&mut keyed, number).await?);
+            }
+        }
+        for (ratios, of_hundred) in ratios.iter_mut().zip([50, 90]) {
+            let (with, without) = (percentile(&mut with, of_hundred), percentile(&mut without, of_hundred));
+            let ratio = with.as_secs_f64() / without.as_secs_f64();
+            ratios.push(ratio);
+            figures.push(Figure::new(
+                format!("round {}: keys, shared password, p{of_hundred}", round + 1),
+                format!("{:.2} / {:.2} ms", millis(with), millis(without)),
+                format!("ratio {ratio:.2}"),
+            ));
+        }
+    }
+    keyed.stop_agent().await?;
+    open.stop_agent().await?;
+    for (mut ratios, of_hundred) in ratios.into_iter().zip([50, 90]) {
+        figures.push(Figure::new(
+            format!("median ratio, p{of_hundred} (wanted: at most 1.1)"),
+            format!("{:.2}", median(&mut ratios)),
+            range(&ratios, 2),
+        ));
+    }
+    Ok(figures)
 }
 
-fn put(text: &str) -> Command {
-    Command::PutDocument(PutDocument {
-        id: "round".parse().expect("an id"),
-        path: "etc/round".parse().expect("a path"),
-        media_type: "text/plain".parse().expect("a media type"),
-        content: Content::new(text.as_bytes().to_vec()).expect("small content"),
-        target: Target::All,
-        priority: 0,
-        merge: Merge::Replace,
-    })
+async fn rested(node: &mut IdleNode, round: usize) -> Result<Duration> {
+    tokio::time::sleep(REST).await;
+    Ok(node.change(round).await?.whole())
 }
 
 /// What a disk takes for a tree of one file beside the old one, synced, and a link that is switched to it; and for forgetting an old
@@ -141,23 +149,6 @@ fn by_hand(folder: &Path, round: usize) -> Result<Duration> {
     Ok(taken)
 }
 
-/// Waits for the node's next record.
-async fn record(records: &mut Subscriber) -> Result<()> {
-    timeout(WITHIN, records.next()).await?.map(drop).ok_or_else(|| "the connection to NATS has ended".into())
-}
-
-/// Waits until the file holds `text`, looking as often as it can without taking a core away.
-async fn switched(file: &PathBuf, text: &str) -> Result<()> {
-    let deadline = Instant::now() + WITHIN;
-    while std::fs::read_to_string(file).ok().as_deref() != Some(text) {
-        if Instant::now() > deadline {
-            return Err("the file was not switched in time".into());
-        }
-        tokio::time::sleep(Duration::from_micros(200)).await;
-    }
-    Ok(())
-}
-
 async fn acknowledged(jetstream: &async_nats::jetstream::Context) -> Result<Duration> {
     let subject = Prefix::default().bucket_subject(Bucket::Verdict, "figures.1");
     let mut times = Vec::new();
@@ -166,6 +157,5 @@ async fn acknowledged(jetstream: &async_nats::jetstream::Context) -> Result<Dura
         jetstream.publish(subject.clone(), "x".into()).await?.await?;
         times.push(began.elapsed());
     }
-    times.sort();
-    Ok(times[SAMPLES / 2])
+    Ok(percentile(&mut times, 50))
 }

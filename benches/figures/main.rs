@@ -1,16 +1,25 @@
 //! Figures of the whole path on real servers, as a table. Every ratio is taken in one run, its two sides in turn, with the
 //! time of an fsync beside it: on shared machines that swings more than anything that is measured here.
 //!
-//! `cargo bench --bench figures` (add `-- appender`, `relay`, `latency`, `audit`, `claims` or `import` for one of them)
+//! `cargo bench --bench figures` (add `-- appender`, `relay`, `latency`, `audit`, `claims` or `import` for one of them; of identities on
+//! NATS `watching`, `admission`, `signing`, `keys` or `objects`)
 
+mod admission;
 mod appender;
 mod audit;
 mod bench_log;
 mod claims;
 mod fsync;
+mod idle_node;
 mod import;
 mod latency;
+mod light_node;
+mod objects;
+mod process;
 mod relay;
+mod signing;
+mod times;
+mod watching;
 
 use std::error::Error;
 
@@ -52,12 +61,27 @@ fn main() -> Result<()> {
         if wants("import") {
             print("An import of OSCAL in one command", import::figures().await?);
         }
+        if wants("watching") {
+            print("A thousand nodes that watch their records", watching::figures().await?);
+        }
+        if wants("admission") {
+            print("A thousand nodes that connect at once", admission::figures().await?);
+        }
+        if wants("signing") {
+            print("Signed reports, at the node and at the server", signing::figures().await?);
+        }
+        if wants("keys") {
+            print("Commit to file switched, with keys and with one password", latency::by_keys().await?);
+        }
+        if wants("objects") {
+            print("Content of 4 MiB from the object store", objects::figures().await?);
+        }
         Ok(())
     })
 }
 
 fn print(title: &str, figures: Vec<Figure>) {
-    println!("\n{title}");
+    println!("\n{title} (load {} at the end)", process::load());
     for Figure { what, value, beside } in figures {
         println!("  {what:<58} {value:>14}   {beside}");
     }

@@ -20,7 +20,7 @@ const ROUNDS: usize = 3;
 
 pub(crate) async fn figures() -> Result<Vec<Figure>> {
     let bench = BenchLog::start().await?;
-    bench.enrol(BATCH).await?;
+    bench.enrol(BATCH, |_| None).await?;
     let slot = Slot::parse(&bench.url, None)?;
     slot.ensure().await?;
     let mut before = Follower::new(bench.log.log_id());
