@@ -1,6 +1,6 @@
 //! The actions of an agent: each changes one thing in the folder, or asks NATS for one thing, and can be repeated.
 //!
-//! Their order is in `src/agent/main_loop.rs`.
+//! Their order is in `src/agent/turn.rs`.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -55,3 +55,4 @@ mod inotify_watch;
 mod regular_file;
 mod repair_backoff;
 mod shell;
+mod turn;

@@ -153,11 +153,10 @@ pub fn base_of(running: Option<&Desired>, path: &str) -> ProposalBase {
     ProposalBase { position: record.position, digest }
 }
 
-/// A new id above all that are `known`. Proposals are sent in the order of their ids, and of two for one path the later one counts, also
+/// The id `now`, of version 7, or a later one if it is not above all that are `known`. Proposals are sent in the order of their ids, and of two for one path the later one counts, also
 /// on a machine whose clock was put back.
 #[must_use]
-pub fn id_after(known: impl Iterator<Item = ProposalUuid>) -> ProposalUuid {
-    let now = Uuid::now_v7();
+pub fn id_after(now: Uuid, known: impl Iterator<Item = ProposalUuid>) -> ProposalUuid {
     let millis = |uuid: Uuid| u64::try_from(uuid.as_u128() >> 80).expect("BUG: 48 bits have room");
     let next = known.max().map(|last| millis(last.uuid()) + 1).filter(|next| *next > millis(now));
     let random = now.into_bytes().last_chunk().copied().expect("BUG: 16 bytes end in 10");
@@ -311,12 +310,13 @@ mod tests {
 
     #[test]
     fn a_new_id_is_above_all_that_are_known_also_after_the_clock_was_put_back() {
-        let ahead = Builder::from_unix_timestamp_millis(1 << 47, &[0xff; 10]).into_uuid();
-        let next = id_after([ahead.into(), id(3)].into_iter());
-        assert!(next > ahead.into() && id_after([next].into_iter()) > next);
-        let now = id_after(std::iter::empty());
-        assert!(now < ahead.into() && id_after([now].into_iter()) > now);
-        assert_eq!((next.uuid().get_version_num(), now.uuid().get_version_num()), (7, 7));
+        let at = |millis: u64, rest: u8| Builder::from_unix_timestamp_millis(millis, &[rest; 10]).into_uuid();
+        let (now, ahead) = (at(1_000, 1), at(9_000, 0xff));
+        assert_eq!(id_after(now, std::iter::empty()), now.into());
+        let next = id_after(now, [ahead.into(), id(3)].into_iter());
+        assert!(next > ahead.into() && id_after(now, [next].into_iter()) > next);
+        assert!(id_after(now, [at(1_000, 9).into()].into_iter()) > at(1_000, 9).into(), "within the same millisecond");
+        assert_eq!(next.uuid().get_version_num(), 7);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use schema::id::ProposalId;
 use schema::path::DocumentPath;
 use schema::terminal;
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::access_note::AccessNote;
 use crate::folder_reader;
@@ -34,7 +35,7 @@ pub(crate) fn propose(options: &ProposeOptions) -> Result<(), CommandFailure> {
     let media_type = options.media_type.clone().unwrap_or_else(|| media_type(running.as_ref(), &options.path, &bytes));
     let waiting = Outbox::of(&layout).list().map_err(CommandFailure::unreachable)?.proposals;
     let past = ProposalHistory::read(&layout).proposals;
-    let uuid = id_after(waiting.iter().map(|(id, _)| *id).chain(past.iter().map(|past| past.id)));
+    let uuid = id_after(Uuid::now_v7(), waiting.iter().map(|(id, _)| *id).chain(past.iter().map(|past| past.id)));
     // What the log would refuse is refused here.
     let content = Content::new(bytes.clone()).map_err(CommandFailure::refused)?;
     let (node, path) = (state.node.clone(), options.path.clone());

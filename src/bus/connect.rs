@@ -13,8 +13,9 @@ use percent_encoding::percent_decode_str;
 use program::backoff::Backoff;
 use tokio::sync::watch;
 
+use crate::client_identity::ClientIdentity;
+use crate::connection_status::ConnectionStatus;
 pub use crate::connection_status::{AccessRefusal, NatsAccess};
-use crate::connection_status::{ClientIdentity, ConnectionStatus};
 use crate::identity::BusIdentity;
 use crate::transport::{Transport, TransportError};
 

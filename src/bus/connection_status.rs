@@ -16,7 +16,7 @@ use tls::handshake_fault::HandshakeFault;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::identity::KeyHolder;
+use crate::client_identity::ClientIdentity;
 
 /// The flag with the CA.
 const CA_FLAG: &str = "--nats-ca-file (HEADWATER_NATS_CA_FILE)";
@@ -27,13 +27,6 @@ const CHECK_EVERY: Duration = Duration::from_secs(5);
 /// After so many checks the same reason is logged again: once a minute.
 const CHECKS_BETWEEN: u32 = 12;
 
-/// What a program of the servers does where NATS has identities.
-const GIVE_KEY: &str = "Where NATS runs with the bus.conf of `headwater bus init`, a program of the servers needs a key and no user: give \
-                        --nats-nkey-file (HEADWATER_NATS_NKEY_FILE), such as relay.nk, and leave the user out of --nats-url";
-/// What a program with a key does about a user that takes its place.
-const USER_BEATS_KEY: &str = "The user in --nats-url is used in the place of this program's key: where NATS lets programs in by their \
-                              keys, leave the user out of the URL";
-
 /// After so long a time of refusals the pauses between attempts grow.
 const REFUSED_LONG: Duration = Duration::from_secs(5 * 60);
 /// The longest pause while NATS refuses.
@@ -41,22 +34,6 @@ const REFUSED_PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// A connection that has lasted so long is let in: nats-server waits 3 s for an answer about a client (`bus.conf`).
 const LET_IN_AFTER: Duration = Duration::from_secs(5);
-
-/// The identity under which the client connects.
-#[derive(Clone, Debug)]
-pub(super) enum ClientIdentity {
-    /// A user with a password.
-    User {
-        /// Its name.
-        name: String,
-        /// Whether the program has a key, too, which is not used because the URL names a user.
-        has_key: bool,
-    },
-    /// The text of a public key.
-    Key(String, KeyHolder),
-    Token,
-    Anonymous,
-}
 
 /// Why NATS does not let a client in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -252,85 +229,9 @@ impl fmt::Display for ConnectionStatus {
         })?;
         match fault {
             Some(fault) => write!(f, "TLS failed ({}): {}{}", fault.code(), fault.advice(CA_FLAG), first_word(fault)),
-            None if is_refused => self.advise_refused(f),
+            None if is_refused => f.write_str(&self.identity.advice_refused(self.password_file.as_deref())),
             None if is_unanswered => f.write_str(self.identity.advice_unanswered()),
             None => f.write_str("Does NATS run there? --nats-url (HEADWATER_NATS_URL) says where it is looked for"),
-        }
-    }
-}
-
-impl ConnectionStatus {
-    /// What to do about credentials that NATS refuses.
-    fn advise_refused(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.password_file, &self.identity) {
-            (_, ClientIdentity::Key(_, KeyHolder::Node)) => f.write_str(
-                "The server is there and does not let this key in, or no server of Headwater answers it at the moment. See \
-                 whether the log knows the key (GET /v1/nodes/<id>, `headwater get nodes <id>`) and whether the node was barred; a node \
-                 without keys there joins with a token (`headwater edge join`)",
-            ),
-            (_, ClientIdentity::Key(_, KeyHolder::Joiner)) => f.write_str(
-                "The server is there and does not let this key in, which is that of the join token: it has expired or was revoked, or \
-                 is of another log. `headwater node token list` shows it; ask an administrator for another one",
-            ),
-            (_, ClientIdentity::Key(_, KeyHolder::Server)) => f.write_str(
-                "The server is there and does not let this key in: nats-server must run with the bus.conf of the folder that the key \
-                 of --nats-nkey-file (HEADWATER_NATS_NKEY_FILE) is from",
-            ),
-            (_, ClientIdentity::Anonymous) => write!(
-                f,
-                "The server is there and wants a key or a user. {GIVE_KEY}; where NATS has a user with a password, name it in \
-                 --nats-url (HEADWATER_NATS_URL), nats://user@host:port, with --nats-password-file"
-            ),
-            (file, ClientIdentity::User { .. } | ClientIdentity::Token) => {
-                f.write_str("The server is there and refuses the user or the password: compare ")?;
-                match file {
-                    Some(file) => write!(
-                        f,
-                        "--nats-url (HEADWATER_NATS_URL) and the file {} of --nats-password-file",
-                        file.display()
-                    ),
-                    None => f.write_str("those in --nats-url (HEADWATER_NATS_URL)"),
-                }?;
-                let instead = self.identity.key_instead();
-                write!(f, " with the users of NATS, and start this program again after a change. {instead}")
-            }
-        }
-    }
-}
-
-impl ClientIdentity {
-    /// How to come in by a key, for who comes with a user or a token.
-    fn key_instead(&self) -> &'static str {
-        match self {
-            Self::User { has_key: true, .. } => USER_BEATS_KEY,
-            _ => GIVE_KEY,
-        }
-    }
-
-    /// What to do while no server of Headwater answers NATS.
-    fn advice_unanswered(&self) -> &'static str {
-        match self {
-            Self::Key(_, KeyHolder::Node | KeyHolder::Joiner) => {
-                "NATS is there, and no server of Headwater answers it who may come in: is `headwater serve` running, with --bus-dir \
-                 naming the folder of `headwater bus init` that the bus.conf of this NATS is from?"
-            }
-            Self::Key(_, KeyHolder::Server) => {
-                "NATS is there and does not know this key itself: nats-server must run with the bus.conf of the folder that the key of \
-                 --nats-nkey-file (HEADWATER_NATS_NKEY_FILE) is from"
-            }
-            Self::User { has_key: true, .. } => USER_BEATS_KEY,
-            _ => GIVE_KEY,
-        }
-    }
-}
-
-impl fmt::Display for ClientIdentity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::User { name, .. } => write!(f, "user {name:?}"),
-            Self::Key(key, _) => write!(f, "key {key}"),
-            Self::Token => f.write_str("the holder of the token"),
-            Self::Anonymous => f.write_str("an anonymous user"),
         }
     }
 }
@@ -360,6 +261,8 @@ fn server_name(server: &ServerAddr) -> String {
 #[cfg(test)]
 mod tests {
     use async_nats::ServerError;
+
+    use crate::identity::KeyHolder;
 
     use super::*;
 

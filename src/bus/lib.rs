@@ -18,4 +18,5 @@ pub mod objects;
 pub mod options;
 pub mod transport;
 
+mod client_identity;
 mod connection_status;

@@ -190,7 +190,7 @@ async fn a_node_does_what_it_must_and_nothing_else() {
 }
 
 /// Tries everything, and counts.
-fn attempt_all(port: u16, key: &schema::seal::SecretKey) -> (usize, usize) {
+pub(crate) fn attempt_all(port: u16, key: &schema::seal::SecretKey) -> (usize, usize) {
     let mut client = RawClient::as_user(port, key).unwrap();
     let (mut tried, mut refused) = (0, 0);
     let mut count = |what: &str, errors: &[String]| {

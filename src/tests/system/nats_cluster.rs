@@ -5,9 +5,12 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use testkit::backends::TestBackends;
 use testkit::disk::Tree;
-use testkit::fleet::{Fleet, Ways};
+use testkit::eventually::eventually;
+use testkit::fleet::{CONVERGED_WITHIN, Fleet, Ways};
 use testkit::nats_cluster::NatsCluster;
 use testkit::raw_nats::RawClient;
+
+use crate::attempts::attempt_all;
 
 /// A document that all nodes get.
 fn motd(content: &str) -> Value {
@@ -33,7 +36,20 @@ async fn a_barred_node_is_cut_off_at_every_server_and_a_lost_server_lets_nobody_
     fleet.api().accepted(json!({"commands": [motd("one")]})).await;
     fleet.converges(&["n-1", "n-2"].map(|node| (node.to_owned(), tree("one"))).into()).await;
 
+    // What a node can't do at one server it can't do at any of the three.
     let key = fleet.seed("n-1").bus();
+    for port in cluster.ports() {
+        let key = key.clone();
+        let (tried, refused) = tokio::task::spawn_blocking(move || attempt_all(port, &key)).await.unwrap();
+        println!("{tried} attempts of a node at a server of a cluster, {refused} refused");
+        assert_eq!(tried, refused);
+    }
+    eventually("the event stream has what the log has, and no junk", CONVERGED_WITHIN, async || {
+        let log = fleet.api().get("/v1/log").await?.body;
+        if log["published"] == log["position"] { Ok(()) } else { Err(log.to_string()) }
+    })
+    .await;
+
     let taken_over = cluster.ports().into_iter().map(|port| {
         let key = key.clone();
         tokio::task::spawn_blocking(move || RawClient::as_user(port, &key).unwrap())
