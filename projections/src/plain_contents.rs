@@ -30,22 +30,27 @@ pub struct PlainContents {
 }
 
 impl PlainContents {
-    /// Notes what a node fetches by its newest record.
-    pub fn note(&mut self, state: &Configuration, manifest: &Manifest) {
-        self.forget(&manifest.node);
-        if !reads_plain(state, &manifest.node) {
-            return;
+    /// Notes what a node fetches by its newest record. True if that changed something.
+    pub fn note(&mut self, state: &Configuration, manifest: &Manifest) -> bool {
+        let fetched: BTreeSet<Digest> = match reads_plain(state, &manifest.node) {
+            true => manifest.fetched().collect(),
+            false => BTreeSet::new(),
+        };
+        if self.of_nodes.get(&manifest.node).map_or(fetched.is_empty(), |known| *known == fetched) {
+            return false;
         }
-        let fetched: BTreeSet<Digest> = manifest.fetched().collect();
+        self.forget(&manifest.node);
         if !fetched.is_empty() {
             fetched.iter().for_each(|digest| *self.readers.entry(*digest).or_default() += 1);
             self.of_nodes.insert(manifest.node.clone(), fetched);
         }
+        true
     }
 
     /// Forgets the nodes that read nothing in plain any more after these events. Events that make a node read in plain change its record
-    /// as well, and [`PlainContents::note`] hears of that.
-    pub fn follow(&mut self, state: &Configuration, events: &[Event]) {
+    /// as well, and [`PlainContents::note`] hears of that. True if that changed something.
+    pub fn follow(&mut self, state: &Configuration, events: &[Event]) -> bool {
+        let before = self.of_nodes.len();
         if state.identities().is_closed() {
             *self = Self::default();
         }
@@ -55,6 +60,7 @@ impl PlainContents {
                 self.forget(&node);
             }
         }
+        self.of_nodes.len() != before
     }
 
     /// Whether a content is needed in plain.

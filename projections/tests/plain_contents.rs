@@ -60,8 +60,12 @@ proptest! {
             waiting.2 += 1;
             if waiting.2 == batch {
                 let (affected, events, _) = std::mem::take(&mut waiting);
-                contents.follow(&state, &events);
-                affected.iter().filter_map(|id| render(&state, id)).for_each(|manifest| contents.note(&state, &manifest));
+                let before = contents.clone();
+                let mut has_changed = contents.follow(&state, &events);
+                for manifest in affected.iter().filter_map(|id| render(&state, id)) {
+                    has_changed |= contents.note(&state, &manifest);
+                }
+                prop_assert!(has_changed || contents == before, "what changed was said to be as it was");
                 prop_assert_eq!(&contents, &found_by_looking(&state));
             }
         }

@@ -180,9 +180,7 @@ pub async fn join(options: &JoinOptions, text: &str) -> Result<Joined, JoinError
     match timeout(within, asked).await {
         Ok(Ok(log_id)) if log_id != line.log_id => Err(JoinError::OtherLog { said: line.log_id, answered: log_id }),
         Ok(Ok(_)) => {
-            folder.bind()?;
-            folder.trust(trust)?;
-            folder.follow(line.log_id)?;
+            folder.join(trust, line.log_id)?;
             let CheckedLine { line, node, .. } = checked;
             Ok(Joined { node, line })
         }

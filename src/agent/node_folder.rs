@@ -97,7 +97,7 @@ impl NodeFolder {
         Ok(folder)
     }
 
-    /// As [`NodeFolder::open`], but a new folder does not belong to the node before [`NodeFolder::bind`].
+    /// As [`NodeFolder::open`], but a new folder does not belong to the node before [`NodeFolder::join`].
     ///
     /// # Errors
     /// As [`NodeFolder::open`].
@@ -120,7 +120,7 @@ impl NodeFolder {
     ///
     /// # Errors
     /// If the folder is new, and the disk fails.
-    pub fn bind(&mut self) -> Result<(), OpenError> {
+    fn bind(&mut self) -> Result<(), OpenError> {
         let (is_new, boot_no) = (self.written.is_none(), self.boot_no);
         // A new folder must name its node at once. Later a full disk must not keep the agent from starting: only the agent
         // can remove old generations.
@@ -245,18 +245,17 @@ impl NodeFolder {
         }
     }
 
-    /// Follows the log that the operator gives, unless the node follows one already.
+    /// Binds the folder to its node, the key and the log, as the log has let the node in: all of it at once, so that no start finds the
+    /// node without the key that its token named.
     ///
     /// # Errors
-    /// If it follows another one, or the disk fails.
-    pub fn follow(&mut self, log_id: LogId) -> Result<(), OpenError> {
-        match self.state.log_id {
-            Some(followed) if followed != log_id => {
-                Err(OpenError::OtherLog { dir: self.layout.root().to_owned(), followed, asked: log_id })
-            }
-            Some(_) => Ok(()),
-            None => Ok(self.update_state(|state| state.log_id = Some(log_id))?),
-        }
+    /// If the node trusts another key, follows another log, or the disk fails.
+    pub fn join(&mut self, key: &PinnedKey, log_id: LogId) -> Result<(), OpenError> {
+        self.may_follow(key, log_id)?;
+        let boot_no = self.boot_no;
+        Ok(self.update_state(|state| {
+            (state.boot_no, state.key, state.log_id) = (boot_no, Some(key.clone()), Some(log_id));
+        })?)
     }
 
     /// Pins the key that the operator gives, unless it is pinned already.

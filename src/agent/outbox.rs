@@ -158,7 +158,7 @@ pub fn base_of(running: Option<&Desired>, path: &str) -> ProposalBase {
 #[must_use]
 pub fn id_after(now: Uuid, known: impl Iterator<Item = ProposalUuid>) -> ProposalUuid {
     let millis = |uuid: Uuid| u64::try_from(uuid.as_u128() >> 80).expect("BUG: 48 bits have room");
-    let next = known.max().map(|last| millis(last.uuid()) + 1).filter(|next| *next > millis(now));
+    let next = known.max().map(|last| millis(last.uuid()) + 1).filter(|next| *next > millis(now) && *next < 1 << 48);
     let random = now.into_bytes().last_chunk().copied().expect("BUG: 16 bytes end in 10");
     next.map_or(now, |next| Builder::from_unix_timestamp_millis(next, &random).into_uuid()).into()
 }

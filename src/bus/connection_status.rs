@@ -129,11 +129,13 @@ impl ConnectionStatus {
     pub(super) fn note_servers(&self, servers: &[Server]) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.servers = servers.iter().map(|server| (server_name(&server.addr), server.last_error.clone())).collect();
-        let mut errors = last.servers.iter().map(|(_, why)| why.as_deref());
-        if errors.clone().all(|why| why.is_some_and(is_refusal)) {
-            last.refuse(AccessRefusal::Credentials);
-        } else if errors.any(|why| why.is_some_and(|why| !is_refusal(why))) {
-            last.refused = None;
+        // A server that is away says nothing about what the others refuse.
+        let mut errors = last.servers.iter().filter_map(|(_, why)| why.as_deref()).map(is_refusal).peekable();
+        if errors.peek().is_some() {
+            match errors.any(|is_refusal| is_refusal) {
+                true => last.refuse(AccessRefusal::Credentials),
+                false => last.refused = None,
+            }
         }
     }
 

@@ -190,6 +190,10 @@ impl<S: AppendStore> AppendLoop<S> {
     ) {
         let mut parts = VecDeque::from([(requests, state)]);
         while let Some((part, state)) = parts.pop_front() {
+            if self.is_given_up {
+                fail_all(part, &Error::Ending);
+                continue;
+            }
             let bytes_max = self.queue.size().bytes();
             // Batches may have become smaller since this one was gathered.
             let smaller = match part.len() > 1 && bytes_of(&part) > bytes_max {

@@ -45,7 +45,8 @@ pub struct Missing {
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { digest, position, others } = self;
-        write!(f, "content {digest}, which the event at position {position} names, is not in the database")?;
+        // The whole digest opens the content in the object store, and this is shown without a token.
+        write!(f, "content {}…, which the event at position {position} names, is not in the database", digest.short())?;
         if *others > 0 {
             write!(f, ", nor is what {others} other events name")?;
         }

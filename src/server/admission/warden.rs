@@ -94,6 +94,7 @@ impl Warden {
                 Ok(0) => {}
                 Ok(cut) => {
                     tracing::info!(connections = cut, "cut connections that are not let into NATS any more");
+                    is_first_look = true;
                     sleep(GAP).await;
                     continue;
                 }
@@ -102,6 +103,7 @@ impl Warden {
                         error = &error as &dyn std::error::Error,
                         "can't compare the connections with the log; trying again"
                     );
+                    is_first_look = true;
                     sleep(REST).await;
                     continue;
                 }

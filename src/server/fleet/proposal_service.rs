@@ -33,6 +33,8 @@ use crate::fleet::proposals::{ProposalJudgement, judge};
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// How often what can't be decided yet is looked at again.
 const AGAIN_EVERY: Duration = Duration::from_secs(1);
+/// What counted for nothing is judged again after this time.
+const IGNORED_FOR: Duration = Duration::from_secs(10);
 /// The pause before a watch that ended is opened again.
 const REST: Duration = Duration::from_millis(500);
 
@@ -66,8 +68,10 @@ struct StandingProposal {
     node: NodeId,
     payload: Bytes,
     headers: Option<HeaderMap>,
-    /// Whether its verdict is final, or it counts for nothing.
+    /// Whether its verdict is final.
     is_settled: bool,
+    /// When it counted for nothing. What the log says of the node may change.
+    ignored: Option<Instant>,
     /// Whether this message was decided, so that it costs the log nothing when it is judged again.
     was_decided: bool,
     /// The proposal, once the node was told that it is open.
@@ -151,7 +155,15 @@ impl Desk<'_> {
             return;
         }
         let Some(node) = node_of_place(&key) else { return };
-        let new = StandingProposal { node, payload, headers, is_settled: false, was_decided: false, open: None };
+        let new = StandingProposal {
+            node,
+            payload,
+            headers,
+            is_settled: false,
+            ignored: None,
+            was_decided: false,
+            open: None,
+        };
         self.standing.insert(key, new);
     }
 
@@ -178,8 +190,10 @@ impl Desk<'_> {
         }
         let view = self.service.source.view();
         let is_still_open = |id: &ProposalId| view.proposals().get(id).is_some_and(|proposal| proposal.end.is_none());
-        let is_waiting =
-            |standing: &StandingProposal| !standing.is_settled && !standing.open.as_ref().is_some_and(is_still_open);
+        let is_ignored = |standing: &StandingProposal| standing.ignored.is_some_and(|at| at.elapsed() < IGNORED_FOR);
+        let is_waiting = |standing: &StandingProposal| {
+            !standing.is_settled && !is_ignored(standing) && !standing.open.as_ref().is_some_and(is_still_open)
+        };
         let waiting = self.standing.iter().filter(|(_, standing)| is_waiting(standing));
         let waiting: Vec<String> = waiting.map(|(key, _)| key.clone()).collect();
         let mut failed = None;
@@ -216,7 +230,8 @@ impl Desk<'_> {
             ProposalJudgement::Later => (false, None),
             ProposalJudgement::Ignored(why) => {
                 metrics::proposal_ignored(why);
-                (true, None)
+                self.standing.entry(key.to_owned()).and_modify(|standing| standing.ignored = Some(now));
+                (false, None)
             }
             ProposalJudgement::Told(verdict) => {
                 if is_new {

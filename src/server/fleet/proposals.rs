@@ -84,11 +84,8 @@ pub async fn judge(
 impl Judge<'_> {
     async fn decide(&self, message: ProposalMessage) -> Result<ProposalJudgement, LogReadError> {
         if message.withdrawn && !self.is_known() {
-            // The node took it back before a server had seen it. Both are in the log then, as if they had come one by one.
-            match self.submit(ProposalMessage { withdrawn: false, ..message.clone() }).await? {
-                ProposalJudgement::Told(verdict) if !verdict.is_final() => {}
-                other => return Ok(other),
-            }
+            // The node took it back before a server had seen it. The log keeps nothing of it: it may have been put in by mistake.
+            return Ok(self.end(VerdictState::Withdrawn, None, None, None));
         }
         self.submit(message).await
     }
@@ -147,13 +144,21 @@ impl Judge<'_> {
 
     fn refused(&self, code: &str, field: &str, detail: String) -> ProposalJudgement {
         metrics::proposal_refused(code);
-        ProposalJudgement::Told(Box::new(Verdict {
-            state: VerdictState::Refused,
-            code: Some(code.to_owned()),
-            field: (!field.is_empty()).then(|| truncate_text(field, QUOTED_BYTES_MAX)),
-            detail: Some(truncate_text(&detail, QUOTED_BYTES_MAX)),
-            ..self.blank(self.source.view().position())
-        }))
+        let field = (!field.is_empty()).then(|| truncate_text(field, QUOTED_BYTES_MAX));
+        let detail = truncate_text(&detail, QUOTED_BYTES_MAX);
+        self.end(VerdictState::Refused, Some(code.to_owned()), field, Some(detail))
+    }
+
+    /// A final verdict on what the log holds nothing of.
+    fn end(
+        &self,
+        state: VerdictState,
+        code: Option<String>,
+        field: Option<String>,
+        detail: Option<String>,
+    ) -> ProposalJudgement {
+        let position = self.source.view().position();
+        ProposalJudgement::Told(Box::new(Verdict { state, code, field, detail, ..self.blank(position) }))
     }
 
     fn blank(&self, position: schema::position::Position) -> Verdict {

@@ -40,6 +40,8 @@ pub struct Blobs {
     plain: BTreeMap<Digest, PlainObject>,
     /// Plain objects that nobody needs.
     unneeded: Vec<Digest>,
+    /// Names under which something lies that is no whole object, with the part of the subject of its chunks, if it has any.
+    damaged: BTreeMap<ObjectName, Option<String>>,
     /// Subjects of chunks that belong to no object: a server ended while it put or removed one.
     orphans: Vec<String>,
     /// The store's number of messages and its last sequence, when they were last read.
@@ -51,6 +53,8 @@ pub struct Blobs {
 struct SealedObject {
     ciphertext: Digest,
     mark: String,
+    /// Part of the subject of its chunks.
+    nuid: Option<String>,
 }
 
 #[derive(Debug)]
@@ -73,6 +77,7 @@ impl Blobs {
             sealed: BTreeSet::new(),
             plain: BTreeMap::new(),
             unneeded: Vec::new(),
+            damaged: BTreeMap::new(),
             orphans: Vec::new(),
             state: (0, 0),
         }
@@ -97,30 +102,36 @@ impl Blobs {
             let info = serde_json::from_slice::<ObjectInfo>(&meta.payload).ok();
             let there = info.as_ref().and_then(|info| counts.remove(&self.prefix.blob_chunk_subject(&info.nuid)));
             let whole = info.as_ref().filter(|info| !info.deleted && there.unwrap_or(0) == info.chunks);
-            match self.prefix.parse_blob_meta_subject(&meta.subject) {
-                Some(ObjectName::Plain(digest)) => {
-                    let is_whole = whole.and_then(stored_digest) == Some(digest);
-                    let nuid = info.map(|info| info.nuid).filter(|nuid| is_token(nuid));
+            let mark = whole.and_then(|info| info.metadata.get(MARK_MEMBER).cloned());
+            let stored = whole.and_then(stored_digest);
+            // Chunks that another object names are not this one's: somebody else wrote the meta.
+            let nuid = info.filter(|_| there.is_some()).map(|info| info.nuid).filter(|nuid| is_token(nuid));
+            match (self.prefix.parse_blob_meta_subject(&meta.subject), stored, mark) {
+                (Some(ObjectName::Plain(digest)), _, _) => {
+                    let is_whole = stored == Some(digest);
+                    if !is_whole {
+                        self.damaged.insert(ObjectName::Plain(digest), nuid.clone());
+                    }
                     self.plain.insert(digest, PlainObject { nuid, is_whole });
                 }
-                Some(name) => {
-                    let mark = whole.and_then(|info| info.metadata.get(MARK_MEMBER).cloned());
-                    if let (Some(ciphertext), Some(mark)) = (whole.and_then(stored_digest), mark) {
-                        self.found.insert(name, SealedObject { ciphertext, mark });
-                    }
+                (Some(name), Some(ciphertext), Some(mark)) => {
+                    self.found.insert(name, SealedObject { ciphertext, mark, nuid });
                 }
-                None => {}
+                (Some(name), _, _) => drop(self.damaged.insert(name, nuid)),
+                (None, _, _) => {}
             }
         }
-        self.orphans = counts.into_keys().collect();
+        // A subject that somebody else made up may stand for many.
+        let is_one = |subject: &String| subject.rsplit('.').next().is_some_and(is_token);
+        self.orphans = counts.into_keys().filter(is_one).collect();
         Ok(())
     }
 
-    /// Puts the ciphertext of those of `wanted` that the store lacks, with the bytes that `content` gives; and the content itself of
-    /// those that are needed `in_plain` as well.
+    /// Puts the ciphertext of those of `wanted` that the store lacks, with the bytes that the store has in plain or `content` gives; and
+    /// the content itself of those that are needed `in_plain` as well.
     ///
     /// # Errors
-    /// If NATS does not take one, or `content` has none.
+    /// If NATS does not take one, somebody else wrote to the store, or nobody has a content.
     pub async fn ensure<F>(
         &mut self,
         wanted: &BTreeSet<Digest>,
@@ -137,12 +148,25 @@ impl Blobs {
         if missing.is_empty() {
             return Ok(());
         }
-        let (store, log_id) = (self.store().await?, self.log_id);
+        self.check_undisturbed().await?;
+        self.remove_damaged(&missing).await?;
+        let (objects, store) = (Objects::of(&self.jetstream, &self.prefix).await, self.store().await?);
+        let is_whole = |digest: &&Digest| self.plain.get(digest).is_some_and(|plain| plain.is_whole);
+        let (in_store, log_id): (BTreeSet<Digest>, _) =
+            (missing.iter().filter(is_whole).copied().collect(), self.log_id);
         let put = |digest: Digest| {
             let (store, content) = (&store, content(digest));
+            let objects = in_store.contains(&digest).then_some(&objects);
             let (seals, shows) = (unsealed.contains(&digest), unplain.contains(&digest));
             async move {
-                let bytes = content.await.map_err(Error::Source)?;
+                let bytes = match objects {
+                    Some(objects) => objects.read_plain(digest).await.ok(),
+                    None => None,
+                };
+                let bytes = match bytes {
+                    Some(bytes) => bytes,
+                    None => content.await.map_err(Error::Source)?,
+                };
                 let plain = if shows { Some(put_plain(store, digest, &bytes).await?) } else { None };
                 if seals {
                     put_sealed(store, log_id, digest, bytes).await?;
@@ -176,16 +200,11 @@ impl Blobs {
     /// # Errors
     /// If NATS does not answer or refuses.
     pub async fn sweep(&mut self) -> Result<(), Error> {
+        self.check_undisturbed().await?;
         let of = |count: usize| count - count.min(REMOVED_AT_ONCE);
         let digests = self.unneeded.split_off(of(self.unneeded.len()));
         let orphans = self.orphans.split_off(of(self.orphans.len()));
-        self.seal_what_is_left(&digests).await?;
-        let stream = self.jetstream.get_stream_no_info(self.prefix.blob_stream()).await;
-        let stream = stream.map_err(|error| Error::nats("the object store", error))?;
-        let purge = |subject: String| {
-            let purge = stream.purge().filter(subject.as_str());
-            async move { purge.await.map(drop).map_err(|error| Error::nats(format!("removing {subject}"), error)) }
-        };
+        let digests = self.seal_what_is_left(digests).await?;
         let chunks = |digest: &Digest| {
             let nuid = self.plain.get(digest)?.nuid.as_deref()?;
             Some(self.prefix.blob_chunk_subject(nuid))
@@ -193,8 +212,7 @@ impl Blobs {
         // The meta goes first: who still finds it misses a chunk, and looks for the ciphertext.
         let metas = digests.iter().map(|digest| self.prefix.blob_meta_subject(ObjectName::Plain(*digest)));
         for subjects in [metas.collect::<Vec<_>>(), digests.iter().filter_map(chunks).chain(orphans).collect()] {
-            let purges = futures::stream::iter(subjects.into_iter().map(&purge));
-            purges.buffer_unordered(PUTS_AT_ONCE).try_collect::<()>().await?;
+            self.purge(subjects).await?;
         }
         tracing::info!(plain = digests.len(), left = self.unneeded.len(), "plain objects removed");
         for digest in digests {
@@ -212,6 +230,46 @@ impl Blobs {
         Ok(state_of(&stream) == self.state)
     }
 
+    /// What is there already is compared before more is written: the state that is noted afterwards is taken for this publisher's.
+    async fn check_undisturbed(&self) -> Result<(), Error> {
+        match self.is_undisturbed().await? {
+            true => Ok(()),
+            false => Err(Error::Disturbed(self.prefix.blobs())),
+        }
+    }
+
+    /// Removes what lies under the names of these contents and is no whole object. The client library removes the chunks that a meta
+    /// names before it puts another object in its place, and somebody else's meta may name any.
+    async fn remove_damaged(&mut self, contents: &[Digest]) -> Result<(), Error> {
+        let mut damaged: Vec<(ObjectName, Option<String>)> = Vec::new();
+        for digest in contents {
+            let (plain, sealed) = (ObjectName::Plain(*digest), ObjectSecret::of(self.log_id, *digest).name());
+            damaged.extend(self.damaged.remove(&plain).map(|nuid| (plain, nuid)));
+            if !self.is_sealed(*digest) {
+                // A whole object whose mark is another content's, too.
+                let nuid = self.damaged.remove(&sealed).or_else(|| Some(self.found.remove(&sealed)?.nuid));
+                damaged.extend(nuid.map(|nuid| (sealed, nuid)));
+            }
+        }
+        let meta = |(name, _): &(ObjectName, _)| self.prefix.blob_meta_subject(*name);
+        let chunks = |(_, nuid): &(_, Option<String>)| Some(self.prefix.blob_chunk_subject(nuid.as_deref()?));
+        self.purge(damaged.iter().map(meta).collect()).await?;
+        self.purge(damaged.iter().filter_map(chunks).collect()).await
+    }
+
+    async fn purge(&self, subjects: Vec<String>) -> Result<(), Error> {
+        if subjects.is_empty() {
+            return Ok(());
+        }
+        let stream = self.jetstream.get_stream_no_info(self.prefix.blob_stream()).await;
+        let stream = stream.map_err(|error| Error::nats("the object store", error))?;
+        let purge = |subject: String| {
+            let purge = stream.purge().filter(subject);
+            async move { purge.await.map(drop).map_err(|error| Error::nats("removing from the object store", error)) }
+        };
+        futures::stream::iter(subjects.into_iter().map(purge)).buffer_unordered(PUTS_AT_ONCE).try_collect().await
+    }
+
     /// Whether the ciphertext of a content stands.
     fn is_sealed(&mut self, digest: Digest) -> bool {
         if self.sealed.contains(&digest) {
@@ -226,28 +284,32 @@ impl Blobs {
         stands
     }
 
-    /// Puts the ciphertext of these plain objects, except where it stands, or where the plain object has no content.
-    async fn seal_what_is_left(&mut self, digests: &[Digest]) -> Result<(), Error> {
+    /// Puts the ciphertext of these plain objects, except where it stands, or where the plain object has no content. Gives those that can
+    /// be removed.
+    async fn seal_what_is_left(&mut self, digests: Vec<Digest>) -> Result<Vec<Digest>, Error> {
         let is_whole = |digest: &Digest| self.plain.get(digest).is_some_and(|plain| plain.is_whole);
         let mut left: Vec<Digest> = digests.iter().copied().filter(is_whole).collect();
         left.retain(|digest| !self.is_sealed(*digest));
         if left.is_empty() {
-            return Ok(());
+            return Ok(digests);
         }
+        self.remove_damaged(&left).await?;
         let (objects, store) = (Objects::of(&self.jetstream, &self.prefix).await, self.store().await?);
         let (objects, store, log_id) = (&objects, &store, self.log_id);
         let seal = |digest: Digest| async move {
             match objects.read_plain(digest).await {
-                Ok(content) => put_sealed(store, log_id, digest, content).await.map(|()| Some(digest)),
+                Ok(content) => put_sealed(store, log_id, digest, content).await.map(|()| (digest, Some(true))),
                 // What is no content, nobody needs.
-                Err(ReadError::Missing(_) | ReadError::Wrong { .. }) => Ok(None),
-                Err(error) => Err(Error::nats(format!("reading plain object {digest}"), error)),
+                Err(ReadError::Wrong { .. }) => Ok((digest, Some(false))),
+                // A replica of the stream may lag: the next repair looks again.
+                Err(ReadError::Missing(_)) => Ok((digest, None)),
+                Err(error) => Err(Error::nats(format!("reading plain object {}", digest.short()), error)),
             }
         };
         let seals = futures::stream::iter(left.into_iter().map(seal)).buffer_unordered(PUTS_AT_ONCE);
-        let sealed: Vec<Option<Digest>> = seals.try_collect().await?;
-        self.sealed.extend(sealed.into_iter().flatten());
-        Ok(())
+        let seals: BTreeMap<Digest, Option<bool>> = seals.try_collect().await?;
+        self.sealed.extend(seals.iter().filter(|(_, sealed)| **sealed == Some(true)).map(|(digest, _)| *digest));
+        Ok(digests.into_iter().filter(|digest| seals.get(digest).is_none_or(Option::is_some)).collect())
     }
 
     async fn store(&self) -> Result<ObjectStore, Error> {
@@ -269,12 +331,12 @@ async fn put_sealed(store: &ObjectStore, log_id: LogId, digest: Digest, mut cont
     let metadata = [(MARK_MEMBER.to_owned(), mark)].into();
     let meta = ObjectMetadata { name: secret.name().to_string(), metadata, ..ObjectMetadata::default() };
     let put = store.put(meta, &mut content.as_slice()).await;
-    put.map(drop).map_err(|error| Error::nats(format!("putting the object of content {digest}"), error))
+    put.map(drop).map_err(|error| Error::nats(format!("putting the object of content {}", digest.short()), error))
 }
 
 async fn put_plain(store: &ObjectStore, digest: Digest, mut content: &[u8]) -> Result<PlainObject, Error> {
     let put = store.put(digest.to_string().as_str(), &mut content).await;
-    let info = put.map_err(|error| Error::nats(format!("putting plain object {digest}"), error))?;
+    let info = put.map_err(|error| Error::nats(format!("putting plain object {}", digest.short()), error))?;
     Ok(PlainObject { nuid: Some(info.nuid), is_whole: true })
 }
 

@@ -41,6 +41,8 @@ const VISIBLE_WITHIN: Duration = Duration::from_secs(20);
 const VISIBLE_POLL: Duration = Duration::from_millis(50);
 /// The shortest time from one rebuild of the event stream to the next: whoever keeps writing there costs no more than this.
 const REBUILD_EVERY: Duration = Duration::from_secs(600);
+/// The least pause between two steps that remove objects.
+const SWEEP_PAUSE_MIN: Duration = Duration::from_millis(100);
 
 /// Where to publish, and the key to sign with.
 #[derive(Clone, Debug)]
@@ -64,6 +66,8 @@ pub struct Publisher {
     blobs: Blobs,
     /// The contents that nodes of an older program read in plain.
     plain: PlainContents,
+    /// When the next plain objects may be removed.
+    next_sweep: Instant,
     records: Records,
     events: EventStreamWriter,
     keys: PublicKeys,
@@ -91,6 +95,7 @@ impl Publisher {
             keys: PublicKeys::new(jetstream.clone(), prefix.clone(), log_id, key.public()),
             blobs: Blobs::new(jetstream.clone(), prefix.clone(), log_id),
             plain: PlainContents::default(),
+            next_sweep: Instant::now(),
             records: Records::new(jetstream.clone(), prefix.clone(), key),
             events: EventStreamWriter::new(jetstream, prefix, replicas, log_id, Arc::clone(&source)),
             source,
@@ -128,7 +133,7 @@ impl Publisher {
         let nodes: Vec<NodeId> = state.nodes().keys().cloned().collect();
         let mut written = 0;
         for nodes in nodes.chunks(NODES_AT_ONCE) {
-            let desired = self.prepare(state, nodes).await?;
+            let desired = self.prepare(state, nodes, &mut false).await?;
             written += self.records.set(desired, Some(&held)).await?;
         }
         self.records.sweep(&held, |node| state.nodes().contains_key(node)).await?;
@@ -153,15 +158,17 @@ impl Publisher {
         affected: AffectedNodes,
         events: &[Event],
     ) -> Result<(), Error> {
-        self.plain.follow(state, events);
+        let mut has_changed = self.plain.follow(state, events);
         let nodes: Vec<NodeId> = affected.into_iter().collect();
         for nodes in nodes.chunks(NODES_AT_ONCE) {
-            let desired = self.prepare(state, nodes).await?;
+            let desired = self.prepare(state, nodes, &mut has_changed).await?;
             failpoints::PUBLISH_BLOBS.reached();
             self.records.set(desired, None).await?;
         }
         failpoints::PUBLISH_RECORDS.reached();
-        self.blobs.note_unneeded(&self.plain);
+        if has_changed {
+            self.blobs.note_unneeded(&self.plain);
+        }
         if self.stream_repair.is_none() {
             self.events.append(events).await?;
         }
@@ -229,8 +236,9 @@ impl Publisher {
 
     /// Waits until [`Publisher::sweep_objects`] has something to do; for ever while every object is needed.
     pub async fn sweep_due(&self) {
-        if !self.blobs.has_unneeded() {
-            std::future::pending().await
+        match self.blobs.has_unneeded() {
+            true => sleep_until(self.next_sweep).await,
+            false => std::future::pending().await,
         }
     }
 
@@ -239,7 +247,11 @@ impl Publisher {
     /// # Errors
     /// If NATS does not answer; [`Publisher::repair`] comes next.
     pub async fn sweep_objects(&mut self) -> Result<(), Error> {
-        self.blobs.sweep().await
+        let since = Instant::now();
+        self.blobs.sweep().await?;
+        // Between two steps the write-ahead log gets at least as much time, and its heartbeat is written.
+        self.next_sweep = Instant::now() + since.elapsed().max(SWEEP_PAUSE_MIN);
+        Ok(())
     }
 
     fn repair_stream_later(&self, excess: StreamExcess, stray: &StrayError) -> StreamRepair {
@@ -269,11 +281,16 @@ impl Publisher {
         self.records.knows(key, revision)
     }
 
-    /// Renders the records of nodes, and puts every blob that they point at first.
-    async fn prepare(&mut self, state: &Configuration, nodes: &[NodeId]) -> Result<Vec<Desired>, Error> {
+    /// Renders the records of nodes, and puts every blob that they point at first. Notes whether other contents are needed in plain then.
+    async fn prepare(
+        &mut self,
+        state: &Configuration,
+        nodes: &[NodeId],
+        has_changed: &mut bool,
+    ) -> Result<Vec<Desired>, Error> {
         let manifests: Vec<Manifest> = nodes.iter().filter_map(|node| render(state, node)).collect();
         let fetched: BTreeSet<Digest> = manifests.iter().flat_map(Manifest::fetched).collect();
-        manifests.iter().for_each(|manifest| self.plain.note(state, manifest));
+        manifests.iter().for_each(|manifest| *has_changed |= self.plain.note(state, manifest));
         // The content of documents is in the table; job specs follow from the state, and come with their manifests.
         let brought: BTreeMap<Digest, Arc<[u8]>> = manifests.iter().flat_map(Manifest::rendered_content).collect();
         let source = Arc::clone(&self.source);
@@ -283,7 +300,7 @@ impl Publisher {
         let filled =
             |manifest: Manifest| manifest.fill(self.settings.log_id, |digest| self.small.get(&digest).cloned());
         let filled: Result<Vec<Desired>, Digest> = manifests.into_iter().map(filled).collect();
-        filled.map_err(|digest| Error::Source(format!("content {digest} is missing").into()))
+        filled.map_err(|digest| Error::Source(format!("content {} is missing", digest.short()).into()))
     }
 
     async fn cache_small(&mut self, wanted: BTreeSet<Digest>) -> Result<(), Error> {
@@ -308,7 +325,7 @@ async fn read_content(
         return Ok(bytes.to_vec());
     }
     let mut found = read_visible(&*source, vec![digest]).await?;
-    found.remove(&digest).ok_or_else(|| format!("content {digest} is missing").into())
+    found.remove(&digest).ok_or_else(|| format!("content {} is missing", digest.short()).into())
 }
 
 /// Reads contents, again and again until all of them are visible.
@@ -323,7 +340,7 @@ async fn read_visible(
         wanted.retain(|digest| !found.contains_key(digest));
         if let Some(missing) = wanted.first() {
             if tokio::time::Instant::now() >= deadline {
-                return Err(format!("content {missing} did not become visible").into());
+                return Err(format!("content {} did not become visible", missing.short()).into());
             }
             tokio::time::sleep(VISIBLE_POLL).await;
         }

@@ -146,6 +146,39 @@ async fn an_object_with_other_content_than_its_name_says_is_put_again() {
 }
 
 #[tokio::test]
+async fn what_somebody_else_wrote_takes_no_content_of_others_with_it() {
+    let (_nats, jetstream, _) = nats().await;
+    let (standing, wanted) = (content(1), content(2));
+    let mut blobs = recovered(&jetstream).await;
+    ensure(&mut blobs, &standing, false).await;
+    let own = store(&jetstream).await.info(sealed(Digest::of(&standing))).await.unwrap();
+    let secret = ObjectSecret::of(log_id(), Digest::of(&wanted));
+    // One names the chunks of a standing object, the others those of all.
+    let names = [
+        (ObjectName::Plain(Digest::of(b"nobody's")), own.nuid.as_str()),
+        (ObjectName::Plain(Digest::of(b"nobody's either")), ">"),
+        (ObjectName::Plain(Digest::of(&wanted)), "*"),
+        (secret.name(), ">"),
+    ];
+    for (name, nuid) in names {
+        let meta = json!({"name": name.to_string(), "bucket": "cfg_blobs", "nuid": nuid, "size": own.size, "chunks": own.chunks,
+            "digest": own.digest, "mtime": "2026-01-01T00:00:00Z"});
+        let subject = Prefix::default().blob_meta_subject(name);
+        jetstream.publish(subject, meta.to_string().into()).await.unwrap().await.unwrap();
+    }
+    let (missing, nothing) = (BTreeSet::from([Digest::of(&wanted)]), BTreeSet::new());
+    let before = blobs.ensure(&missing, &nothing, |_| std::future::ready(Ok(wanted.clone())));
+    assert!(before.await.is_err(), "it is not taken for this publisher's own");
+    blobs.recover().await.unwrap();
+    ensure(&mut blobs, &wanted, true).await;
+    assert_eq!(read(&jetstream, &standing).await.unwrap(), standing);
+    sweep(&mut blobs).await;
+    assert_eq!(read(&jetstream, &standing).await.unwrap(), standing);
+    assert_eq!(read(&jetstream, &wanted).await.unwrap(), wanted);
+    assert!(!shows(&jetstream, &wanted).await);
+}
+
+#[tokio::test]
 async fn what_an_older_server_left_is_encrypted_and_then_removed_whatever_it_is() {
     let (_nats, jetstream, prefix) = nats().await;
     let (kept, cut, gone, half) = (content(1), content(2), content(3), content(4));
