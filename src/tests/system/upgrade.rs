@@ -86,9 +86,28 @@ async fn joins(fleet: &mut Fleet, node: &str) {
     fleet.start_agent(node);
 }
 
+/// Puts the programs of this build in the place of those that run: one agent, the server, and the other agent.
+async fn upgrade_programs(fleet: &mut Fleet) {
+    fleet.ways.program = None;
+    let restart = async |fleet: &mut Fleet, node: &str| {
+        assert!(fleet.agents.get_mut(node).unwrap().process.stop().await);
+        fleet.start_agent(node);
+    };
+    restart(fleet, "n-1").await;
+    both_get(fleet, "a newer agent").await;
+    assert!(fleet.servers[0].process.stop().await);
+    fleet.servers.clear();
+    fleet.install().await;
+    fleet.serve("all").await;
+    both_get(fleet, "a newer server").await;
+    restart(fleet, "n-2").await;
+    let log = std::fs::read_to_string(fleet.backends.dir.path().join("edge-n-1.log")).unwrap();
+    assert!(log.contains("comes in as that user and not by its key"), "{log}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_installation_with_one_password_gets_keys_and_no_node_loses_a_file() {
-    // With `HEADWATER_TEST_BEFORE`, an older version installs the log and serves it, and one of its agents stays until the end.
+    // With `HEADWATER_TEST_BEFORE`, an older version installs the log and serves it, and one of its agents is upgraded after the server.
     let before = std::env::var_os("HEADWATER_TEST_BEFORE").map(PathBuf::from);
     let ways = Ways { program: before, ..Ways::default() };
     let mut fleet = Fleet::on(TestBackends::start().await, ways).await;
@@ -105,13 +124,7 @@ async fn an_installation_with_one_password_gets_keys_and_no_node_loses_a_file() 
     }
     both_get(&fleet, "one password").await;
     assert!(is_in_plain(&older_agent().await, "one password").await);
-    // Agents are upgraded first; one of them is not.
-    fleet.ways.program = None;
-    assert!(fleet.agents.get_mut("n-1").unwrap().process.stop().await);
-    fleet.start_agent("n-1");
-    both_get(&fleet, "a newer agent").await;
-    let log = std::fs::read_to_string(fleet.backends.dir.path().join("edge-n-1.log")).unwrap();
-    assert!(log.contains("comes in as that user and not by its key"), "{log}");
+    upgrade_programs(&mut fleet).await;
     // Agents go on with the password.
     fleet.ways.agent_nats = Some(password.clone());
     give_servers_keys(&mut fleet).await;
