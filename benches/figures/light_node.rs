@@ -1,7 +1,7 @@
 //! Nodes without a folder: they have keys, and do on NATS what an agent does there. A thousand of them live in one process.
 
 use bus::connect::{Link, connect_as};
-use bus::identity::BusIdentity;
+use bus::identity::{BusIdentity, KeyHolder};
 use schema::digest::Digest;
 use schema::id::NodeId;
 use schema::node_keys::{KeyBytes, NodeKeys};
@@ -34,7 +34,7 @@ impl LightNode {
 
     /// Starts to connect as an agent does: by its key, unless the URL names a user.
     pub(crate) async fn connect(&self, url: &str) -> Result<Link> {
-        let identity = BusIdentity::of(self.bus.clone()).hearing(node_inbox(&self.id));
+        let identity = BusIdentity::of(self.bus.clone()).hearing(node_inbox(&self.id), KeyHolder::Node);
         Ok(connect_as(url, &identity, &format!("headwater-edge {}", self.id)).await?)
     }
 }
