@@ -1,7 +1,7 @@
 //! Reads content from the object store by its digest: the ciphertext, or the content in plain where a server of an older program left
 //! nothing else.
 //!
-//! Invariants: every answer has a deadline; memory holds one chunk, whatever the object's size; the bytes in the sink are valid
+//! Invariants: every answer has a deadline; memory holds two chunks, whatever the object's size; the bytes in the sink are valid
 //! only after `Ok`, since the digest is known at the end. The client's own `get` creates a consumer for each read, of which a
 //! stream allows a limited number, so the chunks are read with direct gets.
 
@@ -143,23 +143,38 @@ impl Objects {
     {
         let wrong = |why: String| ReadError::Wrong { digest, why };
         let subject = self.prefix.blob_chunk_subject(&meta.nuid);
-        let (mut hasher, mut written, mut next, mut decrypted) = (Hasher::default(), 0, 1, Vec::new());
-        for _ in 0..meta.chunks {
-            let chunk = self.chunk(digest, &subject, next).await?;
-            next = chunk.sequence + 1;
+        let (mut hasher, mut written, mut decrypted) = (Hasher::default(), 0, Vec::new());
+        let mut next = match meta.chunks {
+            0 => None,
+            _ => Some(self.chunk(digest, &subject, 1).await?),
+        };
+        for left in (0..meta.chunks).rev() {
+            let Some(chunk) = next.take() else { break };
             written += chunk.payload.len() as u64;
             if written > meta.size {
                 return Err(wrong(format!("it goes on after {} bytes", meta.size)));
             }
-            let bytes: &[u8] = match &mut cipher {
-                None => &chunk.payload,
-                Some(cipher) => {
-                    cipher.apply_to(&chunk.payload, &mut decrypted);
-                    &decrypted
+            let following = async {
+                match left {
+                    0 => Ok(None),
+                    _ => self.chunk(digest, &subject, chunk.sequence + 1).await.map(Some),
                 }
             };
-            hasher.update(bytes);
-            sink.write_all(bytes).await.map_err(ReadError::Sink)?;
+            let copying = async {
+                let bytes: &[u8] = match &mut cipher {
+                    None => &chunk.payload,
+                    Some(cipher) => {
+                        cipher.apply_to(&chunk.payload, &mut decrypted);
+                        &decrypted
+                    }
+                };
+                hasher.update(bytes);
+                sink.write_all(bytes).await.map_err(ReadError::Sink)
+            };
+            // The next chunk is asked for first, so that it is on its way while this one is decrypted.
+            let (following, copied) = tokio::join!(biased; following, copying);
+            copied?;
+            next = following?;
         }
         sink.flush().await.map_err(ReadError::Sink)?;
         match hasher.finish() {

@@ -215,7 +215,10 @@ pub(crate) async fn join(fleet: &Fleet, line: &JoinLine, node: &str, folder: &st
 /// The same, in so many seconds.
 async fn join_within(fleet: &Fleet, line: &JoinLine, node: &str, folder: &str, seconds: &str) -> (Option<i32>, String) {
     let mut command = tokio::process::Command::new(programs::headwater());
-    command.args(["edge", "join", "--node", node, "--timeout-s", seconds, "--dir"]).arg(fleet.node_dir(folder));
+    command
+        .kill_on_drop(true)
+        .args(["edge", "join", "--node", node, "--timeout-s", seconds, "--dir"])
+        .arg(fleet.node_dir(folder));
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     tokio::io::AsyncWriteExt::write_all(&mut stdin, line.to_text().as_bytes()).await.unwrap();
@@ -228,7 +231,7 @@ async fn join_within(fleet: &Fleet, line: &JoinLine, node: &str, folder: &str, s
 async fn a_token_lets_in_as_many_nodes_as_it_says_also_of_those_that_come_at_once() {
     let fleet = Fleet::with_identities().await;
     let line = token(&fleet, None, 5).await;
-    let names: Vec<String> = (0..16).map(|number| format!("r-{number}")).collect();
+    let names: Vec<String> = (0..64).map(|number| format!("r-{number}")).collect();
     let joined = futures::future::join_all(names.iter().map(|node| join(&fleet, &line, node, node))).await;
     let (let_in, others): (Vec<_>, Vec<_>) = joined.iter().zip(&names).partition(|((code, _), _)| *code == Some(0));
     assert_eq!(let_in.len(), 5, "{joined:?}");
@@ -242,6 +245,21 @@ async fn a_token_lets_in_as_many_nodes_as_it_says_also_of_those_that_come_at_onc
     assert!(code == Some(1) && said.contains("join_token_ended"), "{said}");
     let shown = fleet.api().get(&format!("/v1/nodes/{again}")).await.unwrap();
     assert_eq!(shown.body["labels"], json!({"site": "lund"}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_that_is_killed_at_any_moment_is_finished_by_the_same_command() {
+    let fleet = Fleet::with_identities().await;
+    let line = token(&fleet, None, 1).await;
+    for millis in [0, 10, 20, 40, 60, 80, 120, 200] {
+        let killed = join(&fleet, &line, "n-1", "n-1");
+        let _ = tokio::time::timeout(Duration::from_millis(millis), killed).await;
+    }
+    let (code, said) = join(&fleet, &line, "n-1", "n-1").await;
+    assert_eq!(code, Some(0), "{said}");
+    let listed = fleet.api().get("/v1/join-tokens").await.unwrap();
+    assert_eq!(listed.body["items"][0]["used"], 1, "once, however often it was asked");
+    assert!(is_let_in(&fleet, &fleet.seed("n-1").bus()).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
