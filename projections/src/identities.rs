@@ -19,13 +19,21 @@ pub const DISMISSED_AFTER_S: u32 = 30 * 24 * 60 * 60;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identities {
     /// The node of each key that is let in, or that signs; both keys of a node are here.
-    pub(crate) nodes: OrdMap<KeyBytes, NodeId>,
+    pub(crate) nodes: OrdMap<KeyBytes, KeyHolder>,
     /// The keys of nodes that were barred, and whose each was.
     pub(crate) barred: OrdMap<KeyBytes, NodeId>,
     pub(crate) tokens: OrdMap<JoinTokenId, JoinToken>,
     /// The token of each token's key, ended or not.
     pub(crate) token_keys: OrdMap<KeyBytes, JoinTokenId>,
     pub(crate) is_closed: bool,
+}
+
+/// The node that has a key, and what the key is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KeyHolder {
+    pub(crate) node: NodeId,
+    /// Whether the node connects with it. It signs with the other one.
+    pub(crate) is_for_connecting: bool,
 }
 
 /// The keys of one node, and what became of its access.
@@ -126,7 +134,13 @@ impl Identities {
     /// The node of a key that it has now.
     #[must_use]
     pub fn node_of(&self, key: &KeyBytes) -> Option<&NodeId> {
-        self.nodes.get(key)
+        self.nodes.get(key).map(|holder| &holder.node)
+    }
+
+    /// Whether a node connects with a key that it has now.
+    #[must_use]
+    pub fn is_for_connecting(&self, key: &KeyBytes) -> bool {
+        self.nodes.get(key).is_some_and(|holder| holder.is_for_connecting)
     }
 
     /// All tokens that were ever made, by id.

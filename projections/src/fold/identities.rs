@@ -11,7 +11,7 @@ use schema::position::Position;
 
 use super::AffectedNodes;
 use crate::configuration::Configuration;
-use crate::identities::{JoinToken, NodeAccess};
+use crate::identities::{JoinToken, KeyHolder, NodeAccess};
 
 impl Configuration {
     pub(super) fn apply_identity_change(&mut self, event: &Event, change: &Change) -> AffectedNodes {
@@ -34,8 +34,8 @@ impl Configuration {
         let Some(node) = self.nodes.get_mut(id) else { return };
         let retired_at = node.access.retired_at;
         node.access = NodeAccess { keys: Some(Arc::new(*keys)), keyed: position, barred: Position::ZERO, retired_at };
-        for key in [keys.bus, keys.say] {
-            self.identities.nodes.insert(key, id.clone());
+        for (key, is_for_connecting) in [(keys.bus, true), (keys.say, false)] {
+            self.identities.nodes.insert(key, KeyHolder { node: id.clone(), is_for_connecting });
         }
     }
 

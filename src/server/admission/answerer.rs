@@ -67,14 +67,15 @@ impl Answerer {
             Err(error) => return tracing::warn!(%error, "question about a connection ignored"),
         };
         let credentials = question.credentials();
-        if matches!(credentials, Credentials::Key(_)) {
+        if credentials.key().is_some() {
             head.reach(log).await;
         }
         let answer = match admit(&log.view(), self.open.as_ref(), &credentials, system_time()) {
             Ok(admitted) => {
                 metrics::connection_judged("admitted");
                 tracing::debug!(who = admitted.name(), host = question.host, "let into NATS");
-                question.admit(&self.issuer, &admitted.name(), &admitted.permissions(&self.prefix))
+                let name = admitted.connection_name(credentials.key());
+                question.admit(&self.issuer, &name, &admitted.permissions(&self.prefix))
             }
             Err(refused) => {
                 metrics::connection_judged(refused.code());
@@ -91,10 +92,7 @@ impl Answerer {
 /// Says who is refused, as far as it is known: the key that is named, and, if it was proved, whose it is or was.
 fn log_refusal(state: &Configuration, question: &AuthQuestion, credentials: &Credentials<'_>, refused: Refused) {
     let identities = state.identities();
-    let proved = match credentials {
-        Credentials::Key(key) => Some(key),
-        _ => None,
-    };
+    let proved = credentials.key();
     let node = proved.and_then(|key| identities.node_of(key).or_else(|| identities.barred_node_of(key)));
     let token = proved.and_then(|key| identities.token_of(key)).map(|(id, _)| id);
     tracing::info!(

@@ -124,12 +124,10 @@ impl AuthQuestion {
         key.key().zip(signature).is_some_and(is_signed)
     }
 
-    /// The answer that lets the client in. Its name in NATS ends with its key, if it has one: by that the connection is judged later.
+    /// The answer that lets the client in under a name.
     #[must_use]
     pub fn admit(&self, issuer: &SecretKey, name: &str, permissions: &Permissions) -> String {
         let Permissions { publish, subscribe } = permissions;
-        let name = format!("{name} {}", self.offered.nkey);
-        let name = name.trim_end();
         let user = json!({
             "iss": issuer_text(issuer), "sub": self.connection, "aud": NODES_ACCOUNT, "name": name,
             "nats": {
@@ -204,7 +202,7 @@ mod tests {
     fn the_same_question_has_the_same_answer_byte_for_byte() {
         let issuer = SecretKey::from_seed(&[9; 32]);
         let permissions = Permissions { publish: vec!["a.b".into()], subscribe: vec!["c".into()] };
-        let answer = question(&json!({"nkey": "UKEY"})).admit(&issuer, "n-1", &permissions);
+        let answer = question(&json!({"nkey": "UKEY"})).admit(&issuer, "n-1 UKEY", &permissions);
         let claims = |token: &str| -> Value {
             serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap()
         };

@@ -1,5 +1,6 @@
 //! Whether a connection is let in, and what it may do then: a pure function of the state of the log.
 
+use bus::nkey::KeyKind;
 use projections::configuration::Configuration;
 use projections::identities::JoinTokenState;
 use schema::address::Prefix;
@@ -26,6 +27,17 @@ pub enum Credentials<'a> {
     Password(&'a str, &'a str),
     /// Nothing.
     None,
+}
+
+impl Credentials<'_> {
+    /// The key that was proved.
+    #[must_use]
+    pub fn key(&self) -> Option<&KeyBytes> {
+        match self {
+            Self::Key(key) => Some(key),
+            Self::Password(..) | Self::None => None,
+        }
+    }
 }
 
 /// Who is let in.
@@ -109,10 +121,9 @@ pub fn admit(
 pub fn admit_key(state: &Configuration, key: &KeyBytes, now: Instant) -> Result<Admitted, Refused> {
     let identities = state.identities();
     if let Some(node) = identities.node_of(key) {
-        let keys = state.nodes().get(node).and_then(|node| node.access.keys.as_deref());
-        return match keys {
-            Some(keys) if keys.bus == *key => Ok(Admitted::Node(node.clone())),
-            _ => Err(Refused::SigningKey),
+        return match identities.is_for_connecting(key) {
+            true => Ok(Admitted::Node(node.clone())),
+            false => Err(Refused::SigningKey),
         };
     }
     match identities.token_of(key) {
@@ -126,14 +137,35 @@ pub fn admit_key(state: &Configuration, key: &KeyBytes, now: Instant) -> Result<
     }
 }
 
+/// Whether a connection with this name would be let in now as what it was let in. A key may have got to another node since.
+#[must_use]
+pub fn is_still_admitted(state: &Configuration, connection_name: &str, now: Instant) -> bool {
+    let key = connection_name.rsplit(' ').next().and_then(|text| KeyKind::User.read_public(text));
+    match key {
+        Some(key) => {
+            admit_key(state, &key, now).is_ok_and(|admitted| admitted.connection_name(Some(&key)) == connection_name)
+        }
+        None => !state.identities().is_closed(),
+    }
+}
+
 impl Admitted {
-    /// The name of the connection in NATS.
+    /// A name for people.
     #[must_use]
     pub fn name(&self) -> String {
         match self {
             Self::Node(node) => node.to_string(),
             Self::Joiner(token) => format!("join {token}"),
             Self::Open => "open".to_owned(),
+        }
+    }
+
+    /// The name of the connection in NATS. It ends with the client's key, if it has one: by this name the connection is judged later.
+    #[must_use]
+    pub fn connection_name(&self, key: Option<&KeyBytes>) -> String {
+        match key {
+            Some(key) => format!("{} {}", self.name(), KeyKind::User.public(key)),
+            None => self.name(),
         }
     }
 
@@ -155,99 +187,4 @@ impl std::fmt::Debug for OpenPassword {
 }
 
 #[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
-
-    use projections::request::{RequestContext, decide_request};
-    use schema::command::{Command, CreateJoinToken, EnrolNode, JoinNode};
-    use schema::entity::Actor;
-    use schema::id::CommandId;
-    use schema::node_keys::NodeKeys;
-    use schema::request::Request;
-    use schema::seal::SecretKey;
-    use schema::target::Labels;
-
-    use super::*;
-
-    fn key(number: u8) -> KeyBytes {
-        KeyBytes::from(&SecretKey::from_seed(&[number; 32]).public())
-    }
-
-    fn keys(number: u8) -> NodeKeys {
-        NodeKeys { bus: key(number), say: key(number + 100) }
-    }
-
-    fn at(seconds: i64) -> Instant {
-        Instant::from_unix_micros(seconds * 1_000_000)
-    }
-
-    /// The state after these commands, one a request and one a second.
-    fn after(commands: &[Command]) -> Configuration {
-        let log_id = uuid::Uuid::from_u128(7).into();
-        let mut state = Configuration::default();
-        for (second, command) in (1..).zip(commands) {
-            let context = RequestContext {
-                log_id,
-                command_id: CommandId::derived(log_id, "test", &second.to_string()),
-                actor: Actor::Install,
-                entropy: [7; 16],
-                clock: at(second),
-            };
-            state = decide_request(&state, &context, &Request::of([command.clone()])).unwrap().configuration;
-        }
-        state
-    }
-
-    fn enrol(node: &str, number: u8) -> Command {
-        let (id, labels) = (node.parse().unwrap(), Labels::new());
-        Command::EnrolNode(EnrolNode { id, labels, keys: Some(keys(number)) })
-    }
-
-    fn token(uses: u32) -> Command {
-        let (id, node, labels) = ("t-1".parse().unwrap(), None, Labels::new());
-        Command::CreateJoinToken(CreateJoinToken { id, key: key(50), node, labels, uses, for_s: 60 })
-    }
-
-    #[test]
-    fn who_is_let_in_follows_from_the_log() {
-        let node: NodeId = "n-1".parse().unwrap();
-        let join = JoinNode { token: "t-1".parse().unwrap(), node: "n-2".parse().unwrap(), keys: keys(2) };
-        let mut commands = vec![enrol("n-1", 1), token(1)];
-        let state = after(&commands);
-        assert_eq!(admit_key(&state, &key(1), at(9)), Ok(Admitted::Node(node.clone())));
-        assert_eq!(admit_key(&state, &key(101), at(9)), Err(Refused::SigningKey));
-        assert_eq!(admit_key(&state, &key(2), at(9)), Err(Refused::UnknownKey));
-        assert_eq!(admit_key(&state, &key(50), at(62)), Ok(Admitted::Joiner("t-1".parse().unwrap())));
-        assert_eq!(admit_key(&state, &key(50), at(63)), Err(Refused::EndedToken));
-        commands.extend([Command::JoinNode(join), Command::BarNode(node.clone())]);
-        let state = after(&commands);
-        assert!(admit_key(&state, &key(50), at(9)).is_ok(), "the answer to the node that used it may have been lost");
-        assert_eq!(admit_key(&state, &key(2), at(9)), Ok(Admitted::Node("n-2".parse().unwrap())));
-        assert_eq!(admit_key(&state, &key(1), at(9)), Err(Refused::BarredKey));
-        commands.extend([
-            Command::RetireNode(node.clone()),
-            enrol("n-1", 3),
-            Command::RevokeJoinToken("t-1".parse().unwrap()),
-        ]);
-        let state = after(&commands);
-        assert_eq!(admit_key(&state, &key(1), at(9)), Err(Refused::BarredKey), "whoever the node is now");
-        assert_eq!(admit_key(&state, &key(3), at(9)), Ok(Admitted::Node(node.clone())));
-        assert_eq!(admit_key(&state, &key(50), at(9)), Err(Refused::EndedToken));
-        commands.extend([Command::RetireNode(node.clone()), Command::DismissNode(node)]);
-        assert_eq!(admit_key(&after(&commands), &key(3), at(9)), Err(Refused::UnknownKey));
-    }
-
-    #[test]
-    fn the_shared_password_opens_until_the_bus_is_closed_and_only_where_there_is_one() {
-        let open = OpenPassword { user: "headwater".into(), password: "secret".into() };
-        let (right, wrong) =
-            (Credentials::Password("headwater", "secret"), Credentials::Password("headwater", "guess"));
-        let state = after(&[]);
-        assert_eq!(admit(&state, Some(&open), &right, at(1)), Ok(Admitted::Open));
-        assert_eq!(admit(&state, Some(&open), &wrong, at(1)), Err(Refused::WrongPassword));
-        assert_eq!(admit(&state, None, &right, at(1)), Err(Refused::WrongPassword));
-        assert_eq!(admit(&state, Some(&open), &Credentials::None, at(1)), Err(Refused::NoCredentials));
-        let closed = after(&[Command::CloseBus(uuid::Uuid::from_u128(7).into())]);
-        assert_eq!(admit(&closed, Some(&open), &right, at(1)), Err(Refused::Closed));
-    }
-}
+mod tests;

@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use bus::connect::Link;
-use bus::nkey::KeyKind;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use program::clock::system_time;
@@ -19,7 +18,7 @@ use store::log::Log;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::judgement::admit_key;
+use super::judgement::is_still_admitted;
 
 /// Each nats-server answers here with its connections.
 const CONNECTIONS: &str = "$SYS.REQ.SERVER.PING.CONNZ";
@@ -68,8 +67,9 @@ struct Page {
 #[derive(Deserialize)]
 struct Connection {
     cid: u64,
-    #[serde(default)]
-    authorized_user: String,
+    /// The name of the connection that the server gave it: see `Admitted::connection_name`.
+    #[serde(default, rename = "authorized_user")]
+    name: String,
 }
 
 type BoxedError = Box<dyn std::error::Error + Send + Sync>;
@@ -154,7 +154,8 @@ impl Warden {
                 answer = timeout_at(until, answers.next()) => {
                     let Ok(Some(answer)) = answer else { break };
                     let Ok(Connections { server, data }) = serde_json::from_slice(&answer.payload) else { continue };
-                    let lost = data.connections.into_iter().filter(|connection| !connection.is_admitted(state));
+                    let is_lost = |connection: &Connection| !is_still_admitted(state, &connection.name, system_time());
+                    let lost = data.connections.into_iter().filter(is_lost);
                     kicks.extend(lost.map(|connection| self.kick(server.id.clone(), connection.cid)));
                     (total, servers) = (total.max(data.total), servers + 1);
                     until = until.min(Instant::now() + OTHERS_WITHIN);
@@ -188,17 +189,6 @@ async fn access_lost(views: &mut watch::Receiver<Configuration>, mut before: Con
         before = now;
         if views.changed().await.is_err() {
             return std::future::pending().await;
-        }
-    }
-}
-
-impl Connection {
-    /// Whether the log lets the connection in now. One with a key is judged by the key, one without by the state of the bus.
-    fn is_admitted(&self, state: &Configuration) -> bool {
-        let key = self.authorized_user.rsplit(' ').next().and_then(|text| KeyKind::User.read_public(text));
-        match key {
-            Some(key) => admit_key(state, &key, system_time()).is_ok(),
-            None => !state.identities().is_closed(),
         }
     }
 }

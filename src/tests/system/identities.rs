@@ -20,6 +20,7 @@ use schema::wire::WireRecord as _;
 use serde_json::{Value, json};
 use testkit::eventually::eventually;
 use testkit::fleet::{CONVERGED_WITHIN, Fleet};
+use testkit::http_api::HttpApi;
 use testkit::programs;
 use testkit::raw_nats::RawClient;
 
@@ -132,7 +133,12 @@ async fn a_barred_node_is_out_within_a_second_stays_out_and_disturbs_nobody() {
 /// Writes a report in a node's name, from the account of the servers: whoever runs NATS can do that.
 async fn report(link: &Link, node: &str, boot_no: u64, seq: u64, say: Option<&SecretKey>) {
     let blank = Reported::blank(node.parse().unwrap(), format!("boot {boot_no}"), "forger/1".into());
-    let message = Reported { boot_no: Some(boot_no), seq, ..blank }.write();
+    publish(link, &Reported { boot_no: Some(boot_no), seq, ..blank }, say).await;
+}
+
+/// Writes this report to the key of its node.
+async fn publish(link: &Link, reported: &Reported, say: Option<&SecretKey>) {
+    let (node, message) = (reported.node.as_str(), reported.write());
     let mut headers = async_nats::HeaderMap::new();
     if let Some(say) = say {
         headers.insert(SIGNATURE_HEADER, Statement::Report.sign(say, &message));
@@ -200,6 +206,47 @@ async fn a_report_counts_only_from_its_node_and_only_once() {
         if state["boot_no"] == 501 { Ok(()) } else { Err(state["boot_no"].to_string()) }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_of_an_older_boot_counts_for_nothing_with_the_server_that_takes_over_either() {
+    let mut fleet = Fleet::with_identities().await;
+    fleet.node("n-1", json!({})).await;
+    shows(&fleet, "n-1", "converged").await;
+    let (link, seed) = (relay(&fleet).await, fleet.seed("n-1"));
+    assert!(fleet.agents.get_mut("n-1").unwrap().process.stop().await);
+    // It runs nothing, as this report says, so that the log takes it, and its number with it.
+    report(&link, "n-1", 500, 7, Some(&seed.say())).await;
+    let noted = async |api: &HttpApi| {
+        let events = api.get("/v1/events?entity=report%2Fn-1&limit=1000").await?;
+        Ok::<_, String>(events.body["items"].as_array().map_or(0, Vec::len))
+    };
+    eventually("the log has the report", CONVERGED_WITHIN, async || {
+        let reports = noted(fleet.api()).await?;
+        if reports >= 2 { Ok(()) } else { Err(format!("{reports} reports")) }
+    })
+    .await;
+    let reports = noted(fleet.api()).await.unwrap();
+    // Only the log has the number: the server that heard it is killed, and NATS has an older report in its place.
+    fleet.servers[0].process.kill();
+    let failing = Reported::blank("n-1".parse().unwrap(), "boot 499".into(), "forger/1".into());
+    let failing = Reported { boot_no: Some(499), seq: 1_000, drift: vec!["files/a".into()], ..failing };
+    publish(&link, &failing, Some(&seed.say())).await;
+    fleet.serve("all").await;
+    let api = &fleet.servers[1].api;
+    eventually("the other server ignores it", CONVERGED_WITHIN, async || {
+        let metrics = api.get("/metrics").await?.body.as_str().unwrap_or_default().to_owned();
+        if metrics.contains("headwater_reports_passed_over_total{why=\"old\"}") { Ok(()) } else { Err(metrics) }
+    })
+    .await;
+    // A later one counts, and it is the next in the log.
+    report(&link, "n-1", 501, 1, Some(&seed.say())).await;
+    eventually("a later one counts", CONVERGED_WITHIN, async || {
+        let shown = api.get("/v1/nodes/n-1").await?;
+        if shown.body["reported"]["boot"] == "boot 501" { Ok(()) } else { Err(format!("{shown:?}")) }
+    })
+    .await;
+    assert_eq!(noted(api).await.unwrap(), reports, "nothing that the older one said is in the log");
 }
 
 pub(crate) async fn token(fleet: &Fleet, node: Option<&str>, uses: u32) -> JoinLine {
