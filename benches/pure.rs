@@ -43,7 +43,7 @@ fn put(number: u32, round: u64) -> Command {
         id: format!("doc-{number}").parse().expect("an id"),
         path: "etc/detector.json".parse().expect("a path"),
         media_type: "application/json".parse().expect("a media type"),
-        content: Content::new(format!("{{\"round\": {round}}}").into_bytes()).expect("small content"),
+        content: Content::new(format!("{{\"round\": {round}}}").into_bytes()).expect("small content").into(),
         target: Target::Selector(Selector {
             match_labels: label("host", number.to_string()),
             match_expressions: Vec::new(),

@@ -67,7 +67,7 @@ fn put(number: usize, round: usize) -> Ask {
         id: name.parse().expect("an id"),
         path: format!("etc/{name}").parse().expect("a path"),
         media_type: "text/plain".parse().expect("a media type"),
-        content: Content::new(content.into_bytes()).expect("it is small"),
+        content: Content::new(content.into_bytes()).expect("it is small").into(),
         target: Target::Nodes([node(number)].into()),
         priority: 0,
         merge: Merge::Replace,

@@ -135,7 +135,7 @@ pub(crate) fn put(content: Vec<u8>) -> Command {
         id: "round".parse().expect("an id"),
         path: "etc/round".parse().expect("a path"),
         media_type: "text/plain".parse().expect("a media type"),
-        content: Content::new(content).expect("it is small enough"),
+        content: Content::new(content).expect("it is small enough").into(),
         target: Target::All,
         priority: 0,
         merge: Merge::Replace,

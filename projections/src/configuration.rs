@@ -6,18 +6,20 @@
 use alloc::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
+use schema::bundle::PlanBase;
 use schema::change::{Change, DocumentPut, PrincipalCreated};
 use schema::command::{ClaimJobs, Command, CompleteJob, Propose, ReleaseJobs, Role};
 use schema::desired::{Cause, digest_of};
 use schema::digest::Digest;
 use schema::entity::{Actor, Entity, Kind};
-use schema::id::{DocumentId, NodeId, PrincipalName, ProposalId};
+use schema::id::{DocumentId, EventId, MarkId, NodeId, PrincipalName, ProposalId};
 use schema::instant::Instant;
 use schema::path::DocumentPath;
 use schema::position::{Position, Version};
 use schema::report::ReportSummary;
 use schema::target::Labels;
 
+use crate::bundles::Bundles;
 use crate::compliance::Compliance;
 use crate::identities::{Identities, NodeAccess};
 use crate::jobs::Jobs;
@@ -29,6 +31,7 @@ use crate::selector_index::SelectorIndex;
 pub struct Configuration {
     pub(crate) position: Position,
     pub(crate) at: Instant,
+    pub(crate) event_id: Option<EventId>,
     pub(crate) documents: OrdMap<DocumentId, Document>,
     pub(crate) paths: OrdMap<DocumentPath, OrdSet<DocumentId>>,
     pub(crate) former_documents: OrdMap<DocumentPath, OrdMap<DocumentId, FormerDocument>>,
@@ -43,6 +46,8 @@ pub struct Configuration {
     pub(crate) jobs: Jobs,
     pub(crate) identities: Identities,
     pub(crate) proposals: Proposals,
+    pub(crate) bundles: Bundles,
+    pub(crate) marks: OrdMap<MarkId, Mark>,
 }
 
 /// A present document.
@@ -88,6 +93,19 @@ pub struct Node {
     pub access: NodeAccess,
 }
 
+/// A name for a position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The position that it names.
+    pub names: Position,
+    /// How many events the mark has had.
+    pub version: Version,
+    /// The position of the last one.
+    pub position: Position,
+    /// The time of the last one.
+    pub at: Instant,
+}
+
 /// A user of the HTTP API, revoked or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
@@ -127,6 +145,24 @@ impl Configuration {
     #[must_use]
     pub fn at(&self) -> Instant {
         self.at
+    }
+
+    /// The state as the base of a plan.
+    #[must_use]
+    pub fn plan_base(&self) -> PlanBase {
+        PlanBase { position: self.position, event_id: self.event_id }
+    }
+
+    /// Which entities belong together.
+    #[must_use]
+    pub fn bundles(&self) -> &Bundles {
+        &self.bundles
+    }
+
+    /// The names of positions, by id.
+    #[must_use]
+    pub fn marks(&self) -> &OrdMap<MarkId, Mark> {
+        &self.marks
     }
 
     /// The documents that are present, by id.
@@ -218,7 +254,9 @@ impl Configuration {
             Kind::Report => self.reports.get(id).map(|noted| noted.version),
             Kind::JoinToken => self.identities.tokens.get(id).map(|token| token.version),
             Kind::Proposal => self.proposals.get(&ProposalId::from(id.clone())).map(|proposal| proposal.version),
-            Kind::Job | Kind::Runtime | Kind::Log | Kind::Unknown(_) => None,
+            Kind::Bundle => self.bundles.all().get(id).map(|bundle| bundle.version),
+            Kind::Mark => self.marks.get(id).map(|mark| mark.version),
+            Kind::Job | Kind::Runtime | Kind::Log | Kind::Plan | Kind::Unknown(_) => None,
             Kind::Control | Kind::Component | Kind::Assessment | Kind::Attestation => self.compliance.version(entity),
         }
     }

@@ -3,6 +3,7 @@
 //! A command is decided against the exact state at the head of the log. A command without effect gives no change. Whatever
 //! could not be rendered or published later is refused here.
 
+mod bundles;
 mod checks;
 mod claims;
 mod compliance;
@@ -15,7 +16,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use schema::change::{Change, DocumentPut, Labelled, PrincipalCreated};
+use schema::change::{Change, DocumentPut, Labelled, NodeEnrolled, PrincipalCreated};
 use schema::command::{Command, CreatePrincipal, PutDocument, Role};
 use schema::entity::Entity;
 use schema::id::{DocumentId, NodeId, PrincipalName};
@@ -28,6 +29,7 @@ use self::checks::{is_json, no_file_is_a_folder};
 use crate::configuration::Configuration;
 use crate::refusal::Refusal;
 
+pub use self::bundles::Assignments;
 pub use self::claims::TokenSeed;
 pub use self::context::DecisionContext;
 use self::nodes::{active, node};
@@ -51,7 +53,7 @@ pub struct EntityChange {
 pub fn decide(
     state: &Configuration,
     ask: &RequestItem,
-    context: &DecisionContext,
+    context: &DecisionContext<'_>,
 ) -> Result<Vec<EntityChange>, Refusal> {
     expect_version(state, ask)?;
     let changes = changes(state, &ask.command, context)?;
@@ -72,7 +74,7 @@ impl EntityChange {
 fn changes(
     state: &Configuration,
     command: &Command,
-    context: &DecisionContext,
+    context: &DecisionContext<'_>,
 ) -> Result<Vec<(Entity, Change)>, Refusal> {
     Ok(match command {
         Command::PutDocument(put) => one(command, put_document(state, put)?),
@@ -109,6 +111,10 @@ fn changes(
         Command::WithdrawProposal(node, uuid) => one(command, proposals::withdraw(state, node, *uuid)?),
         Command::AcceptProposal(accept) => proposals::accept(state, accept)?,
         Command::RejectProposal(reject) => one(command, proposals::reject(state, reject)?),
+        Command::PutNode(id, labels) => one(command, put_node(state, id, labels)?),
+        Command::AssignBundle(assign) => bundles::assign(state, assign, context.assignments, context.may_remove)?,
+        Command::RemoveBundle(id) => one(command, bundles::remove(state, id)?),
+        Command::Mark(mark) => one(command, bundles::mark(state, mark)?),
     })
 }
 
@@ -125,11 +131,14 @@ fn expect_version(state: &Configuration, ask: &RequestItem) -> Result<(), Refusa
 }
 
 fn put_document(state: &Configuration, put: &PutDocument) -> Result<Option<Change>, Refusal> {
+    let Some(content) = put.content.known() else {
+        return Err(Refusal::UnknownContent(put.content.digest()));
+    };
     let becomes = DocumentPut {
         path: put.path.clone(),
         media_type: put.media_type.clone(),
-        digest: put.content.digest(),
-        size: put.content.bytes().len() as u64,
+        digest: content.digest,
+        size: content.size,
         target: put.target.clone(),
         priority: put.priority,
         merge: put.merge,
@@ -155,6 +164,14 @@ fn remove_document(state: &Configuration, id: &DocumentId) -> Result<Change, Ref
     match state.documents.contains_key(id) {
         true => Ok(Change::DocumentRemoved),
         false => Err(Refusal::Unknown(id.into())),
+    }
+}
+
+/// A node that was retired must be enrolled by its own command: what it ran was taken from it on purpose.
+fn put_node(state: &Configuration, id: &NodeId, labels: &Labels) -> Result<Option<Change>, Refusal> {
+    match state.nodes.contains_key(id) {
+        true => label_node(state, id, labels),
+        false => Ok(Some(Change::NodeEnrolled(NodeEnrolled { labels: Arc::new(labels.clone()), keys: None }))),
     }
 }
 

@@ -4,6 +4,7 @@
 //! nodes are found by index, and none of them is rendered here.
 
 mod affected_nodes;
+mod bundles;
 mod claims;
 mod compliance;
 mod identities;
@@ -35,7 +36,11 @@ impl Configuration {
         assert_eq!(event.position, self.position.next(), "BUG: events are folded in order and without a gap");
         self.position = event.position;
         self.at = event.at;
+        self.event_id = Some(event.event_id);
         let affected = self.apply_change(event, change);
+        if change.removes() {
+            self.bundles.end_membership(&event.entity);
+        }
         if self.recorded(&event.entity) != Some(event.version) {
             self.versions.insert(event.entity.clone(), event.version);
         }
@@ -86,6 +91,9 @@ impl Configuration {
             | Change::ProposalRejected(_)
             | Change::ProposalSuperseded(_)
             | Change::ProposalWithdrawn(_) => self.apply_proposal_change(event, change),
+            Change::BundleAssigned(_) | Change::BundleRemoved | Change::Marked(_) | Change::PlanKept(_) => {
+                self.apply_bundle_change(event, change)
+            }
             // It names the log that the events before it come from; the state does not depend on that.
             Change::LogBegun(_) => AffectedNodes::new(),
         }

@@ -5,14 +5,15 @@
 //! Maps are ordered, so that the same log gives the same bytes however its events were batched.
 //!
 //! Imports run one way. At the bottom are the parts of the state with their indexes ([`selector_index`], [`compliance`],
-//! [`jobs`], [`proposals`]); then the state that holds them ([`configuration`]), queries of the state ([`selection`], [`layers`], [`spec`],
-//! [`render`], [`plain_contents`]), the fold that changes it ([`fold`]), and at the top the decisions on commands ([`decide`], [`request`]).
+//! [`jobs`], [`proposals`], [`bundles`]); then the state that holds them ([`configuration`]), queries of the state ([`selection`], [`layers`], [`spec`],
+//! [`render`], [`plain_contents`], [`outcome`]), the fold that changes it ([`fold`]), and at the top the decisions on commands ([`decide`], [`request`], [`expectation`]).
 #![no_std]
 
 extern crate alloc;
 
 pub mod selector_index;
 
+pub mod bundles;
 pub mod compliance;
 pub mod identities;
 pub mod jobs;
@@ -22,6 +23,7 @@ pub mod configuration;
 
 pub mod aggregate;
 pub mod decide;
+pub mod expectation;
 pub mod refusal;
 pub mod refusal_code;
 pub mod request;
@@ -31,6 +33,7 @@ pub mod convergence;
 pub mod fold;
 
 pub mod layers;
+pub mod outcome;
 pub mod plain_contents;
 pub mod render;
 pub mod selection;

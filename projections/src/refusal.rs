@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use schema::digest::Digest;
 use schema::entity::{Actor, Entity};
-use schema::id::{AttestationId, DocumentId, JobId, JoinTokenId, NodeId, PrincipalName, ProposalId};
+use schema::id::{AttestationId, BundleId, DocumentId, JobId, JoinTokenId, MarkId, NodeId, PrincipalName, ProposalId};
 use schema::limit::{
     ENTRIES_MAX, EVENT_DATA_BYTES_MAX, EVENTS_MAX, PROPOSALS_OPEN_MAX, RECORD_BYTES_MAX, SPEC_BYTES_MAX,
 };
@@ -180,6 +180,49 @@ pub enum Refusal {
     /// Too many proposals of the node wait for a decision.
     #[error("node {0} has {PROPOSALS_OPEN_MAX} open proposals: accept or reject one first")]
     TooManyProposals(NodeId),
+    /// The log holds no content of this digest.
+    #[error("the log has no content {0}: send the content itself")]
+    UnknownContent(Digest),
+    /// A bundle would own nothing.
+    #[error("bundle {0} would own nothing: say `empty` if that is meant")]
+    EmptyBundle(BundleId),
+    /// A member of a bundle is not there.
+    #[error("there is no {0}: a bundle owns what is there")]
+    UnknownMember(Entity),
+    /// A member belongs to another bundle.
+    #[error("{entity} belongs to bundle {owner}: say `take` to move it, or let bundle {owner} go of it first")]
+    OwnedElsewhere {
+        /// The member.
+        entity: Entity,
+        /// The bundle that it belongs to.
+        owner: BundleId,
+    },
+    /// What leaves a bundle would be removed, and the sender has not shown that this was seen.
+    #[error(
+        "{removed} would be removed, because it leaves bundle {bundle}: make a dry run, and send its plan as `If-Match`"
+    )]
+    PlanNeeded {
+        /// The bundle.
+        bundle: BundleId,
+        /// What would be removed.
+        removed: Referrers,
+    },
+    /// The mark names another position.
+    #[error("mark {id} names position {position}: say `move` to let it name another one")]
+    MarkExists {
+        /// The mark.
+        id: MarkId,
+        /// The position that it names.
+        position: Position,
+    },
+    /// The position is after the end of the log.
+    #[error("there is no position {position}: the log ends at {head}")]
+    MarkAhead {
+        /// The position.
+        position: Position,
+        /// The last position.
+        head: Position,
+    },
     /// The event would be too large.
     #[error("the event would have {bytes} bytes of data, at most {EVENT_DATA_BYTES_MAX} are possible")]
     EventTooLarge {
@@ -295,6 +338,13 @@ impl Refusal {
             Self::DocumentTaken(_) => RefusalCode::DocumentTaken,
             Self::ProposalReused(_) => RefusalCode::ProposalReused,
             Self::TooManyProposals(_) => RefusalCode::TooManyProposals,
+            Self::UnknownContent(_) => RefusalCode::UnknownContent,
+            Self::EmptyBundle(_) => RefusalCode::EmptyBundle,
+            Self::UnknownMember(_) => RefusalCode::UnknownMember,
+            Self::OwnedElsewhere { .. } => RefusalCode::OwnedElsewhere,
+            Self::PlanNeeded { .. } => RefusalCode::PlanNeeded,
+            Self::MarkExists { .. } => RefusalCode::MarkExists,
+            Self::MarkAhead { .. } => RefusalCode::UnknownPosition,
             Self::TooManyEntries { .. } => RefusalCode::TooManyEntries,
             Self::RecordTooLarge { .. } => RefusalCode::RecordTooLarge,
         }
@@ -325,6 +375,11 @@ impl Refusal {
             Self::ProposalEnded { .. } | Self::ProposalStale(_) | Self::DocumentTaken(_) => "id",
             Self::ProposalReused(_) => "id",
             Self::TooManyProposals(_) => "node",
+            Self::UnknownContent(_) => "content_digest",
+            Self::EmptyBundle(_) | Self::UnknownMember(_) | Self::OwnedElsewhere { .. } | Self::PlanNeeded { .. } => {
+                "members"
+            }
+            Self::MarkExists { .. } | Self::MarkAhead { .. } => "position",
             Self::RetiredRuntime(_) => "runtime",
             Self::ClaimLost(_) => "token",
             Self::SpecChanged { .. } => "spec_digest",

@@ -15,6 +15,8 @@ pub enum RefusalClass {
     Unfit,
     /// The sender may not.
     Forbidden,
+    /// It must come with the plan that its sender was shown.
+    Unplanned,
 }
 
 macro_rules! refusal_codes {
@@ -51,6 +53,8 @@ refusal_codes! {
     ClaimLost = Conflict "claim_lost";
     /// A document of that id is there that was not made by accepting a proposal.
     DocumentTaken = Conflict "document_taken";
+    /// The list of a bundle's members is empty.
+    EmptyBundle = Conflict "empty_bundle";
     /// The event would have more data than an event can have.
     EventTooLarge = TooLarge "event_too_large";
     /// Other entities refer to the entity.
@@ -65,6 +69,8 @@ refusal_codes! {
     KeyInUse = Conflict "key_in_use";
     /// Without this administrator nobody could send commands.
     LastAdmin = Conflict "last_admin";
+    /// The mark names another position.
+    MarkExists = Conflict "mark_exists";
     /// The node is shut out of NATS.
     NodeBarred = Conflict "node_barred";
     /// The node takes part no more.
@@ -73,8 +79,12 @@ refusal_codes! {
     NotJson = Unfit "not_json";
     /// The sender may read, and asks for a change.
     NotPermitted = Forbidden "not_permitted";
+    /// A member of the bundle belongs to another one.
+    OwnedElsewhere = Conflict "owned_elsewhere";
     /// One path would have to be a file and a folder.
     PathConflict = Conflict "path_conflict";
+    /// The request would remove what leaves a bundle, and came without a plan.
+    PlanNeeded = Unplanned "plan_needed";
     /// The principal is there with another role or token.
     PrincipalExists = Conflict "principal_exists";
     /// The proposal has ended.
@@ -97,8 +107,14 @@ refusal_codes! {
     TooManyEvents = TooLarge "too_many_events";
     /// Too many proposals of a node wait for a decision.
     TooManyProposals = Conflict "too_many_proposals";
+    /// The log holds no content of the digest.
+    UnknownContent = NotFound "unknown_content";
     /// There is no such entity.
     UnknownEntity = NotFound "unknown_entity";
+    /// A member of the bundle is not there.
+    UnknownMember = NotFound "unknown_member";
+    /// The log has no such position yet.
+    UnknownPosition = NotFound "unknown_position";
     /// The entity has another version than the sender expects.
     VersionConflict = Conflict "version_conflict";
 }

@@ -6,6 +6,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use schema::answer::{Answer, AppendedEvent, CommandOutcome};
+use schema::bundle::PlanKept;
 use schema::change::Change;
 use schema::command::Command;
 use schema::digest::Digest;
@@ -18,10 +19,10 @@ use schema::limit::{
     ENTRIES_MAX, ENTRY_FRAME_BYTES_MAX, ENTRY_OVERHEAD_BYTES_MAX, EVENTS_MAX, INLINE_RECORD_BYTES_MAX,
     RECORD_BYTES_MAX, SPEC_BYTES_MAX,
 };
-use schema::request::{Request, RequestItem};
+use schema::request::Request;
 
 use crate::configuration::Configuration;
-use crate::decide::{DecisionContext, EntityChange, TokenSeed, decide};
+use crate::decide::{Assignments, DecisionContext, EntityChange, TokenSeed, decide};
 use crate::refusal::{Refusal, RequestRefusal};
 use crate::render::render;
 use crate::warning::Warnings;
@@ -94,7 +95,8 @@ pub fn preview_request(
     request: &Request,
 ) -> Result<DecisionWithState, RequestRefusal> {
     let mut configuration = state.clone();
-    let Decision { events, affected, answer } = decide_permitted(&mut configuration, envelope, request)?;
+    let decision = decide_for(DecisionPurpose::Preview, &mut configuration, envelope, request)?;
+    let Decision { events, affected, answer } = decision;
     Ok(DecisionWithState { configuration, events, affected, answer })
 }
 
@@ -108,18 +110,51 @@ pub fn decide_in_place(
     envelope: &RequestContext,
     request: &Request,
 ) -> Result<Decision, RequestRefusal> {
-    let may = |ask: &RequestItem| state.may_command(&envelope.actor, &ask.command);
-    if !request.commands.iter().all(may) {
-        return Err(RequestRefusal { command: None, refusal: Refusal::NotPermitted(envelope.actor.clone()) });
-    }
-    decide_permitted(state, envelope, request)
+    decide_for(DecisionPurpose::Append, state, envelope, request)
 }
 
-fn decide_permitted(
+/// As [`decide_in_place`], for a sender who was shown the plan of the request. An event says so, if there are others. Whether the request
+/// comes out as planned is for the caller to compare: see [`crate::outcome`].
+///
+/// # Errors
+/// As [`decide_in_place`].
+pub fn decide_planned(
+    state: &mut Configuration,
+    envelope: &RequestContext,
+    request: &Request,
+    kept: PlanKept,
+) -> Result<Decision, RequestRefusal> {
+    decide_for(DecisionPurpose::Planned(kept), state, envelope, request)
+}
+
+/// Whether an actor may send every command of a request.
+#[must_use]
+pub fn may_send(state: &Configuration, actor: &Actor, request: &Request) -> bool {
+    request.commands.iter().all(|ask| state.may_command(actor, &ask.command))
+}
+
+/// What a decision is made for.
+#[derive(Clone, Copy, Debug)]
+enum DecisionPurpose {
+    /// Its events are appended.
+    Append,
+    /// It is shown and forgotten.
+    Preview,
+    /// Its events are appended if it comes out as this plan.
+    Planned(PlanKept),
+}
+
+fn decide_for(
+    purpose: DecisionPurpose,
     state: &mut Configuration,
     envelope: &RequestContext,
     request: &Request,
 ) -> Result<Decision, RequestRefusal> {
+    if !matches!(purpose, DecisionPurpose::Preview) && !may_send(state, &envelope.actor, request) {
+        return Err(RequestRefusal { command: None, refusal: Refusal::NotPermitted(envelope.actor.clone()) });
+    }
+    let may_remove = !matches!(purpose, DecisionPurpose::Append);
+    let assignments = Assignments::of(&request.commands);
     let mut drafts = Vec::new();
     let mut affected = BTreeSet::new();
     let mut warnings = Warnings::default();
@@ -129,8 +164,12 @@ fn decide_permitted(
         let seed = TokenSeed::new(envelope.entropy, envelope.command_id, ordinal(&drafts));
         warnings.of_command(state, index, &ask.command);
         let at = envelope.clock.max(state.at());
-        let changes = decide(state, ask, &DecisionContext { log_id: envelope.log_id, at, seed }).map_err(refused)?;
-        if drafts.len() + changes.len() > EVENTS_MAX {
+        let entity = ask.command.entity();
+        let owned_by = state.bundles().owner(&entity).filter(|owner| !assignments.has(owner)).cloned();
+        let context = DecisionContext { log_id: envelope.log_id, at, seed, assignments: &assignments, may_remove };
+        let changes = decide(state, ask, &context).map_err(refused)?;
+        // The event about the plan comes last.
+        if drafts.len() + changes.len() >= EVENTS_MAX {
             return Err(refused(Refusal::TooManyEvents));
         }
         let first = drafts.len();
@@ -139,7 +178,15 @@ fn decide_permitted(
             affected.append(&mut state.fold(&draft, &change));
             drafts.push(draft);
         }
-        results.push(outcome(state, &ask.command, &drafts[first..]));
+        results.push(CommandOutcome { owned_by, ..outcome(state, &ask.command, &drafts[first..]) });
+    }
+    if let DecisionPurpose::Planned(kept) = purpose
+        && !drafts.is_empty()
+    {
+        let (entity, change) = (Entity::plan(&kept.plan), Change::PlanKept(kept));
+        let draft = draft(state, envelope, request.reason.clone(), ordinal(&drafts), entity, &change, change.data());
+        state.fold(&draft, &change);
+        drafts.push(draft);
     }
     let whole = |refusal| RequestRefusal { command: None, refusal };
     specs_fit(state, &drafts).map_err(whole)?;
@@ -175,7 +222,7 @@ fn outcome(state: &Configuration, command: &Command, drafts: &[Event]) -> Comman
         }
         _ => None,
     };
-    CommandOutcome { version: state.version(&entity), entity, changed: !drafts.is_empty(), jobs }
+    CommandOutcome { version: state.version(&entity), entity, changed: !drafts.is_empty(), jobs, owned_by: None }
 }
 
 /// An event that still lacks the request's count, and with it its leaf.

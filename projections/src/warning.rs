@@ -62,11 +62,9 @@ impl Warnings {
 /// A document whose bytes are not what its media type says.
 fn mismatch(put: &PutDocument) -> Option<Notice> {
     let demands = put.media_type.demands();
-    let why = match put.content.form() {
+    let why = match put.content.known()?.form {
         form if form >= demands => return None,
-        _ if demands == ContentForm::Json => {
-            format!("no JSON: {}", put.content.json_fault().unwrap_or_default())
-        }
+        _ if demands == ContentForm::Json => format!("no JSON: {}", put.content.json_fault()),
         _ => "not UTF-8".into(),
     };
     Some((
@@ -246,7 +244,7 @@ mod tests {
             )
             .expect("a request");
             let Command::PutDocument(put) = &mut request.commands[1].command else { panic!("a document") };
-            put.content = latin.clone();
+            put.content = latin.clone().into();
             let warnings = decided(&mut Configuration::default(), &request).expect("accepted").answer.warnings;
             assert_eq!(warnings.len(), warned, "{media_type}");
             assert!(warnings.iter().all(|warning| (warning.command, warning.code.as_str()) == (1, "content_mismatch")));

@@ -17,6 +17,7 @@ use alloc::vec::Vec;
 use projections::configuration::Configuration;
 use projections::fold::AffectedNodes;
 use schema::digest::Digest;
+use schema::entity::Kind;
 use schema::id::LogId;
 use schema::position::Position;
 use schema::seal::PublicKey;
@@ -27,6 +28,7 @@ use crate::event_error::EventError;
 use crate::file::body::ExportHeader;
 use crate::finding::Finding;
 use crate::log::{Follower, OpenedEvent};
+use crate::plan_check::PlannedRequest;
 use crate::tree::Frontier;
 
 /// The totals of an audit.
@@ -58,6 +60,8 @@ struct Log {
     id: LogId,
     key: PublicKey,
     follower: Follower,
+    /// The present request, if it may have come with a plan.
+    planned: Option<PlannedRequest>,
     blobs: BTreeMap<Digest, Held>,
     /// Checkpoints whose event is still to come, in order.
     ahead: VecDeque<Checkpoint>,
@@ -211,8 +215,12 @@ impl Audit {
             Ok(opened) => opened,
             Err(unfit) => return Err(log.unfit(unfit)),
         };
+        if opened.event().ordinal == 1 {
+            log.planned = PlannedRequest::begun_by(opened, log.follower.configuration());
+        }
         let affected = log.follower.advance_opened(opened);
         let affected = affected.map_err(|found| Finding::fault(found.position, opened.event(), &found.fault))?;
+        log.keeps_plan(opened, &affected)?;
         log.has_content(opened)?;
         log.reached(&mut self.tally)?;
         Ok(affected)
@@ -283,6 +291,7 @@ impl Log {
             id,
             key,
             follower: Follower::new(id),
+            planned: None,
             blobs: BTreeMap::new(),
             ahead: VecDeque::new(),
             noted: None,
@@ -347,6 +356,22 @@ impl Log {
             UnusableEvent::Row(why) => {
                 Finding::new(next, "row", "the event can't be read", "an entity and an actor", why)
             }
+        }
+    }
+
+    fn keeps_plan(&mut self, opened: &OpenedEvent, affected: &AffectedNodes) -> Result<(), Finding> {
+        let event = opened.event();
+        match &mut self.planned {
+            Some(planned) => {
+                planned.check(opened, self.follower.configuration())?;
+                planned.take(event, affected);
+                Ok(())
+            }
+            None if event.entity.kind == Kind::Plan => {
+                let what = "an event about a plan does not end a request";
+                Err(Finding::new(event.position, "plan", what, "other events of the request before it", "none"))
+            }
+            None => Ok(()),
         }
     }
 

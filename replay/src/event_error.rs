@@ -84,13 +84,21 @@ pub enum EventError {
         /// One of the entities that refer to it.
         by: Entity,
     },
-    /// The event does not fit the proposal that it is about, or that its document is said to be made of.
+    /// The event does not fit what it is about: a proposal, a bundle, or the proposal that its document is said to be made of.
     #[error("{entity}: {why}")]
-    Proposal {
+    Rule {
         /// The entity of the event.
         entity: Entity,
         /// The rule that it breaks.
         why: &'static str,
+    },
+    /// The event names a position that was not there before it.
+    #[error("{entity} names position {position}, which is not before the event")]
+    NotYet {
+        /// The entity of the event.
+        entity: Entity,
+        /// The position.
+        position: Position,
     },
     /// The event is about a claim that is not the current one.
     #[error("it is about a claim on {job} that is not the current one")]

@@ -81,7 +81,10 @@ impl Finding {
             EventError::Unreadable(why) => ("unreadable", "a change that can be folded".into(), why.to_string()),
             EventError::Dangling { to, .. } => ("reference", format!("{to} to be there"), "it is not".into()),
             EventError::InUse { by, .. } => ("reference", "nobody to refer to it".into(), by.to_string()),
-            EventError::Proposal { why, .. } => ("reference", (*why).to_string(), "something else".into()),
+            EventError::NotYet { position: named, .. } => {
+                ("reference", format!("a position before {position}"), named.to_string())
+            }
+            EventError::Rule { why, .. } => ("reference", (*why).to_string(), "something else".into()),
             EventError::NoClaim { job } => {
                 ("reference", format!("the current claim on {job}"), "another, or none".into())
             }

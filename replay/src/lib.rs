@@ -3,7 +3,7 @@
 //! Every reader of a log (a starting server, the relay, an auditor with a file) reads it through [`log::Follower`], which
 //! trusts nothing: identity, order, seals, versions, requests and formats are checked before an event is folded. Over the
 //! leaves stands a Merkle [`tree`], whose root a [`checkpoint`] signs. [`reverify`] folds the log again and compares it with
-//! the live state. [`explain`] names the events that a file or a job follows from, [`impact`] what a request changed, and
+//! the live state. [`explain`] names the events that a file or a job follows from, [`node_history`] those that concern a node, and
 //! [`stray`] tells whether a message can be the log's next event. The crate is `no_std` and does no I/O.
 #![no_std]
 
@@ -16,8 +16,9 @@ pub mod event_error;
 pub mod explain;
 pub mod file;
 pub mod finding;
-pub mod impact;
 pub mod log;
+pub mod node_history;
+mod plan_check;
 mod references;
 pub mod reverify;
 pub mod stray;

@@ -58,6 +58,8 @@ pub struct DivergenceError {
 pub struct OpenedEvent {
     event: Event,
     change: Change,
+    /// Whether it begins a request that may have come with a plan. Then an auditor remembers the state before it.
+    may_be_planned: bool,
 }
 
 impl OpenedEvent {
@@ -67,10 +69,21 @@ impl OpenedEvent {
     /// If its seal is broken or its change can't be read. The error has the event, because its place in the log may tell more.
     pub fn new(event: Event) -> Result<Self, Box<(Event, EventError)>> {
         match event.is_intact().then(|| change_of(&event)) {
-            Some(Ok(change)) => Ok(Self { event, change }),
+            Some(Ok(change)) => Ok(Self { may_be_planned: event.ordinal == 1 && event.count > 1, event, change }),
             Some(Err(fault)) => Err(Box::new((event, fault))),
             None => Err(Box::new((event, EventError::Unsealed))),
         }
+    }
+
+    /// Whether it begins a request that may have come with a plan.
+    #[must_use]
+    pub(crate) fn may_be_planned(&self) -> bool {
+        self.may_be_planned
+    }
+
+    /// The end of its request is known, and is not an event about a plan.
+    pub(crate) fn is_not_planned(&mut self) {
+        self.may_be_planned = false;
     }
 
     /// The event.

@@ -3,16 +3,18 @@
 //!
 //! Absent on purpose: blobs, because each reader keeps them elsewhere.
 
+mod bundles;
 mod proposals;
 
 use projections::configuration::Configuration;
+use schema::bundle::{Marked, PlanKept};
 use schema::change::Change;
 use schema::compliance::Coverage;
 use schema::entity::{Entity, Kind};
 use schema::event::Event;
 use schema::id::{JobId, NodeId};
 use schema::lease::LeaseToken;
-use schema::position::Version;
+use schema::position::{Position, Version};
 use schema::proposal::{ProposalAccepted, ProposalRejected, ProposalSuperseded, ProposalWithdrawn};
 
 use crate::event_error::EventError;
@@ -68,6 +70,16 @@ pub(crate) fn check(state: &Configuration, event: &Event, change: &Change) -> Re
         Change::NodeBarred | Change::NodeDismissed | Change::JoinTokenUsed(_) | Change::JoinTokenRevoked => {
             all(state, event, [event.entity.clone()])
         }
+        Change::BundleAssigned(assigned) => bundles::assigned(state, event, assigned),
+        Change::BundleRemoved => all(state, event, [event.entity.clone()]),
+        Change::Marked(Marked { position }) => earlier(event, *position),
+        Change::PlanKept(PlanKept { plan, base }) => {
+            earlier(event, base.position)?;
+            match event.entity == Entity::plan(plan) {
+                true => Ok(()),
+                false => Err(EventError::Dangling { entity: event.entity.clone(), to: Entity::plan(plan) }),
+            }
+        }
         Change::BusClosed
         | Change::JoinTokenCreated(_)
         | Change::ControlDefined(_)
@@ -91,6 +103,14 @@ fn is_there(state: &Configuration, entity: &Entity) -> bool {
         // A job is there with its attestation, and has events of its own only once it was claimed.
         Kind::Job => state.jobs().all().contains_key(&JobId::from(entity.id.clone())),
         _ => state.version_present(entity) != Version::ZERO,
+    }
+}
+
+/// What an event says of a position is about one before its own.
+fn earlier(event: &Event, position: Position) -> Result<(), EventError> {
+    match position < event.position {
+        true => Ok(()),
+        false => Err(EventError::NotYet { entity: event.entity.clone(), position }),
     }
 }
 

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use histories::{acts, history};
 use projections::configuration::Configuration;
+use projections::outcome::outcome;
 use projections::render::{Manifest, render};
 use projections::request::DecisionWithState;
 use proptest::prelude::*;
-use replay::impact::{DigestChange, concerns, impact};
 use replay::log::Follower;
+use replay::node_history::concerns;
 use schema::digest::Digest;
 use schema::entity::Kind;
 use schema::event::Event;
@@ -22,26 +23,32 @@ fn specs(state: &Configuration) -> BTreeMap<JobId, Digest> {
     state.jobs().all().keys().map(|id| (id.clone(), state.spec(id).unwrap().digest)).collect()
 }
 
+/// Something with its digests before and after.
+type Change<T> = (T, Option<Digest>, Option<Digest>);
+
 /// Everything that differs, found by looking at everything.
-fn differing<T: Ord + Clone>(before: &BTreeMap<T, Digest>, after: &BTreeMap<T, Digest>) -> Vec<DigestChange<T>> {
+fn differing<T: Ord + Clone>(before: &BTreeMap<T, Digest>, after: &BTreeMap<T, Digest>) -> Vec<Change<T>> {
     let all: BTreeSet<&T> = before.keys().chain(after.keys()).collect();
-    let turn = |id: &T| DigestChange { id: id.clone(), before: before.get(id).copied(), after: after.get(id).copied() };
-    all.into_iter().map(turn).filter(DigestChange::is_change).collect()
+    let turn = |id: &T| (id.clone(), before.get(id).copied(), after.get(id).copied());
+    all.into_iter().map(turn).filter(|(_, before, after)| before != after).collect()
 }
 
 fn is_all_there_is(decided: impl IntoIterator<Item = DecisionWithState>) -> Result<(), TestCaseError> {
     let mut before = Configuration::default();
     for DecisionWithState { configuration: after, events, affected, .. } in decided {
-        let found = impact(&before, &after, &affected, &events);
+        let found = outcome(&before, &after, &affected, &events);
         let digests = |state| -> BTreeMap<_, _> {
             records(state).into_iter().map(|(id, manifest)| (id, manifest.digest)).collect()
         };
-        prop_assert_eq!(&found.nodes, &differing(&digests(&before), &digests(&after)));
-        prop_assert_eq!(&found.jobs, &differing(&specs(&before), &specs(&after)));
+        let changed = found.records.iter().filter(|record| record.is_change());
+        let changed: Vec<_> = changed.map(|record| (record.node.clone(), record.before, record.after)).collect();
+        prop_assert_eq!(&changed, &differing(&digests(&before), &digests(&after)));
+        let jobs: Vec<_> = found.plan.jobs.iter().map(|job| (job.job.clone(), job.before, job.after)).collect();
+        prop_assert_eq!(&jobs, &differing(&specs(&before), &specs(&after)));
         let (was, is) = (records(&before), records(&after));
         let moved: BTreeSet<&NodeId> =
             is.iter().filter(|(id, record)| was.get(*id) != Some(record)).map(|(id, _)| id).collect();
-        let named: BTreeSet<&NodeId> = found.nodes.iter().map(|turn| &turn.id).chain(&found.unchanged).collect();
+        let named: BTreeSet<&NodeId> = found.records.iter().map(|record| &record.node).collect();
         prop_assert_eq!(moved, named, "whose record has another position is named, too");
         before = after;
     }

@@ -11,9 +11,9 @@ use std::{env, fs};
 
 use histories::script;
 use projections::configuration::Configuration;
+use projections::outcome::{RecordChange, outcome};
 use projections::request::{DecisionWithState, RequestContext, decide_request};
 use replay::explain::{Derivation, ExplainError, explain_file, explain_job};
-use replay::impact::impact;
 use schema::digest::Digest;
 use schema::entity::Actor;
 use schema::event::Event;
@@ -94,17 +94,18 @@ impl World {
 
     fn impact(&self) -> String {
         let DecisionWithState { events, affected, .. } = self.last.as_ref().unwrap();
-        let found = impact(&self.before, &self.state, affected, events);
+        let found = outcome(&self.before, &self.state, affected, events);
         let digest = |digest: Option<Digest>| digest.map_or("-".into(), |digest| format!("{:.8}", digest.to_string()));
         let mut told = String::new();
-        for turn in found.nodes {
-            writeln!(told, "  {} {} → {}", turn.id, digest(turn.before), digest(turn.after)).unwrap();
+        let (changed, unchanged): (Vec<_>, Vec<_>) = found.records.into_iter().partition(RecordChange::is_change);
+        for turn in changed {
+            writeln!(told, "  {} {} → {}", turn.node, digest(turn.before), digest(turn.after)).unwrap();
         }
-        for node in found.unchanged {
-            writeln!(told, "  {node} holds what it held").unwrap();
+        for turn in unchanged {
+            writeln!(told, "  {} holds what it held", turn.node).unwrap();
         }
-        for turn in found.jobs {
-            let job = [&self.state, &self.before].into_iter().find_map(|state| state.jobs().all().get(&turn.id));
+        for turn in found.plan.jobs {
+            let job = [&self.state, &self.before].into_iter().find_map(|state| state.jobs().all().get(&turn.job));
             let job = &job.unwrap().attestation;
             writeln!(told, "  job of {job} {} → {}", digest(turn.before), digest(turn.after)).unwrap();
         }

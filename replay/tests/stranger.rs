@@ -8,9 +8,11 @@ use std::{fs, process};
 
 use histories::forge::{self, Export};
 use histories::story;
+use schema::bundle::{PlanBase, PlanKept};
 use schema::digest::Digest;
+use schema::entity::Entity;
 use schema::event::Event;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 fn here(path: &str) -> PathBuf {
@@ -144,6 +146,56 @@ fn what_is_wrong_with_an_event_is_found_by_both_at_the_same_position() {
         exchanged.exchange(item, rows[30]);
         both_find("two events are exchanged", &exchanged.forged());
     }
+}
+
+#[test]
+fn a_plan_that_was_not_kept_is_found_by_both() {
+    let story = story::told_to_this_day();
+    let bytes = story.file(1, story.position());
+    let rows = Export::read(&bytes).rows();
+    let kept = rows.into_iter().filter(|item| Export::read(&bytes).row(*item).texts[1] == "PlanKept");
+    let mut found = Vec::new();
+    for item in kept {
+        let mut export = Export::read(&bytes);
+        let line = export.row(item);
+        let PlanKept { plan, base } = serde_json::from_str(&line.texts[4]).unwrap();
+        let other = PlanKept { plan: Digest::of(plan.as_bytes()), base };
+        line.texts[4] = serde_json::to_string(&other).unwrap();
+        (line.texts[0], line.version) = (Entity::plan(&other.plan).to_string(), 1);
+        export.seal(item);
+        found.push(both_find("another plan", &export.forged()));
+        let mut ahead = Export::read(&bytes);
+        let line = ahead.row(item);
+        let base = PlanBase { position: line.position.into(), ..base };
+        line.texts[4] = serde_json::to_string(&PlanKept { plan, base }).unwrap();
+        ahead.seal(item);
+        assert_eq!(both_find("a state that was not yet", &ahead.forged()), "reference");
+    }
+    assert_eq!(found, ["plan"; 4]);
+}
+
+#[test]
+fn an_entity_that_belongs_to_two_bundles_is_found_by_both() {
+    let story = story::told_to_this_day();
+    let bytes = story.file(1, story.position());
+    let rows = Export::read(&bytes).rows();
+    let assigned = rows.into_iter().filter(|item| Export::read(&bytes).row(*item).texts[1] == "BundleAssigned");
+    let mut forged = 0;
+    for item in assigned {
+        let wrong = [
+            json!({"joined": ["document/nowhere"], "left": []}),
+            json!({"joined": [], "left": ["node/lund-1"]}),
+            json!({"joined": ["document/motd", "document/motd"], "left": ["document/nowhere"]}),
+        ];
+        for data in wrong {
+            let mut export = Export::read(&bytes);
+            export.row(item).texts[4] = data.to_string();
+            export.seal(item);
+            assert_eq!(both_find("a wrong assignment", &export.forged()), "reference", "{data}");
+            forged += 1;
+        }
+    }
+    assert!(forged > 9);
 }
 
 #[test]

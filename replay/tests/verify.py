@@ -9,6 +9,7 @@ that is wrong and ends with 1. Ends with 2 if it is called wrongly or `cryptogra
 
 import base64
 import bisect
+import copy
 import datetime
 import hashlib
 import json
@@ -32,6 +33,7 @@ HEADER, BLOBS, EVENTS, CHECKPOINTS, END = 1, 2, 3, 4, 5
 # A principal, or one of the other actors that this page knows; another kind is newer.
 ACTOR = re.compile("[^/]+|(node|join)/[^/]+|system/(install|reconciler|recovery)")
 NEWEST_FORMATS = {"ReportChanged": 3, "NodeEnrolled": 2, "DocumentPut": 2}
+OWNED = ("document", "node", "control", "component", "assessment", "attestation")
 COLUMNS = "v position event_id command_id ordinal count entity version type actor reason at data leaf".split()
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 EPOCH = datetime.datetime(1970, 1, 1)
@@ -67,7 +69,9 @@ def head(small, small_max, wide, length):
 
 
 def pack(value):
-    """Whatever a leaf's entry is made of, in its shortest form."""
+    """Whatever a leaf's entry or a plan is made of, in its shortest form."""
+    if value is None or isinstance(value, bool):
+        return {None: b"\xc0", False: b"\xc2", True: b"\xc3"}[value]
     if isinstance(value, int):
         wide = [(0xCC, ">BB", 1 << 8), (0xCD, ">BH", 1 << 16), (0xCE, ">BI", 1 << 32), (0xCF, ">BQ", 1 << 64)]
         return head(0x00, 127, wide, value)
@@ -76,7 +80,7 @@ def pack(value):
     if isinstance(value, str):
         text = value.encode()
         return head(0xA0, 31, [(0xD9, ">BB", 1 << 8), (0xDA, ">BH", 1 << 16), (0xDB, ">BI", 1 << 32)], len(text)) + text
-    return head(0x90, 15, [(0xDC, ">BH", 1 << 16)], len(value)) + b"".join(map(pack, value))
+    return head(0x90, 15, [(0xDC, ">BH", 1 << 16), (0xDD, ">BI", 1 << 32)], len(value)) + b"".join(map(pack, value))
 
 
 INTEGERS = {0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q", 0xD0: ">b", 0xD1: ">h", 0xD2: ">i", 0xD3: ">q"}
@@ -283,10 +287,12 @@ class State:
     """What there is, as far as references and what nodes must hold need it."""
 
     def __init__(self):
-        self.there = {kind: {} for kind in ("document", "node", "control", "component", "assessment", "attestation", "join_token")}
+        self.there = {kind: {} for kind in ("document", "node", "control", "component", "assessment", "attestation", "join_token", "bundle")}
         self.retired, self.claims = set(), {}
         # Proposals by id, the ids of the open ones, and the one that the event before this one accepted.
         self.proposals, self.open, self.accepted = {}, [], None
+        # The bundle of each entity that has one.
+        self.owner = {}
 
     def demand(self, holds, what):
         if not holds:
@@ -334,6 +340,7 @@ class State:
             self.is_there(kind, name)
             self.demand(not self.users(kind, name), f"nobody to refer to {kind}/{name}")
             del self.there[kind][name]
+            self.owner.pop(f"{kind}/{name}", None)
             self.claims.pop(job_id(name), None) if kind == "attestation" else None
         elif what in ("NodeEnrolled", "NodeLabelled"):
             self.takes_part(name) if what == "NodeLabelled" else None
@@ -360,6 +367,22 @@ class State:
             self.is_there(kind, name)
         elif what == "JoinTokenCreated":
             self.there[kind][name] = said
+        elif what == "BundleAssigned":
+            joined, left = said["joined"], said["left"]
+            self.demand(len({*joined, *left}) == len(joined) + len(left), "each entity once")
+            for entity in left:
+                self.demand(self.owner.get(entity) == name, f"{entity} to belong to the bundle")
+            for entity in joined:
+                of, _, member = entity.partition("/")
+                self.demand(of in OWNED and entity not in self.owner, f"{entity} to belong to no bundle")
+                self.is_there(of, member)
+            self.owner = {entity: owner for entity, owner in self.owner.items() if entity not in left}
+            self.owner |= dict.fromkeys(joined, name)
+            self.there[kind][name] = said
+        elif what == "BundleRemoved":
+            self.is_there(kind, name)
+            del self.there[kind][name]
+            self.owner = {entity: owner for entity, owner in self.owner.items() if owner != name}
         elif what == "Proposed":
             self.takes_part(said["node"])
             self.demand(name == proposal_id(said["node"], said["uuid"]), "the id that follows from `node` and `uuid`")
@@ -376,12 +399,20 @@ class State:
                 older, newer = self.proposals[name], self.proposals[said["by"]]
                 self.demand(only(older, "node path") == only(newer, "node path"), "`by` to be of the node for the path")
             self.open.remove(name)
-        elif what not in ("PrincipalCreated", "PrincipalRevoked", "ReportChanged", "LogBegun", "BusClosed"):
+        elif what not in ("PrincipalCreated", "PrincipalRevoked", "ReportChanged", "LogBegun", "BusClosed", "Marked", "PlanKept"):
             raise LookupError("a type that is known")
 
     def entries(self, name):
         """What a node must hold: digests by path."""
-        if name in self.retired:
+        entries = self.files(name)
+        for job, claim in self.claims.items():
+            if claim[0] == name:
+                entries[f"jobs/{job}.json"] = sha256(self.spec(job))
+        return entries
+
+    def files(self, name):
+        """The documents that a node must hold: digests by path."""
+        if name in self.retired or name not in self.there["node"]:
             return {}
         best = {}
         for document, said in self.there["document"].items():
@@ -389,11 +420,7 @@ class State:
                 rank = (said["priority"], document.encode())
                 if said["path"] not in best or rank > best[said["path"]][0]:
                     best[said["path"]] = (rank, bytes.fromhex(said["digest"]))
-        entries = {path: digest for path, (_, digest) in best.items()}
-        for job, claim in self.claims.items():
-            if claim[0] == name:
-                entries[f"jobs/{job}.json"] = sha256(self.spec(job))
-        return entries
+        return {path: digest for path, (_, digest) in best.items()}
 
     def digest(self, name):
         hashed = hashlib.sha256()
@@ -450,6 +477,25 @@ def targets(target, name, labels):
     return name in target["nodes"] if "nodes" in target else fits(target, labels)
 
 
+def plan_of(before, after, events):
+    """The digest of a request's plan: what its events, without the one about the plan, change between the two states."""
+    state = lambda digest: None if digest is None else [digest, "644"]
+    changes = []
+    for name in sorted(after.there["node"], key=str.encode):
+        was, now = before.files(name), after.files(name)
+        paths = sorted((path for path in was.keys() | now.keys() if was.get(path) != now.get(path)), key=str.encode)
+        files = [[path, state(was.get(path)), state(now.get(path))] for path in paths]
+        retired = name in after.retired and name not in before.retired
+        retried = any(event["type"] == "NodeRetried" and event["entity"] == f"node/{name}" for event in events)
+        if files or retired or retried:
+            changes.append([name, files, retired, retried])
+    spec = lambda one, job: sha256(one.spec(job)) if job in one.jobs() else None
+    jobs = sorted(before.jobs().keys() | after.jobs().keys(), key=str.encode)
+    jobs = [[job, spec(before, job), spec(after, job)] for job in jobs]
+    told = [[event["type"], event["entity"], event["version"], sha256(event["data"].encode())] for event in events]
+    return sha256(pack([1, told, changes, [job for job in jobs if job[1] != job[2]], []]))
+
+
 # --- the audit ----------------------------------------------------------------------------------------------
 
 
@@ -459,6 +505,7 @@ class Audit:
         self.tree, self.state, self.versions = Tree(), State(), {}
         self.blobs, self.unnamed, self.ahead = {}, set(), []
         self.at, self.request, self.to, self.signed, self.checkpoints = None, None, 0, 0, 0
+        self.before, self.told = None, []  # the state before the present request, and its events
         self.noted = None  # the size of the last checkpoint in this file
 
     def next(self):
@@ -492,8 +539,14 @@ class Audit:
                 self.checkpoint(note)
         elif kind == EVENTS:
             self.demand(COLUMNS, block["columns"][: len(COLUMNS)], "columns")
-            for row in block["rows"]:
-                self.event(dict(zip(COLUMNS, row, strict=False)))
+            rows = [dict(zip(COLUMNS, row, strict=False)) for row in block["rows"]]
+            for index, row in enumerate(rows):
+                if row["ordinal"] == 1:
+                    # The state before a request is needed only where a plan may stand at its end, which may be in a later block.
+                    last = rows[index + row["count"] - 1 :][:1]
+                    may_be_planned = not last or last[0]["type"] == "PlanKept"
+                    self.before, self.told = (copy.deepcopy(self.state), []) if may_be_planned else (None, [])
+                self.event(row)
         else:
             raise Damaged("a second header")
 
@@ -533,6 +586,11 @@ class Audit:
         self.demand(True, event["count"] >= event["ordinal"], "torn_request")
         self.demand(True, self.at is None or event["at"] >= self.at, "time")
         self.fold(kind, name, event)
+        if event["type"] == "PlanKept":
+            said = json.loads(event["data"])
+            self.demand(True, bool(self.before and self.told), "plan")
+            self.demand(plan_of(self.before, self.state, self.told).hex(), said["plan"], "plan")
+        self.told.append(event)
         more = event["ordinal"] < event["count"]
         self.request = (event["command_id"], event["ordinal"] + 1, event["count"]) if more else None
         self.versions[event["entity"]], self.at = event["version"], event["at"]
@@ -545,10 +603,15 @@ class Audit:
             self.demand(True, 1 <= event["v"] <= newest, "unreadable")
             self.demand(True, bool(ACTOR.fullmatch(event["actor"])), "unreadable")
             said = json.loads(event["data"])
-            belongs = {"Claim": "job", "ClaimRenewed": "runtime", "Join": "join_token", "Bus": "log", "Proposed": "proposal"}
+            belongs = {"Marked": "mark", "Claim": "job", "ClaimRenewed": "runtime", "Join": "join_token", "Bus": "log", "Proposed": "proposal"}
             of = belongs.get(event["type"]) or belongs.get(re.match("[A-Z][a-z]*", event["type"])[0])
             self.demand(of or re.match("[A-Z][a-z]*", event["type"])[0].lower(), kind, "misplaced")
             self.state.fold(kind, name, event["type"], said, event["ordinal"] == 1)
+            if event["type"] in ("Marked", "PlanKept"):
+                named = said["position"] if event["type"] == "Marked" else said["base"]["position"]
+                self.state.demand(named < event["position"], f"a position before {event['position']}")
+            if event["type"] == "PlanKept":
+                self.state.demand(name == said["plan"][:32], "the id that follows from `plan`")
         except LookupError as error:
             raise Wrong(self.next(), "reference", error, "it is not so") from error
         except (ValueError, TypeError, AttributeError) as error:

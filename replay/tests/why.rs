@@ -100,7 +100,7 @@ fn put(id: &str, path: &str, target: Target) -> Command {
         id: id.parse().unwrap(),
         path: path.parse().unwrap(),
         media_type: "text/plain".parse().unwrap(),
-        content: Content::new(Vec::new()).unwrap(),
+        content: Content::new(Vec::new()).unwrap().into(),
         target,
         priority: 0,
         merge: Merge::Replace,

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::entity::Entity;
-use crate::id::{CommandId, LogId};
+use crate::id::{BundleId, CommandId, LogId};
 use crate::lease::LeasedJob;
 use crate::position::{Position, Version};
 
@@ -71,6 +71,10 @@ pub struct CommandOutcome {
     /// The jobs that a runtime claimed or still holds; only for commands that ask for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jobs: Option<Vec<LeasedJob>>,
+    /// The bundle that the entity belonged to before the command, unless the request assigns that bundle: what was changed by hand differs
+    /// from the files that the bundle is made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owned_by: Option<BundleId>,
 }
 
 #[cfg(test)]

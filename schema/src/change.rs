@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::bundle::{BundleAssigned, Marked, PlanKept};
 use crate::command::{MediaType, Merge, Role};
 use crate::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
 use crate::digest::Digest;
@@ -95,6 +96,14 @@ events! {
     ProposalSuperseded(ProposalSuperseded) = "ProposalSuperseded" on Proposal;
     /// The node took its proposal back.
     ProposalWithdrawn(ProposalWithdrawn) = "ProposalWithdrawn" on Proposal;
+    /// An administrator said what belongs to a bundle.
+    BundleAssigned(Arc<BundleAssigned>) = "BundleAssigned" on Bundle;
+    /// An administrator ended a bundle; what belonged to it stays and belongs to none.
+    BundleRemoved = "BundleRemoved" on Bundle;
+    /// An administrator gave a position a name.
+    Marked(Marked) = "Marked" on Mark;
+    /// A request came out exactly as its plan had shown it.
+    PlanKept(PlanKept) = "PlanKept" on Plan;
 }
 
 /// An event type: its names, its kind of entity and its formats.
@@ -324,6 +333,20 @@ impl EventType {
 }
 
 impl Change {
+    /// Whether the entity is not there any more after the change.
+    #[must_use]
+    pub const fn removes(&self) -> bool {
+        matches!(
+            self,
+            Self::DocumentRemoved
+                | Self::ControlRemoved
+                | Self::ComponentRemoved
+                | Self::AssessmentRemoved
+                | Self::AttestationRemoved
+                | Self::BundleRemoved
+        )
+    }
+
     /// The types whose data names content, by the members `digest` and `size`.
     pub const CONTENT_TYPES: [&'static str; 2] = ["DocumentPut", "Proposed"];
 

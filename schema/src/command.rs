@@ -3,6 +3,7 @@
 //! A command states an intention about one entity. It is read from JSON strictly: an unknown field is refused. A command is
 //! complete: deciding it needs no clock, no file and nothing more from the sender.
 
+mod bundle;
 mod compliance;
 mod content;
 mod form;
@@ -19,11 +20,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use self::bundle::{AssignBundle, SetMark};
 pub use self::compliance::{ClaimJobs, CompleteJob, ReleaseJobs};
 #[cfg(feature = "json-schema")]
 pub(crate) use self::compliance::{Define, Definition, Renewal};
 use self::compliance::{define, renewing};
-pub use self::content::{Content, ContentForm, MediaType};
+pub use self::content::{Content, ContentForm, KnownContent, MediaType, PutContent};
 #[cfg(feature = "json-schema")]
 pub(crate) use self::identity::OwnLog;
 
@@ -35,8 +37,8 @@ use crate::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined,
 use crate::digest::Digest;
 use crate::entity::Entity;
 use crate::id::{
-    AssessmentId, AttestationId, ComponentId, ControlId, DocumentId, JobId, JoinTokenId, LogId, NodeId, PrincipalName,
-    ProposalId, ProposalUuid,
+    AssessmentId, AttestationId, BundleId, ComponentId, ControlId, DocumentId, JobId, JoinTokenId, LogId, NodeId,
+    PrincipalName, ProposalId, ProposalUuid,
 };
 use crate::invalid::InputError;
 use crate::lease::LeaseToken;
@@ -113,6 +115,14 @@ commands! {
     AcceptProposal(accept: AcceptProposal) about &accept.id, from "accept_proposal" as AcceptProposal, by whole;
     /// Reject a proposal.
     RejectProposal(reject: RejectProposal) about &reject.id, from "reject_proposal" as RejectProposal, by RejectProposal::read;
+    /// Enrol a node, or replace its labels if it is enrolled.
+    PutNode(id: NodeId, labels: Labels) about id, from "put_node" as Labelled, by labelled;
+    /// Say what belongs to a bundle. What leaves it is removed, if nothing else of the request takes it up.
+    AssignBundle(assign: AssignBundle) about &assign.id, from "assign_bundle" as AssignBundle, by AssignBundle::read;
+    /// End a bundle. What belongs to it stays, and belongs to none.
+    RemoveBundle(id: BundleId) about id, from "remove_bundle" as Only<BundleId>, by only;
+    /// Give a position of the log a name.
+    Mark(mark: SetMark) about &mark.id, from "mark" as SetMark, by whole;
 }
 
 /// The fields of `put_document`.
@@ -125,7 +135,7 @@ pub struct PutDocument {
     /// The media type, as the sender gives it.
     pub media_type: MediaType,
     /// The content, at most 4 MiB.
-    pub content: Content,
+    pub content: PutContent,
     /// Which nodes get the document.
     pub target: Target,
     /// Of the documents that share a path on a node, the one with the highest priority wins.
@@ -134,15 +144,15 @@ pub struct PutDocument {
     pub merge: Merge,
 }
 
-/// A document as it is written: either `content` or `content_base64`.
+/// A document as it is written: one of `content`, `content_base64` and `content_digest`.
 #[derive(Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[cfg_attr(
     feature = "json-schema",
     schemars(extend(
         "if" = {"required": ["content"]},
-        "then" = {"not": {"required": ["content_base64"]}},
-        "else" = {"required": ["content_base64"]}
+        "then" = {"not": {"anyOf": [{"required": ["content_base64"]}, {"required": ["content_digest"]}]}},
+        "else" = {"oneOf": [{"required": ["content_base64"]}, {"required": ["content_digest"]}]}
     ))
 )]
 #[serde(deny_unknown_fields)]
@@ -155,6 +165,8 @@ struct PutDocumentForm {
     content: Option<String>,
     /// The document's bytes in base64 with padding (RFC 4648, section 4).
     content_base64: Option<String>,
+    /// The digest of bytes that the log holds already.
+    content_digest: Option<Digest>,
     target: Target,
     /// Of the documents that share a path on a node, the one with the highest priority wins.
     priority: i32,
@@ -244,7 +256,7 @@ impl Command {
     #[must_use]
     pub fn content(&self) -> Option<&Content> {
         match self {
-            Self::PutDocument(put) => Some(&put.content),
+            Self::PutDocument(put) => put.content.given(),
             Self::Propose(propose) => Some(&propose.content),
             _ => None,
         }
@@ -293,15 +305,22 @@ impl PutDocument {
     fn read(fields: Map<String, Value>, command: fn(Self) -> Command) -> Result<Command, InputError> {
         let form: PutDocumentForm = strict(fields)?;
         form.path.check_visible()?;
-        let content = match (form.content, form.content_base64) {
-            (Some(text), None) => Content::new(text.into_bytes()).map_err(|refused| refused.at("content")),
-            (None, Some(text)) => decode(&text).map_err(|refused| refused.at("content_base64")),
-            (None, None) => {
-                Err(InputError::new("missing_field", "one of `content` and `content_base64` is needed").at("content"))
+        let content = match (form.content, form.content_base64, form.content_digest) {
+            (Some(text), None, None) => {
+                Content::new(text.into_bytes()).map(PutContent::Given).map_err(|refused| refused.at("content"))
             }
-            (Some(_), Some(_)) => {
-                Err(InputError::new("invalid_value", "`content` and `content_base64` exclude each other")
-                    .at("content_base64"))
+            (None, Some(text), None) => {
+                decode(&text).map(PutContent::Given).map_err(|refused| refused.at("content_base64"))
+            }
+            (None, None, Some(digest)) => Ok(PutContent::Named(digest)),
+            (None, None, None) => {
+                let detail = "one of `content`, `content_base64` and `content_digest` is needed";
+                Err(InputError::new("missing_field", detail).at("content"))
+            }
+            (text, bytes, _) => {
+                let detail = "`content`, `content_base64` and `content_digest` exclude each other";
+                let second = if text.is_some() && bytes.is_some() { "content_base64" } else { "content_digest" };
+                Err(InputError::new("invalid_value", detail).at(second))
             }
         }?;
         let PutDocumentForm { id, path, media_type, target, priority, merge, .. } = form;

@@ -7,6 +7,7 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::digest::Digest;
 use crate::id::{Id, JoinTokenId, LogId, NodeId, PrincipalName};
 use crate::invalid::InputError;
 use crate::variant::UnknownVariantName;
@@ -38,6 +39,12 @@ entities! {
     JoinToken(JoinTokenId) = "join_token";
     /// A file that a node proposes for itself, and what became of it.
     Proposal(ProposalId) = "proposal";
+    /// A set of documents, definitions and nodes that are managed together.
+    Bundle(BundleId) = "bundle";
+    /// A name for a position of the log.
+    Mark(MarkId) = "mark";
+    /// What a request would change, as it was shown before the request was sent.
+    Plan(PlanId) = "plan";
 }
 
 /// One thing with a history: written `<kind>/<id>`.
@@ -55,6 +62,13 @@ impl Entity {
     pub fn log(log: LogId) -> Self {
         let id = log.to_string().parse().expect("BUG: a UUID is an id");
         Self { kind: Kind::Log, id }
+    }
+
+    /// A plan, known by the first half of its digest.
+    #[must_use]
+    pub fn plan(plan: &Digest) -> Self {
+        let id = hex::encode(&plan.as_bytes()[..16]).parse().expect("BUG: hex digits are an id");
+        Self { kind: Kind::Plan, id }
     }
 
     /// The report of a node.

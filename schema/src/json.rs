@@ -2,12 +2,14 @@
 //! Values are those of `serde_json`.
 
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
+
+use crate::invalid::InputError;
 
 /// A value in which no object names a member twice.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,4 +77,28 @@ impl<'de> Visitor<'de> for Reader {
         }
         Ok(Value::Object(object))
     }
+}
+
+/// Reads JSON in which no object has a member twice, and says which of its fields is at fault.
+///
+/// # Errors
+/// `invalid_json`, or the code of the field that is at fault.
+pub fn read_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, InputError> {
+    let StrictJson(value) =
+        serde_json::from_slice(text).map_err(|error| InputError::new("invalid_json", format!("{error}")))?;
+    read_value(value)
+}
+
+/// Reads a JSON value, and says which of its fields is at fault.
+///
+/// # Errors
+/// With the code of the field that is at fault.
+pub fn read_value<T: DeserializeOwned>(value: Value) -> Result<T, InputError> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let field = match error.path().to_string() {
+            whole if whole == "." => String::new(),
+            field => field,
+        };
+        InputError::from_serde(&field, &error.inner().to_string())
+    })
 }

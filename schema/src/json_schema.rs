@@ -16,9 +16,10 @@ use crate::convergence::ConvergenceState;
 use crate::desired::EntryKind;
 use crate::digest::Digest;
 use crate::entity::{Actor, Entity};
+use crate::file_mode::FileMode;
 use crate::id::{
-    AssessmentId, AttestationId, CommandId, ComponentId, ControlId, DocumentId, EventId, Id, JobId, JoinTokenId, LogId,
-    NodeId, PrincipalName, ProposalId, ProposalUuid,
+    AssessmentId, AttestationId, BundleId, CommandId, ComponentId, ControlId, DocumentId, EventId, Id, JobId,
+    JoinTokenId, LogId, MarkId, NodeId, PlanId, PrincipalName, ProposalId, ProposalUuid,
 };
 use crate::instant::Instant;
 use crate::lease::LeaseToken;
@@ -54,11 +55,12 @@ macro_rules! scalars {
 }
 
 scalars! {
-    Id, DocumentId, NodeId, PrincipalName, ControlId, ComponentId, AssessmentId, AttestationId, JobId, JoinTokenId, ProposalId => json_schema!({
+    Id, DocumentId, NodeId, PrincipalName, ControlId, ComponentId, AssessmentId, AttestationId, JobId, JoinTokenId, ProposalId, BundleId, MarkId, PlanId => json_schema!({
         "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]*$", "minLength": 1, "maxLength": ID_CHARS_MAX,
     });
     LogId, CommandId, EventId, ProposalUuid => json_schema!({"type": "string", "format": "uuid"});
     KeyBytes => json_schema!({"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "An Ed25519 public key in hex."});
+    FileMode => json_schema!({"type": "string", "enum": ["644", "755"]});
     Digest, LeaseToken => json_schema!({
         "type": "string", "pattern": "^[0-9a-f]{64}$", "description": "SHA-256 in lower-case hexadecimal digits.",
     });

@@ -19,6 +19,7 @@ pub mod terminal;
 
 pub mod digest;
 pub mod entity;
+pub mod file_mode;
 pub mod id;
 pub mod instant;
 pub mod limit;
@@ -32,6 +33,7 @@ pub mod schedule;
 pub mod target;
 pub mod variant;
 
+pub mod bundle;
 pub mod compliance;
 pub mod lease;
 pub mod proposal;
@@ -44,6 +46,7 @@ pub mod canonical;
 pub mod change;
 pub mod event;
 pub mod event_table;
+pub mod plan;
 
 pub mod convergence;
 pub mod desired;

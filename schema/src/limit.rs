@@ -44,6 +44,11 @@ pub const EVIDENCE_BYTES_MAX: usize = 64 * 1024;
 /// Events of one request: a few commands may claim, renew and release many jobs each.
 pub const EVENTS_MAX: usize = 10_000;
 
+/// Members of a bundle.
+pub const BUNDLE_MEMBERS_MAX: usize = 10_000;
+/// Entities that one event lets join or leave a bundle, so that its data stays small.
+pub const BUNDLE_EVENT_ENTITIES_MAX: usize = 1_000;
+
 /// Nodes that may join with one token.
 pub const JOIN_TOKEN_USES_MAX: u32 = 10_000;
 /// Seconds of the shortest life of a join token.

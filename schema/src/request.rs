@@ -101,7 +101,24 @@ fn commands(value: Option<Value>) -> Result<Vec<RequestItem>, InputError> {
         return Err(InputError::new("too_many", detail).at("commands"));
     }
     let read = |(index, item)| RequestItem::read(item).map_err(|refused| refused.at(&format!("commands[{index}]")));
-    items.into_iter().enumerate().map(read).collect()
+    let items: Vec<RequestItem> = items.into_iter().enumerate().map(read).collect::<Result<_, _>>()?;
+    assignments_come_last(&items)?;
+    Ok(items)
+}
+
+/// What leaves a bundle is removed, unless another assignment of the request takes it up. So the assignments are judged together, against
+/// the state that the other commands leave.
+fn assignments_come_last(items: &[RequestItem]) -> Result<(), InputError> {
+    let is_assignment = |item: &RequestItem| matches!(item.command, Command::AssignBundle(_));
+    let ends = |item: &RequestItem| is_assignment(item) || matches!(item.command, Command::RemoveBundle(_));
+    let first = items.iter().position(is_assignment).unwrap_or(items.len());
+    match items.iter().skip(first).position(|item| !ends(item)) {
+        Some(index) => {
+            let detail = "behind an `assign_bundle` only `assign_bundle` and `remove_bundle` may come";
+            Err(InputError::new("invalid_value", detail).at(&format!("commands[{}].type", first + index)))
+        }
+        None => Ok(()),
+    }
 }
 
 impl RequestItem {

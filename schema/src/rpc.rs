@@ -269,7 +269,7 @@ pub struct RpcOutcome {
 
 impl From<CommandOutcome> for RpcOutcome {
     fn from(outcome: CommandOutcome) -> Self {
-        let CommandOutcome { entity, version, changed, mut jobs } = outcome;
+        let CommandOutcome { entity, version, changed, mut jobs, owned_by: _ } = outcome;
         let mut room = RPC_SPECS_BYTES_MAX;
         for job in jobs.iter_mut().flatten() {
             let bytes = job.spec.as_ref().map_or(0, |spec| format!("{spec}").len());

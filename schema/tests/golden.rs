@@ -14,6 +14,7 @@ use schema::desired::Desired;
 use schema::digest::Digest;
 use schema::event::Event;
 use schema::object::ObjectSecret;
+use schema::plan::RequestPlan;
 use schema::proposal_message::{ProposalMessage, Verdict};
 use schema::report::Reported;
 use schema::rpc::{self, RpcReply};
@@ -165,6 +166,15 @@ fn names_and_ciphertexts_of_objects_are_for_ever() {
             "{}",
             path.display()
         );
+    }
+}
+
+#[test]
+fn the_bytes_of_plans_are_for_ever() {
+    for path in inputs("plans", "") {
+        let plan: RequestPlan = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!(hex::encode(plan.bytes()), hex::encode(bytes_beside(&path, "plan.hex")), "{}", path.display());
+        assert_eq!(plan.digest().as_bytes().as_slice(), bytes_beside(&path, "digest.hex"), "{}", path.display());
     }
 }
 

@@ -133,7 +133,13 @@ fn a_reply_has_the_specs_that_it_has_room_for_and_all_leases() {
         spec: Some(large.clone()),
     };
     let jobs = Some((0..5).map(lease).collect());
-    let outcome = CommandOutcome { entity: "runtime/n-1".parse().unwrap(), version: 1.into(), changed: true, jobs };
+    let outcome = CommandOutcome {
+        entity: "runtime/n-1".parse().unwrap(),
+        version: 1.into(),
+        changed: true,
+        jobs,
+        owned_by: None,
+    };
     let jobs = RpcOutcome::from(outcome).jobs.unwrap();
     let with: Vec<bool> = jobs.iter().map(|job| job.spec.is_some()).collect();
     assert_eq!(with, [true, true, false, false, false]);

@@ -4,7 +4,7 @@ use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use schema::id::{AssessmentId, ComponentId, ControlId, Id, JobId, NodeId};
+use schema::id::{AssessmentId, BundleId, ComponentId, ControlId, Id, JobId, NodeId};
 use schema::instant::Instant;
 use schema::position::{Position, Version};
 use schemars::JsonSchema;
@@ -24,6 +24,9 @@ pub struct DefinitionView<T> {
     /// The job that follows from an attestation; missing for the other kinds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
+    /// The bundle that it belongs to; null if it belongs to none. Older servers do not say.
+    #[serde(default)]
+    pub bundle: Option<BundleId>,
     /// How often it was defined or removed.
     pub version: Version,
     /// The event that defined it.

@@ -4,7 +4,7 @@ use alloc::string::String;
 
 use schema::change::DocumentPut;
 use schema::entity::Actor;
-use schema::id::{CommandId, DocumentId};
+use schema::id::{BundleId, CommandId, DocumentId};
 use schema::instant::Instant;
 use schema::position::{Position, Version};
 use schemars::JsonSchema;
@@ -18,6 +18,9 @@ pub struct DocumentView {
     /// What it is.
     #[serde(flatten)]
     pub put: DocumentPut,
+    /// The bundle that it belongs to; null if it belongs to none. Older servers do not say.
+    #[serde(default)]
+    pub bundle: Option<BundleId>,
     /// How often it was put or removed.
     pub version: Version,
     /// The event that put it.

@@ -63,12 +63,16 @@ error_codes! {
     MissingToken = 401 "missing_token";
     /// The caller may read, and asks for a change.
     NotPermitted = 403 "not_permitted";
+    /// The request can't come with a plan, because random bytes are a part of what it changes.
+    NotPlannable = 400 "not_plannable";
     /// The position is appended, but not published yet.
     NotPublished = 404 "not_published";
     /// The server can't do its work at the moment.
     NotReady = 503 "not_ready";
     /// Too many requests, connections, bodies or bytes of answers at once.
     Overloaded = 503 "overloaded";
+    /// The request would not come out as the plan in `If-Match`.
+    PlanChanged = 412 "plan_changed";
     /// The server did not reach `min_position` within its time.
     PositionNotReached = 503 "position_not_reached";
     /// The request took too long.

@@ -4,10 +4,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use schema::answer::{Answer, AppendedEvent};
+use schema::bundle::PlanBase;
 use schema::digest::Digest;
-use schema::entity::Actor;
-use schema::id::{CommandId, JobId, NodeId};
+use schema::entity::{Actor, Entity};
+use schema::id::{CommandId, DocumentId, JobId, NodeId};
 use schema::instant::Instant;
+use schema::path::DocumentPath;
+use schema::plan::FileState;
 use schema::position::Position;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -67,4 +70,46 @@ pub struct DryRunAnswer {
     pub dry_run: bool,
     /// The nodes that the request concerns, with the digests of their desired records.
     pub desired: Vec<NodeChange>,
+    /// The digest of the plan, for `If-Match`: the request is then appended only if it comes out exactly so. Null if the request can't come
+    /// with a plan.
+    pub plan: Option<Digest>,
+    /// The state that the request was decided against.
+    pub base: PlanBase,
+    /// The nodes on which files change, that are retired, or that may try again: the first 1,000 of them.
+    pub nodes: Vec<PlannedNodeView>,
+    /// How many such nodes there are beside these.
+    pub more: usize,
+    /// The jobs whose specs change.
+    pub jobs: Vec<JobChange>,
+    /// What the request removes because it leaves a bundle.
+    pub prunes: Vec<Entity>,
+    /// Whether the caller may send the request.
+    pub permitted: bool,
+}
+
+/// What a request changes on a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlannedNodeView {
+    /// The digests of the node's desired record.
+    #[serde(flatten)]
+    pub record: NodeChange,
+    /// The files below `files/` that change.
+    pub files: Vec<PlannedFileView>,
+    /// Whether the request retires the node.
+    pub retired: bool,
+    /// Whether the request lets the node try again.
+    pub may_retry: bool,
+}
+
+/// A file that a request changes on a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlannedFileView {
+    /// The path below `files/`.
+    pub path: DocumentPath,
+    /// The file before; null if there was none.
+    pub before: Option<FileState>,
+    /// The file after; null if there is none.
+    pub after: Option<FileState>,
+    /// The document that the file comes from after the request.
+    pub document: Option<DocumentId>,
 }

@@ -22,7 +22,9 @@ pub mod query;
 
 pub mod page;
 
+pub mod bundle;
 pub mod compliance;
+pub mod contents;
 pub mod diff;
 pub mod document;
 pub mod event;

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use schema::convergence::ConvergenceState;
 use schema::desired::{Cause, Entry};
-use schema::id::NodeId;
+use schema::id::{BundleId, NodeId};
 use schema::instant::Instant;
 use schema::node_keys::NodeKeys;
 use schema::position::{Position, Version};
@@ -39,6 +39,9 @@ pub struct NodeSummary {
     pub retired: bool,
     /// How it may come into NATS.
     pub access: NodeAccessView,
+    /// The bundle that it belongs to; null if it belongs to none. Older servers do not say.
+    #[serde(default)]
+    pub bundle: Option<BundleId>,
     /// How often the node was changed by a command.
     pub version: Version,
     /// Its state, and why.
@@ -61,6 +64,9 @@ pub struct NodeDetail {
     pub access: NodeAccessView,
     /// Its public keys; null if it has none.
     pub keys: Option<NodeKeys>,
+    /// The bundle that it belongs to; null if it belongs to none. Older servers do not say.
+    #[serde(default)]
+    pub bundle: Option<BundleId>,
     /// How often the node was changed by a command.
     pub version: Version,
     /// Its state, and why.

@@ -31,3 +31,9 @@ pub const PROPOSALS: &str = "/v1/proposals";
 pub const PRINCIPALS: &str = "/v1/principals";
 /// Tokens with which nodes join.
 pub const JOIN_TOKENS: &str = "/v1/join-tokens";
+/// Sets of entities that are managed together.
+pub const BUNDLES: &str = "/v1/bundles";
+/// Names of positions.
+pub const MARKS: &str = "/v1/marks";
+/// Which contents the log does not hold.
+pub const MISSING_CONTENTS: &str = "/v1/contents/missing";

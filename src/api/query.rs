@@ -22,3 +22,5 @@ pub const STATE: &str = "state";
 pub const NODE: &str = "node";
 /// Commands are decided, and nothing is appended.
 pub const DRY_RUN: &str = "dry_run";
+/// What belongs to this bundle.
+pub const BUNDLE: &str = "bundle";

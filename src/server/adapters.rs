@@ -1,16 +1,18 @@
 //! Implements what publishing and the HTTP API need of the log, by what the store offers.
 
 use api::proof::SignedCheckpoint;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use projections::configuration::Configuration;
+use projections::expectation::PlanCondition;
 use replay::checkpoint::Checkpoint;
 use replay::tree::{ProofHashes, TreeQuery};
 use schema::answer::Answer;
+use schema::command::KnownContent;
 use schema::digest::Digest;
 use schema::entity::Actor;
 use schema::event::Event;
@@ -61,6 +63,8 @@ pub struct LogBackend {
 
 /// How long a caller waits for a checkpoint of what is published: a little longer than the relay of another server lets pass.
 const SIGNED_WITHIN: Duration = Duration::from_secs(6);
+/// How long a caller waits for this server to read up to the head.
+const REACHED_WITHIN: Duration = Duration::from_secs(5);
 const SIGNED_POLL: Duration = Duration::from_millis(50);
 
 impl LogBackend {
@@ -121,17 +125,27 @@ impl EventLog for LogBackend {
         self.log.reached(position).boxed()
     }
 
+    fn reached_head(&self) -> BoxFuture<'_, Result<(), UnavailableError>> {
+        async move {
+            let head = self.reader.head().await.map_err(|error| unavailable(&error))?.position;
+            let reached = tokio::time::timeout(REACHED_WITHIN, self.log.reached(head)).await;
+            reached.map_err(|_| UnavailableError(format!("this server has not read the log up to position {head} yet")))
+        }
+        .boxed()
+    }
+
     fn heads(&self) -> watch::Receiver<Position> {
         self.heads.clone()
     }
 
-    fn submit(
+    fn submit_planned(
         &self,
         request: Request,
         actor: Actor,
         key: Option<String>,
+        plan: PlanCondition,
     ) -> BoxFuture<'_, Result<Answer, SubmitError>> {
-        async move { self.log.submit(request, actor, key.as_deref()).await }.boxed()
+        async move { self.log.submit_planned(request, actor, key.as_deref(), plan).await }.boxed()
     }
 
     fn events(&self, page: EventPage) -> BoxFuture<'_, Result<Vec<Event>, LogReadError>> {
@@ -152,6 +166,21 @@ impl EventLog for LogBackend {
         async move {
             let found = self.reader.contents(&[digest]).await.map_err(|error| unavailable(&error))?;
             Ok(found.into_values().next())
+        }
+        .boxed()
+    }
+
+    fn known_contents(
+        &self,
+        digests: Vec<Digest>,
+    ) -> BoxFuture<'_, Result<BTreeMap<Digest, KnownContent>, UnavailableError>> {
+        async move { self.reader.known_contents(&digests).await.map_err(|error| unavailable(&error)) }.boxed()
+    }
+
+    fn absent_contents(&self, digests: Vec<Digest>) -> BoxFuture<'_, Result<BTreeSet<Digest>, UnavailableError>> {
+        async move {
+            let absent = self.reader.absent(&digests).await.map_err(|error| unavailable(&error))?;
+            Ok(absent.into_iter().collect())
         }
         .boxed()
     }

@@ -1,10 +1,14 @@
 //! The log as `http` and `fleet` need it: one trait, which `adapters` implements over `store` and tests in memory.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use api::proof::SignedCheckpoint;
 use futures::future::BoxFuture;
 use projections::configuration::Configuration;
+use projections::expectation::PlanCondition;
 use replay::tree::{ProofHashes, TreeQuery};
 use schema::answer::Answer;
+use schema::command::KnownContent;
 use schema::digest::Digest;
 use schema::entity::Actor;
 use schema::event::Event;
@@ -32,12 +36,30 @@ pub trait EventLog: Send + Sync + 'static {
     /// Completes once the view has reached `position`, which may be never: the caller has to bound it.
     fn reached(&self, position: Position) -> BoxFuture<'_, ()>;
 
+    /// Completes once the view has reached what is the head of the log now.
+    fn reached_head(&self) -> BoxFuture<'_, Result<(), UnavailableError>>;
+
     /// The head as this process knows it. The channel closes when the log takes no more events.
     fn heads(&self) -> watch::Receiver<Position>;
 
     /// Decides and appends a request, and completes after the commit. `key` is the sender's `Idempotency-Key`.
-    fn submit(&self, request: Request, actor: Actor, key: Option<String>)
-    -> BoxFuture<'_, Result<Answer, SubmitError>>;
+    fn submit(
+        &self,
+        request: Request,
+        actor: Actor,
+        key: Option<String>,
+    ) -> BoxFuture<'_, Result<Answer, SubmitError>> {
+        self.submit_planned(request, actor, key, PlanCondition::None)
+    }
+
+    /// As [`EventLog::submit`], on a condition about what comes of the request.
+    fn submit_planned(
+        &self,
+        request: Request,
+        actor: Actor,
+        key: Option<String>,
+        plan: PlanCondition,
+    ) -> BoxFuture<'_, Result<Answer, SubmitError>>;
 
     /// A page of committed events, in order, each as it was appended.
     fn events(&self, page: EventPage) -> BoxFuture<'_, Result<Vec<Event>, LogReadError>>;
@@ -50,6 +72,15 @@ pub trait EventLog: Send + Sync + 'static {
 
     /// The bytes that a digest names, if they are stored.
     fn content(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Vec<u8>>, UnavailableError>>;
+
+    /// What is known of those of these contents that are stored.
+    fn known_contents(
+        &self,
+        digests: Vec<Digest>,
+    ) -> BoxFuture<'_, Result<BTreeMap<Digest, KnownContent>, UnavailableError>>;
+
+    /// Those of these contents that are not stored.
+    fn absent_contents(&self, digests: Vec<Digest>) -> BoxFuture<'_, Result<BTreeSet<Digest>, UnavailableError>>;
 
     /// The state as of a moment, at the end of the request that the moment falls into. A time after the last event gives the
     /// state at the head.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use projections::configuration::Configuration;
-use projections::request::{RequestContext, decide_in_place};
+use projections::expectation::{PlanCondition, decide_on_condition};
+use projections::request::RequestContext;
 use replay::tree::Frontier;
 use schema::answer::Answer;
 use schema::command::Content;
@@ -101,15 +102,17 @@ impl DecidedBatch {
     }
 
     fn decide(&mut self, submission: &Submission, clock: Instant) -> SubmissionVerdict {
-        let Submission { request, actor, command_id, entropy, keyed } = submission;
+        let Submission { request, actor, command_id, entropy, keyed, plan } = submission;
         let (log_id, command_id, entropy) = (self.log_id, *command_id, *entropy);
         let envelope = RequestContext { log_id, command_id, actor: actor.clone(), entropy, clock };
-        let copy = self.decides_on_copies.then(|| self.configuration.clone());
-        let decided = decide_in_place(&mut self.configuration, &envelope, request);
+        // One with a plan may turn out otherwise only when all of it is decided.
+        let needs_copy = self.decides_on_copies || !matches!(plan, PlanCondition::None);
+        let copy = needs_copy.then(|| self.configuration.clone());
+        let decided = decide_on_condition(&mut self.configuration, &envelope, request, plan);
         if let (Err(_), Some(copy)) = (&decided, copy) {
             self.configuration = copy;
         }
-        let decided = decided.map_err(SubmissionRefusal::Refused)?;
+        let decided = decided?;
         decided.events.iter().for_each(|event| self.growth.push(event.leaf));
         self.snapshots.extend(decided.events.last().filter(|last| is_due(last)).map(|_| self.configuration.clone()));
         self.events.extend(decided.events);
@@ -170,7 +173,14 @@ mod tests {
     fn submission(number: u128, commands: Vec<Command>) -> Arc<Submission> {
         let actor = Actor::Install;
         let command_id = CommandId::from(uuid::Uuid::from_u128(number));
-        Arc::new(Submission { request: Request::of(commands), actor, command_id, entropy: [1; 16], keyed: false })
+        Arc::new(Submission {
+            request: Request::of(commands),
+            actor,
+            command_id,
+            entropy: [1; 16],
+            keyed: false,
+            plan: PlanCondition::None,
+        })
     }
 
     fn enrol(id: &str, site: &str) -> Command {

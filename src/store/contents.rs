@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use schema::change::Change;
+use schema::command::KnownContent;
 use schema::digest::Digest;
 use schema::entity::Entity;
 use schema::position::Position;
@@ -14,6 +15,8 @@ use super::database::Error;
 use super::reader::Reader;
 use super::rows;
 
+/// Bytes of contents that are read at once, and the last one of them beside.
+const READ_BYTES: u64 = 4 * 1024 * 1024;
 /// Positions that one statement searches, so that none takes long.
 const PAGE_POSITIONS: u64 = 100_000;
 
@@ -90,6 +93,34 @@ impl Reader {
                      WHERE NOT EXISTS (SELECT FROM blob WHERE blob.digest = asked.digest)";
         let rows = if asked.is_empty() { Vec::new() } else { self.rows(query, &[&asked]).await? };
         Ok(rows.iter().filter_map(|row| Digest::try_from(row.get::<_, &[u8]>(0)).ok()).collect())
+    }
+
+    /// What the log knows of these contents, of those that it holds. They are read a few at a time, because all of them together may be more
+    /// than fits into memory.
+    ///
+    /// # Errors
+    /// If the log can't be read.
+    pub async fn known_contents(&self, digests: &[Digest]) -> Result<BTreeMap<Digest, KnownContent>, Error> {
+        let asked: Vec<&[u8]> = digests.iter().map(|digest| &digest.as_bytes()[..]).collect();
+        let query = "SELECT digest, octet_length(bytes)::bigint FROM blob WHERE digest = ANY($1)";
+        let rows = if asked.is_empty() { Vec::new() } else { self.rows(query, &[&asked]).await? };
+        let (mut known, mut batch, mut bytes) = (BTreeMap::new(), Vec::new(), 0);
+        for row in &rows {
+            let Ok(digest) = Digest::try_from(row.get::<_, &[u8]>(0)) else { continue };
+            batch.push(digest);
+            bytes += rows::unsigned(row.get(1));
+            if bytes >= READ_BYTES {
+                known.append(&mut self.known_of(&std::mem::take(&mut batch)).await?);
+                bytes = 0;
+            }
+        }
+        known.append(&mut self.known_of(&batch).await?);
+        Ok(known)
+    }
+
+    async fn known_of(&self, digests: &[Digest]) -> Result<BTreeMap<Digest, KnownContent>, Error> {
+        let contents = if digests.is_empty() { BTreeMap::new() } else { self.contents(digests).await? };
+        Ok(contents.into_iter().map(|(digest, bytes)| (digest, KnownContent::of(digest, &bytes))).collect())
     }
 
     /// Puts a content back.

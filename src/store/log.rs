@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use projections::configuration::Configuration;
+use projections::expectation::PlanCondition;
 use replay::as_of::AsOf;
 use replay::log::Follower;
 use schema::answer::Answer;
@@ -101,6 +102,20 @@ impl Log {
     /// # Errors
     /// With the reason why there is no answer.
     pub async fn submit(&self, request: Request, actor: Actor, key: Option<&str>) -> Result<Answer, SubmitError> {
+        self.submit_planned(request, actor, key, PlanCondition::None).await
+    }
+
+    /// Appends a request if it comes out as its plan: see [`Log::submit`].
+    ///
+    /// # Errors
+    /// With the reason why there is no answer.
+    pub async fn submit_planned(
+        &self,
+        request: Request,
+        actor: Actor,
+        key: Option<&str>,
+        plan: PlanCondition,
+    ) -> Result<Answer, SubmitError> {
         let command_id = match key {
             Some(key) => CommandId::derived(self.log_id(), &actor.to_string(), key),
             None => CommandId::from(Uuid::now_v7()),
@@ -108,7 +123,7 @@ impl Log {
         let mut entropy = [0; 16];
         getrandom::fill(&mut entropy)
             .map_err(|_| SubmitError::Unavailable("the machine gives no random bytes".into()))?;
-        let submission = Submission { request, actor, command_id, entropy, keyed: key.is_some() };
+        let submission = Submission { request, actor, command_id, entropy, keyed: key.is_some(), plan };
         let submission = Arc::new(submission);
         let answer = self.appender.submit(Arc::clone(&submission))?;
         let span = telemetry::request(command_id);

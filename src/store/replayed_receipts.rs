@@ -4,9 +4,10 @@
 //! under its key gets the answer if deciding it again, against that state and with that date, gives exactly the events that are there.
 //! Claims are the exception: their tokens were drawn at random and can't be drawn again.
 
-use projections::request::{RequestContext, decide_request};
+use projections::request::{RequestContext, decide_in_place, decide_planned};
 use replay::as_of::AsOf;
 use schema::answer::Answer;
+use schema::change::Change;
 
 use super::database::Error;
 use super::log::Log;
@@ -25,7 +26,17 @@ impl Log {
         let before = first.position.previous();
         let Some(state) = self.past(AsOf::Position(before)).await? else { return Ok(None) };
         let envelope = RequestContext { log_id: self.log_id(), command_id, actor, entropy, clock: first.at };
-        let deciding = tokio::task::spawn_blocking(move || decide_request(&state, &envelope, &request));
+        let kept = match last.change() {
+            Ok(Change::PlanKept(kept)) => Some(kept),
+            _ => None,
+        };
+        let deciding = tokio::task::spawn_blocking(move || {
+            let mut state = state;
+            match kept {
+                Some(kept) => decide_planned(&mut state, &envelope, &request, kept),
+                None => decide_in_place(&mut state, &envelope, &request),
+            }
+        });
         let decided = deciding.await.unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic()));
         Ok(decided.ok().filter(|decided| decided.events == events).map(|decided| decided.answer))
     }

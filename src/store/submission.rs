@@ -1,5 +1,6 @@
 //! One submitted request with its caller's identity, and what the caller is told.
 
+use projections::expectation::{ConditionalRefusal, PlanCondition};
 use projections::refusal::RequestRefusal;
 use schema::answer::Answer;
 use schema::entity::Actor;
@@ -20,6 +21,7 @@ pub(crate) struct Submission {
     pub(crate) entropy: Entropy,
     /// Whether the request came with an idempotency key, so that its answer is stored as a receipt.
     pub(crate) keyed: bool,
+    pub(crate) plan: PlanCondition,
 }
 
 impl Submission {
@@ -40,6 +42,9 @@ pub enum SubmitError {
     /// The state refuses it.
     #[error(transparent)]
     Refused(#[from] RequestRefusal),
+    /// It would not come out as its plan; nothing of it was stored.
+    #[error("the request would not come out as its plan any more: make a dry run, and look at the new plan")]
+    PlanChanged,
     /// Another request came under the same idempotency key.
     #[error("this idempotency key was used for another request")]
     KeyReused,
@@ -73,14 +78,26 @@ pub(crate) struct AcceptedSubmission {
 pub(crate) enum SubmissionRefusal {
     /// The state refuses it.
     Refused(RequestRefusal),
+    /// It would not come out as its plan.
+    PlanChanged,
     /// Another request came under the same key.
     KeyReused,
+}
+
+impl From<ConditionalRefusal> for SubmissionRefusal {
+    fn from(refusal: ConditionalRefusal) -> Self {
+        match refusal {
+            ConditionalRefusal::Refused(refused) => Self::Refused(refused),
+            ConditionalRefusal::PlanChanged => Self::PlanChanged,
+        }
+    }
 }
 
 impl From<SubmissionRefusal> for SubmitError {
     fn from(rejection: SubmissionRefusal) -> Self {
         match rejection {
             SubmissionRefusal::Refused(refused) => Self::Refused(refused),
+            SubmissionRefusal::PlanChanged => Self::PlanChanged,
             SubmissionRefusal::KeyReused => Self::KeyReused,
         }
     }

@@ -41,6 +41,7 @@ mod tests {
     use std::io::{self, Write};
     use std::sync::{Arc, Mutex};
 
+    use projections::expectation::PlanCondition;
     use schema::answer::{Answer, AppendedEvent};
     use schema::id::CommandId;
     use schema::request::Request;
@@ -67,7 +68,8 @@ mod tests {
         let mut request = Request::of([]);
         request.reason = reason.map(str::to_owned);
         let command_id = CommandId::from(Uuid::from_u128(7));
-        let submission = Submission { request, actor, command_id, entropy: [0; 16], keyed: false };
+        let submission =
+            Submission { request, actor, command_id, entropy: [0; 16], keyed: false, plan: PlanCondition::None };
         let event = AppendedEvent {
             position: 9.into(),
             event_type: "NodeEnrolled".into(),

@@ -5,7 +5,7 @@ use core::ops::Bound;
 use alloc::format;
 
 use imbl::OrdSet;
-use schema::command::{Content, ContentForm, MediaType};
+use schema::command::{ContentForm, MediaType, PutContent};
 use schema::id::DocumentId;
 use schema::path::DocumentPath;
 
@@ -13,11 +13,11 @@ use crate::configuration::Configuration;
 use crate::refusal::Refusal;
 
 /// Content under `application/json` is JSON.
-pub(super) fn is_json(media_type: &MediaType, content: &Content) -> Result<(), Refusal> {
-    if !media_type.is_json() || content.form() == ContentForm::Json {
+pub(super) fn is_json(media_type: &MediaType, content: &PutContent) -> Result<(), Refusal> {
+    if !media_type.is_json() || content.known().is_some_and(|known| known.form == ContentForm::Json) {
         return Ok(());
     }
-    Err(Refusal::NotJson { why: content.json_fault().unwrap_or_default() })
+    Err(Refusal::NotJson { why: content.json_fault() })
 }
 
 /// No document's path may be a segment-wise prefix of another's, whatever their targets: a relabelled node would have to

@@ -76,7 +76,7 @@ pub(super) fn revoke_token(state: &Configuration, id: &JoinTokenId) -> Result<Op
 pub(super) fn join(
     state: &Configuration,
     join: &JoinNode,
-    context: &DecisionContext,
+    context: &DecisionContext<'_>,
 ) -> Result<Vec<(Entity, Change)>, Refusal> {
     let JoinNode { token: id, node, keys } = join;
     let token = token(state, id)?;
@@ -107,7 +107,7 @@ pub(super) fn join(
 pub(super) fn close_bus(
     state: &Configuration,
     log: LogId,
-    context: &DecisionContext,
+    context: &DecisionContext<'_>,
 ) -> Result<Option<Change>, Refusal> {
     match log == context.log_id {
         true => Ok((!state.identities.is_closed).then_some(Change::BusClosed)),

@@ -53,7 +53,7 @@ pub(super) fn propose(state: &Configuration, propose: &Propose) -> Result<Vec<(E
         None => {}
     }
     active(state, &said.node)?;
-    is_json(&said.media_type, &content)?;
+    is_json(&said.media_type, &content.into())?;
     let node = said.node.clone();
     let older = state.proposals().open_at(&node, &said.path);
     if older.is_none() && state.proposals().open_of(&node).count() >= PROPOSALS_OPEN_MAX {

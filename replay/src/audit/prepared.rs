@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use schema::digest::Digest;
+use schema::entity::Kind;
 use schema::event::Event;
 use schema::id::LogId;
 
@@ -62,17 +63,31 @@ impl PreparedBlock {
                     })
                     .collect(),
             ),
-            BlockKind::Events => Self::Events(
-                read_events(raw)?
-                    .iter()
-                    .map(|row| row.event(log_id).map_err(UnusableEvent::Row))
-                    .map(|event| OpenedEvent::new(event?).map_err(UnusableEvent::Event))
-                    .collect(),
-            ),
+            BlockKind::Events => {
+                let rows = read_events(raw)?;
+                let events = rows.iter().map(|row| row.event(log_id).map_err(UnusableEvent::Row));
+                let mut opened: Vec<Result<OpenedEvent, UnusableEvent>> =
+                    events.map(|event| OpenedEvent::new(event?).map_err(UnusableEvent::Event)).collect();
+                tell_plans(&mut opened);
+                Self::Events(opened)
+            }
             BlockKind::Checkpoints => Self::Checkpoints(read_checkpoints(raw)?.into_iter().map(String::from).collect()),
             BlockKind::Header | BlockKind::End => {
                 return Err(ExportError::Order { expected: "blobs, events or checkpoints", found: kind.name() });
             }
         })
+    }
+}
+
+/// Tells which requests came without a plan. A request that goes on in another block may have one.
+fn tell_plans(events: &mut [Result<OpenedEvent, UnusableEvent>]) {
+    for index in 0..events.len() {
+        let Some(Ok(first)) = events.get(index) else { continue };
+        let count = usize::try_from(first.event().count).unwrap_or(usize::MAX);
+        let last = events.get(index.saturating_add(count.saturating_sub(1)));
+        let has_none = last.is_some_and(|last| !last.as_ref().is_ok_and(|last| last.event().entity.kind == Kind::Plan));
+        if let (true, Some(Ok(first))) = (has_none, events.get_mut(index)) {
+            first.is_not_planned();
+        }
     }
 }

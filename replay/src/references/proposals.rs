@@ -12,7 +12,7 @@ use schema::target::Target;
 use crate::event_error::EventError;
 
 fn holds(event: &Event, is_so: bool, why: &'static str) -> Result<(), EventError> {
-    if is_so { Ok(()) } else { Err(EventError::Proposal { entity: event.entity.clone(), why }) }
+    if is_so { Ok(()) } else { Err(EventError::Rule { entity: event.entity.clone(), why }) }
 }
 
 /// The proposal that the event is about.

@@ -160,6 +160,91 @@ impl Content {
     }
 }
 
+/// The content of a document that is put.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PutContent {
+    /// The bytes came with the command.
+    Given(Content),
+    /// The log holds them.
+    Known(KnownContent),
+    /// The log is said to hold bytes of this digest; nobody has looked yet. A decision takes them for unknown.
+    Named(Digest),
+}
+
+/// Content that the log holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownContent {
+    /// SHA-256 of the bytes.
+    pub digest: Digest,
+    /// How many bytes there are.
+    pub size: u64,
+    /// What they are.
+    pub form: ContentForm,
+}
+
+impl KnownContent {
+    /// What is known of these bytes.
+    #[must_use]
+    pub fn of(digest: Digest, bytes: &[u8]) -> Self {
+        Self { digest, size: bytes.len() as u64, form: ContentForm::of(bytes) }
+    }
+}
+
+impl From<Content> for PutContent {
+    fn from(content: Content) -> Self {
+        Self::Given(content)
+    }
+}
+
+impl PutContent {
+    /// The name of the bytes.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        match self {
+            Self::Given(content) => content.digest(),
+            Self::Known(known) => known.digest,
+            Self::Named(digest) => *digest,
+        }
+    }
+
+    /// What is known of the bytes; nothing if nobody has looked.
+    #[must_use]
+    pub fn known(&self) -> Option<KnownContent> {
+        match self {
+            Self::Given(Content { bytes, digest, form }) => {
+                Some(KnownContent { digest: *digest, size: bytes.len() as u64, form: *form })
+            }
+            Self::Known(known) => Some(*known),
+            Self::Named(_) => None,
+        }
+    }
+
+    /// What is known of the bytes, once somebody has looked for them in the log.
+    pub fn resolve(&mut self, known: impl FnOnce(&Digest) -> Option<KnownContent>) {
+        if let Self::Named(digest) = self
+            && let Some(known) = known(digest)
+        {
+            *self = Self::Known(known);
+        }
+    }
+
+    /// The bytes, if they came with the command.
+    #[must_use]
+    pub fn given(&self) -> Option<&Content> {
+        match self {
+            Self::Given(content) => Some(content),
+            Self::Known(_) | Self::Named(_) => None,
+        }
+    }
+
+    /// Why the bytes are no JSON, as far as they are here.
+    #[must_use]
+    pub fn json_fault(&self) -> String {
+        let fault = self.given().and_then(Content::json_fault);
+        fault.unwrap_or_else(|| String::from("the stored bytes of this digest are none"))
+    }
+}
+
 impl fmt::Debug for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Content({} bytes, {})", self.bytes.len(), self.digest.short())

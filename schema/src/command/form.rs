@@ -1,12 +1,13 @@
 //! Strict reading of a command's fields: an unknown field is refused, and the refusal names the field.
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::invalid::InputError;
+use crate::json::read_value;
 
 /// An entity's id and nothing else.
 #[derive(Deserialize)]
@@ -18,11 +19,5 @@ pub(super) struct Only<T> {
 
 /// Reads a form whose every field is known, and says which field is at fault.
 pub(super) fn strict<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, InputError> {
-    serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
-        let field = match error.path().to_string() {
-            whole if whole == "." => String::new(),
-            field => field,
-        };
-        InputError::from_serde(&field, &error.inner().to_string())
-    })
+    read_value(Value::Object(fields))
 }

@@ -117,6 +117,17 @@ def objects(source):
     return [("name", name), ("ciphertext", ciphertext), ("mark", mark)]
 
 
+def plan(said):
+    """The bytes of a request's plan: an array, whose digests are bin."""
+    digest = lambda text: None if text is None else bytes.fromhex(text)
+    state = lambda file: None if file is None else [digest(file["digest"]), file["mode"]]
+    events = [[each["event_type"], each["entity"], each["version"], digest(each["data"])] for each in said["events"]]
+    files = lambda node: [[each["path"], state(each["before"]), state(each["after"])] for each in node["files"]]
+    nodes = [[each["node"], files(each), each["retired"], each["may_retry"]] for each in said["nodes"]]
+    jobs = [[each["job"], digest(each["before"]), digest(each["after"])] for each in said["jobs"]]
+    return pack([1, events, nodes, jobs, []])
+
+
 def vectors(folder):
     """Each golden file with the bytes that it must hold."""
     for source in sorted(folder.glob("events/*.json")):
@@ -132,6 +143,10 @@ def vectors(folder):
             yield source.with_suffix(".digest.hex"), manifest(record)
         if "jobs" in (record.get("result") or {}):
             yield source.with_suffix(".digest.hex"), claims(record["result"]["jobs"])
+    for source in sorted(folder.glob("plans/*.json")):
+        bytes_of_plan = plan(json.loads(source.read_text()))
+        yield source.with_suffix(".plan.hex"), bytes_of_plan
+        yield source.with_suffix(".digest.hex"), sha256(bytes_of_plan)
     for source in sorted(folder.glob("objects/*.json")):
         for what, computed in objects(json.loads(source.read_text())):
             yield source.with_suffix(f".{what}.hex"), computed

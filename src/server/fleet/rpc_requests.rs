@@ -92,9 +92,11 @@ fn refused(error: SubmitError) -> RpcError {
         SubmitError::Refused(refused) => fault(&refused.refusal, &refused.field()),
         SubmitError::KeyReused => RpcError::new(RpcError::ID_REUSED, "id", "this id was used for another request"),
         SubmitError::Busy => RpcError::new(RpcError::OVERLOADED, "", "too many commands are waiting"),
-        SubmitError::ClockAhead(_) | SubmitError::Unstorable(_) | SubmitError::Unavailable(_) => {
-            RpcError::new(RpcError::UNAVAILABLE, "", detail)
-        }
+        // No request of a node has a plan.
+        SubmitError::PlanChanged
+        | SubmitError::ClockAhead(_)
+        | SubmitError::Unstorable(_)
+        | SubmitError::Unavailable(_) => RpcError::new(RpcError::UNAVAILABLE, "", detail),
     }
 }
 

@@ -1,15 +1,19 @@
 //! Every operation of the HTTP interface but that which serves its description. The router and the OpenAPI document follow from
 //! this list.
 
+use api::contents::AskedContents;
 use api::error_code::ErrorCode;
 use api::path::{
-    COMMANDS, COVERAGE, EVENTS, FLEET, HEALTH, JOIN_TOKENS, LOG, METRICS, NODES, PRINCIPALS, PROPOSALS, READY, WHOAMI,
+    BUNDLES, COMMANDS, COVERAGE, EVENTS, FLEET, HEALTH, JOIN_TOKENS, LOG, MARKS, METRICS, MISSING_CONTENTS, NODES,
+    PRINCIPALS, PROPOSALS, READY, WHOAMI,
 };
 use schema::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
 use schema::request::Request;
 
+use crate::http::bundles;
 use crate::http::commands;
 use crate::http::compliance;
+use crate::http::contents;
 use crate::http::coverage;
 use crate::http::diff;
 use crate::http::documents;
@@ -21,6 +25,7 @@ use crate::http::impact;
 use crate::http::jobs;
 use crate::http::join_tokens;
 use crate::http::log;
+use crate::http::marks;
 use crate::http::metrics;
 use crate::http::nodes;
 use crate::http::operation::{Operation, get, post};
@@ -86,6 +91,18 @@ fn configuration() -> Vec<Operation> {
         )
         .may_answer([ErrorCode::Damaged]),
         get(FLEET, "get_fleet", "How many nodes are in which state", fleet::show),
+        get(
+            BUNDLES,
+            "list_bundles",
+            "Sets of documents, definitions and nodes that are managed together",
+            bundles::list,
+        ),
+        get("/v1/bundles/{id}", "get_bundle", "A bundle with all that belongs to it", bundles::one),
+        get(MARKS, "list_marks", "Names of positions of the log", marks::list),
+        get("/v1/marks/{id}", "get_mark", "A name of a position of the log", marks::one),
+        post(MISSING_CONTENTS, "post_missing_contents", "Which contents the log does not hold", contents::missing)
+            .takes(|generator| generator.subschema_for::<AskedContents>())
+            .may_answer(contents::CODES),
         get(PRINCIPALS, "list_principals", "People and programs that have, or had, a token", principals::list),
         get("/v1/principals/{id}", "get_principal", "A person or program that has, or had, a token", principals::one),
         get(JOIN_TOKENS, "list_join_tokens", "Tokens with which nodes join, or could", join_tokens::list),

@@ -3,11 +3,14 @@
 use api::error_code::ErrorCode;
 use api::impact::DryRunAnswer;
 use api::media_type::JSON;
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::header::ETAG;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use program::tasks::run_blocking;
+use projections::expectation::PlanCondition;
 use schema::answer::Answer;
+use schema::digest::Digest;
 use schema::entity::Actor;
 use schema::limit::IDEMPOTENCY_KEY_BYTES_MAX;
 use schema::request::Request;
@@ -16,8 +19,10 @@ use serde_json::{Value, json};
 
 use crate::http::answer::JsonAnswer;
 use crate::http::dry_run;
+use crate::http::entity_tag::tag_of;
 use crate::http::operation::{AnswerBody, AnswerType, Asked};
 use crate::http::params::{DRY, GivenParams, Parameter, RequestParameters};
+use crate::http::plan_condition::{PLAN, asked_plan, plan_condition};
 use crate::http::problem::ProblemResponse;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(api::header::IDEMPOTENCY_KEY);
@@ -26,13 +31,15 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(api::header::IDEMPOT
 const LARGE_BODY_BYTES: usize = 64 * 1024;
 
 /// What a request of commands can be refused with before it is decided, or because it can't be appended.
-pub(super) const CODES: [ErrorCode; 9] = [
+pub(super) const CODES: [ErrorCode; 11] = [
     ErrorCode::BodyTimeout,
     ErrorCode::BodyTooLarge,
     ErrorCode::ClockAhead,
     ErrorCode::IdempotencyKeyReused,
     ErrorCode::IncompleteBody,
     ErrorCode::InvalidIdempotencyKey,
+    ErrorCode::NotPlannable,
+    ErrorCode::PlanChanged,
     ErrorCode::TooManyQuestions,
     ErrorCode::UnsupportedContentEncoding,
     ErrorCode::UnsupportedMediaType,
@@ -48,35 +55,47 @@ const KEY: Parameter = Parameter::header(
 pub(super) struct CommandOptions {
     dry_run: bool,
     key: Option<String>,
+    plan: Option<Digest>,
 }
 
 impl RequestParameters for CommandOptions {
     fn declared() -> Vec<Parameter> {
-        vec![DRY, KEY]
+        vec![DRY, KEY, PLAN]
     }
 
     fn take(given: &GivenParams) -> Result<Self, ProblemResponse> {
-        Ok(Self { dry_run: given.flag(&DRY)?, key: idempotency_key(given.headers())? })
+        let (dry_run, plan) = (given.flag(&DRY)?, asked_plan(given.headers())?);
+        if dry_run && plan.is_some() {
+            return Err(ProblemResponse::invalid_parameter(PLAN.name, "a dry run shows a plan, and takes none"));
+        }
+        Ok(Self { dry_run, key: idempotency_key(given.headers())?, plan })
     }
 }
 
 /// The answer to commands.
 pub(super) enum CommandAnswer {
     Appended(JsonAnswer<Answer>),
-    Decided(Box<JsonAnswer<DryRunAnswer>>),
+    /// With the plan of the request, which is the answer's entity tag.
+    Decided(Option<Digest>, Box<JsonAnswer<DryRunAnswer>>),
 }
 
 impl IntoResponse for CommandAnswer {
     fn into_response(self) -> Response {
         match self {
             Self::Appended(answer) => answer.into_response(),
-            Self::Decided(answer) => answer.into_response(),
+            Self::Decided(plan, answer) => {
+                let mut response = answer.into_response();
+                if let Some(tag) = plan.and_then(|plan| HeaderValue::from_str(&tag_of(plan)).ok()) {
+                    response.headers_mut().insert(ETAG, tag);
+                }
+                response
+            }
         }
     }
 }
 
 impl AnswerType for CommandAnswer {
-    /// The answer to a dry run has the members of the other one and two more.
+    /// The answer to a dry run has the members of the other one and more.
     fn bodies(generator: &mut SchemaGenerator) -> Vec<AnswerBody> {
         let of: [Value; 2] =
             [generator.subschema_for::<Answer>().into(), generator.subschema_for::<DryRunAnswer>().into()];
@@ -85,15 +104,21 @@ impl AnswerType for CommandAnswer {
 }
 
 pub(super) async fn post(asked: Asked<CommandOptions>) -> Result<CommandAnswer, ProblemResponse> {
-    let Asked { app, params: CommandOptions { dry_run, key }, headers, body } = asked;
+    let Asked { app, params: CommandOptions { dry_run, key, plan }, headers, body } = asked;
     let received = app.read_body(&headers, body).await?;
-    let request = parse(received.bytes.clone()).await?;
+    let mut request = parse(received.bytes.clone()).await?;
+    app.resolve_contents(&mut request).await?;
     let actor = Actor::Principal(app.caller.name.clone());
     if dry_run {
         let decided = dry_run::dry_run(&app, actor, request).await?;
-        return Ok(CommandAnswer::Decided(Box::new(JsonAnswer::new(decided.answer.position, decided))));
+        let (plan, position) = (decided.plan, decided.answer.position);
+        return Ok(CommandAnswer::Decided(plan, Box::new(JsonAnswer::new(position, decided))));
     }
-    let appended = app.log().submit(request, actor, key).await?;
+    let condition = match plan {
+        Some(plan) => plan_condition(&app, &actor, &request, plan).await?,
+        None => PlanCondition::None,
+    };
+    let appended = app.log().submit_planned(request, actor, key, condition).await?;
     Ok(CommandAnswer::Appended(JsonAnswer::new(appended.position, appended)))
 }
 
@@ -125,7 +150,6 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ProblemRespons
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::HeaderValue;
 
     #[test]
     fn a_key_is_visible_ascii_and_only_one() {

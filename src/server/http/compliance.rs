@@ -2,13 +2,16 @@
 
 use api::compliance::DefinitionView;
 use projections::compliance::{ById, Compliance, Defined};
+use projections::configuration::Configuration;
 use schema::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
+use schema::entity::{Entity, Kind};
 use schema::id::{AssessmentId, AttestationId, ComponentId, ControlId, Id, JobId};
 use schema::invalid::InputError;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::http::answer::JsonAnswer;
+use crate::http::bundles::BundleFilter;
 use crate::http::operation::Asked;
 use crate::http::paging::{ListKey, PageQuery, RenderedPage};
 use crate::http::path_id::PathId;
@@ -18,7 +21,7 @@ use crate::http::snapshot::SnapshotQuery;
 /// One of the four kinds of definitions.
 pub(super) trait ComplianceKind: Clone + Serialize + JsonSchema + Send + Sync + 'static {
     /// The kind of its entity.
-    const NAME: &'static str;
+    const KIND: Kind;
     type Key: Ord + Clone + From<Id> + std::str::FromStr<Err = InputError> + Send + Sync;
 
     /// The id of a key.
@@ -32,7 +35,7 @@ pub(super) trait ComplianceKind: Clone + Serialize + JsonSchema + Send + Sync + 
 }
 
 impl ComplianceKind for ControlDefined {
-    const NAME: &'static str = "control";
+    const KIND: Kind = Kind::Control;
     type Key = ControlId;
 
     fn id(key: &ControlId) -> &Id {
@@ -45,7 +48,7 @@ impl ComplianceKind for ControlDefined {
 }
 
 impl ComplianceKind for ComponentDefined {
-    const NAME: &'static str = "component";
+    const KIND: Kind = Kind::Component;
     type Key = ComponentId;
 
     fn id(key: &ComponentId) -> &Id {
@@ -58,7 +61,7 @@ impl ComplianceKind for ComponentDefined {
 }
 
 impl ComplianceKind for AssessmentDefined {
-    const NAME: &'static str = "assessment";
+    const KIND: Kind = Kind::Assessment;
     type Key = AssessmentId;
 
     fn id(key: &AssessmentId) -> &Id {
@@ -71,7 +74,7 @@ impl ComplianceKind for AssessmentDefined {
 }
 
 impl ComplianceKind for AttestationDefined {
-    const NAME: &'static str = "attestation";
+    const KIND: Kind = Kind::Attestation;
     type Key = AttestationId;
 
     fn id(key: &AttestationId) -> &Id {
@@ -87,23 +90,29 @@ impl ComplianceKind for AttestationDefined {
     }
 }
 
-fn view<T: ComplianceKind>(key: &T::Key, defined: &Defined<T>) -> DefinitionView<T> {
+fn entity<T: ComplianceKind>(key: &T::Key) -> Entity {
+    Entity { kind: T::KIND, id: T::id(key).clone() }
+}
+
+fn view<T: ComplianceKind>(state: &Configuration, key: &T::Key, defined: &Defined<T>) -> DefinitionView<T> {
     let Defined { said, version, position, at } = defined;
     let (id, defined) = (T::id(key).clone(), T::clone(said));
-    DefinitionView { id, defined, job: T::job(key), version: *version, position: *position, at: *at }
+    let bundle = state.bundles().owner(&entity::<T>(key)).cloned();
+    DefinitionView { id, defined, job: T::job(key), bundle, version: *version, position: *position, at: *at }
 }
 
 /// `GET /v1/controls`, and so on.
 pub(super) async fn list<T: ComplianceKind>(
-    asked: Asked<(PageQuery, SnapshotQuery)>,
+    asked: Asked<(BundleFilter, PageQuery, SnapshotQuery)>,
 ) -> Result<JsonAnswer<RenderedPage<DefinitionView<T>>>, ProblemResponse>
 where
     for<'a> &'a T::Key: ListKey,
 {
-    let Asked { app, params: (page, query), .. } = asked;
+    let Asked { app, params: (filter, page, query), .. } = asked;
     let (memory, state) = app.page(&page, query).await?;
     let rows = T::all(state.compliance()).range(page.keys::<T::Key>());
-    let listed = page.list(rows, |key, defined| view::<T>(key, defined));
+    let rows = rows.filter(|(key, _)| filter.fits(state.bundles(), entity::<T>(key)));
+    let listed = page.list(rows, |key, defined| view::<T>(&state, key, defined));
     Ok(JsonAnswer::new(state.position(), listed).with_memory(memory))
 }
 
@@ -114,7 +123,7 @@ pub(super) async fn one<T: ComplianceKind>(
     let Asked { app, params: (PathId(key), query), .. } = asked;
     let state = app.snapshot(query).await?.configuration;
     match T::all(state.compliance()).get(&key) {
-        Some(defined) => Ok(JsonAnswer::new(state.position(), view(&key, defined))),
-        None => Err(ProblemResponse::unknown_entity(T::NAME, T::id(&key).as_str())),
+        Some(defined) => Ok(JsonAnswer::new(state.position(), view(&state, &key, defined))),
+        None => Err(ProblemResponse::unknown_entity(T::KIND.name(), T::id(&key).as_str())),
     }
 }

@@ -8,14 +8,13 @@ use api::impact::NodeChange;
 use api::query::AT;
 use api::why::EntryView;
 use projections::configuration::Configuration;
+use projections::outcome::RecordChange;
 use projections::render::{Manifest, ManifestEntry, render};
-use replay::impact::node_digest_change;
 use schema::digest::Digest;
 use schema::id::{DocumentId, NodeId};
 use schema::position::Position;
 use schema::report::RecordRef;
 
-use crate::event_log::AsOf;
 use crate::http::answer::{JsonAnswer, RenderedItem};
 use crate::http::auth::AuthenticatedState;
 use crate::http::documents;
@@ -25,22 +24,23 @@ use crate::http::paging::PageQuery;
 use crate::http::params::{GivenParams, Parameter, RequestParameters};
 use crate::http::path_id::{FilePath, PathId};
 use crate::http::problem::ProblemResponse;
-use crate::http::snapshot::{PresentQuery, SnapshotQuery, moment_schema, parse_moment};
+use crate::http::snapshot::{Moment, PresentQuery, SnapshotQuery, moment_schema, parse_moment};
 use crate::http::text_diff::{MEMORY_BYTES, TEXT_BYTES_MAX, unified};
 use crate::http::why::entry;
 
 const FROM: Parameter =
-    Parameter::query("from", "The earlier state: a position or an RFC 3339 time.", moment_schema).required();
+    Parameter::query("from", "The earlier state: a position, an RFC 3339 time, or `mark:NAME`.", moment_schema)
+        .required();
 const TO: Parameter = Parameter::query(
     "to",
-    "The later state: a position or an RFC 3339 time; if it is missing, the newest state.",
+    "The later state: a position, an RFC 3339 time, or `mark:NAME`; if it is missing, the newest state.",
     moment_schema,
 );
 
 /// `from` and `to` of a difference.
 pub(super) struct DiffQuery {
-    from: AsOf,
-    to: Option<AsOf>,
+    from: Moment,
+    to: Option<Moment>,
 }
 
 impl RequestParameters for DiffQuery {
@@ -55,13 +55,18 @@ impl RequestParameters for DiffQuery {
     }
 
     fn take(given: &GivenParams) -> Result<Self, ProblemResponse> {
-        let missing = || ProblemResponse::invalid_parameter(FROM.name, "is a position or an RFC 3339 time");
+        let missing = || {
+            ProblemResponse::invalid_parameter(
+                FROM.name,
+                "is a position, an RFC 3339 time, or `mark:` and the id of a mark",
+            )
+        };
         let from = given.query(&FROM, parse_moment)?.ok_or_else(missing)?;
         Ok(Self { from, to: given.query(&TO, parse_moment)? })
     }
 
     fn is_fixed(&self) -> bool {
-        matches!((&self.from, &self.to), (AsOf::Position(_), Some(AsOf::Position(_))))
+        self.from.is_fixed() && self.to.as_ref().is_some_and(Moment::is_fixed)
     }
 }
 
@@ -98,7 +103,7 @@ pub(super) async fn fleet(
         let after = states.after.nodes().range(page.keys::<NodeId>()).map(|(id, _)| id);
         let before = states.before.nodes().range(page.keys::<NodeId>()).map(|(id, _)| id);
         let nodes: BTreeSet<&NodeId> = before.chain(after).filter(|id| was_changed(&states, id)).collect();
-        let changes = nodes.into_iter().map(|id| (id, node_digest_change(&states.before, &states.after, id)));
+        let changes = nodes.into_iter().map(|id| (id, RecordChange::of(&states.before, &states.after, id)));
         page.list(changes.filter(|(_, change)| change.is_change()), |_, change| node_change(change))
     });
     Ok(JsonAnswer::new(to, FleetDiff { from, to, page: listed.await? }).with_memory(memory))
@@ -166,7 +171,7 @@ pub(super) async fn document(
     let states = app.states(&query, reached).await?;
     let (from, to) = states.positions();
     let [before, after] = [&states.before, &states.after]
-        .map(|state| state.documents().get(&id).map(|found| documents::view(&id, found)));
+        .map(|state| state.documents().get(&id).map(|found| documents::view(state, &id, found)));
     if before.is_none() && after.is_none() {
         return Err(ProblemResponse::unknown_entity("document", id.as_str()));
     }
@@ -216,9 +221,9 @@ impl AuthenticatedState {
     async fn states(&self, query: &DiffQuery, reached: PresentQuery) -> Result<States, ProblemResponse> {
         self.snapshot(reached).await?;
         // In this order, so that an event that comes meanwhile can't make the earlier state the later one.
-        let before = self.snapshot(SnapshotQuery::as_of(Some(query.from))).await;
+        let before = self.snapshot(SnapshotQuery::as_of(Some(query.from.clone()))).await;
         let before = before.map_err(|problem| problem.renamed(AT, FROM.name))?.configuration;
-        let after = self.snapshot(SnapshotQuery::as_of(query.to)).await;
+        let after = self.snapshot(SnapshotQuery::as_of(query.to.clone())).await;
         let after = after.map_err(|problem| problem.renamed(AT, TO.name))?.configuration;
         if before.position() > after.position() {
             let detail = format!("is at most {}, the later state", after.position());

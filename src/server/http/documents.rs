@@ -3,7 +3,7 @@
 use api::document::DocumentView;
 use api::error_code::ErrorCode;
 use axum::http::HeaderMap;
-use projections::configuration::Document;
+use projections::configuration::{Configuration, Document};
 use schema::change::DocumentPut;
 use schema::digest::Digest;
 use schema::id::DocumentId;
@@ -12,6 +12,7 @@ use schema::position::Position;
 use crate::event_log::DamagedError;
 use crate::http::answer::{File, FileContent, JsonAnswer};
 use crate::http::auth::AuthenticatedState;
+use crate::http::bundles::BundleFilter;
 use crate::http::operation::Asked;
 use crate::http::paging::{PageQuery, RenderedPage};
 use crate::http::path_id::PathId;
@@ -19,18 +20,20 @@ use crate::http::problem::ProblemResponse;
 use crate::http::snapshot::SnapshotQuery;
 
 /// The document as it is shown.
-pub(super) fn view(id: &DocumentId, document: &Document) -> DocumentView {
+pub(super) fn view(state: &Configuration, id: &DocumentId, document: &Document) -> DocumentView {
     let Document { put, version, position, at, .. } = document;
-    DocumentView { id: id.clone(), put: (**put).clone(), version: *version, position: *position, at: *at }
+    let (put, bundle) = ((**put).clone(), state.bundles().owner(&id.into()).cloned());
+    DocumentView { id: id.clone(), put, bundle, version: *version, position: *position, at: *at }
 }
 
 /// `GET /v1/documents`
 pub(super) async fn list(
-    asked: Asked<(PageQuery, SnapshotQuery)>,
+    asked: Asked<(BundleFilter, PageQuery, SnapshotQuery)>,
 ) -> Result<JsonAnswer<RenderedPage<DocumentView>>, ProblemResponse> {
-    let Asked { app, params: (page, query), .. } = asked;
+    let Asked { app, params: (filter, page, query), .. } = asked;
     let (memory, state) = app.page(&page, query).await?;
-    let listed = page.list(state.documents().range(page.keys::<DocumentId>()), |id, document| view(id, document));
+    let rows = state.documents().range(page.keys::<DocumentId>()).filter(|(id, _)| filter.fits(state.bundles(), *id));
+    let listed = page.list(rows, |id, document| view(&state, id, document));
     Ok(JsonAnswer::new(state.position(), listed).with_memory(memory))
 }
 
@@ -41,7 +44,7 @@ pub(super) async fn one(
     let Asked { app, params: (PathId(id), query), .. } = asked;
     let state = app.snapshot(query).await?.configuration;
     match state.documents().get(&id) {
-        Some(document) => Ok(JsonAnswer::new(state.position(), view(&id, document))),
+        Some(document) => Ok(JsonAnswer::new(state.position(), view(&state, &id, document))),
         None => Err(ProblemResponse::unknown_entity("document", id.as_str())),
     }
 }

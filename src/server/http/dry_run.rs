@@ -2,20 +2,30 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use api::impact::DryRunAnswer;
+use api::impact::{DryRunAnswer, NodeChange, PlannedFileView, PlannedNodeView};
+use projections::configuration::Configuration;
+use projections::outcome::{Outcome, outcome};
 use projections::refusal::RequestRefusal;
-use projections::request::{DecisionWithState, RequestContext, preview_request};
-use replay::impact::node_digest_change;
+use projections::request::{DecisionWithState, RequestContext, may_send, preview_request};
 use schema::answer::Answer;
-use schema::entity::Actor;
-use schema::id::CommandId;
+use schema::bundle::BundleAssigned;
+use schema::change::Change;
+use schema::command::Command;
+use schema::entity::{Actor, Entity};
+use schema::event::Event;
+use schema::id::{CommandId, LogId, NodeId};
 use schema::instant::Instant;
+use schema::plan::{PlannedFile, PlannedNode};
 use schema::request::Request;
+use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use crate::http::auth::AuthenticatedState;
-use crate::http::impact::node_change;
+use crate::http::impact::{job_change, node_change};
 use crate::http::problem::ProblemResponse;
+
+/// Nodes that an answer shows with their files.
+const NODES_SHOWN_MAX: usize = 1_000;
 
 /// Decides and renders a request.
 pub(super) async fn dry_run(
@@ -23,20 +33,84 @@ pub(super) async fn dry_run(
     actor: Actor,
     request: Request,
 ) -> Result<DryRunAnswer, ProblemResponse> {
-    let before = app.log().view();
-    // Nothing is kept, so the request needs no id of its own, and a claim token that the answer shows is valid nowhere.
-    let command_id = CommandId::from(Uuid::nil());
-    let envelope = RequestContext { log_id: app.log().log_id(), command_id, actor, entropy: [0; 16], clock: clock() };
+    let (before, log_id) = (app.log().view(), app.log().log_id());
     let decided = app.run_expensive(async move {
-        let DecisionWithState { configuration: after, affected, answer, .. } =
-            preview_request(&before, &envelope, &request)?;
-        let change = |node| node_change(node_digest_change(&before, &after, node));
-        let desired = affected.iter().map(change).collect();
-        Ok(DryRunAnswer { answer: Answer { command_id: None, ..answer }, dry_run: true, desired })
+        let permitted = may_send(&before, &actor, &request);
+        let plannable = is_plannable(&request);
+        let decided = preview(&before, log_id, actor, &request)?;
+        Ok(DryRunAnswer { permitted, ..answer(&before, decided, plannable) })
     });
     decided.await?.map_err(|refused: RequestRefusal| refused.into())
 }
 
+/// Decides a request as if it were sent now. Nothing is kept, so the request needs no id of its own, and a claim token that the answer shows
+/// is valid nowhere.
+pub(super) fn preview(
+    before: &Configuration,
+    log_id: LogId,
+    actor: Actor,
+    request: &Request,
+) -> Result<DecisionWithState, RequestRefusal> {
+    let command_id = CommandId::from(Uuid::nil());
+    let envelope = RequestContext { log_id, command_id, actor, entropy: [0; 16], clock: clock() };
+    preview_request(before, &envelope, request)
+}
+
+/// Whether the events of a request follow from it and the state: tokens of claims are drawn at random.
+pub(super) fn is_plannable(request: &Request) -> bool {
+    !request.commands.iter().any(|ask| matches!(ask.command, Command::ClaimJobs(_)))
+}
+
+fn answer(before: &Configuration, decided: DecisionWithState, plannable: bool) -> DryRunAnswer {
+    let DecisionWithState { configuration: after, events, affected, answer } = decided;
+    let Outcome { plan, records } = outcome(before, &after, &affected, &events);
+    let digest = plannable.then(|| plan.digest());
+    let desired: Vec<NodeChange> = records.into_iter().map(node_change).collect();
+    let more = plan.nodes.len().saturating_sub(NODES_SHOWN_MAX);
+    let records: BTreeMap<&NodeId, &NodeChange> = desired.iter().map(|change| (&change.node, change)).collect();
+    let shown = plan.nodes.into_iter().take(NODES_SHOWN_MAX);
+    let nodes = shown.map(|node| planned_node(&after, records[&node.node].clone(), node)).collect();
+    DryRunAnswer {
+        answer: Answer { command_id: None, ..answer },
+        dry_run: true,
+        nodes,
+        desired,
+        plan: digest,
+        base: before.plan_base(),
+        more,
+        jobs: plan.jobs.into_iter().map(job_change).collect(),
+        prunes: pruned(&events),
+        permitted: true,
+    }
+}
+
+fn planned_node(after: &Configuration, record: NodeChange, planned: PlannedNode) -> PlannedNodeView {
+    let PlannedNode { node, files, retired, may_retry } = planned;
+    let file = |PlannedFile { path, before, after: file }: PlannedFile| {
+        let document = after.document_in_force(&node, &path).map(|(id, _)| id.clone());
+        PlannedFileView { path, before, after: file, document }
+    };
+    PlannedNodeView { record, files: files.into_iter().map(file).collect(), retired, may_retry }
+}
+
+/// What the request removes because it leaves a bundle.
+fn pruned(events: &[Event]) -> Vec<Entity> {
+    let mut left = BTreeSet::new();
+    let mut removed = Vec::new();
+    for event in events {
+        match event.change() {
+            Ok(Change::BundleAssigned(assigned)) => {
+                let BundleAssigned { left: leaving, .. } = &*assigned;
+                left.extend(leaving.iter().cloned());
+            }
+            Ok(change) if change.removes() && left.contains(&event.entity) => removed.push(event.entity.clone()),
+            _ => {}
+        }
+    }
+    removed
+}
+
+/// The present time of this machine.
 fn clock() -> Instant {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Instant::from_unix_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))

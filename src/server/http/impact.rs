@@ -4,11 +4,12 @@ use api::error_code::ErrorCode;
 use api::impact::{ImpactView, JobChange, NodeChange};
 use projections::configuration::Configuration;
 use projections::fold::AffectedNodes;
-use replay::impact::{DigestChange, impact};
+use projections::outcome::{RecordChange, outcome};
 use replay::log::{DivergenceError, Follower};
 use schema::answer::AppendedEvent;
 use schema::event::Event;
-use schema::id::{CommandId, LogId, NodeId};
+use schema::id::{CommandId, LogId};
+use schema::plan::PlannedJob;
 use schema::position::Position;
 use serde_json::json;
 
@@ -26,8 +27,13 @@ const REQUEST: Parameter = Parameter::path(
 );
 
 /// The change of a node as it is shown.
-pub(super) fn node_change(DigestChange { id: node, before, after }: DigestChange<NodeId>) -> NodeChange {
+pub(super) fn node_change(RecordChange { node, before, after }: RecordChange) -> NodeChange {
     NodeChange { node, before, after }
+}
+
+/// The change of a job as it is shown.
+pub(super) fn job_change(PlannedJob { job, before, after }: PlannedJob) -> JobChange {
+    JobChange { job, before, after }
 }
 
 /// How the URL names a request: by its id, or by the position of one of its events.
@@ -109,9 +115,9 @@ fn view(log_id: LogId, before: Configuration, events: Vec<Event>) -> Result<Impa
     for event in &events {
         affected.append(&mut follower.advance(event)?);
     }
-    let found = impact(&before, follower.configuration(), &affected, &events);
+    let found = outcome(&before, follower.configuration(), &affected, &events);
+    let (changed, unchanged): (Vec<_>, Vec<_>) = found.records.into_iter().partition(RecordChange::is_change);
     let last = events.last().expect("BUG: a request that is found has an event").clone();
-    let job = |DigestChange { id: job, before, after }| JobChange { job, before, after };
     Ok(ImpactView {
         command_id: last.command_id,
         position: last.position,
@@ -119,9 +125,9 @@ fn view(log_id: LogId, before: Configuration, events: Vec<Event>) -> Result<Impa
         at: last.at,
         reason: last.reason,
         events: events.into_iter().map(appended).collect(),
-        nodes: found.nodes.into_iter().map(node_change).collect(),
-        unchanged: found.unchanged,
-        jobs: found.jobs.into_iter().map(job).collect(),
+        nodes: changed.into_iter().map(node_change).collect(),
+        unchanged: unchanged.into_iter().map(|record| record.node).collect(),
+        jobs: found.plan.jobs.into_iter().map(job_change).collect(),
     })
 }
 

@@ -33,6 +33,7 @@ mod guarded_body;
 mod paging;
 mod params;
 mod path_id;
+mod plan_condition;
 mod position_header;
 mod quota;
 mod request_limits;
@@ -40,8 +41,10 @@ mod request_metrics;
 mod snapshot;
 
 mod body;
+mod bundles;
 mod commands;
 mod compliance;
+mod contents;
 mod coverage;
 mod dry_run;
 
@@ -57,6 +60,7 @@ mod jobs;
 mod join_tokens;
 mod live;
 mod log;
+mod marks;
 mod metrics;
 mod nodes;
 mod principals;

@@ -12,6 +12,7 @@ use schema::report::RecordRef;
 
 use crate::fleet::report_tracker::HeardReport;
 use crate::http::answer::JsonAnswer;
+use crate::http::bundles::BundleFilter;
 use crate::http::context::AppState;
 use crate::http::node_status::short;
 use crate::http::operation::Asked;
@@ -22,23 +23,30 @@ use crate::http::snapshot::{ReadSnapshot, SnapshotQuery};
 
 /// `GET /v1/nodes`
 pub(super) async fn list(
-    asked: Asked<(PageQuery, SnapshotQuery)>,
+    asked: Asked<(BundleFilter, PageQuery, SnapshotQuery)>,
 ) -> Result<JsonAnswer<RenderedPage<NodeSummary>>, ProblemResponse> {
-    let Asked { app, params: (page, query), .. } = asked;
+    let Asked { app, params: (filter, page, query), .. } = asked;
     let snapshot = app.snapshot_for_nodes(query).await?;
     let position = snapshot.configuration.position();
     let memory = app.reserve_memory(page.memory_bytes()).await?;
-    let listed = run_blocking(move || list_page(&app, &snapshot, &page)).await;
+    let listed = run_blocking(move || list_page(&app, &snapshot, &page, &filter)).await;
     Ok(JsonAnswer::new(position, listed).with_memory(memory))
 }
 
-fn list_page(app: &AppState, snapshot: &ReadSnapshot, page: &PageQuery) -> RenderedPage<NodeSummary> {
+fn list_page(
+    app: &AppState,
+    snapshot: &ReadSnapshot,
+    page: &PageQuery,
+    filter: &BundleFilter,
+) -> RenderedPage<NodeSummary> {
     let state = &snapshot.configuration;
-    page.list(state.nodes().range(page.keys::<NodeId>()), |id, node| NodeSummary {
+    let rows = state.nodes().range(page.keys::<NodeId>()).filter(|(id, _)| filter.fits(state.bundles(), *id));
+    page.list(rows, |id, node| NodeSummary {
         id: (*id).clone(),
         labels: (*node.labels).clone(),
         retired: node.retired,
         access: access(node),
+        bundle: state.bundles().owner(&(*id).into()).cloned(),
         version: node.version,
         status: short(app.node_status(snapshot, id, node)),
         desired: RecordRef { position: node.cause.position, digest: app.digests().of(state, id, node) },
@@ -71,6 +79,7 @@ pub(super) async fn one(
         retired: node.retired,
         access: access(node),
         keys: node.access.keys.as_deref().copied(),
+        bundle: state.bundles().owner(&(&id).into()).cloned(),
         version: node.version,
         status: app.node_status(&snapshot, &id, node),
         desired: desired(manifest),

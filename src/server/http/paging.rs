@@ -189,7 +189,9 @@ keys!(
     schema::id::AttestationId,
     schema::id::JoinTokenId,
     schema::id::JobId,
-    schema::id::ProposalId
+    schema::id::ProposalId,
+    schema::id::BundleId,
+    schema::id::MarkId
 );
 
 fn encode_cursor(id: &Id) -> String {

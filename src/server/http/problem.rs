@@ -97,6 +97,7 @@ pub(super) fn refusal_status(class: RefusalClass) -> StatusCode {
         RefusalClass::Conflict => StatusCode::CONFLICT,
         RefusalClass::TooLarge | RefusalClass::Unfit => StatusCode::UNPROCESSABLE_ENTITY,
         RefusalClass::Forbidden => StatusCode::FORBIDDEN,
+        RefusalClass::Unplanned => StatusCode::PRECONDITION_REQUIRED,
     }
 }
 
@@ -133,6 +134,7 @@ impl From<SubmitError> for ProblemResponse {
         let detail = error.to_string();
         match error {
             SubmitError::Refused(refused) => refused.into(),
+            SubmitError::PlanChanged => Self::new(ErrorCode::PlanChanged, detail).in_field("If-Match"),
             SubmitError::KeyReused => {
                 let detail = "this Idempotency-Key was used for another request";
                 Self::new(ErrorCode::IdempotencyKeyReused, detail).in_field("Idempotency-Key")

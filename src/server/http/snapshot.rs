@@ -5,6 +5,7 @@ use std::time::Duration;
 use api::error_code::ErrorCode;
 use api::query::{AT, MIN_POSITION};
 use projections::configuration::Configuration;
+use schema::id::{Id, MarkId};
 use schema::instant::Instant;
 use schema::position::Position;
 use serde_json::{Value, json};
@@ -28,16 +29,25 @@ const MIN_POSITION_PARAMETER: Parameter = Parameter::query(
 );
 const AT_PARAMETER: Parameter = Parameter::query(
     AT,
-    "Answer from the state as of this position or RFC 3339 time. A position inside a request means the request's end, a time the \
+    "Answer from the state as of this position, RFC 3339 time or mark (`mark:NAME`). A position inside a request means the request's end, a time the \
      last event at or before it.",
     moment_schema,
 );
 
 /// `min_position` and `at` of a URL.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct SnapshotQuery {
     min_position: Option<Position>,
-    at: Option<AsOf>,
+    at: Option<Moment>,
+}
+
+/// A moment as a caller names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// By a position or a time.
+    AsOf(AsOf),
+    /// By a mark, which names a position.
+    Mark(MarkId),
 }
 
 /// `min_position` alone, for routes that show no past state.
@@ -54,6 +64,13 @@ pub(super) struct ReadSnapshot {
     pub(super) is_past: bool,
 }
 
+impl Moment {
+    /// A state at a position never changes. One at a time may: events before that time may still come. A mark may be moved.
+    pub(super) fn is_fixed(&self) -> bool {
+        matches!(self, Self::AsOf(AsOf::Position(_)))
+    }
+}
+
 impl RequestParameters for SnapshotQuery {
     const CAN_BE_FIXED: bool = true;
 
@@ -62,7 +79,13 @@ impl RequestParameters for SnapshotQuery {
     }
 
     fn codes() -> Vec<ErrorCode> {
-        let past = [ErrorCode::AtInTheFuture, ErrorCode::Damaged, ErrorCode::TooManyQuestions];
+        let past = [
+            ErrorCode::AtInTheFuture,
+            ErrorCode::Damaged,
+            ErrorCode::TooManyQuestions,
+            // There is no such mark.
+            ErrorCode::UnknownEntity,
+        ];
         [PresentQuery::codes(), past.to_vec()].concat()
     }
 
@@ -71,9 +94,8 @@ impl RequestParameters for SnapshotQuery {
         Ok(Self { min_position, at: given.query(&AT_PARAMETER, parse_moment)? })
     }
 
-    /// A state at a position never changes. One at a time may: events before that time may still come.
     fn is_fixed(&self) -> bool {
-        matches!(self.at, Some(AsOf::Position(_)))
+        self.at.as_ref().is_some_and(Moment::is_fixed)
     }
 }
 
@@ -99,7 +121,7 @@ impl From<PresentQuery> for SnapshotQuery {
 
 impl SnapshotQuery {
     /// The state as of a moment, or the newest one.
-    pub(super) fn as_of(at: Option<AsOf>) -> Self {
+    pub(super) fn as_of(at: Option<Moment>) -> Self {
         Self { min_position: None, at }
     }
 
@@ -109,17 +131,29 @@ impl SnapshotQuery {
     }
 }
 
-/// The schema of a position or a time.
+/// The schema of a position, a time or a mark.
 pub(super) fn moment_schema() -> Value {
-    json!({"oneOf": [position_schema(), {"type": "string", "format": "date-time"}]})
+    json!({"oneOf": [
+        position_schema(),
+        {"type": "string", "format": "date-time"},
+        {"type": "string", "pattern": "^mark:[A-Za-z0-9][A-Za-z0-9_-]*$"},
+    ]})
 }
 
-/// Reads a position or a time.
-pub(super) fn parse_moment(text: &str) -> Result<AsOf, String> {
-    if let Ok(position) = number(text) {
-        return Ok(AsOf::Position(Position::from(position)));
+/// What stands before the id of a mark.
+const MARK_PREFIX: &str = "mark:";
+
+/// Reads a position, a time or a mark.
+pub(super) fn parse_moment(text: &str) -> Result<Moment, String> {
+    if let Some(mark) = text.strip_prefix(MARK_PREFIX) {
+        let mark = mark.parse::<Id>().map_err(|invalid| format!("names no mark: {}", invalid.detail))?;
+        return Ok(Moment::Mark(mark.into()));
     }
-    Instant::parse_clamped(text).map(AsOf::Time).map_err(|_| "is a position or an RFC 3339 time".to_string())
+    if let Ok(position) = number(text) {
+        return Ok(Moment::AsOf(AsOf::Position(Position::from(position))));
+    }
+    let time = Instant::parse_clamped(text).map(|time| Moment::AsOf(AsOf::Time(time)));
+    time.map_err(|_| "is a position, an RFC 3339 time, or `mark:` and the id of a mark".to_string())
 }
 
 impl AuthenticatedState {
@@ -140,7 +174,7 @@ impl AuthenticatedState {
             self.wait_for(position).await?;
         }
         let configuration = self.log().view();
-        match query.at {
+        match query.at.map(|moment| resolve(&configuration, moment)).transpose()? {
             None => Ok(ReadSnapshot { configuration, is_past: false }),
             Some(AsOf::Position(position)) if position == configuration.position() => {
                 Ok(ReadSnapshot { configuration, is_past: true })
@@ -179,5 +213,16 @@ impl AuthenticatedState {
                 Err(problem.in_field(MIN_POSITION))
             }
         }
+    }
+}
+
+/// The moment that a caller names. A mark is looked up in the present state, also where a past one is asked for.
+fn resolve(present: &Configuration, moment: Moment) -> Result<AsOf, ProblemResponse> {
+    match moment {
+        Moment::AsOf(at) => Ok(at),
+        Moment::Mark(mark) => match present.marks().get(&mark) {
+            Some(known) => Ok(AsOf::Position(known.names)),
+            None => Err(ProblemResponse::unknown_entity("mark", mark.as_str()).in_field(AT)),
+        },
     }
 }

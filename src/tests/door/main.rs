@@ -17,6 +17,7 @@ mod differing;
 mod explaining;
 mod kept;
 mod live;
+mod planning;
 mod proof;
 mod proposals;
 mod proposing;

@@ -1,7 +1,7 @@
 //! A log in memory. Decisions, folds and seals are the real ones; only the storage is not.
 
 use api::proof::SignedCheckpoint;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,11 +9,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use projections::configuration::Configuration;
-use projections::request::{RequestContext, decide_request};
+use projections::expectation::{ConditionalRefusal, PlanCondition, decide_on_condition};
+use projections::request::RequestContext;
 use replay::checkpoint::Checkpoint;
 use replay::log::Follower;
 use replay::tree::{Frontier, ProofHashes, TreeQuery};
 use schema::answer::Answer;
+use schema::command::KnownContent;
 use schema::digest::Digest;
 use schema::entity::Actor;
 use schema::event::Event;
@@ -90,6 +92,16 @@ impl Memory {
     }
 
     pub(crate) fn append(&self, request: &Request, actor: &Actor, key: Option<&str>) -> Result<Answer, SubmitError> {
+        self.append_on_condition(request, actor, key, &PlanCondition::None)
+    }
+
+    fn append_on_condition(
+        &self,
+        request: &Request,
+        actor: &Actor,
+        key: Option<&str>,
+        plan: &PlanCondition,
+    ) -> Result<Answer, SubmitError> {
         let mut state = self.state.lock().unwrap();
         let command_id = match key {
             Some(key) => CommandId::derived(self.log_id, &actor.to_string(), key),
@@ -107,12 +119,17 @@ impl Memory {
             entropy: Uuid::now_v7().into_bytes(),
             clock: now(),
         };
-        let decided = decide_request(&state.configuration, &envelope, request)?;
+        let mut configuration = state.configuration.clone();
+        let decided = decide_on_condition(&mut configuration, &envelope, request, plan);
+        let decided = decided.map_err(|refusal| match refusal {
+            ConditionalRefusal::Refused(refused) => SubmitError::Refused(refused),
+            ConditionalRefusal::PlanChanged => SubmitError::PlanChanged,
+        })?;
         let contents = request.commands.iter().filter_map(|ask| ask.command.content());
         state.blobs.extend(contents.map(|content| (content.digest(), content.bytes().to_vec())));
         state.receipts.insert(command_id, (request.fingerprint, decided.answer.clone()));
         state.events.extend(decided.events);
-        state.configuration = decided.configuration;
+        state.configuration = configuration;
         self.heads.send_replace(state.configuration.position());
         Ok(decided.answer)
     }
@@ -192,11 +209,16 @@ impl EventLog for Memory {
         self.heads.subscribe()
     }
 
-    fn submit(
+    fn reached_head(&self) -> BoxFuture<'_, Result<(), UnavailableError>> {
+        async move { self.sound() }.boxed()
+    }
+
+    fn submit_planned(
         &self,
         request: Request,
         actor: Actor,
         key: Option<String>,
+        plan: PlanCondition,
     ) -> BoxFuture<'_, Result<Answer, SubmitError>> {
         async move {
             if self.is_stuck.load(Ordering::Relaxed) {
@@ -206,7 +228,7 @@ impl EventLog for Memory {
             self.sound().map_err(|UnavailableError(why)| SubmitError::Unavailable(why))?;
             match self.is_busy.load(Ordering::Relaxed) {
                 true => Err(SubmitError::Busy),
-                false => self.append(&request, &actor, key.as_deref()),
+                false => self.append_on_condition(&request, &actor, key.as_deref(), &plan),
             }
         }
         .boxed()
@@ -246,6 +268,28 @@ impl EventLog for Memory {
         async move {
             self.sound()?;
             Ok(self.state.lock().unwrap().blobs.get(&digest).cloned())
+        }
+        .boxed()
+    }
+
+    fn known_contents(
+        &self,
+        digests: Vec<Digest>,
+    ) -> BoxFuture<'_, Result<BTreeMap<Digest, KnownContent>, UnavailableError>> {
+        async move {
+            self.sound()?;
+            let state = self.state.lock().unwrap();
+            let known = |digest: Digest| Some((digest, KnownContent::of(digest, state.blobs.get(&digest)?)));
+            Ok(digests.into_iter().filter_map(known).collect())
+        }
+        .boxed()
+    }
+
+    fn absent_contents(&self, digests: Vec<Digest>) -> BoxFuture<'_, Result<BTreeSet<Digest>, UnavailableError>> {
+        async move {
+            self.sound()?;
+            let state = self.state.lock().unwrap();
+            Ok(digests.into_iter().filter(|digest| !state.blobs.contains_key(digest)).collect())
         }
         .boxed()
     }

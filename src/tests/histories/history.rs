@@ -7,18 +7,22 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use schema::command::{
-    AcceptProposal, Command, Content, CreatePrincipal, EnrolNode, Merge, Propose, PutDocument, RejectProposal, Role,
+    AcceptProposal, AssignBundle, Command, Content, CreatePrincipal, EnrolNode, Merge, Propose, PutDocument,
+    RejectProposal, Role, SetMark,
 };
 use schema::digest::Digest;
 use schema::entity::Actor;
 use schema::event::Event;
 use schema::id::{CommandId, LogId, NodeId, ProposalId, ProposalUuid};
 use schema::instant::Instant;
+use schema::position::Position;
 use schema::proposal::ProposalBase;
 use schema::report::{RecordRef, ReportSummary};
 use schema::request::{Request, RequestItem};
 use schema::target::{Labels, Operator, Requirement, Selector, Target};
 use uuid::Uuid;
+
+use crate::planned;
 
 /// The log that all histories are of.
 pub fn log_id() -> LogId {
@@ -30,12 +34,22 @@ pub fn decided(requests: &[Request]) -> Vec<DecisionWithState> {
     let mut state = Configuration::default();
     let mut taken = Vec::new();
     for (index, request) in requests.iter().enumerate() {
-        if let Ok(decided) = decide_request(&state, &envelope_of(index, request), request) {
+        if let Some(decided) = decide(&state, index, request) {
             state = decided.configuration.clone();
             taken.push(decided);
         }
     }
     taken
+}
+
+/// Decides a request; each second one that assigns a bundle comes with its plan.
+fn decide(state: &Configuration, index: usize, request: &Request) -> Option<DecisionWithState> {
+    let envelope = envelope_of(index, request);
+    let assigns = request.commands.iter().any(|ask| matches!(ask.command, Command::AssignBundle(_)));
+    match assigns && index % 2 == 1 {
+        true => planned::decide_planned(state, &envelope, request).ok(),
+        false => decide_request(state, &envelope, request).ok(),
+    }
 }
 
 /// All events of a history.
@@ -132,7 +146,25 @@ pub fn command() -> impl Strategy<Value = Command> {
         1 => principal().prop_map(|name| Command::RevokePrincipal(name.parse().unwrap())),
         1 => (node(), 0..3_u64).prop_map(note_report),
         4 => decide_proposal(),
+        2 => (node(), labels()).prop_map(|(id, labels)| Command::PutNode(id.parse().unwrap(), labels)),
+        4 => assign_bundle(),
+        1 => id("b", 2).prop_map(|id| Command::RemoveBundle(id.parse().unwrap())),
+        1 => (id("m", 2), option::of(0..20_u64), any::<bool>()).prop_map(|(id, position, moves)| {
+            Command::Mark(SetMark { id: id.parse().unwrap(), position: position.map(Position::from), moves })
+        }),
     ]
+}
+
+/// An assignment of a few of the things that there may be.
+pub fn assign_bundle() -> impl Strategy<Value = Command> {
+    let member = prop_oneof![
+        3 => id("d", 5).prop_map(|id| format!("document/{id}")),
+        1 => id("n", 5).prop_map(|id| format!("node/{id}")),
+    ];
+    let members = btree_set(member.prop_map(|member| member.parse().unwrap()), 0..4);
+    (id("b", 2), members, any::<[bool; 3]>()).prop_map(|(id, members, [take, empty, grow])| {
+        Command::AssignBundle(AssignBundle { id: id.parse().unwrap(), members, take, empty, grow })
+    })
 }
 
 fn id(kind: &'static str, count: u32) -> impl Strategy<Value = String> {
@@ -146,7 +178,7 @@ fn put_document() -> impl Strategy<Value = Command> {
             id: id.parse().unwrap(),
             path: path.parse().unwrap(),
             media_type: "text/plain".parse().unwrap(),
-            content: Content::new(vec![b'x'; size]).unwrap(),
+            content: Content::new(vec![b'x'; size]).unwrap().into(),
             target,
             priority,
             merge: Merge::Replace,

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use projections::configuration::Configuration;
-use projections::request::{RequestContext, decide_request};
+use projections::request::{DecisionWithState, RequestContext, decide_request};
 use replay::checkpoint::Checkpoint;
 use replay::file::body::{Blob, ExportHeader, ExportRow, texts};
 use replay::file::writer::ExportWriter;
@@ -22,6 +22,8 @@ use schema::request::Request;
 use schema::seal::{PublicKey, SecretKey};
 use serde_json::{Value, json};
 use uuid::Uuid;
+
+use crate::planned;
 
 pub fn log_id() -> LogId {
     "0197f3a0-0000-7000-8000-0000000000f1".parse().unwrap()
@@ -45,23 +47,38 @@ pub struct Story {
 impl Story {
     /// Decides a request and appends what comes of it.
     pub fn request(&mut self, actor: &str, request: &Request) {
+        let decided = decide_request(&self.state, &self.envelope(actor), request).unwrap();
+        self.take(request, decided);
+    }
+
+    fn envelope(&self, actor: &str) -> RequestContext {
         let index = i64::try_from(self.requests).unwrap();
-        let envelope = RequestContext {
+        RequestContext {
             log_id: log_id(),
             command_id: CommandId::derived(log_id(), actor, &index.to_string()),
             actor: actor.parse().unwrap(),
             entropy: [u8::try_from(index % 251).unwrap(); 16],
             clock: Instant::from_unix_micros(1_767_225_600_000_000 + index * 1_500_001),
-        };
+        }
+    }
+
+    fn take(&mut self, request: &Request, decided: DecisionWithState) {
         for command in request.commands.iter().map(|ask| &ask.command) {
             if let Some(content) = command.content() {
                 self.blobs.insert(content.digest(), content.bytes().to_vec());
             }
         }
-        let decided = decide_request(&self.state, &envelope, request).unwrap();
         self.state = decided.configuration;
         self.events.extend(decided.events);
         self.requests += 1;
+    }
+
+    /// Decides a request that comes with its plan.
+    fn planned(&mut self, actor: &str, commands: Value) {
+        let body = json!({"reason": "as planned", "commands": commands});
+        let request = Request::read(body.to_string().as_bytes()).unwrap();
+        let decided = planned::decide_planned(&self.state, &self.envelope(actor), &request).unwrap();
+        self.take(&request, decided);
     }
 
     fn json(&mut self, actor: &str, reason: Value, commands: Value) {
@@ -172,6 +189,7 @@ pub fn told() -> Story {
 pub fn told_to_this_day() -> Story {
     let mut story = told();
     proposes(&mut story);
+    bundles(&mut story);
     let mut known: BTreeSet<(String, u16)> =
         story.events.iter().map(|event| (event.event_type.clone(), event.v)).collect();
     for event in golden_events() {
@@ -316,6 +334,33 @@ fn proposes(story: &mut Story) {
     story.request("node/copenhagen-1", &Request::of([Command::WithdrawProposal(node.clone(), uuid(5))]));
     story.request("node/copenhagen-1", &propose(6, "etc/offset", None));
     story.json("ann", json!("another machine"), json!([{"type": "retire_node", "id": node}]));
+}
+
+/// Bundles and marks, by requests that come with their plans.
+fn bundles(story: &mut Story) {
+    let assign = |id: &str, members: &[&str]| json!({"type": "assign_bundle", "id": id, "members": members});
+    story.planned(
+        "ann",
+        json!([
+            put("gain", "etc/gain", "1\n", json!({"match_labels": {"site": "lund"}}), 0),
+            {"type": "put_node", "id": "lund-3", "labels": {"site": "lund"}},
+            {"type": "define_control", "id": "ac-3", "title": "Enforcement"},
+            assign("loki", &["document/gain", "document/motd", "node/lund-3", "control/ac-3"]),
+        ]),
+    );
+    story.json("ann", json!("before the run"), json!([{"type": "mark", "id": "run-1234"}]));
+    story.json("ann", Value::Null, json!([{"type": "mark", "id": "run-1234", "position": 3, "move": true}]));
+    // What leaves is removed, what another bundle takes up moves, and a node stays.
+    story.planned("ann", json!([assign("lund", &["document/motd"]), assign("loki", &["document/gain"])]));
+    story.planned("ann", json!([{"type": "remove_bundle", "id": "lund"}]));
+    // Specs of jobs are in a plan, too, and so is what a node may try again, and its retirement.
+    story.planned(
+        "ann",
+        json!([
+            {"type": "define_control", "id": "ac-2_1", "title": "Accounts have owners"},
+            {"type": "retry_node", "id": "lund-1"}, {"type": "retire_node", "id": "lund-3"},
+        ]),
+    );
 }
 
 fn held_by(story: &Story, node: &str) -> (Digest, JobId) {

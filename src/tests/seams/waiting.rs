@@ -73,7 +73,7 @@ fn put(number: usize) -> Command {
         id: format!("d-{number}").parse().unwrap(),
         path: format!("d/{number}").parse().unwrap(),
         media_type: "text/plain".parse().unwrap(),
-        content: Content::new(number.to_string().into_bytes()).unwrap(),
+        content: Content::new(number.to_string().into_bytes()).unwrap().into(),
         target: Target::All,
         priority: 0,
         merge: Merge::Replace,

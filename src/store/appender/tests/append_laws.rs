@@ -221,7 +221,14 @@ impl World {
         };
         let command_id = CommandId::from(Uuid::from_u128(id));
         let keyed = matches!(asked, Asked::Keyed(_));
-        let submission = Submission { request, actor: Actor::Install, command_id, entropy: [1; 16], keyed };
+        let submission = Submission {
+            request,
+            actor: Actor::Install,
+            command_id,
+            entropy: [1; 16],
+            keyed,
+            plan: PlanCondition::None,
+        };
         let Process { handle, is_cut_short, .. } = &self.processes[process];
         let (answer, is_cut_short, store) =
             (handle.submit(Arc::new(submission)), is_cut_short.clone(), self.store.clone());

@@ -51,6 +51,7 @@ fn status(class: RefusalClass) -> &'static str {
         RefusalClass::Conflict => "409",
         RefusalClass::TooLarge | RefusalClass::Unfit => "422",
         RefusalClass::Forbidden => "403",
+        RefusalClass::Unplanned => "428",
     }
 }
 

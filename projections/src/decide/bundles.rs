@@ -1,0 +1,162 @@
+//! Decisions about bundles and marks.
+//!
+//! All assignments of a request are judged together, against the state that its other commands left: what leaves one bundle and joins
+//! another moves, and nothing that moves is removed.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use schema::bundle::{BundleAssigned, Marked};
+use schema::change::Change;
+use schema::command::{AssignBundle, Command, SetMark};
+use schema::entity::{Entity, Kind};
+use schema::id::BundleId;
+use schema::position::Version;
+use schema::request::RequestItem;
+
+use crate::configuration::Configuration;
+use crate::refusal::Refusal;
+
+/// The bundles that a request assigns, and what each of them is to have.
+#[derive(Clone, Debug, Default)]
+pub struct Assignments {
+    /// The bundles that come to have what is declared and nothing else.
+    exact: BTreeSet<BundleId>,
+    /// The bundles that only grow.
+    growing: BTreeSet<BundleId>,
+    declared: BTreeMap<Entity, BundleId>,
+}
+
+impl Assignments {
+    /// The assignments of a request.
+    #[must_use]
+    pub fn of(commands: &[RequestItem]) -> Self {
+        let assigned = commands.iter().filter_map(|item| match &item.command {
+            Command::AssignBundle(assign) => Some(assign),
+            _ => None,
+        });
+        let mut all = Self::default();
+        for assign in assigned {
+            let kind = if assign.grow { &mut all.growing } else { &mut all.exact };
+            kind.insert(assign.id.clone());
+            for member in &assign.members {
+                all.declared.entry(member.clone()).or_insert_with(|| assign.id.clone());
+            }
+        }
+        all
+    }
+
+    /// Whether the request assigns a bundle.
+    #[must_use]
+    pub fn has(&self, bundle: &BundleId) -> bool {
+        self.exact.contains(bundle) || self.growing.contains(bundle)
+    }
+
+    /// Whether an entity that belongs to `owner` leaves it by another assignment of the request.
+    fn releases(&self, owner: &BundleId, entity: &Entity) -> bool {
+        self.exact.contains(owner) && self.declared.get(entity).is_some_and(|declared| declared != owner)
+    }
+}
+
+pub(super) fn assign(
+    state: &Configuration,
+    assign: &AssignBundle,
+    assignments: &Assignments,
+    may_remove: bool,
+) -> Result<Vec<(Entity, Change)>, Refusal> {
+    let AssignBundle { id, members, take, empty, grow } = assign;
+    if members.is_empty() && !empty && !grow {
+        return Err(Refusal::EmptyBundle(id.clone()));
+    }
+    if let Some(unknown) = members.iter().find(|member| state.version_present(member) == Version::ZERO) {
+        return Err(Refusal::UnknownMember(unknown.clone()));
+    }
+    let present = state.bundles.all().get(id).map(|bundle| &bundle.members);
+    let (mut joined, mut taken) = (Vec::new(), BTreeMap::<&BundleId, Vec<Entity>>::new());
+    for member in members {
+        match state.bundles.owner(member) {
+            Some(owner) if owner == id => continue,
+            Some(owner) if !take && !assignments.releases(owner, member) => {
+                return Err(Refusal::OwnedElsewhere { entity: member.clone(), owner: owner.clone() });
+            }
+            Some(owner) => taken.entry(owner).or_default().push(member.clone()),
+            None => {}
+        }
+        joined.push(member.clone());
+    }
+    let leaving = present.into_iter().flatten().filter(|member| !grow && !members.contains(*member));
+    let (mut left, mut removed) = (Vec::new(), BTreeSet::new());
+    // What another assignment takes up leaves by that one.
+    for member in leaving.filter(|member| !assignments.releases(id, member)) {
+        left.push(member.clone());
+        if member.kind != Kind::Node {
+            removed.insert(member.clone());
+        }
+    }
+    if !removed.is_empty() && !may_remove {
+        return Err(Refusal::PlanNeeded {
+            bundle: id.clone(),
+            removed: removed.into_iter().collect::<Vec<_>>().into(),
+        });
+    }
+    let mut changes: Vec<(Entity, Change)> = taken
+        .into_iter()
+        .flat_map(|(owner, members)| parts(owner, &[], &members))
+        .chain(parts(id, &joined, &left))
+        .collect();
+    // A bundle that is made without members has an event all the same.
+    if changes.is_empty() && present.is_none() && *empty {
+        changes.push((id.into(), Change::BundleAssigned(Arc::default())));
+    }
+    changes.extend(removals(state, removed)?);
+    Ok(changes)
+}
+
+fn parts(bundle: &BundleId, joined: &[Entity], left: &[Entity]) -> Vec<(Entity, Change)> {
+    let parts = BundleAssigned::in_parts(joined, left).into_iter();
+    parts.map(|part| (bundle.into(), Change::BundleAssigned(Arc::new(part)))).collect()
+}
+
+/// The removals of these entities, dependants first.
+fn removals(state: &Configuration, removed: BTreeSet<Entity>) -> Result<Vec<(Entity, Change)>, Refusal> {
+    for entity in &removed {
+        let mut users = state.compliance.referring_to(entity);
+        users.retain(|user| !removed.contains(user));
+        if !users.is_empty() {
+            return Err(Refusal::InUse { entity: entity.clone(), by: users.into() });
+        }
+    }
+    let order = [
+        (Kind::Document, Change::DocumentRemoved),
+        (Kind::Attestation, Change::AttestationRemoved),
+        (Kind::Assessment, Change::AssessmentRemoved),
+        (Kind::Component, Change::ComponentRemoved),
+        (Kind::Control, Change::ControlRemoved),
+    ];
+    let of_kind = |(kind, change): (Kind, Change)| {
+        let entities = removed.iter().filter(move |entity| entity.kind == kind);
+        entities.map(move |entity| (entity.clone(), change.clone())).collect::<Vec<_>>()
+    };
+    Ok(order.into_iter().flat_map(of_kind).collect())
+}
+
+pub(super) fn remove(state: &Configuration, id: &BundleId) -> Result<Change, Refusal> {
+    match state.bundles.all().contains_key(id) {
+        true => Ok(Change::BundleRemoved),
+        false => Err(Refusal::Unknown(id.into())),
+    }
+}
+
+/// A mark without a position names the head, as it is before the mark's own event.
+pub(super) fn mark(state: &Configuration, mark: &SetMark) -> Result<Option<Change>, Refusal> {
+    let position = mark.position.unwrap_or(state.position);
+    if position > state.position {
+        return Err(Refusal::MarkAhead { position, head: state.position });
+    }
+    match state.marks.get(&mark.id) {
+        Some(known) if known.names == position => Ok(None),
+        Some(known) if !mark.moves => Err(Refusal::MarkExists { id: mark.id.clone(), position: known.names }),
+        _ => Ok(Some(Change::Marked(Marked { position }))),
+    }
+}
