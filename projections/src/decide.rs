@@ -25,7 +25,8 @@ use schema::report::ReportSummary;
 use schema::request::RequestItem;
 use schema::target::Labels;
 
-use self::checks::{is_json, no_file_is_a_folder};
+use self::checks::is_json;
+pub(crate) use self::checks::no_file_is_a_folder;
 use crate::configuration::Configuration;
 use crate::refusal::Refusal;
 
@@ -149,7 +150,6 @@ fn put_document(state: &Configuration, put: &PutDocument) -> Result<Option<Chang
         return Ok(None);
     }
     is_json_if_new(before, put)?;
-    no_file_is_a_folder(state, &put.id, &put.path)?;
     Ok(Some(Change::DocumentPut(Arc::new(becomes))))
 }
 

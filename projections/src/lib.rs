@@ -32,6 +32,7 @@ mod warning;
 pub mod convergence;
 pub mod fold;
 
+pub mod difference;
 pub mod layers;
 pub mod outcome;
 pub mod plain_contents;

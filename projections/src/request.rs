@@ -22,7 +22,7 @@ use schema::limit::{
 use schema::request::Request;
 
 use crate::configuration::Configuration;
-use crate::decide::{Assignments, DecisionContext, EntityChange, TokenSeed, decide};
+use crate::decide::{Assignments, DecisionContext, EntityChange, TokenSeed, decide, no_file_is_a_folder};
 use crate::refusal::{Refusal, RequestRefusal};
 use crate::render::render;
 use crate::warning::Warnings;
@@ -188,6 +188,7 @@ fn decide_for(
         state.fold(&draft, &change);
         drafts.push(draft);
     }
+    paths_fit(state, request)?;
     let whole = |refusal| RequestRefusal { command: None, refusal };
     specs_fit(state, &drafts).map_err(whole)?;
     records_fit(state, envelope.log_id, &affected).map_err(whole)?;
@@ -267,6 +268,17 @@ fn appended(event: &Event) -> AppendedEvent {
         entity: event.entity.clone(),
         version: event.version,
     }
+}
+
+/// No document that the request puts has a path that is a folder of another one's. Judged at the end, so that documents may change their places.
+fn paths_fit(state: &Configuration, request: &Request) -> Result<(), RequestRefusal> {
+    for (index, ask) in request.commands.iter().enumerate().rev() {
+        let Command::PutDocument(put) = &ask.command else { continue };
+        let Some(document) = state.documents().get(&put.id) else { continue };
+        no_file_is_a_folder(state, &put.id, &document.put.path)
+            .map_err(|refusal| RequestRefusal { command: Some(index), refusal })?;
+    }
+    Ok(())
 }
 
 /// Every job spec that the request changes can be published.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
 mod claims;
+mod difference;
 mod outcome;
 mod plain_contents;
 mod plan;

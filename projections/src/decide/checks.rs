@@ -22,7 +22,7 @@ pub(super) fn is_json(media_type: &MediaType, content: &PutContent) -> Result<()
 
 /// No document's path may be a segment-wise prefix of another's, whatever their targets: a relabelled node would have to
 /// hold both.
-pub(super) fn no_file_is_a_folder(state: &Configuration, id: &DocumentId, path: &DocumentPath) -> Result<(), Refusal> {
+pub(crate) fn no_file_is_a_folder(state: &Configuration, id: &DocumentId, path: &DocumentPath) -> Result<(), Refusal> {
     let other = |at: &DocumentPath, holders: &OrdSet<DocumentId>| {
         let document = holders.iter().find(|holder| *holder != id)?.clone();
         Some(Refusal::PathConflict { path: path.clone(), other: at.clone(), document })

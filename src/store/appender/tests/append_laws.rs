@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use projections::expectation::PlanCondition;
 use proptest::prelude::*;
 use replay::log::Follower;
 use schema::answer::Answer;

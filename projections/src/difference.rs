@@ -1,0 +1,193 @@
+//! The difference between two states: the commands that make the one into the other.
+//!
+//! Configuration is what people put: documents, definitions, labels of nodes, and what belongs together. Enrolment and retirement, tokens,
+//! claims, reports, proposals and marks are what happened, and are never brought back.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use schema::change::DocumentPut;
+use schema::command::{AssignBundle, Command, PutContent, PutDocument};
+use schema::entity::{Entity, Kind};
+use schema::id::{BundleId, DocumentId, NodeId};
+
+use crate::bundles::Bundles;
+use crate::compliance::Compliance;
+use crate::configuration::Configuration;
+
+/// Which entities are made what they are to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DifferenceScope {
+    /// All of them.
+    Everything,
+    /// These, and what they belong to.
+    Entities(BTreeSet<Entity>),
+}
+
+impl DifferenceScope {
+    fn has(&self, entity: &Entity) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Entities(entities) => entities.contains(entity),
+        }
+    }
+}
+
+/// The commands that make `now` into `wanted`, in an order in which they can be decided: as few as do it. Contents are named by their
+/// digests: the log holds what a state of it names.
+#[must_use]
+pub fn difference(now: &Configuration, wanted: &Configuration, scope: &DifferenceScope) -> Vec<Command> {
+    let mut commands = definitions(now.compliance(), wanted.compliance(), scope);
+    commands.extend(documents(now, wanted, scope));
+    commands.extend(removed_definitions(now.compliance(), wanted.compliance(), scope));
+    commands.extend(labels(now, wanted, scope));
+    commands.extend(memberships(now, wanted, scope));
+    commands
+}
+
+/// Documents that are to go, then those that are to be there: a path must be free before another document comes there.
+fn documents(now: &Configuration, wanted: &Configuration, scope: &DifferenceScope) -> Vec<Command> {
+    let goes = |id: &&DocumentId| !wanted.documents().contains_key(*id) && scope.has(&(*id).into());
+    let removed = now.documents().keys().filter(goes).map(|id| Command::RemoveDocument(id.clone()));
+    let comes = |(id, put): &(&DocumentId, &DocumentPut)| {
+        let present = now.documents().get(*id).map(|document| &*document.put);
+        scope.has(&(*id).into()) && !present.is_some_and(|present| is_same_file(present, put))
+    };
+    let put = wanted.documents().iter().map(|(id, document)| (id, &*document.put)).filter(comes);
+    removed.chain(put.map(|(id, put)| put_again(id, put))).collect()
+}
+
+/// Whether two documents are the same to nodes: which proposal one was made of is what happened.
+fn is_same_file(one: &DocumentPut, other: &DocumentPut) -> bool {
+    let [one, other] = [one, other].map(|put| DocumentPut { proposal: None, ..put.clone() });
+    one == other
+}
+
+fn put_again(id: &DocumentId, put: &DocumentPut) -> Command {
+    let DocumentPut { path, media_type, digest, target, priority, merge, .. } = put.clone();
+    let content = PutContent::Named(digest);
+    Command::PutDocument(PutDocument { id: id.clone(), path, media_type, content, target, priority, merge })
+}
+
+/// Definitions that are to be there, what others refer to first.
+fn definitions(now: &Compliance, wanted: &Compliance, scope: &DifferenceScope) -> Vec<Command> {
+    let mut commands = Vec::new();
+    macro_rules! of_kind {
+        ($list:ident, $command:ident) => {
+            for (id, defined) in wanted.$list() {
+                let is_same = now.$list().get(id).is_some_and(|present| present.said == defined.said);
+                if !is_same && scope.has(&id.into()) {
+                    commands.push(Command::$command(id.clone(), (*defined.said).clone()));
+                }
+            }
+        };
+    }
+    of_kind!(controls, DefineControl);
+    of_kind!(components, DefineComponent);
+    of_kind!(assessments, DefineAssessment);
+    of_kind!(attestations, DefineAttestation);
+    commands
+}
+
+/// Definitions that are to go, what refers to others first.
+fn removed_definitions(now: &Compliance, wanted: &Compliance, scope: &DifferenceScope) -> Vec<Command> {
+    let mut commands = Vec::new();
+    macro_rules! of_kind {
+        ($list:ident, $command:ident) => {
+            for id in now.$list().keys() {
+                if !wanted.$list().contains_key(id) && scope.has(&id.into()) {
+                    commands.push(Command::$command(id.clone()));
+                }
+            }
+        };
+    }
+    of_kind!(attestations, RemoveAttestation);
+    of_kind!(assessments, RemoveAssessment);
+    of_kind!(components, RemoveComponent);
+    of_kind!(controls, RemoveControl);
+    commands
+}
+
+/// Labels of the nodes that take part in both states.
+fn labels(now: &Configuration, wanted: &Configuration, scope: &DifferenceScope) -> Vec<Command> {
+    let differs = |id: &NodeId| {
+        let present = now.nodes().get(id).filter(|node| !node.retired)?;
+        let labels = wanted.nodes().get(id).filter(|node| !node.retired).map(|node| &node.labels)?;
+        (present.labels != *labels && scope.has(&id.into())).then(|| (**labels).clone())
+    };
+    let of = |id: &NodeId| differs(id).map(|labels| Command::LabelNode(id.clone(), labels));
+    now.nodes().keys().filter_map(of).collect()
+}
+
+/// What belongs together, once the other commands are carried out.
+fn memberships(now: &Configuration, wanted: &Configuration, scope: &DifferenceScope) -> Vec<Command> {
+    let Moves { mut joining, leaving } = moves(now, wanted, scope);
+    let ends = |id: &&BundleId| !wanted.bundles().all().contains_key(*id) && scope.has(&(*id).into());
+    let ended: BTreeSet<&BundleId> = now.bundles().all().keys().filter(ends).collect();
+    // A bundle lets go of what stays only by ending. It begins anew with what is left.
+    let mut commands: Vec<Command> = Vec::new();
+    for (id, left) in &leaving {
+        commands.push(Command::RemoveBundle(id.clone()));
+        if !ended.contains(id) {
+            let members = now.bundles().all()[id].members.iter();
+            let kept = members.filter(|member| !left.contains(member) && stays(now, wanted, scope, member)).cloned();
+            joining.entry(id.clone()).or_default().extend(kept);
+        }
+    }
+    let removed = ended.iter().filter(|id| !leaving.contains_key(**id));
+    commands.extend(removed.map(|id| Command::RemoveBundle((*id).clone())));
+    let begins = |id: &&BundleId| !now.bundles().all().contains_key(*id) && scope.has(&(*id).into());
+    for id in wanted.bundles().all().keys().filter(begins) {
+        joining.entry(id.clone()).or_default();
+    }
+    commands.extend(joining.into_iter().map(|(id, members)| {
+        let empty = members.is_empty();
+        Command::AssignBundle(AssignBundle { id, members, take: true, empty, grow: !empty })
+    }));
+    commands
+}
+
+/// Entities that change their bundle.
+struct Moves {
+    /// The entities that join each bundle.
+    joining: BTreeMap<BundleId, BTreeSet<Entity>>,
+    /// The entities that belong to a bundle, and are to stay and belong to none.
+    leaving: BTreeMap<BundleId, BTreeSet<Entity>>,
+}
+
+fn moves(now: &Configuration, wanted: &Configuration, scope: &DifferenceScope) -> Moves {
+    let (mut joining, mut leaving) = (BTreeMap::<_, BTreeSet<_>>::new(), BTreeMap::<_, BTreeSet<_>>::new());
+    let owned =
+        |bundles: &Bundles| bundles.all().values().flat_map(|bundle| bundle.members.clone()).collect::<Vec<_>>();
+    let owned: BTreeSet<Entity> = owned(now.bundles()).into_iter().chain(owned(wanted.bundles())).collect();
+    let is_touched = |entity: &Entity| {
+        let owners = [now, wanted].map(|state| state.bundles().owner(entity).map(Entity::from));
+        scope.has(entity) || owners.into_iter().flatten().any(|owner| scope.has(&owner))
+    };
+    for entity in owned.into_iter().filter(|entity| is_touched(entity) && stays(now, wanted, scope, entity)) {
+        match (now.bundles().owner(&entity), wanted.bundles().owner(&entity)) {
+            (present, Some(owner)) if present != Some(owner) => {
+                joining.entry(owner.clone()).or_default().insert(entity);
+            }
+            (Some(owner), None) => {
+                leaving.entry(owner.clone()).or_default().insert(entity);
+            }
+            _ => {}
+        }
+    }
+    Moves { joining, leaving }
+}
+
+/// Whether an entity is there once the other commands are carried out.
+fn stays(now: &Configuration, wanted: &Configuration, scope: &DifferenceScope, entity: &Entity) -> bool {
+    match entity.kind {
+        // Enrolment is not brought back.
+        Kind::Node => is_there(now, entity),
+        _ if scope.has(entity) => is_there(wanted, entity),
+        _ => is_there(now, entity),
+    }
+}
+
+fn is_there(state: &Configuration, entity: &Entity) -> bool {
+    state.recorded(entity).is_some()
+}
