@@ -218,7 +218,7 @@ impl Configuration {
             Kind::Report => self.reports.get(id).map(|noted| noted.version),
             Kind::JoinToken => self.identities.tokens.get(id).map(|token| token.version),
             Kind::Proposal => self.proposals.get(&ProposalId::from(id.clone())).map(|proposal| proposal.version),
-            Kind::Job | Kind::Runtime | Kind::Log | Kind::Unknown(_) => None,
+            Kind::Job | Kind::Runtime | Kind::Log | Kind::Fleet | Kind::Unknown(_) => None,
             Kind::Control | Kind::Component | Kind::Assessment | Kind::Attestation => self.compliance.version(entity),
         }
     }

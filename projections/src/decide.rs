@@ -43,8 +43,8 @@ pub struct EntityChange {
     pub data: String,
 }
 
-/// Decides one command. Commands about several jobs or about proposals, a join, and the retirement of a node change more than one
-/// entity.
+/// Decides one command. Commands about several jobs or nodes or about proposals, a join, and the retirement of a node change more than
+/// one entity.
 ///
 /// # Errors
 /// With the reason why it is refused.
@@ -109,6 +109,7 @@ fn changes(
         Command::WithdrawProposal(node, uuid) => one(command, proposals::withdraw(state, node, *uuid)?),
         Command::AcceptProposal(accept) => proposals::accept(state, accept)?,
         Command::RejectProposal(reject) => one(command, proposals::reject(state, reject)?),
+        Command::RelabelNodes(relabel) => nodes::relabel(state, relabel)?,
     })
 }
 

@@ -7,6 +7,7 @@ mod compliance;
 mod content;
 mod form;
 mod identity;
+mod labelling;
 mod proposal;
 mod typo;
 
@@ -30,6 +31,10 @@ pub(crate) use self::identity::OwnLog;
 use self::form::{Only, strict};
 use self::identity::own_log;
 pub use self::identity::{CreateJoinToken, EnrolNode, JoinNode, SetNodeKeys, check_keys};
+#[cfg(feature = "json-schema")]
+use self::labelling::Labelled;
+pub use self::labelling::RelabelNodes;
+use self::labelling::labelled;
 pub use self::proposal::{AcceptProposal, Propose, RejectProposal};
 use crate::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
 use crate::digest::Digest;
@@ -113,6 +118,8 @@ commands! {
     AcceptProposal(accept: AcceptProposal) about &accept.id, from "accept_proposal" as AcceptProposal, by whole;
     /// Reject a proposal.
     RejectProposal(reject: RejectProposal) about &reject.id, from "reject_proposal" as RejectProposal, by RejectProposal::read;
+    /// Set labels of all active nodes that a target selects, or take labels from them; their other labels stay.
+    RelabelNodes(relabel: RelabelNodes) about Entity::fleet(), from "relabel_nodes" as RelabelNodes, by RelabelNodes::read;
 }
 
 /// The fields of `put_document`.
@@ -272,21 +279,6 @@ struct Named {
 /// Reads a command whose only field is the name of a principal.
 fn named(fields: Map<String, Value>, command: fn(PrincipalName) -> Command) -> Result<Command, InputError> {
     strict::<Named>(fields).map(|named| command(named.name))
-}
-
-/// A node and all its labels.
-#[derive(Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-struct Labelled {
-    id: NodeId,
-    /// All of its labels: those that are missing here are taken away.
-    labels: Labels,
-}
-
-/// Reads a command about a node and all its labels.
-fn labelled(fields: Map<String, Value>, command: fn(NodeId, Labels) -> Command) -> Result<Command, InputError> {
-    strict::<Labelled>(fields).map(|node| command(node.id, node.labels))
 }
 
 impl PutDocument {

@@ -38,6 +38,8 @@ entities! {
     JoinToken(JoinTokenId) = "join_token";
     /// A file that a node proposes for itself, and what became of it.
     Proposal(ProposalId) = "proposal";
+    /// All nodes together. A command about many nodes is about it; no event is.
+    Fleet = "fleet";
 }
 
 /// One thing with a history: written `<kind>/<id>`.
@@ -55,6 +57,12 @@ impl Entity {
     pub fn log(log: LogId) -> Self {
         let id = log.to_string().parse().expect("BUG: a UUID is an id");
         Self { kind: Kind::Log, id }
+    }
+
+    /// All nodes of a log together.
+    #[must_use]
+    pub fn fleet() -> Self {
+        Self { kind: Kind::Fleet, id: "all".parse().expect("BUG: a word is an id") }
     }
 
     /// The report of a node.

@@ -44,6 +44,9 @@ pub const EVIDENCE_BYTES_MAX: usize = 64 * 1024;
 /// Events of one request: a few commands may claim, renew and release many jobs each.
 pub const EVENTS_MAX: usize = 10_000;
 
+/// Bytes of the labels that `relabel_nodes` sets, keys and values together: each of up to 10,000 events has them.
+pub const RELABEL_BYTES_MAX: usize = 4 * 1024;
+
 /// Nodes that may join with one token.
 pub const JOIN_TOKEN_USES_MAX: u32 = 10_000;
 /// Seconds of the shortest life of a join token.
