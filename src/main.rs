@@ -6,12 +6,11 @@ use std::process::ExitCode;
 
 use agent::options::EdgeCommand;
 use clap::{CommandFactory as _, Parser, Subcommand};
-use client::diff::DiffOutcome;
 use client::fleet::FleetCommand;
 use client::node::{CloseBus, NodeCommand};
 use client::proposals::ProposalCommand;
 use client::token::TokenCommand;
-use client::{context, diff, events, fleet, get, health, impact, import, proposals, wait, why};
+use client::{comparison, context, events, fleet, get, health, impact, import, proposals, wait, why};
 use lab::{demo, dev};
 use manual::{CompletionsOptions, ManOptions};
 use program::exit::{AFTER_HELP, CommandFailure, ExitClass, conclude, run_to_end};
@@ -66,7 +65,7 @@ enum Command {
     /// Show what a request changed: which nodes and which jobs' specs
     Impact(impact::Options),
     /// Show what differs between two states of the log, or between two nodes
-    Diff(diff::Options),
+    Diff(comparison::Options),
     /// Wait until nodes run what is desired of them, or jobs have passed
     Wait(wait::Options),
     /// Create definitions from files in another format
@@ -170,7 +169,7 @@ async fn run_command(command: Command) -> Result<(), CommandFailure> {
         Command::Fleet(command) => {
             fleet::run(command).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
         }
-        Command::Diff(options) => run_diff(options).await,
+        Command::Diff(options) => tell_difference(comparison::run(options).await),
         Command::Get(options) => get::run(options).await.map_err(|error| CommandFailure::of(error.exit_class(), error)),
         Command::Proposals(command) => {
             proposals::run(command).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
@@ -206,10 +205,11 @@ async fn run_command(command: Command) -> Result<(), CommandFailure> {
     }
 }
 
-async fn run_diff(options: diff::Options) -> Result<(), CommandFailure> {
-    match diff::run(options).await {
-        Ok(DiffOutcome::Same) => Ok(()),
-        Ok(DiffOutcome::Differs) => Err(CommandFailure::Printed),
+/// Ends a command whose exit code 1 says that something differs.
+fn tell_difference(compared: Result<bool, comparison::Error>) -> Result<(), CommandFailure> {
+    match compared {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(CommandFailure::Printed),
         Err(error) => Err(CommandFailure::of(error.exit_class(), error)),
     }
 }

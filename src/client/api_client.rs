@@ -95,10 +95,10 @@ impl ApiClient {
         Ok(Self { pinned, ..client })
     }
 
-    /// The context and the log, or the URL, as a question to a person names them.
+    /// The server as a question to a person names it: its URL, and the context if there is one.
     pub(crate) fn place(&self) -> String {
         match &self.pinned {
-            Some(pinned) => format!("{pinned} at {}", self.url),
+            Some(pinned) => format!("context {}, {}", pinned.context, self.url),
             None => self.url.to_string(),
         }
     }

@@ -1,49 +1,65 @@
-//! A question that a person answers on a terminal before something is done.
+//! Asks a person before something is changed.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use program::exit::ExitClass;
 use schema::terminal;
 
-/// There is no answer.
+use crate::api_client::ApiClient;
+
+/// Whether to ask.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+#[group(skip)]
+pub(crate) struct ConfirmOption {
+    /// Don't ask before it is sent.
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// Why it goes no further.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfirmError {
-    /// Nobody is there who could answer.
-    #[error("this asks before it does anything, and there is no terminal: say --yes")]
+    /// There is nobody to ask.
+    #[error("nothing was sent: there is no terminal to ask on; give --yes")]
     NoTerminal,
-    /// The terminal can't be read or written.
-    #[error("the terminal can't be used")]
-    Terminal(#[from] io::Error),
+    /// The person said no.
+    #[error("nothing was sent")]
+    Declined,
 }
 
 impl ConfirmError {
-    /// The class of the exit code.
+    /// The class of the failure.
     #[must_use]
     pub fn exit_class(&self) -> ExitClass {
         match self {
             Self::NoTerminal => ExitClass::Usage,
-            Self::Terminal(_) => ExitClass::Unreachable,
+            Self::Declined => ExitClass::Refused,
         }
     }
 }
 
-/// Asks on standard error and reads the answer from standard input; `yes` answers without asking. Only `y` and `yes` say yes.
-///
-/// # Errors
-/// If standard input or standard error is no terminal, or can't be used.
-pub fn confirm(question: &str, yes: bool) -> Result<bool, ConfirmError> {
-    if yes {
-        return Ok(true);
+impl ConfirmOption {
+    /// Asks whether to do it on the server of `client`, unless that was said before.
+    ///
+    /// # Errors
+    /// If the answer is no, or there is no terminal.
+    pub(crate) fn ask(self, question: &str, client: &ApiClient, log_id: &str) -> Result<(), ConfirmError> {
+        if self.yes {
+            return Ok(());
+        }
+        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            return Err(ConfirmError::NoTerminal);
+        }
+        let place = terminal::line(&format!("{} (log {log_id})", client.place()));
+        let _ignored = write!(io::stderr(), "{question} at {place}? [y/N] ");
+        let _ignored = io::stderr().flush();
+        let mut answer = String::new();
+        let read = io::stdin().lock().read_line(&mut answer);
+        match read.is_ok() && is_yes(&answer) {
+            true => Ok(()),
+            false => Err(ConfirmError::Declined),
+        }
     }
-    let (stdin, mut stderr) = (io::stdin(), io::stderr());
-    if !stdin.is_terminal() || !stderr.is_terminal() {
-        return Err(ConfirmError::NoTerminal);
-    }
-    write!(stderr, "{} [y/N] ", terminal::lines(question))?;
-    stderr.flush()?;
-    let mut answer = String::new();
-    stdin.lock().read_line(&mut answer)?;
-    Ok(is_yes(&answer))
 }
 
 fn is_yes(answer: &str) -> bool {
@@ -56,16 +72,7 @@ mod tests {
 
     #[test]
     fn only_yes_is_yes() {
-        for (answer, expected) in [
-            ("y\n", true),
-            ("YES\r\n", true),
-            (" yes ", true),
-            ("", false),
-            ("\n", false),
-            ("n\n", false),
-            ("yess\n", false),
-        ] {
-            assert_eq!(is_yes(answer), expected, "{answer:?}");
-        }
+        assert!(["y\n", "Yes\r\n", " Y "].iter().all(|answer| is_yes(answer)));
+        assert!(["", "\n", "n\n", "yep\n", "yes please\n"].iter().all(|answer| !is_yes(answer)));
     }
 }

@@ -6,6 +6,8 @@
 mod error;
 mod label_words;
 
+use api::log::LogStatus;
+use api::path::LOG;
 use clap::{Args, Subcommand};
 use program::output;
 use program::token;
@@ -17,7 +19,7 @@ use serde_json::{Value, json};
 
 use self::label_words::LabelWords;
 use crate::api_client::{ApiClient, CommandRequest};
-use crate::confirm::confirm;
+use crate::confirm::ConfirmOption;
 use crate::endpoint::Options as Endpoint;
 
 pub use self::error::Error;
@@ -58,9 +60,8 @@ pub struct RetireNodes {
     #[arg(required = true, value_name = "NODE", value_parser = node_name)]
     nodes: Vec<NodeId>,
 
-    /// Do not ask.
-    #[arg(long, short)]
-    yes: bool,
+    #[command(flatten)]
+    confirm: ConfirmOption,
 
     #[command(flatten)]
     common: Common,
@@ -152,10 +153,9 @@ impl RetireNodes {
         let client = ApiClient::from_options(&self.common.endpoint)?;
         let request = CommandRequest { commands: about_each("retire_node", &self.nodes), ..CommandRequest::default() };
         client.dry_run(&request).await?;
-        let question = format!("Retire {} of {}?", named(&self.nodes), client.place());
-        if !confirm(&question, self.yes).map_err(Error::Unanswered)? {
-            return Err(Error::Declined);
-        }
+        let log: LogStatus = client.get(LOG).await?;
+        let question = format!("Retire {}", named(&self.nodes));
+        self.confirm.ask(&question, &client, &log.log_id.to_string()).map_err(Error::Confirm)?;
         let answer = self.common.send(&client, request.commands).await?;
         let text = match answer.events.is_empty() {
             true => "That was so before; nothing was changed.\n".to_owned(),

@@ -10,7 +10,7 @@
 //! Always: a request is sent again only if it has an idempotency key; memory is bounded, whatever answers.
 
 pub mod api_client;
-pub mod confirm;
+mod confirm;
 mod duration;
 pub mod endpoint;
 pub mod error;
@@ -19,8 +19,8 @@ mod http_answer;
 mod server_access;
 pub mod server_sent_events;
 
+pub mod comparison;
 pub mod context;
-pub mod diff;
 pub mod events;
 pub mod fleet;
 pub mod get;

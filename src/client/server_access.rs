@@ -3,8 +3,6 @@
 //! Always: the token and the CA of a context go to its own URL only; where a context is used, the server must have its log, whatever
 //! the URL is.
 
-use std::fmt;
-
 use schema::id::{Id, LogId};
 use tls::plain::PlainOption;
 
@@ -27,12 +25,6 @@ pub(crate) struct ServerAccess {
 pub(crate) struct PinnedLog {
     pub(crate) context: Id,
     pub(crate) log_id: LogId,
-}
-
-impl fmt::Display for PinnedLog {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "context {} (log {})", self.context, self.log_id)
-    }
 }
 
 impl ServerAccess {

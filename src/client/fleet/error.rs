@@ -15,12 +15,9 @@ pub enum Error {
     /// The words make no sense together.
     #[error("{0}")]
     Usage(String),
-    /// There is no answer to the question.
+    /// Nobody said yes.
     #[error(transparent)]
-    Unanswered(ConfirmError),
-    /// The answer was no.
-    #[error("nothing was changed: the answer was not yes")]
-    Declined,
+    Confirm(ConfirmError),
     /// The system gives no random bytes.
     #[error(transparent)]
     Randomness(RandomnessError),
@@ -39,8 +36,8 @@ impl Error {
         match self {
             Self::Exchange(error) => error.exit_class(),
             Self::Usage(_) => ExitClass::Usage,
-            Self::Unanswered(error) => error.exit_class(),
-            Self::Declined | Self::Randomness(_) => ExitClass::Refused,
+            Self::Confirm(error) => error.exit_class(),
+            Self::Randomness(_) => ExitClass::Refused,
         }
     }
 }

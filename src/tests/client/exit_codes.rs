@@ -124,7 +124,7 @@ fn nothing_is_retired_where_nobody_can_be_asked() {
     let server = server();
     let (code, _, complaint) = server.run(&["retire", "same-1"]);
     assert!(code == 2 && complaint.contains("--yes"), "{complaint}");
-    assert_eq!(server.asked(), ["POST /v1/commands?dry_run=true"], "only what changes nothing was asked");
+    assert_eq!(server.asked(), ["POST /v1/commands?dry_run=true", "GET /v1/log"], "what changes nothing");
 }
 
 #[test]

@@ -111,7 +111,7 @@ fn a_retirement_is_asked_about(dev: &Dev) {
     let retired = || said(dev, &["get", "node", "node-9"]).contains("retired: true");
     for (answer, expected) in [("n\n", false), ("\n", false), ("\u{4}", false), ("yes\n", true)] {
         let mut terminal = Terminal::start(headwater(dev, &["retire", "node-9"]), 80);
-        terminal.await_text("Retire node node-9 of http://");
+        terminal.await_text("Retire node node-9 at http://");
         terminal.await_text("[y/N] ");
         terminal.write(answer);
         let (ended, shown) = terminal.end();

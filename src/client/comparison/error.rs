@@ -28,7 +28,7 @@ impl Error {
         match self {
             Self::Usage(_) => ExitClass::Usage,
             Self::Exchange(error) => match error.exit_class() {
-                ExitClass::Refused => ExitClass::NotCompared,
+                ExitClass::Refused => ExitClass::ComparisonRefused,
                 other => other,
             },
         }

@@ -9,18 +9,19 @@ use program::output;
 use schema::id::NodeId;
 use serde_json::{Value, json};
 
+use super::Error;
 use super::past::without_text;
 use super::text_diff::{TEXT_BYTES_MAX, unified};
-use super::{DiffOutcome, Error};
 use crate::api_client::{ApiClient, with_query};
-use crate::get::QueryOptions;
 use crate::url_path;
 
 /// Two nodes.
 pub(super) struct NodePair<'a> {
-    pub(super) one: &'a NodeId,
-    pub(super) other: &'a NodeId,
-    pub(super) query: &'a QueryOptions,
+    pub(super) client: &'a ApiClient,
+    pub(super) one: NodeId,
+    pub(super) other: NodeId,
+    pub(super) at: Option<String>,
+    pub(super) json: bool,
 }
 
 /// A file at a path on each of the two nodes; null where there is none.
@@ -28,41 +29,41 @@ type FilePair<'a> = [Option<&'a Value>; 2];
 
 impl NodePair<'_> {
     /// Prints the files that differ.
-    pub(super) async fn print(&self) -> Result<DiffOutcome, Error> {
-        let client = self.query.client()?;
-        let at = self.state(&client).await?;
-        let [one, other] = [node_at(&client, self.one, &at).await?, node_at(&client, self.other, &at).await?];
+    pub(super) async fn print(&self) -> Result<bool, Error> {
+        let (client, at) = (self.client, self.state().await?);
+        let [one, other] = [node_at(client, &self.one, &at).await?, node_at(client, &self.other, &at).await?];
         let files = differing(&one, &other);
-        if self.query.json {
+        if self.json {
             let rows =
                 files.iter().map(|(path, [before, after])| json!({"path": path, "before": before, "after": after}));
             let report = json!({"nodes": [self.one, self.other], "files": rows.collect::<Vec<_>>()});
             output::json(&report.to_string())?;
-            return Ok(DiffOutcome::of(!files.is_empty()));
+            return Ok(!files.is_empty());
         }
         for (path, pair) in &files {
-            output::text(&self.file(&client, path, pair, &at).await?)?;
+            output::text(&self.file(path, pair, &at).await?)?;
         }
-        Ok(DiffOutcome::of(!files.is_empty()))
+        Ok(!files.is_empty())
     }
 
     /// The state that both nodes and all their files are read at: it must be one, also if the log goes on meanwhile.
-    async fn state(&self, client: &ApiClient) -> Result<String, Error> {
-        match self.query.query().as_slice() {
-            [(_, at)] => Ok((*at).to_owned()),
-            _ => Ok(client.get::<LogStatus>(LOG).await?.position.to_string()),
+    async fn state(&self) -> Result<String, Error> {
+        match &self.at {
+            Some(at) => Ok(at.clone()),
+            None => Ok(self.client.get::<LogStatus>(LOG).await?.position.to_string()),
         }
     }
 
     /// What differs in a file, as text where that is possible.
-    async fn file(&self, client: &ApiClient, path: &str, pair: &FilePair<'_>, at: &str) -> Result<String, Error> {
-        let [one, other] = [self.one, self.other].map(|node| format!("{node}/{path}"));
+    async fn file(&self, path: &str, pair: &FilePair<'_>, at: &str) -> Result<String, Error> {
+        let client = self.client;
+        let [one, other] = [&self.one, &self.other].map(|node| format!("{node}/{path}"));
         let is_small = |file: &&Value| file["size"].as_u64().is_some_and(|size| size <= TEXT_BYTES_MAX);
         let text = match pair.iter().flatten().all(is_small) {
             false => None,
             true => {
-                let before = bytes(client, self.one, path, pair[0], at).await?;
-                let after = bytes(client, self.other, path, pair[1], at).await?;
+                let before = bytes(client, &self.one, path, pair[0], at).await?;
+                let after = bytes(client, &self.other, path, pair[1], at).await?;
                 unified([&one, &other], [&before, &after]).filter(|text| !text.is_empty())
             }
         };

@@ -5,10 +5,10 @@ use schema::id::NodeId;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{DiffOutcome, Error};
+use super::Error;
 use crate::api_client::{ApiClient, with_query};
 use crate::get::table::{Column, ColumnStyle, format_table, format_value};
-use crate::get::{QueryOptions, terminal_width};
+use crate::get::terminal_width;
 use crate::url_path;
 
 const COLUMNS: [Column; 3] = [
@@ -19,9 +19,10 @@ const COLUMNS: [Column; 3] = [
 
 /// Two states of the log.
 pub(super) struct PastStates<'a> {
+    pub(super) client: &'a ApiClient,
     pub(super) from: String,
     pub(super) to: Option<String>,
-    pub(super) query: &'a QueryOptions,
+    pub(super) json: bool,
 }
 
 impl PastStates<'_> {
@@ -30,50 +31,42 @@ impl PastStates<'_> {
     }
 
     /// Prints the nodes whose files differ.
-    pub(super) async fn print_fleet(&self) -> Result<DiffOutcome, Error> {
-        let client = self.query.client()?;
-        if self.query.json {
-            let changes: Vec<Box<RawValue>> = client.list("/v1/diff/fleet", &self.parameters()).await?;
+    pub(super) async fn print_fleet(&self) -> Result<bool, Error> {
+        if self.json {
+            let changes: Vec<Box<RawValue>> = self.client.list("/v1/diff/fleet", &self.parameters()).await?;
             let texts: Vec<&str> = changes.iter().map(|change| change.get()).collect();
             output::json(&format!("[{}]", texts.join(",")))?;
-            return Ok(DiffOutcome::of(!changes.is_empty()));
+            return Ok(!changes.is_empty());
         }
-        let changes: Vec<Value> = client.list("/v1/diff/fleet", &self.parameters()).await?;
+        let changes: Vec<Value> = self.client.list("/v1/diff/fleet", &self.parameters()).await?;
         if !changes.is_empty() {
             output::text(&format_table(&COLUMNS, &changes, terminal_width()))?;
         }
-        Ok(DiffOutcome::of(!changes.is_empty()))
+        Ok(!changes.is_empty())
     }
 
     /// Prints the files of a node that differ, with the differences of their texts.
-    pub(super) async fn print_node(&self, node: &NodeId) -> Result<DiffOutcome, Error> {
-        let client = self.query.client()?;
+    pub(super) async fn print_node(&self, node: &NodeId) -> Result<bool, Error> {
         let text: Box<RawValue> =
-            client.get(&with_query(&format!("/v1/diff/nodes/{node}"), &self.parameters())).await?;
+            self.client.get(&with_query(&format!("/v1/diff/nodes/{node}"), &self.parameters())).await?;
         let compared: Value = serde_json::from_str(text.get()).expect("BUG: what was read as JSON is JSON");
         let files = compared["files"].as_array().map_or(&[][..], Vec::as_slice);
-        if self.query.json {
+        if self.json {
             output::json(text.get())?;
-            return Ok(DiffOutcome::of(!files.is_empty()));
+            return Ok(!files.is_empty());
         }
         // The newest state may go on meanwhile: all files are compared at the positions of the first answer.
         let [from, to] = ["from", "to"].map(|name| format_value(&compared[name]));
         for file in files {
-            self.print_file(&client, node, file, &[("from", &from), ("to", &to)]).await?;
+            self.print_file(node, file, &[("from", &from), ("to", &to)]).await?;
         }
-        Ok(DiffOutcome::of(!files.is_empty()))
+        Ok(!files.is_empty())
     }
 
-    async fn print_file(
-        &self,
-        client: &ApiClient,
-        node: &NodeId,
-        file: &Value,
-        positions: &[(&str, &str)],
-    ) -> Result<(), Error> {
+    async fn print_file(&self, node: &NodeId, file: &Value, positions: &[(&str, &str)]) -> Result<(), Error> {
         let name = file["path"].as_str().unwrap_or_default();
         let path = format!("/v1/diff/nodes/{node}/files/{}", url_path::segments(name));
-        let compared: Value = client.get(&with_query(&path, positions)).await?;
+        let compared: Value = self.client.get(&with_query(&path, positions)).await?;
         output::text(&match compared["unified"].as_str() {
             Some(unified) if !unified.is_empty() => unified.to_owned(),
             _ => without_text(&format!("a/{name}"), &format!("b/{name}"), &file["before"], &file["after"]),
