@@ -32,7 +32,7 @@ use self::form::{Only, strict};
 use self::identity::own_log;
 pub use self::identity::{CreateJoinToken, EnrolNode, JoinNode, SetNodeKeys, check_keys};
 #[cfg(feature = "json-schema")]
-use self::labelling::Labelled;
+use self::labelling::LabelNodeForm;
 pub use self::labelling::RelabelNodes;
 use self::labelling::labelled;
 pub use self::proposal::{AcceptProposal, Propose, RejectProposal};
@@ -57,7 +57,7 @@ commands! {
     /// Enrol a node: it gets a desired record from then on.
     EnrolNode(enrol: EnrolNode) about &enrol.id, from "enrol_node" as EnrolNode, by EnrolNode::read;
     /// Replace a node's labels.
-    LabelNode(id: NodeId, labels: Labels) about id, from "label_node" as Labelled, by labelled;
+    LabelNode(id: NodeId, labels: Labels) about id, from "label_node" as LabelNodeForm, by labelled;
     /// Retire a node: its record becomes empty.
     RetireNode(id: NodeId) about id, from "retire_node" as Only<NodeId>, by only;
     /// Let a node try again what its check or hook rejected.

@@ -30,7 +30,7 @@ Examples:
   headwater diff --from 120 --to 140 node-1       files of one node")]
 pub struct Options {
     #[command(flatten)]
-    states: StateOptions,
+    states: ComparedStates,
 
     #[command(flatten)]
     endpoint: Endpoint,
@@ -39,7 +39,7 @@ pub struct Options {
 /// Two states of the log, or two nodes.
 #[derive(Clone, Debug, Args)]
 #[group(skip)]
-pub(crate) struct StateOptions {
+pub(crate) struct ComparedStates {
     /// Two nodes, or with --from one node or none.
     #[arg(value_name = "NODE", num_args = 0..=2)]
     nodes: Vec<NodeId>,
@@ -73,7 +73,7 @@ pub async fn run(options: Options) -> Result<bool, Error> {
 ///
 /// # Errors
 /// As [`run`].
-pub(crate) async fn compare(states: StateOptions, endpoint: &Endpoint) -> Result<bool, Error> {
+pub(crate) async fn compare(states: ComparedStates, endpoint: &Endpoint) -> Result<bool, Error> {
     let (at, json) = (states.at.clone(), states.json);
     // Options that make no sense are refused before a context's command is run for its token.
     let subject = states.subject()?;
@@ -93,7 +93,7 @@ enum Subject {
     Past { from: String, to: Option<String>, node: Option<NodeId> },
 }
 
-impl StateOptions {
+impl ComparedStates {
     fn subject(self) -> Result<Subject, Error> {
         let Self { nodes, from, to, .. } = self;
         match (from, <[NodeId; 2]>::try_from(nodes)) {

@@ -1,11 +1,7 @@
 //! `headwater context`: servers by name, each with its log and with where its token comes from.
 //!
-//! [`context_file`] is the file that keeps them, [`server_context`] one of them. [`crate::endpoint`] uses a context where no URL is given.
-//! Always: a token is never in the file; a context names one log and is never used for another.
-
-mod context_error;
-mod context_file;
-mod server_context;
+//! [`crate::stored_context`] has the file that keeps them. Commands use them through [`crate::endpoint`].
+//! Always: a context that is added names the log that its server has.
 
 use std::path::{Path, PathBuf};
 
@@ -22,12 +18,10 @@ use crate::error::Error as ClientError;
 use crate::exchange::Error;
 use crate::get::table::{Column, ColumnStyle, format_table};
 use crate::get::terminal_width;
+use crate::stored_context::context_error::ContextError;
+use crate::stored_context::context_file::{ContextFile, path as context_path};
+use crate::stored_context::server_context::{ServerContext, TokenSource};
 use tls::plain::PlainOption;
-
-pub use self::context_error::ContextError;
-pub(crate) use self::context_file::{ContextFile, path as context_path};
-pub(crate) use self::server_context::ServerContext;
-use self::server_context::TokenSource;
 
 /// Variables that win over the default context.
 const VARIABLES: [&str; 2] = ["HEADWATER_CONTEXT", "HEADWATER_URL"];

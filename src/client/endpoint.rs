@@ -21,12 +21,14 @@ pub struct Options {
     #[arg(long, env = "HEADWATER_CONTEXT", value_name = "NAME")]
     pub context: Option<Id>,
 
-    /// The URL of the server, https:// unless it is on this machine. `headwater dev` prints the URL of its own.
-    /// [default: that of the context, or http://127.0.0.1:7300]
+    /// The URL of the server, https:// unless it is on this machine. `headwater dev` prints the URL of its own. Without one it is that of
+    /// the context, and without a context the default.
+    ///
+    /// [default: http://127.0.0.1:7300]
     #[arg(long, env = "HEADWATER_URL", value_name = "URL")]
     pub url: Option<ServerUrl>,
 
-    /// The token to authenticate with [default: that of the context]. Give it as the variable: every user of the machine can read a
+    /// The token to authenticate with; without it that of the context. Give it as the variable: every user of the machine can read a
     /// command line.
     #[arg(long, env = "HEADWATER_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub token: Option<BearerToken>,

@@ -7,7 +7,7 @@ use tls::error::Error as TlsError;
 use tls::handshake_fault::HandshakeFault;
 use tls::plain::PlainRefusal;
 
-use super::context::ContextError;
+use super::stored_context::context_error::ContextError;
 
 /// The flag with the CA.
 const CA_FLAG: &str = "--ca-file (HEADWATER_CA_FILE)";

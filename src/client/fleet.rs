@@ -21,6 +21,7 @@ use self::label_words::LabelWords;
 use crate::api_client::{ApiClient, CommandRequest};
 use crate::confirm::ConfirmOption;
 use crate::endpoint::Options as Endpoint;
+use crate::entity_name::parse_node;
 
 pub use self::error::Error;
 
@@ -42,7 +43,7 @@ pub enum FleetCommand {
 #[derive(Clone, Debug, Args)]
 pub struct RetryNodes {
     /// The nodes, as ID or node/ID.
-    #[arg(required = true, value_name = "NODE", value_parser = node_name)]
+    #[arg(required = true, value_name = "NODE", value_parser = parse_node::<NodeId>)]
     nodes: Vec<NodeId>,
 
     #[command(flatten)]
@@ -57,7 +58,7 @@ A retired node removes its files, loses its jobs, and is not waited for any more
 Without a terminal it needs --yes, and ends with 2 if that is missing. It ends with 1 if the answer is no.")]
 pub struct RetireNodes {
     /// The nodes, as ID or node/ID.
-    #[arg(required = true, value_name = "NODE", value_parser = node_name)]
+    #[arg(required = true, value_name = "NODE", value_parser = parse_node::<NodeId>)]
     nodes: Vec<NodeId>,
 
     #[command(flatten)]
@@ -119,11 +120,6 @@ struct Common {
 
     #[command(flatten)]
     endpoint: Endpoint,
-}
-
-/// A node as people and `get -o name` write it.
-fn node_name(text: &str) -> Result<NodeId, String> {
-    text.strip_prefix("node/").unwrap_or(text).parse().map_err(|error| format!("{error}"))
 }
 
 /// Does what the command says.

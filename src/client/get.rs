@@ -13,8 +13,8 @@ mod query_options;
 mod resource_kind;
 mod subject;
 pub mod table;
+mod terminal_size;
 
-use std::io::IsTerminal as _;
 use std::slice;
 
 use clap::Args;
@@ -28,6 +28,7 @@ use self::output_format::OutputFormat;
 pub(crate) use self::query_options::QueryOptions;
 pub use self::resource_kind::ResourceKind;
 use self::subject::{Subject, SubjectParser};
+pub use self::terminal_size::terminal_width;
 pub use crate::exchange::Error;
 
 /// The parameter with which a server lists the members of one bundle.
@@ -174,12 +175,4 @@ pub(crate) async fn print_list(
 ) -> Result<(), Error> {
     let view = ListView { kind, format: options.default_format(), filter: ListFilter::default() };
     view.print(path, options, parameters).await
-}
-
-/// The width of the terminal, if standard output is one.
-#[must_use]
-pub fn terminal_width() -> Option<usize> {
-    let stdout = std::io::stdout();
-    let size = stdout.is_terminal().then(|| rustix::termios::tcgetwinsize(&stdout).ok()).flatten()?;
-    (size.ws_col > 0).then_some(usize::from(size.ws_col))
 }

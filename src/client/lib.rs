@@ -13,11 +13,13 @@ pub mod api_client;
 mod confirm;
 mod duration;
 pub mod endpoint;
+mod entity_name;
 pub mod error;
 pub mod exchange;
 mod http_answer;
 mod server_access;
 pub mod server_sent_events;
+mod stored_context;
 
 pub mod comparison;
 pub mod context;

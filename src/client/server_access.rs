@@ -6,9 +6,11 @@
 use schema::id::{Id, LogId};
 use tls::plain::PlainOption;
 
-use crate::context::{ContextError, ContextFile, ServerContext, context_path};
 use crate::endpoint::{BearerToken, CaOption, Options, ServerUrl};
 use crate::error::Error;
+use crate::stored_context::context_error::ContextError;
+use crate::stored_context::context_file::{ContextFile, path as context_path};
+use crate::stored_context::server_context::ServerContext;
 
 /// A server, and with what it is asked.
 #[derive(Clone, Debug)]

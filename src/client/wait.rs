@@ -24,6 +24,7 @@ use schema::target::Selector;
 use crate::api_client::ApiClient;
 use crate::duration::parse_duration;
 use crate::endpoint::Options as Endpoint;
+use crate::entity_name::{parse_job, parse_node};
 use crate::impact;
 
 use self::convergence_wait::{AwaitedSelection, ConvergenceWait};
@@ -118,7 +119,7 @@ struct WaitOptions {
 #[group(required = true, multiple = false)]
 struct WhichJobs {
     /// The jobs, as ID or job/ID.
-    #[arg(value_name = "ID", value_parser = job_id)]
+    #[arg(value_name = "ID", value_parser = parse_job::<Id>)]
     ids: Vec<Id>,
 
     /// The jobs whose control has these labels, such as 'family=ac,!draft'. There must be at least one.
@@ -139,7 +140,7 @@ struct WhichJobs {
 #[group(required = true, multiple = false)]
 struct WhichNodes {
     /// The nodes, as ID or node/ID.
-    #[arg(value_name = "ID", value_parser = node_id)]
+    #[arg(value_name = "ID", value_parser = parse_node::<Id>)]
     ids: Vec<Id>,
 
     /// The nodes with these labels, such as 'site=lund,rack in (a,b),!spare'; not the retired ones. They may change while this waits,
@@ -199,19 +200,6 @@ pub async fn run(options: Options) -> Result<(), Error> {
         WaitOutcome::Failed { .. } => Err(Error::NotConverged(outcome.text())),
         WaitOutcome::TimedOut { .. } => Err(Error::TimedOut(outcome.text())),
     }
-}
-
-fn node_id(text: &str) -> Result<Id, String> {
-    named(text, "node/")
-}
-
-fn job_id(text: &str) -> Result<Id, String> {
-    named(text, "job/")
-}
-
-/// An id as people write it, or with its kind, as `get -o name` does.
-fn named(text: &str, kind: &str) -> Result<Id, String> {
-    text.strip_prefix(kind).unwrap_or(text).parse().map_err(|error| format!("{error}"))
 }
 
 impl WhichJobs {

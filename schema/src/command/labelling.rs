@@ -17,7 +17,7 @@ use crate::target::{Labels, Target};
 #[derive(Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub(super) struct Labelled {
+pub(super) struct LabelNodeForm {
     id: NodeId,
     /// All of its labels: those that are missing here are taken away.
     labels: Labels,
@@ -25,7 +25,7 @@ pub(super) struct Labelled {
 
 /// Reads a command about a node and all its labels.
 pub(super) fn labelled<C>(fields: Map<String, Value>, command: fn(NodeId, Labels) -> C) -> Result<C, InputError> {
-    strict::<Labelled>(fields).map(|node| command(node.id, node.labels))
+    strict::<LabelNodeForm>(fields).map(|node| command(node.id, node.labels))
 }
 
 /// The fields of `relabel_nodes`.

@@ -9,7 +9,7 @@ use program::output;
 use schema::id::NodeId;
 use serde_json::{Value, json};
 
-use super::Error;
+use super::error::Error;
 use super::past::without_text;
 use super::text_diff::{TEXT_BYTES_MAX, unified};
 use crate::api_client::{ApiClient, with_query};

@@ -5,7 +5,7 @@ use schema::id::NodeId;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::Error;
+use super::error::Error;
 use crate::api_client::{ApiClient, with_query};
 use crate::get::table::{Column, ColumnStyle, format_table, format_value};
 use crate::get::terminal_width;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use schema::id::NodeId;
 use schema::target::Labels;
 
-use super::node_name;
+use crate::entity_name::parse_node;
 
 /// What the words say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl LabelWords {
             }
             _ => {
                 let node =
-                    node_name(word).map_err(|error| format!("`{word}` is neither a node nor a label: {error}"))?;
+                    parse_node(word).map_err(|error| format!("`{word}` is neither a node nor a label: {error}"))?;
                 self.nodes.insert(node);
                 Ok(())
             }

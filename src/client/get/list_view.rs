@@ -8,8 +8,11 @@ use serde_json::value::RawValue;
 
 use super::list_filter::{self, ListFilter};
 use super::output_format::OutputFormat;
+use super::query_options::QueryOptions;
+use super::resource_kind::ResourceKind;
 use super::table::{Column, fitting, format_table, format_value};
-use super::{Error, QueryOptions, ResourceKind, terminal_width};
+use super::terminal_size::terminal_width;
+use crate::exchange::Error;
 
 /// Columns that are left out where the terminal is too narrow, the least missed first.
 const DROPPABLE: [&str; 14] = [

@@ -5,8 +5,9 @@ use std::io::IsTerminal as _;
 use program::output;
 use schema::id::Id;
 
-use super::{Error, QueryOptions};
+use super::query_options::QueryOptions;
 use crate::api_client::with_query;
+use crate::exchange::Error;
 use crate::url_path;
 
 /// Prints the bytes of the file; on a terminal its text, without control characters.

@@ -10,8 +10,8 @@ use crate::api_client::{ApiClient, with_query};
 use crate::endpoint::Options as Endpoint;
 use crate::error::Error as ClientError;
 
-use super::Error;
 use super::output_format::OutputFormat;
+use crate::exchange::Error;
 
 /// As of when to read, from which server, and how to print the answer.
 #[derive(Clone, Debug, Args)]

@@ -84,23 +84,23 @@ impl ContextFile {
         self.contexts.get(name).ok_or_else(|| ContextError::Unknown(name.clone()))
     }
 
-    pub(super) fn check_new(&self, name: &Id) -> Result<(), ContextError> {
+    pub(crate) fn check_new(&self, name: &Id) -> Result<(), ContextError> {
         if self.contexts.contains_key(name) { Err(ContextError::Exists(name.clone())) } else { Ok(()) }
     }
 
-    pub(super) fn add(&mut self, name: Id, context: ServerContext) -> Result<(), ContextError> {
+    pub(crate) fn add(&mut self, name: Id, context: ServerContext) -> Result<(), ContextError> {
         self.check_new(&name)?;
         self.contexts.insert(name, context);
         Ok(())
     }
 
-    pub(super) fn make_default(&mut self, name: Id) -> Result<(), ContextError> {
+    pub(crate) fn make_default(&mut self, name: Id) -> Result<(), ContextError> {
         self.find(&name)?;
         self.default = Some(name);
         Ok(())
     }
 
-    pub(super) fn remove(&mut self, name: &Id) -> Result<(), ContextError> {
+    pub(crate) fn remove(&mut self, name: &Id) -> Result<(), ContextError> {
         self.find(name)?;
         self.contexts.remove(name);
         self.default.take_if(|default| default == name);
