@@ -1,6 +1,6 @@
 //! `headwater context`: servers by name, each with its log and with where its token comes from.
 //!
-//! [`crate::stored_context`] has the file that keeps them. Commands use them through [`crate::endpoint`].
+//! The module `stored_context` has the file that keeps them. Commands use them through [`crate::endpoint`].
 //! Always: a context that is added names the log that its server has.
 
 use std::path::{Path, PathBuf};
