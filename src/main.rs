@@ -6,10 +6,11 @@ use std::process::ExitCode;
 
 use agent::options::EdgeCommand;
 use clap::{CommandFactory as _, Parser, Subcommand};
+use client::fleet::FleetCommand;
 use client::node::{CloseBus, NodeCommand};
 use client::proposals::ProposalCommand;
 use client::token::TokenCommand;
-use client::{events, get, health, impact, import, proposals, wait, why};
+use client::{comparison, context, events, fleet, get, health, impact, import, proposals, wait, why};
 use lab::{demo, dev};
 use manual::{CompletionsOptions, ManOptions};
 use program::exit::{AFTER_HELP, CommandFailure, ExitClass, conclude, run_to_end};
@@ -49,8 +50,12 @@ enum Command {
     /// Who may come into NATS: make the keys of the servers, end the shared password
     #[command(subcommand)]
     Bus(BusAction),
+    /// Servers by name: add, list, choose and remove contexts
+    Context(context::Options),
     /// Show the things of one kind, or one of them
     Get(get::Options),
+    #[command(flatten)]
+    Fleet(FleetCommand),
     #[command(flatten)]
     Proposals(ProposalCommand),
     /// Show events, past and following
@@ -59,7 +64,9 @@ enum Command {
     Why(why::Options),
     /// Show what a request changed: which nodes and which jobs' specs
     Impact(impact::Options),
-    /// Wait until nodes run what is desired of them
+    /// Show what differs between two states of the log, or between two nodes
+    Diff(comparison::Options),
+    /// Wait until nodes run what is desired of them, or jobs have passed
     Wait(wait::Options),
     /// Create definitions from files in another format
     Import(import::Options),
@@ -75,8 +82,6 @@ enum Command {
     Man(ManOptions),
     #[command(hide = true)]
     Apply(NotYet),
-    #[command(hide = true)]
-    Diff(NotYet),
 }
 
 /// `headwater token`: its subcommands work over HTTP, except `reset`, which needs the database.
@@ -158,6 +163,13 @@ async fn run_command(command: Command) -> Result<(), CommandFailure> {
             client::node::run(command).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
         }
         Command::Bus(action) => run_bus_action(action).await,
+        Command::Context(options) => {
+            context::run(options).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
+        }
+        Command::Fleet(command) => {
+            fleet::run(command).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
+        }
+        Command::Diff(options) => tell_difference(comparison::run(options).await),
         Command::Get(options) => get::run(options).await.map_err(|error| CommandFailure::of(error.exit_class(), error)),
         Command::Proposals(command) => {
             proposals::run(command).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
@@ -183,7 +195,6 @@ async fn run_command(command: Command) -> Result<(), CommandFailure> {
             done.print(json)?.then_some(()).ok_or(CommandFailure::Printed)
         }
         Command::Apply(_) => NotYet::refuse("apply"),
-        Command::Diff(_) => NotYet::refuse("diff"),
         Command::Export(options) => {
             let done = export::run(options).await;
             done.map_err(|error| CommandFailure::of(error.exit_class(), error))
@@ -191,6 +202,15 @@ async fn run_command(command: Command) -> Result<(), CommandFailure> {
         Command::Health(options) => health::run(options).await.map_err(CommandFailure::unreachable),
         Command::Completions(options) => manual::print_completions(&options, Arguments::command()),
         Command::Man(options) => manual::write_pages(&options, Arguments::command()),
+    }
+}
+
+/// Ends a command whose exit code 1 says that something differs.
+fn tell_difference(compared: Result<bool, comparison::Error>) -> Result<(), CommandFailure> {
+    match compared {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(CommandFailure::Printed),
+        Err(error) => Err(CommandFailure::of(error.exit_class(), error)),
     }
 }
 

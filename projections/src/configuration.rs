@@ -256,7 +256,7 @@ impl Configuration {
             Kind::Proposal => self.proposals.get(&ProposalId::from(id.clone())).map(|proposal| proposal.version),
             Kind::Bundle => self.bundles.all().get(id).map(|bundle| bundle.version),
             Kind::Mark => self.marks.get(id).map(|mark| mark.version),
-            Kind::Job | Kind::Runtime | Kind::Log | Kind::Plan | Kind::Unknown(_) => None,
+            Kind::Job | Kind::Runtime | Kind::Log | Kind::Plan | Kind::Fleet | Kind::Unknown(_) => None,
             Kind::Control | Kind::Component | Kind::Assessment | Kind::Attestation => self.compliance.version(entity),
         }
     }

@@ -46,8 +46,8 @@ pub struct EntityChange {
     pub data: String,
 }
 
-/// Decides one command. Commands about several jobs or about proposals, a join, and the retirement of a node change more than one
-/// entity.
+/// Decides one command. Commands about several jobs or nodes or about proposals, a join, and the retirement of a node change more than
+/// one entity.
 ///
 /// # Errors
 /// With the reason why it is refused.
@@ -116,6 +116,7 @@ fn changes(
         Command::AssignBundle(assign) => bundles::assign(state, assign, context.assignments, context.may_remove)?,
         Command::RemoveBundle(id) => one(command, bundles::remove(state, id)?),
         Command::Mark(mark) => one(command, bundles::mark(state, mark)?),
+        Command::RelabelNodes(relabel) => nodes::relabel(state, relabel)?,
     })
 }
 

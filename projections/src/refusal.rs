@@ -126,6 +126,9 @@ pub enum Refusal {
     /// The node of the runtime is retired.
     #[error("node {0} is retired: enrol it again first")]
     RetiredRuntime(NodeId),
+    /// A node that a target names is retired.
+    #[error("node {0} is retired: leave it out, or enrol it again first")]
+    RetiredTarget(NodeId),
     /// The token is not that of the current claim on the job, or there is no claim.
     #[error("job {0} is not claimed under this token: it was given back, ran out or went to another runtime")]
     ClaimLost(JobId),
@@ -321,7 +324,7 @@ impl Refusal {
             Self::JoinTokenExists(_) => RefusalCode::JoinTokenExists,
             Self::JoinTokenEnded { .. } => RefusalCode::JoinTokenEnded,
             Self::JoinOtherNode { .. } => RefusalCode::JoinOtherNode,
-            Self::Retired(_) | Self::RetiredRuntime(_) => RefusalCode::NodeRetired,
+            Self::Retired(_) | Self::RetiredRuntime(_) | Self::RetiredTarget(_) => RefusalCode::NodeRetired,
             Self::PrincipalExists(_) => RefusalCode::PrincipalExists,
             Self::TokenInUse => RefusalCode::TokenInUse,
             Self::LastAdmin(_) => RefusalCode::LastAdmin,
@@ -381,6 +384,7 @@ impl Refusal {
             }
             Self::MarkExists { .. } | Self::MarkAhead { .. } => "position",
             Self::RetiredRuntime(_) => "runtime",
+            Self::RetiredTarget(_) => "target",
             Self::ClaimLost(_) => "token",
             Self::SpecChanged { .. } => "spec_digest",
             Self::SpecTooLarge { .. } | Self::TooManyEvents => "",

@@ -25,7 +25,8 @@ impl Configuration {
         self.selected(target).next().is_some()
     }
 
-    fn selected<'a>(&'a self, target: &'a Target) -> impl Iterator<Item = &'a NodeId> {
+    /// The active nodes that a target selects, each once.
+    pub(crate) fn selected<'a>(&'a self, target: &'a Target) -> impl Iterator<Item = &'a NodeId> {
         let active = |id: &NodeId| self.nodes.get(id).filter(|node| !node.retired);
         let may_match: Box<dyn Iterator<Item = &NodeId>> = match target {
             Target::Nodes(nodes) => Box::new(nodes.iter()),

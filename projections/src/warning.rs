@@ -35,6 +35,7 @@ impl Warnings {
             Command::PutDocument(put) => mismatch(put),
             Command::LabelNode(id, labels) => dropped(before, id, labels),
             Command::RetryNode(id) => healthy(before, id),
+            Command::RelabelNodes(relabel) => unselected(before, &relabel.target),
             _ => None,
         };
         self.note(index, notice);
@@ -95,6 +96,16 @@ fn healthy(before: &Configuration, id: &NodeId) -> Option<Notice> {
         );
         ("nothing_to_retry", detail)
     })
+}
+
+/// A change of labels that is about no node. Nodes that are named are there, or the command is refused.
+fn unselected(before: &Configuration, target: &Target) -> Option<Notice> {
+    let why = match target {
+        Target::All => "no node is enrolled",
+        Target::Nodes(_) => return None,
+        Target::Selector(_) => "no enrolled node has such labels",
+    };
+    (!before.selects_any(target)).then(|| ("target_reaches_nobody", format!("no labels change: {why}")))
 }
 
 /// A document that no node gets.
@@ -210,6 +221,17 @@ mod tests {
         assert_eq!(answer.warnings[0].code, "labels_dropped");
         assert!(answer.warnings[0].detail.contains("loses its labels b, c, d:"), "{}", answer.warnings[0].detail);
         assert_eq!(told(state, label(json!({"a": "2"}))), [], "they are gone already");
+    }
+
+    #[test]
+    fn labels_for_nobody_are_warned_of_by_what_is_so_before_the_command() {
+        let state = &mut Configuration::default();
+        let relabel = |target: Value| json!({"type": "relabel_nodes", "target": target, "set": {"site": "lund"}});
+        let nobody = |command| vec![(command, "target_reaches_nobody".to_string())];
+        assert_eq!(told(state, json!([relabel(json!({"all": true}))])), nobody(0));
+        let lund = || relabel(json!({"match_labels": {"site": "lund"}}));
+        assert_eq!(told(state, json!([lund(), enrol("n", json!({"site": "lund"})), lund()])), nobody(0));
+        assert_eq!(told(state, json!([lund(), relabel(json!({"nodes": ["n"]}))])), [], "they have it already");
     }
 
     #[test]

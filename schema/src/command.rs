@@ -8,6 +8,7 @@ mod compliance;
 mod content;
 mod form;
 mod identity;
+mod labelling;
 mod proposal;
 mod typo;
 
@@ -32,6 +33,10 @@ pub(crate) use self::identity::OwnLog;
 use self::form::{Only, strict};
 use self::identity::own_log;
 pub use self::identity::{CreateJoinToken, EnrolNode, JoinNode, SetNodeKeys, check_keys};
+#[cfg(feature = "json-schema")]
+use self::labelling::LabelNodeForm;
+pub use self::labelling::RelabelNodes;
+use self::labelling::labelled;
 pub use self::proposal::{AcceptProposal, Propose, RejectProposal};
 use crate::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
 use crate::digest::Digest;
@@ -54,7 +59,7 @@ commands! {
     /// Enrol a node: it gets a desired record from then on.
     EnrolNode(enrol: EnrolNode) about &enrol.id, from "enrol_node" as EnrolNode, by EnrolNode::read;
     /// Replace a node's labels.
-    LabelNode(id: NodeId, labels: Labels) about id, from "label_node" as Labelled, by labelled;
+    LabelNode(id: NodeId, labels: Labels) about id, from "label_node" as LabelNodeForm, by labelled;
     /// Retire a node: its record becomes empty.
     RetireNode(id: NodeId) about id, from "retire_node" as Only<NodeId>, by only;
     /// Let a node try again what its check or hook rejected.
@@ -116,13 +121,15 @@ commands! {
     /// Reject a proposal.
     RejectProposal(reject: RejectProposal) about &reject.id, from "reject_proposal" as RejectProposal, by RejectProposal::read;
     /// Enrol a node, or replace its labels if it is enrolled.
-    PutNode(id: NodeId, labels: Labels) about id, from "put_node" as Labelled, by labelled;
+    PutNode(id: NodeId, labels: Labels) about id, from "put_node" as LabelNodeForm, by labelled;
     /// Say what belongs to a bundle. What leaves it is removed, if nothing else of the request takes it up.
     AssignBundle(assign: AssignBundle) about &assign.id, from "assign_bundle" as AssignBundle, by AssignBundle::read;
     /// End a bundle. What belongs to it stays, and belongs to none.
     RemoveBundle(id: BundleId) about id, from "remove_bundle" as Only<BundleId>, by only;
     /// Give a position of the log a name.
     Mark(mark: SetMark) about &mark.id, from "mark" as SetMark, by whole;
+    /// Set labels of all active nodes that a target selects, or take labels from them; their other labels stay.
+    RelabelNodes(relabel: RelabelNodes) about Entity::fleet(), from "relabel_nodes" as RelabelNodes, by RelabelNodes::read;
 }
 
 /// The fields of `put_document`.
@@ -284,21 +291,6 @@ struct Named {
 /// Reads a command whose only field is the name of a principal.
 fn named(fields: Map<String, Value>, command: fn(PrincipalName) -> Command) -> Result<Command, InputError> {
     strict::<Named>(fields).map(|named| command(named.name))
-}
-
-/// A node and all its labels.
-#[derive(Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-struct Labelled {
-    id: NodeId,
-    /// All of its labels: those that are missing here are taken away.
-    labels: Labels,
-}
-
-/// Reads a command about a node and all its labels.
-fn labelled(fields: Map<String, Value>, command: fn(NodeId, Labels) -> Command) -> Result<Command, InputError> {
-    strict::<Labelled>(fields).map(|node| command(node.id, node.labels))
 }
 
 impl PutDocument {

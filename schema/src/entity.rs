@@ -45,6 +45,8 @@ entities! {
     Mark(MarkId) = "mark";
     /// What a request would change, as it was shown before the request was sent.
     Plan(PlanId) = "plan";
+    /// All nodes together. A command about many nodes is about it; no event is.
+    Fleet = "fleet";
 }
 
 /// One thing with a history: written `<kind>/<id>`.
@@ -69,6 +71,12 @@ impl Entity {
     pub fn plan(plan: &Digest) -> Self {
         let id = hex::encode(&plan.as_bytes()[..16]).parse().expect("BUG: hex digits are an id");
         Self { kind: Kind::Plan, id }
+    }
+
+    /// All nodes of a log together.
+    #[must_use]
+    pub fn fleet() -> Self {
+        Self { kind: Kind::Fleet, id: "all".parse().expect("BUG: a word is an id") }
     }
 
     /// The report of a node.

@@ -48,6 +48,8 @@ pub const EVENTS_MAX: usize = 10_000;
 pub const BUNDLE_MEMBERS_MAX: usize = 10_000;
 /// Entities that one event lets join or leave a bundle, so that its data stays small.
 pub const BUNDLE_EVENT_ENTITIES_MAX: usize = 1_000;
+/// Bytes of the labels that `relabel_nodes` sets, keys and values together: each of up to 10,000 events has them.
+pub const RELABEL_BYTES_MAX: usize = 4 * 1024;
 
 /// Nodes that may join with one token.
 pub const JOIN_TOKEN_USES_MAX: u32 = 10_000;

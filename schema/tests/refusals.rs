@@ -2,7 +2,7 @@
 
 use schema::command::Command;
 use schema::invalid::CODES;
-use schema::limit::{COMMANDS_MAX, CONTENT_BYTES_MAX, REASON_BYTES_MAX};
+use schema::limit::{COMMANDS_MAX, CONTENT_BYTES_MAX, REASON_BYTES_MAX, RELABEL_BYTES_MAX};
 use schema::request::Request;
 use serde_json::{Value, json};
 
@@ -27,6 +27,15 @@ fn target(target: Value) -> Value {
 
 fn expression(expression: Value) -> Value {
     target(json!({"match_expressions": [{"key": "a", "operator": "Exists"}, expression]}))
+}
+
+/// A change of labels that is in order, with some members more.
+fn relabel(changes: Value) -> Value {
+    let mut command = json!({"type": "relabel_nodes", "target": {"all": true}, "set": {"site": "lund"}});
+    for (name, value) in changes.as_object().unwrap() {
+        command[name] = value.clone();
+    }
+    command
 }
 
 /// The code and the field with which a body is refused.
@@ -128,6 +137,9 @@ fn an_unknown_or_missing_field_is_named_where_it_stands() {
         command_is_refused(json!({"type": kind, "id": "n"}), "missing_field", "labels");
         command_is_refused(json!({"type": kind, "id": "n", "labels": {}, "label": {}}), "unknown_field", "label");
     }
+    command_is_refused(json!({"type": "relabel_nodes", "set": {"a": "b"}}), "missing_field", "target");
+    command_is_refused(json!({"type": "relabel_nodes", "target": {"all": true}}), "missing_field", "set");
+    command_is_refused(relabel(json!({"labels": {}})), "unknown_field", "labels");
     let principal = json!({"type": "create_principal", "name": "ann", "role": "admin"});
     command_is_refused(principal, "missing_field", "token_hash");
     command_is_refused(json!({"type": "revoke_principal"}), "missing_field", "name");
@@ -248,6 +260,12 @@ fn values_of_the_wrong_kind_are_refused_at_their_field() {
     let labelled = |labels: Value| json!({"type": "label_node", "id": "n", "labels": labels});
     command_is_refused(labelled(json!([])), "invalid_value", "labels");
     command_is_refused(labelled(json!({"site": 7})), "invalid_value", "labels.site");
+    command_is_refused(relabel(json!({"set": {"site": 7}})), "invalid_value", "set.site");
+    command_is_refused(relabel(json!({"unset": {"site": true}})), "invalid_value", "unset");
+    command_is_refused(relabel(json!({"unset": ["old", "site"]})), "invalid_value", "unset");
+    let long = |bytes: usize| relabel(json!({"set": {"a": "x".repeat(bytes)}}));
+    command_is_refused(long(RELABEL_BYTES_MAX), "too_large", "set");
+    assert!(Request::read(json!({"commands": [long(RELABEL_BYTES_MAX - 1)]}).to_string().as_bytes()).is_ok());
     let hash = "0".repeat(64);
     let principal =
         |role: &str, hash: &str| json!({"type": "create_principal", "name": "a", "role": role, "token_hash": hash});

@@ -4,14 +4,15 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use api::error_code::ErrorCode;
 use api::header::{IDEMPOTENCY_KEY, POSITION};
+use api::log::LogStatus;
 use api::media_type::{EVENT_STREAM, JSON};
 use api::page::{ITEMS_MAX, ListPage};
-use api::path::{COMMANDS, READY};
+use api::path::{COMMANDS, LOG, READY};
 use api::query::{CURSOR, DRY_RUN, LIMIT, MIN_POSITION};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Client, RequestBuilder, Response};
@@ -24,6 +25,7 @@ use tls::authorities::Authorities;
 use super::endpoint::{BearerToken, Options, ServerUrl};
 use super::error::Error;
 use super::http_answer::{BODY_BYTES_MAX, expect_success, http_client, read_body};
+use super::server_access::{PinnedLog, ServerAccess};
 use super::server_sent_events::ServerSentEvents;
 
 /// How long one answer may take.
@@ -46,6 +48,10 @@ pub struct ApiClient {
     token: BearerToken,
     /// The highest position that was written or read: another server may not have reached it yet.
     reached: Arc<AtomicU64>,
+    /// The log that the server must have.
+    pinned: Option<PinnedLog>,
+    /// Whether the server was seen to have that log.
+    is_checked: Arc<AtomicBool>,
 }
 
 /// The body and the key of `POST /v1/commands`.
@@ -74,19 +80,27 @@ impl ApiClient {
     /// If the CA can't be used, or this machine can't make a client.
     pub fn trusting(authorities: &Authorities, url: ServerUrl, token: BearerToken) -> Result<Self, Error> {
         let http = http_client(&url.to_string(), authorities, ANSWER_TIMEOUT)?;
-        Ok(Self { http, url, token, reached: Arc::default() })
+        Ok(Self { http, url, token, reached: Arc::default(), pinned: None, is_checked: Arc::default() })
     }
 
-    /// The client for the server and the token of a command line.
+    /// The client for the server that a command line means, which may run the command that gives a context's token. If a context says
+    /// which log the server has, that is checked before the first request.
     ///
     /// # Errors
-    /// As [`ApiClient::new`], and if the token would be sent to another machine in the clear.
+    /// As [`ApiClient::new`]; if the context can't be used, there is no token, or it would be sent to another machine in the clear.
     pub fn from_options(options: &Options) -> Result<Self, Error> {
-        options.check_plain()?;
-        let authorities = Authorities::from(options.authorities.ca_file.as_deref());
-        let client = Self::trusting(&authorities, options.url.clone(), options.token.clone())?;
+        let ServerAccess { url, token, authorities, pinned } = ServerAccess::of(options)?;
+        let client = Self::trusting(&Authorities::from(authorities.ca_file.as_deref()), url, token)?;
         client.has_reached(options.min_position);
-        Ok(client)
+        Ok(Self { pinned, ..client })
+    }
+
+    /// The server as a question to a person names it: its URL, and the context if there is one.
+    pub(crate) fn place(&self) -> String {
+        match &self.pinned {
+            Some(pinned) => format!("context {}, {}", pinned.context, self.url),
+            None => self.url.to_string(),
+        }
     }
 
     /// The same client with another token.
@@ -116,7 +130,10 @@ impl ApiClient {
     }
 
     /// The body of the answer to `GET path`, at or after the highest position that is known.
-    async fn get_bytes(&self, path: &str) -> Result<Vec<u8>, Error> {
+    ///
+    /// # Errors
+    /// As [`ApiClient::get`].
+    pub(crate) async fn get_bytes(&self, path: &str) -> Result<Vec<u8>, Error> {
         let url = self.fresh_url(path);
         let answer = self.send(self.http.get(&url)).await?;
         if let Some(position) = answer.headers().get(POSITION).and_then(|position| position.to_str().ok()?.parse().ok())
@@ -266,6 +283,25 @@ impl ApiClient {
 
     /// Sends a request with the token. The answer is a success; its body is not read yet.
     async fn send(&self, request: RequestBuilder) -> Result<Response, Error> {
+        if let Some(pinned) = self.pinned.as_ref().filter(|_| !self.is_checked.load(Ordering::Relaxed)) {
+            self.check_log(pinned).await?;
+        }
+        self.send_unchecked(request).await
+    }
+
+    async fn check_log(&self, pinned: &PinnedLog) -> Result<(), Error> {
+        let url = self.url.join(LOG);
+        let answer = self.send_unchecked(self.http.get(&url)).await?;
+        let log: LogStatus = parse(&url, &read_body(answer, &url).await?)?;
+        if log.log_id != pinned.log_id {
+            let (context, pinned) = (pinned.context.clone(), pinned.log_id);
+            return Err(Error::OtherLog { url: self.url.to_string(), context, pinned, found: log.log_id });
+        }
+        self.is_checked.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn send_unchecked(&self, request: RequestBuilder) -> Result<Response, Error> {
         let unreachable = |error| Error::unreachable(&self.url.to_string(), error);
         let answer = request.header(AUTHORIZATION, self.token.header()).send().await.map_err(unreachable)?;
         expect_success(answer, &self.url.to_string()).await

@@ -1,10 +1,11 @@
-//! The server's URL, and the token for it.
+//! Which server a command talks to: its URL, the token for it, and the context that gives what flags and variables do not.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use reqwest::header::HeaderValue;
+use schema::id::Id;
 use tls::plain::{PlainOption, PlainRefusal, is_loopback};
 use url::Url;
 
@@ -15,13 +16,22 @@ const DEFAULT_URL: &str = "http://127.0.0.1:7300";
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub struct Options {
-    /// The URL of the server, https:// unless it is on this machine. `headwater dev` prints the URL of its own.
-    #[arg(long, env = "HEADWATER_URL", value_name = "URL", default_value = DEFAULT_URL)]
-    pub url: ServerUrl,
+    /// The context that gives what is not given otherwise: URL, token and CA. Without it the default of `headwater context use`
+    /// does, unless a URL is given.
+    #[arg(long, env = "HEADWATER_CONTEXT", value_name = "NAME")]
+    pub context: Option<Id>,
 
-    /// The token to authenticate with. Give it as the variable: every user of the machine can read a command line.
+    /// The URL of the server, https:// unless it is on this machine. `headwater dev` prints the URL of its own. Without one it is that of
+    /// the context, and without a context the default.
+    ///
+    /// [default: http://127.0.0.1:7300]
+    #[arg(long, env = "HEADWATER_URL", value_name = "URL")]
+    pub url: Option<ServerUrl>,
+
+    /// The token to authenticate with; without it that of the context. Give it as the variable: every user of the machine can read a
+    /// command line.
     #[arg(long, env = "HEADWATER_TOKEN", value_name = "TOKEN", hide_env_values = true)]
-    pub token: BearerToken,
+    pub token: Option<BearerToken>,
 
     #[command(flatten)]
     pub(super) authorities: CaOption,
@@ -51,13 +61,9 @@ pub struct CaOption {
 }
 
 impl Options {
-    /// Refuses to send the token to another machine in the clear, unless that is allowed.
-    ///
-    /// # Errors
-    /// If the URL is that of another machine and begins with `http://`.
-    pub(super) fn check_plain(&self) -> Result<(), PlainRefusal> {
-        let is_safe = self.url.is_https() || self.url.is_this_machine();
-        self.plain.allow(is_safe, "--url", self.url.0.as_str(), "give a URL with https://")
+    /// A server that needs no context.
+    pub(super) fn of(url: ServerUrl, token: BearerToken, authorities: CaOption, plain: PlainOption) -> Self {
+        Self { context: None, url: Some(url), token: Some(token), authorities, plain, min_position: 0 }
     }
 }
 
@@ -66,6 +72,20 @@ impl Options {
 pub struct ServerUrl(String);
 
 impl ServerUrl {
+    /// The URL of a server on this machine that listens where servers do.
+    pub(super) fn of_this_machine() -> Self {
+        Self(DEFAULT_URL.to_owned())
+    }
+
+    /// Refuses to send a token to another machine in the clear, unless that is allowed.
+    ///
+    /// # Errors
+    /// If the URL is that of another machine and begins with `http://`.
+    pub(super) fn check_plain(&self, plain: PlainOption) -> Result<(), PlainRefusal> {
+        let is_safe = self.is_https() || self.is_this_machine();
+        plain.allow(is_safe, "--url", self.0.as_str(), "give a URL with https://")
+    }
+
     /// The URL of a path, which begins with a slash.
     #[must_use]
     pub fn join(&self, path: &str) -> String {
@@ -177,10 +197,7 @@ mod tests {
     #[test]
     fn a_token_is_sent_in_the_clear_only_on_this_machine_or_where_that_is_allowed() {
         let allowed = |url: &str, plain: bool| {
-            let (url, token) = (url.parse().expect("a URL"), "hw_secret".parse().expect("a token"));
-            let authorities = CaOption::default();
-            let options = Options { url, token, authorities, plain: PlainOption { plain }, min_position: 0 };
-            options.check_plain().is_ok()
+            url.parse::<ServerUrl>().expect("a URL").check_plain(PlainOption { plain }).is_ok()
         };
         for url in ["https://site.example", "http://localhost:1", "http://127.0.0.1", "http://[::1]:7300/path"] {
             assert!(allowed(url, false), "{url}");

@@ -2,9 +2,12 @@
 
 use api::problem::Problem;
 use program::exit::ExitClass;
+use schema::id::{Id, LogId};
 use tls::error::Error as TlsError;
 use tls::handshake_fault::HandshakeFault;
 use tls::plain::PlainRefusal;
+
+use super::stored_context::context_error::ContextError;
 
 /// The flag with the CA.
 const CA_FLAG: &str = "--ca-file (HEADWATER_CA_FILE)";
@@ -43,6 +46,24 @@ pub enum Error {
     /// The file with the CA can't be used.
     #[error("the CA of the server can't be used (ca_file)")]
     Authorities(#[from] TlsError),
+    /// The context can't be used, or there is no token.
+    #[error(transparent)]
+    Context(#[from] ContextError),
+    /// The server has another log than the context says.
+    #[error(
+        "context {context} is for log {pinned}, and the server at {url} has log {found}: nothing else was asked of it. If the log was \
+         begun anew on purpose, remove the context and add it again"
+    )]
+    OtherLog {
+        /// The server's URL.
+        url: String,
+        /// The context.
+        context: Id,
+        /// The log that it is for.
+        pinned: LogId,
+        /// The log that the server has.
+        found: LogId,
+    },
     /// A live stream sent nothing for so long that it counts as broken.
     #[error("the server at {url} sends nothing any more")]
     Silent {
@@ -106,7 +127,7 @@ impl Error {
     #[must_use]
     pub fn exit_class(&self) -> ExitClass {
         match self {
-            Self::Plain(_) | Self::Authorities(_) => ExitClass::Usage,
+            Self::Plain(_) | Self::Authorities(_) | Self::Context(_) => ExitClass::Usage,
             other if other.is_unreachable() => ExitClass::Unreachable,
             _ => ExitClass::Refused,
         }
@@ -120,6 +141,8 @@ impl Error {
             Self::Unreachable { .. } | Self::Handshake { .. } | Self::Silent { .. } => true,
             Self::Plain(_)
             | Self::Authorities(_)
+            | Self::Context(_)
+            | Self::OtherLog { .. }
             | Self::UnreadableAnswer { .. }
             | Self::TooLarge { .. }
             | Self::Redirected { .. }
@@ -142,6 +165,8 @@ impl Error {
             Self::Handshake { fault, .. } => fault.code(),
             Self::Plain(_) => "plain_url",
             Self::Authorities(_) => "ca_file",
+            Self::Context(_) => "context",
+            Self::OtherLog { .. } => "other_log",
             Self::UnreadableAnswer { .. } => "strange_answer",
             Self::TooLarge { .. } => "answer_too_large",
             Self::Redirected { .. } => "redirected",

@@ -11,6 +11,9 @@ pub enum Error {
     /// The server refused, or could not be reached.
     #[error(transparent)]
     Server(#[from] ClientError),
+    /// What is asked for does not go together, or there is no such thing.
+    #[error("{0}")]
+    Usage(String),
     /// Standard output can't be written.
     #[error(transparent)]
     Output(#[from] StdoutError),
@@ -22,6 +25,7 @@ impl Error {
     pub fn exit_class(&self) -> ExitClass {
         match self {
             Self::Server(error) => error.exit_class(),
+            Self::Usage(_) => ExitClass::Usage,
             Self::Output(_) => ExitClass::Unreachable,
         }
     }

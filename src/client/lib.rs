@@ -1,6 +1,7 @@
 //! Commands that a person gives a server over HTTP, and the client that all of them use.
 //!
-//! - [`api_client`] sends requests; [`endpoint`] is the server's URL and the token; [`server_sent_events`] reads the live stream.
+//! - [`api_client`] sends requests; [`endpoint`] is the server's URL and the token, for which [`context`] has names;
+//!   [`server_sent_events`] reads the live stream.
 //! - [`error`] is why a request failed: every refusal has the server's own code, field and detail. [`exchange`] adds that nothing could be
 //!   printed, and is a part of the error of each command.
 //! - [`get`], [`events`], [`why`], [`impact`], [`wait`], [`import`], [`proposals`], [`token`] and [`health`] are commands; [`oscal`] reads the files that
@@ -9,14 +10,21 @@
 //! Always: a request is sent again only if it has an idempotency key; memory is bounded, whatever answers.
 
 pub mod api_client;
+mod confirm;
 mod duration;
 pub mod endpoint;
+mod entity_name;
 pub mod error;
 pub mod exchange;
 mod http_answer;
+mod server_access;
 pub mod server_sent_events;
+mod stored_context;
 
+pub mod comparison;
+pub mod context;
 pub mod events;
+pub mod fleet;
 pub mod get;
 pub mod health;
 pub mod impact;
@@ -27,5 +35,6 @@ pub mod node_access;
 pub mod oscal;
 pub mod proposals;
 pub mod token;
+mod url_path;
 pub mod wait;
 pub mod why;

@@ -1,13 +1,15 @@
-//! `headwater wait`: waits until nodes run what is desired of them, and ends at once when one of them fails.
+//! `headwater wait`: waits until nodes run what is desired of them, or jobs have passed, and ends at once when one of them fails.
 //!
 //! Always: no node counts as converged by a state of the log that is older than the one at which the wait began, or than
 //! `--min-position`; a failure counts only if it is about what is desired now, as the server judges it. Absent on purpose: any change.
 
 mod advice;
-mod awaited_node;
+mod awaited_entity;
+mod awaited_kind;
+mod convergence_wait;
 mod error;
+mod job_selection;
 mod node_selection;
-mod node_wait;
 mod outcome;
 mod tally;
 
@@ -22,11 +24,13 @@ use schema::target::Selector;
 use crate::api_client::ApiClient;
 use crate::duration::parse_duration;
 use crate::endpoint::Options as Endpoint;
+use crate::entity_name::{parse_job, parse_node};
 use crate::impact;
 
+use self::convergence_wait::{AwaitedSelection, ConvergenceWait};
 pub use self::error::Error;
+use self::job_selection::JobSelection;
 use self::node_selection::NodeSelection;
-use self::node_wait::NodeWait;
 use self::outcome::WaitOutcome;
 use self::tally::OfflinePolicy;
 
@@ -42,6 +46,9 @@ enum Subject {
     /// Wait until nodes run what is desired of them; end at once when one fails
     #[command(visible_alias = "node", after_help = NODES_AFTER_HELP)]
     Nodes(NodesOptions),
+    /// Wait until the last run of each job was one of its spec as it is now, and passed; end at once when one did not pass
+    #[command(visible_alias = "job", after_help = JOBS_AFTER_HELP)]
+    Jobs(JobsOptions),
 }
 
 const NODES_AFTER_HELP: &str = "\
@@ -56,11 +63,41 @@ Examples:
   headwater wait nodes --command \"$command_id\"    those that a request concerned
   headwater wait nodes --all --timeout 0s         look once";
 
+const JOBS_AFTER_HELP: &str = "\
+A run of an older spec says nothing, so a job whose definition was changed is waited for until it ran again. A job that nobody holds, or \
+that is not there yet, is waited for.
+
+Exit codes: 0 all have passed, 1 one did not pass, 2 usage, 3 not in time, or the server can't be reached.
+
+Examples:
+  headwater wait jobs -l family=ac                jobs of controls, by their labels
+  headwater wait jobs --command \"$command_id\"     those that a request changed";
+
 #[derive(Clone, Debug, Args)]
 struct NodesOptions {
     #[command(flatten)]
     which: WhichNodes,
 
+    #[command(flatten)]
+    how: WaitOptions,
+
+    /// What to do about nodes that are offline: ignore them and name them at the end, wait for them, or fail at once.
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = OfflinePolicy::Ignore)]
+    offline: OfflinePolicy,
+}
+
+#[derive(Clone, Debug, Args)]
+struct JobsOptions {
+    #[command(flatten)]
+    which: WhichJobs,
+
+    #[command(flatten)]
+    how: WaitOptions,
+}
+
+#[derive(Clone, Debug, Args)]
+#[group(skip)]
+struct WaitOptions {
     /// The state to wait for.
     #[arg(long = "for", value_name = "STATE", value_enum, default_value_t = AwaitedState::Converged)]
     state: AwaitedState,
@@ -68,10 +105,6 @@ struct NodesOptions {
     /// How long to wait, such as 90s, 5m or 2h. 0s looks once.
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = timeout)]
     timeout: Duration,
-
-    /// What to do about nodes that are offline: ignore them and name them at the end, wait for them, or fail at once.
-    #[arg(long, value_name = "WHAT", value_enum, default_value_t = OfflinePolicy::Ignore)]
-    offline: OfflinePolicy,
 
     /// Print the outcome as JSON.
     #[arg(long)]
@@ -84,9 +117,30 @@ struct NodesOptions {
 /// Exactly one of these is given.
 #[derive(Clone, Debug, Args)]
 #[group(required = true, multiple = false)]
+struct WhichJobs {
+    /// The jobs, as ID or job/ID.
+    #[arg(value_name = "ID", value_parser = parse_job::<Id>)]
+    ids: Vec<Id>,
+
+    /// The jobs whose control has these labels, such as 'family=ac,!draft'. There must be at least one.
+    #[arg(long, short = 'l', value_name = "SELECTOR")]
+    selector: Option<Selector>,
+
+    /// The jobs whose specs this request changed: its id, or the position of one of its events.
+    #[arg(long, value_name = "COMMAND_ID|POSITION", value_parser = impact::request)]
+    command: Option<String>,
+
+    /// All jobs.
+    #[arg(long)]
+    all: bool,
+}
+
+/// Exactly one of these is given.
+#[derive(Clone, Debug, Args)]
+#[group(required = true, multiple = false)]
 struct WhichNodes {
-    /// The nodes.
-    #[arg(value_name = "ID")]
+    /// The nodes, as ID or node/ID.
+    #[arg(value_name = "ID", value_parser = parse_node::<Id>)]
     ids: Vec<Id>,
 
     /// The nodes with these labels, such as 'site=lund,rack in (a,b),!spare'; not the retired ones. They may change while this waits,
@@ -106,7 +160,7 @@ struct WhichNodes {
 /// A state that can be waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum AwaitedState {
-    /// The node runs what is desired of it now, and its hook accepted that.
+    /// The node runs what is desired of it now, and its hook accepted that. The last run of the job passed, with the spec as it is now.
     Converged,
 }
 
@@ -119,29 +173,43 @@ fn timeout(text: &str) -> Result<Duration, &'static str> {
 /// # Errors
 /// If a node failed, the time is up, the server refuses or can't be reached, or the output can't be written.
 pub async fn run(options: Options) -> Result<(), Error> {
-    let Subject::Nodes(options) = options.subject;
-    let AwaitedState::Converged = options.state;
-    let client = ApiClient::from_options(&options.endpoint)?;
-    let wait = NodeWait {
-        client,
-        selection: options.which.selection(),
-        offline: options.offline,
-        timeout: options.timeout,
-        is_position_given: options.endpoint.min_position > 0,
+    let (selection, how, offline) = match options.subject {
+        Subject::Nodes(nodes) => (AwaitedSelection::Nodes(nodes.which.selection()), nodes.how, nodes.offline),
+        Subject::Jobs(jobs) => (AwaitedSelection::Jobs(jobs.which.selection()), jobs.how, OfflinePolicy::Ignore),
+    };
+    let AwaitedState::Converged = how.state;
+    let kind = selection.kind();
+    let wait = ConvergenceWait {
+        client: ApiClient::from_options(&how.endpoint)?,
+        selection,
+        offline,
+        timeout: how.timeout,
+        is_position_given: how.endpoint.min_position > 0,
         was_reached: false,
     };
     let outcome = wait.run().await?;
-    if options.json {
-        output::json(&outcome.json())?;
+    if how.json {
+        output::json(&outcome.json(kind))?;
     }
     match outcome {
-        WaitOutcome::Converged { .. } if options.json => Ok(()),
+        WaitOutcome::Converged { .. } if how.json => Ok(()),
         WaitOutcome::Converged { .. } => {
             output::text(&outcome.text())?;
             Ok(())
         }
         WaitOutcome::Failed { .. } => Err(Error::NotConverged(outcome.text())),
         WaitOutcome::TimedOut { .. } => Err(Error::TimedOut(outcome.text())),
+    }
+}
+
+impl WhichJobs {
+    fn selection(self) -> JobSelection {
+        match (self.selector, self.command) {
+            (Some(selector), _) => JobSelection::Labelled(selector),
+            (_, Some(request)) => JobSelection::Request(request),
+            _ if self.all => JobSelection::All,
+            _ => JobSelection::Named(self.ids.into_iter().collect()),
+        }
     }
 }
 

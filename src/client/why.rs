@@ -2,16 +2,13 @@
 //! server's JSON.
 
 use clap::{Args, Subcommand};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use schema::id::Id;
 use schema::terminal;
 use serde_json::Value;
 
 use crate::get::table::{self, Column, ColumnStyle, format_value};
 use crate::get::{Error, QueryOptions, terminal_width};
-
-/// The characters that are percent-encoded in a segment of a URL: all but the unreserved ones of RFC 3986.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use crate::url_path;
 
 const COLUMNS: [Column; 8] = [
     Column { head: "PART", places: &["/part"], style: ColumnStyle::Whole },
@@ -69,15 +66,11 @@ enum Subject {
 /// If the server refuses or can't be reached, or the output can't be written.
 pub async fn run(options: Options) -> Result<(), Error> {
     let (path, query, what) = match options.subject {
-        Subject::Node { node, path, query } => {
-            let segments: Vec<String> =
-                path.split('/').map(|segment| utf8_percent_encode(segment, SEGMENT).to_string()).collect();
-            (
-                format!("/v1/why/nodes/{node}/{}", segments.join("/")),
-                query,
-                format!("{} on {node}", terminal::line(&path)),
-            )
-        }
+        Subject::Node { node, path, query } => (
+            format!("/v1/why/nodes/{node}/{}", url_path::segments(&path)),
+            query,
+            format!("{} on {node}", terminal::line(&path)),
+        ),
         Subject::Job { job, query } => (format!("/v1/why/jobs/{job}"), query, format!("job {job}")),
     };
     query.print(&path, |why| outline(&what, why)).await

@@ -1,6 +1,6 @@
 //! Prints answers on standard output and errors on standard error.
 //!
-//! Invariants: everything passes `schema::terminal`; an answer is flushed before the call returns; a failed write to standard
+//! Invariants: everything but [`bytes`] and [`sequences`] passes `schema::terminal`; an answer is flushed before the call returns; a failed write to standard
 //! output is an error, except for a closed pipe, which ends a command quietly.
 
 use std::io::{self, Write as _};
@@ -41,6 +41,14 @@ pub fn json(json: &str) -> Result<PipeState, StdoutError> {
     write(&format!("{}\n", terminal::json(json)))
 }
 
+/// Writes bytes as they are, for another program or a file: never for a terminal, if somebody else chose them.
+///
+/// # Errors
+/// If standard output can't be written.
+pub fn bytes(bytes: &[u8]) -> Result<PipeState, StdoutError> {
+    write_all(bytes)
+}
+
 /// Prints text with control sequences of our own; the caller has made the rest printable.
 ///
 /// # Errors
@@ -50,8 +58,12 @@ pub fn sequences(text: &str) -> Result<PipeState, StdoutError> {
 }
 
 fn write(text: &str) -> Result<PipeState, StdoutError> {
+    write_all(text.as_bytes())
+}
+
+fn write_all(bytes: &[u8]) -> Result<PipeState, StdoutError> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(PipeState::Open),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(PipeState::Closed),
         Err(error) => Err(error.into()),

@@ -29,6 +29,12 @@ pub enum ResourceKind {
     /// The work of assessment runtimes.
     #[value(alias = "job")]
     Jobs,
+    /// Documents, nodes and definitions that belong together.
+    #[value(alias = "bundle")]
+    Bundles,
+    /// Positions of the log with a name.
+    #[value(alias = "mark")]
+    Marks,
     /// Files that nodes propose for themselves.
     #[value(alias = "proposal")]
     Proposals,
@@ -38,6 +44,8 @@ pub enum ResourceKind {
     Fleet,
     /// The state of the log itself.
     Log,
+    /// A file exactly as a node gets it: NODE and PATH follow.
+    File,
 }
 
 impl ResourceKind {
@@ -52,16 +60,66 @@ impl ResourceKind {
             Self::Assessments => "assessments",
             Self::Attestations => "attestations",
             Self::Jobs => "jobs",
+            Self::Bundles => "bundles",
+            Self::Marks => "marks",
             Self::Proposals => "proposals",
             Self::Coverage => "coverage",
             Self::Fleet => "fleet",
             Self::Log => "log",
+            Self::File => "file",
+        }
+    }
+
+    /// The name of one of the kind, as entities have it.
+    pub(super) fn singular(self) -> &'static str {
+        match self {
+            Self::Coverage => "control",
+            other => other.name().trim_end_matches('s'),
+        }
+    }
+
+    /// Where an item says which one it is.
+    pub(super) fn name_place(self) -> &'static str {
+        match self {
+            Self::Principals => "/name",
+            Self::Coverage => "/control",
+            _ => "/id",
+        }
+    }
+
+    /// Whether its items have labels.
+    pub(super) fn has_labels(self) -> bool {
+        matches!(self, Self::Nodes | Self::Controls | Self::Components)
+    }
+
+    /// Whether its items have a state.
+    pub(super) fn has_states(self) -> bool {
+        matches!(self, Self::Nodes | Self::Proposals)
+    }
+
+    /// Whether its items can be members of a bundle.
+    pub(super) fn has_bundles(self) -> bool {
+        matches!(
+            self,
+            Self::Documents | Self::Nodes | Self::Controls | Self::Components | Self::Assessments | Self::Attestations
+        )
+    }
+
+    /// The columns of its wide table that the narrow one does not have.
+    pub(super) fn more_columns(self) -> &'static [Column] {
+        match self {
+            Self::Documents => &[BUNDLE, MODE, AT, AGE],
+            Self::Nodes => &[VERSION, BUNDLE],
+            Self::Controls | Self::Components | Self::Assessments | Self::Attestations => &[BUNDLE, AT, AGE],
+            Self::Principals | Self::Bundles | Self::Marks => &[AGE],
+            Self::Proposals => &[AT, AGE],
+            Self::Jobs | Self::Coverage | Self::Fleet | Self::Log | Self::File => &[],
         }
     }
 
     /// Whether it is a list.
     pub(super) fn is_list(self) -> bool {
-        !matches!(self, Self::Fleet | Self::Log)
+        !matches!(self, Self::Fleet | Self::Log | Self::File)
     }
 
     /// The columns of its table.
@@ -75,10 +133,12 @@ impl ResourceKind {
             Self::Assessments => &ASSESSMENTS,
             Self::Attestations => &ATTESTATIONS,
             Self::Jobs => &JOBS,
+            Self::Bundles => &BUNDLES,
+            Self::Marks => &MARKS,
             Self::Proposals => &PROPOSALS,
             Self::Coverage => &COVERAGE,
             // These are never shown as a table.
-            Self::Fleet | Self::Log => &[],
+            Self::Fleet | Self::Log | Self::File => &[],
         }
     }
 }
@@ -104,6 +164,10 @@ const ID: Column = text("ID", &["/id"]);
 const VERSION: Column = number("VERSION", &["/version"]);
 const POSITION: Column = number("POSITION", &["/position"]);
 const TITLE: Column = long("TITLE", &["/title"]);
+const BUNDLE: Column = text("BUNDLE", &["/bundle"]);
+const MODE: Column = text("MODE", &["/mode"]);
+const AT: Column = text("AT", &["/at"]);
+const AGE: Column = Column { head: "AGE", places: &["/at"], style: ColumnStyle::Age };
 
 const DOCUMENTS: [Column; 8] = [
     ID,
@@ -127,14 +191,8 @@ const NODES: [Column; 10] = [
     long("LABELS", &["/labels"]),
     Column { head: "REASON", places: &["/reason"], style: ColumnStyle::Reason },
 ];
-const PRINCIPALS: [Column; 6] = [
-    text("NAME", &["/name"]),
-    text("ROLE", &["/role"]),
-    text("REVOKED", &["/revoked"]),
-    VERSION,
-    POSITION,
-    text("AT", &["/at"]),
-];
+const PRINCIPALS: [Column; 6] =
+    [text("NAME", &["/name"]), text("ROLE", &["/role"]), text("REVOKED", &["/revoked"]), VERSION, POSITION, AT];
 const CONTROLS: [Column; 5] = [ID, long("CLASS", &["/class"]), VERSION, POSITION, TITLE];
 const COMPONENTS: [Column; 6] =
     [ID, long("KIND", &["/kind"]), VERSION, POSITION, TITLE, long("CONTROLS", &["/controls"])];
@@ -164,6 +222,16 @@ const JOBS: [Column; 6] = [
     digest("SPEC", &["/spec_digest"]),
     long("ATTESTATION", &["/attestation"]),
 ];
+const BUNDLES: [Column; 7] = [
+    ID,
+    number("DOCUMENTS", &["/documents"]),
+    number("NODES", &["/nodes"]),
+    number("DEFINITIONS", &["/definitions"]),
+    VERSION,
+    POSITION,
+    AT,
+];
+const MARKS: [Column; 5] = [ID, number("MARKED", &["/at_position"]), VERSION, POSITION, AT];
 const PROPOSALS: [Column; 8] = [
     ID,
     text("NODE", &["/node"]),

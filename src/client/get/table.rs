@@ -3,6 +3,8 @@
 //! Always: a cut value ends with `…`, and ids and numbers are never cut; the width of characters is that on a terminal; each
 //! cell is printable text on one line.
 
+use program::clock::system_time;
+use schema::instant::Instant;
 use schema::terminal;
 use serde_json::Value;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
@@ -39,6 +41,8 @@ pub enum ColumnStyle {
     Digest,
     /// Milliseconds, shown as how long ago that was.
     Ago,
+    /// A time, shown as how long ago that was by the clock of this machine.
+    Age,
     /// A code and its detail; cut if the terminal is too narrow.
     Reason,
 }
@@ -51,6 +55,28 @@ pub fn format_table(columns: &[Column], items: &[Value], width: Option<usize>) -
     let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
     let widths = widths(columns, &rows, width);
     rows.iter().map(|row| line(columns, row, &widths)).collect()
+}
+
+/// The columns of a table, without the first ones of `droppable` that would make it wider than `width`.
+pub(super) fn fitting(columns: &[Column], items: &[Value], width: Option<usize>, droppable: &[&str]) -> Vec<Column> {
+    let mut columns = columns.to_vec();
+    let Some(width) = width else { return columns };
+    let least = |column: &Column| {
+        let widest = items.iter().map(|item| column.of(item).width()).fold(column.head.width(), usize::max);
+        if column.style.is_long() { widest.min(LONG_MIN) } else { widest }
+    };
+    let mut widths: Vec<usize> = columns.iter().map(least).collect();
+    for head in droppable {
+        let gaps = GAP.len() * widths.len().saturating_sub(1);
+        if widths.iter().sum::<usize>() + gaps <= width {
+            break;
+        }
+        if let Some(index) = columns.iter().position(|column| column.head == *head) {
+            columns.remove(index);
+            widths.remove(index);
+        }
+    }
+    columns
 }
 
 fn widths(columns: &[Column], rows: &[Vec<String>], width: Option<usize>) -> Vec<usize> {
@@ -100,6 +126,7 @@ impl Column {
         match self.style {
             ColumnStyle::Digest => format_value(value).chars().take(DIGEST_DIGITS).collect(),
             ColumnStyle::Ago => value.as_u64().map_or_else(|| format_value(value), format_ago),
+            ColumnStyle::Age => format_age(value),
             ColumnStyle::Reason => format_reason(value),
             ColumnStyle::Whole | ColumnStyle::Long | ColumnStyle::Number => format_value(value),
         }
@@ -121,6 +148,23 @@ pub fn format_ago(milliseconds: u64) -> String {
         120..7_200 => format!("{} min", seconds / 60),
         7_200..172_800 => format!("{} h", seconds / 3_600),
         _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// The age of a time in one unit, such as `5m`; what is no time is shown as it is.
+fn format_age(time: &Value) -> String {
+    let at = time.as_str().and_then(|text| text.parse::<Instant>().ok());
+    at.map_or_else(|| format_value(time), |at| age_between(at, system_time()))
+}
+
+/// A time to come, by a clock that is behind, counts as now.
+fn age_between(at: Instant, now: Instant) -> String {
+    let seconds = now.unix_micros().saturating_sub(at.unix_micros()).max(0) / 1_000_000;
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7_200 => format!("{}m", seconds / 60),
+        7_200..172_800 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
     }
 }
 
@@ -194,6 +238,28 @@ mod tests {
         }
         let text = format_table(&COLUMNS, &items(), Some(1));
         assert!(text.contains("界界界 …"), "what can't fit is as narrow as it gets: {text}");
+    }
+
+    #[test]
+    fn columns_that_do_not_fit_are_left_out_in_their_order() {
+        let heads = |width: usize| {
+            let columns = fitting(&COLUMNS, &items(), Some(width), &["N", "TITLE"]);
+            columns.iter().map(|column| column.head).collect::<Vec<_>>()
+        };
+        assert_eq!(heads(23), ["ID", "N", "TITLE"]);
+        assert_eq!(heads(22), ["ID", "TITLE"]);
+        assert_eq!(heads(18), ["ID"]);
+        assert_eq!(heads(1), ["ID"], "what names an item stays");
+        assert_eq!(fitting(&COLUMNS, &items(), None, &["N"]).len(), 3);
+    }
+
+    #[test]
+    fn an_age_is_in_one_unit_and_never_less_than_nothing() {
+        let second = |seconds: i64| Instant::from_unix_micros(seconds * 1_000_000);
+        for (seconds, expected) in [(-5, "0s"), (0, "0s"), (119, "119s"), (300, "5m"), (7_200, "2h"), (400_000, "4d")] {
+            assert_eq!(age_between(second(10), second(10 + seconds)), expected);
+        }
+        assert_eq!(format_age(&json!("not\na time")), "not a time");
     }
 
     #[test]

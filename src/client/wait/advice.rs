@@ -1,15 +1,33 @@
-//! What an administrator does about a node that is not converged.
+//! What an administrator does about a node or a job that is not converged.
 
-use super::awaited_node::AwaitedNode;
+use super::awaited_entity::AwaitedEntity;
+use super::awaited_kind::AwaitedKind;
 
-/// One sentence; none if the node is on its way.
-pub(super) fn advice(node: &AwaitedNode) -> Option<String> {
+/// One sentence; none if it is on its way.
+pub(super) fn advice(kind: AwaitedKind, entity: &AwaitedEntity) -> Option<String> {
+    match kind {
+        AwaitedKind::Node => of_node(entity),
+        AwaitedKind::Job => of_job(entity),
+    }
+}
+
+fn of_job(job: &AwaitedEntity) -> Option<String> {
+    let id = &job.id;
+    match (job.state(), job.code()) {
+        (None, _) => Some("define its attestation, or correct the id: `headwater get jobs` shows all".to_owned()),
+        (Some("failed"), _) => Some(format!("`headwater events --entity job/{id} --json` has the evidence of the run")),
+        (_, "unclaimed") => Some("start a runtime whose labels fit its attestation's runtime_selector".to_owned()),
+        _ => None,
+    }
+}
+
+fn of_node(node: &AwaitedEntity) -> Option<String> {
     let id = &node.id;
     let text = match (node.state(), node.code()) {
         (None, _) => "enrol it with the command `enrol_node`, or correct the id".to_owned(),
-        (Some("failed"), code) if is_the_operators_no(code) => format!(
-            "correct the document that it is about, or the machine and then send the command {{\"type\": \"retry_node\", \"id\": \"{id}\"}}"
-        ),
+        (Some("failed"), code) if is_the_operators_no(code) => {
+            format!("correct the document that it is about, or the machine and then `headwater retry {id}`")
+        }
         (Some("failed"), _) => format!(
             "the node tries again by itself: remove the cause, and wait again; `headwater edge status` on {id} says more"
         ),

@@ -7,7 +7,7 @@ use schema::id::Id;
 use schema::target::Selector;
 use serde::Deserialize;
 
-use super::awaited_node::{AwaitedNode, NodeStatusRow};
+use super::awaited_entity::{AwaitedEntity, NodeStatusRow};
 use crate::api_client::ApiClient;
 use crate::error::Error;
 
@@ -47,7 +47,7 @@ impl NodeSelection {
     }
 
     /// The nodes as they are now. A request is looked up once: what it concerned does not change.
-    pub(super) async fn read(&mut self, client: &ApiClient) -> Result<Vec<AwaitedNode>, Error> {
+    pub(super) async fn read(&mut self, client: &ApiClient) -> Result<Vec<AwaitedEntity>, Error> {
         if let Self::Request(request) = self {
             *self = Self::Named(concerned_nodes(client, request).await?);
         }
@@ -56,16 +56,16 @@ impl NodeSelection {
             Self::Named(ids) => {
                 let mut listed: BTreeMap<Id, NodeStatusRow> =
                     list(client).await?.into_iter().map(|status| (status.id.clone(), status)).collect();
-                Ok(ids.iter().map(|id| AwaitedNode { id: id.clone(), status: listed.remove(id) }).collect())
+                Ok(ids.iter().map(|id| AwaitedEntity { id: id.clone(), status: listed.remove(id) }).collect())
             }
             Self::Labelled(selector) => {
                 let listed = list(client).await?.into_iter();
                 let selected = listed.filter(|status| !status.retired && selector.matches(&status.labels));
-                Ok(selected.map(AwaitedNode::from).collect())
+                Ok(selected.map(AwaitedEntity::from).collect())
             }
             Self::All | Self::Request(_) => {
                 let listed = list(client).await?.into_iter();
-                Ok(listed.filter(|status| !status.retired).map(AwaitedNode::from).collect())
+                Ok(listed.filter(|status| !status.retired).map(AwaitedEntity::from).collect())
             }
         }
     }
@@ -75,11 +75,11 @@ async fn list(client: &ApiClient) -> Result<Vec<NodeStatusRow>, Error> {
     client.list(NODES, &[]).await
 }
 
-async fn one_by_one(client: &ApiClient, ids: &BTreeSet<Id>) -> Result<Vec<AwaitedNode>, Error> {
+async fn one_by_one(client: &ApiClient, ids: &BTreeSet<Id>) -> Result<Vec<AwaitedEntity>, Error> {
     let mut nodes = Vec::with_capacity(ids.len());
     for id in ids {
         let status = client.get_optional(&format!("{NODES}/{id}")).await?;
-        nodes.push(AwaitedNode { id: id.clone(), status });
+        nodes.push(AwaitedEntity { id: id.clone(), status });
     }
     Ok(nodes)
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::advice::advice;
-use super::awaited_node::AwaitedNode;
+use super::awaited_entity::AwaitedEntity;
+use super::awaited_kind::AwaitedKind;
 use super::tally::Tally;
 
 /// Nodes that are named in text; JSON names all.
@@ -15,13 +16,13 @@ const NAMED_MAX: usize = 20;
 /// How a wait ended.
 #[derive(Clone, Debug)]
 pub(super) enum WaitOutcome {
-    /// All nodes are converged that were waited for.
+    /// All are converged that were waited for.
     Converged {
         /// The position that the log had reached at least.
         position: u64,
         tally: Tally,
     },
-    /// At least one node failed.
+    /// At least one failed.
     Failed { position: u64, tally: Tally },
     /// The time is up.
     TimedOut {
@@ -43,27 +44,32 @@ impl WaitOutcome {
             }
             Self::Failed { tally, .. } => {
                 let (failed, total) = (tally.failed.len(), tally.total());
-                format!("{failed} of {total} nodes did not converge:{}{}", list(&tally.failed), offline(tally))
+                format!(
+                    "{failed} of {total} {} did not converge:{}{}",
+                    tally.kind.plural(),
+                    list(tally.kind, &tally.failed),
+                    offline(tally)
+                )
             }
             Self::TimedOut { tally, timeout, error, .. } => timed_out(tally.as_ref(), *timeout, error.as_deref()),
         }
     }
 
     /// For programs: one line.
-    pub(super) fn json(&self) -> String {
+    pub(super) fn json(&self, kind: AwaitedKind) -> String {
         let (outcome, position, tally, error) = match self {
             Self::Converged { position, tally } => ("converged", position, Some(tally), None),
             Self::Failed { position, tally } => ("failed", position, Some(tally), None),
             Self::TimedOut { position, tally, error, .. } => ("timed_out", position, tally.as_ref(), error.as_deref()),
         };
-        let list = |nodes: fn(&Tally) -> &[AwaitedNode]| -> Vec<Value> {
-            tally.map_or(&[][..], nodes).iter().map(AwaitedNode::json).collect()
+        let list = |nodes: fn(&Tally) -> &[AwaitedEntity]| -> Vec<Value> {
+            tally.map_or(&[][..], nodes).iter().map(AwaitedEntity::json).collect()
         };
         let report = json!({
             "outcome": outcome,
             "for": "converged",
             "position": position,
-            "nodes": tally.map(Tally::total),
+            kind.plural(): tally.map(Tally::total),
             "converged": tally.map(|tally| tally.converged),
             "failed": list(|tally| &tally.failed),
             "pending": list(|tally| &tally.pending),
@@ -78,9 +84,11 @@ fn timed_out(tally: Option<&Tally>, timeout: Duration, error: Option<&str>) -> S
     let seconds = timeout.as_secs();
     let mut text = match tally {
         None => format!("the server gave no answer within {seconds} s"),
-        Some(tally) if tally.is_missing_all => format!("there was no such node within {seconds} s"),
+        Some(tally) if tally.is_missing_all => {
+            format!("there was no such {} within {seconds} s", tally.kind.singular())
+        }
         Some(tally) => {
-            let nodes = list(&tally.pending) + &offline(tally);
+            let nodes = list(tally.kind, &tally.pending) + &offline(tally);
             format!("{} within {seconds} s; these did not:{nodes}", tally.summary())
         }
     };
@@ -91,11 +99,11 @@ fn timed_out(tally: Option<&Tally>, timeout: Duration, error: Option<&str>) -> S
 }
 
 /// Each node on a line below, with what to do about it.
-fn list(nodes: &[AwaitedNode]) -> String {
+fn list(kind: AwaitedKind, nodes: &[AwaitedEntity]) -> String {
     let mut text = String::new();
     for node in nodes.iter().take(NAMED_MAX) {
-        let _ = write!(text, "\n  {}", node.describe());
-        if let Some(advice) = advice(node) {
+        let _ = write!(text, "\n  {}", node.describe(kind));
+        if let Some(advice) = advice(kind, node) {
             let _ = write!(text, "\n    {advice}");
         }
     }
@@ -120,16 +128,16 @@ mod tests {
     use super::*;
     use crate::wait::tally::OfflinePolicy;
 
-    fn node(id: &str, state: Value) -> AwaitedNode {
+    fn node(id: &str, state: Value) -> AwaitedEntity {
         let row = |state: Value| serde_json::from_value(state).expect("a row");
-        AwaitedNode { id: id.parse().expect("an id"), status: (!state.is_null()).then(|| row(state)) }
+        AwaitedEntity { id: id.parse().expect("an id"), status: (!state.is_null()).then(|| row(state)) }
     }
 
-    fn tally(nodes: Vec<AwaitedNode>) -> Tally {
+    fn tally(nodes: Vec<AwaitedEntity>) -> Tally {
         Tally::count(nodes, OfflinePolicy::Ignore, true)
     }
 
-    fn nodes() -> Vec<AwaitedNode> {
+    fn nodes() -> Vec<AwaitedEntity> {
         vec![
             node("n-1", json!({"id": "n-1", "state": "converged"})),
             node("n-2", json!({"id": "n-2", "state": "progressing", "reason": null})),
@@ -151,9 +159,9 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "1 of 5 nodes did not converge:");
         assert_eq!(lines[1], "  n-5: failed: check_rejected: too high\u{fffd}[2J");
-        assert!(lines[2].contains("retry_node") && lines[2].contains("\"n-5\""), "{text}");
+        assert!(lines[2].contains("`headwater retry n-5`"), "{text}");
         assert_eq!(lines[3..], ["offline, and not waited for: n-4"]);
-        let json: Value = serde_json::from_str(&outcome.json()).expect("JSON");
+        let json: Value = serde_json::from_str(&outcome.json(AwaitedKind::Node)).expect("JSON");
         assert_eq!((&json["outcome"], &json["position"], &json["nodes"]), (&json!("failed"), &json!(7), &json!(5)));
         assert_eq!(json["failed"][0]["reason"]["code"], "check_rejected");
         assert_eq!(
@@ -175,7 +183,7 @@ mod tests {
         assert_eq!(lines.last(), Some(&"  the last request failed: could not reach it"));
         let none = WaitOutcome::TimedOut { position: 0, tally: None, timeout, error: None };
         assert_eq!(none.text(), "the server gave no answer within 90 s");
-        let json: Value = serde_json::from_str(&none.json()).expect("JSON");
+        let json: Value = serde_json::from_str(&none.json(AwaitedKind::Node)).expect("JSON");
         assert_eq!((&json["nodes"], &json["pending"]), (&Value::Null, &json!([])));
         let nobody = WaitOutcome::TimedOut { position: 0, tally: Some(tally(Vec::new())), timeout, error: None };
         assert_eq!(nobody.text(), "there was no such node within 90 s");
@@ -189,7 +197,7 @@ mod tests {
         };
         let failed = WaitOutcome::Failed { position: 7, tally: many("failed") };
         assert!(failed.text().lines().count() < 50 && failed.text().ends_with("\n  and 980 more"), "{}", failed.text());
-        let json: Value = serde_json::from_str(&failed.json()).expect("JSON");
+        let json: Value = serde_json::from_str(&failed.json(AwaitedKind::Node)).expect("JSON");
         assert_eq!(json["failed"].as_array().map(Vec::len), Some(1_000));
         let converged = WaitOutcome::Converged { position: 7, tally: many("offline") };
         let text = converged.text();

@@ -1,8 +1,9 @@
-//! How many nodes are how far: which are converged, which never will be by themselves, and which are still waited for.
+//! How many nodes or jobs are how far: which are converged, which never will be by themselves, and which are still waited for.
 
 use clap::ValueEnum;
 
-use super::awaited_node::AwaitedNode;
+use super::awaited_entity::AwaitedEntity;
+use super::awaited_kind::AwaitedKind;
 
 /// What to do about nodes that are offline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -15,21 +16,22 @@ pub(super) enum OfflinePolicy {
     Fail,
 }
 
-/// The nodes by what they mean for the wait.
+/// The nodes, or the jobs, by what they mean for the wait.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
+    pub(super) kind: AwaitedKind,
     pub(super) converged: usize,
     /// They failed or refused, or are offline and must not be.
-    pub(super) failed: Vec<AwaitedNode>,
-    pub(super) pending: Vec<AwaitedNode>,
+    pub(super) failed: Vec<AwaitedEntity>,
+    pub(super) pending: Vec<AwaitedEntity>,
     /// They are offline and not waited for.
-    pub(super) offline: Vec<AwaitedNode>,
-    /// No node was found, and there must be one.
+    pub(super) offline: Vec<AwaitedEntity>,
+    /// None was found, and there must be one.
     pub(super) is_missing_all: bool,
 }
 
 impl Tally {
-    pub(super) fn count(nodes: Vec<AwaitedNode>, offline: OfflinePolicy, needs_a_node: bool) -> Self {
+    pub(super) fn count(nodes: Vec<AwaitedEntity>, offline: OfflinePolicy, needs_a_node: bool) -> Self {
         let mut tally = Self { is_missing_all: needs_a_node && nodes.is_empty(), ..Self::default() };
         for node in nodes {
             match node.state() {
@@ -41,6 +43,11 @@ impl Tally {
             }
         }
         tally
+    }
+
+    /// The same of another kind than nodes.
+    pub(super) fn of(self, kind: AwaitedKind) -> Self {
+        Self { kind, ..self }
     }
 
     pub(super) fn total(&self) -> usize {
@@ -63,22 +70,26 @@ impl Tally {
     /// How many of how many are converged.
     pub(super) fn summary(&self) -> String {
         let total = self.total();
-        format!("{} of {total} {} converged", self.converged, if total == 1 { "node" } else { "nodes" })
+        format!(
+            "{} of {total} {} converged",
+            self.converged,
+            if total == 1 { self.kind.singular() } else { self.kind.plural() }
+        )
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wait::awaited_node::NodeStatusRow;
+    use crate::wait::awaited_entity::NodeStatusRow;
     use serde_json::json;
 
-    fn nodes(states: &[&str]) -> Vec<AwaitedNode> {
+    fn nodes(states: &[&str]) -> Vec<AwaitedEntity> {
         let node = |(index, state): (usize, &&str)| {
             let id = format!("n-{index}").parse().expect("an id");
             let row = json!({"id": id, "state": state});
             let status = (!state.is_empty()).then(|| serde_json::from_value::<NodeStatusRow>(row).expect("a row"));
-            AwaitedNode { id, status }
+            AwaitedEntity { id, status }
         };
         states.iter().enumerate().map(node).collect()
     }

@@ -4,11 +4,15 @@
 
 mod running;
 mod server;
+mod terminal;
 
 mod broken;
+mod contexts;
 mod demo;
 mod dev;
 mod examples;
+mod exit_codes;
+mod fleet;
 mod fresh;
 mod get;
 mod import;

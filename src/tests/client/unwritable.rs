@@ -17,6 +17,9 @@ fn server() -> Server {
             post if post.starts_with("POST") => answer,
             events if events.contains("/v1/events") => json!({"items": [event], "next": null}),
             log if log.contains("/v1/log") => log_status(1),
+            shown if shown.contains("/v1/nodes?") || shown.contains("/v1/proposals?") => {
+                json!({"items": [{"id": "a", "state": "open"}], "next": null})
+            }
             list if list.contains("cursor") => json!({"items": [], "next": null}),
             _ => json!({"ready": true, "position": 1, "found": null, "because": [], "nodes": [], "unchanged": []}),
         };
@@ -49,6 +52,9 @@ fn output_that_cant_be_written_is_a_failure_and_a_closed_pipe_is_not() {
         &["why", "node", "a", "etc/motd"],
         &["impact", "0198b0a2-0000-7000-8000-000000000000"],
         &["wait", "nodes", "--command", "0198b0a2-0000-7000-8000-000000000000"],
+        &["retry", "a"],
+        &["retire", "a", "--yes"],
+        &["label", "nodes", "a", "ring=1"],
         &["review"],
         &["accept", "a"],
         &["reject", "a", "--reason", "no"],

@@ -185,7 +185,10 @@ async fn what_a_wait_says_is_so_on_every_disk() {
     let ended = wait(&dev, &["--command", &send("bad").await]);
     let complaint = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(1), "{complaint}");
-    assert!(complaint.contains(": failed: check_rejected") && complaint.contains("retry_node"), "{complaint}");
+    assert!(
+        complaint.contains(": failed: check_rejected") && complaint.contains("`headwater retry node-"),
+        "{complaint}"
+    );
     let ended = wait(&dev, &["--command", &send("better").await]);
     assert!(ended.status.success(), "{ended:?}");
 }

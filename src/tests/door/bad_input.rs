@@ -97,6 +97,10 @@ fn wrong_commands() -> Vec<WrongCommand> {
     ]
 }
 
+fn relabel(target: Value) -> Value {
+    json!({"type": "relabel_nodes", "target": target, "set": {"ring": "1"}})
+}
+
 /// Commands that the log contradicts.
 fn wrong_for_the_state() -> Vec<WrongCommand> {
     let ann = schema::digest::Digest::of(ADMIN.as_bytes()).to_string();
@@ -117,6 +121,8 @@ fn wrong_for_the_state() -> Vec<WrongCommand> {
         ),
         (404, "unknown_entity", "id", json!({"type": "remove_document", "id": "nowhere"})),
         (404, "unknown_entity", "id", json!({"type": "label_node", "id": "nowhere", "labels": {}})),
+        (404, "unknown_entity", "target", relabel(json!({"nodes": ["n-1", "nowhere"]}))),
+        (409, "node_retired", "target", relabel(json!({"nodes": ["n-1", "n-2"]}))),
         (404, "unknown_entity", "name", json!({"type": "revoke_principal", "name": "nobody"})),
         (409, "already_enrolled", "id", enrol("n-1", json!({}))),
         (409, "node_retired", "id", json!({"type": "retry_node", "id": "n-2"})),

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use schema::command::{
     AcceptProposal, AssignBundle, Command, Content, CreatePrincipal, EnrolNode, Merge, Propose, PutDocument,
-    RejectProposal, Role, SetMark,
+    RejectProposal, RelabelNodes, Role, SetMark,
 };
 use schema::digest::Digest;
 use schema::entity::Actor;
@@ -126,6 +126,13 @@ fn decide_proposal() -> impl Strategy<Value = Command> {
     })
 }
 
+fn relabel_nodes() -> impl Strategy<Value = Command> {
+    (target(), labels(), key()).prop_map(|(target, set, key)| {
+        let unset = (!set.contains_key(&key)).then_some(key).into_iter().collect();
+        Command::RelabelNodes(RelabelNodes { target, set, unset })
+    })
+}
+
 fn document_path() -> impl Strategy<Value = &'static str> {
     select(vec!["a", "a/b", "a-b", "b", "c", "c/d/e"])
 }
@@ -140,6 +147,7 @@ pub fn command() -> impl Strategy<Value = Command> {
         2 => document().prop_map(|id| Command::RemoveDocument(id.parse().unwrap())),
         4 => (node(), labels()).prop_map(|(id, labels)| Command::EnrolNode(EnrolNode { id: id.parse().unwrap(), labels, keys: None })),
         3 => (node(), labels()).prop_map(|(id, labels)| Command::LabelNode(id.parse().unwrap(), labels)),
+        2 => relabel_nodes(),
         2 => node().prop_map(|id| Command::RetireNode(id.parse().unwrap())),
         1 => node().prop_map(|id| Command::RetryNode(id.parse().unwrap())),
         1 => (principal(), any::<bool>(), 0..4_u8).prop_map(create_principal),

@@ -6,6 +6,7 @@
 //!                                                                                  where LABEL=VALUE and LABEL in A,B
 //!                                                                                    and LABEL not in A,B and has LABEL and lacks LABEL
 //! enrol_node | label_node ID [LABEL=VALUE…]          remove_document | retire_node | retry_node ID
+//! relabel_nodes [LABEL=VALUE…] [LABEL-…] for all     … for nodes ID ID…     … where, as above
 //! create_principal NAME ROLE TOKEN                   revoke_principal NAME
 //! define_control ID [title=TEXT]                     define_component ID [title=TEXT] [controls=ID,ID…] [LABEL=VALUE…]
 //! define_assessment ID CONTROL for all               … of COMPONENT,COMPONENT…   … where, as above
@@ -118,6 +119,10 @@ fn fields(words: &[&str], target: Option<Value>) -> Value {
         }
         ["set_node_keys", id, seed] => json!({"type": "set_node_keys", "id": id, "keys": keys(seed)}),
         ["create_join_token", id] => join_token(id, named),
+        ["relabel_nodes", ref unset @ ..] => {
+            let unset: Vec<&str> = unset.iter().map(|word| word.strip_suffix('-').expect("LABEL-")).collect();
+            json!({"type": "relabel_nodes", "target": target.unwrap_or(json!({})), "set": named, "unset": unset})
+        }
         [kind @ ("enrol_node" | "label_node"), id] => json!({"type": kind, "id": id, "labels": named}),
         ["create_principal", name, role, token] => {
             let token_hash = Digest::of(token.as_bytes());

@@ -1,4 +1,4 @@
-//! A node that is waited for, as the server shows it.
+//! A node or a job that is waited for, as the server shows it.
 
 use api::node::StatusReason;
 use schema::id::Id;
@@ -6,6 +6,8 @@ use schema::target::Labels;
 use schema::terminal;
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use super::awaited_kind::AwaitedKind;
 
 /// A node of `GET /v1/nodes`, as far as it matters here. Unlike in `api::node` its state is text, because a newer server may know more
 /// states.
@@ -21,22 +23,22 @@ pub(super) struct NodeStatusRow {
     pub(super) reason: Option<StatusReason>,
 }
 
-/// A node that is waited for.
+/// A node or a job that is waited for.
 #[derive(Clone, Debug)]
-pub(super) struct AwaitedNode {
+pub(super) struct AwaitedEntity {
     pub(super) id: Id,
-    /// None if the node is not enrolled.
+    /// None if the node is not enrolled, or the job is not there.
     pub(super) status: Option<NodeStatusRow>,
 }
 
-impl From<NodeStatusRow> for AwaitedNode {
+impl From<NodeStatusRow> for AwaitedEntity {
     fn from(status: NodeStatusRow) -> Self {
         Self { id: status.id.clone(), status: Some(status) }
     }
 }
 
-impl AwaitedNode {
-    /// The state's name; none if the node is not enrolled.
+impl AwaitedEntity {
+    /// The state's name; none if it is not there.
     pub(super) fn state(&self) -> Option<&str> {
         self.status.as_ref().map(|status| status.state.as_str())
     }
@@ -47,8 +49,12 @@ impl AwaitedNode {
     }
 
     /// State, code and detail on one line.
-    pub(super) fn describe(&self) -> String {
-        let Some(status) = &self.status else { return format!("{}: not enrolled", self.id) };
+    pub(super) fn describe(&self, kind: AwaitedKind) -> String {
+        let missing = match kind {
+            AwaitedKind::Node => "not enrolled",
+            AwaitedKind::Job => "not there",
+        };
+        let Some(status) = &self.status else { return format!("{}: {missing}", self.id) };
         let reason = status.reason.as_ref().map_or_else(String::new, |StatusReason { code, detail }| {
             let detail = detail.trim();
             let gap = if detail.is_empty() { "" } else { ": " };

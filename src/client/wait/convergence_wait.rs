@@ -1,4 +1,4 @@
-//! The wait itself: looks at the nodes until all are converged, one has failed, or the time is up.
+//! The wait itself: looks at the nodes or jobs until all are converged, one has failed, or the time is up.
 //!
 //! Always: the pause after a look is at least ten times as long as the look took, so that a wait takes at most a tenth of one
 //! connection's work, however many nodes there are.
@@ -12,6 +12,8 @@ use program::backoff::Backoff;
 use program::status_line::StatusLine;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::awaited_kind::AwaitedKind;
+use super::job_selection::JobSelection;
 use super::node_selection::NodeSelection;
 use super::outcome::WaitOutcome;
 use super::tally::{OfflinePolicy, Tally};
@@ -28,10 +30,34 @@ const PAUSE_PER_LOOK: u32 = 10;
 /// How long a request may be unknown: another server, which has it already, may have answered its sender.
 const UNKNOWN_REQUEST_WAIT: Duration = Duration::from_secs(5);
 
+/// What is waited for.
+#[derive(Clone, Debug)]
+pub(super) enum AwaitedSelection {
+    Nodes(NodeSelection),
+    Jobs(JobSelection),
+}
+
+impl AwaitedSelection {
+    pub(super) fn kind(&self) -> AwaitedKind {
+        match self {
+            Self::Nodes(_) => AwaitedKind::Node,
+            Self::Jobs(_) => AwaitedKind::Job,
+        }
+    }
+
+    async fn read(&mut self, client: &ApiClient, offline: OfflinePolicy) -> Result<Tally, Error> {
+        let (found, needs_one) = match self {
+            Self::Nodes(nodes) => (nodes.read(client).await?, nodes.needs_a_node()),
+            Self::Jobs(jobs) => (jobs.read(client).await?, jobs.needs_a_job()),
+        };
+        Ok(Tally::count(found, offline, needs_one).of(self.kind()))
+    }
+}
+
 /// What to wait for, and where to look.
-pub(super) struct NodeWait {
+pub(super) struct ConvergenceWait {
     pub(super) client: ApiClient,
-    pub(super) selection: NodeSelection,
+    pub(super) selection: AwaitedSelection,
     pub(super) offline: OfflinePolicy,
     /// Zero for a single look.
     pub(super) timeout: Duration,
@@ -41,7 +67,7 @@ pub(super) struct NodeWait {
     pub(super) was_reached: bool,
 }
 
-impl NodeWait {
+impl ConvergenceWait {
     /// Waits.
     ///
     /// # Errors
@@ -88,15 +114,13 @@ impl NodeWait {
         })
     }
 
-    /// The nodes as they are now, and the position that they are judged by at least.
+    /// The nodes or jobs as they are now, and the position that they are judged by at least.
     async fn look(&mut self) -> Result<(u64, Tally), Error> {
         let log: LogStatus = self.client.get(LOG).await?;
         self.was_reached = true;
         self.client.has_reached(log.position.get());
         let position = self.client.reached();
-        let needs_a_node = self.selection.needs_a_node();
-        let nodes = self.selection.read(&self.client).await?;
-        Ok((position, Tally::count(nodes, self.offline, needs_a_node)))
+        Ok((position, self.selection.read(&self.client, self.offline).await?))
     }
 
     /// Whether an error may be over at the next look.
