@@ -22,6 +22,7 @@ pub mod health;
 pub mod impact;
 pub mod import;
 pub mod join_token;
+pub mod manifest;
 pub mod node;
 pub mod node_access;
 pub mod oscal;
