@@ -9,7 +9,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use client::node::{CloseBus, NodeCommand};
 use client::proposals::ProposalCommand;
 use client::token::TokenCommand;
-use client::{events, get, health, impact, import, proposals, wait, why};
+use client::{apply, delete, diff, events, get, health, impact, import, plan, proposals, wait, why};
 use lab::{demo, dev};
 use manual::{CompletionsOptions, ManOptions};
 use program::exit::{AFTER_HELP, CommandFailure, ExitClass, conclude, run_to_end};
@@ -53,6 +53,14 @@ enum Command {
     Get(get::Options),
     #[command(flatten)]
     Proposals(ProposalCommand),
+    /// Make the log hold what manifests declare, or send a plan: shown and asked about first
+    Apply(apply::Options),
+    /// Show what manifests would change on which nodes, and keep it in a file for `headwater apply`
+    Plan(plan::Options),
+    /// Show line by line how what manifests declare differs from what the log holds
+    Diff(diff::Options),
+    /// Remove documents and definitions, and end bundles: shown and asked about first
+    Delete(delete::Options),
     /// Show events, past and following
     Events(events::Options),
     /// Show why a node has a file at a path, or why a job is as it is: the events that it follows from
@@ -73,10 +81,6 @@ enum Command {
     Completions(CompletionsOptions),
     /// Write manual pages, one for each command
     Man(ManOptions),
-    #[command(hide = true)]
-    Apply(NotYet),
-    #[command(hide = true)]
-    Diff(NotYet),
 }
 
 /// `headwater token`: its subcommands work over HTTP, except `reset`, which needs the database.
@@ -101,19 +105,6 @@ enum BusAction {
     Init(bus_init::Options),
     /// Let in no node without keys any more
     Close(CloseBus),
-}
-
-/// A command whose name is reserved.
-#[derive(clap::Args)]
-struct NotYet {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    _whatever: Vec<String>,
-}
-
-impl NotYet {
-    fn refuse(name: &str) -> Result<(), CommandFailure> {
-        Err(CommandFailure::refused(format!("`headwater {name}` is not available yet")))
-    }
 }
 
 fn main() -> ExitCode {
@@ -162,6 +153,16 @@ async fn run_command(command: Command) -> Result<(), CommandFailure> {
         Command::Proposals(command) => {
             proposals::run(command).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
         }
+        Command::Apply(options) => {
+            let done = Box::pin(apply::run(options)).await;
+            done.map_err(|error| CommandFailure::of(error.exit_class(), error))
+        }
+        Command::Plan(options) => tell_difference(Box::pin(plan::run(options)).await),
+        Command::Diff(options) => tell_difference(Box::pin(diff::run(options)).await),
+        Command::Delete(options) => {
+            let done = Box::pin(delete::run(options)).await;
+            done.map_err(|error| CommandFailure::of(error.exit_class(), error))
+        }
         Command::Events(options) => {
             events::run(options).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
         }
@@ -182,8 +183,6 @@ async fn run_command(command: Command) -> Result<(), CommandFailure> {
             let done = done.map_err(|error| CommandFailure::of(error.exit_class(), error))?;
             done.print(json)?.then_some(()).ok_or(CommandFailure::Printed)
         }
-        Command::Apply(_) => NotYet::refuse("apply"),
-        Command::Diff(_) => NotYet::refuse("diff"),
         Command::Export(options) => {
             let done = export::run(options).await;
             done.map_err(|error| CommandFailure::of(error.exit_class(), error))
@@ -191,6 +190,15 @@ async fn run_command(command: Command) -> Result<(), CommandFailure> {
         Command::Health(options) => health::run(options).await.map_err(CommandFailure::unreachable),
         Command::Completions(options) => manual::print_completions(&options, Arguments::command()),
         Command::Man(options) => manual::write_pages(&options, Arguments::command()),
+    }
+}
+
+/// Ends a command whose exit code 1 says that something differs.
+fn tell_difference(compared: Result<bool, apply::Error>) -> Result<(), CommandFailure> {
+    match compared {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(CommandFailure::Printed),
+        Err(error) => Err(CommandFailure::of(error.comparison_exit_class(), error)),
     }
 }
 

@@ -3,12 +3,14 @@
 //! - [`api_client`] sends requests; [`endpoint`] is the server's URL and the token; [`server_sent_events`] reads the live stream.
 //! - [`error`] is why a request failed: every refusal has the server's own code, field and detail. [`exchange`] adds that nothing could be
 //!   printed, and is a part of the error of each command.
+//! - [`manifest`] reads and writes files that say what the log is to hold; [`apply`], [`plan`], [`diff`] and [`delete`] are commands about them.
 //! - [`get`], [`events`], [`why`], [`impact`], [`wait`], [`import`], [`proposals`], [`token`] and [`health`] are commands; [`oscal`] reads the files that
 //!   `import` takes.
 //!
 //! Always: a request is sent again only if it has an idempotency key; memory is bounded, whatever answers.
 
 pub mod api_client;
+mod confirm;
 mod duration;
 pub mod endpoint;
 pub mod error;
@@ -16,6 +18,9 @@ pub mod exchange;
 mod http_answer;
 pub mod server_sent_events;
 
+pub mod apply;
+pub mod delete;
+pub mod diff;
 pub mod events;
 pub mod get;
 pub mod health;
@@ -23,10 +28,13 @@ pub mod impact;
 pub mod import;
 pub mod join_token;
 pub mod manifest;
+mod manifest_request;
 pub mod node;
 pub mod node_access;
 pub mod oscal;
+pub mod plan;
 pub mod proposals;
+mod request_plan;
 pub mod token;
 pub mod wait;
 pub mod why;

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use program::output;
-use schema::id::Id;
+use schema::id::{CommandId, Id};
 use schema::target::Selector;
 
 use crate::api_client::ApiClient;
@@ -130,12 +130,33 @@ pub async fn run(options: Options) -> Result<(), Error> {
         is_position_given: options.endpoint.min_position > 0,
         was_reached: false,
     };
-    let outcome = wait.run().await?;
-    if options.json {
+    conclude(wait.run().await?, options.json)
+}
+
+/// Waits until the nodes run what is desired of them that a request of this client concerned, and prints how it ended.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) async fn for_request(client: ApiClient, request: CommandId, timeout: Duration) -> Result<(), Error> {
+    let selection = NodeSelection::Request(request.to_string());
+    let wait = NodeWait {
+        client,
+        selection,
+        offline: OfflinePolicy::Ignore,
+        timeout,
+        is_position_given: true,
+        was_reached: true,
+    };
+    conclude(wait.run().await?, false)
+}
+
+/// Prints how a wait ended.
+fn conclude(outcome: WaitOutcome, json: bool) -> Result<(), Error> {
+    if json {
         output::json(&outcome.json())?;
     }
     match outcome {
-        WaitOutcome::Converged { .. } if options.json => Ok(()),
+        WaitOutcome::Converged { .. } if json => Ok(()),
         WaitOutcome::Converged { .. } => {
             output::text(&outcome.text())?;
             Ok(())

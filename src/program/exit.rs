@@ -25,16 +25,19 @@ pub enum ExitClass {
     Usage,
     /// PostgreSQL, NATS or a server could not be reached, or the output could not be written: exit code 3.
     Unreachable,
+    /// A comparison was refused, whose exit code 1 says that something differs: exit code 4.
+    ComparisonRefused,
 }
 
 impl ExitClass {
-    /// 1, 2 or 3.
+    /// 1 to 4.
     #[must_use]
     pub const fn code(self) -> u8 {
         match self {
             Self::Refused => 1,
             Self::Usage => 2,
             Self::Unreachable => 3,
+            Self::ComparisonRefused => 4,
         }
     }
 }

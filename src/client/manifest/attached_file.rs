@@ -38,6 +38,11 @@ pub(super) struct AttachedFile {
 }
 
 impl ManifestFolder {
+    /// Whether a true path is that of the folder itself.
+    pub(super) fn is(&self, path: &Path) -> bool {
+        self.0.as_ref().is_some_and(|folder| folder.canonicalize().is_ok_and(|folder| folder == path))
+    }
+
     /// The true path of what a manifest names.
     pub(super) fn resolve(&self, named: &str) -> Result<PathBuf, FileFault> {
         let Some(folder) = &self.0 else {

@@ -94,7 +94,8 @@ fn keep_manifests(parsed: &mut Vec<ParsedText>) {
                 Some("document") => node.text_of("file"),
                 _ => None,
             });
-            claimed.extend(names.filter_map(|name| text.folder.resolve(name).ok()));
+            let found = names.filter_map(|name| text.folder.resolve(name).ok());
+            claimed.extend(found.filter(|claim| text.path.as_ref().is_none_or(|path| !path.starts_with(claim))));
         }
     }
     let has_kind = |parsed: &ParsedText| parsed.nodes.iter().any(|node| node.member("kind").is_some());

@@ -35,6 +35,10 @@ pub(super) fn read(
         faults.add(at, "no_folder", format!("{} is no folder", root.display()));
         return None;
     }
+    if folder.is(&root) {
+        faults.add(at, "outside", "a tree is a folder below that of its manifest, which is no file of a node");
+        return None;
+    }
     let is_excluded = |name: &Path| {
         let name = name.to_string_lossy();
         excluded.iter().any(|pattern| glob::matches(pattern, &name))

@@ -5,6 +5,7 @@
 mod running;
 mod server;
 
+mod applied;
 mod broken;
 mod demo;
 mod dev;
@@ -12,6 +13,7 @@ mod examples;
 mod fresh;
 mod get;
 mod import;
+mod manifests;
 mod manual;
 mod pages;
 mod printed;

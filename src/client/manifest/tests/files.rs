@@ -111,4 +111,30 @@ fn a_tree_with_links_outwards_special_files_or_nothing_is_refused() {
     refused("unreadable");
     fs::create_dir(at("files")).unwrap();
     refused("empty_tree");
+    fs::write(at("m.yaml"), tree("").replace("files", ".")).unwrap();
+    refused("outside");
+}
+
+#[test]
+fn the_example_fleet_is_read_without_a_fault() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schema/examples/manifests");
+    let declared = read(&folder).unwrap();
+    let names: Vec<String> = declared.entities.iter().map(|entity| entity.entity()).collect();
+    let expected = [
+        "node/node-1",
+        "node/node-2",
+        "document/loki-readout",
+        "document/loki-motd",
+        "document/loki-limits-node-2",
+        &format!("document/{}", crate::manifest::tree_id::of("loki-base", "bin/check-readout")),
+        "document/loki-base-daq-limits_toml",
+    ];
+    assert_eq!(names, expected);
+    let commands = commands(&declared);
+    assert_eq!((&commands[5]["mode"], &commands[6]["path"]), (&json!("755"), &json!("daq/limits.toml")));
+    assert_eq!(
+        commands[2]["content"],
+        "{\"kafka\":{\"brokers\":[\"kafka-1.site.example:9093\",\"kafka-2.site.example:9093\"]},\"threads\":4,\"window_ms\":71.50}"
+    );
+    assert_eq!(declared.bundles[0].members.len(), 7);
 }
