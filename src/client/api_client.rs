@@ -160,7 +160,7 @@ impl ApiClient {
     /// # Errors
     /// As [`ApiClient::get`].
     pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: String) -> Result<T, Error> {
-        let url = self.fresh_url(path);
+        let url = self.url.join(path);
         let post = self.http.post(&url).header(CONTENT_TYPE, JSON).body(body);
         parse(&url, &read_body(self.send(post).await?, &url).await?)
     }

@@ -14,7 +14,7 @@ pub(super) fn of(tree: &str, path: &str) -> String {
         .chars()
         .map(|next| match next {
             '/' => '-',
-            next if next.is_ascii_alphanumeric() => next,
+            next if next.is_ascii_alphanumeric() || next == '-' => next,
             _ => '_',
         })
         .collect();
@@ -35,7 +35,7 @@ mod tests {
     #[test]
     fn an_id_tells_the_path_or_has_digits_of_its_digest() {
         assert_eq!(of("site", "etc/kafka.json"), "site-etc-kafka_json");
-        assert_eq!(of("site", "a-b"), format!("site-a_b-{:.8}", Digest::of(b"a-b").to_string()));
+        assert_eq!(of("site", "a-b"), format!("site-a-b-{:.8}", Digest::of(b"a-b").to_string()));
         let long = "x".repeat(200);
         let paths = ["a/b", "a.b", "a-b", "a_b", "a b", "ä", "A/b", ".x", "x.", "..", long.as_str()];
         for tree in ["t", &"t".repeat(64)] {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use api::path::BUNDLES;
 use serde::Deserialize;
 
 use crate::api_client::ApiClient;
@@ -15,6 +16,6 @@ struct BundleMembers {
 
 /// The members, each written `kind/id`; none if there is no such bundle.
 pub(crate) async fn read(client: &ApiClient, bundle: &str) -> Result<BTreeSet<String>, Error> {
-    let found: Option<BundleMembers> = client.get_optional(&format!("/v1/bundles/{bundle}")).await?;
+    let found: Option<BundleMembers> = client.get_optional(&format!("{BUNDLES}/{bundle}")).await?;
     Ok(found.map(|bundle| bundle.members).unwrap_or_default())
 }

@@ -6,6 +6,7 @@ use api::log::LogStatus;
 use api::path::LOG;
 use program::output;
 use schema::answer::Answer;
+use schema::bundle::PlanBase;
 use schema::terminal;
 
 use super::error::Error;
@@ -13,7 +14,7 @@ use super::request_step::RequestStep;
 use super::shown_request::{ShowPolicy, decide, show_and_send};
 use crate::api_client::ApiClient;
 use crate::request_plan::kept_plan::{self, FoundEvent};
-use crate::request_plan::outcome::{PlanBase, RequestOutcome};
+use crate::request_plan::outcome::RequestOutcome;
 use crate::request_plan::outcome_difference::OutcomeDifference;
 use crate::request_plan::plan_file::{PlanFile, PlanFileError};
 

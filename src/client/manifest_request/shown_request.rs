@@ -1,5 +1,6 @@
 //! One request: decided, shown, asked about, and sent so that it does what was shown.
 
+use api::error_code::ErrorCode;
 use program::output;
 use schema::answer::{Answer, CommandWarning};
 use schema::terminal;
@@ -10,7 +11,7 @@ use super::request_step::RequestStep;
 use crate::api_client::ApiClient;
 use crate::confirm::ConfirmOption;
 use crate::error::Error as ClientError;
-use crate::request_plan::exchange::{self, PLAN_CHANGED};
+use crate::request_plan::exchange;
 use crate::request_plan::outcome::PlannedOutcome;
 use crate::request_plan::outcome_difference::OutcomeDifference;
 use crate::request_plan::outcome_text::format_outcome;
@@ -62,7 +63,7 @@ pub(crate) async fn show_and_send(
     let plan = outcome.plan.as_deref().ok_or(PlanFileError::NotPlannable)?;
     policy.confirm.ask(policy.question, client, &outcome.log_id)?;
     match exchange::send(client, &step.request, plan, outcome.base.position).await {
-        Err(ClientError::Refused(problem)) if problem.code == PLAN_CHANGED => {
+        Err(ClientError::Refused(problem)) if problem.code == ErrorCode::PlanChanged.as_str() => {
             let now = exchange::decide(client, &step.request).await?;
             Err(Error::PlanChanged(OutcomeDifference::between(outcome, &now.outcome).text()))
         }

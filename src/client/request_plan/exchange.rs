@@ -2,23 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use api::path::COMMANDS;
+use api::contents::{AskedContents, DIGESTS_MAX, MissingContents};
+use api::path::{COMMANDS, MISSING_CONTENTS};
 use api::query::DRY_RUN;
 use schema::answer::Answer;
 use schema::digest::Digest;
-use serde::Deserialize;
-use serde_json::json;
+use schema::position::Position;
 
 use super::outcome::PlannedOutcome;
 use crate::api_client::{ApiClient, CommandRequest};
 use crate::error::Error;
-
-/// Which contents the log lacks.
-const MISSING_CONTENTS: &str = "/v1/contents/missing";
-/// Digests in one question.
-const DIGESTS_MAX: usize = 10_000;
-/// The code of the refusal of a request that would do something else than was shown.
-pub(crate) const PLAN_CHANGED: &str = "plan_changed";
 
 /// What the request would do now. Nothing is appended.
 pub(crate) async fn decide(client: &ApiClient, request: &CommandRequest) -> Result<PlannedOutcome, Error> {
@@ -33,7 +26,7 @@ pub(crate) async fn send(
     client: &ApiClient,
     request: &CommandRequest,
     plan: &str,
-    position: u64,
+    position: Position,
 ) -> Result<Answer, Error> {
     let key = Digest::of_parts([plan.as_bytes(), b" ", position.to_string().as_bytes()]);
     let request = CommandRequest { key: Some(format!("plan-{key}")), ..request.clone() };
@@ -42,15 +35,12 @@ pub(crate) async fn send(
 
 /// Those of the contents that the log has already.
 pub(crate) async fn known_contents(client: &ApiClient, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>, Error> {
-    #[derive(Deserialize)]
-    struct MissingContents {
-        missing: BTreeSet<Digest>,
-    }
     let (all, mut known) = (digests.iter().copied().collect::<Vec<_>>(), digests.clone());
     for some in all.chunks(DIGESTS_MAX) {
-        let asked = json!({"digests": some}).to_string();
+        let asked = serde_json::to_string(&AskedContents { digests: some.to_vec() });
+        let asked = asked.expect("BUG: digests can be written as JSON");
         let MissingContents { missing } = client.post(MISSING_CONTENTS, asked).await?;
-        known.retain(|digest| !missing.contains(digest));
+        missing.iter().for_each(|digest| drop(known.remove(digest)));
     }
     Ok(known)
 }

@@ -2,9 +2,10 @@
 
 use api::path::EVENTS;
 use api::query::{AFTER, ENTITY, TYPE};
+use schema::bundle::PlanBase;
 use serde::Deserialize;
 
-use super::outcome::{PlanBase, RequestOutcome};
+use super::outcome::RequestOutcome;
 use crate::api_client::ApiClient;
 use crate::error::Error;
 
@@ -32,10 +33,11 @@ pub(crate) async fn find(client: &ApiClient, plan: &str, base: &PlanBase) -> Res
 
 /// Whether the log still has the event that the plan was made from.
 pub(crate) async fn has_base(client: &ApiClient, base: &PlanBase) -> Result<bool, Error> {
-    let Some(event_id) = &base.event_id else { return Ok(base.position == 0) };
-    let after = base.position.saturating_sub(1).to_string();
+    let Some(event_id) = base.event_id else { return Ok(base.position.get() == 0) };
+    let after = base.position.get().saturating_sub(1).to_string();
     let found = first_event(client, &[(AFTER, &after)]).await?;
-    Ok(found.is_some_and(|event| event.position == base.position && event.event_id == *event_id))
+    let is_it = |event: FoundEvent| event.position == base.position.get() && event.event_id == event_id.to_string();
+    Ok(found.is_some_and(is_it))
 }
 
 /// The first change after `position` to an entity that the request would change again.

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use schema::answer::CommandWarning;
+use schema::bundle::PlanBase;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -29,20 +30,20 @@ pub(crate) struct RequestOutcome {
     pub(crate) log_id: String,
     /// The last event that it was decided against.
     pub(crate) base: PlanBase,
-    pub(crate) events: Vec<PlannedEvent>,
+    pub(crate) events: Vec<OutcomeEvent>,
     #[serde(default)]
-    pub(crate) results: Vec<PlannedResult>,
+    pub(crate) results: Vec<OutcomeResult>,
     #[serde(default)]
     pub(crate) warnings: Vec<CommandWarning>,
     /// The plan's digest; none if the request can't be planned.
     pub(crate) plan: Option<String>,
     #[serde(default)]
-    pub(crate) nodes: Vec<PlannedNode>,
+    pub(crate) nodes: Vec<OutcomeNode>,
     /// How many nodes change that are not named.
     #[serde(default)]
     pub(crate) more: u64,
     #[serde(default)]
-    pub(crate) jobs: Vec<PlannedJob>,
+    pub(crate) jobs: Vec<OutcomeJob>,
     /// What the request removes because it leaves a bundle.
     #[serde(default)]
     pub(crate) prunes: Vec<String>,
@@ -55,17 +56,9 @@ fn permitted() -> bool {
     true
 }
 
-/// The last event that a request was decided against.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub(crate) struct PlanBase {
-    pub(crate) position: u64,
-    /// None on an empty log.
-    pub(crate) event_id: Option<String>,
-}
-
 /// An event that the request would append.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub(crate) struct PlannedEvent {
+pub(crate) struct OutcomeEvent {
     #[serde(rename = "type")]
     pub(crate) event_type: String,
     pub(crate) entity: String,
@@ -74,7 +67,7 @@ pub(crate) struct PlannedEvent {
 
 /// What one command would come to.
 #[derive(Clone, Debug, Deserialize)]
-pub(crate) struct PlannedResult {
+pub(crate) struct OutcomeResult {
     pub(crate) entity: String,
     pub(crate) changed: bool,
     /// The bundle that the entity belongs to, which the request does not assign.
@@ -84,10 +77,10 @@ pub(crate) struct PlannedResult {
 
 /// What becomes of one node.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub(crate) struct PlannedNode {
+pub(crate) struct OutcomeNode {
     pub(crate) node: String,
     #[serde(default)]
-    pub(crate) files: Vec<PlannedFile>,
+    pub(crate) files: Vec<OutcomeFile>,
     #[serde(default)]
     pub(crate) retired: bool,
     #[serde(default)]
@@ -96,10 +89,10 @@ pub(crate) struct PlannedNode {
 
 /// What becomes of one file of a node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-pub(crate) struct PlannedFile {
+pub(crate) struct OutcomeFile {
     pub(crate) path: String,
-    pub(crate) before: Option<PlannedContent>,
-    pub(crate) after: Option<PlannedContent>,
+    pub(crate) before: Option<OutcomeFileState>,
+    pub(crate) after: Option<OutcomeFileState>,
     /// The document in force after the request.
     #[serde(default)]
     pub(crate) document: Option<String>,
@@ -107,7 +100,7 @@ pub(crate) struct PlannedFile {
 
 /// The bytes and the mode of a file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-pub(crate) struct PlannedContent {
+pub(crate) struct OutcomeFileState {
     pub(crate) digest: String,
     #[serde(default)]
     pub(crate) mode: String,
@@ -115,7 +108,7 @@ pub(crate) struct PlannedContent {
 
 /// What becomes of the spec of one job.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub(crate) struct PlannedJob {
+pub(crate) struct OutcomeJob {
     pub(crate) job: String,
     pub(crate) before: Option<String>,
     pub(crate) after: Option<String>,
@@ -128,9 +121,9 @@ impl RequestOutcome {
     }
 
     /// The types of the events of each entity, in the order in which the entities are first mentioned.
-    pub(crate) fn entities(&self) -> Vec<(&str, Vec<&PlannedEvent>)> {
+    pub(crate) fn entities(&self) -> Vec<(&str, Vec<&OutcomeEvent>)> {
         let mut places = BTreeMap::new();
-        let mut entities: Vec<(&str, Vec<&PlannedEvent>)> = Vec::new();
+        let mut entities: Vec<(&str, Vec<&OutcomeEvent>)> = Vec::new();
         for event in &self.events {
             let place = *places.entry(event.entity.as_str()).or_insert_with(|| {
                 entities.push((event.entity.as_str(), Vec::new()));

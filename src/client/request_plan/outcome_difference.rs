@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::outcome::{PlannedFile, RequestOutcome};
+use super::outcome::{OutcomeFile, RequestOutcome};
 
 /// Names that are told of each sort; the rest is counted.
 const NAMED_MAX: usize = 20;
@@ -52,10 +52,10 @@ fn events(outcome: &RequestOutcome) -> BTreeMap<String, Vec<(String, u64)>> {
     events
 }
 
-type NodeTurn = (Vec<PlannedFile>, bool, bool);
+type ShownTurn = (Vec<OutcomeFile>, bool, bool);
 
-fn nodes(outcome: &RequestOutcome) -> BTreeMap<String, NodeTurn> {
-    let turn = |node: &super::outcome::PlannedNode| (node.files.clone(), node.retired, node.may_retry);
+fn nodes(outcome: &RequestOutcome) -> BTreeMap<String, ShownTurn> {
+    let turn = |node: &super::outcome::OutcomeNode| (node.files.clone(), node.retired, node.may_retry);
     outcome.nodes.iter().map(|node| (node.node.clone(), turn(node))).collect()
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use schema::terminal;
 
-use super::outcome::{PlannedEvent, PlannedFile, PlannedNode, RequestOutcome};
+use super::outcome::{OutcomeEvent, OutcomeFile, OutcomeNode, RequestOutcome};
 
 /// Nodes that are named where several change alike.
 const NODES_NAMED_MAX: usize = 6;
@@ -33,7 +33,7 @@ pub(crate) fn format_outcome(outcome: &RequestOutcome) -> String {
 }
 
 /// `+` for what is there from then on, `-` for what is not there any more, `~` for all else.
-fn sign(events: &[&PlannedEvent]) -> char {
+fn sign(events: &[&OutcomeEvent]) -> char {
     let last = events.last().map_or("", |event| event.event_type.as_str());
     match events.first() {
         _ if last.ends_with("Removed") || last == "NodeRetired" => '-',
@@ -51,7 +51,7 @@ fn append_nodes(outcome: &RequestOutcome, text: &mut String) {
         return;
     }
     let _ = writeln!(text, "{total} {}:", if total == 1 { "node changes" } else { "nodes change" });
-    let mut groups = BTreeMap::<(bool, bool, &[PlannedFile]), Vec<&PlannedNode>>::new();
+    let mut groups = BTreeMap::<(bool, bool, &[OutcomeFile]), Vec<&OutcomeNode>>::new();
     for node in &outcome.nodes {
         groups.entry((node.retired, node.may_retry, &node.files)).or_default().push(node);
     }
@@ -81,7 +81,7 @@ fn append_nodes(outcome: &RequestOutcome, text: &mut String) {
     }
 }
 
-fn append_files(files: &[PlannedFile], text: &mut String) {
+fn append_files(files: &[OutcomeFile], text: &mut String) {
     for file in files.iter().take(FILES_MAX) {
         let sign = match (&file.before, &file.after) {
             (None, _) => '+',
@@ -122,7 +122,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn outcome(more: Value) -> RequestOutcome {
-        let mut outcome = json!({"log_id": "l", "base": {"position": 9, "event_id": "e"}, "plan": "00", "events": []});
+        let mut outcome = json!({"log_id": "l", "base": {"position": 9, "event_id": null}, "plan": "00", "events": []});
         let (Some(members), Value::Object(more)) = (outcome.as_object_mut(), more) else { panic!("objects") };
         members.extend(more);
         serde_json::from_value(outcome).expect("an outcome")

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use program::clock;
 use program::durable_file::{self, FileMode};
 use schema::instant::Instant;
+use schema::position::Position;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -25,11 +26,11 @@ pub(crate) struct PlanFile {
     /// The log that it was made for.
     pub(crate) log_id: String,
     /// The last position that it was decided against.
-    pub(crate) position: u64,
+    pub(crate) position: Position,
     made_at: Instant,
     /// The bundles that the request assigns or ends.
     bundles: Vec<String>,
-    request: PlannedRequest,
+    request: KeptRequest,
     /// The server's answer to the dry run.
     outcome: Box<RawValue>,
     /// The digest of the plan.
@@ -38,7 +39,7 @@ pub(crate) struct PlanFile {
 
 /// The body of a request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct PlannedRequest {
+struct KeptRequest {
     reason: Option<String>,
     commands: Vec<Value>,
 }
@@ -100,7 +101,7 @@ impl PlanFile {
             position: outcome.base.position,
             made_at: clock::system_time(),
             bundles: bundles.filter_map(|command| Some(command["id"].as_str()?.to_owned())).collect(),
-            request: PlannedRequest { reason: request.reason.clone(), commands: request.commands.clone() },
+            request: KeptRequest { reason: request.reason.clone(), commands: request.commands.clone() },
             outcome: raw.clone(),
             plan: outcome.plan.clone().ok_or(PlanFileError::NotPlannable)?,
         })
@@ -108,7 +109,7 @@ impl PlanFile {
 
     /// The request.
     pub(crate) fn request(&self) -> CommandRequest {
-        let PlannedRequest { reason, commands } = self.request.clone();
+        let KeptRequest { reason, commands } = self.request.clone();
         CommandRequest { reason, commands, key: None }
     }
 
@@ -165,8 +166,7 @@ mod tests {
     use std::os::unix::fs::MetadataExt as _;
 
     fn plan() -> PlanFile {
-        let outcome =
-            json!({"log_id": "l", "base": {"position": 7, "event_id": "e"}, "events": [], "plan": "00ff", "new": 1.50});
+        let outcome = json!({"log_id": "l", "base": {"position": 7, "event_id": "0198b0a2-0000-7000-8000-000000000007"}, "events": [], "plan": "00ff", "new": 1.50});
         let raw = RawValue::from_string(outcome.to_string()).expect("JSON");
         let commands =
             vec![json!({"type": "put_document", "content": "a\nb"}), json!({"type": "assign_bundle", "id": "b"})];
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).expect("a file").mode() & 0o777, 0o600);
         let read = PlanFile::read(&path).expect("a plan");
         assert_eq!(read.request().body(), plan.request().body());
-        assert_eq!((read.position, read.plan.as_str(), read.bundles), (7, "00ff", vec!["b".to_owned()]));
+        assert_eq!((read.position.get(), read.plan.as_str(), read.bundles), (7, "00ff", vec!["b".to_owned()]));
         assert_eq!(read.outcome.get(), plan.outcome.get());
     }
 
