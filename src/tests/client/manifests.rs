@@ -67,7 +67,7 @@ fn handle(first: &str, body: &str, reply: &mut Reply) -> std::io::Result<()> {
 fn manifests() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     for node in NODES {
-        let text = format!("kind: bundle\nid: b\n---\nkind: node\nid: {node}\nlabels: {{new: y}}\n");
+        let text = format!("kind: bundle\nid: b\n---\nkind: node\nid: {node}\nlabels: {{new: x}}\n");
         fs::write(dir.path().join(node), text).unwrap();
     }
     fs::write(dir.path().join("faulty"), "kind: node\nid: a b\ncolour: red\n").unwrap();
@@ -88,8 +88,8 @@ fn each_command_ends_as_it_says() {
         (&["plan"], "refused", 4, "refused:4:1: no (409 node_retired, in commands[0].id)"),
         (&["plan", "--url", "http://127.0.0.1:1"], "same", 3, "could not reach"),
         (&["diff"], "same", 0, ""),
-        (&["diff"], "changes", 1, "-  old: x\n+  new: y\n"),
-        (&["diff"], "faulty", 2, "2 faults in manifests"),
+        (&["diff"], "changes", 1, "-  old: x\n+  new: x\n"),
+        (&["diff"], "faulty", 2, "3 faults in manifests"),
         (&["diff"], "refused", 4, "node_retired"),
         (&["apply", "--yes"], "same", 0, "there is nothing to change"),
         (&["apply", "--yes"], "changes", 0, "done at position 8 as 0198b0a2-0000-7000-8000-00000000000c"),
