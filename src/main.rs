@@ -10,7 +10,7 @@ use client::fleet::FleetCommand;
 use client::node::{CloseBus, NodeCommand};
 use client::proposals::ProposalCommand;
 use client::token::TokenCommand;
-use client::{comparison, context, events, fleet, get, health, impact, import, proposals, wait, why};
+use client::{apply, context, delete, diff, events, fleet, get, health, impact, import, plan, proposals, wait, why};
 use lab::{demo, dev};
 use manual::{CompletionsOptions, ManOptions};
 use program::exit::{AFTER_HELP, CommandFailure, ExitClass, conclude, run_to_end};
@@ -58,14 +58,20 @@ enum Command {
     Fleet(FleetCommand),
     #[command(flatten)]
     Proposals(ProposalCommand),
+    /// Make the log hold what manifests declare, or send a plan: shown and asked about first
+    Apply(apply::Options),
+    /// Show what manifests would change on which nodes, and keep it in a file for `headwater apply`
+    Plan(plan::Options),
+    /// Show what differs: between manifests and the log, two states of the log, or two nodes
+    Diff(diff::Options),
+    /// Remove documents and definitions, and end bundles: shown and asked about first
+    Delete(delete::Options),
     /// Show events, past and following
     Events(events::Options),
     /// Show why a node has a file at a path, or why a job is as it is: the events that it follows from
     Why(why::Options),
     /// Show what a request changed: which nodes and which jobs' specs
     Impact(impact::Options),
-    /// Show what differs between two states of the log, or between two nodes
-    Diff(comparison::Options),
     /// Wait until nodes run what is desired of them, or jobs have passed
     Wait(wait::Options),
     /// Create definitions from files in another format
@@ -80,8 +86,6 @@ enum Command {
     Completions(CompletionsOptions),
     /// Write manual pages, one for each command
     Man(ManOptions),
-    #[command(hide = true)]
-    Apply(NotYet),
 }
 
 /// `headwater token`: its subcommands work over HTTP, except `reset`, which needs the database.
@@ -106,19 +110,6 @@ enum BusAction {
     Init(bus_init::Options),
     /// Let in no node without keys any more
     Close(CloseBus),
-}
-
-/// A command whose name is reserved.
-#[derive(clap::Args)]
-struct NotYet {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    _whatever: Vec<String>,
-}
-
-impl NotYet {
-    fn refuse(name: &str) -> Result<(), CommandFailure> {
-        Err(CommandFailure::refused(format!("`headwater {name}` is not available yet")))
-    }
 }
 
 fn main() -> ExitCode {
@@ -169,10 +160,21 @@ async fn run_command(command: Command) -> Result<(), CommandFailure> {
         Command::Fleet(command) => {
             fleet::run(command).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
         }
-        Command::Diff(options) => tell_difference(comparison::run(options).await),
         Command::Get(options) => get::run(options).await.map_err(|error| CommandFailure::of(error.exit_class(), error)),
         Command::Proposals(command) => {
             proposals::run(command).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
+        }
+        Command::Apply(options) => {
+            let done = Box::pin(apply::run(options)).await;
+            done.map_err(|error| CommandFailure::of(error.exit_class(), error))
+        }
+        Command::Plan(options) => {
+            tell_difference(Box::pin(plan::run(options)).await, plan::Error::comparison_exit_class)
+        }
+        Command::Diff(options) => tell_difference(Box::pin(diff::run(options)).await, diff::Error::exit_class),
+        Command::Delete(options) => {
+            let done = Box::pin(delete::run(options)).await;
+            done.map_err(|error| CommandFailure::of(error.exit_class(), error))
         }
         Command::Events(options) => {
             events::run(options).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
@@ -194,7 +196,6 @@ async fn run_command(command: Command) -> Result<(), CommandFailure> {
             let done = done.map_err(|error| CommandFailure::of(error.exit_class(), error))?;
             done.print(json)?.then_some(()).ok_or(CommandFailure::Printed)
         }
-        Command::Apply(_) => NotYet::refuse("apply"),
         Command::Export(options) => {
             let done = export::run(options).await;
             done.map_err(|error| CommandFailure::of(error.exit_class(), error))
@@ -206,11 +207,14 @@ async fn run_command(command: Command) -> Result<(), CommandFailure> {
 }
 
 /// Ends a command whose exit code 1 says that something differs.
-fn tell_difference(compared: Result<bool, comparison::Error>) -> Result<(), CommandFailure> {
+fn tell_difference<E>(compared: Result<bool, E>, class: impl Fn(&E) -> ExitClass) -> Result<(), CommandFailure>
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
     match compared {
         Ok(false) => Ok(()),
         Ok(true) => Err(CommandFailure::Printed),
-        Err(error) => Err(CommandFailure::of(error.exit_class(), error)),
+        Err(error) => Err(CommandFailure::of(class(&error), error)),
     }
 }
 

@@ -14,7 +14,7 @@ use api::media_type::{EVENT_STREAM, JSON};
 use api::page::{ITEMS_MAX, ListPage};
 use api::path::{COMMANDS, LOG, READY};
 use api::query::{CURSOR, DRY_RUN, LIMIT, MIN_POSITION};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, IF_MATCH};
 use reqwest::{Client, RequestBuilder, Response};
 use schema::answer::{Answer, CommandWarning};
 use serde::Deserialize;
@@ -129,6 +129,14 @@ impl ApiClient {
         parse(&self.url.join(path), &self.get_bytes(path).await?)
     }
 
+    /// The bytes that are the answer to `GET path`, such as the content of a document.
+    ///
+    /// # Errors
+    /// As [`ApiClient::get`].
+    pub(crate) async fn get_content(&self, path: &str) -> Result<Vec<u8>, Error> {
+        self.get_bytes(path).await
+    }
+
     /// The body of the answer to `GET path`, at or after the highest position that is known.
     ///
     /// # Errors
@@ -162,6 +170,16 @@ impl ApiClient {
     /// The position that the next answer has reached at least.
     pub(crate) fn reached(&self) -> u64 {
         self.reached.load(Ordering::Relaxed)
+    }
+
+    /// The answer to a question that is sent with `POST`, and changes nothing.
+    ///
+    /// # Errors
+    /// As [`ApiClient::get`].
+    pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: String) -> Result<T, Error> {
+        let url = self.url.join(path);
+        let post = self.http.post(&url).header(CONTENT_TYPE, JSON).body(body);
+        parse(&url, &read_body(self.send(post).await?, &url).await?)
     }
 
     /// The answer to `GET path`, or none if there is no such entity.
@@ -256,6 +274,14 @@ impl ApiClient {
     /// # Errors
     /// If the server refuses or does not answer. Without an answer, the request may have been appended all the same.
     pub async fn send_commands(&self, request: &CommandRequest) -> Result<Answer, Error> {
+        self.send_planned(request, None).await
+    }
+
+    /// The same for a request that was shown: with the digest of its plan it does what was shown, or is refused.
+    ///
+    /// # Errors
+    /// As [`ApiClient::send_commands`].
+    pub(crate) async fn send_planned(&self, request: &CommandRequest, plan: Option<&str>) -> Result<Answer, Error> {
         let url = self.url.join(COMMANDS);
         let body = request.body();
         let attempts_max = if request.key.is_some() { ATTEMPTS_MAX } else { 1 };
@@ -264,6 +290,9 @@ impl ApiClient {
             let mut post = self.http.post(&url).header(CONTENT_TYPE, JSON).body(body.clone());
             if let Some(key) = &request.key {
                 post = post.header(IDEMPOTENCY_KEY, key);
+            }
+            if let Some(plan) = plan {
+                post = post.header(IF_MATCH, format!("\"{plan}\""));
             }
             attempts += 1;
             match self.send_once(&url, post).await {

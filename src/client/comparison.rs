@@ -1,4 +1,4 @@
-//! `headwater diff`: what differs between two states of the log, or between two nodes.
+//! What differs between two states of the log, or between two nodes: a part of [`headwater diff`](crate::diff).
 //!
 //! Always: exit code 0 if nothing differs and 1 only if something does; a refusal is 4, so that no script takes it for a difference.
 //! Absent on purpose: any change.
@@ -16,36 +16,18 @@ use self::past::PastStates;
 use crate::api_client::ApiClient;
 use crate::endpoint::Options as Endpoint;
 
-pub use self::error::Error;
-
-/// What to compare, and where.
-#[derive(Clone, Debug, Args)]
-#[command(after_help = "\
-Exit codes: 0 nothing differs, 1 something differs, 2 usage, 3 the server can't be reached, 4 it refuses.
-
-Examples:
-  headwater diff node-1 node-2                    files of two nodes
-  headwater diff node-1 node-2 --at 120           as of position 120
-  headwater diff --from 120                       nodes that changed since
-  headwater diff --from 120 --to 140 node-1       files of one node")]
-pub struct Options {
-    #[command(flatten)]
-    states: ComparedStates,
-
-    #[command(flatten)]
-    endpoint: Endpoint,
-}
+pub(crate) use self::error::Error;
 
 /// Two states of the log, or two nodes.
 #[derive(Clone, Debug, Args)]
 #[group(skip)]
 pub(crate) struct ComparedStates {
     /// Two nodes, or with --from one node or none.
-    #[arg(value_name = "NODE", num_args = 0..=2)]
+    #[arg(value_name = "NODE", num_args = 0..=2, conflicts_with = "files")]
     nodes: Vec<NodeId>,
 
     /// The earlier state: a position, an RFC 3339 time, or a mark.
-    #[arg(long, value_name = "POSITION|TIME|mark:NAME", conflicts_with = "at")]
+    #[arg(long, value_name = "POSITION|TIME|mark:NAME", conflicts_with_all = ["at", "files"])]
     from: Option<String>,
 
     /// The later state [default: the newest].
@@ -53,11 +35,11 @@ pub(crate) struct ComparedStates {
     to: Option<String>,
 
     /// Compare two nodes as of a position, an RFC 3339 time, or a mark.
-    #[arg(long, value_name = "POSITION|TIME|mark:NAME")]
+    #[arg(long, value_name = "POSITION|TIME|mark:NAME", conflicts_with = "files")]
     at: Option<String>,
 
     /// Print JSON: digests, and no texts.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "files")]
     json: bool,
 }
 
@@ -65,14 +47,6 @@ pub(crate) struct ComparedStates {
 ///
 /// # Errors
 /// If the options do not go together, the server refuses or can't be reached, or the output can't be written.
-pub async fn run(options: Options) -> Result<bool, Error> {
-    compare(options.states, &options.endpoint).await
-}
-
-/// The same for the options of a command that compares other things, too.
-///
-/// # Errors
-/// As [`run`].
 pub(crate) async fn compare(states: ComparedStates, endpoint: &Endpoint) -> Result<bool, Error> {
     let (at, json) = (states.at.clone(), states.json);
     // Options that make no sense are refused before a context's command is run for its token.
@@ -100,7 +74,7 @@ impl ComparedStates {
             (None, Ok(pair)) => Ok(Subject::Pair(pair)),
             (Some(from), Err(nodes)) => Ok(Subject::Past { from, to, node: nodes.into_iter().next() }),
             (Some(_), Ok(_)) => Err(Error::Usage("--from compares two states of one node, or of all".to_owned())),
-            (None, Err(_)) => Err(Error::Usage("give two nodes, or --from POSITION".to_owned())),
+            (None, Err(_)) => Err(Error::Usage("give -f PATH, two nodes, or --from POSITION".to_owned())),
         }
     }
 }

@@ -4,6 +4,7 @@
 //!   [`server_sent_events`] reads the live stream.
 //! - [`error`] is why a request failed: every refusal has the server's own code, field and detail. [`exchange`] adds that nothing could be
 //!   printed, and is a part of the error of each command.
+//! - [`manifest`] reads and writes files that say what the log is to hold; [`apply`], [`plan`], [`diff`] and [`delete`] are commands about them.
 //! - [`get`], [`events`], [`why`], [`impact`], [`wait`], [`import`], [`proposals`], [`token`] and [`health`] are commands; [`oscal`] reads the files that
 //!   `import` takes.
 //!
@@ -21,8 +22,11 @@ mod server_access;
 pub mod server_sent_events;
 mod stored_context;
 
-pub mod comparison;
+pub mod apply;
+mod comparison;
 pub mod context;
+pub mod delete;
+pub mod diff;
 pub mod events;
 pub mod fleet;
 pub mod get;
@@ -30,10 +34,14 @@ pub mod health;
 pub mod impact;
 pub mod import;
 pub mod join_token;
+pub mod manifest;
+mod manifest_request;
 pub mod node;
 pub mod node_access;
 pub mod oscal;
+pub mod plan;
 pub mod proposals;
+mod request_plan;
 pub mod token;
 mod url_path;
 pub mod wait;

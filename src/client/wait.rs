@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use program::output;
-use schema::id::Id;
+use schema::id::{CommandId, Id};
 use schema::target::Selector;
 
 use crate::api_client::ApiClient;
@@ -27,6 +27,7 @@ use crate::endpoint::Options as Endpoint;
 use crate::entity_name::{parse_job, parse_node};
 use crate::impact;
 
+use self::awaited_kind::AwaitedKind;
 use self::convergence_wait::{AwaitedSelection, ConvergenceWait};
 pub use self::error::Error;
 use self::job_selection::JobSelection;
@@ -187,12 +188,34 @@ pub async fn run(options: Options) -> Result<(), Error> {
         is_position_given: how.endpoint.min_position > 0,
         was_reached: false,
     };
-    let outcome = wait.run().await?;
-    if how.json {
+    conclude(wait.run().await?, kind, how.json)
+}
+
+/// Waits until the nodes run what is desired of them that a request of this client concerned, and prints how it ended.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) async fn for_request(client: ApiClient, request: CommandId, timeout: Duration) -> Result<(), Error> {
+    let selection = AwaitedSelection::Nodes(NodeSelection::Request(request.to_string()));
+    let kind = selection.kind();
+    let wait = ConvergenceWait {
+        client,
+        selection,
+        offline: OfflinePolicy::Ignore,
+        timeout,
+        is_position_given: true,
+        was_reached: true,
+    };
+    conclude(wait.run().await?, kind, false)
+}
+
+/// Prints how a wait ended.
+fn conclude(outcome: WaitOutcome, kind: AwaitedKind, json: bool) -> Result<(), Error> {
+    if json {
         output::json(&outcome.json(kind))?;
     }
     match outcome {
-        WaitOutcome::Converged { .. } if how.json => Ok(()),
+        WaitOutcome::Converged { .. } if json => Ok(()),
         WaitOutcome::Converged { .. } => {
             output::text(&outcome.text())?;
             Ok(())

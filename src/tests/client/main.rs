@@ -6,6 +6,7 @@ mod running;
 mod server;
 mod terminal;
 
+mod applied;
 mod broken;
 mod contexts;
 mod demo;
@@ -16,6 +17,7 @@ mod fleet;
 mod fresh;
 mod get;
 mod import;
+mod manifests;
 mod manual;
 mod pages;
 mod printed;

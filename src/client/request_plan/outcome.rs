@@ -1,0 +1,136 @@
+//! What a request would do: the answer to a dry run, as far as it matters here.
+//!
+//! Unlike in `api` entities are text, because a newer server may know more kinds.
+
+use std::collections::BTreeMap;
+
+use schema::answer::CommandWarning;
+use schema::bundle::PlanBase;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// The answer, and the text that it was read from.
+#[derive(Debug)]
+pub(crate) struct PlannedOutcome {
+    pub(crate) outcome: RequestOutcome,
+    /// The server's JSON.
+    pub(crate) raw: Box<RawValue>,
+}
+
+impl PlannedOutcome {
+    /// Reads a dry run's answer.
+    pub(crate) fn read(raw: Box<RawValue>) -> Result<Self, serde_json::Error> {
+        Ok(Self { outcome: serde_json::from_str(raw.get())?, raw })
+    }
+}
+
+/// What a request would append, and what follows.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct RequestOutcome {
+    pub(crate) log_id: String,
+    /// The last event that it was decided against.
+    pub(crate) base: PlanBase,
+    pub(crate) events: Vec<OutcomeEvent>,
+    #[serde(default)]
+    pub(crate) results: Vec<OutcomeResult>,
+    #[serde(default)]
+    pub(crate) warnings: Vec<CommandWarning>,
+    /// The plan's digest; none if the request can't be planned.
+    pub(crate) plan: Option<String>,
+    #[serde(default)]
+    pub(crate) nodes: Vec<OutcomeNode>,
+    /// How many nodes change that are not named.
+    #[serde(default)]
+    pub(crate) more: u64,
+    #[serde(default)]
+    pub(crate) jobs: Vec<OutcomeJob>,
+    /// What the request removes because it leaves a bundle.
+    #[serde(default)]
+    pub(crate) prunes: Vec<String>,
+    /// Whether the caller may send it.
+    #[serde(default = "permitted")]
+    pub(crate) permitted: bool,
+}
+
+fn permitted() -> bool {
+    true
+}
+
+/// An event that the request would append.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct OutcomeEvent {
+    #[serde(rename = "type")]
+    pub(crate) event_type: String,
+    pub(crate) entity: String,
+    pub(crate) version: u64,
+}
+
+/// What one command would come to.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct OutcomeResult {
+    pub(crate) entity: String,
+    pub(crate) changed: bool,
+    /// The bundle that the entity belongs to, which the request does not assign.
+    #[serde(default)]
+    pub(crate) owned_by: Option<String>,
+}
+
+/// What becomes of one node.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct OutcomeNode {
+    pub(crate) node: String,
+    #[serde(default)]
+    pub(crate) files: Vec<OutcomeFile>,
+    #[serde(default)]
+    pub(crate) retired: bool,
+    #[serde(default)]
+    pub(crate) may_retry: bool,
+}
+
+/// What becomes of one file of a node.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+pub(crate) struct OutcomeFile {
+    pub(crate) path: String,
+    pub(crate) before: Option<OutcomeFileState>,
+    pub(crate) after: Option<OutcomeFileState>,
+    /// The document in force after the request.
+    #[serde(default)]
+    pub(crate) document: Option<String>,
+}
+
+/// The bytes and the mode of a file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+pub(crate) struct OutcomeFileState {
+    pub(crate) digest: String,
+    #[serde(default)]
+    pub(crate) mode: String,
+}
+
+/// What becomes of the spec of one job.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct OutcomeJob {
+    pub(crate) job: String,
+    pub(crate) before: Option<String>,
+    pub(crate) after: Option<String>,
+}
+
+impl RequestOutcome {
+    /// Whether the request would append anything.
+    pub(crate) fn changes(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    /// The types of the events of each entity, in the order in which the entities are first mentioned.
+    pub(crate) fn entities(&self) -> Vec<(&str, Vec<&OutcomeEvent>)> {
+        let mut places = BTreeMap::new();
+        let mut entities: Vec<(&str, Vec<&OutcomeEvent>)> = Vec::new();
+        for event in &self.events {
+            let place = *places.entry(event.entity.as_str()).or_insert_with(|| {
+                entities.push((event.entity.as_str(), Vec::new()));
+                entities.len() - 1
+            });
+            entities[place].1.push(event);
+        }
+        entities
+    }
+}

@@ -1,0 +1,186 @@
+//! What a request would do, for people: entities, then nodes with their files, then jobs.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use schema::terminal;
+
+use super::outcome::{OutcomeEvent, OutcomeFile, OutcomeNode, RequestOutcome};
+
+/// Nodes that are named where several change alike.
+const NODES_NAMED_MAX: usize = 6;
+/// Groups of nodes that are shown; the plan file and `--json` have all.
+const GROUPS_MAX: usize = 20;
+/// Files that are shown of one group.
+const FILES_MAX: usize = 50;
+
+/// The lines, each with a line feed.
+pub(crate) fn format_outcome(outcome: &RequestOutcome) -> String {
+    let mut text = String::new();
+    for (entity, events) in outcome.entities() {
+        let pruned = if outcome.prunes.iter().any(|pruned| pruned == entity) { "  (leaves the bundle)" } else { "" };
+        let _ = writeln!(text, "  {} {}{pruned}", sign(&events), terminal::line(entity));
+    }
+    append_nodes(outcome, &mut text);
+    append_jobs(outcome, &mut text);
+    for result in &outcome.results {
+        if let (true, Some(bundle)) = (result.changed, &result.owned_by) {
+            let (entity, bundle) = (terminal::line(&result.entity), terminal::line(bundle));
+            let _ = writeln!(text, "{entity} belongs to bundle {bundle}, which says otherwise from then on");
+        }
+    }
+    text
+}
+
+/// `+` for what is there from then on, `-` for what is not there any more, `~` for all else.
+fn sign(events: &[&OutcomeEvent]) -> char {
+    let last = events.last().map_or("", |event| event.event_type.as_str());
+    match events.first() {
+        _ if last.ends_with("Removed") || last == "NodeRetired" => '-',
+        Some(first) if first.version == 1 => '+',
+        _ => '~',
+    }
+}
+
+fn append_nodes(outcome: &RequestOutcome, text: &mut String) {
+    let total = outcome.nodes.len() as u64 + outcome.more;
+    if total == 0 {
+        if outcome.changes() {
+            text.push_str("No node gets other files.\n");
+        }
+        return;
+    }
+    let _ = writeln!(text, "{total} {}:", if total == 1 { "node changes" } else { "nodes change" });
+    let mut groups = BTreeMap::<(bool, bool, &[OutcomeFile]), Vec<&OutcomeNode>>::new();
+    for node in &outcome.nodes {
+        groups.entry((node.retired, node.may_retry, &node.files)).or_default().push(node);
+    }
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    // In the order of the answer, which is that of the nodes.
+    groups.sort_by_key(|(_, nodes)| outcome.nodes.iter().position(|node| node.node == nodes[0].node));
+    for ((retired, may_retry, files), nodes) in groups.iter().take(GROUPS_MAX) {
+        let named: Vec<String> = nodes.iter().take(NODES_NAMED_MAX).map(|node| terminal::line(&node.node)).collect();
+        let _ = write!(text, "  {}", named.join(", "));
+        if nodes.len() > NODES_NAMED_MAX {
+            let _ = write!(text, " and {} more", nodes.len() - NODES_NAMED_MAX);
+        }
+        let turn = match (retired, may_retry) {
+            (true, _) => ": retired",
+            (false, true) => ": tries again what it rejected",
+            (false, false) => "",
+        };
+        let _ = writeln!(text, "{turn}");
+        append_files(files, text);
+    }
+    let hidden: usize = groups.iter().skip(GROUPS_MAX).map(|(_, nodes)| nodes.len()).sum();
+    match hidden as u64 + outcome.more {
+        0 => {}
+        hidden => {
+            let _ = writeln!(text, "  and {hidden} more nodes");
+        }
+    }
+}
+
+fn append_files(files: &[OutcomeFile], text: &mut String) {
+    for file in files.iter().take(FILES_MAX) {
+        let sign = match (&file.before, &file.after) {
+            (None, _) => '+',
+            (_, None) => '-',
+            _ => '~',
+        };
+        let mode = match (&file.before, &file.after) {
+            (Some(before), Some(after)) if before.mode != after.mode => {
+                format!("  mode {} to {}", terminal::line(&before.mode), terminal::line(&after.mode))
+            }
+            _ => String::new(),
+        };
+        let document =
+            file.document.as_ref().map_or_else(String::new, |id| format!("  by document {}", terminal::line(id)));
+        let _ = writeln!(text, "    {sign} {}{mode}{document}", terminal::line(&file.path));
+    }
+    if files.len() > FILES_MAX {
+        let _ = writeln!(text, "    and {} more files", files.len() - FILES_MAX);
+    }
+}
+
+fn append_jobs(outcome: &RequestOutcome, text: &mut String) {
+    if outcome.jobs.is_empty() {
+        return;
+    }
+    let count = |is_one: fn(&(bool, bool)) -> bool| {
+        let turns = outcome.jobs.iter().map(|job| (job.before.is_some(), job.after.is_some()));
+        turns.filter(is_one).count()
+    };
+    let (begin, end) = (count(|turn| *turn == (false, true)), count(|turn| *turn == (true, false)));
+    let change = outcome.jobs.len() - begin - end;
+    let _ = writeln!(text, "Jobs: {begin} begin, {change} change, {end} end.");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn outcome(more: Value) -> RequestOutcome {
+        let mut outcome = json!({"log_id": "l", "base": {"position": 9, "event_id": null}, "plan": "00", "events": []});
+        let (Some(members), Value::Object(more)) = (outcome.as_object_mut(), more) else { panic!("objects") };
+        members.extend(more);
+        serde_json::from_value(outcome).expect("an outcome")
+    }
+
+    fn event(event_type: &str, entity: &str, version: u64) -> Value {
+        json!({"position": 10, "type": event_type, "entity": entity, "version": version})
+    }
+
+    #[test]
+    fn an_outcome_is_shown_by_entity_and_by_nodes_that_change_alike() {
+        let content = |digest: &str, mode: &str| json!({"digest": digest, "mode": mode});
+        let files = json!([
+            {"path": "a", "before": null, "after": content("1", "644"), "document": "new"},
+            {"path": "b", "before": content("1", "644"), "after": content("1", "755"), "document": "old\u{1b}"},
+            {"path": "c", "before": content("1", "644"), "after": null, "document": null}]);
+        let node = |id: &str, files: &Value| json!({"node": id, "files": files});
+        let names: Vec<String> = (1..9).map(|number| format!("node-{number}")).collect();
+        let mut nodes: Vec<Value> = names.iter().map(|id| node(id, &files)).collect();
+        nodes.push(json!({"node": "old", "retired": true}));
+        let shown = format_outcome(&outcome(json!({
+            "events": [event("DocumentPut", "document/new", 1), event("DocumentPut", "document/old", 4),
+                event("DocumentRemoved", "document/gone", 2), event("BundleAssigned", "bundle/b", 2)],
+            "prunes": ["document/gone"], "nodes": nodes, "more": 3,
+            "jobs": [{"job": "j", "before": null, "after": "1"}, {"job": "k", "before": "1", "after": null}],
+            "results": [{"entity": "document/old", "changed": true, "owned_by": "x"}, {"entity": "document/new", "changed": false, "owned_by": "x"}],
+        })));
+        let expected = "  + document/new
+  ~ document/old
+  - document/gone  (leaves the bundle)
+  ~ bundle/b
+12 nodes change:
+  node-1, node-2, node-3, node-4, node-5, node-6 and 2 more
+    + a  by document new
+    ~ b  mode 644 to 755  by document old\u{fffd}
+    - c
+  old: retired
+  and 3 more nodes
+Jobs: 1 begin, 0 change, 1 end.
+document/old belongs to bundle x, which says otherwise from then on
+";
+        assert_eq!(shown, expected);
+        assert_eq!(format_outcome(&outcome(json!({}))), "");
+        let quiet = format_outcome(&outcome(json!({"events": [event("NodeLabelled", "node/n", 2)]})));
+        assert_eq!(quiet, "  ~ node/n\nNo node gets other files.\n");
+    }
+
+    #[test]
+    fn what_two_outcomes_do_not_share_is_named() {
+        use super::super::outcome_difference::OutcomeDifference;
+        let shown =
+            outcome(json!({"events": [event("DocumentPut", "document/a", 1), event("DocumentPut", "document/b", 1)],
+            "nodes": [{"node": "n", "files": []}, {"node": "m", "files": []}]}));
+        let now = outcome(json!({"events": [event("DocumentPut", "document/a", 1)],
+            "nodes": [{"node": "n", "files": []}, {"node": "m", "files": [], "retired": true}],
+            "jobs": [{"job": "j", "before": null, "after": "1"}]}));
+        let differs = OutcomeDifference::between(&shown, &now);
+        assert_eq!(differs.text(), "entities document/b; nodes m; jobs j");
+        assert_eq!(OutcomeDifference::between(&shown, &shown), OutcomeDifference::default());
+    }
+}

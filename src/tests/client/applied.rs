@@ -1,0 +1,310 @@
+//! Laws of `headwater apply`, `plan`, `diff` and `delete` on the server of a `headwater dev`: what is applied is there and is not applied
+//! twice, what is written is read as the same, and nothing is removed that was not shown.
+
+use std::fs::{self, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use client::api_client::{ApiClient, CommandRequest};
+use client::manifest::kind::ManifestKind;
+use client::manifest::write::{join, to_yaml};
+use schema::limit::COMMANDS_MAX;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use testkit::certificates::http_client;
+use testkit::programs::checkout;
+
+use crate::running::{Dev, folder};
+
+/// A `headwater dev` without nodes of its own, and a folder of manifests.
+struct Fleet {
+    dev: Dev,
+    manifests: PathBuf,
+    _folder: TempDir,
+}
+
+impl Fleet {
+    fn start() -> Self {
+        let folder = folder();
+        let dev = Dev::start(&folder.path().join("dev"), 0);
+        let manifests = folder.path().join("fleet");
+        fs::create_dir(&manifests).unwrap();
+        Self { dev, manifests, _folder: folder }
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        let path = self.manifests.join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+
+    /// The exit code, and all that was printed.
+    fn run(&self, arguments: &[&str]) -> (i32, String) {
+        self.run_with(arguments, "")
+    }
+
+    fn run_with(&self, arguments: &[&str], stdin: &str) -> (i32, String) {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_headwater"))
+            .args(arguments)
+            .env("HEADWATER_URL", &self.dev.json.http)
+            .env("HEADWATER_TOKEN", &self.dev.json.tokens.admin)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout) + &text(output.stderr))
+    }
+
+    /// Runs it on all manifests, with `--yes`.
+    fn apply(&self, more: &[&str]) -> (i32, String) {
+        self.run(&[&["apply", "--yes", "-f", self.manifests.to_str().unwrap()], more].concat())
+    }
+
+    fn client(&self) -> ApiClient {
+        ApiClient::new(self.dev.json.http.parse().unwrap(), self.dev.json.tokens.admin.parse().unwrap()).unwrap()
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        self.client().get(path).await.unwrap()
+    }
+
+    async fn position(&self) -> u64 {
+        self.get("/v1/log").await["position"].as_u64().unwrap()
+    }
+
+    async fn send(&self, commands: Vec<Value>) {
+        let request = CommandRequest { reason: Some("by hand".into()), commands, key: None };
+        self.client().send_commands(&request).await.unwrap();
+    }
+
+    async fn members(&self, bundle: &str) -> Vec<String> {
+        let bundle = self.get(&format!("/v1/bundles/{bundle}")).await;
+        bundle["members"].as_array().unwrap().iter().map(|member| member.as_str().unwrap().to_owned()).collect()
+    }
+
+    async fn documents(&self) -> Vec<String> {
+        let documents: Vec<Value> = self.client().list("/v1/documents", &[]).await.unwrap();
+        documents.iter().map(|document| document["id"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+fn done((code, said): (i32, String)) -> String {
+    assert_eq!(code, 0, "{said}");
+    said
+}
+
+fn fails(expected: i32, with: &str, (code, said): (i32, String)) {
+    assert_eq!(code, expected, "{said}");
+    assert!(said.contains(with), "{said}");
+}
+
+fn document(id: &str, content: &str) -> String {
+    format!("---\nkind: document\nid: {id}\npath: etc/{id}\ncontent: '{content}'\n")
+}
+
+fn bundle(id: &str) -> String {
+    format!("kind: bundle\nid: {id}\ndefaults: {{priority: 1, target: {{all: true}}}}\n")
+}
+
+fn put(id: &str, content: &str) -> Value {
+    json!({"type": "put_document", "id": id, "path": format!("etc/{id}"), "media_type": "text/plain", "content": content,
+           "target": {"all": true}, "priority": 1})
+}
+
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-rp").arg(from.join(".")).arg(to).status().unwrap();
+    assert!(copied.success());
+}
+
+#[tokio::test]
+async fn what_is_applied_is_there_and_is_not_applied_twice() {
+    let fleet = Fleet::start();
+    copy(&checkout().join("schema/examples/manifests"), &fleet.manifests);
+    fs::set_permissions(fleet.manifests.join("files/bin/check-readout"), Permissions::from_mode(0o644)).unwrap();
+    let path = fleet.manifests.to_str().unwrap();
+    assert_eq!(fleet.run(&["diff", "-f", path]).0, 1);
+    fails(1, "+ document/loki-readout", fleet.run(&["plan", "-f", path]));
+    let said = done(fleet.apply(&["--reason", "the first time"]));
+    assert!(said.contains("+ daq/readout.json") && said.contains("+ bundle/loki"), "{said}");
+    assert_eq!(fleet.members("loki").await.len(), 7);
+    let after = fleet.position().await;
+    for more in [&[][..], &["--prune"]] {
+        assert!(done(fleet.apply(more)).contains("there is nothing to change"));
+        assert_eq!(fleet.run(&[&["plan", "-f", path], more].concat()).0, 0);
+        assert_eq!(fleet.run(&[&["diff", "-f", path], more].concat()).0, 0);
+    }
+    assert_eq!(fleet.position().await, after);
+}
+
+#[tokio::test]
+async fn what_the_log_holds_is_written_as_manifests_and_applying_those_changes_nothing() {
+    let fleet = Fleet::start();
+    fleet.write(
+        "m.yaml",
+        &(bundle("x") + &document("a", "a: b") + "---\nkind: node\nid: node-1\nlabels: {yes: 'no'}\n"),
+    );
+    done(fleet.apply(&[]));
+    fleet
+        .send(vec![
+            json!({"type": "define_control", "id": "c", "title": "0x1f", "statement": "a: b\n  # c\n", "labels": {"yes": "no"}}),
+            json!({"type": "define_component", "id": "k", "title": "K", "kind": "software", "controls": ["c"]}),
+            json!({"type": "define_assessment", "id": "s", "title": "S", "control": "c", "component_selector": {}, "schedule": "* * * * *"}),
+            json!({"type": "define_attestation", "id": "t", "assessment": "s", "title": "T", "provider": {"name": "p"}}),
+            json!({"type": "put_document", "id": "bytes", "path": "etc/bytes", "media_type": "application/octet-stream",
+                   "content_base64": "AAEC/w==", "target": {"nodes": ["node-1"]}, "priority": -1}),
+        ])
+        .await;
+    let before = fleet.position().await;
+    let mut manifests = Vec::new();
+    for kind in ManifestKind::ALL.into_iter().filter(|kind| !matches!(kind, ManifestKind::Bundle | ManifestKind::Tree))
+    {
+        let items: Vec<Value> = fleet.client().list(&format!("/v1/{}s", kind.name()), &[]).await.unwrap();
+        assert!(!items.is_empty(), "{kind:?}");
+        for item in items {
+            let content = match kind {
+                ManifestKind::Document => Some(content_of(&fleet, item["id"].as_str().unwrap()).await),
+                _ => None,
+            };
+            manifests.push(to_yaml(kind, &item, content.as_deref()));
+        }
+    }
+    let (code, said) = fleet.run_with(&["apply", "-f", "-"], &join(&manifests));
+    assert!(code == 0 && said.contains("there is nothing to change"), "{said}\n{}", join(&manifests));
+    assert_eq!(fleet.position().await, before);
+}
+
+async fn content_of(fleet: &Fleet, id: &str) -> Vec<u8> {
+    let url = format!("{}/v1/documents/{id}/content", fleet.dev.json.http);
+    let asked =
+        http_client(None).build().unwrap().get(url).bearer_auth(&fleet.dev.json.tokens.admin).send().await.unwrap();
+    asked.bytes().await.unwrap().to_vec()
+}
+
+#[tokio::test]
+async fn nothing_is_removed_that_was_not_shown() {
+    let fleet = Fleet::start();
+    let names = ["a", "b", "c", "d", "e"];
+    let declared = |names: &[&str]| bundle("x") + &names.iter().map(|name| document(name, "1")).collect::<String>();
+    fleet.write("m.yaml", &declared(&names));
+    done(fleet.apply(&[]));
+    fleet.send(vec![put("foreign", "1")]).await;
+
+    fleet.write("m.yaml", &declared(&names[..4]));
+    assert!(done(fleet.apply(&[])).contains("1 more member, which stays"));
+    let path = fleet.manifests.to_str().unwrap();
+    fails(1, "- document/e  (leaves the bundle)", fleet.run(&["plan", "-f", path, "--prune"]));
+    fails(1, "- document/e", fleet.run(&["plan", "-f", path, "--prune"]));
+    fails(1, "-kind: document", fleet.run(&["diff", "-f", path, "--prune"]));
+    assert_eq!(fleet.documents().await.len(), 6);
+    assert!(done(fleet.apply(&["--prune"])).contains("- document/e  (leaves the bundle)"));
+    assert_eq!(fleet.documents().await, ["a", "b", "c", "d", "foreign"]);
+
+    // A checkout that was cut off.
+    fleet.write("m.yaml", &declared(&names[..1]));
+    fails(1, "prune_limit", fleet.apply(&["--prune"]));
+    fleet.write("m.yaml", &bundle("x"));
+    fails(2, "empty_bundle", fleet.apply(&["--prune"]));
+    fails(1, "prune_limit", fleet.apply(&["--prune", "--empty"]));
+    assert_eq!(fleet.documents().await.len(), 5);
+    done(fleet.apply(&["--prune", "--empty", "--prune-max", "4"]));
+    assert_eq!(fleet.documents().await, ["foreign"]);
+}
+
+#[tokio::test]
+async fn what_belongs_to_another_bundle_moves_only_where_that_is_said() {
+    let fleet = Fleet::start();
+    let (one, two) = (fleet.write("one.yaml", ""), fleet.write("two.yaml", ""));
+    let apply = |more: &[&str]| fleet.run(&[&["apply", "--yes"], more].concat());
+    fs::write(&one, bundle("one") + &document("a", "1") + &document("b", "1")).unwrap();
+    fs::write(&two, bundle("two") + &document("c", "1")).unwrap();
+    done(apply(&["-f", &one, "-f", &two]));
+    fs::write(&two, bundle("two") + &document("b", "1") + &document("c", "1")).unwrap();
+    fails(1, "owned_elsewhere", apply(&["-f", &two]));
+    assert_eq!(fleet.members("one").await, ["document/a", "document/b"]);
+    fs::write(&one, bundle("one") + &document("a", "1")).unwrap();
+    // Both sides in one request: it moves, and is not removed in between.
+    let said = done(apply(&["-f", &one, "-f", &two, "--prune"]));
+    assert!(!said.contains("- document/b"), "{said}");
+    assert_eq!((fleet.members("one").await, fleet.members("two").await.len()), (vec!["document/a".to_owned()], 2));
+    fs::write(&one, bundle("one") + &document("a", "1") + &document("c", "1")).unwrap();
+    done(apply(&["-f", &one, "--take"]));
+    assert_eq!(fleet.members("two").await, ["document/b"]);
+    assert_eq!(fleet.documents().await, ["a", "b", "c"]);
+}
+
+#[tokio::test]
+async fn a_plan_does_what_it_shows_once_and_says_what_became_of_it() {
+    let fleet = Fleet::start();
+    fleet.write("m.yaml", &(bundle("x") + &document("a", "1") + &document("b", "1")));
+    let out = fleet.manifests.with_file_name("plan.json");
+    let out = out.to_str().unwrap();
+    let plan = || fleet.run(&["plan", "-f", fleet.manifests.to_str().unwrap(), "--prune", "--out", out]);
+    let apply = || fleet.run(&["apply", out, "--yes"]);
+    assert_eq!(plan().0, 1);
+    // What does not matter for it.
+    fleet.send(vec![put("foreign", "1")]).await;
+    done(apply());
+    let after = fleet.position().await;
+    for _ in 0..3 {
+        assert!(done(apply()).contains("already applied at position"));
+    }
+    assert_eq!(fleet.position().await, after);
+    fleet.send(vec![put("a", "by hand")]).await;
+    fails(1, "document/a was changed at", apply());
+    assert_eq!(plan().0, 1);
+    fleet.send(vec![put("a", "by somebody else")]).await;
+    fleet.send(vec![json!({"type": "remove_document", "id": "b"})]).await;
+    let before = fleet.position().await;
+    fails(1, "plan_changed", apply());
+    assert_eq!(fleet.position().await, before);
+    assert_eq!(plan().0, 1);
+    done(apply());
+    assert_eq!(plan().0, 0);
+    assert!(done(apply()).contains("there is nothing to change"));
+    let text = fs::read_to_string(out).unwrap();
+    let log_id = fleet.get("/v1/log").await["log_id"].as_str().unwrap().to_owned();
+    fs::write(out, text.replace(&log_id, "0198b0a2-0000-7000-8000-000000000000")).unwrap();
+    fails(1, "other_log", apply());
+}
+
+#[tokio::test]
+async fn what_is_more_than_one_request_takes_is_applied_in_several() {
+    let fleet = Fleet::start();
+    let nodes: String =
+        (0..COMMANDS_MAX).map(|number| format!("---\nkind: node\nid: n-{number}\nlabels: {{}}\n")).collect();
+    fleet.write("m.yaml", &(bundle("x") + &nodes));
+    let said = done(fleet.apply(&[]));
+    assert!(said.contains("Request 1 of 2:") && said.contains("Request 2 of 2:"), "{said:.500}");
+    assert_eq!(fleet.members("x").await.len(), COMMANDS_MAX);
+    let after = fleet.position().await;
+    assert!(done(fleet.apply(&["--prune"])).contains("there is nothing to change"));
+    assert_eq!(fleet.position().await, after);
+}
+
+#[tokio::test]
+async fn what_is_deleted_is_gone_and_what_is_in_use_is_not() {
+    let fleet = Fleet::start();
+    fleet.write("m.yaml", &(bundle("x") + &document("a", "1") + "---\nkind: node\nid: n\nlabels: {}\n"));
+    done(fleet.apply(&[]));
+    fleet
+        .send(vec![
+            json!({"type": "define_control", "id": "c", "title": "C"}),
+            json!({"type": "define_component", "id": "k", "title": "K", "controls": ["c"]}),
+        ])
+        .await;
+    let delete = |more: &[&str]| fleet.run(&[&["delete", "--yes"], more].concat());
+    fails(1, "in_use", delete(&["control/c"]));
+    fails(1, "404", delete(&["document/none"]));
+    assert!(done(delete(&["document/none", "--ignore-not-found"])).contains("there is nothing to remove"));
+    fails(2, "there is no terminal to ask on", fleet.run(&["delete", "control/c", "component/k"]));
+    done(delete(&["control/c", "component/k"]));
+    done(delete(&["-f", fleet.manifests.to_str().unwrap()]));
+    assert_eq!(fleet.documents().await, Vec::<String>::new());
+    assert_eq!(fleet.get("/v1/nodes/n").await["retired"], false);
+}
