@@ -5,6 +5,7 @@
 
 mod list_filter;
 mod list_view;
+mod manifest_view;
 mod natural_order;
 mod node_file;
 mod outline;
@@ -21,6 +22,9 @@ use clap::Args;
 use schema::convergence::ConvergenceState;
 use schema::id::Id;
 use schema::target::Selector;
+use serde_json::Value;
+
+use crate::api_client::with_query;
 
 use self::list_filter::ListFilter;
 use self::list_view::ListView;
@@ -42,6 +46,7 @@ const BUNDLE: &str = "bundle";
   headwater get nodes -l 'site=lund,!spare' --state failed -o name\n  \
   headwater get documents --at 120 -o wide        as of position 120, with ages\n  \
   headwater get file node-1 etc/motd              the file's bytes\n  \
+  headwater get documents --bundle loki -o yaml   as manifests\n  \
   headwater get fleet --json                      the counts, for a program")]
 pub struct Options {
     /// The kind, or KIND/ID. The singular does as well.
@@ -137,11 +142,16 @@ impl Options {
         match (self.output, id) {
             (None, _) => self.query.print(path, outline::format_entity).await,
             (Some(OutputFormat::Json), _) => self.query.print_json(path).await,
+            (Some(OutputFormat::Yaml), Some(_)) => {
+                let item: Value = self.query.client()?.get(&with_query(path, &self.query.query())).await?;
+                manifest_view::print(kind, slice::from_ref(&item), &self.query).await
+            }
             (Some(OutputFormat::Name), Some(_)) => self.query.print(path, |item| list_view::name(kind, item)).await,
             (Some(format), Some(_)) => {
                 self.query.print(path, |item| list_view::table(kind, format, slice::from_ref(item))).await
             }
             (Some(OutputFormat::Name), None) => Err(Error::Usage(format!("{} has no name", kind.name()))),
+            (Some(OutputFormat::Yaml), None) => Err(Error::Usage(format!("{} is in no manifest", kind.name()))),
             (Some(_), None) => self.query.print(path, outline::format_entity).await,
         }
     }

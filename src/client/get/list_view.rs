@@ -7,6 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::list_filter::{self, ListFilter};
+use super::manifest_view;
 use super::output_format::OutputFormat;
 use super::query_options::QueryOptions;
 use super::resource_kind::ResourceKind;
@@ -55,6 +56,9 @@ impl ListView {
             return Ok(());
         }
         list_filter::sort(&mut items, self.kind.name_place());
+        if self.format == OutputFormat::Yaml {
+            return manifest_view::print(self.kind, &items, options).await;
+        }
         match self.format {
             OutputFormat::Name => output::text(&items.iter().map(|item| name(self.kind, item)).collect::<String>()),
             format => output::text(&table(self.kind, format, &items)),

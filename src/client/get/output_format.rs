@@ -11,6 +11,8 @@ pub(super) enum OutputFormat {
     Wide,
     /// The server's JSON, value for value.
     Json,
+    /// Manifests, which `headwater apply -f` reads as the same again.
+    Yaml,
     /// KIND/ID, one a line.
     Name,
 }

@@ -8,12 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use client::api_client::{ApiClient, CommandRequest};
-use client::manifest::kind::ManifestKind;
-use client::manifest::write::{join, to_yaml};
 use schema::limit::COMMANDS_MAX;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testkit::certificates::http_client;
 use testkit::programs::checkout;
 
 use crate::running::{Dev, folder};
@@ -161,29 +158,17 @@ async fn what_the_log_holds_is_written_as_manifests_and_applying_those_changes_n
         ])
         .await;
     let before = fleet.position().await;
-    let mut manifests = Vec::new();
-    for kind in ManifestKind::ALL.into_iter().filter(|kind| !matches!(kind, ManifestKind::Bundle | ManifestKind::Tree))
-    {
-        let items: Vec<Value> = fleet.client().list(&format!("/v1/{}s", kind.name()), &[]).await.unwrap();
-        assert!(!items.is_empty(), "{kind:?}");
-        for item in items {
-            let content = match kind {
-                ManifestKind::Document => Some(content_of(&fleet, item["id"].as_str().unwrap()).await),
-                _ => None,
-            };
-            manifests.push(to_yaml(kind, &item, content.as_deref()));
-        }
+    let (mut manifests, of_one) = (Vec::new(), fleet.run(&["get", "document/bytes", "-o", "yaml"]));
+    for kind in ["controls", "components", "assessments", "attestations", "nodes", "documents"] {
+        manifests.push(done(fleet.run(&["get", kind, "-o", "yaml"])));
     }
-    let (code, said) = fleet.run_with(&["apply", "-f", "-"], &join(&manifests));
-    assert!(code == 0 && said.contains("there is nothing to change"), "{said}\n{}", join(&manifests));
+    let manifests = manifests.join("---\n");
+    assert!(manifests.contains(&done(of_one)) && manifests.contains("content_base64: AAEC/w=="), "{manifests}");
+    assert!(manifests.contains("bundle x\nkind: document\n"), "{manifests}");
+    let (code, said) = fleet.run_with(&["apply", "-f", "-"], &manifests);
+    assert!(code == 0 && said.contains("there is nothing to change"), "{said}\n{manifests}");
+    fails(2, "are in no manifest", fleet.run(&["get", "principals", "-o", "yaml"]));
     assert_eq!(fleet.position().await, before);
-}
-
-async fn content_of(fleet: &Fleet, id: &str) -> Vec<u8> {
-    let url = format!("{}/v1/documents/{id}/content", fleet.dev.json.http);
-    let asked =
-        http_client(None).build().unwrap().get(url).bearer_auth(&fleet.dev.json.tokens.admin).send().await.unwrap();
-    asked.bytes().await.unwrap().to_vec()
 }
 
 #[tokio::test]

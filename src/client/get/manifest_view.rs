@@ -1,0 +1,35 @@
+//! Items of a list as manifests, with the contents of documents.
+
+use program::output;
+use serde_json::Value;
+
+use super::query_options::QueryOptions;
+use super::resource_kind::ResourceKind;
+use crate::api_client::with_query;
+use crate::exchange::Error;
+use crate::manifest::kind::ManifestKind;
+use crate::manifest::write::{join, to_yaml};
+
+/// Prints items of a kind that manifests can declare.
+///
+/// # Errors
+/// If manifests can't declare the kind, the server refuses or can't be reached, or the output can't be written.
+pub(super) async fn print(kind: ResourceKind, items: &[Value], options: &QueryOptions) -> Result<(), Error> {
+    let Ok(manifest_kind) = kind.singular().parse::<ManifestKind>() else {
+        return Err(Error::Usage(format!("{} are in no manifest: -o json does as well", kind.name())));
+    };
+    let client = options.client()?;
+    let mut manifests = Vec::with_capacity(items.len());
+    for item in items {
+        let content = match (manifest_kind, item["id"].as_str()) {
+            (ManifestKind::Document, Some(id)) => {
+                let path = with_query(&format!("/v1/documents/{id}/content"), &options.query());
+                Some(client.get_content(&path).await?)
+            }
+            _ => None,
+        };
+        manifests.push(to_yaml(manifest_kind, item, content.as_deref()));
+    }
+    output::text(&join(&manifests))?;
+    Ok(())
+}
