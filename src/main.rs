@@ -58,14 +58,8 @@ enum Command {
     Fleet(FleetCommand),
     #[command(flatten)]
     Proposals(ProposalCommand),
-    /// Make the log hold what manifests declare, or send a plan: shown and asked about first
-    Apply(apply::Options),
-    /// Show what manifests would change on which nodes, and keep it in a file for `headwater apply`
-    Plan(plan::Options),
-    /// Show what differs: between manifests and the log, two states of the log, or two nodes
-    Diff(diff::Options),
-    /// Remove documents and definitions, and end bundles: shown and asked about first
-    Delete(delete::Options),
+    #[command(flatten)]
+    Manifests(ManifestCommand),
     /// Show events, past and following
     Events(events::Options),
     /// Show why a node has a file at a path, or why a job is as it is: the events that it follows from
@@ -86,6 +80,19 @@ enum Command {
     Completions(CompletionsOptions),
     /// Write manual pages, one for each command
     Man(ManOptions),
+}
+
+/// Commands that show what a request would do, and send exactly that.
+#[derive(Subcommand)]
+enum ManifestCommand {
+    /// Make the log hold what manifests declare, or send a plan: shown and asked about first
+    Apply(apply::Options),
+    /// Show what manifests would change on which nodes, and keep it in a file for `headwater apply`
+    Plan(plan::Options),
+    /// Show what differs: between manifests and the log, two states of the log, or two nodes
+    Diff(diff::Options),
+    /// Remove documents and definitions, and end bundles: shown and asked about first
+    Delete(delete::Options),
 }
 
 /// `headwater token`: its subcommands work over HTTP, except `reset`, which needs the database.
@@ -164,18 +171,7 @@ async fn run_command(command: Command) -> Result<(), CommandFailure> {
         Command::Proposals(command) => {
             proposals::run(command).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
         }
-        Command::Apply(options) => {
-            let done = Box::pin(apply::run(options)).await;
-            done.map_err(|error| CommandFailure::of(error.exit_class(), error))
-        }
-        Command::Plan(options) => {
-            tell_difference(Box::pin(plan::run(options)).await, plan::Error::comparison_exit_class)
-        }
-        Command::Diff(options) => tell_difference(Box::pin(diff::run(options)).await, diff::Error::exit_class),
-        Command::Delete(options) => {
-            let done = Box::pin(delete::run(options)).await;
-            done.map_err(|error| CommandFailure::of(error.exit_class(), error))
-        }
+        Command::Manifests(command) => run_manifest_command(command).await,
         Command::Events(options) => {
             events::run(options).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
         }
@@ -203,6 +199,23 @@ async fn run_command(command: Command) -> Result<(), CommandFailure> {
         Command::Health(options) => health::run(options).await.map_err(CommandFailure::unreachable),
         Command::Completions(options) => manual::print_completions(&options, Arguments::command()),
         Command::Man(options) => manual::write_pages(&options, Arguments::command()),
+    }
+}
+
+async fn run_manifest_command(command: ManifestCommand) -> Result<(), CommandFailure> {
+    match command {
+        ManifestCommand::Apply(options) => {
+            let done = Box::pin(apply::run(options)).await;
+            done.map_err(|error| CommandFailure::of(error.exit_class(), error))
+        }
+        ManifestCommand::Plan(options) => {
+            tell_difference(Box::pin(plan::run(options)).await, plan::Error::comparison_exit_class)
+        }
+        ManifestCommand::Diff(options) => tell_difference(Box::pin(diff::run(options)).await, diff::Error::exit_class),
+        ManifestCommand::Delete(options) => {
+            let done = Box::pin(delete::run(options)).await;
+            done.map_err(|error| CommandFailure::of(error.exit_class(), error))
+        }
     }
 }
 

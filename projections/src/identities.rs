@@ -19,7 +19,7 @@ pub const DISMISSED_AFTER_S: u32 = 30 * 24 * 60 * 60;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identities {
     /// The node of each key that is let in, or that signs; both keys of a node are here.
-    pub(crate) nodes: OrdMap<KeyBytes, KeyHolder>,
+    pub(crate) nodes: OrdMap<KeyBytes, NodeOfKey>,
     /// The keys of nodes that were barred, and whose each was.
     pub(crate) barred: OrdMap<KeyBytes, NodeId>,
     pub(crate) tokens: OrdMap<JoinTokenId, JoinToken>,
@@ -30,7 +30,7 @@ pub struct Identities {
 
 /// The node that has a key, and what the key is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct KeyHolder {
+pub(crate) struct NodeOfKey {
     pub(crate) node: NodeId,
     /// Whether the node connects with it. It signs with the other one.
     pub(crate) is_for_connecting: bool,

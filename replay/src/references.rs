@@ -4,19 +4,21 @@
 //! Absent on purpose: blobs, because each reader keeps them elsewhere.
 
 mod bundles;
+mod presence;
 mod proposals;
 
 use projections::configuration::Configuration;
 use schema::bundle::{Marked, PlanKept};
 use schema::change::Change;
 use schema::compliance::Coverage;
-use schema::entity::{Entity, Kind};
+use schema::entity::Entity;
 use schema::event::Event;
 use schema::id::{JobId, NodeId};
 use schema::lease::LeaseToken;
-use schema::position::{Position, Version};
+use schema::position::Position;
 use schema::proposal::{ProposalAccepted, ProposalRejected, ProposalSuperseded, ProposalWithdrawn};
 
+use self::presence::all;
 use crate::event_error::EventError;
 
 /// Checks the references of the next event against the state before it.
@@ -88,21 +90,6 @@ pub(crate) fn check(state: &Configuration, event: &Event, change: &Change) -> Re
         | Change::PrincipalRevoked
         | Change::LogBegun(_)
         | Change::ReportChanged(_) => Ok(()),
-    }
-}
-
-fn all(state: &Configuration, event: &Event, entities: impl IntoIterator<Item = Entity>) -> Result<(), EventError> {
-    match entities.into_iter().find(|entity| !is_there(state, entity)) {
-        Some(to) => Err(EventError::Dangling { entity: event.entity.clone(), to }),
-        None => Ok(()),
-    }
-}
-
-fn is_there(state: &Configuration, entity: &Entity) -> bool {
-    match entity.kind {
-        // A job is there with its attestation, and has events of its own only once it was claimed.
-        Kind::Job => state.jobs().all().contains_key(&JobId::from(entity.id.clone())),
-        _ => state.version_present(entity) != Version::ZERO,
     }
 }
 

@@ -40,6 +40,7 @@ use self::labelling::labelled;
 pub use self::proposal::{AcceptProposal, Propose, RejectProposal};
 use crate::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
 use crate::digest::Digest;
+use crate::document_mode::DocumentMode;
 use crate::entity::Entity;
 use crate::id::{
     AssessmentId, AttestationId, BundleId, ComponentId, ControlId, DocumentId, JobId, JoinTokenId, LogId, NodeId,
@@ -179,6 +180,9 @@ struct PutDocumentForm {
     priority: i32,
     #[serde(default)]
     merge: Merge,
+    /// The mode of the file on a node. `755` is not available yet.
+    #[serde(default)]
+    mode: DocumentMode,
 }
 
 /// The fields of `create_principal`.
@@ -315,6 +319,9 @@ impl PutDocument {
                 Err(InputError::new("invalid_value", detail).at(second))
             }
         }?;
+        if form.mode == DocumentMode::Executable {
+            return Err(InputError::new("not_available_yet", "mode `755` is not available yet; `644` is").at("mode"));
+        }
         let PutDocumentForm { id, path, media_type, target, priority, merge, .. } = form;
         Ok(command(Self { id, path, media_type, content, target, priority, merge }))
     }

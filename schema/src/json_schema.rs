@@ -15,8 +15,8 @@ use crate::command::{CommandShape, Define, Definition, MediaType, Merge, Role, S
 use crate::convergence::ConvergenceState;
 use crate::desired::EntryKind;
 use crate::digest::Digest;
+use crate::document_mode::DocumentMode;
 use crate::entity::{Actor, Entity};
-use crate::file_mode::FileMode;
 use crate::id::{
     AssessmentId, AttestationId, BundleId, CommandId, ComponentId, ControlId, DocumentId, EventId, Id, JobId,
     JoinTokenId, LogId, MarkId, NodeId, PlanId, PrincipalName, ProposalId, ProposalUuid,
@@ -60,7 +60,7 @@ scalars! {
     });
     LogId, CommandId, EventId, ProposalUuid => json_schema!({"type": "string", "format": "uuid"});
     KeyBytes => json_schema!({"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "An Ed25519 public key in hex."});
-    FileMode => json_schema!({"type": "string", "enum": ["644", "755"]});
+    DocumentMode => json_schema!({"type": "string", "enum": ["644", "755"]});
     Digest, LeaseToken => json_schema!({
         "type": "string", "pattern": "^[0-9a-f]{64}$", "description": "SHA-256 in lower-case hexadecimal digits.",
     });

@@ -18,8 +18,8 @@ pub mod json;
 pub mod terminal;
 
 pub mod digest;
+pub mod document_mode;
 pub mod entity;
-pub mod file_mode;
 pub mod id;
 pub mod instant;
 pub mod limit;

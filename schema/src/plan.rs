@@ -10,8 +10,8 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::document_mode::DocumentMode;
 use crate::entity::Entity;
-use crate::file_mode::FileMode;
 use crate::id::{JobId, NodeId};
 use crate::path::DocumentPath;
 use crate::position::Version;
@@ -74,7 +74,7 @@ pub struct FileState {
     /// SHA-256 of its content.
     pub digest: Digest,
     /// Its mode.
-    pub mode: FileMode,
+    pub mode: DocumentMode,
 }
 
 /// A job whose spec changes.

@@ -11,7 +11,7 @@ use schema::position::Position;
 
 use super::AffectedNodes;
 use crate::configuration::Configuration;
-use crate::identities::{JoinToken, KeyHolder, NodeAccess};
+use crate::identities::{JoinToken, NodeAccess, NodeOfKey};
 
 impl Configuration {
     pub(super) fn apply_identity_change(&mut self, event: &Event, change: &Change) -> AffectedNodes {
@@ -35,7 +35,7 @@ impl Configuration {
         let retired_at = node.access.retired_at;
         node.access = NodeAccess { keys: Some(Arc::new(*keys)), keyed: position, barred: Position::ZERO, retired_at };
         for (key, is_for_connecting) in [(keys.bus, true), (keys.say, false)] {
-            self.identities.nodes.insert(key, KeyHolder { node: id.clone(), is_for_connecting });
+            self.identities.nodes.insert(key, NodeOfKey { node: id.clone(), is_for_connecting });
         }
     }
 

@@ -7,7 +7,7 @@ use schema::bundle::{BundleAssigned, OWNED_KINDS};
 use schema::event::Event;
 use schema::id::BundleId;
 
-use super::all;
+use super::presence::all;
 use crate::event_error::EventError;
 
 pub(super) fn assigned(state: &Configuration, event: &Event, assigned: &BundleAssigned) -> Result<(), EventError> {

@@ -287,7 +287,7 @@ fn propose(node: &str, number: &str, path: &str, named: &[&str]) -> Result<Reque
         uuid: uuid(number),
         path: path.parse()?,
         media_type: said.get("media_type").unwrap_or(&"text/plain").parse()?,
-        content: Content::new(content.into_bytes())?.into(),
+        content: Content::new(content.into_bytes())?,
         base: ProposalBase { position: 1.into(), digest: base },
     };
     Ok(item(Command::Propose(propose.checked()?)))

@@ -8,7 +8,7 @@ use crate::invalid::InputError;
 
 /// The mode of a file. On every wire it is text of three octal digits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum FileMode {
+pub enum DocumentMode {
     /// It is read: `644`.
     #[default]
     Plain,
@@ -16,7 +16,7 @@ pub enum FileMode {
     Executable,
 }
 
-impl FileMode {
+impl DocumentMode {
     /// The three octal digits.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -25,22 +25,15 @@ impl FileMode {
             Self::Executable => "755",
         }
     }
-
-    /// Whether it is the mode that a file has unless something else is said.
-    #[must_use]
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-    pub const fn is_plain(&self) -> bool {
-        matches!(self, Self::Plain)
-    }
 }
 
-impl Serialize for FileMode {
+impl Serialize for DocumentMode {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
     }
 }
 
-impl<'de> Deserialize<'de> for FileMode {
+impl<'de> Deserialize<'de> for DocumentMode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match String::deserialize(deserializer)?.as_str() {
             "644" => Ok(Self::Plain),
