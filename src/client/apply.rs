@@ -30,8 +30,8 @@ Exit codes: 0 done, or nothing to do; 1 refused, declined, or failed while it wa
 reach the server, or not in time.\n\n\
 Examples:\n  \
 headwater apply -f fleet/                       show, ask, and apply a folder\n  \
-headwater apply -f fleet/ --prune --yes         for a pipeline: also remove what is gone\n  \
-headwater apply plan.json                       a plan of `headwater plan --out`")]
+headwater apply -f fleet/ --prune --yes         also remove what is gone\n  \
+headwater apply plan.json                       what `plan --out` wrote")]
 pub struct Options {
     /// A plan that `headwater plan --out` wrote.
     #[arg(value_name = "PLAN")]

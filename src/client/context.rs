@@ -41,8 +41,8 @@ Contexts are in $XDG_CONFIG_HOME/headwater/contexts.json (or below ~/.config), w
 variables do not: --url and HEADWATER_URL, HEADWATER_TOKEN and the others win. Its token and its CA go to its own URL only.
 
 Examples:
-  headwater context add lund --url https://site.example --token-file ~/lund.token
-  headwater context add test --url https://test.example --token-command 'pass show test'
+  headwater context add lund --url https://lund.example --token-file lund.token
+  headwater context add test --url http://127.0.0.1:1 --token-command 'pass t'
   headwater context use lund                      from now on, in every shell
   HEADWATER_CONTEXT=test headwater get nodes      this once")]
 pub struct Options {

@@ -86,7 +86,7 @@ const LABEL_AFTER_HELP: &str = "\
 The server selects the nodes when it decides the request. A node that has the labels already is left alone.
 
 Examples:
-  headwater label nodes node-1 node-2 ring=1 spare-     set one label, take one away
+  headwater label nodes node-1 ring=1 spare-      set one label, take one away
   headwater label nodes -l 'site=lund,!spare' ring=1    nodes by their labels
   headwater label nodes --all ring-                     all nodes";
 

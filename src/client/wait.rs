@@ -61,7 +61,7 @@ Exit codes: 0 all are converged, 1 one failed or refused, 2 usage, 3 not in time
 Examples:
   headwater wait nodes node-1 node-2              two nodes
   headwater wait nodes -l 'site=lund,!spare'      nodes by their labels
-  headwater wait nodes --command \"$command_id\"    those that a request concerned
+  headwater wait nodes --command \"$command_id\"    those of a request
   headwater wait nodes --all --timeout 0s         look once";
 
 const JOBS_AFTER_HELP: &str = "\
@@ -71,8 +71,8 @@ that is not there yet, is waited for.
 Exit codes: 0 all have passed, 1 one did not pass, 2 usage, 3 not in time, or the server can't be reached.
 
 Examples:
-  headwater wait jobs -l family=ac                jobs of controls, by their labels
-  headwater wait jobs --command \"$command_id\"     those that a request changed";
+  headwater wait jobs -l family=ac                by labels of controls
+  headwater wait jobs --command \"$command_id\"     those of a request";
 
 #[derive(Clone, Debug, Args)]
 struct NodesOptions {

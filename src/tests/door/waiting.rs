@@ -136,7 +136,11 @@ async fn a_failure_about_what_is_desired_now_ends_a_wait_at_once() {
         let lines: Vec<&str> = ended.complaint.lines().collect();
         assert_eq!(lines[0], "headwater: 1 of 2 nodes did not converge:");
         assert_eq!(lines[1], format!("  n-1: {name}: {code}: asks for 10850 V"));
-        assert!(lines[2].contains(if name == "failed" { "retry_node" } else { "upgrade the agent" }), "{}", lines[2]);
+        assert!(
+            lines[2].contains(if name == "failed" { "headwater retry" } else { "upgrade the agent" }),
+            "{}",
+            lines[2]
+        );
         let json = waiter.run(&["--all", "--json"]).await;
         assert_eq!(json.code, Some(1));
         let json = json.json();
