@@ -63,7 +63,9 @@ pub fn decide_on_condition(
             }
         }
         PlanCondition::Changed => {
-            decide_in_place(state, envelope, request).map_err(refused).and(Err(ConditionalRefusal::PlanChanged))
+            // What the state refuses is said first. That it had a plan at all lets it remove what leaves a bundle.
+            let plan = PlanKept { plan: Digest::OF_NOTHING, base: state.plan_base() };
+            decide_planned(state, envelope, request, plan).map_err(refused).and(Err(ConditionalRefusal::PlanChanged))
         }
     }
 }

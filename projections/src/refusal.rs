@@ -10,7 +10,8 @@ use schema::digest::Digest;
 use schema::entity::{Actor, Entity};
 use schema::id::{AttestationId, BundleId, DocumentId, JobId, JoinTokenId, MarkId, NodeId, PrincipalName, ProposalId};
 use schema::limit::{
-    ENTRIES_MAX, EVENT_DATA_BYTES_MAX, EVENTS_MAX, PROPOSALS_OPEN_MAX, RECORD_BYTES_MAX, SPEC_BYTES_MAX,
+    BUNDLE_MEMBERS_MAX, ENTRIES_MAX, EVENT_DATA_BYTES_MAX, EVENTS_MAX, PROPOSALS_OPEN_MAX, RECORD_BYTES_MAX,
+    SPEC_BYTES_MAX,
 };
 use schema::node_keys::KeyBytes;
 use schema::path::DocumentPath;
@@ -186,6 +187,16 @@ pub enum Refusal {
     /// The log holds no content of this digest.
     #[error("the log has no content {0}: send the content itself")]
     UnknownContent(Digest),
+    /// A bundle would own too much.
+    #[error(
+        "bundle {bundle} would have {members} members, at most {BUNDLE_MEMBERS_MAX} are possible: make it two bundles"
+    )]
+    BundleTooLarge {
+        /// The bundle.
+        bundle: BundleId,
+        /// The members that it would have.
+        members: usize,
+    },
     /// A bundle would own nothing.
     #[error("bundle {0} would own nothing: say `empty` if that is meant")]
     EmptyBundle(BundleId),
@@ -342,6 +353,7 @@ impl Refusal {
             Self::ProposalReused(_) => RefusalCode::ProposalReused,
             Self::TooManyProposals(_) => RefusalCode::TooManyProposals,
             Self::UnknownContent(_) => RefusalCode::UnknownContent,
+            Self::BundleTooLarge { .. } => RefusalCode::BundleTooLarge,
             Self::EmptyBundle(_) => RefusalCode::EmptyBundle,
             Self::UnknownMember(_) => RefusalCode::UnknownMember,
             Self::OwnedElsewhere { .. } => RefusalCode::OwnedElsewhere,
@@ -379,9 +391,11 @@ impl Refusal {
             Self::ProposalReused(_) => "id",
             Self::TooManyProposals(_) => "node",
             Self::UnknownContent(_) => "content_digest",
-            Self::EmptyBundle(_) | Self::UnknownMember(_) | Self::OwnedElsewhere { .. } | Self::PlanNeeded { .. } => {
-                "members"
-            }
+            Self::BundleTooLarge { .. }
+            | Self::EmptyBundle(_)
+            | Self::UnknownMember(_)
+            | Self::OwnedElsewhere { .. }
+            | Self::PlanNeeded { .. } => "members",
             Self::MarkExists { .. } | Self::MarkAhead { .. } => "position",
             Self::RetiredRuntime(_) => "runtime",
             Self::RetiredTarget(_) => "target",

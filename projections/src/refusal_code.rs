@@ -49,6 +49,8 @@ macro_rules! refusal_codes {
 refusal_codes! {
     /// The node is enrolled with other labels.
     AlreadyEnrolled = Conflict "already_enrolled";
+    /// The bundle would have more members than one can have.
+    BundleTooLarge = TooLarge "bundle_too_large";
     /// The lease token is not that of the job's current claim.
     ClaimLost = Conflict "claim_lost";
     /// A document of that id is there that was not made by accepting a proposal.

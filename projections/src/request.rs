@@ -155,6 +155,8 @@ fn decide_for(
     }
     let may_remove = !matches!(purpose, DecisionPurpose::Append);
     let assignments = Assignments::of(&request.commands);
+    // With a plan there is one event more.
+    let events_max = EVENTS_MAX - usize::from(may_remove);
     let mut drafts = Vec::new();
     let mut affected = BTreeSet::new();
     let mut warnings = Warnings::default();
@@ -168,8 +170,7 @@ fn decide_for(
         let owned_by = state.bundles().owner(&entity).filter(|owner| !assignments.has(owner)).cloned();
         let context = DecisionContext { log_id: envelope.log_id, at, seed, assignments: &assignments, may_remove };
         let changes = decide(state, ask, &context).map_err(refused)?;
-        // The event about the plan comes last.
-        if drafts.len() + changes.len() >= EVENTS_MAX {
+        if drafts.len() + changes.len() > events_max {
             return Err(refused(Refusal::TooManyEvents));
         }
         let first = drafts.len();

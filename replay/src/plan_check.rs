@@ -40,6 +40,16 @@ impl PlannedRequest {
     /// If the request did not come out so.
     pub(crate) fn check(&self, event: &OpenedEvent, after: &Configuration) -> Result<(), Finding> {
         let Change::PlanKept(kept) = event.change() else { return Ok(()) };
+        if !event.event().ends_request() {
+            let what = "an event about a plan stands within a request";
+            return Err(Finding::new(
+                event.event().position,
+                "plan",
+                what,
+                "the last event of its request",
+                "others after it",
+            ));
+        }
         let found = plan(&self.before, after, &self.affected, &self.events).digest();
         match found == kept.plan {
             true => Ok(()),

@@ -589,6 +589,7 @@ class Audit:
         if event["type"] == "PlanKept":
             said = json.loads(event["data"])
             self.demand(True, bool(self.before and self.told), "plan")
+            self.demand(event["count"], event["ordinal"], "plan")
             self.demand(plan_of(self.before, self.state, self.told).hex(), said["plan"], "plan")
         self.told.append(event)
         more = event["ordinal"] < event["count"]

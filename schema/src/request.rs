@@ -1,5 +1,6 @@
 //! A request: a reason and commands that are decided and appended together or not at all.
 
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -112,13 +113,20 @@ fn assignments_come_last(items: &[RequestItem]) -> Result<(), InputError> {
     let is_assignment = |item: &RequestItem| matches!(item.command, Command::AssignBundle(_));
     let ends = |item: &RequestItem| is_assignment(item) || matches!(item.command, Command::RemoveBundle(_));
     let first = items.iter().position(is_assignment).unwrap_or(items.len());
-    match items.iter().skip(first).position(|item| !ends(item)) {
-        Some(index) => {
-            let detail = "behind an `assign_bundle` only `assign_bundle` and `remove_bundle` may come";
-            Err(InputError::new("invalid_value", detail).at(&format!("commands[{}].type", first + index)))
-        }
-        None => Ok(()),
+    if let Some(index) = items.iter().skip(first).position(|item| !ends(item)) {
+        let detail = "behind an `assign_bundle` only `assign_bundle` and `remove_bundle` may come";
+        return Err(InputError::new("invalid_value", detail).at(&format!("commands[{}].type", first + index)));
     }
+    let mut assigned = BTreeSet::new();
+    for (index, item) in items.iter().enumerate() {
+        if let Command::AssignBundle(assign) = &item.command
+            && !assigned.insert(&assign.id)
+        {
+            let detail = format!("bundle {} is assigned twice", assign.id);
+            return Err(InputError::new("invalid_value", detail).at(&format!("commands[{index}].id")));
+        }
+    }
+    Ok(())
 }
 
 impl RequestItem {

@@ -7,6 +7,8 @@
 use std::sync::Arc;
 
 use projections::configuration::Configuration;
+use projections::expectation::PlanCondition;
+use schema::command::Command;
 use schema::id::LogId;
 use schema::instant::Instant;
 
@@ -16,6 +18,8 @@ use super::submission::Submission;
 
 /// Commands times nodes of a request up to which deciding takes some milliseconds.
 const QUICK_STEPS: usize = 2_000;
+/// How much longer a request with a plan may take.
+const PLANNED_TIMES: usize = 10;
 /// The same for all requests of a speculative batch, which may have to be decided twice without a pause.
 const SPECULATIVE_STEPS: usize = 100_000;
 
@@ -58,6 +62,16 @@ pub(crate) fn is_quick<'a>(submissions: impl IntoIterator<Item = &'a Submission>
 }
 
 fn steps<'a>(submissions: impl IntoIterator<Item = &'a Submission>, state: &Configuration) -> usize {
-    let commands: usize = submissions.into_iter().map(|submission| submission.request.commands.len()).sum();
-    commands.saturating_mul(state.nodes().len())
+    let steps = |submission: &Submission| {
+        let commands = &submission.request.commands;
+        let members = |command: &Command| match command {
+            Command::AssignBundle(assign) => assign.members.len(),
+            _ => 0,
+        };
+        let members: usize = commands.iter().map(|ask| members(&ask.command)).sum();
+        // With a plan each node may have to be looked at once more.
+        let times = if matches!(submission.plan, PlanCondition::None) { 1 } else { PLANNED_TIMES };
+        commands.len().saturating_mul(state.nodes().len()).saturating_mul(times) + members
+    };
+    submissions.into_iter().map(steps).sum()
 }

@@ -7,11 +7,13 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use imbl::OrdSet;
 use schema::bundle::{BundleAssigned, Marked};
 use schema::change::Change;
 use schema::command::{AssignBundle, Command, SetMark};
 use schema::entity::{Entity, Kind};
 use schema::id::BundleId;
+use schema::limit::BUNDLE_MEMBERS_MAX;
 use schema::position::Version;
 use schema::request::RequestItem;
 
@@ -85,7 +87,7 @@ pub(super) fn assign(
         }
         joined.push(member.clone());
     }
-    let leaving = present.into_iter().flatten().filter(|member| !grow && !members.contains(*member));
+    let leaving = present.filter(|_| !grow).into_iter().flatten().filter(|member| !members.contains(*member));
     let (mut left, mut removed) = (Vec::new(), BTreeSet::new());
     // What another assignment takes up leaves by that one.
     for member in leaving.filter(|member| !assignments.releases(id, member)) {
@@ -93,6 +95,10 @@ pub(super) fn assign(
         if member.kind != Kind::Node {
             removed.insert(member.clone());
         }
+    }
+    let count = present.map_or(0, OrdSet::len) + joined.len() - left.len();
+    if count > BUNDLE_MEMBERS_MAX {
+        return Err(Refusal::BundleTooLarge { bundle: id.clone(), members: count });
     }
     if !removed.is_empty() && !may_remove {
         return Err(Refusal::PlanNeeded {

@@ -119,6 +119,8 @@ async fn a_bundle_has_what_it_is_assigned_and_removes_only_what_was_shown() {
     house.ask(less.clone()).await.is_problem("prune", 428, "plan_needed", "commands[0].members");
     assert_eq!(house.position(), before);
     assert_eq!(house.dry_run(&less).await.json()["prunes"], json!(["document/b", "control/c-1"]));
+    let other = Digest::of(b"another plan").to_string();
+    house.planned(&less, &other, None).await.is_problem("not as shown", 412, "plan_changed", "If-Match");
     house.as_shown(less).await;
     house.get("/v1/documents/b").await.is_problem("pruned", 404, "unknown_entity", "id");
     assert_eq!(house.shown("/v1/nodes/n-1").await["bundle"], Value::Null, "a node is only let go of");
@@ -134,6 +136,12 @@ async fn a_bundle_has_what_it_is_assigned_and_removes_only_what_was_shown() {
         (json!([assign("odin", &["principal/ann"])]), 422, "invalid_value", "commands[0].members"),
         (json!([assign("odin", &["document/a", "document/a"])]), 422, "invalid_value", "commands[0].members"),
         (json!([assign("odin", &["document/a"]), put("z", "z", "", all())]), 422, "invalid_value", "commands[1].type"),
+        (
+            json!([assign("odin", &["document/a"]), assign("odin", &["document/a"])]),
+            422,
+            "invalid_value",
+            "commands[1].id",
+        ),
         (json!([{"type": "remove_bundle", "id": "nowhere"}]), 404, "unknown_entity", "commands[0].id"),
     ];
     for (commands, status, code, field) in refusals {

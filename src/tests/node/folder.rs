@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use agent::apply_error::ApplyError;
+use agent::folder_lock;
+use agent::layout::Layout;
 use agent::main_loop;
 use agent::node_folder::OpenError;
 use agent::options::Options;
@@ -277,7 +279,9 @@ async fn removing_the_lock_lets_no_second_agent_into_the_folder() {
     server.applied(&server.desire(1, &[("a", b"x")]).await).await;
     fs::remove_file(agent.path("lock")).unwrap();
     let since = std::time::Instant::now();
-    while !agent.path("lock").exists() {
+    // The file is there a moment before it is locked.
+    let layout = Layout::of(agent.path("lock").parent().unwrap().to_owned());
+    while !folder_lock::is_held(&layout).unwrap() {
         assert!(since.elapsed() < testkit::fake_server::PATIENCE, "it is taken again");
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }

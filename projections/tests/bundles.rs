@@ -1,0 +1,33 @@
+//! What a bundle may own.
+
+use histories::history;
+use projections::configuration::Configuration;
+use projections::request::decide_request;
+use schema::limit::BUNDLE_MEMBERS_MAX;
+use schema::request::Request;
+use serde_json::{Value, json};
+
+fn request(commands: Value) -> Request {
+    Request::read(json!({"commands": commands}).to_string().as_bytes()).unwrap()
+}
+
+#[test]
+fn a_bundle_has_no_more_members_than_may_be_listed() {
+    let mut state = Configuration::default();
+    let controls: Vec<String> = (0..=BUNDLE_MEMBERS_MAX).map(|number| format!("c-{number}")).collect();
+    for (index, part) in controls.chunks(1_000).enumerate() {
+        let define = |id: &String| json!({"type": "define_control", "id": id, "title": "T"});
+        let defined = request(part.iter().map(define).collect());
+        state = decide_request(&state, &history::envelope(index), &defined).unwrap().configuration;
+    }
+    let assign = |controls: &[String]| {
+        let members: Vec<String> = controls.iter().map(|id| format!("control/{id}")).collect();
+        request(json!([{"type": "assign_bundle", "id": "b", "members": members, "grow": true}]))
+    };
+    let (last, others) = controls.split_last().unwrap();
+    let full = decide_request(&state, &history::envelope(100), &assign(others)).unwrap();
+    assert_eq!(full.events.len(), 10, "an event has at most 1,000 of them");
+    let refused = decide_request(&full.configuration, &history::envelope(101), &assign(&[last.clone()])).unwrap_err();
+    assert_eq!(refused.refusal.code().as_str(), "bundle_too_large");
+    assert!(decide_request(&full.configuration, &history::envelope(102), &assign(&[others[0].clone()])).is_ok());
+}
