@@ -27,7 +27,8 @@ fn a_bundle_has_no_more_members_than_may_be_listed() {
     let (last, others) = controls.split_last().unwrap();
     let full = decide_request(&state, &history::envelope(100), &assign(others)).unwrap();
     assert_eq!(full.events.len(), 10, "an event has at most 1,000 of them");
-    let refused = decide_request(&full.configuration, &history::envelope(101), &assign(&[last.clone()])).unwrap_err();
+    let refused =
+        decide_request(&full.configuration, &history::envelope(101), &assign(std::slice::from_ref(last))).unwrap_err();
     assert_eq!(refused.refusal.code().as_str(), "bundle_too_large");
-    assert!(decide_request(&full.configuration, &history::envelope(102), &assign(&[others[0].clone()])).is_ok());
+    assert!(decide_request(&full.configuration, &history::envelope(102), &assign(&others[..1])).is_ok());
 }
