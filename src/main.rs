@@ -10,7 +10,10 @@ use client::fleet::FleetCommand;
 use client::node::{CloseBus, NodeCommand};
 use client::proposals::ProposalCommand;
 use client::token::TokenCommand;
-use client::{apply, context, delete, diff, events, fleet, get, health, impact, import, plan, proposals, wait, why};
+use client::{
+    apply, context, delete, diff, events, fleet, get, health, history, impact, import, mark, plan, proposals, revert,
+    wait, why,
+};
 use lab::{demo, dev};
 use manual::{CompletionsOptions, ManOptions};
 use program::exit::{AFTER_HELP, CommandFailure, ExitClass, conclude, run_to_end};
@@ -62,6 +65,10 @@ enum Command {
     Manifests(ManifestCommand),
     /// Show events, past and following
     Events(events::Options),
+    /// Show the requests that changed something, with who sent them and why
+    History(history::Options),
+    /// Give a position of the log a name, by which past states are asked for
+    Mark(mark::Options),
     /// Show why a node has a file at a path, or why a job is as it is: the events that it follows from
     Why(why::Options),
     /// Show what a request changed: which nodes and which jobs' specs
@@ -93,6 +100,10 @@ enum ManifestCommand {
     Diff(diff::Options),
     /// Remove documents and definitions, and end bundles: shown and asked about first
     Delete(delete::Options),
+    /// Take back what one request did: shown and asked about first
+    Undo(revert::UndoRequest),
+    /// Take back all that happened since a moment, or a part of it: shown and asked about first
+    Revert(revert::RevertTo),
 }
 
 /// `headwater token`: its subcommands work over HTTP, except `reset`, which needs the database.
@@ -175,6 +186,12 @@ async fn run_command(command: Command) -> Result<(), CommandFailure> {
         Command::Events(options) => {
             events::run(options).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
         }
+        Command::History(options) => {
+            history::run(options).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
+        }
+        Command::Mark(options) => {
+            mark::run(options).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
+        }
         Command::Why(options) => why::run(options).await.map_err(|error| CommandFailure::of(error.exit_class(), error)),
         Command::Impact(options) => {
             impact::run(options).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
@@ -214,6 +231,14 @@ async fn run_manifest_command(command: ManifestCommand) -> Result<(), CommandFai
         ManifestCommand::Diff(options) => tell_difference(Box::pin(diff::run(options)).await, diff::Error::exit_class),
         ManifestCommand::Delete(options) => {
             let done = Box::pin(delete::run(options)).await;
+            done.map_err(|error| CommandFailure::of(error.exit_class(), error))
+        }
+        ManifestCommand::Undo(options) => {
+            let done = Box::pin(revert::undo(options)).await;
+            done.map_err(|error| CommandFailure::of(error.exit_class(), error))
+        }
+        ManifestCommand::Revert(options) => {
+            let done = Box::pin(revert::revert(options)).await;
             done.map_err(|error| CommandFailure::of(error.exit_class(), error))
         }
     }

@@ -1,7 +1,8 @@
 //! The difference between two states: the commands that make the one into the other.
 //!
 //! Configuration is what people put: documents, definitions, labels of nodes, and what belongs together. Enrolment and retirement, tokens,
-//! claims, reports, proposals and marks are what happened, and are never brought back.
+//! claims, reports, proposals and marks are what happened, and are never brought back. What a request did, and what somebody changed since,
+//! is in [`crate::taking_back`].
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -25,7 +26,9 @@ pub enum DifferenceScope {
 }
 
 impl DifferenceScope {
-    fn has(&self, entity: &Entity) -> bool {
+    /// Whether an entity is made what it is to be.
+    #[must_use]
+    pub fn has(&self, entity: &Entity) -> bool {
         match self {
             Self::Everything => true,
             Self::Entities(entities) => entities.contains(entity),
@@ -55,6 +58,40 @@ fn documents(now: &Configuration, wanted: &Configuration, scope: &DifferenceScop
     };
     let put = wanted.documents().iter().map(|(id, document)| (id, &*document.put)).filter(comes);
     removed.chain(put.map(|(id, put)| put_again(id, put))).collect()
+}
+
+/// Whether an entity is configured the same in two states, and belongs to the same bundle. A node that takes part in one of them only has
+/// nothing that could be made the same.
+#[must_use]
+pub fn is_same(one: &Configuration, other: &Configuration, entity: &Entity) -> bool {
+    let states = [one, other];
+    let id = &entity.id;
+    macro_rules! same_definition {
+        ($list:ident) => {{
+            let [one, other] = states.map(|state| state.compliance().$list().get(id).map(|defined| &defined.said));
+            one == other
+        }};
+    }
+    let is_said_the_same = match entity.kind {
+        Kind::Document => match states.map(|state| state.documents().get(id)) {
+            [Some(one), Some(other)] => is_same_file(&one.put, &other.put),
+            [one, other] => one.is_none() == other.is_none(),
+        },
+        Kind::Node => match states.map(|state| state.nodes().get(id).filter(|node| !node.retired)) {
+            [Some(one), Some(other)] => one.labels == other.labels,
+            _ => true,
+        },
+        Kind::Bundle => {
+            let [one, other] = states.map(|state| state.bundles().all().get(id).map(|bundle| &bundle.members));
+            one == other
+        }
+        Kind::Control => same_definition!(controls),
+        Kind::Component => same_definition!(components),
+        Kind::Assessment => same_definition!(assessments),
+        Kind::Attestation => same_definition!(attestations),
+        _ => true,
+    };
+    is_said_the_same && one.bundles().owner(entity) == other.bundles().owner(entity)
 }
 
 /// Whether two documents are the same to nodes: which proposal one was made of is what happened.

@@ -39,5 +39,6 @@ pub mod plain_contents;
 pub mod render;
 pub mod selection;
 pub mod spec;
+pub mod taking_back;
 
 pub mod plan;

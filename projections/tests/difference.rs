@@ -2,9 +2,10 @@
 
 use histories::{acts, history};
 use projections::configuration::Configuration;
-use projections::difference::{DifferenceScope, difference};
+use projections::difference::{DifferenceScope, difference, is_same};
 use projections::render::render;
 use projections::request::decide_request;
+use projections::taking_back::{RequestTrace, changed_since};
 use proptest::prelude::*;
 use schema::command::{Command, KnownContent};
 use schema::desired::EntryKind;
@@ -90,21 +91,32 @@ proptest! {
         prop_assume!(!decided.is_empty());
         let index = index.index(decided.len());
         let before = if index == 0 { Configuration::default() } else { decided[index - 1].configuration.clone() };
-        let now = &decided[decided.len() - 1].configuration;
-        let touched: BTreeSet<Entity> = decided[index].events.iter().map(|event| event.entity.clone()).collect();
-        let scope = DifferenceScope::Entities(touched.clone());
-        let commands = difference(now, &before, &scope);
+        let (after, now) = (&decided[index].configuration, &decided[decided.len() - 1].configuration);
+        let configured = RequestTrace::of(&before, &decided[index].events).configured;
+        let changed: BTreeSet<Entity> = changed_since([&before, after, now], &configured).cloned().collect();
+        if index + 1 == decided.len() {
+            prop_assert!(changed.is_empty(), "nobody changed anything since: {:?}", changed);
+        }
+        let undone: BTreeSet<Entity> = configured.difference(&changed).cloned().collect();
+        let commands = difference(now, &before, &DifferenceScope::Entities(undone.clone()));
         prop_assume!(!commands.is_empty());
-        let Ok(undone) = decide_request(now, &history::envelope(9_000), &request(commands, [now, &before])) else {
+        let Ok(decision) = decide_request(now, &history::envelope(9_000), &request(commands, [now, &before])) else {
             // Something else stands in the way: a path that is a folder now, or a bundle that would lose what it has.
             return Ok(());
         };
-        for (id, document) in now.documents().iter().filter(|(id, _)| !touched.contains(&(*id).into())) {
-            prop_assert_eq!(undone.configuration.documents().get(id), Some(document));
+        let left = decision.configuration;
+        for entity in &undone {
+            prop_assert!(is_same(&left, &before, entity), "{} is not as before", entity);
         }
-        for id in before.documents().keys().filter(|id| touched.contains(&(*id).into())) {
-            let [is, was] = [&undone.configuration, &before].map(|state| state.documents()[id].put.digest);
-            prop_assert_eq!(is, was);
+        let others = now.documents().keys().map(Entity::from).chain(now.nodes().keys().map(Entity::from));
+        for other in others.filter(|other| !undone.contains(other)) {
+            prop_assert!(is_same(&left, now, &other) || is_member_of(&other, &undone, [&before, now]), "{} was changed", other);
         }
     }
+}
+
+/// Whether an entity belongs to a bundle that is among others.
+fn is_member_of(entity: &Entity, others: &BTreeSet<Entity>, states: [&Configuration; 2]) -> bool {
+    let owners = states.into_iter().filter_map(|state| state.bundles().owner(entity));
+    owners.into_iter().any(|owner| others.contains(&owner.into()))
 }

@@ -11,6 +11,7 @@ mod identity;
 mod labelling;
 mod proposal;
 mod typo;
+mod write;
 
 use alloc::format;
 use alloc::string::String;
@@ -153,7 +154,7 @@ pub struct PutDocument {
 }
 
 /// A document as it is written: one of `content`, `content_base64` and `content_digest`.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[cfg_attr(
     feature = "json-schema",
@@ -170,10 +171,13 @@ struct PutDocumentForm {
     path: DocumentPath,
     media_type: MediaType,
     /// The document's text.
+    #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<String>,
     /// The document's bytes in base64 with padding (RFC 4648, section 4).
+    #[serde(skip_serializing_if = "Option::is_none")]
     content_base64: Option<String>,
     /// The digest of bytes that the log holds already.
+    #[serde(skip_serializing_if = "Option::is_none")]
     content_digest: Option<Digest>,
     target: Target,
     /// Of the documents that share a path on a node, the one with the highest priority wins.
@@ -181,12 +185,12 @@ struct PutDocumentForm {
     #[serde(default)]
     merge: Merge,
     /// The mode of the file on a node. `755` is not available yet.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "DocumentMode::is_plain")]
     mode: DocumentMode,
 }
 
 /// The fields of `create_principal`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreatePrincipal {
@@ -285,7 +289,7 @@ fn whole<T: DeserializeOwned>(fields: Map<String, Value>, command: fn(T) -> Comm
 }
 
 /// The name of a principal and nothing else.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Named {

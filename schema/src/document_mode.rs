@@ -17,6 +17,12 @@ pub enum DocumentMode {
 }
 
 impl DocumentMode {
+    /// Whether the file is only read.
+    #[must_use]
+    pub(crate) const fn is_plain(&self) -> bool {
+        matches!(self, Self::Plain)
+    }
+
     /// The three octal digits.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -181,6 +181,13 @@ macro_rules! commands {
         pub(crate) const SHAPES: &[Option<CommandShape>] = &[$(commands!(@shape [$($doc),*] $($name, $form)?)),*];
 
         impl Command {
+            /// The `type` by which JSON asks for the command; none if no JSON does.
+            const fn json_type(&self) -> Option<&'static str> {
+                match self {
+                    $(Self::$variant(..) => commands!(@name $($name)?),)*
+                }
+            }
+
             /// The entity that the command is about.
             #[must_use]
             #[allow(unused_variables, reason = "most commands are about the first of their fields")]
@@ -200,6 +207,9 @@ macro_rules! commands {
         })
     };
     (@shape [$($doc:literal),*]) => { None };
+
+    (@name $name:literal) => { Some($name) };
+    (@name) => { None };
 }
 
 /// An enum of names on a wire between programs of different versions.

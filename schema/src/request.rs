@@ -6,6 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::command::Command;
@@ -15,25 +16,29 @@ use crate::json::StrictJson;
 use crate::limit::{COMMANDS_MAX, REASON_BYTES_MAX};
 use crate::position::Version;
 
-/// Commands that are decided, appended and published together or not at all.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Commands that are decided, appended and published together or not at all. It is written as it is read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Request {
     /// The reason in words of the caller: at most 4 KiB. Each event of the request has it.
     pub reason: Option<String>,
     /// 1 to 1,000 commands, decided in this order.
     pub commands: Vec<RequestItem>,
     /// Digest of the request's JSON with sorted keys. It tells whether two requests under one idempotency key are the same.
+    #[serde(skip)]
     pub fingerprint: Digest,
     /// Size of the request's JSON in bytes; 0 for a request of Headwater's own parts.
+    #[serde(skip)]
     pub bytes: usize,
 }
 
 /// A command with the version that its sender expects the entity to have.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RequestItem {
     /// The command.
+    #[serde(flatten)]
     pub command: Command,
     /// The entity's version before the command; 0 says that it must not be there.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_version: Option<Version>,
 }
 

@@ -39,6 +39,8 @@ error_codes! {
     BodyTimeout = 408 "body_timeout";
     /// The body has more bytes than a request may have.
     BodyTooLarge = 413 "body_too_large";
+    /// What is to be undone was changed by others since.
+    ChangedSince = 409 "changed_since";
     /// The server's clock is ahead of other clocks, so it must not date events.
     ClockAhead = 503 "clock_ahead";
     /// The content that a digest names is not stored any more.
@@ -64,7 +66,9 @@ error_codes! {
     /// The caller may read, and asks for a change.
     NotPermitted = 403 "not_permitted";
     /// The request can't come with a plan, because random bytes are a part of what it changes.
-    NotPlannable = 400 "not_plannable";
+    NotPlannable = 422 "not_plannable";
+    /// The request did what can't be taken back.
+    NotUndoable = 409 "not_undoable";
     /// The position is appended, but not published yet.
     NotPublished = 404 "not_published";
     /// The server can't do its work at the moment.

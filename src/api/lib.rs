@@ -38,4 +38,5 @@ pub mod node;
 pub mod principal;
 pub mod proof;
 pub mod proposal;
+pub mod revert;
 pub mod why;

@@ -35,5 +35,7 @@ pub const JOIN_TOKENS: &str = "/v1/join-tokens";
 pub const BUNDLES: &str = "/v1/bundles";
 /// Names of positions.
 pub const MARKS: &str = "/v1/marks";
+/// The request that takes something back.
+pub const REVERTS: &str = "/v1/reverts";
 /// Which contents the log does not hold.
 pub const MISSING_CONTENTS: &str = "/v1/contents/missing";

@@ -4,7 +4,7 @@
 //! `--follow` ends only when it is stopped or refused.
 
 mod event_line;
-mod event_reader;
+pub(crate) mod event_reader;
 mod since_time;
 
 use std::ops::ControlFlow;

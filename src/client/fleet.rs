@@ -47,7 +47,7 @@ pub struct RetryNodes {
     nodes: Vec<NodeId>,
 
     #[command(flatten)]
-    common: Common,
+    common: SendOptions,
 }
 
 /// Retires nodes.
@@ -65,7 +65,7 @@ pub struct RetireNodes {
     confirm: ConfirmOption,
 
     #[command(flatten)]
-    common: Common,
+    common: SendOptions,
 }
 
 /// What gets labels.
@@ -105,11 +105,12 @@ struct LabelNodes {
     all: bool,
 
     #[command(flatten)]
-    common: Common,
+    common: SendOptions,
 }
 
+/// How a request of this client's own words is sent, and its answer printed.
 #[derive(Clone, Debug, Args)]
-struct Common {
+pub(crate) struct SendOptions {
     /// The reason, which each event carries.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -119,7 +120,7 @@ struct Common {
     json: bool,
 
     #[command(flatten)]
-    endpoint: Endpoint,
+    pub(crate) endpoint: Endpoint,
 }
 
 /// Does what the command says.
@@ -186,17 +187,19 @@ impl LabelNodes {
     }
 }
 
-impl Common {
-    async fn send(&self, client: &ApiClient, commands: Vec<Value>) -> Result<Answer, Error> {
+impl SendOptions {
+    /// Sends one request, once however often it is tried. Likely mistakes are printed.
+    pub(crate) async fn send(&self, client: &ApiClient, commands: Vec<Value>) -> Result<Answer, Error> {
         // A lost answer is asked for again: the same request must not be taken twice.
         let key =
-            Some(format!("nodes-{}", Digest::of(token::generate().map_err(Error::Randomness)?.as_bytes()).short()));
+            Some(format!("words-{}", Digest::of(token::generate().map_err(Error::Randomness)?.as_bytes()).short()));
         let answer = client.send_commands(&CommandRequest { reason: self.reason.clone(), commands, key }).await?;
         output::warn(&answer.warnings);
         Ok(answer)
     }
 
-    fn print(&self, answer: &Answer, text: &str) -> Result<(), Error> {
+    /// Prints the answer as JSON, or in words.
+    pub(crate) fn print(&self, answer: &Answer, text: &str) -> Result<(), Error> {
         match self.json {
             true => {
                 output::json(&serde_json::to_string(answer).expect("BUG: texts and numbers can be written as JSON"))

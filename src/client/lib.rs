@@ -4,7 +4,8 @@
 //!   [`server_sent_events`] reads the live stream.
 //! - [`error`] is why a request failed: every refusal has the server's own code, field and detail. [`exchange`] adds that nothing could be
 //!   printed, and is a part of the error of each command.
-//! - [`manifest`] reads and writes files that say what the log is to hold; [`apply`], [`plan`], [`diff`] and [`delete`] are commands about them.
+//! - [`manifest`] reads and writes files that say what the log is to hold; [`apply`], [`plan`], [`diff`] and [`delete`] are commands about them. [`revert`] takes
+//!   back what was changed, [`history`] shows what that was, and [`mark`] names a moment.
 //! - [`get`], [`events`], [`why`], [`impact`], [`wait`], [`import`], [`proposals`], [`token`] and [`health`] are commands; [`oscal`] reads the files that
 //!   `import` takes.
 //!
@@ -31,17 +32,20 @@ pub mod events;
 pub mod fleet;
 pub mod get;
 pub mod health;
+pub mod history;
 pub mod impact;
 pub mod import;
 pub mod join_token;
 pub mod manifest;
 mod manifest_request;
+pub mod mark;
 pub mod node;
 pub mod node_access;
 pub mod oscal;
 pub mod plan;
 pub mod proposals;
 mod request_plan;
+pub mod revert;
 pub mod token;
 mod url_path;
 pub mod wait;

@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::form::strict;
@@ -17,7 +17,7 @@ use crate::limit::BUNDLE_MEMBERS_MAX;
 use crate::position::Position;
 
 /// The fields of `assign_bundle`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AssignBundle {
@@ -27,29 +27,34 @@ pub struct AssignBundle {
     #[cfg_attr(feature = "json-schema", schemars(length(max = BUNDLE_MEMBERS_MAX)))]
     pub members: BTreeSet<Entity>,
     /// Take members that belong to another bundle.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_unset")]
     pub take: bool,
     /// Let the bundle own nothing: an empty list alone is taken for a mistake.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_unset")]
     pub empty: bool,
     /// Only add members: nothing leaves the bundle.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_unset")]
     pub grow: bool,
 }
 
 /// The fields of `mark`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SetMark {
     /// The id of the mark.
     pub id: MarkId,
     /// The position that it names; the end of the log unless given.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
     /// Let it name another position than it does.
-    #[serde(default, rename = "move")]
+    #[serde(default, rename = "move", skip_serializing_if = "is_unset")]
     pub moves: bool,
+}
+
+/// A flag that is not set is not written.
+fn is_unset(flag: &bool) -> bool {
+    !flag
 }
 
 impl AssignBundle {

@@ -4,8 +4,8 @@ use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::form::{Only, strict};
@@ -18,7 +18,7 @@ use crate::limit::{CLAIM_JOBS_MAX, EVIDENCE_BYTES_MAX, LEASE_S_DEFAULT, LEASE_S_
 use crate::schedule::Schedule;
 
 /// The fields of `claim_jobs`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ClaimJobs {
@@ -34,19 +34,19 @@ pub struct ClaimJobs {
 }
 
 /// The fields of `release_jobs`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseJobs {
     /// The node that holds the jobs.
     pub runtime: NodeId,
     /// The jobs to give up; without the field, all that the node holds.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jobs: Option<BTreeSet<JobId>>,
 }
 
 /// The fields of `complete_job`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CompleteJob {
@@ -65,11 +65,11 @@ pub struct CompleteJob {
 }
 
 /// A runtime and nothing else.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Renewal {
-    runtime: NodeId,
+    pub(super) runtime: NodeId,
 }
 
 /// Reads a command whose only field is a runtime.

@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::form::strict;
@@ -14,7 +14,7 @@ use crate::node_keys::{KeyBytes, NodeKeys};
 use crate::target::Labels;
 
 /// The fields of `enrol_node`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EnrolNode {
@@ -23,12 +23,12 @@ pub struct EnrolNode {
     /// Its labels.
     pub labels: Labels,
     /// Its public keys, as `headwater edge key` prints them; without them the node keeps the keys that it has.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<NodeKeys>,
 }
 
 /// The fields of `set_node_keys`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SetNodeKeys {
@@ -39,7 +39,7 @@ pub struct SetNodeKeys {
 }
 
 /// The fields of `create_join_token`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreateJoinToken {
@@ -48,7 +48,7 @@ pub struct CreateJoinToken {
     /// The public half of the token's key. The secret half is in the line that the node reads, and never in the log.
     pub key: KeyBytes,
     /// The only node that may join with the token; without it, any id that was never enrolled.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeId>,
     /// The labels of a node that is enrolled by the token.
     #[serde(default)]
@@ -83,12 +83,12 @@ pub struct JoinNode {
 }
 
 /// The log that a command is about, by its id.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OwnLog {
     /// The id of the log, as `GET /v1/log` shows it.
-    id: LogId,
+    pub(super) id: LogId,
 }
 
 /// Reads a command whose only field is the log.

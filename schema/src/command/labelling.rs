@@ -4,7 +4,7 @@ use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::form::strict;
@@ -14,13 +14,13 @@ use crate::limit::RELABEL_BYTES_MAX;
 use crate::target::{Labels, Target};
 
 /// The fields of `label_node`.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct LabelNodeForm {
-    id: NodeId,
+    pub(super) id: NodeId,
     /// All of its labels: those that are missing here are taken away.
-    labels: Labels,
+    pub(super) labels: Labels,
 }
 
 /// Reads a command about a node and all its labels.
@@ -29,7 +29,7 @@ pub(super) fn labelled<C>(fields: Map<String, Value>, command: fn(NodeId, Labels
 }
 
 /// The fields of `relabel_nodes`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RelabelNodes {

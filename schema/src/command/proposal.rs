@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::content::{Content, MediaType};
@@ -32,14 +32,14 @@ pub struct Propose {
 }
 
 /// The fields of `accept_proposal`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AcceptProposal {
     /// The id of the proposal.
     pub id: ProposalId,
     /// The priority of the document that is made of it; 1,000 unless given.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<i32>,
     /// Accept it although the node had another file at the path when it proposed than is desired now.
     #[serde(default)]
@@ -47,7 +47,7 @@ pub struct AcceptProposal {
 }
 
 /// The fields of `reject_proposal`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RejectProposal {

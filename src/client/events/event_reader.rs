@@ -24,32 +24,32 @@ const WINDOW_FIRST: u64 = 200;
 
 /// An event. It stays JSON, so that events of a newer server are shown, too.
 #[derive(Clone, Debug)]
-pub(super) struct ReceivedEvent {
+pub(crate) struct ReceivedEvent {
     /// The server's JSON, on one line.
-    pub(super) json: String,
-    pub(super) value: Value,
-    pub(super) position: u64,
+    pub(crate) json: String,
+    pub(crate) value: Value,
+    pub(crate) position: u64,
 }
 
 /// The server, and which of its events are wanted.
 #[derive(Debug)]
-pub(super) struct EventReader {
-    pub(super) client: ApiClient,
+pub(crate) struct EventReader {
+    pub(crate) client: ApiClient,
     /// Query parameters that narrow the events down.
-    pub(super) filter: Vec<(&'static str, String)>,
+    pub(crate) filter: Vec<(&'static str, String)>,
     /// Whether reports of nodes are left out.
-    pub(super) no_reports: bool,
+    pub(crate) no_reports: bool,
 }
 
 impl EventReader {
     /// The last position of the log.
-    pub(super) async fn head(&self) -> Result<u64, ClientError> {
+    pub(crate) async fn head(&self) -> Result<u64, ClientError> {
         let log: LogStatus = self.client.get(LOG).await?;
         Ok(log.position.get())
     }
 
     /// Gives every wanted event after `after` and up to `up_to` to `take`, until `take` breaks off.
-    pub(super) async fn for_each(
+    pub(crate) async fn for_each(
         &self,
         after: u64,
         up_to: u64,
@@ -77,7 +77,7 @@ impl EventReader {
     }
 
     /// The last `count` wanted events after `after`, and the last position of the log.
-    pub(super) async fn last(&self, count: usize, after: u64) -> Result<(VecDeque<ReceivedEvent>, u64), Error> {
+    pub(crate) async fn last(&self, count: usize, after: u64) -> Result<(VecDeque<ReceivedEvent>, u64), Error> {
         let head = self.head().await?;
         let (mut found, mut end, mut window) = (VecDeque::new(), head, WINDOW_FIRST.max(count as u64));
         while found.len() < count && end > after {
@@ -98,7 +98,7 @@ impl EventReader {
     }
 
     /// The last position before a time, by binary search: times in the log rise with positions.
-    pub(super) async fn position_before(&self, time: Instant) -> Result<u64, Error> {
+    pub(crate) async fn position_before(&self, time: Instant) -> Result<u64, Error> {
         let (mut low, mut high) = (0, self.head().await?);
         while low < high {
             let middle = Position::from(low + (high - low).div_ceil(2));
@@ -120,7 +120,7 @@ impl EventReader {
     }
 
     /// Opens the live stream after a position.
-    pub(super) async fn open_stream(&self, after: u64) -> Result<ServerSentEvents, ClientError> {
+    pub(crate) async fn open_stream(&self, after: u64) -> Result<ServerSentEvents, ClientError> {
         let from = after.to_string();
         let filter = self.filter.iter().map(|(name, text)| (*name, text.as_str()));
         let query: Vec<(&str, &str)> = filter.chain([(AFTER, from.as_str())]).collect();
@@ -128,7 +128,7 @@ impl EventReader {
     }
 
     /// Parses an event, whose position must be after `last`.
-    pub(super) fn parse(&self, json: &str, last: u64) -> Result<ReceivedEvent, ClientError> {
+    pub(crate) fn parse(&self, json: &str, last: u64) -> Result<ReceivedEvent, ClientError> {
         let value: Value = serde_json::from_str(json)
             .map_err(|source| ClientError::UnreadableAnswer { url: self.client.url().join(EVENTS), source })?;
         let position = value["position"].as_u64().filter(|position| *position > last);
@@ -138,7 +138,7 @@ impl EventReader {
     }
 
     /// Whether an event is to be shown.
-    pub(super) fn is_wanted(&self, event: &ReceivedEvent) -> bool {
+    pub(crate) fn is_wanted(&self, event: &ReceivedEvent) -> bool {
         let is_report = event.value["entity"].as_str().is_some_and(|entity| entity.starts_with("report/"));
         !(self.no_reports && is_report)
     }

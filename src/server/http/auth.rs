@@ -8,7 +8,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use api::error_code::ErrorCode;
-use api::path::{COMMANDS, MISSING_CONTENTS};
+use api::path::{COMMANDS, MISSING_CONTENTS, REVERTS};
 use api::query::AT;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::AUTHORIZATION;
@@ -140,7 +140,7 @@ fn only_reads(request: &Request) -> bool {
             // A flag that is given twice is refused later on, whoever sends it.
             GivenParams::of_query(request.uri().query().unwrap_or_default()).flag(&DRY) == Ok(true)
         }
-        Method::POST => request.uri().path() == MISSING_CONTENTS,
+        Method::POST => [MISSING_CONTENTS, REVERTS].contains(&request.uri().path()),
         _ => false,
     }
 }

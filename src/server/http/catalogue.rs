@@ -5,8 +5,9 @@ use api::contents::AskedContents;
 use api::error_code::ErrorCode;
 use api::path::{
     BUNDLES, COMMANDS, COVERAGE, EVENTS, FLEET, HEALTH, JOIN_TOKENS, LOG, MARKS, METRICS, MISSING_CONTENTS, NODES,
-    PRINCIPALS, PROPOSALS, READY, WHOAMI,
+    PRINCIPALS, PROPOSALS, READY, REVERTS, WHOAMI,
 };
+use api::revert::RevertQuestion;
 use schema::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
 use schema::request::Request;
 
@@ -32,6 +33,7 @@ use crate::http::operation::{Operation, get, post};
 use crate::http::principals;
 use crate::http::proof;
 use crate::http::proposals;
+use crate::http::reverts;
 use crate::http::versions;
 use crate::http::why;
 
@@ -103,6 +105,15 @@ fn configuration() -> Vec<Operation> {
         post(MISSING_CONTENTS, "post_missing_contents", "Which contents the log does not hold", contents::missing)
             .takes(|generator| generator.subschema_for::<AskedContents>())
             .may_answer(contents::CODES),
+        post(
+            REVERTS,
+            "post_reverts",
+            "The request that takes back what a request did, or what happened since",
+            reverts::post,
+        )
+        .takes(|generator| generator.subschema_for::<RevertQuestion>())
+        .may_answer(contents::CODES)
+        .may_answer(reverts::CODES),
         get(PRINCIPALS, "list_principals", "People and programs that have, or had, a token", principals::list),
         get("/v1/principals/{id}", "get_principal", "A person or program that has, or had, a token", principals::one),
         get(JOIN_TOKENS, "list_join_tokens", "Tokens with which nodes join, or could", join_tokens::list),

@@ -17,12 +17,13 @@ use schema::request::Request;
 use schemars::SchemaGenerator;
 use serde_json::{Value, json};
 
+use crate::event_log::SubmitError;
 use crate::http::answer::JsonAnswer;
 use crate::http::dry_run;
 use crate::http::entity_tag::tag_of;
 use crate::http::operation::{AnswerBody, AnswerType, Asked};
 use crate::http::params::{DRY, GivenParams, Parameter, RequestParameters};
-use crate::http::plan_condition::{PLAN, asked_plan, plan_condition};
+use crate::http::plan_condition::{PLAN, asked_plan, check_plannable, plan_condition};
 use crate::http::problem::ProblemResponse;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(api::header::IDEMPOTENCY_KEY);
@@ -31,13 +32,14 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(api::header::IDEMPOT
 const LARGE_BODY_BYTES: usize = 64 * 1024;
 
 /// What a request of commands can be refused with before it is decided, or because it can't be appended.
-pub(super) const CODES: [ErrorCode; 11] = [
+pub(super) const CODES: [ErrorCode; 12] = [
     ErrorCode::BodyTimeout,
     ErrorCode::BodyTooLarge,
     ErrorCode::ClockAhead,
     ErrorCode::IdempotencyKeyReused,
     ErrorCode::IncompleteBody,
     ErrorCode::InvalidIdempotencyKey,
+    ErrorCode::NotPermitted,
     ErrorCode::NotPlannable,
     ErrorCode::PlanChanged,
     ErrorCode::TooManyQuestions,
@@ -65,9 +67,6 @@ impl RequestParameters for CommandOptions {
 
     fn take(given: &GivenParams) -> Result<Self, ProblemResponse> {
         let (dry_run, plan) = (given.flag(&DRY)?, asked_plan(given.headers())?);
-        if dry_run && plan.is_some() {
-            return Err(ProblemResponse::invalid_parameter(PLAN.name, "a dry run shows a plan, and takes none"));
-        }
         Ok(Self { dry_run, key: idempotency_key(given.headers())?, plan })
     }
 }
@@ -110,7 +109,12 @@ pub(super) async fn post(asked: Asked<CommandOptions>) -> Result<CommandAnswer, 
     app.resolve_contents(&mut request).await?;
     let actor = Actor::Principal(app.caller.name.clone());
     if dry_run {
+        plan.map_or(Ok(()), |_| check_plannable(&request))?;
         let decided = dry_run::dry_run(&app, actor, request).await?;
+        // What would be refused now is refused, and nothing else: a dry run with a plan tells whether it still comes out so.
+        if plan.is_some() && plan != decided.plan {
+            return Err(SubmitError::PlanChanged.into());
+        }
         let (plan, position) = (decided.plan, decided.answer.position);
         return Ok(CommandAnswer::Decided(plan, Box::new(JsonAnswer::new(position, decided))));
     }

@@ -66,6 +66,7 @@ mod nodes;
 mod principals;
 mod proof;
 mod proposals;
+mod reverts;
 mod versions;
 mod why;
 

@@ -129,7 +129,7 @@ where
     operation(Method::GET, path, id, summary, handler)
 }
 
-/// An operation that changes something.
+/// An operation with a body: it changes something, or asks what does not fit into a URL.
 pub(super) fn post<P, A, R, H, F>(path: &'static str, id: &'static str, summary: &'static str, handler: H) -> Operation
 where
     P: RequestParameters + 'static,
@@ -138,7 +138,7 @@ where
     H: Fn(Asked<P, A>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<R, ProblemResponse>> + Send,
 {
-    operation(Method::POST, path, id, summary, handler).may_answer([ErrorCode::NotPermitted])
+    operation(Method::POST, path, id, summary, handler)
 }
 
 fn operation<P, A, R, H, F>(

@@ -24,24 +24,33 @@ use crate::http::problem::ProblemResponse;
 /// `If-Match` of a request.
 pub(super) const PLAN: Parameter = Parameter::header(
     "If-Match",
-    "The plan that a dry run answered, in quotes: the request is appended only if it comes out exactly so.",
+    "The plan that a dry run answered, in quotes or without: the request is appended only if it comes out exactly so.",
     plan_schema,
 );
 
 fn plan_schema() -> Value {
-    json!({"type": "string", "pattern": "^\"[0-9a-f]{64}\"$"})
+    json!({"type": "string", "pattern": "^(\"[0-9a-f]{64}\"|[0-9a-f]{64})$"})
 }
 
-/// Reads `If-Match`: one plan in quotes.
+/// Reads `If-Match`: one plan, in quotes as an entity tag has them, or without, as the body of a dry run's answer has it.
 pub(super) fn asked_plan(headers: &HeaderMap) -> Result<Option<Digest>, ProblemResponse> {
     let mut given = headers.get_all(IF_MATCH).iter();
     let (Some(plan), more) = (given.next(), given.next()) else { return Ok(None) };
     let text = plan.to_str().unwrap_or_default();
-    let digest = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(|text| text.parse().ok());
-    match (digest, more) {
-        (Some(digest), None) => Ok(Some(digest)),
-        _ => Err(ProblemResponse::invalid_parameter(PLAN.name, "is one plan of a dry run, 64 hex digits in quotes")),
+    let unquoted = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    match (unquoted.parse(), more) {
+        (Ok(digest), None) => Ok(Some(digest)),
+        _ => Err(ProblemResponse::invalid_parameter(PLAN.name, "is one plan of a dry run: 64 hex digits")),
     }
+}
+
+/// Refuses a plan of a request that has none.
+pub(super) fn check_plannable(request: &Request) -> Result<(), ProblemResponse> {
+    if is_plannable(request) {
+        return Ok(());
+    }
+    let detail = "the tokens of claims are drawn at random: send the commands without `If-Match`";
+    Err(ProblemResponse::new(ErrorCode::NotPlannable, detail).in_field(PLAN.name))
 }
 
 /// The condition under which a request with a plan is appended.
@@ -51,10 +60,7 @@ pub(super) async fn plan_condition(
     request: &Request,
     asked: Digest,
 ) -> Result<PlanCondition, ProblemResponse> {
-    if !is_plannable(request) {
-        let detail = "the tokens of claims are drawn at random: send the commands without `If-Match`";
-        return Err(ProblemResponse::new(ErrorCode::NotPlannable, detail).in_field(PLAN.name));
-    }
+    check_plannable(request)?;
     // Who may not send it is told so at the head, and nothing is rendered for that.
     if !may_send(&app.log().view(), actor, request) {
         return Ok(PlanCondition::Changed);
@@ -92,7 +98,7 @@ mod tests {
     use axum::http::HeaderValue;
 
     #[test]
-    fn a_plan_is_64_hex_digits_in_quotes_and_only_one() {
+    fn a_plan_is_64_hex_digits_and_only_one() {
         let read = |texts: &[&str]| {
             let mut headers = HeaderMap::new();
             for text in texts {
@@ -103,7 +109,10 @@ mod tests {
         let (digest, quoted) = (Digest::of(b"plan"), format!("\"{}\"", Digest::of(b"plan")));
         assert_eq!(read(&[]), Ok(None));
         assert_eq!(read(&[&quoted]), Ok(Some(digest)));
-        for refused in [&["*"][..], &[&digest.to_string()], &["\"\""], &[&format!("W/{quoted}")], &[&quoted, &quoted]] {
+        assert_eq!(read(&[&digest.to_string()]), Ok(Some(digest)));
+        for refused in
+            [&["*"][..], &[""], &["\"\""], &[&format!("{digest}\"")], &[&format!("W/{quoted}")], &[&quoted, &quoted]]
+        {
             assert!(read(refused).is_err(), "{refused:?}");
         }
     }

@@ -2,6 +2,7 @@
 //! written, and against the whole that `headwater dev` starts.
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
+mod managed;
 mod running;
 mod server;
 mod terminal;
@@ -24,6 +25,7 @@ mod printed;
 mod reference;
 mod selected;
 mod starting;
+mod taken_back;
 mod tls;
 mod unwritable;
 mod wait;

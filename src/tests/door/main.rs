@@ -23,6 +23,7 @@ mod proposals;
 mod proposing;
 mod reading;
 mod reference;
+mod reverting;
 mod states;
 mod tls;
 mod waiting;

@@ -83,6 +83,15 @@ async fn a_plan_that_would_come_out_otherwise_is_refused_and_nothing_is_written(
     let first = house.planned(&commands, &plan, Some("k")).await.json();
     assert_eq!(house.planned(&commands, &plan, Some("k")).await.json(), first);
     house.planned(&commands, &plan, None).await.is_problem("once more", 412, "plan_changed", "If-Match");
+    // A dry run with a plan tells whether it still comes out so.
+    let once_more = |plan: Value| {
+        let (tag, body) = (format!("\"{}\"", plan.as_str().unwrap()), json!({"commands": commands}).to_string());
+        let house = &house;
+        async move { house.post("/v1/commands?dry_run=true", &[("if-match", &tag)], &body).await }
+    };
+    once_more(json!(plan)).await.is_problem("a dry run", 412, "plan_changed", "If-Match");
+    let shown = house.dry_run(&commands).await.json();
+    assert_eq!(once_more(shown["plan"].clone()).await.json()["plan"], shown["plan"]);
     // What changes nothing keeps no plan.
     let nothing = house.as_shown(commands.clone()).await;
     assert_eq!(nothing["events"], json!([]));
@@ -93,7 +102,7 @@ async fn a_plan_that_would_come_out_otherwise_is_refused_and_nothing_is_written(
     }
     let claim = json!([{"type": "claim_jobs", "runtime": "n-1", "limit": 1}]);
     assert_eq!(house.dry_run(&claim).await.json()["plan"], Value::Null);
-    house.planned(&claim, &plan, None).await.is_problem("tokens", 400, "not_plannable", "If-Match");
+    house.planned(&claim, &plan, None).await.is_problem("tokens", 422, "not_plannable", "If-Match");
 }
 
 #[tokio::test]
