@@ -8,6 +8,7 @@ use projections::configuration::Configuration;
 use projections::render::render;
 use projections::request::{RequestContext, decide_request};
 use schema::command::{Command, Content, EnrolNode, Merge, PutDocument};
+use schema::document_mode::DocumentMode;
 use schema::entity::Actor;
 use schema::id::{CommandId, JobId, LogId, NodeId};
 use schema::instant::Instant;
@@ -50,6 +51,7 @@ fn put(number: u32, round: u64) -> Command {
         }),
         priority: 0,
         merge: Merge::Replace,
+        mode: DocumentMode::Plain,
     })
 }
 

@@ -15,6 +15,7 @@ use replay::file::block::{BlockHead, BlockKind, Unpacker};
 use replay::log::Follower;
 use schema::command::{Command as Ask, Content, Merge, PutDocument};
 use schema::digest::Hasher;
+use schema::document_mode::DocumentMode;
 use schema::event::Event;
 use schema::position::Position;
 use schema::target::Target;
@@ -71,6 +72,7 @@ fn put(number: usize, round: usize) -> Ask {
         target: Target::Nodes([node(number)].into()),
         priority: 0,
         merge: Merge::Replace,
+        mode: DocumentMode::Plain,
     })
 }
 

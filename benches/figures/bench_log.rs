@@ -9,6 +9,7 @@ use lab::postgres::Cluster;
 use lab::running_server::RunningServer;
 use schema::address::Prefix;
 use schema::command::{Command, Content, EnrolNode, Merge, PutDocument};
+use schema::document_mode::DocumentMode;
 use schema::entity::Actor;
 use schema::id::NodeId;
 use schema::node_keys::NodeKeys;
@@ -139,5 +140,6 @@ pub(crate) fn put(content: Vec<u8>) -> Command {
         target: Target::All,
         priority: 0,
         merge: Merge::Replace,
+        mode: DocumentMode::Plain,
     })
 }

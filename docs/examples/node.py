@@ -34,6 +34,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from nats.js.errors import NotFoundError
 
 FORMAT = 1
+# In format 2 of a desired record an entry may have a mode.
+DESIRED_FORMAT = 2
 REPORT_EVERY_S = 10
 SIGNATURE = "Headwater-Signature"
 REPORT = b"hw1/report"
@@ -49,11 +51,11 @@ def now():
     return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def read(message):
+def read(message, newest=FORMAT):
     """One MessagePack map in a format that this program knows."""
     try:
         record = msgpack.unpackb(message)
-        is_newer = record["v"] > FORMAT
+        is_newer = record["v"] > newest
     except (ValueError, TypeError, KeyError) as error:
         raise Refused("damaged_record", repr(error)) from None
     if is_newer:
@@ -90,11 +92,17 @@ def replace(path, content, mode=0o666):
     sync_folder(path.parent)
 
 
+def is_executable(entry):
+    if entry.get("mode", "644") not in ("644", "755"):
+        raise Refused("damaged_record", f"mode {entry['mode']}")
+    return entry.get("mode") == "755"
+
+
 def digest_of(entries):
     hasher = hashlib.sha256()
     for entry in entries:
         path = entry["path"].encode()
-        hasher.update(struct.pack(">I", len(path)) + path + entry["digest"])
+        hasher.update(struct.pack(">I", len(path)) + path + entry["digest"] + (b"\1" if is_executable(entry) else b""))
     return hasher.digest()
 
 
@@ -180,7 +188,7 @@ class Node:
             Ed25519PublicKey.from_public_bytes(self.key).verify(signed["sig"], signed["body"])
         except (InvalidSignature, KeyError, TypeError):
             raise Refused("bad_signature", "the signature is wrong") from None
-        record = read(signed["body"])
+        record = read(signed["body"], DESIRED_FORMAT)
         if record["node"] != self.id:
             raise Refused("other_node", record["node"])
         if self.state["log_id"] not in (None, record["log_id"]):
@@ -274,7 +282,7 @@ class Node:
         for entry in record["entries"]:
             place = new / ("files/" + entry["path"] if entry["kind"] == "document" else entry["path"])
             place.parent.mkdir(parents=True, exist_ok=True)
-            write(place, await self.content(entry))
+            write(place, await self.content(entry), 0o777 if is_executable(entry) else 0o666)
             sync_folder(place.parent)
         shutil.rmtree(self.dir / "generations" / name, ignore_errors=True)
         new.rename(self.dir / "generations" / name)

@@ -145,6 +145,7 @@ fn put_document(state: &Configuration, put: &PutDocument) -> Result<Option<Chang
         priority: put.priority,
         merge: put.merge,
         proposal: None,
+        mode: put.mode,
     };
     let before = state.documents.get(&put.id).map(|document| &*document.put);
     if before.is_some_and(|before| *before == becomes) {

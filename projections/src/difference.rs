@@ -21,26 +21,42 @@ use crate::configuration::Configuration;
 pub enum DifferenceScope {
     /// All of them.
     Everything,
-    /// These, and what they belong to.
-    Entities(BTreeSet<Entity>),
+    /// Some.
+    Parts(DifferenceParts),
+}
+
+/// Entities of which something is made what it is to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DifferenceParts {
+    /// They are configured as they are to be.
+    pub configured: BTreeSet<Entity>,
+    /// They belong to the bundles that they are to belong to.
+    pub members: BTreeSet<Entity>,
 }
 
 impl DifferenceScope {
-    /// Whether an entity is made what it is to be.
+    /// Whether an entity is configured as it is to be.
     #[must_use]
     pub fn has(&self, entity: &Entity) -> bool {
         match self {
             Self::Everything => true,
-            Self::Entities(entities) => entities.contains(entity),
+            Self::Parts(parts) => parts.configured.contains(entity),
+        }
+    }
+
+    fn has_member(&self, entity: &Entity) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Parts(parts) => parts.members.contains(entity),
         }
     }
 }
 
-/// The commands that make `now` into `wanted`, in an order in which they can be decided: as few as do it. Contents are named by their
-/// digests: the log holds what a state of it names.
+/// The commands that make `now` into `wanted`, in an order in which they can be decided. What is the same already is not said again; only a
+/// bundle that lets go of what stays is ended, and begins anew. Contents are named by their digests: the log holds what a state of it names.
 #[must_use]
 pub fn difference(now: &Configuration, wanted: &Configuration, scope: &DifferenceScope) -> Vec<Command> {
-    let mut commands = definitions(now.compliance(), wanted.compliance(), scope);
+    let mut commands = definitions(now, wanted, scope);
     commands.extend(documents(now, wanted, scope));
     commands.extend(removed_definitions(now.compliance(), wanted.compliance(), scope));
     commands.extend(labels(now, wanted, scope));
@@ -53,17 +69,18 @@ fn documents(now: &Configuration, wanted: &Configuration, scope: &DifferenceScop
     let goes = |id: &&DocumentId| !wanted.documents().contains_key(*id) && scope.has(&(*id).into());
     let removed = now.documents().keys().filter(goes).map(|id| Command::RemoveDocument(id.clone()));
     let comes = |(id, put): &(&DocumentId, &DocumentPut)| {
-        let present = now.documents().get(*id).map(|document| &*document.put);
-        scope.has(&(*id).into()) && !present.is_some_and(|present| is_same_file(present, put))
+        let entity = Entity::from(*id);
+        // What was made of a proposal was accepted for a node as it was then, and no put can say so.
+        put.proposal.is_none() && scope.has(&entity) && !is_configured_alike(now, wanted, &entity)
     };
     let put = wanted.documents().iter().map(|(id, document)| (id, &*document.put)).filter(comes);
     removed.chain(put.map(|(id, put)| put_again(id, put))).collect()
 }
 
-/// Whether an entity is configured the same in two states, and belongs to the same bundle. A node that takes part in one of them only has
-/// nothing that could be made the same.
+/// Whether an entity is configured alike in two states, whatever it belongs to. A node that did not take part in both of them all the time
+/// has nothing that could be made alike; of a bundle only that it is there.
 #[must_use]
-pub fn is_same(one: &Configuration, other: &Configuration, entity: &Entity) -> bool {
+pub fn is_configured_alike(one: &Configuration, other: &Configuration, entity: &Entity) -> bool {
     let states = [one, other];
     let id = &entity.id;
     macro_rules! same_definition {
@@ -72,17 +89,17 @@ pub fn is_same(one: &Configuration, other: &Configuration, entity: &Entity) -> b
             one == other
         }};
     }
-    let is_said_the_same = match entity.kind {
+    match entity.kind {
         Kind::Document => match states.map(|state| state.documents().get(id)) {
             [Some(one), Some(other)] => is_same_file(&one.put, &other.put),
             [one, other] => one.is_none() == other.is_none(),
         },
         Kind::Node => match states.map(|state| state.nodes().get(id).filter(|node| !node.retired)) {
-            [Some(one), Some(other)] => one.labels == other.labels,
+            [Some(one), Some(other)] if one.enrolled == other.enrolled => one.labels == other.labels,
             _ => true,
         },
         Kind::Bundle => {
-            let [one, other] = states.map(|state| state.bundles().all().get(id).map(|bundle| &bundle.members));
+            let [one, other] = states.map(|state| state.bundles().all().contains_key(id));
             one == other
         }
         Kind::Control => same_definition!(controls),
@@ -90,30 +107,30 @@ pub fn is_same(one: &Configuration, other: &Configuration, entity: &Entity) -> b
         Kind::Assessment => same_definition!(assessments),
         Kind::Attestation => same_definition!(attestations),
         _ => true,
-    };
-    is_said_the_same && one.bundles().owner(entity) == other.bundles().owner(entity)
+    }
 }
 
 /// Whether two documents are the same to nodes: which proposal one was made of is what happened.
 fn is_same_file(one: &DocumentPut, other: &DocumentPut) -> bool {
-    let [one, other] = [one, other].map(|put| DocumentPut { proposal: None, ..put.clone() });
-    one == other
+    let DocumentPut { path, media_type, digest, size, target, priority, merge, mode, proposal: _ } = one;
+    (path, media_type, digest, size) == (&other.path, &other.media_type, &other.digest, &other.size)
+        && (target, priority, merge, mode) == (&other.target, &other.priority, &other.merge, &other.mode)
 }
 
 fn put_again(id: &DocumentId, put: &DocumentPut) -> Command {
-    let DocumentPut { path, media_type, digest, target, priority, merge, .. } = put.clone();
+    let DocumentPut { path, media_type, digest, target, priority, merge, mode, .. } = put.clone();
     let content = PutContent::Named(digest);
-    Command::PutDocument(PutDocument { id: id.clone(), path, media_type, content, target, priority, merge })
+    Command::PutDocument(PutDocument { id: id.clone(), path, media_type, content, target, priority, merge, mode })
 }
 
 /// Definitions that are to be there, what others refer to first.
-fn definitions(now: &Compliance, wanted: &Compliance, scope: &DifferenceScope) -> Vec<Command> {
+fn definitions(now: &Configuration, wanted: &Configuration, scope: &DifferenceScope) -> Vec<Command> {
     let mut commands = Vec::new();
     macro_rules! of_kind {
         ($list:ident, $command:ident) => {
-            for (id, defined) in wanted.$list() {
-                let is_same = now.$list().get(id).is_some_and(|present| present.said == defined.said);
-                if !is_same && scope.has(&id.into()) {
+            for (id, defined) in wanted.compliance().$list() {
+                let entity = Entity::from(id);
+                if scope.has(&entity) && !is_configured_alike(now, wanted, &entity) {
                     commands.push(Command::$command(id.clone(), (*defined.said).clone()));
                 }
             }
@@ -147,18 +164,18 @@ fn removed_definitions(now: &Compliance, wanted: &Compliance, scope: &Difference
 
 /// Labels of the nodes that take part in both states.
 fn labels(now: &Configuration, wanted: &Configuration, scope: &DifferenceScope) -> Vec<Command> {
-    let differs = |id: &NodeId| {
-        let present = now.nodes().get(id).filter(|node| !node.retired)?;
-        let labels = wanted.nodes().get(id).filter(|node| !node.retired).map(|node| &node.labels)?;
-        (present.labels != *labels && scope.has(&id.into())).then(|| (**labels).clone())
+    let differs = |id: &&NodeId| {
+        let entity = Entity::from(*id);
+        scope.has(&entity) && !is_configured_alike(now, wanted, &entity)
     };
-    let of = |id: &NodeId| differs(id).map(|labels| Command::LabelNode(id.clone(), labels));
-    now.nodes().keys().filter_map(of).collect()
+    let labelled = |id: &NodeId| Command::LabelNode(id.clone(), (*wanted.nodes()[id].labels).clone());
+    now.nodes().keys().filter(differs).map(labelled).collect()
 }
 
 /// What belongs together, once the other commands are carried out.
 fn memberships(now: &Configuration, wanted: &Configuration, scope: &DifferenceScope) -> Vec<Command> {
     let Moves { mut joining, leaving } = moves(now, wanted, scope);
+    let joins: BTreeSet<Entity> = joining.values().flatten().cloned().collect();
     let ends = |id: &&BundleId| !wanted.bundles().all().contains_key(*id) && scope.has(&(*id).into());
     let ended: BTreeSet<&BundleId> = now.bundles().all().keys().filter(ends).collect();
     // A bundle lets go of what stays only by ending. It begins anew with what is left.
@@ -167,7 +184,8 @@ fn memberships(now: &Configuration, wanted: &Configuration, scope: &DifferenceSc
         commands.push(Command::RemoveBundle(id.clone()));
         if !ended.contains(id) {
             let members = now.bundles().all()[id].members.iter();
-            let kept = members.filter(|member| !left.contains(member) && stays(now, wanted, scope, member)).cloned();
+            let is_kept = |member: &&Entity| !left.contains(*member) && !joins.contains(*member);
+            let kept = members.filter(|member| is_kept(member) && stays(now, wanted, scope, member)).cloned();
             joining.entry(id.clone()).or_default().extend(kept);
         }
     }
@@ -197,11 +215,7 @@ fn moves(now: &Configuration, wanted: &Configuration, scope: &DifferenceScope) -
     let owned =
         |bundles: &Bundles| bundles.all().values().flat_map(|bundle| bundle.members.clone()).collect::<Vec<_>>();
     let owned: BTreeSet<Entity> = owned(now.bundles()).into_iter().chain(owned(wanted.bundles())).collect();
-    let is_touched = |entity: &Entity| {
-        let owners = [now, wanted].map(|state| state.bundles().owner(entity).map(Entity::from));
-        scope.has(entity) || owners.into_iter().flatten().any(|owner| scope.has(&owner))
-    };
-    for entity in owned.into_iter().filter(|entity| is_touched(entity) && stays(now, wanted, scope, entity)) {
+    for entity in owned.into_iter().filter(|entity| scope.has_member(entity) && stays(now, wanted, scope, entity)) {
         match (now.bundles().owner(&entity), wanted.bundles().owner(&entity)) {
             (present, Some(owner)) if present != Some(owner) => {
                 joining.entry(owner.clone()).or_default().insert(entity);
@@ -220,6 +234,10 @@ fn stays(now: &Configuration, wanted: &Configuration, scope: &DifferenceScope, e
     match entity.kind {
         // Enrolment is not brought back.
         Kind::Node => is_there(now, entity),
+        // A document of a proposal is not brought back.
+        Kind::Document if scope.has(entity) && !is_there(now, entity) => {
+            wanted.documents().get(&entity.id).is_some_and(|document| document.put.proposal.is_none())
+        }
         _ if scope.has(entity) => is_there(wanted, entity),
         _ => is_there(now, entity),
     }

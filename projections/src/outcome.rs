@@ -8,7 +8,6 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use schema::digest::Digest;
-use schema::document_mode::DocumentMode;
 use schema::entity::{Entity, Kind};
 use schema::event::Event;
 use schema::id::{JobId, NodeId};
@@ -112,7 +111,7 @@ fn changed_files(before: &Configuration, after: &Configuration, id: &NodeId) -> 
 }
 
 fn files<'a>(state: &'a Configuration, id: &NodeId) -> BTreeMap<&'a DocumentPath, FileState> {
-    let of = |document: &Document| FileState { digest: document.put.digest, mode: DocumentMode::Plain };
+    let of = |document: &Document| FileState { digest: document.put.digest, mode: document.put.mode };
     let layers = state.nodes().get(id).map(|node| state.layers(id, node)).unwrap_or_default();
     layers.into_iter().map(|(path, (_, document))| (path, of(document))).collect()
 }

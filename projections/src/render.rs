@@ -10,8 +10,9 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use schema::desired::{Cause, Desired, Entry, EntryKind, Source, digest_of};
+use schema::desired::{Cause, Desired, Entry, EntryKind, Source, digest_of, format_of};
 use schema::digest::Digest;
+use schema::document_mode::DocumentMode;
 use schema::entity::Entity;
 use schema::id::{JobId, LogId, NodeId};
 use schema::limit::{INLINE_ENTRY_BYTES_MAX, INLINE_RECORD_BYTES_MAX};
@@ -69,13 +70,14 @@ pub fn render(state: &Configuration, id: &NodeId) -> Option<Manifest> {
                 version: document.version,
                 position: document.position,
             },
+            mode: document.put.mode,
         })
         .map(|entry| ManifestEntry { entry, inline: false, content: None })
         .collect();
     pieces.extend(state.jobs().held_by(id).map(|(id, job)| job_piece(state, id, job)));
     pieces.sort_by(|a, b| a.entry.path.cmp(&b.entry.path));
     choose_inline(&mut pieces);
-    let digest = digest_of(pieces.iter().map(|piece| (piece.entry.path.as_str(), piece.entry.digest)));
+    let digest = digest_of(pieces.iter().map(|piece| piece.entry.digested()));
     Some(Manifest { node: id.clone(), digest, retry: node.retry, retired: node.retired, cause: node.cause, pieces })
 }
 
@@ -90,6 +92,7 @@ fn job_piece(state: &Configuration, id: &JobId, job: &Job) -> ManifestEntry {
         digest: spec.digest,
         inline: None,
         source: job.source.clone(),
+        mode: DocumentMode::Plain,
     };
     ManifestEntry { entry, inline: false, content: Some(Arc::clone(&spec.bytes)) }
 }
@@ -141,7 +144,7 @@ impl Manifest {
             Ok(Entry { inline, ..piece.entry })
         };
         Ok(Desired {
-            v: Desired::NEWEST,
+            v: format_of(self.pieces.iter().map(|piece| piece.entry.mode)),
             log_id,
             node: self.node,
             position: self.cause.position,

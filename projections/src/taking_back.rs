@@ -6,19 +6,20 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use schema::bundle::BundleAssigned;
 use schema::change::Change;
 use schema::entity::{Entity, Kind};
 use schema::event::Event;
-use schema::id::{BundleId, NodeId};
+use schema::id::BundleId;
 
 use crate::configuration::Configuration;
-use crate::difference::is_same;
+use crate::difference::{DifferenceParts, is_configured_alike};
 
 /// What a request did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestTrace {
-    /// What it configured, and can be configured as before.
-    pub configured: BTreeSet<Entity>,
+    /// What can be made as it was before.
+    pub parts: DifferenceParts,
     /// What happened by it for good, with the type of the event.
     pub lasting: BTreeMap<Entity, String>,
 }
@@ -29,77 +30,150 @@ impl RequestTrace {
     pub fn of(before: &Configuration, events: &[Event]) -> Self {
         let mut trace = Self::default();
         for event in events {
-            let entity = event.entity.clone();
             match event.change() {
                 Ok(Change::PlanKept(_)) => {}
-                Ok(Change::BundleAssigned(assigned)) => {
-                    // A bundle that was there before goes on: only what joined or left it is the request's.
-                    if before.recorded(&entity).is_none() {
-                        trace.configured.insert(entity);
-                    }
-                    trace.configured.extend(assigned.joined.iter().chain(&assigned.left).cloned());
+                Ok(change) if can_be_taken_back(before, &event.entity, &change) => {
+                    trace.note(before, &event.entity, &change);
                 }
-                Ok(change) if can_be_configured_as_before(&change) => {
-                    trace.configured.insert(entity);
-                }
-                _ => {
-                    trace.lasting.insert(entity, event.event_type.clone());
-                }
+                _ => drop(trace.lasting.insert(event.entity.clone(), event.event_type.clone())),
             }
         }
         trace
     }
-}
 
-fn can_be_configured_as_before(change: &Change) -> bool {
-    match change {
-        Change::NodeLabelled(_) | Change::BundleRemoved => true,
-        _ => matches!(
-            change.kind(),
-            Kind::Document | Kind::Control | Kind::Component | Kind::Assessment | Kind::Attestation
-        ),
+    fn note(&mut self, before: &Configuration, entity: &Entity, change: &Change) {
+        let DifferenceParts { configured, members } = &mut self.parts;
+        match change {
+            Change::BundleAssigned(assigned) => {
+                let BundleAssigned { joined, left, .. } = &**assigned;
+                members.extend(joined.iter().chain(left).cloned());
+                // A bundle that was there before goes on: only what joined or left it is the request's.
+                if before.recorded(entity).is_none() {
+                    configured.insert(entity.clone());
+                }
+            }
+            Change::BundleRemoved => {
+                members.extend(
+                    before.bundles().all().get(&entity.id).into_iter().flat_map(|bundle| bundle.members.clone()),
+                );
+                configured.insert(entity.clone());
+            }
+            _ => {
+                // What comes or goes comes to a bundle, or leaves one.
+                if change.removes() || before.recorded(entity).is_none() {
+                    members.insert(entity.clone());
+                }
+                configured.insert(entity.clone());
+            }
+        }
+    }
+
+    /// Whether the request did anything to an entity that can be taken back.
+    #[must_use]
+    pub fn has(&self, entity: &Entity) -> bool {
+        self.parts.configured.contains(entity) || self.parts.members.contains(entity)
     }
 }
 
-/// The entities that are not as `after` left them, nor as they were before: somebody changed them since.
-pub fn changed_since<'a>(
-    [before, after, now]: [&'a Configuration; 3],
-    entities: &'a BTreeSet<Entity>,
-) -> impl Iterator<Item = &'a Entity> {
-    entities.iter().filter(move |entity| !is_same(now, after, entity) && !is_same(now, before, entity))
+/// Whether an event is about what people configure, so that it can be as it was before.
+#[must_use]
+pub fn can_be_taken_back(before: &Configuration, entity: &Entity, change: &Change) -> bool {
+    match change {
+        Change::NodeLabelled(_) | Change::BundleAssigned(_) | Change::BundleRemoved => true,
+        // A proposal is accepted for a node as it was then. What follows it is not repeated by a put.
+        Change::DocumentPut(_) | Change::DocumentRemoved => {
+            let is_proposed = matches!(change, Change::DocumentPut(put) if put.proposal.is_some());
+            let was_proposed =
+                before.documents().get(&entity.id).is_some_and(|document| document.put.proposal.is_some());
+            !is_proposed && !was_proposed
+        }
+        _ => matches!(change.kind(), Kind::Control | Kind::Component | Kind::Assessment | Kind::Attestation),
+    }
+}
+
+/// What others changed since: it is neither as the request left it nor as it was before.
+#[must_use]
+pub fn changed_since([before, after, now]: [&Configuration; 3], parts: &DifferenceParts) -> BTreeSet<Entity> {
+    let is_changed = |entity: &&Entity| {
+        let is_other = !is_configured_alike(now, after, entity) && !is_configured_alike(now, before, entity);
+        is_other || (entity.kind == Kind::Bundle && has_other_members([before, after, now], entity))
+    };
+    let is_moved = |entity: &&Entity| {
+        let owner = |state: &Configuration| state.bundles().owner(entity).cloned();
+        owner(now) != owner(after) && owner(now) != owner(before)
+    };
+    // A bundle that others ended is not begun anew with what comes back.
+    let is_ended =
+        |id: &&BundleId| !now.bundles().all().contains_key(*id) && !parts.configured.contains(&Entity::from(*id));
+    let owners = parts
+        .members
+        .iter()
+        .filter(|entity| is_to_move(now, before, entity))
+        .filter_map(|entity| before.bundles().owner(entity));
+    let changed = parts.configured.iter().filter(is_changed).cloned();
+    let moved = parts.members.iter().filter(is_moved).cloned();
+    changed.chain(moved).chain(owners.filter(is_ended).map(Entity::from)).collect()
+}
+
+fn is_to_move(now: &Configuration, before: &Configuration, entity: &Entity) -> bool {
+    now.bundles().owner(entity) != before.bundles().owner(entity)
+}
+
+/// Whether a bundle that the request made has members that nobody but others gave it.
+fn has_other_members([before, after, now]: [&Configuration; 3], bundle: &Entity) -> bool {
+    let members = |state: &Configuration| state.bundles().all().get(&bundle.id).map(|bundle| bundle.members.clone());
+    let known = [before, after].map(|state| members(state).unwrap_or_default());
+    members(now).is_some_and(|present| present.iter().any(|member| !known.iter().any(|known| known.contains(member))))
 }
 
 /// What is meant by entities that a person names: with a bundle all that belongs to it, in one state or another.
 #[must_use]
 pub fn with_members(named: &BTreeSet<Entity>, states: [&Configuration; 2]) -> BTreeSet<Entity> {
-    let bundles =
-        named.iter().filter(|entity| entity.kind == Kind::Bundle).map(|entity| BundleId::from(entity.id.clone()));
-    let members = bundles.flat_map(|id| {
-        let of = |state: &Configuration| state.bundles().all().get(&id).map(|bundle| bundle.members.clone());
+    let bundles = named.iter().filter(|entity| entity.kind == Kind::Bundle);
+    let members = bundles.flat_map(|bundle| {
+        let of = |state: &Configuration| state.bundles().all().get(&bundle.id).map(|bundle| bundle.members.clone());
         states.into_iter().filter_map(of).flatten().collect::<Vec<_>>()
     });
     members.chain(named.iter().cloned()).collect()
 }
 
-/// What happened to a node between two states, and is never taken back.
+/// Why an entity is not as it was, although all that can be taken back is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Participation {
-    /// It was enrolled, and stays enrolled.
+pub enum LastingReason {
+    /// The node was enrolled since, and stays enrolled.
     Enrolled,
-    /// It was retired, and stays retired.
+    /// The node was retired since, and stays retired.
     Retired,
+    /// The document was made of a proposal, which is not accepted again.
+    Proposed,
 }
 
-/// The nodes that take part in one of two states only.
-pub fn changed_participation<'a>(
-    now: &'a Configuration,
-    wanted: &'a Configuration,
-) -> impl Iterator<Item = (&'a NodeId, Participation)> {
-    let takes_part = |state: &Configuration, id: &NodeId| state.nodes().get(id).is_some_and(|node| !node.retired);
+impl LastingReason {
+    /// The reason as it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Enrolled => "enrolled",
+            Self::Retired => "retired",
+            Self::Proposed => "proposed",
+        }
+    }
+}
+
+/// What stays as it is between two states of which the later one is to become as the earlier one.
+pub fn lasting<'a>(now: &'a Configuration, wanted: &'a Configuration) -> impl Iterator<Item = (Entity, LastingReason)> {
     // A node is never forgotten, so that the later state knows all of them.
-    now.nodes().keys().filter_map(move |id| match (takes_part(now, id), takes_part(wanted, id)) {
-        (true, false) => Some((id, Participation::Enrolled)),
-        (false, true) => Some((id, Participation::Retired)),
-        _ => None,
-    })
+    let nodes = now.nodes().iter().filter_map(|(id, node)| {
+        let enrolled_before = wanted.nodes().get(id).filter(|node| !node.retired).map(|node| node.enrolled);
+        match (node.retired, enrolled_before) {
+            (true, Some(_)) => Some((id.into(), LastingReason::Retired)),
+            (false, before) if before != Some(node.enrolled) => Some((id.into(), LastingReason::Enrolled)),
+            _ => None,
+        }
+    });
+    let documents = wanted.documents().iter().filter_map(|(id, document)| {
+        let is_left = document.put.proposal.is_some() && !is_configured_alike(now, wanted, &id.into());
+        is_left.then(|| (id.into(), LastingReason::Proposed))
+    });
+    nodes.chain(documents)
 }

@@ -2,17 +2,19 @@
 
 use histories::{acts, history};
 use projections::configuration::Configuration;
-use projections::difference::{DifferenceScope, difference, is_same};
+use projections::difference::{DifferenceScope, difference, is_configured_alike};
 use projections::render::render;
 use projections::request::decide_request;
-use projections::taking_back::{RequestTrace, changed_since};
+use projections::taking_back::{LastingReason, RequestTrace, changed_since, lasting};
 use proptest::prelude::*;
 use schema::command::{Command, KnownContent};
 use schema::desired::EntryKind;
 use schema::digest::Digest;
-use schema::entity::Entity;
+use schema::document_mode::DocumentMode;
+use schema::entity::{Entity, Kind};
 use schema::id::NodeId;
 use schema::request::Request;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The request of a difference, with contents looked up as the server does.
@@ -29,10 +31,10 @@ fn request(commands: Vec<Command>, states: [&Configuration; 2]) -> Request {
     request
 }
 
-fn files(state: &Configuration, node: &NodeId) -> BTreeMap<String, Digest> {
+fn files(state: &Configuration, node: &NodeId) -> BTreeMap<String, (Digest, DocumentMode)> {
     let pieces = render(state, node).unwrap().pieces.into_iter();
     let documents = pieces.filter(|piece| piece.entry.kind == EntryKind::Document);
-    documents.map(|piece| (piece.entry.path, piece.entry.digest)).collect()
+    documents.map(|piece| (piece.entry.path, (piece.entry.digest, piece.entry.mode))).collect()
 }
 
 /// Makes `now` into `wanted`, and checks that it is so.
@@ -48,11 +50,17 @@ fn becomes(now: &Configuration, wanted: &Configuration) -> Result<(), TestCaseEr
     let again = difference(&after, wanted, &DifferenceScope::Everything);
     prop_assert!(again.is_empty(), "{:?}", again);
     let takes_part = |state: &Configuration, id: &NodeId| state.nodes().get(id).is_some_and(|node| !node.retired);
-    for (id, node) in wanted.nodes().iter().filter(|(id, _)| takes_part(wanted, id) && takes_part(&after, id)) {
+    let is_same_machine = |id: &NodeId| {
+        takes_part(wanted, id) && takes_part(&after, id) && wanted.nodes()[id].enrolled == after.nodes()[id].enrolled
+    };
+    // What was made of a proposal stays as it is.
+    let is_proposed = lasting(now, wanted).any(|(_, why)| why == LastingReason::Proposed);
+    for (id, node) in wanted.nodes().iter().filter(|(id, _)| is_same_machine(id)) {
         prop_assert_eq!(&after.nodes()[id].labels, &node.labels);
-        prop_assert_eq!(files(&after, id), files(wanted, id));
+        prop_assert!(is_proposed || files(&after, id) == files(wanted, id), "{}", id);
     }
-    prop_assert_eq!(after.documents().keys().collect::<Vec<_>>(), wanted.documents().keys().collect::<Vec<_>>());
+    let documents = |state: &Configuration| state.documents().keys().cloned().collect::<Vec<_>>();
+    prop_assert!(is_proposed || documents(&after) == documents(wanted));
     let there = |entity: &&Entity| after.version_present(entity) > 0.into();
     for (id, bundle) in wanted.bundles().all() {
         let members: BTreeSet<&Entity> = bundle.members.iter().filter(there).collect();
@@ -92,31 +100,77 @@ proptest! {
         let index = index.index(decided.len());
         let before = if index == 0 { Configuration::default() } else { decided[index - 1].configuration.clone() };
         let (after, now) = (&decided[index].configuration, &decided[decided.len() - 1].configuration);
-        let configured = RequestTrace::of(&before, &decided[index].events).configured;
-        let changed: BTreeSet<Entity> = changed_since([&before, after, now], &configured).cloned().collect();
+        let RequestTrace { mut parts, .. } = RequestTrace::of(&before, &decided[index].events);
+        let changed = changed_since([&before, after, now], &parts);
         if index + 1 == decided.len() {
             prop_assert!(changed.is_empty(), "nobody changed anything since: {:?}", changed);
         }
-        let undone: BTreeSet<Entity> = configured.difference(&changed).cloned().collect();
-        let commands = difference(now, &before, &DifferenceScope::Entities(undone.clone()));
+        prop_assume!(!changed.iter().any(|entity| entity.kind == Kind::Bundle));
+        parts.configured.retain(|entity| !changed.contains(entity));
+        parts.members.retain(|entity| !changed.contains(entity));
+        let commands = difference(now, &before, &DifferenceScope::Parts(parts.clone()));
         prop_assume!(!commands.is_empty());
         let Ok(decision) = decide_request(now, &history::envelope(9_000), &request(commands, [now, &before])) else {
             // Something else stands in the way: a path that is a folder now, or a bundle that would lose what it has.
             return Ok(());
         };
-        let left = decision.configuration;
-        for entity in &undone {
-            prop_assert!(is_same(&left, &before, entity), "{} is not as before", entity);
+        let undone = decision.configuration;
+        for entity in &parts.configured {
+            prop_assert!(is_configured_alike(&undone, &before, entity), "{} is not as before", entity);
         }
-        let others = now.documents().keys().map(Entity::from).chain(now.nodes().keys().map(Entity::from));
-        for other in others.filter(|other| !undone.contains(other)) {
-            prop_assert!(is_same(&left, now, &other) || is_member_of(&other, &undone, [&before, now]), "{} was changed", other);
+        let owner = |state: &Configuration, entity: &Entity| state.bundles().owner(entity).cloned();
+        let there = |state: &Configuration, entity: &Entity| state.version_present(entity) > 0.into();
+        for entity in parts.members.iter().filter(|entity| there(&undone, entity) && there(&before, entity)) {
+            prop_assert_eq!(owner(&undone, entity), owner(&before, entity), "{}", entity);
+        }
+        for other in now.documents().keys().map(Entity::from).chain(now.nodes().keys().map(Entity::from)) {
+            if !parts.configured.contains(&other) {
+                prop_assert!(is_configured_alike(&undone, now, &other), "{} was changed", other);
+            }
+            if !parts.members.contains(&other) && there(&undone, &other) {
+                let is_let_go = owner(now, &other).is_some_and(|bundle| parts.configured.contains(&Entity::from(&bundle)));
+                prop_assert!(is_let_go || owner(&undone, &other) == owner(now, &other), "{} was moved", other);
+            }
         }
     }
 }
 
-/// Whether an entity belongs to a bundle that is among others.
-fn is_member_of(entity: &Entity, others: &BTreeSet<Entity>, states: [&Configuration; 2]) -> bool {
-    let owners = states.into_iter().filter_map(|state| state.bundles().owner(entity));
-    owners.into_iter().any(|owner| others.contains(&owner.into()))
+/// Requests, one after another, and the state after each.
+fn states(requests: impl IntoIterator<Item = Value>) -> Vec<Configuration> {
+    let mut states = vec![Configuration::default()];
+    for (number, commands) in requests.into_iter().enumerate() {
+        let request = Request::read(json!({"commands": commands}).to_string().as_bytes()).unwrap();
+        let before = states.last().unwrap();
+        let decided = decide_request(before, &history::envelope(number), &request).unwrap();
+        states.push(decided.configuration);
+    }
+    states
+}
+
+fn put(id: &str) -> Value {
+    json!({"type": "put_document", "id": id, "path": id, "media_type": "text/plain", "content": "", "target": {"all": true}, "priority": 0})
+}
+
+fn assign(id: &str, members: &[&str]) -> Value {
+    json!({"type": "assign_bundle", "id": id, "members": members, "take": true})
+}
+
+#[test]
+fn what_leaves_one_bundle_for_another_is_not_taken_back_by_the_first() {
+    let states = states([
+        json!([put("d1"), put("d5"), put("d9"), assign("a", &["document/d5"]), assign("b", &["document/d9"])]),
+        json!([{"type": "assign_bundle", "id": "a", "members": [], "empty": true},
+               assign("b", &["document/d1", "document/d5", "document/d9"])]),
+    ]);
+    becomes(&states[2], &states[1]).unwrap();
+    becomes(&states[1], &states[2]).unwrap();
+}
+
+#[test]
+fn a_node_that_was_enrolled_anew_keeps_the_labels_of_the_new_machine() {
+    let enrol = |site: &str| json!([{"type": "enrol_node", "id": "n", "labels": {"site": site}}]);
+    let states = states([enrol("lund"), json!([{"type": "retire_node", "id": "n"}]), enrol("oslo")]);
+    assert!(difference(&states[3], &states[1], &DifferenceScope::Everything).is_empty());
+    let left: Vec<_> = lasting(&states[3], &states[1]).collect();
+    assert_eq!(left, [("node/n".parse().unwrap(), LastingReason::Enrolled)]);
 }

@@ -4,6 +4,7 @@ use projections::plan::{ActualState, FetchedContent, RejectedAttempt, Step, plan
 use proptest::prelude::*;
 use schema::desired::{Cause, Desired, Entry, EntryKind, Source, digest_of};
 use schema::digest::Digest;
+use schema::document_mode::DocumentMode;
 use schema::entity::Entity;
 use schema::position::{Position, Version};
 use schema::variant::UnknownVariantName;
@@ -20,11 +21,12 @@ fn entry(path: &str, content: &[u8], inline: bool) -> Entry {
         digest: Digest::of(content),
         inline: inline.then(|| content.to_vec()),
         source: Source { entity, version: Version::from(1), position: Position::from(1) },
+        mode: DocumentMode::Plain,
     }
 }
 
 fn want(position: u64, entries: Vec<Entry>) -> Desired {
-    let digest = digest_of(entries.iter().map(|entry| (entry.path.as_str(), entry.digest)));
+    let digest = digest_of(entries.iter().map(Entry::digested));
     let position = Position::from(position);
     let cause = Cause { position, event_id: Uuid::from_u128(1).into(), command_id: Uuid::from_u128(2).into() };
     let (node, log_id) = ("n-1".parse().unwrap(), Uuid::from_u128(9).into());

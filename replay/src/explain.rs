@@ -14,6 +14,7 @@ use projections::configuration::{Configuration, Document, Node};
 use projections::jobs::Job;
 use schema::desired::{EntryKind, Source};
 use schema::digest::Digest;
+use schema::document_mode::DocumentMode;
 use schema::entity::{Entity, Kind};
 use schema::id::{DocumentId, JobId, NodeId};
 use schema::path::DocumentPath;
@@ -46,6 +47,8 @@ pub struct DerivedFile {
     pub size: u64,
     /// The entity that a record names as the source of the entry.
     pub source: Source,
+    /// The mode of the file.
+    pub mode: DocumentMode,
 }
 
 /// An event, and the part it plays.
@@ -215,7 +218,8 @@ pub fn explain_job(state: &Configuration, id: &JobId) -> Result<Derivation, Expl
 
 fn spec_of(state: &Configuration, id: &JobId, job: &Job) -> DerivedFile {
     let spec = state.spec(id).expect("BUG: a job of the state has a spec");
-    DerivedFile { kind: EntryKind::Job, digest: spec.digest, size: spec.bytes.len() as u64, source: job.source.clone() }
+    let (digest, size, source) = (spec.digest, spec.bytes.len() as u64, job.source.clone());
+    DerivedFile { kind: EntryKind::Job, digest, size, source, mode: DocumentMode::Plain }
 }
 
 fn why_held(state: &Configuration, id: &NodeId, node: &Node, job_id: &JobId) -> Result<Derivation, ExplainError> {
@@ -262,7 +266,7 @@ fn in_force(
 ) -> Derivation {
     let (id, Document { put, version, position, .. }) = winner;
     let source = Source { entity: id.into(), version: *version, position: *position };
-    let found = DerivedFile { kind: EntryKind::Document, digest: put.digest, size: put.size, source };
+    let found = DerivedFile { kind: EntryKind::Document, digest: put.digest, size: put.size, source, mode: put.mode };
     let mut why = Derivation::there(found);
     why.because(EventPart::Put, *position);
     if let Some(proposal) = put.proposal.as_ref().and_then(|id| state.proposals().get(id)) {

@@ -101,7 +101,7 @@ fn an_event_of_a_newer_program_is_found_by_both_where_it_stands_and_is_no_damage
     let item = Export::read(&bytes).rows()[5];
     type Change = fn(&mut forge::Line);
     let newer: [(&str, Change); 3] = [
-        ("another format", |line| line.v += 2),
+        ("another format", |line| line.v += 3),
         ("a type that is not known", |line| line.texts[1] = "HappenedLater".into()),
         ("an entity of a kind that is not known", |line| {
             (line.texts[0], line.texts[1], line.version) = ("kind_of_the_future/n-1".into(), "HappenedLater".into(), 1);

@@ -32,7 +32,9 @@ HEADER, BLOBS, EVENTS, CHECKPOINTS, END = 1, 2, 3, 4, 5
 # The newest format of each type's data, where that is not 1.
 # A principal, or one of the other actors that this page knows; another kind is newer.
 ACTOR = re.compile("[^/]+|(node|join)/[^/]+|system/(install|reconciler|recovery)")
-NEWEST_FORMATS = {"ReportChanged": 3, "NodeEnrolled": 2, "DocumentPut": 2}
+# What stands in a digest behind the content of a file of this mode.
+MODES = {"644": b"", "755": b"\1"}
+NEWEST_FORMATS = {"ReportChanged": 3, "NodeEnrolled": 2, "DocumentPut": 3}
 OWNED = ("document", "node", "control", "component", "assessment", "attestation")
 COLUMNS = "v position event_id command_id ordinal count entity version type actor reason at data leaf".split()
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -321,6 +323,8 @@ class State:
 
     def fold(self, kind, name, what, said, is_first=True):
         accepted, self.accepted = None if is_first else self.accepted, None
+        if what == "DocumentPut" and said.get("mode", "644") not in MODES:
+            raise ValueError(f"mode {said['mode']}")
         if what == "DocumentPut" and "proposal" in said:
             self.demand(accepted == said["proposal"], "the acceptance of `proposal` to be the event before")
             proposal = self.proposals[accepted]
@@ -403,15 +407,15 @@ class State:
             raise LookupError("a type that is known")
 
     def entries(self, name):
-        """What a node must hold: digests by path."""
+        """What a node must hold: digest and mode by path."""
         entries = self.files(name)
         for job, claim in self.claims.items():
             if claim[0] == name:
-                entries[f"jobs/{job}.json"] = sha256(self.spec(job))
+                entries[f"jobs/{job}.json"] = [sha256(self.spec(job)), "644"]
         return entries
 
     def files(self, name):
-        """The documents that a node must hold: digests by path."""
+        """The documents that a node must hold: digest and mode by path."""
         if name in self.retired or name not in self.there["node"]:
             return {}
         best = {}
@@ -419,13 +423,13 @@ class State:
             if targets(said["target"], name, self.there["node"][name]):
                 rank = (said["priority"], document.encode())
                 if said["path"] not in best or rank > best[said["path"]][0]:
-                    best[said["path"]] = (rank, bytes.fromhex(said["digest"]))
-        return {path: digest for path, (_, digest) in best.items()}
+                    best[said["path"]] = (rank, [bytes.fromhex(said["digest"]), said.get("mode", "644")])
+        return {path: file for path, (_, file) in best.items()}
 
     def digest(self, name):
         hashed = hashlib.sha256()
-        for path, digest in sorted((path.encode(), digest) for path, digest in self.entries(name).items()):
-            hashed.update(struct.pack(">I", len(path)) + path + digest)
+        for path, (digest, mode) in sorted((path.encode(), file) for path, file in self.entries(name).items()):
+            hashed.update(struct.pack(">I", len(path)) + path + digest + MODES[mode])
         return hashed.hexdigest()
 
     def spec(self, job):
@@ -479,12 +483,11 @@ def targets(target, name, labels):
 
 def plan_of(before, after, events):
     """The digest of a request's plan: what its events, without the one about the plan, change between the two states."""
-    state = lambda digest: None if digest is None else [digest, "644"]
     changes = []
     for name in sorted(after.there["node"], key=str.encode):
         was, now = before.files(name), after.files(name)
         paths = sorted((path for path in was.keys() | now.keys() if was.get(path) != now.get(path)), key=str.encode)
-        files = [[path, state(was.get(path)), state(now.get(path))] for path in paths]
+        files = [[path, was.get(path), now.get(path)] for path in paths]
         retired = name in after.retired and name not in before.retired
         retried = any(event["type"] == "NodeRetried" and event["entity"] == f"node/{name}" for event in events)
         if files or retired or retried:

@@ -11,6 +11,7 @@ use replay::explain::{Derivation, DerivingEvent, EventPart, ExplainError, OBSTAC
 use schema::change::{Change, DocumentPut};
 use schema::command::{Command, Content, EnrolNode, Merge, PutDocument};
 use schema::digest::Digest;
+use schema::document_mode::DocumentMode;
 use schema::entity::{Entity, Kind};
 use schema::event::Event;
 use schema::id::{DocumentId, NodeId};
@@ -104,6 +105,7 @@ fn put(id: &str, path: &str, target: Target) -> Command {
         target,
         priority: 0,
         merge: Merge::Replace,
+        mode: DocumentMode::Plain,
     })
 }
 

@@ -15,6 +15,7 @@ use crate::bundle::{BundleAssigned, Marked, PlanKept};
 use crate::command::{MediaType, Merge, Role};
 use crate::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
 use crate::digest::Digest;
+use crate::document_mode::DocumentMode;
 use crate::entity::Kind;
 use crate::id::{LogId, NodeId, ProposalId};
 use crate::lease::{ClaimExpired, JobClaimed, JobCompleted, JobReleased};
@@ -27,7 +28,7 @@ use crate::target::{Labels, Target};
 
 events! {
     /// An administrator wrote a document, for the first time or anew.
-    DocumentPut(Arc<DocumentPut>) = "DocumentPut" on Document, formats [DOCUMENT_OF_A_PROPOSAL];
+    DocumentPut(Arc<DocumentPut>) = "DocumentPut" on Document, formats [DOCUMENT_OF_A_PROPOSAL, DOCUMENT_WITH_MODE];
     /// An administrator removed a document from all nodes.
     DocumentRemoved = "DocumentRemoved" on Document;
     /// A node was enrolled, by an administrator or with a join token; it gets a desired record from now on.
@@ -153,6 +154,12 @@ const DOCUMENT_OF_A_PROPOSAL: EventFormat = EventFormat {
     reshape: None,
 };
 
+/// Format 3 of `DocumentPut` has `mode`; without it the file is only read.
+const DOCUMENT_WITH_MODE: EventFormat = EventFormat {
+    is_needed: |change| matches!(change, Change::DocumentPut(put) if !put.mode.is_plain()),
+    reshape: None,
+};
+
 /// The origin of a log that was recovered from another one. The other log's leaves up to `position` have this root.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogBegun {
@@ -188,6 +195,9 @@ pub struct DocumentPut {
     /// The proposal that the document was made of, when an administrator accepted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposal: Option<ProposalId>,
+    /// The mode of the file on each node; missing where it is `644`.
+    #[serde(default, skip_serializing_if = "DocumentMode::is_plain")]
+    pub mode: DocumentMode,
 }
 
 /// Content that an event names: table `blob` holds the bytes under the digest.

@@ -151,6 +151,8 @@ pub struct PutDocument {
     pub priority: i32,
     /// How it combines with documents of lower priority at its path.
     pub merge: Merge,
+    /// The mode of the file on each node.
+    pub mode: DocumentMode,
 }
 
 /// A document as it is written: one of `content`, `content_base64` and `content_digest`.
@@ -184,7 +186,7 @@ struct PutDocumentForm {
     priority: i32,
     #[serde(default)]
     merge: Merge,
-    /// The mode of the file on a node. `755` is not available yet.
+    /// The mode of the file on a node: `755` if it is a program, such as a script.
     #[serde(default, skip_serializing_if = "DocumentMode::is_plain")]
     mode: DocumentMode,
 }
@@ -323,11 +325,8 @@ impl PutDocument {
                 Err(InputError::new("invalid_value", detail).at(second))
             }
         }?;
-        if form.mode == DocumentMode::Executable {
-            return Err(InputError::new("not_available_yet", "mode `755` is not available yet; `644` is").at("mode"));
-        }
-        let PutDocumentForm { id, path, media_type, target, priority, merge, .. } = form;
-        Ok(command(Self { id, path, media_type, content, target, priority, merge }))
+        let PutDocumentForm { id, path, media_type, target, priority, merge, mode, .. } = form;
+        Ok(command(Self { id, path, media_type, content, target, priority, merge, mode }))
     }
 }
 

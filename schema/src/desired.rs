@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::digest::{Digest, Hasher};
+use crate::document_mode::DocumentMode;
 use crate::entity::Entity;
 use crate::id::{CommandId, EventId, LogId, NodeId};
 use crate::position::{Position, Version};
@@ -15,7 +16,7 @@ use crate::wire::WireRecord;
 /// The desired state of one node: its files with their digests. It is a pure function of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Desired {
-    /// The format of the record.
+    /// The format of the record: the oldest that can say what it says, see [`format_of`].
     pub v: u16,
     /// The id of the log that the record follows from.
     pub log_id: LogId,
@@ -36,8 +37,10 @@ pub struct Desired {
     pub cause: Cause,
 }
 
+/// Format 2 has entries with `mode`.
 impl WireRecord for Desired {
     const WHAT: &'static str = "desired record";
+    const NEWEST: u16 = 2;
 }
 
 /// One file that a node must hold.
@@ -60,6 +63,10 @@ pub struct Entry {
     pub inline: Option<Vec<u8>>,
     /// The entity that the entry follows from.
     pub source: Source,
+    /// The mode of the file; missing where it is `644`.
+    #[serde(default, skip_serializing_if = "DocumentMode::is_plain")]
+    #[cfg_attr(feature = "json-schema", schemars(default))]
+    pub mode: DocumentMode,
 }
 
 open_enum! {
@@ -96,23 +103,44 @@ pub struct Cause {
     pub command_id: CommandId,
 }
 
-/// The digest of a manifest: SHA-256 over its entries, in order, of `u32be(len(path)) ‖ path ‖ entry digest`.
+/// What the digest of a manifest follows from: the path, the digest and the mode of each of its files.
+pub type DigestedEntry<'a> = (&'a str, Digest, DocumentMode);
+
+/// The digest of a manifest: SHA-256 over its entries, in order, of `u32be(len(path)) ‖ path ‖ entry digest`, and then a byte 1 if the file is
+/// executable. The next entry begins with a byte 0, because no path has 16 MiB, so that the end of each entry is certain.
 #[must_use]
-pub fn digest_of<'a>(entries: impl IntoIterator<Item = (&'a str, Digest)>) -> Digest {
+pub fn digest_of<'a>(entries: impl IntoIterator<Item = DigestedEntry<'a>>) -> Digest {
     let mut hasher = Hasher::default();
-    for (path, digest) in entries {
+    for (path, digest, mode) in entries {
         let length = u32::try_from(path.len()).expect("BUG: a path is far shorter than 4 GiB");
         hasher.update(&length.to_be_bytes());
         hasher.update(path.as_bytes());
         hasher.update(digest.as_bytes());
+        if mode == DocumentMode::Executable {
+            hasher.update(&[1]);
+        }
     }
     hasher.finish()
+}
+
+/// The format of a record with files of these modes: the oldest that can say them, so that nodes of before go on.
+#[must_use]
+pub fn format_of(modes: impl IntoIterator<Item = DocumentMode>) -> u16 {
+    if modes.into_iter().all(|mode| mode.is_plain()) { 1 } else { 2 }
+}
+
+impl Entry {
+    /// What the digest of a manifest with this entry follows from.
+    #[must_use]
+    pub fn digested(&self) -> DigestedEntry<'_> {
+        (&self.path, self.digest, self.mode)
+    }
 }
 
 impl Desired {
     /// The digest computed from the entries; a record whose `digest` differs from it is damaged.
     #[must_use]
     pub fn digest_of_entries(&self) -> Digest {
-        digest_of(self.entries.iter().map(|entry| (entry.path.as_str(), entry.digest)))
+        digest_of(self.entries.iter().map(Entry::digested))
     }
 }

@@ -19,8 +19,17 @@ pub enum DocumentMode {
 impl DocumentMode {
     /// Whether the file is only read.
     #[must_use]
-    pub(crate) const fn is_plain(&self) -> bool {
+    pub const fn is_plain(&self) -> bool {
         matches!(self, Self::Plain)
+    }
+
+    /// The permission bits of the file.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        match self {
+            Self::Plain => 0o644,
+            Self::Executable => 0o755,
+        }
     }
 
     /// The three octal digits.

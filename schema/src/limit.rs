@@ -82,8 +82,8 @@ pub const INLINE_ENTRY_BYTES_MAX: u64 = 4 * 1024;
 /// Bytes of all content that travels inside one record.
 pub const INLINE_RECORD_BYTES_MAX: u64 = 256 * 1024;
 /// Bytes that one entry can add to a record beside its inline content, path, media type and its document's id: a kind and a
-/// slash, a digest, five numbers and the names of the fields.
-pub const ENTRY_FRAME_BYTES_MAX: usize = 16 + 34 + 45 + 96;
+/// slash, a digest, five numbers, a mode and the names of the fields.
+pub const ENTRY_FRAME_BYTES_MAX: usize = 16 + 34 + 45 + 4 + 101;
 /// Bytes that one entry can add to a record beside its inline content.
 pub const ENTRY_OVERHEAD_BYTES_MAX: usize =
     PATH_BYTES_MAX + MEDIA_TYPE_BYTES_MAX + ID_CHARS_MAX + ENTRY_FRAME_BYTES_MAX;

@@ -80,14 +80,22 @@ fn fingerprint(value: &Value) -> Digest {
     hasher.finish()
 }
 
+/// A reason is not too long.
+///
+/// # Errors
+/// `too_large`
+pub fn check_reason(text: &str) -> Result<(), InputError> {
+    if text.len() <= REASON_BYTES_MAX {
+        return Ok(());
+    }
+    let detail = format!("a reason has at most {REASON_BYTES_MAX} bytes, this one {}", text.len());
+    Err(InputError::new("too_large", detail).at("reason"))
+}
+
 fn reason(value: Option<Value>) -> Result<Option<String>, InputError> {
     match value {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) if text.len() > REASON_BYTES_MAX => {
-            let detail = format!("a reason has at most {REASON_BYTES_MAX} bytes, this one {}", text.len());
-            Err(InputError::new("too_large", detail).at("reason"))
-        }
-        Some(Value::String(text)) => Ok(Some(text)),
+        Some(Value::String(text)) => check_reason(&text).map(|()| Some(text)),
         Some(_) => Err(InputError::new("invalid_value", "a reason is text").at("reason")),
     }
 }

@@ -2,6 +2,7 @@
 
 use schema::desired::{Desired, Entry, EntryKind, Source};
 use schema::digest::Digest;
+use schema::document_mode::DocumentMode;
 use schema::id::DocumentId;
 use schema::limit::{
     ENTRY_OVERHEAD_BYTES_MAX, ID_CHARS_MAX, INLINE_ENTRY_BYTES_MAX, MEDIA_TYPE_BYTES_MAX, PATH_BYTES_MAX,
@@ -24,6 +25,7 @@ fn no_entry_adds_more_to_a_record_than_the_limit_says() {
         digest: Digest::of(b""),
         inline: Some(content.clone()),
         source: Source { entity: (&id).into(), version: Version::from(u64::MAX), position: Position::from(u64::MAX) },
+        mode: DocumentMode::Executable,
     });
     let added = desired.write().len() - without - content.len();
     assert!(added <= ENTRY_OVERHEAD_BYTES_MAX, "{added}");

@@ -14,13 +14,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use program::durable_file::{self, FileMode};
+use schema::document_mode::DocumentMode;
 
 use crate::apply_error::ApplyError;
 
 /// How many fsyncs run in parallel.
 const SYNCS_AT_ONCE: usize = 8;
 /// Programs of other users read the files of a generation, whatever the umask of the agent.
-pub(crate) const FILE_MODE: u32 = 0o644;
+pub(crate) const FILE_MODE: u32 = DocumentMode::Plain.bits();
 pub(crate) const DIR_MODE: u32 = 0o755;
 
 /// Replaces the file at `path`, durably.
@@ -47,13 +48,13 @@ fn clear_beside(path: &Path) -> Result<(), ApplyError> {
     remove_unless_file(&beside).map_err(ApplyError::disk("clear", &beside))
 }
 
-/// A new, empty file in the place of whatever is at `path`. Its mode does not depend on the umask.
+/// A new, empty file of this mode in the place of whatever is at `path`. The mode does not depend on the umask.
 ///
 /// # Errors
 /// If the disk fails.
-pub fn create(path: &Path) -> io::Result<File> {
+pub fn create(path: &Path, mode: u32) -> io::Result<File> {
     remove_unless_file(path)?;
-    durable_file::create_empty(path, FileMode::Exact(FILE_MODE))
+    durable_file::create_empty(path, FileMode::Exact(mode))
 }
 
 /// A new folder. Its mode does not depend on the umask.

@@ -88,7 +88,7 @@ async fn copy(
     log_id: LogId,
     FetchedContent { digest, size }: FetchedContent,
 ) -> Result<fs::File, ApplyError> {
-    let mut file = fs::File::from_std(disk::create(path).map_err(ApplyError::disk("write", path))?);
+    let mut file = fs::File::from_std(disk::create(path, disk::FILE_MODE).map_err(ApplyError::disk("write", path))?);
     objects.read(log_id, digest, size, &mut file).await.map_err(|source| ApplyError::Fetch { digest, source })?;
     Ok(file)
 }

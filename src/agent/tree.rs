@@ -93,7 +93,7 @@ fn write_tree(layout: &Layout, root: &Path, want: &Desired) -> Result<Vec<PathBu
 
 /// Writes one file, not synced.
 fn write_entry(layout: &Layout, path: &Path, entry: &Entry) -> Result<(), ApplyError> {
-    let mut file = disk::create(path).map_err(ApplyError::disk("write", path))?;
+    let mut file = disk::create(path, entry.mode.bits()).map_err(ApplyError::disk("write", path))?;
     match &entry.inline {
         Some(bytes) => file.write_all(bytes).map_err(ApplyError::disk("write", path)),
         None => copy_cached(layout, path, &mut file, entry),
@@ -206,7 +206,7 @@ fn is_folder(path: &Path) -> bool {
 
 fn is_as_written(path: &Path, entry: &Entry) -> Result<bool, ApplyError> {
     let Ok(meta) = fs::symlink_metadata(path) else { return Ok(false) };
-    if !meta.is_file() || meta.len() != entry.size || meta.permissions().mode() & 0o7777 != disk::FILE_MODE {
+    if !meta.is_file() || meta.len() != entry.size || meta.permissions().mode() & 0o7777 != entry.mode.bits() {
         return Ok(false);
     }
     let Ok(mut file) = regular_file::open(path) else { return Ok(false) };

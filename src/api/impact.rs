@@ -7,7 +7,7 @@ use schema::answer::{Answer, AppendedEvent};
 use schema::bundle::PlanBase;
 use schema::digest::Digest;
 use schema::entity::{Actor, Entity};
-use schema::id::{CommandId, DocumentId, JobId, NodeId};
+use schema::id::{BundleId, CommandId, DocumentId, JobId, NodeId};
 use schema::instant::Instant;
 use schema::path::DocumentPath;
 use schema::plan::FileState;
@@ -81,10 +81,25 @@ pub struct DryRunAnswer {
     pub more: usize,
     /// The jobs whose specs change.
     pub jobs: Vec<JobChange>,
+    /// What the request makes that is not there before it.
+    pub creates: Vec<Entity>,
     /// What the request removes because it leaves a bundle.
     pub prunes: Vec<Entity>,
+    /// What the request takes from one bundle into another.
+    pub moves: Vec<BundleMove>,
     /// Whether the caller may send the request.
     pub permitted: bool,
+}
+
+/// An entity that comes from one bundle into another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BundleMove {
+    /// The entity.
+    pub entity: Entity,
+    /// The bundle that loses it.
+    pub from: BundleId,
+    /// The bundle that gets it.
+    pub to: BundleId,
 }
 
 /// What a request changes on a node.

@@ -5,7 +5,7 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use schema::entity::Entity;
-use schema::id::{CommandId, NodeId};
+use schema::id::CommandId;
 use schema::limit::REASON_BYTES_MAX;
 use schema::position::Position;
 use schema::request::Request;
@@ -70,9 +70,9 @@ impl JsonSchema for MomentText {
         "Moment".into()
     }
 
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({"oneOf": [
-            generator.subschema_for::<Position>(),
+            {"type": "integer", "format": "int64", "minimum": 0, "maximum": i64::MAX},
             {"type": "string", "format": "date-time"},
             {"type": "string", "pattern": "^mark:[A-Za-z0-9][A-Za-z0-9_-]*$"},
         ]})
@@ -84,19 +84,35 @@ impl JsonSchema for MomentText {
 pub struct RevertAnswer {
     /// The last position of the configuration that is wanted.
     pub to: Position,
-    /// The request; null if everything is as it is wanted.
+    /// The request, as `POST /v1/commands` takes it; null if everything is as it is wanted.
+    #[schemars(schema_with = "sendable_request")]
     pub request: Option<Request>,
     /// What the request would do now; null if there is none.
     pub preview: Option<DryRunAnswer>,
-    /// Nodes that were enrolled or retired since, and stay so: the first 1,000 of them.
-    pub left: Vec<LeftNode>,
+    /// What stays as it is although the moment that is wanted had it otherwise: the first 1,000 of it.
+    pub left: Vec<LeftEntity>,
+    /// How much there is of it beside that.
+    pub more: usize,
 }
 
-/// A node of which something is not taken back.
+/// The commands are described once, where they are taken: a client sends them as they are.
+fn sendable_request(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": ["object", "null"],
+        "properties": {
+            "reason": {"type": ["string", "null"]},
+            "commands": {"type": "array", "items": {"type": "object", "additionalProperties": true}},
+        },
+        "required": ["reason", "commands"],
+    })
+}
+
+/// An entity of which something is not taken back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct LeftNode {
-    /// The node.
-    pub node: NodeId,
-    /// Whether it was retired since; it was enrolled otherwise.
-    pub retired: bool,
+pub struct LeftEntity {
+    /// The entity.
+    pub entity: Entity,
+    /// Why: `enrolled` (the node was enrolled since, and stays so), `retired` (it was retired since, and stays so), or `proposed` (the document
+    /// was made of a proposal, which is not accepted again).
+    pub why: String,
 }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use schema::desired::{EntryKind, Source};
 use schema::digest::Digest;
+use schema::document_mode::DocumentMode;
 use schema::id::{JobId, NodeId};
 use schema::report::RecordRef;
 use schemars::JsonSchema;
@@ -73,6 +74,9 @@ pub struct EntryView {
     pub size: u64,
     /// The entity that it follows from.
     pub source: Source,
+    /// Its mode. Older servers do not say: then it is `644`.
+    #[serde(default)]
+    pub mode: DocumentMode,
 }
 
 /// An event, and its part in an explanation.

@@ -68,6 +68,10 @@ fn duration(text: &str) -> Result<Duration, &'static str> {
 /// # Errors
 /// If a manifest or the plan is at fault, nobody said yes, the server refuses or can't be reached, or the nodes are not converged.
 pub async fn run(options: Options) -> Result<(), Error> {
+    if options.plan.is_some() && options.manifests.says_anything() {
+        let why = "a plan has its bundle, its reason and what it prunes and takes: say that to `headwater plan`";
+        return Err(Error::WrongCommand(why.to_owned()));
+    }
     let client = ApiClient::from_options(&options.endpoint)?;
     let policy =
         ShowPolicy { confirm: options.confirm, question: "Apply it", prune_max: options.prune_max, json: options.json };

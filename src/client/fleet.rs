@@ -1,13 +1,10 @@
 //! `headwater retry`, `headwater retire` and `headwater label`: commands about nodes in words.
 //!
-//! Always: one request, accepted as a whole or refused as a whole; what takes files off nodes asks first, after the server has decided it
-//! in a dry run.
+//! Always: one request, accepted as a whole or refused as a whole; what changes files of nodes is shown and asked about first.
 
 mod error;
 mod label_words;
 
-use api::log::LogStatus;
-use api::path::LOG;
 use clap::{Args, Subcommand};
 use program::output;
 use program::token;
@@ -22,6 +19,9 @@ use crate::api_client::{ApiClient, CommandRequest};
 use crate::confirm::ConfirmOption;
 use crate::endpoint::Options as Endpoint;
 use crate::entity_name::parse_node;
+use crate::manifest_request::error::Error as ShownRequestError;
+use crate::manifest_request::request_step::RequestStep;
+use crate::manifest_request::shown_request::{ShowPolicy, decide, show_and_send};
 
 pub use self::error::Error;
 
@@ -53,7 +53,8 @@ pub struct RetryNodes {
 /// Retires nodes.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-A retired node removes its files, loses its jobs, and is not waited for any more. `enrol_node` brings it back.
+A retired node removes its files, loses its jobs, and is not waited for any more. What goes is shown first. The command `enrol_node`, sent to \
+POST /v1/commands, brings a node back.
 
 Without a terminal it needs --yes, and ends with 2 if that is missing. It ends with 1 if the answer is no.")]
 pub struct RetireNodes {
@@ -83,7 +84,8 @@ enum LabelSubject {
 }
 
 const LABEL_AFTER_HELP: &str = "\
-The server selects the nodes when it decides the request. A node that has the labels already is left alone.
+The server selects the nodes when it decides the request. A node that has the labels already is left alone. Labels decide which documents \
+a node gets: what changes on which nodes is shown, and if anything does, it asks.
 
 Examples:
   headwater label nodes node-1 ring=1 spare-      set one label, take one away
@@ -103,6 +105,9 @@ struct LabelNodes {
     /// All nodes.
     #[arg(long)]
     all: bool,
+
+    #[command(flatten)]
+    confirm: ConfirmOption,
 
     #[command(flatten)]
     common: SendOptions,
@@ -147,18 +152,9 @@ impl RetryNodes {
 
 impl RetireNodes {
     async fn run(self) -> Result<(), Error> {
-        let client = ApiClient::from_options(&self.common.endpoint)?;
-        let request = CommandRequest { commands: about_each("retire_node", &self.nodes), ..CommandRequest::default() };
-        client.dry_run(&request).await?;
-        let log: LogStatus = client.get(LOG).await?;
         let question = format!("Retire {}", named(&self.nodes));
-        self.confirm.ask(&question, &client, &log.log_id.to_string()).map_err(Error::Confirm)?;
-        let answer = self.common.send(&client, request.commands).await?;
-        let text = match answer.events.is_empty() {
-            true => "That was so before; nothing was changed.\n".to_owned(),
-            false => format!("{} retired, at position {}.\n", named(&self.nodes), answer.position),
-        };
-        self.common.print(&answer, &text)
+        let commands = about_each("retire_node", &self.nodes);
+        self.common.show(commands, self.confirm, &question, "That was so before; nothing was changed.\n").await
     }
 }
 
@@ -167,14 +163,7 @@ impl LabelNodes {
         let words = LabelWords::read(&self.words).map_err(Error::Usage)?;
         let command =
             json!({"type": "relabel_nodes", "target": self.target(&words)?, "set": words.set, "unset": words.unset});
-        let client = ApiClient::from_options(&self.common.endpoint)?;
-        let answer = self.common.send(&client, vec![command]).await?;
-        let text = match answer.events.len() {
-            0 => "No node's labels changed.\n".to_owned(),
-            1 => format!("The labels of 1 node changed, at position {}.\n", answer.position),
-            count => format!("The labels of {count} nodes changed, at position {}.\n", answer.position),
-        };
-        self.common.print(&answer, &text)
+        self.common.show(vec![command], self.confirm, "Label them", "No node's labels changed.\n").await
     }
 
     fn target(&self, words: &LabelWords) -> Result<Value, Error> {
@@ -198,6 +187,32 @@ impl SendOptions {
         Ok(answer)
     }
 
+    /// Shows what commands do, asks if anything changes on nodes or in jobs, and sends exactly that.
+    async fn show(
+        &self,
+        commands: Vec<Value>,
+        confirm: ConfirmOption,
+        question: &str,
+        unchanged: &str,
+    ) -> Result<(), Error> {
+        let client = ApiClient::from_options(&self.endpoint)?;
+        let step = RequestStep::of(commands, self.reason.clone());
+        let decided = decide(&client, &step).await.map_err(shown)?;
+        if !decided.outcome.changes() {
+            if !self.json {
+                output::text(unchanged)?;
+            }
+            return Ok(());
+        }
+        let yes = confirm.yes || decided.outcome.is_quiet();
+        if self.json && !yes {
+            return Err(Error::Usage("files of nodes change: --json needs --yes".to_owned()));
+        }
+        let policy = ShowPolicy { confirm: ConfirmOption { yes }, question, prune_max: None, json: self.json };
+        show_and_send(&client, &step, &decided, policy).await.map_err(shown)?;
+        Ok(())
+    }
+
     /// Prints the answer as JSON, or in words.
     pub(crate) fn print(&self, answer: &Answer, text: &str) -> Result<(), Error> {
         match self.json {
@@ -208,6 +223,10 @@ impl SendOptions {
         }?;
         Ok(())
     }
+}
+
+fn shown(error: ShownRequestError) -> Error {
+    Error::Shown(Box::new(error))
 }
 
 fn about_each(command: &str, nodes: &[NodeId]) -> Vec<Value> {

@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use api::path::{BUNDLES, IMPACT};
 use api::query::ENTITY;
 use clap::Args;
 use program::output;
 use schema::entity::{Entity, Kind};
 use schema::terminal;
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::api_client::{ApiClient, with_query};
@@ -17,6 +15,7 @@ use crate::endpoint::Options as Endpoint;
 use crate::events::event_reader::{EventReader, ReceivedEvent};
 use crate::get::Error;
 use crate::get::table::format_value;
+use crate::manifest_request::owned_members;
 
 /// Whose history to show, and how.
 #[derive(Clone, Debug, Args)]
@@ -85,12 +84,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
 async fn requests(client: &ApiClient, entity: &Entity) -> Result<Vec<RequestEvents>, Error> {
     let mut entities = vec![entity.to_string()];
     if entity.kind == Kind::Bundle {
-        #[derive(Deserialize)]
-        struct Members {
-            members: Vec<String>,
-        }
-        let bundle: Option<Members> = client.get_optional(&format!("{BUNDLES}/{}", entity.id)).await?;
-        entities.extend(bundle.into_iter().flat_map(|bundle| bundle.members));
+        entities.extend(owned_members::read(client, entity.id.as_str()).await?);
     }
     let mut events = RequestEvents::new();
     for entity in entities {
@@ -133,33 +127,24 @@ fn request_text(request: &RequestEvents) -> String {
 
 /// What the request changed in the texts of documents.
 async fn differences(client: &ApiClient, request: &RequestEvents) -> Result<String, Error> {
-    let documents = request.values().filter_map(|event| {
-        let entity = event.value["entity"].as_str()?;
-        Some((entity.strip_prefix("document/")?.to_owned(), event))
-    });
+    let documents: BTreeMap<&str, &ReceivedEvent> = request
+        .values()
+        .filter_map(|event| Some((event.value["entity"].as_str()?.strip_prefix("document/")?, event)))
+        .collect();
     let mut text = String::new();
-    let mut before = None;
     for (id, event) in documents {
-        let from = match before {
-            Some(from) => from,
-            None => *before.insert(position_before(client, event).await?),
-        };
-        let (from, to) = (from.to_string(), event.position.to_string());
+        // The states before and after the whole request, whose events are numbered from 1.
+        let before = event.position.saturating_sub(event.value["ordinal"].as_u64().unwrap_or(1));
+        let (from, to) = (before.to_string(), event.position.to_string());
         let path = with_query(&format!("/v1/diff/documents/{id}"), &[("from", &from), ("to", &to)]);
-        let compared: Value = client.get(&path).await?;
+        // What came and went in one request is in neither state.
+        let Some(compared) = client.get_optional::<Value>(&path).await? else { continue };
         text += &match compared["unified"].as_str() {
             Some(unified) => unified.to_owned(),
             None => format!("document {id} is too large to compare, or no text\n"),
         };
     }
     Ok(text)
-}
-
-/// The last position before the request of an event.
-async fn position_before(client: &ApiClient, event: &ReceivedEvent) -> Result<u64, Error> {
-    let id = format_value(&event.value["command_id"]);
-    let impact: Value = client.get(&format!("{IMPACT}/{id}")).await?;
-    Ok(impact["events"][0]["position"].as_u64().unwrap_or(event.position).saturating_sub(1))
 }
 
 #[cfg(test)]

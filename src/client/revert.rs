@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use api::path::REVERTS;
-use api::revert::{LeftNode, MomentText, RevertQuestion};
+use api::revert::{LeftEntity, MomentText, RevertQuestion};
 use clap::Args;
 use program::output;
 use schema::entity::Entity;
@@ -20,7 +20,7 @@ use crate::endpoint::Options as Endpoint;
 use crate::error::Error as ClientError;
 pub use crate::manifest_request::error::Error;
 use crate::manifest_request::request_step::RequestStep;
-use crate::manifest_request::shown_request::{ShowPolicy, show_and_send};
+use crate::manifest_request::shown_request::{ShowPolicy, print_warnings, show_and_send};
 use crate::request_plan::outcome::PlannedOutcome;
 
 /// Nodes that are named of those that stay as they are; more are only counted.
@@ -29,8 +29,8 @@ const NAMED_MAX: usize = 10;
 /// Which request to undo.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-Documents, definitions, labels and bundles become what they were before the request; what others changed since is left alone, or refused \
-(changed_since). It shows what would change on which nodes, asks, and sends exactly that. `headwater history` and `headwater events` show \
+Documents, definitions, labels and bundles become what they were before the request; what else others changed stays. If somebody changed the \
+same things since, it is refused (changed_since). It shows what would change on which nodes, asks, and sends exactly that. `headwater history` and `headwater events` show \
 the ids of requests.\n\n\
 Exit codes: 0 done, or nothing to do; 1 refused or declined; 2 usage; 3 could not reach the server.\n\n\
 Examples:\n  \
@@ -81,7 +81,7 @@ struct Common {
     #[command(flatten)]
     confirm: ConfirmOption,
 
-    /// Print the server's answer as JSON, and nothing else.
+    /// Print the server's answer to what is sent as JSON, and nothing else.
     #[arg(long, requires = "yes")]
     json: bool,
 
@@ -95,7 +95,9 @@ struct TakenBack {
     request: Option<TakingBackRequest>,
     preview: Option<Box<RawValue>>,
     #[serde(default)]
-    left: Vec<LeftNode>,
+    left: Vec<LeftEntity>,
+    #[serde(default)]
+    more: usize,
 }
 
 /// A request as the server wrote it.
@@ -134,9 +136,9 @@ impl Common {
     async fn take_back(&self, question: &RevertQuestion, ask: &str) -> Result<(), Error> {
         let client = ApiClient::from_options(&self.endpoint)?;
         let body = serde_json::to_string(question).expect("BUG: texts can be written as JSON");
-        let TakenBack { request, preview, left } = client.post(REVERTS, body).await?;
+        let TakenBack { request, preview, left, more } = client.post(REVERTS, body).await?;
         if !self.json {
-            output::text(&left_text(&left))?;
+            output::text(&left_text(&left, more))?;
         }
         let (Some(request), Some(preview)) = (request, preview) else {
             if !self.json {
@@ -147,30 +149,34 @@ impl Common {
         let unreadable = |source| ClientError::UnreadableAnswer { url: client.url().join(REVERTS), source };
         let decided = PlannedOutcome::read(preview).map_err(unreadable)?;
         let step = RequestStep::of(request.commands, request.reason);
+        print_warnings(&step, &decided);
         let policy = ShowPolicy { confirm: self.confirm, question: ask, prune_max: None, json: self.json };
         show_and_send(&client, &step, &decided, policy).await?;
         Ok(())
     }
 }
 
-/// Which nodes take part that did not, and the reverse.
-fn left_text(left: &[LeftNode]) -> String {
-    let line = |how: &str, retired: bool| {
-        let nodes: Vec<&str> =
-            left.iter().filter(|node| node.retired == retired).map(|node| node.node.as_str()).collect();
-        let more = match nodes.len().saturating_sub(NAMED_MAX) {
+/// What stays as it is.
+fn left_text(left: &[LeftEntity], more: usize) -> String {
+    let kinds = [
+        ("enrolled", "enrolled since, and stays so"),
+        ("retired", "retired since, and stays so"),
+        ("proposed", "made of a proposal, and not brought back"),
+    ];
+    let line = |(why, words): (&str, &str)| {
+        let entities: Vec<String> =
+            left.iter().filter(|entity| entity.why == why).map(|left| left.entity.to_string()).collect();
+        match entities.len() {
             0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        match nodes.is_empty() {
-            true => String::new(),
-            false => {
-                let named = nodes[..nodes.len().min(NAMED_MAX)].join(", ");
-                format!("{how} since, and stays so: {named}{more}\n")
+            count => {
+                let named = entities[..count.min(NAMED_MAX)].join(", ");
+                let more = count.saturating_sub(NAMED_MAX);
+                format!("{words}: {named}{}\n", if more == 0 { String::new() } else { format!(" and {more} more") })
             }
         }
     };
-    line("enrolled", false) + &line("retired", true)
+    let rest = if more == 0 { String::new() } else { format!("and {more} more entities stay as they are\n") };
+    kinds.into_iter().map(line).collect::<String>() + &rest
 }
 
 #[cfg(test)]
@@ -178,14 +184,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nodes_that_stay_are_named_and_many_are_counted() {
-        let node = |number: usize, retired| LeftNode { node: format!("n{number}").parse().expect("an id"), retired };
-        assert_eq!(left_text(&[]), "");
-        let left: Vec<LeftNode> = (0..12).map(|number| node(number, false)).chain([node(99, true)]).collect();
-        let text = left_text(&left);
+    fn what_stays_is_named_and_much_is_counted() {
+        let left =
+            |entity: &str, why: &str| LeftEntity { entity: entity.parse().expect("an entity"), why: why.to_owned() };
+        assert_eq!(left_text(&[], 0), "");
+        let all: Vec<LeftEntity> = (0..12).map(|number| left(&format!("node/n{number}"), "enrolled")).collect();
+        let all = [all, vec![left("node/old", "retired"), left("document/p", "proposed")]].concat();
         assert_eq!(
-            text,
-            "enrolled since, and stays so: n0, n1, n2, n3, n4, n5, n6, n7, n8, n9 and 2 more\nretired since, and stays so: n99\n"
+            left_text(&all, 3),
+            "enrolled since, and stays so: node/n0, node/n1, node/n2, node/n3, node/n4, node/n5, node/n6, node/n7, node/n8, node/n9 and 2 more\n\
+             retired since, and stays so: node/old\nmade of a proposal, and not brought back: document/p\nand 3 more entities stay as they are\n"
         );
     }
 }

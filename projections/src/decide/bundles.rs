@@ -27,6 +27,8 @@ pub struct Assignments {
     exact: BTreeSet<BundleId>,
     /// The bundles that only grow.
     growing: BTreeSet<BundleId>,
+    /// The bundles that the request ends.
+    ended: BTreeSet<BundleId>,
     declared: BTreeMap<Entity, BundleId>,
 }
 
@@ -34,11 +36,16 @@ impl Assignments {
     /// The assignments of a request.
     #[must_use]
     pub fn of(commands: &[RequestItem]) -> Self {
+        let mut all = Self::default();
         let assigned = commands.iter().filter_map(|item| match &item.command {
             Command::AssignBundle(assign) => Some(assign),
+            Command::RemoveBundle(id) => {
+                all.ended.insert(id.clone());
+                None
+            }
             _ => None,
         });
-        let mut all = Self::default();
+        let assigned: Vec<&AssignBundle> = assigned.collect();
         for assign in assigned {
             let kind = if assign.grow { &mut all.growing } else { &mut all.exact };
             kind.insert(assign.id.clone());
@@ -49,10 +56,10 @@ impl Assignments {
         all
     }
 
-    /// Whether the request assigns a bundle.
+    /// Whether the request says what becomes of a bundle.
     #[must_use]
     pub fn has(&self, bundle: &BundleId) -> bool {
-        self.exact.contains(bundle) || self.growing.contains(bundle)
+        [&self.exact, &self.growing, &self.ended].into_iter().any(|bundles| bundles.contains(bundle))
     }
 
     /// Whether an entity that belongs to `owner` leaves it by another assignment of the request.

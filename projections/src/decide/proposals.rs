@@ -95,6 +95,9 @@ pub(super) fn accept(state: &Configuration, accept: &AcceptProposal) -> Result<V
         return Err(Refusal::DocumentTaken(document));
     }
     no_file_is_a_folder(state, &document, &said.path)?;
+    // A node proposes bytes. Whether its file can be run stays as it is.
+    let mode =
+        state.document_in_force(&said.node, &said.path).map(|(_, document)| document.put.mode).unwrap_or_default();
     let put = DocumentPut {
         path: said.path.clone(),
         media_type: said.media_type.clone(),
@@ -104,6 +107,7 @@ pub(super) fn accept(state: &Configuration, accept: &AcceptProposal) -> Result<V
         priority: priority.unwrap_or(PRIORITY_DEFAULT),
         merge: Merge::Replace,
         proposal: Some(id.clone()),
+        mode,
     };
     let accepted = ProposalAccepted { node: said.node.clone(), document: document.clone() };
     Ok(vec![(id.into(), Change::ProposalAccepted(accepted)), ((&document).into(), Change::DocumentPut(Arc::new(put)))])

@@ -1,13 +1,15 @@
 //! `headwater-replay rebuild`: every node's tree as it lies under `current/` on its disk.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use projections::configuration::Configuration;
 use projections::render::render;
 use schema::desired::{Entry, EntryKind};
 use schema::digest::Digest;
+use schema::document_mode::DocumentMode;
 use schema::id::NodeId;
 use serde_json::json;
 
@@ -32,8 +34,8 @@ impl RebuildCommand {
     }
 }
 
-/// The paths of each content.
-type Places = BTreeMap<Digest, Vec<PathBuf>>;
+/// The paths of each content, and the modes of the files there.
+type Places = BTreeMap<Digest, Vec<(PathBuf, DocumentMode)>>;
 
 /// Writes the trees.
 pub(crate) fn run(rebuild: &RebuildCommand) -> Result<(), RunError> {
@@ -47,7 +49,9 @@ pub(crate) fn run(rebuild: &RebuildCommand) -> Result<(), RunError> {
     }
     let wanted: BTreeSet<Digest> = places.keys().copied().collect();
     let files = &rebuild.past.options.files;
-    content::bring(files, wanted, |digest, bytes| places[&digest].iter().try_for_each(|place| write(place, bytes)))?;
+    content::bring(files, wanted, |digest, bytes| {
+        places[&digest].iter().try_for_each(|(place, mode)| write(place, bytes, *mode))
+    })?;
     let (nodes, position) = (state.nodes().len(), state.position());
     match rebuild.json() {
         true => print_json(&json!({"ok": true, "position": position, "nodes": nodes, "to": rebuild.to})),
@@ -65,8 +69,8 @@ fn grow(state: &Configuration, node: &NodeId, to: &Path, places: &mut Places) ->
         let place = root.join(place(&piece.entry));
         place.parent().map_or(Ok(()), make)?;
         match &piece.content {
-            Some(content) => write(&place, content)?,
-            None => places.entry(piece.entry.digest).or_default().push(place),
+            Some(content) => write(&place, content, piece.entry.mode)?,
+            None => places.entry(piece.entry.digest).or_default().push((place, piece.entry.mode)),
         }
     }
     Ok(())
@@ -84,6 +88,8 @@ fn make(folder: &Path) -> Result<(), RunError> {
     fs::create_dir_all(folder).map_err(|error| RunError::Unreachable(format!("{}: {error}", folder.display())))
 }
 
-fn write(place: &Path, bytes: &[u8]) -> Result<(), RunError> {
-    fs::write(place, bytes).map_err(|error| RunError::Unreachable(format!("{}: {error}", place.display())))
+fn write(place: &Path, bytes: &[u8], mode: DocumentMode) -> Result<(), RunError> {
+    let written =
+        fs::write(place, bytes).and_then(|()| fs::set_permissions(place, Permissions::from_mode(mode.bits())));
+    written.map_err(|error| RunError::Unreachable(format!("{}: {error}", place.display())))
 }

@@ -130,7 +130,7 @@ fn to_json(of: Value, answer: &Derivation, causes: &BTreeMap<Position, Event>) -
         }))
     });
     let found = answer.found.as_ref().map(
-        |DerivedFile { kind, digest, size, source }| json!({"kind": kind, "digest": digest, "size": size, "source": source}),
+        |DerivedFile { kind, digest, size, source, mode }| json!({"kind": kind, "digest": digest, "size": size, "source": source, "mode": mode}),
     );
     let mut shown = of;
     shown["found"] = json!(found);

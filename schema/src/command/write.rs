@@ -13,7 +13,6 @@ use super::form::Only;
 use super::identity::OwnLog;
 use super::labelling::LabelNodeForm;
 use super::{Command, Named, PutDocument, PutDocumentForm};
-use crate::document_mode::DocumentMode;
 
 /// A command with the `type` by which it is known.
 #[derive(Serialize)]
@@ -34,43 +33,43 @@ struct Defined<I, T> {
 impl Serialize for Command {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Some(name) = self.json_type() else { return Err(S::Error::custom("no JSON asks for this command")) };
-        macro_rules! write {
+        macro_rules! written {
             ($members:expr) => {
                 TypedCommand { r#type: name, members: $members }.serialize(serializer)
             };
         }
         match self {
-            Self::PutDocument(put) => write!(PutDocumentForm::from(put)),
-            Self::RemoveDocument(id) => write!(Only { id }),
-            Self::EnrolNode(enrol) => write!(enrol),
+            Self::PutDocument(put) => written!(PutDocumentForm::from(put)),
+            Self::RemoveDocument(id) => written!(Only { id }),
+            Self::EnrolNode(enrol) => written!(enrol),
             Self::LabelNode(id, labels) | Self::PutNode(id, labels) => {
-                write!(LabelNodeForm { id: id.clone(), labels: labels.clone() })
+                written!(LabelNodeForm { id: id.clone(), labels: labels.clone() })
             }
-            Self::RetireNode(id) | Self::RetryNode(id) | Self::BarNode(id) => write!(Only { id }),
-            Self::CreatePrincipal(create) => write!(create),
-            Self::RevokePrincipal(name) => write!(Named { name: name.clone() }),
-            Self::DefineControl(id, definition) => write!(Defined { id, definition }),
-            Self::DefineComponent(id, definition) => write!(Defined { id, definition }),
-            Self::DefineAssessment(id, definition) => write!(Defined { id, definition }),
-            Self::DefineAttestation(id, definition) => write!(Defined { id, definition }),
-            Self::RemoveControl(id) => write!(Only { id }),
-            Self::RemoveComponent(id) => write!(Only { id }),
-            Self::RemoveAssessment(id) => write!(Only { id }),
-            Self::RemoveAttestation(id) => write!(Only { id }),
-            Self::ClaimJobs(claim) => write!(claim),
-            Self::RenewClaims(runtime) => write!(Renewal { runtime: runtime.clone() }),
-            Self::ReleaseJobs(release) => write!(release),
-            Self::CompleteJob(complete) => write!(complete),
-            Self::SetNodeKeys(set) => write!(set),
-            Self::CreateJoinToken(create) => write!(create),
-            Self::RevokeJoinToken(id) => write!(Only { id }),
-            Self::CloseBus(id) => write!(OwnLog { id: *id }),
-            Self::AcceptProposal(accept) => write!(accept),
-            Self::RejectProposal(reject) => write!(reject),
-            Self::AssignBundle(assign) => write!(assign),
-            Self::RemoveBundle(id) => write!(Only { id }),
-            Self::Mark(mark) => write!(mark),
-            Self::RelabelNodes(relabel) => write!(relabel),
+            Self::RetireNode(id) | Self::RetryNode(id) | Self::BarNode(id) => written!(Only { id }),
+            Self::CreatePrincipal(create) => written!(create),
+            Self::RevokePrincipal(name) => written!(Named { name: name.clone() }),
+            Self::DefineControl(id, definition) => written!(Defined { id, definition }),
+            Self::DefineComponent(id, definition) => written!(Defined { id, definition }),
+            Self::DefineAssessment(id, definition) => written!(Defined { id, definition }),
+            Self::DefineAttestation(id, definition) => written!(Defined { id, definition }),
+            Self::RemoveControl(id) => written!(Only { id }),
+            Self::RemoveComponent(id) => written!(Only { id }),
+            Self::RemoveAssessment(id) => written!(Only { id }),
+            Self::RemoveAttestation(id) => written!(Only { id }),
+            Self::ClaimJobs(claim) => written!(claim),
+            Self::RenewClaims(runtime) => written!(Renewal { runtime: runtime.clone() }),
+            Self::ReleaseJobs(release) => written!(release),
+            Self::CompleteJob(complete) => written!(complete),
+            Self::SetNodeKeys(set) => written!(set),
+            Self::CreateJoinToken(create) => written!(create),
+            Self::RevokeJoinToken(id) => written!(Only { id }),
+            Self::CloseBus(id) => written!(OwnLog { id: *id }),
+            Self::AcceptProposal(accept) => written!(accept),
+            Self::RejectProposal(reject) => written!(reject),
+            Self::AssignBundle(assign) => written!(assign),
+            Self::RemoveBundle(id) => written!(Only { id }),
+            Self::Mark(mark) => written!(mark),
+            Self::RelabelNodes(relabel) => written!(relabel),
             Self::ReplaceToken(_)
             | Self::NoteReport(..)
             | Self::ExpireClaim(..)
@@ -84,7 +83,7 @@ impl Serialize for Command {
 
 impl From<&PutDocument> for PutDocumentForm {
     fn from(put: &PutDocument) -> Self {
-        let PutDocument { id, path, media_type, content, target, priority, merge } = put.clone();
+        let PutDocument { id, path, media_type, content, target, priority, merge, mode } = put.clone();
         let (mut text, mut base64, mut digest) = (None, None, None);
         match &content {
             PutContent::Given(given) => match core::str::from_utf8(given.bytes()) {
@@ -95,7 +94,6 @@ impl From<&PutDocument> for PutDocumentForm {
             PutContent::Known(_) | PutContent::Named(_) => digest = Some(content.digest()),
         }
         let (content, content_base64, content_digest): (Option<String>, _, _) = (text, base64, digest);
-        let mode = DocumentMode::default();
         Self { id, path, media_type, content, content_base64, content_digest, target, priority, merge, mode }
     }
 }
@@ -117,7 +115,7 @@ mod tests {
         let schedule = "0 4 * * *";
         let Value::Array(examples) = json!([
             {"type": "put_document", "id": "d", "path": "a/b", "media_type": "text/plain", "content": "ü", "target": {"all": true}, "priority": -1},
-            {"type": "put_document", "id": "d", "path": "a", "media_type": "a/b", "content_base64": "AP8=", "target": {"nodes": ["n"]}, "priority": 0},
+            {"type": "put_document", "id": "d", "path": "a", "media_type": "a/b", "content_base64": "AP8=", "target": {"nodes": ["n"]}, "priority": 0, "mode": "755"},
             {"type": "put_document", "id": "d", "path": "a", "media_type": "a/b", "content_digest": digest, "target": {"match_labels": {"a": "b"}}, "priority": 0},
             {"type": "remove_document", "id": "d"},
             {"type": "enrol_node", "id": "n", "labels": {"a": "b"}},

@@ -68,8 +68,10 @@ def entry(event):
 
 
 def manifest(record):
-    parts = [(item["path"].encode(), bytes.fromhex(item["digest"])) for item in record["entries"]]
-    return sha256(b"".join(struct.pack(">I", len(path)) + path + digest for path, digest in parts))
+    """What names the files of a record: the byte 1 stands behind one that is executable."""
+    executable = lambda item: b"\x01" if item.get("mode") == "755" else b""
+    parts = [(item["path"].encode(), bytes.fromhex(item["digest"]) + executable(item)) for item in record["entries"]]
+    return sha256(b"".join(struct.pack(">I", len(path)) + path + rest for path, rest in parts))
 
 
 def claims(jobs):

@@ -3,8 +3,8 @@
 use program::exit::ExitClass;
 use program::token::RandomnessError;
 
-use crate::confirm::ConfirmError;
 use crate::exchange;
+use crate::manifest_request::error::Error as ShownRequestError;
 
 /// Nothing came of it, or not everything was printed.
 #[derive(Debug, thiserror::Error)]
@@ -15,9 +15,9 @@ pub enum Error {
     /// The words make no sense together.
     #[error("{0}")]
     Usage(String),
-    /// Nobody said yes.
+    /// What was shown was not sent.
     #[error(transparent)]
-    Confirm(ConfirmError),
+    Shown(Box<ShownRequestError>),
     /// The system gives no random bytes.
     #[error(transparent)]
     Randomness(RandomnessError),
@@ -36,7 +36,7 @@ impl Error {
         match self {
             Self::Exchange(error) => error.exit_class(),
             Self::Usage(_) => ExitClass::Usage,
-            Self::Confirm(error) => error.exit_class(),
+            Self::Shown(error) => error.exit_class(),
             Self::Randomness(_) => ExitClass::Refused,
         }
     }

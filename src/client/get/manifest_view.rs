@@ -1,10 +1,12 @@
 //! Items of a list as manifests, with the contents of documents.
 
 use program::output;
+use schema::terminal;
 use serde_json::Value;
 
 use super::query_options::QueryOptions;
 use super::resource_kind::ResourceKind;
+use super::table::format_value;
 use crate::api_client::with_query;
 use crate::exchange::Error;
 use crate::manifest::kind::ManifestKind;
@@ -21,6 +23,11 @@ pub(super) async fn print(kind: ResourceKind, items: &[Value], options: &QueryOp
     let client = options.client()?;
     let mut manifests = Vec::with_capacity(items.len());
     for item in items {
+        // A manifest of a node enrols it, and what is retired is not enrolled so.
+        if item["retired"] == true {
+            manifests.push(format!("# node {} is retired, and left out\n", terminal::line(&format_value(&item["id"]))));
+            continue;
+        }
         let content = match (manifest_kind, item["id"].as_str()) {
             (ManifestKind::Document, Some(id)) => {
                 let path = with_query(&format!("/v1/documents/{id}/content"), &options.query());

@@ -24,12 +24,12 @@ pub enum Error {
     )]
     NoMembers(String),
     /// The server refused one command.
-    #[error("{place}: {source}")]
+    #[error("{place}: {refusal}")]
     RefusedAt {
         /// Where what the command makes is declared.
         place: ManifestPlace,
         /// The refusal.
-        source: ClientError,
+        refusal: ClientError,
     },
     /// More of a bundle would be removed than the limit allows.
     #[error(
@@ -104,7 +104,7 @@ impl Error {
     pub fn exit_class(&self) -> ExitClass {
         match self {
             Self::Exchange(error) => error.exit_class(),
-            Self::RefusedAt { source, .. } => source.exit_class(),
+            Self::RefusedAt { refusal, .. } => refusal.exit_class(),
             Self::Manifests(_) | Self::NoMembers(_) | Self::WrongCommand(_) => ExitClass::Usage,
             Self::PlanFile(PlanFileError::NotPlannable) => ExitClass::Refused,
             Self::PlanFile(PlanFileError::Unwritable { .. }) => ExitClass::Unreachable,

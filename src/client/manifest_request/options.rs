@@ -51,6 +51,11 @@ pub(crate) struct ManifestOptions {
 }
 
 impl ManifestOptions {
+    /// Whether anything is said about manifests. A plan has what was said when it was made.
+    pub(crate) fn says_anything(&self) -> bool {
+        self.bundle.is_some() || self.prune || self.take || self.empty || self.reason.is_some()
+    }
+
     /// Reads the manifests. Each fault is printed.
     ///
     /// # Errors

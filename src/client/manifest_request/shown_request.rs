@@ -35,11 +35,16 @@ pub(crate) struct ShowPolicy<'a> {
 /// If the server refuses, or can't be reached.
 pub(crate) async fn decide(client: &ApiClient, step: &RequestStep) -> Result<PlannedOutcome, Error> {
     let decided = exchange::decide(client, &step.request).await.map_err(|error| at_its_place(step, error))?;
+    print_warnings(step, &decided);
+    Ok(decided)
+}
+
+/// Prints likely mistakes.
+pub(crate) fn print_warnings(step: &RequestStep, decided: &PlannedOutcome) {
     for CommandWarning { command, code, detail } in &decided.outcome.warnings {
         let place = step.place_of(*command).map_or_else(|| format!("command {command}"), ToString::to_string);
         output::complain(&terminal::line(&format!("warning: {place}: {detail} ({code})")));
     }
-    Ok(decided)
 }
 
 /// Shows a decided request, asks, and sends it. It changes something.
@@ -89,7 +94,7 @@ fn print_answer(answer: &Answer, json: bool) -> Result<(), Error> {
 fn at_its_place(step: &RequestStep, error: ClientError) -> Error {
     match &error {
         ClientError::Refused(problem) => match step.place_of_field(&problem.field) {
-            Some(place) => Error::RefusedAt { place: place.clone(), source: error },
+            Some(place) => Error::RefusedAt { place: place.clone(), refusal: error },
             None => error.into(),
         },
         _ => error.into(),

@@ -44,9 +44,14 @@ pub(crate) struct RequestOutcome {
     pub(crate) more: u64,
     #[serde(default)]
     pub(crate) jobs: Vec<OutcomeJob>,
+    /// What the request makes that is not there before it; an older server does not say.
+    pub(crate) creates: Option<Vec<String>>,
     /// What the request removes because it leaves a bundle.
     #[serde(default)]
     pub(crate) prunes: Vec<String>,
+    /// What the request takes from one bundle into another.
+    #[serde(default)]
+    pub(crate) moves: Vec<OutcomeMove>,
     /// Whether the caller may send it.
     #[serde(default = "permitted")]
     pub(crate) permitted: bool,
@@ -54,6 +59,14 @@ pub(crate) struct RequestOutcome {
 
 fn permitted() -> bool {
     true
+}
+
+/// An entity that comes from one bundle into another.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct OutcomeMove {
+    pub(crate) entity: String,
+    pub(crate) from: String,
+    pub(crate) to: String,
 }
 
 /// An event that the request would append.
@@ -118,6 +131,11 @@ impl RequestOutcome {
     /// Whether the request would append anything.
     pub(crate) fn changes(&self) -> bool {
         !self.events.is_empty()
+    }
+
+    /// Whether nothing changes on any node, nor in a job.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.nodes.is_empty() && self.more == 0 && self.jobs.is_empty()
     }
 
     /// The types of the events of each entity, in the order in which the entities are first mentioned.

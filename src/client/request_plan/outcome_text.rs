@@ -1,12 +1,14 @@
 //! What a request would do, for people: entities, then nodes with their files, then jobs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use schema::terminal;
 
-use super::outcome::{OutcomeEvent, OutcomeFile, OutcomeNode, RequestOutcome};
+use super::outcome::{OutcomeEvent, OutcomeFile, OutcomeMove, OutcomeNode, RequestOutcome};
 
+/// Entities that are named, beside those that leave a bundle.
+const ENTITIES_MAX: usize = 200;
 /// Nodes that are named where several change alike.
 const NODES_NAMED_MAX: usize = 6;
 /// Groups of nodes that are shown; the plan file and `--json` have all.
@@ -17,28 +19,55 @@ const FILES_MAX: usize = 50;
 /// The lines, each with a line feed.
 pub(crate) fn format_outcome(outcome: &RequestOutcome) -> String {
     let mut text = String::new();
-    for (entity, events) in outcome.entities() {
-        let pruned = if outcome.prunes.iter().any(|pruned| pruned == entity) { "  (leaves the bundle)" } else { "" };
-        let _ = writeln!(text, "  {} {}{pruned}", sign(&events), terminal::line(entity));
+    append_entities(outcome, &mut text);
+    for OutcomeMove { entity, from, to } in &outcome.moves {
+        let [entity, from, to] = [entity, from, to].map(|name| terminal::line(name));
+        let _ = writeln!(text, "  > {entity}  from bundle {from} to bundle {to}");
     }
     append_nodes(outcome, &mut text);
     append_jobs(outcome, &mut text);
     for result in &outcome.results {
         if let (true, Some(bundle)) = (result.changed, &result.owned_by) {
             let (entity, bundle) = (terminal::line(&result.entity), terminal::line(bundle));
-            let _ = writeln!(text, "{entity} belongs to bundle {bundle}, which says otherwise from then on");
+            let _ = writeln!(
+                text,
+                "{entity} belongs to bundle {bundle}: the next apply of its manifests makes it again what they say"
+            );
         }
     }
     text
 }
 
+/// A line for each entity. What leaves a bundle is shown whatever there is of it: nothing is removed that was not shown.
+fn append_entities(outcome: &RequestOutcome, text: &mut String) {
+    let pruned: BTreeSet<&str> = outcome.prunes.iter().map(String::as_str).collect();
+    let (mut shown, mut hidden) = (0, 0);
+    for (entity, events) in outcome.entities() {
+        let is_pruned = pruned.contains(entity);
+        if !is_pruned && shown == ENTITIES_MAX {
+            hidden += 1;
+            continue;
+        }
+        shown += usize::from(!is_pruned);
+        let note = if is_pruned { "  (leaves the bundle)" } else { "" };
+        let _ = writeln!(text, "  {} {}{note}", sign(outcome, entity, &events), terminal::line(entity));
+    }
+    if hidden > 0 {
+        let _ = writeln!(text, "  and {hidden} more");
+    }
+}
+
 /// `+` for what is there from then on, `-` for what is not there any more, `~` for all else.
-fn sign(events: &[&OutcomeEvent]) -> char {
+fn sign(outcome: &RequestOutcome, entity: &str, events: &[&OutcomeEvent]) -> char {
     let last = events.last().map_or("", |event| event.event_type.as_str());
-    match events.first() {
-        _ if last.ends_with("Removed") || last == "NodeRetired" => '-',
-        Some(first) if first.version == 1 => '+',
-        _ => '~',
+    let is_new = match &outcome.creates {
+        Some(created) => created.iter().any(|created| created == entity),
+        None => events.first().is_some_and(|event| event.version == 1),
+    };
+    match last.ends_with("Removed") || last == "NodeRetired" {
+        true => '-',
+        false if is_new => '+',
+        false => '~',
     }
 }
 
@@ -146,7 +175,7 @@ mod tests {
         let shown = format_outcome(&outcome(json!({
             "events": [event("DocumentPut", "document/new", 1), event("DocumentPut", "document/old", 4),
                 event("DocumentRemoved", "document/gone", 2), event("BundleAssigned", "bundle/b", 2)],
-            "prunes": ["document/gone"], "nodes": nodes, "more": 3,
+            "moves": [{"entity": "document/old", "from": "a", "to": "b"}], "prunes": ["document/gone"], "nodes": nodes, "more": 3,
             "jobs": [{"job": "j", "before": null, "after": "1"}, {"job": "k", "before": "1", "after": null}],
             "results": [{"entity": "document/old", "changed": true, "owned_by": "x"}, {"entity": "document/new", "changed": false, "owned_by": "x"}],
         })));
@@ -154,6 +183,7 @@ mod tests {
   ~ document/old
   - document/gone  (leaves the bundle)
   ~ bundle/b
+  > document/old  from bundle a to bundle b
 12 nodes change:
   node-1, node-2, node-3, node-4, node-5, node-6 and 2 more
     + a  by document new
@@ -162,7 +192,7 @@ mod tests {
   old: retired
   and 3 more nodes
 Jobs: 1 begin, 0 change, 1 end.
-document/old belongs to bundle x, which says otherwise from then on
+document/old belongs to bundle x: the next apply of its manifests makes it again what they say
 ";
         assert_eq!(shown, expected);
         assert_eq!(format_outcome(&outcome(json!({}))), "");

@@ -62,6 +62,7 @@ fn commands_and_events() -> Vec<Operation> {
     vec![
         post(COMMANDS, "post_commands", "Append what commands ask for, together or not at all", commands::post)
             .takes(|generator| generator.subschema_for::<Request>())
+            .decides_commands()
             .may_answer(commands::CODES),
         get(EVENTS, "list_events", "The events of the log, in pages or as a live stream", events::list)
             .may_answer([ErrorCode::Damaged, ErrorCode::TooManyStreams]),
@@ -113,6 +114,7 @@ fn configuration() -> Vec<Operation> {
         )
         .takes(|generator| generator.subschema_for::<RevertQuestion>())
         .may_answer(contents::CODES)
+        .decides_commands()
         .may_answer(reverts::CODES),
         get(PRINCIPALS, "list_principals", "People and programs that have, or had, a token", principals::list),
         get("/v1/principals/{id}", "get_principal", "A person or program that has, or had, a token", principals::one),

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use crate::event_log::SubmitError;
 use crate::http::answer::JsonAnswer;
+use crate::http::auth::AuthenticatedState;
 use crate::http::dry_run;
 use crate::http::entity_tag::tag_of;
 use crate::http::operation::{AnswerBody, AnswerType, Asked};
@@ -110,11 +111,7 @@ pub(super) async fn post(asked: Asked<CommandOptions>) -> Result<CommandAnswer, 
     let actor = Actor::Principal(app.caller.name.clone());
     if dry_run {
         plan.map_or(Ok(()), |_| check_plannable(&request))?;
-        let decided = dry_run::dry_run(&app, actor, request).await?;
-        // What would be refused now is refused, and nothing else: a dry run with a plan tells whether it still comes out so.
-        if plan.is_some() && plan != decided.plan {
-            return Err(SubmitError::PlanChanged.into());
-        }
+        let decided = decide(&app, actor, request, plan).await?;
         let (plan, position) = (decided.plan, decided.answer.position);
         return Ok(CommandAnswer::Decided(plan, Box::new(JsonAnswer::new(position, decided))));
     }
@@ -124,6 +121,23 @@ pub(super) async fn post(asked: Asked<CommandOptions>) -> Result<CommandAnswer, 
     };
     let appended = app.log().submit_planned(request, actor, key, condition).await?;
     Ok(CommandAnswer::Appended(JsonAnswer::new(appended.position, appended)))
+}
+
+/// The dry run of a request. With a plan it tells whether the request still comes out so.
+async fn decide(
+    app: &AuthenticatedState,
+    actor: Actor,
+    request: Request,
+    plan: Option<Digest>,
+) -> Result<DryRunAnswer, ProblemResponse> {
+    let decided = dry_run::dry_run(app, app.log().view(), actor.clone(), request.clone()).await?;
+    if plan.is_none() || plan == decided.plan {
+        return Ok(decided);
+    }
+    // The plan may have been made by another server, from a state that this one has not reached yet.
+    app.log().reached_head().await?;
+    let decided = dry_run::dry_run(app, app.log().view(), actor, request).await?;
+    if plan == decided.plan { Ok(decided) } else { Err(SubmitError::PlanChanged.into()) }
 }
 
 async fn parse(body: Bytes) -> Result<Request, ProblemResponse> {

@@ -1,8 +1,8 @@
-//! Dry runs: a request is decided against the newest snapshot and rendered, and nothing is kept. So an auditor may do one, too.
+//! Dry runs: a request is decided against a state and rendered, and nothing is kept. So an auditor may do one, too.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use api::impact::{DryRunAnswer, NodeChange, PlannedFileView, PlannedNodeView};
+use api::impact::{BundleMove, DryRunAnswer, NodeChange, PlannedFileView, PlannedNodeView};
 use projections::configuration::Configuration;
 use projections::outcome::{Outcome, outcome};
 use projections::refusal::RequestRefusal;
@@ -13,9 +13,10 @@ use schema::change::Change;
 use schema::command::Command;
 use schema::entity::{Actor, Entity};
 use schema::event::Event;
-use schema::id::{CommandId, LogId, NodeId};
+use schema::id::{BundleId, CommandId, LogId, NodeId};
 use schema::instant::Instant;
 use schema::plan::{PlannedFile, PlannedNode};
+use schema::position::Version;
 use schema::request::Request;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -30,10 +31,11 @@ const NODES_SHOWN_MAX: usize = 1_000;
 /// Decides and renders a request.
 pub(super) async fn dry_run(
     app: &AuthenticatedState,
+    before: Configuration,
     actor: Actor,
     request: Request,
 ) -> Result<DryRunAnswer, ProblemResponse> {
-    let (before, log_id) = (app.log().view(), app.log().log_id());
+    let log_id = app.log().log_id();
     let decided = app.run_expensive(async move {
         let permitted = may_send(&before, &actor, &request);
         let plannable = is_plannable(&request);
@@ -79,7 +81,9 @@ fn answer(before: &Configuration, decided: DecisionWithState, plannable: bool) -
         base: before.plan_base(),
         more,
         jobs: plan.jobs.into_iter().map(job_change).collect(),
+        creates: created(before, &after, &events),
         prunes: pruned(&events),
+        moves: moved(before, &events),
         permitted: true,
     }
 }
@@ -91,6 +95,27 @@ fn planned_node(after: &Configuration, record: NodeChange, planned: PlannedNode)
         PlannedFileView { path, before, after: file, document }
     };
     PlannedNodeView { record, files: files.into_iter().map(file).collect(), retired, may_retry }
+}
+
+/// What the request makes, each once.
+fn created(before: &Configuration, after: &Configuration, events: &[Event]) -> Vec<Entity> {
+    let is_there = |state: &Configuration, entity: &Entity| state.version_present(entity) > Version::ZERO;
+    let entities: BTreeSet<&Entity> = events.iter().map(|event| &event.entity).collect();
+    entities.into_iter().filter(|entity| !is_there(before, entity) && is_there(after, entity)).cloned().collect()
+}
+
+/// What the request takes from one bundle into another.
+fn moved(before: &Configuration, events: &[Event]) -> Vec<BundleMove> {
+    let mut moves = Vec::new();
+    for event in events {
+        let Ok(Change::BundleAssigned(assigned)) = event.change() else { continue };
+        let to = BundleId::from(event.entity.id.clone());
+        moves.extend(assigned.joined.iter().filter_map(|entity| {
+            let from = before.bundles().owner(entity).filter(|from| **from != to)?.clone();
+            Some(BundleMove { entity: entity.clone(), from, to: to.clone() })
+        }));
+    }
+    moves
 }
 
 /// What the request removes because it leaves a bundle.

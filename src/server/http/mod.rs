@@ -53,6 +53,7 @@ mod documents;
 mod event;
 mod events;
 mod files;
+mod first_change;
 mod fleet;
 mod health;
 mod impact;

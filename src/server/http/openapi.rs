@@ -239,9 +239,10 @@ fn codes_by_status(operation: &Operation) -> BTreeMap<u16, BTreeSet<&'static str
     let own = operation.codes.iter().map(|code: &ErrorCode| (code.status(), code.as_str()));
     let refused = RefusalCode::ALL.iter().map(|code| (refusal_status(code.class()).as_u16(), code.as_str()));
     let unreadable = schema::invalid::CODES.iter().map(|code| (input_status(code).as_u16(), *code));
-    let of_body = refused.chain(unreadable).filter(|_| operation.body.is_some());
+    let refused = refused.filter(|_| operation.decides);
+    let unreadable = unreadable.filter(|_| operation.body.is_some());
     let mut by_status = BTreeMap::<u16, BTreeSet<&str>>::new();
-    for (status, code) in own.chain(of_body) {
+    for (status, code) in own.chain(refused).chain(unreadable) {
         by_status.entry(status).or_default().insert(code);
     }
     by_status

@@ -38,6 +38,8 @@ pub(super) struct Operation {
     pub(super) answers: fn(&mut SchemaGenerator) -> Vec<AnswerBody>,
     /// Whether a caller that has the answer already can be told so.
     pub(super) can_be_kept: bool,
+    /// Whether it decides commands, so that it can answer with what they are refused for.
+    pub(super) decides: bool,
     /// The server's own codes that it can answer with.
     pub(super) codes: Vec<ErrorCode>,
     /// The handler.
@@ -176,6 +178,7 @@ where
         needs_token: A::NEEDS_TOKEN,
         parameters: P::declared(),
         body: None,
+        decides: false,
         answers: R::bodies,
         can_be_kept: P::CAN_BE_FIXED || R::HAS_TAG,
         codes,
@@ -188,6 +191,11 @@ impl Operation {
     pub(super) fn may_answer(mut self, codes: impl IntoIterator<Item = ErrorCode>) -> Self {
         self.codes.extend(codes);
         self
+    }
+
+    /// The same operation, which decides commands.
+    pub(super) fn decides_commands(self) -> Self {
+        Self { decides: true, ..self }
     }
 
     /// The same operation, which takes a JSON body.

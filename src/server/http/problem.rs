@@ -59,6 +59,16 @@ impl ProblemResponse {
         Self { field: field.into(), ..self }
     }
 
+    /// What the problem was found in.
+    pub(super) fn field(&self) -> &str {
+        &self.field
+    }
+
+    /// The same problem, with what it is about before its detail.
+    pub(super) fn about(self, what: &str) -> Self {
+        Self { detail: format!("{what}: {}", self.detail), ..self }
+    }
+
     /// The same problem, whose parameter this operation calls otherwise.
     pub(super) fn renamed(self, from: &str, to: &str) -> Self {
         if self.field == from { self.in_field(to) } else { self }

@@ -4,21 +4,23 @@ use std::collections::BTreeSet;
 
 use api::error_code::ErrorCode;
 use api::query::AT;
-use api::revert::{LeftNode, MomentText, ONLY_MAX, RevertAnswer, RevertQuestion};
+use api::revert::{LeftEntity, MomentText, ONLY_MAX, RevertAnswer, RevertQuestion};
 use projections::configuration::Configuration;
-use projections::difference::{DifferenceScope, difference};
-use projections::taking_back::{Participation, RequestTrace, changed_participation, changed_since, with_members};
+use projections::difference::{DifferenceParts, DifferenceScope, difference};
+use projections::taking_back::{RequestTrace, changed_since, lasting, with_members};
+use schema::bundle::OWNED_KINDS;
+use schema::command::Command;
 use schema::entity::{Actor, Entity, Kind};
 use schema::event::Event;
 use schema::id::CommandId;
 use schema::invalid::InputError;
 use schema::json::read_json;
-use schema::limit::{COMMANDS_MAX, REASON_BYTES_MAX};
+use schema::limit::{BODY_BYTES_MAX, COMMANDS_MAX, REASON_BYTES_MAX};
 use schema::position::{Position, Version};
 use schema::report::truncate_text;
-use schema::request::Request;
+use schema::request::{Request, check_reason};
 
-use crate::event_log::{AsOf, EventPage};
+use crate::event_log::AsOf;
 use crate::http::answer::JsonAnswer;
 use crate::http::auth::AuthenticatedState;
 use crate::http::dry_run;
@@ -35,7 +37,7 @@ pub(super) const CODES: [ErrorCode; 5] = [
     ErrorCode::UnknownCommand,
 ];
 
-/// Nodes that an answer names.
+/// Entities that an answer names of those that stay as they are.
 const LEFT_MAX: usize = 1_000;
 /// Entities that a refusal names; more are only counted.
 const NAMED_MAX: usize = 10;
@@ -59,32 +61,38 @@ pub(super) async fn post(asked: Asked<()>) -> Result<JsonAnswer<RevertAnswer>, P
     let taken = match (&question.to, question.command_id) {
         (Some(moment), None) => app.since(moment, &question).await?,
         (None, Some(id)) => app.undone(id, &question).await?,
-        (None, None) => return Err(missing("`to` or `command_id` says what is taken back").into()),
+        (None, None) => return Err(refused("missing_field", "`to` or `command_id` says what is taken back", "to")),
         (Some(_), Some(_)) => {
-            let detail = "`to` and `command_id` exclude each other";
-            return Err(InputError::new("invalid_value", detail).at("command_id").into());
+            return Err(refused("invalid_value", "`to` and `command_id` exclude each other", "command_id"));
         }
     };
     let TakingBack { now, wanted, scope, what } = taken;
-    let (to, position) = (wanted.position(), now.position());
-    let (commands, left) =
-        app.run_expensive(async move { (difference(&now, &wanted, &scope), left(&now, &wanted, &scope)) }).await?;
-    if commands.is_empty() {
-        return Ok(JsonAnswer::new(position, RevertAnswer { to, request: None, preview: None, left }));
-    }
-    if commands.len() > COMMANDS_MAX {
-        let count = commands.len();
-        let detail = format!("it takes {count} commands, and a request has at most {COMMANDS_MAX}: name a part of it");
-        return Err(InputError::new("too_many", detail).at("only").into());
-    }
-    let mut request = Request::of(commands);
-    request.reason = Some(question.reason.unwrap_or(what));
+    let to = wanted.position();
+    let before = now.clone();
+    let reason = question.reason.unwrap_or(what);
+    let made = app.run_expensive(async move {
+        let (left, more) = left(&now, &wanted, &scope);
+        (request_of(difference(&now, &wanted, &scope), reason), left, more)
+    });
+    let (request, left, more) = made.await?;
+    let Some(mut request) = request? else {
+        let answer = RevertAnswer { to, request: None, preview: None, left, more };
+        return Ok(JsonAnswer::new(before.position(), answer));
+    };
+    // The answer has the request, and what it would do, which is about as much again.
+    let memory = app.reserve_memory(2 * request.bytes).await?;
     app.resolve_contents(&mut request).await?;
     let actor = Actor::Principal(app.caller.name.clone());
-    let preview = dry_run::dry_run(&app, actor, request.clone()).await?;
-    let position = preview.answer.position;
-    let answer = RevertAnswer { to, request: Some(request), preview: Some(preview), left };
-    Ok(JsonAnswer::new(position, answer))
+    // Decided against the very state that it was made for: what somebody changes meanwhile makes its plan another one.
+    let decided = dry_run::dry_run(&app, before, actor, request.clone()).await;
+    let preview = decided.map_err(|problem| about_its_entity(problem, &request))?;
+    let answer = RevertAnswer { to, request: Some(request), preview: Some(preview), left, more };
+    Ok(JsonAnswer::new(answer.preview.as_ref().map_or(to, |preview| preview.answer.position), answer)
+        .with_memory(memory))
+}
+
+fn refused(code: &'static str, detail: &str, field: &str) -> ProblemResponse {
+    InputError::new(code, detail).at(field).into()
 }
 
 fn read(body: &[u8]) -> Result<RevertQuestion, InputError> {
@@ -93,59 +101,73 @@ fn read(body: &[u8]) -> Result<RevertQuestion, InputError> {
         let detail = format!("a question names at most {ONLY_MAX} entities, this one {}", question.only.len());
         return Err(InputError::new("too_many", detail).at("only"));
     }
-    let can_be_named =
-        |entity: &&Entity| !schema::bundle::OWNED_KINDS.contains(&entity.kind) && entity.kind != Kind::Bundle;
-    if let Some(other) = question.only.iter().find(can_be_named) {
+    let is_not_configured = |entity: &&Entity| !OWNED_KINDS.contains(&entity.kind) && entity.kind != Kind::Bundle;
+    if let Some(other) = question.only.iter().find(is_not_configured) {
         let detail = format!("documents, nodes, definitions and bundles are configured, not {other}");
         return Err(InputError::new("invalid_value", detail).at("only"));
     }
     if question.anyway && question.command_id.is_none() {
         return Err(InputError::new("invalid_value", "`anyway` is about `command_id`").at("anyway"));
     }
-    match &question.reason {
-        Some(reason) if reason.len() > REASON_BYTES_MAX => {
-            let detail = format!("a reason has at most {REASON_BYTES_MAX} bytes, this one {}", reason.len());
-            Err(InputError::new("too_large", detail).at("reason"))
-        }
-        Some(reason) if reason.contains('\0') => {
-            Err(InputError::new("nul_in_text", "text can't hold U+0000").at("reason"))
-        }
-        _ => Ok(question),
+    question.reason.as_deref().map_or(Ok(()), check_reason)?;
+    Ok(question)
+}
+
+/// The request of these commands as a client sends it; none if there is nothing to do.
+fn request_of(commands: Vec<Command>, reason: String) -> Result<Option<Request>, ProblemResponse> {
+    let too_much = |detail: String| refused("too_many", &format!("{detail}: name a part of it"), "only");
+    match commands.len() {
+        0 => return Ok(None),
+        1..=COMMANDS_MAX => {}
+        count => return Err(too_much(format!("it takes {count} commands, and a request has at most {COMMANDS_MAX}"))),
+    }
+    let request = Request { reason: Some(reason), ..Request::of(commands) };
+    let text = serde_json::to_vec(&request).expect("BUG: commands of a difference can be written as JSON");
+    if text.len() > BODY_BYTES_MAX {
+        return Err(too_much(format!("it takes {} bytes, and a request has at most {BODY_BYTES_MAX}", text.len())));
+    }
+    // Rules for what is sent may be newer than what is in the log.
+    Request::read(&text).map(Some).map_err(|refused| about_its_entity(refused.into(), &request))
+}
+
+/// The problem, with the entity that it is about: nobody has seen the request whose place it names.
+fn about_its_entity(problem: ProblemResponse, request: &Request) -> ProblemResponse {
+    let index =
+        problem.field().strip_prefix("commands[").and_then(|rest| rest.split_once(']')?.0.parse::<usize>().ok());
+    match index.and_then(|index| request.commands.get(index)) {
+        Some(item) => problem.about(&item.command.entity().to_string()),
+        None => problem,
     }
 }
 
-fn missing(detail: &str) -> InputError {
-    InputError::new("missing_field", detail).at("to")
-}
-
-/// Nodes of which something is not taken back.
-fn left(now: &Configuration, wanted: &Configuration, scope: &DifferenceScope) -> Vec<LeftNode> {
-    let changed = changed_participation(now, wanted).filter(|(node, _)| scope.has(&(*node).into()));
-    let shown = changed.take(LEFT_MAX);
-    shown.map(|(node, how)| LeftNode { node: node.clone(), retired: how == Participation::Retired }).collect()
+/// What is not taken back, as far as an answer names it, and how much more there is.
+fn left(now: &Configuration, wanted: &Configuration, scope: &DifferenceScope) -> (Vec<LeftEntity>, usize) {
+    let mut all = lasting(now, wanted).filter(|(entity, _)| scope.has(entity));
+    let shown = all.by_ref().take(LEFT_MAX).map(|(entity, why)| LeftEntity { entity, why: why.name().to_owned() });
+    let shown = shown.collect();
+    (shown, all.count())
 }
 
 impl AuthenticatedState {
     /// All that happened since a moment is taken back, or what of it concerns some entities.
     async fn since(&self, moment: &MomentText, question: &RevertQuestion) -> Result<TakingBack, ProblemResponse> {
-        let moment = parse_moment(&moment.0);
-        let moment = moment.map_err(|detail| InputError::new("invalid_value", detail).at("to"))?;
+        let moment =
+            parse_moment(&moment.0).map_err(|why| InputError::new("invalid_value", format!("`to` {why}")).at("to"))?;
         let wanted = self.snapshot(SnapshotQuery::as_of(Some(moment))).await;
         let wanted = wanted.map_err(|problem| problem.renamed(AT, "to"))?.configuration;
         let now = self.log().view();
         let what = format!("revert to {}", wanted.position());
+        let is_in_neither =
+            |entity: &&Entity| [&now, &wanted].iter().all(|state| state.version_present(entity) == Version::ZERO);
+        if let Some(unknown) = question.only.iter().find(is_in_neither) {
+            let detail = format!("there is no {unknown}, neither now nor then");
+            return Err(ProblemResponse::new(ErrorCode::UnknownEntity, detail).in_field("only"));
+        }
         let scope = match question.only.is_empty() {
             true => DifferenceScope::Everything,
             false => {
                 let named = with_members(&question.only, [&now, &wanted]);
-                let is_there = |entity: &&Entity| {
-                    [&now, &wanted].iter().all(|state| state.version_present(entity) == Version::ZERO)
-                };
-                if let Some(unknown) = question.only.iter().find(is_there) {
-                    let detail = format!("there is no {unknown}, and there was none");
-                    return Err(ProblemResponse::new(ErrorCode::UnknownEntity, detail).in_field("only"));
-                }
-                DifferenceScope::Entities(named)
+                DifferenceScope::Parts(DifferenceParts { configured: named.clone(), members: named })
             }
         };
         Ok(TakingBack { now, wanted, scope, what })
@@ -158,38 +180,36 @@ impl AuthenticatedState {
             let detail = format!("the log has no event of request {id}: it changed nothing, or never was");
             return Err(ProblemResponse::new(ErrorCode::UnknownCommand, detail).in_field("command_id"));
         };
+        let (what, since) = (undo_reason(first), last.position);
         let before = self.past(first.position.previous()).await?;
         let after = self.past(last.position).await?;
         let now = self.log().view();
-        let trace = RequestTrace::of(&before, &events);
-        let mut entities = trace.configured.clone();
-        if question.only.is_empty() {
-            check_undoable(&trace)?;
-        } else {
-            let named = with_members(&question.only, [&before, &after]);
-            if let Some(other) = question.only.iter().find(|named| !is_touched(&trace, named, [&before, &after])) {
-                let detail = format!("the request did not change {other}");
-                return Err(InputError::new("invalid_value", detail).at("only").into());
-            }
-            entities.retain(|entity| named.contains(entity));
+        let (only, anyway) = (question.only.clone(), question.anyway);
+        let states = [before.clone(), after.clone(), now.clone()];
+        let judged = self.run_expensive(async move {
+            let [before, after, now] = &states;
+            let parts = parts_of(before, after, &events, &only)?;
+            let changed = if anyway { BTreeSet::new() } else { changed_since([before, after, now], &parts) };
+            Ok::<_, ProblemResponse>((parts, changed))
+        });
+        let (parts, changed) = judged.await??;
+        if !changed.is_empty() {
+            return Err(self.changed_by_others(since, &changed, [&after, &now]).await?);
         }
-        if !question.anyway {
-            let changed: Vec<Entity> = changed_since([&before, &after, &now], &entities).cloned().collect();
-            if !changed.is_empty() {
-                return Err(self.changed_by_others(last.position, &changed).await?);
-            }
-        }
-        let what = reason(&events);
-        Ok(TakingBack { now, wanted: before, scope: DifferenceScope::Entities(entities), what })
+        Ok(TakingBack { now, wanted: before, scope: DifferenceScope::Parts(parts), what })
     }
 
-    /// Says who changed what first.
-    async fn changed_by_others(&self, since: Position, changed: &[Entity]) -> Result<ProblemResponse, ProblemResponse> {
+    /// Says who changed what.
+    async fn changed_by_others(
+        &self,
+        since: Position,
+        changed: &BTreeSet<Entity>,
+        states: [&Configuration; 2],
+    ) -> Result<ProblemResponse, ProblemResponse> {
         let mut named = Vec::new();
         for entity in changed.iter().take(NAMED_MAX) {
-            let page = EventPage { after: since, limit: 1, entity: Some(entity.to_string()), ..EventPage::default() };
-            let event = self.log().events(page).await?.into_iter().next();
-            let by = event.map(|event| format!(" (at {} by {})", event.position, event.actor)).unwrap_or_default();
+            let by = self.first_change(since, entity, states).await?;
+            let by = by.map(|event| format!(" (at {} by {})", event.position, event.actor)).unwrap_or_default();
             named.push(format!("{entity}{by}"));
         }
         let more = match changed.len().saturating_sub(NAMED_MAX) {
@@ -209,31 +229,46 @@ impl AuthenticatedState {
     }
 }
 
-/// Refuses a request of which a part can't be taken back.
-fn check_undoable(trace: &RequestTrace) -> Result<(), ProblemResponse> {
-    if trace.lasting.is_empty() {
-        return Ok(());
+/// What of a request is to be taken back.
+fn parts_of(
+    before: &Configuration,
+    after: &Configuration,
+    events: &[Event],
+    only: &BTreeSet<Entity>,
+) -> Result<DifferenceParts, ProblemResponse> {
+    let RequestTrace { mut parts, lasting } = RequestTrace::of(before, events);
+    let named = with_members(only, [before, after]);
+    let is_named = |entity: &Entity| only.is_empty() || named.contains(entity);
+    let stays: Vec<String> = lasting
+        .iter()
+        .filter(|(entity, _)| only.is_empty() || only.contains(*entity))
+        .take(NAMED_MAX)
+        .map(|(entity, event_type)| format!("{event_type} of {entity}"))
+        .collect();
+    if !stays.is_empty() {
+        let detail = format!(
+            "can't be taken back: {}; documents, definitions, labels and bundles can: name those that you want in `only`",
+            stays.join(", ")
+        );
+        return Err(ProblemResponse::new(ErrorCode::NotUndoable, detail).in_field("command_id"));
     }
-    let named = trace.lasting.iter().take(NAMED_MAX).map(|(entity, event_type)| format!("{event_type} of {entity}"));
-    let named = named.collect::<Vec<_>>().join(", ");
-    let detail = format!(
-        "can't be taken back: {named}; documents, definitions, labels and bundles can: name those that you want in `only`"
-    );
-    Err(ProblemResponse::new(ErrorCode::NotUndoable, detail).in_field("command_id"))
-}
-
-/// Whether a request configured an entity that somebody names, or something that belongs to it.
-fn is_touched(trace: &RequestTrace, named: &Entity, states: [&Configuration; 2]) -> bool {
-    let meant = with_members(&BTreeSet::from([named.clone()]), states);
-    meant.iter().any(|entity| trace.configured.contains(entity))
+    let is_touched = |entity: &Entity| {
+        let meant = with_members(&BTreeSet::from([entity.clone()]), [before, after]);
+        meant.iter().any(|entity| parts.configured.contains(entity) || parts.members.contains(entity))
+    };
+    if let Some(other) = only.iter().find(|entity| !is_touched(entity)) {
+        return Err(refused("invalid_value", &format!("the request did not change {other}"), "only"));
+    }
+    parts.configured.retain(is_named);
+    parts.members.retain(is_named);
+    Ok(parts)
 }
 
 /// A reason that says which request is undone, and why that one was sent.
-fn reason(events: &[Event]) -> String {
-    let Some(event) = events.first() else { return String::new() };
-    let mut text = format!("undo {}", event.command_id);
-    if let Some(reason) = &event.reason {
-        text = format!("{text}: {reason}");
-    }
+fn undo_reason(event: &Event) -> String {
+    let text = match &event.reason {
+        Some(reason) => format!("undo {}: {reason}", event.command_id),
+        None => format!("undo {}", event.command_id),
+    };
     truncate_text(&text, REASON_BYTES_MAX)
 }

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use api::error_code::ErrorCode;
 use api::query::{AT, MIN_POSITION};
+use api::revert::MomentText;
 use projections::configuration::Configuration;
 use schema::id::{Id, MarkId};
 use schema::instant::Instant;
 use schema::position::Position;
-use serde_json::{Value, json};
+use schemars::{JsonSchema as _, SchemaGenerator};
+use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::event_log::AsOf;
@@ -133,11 +135,7 @@ impl SnapshotQuery {
 
 /// The schema of a position, a time or a mark.
 pub(super) fn moment_schema() -> Value {
-    json!({"oneOf": [
-        position_schema(),
-        {"type": "string", "format": "date-time"},
-        {"type": "string", "pattern": "^mark:[A-Za-z0-9][A-Za-z0-9_-]*$"},
-    ]})
+    MomentText::json_schema(&mut SchemaGenerator::default()).into()
 }
 
 /// What stands before the id of a mark.

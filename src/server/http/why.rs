@@ -24,12 +24,12 @@ use crate::http::problem::ProblemResponse;
 use crate::http::snapshot::SnapshotQuery;
 
 /// The file as it is shown.
-pub(super) fn entry(Entry { kind, digest, size, source, .. }: Entry) -> EntryView {
-    EntryView { kind, digest, size, source }
+pub(super) fn entry(Entry { kind, digest, size, source, mode, .. }: Entry) -> EntryView {
+    EntryView { kind, digest, size, source, mode }
 }
 
-fn derived(DerivedFile { kind, digest, size, source }: DerivedFile) -> EntryView {
-    EntryView { kind, digest, size, source }
+fn derived(DerivedFile { kind, digest, size, source, mode }: DerivedFile) -> EntryView {
+    EntryView { kind, digest, size, source, mode }
 }
 
 /// What an explanation of a file is about.

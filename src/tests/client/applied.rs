@@ -1,13 +1,12 @@
 //! Laws of `headwater apply`, `plan`, `diff` and `delete` on the server of a `headwater dev`: what is applied is there and is not applied
 //! twice, what is written is read as the same, and nothing is removed that was not shown.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use schema::limit::COMMANDS_MAX;
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::programs::checkout;
 
 use crate::managed::{Fleet, bundle, document, done, fails, put};
@@ -21,13 +20,15 @@ fn copy(from: &Path, to: &Path) {
 async fn what_is_applied_is_there_and_is_not_applied_twice() {
     let fleet = Fleet::start();
     copy(&checkout().join("schema/examples/manifests"), &fleet.manifests);
-    fs::set_permissions(fleet.manifests.join("files/bin/check-readout"), Permissions::from_mode(0o644)).unwrap();
     let path = fleet.manifests.to_str().unwrap();
     assert_eq!(fleet.run(&["diff", "-f", path]).0, 1);
     fails(1, "+ document/loki-readout", fleet.run(&["plan", "-f", path]));
     let said = done(fleet.apply(&["--reason", "the first time"]));
     assert!(said.contains("+ daq/readout.json") && said.contains("+ bundle/loki"), "{said}");
     assert_eq!(fleet.members("loki").await.len(), 7);
+    let programs: Vec<Value> = fleet.client().list("/v1/documents", &[]).await.unwrap();
+    let programs = programs.iter().filter(|document| document["mode"] == "755");
+    assert_eq!(programs.map(|document| document["path"].clone()).collect::<Vec<_>>(), ["bin/check-readout"]);
     let after = fleet.position().await;
     for more in [&[][..], &["--prune"]] {
         assert!(done(fleet.apply(more)).contains("there is nothing to change"));

@@ -44,9 +44,12 @@ async fn a_fleet_is_read_labelled_compared_and_retired_by_words() {
     let dir = folder();
     let dev = Dev::start(dir.path(), 2);
     let extra = ["node-10", "node-9"].map(|id| json!({"type": "enrol_node", "id": id, "labels": {"spare": "yes"}}));
-    let documents =
-        [document("motd", "hello\n", json!({"all": true})), document("one", "1", json!({"nodes": ["node-1"]}))];
-    let before = send(&dev, [extra, documents].concat()).await;
+    let documents = [
+        document("motd", "hello\n", json!({"all": true})),
+        document("one", "1", json!({"nodes": ["node-1"]})),
+        document("ringed", "r", json!({"match_labels": {"ring": "yes"}})),
+    ];
+    let before = send(&dev, [extra.to_vec(), documents.to_vec()].concat()).await;
     lists_are_for_people(&dev);
     labels_are_set_where_they_are_asked_for(&dev);
     states_and_nodes_are_compared(&dev, before).await;
@@ -78,7 +81,11 @@ fn labels_are_set_where_they_are_asked_for(dev: &Dev) {
         serde_json::from_str::<Value>(&said(dev, &["get", "node", node, "--json"])).unwrap()["labels"].clone()
     };
     let kept = labels("node-1");
-    assert_eq!(said(dev, &["label", "nodes", "-l", "spare", "ring=1", "spare-"]).lines().count(), 1);
+    let shown = said(dev, &["label", "nodes", "-l", "spare", "ring=1", "spare-"]);
+    assert!(
+        shown.starts_with("  ~ node/node-10\n  ~ node/node-9\nNo node gets other files.\ndone at position "),
+        "{shown}"
+    );
     assert_eq!((labels("node-9"), labels("node-10")), (json!({"ring": "1"}), json!({"ring": "1"})));
     assert_eq!(labels("node-1"), kept);
     assert_eq!(said(dev, &["label", "nodes", "node-9", "node/node-10", "ring=1"]), "No node's labels changed.\n");
@@ -87,6 +94,14 @@ fn labels_are_set_where_they_are_asked_for(dev: &Dev) {
     let (code, _, complaint) = run(dev, &["label", "nodes", "node-1", "nowhere", "ring=2"]);
     assert!(code == 1 && complaint.contains("there is no node/nowhere"), "{complaint}");
     assert_eq!(labels("node-1"), kept, "a refused request changes nothing");
+    // Who loses files by its labels is shown, and asked about.
+    assert_eq!(run(dev, &["label", "nodes", "node-9", "ring=yes", "--yes"]).0, 0);
+    let (code, shown, complaint) = run(dev, &["label", "nodes", "node-9", "ring-"]);
+    assert!(code == 2 && shown.contains("    - etc/ringed\n") && complaint.contains("--yes"), "{shown}{complaint}");
+    assert_eq!(labels("node-9"), json!({"ring": "yes"}));
+    assert_eq!(run(dev, &["label", "nodes", "node-9", "ring-", "--json"]).0, 2);
+    assert!(said(dev, &["label", "nodes", "node-9", "ring-", "--yes"]).contains("    - etc/ringed\n"));
+    assert_eq!(labels("node-9"), json!({}));
 }
 
 async fn states_and_nodes_are_compared(dev: &Dev, before: u64) {

@@ -25,7 +25,16 @@ impl House {
         answer
     }
 
-    /// The text of each file of a node, by path.
+    /// Sends commands as they were shown; the id of the request.
+    async fn as_it_was_shown(&self, commands: Value) -> Value {
+        let body = json!({"commands": commands}).to_string();
+        let shown = self.post("/v1/commands?dry_run=true", &[], &body).await.json();
+        let sent = self.post("/v1/commands", &[("if-match", shown["plan"].as_str().unwrap())], &body).await;
+        assert_eq!(sent.status, 200, "{sent:?}");
+        id(&sent.json())
+    }
+
+    /// The digest of each file of a node, by path.
     async fn files(&self, node: &str) -> Value {
         let node = self.shown(&format!("/v1/nodes/{node}")).await;
         let files = node["desired"]["entries"].as_array().unwrap().iter();
@@ -113,7 +122,7 @@ async fn the_configuration_of_a_moment_comes_back_with_its_bundles_and_nothing_e
         .await;
     house.done(json!([{"type": "label_node", "id": "n-1", "labels": {"a": "2"}}, enrol("n-2", json!({}))])).await;
     let taken = house.take_back(json!({"to": "mark:good"})).await;
-    assert_eq!(taken["left"], json!([{"node": "n-2", "retired": false}]));
+    assert_eq!(taken["left"], json!([{"entity": "node/n-2", "why": "enrolled"}]));
     assert_eq!(house.files("n-1").await, files);
     assert_eq!(house.shown("/v1/bundles/loki").await["members"], json!(["document/a", "document/b"]));
     assert_eq!(house.shown("/v1/bundles/odin").await["members"], json!(["document/c"]));
@@ -160,6 +169,45 @@ async fn what_can_not_be_taken_back_is_refused_by_name() {
     assert_eq!(house.revert(&json!({"command_id": id(&removed)})).await.json()["request"], Value::Null);
     let answer = house.revert(&json!({"to": house.position() - 2, "only": ["document/p"]})).await;
     answer.is_problem("a folder", 409, "path_conflict", "commands[0].path");
+}
+
+#[tokio::test]
+async fn what_others_gave_to_bundles_is_theirs() {
+    let house = House::new();
+    house.done(json!([put("a", "a", "1", all()), put("b", "b", "1", all())])).await;
+    let assign =
+        |id: &str, members: &[&str]| json!({"type": "assign_bundle", "id": id, "members": members, "take": true});
+    // Only what joined is the request's, not what is in it.
+    let joined = house.done(json!([assign("loki", &["document/a"])])).await;
+    house.done(json!([put("a", "a", "2", all())])).await;
+    house.take_back(json!({"command_id": id(&joined)})).await;
+    let present = house.shown("/v1/documents/a").await;
+    assert_eq!((&present["version"], &present["bundle"]), (&json!(2), &Value::Null));
+    // Others took over what was in a bundle that was ended.
+    house.done(json!([assign("loki", &["document/a"])])).await;
+    let ended = house.done(json!([{"type": "remove_bundle", "id": "loki"}])).await;
+    house.done(json!([assign("odin", &["document/a"])])).await;
+    let refused = house.revert(&json!({"command_id": id(&ended)})).await;
+    assert!(refused.json()["detail"].as_str().unwrap().contains("document/a (at 11 by ann)"), "{refused:?}");
+    refused.is_problem("taken over", 409, "changed_since", "command_id");
+    // A bundle that others ended is not begun anew.
+    let pruned =
+        house.as_it_was_shown(json!([{"type": "assign_bundle", "id": "odin", "members": ["document/b"]}])).await;
+    house.done(json!([{"type": "remove_bundle", "id": "odin"}])).await;
+    let refused = house.revert(&json!({"command_id": pruned})).await;
+    assert!(refused.json()["detail"].as_str().unwrap().contains("bundle/odin"), "{refused:?}");
+    refused.is_problem("ended", 409, "changed_since", "command_id");
+    // What is undone in parts is undone as a whole after that.
+    let made = house
+        .done(json!([
+            put("x", "x", "1", all()),
+            put("y", "y", "1", all()),
+            assign("new", &["document/x", "document/y"])
+        ]))
+        .await;
+    house.take_back(json!({"command_id": id(&made), "only": ["document/x"]})).await;
+    house.take_back(json!({"command_id": id(&made)})).await;
+    house.get("/v1/bundles/new").await.is_problem("undone", 404, "unknown_entity", "id");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use schema::command::{
     RejectProposal, RelabelNodes, Role, SetMark,
 };
 use schema::digest::Digest;
+use schema::document_mode::DocumentMode;
 use schema::entity::Actor;
 use schema::event::Event;
 use schema::id::{CommandId, LogId, NodeId, ProposalId, ProposalUuid};
@@ -181,17 +182,21 @@ fn id(kind: &'static str, count: u32) -> impl Strategy<Value = String> {
 
 fn put_document() -> impl Strategy<Value = Command> {
     let size = prop_oneof![0..4_usize, select(vec![4_096_usize, 4_097])];
-    (id("d", 5), document_path(), size, target(), -1..2_i32).prop_map(|(id, path, size, target, priority)| {
-        Command::PutDocument(PutDocument {
-            id: id.parse().unwrap(),
-            path: path.parse().unwrap(),
-            media_type: "text/plain".parse().unwrap(),
-            content: Content::new(vec![b'x'; size]).unwrap().into(),
-            target,
-            priority,
-            merge: Merge::Replace,
-        })
-    })
+    let mode = prop_oneof![3 => Just(DocumentMode::Plain), 1 => Just(DocumentMode::Executable)];
+    (id("d", 5), document_path(), size, target(), -1..2_i32, mode).prop_map(
+        |(id, path, size, target, priority, mode)| {
+            Command::PutDocument(PutDocument {
+                id: id.parse().unwrap(),
+                path: path.parse().unwrap(),
+                media_type: "text/plain".parse().unwrap(),
+                content: Content::new(vec![b'x'; size]).unwrap().into(),
+                target,
+                priority,
+                merge: Merge::Replace,
+                mode,
+            })
+        },
+    )
 }
 
 /// A target of any kind.

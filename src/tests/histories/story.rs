@@ -190,6 +190,7 @@ pub fn told_to_this_day() -> Story {
     let mut story = told();
     proposes(&mut story);
     bundles(&mut story);
+    programs(&mut story);
     let mut known: BTreeSet<(String, u16)> =
         story.events.iter().map(|event| (event.event_type.clone(), event.v)).collect();
     for event in golden_events() {
@@ -213,6 +214,18 @@ fn golden_events() -> Vec<Event> {
 fn put(id: &str, path: &str, content: &str, target: Value, priority: i32) -> Value {
     json!({"type": "put_document", "id": id, "path": path, "media_type": "text/plain", "content": content,
         "target": target, "priority": priority})
+}
+
+/// A file that can be run, the same bytes that can't, and the first of them as it was.
+fn programs(story: &mut Story) {
+    let script = |mode: &str| {
+        let mut put = put("check-readout", "bin/check-readout", "#!/bin/sh\n", json!({"all": true}), 0);
+        put["mode"] = mode.into();
+        put
+    };
+    story.planned("ann", json!([script("755")]));
+    story.planned("ann", json!([script("644")]));
+    story.planned("ann", json!([script("755")]));
 }
 
 fn begins(story: &mut Story) {

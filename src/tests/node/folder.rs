@@ -1,7 +1,8 @@
 //! The node's folder: drift, collection, a full disk, memory, and kills at any step.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 
 use agent::apply_error::ApplyError;
 use agent::folder_lock;
@@ -13,6 +14,7 @@ use bus::connect::connect;
 use futures::StreamExt as _;
 use schema::address::{Bucket, Prefix};
 use schema::digest::Digest;
+use schema::document_mode::DocumentMode;
 use schema::report::AttemptState::{Applied, Failed};
 use schema::report::Reported;
 use schema::wire::WireRecord as _;
@@ -72,6 +74,45 @@ async fn drift_is_reported_and_put_right() {
     server.report("drift", |report| report.drift == ["current"]).await;
     server.report("no drift", |report| report.drift.is_empty() && report.running.is_some()).await;
     assert_eq!(agent.tree(), expected(files));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_can_be_run_and_what_changes_its_mode_is_put_right() {
+    let (_nats, server, agent) = both().await;
+    let large = noise(7, 10_000);
+    // Two small files travel inside the record, the large one is fetched.
+    let files: &[(&str, &[u8])] = &[("bin/large", &large), ("bin/run", b"#!/bin/sh\n"), ("read", b"x")];
+    server.store(Digest::of(&large), &large).await;
+    let record = |position: u64, programs: &[&str]| {
+        let mut record = server.record(position, files);
+        for entry in record.entries.iter_mut().filter(|entry| programs.contains(&entry.path.as_str())) {
+            entry.mode = DocumentMode::Executable;
+        }
+        record.v = if programs.is_empty() { 1 } else { 2 };
+        record.digest = record.digest_of_entries();
+        record
+    };
+    let modes = || {
+        let mode =
+            |path: &&str| fs::metadata(agent.path("current/files").join(path)).unwrap().permissions().mode() & 0o7777;
+        ["bin/large", "bin/run", "read"].iter().map(mode).collect::<Vec<_>>()
+    };
+    let both = record(1, &["bin/large", "bin/run"]);
+    server.put(&both).await;
+    server.applied(&both).await;
+    assert_eq!(modes(), [0o755, 0o755, 0o644]);
+    for (path, mode) in [("bin/run", 0o644), ("read", 0o755)] {
+        fs::set_permissions(agent.path("current/files").join(path), Permissions::from_mode(mode)).unwrap();
+        server.report("drift", |report| report.drift == [format!("files/{path}")]).await;
+        server.report("no drift", |report| report.drift.is_empty()).await;
+        assert_eq!(modes(), [0o755, 0o755, 0o644]);
+    }
+    // The same bytes with other modes are another tree.
+    let none = record(2, &[]);
+    server.put(&none).await;
+    server.applied(&none).await;
+    assert_eq!(modes(), [0o644; 3]);
+    assert_ne!(both.digest, none.digest);
 }
 
 #[tokio::test(flavor = "multi_thread")]

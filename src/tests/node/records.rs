@@ -85,7 +85,7 @@ async fn each_refusal_touches_nothing_and_is_reported_by_its_code() {
     let mut flipped = good.body.clone();
     *flipped.last_mut().unwrap() ^= 1;
     let newer_body = {
-        let record = next(&|record| record.v = 2);
+        let record = next(&|record| record.v = 3);
         server.key.seal(record.write())
     };
     let escaping = |path: &'static str, kind| {

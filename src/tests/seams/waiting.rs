@@ -5,6 +5,7 @@ use std::time::Duration;
 use lab::postgres::Cluster;
 use lab::running_server::RunningServer;
 use schema::command::{Command, Content, EnrolNode, Merge, PutDocument};
+use schema::document_mode::DocumentMode;
 use schema::entity::Actor;
 use schema::request::Request;
 use schema::seal::SecretKey;
@@ -77,6 +78,7 @@ fn put(number: usize) -> Command {
         target: Target::All,
         priority: 0,
         merge: Merge::Replace,
+        mode: DocumentMode::Plain,
     })
 }
 

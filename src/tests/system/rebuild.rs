@@ -2,6 +2,7 @@
 //! byte: rebuilt by the auditor's program from the file alone.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,8 +21,8 @@ const COMMANDS: usize = 1_000;
 const COMMANDS_BETWEEN: usize = 50;
 const NODES: usize = 4;
 
-/// Files and folders by their path; a folder has no bytes.
-type Everything = BTreeMap<PathBuf, Option<Vec<u8>>>;
+/// Files with their modes, and folders, by their path; a folder has no bytes.
+type Everything = BTreeMap<PathBuf, Option<(u32, Vec<u8>)>>;
 
 #[tokio::test]
 async fn every_disk_is_what_the_export_says_after_a_thousand_random_commands_with_kills() {
@@ -107,7 +108,10 @@ fn everything(root: &Path) -> Everything {
                     all.insert(name, None);
                     folders.push(path);
                 }
-                false => drop(all.insert(name, std::fs::read(&path).ok())),
+                false => {
+                    let mode = std::fs::metadata(&path).map(|found| found.permissions().mode() & 0o7777);
+                    all.insert(name, mode.and_then(|mode| Ok((mode, std::fs::read(&path)?))).ok());
+                }
             }
         }
     }
@@ -165,9 +169,10 @@ fn put(rng: &mut Rng, document: &str) -> Value {
     let size = [0, 10, 4_096, 4_097, 60_000][rng.usize(..5)];
     let content: String = std::iter::repeat_n(rng.alphanumeric(), size).collect();
     let path = ["a", "b/c", "b/d", "e/f/g", "ü.txt"][rng.usize(..5)];
+    let mode = ["644", "644", "755"][rng.usize(..3)];
     json!({
         "type": "put_document", "id": document, "path": path, "media_type": "text/plain", "content": content,
-        "target": target, "priority": rng.i32(-2..3),
+        "target": target, "priority": rng.i32(-2..3), "mode": mode,
     })
 }
 

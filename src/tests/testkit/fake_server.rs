@@ -7,6 +7,7 @@ use bus::connect::connect;
 use schema::address::{Bucket, Prefix};
 use schema::desired::{Cause, Desired, Entry, EntryKind, Source, digest_of};
 use schema::digest::Digest;
+use schema::document_mode::DocumentMode;
 use schema::id::LogId;
 use schema::object::{ObjectName, ObjectSecret};
 use schema::position::{Position, Version};
@@ -58,7 +59,7 @@ impl FakeServer {
     pub fn record(&self, position: u64, files: &[(&str, &[u8])]) -> Desired {
         let mut entries: Vec<Entry> = files.iter().map(|(path, content)| entry(path, content)).collect();
         entries.sort_by(|a, b| a.path.cmp(&b.path));
-        let digest = digest_of(entries.iter().map(|entry| (entry.path.as_str(), entry.digest)));
+        let digest = digest_of(entries.iter().map(Entry::digested));
         let position = Position::from(position);
         let cause = Cause { position, event_id: Uuid::from_u128(1).into(), command_id: Uuid::from_u128(2).into() };
         let (node, retry) = ("n-1".parse().unwrap(), Position::ZERO);
@@ -191,5 +192,6 @@ pub fn entry(path: &str, content: &[u8]) -> Entry {
         digest: Digest::of(content),
         inline: (content.len() <= INLINE_MAX).then(|| content.to_vec()),
         source,
+        mode: DocumentMode::Plain,
     }
 }
