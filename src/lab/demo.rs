@@ -47,7 +47,7 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(2..=16))]
     pub nodes: u16,
 
-    /// The folder with the fleet to put: fleet.json, and the files that it names.
+    /// The folder with the fleet to put: manifests in fleet/, and OSCAL files in oscal/.
     #[arg(long, value_name = "DIR", default_value = "schema/examples")]
     pub examples: PathBuf,
 

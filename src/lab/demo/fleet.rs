@@ -1,29 +1,34 @@
-//! The example fleet: documents, and the files that a node must have.
+//! The example fleet: documents from manifests, and the files that a node must have.
 //!
 //! A node's files are computed here a second time, from the example files, so that the demo does not verify the server with the
 //! server's own answer.
 
-use std::collections::BTreeMap;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use client::manifest::declared::{Declaration, DeclaredBundle, DeclaredEntity};
+use client::manifest::fault::ManifestFault;
+use client::manifest::kind::ManifestKind;
+use client::manifest::reader;
 use schema::id::NodeId;
 use schema::target::{Labels, Target};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// The file that lists the others.
-const LIST: &str = "fleet.json";
+/// The folder of the manifests, in that of the examples.
+pub(super) const FOLDER: &str = "fleet";
+/// The reason of the first request.
+pub(super) const REASON: &str = "detectors as commissioned";
 
 /// The examples folder can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file can't be read.
-    #[error("could not read {} (--examples names the folder; the checkout has it in schema/examples)", .0.display())]
-    File(PathBuf, #[source] std::io::Error),
-    /// `fleet.json` is not valid.
-    #[error("{} is not a list of documents", .0.display())]
-    List(PathBuf, #[source] serde_json::Error),
+    /// A manifest is at fault, or not there.
+    #[error("{} (--examples names the folder; the checkout has it in schema/examples)", faults(.0))]
+    Manifests(Vec<ManifestFault>),
+    /// A document is not what the demo can work with.
+    #[error("document {0} in {path} has no text, or no target", path = .1.display())]
+    Document(String, PathBuf),
     /// The text that the demo changes is missing.
     #[error("the demo wants to change {find} in document {document}, and it is not there")]
     NothingToEdit {
@@ -34,27 +39,34 @@ pub enum Error {
     },
 }
 
-/// The content of `fleet.json`, and its documents.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ExampleFleet {
-    /// The reason of the request.
-    pub(super) reason: String,
-    /// The documents.
-    pub(super) documents: Vec<ExampleDocument>,
+fn faults(all: &[ManifestFault]) -> String {
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// What the manifests declare.
+#[derive(Clone, Debug)]
+pub(super) struct ExampleFleet {
+    /// The documents.
+    pub(super) documents: Vec<ExampleDocument>,
+    /// The commands that give them to their bundle.
+    assignments: Vec<Value>,
+}
+
+#[derive(Clone, Debug)]
 pub(super) struct ExampleDocument {
+    /// The command that puts it.
+    fields: Value,
+    said: DocumentFields,
+    content: String,
+}
+
+/// What decides where a document goes.
+#[derive(Clone, Debug, Deserialize)]
+struct DocumentFields {
     id: String,
     path: String,
-    media_type: String,
-    file: PathBuf,
     target: Target,
     priority: i32,
-    #[serde(skip)]
-    content: String,
 }
 
 /// A replacement of text in one document.
@@ -74,15 +86,19 @@ pub(super) struct Edit {
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
 
 impl ExampleFleet {
-    /// Reads `fleet.json` in `folder` and the files that it names.
+    /// Reads the manifests below `folder`.
     pub(super) fn read(folder: &Path) -> Result<Self, Error> {
-        let read = |path: &Path| fs::read_to_string(path).map_err(|error| Error::File(path.to_owned(), error));
-        let list = folder.join(LIST);
-        let mut fleet: Self = serde_json::from_str(&read(&list)?).map_err(|error| Error::List(list, error))?;
-        for document in &mut fleet.documents {
-            document.content = read(&folder.join(&document.file))?;
-        }
-        Ok(fleet)
+        let folder = folder.join(FOLDER);
+        let Declaration { entities, bundles } =
+            reader::read(std::slice::from_ref(&folder), None).map_err(Error::Manifests)?;
+        let documents = entities.iter().filter(|entity| entity.kind == ManifestKind::Document);
+        let document = |entity: &DeclaredEntity| {
+            ExampleDocument::of(entity).ok_or_else(|| Error::Document(entity.id.clone(), folder.clone()))
+        };
+        let documents = documents.map(document).collect::<Result<_, _>>()?;
+        let assign =
+            |bundle: &DeclaredBundle| json!({"type": "assign_bundle", "id": bundle.id, "members": bundle.members});
+        Ok(Self { documents, assignments: bundles.iter().map(assign).collect() })
     }
 
     /// Size of all documents in bytes.
@@ -92,12 +108,13 @@ impl ExampleFleet {
 
     /// The commands that put all documents into an empty log.
     pub(super) fn commands(&self) -> Vec<Value> {
-        self.documents.iter().map(|document| document.command(0)).collect()
+        let puts = self.documents.iter().map(|document| document.command(0));
+        puts.chain(self.assignments.iter().cloned()).collect()
     }
 
     /// Applies an edit, and gives the command for it; `version` is the document's version before.
     pub(super) fn edit(&mut self, edit: &Edit, version: u64) -> Result<Value, Error> {
-        let found = self.documents.iter_mut().find(|document| document.id == edit.document);
+        let found = self.documents.iter_mut().find(|document| document.said.id == edit.document);
         match found {
             Some(document) if document.content.contains(edit.find) => {
                 document.content = document.content.replacen(edit.find, edit.put, 1);
@@ -109,25 +126,32 @@ impl ExampleFleet {
 
     /// Whether a document's target matches a node.
     pub(super) fn concerns(&self, document: &str, node: &NodeId, labels: &Labels) -> bool {
-        self.documents.iter().any(|each| each.id == document && each.target.matches(node, labels))
+        self.documents.iter().any(|each| each.said.id == document && each.said.target.matches(node, labels))
     }
 
     /// The files that a node must have: at each path the matching document of the highest priority, then id.
     pub(super) fn files_of(&self, node: &NodeId, labels: &Labels) -> Files {
         let mut layers: Vec<&ExampleDocument> =
-            self.documents.iter().filter(|document| document.target.matches(node, labels)).collect();
-        layers.sort_by(|a, b| (a.priority, &a.id).cmp(&(b.priority, &b.id)));
-        layers.into_iter().map(|document| (document.path.clone(), document.content.clone().into_bytes())).collect()
+            self.documents.iter().filter(|document| document.said.target.matches(node, labels)).collect();
+        layers.sort_by(|a, b| (a.said.priority, &a.said.id).cmp(&(b.said.priority, &b.said.id)));
+        layers.into_iter().map(|document| (document.said.path.clone(), document.content.clone().into_bytes())).collect()
     }
 }
 
 impl ExampleDocument {
+    /// None if its content is no text.
+    fn of(entity: &DeclaredEntity) -> Option<Self> {
+        let fields = entity.command(&BTreeSet::new());
+        let content = fields["content"].as_str()?.to_owned();
+        let said = serde_json::from_value(fields.clone()).ok()?;
+        Some(Self { fields, said, content })
+    }
+
     fn command(&self, expected_version: u64) -> Value {
-        let Self { id, path, media_type, target, priority, content, .. } = self;
-        json!({
-            "type": "put_document", "id": id, "path": path, "media_type": media_type, "content": content,
-            "target": target, "priority": priority, "expected_version": expected_version,
-        })
+        let mut command = self.fields.clone();
+        command["content"] = self.content.clone().into();
+        command["expected_version"] = expected_version.into();
+        command
     }
 }
 
@@ -142,12 +166,12 @@ mod tests {
     }
 
     #[test]
-    fn the_examples_are_json_and_each_is_a_command_that_the_door_can_read() {
+    fn the_examples_are_json_and_each_is_a_command_that_a_server_can_read() {
         let fleet = examples();
         for document in &fleet.documents {
             serde_json::from_str::<Value>(&document.content).unwrap();
         }
-        let body = json!({"reason": fleet.reason, "commands": fleet.commands()}).to_string();
+        let body = json!({"reason": REASON, "commands": fleet.commands()}).to_string();
         schema::request::Request::read(body.as_bytes()).unwrap();
     }
 

@@ -18,7 +18,7 @@ use crate::dev::DevNode;
 
 use super::definitions::Definitions;
 use super::error::Error;
-use super::fleet::{Edit, ExampleFleet, Files};
+use super::fleet::{Edit, ExampleFleet, Files, REASON};
 use super::node::{DemoNode, NodeSnapshot, difference};
 use super::screen::{Screen, Style};
 use super::table::{self, StepStart};
@@ -113,8 +113,8 @@ impl Story {
     /// Puts all documents in one request.
     async fn put_all(&mut self) -> Result<(), Error> {
         let (count, bytes) = (self.fleet.documents.len(), self.fleet.bytes().div_ceil(1_000));
-        self.headline("2", &format!("One request puts {count} documents, {bytes} kB"));
-        self.send(&self.fleet.reason.clone(), self.fleet.commands()).await?;
+        self.headline("2", &format!("One request puts {count} documents, {bytes} kB, as manifests declare them"));
+        self.send(REASON, self.fleet.commands()).await?;
         let (nodes, held) = self.watch(|nodes| nodes.iter().all(DemoNode::is_done)).await?;
         self.claim(held, "every node runs what it must");
         let fleet = self.fleet.clone();

@@ -58,8 +58,9 @@ fn the_demo_ends_well_once_all_of_it_came_true() {
 fn a_demo_that_can_not_go_on_ends_badly_and_says_why() {
     let dir = tempfile::tempdir().unwrap();
     let examples = dir.path().join("examples");
-    fs::create_dir(&examples).unwrap();
-    fs::write(examples.join("fleet.json"), r#"{"reason": "none", "documents": []}"#).unwrap();
+    fs::create_dir_all(examples.join("fleet")).unwrap();
+    let no_documents = "kind: control\nid: c\ntitle: C\n";
+    fs::write(examples.join("fleet/fleet.yaml"), no_documents).unwrap();
     let output = demo(dir.path(), &["--nodes", "2", "--examples", examples.to_str().unwrap()]);
     let complained = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{complained}");

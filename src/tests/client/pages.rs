@@ -106,6 +106,8 @@ fn run(page: &str, test: &str) -> Option<String> {
     let mut blocks = blocks(page);
     blocks.sort_by_key(|block| block.heading != TRY_IT);
     let dir = folder();
+    // A reader is at the root of the checkout.
+    std::os::unix::fs::symlink(programs::checkout().join("schema"), dir.path().join("schema")).unwrap();
     let first = blocks.iter().position(Block::starts_dev).expect("a block that starts dev");
     let terminal = FirstTerminal::open(&blocks.remove(first), dir.path());
     let second: String = blocks.into_iter().map(|block| block.text).collect();
@@ -130,12 +132,14 @@ fn says_in_order(said: &str, texts: &[&str]) {
 fn the_blocks_of_the_readme_run_as_they_stand() {
     let Some(said) = run("README.md", "the_blocks_of_the_readme_run_as_they_stand") else { return };
     let texts = [
-        "\"position\":",
-        "hello\n",
-        "node-1  converged",
-        "labels_dropped",
-        "B from document/motd,",
-        "never_heard",
+        "+ document/daq-pipeline-node-1",
+        "done at position",
+        "\"workers\": 6",
+        "+++ node-3/",
+        "site/network.json",
+        "exit code 1: it would change something",
+        "B from document/daq-pipeline-node-1,",
+        "BundleAssigned bundle/facility",
         "All is well",
         "which is trusted",
         "3 nodes as of position",
@@ -150,13 +154,18 @@ fn the_blocks_of_the_tutorial_run_as_they_stand() {
     };
     let texts = [
         "node-3",
-        "\"position\":",
+        "+ etc/motd",
         "hello\n",
+        "mark first-words names position",
         "hej\nhello\n",
-        "labels_dropped",
+        "exit code 1: they differ",
+        "~ etc/motd",
+        "ended with exit code 2",
         "ended with exit code 1",
         "check_rejected",
         "hello\n",
+        "+TODO: say something",
+        "~ document/motd",
         "hello again\n",
         "All is well",
         "B from document/motd-lund,",
