@@ -1,7 +1,7 @@
 //! Figures of the whole path on real servers, as a table. Every ratio is taken in one run, its two sides in turn, with the
 //! time of an fsync beside it: on shared machines that swings more than anything that is measured here.
 //!
-//! `cargo bench --bench figures` (add `-- appender`, `relay`, `latency`, `audit`, `claims` or `import` for one of them; of identities on
+//! `cargo bench --bench figures` (add `-- appender`, `relay`, `latency`, `audit`, `claims`, `import` or `plans` for one of them; of identities on
 //! NATS `watching`, `admission`, `signing`, `keys` or `objects`)
 
 mod admission;
@@ -15,6 +15,7 @@ mod import;
 mod latency;
 mod light_node;
 mod objects;
+mod plans;
 mod process;
 mod relay;
 mod signing;
@@ -60,6 +61,9 @@ fn main() -> Result<()> {
         }
         if wants("import") {
             print("An import of OSCAL in one command", import::figures().await?);
+        }
+        if wants("plans") {
+            print("Requests that come with a plan", plans::figures().await?);
         }
         if wants("watching") {
             print("A thousand nodes that watch their records", watching::figures().await?);

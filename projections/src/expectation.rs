@@ -3,8 +3,10 @@
 //! Rendering a fleet takes long, so the plan is made at some state, and at the head only those nodes are rendered again which something
 //! concerned since.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
+use core::iter::Peekable;
 
 use schema::bundle::{PlanBase, PlanKept};
 use schema::desired::Cause;
@@ -14,7 +16,7 @@ use schema::id::NodeId;
 use schema::plan::RequestPlan;
 use schema::request::Request;
 
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, Node};
 use crate::fold::AffectedNodes;
 use crate::outcome::{planned_events, planned_jobs, planned_node};
 use crate::refusal::RequestRefusal;
@@ -113,13 +115,19 @@ impl Expectation {
         let labels = |event: &Event| matches!(event.event_type.as_str(), "NodeEnrolled" | "NodeLabelled");
         let labelled: BTreeSet<NodeId> =
             events.iter().filter(|event| labels(event)).map(|event| event.entity.id.clone().into()).collect();
-        let is_as_it_was = |node: &NodeId| {
-            !labelled.contains(node) && self.causes.get(node) == Some(&before.nodes().get(node).map(|node| node.cause))
-        };
-        let mut planned = self.plan.nodes.iter().map(|node| (&node.node, node)).collect::<BTreeMap<_, _>>();
+        // All of them are in the order of the nodes, and most often the same ones: they are walked through together, because looking each
+        // of ten thousand nodes up takes as long as deciding.
+        let (mut planned, mut causes) = (self.plan.nodes.iter().peekable(), self.causes.iter().peekable());
+        let mut present = PresentCauses::of(before, affected.len());
         for node in affected {
-            let expected = planned.remove(node);
-            if is_as_it_was(node) {
+            // A node that was to change, and that nothing concerns now.
+            if planned.peek().is_some_and(|planned| planned.node < *node) {
+                return false;
+            }
+            let expected = planned.next_if(|planned| planned.node == *node);
+            while causes.next_if(|(known, _)| *known < node).is_some() {}
+            let cause = causes.next_if(|(known, _)| *known == node).map(|(_, cause)| *cause);
+            if cause == Some(present.of_node(node)) && !labelled.contains(node) {
                 continue;
             }
             let now = planned_node(before, after, node);
@@ -132,6 +140,35 @@ impl Expectation {
             }
         }
         // What is left was to change, and the events do not even concern it.
-        planned.is_empty()
+        planned.next().is_none()
+    }
+}
+
+/// The causes of the records of nodes, which are asked for in order.
+enum PresentCauses<'a> {
+    /// Few are asked for: each is looked up.
+    Looked(&'a Configuration),
+    /// Many are asked for: the nodes are walked through.
+    Walked(Peekable<Box<dyn Iterator<Item = (&'a NodeId, &'a Node)> + 'a>>),
+}
+
+impl<'a> PresentCauses<'a> {
+    fn of(state: &'a Configuration, count: usize) -> Self {
+        /// As many steps of a walk take about as long as one look.
+        const STEPS_OF_A_LOOK: usize = 8;
+        match count.saturating_mul(STEPS_OF_A_LOOK) < state.nodes().len() {
+            true => Self::Looked(state),
+            false => Self::Walked((Box::new(state.nodes().iter()) as Box<dyn Iterator<Item = _>>).peekable()),
+        }
+    }
+
+    fn of_node(&mut self, node: &NodeId) -> Option<Cause> {
+        match self {
+            Self::Looked(state) => state.nodes().get(node).map(|known| known.cause),
+            Self::Walked(nodes) => {
+                while nodes.next_if(|(known, _)| *known < node).is_some() {}
+                nodes.next_if(|(known, _)| *known == node).map(|(_, known)| known.cause)
+            }
+        }
     }
 }

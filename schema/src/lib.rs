@@ -45,6 +45,7 @@ pub mod request;
 pub mod canonical;
 pub mod change;
 pub mod event;
+mod event_data;
 pub mod event_table;
 pub mod plan;
 

@@ -1,6 +1,8 @@
 //! How stored changes of every format are read, and in which one they are written.
 
 use super::*;
+use crate::digest::Digest;
+use crate::target::Labels;
 
 /// A type that was reshaped twice and then got a member that may be absent.
 const RESHAPED: &[EventFormat] = &[

@@ -3,13 +3,15 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command};
+use std::time::Duration;
 
 use schema::limit::COMMANDS_MAX;
 use serde_json::{Value, json};
 use testkit::programs::checkout;
 
 use crate::managed::{Fleet, bundle, document, done, fails, put};
+use crate::terminal::Terminal;
 
 fn copy(from: &Path, to: &Path) {
     let copied = Command::new("cp").arg("-rp").arg(from.join(".")).arg(to).status().unwrap();
@@ -191,4 +193,49 @@ async fn what_is_deleted_is_gone_and_what_is_in_use_is_not() {
     done(delete(&["-f", fleet.manifests.to_str().unwrap()]));
     assert_eq!(fleet.documents().await, Vec::<String>::new());
     assert_eq!(fleet.get("/v1/nodes/n").await["retired"], false);
+}
+
+#[tokio::test]
+async fn a_plan_is_applied_once_whoever_sends_it_and_however_often() {
+    let fleet = Fleet::start();
+    fleet.write("m.yaml", &(bundle("x") + &document("a", "1")));
+    let out = fleet.manifests.with_file_name("plan.json");
+    let out = out.to_str().unwrap();
+    assert_eq!(fleet.run(&["plan", "-f", fleet.manifests.to_str().unwrap(), "--out", out]).0, 1);
+    // One is killed wherever it is, the others are not disturbed by it.
+    let mut killed = fleet.command(&["apply", out, "--yes"]).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(fastrand::u64(..60)));
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    for _ in 0..3 {
+        let all: Vec<Child> = (0..4).map(|_| fleet.command(&["apply", out, "--yes"]).spawn().unwrap()).collect();
+        for one in all {
+            let ended = one.wait_with_output().unwrap();
+            let said = String::from_utf8(ended.stdout).unwrap();
+            assert!(ended.status.success(), "{said}{}", String::from_utf8_lossy(&ended.stderr));
+            assert!(said.contains("done at position") || said.contains("already applied at position"), "{said}");
+        }
+    }
+    let kept: Vec<Value> = fleet.client().list("/v1/events", &[("type", "PlanKept")]).await.unwrap();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(fleet.get("/v1/documents/a").await["version"], 1);
+}
+
+#[tokio::test]
+async fn a_person_is_asked_after_it_was_shown_and_told_which_log_it_is() {
+    let fleet = Fleet::start();
+    let path = fleet.write("m.yaml", &(bundle("x") + &document("a", "1")));
+    let log_id = fleet.get("/v1/log").await["log_id"].as_str().unwrap().to_owned();
+    let before = fleet.position().await;
+    for (answer, code) in [("n\n", 1), ("\u{4}", 1), ("y\n", 0)] {
+        assert_eq!(fleet.position().await, before);
+        let mut terminal = Terminal::start(fleet.command(&["apply", "-f", &path]), 40);
+        terminal.await_text("+ document/a");
+        terminal.await_text("Apply it at http://");
+        terminal.await_text(&format!("(log {log_id})? [y/N] "));
+        terminal.write(answer);
+        let (ended, shown) = terminal.end();
+        assert_eq!(ended.code(), Some(code), "{shown}");
+    }
+    assert!(fleet.position().await > before);
 }

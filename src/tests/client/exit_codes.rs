@@ -25,7 +25,7 @@ fn server() -> Server {
                 json!({"from": 1, "to": 7, "items": [{"node": "other", "before": null, "after": "bb"}], "next": null})
             }
             ("GET", "/v1/jobs") => json!({"items": [job("good", "passed"), job("bad", "failed")], "next": null}),
-            ("POST", _) if !body.contains("nowhere") => accepted(),
+            ("POST", _) if !body.contains("nowhere") => accepted(body.contains("retire_node")),
             _ => {
                 let problem = json!({"status": 404, "code": "unknown_entity", "detail": "there is no such thing"});
                 return reply.whole("404 Not Found", &problem.to_string());
@@ -47,8 +47,11 @@ fn job(id: &str, outcome: &str) -> Value {
     json!({"id": id, "attestation": "a", "spec_digest": "aa", "claim": null, "completed": run})
 }
 
-fn accepted() -> Value {
+/// The answer to a request, and to its dry run.
+fn accepted(retires: bool) -> Value {
+    let nodes = if retires { json!([{"node": "same-1", "files": [], "retired": true}]) } else { json!([]) };
     json!({"log_id": log_status(7)["log_id"], "position": 8, "results": [], "warnings": [],
+        "base": {"position": 7, "event_id": null}, "plan": "aa", "nodes": nodes,
         "events": [{"position": 8, "type": "NodeRetried", "entity": "node/same-1", "version": 2}]})
 }
 
@@ -104,6 +107,14 @@ fn commands_end_with_the_code_that_scripts_rely_on() {
         (&["get", "node/a", "b"], 2),
         (&["get", "nodes", "-o", "json", "--json"], 2),
         (&["get", "fleet", "-o", "name"], 2),
+        // What is taken back, and named.
+        (&["undo", "0198f7a2-7c7b-7def-8000-000000000001"], 0),
+        (&["undo", "12"], 2),
+        (&["revert", "--to", "7"], 0),
+        (&["revert"], 2),
+        (&["revert", "--to", "7", "--only", "nothing"], 2),
+        (&["mark", "golden"], 0),
+        (&["mark", "a b"], 2),
         // Jobs.
         (&["wait", "jobs", "good", "--timeout", "0s"], 0),
         (&["wait", "jobs", "good", "job/bad", "--timeout", "5m"], 1),
@@ -124,7 +135,7 @@ fn nothing_is_retired_where_nobody_can_be_asked() {
     let server = server();
     let (code, _, complaint) = server.run(&["retire", "same-1"]);
     assert!(code == 2 && complaint.contains("--yes"), "{complaint}");
-    assert_eq!(server.asked(), ["POST /v1/commands?dry_run=true", "GET /v1/log"], "what changes nothing");
+    assert_eq!(server.asked(), ["POST /v1/commands?dry_run=true"], "what changes nothing");
 }
 
 #[test]

@@ -27,5 +27,6 @@ mod selected;
 mod starting;
 mod taken_back;
 mod tls;
+mod two_weeks;
 mod unwritable;
 mod wait;

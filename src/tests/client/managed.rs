@@ -33,21 +33,22 @@ impl Fleet {
         path.display().to_string()
     }
 
+    /// The program with these arguments, for this server.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_headwater"));
+        command.args(arguments).env("HEADWATER_URL", &self.dev.json.http);
+        command.env("HEADWATER_TOKEN", &self.dev.json.tokens.admin);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
     /// The exit code, and all that was printed.
     pub(crate) fn run(&self, arguments: &[&str]) -> (i32, String) {
         self.run_with(arguments, "")
     }
 
     pub(crate) fn run_with(&self, arguments: &[&str], stdin: &str) -> (i32, String) {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_headwater"))
-            .args(arguments)
-            .env("HEADWATER_URL", &self.dev.json.http)
-            .env("HEADWATER_TOKEN", &self.dev.json.tokens.admin)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = self.command(arguments).spawn().unwrap();
         child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
