@@ -67,12 +67,12 @@ error_codes! {
     NotPermitted = 403 "not_permitted";
     /// The request can't come with a plan, because random bytes are a part of what it changes.
     NotPlannable = 422 "not_plannable";
-    /// The request did what can't be taken back.
-    NotUndoable = 409 "not_undoable";
     /// The position is appended, but not published yet.
     NotPublished = 404 "not_published";
     /// The server can't do its work at the moment.
     NotReady = 503 "not_ready";
+    /// The request did what can't be taken back.
+    NotUndoable = 409 "not_undoable";
     /// Too many requests, connections, bodies or bytes of answers at once.
     Overloaded = 503 "overloaded";
     /// The request would not come out as the plan in `If-Match`.

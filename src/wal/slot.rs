@@ -10,6 +10,7 @@ use schema::id::LogId;
 use tls::error::Error as TlsError;
 use tokio::time::timeout;
 use tokio_postgres::config::Host;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config};
 
 use super::Error;
@@ -96,8 +97,11 @@ impl Slot {
             answered(control.execute("SELECT pg_drop_replication_slot($1)", &[&self.name])).await?;
         }
         let create = "SELECT pg_create_logical_replication_slot($1, 'pgoutput')";
-        answered(control.execute(create, &[&self.name])).await?;
-        Ok(true)
+        match answered(control.execute(create, &[&self.name])).await {
+            // Somebody else made it between the look and this: `headwater install` beside a server, for example.
+            Err(Error::Control(error)) if error.code() == Some(&SqlState::DUPLICATE_OBJECT) => Ok(false),
+            made => made.map(|_| true),
+        }
     }
 
     /// Takes the slot and follows from where it was acknowledged. Without a publication that publishes events the slot is

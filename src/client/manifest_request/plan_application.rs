@@ -4,6 +4,7 @@ use std::path::Path;
 
 use api::log::LogStatus;
 use api::path::LOG;
+use program::backoff::Backoff;
 use program::output;
 use schema::answer::Answer;
 use schema::bundle::PlanBase;
@@ -13,10 +14,14 @@ use super::error::Error;
 use super::request_step::RequestStep;
 use super::shown_request::{ShowPolicy, decide, show_and_send};
 use crate::api_client::ApiClient;
+use crate::request_plan::exchange;
 use crate::request_plan::kept_plan::{self, FoundEvent};
-use crate::request_plan::outcome::RequestOutcome;
+use crate::request_plan::outcome::{PlannedOutcome, RequestOutcome};
 use crate::request_plan::outcome_difference::OutcomeDifference;
 use crate::request_plan::plan_file::{PlanFile, PlanFileError};
+
+/// How often a server is asked that is behind what it shows.
+const LOOKS_MAX: usize = 5;
 
 /// Shows what the plan does, asks, and sends it. None if it was applied before, or changes nothing.
 ///
@@ -34,8 +39,14 @@ pub(crate) async fn run(client: &ApiClient, path: &Path, policy: ShowPolicy<'_>)
     let now = decide(client, &step).await?;
     let kept = kept_plan::find(client, &file.plan, &shown.base).await?;
     match kept {
-        Some(kept) if now.outcome.changes() => Err(undone(client, &now.outcome, &kept).await?),
-        Some(kept) => say_applied(policy, &kept),
+        Some(kept) => {
+            // It may have been applied between the two looks.
+            let now = decide_behind(client, &step, kept.position).await?;
+            match now.outcome.changes() {
+                true => Err(undone(client, &now.outcome, &kept).await?),
+                false => say_applied(policy, &kept),
+            }
+        }
         None if !now.outcome.changes() => {
             say(policy, "there is nothing to change\n")?;
             Ok(None)
@@ -67,6 +78,19 @@ async fn client_has_log(client: &ApiClient, file: &PlanFile, base: &PlanBase, lo
         true => Ok(()),
         false => Err(Error::OtherLog),
     }
+}
+
+/// What the step would do once the server has come as far as an event that it shows.
+async fn decide_behind(client: &ApiClient, step: &RequestStep, position: u64) -> Result<PlannedOutcome, Error> {
+    let mut backoff = Backoff::default();
+    for _ in 0..LOOKS_MAX {
+        let decided = exchange::decide(client, &step.request).await?;
+        if decided.outcome.base.position.get() >= position {
+            return Ok(decided);
+        }
+        tokio::time::sleep(backoff.failed()).await;
+    }
+    Ok(exchange::decide(client, &step.request).await?)
 }
 
 async fn undone(client: &ApiClient, now: &RequestOutcome, kept: &FoundEvent) -> Result<Error, Error> {

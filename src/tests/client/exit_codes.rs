@@ -84,7 +84,6 @@ fn commands_end_with_the_code_that_scripts_rely_on() {
         (&[&["retry", "same-1"][..], &away].concat(), 3),
         (&["retire", "same-1", "--yes"], 0),
         (&["retire", "nowhere", "--yes"], 1),
-        (&["retire", "same-1"], 2),
         (&["label", "nodes", "same-1", "ring=1"], 0),
         (&["label", "nodes", "-l", "site=lund", "ring=1", "old-"], 0),
         (&["label", "nodes", "--all", "ring-"], 0),
@@ -107,13 +106,10 @@ fn commands_end_with_the_code_that_scripts_rely_on() {
         (&["get", "node/a", "b"], 2),
         (&["get", "nodes", "-o", "json", "--json"], 2),
         (&["get", "fleet", "-o", "name"], 2),
-        // What is taken back, and named.
         (&["undo", "0198f7a2-7c7b-7def-8000-000000000001"], 0),
         (&["undo", "12"], 2),
         (&["revert", "--to", "7"], 0),
-        (&["revert"], 2),
         (&["revert", "--to", "7", "--only", "nothing"], 2),
-        (&["mark", "golden"], 0),
         (&["mark", "a b"], 2),
         // Jobs.
         (&["wait", "jobs", "good", "--timeout", "0s"], 0),

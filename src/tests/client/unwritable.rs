@@ -11,8 +11,9 @@ use crate::server::{Server, log_status};
 fn server() -> Server {
     Server::new(|first, _, reply| {
         let event = json!({"position": 1, "type": "NodeEnrolled", "entity": "node/a"});
-        let answer =
-            json!({"log_id": "0198b0a2-0000-7000-8000-000000000000", "position": 79, "events": [], "results": []});
+        let done = json!({"position": 79, "type": "NodeRetired", "entity": "node/a", "version": 2});
+        let answer = json!({"log_id": "0198b0a2-0000-7000-8000-000000000000", "position": 79, "events": [done], "results": [],
+            "base": {"position": 78, "event_id": null}, "plan": "aa"});
         let body = match first {
             post if post.starts_with("POST") => answer,
             events if events.contains("/v1/events") => json!({"items": [event], "next": null}),

@@ -57,7 +57,7 @@ async fn a_file_is_explained_by_events_with_their_actors_and_reasons() {
     assert_eq!(because(&why), [("put", 6), ("enrolled", 3), ("overrode", 5)]);
     assert_eq!((&why["node"], &why["path"], &why["more"]), (&json!("n-1"), &json!("etc/motd"), &json!(0)));
     let found = json!({"kind": "document", "digest": Digest::of(b"ringed"), "size": 6,
-        "source": {"entity": "document/ringed", "version": 1, "position": 6}});
+        "source": {"entity": "document/ringed", "version": 1, "position": 6}, "mode": "644"});
     assert_eq!(why["found"], found);
     let put = &why["because"][0];
     assert_eq!((&put["actor"], &put["reason"]), (&json!("ann"), &json!("ring 0 first")));
