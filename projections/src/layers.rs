@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeMap;
 
+use schema::document_mode::DocumentMode;
 use schema::id::{DocumentId, NodeId};
 use schema::path::DocumentPath;
 
@@ -14,6 +15,12 @@ impl Configuration {
         let node = self.nodes().get(id).filter(|node| !node.retired)?;
         let selects = |(_, document): &(_, &Document)| document.put.target.matches(id, &node.labels);
         self.documents_at(path).filter(selects).max_by_key(|(id, document)| (document.put.priority, *id))
+    }
+
+    /// The mode of the file that a node desires at a path; that of a new file if it desires none.
+    #[must_use]
+    pub fn mode_in_force(&self, id: &NodeId, path: &DocumentPath) -> DocumentMode {
+        self.document_in_force(id, path).map(|(_, document)| document.put.mode).unwrap_or_default()
     }
 
     /// For each path of a node the document in force: the highest priority, ties by the greatest id.

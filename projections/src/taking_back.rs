@@ -67,12 +67,6 @@ impl RequestTrace {
             }
         }
     }
-
-    /// Whether the request did anything to an entity that can be taken back.
-    #[must_use]
-    pub fn has(&self, entity: &Entity) -> bool {
-        self.parts.configured.contains(entity) || self.parts.members.contains(entity)
-    }
 }
 
 /// Whether an event is about what people configure, so that it can be as it was before.

@@ -4,6 +4,7 @@ use alloc::string::String;
 
 use schema::command::MediaType;
 use schema::digest::Digest;
+use schema::document_mode::DocumentMode;
 use schema::id::{CommandId, DocumentId, NodeId, ProposalId, ProposalUuid};
 use schema::instant::Instant;
 use schema::path::DocumentPath;
@@ -54,6 +55,9 @@ pub struct ProposalDetail {
     pub base: ProposalBase,
     /// SHA-256 of the file that is desired at the path now; null if none is.
     pub now: Option<Digest>,
+    /// The mode of the file that is desired at the path now, which the proposed one gets if it is accepted now. Older servers do not say.
+    #[serde(default)]
+    pub mode: DocumentMode,
     /// How and why it ended; null while it is open.
     pub decision: Option<ProposalDecision>,
     /// What the proposal changes: of an open one the file that is desired now, of another one the file that the node had. Null if

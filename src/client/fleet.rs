@@ -85,7 +85,7 @@ enum LabelSubject {
 
 const LABEL_AFTER_HELP: &str = "\
 The server selects the nodes when it decides the request. A node that has the labels already is left alone. Labels decide which documents \
-a node gets: what changes on which nodes is shown, and if anything does, it asks.
+a node gets: what changes on which nodes is shown, and if anything does, it asks. Manifests that declare a node set its labels again when they are applied.
 
 Examples:
   headwater label nodes node-1 ring=1 spare-      set one label, take one away

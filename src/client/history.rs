@@ -140,6 +140,7 @@ async fn differences(client: &ApiClient, request: &RequestEvents) -> Result<Stri
         // What came and went in one request is in neither state.
         let Some(compared) = client.get_optional::<Value>(&path).await? else { continue };
         text += &match compared["unified"].as_str() {
+            Some("") => format!("document {id} has the same text; its path, nodes, priority or mode changed\n"),
             Some(unified) => unified.to_owned(),
             None => format!("document {id} is too large to compare, or no text\n"),
         };

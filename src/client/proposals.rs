@@ -198,6 +198,9 @@ fn outline(proposal: &Value) -> String {
             short(after)
         ));
     }
+    if proposal["mode"] == "755" && proposal["state"] == "open" {
+        text.push_str("The file that is there can be run, and so can the proposed one if it is accepted.\n\n");
+    }
     let decision = &proposal["decision"];
     if !decision.is_null() {
         let why = decision["reason"].as_str().map_or_else(String::new, |why| format!(": {}", terminal::line(why)));

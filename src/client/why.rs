@@ -110,7 +110,8 @@ fn format_proposal(reasons: &[Value]) -> String {
 
 fn format_file(found: &Value) -> String {
     let (size, source) = (format_value(&found["size"]), format_value(&found["source"]["entity"]));
-    format!("{size} B from {source}, sha256 {}", format_value(&found["digest"]))
+    let mode = if found["mode"] == "755" { ", mode 755" } else { "" };
+    format!("{size} B from {source}{mode}, sha256 {}", format_value(&found["digest"]))
 }
 
 /// What the node runs at the path, and its state.

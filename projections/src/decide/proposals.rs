@@ -96,8 +96,7 @@ pub(super) fn accept(state: &Configuration, accept: &AcceptProposal) -> Result<V
     }
     no_file_is_a_folder(state, &document, &said.path)?;
     // A node proposes bytes. Whether its file can be run stays as it is.
-    let mode =
-        state.document_in_force(&said.node, &said.path).map(|(_, document)| document.put.mode).unwrap_or_default();
+    let mode = state.mode_in_force(&said.node, &said.path);
     let put = DocumentPut {
         path: said.path.clone(),
         media_type: said.media_type.clone(),

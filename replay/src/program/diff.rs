@@ -50,8 +50,9 @@ pub(crate) fn run(diff: &DiffCommand) -> Result<(), RunError> {
     }
     let (old, new) = (old.unwrap_or_default(), new.unwrap_or_default());
     let paths: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let same = |path: &&&String| old.get(**path).map(|entry| entry.digest) != new.get(**path).map(|entry| entry.digest);
-    let changed: Vec<_> = paths.iter().filter(same).map(|path| (*path, old.get(*path), new.get(*path))).collect();
+    let what = |tree: &Tree, path: &String| tree.get(path).map(|entry| (entry.digest, entry.mode));
+    let differs = |path: &&&String| what(&old, path) != what(&new, path);
+    let changed: Vec<_> = paths.iter().filter(differs).map(|path| (*path, old.get(*path), new.get(*path))).collect();
     if diff.how.json {
         let paths = changed.iter().map(|(path, old, new)| json!({"path": path, "before": old, "after": new}));
         return print_json(&json!({
@@ -67,9 +68,10 @@ pub(crate) fn run(diff: &DiffCommand) -> Result<(), RunError> {
         };
         let shown = |entry: Option<&Entry>| match entry {
             None => "nothing".to_owned(),
-            Some(Entry { digest, size, source, .. }) => {
+            Some(Entry { digest, size, source, mode, .. }) => {
+                let mode = if mode.is_plain() { String::new() } else { format!("mode {}, ", mode.as_str()) };
                 format!(
-                    "{} ({size} bytes, {} v{}, position {})",
+                    "{} ({size} bytes, {mode}{} v{}, position {})",
                     digest.short(),
                     source.entity,
                     source.version,

@@ -91,7 +91,7 @@ async fn bytes(
     Ok(client.get_bytes(&with_query(&path, &[(AT, at)])).await?)
 }
 
-/// The files that only one of the nodes has, or that have other contents, by path. Jobs belong to a node and are no files to compare.
+/// The files that only one of the nodes has, or that have other contents or modes, by path. Jobs belong to a node and are no files to compare.
 fn differing<'a>(one: &'a Value, other: &'a Value) -> BTreeMap<&'a str, FilePair<'a>> {
     let mut files = BTreeMap::<&str, FilePair<'_>>::new();
     for (side, node) in [one, other].into_iter().enumerate() {
@@ -100,8 +100,9 @@ fn differing<'a>(one: &'a Value, other: &'a Value) -> BTreeMap<&'a str, FilePair
             files.entry(entry["path"].as_str().unwrap_or_default()).or_default()[side] = Some(entry);
         }
     }
-    let digest = |file: Option<&Value>| file.map(|file| file["digest"].clone());
-    files.retain(|_, [one, other]| digest(*one) != digest(*other));
+    // An older server does not say the mode, because there was only one.
+    let what = |file: Option<&'a Value>| file.map(|file| (&file["digest"], file["mode"].as_str().unwrap_or("644")));
+    files.retain(|_, [one, other]| what(*one) != what(*other));
     files
 }
 
@@ -124,5 +125,9 @@ mod tests {
             files.iter().map(|(path, pair)| (*path, pair.map(|file| file.is_some()))).collect();
         assert_eq!(sides, [("b", [true, true]), ("c", [true, false]), ("d", [false, true])]);
         assert!(differing(&one, &one).is_empty());
+        let program =
+            json!({"desired": {"entries": [{"kind": "document", "path": "a", "digest": "1", "mode": "755"}]}});
+        let plain = node(&[("document", "a", "1")]);
+        assert_eq!(differing(&program, &plain).len(), 1);
     }
 }

@@ -83,6 +83,13 @@ pub(super) fn without_text(one: &str, other: &str, before: &Value, after: &Value
 fn described(file: &Value) -> String {
     match file {
         Value::Null => "no file".to_owned(),
-        file => format!("{} B, sha256 {}", format_value(&file["size"]), format_value(&file["digest"])),
+        file => {
+            let mode = file["mode"]
+                .as_str()
+                .filter(|mode| *mode != "644")
+                .map(|_| format!(", mode {}", format_value(&file["mode"])));
+            let (size, digest) = (format_value(&file["size"]), format_value(&file["digest"]));
+            format!("{size} B, sha256 {digest}{}", mode.unwrap_or_default())
+        }
     }
 }

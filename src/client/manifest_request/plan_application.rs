@@ -41,10 +41,10 @@ pub(crate) async fn run(client: &ApiClient, path: &Path, policy: ShowPolicy<'_>)
     match kept {
         Some(kept) => {
             // It may have been applied between the two looks.
-            let now = decide_behind(client, &step, kept.position).await?;
-            match now.outcome.changes() {
-                true => Err(undone(client, &now.outcome, &kept).await?),
-                false => say_applied(policy, &kept),
+            match decide_behind(client, &step, kept.position).await? {
+                Some(now) if now.outcome.changes() => Err(undone(client, &now.outcome, &kept).await?),
+                // A server that is still behind can't tell; the plan was applied all the same.
+                _ => say_applied(policy, &kept),
             }
         }
         None if !now.outcome.changes() => {
@@ -80,17 +80,17 @@ async fn client_has_log(client: &ApiClient, file: &PlanFile, base: &PlanBase, lo
     }
 }
 
-/// What the step would do once the server has come as far as an event that it shows.
-async fn decide_behind(client: &ApiClient, step: &RequestStep, position: u64) -> Result<PlannedOutcome, Error> {
+/// What the step would do once the server has come as far as an event that it shows; none if it does not.
+async fn decide_behind(client: &ApiClient, step: &RequestStep, position: u64) -> Result<Option<PlannedOutcome>, Error> {
     let mut backoff = Backoff::default();
     for _ in 0..LOOKS_MAX {
         let decided = exchange::decide(client, &step.request).await?;
         if decided.outcome.base.position.get() >= position {
-            return Ok(decided);
+            return Ok(Some(decided));
         }
         tokio::time::sleep(backoff.failed()).await;
     }
-    Ok(exchange::decide(client, &step.request).await?)
+    Ok(None)
 }
 
 async fn undone(client: &ApiClient, now: &RequestOutcome, kept: &FoundEvent) -> Result<Error, Error> {

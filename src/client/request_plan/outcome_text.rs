@@ -7,7 +7,7 @@ use schema::terminal;
 
 use super::outcome::{OutcomeEvent, OutcomeFile, OutcomeMove, OutcomeNode, RequestOutcome};
 
-/// Entities that are named, beside those that leave a bundle.
+/// Entities that are named, beside those that go.
 const ENTITIES_MAX: usize = 200;
 /// Nodes that are named where several change alike.
 const NODES_NAMED_MAX: usize = 6;
@@ -28,29 +28,32 @@ pub(crate) fn format_outcome(outcome: &RequestOutcome) -> String {
     append_jobs(outcome, &mut text);
     for result in &outcome.results {
         if let (true, Some(bundle)) = (result.changed, &result.owned_by) {
+            let retires =
+                outcome.nodes.iter().any(|node| node.retired && result.entity == format!("node/{}", node.node));
+            let what = match retires {
+                true => "take it out of its manifests, because they can't be applied with a retired node",
+                false => "the next apply of its manifests makes it again what they say",
+            };
             let (entity, bundle) = (terminal::line(&result.entity), terminal::line(bundle));
-            let _ = writeln!(
-                text,
-                "{entity} belongs to bundle {bundle}: the next apply of its manifests makes it again what they say"
-            );
+            let _ = writeln!(text, "{entity} belongs to bundle {bundle}: {what}");
         }
     }
     text
 }
 
-/// A line for each entity. What leaves a bundle is shown whatever there is of it: nothing is removed that was not shown.
+/// A line for each entity. What goes is shown, however much of it there is: nothing is removed that was not shown.
 fn append_entities(outcome: &RequestOutcome, text: &mut String) {
     let pruned: BTreeSet<&str> = outcome.prunes.iter().map(String::as_str).collect();
     let (mut shown, mut hidden) = (0, 0);
     for (entity, events) in outcome.entities() {
-        let is_pruned = pruned.contains(entity);
-        if !is_pruned && shown == ENTITIES_MAX {
+        let sign = sign(outcome, entity, &events);
+        if sign != '-' && shown == ENTITIES_MAX {
             hidden += 1;
             continue;
         }
-        shown += usize::from(!is_pruned);
-        let note = if is_pruned { "  (leaves the bundle)" } else { "" };
-        let _ = writeln!(text, "  {} {}{note}", sign(outcome, entity, &events), terminal::line(entity));
+        shown += usize::from(sign != '-');
+        let note = if pruned.contains(entity) { "  (leaves the bundle)" } else { "" };
+        let _ = writeln!(text, "  {sign} {}{note}", terminal::line(entity));
     }
     if hidden > 0 {
         let _ = writeln!(text, "  and {hidden} more");
@@ -121,6 +124,7 @@ fn append_files(files: &[OutcomeFile], text: &mut String) {
             (Some(before), Some(after)) if before.mode != after.mode => {
                 format!("  mode {} to {}", terminal::line(&before.mode), terminal::line(&after.mode))
             }
+            (None, Some(after)) if after.mode == "755" => "  mode 755".to_owned(),
             _ => String::new(),
         };
         let document =

@@ -11,6 +11,7 @@ use projections::configuration::Configuration;
 use projections::outcome::RecordChange;
 use projections::render::{Manifest, ManifestEntry, render};
 use schema::digest::Digest;
+use schema::document_mode::DocumentMode;
 use schema::id::{DocumentId, NodeId};
 use schema::position::Position;
 use schema::report::RecordRef;
@@ -131,7 +132,7 @@ pub(super) async fn node(
     Ok(JsonAnswer::new(to, compared.await??))
 }
 
-/// The files that only one of the records has, or that have other contents, sorted by path.
+/// The files that only one of the records has, or that have other contents or modes, sorted by path.
 fn differing_files(before: &Option<Manifest>, after: &Option<Manifest>) -> Vec<FileDifference> {
     let mut files = BTreeMap::<&str, [Option<EntryView>; 2]>::new();
     for (side, record) in [before, after].into_iter().enumerate() {
@@ -139,7 +140,7 @@ fn differing_files(before: &Option<Manifest>, after: &Option<Manifest>) -> Vec<F
             files.entry(&piece.entry.path).or_default()[side] = Some(entry(piece.entry.clone()));
         }
     }
-    let differing = files.into_iter().filter(|(_, [before, after])| digest(before) != digest(after));
+    let differing = files.into_iter().filter(|(_, [before, after])| what(before) != what(after));
     differing.map(|(path, [before, after])| FileDifference { path: path.to_owned(), before, after }).collect()
 }
 
@@ -196,8 +197,9 @@ fn file_difference(path: &str, before: &Option<Manifest>, after: &Option<Manifes
     FileDifference { path: path.to_owned(), before, after }
 }
 
-fn digest(file: &Option<EntryView>) -> Option<Digest> {
-    file.as_ref().map(|file| file.digest)
+/// What two files must share to be the same.
+fn what(file: &Option<EntryView>) -> Option<(Digest, DocumentMode)> {
+    file.as_ref().map(|file| (file.digest, file.mode))
 }
 
 fn record_ref(record: &Manifest) -> RecordRef {

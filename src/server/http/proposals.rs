@@ -129,6 +129,7 @@ pub(super) async fn one(
         media_type: said.media_type.clone(),
         base: said.base,
         now,
+        mode: state.mode_in_force(&said.node, &said.path),
         decision: proposal.end.map(|end| decision(&end, &events)).transpose()?,
         before: before.map(|digest| ProposalContent { digest, text: before_text }),
         after: ProposalContent { digest: said.digest, text: after_text },
