@@ -3,6 +3,7 @@
 
 mod clock;
 mod connection;
+mod drift;
 mod folder;
 mod hooks;
 mod records;
