@@ -52,6 +52,7 @@ fn put(number: u32, round: u64) -> Command {
         priority: 0,
         merge: Merge::Replace,
         mode: DocumentMode::Plain,
+        rollout: None,
     })
 }
 

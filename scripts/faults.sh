@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The long form of the faults: the model test of the appender with 50,000 sequences, an export with a flipped bit in each of its
+# The long form of the faults: the model test of the appender with 50,000 sequences, rollouts with 100,000 histories, an export with a flipped bit in each of its
 # bytes, then every scenario with several seeds, one at a time, faults that last as long as in earnest. Prints a table of what users
 # saw, and leaves every figure in a file.
 #
@@ -21,6 +21,10 @@ failed=0
 if [ -z "$only" ]; then
     printf '== the laws of appending, on a store in memory\n'
     cargo test --locked --quiet -p headwater-store append_laws 2>&1 | tee -a "$output" | grep -E 'panicked|^test result' || true
+    [ "${PIPESTATUS[0]}" -eq 0 ] || failed=1
+    printf '== the laws of rollouts, on a hundred thousand histories\n'
+    cargo test --locked --quiet --release -p headwater-projections --test laws rollouts:: 2>&1 |
+        tee -a "$output" | grep -E 'panicked|^test result' || true
     [ "${PIPESTATUS[0]}" -eq 0 ] || failed=1
     printf '== an export with a flipped bit in each of its bytes\n'
     cargo test --locked --quiet -p headwater-replay --bin headwater-replay a_flipped_bit 2>&1 |

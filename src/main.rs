@@ -9,10 +9,11 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use client::fleet::FleetCommand;
 use client::node::{CloseBus, NodeCommand};
 use client::proposals::ProposalCommand;
+use client::rollout::RolloutCommand;
 use client::token::TokenCommand;
 use client::{
     apply, context, delete, diff, events, fleet, get, health, history, impact, import, mark, plan, proposals, revert,
-    wait, why,
+    rollout, wait, why,
 };
 use lab::{demo, dev};
 use manual::{CompletionsOptions, ManOptions};
@@ -63,6 +64,9 @@ enum Command {
     Proposals(ProposalCommand),
     #[command(flatten)]
     Manifests(ManifestCommand),
+    /// Changes that reach nodes stage by stage: show, start, steer and end them
+    #[command(subcommand)]
+    Rollout(RolloutCommand),
     /// Show events, past and following
     Events(events::Options),
     /// Show the requests that changed something, with who sent them and why
@@ -150,6 +154,13 @@ fn run(command: Command) -> Result<(), CommandFailure> {
     run_to_end(&mut runtime, run_command(command))
 }
 
+/// A rollout that was watched and did not end well has said so.
+async fn run_rollout_command(command: RolloutCommand) -> Result<(), CommandFailure> {
+    let done = rollout::run(command).await;
+    let ended_well = done.map_err(|error| CommandFailure::of(error.exit_class(), error))?;
+    ended_well.then_some(()).ok_or(CommandFailure::Printed)
+}
+
 async fn run_command(command: Command) -> Result<(), CommandFailure> {
     match command {
         Command::Dev(options) => {
@@ -189,6 +200,7 @@ async fn run_command(command: Command) -> Result<(), CommandFailure> {
         Command::History(options) => {
             history::run(options).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
         }
+        Command::Rollout(command) => run_rollout_command(command).await,
         Command::Mark(options) => {
             mark::run(options).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
         }

@@ -73,6 +73,7 @@ fn put(number: usize, round: usize) -> Ask {
         priority: 0,
         merge: Merge::Replace,
         mode: DocumentMode::Plain,
+        rollout: None,
     })
 }
 

@@ -141,5 +141,6 @@ pub(crate) fn put(content: Vec<u8>) -> Command {
         priority: 0,
         merge: Merge::Replace,
         mode: DocumentMode::Plain,
+        rollout: None,
     })
 }

@@ -1,7 +1,7 @@
 //! Figures of the whole path on real servers, as a table. Every ratio is taken in one run, its two sides in turn, with the
 //! time of an fsync beside it: on shared machines that swings more than anything that is measured here.
 //!
-//! `cargo bench --bench figures` (add `-- appender`, `relay`, `latency`, `audit`, `claims`, `import` or `plans` for one of them; of identities on
+//! `cargo bench --bench figures` (add `-- appender`, `relay`, `latency`, `audit`, `claims`, `import`, `plans` or `rollouts` for one of them; of identities on
 //! NATS `watching`, `admission`, `signing`, `keys` or `objects`)
 
 mod admission;
@@ -18,6 +18,7 @@ mod objects;
 mod plans;
 mod process;
 mod relay;
+mod rollouts;
 mod signing;
 mod times;
 mod watching;
@@ -64,6 +65,9 @@ fn main() -> Result<()> {
         }
         if wants("plans") {
             print("Requests that come with a plan", plans::figures().await?);
+        }
+        if wants("rollouts") {
+            print("Rollouts over ten thousand nodes", rollouts::figures().await?);
         }
         if wants("watching") {
             print("A thousand nodes that watch their records", watching::figures().await?);

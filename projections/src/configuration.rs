@@ -7,12 +7,12 @@ use alloc::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 use schema::bundle::PlanBase;
-use schema::change::{Change, DocumentPut, PrincipalCreated};
+use schema::change::{Change, PrincipalCreated};
 use schema::command::{ClaimJobs, Command, CompleteJob, Propose, ReleaseJobs, Role};
 use schema::desired::{Cause, digest_of};
 use schema::digest::Digest;
 use schema::entity::{Actor, Entity, Kind};
-use schema::id::{DocumentId, EventId, MarkId, NodeId, PrincipalName, ProposalId};
+use schema::id::{DocumentId, EventId, MarkId, NodeId, PrincipalName, ProposalId, RolloutId};
 use schema::instant::Instant;
 use schema::path::DocumentPath;
 use schema::position::{Position, Version};
@@ -21,9 +21,11 @@ use schema::target::Labels;
 
 use crate::bundles::Bundles;
 use crate::compliance::Compliance;
+pub use crate::document::{Document, FormerDocument, Promotion};
 use crate::identities::{Identities, NodeAccess};
 use crate::jobs::Jobs;
 use crate::proposals::Proposals;
+use crate::rollouts::Rollouts;
 use crate::selector_index::SelectorIndex;
 
 /// The configuration as of one position of the log.
@@ -48,28 +50,7 @@ pub struct Configuration {
     pub(crate) proposals: Proposals,
     pub(crate) bundles: Bundles,
     pub(crate) marks: OrdMap<MarkId, Mark>,
-}
-
-/// A present document.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Document {
-    /// The data of its last `DocumentPut`.
-    pub put: Arc<DocumentPut>,
-    /// The version that this event made.
-    pub version: Version,
-    /// The position of this event.
-    pub position: Position,
-    /// The time of this event.
-    pub at: Instant,
-}
-
-/// A document that was at a path before it was removed or moved to another path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FormerDocument {
-    /// The data of the last event of the document at that path.
-    pub put: Arc<DocumentPut>,
-    /// The position of the event that removed or moved it.
-    pub position: Position,
+    pub(crate) rollouts: Rollouts,
 }
 
 /// A node that was enrolled once.
@@ -223,6 +204,12 @@ impl Configuration {
         &self.proposals
     }
 
+    /// The rollouts, and what they make of documents.
+    #[must_use]
+    pub fn rollouts(&self) -> &Rollouts {
+        &self.rollouts
+    }
+
     /// Whether a report differs from the last one in the log and is worth an event. An empty first report is not; of a
     /// retired node only the report that it runs nothing is. One with a lower number than the last one is old, unless the node got
     /// other keys since.
@@ -241,14 +228,18 @@ impl Configuration {
     /// How many events an entity has had, whether it is present or not.
     #[must_use]
     pub fn version(&self, entity: &Entity) -> Version {
-        self.recorded(entity).or_else(|| self.versions.get(entity).copied()).unwrap_or_default()
+        // A document whose staged revision was taken back has a record with a lower version than its last one.
+        self.recorded(entity).max(self.versions.get(entity).copied()).unwrap_or_default()
     }
 
     /// The version of an entity that has a record of its own.
     pub(crate) fn recorded(&self, entity: &Entity) -> Option<Version> {
         let Entity { kind, id } = entity;
         match kind {
-            Kind::Document => self.documents.get(id).map(|document| document.version),
+            Kind::Document => {
+                let proven = self.documents.get(id).map(|document| document.version);
+                proven.max(self.rollouts.staged_version(&DocumentId::from(id.clone())))
+            }
             Kind::Node => self.nodes.get(id).map(|node| node.version),
             Kind::Principal => self.principals.get(id).map(|principal| principal.version),
             Kind::Report => self.reports.get(id).map(|noted| noted.version),
@@ -256,7 +247,8 @@ impl Configuration {
             Kind::Proposal => self.proposals.get(&ProposalId::from(id.clone())).map(|proposal| proposal.version),
             Kind::Bundle => self.bundles.all().get(id).map(|bundle| bundle.version),
             Kind::Mark => self.marks.get(id).map(|mark| mark.version),
-            Kind::Job | Kind::Runtime | Kind::Log | Kind::Plan | Kind::Fleet | Kind::Unknown(_) => None,
+            Kind::Rollout => self.rollouts.version(&RolloutId::from(id.clone())),
+            Kind::Job | Kind::Runtime | Kind::Log | Kind::Plan | Kind::Guard | Kind::Fleet | Kind::Unknown(_) => None,
             Kind::Control | Kind::Component | Kind::Assessment | Kind::Attestation => self.compliance.version(entity),
         }
     }
@@ -344,12 +336,4 @@ impl Configuration {
 fn is_empty(summary: &ReportSummary) -> bool {
     let runs_nothing = summary.running.is_none_or(|running| running.digest == digest_of([]));
     runs_nothing && summary.failed.is_none() && summary.drift.is_empty()
-}
-
-impl Document {
-    /// Whether a put would leave the document as it is.
-    #[must_use]
-    pub fn equals(&self, put: &DocumentPut) -> bool {
-        *self.put == *put
-    }
 }

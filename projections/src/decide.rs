@@ -3,6 +3,7 @@
 //! A command is decided against the exact state at the head of the log. A command without effect gives no change. Whatever
 //! could not be rendered or published later is refused here.
 
+mod advance;
 mod bundles;
 mod checks;
 mod claims;
@@ -11,16 +12,18 @@ mod context;
 mod identities;
 mod nodes;
 mod proposals;
+mod rollouts;
 
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use schema::change::{Change, DocumentPut, Labelled, NodeEnrolled, PrincipalCreated};
-use schema::command::{Command, CreatePrincipal, PutDocument, Role};
+use schema::command::{Command, CreatePrincipal, PutDocument, RemoveDocument, Role};
 use schema::entity::Entity;
 use schema::id::{DocumentId, NodeId, PrincipalName};
 use schema::limit::EVENT_DATA_BYTES_MAX;
+use schema::position::Version;
 use schema::report::ReportSummary;
 use schema::request::RequestItem;
 use schema::target::Labels;
@@ -30,6 +33,7 @@ pub(crate) use self::checks::no_file_is_a_folder;
 use crate::configuration::Configuration;
 use crate::refusal::Refusal;
 
+pub use self::advance::{advance, in_order};
 pub use self::bundles::Assignments;
 pub use self::claims::TokenSeed;
 pub use self::context::DecisionContext;
@@ -78,8 +82,8 @@ fn changes(
     context: &DecisionContext<'_>,
 ) -> Result<Vec<(Entity, Change)>, Refusal> {
     Ok(match command {
-        Command::PutDocument(put) => one(command, put_document(state, put)?),
-        Command::RemoveDocument(id) => one(command, remove_document(state, id)?),
+        Command::PutDocument(put) => one(command, put_document(state, put, context.now)?),
+        Command::RemoveDocument(remove) => one(command, remove_document(state, remove)?),
         Command::EnrolNode(enrol) => one(command, identities::enrol_node(state, enrol)?),
         Command::LabelNode(id, labels) => one(command, label_node(state, id, labels)?),
         Command::RetireNode(id) => retire_node(state, id)?,
@@ -117,6 +121,15 @@ fn changes(
         Command::RemoveBundle(id) => one(command, bundles::remove(state, id)?),
         Command::Mark(mark) => one(command, bundles::mark(state, mark)?),
         Command::RelabelNodes(relabel) => nodes::relabel(state, relabel)?,
+        Command::OpenRollout(id, opened) => one(command, rollouts::open(state, id, opened)?),
+        Command::StartRollout(id) => rollouts::start(state, id)?,
+        Command::PauseRollout(id) => one(command, rollouts::pause(state, id)?),
+        Command::ResumeRollout(resume) => one(command, rollouts::resume(state, resume)?),
+        Command::ApproveStage(approve) => one(command, rollouts::approve(state, approve)?),
+        Command::AbortRollout(id) => one(command, rollouts::abort(state, id)?),
+        Command::CompleteRollout(id) => one(command, rollouts::complete(state, id, context.at)?),
+        Command::AdvanceRollout(seen) => advance(state, seen, context.at),
+        Command::SetGuard(guard) => one(command, rollouts::set_guard(state, guard)),
     })
 }
 
@@ -128,11 +141,18 @@ fn one(command: &Command, change: impl Into<Option<Change>>) -> Vec<(Entity, Cha
 fn expect_version(state: &Configuration, ask: &RequestItem) -> Result<(), Refusal> {
     let Some(expected) = ask.expected_version else { return Ok(()) };
     let entity = ask.command.entity();
-    let actual = state.version_present(&entity);
+    let is_staging = match &ask.command {
+        Command::PutDocument(put) => put.rollout.is_some(),
+        Command::RemoveDocument(remove) => remove.rollout.is_some(),
+        _ => true,
+    };
+    // To a command that has nothing to do with rollouts, a document that only a rollout has is not there.
+    let is_hidden = !is_staging && !state.documents.contains_key(&DocumentId::from(entity.id.clone()));
+    let actual = if is_hidden { Version::ZERO } else { state.version_present(&entity) };
     if actual == expected { Ok(()) } else { Err(Refusal::VersionConflict { entity, expected, actual }) }
 }
 
-fn put_document(state: &Configuration, put: &PutDocument) -> Result<Option<Change>, Refusal> {
+fn put_document(state: &Configuration, put: &PutDocument, now: bool) -> Result<Option<Change>, Refusal> {
     let Some(content) = put.content.known() else {
         return Err(Refusal::UnknownContent(put.content.digest()));
     };
@@ -148,10 +168,20 @@ fn put_document(state: &Configuration, put: &PutDocument) -> Result<Option<Chang
         mode: put.mode,
     };
     let before = state.documents.get(&put.id).map(|document| &*document.put);
-    if before.is_some_and(|before| *before == becomes) {
+    if let Some(rollout) = &put.rollout {
+        is_json_if_new(before, put)?;
+        return rollouts::stage(state, &put.id, becomes, rollout);
+    }
+    // What is proven, and what is being rolled out, may be said again: a folder of manifests has one or the other.
+    let staged = state.rollouts.underway(&put.id).and_then(|staged| staged.put.as_ref());
+    if before.is_some_and(|before| *before == becomes) || staged.is_some_and(|staged| *staged.put == becomes) {
         return Ok(None);
     }
+    rollouts::is_free(state, &put.id)?;
     is_json_if_new(before, put)?;
+    if !now {
+        rollouts::is_not_withdrawn(state, &put.id, &becomes)?;
+    }
     Ok(Some(Change::DocumentPut(Arc::new(becomes))))
 }
 
@@ -162,9 +192,17 @@ fn is_json_if_new(before: Option<&DocumentPut>, put: &PutDocument) -> Result<(),
     if is_known { Ok(()) } else { is_json(&put.media_type, &put.content) }
 }
 
-fn remove_document(state: &Configuration, id: &DocumentId) -> Result<Change, Refusal> {
+fn remove_document(state: &Configuration, remove: &RemoveDocument) -> Result<Option<Change>, Refusal> {
+    let RemoveDocument { id, rollout } = remove;
+    if let Some(rollout) = rollout {
+        return rollouts::stage_removal(state, id, rollout);
+    }
+    if state.rollouts.underway(id).is_some_and(|staged| staged.put.is_none()) {
+        return Ok(None);
+    }
+    rollouts::is_free(state, id)?;
     match state.documents.contains_key(id) {
-        true => Ok(Change::DocumentRemoved),
+        true => Ok(Some(Change::DocumentRemoved)),
         false => Err(Refusal::Unknown(id.into())),
     }
 }

@@ -8,7 +8,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use schema::change::DocumentPut;
-use schema::command::{AssignBundle, Command, PutContent, PutDocument};
+use schema::command::{AssignBundle, Command, PutContent, PutDocument, RemoveDocument};
 use schema::entity::{Entity, Kind};
 use schema::id::{BundleId, DocumentId, NodeId};
 
@@ -67,7 +67,11 @@ pub fn difference(now: &Configuration, wanted: &Configuration, scope: &Differenc
 /// Documents that are to go, then those that are to be there: a path must be free before another document comes there.
 fn documents(now: &Configuration, wanted: &Configuration, scope: &DifferenceScope) -> Vec<Command> {
     let goes = |id: &&DocumentId| !wanted.documents().contains_key(*id) && scope.has(&(*id).into());
-    let removed = now.documents().keys().filter(goes).map(|id| Command::RemoveDocument(id.clone()));
+    let removed = now
+        .documents()
+        .keys()
+        .filter(goes)
+        .map(|id| Command::RemoveDocument(RemoveDocument { id: id.clone(), rollout: None }));
     let comes = |(id, put): &(&DocumentId, &DocumentPut)| {
         let entity = Entity::from(*id);
         // What was made of a proposal was accepted for a node as it was then, and no put can say so.
@@ -119,8 +123,18 @@ fn is_same_file(one: &DocumentPut, other: &DocumentPut) -> bool {
 
 fn put_again(id: &DocumentId, put: &DocumentPut) -> Command {
     let DocumentPut { path, media_type, digest, target, priority, merge, mode, .. } = put.clone();
-    let content = PutContent::Named(digest);
-    Command::PutDocument(PutDocument { id: id.clone(), path, media_type, content, target, priority, merge, mode })
+    let (content, rollout) = (PutContent::Named(digest), None);
+    Command::PutDocument(PutDocument {
+        id: id.clone(),
+        path,
+        media_type,
+        content,
+        target,
+        priority,
+        merge,
+        mode,
+        rollout,
+    })
 }
 
 /// Definitions that are to be there, what others refer to first.

@@ -9,6 +9,7 @@ mod claims;
 mod compliance;
 mod identities;
 mod proposals;
+mod rollouts;
 
 use alloc::sync::Arc;
 
@@ -26,6 +27,8 @@ use crate::identities::NodeAccess;
 use crate::selector_index;
 
 pub use self::affected_nodes::AffectedNodes;
+pub(crate) use self::rollouts::RolloutMoment;
+pub use self::rollouts::is_unwell;
 
 impl Configuration {
     /// Applies the next event of the log and returns the nodes that it affects.
@@ -58,7 +61,7 @@ impl Configuration {
         let id = event.entity.id.clone();
         match change {
             Change::DocumentPut(put) => self.put_document(id.into(), event, put),
-            Change::DocumentRemoved => self.remove_document(&id.into(), event),
+            Change::DocumentRemoved => self.remove_document(&id.into(), event.position),
             Change::NodeEnrolled(enrolled) => self.enrol_node(&id.into(), event, enrolled),
             Change::NodeLabelled(node) => self.label_node(&id.into(), event, &node.labels, false),
             Change::NodeRetired => self.retire_node(id.into(), event),
@@ -94,14 +97,42 @@ impl Configuration {
             Change::BundleAssigned(_) | Change::BundleRemoved | Change::Marked(_) | Change::PlanKept(_) => {
                 self.apply_bundle_change(event, change)
             }
-            // It names the log that the events before it come from; the state does not depend on that.
-            Change::LogBegun(_) => AffectedNodes::new(),
+            Change::RolloutOpened(_)
+            | Change::DocumentStaged(_)
+            | Change::RemovalStaged(_)
+            | Change::RolloutStarted
+            | Change::StageOpened(_)
+            | Change::NodesReleased(_)
+            | Change::NodesExpected(_)
+            | Change::NodesOverdue(_)
+            | Change::StageApproved(_)
+            | Change::StagePassed(_)
+            | Change::RolloutPaused
+            | Change::RolloutResumed(_)
+            | Change::RolloutHalted(_)
+            | Change::RolloutAborted(_)
+            | Change::RolloutPromoted
+            | Change::RolloutCompleted
+            | Change::GuardSet(_) => self.apply_rollout_change(event.into(), change),
+            // It names the log that the events before it come from.
+            Change::LogBegun(_) => {
+                self.pause_rollouts();
+                AffectedNodes::new()
+            }
         }
     }
 
     fn put_document(&mut self, id: DocumentId, event: &Event, put: &Arc<DocumentPut>) -> AffectedNodes {
-        let document =
-            Document { put: Arc::clone(put), version: event.version, position: event.position, at: event.at };
+        let (version, position, at) = (event.version, event.position, event.at);
+        let document = Document { put: Arc::clone(put), version, position, at, promoted: None };
+        self.replace_document(&id, document, event.position)
+    }
+
+    /// Puts a proven revision of a document, at the position of an event.
+    fn replace_document(&mut self, id: &DocumentId, document: Document, position: Position) -> AffectedNodes {
+        // Another revision than the one that an aborted rollout took back, or the same one by a person who said so.
+        self.rollouts.withdrawn.remove(id);
+        let put = Arc::clone(&document.put);
         let before = self.documents.insert(id.clone(), document);
         // New content alone leaves the indexes as they are.
         let moved = before.as_ref().is_none_or(|before| before.put.path != put.path);
@@ -110,26 +141,27 @@ impl Configuration {
         if let Some(before) = before.filter(|_| moved || aimed) {
             affected.extend(self.nodes_of(&before.put.target));
             if moved {
-                selector_index::remove(&mut self.paths, &before.put.path, &id);
-                self.remember_former(&id, before, event.position);
+                selector_index::remove(&mut self.paths, &before.put.path, id);
+                self.remember_former(id, before, position);
             }
         }
         if moved {
-            self.forget_former(&id, &put.path);
-            selector_index::insert(&mut self.paths, &put.path, &id);
+            self.forget_former(id, &put.path);
+            selector_index::insert(&mut self.paths, &put.path, id);
         }
         if aimed {
-            self.selector_index.insert_selector(&id, (&put.target).into());
+            self.selector_index.insert_selector(id, (&put.target).into());
         }
         affected
     }
 
-    fn remove_document(&mut self, id: &DocumentId, event: &Event) -> AffectedNodes {
+    /// Removes the proven revision of a document, at the position of an event.
+    fn remove_document(&mut self, id: &DocumentId, position: Position) -> AffectedNodes {
         let Some(document) = self.documents.remove(id) else { return AffectedNodes::new() };
         self.selector_index.remove_selector(id);
         selector_index::remove(&mut self.paths, &document.put.path, id);
         let affected = self.nodes_of(&document.put.target);
-        self.remember_former(id, document, event.position);
+        self.remember_former(id, document, position);
         affected
     }
 
@@ -167,6 +199,9 @@ impl Configuration {
     fn label_node(&mut self, id: &NodeId, event: &Event, labels: &Arc<Labels>, enrols: bool) -> AffectedNodes {
         let (labels, version, labelled) = (Arc::clone(labels), event.version, event.position);
         let cause = event.cause();
+        if let Some(before) = self.nodes.get(id).filter(|node| !node.retired).map(|node| Arc::clone(&node.labels)) {
+            self.relabel_releases(id, &before, &labels, event.position, event.at);
+        }
         let Some(node) = self.nodes.get_mut(id) else {
             self.selector_index.insert_labels(id, &labels);
             let (retry, enrolled, access) = (Position::ZERO, event.position, NodeAccess::default());
@@ -193,6 +228,7 @@ impl Configuration {
         let labels = node.labels.clone();
         self.selector_index.remove_labels(&id, &labels);
         self.jobs.free_all(&id, event.position);
+        self.leave_rollouts(&id, event.at);
         [id].into()
     }
 
@@ -232,6 +268,7 @@ impl Configuration {
         debug_assert_eq!(event.entity, Entity { kind: Kind::Report, id: node.id().clone() });
         let summary = Arc::clone(summary);
         let (version, position, at) = (event.version, event.position, event.at);
+        self.judge_releases(&node, &summary, at);
         self.reports.insert(node, NotedReport { summary, version, position, at });
         AffectedNodes::new()
     }

@@ -14,7 +14,14 @@ impl Configuration {
     pub fn document_in_force<'a>(&'a self, id: &NodeId, path: &DocumentPath) -> Option<(&'a DocumentId, &'a Document)> {
         let node = self.nodes().get(id).filter(|node| !node.retired)?;
         let selects = |(_, document): &(_, &Document)| document.put.target.matches(id, &node.labels);
-        self.documents_at(path).filter(selects).max_by_key(|(id, document)| (document.put.priority, *id))
+        let releases = self.rollouts().releases_of(id);
+        let is_released = |id: &DocumentId| {
+            let staged = self.rollouts().staged().get(id);
+            staged.zip(releases).is_some_and(|(staged, releases)| releases.contains_key(&staged.rollout))
+        };
+        let proven = self.documents_at(path).filter(|(id, _)| !is_released(id));
+        let staged = self.rollouts().staged_at(path).filter(|(id, _)| is_released(id));
+        proven.chain(staged).filter(selects).max_by_key(|(id, document)| (document.put.priority, *id))
     }
 
     /// The mode of the file that a node desires at a path; that of a new file if it desires none.
@@ -32,8 +39,7 @@ impl Configuration {
     ) -> BTreeMap<&'a DocumentPath, (&'a DocumentId, &'a Document)> {
         let mut winners: BTreeMap<&DocumentPath, (&DocumentId, &Document)> = BTreeMap::new();
         // Ids come in order, so that of two with the same priority the later one is the greater one.
-        for id in self.documents_of(id, node) {
-            let document = &self.documents[id];
+        for (id, document) in self.documents_of(id, node) {
             let holder = winners.entry(&document.put.path).or_insert((id, document));
             if document.put.priority >= holder.1.put.priority {
                 *holder = (id, document);

@@ -5,7 +5,7 @@
 //! Maps are ordered, so that the same log gives the same bytes however its events were batched.
 //!
 //! Imports run one way. At the bottom are the parts of the state with their indexes ([`selector_index`], [`compliance`],
-//! [`jobs`], [`proposals`], [`bundles`]); then the state that holds them ([`configuration`]), queries of the state ([`selection`], [`layers`], [`spec`],
+//! [`jobs`], [`proposals`], [`bundles`], [`rollouts`]); then the state that holds them ([`configuration`]), queries of the state ([`selection`], [`layers`], [`spec`],
 //! [`render`], [`plain_contents`], [`outcome`]), the fold that changes it ([`fold`]), and at the top the decisions on commands ([`decide`], [`request`], [`expectation`]).
 #![no_std]
 
@@ -15,18 +15,25 @@ pub mod selector_index;
 
 pub mod bundles;
 pub mod compliance;
+pub mod document;
 pub mod identities;
 pub mod jobs;
 pub mod proposals;
+pub mod release;
+pub mod rollouts;
 
 pub mod configuration;
 
 pub mod aggregate;
 pub mod decide;
 pub mod expectation;
+mod guard;
+mod record_size;
 pub mod refusal;
 pub mod refusal_code;
 pub mod request;
+pub mod rollout_refusal;
+pub mod rollout_view;
 mod warning;
 
 pub mod convergence;

@@ -20,6 +20,7 @@ use schema::proposal::ProposalState;
 
 use crate::identities::JoinTokenState;
 use crate::refusal_code::RefusalCode;
+use crate::rollout_refusal::RolloutRefusal;
 
 /// A refused request: which command, which of its fields, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -237,6 +238,9 @@ pub enum Refusal {
         /// The last position.
         head: Position,
     },
+    /// A rollout is in the way, or is not as it must be.
+    #[error(transparent)]
+    Rollout(#[from] RolloutRefusal),
     /// The event would be too large.
     #[error("the event would have {bytes} bytes of data, at most {EVENT_DATA_BYTES_MAX} are possible")]
     EventTooLarge {
@@ -360,6 +364,7 @@ impl Refusal {
             Self::PlanNeeded { .. } => RefusalCode::PlanNeeded,
             Self::MarkExists { .. } => RefusalCode::MarkExists,
             Self::MarkAhead { .. } => RefusalCode::UnknownPosition,
+            Self::Rollout(refusal) => refusal.code(),
             Self::TooManyEntries { .. } => RefusalCode::TooManyEntries,
             Self::RecordTooLarge { .. } => RefusalCode::RecordTooLarge,
         }
@@ -397,6 +402,7 @@ impl Refusal {
             | Self::OwnedElsewhere { .. }
             | Self::PlanNeeded { .. } => "members",
             Self::MarkExists { .. } | Self::MarkAhead { .. } => "position",
+            Self::Rollout(refusal) => refusal.field(),
             Self::RetiredRuntime(_) => "runtime",
             Self::RetiredTarget(_) => "target",
             Self::ClaimLost(_) => "token",

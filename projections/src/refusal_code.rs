@@ -49,8 +49,12 @@ macro_rules! refusal_codes {
 refusal_codes! {
     /// The node is enrolled with other labels.
     AlreadyEnrolled = Conflict "already_enrolled";
+    /// The request changes files of more nodes than the guard allows.
+    BlastRadius = Conflict "blast_radius";
     /// The bundle would have more members than one can have.
     BundleTooLarge = TooLarge "bundle_too_large";
+    /// A document was changed since a rollout staged its change.
+    ChangesStale = Conflict "changes_stale";
     /// The lease token is not that of the job's current claim.
     ClaimLost = Conflict "claim_lost";
     /// A document of that id is there that was not made by accepting a proposal.
@@ -85,6 +89,8 @@ refusal_codes! {
     OwnedElsewhere = Conflict "owned_elsewhere";
     /// One path would have to be a file and a folder.
     PathConflict = Conflict "path_conflict";
+    /// Another rollout changes a document at the same path.
+    PathInRollout = Conflict "path_in_rollout";
     /// The request would remove what leaves a bundle, and came without a plan.
     PlanNeeded = Unplanned "plan_needed";
     /// The principal is there with another role or token.
@@ -97,10 +103,28 @@ refusal_codes! {
     ProposalStale = Conflict "proposal_stale";
     /// A node's record would be too large to publish.
     RecordTooLarge = TooLarge "record_too_large";
+    /// An aborted rollout took this revision back.
+    RevisionAborted = Conflict "revision_aborted";
+    /// The rollout changes no document.
+    RolloutEmpty = Conflict "rollout_empty";
+    /// There was a rollout of that id before.
+    RolloutExists = Conflict "rollout_exists";
+    /// The rollout can't be ended as good yet.
+    RolloutNotProven = Conflict "rollout_not_proven";
+    /// A rollout that has not ended changes the document.
+    RolloutOpen = Conflict "rollout_open";
+    /// The rollout is not in a status in which this can be done.
+    RolloutStatus = Conflict "rollout_status";
+    /// The rollout would change more documents than one can.
+    RolloutTooLarge = TooLarge "rollout_too_large";
     /// The job has another spec by now.
     SpecChanged = Conflict "spec_changed";
     /// The spec of a job would be too large.
     SpecTooLarge = TooLarge "spec_too_large";
+    /// Another stage of the rollout is open.
+    StageNotOpen = Conflict "stage_not_open";
+    /// The rollout has more failures than it would go on with.
+    StillFailing = Conflict "still_failing";
     /// The token belongs to another principal.
     TokenInUse = Conflict "token_in_use";
     /// A node would get too many files.
@@ -109,6 +133,8 @@ refusal_codes! {
     TooManyEvents = TooLarge "too_many_events";
     /// Too many proposals of a node wait for a decision.
     TooManyProposals = Conflict "too_many_proposals";
+    /// Too many rollouts are open.
+    TooManyRollouts = TooLarge "too_many_rollouts";
     /// The log holds no content of the digest.
     UnknownContent = NotFound "unknown_content";
     /// There is no such entity.

@@ -12,19 +12,17 @@ use schema::command::Command;
 use schema::digest::Digest;
 use schema::entity::{Actor, Entity};
 use schema::event::Event;
-use schema::id::{AttestationId, CommandId, DocumentId, EventId, JobId, LogId, NodeId};
+use schema::id::{AttestationId, CommandId, EventId, JobId, LogId, NodeId};
 use schema::instant::Instant;
 use schema::lease::{Entropy, LeasedJob};
-use schema::limit::{
-    ENTRIES_MAX, ENTRY_FRAME_BYTES_MAX, ENTRY_OVERHEAD_BYTES_MAX, EVENTS_MAX, INLINE_RECORD_BYTES_MAX,
-    RECORD_BYTES_MAX, SPEC_BYTES_MAX,
-};
+use schema::limit::{EVENTS_MAX, SPEC_BYTES_MAX};
 use schema::request::Request;
 
 use crate::configuration::Configuration;
 use crate::decide::{Assignments, DecisionContext, EntityChange, TokenSeed, decide, no_file_is_a_folder};
+use crate::guard::GuardedChange;
+use crate::record_size::records_fit;
 use crate::refusal::{Refusal, RequestRefusal};
-use crate::render::render;
 use crate::warning::Warnings;
 
 /// The context of a request: the log, the actor, the request's id, random bytes and the time.
@@ -65,11 +63,6 @@ pub struct Decision {
     /// The answer, to be sent once the events are appended.
     pub answer: Answer,
 }
-
-/// Bytes of entries that fit into a record with as much content inside it as ever can be.
-const ENTRIES_BYTES_SAFE: usize = RECORD_BYTES_MAX - INLINE_RECORD_BYTES_MAX as usize - 4096;
-/// Entries that fit into a record whatever they are, so that nothing needs rendering to know it.
-const ENTRIES_SAFE: usize = ENTRIES_BYTES_SAFE / ENTRY_OVERHEAD_BYTES_MAX;
 
 /// Decides a request against the state at the head of the log, which stays as it is.
 ///
@@ -154,6 +147,7 @@ fn decide_for(
         return Err(RequestRefusal { command: None, refusal: Refusal::NotPermitted(envelope.actor.clone()) });
     }
     let may_remove = !matches!(purpose, DecisionPurpose::Append);
+    let mut guarded = GuardedChange::of(state, request);
     let assignments = Assignments::of(&request.commands);
     // With a plan there is one event more.
     let events_max = EVENTS_MAX - usize::from(may_remove);
@@ -168,7 +162,8 @@ fn decide_for(
         let at = envelope.clock.max(state.at());
         let entity = ask.command.entity();
         let owned_by = state.bundles().owner(&entity).filter(|owner| !assignments.has(owner)).cloned();
-        let context = DecisionContext { log_id: envelope.log_id, at, seed, assignments: &assignments, may_remove };
+        let (log_id, now) = (envelope.log_id, request.now);
+        let context = DecisionContext { log_id, at, seed, assignments: &assignments, now, may_remove };
         let changes = decide(state, ask, &context).map_err(refused)?;
         if drafts.len() + changes.len() > events_max {
             return Err(refused(Refusal::TooManyEvents));
@@ -176,7 +171,9 @@ fn decide_for(
         let first = drafts.len();
         for EntityChange { entity, change, data } in changes {
             let draft = draft(state, envelope, request.reason.clone(), ordinal(&drafts), entity, &change, data);
-            affected.append(&mut state.fold(&draft, &change));
+            let mut touched = state.fold(&draft, &change);
+            guarded.note(&ask.command, &touched);
+            affected.append(&mut touched);
             drafts.push(draft);
         }
         results.push(CommandOutcome { owned_by, ..outcome(state, &ask.command, &drafts[first..]) });
@@ -192,7 +189,12 @@ fn decide_for(
     paths_fit(state, request)?;
     let whole = |refusal| RequestRefusal { command: None, refusal };
     specs_fit(state, &drafts).map_err(whole)?;
-    records_fit(state, envelope.log_id, &affected).map_err(whole)?;
+    records_fit(state, envelope.log_id, affected.iter().chain(started_members(state, request))).map_err(whole)?;
+    match (guarded.check(state), purpose) {
+        // A dry run shows what it would do, and says that it would be refused.
+        (checked, DecisionPurpose::Preview) => warnings.of_guard(&checked),
+        (checked, _) => checked.map_err(whole)?,
+    }
     let events = seal(drafts);
     let answer = Answer {
         log_id: envelope.log_id,
@@ -275,11 +277,22 @@ fn appended(event: &Event) -> AppendedEvent {
 fn paths_fit(state: &Configuration, request: &Request) -> Result<(), RequestRefusal> {
     for (index, ask) in request.commands.iter().enumerate().rev() {
         let Command::PutDocument(put) = &ask.command else { continue };
-        let Some(document) = state.documents().get(&put.id) else { continue };
+        let staged = || state.rollouts().staged().get(&put.id)?.put.as_ref();
+        let document = if put.rollout.is_some() { staged() } else { state.documents().get(&put.id) };
+        let Some(document) = document else { continue };
         no_file_is_a_folder(state, &put.id, &document.put.path)
             .map_err(|refusal| RequestRefusal { command: Some(index), refusal })?;
     }
     Ok(())
+}
+
+/// The nodes of the rollouts that the request starts: from then on each of them may get the changes, and nothing may keep it from that.
+fn started_members<'a>(state: &'a Configuration, request: &Request) -> BTreeSet<&'a NodeId> {
+    let started = request.commands.iter().filter_map(|ask| match &ask.command {
+        Command::StartRollout(id) => state.rollouts().open().get(id),
+        _ => None,
+    });
+    started.flat_map(|rollout| state.members(rollout)).collect()
 }
 
 /// Every job spec that the request changes can be published.
@@ -294,43 +307,4 @@ fn specs_fit(state: &Configuration, drafts: &[Event]) -> Result<(), Refusal> {
         }
     }
     Ok(())
-}
-
-/// Every record that the request changes can be published. A fleet with few documents and claims is known to fit.
-fn records_fit(state: &Configuration, log_id: LogId, affected: &BTreeSet<NodeId>) -> Result<(), Refusal> {
-    if state.documents().len() + state.jobs().claimed_count() <= ENTRIES_SAFE {
-        return Ok(());
-    }
-    affected.iter().try_for_each(|id| record_fits(state, log_id, id))
-}
-
-fn record_fits(state: &Configuration, log_id: LogId, id: &NodeId) -> Result<(), Refusal> {
-    let Some(node) = state.nodes().get(id) else { return Ok(()) };
-    let held = state.jobs().held_count(id);
-    let safe = ENTRIES_SAFE.saturating_sub(held);
-    if state.documents_max(id, node) <= safe {
-        return Ok(());
-    }
-    let documents = state.documents_of(id, node);
-    if documents.len() <= safe || (held == 0 && fit_whatever_wins(state, &documents)) {
-        return Ok(());
-    }
-    let Some(manifest) = render(state, id) else { return Ok(()) };
-    if manifest.pieces.len() > ENTRIES_MAX {
-        return Err(Refusal::TooManyEntries { node: id.clone(), entries: manifest.pieces.len() });
-    }
-    match manifest.record_bytes(log_id) {
-        bytes if bytes > RECORD_BYTES_MAX => Err(Refusal::RecordTooLarge { node: id.clone(), bytes }),
-        _ => Ok(()),
-    }
-}
-
-/// Whether a record of all these documents fits, were each an entry of its own and as much inside it as ever can be. A
-/// fleet whose nodes have many documents each would else be rendered and written out for every change of one of them.
-fn fit_whatever_wins(state: &Configuration, documents: &[&DocumentId]) -> bool {
-    let most = |id: &&DocumentId| {
-        let put = &state.documents()[*id].put;
-        put.path.as_str().len() + put.media_type.as_str().len() + id.as_str().len() + ENTRY_FRAME_BYTES_MAX
-    };
-    documents.len() <= ENTRIES_MAX && documents.iter().map(most).sum::<usize>() <= ENTRIES_BYTES_SAFE
 }

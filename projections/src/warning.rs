@@ -9,11 +9,12 @@ use alloc::vec::Vec;
 
 use schema::answer::CommandWarning;
 use schema::command::{Command, ContentForm, PutDocument};
-use schema::id::{NodeId, ProposalId};
+use schema::id::{NodeId, ProposalId, RolloutId};
 use schema::request::RequestItem;
 use schema::target::{Labels, Target};
 
 use crate::configuration::Configuration;
+use crate::refusal::Refusal;
 use crate::render::render;
 
 /// How many nodes, labels or documents a warning names at most.
@@ -48,11 +49,19 @@ impl Warnings {
             match &ask.command {
                 Command::PutDocument(put) => self.note(index, unreached(after, put)),
                 Command::AcceptProposal(accept) => self.note(index, overridden(after, &accept.id)),
+                Command::StartRollout(id) => self.note(index, without_nodes(after, id)),
                 _ => {}
             }
         }
         self.0.sort_by_key(|warning| warning.command);
         self.0
+    }
+
+    /// What a guard would refuse is warned of where nothing is appended.
+    pub(crate) fn of_guard(&mut self, checked: &Result<(), Refusal>) {
+        if let Err(refusal) = checked {
+            self.note(0, Some(("blast_radius", format!("{refusal}"))));
+        }
     }
 
     fn note(&mut self, command: usize, notice: Option<Notice>) {
@@ -121,6 +130,17 @@ fn unreached(after: &Configuration, put: &PutDocument) -> Option<Notice> {
         Target::Selector(_) => "no enrolled node has such labels".into(),
     };
     Some(("target_reaches_nobody", format!("document {} reaches nobody: {why}", put.id)))
+}
+
+/// A rollout of which a stage has no node, so that it would wait there for ever.
+fn without_nodes(after: &Configuration, id: &RolloutId) -> Option<Notice> {
+    let rollout = after.rollouts().open().get(id)?;
+    let members = after.members(rollout);
+    let is_empty = |index: &usize| !members.iter().any(|node| after.is_in_stage(rollout, *index, node));
+    let empty = (0..rollout.opened.stages.len()).find(is_empty)?;
+    let stage = &rollout.opened.stages[empty].name;
+    let detail = format!("stage {stage} of rollout {id} has no node now: it would wait until one is labelled for it");
+    Some(("stage_without_nodes", detail))
 }
 
 /// An accepted proposal whose file its node does not get, because another document comes first.

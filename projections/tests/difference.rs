@@ -3,6 +3,7 @@
 use histories::{acts, history};
 use projections::configuration::Configuration;
 use projections::difference::{DifferenceScope, difference, is_configured_alike};
+use projections::refusal::Refusal;
 use projections::render::render;
 use projections::request::decide_request;
 use projections::taking_back::{LastingReason, RequestTrace, changed_since, lasting};
@@ -43,9 +44,12 @@ fn becomes(now: &Configuration, wanted: &Configuration) -> Result<(), TestCaseEr
     let mut after = now.clone();
     if !commands.is_empty() {
         let request = request(commands, [now, wanted]);
-        after = decide_request(now, &history::envelope(9_000), &request)
-            .map_err(|refused| TestCaseError::fail(format!("{refused:?}")))?
-            .configuration;
+        after = match decide_request(now, &history::envelope(9_000), &request) {
+            Ok(decided) => decided.configuration,
+            // What a rollout changes, or has taken back, is not changed beside it.
+            Err(refused) if matches!(refused.refusal, Refusal::Rollout(_)) => return Ok(()),
+            Err(refused) => return Err(TestCaseError::fail(format!("{refused:?}"))),
+        };
     }
     let again = difference(&after, wanted, &DifferenceScope::Everything);
     prop_assert!(again.is_empty(), "{:?}", again);
@@ -72,7 +76,7 @@ fn becomes(now: &Configuration, wanted: &Configuration) -> Result<(), TestCaseEr
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, max_global_rejects: 4_096, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_difference_makes_one_state_into_another(requests in history::requests(), index: prop::sample::Index) {

@@ -6,6 +6,8 @@ mod claims;
 mod difference;
 mod outcome;
 mod plain_contents;
+mod plain_fleet;
 mod plan;
 mod properties;
+mod rollouts;
 mod scenarios;

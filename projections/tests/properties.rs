@@ -1,7 +1,6 @@
 //! Laws that hold for every history, each against the plainest thing that could be right: try all, keep nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use eventually::aggregate::Aggregate as _;
 use futures::FutureExt as _;
@@ -11,83 +10,14 @@ use projections::configuration::Configuration;
 use projections::render::{Manifest, render};
 use projections::request::decide_request;
 use proptest::prelude::*;
-use schema::change::{Change, DocumentPut, Labelled, NodeEnrolled};
-use schema::command::Command;
-use schema::desired::Cause;
+use schema::command::{Command, RemoveDocument};
 use schema::digest::Digest;
-use schema::event::Event;
 use schema::id::{DocumentId, NodeId};
-use schema::position::Position;
 use schema::request::Request;
 use schema::seal::SecretKey;
-use schema::target::Labels;
 use schema::wire::WireRecord as _;
 
-/// What the log says, kept without any index.
-#[derive(Clone, Default)]
-struct Plain {
-    documents: BTreeMap<DocumentId, Arc<DocumentPut>>,
-    nodes: BTreeMap<NodeId, PlainNode>,
-}
-
-#[derive(Clone, Default)]
-struct PlainNode {
-    labels: Arc<Labels>,
-    retired: bool,
-    retry: Position,
-    cause: Option<Cause>,
-}
-
-impl Plain {
-    /// The active nodes that a document selects, found by trying all.
-    fn selected_by(&self, id: &DocumentId) -> BTreeSet<NodeId> {
-        let Some(put) = self.documents.get(id) else { return BTreeSet::new() };
-        let selected = |(id, node): &(&NodeId, &PlainNode)| !node.retired && put.target.matches(id, &node.labels);
-        self.nodes.iter().filter(selected).map(|(id, _)| id.clone()).collect()
-    }
-
-    /// Takes an event in, and says whom it concerns: whom it names, and whom it selects before or after.
-    fn take(&mut self, event: &Event) -> BTreeSet<NodeId> {
-        let (document, node) = (DocumentId::from(event.entity.id.clone()), NodeId::from(event.entity.id.clone()));
-        let change = event.change().unwrap();
-        let mut concerned = match change {
-            Change::DocumentPut(_) | Change::DocumentRemoved => self.selected_by(&document),
-            Change::NodeEnrolled(_) | Change::NodeLabelled(_) | Change::NodeRetired | Change::NodeRetried => {
-                [node.clone()].into()
-            }
-            // What is to be assessed and by whom has histories of its own, in `claims`.
-            _ => BTreeSet::new(),
-        };
-        match change {
-            Change::DocumentPut(put) => drop(self.documents.insert(document.clone(), put)),
-            Change::DocumentRemoved => drop(self.documents.remove(&document)),
-            Change::NodeEnrolled(NodeEnrolled { labels, .. }) | Change::NodeLabelled(Labelled { labels }) => {
-                let node = self.nodes.entry(node).or_default();
-                (node.labels, node.retired) = (labels, false);
-            }
-            Change::NodeRetired => self.nodes.get_mut(&node).unwrap().retired = true,
-            Change::NodeRetried => self.nodes.get_mut(&node).unwrap().retry = event.position,
-            _ => {}
-        }
-        if event.entity.kind == schema::entity::Kind::Document {
-            concerned.append(&mut self.selected_by(&document));
-        }
-        let cause = Cause { position: event.position, event_id: event.event_id, command_id: event.command_id };
-        for id in &concerned {
-            self.nodes.get_mut(id).unwrap().cause = Some(cause);
-        }
-        concerned
-    }
-
-    /// For each path of a node the document in force.
-    fn files(&self, id: &NodeId) -> BTreeMap<String, (DocumentId, Digest)> {
-        let node = &self.nodes[id];
-        let selects = |put: &DocumentPut| !node.retired && put.target.matches(id, &node.labels);
-        let mut chosen: Vec<_> = self.documents.iter().filter(|(_, put)| selects(put)).collect();
-        chosen.sort_by_key(|(document, put)| (put.priority, document.as_str()));
-        chosen.into_iter().map(|(document, put)| (put.path.to_string(), (document.clone(), put.digest))).collect()
-    }
-}
+use crate::plain_fleet::Plain;
 
 fn manifests(state: &Configuration) -> BTreeMap<NodeId, Manifest> {
     state.nodes().keys().map(|id| (id.clone(), render(state, id).unwrap())).collect()
@@ -124,7 +54,7 @@ proptest! {
             let selects = |document: &DocumentId| state.documents()[document].put.target.matches(id, &node.labels);
             let tried: Vec<_> = state.documents().keys().filter(|document| selects(document)).collect();
             prop_assert!(tried.len() <= state.documents_max(id, node));
-            prop_assert_eq!(state.documents_of(id, node), tried);
+            prop_assert_eq!(state.proven_documents_of(id, node), tried);
         }
     }
 
@@ -205,8 +135,15 @@ proptest! {
     fn the_same_request_again_changes_nothing(requests in history::requests()) {
         let state = final_state(&requests);
         let repeatable = |command: &Command| {
-            use Command::{AcceptProposal, Mark, RejectProposal, RemoveBundle, RemoveDocument, RetryNode};
-            let ends = matches!(command, RemoveDocument(_) | RemoveBundle(_) | AcceptProposal(_) | RejectProposal(_));
+            use Command::{
+                AbortRollout, AcceptProposal, AdvanceRollout, CompleteRollout, Mark, RejectProposal, RemoveBundle,
+                RemoveDocument, RetryNode, StartRollout,
+            };
+            let ends = matches!(
+                command,
+                RemoveDocument(_) | RemoveBundle(_) | AcceptProposal(_) | RejectProposal(_) | StartRollout(_)
+                    | AbortRollout(_) | CompleteRollout(_) | AdvanceRollout(_)
+            );
             // Without a position a mark names the head, which moves.
             !ends && !matches!(command, RetryNode(_)) && !matches!(command, Mark(mark) if mark.position.is_none())
         };
@@ -223,7 +160,7 @@ proptest! {
     fn what_is_removed_and_put_again_gives_the_same_files(requests in history::requests(), index: prop::sample::Index) {
         let state = final_state(&requests);
         let puts: Vec<_> = requests.iter().flat_map(|request| &request.commands).filter_map(|ask| match &ask.command {
-            Command::PutDocument(put) => Some(put.clone()),
+            Command::PutDocument(put) if put.rollout.is_none() => Some(put.clone()),
             _ => None,
         }).collect();
         prop_assume!(!puts.is_empty());
@@ -232,7 +169,8 @@ proptest! {
         let Ok(before) = decide_request(&state, &history::envelope(1000), &Request::of(again.clone())) else {
             return Ok(());
         };
-        let away = Request::of([Command::RemoveDocument(put.id)]);
+        prop_assume!(before.configuration.rollouts().underway(&put.id).is_none());
+        let away = Request::of([Command::RemoveDocument(RemoveDocument { id: put.id, rollout: None })]);
         let away = decide_request(&before.configuration, &history::envelope(1001), &away).unwrap();
         let after = decide_request(&away.configuration, &history::envelope(1002), &Request::of(again)).unwrap();
         let digests = |state| -> Vec<_> { manifests(state).into_values().map(|manifest| manifest.digest).collect() };

@@ -15,6 +15,7 @@ use projections::configuration::Configuration;
 use projections::proposals::Proposal;
 use projections::render::{Manifest, render};
 use projections::request::{DecisionWithState, RequestContext, decide_request};
+use schema::command::Command;
 use schema::desired::EntryKind;
 use schema::digest::Digest;
 use schema::entity::Actor;
@@ -22,16 +23,18 @@ use schema::event::Event;
 use schema::id::{CommandId, JobId, LogId, NodeId, ProposalId};
 use schema::instant::Instant;
 use schema::invalid::InputError;
+use schema::report::{AttemptState, FailedAttempt, RecordRef, ReportSummary};
 use schema::request::{Request, RequestItem};
 
 /// Entries of a record, or nodes of an answer, that are shown one by one; of more only the sums are.
 const SHOWN_MAX: usize = 8;
 
-/// A log in memory, and how many requests it was asked.
+/// A log in memory, how many requests it was asked, and how many seconds went by beside them.
 #[derive(Default)]
 struct World {
     state: Configuration,
     requests: i64,
+    waited: i64,
 }
 
 impl World {
@@ -43,14 +46,14 @@ impl World {
         };
         let commands: Result<Vec<RequestItem>, InputError> = asks.into_iter().enumerate().map(named).collect();
         let commands = commands.map_err(|refused| format!("refused {} at {}", refused.code, refused.field))?;
-        let request = Request { reason: None, commands, fingerprint: Digest::of(b""), bytes: 0 };
+        let request = Request { reason: None, now: false, commands, fingerprint: Digest::of(b""), bytes: 0 };
         let log_id: LogId = "0197f3a0-0000-7000-8000-0000000000a1".parse().unwrap();
         let envelope = RequestContext {
             log_id,
             command_id: CommandId::derived(log_id, "scenario", &self.requests.to_string()),
             actor: actor.clone(),
             entropy: [7; 16],
-            clock: Instant::from_unix_micros(self.requests * 1_000_000),
+            clock: Instant::from_unix_micros((self.requests + self.waited) * 1_000_000),
         };
         let decided = decide_request(&self.state, &envelope, &request).map_err(|refused| {
             let field = refused.field();
@@ -59,6 +62,32 @@ impl World {
         })?;
         self.state = decided.configuration.clone();
         Ok(decided)
+    }
+
+    /// What is no command: time goes by, or nodes report that they run what they are to run, or that they rejected it.
+    fn goes_on(&mut self, line: &str) -> bool {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            ["wait", seconds] => self.waited += seconds.parse::<i64>().unwrap(),
+            ["runs", ref nodes @ ..] => nodes.iter().for_each(|id| self.report(id, false)),
+            ["rejects", ref nodes @ ..] => nodes.iter().for_each(|id| self.report(id, true)),
+            _ => return false,
+        }
+        true
+    }
+
+    fn report(&mut self, id: &str, is_rejected: bool) {
+        let node: NodeId = id.parse().unwrap();
+        let manifest = render(&self.state, &node).unwrap();
+        let record = RecordRef { position: manifest.cause.position, digest: manifest.digest };
+        let before = self.state.reports().get(&node).map(|noted| (*noted.summary).clone()).unwrap_or_default();
+        let (state, code) = (AttemptState::Failed, Some("check_rejected".into()));
+        let summary = match is_rejected {
+            true => ReportSummary { failed: Some(FailedAttempt { record, state, code, detail: None }), ..before },
+            false => ReportSummary { running: Some(record), ..ReportSummary::default() },
+        };
+        let noted = RequestItem { command: Command::NoteReport(node, summary), expected_version: None };
+        self.ask(&Actor::Reconciler, vec![Ok(noted)]).unwrap();
     }
 
     fn manifests(&self) -> BTreeMap<NodeId, Manifest> {
@@ -170,6 +199,9 @@ fn played(text: &str) -> String {
             "given" => {
                 for line in block(&mut lines) {
                     writeln!(told, "{line}").unwrap();
+                    if world.goes_on(line.trim()) {
+                        continue;
+                    }
                     for ask in script::asks(line.trim()) {
                         let actor = ask.as_ref().map_or(Actor::Install, script::actor_of);
                         world.ask(&actor, vec![ask]).unwrap_or_else(|refused| panic!("given {line}: {refused}"));
@@ -180,7 +212,8 @@ fn played(text: &str) -> String {
                 let named: Option<Actor> = words.nth(1).map(|name| name.parse().unwrap());
                 let asked = block(&mut lines);
                 asked.iter().for_each(|line| writeln!(told, "{line}").unwrap());
-                let asks: Vec<_> = asked.iter().flat_map(|line| script::asks(line.trim())).collect();
+                let asked = asked.iter().filter(|line| !world.goes_on(line.trim()));
+                let asks: Vec<_> = asked.flat_map(|line| script::asks(line.trim())).collect();
                 let usual = || asks.first().and_then(|ask| ask.as_ref().ok()).map_or(Actor::Install, script::actor_of);
                 let actor = named.unwrap_or_else(usual);
                 write!(told, "then\n{}", outcome(&mut world, &actor, asks)).unwrap();

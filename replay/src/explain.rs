@@ -79,6 +79,16 @@ pub enum EventPart {
     Unfit,
     /// The event removed a document from the path.
     Left,
+    /// The event staged the document that is in force, or its removal, in a rollout.
+    Staged,
+    /// The event opened that rollout.
+    Opened,
+    /// The event released the node, so that it gets what the rollout changes.
+    Released,
+    /// The event made what the rollout staged the document of every node.
+    Promoted,
+    /// The event ended a rollout that had a document at the path, and took it back.
+    Withdrawn,
     /// The event retired the node.
     Retired,
     /// The event defined the attestation of the job.
@@ -129,6 +139,11 @@ impl EventPart {
             Self::Overrode => "overrode",
             Self::Unfit => "unfit",
             Self::Left => "left",
+            Self::Staged => "staged",
+            Self::Opened => "opened",
+            Self::Released => "released",
+            Self::Promoted => "promoted",
+            Self::Withdrawn => "withdrawn",
             Self::Retired => "retired",
             Self::Attestation => "attestation",
             Self::Assessment => "assessment",
@@ -244,18 +259,64 @@ fn why_document(
     path: &DocumentPath,
 ) -> Result<Derivation, ExplainError> {
     let selects = |target: &Target| target.matches(id, &node.labels);
-    let (mut fitting, unfit): (Vec<_>, Vec<_>) =
-        state.documents_at(path).partition(|(_, document)| selects(&document.put.target));
-    if fitting.is_empty() && unfit.is_empty() && state.former_documents_at(path).next().is_none() {
+    let was_there =
+        state.former_documents_at(path).next().is_some() || state.rollouts().withdrawn_at(path).next().is_some();
+    if !was_there && state.documents_at(path).next().is_none() && state.rollouts().staged_at(path).next().is_none() {
         return Err(ExplainError::Path);
     }
+    let released = |document: &DocumentId| RolloutPart::of(state, id, document);
+    let proven = state.documents_at(path).filter(|(document, _)| released(document).is_none());
+    let staged = state.rollouts().staged_at(path).filter(|(document, _)| released(document).is_some());
+    let (mut fitting, unfit): (Vec<_>, Vec<_>) =
+        proven.chain(staged).partition(|(_, document)| selects(&document.put.target));
     // As in `layers`: the highest priority, of equals the greatest id.
     fitting.sort_by_key(|(id, document)| Reverse((document.put.priority, *id)));
     Ok(match fitting.split_first() {
-        Some((winner, others)) if !node.retired => in_force(state, node, *winner, others),
+        Some((winner, others)) if !node.retired => in_force(state, node, *winner, others, released(winner.0)),
         Some(_) => retired(node),
-        None => nothing_there(state, node, path, &unfit, selects),
+        None => {
+            let mut why = nothing_there(state, node, path, &unfit, selects);
+            rolled_out(state, id, path, &mut why);
+            why
+        }
     })
+}
+
+/// The part of a rollout that has released a node, in one of its documents.
+#[derive(Clone, Copy)]
+struct RolloutPart {
+    opened: Position,
+    staged: Position,
+    released: Position,
+}
+
+impl RolloutPart {
+    fn of(state: &Configuration, node: &NodeId, document: &DocumentId) -> Option<Self> {
+        let staged = state.rollouts().staged().get(document)?;
+        let release = state.rollouts().release(&staged.rollout, node)?;
+        let opened = state.rollouts().open().get(&staged.rollout)?.opened_at;
+        Some(Self { opened, staged: staged.position, released: release.released })
+    }
+
+    fn tell(self, why: &mut Derivation) {
+        why.because(EventPart::Staged, self.staged);
+        why.because(EventPart::Released, self.released);
+        why.because(EventPart::Opened, self.opened);
+    }
+}
+
+/// What rollouts have to do with nothing being at a path: one removed the document, moved it away, or was aborted.
+fn rolled_out(state: &Configuration, node: &NodeId, path: &DocumentPath, why: &mut Derivation) {
+    for (document, _) in state.documents_at(path) {
+        if let Some(part) = RolloutPart::of(state, node, document) {
+            part.tell(why);
+        }
+    }
+    for (_, withdrawn) in state.rollouts().withdrawn_at(path) {
+        if let Some(ended) = state.rollouts().ended().get(&withdrawn.rollout) {
+            why.because(EventPart::Withdrawn, ended.position);
+        }
+    }
 }
 
 fn in_force(
@@ -263,12 +324,21 @@ fn in_force(
     node: &Node,
     winner: (&DocumentId, &Document),
     others: &[(&DocumentId, &Document)],
+    released: Option<RolloutPart>,
 ) -> Derivation {
-    let (id, Document { put, version, position, .. }) = winner;
+    let (id, Document { put, version, position, promoted, .. }) = winner;
     let source = Source { entity: id.into(), version: *version, position: *position };
     let found = DerivedFile { kind: EntryKind::Document, digest: put.digest, size: put.size, source, mode: put.mode };
     let mut why = Derivation::there(found);
-    why.because(EventPart::Put, *position);
+    match (released, promoted) {
+        (Some(part), _) => part.tell(&mut why),
+        (None, Some(promotion)) => {
+            why.because(EventPart::Staged, *position);
+            why.because(EventPart::Promoted, promotion.position);
+            why.because(EventPart::Opened, promotion.opened);
+        }
+        (None, None) => why.because(EventPart::Put, *position),
+    }
     if let Some(proposal) = put.proposal.as_ref().and_then(|id| state.proposals().get(id)) {
         why.because(EventPart::Accepted, proposal.end.map_or(Position::ZERO, |end| end.position));
         why.because(EventPart::Proposed, proposal.position);

@@ -4,40 +4,36 @@
 //! Absent on purpose: blobs, because each reader keeps them elsewhere.
 
 mod bundles;
+mod compliance;
 mod presence;
 mod proposals;
+mod rollouts;
+mod rule;
 
 use projections::configuration::Configuration;
 use schema::bundle::{Marked, PlanKept};
 use schema::change::Change;
-use schema::compliance::Coverage;
 use schema::entity::Entity;
 use schema::event::Event;
 use schema::id::{JobId, NodeId};
 use schema::lease::LeaseToken;
 use schema::position::Position;
-use schema::proposal::{ProposalAccepted, ProposalRejected, ProposalSuperseded, ProposalWithdrawn};
 
-use self::presence::all;
+use self::presence::{all, runtime};
+use self::rule::holds;
 use crate::event_error::EventError;
 
 /// Checks the references of the next event against the state before it.
 pub(crate) fn check(state: &Configuration, event: &Event, change: &Change) -> Result<(), EventError> {
     match change {
-        Change::ComponentDefined(said) => all(state, event, said.controls.iter().map(Entity::from)),
-        Change::AssessmentDefined(said) => {
-            let components = match &said.cover {
-                Coverage::Components(components) => Some(components),
-                Coverage::Selector(_) => None,
-            };
-            let components = components.into_iter().flatten().map(Entity::from);
-            all(state, event, [Entity::from(&said.control)].into_iter().chain(components))
-        }
-        Change::AttestationDefined(said) => all(state, event, [Entity::from(&said.assessment)]),
-        Change::ControlRemoved | Change::ComponentRemoved | Change::AssessmentRemoved | Change::AttestationRemoved => {
-            removed(state, event)
-        }
-        Change::DocumentRemoved => all(state, event, [event.entity.clone()]),
+        Change::ComponentDefined(_)
+        | Change::AssessmentDefined(_)
+        | Change::AttestationDefined(_)
+        | Change::ControlRemoved
+        | Change::ComponentRemoved
+        | Change::AssessmentRemoved
+        | Change::AttestationRemoved => compliance::check(state, event, change),
+        Change::DocumentRemoved => rollouts::removed(state, event),
         Change::NodeRetired => {
             runtime(state, event, &event.entity.id.clone().into())?;
             proposals::retired(state, event)
@@ -45,21 +41,15 @@ pub(crate) fn check(state: &Configuration, event: &Event, change: &Change) -> Re
         Change::NodeLabelled(_) | Change::NodeRetried | Change::NodeKeysSet(_) => {
             runtime(state, event, &event.entity.id.clone().into())
         }
-        Change::DocumentPut(put) => proposals::put(state, event, put),
-        Change::Proposed(said) => {
-            runtime(state, event, &said.node)?;
-            proposals::proposed(state, event, said)
+        Change::DocumentPut(put) => {
+            rollouts::put(state, event)?;
+            proposals::put(state, event, put)
         }
-        Change::ProposalAccepted(ProposalAccepted { node, document }) => {
-            proposals::ended(state, event, node)?;
-            proposals::accepted(state, event, document)
-        }
-        Change::ProposalSuperseded(ProposalSuperseded { node, by }) => {
-            proposals::ended(state, event, node)?;
-            proposals::superseded(state, event, by)
-        }
-        Change::ProposalRejected(ProposalRejected { node, .. })
-        | Change::ProposalWithdrawn(ProposalWithdrawn { node }) => proposals::ended(state, event, node),
+        Change::Proposed(_)
+        | Change::ProposalAccepted(_)
+        | Change::ProposalSuperseded(_)
+        | Change::ProposalRejected(_)
+        | Change::ProposalWithdrawn(_) => proposals::check(state, event, change),
         Change::JobClaimed(claimed) => {
             all(state, event, [event.entity.clone()])?;
             runtime(state, event, &claimed.runtime)
@@ -75,13 +65,24 @@ pub(crate) fn check(state: &Configuration, event: &Event, change: &Change) -> Re
         Change::BundleAssigned(assigned) => bundles::assigned(state, event, assigned),
         Change::BundleRemoved => all(state, event, [event.entity.clone()]),
         Change::Marked(Marked { position }) => earlier(event, *position),
-        Change::PlanKept(PlanKept { plan, base }) => {
-            earlier(event, base.position)?;
-            match event.entity == Entity::plan(plan) {
-                true => Ok(()),
-                false => Err(EventError::Dangling { entity: event.entity.clone(), to: Entity::plan(plan) }),
-            }
-        }
+        Change::PlanKept(kept) => plan_kept(event, kept),
+        Change::RolloutOpened(_)
+        | Change::DocumentStaged(_)
+        | Change::RemovalStaged(_)
+        | Change::RolloutStarted
+        | Change::StageOpened(_)
+        | Change::NodesReleased(_)
+        | Change::NodesExpected(_)
+        | Change::NodesOverdue(_)
+        | Change::StageApproved(_)
+        | Change::StagePassed(_)
+        | Change::RolloutPaused
+        | Change::RolloutResumed(_)
+        | Change::RolloutHalted(_)
+        | Change::RolloutAborted(_)
+        | Change::RolloutPromoted
+        | Change::RolloutCompleted => rollouts::check(state, event, change),
+        Change::GuardSet(_) => holds(event, event.entity == Entity::guard(), "the guard of the log, guard/fleet"),
         Change::BusClosed
         | Change::JoinTokenCreated(_)
         | Change::ControlDefined(_)
@@ -93,27 +94,20 @@ pub(crate) fn check(state: &Configuration, event: &Event, change: &Change) -> Re
     }
 }
 
+/// A plan is known by its digest, and was compared with a state of before.
+fn plan_kept(event: &Event, PlanKept { plan, base }: &PlanKept) -> Result<(), EventError> {
+    earlier(event, base.position)?;
+    match event.entity == Entity::plan(plan) {
+        true => Ok(()),
+        false => Err(EventError::Dangling { entity: event.entity.clone(), to: Entity::plan(plan) }),
+    }
+}
+
 /// What an event says of a position is about one before its own.
 fn earlier(event: &Event, position: Position) -> Result<(), EventError> {
     match position < event.position {
         true => Ok(()),
         false => Err(EventError::NotYet { entity: event.entity.clone(), position }),
-    }
-}
-
-fn removed(state: &Configuration, event: &Event) -> Result<(), EventError> {
-    all(state, event, [event.entity.clone()])?;
-    match state.compliance().referring_to(&event.entity).into_iter().next() {
-        Some(by) => Err(EventError::InUse { entity: event.entity.clone(), by }),
-        None => Ok(()),
-    }
-}
-
-/// A node that is enrolled and not retired.
-fn runtime(state: &Configuration, event: &Event, node: &NodeId) -> Result<(), EventError> {
-    match state.nodes().get(node) {
-        Some(known) if !known.retired => Ok(()),
-        _ => Err(EventError::Dangling { entity: event.entity.clone(), to: node.into() }),
     }
 }
 

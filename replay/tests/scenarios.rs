@@ -37,7 +37,7 @@ impl World {
         self.requests += 1;
         let asks = lines.iter().flat_map(|line| script::asks(line));
         let commands = asks.map(|ask| ask.unwrap_or_else(|refused| panic!("{lines:?}: {}", refused.code))).collect();
-        let request = Request { reason: None, commands, fingerprint: Digest::of(b""), bytes: 0 };
+        let request = Request { reason: None, now: false, commands, fingerprint: Digest::of(b""), bytes: 0 };
         let log_id: LogId = "0197f3a0-0000-7000-8000-0000000000a1".parse().unwrap();
         let envelope = RequestContext {
             log_id,

@@ -295,6 +295,8 @@ class State:
         self.proposals, self.open, self.accepted = {}, [], None
         # The bundle of each entity that has one.
         self.owner = {}
+        # The rollouts that have not ended, and the ids of all that ever were.
+        self.rollouts, self.rollout_ids = {}, set()
 
     def demand(self, holds, what):
         if not holds:
@@ -305,6 +307,10 @@ class State:
 
     def is_there(self, kind, name):
         self.demand(name in self.there[kind], f"{kind}/{name} to be there")
+
+    def rollout_of(self, document):
+        """The rollout that changes a document; none if no rollout does."""
+        return next((rollout for rollout in self.rollouts.values() if document in rollout["changes"]), None)
 
     def users(self, kind, name):
         if kind == "control":
@@ -323,13 +329,16 @@ class State:
 
     def fold(self, kind, name, what, said, is_first=True):
         accepted, self.accepted = None if is_first else self.accepted, None
-        if what == "DocumentPut" and said.get("mode", "644") not in MODES:
+        if what in ("DocumentPut", "DocumentStaged") and said.get("mode", "644") not in MODES:
             raise ValueError(f"mode {said['mode']}")
         if what == "DocumentPut" and "proposal" in said:
             self.demand(accepted == said["proposal"], "the acceptance of `proposal` to be the event before")
             proposal = self.proposals[accepted]
             made = only(proposal, "path media_type digest size") | {"target": {"nodes": [proposal["node"]]}}
             self.demand(name == document_of(proposal) and only(said, " ".join(made)) == made, "the file that was proposed")
+        if what == "DocumentPut":
+            rollout = self.rollout_of(name)
+            self.demand(not rollout or rollout["status"] == "draft", "a document that no started rollout changes")
         if what in ("DocumentPut", "ControlDefined", "ComponentDefined", "AssessmentDefined", "AttestationDefined"):
             for control in said["controls"] if what == "ComponentDefined" else []:
                 self.is_there("control", control)
@@ -357,6 +366,8 @@ class State:
                 made = [id for id, said in self.there["document"].items() if "proposal" in said and said["target"] == {"nodes": [name]}]
                 self.demand(not made, "no document that was made of a proposal of the node")
                 self.retired.add(name)
+                for rollout in self.rollouts.values():
+                    rollout["released"].discard(name)
                 self.claims = {job: claim for job, claim in self.claims.items() if claim[0] != name}
         elif what == "JobClaimed":
             self.demand(name in self.jobs(), f"job/{name} to be there")
@@ -379,7 +390,8 @@ class State:
             for entity in joined:
                 of, _, member = entity.partition("/")
                 self.demand(of in OWNED and entity not in self.owner, f"{entity} to belong to no bundle")
-                self.is_there(of, member)
+                if of != "document" or not self.rollout_of(member):
+                    self.is_there(of, member)
             self.owner = {entity: owner for entity, owner in self.owner.items() if entity not in left}
             self.owner |= dict.fromkeys(joined, name)
             self.there[kind][name] = said
@@ -403,8 +415,87 @@ class State:
                 older, newer = self.proposals[name], self.proposals[said["by"]]
                 self.demand(only(older, "node path") == only(newer, "node path"), "`by` to be of the node for the path")
             self.open.remove(name)
-        elif what not in ("PrincipalCreated", "PrincipalRevoked", "ReportChanged", "LogBegun", "BusClosed", "Marked", "PlanKept"):
+        elif what in ("DocumentStaged", "RemovalStaged") or kind == "rollout":
+            self.roll_out(name, what, said)
+        elif what == "GuardSet":
+            self.demand(name == "fleet", "the guard of the log, guard/fleet")
+        elif what == "LogBegun":
+            for rollout in self.rollouts.values():
+                rollout["status"] = "paused" if rollout["status"] == "running" else rollout["status"]
+        elif what not in ("PrincipalCreated", "PrincipalRevoked", "ReportChanged", "BusClosed", "Marked", "PlanKept"):
             raise LookupError("a type that is known")
+
+    def roll_out(self, name, what, said):
+        if what == "RolloutOpened":
+            self.demand(name not in self.rollout_ids, "a rollout that never was")
+            self.demand(said["stages"] and said["stages"][-1]["name"] == "rest", "`rest` as the last stage")
+            stages = [stage["name"] for stage in said["stages"]]
+            self.demand(len(set(stages)) == len(stages), "each stage under a name of its own")
+            self.rollouts[name] = {"stages": stages, "status": "draft", "stage": -1, "changes": {}, "released": set()}
+            self.rollout_ids.add(name)
+            return
+        if what in ("DocumentStaged", "RemovalStaged"):
+            if what == "RemovalStaged":
+                self.is_there("document", name)
+            rollout = self.rollouts.get(said["rollout"])
+            self.demand(rollout and rollout["status"] == "draft", "a rollout that is a draft")
+            self.demand(self.rollout_of(name) in (None, rollout), "a document that no other rollout changes")
+            put = {key: value for key, value in said.items() if key != "rollout"}
+            rollout["changes"][name] = put if what == "DocumentStaged" else None
+            return
+        rollout = self.rollouts.get(name)
+        self.demand(rollout, "a rollout that is open")
+        is_draft, stages = rollout["status"] == "draft", rollout["stages"]
+        if what == "RolloutStarted":
+            self.demand(is_draft and rollout["changes"], "a draft with changes")
+            rollout["status"] = "running"
+            return
+        if what == "RolloutAborted":
+            del self.rollouts[name]
+            self.leave_bundles(rollout)
+            return
+        self.demand(not is_draft, "a rollout that was started")
+        if what == "StageOpened":
+            following = stages[rollout["stage"] + 1 :][:1]
+            self.demand(following == [said["stage"]], "the stage after the one that is open")
+            rollout["stage"] += 1
+        elif what in ("StageApproved", "StagePassed", "NodesReleased"):
+            self.demand(rollout["stage"] >= 0 and stages[rollout["stage"]] == said["stage"], "the stage that is open")
+        if what == "NodesReleased":
+            self.demand(rollout["status"] == "running", "a rollout that is running")
+            nodes = [node["id"] for node in said["nodes"]] + said["moot"]
+            self.demand(len(set(nodes)) == len(nodes), "each node once")
+            for node in nodes:
+                self.takes_part(node)
+                self.demand(self.is_member(rollout, node) and node not in rollout["released"], "nodes that its changes are for, and that it has not released")
+            rollout["released"] |= set(nodes)
+        elif what == "NodesExpected":
+            nodes = [node["id"] for node in said["nodes"]] + said["shadowed"]
+            self.demand(rollout["released"].issuperset(nodes), "nodes that it has released")
+        elif what == "NodesOverdue":
+            self.demand(rollout["released"].issuperset(said["late"] + said["lost"]), "nodes that it has released")
+        elif what in ("RolloutPaused", "RolloutResumed", "RolloutHalted"):
+            rollout["status"] = {"RolloutPaused": "paused", "RolloutResumed": "running", "RolloutHalted": "halted"}[what]
+        elif what in ("RolloutPromoted", "RolloutCompleted"):
+            self.demand(rollout["stage"] == len(stages) - 1, "the last stage to be open")
+            del self.rollouts[name]
+            for document, put in rollout["changes"].items():
+                if put is None:
+                    self.there["document"].pop(document, None)
+                else:
+                    self.there["document"][document] = put
+            self.leave_bundles(rollout)
+
+    def leave_bundles(self, rollout):
+        """What an ended rollout left nothing of belongs to no bundle."""
+        for document in rollout["changes"].keys() - self.there["document"].keys():
+            self.owner.pop(f"document/{document}", None)
+
+    def is_member(self, rollout, name):
+        """Whether any change of a rollout is for a node, as it becomes or as it is."""
+        labels = self.there["node"][name]
+        revisions = [[put, self.there["document"].get(document)] for document, put in rollout["changes"].items()]
+        return any(said and targets(said["target"], name, labels) for both in revisions for said in both)
 
     def entries(self, name):
         """What a node must hold: digest and mode by path."""
@@ -418,8 +509,13 @@ class State:
         """The documents that a node must hold: digest and mode by path."""
         if name in self.retired or name not in self.there["node"]:
             return {}
-        best = {}
-        for document, said in self.there["document"].items():
+        best, documents = {}, dict(self.there["document"])
+        for rollout in self.rollouts.values():
+            if name in rollout["released"]:
+                documents |= rollout["changes"]
+        for document, said in documents.items():
+            if said is None:
+                continue
             if targets(said["target"], name, self.there["node"][name]):
                 rank = (said["priority"], document.encode())
                 if said["path"] not in best or rank > best[said["path"]][0]:
@@ -608,6 +704,7 @@ class Audit:
             self.demand(True, bool(ACTOR.fullmatch(event["actor"])), "unreadable")
             said = json.loads(event["data"])
             belongs = {"Marked": "mark", "Claim": "job", "ClaimRenewed": "runtime", "Join": "join_token", "Bus": "log", "Proposed": "proposal"}
+            belongs |= {"Removal": "document", "Stage": "rollout", "Nodes": "rollout"}
             of = belongs.get(event["type"]) or belongs.get(re.match("[A-Z][a-z]*", event["type"])[0])
             self.demand(of or re.match("[A-Z][a-z]*", event["type"])[0].lower(), kind, "misplaced")
             self.state.fold(kind, name, event["type"], said, event["ordinal"] == 1)
@@ -620,7 +717,7 @@ class Audit:
             raise Wrong(self.next(), "reference", error, "it is not so") from error
         except (ValueError, TypeError, AttributeError) as error:
             raise Wrong(self.next(), "unreadable", "a change that can be folded", error) from error
-        if event["type"] in ("DocumentPut", "Proposed"):
+        if event["type"] in ("DocumentPut", "DocumentStaged", "Proposed"):
             digest = bytes.fromhex(said["digest"])
             self.demand(said["size"], self.blobs.get(digest, f"no content {said['digest']}"), "blob")
             self.unnamed.discard(digest)

@@ -14,12 +14,16 @@ use crate::bundle::{BundleAssigned, Marked, PlanKept};
 use crate::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
 use crate::entity::Kind;
 pub use crate::event_data::{
-    DocumentPut, JoinTokenCreated, JoinTokenUsed, Labelled, LogBegun, NamedContent, NodeEnrolled, NodeKeysSet,
-    PrincipalCreated,
+    DocumentPut, DocumentStaged, JoinTokenCreated, JoinTokenUsed, Labelled, LogBegun, NamedContent, NodeEnrolled,
+    NodeKeysSet, PrincipalCreated, RemovalStaged,
 };
 use crate::lease::{ClaimExpired, JobClaimed, JobCompleted, JobReleased};
 use crate::proposal::{ProposalAccepted, ProposalRejected, ProposalSuperseded, ProposalWithdrawn, Proposed};
 use crate::report::ReportSummary;
+use crate::rollout::{
+    GuardSet, NodesExpected, NodesOverdue, NodesReleased, RolloutAborted, RolloutHalted, RolloutOpened, RolloutResumed,
+    StageApproved, StageOpened, StagePassed,
+};
 
 events! {
     /// An administrator wrote a document, for the first time or anew.
@@ -100,6 +104,40 @@ events! {
     Marked(Marked) = "Marked" on Mark;
     /// A request came out exactly as its plan had shown it.
     PlanKept(PlanKept) = "PlanKept" on Plan;
+    /// An administrator said how a rollout is to go; nothing changes on any node.
+    RolloutOpened(Arc<RolloutOpened>) = "RolloutOpened" on Rollout;
+    /// An administrator wrote a document in a rollout: only nodes of the rollout get it, until it is promoted.
+    DocumentStaged(Arc<DocumentStaged>) = "DocumentStaged" on Document;
+    /// An administrator removed a document in a rollout: only nodes of the rollout lose it, until it is promoted.
+    RemovalStaged(RemovalStaged) = "RemovalStaged" on Document;
+    /// An administrator started a rollout.
+    RolloutStarted = "RolloutStarted" on Rollout;
+    /// A stage of a rollout began.
+    StageOpened(StageOpened) = "StageOpened" on Rollout;
+    /// Nodes joined a rollout, and get its changes from now on.
+    NodesReleased(Arc<NodesReleased>) = "NodesReleased" on Rollout;
+    /// Something else changed on nodes that had not confirmed the changes of a rollout yet.
+    NodesExpected(Arc<NodesExpected>) = "NodesExpected" on Rollout;
+    /// Nodes did not confirm the changes of a rollout in time.
+    NodesOverdue(Arc<NodesOverdue>) = "NodesOverdue" on Rollout;
+    /// An administrator approved a stage of a rollout.
+    StageApproved(StageApproved) = "StageApproved" on Rollout;
+    /// The nodes of a stage confirmed the changes of a rollout long enough.
+    StagePassed(StagePassed) = "StagePassed" on Rollout;
+    /// An administrator paused a rollout: it releases no more nodes.
+    RolloutPaused = "RolloutPaused" on Rollout;
+    /// An administrator let a rollout go on.
+    RolloutResumed(RolloutResumed) = "RolloutResumed" on Rollout;
+    /// Too many nodes failed, so that a rollout releases no more nodes.
+    RolloutHalted(RolloutHalted) = "RolloutHalted" on Rollout;
+    /// An administrator ended a rollout, or too many nodes failed: its changes are taken back from every node that got them.
+    RolloutAborted(RolloutAborted) = "RolloutAborted" on Rollout;
+    /// All stages of a rollout passed: its changes are for every node from now on.
+    RolloutPromoted = "RolloutPromoted" on Rollout;
+    /// An administrator ended the last stage of a rollout: its changes are for every node from now on.
+    RolloutCompleted = "RolloutCompleted" on Rollout;
+    /// An administrator said of how many nodes a request may change files.
+    GuardSet(GuardSet) = "GuardSet" on Guard;
 }
 
 /// An event type: its names, its kind of entity and its formats.
@@ -245,13 +283,14 @@ impl Change {
     }
 
     /// The types whose data names content, by the members `digest` and `size`.
-    pub const CONTENT_TYPES: [&'static str; 2] = ["DocumentPut", "Proposed"];
+    pub const CONTENT_TYPES: [&'static str; 3] = ["DocumentPut", "DocumentStaged", "Proposed"];
 
     /// The content that the change names, if it names any.
     #[must_use]
     pub fn content(&self) -> Option<NamedContent> {
         match self {
             Self::DocumentPut(put) => Some(NamedContent { digest: put.digest, size: put.size }),
+            Self::DocumentStaged(staged) => Some(NamedContent { digest: staged.put.digest, size: staged.put.size }),
             Self::Proposed(said) => Some(NamedContent { digest: said.digest, size: said.size }),
             _ => None,
         }

@@ -10,6 +10,7 @@ mod form;
 mod identity;
 mod labelling;
 mod proposal;
+mod rollout;
 mod typo;
 mod write;
 
@@ -39,25 +40,28 @@ use self::labelling::LabelNodeForm;
 pub use self::labelling::RelabelNodes;
 use self::labelling::labelled;
 pub use self::proposal::{AcceptProposal, Propose, RejectProposal};
+use self::rollout::open_rollout;
+pub use self::rollout::{AdvanceRollout, ApproveStage, ResumeRollout, SetGuard};
 use crate::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
 use crate::digest::Digest;
 use crate::document_mode::DocumentMode;
 use crate::entity::Entity;
 use crate::id::{
     AssessmentId, AttestationId, BundleId, ComponentId, ControlId, DocumentId, JobId, JoinTokenId, LogId, NodeId,
-    PrincipalName, ProposalId, ProposalUuid,
+    PrincipalName, ProposalId, ProposalUuid, RolloutId,
 };
 use crate::invalid::InputError;
 use crate::lease::LeaseToken;
 use crate::path::DocumentPath;
 use crate::report::ReportSummary;
+use crate::rollout::RolloutOpened;
 use crate::target::{Labels, Target};
 
 commands! {
-    /// Create a document or replace it.
+    /// Create a document or replace it, for all nodes that it is for, or for the nodes of a rollout.
     PutDocument(put: PutDocument) about &put.id, from "put_document" as PutDocumentForm, by PutDocument::read;
-    /// Remove a document from all nodes.
-    RemoveDocument(id: DocumentId) about id, from "remove_document" as Only<DocumentId>, by only;
+    /// Remove a document from all nodes, or from the nodes of a rollout.
+    RemoveDocument(remove: RemoveDocument) about &remove.id, from "remove_document" as RemoveDocument, by whole;
     /// Enrol a node: it gets a desired record from then on.
     EnrolNode(enrol: EnrolNode) about &enrol.id, from "enrol_node" as EnrolNode, by EnrolNode::read;
     /// Replace a node's labels.
@@ -132,6 +136,24 @@ commands! {
     Mark(mark: SetMark) about &mark.id, from "mark" as SetMark, by whole;
     /// Set labels of all active nodes that a target selects, or take labels from them; their other labels stay.
     RelabelNodes(relabel: RelabelNodes) about Entity::fleet(), from "relabel_nodes" as RelabelNodes, by RelabelNodes::read;
+    /// Open a rollout: say in which stages its changes reach nodes, and what stops it. The changes are put or removed with its id before it is started.
+    OpenRollout(id: RolloutId, opened: RolloutOpened) about id, from "open_rollout" as Define<RolloutId, RolloutOpened>, by open_rollout;
+    /// Start a rollout: nodes get its changes from then on, stage by stage.
+    StartRollout(id: RolloutId) about id, from "start_rollout" as Only<RolloutId>, by only;
+    /// Pause a rollout: it releases no more nodes.
+    PauseRollout(id: RolloutId) about id, from "pause_rollout" as Only<RolloutId>, by only;
+    /// Let a rollout go on that was paused or halted.
+    ResumeRollout(resume: ResumeRollout) about &resume.id, from "resume_rollout" as ResumeRollout, by whole;
+    /// Approve the open stage of a rollout.
+    ApproveStage(approve: ApproveStage) about &approve.id, from "approve_stage" as ApproveStage, by whole;
+    /// End a rollout, and take its changes back from every node that got them.
+    AbortRollout(id: RolloutId) about id, from "abort_rollout" as Only<RolloutId>, by only;
+    /// End the last stage of a rollout, although nodes are silent: its changes are for every node from then on.
+    CompleteRollout(id: RolloutId) about id, from "complete_rollout" as Only<RolloutId>, by only;
+    /// Say what was seen of the nodes of a rollout, so that it goes on. Only the reconciler asks for this; no JSON is read as it.
+    AdvanceRollout(advance: AdvanceRollout) about &advance.id;
+    /// Say of how many nodes a request may change files, unless it is a rollout or says `now`.
+    SetGuard(guard: SetGuard) about Entity::guard(), from "set_guard" as SetGuard, by whole;
 }
 
 /// The fields of `put_document`.
@@ -153,6 +175,20 @@ pub struct PutDocument {
     pub merge: Merge,
     /// The mode of the file on each node.
     pub mode: DocumentMode,
+    /// The rollout whose nodes get the document; without it all nodes do that the document is for.
+    pub rollout: Option<RolloutId>,
+}
+
+/// The fields of `remove_document`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RemoveDocument {
+    /// The id of the document.
+    pub id: DocumentId,
+    /// The rollout whose nodes lose the document; without it all nodes do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutId>,
 }
 
 /// A document as it is written: one of `content`, `content_base64` and `content_digest`.
@@ -189,6 +225,9 @@ struct PutDocumentForm {
     /// The mode of the file on a node: `755` if it is a program, such as a script.
     #[serde(default, skip_serializing_if = "DocumentMode::is_plain")]
     mode: DocumentMode,
+    /// The rollout whose nodes get the document; without it all nodes do that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rollout: Option<RolloutId>,
 }
 
 /// The fields of `create_principal`.
@@ -325,8 +364,8 @@ impl PutDocument {
                 Err(InputError::new("invalid_value", detail).at(second))
             }
         }?;
-        let PutDocumentForm { id, path, media_type, target, priority, merge, mode, .. } = form;
-        Ok(command(Self { id, path, media_type, content, target, priority, merge, mode }))
+        let PutDocumentForm { id, path, media_type, target, priority, merge, mode, rollout, .. } = form;
+        Ok(command(Self { id, path, media_type, content, target, priority, merge, mode, rollout }))
     }
 }
 

@@ -45,6 +45,10 @@ entities! {
     Mark(MarkId) = "mark";
     /// What a request would change, as it was shown before the request was sent.
     Plan(PlanId) = "plan";
+    /// Changes of documents that reach nodes stage by stage.
+    Rollout(RolloutId) = "rollout";
+    /// What keeps a request from changing too many nodes at once.
+    Guard = "guard";
     /// All nodes together. A command about many nodes is about it; no event is.
     Fleet = "fleet";
 }
@@ -77,6 +81,12 @@ impl Entity {
     #[must_use]
     pub fn fleet() -> Self {
         Self { kind: Kind::Fleet, id: "all".parse().expect("BUG: a word is an id") }
+    }
+
+    /// The guard of a log: there is one.
+    #[must_use]
+    pub fn guard() -> Self {
+        Self { kind: Kind::Guard, id: "fleet".parse().expect("BUG: a word is an id") }
     }
 
     /// The report of a node.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::command::{MediaType, Merge, Role};
 use crate::digest::Digest;
 use crate::document_mode::DocumentMode;
-use crate::id::{LogId, NodeId, ProposalId};
+use crate::id::{LogId, NodeId, ProposalId, RolloutId};
 use crate::node_keys::{KeyBytes, NodeKeys};
 use crate::path::DocumentPath;
 use crate::position::Position;
@@ -52,6 +52,23 @@ pub struct DocumentPut {
     /// The mode of the file on each node; missing where it is `644`.
     #[serde(default, skip_serializing_if = "DocumentMode::is_plain")]
     pub mode: DocumentMode,
+}
+
+/// A change of a document that only nodes of the rollout get, until it is promoted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentStaged {
+    /// The rollout.
+    pub rollout: RolloutId,
+    /// The document as it would be put.
+    #[serde(flatten)]
+    pub put: DocumentPut,
+}
+
+/// A removal of a document that only nodes of the rollout see, until it is promoted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovalStaged {
+    /// The rollout.
+    pub rollout: RolloutId,
 }
 
 /// Content that an event names: table `blob` holds the bytes under the digest.

@@ -19,7 +19,7 @@ use crate::document_mode::DocumentMode;
 use crate::entity::{Actor, Entity};
 use crate::id::{
     AssessmentId, AttestationId, BundleId, CommandId, ComponentId, ControlId, DocumentId, EventId, Id, JobId,
-    JoinTokenId, LogId, MarkId, NodeId, PlanId, PrincipalName, ProposalId, ProposalUuid,
+    JoinTokenId, LogId, MarkId, NodeId, PlanId, PrincipalName, ProposalId, ProposalUuid, RolloutId,
 };
 use crate::instant::Instant;
 use crate::lease::LeaseToken;
@@ -55,7 +55,7 @@ macro_rules! scalars {
 }
 
 scalars! {
-    Id, DocumentId, NodeId, PrincipalName, ControlId, ComponentId, AssessmentId, AttestationId, JobId, JoinTokenId, ProposalId, BundleId, MarkId, PlanId => json_schema!({
+    Id, DocumentId, NodeId, PrincipalName, ControlId, ComponentId, AssessmentId, AttestationId, JobId, JoinTokenId, ProposalId, BundleId, MarkId, PlanId, RolloutId => json_schema!({
         "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]*$", "minLength": 1, "maxLength": ID_CHARS_MAX,
     });
     LogId, CommandId, EventId, ProposalUuid => json_schema!({"type": "string", "format": "uuid"});
@@ -123,6 +123,10 @@ impl JsonSchema for Request {
                     "type": ["string", "null"], "maxLength": REASON_BYTES_MAX,
                     "description": format!("Why, in the sender's words, in at most {REASON_BYTES_MAX} bytes. Each event of the request carries it."),
                 },
+                "now": {
+                    "type": ["boolean", "null"],
+                    "description": "Change files of more nodes than the guard allows, or put again what the end of a rollout took back. Needs a reason.",
+                },
                 "commands": {
                     "type": "array", "minItems": 1, "maxItems": COMMANDS_MAX,
                     "items": {"oneOf": commands, "discriminator": {"propertyName": "type"}},
@@ -130,6 +134,8 @@ impl JsonSchema for Request {
                 },
             },
             "required": ["commands"],
+            "if": {"properties": {"now": {"const": true}}, "required": ["now"]},
+            "then": {"properties": {"reason": {"type": "string", "minLength": 1}}, "required": ["reason"]},
             "additionalProperties": false,
         })
     }

@@ -37,6 +37,7 @@ pub mod bundle;
 pub mod compliance;
 pub mod lease;
 pub mod proposal;
+pub mod rollout;
 
 pub mod answer;
 pub mod command;

@@ -44,6 +44,25 @@ pub const EVIDENCE_BYTES_MAX: usize = 64 * 1024;
 /// Events of one request: a few commands may claim, renew and release many jobs each.
 pub const EVENTS_MAX: usize = 10_000;
 
+/// Stages of a rollout, the last one included.
+pub const ROLLOUT_STAGES_MAX: usize = 33;
+/// Documents that one rollout changes.
+pub const ROLLOUT_CHANGES_MAX: usize = 100;
+/// Rollouts that are open at once, drafts included.
+pub const ROLLOUTS_OPEN_MAX: usize = 100;
+/// Nodes that one rollout lets apply its changes at once, and that one event releases.
+pub const IN_FLIGHT_MAX: u32 = 1_000;
+/// Seconds that a node has at least to confirm the changes of a rollout.
+pub const SETTLE_S_MIN: u32 = 10;
+/// Seconds that a node has at most to confirm the changes of a rollout: a day.
+pub const SETTLE_S_MAX: u32 = 24 * 60 * 60;
+/// Seconds that a node has to confirm the changes of a rollout unless asked otherwise.
+pub const SETTLE_S_DEFAULT: u32 = 600;
+/// Seconds that a stage waits at most after its last node has settled: 7 days.
+pub const BAKE_S_MAX: u32 = 7 * 24 * 60 * 60;
+/// Seconds that the last stage waits where no stage before it says.
+pub const BAKE_S_DEFAULT: u32 = 60;
+
 /// Members of a bundle.
 pub const BUNDLE_MEMBERS_MAX: usize = 10_000;
 /// Entities that one event lets join or leave a bundle, so that its data stays small.

@@ -21,6 +21,9 @@ use crate::position::Version;
 pub struct Request {
     /// The reason in words of the caller: at most 4 KiB. Each event of the request has it.
     pub reason: Option<String>,
+    /// Whether it may change what a guard, or the end of a rollout, keeps from being changed by mistake. Then it has a reason.
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    pub now: bool,
     /// 1 to 1,000 commands, decided in this order.
     pub commands: Vec<RequestItem>,
     /// Digest of the request's JSON with sorted keys. It tells whether two requests under one idempotency key are the same.
@@ -47,7 +50,7 @@ impl Request {
     #[must_use]
     pub fn of(commands: impl IntoIterator<Item = Command>) -> Self {
         let commands = commands.into_iter().map(|command| RequestItem { command, expected_version: None }).collect();
-        Self { reason: None, commands, fingerprint: Digest::of(b""), bytes: 0 }
+        Self { reason: None, now: false, commands, fingerprint: Digest::of(b""), bytes: 0 }
     }
 
     /// Reads a request's JSON.
@@ -65,10 +68,13 @@ impl Request {
             return Err(InputError::new("invalid_value", "a request is an object with `commands`"));
         };
         let reason = reason(fields.remove("reason"))?;
+        let now = now(fields.remove("now"), reason.as_deref())?;
         let commands = commands(fields.remove("commands"))?;
         match fields.keys().next() {
-            Some(unknown) => Err(InputError::new("unknown_field", "a request has `reason` and `commands`").at(unknown)),
-            None => Ok(Self { reason, commands, fingerprint, bytes: body.len() }),
+            Some(unknown) => {
+                Err(InputError::new("unknown_field", "a request has `reason`, `now` and `commands`").at(unknown))
+            }
+            None => Ok(Self { reason, now, commands, fingerprint, bytes: body.len() }),
         }
     }
 }
@@ -97,6 +103,18 @@ fn reason(value: Option<Value>) -> Result<Option<String>, InputError> {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => check_reason(&text).map(|()| Some(text)),
         Some(_) => Err(InputError::new("invalid_value", "a reason is text").at("reason")),
+    }
+}
+
+fn now(value: Option<Value>, reason: Option<&str>) -> Result<bool, InputError> {
+    match value {
+        None | Some(Value::Null | Value::Bool(false)) => Ok(false),
+        Some(Value::Bool(true)) if reason.is_none_or(str::is_empty) => {
+            let detail = "a request that says `now` says why, because it passes over what keeps others from mistakes";
+            Err(InputError::new("missing_field", detail).at("reason"))
+        }
+        Some(Value::Bool(true)) => Ok(true),
+        Some(_) => Err(InputError::new("invalid_value", "`now` is true or false").at("now")),
     }
 }
 

@@ -39,4 +39,5 @@ pub mod principal;
 pub mod proof;
 pub mod proposal;
 pub mod revert;
+pub mod rollout;
 pub mod why;

@@ -33,6 +33,8 @@ pub const PRINCIPALS: &str = "/v1/principals";
 pub const JOIN_TOKENS: &str = "/v1/join-tokens";
 /// Sets of entities that are managed together.
 pub const BUNDLES: &str = "/v1/bundles";
+/// Rollouts.
+pub const ROLLOUTS: &str = "/v1/rollouts";
 /// Names of positions.
 pub const MARKS: &str = "/v1/marks";
 /// The request that takes something back.

@@ -82,8 +82,8 @@ pub struct EntryView {
 /// An event, and its part in an explanation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplainingEvent {
-    /// Its part. Of what is there: `put`, `accepted`, `proposed`, `enrolled`, `labelled`, `overrode`, `attestation`, `assessment`, `control`, `component`,
-    /// `respecified`, `made`, `claimed`, `completed`, `renewed`. What keeps it away: `unfit`, `left`, `retired`, `claimed`, `waits`,
+    /// Its part. Of what is there: `put`, `accepted`, `proposed`, `enrolled`, `labelled`, `staged`, `released`, `opened`, `promoted`, `overrode`, `attestation`, `assessment`, `control`, `component`,
+    /// `respecified`, `made`, `claimed`, `completed`, `renewed`. What keeps it away: `unfit`, `left`, `withdrawn`, `retired`, `claimed`, `waits`,
     /// `removed`.
     pub part: String,
     /// The event.

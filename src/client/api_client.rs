@@ -59,6 +59,8 @@ pub struct ApiClient {
 pub struct CommandRequest {
     /// The reason that each of its events carries.
     pub reason: Option<String>,
+    /// Whether it may change what a guard, or the end of a rollout, keeps from being changed by mistake.
+    pub now: bool,
     /// The commands, each an object with its `type`.
     pub commands: Vec<Value>,
     /// Under the same key the same request is appended once, however often it is sent.
@@ -350,7 +352,12 @@ impl CommandRequest {
     /// The JSON body.
     #[must_use]
     pub fn body(&self) -> String {
-        json!({"reason": self.reason, "commands": self.commands}).to_string()
+        let mut body = json!({"reason": self.reason, "commands": self.commands});
+        // Servers of before know no such member.
+        if self.now {
+            body["now"] = true.into();
+        }
+        body.to_string()
     }
 }
 

@@ -2,12 +2,13 @@
 //!
 //! Always: what is sent does what was shown, or nothing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
 use program::output;
 use schema::answer::Answer;
+use schema::id::RolloutId;
 
 use crate::api_client::ApiClient;
 use crate::confirm::ConfirmOption;
@@ -16,7 +17,9 @@ use crate::endpoint::Options as Endpoint;
 pub use crate::manifest_request::error::Error;
 use crate::manifest_request::options::ManifestOptions;
 use crate::manifest_request::plan_application;
+use crate::manifest_request::rollout_step::{self, RolloutOptions, RolloutStep};
 use crate::manifest_request::shown_request::{ShowPolicy, decide, show_and_send};
+use crate::request_plan::outcome_text::format_outcome;
 use crate::wait;
 
 /// What to apply, and how.
@@ -31,6 +34,7 @@ reach the server, or not in time.\n\n\
 Examples:\n  \
 headwater apply -f fleet/                       show, ask, and apply a folder\n  \
 headwater apply -f fleet/ --prune --yes         also remove what is gone\n  \
+headwater apply -f fleet/ --rollout stages.yaml documents stage by stage\n  \
 headwater apply plan.json                       what `plan --out` wrote")]
 pub struct Options {
     /// A plan that `headwater plan --out` wrote.
@@ -39,6 +43,9 @@ pub struct Options {
 
     #[command(flatten)]
     manifests: ManifestOptions,
+
+    #[command(flatten)]
+    rollout: RolloutOptions,
 
     /// How many members of each bundle may be removed [default: half of those that it has]
     #[arg(long, value_name = "N")]
@@ -77,7 +84,10 @@ pub async fn run(options: Options) -> Result<(), Error> {
         ShowPolicy { confirm: options.confirm, question: "Apply it", prune_max: options.prune_max, json: options.json };
     let answers = match &options.plan {
         Some(plan) => plan_application::run(&client, plan, policy).await?.into_iter().collect(),
-        None => apply_manifests(&client, &options.manifests, policy).await?,
+        None => match &options.rollout.rollout {
+            Some(file) => roll_out(&client, &options, file, policy).await?,
+            None => apply_manifests(&client, &options.manifests, policy).await?,
+        },
     };
     if let Some(timeout) = options.wait {
         for id in answers.iter().filter_map(|answer| answer.command_id) {
@@ -85,6 +95,35 @@ pub async fn run(options: Options) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Lets documents that change reach nodes stage by stage. What else the manifests change is changed at once, and is shown apart.
+async fn roll_out(
+    client: &ApiClient,
+    options: &Options,
+    policy_file: &Path,
+    policy: ShowPolicy<'_>,
+) -> Result<Vec<Answer>, Error> {
+    let declared = options.manifests.read()?;
+    let steps = options.manifests.steps(&declared, client).await?;
+    let bundle = declared.bundles.first().map(|bundle| bundle.id.as_str());
+    let id = options.rollout.rollout_id.as_ref().map(RolloutId::as_str);
+    let Some(rollout) = rollout_step::of(client, &steps, policy_file, id, bundle).await? else {
+        return apply_manifests(client, &options.manifests, policy).await;
+    };
+    let RolloutStep { id, step, outcome, documents } = rollout;
+    if !policy.json {
+        let shown = format_outcome(&outcome);
+        output::text(&format!(
+            "Rollout {id} changes {documents} documents. Nodes get this stage by stage:\n{shown}\nAt once:\n"
+        ))?;
+    }
+    let decided = decide(client, &step).await?;
+    let answer = show_and_send(client, &step, &decided, ShowPolicy { question: "Start it", ..policy }).await?;
+    if !policy.json {
+        output::text(&format!("headwater rollout watch {id} shows how it goes\n"))?;
+    }
+    Ok(vec![answer])
 }
 
 async fn apply_manifests(

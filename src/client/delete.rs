@@ -16,9 +16,10 @@ use crate::endpoint::Options as Endpoint;
 use crate::manifest::kind::ManifestKind;
 use crate::manifest::reader;
 pub use crate::manifest_request::error::Error;
-use crate::manifest_request::options::print_faults;
+use crate::manifest_request::faults::print_faults;
 use crate::manifest_request::request_step::RequestStep;
 use crate::manifest_request::shown_request::{ShowPolicy, decide, show_and_send};
+use crate::now_option::NowOption;
 
 /// What to remove.
 #[derive(Clone, Debug, Args)]
@@ -46,6 +47,9 @@ pub struct Options {
     /// The reason, which each event carries.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+
+    #[command(flatten)]
+    now: NowOption,
 
     #[command(flatten)]
     confirm: ConfirmOption,
@@ -97,7 +101,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
         }
         return Ok(());
     }
-    let step = RequestStep::of(commands(entities), options.reason);
+    let step = RequestStep::of(commands(entities), options.reason).saying(options.now);
     let policy = ShowPolicy { confirm: options.confirm, question: "Remove it", prune_max: None, json: options.json };
     let decided = decide(&client, &step).await?;
     show_and_send(&client, &step, &decided, policy).await?;

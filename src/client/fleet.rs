@@ -22,6 +22,7 @@ use crate::entity_name::parse_node;
 use crate::manifest_request::error::Error as ShownRequestError;
 use crate::manifest_request::request_step::RequestStep;
 use crate::manifest_request::shown_request::{ShowPolicy, decide, show_and_send};
+use crate::now_option::NowOption;
 
 pub use self::error::Error;
 
@@ -120,6 +121,9 @@ pub(crate) struct SendOptions {
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 
+    #[command(flatten)]
+    now: NowOption,
+
     /// Print the server's answer as JSON.
     #[arg(long)]
     json: bool,
@@ -182,13 +186,15 @@ impl SendOptions {
         // A lost answer is asked for again: the same request must not be taken twice.
         let key =
             Some(format!("words-{}", Digest::of(token::generate().map_err(Error::Randomness)?.as_bytes()).short()));
-        let answer = client.send_commands(&CommandRequest { reason: self.reason.clone(), commands, key }).await?;
+        let answer = client
+            .send_commands(&CommandRequest { reason: self.reason.clone(), now: self.now.now, commands, key })
+            .await?;
         output::warn(&answer.warnings);
         Ok(answer)
     }
 
     /// Shows what commands do, asks if anything changes on nodes or in jobs, and sends exactly that.
-    async fn show(
+    pub(crate) async fn show(
         &self,
         commands: Vec<Value>,
         confirm: ConfirmOption,
@@ -196,7 +202,7 @@ impl SendOptions {
         unchanged: &str,
     ) -> Result<(), Error> {
         let client = ApiClient::from_options(&self.endpoint)?;
-        let step = RequestStep::of(commands, self.reason.clone());
+        let step = RequestStep::of(commands, self.reason.clone()).saying(self.now);
         let decided = decide(&client, &step).await.map_err(shown)?;
         if !decided.outcome.changes() {
             if !self.json {

@@ -173,7 +173,8 @@ pub async fn create(client: &ApiClient, nats: &NatsPlace, asked: JoinTokenReques
         "type": "create_join_token", "id": token, "key": key, "node": node, "labels": labels, "uses": uses, "for_s": for_s,
     });
     let key = Some(format!("join-{token}"));
-    let answer = client.send_commands(&CommandRequest { reason: None, commands: vec![command], key }).await?;
+    let answer =
+        client.send_commands(&CommandRequest { reason: None, now: false, commands: vec![command], key }).await?;
     output::warn(&answer.warnings);
     let NatsPlace { url, prefix, ca } = nats.clone();
     Ok(JoinLine { v: JoinLine::NEWEST, token, seed, node, nats: url, prefix, ca, trust, log_id: log.log_id })

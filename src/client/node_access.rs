@@ -58,7 +58,7 @@ program::command_error!(
 impl Common {
     /// Sends one command, and says what came of it.
     pub(crate) async fn send(&self, command: Value, reason: Option<String>, done: &str) -> Result<(), Error> {
-        let request = CommandRequest { reason, commands: vec![command], key: None };
+        let request = CommandRequest { reason, now: false, commands: vec![command], key: None };
         let answer = ApiClient::from_options(&self.endpoint)?.send_commands(&request).await?;
         output::warn(&answer.warnings);
         let changed = !answer.events.is_empty();

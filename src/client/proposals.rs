@@ -162,7 +162,7 @@ impl Common {
         // A lost answer is asked for again: deciding twice would be refused.
         let key = Some(format!("decide-{}", Digest::of(token::generate()?.as_bytes()).short()));
         let client = ApiClient::from_options(&self.endpoint)?;
-        let answer = client.send_commands(&CommandRequest { reason, commands, key }).await?;
+        let answer = client.send_commands(&CommandRequest { reason, now: false, commands, key }).await?;
         output::warn(&answer.warnings);
         Ok(answer)
     }

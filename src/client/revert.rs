@@ -21,6 +21,7 @@ use crate::error::Error as ClientError;
 pub use crate::manifest_request::error::Error;
 use crate::manifest_request::request_step::RequestStep;
 use crate::manifest_request::shown_request::{ShowPolicy, print_warnings, show_and_send};
+use crate::now_option::NowOption;
 use crate::request_plan::outcome::PlannedOutcome;
 
 /// Nodes that are named of those that stay as they are; more are only counted.
@@ -77,6 +78,9 @@ struct Common {
     /// The reason, which each event carries [default: what is taken back].
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+
+    #[command(flatten)]
+    now: NowOption,
 
     #[command(flatten)]
     confirm: ConfirmOption,
@@ -148,7 +152,7 @@ impl Common {
         };
         let unreadable = |source| ClientError::UnreadableAnswer { url: client.url().join(REVERTS), source };
         let decided = PlannedOutcome::read(preview).map_err(unreadable)?;
-        let step = RequestStep::of(request.commands, request.reason);
+        let step = RequestStep::of(request.commands, request.reason).saying(self.now);
         print_warnings(&step, &decided);
         let policy = ShowPolicy { confirm: self.confirm, question: ask, prune_max: None, json: self.json };
         show_and_send(&client, &step, &decided, policy).await?;

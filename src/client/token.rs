@@ -197,7 +197,7 @@ impl CreateToken {
             Ok(PipeState::Closed) => return Err(Error::NotPrinted(None)),
             Err(error) => return Err(Error::NotPrinted(Some(error))),
         }
-        match client.send_commands(&CommandRequest { reason: None, commands: vec![command], key }).await {
+        match client.send_commands(&CommandRequest { reason: None, now: false, commands: vec![command], key }).await {
             Ok(answer) => {
                 output::warn(&answer.warnings);
                 Ok(new.print_accepted(answer.position, client.url())?)
@@ -282,7 +282,7 @@ impl RevokeToken {
     async fn run(self) -> Result<(), Error> {
         let Self { name, common } = self;
         let command = json!({"type": "revoke_principal", "name": name});
-        let request = CommandRequest { reason: None, commands: vec![command], key: None };
+        let request = CommandRequest { reason: None, now: false, commands: vec![command], key: None };
         let answer = ApiClient::from_options(&common.endpoint)?.send_commands(&request).await?;
         output::warn(&answer.warnings);
         let revoked = RevokedToken { name: &name, position: answer.position, changed: !answer.events.is_empty() };

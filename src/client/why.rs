@@ -29,9 +29,10 @@ Examples:
   headwater why node node-1 etc/motd --at 120   the same, as of position 120
   headwater why job 0198b0a2-…                  definitions, claim and last run
 
-Parts: put, accepted, proposed, enrolled and labelled made it so; overrode lost to it; unfit, left and retired keep it away; attestation,
-assessment, control, component and respecified are what a job's spec follows from; made, claimed, waits, completed,
-renewed and removed say what became of the job.")]
+Parts: put, accepted, proposed, enrolled and labelled made it so, or in a rollout staged, released, opened and promoted;
+overrode lost to it; unfit, left, withdrawn and retired keep it away; attestation, assessment, control, component and
+respecified are what a job's spec follows from; made, claimed, waits, completed, renewed and removed say what became
+of the job.")]
 pub struct Options {
     #[command(subcommand)]
     subject: Subject,

@@ -47,6 +47,7 @@ struct Metrics {
     log_ahead: FloatGauge,
     certificates: LabelledMetrics<Label, FloatGauge>,
     nodes: LabelledMetrics<Label, FloatGauge>,
+    rollouts: LabelledMetrics<Label, FloatGauge>,
     unknown_nodes: FloatGauge,
     unknown_nodes_forgotten: Counter,
     reports_passed_over: LabelledMetrics<Label, Counter>,
@@ -85,6 +86,7 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
         log_ahead: FloatGauge::default(),
         certificates: LabelledMetrics::default(),
         nodes: LabelledMetrics::default(),
+        rollouts: LabelledMetrics::default(),
         unknown_nodes: FloatGauge::default(),
         unknown_nodes_forgotten: Counter::default(),
         reports_passed_over: LabelledMetrics::default(),
@@ -138,6 +140,7 @@ impl Metrics {
         let text = "Seconds until this server's certificate expires, by what listens with it; below zero once it has";
         registry.register("cert_expires_seconds", text, self.certificates.clone());
         registry.register("nodes", "Nodes by state", self.nodes.clone());
+        registry.register("rollouts", "Rollouts that have not ended, by status", self.rollouts.clone());
         let text = "Nodes that report at present and are not enrolled";
         registry.register("unknown_nodes", text, self.unknown_nodes.clone());
         let text = "Nodes that are not enrolled and were forgotten, because more of them reported";
@@ -266,6 +269,11 @@ pub fn certificate_expires(listener: &str, seconds: i64) {
 /// How many nodes are in this state.
 pub fn nodes_counted(state: &str, count: usize) {
     METRICS.nodes.with(&label("state", state)).set(count as f64);
+}
+
+/// How many rollouts have this status.
+pub fn rollouts_counted(status: &str, count: usize) {
+    METRICS.rollouts.with(&label("status", status)).set(count as f64);
 }
 
 /// How many nodes report at present and are not enrolled.

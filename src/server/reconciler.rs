@@ -1,7 +1,8 @@
-//! The reconciler: turns what nodes report and request into commands, and their silence and their end too. Unlike a controller of Kubernetes it
+//! The reconciler: turns what nodes report and request into commands, and their silence and their end too, and looks after rollouts. Unlike a controller of Kubernetes it
 //! corrects nothing on nodes: each agent does that itself. It works only on the server whose relay follows, so there is one.
 
 mod dismissal;
+mod rollouts;
 mod silence;
 
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::fleet::report_tracker::noteworthy;
 use crate::fleet::rpc_service::RpcService;
 use crate::relay::{Phase, RelayStatus};
 
+use self::rollouts::advance_rollouts;
 use self::silence::SilenceTracker;
 
 /// How often silent runtimes are looked for: short beside the shortest lease.
@@ -54,6 +56,7 @@ pub async fn run(
                 () = append_reports(&log, &reports) => {}
                 () = end_silent_claims(&log, &reports) => {}
                 () = dismiss_retired_nodes(&log, &reports) => {}
+                () = advance_rollouts(&log, &reports) => {}
                 () = services.rpc.answer() => {}
                 () = services.proposals.serve() => {}
                 changed = status.wait_for(|status| status.phase != Phase::Following) => {
@@ -65,7 +68,7 @@ pub async fn run(
             }
         }
     };
-    stop.run_until_cancelled(reconciling).await;
+    stop.run_until_cancelled(Box::pin(reconciling)).await;
 }
 
 async fn append_reports(log: &Log, reports: &ReportListener) {

@@ -12,11 +12,12 @@ use schema::bundle::{BundleAssigned, Marked};
 use schema::change::Change;
 use schema::command::{AssignBundle, Command, SetMark};
 use schema::entity::{Entity, Kind};
-use schema::id::BundleId;
+use schema::id::{BundleId, DocumentId};
 use schema::limit::BUNDLE_MEMBERS_MAX;
 use schema::position::Version;
 use schema::request::RequestItem;
 
+use super::rollouts::is_free;
 use crate::configuration::Configuration;
 use crate::refusal::Refusal;
 
@@ -134,6 +135,9 @@ fn parts(bundle: &BundleId, joined: &[Entity], left: &[Entity]) -> Vec<(Entity, 
 /// The removals of these entities, dependants first.
 fn removals(state: &Configuration, removed: BTreeSet<Entity>) -> Result<Vec<(Entity, Change)>, Refusal> {
     for entity in &removed {
+        if entity.kind == Kind::Document {
+            is_free(state, &entity.id.clone().into())?;
+        }
         let mut users = state.compliance.referring_to(entity);
         users.retain(|user| !removed.contains(user));
         if !users.is_empty() {
@@ -149,7 +153,11 @@ fn removals(state: &Configuration, removed: BTreeSet<Entity>) -> Result<Vec<(Ent
     ];
     let of_kind = |(kind, change): (Kind, Change)| {
         let entities = removed.iter().filter(move |entity| entity.kind == kind);
-        entities.map(move |entity| (entity.clone(), change.clone())).collect::<Vec<_>>()
+        // A document that only a rollout has is let go of, and goes with the rollout.
+        let is_there = |entity: &&Entity| {
+            entity.kind != Kind::Document || state.documents.contains_key(&DocumentId::from(entity.id.clone()))
+        };
+        entities.filter(is_there).map(move |entity| (entity.clone(), change.clone())).collect::<Vec<_>>()
     };
     Ok(order.into_iter().flat_map(of_kind).collect())
 }

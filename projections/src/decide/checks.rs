@@ -27,12 +27,15 @@ pub(crate) fn no_file_is_a_folder(state: &Configuration, id: &DocumentId, path: 
         let document = holders.iter().find(|holder| *holder != id)?.clone();
         Some(Refusal::PathConflict { path: path.clone(), other: at.clone(), document })
     };
-    let above = path.ancestors().filter_map(|ancestor| state.paths.get_key_value(ancestor));
     let folder = format!("{path}/");
-    let below = state.paths.range::<_, str>((Bound::Included(folder.as_str()), Bound::Unbounded));
-    let below = below.take_while(|(at, _)| at.is_below(path));
-    match above.chain(below).find_map(|(at, holders)| other(at, holders)) {
-        Some(refusal) => Err(refusal),
-        None => Ok(()),
+    // What a rollout makes of a document may come to every node, and the proven revision may stay with every node.
+    for paths in [&state.paths, &state.rollouts.paths] {
+        let above = path.ancestors().filter_map(|ancestor| paths.get_key_value(ancestor));
+        let below = paths.range::<_, str>((Bound::Included(folder.as_str()), Bound::Unbounded));
+        let below = below.take_while(|(at, _)| at.is_below(path));
+        if let Some(refusal) = above.chain(below).find_map(|(at, holders)| other(at, holders)) {
+            return Err(refusal);
+        }
     }
+    Ok(())
 }

@@ -17,6 +17,8 @@ pub struct DecisionContext<'a> {
     pub seed: TokenSeed,
     /// The bundles that the request assigns.
     pub assignments: &'a Assignments,
+    /// Whether the request passes over what keeps people from mistakes.
+    pub now: bool,
     /// Whether the command may remove what leaves a bundle: its sender has seen the plan, or nothing is appended.
     pub may_remove: bool,
 }

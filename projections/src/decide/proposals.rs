@@ -22,6 +22,7 @@ use schema::target::Target;
 
 use super::checks::{is_json, no_file_is_a_folder};
 use super::nodes::active;
+use super::rollouts::is_free;
 use crate::configuration::Configuration;
 use crate::proposals::Proposal;
 use crate::refusal::{Refusal, StaleProposal};
@@ -94,6 +95,7 @@ pub(super) fn accept(state: &Configuration, accept: &AcceptProposal) -> Result<V
     if state.documents().get(&document).is_some_and(|present| present.put.proposal.is_none()) {
         return Err(Refusal::DocumentTaken(document));
     }
+    is_free(state, &document)?;
     no_file_is_a_folder(state, &document, &said.path)?;
     // A node proposes bytes. Whether its file can be run stays as it is.
     let mode = state.mode_in_force(&said.node, &said.path);
@@ -123,7 +125,7 @@ pub(super) fn retired(state: &Configuration, node: &NodeId) -> Vec<(Entity, Chan
     let Some(known) = state.nodes().get(node) else { return Vec::new() };
     // A document that was made of a proposal is for the node that proposed, and for no other.
     let is_made = |id: &&DocumentId| state.documents()[*id].put.proposal.is_some();
-    let made = state.documents_of(node, known).into_iter().filter(is_made);
+    let made = state.proven_documents_of(node, known).into_iter().filter(is_made);
     let removed = made.map(|id| (id.into(), Change::DocumentRemoved));
     let open = state.proposals().open_of(node);
     let rejected = open.map(|(id, _)| rejected_by_rule(id, node.clone(), RejectionCode::NodeRetired));

@@ -8,20 +8,17 @@ use schema::event::Event;
 use schema::id::BundleId;
 
 use super::presence::all;
+use super::rule::holds;
 use crate::event_error::EventError;
 
 pub(super) fn assigned(state: &Configuration, event: &Event, assigned: &BundleAssigned) -> Result<(), EventError> {
     let id = BundleId::from(event.entity.id.clone());
-    let holds = |is_so: bool, why: &'static str| match is_so {
-        true => Ok(()),
-        false => Err(EventError::Rule { entity: event.entity.clone(), why }),
-    };
     let each: BTreeSet<_> = assigned.joined.iter().chain(&assigned.left).collect();
-    holds(each.len() == assigned.joined.len() + assigned.left.len(), "each entity once")?;
+    holds(event, each.len() == assigned.joined.len() + assigned.left.len(), "each entity once")?;
     let owner = |entity| state.bundles().owner(entity);
-    holds(assigned.left.iter().all(|entity| owner(entity) == Some(&id)), "members of the bundle to leave it")?;
-    holds(assigned.joined.iter().all(|entity| owner(entity).is_none()), "members of no bundle to join it")?;
+    holds(event, assigned.left.iter().all(|entity| owner(entity) == Some(&id)), "members of the bundle to leave it")?;
+    holds(event, assigned.joined.iter().all(|entity| owner(entity).is_none()), "members of no bundle to join it")?;
     let may_join = assigned.joined.iter().all(|entity| OWNED_KINDS.contains(&entity.kind));
-    holds(may_join, "documents, nodes and definitions to join it")?;
+    holds(event, may_join, "documents, nodes and definitions to join it")?;
     all(state, event, assigned.joined.iter().cloned())
 }

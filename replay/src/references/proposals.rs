@@ -2,43 +2,64 @@
 
 use projections::configuration::Configuration;
 use projections::proposals::Proposal;
-use schema::change::DocumentPut;
+use schema::change::{Change, DocumentPut};
 use schema::entity::Entity;
 use schema::event::Event;
 use schema::id::{DocumentId, NodeId, ProposalId};
-use schema::proposal::{ProposalState, Proposed};
+use schema::proposal::{
+    ProposalAccepted, ProposalRejected, ProposalState, ProposalSuperseded, ProposalWithdrawn, Proposed,
+};
 use schema::target::Target;
 
+use super::presence::runtime;
+use super::rule::holds;
 use crate::event_error::EventError;
-
-fn holds(event: &Event, is_so: bool, why: &'static str) -> Result<(), EventError> {
-    if is_so { Ok(()) } else { Err(EventError::Rule { entity: event.entity.clone(), why }) }
-}
 
 /// The proposal that the event is about.
 fn proposal<'a>(state: &'a Configuration, event: &Event) -> Option<&'a Proposal> {
     state.proposals().get(&event.entity.id.clone().into())
 }
 
+/// Checks an event of a proposal.
+pub(super) fn check(state: &Configuration, event: &Event, change: &Change) -> Result<(), EventError> {
+    match change {
+        Change::Proposed(said) => {
+            runtime(state, event, &said.node)?;
+            proposed(state, event, said)
+        }
+        Change::ProposalAccepted(ProposalAccepted { node, document }) => {
+            ended(state, event, node)?;
+            accepted(state, event, document)
+        }
+        Change::ProposalSuperseded(ProposalSuperseded { node, by }) => {
+            ended(state, event, node)?;
+            superseded(state, event, by)
+        }
+        Change::ProposalRejected(ProposalRejected { node, .. })
+        | Change::ProposalWithdrawn(ProposalWithdrawn { node }) => ended(state, event, node),
+        _ => Ok(()),
+    }
+}
+
 /// A proposal is made once, under the id that follows from its node and the node's own id of it.
-pub(super) fn proposed(state: &Configuration, event: &Event, said: &Proposed) -> Result<(), EventError> {
+fn proposed(state: &Configuration, event: &Event, said: &Proposed) -> Result<(), EventError> {
     holds(event, Entity::from(&said.id()) == event.entity, "the id that follows from `node` and `uuid`")?;
     holds(event, proposal(state, event).is_none(), "a proposal that was not made before")
 }
 
 /// Only an open proposal ends, and it is its node's.
-pub(super) fn ended(state: &Configuration, event: &Event, node: &NodeId) -> Result<(), EventError> {
+fn ended(state: &Configuration, event: &Event, node: &NodeId) -> Result<(), EventError> {
     let open = proposal(state, event).filter(|proposal| proposal.is_open());
     holds(event, open.is_some_and(|open| open.said.node == *node), "an open proposal of `node`")
 }
 
-pub(super) fn accepted(state: &Configuration, event: &Event, document: &DocumentId) -> Result<(), EventError> {
+fn accepted(state: &Configuration, event: &Event, document: &DocumentId) -> Result<(), EventError> {
     let made = proposal(state, event).map(|proposal| proposal.said.document());
     holds(event, made.as_ref() == Some(document), "the document that follows from the proposal's node and path")
 }
 
 /// The newer proposal is open, and of the same node for the same path.
-pub(super) fn superseded(state: &Configuration, event: &Event, by: &ProposalId) -> Result<(), EventError> {
+fn superseded(state: &Configuration, event: &Event, by: &ProposalId) -> Result<(), EventError> {
     let newer = state.proposals().get(by).filter(|newer| newer.is_open());
     let is_newer = newer.zip(proposal(state, event)).is_some_and(|(newer, older)| {
         newer.position > older.position && (&newer.said.node, &newer.said.path) == (&older.said.node, &older.said.path)
@@ -72,7 +93,7 @@ pub(super) fn retired(state: &Configuration, event: &Event) -> Result<(), EventE
         return Err(in_use(open.into()));
     }
     let Some(known) = state.nodes().get(&node) else { return Ok(()) };
-    let documents = state.documents_of(&node, known);
+    let documents = state.proven_documents_of(&node, known);
     match documents.into_iter().find(|id| state.documents()[*id].put.proposal.is_some()) {
         Some(document) => Err(in_use(document.into())),
         None => Ok(()),

@@ -40,7 +40,7 @@ impl Serialize for Command {
         }
         match self {
             Self::PutDocument(put) => written!(PutDocumentForm::from(put)),
-            Self::RemoveDocument(id) => written!(Only { id }),
+            Self::RemoveDocument(remove) => written!(remove),
             Self::EnrolNode(enrol) => written!(enrol),
             Self::LabelNode(id, labels) | Self::PutNode(id, labels) => {
                 written!(LabelNodeForm { id: id.clone(), labels: labels.clone() })
@@ -70,7 +70,15 @@ impl Serialize for Command {
             Self::RemoveBundle(id) => written!(Only { id }),
             Self::Mark(mark) => written!(mark),
             Self::RelabelNodes(relabel) => written!(relabel),
-            Self::ReplaceToken(_)
+            Self::OpenRollout(id, definition) => written!(Defined { id, definition }),
+            Self::StartRollout(id) | Self::PauseRollout(id) | Self::AbortRollout(id) | Self::CompleteRollout(id) => {
+                written!(Only { id })
+            }
+            Self::ResumeRollout(resume) => written!(resume),
+            Self::ApproveStage(approve) => written!(approve),
+            Self::SetGuard(guard) => written!(guard),
+            Self::AdvanceRollout(_)
+            | Self::ReplaceToken(_)
             | Self::NoteReport(..)
             | Self::ExpireClaim(..)
             | Self::DismissNode(_)
@@ -83,7 +91,7 @@ impl Serialize for Command {
 
 impl From<&PutDocument> for PutDocumentForm {
     fn from(put: &PutDocument) -> Self {
-        let PutDocument { id, path, media_type, content, target, priority, merge, mode } = put.clone();
+        let PutDocument { id, path, media_type, content, target, priority, merge, mode, rollout } = put.clone();
         let (mut text, mut base64, mut digest) = (None, None, None);
         match &content {
             PutContent::Given(given) => match core::str::from_utf8(given.bytes()) {
@@ -94,7 +102,7 @@ impl From<&PutDocument> for PutDocumentForm {
             PutContent::Known(_) | PutContent::Named(_) => digest = Some(content.digest()),
         }
         let (content, content_base64, content_digest): (Option<String>, _, _) = (text, base64, digest);
-        Self { id, path, media_type, content, content_base64, content_digest, target, priority, merge, mode }
+        Self { id, path, media_type, content, content_base64, content_digest, target, priority, merge, mode, rollout }
     }
 }
 
@@ -118,6 +126,8 @@ mod tests {
             {"type": "put_document", "id": "d", "path": "a", "media_type": "a/b", "content_base64": "AP8=", "target": {"nodes": ["n"]}, "priority": 0, "mode": "755"},
             {"type": "put_document", "id": "d", "path": "a", "media_type": "a/b", "content_digest": digest, "target": {"match_labels": {"a": "b"}}, "priority": 0},
             {"type": "remove_document", "id": "d"},
+            {"type": "put_document", "id": "d", "path": "a", "media_type": "a/b", "content": "", "target": {"all": true}, "priority": 0, "rollout": "r"},
+            {"type": "remove_document", "id": "d", "rollout": "r"},
             {"type": "enrol_node", "id": "n", "labels": {"a": "b"}},
             {"type": "label_node", "id": "n", "labels": {}},
             {"type": "put_node", "id": "n", "labels": {"a": "b"}},
@@ -157,7 +167,21 @@ mod tests {
             json!({"type": "set_node_keys", "id": "n", "keys": keys}),
             json!({"type": "create_join_token", "id": "t", "key": key(1), "uses": 2}),
         ];
-        examples.into_iter().chain(with_keys).collect()
+        let Value::Array(of_rollouts) = json!([
+            {"type": "open_rollout", "id": "r", "max_in_flight": 2, "stages": [
+                {"name": "canary", "select": {"match_labels": {"canary": "1"}}, "up_to": {"count": 3}, "at_least": 2, "bake_s": 20, "gate": "approval"},
+            ]},
+            {"type": "start_rollout", "id": "r"},
+            {"type": "pause_rollout", "id": "r"},
+            {"type": "resume_rollout", "id": "r", "max_failures": {"count": 2}},
+            {"type": "approve_stage", "id": "r", "stage": "canary"},
+            {"type": "abort_rollout", "id": "r"},
+            {"type": "complete_rollout", "id": "r"},
+            {"type": "set_guard", "nodes_max": 10},
+        ]) else {
+            unreachable!("a list");
+        };
+        examples.into_iter().chain(with_keys).chain(of_rollouts).collect()
     }
 
     fn read(mut value: Value) -> Command {

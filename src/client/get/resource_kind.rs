@@ -32,6 +32,9 @@ pub enum ResourceKind {
     /// Documents, nodes and definitions that belong together.
     #[value(alias = "bundle")]
     Bundles,
+    /// Changes that reach nodes stage by stage.
+    #[value(alias = "rollout")]
+    Rollouts,
     /// Positions of the log with a name.
     #[value(alias = "mark")]
     Marks,
@@ -61,6 +64,7 @@ impl ResourceKind {
             Self::Attestations => "attestations",
             Self::Jobs => "jobs",
             Self::Bundles => "bundles",
+            Self::Rollouts => "rollouts",
             Self::Marks => "marks",
             Self::Proposals => "proposals",
             Self::Coverage => "coverage",
@@ -112,7 +116,7 @@ impl ResourceKind {
             Self::Nodes => &[VERSION, BUNDLE],
             Self::Controls | Self::Components | Self::Assessments | Self::Attestations => &[BUNDLE, AT, AGE],
             Self::Principals | Self::Bundles | Self::Marks => &[AGE],
-            Self::Proposals => &[AT, AGE],
+            Self::Proposals | Self::Rollouts => &[AT, AGE],
             Self::Jobs | Self::Coverage | Self::Fleet | Self::Log | Self::File => &[],
         }
     }
@@ -134,6 +138,7 @@ impl ResourceKind {
             Self::Attestations => &ATTESTATIONS,
             Self::Jobs => &JOBS,
             Self::Bundles => &BUNDLES,
+            Self::Rollouts => &ROLLOUTS,
             Self::Marks => &MARKS,
             Self::Proposals => &PROPOSALS,
             Self::Coverage => &COVERAGE,
@@ -230,6 +235,17 @@ const BUNDLES: [Column; 7] = [
     VERSION,
     POSITION,
     AT,
+];
+const ROLLOUTS: [Column; 9] = [
+    ID,
+    text("STATUS", &["/status"]),
+    text("STAGE", &["/stage"]),
+    number("RELEASED", &["/released"]),
+    Column { head: "IN FLIGHT", places: &["/in_flight"], style: ColumnStyle::Number },
+    number("CONFIRMED", &["/counts/confirmed"]),
+    number("FAILED", &["/failed"]),
+    POSITION,
+    text("WAITS FOR", &["/waiting/for"]),
 ];
 const MARKS: [Column; 5] = [ID, number("MARKED", &["/at_position"]), VERSION, POSITION, AT];
 const PROPOSALS: [Column; 8] = [

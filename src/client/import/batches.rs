@@ -58,7 +58,12 @@ pub(super) fn batches<'a>(
                 bytes += size;
             }
             None => {
-                let request = CommandRequest { reason: reason.map(str::to_owned), commands: vec![command], key: None };
+                let request = CommandRequest {
+                    reason: reason.map(str::to_owned),
+                    now: false,
+                    commands: vec![command],
+                    key: None,
+                };
                 batches.push(DefinitionBatch { request, items: vec![item] });
                 bytes = size;
             }

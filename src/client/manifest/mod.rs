@@ -18,6 +18,7 @@ mod glob;
 pub mod kind;
 mod plain_scalar;
 pub mod reader;
+pub(crate) mod rollout_policy;
 mod source;
 mod tree;
 mod tree_id;

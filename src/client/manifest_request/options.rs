@@ -4,17 +4,16 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Args;
-use program::output;
 use schema::id::Id;
 use schema::terminal;
 
 use super::default_reason;
 use super::error::Error;
+use super::faults::print_faults;
 use super::owned_members;
 use super::request_step::{BundlePolicy, RequestStep, StepLimits, steps};
 use crate::api_client::ApiClient;
 use crate::manifest::declared::Declaration;
-use crate::manifest::fault::ManifestFault;
 use crate::manifest::reader;
 use crate::request_plan::exchange::known_contents;
 
@@ -48,12 +47,16 @@ pub(crate) struct ManifestOptions {
     /// The reason, which each event carries [default: the bundle, and the Git commit of the manifests]
     #[arg(long, value_name = "TEXT", requires = "files")]
     reason: Option<String>,
+
+    /// Change files of more nodes than the guard allows, or put again what an aborted rollout took back. Needs --reason.
+    #[arg(long, requires_all = ["files", "reason"])]
+    now: bool,
 }
 
 impl ManifestOptions {
     /// Whether anything is said about manifests. A plan has what was said when it was made.
     pub(crate) fn says_anything(&self) -> bool {
-        self.bundle.is_some() || self.prune || self.take || self.empty || self.reason.is_some()
+        self.bundle.is_some() || self.prune || self.take || self.empty || self.reason.is_some() || self.now
     }
 
     /// Reads the manifests. Each fault is printed.
@@ -81,7 +84,9 @@ impl ManifestOptions {
         let known = known_contents(client, &contents).await?;
         let policy = BundlePolicy { prune: self.prune, take: self.take };
         let reason = self.reason.clone().or_else(|| default_reason::of(declared, &self.files));
-        Ok(steps(declared, &known, policy, reason.as_deref(), StepLimits::SERVER))
+        let mut steps = steps(declared, &known, policy, reason.as_deref(), StepLimits::SERVER);
+        steps.iter_mut().for_each(|step| step.request.now = self.now);
+        Ok(steps)
     }
 
     /// What becomes of members that the manifests don't declare, beside what is removed: a line for each bundle that has some.
@@ -118,12 +123,6 @@ fn membership_note(bundle: &str, more: &[&str], prune: bool) -> String {
         0 => format!("Bundle {bundle} lets go of {}; nodes stay enrolled.\n", named.join(", ")),
         more => format!("Bundle {bundle} lets go of {} and {more} more; nodes stay enrolled.\n", named.join(", ")),
     }
-}
-
-/// Prints each fault on a line of standard error, and gives the error that says how many there are.
-pub(crate) fn print_faults(faults: &[ManifestFault]) -> Error {
-    faults.iter().for_each(|fault| output::complain(&terminal::line(&fault.to_string())));
-    Error::Manifests(faults.len())
 }
 
 #[cfg(test)]

@@ -9,9 +9,11 @@ use schema::digest::Digest;
 use schema::limit::{BODY_BYTES_MAX, COMMANDS_MAX, REASON_BYTES_MAX};
 use serde_json::{Value, json};
 
+use super::rollout_order;
 use crate::api_client::CommandRequest;
 use crate::manifest::declared::Declaration;
 use crate::manifest::fault::ManifestPlace;
+use crate::now_option::NowOption;
 
 /// Bytes of a body beside its commands and its reason.
 const FRAME_BYTES: usize = 1024;
@@ -53,7 +55,33 @@ pub(crate) struct RequestStep {
 impl RequestStep {
     /// A request of these commands, which no manifest declares.
     pub(crate) fn of(commands: Vec<Value>, reason: Option<String>) -> Self {
-        Self { places: vec![None; commands.len()], bytes: 0, request: CommandRequest { reason, commands, key: None } }
+        Self {
+            places: vec![None; commands.len()],
+            bytes: 0,
+            request: CommandRequest { reason, now: false, commands, key: None },
+        }
+    }
+
+    /// The same request, which says `now` if that was asked for.
+    pub(crate) fn saying(mut self, NowOption { now }: NowOption) -> Self {
+        self.request.now = now;
+        self
+    }
+
+    /// The same request, which may change whatever it changes.
+    pub(crate) fn said_now(&self) -> Self {
+        let mut step = self.clone();
+        step.request.now = true;
+        step.request.reason.get_or_insert_with(|| "a look".to_owned());
+        step
+    }
+
+    /// The request that rolls out the documents of this one that change.
+    pub(crate) fn rolled_out(&self, id: &str, policy: Value, changed: &BTreeSet<String>) -> Self {
+        let ordered = rollout_order::order(&self.request.commands, id, policy, changed);
+        let places = ordered.iter().map(|(_, place)| self.places[(*place)?].clone()).collect();
+        let commands = ordered.into_iter().map(|(command, _)| command).collect();
+        Self { request: CommandRequest { commands, ..self.request.clone() }, places, bytes: self.bytes }
     }
 
     fn empty(reason: Option<&str>) -> Self {

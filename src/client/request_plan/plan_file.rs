@@ -41,6 +41,8 @@ pub(crate) struct PlanFile {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct KeptRequest {
     reason: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    now: bool,
     commands: Vec<Value>,
 }
 
@@ -101,7 +103,11 @@ impl PlanFile {
             position: outcome.base.position,
             made_at: clock::system_time(),
             bundles: bundles.filter_map(|command| Some(command["id"].as_str()?.to_owned())).collect(),
-            request: KeptRequest { reason: request.reason.clone(), commands: request.commands.clone() },
+            request: KeptRequest {
+                reason: request.reason.clone(),
+                now: request.now,
+                commands: request.commands.clone(),
+            },
             outcome: raw.clone(),
             plan: outcome.plan.clone().ok_or(PlanFileError::NotPlannable)?,
         })
@@ -109,8 +115,8 @@ impl PlanFile {
 
     /// The request.
     pub(crate) fn request(&self) -> CommandRequest {
-        let KeptRequest { reason, commands } = self.request.clone();
-        CommandRequest { reason, commands, key: None }
+        let KeptRequest { reason, now, commands } = self.request.clone();
+        CommandRequest { reason, now, commands, key: None }
     }
 
     /// What it was shown to do.
@@ -170,7 +176,7 @@ mod tests {
         let raw = RawValue::from_string(outcome.to_string()).expect("JSON");
         let commands =
             vec![json!({"type": "put_document", "content": "a\nb"}), json!({"type": "assign_bundle", "id": "b"})];
-        let request = CommandRequest { reason: Some("why".into()), commands, key: None };
+        let request = CommandRequest { reason: Some("why".into()), now: false, commands, key: None };
         PlanFile::of(&request, &PlannedOutcome::read(raw).expect("an outcome")).expect("a plan")
     }
 

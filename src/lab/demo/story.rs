@@ -174,7 +174,7 @@ impl Story {
 
     /// Sends a request, and starts the time of the step.
     pub(super) async fn send(&mut self, reason: &str, commands: Vec<Value>) -> Result<(), Error> {
-        let request = CommandRequest { reason: Some(reason.to_owned()), commands, key: None };
+        let request = CommandRequest { reason: Some(reason.to_owned()), now: false, commands, key: None };
         let answer = self.client.send_commands(&request).await?;
         let (first, last) = match (answer.events.first(), answer.events.last()) {
             (Some(first), Some(last)) => (first.position, last.position),

@@ -77,7 +77,8 @@ pub(super) async fn signing_key(client: &ApiClient) -> Result<String, DevRequest
 }
 
 async fn command(client: &ApiClient, key: String, command: Value) -> Result<(), Error> {
-    let request = CommandRequest { reason: Some("headwater dev".into()), commands: vec![command], key: Some(key) };
+    let request =
+        CommandRequest { reason: Some("headwater dev".into()), now: false, commands: vec![command], key: Some(key) };
     client.send_commands(&request).await.map(|_| ())
 }
 

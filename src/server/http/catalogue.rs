@@ -5,7 +5,7 @@ use api::contents::AskedContents;
 use api::error_code::ErrorCode;
 use api::path::{
     BUNDLES, COMMANDS, COVERAGE, EVENTS, FLEET, HEALTH, JOIN_TOKENS, LOG, MARKS, METRICS, MISSING_CONTENTS, NODES,
-    PRINCIPALS, PROPOSALS, READY, REVERTS, WHOAMI,
+    PRINCIPALS, PROPOSALS, READY, REVERTS, ROLLOUTS, WHOAMI,
 };
 use api::revert::RevertQuestion;
 use schema::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
@@ -34,6 +34,7 @@ use crate::http::principals;
 use crate::http::proof;
 use crate::http::proposals;
 use crate::http::reverts;
+use crate::http::rollouts;
 use crate::http::versions;
 use crate::http::why;
 
@@ -101,6 +102,8 @@ fn configuration() -> Vec<Operation> {
             bundles::list,
         ),
         get("/v1/bundles/{id}", "get_bundle", "A bundle with all that belongs to it", bundles::one),
+        get(ROLLOUTS, "list_rollouts", "Rollouts, open and ended, with what they wait for", rollouts::list),
+        get("/v1/rollouts/{id}", "get_rollout", "A rollout with its policy, its changes and its stages", rollouts::one),
         get(MARKS, "list_marks", "Names of positions of the log", marks::list),
         get("/v1/marks/{id}", "get_mark", "A name of a position of the log", marks::one),
         post(MISSING_CONTENTS, "post_missing_contents", "Which contents the log does not hold", contents::missing)

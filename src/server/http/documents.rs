@@ -21,9 +21,11 @@ use crate::http::snapshot::SnapshotQuery;
 
 /// The document as it is shown.
 pub(super) fn view(state: &Configuration, id: &DocumentId, document: &Document) -> DocumentView {
-    let Document { put, version, position, at, .. } = document;
+    let Document { put, position, at, .. } = document;
     let (put, bundle) = ((**put).clone(), state.bundles().owner(&id.into()).cloned());
-    DocumentView { id: id.clone(), put, bundle, version: *version, position: *position, at: *at }
+    // A rollout may have given the document versions since that no other node has.
+    let version = state.version(&id.into());
+    DocumentView { id: id.clone(), put, bundle, version, position: *position, at: *at }
 }
 
 /// `GET /v1/documents`

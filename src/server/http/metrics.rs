@@ -4,6 +4,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use metrics::{self, OPEN_METRICS};
 use program::tasks::run_blocking;
+use projections::rollouts::RolloutStatus;
 use schema::instant::Instant;
 use schema::position::Position;
 
@@ -42,6 +43,11 @@ pub(super) async fn show(asked: Asked<()>) -> Result<Raw<OpenMetrics>, ProblemRe
         (count + 1, Some(oldest.map_or(proposal.at, |oldest| oldest.min(proposal.at))))
     });
     metrics::proposals_counted(count, oldest);
+    let rollouts = snapshot.configuration.rollouts().open();
+    for status in RolloutStatus::ALL {
+        let count = rollouts.values().filter(|rollout| rollout.status == status).count();
+        metrics::rollouts_counted(status.name(), count);
+    }
     run_blocking(move || {
         fleet::count(&app, &snapshot)
             .states

@@ -68,6 +68,7 @@ mod principals;
 mod proof;
 mod proposals;
 mod reverts;
+mod rollouts;
 mod versions;
 mod why;
 

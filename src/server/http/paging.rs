@@ -191,6 +191,7 @@ keys!(
     schema::id::JobId,
     schema::id::ProposalId,
     schema::id::BundleId,
+    schema::id::RolloutId,
     schema::id::MarkId
 );
 

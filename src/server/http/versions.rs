@@ -21,6 +21,7 @@ use crate::http::snapshot::SnapshotQuery;
 fn view(event: Event) -> DocumentVersion {
     let put = match event.change() {
         Ok(Change::DocumentPut(put)) => Some(Arc::unwrap_or_clone(put)),
+        Ok(Change::DocumentStaged(staged)) => Some(Arc::unwrap_or_clone(staged).put),
         _ => None,
     };
     let Event { version, position, event_type, at, actor, reason, command_id, .. } = event;

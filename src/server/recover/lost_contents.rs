@@ -33,7 +33,9 @@ impl Recovery {
         wanted.retain(|digest, _| !present.contains_key(digest));
         let (prefix, log) = (&self.options.nats.nats_prefix, (self.reader.log_id(), self.reader.public_key()));
         let found = recovery_scan::contents(&self.link.jetstream(), prefix, log, &wanted).await?;
-        let documents = after.configuration().documents().iter();
+        let state = after.configuration();
+        let staged = state.rollouts().staged().iter().filter_map(|(id, staged)| Some((id, staged.put.as_ref()?)));
+        let documents = state.documents().iter().chain(staged);
         let gone = |digest: &Digest| wanted.contains_key(digest) && !found.contains_key(digest);
         let lost: BTreeMap<Digest, u64> = documents
             .clone()

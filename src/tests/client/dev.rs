@@ -51,7 +51,8 @@ impl Dev {
         let client = self.client();
         let put = json!({"type": "put_document", "id": "d", "path": "d.txt", "media_type": "text/plain",
                          "content": content, "target": {"all": true}, "priority": 0});
-        let request = CommandRequest { reason: None, commands: vec![put], key: Some(format!("put-{content}")) };
+        let request =
+            CommandRequest { reason: None, now: false, commands: vec![put], key: Some(format!("put-{content}")) };
         eventually("the server takes a command", async || client.send_commands(&request).await.is_ok()).await;
         for node in &self.json.nodes {
             let file = node.dir.join("current/files/d.txt");

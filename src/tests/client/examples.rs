@@ -75,7 +75,7 @@ fn client(dev: &Dev) -> ApiClient {
 }
 
 async fn accepted(dev: &Dev, commands: Vec<Value>) {
-    let request = CommandRequest { reason: Some("an example".into()), commands, key: None };
+    let request = CommandRequest { reason: Some("an example".into()), now: false, commands, key: None };
     client(dev).send_commands(&request).await.unwrap();
 }
 

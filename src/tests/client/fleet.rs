@@ -35,7 +35,7 @@ fn document(id: &str, content: &str, target: Value) -> Value {
 
 async fn send(dev: &Dev, commands: Vec<Value>) -> u64 {
     let client = ApiClient::new(dev.json.http.parse().unwrap(), dev.json.tokens.admin.parse().unwrap()).unwrap();
-    let request = CommandRequest { reason: None, commands, key: None };
+    let request = CommandRequest { reason: None, now: false, commands, key: None };
     client.send_commands(&request).await.unwrap().position.get()
 }
 

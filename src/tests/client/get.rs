@@ -38,7 +38,7 @@ impl Dev {
 
     async fn send(&self, commands: Vec<Value>) -> u64 {
         let client = ApiClient::new(self.json.http.parse().unwrap(), self.json.tokens.admin.parse().unwrap()).unwrap();
-        let request = CommandRequest { reason: Some("a law".into()), commands, key: None };
+        let request = CommandRequest { reason: Some("a law".into()), now: false, commands, key: None };
         let position = client.send_commands(&request).await.unwrap().position;
         position.to_string().parse().unwrap()
     }
@@ -174,7 +174,8 @@ async fn events_go_on(dev: &Dev, after: u64) {
     kill(u32::try_from(server["pid"].as_u64().unwrap()).unwrap(), Signal::KILL);
     let deadline = Instant::now() + DEADLINE;
     let client = ApiClient::new(dev.json.http.parse().unwrap(), dev.json.tokens.admin.parse().unwrap()).unwrap();
-    let request = CommandRequest { reason: None, commands: vec![document(9_001)], key: Some("again".into()) };
+    let request =
+        CommandRequest { reason: None, now: false, commands: vec![document(9_001)], key: Some("again".into()) };
     let answer = loop {
         match client.send_commands(&request).await {
             Ok(answer) => break answer,

@@ -73,7 +73,7 @@ impl Fleet {
     }
 
     pub(crate) async fn send(&self, commands: Vec<Value>) {
-        let request = CommandRequest { reason: Some("by hand".into()), commands, key: None };
+        let request = CommandRequest { reason: Some("by hand".into()), now: false, commands, key: None };
         self.client().send_commands(&request).await.unwrap();
     }
 

@@ -171,7 +171,7 @@ async fn what_a_wait_says_is_so_on_every_disk() {
     let send = async |content: &str| {
         let put = json!({"type": "put_document", "id": "d", "path": "d.txt", "media_type": "text/plain",
             "content": content, "target": {"all": true}, "priority": 0});
-        let request = CommandRequest { reason: None, commands: vec![put], key: None };
+        let request = CommandRequest { reason: None, now: false, commands: vec![put], key: None };
         door.send_commands(&request).await.unwrap().command_id.unwrap().to_string()
     };
     for content in ["first", "second", "third"] {

@@ -1,5 +1,7 @@
 //! Histories that could have been: requests of every kind about few things with few names, so that they meet.
 
+use std::collections::BTreeSet;
+
 use projections::configuration::Configuration;
 use projections::request::{DecisionWithState, RequestContext, decide_request};
 use proptest::collection::{btree_map, btree_set, vec};
@@ -7,19 +9,22 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use schema::command::{
-    AcceptProposal, AssignBundle, Command, Content, CreatePrincipal, EnrolNode, Merge, Propose, PutDocument,
-    RejectProposal, RelabelNodes, Role, SetMark,
+    AcceptProposal, AdvanceRollout, AssignBundle, Command, Content, CreatePrincipal, EnrolNode, Merge, Propose,
+    PutDocument, RejectProposal, RelabelNodes, RemoveDocument, ResumeRollout, Role, SetMark,
 };
 use schema::digest::Digest;
 use schema::document_mode::DocumentMode;
 use schema::entity::Actor;
 use schema::event::Event;
-use schema::id::{CommandId, LogId, NodeId, ProposalId, ProposalUuid};
+use schema::id::{CommandId, LogId, NodeId, ProposalId, ProposalUuid, RolloutId};
 use schema::instant::Instant;
 use schema::position::Position;
 use schema::proposal::ProposalBase;
 use schema::report::{RecordRef, ReportSummary};
 use schema::request::{Request, RequestItem};
+use schema::rollout::{
+    AbsenceLimit, FailureAction, FailureLimit, REST, RolloutOpened, RolloutStage, StageGate, StageQuota,
+};
 use schema::target::{Labels, Operator, Requirement, Selector, Target};
 use uuid::Uuid;
 
@@ -83,8 +88,13 @@ pub fn envelope_of(index: usize, request: &Request) -> RequestContext {
 /// Up to 40 requests of up to 4 commands.
 pub fn requests() -> impl Strategy<Value = Vec<Request>> {
     let request = (option::of("[a-z]{0,5}"), vec(ask(), 1..=4));
-    let request =
-        request.prop_map(|(reason, commands)| Request { reason, commands, fingerprint: Digest::of(b""), bytes: 0 });
+    let request = request.prop_map(|(reason, commands)| Request {
+        reason,
+        now: false,
+        commands,
+        fingerprint: Digest::of(b""),
+        bytes: 0,
+    });
     vec(prop_oneof![8 => request, 2 => of_a_node().prop_map(|command| Request::of([command]))], 1..40)
 }
 
@@ -145,7 +155,10 @@ pub fn command() -> impl Strategy<Value = Command> {
     let principal = || id("p", 3);
     prop_oneof![
         8 => put_document(),
-        2 => document().prop_map(|id| Command::RemoveDocument(id.parse().unwrap())),
+        2 => (document(), in_rollout()).prop_map(|(id, rollout)| {
+            Command::RemoveDocument(RemoveDocument { id: id.parse().unwrap(), rollout })
+        }),
+        6 => about_rollout(),
         4 => (node(), labels()).prop_map(|(id, labels)| Command::EnrolNode(EnrolNode { id: id.parse().unwrap(), labels, keys: None })),
         3 => (node(), labels()).prop_map(|(id, labels)| Command::LabelNode(id.parse().unwrap(), labels)),
         2 => relabel_nodes(),
@@ -183,8 +196,8 @@ fn id(kind: &'static str, count: u32) -> impl Strategy<Value = String> {
 fn put_document() -> impl Strategy<Value = Command> {
     let size = prop_oneof![0..4_usize, select(vec![4_096_usize, 4_097])];
     let mode = prop_oneof![3 => Just(DocumentMode::Plain), 1 => Just(DocumentMode::Executable)];
-    (id("d", 5), document_path(), size, target(), -1..2_i32, mode).prop_map(
-        |(id, path, size, target, priority, mode)| {
+    (id("d", 5), document_path(), size, target(), -1..2_i32, mode, in_rollout()).prop_map(
+        |(id, path, size, target, priority, mode, rollout)| {
             Command::PutDocument(PutDocument {
                 id: id.parse().unwrap(),
                 path: path.parse().unwrap(),
@@ -194,9 +207,64 @@ fn put_document() -> impl Strategy<Value = Command> {
                 priority,
                 merge: Merge::Replace,
                 mode,
+                rollout,
             })
         },
     )
+}
+
+/// Now and then the rollout whose nodes get a change.
+fn in_rollout() -> impl Strategy<Value = Option<RolloutId>> {
+    prop_oneof![2 => Just(None), 1 => rollout().prop_map(Some)]
+}
+
+fn rollout() -> impl Strategy<Value = RolloutId> {
+    id("r", 3).prop_map(|id| id.parse().unwrap())
+}
+
+/// A command about one of a few rollouts. What was seen of its nodes is anything.
+fn about_rollout() -> impl Strategy<Value = Command> {
+    let seen = (rollout(), nodes(), nodes());
+    prop_oneof![
+        4 => (rollout(), policy()).prop_map(|(id, opened)| Command::OpenRollout(id, opened)),
+        6 => rollout().prop_map(Command::StartRollout),
+        1 => rollout().prop_map(Command::PauseRollout),
+        2 => (rollout(), option::of(0..3_u32)).prop_map(|(id, count)| {
+            Command::ResumeRollout(ResumeRollout { id, max_failures: count.map(|count| FailureLimit { count }) })
+        }),
+        1 => rollout().prop_map(Command::AbortRollout),
+        1 => rollout().prop_map(Command::CompleteRollout),
+        8 => (seen, any::<bool>()).prop_map(|((id, heard, silent), baked)| {
+            let overdue = heard.union(&silent).cloned().collect();
+            Command::AdvanceRollout(AdvanceRollout { id, heard, silent, overdue, baked })
+        }),
+    ]
+}
+
+fn nodes() -> impl Strategy<Value = BTreeSet<NodeId>> {
+    btree_set(id("n", 5).prop_map(|id| id.parse().unwrap()), 0..5)
+}
+
+/// A policy with one stage before the last, or none.
+pub fn policy() -> impl Strategy<Value = RolloutOpened> {
+    let stage =
+        (option::of(target()), 1..3_u32, any::<bool>(), 0..3_u32).prop_map(|(select, count, percent, bake_s)| {
+            let up_to = if percent { StageQuota::Percent(count * 50) } else { StageQuota::Count(count) };
+            let (name, gate) = ("canary".parse().unwrap(), StageGate::Auto);
+            RolloutStage { name, select, up_to, at_least: 1, bake_s, gate }
+        });
+    (option::of(stage), 1..4_u32, 0..2_u32, any::<bool>()).prop_map(|(stage, max_in_flight, failures, aborts)| {
+        let (name, up_to) = (REST.parse().unwrap(), StageQuota::default());
+        let rest = RolloutStage { name, select: None, up_to, at_least: 1, bake_s: 1, gate: StageGate::Auto };
+        RolloutOpened {
+            stages: stage.into_iter().chain([rest]).collect(),
+            max_in_flight,
+            settle_s: 10,
+            max_failures: FailureLimit { count: failures },
+            on_failure: if aborts { FailureAction::Abort } else { FailureAction::Halt },
+            absent_max: AbsenceLimit { percent: 50 },
+        }
+    })
 }
 
 /// A target of any kind.

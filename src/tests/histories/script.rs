@@ -16,10 +16,17 @@
 //! enrol_node ID keys=SEED [LABEL=VALUE…]             set_node_keys NODE SEED   bar_node | dismiss_node NODE
 //! create_join_token ID [node=NODE] [uses=N] [for_s=N] [LABEL=VALUE…]   join_node TOKEN NODE SEED   revoke_join_token ID
 //! propose NODE NUMBER PATH [content=TEXT] [base=TEXT] [media_type=TEXT]              withdraw_proposal NODE NUMBER
+//! put_document … rollout=ROLLOUT                     remove_document ID rollout=ROLLOUT
+//! open_rollout ID [max_in_flight=N] [settle_s=N] [failures=N] [on_failure=abort] [absent=PERCENT]
+//!     [canary=LABEL=VALUE [up_to=N] [gate=approval]]  start_rollout | pause_rollout | abort_rollout | complete_rollout ID
+//! resume_rollout ID [failures=N]                     approve_stage ID STAGE
+//! advance ID [heard=NODE,NODE…] [silent=NODE…]       set_guard N | set_guard none
 //! accept_proposal NODE NUMBER [priority=N] [anyway=true]                             reject_proposal NODE NUMBER REASON
 //! ```
 //!
 //! A command goes through JSON, as it would over HTTP, so that what is refused there is refused here.
+
+mod rollouts;
 
 use std::collections::BTreeMap;
 
@@ -71,6 +78,7 @@ fn ask(line: &str) -> Result<RequestItem, InputError> {
         ["dismiss_node", node] => return Ok(item(Command::DismissNode(node.parse().unwrap()))),
         ["join_node", token, node, seed] => return Ok(item(join_node(token, node, seed))),
         ["propose", node, number, path, ref named @ ..] => return propose(node, number, path, named),
+        ["advance", rollout, ref seen @ ..] => return Ok(item(rollouts::advance(rollout, seen))),
         ["withdraw_proposal", node, number] => {
             return Ok(item(Command::WithdrawProposal(node.parse().unwrap(), uuid(number))));
         }
@@ -93,6 +101,9 @@ fn fields(words: &[&str], target: Option<Value>) -> Value {
         .map(|word| word.split_once('=').unwrap())
         .map(|(name, value)| (name.into(), json!(value)))
         .collect();
+    if let Some(command) = rollouts::steered(&plain, &named) {
+        return command;
+    }
     match plain[..] {
         ["define_control", id] => titled(json!({"type": "define_control", "id": id}), id, named),
         ["define_component", id] => component(id, named),
@@ -193,6 +204,9 @@ fn put_document(id: &str, path: &str, named: &Map<String, Value>, target: Option
     }
     if let Some(version) = text("expecting") {
         command["expected_version"] = json!(number(version));
+    }
+    if let Some(rollout) = text("rollout") {
+        command["rollout"] = json!(rollout);
     }
     command
 }

@@ -1,5 +1,7 @@
 //! A log of our own in which everything happens at least once, and files of it.
 
+mod rollouts;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -191,6 +193,7 @@ pub fn told_to_this_day() -> Story {
     proposes(&mut story);
     bundles(&mut story);
     programs(&mut story);
+    rollouts::rolls_out(&mut story);
     let mut known: BTreeSet<(String, u16)> =
         story.events.iter().map(|event| (event.event_type.clone(), event.v)).collect();
     for event in golden_events() {

@@ -35,6 +35,7 @@ fn registered() -> BTreeMap<String, Shape> {
     metrics::request_answered("/v1/log", 200);
     metrics::request_refused("not_ready");
     metrics::nodes_counted("converged", 1);
+    metrics::rollouts_counted("halted", 1);
     metrics::certificate_expires("http", 1);
     metrics::connection_judged("admitted");
     metrics::report_ignored("other_node");

@@ -79,6 +79,7 @@ fn put(number: usize) -> Command {
         priority: 0,
         merge: Merge::Replace,
         mode: DocumentMode::Plain,
+        rollout: None,
     })
 }
 

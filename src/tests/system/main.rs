@@ -17,6 +17,7 @@ mod proposing;
 mod real_input;
 mod rebuild;
 mod refusals;
+mod rollouts;
 mod runtimes;
 mod tokens;
 mod two_servers;
