@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use program::options::Options;
-use program::{diff, history, rebuild, show, stats, verify, why};
+use program::{diff, history, laws, rebuild, show, stats, verify, why};
 
 /// Events are allocated on some threads and freed on another. The system's allocator spends a third of an audit on that.
 #[global_allocator]
@@ -40,6 +40,8 @@ enum Command {
     Why(why::WhyCommand),
     /// Write every node's tree as it is on the node's disk
     Rebuild(rebuild::RebuildCommand),
+    /// Check that rollouts kept their rules: that nothing ran ahead, and nothing passed without evidence
+    Laws(Options),
     /// Count events, entities, actors and bytes
     Stats(Options),
 }
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Command::History(command) => (history::run(&command), command.json()),
         Command::Why(command) => (why::run(&command), command.json()),
         Command::Rebuild(command) => (rebuild::run(&command), command.json()),
+        Command::Laws(options) => (laws::run(&options), options.how.json),
         Command::Stats(options) => (stats::run(&options), options.how.json),
     };
     match done {

@@ -9,6 +9,7 @@ mod impact;
 mod limits;
 mod orders;
 mod reverify;
+mod rollout_laws;
 mod scenarios;
 mod stranger;
 mod stray;

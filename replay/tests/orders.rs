@@ -233,7 +233,7 @@ fn trouble_has_a_code_and_says_what_it_is() {
 }
 
 /// Every order that prints, with words that it can do.
-const ORDERS: [&[&str]; 9] = [
+const ORDERS: [&[&str]; 10] = [
     &["verify"],
     &["show", "--node", "lund-1"],
     &["show", "--node", "lund-1", "--path", "etc/motd"],
@@ -241,6 +241,7 @@ const ORDERS: [&[&str]; 9] = [
     &["history", "--node", "lund-1"],
     &["history", "--entity", "document/motd"],
     &["why", "--node", "lund-1", "--path", "etc/motd"],
+    &["laws"],
     &["stats"],
     &["rebuild", "--at", "9", "--to"],
 ];

@@ -2,7 +2,7 @@
 //!
 //! It starts what `headwater dev` starts, in an empty folder; puts the example fleet, changes a document, puts a wrong value that
 //! a node's check rejects, and corrects it; imports definitions, and shows two nodes share the jobs; lets a node propose a file,
-//! and accepts it. Invariants: each claim on the screen is verified; the exit code is 0 only if all claims hold; all processes end
+//! and accepts it; rolls out a change node by node, and takes a bad one back. Invariants: each claim on the screen is verified; the exit code is 0 only if all claims hold; all processes end
 //! with it. It uses only interfaces that users have.
 
 mod definitions;
@@ -12,6 +12,7 @@ mod folder;
 mod jobs;
 mod node;
 mod proposals;
+mod rollouts;
 mod screen;
 mod story;
 mod table;

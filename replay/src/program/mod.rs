@@ -5,6 +5,7 @@ pub(crate) mod diff;
 pub(crate) mod export_reader;
 pub(crate) mod file_audit;
 pub(crate) mod history;
+pub(crate) mod laws;
 pub(crate) mod options;
 pub(crate) mod output;
 pub(crate) mod rebuild;

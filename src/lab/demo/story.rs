@@ -107,6 +107,10 @@ impl Story {
         self.share_jobs().await?;
         self.headline("8", "A node proposes a file for itself, and an administrator accepts it");
         self.propose().await?;
+        self.headline("9", "A change goes to one node first, and to the others when that runs it well");
+        self.roll_out().await?;
+        self.headline("10", "A bad one is halted at the first node, and taken back");
+        self.take_back().await?;
         Ok(self.untrue)
     }
 

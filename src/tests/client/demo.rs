@@ -30,7 +30,7 @@ fn the_demo_ends_well_once_all_of_it_came_true() {
 
     let steps: Vec<&str> =
         said.split("\n\n").filter(|step| step.starts_with(|first: char| first.is_ascii_digit())).collect();
-    assert_eq!(steps.len(), 8, "{said}");
+    assert_eq!(steps.len(), 10, "{said}");
     let table = |step: usize| said.split(steps[step]).nth(1).unwrap().split("\n\n").nth(1).unwrap();
     let last = |step: usize, node: &str| table(step).lines().rfind(|row| row[2..].starts_with(node)).unwrap();
     for node in ["node-1", "node-2", "node-3"] {
@@ -49,6 +49,8 @@ fn the_demo_ends_well_once_all_of_it_came_true() {
     assert!(said.contains("accepted: node-1 runs the file that it proposed"), "{said}");
     let proposed = dir.path().join("demo/nodes/node-1/current/files/detector/calibration.json");
     assert!(fs::read_to_string(proposed).unwrap().contains("1.07"), "the node has it");
+    assert!(said.contains("the log released them in this order: node-1, "), "{said}");
+    assert!(said.contains("the check of node-1 said no, and no other node was released"), "{said}");
     assert!(said.contains("\nAll of it came true.") && !said.contains("NOT"), "{said}");
     let file = dir.path().join("demo/nodes/node-2/current/files/detector/high-voltage.json");
     assert!(fs::read_to_string(file).unwrap().contains("\"bias_v\": 1090"), "what was meant runs");
