@@ -162,6 +162,11 @@ async fn an_object_that_was_deleted_is_put_again_at_the_next_start() {
     relay.stop().await;
 }
 
+/// What NATS is asked for ends in time, or the test says what did not.
+async fn ended<T>(what: &str, asked: impl Future<Output = T>) -> T {
+    tokio::time::timeout(SOON, asked).await.unwrap_or_else(|_| panic!("{what} did not end within {SOON:?}"))
+}
+
 #[tokio::test]
 async fn a_running_relay_sees_that_a_bucket_or_an_object_is_gone() {
     let (desk, open) = filled().await;
@@ -169,14 +174,16 @@ async fn a_running_relay_sees_that_a_bucket_or_an_object_is_gone() {
     becomes_level(&desk, &jetstream, "the start").await;
     let store = jetstream.get_object_store(Prefix::default().blobs()).await.unwrap();
     for name in names(&desk, Digest::of(large().as_bytes())) {
-        store.delete(&name).await.unwrap();
+        ended("deleting an object", store.delete(&name)).await.unwrap();
         becomes_level(&desk, &jetstream, "an object was deleted").await;
-        store.put(name.as_str(), &mut b"other content".as_slice()).await.unwrap();
+        let mut other = b"other content".as_slice();
+        ended("overwriting an object", store.put(name.as_str(), &mut other)).await.unwrap();
         becomes_level(&desk, &jetstream, "an object was overwritten").await;
     }
-    jetstream.delete_stream(Prefix::default().bucket_stream(Bucket::Desired)).await.unwrap();
+    let bucket = jetstream.delete_stream(Prefix::default().bucket_stream(Bucket::Desired));
+    ended("deleting the bucket", bucket).await.unwrap();
     becomes_level(&desk, &jetstream, "the bucket of records was deleted").await;
-    relay.stop().await;
+    ended("stopping the relay", relay.stop()).await;
 }
 
 #[tokio::test]
