@@ -25,6 +25,8 @@ use testkit::law;
 
 /// How long a running relay may take to see that somebody laid hands on NATS.
 const SEEN_WITHIN: Duration = Duration::from_secs(20);
+/// How long reading an object may take.
+const READ_WITHIN: Duration = Duration::from_secs(5);
 
 /// Content that travels as an object.
 fn large() -> String {
@@ -66,7 +68,9 @@ fn names(desk: &Desk, digest: Digest) -> [String; 2] {
 async fn object(jetstream: &Context, name: &str) -> Result<Vec<u8>, String> {
     let store = jetstream.get_object_store(Prefix::default().blobs()).await.map_err(|error| error.to_string())?;
     let (mut object, mut bytes) = (store.get(name).await.map_err(|error| error.to_string())?, Vec::new());
-    object.read_to_end(&mut bytes).await.map_err(|error| error.to_string())?;
+    // The client's reader waits for ever for a chunk that the relay takes away meanwhile, to put the right ones there.
+    let read = tokio::time::timeout(READ_WITHIN, object.read_to_end(&mut bytes)).await;
+    read.map_err(|_| "a chunk does not come".to_owned())?.map_err(|error| error.to_string())?;
     Ok(bytes)
 }
 
