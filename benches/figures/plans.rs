@@ -10,8 +10,7 @@ use std::time::{Duration, Instant as Clock};
 use lab::dev;
 use projections::configuration::Configuration;
 use projections::expectation::{Expectation, PlanCondition, decide_on_condition};
-use projections::outcome::plan;
-use projections::request::{DecisionWithState, RequestContext, decide_request};
+use projections::request::{RequestContext, decide_request};
 use schema::entity::Actor;
 use schema::id::{CommandId, LogId};
 use schema::instant::Instant;
@@ -79,10 +78,8 @@ fn fleet(nodes: usize) -> Configuration {
 fn conditions() -> Vec<Figure> {
     let state = fleet(NODES);
     let asked = request([put("motd", 1)]);
-    let DecisionWithState { configuration: after, events, affected, .. } =
-        decide_request(&state, &envelope(2), &asked).expect("accepted");
-    let expected = Expectation::new(&state, &affected, plan(&state, &after, &affected, &events));
-    let planned = PlanCondition::Expected(Arc::new(expected));
+    let decided = decide_request(&state, &envelope(2), &asked).expect("accepted");
+    let planned = PlanCondition::Expected(Arc::new(Expectation::of(&state, &decided)));
     // Somebody else's change came in between, of another path of one of the nodes.
     let mut other = put("other", 1);
     other["target"] = json!({"nodes": ["n-17"]});
@@ -100,7 +97,7 @@ fn conditions() -> Vec<Figure> {
     let mut sorted = ratios.clone();
     vec![
         Figure::new(
-            format!("decide one document for {} nodes, with a plan", affected.len()),
+            format!("decide one document for {} nodes, with a plan", decided.affected.len()),
             format!("{:.2} ms", median(&mut with_plan)),
             beside,
         ),

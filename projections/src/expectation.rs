@@ -6,21 +6,23 @@
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::iter::Peekable;
 
 use schema::bundle::{PlanBase, PlanKept};
+use schema::change::DocumentPut;
 use schema::desired::Cause;
 use schema::digest::Digest;
 use schema::event::Event;
-use schema::id::NodeId;
-use schema::plan::RequestPlan;
+use schema::id::{DocumentId, NodeId, RolloutId};
+use schema::plan::{PlannedNode, RequestPlan};
 use schema::request::Request;
 
 use crate::configuration::{Configuration, Node};
 use crate::fold::AffectedNodes;
-use crate::outcome::{planned_events, planned_jobs, planned_node};
+use crate::outcome::{plan, planned_events, planned_jobs, planned_node, planned_release, started_rollouts};
 use crate::refusal::RequestRefusal;
-use crate::request::{Decision, RequestContext, decide_in_place, decide_planned};
+use crate::request::{Decision, DecisionWithState, RequestContext, decide_in_place, decide_planned};
 
 /// Whether a request is appended only if it comes out as a plan.
 #[derive(Clone, Debug, Default)]
@@ -79,16 +81,35 @@ pub struct Expectation {
     digest: Digest,
     base: PlanBase,
     /// The cause of each record at that state, of the nodes that the events concern.
-    causes: BTreeMap<NodeId, Option<Cause>>,
+    causes: Causes,
+    /// The same of the nodes of each rollout that is started, and what that has staged.
+    starts: BTreeMap<RolloutId, ExpectedStart>,
+}
+
+/// The causes of the records of nodes; none where there was no record.
+type Causes = BTreeMap<NodeId, Option<Cause>>;
+
+/// A rollout that a request starts.
+#[derive(Clone, Debug)]
+struct ExpectedStart {
+    staged: Vec<(DocumentId, Option<Arc<DocumentPut>>)>,
+    causes: Causes,
 }
 
 impl Expectation {
-    /// What is expected where a request came out as `plan` at the state `before`.
+    /// What is expected of a request that was decided so at the state `before`.
     #[must_use]
-    pub fn new(before: &Configuration, affected: &AffectedNodes, plan: RequestPlan) -> Self {
-        let cause = |node: &NodeId| before.nodes().get(node).map(|node| node.cause);
-        let causes = affected.iter().map(|node| (node.clone(), cause(node))).collect();
-        Self { digest: plan.digest(), plan, base: before.plan_base(), causes }
+    pub fn of(before: &Configuration, decided: &DecisionWithState) -> Self {
+        let DecisionWithState { configuration: after, events, affected, .. } = decided;
+        let plan = plan(before, after, affected, events);
+        let cause = |node: &NodeId| (node.clone(), before.nodes().get(node).map(|node| node.cause));
+        let start = |(id, members): (RolloutId, BTreeSet<&NodeId>)| {
+            let staged = staged(after, &id);
+            (id, ExpectedStart { staged, causes: members.into_iter().map(cause).collect() })
+        };
+        let starts = started_rollouts(after, events).into_iter().map(start).collect();
+        let causes = affected.iter().map(cause).collect();
+        Self { digest: plan.digest(), plan, base: before.plan_base(), causes, starts }
     }
 
     /// The data of the event that says that the plan was kept.
@@ -98,9 +119,6 @@ impl Expectation {
     }
 
     /// Whether the request came out as planned at another state.
-    ///
-    /// A node is rendered only if something concerned it since. Of a node that the request labels everything is rendered: a document that
-    /// did not select it may have changed, which left the node's cause as it was.
     #[must_use]
     pub fn holds(
         &self,
@@ -113,13 +131,59 @@ impl Expectation {
             return false;
         }
         let labels = |event: &Event| matches!(event.event_type.as_str(), "NodeEnrolled" | "NodeLabelled");
-        let labelled: BTreeSet<NodeId> =
+        let labelled =
             events.iter().filter(|event| labels(event)).map(|event| event.entity.id.clone().into()).collect();
-        // All of them are in the order of the nodes, and most often the same ones: they are walked through together, because looking each
-        // of ten thousand nodes up takes as long as deciding.
-        let (mut planned, mut causes) = (self.plan.nodes.iter().peekable(), self.causes.iter().peekable());
-        let mut present = PresentCauses::of(before, affected.len());
-        for node in affected {
+        let present = PresentNodes { before, labelled: &labelled };
+        present.hold(&self.plan.nodes, &self.causes, affected.iter(), |node| planned_node(before, after, node))
+            && self.starts_hold(&present, after, events)
+    }
+
+    /// Whether each rollout that is started would change on its nodes what was planned.
+    fn starts_hold(&self, present: &PresentNodes<'_>, after: &Configuration, events: &[Event]) -> bool {
+        let started = started_rollouts(after, events);
+        let planned: BTreeMap<&RolloutId, &[PlannedNode]> =
+            self.plan.rollouts.iter().map(|planned| (&planned.rollout, planned.nodes.as_slice())).collect();
+        started.keys().eq(self.starts.keys())
+            && started.into_iter().all(|(id, members)| {
+                let ExpectedStart { staged: expected, causes } = &self.starts[&id];
+                let planned = planned.get(&id).copied().unwrap_or_default();
+                let release = |node: &NodeId| planned_release(present.before, after, &id, node);
+                *expected == staged(after, &id) && present.hold(planned, causes, members.into_iter(), release)
+            })
+    }
+}
+
+/// What a rollout makes of its documents.
+fn staged(state: &Configuration, rollout: &RolloutId) -> Vec<(DocumentId, Option<Arc<DocumentPut>>)> {
+    let changes = state.rollouts().open().get(rollout).into_iter().flat_map(|rollout| rollout.changes.iter());
+    let put = |id: &DocumentId| state.rollouts().staged().get(id)?.put.as_ref().map(|document| document.put.clone());
+    changes.map(|id| (id.clone(), put(id))).collect()
+}
+
+/// The nodes at the head of the log, before the request.
+struct PresentNodes<'a> {
+    before: &'a Configuration,
+    /// Those that the request labels. Of such a node everything is rendered: a document that did not select it may have changed, which left
+    /// the node's cause as it was.
+    labelled: &'a BTreeSet<NodeId>,
+}
+
+impl PresentNodes<'_> {
+    /// Whether of these nodes exactly those change that are planned, and so as it is planned. A node is rendered, by `now`, only if something
+    /// concerned it since its cause was taken.
+    ///
+    /// All of them are in the order of the nodes, and most often the same ones: they are walked through together, because looking each of ten
+    /// thousand nodes up takes as long as deciding.
+    fn hold<'a>(
+        &self,
+        planned: &[PlannedNode],
+        causes: &Causes,
+        nodes: impl ExactSizeIterator<Item = &'a NodeId>,
+        now: impl Fn(&NodeId) -> PlannedNode,
+    ) -> bool {
+        let (mut planned, mut causes) = (planned.iter().peekable(), causes.iter().peekable());
+        let mut present = PresentCauses::of(self.before, nodes.len());
+        for node in nodes {
             // A node that was to change, and that nothing concerns now.
             if planned.peek().is_some_and(|planned| planned.node < *node) {
                 return false;
@@ -127,10 +191,10 @@ impl Expectation {
             let expected = planned.next_if(|planned| planned.node == *node);
             while causes.next_if(|(known, _)| *known < node).is_some() {}
             let cause = causes.next_if(|(known, _)| *known == node).map(|(_, cause)| *cause);
-            if cause == Some(present.of_node(node)) && !labelled.contains(node) {
+            if cause == Some(present.of_node(node)) && !self.labelled.contains(node) {
                 continue;
             }
-            let now = planned_node(before, after, node);
+            let now = now(node);
             let is_expected = match expected {
                 Some(expected) => now == *expected,
                 None => !now.is_change(),

@@ -29,6 +29,7 @@ use crate::selector_index;
 pub use self::affected_nodes::AffectedNodes;
 pub(crate) use self::rollouts::RolloutMoment;
 pub use self::rollouts::is_unwell;
+pub(crate) use self::rollouts::rejected;
 
 impl Configuration {
     /// Applies the next event of the log and returns the nodes that it affects.

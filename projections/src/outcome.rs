@@ -7,12 +7,13 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use schema::change::Change;
 use schema::digest::Digest;
 use schema::entity::{Entity, Kind};
 use schema::event::Event;
-use schema::id::{JobId, NodeId};
+use schema::id::{JobId, NodeId, RolloutId};
 use schema::path::DocumentPath;
-use schema::plan::{FileState, PlannedEvent, PlannedFile, PlannedJob, PlannedNode, RequestPlan};
+use schema::plan::{FileState, PlannedEvent, PlannedFile, PlannedJob, PlannedNode, PlannedRollout, RequestPlan};
 
 use crate::configuration::{Configuration, Document, Node};
 use crate::fold::AffectedNodes;
@@ -68,7 +69,37 @@ pub fn plan(before: &Configuration, after: &Configuration, affected: &AffectedNo
         events: planned_events(events),
         nodes: nodes.filter(PlannedNode::is_change).collect(),
         jobs: planned_jobs(before, after, events),
+        rollouts: planned_rollouts(before, after, events),
     }
+}
+
+/// The rollouts that a request starts and that are open after it, with what they change on each node once it is released.
+fn planned_rollouts(before: &Configuration, after: &Configuration, events: &[Event]) -> Vec<PlannedRollout> {
+    let planned = |(rollout, members): (RolloutId, BTreeSet<&NodeId>)| {
+        let nodes = members.into_iter().map(|node| planned_release(before, after, &rollout, node));
+        PlannedRollout { nodes: nodes.filter(PlannedNode::is_change).collect(), rollout }
+    };
+    started_rollouts(after, events).into_iter().map(planned).collect()
+}
+
+/// The rollouts that a request starts and that are open after it, with their members.
+#[must_use]
+pub fn started_rollouts<'a>(after: &'a Configuration, events: &[Event]) -> BTreeMap<RolloutId, BTreeSet<&'a NodeId>> {
+    let started = events.iter().filter(|event| event.event_type == Change::RolloutStarted.event_type());
+    let ids = started.map(|event| RolloutId::from(event.entity.id.clone()));
+    let open = ids.filter_map(|id| Some((after.rollouts().open().get(&id)?, id)));
+    open.map(|(rollout, id)| (id, after.members(rollout))).collect()
+}
+
+/// What a request changes on a node if a rollout that it starts releases the node at once.
+#[must_use]
+pub fn planned_release(
+    before: &Configuration,
+    after: &Configuration,
+    rollout: &RolloutId,
+    node: &NodeId,
+) -> PlannedNode {
+    planned_node(before, &after.released(rollout, node), node)
 }
 
 /// The events of a plan: the event about the plan itself is none of them.

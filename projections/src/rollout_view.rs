@@ -2,14 +2,14 @@
 
 use alloc::vec::Vec;
 
-use imbl::OrdMap;
 use schema::id::{NodeId, RolloutId};
 use schema::instant::Instant;
+use schema::path::DocumentPath;
 use schema::rollout::StageGate;
 
 use crate::configuration::Configuration;
 use crate::fold::is_unwell;
-use crate::rollouts::{Release, ReleaseOutcome, Rollout, RolloutStatus};
+use crate::rollouts::{ReleaseOutcome, Rollout, RolloutStatus};
 
 /// What a rollout waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +101,18 @@ impl Configuration {
         self.members(rollout).into_iter().filter(is_left).collect()
     }
 
+    /// The rollout that was started, changes what a node has at a path, and has not released the node; none if there is none.
+    #[must_use]
+    pub fn rollout_awaited(&self, id: &NodeId, path: &DocumentPath) -> Option<&RolloutId> {
+        let node = self.nodes().get(id).filter(|node| !node.retired)?;
+        let rollouts = self.rollouts();
+        let becomes = rollouts.staged_at(path);
+        let is = self.documents_at(path);
+        let fitting = becomes.chain(is).filter(|(_, document)| document.put.target.matches(id, &node.labels));
+        let mut underway = fitting.filter_map(|(document, _)| rollouts.underway(document));
+        underway.find(|staged| rollouts.release(&staged.rollout, id).is_none()).map(|staged| &staged.rollout)
+    }
+
     /// What a rollout waits for at the moment, with the nodes that it waits for; nothing for a draft. `is_heard` says whether a node was heard
     /// lately, `now` is the time.
     #[must_use]
@@ -164,16 +176,5 @@ impl Configuration {
         let is_baking = rollout.in_flight.is_empty() && rollout.status == RolloutStatus::Running;
         let baked = is_baking.then(|| rollout.settled_at.plus_seconds(policy.bake_s));
         over.into_iter().chain(baked).min()
-    }
-
-    /// The same configuration, as if other rollouts had released a node.
-    pub(crate) fn with_releases(
-        &self,
-        node: &NodeId,
-        change: impl FnOnce(&mut OrdMap<RolloutId, Release>),
-    ) -> Configuration {
-        let mut assumed = self.clone();
-        change(assumed.rollouts.releases.entry(node.clone()).or_default());
-        assumed
     }
 }

@@ -140,6 +140,8 @@ pub enum LastingReason {
     Retired,
     /// The document was made of a proposal, which is not accepted again.
     Proposed,
+    /// An open rollout changes the document, and goes on.
+    RolledOut,
 }
 
 impl LastingReason {
@@ -150,6 +152,7 @@ impl LastingReason {
             Self::Enrolled => "enrolled",
             Self::Retired => "retired",
             Self::Proposed => "proposed",
+            Self::RolledOut => "rolled_out",
         }
     }
 }
@@ -169,5 +172,10 @@ pub fn lasting<'a>(now: &'a Configuration, wanted: &'a Configuration) -> impl It
         let is_left = document.put.proposal.is_some() && !is_configured_alike(now, wanted, &id.into());
         is_left.then(|| (id.into(), LastingReason::Proposed))
     });
-    nodes.chain(documents)
+    let staged = |state: &Configuration, id| state.rollouts().underway(id).map(|staged| staged.position);
+    let rolled_out = now.rollouts().staged().keys().filter_map(move |id| {
+        let is_new = staged(now, id).is_some() && staged(now, id) != staged(wanted, id);
+        is_new.then(|| (id.into(), LastingReason::RolledOut))
+    });
+    nodes.chain(documents).chain(rolled_out)
 }

@@ -1,6 +1,7 @@
 //! The laws of rollouts: none of them ever runs ahead, whatever nodes and people do.
 
 mod fleet;
+mod forecast;
 mod teller;
 
 use std::collections::BTreeMap;

@@ -505,13 +505,13 @@ class State:
                 entries[f"jobs/{job}.json"] = [sha256(self.spec(job)), "644"]
         return entries
 
-    def files(self, name):
-        """The documents that a node must hold: digest and mode by path."""
+    def files(self, name, released_by=None):
+        """The documents that a node must hold: digest and mode by path. `released_by` is a rollout that is to have released it."""
         if name in self.retired or name not in self.there["node"]:
             return {}
         best, documents = {}, dict(self.there["document"])
-        for rollout in self.rollouts.values():
-            if name in rollout["released"]:
+        for rollout_name, rollout in self.rollouts.items():
+            if name in rollout["released"] or rollout_name == released_by:
                 documents |= rollout["changes"]
         for document, said in documents.items():
             if said is None:
@@ -577,22 +577,33 @@ def targets(target, name, labels):
     return name in target["nodes"] if "nodes" in target else fits(target, labels)
 
 
-def plan_of(before, after, events):
-    """The digest of a request's plan: what its events, without the one about the plan, change between the two states."""
-    changes = []
-    for name in sorted(after.there["node"], key=str.encode):
-        was, now = before.files(name), after.files(name)
+def plans_of(before, after, events):
+    """The digests that a request's plan may have: what its events, without the one about the plan, change between the two states. A request
+    that starts a rollout has a second one, which says nothing of that: older programs made it."""
+    retried = {event["entity"].split("/", 1)[1] for event in events if event["type"] == "NodeRetried"}
+
+    def changed(name, now):
+        was = before.files(name)
         paths = sorted((path for path in was.keys() | now.keys() if was.get(path) != now.get(path)), key=str.encode)
         files = [[path, was.get(path), now.get(path)] for path in paths]
-        retired = name in after.retired and name not in before.retired
-        retried = any(event["type"] == "NodeRetried" and event["entity"] == f"node/{name}" for event in events)
-        if files or retired or retried:
-            changes.append([name, files, retired, retried])
+        return [name, files, name in after.retired and name not in before.retired, name in retried]
+
+    names = sorted(after.there["node"], key=str.encode)
+    changes = [change for change in (changed(name, after.files(name)) for name in names) if any(change[1:])]
+    started = sorted({event["entity"].split("/", 1)[1] for event in events if event["type"] == "RolloutStarted"} & after.rollouts.keys(), key=str.encode)
+    rollouts = []
+    for started_name in started:
+        rollout = after.rollouts[started_name]
+        members = [name for name in names if name not in after.retired and after.is_member(rollout, name)]
+        nodes = (changed(name, after.files(name, released_by=started_name)) for name in members)
+        rollouts.append([started_name, [change for change in nodes if any(change[1:])]])
     spec = lambda one, job: sha256(one.spec(job)) if job in one.jobs() else None
     jobs = sorted(before.jobs().keys() | after.jobs().keys(), key=str.encode)
     jobs = [[job, spec(before, job), spec(after, job)] for job in jobs]
     told = [[event["type"], event["entity"], event["version"], sha256(event["data"].encode())] for event in events]
-    return sha256(pack([1, told, changes, [job for job in jobs if job[1] != job[2]], []]))
+    jobs = [job for job in jobs if job[1] != job[2]]
+    formats = [[2, told, changes, jobs, rollouts]] if rollouts else []
+    return [sha256(pack(plan)).hex() for plan in formats + [[1, told, changes, jobs, []]]]
 
 
 # --- the audit ----------------------------------------------------------------------------------------------
@@ -689,7 +700,7 @@ class Audit:
             said = json.loads(event["data"])
             self.demand(True, bool(self.before and self.told), "plan")
             self.demand(event["count"], event["ordinal"], "plan")
-            self.demand(plan_of(self.before, self.state, self.told).hex(), said["plan"], "plan")
+            self.demand(True, said["plan"] in plans_of(self.before, self.state, self.told), "plan")
         self.told.append(event)
         more = event["ordinal"] < event["count"]
         self.request = (event["command_id"], event["ordinal"] + 1, event["count"]) if more else None

@@ -1,8 +1,8 @@
 //! The plan of a request: what it changes, as people are shown it before it is sent, and the digest over that.
 //!
-//! The digest is SHA-256 over the MessagePack array `[1, events, nodes, jobs, rollouts]`. Each struct here is an array of its fields in their
-//! order: integers in their shortest form, digests as `bin`, everything else as text. The bytes never change; a plan of another shape begins
-//! with another number.
+//! The digest is SHA-256 over the MessagePack array `[1, events, nodes, jobs, []]`, or `[2, events, nodes, jobs, rollouts]` where the request
+//! starts rollouts. Each struct here is an array of its fields in their order: integers in their shortest form, digests as `bin`, everything
+//! else as text. The bytes never change; a plan of another shape begins with another number.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -12,12 +12,14 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::document_mode::DocumentMode;
 use crate::entity::Entity;
-use crate::id::{JobId, NodeId};
+use crate::id::{JobId, NodeId, RolloutId};
 use crate::path::DocumentPath;
 use crate::position::Version;
 
-/// The first number of every plan.
+/// The first number of a plan that starts no rollout.
 const FORMAT: u8 = 1;
+/// The first number of a plan that starts rollouts.
+const ROLLOUTS_FORMAT: u8 = 2;
 
 /// What a request changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -28,6 +30,9 @@ pub struct RequestPlan {
     pub nodes: Vec<PlannedNode>,
     /// The jobs whose specs change, in order.
     pub jobs: Vec<PlannedJob>,
+    /// The rollouts that it starts, in order.
+    #[serde(default)]
+    pub rollouts: Vec<PlannedRollout>,
 }
 
 /// An event of the request.
@@ -88,6 +93,15 @@ pub struct PlannedJob {
     pub after: Option<Digest>,
 }
 
+/// A rollout that the request starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedRollout {
+    /// The rollout.
+    pub rollout: RolloutId,
+    /// The nodes of which files change once they are released, in order: each as if it were released at once.
+    pub nodes: Vec<PlannedNode>,
+}
+
 impl PlannedNode {
     /// Whether anything changes on the node.
     #[must_use]
@@ -100,8 +114,8 @@ impl RequestPlan {
     /// The bytes that the digest is over.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
-        let no_rollouts: [(); 0] = [];
-        let parts = (FORMAT, &self.events, &self.nodes, &self.jobs, no_rollouts);
+        let format = if self.rollouts.is_empty() { FORMAT } else { ROLLOUTS_FORMAT };
+        let parts = (format, &self.events, &self.nodes, &self.jobs, &self.rollouts);
         rmp_serde::to_vec(&parts).expect("BUG: a plan has no failing serializer")
     }
 

@@ -4,7 +4,7 @@ use alloc::string::String;
 
 use schema::change::DocumentPut;
 use schema::entity::Actor;
-use schema::id::{BundleId, CommandId, DocumentId};
+use schema::id::{BundleId, CommandId, DocumentId, RolloutId};
 use schema::instant::Instant;
 use schema::position::{Position, Version};
 use schemars::JsonSchema;
@@ -21,9 +21,12 @@ pub struct DocumentView {
     /// The bundle that it belongs to; null if it belongs to none. Older servers do not say.
     #[serde(default)]
     pub bundle: Option<BundleId>,
-    /// How often it was put or removed.
+    /// The open rollout that changes it; null if none does, or older servers.
+    #[serde(default)]
+    pub rollout: Option<RolloutId>,
+    /// How often it was put, removed, or staged in a rollout.
     pub version: Version,
-    /// The event that put it.
+    /// The event that put or staged it.
     pub position: Position,
     /// When that was.
     pub at: Instant,

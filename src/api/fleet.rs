@@ -21,4 +21,7 @@ pub struct FleetCounts {
     pub retired: usize,
     /// How many of the enrolled nodes are in each state; every state is there, also with 0.
     pub states: BTreeMap<String, usize>,
+    /// The guard: of how many nodes a request may change files without saying `now`; null where there is no limit.
+    #[serde(default)]
+    pub guard: Option<u32>,
 }

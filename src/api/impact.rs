@@ -15,6 +15,8 @@ use schema::position::Position;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::rollout_preview::RolloutPreview;
+
 /// What a request changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ImpactView {
@@ -81,6 +83,9 @@ pub struct DryRunAnswer {
     pub more: usize,
     /// The jobs whose specs change.
     pub jobs: Vec<JobChange>,
+    /// The rollouts that the request starts, and what they would do from now on. Who is heard and what nodes run is no part of the plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rollouts: Vec<RolloutPreview>,
     /// What the request makes that is not there before it.
     pub creates: Vec<Entity>,
     /// What the request removes because it leaves a bundle.

@@ -40,4 +40,5 @@ pub mod proof;
 pub mod proposal;
 pub mod revert;
 pub mod rollout;
+pub mod rollout_preview;
 pub mod why;

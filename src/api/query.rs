@@ -22,5 +22,7 @@ pub const STATE: &str = "state";
 pub const NODE: &str = "node";
 /// Commands are decided, and nothing is appended.
 pub const DRY_RUN: &str = "dry_run";
+/// A document as an open rollout makes it.
+pub const STAGED: &str = "staged";
 /// What belongs to this bundle.
 pub const BUNDLE: &str = "bundle";

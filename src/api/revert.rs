@@ -112,7 +112,7 @@ fn sendable_request(_: &mut SchemaGenerator) -> Schema {
 pub struct LeftEntity {
     /// The entity.
     pub entity: Entity,
-    /// Why: `enrolled` (the node was enrolled since, and stays so), `retired` (it was retired since, and stays so), or `proposed` (the document
-    /// was made of a proposal, which is not accepted again).
+    /// Why: `enrolled` (the node was enrolled since, and stays so), `retired` (it was retired since, and stays so), `proposed` (the document
+    /// was made of a proposal, which is not accepted again), or `rolled_out` (an open rollout changes the document, and goes on).
     pub why: String,
 }

@@ -14,8 +14,25 @@ use schema::target::Target;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Nodes that an answer names at most of those that a rollout waits for.
-pub const WAITING_NODES_MAX: usize = 100;
+/// Nodes that an answer names at most in one list about a rollout; more are counted.
+pub const NODES_NAMED_MAX: usize = 100;
+
+/// Nodes: the first 100 by name, and the number of the others.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NamedNodes {
+    /// The nodes, at most 100 of them.
+    pub nodes: Vec<NodeId>,
+    /// How many more there are.
+    pub more: usize,
+}
+
+impl From<Vec<NodeId>> for NamedNodes {
+    fn from(mut nodes: Vec<NodeId>) -> Self {
+        let more = nodes.len().saturating_sub(NODES_NAMED_MAX);
+        nodes.truncate(NODES_NAMED_MAX);
+        Self { nodes, more }
+    }
+}
 
 /// A rollout as a list shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -57,10 +74,9 @@ pub struct WaitView {
     /// When the wait is over at the latest; missing where no clock ends it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Instant>,
-    /// The nodes that it waits for, at most 100 of them.
-    pub nodes: Vec<NodeId>,
-    /// How many more there are.
-    pub more: usize,
+    /// The nodes that it waits for.
+    #[serde(flatten)]
+    pub nodes: NamedNodes,
 }
 
 /// How a rollout ended.

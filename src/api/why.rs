@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use schema::desired::{EntryKind, Source};
 use schema::digest::Digest;
 use schema::document_mode::DocumentMode;
-use schema::id::{JobId, NodeId};
+use schema::id::{JobId, NodeId, RolloutId};
 use schema::report::RecordRef;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,10 @@ pub struct FileExplanation {
     pub desired: RecordRef,
     /// What the node runs at the path, which may be something else.
     pub runs: RunningFile,
+    /// The open rollout that changes what the node has at the path, and has not released the node yet; null if there is none, or the server
+    /// is an older one.
+    #[serde(default)]
+    pub awaits: Option<RolloutId>,
     /// What is desired at the path, and why.
     #[serde(flatten)]
     pub derivation: DerivationView,

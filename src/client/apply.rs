@@ -2,24 +2,24 @@
 //!
 //! Always: what is sent does what was shown, or nothing.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
 use program::output;
 use schema::answer::Answer;
-use schema::id::RolloutId;
 
 use crate::api_client::ApiClient;
 use crate::confirm::ConfirmOption;
 use crate::duration::parse_duration;
 use crate::endpoint::Options as Endpoint;
+use crate::manifest::declared::Declaration;
 pub use crate::manifest_request::error::Error;
 use crate::manifest_request::options::ManifestOptions;
 use crate::manifest_request::plan_application;
-use crate::manifest_request::rollout_step::{self, RolloutOptions, RolloutStep};
+use crate::manifest_request::request_step::RequestStep;
+use crate::manifest_request::rollout_step::{RolloutOptions, RolloutStep};
 use crate::manifest_request::shown_request::{ShowPolicy, decide, show_and_send};
-use crate::request_plan::outcome_text::format_outcome;
 use crate::wait;
 
 /// What to apply, and how.
@@ -84,10 +84,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
         ShowPolicy { confirm: options.confirm, question: "Apply it", prune_max: options.prune_max, json: options.json };
     let answers = match &options.plan {
         Some(plan) => plan_application::run(&client, plan, policy).await?.into_iter().collect(),
-        None => match &options.rollout.rollout {
-            Some(file) => roll_out(&client, &options, file, policy).await?,
-            None => apply_manifests(&client, &options.manifests, policy).await?,
-        },
+        None => apply_files(&client, &options, policy).await?,
     };
     if let Some(timeout) = options.wait {
         for id in answers.iter().filter_map(|answer| answer.command_id) {
@@ -97,26 +94,18 @@ pub async fn run(options: Options) -> Result<(), Error> {
     Ok(())
 }
 
-/// Lets documents that change reach nodes stage by stage. What else the manifests change is changed at once, and is shown apart.
-async fn roll_out(
-    client: &ApiClient,
-    options: &Options,
-    policy_file: &Path,
-    policy: ShowPolicy<'_>,
-) -> Result<Vec<Answer>, Error> {
+/// Applies manifests: at once, or documents that change stage by stage. What else they change is changed at once, and is shown apart.
+async fn apply_files(client: &ApiClient, options: &Options, policy: ShowPolicy<'_>) -> Result<Vec<Answer>, Error> {
     let declared = options.manifests.read()?;
     let steps = options.manifests.steps(&declared, client).await?;
-    let bundle = declared.bundles.first().map(|bundle| bundle.id.as_str());
-    let id = options.rollout.rollout_id.as_ref().map(RolloutId::as_str);
-    let Some(rollout) = rollout_step::of(client, &steps, policy_file, id, bundle).await? else {
-        return apply_manifests(client, &options.manifests, policy).await;
+    let rolled_out = options.rollout.step(client, &declared, &options.manifests, &steps).await?;
+    let Some(RolloutStep { id, step }) = rolled_out else {
+        return apply_at_once(client, &options.manifests, &declared, &steps, policy).await;
     };
-    let RolloutStep { id, step, outcome, documents } = rollout;
-    if !policy.json {
-        let shown = format_outcome(&outcome);
-        output::text(&format!(
-            "Rollout {id} changes {documents} documents. Nodes get this stage by stage:\n{shown}\nAt once:\n"
-        ))?;
+    if options.wait.is_some() {
+        let why =
+            format!("nodes get it stage by stage: leave --wait out, and watch it with `headwater rollout watch {id}`");
+        return Err(Error::WrongCommand(why));
     }
     let decided = decide(client, &step).await?;
     let answer = show_and_send(client, &step, &decided, ShowPolicy { question: "Start it", ..policy }).await?;
@@ -126,16 +115,16 @@ async fn roll_out(
     Ok(vec![answer])
 }
 
-async fn apply_manifests(
+async fn apply_at_once(
     client: &ApiClient,
     manifests: &ManifestOptions,
+    declared: &Declaration,
+    steps: &[RequestStep],
     policy: ShowPolicy<'_>,
 ) -> Result<Vec<Answer>, Error> {
-    let declared = manifests.read()?;
-    let steps = manifests.steps(&declared, client).await?;
     let (mut answers, total) = (Vec::new(), steps.len());
     if !policy.json {
-        output::text(&manifests.membership_notes(&declared, client).await?)?;
+        output::text(&manifests.membership_notes(declared, client).await?)?;
     }
     for (index, step) in steps.iter().enumerate() {
         let sent = async {

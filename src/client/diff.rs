@@ -13,6 +13,7 @@ use similar::TextDiff;
 
 use crate::api_client::ApiClient;
 use crate::comparison::{self, ComparedStates, compare};
+use crate::document_revision;
 use crate::endpoint::Options as Endpoint;
 use crate::error::Error as ClientError;
 use crate::manifest::declared::{Declaration, DeclaredEntity};
@@ -144,11 +145,12 @@ fn append_difference(entity: &str, now: &str, place: &str, wanted: &str, text: &
 async fn present(client: &ApiClient, kind: ManifestKind, id: &str) -> Result<String, ClientError> {
     let path = format!("/v1/{}s/{id}", kind.name());
     let Some(item) = client.get_optional::<Value>(&path).await? else { return Ok(String::new()) };
-    let content = match kind {
-        ManifestKind::Document => Some(client.get_content(&format!("{path}/content")).await?),
-        _ => None,
-    };
-    Ok(present_to_yaml(kind, &item, content.as_deref()))
+    if kind != ManifestKind::Document {
+        return Ok(present_to_yaml(kind, &item, None));
+    }
+    let revision = document_revision::read(client, id, item, &[]).await?;
+    let manifest = revision.map(|revision| present_to_yaml(kind, &revision.item, Some(&revision.content)));
+    Ok(manifest.unwrap_or_default())
 }
 
 /// Who joins a bundle, and who leaves it.

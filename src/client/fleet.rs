@@ -181,6 +181,12 @@ impl LabelNodes {
 }
 
 impl SendOptions {
+    /// The same options, with this reason if none was given.
+    pub(crate) fn with_default_reason(mut self, reason: Option<String>) -> Self {
+        self.reason = self.reason.or(reason);
+        self
+    }
+
     /// Sends one request, once however often it is tried. Likely mistakes are printed.
     pub(crate) async fn send(&self, client: &ApiClient, commands: Vec<Value>) -> Result<Answer, Error> {
         // A lost answer is asked for again: the same request must not be taken twice.

@@ -13,6 +13,7 @@
 
 pub mod api_client;
 mod confirm;
+mod document_revision;
 mod duration;
 pub mod endpoint;
 mod entity_name;

@@ -9,6 +9,7 @@ use crate::api_client::ApiClient;
 use crate::endpoint::Options as Endpoint;
 pub use crate::manifest_request::error::Error;
 use crate::manifest_request::options::ManifestOptions;
+use crate::manifest_request::rollout_step::RolloutOptions;
 use crate::manifest_request::shown_request::decide;
 use crate::request_plan::outcome_text::format_outcome;
 use crate::request_plan::plan_file::PlanFile;
@@ -26,6 +27,9 @@ headwater apply plan.json")]
 pub struct Options {
     #[command(flatten)]
     manifests: ManifestOptions,
+
+    #[command(flatten)]
+    rollout: RolloutOptions,
 
     /// Write the plan to this file, in place of one that is there. It holds contents, so that only you may read it.
     #[arg(long, value_name = "FILE")]
@@ -46,7 +50,10 @@ pub struct Options {
 pub async fn run(options: Options) -> Result<bool, Error> {
     let client = ApiClient::from_options(&options.endpoint)?;
     let declared = options.manifests.read()?;
-    let steps = options.manifests.steps(&declared, &client).await?;
+    let mut steps = options.manifests.steps(&declared, &client).await?;
+    if let Some(rollout) = options.rollout.step(&client, &declared, &options.manifests, &steps).await? {
+        steps = vec![rollout.step];
+    }
     let total = steps.len();
     for (index, step) in steps.iter().enumerate() {
         let decided = decide(&client, step).await?;

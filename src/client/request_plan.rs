@@ -13,3 +13,4 @@ pub(crate) mod outcome;
 pub(crate) mod outcome_difference;
 pub(crate) mod outcome_text;
 pub(crate) mod plan_file;
+mod rollout_text;

@@ -166,6 +166,7 @@ fn left_text(left: &[LeftEntity], more: usize) -> String {
         ("enrolled", "enrolled since, and stays so"),
         ("retired", "retired since, and stays so"),
         ("proposed", "made of a proposal, and not brought back"),
+        ("rolled_out", "changed by a rollout that is open, and goes on until `headwater rollout abort`"),
     ];
     let line = |(why, words): (&str, &str)| {
         let entities: Vec<String> =

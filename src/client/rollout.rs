@@ -1,35 +1,32 @@
 //! `headwater rollout`: looks after changes that reach nodes stage by stage.
 
 mod text;
+mod watch;
 
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
 use api::path::ROLLOUTS;
-use api::rollout::RolloutDetail;
-use clap::{Args, Subcommand};
-use program::output::{self, PipeState};
+use clap::{ArgGroup, Args, Subcommand};
 use schema::id::{Id, RolloutId};
 use serde_json::{Value, json};
-use tokio::time::sleep;
 
 use crate::api_client::ApiClient;
 use crate::confirm::ConfirmOption;
 use crate::endpoint::Options as Endpoint;
 use crate::fleet::SendOptions;
 use crate::get::{self, QueryOptions, ResourceKind};
+use crate::manifest::rollout_policy::{self, RolloutRequest};
+use crate::manifest_request::faults::print_faults;
 
 pub use crate::fleet::Error;
-
-/// How often `watch` looks.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What is done about a rollout.
 #[derive(Clone, Debug, Subcommand)]
 pub enum RolloutCommand {
     /// Show a rollout with its stages and what it waits for, or list all of them
     Get(GetRollout),
-    /// Start a rollout that has been opened: nodes get its changes from then on, stage by stage
-    Start(SteerRollout),
+    /// Start a rollout: nodes get its changes from then on, stage by stage. Shown and asked about first
+    Start(StartRollout),
     /// Show what happens in a rollout until it has ended, or was halted
     Watch(WatchRollout),
     /// Release no more nodes for the time being
@@ -53,6 +50,33 @@ pub struct GetRollout {
 
     #[command(flatten)]
     query: QueryOptions,
+}
+
+/// Which rollout is started.
+#[derive(Clone, Debug, Args)]
+#[command(group = ArgGroup::new("rollout").args(["id", "file"]).required(true))]
+#[command(after_help = "\
+What it would do is shown first: how many nodes each stage has and which come first, who is not heard or not well, and which files change on \
+which nodes. It starts exactly that: if something else would come of it meanwhile, nothing is changed (plan_changed).
+
+Examples:
+  headwater rollout start window-80          start what was opened before
+  headwater rollout start -f rollout.json    a request with open_rollout, put_document and start_rollout
+  headwater apply -f fleet/ --rollout stages.yaml    what manifests change")]
+pub struct StartRollout {
+    /// A rollout that was opened.
+    #[arg(value_name = "ID")]
+    id: Option<RolloutId>,
+
+    /// A file in YAML or JSON with a whole request: `commands`, of which one is a `start_rollout`, and perhaps a `reason`. - is standard input.
+    #[arg(short = 'f', long, value_name = "FILE")]
+    file: Option<PathBuf>,
+
+    #[command(flatten)]
+    confirm: ConfirmOption,
+
+    #[command(flatten)]
+    common: SendOptions,
 }
 
 /// Which rollout to steer.
@@ -113,7 +137,8 @@ pub struct EndRollout {
 /// Which rollout to watch.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-A line is printed whenever anything changes: how far the rollout is, and what it waits for, with the nodes.
+On a terminal a table of the stages is kept up to date. Elsewhere a line is printed whenever anything changes: how far the rollout is, and what it
+waits for, with the nodes.
 
 Exit codes: 0 it was promoted or completed, 1 it was halted or aborted, 2 usage, 3 the server can't be reached.")]
 pub struct WatchRollout {
@@ -131,9 +156,9 @@ pub struct WatchRollout {
 /// If the server refuses or can't be reached, the answer is no or there is nobody to ask, or the output can't be written.
 pub async fn run(command: RolloutCommand) -> Result<bool, Error> {
     match command {
-        RolloutCommand::Watch(watch) => return watch.run().await,
+        RolloutCommand::Watch(WatchRollout { id, endpoint }) => return watch::run(&id, &endpoint).await,
         RolloutCommand::Get(get) => get.run().await?,
-        RolloutCommand::Start(start) => start.send("start_rollout", "is started").await?,
+        RolloutCommand::Start(start) => start.run().await?,
         RolloutCommand::Pause(pause) => pause.send("pause_rollout", "is paused").await?,
         RolloutCommand::Resume(resume) => resume.run().await?,
         RolloutCommand::Approve(approve) => approve.run().await?,
@@ -154,6 +179,22 @@ impl GetRollout {
             None => get::print_list(ResourceKind::Rollouts, ROLLOUTS, &self.query, &[]).await?,
         }
         Ok(())
+    }
+}
+
+impl StartRollout {
+    async fn run(self) -> Result<(), Error> {
+        let (commands, reason) = match (&self.id, &self.file) {
+            (Some(id), _) => (vec![json!({"type": "start_rollout", "id": id})], None),
+            (None, file) => {
+                let request = rollout_policy::read_request(file.as_deref().unwrap_or(Path::new("-")));
+                let RolloutRequest { commands, reason } =
+                    request.map_err(|faults| Error::Shown(Box::new(print_faults(&faults))))?;
+                (commands, reason)
+            }
+        };
+        let common = self.common.with_default_reason(reason);
+        common.show(commands, self.confirm, "Start it", "That was so before; nothing was changed.\n").await
     }
 }
 
@@ -195,25 +236,4 @@ async fn steer(common: &SendOptions, id: &RolloutId, command: Value, done: &str)
         }
     };
     common.print(&answer, &text)
-}
-
-impl WatchRollout {
-    async fn run(self) -> Result<bool, Error> {
-        let client = ApiClient::from_options(&self.endpoint)?;
-        let mut last = String::new();
-        loop {
-            let rollout: RolloutDetail = client.get(&path(&self.id)).await?;
-            let line = text::progress(&rollout.summary);
-            if line != last && output::text(&line)? == PipeState::Closed {
-                return Ok(true);
-            }
-            match rollout.summary.status.as_str() {
-                "promoted" | "completed" => return Ok(true),
-                "halted" | "aborted" => return Ok(false),
-                _ => {}
-            }
-            last = line;
-            sleep(LOOK_EVERY).await;
-        }
-    }
 }

@@ -90,6 +90,11 @@ fn outline(what: &str, why: &Value) -> String {
     if let Some(more @ 1..) = why["more"].as_u64() {
         text.push_str(&format!("and {more} more\n"));
     }
+    if let Some(rollout) = why["awaits"].as_str().map(terminal::line) {
+        text.push_str(&format!(
+            "\nRollout {rollout} changes this and has not released the node yet: `headwater rollout get {rollout}` shows what it waits for.\n"
+        ));
+    }
     // An older server does not say what the node runs.
     if !why["runs"].is_null() {
         text.push_str(&format!("\nThis is desired. {}\n", format_running(why)));
@@ -157,6 +162,8 @@ mod tests {
         assert_eq!(lines[0], "etc/motd on n-1: 4 B from document/motd, sha256 5f, because");
         assert!(lines[2].starts_with("PART") && lines[3].starts_with("put "), "{there}");
         assert!(!there.contains('\u{1b}'));
+        let awaits = outline("a on n-1", &json!({"found": found, "because": [], "more": 0, "awaits": "r-1"}));
+        assert!(awaits.contains("\nRollout r-1 changes this and has not released the node yet"), "{awaits}");
         let gone = outline("job x", &json!({"found": null, "because": [], "more": 7}));
         assert!(gone.starts_with("job x: nothing, because\n") && gone.ends_with("and 7 more\n"));
     }

@@ -1,7 +1,7 @@
 //! What every program of Headwater does in the same way.
 //!
-//! - [`output`] prints answers and error lines, [`progress`] shows a progress bar, [`status_line`] one line that changes, [`telemetry`]
-//!   writes log lines.
+//! - [`output`] prints answers and error lines, [`progress`] shows a progress bar, [`status_line`] one line that changes,
+//!   [`live_frame`] several, [`telemetry`] writes log lines.
 //! - [`exit`] maps failures to exit codes, [`signals`] turns SIGINT and SIGTERM into an orderly end.
 //! - [`durable_file`] replaces and creates files, [`password`] and [`secret_file`] read secrets from files, [`token`] makes
 //!   new ones.
@@ -15,6 +15,7 @@ pub mod clock;
 pub mod durable_file;
 pub mod exit;
 pub mod failpoints;
+pub mod live_frame;
 pub mod output;
 pub mod password;
 pub mod progress;

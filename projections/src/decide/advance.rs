@@ -9,7 +9,6 @@ use alloc::vec::Vec;
 
 use schema::change::Change;
 use schema::command::AdvanceRollout;
-use schema::desired::digest_of;
 use schema::digest::Digest;
 use schema::entity::{Actor, Entity};
 use schema::id::{NodeId, RolloutId};
@@ -23,9 +22,9 @@ use schema::rollout::{
 
 use super::rollouts::opening;
 use crate::configuration::Configuration;
-use crate::fold::{RolloutMoment, is_unwell};
-use crate::render::render;
-use crate::rollouts::{Release, Rollout, RolloutStatus};
+use crate::fold::RolloutMoment;
+use crate::release_effect::ReleaseEffect;
+use crate::rollouts::{Rollout, RolloutStatus};
 
 /// Nodes that one event names at most, so that its data stays small.
 const NODES_AN_EVENT: usize = IN_FLIGHT_MAX as usize;
@@ -109,11 +108,11 @@ impl Steps<'_> {
             if self.state.nodes().get(node).is_none_or(|known| known.cause.position <= release.known) {
                 continue;
             }
-            let Some(digest) = digest(&self.state, node) else { continue };
+            let Some(digest) = self.state.record_digest(node) else { continue };
             if release.expected.contains(&digest) {
                 continue;
             }
-            let without = digest_without(&self.state, self.id, node);
+            let without = self.state.unreleased(self.id, node).record_digest(node);
             match without == Some(digest) {
                 true => shadowed.push(node.clone()),
                 false => nodes.push(NodeDigest { id: node.clone(), digest }),
@@ -192,12 +191,12 @@ impl Steps<'_> {
             if slots == 0 {
                 break;
             }
-            match self.released_digest(node) {
-                Some(Released::Changed(digest)) => {
+            match self.state.release_effect(self.id, node) {
+                Some(ReleaseEffect::Changed(digest)) => {
                     nodes.push(NodeDigest { id: node.clone(), digest });
                     slots -= 1;
                 }
-                Some(Released::Moot) => moot.push(node.clone()),
+                Some(ReleaseEffect::Moot) => moot.push(node.clone()),
                 None => {}
             }
         }
@@ -206,28 +205,6 @@ impl Steps<'_> {
             self.take(Change::NodesReleased(Arc::new(NodesReleased { stage, nodes, moot })));
         }
     }
-
-    /// What a node's record becomes by its release; none if the node is busy with what it has.
-    fn released_digest(&self, node: &NodeId) -> Option<Released> {
-        let before = digest(&self.state, node)?;
-        let summary = self.state.reports().get(node).map(|noted| &*noted.summary);
-        // A node that never said what it runs runs nothing.
-        let runs = summary.and_then(|summary| summary.running).map_or_else(|| digest_of([]), |running| running.digest);
-        let good = summary.and_then(|summary| summary.good()).map_or_else(|| digest_of([]), |good| good.digest);
-        if (runs, good) != (before, before) && !summary.is_some_and(is_unwell) {
-            return None;
-        }
-        let after = digest_with(&self.state, self.id, node)?;
-        Some(if after == before { Released::Moot } else { Released::Changed(after) })
-    }
-}
-
-/// What a release makes of a node's record.
-enum Released {
-    /// It has this digest.
-    Changed(Digest),
-    /// It stays as it is.
-    Moot,
 }
 
 /// Nodes in the order in which a rollout releases them: another one for each rollout, so that no node is always the first.
@@ -240,18 +217,4 @@ pub fn in_order<'a>(rollout: &RolloutId, nodes: impl Iterator<Item = &'a NodeId>
 
 fn order_of(rollout: &RolloutId, node: &NodeId) -> Digest {
     Digest::of_parts([rollout.as_str().as_bytes(), &[0], node.as_str().as_bytes()])
-}
-
-fn digest(state: &Configuration, node: &NodeId) -> Option<Digest> {
-    render(state, node).map(|manifest| manifest.digest)
-}
-
-/// The digest of a node's record if a rollout released it.
-fn digest_with(state: &Configuration, rollout: &RolloutId, node: &NodeId) -> Option<Digest> {
-    digest(&state.with_releases(node, |releases| drop(releases.insert(rollout.clone(), Release::assumed()))), node)
-}
-
-/// The digest of a node's record if a rollout had not released it.
-fn digest_without(state: &Configuration, rollout: &RolloutId, node: &NodeId) -> Option<Digest> {
-    digest(&state.with_releases(node, |releases| drop(releases.remove(rollout))), node)
 }

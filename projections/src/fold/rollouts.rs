@@ -385,7 +385,12 @@ fn judged(release: &Release, summary: &ReportSummary) -> Option<ReleaseOutcome> 
 /// Whether a verdict stands against what a node was given last.
 #[must_use]
 pub fn is_unwell(summary: &ReportSummary) -> bool {
-    summary.failed.as_ref().is_some_and(is_verdict)
+    rejected(summary).is_some()
+}
+
+/// What a node has rejected or refused last, and does not try again by itself.
+pub(crate) fn rejected(summary: &ReportSummary) -> Option<Digest> {
+    summary.failed.as_ref().filter(|failed| is_verdict(failed)).map(|failed| failed.record.digest)
 }
 
 /// Whether a failure is about what was desired. A full disk or a cut link is about the node, which tries again by itself.

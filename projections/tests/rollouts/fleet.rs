@@ -75,7 +75,7 @@ impl Fleet {
         decided.events.len()
     }
 
-    fn step(&mut self, step: &Step) {
+    pub(crate) fn step(&mut self, step: &Step) {
         match step {
             Step::Wait(seconds) => self.seconds += i64::from(*seconds),
             Step::Become(number, manner) => drop(self.manners.insert(node(*number), *manner)),

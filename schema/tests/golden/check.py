@@ -125,9 +125,10 @@ def plan(said):
     state = lambda file: None if file is None else [digest(file["digest"]), file["mode"]]
     events = [[each["event_type"], each["entity"], each["version"], digest(each["data"])] for each in said["events"]]
     files = lambda node: [[each["path"], state(each["before"]), state(each["after"])] for each in node["files"]]
-    nodes = [[each["node"], files(each), each["retired"], each["may_retry"]] for each in said["nodes"]]
+    changed = lambda nodes: [[each["node"], files(each), each["retired"], each["may_retry"]] for each in nodes]
     jobs = [[each["job"], digest(each["before"]), digest(each["after"])] for each in said["jobs"]]
-    return pack([1, events, nodes, jobs, []])
+    rollouts = [[each["rollout"], changed(each["nodes"])] for each in said.get("rollouts", [])]
+    return pack([2 if rollouts else 1, events, changed(said["nodes"]), jobs, rollouts])
 
 
 def vectors(folder):

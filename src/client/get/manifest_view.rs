@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::query_options::QueryOptions;
 use super::resource_kind::ResourceKind;
 use super::table::format_value;
-use crate::api_client::with_query;
+use crate::api_client::ApiClient;
+use crate::document_revision;
 use crate::exchange::Error;
 use crate::manifest::kind::ManifestKind;
 use crate::manifest::write::{join, to_yaml};
@@ -28,15 +29,26 @@ pub(super) async fn print(kind: ResourceKind, items: &[Value], options: &QueryOp
             manifests.push(format!("# node {} is retired, and left out\n", terminal::line(&format_value(&item["id"]))));
             continue;
         }
-        let content = match (manifest_kind, item["id"].as_str()) {
-            (ManifestKind::Document, Some(id)) => {
-                let path = with_query(&format!("/v1/documents/{id}/content"), &options.query());
-                Some(client.get_content(&path).await?)
-            }
-            _ => None,
-        };
-        manifests.push(to_yaml(manifest_kind, item, content.as_deref()));
+        manifests.push(match (manifest_kind, item["id"].as_str()) {
+            (ManifestKind::Document, Some(id)) => document(&client, id, item, options).await?,
+            _ => to_yaml(manifest_kind, item, None),
+        });
     }
     output::text(&join(&manifests))?;
     Ok(())
+}
+
+async fn document(client: &ApiClient, id: &str, item: &Value, options: &QueryOptions) -> Result<String, Error> {
+    let revision = document_revision::read(client, id, item.clone(), &options.query()).await?;
+    let rollout = item["rollout"].as_str().map(terminal::line);
+    Ok(match (rollout, revision) {
+        (Some(rollout), None) => format!("# document {} is removed by rollout {rollout}\n", terminal::line(id)),
+        (Some(rollout), Some(revision)) => {
+            let comment = format!("# as rollout {rollout} makes it, which is still open\n");
+            comment + &to_yaml(ManifestKind::Document, &revision.item, Some(&revision.content))
+        }
+        (None, revision) => revision.map_or_else(String::new, |revision| {
+            to_yaml(ManifestKind::Document, &revision.item, Some(&revision.content))
+        }),
+    })
 }

@@ -65,7 +65,18 @@ pub struct DeclaredBundle {
 pub(super) struct DeclaredSource {
     pub(super) entities: Vec<DeclaredEntity>,
     /// The bundle that owns all of them.
-    pub(super) bundle: Option<(String, ManifestPlace)>,
+    pub(super) bundle: Option<SourceBundle>,
+}
+
+/// The bundle of one `-f`.
+#[derive(Debug)]
+pub(super) struct SourceBundle {
+    pub(super) id: String,
+    pub(super) at: ManifestPlace,
+    /// Fields of its documents and trees that do not say them.
+    pub(super) defaults: Map<String, Value>,
+    /// The policy of the rollouts by which its documents change.
+    pub(super) rollout: Option<Value>,
 }
 
 /// What all manifests declare together.
@@ -75,6 +86,8 @@ pub struct Declaration {
     pub entities: Vec<DeclaredEntity>,
     /// The bundles, each once.
     pub bundles: Vec<DeclaredBundle>,
+    /// The policies of rollouts that bundles name, each once.
+    pub rollouts: Vec<Value>,
 }
 
 impl Declaration {
@@ -86,8 +99,10 @@ impl Declaration {
         let (mut first_places, mut faults) = (BTreeMap::new(), Vec::new());
         let mut entities = Vec::new();
         let mut bundles = BTreeMap::<String, BTreeSet<String>>::new();
+        let mut rollouts = Vec::new();
         for source in sources {
-            if let Some((id, at)) = source.bundle {
+            if let Some(SourceBundle { id, at, rollout, .. }) = source.bundle {
+                rollouts.extend(rollout.filter(|policy| !rollouts.contains(policy)));
                 note(&mut first_places, &mut faults, format!("bundle/{id}"), at);
                 bundles.entry(id).or_default().extend(source.entities.iter().map(DeclaredEntity::entity));
             }
@@ -101,7 +116,7 @@ impl Declaration {
         }
         entities.sort_by_key(|entity| entity.kind);
         let bundles = bundles.into_iter().map(|(id, members)| DeclaredBundle { id, members }).collect();
-        Ok(Self { entities, bundles })
+        Ok(Self { entities, bundles, rollouts })
     }
 }
 

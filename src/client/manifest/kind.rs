@@ -16,6 +16,8 @@ use schema::target::{Labels, Selector, Target};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::rollout_policy;
+
 /// What a manifest is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ManifestKind {
@@ -152,7 +154,8 @@ const TARGET: FieldRule = rule("target", NeededOrDefault, fits::<Target>);
 const PRIORITY: FieldRule = rule("priority", NeededOrDefault, fits::<i32>);
 const MERGE: FieldRule = rule("merge", Optional, fits::<Merge>);
 
-const BUNDLE: [FieldRule; 2] = [ID, rule("defaults", Optional, anything)];
+const BUNDLE: [FieldRule; 3] =
+    [ID, rule("defaults", Optional, anything), rule("rollout", Optional, rollout_policy::check)];
 /// What a bundle can set for the documents and trees beside it.
 pub(super) const DEFAULTS: [FieldRule; 2] =
     [rule("target", Optional, fits::<Target>), rule("priority", Optional, fits::<i32>)];

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::declared::{Declaration, DeclaredEntity, DeclaredSource};
+use super::declared::{Declaration, DeclaredEntity, DeclaredSource, SourceBundle};
 use super::fault::{FaultList, ManifestFault, ManifestPlace};
 use super::kind::{DEFAULTS, ManifestKind};
 use super::source::{self, ManifestText, STDIN, WHOLE_FILE};
@@ -76,7 +76,7 @@ fn read_source(path: &Path, bundle: Option<&str>) -> Result<DeclaredSource, Vec<
     }
     let faults: Vec<ManifestFault> = parsed.into_iter().flat_map(|parsed| parsed.text.faults.into_faults()).collect();
     match faults.is_empty() {
-        true => Ok(DeclaredSource { entities, bundle: bundle.map(|bundle| (bundle.id, bundle.at)) }),
+        true => Ok(DeclaredSource { entities, bundle }),
         false => Err(faults),
     }
 }
@@ -104,13 +104,6 @@ fn keep_manifests(parsed: &mut Vec<ParsedText>) {
     });
 }
 
-/// The bundle of one `-f`.
-struct SourceBundle {
-    id: String,
-    at: ManifestPlace,
-    defaults: Map<String, Value>,
-}
-
 fn find_bundle(parsed: &mut [ParsedText], named: Option<&str>) -> Option<SourceBundle> {
     let mut found: Option<SourceBundle> = None;
     for ParsedText { text, nodes } in parsed {
@@ -130,7 +123,7 @@ fn find_bundle(parsed: &mut [ParsedText], named: Option<&str>) -> Option<SourceB
     }
     found.or_else(|| {
         let at = ManifestPlace { file: COMMAND_LINE.into(), place: WHOLE_FILE };
-        Some(SourceBundle { id: named?.to_owned(), at, defaults: Map::new() })
+        Some(SourceBundle { id: named?.to_owned(), at, defaults: Map::new(), rollout: None })
     })
 }
 
@@ -141,7 +134,8 @@ fn read_bundle(node: &YamlNode, text: &mut ManifestText) -> Option<SourceBundle>
         None => Map::new(),
     };
     let at = node.member("id").map_or(node.at, |id| id.value.at);
-    Some(SourceBundle { id: fields["id"].as_str()?.to_owned(), at: text.faults.place(at), defaults })
+    let (id, rollout) = (fields["id"].as_str()?.to_owned(), fields.get("rollout").cloned());
+    Some(SourceBundle { id, at: text.faults.place(at), defaults, rollout })
 }
 
 /// What a node declares: nothing if it is at fault, or a bundle.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use schema::id::Id;
 use schema::terminal;
+use serde_json::Value;
 
 use super::default_reason;
 use super::error::Error;
@@ -72,6 +73,24 @@ impl ManifestOptions {
             Some(bundle) => Err(Error::NoMembers(bundle.id.clone())),
             None => Ok(declared),
         }
+    }
+
+    /// The policy by which the documents of the bundles are rolled out; none if there is none, or everything is to change now.
+    ///
+    /// # Errors
+    /// If the bundles have several policies, or what they don't declare is to be removed.
+    pub(crate) fn declared_policy<'a>(&self, declared: &'a Declaration) -> Result<Option<&'a Value>, Error> {
+        let why = match declared.rollouts.as_slice() {
+            [] => return Ok(None),
+            _ if self.now => return Ok(None),
+            [_] if self.prune => {
+                "the bundle is rolled out (`rollout` in its manifest), and a removal is not: apply without --prune, and prune with --now \
+                 when the rollout has ended"
+            }
+            [policy] => return Ok(Some(policy)),
+            _ => "the bundles have several policies of rollouts: apply one bundle after the other",
+        };
+        Err(Error::WrongCommand(why.to_owned()))
     }
 
     /// The requests, in which contents that the log has are named by their digests.

@@ -1,17 +1,19 @@
 //! Turns a request of manifests into a rollout: documents that change are staged, and the rollout is started in the same request.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use schema::digest::Digest;
 use schema::id::RolloutId;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::error::Error;
 use super::faults::print_faults;
+use super::options::ManifestOptions;
 use super::request_step::RequestStep;
 use super::shown_request::decide;
 use crate::api_client::ApiClient;
+use crate::manifest::declared::Declaration;
 use crate::manifest::rollout_policy;
 use crate::request_plan::outcome::RequestOutcome;
 
@@ -19,39 +21,55 @@ use crate::request_plan::outcome::RequestOutcome;
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub(crate) struct RolloutOptions {
-    /// Let documents that change reach nodes stage by stage: a file in YAML or JSON with the fields of `open_rollout`, without its `id`.
-    #[arg(long, value_name = "FILE", requires = "files", conflicts_with_all = ["prune", "wait"])]
+    /// Let documents that change reach nodes stage by stage: a file in YAML or JSON with the fields of `open_rollout`, without its `id`
+    /// [default: `rollout` of the bundle].
+    #[arg(long, value_name = "FILE", requires = "files", conflicts_with = "prune")]
     pub(crate) rollout: Option<PathBuf>,
 
     /// The id of the rollout [default: the bundle, and a part of the plan's digest]
-    #[arg(long, value_name = "ID", requires = "rollout")]
+    #[arg(long, value_name = "ID", requires = "files")]
     pub(crate) rollout_id: Option<RolloutId>,
 }
 
-/// A request that rolls out what a request of manifests changes, and what it would have done at once.
+/// A request that rolls out what a request of manifests changes.
 pub(crate) struct RolloutStep {
     pub(crate) id: String,
     pub(crate) step: RequestStep,
-    /// What the nodes get, stage by stage.
-    pub(crate) outcome: RequestOutcome,
-    /// How many documents are staged.
-    pub(crate) documents: usize,
 }
 
-/// The rollout of the manifests' only request; none if no document changes.
-///
-/// # Errors
-/// If the policy is at fault, or the server refuses or can't be reached.
-pub(crate) async fn of(
+impl RolloutOptions {
+    /// The request that rolls out what the only request of manifests changes, by the policy in the file or else that of the bundles. None if
+    /// there is no policy, or no document changes.
+    ///
+    /// # Errors
+    /// If the policy is at fault, bundles have several, there is more than one request, or the server refuses or can't be reached.
+    pub(crate) async fn step(
+        &self,
+        client: &ApiClient,
+        declared: &Declaration,
+        manifests: &ManifestOptions,
+        steps: &[RequestStep],
+    ) -> Result<Option<RolloutStep>, Error> {
+        let policy = match &self.rollout {
+            Some(file) => Some(rollout_policy::read(file).map_err(|faults| print_faults(&faults))?),
+            None => manifests.declared_policy(declared)?.cloned(),
+        };
+        let Some(policy) = policy else { return Ok(None) };
+        let bundle = declared.bundles.first().map(|bundle| bundle.id.as_str());
+        stage(client, steps, policy, self.rollout_id.as_ref(), bundle).await
+    }
+}
+
+async fn stage(
     client: &ApiClient,
     steps: &[RequestStep],
-    policy: &Path,
-    id: Option<&str>,
+    mut policy: Value,
+    id: Option<&RolloutId>,
     bundle: Option<&str>,
 ) -> Result<Option<RolloutStep>, Error> {
-    let mut policy = rollout_policy::read(policy).map_err(|faults| print_faults(&faults))?;
     let [step] = steps else {
-        let why = "a rollout is one request, and these manifests are more than one takes: roll out a part of them";
+        let why = "a rollout is one request, and these manifests are more than one takes: roll out a part of them, or change everything at \
+                   once with --now";
         return Err(Error::WrongCommand(why.to_owned()));
     };
     // What it would do at once is only looked at, so that no guard is in its way.
@@ -66,11 +84,11 @@ pub(crate) async fn of(
     if changed.is_empty() {
         return Ok(None);
     }
-    let id = id.map_or_else(|| default_id(bundle, &outcome), str::to_owned);
+    let id = id.map_or_else(|| default_id(bundle, &outcome), ToString::to_string);
     policy["type"] = json!("open_rollout");
     policy["id"] = json!(id);
     let step = step.rolled_out(&id, policy, &changed);
-    Ok(Some(RolloutStep { id, step, documents: changed.len(), outcome }))
+    Ok(Some(RolloutStep { id, step }))
 }
 
 /// Another plan is another rollout, and the same one again is the same.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use api::rollout::NamedNodes;
 use schema::answer::CommandWarning;
 use schema::bundle::PlanBase;
 use serde::Deserialize;
@@ -44,6 +45,9 @@ pub(crate) struct RequestOutcome {
     pub(crate) more: u64,
     #[serde(default)]
     pub(crate) jobs: Vec<OutcomeJob>,
+    /// The rollouts that the request starts; an older server does not say.
+    #[serde(default)]
+    pub(crate) rollouts: Vec<OutcomeRollout>,
     /// What the request makes that is not there before it; an older server does not say.
     pub(crate) creates: Option<Vec<String>>,
     /// What the request removes because it leaves a bundle.
@@ -67,6 +71,42 @@ pub(crate) struct OutcomeMove {
     pub(crate) entity: String,
     pub(crate) from: String,
     pub(crate) to: String,
+}
+
+/// A rollout that the request starts, as it would go from now on.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct OutcomeRollout {
+    pub(crate) rollout: String,
+    pub(crate) members: u64,
+    pub(crate) stages: Vec<OutcomeStage>,
+    /// Seconds for which its stages bake together.
+    pub(crate) bake_s: u64,
+    /// What changes on each node once it is released.
+    #[serde(default)]
+    pub(crate) nodes: Vec<OutcomeNode>,
+    #[serde(default)]
+    pub(crate) more: u64,
+    #[serde(default)]
+    pub(crate) moot: NamedNodes,
+    #[serde(default)]
+    pub(crate) offline: NamedNodes,
+    #[serde(default)]
+    pub(crate) unwell: NamedNodes,
+    #[serde(default)]
+    pub(crate) busy: NamedNodes,
+    #[serde(default)]
+    pub(crate) other_rollout: NamedNodes,
+    #[serde(default)]
+    pub(crate) rejected: NamedNodes,
+}
+
+/// A stage of a rollout as it would go.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct OutcomeStage {
+    pub(crate) name: String,
+    pub(crate) members: u32,
+    pub(crate) quota: u32,
+    pub(crate) first: NamedNodes,
 }
 
 /// An event that the request would append.
@@ -135,7 +175,7 @@ impl RequestOutcome {
 
     /// Whether nothing changes on any node, nor in a job.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.nodes.is_empty() && self.more == 0 && self.jobs.is_empty()
+        self.nodes.is_empty() && self.more == 0 && self.jobs.is_empty() && self.rollouts.is_empty()
     }
 
     /// The types of the events of each entity, in the order in which the entities are first mentioned.

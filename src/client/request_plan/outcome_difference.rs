@@ -2,17 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::outcome::{OutcomeFile, RequestOutcome};
+use super::outcome::{OutcomeFile, OutcomeNode, RequestOutcome};
 
 /// Names that are told of each sort; the rest is counted.
 const NAMED_MAX: usize = 20;
 
-/// The entities, nodes and jobs of which the outcomes say different things.
+/// The entities, nodes, jobs and rollouts of which the outcomes say different things.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct OutcomeDifference {
     pub(crate) entities: BTreeSet<String>,
     pub(crate) nodes: BTreeSet<String>,
     pub(crate) jobs: BTreeSet<String>,
+    pub(crate) rollouts: BTreeSet<String>,
 }
 
 impl OutcomeDifference {
@@ -22,12 +23,18 @@ impl OutcomeDifference {
             entities: differing(&events(shown), &events(now)),
             nodes: differing(&nodes(shown), &nodes(now)),
             jobs: differing(&jobs(shown), &jobs(now)),
+            rollouts: differing(&rollouts(shown), &rollouts(now)),
         }
     }
 
     /// A sentence: what it would change otherwise than was shown.
     pub(crate) fn text(&self) -> String {
-        let sorts = [("entities", &self.entities), ("nodes", &self.nodes), ("jobs", &self.jobs)];
+        let sorts = [
+            ("entities", &self.entities),
+            ("nodes", &self.nodes),
+            ("jobs", &self.jobs),
+            ("nodes of rollouts", &self.rollouts),
+        ];
         let said: Vec<String> = sorts.into_iter().filter_map(|(sort, names)| named(sort, names)).collect();
         if said.is_empty() { "the same entities, in another way".to_owned() } else { said.join("; ") }
     }
@@ -55,8 +62,14 @@ fn events(outcome: &RequestOutcome) -> BTreeMap<String, Vec<(String, u64)>> {
 type ShownTurn = (Vec<OutcomeFile>, bool, bool);
 
 fn nodes(outcome: &RequestOutcome) -> BTreeMap<String, ShownTurn> {
-    let turn = |node: &super::outcome::OutcomeNode| (node.files.clone(), node.retired, node.may_retry);
+    let turn = |node: &OutcomeNode| (node.files.clone(), node.retired, node.may_retry);
     outcome.nodes.iter().map(|node| (node.node.clone(), turn(node))).collect()
+}
+
+/// What each rollout that is started would change on its nodes.
+fn rollouts(outcome: &RequestOutcome) -> BTreeMap<String, (&[OutcomeNode], u64)> {
+    let started = outcome.rollouts.iter();
+    started.map(|rollout| (rollout.rollout.clone(), (rollout.nodes.as_slice(), rollout.more))).collect()
 }
 
 fn jobs(outcome: &RequestOutcome) -> BTreeMap<String, (Option<String>, Option<String>)> {

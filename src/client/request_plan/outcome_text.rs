@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use schema::terminal;
 
 use super::outcome::{OutcomeEvent, OutcomeFile, OutcomeMove, OutcomeNode, RequestOutcome};
+use super::rollout_text::append_rollout;
 
 /// Entities that are named, beside those that go.
 const ENTITIES_MAX: usize = 200;
@@ -25,6 +26,7 @@ pub(crate) fn format_outcome(outcome: &RequestOutcome) -> String {
         let _ = writeln!(text, "  > {entity}  from bundle {from} to bundle {to}");
     }
     append_nodes(outcome, &mut text);
+    outcome.rollouts.iter().for_each(|rollout| append_rollout(rollout, &mut text));
     append_jobs(outcome, &mut text);
     for result in &outcome.results {
         if let (true, Some(bundle)) = (result.changed, &result.owned_by) {
@@ -75,27 +77,29 @@ fn sign(outcome: &RequestOutcome, entity: &str, events: &[&OutcomeEvent]) -> cha
 }
 
 fn append_nodes(outcome: &RequestOutcome, text: &mut String) {
-    let total = outcome.nodes.len() as u64 + outcome.more;
-    if total == 0 {
+    if outcome.nodes.is_empty() && outcome.more == 0 {
         if outcome.changes() {
-            text.push_str("No node gets other files.\n");
+            let when = if outcome.rollouts.is_empty() { "" } else { " at once" };
+            let _ = writeln!(text, "No node gets other files{when}.");
         }
         return;
     }
+    append_changed(&outcome.nodes, outcome.more, text);
+}
+
+/// Nodes with what changes on them, those that change alike together; `more` of them are not named.
+pub(super) fn append_changed(nodes: &[OutcomeNode], more: u64, text: &mut String) {
+    let total = nodes.len() as u64 + more;
     let _ = writeln!(text, "{total} {}:", if total == 1 { "node changes" } else { "nodes change" });
     let mut groups = BTreeMap::<(bool, bool, &[OutcomeFile]), Vec<&OutcomeNode>>::new();
-    for node in &outcome.nodes {
+    for node in nodes {
         groups.entry((node.retired, node.may_retry, &node.files)).or_default().push(node);
     }
     let mut groups: Vec<_> = groups.into_iter().collect();
     // In the order of the answer, which is that of the nodes.
-    groups.sort_by_key(|(_, nodes)| outcome.nodes.iter().position(|node| node.node == nodes[0].node));
-    for ((retired, may_retry, files), nodes) in groups.iter().take(GROUPS_MAX) {
-        let named: Vec<String> = nodes.iter().take(NODES_NAMED_MAX).map(|node| terminal::line(&node.node)).collect();
-        let _ = write!(text, "  {}", named.join(", "));
-        if nodes.len() > NODES_NAMED_MAX {
-            let _ = write!(text, " and {} more", nodes.len() - NODES_NAMED_MAX);
-        }
+    groups.sort_by_key(|(_, alike)| nodes.iter().position(|node| node.node == alike[0].node));
+    for ((retired, may_retry, files), alike) in groups.iter().take(GROUPS_MAX) {
+        let _ = write!(text, "  {}", named(alike.iter().map(|node| node.node.as_str()), alike.len() as u64));
         let turn = match (retired, may_retry) {
             (true, _) => ": retired",
             (false, true) => ": tries again what it rejected",
@@ -104,12 +108,21 @@ fn append_nodes(outcome: &RequestOutcome, text: &mut String) {
         let _ = writeln!(text, "{turn}");
         append_files(files, text);
     }
-    let hidden: usize = groups.iter().skip(GROUPS_MAX).map(|(_, nodes)| nodes.len()).sum();
-    match hidden as u64 + outcome.more {
+    let hidden: usize = groups.iter().skip(GROUPS_MAX).map(|(_, alike)| alike.len()).sum();
+    match hidden as u64 + more {
         0 => {}
         hidden => {
             let _ = writeln!(text, "  and {hidden} more nodes");
         }
+    }
+}
+
+/// The first of `count` nodes by name, and the number of the others.
+pub(super) fn named<'a>(nodes: impl Iterator<Item = &'a str>, count: u64) -> String {
+    let first: Vec<String> = nodes.take(NODES_NAMED_MAX).map(terminal::line).collect();
+    match count - first.len() as u64 {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
     }
 }
 

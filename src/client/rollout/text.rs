@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use api::rollout::{RolloutDetail, RolloutSummary, StageView, WaitView};
+use api::rollout::{NamedNodes, RolloutDetail, RolloutSummary, StageView, WaitView};
 use schema::rollout::{FailureAction, OutcomeCounts, StageGate, StageQuota};
 use schema::terminal;
 use serde_json::Value;
@@ -48,7 +48,7 @@ fn counts(counts: &OutcomeCounts) -> String {
 
 /// What it waits for, as a clause.
 fn waiting(wait: &WaitView) -> String {
-    let nodes = nodes(wait);
+    let nodes = nodes(&wait.nodes);
     let until = wait.until.map_or_else(String::new, |until| format!(", until {until} at the latest"));
     match wait.reason.as_str() {
         "settle" => format!("waits for {nodes} to run the changes{until}"),
@@ -61,15 +61,15 @@ fn waiting(wait: &WaitView) -> String {
         "other_rollout" => format!("waits for {nodes}, in flight in another rollout"),
         "busy" => format!("waits for {nodes} to run what was desired before"),
         "paused" => "is paused (headwater rollout resume)".to_owned(),
-        "halted" if wait.nodes.is_empty() => "has too many failures".to_owned(),
+        "halted" if wait.nodes.nodes.is_empty() => "has too many failures".to_owned(),
         "halted" => format!("has too many failures: {nodes}"),
         other => format!("waits: {other}"),
     }
 }
 
-fn nodes(wait: &WaitView) -> String {
-    let named: Vec<&str> = wait.nodes.iter().take(NAMED_MAX).map(|node| node.as_str()).collect();
-    match wait.nodes.len().saturating_sub(NAMED_MAX) + wait.more {
+fn nodes(NamedNodes { nodes, more }: &NamedNodes) -> String {
+    let named: Vec<&str> = nodes.iter().take(NAMED_MAX).map(|node| node.as_str()).collect();
+    match nodes.len().saturating_sub(NAMED_MAX) + more {
         0 => named.join(", "),
         more => format!("{} and {more} more", named.join(", ")),
     }

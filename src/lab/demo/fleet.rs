@@ -89,7 +89,7 @@ impl ExampleFleet {
     /// Reads the manifests below `folder`.
     pub(super) fn read(folder: &Path) -> Result<Self, Error> {
         let folder = folder.join(FOLDER);
-        let Declaration { entities, bundles } =
+        let Declaration { entities, bundles, .. } =
             reader::read(std::slice::from_ref(&folder), None).map_err(Error::Manifests)?;
         let documents = entities.iter().filter(|entity| entity.kind == ManifestKind::Document);
         let document = |entity: &DeclaredEntity| {

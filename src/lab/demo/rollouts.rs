@@ -51,7 +51,7 @@ impl Story {
         self.open("volts", &first, BAD_PATH, BAD_CONTENT, 1_000_000).await?;
         let (rollout, held) = self.comes_to("volts", &["halted"]).await?;
         self.say(Style::Yellow, &format!("   {}", progress(&rollout)));
-        let named = rollout.summary.waiting.as_ref().map(|wait| wait.nodes.clone()).unwrap_or_default();
+        let named = rollout.summary.waiting.as_ref().map(|wait| wait.nodes.nodes.clone()).unwrap_or_default();
         let only = named.iter().map(|node| node.as_str()).eq([first.as_str()]);
         self.claim(
             held && only && rollout.summary.released == 1,

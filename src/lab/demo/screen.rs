@@ -1,11 +1,11 @@
 //! The output of the demo: on a terminal a table is redrawn in place; a file gets a line for each change.
 //!
-//! Invariants: colours and control sequences go to a terminal only, and no colours if `NO_COLOR` is set; a frame is one write,
-//! and each line is overwritten before the rest of it is cleared, so nothing flickers; a long line is cut at the terminal's
-//! width; text of others goes through `paint`, which makes it printable.
+//! Invariants: colours and control sequences go to a terminal only, and no colours if `NO_COLOR` is set; text of others goes through
+//! `paint`, which makes it printable.
 
 use std::io::IsTerminal as _;
 
+use program::live_frame::LiveFrame;
 use program::output::{self, StdoutError};
 use schema::terminal;
 
@@ -26,8 +26,7 @@ pub(super) struct Screen {
     /// Whether standard output is a terminal.
     pub(super) is_terminal: bool,
     has_colours: bool,
-    /// The lines of the frame that is still being redrawn.
-    frame: Vec<String>,
+    frame: LiveFrame,
     /// The first error of writing.
     failed: Option<StdoutError>,
 }
@@ -36,7 +35,7 @@ impl Screen {
     pub(super) fn stdout() -> Self {
         let is_terminal = std::io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { is_terminal, has_colours: is_terminal && !no_color, frame: Vec::new(), failed: None }
+        Self { is_terminal, has_colours: is_terminal && !no_color, frame: LiveFrame::default(), failed: None }
     }
 
     /// Makes text printable, and gives it a style.
@@ -56,17 +55,15 @@ impl Screen {
 
     /// Prints a line below; a frame above it is not redrawn any more.
     pub(super) fn say(&mut self, text: &str) {
-        self.frame.clear();
+        self.frame.leave();
         self.write(&format!("{text}\n"));
     }
 
     /// Draws a frame over the last one, unless it is the same.
     pub(super) fn show(&mut self, lines: Vec<String>) {
-        if self.frame == lines {
-            return;
+        if self.failed.is_none() {
+            self.failed = self.frame.show(lines).err();
         }
-        self.write(&redrawn(self.frame.len(), &lines));
-        self.frame = lines;
     }
 
     /// # Errors
@@ -82,30 +79,16 @@ impl Screen {
     }
 }
 
-/// The bytes that draw `lines` over `above` lines above the cursor: as one synchronized update (mode 2026), without line wrap.
-fn redrawn(above: usize, lines: &[String]) -> String {
-    let up = if above == 0 { String::new() } else { format!("\x1b[{above}A") };
-    let lines: String = lines.iter().map(|line| format!("\r{line}\x1b[K\n")).collect();
-    format!("\x1b[?2026h\x1b[?7l{up}{lines}\x1b[?7h\x1b[?2026l")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn colours_are_for_those_who_see_them() {
-        let screen = |has_colours| Screen { is_terminal: true, has_colours, frame: Vec::new(), failed: None };
+        let screen = |has_colours| Screen { is_terminal: true, has_colours, frame: LiveFrame::default(), failed: None };
         assert_eq!(screen(true).paint(Style::Green, "ok"), "\x1b[32mok\x1b[0m");
         assert_eq!(screen(false).paint(Style::Green, "ok"), "ok");
         assert_eq!(screen(true).paint(Style::Plain, "ok"), "ok");
         assert_eq!(screen(true).paint(Style::Green, "\x1b[2Jno\u{202e}"), "\x1b[32m\u{fffd}[2Jno\u{fffd}\x1b[0m");
-    }
-
-    #[test]
-    fn a_frame_takes_the_place_of_the_last_one() {
-        let lines = ["a".to_owned(), "b".to_owned()];
-        assert_eq!(redrawn(0, &lines), "\x1b[?2026h\x1b[?7l\ra\x1b[K\n\rb\x1b[K\n\x1b[?7h\x1b[?2026l");
-        assert!(redrawn(2, &lines).contains("\x1b[2A\ra"));
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_nats::HeaderMap;
+use projections::convergence::OFFLINE_AFTER;
 use schema::desired::Cause;
 use schema::id::{LogId, NodeId};
 use schema::node_keys::KeyBytes;
@@ -76,6 +77,12 @@ impl ReportListener {
     #[must_use]
     pub fn heard(&self, node: &NodeId) -> Option<HeardReport> {
         self.with(|tracker| tracker.heard(node, Instant::now()))
+    }
+
+    /// Whether a node was heard lately.
+    #[must_use]
+    pub fn is_heard(&self, node: &NodeId) -> bool {
+        self.heard(node).is_some_and(|heard| heard.silence <= OFFLINE_AFTER)
     }
 
     /// The newest reports of all nodes.

@@ -2,6 +2,7 @@
 
 use api::document::DocumentView;
 use api::error_code::ErrorCode;
+use api::query::STAGED;
 use axum::http::HeaderMap;
 use projections::configuration::{Configuration, Document};
 use schema::change::DocumentPut;
@@ -15,6 +16,7 @@ use crate::http::auth::AuthenticatedState;
 use crate::http::bundles::BundleFilter;
 use crate::http::operation::Asked;
 use crate::http::paging::{PageQuery, RenderedPage};
+use crate::http::params::{GivenParams, Parameter, RequestParameters, flag_schema};
 use crate::http::path_id::PathId;
 use crate::http::problem::ProblemResponse;
 use crate::http::snapshot::SnapshotQuery;
@@ -25,7 +27,38 @@ pub(super) fn view(state: &Configuration, id: &DocumentId, document: &Document) 
     let (put, bundle) = ((**put).clone(), state.bundles().owner(&id.into()).cloned());
     // A rollout may have given the document versions since that no other node has.
     let version = state.version(&id.into());
-    DocumentView { id: id.clone(), put, bundle, version, position: *position, at: *at }
+    let rollout = state.rollouts().underway(id).map(|staged| staged.rollout.clone());
+    DocumentView { id: id.clone(), put, bundle, rollout, version, position: *position, at: *at }
+}
+
+const STAGED_PARAMETER: Parameter =
+    Parameter::query(STAGED, "The document as the open rollout makes it that changes it, if one does.", flag_schema);
+
+/// Which revision of a document is shown.
+pub(super) struct RevisionQuery {
+    staged: bool,
+}
+
+impl RequestParameters for RevisionQuery {
+    fn declared() -> Vec<Parameter> {
+        vec![STAGED_PARAMETER]
+    }
+
+    fn take(given: &GivenParams) -> Result<Self, ProblemResponse> {
+        Ok(Self { staged: given.flag(&STAGED_PARAMETER)? })
+    }
+}
+
+impl RevisionQuery {
+    /// The document, or none: a rollout may also remove it.
+    fn find<'a>(&self, state: &'a Configuration, id: &DocumentId) -> Result<&'a Document, ProblemResponse> {
+        let staged = state.rollouts().underway(id).filter(|_| self.staged);
+        let found = match staged {
+            Some(staged) => staged.put.as_ref(),
+            None => state.documents().get(id),
+        };
+        found.ok_or_else(|| ProblemResponse::unknown_entity("document", id.as_str()))
+    }
 }
 
 /// `GET /v1/documents`
@@ -41,24 +74,21 @@ pub(super) async fn list(
 
 /// `GET /v1/documents/{id}`
 pub(super) async fn one(
-    asked: Asked<(PathId<DocumentId>, SnapshotQuery)>,
+    asked: Asked<(PathId<DocumentId>, RevisionQuery, SnapshotQuery)>,
 ) -> Result<JsonAnswer<DocumentView>, ProblemResponse> {
-    let Asked { app, params: (PathId(id), query), .. } = asked;
+    let Asked { app, params: (PathId(id), revision, query), .. } = asked;
     let state = app.snapshot(query).await?.configuration;
-    match state.documents().get(&id) {
-        Some(document) => Ok(JsonAnswer::new(state.position(), view(&state, &id, document))),
-        None => Err(ProblemResponse::unknown_entity("document", id.as_str())),
-    }
+    let document = revision.find(&state, &id)?;
+    Ok(JsonAnswer::new(state.position(), view(&state, &id, document)))
 }
 
 /// `GET /v1/documents/{id}/content`
-pub(super) async fn content(asked: Asked<(PathId<DocumentId>, SnapshotQuery)>) -> Result<FileContent, ProblemResponse> {
-    let Asked { app, params: (PathId(id), query), headers, .. } = asked;
+pub(super) async fn content(
+    asked: Asked<(PathId<DocumentId>, RevisionQuery, SnapshotQuery)>,
+) -> Result<FileContent, ProblemResponse> {
+    let Asked { app, params: (PathId(id), revision, query), headers, .. } = asked;
     let state = app.snapshot(query).await?.configuration;
-    let Some(document) = state.documents().get(&id) else {
-        return Err(ProblemResponse::unknown_entity("document", id.as_str()));
-    };
-    let DocumentPut { media_type, digest, size, .. } = &*document.put;
+    let DocumentPut { media_type, digest, size, .. } = &*revision.find(&state, &id)?.put;
     let file = File { media_type: media_type.as_str(), digest: *digest, size: *size };
     app.file_response(state.position(), &file, &headers).await
 }

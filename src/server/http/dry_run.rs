@@ -24,9 +24,10 @@ use uuid::Uuid;
 use crate::http::auth::AuthenticatedState;
 use crate::http::impact::{job_change, node_change};
 use crate::http::problem::ProblemResponse;
+use crate::http::rollout_preview;
 
 /// Nodes that an answer shows with their files.
-const NODES_SHOWN_MAX: usize = 1_000;
+pub(super) const NODES_SHOWN_MAX: usize = 1_000;
 
 /// Decides and renders a request.
 pub(super) async fn dry_run(
@@ -35,12 +36,13 @@ pub(super) async fn dry_run(
     actor: Actor,
     request: Request,
 ) -> Result<DryRunAnswer, ProblemResponse> {
-    let log_id = app.log().log_id();
+    let (log_id, reports) = (app.log().log_id(), app.clone());
     let decided = app.run_expensive(async move {
         let permitted = may_send(&before, &actor, &request);
         let plannable = is_plannable(&request);
         let decided = preview(&before, log_id, actor, &request)?;
-        Ok(DryRunAnswer { permitted, ..answer(&before, decided, plannable) })
+        let is_heard = |node: &NodeId| reports.reports().is_heard(node);
+        Ok(DryRunAnswer { permitted, ..answer(&before, decided, plannable, is_heard) })
     });
     decided.await?.map_err(|refused: RequestRefusal| refused.into())
 }
@@ -63,7 +65,12 @@ pub(super) fn is_plannable(request: &Request) -> bool {
     !request.commands.iter().any(|ask| matches!(ask.command, Command::ClaimJobs(_)))
 }
 
-fn answer(before: &Configuration, decided: DecisionWithState, plannable: bool) -> DryRunAnswer {
+fn answer(
+    before: &Configuration,
+    decided: DecisionWithState,
+    plannable: bool,
+    is_heard: impl Fn(&NodeId) -> bool,
+) -> DryRunAnswer {
     let DecisionWithState { configuration: after, events, affected, answer } = decided;
     let Outcome { plan, records } = outcome(before, &after, &affected, &events);
     let digest = plannable.then(|| plan.digest());
@@ -72,6 +79,9 @@ fn answer(before: &Configuration, decided: DecisionWithState, plannable: bool) -
     let records: BTreeMap<&NodeId, &NodeChange> = desired.iter().map(|change| (&change.node, change)).collect();
     let shown = plan.nodes.into_iter().take(NODES_SHOWN_MAX);
     let nodes = shown.map(|node| planned_node(&after, records[&node.node].clone(), node)).collect();
+    let started = plan.rollouts.into_iter();
+    let rollouts =
+        started.filter_map(|planned| rollout_preview::of(before, &after, answer.log_id, planned, &is_heard)).collect();
     DryRunAnswer {
         answer: Answer { command_id: None, ..answer },
         dry_run: true,
@@ -81,6 +91,7 @@ fn answer(before: &Configuration, decided: DecisionWithState, plannable: bool) -
         base: before.plan_base(),
         more,
         jobs: plan.jobs.into_iter().map(job_change).collect(),
+        rollouts,
         creates: created(before, &after, &events),
         prunes: pruned(&events),
         moves: moved(before, &events),
@@ -88,7 +99,8 @@ fn answer(before: &Configuration, decided: DecisionWithState, plannable: bool) -
     }
 }
 
-fn planned_node(after: &Configuration, record: NodeChange, planned: PlannedNode) -> PlannedNodeView {
+/// What changes on a node, whose record is then as in the state `after`.
+pub(super) fn planned_node(after: &Configuration, record: NodeChange, planned: PlannedNode) -> PlannedNodeView {
     let PlannedNode { node, files, retired, may_retry } = planned;
     let file = |PlannedFile { path, before, after: file }: PlannedFile| {
         let document = after.document_in_force(&node, &path).map(|(id, _)| id.clone());

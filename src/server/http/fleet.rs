@@ -34,5 +34,5 @@ pub(super) fn count(app: &AppState, snapshot: &ReadSnapshot) -> FleetCounts {
         *states.entry(app.node_state(snapshot, id, node).name()).or_default() += 1;
     }
     let states = states.into_iter().map(|(state, count)| (state.to_owned(), count)).collect();
-    FleetCounts { position: state.position(), at: state.at(), nodes, retired, states }
+    FleetCounts { position: state.position(), at: state.at(), nodes, retired, states, guard: state.rollouts().guard() }
 }

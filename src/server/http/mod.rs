@@ -68,6 +68,7 @@ mod principals;
 mod proof;
 mod proposals;
 mod reverts;
+mod rollout_preview;
 mod rollouts;
 mod versions;
 mod why;

@@ -26,7 +26,7 @@ const NUMBER_MAX: u64 = i64::MAX as u64;
 pub(super) const DRY: Parameter = Parameter::query(
     DRY_RUN,
     "Whether the request is only decided and nothing is appended. An auditor may ask for it.",
-    || json!({"type": "boolean", "default": false}),
+    flag_schema,
 );
 
 /// A parameter that an operation declares.
@@ -222,6 +222,11 @@ pub(super) fn number(text: &str) -> Result<u64, String> {
         Ok(number) if digits && number <= NUMBER_MAX => Ok(number),
         _ => Err("is a whole number from 0".to_string()),
     }
+}
+
+/// The schema of a flag in a URL.
+pub(super) fn flag_schema() -> Value {
+    json!({"type": "boolean", "default": false})
 }
 
 /// The schema of an id in a URL.

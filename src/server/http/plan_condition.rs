@@ -9,8 +9,7 @@ use api::error_code::ErrorCode;
 use axum::http::HeaderMap;
 use axum::http::header::IF_MATCH;
 use projections::expectation::{Expectation, PlanCondition};
-use projections::outcome::plan;
-use projections::request::{DecisionWithState, may_send};
+use projections::request::may_send;
 use schema::digest::Digest;
 use schema::entity::Actor;
 use schema::request::Request;
@@ -85,9 +84,8 @@ async fn expectation(
     let (before, log_id, actor, request) = (app.log().view(), app.log().log_id(), actor.clone(), request.clone());
     app.run_expensive(async move {
         let decided = preview(&before, log_id, actor, &request).ok()?;
-        let DecisionWithState { configuration: after, events, affected, .. } = decided;
-        let plan = plan(&before, &after, &affected, &events);
-        (plan.digest() == asked).then(|| Expectation::new(&before, &affected, plan))
+        let expected = Expectation::of(&before, &decided);
+        (expected.kept().plan == asked).then_some(expected)
     })
     .await
 }

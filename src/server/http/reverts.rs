@@ -246,8 +246,11 @@ fn parts_of(
         .map(|(entity, event_type)| format!("{event_type} of {entity}"))
         .collect();
     if !stays.is_empty() {
+        let rollout = lasting.keys().find(|entity| entity.kind == Kind::Rollout);
+        let abort =
+            rollout.map(|rollout| format!("; `abort_rollout` takes back what {rollout} changes")).unwrap_or_default();
         let detail = format!(
-            "can't be taken back: {}; documents, definitions, labels and bundles can: name those that you want in `only`",
+            "can't be taken back: {}{abort}; documents, definitions, labels and bundles can: name those that you want in `only`",
             stays.join(", ")
         );
         return Err(ProblemResponse::new(ErrorCode::NotUndoable, detail).in_field("command_id"));

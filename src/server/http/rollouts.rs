@@ -2,12 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use api::rollout::{
-    PolicyView, RolloutDetail, RolloutEndView, RolloutSummary, StageView, StagedChange, WAITING_NODES_MAX, WaitView,
-};
+use api::rollout::{PolicyView, RolloutDetail, RolloutEndView, RolloutSummary, StageView, StagedChange, WaitView};
 use program::clock::system_time;
 use projections::configuration::Configuration;
-use projections::convergence::OFFLINE_AFTER;
 use projections::rollout_view::RolloutWait;
 use projections::rollouts::{EndedRollout, Rollout};
 use schema::id::{NodeId, RolloutId};
@@ -116,10 +113,8 @@ impl<F: Fn(&NodeId) -> bool> RolloutReader<'_, F> {
     }
 }
 
-fn wait(RolloutWait { reason, until, mut nodes }: RolloutWait) -> WaitView {
-    let more = nodes.len().saturating_sub(WAITING_NODES_MAX);
-    nodes.truncate(WAITING_NODES_MAX);
-    WaitView { reason: reason.name().to_owned(), until, nodes, more }
+fn wait(RolloutWait { reason, until, nodes }: RolloutWait) -> WaitView {
+    WaitView { reason: reason.name().to_owned(), until, nodes: nodes.into() }
 }
 
 fn all(state: &Configuration) -> BTreeMap<RolloutId, AnyRollout<'_>> {
@@ -134,8 +129,8 @@ pub(super) async fn list(
 ) -> Result<JsonAnswer<RenderedPage<RolloutSummary>>, ProblemResponse> {
     let Asked { app, params: (page, query), .. } = asked;
     let (memory, state) = app.page(&page, query).await?;
-    let is_heard = |id: &NodeId| app.reports().heard(id).is_some_and(|heard| heard.silence <= OFFLINE_AFTER);
-    let reader = RolloutReader { state: &state, now: system_time(), is_heard };
+    let reader =
+        RolloutReader { state: &state, now: system_time(), is_heard: |id: &NodeId| app.reports().is_heard(id) };
     let listed = page.list(all(&state).range(page.keys::<RolloutId>()), |id, rollout| reader.summary(id, rollout));
     Ok(JsonAnswer::new(state.position(), listed).with_memory(memory))
 }
@@ -146,8 +141,8 @@ pub(super) async fn one(
 ) -> Result<JsonAnswer<RolloutDetail>, ProblemResponse> {
     let Asked { app, params: (PathId(id), query), .. } = asked;
     let state = app.snapshot(query).await?.configuration;
-    let is_heard = |id: &NodeId| app.reports().heard(id).is_some_and(|heard| heard.silence <= OFFLINE_AFTER);
-    let reader = RolloutReader { state: &state, now: system_time(), is_heard };
+    let reader =
+        RolloutReader { state: &state, now: system_time(), is_heard: |id: &NodeId| app.reports().is_heard(id) };
     match all(&state).get(&id) {
         Some(rollout) => Ok(JsonAnswer::new(state.position(), reader.detail(&id, rollout))),
         None => Err(ProblemResponse::unknown_entity("rollout", id.as_str())),

@@ -11,7 +11,7 @@ use projections::render::render;
 use replay::explain::{Derivation, DerivedFile, ExplainError, explain_file, explain_job};
 use schema::convergence::ConvergenceState;
 use schema::desired::Entry;
-use schema::id::{JobId, NodeId};
+use schema::id::{JobId, NodeId, RolloutId};
 use schema::position::Position;
 use schema::report::RecordRef;
 
@@ -39,6 +39,7 @@ struct FileSubject {
     status: NodeStatus,
     desired: RecordRef,
     runs: RunningFile,
+    awaits: Option<RolloutId>,
 }
 
 /// `GET /v1/why/nodes/{id}/{path}`
@@ -62,12 +63,13 @@ pub(super) async fn file(
             Some(running) => inner.running_file(&node, &path, running).await?,
             None => RunningFile { known: status.state != ConvergenceState::Unknown, file: None },
         };
-        Ok::<_, ProblemResponse>((state.position(), FileSubject { node, path, status, desired, runs }, why))
+        let awaits = path.parse().ok().and_then(|path| state.rollout_awaited(&node, &path).cloned());
+        Ok::<_, ProblemResponse>((state.position(), FileSubject { node, path, status, desired, runs, awaits }, why))
     });
     let (position, subject, why) = explained.await??;
-    let FileSubject { node, path, status, desired, runs } = subject;
+    let FileSubject { node, path, status, desired, runs, awaits } = subject;
     let derivation = app.derivation(why).await?;
-    Ok(JsonAnswer::new(position, FileExplanation { node, path, status, desired, runs, derivation }))
+    Ok(JsonAnswer::new(position, FileExplanation { node, path, status, desired, runs, awaits, derivation }))
 }
 
 /// `GET /v1/why/jobs/{id}`

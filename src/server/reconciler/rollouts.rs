@@ -121,7 +121,7 @@ impl PresenceTracker {
         reports: &ReportListener,
         patience: &RolloutPatience,
     ) -> AdvanceRollout {
-        let is_heard = |node: &&NodeId| reports.heard(node).is_some_and(|heard| heard.silence <= OFFLINE_AFTER);
+        let is_heard = |node: &&NodeId| reports.is_heard(node);
         let overdue = patience.overdue(now, id, rollout);
         let mut silent = BTreeSet::new();
         if self.can_tell_silence(now) {

@@ -23,6 +23,7 @@ mod manual;
 mod pages;
 mod printed;
 mod reference;
+mod rolled_out;
 mod selected;
 mod starting;
 mod taken_back;

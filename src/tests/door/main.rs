@@ -24,6 +24,7 @@ mod proposing;
 mod reading;
 mod reference;
 mod reverting;
+mod rollouts;
 mod states;
 mod tls;
 mod waiting;

@@ -8,7 +8,7 @@ use crate::ask::{ADMIN, AUDITOR, Answered, House, enrol, put, request};
 
 impl House {
     /// A dry run of these commands, as the auditor.
-    async fn dry_run(&self, commands: &Value) -> Answered {
+    pub(crate) async fn dry_run(&self, commands: &Value) -> Answered {
         let bearer = format!("Bearer {AUDITOR}");
         let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
         let body = json!({"commands": commands}).to_string();
@@ -16,7 +16,7 @@ impl House {
     }
 
     /// Sends commands with a plan, and perhaps a key.
-    async fn planned(&self, commands: &Value, plan: &str, key: Option<&str>) -> Answered {
+    pub(crate) async fn planned(&self, commands: &Value, plan: &str, key: Option<&str>) -> Answered {
         let tag = format!("\"{plan}\"");
         let headers: Vec<_> =
             [("if-match", tag.as_str())].into_iter().chain(key.map(|key| ("idempotency-key", key))).collect();

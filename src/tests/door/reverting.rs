@@ -7,7 +7,7 @@ use crate::ask::{AUDITOR, Answered, House, enrol, put, request};
 
 impl House {
     /// Asks how something is taken back, as the auditor.
-    async fn revert(&self, question: &Value) -> Answered {
+    pub(crate) async fn revert(&self, question: &Value) -> Answered {
         let bearer = format!("Bearer {AUDITOR}");
         let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
         self.send(request(Method::POST, "/v1/reverts", &headers, question.to_string())).await

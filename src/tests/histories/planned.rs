@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use projections::configuration::Configuration;
 use projections::expectation::{ConditionalRefusal, Expectation, PlanCondition, decide_on_condition};
-use projections::outcome::plan;
 use projections::refusal::RequestRefusal;
 use projections::request::{Decision, DecisionWithState, RequestContext, preview_request};
 use schema::request::Request;
@@ -15,8 +14,7 @@ pub fn expectation(
     envelope: &RequestContext,
     request: &Request,
 ) -> Result<Expectation, RequestRefusal> {
-    let DecisionWithState { configuration: after, events, affected, .. } = preview_request(state, envelope, request)?;
-    Ok(Expectation::new(state, &affected, plan(state, &after, &affected, &events)))
+    Ok(Expectation::of(state, &preview_request(state, envelope, request)?))
 }
 
 /// Decides a request that was planned at a state of before.
