@@ -25,7 +25,7 @@ use super::rollouts::opening;
 use crate::configuration::Configuration;
 use crate::fold::{RolloutMoment, is_unwell};
 use crate::render::render;
-use crate::rollouts::{Release, Rollout, RolloutStatus};
+use crate::rollouts::{Release, ReleaseOutcome, Rollout, RolloutStatus};
 
 /// Nodes that one event names at most, so that its data stays small.
 const NODES_AN_EVENT: usize = IN_FLIGHT_MAX as usize;
@@ -101,7 +101,8 @@ impl Steps<'_> {
         let (mut nodes, mut shadowed) = (Vec::new(), Vec::new());
         let rollout = self.rollout();
         // Also a node that has settled without confirming may still have to, or may still do so.
-        for node in rollout.in_flight.iter().chain(&rollout.unconfirmed) {
+        let settled = rollout.unconfirmed.iter().filter(|node| !rollout.in_flight.contains(*node));
+        for node in rollout.in_flight.iter().chain(settled) {
             if nodes.len() + shadowed.len() == NODES_AN_EVENT {
                 break;
             }
@@ -110,10 +111,12 @@ impl Steps<'_> {
                 continue;
             }
             let Some(digest) = digest(&self.state, node) else { continue };
-            if release.expected.contains(&digest) {
+            // Where nothing of the rollout was in force, it may be again as it was: then the node has to confirm that.
+            let is_unconcerned = !release.in_flight && release.outcome.is_some_and(ReleaseOutcome::is_unconcerned);
+            if release.expected.contains(&digest) && !is_unconcerned {
                 continue;
             }
-            let without = digest_without(&self.state, self.id, node);
+            let without = self::digest(&self.state.without_release(self.id, node), node);
             match without == Some(digest) {
                 true => shadowed.push(node.clone()),
                 false => nodes.push(NodeDigest { id: node.clone(), digest }),
@@ -249,9 +252,4 @@ fn digest(state: &Configuration, node: &NodeId) -> Option<Digest> {
 /// The digest of a node's record if a rollout released it.
 fn digest_with(state: &Configuration, rollout: &RolloutId, node: &NodeId) -> Option<Digest> {
     digest(&state.with_releases(node, |releases| drop(releases.insert(rollout.clone(), Release::assumed()))), node)
-}
-
-/// The digest of a node's record if a rollout had not released it.
-fn digest_without(state: &Configuration, rollout: &RolloutId, node: &NodeId) -> Option<Digest> {
-    digest(&state.with_releases(node, |releases| drop(releases.remove(rollout))), node)
 }
