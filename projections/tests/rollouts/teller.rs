@@ -192,11 +192,9 @@ impl Teller {
                 for node in &expected.nodes {
                     let released = told.nodes.get_mut(&node.id).unwrap();
                     released.expected.insert(node.digest);
-                    // Nothing of the rollout was in force there, and now something is.
+                    // Something of the rollout is in force there again, since the last event that touched the node.
                     if ["moot", "shadowed"].contains(&released.outcome) && !released.in_flight {
-                        // The node has this record since the last event that touched it, whoever looked when.
-                        let touched = self.state.nodes()[&node.id].cause.position;
-                        (released.in_flight, released.position) = (true, touched);
+                        (released.in_flight, released.position) = (true, self.state.nodes()[&node.id].cause.position);
                     }
                     if let Some(noted) = self.state.reports().get(&node.id) {
                         judge(told, &node.id, &noted.summary, event.at);
