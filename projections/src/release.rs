@@ -67,6 +67,12 @@ impl ReleaseOutcome {
         matches!(self, Self::Failed | Self::Late | Self::Lost)
     }
 
+    /// Whether nothing of the changes is in force on the node.
+    #[must_use]
+    pub const fn is_unconcerned(self) -> bool {
+        matches!(self, Self::Moot | Self::Shadowed)
+    }
+
     pub(crate) fn of(self, counts: &mut OutcomeCounts) -> &mut u32 {
         match self {
             Self::Confirmed => &mut counts.confirmed,

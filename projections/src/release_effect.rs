@@ -48,7 +48,8 @@ impl Configuration {
     }
 
     /// The same configuration, as if a rollout had not released a node.
-    pub(crate) fn unreleased(&self, rollout: &RolloutId, node: &NodeId) -> Self {
+    #[must_use]
+    pub fn unreleased(&self, rollout: &RolloutId, node: &NodeId) -> Self {
         self.with_releases(node, |releases| drop(releases.remove(rollout)))
     }
 

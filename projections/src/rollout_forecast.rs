@@ -97,7 +97,8 @@ impl Configuration {
         let summary = self.reports().get(node).map(|noted| &*noted.summary);
         let facts = [
             (&mut apart.moot, effect == Some(ReleaseEffect::Moot)),
-            (&mut apart.offline, !is_heard),
+            // Who was barred just now may still be heard, and can't get the changes.
+            (&mut apart.offline, !is_heard || self.nodes().get(node).is_some_and(|node| node.access.is_barred())),
             (&mut apart.unwell, summary.is_some_and(is_unwell)),
             (&mut apart.busy, effect.is_none()),
             (&mut apart.in_other_rollout, self.rollouts().is_in_flight(node)),

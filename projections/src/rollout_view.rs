@@ -82,12 +82,15 @@ impl Configuration {
     ) -> impl Iterator<Item = &'a NodeId> {
         let stage = rollout.stage;
         let is_in_rest = rollout.is_in_rest();
+        // Who was barred just now may still be heard by those who look, and can't get the changes.
+        let is_admitted = |id: &NodeId| self.nodes().get(id).is_some_and(|node| !node.access.is_barred());
         let may_be = move |id: &&NodeId| {
             let is_well = || self.reports().get(*id).is_none_or(|noted| !is_unwell(&noted.summary));
             !rollout.released.contains(*id)
                 && !self.rollouts().is_in_flight(id)
                 && stage.is_some_and(|index| self.is_in_stage(rollout, index, id))
                 && self.is_member(rollout, id)
+                && is_admitted(id)
                 && (is_in_rest || is_well())
         };
         nodes.filter(may_be)

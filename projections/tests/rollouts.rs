@@ -11,13 +11,13 @@ use projections::configuration::{Configuration, Document};
 use projections::render::render;
 use projections::rollouts::RolloutStatus;
 use proptest::prelude::*;
-use schema::change::Change;
+use schema::change::{Change, LogBegun};
 use schema::digest::Digest;
 use schema::entity::{Entity, Kind};
 use schema::event::Event;
 use schema::id::{NodeId, RolloutId};
 
-use self::fleet::{after, step};
+use self::fleet::{Step, after, step};
 use self::teller::Teller;
 
 /// The same log with other events in the place of some. Positions are given anew; nothing else of an event depends on them.
@@ -117,6 +117,27 @@ proptest! {
 /// A thousand histories; in the long form of the faults a hundred thousand.
 fn cases() -> u32 {
     if std::env::var_os("FAULT_FORM").is_some_and(|form| form == "long") { 100_000 } else { 1_000 }
+}
+
+/// Whoever looks after the new log decides whether its rollouts go on.
+#[test]
+fn a_log_that_begins_anew_pauses_what_runs() {
+    let ask = |kind: &str| serde_json::json!([{"type": kind, "id": "r0"}]);
+    let put = serde_json::json!({"type": "put_document", "id": "d", "path": "d", "media_type": "text/plain", "content": "x",
+        "target": {"all": true}, "priority": 0, "rollout": "r0"});
+    let opened =
+        serde_json::json!({"type": "open_rollout", "id": "r0", "max_in_flight": 1, "settle_s": 20, "stages": []});
+    let mut fleet = after(&[Step::Ask(serde_json::json!([opened, put])), Step::Ask(ask("start_rollout")), Step::Look]);
+    let id: RolloutId = "r0".parse().unwrap();
+    let before = fleet.state.clone();
+    let event = Event { position: before.position().next(), ..fleet.events.last().unwrap().clone() };
+    let begun = LogBegun { from: event.log_id, position: before.position(), root: Digest::of(b""), checkpoint: None };
+    let affected = fleet.state.fold(&event, &Change::LogBegun(begun));
+    assert!(affected.is_empty() && before.rollouts().open()[&id].status == RolloutStatus::Running);
+    let rollout = &fleet.state.rollouts().open()[&id];
+    assert_eq!(rollout.status, RolloutStatus::Paused);
+    assert_eq!(rollout.released, before.rollouts().open()[&id].released);
+    assert_eq!(rollout.released.len(), 1, "a node has the change, and keeps it");
 }
 
 /// The histories that are tried are such in which rollouts get somewhere.

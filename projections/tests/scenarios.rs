@@ -5,7 +5,7 @@
 //! what stands below `then` is compared word for word. `UPDATE_SCENARIOS=1` writes it anew; read the difference before
 //! you commit it. What a line may say is in [`script`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
@@ -15,16 +15,18 @@ use projections::configuration::Configuration;
 use projections::proposals::Proposal;
 use projections::render::{Manifest, render};
 use projections::request::{DecisionWithState, RequestContext, decide_request};
+use schema::change::Change;
 use schema::command::Command;
 use schema::desired::EntryKind;
 use schema::digest::Digest;
-use schema::entity::Actor;
+use schema::entity::{Actor, Entity, Kind};
 use schema::event::Event;
-use schema::id::{CommandId, JobId, LogId, NodeId, ProposalId};
+use schema::id::{CommandId, JobId, LogId, NodeId, ProposalId, RolloutId};
 use schema::instant::Instant;
 use schema::invalid::InputError;
 use schema::report::{AttemptState, FailedAttempt, RecordRef, ReportSummary};
 use schema::request::{Request, RequestItem};
+use schema::rollout::{FailureCounts, NodeDigest, RolloutHalted, StageOpened, StagePassed};
 
 /// Entries of a record, or nodes of an answer, that are shown one by one; of more only the sums are.
 const SHOWN_MAX: usize = 8;
@@ -35,6 +37,10 @@ struct World {
     state: Configuration,
     requests: i64,
     waited: i64,
+    /// Whether the next request says that it means to go around what holds it back.
+    now: bool,
+    /// Reports of nodes that have not arrived yet.
+    sent: BTreeMap<String, ReportSummary>,
 }
 
 impl World {
@@ -46,14 +52,15 @@ impl World {
         };
         let commands: Result<Vec<RequestItem>, InputError> = asks.into_iter().enumerate().map(named).collect();
         let commands = commands.map_err(|refused| format!("refused {} at {}", refused.code, refused.field))?;
-        let request = Request { reason: None, now: false, commands, fingerprint: Digest::of(b""), bytes: 0 };
+        let now = std::mem::take(&mut self.now);
+        let request = Request { reason: None, now, commands, fingerprint: Digest::of(b""), bytes: 0 };
         let log_id: LogId = "0197f3a0-0000-7000-8000-0000000000a1".parse().unwrap();
         let envelope = RequestContext {
             log_id,
             command_id: CommandId::derived(log_id, "scenario", &self.requests.to_string()),
             actor: actor.clone(),
             entropy: [7; 16],
-            clock: Instant::from_unix_micros((self.requests + self.waited) * 1_000_000),
+            clock: self.clock(),
         };
         let decided = decide_request(&self.state, &envelope, &request).map_err(|refused| {
             let field = refused.field();
@@ -64,29 +71,56 @@ impl World {
         Ok(decided)
     }
 
-    /// What is no command: time goes by, or nodes report that they run what they are to run, or that they rejected it.
+    fn clock(&self) -> Instant {
+        Instant::from_unix_micros((self.requests + self.waited) * 1_000_000)
+    }
+
+    /// What is no command: time goes by, also backwards, or nodes report of what they are to run. Such a report may arrive later than it
+    /// was sent.
     fn goes_on(&mut self, line: &str) -> bool {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
             ["wait", seconds] => self.waited += seconds.parse::<i64>().unwrap(),
-            ["runs", ref nodes @ ..] => nodes.iter().for_each(|id| self.report(id, false)),
-            ["rejects", ref nodes @ ..] => nodes.iter().for_each(|id| self.report(id, true)),
+            [how @ ("runs" | "tries" | "rejects" | "refuses" | "lacks_room"), ref nodes @ ..] => {
+                nodes.iter().for_each(|id| self.note(id, self.summary(id, how)));
+            }
+            ["now"] => self.now = true,
+            ["sends", how, id] => {
+                let summary = self.summary(id, how);
+                self.sent.insert(id.into(), summary);
+            }
+            ["arrives", id] => {
+                let summary = self.sent.remove(id).expect("what arrives was sent");
+                self.note(id, summary);
+            }
             _ => return false,
         }
         true
     }
 
-    fn report(&mut self, id: &str, is_rejected: bool) {
+    /// What a node says of the record that it has now: that it runs well, that it runs and is not known to be good yet, or is rejected.
+    fn summary(&self, id: &str, how: &str) -> ReportSummary {
         let node: NodeId = id.parse().unwrap();
         let manifest = render(&self.state, &node).unwrap();
         let record = RecordRef { position: manifest.cause.position, digest: manifest.digest };
         let before = self.state.reports().get(&node).map(|noted| (*noted.summary).clone()).unwrap_or_default();
-        let (state, code) = (AttemptState::Failed, Some("check_rejected".into()));
-        let summary = match is_rejected {
-            true => ReportSummary { failed: Some(FailedAttempt { record, state, code, detail: None }), ..before },
-            false => ReportSummary { running: Some(record), ..ReportSummary::default() },
+        let failed = |state: AttemptState, code: &str| {
+            let failed = Some(FailedAttempt { record, state, code: Some(code.into()), detail: None });
+            ReportSummary { failed, ..before.clone() }
         };
-        let noted = RequestItem { command: Command::NoteReport(node, summary), expected_version: None };
+        match how {
+            "runs" => ReportSummary { running: Some(record), ..ReportSummary::default() },
+            "tries" => ReportSummary { running: Some(record), good: Some(before.good()), ..ReportSummary::default() },
+            "rejects" => failed(AttemptState::Failed, "check_rejected"),
+            "refuses" => failed(AttemptState::Refused, "kind_unknown"),
+            "lacks_room" => failed(AttemptState::Failed, "disk_full"),
+            other => panic!("no node {other}"),
+        }
+    }
+
+    fn note(&mut self, id: &str, summary: ReportSummary) {
+        let command = Command::NoteReport(id.parse().unwrap(), summary);
+        let noted = RequestItem { command, expected_version: None };
         self.ask(&Actor::Reconciler, vec![Ok(noted)]).unwrap();
     }
 
@@ -99,6 +133,7 @@ impl World {
 fn outcome(world: &mut World, actor: &Actor, asks: Vec<Result<RequestItem, InputError>>) -> String {
     let before = world.manifests();
     let position = world.state.position();
+    let silent: BTreeSet<NodeId> = asks.iter().flatten().flat_map(|ask| silent(&ask.command)).cloned().collect();
     let decided = match world.ask(actor, asks) {
         Ok(decided) => decided,
         Err(refused) => {
@@ -113,10 +148,12 @@ fn outcome(world: &mut World, actor: &Actor, asks: Vec<Result<RequestItem, Input
     }
     for event in &decided.events[last..] {
         let entity = named(&decided.configuration, event);
-        writeln!(told, "  {} {} {entity} v{}", event.position, event.event_type, event.version).unwrap();
+        let said = said(&event.change().unwrap());
+        writeln!(told, "  {} {} {entity} v{}{said}", event.position, event.event_type, event.version).unwrap();
     }
     for result in decided.answer.results.iter().filter(|result| !result.changed) {
-        writeln!(told, "  unchanged {} v{}", result.entity, result.version).unwrap();
+        let waits = waits(world, &result.entity, &silent);
+        writeln!(told, "  unchanged {} v{}{waits}", result.entity, result.version).unwrap();
     }
     for (id, manifest) in world.manifests() {
         match decided.affected.contains(&id) {
@@ -125,6 +162,48 @@ fn outcome(world: &mut World, actor: &Actor, asks: Vec<Result<RequestItem, Input
         }
     }
     told
+}
+
+/// What an event says that a rollout did by itself.
+fn said(change: &Change) -> String {
+    let ids = |nodes: &[NodeDigest]| nodes.iter().map(|node| node.id.to_string()).collect::<Vec<_>>();
+    let names = |nodes: &[NodeId]| nodes.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let all = match change {
+        Change::NodesReleased(released) => [("", ids(&released.nodes)), (" moot", names(&released.moot))],
+        Change::NodesExpected(expected) => [("", ids(&expected.nodes)), (" shadowed", names(&expected.shadowed))],
+        Change::NodesOverdue(overdue) => [(" late", names(&overdue.late)), (" lost", names(&overdue.lost))],
+        Change::StageOpened(StageOpened { stage, members, quota }) => {
+            return format!(", {stage} releases {quota} of {members}");
+        }
+        Change::StagePassed(StagePassed { stage, absent, .. }) => return format!(", {stage} with {absent} absent"),
+        Change::RolloutHalted(RolloutHalted { failures: FailureCounts { failed, late, lost } }) => {
+            return format!(", {failed} failed, {late} late, {lost} lost");
+        }
+        _ => return String::new(),
+    };
+    let all = all.into_iter().filter(|(_, nodes)| !nodes.is_empty());
+    all.map(|(what, nodes)| format!(",{what} {}", nodes.join(" "))).collect()
+}
+
+/// The nodes that the reconciler says are silent.
+fn silent(command: &Command) -> impl Iterator<Item = &NodeId> {
+    let seen = if let Command::AdvanceRollout(seen) = command { Some(seen) } else { None };
+    seen.into_iter().flat_map(|seen| &seen.silent)
+}
+
+/// What a rollout waits for that was started and has not ended.
+fn waits(world: &World, entity: &Entity, silent: &BTreeSet<NodeId>) -> String {
+    let id = RolloutId::from(entity.id.clone());
+    let is_heard = |id: &NodeId| !silent.contains(id);
+    let is_rollout = entity.kind == Kind::Rollout;
+    let Some(wait) = is_rollout.then(|| world.state.waiting(&id, world.clock(), is_heard)).flatten() else {
+        return String::new();
+    };
+    let nodes: Vec<&str> = wait.nodes.iter().map(NodeId::as_str).collect();
+    let of = if nodes.is_empty() { String::new() } else { format!(" of {}", nodes.join(" ")) };
+    let seconds = wait.until.map(|until| until.unix_micros() / 1_000_000);
+    let until = seconds.map_or_else(String::new, |seconds| format!(" until {seconds} s"));
+    format!(", waiting: {}{of}{until}", wait.reason.name())
 }
 
 /// Jobs and proposals have ids made of digests; what they come from says more.

@@ -10,13 +10,13 @@ use alloc::vec::Vec;
 
 use projections::configuration::Configuration;
 use projections::render::render;
-use projections::rollouts::Rollout;
+use projections::rollouts::{Rollout, RolloutStatus};
 use schema::change::Change;
 use schema::digest::Digest;
 use schema::event::Event;
 use schema::id::{NodeId, RolloutId};
 use schema::position::Position;
-use schema::rollout::{FailureCounts, NodesReleased, StageGate, StageOpened, StagePassed};
+use schema::rollout::{FailureCounts, NodesExpected, NodesReleased, StageGate, StageOpened, StagePassed};
 
 /// A law that an event of a rollout breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,11 +32,21 @@ pub struct LawBreach {
 }
 
 /// The laws, with a sentence for each.
-pub const LAWS: [(&str, &str); 9] = [
+pub const LAWS: [(&str, &str); 10] = [
     ("released_digest", "a node is released to exactly what its record becomes, and is moot only if nothing changes"),
-    ("released_nodes", "only nodes that may be released are: of the stage, in no flight, well before the last stage"),
+    (
+        "released_nodes",
+        "only nodes that may be released are: of the stage, in no flight, well before the last stage, while it runs",
+    ),
     ("released_count", "no more nodes are released than there is room for"),
-    ("stage_opened", "a stage opens with the nodes that it has, and with the quota that follows"),
+    (
+        "expected",
+        "a node confirms by its own record only, and is shadowed only where nothing of the rollout is in force",
+    ),
+    (
+        "stage_opened",
+        "a stage opens when the one before it has passed, with the nodes that it has and the quota that follows",
+    ),
     (
         "stage_passed",
         "a stage passes by evidence, after its bake and approval, with nobody in flight and not too many absent",
@@ -78,7 +88,8 @@ impl RolloutLaws {
         let case = Case { event, id: &id, rollout, before, after };
         let found: Vec<(&'static str, Option<String>)> = match change {
             Change::NodesReleased(released) => case.released(released),
-            Change::StageOpened(opened) => Vec::from([("stage_opened", case.opened(opened))]),
+            Change::NodesExpected(expected) => Vec::from([("expected", case.expected(expected))]),
+            Change::StageOpened(opened) => Vec::from([("stage_opened", case.opened(opened, follows))]),
             Change::StagePassed(passed) => Vec::from([("stage_passed", case.passed(passed))]),
             Change::RolloutPromoted => {
                 let is_so = follows == Some("StagePassed") && rollout.is_in_rest();
@@ -127,14 +138,32 @@ impl Case<'_> {
         let nodes = || released.nodes.iter().map(|node| &node.id).chain(&released.moot);
         let may_be = |node: &&NodeId| self.before.releasable(self.rollout, core::iter::once(*node)).next().is_some();
         let other = nodes().find(|node| !may_be(node)).map(|node| format!("node {node} may not be released now"));
+        let is_running = self.rollout.status == RolloutStatus::Running && !self.rollout.has_too_many_failures();
+        let other = if is_running { other } else { Some("the rollout does not run".into()) };
         let room = self.rollout.free_slots() as usize;
         let count = released.nodes.len();
         let many = (count > room).then(|| format!("{count} nodes are released, and there is room for {room}"));
         Vec::from([("released_digest", wrong.or(changed)), ("released_nodes", other), ("released_count", many)])
     }
 
-    fn opened(&self, opened: &StageOpened) -> Option<String> {
+    fn expected(&self, expected: &NodesExpected) -> Option<String> {
+        let wrong = expected.nodes.iter().find(|node| digest(self.before, &node.id) != Some(node.digest));
+        let wrong = wrong.map(|node| format!("node {} has another record than is said", node.id));
+        let has_changes =
+            |node: &&NodeId| digest(&self.before.unreleased(self.id, node), node) != digest(self.before, node);
+        let shadowed = expected.shadowed.iter().find(has_changes);
+        wrong.or_else(|| shadowed.map(|node| format!("node {node} is shadowed, and has changes of the rollout")))
+    }
+
+    fn opened(&self, opened: &StageOpened, follows: Option<&str>) -> Option<String> {
         let index = self.rollout.opened.stages.iter().position(|stage| stage.name == opened.stage)?;
+        let is_next = match self.rollout.stage {
+            None => index == 0 && follows == Some("RolloutStarted"),
+            Some(last) => index == last + 1 && follows == Some("StagePassed"),
+        };
+        if !is_next {
+            return Some("the stage before it has not just passed".into());
+        }
         let left = self.before.members(self.rollout).into_iter().filter(|node| !self.rollout.released.contains(*node));
         let members = left.filter(|node| self.before.is_in_stage(self.rollout, index, node)).count();
         let members = u32::try_from(members).unwrap_or(u32::MAX);
@@ -170,6 +199,7 @@ impl Case<'_> {
         let policy = self.rollout.stage_policy()?;
         let is_approved = policy.gate == StageGate::Auto || self.rollout.open_tally().approved;
         let lacks = [
+            (self.rollout.status != RolloutStatus::Running, "it does not run"),
             (!self.rollout.in_flight.is_empty(), "nodes are in flight"),
             (self.rollout.confirmed_in_stage() < policy.at_least, "too few nodes have confirmed"),
             (self.event.at < self.rollout.settled_at.plus_seconds(policy.bake_s), "the stage has not baked"),
@@ -188,7 +218,8 @@ impl Case<'_> {
     fn is_over(&self, node: &NodeId) -> bool {
         let release = self.before.rollouts().release(self.id, node);
         let is_over = |at: schema::instant::Instant| self.event.at >= at.plus_seconds(self.rollout.opened.settle_s);
-        release.is_some_and(|release| is_over(release.at)) || !self.before.is_member(self.rollout, node)
+        let is_left = || !self.before.is_member(self.rollout, node);
+        release.is_some_and(|release| release.in_flight && (is_over(release.at) || is_left()))
     }
 }
 

@@ -10,7 +10,7 @@ use schema::change::Change;
 use schema::digest::Digest;
 use schema::event::Event;
 use schema::instant::Instant;
-use schema::rollout::{NodesOverdue, NodesReleased, RolloutHalted, StageOpened, StagePassed};
+use schema::rollout::{NodesExpected, NodesOverdue, NodesReleased, RolloutHalted, StageOpened, StagePassed};
 
 /// The laws over events, each of which may be changed before it is folded.
 fn laws(events: &[Event], mut plant: impl FnMut(&mut Event, Change) -> Change) -> RolloutLaws {
@@ -119,4 +119,43 @@ fn planted_breaches_are_found() {
         other => other,
     };
     assert_eq!(broken(completed), ["promoted"]);
+}
+
+#[test]
+fn planted_breaches_of_order_and_of_what_is_expected_are_found() {
+    let beside = |change: fn(NodesExpected) -> NodesExpected| {
+        move |_: &mut Event, was: Change| match was {
+            Change::NodesExpected(expected) => Change::NodesExpected(Arc::new(change(Arc::unwrap_or_clone(expected)))),
+            other => other,
+        }
+    };
+    let other_digest = |mut expected: NodesExpected| {
+        expected.nodes.iter_mut().for_each(|node| node.digest = Digest::of(b"other"));
+        expected
+    };
+    assert!(broken(beside(other_digest)).contains(&"expected"), "a node confirms by what it never had to run");
+    let shadowed = |mut expected: NodesExpected| {
+        expected.shadowed.extend(expected.nodes.drain(..).map(|node| node.id));
+        expected
+    };
+    assert!(broken(beside(shadowed)).contains(&"expected"), "a node that has the changes is called shadowed");
+    let paused = |_: &mut Event, was: Change| match was {
+        Change::StageApproved(_) => Change::RolloutPaused,
+        other => other,
+    };
+    let found = broken(paused);
+    assert!(found.contains(&"released_nodes") && found.contains(&"stage_passed"), "it goes on in a pause: {found:?}");
+    let unpassed = |_: &mut Event, was: Change| match was {
+        Change::StagePassed(_) => Change::RolloutPaused,
+        other => other,
+    };
+    assert!(broken(unpassed).contains(&"stage_opened"), "a stage is left without having passed");
+    let settled = |_: &mut Event, was: Change| match was {
+        Change::StageApproved(_) => {
+            let (late, lost) = (vec!["ring-1".parse().unwrap()], Vec::new());
+            Change::NodesOverdue(Arc::new(NodesOverdue { late, lost }))
+        }
+        other => other,
+    };
+    assert!(broken(settled).contains(&"overdue"), "a node that has settled is called late");
 }

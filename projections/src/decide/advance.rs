@@ -24,7 +24,7 @@ use super::rollouts::opening;
 use crate::configuration::Configuration;
 use crate::fold::RolloutMoment;
 use crate::release_effect::ReleaseEffect;
-use crate::rollouts::{Rollout, RolloutStatus};
+use crate::rollouts::{ReleaseOutcome, Rollout, RolloutStatus};
 
 /// Nodes that one event names at most, so that its data stays small.
 const NODES_AN_EVENT: usize = IN_FLIGHT_MAX as usize;
@@ -100,7 +100,8 @@ impl Steps<'_> {
         let (mut nodes, mut shadowed) = (Vec::new(), Vec::new());
         let rollout = self.rollout();
         // Also a node that has settled without confirming may still have to, or may still do so.
-        for node in rollout.in_flight.iter().chain(&rollout.unconfirmed) {
+        let settled = rollout.unconfirmed.iter().filter(|node| !rollout.in_flight.contains(*node));
+        for node in rollout.in_flight.iter().chain(settled) {
             if nodes.len() + shadowed.len() == NODES_AN_EVENT {
                 break;
             }
@@ -109,7 +110,9 @@ impl Steps<'_> {
                 continue;
             }
             let Some(digest) = self.state.record_digest(node) else { continue };
-            if release.expected.contains(&digest) {
+            // Where nothing of the rollout was in force, it may be again as it was: then the node has to confirm that.
+            let is_unconcerned = !release.in_flight && release.outcome.is_some_and(ReleaseOutcome::is_unconcerned);
+            if release.expected.contains(&digest) && !is_unconcerned {
                 continue;
             }
             let without = self.state.unreleased(self.id, node).record_digest(node);

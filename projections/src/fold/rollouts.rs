@@ -188,14 +188,17 @@ impl Configuration {
     /// Another digest by which a node confirms the changes. Its last report may have it already.
     fn expect_of_node(&mut self, id: &RolloutId, moment: RolloutMoment<'_>, node: &NodeDigest) {
         let summary = self.reports.get(&node.id).map(|noted| Arc::clone(&noted.summary));
+        // The node may have had this record, and rejected it, before anybody looked.
+        let touched = self.nodes.get(&node.id).map_or(moment.position, |known| known.cause.position);
         self.with_release(id, &node.id, |rollout, release| {
+            release.expected.retain(|known| *known != node.digest);
             release.expected.push(node.digest);
             release.known = moment.position;
             // Nothing of the rollout was in force there, and now something is.
-            if matches!(release.outcome, Some(ReleaseOutcome::Moot | ReleaseOutcome::Shadowed)) && !release.in_flight {
+            if release.outcome.is_some_and(ReleaseOutcome::is_unconcerned) && !release.in_flight {
                 rollout.in_flight.insert(node.id.clone());
                 release.in_flight = true;
-                (release.position, release.at) = (moment.position, moment.at);
+                (release.position, release.at) = (touched, moment.at);
             }
             if let Some(outcome) = summary.and_then(|summary| judged(release, &summary)) {
                 rollout.settle(&node.id, release, outcome, moment.at);

@@ -6,6 +6,7 @@ use histories::history;
 use projections::configuration::Configuration;
 use projections::render::render;
 use projections::request::{RequestContext, decide_request};
+use projections::rollouts::ReleaseOutcome;
 use proptest::prelude::*;
 use proptest::sample::select;
 use schema::command::{AdvanceRollout, Command};
@@ -24,6 +25,8 @@ pub(crate) enum Manner {
     Well,
     /// Its check rejects whatever has a file of a rollout.
     Rejects,
+    /// It applies what it gets, and never finds it good.
+    Tries,
     /// It is heard, and applies nothing.
     Slow,
     Silent,
@@ -106,6 +109,9 @@ impl Fleet {
                 let digest = Digest::of(id.as_str().as_bytes());
                 ReportSummary { running: Some(RecordRef { digest, ..record }), ..ReportSummary::default() }
             }
+            Manner::Tries => {
+                ReportSummary { running: Some(record), good: Some(before.good()), ..ReportSummary::default() }
+            }
             Manner::Rejects if is_candidate && before.running.map(|running| running.digest) != Some(record.digest) => {
                 let (state, code) = (AttemptState::Failed, Some("check_rejected".into()));
                 ReportSummary { failed: Some(FailedAttempt { record, state, code, detail: None }), ..before }
@@ -121,13 +127,30 @@ impl Fleet {
             self.state.nodes().keys().cloned().partition(|id| is_silent(&id));
         let rollouts: Vec<RolloutId> = self.state.rollouts().open().keys().cloned().collect();
         for id in rollouts {
-            let (heard, silent) = (heard.clone(), silent.clone());
+            let (heard, silent, seen_id) = (heard.clone(), silent.clone(), id.clone());
             let overdue = heard.union(&silent).cloned().collect();
             let seen =
                 Request::of([Command::AdvanceRollout(AdvanceRollout { id, heard, silent, overdue, baked: true })]);
             // What was said once is decided once: it comes to rest.
             let rounds = (0..10).take_while(|_| self.ask(&seen) > 0).count();
             assert!(rounds < 10, "the same look makes something new ten times");
+            self.check_noted(&seen_id);
+        }
+    }
+
+    /// After a look nobody is passed over: who counts as not concerned is not, and nobody is waited for that has rejected what it has now.
+    fn check_noted(&self, id: &RolloutId) {
+        let rollout = self.state.rollouts().open().get(id);
+        for node in rollout.into_iter().flat_map(|rollout| &rollout.released) {
+            let release = self.state.rollouts().release(id, node).expect("it is released");
+            let manifest = render(&self.state, node).unwrap();
+            let without = render(&self.state.without_release(id, node), node).unwrap();
+            let is_unconcerned = !release.in_flight && release.outcome.is_some_and(ReleaseOutcome::is_unconcerned);
+            assert!(!is_unconcerned || manifest.digest == without.digest, "{node} has changes of {id}: {release:?}");
+            let record = RecordRef { position: manifest.cause.position, digest: manifest.digest };
+            let failed = self.state.reports().get(node).and_then(|noted| noted.summary.failed.as_ref());
+            let is_rejected = failed.is_some_and(|failed| failed.record == record);
+            assert!(!(release.in_flight && is_rejected), "{node} has rejected what it has of {id}: {release:?}");
         }
     }
 }
@@ -167,11 +190,15 @@ fn apart() -> impl Strategy<Value = Value> {
     prop_oneof![2 => removed, 2 => opened, 3 => staged, 3 => started, 3 => over]
 }
 
+fn manner() -> impl Strategy<Value = Manner> {
+    let others = [Manner::Rejects, Manner::Tries, Manner::Slow, Manner::Silent, Manner::Lies];
+    prop_oneof![2 => Just(Manner::Well), 5 => select(others.to_vec())]
+}
+
 pub(crate) fn step() -> impl Strategy<Value = Step> {
     let rollout = || 0..3_u8;
     let number = || 0..6_u8;
     let named = |kind: &'static str| rollout().prop_map(move |id| json!([{"type": kind, "id": format!("r{id}")}]));
-    let manner = select(vec![Manner::Well, Manner::Well, Manner::Rejects, Manner::Slow, Manner::Silent, Manner::Lies]);
     let labels = |kind: &'static str| {
         (number(), 0..2_u8).prop_map(
             move |(id, label)| json!([{"type": kind, "id": format!("n{id}"), "labels": {"k": label.to_string()}}]),
@@ -181,9 +208,10 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
     let started = started.prop_map(|(rollout, document, version, target, in_flight, aborts, failures, gate)| {
         let canary = json!({"name": "canary", "select": {"match_labels": {"k": "1"}}, "up_to": {"percent": 60},
             "bake_s": 5, "gate": if gate == 1 { "approval" } else { "auto" }});
+        let second = json!({"name": "second", "up_to": {"percent": 40}, "bake_s": 2});
         let opened = json!({"type": "open_rollout", "id": format!("r{rollout}"), "max_in_flight": in_flight,
             "settle_s": 20, "max_failures": {"count": failures}, "on_failure": if aborts { "abort" } else { "halt" },
-            "stages": [canary]});
+            "stages": if version % 3 == 0 { json!([canary, second]) } else { json!([canary]) }});
         json!([opened, put(document, version, Some(rollout), target.clone()),
             put(document + 10, version, Some(rollout), target), {"type": "start_rollout", "id": format!("r{rollout}")}])
     });
@@ -220,7 +248,7 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         5 => (0..12_u32).prop_map(Step::Wait),
         7 => Just(Step::Report),
         8 => Just(Step::Look),
-        2 => (number(), manner).prop_map(|(id, manner)| Step::Become(id, manner)),
+        2 => (number(), manner()).prop_map(|(id, manner)| Step::Become(id, manner)),
         5 => ask.prop_map(Step::Ask),
     ]
 }

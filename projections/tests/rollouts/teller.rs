@@ -14,7 +14,7 @@ use schema::id::{NodeId, RolloutId};
 use schema::instant::Instant;
 use schema::position::Position;
 use schema::report::ReportSummary;
-use schema::rollout::{OutcomeCounts, REST, RolloutOpened, StageGate};
+use schema::rollout::{NodeDigest, OutcomeCounts, REST, RolloutOpened, StageGate};
 use schema::target::{Labels, Target};
 
 use crate::plain_fleet::Plain;
@@ -102,6 +102,13 @@ impl Teller {
             let now = told.nodes.values().filter(|node| node.in_flight).count() + nodes.len();
             prop_assert!(now <= told.policy.as_ref().unwrap().max_in_flight as usize, "more in flight than may be");
         }
+        let named = named_nodes(&change);
+        prop_assert_eq!(named.iter().collect::<BTreeSet<_>>().len(), named.len(), "a node is named once: {:?}", change);
+        if let Change::NodesExpected(_) = &change {
+            let is_done = |node: &ToldNode| node.outcome == "confirmed" && !node.in_flight;
+            let told = &self.rollouts[&id];
+            prop_assert!(!named.iter().any(|id| is_done(&told.nodes[*id])), "who has confirmed is not asked again");
+        }
         self.check_passing(event, &change)?;
         self.tell(event, &change);
         let labels = |state: &Configuration, node: &NodeId| state.nodes().get(node).map(|node| node.labels.clone());
@@ -122,19 +129,25 @@ impl Teller {
         Ok(())
     }
 
-    /// A stage passes by evidence of its own, after its time, and without more silence than was allowed.
+    /// A stage passes, and the last one is completed, by evidence of its own and after its time; and without more silence than was allowed.
     fn check_passing(&self, event: &Event, change: &Change) -> Result<(), TestCaseError> {
-        let Change::StagePassed(passed) = change else { return Ok(()) };
+        let (Change::StagePassed(_) | Change::RolloutCompleted) = change else { return Ok(()) };
         let told = &self.rollouts[&RolloutId::from(event.entity.id.clone())];
         let policy = told.policy.as_ref().unwrap();
-        let stage = policy.stages.iter().find(|stage| stage.name == passed.stage).unwrap();
+        let stage = policy.stages.iter().find(|stage| stage.name.as_str() == told.stage).unwrap();
         let is_rest = stage.name.as_str() == REST;
         let confirmed = told.counts((!is_rest).then_some(told.stage.as_str())).confirmed;
         prop_assert!(confirmed >= stage.at_least.max(1), "a stage passes by evidence");
-        prop_assert_eq!(passed.counts, told.counts(Some(&told.stage)));
+        prop_assert!(told.is_running, "a stage passes while the rollout runs");
         prop_assert!(!told.nodes.values().any(|node| node.in_flight));
         prop_assert!(event.at >= told.settled_at.plus_seconds(stage.bake_s), "before it was baked");
         prop_assert!(stage.gate == StageGate::Auto || told.approved, "before it was approved");
+        let Change::StagePassed(passed) = change else {
+            prop_assert!(is_rest, "only the last stage is completed");
+            return Ok(());
+        };
+        prop_assert_eq!(&passed.stage, &stage.name);
+        prop_assert_eq!(passed.counts, told.counts(Some(&told.stage)));
         if !is_rest {
             prop_assert!(u64::from(passed.absent) * 100 <= u64::from(told.members) * 50, "with too much silence");
         }
@@ -179,9 +192,9 @@ impl Teller {
                 for node in &expected.nodes {
                     let released = told.nodes.get_mut(&node.id).unwrap();
                     released.expected.insert(node.digest);
-                    // Nothing of the rollout was in force there, and now something is.
+                    // Something of the rollout is in force there again, since the last event that touched the node.
                     if ["moot", "shadowed"].contains(&released.outcome) && !released.in_flight {
-                        (released.in_flight, released.position) = (true, event.position);
+                        (released.in_flight, released.position) = (true, self.state.nodes()[&node.id].cause.position);
                     }
                     if let Some(noted) = self.state.reports().get(&node.id) {
                         judge(told, &node.id, &noted.summary, event.at);
@@ -232,6 +245,18 @@ impl Teller {
                 released.expected.clear();
             }
         }
+    }
+}
+
+fn named_nodes(change: &Change) -> Vec<&NodeId> {
+    fn ids(nodes: &[NodeDigest]) -> impl Iterator<Item = &NodeId> {
+        nodes.iter().map(|node| &node.id)
+    }
+    match change {
+        Change::NodesReleased(released) => ids(&released.nodes).chain(&released.moot).collect(),
+        Change::NodesExpected(expected) => ids(&expected.nodes).chain(&expected.shadowed).collect(),
+        Change::NodesOverdue(overdue) => overdue.late.iter().chain(&overdue.lost).collect(),
+        _ => Vec::new(),
     }
 }
 

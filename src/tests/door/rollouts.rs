@@ -140,6 +140,18 @@ async fn a_document_is_shown_as_it_is_and_as_the_rollout_makes_it() {
 }
 
 #[tokio::test]
+async fn what_came_with_an_aborted_rollout_leaves_its_bundle() {
+    let house = fleet().await;
+    let assign = json!({"type": "assign_bundle", "id": "b", "members": ["document/fresh", "document/plain"]});
+    let plain = put("plain", "plain", "x", all());
+    house.done(json!([open(), staged("fresh", "etc/fresh", "y"), plain, assign, start()])).await;
+    let members = async || house.shown("/v1/bundles/b").await["members"].clone();
+    assert_eq!(members().await, json!(["document/fresh", "document/plain"]));
+    house.done(json!([{"type": "abort_rollout", "id": "r"}])).await;
+    assert_eq!(members().await, json!(["document/plain"]));
+}
+
+#[tokio::test]
 async fn whoever_asks_about_a_node_or_takes_something_back_is_told_of_the_rollout() {
     let house = fleet().await;
     house.done(json!([put("d", "etc/d", "old", all())])).await;

@@ -18,9 +18,10 @@
 //! propose NODE NUMBER PATH [content=TEXT] [base=TEXT] [media_type=TEXT]              withdraw_proposal NODE NUMBER
 //! put_document … rollout=ROLLOUT                     remove_document ID rollout=ROLLOUT
 //! open_rollout ID [max_in_flight=N] [settle_s=N] [failures=N] [on_failure=abort] [absent=PERCENT]
-//!     [canary=LABEL=VALUE [up_to=N] [gate=approval]]  start_rollout | pause_rollout | abort_rollout | complete_rollout ID
+//!     [canary=LABEL=VALUE [second=LABEL=VALUE] [up_to=N] [gate=approval]] [rest=approval]
+//! start_rollout | pause_rollout | abort_rollout | complete_rollout ID
 //! resume_rollout ID [failures=N]                     approve_stage ID STAGE
-//! advance ID [heard=NODE,NODE…] [silent=NODE…]       set_guard N | set_guard none
+//! advance ID [heard=NODE,NODE…] [silent=NODE…] [measured=nothing]                    set_guard N | set_guard none
 //! accept_proposal NODE NUMBER [priority=N] [anyway=true]                             reject_proposal NODE NUMBER REASON
 //! ```
 //!

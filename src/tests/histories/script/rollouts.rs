@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::number;
 
-/// `open_rollout` with one stage before the last one, if a label of its nodes is given.
+/// `open_rollout` with one stage before the last one, or two, if a label of their nodes is given; `rest` is the gate of the last one.
 pub(super) fn open_rollout(id: &str, named: &Map<String, Value>) -> Value {
     let text = |name: &str| named.get(name).and_then(Value::as_str);
     let mut command = json!({"type": "open_rollout", "id": id, "max_in_flight": 2, "settle_s": 60});
@@ -26,26 +26,36 @@ pub(super) fn open_rollout(id: &str, named: &Map<String, Value>) -> Value {
     if let Some(action) = text("on_failure") {
         command["on_failure"] = json!(action);
     }
-    if let Some((key, value)) = text("canary").and_then(|label| label.split_once('=')) {
+    let of = |name: &str| text(name).and_then(|label| label.split_once('='));
+    let mut stages: Vec<Value> = Vec::new();
+    for (name, (key, value)) in ["canary", "second"].into_iter().filter_map(|name| Some((name, of(name)?))) {
         let gate = text("gate").unwrap_or("auto");
-        let mut stage = json!({"name": "canary", "select": {"match_labels": {key: value}}, "bake_s": 20, "gate": gate});
+        let mut stage = json!({"name": name, "select": {"match_labels": {key: value}}, "bake_s": 20, "gate": gate});
         if let Some(count) = text("up_to") {
             stage["up_to"] = json!({"count": number(count)});
         }
-        command["stages"] = json!([stage]);
+        stages.push(stage);
+    }
+    if let Some(gate) = text("rest") {
+        stages.push(json!({"name": "rest", "bake_s": 60, "gate": gate}));
+    }
+    if !stages.is_empty() {
+        command["stages"] = json!(stages);
     }
     command
 }
 
-/// What was seen of the nodes of a rollout: `heard=A,B` and `silent=C`.
+/// What was seen of the nodes of a rollout: `heard=A,B` and `silent=C`. The reconciler measures time on a clock of its own; with
+/// `measured=nothing` it has just begun.
 pub(super) fn advance(id: &str, seen: &[&str]) -> Command {
     let nodes = |name: &str| -> BTreeSet<NodeId> {
         let lists = seen.iter().filter_map(|word| word.split_once('=')).filter(|(list, _)| *list == name);
         lists.flat_map(|(_, nodes)| nodes.split(',')).map(|id| id.parse().unwrap()).collect()
     };
     let (heard, silent): (BTreeSet<NodeId>, BTreeSet<NodeId>) = (nodes("heard"), nodes("silent"));
-    let overdue = heard.union(&silent).cloned().collect();
-    Command::AdvanceRollout(AdvanceRollout { id: id.parse().unwrap(), heard, silent, overdue, baked: true })
+    let baked = !seen.contains(&"measured=nothing");
+    let overdue = if baked { heard.union(&silent).cloned().collect() } else { BTreeSet::new() };
+    Command::AdvanceRollout(AdvanceRollout { id: id.parse().unwrap(), heard, silent, overdue, baked })
 }
 
 /// The other commands about a rollout that have more than an id.
