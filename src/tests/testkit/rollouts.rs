@@ -82,7 +82,12 @@ impl RolloutFleet {
 
     /// Waits until a rollout has a status.
     pub async fn gets(&self, id: &str, status: &str) -> Value {
-        self.becomes(id, &format!("is {status}"), |shown| shown["status"] == status).await
+        let is_so = |shown: &Value| {
+            let stops = ["halted", "aborted", "promoted", "completed"].contains(&shown["status"].as_str().unwrap());
+            assert!(shown["status"] == status || !stops, "it is never {status}: {shown}");
+            shown["status"] == status
+        };
+        self.becomes(id, &format!("is {status}"), is_so).await
     }
 
     /// The events of a rollout.

@@ -15,7 +15,7 @@ use crate::story::is_long;
 /// The shortest time that a node may be given to confirm.
 const SETTLE_S: u64 = 10;
 /// The agents take a moment to check the change, so that some are in flight.
-const SLOW_CHECK: [&str; 2] = ["--check", "! grep -q good {}/files/etc/motd || sleep 1.5"];
+const SLOW_CHECK: [&str; 2] = ["--check", "! grep -q good {}/files/etc/motd || sleep 3"];
 
 /// How long a server can't hear: longer than a node has to confirm.
 fn deaf() -> Duration {
@@ -86,7 +86,8 @@ async fn the_server_is_frozen_while_nodes_confirm() {
         if log["published"].as_u64() >= shown["position"].as_u64() { Ok(()) } else { Err(log.to_string()) }
     })
     .await;
-    tokio::time::sleep(Duration::from_millis(rng.u64(..200))).await;
+    // The server has noticed by then since when they are in flight.
+    tokio::time::sleep(Duration::from_millis(rng.u64(600..1_500))).await;
     staged.fleet.servers[0].process.freeze(true);
     // Its nodes confirm meanwhile, and nobody hears it.
     tokio::time::sleep(deaf()).await;
