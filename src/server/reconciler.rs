@@ -2,6 +2,7 @@
 //! corrects nothing on nodes: each agent does that itself. It works only on the server whose relay follows, so there is one.
 
 mod dismissal;
+mod gap_watch;
 mod rollouts;
 mod silence;
 
@@ -23,6 +24,7 @@ use crate::fleet::report_tracker::noteworthy;
 use crate::fleet::rpc_service::RpcService;
 use crate::relay::{Phase, RelayStatus};
 
+use self::gap_watch::GapWatch;
 use self::rollouts::advance_rollouts;
 use self::silence::SilenceTracker;
 
@@ -52,11 +54,13 @@ pub async fn run(
 ) {
     let reconciling = async {
         while status.wait_for(|status| status.phase == Phase::Following).await.is_ok() {
+            let gaps = GapWatch::begin(Instant::now());
             tokio::select! {
+                () = gaps.pulse() => {}
                 () = append_reports(&log, &reports) => {}
-                () = end_silent_claims(&log, &reports) => {}
+                () = end_silent_claims(&log, &reports, &gaps) => {}
                 () = dismiss_retired_nodes(&log, &reports) => {}
-                () = advance_rollouts(&log, &reports) => {}
+                () = advance_rollouts(&log, &reports, &gaps) => {}
                 () = services.rpc.answer() => {}
                 () = services.proposals.serve() => {}
                 changed = status.wait_for(|status| status.phase != Phase::Following) => {
@@ -78,15 +82,21 @@ async fn append_reports(log: &Log, reports: &ReportListener) {
 }
 
 /// A server that becomes the reconciler does not know how long a node was silent, so it starts to measure here.
-async fn end_silent_claims(log: &Log, reports: &ReportListener) {
+async fn end_silent_claims(log: &Log, reports: &ReportListener, gaps: &GapWatch) {
     let mut silence = SilenceTracker::default();
+    let mut known_gaps = gaps.note(Instant::now());
     let mut due = interval(SILENCE_EVERY);
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         due.tick().await;
         // The report of an agent that is no runtime, or no longer one, is no sign of a living runtime.
         let silence_of = |node: &_| reports.heard(node).filter(|heard| heard.report.runtime).map(|heard| heard.silence);
-        let silent = silence.due(Instant::now(), reports.is_listening(), &log.view(), silence_of);
+        let now = Instant::now();
+        let gap_count = gaps.note(now);
+        // What runtimes said in a gap is not read yet.
+        let hears = reports.is_listening() && gap_count == known_gaps;
+        known_gaps = gap_count;
+        let silent = silence.due(now, hears, &log.view(), silence_of);
         for claims in silent.chunks(ENDED_AT_ONCE) {
             let commands = claims.iter().map(|(job, token)| Command::ExpireClaim(job.clone(), *token));
             let reason = Some("its runtime was silent for longer than the lease".to_string());

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use async_nats::HeaderMap;
+use async_nats::connection::State;
 use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::consumer::push::OrderedConfig;
 use async_nats::jetstream::{self, stream::Stream};
@@ -101,7 +102,11 @@ impl BucketWatch {
         unknown.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = unknown.tick() => self.look_up_unknown_nodes(&stream).await,
+                _ = unknown.tick() => {
+                    // Without a connection nobody is heard, and the watch notices that only some ten seconds later.
+                    self.reports.set_listening(client.connection_state() == State::Connected);
+                    self.look_up_unknown_nodes(&stream).await;
+                }
                 next = timeout_at(silent_at, watch.next()) => {
                     let Ok(Some(message)) = next else { return Ok(()) };
                     let message = message.map_err(|error| WatchError::Watch(error.into()))?;

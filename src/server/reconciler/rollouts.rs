@@ -4,7 +4,6 @@
 //! only looks are sent from which something follows.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use program::clock::system_time;
@@ -25,46 +24,29 @@ use store::log::Log;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::fleet::listener::ReportListener;
+use crate::reconciler::gap_watch::GapWatch;
 
 /// How often each rollout is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How often a rollout is looked at where the log has nothing new.
 const LOOK_IN_QUIET_EVERY: Duration = Duration::from_secs(1);
-/// A pause between two pulses that shows that this process did not run, so that it may have missed reports.
-const GAP_MAX: Duration = Duration::from_secs(2);
 
 /// Advances every rollout that was started, as long as it is polled.
-pub(super) async fn advance_rollouts(log: &Log, reports: &ReportListener) {
-    let gaps = AtomicU64::new(0);
-    tokio::join!(watch_for_gaps(&gaps), look_after_rollouts(log, reports, &gaps));
-}
-
-/// Counts the pauses in which this process did not run, also while the log takes long to answer.
-async fn watch_for_gaps(gaps: &AtomicU64) {
-    let mut pulse = interval(LOOK_EVERY);
-    pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut last = Instant::now();
-    loop {
-        pulse.tick().await;
-        let now = Instant::now();
-        if now.saturating_duration_since(last) > GAP_MAX {
-            gaps.fetch_add(1, Ordering::Relaxed);
-        }
-        last = now;
-    }
-}
-
-async fn look_after_rollouts(log: &Log, reports: &ReportListener, gaps: &AtomicU64) {
+pub(super) async fn advance_rollouts(log: &Log, reports: &ReportListener, gaps: &GapWatch) {
     let (mut presence, mut patience) = (PresenceTracker::default(), RolloutPatience::default());
+    let mut known_gaps = gaps.note(Instant::now());
     let mut looked: BTreeMap<RolloutId, (Position, Instant)> = BTreeMap::new();
     let mut due = interval(LOOK_EVERY);
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         due.tick().await;
         let now = Instant::now();
-        presence.look(now, reports.is_listening(), gaps.load(Ordering::Relaxed));
+        let gap_count = gaps.note(now);
+        let hears = reports.is_listening() && gap_count == known_gaps;
+        known_gaps = gap_count;
         let state = log.view();
-        patience.look(now, &state);
+        presence.look(now, hears);
+        patience.look(now, hears, &state);
         looked.retain(|id, _| state.rollouts().open().contains_key(id));
         let started = state.rollouts().open().iter();
         for (id, rollout) in started.filter(|(_, rollout)| rollout.status != RolloutStatus::Draft) {
@@ -90,20 +72,12 @@ async fn look_after_rollouts(log: &Log, reports: &ReportListener, gaps: &AtomicU
 #[derive(Debug, Default)]
 struct PresenceTracker {
     listening: Option<Instant>,
-    /// How many gaps were noticed before the last look.
-    gaps: u64,
 }
 
 impl PresenceTracker {
-    /// Notes a look. A break in listening, or a gap in which this process did not run, lets listening begin anew.
-    fn look(&mut self, now: Instant, is_listening: bool, gaps: u64) {
-        if !is_listening || gaps != self.gaps {
-            self.listening = None;
-        }
-        self.gaps = gaps;
-        if is_listening {
-            self.listening.get_or_insert(now);
-        }
+    /// Notes a look. `hears` says whether this process has listened since the look before, without a break or a gap in which it did not run.
+    fn look(&mut self, now: Instant, hears: bool) {
+        self.listening = hears.then(|| self.listening.unwrap_or(now));
     }
 
     /// Whether this process has listened for so long that who was not heard is silent.
@@ -151,7 +125,7 @@ fn has_caught_up(report: &Reported) -> bool {
 }
 
 /// How long rollouts have waited, on this process's monotonic clock: a clock that is set forward shortens no bake. Whoever becomes the
-/// reconciler begins to measure anew.
+/// reconciler begins to measure anew, and so does whoever could not hear nodes: they may have confirmed, or failed, meanwhile.
 #[derive(Debug, Default)]
 struct RolloutPatience {
     /// For each rollout since when its stage bakes by the log, and when that was first seen.
@@ -161,7 +135,10 @@ struct RolloutPatience {
 }
 
 impl RolloutPatience {
-    fn look(&mut self, now: Instant, state: &Configuration) {
+    fn look(&mut self, now: Instant, hears: bool, state: &Configuration) {
+        if !hears {
+            *self = Self::default();
+        }
         let open = state.rollouts().open();
         self.settled.retain(|id, _| open.contains_key(id));
         self.released.retain(|(id, node), _| open.get(id).is_some_and(|rollout| rollout.in_flight.contains(node)));
@@ -245,17 +222,32 @@ mod tests {
     fn nobody_is_called_silent_before_a_full_term_without_a_gap() {
         let (mut presence, start) = (PresenceTracker::default(), Instant::now());
         let at = |seconds: u64| start + Duration::from_secs(seconds);
-        let mut look = |seconds: u64, is_listening: bool| {
-            // It did not run from the second 64 to the second 104.
-            presence.look(at(seconds), is_listening, u64::from(seconds >= 104));
+        let mut look = |seconds: u64, hears: bool| {
+            presence.look(at(seconds), hears);
             presence.can_tell_silence(at(seconds))
         };
         assert!((0..=30).all(|second| !look(second, true)), "who just began to listen knows nothing");
         assert!(look(31, true));
         assert!(!look(32, false) && (33..=63).all(|second| !look(second, true)), "NATS was away");
         assert!(look(64, true));
-        assert!((104..=134).all(|second| !look(second, true)), "this process was frozen for 40 s");
-        assert!(look(135, true));
+    }
+
+    #[test]
+    fn time_in_which_nobody_could_be_heard_does_not_count() {
+        let (state, mut patience, start) = (started(), RolloutPatience::default(), Instant::now());
+        let (id, rollout) = (rollout_id(), &state.rollouts().open()[&rollout_id()]);
+        let at = |seconds: u64| start + Duration::from_secs(seconds);
+        let mut counts = |seconds: u64, hears: bool| {
+            patience.look(at(seconds), hears, &state);
+            (patience.is_baked(at(seconds), &id, rollout), patience.overdue(at(seconds), &id, rollout).len())
+        };
+        assert_eq!([counts(0, true), counts(19, true)], [(false, 0), (false, 0)]);
+        assert_eq!(
+            [counts(60, false), counts(79, true)],
+            [(false, 0), (false, 0)],
+            "NATS was away, or this process frozen"
+        );
+        assert_eq!([counts(80, true), counts(89, true), counts(90, true)], [(true, 0), (true, 0), (true, 1)]);
     }
 
     #[test]
@@ -264,16 +256,16 @@ mod tests {
         let (id, rollout) = (rollout_id(), &state.rollouts().open()[&rollout_id()]);
         let at = |seconds: u64| start + Duration::from_secs(seconds);
         assert_eq!(rollout.in_flight.len(), 1);
-        patience.look(at(0), &state);
+        patience.look(at(0), true, &state);
         assert!(!patience.is_baked(at(19), &id, rollout) && patience.is_baked(at(20), &id, rollout));
         assert!(patience.overdue(at(29), &id, rollout).is_empty());
         assert_eq!(patience.overdue(at(30), &id, rollout).len(), 1);
         // Another server begins to measure when it becomes the reconciler.
         let mut other = RolloutPatience::default();
-        other.look(at(100), &state);
+        other.look(at(100), true, &state);
         assert!(other.overdue(at(129), &id, rollout).is_empty() && !other.is_baked(at(119), &id, rollout));
         // What has ended is forgotten.
-        other.look(at(130), &Configuration::default());
+        other.look(at(130), true, &Configuration::default());
         assert!(other.settled.is_empty() && other.released.is_empty());
     }
 }

@@ -7,14 +7,18 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use schema::lease::LeasedJob;
-use schema::rpc::{CompleteRequest, RpcOutcome, RpcVerb};
+use schema::limit::LEASE_S_MIN;
+use schema::rpc::{ClaimRequest, CompleteRequest, RpcOutcome, RpcVerb};
 use schema::wire::WireRecord;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
 use testkit::asker::{Asker, claim, furnish, release, renew};
 use testkit::fleet::Fleet;
-use testkit::law::Line;
+use testkit::law::{self, Line};
+use testkit::skipped::did_not_run;
+
+use crate::story::is_long;
 
 /// Runtimes at once.
 const RUNTIMES: u64 = 3;
@@ -152,4 +156,29 @@ pub(crate) fn hold(log: &[Line], grants: &[Grant]) {
         let times = claimed.get(&(runtime.clone(), job.clone(), token.clone()));
         assert_eq!(times, Some(&1), "{runtime} was told that it has {job}");
     }
+}
+
+/// Whoever can't be answered for longer than its lease keeps its jobs, if it was the server that stood still.
+#[tokio::test]
+async fn the_server_is_frozen_for_longer_than_a_lease() {
+    let name = "the_server_is_frozen_for_longer_than_a_lease";
+    if !is_long() {
+        return did_not_run(name, "the shortest lease is 10 s: `make faults` runs it");
+    }
+    let fleet = Fleet::start().await;
+    furnish(&fleet, &["r-0".to_owned()], 2).await;
+    let asker = Asker::new(&fleet).await;
+    let request = ClaimRequest { lease_s: Some(LEASE_S_MIN), ..claim("claim", 2) };
+    let (position, claimed) = asker.done("r-0", RpcVerb::Claim, &request).await;
+    assert_eq!(claimed.jobs.map(|jobs| jobs.len()), Some(2));
+    // The server has noticed the claims by then.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    fleet.servers[0].process.freeze(true);
+    tokio::time::sleep(Duration::from_secs(2 * u64::from(LEASE_S_MIN))).await;
+    fleet.servers[0].process.freeze(false);
+    asker.done("r-0", RpcVerb::Renew, &renew("renew")).await;
+    let (_, mine) = asker.mine("r-0", position).await;
+    assert_eq!(mine.jobs.map(|jobs| jobs.len()), Some(2), "nobody else may have them");
+    let log = law::holds(&fleet.backends).await;
+    assert!(log.iter().all(|line| line.kind != "ClaimExpired"), "{log:?}");
 }

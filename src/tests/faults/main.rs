@@ -28,6 +28,7 @@ mod proof;
 mod proposing;
 mod reader;
 mod restore;
+mod rollouts;
 mod slot;
 mod story;
 mod wire;

@@ -95,7 +95,7 @@ pub(crate) struct Props {
 }
 
 /// The seed of this run: given, or drawn.
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     let given = std::env::var("FAULT_SEED").ok();
     given.map_or_else(|| fastrand::u64(..), |seed| seed.parse().expect("FAULT_SEED is a number"))
 }

@@ -19,7 +19,7 @@ pub fn same(node: &Path, want: &Tree) -> Result<(), String> {
 }
 
 /// What a node has in force; nothing if it never applied anything.
-fn in_force(node: &Path) -> Result<Tree, String> {
+pub fn in_force(node: &Path) -> Result<Tree, String> {
     let mut tree = Tree::new();
     let current = node.join("current");
     if current.symlink_metadata().is_ok() {

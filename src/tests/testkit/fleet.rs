@@ -188,12 +188,21 @@ impl Fleet {
 
     /// Enrols a node and starts its agent.
     pub async fn node(&mut self, id: &str, labels: serde_json::Value) {
-        let mut enrol = json!({"type": "enrol_node", "id": id, "labels": labels});
-        if self.backends.has_identities {
-            enrol["keys"] = json!(self.seed(id).keys());
-        }
-        self.api().accepted(json!({"commands": [enrol]})).await;
-        self.start_agent(id);
+        self.nodes([(id.to_owned(), labels)].into_iter()).await;
+    }
+
+    /// Enrols nodes with their labels in one request, and starts their agents.
+    pub async fn nodes(&mut self, nodes: impl Iterator<Item = (String, serde_json::Value)>) {
+        let nodes: Vec<(String, serde_json::Value)> = nodes.collect();
+        let enrol = nodes.iter().map(|(id, labels)| {
+            let mut enrol = json!({"type": "enrol_node", "id": id, "labels": labels});
+            if self.backends.has_identities {
+                enrol["keys"] = json!(self.seed(id).keys());
+            }
+            enrol
+        });
+        self.api().accepted(json!({"commands": enrol.collect::<Vec<_>>()})).await;
+        nodes.iter().for_each(|(id, _)| self.start_agent(id));
     }
 
     /// The folder of a node.

@@ -7,7 +7,7 @@
 //! - [`http_api`] and [`asker`]: the callers' side of HTTP and of NATS; [`load`]: many callers at once
 //! - [`agent`] and [`fake_server`]: one agent, and a test in the part of the servers
 //! - [`certificates`]: a CA, a certificate with its files, and clients that trust it
-//! - [`proposing`]: a node that proposes a file
+//! - [`proposing`]: a node that proposes a file; [`rollouts`]: a fleet that gets changes in stages; [`tree_observer`]: what nodes had meanwhile, and when
 //! - [`law`], [`disk`] and [`auditor`]: the log, a node's disk and an export, read by hand
 //! - [`skipped`]: what a test could not do here
 #![expect(missing_docs, reason = "a test reads them beside their use")]
@@ -32,4 +32,6 @@ pub mod programs;
 pub mod proposing;
 pub mod proxy;
 pub mod raw_nats;
+pub mod rollouts;
 pub mod skipped;
+pub mod tree_observer;
