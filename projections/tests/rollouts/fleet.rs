@@ -144,7 +144,7 @@ impl Fleet {
         for node in rollout.into_iter().flat_map(|rollout| &rollout.released) {
             let release = self.state.rollouts().release(id, node).expect("it is released");
             let manifest = render(&self.state, node).unwrap();
-            let without = render(&self.state.without_release(id, node), node).unwrap();
+            let without = render(&self.state.unreleased(id, node), node).unwrap();
             let is_unconcerned = !release.in_flight && release.outcome.is_some_and(ReleaseOutcome::is_unconcerned);
             assert!(!is_unconcerned || manifest.digest == without.digest, "{node} has changes of {id}: {release:?}");
             let record = RecordRef { position: manifest.cause.position, digest: manifest.digest };
