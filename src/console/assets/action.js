@@ -1,0 +1,164 @@
+// A change by hand: what it would do is shown first, it is sent with a reason and only if it still does exactly that, and the
+// command line that does the same stands beside it.
+
+import { number, plural } from "./describe.js";
+import { h, swap } from "./dom.js";
+import { command, nodeLink } from "./parts.js";
+
+/**
+ * @typedef {object} Action
+ * @property {string} title
+ * @property {string} verb the text of the button
+ * @property {any} [about] what the reader should know
+ * @property {string} [reason] the reason as it stands at first
+ * @property {HTMLElement[]} [fields] inputs of the action; a change of one of them makes the preview anew
+ * @property {(reason: string) => Promise<{request: object, preview: object|null, note?: any}>} prepare what would be sent, with its dry run
+ * @property {(reason: string) => string} line the command line that does the same
+ * @property {boolean} [sealsReason] whether the reason is a part of what the plan covers, so that the plan is made with the last one
+ */
+
+/** Opens the dialog of an action. @param {Action} action */
+export function openAction(app, action) {
+  new ActionDialog(app, action).open();
+}
+
+/** The request of plain commands, and its dry run. */
+export async function dryRun(app, commands, reason, now = false) {
+  const request = { ...(reason ? { reason } : {}), ...(now ? { now: true } : {}), commands };
+  const preview = await app.connection.post("/v1/commands?dry_run=true", request);
+  return { request, preview };
+}
+
+class ActionDialog {
+  #app;
+  #action;
+  #prepared = null;
+  #key = newKey();
+  #turn = 0;
+
+  constructor(app, action) {
+    this.#app = app;
+    this.#action = action;
+    this.reason = h("input", {
+      type: "text", value: action.reason ?? "", required: true, maxlength: "1000", placeholder: "why, for those who read the log later",
+      oninput: () => this.#refresh(),
+    });
+    this.now = h("input", { type: "checkbox", onchange: () => this.#prepare() });
+    this.nowRow = h("label.check", { hidden: true }, this.now, "Send it although it changes files on more nodes than the guard allows");
+    this.preview = h("div.preview", { "aria-live": "polite" });
+    this.state = h("p.state", { role: "status" });
+    this.line = h("div");
+    this.send = h("button.primary", { type: "submit", disabled: true }, action.verb);
+    this.cancel = h("button", { type: "button", onclick: () => this.dialog.close() }, "Cancel");
+    this.dialog = h("dialog.action", { "aria-label": action.title, onclose: () => this.dialog.remove() }, this.#form());
+  }
+
+  #form() {
+    const action = this.#action;
+    const form = h("form", { onsubmit: (event) => this.#submit(event) },
+      h("h2", null, action.title), action.about && h("p", null, action.about),
+      action.fields, this.nowRow,
+      h("label.field", null, "Reason", this.reason),
+      h("h3", null, "What it would do now"), this.preview, this.line, this.state,
+      h("div.buttons", null, this.cancel, this.send));
+    for (const field of action.fields ?? []) field.addEventListener("change", () => this.#prepare());
+    return form;
+  }
+
+  open() {
+    document.body.append(this.dialog);
+    this.dialog.showModal();
+    this.reason.focus();
+    this.#refresh();
+    this.#prepare();
+  }
+
+  #refresh() {
+    swap(this.line, command(this.#action.line(this.reason.value) + (this.now.checked ? " --now" : "")));
+    this.send.disabled = !this.#prepared?.preview || !this.#prepared.preview.permitted || this.reason.value.trim() === "";
+  }
+
+  /** Asks what it would do. Answers that come after a newer question count for nothing. */
+  async #prepare() {
+    this.#turn += 1;
+    const turn = this.#turn;
+    this.#prepared = null;
+    this.state.textContent = "";
+    this.preview.replaceChildren(h("p.quiet", null, "Asking the server …"));
+    this.#refresh();
+    try {
+      const prepared = await this.#action.prepare(this.reason.value, this.now.checked);
+      if (turn !== this.#turn) return;
+      this.#prepared = prepared;
+      this.nowRow.hidden &&= !prepared.preview?.warnings.some((each) => each.code === "blast_radius");
+      swap(this.preview, prepared.note, prepared.preview ? drawPreview(this.#app, prepared.preview) : h("p", null, "There is nothing to do: everything is so already."));
+    } catch (error) {
+      if (turn === this.#turn) swap(this.preview, refusal(error));
+    }
+    this.#refresh();
+  }
+
+  async #submit(event) {
+    event.preventDefault();
+    if (this.send.disabled) return;
+    this.send.disabled = true;
+    this.state.textContent = "Sending …";
+    if (this.#action.sealsReason) await this.#prepare();
+    if (!this.#prepared?.preview) return;
+    const { request, preview } = this.#prepared;
+    const headers = { "Idempotency-Key": this.#key, ...(preview.plan ? { "If-Match": `"${preview.plan}"` } : {}) };
+    const body = { ...request, reason: this.reason.value.trim(), ...(this.now.checked ? { now: true } : {}) };
+    try {
+      const answer = await this.#app.connection.post("/v1/commands", body, headers);
+      this.dialog.close();
+      this.#app.tell("Stored at position ", h("a", { href: this.#app.href("request", String(answer.position)) }, number(answer.position)), ". Nodes get it now.");
+      this.#app.changed(answer.position);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  // After these two nobody knows whether it was stored: sent again under the same key, it is stored once.
+  #fail(error) {
+    const unsure = ["timed_out", "unavailable", "unreachable"].includes(error.code);
+    if (!unsure) this.#key = newKey();
+    this.state.textContent = unsure ? `${error.message} It may have been stored. Send it again: it is stored once.` : `${error.message} (${error.code})`;
+    this.send.disabled = false;
+    if (error.code === "plan_changed") this.#prepare();
+  }
+}
+
+function refusal(error) {
+  return h("div.problem", { role: "alert" }, h("strong", null, "It would be refused. "), error.message, " ", h("code", null, error.code));
+}
+
+// Not randomUUID: a page that came over plain HTTP has none.
+function newKey() {
+  return `console-${[...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+}
+
+const NODES_SHOWN = 8;
+
+/** What a dry run says, in words. */
+export function drawPreview(app, preview) {
+  const changed = preview.nodes.filter((node) => node.files.length);
+  const total = preview.nodes.length + preview.more;
+  const rows = preview.nodes.slice(0, NODES_SHOWN).map((node) => h("li", null, nodeLink(app, node.node), h("span.files", null, nodeText(node))));
+  return [
+    !preview.permitted && h("p.problem", null, "Your token may read only: an administrator can send this."),
+    preview.warnings.map((warning) => h("p.warning", null, warning.detail, " ", h("code", null, warning.code))),
+    h("p", null, h("strong", null, plural(preview.events.length, "event")), total ? [", and ", h("strong", null, plural(total, "node")), changed.length ? " would get other files" : " would be concerned"] : ", and no file on any node changes"),
+    rows.length > 0 && h("ul.nodes", null, rows, total > NODES_SHOWN && h("li.quiet", null, `and ${plural(total - NODES_SHOWN, "more node")}`)),
+  ];
+}
+
+function nodeText(node) {
+  if (node.retired) return "is retired, and keeps no files";
+  if (node.may_retry && !node.files.length) return "tries again";
+  return node.files.slice(0, 4).map(fileText).join(", ") + (node.files.length > 4 ? ` and ${node.files.length - 4} more` : "");
+}
+
+function fileText(file) {
+  if (!file.before) return `+ ${file.path}`;
+  return `${file.after ? "~" : "−"} ${file.path}`;
+}

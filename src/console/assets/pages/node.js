@@ -1,0 +1,204 @@
+// A node: what is desired of it, what it tried, what it runs, and where each file comes from.
+
+import { relabelNode, retryNode, takeBack } from "../actions.js";
+import { commandLine, number, plural, sizeText } from "../describe.js";
+import { drawDiff } from "../diff.js";
+import { h, lazy } from "../dom.js";
+import { parseFilter } from "../filter.js";
+import { select } from "../fleet.js";
+import { livePage } from "../page.js";
+import { because, byline, changes, command, digest, empty, entityLink, facts, heading, labels, positionLink, reasonText, section, when } from "../parts.js";
+import { apiPath, formatRoute } from "../route.js";
+import { STATES, badge } from "../states.js";
+import { formatSpan } from "../times.js";
+import { firstRejected } from "./attention.js";
+
+const DIFFS_MAX = 5;
+
+export function open(app, root, route) {
+  const page = new NodePage(app, route);
+  const live = livePage(app, root, {
+    load: () => page.load(),
+    draw: (answer) => page.draw(answer),
+    concerns: (change) => change.rows.some((row) => row.id === route.id) || change.gone.includes(route.id),
+  });
+  return { ...live, keys: { "]": () => page.go(1), "[": () => page.go(-1), j: () => page.go(1), k: () => page.go(-1) } };
+}
+
+class NodePage {
+  #app;
+  #route;
+
+  constructor(app, route) {
+    this.#app = app;
+    this.#route = route;
+  }
+
+  async load() {
+    const { connection } = this.#app;
+    const node = await connection.get(this.#app.path(apiPath("nodes", this.#route.id)));
+    const behind = node.running && node.running.digest !== node.desired.digest;
+    const rejected = node.state === "failed" || node.state === "refused" ? firstRejected(node) : null;
+    const [diff, request] = await Promise.all([
+      behind ? this.#diff(node).catch(() => null) : null,
+      rejected ? connection.get(`/v1/impact/${rejected}`).catch(() => null) : null,
+    ]);
+    return { node, diff, request };
+  }
+
+  /** What is desired now against what was desired where the node stands: records are pure functions of the log. */
+  async #diff(node) {
+    const { connection, at } = this.#app;
+    const path = apiPath("diff", "nodes", node.id);
+    const range = `?from=${node.running.position}${at ? `&to=${encodeURIComponent(at)}` : ""}`;
+    const diff = await connection.get(path + range);
+    const texts = await Promise.all(diff.files.slice(0, DIFFS_MAX).map((file) => connection.get(`${path}/files/${segments(file.path)}${range}`).catch(() => null)));
+    const causes = await Promise.all(diff.files.slice(0, DIFFS_MAX).map((file) => connection.get(this.#app.path(`${apiPath("why", "nodes", node.id)}/${segments(file.path)}`)).catch(() => null)));
+    return { files: diff.files, texts, causes };
+  }
+
+  draw({ node, diff, request }) {
+    return [
+      this.#drawHead(node), this.#drawStatement(node), request && this.#drawRequest(node, request), this.#drawFlow(node),
+      diff && this.#drawDiff(node, diff), this.#drawDrift(node), this.#drawFiles(node), this.#drawMore(node),
+    ];
+  }
+
+  #neighbours() {
+    const { filter = "", sort = "" } = this.#route.params;
+    const fleet = this.#app.connection.fleet;
+    if (!fleet) return { before: null, after: null, place: "" };
+    const rows = select(fleet, parseFilter(filter).test, sort);
+    const index = rows.findIndex((row) => row.id === this.#route.id);
+    const place = index < 0 ? "" : `${number(index + 1)} of ${number(rows.length)}`;
+    return { before: rows[index - 1]?.id ?? null, after: index < 0 ? null : rows[index + 1]?.id ?? null, place };
+  }
+
+  #href(id) {
+    return formatRoute("node", id, { ...this.#route.params });
+  }
+
+  go(by) {
+    const { before, after } = this.#neighbours();
+    const id = by > 0 ? after : before;
+    if (id) location.hash = this.#href(id);
+  }
+
+  #drawHead(node) {
+    const { before, after, place } = this.#neighbours();
+    const { filter, sort } = this.#route.params;
+    const step = (id, text, key) => (id ? h("a", { href: this.#href(id), title: `${id} (${key})` }, text) : h("span.quiet", null, text));
+    const actions = this.#app.mayWrite && !node.retired && h("div.buttons", null,
+      h("button", { type: "button", "data-key": "labels", onclick: () => relabelNode(this.#app, node.id, node.labels) }, "Change labels …"),
+      h("button", { type: "button", "data-key": "retry", onclick: () => retryNode(this.#app, node.id) }, "Retry …"));
+    return h("header.heading", null,
+      h("p.kind", null, h("a", { href: this.#app.href("fleet", "", { filter, sort }) }, filter ? `Fleet, filtered by ${filter}` : "Fleet"), " › node ",
+        h("span.neighbours", null, step(before, "‹ previous", "["), step(after, "next ›", "]"), place && h("span.quiet", null, place))),
+      h("div.titleline", null, h("h1", null, node.id), labels(node.labels), node.retired && h("strong", null, "retired"), actions));
+  }
+
+  #drawStatement(node) {
+    const { tone = "off", means = "", todo = "" } = STATES[node.state] ?? {};
+    return h("div.statement", { class: `t-${tone}` }, badge(node.state), h("p", null, means),
+      node.reason && h("pre", null, `${node.reason.code}: ${node.reason.detail.trim()}`),
+      node.state !== "converged" && h("p", null, h("strong", null, "What to do: "), todo),
+      !this.#app.mayWrite && !this.#app.at && node.state === "failed" && command(commandLine("retry", node.id), "An administrator lets it try again with"));
+  }
+
+  #drawRequest(node, impact) {
+    const undo = this.#app.mayWrite
+      ? h("button.danger", { type: "button", "data-key": "undo", onclick: () => takeBack(this.#app, impact.command_id) }, "Take it back …")
+      : !this.#app.at && command(commandLine("undo", impact.command_id), "An administrator takes it back with");
+    return section("Since which change", `the first request that ${node.id} rejected`,
+      h("p", null, h("strong.actor", null, impact.actor), " ", changes(this.#app, impact.events), ", ", when(this.#app, impact.at), ": ", reasonText(impact.reason)),
+      h("div.buttons", null, undo, h("a.button", { href: this.#app.href("request", String(impact.position)) }, "The whole request")));
+  }
+
+  #drawFlow(node) {
+    const { desired, running, reported, noted } = node;
+    const attempt = reported?.attempt ?? noted?.failed ?? null;
+    const same = running && running.digest === desired.digest;
+    return h("div.flow", null,
+      h("div", null, h("h3", null, "Desired"), h("p.big", null, "position ", positionLink(this.#app, desired.position)),
+        h("p.quiet", null, plural(desired.entries.length, "file"), ", ", digest(desired.digest))),
+      h("div", null, h("h3", null, attempt ? "Last attempt" : "Reported"),
+        attempt ? [h("p.big", null, `${attempt.state} `, positionLink(this.#app, attempt.position)), h("p.quiet", null, attempt.code ?? "no error", attempt.at && [", ", when(this.#app, attempt.at, false), " by its own clock"])] : h("p.big.quiet", null, "nothing"),
+        reported && h("p.quiet", null, `heard ${formatSpan(reported.silence_ms)} ago, ${reported.agent}`),
+        reported?.warnings?.map((warning) => h("p.warning", null, warning.detail, " ", h("code", null, warning.code)))),
+      h("div", null, h("h3", null, "Running"), running ? h("p.big", null, "position ", positionLink(this.#app, running.position)) : h("p.big.quiet", null, "nothing known"),
+        running && h("p.quiet", null, digest(running.digest), same ? ": exactly what is desired" : ": something else than what is desired")));
+  }
+
+  #drawDiff(node, { files, texts, causes }) {
+    if (!files.length) return null;
+    return section("What is desired and does not run", `from position ${number(node.running.position)} to ${this.#app.at ?? "now"}`,
+      h("div.stack", null, files.slice(0, DIFFS_MAX).map((file, index) => {
+        const cause = causes[index]?.because[0];
+        return h("details", { "data-key": `diff-${file.path}`, open: index < 2 },
+          h("summary", null, h("code", null, file.path), wordOf(file), cause && h("span.push", null, byline(this.#app, cause))),
+          h("div.inside", null, cause && h("p", null, entityLink(this.#app, cause.entity), ` version ${cause.version}: `, reasonText(cause.reason)),
+            drawDiff(texts[index]?.unified, file.before, file.after)));
+      })),
+      files.length > DIFFS_MAX && h("p.quiet", null, `and ${plural(files.length - DIFFS_MAX, "more file")}: ${files.slice(DIFFS_MAX, 40).map((file) => file.path).join(", ")}`));
+  }
+
+  #drawDrift(node) {
+    const drift = node.reported?.drift ?? node.noted?.drift ?? [];
+    if (!drift.length) return null;
+    return section("Changed on the node", "only these paths are known: a node names at most a hundred, and says nothing of what stands in them",
+      h("ul.paths", null, drift.map((path) => h("li", null, path))),
+      command(`headwater edge status --dir DIR`, "On its machine, with the folder of the node"));
+  }
+
+  #drawFiles(node) {
+    const { entries } = node.desired;
+    if (!entries.length) return section("Files", null, empty("No document selects this node, so it holds no files."));
+    return section("Files", `${plural(entries.length, "file")} that the node must hold`,
+      h("div.stack", null, entries.map((entry) => this.#file(node, entry))));
+  }
+
+  #file(node, entry) {
+    const { entity, version, position } = entry.source;
+    const summary = [h("code", null, entry.path), h("span.quiet", null, entity, ` version ${version}`),
+      h("span.push", null, sizeText(entry.size), entry.mode === "755" && ", executable", ` · since ${number(position)}`)];
+    return lazy(`file-${entry.path}`, summary, () => this.#explain(node, entry));
+  }
+
+  async #explain(node, entry) {
+    const { connection } = this.#app;
+    const why = await connection.get(this.#app.path(`${apiPath("why", "nodes", node.id)}/${segments(entry.path)}`));
+    const path = this.#app.path(`${apiPath("nodes", node.id, "files")}/${segments(entry.path)}`);
+    return [
+      because(this.#app, why),
+      why.runs.known && why.runs.file?.digest !== entry.digest && h("p.warning", null, why.runs.file ? ["The node runs another file here: version ", why.runs.file.source.version, " of ", entityLink(this.#app, why.runs.file.source.entity)] : "The node runs no file here."),
+      facts(["Origin", entityLink(this.#app, entry.source.entity)], ["Digest", h("code.digest", { title: entry.digest }, entry.digest.slice(0, 24), "…")], ["Put at", positionLink(this.#app, entry.source.position)]),
+      lazy(`content-${entry.path}`, "The file as the node gets it", async () => textOf(await connection.ask({ path, accept: "*/*" }), entry)),
+      command(commandLine("why", "node", node.id, entry.path)),
+    ];
+  }
+
+  #drawMore(node) {
+    const href = (entity) => this.#app.href("history", "", { entity });
+    return section("History", null, h("p.buttons", null,
+      h("a.button", { href: href(`node/${node.id}`) }, "What was done to it"),
+      h("a.button", { href: href(`report/${node.id}`) }, "What it reported")),
+      facts(["Access", node.access], node.bundle && ["Bundle", node.bundle], ["Cause of its record", positionLink(this.#app, node.desired.cause.position)],
+        node.desired.retry ? ["Last retry", positionLink(this.#app, node.desired.retry)] : null,
+        node.reported?.boot_no ? ["Boot", number(node.reported.boot_no)] : null));
+  }
+}
+
+const segments = (path) => path.split("/").map(encodeURIComponent).join("/");
+
+function wordOf(file) {
+  const word = !file.before ? "new" : !file.after ? "removed" : "changed";
+  return h("span.quiet", null, word);
+}
+
+const TEXT_MAX = 200_000;
+
+// What a node gets may be anything; it is shown as text only, and only if it is text.
+function textOf({ body }, entry) {
+  if (body.includes("\u0000") || body.includes("\ufffd")) return h("p.quiet", null, `${sizeText(entry.size)} that are no text.`);
+  return h("pre.raw", { tabindex: "0" }, body.slice(0, TEXT_MAX), body.length > TEXT_MAX && " …");
+}

@@ -1,0 +1,139 @@
+// Proof: that an event is in the log, that the log's key signed it, and that the log only grew since this browser saw it last.
+// Everything is computed here, from what the server sent.
+
+import { number, plural } from "../describe.js";
+import { h, swap } from "../dom.js";
+import { fromBase64, fromHex, leafOf, sameBytes, toHex } from "../leaf.js";
+import { UnsupportedError, parseNote, verifyNote } from "../note.js";
+import { command, download, entityLink, facts, heading, positionLink, problem, section, when } from "../parts.js";
+import { rootFromInclusion } from "../tree.js";
+import { CANNOT_VERIFY, canVerify, forget, seenOf, watch } from "../witness.js";
+
+export function open(app, root, route) {
+  const position = /^\d+$/.test(route.id) ? Number(route.id) : null;
+  const page = { closed: false, close: () => (page.closed = true), reload: () => run() };
+  const run = async () => {
+    swap(root, head(app, position), h("p.quiet", null, "Computing …"));
+    const parts = canVerify() ? [await drawGrowth(app, run), position && (await drawEvent(app, position))] : h("p.warning", null, CANNOT_VERIFY);
+    if (!page.closed) swap(root, head(app, position), parts, limits(app));
+  };
+  run();
+  return page;
+}
+
+function head(app, position) {
+  const field = h("input", { type: "text", inputmode: "numeric", "aria-label": "Position of an event", placeholder: "position of an event", value: position ?? "", "data-key": "position" });
+  const go = (event) => {
+    event.preventDefault();
+    if (/^\d+$/.test(field.value.trim())) location.hash = app.href("proof", field.value.trim());
+  };
+  return [
+    heading(null, position ? `Proof of event ${number(position)}` : "Proof", h("p.lead", null, "What this browser can find out about the log by itself, from hashes and one signature.")),
+    h("form.choices", { onsubmit: go }, h("div.filter", null, field), h("button", { type: "submit" }, "Prove this event")),
+  ];
+}
+
+/** What a page can't do. */
+function limits(app) {
+  return section("What this can't show", null,
+    h("p", null, "This page was sent by the same server whose log it checks, and a server that lies could send a page that lies. Nor can it know of events after the last checkpoint. Check an export with the auditor's program, which needs no server, and a key that you got elsewhere:"),
+    command("headwater export --to log.hwlog", ""), command(`headwater-replay verify log.hwlog --trust ${app.logKey ?? "KEY"}`, ""));
+}
+
+const MARKS = { good: "✓", bad: "✕", unknown: "?" };
+const TONES = { good: "good", bad: "bad", unknown: "warn" };
+
+function check(verdict, title, ...body) {
+  return h("li", { class: `t-${TONES[verdict]}` }, h("span.mark", { role: "img", "aria-label": verdict }, MARKS[verdict]), h("div.body", null, h("strong", null, title), body.map((part) => part && h("div", null, part))));
+}
+
+async function drawGrowth(app, again) {
+  try {
+    const log = await app.connection.get("/v1/log");
+    app.logKey = log.signing_key;
+    const finding = await watch((path) => app.connection.get(path));
+    app.frame?.drawFinding(finding);
+    const before = finding.seen;
+    const rows = [
+      before && h("div", null, "Seen before: ", plural(before.size, "event"), ", ", when(app, before.seen_at)),
+      finding.now && h("div", null, "Signed now: ", plural(finding.now.size, "event"), ", ", when(app, finding.now.at)),
+    ];
+    const titles = { good: before ? "The log only grew since this browser saw it last" : "The log's key signed its checkpoint", bad: "The log is not the one that this browser saw", unknown: "The log could not be verified" };
+    const drop = () => {
+      forget(log.log_id);
+      again();
+    };
+    return section("The log", null,
+      h("div.verdict", { class: finding.verdict, role: finding.verdict === "bad" ? "alert" : null }, h("strong", null, titles[finding.verdict]), finding.detail && h("p", null, finding.detail), rows),
+      finding.verdict === "bad" && h("div.buttons", null, h("button", { type: "button", onclick: drop }, "Forget what this browser saw"), h("span.quiet", null, "only if you know why the log is another one")),
+      facts(["Log", h("code", null, log.log_id)], ["Key", h("code", null, log.signing_key)], seenOf(log.log_id) && ["Kept in this browser", plural(seenOf(log.log_id).size, "event")]));
+  } catch (error) {
+    return problem(error);
+  }
+}
+
+async function drawEvent(app, position) {
+  let parts;
+  try {
+    const { connection } = app;
+    const [log, page, proof, checkpoint] = await Promise.all([
+      connection.get("/v1/log"), connection.get(`/v1/events?after=${position - 1}&limit=1&data_text=true`),
+      connection.get(`/v1/log/proof/inclusion/${position}`), connection.ask({ path: `/v1/log/proof/inclusion/${position}`, accept: "text/plain" }),
+    ]);
+    parts = { log, event: page.items[0], proof, text: checkpoint.body };
+    if (parts.event?.position !== position) throw new Error("the log has no event at this position");
+  } catch (error) {
+    return problem(error);
+  }
+  const checks = [await checkLeaf(parts), await checkInclusion(parts), await checkSignature(parts)];
+  const worst = ["bad", "unknown", "good"].find((verdict) => checks.some((each) => each.verdict === verdict));
+  const titles = { good: `Event ${number(position)} is in the log, exactly as it is shown here`, bad: "Something is not what it was", unknown: "Not everything could be checked" };
+  const { event, text } = parts;
+  return section("The event", null,
+    h("div.verdict", { class: worst, role: worst === "bad" ? "alert" : null }, h("strong", null, titles[worst])),
+    facts(["What", h("span", null, `${event.type} `, entityLink(app, event.entity))], ["By", h("strong", null, event.actor)], ["When", when(app, event.at)], ["Request", positionLink(app, position)]),
+    h("ol.checks", null, checks.map((each) => check(each.verdict, each.title, ...each.body))),
+    h("div.buttons", null, h("button", { type: "button", onclick: () => download(`headwater-${position}.tlog-proof`, text) }, "Download the proof"), h("span.quiet", null, "as a C2SP tlog-proof")),
+    h("details", null, h("summary", null, "The event, as the leaf seals it"), h("div.inside", null, h("pre.raw", { tabindex: "0" }, event.data_text))),
+    h("details", null, h("summary", null, "The proof"), h("div.inside", null, h("pre.raw", { tabindex: "0" }, text))));
+}
+
+async function checkLeaf({ event, proof }) {
+  const leaf = toHex(await leafOf(event).catch(() => new Uint8Array()));
+  const good = leaf === event.leaf && leaf === proof.leaf;
+  return { verdict: good ? "good" : "bad", title: good ? "The leaf seals this event" : "The leaf does not seal this event: a column of it was changed", body: [h("code", null, leaf || "no leaf can be computed")] };
+}
+
+async function checkInclusion({ event, proof }) {
+  const size = proof.size;
+  try {
+    const leaf = await leafOf(event);
+    const root = await rootFromInclusion(leaf, event.position - 1, size, proof.hashes.map(fromHex));
+    const good = toHex(root) === proof.root;
+    return { verdict: good ? "good" : "bad", title: good ? `${plural(proof.hashes.length, "hash").replace("hashs", "hashes")} lead from it to the root of ${plural(size, "event")}` : `The proof does not lead to the root of ${plural(size, "event")}`, body: [h("code", null, toHex(root))] };
+  } catch (error) {
+    return { verdict: "bad", title: "The proof can't be followed", body: [error.message] };
+  }
+}
+
+/** The signed checkpoint stands at the end of the proof's text, and must name the root that the proof led to. */
+async function checkSignature({ log, proof, text }) {
+  try {
+    const note = text.slice(text.indexOf("\n\n") + 2);
+    const checkpoint = await verifyNote(note, log.log_id, fromHex(log.signing_key));
+    const told = parseNote(note);
+    const same = checkpoint.size === proof.size && sameBytes(checkpoint.root, fromHex(proof.root)) && textAgrees(text, proof);
+    const title = same ? `The log's key signed the root of ${plural(told.size, "event")}` : "The signed checkpoint is of another tree than the proof";
+    return { verdict: same ? "good" : "bad", title, body: [h("span", null, "key ", h("code", null, log.signing_key))] };
+  } catch (error) {
+    const unsupported = error instanceof UnsupportedError;
+    return { verdict: unsupported ? "unknown" : "bad", title: unsupported ? "The signature could not be checked" : "The signature is not one of the log's key", body: [error.message] };
+  }
+}
+
+// The proof comes twice: as JSON and as the text that can be downloaded. They must say the same.
+function textAgrees(text, proof) {
+  const lines = text.slice(0, text.indexOf("\n\n")).split("\n");
+  return lines[1] === `index ${proof.position - 1}` && lines.length === proof.hashes.length + 2
+    && lines.slice(2).every((line, index) => toHex(fromBase64(line)) === proof.hashes[index]);
+}
