@@ -1,7 +1,7 @@
 // A tab's side of the hub: questions and answers, and the live fleet.
 
-import { Fleet } from "./fleet.js";
 import { Hub } from "./hub.js";
+import { Fleet } from "./nodes.js";
 
 /** An answer that is an error, with the server's stable code. */
 export class RefusalError extends Error {
@@ -119,4 +119,44 @@ function openPort() {
   const { port1, port2 } = new MessageChannel();
   new Hub().attach(port2);
   return port1;
+}
+
+// What a reader chose for this browser: the colours, and whether times are local.
+
+const THEMES = ["auto", "light", "dark"];
+
+export class Preferences extends EventTarget {
+  theme = stored("headwater-theme", "auto");
+  local = stored("headwater-time", "utc") === "local";
+
+  /** Goes on to the next of the three: as the system has it, light, dark. */
+  nextTheme() {
+    this.theme = THEMES[(THEMES.indexOf(this.theme) + 1) % THEMES.length];
+    document.documentElement.dataset.theme = this.theme;
+    keep("headwater-theme", this.theme);
+    this.dispatchEvent(new Event("theme"));
+  }
+
+  switchTime() {
+    this.local = !this.local;
+    keep("headwater-time", this.local ? "local" : "utc");
+    this.dispatchEvent(new Event("time"));
+  }
+}
+
+// A browser that forbids storage still shows everything.
+function stored(key, otherwise) {
+  try {
+    return localStorage.getItem(key) ?? otherwise;
+  } catch {
+    return otherwise;
+  }
+}
+
+function keep(key, value) {
+  try {
+    localStorage.setItem(key, value);
+  } catch {
+    return;
+  }
 }

@@ -1,24 +1,19 @@
 // The console: signing in, the frame around every page, and which page is shown.
 
-import { Connection } from "./connection.js";
+import { Connection, Preferences } from "./connection.js";
+import { openDocument, openDocuments } from "./pages/documents.js";
 import { h } from "./dom.js";
+import { openFleet } from "./pages/fleet.js";
 import { Frame } from "./frame.js";
-import { Keyboard } from "./keyboard.js";
-import { open as openDocument } from "./pages/document.js";
-import { open as openDocuments } from "./pages/documents.js";
-import { open as openFleet } from "./pages/fleet.js";
-import { open as openHistory } from "./pages/history.js";
-import { open as openNode } from "./pages/node.js";
-import { open as openProof } from "./pages/proof.js";
-import { open as openProposal } from "./pages/proposal.js";
-import { open as openProposals } from "./pages/proposals.js";
-import { open as openRequest } from "./pages/request.js";
-import { open as openRollout } from "./pages/rollout.js";
-import { open as openRollouts } from "./pages/rollouts.js";
-import { open as openServer } from "./pages/server.js";
-import { signInPage } from "./pages/sign_in.js";
-import { Preferences } from "./prefs.js";
-import { formatRoute, parseRoute, tokenOf } from "./route.js";
+import { openRequest, openHistory } from "./pages/history.js";
+import { Keyboard } from "./keys.js";
+import { openNode } from "./pages/node.js";
+import { command } from "./parts.js";
+import { openProof } from "./pages/proof.js";
+import { openProposal, openProposals } from "./pages/proposals.js";
+import { openRollout, openRollouts } from "./pages/rollouts.js";
+import { openServer } from "./pages/server.js";
+import { formatRoute, parseRoute, tokenOf } from "./text.js";
 
 const OPENERS = {
   fleet: openFleet, node: openNode, documents: openDocuments, document: openDocument, request: openRequest, history: openHistory,
@@ -138,3 +133,24 @@ class App {
 }
 
 new App().start();
+
+// Signing in: with a link that carries the token, or by pasting it here.
+
+export function signInPage(app, why) {
+  const field = h("input", { type: "password", name: "token", autocomplete: "off", spellcheck: "false", required: true, "aria-describedby": "sign-in-note" });
+  const submit = (event) => {
+    event.preventDefault();
+    const token = field.value.trim();
+    field.value = "";
+    if (token) app.connection.signIn(token);
+  };
+  setTimeout(() => field.focus());
+  return h("main.sign-in", null,
+    h("div.card", null,
+      h("h1", null, "Headwater"),
+      h("p", null, "What every machine of the fleet runs, and why."),
+      why && h("p.problem", { role: "alert" }, why),
+      h("form", { onsubmit: submit }, h("label.field", null, "Token", field), h("button.primary", { type: "submit" }, "Sign in")),
+      h("p.quiet", { id: "sign-in-note" }, "An auditor's token shows everything, an administrator's also changes it. The token stays in the memory of this browser, and is forgotten when its last tab of the console is closed, at the latest half a minute after."),
+      command("headwater console", "A link that signs you in is printed by")));
+}

@@ -1,9 +1,7 @@
 // Pieces that several pages show in the same way.
 
-import { number, PARTS, short, summarize } from "./describe.js";
-import { h } from "./dom.js";
-import { entityRoute } from "./route.js";
-import { formatAgo, formatTime } from "./times.js";
+import { h, swap } from "./dom.js";
+import { entityRoute, formatAgo, formatTime, number, PARTS, short, summarize } from "./text.js";
 
 /** A time with how long ago that is; the exact instant stands in its title. */
 export function when(app, instant, ago = true) {
@@ -111,4 +109,168 @@ export function download(name, text) {
   const link = h("a", { href: address, download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
+}
+
+// The difference of two texts, drawn from the unified form in which the server says it.
+
+const LINES_MAX = 400;
+
+/**
+ * Lines of a unified difference, without its file names.
+ * @returns {{kind: "same"|"add"|"del"|"hunk", text: string, old: number|null, new: number|null}[]}
+ */
+export function parseUnified(unified) {
+  const lines = [];
+  let [before, after] = [0, 0];
+  for (const line of unified.replace(/\n$/, "").split("\n")) {
+    const hunk = /^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@/.exec(line);
+    if (hunk) {
+      [before, after] = [Number(hunk[1]), Number(hunk[2])];
+      lines.push({ kind: "hunk", text: line, old: null, new: null });
+    } else if (lines.length === 0) continue;
+    else if (line.startsWith("+")) lines.push({ kind: "add", text: line.slice(1), old: null, new: after++ });
+    else if (line.startsWith("-")) lines.push({ kind: "del", text: line.slice(1), old: before++, new: null });
+    else if (line.startsWith("\\")) lines.push({ kind: "hunk", text: line.slice(2), old: null, new: null });
+    else lines.push({ kind: "same", text: line.slice(1), old: before++, new: after++ });
+  }
+  return lines;
+}
+
+const WORD = /[A-Za-z0-9_]/;
+
+/** The part of two lines that differs: how much they share at the start and at the end. */
+export function changedPart(a, b) {
+  let start = 0;
+  const most = Math.min(a.length, b.length);
+  while (start < most && a[start] === b[start]) start += 1;
+  let end = 0;
+  while (end < most - start && a[a.length - 1 - end] === b[b.length - 1 - end]) end += 1;
+  // Whole words are marked: 70 against 80 differs as a number, and not in a digit.
+  while (start > 0 && WORD.test(a[start - 1])) start -= 1;
+  while (end > 0 && WORD.test(a[a.length - end])) end -= 1;
+  return { start, end };
+}
+
+// A removed line and the added line in its place are compared, so that the eye finds the word that changed.
+function pairs(lines) {
+  const found = new Map();
+  for (let index = 0; index < lines.length; ) {
+    if (lines[index].kind !== "del") {
+      index += 1;
+      continue;
+    }
+    let dels = index;
+    while (lines[dels]?.kind === "del") dels += 1;
+    let adds = dels;
+    while (lines[adds]?.kind === "add") adds += 1;
+    for (let each = 0; each < Math.min(dels - index, adds - dels); each += 1) {
+      const [a, b] = [lines[index + each], lines[dels + each]];
+      const part = changedPart(a.text, b.text);
+      if (part.start + part.end > 2) [a, b].forEach((line) => found.set(line, part));
+    }
+    index = adds;
+  }
+  return found;
+}
+
+function textOf(line, part) {
+  if (!part) return [line.text];
+  const end = line.text.length - part.end;
+  return [line.text.slice(0, part.start), h("mark", null, line.text.slice(part.start, end)), line.text.slice(end)];
+}
+
+const SIGNS = { add: "+", del: "−", same: "", hunk: "" };
+const WORDS = { add: "added", del: "removed" };
+
+/** Draws a difference; null says that a text is too large or no text. */
+export function drawDiff(unified, before, after) {
+  if (unified === null || unified === undefined) return h("p.quiet", null, "The contents are not shown: one of them is no text, or too large.");
+  if (unified === "") return h("p.quiet", null, before && after ? "The text is the same." : "The file is empty.");
+  const lines = parseUnified(unified);
+  const marked = pairs(lines);
+  const draw = (list) => list.map((line) => drawLine(line, marked.get(line)));
+  const table = h("div.diff", { tabindex: "0", role: "region", "aria-label": "Differences, line by line" }, draw(lines.slice(0, LINES_MAX)));
+  if (lines.length <= LINES_MAX) return table;
+  const more = h("button.plain", {
+    type: "button",
+    onclick: () => {
+      table.append(...draw(lines.slice(LINES_MAX)));
+      more.remove();
+    },
+  }, `Show ${lines.length - LINES_MAX} more lines`);
+  return h("div", null, table, more);
+}
+
+function drawLine(line, part) {
+  if (line.kind === "hunk") return h("div.line.hunk", null, h("span.no"), h("span.no"), h("span.sign"), h("span.code", null, line.text));
+  return h(`div.line.${line.kind}`, null,
+    h("span.no", null, line.old ?? ""), h("span.no", null, line.new ?? ""),
+    h("span.sign", { title: WORDS[line.kind] ?? null }, SIGNS[line.kind]),
+    h("span.code", null, textOf(line, part)));
+}
+
+// A page that shows answers of the API, and follows the log while it shows the present.
+
+const RELOAD_MS_MIN = 1_000;
+
+// These members differ in every answer, and no page shows more of them than their size.
+const VOLATILE = new Set(["silence_ms", "seq"]);
+
+/**
+ * @param {object} app
+ * @param {HTMLElement} root
+ * @param {{load: () => Promise<any>, draw: (answer: any) => any, concerns?: (change: object) => boolean}} options `concerns` says
+ *   whether a change of the live table can make the page another one; without it every new event does
+ * @returns {{close: () => void, reload: () => void}}
+ */
+export function livePage(app, root, { load, draw, concerns = (_, moved) => moved }) {
+  let [closed, running, again, shown, timer] = [false, false, false, null, null];
+  root.replaceChildren(h("p.quiet.loading", null, "Loading …"));
+
+  async function reload() {
+    if (running) {
+      again = true;
+      return;
+    }
+    running = true;
+    try {
+      const answer = await load();
+      const print = JSON.stringify(answer, (key, value) => (VOLATILE.has(key) ? undefined : value));
+      if (!closed && print !== shown) swap(root, draw(answer));
+      shown = print;
+    } catch (error) {
+      if (!closed) swap(root, problem(error));
+      shown = null;
+      if (error.status === undefined) console.error(error);
+    }
+    running = false;
+    if (again && !closed) soon();
+  }
+
+  function soon() {
+    again = false;
+    clearTimeout(timer);
+    timer = setTimeout(reload, RELOAD_MS_MIN);
+  }
+
+  const onChange = (event) => !app.at && concerns(event.detail.change, event.detail.moved) && soon();
+  const onFleet = () => !app.at && soon();
+  const onTime = () => {
+    shown = null;
+    reload();
+  };
+  app.connection.addEventListener("change", onChange);
+  app.connection.addEventListener("fleet", onFleet);
+  app.prefs.addEventListener("time", onTime);
+  reload();
+  return {
+    reload,
+    close() {
+      closed = true;
+      clearTimeout(timer);
+      app.connection.removeEventListener("change", onChange);
+      app.connection.removeEventListener("fleet", onFleet);
+      app.prefs.removeEventListener("time", onTime);
+    },
+  };
 }

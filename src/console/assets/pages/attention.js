@@ -1,13 +1,11 @@
 // What is wrong, and since which change: the nodes that reject what is desired are grouped by their reason. A few nodes of each
 // group are asked which position they rejected first; the request there is shown with what it changed, and how to take it back.
 
-import { takeBack } from "../actions.js";
-import { commandLine, number, plural } from "../describe.js";
-import { drawDiff } from "../diff.js";
+import { takeBack } from "../action.js";
 import { h, swap } from "../dom.js";
-import { changes, command, entityLink, reasonText, when } from "../parts.js";
-import { apiPath } from "../route.js";
-import { shape } from "../states.js";
+import { shape } from "../nodes.js";
+import { changes, command, drawDiff, entityLink, reasonText, when } from "../parts.js";
+import { apiPath, commandLine, number, plural } from "../text.js";
 
 const GROUPS_MAX = 3;
 const SAMPLES = 4;

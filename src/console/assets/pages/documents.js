@@ -1,13 +1,17 @@
 // All documents: the files that nodes get.
 
-import { number, plural, sizeText, targetText } from "../describe.js";
-import { h, swap } from "../dom.js";
-import { livePage } from "../page.js";
-import { empty, heading, positionLink } from "../parts.js";
+import { dryRun, takeBack } from "../action.js";
+import { h, lazy, swap } from "../dom.js";
+import { badge } from "../nodes.js";
+import {
+  byline, command, digest, drawDiff, empty, entityLink, facts, heading, livePage, nodeLink, positionLink, reasonText,
+  section,
+} from "../parts.js";
+import { apiPath, commandLine, number, plural, sizeText, targetText } from "../text.js";
 
 const ROWS_MAX = 500;
 
-export function open(app, root, route) {
+export function openDocuments(app, root, route) {
   const body = h("div.stack");
   const field = h("input.filter", { type: "search", value: route.params.filter ?? "", placeholder: "Filter by id, path or bundle", "aria-label": "Filter of the documents", "data-key": "filter" });
   let answer = null;
@@ -46,4 +50,111 @@ function drawTable(app, { items, more }, filter) {
       h("thead", null, h("tr", null, head.map((text, index) => h("th", { scope: "col", class: [3, 4, 5, 7].includes(index) ? "num" : "" }, text)))), h("tbody", null, rows))),
     fits.length > ROWS_MAX && h("p.quiet", null, `The first ${number(ROWS_MAX)} are shown: filter for the others.`),
   ];
+}
+
+// A document: its versions, what each changed, and the nodes on which it is in force.
+
+const NODES_MAX = 60;
+
+export function openDocument(app, root, route) {
+  return livePage(app, root, { load: () => loadDocument(app, route.id), draw: (answer) => drawDocument(app, route.id, answer) });
+}
+
+async function loadDocument(app, id) {
+  const { connection } = app;
+  const [document, versions] = await Promise.all([
+    // One that was removed has its versions still.
+    connection.get(app.path(apiPath("documents", id))).catch((error) => (error.code === "unknown_entity" ? null : Promise.reject(error))),
+    connection.list(app.path(apiPath("documents", id, "versions"))),
+  ]);
+  const [reach, beside] = await Promise.all([document ? reachOf(app, id) : null, document ? besideOf(app, document) : []]);
+  return { document, versions, reach, beside };
+}
+
+/**
+ * On which nodes the document is in force: those whose files would change if it were removed. So the server judges, by the rules
+ * by which it renders, and not this page.
+ */
+async function reachOf(app, id) {
+  if (app.at) return null;
+  try {
+    const { preview } = await dryRun(app, [{ type: "remove_document", id }], "");
+    return { nodes: preview.nodes.map((each) => each.node), more: preview.more };
+  } catch (error) {
+    return { problem: error.message };
+  }
+}
+
+async function besideOf(app, document) {
+  const { items } = await app.connection.list(app.path("/v1/documents"));
+  return items.filter((each) => each.path === document.path && each.id !== document.id).sort((a, b) => b.priority - a.priority || (a.id < b.id ? 1 : -1));
+}
+
+function drawDocument(app, id, { document, versions, reach, beside }) {
+  const list = [...versions.items].reverse();
+  return [
+    h("header.heading", null, h("p.kind", null, h("a", { href: app.href("documents") }, "Documents"), " › document"),
+      h("div.titleline", null, h("h1", null, id), document ? h("code", null, document.path) : h("strong", null, "removed"))),
+    document && facts(["For", targetText(document.target)], ["Priority", number(document.priority)], ["Media type", document.media_type], ["Size", sizeText(document.size)],
+      ["Mode", document.mode ?? "644"], ["Bundle", document.bundle ?? "none"], ["Digest", digest(document.digest)],
+      document.proposal && ["Made of", entityLink(app, `proposal/${document.proposal}`, "a proposal")]),
+    section("Versions", `${plural(list.length, "version")}, the newest first`, h("div.stack", null, list.map((version, index) => drawVersion(app, id, version, list[index + 1], index === 0)))),
+    document && drawReach(app, reach),
+    beside.length > 0 && drawBeside(app, document, beside),
+    document && lazyContent(app, document),
+    command(commandLine("history", `document/${id}`, "--diff")),
+  ];
+}
+
+const WORDS = { DocumentPut: "put", DocumentRemoved: "removed", DocumentStaged: "staged in a rollout", RemovalStaged: "its removal staged in a rollout" };
+
+function drawVersion(app, id, version, before, open) {
+  const load = async () => {
+    const from = before ? before.position : version.position - 1;
+    const diff = await app.connection.get(`${apiPath("diff", "documents", id)}?from=${from}&to=${version.position}`);
+    return [changesOf(version, before), drawDiff(diff.unified, diff.before, diff.after),
+      app.mayWrite && h("div.buttons", null, h("button.danger", { type: "button", onclick: () => takeBack(app, version.command_id) }, "Take it back …"))];
+  };
+  const part = lazy(`version-${version.version}`, [
+    h("strong", null, `version ${version.version}`), h("span.quiet", null, WORDS[version.type] ?? version.type), reasonText(version.reason), h("span.push", null, byline(app, version)),
+  ], load);
+  part.open = open;
+  return h("div", null, part);
+}
+
+/** What changed beside the content: the difference of texts does not show it. */
+function changesOf(version, before) {
+  if (!before || version.path === undefined || before.path === undefined) return null;
+  const parts = [
+    version.path !== before.path && `path ${before.path} → ${version.path}`,
+    targetText(version.target) !== targetText(before.target) && `for ${targetText(before.target)} → ${targetText(version.target)}`,
+    version.priority !== before.priority && `priority ${before.priority} → ${version.priority}`,
+    (version.mode ?? "644") !== (before.mode ?? "644") && `mode ${before.mode ?? "644"} → ${version.mode ?? "644"}`,
+  ].filter(Boolean);
+  return parts.length ? h("p", null, h("strong", null, "Beside the content: "), parts.join("; ")) : null;
+}
+
+function drawReach(app, reach) {
+  if (!reach) return section("Nodes", null, h("p.quiet", null, "On which nodes it was in force is shown for the present only."));
+  if (reach.problem) return section("Nodes", null, h("p.warning", null, reach.problem));
+  const total = reach.nodes.length + reach.more;
+  if (!total) return section("Nodes", "in force on no node", empty("No node gets this file: its target selects none, or another document at the path wins there."));
+  const shown = reach.nodes.slice(0, NODES_MAX).map((id) => {
+    const state = app.connection.fleet?.rows.get(id)?.state;
+    return h("span.node", null, nodeLink(app, id), " ", state && badge(state, "small"));
+  });
+  return section("Nodes", `in force on ${plural(total, "node")}`, h("div.ids", null, shown, total > NODES_MAX && h("span.quiet", null, `and ${number(total - NODES_MAX)} more`)));
+}
+
+function drawBeside(app, document, beside) {
+  const wins = (each) => each.priority > document.priority || (each.priority === document.priority && each.id > document.id);
+  return section("Other documents at this path", "the highest priority wins on each node; among equals the greatest id",
+    h("ul.because", null, beside.map((each) => h("li", null, h("span.part", null, wins(each) ? "overrides it" : "loses against it"), entityLink(app, `document/${each.id}`, each.id), h("span.quiet", null, `priority ${number(each.priority)}, ${targetText(each.target)}`)))));
+}
+
+function lazyContent(app, document) {
+  return lazy("content", ["The content", h("span.push", null, sizeText(document.size))], async () => {
+    const { body } = await app.connection.ask({ path: app.path(apiPath("documents", document.id, "content")), accept: "*/*" });
+    return body.includes("\u0000") || body.includes("\ufffd") ? h("p.quiet", null, "It is no text.") : h("pre.raw", { tabindex: "0" }, body.slice(0, 200_000));
+  });
 }

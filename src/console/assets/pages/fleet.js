@@ -1,22 +1,17 @@
 // The fleet: how many nodes are in which state, what is wrong and since which change, and every node in a table.
 
-import { labelText, parseFilter, termValue, withTerm } from "../filter.js";
-import { Fleet, select } from "../fleet.js";
-import { number, plural } from "../describe.js";
-import { h, setText, swap } from "../dom.js";
-import { VirtualList } from "../list.js";
-import { command, problem } from "../parts.js";
-import { formatRoute } from "../route.js";
-import { ORDER, STATES, rank, shape } from "../states.js";
-import { formatSpan, formatTime } from "../times.js";
 import { Attention } from "./attention.js";
+import { h, setText, swap, VirtualList } from "../dom.js";
+import { Fleet, labelText, ORDER, parseFilter, rank, select, shape, STATES, termValue, withTerm } from "../nodes.js";
+import { command, problem } from "../parts.js";
+import { formatRoute, formatSpan, formatTime, number, plural } from "../text.js";
 
 const ROW_PX = 38;
 const REFRESH_MS_MIN = 250;
 const CLOCK_MS = 10_000;
 const COLUMNS = [["id", "Node"], ["state", "State"], ["labels", "Labels"], ["desired", "Desired"], ["running", "Running"], ["heard", "Heard"]];
 
-export function open(app, root, route) {
+export function openFleet(app, root, route) {
   return new FleetPage(app, root, route);
 }
 

@@ -1,21 +1,18 @@
 // A node: what is desired of it, what it tried, what it runs, and where each file comes from.
 
-import { relabelNode, retryNode, takeBack } from "../actions.js";
-import { commandLine, number, plural, sizeText } from "../describe.js";
-import { drawDiff } from "../diff.js";
-import { h, lazy } from "../dom.js";
-import { parseFilter } from "../filter.js";
-import { select } from "../fleet.js";
-import { livePage } from "../page.js";
-import { because, byline, changes, command, digest, empty, entityLink, facts, heading, labels, positionLink, reasonText, section, when } from "../parts.js";
-import { apiPath, formatRoute } from "../route.js";
-import { STATES, badge } from "../states.js";
-import { formatSpan } from "../times.js";
+import { relabelNode, retryNode, takeBack } from "../action.js";
 import { firstRejected } from "./attention.js";
+import { h, lazy } from "../dom.js";
+import { badge, parseFilter, select, STATES } from "../nodes.js";
+import {
+  because, byline, changes, command, digest, drawDiff, empty, entityLink, facts, heading, labels, livePage,
+  positionLink, reasonText, section, when,
+} from "../parts.js";
+import { apiPath, commandLine, formatRoute, formatSpan, number, plural, sizeText } from "../text.js";
 
 const DIFFS_MAX = 5;
 
-export function open(app, root, route) {
+export function openNode(app, root, route) {
   const page = new NodePage(app, route);
   const live = livePage(app, root, {
     load: () => page.load(),

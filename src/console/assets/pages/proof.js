@@ -1,15 +1,15 @@
 // Proof: that an event is in the log, that the log's key signed it, and that the log only grew since this browser saw it last.
 // Everything is computed here, from what the server sent.
 
-import { number, plural } from "../describe.js";
 import { h, swap } from "../dom.js";
-import { fromBase64, fromHex, leafOf, sameBytes, toHex } from "../leaf.js";
-import { UnsupportedError, parseNote, verifyNote } from "../note.js";
 import { command, download, entityLink, facts, heading, positionLink, problem, section, when } from "../parts.js";
-import { rootFromInclusion } from "../tree.js";
-import { CANNOT_VERIFY, canVerify, forget, seenOf, watch } from "../witness.js";
+import {
+  CANNOT_VERIFY, canVerify, forget, fromBase64, fromHex, leafOf, parseNote, rootFromInclusion, sameBytes, seenOf,
+  toHex, UnsupportedError, verifyNote, watch,
+} from "../proof.js";
+import { number, plural } from "../text.js";
 
-export function open(app, root, route) {
+export function openProof(app, root, route) {
   const position = /^\d+$/.test(route.id) ? Number(route.id) : null;
   const page = { closed: false, close: () => (page.closed = true), reload: () => run() };
   const run = async () => {

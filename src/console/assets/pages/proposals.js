@@ -1,22 +1,24 @@
 // What nodes propose: files that an administrator accepts or rejects.
 
-import { plural } from "../describe.js";
+import { acceptProposal, rejectProposal } from "../action.js";
 import { h } from "../dom.js";
-import { livePage } from "../page.js";
-import { empty, heading, nodeLink, reasonText, when } from "../parts.js";
-import { query } from "../route.js";
+import {
+  command, digest, drawDiff, empty, entityLink, facts, heading, livePage, nodeLink, positionLink, reasonText,
+  section, when,
+} from "../parts.js";
+import { apiPath, commandLine, plural, query } from "../text.js";
 
 const CHOICES = [["open", "Open"], ["accepted", "Accepted"], ["rejected", "Rejected"], ["superseded", "Superseded"], ["withdrawn", "Withdrawn"]];
 
-export function open(app, root, route) {
+export function openProposals(app, root, route) {
   const state = CHOICES.some(([name]) => name === route.params.state) ? route.params.state : "open";
   return livePage(app, root, {
     load: () => app.connection.list(app.path(`/v1/proposals${query({ state })}`)),
-    draw: (answer) => draw(app, state, answer),
+    draw: (answer) => drawList(app, state, answer),
   });
 }
 
-function draw(app, state, { items, more }) {
+function drawList(app, state, { items, more }) {
   const choices = CHOICES.map(([name, text]) => h("a", { href: app.href("proposals", "", { state: name === "open" ? "" : name }), "aria-current": name === state ? "page" : null }, text));
   return [
     heading(null, "Proposals", h("p.lead", null, "A node proposes a file for itself, such as a calibration made on the spot. Nothing changes before an administrator accepts it.")),
@@ -30,5 +32,32 @@ function row(app, proposal) {
   return [
     h("a", { href: app.href("proposal", proposal.id) }, h("code", null, proposal.path)), h("span", null, "by ", nodeLink(app, proposal.node)), reasonText(proposal.reason),
     proposal.stale && h("strong.stale", null, "stale"), h("span.push", null, when(app, proposal.at)),
+  ];
+}
+
+// A proposal: what it would change, line by line, and the decision.
+
+export function openProposal(app, root, route) {
+  return livePage(app, root, { load: () => app.connection.get(app.path(apiPath("proposals", route.id))), draw: (proposal) => drawProposal(app, proposal) });
+}
+
+const AGAINST = {
+  open: "against the file that is desired now",
+  accepted: "against the file that the node had",
+};
+
+function drawProposal(app, proposal) {
+  const { decision } = proposal;
+  return [
+    h("header.heading", null, h("p.kind", null, h("a", { href: app.href("proposals") }, "Proposals"), " › proposal"),
+      h("div.titleline", null, h("h1", null, proposal.path), h("strong", null, proposal.state), app.mayWrite && proposal.state === "open" && h("div.buttons", null,
+        h("button.danger", { type: "button", "data-key": "reject", onclick: () => rejectProposal(app, proposal) }, "Reject …"),
+        h("button.primary", { type: "button", "data-key": "accept", onclick: () => acceptProposal(app, proposal) }, "Accept …")))),
+    facts(["Proposed by", nodeLink(app, proposal.node)], ["When", when(app, proposal.at)], ["At", positionLink(app, proposal.position)], ["Why", reasonText(proposal.reason)], ["File", digest(proposal.after.digest)]),
+    proposal.stale && h("p.warning", null, "It is stale: somebody changed the file after the node had looked at it. Accepting it replaces that change on this node."),
+    section("What it changes", AGAINST[proposal.state] ?? AGAINST.accepted, drawDiff(proposal.unified, proposal.before, proposal.after)),
+    decision && section("Decision", null, facts(["By", h("strong", null, decision.by)], ["When", when(app, decision.at)], ["At", positionLink(app, decision.position)], ["Why", reasonText(decision.reason ?? proposal.code)],
+      proposal.document && ["Document", entityLink(app, `document/${proposal.document}`)])),
+    command(commandLine("review", proposal.id)),
   ];
 }

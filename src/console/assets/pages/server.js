@@ -1,9 +1,8 @@
 // The server that answers: whether it can do its work, how far behind it is, and which versions there are.
 
-import { number, plural, sizeText } from "../describe.js";
 import { h, swap } from "../dom.js";
 import { command, digest, facts, heading, problem, section, when } from "../parts.js";
-import { formatSpan } from "../times.js";
+import { formatSpan, number, plural, sizeText } from "../text.js";
 
 const REFRESH_MS = 5_000;
 const RELAYS = {
@@ -13,7 +12,7 @@ const RELAYS = {
   starting: "does not hold the slot yet",
 };
 
-export function open(app, root) {
+export function openServer(app, root) {
   let closed = false;
   const load = async () => {
     try {

@@ -1,0 +1,316 @@
+// Texts about what the log says: pure functions of answers of the API.
+
+/** A word for a shell, quoted only where it must be. */
+export function shellWord(text) {
+  return /^[A-Za-z0-9_\/:=.,@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+/** A command line: options as `["--reason", text]`, empty ones are left out by the caller. */
+export function commandLine(...words) {
+  return ["headwater", ...words.flat()].map((word) => shellWord(String(word))).join(" ");
+}
+
+/** Which nodes a target selects, in words. */
+export function targetText(target) {
+  if (!target) return "all nodes";
+  if (target.all) return "every node";
+  if (target.nodes) return target.nodes.length === 1 ? `node ${target.nodes[0]}` : `nodes ${target.nodes.join(", ")}`;
+  const equal = Object.entries(target.match_labels ?? {}).map(([key, value]) => `${key}=${value}`);
+  const others = (target.match_expressions ?? []).map(requirementText);
+  return `nodes with ${[...equal, ...others].join(" and ")}`;
+}
+
+function requirementText({ key, operator, values = [] }) {
+  if (operator === "Exists") return `a label ${key}`;
+  if (operator === "DoesNotExist") return `no label ${key}`;
+  return `${key} ${operator === "In" ? "in" : "not in"} (${values.join(", ")})`;
+}
+
+const VERBS = {
+  DocumentPut: "put", DocumentRemoved: "removed", NodeEnrolled: "enrolled", NodeLabelled: "labelled", NodeRetired: "retired",
+  NodeRetried: "to be tried again by", NodeKeysSet: "new keys of", NodeBarred: "barred", NodeDismissed: "dismissed",
+  PrincipalCreated: "created", PrincipalRevoked: "revoked", ReportChanged: "reported by", ControlDefined: "defined",
+  ComponentDefined: "defined", AssessmentDefined: "defined", AttestationDefined: "defined", ControlRemoved: "removed",
+  ComponentRemoved: "removed", AssessmentRemoved: "removed", AttestationRemoved: "removed", JobClaimed: "claimed",
+  JobReleased: "released", JobCompleted: "completed", ClaimExpired: "claim expired on", ClaimRenewed: "claims renewed by",
+  JoinTokenCreated: "made", JoinTokenUsed: "used", JoinTokenRevoked: "revoked", BusClosed: "closed the shared password of",
+  Proposed: "proposed", ProposalAccepted: "accepted", ProposalRejected: "rejected", ProposalSuperseded: "superseded",
+  ProposalWithdrawn: "withdrawn", BundleAssigned: "assigned", BundleRemoved: "ended", Marked: "marked", PlanKept: "sent as planned",
+  RolloutOpened: "opened", DocumentStaged: "staged", RemovalStaged: "staged the removal of", RolloutStarted: "started",
+  RolloutPaused: "paused", RolloutPromoted: "promoted", RolloutCompleted: "completed", StageOpened: "opened a stage of",
+  NodesReleased: "released nodes of", NodesExpected: "expects other records of", NodesOverdue: "nodes overdue in",
+  StageApproved: "approved a stage of", StagePassed: "passed a stage of", RolloutResumed: "resumed", RolloutHalted: "halted",
+  RolloutAborted: "aborted", GuardSet: "set", LogBegun: "began",
+};
+
+/** What an event did: `put document/readout`. A type that is newer than this page is shown by its name. */
+export function eventText(event) {
+  const entity = event.entity.startsWith("report/") ? event.entity.replace("report/", "node/") : event.entity;
+  return `${VERBS[event.type] ?? event.type} ${entity}`;
+}
+
+/** Groups of events of a request: the same verb for the same kind is one group. */
+export function summarize(events) {
+  const groups = new Map();
+  for (const event of events) {
+    if (event.type === "PlanKept") continue;
+    const kind = event.entity.slice(0, event.entity.indexOf("/"));
+    const key = `${event.type} ${kind}`;
+    if (!groups.has(key)) groups.set(key, { verb: VERBS[event.type] ?? event.type, kind, entities: [] });
+    groups.get(key).entities.push(event.entity);
+  }
+  return [...groups.values()];
+}
+
+/** Events of a stretch of the log as requests, the newest first. */
+export function requestsOf(events) {
+  const requests = new Map();
+  for (const event of events) {
+    const { command_id, actor, reason, at, count } = event;
+    if (!requests.has(command_id)) requests.set(command_id, { command_id, actor, reason, at, count, events: [] });
+    requests.get(command_id).events.push(event);
+  }
+  return [...requests.values()].sort((a, b) => lastOf(b) - lastOf(a));
+}
+
+/** The position of a request's last event that is known here. */
+export const lastOf = (request) => request.events[request.events.length - 1].position;
+
+/** Whether a person or a program of theirs sent it; the log's own reports and claims are not of interest at first sight. */
+export const isByPeople = (request) => !request.actor.startsWith("system/") && !request.actor.startsWith("join/");
+
+/** `91 bytes`, `44.3 KiB`. */
+export function sizeText(bytes) {
+  if (bytes < 1024) return `${bytes} byte${bytes === 1 ? "" : "s"}`;
+  return bytes < 1024 * 1024 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
+}
+
+/** `1 node`, `10,000 nodes`. */
+export function plural(count, noun) {
+  return `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+const grouped = new Intl.NumberFormat("en");
+export const number = (count) => grouped.format(count);
+
+/** The first digits of a digest: enough to tell two apart by eye. */
+export const short = (digest) => (digest ? digest.slice(0, 12) : "none");
+
+const WAITS = {
+  settle: "nodes apply its changes",
+  bake: "the stage proves itself by time",
+  approval: "a person must approve the stage",
+  offline: "too many nodes are silent",
+  evidence: "too few nodes have confirmed the changes, and there are no more to release: label one, or abort",
+  other_rollout: "nodes apply the changes of another rollout",
+  busy: "nodes are on their way to what was desired before, or rejected it",
+  paused: "it is paused, until somebody resumes it",
+  halted: "it is halted, because more nodes failed than it goes on with",
+};
+
+/** What a rollout waits for, in words. */
+export const waitText = (wait) => WAITS[wait.for] ?? wait.for;
+
+/** What an event did for a file: the parts of `GET /v1/why`. */
+export const PARTS = {
+  put: "put the document", enrolled: "enrolled the node", labelled: "gave the node its labels", overrode: "lost by its priority",
+  staged: "staged the document", released: "released the node", opened: "opened the rollout", promoted: "ended the rollout",
+  unfit: "does not select the node", left: "left that path", withdrawn: "was taken back with its rollout",
+  retired: "retired the node", claimed: "claimed the job", waits: "nobody holds the job since", removed: "removed it",
+  attestation: "defined the attestation", assessment: "defined the assessment", control: "defined the control",
+  component: "defined the component", respecified: "changed the job's spec", made: "made the job", renewed: "renewed the claim",
+  completed: "completed the last run",
+};
+
+// Times are shown in UTC with a `Z`; one switch shows the time of the reader's own place, with its offset.
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+const two = (number) => String(number).padStart(2, "0");
+
+/** `2026-11-28 06:31:45Z`, or with `local` `2026-11-28 07:31:45+01:00`. */
+export function formatTime(instant, local = false) {
+  const date = new Date(instant);
+  if (Number.isNaN(date.getTime())) return String(instant);
+  if (!local) return `${date.toISOString().slice(0, 19).replace("T", " ")}Z`;
+  const offset = -date.getTimezoneOffset();
+  const shifted = new Date(date.getTime() + offset * MINUTE);
+  const sign = offset < 0 ? "-" : "+";
+  const size = Math.abs(offset);
+  return `${shifted.toISOString().slice(0, 19).replace("T", " ")}${sign}${two(Math.floor(size / 60))}:${two(size % 60)}`;
+}
+
+/** A length of time in its largest unit: `3 min`, `2 h`, `5 d`. */
+export function formatSpan(milliseconds) {
+  const span = Math.max(0, milliseconds);
+  if (span < MINUTE) return `${Math.floor(span / SECOND)} s`;
+  if (span < HOUR) return `${Math.floor(span / MINUTE)} min`;
+  if (span < 2 * DAY) return `${Math.floor(span / HOUR)} h`;
+  return `${Math.floor(span / DAY)} d`;
+}
+
+/** `3 min ago`; a time that is ahead of this machine's clock is `now`. */
+export function formatAgo(instant, now = Date.now()) {
+  const span = now - new Date(instant).getTime();
+  if (Number.isNaN(span)) return "";
+  return span < 5 * SECOND ? "now" : `${formatSpan(span)} ago`;
+}
+
+/**
+ * Reads what a reader typed into the field for a moment of the log.
+ * @returns {{at: string} | {problem: string}} `at` as the API takes it: a position, an RFC 3339 time or `mark:NAME`
+ */
+export function parseMoment(text, local = false) {
+  const typed = text.trim();
+  if (/^\d+$/.test(typed)) return { at: String(Number(typed)) };
+  if (/^mark:[A-Za-z0-9][A-Za-z0-9_-]*$/.test(typed)) return { at: typed };
+  const parts = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d(?:\.\d+)?)?)?\s*(Z|[+-]\d\d:?\d\d)?$/i.exec(typed);
+  if (!parts) return { problem: "a position such as 44, a time such as 2026-01-31 12:00Z, or mark:NAME" };
+  const [, day, minute = "00:00", second = ":00", zone] = parts;
+  const offset = zone ? zone.toUpperCase().replace(/^([+-]\d\d)(\d\d)$/, "$1:$2") : local ? "" : "Z";
+  const date = new Date(`${day}T${minute}${second}${offset}`);
+  if (Number.isNaN(date.getTime())) return { problem: "there is no such time" };
+  return { at: date.toISOString() };
+}
+
+/** Round times: the later one in this list, the rounder. */
+const STEPS = [SECOND, 10 * SECOND, MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 6 * HOUR, DAY, 7 * DAY, 28 * DAY];
+
+/**
+ * Labels for an axis of positions: in each of `slots` equal stretches of it the roundest time. The axis is not even in time:
+ * where much happened, hours lie far apart.
+ * @param {{position: number, at: string}[]} times known moments, in order
+ * @returns {{position: number, label: string}[]}
+ */
+export function ticks(times, slots, local = false) {
+  if (times.length < 2) return [];
+  const [first, last] = [times[0].position, times.at(-1).position];
+  const found = [];
+  for (let slot = 0; slot < slots; slot += 1) {
+    const from = timeAt(times, first + ((last - first) * slot) / slots);
+    const to = timeAt(times, first + ((last - first) * (slot + 1)) / slots);
+    const shift = local ? -new Date(from).getTimezoneOffset() * MINUTE : 0;
+    const round = (step) => Math.ceil((from + shift) / step) * step - shift;
+    const step = STEPS.findLast((each) => round(each) < to);
+    if (step) found.push({ position: positionAt(times, round(step)), label: tickLabel(round(step), step, local) });
+  }
+  return found;
+}
+
+function tickLabel(instant, step, local) {
+  const text = formatTime(instant, local);
+  if (step >= DAY) return text.slice(0, 10);
+  return text.slice(11, step >= MINUTE ? 16 : 19) + (local ? "" : "Z");
+}
+
+/** The position at a time, between the two known moments around it. */
+export function positionAt(times, instant) {
+  for (let index = 1; index < times.length; index += 1) {
+    const [before, after] = [times[index - 1], times[index]];
+    const [start, end] = [Date.parse(before.at), Date.parse(after.at)];
+    if (instant > end) continue;
+    const part = end > start ? Math.max(0, (instant - start) / (end - start)) : 1;
+    return before.position + part * (after.position - before.position);
+  }
+  return times[times.length - 1].position;
+}
+
+/** The time at a position, between the two known moments around it; null if none is known. */
+export function timeAt(times, position) {
+  if (times.length === 0) return null;
+  for (let index = 1; index < times.length; index += 1) {
+    const [before, after] = [times[index - 1], times[index]];
+    if (position > after.position) continue;
+    const width = after.position - before.position;
+    const part = width > 0 ? Math.max(0, (position - before.position) / width) : 1;
+    const start = Date.parse(before.at);
+    return start + part * (Date.parse(after.at) - start);
+  }
+  return Date.parse(times[times.length - 1].at);
+}
+
+// Addresses of the console stand in the fragment, so the server never sees them, and a reload comes back to the same view.
+//   #/node/node-1?at=44&filter=site%3Dlund
+
+/** @typedef {{page: string, id: string, params: Record<string, string>}} Route */
+
+export const PAGES = [
+  "fleet", "node", "documents", "document", "request", "history", "proposals", "proposal",
+  "rollouts", "rollout", "proof", "server",
+];
+
+/** Pages that are about one thing, so that their address has an id. */
+const WITH_ID = new Set(["node", "document", "request", "proposal", "rollout"]);
+
+/**
+ * Reads an address. One that means nothing leads to the fleet, with a note of what it was.
+ * @param {string} fragment
+ * @returns {Route & {unknown?: string}}
+ */
+export function parseRoute(fragment) {
+  const text = fragment.replace(/^#/, "");
+  if (text === "" || text === "/") return { page: "fleet", id: "", params: {} };
+  const cut = text.indexOf("?");
+  const path = cut < 0 ? text : text.slice(0, cut);
+  const params = Object.fromEntries(new URLSearchParams(cut < 0 ? "" : text.slice(cut + 1)));
+  const [page, ...rest] = path.replace(/^\//, "").split("/").map(decode);
+  const id = rest.join("/");
+  if (!PAGES.includes(page) || (WITH_ID.has(page) && id === "")) {
+    return { page: "fleet", id: "", params: {}, unknown: text };
+  }
+  return { page, id, params };
+}
+
+function decode(segment) {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
+}
+
+/**
+ * Writes an address. Empty parameters are left out, so that one view has one address.
+ * @param {string} page
+ * @param {string} [id]
+ * @param {Record<string, string|number|null|undefined>} [params]
+ */
+export function formatRoute(page, id = "", params = {}) {
+  const query = new URLSearchParams();
+  for (const key of Object.keys(params).sort()) {
+    const value = params[key];
+    if (value !== null && value !== undefined && value !== "") query.set(key, String(value));
+  }
+  const tail = query.toString();
+  const path = id === "" ? `/${page}` : `/${page}/${encodeURIComponent(id)}`;
+  return `#${path}${tail ? `?${tail}` : ""}`;
+}
+
+/** The token of a link `#token=…`, or null. */
+export function tokenOf(fragment) {
+  const found = /^#token=([!-~]+)$/.exec(fragment);
+  return found ? decode(found[1]) : null;
+}
+
+/** A path of the API with its segments encoded: `apiPath("nodes", "n-1", "files", "etc/motd")`. */
+export function apiPath(...segments) {
+  return `/v1/${segments.map((each) => String(each).split("/").map(encodeURIComponent).join("/")).join("/")}`;
+}
+
+/** A query with what is given: `query({at: 4, limit: null})` is `?at=4`. */
+export function query(params) {
+  const given = Object.entries(params).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  return given.length ? `?${new URLSearchParams(given.map(([key, value]) => [key, String(value)]))}` : "";
+}
+
+/** The page that shows an entity such as `document/motd`, or null. */
+export function entityRoute(entity, params = {}) {
+  const cut = entity.indexOf("/");
+  const [kind, id] = [entity.slice(0, cut), entity.slice(cut + 1)];
+  if (kind === "report" || kind === "runtime") return formatRoute("node", id, params);
+  if (["node", "document", "proposal", "rollout"].includes(kind)) return formatRoute(kind, id, params);
+  return formatRoute("history", "", { ...params, entity });
+}
