@@ -76,9 +76,9 @@ export function command(text, note = "The same at the command line") {
   return h("div.command", null, note && h("span.note", null, note), h("code", { tabindex: "0" }, text), button);
 }
 
-/** Who did something, when and why: one line, the same everywhere. */
-export function byline(app, event) {
-  return h("span.byline", null, h("strong.actor", null, event.actor), " ", when(app, event.at), " at ", positionLink(app, event.position));
+/** Who did something and when, in one line; without a link where it stands inside of a control. */
+export function byline(app, event, linked = true) {
+  return h("span.byline", null, h("strong.actor", null, event.actor), " ", when(app, event.at), " at ", linked ? positionLink(app, event.position) : number(event.position));
 }
 
 export const reasonText = (reason) => (reason ? h("q.why", null, reason) : h("span.quiet", null, "no reason given"));

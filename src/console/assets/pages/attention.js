@@ -34,8 +34,9 @@ export class Attention {
     clearTimeout(this.#timer);
   }
 
-  show(fleet) {
-    const groups = groupsOf(fleet);
+  /** @param {FleetRow[]} rows those that the filter lets through: what the reader does not look at is not explained */
+  show(fleet, rows) {
+    const groups = groupsOf(rows);
     const print = JSON.stringify(groups.map((group) => [group.code, group.rows.map((row) => `${row.id} ${row.desired}`)]));
     if (print === this.#print) return;
     this.#print = print;
@@ -134,9 +135,9 @@ function namesOf(nodes) {
   return `${nodes[0]}, ${nodes[1]} and ${nodes.length - 2} more`;
 }
 
-function groupsOf(fleet) {
+function groupsOf(rows) {
   const groups = new Map();
-  for (const row of fleet.rows.values()) {
+  for (const row of rows) {
     if (row.retired || !row.reason || (row.state !== "failed" && row.state !== "refused")) continue;
     const key = `${row.state} ${row.reason.code}`;
     if (!groups.has(key)) groups.set(key, { state: row.state, code: row.reason.code, rows: [] });

@@ -112,11 +112,12 @@ function drawVersion(app, id, version, before, open) {
   const load = async () => {
     const from = before ? before.position : version.position - 1;
     const diff = await app.connection.get(`${apiPath("diff", "documents", id)}?from=${from}&to=${version.position}`);
-    return [changesOf(version, before), drawDiff(diff.unified, diff.before, diff.after),
-      app.mayWrite && h("div.buttons", null, h("button.danger", { type: "button", onclick: () => takeBack(app, version.command_id) }, "Take it back …"))];
+    return [changesOf(version, before), drawDiff(diff.unified, diff.before, diff.after), h("div.buttons", null,
+      app.mayWrite && h("button.danger", { type: "button", onclick: () => takeBack(app, version.command_id) }, "Take it back …"),
+      h("a.button", { href: app.href("request", String(version.position)) }, "The whole request"))];
   };
   const part = lazy(`version-${version.version}`, [
-    h("strong", null, `version ${version.version}`), h("span.quiet", null, WORDS[version.type] ?? version.type), reasonText(version.reason), h("span.push", null, byline(app, version)),
+    h("strong", null, `version ${version.version}`), h("span.quiet", null, WORDS[version.type] ?? version.type), reasonText(version.reason), h("span.push", null, byline(app, version, false)),
   ], load);
   part.open = open;
   return h("div", null, part);

@@ -22,6 +22,8 @@ class FleetPage {
   #rows = [];
   #chosen = null;
   #held = false;
+  #print = "";
+  #tail = "";
   #timer = null;
   #closers = [];
 
@@ -147,6 +149,8 @@ class FleetPage {
   #refresh() {
     if (!this.#fleet) return;
     const filter = parseFilter(this.filter);
+    // The way back to this view goes along with each link; it is the same for all rows.
+    this.#tail = formatRoute("node", "", { ...this.#app.keptParams(), filter: this.filter, sort: this.sort }).slice("#/node".length);
     this.#drawHead(filter);
     if (!this.#held) {
       this.#rows = select(this.#fleet, filter.test, this.sort);
@@ -154,7 +158,7 @@ class FleetPage {
       this.grid.setAttribute("aria-rowcount", String(this.#rows.length + 1));
     } else this.list.repaint();
     this.#drawNone();
-    this.attention.show(this.#fleet);
+    this.attention.show(this.#fleet, this.#rows);
   }
 
   #drawHead(filter) {
@@ -162,9 +166,9 @@ class FleetPage {
     const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
     setText(this.sentence, sentenceOf(counts, total));
     this.#drawStrip(counts, total);
-    this.words.replaceChildren(...this.#fleet.labelKeys().map((key) => h("option", { value: `${key}=` })));
-    const known = new Set(this.#fleet.labelKeys());
-    const unknown = filter.keys.filter((key) => !known.has(key)).map((key) => `no node has a label ${key}`);
+    const keys = this.#fleet.labelKeys();
+    if (this.words.childElementCount !== keys.length) this.words.replaceChildren(...keys.map((key) => h("option", { value: `${key}=` })));
+    const unknown = filter.keys.filter((key) => !keys.includes(key)).map((key) => `no node has a label ${key}`);
     const problems = [...filter.problems, ...unknown];
     this.problems.hidden = problems.length === 0;
     setText(this.problems, problems.join("; "));
@@ -177,6 +181,9 @@ class FleetPage {
 
   #drawStrip(counts, total) {
     const chosen = termValue(this.filter, "state");
+    const print = JSON.stringify([counts, chosen]);
+    if (print === this.#print) return;
+    this.#print = print;
     const states = Object.keys(counts).filter((state) => counts[state] > 0 || state === chosen || state === "failed" || state === "converged");
     states.sort((a, b) => rank(a) - rank(b));
     const chip = (state, count, text) => {
@@ -250,7 +257,7 @@ class FleetPage {
   }
 
   #hrefOf(id) {
-    return formatRoute("node", id, { ...this.#app.keptParams(), filter: this.filter, sort: this.sort });
+    return `#/node/${encodeURIComponent(id)}${this.#tail}`;
   }
 
   #clicked(event, row) {

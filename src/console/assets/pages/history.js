@@ -213,8 +213,8 @@ function drawEvents(app, events, impact) {
   return section("Events", plural(impact.events.length, "event"),
     h("div.stack", null, events.slice(0, 100).map((event) =>
       h("details", { "data-key": `event-${event.position}` },
-        h("summary", null, h("span.position", null, number(event.position)), h("strong", null, event.type), entityLink(app, event.entity), h("span.push", null, `version ${event.version}`)),
+        h("summary", null, h("span.position", null, number(event.position)), h("strong", null, event.type), event.entity, h("span.push", null, `version ${event.version}`)),
         h("div.inside", null, h("pre.raw", { tabindex: "0" }, JSON.stringify(event.data, null, 2)),
-          facts(["Leaf", h("code", null, event.leaf)]), h("p", null, h("a.button", { href: app.href("proof", String(event.position)) }, "Prove that it is in the log")))))),
+          facts(["About", entityLink(app, event.entity)], ["Leaf", h("code", null, event.leaf)]), h("p", null, h("a.button", { href: app.href("proof", String(event.position)) }, "Prove that it is in the log")))))),
     events.length > 100 && h("p.quiet", null, "The first hundred are shown. ", positionLink(app, impact.position, "The last one")));
 }

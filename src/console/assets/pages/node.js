@@ -132,8 +132,8 @@ class NodePage {
       h("div.stack", null, files.slice(0, DIFFS_MAX).map((file, index) => {
         const cause = causes[index]?.because[0];
         return h("details", { "data-key": `diff-${file.path}`, open: index < 2 },
-          h("summary", null, h("code", null, file.path), wordOf(file), cause && h("span.push", null, byline(this.#app, cause))),
-          h("div.inside", null, cause && h("p", null, entityLink(this.#app, cause.entity), ` version ${cause.version}: `, reasonText(cause.reason)),
+          h("summary", null, h("code", null, file.path), wordOf(file), cause && h("span.push", null, byline(this.#app, cause, false))),
+          h("div.inside", null, cause && h("p", null, entityLink(this.#app, cause.entity), ` version ${cause.version} at `, positionLink(this.#app, cause.position), ": ", reasonText(cause.reason)),
             drawDiff(texts[index]?.unified, file.before, file.after)));
       })),
       files.length > DIFFS_MAX && h("p.quiet", null, `and ${plural(files.length - DIFFS_MAX, "more file")}: ${files.slice(DIFFS_MAX, 40).map((file) => file.path).join(", ")}`));
