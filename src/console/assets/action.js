@@ -17,12 +17,11 @@ import { commandLine, number, plural } from "./text.js";
  * @property {boolean} [sealsReason] whether the reason is a part of what the plan covers, so that the plan is made with the last one
  */
 
-/** Opens the dialog of an action. @param {Action} action */
+/** Opens the dialog of an action. */
 export function openAction(app, action) {
   new ActionDialog(app, action).open();
 }
 
-/** The request of plain commands, and its dry run. */
 export async function dryRun(app, commands, reason, now = false) {
   const request = { ...(reason ? { reason } : {}), ...(now ? { now: true } : {}), commands };
   const preview = await app.connection.post("/v1/commands?dry_run=true", request);
@@ -139,7 +138,6 @@ function newKey() {
 
 const NODES_SHOWN = 8;
 
-/** What a dry run says, in words. */
 export function drawPreview(app, preview) {
   const changed = preview.nodes.filter((node) => node.files.length);
   const total = preview.nodes.length + preview.more;
@@ -167,7 +165,6 @@ function fileText(file) {
 
 const withReason = (reason) => (reason ? ["--reason", reason] : []);
 
-/** An action of plain commands. */
 function plain(app, { commands, ...action }) {
   openAction(app, {
     ...action,
@@ -175,7 +172,6 @@ function plain(app, { commands, ...action }) {
   });
 }
 
-/** Takes back what one request did. */
 export function takeBack(app, commandId) {
   const anyway = h("input", { type: "checkbox" });
   openAction(app, {

@@ -76,12 +76,10 @@ export class Connection extends EventTarget {
     return answer;
   }
 
-  /** The body of an answer. */
   async get(path) {
     return (await this.ask({ path })).body;
   }
 
-  /** Sends JSON, and gives the body of the answer. */
   async post(path, content, headers = {}) {
     return (await this.ask({ path, method: "POST", headers, body: JSON.stringify(content) })).body;
   }

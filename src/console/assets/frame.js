@@ -104,17 +104,15 @@ export class Frame {
     setText(this.live, texts[state]);
   }
 
-  // The numbers beside Proposals and Rollouts are what waits for a person.
+  // The number beside Proposals is what waits for a person.
   async #countOpen() {
-    for (const [page, path] of [["proposals", "/v1/proposals?state=open&limit=100"]]) {
-      try {
-        const { items, next } = await this.#app.connection.get(path);
-        const { count } = this.links.get(page);
-        count.hidden = items.length === 0;
-        setText(count, next ? `${items.length}+` : String(items.length));
-      } catch {
-        this.links.get(page).count.hidden = true;
-      }
+    const { count } = this.links.get("proposals");
+    try {
+      const { items, next } = await this.#app.connection.get("/v1/proposals?state=open&limit=100");
+      count.hidden = items.length === 0;
+      setText(count, next ? `${items.length}+` : String(items.length));
+    } catch {
+      count.hidden = true;
     }
   }
 
@@ -138,7 +136,6 @@ export class Frame {
     if (verdict === "bad") this.alarm.replaceChildren(h("strong", null, "The log is not the one that this browser saw. "), detail, " ", h("a", { href: this.#app.href("proof") }, "What this means"));
   }
 
-  /** Shows a page. */
   show(route, root) {
     const here = PARENTS[route.page] ?? route.page;
     for (const [page, { link }] of this.links) {
@@ -164,7 +161,6 @@ export class Frame {
       h("button.plain", { type: "button", onclick: () => this.#app.travel(null) }, "Back to now", h("kbd", null, "n")));
   }
 
-  /** Says something for a few seconds. */
   tell(message) {
     clearTimeout(this.telling);
     this.message.replaceChildren(...message);
@@ -188,6 +184,7 @@ export class Tape {
   #loaded = 0;
   #end = 1;
   #moment = null;
+  #moving = false;
 
   constructor(app) {
     this.#app = app;
@@ -210,6 +207,7 @@ export class Tape {
   /** Shows the moment that the console shows. Asks the log which position a time or a mark is. */
   async show() {
     const { at, connection } = this.#app;
+    this.#moving = false;
     this.field.setAttribute("aria-invalid", "false");
     if (!at) this.#moment = null;
     this.#refresh();
@@ -254,6 +252,8 @@ export class Tape {
     this.element.classList.toggle("past", past);
     this.nowButton.hidden = !past;
     this.slider.max = String(this.#end);
+    // A slider on its way stays where the reader has it, whatever the log does meanwhile.
+    if (this.#moving) return this.#announce();
     if (!past) {
       this.slider.value = String(this.#end);
       this.what.replaceChildren(h("strong", null, "now"), h("span.quiet", null, ` position ${number(this.#end)}`));
@@ -262,7 +262,7 @@ export class Tape {
       this.what.replaceChildren(h("strong", null, number(this.#moment.position)), ` ${formatTime(this.#moment.at, this.#app.prefs.local)}`);
     }
     this.#announce();
-    this.#drawScale();
+    return this.#drawScale();
   }
 
   #announce() {
@@ -275,6 +275,7 @@ export class Tape {
 
   // While the slider moves only the numbers change; the world is asked for when it rests.
   #preview() {
+    this.#moving = true;
     const value = Number(this.slider.value);
     const time = timeAt(this.#times, value);
     this.what.replaceChildren(h("strong", null, number(value)), time ? ` about ${formatTime(time, this.#app.prefs.local)}` : "");
@@ -288,6 +289,7 @@ export class Tape {
   }
 
   #travel(position) {
+    this.#moving = false;
     this.#app.travel(position >= this.#end ? null : String(position));
   }
 

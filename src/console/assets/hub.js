@@ -145,7 +145,7 @@ export class Hub {
     port.postMessage({ type: "answer", id, ...(await asked) });
   }
 
-  /** @returns {Promise<{status: number, body: any, position: number|null, ms: number}>} status 0: there was no answer */
+  /** Status 0 says that there was no answer. */
   async #ask({ path, method = "GET", accept = "application/json", headers = {}, body }) {
     if (!this.#token) return { status: 401, body: problem("missing_token", "You are signed out."), position: null, ms: 0 };
     const started = performance.now();
@@ -186,7 +186,6 @@ async function problemOf(response) {
 export class EventReader {
   #rest = "";
 
-  /** @param {string} text @returns {{event: string, data: string}[]} */
   push(text) {
     const blocks = (this.#rest + text).split(/\r?\n\r?\n/);
     this.#rest = blocks.pop();
@@ -211,12 +210,7 @@ function readBlock(block) {
 /** A stream that sends nothing for so long is dead, whatever the socket says: servers send a comment every 15 s. */
 const SILENCE_MS_MAX = 45_000;
 
-/**
- * Reads a stream to its end.
- * @param {Response} response
- * @param {(event: {event: string, data: string}) => void} take
- * @param {AbortController} abort ends the stream, also when it falls silent
- */
+/** Reads a stream to its end. `abort` ends it, also when it falls silent. */
 export async function readStream(response, take, abort) {
   const reader = response.body.getReader();
   const decoder = new TextDecoder();

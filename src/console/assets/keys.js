@@ -6,7 +6,6 @@ import { entityRoute } from "./text.js";
 const ASK_MS = 120;
 const FOUND_MAX = 20;
 
-/** What the palette always offers. */
 function places(app) {
   return [
     ["Fleet", "all nodes and their states", app.href("fleet")],
@@ -130,7 +129,6 @@ const KEYS = [
   ["?", "this table"],
 ];
 
-/** The table of keys. */
 export function openKeys() {
   const rows = KEYS.map(([keys, meaning]) => h("div", null, h("dt", null, keys.split(" ").map((part) => (/^(or|·)$/.test(part) ? ` ${part} ` : h("kbd", null, part)))), h("dd", null, meaning)));
   const dialog = h("dialog.action.keys", { "aria-label": "Keys", onclose: () => dialog.remove() },

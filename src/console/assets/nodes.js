@@ -76,7 +76,6 @@ export function shape(state) {
   return svg("svg", { viewBox: "0 0 16 16", class: `shape s-${state}`, "aria-hidden": "true" }, path);
 }
 
-/** Shape and word of a state. */
 export function badge(state, extra = "") {
   return h("span.badge", { class: `t-${STATES[state]?.tone ?? "off"} ${extra}`, title: STATES[state]?.means ?? "" }, shape(state), state);
 }
@@ -153,7 +152,6 @@ export class Fleet {
     return known.get(text);
   }
 
-  /** The names of all labels, sorted. */
   labelKeys() {
     const sets = new Set();
     for (const row of this.rows.values()) sets.add(row.labels);
@@ -220,12 +218,7 @@ export function terms(text) {
   return found;
 }
 
-/**
- * Reads a filter.
- * @param {string} text
- * @returns {{test: (row: object) => boolean, problems: string[], keys: string[], retired: boolean}} `keys` are the labels that
- *   it asks for, and `retired` whether it says anything of retired nodes: without that they are not shown
- */
+/** Reads a filter: its test of a row, what is wrong with it, and the labels that it asks for. */
 export function parseFilter(text) {
   const tests = [];
   const problems = [];
@@ -244,11 +237,12 @@ export function parseFilter(text) {
     else problems.push(`${key} has no order: use = or != with it`);
   }
   const test = (row) => {
+    // Retired nodes are shown only to who says something of them.
     if (row.retired && !retired) return false;
     for (const each of tests) if (!each(row)) return false;
     return true;
   };
-  return { test, problems, keys, retired };
+  return { test, problems, keys };
 }
 
 function textTest(term) {

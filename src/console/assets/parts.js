@@ -26,7 +26,6 @@ export function positionLink(app, position, text = number(position)) {
   return h("a.position", { href: app.href("request", String(position)), title: "the request at this position" }, text);
 }
 
-/** Labels as small boxes. */
 export function labels(map) {
   const keys = Object.keys(map).sort();
   if (!keys.length) return h("span.quiet", null, "no labels");
@@ -36,20 +35,16 @@ export function labels(map) {
 /** A digest, shortened for the eye and whole in its title. */
 export const digest = (value) => h("code.digest", { title: value ?? "" }, short(value));
 
-/** A list of facts. */
 export function facts(...rows) {
   return h("dl.facts", null, rows.filter(Boolean).map(([name, ...value]) => h("div", null, h("dt", null, name), h("dd", null, value))));
 }
 
-/** A part of a page with its heading. */
 export function section(title, note, ...children) {
   return h("section", null, h("h2", null, title, note && h("span.note", null, note)), children);
 }
 
-/** What there is nothing of. */
 export const empty = (...text) => h("p.empty", null, text);
 
-/** The first line of a page. */
 export function heading(kind, title, ...more) {
   return h("header.heading", null, kind && h("p.kind", null, kind), h("h1", null, title), more);
 }
@@ -59,7 +54,6 @@ export function problem(error) {
   return h("div.problem", { role: "alert" }, h("strong", null, "This can't be shown. "), error.message, " ", code);
 }
 
-/** A command line with a button that copies it. */
 export function command(text, note = "The same at the command line") {
   const button = h("button.plain", { type: "button", "aria-label": `Copy: ${text}` }, "Copy");
   button.addEventListener("click", async () => {
@@ -83,7 +77,6 @@ export function byline(app, event, linked = true) {
 
 export const reasonText = (reason) => (reason ? h("q.why", null, reason) : h("span.quiet", null, "no reason given"));
 
-/** What the events of a request did, in a few words. */
 export function changes(app, events, most = 3) {
   const groups = summarize(events);
   const shown = groups.slice(0, most).map((group) =>
@@ -115,10 +108,7 @@ export function download(name, text) {
 
 const LINES_MAX = 400;
 
-/**
- * Lines of a unified difference, without its file names.
- * @returns {{kind: "same"|"add"|"del"|"hunk", text: string, old: number|null, new: number|null}[]}
- */
+/** Lines of a unified difference, without its file names: `{kind: "same"|"add"|"del"|"hunk", text, old, new}`. */
 export function parseUnified(unified) {
   const lines = [];
   let [before, after] = [0, 0];
@@ -216,13 +206,7 @@ const RELOAD_MS_MIN = 1_000;
 // These members differ in every answer, and no page shows more of them than their size.
 const VOLATILE = new Set(["silence_ms", "seq"]);
 
-/**
- * @param {object} app
- * @param {HTMLElement} root
- * @param {{load: () => Promise<any>, draw: (answer: any) => any, concerns?: (change: object) => boolean}} options `concerns` says
- *   whether a change of the live table can make the page another one; without it every new event does
- * @returns {{close: () => void, reload: () => void}}
- */
+/** `concerns(change, moved)` says whether a change of the live table can make the page another one; otherwise each new event does. */
 export function livePage(app, root, { load, draw, concerns = (_, moved) => moved }) {
   let [closed, running, again, shown, timer] = [false, false, false, null, null];
   root.replaceChildren(h("p.quiet.loading", null, "Loading …"));

@@ -2,7 +2,6 @@
 
 const encoder = new TextEncoder();
 
-/** SHA-256. @param {Uint8Array} bytes @returns {Promise<Uint8Array>} */
 export async function sha256(bytes) {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
 }
@@ -62,10 +61,7 @@ export function sealedTime(at) {
   return `${parts[1]}.${(parts[2] ?? "").padEnd(6, "0")}Z`;
 }
 
-/**
- * The MessagePack entry that the leaf seals.
- * @param {object} event as `GET /v1/events?data_text=true` gives it; `data_text` is the stored text of its data
- */
+/** The MessagePack entry that the leaf seals, of an event as `GET /v1/events?data_text=true` gives it. */
 export async function entryOf(event) {
   const reason = await sha256(encoder.encode(event.reason ?? ""));
   const data = await sha256(encoder.encode(event.data_text));
@@ -78,7 +74,6 @@ export async function entryOf(event) {
   );
 }
 
-/** The leaf of an event, from its other columns. */
 export async function leafOf(event) {
   return sha256(concat(Uint8Array.of(0), await entryOf(event)));
 }
@@ -86,7 +81,6 @@ export async function leafOf(event) {
 // Proofs about the log's Merkle tree (RFC 6962). Numbers of leaves are below 2^53, so they are divided and not shifted:
 // bit operations of this language end at 2^31.
 
-/** The hash of an inner node. */
 export function innerNode(left, right) {
   return sha256(concat(Uint8Array.of(1), left, right));
 }
@@ -94,14 +88,7 @@ export function innerNode(left, right) {
 const half = (number) => Math.floor(number / 2);
 const odd = (number) => number % 2 === 1;
 
-/**
- * The root that a leaf and its proof lead to.
- * @param {Uint8Array} leaf
- * @param {number} index from 0
- * @param {number} size
- * @param {Uint8Array[]} hashes the lowest first
- * @returns {Promise<Uint8Array>}
- */
+/** The root that a leaf and its proof lead to. The index counts from 0; the lowest hash comes first. */
 export async function rootFromInclusion(leaf, index, size, hashes) {
   if (!(index >= 0 && index < size)) throw new Error("the event is not in a tree of this size");
   let [place, last, root] = [index, size - 1, leaf];
@@ -117,12 +104,7 @@ export async function rootFromInclusion(leaf, index, size, hashes) {
   return root;
 }
 
-/**
- * Whether a tree goes on from a smaller one: the proof leads from both roots to one another.
- * @param {{size: number, root: Uint8Array}} before
- * @param {{size: number, root: Uint8Array}} after
- * @param {Uint8Array[]} hashes
- */
+/** Whether a tree `{size, root}` goes on from a smaller one: the hashes lead to both roots. */
 export async function goesOnFrom(before, after, hashes) {
   if (before.size > after.size) return false;
   if (before.size === after.size) return hashes.length === 0 && sameBytes(before.root, after.root);
@@ -165,11 +147,7 @@ export async function rootOfFrontier(frontier) {
 
 // Checkpoints: a C2SP tlog-checkpoint in a signed note, as replay/FORMAT.md has it.
 
-/**
- * Reads a checkpoint without verifying it.
- * @param {string} note
- * @returns {{name: string, size: number, root: Uint8Array, signed: string, signatures: {name: string, bytes: Uint8Array}[]}}
- */
+/** Reads a checkpoint without verifying it. */
 export function parseNote(note) {
   const parts = /^([^\n]+\n)(\d+)\n([A-Za-z0-9+/]{43}=)\n\n((?:— [^\n]+\n)+)$/u.exec(note);
   if (!parts) throw new Error("the checkpoint has another form");
@@ -188,10 +166,7 @@ export async function keyIdOf(name, key) {
   return (await sha256(concat(encoder.encode(`${name}\n`), Uint8Array.of(1), key))).slice(0, 4);
 }
 
-/**
- * Verifies a checkpoint of a log under its key.
- * @returns {Promise<{size: number, root: Uint8Array}>} what the key signed; an error says why it can't be believed
- */
+/** What the key of a log signed, `{size, root}`. An error says why the note can't be believed. */
 export async function verifyNote(note, logId, key) {
   const checkpoint = parseNote(note);
   if (checkpoint.name !== `headwater/${logId}`) throw new Error("the checkpoint is of another log");
@@ -217,15 +192,10 @@ export class UnsupportedError extends Error {}
 // This browser remembers the last checkpoint of each log that it has verified. A log that was rewritten or cut can't go on
 // from it, so it is found out at the next visit.
 
-/**
- * @typedef {{log_id: string, key: string, size: number, root: string, note: string, seen_at: string}} Seen
- * @typedef {{verdict: "good"|"bad"|"unknown", first: boolean, detail: string, seen: Seen|null, now: {size: number, at: string}|null}} Finding
- */
 
 const PREFIX = "headwater-checkpoint:";
 const LAST = "headwater-log";
 
-/** @returns {Seen|null} */
 export function seenOf(logId, storage = localStorage) {
   try {
     return JSON.parse(storage.getItem(PREFIX + logId));
@@ -240,7 +210,6 @@ export function forget(logId, storage = localStorage) {
   storage.removeItem(LAST);
 }
 
-/** Whether this page may compute proofs at all. */
 export const canVerify = () => Boolean(globalThis.crypto?.subtle);
 
 export const CANNOT_VERIFY =
@@ -248,8 +217,7 @@ export const CANNOT_VERIFY =
 
 /**
  * Compares the newest checkpoint with the one that this browser saw last, and remembers the newest if it goes on from that.
- * @param {(path: string) => Promise<any>} get asks the API
- * @returns {Promise<Finding>}
+ * @returns {Promise<{verdict: "good"|"bad"|"unknown", first: boolean, detail: string, seen: object|null, now: object|null}>}
  */
 export async function watch(get, storage = localStorage) {
   if (!canVerify()) return { verdict: "unknown", first: false, detail: CANNOT_VERIFY, seen: null, now: null };
@@ -277,7 +245,7 @@ export async function watch(get, storage = localStorage) {
   }
 }
 
-/** @returns {Promise<string>} what is wrong; empty if the log goes on */
+/** What is wrong; an empty text if the log goes on. */
 async function compare(get, seen, now) {
   const before = { size: seen.size, root: fromHex(seen.root) };
   if (now.size < before.size) return `The log has ${now.size} signed events, and had ${before.size} when this browser saw it last: its end was lost.`;

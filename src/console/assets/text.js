@@ -1,4 +1,4 @@
-// Texts about what the log says: pure functions of answers of the API.
+// Texts of what the log says, of times and of addresses: pure functions.
 
 /** A word for a shell, quoted only where it must be. */
 export function shellWord(text) {
@@ -26,27 +26,21 @@ function requirementText({ key, operator, values = [] }) {
   return `${key} ${operator === "In" ? "in" : "not in"} (${values.join(", ")})`;
 }
 
+/** Types whose last word alone would say something else. */
 const VERBS = {
-  DocumentPut: "put", DocumentRemoved: "removed", NodeEnrolled: "enrolled", NodeLabelled: "labelled", NodeRetired: "retired",
-  NodeRetried: "to be tried again by", NodeKeysSet: "new keys of", NodeBarred: "barred", NodeDismissed: "dismissed",
-  PrincipalCreated: "created", PrincipalRevoked: "revoked", ReportChanged: "reported by", ControlDefined: "defined",
-  ComponentDefined: "defined", AssessmentDefined: "defined", AttestationDefined: "defined", ControlRemoved: "removed",
-  ComponentRemoved: "removed", AssessmentRemoved: "removed", AttestationRemoved: "removed", JobClaimed: "claimed",
-  JobReleased: "released", JobCompleted: "completed", ClaimExpired: "claim expired on", ClaimRenewed: "claims renewed by",
-  JoinTokenCreated: "made", JoinTokenUsed: "used", JoinTokenRevoked: "revoked", BusClosed: "closed the shared password of",
-  Proposed: "proposed", ProposalAccepted: "accepted", ProposalRejected: "rejected", ProposalSuperseded: "superseded",
-  ProposalWithdrawn: "withdrawn", BundleAssigned: "assigned", BundleRemoved: "ended", Marked: "marked", PlanKept: "sent as planned",
-  RolloutOpened: "opened", DocumentStaged: "staged", RemovalStaged: "staged the removal of", RolloutStarted: "started",
-  RolloutPaused: "paused", RolloutPromoted: "promoted", RolloutCompleted: "completed", StageOpened: "opened a stage of",
-  NodesReleased: "released nodes of", NodesExpected: "expects other records of", NodesOverdue: "nodes overdue in",
-  StageApproved: "approved a stage of", StagePassed: "passed a stage of", RolloutResumed: "resumed", RolloutHalted: "halted",
-  RolloutAborted: "aborted", GuardSet: "set", LogBegun: "began",
+  NodeKeysSet: "set the keys of", ReportChanged: "heard from", ClaimExpired: "ended the claim on", ClaimRenewed: "renewed claims of",
+  RemovalStaged: "staged the removal of", StageOpened: "opened a stage of", NodesReleased: "released nodes of", NodesExpected: "expects other records in",
+  NodesOverdue: "found nodes overdue in", StageApproved: "approved a stage of", StagePassed: "passed a stage of", LogBegun: "began",
 };
 
-/** What an event did: `put document/readout`. A type that is newer than this page is shown by its name. */
+// DocumentPut put, NodeEnrolled enrolled. A type that is newer than this page, and no such verb, is shown by its name.
+function verbOf(type) {
+  return VERBS[type] ?? (/(?:ed|Put|Set|Withdrawn)$/.test(type) ? /[A-Z][a-z]+$/.exec(type)[0].toLowerCase() : type);
+}
+
+/** What an event did: `put document/readout`. */
 export function eventText(event) {
-  const entity = event.entity.startsWith("report/") ? event.entity.replace("report/", "node/") : event.entity;
-  return `${VERBS[event.type] ?? event.type} ${entity}`;
+  return `${verbOf(event.type)} ${event.entity.replace("report/", "node/")}`;
 }
 
 /** Groups of events of a request: the same verb for the same kind is one group. */
@@ -56,7 +50,7 @@ export function summarize(events) {
     if (event.type === "PlanKept") continue;
     const kind = event.entity.slice(0, event.entity.indexOf("/"));
     const key = `${event.type} ${kind}`;
-    if (!groups.has(key)) groups.set(key, { verb: VERBS[event.type] ?? event.type, kind, entities: [] });
+    if (!groups.has(key)) groups.set(key, { verb: verbOf(event.type), kind, entities: [] });
     groups.get(key).entities.push(event.entity);
   }
   return [...groups.values()];
@@ -93,7 +87,6 @@ export function plural(count, noun) {
 const grouped = new Intl.NumberFormat("en");
 export const number = (count) => grouped.format(count);
 
-/** The first digits of a digest: enough to tell two apart by eye. */
 export const short = (digest) => (digest ? digest.slice(0, 12) : "none");
 
 const WAITS = {
@@ -108,7 +101,6 @@ const WAITS = {
   halted: "it is halted, because more nodes failed than it goes on with",
 };
 
-/** What a rollout waits for, in words. */
 export const waitText = (wait) => WAITS[wait.for] ?? wait.for;
 
 /** What an event did for a file: the parts of `GET /v1/why`. */
@@ -159,10 +151,7 @@ export function formatAgo(instant, now = Date.now()) {
   return span < 5 * SECOND ? "now" : `${formatSpan(span)} ago`;
 }
 
-/**
- * Reads what a reader typed into the field for a moment of the log.
- * @returns {{at: string} | {problem: string}} `at` as the API takes it: a position, an RFC 3339 time or `mark:NAME`
- */
+/** What a reader typed for a moment of the log: `{at}` as the API takes it, or `{problem}`. */
 export function parseMoment(text, local = false) {
   const typed = text.trim();
   if (/^\d+$/.test(typed)) return { at: String(Number(typed)) };
@@ -181,9 +170,7 @@ const STEPS = [SECOND, 10 * SECOND, MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 6 * H
 
 /**
  * Labels for an axis of positions: in each of `slots` equal stretches of it the roundest time. The axis is not even in time:
- * where much happened, hours lie far apart.
- * @param {{position: number, at: string}[]} times known moments, in order
- * @returns {{position: number, label: string}[]}
+ * where much happened, hours lie far apart. `times` are known moments `{position, at}` in order.
  */
 export function ticks(times, slots, local = false) {
   if (times.length < 2) return [];
@@ -218,7 +205,7 @@ export function positionAt(times, instant) {
   return times[times.length - 1].position;
 }
 
-/** The time at a position, between the two known moments around it; null if none is known. */
+/** The time at a position, likewise; null if none is known. */
 export function timeAt(times, position) {
   if (times.length === 0) return null;
   for (let index = 1; index < times.length; index += 1) {
@@ -235,8 +222,6 @@ export function timeAt(times, position) {
 // Addresses of the console stand in the fragment, so the server never sees them, and a reload comes back to the same view.
 //   #/node/node-1?at=44&filter=site%3Dlund
 
-/** @typedef {{page: string, id: string, params: Record<string, string>}} Route */
-
 export const PAGES = [
   "fleet", "node", "documents", "document", "request", "history", "proposals", "proposal",
   "rollouts", "rollout", "proof", "server",
@@ -245,11 +230,7 @@ export const PAGES = [
 /** Pages that are about one thing, so that their address has an id. */
 const WITH_ID = new Set(["node", "document", "request", "proposal", "rollout"]);
 
-/**
- * Reads an address. One that means nothing leads to the fleet, with a note of what it was.
- * @param {string} fragment
- * @returns {Route & {unknown?: string}}
- */
+/** Reads an address as `{page, id, params}`. One that means nothing leads to the fleet, and is named in `unknown`. */
 export function parseRoute(fragment) {
   const text = fragment.replace(/^#/, "");
   if (text === "" || text === "/") return { page: "fleet", id: "", params: {} };
@@ -272,12 +253,7 @@ function decode(segment) {
   }
 }
 
-/**
- * Writes an address. Empty parameters are left out, so that one view has one address.
- * @param {string} page
- * @param {string} [id]
- * @param {Record<string, string|number|null|undefined>} [params]
- */
+/** Writes an address. Empty parameters are left out, so that one view has one address. */
 export function formatRoute(page, id = "", params = {}) {
   const query = new URLSearchParams();
   for (const key of Object.keys(params).sort()) {

@@ -205,13 +205,15 @@ class FleetPage {
   }
 
   #drawNone() {
-    const total = this.#fleet.rows.size;
+    const all = this.#fleet.rows.size;
+    const total = Object.values(this.#fleet.counts).reduce((sum, count) => sum + count, 0);
     const order = this.#held ? " The order is held while the pointer is on the table." : "";
-    setText(this.count, `${number(this.#rows.length)} of ${plural(total, "node")}.${order}`);
+    const retired = all > total && !this.filter.includes("retired") && [" ", h("button.plain", { type: "button", "data-key": "retired", onclick: () => this.#setFilter("retired=true") }, `${number(all - total)} retired`)];
+    swap(this.count, `${number(this.#rows.length)} of ${plural(total, "node")}.${order}`, retired);
     this.none.hidden = this.#rows.length > 0;
     this.grid.hidden = this.#rows.length === 0;
     if (this.#rows.length) return;
-    if (total) swap(this.none, h("p.empty", null, "No node fits the filter. ", h("button.plain", { type: "button", onclick: () => this.#setFilter("") }, "Show all nodes")));
+    if (all) swap(this.none, h("p.empty", null, "No node fits the filter. ", h("button.plain", { type: "button", onclick: () => this.#setFilter("") }, "Show all nodes")));
     else swap(this.none, h("div.empty", null, h("p", null, this.#app.at ? "No node was enrolled then." : "No node is enrolled yet. A node joins with a token, which an administrator makes:"), !this.#app.at && command("headwater node token create --node node-1", "")));
   }
 
