@@ -1,6 +1,6 @@
 // The frame around every page: where one can go, who one is, whether the page is live, and the bar of the log.
 
-import { h, setText } from "./dom.js";
+import { h, setText, swap } from "./dom.js";
 import { Palette } from "./keys.js";
 import { watch } from "./proof.js";
 import { formatSpan, formatTime, number, parseMoment, plural, ticks, timeAt } from "./text.js";
@@ -209,7 +209,8 @@ export class Tape {
     const { at, connection } = this.#app;
     this.#moving = false;
     this.field.setAttribute("aria-invalid", "false");
-    if (!at) this.#moment = null;
+    // A position is shown at once; what it is in the log, the end of its request and its time, comes a moment later.
+    this.#moment = /^\d+$/.test(at ?? "") ? { position: Number(at), at: null } : null;
     this.#refresh();
     if (!at) return;
     try {
@@ -259,7 +260,7 @@ export class Tape {
       this.what.replaceChildren(h("strong", null, "now"), h("span.quiet", null, ` position ${number(this.#end)}`));
     } else if (this.#moment) {
       this.slider.value = String(this.#moment.position);
-      this.what.replaceChildren(h("strong", null, number(this.#moment.position)), ` ${formatTime(this.#moment.at, this.#app.prefs.local)}`);
+      swap(this.what, h("strong", null, number(this.#moment.position)), this.#moment.at && ` ${formatTime(this.#moment.at, this.#app.prefs.local)}`);
     }
     this.#announce();
     return this.#drawScale();
