@@ -6,18 +6,10 @@ import { command, nodeLink } from "./parts.js";
 import { commandLine, number, plural } from "./text.js";
 
 /**
- * @typedef {object} Action
- * @property {string} title
- * @property {string} verb the text of the button
- * @property {any} [about] what the reader should know
- * @property {string} [reason] the reason as it stands at first
- * @property {HTMLElement[]} [fields] inputs of the action; a change of one of them makes the preview anew
- * @property {(reason: string) => Promise<{request: object, preview: object|null, note?: any}>} prepare what would be sent, with its dry run
- * @property {(reason: string) => string} line the command line that does the same
- * @property {boolean} [sealsReason] whether the reason is a part of what the plan covers, so that the plan is made with the last one
+ * Opens the dialog of an action: `title`, `verb` for the button, `about`, `fields` whose changes make the preview anew,
+ * `prepare(reason, now)` for `{request, preview, note}`, and `line(reason)` for the command line. `sealsReason` says that the plan
+ * covers the reason, so that it is made again with the last one.
  */
-
-/** Opens the dialog of an action. */
 export function openAction(app, action) {
   new ActionDialog(app, action).open();
 }
@@ -39,7 +31,7 @@ class ActionDialog {
     this.#app = app;
     this.#action = action;
     this.reason = h("input", {
-      type: "text", value: action.reason ?? "", required: true, maxlength: "1000", placeholder: "why, for those who read the log later",
+      type: "text", required: true, maxlength: "1000", placeholder: "why, for those who read the log later",
       oninput: () => this.#refresh(),
     });
     this.now = h("input", { type: "checkbox", onchange: () => this.#prepare() });
@@ -48,7 +40,6 @@ class ActionDialog {
     this.state = h("p.state", { role: "status" });
     this.line = h("div");
     this.send = h("button.primary", { type: "submit", disabled: true }, action.verb);
-    this.cancel = h("button", { type: "button", onclick: () => this.dialog.close() }, "Cancel");
     this.dialog = h("dialog.action", { "aria-label": action.title, onclose: () => this.dialog.remove() }, this.#form());
   }
 
@@ -59,7 +50,7 @@ class ActionDialog {
       action.fields, this.nowRow,
       h("label.field", null, "Reason", this.reason),
       h("h3", null, "What it would do now"), this.preview, this.line, this.state,
-      h("div.buttons", null, this.cancel, this.send));
+      h("div.buttons", null, h("button", { onclick: () => this.dialog.close() }, "Cancel"), this.send));
     for (const field of action.fields ?? []) field.addEventListener("change", () => this.#prepare());
     return form;
   }
@@ -172,7 +163,14 @@ function plain(app, { commands, ...action }) {
   });
 }
 
-export function takeBack(app, commandId) {
+/** The means to take back a request: a button for who may, and the command line for who may not. */
+export function takingBack(app, commandId) {
+  if (app.at) return null;
+  if (!app.mayWrite) return command(commandLine("undo", commandId), "An administrator takes it back with");
+  return h("button.danger", { "data-key": `undo-${commandId}`, onclick: () => takeBack(app, commandId) }, "Take it back …");
+}
+
+function takeBack(app, commandId) {
   const anyway = h("input", { type: "checkbox" });
   openAction(app, {
     title: "Take back what this request did",
@@ -199,7 +197,6 @@ export function retryNode(app, id) {
   });
 }
 
-/** Changes labels: the labels decide which documents a node gets. */
 export function relabelNode(app, id, labels) {
   const text = Object.keys(labels).sort().map((key) => `${key}=${labels[key]}`).join(" ");
   const input = h("input.wide", { type: "text", value: text, spellcheck: "false", autocomplete: "off" });
@@ -221,7 +218,6 @@ export function relabelNode(app, id, labels) {
   });
 }
 
-/** What must be set and unset so that labels become those of a text. */
 export function difference(labels, text) {
   const wanted = Object.fromEntries(text.split(/\s+/).filter((word) => word.includes("=")).map((word) => [word.slice(0, word.indexOf("=")), word.slice(word.indexOf("=") + 1)]));
   const set = Object.fromEntries(Object.entries(wanted).filter(([key, value]) => labels[key] !== value));
@@ -259,7 +255,6 @@ const ROLLOUT = {
   complete: ["Complete", "The last stage ends although nodes are silent. Those get the changes when they return."],
 };
 
-/** Steers a rollout: `pause`, `resume`, `abort`, `complete`. */
 export function steerRollout(app, rollout, verb) {
   const [text, about] = ROLLOUT[verb];
   const failures = rollout.failed;

@@ -3,7 +3,6 @@
 import { Hub } from "./hub.js";
 import { Fleet } from "./nodes.js";
 
-/** An answer that is an error, with the server's stable code. */
 export class RefusalError extends Error {
   constructor(status, body) {
     super(body.detail || `status ${status}`);
@@ -19,7 +18,6 @@ export class Connection extends EventTarget {
   #next = 1;
   session = null;
   link = { state: "off", since: 0, detail: "" };
-  /** @type {Fleet|null} */
   fleet = null;
 
   constructor() {
@@ -64,7 +62,7 @@ export class Connection extends EventTarget {
     this.#port.postMessage({ type: "sign_out" });
   }
 
-  /** Asks the server. @returns {Promise<{status: number, body: any, position: number|null, ms: number}>} */
+  /** An answer `{status, body, position, ms}` of the server; one that is an error is thrown. */
   async ask(question) {
     const id = this.#next;
     this.#next += 1;
@@ -84,7 +82,7 @@ export class Connection extends EventTarget {
     return (await this.ask({ path, method: "POST", headers, body: JSON.stringify(content) })).body;
   }
 
-  /** All items of a list, up to `most`. @returns {Promise<{items: any[], more: boolean}>} */
+  /** All items of a list, up to `most`. */
   async list(path, most = 5000) {
     const items = [];
     for (let cursor = ""; ; ) {
@@ -127,7 +125,6 @@ export class Preferences extends EventTarget {
   theme = stored("headwater-theme", "auto");
   local = stored("headwater-time", "utc") === "local";
 
-  /** Goes on to the next of the three: as the system has it, light, dark. */
   nextTheme() {
     this.theme = THEMES[(THEMES.indexOf(this.theme) + 1) % THEMES.length];
     document.documentElement.dataset.theme = this.theme;

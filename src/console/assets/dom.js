@@ -4,15 +4,14 @@
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
- * Makes an element.
- * @param {string} tag the name, with classes behind dots: `div.card.wide`
- * @param {object|null} props attributes; functions become listeners (`onclick`), `null` and `false` are left out
- * @param {...any} children nodes, texts, numbers, lists of them; `null` and `false` are left out
+ * Makes an element: `h("div.card.wide", {title: "x", onclick: act}, …)`. Children are nodes, texts and lists of them; `null` and
+ * `false` are left out, as in attributes.
  */
 export function h(tag, props, ...children) {
   const [name, ...classes] = tag.split(".");
   const element = document.createElement(name);
   if (classes.length) element.className = classes.join(" ");
+  if (name === "button") element.type = "button";
   for (const [key, value] of Object.entries(props ?? {})) set(element, key, value);
   append(element, children);
   return element;
@@ -49,7 +48,6 @@ function append(element, children) {
   }
 }
 
-/** Makes an SVG element with attributes and children of the same kind. */
 export function svg(tag, attributes, ...children) {
   const element = document.createElementNS(SVG, tag);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, String(value));
@@ -111,12 +109,8 @@ export class VirtualList {
   #items = [];
   #planned = false;
   #observer;
-  #first = 0;
 
-  /**
-   * @param {{scroller: HTMLElement, root: HTMLElement, height: number, make: () => HTMLElement,
-   *   draw: (row: HTMLElement, item: any, index: number) => void}} options `root` lies inside of `scroller`
-   */
+  /** `root` lies inside of `scroller`; `make()` gives a row of this height, and `draw(row, item, index)` fills it. */
   constructor({ scroller, root, height, make, draw }) {
     this.#scroller = scroller;
     this.#root = root;
@@ -134,23 +128,17 @@ export class VirtualList {
     this.#observer.disconnect();
   }
 
-  get items() {
-    return this.#items;
-  }
-
   set items(items) {
     this.#items = items;
     this.#root.style.height = `${items.length * this.#height}px`;
     this.repaint();
   }
 
-  /** Draws the visible rows anew. */
   repaint() {
     for (const row of this.#rows) row.index = -1;
     this.#paint();
   }
 
-  /** Brings a row into view. */
   reveal(index) {
     const scroller = this.#scroller.getBoundingClientRect();
     const top = this.#root.getBoundingClientRect().top + index * this.#height;
@@ -158,11 +146,6 @@ export class VirtualList {
     if (top < scroller.top + margin) this.#scroller.scrollTop -= scroller.top + margin - top;
     else if (top + this.#height > scroller.bottom - margin) this.#scroller.scrollTop += top + this.#height - scroller.bottom + margin;
     this.#paint();
-  }
-
-  /** The element of a row, if it is in view. */
-  elementOf(index) {
-    return this.#rows.find((row) => row.index === index)?.element ?? null;
   }
 
   // At most one drawing a frame, however many events of scrolling there are.
@@ -180,10 +163,10 @@ export class VirtualList {
     const top = this.#root.getBoundingClientRect().top;
     const count = Math.min(this.#items.length, Math.ceil(view.height / this.#height) + 6);
     const wanted = Math.floor((view.top - top) / this.#height) - 3;
-    this.#first = Math.max(0, Math.min(wanted, this.#items.length - count));
+    const first = Math.max(0, Math.min(wanted, this.#items.length - count));
     this.#fit(count);
     // A row stays with its index for as long as that is in view, so that scrolling by one row draws one row.
-    for (let index = this.#first; index < this.#first + count; index += 1) {
+    for (let index = first; index < first + count; index += 1) {
       const row = this.#rows[index % count];
       if (row.index === index) continue;
       row.index = index;

@@ -25,17 +25,17 @@ export class Frame {
     this.palette = new Palette(app);
     this.tape = new Tape(app);
     this.links = new Map();
-    this.live = h("button.live", { type: "button", onclick: () => (location.hash = app.href("server")) });
+    this.live = h("button.live", { onclick: () => (location.hash = app.href("server")) });
     this.shield = h("a.shield", { href: app.href("proof") }, "Log: checking");
     this.alarm = h("div.alarm", { role: "alert", hidden: true });
     this.past = h("div.banner", { role: "status", hidden: true });
     this.main = h("main", { id: "main", tabindex: "-1" });
     this.message = h("div.toast", { role: "status", hidden: true });
-    this.theme = h("button.plain", { type: "button", onclick: () => app.prefs.nextTheme() });
-    this.zone = h("button.plain", { type: "button", title: "Times in UTC or local (u)", onclick: () => app.prefs.switchTime() });
+    this.theme = h("button.plain", { onclick: () => app.prefs.nextTheme() });
+    this.zone = h("button.plain", { title: "Times in UTC or local (u)", onclick: () => app.prefs.switchTime() });
     const who = h("span.who", { title: `log ${session.log_id}` }, h("strong", null, session.name), h("span.role", null, session.role));
-    const out = h("button.plain", { type: "button", onclick: () => app.connection.signOut() }, "Sign out");
-    const search = h("button.search", { type: "button", onclick: () => this.palette.open() }, "Search", h("kbd", null, "/"));
+    const out = h("button.plain", { onclick: () => app.connection.signOut() }, "Sign out");
+    const search = h("button.search", { onclick: () => this.palette.open() }, "Search", h("kbd", null, "/"));
     this.navigation = h("nav", { "aria-label": "Pages" }, NAVIGATION.map(([page, name]) => this.#link(page, name)));
     this.element = h("div.frame", null,
       h("a.skip", { href: "#main", onclick: (event) => this.#skip(event) }, "To the content"),
@@ -158,7 +158,7 @@ export class Frame {
     if (!at) return;
     this.past.replaceChildren(h("strong", null, "You see the past. "),
       "What nodes ran is what the log had noted of them by then, so nobody is offline here. ",
-      h("button.plain", { type: "button", onclick: () => this.#app.travel(null) }, "Back to now", h("kbd", null, "n")));
+      h("button.plain", { onclick: () => this.#app.travel(null) }, "Back to now", h("kbd", null, "n")));
   }
 
   tell(message) {
@@ -197,7 +197,7 @@ export class Tape {
       type: "text", placeholder: "position or time", "aria-label": "A position, a time or mark:NAME", spellcheck: "false", autocomplete: "off",
     });
     this.what = h("output.moment", { "aria-live": "polite" });
-    this.nowButton = h("button.now", { type: "button", title: "Show the present (n)", onclick: () => this.now() }, "Now");
+    this.nowButton = h("button.now", { title: "Show the present (n)", onclick: () => this.now() }, "Now");
     const form = h("form", { onsubmit: (event) => this.#typed(event) }, this.field, this.nowButton);
     this.element = h("footer.tape", { "aria-label": "The log" }, this.what, h("div.track", null, this.slider, this.scale), form);
     new ResizeObserver(() => this.#drawScale()).observe(this.scale);
@@ -223,7 +223,6 @@ export class Tape {
     }
   }
 
-  /** The log has another end. */
   async grow(position) {
     this.#end = Math.max(1, position);
     this.#refresh();

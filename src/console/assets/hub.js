@@ -15,7 +15,6 @@ export class Hub {
   #stream = null;
   #asked = new Map();
 
-  /** A tab is there. It talks through the port. */
   attach(port) {
     this.#ports.add(port);
     port.onmessage = (message) => this.#take(port, message.data);
@@ -89,7 +88,7 @@ export class Hub {
     }
   }
 
-  /** Reads the table and its changes until the stream breaks. @returns {Promise<string>} what broke it */
+  /** Reads the table and its changes until the stream breaks. Says what broke it. */
   async #readTable(outer, alive) {
     const abort = new AbortController();
     const stop = () => abort.abort();

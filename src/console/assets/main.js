@@ -36,7 +36,6 @@ class App {
     return this.connection.session?.role === "admin" && !this.at;
   }
 
-  /** What every address of the console keeps: the moment. */
   keptParams() {
     return { at: this.at };
   }
@@ -49,12 +48,14 @@ class App {
     return formatRoute(page, id, { at });
   }
 
-  /** A path of the API at the moment that is shown. */
   path(path) {
     return this.at ? `${path}${path.includes("?") ? "&" : "?"}at=${encodeURIComponent(this.at)}` : path;
   }
 
-  /** The same page at another moment. */
+  get(path) {
+    return this.connection.get(this.path(path));
+  }
+
   travel(at) {
     const { page, id, params } = this.route;
     location.hash = formatRoute(page, id, { ...params, at });
@@ -151,6 +152,6 @@ export function signInPage(app, why) {
       h("p", null, "What every machine of the fleet runs, and why."),
       why && h("p.problem", { role: "alert" }, why),
       h("form", { onsubmit: submit }, h("label.field", null, "Token", field), h("button.primary", { type: "submit" }, "Sign in")),
-      h("p.quiet", { id: "sign-in-note" }, "An auditor's token shows everything, an administrator's also changes it. The token stays in the memory of this browser, and is forgotten when its last tab of the console is closed, at the latest half a minute after."),
+      h("p.quiet", { id: "sign-in-note" }, "The token stays in the memory of this browser, and is forgotten within half a minute after the last tab of the console is closed."),
       command("headwater console", "A link that signs you in is printed by")));
 }

@@ -82,11 +82,6 @@ export function badge(state, extra = "") {
 
 // The nodes as the server's table has them. The server judges; this page only keeps, filters and sorts.
 
-/**
- * @typedef {{id: string, retired: boolean, state: string, labels: Record<string, string>, desired: number, running: number,
- *   silent_since: string|null, reason: {code: string, detail: string}|null}} FleetRow
- */
-
 /** Rows out of the columns of `GET /v1/fleet/table`. Rows with the same labels share one object. */
 export function rowsOf(table) {
   const retired = new Set(table.retired);
@@ -103,14 +98,9 @@ export function rowsOf(table) {
 }
 
 export class Fleet {
-  /** @param {{position: number, past: boolean, at: string, counts: Record<string, number>, rows: FleetRow[]}} snapshot */
-  constructor(snapshot) {
-    this.position = snapshot.position;
-    this.past = snapshot.past;
-    this.at = snapshot.at;
-    this.counts = snapshot.counts;
-    this.rows = new Map(snapshot.rows.map((row) => [row.id, row]));
-    this.places = null;
+  constructor({ position, past, counts, rows }) {
+    Object.assign(this, { position, past, counts, places: null });
+    this.rows = new Map(rows.map((row) => [row.id, row]));
   }
 
   /** The place of each id in the order of ids. Comparing 10,000 texts takes as long as two frames, so it is done once. */
@@ -123,10 +113,9 @@ export class Fleet {
     return new Fleet({ ...table, rows: rowsOf(table) });
   }
 
-  /** What a new tab needs to have the same fleet. */
   snapshot() {
-    const { position, past, at, counts } = this;
-    return { position, past, at, counts, rows: [...this.rows.values()] };
+    const { position, past, counts } = this;
+    return { position, past, counts, rows: [...this.rows.values()] };
   }
 
   /** Takes a change of the stream. @returns {boolean} whether any row is another one now */
@@ -176,7 +165,6 @@ const COMPARE = {
   heard: (a, b) => compare(a.silent_since ?? "9", b.silent_since ?? "9"),
 };
 
-/** The filtered rows in order. @param {string} sort a column, with `-` in front for the reverse; empty: most urgent first */
 export function select(fleet, test, sort) {
   const found = [];
   for (const row of fleet.rows.values()) if (test(row)) found.push(row);
@@ -202,7 +190,6 @@ function reasonText(row) {
   return row.reason ? `${row.reason.code} ${row.reason.detail}` : "";
 }
 
-/** Splits a filter into terms. Double quotes keep spaces together. */
 export function terms(text) {
   const found = [];
   let term = "";
@@ -258,7 +245,6 @@ function searchText(row) {
   return `${row.id}\n${labelText(row.labels)}\n${row.state}\n${reasonText(row)}`.toLowerCase();
 }
 
-/** Labels as one line: `role=daq site=lund`. */
 export function labelText(labels) {
   let text = labelTexts.get(labels);
   if (text === undefined) {
@@ -319,7 +305,6 @@ function quote(term) {
   return /\s/.test(term) ? `"${term}"` : term;
 }
 
-/** The value of the first term `key=value`, or an empty text. */
 export function termValue(text, key) {
   for (const term of terms(text)) {
     const parts = TERM.exec(term);

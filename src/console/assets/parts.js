@@ -1,7 +1,7 @@
 // Pieces that several pages show in the same way.
 
-import { h, swap } from "./dom.js";
-import { entityRoute, formatAgo, formatTime, number, PARTS, short, summarize } from "./text.js";
+import { h, lazy, swap } from "./dom.js";
+import { apiPath, entityRoute, formatAgo, formatTime, number, PARTS, short, sizeText, summarize } from "./text.js";
 
 /** A time with how long ago that is; the exact instant stands in its title. */
 export function when(app, instant, ago = true) {
@@ -21,7 +21,6 @@ export function entityLink(app, entity, text = entity.replace(UUID, "$1")) {
 
 export const nodeLink = (app, id) => h("a.id", { href: app.href("node", id) }, id);
 
-/** A position that leads to the request that it belongs to. */
 export function positionLink(app, position, text = number(position)) {
   return h("a.position", { href: app.href("request", String(position)), title: "the request at this position" }, text);
 }
@@ -32,7 +31,6 @@ export function labels(map) {
   return h("span.labels", null, keys.map((key) => h("span.label", null, h("span.key", null, key), map[key])));
 }
 
-/** A digest, shortened for the eye and whole in its title. */
 export const digest = (value) => h("code.digest", { title: value ?? "" }, short(value));
 
 export function facts(...rows) {
@@ -49,13 +47,35 @@ export function heading(kind, title, ...more) {
   return h("header.heading", null, kind && h("p.kind", null, kind), h("h1", null, title), more);
 }
 
+/** The head of a page about one thing, with the way back to the list of such things. */
+export function thingHeading(app, page, title, ...line) {
+  const name = page.charAt(0).toUpperCase() + page.slice(1);
+  return h("header.heading", null, h("p.kind", null, h("a", { href: app.href(page) }, name), " ›"), h("div.titleline", null, h("h1", null, title), line));
+}
+
+const TEXT_MAX = 200_000;
+
+/** A part with a content that may be anything: it is shown as text only, and only if it is text. */
+export function contentPart(app, key, title, size, path) {
+  return lazy(key, [title, h("span.push", null, sizeText(size))], async () => {
+    const { body } = await app.connection.ask({ path: app.path(path), accept: "*/*" });
+    if (body.includes("\u0000") || body.includes("\ufffd")) return h("p.quiet", null, "It is no text.");
+    return h("pre.raw", { tabindex: "0" }, body.slice(0, TEXT_MAX), body.length > TEXT_MAX && " …");
+  });
+}
+
+export async function documentDiff(app, id, from, to) {
+  const diff = await app.connection.get(`${apiPath("diff", "documents", id)}?from=${from}&to=${to}`);
+  return { path: (diff.after ?? diff.before)?.path ?? "", drawn: drawDiff(diff.unified, diff.before, diff.after) };
+}
+
 export function problem(error) {
   const code = error.code ? h("code", null, error.code) : null;
   return h("div.problem", { role: "alert" }, h("strong", null, "This can't be shown. "), error.message, " ", code);
 }
 
 export function command(text, note = "The same at the command line") {
-  const button = h("button.plain", { type: "button", "aria-label": `Copy: ${text}` }, "Copy");
+  const button = h("button.plain", { "aria-label": `Copy: ${text}` }, "Copy");
   button.addEventListener("click", async () => {
     try {
       await navigator.clipboard.writeText(text);
@@ -87,6 +107,10 @@ export function changes(app, events, most = 3) {
   return h("span.changes", null, shown, groups.length > most && h("span.quiet", null, ` and ${groups.length - most} more`));
 }
 
+export function requestLine(app, request) {
+  return h("p", null, h("strong.actor", null, request.actor), " ", changes(app, request.events), ", ", when(app, request.at), ": ", reasonText(request.reason));
+}
+
 /** The events that a file follows from, the most important one first. */
 export function because(app, answer) {
   const rows = answer.because.map((event) =>
@@ -96,7 +120,6 @@ export function because(app, answer) {
   return h("ol.because", null, rows, answer.more > 0 && h("li.quiet", null, `and ${number(answer.more)} more, which are not listed`));
 }
 
-/** Saves bytes that this page made as a file. */
 export function download(name, text) {
   const address = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
   const link = h("a", { href: address, download: name });
@@ -182,7 +205,6 @@ export function drawDiff(unified, before, after) {
   const table = h("div.diff", { tabindex: "0", role: "region", "aria-label": "Differences, line by line" }, draw(lines.slice(0, LINES_MAX)));
   if (lines.length <= LINES_MAX) return table;
   const more = h("button.plain", {
-    type: "button",
     onclick: () => {
       table.append(...draw(lines.slice(LINES_MAX)));
       more.remove();

@@ -127,7 +127,6 @@ export async function goesOnFrom(before, after, hashes) {
   return last === 0 && sameBytes(old, before.root) && sameBytes(root, after.root);
 }
 
-/** Adds a leaf to the frontier of a tree of `size` leaves. */
 export async function pushLeaf(frontier, size, leaf) {
   const next = [...frontier, leaf];
   for (let rest = size; odd(rest); rest = half(rest)) {
@@ -137,7 +136,6 @@ export async function pushLeaf(frontier, size, leaf) {
   return next;
 }
 
-/** The root of the tree with this frontier. */
 export async function rootOfFrontier(frontier) {
   if (frontier.length === 0) return sha256(new Uint8Array());
   let root = frontier[frontier.length - 1];
@@ -147,7 +145,6 @@ export async function rootOfFrontier(frontier) {
 
 // Checkpoints: a C2SP tlog-checkpoint in a signed note, as replay/FORMAT.md has it.
 
-/** Reads a checkpoint without verifying it. */
 export function parseNote(note) {
   const parts = /^([^\n]+\n)(\d+)\n([A-Za-z0-9+/]{43}=)\n\n((?:— [^\n]+\n)+)$/u.exec(note);
   if (!parts) throw new Error("the checkpoint has another form");
@@ -161,7 +158,6 @@ export function parseNote(note) {
   return { name: origin.trimEnd(), size, root: fromBase64(root), signed: `${origin}${digits}\n${root}\n`, signatures };
 }
 
-/** The first four bytes of the signature: which key signed. */
 export async function keyIdOf(name, key) {
   return (await sha256(concat(encoder.encode(`${name}\n`), Uint8Array.of(1), key))).slice(0, 4);
 }
@@ -184,6 +180,14 @@ export async function verifyNote(note, logId, key) {
   const good = await crypto.subtle.verify({ name: "Ed25519" }, imported, made.bytes.slice(4), encoder.encode(checkpoint.signed));
   if (!good) throw new Error("the signature of the checkpoint is wrong");
   return { size: checkpoint.size, root: checkpoint.root };
+}
+
+/** Reads a C2SP tlog-proof: the place of the leaf, the hashes beside its path, and the checkpoint. */
+export function parseProof(text) {
+  const cut = text.indexOf("\n\n");
+  const [name, index, ...hashes] = text.slice(0, cut).split("\n");
+  if (name !== "c2sp.org/tlog-proof@v1" || !/^index \d+$/.test(index)) throw new Error("the proof has another form");
+  return { index: Number(index.slice("index ".length)), hashes: hashes.map(fromBase64), note: text.slice(cut + 2) };
 }
 
 /** What was to be verified can't be: neither good nor bad. */

@@ -5,12 +5,10 @@ export function shellWord(text) {
   return /^[A-Za-z0-9_\/:=.,@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-/** A command line: options as `["--reason", text]`, empty ones are left out by the caller. */
 export function commandLine(...words) {
   return ["headwater", ...words.flat()].map((word) => shellWord(String(word))).join(" ");
 }
 
-/** Which nodes a target selects, in words. */
 export function targetText(target) {
   if (!target) return "all nodes";
   if (target.all) return "every node";
@@ -38,7 +36,6 @@ function verbOf(type) {
   return VERBS[type] ?? (/(?:ed|Put|Set|Withdrawn)$/.test(type) ? /[A-Z][a-z]+$/.exec(type)[0].toLowerCase() : type);
 }
 
-/** What an event did: `put document/readout`. */
 export function eventText(event) {
   return `${verbOf(event.type)} ${event.entity.replace("report/", "node/")}`;
 }
@@ -67,19 +64,16 @@ export function requestsOf(events) {
   return [...requests.values()].sort((a, b) => lastOf(b) - lastOf(a));
 }
 
-/** The position of a request's last event that is known here. */
 export const lastOf = (request) => request.events[request.events.length - 1].position;
 
 /** Whether a person or a program of theirs sent it; the log's own reports and claims are not of interest at first sight. */
 export const isByPeople = (request) => !request.actor.startsWith("system/") && !request.actor.startsWith("join/");
 
-/** `91 bytes`, `44.3 KiB`. */
 export function sizeText(bytes) {
   if (bytes < 1024) return `${bytes} byte${bytes === 1 ? "" : "s"}`;
   return bytes < 1024 * 1024 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
 }
 
-/** `1 node`, `10,000 nodes`. */
 export function plural(count, noun) {
   return `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
@@ -103,7 +97,6 @@ const WAITS = {
 
 export const waitText = (wait) => WAITS[wait.for] ?? wait.for;
 
-/** What an event did for a file: the parts of `GET /v1/why`. */
 export const PARTS = {
   put: "put the document", enrolled: "enrolled the node", labelled: "gave the node its labels", overrode: "lost by its priority",
   staged: "staged the document", released: "released the node", opened: "opened the rollout", promoted: "ended the rollout",
@@ -123,7 +116,6 @@ const DAY = 24 * HOUR;
 
 const two = (number) => String(number).padStart(2, "0");
 
-/** `2026-11-28 06:31:45Z`, or with `local` `2026-11-28 07:31:45+01:00`. */
 export function formatTime(instant, local = false) {
   const date = new Date(instant);
   if (Number.isNaN(date.getTime())) return String(instant);
@@ -135,7 +127,6 @@ export function formatTime(instant, local = false) {
   return `${shifted.toISOString().slice(0, 19).replace("T", " ")}${sign}${two(Math.floor(size / 60))}:${two(size % 60)}`;
 }
 
-/** A length of time in its largest unit: `3 min`, `2 h`, `5 d`. */
 export function formatSpan(milliseconds) {
   const span = Math.max(0, milliseconds);
   if (span < MINUTE) return `${Math.floor(span / SECOND)} s`;
@@ -227,7 +218,6 @@ export const PAGES = [
   "rollouts", "rollout", "proof", "server",
 ];
 
-/** Pages that are about one thing, so that their address has an id. */
 const WITH_ID = new Set(["node", "document", "request", "proposal", "rollout"]);
 
 /** Reads an address as `{page, id, params}`. One that means nothing leads to the fleet, and is named in `unknown`. */
@@ -265,7 +255,6 @@ export function formatRoute(page, id = "", params = {}) {
   return `#${path}${tail ? `?${tail}` : ""}`;
 }
 
-/** The token of a link `#token=…`, or null. */
 export function tokenOf(fragment) {
   const found = /^#token=([!-~]+)$/.exec(fragment);
   return found ? decode(found[1]) : null;
@@ -276,7 +265,6 @@ export function apiPath(...segments) {
   return `/v1/${segments.map((each) => String(each).split("/").map(encodeURIComponent).join("/")).join("/")}`;
 }
 
-/** A query with what is given: `query({at: 4, limit: null})` is `?at=4`. */
 export function query(params) {
   const given = Object.entries(params).filter(([, value]) => value !== null && value !== undefined && value !== "");
   return given.length ? `?${new URLSearchParams(given.map(([key, value]) => [key, String(value)]))}` : "";

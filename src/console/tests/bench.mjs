@@ -211,7 +211,8 @@ class Bench {
   altered(pathname, bytes, alias) {
     let text = alias ? Buffer.from(bytes.toString().replaceAll(`"${alias.to}"`, `"${alias.from}"`)) : bytes;
     if (this.flip && pathname.includes(`/proof/${this.flip}`)) {
-      text = Buffer.from(text.toString().replace(/("hashes":\["?)([0-9a-f])/, (_, start, digit) => start + (digit === "0" ? "1" : "0")));
+      // The first digit of the first hash, in the JSON and in the text.
+      text = Buffer.from(text.toString().replace(/("hashes":\["?)([0-9a-f])/, (_, start, digit) => start + (digit === "0" ? "1" : "0")).replace(/(\nindex \d+\n)(.)/, (_, start, sign) => start + (sign === "A" ? "B" : "A")));
     }
     return text;
   }

@@ -1,11 +1,11 @@
 // What is wrong, and since which change: the nodes that reject what is desired are grouped by their reason. A few nodes of each
 // group are asked which position they rejected first; the request there is shown with what it changed, and how to take it back.
 
-import { takeBack } from "../action.js";
+import { takingBack } from "../action.js";
 import { h, swap } from "../dom.js";
 import { shape } from "../nodes.js";
-import { changes, command, drawDiff, entityLink, reasonText, when } from "../parts.js";
-import { apiPath, commandLine, number, plural } from "../text.js";
+import { documentDiff, entityLink, requestLine } from "../parts.js";
+import { apiPath, number, plural } from "../text.js";
 
 const GROUPS_MAX = 3;
 const SAMPLES = 4;
@@ -22,7 +22,6 @@ export class Attention {
   #timer = null;
   #impacts = new Map();
 
-  /** @param {(filter: string) => void} setFilter shows the nodes of a group */
   constructor(app, setFilter) {
     this.#app = app;
     this.#setFilter = setFilter;
@@ -34,7 +33,7 @@ export class Attention {
     clearTimeout(this.#timer);
   }
 
-  /** @param {FleetRow[]} rows those that the filter lets through: what the reader does not look at is not explained */
+  /** `rows` are those that the filter lets through: what the reader does not look at is not explained. */
   show(fleet, rows) {
     const groups = groupsOf(rows);
     const print = JSON.stringify(groups.map((group) => [group.code, group.rows.map((row) => `${row.id} ${row.desired}`)]));
@@ -70,15 +69,14 @@ export class Attention {
     const sample = group.rows[0];
     const summary = h("summary", null, shape(group.state), h("h2", null, `${plural(group.rows.length, "node")} ${group.state}: ${group.code}`),
       h("span.detail", null, firstLine(sample.reason.detail)));
-    const show = h("button.plain", { type: "button", "data-key": `show-${group.code}`, onclick: () => this.#setFilter(`reason=${group.code}*`) }, group.rows.length === 1 ? "Show it in the table" : "Show them in the table");
+    const show = h("button.plain", { "data-key": `show-${group.code}`, onclick: () => this.#setFilter(`reason=${group.code}*`) }, group.rows.length === 1 ? "Show it in the table" : "Show them in the table");
     return h("details.card", { "data-key": `group-${group.state}-${group.code}`, open }, summary, h("div.inside", null,
       found.map((each) => this.#request(each, group, fleet)),
       found.length === 0 && h("p.quiet", null, note || "No request in the log is known as the first that they rejected."), h("div.show", null, show)));
   }
 
-  /** The requests that nodes of the group rejected first. */
   async #requests(group) {
-    const nodes = await Promise.all(group.rows.slice(0, SAMPLES).map((row) => this.#app.connection.get(this.#app.path(apiPath("nodes", row.id)))));
+    const nodes = await Promise.all(group.rows.slice(0, SAMPLES).map((row) => this.#app.get(apiPath("nodes", row.id))));
     const positions = new Map();
     for (const node of nodes) {
       const position = firstRejected(node);
@@ -95,8 +93,9 @@ export class Attention {
       const first = impact.events[0].position - 1;
       const documents = impact.events.filter((event) => event.entity.startsWith("document/")).slice(0, DOCUMENTS_MAX);
       const diffs = await Promise.all(documents.map(async (event) => {
-        const path = apiPath("diff", "documents", event.entity.slice("document/".length));
-        return this.#app.connection.get(`${path}?from=${first}&to=${impact.position}`).catch(() => null);
+        const id = event.entity.slice("document/".length);
+        const diff = await documentDiff(this.#app, id, first, impact.position).catch(() => null);
+        return diff && this.#diff(id, diff);
       }));
       this.#impacts.set(position, { impact, diffs });
     }
@@ -108,23 +107,18 @@ export class Attention {
       const row = fleet.rows.get(node);
       return row && (row.state === "failed" || row.state === "refused") && row.reason?.code === group.code;
     }).length;
-    const last = impact.events[impact.events.length - 1].position;
     return h("div.culprit", null,
-      h("p", null, h("strong.actor", null, impact.actor), " ", changes(this.#app, impact.events), ", ", when(this.#app, impact.at), ": ", reasonText(impact.reason)),
+      requestLine(this.#app, impact),
       h("p.quiet", null, `This is the first request that ${namesOf(nodes)} rejected. What it changed:`),
-      diffs.filter(Boolean).map((diff) => this.#diff(diff)),
+      diffs,
       h("div.buttons", null,
-        this.#app.mayWrite && h("button.danger", { type: "button", "data-key": `undo-${impact.command_id}`, onclick: () => takeBack(this.#app, impact.command_id) }, "Take it back …"),
-        h("a.button", { href: this.#app.href("request", String(last)) }, "The whole request"),
-        h("span.quiet", null, `It changed files on ${plural(impact.nodes.length, "node")}; ${number(failing)} of them ${failing === 1 ? "fails" : "fail"} now.`)),
-      !this.#app.mayWrite && !this.#app.at && command(commandLine("undo", impact.command_id), "An administrator takes it back with"));
+        takingBack(this.#app, impact.command_id),
+        h("a.button", { href: this.#app.href("request", String(impact.position)) }, "The whole request"),
+        h("span.quiet", null, `It changed files on ${plural(impact.nodes.length, "node")}; ${number(failing)} of them ${failing === 1 ? "fails" : "fail"} now.`)));
   }
 
-  #diff(diff) {
-    const path = (diff.after ?? diff.before)?.path ?? "";
-    return h("figure.filechange", null,
-      h("figcaption", null, h("code", null, path), " of ", entityLink(this.#app, `document/${diff.id}`, diff.id)),
-      drawDiff(diff.unified, diff.before, diff.after));
+  #diff(id, { path, drawn }) {
+    return h("figure.filechange", null, h("figcaption", null, h("code", null, path), " of ", entityLink(this.#app, `document/${id}`, id)), drawn);
   }
 }
 

@@ -1,11 +1,11 @@
 // All documents: the files that nodes get.
 
-import { dryRun, takeBack } from "../action.js";
+import { dryRun, takingBack } from "../action.js";
 import { h, lazy, swap } from "../dom.js";
 import { badge } from "../nodes.js";
 import {
-  byline, command, digest, drawDiff, empty, entityLink, facts, heading, livePage, nodeLink, positionLink, reasonText,
-  section,
+  byline, command, contentPart, digest, documentDiff, empty, entityLink, facts, heading, livePage, nodeLink,
+  positionLink, reasonText, section, thingHeading,
 } from "../parts.js";
 import { apiPath, commandLine, number, plural, sizeText, targetText } from "../text.js";
 
@@ -64,7 +64,7 @@ async function loadDocument(app, id) {
   const { connection } = app;
   const [document, versions] = await Promise.all([
     // One that was removed has its versions still.
-    connection.get(app.path(apiPath("documents", id))).catch((error) => (error.code === "unknown_entity" ? null : Promise.reject(error))),
+    app.get(apiPath("documents", id)).catch((error) => (error.code === "unknown_entity" ? null : Promise.reject(error))),
     connection.list(app.path(apiPath("documents", id, "versions"))),
   ]);
   const [reach, beside] = await Promise.all([document ? reachOf(app, id) : null, document ? besideOf(app, document) : []]);
@@ -93,15 +93,14 @@ async function besideOf(app, document) {
 function drawDocument(app, id, { document, versions, reach, beside }) {
   const list = [...versions.items].reverse();
   return [
-    h("header.heading", null, h("p.kind", null, h("a", { href: app.href("documents") }, "Documents"), " › document"),
-      h("div.titleline", null, h("h1", null, id), document ? h("code", null, document.path) : h("strong", null, "removed"))),
+    thingHeading(app, "documents", id, document ? h("code", null, document.path) : h("strong", null, "removed")),
     document && facts(["For", targetText(document.target)], ["Priority", number(document.priority)], ["Media type", document.media_type], ["Size", sizeText(document.size)],
       ["Mode", document.mode ?? "644"], ["Bundle", document.bundle ?? "none"], ["Digest", digest(document.digest)],
       document.proposal && ["Made of", entityLink(app, `proposal/${document.proposal}`, "a proposal")]),
     section("Versions", `${plural(list.length, "version")}, the newest first`, h("div.stack", null, list.map((version, index) => drawVersion(app, id, version, list[index + 1], index === 0)))),
     document && drawReach(app, reach),
     beside.length > 0 && drawBeside(app, document, beside),
-    document && lazyContent(app, document),
+    document && contentPart(app, "content", "The content", document.size, apiPath("documents", id, "content")),
     command(commandLine("history", `document/${id}`, "--diff")),
   ];
 }
@@ -111,9 +110,9 @@ const WORDS = { DocumentPut: "put", DocumentRemoved: "removed", DocumentStaged: 
 function drawVersion(app, id, version, before, open) {
   const load = async () => {
     const from = before ? before.position : version.position - 1;
-    const diff = await app.connection.get(`${apiPath("diff", "documents", id)}?from=${from}&to=${version.position}`);
-    return [changesOf(version, before), drawDiff(diff.unified, diff.before, diff.after), h("div.buttons", null,
-      app.mayWrite && h("button.danger", { type: "button", onclick: () => takeBack(app, version.command_id) }, "Take it back …"),
+    const { drawn } = await documentDiff(app, id, from, version.position);
+    return [changesOf(version, before), drawn, h("div.buttons", null,
+      takingBack(app, version.command_id),
       h("a.button", { href: app.href("request", String(version.position)) }, "The whole request"))];
   };
   const part = lazy(`version-${version.version}`, [
@@ -151,11 +150,4 @@ function drawBeside(app, document, beside) {
   const wins = (each) => each.priority > document.priority || (each.priority === document.priority && each.id > document.id);
   return section("Other documents at this path", "the highest priority wins on each node; among equals the greatest id",
     h("ul.because", null, beside.map((each) => h("li", null, h("span.part", null, wins(each) ? "overrides it" : "loses against it"), entityLink(app, `document/${each.id}`, each.id), h("span.quiet", null, `priority ${number(each.priority)}, ${targetText(each.target)}`)))));
-}
-
-function lazyContent(app, document) {
-  return lazy("content", ["The content", h("span.push", null, sizeText(document.size))], async () => {
-    const { body } = await app.connection.ask({ path: app.path(apiPath("documents", document.id, "content")), accept: "*/*" });
-    return body.includes("\u0000") || body.includes("\ufffd") ? h("p.quiet", null, "It is no text.") : h("pre.raw", { tabindex: "0" }, body.slice(0, 200_000));
-  });
 }

@@ -72,7 +72,7 @@ class FleetPage {
   }
 
   #headCell([name, text]) {
-    const button = h("button.plain", { type: "button", onclick: () => this.#setSort(name) }, text);
+    const button = h("button.plain", { onclick: () => this.#setSort(name) }, text);
     return h("div.cell", { role: "columnheader", class: `c-${name}`, "data-sort": name }, button);
   }
 
@@ -97,7 +97,7 @@ class FleetPage {
 
   async #load() {
     try {
-      this.#fleet = this.#app.at ? Fleet.fromTable(await this.#app.connection.get(this.#app.path("/v1/fleet/table"))) : this.#app.connection.fleet;
+      this.#fleet = this.#app.at ? Fleet.fromTable(await this.#app.get("/v1/fleet/table")) : this.#app.connection.fleet;
     } catch (error) {
       swap(this.none, problem(error));
       this.none.hidden = false;
@@ -152,11 +152,10 @@ class FleetPage {
     // The way back to this view goes along with each link; it is the same for all rows.
     this.#tail = formatRoute("node", "", { ...this.#app.keptParams(), filter: this.filter, sort: this.sort }).slice("#/node".length);
     this.#drawHead(filter);
-    if (!this.#held) {
-      this.#rows = select(this.#fleet, filter.test, this.sort);
-      this.list.items = this.#rows.map((row) => row.id);
-      this.grid.setAttribute("aria-rowcount", String(this.#rows.length + 1));
-    } else this.list.repaint();
+    // While the order is held the same nodes stay where they are, with what they are now.
+    this.#rows = this.#held ? this.#rows.map(({ id }) => this.#fleet.rows.get(id)).filter(Boolean) : select(this.#fleet, filter.test, this.sort);
+    this.list.items = this.#rows.map((row) => row.id);
+    this.grid.setAttribute("aria-rowcount", String(this.#rows.length + 1));
     this.#drawNone();
     this.attention.show(this.#fleet, this.#rows);
   }
@@ -189,7 +188,7 @@ class FleetPage {
     const chip = (state, count, text) => {
       const on = chosen === state;
       return h("button.chip", {
-        type: "button", class: `t-${STATES[state]?.tone ?? "all"}${count ? "" : " zero"}`, "aria-pressed": String(on), "data-key": `chip-${state}`,
+        class: `t-${STATES[state]?.tone ?? "all"}${count ? "" : " zero"}`, "aria-pressed": String(on), "data-key": `chip-${state}`,
         title: STATES[state]?.means ?? "", onclick: () => this.#setFilter(withTerm(this.filter, "state", on ? "" : state)),
       }, h("span.number", null, number(count)), h("span.word", null, state && shape(state), text));
     };
@@ -208,12 +207,12 @@ class FleetPage {
     const all = this.#fleet.rows.size;
     const total = Object.values(this.#fleet.counts).reduce((sum, count) => sum + count, 0);
     const order = this.#held ? " The order is held while the pointer is on the table." : "";
-    const retired = all > total && !this.filter.includes("retired") && [" ", h("button.plain", { type: "button", "data-key": "retired", onclick: () => this.#setFilter("retired=true") }, `${number(all - total)} retired`)];
+    const retired = all > total && !this.filter.includes("retired") && [" ", h("button.plain", { "data-key": "retired", onclick: () => this.#setFilter("retired=true") }, `${number(all - total)} retired`)];
     swap(this.count, `${number(this.#rows.length)} of ${plural(total, "node")}.${order}`, retired);
     this.none.hidden = this.#rows.length > 0;
     this.grid.hidden = this.#rows.length === 0;
     if (this.#rows.length) return;
-    if (all) swap(this.none, h("p.empty", null, "No node fits the filter. ", h("button.plain", { type: "button", onclick: () => this.#setFilter("") }, "Show all nodes")));
+    if (all) swap(this.none, h("p.empty", null, "No node fits the filter. ", h("button.plain", { onclick: () => this.#setFilter("") }, "Show all nodes")));
     else swap(this.none, h("div.empty", null, h("p", null, this.#app.at ? "No node was enrolled then." : "No node is enrolled yet. A node joins with a token, which an administrator makes:"), !this.#app.at && command("headwater node token create --node node-1", "")));
   }
 
@@ -322,7 +321,6 @@ const SAID = {
   progressing: (one) => (one ? "is on its way" : "are on their way"),
 };
 
-/** What is most important, in one sentence. */
 export function sentenceOf(counts, total) {
   if (total === 0) return "There is no node yet.";
   const good = counts.converged ?? 0;

@@ -1,11 +1,11 @@
 // The history of the log: who changed what, the newest first.
 
-import { takeBack } from "../action.js";
+import { takingBack } from "../action.js";
 import { h, lazy, swap } from "../dom.js";
 import { badge } from "../nodes.js";
 import {
-  changes, command, digest, drawDiff, empty, entityLink, facts, heading, livePage, nodeLink, positionLink, problem,
-  reasonText, section, when,
+  changes, command, digest, documentDiff, empty, entityLink, facts, heading, livePage, nodeLink, positionLink,
+  problem, reasonText, section, thingHeading, when,
 } from "../parts.js";
 import { apiPath, commandLine, eventText, isByPeople, lastOf, number, plural, query, requestsOf } from "../text.js";
 
@@ -85,7 +85,7 @@ class HistoryPage {
   /** Reads windows of the log backwards, until there is enough to show. */
   async #loadOlder() {
     swap(this.body, h("p.quiet", null, "Loading …"));
-    if (this.#from === null) this.#from = (await this.#app.connection.get(this.#app.path("/v1/log"))).position;
+    if (this.#from === null) this.#from = (await this.#app.get("/v1/log")).position;
     const before = this.#shown().length;
     for (let windows = 0; windows < WINDOWS_MAX && this.#from > 0 && this.#shown().length - before < WANTED; windows += 1) {
       const after = Math.max(0, this.#from - WINDOW);
@@ -132,7 +132,7 @@ class HistoryPage {
     swap(this.body,
       rows.length ? h("ol.requests", null, rows) : empty(more ? "Nothing of that kind in the newest part of the log." : "Nothing of that kind is in the log."),
       h("div.choices", null,
-        more && h("button", { type: "button", "data-key": "older", onclick: () => this.#start() }, "Show older ones"),
+        more && h("button", { "data-key": "older", onclick: () => this.#start() }, "Show older ones"),
         h("span.quiet", { role: "status" }, `${plural(shown.length, "request")}${this.#from > 0 ? `, since position ${number(this.#from + 1)}` : ", since the beginning of the log"}`)));
   }
 
@@ -171,9 +171,7 @@ function drawRequest(app, { impact, events, states }) {
   const first = impact.events[0].position;
   const documents = events.filter((event) => event.entity.startsWith("document/"));
   return [
-    h("header.heading", null, h("p.kind", null, h("a", { href: app.href("history") }, "History"), " › request"),
-      h("div.titleline", null, h("h1", null, reasonText(impact.reason)),
-        app.mayWrite && h("div.buttons", null, h("button.danger", { type: "button", "data-key": "undo", onclick: () => takeBack(app, impact.command_id) }, "Take it back …")))),
+    thingHeading(app, "history", reasonText(impact.reason), h("div.buttons", null, takingBack(app, impact.command_id))),
     facts(["Sent by", h("strong", null, impact.actor)], ["When", when(app, impact.at)],
       ["Positions", first === impact.position ? number(first) : `${number(first)} to ${number(impact.position)}`], ["Request", h("code", null, impact.command_id)]),
     documents.length > 0 && section("What it changed in documents", null, h("div.stack", null, documents.slice(0, 50).map((event, index) => drawPut(app, event, first, impact.position, index < OPEN_MAX))),
@@ -181,16 +179,12 @@ function drawRequest(app, { impact, events, states }) {
     drawNodes(app, impact, states),
     drawEvents(app, events, impact),
     command(commandLine("impact", impact.command_id)),
-    !app.mayWrite && !app.at && command(commandLine("undo", impact.command_id), "An administrator takes it back with"),
   ];
 }
 
 function drawPut(app, event, first, last, open) {
   const id = event.entity.slice("document/".length);
-  const load = async () => {
-    const diff = await app.connection.get(`${apiPath("diff", "documents", id)}?from=${first - 1}&to=${last}`);
-    return drawDiff(diff.unified, diff.before, diff.after);
-  };
+  const load = async () => (await documentDiff(app, id, first - 1, last)).drawn;
   const part = lazy(`document-${event.position}`, [h("span", null, eventText(event)), event.data?.path && h("code", null, event.data.path), h("span.push", null, `version ${event.version}`)], load);
   part.open = open;
   return h("div", null, part);

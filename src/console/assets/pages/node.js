@@ -1,12 +1,12 @@
 // A node: what is desired of it, what it tried, what it runs, and where each file comes from.
 
-import { relabelNode, retryNode, takeBack } from "../action.js";
+import { relabelNode, retryNode, takingBack } from "../action.js";
 import { firstRejected } from "./attention.js";
 import { h, lazy } from "../dom.js";
 import { badge, parseFilter, select, STATES } from "../nodes.js";
 import {
-  because, byline, changes, command, digest, drawDiff, empty, entityLink, facts, heading, labels, livePage,
-  positionLink, reasonText, section, when,
+  because, byline, command, contentPart, digest, drawDiff, empty, entityLink, facts, labels, livePage, positionLink,
+  reasonText, requestLine, section, when,
 } from "../parts.js";
 import { apiPath, commandLine, formatRoute, formatSpan, number, plural, sizeText } from "../text.js";
 
@@ -33,7 +33,7 @@ class NodePage {
 
   async load() {
     const { connection } = this.#app;
-    const node = await connection.get(this.#app.path(apiPath("nodes", this.#route.id)));
+    const node = await this.#app.get(apiPath("nodes", this.#route.id));
     const behind = node.running && node.running.digest !== node.desired.digest;
     const rejected = node.state === "failed" || node.state === "refused" ? firstRejected(node) : null;
     const [diff, request] = await Promise.all([
@@ -49,8 +49,8 @@ class NodePage {
     const path = apiPath("diff", "nodes", node.id);
     const range = `?from=${node.running.position}${at ? `&to=${encodeURIComponent(at)}` : ""}`;
     const diff = await connection.get(path + range);
-    const texts = await Promise.all(diff.files.slice(0, DIFFS_MAX).map((file) => connection.get(`${path}/files/${segments(file.path)}${range}`).catch(() => null)));
-    const causes = await Promise.all(diff.files.slice(0, DIFFS_MAX).map((file) => connection.get(this.#app.path(`${apiPath("why", "nodes", node.id)}/${segments(file.path)}`)).catch(() => null)));
+    const texts = await Promise.all(diff.files.slice(0, DIFFS_MAX).map((file) => connection.get(apiPath("diff", "nodes", node.id, "files", file.path) + range).catch(() => null)));
+    const causes = await Promise.all(diff.files.slice(0, DIFFS_MAX).map((file) => this.#app.get(apiPath("why", "nodes", node.id, file.path)).catch(() => null)));
     return { files: diff.files, texts, causes };
   }
 
@@ -86,8 +86,8 @@ class NodePage {
     const { filter, sort } = this.#route.params;
     const step = (id, text, key) => (id ? h("a", { href: this.#href(id), title: `${id} (${key})` }, text) : h("span.quiet", null, text));
     const actions = this.#app.mayWrite && !node.retired && h("div.buttons", null,
-      h("button", { type: "button", "data-key": "labels", onclick: () => relabelNode(this.#app, node.id, node.labels) }, "Change labels …"),
-      h("button", { type: "button", "data-key": "retry", onclick: () => retryNode(this.#app, node.id) }, "Retry …"));
+      h("button", { "data-key": "labels", onclick: () => relabelNode(this.#app, node.id, node.labels) }, "Change labels …"),
+      h("button", { "data-key": "retry", onclick: () => retryNode(this.#app, node.id) }, "Retry …"));
     return h("header.heading", null,
       h("p.kind", null, h("a", { href: this.#app.href("fleet", "", { filter, sort }) }, filter ? `Fleet, filtered by ${filter}` : "Fleet"), " › node ",
         h("span.neighbours", null, step(before, "‹ previous", "["), step(after, "next ›", "]"), place && h("span.quiet", null, place))),
@@ -103,12 +103,9 @@ class NodePage {
   }
 
   #drawRequest(node, impact) {
-    const undo = this.#app.mayWrite
-      ? h("button.danger", { type: "button", "data-key": "undo", onclick: () => takeBack(this.#app, impact.command_id) }, "Take it back …")
-      : !this.#app.at && command(commandLine("undo", impact.command_id), "An administrator takes it back with");
     return section("Since which change", `the first request that ${node.id} rejected`,
-      h("p", null, h("strong.actor", null, impact.actor), " ", changes(this.#app, impact.events), ", ", when(this.#app, impact.at), ": ", reasonText(impact.reason)),
-      h("div.buttons", null, undo, h("a.button", { href: this.#app.href("request", String(impact.position)) }, "The whole request")));
+      requestLine(this.#app, impact),
+      h("div.buttons", null, takingBack(this.#app, impact.command_id), h("a.button", { href: this.#app.href("request", String(impact.position)) }, "The whole request")));
   }
 
   #drawFlow(node) {
@@ -163,13 +160,13 @@ class NodePage {
 
   async #explain(node, entry) {
     const { connection } = this.#app;
-    const why = await connection.get(this.#app.path(`${apiPath("why", "nodes", node.id)}/${segments(entry.path)}`));
-    const path = this.#app.path(`${apiPath("nodes", node.id, "files")}/${segments(entry.path)}`);
+    const why = await this.#app.get(apiPath("why", "nodes", node.id, entry.path));
+    const path = apiPath("nodes", node.id, "files", entry.path);
     return [
       because(this.#app, why),
       why.runs.known && why.runs.file?.digest !== entry.digest && h("p.warning", null, why.runs.file ? ["The node runs another file here: version ", why.runs.file.source.version, " of ", entityLink(this.#app, why.runs.file.source.entity)] : "The node runs no file here."),
       facts(["Origin", entityLink(this.#app, entry.source.entity)], ["Digest", h("code.digest", { title: entry.digest }, entry.digest.slice(0, 24), "…")], ["Put at", positionLink(this.#app, entry.source.position)]),
-      lazy(`content-${entry.path}`, "The file as the node gets it", async () => textOf(await connection.ask({ path, accept: "*/*" }), entry)),
+      contentPart(this.#app, `content-${entry.path}`, "The file as the node gets it", entry.size, path),
       command(commandLine("why", "node", node.id, entry.path)),
     ];
   }
@@ -185,17 +182,7 @@ class NodePage {
   }
 }
 
-const segments = (path) => path.split("/").map(encodeURIComponent).join("/");
-
 function wordOf(file) {
   const word = !file.before ? "new" : !file.after ? "removed" : "changed";
   return h("span.quiet", null, word);
-}
-
-const TEXT_MAX = 200_000;
-
-// What a node gets may be anything; it is shown as text only, and only if it is text.
-function textOf({ body }, entry) {
-  if (body.includes("\u0000") || body.includes("\ufffd")) return h("p.quiet", null, `${sizeText(entry.size)} that are no text.`);
-  return h("pre.raw", { tabindex: "0" }, body.slice(0, TEXT_MAX), body.length > TEXT_MAX && " …");
 }

@@ -4,8 +4,7 @@
 import { h, swap } from "../dom.js";
 import { command, download, entityLink, facts, heading, positionLink, problem, section, when } from "../parts.js";
 import {
-  CANNOT_VERIFY, canVerify, forget, fromBase64, fromHex, leafOf, parseNote, rootFromInclusion, sameBytes, seenOf,
-  toHex, UnsupportedError, verifyNote, watch,
+  CANNOT_VERIFY, canVerify, forget, fromHex, leafOf, parseNote, parseProof, rootFromInclusion, sameBytes, seenOf, toHex, UnsupportedError, verifyNote, watch,
 } from "../proof.js";
 import { number, plural } from "../text.js";
 
@@ -33,18 +32,17 @@ function head(app, position) {
   ];
 }
 
-/** What a page can't do. */
 function limits(app) {
   return section("What this can't show", null,
-    h("p", null, "This page was sent by the same server whose log it checks, and a server that lies could send a page that lies. Nor can it know of events after the last checkpoint. Check an export with the auditor's program, which needs no server, and a key that you got elsewhere:"),
+    h("p", null, "The server whose log is checked here also sent this page, and a server that lies could send a page that lies. Nor does a checkpoint know of later events. The auditor's program needs no server, only an export and the key:"),
     command("headwater export --to log.hwlog", ""), command(`headwater-replay verify log.hwlog --trust ${app.logKey ?? "KEY"}`, ""));
 }
 
 const MARKS = { good: "✓", bad: "✕", unknown: "?" };
 const TONES = { good: "good", bad: "bad", unknown: "warn" };
 
-function check(verdict, title, ...body) {
-  return h("li", { class: `t-${TONES[verdict]}` }, h("span.mark", { role: "img", "aria-label": verdict }, MARKS[verdict]), h("div.body", null, h("strong", null, title), body.map((part) => part && h("div", null, part))));
+function drawCheck({ verdict, title, told }) {
+  return h("li", { class: `t-${TONES[verdict]}` }, h("span.mark", { role: "img", "aria-label": verdict }, MARKS[verdict]), h("div.body", null, h("strong", null, title), h("code", null, told)));
 }
 
 async function drawGrowth(app, again) {
@@ -65,7 +63,7 @@ async function drawGrowth(app, again) {
     };
     return section("The log", null,
       h("div.verdict", { class: finding.verdict, role: finding.verdict === "bad" ? "alert" : null }, h("strong", null, titles[finding.verdict]), finding.detail && h("p", null, finding.detail), rows),
-      finding.verdict === "bad" && h("div.buttons", null, h("button", { type: "button", onclick: drop }, "Forget what this browser saw"), h("span.quiet", null, "only if you know why the log is another one")),
+      finding.verdict === "bad" && h("div.buttons", null, h("button", { onclick: drop }, "Forget what this browser saw"), h("span.quiet", null, "only if you know why the log is another one")),
       facts(["Log", h("code", null, log.log_id)], ["Key", h("code", null, log.signing_key)], seenOf(log.log_id) && ["Kept in this browser", plural(seenOf(log.log_id).size, "event")]));
   } catch (error) {
     return problem(error);
@@ -76,12 +74,12 @@ async function drawEvent(app, position) {
   let parts;
   try {
     const { connection } = app;
-    const [log, page, proof, checkpoint] = await Promise.all([
+    const [log, page, answer] = await Promise.all([
       connection.get("/v1/log"), connection.get(`/v1/events?after=${position - 1}&limit=1&data_text=true`),
-      connection.get(`/v1/log/proof/inclusion/${position}`), connection.ask({ path: `/v1/log/proof/inclusion/${position}`, accept: "text/plain" }),
+      connection.ask({ path: `/v1/log/proof/inclusion/${position}`, accept: "text/plain" }),
     ]);
-    parts = { log, event: page.items[0], proof, text: checkpoint.body };
-    if (parts.event?.position !== position) throw new Error("the log has no event at this position");
+    parts = { log, event: page.items[0], text: answer.body, proof: parseProof(answer.body) };
+    if (parts.event?.position !== position) throw new Error("The log has no event at this position.");
   } catch (error) {
     return problem(error);
   }
@@ -91,49 +89,42 @@ async function drawEvent(app, position) {
   const { event, text } = parts;
   return section("The event", null,
     h("div.verdict", { class: worst, role: worst === "bad" ? "alert" : null }, h("strong", null, titles[worst])),
-    facts(["What", h("span", null, `${event.type} `, entityLink(app, event.entity))], ["By", h("strong", null, event.actor)], ["When", when(app, event.at)], ["Request", positionLink(app, position)]),
-    h("ol.checks", null, checks.map((each) => check(each.verdict, each.title, ...each.body))),
-    h("div.buttons", null, h("button", { type: "button", onclick: () => download(`headwater-${position}.tlog-proof`, text) }, "Download the proof"), h("span.quiet", null, "as a C2SP tlog-proof")),
+    facts(["What", `${event.type} `, entityLink(app, event.entity)], ["By", h("strong", null, event.actor)], ["When", when(app, event.at)], ["Request", positionLink(app, position)]),
+    h("ol.checks", null, checks.map(drawCheck)),
+    h("div.buttons", null, h("button", { onclick: () => download(`headwater-${position}.tlog-proof`, text) }, "Download the proof"), h("span.quiet", null, "as a C2SP tlog-proof")),
     h("details", null, h("summary", null, "The event, as the leaf seals it"), h("div.inside", null, h("pre.raw", { tabindex: "0" }, event.data_text))),
     h("details", null, h("summary", null, "The proof"), h("div.inside", null, h("pre.raw", { tabindex: "0" }, text))));
 }
 
-async function checkLeaf({ event, proof }) {
-  const leaf = toHex(await leafOf(event).catch(() => new Uint8Array()));
-  const good = leaf === event.leaf && leaf === proof.leaf;
-  return { verdict: good ? "good" : "bad", title: good ? "The leaf seals this event" : "The leaf does not seal this event: a column of it was changed", body: [h("code", null, leaf || "no leaf can be computed")] };
-}
-
-async function checkInclusion({ event, proof }) {
-  const size = proof.size;
+/** A step: what it computes stands below its title. An error in it is a proof that fails. */
+async function step(title, otherwise, compute) {
   try {
-    const leaf = await leafOf(event);
-    const root = await rootFromInclusion(leaf, event.position - 1, size, proof.hashes.map(fromHex));
-    const good = toHex(root) === proof.root;
-    return { verdict: good ? "good" : "bad", title: good ? `${plural(proof.hashes.length, "hash").replace("hashs", "hashes")} lead from it to the root of ${plural(size, "event")}` : `The proof does not lead to the root of ${plural(size, "event")}`, body: [h("code", null, toHex(root))] };
+    const { good, told } = await compute();
+    return { verdict: good ? "good" : "bad", title: good ? title : otherwise, told };
   } catch (error) {
-    return { verdict: "bad", title: "The proof can't be followed", body: [error.message] };
+    const unknown = error instanceof UnsupportedError;
+    return { verdict: unknown ? "unknown" : "bad", title: unknown ? "This could not be checked" : otherwise, told: error.message };
   }
 }
 
-/** The signed checkpoint stands at the end of the proof's text, and must name the root that the proof led to. */
-async function checkSignature({ log, proof, text }) {
-  try {
-    const note = text.slice(text.indexOf("\n\n") + 2);
-    const checkpoint = await verifyNote(note, log.log_id, fromHex(log.signing_key));
-    const told = parseNote(note);
-    const same = checkpoint.size === proof.size && sameBytes(checkpoint.root, fromHex(proof.root)) && textAgrees(text, proof);
-    const title = same ? `The log's key signed the root of ${plural(told.size, "event")}` : "The signed checkpoint is of another tree than the proof";
-    return { verdict: same ? "good" : "bad", title, body: [h("span", null, "key ", h("code", null, log.signing_key))] };
-  } catch (error) {
-    const unsupported = error instanceof UnsupportedError;
-    return { verdict: unsupported ? "unknown" : "bad", title: unsupported ? "The signature could not be checked" : "The signature is not one of the log's key", body: [error.message] };
-  }
+function checkLeaf({ event }) {
+  return step("The leaf seals this event", "The leaf does not seal this event: a column of it was changed", async () => {
+    const leaf = toHex(await leafOf(event));
+    return { good: leaf === event.leaf, told: leaf };
+  });
 }
 
-// The proof comes twice: as JSON and as the text that can be downloaded. They must say the same.
-function textAgrees(text, proof) {
-  const lines = text.slice(0, text.indexOf("\n\n")).split("\n");
-  return lines[1] === `index ${proof.position - 1}` && lines.length === proof.hashes.length + 2
-    && lines.slice(2).every((line, index) => toHex(fromBase64(line)) === proof.hashes[index]);
+function checkInclusion({ event, proof }) {
+  return step("Hashes lead from it to the root of the tree", "The proof does not lead to the root of the tree", async () => {
+    const { size, root } = parseNote(proof.note);
+    const reached = await rootFromInclusion(await leafOf(event), proof.index, size, proof.hashes);
+    return { good: proof.index === event.position - 1 && sameBytes(reached, root), told: `${proof.hashes.length} hashes, ${plural(size, "event")}: ${toHex(reached)}` };
+  });
+}
+
+function checkSignature({ log, proof }) {
+  return step("The log's key signed that root", "The signature is not one of the log's key", async () => {
+    const { size } = await verifyNote(proof.note, log.log_id, fromHex(log.signing_key));
+    return { good: true, told: `key ${log.signing_key}, ${plural(size, "event")}` };
+  });
 }

@@ -4,7 +4,7 @@ import { acceptProposal, rejectProposal } from "../action.js";
 import { h } from "../dom.js";
 import {
   command, digest, drawDiff, empty, entityLink, facts, heading, livePage, nodeLink, positionLink, reasonText,
-  section, when,
+  section, thingHeading, when,
 } from "../parts.js";
 import { apiPath, commandLine, plural, query } from "../text.js";
 
@@ -38,7 +38,7 @@ function row(app, proposal) {
 // A proposal: what it would change, line by line, and the decision.
 
 export function openProposal(app, root, route) {
-  return livePage(app, root, { load: () => app.connection.get(app.path(apiPath("proposals", route.id))), draw: (proposal) => drawProposal(app, proposal) });
+  return livePage(app, root, { load: () => app.get(apiPath("proposals", route.id)), draw: (proposal) => drawProposal(app, proposal) });
 }
 
 const AGAINST = {
@@ -49,10 +49,9 @@ const AGAINST = {
 function drawProposal(app, proposal) {
   const { decision } = proposal;
   return [
-    h("header.heading", null, h("p.kind", null, h("a", { href: app.href("proposals") }, "Proposals"), " › proposal"),
-      h("div.titleline", null, h("h1", null, proposal.path), h("strong", null, proposal.state), app.mayWrite && proposal.state === "open" && h("div.buttons", null,
-        h("button.danger", { type: "button", "data-key": "reject", onclick: () => rejectProposal(app, proposal) }, "Reject …"),
-        h("button.primary", { type: "button", "data-key": "accept", onclick: () => acceptProposal(app, proposal) }, "Accept …")))),
+    thingHeading(app, "proposals", proposal.path, h("strong", null, proposal.state), app.mayWrite && proposal.state === "open" && h("div.buttons", null,
+        h("button.danger", { "data-key": "reject", onclick: () => rejectProposal(app, proposal) }, "Reject …"),
+        h("button.primary", { "data-key": "accept", onclick: () => acceptProposal(app, proposal) }, "Accept …"))),
     facts(["Proposed by", nodeLink(app, proposal.node)], ["When", when(app, proposal.at)], ["At", positionLink(app, proposal.position)], ["Why", reasonText(proposal.reason)], ["File", digest(proposal.after.digest)]),
     proposal.stale && h("p.warning", null, "It is stale: somebody changed the file after the node had looked at it. Accepting it replaces that change on this node."),
     section("What it changes", AGAINST[proposal.state] ?? AGAINST.accepted, drawDiff(proposal.unified, proposal.before, proposal.after)),

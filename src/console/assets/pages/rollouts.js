@@ -3,7 +3,8 @@
 import { approveStage, steerRollout } from "../action.js";
 import { h } from "../dom.js";
 import {
-  command, digest, empty, entityLink, facts, heading, livePage, nodeLink, positionLink, reasonText, section, when,
+  command, digest, empty, entityLink, facts, heading, livePage, nodeLink, positionLink, reasonText, section,
+  thingHeading, when,
 } from "../parts.js";
 import { apiPath, commandLine, number, plural, targetText, waitText } from "../text.js";
 
@@ -44,7 +45,7 @@ const OUTCOMES = {
 
 export function openRollout(app, root, route) {
   return livePage(app, root, {
-    load: () => app.connection.get(app.path(apiPath("rollouts", route.id))),
+    load: () => app.get(apiPath("rollouts", route.id)),
     draw: (rollout) => drawRollout(app, rollout),
     concerns: (change, moved) => moved || change.rows.length > 0,
   });
@@ -53,8 +54,7 @@ export function openRollout(app, root, route) {
 function drawRollout(app, rollout) {
   const { ended, policy, waiting } = rollout;
   return [
-    h("header.heading", null, h("p.kind", null, h("a", { href: app.href("rollouts") }, "Rollouts"), " › rollout"),
-      h("div.titleline", null, h("h1", null, rollout.id), h("strong", { class: `r-${rollout.status}` }, rollout.status), app.mayWrite && h("div.buttons", null, buttons(app, rollout)))),
+    thingHeading(app, "rollouts", rollout.id, h("strong", { class: `r-${rollout.status}` }, rollout.status), app.mayWrite && h("div.buttons", null, buttons(app, rollout))),
     waiting && drawWaiting(app, waiting),
     ended && facts(["Ended by", h("strong", null, ended.by)], ["Why", reasonText(ended.reason)], ["At", positionLink(app, rollout.position)], ["When", when(app, rollout.at)]),
     ended?.failed.length > 0 && section("Nodes that failed, or did not confirm", null, ids(app, ended.failed)),
@@ -70,7 +70,7 @@ function drawRollout(app, rollout) {
 }
 
 function buttons(app, rollout) {
-  const steer = (verb, text, kind = "button") => h(kind, { type: "button", "data-key": verb, onclick: () => steerRollout(app, rollout, verb) }, text);
+  const steer = (verb, text, kind = "button") => h(kind, { "data-key": verb, onclick: () => steerRollout(app, rollout, verb) }, text);
   const { status, waiting, stages, stage } = rollout;
   const open = stages.find((each) => each.name === stage);
   const going = ["running", "paused", "halted"].includes(status);
@@ -79,7 +79,7 @@ function buttons(app, rollout) {
     status === "running" && steer("pause", "Pause …"),
     status === "running" && stages.at(-1)?.name === stage && waiting?.for === "offline" && steer("complete", "Complete …"),
     (status === "paused" || status === "halted") && steer("resume", "Resume …"),
-    status === "running" && open?.gate === "approval" && !open.approved && h("button.primary", { type: "button", "data-key": "approve", onclick: () => approveStage(app, rollout) }, `Approve ${stage} …`),
+    status === "running" && open?.gate === "approval" && !open.approved && h("button.primary", { "data-key": "approve", onclick: () => approveStage(app, rollout) }, `Approve ${stage} …`),
   ];
 }
 
@@ -120,7 +120,6 @@ function meter(stage, settled) {
   return bar;
 }
 
-/** What became of nodes, in words. */
 export function drawOutcomes(counts, flight) {
   const shown = Object.keys(OUTCOMES).filter((outcome) => counts?.[outcome] > 0);
   return h("span.outcomes", null, shown.map((outcome) => h("span", { title: OUTCOMES[outcome] }, `${number(counts[outcome])} ${outcome}`)), flight > 0 && h("span", null, `${number(flight)} on their way`));

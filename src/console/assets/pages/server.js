@@ -41,7 +41,6 @@ async function ask(app) {
   return { readiness, log: log.body, ms: log.ms, figures: metrics ? readFigures(metrics.body) : {} };
 }
 
-/** The figures without labels, and the version, out of an OpenMetrics text. */
 export function readFigures(text) {
   const figures = {};
   for (const line of text.split("\n")) {

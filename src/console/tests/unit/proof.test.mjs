@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import test from "node:test";
 
 import {
-  entryOf, forget, fromHex, goesOnFrom, innerNode, leafOf, parseNote, pushLeaf, rootFromInclusion, rootOfFrontier, sha256, toBase64, toHex, verifyNote, watch,
+  entryOf, forget, fromHex, goesOnFrom, innerNode, leafOf, parseNote, parseProof, pushLeaf, rootFromInclusion, rootOfFrontier, sha256, toBase64, toHex, verifyNote, watch,
 } from "../../assets/proof.js";
 
 const vector = (name) => JSON.parse(readFileSync(new URL(`../../../../replay/tests/vectors/${name}.json`, import.meta.url)));
@@ -131,6 +131,15 @@ test("signatures of others on a checkpoint are passed over", async () => {
   const { key, log_id, note, position } = vector("checkpoint");
   const other = `— witness.example ${toBase64(new Uint8Array(68))}\n`;
   assert.equal((await verifyNote(note.replace("\n\n", `\n\n${other}`), log_id, fromHex(key))).size, position);
+});
+
+test("a proof is read as it was written, and another form is refused", () => {
+  const { note } = vector("checkpoint");
+  const hash = toBase64(new Uint8Array(32).fill(7));
+  const text = `c2sp.org/tlog-proof@v1\nindex 43\n${hash}\n${hash}\n\n${note}`;
+  const proof = parseProof(text);
+  assert.deepEqual([proof.index, proof.hashes.map(toBase64), proof.note], [43, [hash, hash], note]);
+  for (const wrong of [text.replace("@v1", "@v2"), text.replace("index 43", "index -1"), text.replace("index 43\n", "")]) assert.throws(() => parseProof(wrong));
 });
 
 class Memory {
