@@ -74,7 +74,6 @@ export class Frame {
     this.#drawLive();
     this.#grow();
     this.watch();
-    this.#countOpen();
   }
 
   close() {
@@ -100,7 +99,7 @@ export class Frame {
     const { state, since, detail } = this.#app.connection.link;
     const texts = { live: "Live", connecting: "Connecting", lost: `No connection for ${formatSpan(Date.now() - since)}`, off: "Off" };
     this.live.dataset.state = state;
-    this.live.title = state === "lost" ? `${detail}. What you see is as it was then; the page tries again by itself.` : "The page follows the log";
+    this.live.title = state === "lost" ? `${detail} What you see is as it was then; the page tries again by itself.` : "The page follows the log";
     setText(this.live, texts[state]);
   }
 
@@ -148,6 +147,7 @@ export class Frame {
     this.main.replaceChildren(root);
     this.main.scrollTop = 0;
     this.#drawPast();
+    this.#countOpen();
     this.tape.show();
   }
 

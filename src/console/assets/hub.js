@@ -104,9 +104,9 @@ export class Hub {
         alive();
         this.#takeEvent(event, outer);
       }, abort);
-      return "the server ended the stream";
+      return "The server ended the stream.";
     } catch (error) {
-      return abort.signal.aborted ? "the stream fell silent" : unreachable(error);
+      return abort.signal.aborted ? "The stream fell silent." : unreachable(error);
     } finally {
       outer.signal.removeEventListener("abort", stop);
     }

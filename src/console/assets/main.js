@@ -126,6 +126,7 @@ class App {
 
   #show() {
     this.#closePage();
+    for (const dialog of document.querySelectorAll("dialog")) dialog.close();
     const root = h("div.page", { class: `page-${this.route.page}` });
     this.frame.show(this.route, root);
     this.page = OPENERS[this.route.page](this, root, this.route);

@@ -179,7 +179,8 @@ function pairs(lines) {
     for (let each = 0; each < Math.min(dels - index, adds - dels); each += 1) {
       const [a, b] = [lines[index + each], lines[dels + each]];
       const part = changedPart(a.text, b.text);
-      if (part.start + part.end > 2) [a, b].forEach((line) => found.set(line, part));
+      // Lines that share little are two lines, and not one that changed.
+      if (2 * (part.start + part.end) >= Math.min(a.text.length, b.text.length)) [a, b].forEach((line) => found.set(line, part));
     }
     index = adds;
   }

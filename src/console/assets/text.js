@@ -262,7 +262,7 @@ export function tokenOf(fragment) {
 
 /** A path of the API with its segments encoded: `apiPath("nodes", "n-1", "files", "etc/motd")`. */
 export function apiPath(...segments) {
-  return `/v1/${segments.map((each) => String(each).split("/").map(encodeURIComponent).join("/")).join("/")}`;
+  return "/v1/" + segments.map((each) => String(each).split("/").map(encodeURIComponent).join("/")).join("/");
 }
 
 export function query(params) {

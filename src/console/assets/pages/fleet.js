@@ -65,7 +65,7 @@ class FleetPage {
     this.none = h("div.none", { hidden: true });
     this.#root.append(
       h("header.heading", null, this.title, this.sentence), this.strip, this.bar, this.meaning, this.attention.element,
-      h("div.filterline", null, this.field, this.words, this.count), this.problems, this.grid, this.none);
+      this.filterline = h("div.filterline", null, this.field, this.words, this.count), this.problems, this.grid, this.none);
     this.list = new VirtualList({
       scroller: this.#app.frame.main, root: this.body, height: ROW_PX, make: () => this.#makeRow(), draw: (row, id, index) => this.#drawRow(row, id, index),
     });
