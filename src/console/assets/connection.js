@@ -16,6 +16,8 @@ export class Connection extends EventTarget {
   #port;
   #asked = new Map();
   #next = 1;
+  /** Only until the hub has answered: it may turn out that there is another hub. */
+  #token = null;
   session = null;
   link = { state: "off", since: 0, detail: "" };
   fleet = null;
@@ -29,8 +31,14 @@ export class Connection extends EventTarget {
   }
 
   #open() {
-    this.#port = openPort();
-    this.#port.onmessage = (message) => this.#take(message.data);
+    // A browser that can't run the worker has the hub in the page.
+    this.#use(sharedPort(() => this.#use(ownPort())) ?? ownPort());
+  }
+
+  #use(port) {
+    this.#port = port;
+    port.onmessage = (message) => this.#take(message.data);
+    if (this.#token) this.signIn(this.#token);
   }
 
   #take(message) {
@@ -42,6 +50,7 @@ export class Connection extends EventTarget {
     }
     if (message.type === "session") {
       this.session = message.session;
+      if (message.session.signed_in || message.session.why) this.#token = null;
       if (!message.session.signed_in) this.fleet = null;
     } else if (message.type === "link") this.link = message.link;
     else if (message.type === "fleet") this.fleet = new Fleet(message.fleet);
@@ -55,6 +64,7 @@ export class Connection extends EventTarget {
   }
 
   signIn(token) {
+    this.#token = token;
     this.#port.postMessage({ type: "sign_in", token });
   }
 
@@ -105,13 +115,16 @@ const policy = globalThis.trustedTypes?.createPolicy("headwater-worker", {
   },
 });
 
-function openPort() {
-  if (globalThis.SharedWorker) {
-    // Without the longer life a reload of the only tab would end the worker, and sign the reader out.
-    const options = { type: "module", name: "headwater", extendedLifetime: true };
-    const worker = new SharedWorker(policy ? policy.createScriptURL(WORKER) : WORKER, options);
-    return worker.port;
-  }
+function sharedPort(broken) {
+  if (!globalThis.SharedWorker) return null;
+  // Without the longer life a reload of the only tab would end the worker, and sign the reader out.
+  const options = { type: "module", name: "headwater", extendedLifetime: true };
+  const worker = new SharedWorker(policy ? policy.createScriptURL(WORKER) : WORKER, options);
+  worker.onerror = broken;
+  return worker.port;
+}
+
+function ownPort() {
   const { port1, port2 } = new MessageChannel();
   new Hub().attach(port2);
   return port1;

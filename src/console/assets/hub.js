@@ -65,6 +65,7 @@ export class Hub {
     this.#stream?.abort();
     this.#stream = null;
     this.#fleet = null;
+    this.#asked.clear();
     this.#setLink("off", "");
   }
 
@@ -138,7 +139,7 @@ export class Hub {
       asked = this.#ask(question);
       if (key) {
         this.#asked.set(key, asked);
-        asked.then(() => this.#asked.delete(key));
+        asked.then(() => this.#asked.get(key) === asked && this.#asked.delete(key));
       }
     }
     port.postMessage({ type: "answer", id, ...(await asked) });

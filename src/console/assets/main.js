@@ -90,16 +90,17 @@ class App {
   }
 
   #session(byLink) {
-    const { signed_in, why } = this.connection.session;
+    const { signed_in, why, name } = this.connection.session;
+    // A link that was opened in another tab may have signed in somebody else.
+    if (signed_in && this.name !== name) this.#leave();
+    this.name = name;
     if (signed_in && !this.frame) {
       this.frame = new Frame(this);
       document.body.replaceChildren(this.frame.element);
       this.keyboard ??= new Keyboard(this);
       this.#show();
     } else if (!signed_in) {
-      this.#closePage();
-      this.frame?.close();
-      this.frame = null;
+      this.#leave();
       // The hub says at once that nobody is signed in; a link that is about to sign in shows no form meanwhile.
       if (why || !byLink) document.body.replaceChildren(signInPage(this, why));
     }
@@ -117,6 +118,12 @@ class App {
     const same = before.page === this.route.page && before.id === this.route.id && before.params.at === this.route.params.at;
     if (same && this.page?.update) this.page.update(this.route);
     else this.#show();
+  }
+
+  #leave() {
+    this.#closePage();
+    this.frame?.close();
+    this.frame = null;
   }
 
   #closePage() {

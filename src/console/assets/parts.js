@@ -229,8 +229,8 @@ const RELOAD_MS_MIN = 1_000;
 // These members differ in every answer, and no page shows more of them than their size.
 const VOLATILE = new Set(["silence_ms", "seq"]);
 
-/** `concerns(change, moved)` says whether a change of the live table can make the page another one; otherwise each new event does. */
-export function livePage(app, root, { load, draw, concerns = (_, moved) => moved }) {
+/** `concerns(change, moved)` says whether a change of the live table can make the page another one; otherwise each new event does. `pause` is the shortest time between two loads. */
+export function livePage(app, root, { load, draw, pause = RELOAD_MS_MIN, concerns = (_, moved) => moved }) {
   let [closed, running, again, shown, timer] = [false, false, false, null, null];
   root.replaceChildren(h("p.quiet.loading", null, "Loading …"));
 
@@ -240,6 +240,8 @@ export function livePage(app, root, { load, draw, concerns = (_, moved) => moved
       return;
     }
     running = true;
+    clearTimeout(timer);
+    timer = null;
     try {
       const answer = await load();
       const print = JSON.stringify(answer, (key, value) => (VOLATILE.has(key) ? undefined : value));
@@ -256,8 +258,8 @@ export function livePage(app, root, { load, draw, concerns = (_, moved) => moved
 
   function soon() {
     again = false;
-    clearTimeout(timer);
-    timer = setTimeout(reload, RELOAD_MS_MIN);
+    // Not begun anew: where something changes all the time the page is still loaded again after each pause.
+    timer ??= setTimeout(reload, pause);
   }
 
   const onChange = (event) => !app.at && concerns(event.detail.change, event.detail.moved) && soon();

@@ -10,6 +10,9 @@ import {
 import { apiPath, commandLine, number, plural, sizeText, targetText } from "../text.js";
 
 const ROWS_MAX = 500;
+// Not every event is about documents, and the answers are large: the list, and the dry run that says where one is in force.
+const LIST_PAUSE_MS = 5_000;
+const ONE_PAUSE_MS = 15_000;
 
 export function openDocuments(app, root, route) {
   const body = h("div.stack");
@@ -22,13 +25,12 @@ export function openDocuments(app, root, route) {
   const show = () => swap(body, drawTable(app, answer, field.value));
   const live = livePage(app, root, {
     load: () => app.connection.list(app.path("/v1/documents")),
+    pause: LIST_PAUSE_MS,
     draw: (loaded) => {
       answer = loaded;
       show();
       return [heading(null, "Documents", h("p.lead", null, "A document is a file for the nodes that its target selects.")), h("div.choices", null, field), body];
     },
-    // Reports of nodes change no document; a change of the desired positions may.
-    concerns: (_, moved) => moved,
   });
   return { ...live, keys: { f: () => field.focus() } };
 }
@@ -57,7 +59,7 @@ function drawTable(app, { items, more }, filter) {
 const NODES_MAX = 60;
 
 export function openDocument(app, root, route) {
-  return livePage(app, root, { load: () => loadDocument(app, route.id), draw: (answer) => drawDocument(app, route.id, answer) });
+  return livePage(app, root, { pause: ONE_PAUSE_MS, load: () => loadDocument(app, route.id), draw: (answer) => drawDocument(app, route.id, answer) });
 }
 
 async function loadDocument(app, id) {

@@ -11,7 +11,8 @@ import { apiPath, commandLine, eventText, isByPeople, lastOf, number, plural, qu
 
 const WINDOW = 500;
 const WANTED = 50;
-const WINDOWS_MAX = 8;
+const WINDOWS_MAX = 10;
+const PAGE = 1_000;
 const FOLLOW_MS = 1_000;
 
 export function openHistory(app, root, route) {
@@ -68,32 +69,30 @@ class HistoryPage {
 
   async #start() {
     try {
-      await (this.#entity ? this.#loadEntity() : this.#loadOlder());
+      swap(this.body, h("p.quiet", null, "Loading …"));
+      this.#from ??= (await this.#app.get("/v1/log")).position;
+      await this.#loadOlder();
+      this.#draw();
     } catch (error) {
       if (!this.#closed) swap(this.body, problem(error));
     }
   }
 
-  /** An entity has few events, and the API gives them from the first on. */
-  async #loadEntity() {
-    const { items, more } = await this.#app.connection.list(this.#app.path(`/v1/events?entity=${encodeURIComponent(this.#entity)}`), 4000);
-    this.#events = items;
-    this.#from = more ? items.at(-1).position : 0;
-    this.#draw();
-  }
-
-  /** Reads windows of the log backwards, until there is enough to show. */
+  /** Reads windows of the log backwards, until there is enough to show. Events of one entity may lie far apart, or close. */
   async #loadOlder() {
-    swap(this.body, h("p.quiet", null, "Loading …"));
-    if (this.#from === null) this.#from = (await this.#app.get("/v1/log")).position;
     const before = this.#shown().length;
+    let size = WINDOW;
     for (let windows = 0; windows < WINDOWS_MAX && this.#from > 0 && this.#shown().length - before < WANTED; windows += 1) {
-      const after = Math.max(0, this.#from - WINDOW);
-      const { items } = await this.#app.connection.get(`/v1/events${query({ after, limit: this.#from - after })}`);
-      this.#events = [...items, ...this.#events];
-      this.#from = after;
+      const after = Math.max(0, this.#from - size);
+      const limit = this.#entity ? PAGE : this.#from - after;
+      const { items } = await this.#app.connection.get(`/v1/events${query({ entity: this.#entity, after, limit })}`);
+      if (items.length === PAGE && items.at(-1).position < this.#from) size = Math.ceil(size / 8);
+      else {
+        this.#events = [...items.filter((event) => event.position <= this.#from), ...this.#events];
+        this.#from = after;
+        if (this.#entity) size *= 8;
+      }
     }
-    this.#draw();
   }
 
   #soon() {
@@ -105,8 +104,7 @@ class HistoryPage {
     if (this.#from === null) return;
     const after = this.#events.at(-1)?.position ?? this.#from;
     try {
-      const path = this.#entity ? { entity: this.#entity } : {};
-      const { items } = await this.#app.connection.get(`/v1/events${query({ ...path, after, limit: WINDOW })}`);
+      const { items } = await this.#app.connection.get(`/v1/events${query({ entity: this.#entity, after, limit: WINDOW })}`);
       if (this.#closed || !items.length) return;
       this.#events.push(...items.filter((event) => event.position > after));
       this.#draw();
@@ -128,7 +126,7 @@ class HistoryPage {
     if (this.#closed) return;
     const shown = this.#shown();
     const rows = shown.map((request) => this.#row(request));
-    const more = !this.#entity && this.#from > 0;
+    const more = this.#from > 0;
     swap(this.body,
       rows.length ? h("ol.requests", null, rows) : empty(more ? "Nothing of that kind in the newest part of the log." : "Nothing of that kind is in the log."),
       h("div.choices", null,
@@ -149,11 +147,13 @@ class HistoryPage {
 
 const NODES_MAX = 200;
 const OPEN_MAX = 3;
+const REQUEST_PAUSE_MS = 5_000;
 
 export function openRequest(app, root, route) {
   return livePage(app, root, {
     load: () => loadRequest(app, route.id),
     draw: (answer) => drawRequest(app, answer),
+    pause: REQUEST_PAUSE_MS,
     concerns: (change) => change.rows.length > 0,
   });
 }

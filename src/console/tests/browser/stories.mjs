@@ -148,8 +148,10 @@ export async function markup_in_labels_paths_reasons_and_contents_stays_text(con
     await goTo(page, place);
     await page.waitForSelector(".page h1");
     await loaded(page);
-    for (const part of await page.locator("summary").all()) await part.click();
-    await loaded(page);
+    for (let depth = 0; depth < 2; depth += 1) {
+      await page.evaluate(() => document.querySelectorAll("details").forEach((part) => (part.open = true)));
+      await loaded(page);
+    }
   }
   await goTo(page, `#/node/${id}`);
   await page.waitForSelector(`h1:text-is("${id}")`);
