@@ -15,15 +15,20 @@ use crate::server::Server;
 /// Where Debian's package has the browser; `HEADWATER_CONSOLE_CHROMIUM` names another one.
 const CHROMIUM: &str = "/usr/bin/chromium";
 
+/// What lets a node reject a bad file, as the laws expect it.
+const REJECTS_TODO: &str = "! grep -rq TODO {}/files";
+
 fn tests() -> PathBuf {
     checkout().join("src/console/tests")
 }
 
-/// Runs node in the folder of the tests, whose output is shown, and asserts that it ends well.
-fn passes(node: &mut Command) {
+/// Runs node in the folder of the tests, asserts that it ends well, and gives its output, which is shown, too.
+fn passes(node: &mut Command) -> String {
     let ran = node.current_dir(tests()).stdin(Stdio::null()).output().unwrap();
-    print!("{}", String::from_utf8_lossy(&ran.stdout));
+    let said = String::from_utf8(ran.stdout).unwrap();
+    print!("{said}");
     assert!(ran.status.success(), "{:?}: {}", ran.status, String::from_utf8_lossy(&ran.stderr));
+    said
 }
 
 /// Whether a program starts at all.
@@ -87,10 +92,10 @@ fn the_console_does_in_a_browser_what_it_says() {
         return did_not_run("the_console_does_in_a_browser_what_it_says", &why);
     }
     let dir = folder();
-    let dev = Dev::start(dir.path(), 3);
+    let dev = Dev::start_with(dir.path(), 3, &["--check", REJECTS_TODO]);
     let screenshots = dir.path().join("screenshots");
     fs::create_dir(&screenshots).unwrap();
-    passes(
+    let said = passes(
         Command::new("node")
             .arg("browser.mjs")
             .env("HEADWATER_CONSOLE_URL", &dev.json.http)
@@ -99,4 +104,6 @@ fn the_console_does_in_a_browser_what_it_says() {
             .env("HEADWATER_CONSOLE_SCREENSHOTS", screenshots)
             .env("HEADWATER_CONSOLE_CHROMIUM", chromium()),
     );
+    let skipped = said.lines().filter_map(|line| line.trim_start().strip_prefix("NOT RUN"));
+    skipped.for_each(|law| did_not_run("a law of the console", law.trim()));
 }
