@@ -4,11 +4,12 @@
 import { takingBack } from "../action.js";
 import { h, swap } from "../dom.js";
 import { shape } from "../nodes.js";
-import { documentDiff, entityLink, requestLine } from "../parts.js";
+import { documentDiff, entityLink, nodeLink, requestLine } from "../parts.js";
 import { apiPath, number, plural } from "../text.js";
 
 const GROUPS_MAX = 3;
 const SAMPLES = 4;
+const NAMES_MAX = 6;
 const REQUESTS_MAX = 2;
 const DOCUMENTS_MAX = 2;
 const ASK_MS_MIN = 3_000;
@@ -69,10 +70,12 @@ export class Attention {
     const sample = group.rows[0];
     const summary = h("summary", null, shape(group.state), h("h2", null, `${plural(group.rows.length, "node")} ${group.state}: ${group.code}`),
       h("span.detail", null, firstLine(sample.reason.detail)));
-    const show = h("button.plain", { "data-key": `show-${group.code}`, onclick: () => this.#setFilter(`reason=${group.code}*`) }, group.rows.length === 1 ? "Show it in the table" : "Show them in the table");
+    const rest = group.rows.length - NAMES_MAX;
+    const show = h("div.ids", null, group.rows.slice(0, NAMES_MAX).map((row) => nodeLink(this.#app, row.id)),
+      h("button.plain", { "data-key": `show-${group.code}`, onclick: () => this.#setFilter(`reason=${group.code}*`) }, rest > 0 ? `and ${number(rest)} more: show them in the table` : "Show only these"));
     return h("details.card", { "data-key": `group-${group.state}-${group.code}`, open }, summary, h("div.inside", null,
-      found.map((each) => this.#request(each, group, fleet)),
-      found.length === 0 && h("p.quiet", null, note || "No request in the log is known as the first that they rejected."), h("div.show", null, show)));
+      show, found.map((each) => this.#request(each, group, fleet)),
+      found.length === 0 && h("p.quiet", null, note || "No request in the log is known as the first that they rejected.")));
   }
 
   async #requests(group) {

@@ -210,6 +210,19 @@ export async function an_auditor_is_offered_no_change(context, { url, auditor, a
   await equal(page.getByRole("button", { name: /Take it back/ }).count(), 0, "buttons that take back");
 }
 
+export async function a_worker_that_does_not_start_is_replaced(context, { url, token }) {
+  await context.addInitScript(() => {
+    globalThis.SharedWorker = class {
+      port = new MessageChannel().port1;
+      constructor() {
+        setTimeout(() => this.onerror(new Event("error")), 200);
+      }
+    };
+  });
+  const page = await signedIn(context, url, token);
+  await page.waitForSelector(".live[data-state=live]");
+}
+
 export async function a_browser_without_shared_workers_works_alone(context, { url, token }) {
   await context.addInitScript(() => delete globalThis.SharedWorker);
   const page = await signedIn(context, url, token);
