@@ -46,11 +46,11 @@ class ActionDialog {
   #form() {
     const action = this.#action;
     const form = h("form", { onsubmit: (event) => this.#submit(event) },
-      h("h2", null, action.title), action.about && h("p", null, action.about),
+      h("h2", action.title), action.about && h("p", action.about),
       action.fields, this.nowRow,
-      h("label.field", null, "Reason", this.reason),
-      h("h3", null, "What it would do now"), this.preview, this.line, this.state,
-      h("div.buttons", null, h("button", { onclick: () => this.dialog.close() }, "Cancel"), this.send));
+      h("label.field", "Reason", this.reason),
+      h("h3", "What it would do now"), this.preview, this.line, this.state,
+      h("div.buttons", h("button", { onclick: () => this.dialog.close() }, "Cancel"), this.send));
     for (const field of action.fields ?? []) field.addEventListener("change", () => this.#prepare());
     return form;
   }
@@ -74,14 +74,14 @@ class ActionDialog {
     const turn = this.#turn;
     this.#prepared = null;
     this.state.textContent = "";
-    this.preview.replaceChildren(h("p.quiet", null, "Asking the server …"));
+    this.preview.replaceChildren(h("p.quiet", "Asking the server …"));
     this.#refresh();
     try {
       const prepared = await this.#action.prepare(this.reason.value, this.now.checked);
       if (turn !== this.#turn) return;
       this.#prepared = prepared;
       this.nowRow.hidden &&= !prepared.preview?.warnings.some((each) => each.code === "blast_radius");
-      swap(this.preview, prepared.note, prepared.preview ? drawPreview(this.#app, prepared.preview) : h("p", null, "There is nothing to do: everything is so already."));
+      swap(this.preview, prepared.note, prepared.preview ? drawPreview(this.#app, prepared.preview) : h("p", "There is nothing to do: everything is so already."));
     } catch (error) {
       if (turn === this.#turn) swap(this.preview, refusal(error));
     }
@@ -119,7 +119,7 @@ class ActionDialog {
 }
 
 function refusal(error) {
-  return h("div.problem", { role: "alert" }, h("strong", null, "It would be refused. "), error.message, " ", h("code", null, error.code));
+  return h("div.problem", { role: "alert" }, h("strong", "It would be refused. "), error.message, " ", h("code", error.code));
 }
 
 // Not randomUUID: a page that came over plain HTTP has none.
@@ -132,12 +132,12 @@ const NODES_SHOWN = 8;
 export function drawPreview(app, preview) {
   const changed = preview.nodes.filter((node) => node.files.length);
   const total = preview.nodes.length + preview.more;
-  const rows = preview.nodes.slice(0, NODES_SHOWN).map((node) => h("li", null, nodeLink(app, node.node), h("span.files", null, nodeText(node))));
+  const rows = preview.nodes.slice(0, NODES_SHOWN).map((node) => h("li", nodeLink(app, node.node), h("span.files", nodeText(node))));
   return [
-    !preview.permitted && h("p.problem", null, "Your token may read only: an administrator can send this."),
-    preview.warnings.map((warning) => h("p.warning", null, warning.detail, " ", h("code", null, warning.code))),
-    h("p", null, h("strong", null, plural(preview.events.length, "event")), total ? [", and ", h("strong", null, plural(total, "node")), changed.length ? " would get other files" : " would be concerned"] : ", and no file on any node changes"),
-    rows.length > 0 && h("ul.nodes", null, rows, total > NODES_SHOWN && h("li.quiet", null, `and ${plural(total - NODES_SHOWN, "more node")}`)),
+    !preview.permitted && h("p.problem", "Your token may read only: an administrator can send this."),
+    preview.warnings.map((warning) => h("p.warning", warning.detail, " ", h("code", warning.code))),
+    h("p", h("strong", plural(preview.events.length, "event")), total ? [", and ", h("strong", plural(total, "node")), changed.length ? " would get other files" : " would be concerned"] : ", and no file on any node changes"),
+    rows.length > 0 && h("ul.nodes", rows, total > NODES_SHOWN && h("li.quiet", `and ${plural(total - NODES_SHOWN, "more node")}`)),
   ];
 }
 
@@ -176,12 +176,12 @@ function takeBack(app, commandId) {
     title: "Take back what this request did",
     verb: "Take it back",
     about: "What the request configured becomes as it was before it, as new events. The log forgets nothing.",
-    fields: [h("label.check", null, anyway, "Take back also what others changed in the same things since")],
+    fields: [h("label.check", anyway, "Take back also what others changed in the same things since")],
     prepare: async (reason) => {
       const question = { command_id: commandId, ...(reason ? { reason } : {}), ...(anyway.checked ? { anyway: true } : {}) };
       const answer = await app.connection.post("/v1/reverts", question);
       const left = answer.left.length + answer.more;
-      return { request: answer.request, preview: answer.preview, note: left ? h("p.warning", null, `${plural(left, "thing")} stays as it is: ${answer.left.slice(0, 3).map((each) => `${each.entity} (${each.why})`).join(", ")}`) : null };
+      return { request: answer.request, preview: answer.preview, note: left ? h("p.warning", `${plural(left, "thing")} stays as it is: ${answer.left.slice(0, 3).map((each) => `${each.entity} (${each.why})`).join(", ")}`) : null };
     },
     line: (reason) => commandLine("undo", commandId, anyway.checked ? ["--anyway"] : [], withReason(reason)),
   });
@@ -205,7 +205,7 @@ export function relabelNode(app, id, labels) {
     title: `Change the labels of ${id}`,
     verb: "Change labels",
     about: "Labels decide which documents the node gets. Write key=value, with spaces between.",
-    fields: [h("label.field", null, "Labels", input)],
+    fields: [h("label.field", "Labels", input)],
     commands: () => {
       const { set, unset } = read();
       return [{ type: "relabel_nodes", target: { nodes: [id] }, set, unset }];
@@ -226,7 +226,7 @@ export function difference(labels, text) {
 
 export function acceptProposal(app, proposal) {
   const anyway = h("input", { type: "checkbox", checked: false });
-  const stale = proposal.stale && [h("label.check", null, anyway, "Accept it although another file is desired now than the node had when it proposed")];
+  const stale = proposal.stale && [h("label.check", anyway, "Accept it although another file is desired now than the node had when it proposed")];
   plain(app, {
     title: `Accept ${proposal.path} of ${proposal.node}`,
     verb: "Accept",
@@ -264,7 +264,7 @@ export function steerRollout(app, rollout, verb) {
     title: `${text} the rollout ${rollout.id}`,
     verb: text,
     about,
-    fields: halted ? [h("label.field", null, `Failures it goes on with (it has ${number(failures)})`, limit)] : [],
+    fields: halted ? [h("label.field", `Failures it goes on with (it has ${number(failures)})`, limit)] : [],
     commands: () => [{ type: `${verb}_rollout`, id: rollout.id, ...(halted ? { max_failures: { count: Number(limit.value) } } : {}) }],
     line: (reason) => commandLine("rollout", verb, rollout.id, halted ? ["--max-failures", limit.value] : [], withReason(reason)),
   });

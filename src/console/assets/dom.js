@@ -4,16 +4,17 @@
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
- * Makes an element: `h("div.card.wide", {title: "x", onclick: act}, …)`. Children are nodes, texts and lists of them; `null` and
- * `false` are left out, as in attributes.
+ * Makes an element: `h("div.card.wide", {title: "x", onclick: act}, …)`. Attributes may be missing. Children are nodes, texts and
+ * lists of them; `null` and `false` are left out, as in attributes.
  */
-export function h(tag, props, ...children) {
+export function h(tag, ...parts) {
   const [name, ...classes] = tag.split(".");
   const element = document.createElement(name);
   if (classes.length) element.className = classes.join(" ");
   if (name === "button") element.type = "button";
-  for (const [key, value] of Object.entries(props ?? {})) set(element, key, value);
-  append(element, children);
+  const props = parts[0]?.constructor === Object ? parts.shift() : {};
+  for (const [key, value] of Object.entries(props)) set(element, key, value);
+  append(element, parts);
   return element;
 }
 
@@ -78,13 +79,13 @@ export function swap(root, ...children) {
 
 /** A part that loads what it shows when it is opened for the first time. */
 export function lazy(key, summary, load) {
-  const body = h("div.lazy", null);
+  const body = h("div.lazy");
   let asked = false;
-  const part = h("details", { "data-key": key }, h("summary", null, summary), body);
+  const part = h("details", { "data-key": key }, h("summary", summary), body);
   part.addEventListener("toggle", async () => {
     if (!part.open || asked) return;
     asked = true;
-    body.replaceChildren(h("p.quiet", null, "Loading …"));
+    body.replaceChildren(h("p.quiet", "Loading …"));
     try {
       const content = await load();
       body.replaceChildren();

@@ -33,15 +33,15 @@ export class Frame {
     this.message = h("div.toast", { role: "status", hidden: true });
     this.theme = h("button.plain", { onclick: () => app.prefs.nextTheme() });
     this.zone = h("button.plain", { title: "Times in UTC or local (u)", onclick: () => app.prefs.switchTime() });
-    const who = h("span.who", { title: `log ${session.log_id}` }, h("strong", null, session.name), h("span.role", null, session.role));
+    const who = h("span.who", { title: `log ${session.log_id}` }, h("strong", session.name), h("span.role", session.role));
     const out = h("button.plain", { onclick: () => app.connection.signOut() }, "Sign out");
-    const search = h("button.search", { onclick: () => this.palette.open() }, "Search", h("kbd", null, "/"));
+    const search = h("button.search", { onclick: () => this.palette.open() }, "Search", h("kbd", "/"));
     this.navigation = h("nav", { "aria-label": "Pages" }, NAVIGATION.map(([page, name]) => this.#link(page, name)));
-    this.element = h("div.frame", null,
+    this.element = h("div.frame",
       h("a.skip", { href: "#main", onclick: (event) => this.#skip(event) }, "To the content"),
-      h("header.top", null, h("a.brand", { href: "#/fleet" }, "Headwater"), this.navigation,
-        h("div.tools", null, search, this.live, this.shield, this.zone, this.theme, who, out)),
-      h("div.notices", null, this.alarm, this.past), this.main, this.tape.element, this.message);
+      h("header.top", h("a.brand", { href: "#/fleet" }, "Headwater"), this.navigation,
+        h("div.tools", search, this.live, this.shield, this.zone, this.theme, who, out)),
+      h("div.notices", this.alarm, this.past), this.main, this.tape.element, this.message);
     this.#follow();
   }
 
@@ -132,7 +132,7 @@ export class Frame {
     this.shield.title = detail || `This browser verified the signature over ${plural(now.size, "event")}, and that the log goes on from what it saw before.`;
     setText(this.shield, names[verdict]);
     this.alarm.hidden = verdict !== "bad";
-    if (verdict === "bad") this.alarm.replaceChildren(h("strong", null, "The log is not the one that this browser saw. "), detail, " ", h("a", { href: this.#app.href("proof") }, "What this means"));
+    if (verdict === "bad") this.alarm.replaceChildren(h("strong", "The log is not the one that this browser saw. "), detail, " ", h("a", { href: this.#app.href("proof") }, "What this means"));
   }
 
   show(route, root) {
@@ -156,9 +156,9 @@ export class Frame {
     this.past.hidden = !at;
     this.element.classList.toggle("in-past", Boolean(at));
     if (!at) return;
-    this.past.replaceChildren(h("strong", null, "You see the past. "),
+    this.past.replaceChildren(h("strong", "You see the past. "),
       "What nodes ran is what the log had noted of them by then, so nobody is offline here. ",
-      h("button.plain", { onclick: () => this.#app.travel(null) }, "Back to now", h("kbd", null, "n")));
+      h("button.plain", { onclick: () => this.#app.travel(null) }, "Back to now", h("kbd", "n")));
   }
 
   tell(message) {
@@ -199,7 +199,7 @@ export class Tape {
     this.what = h("output.moment", { "aria-live": "polite" });
     this.nowButton = h("button.now", { title: "Show the present (n)", onclick: () => this.now() }, "Now");
     const form = h("form", { onsubmit: (event) => this.#typed(event) }, this.field, this.nowButton);
-    this.element = h("footer.tape", { "aria-label": "The log" }, this.what, h("div.track", null, this.slider, this.scale), form);
+    this.element = h("footer.tape", { "aria-label": "The log" }, this.what, h("div.track", this.slider, this.scale), form);
     new ResizeObserver(() => this.#drawScale()).observe(this.scale);
     app.prefs.addEventListener("time", () => this.#refresh());
   }
@@ -256,10 +256,10 @@ export class Tape {
     if (this.#moving) return this.#announce();
     if (!past) {
       this.slider.value = String(this.#end);
-      this.what.replaceChildren(h("strong", null, "now"), h("span.quiet", null, ` position ${number(this.#end)}`));
+      this.what.replaceChildren(h("strong", "now"), h("span.quiet", ` position ${number(this.#end)}`));
     } else if (this.#moment) {
       this.slider.value = String(this.#moment.position);
-      swap(this.what, h("strong", null, number(this.#moment.position)), this.#moment.at && ` ${formatTime(this.#moment.at, this.#app.prefs.local)}`);
+      swap(this.what, h("strong", number(this.#moment.position)), this.#moment.at && ` ${formatTime(this.#moment.at, this.#app.prefs.local)}`);
     }
     this.#announce();
     return this.#drawScale();
@@ -278,7 +278,7 @@ export class Tape {
     this.#moving = true;
     const value = Number(this.slider.value);
     const time = timeAt(this.#times, value);
-    this.what.replaceChildren(h("strong", null, number(value)), time ? ` about ${formatTime(time, this.#app.prefs.local)}` : "");
+    this.what.replaceChildren(h("strong", number(value)), time ? ` about ${formatTime(time, this.#app.prefs.local)}` : "");
     this.#announce();
     this.#settle(SETTLE_MS);
   }
@@ -334,7 +334,7 @@ export class Tape {
       const x = ((tick.position - 1) / span) * width;
       if (x < free || x > width - TICK_PX / 2) continue;
       free = x + TICK_PX / 1.6;
-      const mark = h("span.tick", null, tick.label);
+      const mark = h("span.tick", tick.label);
       mark.style.left = `${x}px`;
       shown.push(mark);
     }

@@ -86,7 +86,7 @@ export class Palette {
     this.note.textContent = note;
     this.list.replaceChildren(...found.map((each, index) =>
       h("li", { role: "option", id: `palette-${index}`, onclick: () => this.#go(index) },
-        h("span.name", null, each.name), h("span.note", null, each.note))));
+        h("span.name", each.name), h("span.note", each.note))));
     this.#mark();
   }
 
@@ -130,9 +130,9 @@ const KEYS = [
 ];
 
 export function openKeys() {
-  const rows = KEYS.map(([keys, meaning]) => h("div", null, h("dt", null, keys.split(" ").map((part) => (/^(or|·)$/.test(part) ? ` ${part} ` : h("kbd", null, part)))), h("dd", null, meaning)));
+  const rows = KEYS.map(([keys, meaning]) => h("div", h("dt", keys.split(" ").map((part) => (/^(or|·)$/.test(part) ? ` ${part} ` : h("kbd", part)))), h("dd", meaning)));
   const dialog = h("dialog.action.keys", { "aria-label": "Keys", onclose: () => dialog.remove() },
-    h("h2", null, "Keys"), h("dl", null, rows), h("form", { method: "dialog" }, h("div.buttons", null, h("button", null, "Close"))));
+    h("h2", "Keys"), h("dl", rows), h("form", { method: "dialog" }, h("div.buttons", h("button", "Close"))));
   document.body.append(dialog);
   dialog.showModal();
 }

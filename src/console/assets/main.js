@@ -154,12 +154,12 @@ export function signInPage(app, why) {
     if (token) app.connection.signIn(token);
   };
   setTimeout(() => field.focus());
-  return h("main.sign-in", null,
-    h("div.card", null,
-      h("h1", null, "Headwater"),
-      h("p", null, "What every machine of the fleet runs, and why."),
+  return h("main.sign-in",
+    h("div.card",
+      h("h1", "Headwater"),
+      h("p", "What every machine of the fleet runs, and why."),
       why && h("p.problem", { role: "alert" }, why),
-      h("form", { onsubmit: submit }, h("label.field", null, "Token", field), h("button.primary", { type: "submit" }, "Sign in")),
+      h("form", { onsubmit: submit }, h("label.field", "Token", field), h("button.primary", { type: "submit" }, "Sign in")),
       h("p.quiet", { id: "sign-in-note" }, "The token stays in the memory of this browser, and is forgotten within half a minute after the last tab of the console is closed."),
       command("headwater console", "A link that signs you in is printed by")));
 }

@@ -5,9 +5,9 @@ import { apiPath, entityRoute, formatAgo, formatTime, number, PARTS, short, size
 
 /** A time with how long ago that is; the exact instant stands in its title. */
 export function when(app, instant, ago = true) {
-  if (!instant) return h("span.quiet", null, "not known");
+  if (!instant) return h("span.quiet", "not known");
   const text = formatTime(instant, app.prefs.local);
-  return h("time", { datetime: instant, title: formatTime(instant, !app.prefs.local) }, text, ago && h("span.ago", null, ` ${formatAgo(instant)}`));
+  return h("time", { datetime: instant, title: formatTime(instant, !app.prefs.local) }, text, ago && h("span.ago", ` ${formatAgo(instant)}`));
 }
 
 // Ids that a program made are shortened for the eye.
@@ -27,39 +27,39 @@ export function positionLink(app, position, text = number(position)) {
 
 export function labels(map) {
   const keys = Object.keys(map).sort();
-  if (!keys.length) return h("span.quiet", null, "no labels");
-  return h("span.labels", null, keys.map((key) => h("span.label", null, h("span.key", null, key), map[key])));
+  if (!keys.length) return h("span.quiet", "no labels");
+  return h("span.labels", keys.map((key) => h("span.label", h("span.key", key), map[key])));
 }
 
 export const digest = (value) => h("code.digest", { title: value ?? "" }, short(value));
 
 export function facts(...rows) {
-  return h("dl.facts", null, rows.filter(Boolean).map(([name, ...value]) => h("div", null, h("dt", null, name), h("dd", null, value))));
+  return h("dl.facts", rows.filter(Boolean).map(([name, ...value]) => h("div", h("dt", name), h("dd", value))));
 }
 
 export function section(title, note, ...children) {
-  return h("section", null, h("h2", null, title, note && h("span.note", null, note)), children);
+  return h("section", h("h2", title, note && h("span.note", note)), children);
 }
 
-export const empty = (...text) => h("p.empty", null, text);
+export const empty = (...text) => h("p.empty", text);
 
 export function heading(kind, title, ...more) {
-  return h("header.heading", null, kind && h("p.kind", null, kind), h("h1", null, title), more);
+  return h("header.heading", kind && h("p.kind", kind), h("h1", title), more);
 }
 
 /** The head of a page about one thing, with the way back to the list of such things. */
 export function thingHeading(app, page, title, ...line) {
   const name = page.charAt(0).toUpperCase() + page.slice(1);
-  return h("header.heading", null, h("p.kind", null, h("a", { href: app.href(page) }, name), " ›"), h("div.titleline", null, h("h1", null, title), line));
+  return h("header.heading", h("p.kind", h("a", { href: app.href(page) }, name), " ›"), h("div.titleline", h("h1", title), line));
 }
 
 const TEXT_MAX = 200_000;
 
 /** A part with a content that may be anything: it is shown as text only, and only if it is text. */
 export function contentPart(app, key, title, size, path) {
-  return lazy(key, [title, h("span.push", null, sizeText(size))], async () => {
+  return lazy(key, [title, h("span.push", sizeText(size))], async () => {
     const { body } = await app.connection.ask({ path: app.path(path), accept: "*/*" });
-    if (body.includes("\u0000") || body.includes("\ufffd")) return h("p.quiet", null, "It is no text.");
+    if (body.includes("\u0000") || body.includes("\ufffd")) return h("p.quiet", "It is no text.");
     return h("pre.raw", { tabindex: "0" }, body.slice(0, TEXT_MAX), body.length > TEXT_MAX && " …");
   });
 }
@@ -70,8 +70,8 @@ export async function documentDiff(app, id, from, to) {
 }
 
 export function problem(error) {
-  const code = error.code ? h("code", null, error.code) : null;
-  return h("div.problem", { role: "alert" }, h("strong", null, "This can't be shown. "), error.message, " ", code);
+  const code = error.code ? h("code", error.code) : null;
+  return h("div.problem", { role: "alert" }, h("strong", "This can't be shown. "), error.message, " ", code);
 }
 
 export function command(text, note = "The same at the command line") {
@@ -87,37 +87,37 @@ export function command(text, note = "The same at the command line") {
     }
     setTimeout(() => (button.textContent = "Copy"), 2000);
   });
-  return h("div.command", null, note && h("span.note", null, note), h("code", { tabindex: "0" }, text), button);
+  return h("div.command", note && h("span.note", note), h("code", { tabindex: "0" }, text), button);
 }
 
 /** Who did something and when, in one line; without a link where it stands inside of a control. */
 export function byline(app, event, linked = true) {
-  return h("span.byline", null, h("strong.actor", null, event.actor), " ", when(app, event.at), " at ", linked ? positionLink(app, event.position) : number(event.position));
+  return h("span.byline", h("strong.actor", event.actor), " ", when(app, event.at), " at ", linked ? positionLink(app, event.position) : number(event.position));
 }
 
-export const reasonText = (reason) => (reason ? h("q.why", null, reason) : h("span.quiet", null, "no reason given"));
+export const reasonText = (reason) => (reason ? h("q.why", reason) : h("span.quiet", "no reason given"));
 
 export function changes(app, events, most = 3) {
   const groups = summarize(events);
   const shown = groups.slice(0, most).map((group) =>
-    h("span.change", null, `${group.verb} `,
+    h("span.change", `${group.verb} `,
       group.entities.length === 1
         ? entityLink(app, group.entities[0])
         : `${number(group.entities.length)} ${group.kind}s`));
-  return h("span.changes", null, shown, groups.length > most && h("span.quiet", null, ` and ${groups.length - most} more`));
+  return h("span.changes", shown, groups.length > most && h("span.quiet", ` and ${groups.length - most} more`));
 }
 
 export function requestLine(app, request) {
-  return h("p", null, h("strong.actor", null, request.actor), " ", changes(app, request.events), ", ", when(app, request.at), ": ", reasonText(request.reason));
+  return h("p", h("strong.actor", request.actor), " ", changes(app, request.events), ", ", when(app, request.at), ": ", reasonText(request.reason));
 }
 
 /** The events that a file follows from, the most important one first. */
 export function because(app, answer) {
   const rows = answer.because.map((event) =>
-    h("li", null,
-      h("span.part", null, PARTS[event.part] ?? event.part), entityLink(app, event.entity),
-      h("span.version", null, `version ${event.version}`), byline(app, event), event.reason && reasonText(event.reason)));
-  return h("ol.because", null, rows, answer.more > 0 && h("li.quiet", null, `and ${number(answer.more)} more, which are not listed`));
+    h("li",
+      h("span.part", PARTS[event.part] ?? event.part), entityLink(app, event.entity),
+      h("span.version", `version ${event.version}`), byline(app, event), event.reason && reasonText(event.reason)));
+  return h("ol.because", rows, answer.more > 0 && h("li.quiet", `and ${number(answer.more)} more, which are not listed`));
 }
 
 export function download(name, text) {
@@ -190,7 +190,7 @@ function pairs(lines) {
 function textOf(line, part) {
   if (!part) return [line.text];
   const end = line.text.length - part.end;
-  return [line.text.slice(0, part.start), h("mark", null, line.text.slice(part.start, end)), line.text.slice(end)];
+  return [line.text.slice(0, part.start), h("mark", line.text.slice(part.start, end)), line.text.slice(end)];
 }
 
 const SIGNS = { add: "+", del: "−", same: "", hunk: "" };
@@ -198,8 +198,8 @@ const WORDS = { add: "added", del: "removed" };
 
 /** Draws a difference; null says that a text is too large or no text. */
 export function drawDiff(unified, before, after) {
-  if (unified === null || unified === undefined) return h("p.quiet", null, "The contents are not shown: one of them is no text, or too large.");
-  if (unified === "") return h("p.quiet", null, before && after ? "The text is the same." : "The file is empty.");
+  if (unified === null || unified === undefined) return h("p.quiet", "The contents are not shown: one of them is no text, or too large.");
+  if (unified === "") return h("p.quiet", before && after ? "The text is the same." : "The file is empty.");
   const lines = parseUnified(unified);
   const marked = pairs(lines);
   const draw = (list) => list.map((line) => drawLine(line, marked.get(line)));
@@ -211,15 +211,15 @@ export function drawDiff(unified, before, after) {
       more.remove();
     },
   }, `Show ${lines.length - LINES_MAX} more lines`);
-  return h("div", null, table, more);
+  return h("div", table, more);
 }
 
 function drawLine(line, part) {
-  if (line.kind === "hunk") return h("div.line.hunk", null, h("span.no"), h("span.no"), h("span.sign"), h("span.code", null, line.text));
-  return h(`div.line.${line.kind}`, null,
-    h("span.no", null, line.old ?? ""), h("span.no", null, line.new ?? ""),
+  if (line.kind === "hunk") return h("div.line.hunk", h("span.no"), h("span.no"), h("span.sign"), h("span.code", line.text));
+  return h(`div.line.${line.kind}`,
+    h("span.no", line.old ?? ""), h("span.no", line.new ?? ""),
     h("span.sign", { title: WORDS[line.kind] ?? null }, SIGNS[line.kind]),
-    h("span.code", null, textOf(line, part)));
+    h("span.code", textOf(line, part)));
 }
 
 // A page that shows answers of the API, and follows the log while it shows the present.
@@ -232,7 +232,7 @@ const VOLATILE = new Set(["silence_ms", "seq"]);
 /** `concerns(change, moved)` says whether a change of the live table can make the page another one; otherwise each new event does. `pause` is the shortest time between two loads. */
 export function livePage(app, root, { load, draw, pause = RELOAD_MS_MIN, concerns = (_, moved) => moved }) {
   let [closed, running, again, shown, timer] = [false, false, false, null, null];
-  root.replaceChildren(h("p.quiet.loading", null, "Loading …"));
+  root.replaceChildren(h("p.quiet.loading", "Loading …"));
 
   async function reload() {
     if (running) {

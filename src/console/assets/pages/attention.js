@@ -54,7 +54,7 @@ export class Attention {
     const cards = await Promise.all(groups.slice(0, GROUPS_MAX).map((group, index) => this.#card(group, fleet, index === 0)));
     if (turn !== this.#turn) return;
     const rest = groups.slice(GROUPS_MAX);
-    const more = rest.length > 0 && h("p.quiet", null, `and ${plural(rest.length, "other reason")}: ${rest.map((group) => `${group.code} (${number(group.rows.length)})`).join(", ")}`);
+    const more = rest.length > 0 && h("p.quiet", `and ${plural(rest.length, "other reason")}: ${rest.map((group) => `${group.code} (${number(group.rows.length)})`).join(", ")}`);
     swap(this.element, cards, more);
   }
 
@@ -68,14 +68,14 @@ export class Attention {
       note = error.message;
     }
     const sample = group.rows[0];
-    const summary = h("summary", null, shape(group.state), h("h2", null, `${plural(group.rows.length, "node")} ${group.state}: ${group.code}`),
-      h("span.detail", null, firstLine(sample.reason.detail)));
+    const summary = h("summary", shape(group.state), h("h2", `${plural(group.rows.length, "node")} ${group.state}: ${group.code}`),
+      h("span.detail", firstLine(sample.reason.detail)));
     const rest = group.rows.length - NAMES_MAX;
-    const show = h("div.ids", null, group.rows.slice(0, NAMES_MAX).map((row) => nodeLink(this.#app, row.id)),
+    const show = h("div.ids", group.rows.slice(0, NAMES_MAX).map((row) => nodeLink(this.#app, row.id)),
       h("button.plain", { "data-key": `show-${group.code}`, onclick: () => this.#setFilter(`reason=${group.code}*`) }, rest > 0 ? `and ${number(rest)} more: show them in the table` : "Show only these"));
-    return h("details.card", { "data-key": `group-${group.state}-${group.code}`, open }, summary, h("div.inside", null,
+    return h("details.card", { "data-key": `group-${group.state}-${group.code}`, open }, summary, h("div.inside",
       show, found.map((each) => this.#request(each, group, fleet)),
-      found.length === 0 && h("p.quiet", null, note || "No request in the log is known as the first that they rejected.")));
+      found.length === 0 && h("p.quiet", note || "No request in the log is known as the first that they rejected.")));
   }
 
   async #requests(group) {
@@ -110,18 +110,18 @@ export class Attention {
       const row = fleet.rows.get(node);
       return row && (row.state === "failed" || row.state === "refused") && row.reason?.code === group.code;
     }).length;
-    return h("div.culprit", null,
+    return h("div.culprit",
       requestLine(this.#app, impact),
-      h("p.quiet", null, `This is the first request that ${namesOf(nodes)} rejected. What it changed:`),
+      h("p.quiet", `This is the first request that ${namesOf(nodes)} rejected. What it changed:`),
       diffs,
-      h("div.buttons", null,
+      h("div.buttons",
         takingBack(this.#app, impact.command_id),
         h("a.button", { href: this.#app.href("request", String(impact.position)) }, "The whole request"),
-        h("span.quiet", null, `It changed files on ${plural(impact.nodes.length, "node")}; ${number(failing)} of them ${failing === 1 ? "fails" : "fail"} now.`)));
+        h("span.quiet", `It changed files on ${plural(impact.nodes.length, "node")}; ${number(failing)} of them ${failing === 1 ? "fails" : "fail"} now.`)));
   }
 
   #diff(id, { path, drawn }) {
-    return h("figure.filechange", null, h("figcaption", null, h("code", null, path), " of ", entityLink(this.#app, `document/${id}`, id)), drawn);
+    return h("figure.filechange", h("figcaption", h("code", path), " of ", entityLink(this.#app, `document/${id}`, id)), drawn);
   }
 }
 

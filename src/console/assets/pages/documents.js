@@ -29,7 +29,7 @@ export function openDocuments(app, root, route) {
     draw: (loaded) => {
       answer = loaded;
       show();
-      return [heading(null, "Documents", h("p.lead", null, "A document is a file for the nodes that its target selects.")), h("div.choices", null, field), body];
+      return [heading(null, "Documents", h("p.lead", "A document is a file for the nodes that its target selects.")), h("div.choices", field), body];
     },
   });
   return { ...live, keys: { f: () => field.focus() } };
@@ -41,16 +41,16 @@ function drawTable(app, { items, more }, filter) {
   if (!items.length) return empty("There is no document yet.");
   if (!fits.length) return empty("No document fits the filter.");
   const rows = fits.slice(0, ROWS_MAX).map((document) =>
-    h("tr", null,
-      h("td", null, h("a.id", { href: app.href("document", document.id) }, document.id)), h("td", null, h("code", null, document.path)),
-      h("td", null, targetText(document.target)), h("td.num", null, number(document.priority)), h("td.num", null, String(document.version)),
-      h("td.num", null, sizeText(document.size)), h("td", null, document.bundle ?? h("span.quiet", null, "none")), h("td.num", null, positionLink(app, document.position))));
+    h("tr",
+      h("td", h("a.id", { href: app.href("document", document.id) }, document.id)), h("td", h("code", document.path)),
+      h("td", targetText(document.target)), h("td.num", number(document.priority)), h("td.num", String(document.version)),
+      h("td.num", sizeText(document.size)), h("td", document.bundle ?? h("span.quiet", "none")), h("td.num", positionLink(app, document.position))));
   const head = ["Document", "Path on the node", "For", "Priority", "Version", "Size", "Bundle", "Put at"];
   return [
     h("p.quiet", { role: "status" }, `${number(fits.length)} of ${plural(items.length, "document")}${more ? ", and there are more" : ""}.`),
-    h("div.scrollable", { tabindex: "0", role: "region", "aria-label": "Documents" }, h("table.plaintable", null,
-      h("thead", null, h("tr", null, head.map((text, index) => h("th", { scope: "col", class: [3, 4, 5, 7].includes(index) ? "num" : "" }, text)))), h("tbody", null, rows))),
-    fits.length > ROWS_MAX && h("p.quiet", null, `The first ${number(ROWS_MAX)} are shown: filter for the others.`),
+    h("div.scrollable", { tabindex: "0", role: "region", "aria-label": "Documents" }, h("table.plaintable",
+      h("thead", h("tr", head.map((text, index) => h("th", { scope: "col", class: [3, 4, 5, 7].includes(index) ? "num" : "" }, text)))), h("tbody", rows))),
+    fits.length > ROWS_MAX && h("p.quiet", `The first ${number(ROWS_MAX)} are shown: filter for the others.`),
   ];
 }
 
@@ -95,11 +95,11 @@ async function besideOf(app, document) {
 function drawDocument(app, id, { document, versions, reach, beside }) {
   const list = [...versions.items].reverse();
   return [
-    thingHeading(app, "documents", id, document ? h("code", null, document.path) : h("strong", null, "removed")),
+    thingHeading(app, "documents", id, document ? h("code", document.path) : h("strong", "removed")),
     document && facts(["For", targetText(document.target)], ["Priority", number(document.priority)], ["Media type", document.media_type], ["Size", sizeText(document.size)],
       ["Mode", document.mode ?? "644"], ["Bundle", document.bundle ?? "none"], ["Digest", digest(document.digest)],
       document.proposal && ["Made of", entityLink(app, `proposal/${document.proposal}`, "a proposal")]),
-    section("Versions", `${plural(list.length, "version")}, the newest first`, h("div.stack", null, list.map((version, index) => drawVersion(app, id, version, list[index + 1], index === 0)))),
+    section("Versions", `${plural(list.length, "version")}, the newest first`, h("div.stack", list.map((version, index) => drawVersion(app, id, version, list[index + 1], index === 0)))),
     document && drawReach(app, reach),
     beside.length > 0 && drawBeside(app, document, beside),
     document && contentPart(app, "content", "The content", document.size, apiPath("documents", id, "content")),
@@ -113,15 +113,15 @@ function drawVersion(app, id, version, before, open) {
   const load = async () => {
     const from = before ? before.position : version.position - 1;
     const { drawn } = await documentDiff(app, id, from, version.position);
-    return [changesOf(version, before), drawn, h("div.buttons", null,
+    return [changesOf(version, before), drawn, h("div.buttons",
       takingBack(app, version.command_id),
       h("a.button", { href: app.href("request", String(version.position)) }, "The whole request"))];
   };
   const part = lazy(`version-${version.version}`, [
-    h("strong", null, `version ${version.version}`), h("span.quiet", null, WORDS[version.type] ?? version.type), reasonText(version.reason), h("span.push", null, byline(app, version, false)),
+    h("strong", `version ${version.version}`), h("span.quiet", WORDS[version.type] ?? version.type), reasonText(version.reason), h("span.push", byline(app, version, false)),
   ], load);
   part.open = open;
-  return h("div", null, part);
+  return h("div", part);
 }
 
 /** What changed beside the content: the difference of texts does not show it. */
@@ -133,23 +133,23 @@ function changesOf(version, before) {
     version.priority !== before.priority && `priority ${before.priority} → ${version.priority}`,
     (version.mode ?? "644") !== (before.mode ?? "644") && `mode ${before.mode ?? "644"} → ${version.mode ?? "644"}`,
   ].filter(Boolean);
-  return parts.length ? h("p", null, h("strong", null, "Beside the content: "), parts.join("; ")) : null;
+  return parts.length ? h("p", h("strong", "Beside the content: "), parts.join("; ")) : null;
 }
 
 function drawReach(app, reach) {
-  if (!reach) return section("Nodes", null, h("p.quiet", null, "On which nodes it was in force is shown for the present only."));
-  if (reach.problem) return section("Nodes", null, h("p.warning", null, reach.problem));
+  if (!reach) return section("Nodes", null, h("p.quiet", "On which nodes it was in force is shown for the present only."));
+  if (reach.problem) return section("Nodes", null, h("p.warning", reach.problem));
   const total = reach.nodes.length + reach.more;
   if (!total) return section("Nodes", "in force on no node", empty("No node gets this file: its target selects none, or another document at the path wins there."));
   const shown = reach.nodes.slice(0, NODES_MAX).map((id) => {
     const state = app.connection.fleet?.rows.get(id)?.state;
-    return h("span.node", null, nodeLink(app, id), " ", state && badge(state, "small"));
+    return h("span.node", nodeLink(app, id), " ", state && badge(state, "small"));
   });
-  return section("Nodes", `in force on ${plural(total, "node")}`, h("div.ids", null, shown, total > NODES_MAX && h("span.quiet", null, `and ${number(total - NODES_MAX)} more`)));
+  return section("Nodes", `in force on ${plural(total, "node")}`, h("div.ids", shown, total > NODES_MAX && h("span.quiet", `and ${number(total - NODES_MAX)} more`)));
 }
 
 function drawBeside(app, document, beside) {
   const wins = (each) => each.priority > document.priority || (each.priority === document.priority && each.id > document.id);
   return section("Other documents at this path", "the highest priority wins on each node; among equals the greatest id",
-    h("ul.because", null, beside.map((each) => h("li", null, h("span.part", null, wins(each) ? "overrides it" : "loses against it"), entityLink(app, `document/${each.id}`, each.id), h("span.quiet", null, `priority ${number(each.priority)}, ${targetText(each.target)}`)))));
+    h("ul.because", beside.map((each) => h("li", h("span.part", wins(each) ? "overrides it" : "loses against it"), entityLink(app, `document/${each.id}`, each.id), h("span.quiet", `priority ${number(each.priority)}, ${targetText(each.target)}`)))));
 }

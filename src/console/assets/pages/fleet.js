@@ -45,7 +45,7 @@ class FleetPage {
   }
 
   #build() {
-    this.title = h("h1", null, "Fleet");
+    this.title = h("h1", "Fleet");
     this.sentence = h("p.lead");
     this.bar = h("div.proportions", { "aria-hidden": "true" });
     this.strip = h("div.strip", { role: "group", "aria-label": "Filter by state" });
@@ -64,8 +64,8 @@ class FleetPage {
     this.grid = h("div.table", { role: "grid", "aria-label": "Nodes", tabindex: "0" }, h("div.sticky", { role: "rowgroup" }, this.head), this.body);
     this.none = h("div.none", { hidden: true });
     this.#root.append(
-      h("header.heading", null, this.title, this.sentence), this.strip, this.bar, this.meaning, this.attention.element,
-      this.filterline = h("div.filterline", null, this.field, this.words, this.count), this.problems, this.grid, this.none);
+      h("header.heading", this.title, this.sentence), this.strip, this.bar, this.meaning, this.attention.element,
+      this.filterline = h("div.filterline", this.field, this.words, this.count), this.problems, this.grid, this.none);
     this.list = new VirtualList({
       scroller: this.#app.frame.main, root: this.body, height: ROW_PX, make: () => this.#makeRow(), draw: (row, id, index) => this.#drawRow(row, id, index),
     });
@@ -190,7 +190,7 @@ class FleetPage {
       return h("button.chip", {
         class: `t-${STATES[state]?.tone ?? "all"}${count ? "" : " zero"}`, "aria-pressed": String(on), "data-key": `chip-${state}`,
         title: STATES[state]?.means ?? "", onclick: () => this.#setFilter(withTerm(this.filter, "state", on ? "" : state)),
-      }, h("span.number", null, number(count)), h("span.word", null, state && shape(state), text));
+      }, h("span.number", number(count)), h("span.word", state && shape(state), text));
     };
     swap(this.strip, chip("", total, "all"), states.map((state) => chip(state, counts[state] ?? 0, state)));
     this.bar.replaceChildren(...ORDER.filter((state) => counts[state]).map((state) => {
@@ -199,7 +199,7 @@ class FleetPage {
       return part;
     }));
     const meaning = STATES[chosen];
-    swap(this.meaning, meaning && [h("strong", null, `${chosen}: `), meaning.means, " ", h("span.todo", null, meaning.todo)]);
+    swap(this.meaning, meaning && [h("strong", `${chosen}: `), meaning.means, " ", h("span.todo", meaning.todo)]);
     this.meaning.hidden = !meaning;
   }
 
@@ -212,8 +212,8 @@ class FleetPage {
     this.none.hidden = this.#rows.length > 0;
     this.grid.hidden = this.#rows.length === 0;
     if (this.#rows.length) return;
-    if (all) swap(this.none, h("p.empty", null, "No node fits the filter. ", h("button.plain", { onclick: () => this.#setFilter("") }, "Show all nodes")));
-    else swap(this.none, h("div.empty", null, h("p", null, this.#app.at ? "No node was enrolled then." : "No node is enrolled yet. A node joins with a token, which an administrator makes:"), !this.#app.at && command("headwater node token create --node node-1", "")));
+    if (all) swap(this.none, h("p.empty", "No node fits the filter. ", h("button.plain", { onclick: () => this.#setFilter("") }, "Show all nodes")));
+    else swap(this.none, h("div.empty", h("p", this.#app.at ? "No node was enrolled then." : "No node is enrolled yet. A node joins with a token, which an administrator makes:"), !this.#app.at && command("headwater node token create --node node-1", "")));
   }
 
   #makeRow() {

@@ -37,8 +37,8 @@ class HistoryPage {
     this.all = h("input", { type: "checkbox", checked: this.#words.all, onchange: () => this.#choose() });
     this.body = h("div.stack");
     const title = this.#entity ? `History of ${this.#entity}` : "History";
-    root.append(heading(this.#entity && h("a", { href: app.href("history") }, "History"), title, h("p.lead", null, "Who changed what, when and why: each line is one request.")),
-      h("div.choices", null, this.field, !this.#entity && h("label.check", null, this.all, "Also reports of nodes, and what the log does by itself")), this.body);
+    root.append(heading(this.#entity && h("a", { href: app.href("history") }, "History"), title, h("p.lead", "Who changed what, when and why: each line is one request.")),
+      h("div.choices", this.field, !this.#entity && h("label.check", this.all, "Also reports of nodes, and what the log does by itself")), this.body);
     this.onChange = (event) => !app.at && event.detail.moved && this.#soon();
     this.onTime = () => this.#draw();
     app.connection.addEventListener("change", this.onChange);
@@ -69,7 +69,7 @@ class HistoryPage {
 
   async #start() {
     try {
-      swap(this.body, h("p.quiet", null, "Loading …"));
+      swap(this.body, h("p.quiet", "Loading …"));
       this.#from ??= (await this.#app.get("/v1/log")).position;
       await this.#loadOlder();
       this.#draw();
@@ -128,18 +128,18 @@ class HistoryPage {
     const rows = shown.map((request) => this.#row(request));
     const more = this.#from > 0;
     swap(this.body,
-      rows.length ? h("ol.requests", null, rows) : empty(more ? "Nothing of that kind in the newest part of the log." : "Nothing of that kind is in the log."),
-      h("div.choices", null,
+      rows.length ? h("ol.requests", rows) : empty(more ? "Nothing of that kind in the newest part of the log." : "Nothing of that kind is in the log."),
+      h("div.choices",
         more && h("button", { "data-key": "older", onclick: () => this.#start() }, "Show older ones"),
         h("span.quiet", { role: "status" }, `${plural(shown.length, "request")}${this.#from > 0 ? `, since position ${number(this.#from + 1)}` : ", since the beginning of the log"}`)));
   }
 
   #row(request) {
     const last = lastOf(request);
-    return h("li", null,
-      h("span", null, positionLink(this.#app, last)),
-      h("span", null, h("strong.actor", null, request.actor), h("br"), h("span.quiet", null, when(this.#app, request.at))),
-      h("span.stack", null, reasonText(request.reason), h("span.quiet", null, changes(this.#app, request.events))));
+    return h("li",
+      h("span", positionLink(this.#app, last)),
+      h("span", h("strong.actor", request.actor), h("br"), h("span.quiet", when(this.#app, request.at))),
+      h("span.stack", reasonText(request.reason), h("span.quiet", changes(this.#app, request.events))));
   }
 }
 
@@ -171,11 +171,11 @@ function drawRequest(app, { impact, events, states }) {
   const first = impact.events[0].position;
   const documents = events.filter((event) => event.entity.startsWith("document/"));
   return [
-    thingHeading(app, "history", reasonText(impact.reason), h("div.buttons", null, takingBack(app, impact.command_id))),
-    facts(["Sent by", h("strong", null, impact.actor)], ["When", when(app, impact.at)],
-      ["Positions", first === impact.position ? number(first) : `${number(first)} to ${number(impact.position)}`], ["Request", h("code", null, impact.command_id)]),
-    documents.length > 0 && section("What it changed in documents", null, h("div.stack", null, documents.slice(0, 50).map((event, index) => drawPut(app, event, first, impact.position, index < OPEN_MAX))),
-      documents.length > 50 && h("p.quiet", null, `and ${plural(documents.length - 50, "more document")}`)),
+    thingHeading(app, "history", reasonText(impact.reason), h("div.buttons", takingBack(app, impact.command_id))),
+    facts(["Sent by", h("strong", impact.actor)], ["When", when(app, impact.at)],
+      ["Positions", first === impact.position ? number(first) : `${number(first)} to ${number(impact.position)}`], ["Request", h("code", impact.command_id)]),
+    documents.length > 0 && section("What it changed in documents", null, h("div.stack", documents.slice(0, 50).map((event, index) => drawPut(app, event, first, impact.position, index < OPEN_MAX))),
+      documents.length > 50 && h("p.quiet", `and ${plural(documents.length - 50, "more document")}`)),
     drawNodes(app, impact, states),
     drawEvents(app, events, impact),
     command(commandLine("impact", impact.command_id)),
@@ -185,30 +185,30 @@ function drawRequest(app, { impact, events, states }) {
 function drawPut(app, event, first, last, open) {
   const id = event.entity.slice("document/".length);
   const load = async () => (await documentDiff(app, id, first - 1, last)).drawn;
-  const part = lazy(`document-${event.position}`, [h("span", null, eventText(event)), event.data?.path && h("code", null, event.data.path), h("span.push", null, `version ${event.version}`)], load);
+  const part = lazy(`document-${event.position}`, [h("span", eventText(event)), event.data?.path && h("code", event.data.path), h("span.push", `version ${event.version}`)], load);
   part.open = open;
-  return h("div", null, part);
+  return h("div", part);
 }
 
 function drawNodes(app, impact, states) {
   const { nodes, unchanged, jobs } = impact;
   if (!nodes.length && !unchanged.length && !jobs.length) return section("Nodes", null, empty("It changed no file on any node."));
   const rows = nodes.slice(0, NODES_MAX).map(({ node, before, after }, index) =>
-    h("tr", null, h("td.tight", null, nodeLink(app, node)), h("td.tight", null, states[index] ? badge(states[index]) : h("span.quiet", null, "not enrolled")), h("td", null, digest(before), " → ", digest(after))));
+    h("tr", h("td.tight", nodeLink(app, node)), h("td.tight", states[index] ? badge(states[index]) : h("span.quiet", "not enrolled")), h("td", digest(before), " → ", digest(after))));
   return section("Nodes", nodes.length ? `files changed on ${plural(nodes.length, "node")}` : "no files changed",
-    rows.length > 0 && h("div.scrollable", null, h("table.plaintable", null,
-      h("thead", null, h("tr", null, h("th", { scope: "col" }, "Node"), h("th", { scope: "col" }, "Now"), h("th", { scope: "col" }, "Record before → after"))), h("tbody", null, rows))),
-    nodes.length > NODES_MAX && h("p.quiet", null, `and ${plural(nodes.length - NODES_MAX, "more node")}`),
-    unchanged.length > 0 && h("p.quiet", null, `${plural(unchanged.length, "node")} got another position with the same files.`),
-    jobs.length > 0 && h("p", null, `Specs of ${plural(jobs.length, "job")} changed.`));
+    rows.length > 0 && h("div.scrollable", h("table.plaintable",
+      h("thead", h("tr", h("th", { scope: "col" }, "Node"), h("th", { scope: "col" }, "Now"), h("th", { scope: "col" }, "Record before → after"))), h("tbody", rows))),
+    nodes.length > NODES_MAX && h("p.quiet", `and ${plural(nodes.length - NODES_MAX, "more node")}`),
+    unchanged.length > 0 && h("p.quiet", `${plural(unchanged.length, "node")} got another position with the same files.`),
+    jobs.length > 0 && h("p", `Specs of ${plural(jobs.length, "job")} changed.`));
 }
 
 function drawEvents(app, events, impact) {
   return section("Events", plural(impact.events.length, "event"),
-    h("div.stack", null, events.slice(0, 100).map((event) =>
+    h("div.stack", events.slice(0, 100).map((event) =>
       h("details", { "data-key": `event-${event.position}` },
-        h("summary", null, h("span.position", null, number(event.position)), h("strong", null, event.type), event.entity, h("span.push", null, `version ${event.version}`)),
-        h("div.inside", null, h("pre.raw", { tabindex: "0" }, JSON.stringify(event.data, null, 2)),
-          facts(["About", entityLink(app, event.entity)], ["Leaf", h("code", null, event.leaf)]), h("p", null, h("a.button", { href: app.href("proof", String(event.position)) }, "Prove that it is in the log")))))),
-    events.length > 100 && h("p.quiet", null, "The first hundred are shown. ", positionLink(app, impact.position, "The last one")));
+        h("summary", h("span.position", number(event.position)), h("strong", event.type), event.entity, h("span.push", `version ${event.version}`)),
+        h("div.inside", h("pre.raw", { tabindex: "0" }, JSON.stringify(event.data, null, 2)),
+          facts(["About", entityLink(app, event.entity)], ["Leaf", h("code", event.leaf)]), h("p", h("a.button", { href: app.href("proof", String(event.position)) }, "Prove that it is in the log")))))),
+    events.length > 100 && h("p.quiet", "The first hundred are shown. ", positionLink(app, impact.position, "The last one")));
 }

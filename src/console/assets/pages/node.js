@@ -84,63 +84,63 @@ class NodePage {
   #drawHead(node) {
     const { before, after, place } = this.#neighbours();
     const { filter, sort } = this.#route.params;
-    const step = (id, text, key) => (id ? h("a", { href: this.#href(id), title: `${id} (${key})` }, text) : h("span.quiet", null, text));
-    const actions = this.#app.mayWrite && !node.retired && h("div.buttons", null,
+    const step = (id, text, key) => (id ? h("a", { href: this.#href(id), title: `${id} (${key})` }, text) : h("span.quiet", text));
+    const actions = this.#app.mayWrite && !node.retired && h("div.buttons",
       h("button", { "data-key": "labels", onclick: () => relabelNode(this.#app, node.id, node.labels) }, "Change labels …"),
       h("button", { "data-key": "retry", onclick: () => retryNode(this.#app, node.id) }, "Retry …"));
-    return h("header.heading", null,
-      h("p.kind", null, h("a", { href: this.#app.href("fleet", "", { filter, sort }) }, filter ? `Fleet, filtered by ${filter}` : "Fleet"), " › node ",
-        h("span.neighbours", null, step(before, "‹ previous", "["), step(after, "next ›", "]"), place && h("span.quiet", null, place))),
-      h("div.titleline", null, h("h1", null, node.id), labels(node.labels), node.retired && h("strong", null, "retired"), actions));
+    return h("header.heading",
+      h("p.kind", h("a", { href: this.#app.href("fleet", "", { filter, sort }) }, filter ? `Fleet, filtered by ${filter}` : "Fleet"), " › node ",
+        h("span.neighbours", step(before, "‹ previous", "["), step(after, "next ›", "]"), place && h("span.quiet", place))),
+      h("div.titleline", h("h1", node.id), labels(node.labels), node.retired && h("strong", "retired"), actions));
   }
 
   #drawStatement(node) {
     const { tone = "off", means = "", todo = "" } = STATES[node.state] ?? {};
-    return h("div.statement", { class: `t-${tone}` }, badge(node.state), h("p", null, means),
-      node.reason && h("pre", null, `${node.reason.code}: ${node.reason.detail.trim()}`),
-      node.state !== "converged" && h("p", null, h("strong", null, "What to do: "), todo),
+    return h("div.statement", { class: `t-${tone}` }, badge(node.state), h("p", means),
+      node.reason && h("pre", `${node.reason.code}: ${node.reason.detail.trim()}`),
+      node.state !== "converged" && h("p", h("strong", "What to do: "), todo),
       !this.#app.mayWrite && !this.#app.at && node.state === "failed" && command(commandLine("retry", node.id), "An administrator lets it try again with"));
   }
 
   #drawRequest(node, impact) {
     return section("Since which change", `the first request that ${node.id} rejected`,
       requestLine(this.#app, impact),
-      h("div.buttons", null, takingBack(this.#app, impact.command_id), h("a.button", { href: this.#app.href("request", String(impact.position)) }, "The whole request")));
+      h("div.buttons", takingBack(this.#app, impact.command_id), h("a.button", { href: this.#app.href("request", String(impact.position)) }, "The whole request")));
   }
 
   #drawFlow(node) {
     const { desired, running, reported, noted } = node;
     const attempt = reported?.attempt ?? noted?.failed ?? null;
     const same = running && running.digest === desired.digest;
-    return h("div.flow", null,
-      h("div", null, h("h3", null, "Desired"), h("p.big", null, "position ", positionLink(this.#app, desired.position)),
-        h("p.quiet", null, plural(desired.entries.length, "file"), ", ", digest(desired.digest))),
-      h("div", null, h("h3", null, attempt ? "Last attempt" : "Reported"),
-        attempt ? [h("p.big", null, `${attempt.state} `, positionLink(this.#app, attempt.position)), h("p.quiet", null, attempt.code ?? "no error", attempt.at && [", ", when(this.#app, attempt.at, false), " by its own clock"])] : h("p.big.quiet", null, "nothing"),
-        reported && h("p.quiet", null, `heard ${formatSpan(reported.silence_ms)} ago, ${reported.agent}`),
-        reported?.warnings?.map((warning) => h("p.warning", null, warning.detail, " ", h("code", null, warning.code)))),
-      h("div", null, h("h3", null, "Running"), running ? h("p.big", null, "position ", positionLink(this.#app, running.position)) : h("p.big.quiet", null, "nothing known"),
-        running && h("p.quiet", null, digest(running.digest), same ? ": exactly what is desired" : ": something else than what is desired")));
+    return h("div.flow",
+      h("div", h("h3", "Desired"), h("p.big", "position ", positionLink(this.#app, desired.position)),
+        h("p.quiet", plural(desired.entries.length, "file"), ", ", digest(desired.digest))),
+      h("div", h("h3", attempt ? "Last attempt" : "Reported"),
+        attempt ? [h("p.big", `${attempt.state} `, positionLink(this.#app, attempt.position)), h("p.quiet", attempt.code ?? "no error", attempt.at && [", ", when(this.#app, attempt.at, false), " by its own clock"])] : h("p.big.quiet", "nothing"),
+        reported && h("p.quiet", `heard ${formatSpan(reported.silence_ms)} ago, ${reported.agent}`),
+        reported?.warnings?.map((warning) => h("p.warning", warning.detail, " ", h("code", warning.code)))),
+      h("div", h("h3", "Running"), running ? h("p.big", "position ", positionLink(this.#app, running.position)) : h("p.big.quiet", "nothing known"),
+        running && h("p.quiet", digest(running.digest), same ? ": exactly what is desired" : ": something else than what is desired")));
   }
 
   #drawDiff(node, { files, texts, causes }) {
     if (!files.length) return null;
     return section("What is desired and does not run", `from position ${number(node.running.position)} to ${this.#app.at ?? "now"}`,
-      h("div.stack", null, files.slice(0, DIFFS_MAX).map((file, index) => {
+      h("div.stack", files.slice(0, DIFFS_MAX).map((file, index) => {
         const cause = causes[index]?.because[0];
         return h("details", { "data-key": `diff-${file.path}`, open: index < 2 },
-          h("summary", null, h("code", null, file.path), wordOf(file), cause && h("span.push", null, byline(this.#app, cause, false))),
-          h("div.inside", null, cause && h("p", null, entityLink(this.#app, cause.entity), ` version ${cause.version} at `, positionLink(this.#app, cause.position), ": ", reasonText(cause.reason)),
+          h("summary", h("code", file.path), wordOf(file), cause && h("span.push", byline(this.#app, cause, false))),
+          h("div.inside", cause && h("p", entityLink(this.#app, cause.entity), ` version ${cause.version} at `, positionLink(this.#app, cause.position), ": ", reasonText(cause.reason)),
             drawDiff(texts[index]?.unified, file.before, file.after)));
       })),
-      files.length > DIFFS_MAX && h("p.quiet", null, `and ${plural(files.length - DIFFS_MAX, "more file")}: ${files.slice(DIFFS_MAX, 40).map((file) => file.path).join(", ")}`));
+      files.length > DIFFS_MAX && h("p.quiet", `and ${plural(files.length - DIFFS_MAX, "more file")}: ${files.slice(DIFFS_MAX, 40).map((file) => file.path).join(", ")}`));
   }
 
   #drawDrift(node) {
     const drift = node.reported?.drift ?? node.noted?.drift ?? [];
     if (!drift.length) return null;
     return section("Changed on the node", "only these paths are known: a node names at most a hundred, and says nothing of what stands in them",
-      h("ul.paths", null, drift.map((path) => h("li", null, path))),
+      h("ul.paths", drift.map((path) => h("li", path))),
       command(`headwater edge status --dir DIR`, "On its machine, with the folder of the node"));
   }
 
@@ -148,13 +148,13 @@ class NodePage {
     const { entries } = node.desired;
     if (!entries.length) return section("Files", null, empty("No document selects this node, so it holds no files."));
     return section("Files", `${plural(entries.length, "file")} that the node must hold`,
-      h("div.stack", null, entries.map((entry) => this.#file(node, entry))));
+      h("div.stack", entries.map((entry) => this.#file(node, entry))));
   }
 
   #file(node, entry) {
     const { entity, version, position } = entry.source;
-    const summary = [h("code", null, entry.path), h("span.quiet", null, entity, ` version ${version}`),
-      h("span.push", null, sizeText(entry.size), entry.mode === "755" && ", executable", ` · since ${number(position)}`)];
+    const summary = [h("code", entry.path), h("span.quiet", entity, ` version ${version}`),
+      h("span.push", sizeText(entry.size), entry.mode === "755" && ", executable", ` · since ${number(position)}`)];
     return lazy(`file-${entry.path}`, summary, () => this.#explain(node, entry));
   }
 
@@ -164,7 +164,7 @@ class NodePage {
     const path = apiPath("nodes", node.id, "files", entry.path);
     return [
       because(this.#app, why),
-      why.runs.known && why.runs.file?.digest !== entry.digest && h("p.warning", null, why.runs.file ? ["The node runs another file here: version ", why.runs.file.source.version, " of ", entityLink(this.#app, why.runs.file.source.entity)] : "The node runs no file here."),
+      why.runs.known && why.runs.file?.digest !== entry.digest && h("p.warning", why.runs.file ? ["The node runs another file here: version ", why.runs.file.source.version, " of ", entityLink(this.#app, why.runs.file.source.entity)] : "The node runs no file here."),
       facts(["Origin", entityLink(this.#app, entry.source.entity)], ["Digest", h("code.digest", { title: entry.digest }, entry.digest.slice(0, 24), "…")], ["Put at", positionLink(this.#app, entry.source.position)]),
       contentPart(this.#app, `content-${entry.path}`, "The file as the node gets it", entry.size, path),
       command(commandLine("why", "node", node.id, entry.path)),
@@ -173,7 +173,7 @@ class NodePage {
 
   #drawMore(node) {
     const href = (entity) => this.#app.href("history", "", { entity });
-    return section("History", null, h("p.buttons", null,
+    return section("History", null, h("p.buttons",
       h("a.button", { href: href(`node/${node.id}`) }, "What was done to it"),
       h("a.button", { href: href(`report/${node.id}`) }, "What it reported")),
       facts(["Access", node.access], node.bundle && ["Bundle", node.bundle], ["Cause of its record", positionLink(this.#app, node.desired.cause.position)],
@@ -184,5 +184,5 @@ class NodePage {
 
 function wordOf(file) {
   const word = !file.before ? "new" : !file.after ? "removed" : "changed";
-  return h("span.quiet", null, word);
+  return h("span.quiet", word);
 }

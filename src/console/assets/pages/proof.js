@@ -12,8 +12,8 @@ export function openProof(app, root, route) {
   const position = /^\d+$/.test(route.id) ? Number(route.id) : null;
   const page = { closed: false, close: () => (page.closed = true), reload: () => run() };
   const run = async () => {
-    swap(root, head(app, position), h("p.quiet", null, "Computing …"));
-    const parts = canVerify() ? [await drawGrowth(app, run), position && (await drawEvent(app, position))] : h("p.warning", null, CANNOT_VERIFY);
+    swap(root, head(app, position), h("p.quiet", "Computing …"));
+    const parts = canVerify() ? [await drawGrowth(app, run), position && (await drawEvent(app, position))] : h("p.warning", CANNOT_VERIFY);
     if (!page.closed) swap(root, head(app, position), parts, limits(app));
   };
   run();
@@ -27,14 +27,14 @@ function head(app, position) {
     if (/^\d+$/.test(field.value.trim())) location.hash = app.href("proof", field.value.trim());
   };
   return [
-    heading(null, position ? `Proof of event ${number(position)}` : "Proof", h("p.lead", null, "What this browser can find out about the log by itself, from hashes and one signature.")),
-    h("form.choices", { onsubmit: go }, h("div.filter", null, field), h("button", { type: "submit" }, "Prove this event")),
+    heading(null, position ? `Proof of event ${number(position)}` : "Proof", h("p.lead", "What this browser can find out about the log by itself, from hashes and one signature.")),
+    h("form.choices", { onsubmit: go }, h("div.filter", field), h("button", { type: "submit" }, "Prove this event")),
   ];
 }
 
 function limits(app) {
   return section("What this can't show", null,
-    h("p", null, "The server whose log is checked here also sent this page, and a server that lies could send a page that lies. Nor does a checkpoint know of later events. The auditor's program needs no server, only an export and the key:"),
+    h("p", "The server whose log is checked here also sent this page, and a server that lies could send a page that lies. Nor does a checkpoint know of later events. The auditor's program needs no server, only an export and the key:"),
     command("headwater export --to log.hwlog", ""), command(`headwater-replay verify log.hwlog --trust ${app.logKey ?? "KEY"}`, ""));
 }
 
@@ -42,7 +42,7 @@ const MARKS = { good: "✓", bad: "✕", unknown: "?" };
 const TONES = { good: "good", bad: "bad", unknown: "warn" };
 
 function drawCheck({ verdict, title, told }) {
-  return h("li", { class: `t-${TONES[verdict]}` }, h("span.mark", { role: "img", "aria-label": verdict }, MARKS[verdict]), h("div.body", null, h("strong", null, title), h("code", null, told)));
+  return h("li", { class: `t-${TONES[verdict]}` }, h("span.mark", { role: "img", "aria-label": verdict }, MARKS[verdict]), h("div.body", h("strong", title), h("code", told)));
 }
 
 async function drawGrowth(app, again) {
@@ -53,8 +53,8 @@ async function drawGrowth(app, again) {
     app.frame?.drawFinding(finding);
     const before = finding.seen;
     const rows = [
-      before && h("div", null, "Seen before: ", plural(before.size, "event"), ", ", when(app, before.seen_at)),
-      finding.now && h("div", null, "Signed now: ", plural(finding.now.size, "event"), ", ", when(app, finding.now.at)),
+      before && h("div", "Seen before: ", plural(before.size, "event"), ", ", when(app, before.seen_at)),
+      finding.now && h("div", "Signed now: ", plural(finding.now.size, "event"), ", ", when(app, finding.now.at)),
     ];
     const titles = { good: before ? "The log only grew since this browser saw it last" : "The log's key signed its checkpoint", bad: "The log is not the one that this browser saw", unknown: "The log could not be verified" };
     const drop = () => {
@@ -62,9 +62,9 @@ async function drawGrowth(app, again) {
       again();
     };
     return section("The log", null,
-      h("div.verdict", { class: finding.verdict, role: finding.verdict === "bad" ? "alert" : null }, h("strong", null, titles[finding.verdict]), finding.detail && h("p", null, finding.detail), rows),
-      finding.verdict === "bad" && h("div.buttons", null, h("button", { onclick: drop }, "Forget what this browser saw"), h("span.quiet", null, "only if you know why the log is another one")),
-      facts(["Log", h("code", null, log.log_id)], ["Key", h("code", null, log.signing_key)], seenOf(log.log_id) && ["Kept in this browser", plural(seenOf(log.log_id).size, "event")]));
+      h("div.verdict", { class: finding.verdict, role: finding.verdict === "bad" ? "alert" : null }, h("strong", titles[finding.verdict]), finding.detail && h("p", finding.detail), rows),
+      finding.verdict === "bad" && h("div.buttons", h("button", { onclick: drop }, "Forget what this browser saw"), h("span.quiet", "only if you know why the log is another one")),
+      facts(["Log", h("code", log.log_id)], ["Key", h("code", log.signing_key)], seenOf(log.log_id) && ["Kept in this browser", plural(seenOf(log.log_id).size, "event")]));
   } catch (error) {
     return problem(error);
   }
@@ -88,12 +88,12 @@ async function drawEvent(app, position) {
   const titles = { good: `Event ${number(position)} is in the log, exactly as it is shown here`, bad: "Something is not what it was", unknown: "Not everything could be checked" };
   const { event, text } = parts;
   return section("The event", null,
-    h("div.verdict", { class: worst, role: worst === "bad" ? "alert" : null }, h("strong", null, titles[worst])),
-    facts(["What", `${event.type} `, entityLink(app, event.entity)], ["By", h("strong", null, event.actor)], ["When", when(app, event.at)], ["Request", positionLink(app, position)]),
-    h("ol.checks", null, checks.map(drawCheck)),
-    h("div.buttons", null, h("button", { onclick: () => download(`headwater-${position}.tlog-proof`, text) }, "Download the proof"), h("span.quiet", null, "as a C2SP tlog-proof")),
-    h("details", null, h("summary", null, "The event, as the leaf seals it"), h("div.inside", null, h("pre.raw", { tabindex: "0" }, event.data_text))),
-    h("details", null, h("summary", null, "The proof"), h("div.inside", null, h("pre.raw", { tabindex: "0" }, text))));
+    h("div.verdict", { class: worst, role: worst === "bad" ? "alert" : null }, h("strong", titles[worst])),
+    facts(["What", `${event.type} `, entityLink(app, event.entity)], ["By", h("strong", event.actor)], ["When", when(app, event.at)], ["Request", positionLink(app, position)]),
+    h("ol.checks", checks.map(drawCheck)),
+    h("div.buttons", h("button", { onclick: () => download(`headwater-${position}.tlog-proof`, text) }, "Download the proof"), h("span.quiet", "as a C2SP tlog-proof")),
+    h("details", h("summary", "The event, as the leaf seals it"), h("div.inside", h("pre.raw", { tabindex: "0" }, event.data_text))),
+    h("details", h("summary", "The proof"), h("div.inside", h("pre.raw", { tabindex: "0" }, text))));
 }
 
 /** A step: what it computes stands below its title. An error in it is a proof that fails. */

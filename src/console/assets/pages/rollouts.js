@@ -17,17 +17,17 @@ export function openRollouts(app, root) {
 function drawList(app, items) {
   const newest = [...items].sort((a, b) => OVER.has(a.status) - OVER.has(b.status) || b.position - a.position);
   return [
-    heading(null, "Rollouts", h("p.lead", null, "In a rollout a change reaches a few nodes first, and the others only after those run it well.")),
-    newest.length ? h("ul.stack", null, newest.map((rollout) => h("li.card.entry", null, row(app, rollout))))
-      : h("div.stack", null, empty("There is no rollout yet."), command("headwater apply -f FOLDER --rollout stages.yaml", "One is started with manifests by")),
+    heading(null, "Rollouts", h("p.lead", "In a rollout a change reaches a few nodes first, and the others only after those run it well.")),
+    newest.length ? h("ul.stack", newest.map((rollout) => h("li.card.entry", row(app, rollout))))
+      : h("div.stack", empty("There is no rollout yet."), command("headwater apply -f FOLDER --rollout stages.yaml", "One is started with manifests by")),
   ];
 }
 
 function row(app, rollout) {
   return [
     h("a.id", { href: app.href("rollout", rollout.id) }, rollout.id), h("strong", { class: `r-${rollout.status}` }, rollout.status),
-    rollout.stage && h("span", null, `stage ${rollout.stage}`), rollout.waiting && h("span.quiet", null, `waits: ${waitText(rollout.waiting)}`),
-    h("span", null, drawOutcomes(rollout.counts, rollout.in_flight)), rollout.failed > 0 && h("strong.stale", null, `${number(rollout.failed)} failed`), h("span.push", null, when(app, rollout.at)),
+    rollout.stage && h("span", `stage ${rollout.stage}`), rollout.waiting && h("span.quiet", `waits: ${waitText(rollout.waiting)}`),
+    h("span", drawOutcomes(rollout.counts, rollout.in_flight)), rollout.failed > 0 && h("strong.stale", `${number(rollout.failed)} failed`), h("span.push", when(app, rollout.at)),
   ];
 }
 
@@ -54,17 +54,17 @@ export function openRollout(app, root, route) {
 function drawRollout(app, rollout) {
   const { ended, policy, waiting } = rollout;
   return [
-    thingHeading(app, "rollouts", rollout.id, h("strong", { class: `r-${rollout.status}` }, rollout.status), app.mayWrite && h("div.buttons", null, buttons(app, rollout))),
+    thingHeading(app, "rollouts", rollout.id, h("strong", { class: `r-${rollout.status}` }, rollout.status), app.mayWrite && h("div.buttons", buttons(app, rollout))),
     waiting && drawWaiting(app, waiting),
-    ended && facts(["Ended by", h("strong", null, ended.by)], ["Why", reasonText(ended.reason)], ["At", positionLink(app, rollout.position)], ["When", when(app, rollout.at)]),
+    ended && facts(["Ended by", h("strong", ended.by)], ["Why", reasonText(ended.reason)], ["At", positionLink(app, rollout.position)], ["When", when(app, rollout.at)]),
     ended?.failed.length > 0 && section("Nodes that failed, or did not confirm", null, ids(app, ended.failed)),
     facts(["Released", plural(rollout.released, "node")], ["On their way", number(rollout.in_flight)], ["Failures", number(rollout.failed)],
       policy && ["At once", number(policy.max_in_flight)], policy && ["Goes on with", plural(policy.max_failures.count, "failure")], policy && ["Time to confirm", `${number(policy.settle_s)} s`],
       policy && ["With too many", policy.on_failure]),
-    rollout.stages.length > 0 && section("Stages", null, h("ol.stages", null, rollout.stages.map((stage) => drawStage(stage, rollout.stage)))),
-    rollout.changes.length > 0 && section("Changes", plural(rollout.changes.length, "document"), h("ul.because", null, rollout.changes.map((change) =>
-      h("li", null, h("span.part", null, change.digest ? "becomes another" : "is removed"), entityLink(app, `document/${change.document}`), change.path && h("code", null, change.path), change.digest && digest(change.digest), positionLink(app, change.position))))),
-    h("p", null, h("a.button", { href: app.href("history", "", { entity: `rollout/${rollout.id}` }) }, "What was done to it")),
+    rollout.stages.length > 0 && section("Stages", null, h("ol.stages", rollout.stages.map((stage) => drawStage(stage, rollout.stage)))),
+    rollout.changes.length > 0 && section("Changes", plural(rollout.changes.length, "document"), h("ul.because", rollout.changes.map((change) =>
+      h("li", h("span.part", change.digest ? "becomes another" : "is removed"), entityLink(app, `document/${change.document}`), change.path && h("code", change.path), change.digest && digest(change.digest), positionLink(app, change.position))))),
+    h("p", h("a.button", { href: app.href("history", "", { entity: `rollout/${rollout.id}` }) }, "What was done to it")),
     command(commandLine("rollout", "watch", rollout.id)),
   ];
 }
@@ -84,12 +84,12 @@ function buttons(app, rollout) {
 }
 
 function drawWaiting(app, waiting) {
-  return h("div.statement.t-move", null, h("p", null, h("strong", null, "It waits: "), waitText(waiting), waiting.until && [", until ", when(app, waiting.until, false)]),
+  return h("div.statement.t-move", h("p", h("strong", "It waits: "), waitText(waiting), waiting.until && [", until ", when(app, waiting.until, false)]),
     waiting.nodes.length > 0 && ids(app, waiting.nodes, waiting.more));
 }
 
 function ids(app, nodes, more = 0) {
-  return h("div.ids", null, nodes.map((id) => nodeLink(app, id)), more > 0 && h("span.quiet", null, `and ${number(more)} more`));
+  return h("div.ids", nodes.map((id) => nodeLink(app, id)), more > 0 && h("span.quiet", `and ${number(more)} more`));
 }
 
 function drawStage(stage, here) {
@@ -97,9 +97,9 @@ function drawStage(stage, here) {
   const rule = [stage.select ? targetText(stage.select) : "all nodes", quotaText(stage), `bakes ${number(stage.bake_s)} s`, stage.gate === "approval" && (stage.approved ? "approved" : "needs approval")].filter(Boolean).join(" · ");
   const settled = Object.values(stage.counts).reduce((sum, count) => sum + count, 0);
   return h("li.card.stage", { class: open ? "open" : "", "aria-current": open ? "step" : null },
-    h("div", null, h("h3", null, stage.name), open ? h("strong", null, "open") : h("span.quiet", null, stage.members || stage.released ? "passed" : "not open yet")),
-    h("div.stack", null, meter(stage, settled), drawOutcomes(stage.counts, stage.released - settled), h("span.note", null, rule)),
-    h("span.quiet", null, stage.quota ? `${number(stage.released)} of ${number(stage.quota)} released` : "", stage.members ? `, ${plural(stage.members, "node")} in it` : ""));
+    h("div", h("h3", stage.name), open ? h("strong", "open") : h("span.quiet", stage.members || stage.released ? "passed" : "not open yet")),
+    h("div.stack", meter(stage, settled), drawOutcomes(stage.counts, stage.released - settled), h("span.note", rule)),
+    h("span.quiet", stage.quota ? `${number(stage.released)} of ${number(stage.quota)} released` : "", stage.members ? `, ${plural(stage.members, "node")} in it` : ""));
 }
 
 function quotaText({ up_to }) {
@@ -122,5 +122,5 @@ function meter(stage, settled) {
 
 export function drawOutcomes(counts, flight) {
   const shown = Object.keys(OUTCOMES).filter((outcome) => counts?.[outcome] > 0);
-  return h("span.outcomes", null, shown.map((outcome) => h("span", { title: OUTCOMES[outcome] }, `${number(counts[outcome])} ${outcome}`)), flight > 0 && h("span", null, `${number(flight)} on their way`));
+  return h("span.outcomes", shown.map((outcome) => h("span", { title: OUTCOMES[outcome] }, `${number(counts[outcome])} ${outcome}`)), flight > 0 && h("span", `${number(flight)} on their way`));
 }

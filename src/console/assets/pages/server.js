@@ -55,18 +55,18 @@ export function readFigures(text) {
 function draw(app, { readiness, log, ms, figures }) {
   const { link, session } = app.connection;
   return [
-    heading(null, "Server", h("p.lead", null, "The server that answers this page. Where several share a log, each tells about itself.")),
-    h("div.verdict", { class: readiness.ready ? "good" : "bad", role: readiness.ready ? null : "alert" }, h("strong", null, readiness.ready ? "It can do its work" : "It can't do its work"),
-      readiness.reasons.map((each) => h("p", null, h("code", null, each.part), " ", each.reason)), readiness.warnings?.map((each) => h("p", null, h("code", null, each.part), " ", each.reason))),
+    heading(null, "Server", h("p.lead", "The server that answers this page. Where several share a log, each tells about itself.")),
+    h("div.verdict", { class: readiness.ready ? "good" : "bad", role: readiness.ready ? null : "alert" }, h("strong", readiness.ready ? "It can do its work" : "It can't do its work"),
+      readiness.reasons.map((each) => h("p", h("code", each.part), " ", each.reason)), readiness.warnings?.map((each) => h("p", h("code", each.part), " ", each.reason))),
     section("Log", null, facts(
-      ["Log", h("code", null, log.log_id)], ["Last event", number(log.position)], ["Appended", when(app, log.at)], ["Published", known(log.published, number)],
+      ["Log", h("code", log.log_id)], ["Last event", number(log.position)], ["Appended", when(app, log.at)], ["Published", known(log.published, number)],
       ["Signed", known(figures.signed_position, number)], ["Read again and unchanged up to", known(figures.checked_position, number)], ["Key", digest(log.key_id)])),
     section("Relay", null, facts(
-      ["Phase", h("strong", null, log.relay ?? "none")], ["Meaning", RELAYS[log.relay] ?? "this server runs no relay"],
+      ["Phase", h("strong", log.relay ?? "none")], ["Meaning", RELAYS[log.relay] ?? "this server runs no relay"],
       ["Behind by", known(figures.publish_lag_events, (count) => `${plural(count, "event")}, ${figures.publish_lag_seconds ?? 0} s`)],
       ["Kept by the slot", known(figures.slot_retained_bytes, sizeText)], ["Clock ahead of PostgreSQL's by", known(figures.clock_ahead_seconds, (seconds) => `${(seconds * 1000).toFixed(1)} ms`)])),
     section("This page", null, facts(
-      ["Version of the server", figures.version ?? "not known"], ["Signed in as", h("strong", null, session.name)], ["Role", session.role],
+      ["Version of the server", figures.version ?? "not known"], ["Signed in as", h("strong", session.name)], ["Role", session.role],
       ["Stream", link.state === "live" ? `live for ${formatSpan(Date.now() - link.since)}` : `${link.state} ${link.detail}`], ["An answer took", `${ms.toFixed(0)} ms`])),
     command("headwater health"),
   ];

@@ -186,7 +186,7 @@ export async function everything_is_reached_by_the_keyboard_alone(context, { url
   await page.waitForSelector("dialog.palette input:focus");
   await page.keyboard.type("1");
   await page.keyboard.press("Enter");
-  await until("the palette leads to a position", async () => page.url().includes("#/request/1"));
+  await page.waitForSelector(".page-request h1");
   await page.keyboard.press("?");
   await page.waitForSelector("dialog.keys");
   await page.keyboard.press("Escape");
