@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what Headwater needs and this machine lacks: a C linker, PostgreSQL, nats-server, and for the suite curl, jq, a Python with
-# the package `cryptography`, and the packages of docs/examples.
+# the package `cryptography`, the packages of docs/examples, and a browser with node and the packages of src/console/tests.
 #
 # Always: what is there already is left as it is, and nothing is fetched when all is there. PostgreSQL comes
 # from the distribution, and no cluster of the machine's own is made, started or changed. nats-server goes
@@ -291,6 +291,34 @@ need_example_packages() {
         say "could not install the Python packages of docs/examples (see above): the suite will not run the examples"
 }
 
+# --- what the console's own tests need: node, a browser, and the packages of src/console/tests --------------------
+
+readonly console_tests=src/console/tests
+
+has_console_packages() {
+    [ "$console_tests/node_modules/.package-lock.json" -nt "$console_tests/package-lock.json" ]
+}
+
+install_console_packages() {
+    say "installing the packages of $console_tests"
+    # The lock file has the sum of each; none of them may run anything here.
+    npm ci --prefix "$console_tests" --ignore-scripts --no-audit --no-fund --loglevel=error &&
+        touch "$console_tests/node_modules/.package-lock.json"
+}
+
+# Without them everything else works, and the suite says that these tests did not run: so this is no failure.
+need_console_tests() {
+    local program
+    for program in node:nodejs npm:npm chromium:chromium; do
+        command -v "${program%:*}" >/dev/null || (apt_install "${program#*:}") || {
+            say "there is no ${program%:*}: the suite will not run the console's own tests"
+            return 0
+        }
+    done
+    has_console_packages || install_console_packages ||
+        say "could not install the packages of $console_tests (see above): the suite will not run the console in a browser"
+}
+
 # ------------------------------------------------------------------------------------------------------------
 
 command -v cargo >/dev/null ||
@@ -301,3 +329,4 @@ need_nats
 need_cryptography
 need_page_tools
 need_example_packages
+need_console_tests

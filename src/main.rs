@@ -12,8 +12,8 @@ use client::proposals::ProposalCommand;
 use client::rollout::RolloutCommand;
 use client::token::TokenCommand;
 use client::{
-    apply, context, delete, diff, events, fleet, get, health, history, impact, import, mark, plan, proposals, revert,
-    rollout, wait, why,
+    apply, console, context, delete, diff, events, fleet, get, health, history, impact, import, mark, plan, proposals,
+    revert, rollout, wait, why,
 };
 use lab::{demo, dev};
 use manual::{CompletionsOptions, ManOptions};
@@ -56,6 +56,8 @@ enum Command {
     Bus(BusAction),
     /// Servers by name: add, list, choose and remove contexts
     Context(context::Options),
+    /// Print the link with which a browser signs in to the console
+    Console(console::Options),
     /// Show the things of one kind, or one of them
     Get(get::Options),
     #[command(flatten)]
@@ -186,6 +188,9 @@ async fn run_command(command: Command) -> Result<(), CommandFailure> {
         Command::Context(options) => {
             context::run(options).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
         }
+        Command::Console(options) => {
+            console::run(options).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
+        }
         Command::Fleet(command) => {
             fleet::run(command).await.map_err(|error| CommandFailure::of(error.exit_class(), error))
         }
@@ -215,12 +220,7 @@ async fn run_command(command: Command) -> Result<(), CommandFailure> {
             let done = import::run(options).await;
             done.map_err(|error| CommandFailure::of(error.exit_class(), error))
         }
-        Command::Recover(options) => {
-            let json = options.json;
-            let done = Box::pin(recover::run(options)).await;
-            let done = done.map_err(|error| CommandFailure::of(error.exit_class(), error))?;
-            done.print(json)?.then_some(()).ok_or(CommandFailure::Printed)
-        }
+        Command::Recover(options) => run_recover(options).await,
         Command::Export(options) => {
             let done = export::run(options).await;
             done.map_err(|error| CommandFailure::of(error.exit_class(), error))
@@ -281,6 +281,13 @@ async fn run_install(command: install::InstallCommand) -> Result<(), CommandFail
             Ok(installed.print(json)?)
         }
     }
+}
+
+async fn run_recover(options: recover::Options) -> Result<(), CommandFailure> {
+    let json = options.json;
+    let done = Box::pin(recover::run(options)).await;
+    let done = done.map_err(|error| CommandFailure::of(error.exit_class(), error))?;
+    done.print(json)?.then_some(()).ok_or(CommandFailure::Printed)
 }
 
 async fn run_bus_action(action: BusAction) -> Result<(), CommandFailure> {

@@ -71,6 +71,12 @@ impl Proposals {
         self.all.get(id)
     }
 
+    /// All proposals, by id.
+    #[must_use]
+    pub fn all(&self) -> &OrdMap<ProposalId, Proposal> {
+        &self.all
+    }
+
     /// All proposals that were made after a position, the oldest first.
     pub fn after(&self, position: Position) -> impl Iterator<Item = (&ProposalId, &Proposal)> {
         self.by_position.range(position.next()..).filter_map(|(_, id)| self.all.get_key_value(id))

@@ -21,6 +21,8 @@ pub const LOG: &str = "/v1/log";
 pub const NODES: &str = "/v1/nodes";
 /// How many nodes are in which state.
 pub const FLEET: &str = "/v1/fleet";
+/// The whole fleet as columns, once or live.
+pub const FLEET_TABLE: &str = "/v1/fleet/table";
 /// What covers each control.
 pub const COVERAGE: &str = "/v1/coverage";
 /// What a request changed; its id, or the position of one of its events, follows.

@@ -117,6 +117,11 @@ impl ApiClient {
         &self.url
     }
 
+    /// The link with which a browser signs in to the server's console as this client does.
+    pub(crate) fn console_link(&self) -> String {
+        self.url.sign_in_link(&self.token)
+    }
+
     /// Whether the server says that it can do its work.
     pub async fn is_ready(&self) -> bool {
         let answer = self.http.get(self.url.join(READY)).send().await;

@@ -4,10 +4,13 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use percent_encoding::utf8_percent_encode;
 use reqwest::header::HeaderValue;
 use schema::id::Id;
 use tls::plain::{PlainOption, PlainRefusal, is_loopback};
 use url::Url;
+
+use crate::url_path::SEGMENT;
 
 /// Where a server listens by default.
 const DEFAULT_URL: &str = "http://127.0.0.1:7300";
@@ -92,6 +95,12 @@ impl ServerUrl {
         format!("{}{path}", self.0)
     }
 
+    /// The link with which a browser signs in to the console. The token is in the fragment, which a browser sends to nobody.
+    #[must_use]
+    pub fn sign_in_link(&self, token: &BearerToken) -> String {
+        self.join(&format!("/console/#token={}", utf8_percent_encode(token.text(), SEGMENT)))
+    }
+
     /// Whether TLS is spoken to it.
     #[must_use]
     pub fn is_https(&self) -> bool {
@@ -146,6 +155,12 @@ pub struct BearerToken(HeaderValue);
 pub struct TokenFormatError;
 
 impl BearerToken {
+    /// The token itself, for whoever is to have it.
+    pub(super) fn text(&self) -> &str {
+        let text = self.0.to_str().ok().and_then(|header| header.strip_prefix("Bearer "));
+        text.expect("BUG: a token is visible ASCII behind its scheme")
+    }
+
     /// The value of the `Authorization` header.
     pub(super) fn header(&self) -> HeaderValue {
         self.0.clone()
@@ -191,6 +206,17 @@ mod tests {
         for (text, expected) in table {
             let read = text.parse::<ServerUrl>().map(|url| url.join("/v1/log"));
             assert_eq!(read, expected.map(str::to_owned), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_token_of_a_link_is_in_its_fragment_and_means_nothing_there() {
+        for (url, token, link) in [
+            ("http://127.0.0.1:7300", "hw_a-B", "http://127.0.0.1:7300/console/#token=hw_a-B"),
+            ("https://site.example/cfg/", "a+b/c=&#%", "https://site.example/cfg/console/#token=a%2Bb%2Fc%3D%26%23%25"),
+        ] {
+            let token = token.parse().expect("a token");
+            assert_eq!(url.parse::<ServerUrl>().expect("a URL").sign_in_link(&token), link);
         }
     }
 

@@ -6,7 +6,7 @@
 //!   printed, and is a part of the error of each command.
 //! - [`manifest`] reads and writes files that say what the log is to hold; [`apply`], [`plan`], [`diff`] and [`delete`] are commands about them. [`revert`] takes
 //!   back what was changed, [`history`] shows what that was, and [`mark`] names a moment.
-//! - [`get`], [`events`], [`why`], [`impact`], [`wait`], [`import`], [`proposals`], [`token`] and [`health`] are commands; [`oscal`] reads the files that
+//! - [`get`], [`events`], [`why`], [`impact`], [`wait`], [`import`], [`proposals`], [`token`], [`console`] and [`health`] are commands; [`oscal`] reads the files that
 //!   `import` takes.
 //!
 //! Always: a request is sent again only if it has an idempotency key; memory is bounded, whatever answers.
@@ -26,6 +26,7 @@ mod stored_context;
 
 pub mod apply;
 mod comparison;
+pub mod console;
 pub mod context;
 pub mod delete;
 pub mod diff;

@@ -123,8 +123,9 @@ async fn end(running: RunningDev, mut screen: Screen, dir: &Path) -> Result<(), 
     let next = where_next(&running.json.http);
     let dir = dir.display();
     if screen.is_terminal {
-        let stays = format!("\n{all} It stays up until Ctrl-C.\nWhere to look next, in another terminal:");
-        screen.say(&format!("{stays}\n\n  cd {dir}\n{next}"));
+        let stays = format!("\n{all} It stays up until Ctrl-C.\nTo look around in a browser:");
+        let console = running.console_link();
+        screen.say(&format!("{stays}\n\n  {console}\n\nOr in another terminal:\n\n  cd {dir}\n{next}"));
         running.wait().await;
         return Ok(screen.finish()?);
     }

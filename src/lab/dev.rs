@@ -14,6 +14,7 @@ mod stack;
 
 use std::fmt::Write as _;
 
+use client::endpoint::ServerUrl;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub use self::api_requests::DevRequestError;
@@ -88,6 +89,12 @@ impl RunningDev {
         self.stack.stop().await;
     }
 
+    /// The link with which a browser signs in to the console as the administrator.
+    pub(crate) fn console_link(&self) -> String {
+        let (server, token) = (self.json.http.parse::<ServerUrl>(), self.json.tokens.admin.parse());
+        server.expect("BUG: dev made this URL").sign_in_link(&token.expect("BUG: dev made this token"))
+    }
+
     /// The addresses, for people.
     pub fn summary(&self) -> String {
         let (json, folder) = (&self.json, self.stack.folder());
@@ -97,6 +104,7 @@ impl RunningDev {
             writeln!(text, "  {what:<10} {place}").expect("BUG: a String takes any text");
         };
         line("door", json.http.clone());
+        line("console", self.console_link());
         line("database", without_password(&json.database));
         line("nats", without_password(&json.nats));
         if let Some(ca_file) = &json.ca_file {

@@ -137,6 +137,10 @@ pub struct HttpOptions {
     /// A PEM file with the private key of that certificate, without a passphrase.
     #[arg(long, env = "HEADWATER_HTTP_KEY_FILE", value_name = "FILE", requires = "http_cert_file")]
     pub http_key_file: Option<PathBuf>,
+
+    /// Serve no console: no web pages at /console/, and nothing at /.
+    #[arg(long, env = "HEADWATER_NO_CONSOLE")]
+    pub no_console: bool,
 }
 
 impl HttpOptions {

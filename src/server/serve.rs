@@ -153,7 +153,9 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
     let http = options.http.http;
     let socket = HttpListener::bind(http, certificate.clone()).await.map_err(|why| Error::Listen(http, why))?;
     tracing::info!(%http, tls = certificate.is_some(), role = ?options.role, "server ready for requests");
-    let app = AppState::from(app_dependencies(&server, relay, published, is_password_answered, certificate));
+    let has_console = !options.http.no_console;
+    let dependencies = app_dependencies(&server, relay, published, is_password_answered, certificate, has_console);
+    let app = AppState::from(dependencies);
     let router = match options.role {
         ServerRole::Reconciler => router::monitoring_router(app),
         _ => router::router(app),
@@ -258,6 +260,7 @@ fn app_dependencies(
     published: PublishProgress,
     is_password_answered: bool,
     certificate: Option<ServerCertificate>,
+    has_console: bool,
 ) -> AppDependencies {
     let ServerTasks { log, link, reports, stop, .. } = server;
     let (status, signature_wanted) = match relay {
@@ -286,6 +289,7 @@ fn app_dependencies(
         published: Arc::new(move || *position.borrow()),
         relay: Arc::new(move || shown.as_ref().map(|status| status.borrow().phase.name())),
         certificate,
+        console: has_console,
         limits: HttpLimits::default(),
         closing: stop.clone(),
     }

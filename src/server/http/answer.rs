@@ -7,7 +7,9 @@ use api::error_code::ErrorCode;
 use api::media_type::JSON;
 use axum::Json;
 use axum::body::Bytes;
-use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use schema::digest::Digest;
@@ -202,8 +204,11 @@ impl File<'_> {
         let mut response = with_position(position, ([(ETAG, tag_of(self.digest))], bytes.into()));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, media_type);
-        // Configuration is no web page: a browser must not guess its type.
+        // Configuration is no web page: a browser must not guess its type, nor show it under this server's name, where its scripts could
+        // do what the console does.
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
+        headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
         headers.insert(CACHE_CONTROL, ASK_AGAIN);
         response
     }

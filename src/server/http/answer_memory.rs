@@ -57,6 +57,12 @@ impl MemoryReservation {
         }
     }
 
+    /// Adds another reservation of the same caller.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.shared.merge(other.shared);
+        self.own.merge(other.own);
+    }
+
     /// Ties the reservation to a response.
     pub(super) fn attach_to(self, mut response: Response) -> Response {
         response.extensions_mut().insert(AttachedReservation(Arc::new(self)));

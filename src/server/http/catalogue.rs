@@ -4,8 +4,8 @@
 use api::contents::AskedContents;
 use api::error_code::ErrorCode;
 use api::path::{
-    BUNDLES, COMMANDS, COVERAGE, EVENTS, FLEET, HEALTH, JOIN_TOKENS, LOG, MARKS, METRICS, MISSING_CONTENTS, NODES,
-    PRINCIPALS, PROPOSALS, READY, REVERTS, ROLLOUTS, WHOAMI,
+    BUNDLES, COMMANDS, COVERAGE, EVENTS, FLEET, FLEET_TABLE, HEALTH, JOIN_TOKENS, LOG, MARKS, METRICS,
+    MISSING_CONTENTS, NODES, PRINCIPALS, PROPOSALS, READY, REVERTS, ROLLOUTS, WHOAMI,
 };
 use api::revert::RevertQuestion;
 use schema::compliance::{AssessmentDefined, AttestationDefined, ComponentDefined, ControlDefined};
@@ -21,11 +21,13 @@ use crate::http::documents;
 use crate::http::events;
 use crate::http::files;
 use crate::http::fleet;
+use crate::http::fleet_table;
 use crate::http::health;
 use crate::http::impact;
 use crate::http::jobs;
 use crate::http::join_tokens;
 use crate::http::log;
+use crate::http::log_times;
 use crate::http::marks;
 use crate::http::metrics;
 use crate::http::nodes;
@@ -35,6 +37,7 @@ use crate::http::proof;
 use crate::http::proposals;
 use crate::http::reverts;
 use crate::http::rollouts;
+use crate::http::search;
 use crate::http::versions;
 use crate::http::why;
 
@@ -68,6 +71,7 @@ fn commands_and_events() -> Vec<Operation> {
         get(EVENTS, "list_events", "The events of the log, in pages or as a live stream", events::list)
             .may_answer([ErrorCode::Damaged, ErrorCode::TooManyStreams]),
         get(LOG, "get_log", "Which log this is, how far it has come, and whose signature to trust", log::show),
+        get("/v1/log/times", "get_log_times", "When events were appended, at positions spread evenly", log_times::show),
     ]
 }
 
@@ -95,6 +99,9 @@ fn configuration() -> Vec<Operation> {
         )
         .may_answer([ErrorCode::Damaged]),
         get(FLEET, "get_fleet", "How many nodes are in which state", fleet::show),
+        get(FLEET_TABLE, "get_fleet_table", "The whole fleet as columns, once or as a live stream", fleet_table::show)
+            .may_answer([ErrorCode::TooManyStreams]),
+        get("/v1/search", "search", "Entities of all kinds whose ids begin with a text", search::show),
         get(
             BUNDLES,
             "list_bundles",

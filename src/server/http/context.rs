@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::event_log::EventLog;
 use crate::fleet::listener::ReportListener;
 use crate::http::digest_cache::RecordDigestCache;
+use crate::http::fleet_feed::FleetFeed;
 use crate::http::quota::{HttpLimits, Quota, Quotas};
 
 /// What the HTTP server needs of the rest of the process.
@@ -34,6 +35,8 @@ pub struct AppDependencies {
     pub relay: Arc<dyn Fn() -> Option<&'static str> + Send + Sync>,
     /// The certificate of this server, if it speaks TLS.
     pub certificate: Option<ServerCertificate>,
+    /// Whether the console is served.
+    pub console: bool,
     /// What callers may use at once.
     pub limits: HttpLimits,
     /// Cancelled when the server stops: live streams end then.
@@ -47,6 +50,7 @@ pub struct AppState(Arc<SharedState>);
 struct SharedState {
     dependencies: AppDependencies,
     digests: RecordDigestCache,
+    fleet_feed: FleetFeed,
     requests: Semaphore,
     streams: Arc<Semaphore>,
     body_kib: Arc<Semaphore>,
@@ -61,6 +65,7 @@ impl From<AppDependencies> for AppState {
         Self(Arc::new(SharedState {
             dependencies,
             digests: RecordDigestCache::default(),
+            fleet_feed: FleetFeed::default(),
             requests: Semaphore::new(limits.requests),
             streams: Arc::new(Semaphore::new(limits.streams)),
             body_kib: Arc::new(Semaphore::new(limits.bodies_kib)),
@@ -108,6 +113,10 @@ impl AppState {
         self.0.dependencies.certificate.as_ref()
     }
 
+    pub(super) fn has_console(&self) -> bool {
+        self.0.dependencies.console
+    }
+
     pub(super) fn limits(&self) -> &HttpLimits {
         &self.0.dependencies.limits
     }
@@ -118,6 +127,10 @@ impl AppState {
 
     pub(super) fn digests(&self) -> &RecordDigestCache {
         &self.0.digests
+    }
+
+    pub(super) fn fleet_feed(&self) -> &FleetFeed {
+        &self.0.fleet_feed
     }
 
     /// A permit for each request in progress.

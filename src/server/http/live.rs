@@ -1,30 +1,21 @@
 //! The live stream of events: server-sent events whose id is the position.
 //!
-//! The events of a request are committed together, so a stream never shows some of them before all are there. A stream ends
-//! when the server stops, when the token that opened it is revoked or replaced, when the log can't be read, or before an event
-//! that is not what was appended. The client reconnects with the last id that it got, and misses nothing; at a damaged event it
-//! is refused, because the first events are read before a stream is answered. Events hold their memory permit until they were
-//! sent.
+//! The events of a request are committed together, so a stream never shows some of them before all are there. A stream ends as each
+//! live stream does, and when the log can't be read, or before an event that is not what was appended. The client reconnects with the last id
+//! that it got, and misses nothing; at a damaged event it is refused, because the first events are read before a stream is answered. Events
+//! hold their memory permit until they were sent.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
-use api::error_code::ErrorCode;
-use api::media_type::EVENT_STREAM;
-use axum::body::{Body, Bytes};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::response::{IntoResponse, Response};
+use axum::body::Bytes;
+use axum::response::Response;
 use futures::stream::unfold;
 use schema::entity::Entity;
 use schema::event::Event;
 use schema::limit::EVENT_DATA_BYTES_MAX;
 use schema::position::Position;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
+use tokio::sync::watch;
 
 use crate::event_log::EventPage;
 use crate::http::answer_memory::MemoryReservation;
@@ -32,15 +23,12 @@ use crate::http::auth::AuthenticatedState;
 use crate::http::event;
 use crate::http::guarded_body::guard_bytes;
 use crate::http::problem::ProblemResponse;
+use crate::http::stream_session::{COMMENT, StreamSession, StreamTurn, message, stream_response};
 
 /// Events of one read.
 const EVENTS_READ: usize = 200;
 /// Bytes of one read, beside its last event.
 const BYTES_READ: usize = 64 * 1024;
-/// How often an idle stream sends a comment, so that the client can tell that it lives.
-const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
-/// How long a stream may take to end by itself once its token is invalid.
-const END_GRACE: Duration = Duration::from_millis(500);
 
 /// Which events a stream shows.
 pub(super) struct EventFilter {
@@ -53,17 +41,13 @@ pub(super) struct EventFilter {
 }
 
 struct LiveStream {
-    app: AuthenticatedState,
+    session: StreamSession,
     filter: EventFilter,
     after: Position,
     ready: VecDeque<Event>,
     /// For the events in `ready`.
     memory: Option<Arc<MemoryReservation>>,
     heads: watch::Receiver<Position>,
-    /// Cancelled when the token has become invalid.
-    expired: CancellationToken,
-    _expiry: AbortOnDropHandle<()>,
-    _permits: [OwnedSemaphorePermit; 2],
 }
 
 /// Opens a stream of the events after a position.
@@ -72,77 +56,46 @@ pub(super) async fn open_stream(
     filter: EventFilter,
     after: Position,
 ) -> Result<Response, ProblemResponse> {
-    let permit = |permits: &Arc<Semaphore>| {
-        Arc::clone(permits).try_acquire_owned().map_err(|_| {
-            let detail = "too many live streams are open";
-            ProblemResponse::new(ErrorCode::TooManyStreams, detail).retry_after(5)
-        })
-    };
-    let permits = [permit(&app.caller.quota.streams)?, permit(app.streams())?];
-    let expired = CancellationToken::new();
-    let expiry = tokio::spawn(watch_token(app.clone(), expired.clone()));
-    let mut live = LiveStream {
-        heads: app.log().heads(),
-        app,
-        filter,
-        after,
-        ready: VecDeque::new(),
-        memory: None,
-        expired,
-        _expiry: AbortOnDropHandle::new(expiry),
-        _permits: permits,
-    };
+    let heads = app.log().heads();
+    let session = StreamSession::open(app)?;
+    let mut live = LiveStream { session, filter, after, ready: VecDeque::new(), memory: None, heads };
     let head = *live.heads.borrow_and_update();
     if after < head {
         live.read(head).await?;
     }
-    let shown = unfold(live, |mut live| async { Some((Ok::<_, Infallible>(live.next().await?), live)) });
-    let headers = [(CONTENT_TYPE, EVENT_STREAM), (CACHE_CONTROL, "no-cache")];
-    Ok((headers, Body::from_stream(shown)).into_response())
-}
-
-/// Waits until the token is invalid, then ends the stream. A stream whose peer does not read is never polled and can't end by
-/// itself: its connection is aborted.
-async fn watch_token(app: AuthenticatedState, expired: CancellationToken) {
-    let mut heads = app.log().heads();
-    while app.token_is_valid() {
-        if heads.changed().await.is_err() {
-            return;
-        }
-    }
-    expired.cancel();
-    sleep(END_GRACE).await;
-    if let Some(connection) = &app.caller.connection {
-        connection.abort();
-    }
+    Ok(stream_response(unfold(live, |mut live| async { Some((live.next().await?, live)) })))
 }
 
 impl LiveStream {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            if self.app.closing().is_cancelled() || self.expired.is_cancelled() {
-                return None;
-            }
             if let Some(event) = self.ready.pop_front() {
-                let frame = frame(event, self.filter.with_text);
-                return Some(self.memory.as_ref().map_or(frame.clone(), |memory| guard_bytes(frame, memory)));
+                if self.session.has_ended() {
+                    return None;
+                }
+                let shown = shown(event, self.filter.with_text);
+                return Some(self.memory.as_ref().map_or(shown.clone(), |memory| guard_bytes(shown, memory)));
             }
             self.memory = None;
             let head = *self.heads.borrow_and_update();
-            if !self.app.token_is_valid() {
+            if self.session.is_over() {
                 return None;
             }
             if self.after < head {
                 let read = self.read(head).await;
                 read.inspect_err(|problem| tracing::debug!(?problem, "a live stream ends early")).ok()?;
-            } else if let Some(comment) = self.wait().await? {
-                return Some(comment);
+            } else {
+                match self.session.wait(async { self.heads.changed().await.ok() }).await? {
+                    StreamTurn::Next(()) => {}
+                    StreamTurn::Idle => return Some(COMMENT),
+                }
             }
         }
     }
 
     async fn read(&mut self, head: Position) -> Result<(), ProblemResponse> {
         let mut memory = self
+            .session
             .app
             .reserve_memory(event::shown_bytes(BYTES_READ + EVENT_DATA_BYTES_MAX, self.filter.with_text))
             .await?;
@@ -155,7 +108,7 @@ impl LiveStream {
             entity: entity.as_ref().map(ToString::to_string),
             event_type: event_type.clone(),
         };
-        let read = self.app.log().events(page).await;
+        let read = self.session.app.log().events(page).await;
         let events = read.inspect_err(|error| tracing::warn!(%error, "a live stream can't read the log"))?;
         let bytes = events.iter().map(|event| event.data.len()).sum();
         self.after = match events.last() {
@@ -167,25 +120,10 @@ impl LiveStream {
         self.ready = events.into();
         Ok(())
     }
-
-    /// Waits for a new head; from time to time it gives a comment to send. None ends the stream.
-    async fn wait(&mut self) -> Option<Option<Bytes>> {
-        tokio::select! {
-            changed = self.heads.changed() => changed.ok().map(|()| None),
-            () = sleep(KEEP_ALIVE_EVERY) => Some(Some(Bytes::from_static(b":\n\n"))),
-            () = self.expired.cancelled() => None,
-            () = self.app.closing().cancelled() => None,
-        }
-    }
 }
 
-fn frame(event: Event, with_text: bool) -> Bytes {
-    let mut text = format!("id: {}\nevent: {}\n", event.position, event.event_type);
+fn shown(event: Event, with_text: bool) -> Bytes {
+    let (position, name) = (event.position, event.event_type.clone());
     let data = serde_json::to_string(&event::view(event, with_text)).expect("BUG: an event is text and numbers");
-    // Stored JSON may have several lines, and each needs the field name of its own.
-    for line in data.split(['\n', '\r']) {
-        text.extend(["data: ", line, "\n"]);
-    }
-    text.push('\n');
-    text.into()
+    message(position, &name, &data)
 }

@@ -1,7 +1,8 @@
 //! The HTTP server: what people and programs may ask for, and how they are answered.
 //!
 //! Every answer is JSON of one consistent snapshot and says the position that it holds for; every error is a problem document
-//! (RFC 9457) with a stable code. Every route requires a token, except `/healthz` and `/readyz`. A read never waits for a write.
+//! (RFC 9457) with a stable code. Every route requires a token, except `/healthz`, `/readyz`, the description of the interface, and the
+//! files of the console. A read never waits for a write.
 //!
 //! Absent on purpose: SQL and NATS ([`event_log`](crate::event_log) is all that these modules know of the log), and every
 //! decision that is not about HTTP.
@@ -39,11 +40,13 @@ mod quota;
 mod request_limits;
 mod request_metrics;
 mod snapshot;
+mod stream_session;
 
 mod body;
 mod bundles;
 mod commands;
 mod compliance;
+mod console;
 mod contents;
 mod coverage;
 mod dry_run;
@@ -55,12 +58,18 @@ mod events;
 mod files;
 mod first_change;
 mod fleet;
+mod fleet_feed;
+mod fleet_rows;
+mod fleet_scan;
+mod fleet_stream;
+mod fleet_table;
 mod health;
 mod impact;
 mod jobs;
 mod join_tokens;
 mod live;
 mod log;
+mod log_times;
 mod marks;
 mod metrics;
 mod nodes;
@@ -70,6 +79,7 @@ mod proposals;
 mod reverts;
 mod rollout_preview;
 mod rollouts;
+mod search;
 mod versions;
 mod why;
 

@@ -13,6 +13,7 @@ use crate::http::answer_memory;
 use crate::http::auth;
 use crate::http::catalogue;
 use crate::http::compression;
+use crate::http::console;
 use crate::http::openapi;
 use crate::http::operation::Operation;
 use crate::http::problem;
@@ -22,17 +23,18 @@ use crate::http::request_metrics;
 pub use crate::http::context::{AppDependencies, AppState};
 pub use crate::http::quota::HttpLimits;
 
-/// Every route.
+/// Every route, and the console.
 pub fn router(app: AppState) -> Router {
-    with_layers(app, openapi::operations())
+    let console = console::routes(app.has_console());
+    with_layers(app, openapi::operations(), console)
 }
 
 /// The routes of a server that only relays: health and metrics.
 pub fn monitoring_router(app: AppState) -> Router {
-    with_layers(app, catalogue::monitoring())
+    with_layers(app, catalogue::monitoring(), Router::new())
 }
 
-fn with_layers(app: AppState, operations: Vec<Operation>) -> Router {
+fn with_layers(app: AppState, operations: Vec<Operation>, console: Router<AppState>) -> Router {
     let (inner, open): (Vec<_>, Vec<_>) = operations.into_iter().partition(|operation| operation.needs_token);
     let inner = routes(inner)
         .fallback(unknown_route)
@@ -40,6 +42,7 @@ fn with_layers(app: AppState, operations: Vec<Operation>) -> Router {
         .layer(from_fn_with_state(app.clone(), auth::authenticate))
         .layer(from_fn_with_state(app.clone(), request_limits::limit_request));
     routes(open)
+        .merge(console)
         .merge(inner)
         .layer(CatchPanicLayer::custom(problem::panic_response))
         .layer(from_fn(problem::convert_framework_errors))

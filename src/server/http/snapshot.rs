@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use crate::event_log::AsOf;
 use crate::http::answer_memory::MemoryReservation;
 use crate::http::auth::AuthenticatedState;
+use crate::http::context::AppState;
 use crate::http::paging::PageQuery;
 use crate::http::params::{GivenParams, Parameter, RequestParameters, number, position_schema};
 use crate::http::problem::ProblemResponse;
@@ -185,15 +186,10 @@ impl AuthenticatedState {
         }
     }
 
-    /// The state to answer from, for routes that show states of nodes. A node may have seen a position that this server has not
-    /// reached yet, because another server published its record. The node counts as ahead of the log only if this server does not
-    /// reach that position within a short time.
+    /// The state to answer from, for routes that show states of nodes.
     pub(super) async fn snapshot_for_nodes(&self, query: SnapshotQuery) -> Result<ReadSnapshot, ProblemResponse> {
-        if !query.is_past()
-            && let Some(seen) = self.reports().highest_seen(self.log().log_id())
-            && seen > self.log().view().position()
-        {
-            drop(timeout(CATCH_UP_WAIT, self.log().reached(seen)).await);
+        if !query.is_past() {
+            self.catch_up_with_nodes().await;
         }
         self.snapshot(query).await
     }
@@ -210,6 +206,24 @@ impl AuthenticatedState {
                 let problem = ProblemResponse::new(ErrorCode::PositionNotReached, detail);
                 Err(problem.in_field(MIN_POSITION))
             }
+        }
+    }
+}
+
+impl AppState {
+    /// The present state, for what shows states of nodes without a request.
+    pub(super) async fn present_for_nodes(&self) -> ReadSnapshot {
+        self.catch_up_with_nodes().await;
+        ReadSnapshot { configuration: self.log().view(), is_past: false }
+    }
+
+    /// Waits a short time where a node has seen a position that this server has not reached yet, because another server published its
+    /// record. The node counts as ahead of the log only if this server does not reach that position within this time.
+    async fn catch_up_with_nodes(&self) {
+        if let Some(seen) = self.reports().highest_seen(self.log().log_id())
+            && seen > self.log().view().position()
+        {
+            drop(timeout(CATCH_UP_WAIT, self.log().reached(seen)).await);
         }
     }
 }

@@ -9,6 +9,7 @@ mod terminal;
 
 mod applied;
 mod broken;
+mod console;
 mod contexts;
 mod demo;
 mod dev;

@@ -11,7 +11,7 @@ use crate::ask::{ADMIN, AUDITOR, House, enrol, request};
 #[tokio::test]
 async fn nothing_is_open_but_whether_the_door_is_well() {
     let house = House::new();
-    for uri in ["/v1/documents", "/v1/log", "/v1/events", "/v1/commands", "/v1/anything", "/", "/metrics"] {
+    for uri in ["/v1/documents", "/v1/log", "/v1/events", "/v1/commands", "/v1/anything", "/anything", "/metrics"] {
         let missing = house.send(request(Method::GET, uri, &[], "")).await;
         missing.is_problem(uri, 401, "missing_token", "Authorization");
         assert_eq!(missing.header("www-authenticate"), "Bearer");

@@ -50,6 +50,15 @@ impl House {
 
     /// A house of two people: `ann`, who may all, at position 1, and `otto`, who may look, at position 2.
     pub(crate) fn with(limits: HttpLimits) -> Self {
+        Self::of(limits, true)
+    }
+
+    /// A house whose server was told to serve no console.
+    pub(crate) fn without_console() -> Self {
+        Self::of(HttpLimits::default(), false)
+    }
+
+    fn of(limits: HttpLimits, console: bool) -> Self {
         let log = Arc::new(Memory::new());
         let person = |name: &str, role, token: &str| {
             let create =
@@ -72,6 +81,7 @@ impl House {
             published: Arc::new(move || Some(sequence.load(Ordering::Relaxed).into())),
             relay: Arc::new(|| Some("following")),
             certificate: None,
+            console,
             limits,
             closing: closing.clone(),
         });

@@ -271,7 +271,7 @@ async fn a_bad_question_has_a_code_and_a_field() {
         (400, "invalid_parameter", "state", "/v1/proposals?state=waiting"),
         (400, "invalid_parameter", "node", "/v1/proposals?node=a.b"),
         (400, "invalid_parameter", "cursor", "/v1/proposals?cursor=YQ"),
-        (404, "unknown_route", "", "/"),
+        (404, "unknown_route", "", "/anything"),
         (404, "unknown_route", "", "/v1/documents/"),
         (400, "bad_request", "", "/v1/documents/%ff"),
         (405, "method_not_allowed", "", "/v1/commands"),

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
 mod architecture;
+mod console;
 mod dependencies;
 mod docker;
 mod documents;

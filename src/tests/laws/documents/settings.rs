@@ -13,7 +13,7 @@ const PROGRAMS: [&str; 3] = ["headwater", "headwater-edge", "headwater-replay"];
 /// Blanks before a flag in a help text.
 const FLAG_INDENT_MAX: usize = 6;
 /// Variables that no command line knows, each with the file that reads or sets it.
-const ELSEWHERE: [(&str, &str); 14] = [
+const ELSEWHERE: [(&str, &str); 21] = [
     ("HEADWATER_TREE", "src/agent/hook.rs"),
     ("HEADWATER_POSITION", "src/agent/hook.rs"),
     ("HEADWATER_DIGEST", "src/agent/hook.rs"),
@@ -23,6 +23,13 @@ const ELSEWHERE: [(&str, &str); 14] = [
     ("HEADWATER_LOG_FORMAT", "src/program/telemetry.rs"),
     ("HEADWATER_POSTGRES_BIN", "src/lab/server_programs.rs"),
     ("HEADWATER_NATS_SERVER", "src/lab/server_programs.rs"),
+    ("HEADWATER_CONSOLE_AUDITOR_TOKEN", "src/tests/client/console.rs"),
+    ("HEADWATER_CONSOLE_CHROMIUM", "src/tests/client/console.rs"),
+    ("HEADWATER_CONSOLE_NODES", "src/console/tests/browser.mjs"),
+    ("HEADWATER_CONSOLE_ONLY", "src/console/tests/browser.mjs"),
+    ("HEADWATER_CONSOLE_SCREENSHOTS", "src/tests/client/console.rs"),
+    ("HEADWATER_CONSOLE_TOKEN", "src/tests/client/console.rs"),
+    ("HEADWATER_CONSOLE_URL", "src/tests/client/console.rs"),
     ("HEADWATER_TEST_NOT_RUN", "src/tests/testkit/skipped.rs"),
     ("HEADWATER_TEST_BEFORE", "src/tests/system/upgrade.rs"),
     ("HEADWATER_TEST_DATA", "scripts/test.sh"),

@@ -1,0 +1,230 @@
+// The hub holds the token and the one live stream, and asks the server for all tabs of this browser. It runs in a
+// SharedWorker; where there is none, in the page itself. The token is in its memory only: no cookie, no storage.
+
+import { Fleet } from "./nodes.js";
+
+const WAIT_MS_MAX = 15_000;
+const ASK_MS_MAX = 60_000;
+
+export class Hub {
+  #ports = new Set();
+  #token = null;
+  #session = { signed_in: false, why: "" };
+  #fleet = null;
+  #link = { state: "off", since: 0, detail: "" };
+  #stream = null;
+  #asked = new Map();
+
+  attach(port) {
+    this.#ports.add(port);
+    port.onmessage = (message) => this.#take(port, message.data);
+    port.postMessage({ type: "session", session: this.#session });
+    this.#greet(port);
+  }
+
+  #greet(port) {
+    port.postMessage({ type: "link", link: this.#link });
+    if (this.#fleet) port.postMessage({ type: "fleet", fleet: this.#fleet.snapshot() });
+  }
+
+  #take(port, message) {
+    if (message.type === "bye") this.#ports.delete(port);
+    else if (message.type === "sign_in") this.#signIn(message.token);
+    else if (message.type === "sign_out") this.#end("");
+    else if (message.type === "ask") this.#answer(port, message);
+  }
+
+  #tell(message) {
+    for (const port of this.#ports) port.postMessage(message);
+  }
+
+  #setSession(session) {
+    this.#session = session;
+    this.#tell({ type: "session", session });
+  }
+
+  async #signIn(token) {
+    this.#stop();
+    this.#token = token;
+    const answer = await this.#ask({ path: "/v1/whoami" });
+    if (this.#token !== token) return;
+    if (answer.status === 200) {
+      this.#setSession({ signed_in: true, ...answer.body });
+      this.#follow();
+    } else if (answer.status !== 401) this.#end(answer.body.detail);
+  }
+
+  /** Forgets the token and all that it showed. */
+  #end(why) {
+    this.#token = null;
+    this.#stop();
+    this.#setSession({ signed_in: false, why });
+  }
+
+  #stop() {
+    this.#stream?.abort();
+    this.#stream = null;
+    this.#fleet = null;
+    this.#asked.clear();
+    this.#setLink("off", "");
+  }
+
+  #setLink(state, detail) {
+    if (this.#link.state === state && this.#link.detail === detail) return;
+    this.#link = { state, detail, since: Date.now() };
+    this.#tell({ type: "link", link: this.#link });
+  }
+
+  /** Keeps the stream open for as long as the token is good. */
+  async #follow() {
+    const abort = new AbortController();
+    this.#stream = abort;
+    for (let failures = 0; this.#stream === abort; ) {
+      this.#setLink(failures ? "lost" : "connecting", this.#link.detail);
+      const detail = await this.#readTable(abort, () => (failures = 0));
+      if (this.#stream !== abort) return;
+      failures += 1;
+      this.#setLink("lost", detail);
+      await new Promise((done) => setTimeout(done, Math.min(WAIT_MS_MAX, 500 * 2 ** failures)));
+    }
+  }
+
+  /** Reads the table and its changes until the stream breaks. Says what broke it. */
+  async #readTable(outer, alive) {
+    const abort = new AbortController();
+    const stop = () => abort.abort();
+    outer.signal.addEventListener("abort", stop, { once: true });
+    try {
+      const response = await fetch("/v1/fleet/table", { headers: this.#headers("text/event-stream"), signal: abort.signal });
+      if (response.status === 401) {
+        this.#end("The token is not valid, or not any more.");
+        return "";
+      }
+      if (response.status !== 200) return (await problemOf(response)).detail;
+      await readStream(response, (event) => {
+        alive();
+        this.#takeEvent(event, outer);
+      }, abort);
+      return "The server ended the stream.";
+    } catch (error) {
+      return abort.signal.aborted ? "The stream fell silent." : unreachable(error);
+    } finally {
+      outer.signal.removeEventListener("abort", stop);
+    }
+  }
+
+  #takeEvent({ event, data }, outer) {
+    if (this.#stream !== outer) return;
+    if (event === "table") {
+      this.#fleet = Fleet.fromTable(JSON.parse(data));
+      this.#tell({ type: "fleet", fleet: this.#fleet.snapshot() });
+      this.#setLink("live", "");
+    } else if (event === "change" && this.#fleet) {
+      const change = JSON.parse(data);
+      this.#fleet.apply(change);
+      this.#tell({ type: "change", change });
+    }
+  }
+
+  #headers(accept, more = {}) {
+    return { ...more, Accept: accept, Authorization: `Bearer ${this.#token}` };
+  }
+
+  async #answer(port, message) {
+    const { id, ...question } = message;
+    // Several tabs that show the same thing ask the server once.
+    const key = question.method ? null : `${question.accept ?? ""} ${question.path}`;
+    let asked = key && this.#asked.get(key);
+    if (!asked) {
+      asked = this.#ask(question);
+      if (key) {
+        this.#asked.set(key, asked);
+        asked.then(() => this.#asked.get(key) === asked && this.#asked.delete(key));
+      }
+    }
+    port.postMessage({ type: "answer", id, ...(await asked) });
+  }
+
+  /** Status 0 says that there was no answer. */
+  async #ask({ path, method = "GET", accept = "application/json", headers = {}, body }) {
+    if (!this.#token) return { status: 401, body: problem("missing_token", "You are signed out."), position: null, ms: 0 };
+    const started = performance.now();
+    const token = this.#token;
+    const given = { ...headers, ...(body ? { "Content-Type": "application/json" } : {}) };
+    try {
+      const response = await fetch(path, { method, headers: this.#headers(accept, given), body, signal: AbortSignal.timeout(ASK_MS_MAX) });
+      const position = Number(response.headers.get("Headwater-Position")) || null;
+      if (response.status === 401 && this.#token === token) this.#end("The token is not valid, or not any more.");
+      const ms = performance.now() - started;
+      if (!response.ok) return { status: response.status, body: await problemOf(response), position, ms };
+      const text = await response.text();
+      return { status: response.status, body: accept === "application/json" ? JSON.parse(text) : text, position, ms };
+    } catch (error) {
+      return { status: 0, body: problem("unreachable", unreachable(error)), position: null, ms: performance.now() - started };
+    }
+  }
+}
+
+const problem = (code, detail) => ({ code, detail, field: "" });
+
+function unreachable(error) {
+  return error.name === "TimeoutError" ? "The server did not answer in time." : "The server can't be reached.";
+}
+
+async function problemOf(response) {
+  try {
+    const body = await response.json();
+    return body.code ? body : problem("unreadable", `The server answered with status ${response.status}.`);
+  } catch {
+    return problem("unreadable", `The server answered with status ${response.status} and nothing that can be read.`);
+  }
+}
+
+// Reads `text/event-stream` from a fetch. The browser's own EventSource can't send the header with the token.
+
+/** Takes text in any pieces, and gives each event that is complete: `{event, data}`. */
+export class EventReader {
+  #rest = "";
+
+  push(text) {
+    const blocks = (this.#rest + text).split(/\r?\n\r?\n/);
+    this.#rest = blocks.pop();
+    return blocks.map(readBlock).filter((each) => each !== null);
+  }
+}
+
+// A block of comments alone only shows that the stream lives, and is no event.
+function readBlock(block) {
+  let event = "message";
+  const data = [];
+  for (const line of block.split(/\r?\n/)) {
+    const cut = line.indexOf(":");
+    const name = cut < 0 ? line : line.slice(0, cut);
+    const value = cut < 0 ? "" : line.slice(cut + 1).replace(/^ /, "");
+    if (name === "event") event = value;
+    else if (name === "data") data.push(value);
+  }
+  return data.length ? { event, data: data.join("\n") } : null;
+}
+
+/** A stream that sends nothing for so long is dead, whatever the socket says: servers send a comment every 15 s. */
+const SILENCE_MS_MAX = 45_000;
+
+/** Reads a stream to its end. `abort` ends it, also when it falls silent. */
+export async function readStream(response, take, abort) {
+  const reader = response.body.getReader();
+  const decoder = new TextDecoder();
+  const events = new EventReader();
+  let watch;
+  try {
+    for (;;) {
+      watch = setTimeout(() => abort.abort(), SILENCE_MS_MAX);
+      const { done, value } = await reader.read();
+      clearTimeout(watch);
+      if (done) return;
+      for (const each of events.push(decoder.decode(value, { stream: true }))) take(each);
+    }
+  } finally {
+    clearTimeout(watch);
+  }
+}

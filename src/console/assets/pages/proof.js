@@ -1,0 +1,130 @@
+// Proof: that an event is in the log, that the log's key signed it, and that the log only grew since this browser saw it last.
+// Everything is computed here, from what the server sent.
+
+import { h, swap } from "../dom.js";
+import { command, download, entityLink, facts, heading, positionLink, problem, section, when } from "../parts.js";
+import {
+  CANNOT_VERIFY, canVerify, forget, fromHex, leafOf, parseNote, parseProof, rootFromInclusion, sameBytes, seenOf, toHex, UnsupportedError, verifyNote, watch,
+} from "../proof.js";
+import { number, plural } from "../text.js";
+
+export function openProof(app, root, route) {
+  const position = /^\d+$/.test(route.id) ? Number(route.id) : null;
+  const page = { closed: false, close: () => (page.closed = true), reload: () => run() };
+  const run = async () => {
+    swap(root, head(app, position), h("p.quiet", "Computing …"));
+    const parts = canVerify() ? [await drawGrowth(app, run), position && (await drawEvent(app, position))] : h("p.warning", CANNOT_VERIFY);
+    if (!page.closed) swap(root, head(app, position), parts, limits(app));
+  };
+  run();
+  return page;
+}
+
+function head(app, position) {
+  const field = h("input", { type: "text", inputmode: "numeric", "aria-label": "Position of an event", placeholder: "position of an event", value: position ?? "", "data-key": "position" });
+  const go = (event) => {
+    event.preventDefault();
+    if (/^\d+$/.test(field.value.trim())) location.hash = app.href("proof", field.value.trim());
+  };
+  return [
+    heading(null, position ? `Proof of event ${number(position)}` : "Proof", h("p.lead", "What this browser can find out about the log by itself, from hashes and one signature.")),
+    h("form.choices", { onsubmit: go }, h("div.filter", field), h("button", { type: "submit" }, "Prove this event")),
+  ];
+}
+
+function limits(app) {
+  return section("What this can't show", null,
+    h("p", "The server whose log is checked here also sent this page, and a server that lies could send a page that lies. Nor does a checkpoint know of later events. The auditor's program needs no server, only an export and the key:"),
+    command("headwater export --to log.hwlog", ""), command(`headwater-replay verify log.hwlog --trust ${app.logKey ?? "KEY"}`, ""));
+}
+
+const MARKS = { good: "✓", bad: "✕", unknown: "?" };
+const TONES = { good: "good", bad: "bad", unknown: "warn" };
+
+function drawCheck({ verdict, title, told }) {
+  return h("li", { class: `t-${TONES[verdict]}` }, h("span.mark", { role: "img", "aria-label": verdict }, MARKS[verdict]), h("div.body", h("strong", title), h("code", told)));
+}
+
+async function drawGrowth(app, again) {
+  try {
+    const log = await app.connection.get("/v1/log");
+    app.logKey = log.signing_key;
+    const finding = await watch((path) => app.connection.get(path));
+    app.frame?.drawFinding(finding);
+    const before = finding.seen;
+    const rows = [
+      before && h("div", "Seen before: ", plural(before.size, "event"), ", ", when(app, before.seen_at)),
+      finding.now && h("div", "Signed now: ", plural(finding.now.size, "event"), ", ", when(app, finding.now.at)),
+    ];
+    const titles = { good: before ? "The log only grew since this browser saw it last" : "The log's key signed its checkpoint", bad: "The log is not the one that this browser saw", unknown: "The log could not be verified" };
+    const drop = () => {
+      forget(log.log_id);
+      again();
+    };
+    return section("The log", null,
+      h("div.verdict", { class: finding.verdict, role: finding.verdict === "bad" ? "alert" : null }, h("strong", titles[finding.verdict]), finding.detail && h("p", finding.detail), rows),
+      finding.verdict === "bad" && h("div.buttons", h("button", { onclick: drop }, "Forget what this browser saw"), h("span.quiet", "only if you know why the log is another one")),
+      facts(["Log", h("code", log.log_id)], ["Key", h("code", log.signing_key)], seenOf(log.log_id) && ["Kept in this browser", plural(seenOf(log.log_id).size, "event")]));
+  } catch (error) {
+    return problem(error);
+  }
+}
+
+async function drawEvent(app, position) {
+  let parts;
+  try {
+    const { connection } = app;
+    const [log, page, answer] = await Promise.all([
+      connection.get("/v1/log"), connection.get(`/v1/events?after=${position - 1}&limit=1&data_text=true`),
+      connection.ask({ path: `/v1/log/proof/inclusion/${position}`, accept: "text/plain" }),
+    ]);
+    parts = { log, event: page.items[0], text: answer.body, proof: parseProof(answer.body) };
+    if (parts.event?.position !== position) throw new Error("The log has no event at this position.");
+  } catch (error) {
+    return problem(error);
+  }
+  const checks = [await checkLeaf(parts), await checkInclusion(parts), await checkSignature(parts)];
+  const worst = ["bad", "unknown", "good"].find((verdict) => checks.some((each) => each.verdict === verdict));
+  const titles = { good: `Event ${number(position)} is in the log, exactly as it is shown here`, bad: "Something is not what it was", unknown: "Not everything could be checked" };
+  const { event, text } = parts;
+  return section("The event", null,
+    h("div.verdict", { class: worst, role: worst === "bad" ? "alert" : null }, h("strong", titles[worst])),
+    facts(["What", `${event.type} `, entityLink(app, event.entity)], ["By", h("strong", event.actor)], ["When", when(app, event.at)], ["Request", positionLink(app, position)]),
+    h("ol.checks", checks.map(drawCheck)),
+    h("div.buttons", h("button", { onclick: () => download(`headwater-${position}.tlog-proof`, text) }, "Download the proof"), h("span.quiet", "as a C2SP tlog-proof")),
+    h("details", h("summary", "The event, as the leaf seals it"), h("div.inside", h("pre.raw", { tabindex: "0" }, event.data_text))),
+    h("details", h("summary", "The proof"), h("div.inside", h("pre.raw", { tabindex: "0" }, text))));
+}
+
+/** A step: what it computes stands below its title. An error in it is a proof that fails. */
+async function step(title, otherwise, compute) {
+  try {
+    const { good, told } = await compute();
+    return { verdict: good ? "good" : "bad", title: good ? title : otherwise, told };
+  } catch (error) {
+    const unknown = error instanceof UnsupportedError;
+    return { verdict: unknown ? "unknown" : "bad", title: unknown ? "This could not be checked" : otherwise, told: error.message };
+  }
+}
+
+function checkLeaf({ event }) {
+  return step("The leaf seals this event", "The leaf does not seal this event: a column of it was changed", async () => {
+    const leaf = toHex(await leafOf(event));
+    return { good: leaf === event.leaf, told: leaf };
+  });
+}
+
+function checkInclusion({ event, proof }) {
+  return step("Hashes lead from it to the root of the tree", "The proof does not lead to the root of the tree", async () => {
+    const { size, root } = parseNote(proof.note);
+    const reached = await rootFromInclusion(await leafOf(event), proof.index, size, proof.hashes);
+    return { good: proof.index === event.position - 1 && sameBytes(reached, root), told: `${proof.hashes.length} hashes, ${plural(size, "event")}: ${toHex(reached)}` };
+  });
+}
+
+function checkSignature({ log, proof }) {
+  return step("The log's key signed that root", "The signature is not one of the log's key", async () => {
+    const { size } = await verifyNote(proof.note, log.log_id, fromHex(log.signing_key));
+    return { good: true, told: `key ${log.signing_key}, ${plural(size, "event")}` };
+  });
+}
