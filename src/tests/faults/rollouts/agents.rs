@@ -7,7 +7,7 @@ use program::failpoints;
 use serde_json::{Value, json};
 use testkit::backends::TestBackends;
 use testkit::eventually::eventually;
-use testkit::rollouts::{RolloutFleet, RolloutFleetSize, canary};
+use testkit::rollouts::{OLD, RolloutFleet, RolloutFleetSize, canary};
 use testkit::tree_observer::{at_of, now};
 
 use super::{BAD, GOOD, SOON, failures, long_form, number};
@@ -53,7 +53,7 @@ async fn comes_back(staged: &mut RolloutFleet) {
 async fn an_agent_is_killed_between_the_switch_and_the_hook() {
     let mut staged = started(1).await;
     let policy = json!({"max_in_flight": 2, "settle_s": 60, "stages": [canary(1)]});
-    ends_before_the_hook(&mut staged, "good", policy.clone(), GOOD).await;
+    ends_before_the_hook(&mut staged, "good", policy, GOOD).await;
     comes_back(&mut staged).await;
     let shown = staged.shown("good").await.unwrap();
     assert_eq!((number(&shown, "/counts/confirmed"), number(&shown, "/in_flight")), (0, 1), "{shown}");
@@ -63,25 +63,31 @@ async fn an_agent_is_killed_between_the_switch_and_the_hook() {
     assert_eq!(promoted["counts"]["confirmed"], 3, "{promoted}");
     staged.runs_everywhere(GOOD).await;
 
-    // And a hook that says no after the restart.
-    fs::remove_file(word(&staged, "yes")).unwrap();
+    staged.laws_hold().await;
+    let events = staged.events("good").await;
+    let passed = events.iter().find(|event| event["type"] == "StagePassed").map(at_of).unwrap();
+    assert!(passed >= said_yes, "the canary passed at {passed}, and its hook said yes at {said_yes}");
+    assert_eq!(staged.observer.end().came_after_their_events(&events, GOOD).len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_hook_says_no_after_its_agent_was_killed() {
+    let Some(_) = long_form("the_hook_says_no_after_its_agent_was_killed") else { return };
+    let mut staged = started(1).await;
+    let policy = json!({"max_in_flight": 2, "settle_s": 60, "stages": [canary(1)]});
     ends_before_the_hook(&mut staged, "bad", policy, BAD).await;
     comes_back(&mut staged).await;
     fs::write(word(&staged, "no"), "").unwrap();
     let halted = staged.gets("bad", "halted").await;
     let counts = ["/counts/confirmed", "/counts/failed", "/released"].map(|count| number(&halted, count));
     assert_eq!(counts, [0, 1, 1], "{halted}");
-    fs::write(word(&staged, "yes"), "").unwrap();
     staged.api.accepted(json!({"commands": [{"type": "abort_rollout", "id": "bad"}]})).await;
-    staged.runs_everywhere(GOOD).await;
+    staged.runs_everywhere(OLD).await;
 
     staged.laws_hold().await;
-    let (good, bad) = (staged.events("good").await, staged.events("bad").await);
-    let passed = good.iter().find(|event| event["type"] == "StagePassed").map(at_of).unwrap();
-    assert!(passed >= said_yes, "the canary passed at {passed}, and its hook said yes at {said_yes}");
+    let events = staged.events("bad").await;
     let sightings = staged.observer.end();
-    assert_eq!(sightings.came_after_their_events(&good, GOOD).len(), 3);
-    assert_eq!(sightings.came_after_their_events(&bad, BAD).into_iter().collect::<Vec<_>>(), [NODE]);
+    assert_eq!(sightings.came_after_their_events(&events, BAD).into_iter().collect::<Vec<_>>(), [NODE]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -75,12 +75,11 @@ async fn nats_is_away_in_a_bake_and_in_a_release() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_server_is_frozen_while_nodes_confirm() {
     let mut rng = seeded("the_server_is_frozen_while_nodes_confirm");
-    let size = RolloutFleetSize { servers: 1, nodes: 4, canaries: 1 };
+    let size = RolloutFleetSize { servers: 1, nodes: 3, canaries: 0 };
     let staged = RolloutFleet::start(TestBackends::start().await, size, &SLOW_CHECK).await;
-    let policy = json!({"max_in_flight": 3, "settle_s": SETTLE_S, "stages": [canary(1)]});
+    let policy = json!({"max_in_flight": 3, "settle_s": SETTLE_S, "stages": [{"name": "rest", "bake_s": 1}]});
     staged.begins("good", policy, GOOD).await;
     let shown = staged.becomes("good", "has three in flight", |shown| number(shown, "/in_flight") == 3).await;
-    assert_eq!(shown["stage"], "rest", "{shown}");
     eventually("nodes can read what they were released to", SOON, async || {
         let log = staged.api.get("/v1/log").await?.body;
         if log["published"].as_u64() >= shown["position"].as_u64() { Ok(()) } else { Err(log.to_string()) }
