@@ -68,7 +68,7 @@ class ActionDialog {
     this.send.disabled = !this.#prepared?.preview || !this.#prepared.preview.permitted || this.reason.value.trim() === "";
   }
 
-  /** Asks what it would do. Answers that come after a newer question count for nothing. */
+  // Answers that come after a newer question count for nothing.
   async #prepare() {
     this.#turn += 1;
     const turn = this.#turn;

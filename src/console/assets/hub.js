@@ -54,7 +54,6 @@ export class Hub {
     } else if (answer.status !== 401) this.#end(answer.body.detail);
   }
 
-  /** Forgets the token and all that it showed. */
   #end(why) {
     this.#token = null;
     this.#stop();
@@ -182,7 +181,7 @@ async function problemOf(response) {
 
 // Reads `text/event-stream` from a fetch. The browser's own EventSource can't send the header with the token.
 
-/** Takes text in any pieces, and gives each event that is complete: `{event, data}`. */
+/** Takes text in any pieces, and gives the events `{event, data}` that are complete. */
 export class EventReader {
   #rest = "";
 

@@ -132,7 +132,6 @@ export class Fleet {
     return change.rows.length + change.gone.length > 0;
   }
 
-  // Labels that did not change stay the same object, so that their text is not made anew.
   #sharedLabels(row, known) {
     const old = this.rows.get(row.id)?.labels;
     const text = JSON.stringify(row.labels);
@@ -176,11 +175,9 @@ export function select(fleet, test, sort) {
 }
 
 // The filter of the fleet: terms between spaces, all of which must hold.
-//   site=lund          the label has this value (`*` stands for any text, a comma for "or")
-//   site!=lund         it has another value, or the node lacks the label
-//   state=failed       also id, reason, retired; label.state=… is a label of that name
-//   desired>44         positions: desired and running, with = != < <= > >=
-//   text   -text       the text stands, or does not stand, in the id, a label or the reason
+//   site=lund,mal*  site!=lund   a label; state, id, reason and retired likewise (a label of such a name is label.state=…)
+//   desired>44  running<=44      positions
+//   text  -text                  in the id, a label or the reason, or not in them
 
 const TERM = /^(-?)([A-Za-z0-9_.\/-]+?)(!=|<=|>=|=|<|>)(.*)$/s;
 const TEXTS = { id: (row) => row.id, state: (row) => row.state, reason: reasonText, retired: (row) => String(row.retired) };

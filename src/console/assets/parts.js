@@ -3,7 +3,6 @@
 import { h, lazy, swap } from "./dom.js";
 import { apiPath, entityRoute, formatAgo, formatTime, number, PARTS, short, sizeText, summarize } from "./text.js";
 
-/** A time with how long ago that is; the exact instant stands in its title. */
 export function when(app, instant, ago = true) {
   if (!instant) return h("span.quiet", "not known");
   const text = formatTime(instant, app.prefs.local);
@@ -43,8 +42,8 @@ export function section(title, note, ...children) {
 
 export const empty = (...text) => h("p.empty", text);
 
-export function heading(kind, title, ...more) {
-  return h("header.heading", kind && h("p.kind", kind), h("h1", title), more);
+export function heading(title, lead, above) {
+  return h("header.heading", above && h("p.kind", above), h("h1", title), h("p.lead", lead));
 }
 
 /** The head of a page about one thing, with the way back to the list of such things. */

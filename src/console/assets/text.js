@@ -1,6 +1,5 @@
 // Texts of what the log says, of times and of addresses: pure functions.
 
-/** A word for a shell, quoted only where it must be. */
 export function shellWord(text) {
   return /^[A-Za-z0-9_\/:=.,@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
@@ -135,7 +134,7 @@ export function formatSpan(milliseconds) {
   return `${Math.floor(span / DAY)} d`;
 }
 
-/** `3 min ago`; a time that is ahead of this machine's clock is `now`. */
+/** A time that is ahead of this machine's clock is `now`. */
 export function formatAgo(instant, now = Date.now()) {
   const span = now - new Date(instant).getTime();
   if (Number.isNaN(span)) return "";

@@ -29,7 +29,7 @@ export function openDocuments(app, root, route) {
     draw: (loaded) => {
       answer = loaded;
       show();
-      return [heading(null, "Documents", h("p.lead", "A document is a file for the nodes that its target selects.")), h("div.choices", field), body];
+      return [heading("Documents", "A document is a file for the nodes that its target selects."), h("div.choices", field), body];
     },
   });
   return { ...live, keys: { f: () => field.focus() } };
