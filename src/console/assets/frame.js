@@ -3,7 +3,7 @@
 import { h, setText, swap } from "./dom.js";
 import { Palette, PLACES } from "./keys.js";
 import { watch } from "./proof.js";
-import { formatSpan, formatTime, number, parseMoment, plural, ticks, timeAt } from "./text.js";
+import { formatAgo, formatSpan, formatTime, number, parseMoment, plural, ticks, timeAt } from "./text.js";
 
 const PARENTS = { node: "fleet", document: "documents", request: "history", proposal: "proposals", rollout: "rollouts" };
 const WATCH_MS = 300_000;
@@ -64,7 +64,7 @@ export class Frame {
     this.#on(connection, "change", () => this.#grow());
     this.#on(prefs, "theme", () => this.#drawChoices());
     this.#on(prefs, "time", () => this.#drawChoices());
-    this.#timers.push(setInterval(() => this.#drawLive(), 1_000), setInterval(() => this.watch(), WATCH_MS));
+    this.#timers.push(setInterval(() => this.#tick(), 1_000), setInterval(() => this.watch(), WATCH_MS));
     this.#drawChoices();
     this.#drawLive();
     this.#grow();
@@ -88,6 +88,11 @@ export class Frame {
     this.theme.setAttribute("aria-label", `Colours: ${theme}`);
     setText(this.zone, prefs.local ? "Local" : "UTC");
     this.zone.setAttribute("aria-label", prefs.local ? "Times: local" : "Times: UTC");
+  }
+
+  #tick() {
+    this.#drawLive();
+    for (const ago of this.main.querySelectorAll("time > .ago")) setText(ago, ` ${formatAgo(ago.parentElement.dateTime)}`);
   }
 
   #drawLive() {
@@ -140,6 +145,8 @@ export class Frame {
     document.title = `${route.id || PLACES.find(([page]) => page === here)[1]} · Headwater`;
     this.main.replaceChildren(root);
     this.main.scrollTop = 0;
+    // What had the focus went with the page before: the keyboard goes on from the new one.
+    if (document.activeElement === document.body) this.main.focus({ preventScroll: true });
     this.#drawPast();
     this.#countOpen();
     this.tape.show();

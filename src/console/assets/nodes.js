@@ -292,7 +292,7 @@ function pattern(wanted) {
   return (text) => expression.test(text);
 }
 
-/** The filter with one term for `key` in place of those that it has; without any if `value` is empty. */
+/** The filter with this term for `key`, or with none if `value` is empty. */
 export function withTerm(text, key, value) {
   const rest = terms(text).filter((term) => TERM.exec(term)?.[2] !== key).map(quote);
   return [...(value ? [`${key}=${value}`] : []), ...rest].join(" ");

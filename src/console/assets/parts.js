@@ -9,7 +9,6 @@ export function when(app, instant, ago = true) {
   return h("time", { datetime: instant, title: formatTime(instant, !app.prefs.local) }, text, ago && h("span.ago", ` ${formatAgo(instant)}`));
 }
 
-// Ids that a program made are shortened for the eye.
 const UUID = /([0-9a-f]{8})-[0-9a-f-]{27}$/;
 
 /** A link to an entity such as `document/motd`, or its name where no page is about it. */
@@ -110,7 +109,6 @@ export function requestLine(app, request) {
   return h("p", h("strong.actor", request.actor), " ", changes(app, request.events), ", ", when(app, request.at), ": ", reasonText(request.reason));
 }
 
-/** The events that a file follows from, the most important one first. */
 export function because(app, answer) {
   const rows = answer.because.map((event) =>
     h("li",
@@ -195,7 +193,6 @@ function textOf(line, part) {
 const SIGNS = { add: "+", del: "−", same: "", hunk: "" };
 const WORDS = { add: "added", del: "removed" };
 
-/** Draws a difference; null says that a text is too large or no text. */
 export function drawDiff(unified, before, after) {
   if (unified === null || unified === undefined) return h("p.quiet", "The contents are not shown: one of them is no text, or too large.");
   if (unified === "") return h("p.quiet", before && after ? "The text is the same." : "The file is empty.");

@@ -39,7 +39,6 @@ export function eventText(event) {
   return `${verbOf(event.type)} ${event.entity.replace("report/", "node/")}`;
 }
 
-/** Groups of events of a request: the same verb for the same kind is one group. */
 export function summarize(events) {
   const groups = new Map();
   for (const event of events) {
@@ -52,7 +51,6 @@ export function summarize(events) {
   return [...groups.values()];
 }
 
-/** Events of a stretch of the log as requests, the newest first. */
 export function requestsOf(events) {
   const requests = new Map();
   for (const event of events) {
