@@ -103,7 +103,6 @@ export class Frame {
     setText(this.live, texts[state]);
   }
 
-  // The number beside Proposals is what waits for a person.
   async #countOpen() {
     const { count } = this.links.get("proposals");
     try {

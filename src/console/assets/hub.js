@@ -74,7 +74,6 @@ export class Hub {
     this.#tell({ type: "link", link: this.#link });
   }
 
-  /** Keeps the stream open for as long as the token is good. */
   async #follow() {
     const abort = new AbortController();
     this.#stream = abort;
@@ -181,7 +180,6 @@ async function problemOf(response) {
 
 // Reads `text/event-stream` from a fetch. The browser's own EventSource can't send the header with the token.
 
-/** Takes text in any pieces, and gives the events `{event, data}` that are complete. */
 export class EventReader {
   #rest = "";
 

@@ -5,7 +5,6 @@ import { entityRoute } from "./text.js";
 
 const ASK_MS = 120;
 
-/** The pages that are always offered: address, name, the key after g, and what is there. */
 export const PLACES = [
   ["fleet", "Fleet", "f", "all nodes and their states"],
   ["history", "History", "h", "who changed what, and why"],

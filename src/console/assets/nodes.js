@@ -82,7 +82,6 @@ export function badge(state, extra = "") {
 
 // The nodes as the server's table has them. The server judges; this page only keeps, filters and sorts.
 
-/** Rows out of the columns of `GET /v1/fleet/table`. Rows with the same labels share one object. */
 export function rowsOf(table) {
   const retired = new Set(table.retired);
   return table.ids.map((id, row) => ({
@@ -154,7 +153,6 @@ const collator = new Intl.Collator("en", { numeric: true });
 
 const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 
-/** How a column is ordered; rows that are equal in it stand in the order of their ids. */
 const COMPARE = {
   id: () => 0,
   state: (a, b) => rank(a.state) - rank(b.state),

@@ -11,7 +11,6 @@ export function when(app, instant, ago = true) {
 
 const UUID = /([0-9a-f]{8})-[0-9a-f-]{27}$/;
 
-/** A link to an entity such as `document/motd`, or its name where no page is about it. */
 export function entityLink(app, entity, text = entity.replace(UUID, "$1")) {
   const target = entityRoute(entity, app.keptParams());
   return h("a", { href: target }, text);
@@ -45,7 +44,6 @@ export function heading(title, lead, above) {
   return h("header.heading", above && h("p.kind", above), h("h1", title), h("p.lead", lead));
 }
 
-/** The head of a page about one thing, with the way back to the list of such things. */
 export function thingHeading(app, page, title, ...line) {
   const name = page.charAt(0).toUpperCase() + page.slice(1);
   return h("header.heading", h("p.kind", h("a", { href: app.href(page) }, name), " ›"), h("div.titleline", h("h1", title), line));
@@ -69,7 +67,7 @@ export async function documentDiff(app, id, from, to) {
 
 export function problem(error) {
   const code = error.code ? h("code", error.code) : null;
-  return h("div.problem", { role: "alert" }, h("strong", "This can't be shown. "), error.message, " ", code);
+  return h("div.problem", { role: "alert" }, h("strong", "This can't be shown: "), error.message, " ", code);
 }
 
 export function command(text, note = "The same at the command line") {

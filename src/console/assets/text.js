@@ -208,7 +208,6 @@ export function timeAt(times, position) {
 }
 
 // Addresses of the console stand in the fragment, so the server never sees them, and a reload comes back to the same view.
-//   #/node/node-1?at=44&filter=site%3Dlund
 
 export const PAGES = [
   "fleet", "node", "documents", "document", "request", "history", "proposals", "proposal",
@@ -240,7 +239,6 @@ function decode(segment) {
   }
 }
 
-/** Writes an address. Empty parameters are left out, so that one view has one address. */
 export function formatRoute(page, id = "", params = {}) {
   const query = new URLSearchParams();
   for (const key of Object.keys(params).sort()) {
@@ -267,7 +265,6 @@ export function query(params) {
   return given.length ? `?${new URLSearchParams(given.map(([key, value]) => [key, String(value)]))}` : "";
 }
 
-/** The page that shows an entity such as `document/motd`, or null. */
 export function entityRoute(entity, params = {}) {
   const cut = entity.indexOf("/");
   const [kind, id] = [entity.slice(0, cut), entity.slice(cut + 1)];

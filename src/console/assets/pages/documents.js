@@ -111,7 +111,8 @@ const WORDS = { DocumentPut: "put", DocumentRemoved: "removed", DocumentStaged: 
 
 function drawVersion(app, id, version, before, open) {
   const load = async () => {
-    const from = before ? before.position : version.position - 1;
+    // The position before may lie in the same request, whose end would be shown: the first version is compared with nothing.
+    const from = before?.position ?? 0;
     const { drawn } = await documentDiff(app, id, from, version.position);
     return [changesOf(version, before), drawn, h("div.buttons",
       takingBack(app, version.command_id),

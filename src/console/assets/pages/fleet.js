@@ -310,7 +310,6 @@ function drawState(cell, row) {
   reason.title = text;
 }
 
-/** Of one node, and of several. */
 const SAID = {
   failed: ["rejects it", "reject it"],
   refused: ["refuses it", "refuse it"],
