@@ -6,9 +6,8 @@ import { command, nodeLink } from "./parts.js";
 import { commandLine, number, plural } from "./text.js";
 
 /**
- * Opens the dialog of an action: `title`, `verb` for the button, `about`, `fields` whose changes make the preview anew,
- * `prepare(reason, now)` for `{request, preview, note}`, and `line(reason)` for the command line. `sealsReason` says that the plan
- * covers the reason, so that it is made again with the last one.
+ * Opens the dialog of an action: `prepare(reason, now)` gives `{request, preview, note}`, `line(reason)` the command line.
+ * `sealsReason` says that the plan covers the reason, so that it is made again with the last one.
  */
 export function openAction(app, action) {
   new ActionDialog(app, action).open();
@@ -68,7 +67,7 @@ class ActionDialog {
     this.send.disabled = !this.#prepared?.preview || !this.#prepared.preview.permitted || this.reason.value.trim() === "";
   }
 
-  /** Asks what it would do. Answers that come after a newer question count for nothing. */
+  // Answers that come after a newer question count for nothing.
   async #prepare() {
     this.#turn += 1;
     const turn = this.#turn;
@@ -151,8 +150,6 @@ function fileText(file) {
   if (!file.before) return `+ ${file.path}`;
   return `${file.after ? "~" : "−"} ${file.path}`;
 }
-
-// The changes that this console offers. Each is a command of the API, and has its command line.
 
 const withReason = (reason) => (reason ? ["--reason", reason] : []);
 

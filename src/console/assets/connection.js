@@ -92,7 +92,6 @@ export class Connection extends EventTarget {
     return (await this.ask({ path, method: "POST", headers, body: JSON.stringify(content) })).body;
   }
 
-  /** All items of a list, up to `most`. */
   async list(path, most = 5000) {
     const items = [];
     for (let cursor = ""; ; ) {

@@ -77,7 +77,6 @@ export function swap(root, ...children) {
   if (focus) root.querySelector(`[data-key="${CSS.escape(focus)}"]`)?.focus();
 }
 
-/** A part that loads what it shows when it is opened for the first time. */
 export function lazy(key, summary, load) {
   const body = h("div.lazy");
   let asked = false;

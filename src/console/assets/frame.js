@@ -1,16 +1,11 @@
 // The frame around every page: where one can go, who one is, whether the page is live, and the bar of the log.
 
 import { h, setText, swap } from "./dom.js";
-import { Palette } from "./keys.js";
+import { Palette, PLACES } from "./keys.js";
 import { watch } from "./proof.js";
-import { formatSpan, formatTime, number, parseMoment, plural, ticks, timeAt } from "./text.js";
+import { formatAgo, formatSpan, formatTime, number, parseMoment, plural, ticks, timeAt } from "./text.js";
 
-const NAVIGATION = [
-  ["fleet", "Fleet"], ["history", "History"], ["documents", "Documents"], ["proposals", "Proposals"], ["rollouts", "Rollouts"],
-  ["proof", "Proof"], ["server", "Server"],
-];
 const PARENTS = { node: "fleet", document: "documents", request: "history", proposal: "proposals", rollout: "rollouts" };
-const THEME_NAMES = { auto: "Colours: as the system", light: "Colours: light", dark: "Colours: dark" };
 const WATCH_MS = 300_000;
 const TELL_MS = 8_000;
 
@@ -36,7 +31,7 @@ export class Frame {
     const who = h("span.who", { title: `log ${session.log_id}` }, h("strong", session.name), h("span.role", session.role));
     const out = h("button.plain", { onclick: () => app.connection.signOut() }, "Sign out");
     const search = h("button.search", { onclick: () => this.palette.open() }, "Search", h("kbd", "/"));
-    this.navigation = h("nav", { "aria-label": "Pages" }, NAVIGATION.map(([page, name]) => this.#link(page, name)));
+    this.navigation = h("nav", { "aria-label": "Pages" }, PLACES.map(([page, name]) => this.#link(page, name)));
     this.element = h("div.frame",
       h("a.skip", { href: "#main", onclick: (event) => this.#skip(event) }, "To the content"),
       h("header.top", h("a.brand", { href: "#/fleet" }, "Headwater"), this.navigation,
@@ -69,7 +64,7 @@ export class Frame {
     this.#on(connection, "change", () => this.#grow());
     this.#on(prefs, "theme", () => this.#drawChoices());
     this.#on(prefs, "time", () => this.#drawChoices());
-    this.#timers.push(setInterval(() => this.#drawLive(), 1_000), setInterval(() => this.watch(), WATCH_MS));
+    this.#timers.push(setInterval(() => this.#tick(), 1_000), setInterval(() => this.watch(), WATCH_MS));
     this.#drawChoices();
     this.#drawLive();
     this.#grow();
@@ -88,11 +83,16 @@ export class Frame {
 
   #drawChoices() {
     const { prefs } = this.#app;
-    setText(this.theme, { auto: "Auto", light: "Light", dark: "Dark" }[prefs.theme]);
-    this.theme.setAttribute("aria-label", THEME_NAMES[prefs.theme]);
-    this.theme.title = THEME_NAMES[prefs.theme];
+    const theme = { auto: "Auto", light: "Light", dark: "Dark" }[prefs.theme];
+    setText(this.theme, theme);
+    this.theme.setAttribute("aria-label", `Colours: ${theme}`);
     setText(this.zone, prefs.local ? "Local" : "UTC");
     this.zone.setAttribute("aria-label", prefs.local ? "Times: local" : "Times: UTC");
+  }
+
+  #tick() {
+    this.#drawLive();
+    for (const ago of this.main.querySelectorAll("time > .ago")) setText(ago, ` ${formatAgo(ago.parentElement.dateTime)}`);
   }
 
   #drawLive() {
@@ -103,11 +103,10 @@ export class Frame {
     setText(this.live, texts[state]);
   }
 
-  // The number beside Proposals is what waits for a person.
   async #countOpen() {
     const { count } = this.links.get("proposals");
     try {
-      const { items, next } = await this.#app.connection.get("/v1/proposals?state=open&limit=100");
+      const { items, next } = await this.#app.connection.get("/v1/proposals?state=open");
       count.hidden = items.length === 0;
       setText(count, next ? `${items.length}+` : String(items.length));
     } catch {
@@ -115,7 +114,6 @@ export class Frame {
     }
   }
 
-  /** Compares the log with what this browser saw of it before. */
   async watch() {
     try {
       const finding = await watch((path) => this.#app.connection.get(path));
@@ -143,9 +141,11 @@ export class Frame {
       else link.removeAttribute("aria-current");
     }
     this.shield.href = this.#app.href("proof");
-    document.title = `${route.id || NAVIGATION.find(([page]) => page === here)[1]} · Headwater`;
+    document.title = `${route.id || PLACES.find(([page]) => page === here)[1]} · Headwater`;
     this.main.replaceChildren(root);
     this.main.scrollTop = 0;
+    // What had the focus went with the page before: the keyboard goes on from the new one.
+    if (document.activeElement === document.body) this.main.focus({ preventScroll: true });
     this.#drawPast();
     this.#countOpen();
     this.tape.show();
@@ -172,7 +172,6 @@ export class Frame {
 // The bar of the log at the foot of every page. Its axis is the position; at any place of it the whole console shows the world
 // as the log has it there.
 
-const POINTS = 200;
 const TICK_PX = 116;
 const SETTLE_MS = 200;
 const REFRESH_MS_MIN = 15_000;
@@ -230,7 +229,7 @@ export class Tape {
     if (now - this.#loaded < REFRESH_MS_MIN) return;
     this.#loaded = now;
     try {
-      const answer = await this.#app.connection.get(`/v1/log/times?from=1&points=${POINTS}`);
+      const answer = await this.#app.connection.get("/v1/log/times");
       this.#times = answer.times;
       this.#refresh();
     } catch {

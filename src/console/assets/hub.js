@@ -54,7 +54,6 @@ export class Hub {
     } else if (answer.status !== 401) this.#end(answer.body.detail);
   }
 
-  /** Forgets the token and all that it showed. */
   #end(why) {
     this.#token = null;
     this.#stop();
@@ -75,7 +74,6 @@ export class Hub {
     this.#tell({ type: "link", link: this.#link });
   }
 
-  /** Keeps the stream open for as long as the token is good. */
   async #follow() {
     const abort = new AbortController();
     this.#stream = abort;
@@ -182,7 +180,6 @@ async function problemOf(response) {
 
 // Reads `text/event-stream` from a fetch. The browser's own EventSource can't send the header with the token.
 
-/** Takes text in any pieces, and gives each event that is complete: `{event, data}`. */
 export class EventReader {
   #rest = "";
 

@@ -4,19 +4,16 @@ import { h } from "./dom.js";
 import { entityRoute } from "./text.js";
 
 const ASK_MS = 120;
-const FOUND_MAX = 20;
 
-function places(app) {
-  return [
-    ["Fleet", "all nodes and their states", app.href("fleet")],
-    ["History", "who changed what, and why", app.href("history")],
-    ["Documents", "the files that nodes get", app.href("documents")],
-    ["Proposals", "files that nodes propose", app.href("proposals")],
-    ["Rollouts", "changes on their way, stage by stage", app.href("rollouts")],
-    ["Proof", "that the log only grew, and what is in it", app.href("proof")],
-    ["Server", "whether it can do its work", app.href("server")],
-  ].map(([name, note, href]) => ({ name, note, href }));
-}
+export const PLACES = [
+  ["fleet", "Fleet", "f", "all nodes and their states"],
+  ["history", "History", "h", "who changed what, and why"],
+  ["documents", "Documents", "d", "the files that nodes get"],
+  ["proposals", "Proposals", "p", "files that nodes propose"],
+  ["rollouts", "Rollouts", "r", "changes on their way, stage by stage"],
+  ["proof", "Proof", "x", "that the log only grew, and what is in it"],
+  ["server", "Server", "s", "whether it can do its work"],
+];
 
 function positions(app, text) {
   if (!/^\d+$/.test(text)) return [];
@@ -61,8 +58,9 @@ export class Palette {
   #search() {
     const text = this.field.value.trim();
     this.#turn += 1;
+    const places = PLACES.map(([page, name, , note]) => ({ name, note, href: this.#app.href(page) }));
     const fits = (place) => `${place.name} ${place.note}`.toLowerCase().includes(text.toLowerCase());
-    this.#offer([...positions(this.#app, text), ...places(this.#app).filter(fits)], "");
+    this.#offer([...positions(this.#app, text), ...places.filter(fits)], "");
     clearTimeout(this.#timer);
     if (text) this.#timer = setTimeout(() => this.#ask(text, this.#turn), ASK_MS);
   }
@@ -70,10 +68,10 @@ export class Palette {
   async #ask(text, turn) {
     const fixed = this.#found;
     try {
-      const answer = await this.#app.connection.get(`/v1/search?q=${encodeURIComponent(text)}&limit=${FOUND_MAX}`);
+      const answer = await this.#app.connection.get(`/v1/search?q=${encodeURIComponent(text)}`);
       if (turn !== this.#turn) return;
       const items = answer.items.map(({ kind, id }) => ({ name: id, note: kind, href: entityRoute(`${kind}/${id}`, this.#app.keptParams()) }));
-      const note = answer.more ? `There is more: go on typing.` : items.length + fixed.length ? "" : "Nothing begins with that.";
+      const note = answer.more ? "There is more: go on typing." : items.length + fixed.length ? "" : "Nothing begins with that.";
       this.#offer([...items, ...fixed], note);
     } catch (error) {
       if (turn === this.#turn) this.note.textContent = error.message;
@@ -115,9 +113,7 @@ export class Palette {
 
 const KEYS = [
   ["/ or Ctrl K", "search everything"],
-  ["g f · g h · g d", "fleet · history · documents"],
-  ["g p · g r", "proposals · rollouts"],
-  ["g x · g s", "proof · server"],
+  ...PLACES.map(([, name, key]) => [`g ${key}`, name]),
   ["j k or ↓ ↑", "next and previous row"],
   ["Enter", "open the row"],
   ["f", "the filter of the fleet"],
@@ -139,7 +135,6 @@ export function openKeys() {
 
 // Keys that work on every page. None of them takes a key away from a field, or from the browser.
 
-const PLACES = { f: "fleet", h: "history", d: "documents", p: "proposals", r: "rollouts", x: "proof", s: "server" };
 const SECOND_KEY_MS = 1_500;
 
 export class Keyboard {
@@ -157,7 +152,8 @@ export class Keyboard {
     if (event.ctrlKey || event.metaKey || event.altKey || isField(event.target) || document.querySelector("dialog[open]")) return undefined;
     const afterG = performance.now() - this.#prefix < SECOND_KEY_MS;
     this.#prefix = 0;
-    if (afterG && PLACES[event.key]) return this.#do(event, () => (location.hash = this.#app.href(PLACES[event.key])));
+    const place = afterG && PLACES.find(([, , key]) => key === event.key);
+    if (place) return this.#do(event, () => (location.hash = this.#app.href(place[0])));
     if (event.key === "g") this.#prefix = performance.now();
     const act = this.#common(event.key) ?? this.#app.page?.keys?.[event.key];
     return act ? this.#do(event, act) : undefined;

@@ -72,7 +72,6 @@ class App {
     this.frame?.tell(message);
   }
 
-  /** Something was stored by this page: what it shows is loaded anew. */
   changed() {
     this.page?.reload?.();
   }

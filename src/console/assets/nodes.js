@@ -82,7 +82,6 @@ export function badge(state, extra = "") {
 
 // The nodes as the server's table has them. The server judges; this page only keeps, filters and sorts.
 
-/** Rows out of the columns of `GET /v1/fleet/table`. Rows with the same labels share one object. */
 export function rowsOf(table) {
   const retired = new Set(table.retired);
   return table.ids.map((id, row) => ({
@@ -132,7 +131,6 @@ export class Fleet {
     return change.rows.length + change.gone.length > 0;
   }
 
-  // Labels that did not change stay the same object, so that their text is not made anew.
   #sharedLabels(row, known) {
     const old = this.rows.get(row.id)?.labels;
     const text = JSON.stringify(row.labels);
@@ -155,7 +153,6 @@ const collator = new Intl.Collator("en", { numeric: true });
 
 const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 
-/** How a column is ordered; rows that are equal in it stand in the order of their ids. */
 const COMPARE = {
   id: () => 0,
   state: (a, b) => rank(a.state) - rank(b.state),
@@ -176,11 +173,9 @@ export function select(fleet, test, sort) {
 }
 
 // The filter of the fleet: terms between spaces, all of which must hold.
-//   site=lund          the label has this value (`*` stands for any text, a comma for "or")
-//   site!=lund         it has another value, or the node lacks the label
-//   state=failed       also id, reason, retired; label.state=… is a label of that name
-//   desired>44         positions: desired and running, with = != < <= > >=
-//   text   -text       the text stands, or does not stand, in the id, a label or the reason
+//   site=lund,mal*  site!=lund   a label; state, id, reason and retired likewise (a label of such a name is label.state=…)
+//   desired>44  running<=44      positions
+//   text  -text                  in the id, a label or the reason, or not in them
 
 const TERM = /^(-?)([A-Za-z0-9_.\/-]+?)(!=|<=|>=|=|<|>)(.*)$/s;
 const TEXTS = { id: (row) => row.id, state: (row) => row.state, reason: reasonText, retired: (row) => String(row.retired) };
@@ -295,7 +290,7 @@ function pattern(wanted) {
   return (text) => expression.test(text);
 }
 
-/** The filter with one term for `key` in place of those that it has; without any if `value` is empty. */
+/** The filter with this term for `key`, or with none if `value` is empty. */
 export function withTerm(text, key, value) {
   const rest = terms(text).filter((term) => TERM.exec(term)?.[2] !== key).map(quote);
   return [...(value ? [`${key}=${value}`] : []), ...rest].join(" ");

@@ -3,17 +3,14 @@
 import { h, lazy, swap } from "./dom.js";
 import { apiPath, entityRoute, formatAgo, formatTime, number, PARTS, short, sizeText, summarize } from "./text.js";
 
-/** A time with how long ago that is; the exact instant stands in its title. */
 export function when(app, instant, ago = true) {
   if (!instant) return h("span.quiet", "not known");
   const text = formatTime(instant, app.prefs.local);
   return h("time", { datetime: instant, title: formatTime(instant, !app.prefs.local) }, text, ago && h("span.ago", ` ${formatAgo(instant)}`));
 }
 
-// Ids that a program made are shortened for the eye.
 const UUID = /([0-9a-f]{8})-[0-9a-f-]{27}$/;
 
-/** A link to an entity such as `document/motd`, or its name where no page is about it. */
 export function entityLink(app, entity, text = entity.replace(UUID, "$1")) {
   const target = entityRoute(entity, app.keptParams());
   return h("a", { href: target }, text);
@@ -43,11 +40,10 @@ export function section(title, note, ...children) {
 
 export const empty = (...text) => h("p.empty", text);
 
-export function heading(kind, title, ...more) {
-  return h("header.heading", kind && h("p.kind", kind), h("h1", title), more);
+export function heading(title, lead, above) {
+  return h("header.heading", above && h("p.kind", above), h("h1", title), h("p.lead", lead));
 }
 
-/** The head of a page about one thing, with the way back to the list of such things. */
 export function thingHeading(app, page, title, ...line) {
   const name = page.charAt(0).toUpperCase() + page.slice(1);
   return h("header.heading", h("p.kind", h("a", { href: app.href(page) }, name), " ›"), h("div.titleline", h("h1", title), line));
@@ -71,7 +67,7 @@ export async function documentDiff(app, id, from, to) {
 
 export function problem(error) {
   const code = error.code ? h("code", error.code) : null;
-  return h("div.problem", { role: "alert" }, h("strong", "This can't be shown. "), error.message, " ", code);
+  return h("div.problem", { role: "alert" }, h("strong", "This can't be shown: "), error.message, " ", code);
 }
 
 export function command(text, note = "The same at the command line") {
@@ -111,7 +107,6 @@ export function requestLine(app, request) {
   return h("p", h("strong.actor", request.actor), " ", changes(app, request.events), ", ", when(app, request.at), ": ", reasonText(request.reason));
 }
 
-/** The events that a file follows from, the most important one first. */
 export function because(app, answer) {
   const rows = answer.because.map((event) =>
     h("li",
@@ -196,7 +191,6 @@ function textOf(line, part) {
 const SIGNS = { add: "+", del: "−", same: "", hunk: "" };
 const WORDS = { add: "added", del: "removed" };
 
-/** Draws a difference; null says that a text is too large or no text. */
 export function drawDiff(unified, before, after) {
   if (unified === null || unified === undefined) return h("p.quiet", "The contents are not shown: one of them is no text, or too large.");
   if (unified === "") return h("p.quiet", before && after ? "The text is the same." : "The file is empty.");

@@ -54,7 +54,6 @@ function packText(text) {
 
 const packDigest = (digest) => concat(Uint8Array.of(0xc4, 32), digest);
 
-/** `2026-01-01T00:00:01.5Z` as the leaf has it: with six digits of fraction. */
 export function sealedTime(at) {
   const parts = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?Z$/.exec(at);
   if (!parts) throw new Error("the time of an event has another form");
@@ -182,7 +181,6 @@ export async function verifyNote(note, logId, key) {
   return { size: checkpoint.size, root: checkpoint.root };
 }
 
-/** Reads a C2SP tlog-proof: the place of the leaf, the hashes beside its path, and the checkpoint. */
 export function parseProof(text) {
   const cut = text.indexOf("\n\n");
   const [name, index, ...hashes] = text.slice(0, cut).split("\n");
@@ -208,7 +206,6 @@ export function seenOf(logId, storage = localStorage) {
   }
 }
 
-/** What the reader saw before is forgotten only if the reader says so. */
 export function forget(logId, storage = localStorage) {
   storage.removeItem(PREFIX + logId);
   storage.removeItem(LAST);
@@ -219,10 +216,7 @@ export const canVerify = () => Boolean(globalThis.crypto?.subtle);
 export const CANNOT_VERIFY =
   "This page came over plain HTTP from another machine, and a browser gives no cryptography to such a page. Open it over https, or through a tunnel to localhost.";
 
-/**
- * Compares the newest checkpoint with the one that this browser saw last, and remembers the newest if it goes on from that.
- * @returns {Promise<{verdict: "good"|"bad"|"unknown", first: boolean, detail: string, seen: object|null, now: object|null}>}
- */
+/** Compares the newest checkpoint with the one that this browser saw last, and remembers it if it goes on from that. */
 export async function watch(get, storage = localStorage) {
   if (!canVerify()) return { verdict: "unknown", first: false, detail: CANNOT_VERIFY, seen: null, now: null };
   const log = await get("/v1/log");
@@ -249,7 +243,6 @@ export async function watch(get, storage = localStorage) {
   }
 }
 
-/** What is wrong; an empty text if the log goes on. */
 async function compare(get, seen, now) {
   const before = { size: seen.size, root: fromHex(seen.root) };
   if (now.size < before.size) return `The log has ${now.size} signed events, and had ${before.size} when this browser saw it last: its end was lost.`;

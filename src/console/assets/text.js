@@ -1,6 +1,5 @@
 // Texts of what the log says, of times and of addresses: pure functions.
 
-/** A word for a shell, quoted only where it must be. */
 export function shellWord(text) {
   return /^[A-Za-z0-9_\/:=.,@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
@@ -40,7 +39,6 @@ export function eventText(event) {
   return `${verbOf(event.type)} ${event.entity.replace("report/", "node/")}`;
 }
 
-/** Groups of events of a request: the same verb for the same kind is one group. */
 export function summarize(events) {
   const groups = new Map();
   for (const event of events) {
@@ -53,7 +51,6 @@ export function summarize(events) {
   return [...groups.values()];
 }
 
-/** Events of a stretch of the log as requests, the newest first. */
 export function requestsOf(events) {
   const requests = new Map();
   for (const event of events) {
@@ -135,7 +132,7 @@ export function formatSpan(milliseconds) {
   return `${Math.floor(span / DAY)} d`;
 }
 
-/** `3 min ago`; a time that is ahead of this machine's clock is `now`. */
+/** A time that is ahead of this machine's clock is `now`. */
 export function formatAgo(instant, now = Date.now()) {
   const span = now - new Date(instant).getTime();
   if (Number.isNaN(span)) return "";
@@ -211,7 +208,6 @@ export function timeAt(times, position) {
 }
 
 // Addresses of the console stand in the fragment, so the server never sees them, and a reload comes back to the same view.
-//   #/node/node-1?at=44&filter=site%3Dlund
 
 export const PAGES = [
   "fleet", "node", "documents", "document", "request", "history", "proposals", "proposal",
@@ -243,7 +239,6 @@ function decode(segment) {
   }
 }
 
-/** Writes an address. Empty parameters are left out, so that one view has one address. */
 export function formatRoute(page, id = "", params = {}) {
   const query = new URLSearchParams();
   for (const key of Object.keys(params).sort()) {
@@ -270,7 +265,6 @@ export function query(params) {
   return given.length ? `?${new URLSearchParams(given.map(([key, value]) => [key, String(value)]))}` : "";
 }
 
-/** The page that shows an entity such as `document/motd`, or null. */
 export function entityRoute(entity, params = {}) {
   const cut = entity.indexOf("/");
   const [kind, id] = [entity.slice(0, cut), entity.slice(cut + 1)];

@@ -29,7 +29,7 @@ export function openDocuments(app, root, route) {
     draw: (loaded) => {
       answer = loaded;
       show();
-      return [heading(null, "Documents", h("p.lead", "A document is a file for the nodes that its target selects.")), h("div.choices", field), body];
+      return [heading("Documents", "A document is a file for the nodes that its target selects."), h("div.choices", field), body];
     },
   });
   return { ...live, keys: { f: () => field.focus() } };
@@ -111,7 +111,8 @@ const WORDS = { DocumentPut: "put", DocumentRemoved: "removed", DocumentStaged: 
 
 function drawVersion(app, id, version, before, open) {
   const load = async () => {
-    const from = before ? before.position : version.position - 1;
+    // The position before may lie in the same request, whose end would be shown: the first version is compared with nothing.
+    const from = before?.position ?? 0;
     const { drawn } = await documentDiff(app, id, from, version.position);
     return [changesOf(version, before), drawn, h("div.buttons",
       takingBack(app, version.command_id),

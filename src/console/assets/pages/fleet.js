@@ -311,21 +311,21 @@ function drawState(cell, row) {
 }
 
 const SAID = {
-  failed: (one) => (one ? "rejects it" : "reject it"),
-  refused: (one) => (one ? "refuses it" : "refuse it"),
-  drifted: (one) => (one ? "was changed by hand" : "were changed by hand"),
-  duplicate: (one) => (one ? "reports twice" : "report twice"),
-  ahead: (one) => (one ? "is ahead of the log" : "are ahead of the log"),
-  offline: (one) => (one ? "is offline" : "are offline"),
-  unknown: (one) => (one ? "was never heard" : "were never heard"),
-  progressing: (one) => (one ? "is on its way" : "are on their way"),
+  failed: ["rejects it", "reject it"],
+  refused: ["refuses it", "refuse it"],
+  drifted: ["was changed by hand", "were changed by hand"],
+  duplicate: ["reports twice", "report twice"],
+  ahead: ["is ahead of the log", "are ahead of the log"],
+  offline: ["is offline", "are offline"],
+  unknown: ["was never heard", "were never heard"],
+  progressing: ["is on its way", "are on their way"],
 };
 
 export function sentenceOf(counts, total) {
   if (total === 0) return "There is no node yet.";
   const good = counts.converged ?? 0;
   if (good === total) return total === 1 ? "The one node runs what is desired." : `All ${number(total)} nodes run what is desired.`;
-  const rest = ORDER.filter((state) => counts[state] && SAID[state]).map((state) => `${number(counts[state])} ${SAID[state](counts[state] === 1)}`);
+  const rest = ORDER.filter((state) => counts[state] && SAID[state]).map((state) => `${number(counts[state])} ${SAID[state][counts[state] === 1 ? 0 : 1]}`);
   const said = rest.length > 1 ? `${rest.slice(0, -1).join(", ")} and ${rest.at(-1)}` : rest.join("");
   return `${number(good)} of ${plural(total, "node")} ${good === 1 ? "runs" : "run"} what is desired${said ? `; ${said}` : ""}.`;
 }

@@ -37,7 +37,7 @@ class HistoryPage {
     this.all = h("input", { type: "checkbox", checked: this.#words.all, onchange: () => this.#choose() });
     this.body = h("div.stack");
     const title = this.#entity ? `History of ${this.#entity}` : "History";
-    root.append(heading(this.#entity && h("a", { href: app.href("history") }, "History"), title, h("p.lead", "Who changed what, when and why: each line is one request.")),
+    root.append(heading(title, "Who changed what, when and why: each line is one request.", this.#entity && h("a", { href: app.href("history") }, "History")),
       h("div.choices", this.field, !this.#entity && h("label.check", this.all, "Also reports of nodes, and what the log does by itself")), this.body);
     this.onChange = (event) => !app.at && event.detail.moved && this.#soon();
     this.onTime = () => this.#draw();

@@ -11,6 +11,8 @@ import {
 import { apiPath, commandLine, formatRoute, formatSpan, number, plural, sizeText } from "../text.js";
 
 const DIFFS_MAX = 5;
+// A node reports every 10 s, and no report alone makes the page another one.
+const HEARD_MS = 30_000;
 
 export function openNode(app, root, route) {
   const page = new NodePage(app, route);
@@ -117,7 +119,7 @@ class NodePage {
         h("p.quiet", plural(desired.entries.length, "file"), ", ", digest(desired.digest))),
       h("div", h("h3", attempt ? "Last attempt" : "Reported"),
         attempt ? [h("p.big", `${attempt.state} `, positionLink(this.#app, attempt.position)), h("p.quiet", attempt.code ?? "no error", attempt.at && [", ", when(this.#app, attempt.at, false), " by its own clock"])] : h("p.big.quiet", "nothing"),
-        reported && h("p.quiet", `heard ${formatSpan(reported.silence_ms)} ago, ${reported.agent}`),
+        reported && h("p.quiet", `heard ${reported.silence_ms < HEARD_MS ? "within 30 s" : `${formatSpan(reported.silence_ms)} ago`}, ${reported.agent}`),
         reported?.warnings?.map((warning) => h("p.warning", warning.detail, " ", h("code", warning.code)))),
       h("div", h("h3", "Running"), running ? h("p.big", "position ", positionLink(this.#app, running.position)) : h("p.big.quiet", "nothing known"),
         running && h("p.quiet", digest(running.digest), same ? ": exactly what is desired" : ": something else than what is desired")));

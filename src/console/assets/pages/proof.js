@@ -27,14 +27,14 @@ function head(app, position) {
     if (/^\d+$/.test(field.value.trim())) location.hash = app.href("proof", field.value.trim());
   };
   return [
-    heading(null, position ? `Proof of event ${number(position)}` : "Proof", h("p.lead", "What this browser can find out about the log by itself, from hashes and one signature.")),
+    heading(position ? `Proof of event ${number(position)}` : "Proof", "What this browser can find out about the log by itself, from hashes and one signature."),
     h("form.choices", { onsubmit: go }, h("div.filter", field), h("button", { type: "submit" }, "Prove this event")),
   ];
 }
 
 function limits(app) {
   return section("What this can't show", null,
-    h("p", "The server whose log is checked here also sent this page, and a server that lies could send a page that lies. Nor does a checkpoint know of later events. The auditor's program needs no server, only an export and the key:"),
+    h("p", "The same server sent this page, and one that lies could send a page that lies. Nor does a checkpoint know of later events. The auditor's program needs no server, only an export and the key:"),
     command("headwater export --to log.hwlog", ""), command(`headwater-replay verify log.hwlog --trust ${app.logKey ?? "KEY"}`, ""));
 }
 

@@ -21,7 +21,7 @@ export function openProposals(app, root, route) {
 function drawList(app, state, { items, more }) {
   const choices = CHOICES.map(([name, text]) => h("a", { href: app.href("proposals", "", { state: name === "open" ? "" : name }), "aria-current": name === state ? "page" : null }, text));
   return [
-    heading(null, "Proposals", h("p.lead", "A node proposes a file for itself, such as a calibration made on the spot. Nothing changes before an administrator accepts it.")),
+    heading("Proposals", "A node proposes a file for itself, such as a calibration made on the spot. Nothing changes before an administrator accepts it."),
     h("nav.tabs", { "aria-label": "Which proposals" }, choices),
     items.length ? h("ul.stack", items.map((proposal) => h("li.card.entry", row(app, proposal)))) : empty(state === "open" ? "No proposal waits for a decision." : `No proposal is ${state}.`),
     more && h("p.quiet", `The first ${plural(items.length, "proposal")} are shown.`),

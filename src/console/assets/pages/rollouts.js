@@ -17,7 +17,7 @@ export function openRollouts(app, root) {
 function drawList(app, items) {
   const newest = [...items].sort((a, b) => OVER.has(a.status) - OVER.has(b.status) || b.position - a.position);
   return [
-    heading(null, "Rollouts", h("p.lead", "In a rollout a change reaches a few nodes first, and the others only after those run it well.")),
+    heading("Rollouts", "In a rollout a change reaches a few nodes first, and the others only after those run it well."),
     newest.length ? h("ul.stack", newest.map((rollout) => h("li.card.entry", row(app, rollout))))
       : h("div.stack", empty("There is no rollout yet."), command("headwater apply -f FOLDER --rollout stages.yaml", "One is started with manifests by")),
   ];
@@ -33,7 +33,7 @@ function row(app, rollout) {
 
 // A rollout: its stages, what became of the nodes, what it waits for, and the means to steer it.
 
-/** Every outcome with what it means. Nodes that were not heard are counted apart from those that failed. */
+/** Nodes that were not heard are counted apart from those that failed. */
 const OUTCOMES = {
   confirmed: "run the changes, and their checks accepted them",
   failed: "rejected the changes",

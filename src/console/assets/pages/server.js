@@ -55,7 +55,7 @@ export function readFigures(text) {
 function draw(app, { readiness, log, ms, figures }) {
   const { link, session } = app.connection;
   return [
-    heading(null, "Server", h("p.lead", "The server that answers this page. Where several share a log, each tells about itself.")),
+    heading("Server", "The server that answers this page. Where several share a log, each tells about itself."),
     h("div.verdict", { class: readiness.ready ? "good" : "bad", role: readiness.ready ? null : "alert" }, h("strong", readiness.ready ? "It can do its work" : "It can't do its work"),
       readiness.reasons.map((each) => h("p", h("code", each.part), " ", each.reason)), readiness.warnings?.map((each) => h("p", h("code", each.part), " ", each.reason))),
     section("Log", null, facts(
@@ -64,7 +64,7 @@ function draw(app, { readiness, log, ms, figures }) {
     section("Relay", null, facts(
       ["Phase", h("strong", log.relay ?? "none")], ["Meaning", RELAYS[log.relay] ?? "this server runs no relay"],
       ["Behind by", known(figures.publish_lag_events, (count) => `${plural(count, "event")}, ${figures.publish_lag_seconds ?? 0} s`)],
-      ["Kept by the slot", known(figures.slot_retained_bytes, sizeText)], ["Clock ahead of PostgreSQL's by", known(figures.clock_ahead_seconds, (seconds) => `${(seconds * 1000).toFixed(1)} ms`)])),
+      ["Kept by the slot", known(figures.slot_retained_bytes, sizeText)])),
     section("This page", null, facts(
       ["Version of the server", figures.version ?? "not known"], ["Signed in as", h("strong", session.name)], ["Role", session.role],
       ["Stream", link.state === "live" ? `live for ${formatSpan(Date.now() - link.since)}` : `${link.state} ${link.detail}`], ["An answer took", `${ms.toFixed(0)} ms`])),

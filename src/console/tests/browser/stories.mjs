@@ -136,6 +136,22 @@ export async function the_slider_shows_the_old_world(context, { url, token, api 
   await api.send("tidy", { type: "remove_document", id: "console-old" }, { type: "retire_node", id });
 }
 
+export async function each_version_of_a_document_shows_what_it_changed(context, { url, token, api }) {
+  const twice = (text) => [api.put("console-first", "versions/first", `first ${text}\n`), api.put("console-second", "versions/second", `second ${text}\n`)];
+  await api.send("two documents at once", ...twice("one"));
+  await api.send("two documents again", ...twice("two"));
+  const page = await signedIn(context, url, token, "#/document/console-second");
+  await page.waitForSelector("h1:text-is('console-second')");
+  const versions = await page.locator("[data-key^=version-]").count();
+  for (const [key, wanted] of [[`version-${versions}`, ["second one", "second two"]], [`version-${versions - 1}`, ["second one"]]]) {
+    const part = page.locator(`[data-key=${key}]`);
+    await part.evaluate((details) => (details.open = true));
+    await part.locator(".line").first().waitFor();
+    await equal(part.locator(".line.add .code, .line.del .code").allInnerTexts(), wanted, key);
+  }
+  await api.send("tidy", { type: "remove_document", id: "console-first" }, { type: "remove_document", id: "console-second" });
+}
+
 const MARKUP = `<img src=x onerror="globalThis.pwned=1">"'><script>globalThis.pwned=1</script>`;
 
 export async function markup_in_labels_paths_reasons_and_contents_stays_text(context, { url, token, api }) {
