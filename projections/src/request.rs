@@ -280,7 +280,7 @@ fn paths_fit(state: &Configuration, request: &Request) -> Result<(), RequestRefu
         let staged = || state.rollouts().staged().get(&put.id)?.put.as_ref();
         let document = if put.rollout.is_some() { staged() } else { state.documents().get(&put.id) };
         let Some(document) = document else { continue };
-        no_file_is_a_folder(state, &put.id, &document.put.path)
+        no_file_is_a_folder(state, &put.id, &document.put.path, put.rollout.as_ref())
             .map_err(|refusal| RequestRefusal { command: Some(index), refusal })?;
     }
     Ok(())

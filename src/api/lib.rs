@@ -27,6 +27,7 @@ pub mod compliance;
 pub mod contents;
 pub mod diff;
 pub mod document;
+pub mod dry_run;
 pub mod event;
 pub mod fleet;
 pub mod fleet_table;

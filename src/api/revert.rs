@@ -12,7 +12,7 @@ use schema::request::Request;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::impact::DryRunAnswer;
+use crate::dry_run::DryRunAnswer;
 
 /// Entities that one question names.
 pub const ONLY_MAX: usize = 1_000;

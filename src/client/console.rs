@@ -17,8 +17,8 @@ use crate::exchange::Error;
 /// Which server's console.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-The link has the token behind the #, which a browser keeps to itself: the console takes it out of the address at once, and forgets it with its \
-last tab. Who has the link can do what the token allows, so give it to nobody. An auditor's token is enough to look.\n\n\
+The link has the token behind the #, which a browser keeps to itself: the console takes it out of the address at once, and forgets it \
+within half a minute after its last tab is closed. Who has the link can do what the token allows, so give it to nobody. An auditor's token is enough to look.\n\n\
 Where the browser and the server are on two machines, the server needs https://: without it a browser can't check proofs.\n\n\
 Examples:\n  \
 headwater console\n  \

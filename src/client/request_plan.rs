@@ -7,6 +7,7 @@
 //!
 //! Always: a request that was shown goes out with the digest of its plan. Absent on purpose: what a request would do is never computed here.
 
+mod changed_nodes_text;
 pub(crate) mod exchange;
 pub(crate) mod kept_plan;
 pub(crate) mod outcome;

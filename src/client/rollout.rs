@@ -168,14 +168,10 @@ pub async fn run(command: RolloutCommand) -> Result<bool, Error> {
     Ok(true)
 }
 
-fn path(id: &RolloutId) -> String {
-    format!("{ROLLOUTS}/{id}")
-}
-
 impl GetRollout {
     async fn run(self) -> Result<(), Error> {
         match self.id {
-            Some(id) => self.query.print(&path(&id), text::outline).await?,
+            Some(id) => self.query.print(&text::path(&id), text::outline).await?,
             None => get::print_list(ResourceKind::Rollouts, ROLLOUTS, &self.query, &[]).await?,
         }
         Ok(())

@@ -96,7 +96,7 @@ pub(super) fn accept(state: &Configuration, accept: &AcceptProposal) -> Result<V
         return Err(Refusal::DocumentTaken(document));
     }
     is_free(state, &document)?;
-    no_file_is_a_folder(state, &document, &said.path)?;
+    no_file_is_a_folder(state, &document, &said.path, None)?;
     // A node proposes bytes. Whether its file can be run stays as it is.
     let mode = state.mode_in_force(&said.node, &said.path);
     let put = DocumentPut {

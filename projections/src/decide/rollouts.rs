@@ -55,7 +55,7 @@ pub(super) fn stage(
     if is_same || changes_nothing {
         return Ok(None);
     }
-    no_file_is_a_folder(state, id, &put.path)?;
+    no_file_is_a_folder(state, id, &put.path, Some(rollout))?;
     Ok(Some(Change::DocumentStaged(Arc::new(DocumentStaged { rollout: rollout.clone(), put }))))
 }
 
@@ -125,6 +125,13 @@ pub(super) fn start(state: &Configuration, id: &RolloutId) -> Result<Vec<(Entity
     };
     if let Some(document) = rollout.changes.iter().find(is_stale) {
         return Err(RolloutRefusal::Stale { rollout: id.clone(), document: document.clone() }.into());
+    }
+    // Until now it was in nobody's way, so that others may have come into its own.
+    for document in &rollout.changes {
+        let staged = state.rollouts.staged().get(document).and_then(|staged| staged.put.as_ref());
+        if let Some(staged) = staged {
+            no_file_is_a_folder(state, document, &staged.put.path, Some(id))?;
+        }
     }
     Ok(Vec::from([(id.into(), Change::RolloutStarted), (id.into(), opening(state, rollout, 0))]))
 }

@@ -154,8 +154,7 @@ const TARGET: FieldRule = rule("target", NeededOrDefault, fits::<Target>);
 const PRIORITY: FieldRule = rule("priority", NeededOrDefault, fits::<i32>);
 const MERGE: FieldRule = rule("merge", Optional, fits::<Merge>);
 
-const BUNDLE: [FieldRule; 3] =
-    [ID, rule("defaults", Optional, anything), rule("rollout", Optional, rollout_policy::check)];
+const BUNDLE: [FieldRule; 3] = [ID, rule("defaults", Optional, anything), rule("rollout", Optional, policy)];
 /// What a bundle can set for the documents and trees beside it.
 pub(super) const DEFAULTS: [FieldRule; 2] =
     [rule("target", Optional, fits::<Target>), rule("priority", Optional, fits::<i32>)];
@@ -246,6 +245,10 @@ fn text(value: &Value) -> Result<&str, FieldRefusal> {
 
 fn path(value: Value) -> Result<(), FieldRefusal> {
     Ok(text(&value)?.parse::<DocumentPath>()?.check_visible()?)
+}
+
+fn policy(value: Value) -> Result<(), FieldRefusal> {
+    Ok(rollout_policy::check(value)?)
 }
 
 fn schedule(value: Value) -> Result<(), FieldRefusal> {

@@ -9,7 +9,6 @@ use schema::invalid::InputError;
 use serde_json::{Map, Value};
 
 use super::fault::ManifestFault;
-use super::kind::FieldRefusal;
 use super::source::{self, WHOLE_FILE};
 use super::yaml_reader;
 
@@ -55,10 +54,10 @@ pub(crate) fn read_request(path: &Path) -> Result<RolloutRequest, Vec<ManifestFa
     })
 }
 
-/// Whether the value of a bundle's `rollout` is a policy.
-pub(super) fn check(policy: Value) -> Result<(), FieldRefusal> {
-    let Value::Object(policy) = policy else { return Err(InputError::new("invalid_value", WHAT_A_POLICY_IS).into()) };
-    Ok(check_policy(policy)?)
+/// Whether a value is a policy.
+pub(super) fn check(policy: Value) -> Result<(), InputError> {
+    let Value::Object(policy) = policy else { return Err(InputError::new("invalid_value", WHAT_A_POLICY_IS)) };
+    check_policy(policy)
 }
 
 fn check_policy(mut policy: Map<String, Value>) -> Result<(), InputError> {

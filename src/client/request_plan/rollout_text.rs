@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use api::rollout::NamedNodes;
 use schema::terminal;
 
+use super::changed_nodes_text::{append_changed, named};
 use super::outcome::{OutcomeRollout, OutcomeStage};
-use super::outcome_text::{append_changed, named};
 
 /// Appends the lines of a rollout, each with a line feed.
 pub(super) fn append_rollout(rollout: &OutcomeRollout, text: &mut String) {

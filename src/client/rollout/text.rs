@@ -2,13 +2,20 @@
 
 use std::fmt::Write as _;
 
+use api::path::ROLLOUTS;
 use api::rollout::{NamedNodes, RolloutDetail, RolloutSummary, StageView, WaitView};
+use schema::id::RolloutId;
 use schema::rollout::{FailureAction, OutcomeCounts, StageGate, StageQuota};
 use schema::terminal;
 use serde_json::Value;
 
 /// Nodes that a line names; more are only counted.
 const NAMED_MAX: usize = 5;
+
+/// Where a server answers for a rollout.
+pub(super) fn path(id: &RolloutId) -> String {
+    format!("{ROLLOUTS}/{id}")
+}
 
 /// How far a rollout is, and what it waits for, in a line.
 pub(super) fn progress(rollout: &RolloutSummary) -> String {

@@ -11,11 +11,12 @@ use schema::terminal;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::{Error, path, text};
 use crate::api_client::ApiClient;
 use crate::endpoint::Options as Endpoint;
+use crate::fleet::Error;
 use crate::get::table::{Column, ColumnStyle, format_table};
 use crate::get::terminal_width;
+use crate::rollout::text;
 
 /// How often it looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -40,7 +41,7 @@ pub(super) async fn run(id: &RolloutId, endpoint: &Endpoint) -> Result<bool, Err
     // The table goes when the rollout ends: until then the last one seen stays.
     let mut stages = Vec::new();
     loop {
-        let rollout: RolloutDetail = client.get(&path(id)).await?;
+        let rollout: RolloutDetail = client.get(&text::path(id)).await?;
         let line = text::progress(&rollout.summary);
         if !rollout.stages.is_empty() {
             stages.clone_from(&rollout.stages);

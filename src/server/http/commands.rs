@@ -1,7 +1,7 @@
 //! `POST /v1/commands`: the commands of one request are decided and appended together or not at all.
 
+use api::dry_run::DryRunAnswer;
 use api::error_code::ErrorCode;
-use api::impact::DryRunAnswer;
 use api::media_type::JSON;
 use axum::http::header::ETAG;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};

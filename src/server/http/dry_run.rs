@@ -2,7 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use api::impact::{BundleMove, DryRunAnswer, NodeChange, PlannedFileView, PlannedNodeView};
+use api::dry_run::{BundleMove, DryRunAnswer};
+use api::impact::NodeChange;
 use projections::configuration::Configuration;
 use projections::outcome::{Outcome, outcome};
 use projections::refusal::RequestRefusal;
@@ -15,7 +16,6 @@ use schema::entity::{Actor, Entity};
 use schema::event::Event;
 use schema::id::{BundleId, CommandId, LogId, NodeId};
 use schema::instant::Instant;
-use schema::plan::{PlannedFile, PlannedNode};
 use schema::position::Version;
 use schema::request::Request;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,11 +23,9 @@ use uuid::Uuid;
 
 use crate::http::auth::AuthenticatedState;
 use crate::http::impact::{job_change, node_change};
+use crate::http::planned_node::{NODES_SHOWN_MAX, planned_node};
 use crate::http::problem::ProblemResponse;
 use crate::http::rollout_preview;
-
-/// Nodes that an answer shows with their files.
-pub(super) const NODES_SHOWN_MAX: usize = 1_000;
 
 /// Decides and renders a request.
 pub(super) async fn dry_run(
@@ -97,16 +95,6 @@ fn answer(
         moves: moved(before, &events),
         permitted: true,
     }
-}
-
-/// What changes on a node, whose record is then as in the state `after`.
-pub(super) fn planned_node(after: &Configuration, record: NodeChange, planned: PlannedNode) -> PlannedNodeView {
-    let PlannedNode { node, files, retired, may_retry } = planned;
-    let file = |PlannedFile { path, before, after: file }: PlannedFile| {
-        let document = after.document_in_force(&node, &path).map(|(id, _)| id.clone());
-        PlannedFileView { path, before, after: file, document }
-    };
-    PlannedNodeView { record, files: files.into_iter().map(file).collect(), retired, may_retry }
 }
 
 /// What the request makes, each once.

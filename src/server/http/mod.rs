@@ -35,6 +35,7 @@ mod paging;
 mod params;
 mod path_id;
 mod plan_condition;
+mod planned_node;
 mod position_header;
 mod quota;
 mod request_limits;

@@ -8,8 +8,8 @@ use projections::rollout_forecast::{MembersApart, RolloutForecast, StageForecast
 use schema::id::{LogId, NodeId};
 use schema::plan::{PlannedNode, PlannedRollout};
 
-use crate::http::dry_run::{NODES_SHOWN_MAX, planned_node};
 use crate::http::impact::node_change;
+use crate::http::planned_node::{NODES_SHOWN_MAX, planned_node};
 
 /// What a rollout would do, which is started between the two states.
 pub(super) fn of(

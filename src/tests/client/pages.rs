@@ -141,7 +141,7 @@ fn the_blocks_of_the_readme_run_as_they_stand() {
         "B from document/daq-pipeline-node-1,",
         "BundleAssigned bundle/facility",
         "All is well",
-        "stage canary: 1 of 1, first node-",
+        "stage canary: 1 of 3, first node-",
         "promoted: ",
         "which is trusted",
         "3 nodes as of position",

@@ -67,6 +67,6 @@ async fn a_request_in_a_file_is_shown_and_started() {
     let started = fleet.get("/v1/events?entity=rollout/r-1").await;
     assert_eq!(started["items"][0]["reason"], "wider");
     assert!(done(fleet.run(&["why", "node", "n-1", "etc/d"])).contains("Rollout r-1 changes this"));
-    fails(1, "wrong_status", fleet.run(&["rollout", "start", "r-1", "--yes"]));
+    fails(1, "rollout_status", fleet.run(&["rollout", "start", "r-1", "--yes"]));
     fails(2, "", fleet.run(&["rollout", "start"]));
 }

@@ -122,7 +122,7 @@ async fn a_document_is_shown_as_it_is_and_as_the_rollout_makes_it() {
     let removal = json!({"type": "remove_document", "id": "gone", "rollout": "r"});
     house.done(json!([open(), staged("d", "etc/d", "new"), removal, staged("fresh", "etc/fresh", "y")])).await;
     assert_eq!(house.shown("/v1/documents/d").await["rollout"], Value::Null, "a draft is in nobody's way");
-    house.get("/v1/documents/fresh?staged=true").await.is_problem("a draft", 404, "unknown_entity", "");
+    house.get("/v1/documents/fresh?staged=true").await.is_problem("a draft", 404, "unknown_entity", "id");
     house.done(json!([start()])).await;
     let content = async |path: &str| String::from_utf8(house.get(path).await.body).unwrap();
     let (is, becomes) = (house.shown("/v1/documents/d").await, house.shown("/v1/documents/d?staged=true").await);
@@ -131,8 +131,8 @@ async fn a_document_is_shown_as_it_is_and_as_the_rollout_makes_it() {
     assert_eq!(content("/v1/documents/d/content").await, "old");
     assert_eq!(content("/v1/documents/d/content?staged=true").await, "new");
     assert_eq!(house.shown("/v1/documents/fresh?staged=true").await["digest"], json!(Digest::of(b"y")));
-    house.get("/v1/documents/fresh").await.is_problem("not there yet", 404, "unknown_entity", "");
-    house.get("/v1/documents/gone?staged=true").await.is_problem("removed", 404, "unknown_entity", "");
+    house.get("/v1/documents/fresh").await.is_problem("not there yet", 404, "unknown_entity", "id");
+    house.get("/v1/documents/gone?staged=true").await.is_problem("removed", 404, "unknown_entity", "id");
     house.get("/v1/documents/d?staged=maybe").await.is_problem("no flag", 400, "invalid_parameter", "staged");
     // What no rollout changes is the same both ways.
     house.done(json!([put("still", "still", "z", all())])).await;
@@ -144,7 +144,7 @@ async fn what_came_with_an_aborted_rollout_leaves_its_bundle() {
     let house = fleet().await;
     let assign = json!({"type": "assign_bundle", "id": "b", "members": ["document/fresh", "document/plain"]});
     let plain = put("plain", "plain", "x", all());
-    house.done(json!([open(), staged("fresh", "etc/fresh", "y"), plain, assign, start()])).await;
+    house.done(json!([open(), staged("fresh", "etc/fresh", "y"), plain, start(), assign])).await;
     let members = async || house.shown("/v1/bundles/b").await["members"].clone();
     assert_eq!(members().await, json!(["document/fresh", "document/plain"]));
     house.done(json!([{"type": "abort_rollout", "id": "r"}])).await;
