@@ -2,6 +2,8 @@
 # Installs what Headwater needs and this machine lacks: a C linker, PostgreSQL, nats-server, and for the suite curl, jq, a Python with
 # the package `cryptography`, the packages of docs/examples, and a browser with node and the packages of src/console/tests.
 #
+# With --programs only what the programs need to be built and to run: nobody who looks at the demo gets a browser installed.
+#
 # Always: what is there already is left as it is, and nothing is fetched when all is there. PostgreSQL comes
 # from the distribution, and no cluster of the machine's own is made, started or changed. nats-server goes
 # into .tools/ of this checkout and is kept only if its SHA-256 is the one written here.
@@ -326,6 +328,7 @@ command -v cargo >/dev/null ||
 need_linker
 need_postgres
 need_nats
+[ "${1:-}" = --programs ] && exit
 need_cryptography
 need_page_tools
 need_example_packages
