@@ -4,7 +4,8 @@
 //   node bench.mjs --api http://127.0.0.1:7300 [--port 7311] [--nodes 10000] [--calm]
 //
 // A simulated node is a copy of a real one under another id. `POST /bench` steers it: {"flip": "inclusion"} alters one byte of
-// every inclusion proof, {"fail": 3} lets three converged nodes fail, {"hold": true} stops the changes that come by themselves.
+// every inclusion proof, {"fail": 3} lets three converged nodes fail, {"hold": true} stops the changes that come by themselves. Its answer
+// has the last request with commands that came through, because requests of a SharedWorker are not seen in the page.
 
 import { readFile } from "node:fs/promises";
 import http from "node:http";
@@ -108,7 +109,7 @@ function rowsOf(table) {
 
 class Bench {
   constructor(api, count, calm) {
-    Object.assign(this, { api, count, hold: calm, flip: null, rows: [], position: 1, streams: new Set(), random: sequence(7) });
+    Object.assign(this, { api, count, hold: calm, flip: null, sent: null, rows: [], position: 1, streams: new Set(), random: sequence(7) });
   }
 
   async begin(authorization) {
@@ -160,7 +161,7 @@ class Bench {
     if ("flip" in order) this.flip = order.flip;
     if ("hold" in order) this.hold = order.hold;
     if (order.fail) this.change(order.fail, "failed");
-    response.writeHead(200).end("{}");
+    response.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify({ sent: this.sent }));
   }
 
   async table(request, url, response) {
@@ -196,6 +197,7 @@ class Bench {
     const abort = new AbortController();
     response.on("close", () => abort.abort());
     const answer = await fetch(target, { method: request.method, headers, body: body.length ? body : undefined, signal: abort.signal });
+    if (request.method === "POST" && request.url === "/v1/commands") this.sent = { key: headers["idempotency-key"], plan: headers["if-match"], body: body.toString() };
     const kept = {};
     for (const name of ["content-type", "headwater-position", "etag", "retry-after", "cache-control", "content-security-policy", "content-disposition"]) {
       if (answer.headers.has(name)) kept[name] = answer.headers.get(name);

@@ -8,6 +8,7 @@ import { chromium } from "playwright-core";
 
 import { startBench } from "./bench.mjs";
 import { Api, NotRunError } from "./browser/api.mjs";
+import * as actions from "./browser/actions.mjs";
 import * as looks from "./browser/looks.mjs";
 import * as proofs from "./browser/proofs.mjs";
 import * as scale from "./browser/scale.mjs";
@@ -17,6 +18,7 @@ const SETTINGS = {
   url: process.env.HEADWATER_CONSOLE_URL,
   token: process.env.HEADWATER_CONSOLE_TOKEN,
   auditor: process.env.HEADWATER_CONSOLE_AUDITOR_TOKEN,
+  nodeDir: process.env.HEADWATER_CONSOLE_NODE_DIR,
   screenshots: process.env.HEADWATER_CONSOLE_SCREENSHOTS,
   chromium: process.env.HEADWATER_CONSOLE_CHROMIUM ?? "/usr/bin/chromium",
   only: process.env.HEADWATER_CONSOLE_ONLY,
@@ -37,7 +39,7 @@ async function main() {
   const world = { ...SETTINGS, api: new Api(SETTINGS.url, SETTINGS.token), simulated: simulated.url, altered: altered.url, launch: (folder) => launch(path.join(profile, folder)) };
   let failed = 0;
   try {
-    for (const [name, law] of [...Object.entries(stories), ...Object.entries(scale), ...Object.entries(proofs), ...Object.entries(looks)]) {
+    for (const [name, law] of [...Object.entries(stories), ...Object.entries(actions), ...Object.entries(scale), ...Object.entries(proofs), ...Object.entries(looks)]) {
       if (!SETTINGS.only || name.includes(SETTINGS.only)) failed += await judge(name, law, world);
     }
   } finally {
