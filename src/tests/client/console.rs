@@ -101,6 +101,7 @@ fn the_console_does_in_a_browser_what_it_says() {
             .env("HEADWATER_CONSOLE_URL", &dev.json.http)
             .env("HEADWATER_CONSOLE_TOKEN", &dev.json.tokens.admin)
             .env("HEADWATER_CONSOLE_AUDITOR_TOKEN", &dev.json.tokens.auditor)
+            .env("HEADWATER_CONSOLE_NODE_DIR", &dev.json.nodes[0].dir)
             .env("HEADWATER_CONSOLE_SCREENSHOTS", screenshots)
             .env("HEADWATER_CONSOLE_CHROMIUM", chromium()),
     );

@@ -13,7 +13,7 @@ const PROGRAMS: [&str; 3] = ["headwater", "headwater-edge", "headwater-replay"];
 /// Blanks before a flag in a help text.
 const FLAG_INDENT_MAX: usize = 6;
 /// Variables that no command line knows, each with the file that reads or sets it.
-const ELSEWHERE: [(&str, &str); 21] = [
+const ELSEWHERE: [(&str, &str); 22] = [
     ("HEADWATER_TREE", "src/agent/hook.rs"),
     ("HEADWATER_POSITION", "src/agent/hook.rs"),
     ("HEADWATER_DIGEST", "src/agent/hook.rs"),
@@ -25,6 +25,7 @@ const ELSEWHERE: [(&str, &str); 21] = [
     ("HEADWATER_NATS_SERVER", "src/lab/server_programs.rs"),
     ("HEADWATER_CONSOLE_AUDITOR_TOKEN", "src/tests/client/console.rs"),
     ("HEADWATER_CONSOLE_CHROMIUM", "src/tests/client/console.rs"),
+    ("HEADWATER_CONSOLE_NODE_DIR", "src/tests/client/console.rs"),
     ("HEADWATER_CONSOLE_NODES", "src/console/tests/browser.mjs"),
     ("HEADWATER_CONSOLE_ONLY", "src/console/tests/browser.mjs"),
     ("HEADWATER_CONSOLE_SCREENSHOTS", "src/tests/client/console.rs"),
