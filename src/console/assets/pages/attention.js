@@ -1,5 +1,5 @@
-// What is wrong, and since which change: the nodes that reject what is desired are grouped by their reason. A few nodes of each
-// group are asked which position they rejected first; the request there is shown with what it changed, and how to take it back.
+// What is wrong, and since which change: the nodes that reject what is desired are grouped by their reason. A few of each group
+// are asked which position they rejected first; the request there is shown with what it changed.
 
 import { takingBack } from "../action.js";
 import { h, swap } from "../dom.js";
@@ -58,7 +58,6 @@ export class Attention {
     swap(this.element, cards, more);
   }
 
-  // The largest group is open; the others are one line each, so that the table stays near.
   async #card(group, fleet, open) {
     let found = [];
     let note = "";
@@ -117,7 +116,7 @@ export class Attention {
       h("div.buttons",
         takingBack(this.#app, impact.command_id),
         h("a.button", { href: this.#app.href("request", String(impact.position)) }, "The whole request"),
-        h("span.quiet", `It changed files on ${plural(impact.nodes.length, "node")}; ${number(failing)} of them ${failing === 1 ? "fails" : "fail"} now.`)));
+        h("span.quiet", `It changed files on ${plural(impact.nodes.length, "node")}; ${number(failing)} of them ${failing === 1 ? "fails" : "fail"}${this.#app.at ? "" : " now"}.`)));
   }
 
   #diff(id, { path, drawn }) {
@@ -125,7 +124,7 @@ export class Attention {
   }
 }
 
-const firstLine = (text) => text.trim().split("\n", 1)[0];
+const firstLine = (text) => text.trim().replace(/\n.*/s, " …");
 
 function namesOf(nodes) {
   if (nodes.length < 3) return nodes.join(" and ");
