@@ -68,7 +68,7 @@ export class Attention {
     }
     const sample = group.rows[0];
     const summary = h("summary", shape(group.state), h("h2", `${plural(group.rows.length, "node")} ${group.state}: ${group.code}`),
-      h("span.detail", firstLine(sample.reason.detail)));
+      h("span.detail", cutText(sample.reason.detail)));
     const rest = group.rows.length - NAMES_MAX;
     const show = h("div.ids", group.rows.slice(0, NAMES_MAX).map((row) => nodeLink(this.#app, row.id)),
       h("button.plain", { "data-key": `show-${group.code}`, onclick: () => this.#setFilter(`reason=${group.code}*`) }, rest > 0 ? `and ${number(rest)} more: show them in the table` : "Show only these"));
@@ -124,7 +124,8 @@ export class Attention {
   }
 }
 
-const firstLine = (text) => text.trim().replace(/\n.*/s, " …");
+// The table has the first 160 bytes.
+const cutText = (text) => text.trim() + (new TextEncoder().encode(text).length > 156 ? " …" : "");
 
 function namesOf(nodes) {
   if (nodes.length < 3) return nodes.join(" and ");

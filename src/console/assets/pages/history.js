@@ -7,7 +7,7 @@ import {
   changes, command, digest, documentDiff, empty, entityLink, facts, heading, livePage, nodeLink, positionLink,
   problem, reasonText, section, thingHeading, when,
 } from "../parts.js";
-import { apiPath, eventText, isByPeople, lastOf, number, plural, query, requestsOf } from "../text.js";
+import { apiPath, commandLine, eventText, isByPeople, lastOf, number, plural, query, requestsOf } from "../text.js";
 
 const WINDOW = 500;
 const WANTED = 50;
@@ -189,7 +189,7 @@ function drawRequest(app, { impact, events, states, done }) {
       documents.length > 50 && h("p.quiet", `and ${plural(documents.length - 50, "more document")}`)),
     drawNodes(app, impact, states),
     drawEvents(app, events, impact),
-    command(app.line("impact", impact.command_id)),
+    command(Number(app.at ?? 0) < impact.position ? commandLine("impact", impact.command_id) : app.line("impact", impact.command_id)),
   ];
 }
 
