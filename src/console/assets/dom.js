@@ -1,5 +1,4 @@
-// The only way in which this console makes elements. Text from the log, from nodes and from people
-// becomes text nodes: nothing is ever parsed as markup, so a host name can't become a script.
+// The only way in which this console makes elements. Text becomes text nodes: nothing is ever parsed as markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 

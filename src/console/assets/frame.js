@@ -97,9 +97,9 @@ export class Frame {
 
   #drawLive() {
     const { state, since, detail } = this.#app.connection.link;
-    const texts = { live: "Live", connecting: "Connecting", lost: `No connection for ${formatSpan(Date.now() - since)}`, off: "Off" };
+    const texts = { live: this.#app.at ? "Past" : "Live", connecting: "Connecting", lost: `No connection for ${formatSpan(Date.now() - since)}`, off: "Off" };
     this.live.dataset.state = state;
-    this.live.title = state === "lost" ? `${detail} What you see is as it was then; the page tries again by itself.` : "The page follows the log";
+    this.live.title = state === "lost" ? `${detail} What you see is as it was then; the page tries again by itself.` : `The page ${this.#app.at ? "shows the past" : "follows the log"}`;
     setText(this.live, texts[state]);
   }
 
@@ -147,6 +147,7 @@ export class Frame {
     // What had the focus went with the page before: the keyboard goes on from the new one.
     if (document.activeElement === document.body) this.main.focus({ preventScroll: true });
     this.#drawPast();
+    this.#drawLive();
     this.#countOpen();
     this.tape.show();
   }
@@ -156,7 +157,7 @@ export class Frame {
     this.past.hidden = !at;
     this.element.classList.toggle("in-past", Boolean(at));
     if (!at) return;
-    this.past.replaceChildren(h("strong", "You see the past. "),
+    this.past.replaceChildren(this.tape.said,
       "What nodes ran is what the log had noted of them by then, so nobody is offline here. ",
       h("button.plain", { onclick: () => this.#app.travel(null) }, "Back to now", h("kbd", "n")));
   }
@@ -169,8 +170,7 @@ export class Frame {
   }
 }
 
-// The bar of the log at the foot of every page. Its axis is the position; at any place of it the whole console shows the world
-// as the log has it there.
+// The bar of the log. Its axis is the position; at any place of it the whole console shows the world as it was there.
 
 const TICK_PX = 116;
 const SETTLE_MS = 200;
@@ -194,7 +194,9 @@ export class Tape {
     this.scale = h("div.scale", { "aria-hidden": "true" });
     this.field = h("input", {
       type: "text", placeholder: "position or time", "aria-label": "A position, a time or mark:NAME", spellcheck: "false", autocomplete: "off",
+      oninput: () => this.#judge(""), onkeydown: (event) => event.key === "Escape" && this.#leave(),
     });
+    this.said = h("strong");
     this.what = h("output.moment", { "aria-live": "polite" });
     this.nowButton = h("button.now", { title: "Show the present (n)", onclick: () => this.now() }, "Now");
     const form = h("form", { onsubmit: (event) => this.#typed(event) }, this.field, this.nowButton);
@@ -249,16 +251,17 @@ export class Tape {
   #refresh() {
     const past = Boolean(this.#app.at);
     this.element.classList.toggle("past", past);
-    this.nowButton.hidden = !past;
     this.slider.max = String(this.#end);
-    // A slider on its way stays where the reader has it, whatever the log does meanwhile.
+    const { position, at } = this.#moment ?? {};
+    const time = at ? `, ${formatTime(at, this.#app.prefs.local)}` : "";
+    setText(this.said, `You see the past${position ? `: position ${number(position)}${time}` : ""}. `);
     if (this.#moving) return this.#announce();
     if (!past) {
       this.slider.value = String(this.#end);
       this.what.replaceChildren(h("strong", "now"), h("span.quiet", ` position ${number(this.#end)}`));
-    } else if (this.#moment) {
-      this.slider.value = String(this.#moment.position);
-      swap(this.what, h("strong", number(this.#moment.position)), this.#moment.at && ` ${formatTime(this.#moment.at, this.#app.prefs.local)}`);
+    } else if (position) {
+      this.slider.value = String(position);
+      swap(this.what, h("strong", number(position)), time);
     }
     this.#announce();
     return this.#drawScale();
@@ -292,8 +295,7 @@ export class Tape {
     this.#app.travel(position >= this.#end ? null : String(position));
   }
 
-  // The server shows a position inside of a request as the request's end. So one step to the right of an end is the next
-  // request, and a step to the left goes below the first position of the request that is shown.
+  // The server shows a position inside of a request as the request's end: a step to the left goes below its first position.
   async #key(event) {
     const steps = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageUp: 0.01, PageDown: -0.01 };
     const step = steps[event.key];
@@ -314,13 +316,22 @@ export class Tape {
   #typed(event) {
     event.preventDefault();
     const moment = parseMoment(this.field.value, this.#app.prefs.local);
-    this.field.setAttribute("aria-invalid", String("problem" in moment));
-    if ("problem" in moment) this.#app.tell(`That is no moment: ${moment.problem}.`);
-    else {
-      this.field.value = "";
-      this.field.blur();
-      this.#app.travel(moment.at);
-    }
+    this.#judge(moment.problem);
+    if (moment.problem) return;
+    this.#leave();
+    this.#app.travel(moment.at);
+  }
+
+  #leave() {
+    this.field.value = "";
+    this.field.blur();
+    this.#judge("");
+  }
+
+  #judge(problem) {
+    this.field.setAttribute("aria-invalid", String(Boolean(problem)));
+    if (problem) this.#app.tell(`That is no moment: ${problem}.`);
+    else this.#app.frame.message.hidden = true;
   }
 
   #drawScale() {

@@ -190,7 +190,6 @@ export class EventReader {
   }
 }
 
-// A block of comments alone only shows that the stream lives, and is no event.
 function readBlock(block) {
   let event = "message";
   const data = [];

@@ -13,7 +13,7 @@ import { openProof } from "./pages/proof.js";
 import { openProposal, openProposals } from "./pages/proposals.js";
 import { openRollout, openRollouts } from "./pages/rollouts.js";
 import { openServer } from "./pages/server.js";
-import { formatRoute, parseRoute, tokenOf } from "./text.js";
+import { commandLine, formatRoute, parseRoute, tokenOf } from "./text.js";
 
 const OPENERS = {
   fleet: openFleet, node: openNode, documents: openDocuments, document: openDocument, request: openRequest, history: openHistory,
@@ -46,6 +46,10 @@ class App {
 
   hrefAt(page, id, at) {
     return formatRoute(page, id, { at });
+  }
+
+  line(...words) {
+    return commandLine(...words, this.at ? ["--at", this.at] : []);
   }
 
   path(path) {

@@ -1,5 +1,5 @@
-// The nine states of a node: a shape, a word and a colour each, so that no state is told by its colour alone, and one
-// sentence of what it means and one of what to do. The most urgent one comes first, everywhere.
+// The nine states of a node: a shape, a word and a colour each, so that none is told by its colour alone, what it means and what
+// to do. The most urgent one comes first, everywhere.
 
 import { h, svg } from "./dom.js";
 
@@ -57,7 +57,7 @@ const RANKS = new Map(ORDER.map((state, index) => [state, index]));
 /** The place of a state in the order of urgency; a state that is newer than this page comes first. */
 export const rank = (state) => RANKS.get(state) ?? -1;
 
-// Shapes in a square of 16: recognisable without their colours, also where somebody prints the page.
+// Shapes in a square of 16.
 const SHAPES = {
   failed: "M8 1a7 7 0 1 0 0 14A7 7 0 0 0 8 1ZM5.2 4l2.8 2.8L10.8 4 12 5.2 9.2 8l2.8 2.8-1.2 1.2L8 9.2 5.2 12 4 10.8 6.8 8 4 5.2Z",
   refused: "M8 1a7 7 0 1 0 0 14A7 7 0 0 0 8 1ZM4 7h8v2H4Z",
@@ -67,20 +67,20 @@ const SHAPES = {
   offline: "M8 1a7 7 0 1 0 0 14A7 7 0 0 0 8 1Zm0 2a5 5 0 1 1 0 10A5 5 0 0 1 8 3Z",
   unknown: "M2 2h12v12H2Zm1.8 1.8v8.4h8.4V3.8ZM7 7h2v2H7Z",
   progressing: "M8 1a7 7 0 1 0 0 14A7 7 0 0 0 8 1Zm0 2v10A5 5 0 0 1 8 3Z",
-  converged: "M8 1a7 7 0 1 0 0 14A7 7 0 0 0 8 1Zm3.7 3.7 1.2 1.2-5.7 5.700L3.4 7.800l1.2-1.2 2.6 2.600Z",
+  converged: "M8 1a7 7 0 1 0 0 14A7 7 0 0 0 8 1Zm3.7 3.7 1.2 1.2-5.7 5.7L3.4 7.8l1.2-1.2 2.6 2.6Z",
 };
 
-/** The shape of a state as a small picture. The word beside it says the same, so readers of screens pass it over. */
+/** Readers of screens pass it over: the word beside it says the same. */
 export function shape(state) {
   const path = svg("path", { d: SHAPES[state] ?? SHAPES.unknown, "fill-rule": "evenodd" });
   return svg("svg", { viewBox: "0 0 16 16", class: `shape s-${state}`, "aria-hidden": "true" }, path);
 }
 
-export function badge(state, extra = "") {
-  return h("span.badge", { class: `t-${STATES[state]?.tone ?? "off"} ${extra}`, title: STATES[state]?.means ?? "" }, shape(state), state);
+export function badge(state) {
+  return h("span.badge", { class: `t-${STATES[state]?.tone ?? "off"}`, title: STATES[state]?.means ?? "" }, shape(state), state);
 }
 
-// The nodes as the server's table has them. The server judges; this page only keeps, filters and sorts.
+// The nodes as the server's table has them: the server judges, this page keeps, filters and sorts.
 
 export function rowsOf(table) {
   const retired = new Set(table.retired);
@@ -233,7 +233,7 @@ function textTest(term) {
   return (row) => searchText(row).includes(wanted) !== negative;
 }
 
-// Rows with the same labels share one object, so the text of the labels is made once for all of them.
+// Rows with the same labels share one object, and its text.
 const labelTexts = new WeakMap();
 
 function searchText(row) {

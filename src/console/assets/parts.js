@@ -51,7 +51,7 @@ export function thingHeading(app, page, title, ...line) {
 
 const TEXT_MAX = 200_000;
 
-/** A part with a content that may be anything: it is shown as text only, and only if it is text. */
+/** A content that may be anything: it is shown only if it is text. */
 export function contentPart(app, key, title, size, path) {
   return lazy(key, [title, h("span.push", sizeText(size))], async () => {
     const { body } = await app.connection.ask({ path: app.path(path), accept: "*/*" });
@@ -153,13 +153,13 @@ export function changedPart(a, b) {
   while (start < most && a[start] === b[start]) start += 1;
   let end = 0;
   while (end < most - start && a[a.length - 1 - end] === b[b.length - 1 - end]) end += 1;
-  // Whole words are marked: 70 against 80 differs as a number, and not in a digit.
+  // Whole words are marked.
   while (start > 0 && WORD.test(a[start - 1])) start -= 1;
   while (end > 0 && WORD.test(a[a.length - end])) end -= 1;
   return { start, end };
 }
 
-// A removed line and the added line in its place are compared, so that the eye finds the word that changed.
+// A removed line is compared with the added line in its place.
 function pairs(lines) {
   const found = new Map();
   for (let index = 0; index < lines.length; ) {

@@ -63,7 +63,7 @@ export function requestsOf(events) {
 
 export const lastOf = (request) => request.events[request.events.length - 1].position;
 
-/** Whether a person or a program of theirs sent it; the log's own reports and claims are not of interest at first sight. */
+/** Whether a person or a program of theirs sent it, and not the log itself. */
 export const isByPeople = (request) => !request.actor.startsWith("system/") && !request.actor.startsWith("join/");
 
 export function sizeText(bytes) {
@@ -104,8 +104,6 @@ export const PARTS = {
   completed: "completed the last run",
 };
 
-// Times are shown in UTC with a `Z`; one switch shows the time of the reader's own place, with its offset.
-
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
@@ -140,26 +138,28 @@ export function formatAgo(instant, now = Date.now()) {
 }
 
 /** What a reader typed for a moment of the log: `{at}` as the API takes it, or `{problem}`. */
-export function parseMoment(text, local = false) {
+export function parseMoment(text, local = false, now = Date.now()) {
   const typed = text.trim();
-  if (/^\d+$/.test(typed)) return { at: String(Number(typed)) };
+  if (typed === "now") return { at: null };
+  if (/^\d[\d,]*$/.test(typed)) return { at: String(Number(typed.replaceAll(",", ""))) };
   if (/^mark:[A-Za-z0-9][A-Za-z0-9_-]*$/.test(typed)) return { at: typed };
-  const parts = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d(?:\.\d+)?)?)?\s*(Z|[+-]\d\d:?\d\d)?$/i.exec(typed);
-  if (!parts) return { problem: "a position such as 44, a time such as 2026-01-31 12:00Z, or mark:NAME" };
+  const parts = /^(\d{4}-\d\d-\d\d)?(?:(?:^|[T ])(\d\d:\d\d)(:\d\d(?:\.\d+)?)?)?\s*(Z|[+-]\d\d:?\d\d)?$/i.exec(typed);
+  if (!parts || !(parts[1] || parts[2])) return { problem: "a position such as 44, a time such as 2026-01-31 12:00Z, or mark:NAME" };
   const [, day, minute = "00:00", second = ":00", zone] = parts;
   const offset = zone ? zone.toUpperCase().replace(/^([+-]\d\d)(\d\d)$/, "$1:$2") : local ? "" : "Z";
-  const date = new Date(`${day}T${minute}${second}${offset}`);
+  // A time alone is the last one that there was: of today, or of yesterday.
+  const on = (instant) => new Date(`${day ?? formatTime(instant, !offset).slice(0, 10)}T${minute}${second}${offset}`);
+  const today = on(now);
+  const date = day || !(today > now) ? today : on(now - DAY);
   if (Number.isNaN(date.getTime())) return { problem: "there is no such time" };
-  return { at: date.toISOString() };
+  // A second that is shown is meant to its end.
+  return { at: date.toISOString().replace(/\.000Z/, parts[3] ? ".999999Z" : "$&") };
 }
 
 /** Round times: the later one in this list, the rounder. */
 const STEPS = [SECOND, 10 * SECOND, MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 6 * HOUR, DAY, 7 * DAY, 28 * DAY];
 
-/**
- * Labels for an axis of positions: in each of `slots` equal stretches of it the roundest time. The axis is not even in time:
- * where much happened, hours lie far apart. `times` are known moments `{position, at}` in order.
- */
+/** Labels for an axis of positions: in each of `slots` equal stretches the roundest time. `times` are moments `{position, at}`. */
 export function ticks(times, slots, local = false) {
   if (times.length < 2) return [];
   const [first, last] = [times[0].position, times.at(-1).position];

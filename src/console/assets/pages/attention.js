@@ -1,5 +1,5 @@
-// What is wrong, and since which change: the nodes that reject what is desired are grouped by their reason. A few nodes of each
-// group are asked which position they rejected first; the request there is shown with what it changed, and how to take it back.
+// What is wrong, and since which change: the nodes that reject what is desired are grouped by their reason. A few of each group
+// are asked which position they rejected first; the request there is shown with what it changed.
 
 import { takingBack } from "../action.js";
 import { h, swap } from "../dom.js";
@@ -58,7 +58,6 @@ export class Attention {
     swap(this.element, cards, more);
   }
 
-  // The largest group is open; the others are one line each, so that the table stays near.
   async #card(group, fleet, open) {
     let found = [];
     let note = "";
@@ -69,7 +68,7 @@ export class Attention {
     }
     const sample = group.rows[0];
     const summary = h("summary", shape(group.state), h("h2", `${plural(group.rows.length, "node")} ${group.state}: ${group.code}`),
-      h("span.detail", firstLine(sample.reason.detail)));
+      h("span.detail", cutText(sample.reason.detail)));
     const rest = group.rows.length - NAMES_MAX;
     const show = h("div.ids", group.rows.slice(0, NAMES_MAX).map((row) => nodeLink(this.#app, row.id)),
       h("button.plain", { "data-key": `show-${group.code}`, onclick: () => this.#setFilter(`reason=${group.code}*`) }, rest > 0 ? `and ${number(rest)} more: show them in the table` : "Show only these"));
@@ -117,7 +116,7 @@ export class Attention {
       h("div.buttons",
         takingBack(this.#app, impact.command_id),
         h("a.button", { href: this.#app.href("request", String(impact.position)) }, "The whole request"),
-        h("span.quiet", `It changed files on ${plural(impact.nodes.length, "node")}; ${number(failing)} of them ${failing === 1 ? "fails" : "fail"} now.`)));
+        h("span.quiet", `It changed files on ${plural(impact.nodes.length, "node")}; ${number(failing)} of them ${failing === 1 ? "fails" : "fail"}${this.#app.at ? "" : " now"}.`)));
   }
 
   #diff(id, { path, drawn }) {
@@ -125,7 +124,8 @@ export class Attention {
   }
 }
 
-const firstLine = (text) => text.trim().split("\n", 1)[0];
+// The table has the first 160 bytes.
+const cutText = (text) => text.trim() + (new TextEncoder().encode(text).length > 156 ? " …" : "");
 
 function namesOf(nodes) {
   if (nodes.length < 3) return nodes.join(" and ");

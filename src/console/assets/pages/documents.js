@@ -103,7 +103,7 @@ function drawDocument(app, id, { document, versions, reach, beside }) {
     document && drawReach(app, reach),
     beside.length > 0 && drawBeside(app, document, beside),
     document && contentPart(app, "content", "The content", document.size, apiPath("documents", id, "content")),
-    command(commandLine("history", `document/${id}`, "--diff")),
+    command(app.at ? app.line("get", `document/${id}`) : commandLine("history", `document/${id}`, "--diff")),
   ];
 }
 
@@ -144,7 +144,7 @@ function drawReach(app, reach) {
   if (!total) return section("Nodes", "in force on no node", empty("No node gets this file: its target selects none, or another document at the path wins there."));
   const shown = reach.nodes.slice(0, NODES_MAX).map((id) => {
     const state = app.connection.fleet?.rows.get(id)?.state;
-    return h("span.node", nodeLink(app, id), " ", state && badge(state, "small"));
+    return h("span", nodeLink(app, id), " ", state && badge(state));
   });
   return section("Nodes", `in force on ${plural(total, "node")}`, h("div.ids", shown, total > NODES_MAX && h("span.quiet", `and ${number(total - NODES_MAX)} more`)));
 }

@@ -199,7 +199,7 @@ class FleetPage {
       return part;
     }));
     const meaning = STATES[chosen];
-    swap(this.meaning, meaning && [h("strong", `${chosen}: `), meaning.means, " ", h("span.todo", meaning.todo)]);
+    swap(this.meaning, meaning && [h("strong", `${chosen}: `), meaning.means, " ", !this.#app.at && meaning.todo]);
     this.meaning.hidden = !meaning;
   }
 
@@ -245,8 +245,12 @@ class FleetPage {
     setText(cells.labels, text);
     cells.labels.title = text;
     setText(cells.desired, number(row.desired));
-    setText(cells.running, row.running ? number(row.running) : "–");
-    cells.running.classList.toggle("behind", row.state !== "converged" && row.running !== row.desired);
+    // The same content has another position where nothing had to be switched.
+    const same = row.state === "converged";
+    setText(cells.running, same ? "as desired" : row.running ? number(row.running) : "–");
+    cells.running.title = same ? `position ${number(row.running)}` : "";
+    cells.running.classList.toggle("quiet", same);
+    cells.running.classList.toggle("behind", STATES[row.state]?.tone === "bad");
     setText(cells.heard, this.#heard(row));
     cells.heard.title = row.silent_since ? formatTime(row.silent_since, this.#app.prefs.local) : "";
   }

@@ -78,7 +78,7 @@ class HistoryPage {
     }
   }
 
-  /** Reads windows of the log backwards, until there is enough to show. Events of one entity may lie far apart, or close. */
+  /** Reads windows of the log backwards, until there is enough to show. */
   async #loadOlder() {
     const before = this.#shown().length;
     let size = WINDOW;
@@ -150,35 +150,46 @@ const OPEN_MAX = 3;
 const REQUEST_PAUSE_MS = 5_000;
 
 export function openRequest(app, root, route) {
-  return livePage(app, root, {
-    load: () => loadRequest(app, route.id),
+  let done = null;
+  const page = livePage(app, root, {
+    load: async () => {
+      const answer = await loadRequest(app, route.id);
+      // Asked for once, and again after something was sent from here.
+      done ??= app.mayWrite && !ofReports(answer.impact) && app.connection.post("/v1/reverts", { command_id: answer.impact.command_id }).then(({ request }) => !request, () => false);
+      return { ...answer, done: await done };
+    },
     draw: (answer) => drawRequest(app, answer),
     pause: REQUEST_PAUSE_MS,
     concerns: (change) => change.rows.length > 0,
   });
+  return { ...page, reload: () => page.reload(done = null) };
 }
+
+const ofReports = (impact) => impact.events.every((event) => event.type === "ReportChanged");
 
 async function loadRequest(app, id) {
   const impact = await app.connection.get(apiPath("impact", id));
   const first = impact.events[0].position;
   const { items } = await app.connection.get(`/v1/events?after=${first - 1}&limit=${Math.min(1000, impact.events.length)}`);
   // What its nodes are now is part of the page, so that it shows whether the change arrived.
-  const states = impact.nodes.slice(0, NODES_MAX).map(({ node }) => app.connection.fleet?.rows.get(node)?.state ?? "");
+  const states = !app.at && impact.nodes.slice(0, NODES_MAX).map(({ node }) => app.connection.fleet?.rows.get(node)?.state ?? "");
   return { impact, events: items.filter((event) => event.command_id === impact.command_id), states };
 }
 
-function drawRequest(app, { impact, events, states }) {
+function drawRequest(app, { impact, events, states, done }) {
+  const [, verb, back] = /^(undo|revert to) ([0-9a-f-]{36}|\d+)\b/.exec(impact.reason) ?? [];
   const first = impact.events[0].position;
   const documents = events.filter((event) => event.entity.startsWith("document/"));
   return [
-    thingHeading(app, "history", reasonText(impact.reason), h("div.buttons", takingBack(app, impact.command_id))),
+    thingHeading(app, "history", reasonText(impact.reason), !ofReports(impact) && h("div.buttons", done ? h("span.quiet", "Nothing of it is left to take back.") : takingBack(app, impact.command_id))),
     facts(["Sent by", h("strong", impact.actor)], ["When", when(app, impact.at)],
-      ["Positions", first === impact.position ? number(first) : `${number(first)} to ${number(impact.position)}`], ["Request", h("code", impact.command_id)]),
+      ["Positions", first === impact.position ? number(first) : `${number(first)} to ${number(impact.position)}`], ["Request", h("code", impact.command_id)],
+      back && ["Takes back", h("a", { href: app.href("request", back) }, verb === "undo" ? back : `all since ${back}`)]),
     documents.length > 0 && section("What it changed in documents", null, h("div.stack", documents.slice(0, 50).map((event, index) => drawPut(app, event, first, impact.position, index < OPEN_MAX))),
       documents.length > 50 && h("p.quiet", `and ${plural(documents.length - 50, "more document")}`)),
     drawNodes(app, impact, states),
     drawEvents(app, events, impact),
-    command(commandLine("impact", impact.command_id)),
+    command(Number(app.at ?? 0) < impact.position ? commandLine("impact", impact.command_id) : app.line("impact", impact.command_id)),
   ];
 }
 
@@ -194,10 +205,10 @@ function drawNodes(app, impact, states) {
   const { nodes, unchanged, jobs } = impact;
   if (!nodes.length && !unchanged.length && !jobs.length) return section("Nodes", null, empty("It changed no file on any node."));
   const rows = nodes.slice(0, NODES_MAX).map(({ node, before, after }, index) =>
-    h("tr", h("td.tight", nodeLink(app, node)), h("td.tight", states[index] ? badge(states[index]) : h("span.quiet", "not enrolled")), h("td", digest(before), " → ", digest(after))));
+    h("tr", h("td.tight", nodeLink(app, node)), states && h("td.tight", states[index] ? badge(states[index]) : h("span.quiet", "not enrolled")), h("td", digest(before), " → ", digest(after))));
   return section("Nodes", nodes.length ? `files changed on ${plural(nodes.length, "node")}` : "no files changed",
     rows.length > 0 && h("div.scrollable", h("table.plaintable",
-      h("thead", h("tr", h("th", { scope: "col" }, "Node"), h("th", { scope: "col" }, "Now"), h("th", { scope: "col" }, "Record before → after"))), h("tbody", rows))),
+      h("thead", h("tr", h("th", { scope: "col" }, "Node"), states && h("th", { scope: "col" }, "Now"), h("th", { scope: "col" }, "Record before → after"))), h("tbody", rows))),
     nodes.length > NODES_MAX && h("p.quiet", `and ${plural(nodes.length - NODES_MAX, "more node")}`),
     unchanged.length > 0 && h("p.quiet", `${plural(unchanged.length, "node")} got another position with the same files.`),
     jobs.length > 0 && h("p", `Specs of ${plural(jobs.length, "job")} changed.`));

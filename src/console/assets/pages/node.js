@@ -100,7 +100,7 @@ class NodePage {
     const { tone = "off", means = "", todo = "" } = STATES[node.state] ?? {};
     return h("div.statement", { class: `t-${tone}` }, badge(node.state), h("p", means),
       node.reason && h("pre", `${node.reason.code}: ${node.reason.detail.trim()}`),
-      node.state !== "converged" && h("p", h("strong", "What to do: "), todo),
+      node.state !== "converged" && !this.#app.at && h("p", h("strong", "What to do: "), todo),
       !this.#app.mayWrite && !this.#app.at && node.state === "failed" && command(commandLine("retry", node.id), "An administrator lets it try again with"));
   }
 
@@ -117,17 +117,19 @@ class NodePage {
     return h("div.flow",
       h("div", h("h3", "Desired"), h("p.big", "position ", positionLink(this.#app, desired.position)),
         h("p.quiet", plural(desired.entries.length, "file"), ", ", digest(desired.digest))),
-      h("div", h("h3", attempt ? "Last attempt" : "Reported"),
-        attempt ? [h("p.big", `${attempt.state} `, positionLink(this.#app, attempt.position)), h("p.quiet", attempt.code ?? "no error", attempt.at && [", ", when(this.#app, attempt.at, false), " by its own clock"])] : h("p.big.quiet", "nothing"),
+      h("div", h("h3", attempt ? "Last attempt" : noted && !reported ? "Noted in the log" : "Reported"),
+        attempt ? [h("p.big", `${attempt.state} `, positionLink(this.#app, attempt.position)), h("p.quiet", attempt.code ?? "no error", attempt.at && [", ", when(this.#app, attempt.at, false), " by its own clock"])]
+          : noted?.running ? h("p.big", "runs ", positionLink(this.#app, noted.running.position)) : h("p.big.quiet", "nothing"),
+        !reported && noted && h("p.quiet", "noted at ", positionLink(this.#app, noted.position), ", ", when(this.#app, noted.at, false)),
         reported && h("p.quiet", `heard ${reported.silence_ms < HEARD_MS ? "within 30 s" : `${formatSpan(reported.silence_ms)} ago`}, ${reported.agent}`),
         reported?.warnings?.map((warning) => h("p.warning", warning.detail, " ", h("code", warning.code)))),
-      h("div", h("h3", "Running"), running ? h("p.big", "position ", positionLink(this.#app, running.position)) : h("p.big.quiet", "nothing known"),
-        running && h("p.quiet", digest(running.digest), same ? ": exactly what is desired" : ": something else than what is desired")));
+      h("div", h("h3", "Running"), running ? h("p.big", same ? "as desired" : ["position ", positionLink(this.#app, running.position)]) : h("p.big.quiet", "nothing known"),
+        running && h("p.quiet", same ? ["since position ", positionLink(this.#app, running.position), ", "] : "something else than what is desired, ", digest(running.digest))));
   }
 
   #drawDiff(node, { files, texts, causes }) {
     if (!files.length) return null;
-    return section("What is desired and does not run", `from position ${number(node.running.position)} to ${this.#app.at ?? "now"}`,
+    return section("What is desired and does not run", `from position ${number(node.running.position)} to ${number(node.desired.position)}`,
       h("div.stack", files.slice(0, DIFFS_MAX).map((file, index) => {
         const cause = causes[index]?.because[0];
         return h("details", { "data-key": `diff-${file.path}`, open: index < 2 },
@@ -169,7 +171,7 @@ class NodePage {
       why.runs.known && why.runs.file?.digest !== entry.digest && h("p.warning", why.runs.file ? ["The node runs another file here: version ", why.runs.file.source.version, " of ", entityLink(this.#app, why.runs.file.source.entity)] : "The node runs no file here."),
       facts(["Origin", entityLink(this.#app, entry.source.entity)], ["Digest", h("code.digest", { title: entry.digest }, entry.digest.slice(0, 24), "…")], ["Put at", positionLink(this.#app, entry.source.position)]),
       contentPart(this.#app, `content-${entry.path}`, "The file as the node gets it", entry.size, path),
-      command(commandLine("why", "node", node.id, entry.path)),
+      command(this.#app.line("why", "node", node.id, entry.path)),
     ];
   }
 

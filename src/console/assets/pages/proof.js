@@ -2,7 +2,7 @@
 // Everything is computed here, from what the server sent.
 
 import { h, swap } from "../dom.js";
-import { command, download, entityLink, facts, heading, positionLink, problem, section, when } from "../parts.js";
+import { command, digest, download, entityLink, facts, heading, positionLink, problem, reasonText, section, when } from "../parts.js";
 import {
   CANNOT_VERIFY, canVerify, forget, fromHex, leafOf, parseNote, parseProof, rootFromInclusion, sameBytes, seenOf, toHex, UnsupportedError, verifyNote, watch,
 } from "../proof.js";
@@ -21,10 +21,10 @@ export function openProof(app, root, route) {
 }
 
 function head(app, position) {
-  const field = h("input", { type: "text", inputmode: "numeric", "aria-label": "Position of an event", placeholder: "position of an event", value: position ?? "", "data-key": "position" });
+  const field = h("input", { type: "text", inputmode: "numeric", "aria-label": "Position of an event", placeholder: "position of an event", value: position ?? "", "data-key": "position", pattern: "\\s*[1-9]\\d*\\s*", title: "A position is a whole number, such as 44", required: true });
   const go = (event) => {
     event.preventDefault();
-    if (/^\d+$/.test(field.value.trim())) location.hash = app.href("proof", field.value.trim());
+    location.hash = app.href("proof", field.value.trim());
   };
   return [
     heading(position ? `Proof of event ${number(position)}` : "Proof", "What this browser can find out about the log by itself, from hashes and one signature."),
@@ -34,8 +34,8 @@ function head(app, position) {
 
 function limits(app) {
   return section("What this can't show", null,
-    h("p", "The same server sent this page, and one that lies could send a page that lies. Nor does a checkpoint know of later events. The auditor's program needs no server, only an export and the key:"),
-    command("headwater export --to log.hwlog", ""), command(`headwater-replay verify log.hwlog --trust ${app.logKey ?? "KEY"}`, ""));
+    h("p", "The same server sent this page, and one that lies could send a page that lies. Nor does a checkpoint know of later events. The auditor's program needs no server, only an export and the public key. Have the key from elsewhere than this page:"),
+    command("headwater export --to log.hwlog", ""), command("headwater-replay verify log.hwlog --trust KEY", ""));
 }
 
 const MARKS = { good: "✓", bad: "✕", unknown: "?" };
@@ -48,11 +48,10 @@ function drawCheck({ verdict, title, told }) {
 async function drawGrowth(app, again) {
   try {
     const log = await app.connection.get("/v1/log");
-    app.logKey = log.signing_key;
     const finding = await watch((path) => app.connection.get(path));
     app.frame?.drawFinding(finding);
     const before = finding.seen;
-    const rows = [
+    const rows = before && before.size === finding.now?.size ? h("div", plural(before.size, "event"), ", nothing came since ", when(app, before.seen_at)) : [
       before && h("div", "Seen before: ", plural(before.size, "event"), ", ", when(app, before.seen_at)),
       finding.now && h("div", "Signed now: ", plural(finding.now.size, "event"), ", ", when(app, finding.now.at)),
     ];
@@ -64,7 +63,7 @@ async function drawGrowth(app, again) {
     return section("The log", null,
       h("div.verdict", { class: finding.verdict, role: finding.verdict === "bad" ? "alert" : null }, h("strong", titles[finding.verdict]), finding.detail && h("p", finding.detail), rows),
       finding.verdict === "bad" && h("div.buttons", h("button", { onclick: drop }, "Forget what this browser saw"), h("span.quiet", "only if you know why the log is another one")),
-      facts(["Log", h("code", log.log_id)], ["Key", h("code", log.signing_key)], seenOf(log.log_id) && ["Kept in this browser", plural(seenOf(log.log_id).size, "event")]));
+      facts(["Log", h("code", log.log_id)], ["Key id", digest(log.key_id)], ["Public key", h("code", log.signing_key)], seenOf(log.log_id) && ["Kept in this browser", plural(seenOf(log.log_id).size, "event")]));
   } catch (error) {
     return problem(error);
   }
@@ -87,16 +86,16 @@ async function drawEvent(app, position) {
   const worst = ["bad", "unknown", "good"].find((verdict) => checks.some((each) => each.verdict === verdict));
   const titles = { good: `Event ${number(position)} is in the log, exactly as it is shown here`, bad: "Something is not what it was", unknown: "Not everything could be checked" };
   const { event, text } = parts;
-  return section("The event", null,
+  return section("The event", "the leaf seals actor, time and reason, too",
     h("div.verdict", { class: worst, role: worst === "bad" ? "alert" : null }, h("strong", titles[worst])),
-    facts(["What", `${event.type} `, entityLink(app, event.entity)], ["By", h("strong", event.actor)], ["When", when(app, event.at)], ["Request", positionLink(app, position)]),
+    facts(["What", `${event.type} `, entityLink(app, event.entity)], ["By", h("strong", event.actor)], ["When", when(app, event.at)], ["Reason", reasonText(event.reason)], ["Request", positionLink(app, position)]),
     h("ol.checks", checks.map(drawCheck)),
     h("div.buttons", h("button", { onclick: () => download(`headwater-${position}.tlog-proof`, text) }, "Download the proof"), h("span.quiet", "as a C2SP tlog-proof")),
-    h("details", h("summary", "The event, as the leaf seals it"), h("div.inside", h("pre.raw", { tabindex: "0" }, event.data_text))),
+    h("details", h("summary", "Its data, as the leaf seals them"), h("div.inside", h("pre.raw", { tabindex: "0" }, event.data_text))),
     h("details", h("summary", "The proof"), h("div.inside", h("pre.raw", { tabindex: "0" }, text))));
 }
 
-/** A step: what it computes stands below its title. An error in it is a proof that fails. */
+/** A step. An error in it is a proof that fails. */
 async function step(title, otherwise, compute) {
   try {
     const { good, told } = await compute();

@@ -60,7 +60,7 @@ function draw(app, { readiness, log, ms, figures }) {
       readiness.reasons.map((each) => h("p", h("code", each.part), " ", each.reason)), readiness.warnings?.map((each) => h("p", h("code", each.part), " ", each.reason))),
     section("Log", null, facts(
       ["Log", h("code", log.log_id)], ["Last event", number(log.position)], ["Appended", when(app, log.at)], ["Published", known(log.published, number)],
-      ["Signed", known(figures.signed_position, number)], ["Read again and unchanged up to", known(figures.checked_position, number)], ["Key", digest(log.key_id)])),
+      ["Signed", known(figures.signed_position, number)], ["Read again and unchanged up to", known(figures.checked_position, number)], ["Key id", digest(log.key_id)], ["Public key", h("code", log.signing_key)])),
     section("Relay", null, facts(
       ["Phase", h("strong", log.relay ?? "none")], ["Meaning", RELAYS[log.relay] ?? "this server runs no relay"],
       ["Behind by", known(figures.publish_lag_events, (count) => `${plural(count, "event")}, ${figures.publish_lag_seconds ?? 0} s`)],

@@ -220,10 +220,12 @@ export async function an_auditor_is_offered_no_change(context, { url, auditor, a
   const page = await signedIn(context, url, auditor, `#/node/${node.id}`);
   await page.waitForSelector(`h1:text-is("${node.id}")`);
   await equal(page.getByRole("button", { name: /Retry|Change labels|Take it back/ }).count(), 0, "buttons that change something");
-  const { position } = await api.get("/v1/log");
-  await goTo(page, `#/request/${position}`);
+  // A report, which may be the newest, can't be taken back.
+  const { command_id } = await api.send("an auditor looks at it", api.put("console-audit", "audit/text", `${Date.now()}\n`));
+  await goTo(page, `#/request/${command_id}`);
   await page.waitForSelector("code:has-text('headwater undo')");
   await equal(page.getByRole("button", { name: /Take it back/ }).count(), 0, "buttons that take back");
+  await api.send("tidy", { type: "remove_document", id: "console-audit" });
 }
 
 export async function a_worker_that_does_not_start_is_replaced(context, { url, token }) {

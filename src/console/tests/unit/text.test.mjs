@@ -64,8 +64,19 @@ test("a moment is a position, a time or a mark, and everything else is refused",
   assert.deepEqual(parseMoment("mark:first-day"), { at: "mark:first-day" });
   assert.deepEqual(parseMoment("2026-01-31"), { at: "2026-01-31T00:00:00.000Z" });
   assert.deepEqual(parseMoment("2026-01-31 12:00"), { at: "2026-01-31T12:00:00.000Z" });
-  assert.deepEqual(parseMoment("2026-01-31T12:00:05+01:00"), { at: "2026-01-31T11:00:05.000Z" });
-  for (const typed of ["", "yesterday", "2026-13-01", "2026-01-31 25:00", "mark:", "-4", "4.5", "mark:a b"]) {
+  assert.deepEqual(parseMoment("2026-01-31T12:00:05+01:00"), { at: "2026-01-31T11:00:05.999999Z" });
+  assert.deepEqual(parseMoment("1,234"), { at: "1234" });
+  assert.deepEqual(parseMoment("now"), { at: null });
+  const now = Date.parse("2026-01-31T12:00:00Z");
+  for (const [typed, at] of [
+    ["11:59", "2026-01-31T11:59:00.000Z"], ["11:59Z", "2026-01-31T11:59:00.000Z"], ["12:01", "2026-01-30T12:01:00.000Z"], ["11:59:59Z", "2026-01-31T11:59:59.999999Z"],
+  ]) {
+    assert.deepEqual(parseMoment(typed, false, now), { at }, typed);
+  }
+  assert.deepEqual(parseMoment("11:59Z", true, now), { at: "2026-01-31T11:59:00.000Z" });
+  const before = Date.parse(parseMoment("11:59", true, now).at);
+  assert.ok(before <= now && before > now - 25 * 3_600_000);
+  for (const typed of ["", "yesterday", "2026-13-01", "2026-01-31 25:00", "25:00", "12:60", "Z", "12:00 12:00", "mark:", "-4", "4.5", "mark:a b"]) {
     assert.ok("problem" in parseMoment(typed), typed);
   }
 });
