@@ -104,7 +104,7 @@ class App {
       this.#show();
     } else if (!signed_in) {
       this.#leave();
-      // The hub says at once that nobody is signed in; a link that is about to sign in shows no form meanwhile.
+      // A link that is about to sign in shows no form meanwhile.
       if (why || !byLink) document.body.replaceChildren(signInPage(this, why));
     }
   }

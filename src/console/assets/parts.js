@@ -223,7 +223,7 @@ const RELOAD_MS_MIN = 1_000;
 // These members differ in every answer, and no page shows more of them than their size.
 const VOLATILE = new Set(["silence_ms", "seq"]);
 
-/** `concerns(change, moved)` says whether a change of the live table can make the page another one; otherwise each new event does. `pause` is the shortest time between two loads. */
+/** `concerns(change, moved)`: whether the live change matters here; unless given, each new event does. `pause`: between two loads. */
 export function livePage(app, root, { load, draw, pause = RELOAD_MS_MIN, concerns = (_, moved) => moved }) {
   let [closed, running, again, shown, timer] = [false, false, false, null, null];
   root.replaceChildren(h("p.quiet.loading", "Loading …"));

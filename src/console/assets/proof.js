@@ -191,9 +191,7 @@ export function parseProof(text) {
 /** What was to be verified can't be: neither good nor bad. */
 export class UnsupportedError extends Error {}
 
-// This browser remembers the last checkpoint of each log that it has verified. A log that was rewritten or cut can't go on
-// from it, so it is found out at the next visit.
-
+// This browser remembers the last checkpoint of each log: a log that was rewritten or cut can't go on from it.
 
 const PREFIX = "headwater-checkpoint:";
 const LAST = "headwater-log";

@@ -30,7 +30,7 @@ const VERBS = {
   NodesOverdue: "found nodes overdue in", StageApproved: "approved a stage of", StagePassed: "passed a stage of", LogBegun: "began",
 };
 
-// DocumentPut put, NodeEnrolled enrolled. A type that is newer than this page, and no such verb, is shown by its name.
+// DocumentPut put, NodeEnrolled enrolled; a newer type without such a verb is shown by its name.
 function verbOf(type) {
   return VERBS[type] ?? (/(?:ed|Put|Set|Withdrawn)$/.test(type) ? /[A-Z][a-z]+$/.exec(type)[0].toLowerCase() : type);
 }

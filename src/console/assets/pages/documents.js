@@ -10,7 +10,7 @@ import {
 import { apiPath, commandLine, number, plural, sizeText, targetText } from "../text.js";
 
 const ROWS_MAX = 500;
-// Not every event is about documents, and the answers are large: the list, and the dry run that says where one is in force.
+// These answers are large.
 const LIST_PAUSE_MS = 5_000;
 const ONE_PAUSE_MS = 15_000;
 
@@ -74,8 +74,7 @@ async function loadDocument(app, id) {
 }
 
 /**
- * On which nodes the document is in force: those whose files would change if it were removed. So the server judges, by the rules
- * by which it renders, and not this page.
+ * On which nodes the document is in force: the server says whose files would change if it were removed.
  */
 async function reachOf(app, id) {
   if (app.at) return null;
