@@ -60,9 +60,9 @@ What it would do is shown first: how many nodes each stage has and which come fi
 which nodes. It starts exactly that: if something else would come of it meanwhile, nothing is changed (plan_changed).
 
 Examples:
-  headwater rollout start window-80          start what was opened before
-  headwater rollout start -f rollout.json    a request with open_rollout, put_document and start_rollout
-  headwater apply -f fleet/ --rollout stages.yaml    what manifests change")]
+  headwater rollout start window-80         what was opened before
+  headwater rollout start -f rollout.json   a request that opens it, too
+  headwater apply -f fleet/ --rollout stages.yaml   what manifests change")]
 pub struct StartRollout {
     /// A rollout that was opened.
     #[arg(value_name = "ID")]
