@@ -156,6 +156,7 @@ impl FakeServer {
         let is_it = |report: &Reported| {
             report.running.is_some_and(|running| running.digest == record_ref.digest)
                 && report.seen == Some(record_ref)
+                && report.attempt.as_ref().is_some_and(|attempt| attempt.digest == record_ref.digest)
                 && state(report) == Some((AttemptState::Applied, None))
         };
         self.report(&format!("applied {}", want.position), is_it).await
