@@ -14,6 +14,7 @@ export FAULT_FORM=long
 FAULT_TABLE=${FAULT_TABLE:-$PWD/${CARGO_TARGET_DIR:-target}/faults.tsv}
 export FAULT_TABLE
 output=$FAULT_TABLE.log
+mkdir -p "$(dirname "$FAULT_TABLE")"
 : >"$FAULT_TABLE"
 : >"$output"
 

@@ -9,6 +9,7 @@ mod claims;
 mod compliance;
 mod identities;
 mod proposals;
+mod release_verdict;
 mod rollouts;
 
 use alloc::sync::Arc;
@@ -27,9 +28,9 @@ use crate::identities::NodeAccess;
 use crate::selector_index;
 
 pub use self::affected_nodes::AffectedNodes;
+pub use self::release_verdict::is_unwell;
+pub(crate) use self::release_verdict::rejected;
 pub(crate) use self::rollouts::RolloutMoment;
-pub use self::rollouts::is_unwell;
-pub(crate) use self::rollouts::rejected;
 
 impl Configuration {
     /// Applies the next event of the log and returns the nodes that it affects.

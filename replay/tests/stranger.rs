@@ -171,7 +171,7 @@ fn a_plan_that_was_not_kept_is_found_by_both() {
         ahead.seal(item);
         assert_eq!(both_find("a state that was not yet", &ahead.forged()), "reference");
     }
-    assert_eq!(found, ["plan"; 8]);
+    assert_eq!(found, ["plan"; 10]);
 }
 
 #[test]

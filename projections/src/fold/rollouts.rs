@@ -4,17 +4,16 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use schema::change::{Change, DocumentPut};
-use schema::digest::Digest;
 use schema::entity::{Actor, Entity};
 use schema::event::Event;
 use schema::id::{DocumentId, NodeId, RolloutId};
 use schema::instant::Instant;
 use schema::position::{Position, Version};
-use schema::report::{AttemptState, FailedAttempt, ReportSummary};
 use schema::rollout::{NodeDigest, NodesReleased, RolloutOpened, StageOpened};
 use schema::target::Labels;
 
 use super::AffectedNodes;
+use super::release_verdict::{is_unwell, judged};
 use crate::configuration::{Configuration, Document, Promotion};
 use crate::rollouts::{
     EndedRollout, Release, ReleaseOutcome, Rollout, RolloutEnd, RolloutStatus, StageTally, StagedRevision,
@@ -212,24 +211,16 @@ impl Configuration {
         }
     }
 
-    fn with_release(&mut self, id: &RolloutId, node: &NodeId, change: impl FnOnce(&mut Rollout, &mut Release)) {
+    pub(super) fn with_release(
+        &mut self,
+        id: &RolloutId,
+        node: &NodeId,
+        change: impl FnOnce(&mut Rollout, &mut Release),
+    ) {
         let rollout = self.rollouts.open.get_mut(id);
         let release = self.rollouts.releases.get_mut(node).and_then(|releases| releases.get_mut(id));
         if let (Some(rollout), Some(release)) = (rollout, release) {
             change(rollout, release);
-        }
-    }
-
-    /// What a report says about what the node was released to.
-    pub(super) fn judge_releases(&mut self, node: &NodeId, summary: &ReportSummary, at: Instant) {
-        let Some(releases) = self.rollouts.releases.get(node) else { return };
-        let rollouts: Vec<RolloutId> = releases.keys().cloned().collect();
-        for id in rollouts {
-            self.with_release(&id, node, |rollout, release| {
-                if let Some(outcome) = judged(release, summary) {
-                    rollout.settle(node, release, outcome, at);
-                }
-            });
         }
     }
 
@@ -371,35 +362,4 @@ fn open_stage(rollout: &mut Rollout, opened: &StageOpened, at: Instant) {
     rollout.stages[index] = StageTally { members, quota, ..StageTally::default() };
     rollout.stage = Some(index);
     rollout.settled_at = at;
-}
-
-/// What a report says about a release; nothing if it is about something else.
-fn judged(release: &Release, summary: &ReportSummary) -> Option<ReleaseOutcome> {
-    let is_expected = |digest: &Digest| release.expected.contains(digest);
-    let failed = summary.failed.as_ref().filter(|failed| is_verdict(failed));
-    // What the node rejected before its release says nothing about this one.
-    if failed.is_some_and(|failed| is_expected(&failed.record.digest) && failed.record.position >= release.position) {
-        return Some(ReleaseOutcome::Failed);
-    }
-    let good = summary.good()?;
-    is_expected(&good.digest).then_some(ReleaseOutcome::Confirmed)
-}
-
-/// Whether a verdict stands against what a node was given last.
-#[must_use]
-pub fn is_unwell(summary: &ReportSummary) -> bool {
-    rejected(summary).is_some()
-}
-
-/// What a node has rejected or refused last, and does not try again by itself.
-pub(crate) fn rejected(summary: &ReportSummary) -> Option<Digest> {
-    summary.failed.as_ref().filter(|failed| is_verdict(failed)).map(|failed| failed.record.digest)
-}
-
-/// Whether a failure is about what was desired. A full disk or a cut link is about the node, which tries again by itself.
-fn is_verdict(failed: &FailedAttempt) -> bool {
-    /// Codes of failures that the node does not try again by itself.
-    const VERDICTS: [&str; 5] =
-        ["check_rejected", "check_timed_out", "apply_rejected", "apply_timed_out", "drift_returns"];
-    failed.state == AttemptState::Refused || failed.code.as_deref().is_some_and(|code| VERDICTS.contains(&code))
 }

@@ -1,5 +1,6 @@
 //! A log of our own in which everything happens at least once, and files of it.
 
+mod course;
 mod rollouts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,18 +13,14 @@ use replay::checkpoint::Checkpoint;
 use replay::file::body::{Blob, ExportHeader, ExportRow, texts};
 use replay::file::writer::ExportWriter;
 use replay::tree::Frontier;
-use schema::command::{Command, CompleteJob, Content, Propose};
 use schema::digest::Digest;
 use schema::event::Event;
-use schema::id::{CommandId, EventId, JobId, LogId, NodeId, ProposalId, ProposalUuid};
+use schema::id::{CommandId, EventId, JobId, LogId};
 use schema::instant::Instant;
 use schema::lease::LeaseToken;
-use schema::proposal::ProposalBase;
-use schema::report::{AttemptState, FailedAttempt, RecordRef, ReportSummary};
 use schema::request::Request;
 use schema::seal::{PublicKey, SecretKey};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use crate::planned;
 
@@ -75,10 +72,16 @@ impl Story {
         self.requests += 1;
     }
 
+    /// Decides a request that comes with a plan as older programs made it.
+    fn planned_without_rollouts(&mut self, actor: &str, commands: Value) {
+        let request = as_planned(commands);
+        let decided = planned::decide_planned_without_rollouts(&self.state, &self.envelope(actor), &request).unwrap();
+        self.take(&request, decided);
+    }
+
     /// Decides a request that comes with its plan.
     fn planned(&mut self, actor: &str, commands: Value) {
-        let body = json!({"reason": "as planned", "commands": commands});
-        let request = Request::read(body.to_string().as_bytes()).unwrap();
+        let request = as_planned(commands);
         let decided = planned::decide_planned(&self.state, &self.envelope(actor), &request).unwrap();
         self.take(&request, decided);
     }
@@ -171,15 +174,20 @@ const BLOCK_BYTES: usize = 2_000;
 /// Where the first of two files of the story ends.
 pub const FIRST_PART: u64 = 12;
 
+fn as_planned(commands: Value) -> Request {
+    let body = json!({"reason": "as planned", "commands": commands});
+    Request::read(body.to_string().as_bytes()).unwrap()
+}
+
 /// The story.
 pub fn told() -> Story {
     let mut story = Story::default();
-    begins(&mut story);
+    course::begins(&mut story);
     assert_eq!(story.position(), FIRST_PART);
     story.sign();
-    assesses(&mut story);
+    course::assesses(&mut story);
     story.sign();
-    ends(&mut story);
+    course::ends(&mut story);
     story.sign();
     // What is not signed for yet.
     story.json("ann", Value::Null, json!([{"type": "retry_node", "id": "lund-1"}]));
@@ -190,9 +198,9 @@ pub fn told() -> Story {
 /// So an event type is exported and verified as soon as it has a golden event.
 pub fn told_to_this_day() -> Story {
     let mut story = told();
-    proposes(&mut story);
-    bundles(&mut story);
-    programs(&mut story);
+    course::proposes(&mut story);
+    course::bundles(&mut story);
+    course::programs(&mut story);
     rollouts::rolls_out(&mut story);
     let mut known: BTreeSet<(String, u16)> =
         story.events.iter().map(|event| (event.event_type.clone(), event.v)).collect();
@@ -212,197 +220,4 @@ fn golden_events() -> Vec<Event> {
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     paths.sort();
     paths.iter().map(|path| serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()).collect()
-}
-
-fn put(id: &str, path: &str, content: &str, target: Value, priority: i32) -> Value {
-    json!({"type": "put_document", "id": id, "path": path, "media_type": "text/plain", "content": content,
-        "target": target, "priority": priority})
-}
-
-/// A file that can be run, the same bytes that can't, and the first of them as it was.
-fn programs(story: &mut Story) {
-    let script = |mode: &str| {
-        let mut put = put("check-readout", "bin/check-readout", "#!/bin/sh\n", json!({"all": true}), 0);
-        put["mode"] = mode.into();
-        put
-    };
-    story.planned("ann", json!([script("755")]));
-    story.planned("ann", json!([script("644")]));
-    story.planned("ann", json!([script("755")]));
-}
-
-fn begins(story: &mut Story) {
-    let token = |text: &str| Digest::of(text.as_bytes());
-    story.json(
-        "system/install",
-        Value::Null,
-        json!([
-        {"type": "create_principal", "name": "ann", "role": "admin", "token_hash": token("ann")}]),
-    );
-    story.json(
-        "ann",
-        json!("the first of the fleet"),
-        json!([
-        {"type": "create_principal", "name": "eve", "role": "auditor", "token_hash": token("eve")},
-        {"type": "enrol_node", "id": "lund-1", "labels": {"site": "lund"}},
-        {"type": "enrol_node", "id": "lund-2", "labels": {"site": "lund", "rôle": "détecteur"}},
-        {"type": "enrol_node", "id": "copenhagen-1", "labels": {"site": "copenhagen"}}]),
-    );
-    story.json(
-        "ann",
-        json!(""),
-        json!([
-            put("motd", "etc/motd", "hello\n", json!({"all": true}), 0),
-            put("motd-lund", "etc/motd", "hej\n", json!({"match_labels": {"site": "lund"}}), 10)
-        ]),
-    );
-    story.json(
-        "ann",
-        json!("more than fits into a record: 5000 bytes"),
-        json!([
-            put("calibration", "etc/calibration.txt", &"0123456789".repeat(500), json!({"nodes": ["lund-1"]}), 0),
-            put("empty", "etc/empty", "", json!({"match_expressions": [{"key": "site", "operator": "Exists"}]}), -1)
-        ]),
-    );
-    story.json("ann", Value::Null, json!([{"type": "label_node", "id": "copenhagen-1", "labels": {"site": "lund"}}]));
-    story.json(
-        "ann",
-        Value::Null,
-        json!([
-        put("motd", "etc/motd", "hello again\n", json!({"all": true}), 0),
-        {"type": "remove_document", "id": "empty"}]),
-    );
-}
-
-fn assesses(story: &mut Story) {
-    let attestation = |id: &str, title: &str| {
-        json!({"type": "define_attestation", "id": id, "assessment": "kernel", "title": title,
-            "provider": {"name": "ssh", "image": "registry/ssh", "tag": "1.2", "configuration": {"user": "audit"}},
-            "selector": {"query": "uname", "ids": ["lund-1"]}, "schedule": "*/5 * * * *", "parameters": {"depth": "2"}})
-    };
-    story.json("ann", json!("what must hold"), json!([
-        {"type": "define_control", "id": "ac-2_1", "title": "Accounts", "class": "access", "statement": "Each has an owner.",
-            "parameters": {"days": "30"}, "labels": {"family": "ac"}},
-        {"type": "define_control", "id": "gone", "title": "Gone"},
-        {"type": "define_component", "id": "kernel", "title": "Kernel", "kind": "software", "controls": ["ac-2_1"],
-            "properties": {"version": "6.1"}, "labels": {"os": "linux"}},
-        {"type": "define_component", "id": "gone", "title": "Gone"},
-        {"type": "define_assessment", "id": "kernel", "title": "Of the kernel", "control": "ac-2_1",
-            "component_selector": {"match_labels": {"os": "linux"}}, "schedule": "0 3 * * *"},
-        {"type": "define_assessment", "id": "gone", "title": "Gone", "control": "ac-2_1", "components": ["kernel"],
-            "schedule": "0 0 3 * * *"},
-        attestation("accounts", "Accounts have owners"),
-        attestation("idle", "None is idle"),
-        attestation("gone", "Gone")]));
-    story.json(
-        "ann",
-        json!("changed its mind"),
-        json!([
-        {"type": "remove_attestation", "id": "gone"}, {"type": "remove_assessment", "id": "gone"},
-        {"type": "remove_component", "id": "gone"}, {"type": "remove_control", "id": "gone"}]),
-    );
-    story.json("node/lund-1", Value::Null, json!([{"type": "claim_jobs", "runtime": "lund-1", "limit": 1}]));
-    story.json(
-        "node/lund-2",
-        Value::Null,
-        json!([{"type": "claim_jobs", "runtime": "lund-2", "limit": 5, "lease_s": 60}]),
-    );
-    story.json("node/lund-1", Value::Null, json!([{"type": "renew_claims", "runtime": "lund-1"}]));
-    let (held, job) = held_by(story, "lund-1");
-    let complete = CompleteJob {
-        token: story.token(&job),
-        job,
-        spec_digest: held,
-        outcome: "passed".into(),
-        evidence: "all 3 have owners".into(),
-    };
-    story.request("node/lund-1", &Request::of([Command::CompleteJob(complete)]));
-    let (_, job) = held_by(story, "lund-2");
-    let expire = Command::ExpireClaim(job.clone(), story.token(&job));
-    story.request("system/reconciler", &Request::of([expire]));
-    story.json("node/lund-1", Value::Null, json!([{"type": "claim_jobs", "runtime": "lund-1", "limit": 5}]));
-    story.json("node/lund-1", json!("too much"), json!([{"type": "release_jobs", "runtime": "lund-1", "jobs": [job]}]));
-}
-
-/// Each end of a proposal, by a person, by the node and by rules.
-fn proposes(story: &mut Story) {
-    let node: NodeId = "copenhagen-1".parse().unwrap();
-    let uuid = |number: u128| ProposalUuid::from(Uuid::from_u128(number));
-    let propose = |number: u128, path: &str, base: Option<&str>| {
-        let base = ProposalBase { position: 7.into(), digest: base.map(|content| Digest::of(content.as_bytes())) };
-        Request::of([Command::Propose(Propose {
-            node: node.clone(),
-            uuid: uuid(number),
-            path: path.parse().unwrap(),
-            media_type: "text/plain".parse().unwrap(),
-            content: Content::new(format!("proposed as {number}").into_bytes()).unwrap(),
-            base,
-        })])
-    };
-    let id = |number| ProposalId::derived(&node, uuid(number));
-    story.request("node/copenhagen-1", &propose(1, "etc/gain", None));
-    story.request("node/copenhagen-1", &propose(2, "etc/gain", None));
-    story.json("ann", json!("measured twice"), json!([{"type": "accept_proposal", "id": id(2)}]));
-    story.request("node/copenhagen-1", &propose(3, "etc/motd", Some("another")));
-    story.request("node/copenhagen-1", &propose(4, "etc/offset", None));
-    story.json("ann", Value::Null, json!([{"type": "reject_proposal", "id": id(4), "reason": "not with this lamp"}]));
-    story.request("node/copenhagen-1", &propose(5, "etc/offset", None));
-    story.request("node/copenhagen-1", &Request::of([Command::WithdrawProposal(node.clone(), uuid(5))]));
-    story.request("node/copenhagen-1", &propose(6, "etc/offset", None));
-    story.json("ann", json!("another machine"), json!([{"type": "retire_node", "id": node}]));
-}
-
-/// Bundles and marks, by requests that come with their plans.
-fn bundles(story: &mut Story) {
-    let assign = |id: &str, members: &[&str]| json!({"type": "assign_bundle", "id": id, "members": members});
-    story.planned(
-        "ann",
-        json!([
-            put("gain", "etc/gain", "1\n", json!({"match_labels": {"site": "lund"}}), 0),
-            {"type": "put_node", "id": "lund-3", "labels": {"site": "lund"}},
-            {"type": "define_control", "id": "ac-3", "title": "Enforcement"},
-            assign("loki", &["document/gain", "document/motd", "node/lund-3", "control/ac-3"]),
-        ]),
-    );
-    story.json("ann", json!("before the run"), json!([{"type": "mark", "id": "run-1234"}]));
-    story.json("ann", Value::Null, json!([{"type": "mark", "id": "run-1234", "position": 3, "move": true}]));
-    // What leaves is removed, what another bundle takes up moves, and a node stays.
-    story.planned("ann", json!([assign("lund", &["document/motd"]), assign("loki", &["document/gain"])]));
-    story.planned("ann", json!([{"type": "remove_bundle", "id": "lund"}]));
-    // Specs of jobs are in a plan, too, and so is what a node may try again, and its retirement.
-    story.planned(
-        "ann",
-        json!([
-            {"type": "define_control", "id": "ac-2_1", "title": "Accounts have owners"},
-            {"type": "retry_node", "id": "lund-1"}, {"type": "retire_node", "id": "lund-3"},
-        ]),
-    );
-}
-
-fn held_by(story: &Story, node: &str) -> (Digest, JobId) {
-    let node: NodeId = node.parse().unwrap();
-    let (id, _) = story.state.jobs().held_by(&node).next().unwrap();
-    (story.state.spec(id).unwrap().digest, id.clone())
-}
-
-fn ends(story: &mut Story) {
-    let record_ref =
-        |position: u64, text: &str| RecordRef { position: position.into(), digest: Digest::of(text.as_bytes()) };
-    let failed = FailedAttempt {
-        record: record_ref(11, "tried"),
-        state: AttemptState::Failed,
-        code: Some("check_failed".into()),
-        detail: Some("line 3\nof \"motd\"".into()),
-    };
-    let (running, drift) = (Some(record_ref(7, "runs")), vec!["files/etc/motd".into()]);
-    let summary = ReportSummary { running, failed: Some(failed), drift, good: None, sent: None };
-    story.request("system/reconciler", &Request::of([Command::NoteReport("lund-1".parse().unwrap(), summary)]));
-    story.json(
-        "ann",
-        json!("it is over"),
-        json!([
-        {"type": "retry_node", "id": "lund-1"},
-        {"type": "retire_node", "id": "lund-2"},
-        {"type": "revoke_principal", "name": "eve"}]),
-    );
 }

@@ -9,7 +9,8 @@ use schema::report::{RecordRef, ReportSummary};
 use schema::request::Request;
 use serde_json::{Value, json};
 
-use super::{Story, put};
+use super::Story;
+use super::course::put;
 
 impl Story {
     /// What the reconciler saw of a rollout's nodes.
@@ -109,20 +110,15 @@ fn ends_otherwise(story: &mut Story) {
     // Completed by a person, although a node is silent.
     let all_at_once = json!({"type": "open_rollout", "id": "late", "max_in_flight": 9, "settle_s": 10,
         "stages": [{"name": "rest", "bake_s": 1}]});
-    story.json(
-        "ann",
-        Value::Null,
-        json!([all_at_once, document("lamp", "lamp 3\n", "late"), about("start_rollout", "late")]),
-    );
+    story.planned("ann", json!([all_at_once, document("lamp", "lamp 3\n", "late"), about("start_rollout", "late")]));
     story.run_all(&["ring-1"]);
     story.advance("late", &["ring-1", "ring-2"], &[]);
     story.run_all(&["ring-1", "ring-2"]);
     story.json("ann", json!("the others follow when they are back"), json!([about("complete_rollout", "late")]));
     story.json("ann", Value::Null, json!([{"type": "set_guard", "nodes_max": 100}]));
     // One that is left open, with a node that has its changes.
-    story.json(
+    story.planned_without_rollouts(
         "ann",
-        Value::Null,
         json!([open("open", 2, "auto"), document("lamp", "lamp 4\n", "open"), about("start_rollout", "open")]),
     );
     story.advance("open", &["ring-1"], &[]);
