@@ -19,14 +19,14 @@ use schema::target::{Labels, Target};
 use server::adapters::ContentSource;
 use server::admission::answerer::Answerer;
 use server::publish::publisher::PublishSettings;
-use server::relay::Relay;
+use server::relay::{Relay, RelayStatus};
 use store::appender::Appender;
 use store::database::Database;
 use store::install::{Passwords, install};
 use store::log::Log;
 use store::reader::Reader;
 use tempfile::TempDir;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use wal::slot::Slot;
 
@@ -40,6 +40,13 @@ pub(crate) struct BenchLog {
     pub(crate) log: Log,
     pub(crate) key: SecretKey,
     stop: CancellationToken,
+}
+
+/// A relay that runs.
+pub(crate) struct BenchRelay {
+    /// Notified, the relay signs.
+    pub(crate) signature_wanted: Arc<Notify>,
+    pub(crate) status: watch::Receiver<RelayStatus>,
 }
 
 impl BenchLog {
@@ -86,8 +93,8 @@ impl BenchLog {
         Ok(())
     }
 
-    /// Relays the log until told to stop; notified, the relay signs.
-    pub(crate) fn relay(&self, link: &Link, stop: &CancellationToken) -> Result<Arc<Notify>> {
+    /// Relays the log until told to stop.
+    pub(crate) fn relay(&self, link: &Link, stop: &CancellationToken) -> Result<BenchRelay> {
         let settings = PublishSettings {
             jetstream: link.jetstream(),
             prefix: Prefix::default(),
@@ -97,10 +104,10 @@ impl BenchLog {
         };
         let reader = self.log.reader().beside();
         let slot = Slot::parse(&self.url, None)?;
-        let (relay, _) = Relay::new(slot, reader.clone(), link.clone(), settings, Arc::new(ContentSource(reader)));
-        let demand = relay.signature_wanted();
+        let (relay, status) = Relay::new(slot, reader.clone(), link.clone(), settings, Arc::new(ContentSource(reader)));
+        let signature_wanted = relay.signature_wanted();
         tokio::spawn(relay.run(stop.clone()));
-        Ok(demand)
+        Ok(BenchRelay { signature_wanted, status })
     }
 
     /// Enrols nodes `n-0` to `n-<count - 1>`, with the keys that each has.

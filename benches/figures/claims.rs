@@ -26,7 +26,7 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
     let bench = BenchLog::start().await?;
     let (_nats, link) = bench.nats(Access::Password).await?;
     let stop = CancellationToken::new();
-    let demand = bench.relay(&link, &stop)?;
+    let demand = bench.relay(&link, &stop)?.signature_wanted;
     let source = Arc::new(LogBackend::new(bench.log.clone(), demand));
     let asking = RpcService { client: link.client().clone(), prefix: Prefix::default(), source, order: Arc::default() };
     tokio::spawn(async move { asking.answer().await });

@@ -1,7 +1,7 @@
 //! Figures of the whole path on real servers, as a table. Every ratio is taken in one run, its two sides in turn, with the
 //! time of an fsync beside it: on shared machines that swings more than anything that is measured here.
 //!
-//! `cargo bench --bench figures` (add `-- appender`, `relay`, `latency`, `audit`, `claims`, `import`, `plans` or `rollouts` for one of them; of identities on
+//! `cargo bench --bench figures` (add `-- appender`, `relay`, `latency`, `audit`, `claims`, `import`, `plans`, `rollouts` or `fleet` for one of them; of identities on
 //! NATS `watching`, `admission`, `signing`, `keys` or `objects`)
 
 mod admission;
@@ -9,6 +9,7 @@ mod appender;
 mod audit;
 mod bench_log;
 mod claims;
+mod fleet;
 mod fsync;
 mod idle_node;
 mod import;
@@ -68,6 +69,9 @@ fn main() -> Result<()> {
         }
         if wants("rollouts") {
             print("Rollouts over ten thousand nodes", rollouts::figures().await?);
+        }
+        if wants("fleet") {
+            print("Ten thousand nodes and a hundred thousand", fleet::figures().await?);
         }
         if wants("watching") {
             print("A thousand nodes that watch their records", watching::figures().await?);
